@@ -1,0 +1,3 @@
+//! The content engine of Seawall.
+
+pub mod image;
