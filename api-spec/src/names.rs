@@ -1,0 +1,257 @@
+//! Names people give: applications, machines, disks, channels, versions.
+//!
+//! Every name is proven when it exists: no path can escape through it (`..`, `/`, control
+//! characters, leading dots), and it has one spelling, lower case.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+/// The longest segment of a name, in bytes; also what file systems and object keys take with ease.
+pub const NAME_LEN_MAX: usize = 64;
+/// How many `/`-separated segments an application name may have.
+pub const APPLICATION_SEGMENTS_MAX: usize = 4;
+/// The longest version, in bytes.
+pub const VERSION_LEN_MAX: usize = 128;
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {what}: {why}")]
+pub struct InvalidName {
+    /// What was read, shortened and with control characters escaped.
+    pub text: String,
+    /// What kind of name it should have been, with its article.
+    pub what: &'static str,
+    /// The rule it breaks.
+    pub why: &'static str,
+}
+
+impl InvalidName {
+    fn new(text: &str, what: &'static str, why: &'static str) -> Self {
+        let text = text.chars().take(NAME_LEN_MAX).flat_map(char::escape_default).collect();
+        Self { text, what, why }
+    }
+}
+
+const SEGMENT_RULE: &str =
+    "use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, beginning and ending with a letter or digit";
+
+fn is_segment(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    (1..=NAME_LEN_MAX).contains(&bytes.len())
+        && plain(bytes[0])
+        && plain(bytes[bytes.len() - 1])
+        && bytes.iter().all(|&b| plain(b) || matches!(b, b'-' | b'_' | b'.'))
+        && !text.contains("..")
+}
+
+fn segment(text: &str, what: &'static str) -> Result<(), InvalidName> {
+    if is_segment(text) { Ok(()) } else { Err(InvalidName::new(text, what, SEGMENT_RULE)) }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $prove:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                let prove: fn(&str) -> Result<(), InvalidName> = $prove;
+                prove(text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::schema::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of an application: one to four segments, `team/webshop`.
+    ApplicationName,
+    |text| {
+        let what = "an application name";
+        if text.split('/').count() > APPLICATION_SEGMENTS_MAX {
+            return Err(InvalidName::new(text, what, "use at most 4 segments between slashes"));
+        }
+        text.split('/').try_for_each(|part| segment(part, what))
+    }
+}
+name! {
+    /// The name of a machine: its role in the release, `web`.
+    MachineName,
+    |text| segment(text, "a machine name")
+}
+name! {
+    /// The name of a disk within its machine, `root`.
+    DiskName,
+    |text| segment(text, "a disk name")
+}
+name! {
+    /// The name of a network that machines of a release share, `backend`.
+    NetworkName,
+    |text| segment(text, "a network name")
+}
+name! {
+    /// The name of a channel: a segment that begins with a letter, `stable`.
+    ChannelName,
+    |text| {
+        segment(text, "a channel name")?;
+        if text.as_bytes()[0].is_ascii_digit() {
+            let why = "a channel begins with a letter; what begins with a digit is a version";
+            return Err(InvalidName::new(text, "a channel name", why));
+        }
+        Ok(())
+    }
+}
+
+name! {
+    /// An immutable name of one release: a semantic version (semver 2.0.0), which begins with a
+    /// digit. `1.0` is accepted as people write it and is not the same version as `1.0.0`.
+    Version,
+    |text| {
+        let bad = |why| Err(InvalidName::new(text, "a version", why));
+        if text.is_empty() || text.len() > VERSION_LEN_MAX {
+            return bad("use 1 to 128 characters");
+        }
+        if !text.as_bytes()[0].is_ascii_digit() {
+            return bad("a version begins with a digit; what begins with a letter is a channel");
+        }
+        if text.contains("..") || !text.bytes().last().is_some_and(|b| b.is_ascii_alphanumeric()) {
+            return bad("a version ends with a letter or digit and has no empty part");
+        }
+        if text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+' | b'_'))
+        {
+            Ok(())
+        } else {
+            bad("use letters, digits, `.`, `-`, `+` and `_`")
+        }
+    }
+}
+
+impl Version {
+    /// Compares as semantic versions do (semver 2.0.0, section 11); `1.0` counts as `1.0.0`.
+    ///
+    /// What is not a semantic version sorts before all that are, by its text, so that the order
+    /// is total and listings are stable.
+    #[must_use]
+    pub fn precedence(&self, other: &Self) -> std::cmp::Ordering {
+        let parse = |version: &Self| semver::Version::parse(&version.padded()).ok();
+        (parse(self), &self.0).cmp(&(parse(other), &other.0))
+    }
+
+    /// The text with missing numeric parts filled with zeros: `1.0-rc1` becomes `1.0.0-rc1`.
+    fn padded(&self) -> String {
+        let end = self.0.find(['-', '+', '_']).unwrap_or(self.0.len());
+        let (core, rest) = self.0.split_at(end);
+        let missing = 2_usize.saturating_sub(core.matches('.').count());
+        format!("{core}{}{rest}", ".0".repeat(missing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_escape_a_directory_do_not_exist() {
+        for text in [
+            "", ".", "..", "../x", "a/..", "a//b", "/a", "a/", "a\\b", "a\0b", "A", "a b", "-a",
+            "a-", ".a", "a.", "a..b", "ä", "a\nb", "%2e%2e",
+        ] {
+            assert!(text.parse::<ApplicationName>().is_err(), "{text:?} as application");
+            assert!(text.parse::<MachineName>().is_err(), "{text:?} as machine");
+        }
+        let long = "a".repeat(NAME_LEN_MAX + 1);
+        assert!(long.parse::<DiskName>().is_err());
+        assert!("a/b/c/d/e".parse::<ApplicationName>().is_err());
+    }
+
+    #[test]
+    fn usual_names_are_names() {
+        for text in ["web", "team/webshop", "a", "a.b-c_d", "a/b/c/d", "7zip"] {
+            assert!(text.parse::<ApplicationName>().is_ok(), "{text}");
+        }
+        assert!("team/web".parse::<MachineName>().is_err(), "a machine has one segment");
+    }
+
+    #[test]
+    fn a_digit_says_version_and_a_letter_says_channel() {
+        assert!("1.0".parse::<Version>().is_ok());
+        assert!("1.0.0-rc.1+build5".parse::<Version>().is_ok());
+        assert!("stable".parse::<Version>().is_err());
+        assert!("1".parse::<ChannelName>().is_err());
+        assert!("stable".parse::<ChannelName>().is_ok());
+        for text in ["1/0", "1..0", "1.", "", "1 0", "1.0\n"] {
+            assert!(text.parse::<Version>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn versions_sort_by_precedence_not_by_text() {
+        let mut versions: Vec<Version> = ["1.10.0", "1.9.0", "1.0", "1.0.0-rc1", "20261122", "2.0"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        versions.sort_by(Version::precedence);
+        let texts: Vec<_> = versions.iter().map(Version::as_str).collect();
+        assert_eq!(texts, ["1.0.0-rc1", "1.0", "1.9.0", "1.10.0", "2.0", "20261122"]);
+    }
+
+    #[test]
+    fn a_bad_name_is_shown_safely() {
+        let error = "x\x1b[2J".parse::<DiskName>().unwrap_err();
+        assert!(!error.to_string().contains('\x1b'));
+    }
+}

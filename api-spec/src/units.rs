@@ -1,0 +1,133 @@
+//! Quantities with their limits proven once.
+
+use std::fmt;
+
+/// The size of a file-system block and of the chunking grid, in bytes.
+pub const BLOCK_LEN: u64 = 4096;
+/// The smallest unit a guest addresses, in bytes.
+pub const SECTOR_LEN: u64 = 512;
+/// The longest chunk of any format epoch, in plain bytes.
+pub const CHUNK_LEN_MAX: u32 = 256 * 1024;
+/// The longest disk, in bytes: 64 TiB, the largest any supported container format allows.
+pub const DISK_LEN_MAX: u64 = 64 << 40;
+
+/// A quantity outside its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfLimits {
+    /// A chunk is 1 byte to [`CHUNK_LEN_MAX`].
+    #[error("a chunk has 1 to {CHUNK_LEN_MAX} bytes, not {0}")]
+    Chunk(u64),
+    /// A disk is 1 byte to [`DISK_LEN_MAX`].
+    #[error("a disk has 1 to {DISK_LEN_MAX} bytes, not {0}")]
+    Disk(u64),
+}
+
+/// Length of a chunk in plain bytes: 1 to [`CHUNK_LEN_MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ChunkLen(u32);
+
+impl ChunkLen {
+    /// Proves a length.
+    ///
+    /// # Errors
+    /// When it is zero or over [`CHUNK_LEN_MAX`].
+    pub fn new(len: u64) -> Result<Self, OutOfLimits> {
+        match u32::try_from(len) {
+            Ok(len @ 1..=CHUNK_LEN_MAX) => Ok(Self(len)),
+            _ => Err(OutOfLimits::Chunk(len)),
+        }
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl From<ChunkLen> for u64 {
+    fn from(len: ChunkLen) -> u64 {
+        u64::from(len.0)
+    }
+}
+
+impl From<ChunkLen> for usize {
+    fn from(len: ChunkLen) -> usize {
+        len.0 as usize
+    }
+}
+
+/// Length of a disk in bytes: 1 to [`DISK_LEN_MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct DiskLen(u64);
+
+impl DiskLen {
+    /// Proves a length.
+    ///
+    /// # Errors
+    /// When it is zero or over [`DISK_LEN_MAX`].
+    pub fn new(len: u64) -> Result<Self, OutOfLimits> {
+        match len {
+            1..=DISK_LEN_MAX => Ok(Self(len)),
+            _ => Err(OutOfLimits::Disk(len)),
+        }
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// Prints a number of bytes for people: `1.5 GiB`; exact below 1 KiB.
+#[derive(Clone, Copy, Debug)]
+pub struct HumanBytes(pub u64);
+
+impl fmt::Display for HumanBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        if self.0 < 1024 {
+            return write!(f, "{} B", self.0);
+        }
+        let mut value = self.0 as f64 / 1024.0;
+        let mut unit = 0;
+        while value >= 1023.95 && unit + 1 < UNITS.len() {
+            value /= 1024.0;
+            unit += 1;
+        }
+        write!(f, "{value:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_outside_their_limits_are_refused() {
+        assert!(ChunkLen::new(0).is_err());
+        assert!(ChunkLen::new(1).is_ok());
+        assert!(ChunkLen::new(u64::from(CHUNK_LEN_MAX)).is_ok());
+        assert!(ChunkLen::new(u64::from(CHUNK_LEN_MAX) + 1).is_err());
+        assert!(ChunkLen::new((1 << 32) + 1).is_err(), "no wrap to a small length");
+        assert!(DiskLen::new(0).is_err());
+        assert!(DiskLen::new(DISK_LEN_MAX).is_ok());
+        assert!(DiskLen::new(DISK_LEN_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn bytes_read_well() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (4 << 30, "4.0 GiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(HumanBytes(bytes).to_string(), text);
+        }
+    }
+}

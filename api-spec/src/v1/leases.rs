@@ -1,0 +1,24 @@
+//! Leases: what a push relies on stays until its deadline.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::names::ApplicationName;
+
+/// Asks for a lease.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenLease {
+    /// The application that will be pushed to.
+    pub application: ApplicationName,
+}
+
+/// A lease.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lease {
+    /// Its name, for the requests that rely on it. Not guessable.
+    pub id: String,
+    /// How long it holds from now unless it is renewed, in seconds.
+    pub ttl_secs: u64,
+}

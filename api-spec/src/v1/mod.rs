@@ -1,0 +1,27 @@
+//! Bodies of version 1 of the HTTP API, a file per resource.
+//!
+//! Plain data as it crosses the wire; the edges convert it, once.
+
+mod applications;
+mod channels;
+mod chunks;
+mod diff;
+mod leases;
+mod leaves;
+mod meta;
+mod releases;
+
+pub use applications::{Application, ApplicationPage};
+pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
+pub use chunks::{CHUNKS_PER_QUESTION_MAX, ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
+pub use chunks::{ChunkLocation, LocateChunks, LocatedChunks, MissingChunks, MissingPositions};
+pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
+pub use leases::{Lease, OpenLease};
+pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
+pub use meta::{Health, ServerVersion};
+pub use releases::{Published, ReleasePage, ReleaseSummary};
+
+/// The header that carries a release's digest beside its document.
+pub const RELEASE_HEADER: &str = "seawall-release";
+/// The most items one page of a listing holds; also the default.
+pub const PAGE_LEN_MAX: u32 = 1000;

@@ -1,0 +1,50 @@
+//! Releases.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::digest::ReleaseDigest;
+use crate::names::{ChannelName, MachineName, Version};
+
+/// A release as a listing shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseSummary {
+    /// Its version.
+    pub version: Version,
+    /// Its identity.
+    pub digest: ReleaseDigest,
+    /// When it was published, seconds since 1970-01-01 UTC.
+    pub published_at_secs: u64,
+    /// Who published it: the name of the token used; empty without authentication.
+    pub published_by: String,
+    /// Its machines.
+    pub machines: Vec<MachineName>,
+    /// Sum of its disks' lengths, in bytes.
+    pub disk_bytes: u64,
+    /// Sum of its disks' data, holes left out and repeats counted, in bytes.
+    pub data_bytes: u64,
+    /// The channels that point at it now.
+    pub channels: Vec<ChannelName>,
+}
+
+/// A page of releases, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleasePage {
+    /// The releases.
+    pub releases: Vec<ReleaseSummary>,
+    /// Pass as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Version>,
+}
+
+/// The answer to a publish: 201 when the release is new, 200 when it was there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// The release's identity.
+    pub digest: ReleaseDigest,
+    /// It was published before, with this very content.
+    pub already_present: bool,
+}
