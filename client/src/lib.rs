@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Seawall's flows as a library: what the binary `seawall` does, without a terminal.
+//!
+//! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
+
+pub mod error;
+pub mod progress;
+pub mod registry;

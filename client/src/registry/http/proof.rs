@@ -1,0 +1,132 @@
+//! Whether an answer is what was asked for. Pure: bytes in, proven values out.
+
+use reqwest::header::{CONTENT_RANGE, HeaderMap};
+use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::index::{DiskIndex, Leaf};
+use seawall_api::names::ApplicationName;
+use seawall_api::reference::Selector;
+use seawall_api::release::Release;
+use seawall_api::units::ChunkLen;
+use seawall_api::v1::{LocatedChunks, RELEASE_HEADER};
+
+use crate::registry::RegistryError;
+
+/// How much longer than its plain bytes a frame may be at rest.
+const FRAME_SLACK: u32 = 4096;
+
+fn wrong(object: String, why: impl ToString) -> RegistryError {
+    RegistryError::WrongBytes { object, why: why.to_string() }
+}
+
+/// Proves that `bytes` are the release that `selector` names in `application`.
+pub(super) fn release(
+    (application, selector): (&ApplicationName, &Selector),
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<Release, RegistryError> {
+    let object = || format!("release {application} {selector}");
+    let named: ReleaseDigest = headers
+        .get(RELEASE_HEADER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .ok_or_else(|| RegistryError::Protocol {
+            what: format!("read release {application} {selector}"),
+            why: format!("the header `{RELEASE_HEADER}` is missing or no digest"),
+        })?;
+    let actual = ReleaseDigest::of(bytes);
+    if actual != named {
+        return Err(wrong(object(), format!("its header says {named}, its bytes are {actual}")));
+    }
+    let release = Release::parse(bytes).map_err(|error| wrong(object(), chain(&error)))?;
+    let agrees = match selector {
+        Selector::Digest(digest) => *digest == actual,
+        Selector::Version(version) => version == release.version(),
+        // Which release a channel points at is the registry's word alone.
+        Selector::Channel(_) => true,
+    };
+    if !agrees || release.application() != application {
+        let (other, version) = (release.application(), release.version());
+        return Err(wrong(object(), format!("they are {other}:{version}, {actual}")));
+    }
+    Ok(release)
+}
+
+/// Proves that `bytes` are the index of that name.
+pub(super) fn index(digest: IndexDigest, bytes: &[u8]) -> Result<DiskIndex, RegistryError> {
+    let object = || format!("index {digest}");
+    let actual = IndexDigest::of(bytes);
+    if actual != digest {
+        return Err(wrong(object(), format!("their digest is {actual}")));
+    }
+    DiskIndex::decode(bytes).map_err(|error| wrong(object(), error))
+}
+
+/// Proves that `bytes` are the leaf of that name, and span that much of a disk.
+pub(super) fn leaf(digest: LeafDigest, span: u64, bytes: &[u8]) -> Result<Leaf, RegistryError> {
+    let object = || format!("leaf {digest}");
+    let actual = LeafDigest::of(bytes);
+    if actual != digest {
+        return Err(wrong(object(), format!("their digest is {actual}")));
+    }
+    Leaf::decode(bytes, span).map_err(|error| wrong(object(), error))
+}
+
+/// Proves that locations answer a question about `asked` chunks and can be read as they stand.
+pub(super) fn located(asked: usize, answer: &LocatedChunks) -> Result<(), RegistryError> {
+    let bad = |why: String| RegistryError::Protocol { what: "locate chunks".to_owned(), why };
+    let count = answer.locations.len();
+    if count != asked {
+        return Err(bad(format!("it was asked for {asked} chunks and located {count}")));
+    }
+    for (position, at) in answer.locations.iter().enumerate() {
+        let pack_known = (at.pack as usize) < answer.packs.len();
+        let len_legal = ChunkLen::new(u64::from(at.plain_len)).is_ok()
+            && (1..=at.plain_len.saturating_add(FRAME_SLACK)).contains(&at.stored_len)
+            && at.offset.checked_add(u64::from(at.stored_len)).is_some();
+        if !pack_known || !len_legal {
+            return Err(bad(format!("location {position} cannot be one: {at:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Proves that positions of what is missing lie in a list of `asked` items; true is missing.
+pub(super) fn missing(what: &str, asked: usize, at: &[u32]) -> Result<Vec<bool>, RegistryError> {
+    let mut missing = vec![false; asked];
+    for &position in at {
+        // An answer about something else would make a push rely on chunks that are not there.
+        let slot = missing.get_mut(position as usize).ok_or_else(|| RegistryError::Protocol {
+            what: what.to_owned(),
+            why: format!("it answered for position {position} of a list of {asked}"),
+        })?;
+        *slot = true;
+    }
+    Ok(missing)
+}
+
+/// Proves that a partial answer is the range that was asked for.
+pub(super) fn range(
+    pack: PackDigest,
+    range: &std::ops::Range<u64>,
+    headers: &HeaderMap,
+) -> Result<(), RegistryError> {
+    let asked = format!("bytes {}-{}/", range.start, range.end.saturating_sub(1));
+    let got = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if got.starts_with(&asked) {
+        return Ok(());
+    }
+    Err(RegistryError::Protocol {
+        what: format!("read a range of pack {pack}"),
+        why: format!("it was asked for `{asked}…` and sent `{}`", got.escape_debug()),
+    })
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

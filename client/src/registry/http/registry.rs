@@ -1,0 +1,359 @@
+//! The port's methods, one question each.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE};
+use reqwest::{Method, StatusCode, Url};
+use seawall_api::digest::{ChunkDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::index::{DiskIndex, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf};
+use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::problem::Code;
+use seawall_api::reference::Selector;
+use seawall_api::release::{RELEASE_LEN_MAX, Release};
+use seawall_api::v1::{
+    Application, ApplicationPage, CHUNKS_PER_QUESTION_MAX, Channel, ChannelHistory, ChannelMove,
+    ChannelPage, LEAVES_PER_QUESTION_MAX, Lease, LocateChunks, LocatedChunks, MissingChunks,
+    MissingLeaves, MissingPositions, MoveChannel, OpenLease, Published, ReleaseDiff, ReleasePage,
+    ServerVersion,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::transport::Call;
+use super::{HttpRegistry, JSON_LEN_MAX, path, proof};
+use crate::registry::{Expect, Located, Registry, RegistryError};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+impl HttpRegistry {
+    fn v1<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+        path::v1(self.transport.base(), segments)
+    }
+
+    async fn bytes(&self, call: Call, limit: usize) -> Result<Bytes, RegistryError> {
+        let what = call.what.clone();
+        let response = self.transport.send(call).await?;
+        self.transport.read(&what, response, limit as u64).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, RegistryError> {
+        let what = call.what.clone();
+        let response = self.transport.send(call).await?;
+        let body = self.transport.read(&what, response, JSON_LEN_MAX).await?;
+        serde_json::from_slice(&body).map_err(|error| RegistryError::Protocol {
+            what,
+            why: format!("its answer is not what this version expects: {error}"),
+        })
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        mut call: Call,
+        question: &(impl Serialize + Sync),
+    ) -> Result<T, RegistryError> {
+        let body = serde_json::to_vec(question).map_err(|error| RegistryError::Protocol {
+            what: call.what.clone(),
+            why: format!("the question cannot be written: {error}"),
+        })?;
+        call.headers.insert(CONTENT_TYPE, JSON);
+        self.json(call.with_body(body.into())).await
+    }
+
+    /// Puts an object under its digest; that it was there already is a success, too.
+    async fn put(
+        &self,
+        kind: &str,
+        digest: &str,
+        lease: &Lease,
+        body: Bytes,
+    ) -> Result<(), RegistryError> {
+        let url = path::with_query(self.v1([kind, digest]), [("lease", Some(&*lease.id))]);
+        let what = format!("store {kind}/{digest}");
+        let mut call = Call::new(Method::PUT, url, what.clone()).with_body(body);
+        call.headers.insert(CONTENT_TYPE, OCTETS);
+        let response = self.transport.send(call).await?;
+        // Read to its end, so that the connection can be used again.
+        self.transport.read(&what, response, JSON_LEN_MAX).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Registry for HttpRegistry {
+    async fn server_version(&self) -> Result<ServerVersion, RegistryError> {
+        self.json(Call::get(self.v1(["version"]), "say its version")).await
+    }
+
+    async fn applications(
+        &self,
+        after: Option<&ApplicationName>,
+    ) -> Result<ApplicationPage, RegistryError> {
+        let after = after.map(ApplicationName::as_str);
+        let url = path::with_query(self.v1(["applications"]), [("after", after)]);
+        self.json(Call::get(url, "list applications")).await
+    }
+
+    async fn application(&self, name: &ApplicationName) -> Result<Application, RegistryError> {
+        let url = path::application(self.transport.base(), name);
+        self.json(Call::get(url, format!("show application {name}"))).await
+    }
+
+    async fn releases(
+        &self,
+        application: &ApplicationName,
+        after: Option<&Version>,
+    ) -> Result<ReleasePage, RegistryError> {
+        let url = path::releases(self.transport.base(), application);
+        let url = path::with_query(url, [("after", after.map(Version::as_str))]);
+        self.json(Call::get(url, format!("list releases of {application}"))).await
+    }
+
+    async fn release(
+        &self,
+        application: &ApplicationName,
+        selector: &Selector,
+    ) -> Result<Release, RegistryError> {
+        let url = path::release(self.transport.base(), application, selector);
+        let what = format!("read release {application} {selector}");
+        let response = self.transport.send(Call::get(url, what.clone())).await?;
+        let headers = response.headers().clone();
+        let bytes = self.transport.read(&what, response, RELEASE_LEN_MAX as u64).await?;
+        proof::release((application, selector), &headers, &bytes)
+    }
+
+    async fn publish(&self, release: &Release, lease: &Lease) -> Result<Published, RegistryError> {
+        let (application, version) = (release.application(), release.version());
+        let url = path::releases(self.transport.base(), application);
+        let url = path::with_query(url, [("lease", Some(&*lease.id))]);
+        let what = format!("publish {application}:{version}");
+        let mut call = Call::new(Method::POST, url, what.clone());
+        call.headers.insert(CONTENT_TYPE, JSON);
+        let body = Bytes::copy_from_slice(release.bytes());
+        let published: Published = self.json(call.with_body(body)).await?;
+        if published.digest != release.digest() {
+            let why = format!("it published {}, not {}", published.digest, release.digest());
+            return Err(RegistryError::Protocol { what, why });
+        }
+        Ok(published)
+    }
+
+    async fn channels(&self, application: &ApplicationName) -> Result<Vec<Channel>, RegistryError> {
+        let url = path::channels(self.transport.base(), application);
+        let what = format!("list channels of {application}");
+        Ok(self.json::<ChannelPage>(Call::get(url, what)).await?.channels)
+    }
+
+    async fn channel(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+    ) -> Result<Option<Channel>, RegistryError> {
+        let url = path::channel(self.transport.base(), application, channel);
+        let call = Call::get(url, format!("read channel {application}:{channel}"));
+        match self.json(call).await {
+            Ok(channel) => Ok(Some(channel)),
+            Err(error) if error.code() == Some(Code::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn move_channel(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+        expect: Expect,
+        release: ReleaseDigest,
+    ) -> Result<Channel, RegistryError> {
+        let url = path::channel(self.transport.base(), application, channel);
+        let what = format!("move channel {application}:{channel}");
+        let mut call = Call::new(Method::PUT, url, what.clone());
+        match expect {
+            Expect::New => call.headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*")),
+            Expect::Sequence(sequence) => {
+                let etag = HeaderValue::from_str(&format!("\"{sequence}\""));
+                let etag = etag.map_err(|error| RegistryError::Protocol {
+                    what: what.clone(),
+                    why: error.to_string(),
+                })?;
+                call.headers.insert(IF_MATCH, etag)
+            }
+        };
+        let moved: Channel = self.ask(call, &MoveChannel { release }).await?;
+        if moved.release != release {
+            let why = format!("it points at {} now, not {release}", moved.release);
+            return Err(RegistryError::Protocol { what, why });
+        }
+        Ok(moved)
+    }
+
+    async fn channel_history(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+    ) -> Result<Vec<ChannelMove>, RegistryError> {
+        let url = path::history(self.transport.base(), application, channel);
+        let what = format!("list the moves of channel {application}:{channel}");
+        Ok(self.json::<ChannelHistory>(Call::get(url, what)).await?.moves)
+    }
+
+    async fn open_lease(&self, application: &ApplicationName) -> Result<Lease, RegistryError> {
+        let what = format!("open a lease for {application}");
+        let call = Call::new(Method::POST, self.v1(["leases"]), what);
+        self.ask(call, &OpenLease { application: application.clone() }).await
+    }
+
+    async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {
+        self.json(Call::new(Method::PUT, self.v1(["leases", &lease.id]), "renew a lease")).await
+    }
+
+    async fn end_lease(&self, lease: &Lease) -> Result<(), RegistryError> {
+        let call = Call::new(Method::DELETE, self.v1(["leases", &lease.id]), "end a lease");
+        match self.transport.send(call).await {
+            Ok(_) => Ok(()),
+            // A repeat, or a publish, ended it: what was asked for is so.
+            Err(error) if matches!(error.code(), Some(Code::NotFound | Code::LeaseEnded)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn missing_chunks(
+        &self,
+        lease: &Lease,
+        chunks: &[ChunkDigest],
+    ) -> Result<Vec<bool>, RegistryError> {
+        const WHAT: &str = "say which chunks are missing";
+        let mut missing = Vec::with_capacity(chunks.len());
+        for batch in chunks.chunks(CHUNKS_PER_QUESTION_MAX) {
+            let question = MissingChunks { lease: lease.id.clone(), chunks: batch.to_vec() };
+            let call = Call::new(Method::POST, self.v1(["chunks", "missing"]), WHAT);
+            let answer: MissingPositions = self.ask(call, &question).await?;
+            missing.extend(proof::missing(WHAT, batch.len(), &answer.missing)?);
+        }
+        Ok(missing)
+    }
+
+    async fn missing_leaves(
+        &self,
+        lease: &Lease,
+        leaves: &[LeafDigest],
+    ) -> Result<Vec<bool>, RegistryError> {
+        const WHAT: &str = "say which leaves are missing";
+        let mut missing = Vec::with_capacity(leaves.len());
+        for batch in leaves.chunks(LEAVES_PER_QUESTION_MAX) {
+            let question = MissingLeaves { lease: lease.id.clone(), leaves: batch.to_vec() };
+            let call = Call::new(Method::POST, self.v1(["leaves", "missing"]), WHAT);
+            let answer: MissingPositions = self.ask(call, &question).await?;
+            missing.extend(proof::missing(WHAT, batch.len(), &answer.missing)?);
+        }
+        Ok(missing)
+    }
+
+    async fn locate_chunks(&self, chunks: &[ChunkDigest]) -> Result<Located, RegistryError> {
+        let mut located = Located::default();
+        let mut position_of = HashMap::new();
+        for batch in chunks.chunks(CHUNKS_PER_QUESTION_MAX) {
+            let call = Call::new(Method::POST, self.v1(["chunks", "locate"]), "locate chunks");
+            let question = LocateChunks { chunks: batch.to_vec() };
+            let answer: LocatedChunks = self.ask(call, &question).await?;
+            proof::located(batch.len(), &answer)?;
+            for mut at in answer.locations {
+                // Each batch numbers its own packs; here they share one list.
+                let pack = answer.packs[at.pack as usize];
+                at.pack = *position_of.entry(pack).or_insert_with(|| {
+                    located.packs.push(pack);
+                    u32::try_from(located.packs.len() - 1).unwrap_or(u32::MAX)
+                });
+                located.locations.push(at);
+            }
+        }
+        Ok(located)
+    }
+
+    async fn has_index(&self, index: IndexDigest) -> Result<bool, RegistryError> {
+        let url = self.v1(["indexes", &index.to_string()]);
+        match self.transport.send(Call::new(Method::HEAD, url, format!("find index {index}"))).await
+        {
+            Ok(_) => Ok(true),
+            // The answer to HEAD has no body, so there is no code to go by.
+            Err(RegistryError::Status { status, .. }) if status == StatusCode::NOT_FOUND => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn index(&self, index: IndexDigest) -> Result<DiskIndex, RegistryError> {
+        let url = self.v1(["indexes", &index.to_string()]);
+        let bytes = self.bytes(Call::get(url, format!("read index {index}")), INDEX_LEN_MAX);
+        proof::index(index, &bytes.await?)
+    }
+
+    async fn leaf(&self, leaf: LeafDigest, span_len: u64) -> Result<Leaf, RegistryError> {
+        let url = self.v1(["leaves", &leaf.to_string()]);
+        let bytes = self.bytes(Call::get(url, format!("read leaf {leaf}")), LEAF_LEN_MAX).await?;
+        proof::leaf(leaf, span_len, &bytes)
+    }
+
+    async fn put_leaf(&self, lease: &Lease, leaf: &Leaf) -> Result<(), RegistryError> {
+        let bytes = leaf.encode();
+        let digest = LeafDigest::of(&bytes);
+        self.put("leaves", &digest.to_string(), lease, bytes.into()).await
+    }
+
+    async fn put_index(&self, lease: &Lease, index: &DiskIndex) -> Result<(), RegistryError> {
+        let bytes = index.encode();
+        let digest = IndexDigest::of(&bytes);
+        self.put("indexes", &digest.to_string(), lease, bytes.into()).await
+    }
+
+    async fn put_pack(
+        &self,
+        lease: &Lease,
+        pack: PackDigest,
+        bytes: Bytes,
+    ) -> Result<(), RegistryError> {
+        self.put("packs", &pack.to_string(), lease, bytes).await
+    }
+
+    async fn pack_range(
+        &self,
+        pack: PackDigest,
+        range: Range<u64>,
+    ) -> Result<Bytes, RegistryError> {
+        let len = range.end.saturating_sub(range.start);
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        let what = format!("read a range of pack {pack}");
+        let bad = |why: String| RegistryError::Protocol { what: what.clone(), why };
+        let mut call = Call::get(self.v1(["packs", &pack.to_string()]), what.clone());
+        let header = HeaderValue::from_str(&format!("bytes={}-{}", range.start, range.end - 1));
+        call.headers.insert(RANGE, header.map_err(|error| bad(error.to_string()))?);
+        let response = self.transport.send(call).await?;
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            return Err(bad(format!("it answered {} instead of 206", response.status())));
+        }
+        proof::range(pack, &range, response.headers())?;
+        let bytes = self.transport.read(&what, response, len).await?;
+        if bytes.len() as u64 != len {
+            return Err(bad(format!("{} bytes came of a range of {len}", bytes.len())));
+        }
+        Ok(bytes)
+    }
+
+    async fn diff(
+        &self,
+        from: (&ApplicationName, &Selector),
+        to: (&ApplicationName, &Selector),
+    ) -> Result<ReleaseDiff, RegistryError> {
+        let (from, to) = (path::side(from), path::side(to));
+        let pairs = [("from", Some(&*from)), ("to", Some(&*to))];
+        let url = path::with_query(self.v1(["diff"]), pairs);
+        self.json(Call::get(url, format!("compare {from} with {to}"))).await
+    }
+}

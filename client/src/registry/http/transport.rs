@@ -1,0 +1,225 @@
+//! Sending one request and reading one bounded answer.
+//!
+//! Knows methods, addresses, statuses and time; not what any of them mean.
+//!
+//! Time: nothing limits a transfer that moves. A watchdog ends one that stands still, in either
+//! direction; `reqwest`'s own read timeout counts from the request's begin and would end a long
+//! upload while it runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, Response, Url, redirect};
+use seawall_api::problem::Problem;
+
+use super::{IDLE_CONNECTIONS_MAX, PROBLEM_LEN_MAX, REDIRECTS_MAX, Timeouts, Token};
+use crate::registry::RegistryError;
+
+/// A body is handed to the connection in pieces of this length: the watchdog's grain.
+const UPLOAD_PIECE_LEN: usize = 128 << 10;
+const USER_AGENT: &str = concat!("seawall/", env!("CARGO_PKG_VERSION"));
+
+/// One request.
+pub(super) struct Call {
+    /// What it does, as a phrase with a verb: `read index …`.
+    pub(super) what: String,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, url: Url, what: impl Into<String>) -> Self {
+        Self { what: what.into(), method, url, headers: HeaderMap::new(), body: None }
+    }
+
+    pub(super) fn get(url: Url, what: impl Into<String>) -> Self {
+        Self::new(Method::GET, url, what)
+    }
+
+    pub(super) fn with_body(self, body: Bytes) -> Self {
+        Self { body: Some(body), ..self }
+    }
+}
+
+/// Connections to one registry.
+pub(super) struct Transport {
+    client: Client,
+    base: Url,
+    address: String,
+    token: Option<Token>,
+    timeouts: Timeouts,
+}
+
+impl Transport {
+    pub(super) fn new(
+        base: Url,
+        token: Option<Token>,
+        timeouts: Timeouts,
+    ) -> Result<Self, reqwest::Error> {
+        let mut client = Client::builder()
+            .user_agent(USER_AGENT)
+            .http1_only() // packs over HTTP/2 share one connection's window: slower by far
+            .redirect(redirect::Policy::none()) // `send` follows those of GET, and drops the token
+            .connect_timeout(timeouts.connect)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .tcp_nodelay(true);
+        if is_loopback(&base) {
+            client = client.no_proxy();
+        }
+        let address = base.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { client: client.build()?, base, address, token, timeouts })
+    }
+
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends a request; whatever is not a success is an error.
+    pub(super) async fn send(&self, call: Call) -> Result<Response, RegistryError> {
+        let Call { what, method, mut url, headers, body } = call;
+        let may_redirect = body.is_none() && (method == Method::GET || method == Method::HEAD);
+        for _ in 0..=REDIRECTS_MAX {
+            let mut request = self.client.request(method.clone(), url.clone());
+            request = request.headers(headers.clone());
+            if let Some(token) = self.token.as_ref().filter(|_| is_same_origin(&self.base, &url)) {
+                request = request.header(AUTHORIZATION, token.header());
+            }
+            let moved = Arc::new(AtomicU64::new(0));
+            if let Some(body) = &body {
+                request = request.header(CONTENT_LENGTH, body.len());
+                request = request.body(watched(body.clone(), moved.clone()));
+            }
+            let response = self.watch(&what, &moved, request.send()).await?;
+            let status = response.status();
+            if status.is_redirection() && may_redirect {
+                url = self.next_hop(&what, &url, &response)?;
+                continue;
+            }
+            return if status.is_success() {
+                Ok(response)
+            } else {
+                Err(self.refusal(&what, response).await)
+            };
+        }
+        Err(RegistryError::Protocol { what, why: format!("more than {REDIRECTS_MAX} redirects") })
+    }
+
+    /// Reads an answer of at most `limit` bytes.
+    pub(super) async fn read(
+        &self,
+        what: &str,
+        mut response: Response,
+        limit: u64,
+    ) -> Result<Bytes, RegistryError> {
+        let too_large = || RegistryError::TooLarge { what: what.to_owned(), limit };
+        let announced = response.content_length().unwrap_or(0);
+        if announced > limit {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(0));
+        let still = AtomicU64::new(0);
+        while let Some(piece) = self.watch(what, &still, response.chunk()).await? {
+            if (body.len() + piece.len()) as u64 > limit {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    }
+
+    /// Waits for `work` for as long as `moved` goes on counting.
+    async fn watch<T>(
+        &self,
+        what: &str,
+        moved: &AtomicU64,
+        work: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T, RegistryError> {
+        let mut work = std::pin::pin!(work);
+        let mut seen = moved.load(Ordering::Relaxed);
+        loop {
+            match tokio::time::timeout(self.timeouts.idle, work.as_mut()).await {
+                Ok(Ok(done)) => return Ok(done),
+                // Without the address: its query may hold a lease, and `url` says the rest.
+                Ok(Err(error)) => return Err(self.broken(what, error.without_url())),
+                Err(_) => {}
+            }
+            let now = moved.load(Ordering::Relaxed);
+            if now == seen {
+                return Err(RegistryError::Stalled {
+                    url: self.address.clone(),
+                    what: what.to_owned(),
+                    idle: self.timeouts.idle,
+                });
+            }
+            seen = now;
+        }
+    }
+
+    fn broken(&self, what: &str, source: reqwest::Error) -> RegistryError {
+        RegistryError::Unreachable { url: self.address.clone(), what: what.to_owned(), source }
+    }
+
+    fn next_hop(&self, what: &str, from: &Url, answer: &Response) -> Result<Url, RegistryError> {
+        let bad = |why: &str| RegistryError::Protocol { what: what.into(), why: why.into() };
+        let to = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let to = to.and_then(|to| from.join(to).ok());
+        let to = to.ok_or_else(|| bad("a redirect without a legal address"))?;
+        match (from.scheme(), to.scheme()) {
+            (_, "https") | ("http", "http") => Ok(to),
+            _ => Err(bad("a redirect to an address that is not encrypted")),
+        }
+    }
+
+    /// Why the registry refused, read from its problem document where it sent one.
+    async fn refusal(&self, what: &str, response: Response) -> RegistryError {
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
+        let body = self.read(what, response, PROBLEM_LEN_MAX).await.unwrap_or_default();
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => RegistryError::Problem { problem: Box::new(problem), retry_after },
+            Err(_) => RegistryError::Status {
+                url: self.address.clone(),
+                what: what.to_owned(),
+                status,
+                retry_after,
+            },
+        }
+    }
+}
+
+/// The body in pieces, counting each as it is taken.
+fn watched(body: Bytes, moved: Arc<AtomicU64>) -> reqwest::Body {
+    let pieces = futures::stream::unfold((body, moved), |(mut rest, moved)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        let piece = rest.split_to(rest.len().min(UPLOAD_PIECE_LEN));
+        moved.fetch_add(1, Ordering::Relaxed);
+        Some((Ok::<_, std::convert::Infallible>(piece), (rest, moved)))
+    });
+    reqwest::Body::wrap_stream(pieces)
+}
+
+/// Seconds only: a date would need a clock that agrees with the registry's.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn is_same_origin(a: &Url, b: &Url) -> bool {
+    a.origin() == b.origin()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
