@@ -181,9 +181,7 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
              SEAWALL_TOKEN",
         ),
         Code::Denied => Some("use a token that permits this: --token-file FILE"),
-        Code::NotFound => {
-            Some("`seawall list` and `seawall list APPLICATION` show what there is")
-        }
+        Code::NotFound => Some("`seawall list` and `seawall list APPLICATION` show what there is"),
         Code::VersionTaken => Some("a version is never reused: push under a new one"),
         Code::Incomplete | Code::LeaseEnded => {
             Some("run the push again: it resumes and sends only what is missing")

@@ -150,11 +150,8 @@ pub trait Registry: Send + Sync {
     ) -> Result<(), RegistryError>;
 
     /// Exactly these bytes of a pack. The caller verifies the chunks it decodes from them.
-    async fn pack_range(
-        &self,
-        pack: PackDigest,
-        range: Range<u64>,
-    ) -> Result<Bytes, RegistryError>;
+    async fn pack_range(&self, pack: PackDigest, range: Range<u64>)
+    -> Result<Bytes, RegistryError>;
 
     /// What differs between two releases, and what moving from one to the other costs.
     async fn diff(

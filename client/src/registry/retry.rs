@@ -36,7 +36,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        // A registry that restarts is back within these 0.25 + 0.5 + 1 + 2 + 4 s.
+        // A registry that restarts is back within these 0.25 + 0.5 + 1 + 2 s.
         Self {
             attempts_max: 6,
             delay_first: Duration::from_millis(250),

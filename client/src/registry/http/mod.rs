@@ -73,8 +73,9 @@ impl HttpRegistry {
     /// When `url` is not plain `http://` or `https://` with a host.
     pub fn new(url: &str, token: Option<Token>, timeouts: Timeouts) -> Result<Self, InvalidUrl> {
         let base = parse_base(url)?;
-        let transport = Transport::new(base, token, timeouts).map_err(|error| {
-            InvalidUrl { url: url.escape_debug().to_string(), why: error.to_string() }
+        let transport = Transport::new(base, token, timeouts).map_err(|error| InvalidUrl {
+            url: url.escape_debug().to_string(),
+            why: error.to_string(),
         })?;
         Ok(Self { transport })
     }
@@ -95,7 +96,9 @@ fn parse_base(text: &str) -> Result<Url, InvalidUrl> {
     if !base.username().is_empty() || base.password().is_some() {
         // Not shown: the text holds a password.
         let why = "it carries a user or password; give a token with --token-file instead";
-        return Err(InvalidUrl { url: base.host_str().unwrap_or("…").to_owned(), why: why.into() });
+        return Err(InvalidUrl {
+            url: base.host_str().unwrap_or("…").to_owned(), why: why.into()
+        });
     }
     if base.query().is_some() || base.fragment().is_some() {
         return Err(bad("it has a `?` or `#` part"));
