@@ -1,3 +1,15 @@
-//! The content engine of Seawall.
+//! The content engine of Seawall: disk images in, chunks, packs and indexes out, and back.
+//!
+//! Knows no HTTP, no application, no channel and no user (docs/ARCHITECTURE.md, invariant 2).
 
+pub mod backend;
+pub mod chunker;
+pub mod codec;
+pub mod content;
+pub mod error;
 pub mod image;
+pub mod pack;
+pub mod port;
+pub mod scan;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -1,15 +1,43 @@
 //! Guest-visible bytes behind disk image files.
 //!
 //! Seawall cuts, hashes and stores what a guest would read, never the container file. This module
-//! turns a container file into that: a length, runs of data, and reads at guest offsets.
+//! turns a container file into that: a length, runs of data, and reads at guest offsets. It also
+//! lays out qcow2 files for export ([`Qcow2Layout`]).
+//!
+//! It does not write into images, repair them, or read their internal snapshots.
 //!
 //! # Invariants
 //!
 //! 1. A reader never panics and never allocates more than its named limits, whatever the file holds.
 //! 2. A reader never opens a file for writing.
 //! 3. Bytes outside the runs that [`DiskImage::next_data`] reports read as zeros.
+//! 4. A recognised format that is not read is refused, never taken for raw.
+//!
+//! # At the same time
+//!
+//! A [`DiskImage`] is shared between threads freely; no lock is held during I/O or inflation. A file
+//! that is *written* while it is read gives bytes of no single moment, and where the reader can tell
+//! (the file shrank, a table is broken) an error.
 
+mod error;
+mod format;
+mod open;
+mod qcow2;
+mod raw;
+mod source;
+
+use std::ops::Range;
 use std::path::PathBuf;
+
+pub use error::ImageError;
+pub use format::{Format, UnknownFormat};
+pub use open::{OpenOptions, open};
+pub use qcow2::{HostRun, LayoutError, Qcow2Image, Qcow2Layout};
+pub use raw::RawImage;
+pub use source::Source;
+
+/// The longest run that [`DiskImage::next_data`] reports.
+pub const RUN_LEN_MAX: u64 = 256 << 20;
 
 /// A disk image opened for reading; safe to share between threads.
 pub trait DiskImage: Send + Sync {
@@ -18,20 +46,16 @@ pub trait DiskImage: Send + Sync {
 
     /// The first run that may hold data at or after `from`, clipped to the disk.
     ///
-    /// Everything before the run's start is a hole. `None` when only a hole remains. Runs are as
-    /// long as is cheap to know (at most 256 MiB each), and adjoining runs are allowed.
-    fn next_data(&self, from: u64) -> Result<Option<std::ops::Range<u64>>, ImageError>;
+    /// Everything from `from` to the run's start is a hole. `None` when only a hole remains. Runs
+    /// are as long as is cheap to know (at most [`RUN_LEN_MAX`]), never empty, and adjoining runs
+    /// are allowed.
+    fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError>;
 
     /// Fills `buf` with the guest's bytes from `offset`; zeros past what is allocated.
     ///
-    /// The range must lie within the disk.
+    /// The range must lie within the disk. After an error the content of `buf` is undefined.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError>;
 
     /// Every file this image is made of, backing files last: the identity a stat cache watches.
     fn files(&self) -> &[PathBuf];
 }
-
-/// Why an image could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("placeholder")]
-pub struct ImageError;

@@ -1,0 +1,6 @@
+//! Where objects lie: a directory, or memory for tests. S3-compatible stores fit the same adapter.
+
+mod objects;
+mod path;
+
+pub use objects::{Objects, directory, memory};

@@ -1,0 +1,76 @@
+//! The path of an object is a function of its name alone (docs/FORMAT.md, section 2).
+
+use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+
+use crate::port::{ObjectKind, ObjectName};
+
+impl ObjectKind {
+    /// The folder that holds every object of the kind.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Pack => "packs",
+            Self::Index => "indexes/lists",
+            Self::Leaf => "indexes/leaves",
+            Self::Release => "releases",
+            Self::Descriptor => "descriptors",
+            Self::Name => "names",
+        }
+    }
+}
+
+/// Objects are spread over 256 folders by their first byte: directories stay small.
+fn sharded(kind: ObjectKind, hex: &str) -> String {
+    format!("{}/{}/{hex}", kind.folder(), &hex[..2])
+}
+
+impl ObjectName {
+    /// The object's path from the root of the store.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::Pack(digest) => sharded(ObjectKind::Pack, &digest.to_hex()),
+            Self::Index(digest) => sharded(ObjectKind::Index, &digest.to_hex()),
+            Self::Leaf(digest) => sharded(ObjectKind::Leaf, &digest.to_hex()),
+            Self::Release(digest) => sharded(ObjectKind::Release, &digest.to_hex()),
+            Self::Descriptor(digest) => sharded(ObjectKind::Descriptor, &digest.to_hex()),
+            Self::Name(name) => format!("{}/{name}", ObjectKind::Name.folder()),
+        }
+    }
+
+    /// Reads what [`Self::path`] writes; `None` for anything else that lies in the store.
+    pub(super) fn from_path(kind: ObjectKind, path: &str) -> Option<Self> {
+        let rest = path.strip_prefix(kind.folder())?.strip_prefix('/')?;
+        let hex = || rest.split_once('/').map(|(_, hex)| hex);
+        let name = match kind {
+            ObjectKind::Pack => Self::Pack(PackDigest::from_hex(hex()?).ok()?),
+            ObjectKind::Index => Self::Index(IndexDigest::from_hex(hex()?).ok()?),
+            ObjectKind::Leaf => Self::Leaf(LeafDigest::from_hex(hex()?).ok()?),
+            ObjectKind::Release => Self::Release(ReleaseDigest::from_hex(hex()?).ok()?),
+            ObjectKind::Descriptor => Self::Descriptor(DescriptorDigest::from_hex(hex()?).ok()?),
+            ObjectKind::Name => Self::Name(rest.to_owned()),
+        };
+        (name.path() == path).then_some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_as_it_is_written_and_nothing_else_is() {
+        let pack = ObjectName::Pack(PackDigest::of(b"x"));
+        let path = pack.path();
+        assert_eq!(ObjectName::from_path(ObjectKind::Pack, &path), Some(pack));
+        for other in [
+            path.replacen("/", "/00/", 1),
+            path.to_uppercase(),
+            format!("{path}.part"),
+            path.replace("packs", "indexes/lists"),
+            "packs".to_owned(),
+        ] {
+            assert_eq!(ObjectName::from_path(ObjectKind::Pack, &other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use proptest::prelude::*;
+use seawall_api::content::content_digest;
+use seawall_api::digest::ContentDigest;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Run {
+    Data(Vec<u8>),
+    Zeros(u64),
+}
+
+fn digest_of(runs: &[Run]) -> ContentDigest {
+    let mut hasher = LeafHasher::new(0, true);
+    for run in runs {
+        match run {
+            Run::Data(bytes) => hasher.update(bytes),
+            Run::Zeros(len) => hasher.update_zeros(*len),
+        }
+    }
+    content_digest(&[hasher.finish()])
+}
+
+fn plain_digest_of(runs: &[Run]) -> ContentDigest {
+    let mut hasher = Hasher::new();
+    for run in runs {
+        match run {
+            Run::Data(bytes) => hasher.update(bytes),
+            Run::Zeros(len) => hasher.update(&vec![0; usize::try_from(*len).unwrap()]),
+        };
+    }
+    ContentDigest::from_bytes(*hasher.finalize().as_bytes())
+}
+
+#[test]
+fn runs_around_every_edge_hash_as_plain_blake3_does() {
+    let edges = [1, 511, 4096, GRANULE - 1, GRANULE, GRANULE + 1, 2 * GRANULE, 3 * GRANULE];
+    for zeros in edges {
+        for data in [0, 1, 4096, 100_000] {
+            let data = Run::Data(vec![7; data]);
+            let zeros = Run::Zeros(zeros);
+            for runs in [
+                vec![zeros.clone()],
+                vec![zeros.clone(), data.clone()],
+                vec![data.clone(), zeros.clone()],
+                vec![data.clone(), zeros.clone(), data.clone()],
+            ] {
+                assert_eq!(digest_of(&runs), plain_digest_of(&runs));
+            }
+        }
+    }
+}
+
+/// The table against plain hashing, at entries near its start, its seam and its end.
+#[test]
+fn the_table_is_true() {
+    for offset in [0, GRANULE, 100 * GRANULE, (128 << 30) - GRANULE] {
+        let known = zeros::known(offset).unwrap();
+        assert_eq!(known.len, GRANULE);
+        assert_eq!(known.value, hashed(offset, GRANULE), "granule at {offset}");
+    }
+    for offset in [128 << 30, (1 << 40) - LEAF_SPAN] {
+        let known = zeros::known(offset).unwrap();
+        assert_eq!(known.len, LEAF_SPAN);
+        assert_eq!(known.value, hashed(offset, LEAF_SPAN), "leaf at {offset}");
+    }
+    assert!(zeros::known(1 << 40).is_none());
+    assert!(zeros::known(4096).is_none());
+}
+
+fn hashed(offset: u64, len: u64) -> SubtreeValue {
+    let mut hasher = hasher_at(offset);
+    for _ in 0..len / ZEROS.len() as u64 {
+        hasher.update(&ZEROS);
+    }
+    SubtreeValue(hasher.finalize_non_root())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn any_runs_hash_as_plain_blake3_does(runs in prop::collection::vec(
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..5000).prop_map(Run::Data),
+            (0u64..20 << 20).prop_map(Run::Zeros),
+        ],
+        1..6,
+    )) {
+        prop_assert_eq!(digest_of(&runs), plain_digest_of(&runs));
+    }
+}

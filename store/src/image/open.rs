@@ -1,0 +1,139 @@
+//! From a path to a [`DiskImage`]: formats, backing chains, and what of them is refused.
+//!
+//! # Invariants
+//!
+//! 1. Only regular files and block devices are opened, by plain paths; never a URI.
+//! 2. A chain ends: it has at most [`CHAIN_LEN_MAX`] files and no file twice.
+
+use std::path::{Path, PathBuf};
+
+use super::format::{Format, detect};
+use super::qcow2::{Backing, Layer, Limits, Qcow2Image};
+use super::raw::RawImage;
+use super::source::{DiskFile, Identity, NamedSource};
+use super::{DiskImage, ImageError};
+
+/// How many files an image may be made of.
+const CHAIN_LEN_MAX: usize = 64;
+
+/// How to open an image.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Takes the file for this format, whatever its content; `None` looks at the content.
+    pub format: Option<Format>,
+    /// Whether an image may name another local file that it is based on.
+    ///
+    /// An image of unknown origin can name any file that this process can read.
+    pub allow_backing: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { format: None, allow_backing: true }
+    }
+}
+
+/// Opens a disk image and every file it is based on.
+///
+/// # Errors
+///
+/// [`ImageError::Unsupported`] for formats and features that are recognised and not read, and
+/// [`ImageError::Backing`] for backing files that are not allowed; both have a remedy.
+pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, ImageError> {
+    let mut opened = Chain::default();
+    let mut next = Some((path.to_owned(), options.format));
+    while let Some((path, format)) = next.take() {
+        let file = DiskFile::open(&path)?;
+        opened.enter(&file)?;
+        let format = match format {
+            Some(format) => format,
+            None => detect(&file)?,
+        };
+        match format {
+            Format::Raw => opened.base = Some(RawImage::new(file)),
+            Format::Qcow2 => {
+                let source = NamedSource::new(path.clone(), Box::new(file));
+                let layer = Layer::open(source, &mut opened.limits)?;
+                next = layer.backing().map(|it| resolve(&path, it, options)).transpose()?;
+                opened.layers.push(layer);
+            }
+        }
+    }
+    Ok(opened.finish())
+}
+
+/// The files of a chain opened so far, topmost first.
+#[derive(Default)]
+struct Chain {
+    seen: Vec<Identity>,
+    paths: Vec<PathBuf>,
+    limits: Limits,
+    layers: Vec<Layer>,
+    base: Option<RawImage>,
+}
+
+impl Chain {
+    fn enter(&mut self, file: &DiskFile) -> Result<(), ImageError> {
+        let refuse = |reason: String| {
+            let path = self.paths.last().map_or_else(|| file.path().to_owned(), Clone::clone);
+            let remedy = "look at it with `qemu-img info --backing-chain -U`, and give the image \
+                          another base with `qemu-img rebase -u`";
+            let backing = file.path().display().to_string();
+            ImageError::Backing { path, backing, reason, remedy: remedy.to_owned() }
+        };
+        if self.seen.contains(&file.identity()) {
+            return Err(refuse("the chain of backing files comes back to it".to_owned()));
+        }
+        if self.seen.len() >= CHAIN_LEN_MAX {
+            return Err(refuse(format!("the chain has more than {CHAIN_LEN_MAX} files")));
+        }
+        self.seen.push(file.identity());
+        self.paths.push(file.path().to_owned());
+        Ok(())
+    }
+
+    fn finish(self) -> Box<dyn DiskImage> {
+        match self.base {
+            Some(raw) if self.layers.is_empty() => Box::new(raw),
+            base => Box::new(Qcow2Image::new(self.layers, base, self.paths)),
+        }
+    }
+}
+
+/// The path and the format of the backing file that `overlay` names.
+fn resolve(
+    overlay: &Path,
+    backing: &Backing,
+    options: &OpenOptions,
+) -> Result<(PathBuf, Option<Format>), ImageError> {
+    let refuse = |reason: &str, remedy: &str| ImageError::Backing {
+        path: overlay.to_owned(),
+        backing: backing.name.display().to_string(),
+        reason: reason.to_owned(),
+        remedy: remedy.to_owned(),
+    };
+    let flatten = "make it one file with `qemu-img convert -O qcow2`";
+    if !options.allow_backing {
+        return Err(refuse("backing files are not allowed here", flatten));
+    }
+    // QEMU's rule: a colon before the first slash makes a protocol. `json:` is one of them.
+    let bytes = backing.name.as_os_str().as_encoded_bytes();
+    if bytes.iter().find(|byte| matches!(byte, b':' | b'/')) == Some(&b':') {
+        return Err(refuse(
+            "it is a URI, and only paths of local files are followed",
+            "make it one file with `qemu-img convert -O qcow2`; a relative path that has a colon \
+             is written `./name`, see `qemu-img rebase -u`",
+        ));
+    }
+    let format =
+        match backing.format.as_deref() {
+            // As QEMU does for images that old tools made.
+            None => None,
+            Some(name) => Some(name.parse::<Format>().map_err(|_| {
+                refuse(&format!("its format {name:?} is not raw or qcow2"), flatten)
+            })?),
+        };
+    // An absolute name replaces the directory.
+    let directory = overlay.parent().unwrap_or(Path::new(""));
+    Ok((directory.join(&backing.name), format))
+}

@@ -1,0 +1,272 @@
+//! One qcow2 file of a chain: from guest offsets to places in the file.
+//!
+//! # Invariants
+//!
+//! 1. A [`Mapping`] covers at least one byte, so every walk ends.
+//! 2. A mapping costs at most [`PIECES_MAX`] table look-ups: where a hole in this file is made of
+//!    many table entries and the data below of many runs, a walk stays linear.
+
+use std::sync::Arc;
+
+use super::super::ImageError;
+use super::super::source::NamedSource;
+use super::compressed::Packed;
+use super::header::{Backing, Compression, Header};
+use super::table::{L1, Limits, OFFSET_MASK, Slices, slice_len};
+
+/// How many clusters, or parts of them, one mapping looks at.
+const PIECES_MAX: usize = 8192;
+
+const COMPRESSED: u64 = 1 << 62;
+const READS_AS_ZEROS: u64 = 1 << 0;
+const SUBCLUSTERS: u32 = 32;
+
+/// What this file knows of some guest bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Nothing; the backing file does.
+    Unallocated,
+    /// They are zeros, whatever the backing file holds.
+    Zero,
+    /// They are in the file from this offset.
+    Data(u64),
+    /// They are in a compressed cluster.
+    Compressed(Packed),
+}
+
+/// A run of guest bytes of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Mapping {
+    pub(super) kind: Kind,
+    pub(super) len: u64,
+}
+
+/// A qcow2 file with a proven header.
+pub(in super::super) struct Layer {
+    pub(super) source: NamedSource,
+    header: Header,
+    l1: L1,
+}
+
+impl Layer {
+    pub(in super::super) fn open(
+        source: NamedSource,
+        limits: &mut Limits,
+    ) -> Result<Self, ImageError> {
+        let header = Header::parse(&source)?;
+        let entries = header.disk_len.div_ceil(1 << Shape::of(&header).l1_shift());
+        let l1 = L1::load(&source, &header, entries, limits)?;
+        Ok(Self { source, header, l1 })
+    }
+
+    pub(in super::super) fn backing(&self) -> Option<&Backing> {
+        self.header.backing.as_ref()
+    }
+
+    pub(super) fn disk_len(&self) -> u64 {
+        self.header.disk_len
+    }
+
+    pub(super) fn cluster_len(&self) -> u64 {
+        1 << self.header.cluster_bits
+    }
+
+    pub(super) fn compression(&self) -> Compression {
+        self.header.compression
+    }
+
+    pub(super) fn slice_len(&self) -> u64 {
+        slice_len(self.cluster_len())
+    }
+
+    /// What is at `offset`, which is inside this file's disk, and for how many of `len_max` bytes.
+    ///
+    /// Clusters that lie side by side in the file too come as one mapping. `id` is this layer's
+    /// place in the chain, under which it shares `slices` with the others.
+    pub(super) fn map(
+        &self,
+        slices: &Slices,
+        id: usize,
+        offset: u64,
+        len_max: u64,
+    ) -> Result<Mapping, ImageError> {
+        let len_max = len_max.min(self.disk_len() - offset);
+        let mut walk = Walk { layer: self, shape: Shape::of(&self.header), slices, id, at: None };
+        let mut run = walk.piece(offset)?;
+        for _ in 1..PIECES_MAX {
+            if run.len >= len_max || matches!(run.kind, Kind::Compressed(_)) {
+                break;
+            }
+            let next = walk.piece(offset + run.len)?;
+            let adjoins = match (run.kind, next.kind) {
+                (Kind::Data(first), Kind::Data(second)) => first + run.len == second,
+                (first, second) => first == second,
+            };
+            if !adjoins {
+                break;
+            }
+            run.len += next.len;
+        }
+        run.len = run.len.min(len_max);
+        Ok(run)
+    }
+
+    /// Reads guest bytes that are in the file from `host`; zeros where the file's last cluster is
+    /// not written to its end.
+    pub(super) fn read_data(&self, host: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        let in_file = self.source.len.saturating_sub(host);
+        let in_file = usize::try_from(in_file).map_or(buf.len(), |len| len.min(buf.len()));
+        let (stored, rest) = buf.split_at_mut(in_file);
+        rest.fill(0);
+        if stored.is_empty() {
+            return Ok(());
+        }
+        self.source.read(host, stored)
+    }
+}
+
+/// The lengths that follow from a header; all are powers of two.
+#[derive(Clone, Copy)]
+struct Shape {
+    cluster_bits: u32,
+    /// Of an entry in an L2 table: 3 for one word, 4 for two.
+    entry_bits: u32,
+}
+
+impl Shape {
+    fn of(header: &Header) -> Self {
+        let entry_bits = if header.extended_l2 { 4 } else { 3 };
+        Self { cluster_bits: header.cluster_bits, entry_bits }
+    }
+
+    /// How far to shift a guest offset for its L1 index: 39 at most.
+    fn l1_shift(self) -> u32 {
+        self.cluster_bits + self.cluster_bits - self.entry_bits
+    }
+}
+
+/// A walk along a layer, which keeps the slice it is in at hand.
+struct Walk<'a> {
+    layer: &'a Layer,
+    shape: Shape,
+    slices: &'a Slices,
+    id: usize,
+    at: Option<(u64, Arc<[u64]>)>,
+}
+
+impl Walk<'_> {
+    /// What is at `offset`, to the end of its cluster, of its part of it, or of a gap in L1.
+    fn piece(&mut self, offset: u64) -> Result<Mapping, ImageError> {
+        let l1_shift = self.shape.l1_shift();
+        let table = match self.layer.l1.find(offset >> l1_shift) {
+            Ok(table) => table,
+            Err(next) => {
+                // The disk may end within the gap; `map` clips.
+                let end = next.map_or(self.layer.disk_len(), |index| index << l1_shift);
+                return Ok(Mapping { kind: Kind::Unallocated, len: end - offset });
+            }
+        };
+        let in_table = offset & ((1 << l1_shift) - 1);
+        let entry_offset = (in_table >> self.shape.cluster_bits) << self.shape.entry_bits;
+        let slice_len = self.layer.slice_len();
+        let slice_offset = table + entry_offset / slice_len * slice_len;
+        let slice = match &self.at {
+            Some((at, slice)) if *at == slice_offset => slice,
+            _ => {
+                let source = &self.layer.source;
+                let slice = self.slices.load(self.id, source, slice_offset, slice_len)?;
+                &self.at.insert((slice_offset, slice)).1
+            }
+        };
+        // Less than 64 KiB, and the slice is `slice_len` long.
+        let word = usize::try_from(entry_offset % slice_len / 8).unwrap_or(0);
+        let entry = Entry {
+            layer: self.layer,
+            at: table + entry_offset,
+            word: slice[word],
+            bitmap: if self.shape.entry_bits == 4 { Some(slice[word + 1]) } else { None },
+            in_cluster: offset & ((1 << self.shape.cluster_bits) - 1),
+        };
+        entry.decode()
+    }
+}
+
+/// An L2 entry, and the place in its cluster that is asked about.
+struct Entry<'a> {
+    layer: &'a Layer,
+    at: u64,
+    word: u64,
+    bitmap: Option<u64>,
+    in_cluster: u64,
+}
+
+impl Entry<'_> {
+    fn decode(&self) -> Result<Mapping, ImageError> {
+        let to_end = self.layer.cluster_len() - self.in_cluster;
+        let whole = |kind| Ok(Mapping { kind, len: to_end });
+        if self.word & COMPRESSED != 0 {
+            return whole(Kind::Compressed(self.packed()?));
+        }
+        if let Some(bitmap) = self.bitmap {
+            return self.decode_subcluster(bitmap);
+        }
+        if self.word & READS_AS_ZEROS != 0 {
+            if self.layer.header.version < 3 {
+                return Err(self.wrong("it marks zeros, which version 2 cannot".to_owned()));
+            }
+            return whole(Kind::Zero);
+        }
+        match self.word & OFFSET_MASK {
+            0 => whole(Kind::Unallocated),
+            host => whole(Kind::Data(self.host(host)? + self.in_cluster)),
+        }
+    }
+
+    /// The bitmap has 32 bits for parts that are in the cluster, then 32 for parts that are zeros.
+    fn decode_subcluster(&self, bitmap: u64) -> Result<Mapping, ImageError> {
+        let allocated = bitmap & u64::from(u32::MAX);
+        let zeros = bitmap >> SUBCLUSTERS;
+        let host = self.word & OFFSET_MASK;
+        if allocated & zeros != 0 {
+            return Err(self.wrong(format!("subclusters {bitmap:#x} are both data and zeros")));
+        }
+        if host == 0 && allocated != 0 {
+            return Err(self.wrong("it has subclusters, but no cluster".to_owned()));
+        }
+        let part_len = self.layer.cluster_len() / u64::from(SUBCLUSTERS);
+        let part = self.in_cluster / part_len;
+        let (kind, alike) = if allocated >> part & 1 == 1 {
+            (Kind::Data(self.host(host)? + self.in_cluster), allocated)
+        } else if zeros >> part & 1 == 1 {
+            (Kind::Zero, zeros)
+        } else {
+            (Kind::Unallocated, !(allocated | zeros) & u64::from(u32::MAX))
+        };
+        let parts = u64::from((alike >> part).trailing_ones());
+        Ok(Mapping { kind, len: (part + parts) * part_len - self.in_cluster })
+    }
+
+    fn host(&self, host: u64) -> Result<u64, ImageError> {
+        if !host.is_multiple_of(self.layer.cluster_len()) {
+            return Err(self.wrong(format!("its data at {host} is not at a cluster")));
+        }
+        // The last cluster may end past the end, where QEMU reads zeros; one that starts there is
+        // what a truncated file looks like.
+        if host >= self.layer.source.len {
+            let len = self.layer.source.len;
+            return Err(self.wrong(format!("its data at {host} is past the end of file at {len}")));
+        }
+        Ok(host)
+    }
+
+    fn packed(&self) -> Result<Packed, ImageError> {
+        let file_len = self.layer.source.len;
+        Packed::parse(self.word, self.layer.header.cluster_bits, file_len).ok_or_else(|| {
+            self.wrong(format!("its compressed data is past the end of file at {file_len}"))
+        })
+    }
+
+    fn wrong(&self, reason: String) -> ImageError {
+        self.layer.source.damaged("L2 entry", self.at, reason)
+    }
+}

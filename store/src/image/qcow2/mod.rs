@@ -1,0 +1,211 @@
+//! qcow2, versions 2 and 3: a reader for whole backing chains, and a layout for writing.
+//!
+//! The reader knows standard, zero and compressed (deflate, zstd) clusters, and subclusters. It
+//! does not look at reference counts, internal snapshots, bitmaps or lazy-refcount state, none of
+//! which changes what the guest reads; encrypted images and external data files are refused.
+//!
+//! A chain is kept flat, topmost file first, with a raw image at most at its end.
+//!
+//! # Invariants
+//!
+//! 1. Every table that is used lies in its file, and so does the start of every cluster.
+//! 2. Memory has a bound for the chain as a whole: L1 entries and L2 slices (`table`), and inflated
+//!    clusters ([`CLUSTERS_LEN_MAX`]).
+
+mod cache;
+mod compressed;
+mod header;
+mod layer;
+mod layout;
+mod table;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::check_range;
+use super::source::{NamedSource, Source};
+use super::{DiskImage, ImageError, RUN_LEN_MAX, RawImage};
+use cache::Cache;
+use compressed::Packed;
+use layer::Kind;
+use table::Slices;
+
+pub(super) use header::Backing;
+pub(super) use layer::Layer;
+pub use layout::{HostRun, LayoutError, Qcow2Layout};
+pub(super) use table::Limits;
+
+/// Inflated clusters kept for reads that want only a part of one.
+const CLUSTERS_LEN_MAX: u64 = 8 << 20;
+/// Readers go forward, so a few clusters per thread serve; more would only be searched.
+const CLUSTERS_MAX: u64 = 64;
+
+/// A qcow2 image with its backing files.
+pub struct Qcow2Image {
+    layers: Vec<Layer>,
+    base: Option<RawImage>,
+    files: Vec<PathBuf>,
+    slices: Slices,
+    clusters: Cache<(usize, Packed), Arc<[u8]>>,
+}
+
+/// Where some guest bytes are to be had.
+enum Place<'a> {
+    Zero,
+    Base(&'a RawImage),
+    /// In a layer, of which this is the place in the chain. Never `Unallocated` or `Zero`.
+    Layer(usize, Kind),
+}
+
+impl Qcow2Image {
+    /// Opens an image that is not a file, as tests and fuzzing do; `name` stands for it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](super::open); an image that has a backing file is refused.
+    pub fn from_source(name: PathBuf, source: Box<dyn Source>) -> Result<Self, ImageError> {
+        let layer = Layer::open(NamedSource::new(name.clone(), source), &mut Limits::default())?;
+        if let Some(backing) = layer.backing() {
+            return Err(ImageError::Backing {
+                path: name,
+                backing: backing.name.display().to_string(),
+                reason: "the image is not a file".to_owned(),
+                remedy: "open the image by its path".to_owned(),
+            });
+        }
+        Ok(Self::new(vec![layer], None, vec![name]))
+    }
+
+    /// Joins a chain, topmost first; there is at least one layer.
+    pub(super) fn new(layers: Vec<Layer>, base: Option<RawImage>, files: Vec<PathBuf>) -> Self {
+        let longest = |len: fn(&Layer) -> u64| layers.iter().map(len).max().unwrap_or(1);
+        let slices = Slices::new(longest(Layer::slice_len));
+        let clusters = CLUSTERS_LEN_MAX / longest(Layer::cluster_len);
+        let clusters = usize::try_from(clusters.clamp(1, CLUSTERS_MAX)).unwrap_or(1);
+        Self { layers, base, files, slices, clusters: Cache::new(clusters) }
+    }
+
+    /// Where the bytes at `offset` are, and how many of `len_max` are there; at least one.
+    fn resolve(&self, offset: u64, len_max: u64) -> Result<(Place<'_>, u64), ImageError> {
+        let mut len = len_max;
+        for (id, layer) in self.layers.iter().enumerate() {
+            // A backing file that is shorter reads as zeros past its end, whatever is below it.
+            if offset >= layer.disk_len() {
+                return Ok((Place::Zero, len));
+            }
+            let mapping = layer.map(&self.slices, id, offset, len)?;
+            // What is past this layer's end, too, is unallocated only for those above.
+            len = mapping.len;
+            match mapping.kind {
+                Kind::Unallocated => {}
+                Kind::Zero => return Ok((Place::Zero, len)),
+                kind => return Ok((Place::Layer(id, kind), len)),
+            }
+        }
+        match &self.base {
+            Some(base) if offset < base.disk_len() => {
+                Ok((Place::Base(base), len.min(base.disk_len() - offset)))
+            }
+            _ => Ok((Place::Zero, len)),
+        }
+    }
+
+    /// What is at `offset`: `Ok(len)` of data, or `Err(len)` of a hole.
+    fn step(&self, offset: u64) -> Result<Result<u64, u64>, ImageError> {
+        let (place, len) = self.resolve(offset, self.disk_len() - offset)?;
+        Ok(match place {
+            Place::Zero => Err(len),
+            Place::Layer(..) => Ok(len),
+            Place::Base(base) => match base.next_data(offset)? {
+                Some(run) if run.start <= offset => Ok(len.min(run.end - offset)),
+                Some(run) => Err(len.min(run.start - offset)),
+                None => Err(len),
+            },
+        })
+    }
+
+    /// Reads from a compressed cluster, from `in_cluster` bytes into it.
+    fn read_compressed(
+        &self,
+        id: usize,
+        packed: Packed,
+        in_cluster: usize,
+        buf: &mut [u8],
+    ) -> Result<(), ImageError> {
+        let layer = &self.layers[id];
+        let cluster_len = usize::try_from(layer.cluster_len()).unwrap_or(usize::MAX);
+        if buf.len() == cluster_len {
+            return compressed::inflate(layer, packed, buf);
+        }
+        let cluster = match self.clusters.get((id, packed)) {
+            Some(cluster) => cluster,
+            None => {
+                let mut cluster = vec![0; cluster_len];
+                compressed::inflate(layer, packed, &mut cluster)?;
+                let cluster: Arc<[u8]> = cluster.into();
+                self.clusters.put((id, packed), cluster.clone());
+                cluster
+            }
+        };
+        buf.copy_from_slice(&cluster[in_cluster..in_cluster + buf.len()]);
+        Ok(())
+    }
+}
+
+impl DiskImage for Qcow2Image {
+    fn disk_len(&self) -> u64 {
+        self.layers.first().map_or(0, Layer::disk_len)
+    }
+
+    fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
+        let disk_len = self.disk_len();
+        let mut start = from;
+        let mut end = loop {
+            if start >= disk_len {
+                return Ok(None);
+            }
+            match self.step(start)? {
+                Ok(data) => break start + data,
+                Err(hole) => start += hole,
+            }
+        };
+        while end < disk_len && end - start < RUN_LEN_MAX {
+            let Ok(data) = self.step(end)? else { break };
+            end += data;
+        }
+        Ok(Some(start..end.min(start + RUN_LEN_MAX)))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        let path = self.files.first().map_or(Path::new(""), PathBuf::as_path);
+        check_range(path, self.disk_len(), offset, buf.len())?;
+        let (mut offset, mut rest) = (offset, buf);
+        while !rest.is_empty() {
+            let len_max = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+            let (place, len) = self.resolve(offset, len_max)?;
+            let (now, later) = rest.split_at_mut(usize::try_from(len).unwrap_or(usize::MAX));
+            match place {
+                Place::Zero => now.fill(0),
+                Place::Base(base) => base.read_at(offset, now)?,
+                Place::Layer(id, Kind::Data(host)) => self.layers[id].read_data(host, now)?,
+                Place::Layer(id, Kind::Compressed(packed)) => {
+                    let in_cluster = offset % self.layers[id].cluster_len();
+                    let in_cluster = usize::try_from(in_cluster).unwrap_or(0);
+                    self.read_compressed(id, packed, in_cluster, now)?;
+                }
+                Place::Layer(_, Kind::Unallocated | Kind::Zero) => now.fill(0),
+            }
+            offset += len;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+#[cfg(test)]
+mod tests;

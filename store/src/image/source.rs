@@ -1,0 +1,202 @@
+//! Where an image's bytes come from: a file or device, or memory for tests and fuzzing.
+//!
+//! # Invariants
+//!
+//! 1. A file is opened read-only, and never blocks the opener: what is neither a regular file nor a
+//!    block device is refused before it is opened.
+//! 2. The length is taken once, at open. Bytes missing later are an error, never zeros.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
+
+use super::ImageError;
+
+/// Random access to the bytes of an image file.
+// Not `len`: that name asks for an `is_empty`, and no caller would use it.
+pub trait Source: Send + Sync {
+    /// How many bytes there are; does not change.
+    fn source_len(&self) -> u64;
+
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the bytes end first.
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+}
+
+impl Source for Vec<u8> {
+    fn source_len(&self) -> u64 {
+        u64::try_from(self.len()).unwrap_or(u64::MAX)
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = start.checked_add(buf.len()).and_then(|end| self.get(start..end));
+        buf.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// What makes two paths the same file: device and inode, or the device a node stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Identity {
+    File { dev: u64, ino: u64 },
+    Device(u64),
+}
+
+/// A regular file or a block device, opened for reading.
+#[derive(Debug)]
+pub(super) struct DiskFile {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    identity: Identity,
+}
+
+/// Where a `SEEK_DATA` or a `SEEK_HOLE` led.
+pub(super) enum Seek {
+    At(u64),
+    /// Nothing but a hole, or nothing at all, from here on.
+    PastEnd,
+    /// The file system or the device does not tell.
+    Unknown,
+}
+
+impl DiskFile {
+    pub(super) fn open(path: &Path) -> Result<Self, ImageError> {
+        let fail =
+            |verb| move |source: io::Error| ImageError::Io { verb, path: path.to_owned(), source };
+        // Opening can itself do harm: a tape rewinds, a FIFO blocks. So look first.
+        identify(path, &std::fs::metadata(path).map_err(fail("open"))?)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|errno| fail("open")(errno.into()))?;
+        let file = File::from(fd);
+        // The name may have moved between the two steps; what was opened is what counts.
+        let metadata = file.metadata().map_err(fail("inspect"))?;
+        let identity = identify(path, &metadata)?;
+        let len = match identity {
+            Identity::File { .. } => metadata.len(),
+            // A device node has no length of its own.
+            Identity::Device(_) => rustix::fs::seek(&file, SeekFrom::End(0))
+                .map_err(|errno| fail("find the length of")(errno.into()))?,
+        };
+        Ok(Self { file, path: path.to_owned(), len, identity })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    pub(super) fn seek_data(&self, from: u64) -> Result<Seek, ImageError> {
+        self.seek(SeekFrom::Data(from))
+    }
+
+    pub(super) fn seek_hole(&self, from: u64) -> Result<Seek, ImageError> {
+        self.seek(SeekFrom::Hole(from))
+    }
+
+    /// Fails when a regular file is shorter than it was when opened.
+    pub(super) fn check_len(&self) -> Result<(), ImageError> {
+        if let Identity::Device(_) = self.identity {
+            return Ok(());
+        }
+        let now = self.file.metadata().map_err(|source| self.io("inspect", source))?.len();
+        if now < self.len {
+            let (path, len) = (self.path.clone(), self.len);
+            return Err(ImageError::Shrunk { path, len, offset: now });
+        }
+        Ok(())
+    }
+
+    // Moves the file's cursor, which nothing else uses: reads name their offset.
+    fn seek(&self, to: SeekFrom) -> Result<Seek, ImageError> {
+        match rustix::fs::seek(&self.file, to) {
+            Ok(offset) => Ok(Seek::At(offset)),
+            Err(Errno::NXIO) => Ok(Seek::PastEnd),
+            Err(Errno::INVAL | Errno::NOTSUP) => Ok(Seek::Unknown),
+            Err(errno) => Err(self.io("map", errno.into())),
+        }
+    }
+
+    fn io(&self, verb: &'static str, source: io::Error) -> ImageError {
+        ImageError::Io { verb, path: self.path.clone(), source }
+    }
+}
+
+impl Source for DiskFile {
+    fn source_len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+}
+
+fn identify(path: &Path, metadata: &Metadata) -> Result<Identity, ImageError> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Ok(Identity::File { dev: metadata.dev(), ino: metadata.ino() });
+    }
+    if kind.is_block_device() {
+        return Ok(Identity::Device(metadata.rdev()));
+    }
+    let found = if kind.is_dir() {
+        "a directory"
+    } else if kind.is_char_device() {
+        "a character device"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else {
+        "a socket or the like"
+    };
+    Err(ImageError::NotADisk { path: path.to_owned(), found })
+}
+
+/// A source and the name that errors give it.
+pub(super) struct NamedSource {
+    pub(super) path: PathBuf,
+    pub(super) len: u64,
+    source: Box<dyn Source>,
+}
+
+impl NamedSource {
+    pub(super) fn new(path: PathBuf, source: Box<dyn Source>) -> Self {
+        Self { path, len: source.source_len(), source }
+    }
+
+    pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        self.source
+            .read_exact_at(offset, buf)
+            .map_err(|source| read_error(&self.path, self.len, offset, source))
+    }
+
+    pub(super) fn damaged(
+        &self,
+        structure: &'static str,
+        offset: u64,
+        reason: impl Into<String>,
+    ) -> ImageError {
+        ImageError::Damaged { path: self.path.clone(), structure, offset, reason: reason.into() }
+    }
+}
+
+/// Tells bytes that went away from a disk that fails.
+pub(super) fn read_error(path: &Path, len: u64, offset: u64, source: io::Error) -> ImageError {
+    let path = path.to_owned();
+    if source.kind() == io::ErrorKind::UnexpectedEof {
+        return ImageError::Shrunk { path, len, offset };
+    }
+    ImageError::Io { verb: "read", path, source }
+}

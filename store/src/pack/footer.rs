@@ -1,0 +1,196 @@
+//! The footer: what a pack holds, in order.
+
+use seawall_api::digest::{ChunkDigest, PackDigest};
+use seawall_api::index::FORMAT_EPOCH;
+use seawall_api::units::{CHUNK_LEN_MAX, ChunkLen};
+
+use super::{FRAMES_MAX, HEADER_LEN, MAGIC, PACK_LEN_MAX, TRAILER_LEN};
+use crate::codec::{CodecError, Encoding};
+
+pub(super) const ENTRY_LEN: usize = 32 + 4 + 4 + 4;
+const FOOTER_HEADER_LEN: usize = 8;
+
+/// One frame of a pack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// The chunk it holds.
+    pub digest: ChunkDigest,
+    /// How.
+    pub encoding: Encoding,
+    /// The chunk's length in plain bytes.
+    pub plain_len: ChunkLen,
+    /// Where in the pack it begins, in bytes.
+    pub offset: u64,
+    /// Its length there, in bytes.
+    pub stored_len: u32,
+}
+
+impl Frame {
+    /// Where in the pack it lies.
+    #[must_use]
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.offset..self.offset + u64::from(self.stored_len)
+    }
+}
+
+/// Why bytes are not a pack.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// Fewer or more bytes than a pack can have.
+    #[error("a pack has {HEADER_LEN} to {PACK_LEN_MAX} bytes, not {0}")]
+    Length(usize),
+    /// The magic number is another's.
+    #[error("this is not a pack: its magic number differs")]
+    Magic,
+    /// A later version of Seawall wrote it.
+    #[error("format epoch {0} is unknown to this version (it reads epoch {FORMAT_EPOCH})")]
+    Epoch(u32),
+    /// The footer contradicts itself or the pack around it.
+    #[error("the pack's footer is malformed: {0}")]
+    Footer(&'static str),
+    /// The footer is not the one the pack is named after.
+    #[error("pack {expected} has the footer of {actual}")]
+    Name {
+        /// The name it came under.
+        expected: PackDigest,
+        /// The name its footer gives it.
+        actual: PackDigest,
+    },
+    /// A frame cannot be decoded.
+    #[error("chunk {digest} in the pack cannot be decoded")]
+    Frame {
+        /// The chunk it should hold.
+        digest: ChunkDigest,
+        /// Why.
+        source: CodecError,
+    },
+    /// A frame holds other bytes than its chunk.
+    #[error("chunk {expected} in the pack hashes to {actual}")]
+    Chunk {
+        /// The chunk it should hold.
+        expected: ChunkDigest,
+        /// The chunk it holds.
+        actual: ChunkDigest,
+    },
+    /// The footer has an encoding this version cannot read.
+    #[error("chunk {digest} in the pack is beyond this version")]
+    Encoding {
+        /// The chunk.
+        digest: ChunkDigest,
+        /// Which encoding.
+        source: CodecError,
+    },
+}
+
+/// A pack's footer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Footer {
+    frames: Vec<Frame>,
+}
+
+impl Footer {
+    /// Joins frames that lie one behind the other from the pack's header on.
+    pub(super) fn new(frames: Vec<Frame>) -> Self {
+        Self { frames }
+    }
+
+    /// The frames in the order they lie in.
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// The footer's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FOOTER_HEADER_LEN + self.frames.len() * ENTRY_LEN);
+        out.extend_from_slice(&FORMAT_EPOCH.to_le_bytes());
+        let count = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&count.to_le_bytes());
+        for frame in &self.frames {
+            out.extend_from_slice(frame.digest.as_bytes());
+            out.extend_from_slice(&frame.plain_len.get().to_le_bytes());
+            out.extend_from_slice(&frame.stored_len.to_le_bytes());
+            out.extend_from_slice(&u32::from(frame.encoding.number()).to_le_bytes());
+        }
+        out
+    }
+
+    /// Reads the footer of a pack from the pack's bytes, and the pack's name.
+    ///
+    /// # Errors
+    /// When the bytes are not laid out as a pack.
+    pub fn of_pack(pack: &[u8]) -> Result<(PackDigest, Self), PackError> {
+        if !(HEADER_LEN + TRAILER_LEN..=PACK_LEN_MAX).contains(&pack.len()) {
+            return Err(PackError::Length(pack.len()));
+        }
+        if !pack.starts_with(MAGIC) {
+            return Err(PackError::Magic);
+        }
+        match word(pack, MAGIC.len()) {
+            Some(FORMAT_EPOCH) => {}
+            other => return Err(PackError::Epoch(other.unwrap_or_default())),
+        }
+        if word(pack, MAGIC.len() + 4) != Some(0) {
+            return Err(PackError::Footer("reserved bytes of the header are not zero"));
+        }
+        let (body, trailer) = pack.split_at(pack.len() - TRAILER_LEN);
+        let footer_len = word(trailer, 0).map_or(usize::MAX, |len| len as usize);
+        let frames_end = body
+            .len()
+            .checked_sub(footer_len)
+            .filter(|&end| end >= HEADER_LEN)
+            .ok_or(PackError::Footer("it is longer than the pack"))?;
+        let footer = &body[frames_end..];
+        let name = PackDigest::of(footer);
+        if trailer[4..] != *name.as_bytes() {
+            return Err(PackError::Footer("its digest differs from the one at the pack's end"));
+        }
+        Ok((name, Self::decode(footer, frames_end as u64)?))
+    }
+
+    /// Reads a footer's bytes; `frames_end` is where in the pack the last frame ends.
+    fn decode(bytes: &[u8], frames_end: u64) -> Result<Self, PackError> {
+        let epoch = word(bytes, 0).ok_or(PackError::Footer("it is too short"))?;
+        if epoch != FORMAT_EPOCH {
+            return Err(PackError::Epoch(epoch));
+        }
+        let count = word(bytes, 4).ok_or(PackError::Footer("it is too short"))? as usize;
+        let (entries, rest) = bytes[FOOTER_HEADER_LEN..].as_chunks::<ENTRY_LEN>();
+        if !rest.is_empty() || entries.len() != count || count > FRAMES_MAX {
+            return Err(PackError::Footer("its length does not fit its number of chunks"));
+        }
+        let mut offset = HEADER_LEN as u64;
+        let mut frames = Vec::with_capacity(count);
+        for entry in entries {
+            let frame = decode_entry(entry, offset)?;
+            offset = frame.range().end;
+            frames.push(frame);
+        }
+        if offset != frames_end {
+            return Err(PackError::Footer("its frames do not fill the pack"));
+        }
+        Ok(Self { frames })
+    }
+}
+
+fn decode_entry(entry: &[u8; ENTRY_LEN], offset: u64) -> Result<Frame, PackError> {
+    let (digest, rest) = entry.split_first_chunk::<32>().expect("an entry begins with a digest");
+    let digest = ChunkDigest::from_bytes(*digest);
+    let word = |at| word(rest, at).unwrap_or_default();
+    let plain_len = ChunkLen::new(u64::from(word(0)))
+        .map_err(|_| PackError::Footer("a chunk is empty or too long"))?;
+    let stored_len = word(4);
+    if stored_len == 0 || stored_len > CHUNK_LEN_MAX {
+        return Err(PackError::Footer("a frame is empty or too long"));
+    }
+    let number = u8::try_from(word(8)).map_err(|_| PackError::Footer("an encoding is no byte"))?;
+    let encoding =
+        Encoding::from_number(number).map_err(|source| PackError::Encoding { digest, source })?;
+    Ok(Frame { digest, encoding, plain_len, offset, stored_len })
+}
+
+fn word(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
+}

@@ -1,0 +1,95 @@
+use seawall_api::digest::{ChunkDigest, PackDigest};
+use seawall_api::units::ChunkLen;
+
+use super::*;
+
+fn pack_of(chunks: &[&[u8]]) -> FinishedPack {
+    let mut writer = PackWriter::default();
+    for chunk in chunks {
+        writer.push(ChunkDigest::of(chunk), ChunkLen::new(chunk.len() as u64).unwrap(), chunk);
+    }
+    writer.finish(None)
+}
+
+/// Golden bytes: an edit that moves them changes what is at rest in every store.
+#[test]
+fn a_pack_has_these_bytes() {
+    let pack = pack_of(&[b"seawall"]);
+    let chunk = blake3::hash(b"seawall");
+    let mut want = b"SWPACK\0\0\x01\0\0\0\0\0\0\0seawall".to_vec();
+    let mut footer = b"\x01\0\0\0\x01\0\0\0".to_vec();
+    footer.extend_from_slice(chunk.as_bytes());
+    footer.extend_from_slice(b"\x07\0\0\0\x07\0\0\0\0\0\0\0");
+    want.extend_from_slice(&footer);
+    want.extend_from_slice(b"\x34\0\0\0");
+    want.extend_from_slice(blake3::hash(&footer).as_bytes());
+    assert_eq!(pack.bytes, want);
+    assert_eq!(pack.digest, PackDigest::of(&footer));
+}
+
+#[test]
+fn what_was_packed_is_verified_and_listed_in_order() {
+    let text = b"sea ".repeat(5000);
+    let pack = pack_of(&[b"seawall", &text, b"x"]);
+    let verified = VerifiedPack::verify(pack.digest, pack.bytes.clone()).unwrap();
+    let listed: Vec<_> = verified.frames().iter().map(|f| (f.digest, f.plain_len.get())).collect();
+    assert_eq!(
+        listed,
+        [
+            (ChunkDigest::of(b"seawall"), 7),
+            (ChunkDigest::of(&text), 20_000),
+            (ChunkDigest::of(b"x"), 1)
+        ]
+    );
+    assert_eq!(pack.plain_bytes, 20_008);
+}
+
+#[test]
+fn a_writer_begins_a_clean_pack_after_each_and_reuses_memory() {
+    let mut writer = PackWriter::default();
+    let len = ChunkLen::new(7).unwrap();
+    writer.push(ChunkDigest::of(b"seawall"), len, b"seawall");
+    let first = writer.finish(None);
+    writer.push(ChunkDigest::of(b"other.."), len, b"other..");
+    let second = writer.finish(Some(first.bytes.clone()));
+    writer.push(ChunkDigest::of(b"seawall"), len, b"seawall");
+    assert_eq!(writer.finish(Some(second.bytes)).bytes, first.bytes);
+}
+
+/// {flip a bit, truncate, swap} × every place: refused, or (zstd has bits that mean nothing) every
+/// chunk was still decoded to the bytes its name says.
+#[test]
+fn no_damage_changes_a_chunk_unseen() {
+    let pack = pack_of(&[b"seawall", &b"sea ".repeat(200), b"x"]);
+    let other = pack_of(&[b"another"]);
+    let intact = VerifiedPack::verify(pack.digest, pack.bytes.clone()).unwrap();
+    let frames = intact.frames();
+    let mut unseen = 0;
+    for bit in 0..pack.bytes.len() * 8 {
+        let mut bad = pack.bytes.to_vec();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(verified) = VerifiedPack::verify(pack.digest, bad.into()) {
+            assert_eq!(verified.frames(), frames, "bit {bit}");
+            unseen += 1;
+        }
+    }
+    assert!(unseen <= 1, "{unseen} bits of a pack mean nothing");
+    for len in 0..pack.bytes.len() {
+        assert!(
+            VerifiedPack::verify(pack.digest, pack.bytes.slice(..len)).is_err(),
+            "cut to {len}"
+        );
+    }
+    let error = VerifiedPack::verify(pack.digest, other.bytes).unwrap_err();
+    assert_eq!(error, PackError::Name { expected: pack.digest, actual: other.digest });
+}
+
+#[test]
+fn a_pack_that_lies_about_a_chunk_is_refused() {
+    let mut writer = PackWriter::default();
+    let claimed = ChunkDigest::of(b"claimed");
+    writer.push(claimed, ChunkLen::new(7).unwrap(), b"hostile");
+    let pack = writer.finish(None);
+    let error = VerifiedPack::verify(pack.digest, pack.bytes).unwrap_err();
+    assert_eq!(error, PackError::Chunk { expected: claimed, actual: ChunkDigest::of(b"hostile") });
+}

@@ -1,0 +1,93 @@
+//! Fills a pack chunk by chunk.
+
+use bytes::{Bytes, BytesMut};
+use seawall_api::digest::{ChunkDigest, PackDigest};
+use seawall_api::index::FORMAT_EPOCH;
+use seawall_api::units::{CHUNK_LEN_MAX, ChunkLen};
+
+use super::{FRAMES_MAX, Footer, Frame, HEADER_LEN, MAGIC, PACK_LEN_TARGET};
+use crate::codec::Encoder;
+
+/// A pack ready to be kept.
+#[derive(Clone, Debug)]
+pub struct FinishedPack {
+    /// Its name.
+    pub digest: PackDigest,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// How many chunks it holds.
+    pub chunk_count: usize,
+    /// How many plain bytes these have.
+    pub plain_bytes: u64,
+}
+
+/// A pack being filled; owned by one thread, its buffer and context are used again.
+pub struct PackWriter {
+    encoder: Encoder,
+    buffer: BytesMut,
+    frames: Vec<Frame>,
+    filled: usize,
+}
+
+impl Default for PackWriter {
+    fn default() -> Self {
+        let buffer = BytesMut::new();
+        Self { encoder: Encoder::default(), buffer, frames: Vec::new(), filled: HEADER_LEN }
+    }
+}
+
+impl PackWriter {
+    /// Appends the chunk `plain`, whose digest the caller has just computed.
+    pub fn push(&mut self, digest: ChunkDigest, plain_len: ChunkLen, plain: &[u8]) {
+        debug_assert_eq!(usize::from(plain_len), plain.len());
+        let room = self.filled + Encoder::bound(plain.len());
+        if self.buffer.len() < room {
+            // Grown to its full size at once, and zeroed once: later packs reuse the memory.
+            let full = PACK_LEN_TARGET + Encoder::bound(CHUNK_LEN_MAX as usize);
+            self.buffer.resize(room.max(full), 0);
+        }
+        let (encoding, stored_len) = self.encoder.encode(plain, &mut self.buffer[self.filled..]);
+        self.frames.push(Frame {
+            digest,
+            encoding,
+            plain_len,
+            offset: self.filled as u64,
+            stored_len: u32::try_from(stored_len).unwrap_or(u32::MAX),
+        });
+        self.filled += stored_len;
+    }
+
+    /// Whether it holds no chunk.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Whether it should be finished before another chunk comes.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.filled >= PACK_LEN_TARGET || self.frames.len() >= FRAMES_MAX
+    }
+
+    /// Ends the pack and begins another, in the memory of `recycled` where that is free again.
+    pub fn finish(&mut self, recycled: Option<Bytes>) -> FinishedPack {
+        let next = recycled.and_then(|bytes| bytes.try_into_mut().ok()).unwrap_or_default();
+        let mut pack = std::mem::replace(&mut self.buffer, next);
+        let frames = std::mem::take(&mut self.frames);
+        let filled = std::mem::replace(&mut self.filled, HEADER_LEN);
+        let chunk_count = frames.len();
+        let plain_bytes = frames.iter().map(|frame| u64::from(frame.plain_len)).sum();
+        let footer = Footer::new(frames).encode();
+        let digest = PackDigest::of(&footer);
+        pack.resize(pack.len().max(HEADER_LEN), 0);
+        pack.truncate(filled);
+        pack[..MAGIC.len()].copy_from_slice(MAGIC);
+        pack[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&FORMAT_EPOCH.to_le_bytes());
+        pack[MAGIC.len() + 4..HEADER_LEN].fill(0);
+        pack.extend_from_slice(&footer);
+        let footer_len = u32::try_from(footer.len()).unwrap_or(u32::MAX);
+        pack.extend_from_slice(&footer_len.to_le_bytes());
+        pack.extend_from_slice(digest.as_bytes());
+        FinishedPack { digest, bytes: pack.freeze(), chunk_count, plain_bytes }
+    }
+}

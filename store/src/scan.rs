@@ -1,0 +1,206 @@
+//! One pass over a leaf of a disk: where its chunks begin, their digests, and its subtree value.
+//!
+//! Cuts, zero blocks and both hashes are decided over a window that stays in the cache. The
+//! result depends on the guest's bytes alone, not on the file's allocation: a block of zeros is a
+//! hole whether or not the file has it.
+
+use seawall_api::content::SubtreeValue;
+use seawall_api::digest::ChunkDigest;
+use seawall_api::index::{ChunkRef, Extent, InvalidIndex, Leaf, leaf_count, leaf_range};
+use seawall_api::units::{ChunkLen, DiskLen, OutOfLimits};
+
+use crate::chunker::{CHUNK_LEN_MAX, Cutter};
+use crate::content::LeafHasher;
+use crate::image::{DiskImage, ImageError};
+
+mod disk;
+mod grid;
+
+pub use disk::scan_disk;
+pub use grid::grid_offset;
+
+/// What one pass over a leaf found.
+#[derive(Clone, Debug)]
+pub struct LeafScan {
+    /// The leaf's extents.
+    pub leaf: Leaf,
+    /// What it contributes to the content digest.
+    pub value: SubtreeValue,
+}
+
+/// Why a disk cannot be scanned.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanError {
+    /// The image cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The disk is empty or too long.
+    #[error(transparent)]
+    Limits(#[from] OutOfLimits),
+    /// A defect of ours: the extents found are not in canonical form.
+    #[error("the scan made a malformed index")]
+    Index(#[from] InvalidIndex),
+}
+
+/// Bytes read at once: small enough for the cache that one core has to itself.
+const WINDOW_LEN: usize = 1 << 20;
+
+/// Scans leaves, one after the other; owned by one thread, its buffer is used again.
+pub struct LeafScanner {
+    /// The chunk that the last window left open, then the window.
+    buffer: Vec<u8>,
+}
+
+impl Default for LeafScanner {
+    fn default() -> Self {
+        Self { buffer: vec![0; CHUNK_LEN_MAX as usize + WINDOW_LEN] }
+    }
+}
+
+/// Which leaf of which disk to scan.
+#[derive(Clone, Copy)]
+pub struct LeafOf<'a> {
+    /// The disk.
+    pub image: &'a dyn DiskImage,
+    /// Its length.
+    pub disk_len: DiskLen,
+    /// Where the first whole block of its grid begins.
+    pub grid_offset: u32,
+    /// Which leaf, from 0.
+    pub position: usize,
+}
+
+impl LeafScanner {
+    /// Scans one leaf. `advance` is told how many bytes of data were read, as they are read.
+    ///
+    /// # Errors
+    /// When the image cannot be read.
+    pub fn scan(&mut self, of: LeafOf<'_>, advance: &dyn Fn(u64)) -> Result<LeafScan, ScanError> {
+        let span = leaf_range(of.disk_len, of.position);
+        let mut pass = Pass {
+            cutter: Cutter::default(),
+            hasher: LeafHasher::new(span.start, leaf_count(of.disk_len) == 1),
+            extents: Vec::new(),
+            open_len: 0,
+        };
+        let mut offset = span.start;
+        while offset < span.end {
+            let data = of.image.next_data(offset)?.filter(|run| run.start < span.end);
+            let Some(run) = data else {
+                self.hole(&mut pass, span.end - offset);
+                break;
+            };
+            // Whole blocks of the grid: what of them lies outside the run reads as zeros.
+            let start = grid::floor(run.start, of.grid_offset).max(offset);
+            let end = grid::ceil(run.end, of.grid_offset).min(span.end);
+            self.hole(&mut pass, start - offset);
+            offset = start;
+            while offset < end {
+                let stop = end.min(grid::floor(offset + WINDOW_LEN as u64, of.grid_offset));
+                self.window(of, offset..stop, &mut pass)?;
+                advance(stop - offset);
+                offset = stop;
+            }
+        }
+        pass.end_chunk(&self.buffer[..pass.open_len]);
+        let leaf = Leaf::new(pass.extents, span.end - span.start)?;
+        Ok(LeafScan { leaf, value: pass.hasher.finish() })
+    }
+
+    fn hole(&mut self, pass: &mut Pass, len: u64) {
+        if len > 0 {
+            pass.end_chunk(&self.buffer[..pass.open_len]);
+            pass.hole(len);
+            pass.hasher.update_zeros(len);
+        }
+    }
+
+    /// Reads one window behind the open chunk and cuts it.
+    fn window(
+        &mut self,
+        of: LeafOf<'_>,
+        range: std::ops::Range<u64>,
+        pass: &mut Pass,
+    ) -> Result<(), ScanError> {
+        // At most WINDOW_LEN: fits.
+        let len = usize::try_from(range.end - range.start).unwrap_or(WINDOW_LEN);
+        let open = pass.open_len;
+        of.image.read_at(range.start, &mut self.buffer[open..open + len])?;
+        let (carried, window) = self.buffer[..open + len].split_at(open);
+        if is_zero(window) {
+            pass.end_chunk(carried);
+            pass.hole(len as u64);
+            pass.hasher.update_zeros(len as u64);
+            return Ok(());
+        }
+        pass.hasher.update(window);
+        let mut chunk_start = 0;
+        let mut at = open;
+        let mut block_start = range.start;
+        while block_start < range.end {
+            let block_end = grid::ceil(block_start + 1, of.grid_offset).min(range.end);
+            let next = at + usize::try_from(block_end - block_start).unwrap_or(0);
+            let block = &self.buffer[at..next];
+            if is_zero(block) {
+                pass.end_chunk(&self.buffer[chunk_start..at]);
+                pass.hole(block_end - block_start);
+                chunk_start = next;
+            } else if pass.cutter.begins_chunk(block) {
+                pass.chunk(&self.buffer[chunk_start..at]);
+                chunk_start = at;
+            }
+            at = next;
+            block_start = block_end;
+        }
+        self.buffer.copy_within(chunk_start..at, 0);
+        pass.open_len = at - chunk_start;
+        Ok(())
+    }
+}
+
+/// What has been found of a leaf so far.
+struct Pass {
+    cutter: Cutter,
+    hasher: LeafHasher,
+    extents: Vec<Extent>,
+    /// Bytes of the chunk that the last window left open; they lie at the buffer's front.
+    open_len: usize,
+}
+
+impl Pass {
+    /// Takes one whole chunk, or nothing.
+    fn chunk(&mut self, bytes: &[u8]) {
+        if let Ok(len) = ChunkLen::new(bytes.len() as u64) {
+            let digest = ChunkDigest::of(bytes);
+            self.extents.push(Extent::Data(ChunkRef { digest, len }));
+        }
+    }
+
+    /// Takes what is open as a chunk: a hole or the leaf's end follows.
+    fn end_chunk(&mut self, bytes: &[u8]) {
+        self.chunk(bytes);
+        self.cutter.end();
+        self.open_len = 0;
+    }
+
+    fn hole(&mut self, len: u64) {
+        // A leaf has at most 2^28 bytes.
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        if let Some(Extent::Hole(before)) = self.extents.last_mut() {
+            *before += len;
+        } else {
+            self.extents.push(Extent::Hole(len));
+        }
+    }
+}
+
+/// Whether all bytes are zero; stops at the first that is not.
+#[must_use]
+pub fn is_zero(bytes: &[u8]) -> bool {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|part| *part == ZEROS[..part.len()])
+}
+
+#[cfg(test)]
+mod tests;

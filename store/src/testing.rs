@@ -1,0 +1,72 @@
+//! Conformance and fault injection for the ports of this crate, for the tests of every crate.
+
+mod fault;
+
+pub use fault::FaultAt;
+
+use bytes::Bytes;
+use seawall_api::digest::PackDigest;
+
+use crate::error::{ErrorKind, StoreError};
+use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
+
+/// Holds a store, empty at the start, to the contract of [`ObjectStore`].
+///
+/// # Panics
+/// At the first rule it breaks.
+pub async fn conformance(store: &dyn ObjectStore) {
+    let name = ObjectName::Pack(PackDigest::of(b"pack"));
+    let first = Bytes::from_static(b"0123456789");
+
+    assert_eq!(store.len(&name).await.expect("len"), None, "an empty store holds nothing");
+    let missing = store.get(&name).await.expect_err("get of nothing");
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    let missing = store.get_range(&name, 0..1).await.expect_err("range of nothing");
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+
+    assert_eq!(store.put(&name, first.clone()).await.expect("put"), Put::Created);
+    let again = store.put(&name, Bytes::from_static(b"other")).await.expect("put again");
+    assert_eq!(again, Put::AlreadyPresent);
+    assert_eq!(store.get(&name).await.expect("get"), first, "the first bytes stay");
+    assert_eq!(store.len(&name).await.expect("len"), Some(10));
+
+    assert_eq!(store.get_range(&name, 3..7).await.expect("range"), first.slice(3..7));
+    assert_eq!(store.get_range(&name, 0..10).await.expect("all"), first);
+    for range in [5..11, 10..11, 11..12] {
+        let outside = store.get_range(&name, range.clone()).await.expect_err("range outside");
+        assert!(matches!(outside, StoreError::Range { .. }), "{range:?}: {outside}");
+    }
+
+    let note = ObjectName::Name("team/webshop/1.0".to_owned());
+    store.put(&note, Bytes::from_static(b"x")).await.expect("put a name");
+    assert_eq!(store.list(ObjectKind::Pack).await.expect("list"), [name.clone()]);
+    assert_eq!(store.list(ObjectKind::Name).await.expect("list"), [note]);
+    assert_eq!(store.list(ObjectKind::Leaf).await.expect("list"), []);
+
+    store.delete(&name).await.expect("delete");
+    store.delete(&name).await.expect("delete what is gone");
+    assert_eq!(store.len(&name).await.expect("len"), None);
+    store.probe().await.expect("probe");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend;
+
+    #[tokio::test]
+    async fn memory_conforms() {
+        conformance(&backend::memory()).await;
+    }
+
+    #[tokio::test]
+    async fn a_directory_conforms() {
+        let root = tempfile::tempdir().unwrap();
+        conformance(&backend::directory(root.path()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_wrapper_without_a_fault_conforms() {
+        conformance(&FaultAt::write(usize::MAX, backend::memory())).await;
+    }
+}

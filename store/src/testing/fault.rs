@@ -1,0 +1,73 @@
+//! Fails one chosen write, and every later one: what a process that dies there leaves.
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::error::StoreError;
+use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
+
+/// A store whose writes fail from a chosen one on.
+#[derive(Debug)]
+pub struct FaultAt<S> {
+    inner: S,
+    at: usize,
+    writes: AtomicUsize,
+}
+
+impl<S> FaultAt<S> {
+    /// Fails the write number `at`, from 0, and all that follow.
+    pub fn write(at: usize, inner: S) -> Self {
+        Self { inner, at, writes: AtomicUsize::new(0) }
+    }
+
+    /// Whether a write was made to fail.
+    pub fn has_failed(&self) -> bool {
+        self.writes.load(Ordering::SeqCst) > self.at
+    }
+
+    fn before_write(&self) -> Result<(), StoreError> {
+        if self.writes.fetch_add(1, Ordering::SeqCst) < self.at {
+            return Ok(());
+        }
+        let source = io::Error::other("injected fault");
+        Err(StoreError::Io { verb: "write", path: PathBuf::from("fault"), source })
+    }
+}
+
+#[async_trait::async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: ObjectStore> ObjectStore for FaultAt<S> {
+    async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
+        self.before_write()?;
+        self.inner.put(name, bytes).await
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+        self.inner.get(name).await
+    }
+
+    async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.inner.get_range(name, range).await
+    }
+
+    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.inner.len(name).await
+    }
+
+    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
+        self.inner.list(kind).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.before_write()?;
+        self.inner.delete(name).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.inner.probe().await
+    }
+}

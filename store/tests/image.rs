@@ -1,0 +1,15 @@
+//! Images read and written by Seawall, compared with what `qemu-img` makes of them.
+//!
+//! These tests need `qemu-img` and `qemu-io`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(clippy::single_range_in_vec_init, reason = "lists of runs, some with one run")]
+
+mod image {
+    mod backing;
+    mod export;
+    mod formats;
+    mod hostile;
+    mod qemu;
+    mod random;
+}
