@@ -71,3 +71,15 @@ fn it_starts_from_a_plain_thread_in_no_time() {
     assert!(running.token().is_some());
     futures::executor::block_on(running.stop()).unwrap();
 }
+
+#[tokio::test]
+async fn stopping_an_idle_registry_takes_no_time() {
+    let world = World::open().await;
+    // The client keeps its connection for the next request, which never comes.
+    assert_eq!(world.get("/v1/version").await.status(), StatusCode::OK);
+    let began = Instant::now();
+    world.running.stop().await.unwrap();
+    let took = began.elapsed();
+    println!("stopped in {took:?}");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+}
