@@ -3,6 +3,8 @@
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
 pub mod error;
+pub mod host;
 pub mod progress;
+pub mod push;
 pub mod registry;
 pub mod spec;
