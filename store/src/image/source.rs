@@ -8,8 +8,10 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -28,6 +30,13 @@ pub trait Source: Send + Sync {
     ///
     /// `UnexpectedEof` when the bytes end first.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// The first run at or after `from` that may be other than zeros; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the bytes end before `source_len`.
+    fn next_run(&self, from: u64) -> io::Result<Option<Range<u64>>>;
 }
 
 impl Source for Vec<u8> {
@@ -40,6 +49,11 @@ impl Source for Vec<u8> {
         let bytes = start.checked_add(buf.len()).and_then(|end| self.get(start..end));
         buf.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
+    }
+
+    fn next_run(&self, from: u64) -> io::Result<Option<Range<u64>>> {
+        let len = self.source_len();
+        Ok((from < len).then_some(from..len))
     }
 }
 
@@ -60,7 +74,7 @@ pub(super) struct DiskFile {
 }
 
 /// Where a `SEEK_DATA` or a `SEEK_HOLE` led.
-pub(super) enum Seek {
+enum Seek {
     At(u64),
     /// Nothing but a hole, or nothing at all, from here on.
     PastEnd,
@@ -98,39 +112,24 @@ impl DiskFile {
         self.identity
     }
 
-    pub(super) fn seek_data(&self, from: u64) -> Result<Seek, ImageError> {
-        self.seek(SeekFrom::Data(from))
-    }
-
-    pub(super) fn seek_hole(&self, from: u64) -> Result<Seek, ImageError> {
-        self.seek(SeekFrom::Hole(from))
-    }
-
     /// Fails when a regular file is shorter than it was when opened.
-    pub(super) fn check_len(&self) -> Result<(), ImageError> {
-        if let Identity::Device(_) = self.identity {
-            return Ok(());
+    fn check_len(&self) -> io::Result<()> {
+        match self.identity {
+            Identity::File { .. } if self.file.metadata()?.len() < self.len => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            _ => Ok(()),
         }
-        let now = self.file.metadata().map_err(|source| self.io("inspect", source))?.len();
-        if now < self.len {
-            let (path, len) = (self.path.clone(), self.len);
-            return Err(ImageError::Shrunk { path, len, offset: now });
-        }
-        Ok(())
     }
 
     // Moves the file's cursor, which nothing else uses: reads name their offset.
-    fn seek(&self, to: SeekFrom) -> Result<Seek, ImageError> {
+    fn seek(&self, to: SeekFrom) -> io::Result<Seek> {
         match rustix::fs::seek(&self.file, to) {
             Ok(offset) => Ok(Seek::At(offset)),
             Err(Errno::NXIO) => Ok(Seek::PastEnd),
             Err(Errno::INVAL | Errno::NOTSUP) => Ok(Seek::Unknown),
-            Err(errno) => Err(self.io("map", errno.into())),
+            Err(errno) => Err(errno.into()),
         }
-    }
-
-    fn io(&self, verb: &'static str, source: io::Error) -> ImageError {
-        ImageError::Io { verb, path: self.path.clone(), source }
     }
 }
 
@@ -141,6 +140,26 @@ impl Source for DiskFile {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
+    }
+
+    fn next_run(&self, from: u64) -> io::Result<Option<Range<u64>>> {
+        if from >= self.len {
+            return Ok(None);
+        }
+        let start = match self.seek(SeekFrom::Data(from))? {
+            Seek::At(start) if start < self.len => start,
+            // The file grew; what was added is not part of what was opened.
+            Seek::At(_) => return Ok(None),
+            Seek::PastEnd => return self.check_len().map(|()| None),
+            Seek::Unknown => from,
+        };
+        let end = match self.seek(SeekFrom::Hole(start))? {
+            // A file that shrinks or is punched right now can say that data ends where it starts.
+            Seek::At(end) => end.max(start.saturating_add(1)),
+            Seek::PastEnd => return self.check_len().map(|()| None),
+            Seek::Unknown => self.len,
+        };
+        Ok(Some(start..end.min(self.len)))
     }
 }
 
@@ -169,17 +188,36 @@ pub(super) struct NamedSource {
     pub(super) path: PathBuf,
     pub(super) len: u64,
     source: Box<dyn Source>,
+    /// The last run of data that was found. A file system walks a long run from its start to its
+    /// end, so to ask again for each cluster in it would take the square of its length.
+    last_run: Mutex<Range<u64>>,
 }
 
 impl NamedSource {
     pub(super) fn new(path: PathBuf, source: Box<dyn Source>) -> Self {
-        Self { path, len: source.source_len(), source }
+        Self { path, len: source.source_len(), source, last_run: Mutex::new(0..0) }
     }
 
     pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         self.source
             .read_exact_at(offset, buf)
             .map_err(|source| read_error(&self.path, self.len, offset, source))
+    }
+
+    /// As [`Source::next_run`]; what was data once is data still.
+    pub(super) fn next_run(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
+        let last = self.last_run.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if last.contains(&from) {
+            return Ok(Some(from..last.end));
+        }
+        let run = self
+            .source
+            .next_run(from)
+            .map_err(|source| read_error(&self.path, self.len, from, source))?;
+        if let Some(run) = &run {
+            *self.last_run.lock().unwrap_or_else(PoisonError::into_inner) = run.clone();
+        }
+        Ok(run)
     }
 
     pub(super) fn damaged(
