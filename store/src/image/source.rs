@@ -11,7 +11,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -71,6 +71,9 @@ pub(super) struct DiskFile {
     path: PathBuf,
     len: u64,
     identity: Identity,
+    /// The last run of data that was found. A file system walks a long run from its start to its
+    /// end, so to ask again for each cluster in it would take the square of its length.
+    last_run: Mutex<Range<u64>>,
 }
 
 /// Where a `SEEK_DATA` or a `SEEK_HOLE` led.
@@ -101,7 +104,7 @@ impl DiskFile {
             Identity::Device(_) => rustix::fs::seek(&file, SeekFrom::End(0))
                 .map_err(|errno| fail("find the length of")(errno.into()))?,
         };
-        Ok(Self { file, path: path.to_owned(), len, identity })
+        Ok(Self { file, path: path.to_owned(), len, identity, last_run: Mutex::new(0..0) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -120,6 +123,10 @@ impl DiskFile {
             }
             _ => Ok(()),
         }
+    }
+
+    fn last_run(&self) -> MutexGuard<'_, Range<u64>> {
+        self.last_run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // Moves the file's cursor, which nothing else uses: reads name their offset.
@@ -146,6 +153,11 @@ impl Source for DiskFile {
         if from >= self.len {
             return Ok(None);
         }
+        // What was data once may have become a hole; it still reads right.
+        let last = self.last_run().clone();
+        if last.contains(&from) {
+            return Ok(Some(from..last.end));
+        }
         let start = match self.seek(SeekFrom::Data(from))? {
             Seek::At(start) if start < self.len => start,
             // The file grew; what was added is not part of what was opened.
@@ -159,7 +171,9 @@ impl Source for DiskFile {
             Seek::PastEnd => return self.check_len().map(|()| None),
             Seek::Unknown => self.len,
         };
-        Ok(Some(start..end.min(self.len)))
+        let run = start..end.min(self.len);
+        *self.last_run() = run.clone();
+        Ok(Some(run))
     }
 }
 
@@ -188,14 +202,11 @@ pub(super) struct NamedSource {
     pub(super) path: PathBuf,
     pub(super) len: u64,
     source: Box<dyn Source>,
-    /// The last run of data that was found. A file system walks a long run from its start to its
-    /// end, so to ask again for each cluster in it would take the square of its length.
-    last_run: Mutex<Range<u64>>,
 }
 
 impl NamedSource {
     pub(super) fn new(path: PathBuf, source: Box<dyn Source>) -> Self {
-        Self { path, len: source.source_len(), source, last_run: Mutex::new(0..0) }
+        Self { path, len: source.source_len(), source }
     }
 
     pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
@@ -204,20 +215,8 @@ impl NamedSource {
             .map_err(|source| read_error(&self.path, self.len, offset, source))
     }
 
-    /// As [`Source::next_run`]; what was data once is data still.
     pub(super) fn next_run(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
-        let last = self.last_run.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if last.contains(&from) {
-            return Ok(Some(from..last.end));
-        }
-        let run = self
-            .source
-            .next_run(from)
-            .map_err(|source| read_error(&self.path, self.len, from, source))?;
-        if let Some(run) = &run {
-            *self.last_run.lock().unwrap_or_else(PoisonError::into_inner) = run.clone();
-        }
-        Ok(run)
+        self.source.next_run(from).map_err(|source| read_error(&self.path, self.len, from, source))
     }
 
     pub(super) fn damaged(
