@@ -2,7 +2,8 @@
 //!
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
-pub mod error;
 pub mod progress;
 pub mod registry;
 pub mod spec;
+
+pub use seawall_store::error::ErrorKind;
