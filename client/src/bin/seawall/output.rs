@@ -105,6 +105,6 @@ mod tests {
     fn a_table_has_no_lines_and_no_trailing_space() {
         let rows = [vec!["web".into(), "1.0".into()], vec!["a\x1b\nb".into(), "10".into()]];
         let text = table(&["NAME", "V"], rows);
-        assert_eq!(text, "NAME         V\nweb          1.0\na\\u{1b} b    10\n");
+        assert_eq!(text, "NAME       V\nweb        1.0\na\\u{1b} b  10\n");
     }
 }
