@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_api::problem::{Code, Problem};
 
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 
 /// Why a call to a registry failed.
 ///

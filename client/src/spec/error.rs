@@ -7,7 +7,7 @@ use seawall_api::names::InvalidName;
 use seawall_api::release::InvalidRelease;
 use seawall_api::units::OutOfLimits;
 
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 
 /// Why a description of a release is not one.
 #[derive(Debug, thiserror::Error)]

@@ -89,7 +89,7 @@ fn a_mistake_is_shown_with_its_line_or_key() {
     for (text, expect) in cases {
         let error = parse(&text).unwrap_err();
         assert!(told(&error).contains(expect), "{text}\n—\n{}", told(&error));
-        assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+        assert_eq!(error.kind(), crate::error::ErrorKind::InvalidInput);
         assert!(error.remedy().is_some(), "{text}");
     }
 }
@@ -99,7 +99,7 @@ fn a_file_that_is_too_long_or_missing_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("application.toml");
     let error = file::read(&path).unwrap_err();
-    assert_eq!(error.kind(), crate::ErrorKind::NotFound);
+    assert_eq!(error.kind(), crate::error::ErrorKind::NotFound);
     std::fs::write(&path, " ".repeat(usize::try_from(file::FILE_LEN_MAX).unwrap() + 1)).unwrap();
     assert!(matches!(file::read(&path), Err(SpecError::TooLong { .. })));
 }

@@ -13,7 +13,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
-use seawall::ErrorKind;
+use seawall::error::ErrorKind;
 use seawall::registry::Token;
 use serde::Deserialize;
 

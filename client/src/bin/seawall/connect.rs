@@ -1,7 +1,7 @@
 //! Opens the registry that was named: over HTTP, or hosted in this process and then over HTTP,
 //! too, so that there is one code path.
 
-use seawall::ErrorKind;
+use seawall::error::ErrorKind;
 use seawall::registry::http::Timeouts;
 use seawall::registry::{HttpRegistry, Registry, Retry, RetryPolicy, Token};
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use seawall::ErrorKind;
+use seawall::error::ErrorKind;
 
 /// Why a command failed: an error and its causes, its kind and the next step.
 #[derive(Debug)]

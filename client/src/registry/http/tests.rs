@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 use crate::registry::{Expect, Registry, RegistryError, Retry, RetryPolicy};
 use crate::spec::{DiskContent, flags};
 
