@@ -1,9 +1,13 @@
 //! The command line as it is typed: raw texts and their help. `command.rs` proves them.
 
+#[cfg(feature = "server")]
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+#[cfg(feature = "server")]
+use seawall_server::config::DEFAULT_PORT;
 
 /// Shown by `--help` and on the man page.
 const EXIT_STATUS: &str = "\
@@ -43,6 +47,9 @@ pub(crate) struct Global {
     /// The configuration file, instead of seawall/config.toml in the XDG configuration directory
     #[arg(long, global = true, value_name = "FILE", env = "SEAWALL_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+    /// Where this host remembers scans and pulls, instead of seawall in the XDG state directory
+    #[arg(long, global = true, value_name = "DIR", env = "SEAWALL_STATE")]
+    pub(crate) state: Option<PathBuf>,
     /// Print JSON on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -227,9 +234,9 @@ pub(crate) struct ServeArgs {
     /// Where the registry keeps its data; created if need be
     pub(crate) data: PathBuf,
     /// The address to listen on; anything but loopback needs --token-file
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: std::net::SocketAddr,
-    /// A file with the tokens to accept
+    #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
+    pub(crate) listen: SocketAddr,
+    /// A file with the tokens to accept, one `NAME ROLE TOKEN` a line; ROLE is reader or publisher
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// How to write the log to standard error

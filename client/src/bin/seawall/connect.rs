@@ -1,6 +1,8 @@
 //! Opens the registry that was named: over HTTP, or hosted in this process and then over HTTP,
 //! too, so that there is one code path.
 
+use std::sync::Arc;
+
 use seawall::error::ErrorKind;
 use seawall::registry::http::Timeouts;
 use seawall::registry::{HttpRegistry, Registry, Retry, RetryPolicy, Token};
@@ -19,7 +21,7 @@ pub(crate) enum Missing {
 
 /// An open registry.
 pub(crate) struct Connection {
-    registry: Retry<HttpRegistry>,
+    registry: Arc<dyn Registry>,
     #[cfg(feature = "server")]
     hosted: Option<crate::hosted::Hosted>,
 }
@@ -41,7 +43,7 @@ impl Connection {
                     return Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound));
                 }
                 let hosted = crate::hosted::Hosted::start(&dir).await?;
-                let registry = over_http(hosted.url(), Some(hosted.token()?))?;
+                let registry = over_http(&hosted.url(), Some(hosted.token()?))?;
                 Ok(Self { registry, hosted: Some(hosted) })
             }
             #[cfg(not(feature = "server"))]
@@ -53,8 +55,8 @@ impl Connection {
     }
 
     /// The registry.
-    pub(crate) fn registry(&self) -> &dyn Registry {
-        &self.registry
+    pub(crate) fn registry(&self) -> Arc<dyn Registry> {
+        self.registry.clone()
     }
 
     /// Ends what [`Self::open`] began.
@@ -66,10 +68,10 @@ impl Connection {
     }
 }
 
-fn over_http(url: &str, token: Option<Token>) -> Result<Retry<HttpRegistry>, Failure> {
+fn over_http(url: &str, token: Option<Token>) -> Result<Arc<dyn Registry>, Failure> {
     let registry = HttpRegistry::new(url, token, Timeouts::default()).map_err(|error| {
-        let remedy = "write it as https://registry.example or http://127.0.0.1:8080".to_owned();
+        let remedy = "write it as https://registry.example or http://127.0.0.1:7440".to_owned();
         Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))
     })?;
-    Ok(Retry::new(registry, RetryPolicy::default()))
+    Ok(Arc::new(Retry::new(registry, RetryPolicy::default())))
 }

@@ -52,7 +52,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         RawCommand::Completions { shell } => generate::completions(shell).map(done),
         RawCommand::Man { dir } => generate::man(dir.as_deref()).map(done),
         #[cfg(feature = "server")]
-        RawCommand::Serve(args) => runtime()?.block_on(commands::serve::serve(args)).map(done),
+        RawCommand::Serve(args) => {
+            runtime()?.block_on(commands::serve::serve(args, cli.global.verbose)).map(done)
+        }
         command => {
             log_to_stderr(&cli.global);
             let command = Command::prove(command)?;
@@ -108,4 +110,10 @@ fn log_to_stderr(global: &Global) {
 #[allow(clippy::disallowed_methods)] // this is the composition root
 fn environment() -> Environment {
     Environment { token: std::env::var("SEAWALL_TOKEN").ok() }
+}
+
+/// The time as file systems count it, to tell whether a file has settled.
+#[allow(clippy::disallowed_methods)] // this is the composition root
+fn now() -> std::time::SystemTime {
+    std::time::SystemTime::now()
 }

@@ -1,8 +1,8 @@
 //! Progress on standard error: a bar on a terminal, a rare line elsewhere, nothing when quiet.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,14 +15,14 @@ use crate::report::plain;
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// What fits the terminal and the flags.
-pub(crate) fn choose(quiet: bool) -> Box<dyn Progress> {
+pub(crate) fn choose(quiet: bool) -> Arc<dyn Progress> {
     let stderr = std::io::stderr();
     if quiet {
-        Box::new(Silent)
+        Arc::new(Silent)
     } else if stderr.is_terminal() {
-        Box::new(Bar::default())
+        Arc::new(Bar::default())
     } else {
-        Box::new(Lines::default())
+        Arc::new(Lines::default())
     }
 }
 

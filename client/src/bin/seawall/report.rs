@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use seawall::error::ErrorKind;
+use seawall::error::{ErrorKind, Failure as _};
 
 /// Why a command failed: an error and its causes, its kind and the next step.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ macro_rules! explained {
     )+};
 }
 
-explained!(seawall::registry::RegistryError, seawall::spec::SpecError);
+explained!(seawall::push::PushError, seawall::registry::RegistryError, seawall::spec::SpecError,);
 
 impl From<seawall_api::reference::InvalidReference> for Failure {
     fn from(error: seawall_api::reference::InvalidReference) -> Self {

@@ -34,7 +34,7 @@ struct Promoted {
 }
 
 pub(crate) async fn channels(
-    around: &Surroundings<'_>,
+    around: &Surroundings,
     application: ApplicationName,
 ) -> Result<(), Failure> {
     let channels = around.registry.channels(&application).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn channels(
 }
 
 pub(crate) async fn history(
-    around: &Surroundings<'_>,
+    around: &Surroundings,
     application: ApplicationName,
     channel: ChannelName,
 ) -> Result<(), Failure> {
@@ -50,7 +50,7 @@ pub(crate) async fn history(
     answer(around.style, &History { application, channel, moves }, history_text)
 }
 
-pub(crate) async fn promote(around: &Surroundings<'_>, promote: Promote) -> Result<(), Failure> {
+pub(crate) async fn promote(around: &Surroundings, promote: Promote) -> Result<(), Failure> {
     let Promote { target, channel, expect } = promote;
     let application = target.application;
     let release = match target.selector {

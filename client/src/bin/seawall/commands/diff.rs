@@ -8,11 +8,7 @@ use crate::command::Target;
 use crate::output::{answer, count};
 use crate::report::Failure;
 
-pub(crate) async fn diff(
-    around: &Surroundings<'_>,
-    from: &Target,
-    to: &Target,
-) -> Result<(), Failure> {
+pub(crate) async fn diff(around: &Surroundings, from: &Target, to: &Target) -> Result<(), Failure> {
     let side = |target: &Target| format!("{}:{}", target.application, target.selector);
     let diff = around
         .registry

@@ -23,7 +23,7 @@ struct Releases {
     releases: Vec<ReleaseSummary>,
 }
 
-pub(crate) async fn applications(around: &Surroundings<'_>) -> Result<(), Failure> {
+pub(crate) async fn applications(around: &Surroundings) -> Result<(), Failure> {
     let mut all = Vec::new();
     let mut after = None;
     for _ in 0..PAGES_MAX {
@@ -38,7 +38,7 @@ pub(crate) async fn applications(around: &Surroundings<'_>) -> Result<(), Failur
 }
 
 pub(crate) async fn releases(
-    around: &Surroundings<'_>,
+    around: &Surroundings,
     application: ApplicationName,
 ) -> Result<(), Failure> {
     let mut all = Vec::new();

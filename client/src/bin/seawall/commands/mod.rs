@@ -11,6 +11,11 @@ pub(crate) mod serve;
 mod show;
 mod verify;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use directories::ProjectDirs;
+use seawall::host::HostState;
 use seawall::progress::Progress;
 use seawall::registry::Registry;
 
@@ -22,11 +27,12 @@ use crate::output::Style;
 use crate::progress;
 use crate::report::Failure;
 
-/// What every command gets.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) registry: &'a dyn Registry,
-    pub(crate) progress: &'a dyn Progress,
+/// What a command that speaks to a registry gets.
+pub(crate) struct Surroundings {
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) progress: Arc<dyn Progress>,
     pub(crate) style: Style,
+    pub(crate) state: HostState,
 }
 
 /// Runs a command to its end.
@@ -44,29 +50,34 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
     };
     let settings = Settings::find(global, reach, &crate::environment())?;
     let connection = Connection::open(settings, missing).await?;
-    let around = Surroundings { registry: connection.registry(), progress: &*progress, style };
-    let outcome = with_registry(command, &around).await;
+    let around = Surroundings {
+        registry: connection.registry(),
+        progress: progress.clone(),
+        style,
+        state: host_state(global)?,
+    };
+    let outcome = with_registry(command, around).await;
     progress.finish();
     connection.close().await;
     outcome
 }
 
-async fn with_registry(command: Command, around: &Surroundings<'_>) -> Result<(), Failure> {
+async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
     match command {
         Command::Push(_, push) => push::push(around, push).await,
         Command::Pull(_, pull) => pull::pull(around, pull).await,
         Command::Patch(_, patch) => patch::patch(around, patch).await,
-        Command::Diff(_, from, to) => diff::diff(around, &from, &to).await,
-        Command::Applications(_) => list::applications(around).await,
-        Command::Releases(_, application) => list::releases(around, application).await,
-        Command::Show(_, target) => show::show(around, &target).await,
-        Command::Channels(_, application) => channels::channels(around, application).await,
+        Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
+        Command::Applications(_) => list::applications(&around).await,
+        Command::Releases(_, application) => list::releases(&around, application).await,
+        Command::Show(_, target) => show::show(&around, &target).await,
+        Command::Channels(_, application) => channels::channels(&around, application).await,
         Command::History(_, application, channel) => {
-            channels::history(around, application, channel).await
+            channels::history(&around, application, channel).await
         }
-        Command::Promote(_, promote) => channels::promote(around, promote).await,
+        Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::VerifyRelease(_, target, threads) => {
-            verify::release(around, &target, threads).await
+            verify::release(around, target, threads).await
         }
         Command::VerifyDir(..) => Err(Failure::internal("a directory needs no registry")),
     }
@@ -81,4 +92,20 @@ async fn without_registry(
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
         _ => Err(Failure::internal("this command needs a registry")),
     }
+}
+
+/// What this host remembers, where the XDG rules put state; files of it may be deleted any time.
+fn host_state(global: &Global) -> Result<HostState, Failure> {
+    let usual = || -> Option<PathBuf> {
+        let dirs = ProjectDirs::from("", "", "seawall")?;
+        Some(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned())
+    };
+    let given = global.state.clone().filter(|path| !path.as_os_str().is_empty());
+    let root = given.or_else(usual).ok_or_else(|| {
+        Failure::usage(
+            "there is no directory to remember scans and pulls in: HOME is not set",
+            "set HOME or XDG_STATE_HOME, or give --state DIR",
+        )
+    })?;
+    Ok(HostState::new(root, crate::now))
 }

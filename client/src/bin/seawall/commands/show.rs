@@ -18,7 +18,7 @@ struct Shown<'a> {
     release: &'a Document,
 }
 
-pub(crate) async fn show(around: &Surroundings<'_>, target: &Target) -> Result<(), Failure> {
+pub(crate) async fn show(around: &Surroundings, target: &Target) -> Result<(), Failure> {
     let release = around.registry.release(&target.application, &target.selector).await?;
     let shown = Shown { digest: release.digest(), release: release.document() };
     answer(around.style, &shown, |_| text(&release))

@@ -13,6 +13,6 @@ pub(crate) async fn dir(_: &Path, _: usize, _: &dyn Progress, _: Style) -> Resul
     Err(Failure::internal("`seawall verify` is not built yet"))
 }
 
-pub(crate) async fn release(_: &Surroundings<'_>, _: &Target, _: usize) -> Result<(), Failure> {
+pub(crate) async fn release(_: Surroundings, _: Target, _: usize) -> Result<(), Failure> {
     Err(Failure::internal("`seawall verify` is not built yet"))
 }

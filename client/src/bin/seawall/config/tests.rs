@@ -14,8 +14,9 @@ impl World {
         let path = folder.path().join("config.toml");
         fs::write(&path, config).unwrap();
         fs::write(folder.path().join("token"), "from-file\n").unwrap();
+        let config = Some(path);
         let global =
-            Global { registry: None, config: Some(path), json: false, quiet: false, verbose: 0 };
+            Global { registry: None, config, state: None, json: false, quiet: false, verbose: 0 };
         Self { folder, global, reach: Reach::default(), environment: Environment::default() }
     }
 
