@@ -147,7 +147,9 @@ impl Lines {
 
     fn replace(&self, next: Option<Running>) {
         let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(ended) = std::mem::replace(&mut *running, next) {
+        // A stage that had nothing to do is no news.
+        let ended = std::mem::replace(&mut *running, next);
+        if let Some(ended) = ended.filter(|ended| ended.done > 0) {
             anstream::eprintln!("{}", ended.line());
         }
     }
