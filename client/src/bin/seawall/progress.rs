@@ -177,3 +177,33 @@ impl Progress for Lines {
         self.replace(None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_done_and_what_was_spared() {
+        let now = Instant::now();
+        let stage = Stage::Fetch;
+        let mut running =
+            Running { stage, total: None, done: 1 << 20, reused: 0, began: now, told: now };
+        assert!(running.line().starts_with("fetching: 1.0 MiB, "), "{}", running.line());
+        running.total = Some(1 << 30);
+        running.reused = 1 << 10;
+        let line = running.line();
+        assert!(line.starts_with("fetching: 1.0 MiB of 1.0 GiB, 1.0 KiB reused, "), "{line}");
+    }
+
+    #[test]
+    fn counting_before_a_stage_begins_or_after_it_ended_is_harmless() {
+        for progress in [&Lines::default() as &dyn Progress, &Bar::default()] {
+            progress.advance(1);
+            progress.begin(Stage::Scan, Some(0));
+            progress.reused(u64::from(u32::MAX));
+            progress.finish();
+            progress.reused(1);
+            progress.finish();
+        }
+    }
+}
