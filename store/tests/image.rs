@@ -7,6 +7,7 @@
 
 mod image {
     mod backing;
+    mod costs;
     mod export;
     mod formats;
     mod hostile;

@@ -8,8 +8,10 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -28,6 +30,13 @@ pub trait Source: Send + Sync {
     ///
     /// `UnexpectedEof` when the bytes end first.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// The first run at or after `from` that may be other than zeros; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the bytes end before `source_len`.
+    fn next_run(&self, from: u64) -> io::Result<Option<Range<u64>>>;
 }
 
 impl Source for Vec<u8> {
@@ -40,6 +49,11 @@ impl Source for Vec<u8> {
         let bytes = start.checked_add(buf.len()).and_then(|end| self.get(start..end));
         buf.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
+    }
+
+    fn next_run(&self, from: u64) -> io::Result<Option<Range<u64>>> {
+        let len = self.source_len();
+        Ok((from < len).then_some(from..len))
     }
 }
 
@@ -57,10 +71,13 @@ pub(super) struct DiskFile {
     path: PathBuf,
     len: u64,
     identity: Identity,
+    /// The last run of data that was found. A file system walks a long run from its start to its
+    /// end, so to ask again for each cluster in it would take the square of its length.
+    last_run: Mutex<Range<u64>>,
 }
 
 /// Where a `SEEK_DATA` or a `SEEK_HOLE` led.
-pub(super) enum Seek {
+enum Seek {
     At(u64),
     /// Nothing but a hole, or nothing at all, from here on.
     PastEnd,
@@ -87,7 +104,7 @@ impl DiskFile {
             Identity::Device(_) => rustix::fs::seek(&file, SeekFrom::End(0))
                 .map_err(|errno| fail("find the length of")(errno.into()))?,
         };
-        Ok(Self { file, path: path.to_owned(), len, identity })
+        Ok(Self { file, path: path.to_owned(), len, identity, last_run: Mutex::new(0..0) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -98,39 +115,28 @@ impl DiskFile {
         self.identity
     }
 
-    pub(super) fn seek_data(&self, from: u64) -> Result<Seek, ImageError> {
-        self.seek(SeekFrom::Data(from))
-    }
-
-    pub(super) fn seek_hole(&self, from: u64) -> Result<Seek, ImageError> {
-        self.seek(SeekFrom::Hole(from))
-    }
-
     /// Fails when a regular file is shorter than it was when opened.
-    pub(super) fn check_len(&self) -> Result<(), ImageError> {
-        if let Identity::Device(_) = self.identity {
-            return Ok(());
+    fn check_len(&self) -> io::Result<()> {
+        match self.identity {
+            Identity::File { .. } if self.file.metadata()?.len() < self.len => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            _ => Ok(()),
         }
-        let now = self.file.metadata().map_err(|source| self.io("inspect", source))?.len();
-        if now < self.len {
-            let (path, len) = (self.path.clone(), self.len);
-            return Err(ImageError::Shrunk { path, len, offset: now });
-        }
-        Ok(())
+    }
+
+    fn last_run(&self) -> MutexGuard<'_, Range<u64>> {
+        self.last_run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // Moves the file's cursor, which nothing else uses: reads name their offset.
-    fn seek(&self, to: SeekFrom) -> Result<Seek, ImageError> {
+    fn seek(&self, to: SeekFrom) -> io::Result<Seek> {
         match rustix::fs::seek(&self.file, to) {
             Ok(offset) => Ok(Seek::At(offset)),
             Err(Errno::NXIO) => Ok(Seek::PastEnd),
             Err(Errno::INVAL | Errno::NOTSUP) => Ok(Seek::Unknown),
-            Err(errno) => Err(self.io("map", errno.into())),
+            Err(errno) => Err(errno.into()),
         }
-    }
-
-    fn io(&self, verb: &'static str, source: io::Error) -> ImageError {
-        ImageError::Io { verb, path: self.path.clone(), source }
     }
 }
 
@@ -141,6 +147,33 @@ impl Source for DiskFile {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
+    }
+
+    fn next_run(&self, from: u64) -> io::Result<Option<Range<u64>>> {
+        if from >= self.len {
+            return Ok(None);
+        }
+        // What was data once may have become a hole; it still reads right.
+        let last = self.last_run().clone();
+        if last.contains(&from) {
+            return Ok(Some(from..last.end));
+        }
+        let start = match self.seek(SeekFrom::Data(from))? {
+            Seek::At(start) if start < self.len => start,
+            // The file grew; what was added is not part of what was opened.
+            Seek::At(_) => return Ok(None),
+            Seek::PastEnd => return self.check_len().map(|()| None),
+            Seek::Unknown => from,
+        };
+        let end = match self.seek(SeekFrom::Hole(start))? {
+            // A file that shrinks or is punched right now can say that data ends where it starts.
+            Seek::At(end) => end.max(start.saturating_add(1)),
+            Seek::PastEnd => return self.check_len().map(|()| None),
+            Seek::Unknown => self.len,
+        };
+        let run = start..end.min(self.len);
+        *self.last_run() = run.clone();
+        Ok(Some(run))
     }
 }
 
@@ -180,6 +213,10 @@ impl NamedSource {
         self.source
             .read_exact_at(offset, buf)
             .map_err(|source| read_error(&self.path, self.len, offset, source))
+    }
+
+    pub(super) fn next_run(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
+        self.source.next_run(from).map_err(|source| read_error(&self.path, self.len, from, source))
     }
 
     pub(super) fn damaged(

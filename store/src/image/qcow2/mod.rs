@@ -116,12 +116,12 @@ impl Qcow2Image {
         let (place, len) = self.resolve(offset, self.disk_len() - offset)?;
         Ok(match place {
             Place::Zero => Err(len),
+            Place::Base(base) => at_start(base.next_data(offset)?, offset, len),
+            // Preallocated clusters that were never written are holes of the file.
+            Place::Layer(id, Kind::Data(host)) => {
+                at_start(self.layers[id].source.next_run(host)?, host, len)
+            }
             Place::Layer(..) => Ok(len),
-            Place::Base(base) => match base.next_data(offset)? {
-                Some(run) if run.start <= offset => Ok(len.min(run.end - offset)),
-                Some(run) => Err(len.min(run.start - offset)),
-                None => Err(len),
-            },
         })
     }
 
@@ -150,6 +150,15 @@ impl Qcow2Image {
         };
         buf.copy_from_slice(&cluster[in_cluster..in_cluster + buf.len()]);
         Ok(())
+    }
+}
+
+/// What the next run of data, if any, says of the `len` bytes at `at`: data or a hole, how much.
+fn at_start(run: Option<Range<u64>>, at: u64, len: u64) -> Result<u64, u64> {
+    match run {
+        Some(run) if run.start <= at => Ok(len.min(run.end - at)),
+        Some(run) => Err(len.min(run.start - at)),
+        None => Err(len),
     }
 }
 
@@ -206,6 +215,3 @@ impl DiskImage for Qcow2Image {
         &self.files
     }
 }
-
-#[cfg(test)]
-mod tests;

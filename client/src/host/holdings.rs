@@ -1,0 +1,67 @@
+//! Releases that this host pulled, as seeds for later pulls.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use seawall_api::digest::{IndexDigest, ReleaseDigest};
+use seawall_api::names::ApplicationName;
+use serde::{Deserialize, Serialize};
+
+use super::{HostState, replace_file};
+
+/// The most holdings that are looked at; more are directories of garbage, not a host's.
+const HOLDINGS_MAX: usize = 1024;
+/// The longest record that is read, in bytes.
+const RECORD_LEN_MAX: u64 = 1 << 20;
+
+/// A directory that holds a pulled release.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Holding {
+    /// The directory.
+    pub directory: PathBuf,
+    /// The application.
+    pub application: ApplicationName,
+    /// The release that was pulled or patched into it.
+    pub release: ReleaseDigest,
+    /// Its disks.
+    pub disks: Vec<HeldDisk>,
+}
+
+/// A disk of a holding.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HeldDisk {
+    /// The file.
+    pub path: PathBuf,
+    /// What it held when it was written.
+    pub index: IndexDigest,
+}
+
+impl HostState {
+    /// Remembers that `holding.directory` holds a release. Failure is silent: seeds are lost.
+    pub fn hold(&self, holding: &Holding) {
+        if let Ok(bytes) = serde_json::to_vec(holding) {
+            let _ = replace_file(&self.file("holdings", &holding.directory), &bytes);
+        }
+    }
+
+    /// Forgets the holding in a directory.
+    pub fn let_go(&self, directory: &Path) {
+        let _ = fs::remove_file(self.file("holdings", directory));
+    }
+
+    /// What this host holds, those of `application` first.
+    #[must_use]
+    pub fn holdings(&self, application: &ApplicationName) -> Vec<Holding> {
+        let Ok(entries) = fs::read_dir(self.root.join("holdings")) else { return Vec::new() };
+        let mut paths: Vec<_> = entries.take(HOLDINGS_MAX).flatten().map(|e| e.path()).collect();
+        // The order of a directory is the file system's whim; a plan is printed and compared.
+        paths.sort();
+        let mut holdings: Vec<Holding> = paths
+            .iter()
+            .filter(|path| fs::metadata(path).is_ok_and(|meta| meta.len() <= RECORD_LEN_MAX))
+            .filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok())
+            .collect();
+        holdings.sort_by_key(|holding| holding.application != *application);
+        holdings
+    }
+}

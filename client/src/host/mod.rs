@@ -1,0 +1,117 @@
+//! What this host remembers between commands: disks it scanned, releases it pulled.
+//!
+//! A cache throughout: every file may be deleted at any time, and what is read from it is
+//! believed only as far as the file system's own times vouch for it, or verified on use.
+//!
+//! # Invariants
+//!
+//! 1. Files are written beside their place and renamed in; a reader sees all of one or none.
+//! 2. A damaged or foreign file is as good as none.
+
+mod holdings;
+mod memo;
+mod stat;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+pub use holdings::{HeldDisk, Holding};
+pub use memo::ScanMemo;
+pub use stat::FileIdentity;
+
+use crate::error::ErrorKind;
+
+/// Why the host's own files cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {}", path.display())]
+pub struct HostError {
+    /// What was tried.
+    pub verb: &'static str,
+    /// On which file.
+    pub path: PathBuf,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl HostError {
+    pub(crate) fn new(verb: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { verb, path: path.to_owned(), source }
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self.source.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+            io::ErrorKind::AlreadyExists => ErrorKind::Conflict,
+            _ => ErrorKind::Unavailable,
+        }
+    }
+
+    /// The operator's next step.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self.kind() {
+            ErrorKind::StorageFull => {
+                Some("free some space and run the same command again: it resumes".to_owned())
+            }
+            ErrorKind::Denied => Some("check the owner and mode of the path".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// The directory where this host remembers, and its clock.
+#[derive(Clone, Debug)]
+pub struct HostState {
+    root: PathBuf,
+    now: fn() -> SystemTime,
+}
+
+impl HostState {
+    /// Remembers under `root`, which is made when it is first needed.
+    #[must_use]
+    pub fn new(root: PathBuf, now: fn() -> SystemTime) -> Self {
+        Self { root, now }
+    }
+
+    /// The time, as file systems count it.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        (self.now)()
+    }
+
+    fn file(&self, folder: &str, key: &Path) -> PathBuf {
+        let name = blake3::hash(key.as_os_str().as_encoded_bytes()).to_hex();
+        self.root.join(folder).join(&name.as_str()[..32])
+    }
+}
+
+/// Gives `path` these bytes at once: a crash leaves the old bytes or the new ones.
+///
+/// # Errors
+/// When the directory or the file cannot be written.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let write = || -> io::Result<()> {
+        let mut file = fs::File::create(&part)?;
+        file.write_all(bytes)?;
+        // Data before name: a rename that outlives its data is an empty file after power loss.
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_file(&part);
+        HostError::new("write", path, source)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! A file's identity as the file system tells it, without reading the file.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// A kernel stamps times by its tick, at most this long ago.
+const TICK: Duration = Duration::from_millis(20);
+/// File systems without fractions of a second stamp by two of them (FAT).
+const COARSE_TICK: Duration = Duration::from_secs(2);
+
+/// What changes whenever a file's bytes are changed through its file system.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileIdentity {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileIdentity {
+    /// The identity of the file at `path` now.
+    ///
+    /// # Errors
+    /// When the file cannot be inspected.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path)?;
+        let meta = fs::metadata(&path)?;
+        Ok(Self {
+            path,
+            device: meta.dev(),
+            inode: meta.ino(),
+            len: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
+
+    /// The file, by its canonical path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a write after `moment` would show: git's rule for racy timestamps.
+    ///
+    /// A file written within the same tick before and after it was read has one time for both.
+    #[must_use]
+    pub fn is_settled_at(&self, moment: SystemTime) -> bool {
+        [self.modified, self.changed].into_iter().all(|(secs, nanos)| {
+            let tick = if nanos == 0 { COARSE_TICK } else { TICK };
+            let (Ok(secs), Ok(nanos)) = (u64::try_from(secs), u32::try_from(nanos)) else {
+                return false;
+            };
+            SystemTime::UNIX_EPOCH
+                .checked_add(Duration::new(secs, nanos) + tick)
+                .is_some_and(|settled| settled < moment)
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! Why a push failed.
+
+use std::path::PathBuf;
+
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::release::InvalidRelease;
+use seawall_store::image::ImageError;
+use seawall_store::scan::ScanError;
+
+use crate::error::{ErrorKind, Failure};
+use crate::registry::RegistryError;
+
+/// Why a push failed. Nothing of it is visible in the registry.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The registry failed or refused.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A disk's file cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A disk cannot be scanned.
+    #[error("cannot scan {}", path.display())]
+    Scan {
+        /// The disk's file.
+        path: PathBuf,
+        /// Why.
+        source: ScanError,
+    },
+    /// A disk's file was written while it was read.
+    #[error("{} changed while it was pushed", path.display())]
+    Changed {
+        /// The disk's file.
+        path: PathBuf,
+    },
+    /// The version names another release.
+    #[error(
+        "{application}:{version} exists with other content: it is {taken_by}, the push is {pushed}"
+    )]
+    VersionTaken {
+        /// The application.
+        application: ApplicationName,
+        /// The version.
+        version: Version,
+        /// What the version names.
+        taken_by: ReleaseDigest,
+        /// What was to be pushed.
+        pushed: ReleaseDigest,
+    },
+    /// The description breaks a rule of release documents.
+    #[error("the release cannot be described")]
+    Release(#[from] InvalidRelease),
+    /// A thread of the push ended without a word.
+    #[error("the push stopped for a reason it cannot name; this is a defect of seawall")]
+    Defect,
+}
+
+impl Failure for PushError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Registry(error) => error.kind(),
+            Self::Image(_) | Self::Scan { .. } | Self::Release(_) => ErrorKind::InvalidInput,
+            Self::Changed { .. } | Self::VersionTaken { .. } => ErrorKind::Conflict,
+            Self::Defect => ErrorKind::Internal,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.remedy(),
+            Self::Image(error) | Self::Scan { source: ScanError::Image(error), .. } => {
+                error.remedy()
+            }
+            Self::Changed { .. } => {
+                Some("stop the machine that writes to it, or push a snapshot".to_owned())
+            }
+            Self::VersionTaken { .. } => {
+                Some("a version is never reused: push under the next one".to_owned())
+            }
+            Self::Scan { .. } | Self::Release(_) | Self::Defect => None,
+        }
+    }
+}

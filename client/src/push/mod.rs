@@ -1,0 +1,163 @@
+//! Push: disks of an application become a release in a registry.
+//!
+//! 1. [`sources`]: open every image; recall those that did not change since they were scanned.
+//! 2. [`pipeline`]: scan → cut → ask → pack → upload, leaf by leaf, on every core at once.
+//! 3. publish: indexes, then the release document, which the registry makes visible as one.
+//!
+//! # Invariants
+//!
+//! 1. Bytes before names: a leaf is sent when its chunks are there, an index when its leaves are,
+//!    the document last. A push that dies leaves chunks that the next push finds, and no name.
+//! 2. Memory does not grow with the disks: what is held is bounded by [`pipeline`]'s constants.
+//! 3. A disk that changes while it is read is refused: its bytes would be of no moment at all.
+
+mod error;
+mod ledger;
+mod pipeline;
+mod report;
+mod sources;
+mod uploads;
+
+use std::sync::Arc;
+
+use seawall_api::index::DiskIndex;
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::problem::Code;
+use seawall_api::reference::Selector;
+use seawall_api::release::Release;
+use seawall_api::v1::Lease;
+
+pub use error::PushError;
+pub use report::{PushReport, PushedDisk, Reuse};
+
+use crate::host::HostState;
+use crate::progress::{Progress, Stage};
+use crate::registry::{Registry, RegistryError};
+use crate::spec::{DiskContent, ReleaseSpec};
+use sources::Source;
+
+/// What to push, and with what.
+pub struct Push {
+    /// Where to.
+    pub registry: Arc<dyn Registry>,
+    /// The machines and their disks' files.
+    pub spec: ReleaseSpec,
+    /// The application.
+    pub application: ApplicationName,
+    /// The version.
+    pub version: Version,
+    /// The release that most likely shares chunks; the newest where `None`.
+    pub parent: Option<Selector>,
+    /// Read every disk, even one that did not change since it was scanned.
+    pub full_scan: bool,
+    /// What this host remembers.
+    pub state: HostState,
+    /// Hears how far it is.
+    pub progress: Arc<dyn Progress>,
+    /// How many threads cut and compress.
+    pub threads: usize,
+}
+
+/// Pushes a release.
+///
+/// Pushing what is there already is a success and changes nothing. Whatever was uploaded before
+/// a failure stays for the next try, until the lease ends.
+///
+/// # Errors
+/// When a disk cannot be read or changes meanwhile, the registry fails, or the version names
+/// another release.
+pub async fn push(push: Push) -> Result<PushReport, PushError> {
+    let push = Arc::new(push);
+    let sources = sources::open(&push).await?;
+    let existing = release_of(&push, &Selector::Version(push.version.clone())).await?;
+    let lease = push.registry.open_lease(&push.application).await?;
+    let outcome = transfer_and_publish(&push, sources, existing.as_ref(), &lease).await;
+    if outcome.is_err() || existing.is_some() {
+        // It ends by itself, too; the registry's answer changes nothing for the caller.
+        let _ = push.registry.end_lease(&lease).await;
+    }
+    push.progress.finish();
+    outcome
+}
+
+async fn transfer_and_publish(
+    push: &Arc<Push>,
+    mut sources: Vec<Source>,
+    existing: Option<&Release>,
+    lease: &Lease,
+) -> Result<PushReport, PushError> {
+    let mut reuse = Reuse::default();
+    if existing.is_none() {
+        let known_leaves = known_leaves(push).await?;
+        let pending = sources::not_held(push, &mut sources, &mut reuse).await?;
+        reuse += pipeline::transfer(push, lease, &mut sources, pending, known_leaves).await?;
+    } else {
+        // Nothing may be sent under a version that is taken; whether it is the same is for the
+        // content to say.
+        sources::scan(push, &mut sources).await?;
+    }
+    for source in &sources {
+        source.check_unchanged()?;
+    }
+    let release = release_from(push, &sources)?;
+    let already_present = match existing {
+        Some(taken) if taken.digest() != release.digest() => {
+            return Err(PushError::VersionTaken {
+                application: push.application.clone(),
+                version: push.version.clone(),
+                taken_by: taken.digest(),
+                pushed: release.digest(),
+            });
+        }
+        Some(_) => true,
+        None => push.registry.publish(&release, lease).await?.already_present,
+    };
+    for source in &sources {
+        source.remember(&push.state);
+    }
+    Ok(report::of(&release, &sources, already_present, reuse))
+}
+
+fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {
+    let mut next = sources.iter();
+    let document = push.spec.clone().into_document(
+        push.application.clone(),
+        push.version.clone(),
+        |_, _| {
+            let index = next.next().and_then(Source::index).ok_or(PushError::Defect)?;
+            let (len, content) = (index.disk_len(), index.content());
+            Ok::<_, PushError>(DiskContent { len, content, index: index.digest() })
+        },
+    )?;
+    Ok(Release::new(document)?)
+}
+
+/// The release of that name, if there is one.
+async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>, RegistryError> {
+    match push.registry.release(&push.application, selector).await {
+        Ok(release) => Ok(Some(release)),
+        Err(RegistryError::Problem { problem, .. }) if problem.code == Code::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Indexes of the parent release: their leaves need no question.
+async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
+    let parent = match &push.parent {
+        Some(selector) => Some(push.registry.release(&push.application, selector).await?),
+        None => match push.registry.application(&push.application).await {
+            Ok(application) => match application.newest {
+                Some(newest) => release_of(push, &Selector::Version(newest)).await?,
+                None => None,
+            },
+            Err(RegistryError::Problem { problem, .. }) if problem.code == Code::NotFound => None,
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let mut indexes = Vec::new();
+    for (_, disk) in parent.iter().flat_map(Release::disks) {
+        indexes.push(push.registry.index(disk.index).await?);
+    }
+    push.progress.begin(Stage::Upload, None);
+    Ok(indexes)
+}

@@ -1,0 +1,169 @@
+//! Push, stage 1: the disks' files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use seawall_api::index::DiskIndex;
+use seawall_api::units::DiskLen;
+use seawall_store::image::{self, DiskImage, Format, OpenOptions};
+use seawall_store::scan::{self, LeafScan, ScanError};
+
+use super::{Push, PushError, Reuse};
+use crate::host::{HostState, ScanMemo};
+use crate::progress::Stage;
+use crate::spec::{DiskFormat, DiskSpec};
+
+/// A disk's file, open, and what is known of its content.
+pub(super) struct Source {
+    path: PathBuf,
+    image: Arc<dyn DiskImage>,
+    memo: Option<ScanMemo>,
+    index: Option<DiskIndex>,
+    is_recalled: bool,
+}
+
+/// Opens every disk of the push, in document order, and recalls what it can.
+pub(super) async fn open(push: &Arc<Push>) -> Result<Vec<Source>, PushError> {
+    let push = Arc::clone(push);
+    blocking(move || push.spec.disks().map(|(_, disk)| Source::open(&push, disk)).collect()).await
+}
+
+/// Runs work that blocks where that holds up nothing else.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PushError> + Send + 'static,
+) -> Result<T, PushError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| PushError::Defect)?
+}
+
+impl Source {
+    fn open(push: &Push, disk: &DiskSpec) -> Result<Self, PushError> {
+        let format = disk.format.map(|format| match format {
+            DiskFormat::Raw => Format::Raw,
+            DiskFormat::Qcow2 => Format::Qcow2,
+        });
+        let options = OpenOptions { format, ..OpenOptions::default() };
+        let image: Arc<dyn DiskImage> = image::open(&disk.path, &options)?.into();
+        // Before any byte is read: a write after this moment shows.
+        let memo = push.state.memo(image.files());
+        let recalled = if push.full_scan { None } else { memo.as_ref() };
+        let index = recalled
+            .and_then(|memo| push.state.recall(memo))
+            .filter(|index| index.disk_len().get() == image.disk_len());
+        let is_recalled = index.is_some();
+        Ok(Self { path: disk.path.clone(), image, memo, index, is_recalled })
+    }
+
+    pub(super) fn image(&self) -> &Arc<dyn DiskImage> {
+        &self.image
+    }
+
+    pub(super) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    pub(super) fn index(&self) -> Option<&DiskIndex> {
+        self.index.as_ref()
+    }
+
+    pub(super) fn is_recalled(&self) -> bool {
+        self.is_recalled
+    }
+
+    pub(super) fn set_index(&mut self, index: DiskIndex) {
+        self.index = Some(index);
+        self.is_recalled = false;
+    }
+
+    /// Refuses a disk whose files changed since they were opened.
+    pub(super) fn check_unchanged(&self) -> Result<(), PushError> {
+        match &self.memo {
+            Some(memo) if !memo.is_current() => Err(PushError::Changed { path: self.path.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn remember(&self, state: &HostState) {
+        if let (Some(memo), Some(index)) = (&self.memo, &self.index) {
+            state.remember(memo, index);
+        }
+    }
+
+    /// Bytes that reading the disk will read: what its allocation map calls data.
+    pub(super) fn allocated_bytes(&self) -> Result<u64, PushError> {
+        let mut sum = 0;
+        let mut offset = 0;
+        while let Some(run) = self.image.next_data(offset)? {
+            sum += run.end - run.start;
+            offset = run.end;
+        }
+        Ok(sum)
+    }
+
+    fn scan_error(&self) -> impl Fn(ScanError) -> PushError + use<> {
+        let path = self.path.clone();
+        move |source| PushError::Scan { path: path.clone(), source }
+    }
+
+    /// Proves the disk's length before anything is sent.
+    pub(super) fn disk_len(&self) -> Result<DiskLen, PushError> {
+        DiskLen::new(self.image.disk_len()).map_err(|e| self.scan_error()(e.into()))
+    }
+}
+
+/// Scans every disk that was not recalled, and sends nothing.
+pub(super) async fn scan(push: &Arc<Push>, sources: &mut [Source]) -> Result<(), PushError> {
+    let pending: Vec<_> = sources.iter_mut().filter(|source| source.index.is_none()).collect();
+    let mut total = 0;
+    for source in &pending {
+        total += source.allocated_bytes()?;
+    }
+    push.progress.begin(Stage::Scan, Some(total));
+    for source in pending {
+        let (image, push) = (Arc::clone(&source.image), Arc::clone(push));
+        let failed = source.scan_error();
+        let index = blocking(move || {
+            let ignore = |_: usize, _: &LeafScan| Ok::<_, ScanError>(());
+            let advance = |bytes| push.progress.advance(bytes);
+            scan::scan_disk(image.as_ref(), push.threads, &ignore, &advance).map_err(failed)
+        });
+        source.index = Some(index.await?);
+    }
+    Ok(())
+}
+
+/// Positions of the disks that have to be read: the registry does not hold their index.
+pub(super) async fn not_held(
+    push: &Arc<Push>,
+    sources: &mut [Source],
+    reuse: &mut Reuse,
+) -> Result<Vec<usize>, PushError> {
+    let mut pending = Vec::new();
+    for (position, source) in sources.iter_mut().enumerate() {
+        let is_held = match &source.index {
+            Some(index) => push.registry.has_index(index.digest()).await?,
+            None => false,
+        };
+        if is_held {
+            reuse.unchanged_disks += 1;
+        } else {
+            source.is_recalled = false;
+            pending.push(position);
+        }
+    }
+    Ok(pending)
+}
+
+/// A sum that many threads add to.
+#[derive(Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
