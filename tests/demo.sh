@@ -88,17 +88,15 @@ rm -r root
 sizes disks/*.raw
 
 step 'Start a registry'
-for _ in 1 2 3 4 5; do
-  listen=127.0.0.1:$((20000 + RANDOM % 20000))
-  seawall serve registry --listen "$listen" >registry.log 2>&1 &
-  server=$!
-  for _ in {1..100}; do
-    curl --silent --fail --noproxy '*' --output health "http://$listen/healthz" && break 2
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
-  done
+seawall serve registry --listen 127.0.0.1:0 >address 2>registry.log &
+server=$!
+for _ in {1..100}; do
+  [[ -s address ]] || ! kill -0 "$server" 2>/dev/null || { sleep 0.1; continue; }
+  break
 done
-[[ -s health ]] || { echo 'the registry did not start' >&2; exit 1; }
+listen=$(sed -n 's#^listening on http://##p' address)
+[[ -n $listen ]] || { echo 'the registry did not start' >&2; exit 1; }
+curl --silent --show-error --fail --noproxy '*' --output health "http://$listen/readyz"
 export SEAWALL_REGISTRY=http://$listen NO_PROXY=127.0.0.1
 echo "  $SEAWALL_REGISTRY"
 

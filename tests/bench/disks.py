@@ -66,7 +66,7 @@ def fill(root, data_mib):
 
 def edit(root):
     """Inserts a line near the start of every twentieth file; gives their paths below `root`."""
-    files = sorted(path for path in root.rglob("*") if path.is_file())[::20]
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path.stat().st_size < MIB)[::20]
     for path in files:
         content = path.read_bytes()
         path.write_bytes(content[:100] + b"edited for the next release\n" + content[100:])

@@ -3,7 +3,8 @@
 
 Programs take turns within each round, and each cell is the median of the rounds; peaks are the
 highest seen. Disks are in the page cache; every store, pull and host state is new. What a run wrote
-is synced before the next one begins. CPU time counts children and, for Seawall, the registry.
+is synced before the next one begins. CPU time counts children and, for Seawall, the registry. A
+peak below some 30 MiB is that of the harness.
 """
 
 import argparse
