@@ -16,7 +16,7 @@ finish() {
     return
   fi
   [[ -n $server ]] && kill "$server" 2>/dev/null && wait "$server" 2>/dev/null
-  [[ $status -ne 0 && -s $work/registry.log ]] && tail -n 20 "$work/registry.log" >&2
+  [[ $status -ne 0 && -s $work/registry.log ]] && grep -E 'WARN|ERROR' "$work/registry.log" >&2
   rm -rf "$work"
 }
 trap finish EXIT
@@ -66,7 +66,7 @@ disk() {
   mke2fs -q -F -t ext4 -L root -d "$1" -E offset=1048576 "$2" $((4 * 1024 * 1024 - 2048))k
 }
 
-sizes() { du --block-size=1M "$@" | awk '{ printf "  %6d MiB of data  %s\n", $1, $2 }'; }
+sizes() { du --summarize --block-size=1M "$@" | awk '{ printf "  %6d MiB of data  %s\n", $1, $2 }'; }
 
 step 'Make four disks: two machines, two releases, out of this machine'"'"'s own files'
 mkdir -p disks root/web root/db

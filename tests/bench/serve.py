@@ -1,10 +1,12 @@
 """16 clients that fetch packs at once, from the registry and from nginx serving the same files."""
 
+import os
 import re
 import shutil
 import socket
 import statistics
 import subprocess
+import time
 
 from measure import MIB, Failed, fresh, get
 
@@ -13,7 +15,7 @@ SECONDS = 6
 PIECE = 4 * MIB  # about what a pull asks for at once
 
 NGINX = """
-daemon off; pid {home}/pid; error_log {home}/error.log; worker_processes auto;
+{user}daemon off; pid {home}/pid; error_log {home}/error.log; worker_processes auto;
 events {{ worker_connections 256; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;
@@ -49,7 +51,9 @@ def compare(bench, registry):
     home = fresh(bench.work / "nginx")
     packs = sorted((registry.data / "store" / "packs").glob("??/*"))
     port = free_port()
-    (home / "nginx.conf").write_text(NGINX.format(home=home, port=port, root=registry.data / "store"))
+    user = "user root; " if os.geteuid() == 0 else ""  # the folders are nobody else's to read
+    conf = NGINX.format(user=user, home=home, port=port, root=registry.data / "store")
+    (home / "nginx.conf").write_text(conf)
     nginx = subprocess.Popen(["nginx", "-p", home, "-c", home / "nginx.conf"], stderr=subprocess.DEVNULL)
     rates = {"registry": [], "nginx": []}
     try:
@@ -78,10 +82,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def wait_for(url):
+    for _ in range(100):
+        try:
+            return get(url)
+        except OSError:
+            time.sleep(0.05)
+    raise Failed(f"nginx does not serve {url}")
+
+
 def check(registry, nginx_url, pack):
     """Both serve the same bytes."""
     ours = get(f"{registry.url}/v1/packs/blake3:{pack.name}")
-    if ours != get(f"{nginx_url}/packs/{pack.parent.name}/{pack.name}") or ours != pack.read_bytes():
+    theirs = wait_for(f"{nginx_url}/packs/{pack.parent.name}/{pack.name}")
+    if not ours == theirs == pack.read_bytes():
         raise Failed(f"pack {pack.name} is served with other bytes")
 
 
