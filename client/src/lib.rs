@@ -3,6 +3,7 @@
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
 pub mod error;
+pub mod fetch;
 pub mod host;
 pub mod progress;
 pub mod push;

@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Seawall's registry: releases of virtual machine images over HTTP.
+//!
+//! `http → app → ports (catalog, store)`; [`start`] joins them. A registry serves one data
+//! directory: `store/` with packs, indexes and release documents as plain objects, and
+//! `catalog.sqlite` with names and state.
+
+pub mod app;
+pub mod catalog;
+pub mod config;
+pub mod host;
+mod http;
+mod metrics;
+mod startup;
+pub mod telemetry;
+pub mod tokens;
+
+pub use config::{Access, Config};
+pub use http::{limits, openapi_json};
+pub use startup::{Running, StartError, start};

@@ -89,7 +89,7 @@ impl<R> Retry<R> {
 
 /// A number from 0 to 1; its quality does not matter.
 fn jitter() -> f64 {
-    f64::from(RandomState::new().hash_one(0) as u32) / f64::from(u32::MAX)
+    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
 #[async_trait]

@@ -9,11 +9,12 @@ use seawall_api::names::{DiskName, MachineName, NetworkName};
 use seawall_api::release::{
     Architecture, Bus, Firmware, Network, NetworkCard, NetworkModel, Parameter,
 };
-use serde::Deserialize;
+use seawall_store::image::Format;
+use serde::{Deserialize, Deserializer, de};
 
 use super::memory::MemoryMib;
 use super::{
-    CPUS_DEFAULT, DiskFormat, DiskSpec, MachineSpec, ReleaseSpec, SpecError, default_disk_name,
+    CPUS_DEFAULT, DiskSpec, MachineSpec, ReleaseSpec, SpecError, default_disk_name,
     host_architecture,
 };
 
@@ -54,7 +55,8 @@ struct RawMachine {
 struct RawDisk {
     name: Option<DiskName>,
     path: PathBuf,
-    format: Option<DiskFormat>,
+    #[serde(default, deserialize_with = "format")]
+    format: Option<Format>,
     bus: Option<Bus>,
 }
 
@@ -156,4 +158,9 @@ impl RawMachine {
             descriptor: None,
         })
     }
+}
+
+fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(de::Error::custom)
 }

@@ -19,15 +19,15 @@ use seawall_api::release::{
     Parameter, Release, Schema,
 };
 use seawall_api::units::DiskLen;
+use seawall_store::image::Format;
 
 mod error;
 pub mod file;
 pub mod flags;
-mod format;
 mod memory;
 
 pub use error::SpecError;
-pub use format::DiskFormat;
+pub use seawall_store::image::Format as DiskFormat;
 
 /// The machine's processors where none are given.
 const CPUS_DEFAULT: u32 = 1;
@@ -80,7 +80,7 @@ pub struct DiskSpec {
     /// The file that holds it.
     pub path: PathBuf,
     /// The file's format; recognised from its content where `None`.
-    pub format: Option<DiskFormat>,
+    pub format: Option<Format>,
 }
 
 /// What a scan found in a disk's file.

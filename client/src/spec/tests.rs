@@ -36,7 +36,7 @@ fn the_documented_example_is_read_as_the_page_says() {
     assert_eq!(
         disks,
         [
-            ("root", Bus::Virtio, "/srv/build/disks/web.qcow2", Some(DiskFormat::Qcow2)),
+            ("root", Bus::Virtio, "/srv/build/disks/web.qcow2", Some(Format::Qcow2)),
             ("static", Bus::VirtioScsi, "/var/lib/images/static.raw", None),
         ]
     );
@@ -70,7 +70,10 @@ fn a_mistake_is_shown_with_its_line_or_key() {
         (format!("[machines.web]\ncpus = 0\n{disks}"), "cpus"),
         (format!("[machines.web]\nfirmware = 'efi'\n{disks}"), "unknown variant `efi`"),
         ("[machines.web]\ndisks = [{ path = 'a', bus = 'usb' }]".into(), "unknown variant `usb`"),
-        ("[machines.web]\ndisks = [{ path = 'a', format = 'vdi' }]".into(), "`raw`"),
+        (
+            "[machines.web]\ndisks = [{ path = 'a', format = 'vdi' }]".into(),
+            "known are raw and qcow2",
+        ),
         (
             "[machines.web]\ndisks = [{ path = 'a', name = 'x' }, { path = 'b', name = 'x' }]"
                 .into(),

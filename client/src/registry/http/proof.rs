@@ -14,8 +14,8 @@ use crate::registry::RegistryError;
 /// How much longer than its plain bytes a frame may be at rest.
 const FRAME_SLACK: u32 = 4096;
 
-fn wrong(object: String, why: impl ToString) -> RegistryError {
-    RegistryError::WrongBytes { object, why: why.to_string() }
+fn wrong(object: String, why: impl Into<String>) -> RegistryError {
+    RegistryError::WrongBytes { object, why: why.into() }
 }
 
 /// Proves that `bytes` are the release that `selector` names in `application`.
@@ -57,7 +57,7 @@ pub(super) fn index(digest: IndexDigest, bytes: &[u8]) -> Result<DiskIndex, Regi
     if actual != digest {
         return Err(wrong(object(), format!("their digest is {actual}")));
     }
-    DiskIndex::decode(bytes).map_err(|error| wrong(object(), error))
+    DiskIndex::decode(bytes).map_err(|error| wrong(object(), error.to_string()))
 }
 
 /// Proves that `bytes` are the leaf of that name, and span that much of a disk.
@@ -67,7 +67,7 @@ pub(super) fn leaf(digest: LeafDigest, span: u64, bytes: &[u8]) -> Result<Leaf, 
     if actual != digest {
         return Err(wrong(object(), format!("their digest is {actual}")));
     }
-    Leaf::decode(bytes, span).map_err(|error| wrong(object(), error))
+    Leaf::decode(bytes, span).map_err(|error| wrong(object(), error.to_string()))
 }
 
 /// Proves that locations answer a question about `asked` chunks and can be read as they stand.

@@ -1,0 +1,270 @@
+//! The command line as it is typed: raw texts and their help. `command.rs` proves them.
+
+#[cfg(feature = "server")]
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+#[cfg(feature = "server")]
+use seawall_server::config::DEFAULT_PORT;
+
+/// Shown by `--help` and on the man page.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0    done
+  1    failed for another reason
+  2    wrong usage: an argument, an application.toml or an image file cannot be right
+  3    not found: application, release, channel or file
+  4    conflict: the version is taken, the channel moved, a disk was changed
+  5    damaged: bytes are not what their digest says
+  6    the registry cannot be reached, or cannot serve now
+  7    denied: the token is missing or does not permit this
+  8    no space left, here or at the registry
+  130  interrupted; what was transferred is kept and the next run resumes
+  143  the same by SIGTERM
+
+A REFERENCE names a release: application:version, application:channel or application@blake3:…,
+with [host[:port]/] before it and [/machine] after it where that makes sense. The registry is, in
+this order: --registry, SEAWALL_REGISTRY, the reference's host, the configuration file.";
+
+/// A version-managed repository for virtual machine images.
+#[derive(Parser, Debug)]
+#[command(name = "seawall", version, after_help = EXIT_STATUS, propagate_version = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: RawCommand,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// The registry: an http(s) address, or a directory, which is then hosted in-process
+    #[arg(long, global = true, value_name = "URL|DIR", env = "SEAWALL_REGISTRY")]
+    pub(crate) registry: Option<String>,
+    /// The configuration file, instead of seawall/config.toml in the XDG configuration directory
+    #[arg(long, global = true, value_name = "FILE", env = "SEAWALL_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where this host remembers scans and pulls, instead of seawall in the XDG state directory
+    #[arg(long, global = true, value_name = "DIR", env = "SEAWALL_STATE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Print JSON on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Log what is done to standard error; twice for every request
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// How to be known to the registry.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct Credentials {
+    /// A file that holds the bearer token; SEAWALL_TOKEN may hold the token itself
+    #[arg(long, value_name = "FILE", env = "SEAWALL_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum RawCommand {
+    /// Push a release: its machines, from raw and qcow2 disks
+    Push(PushArgs),
+    /// Pull a release into a directory: exact, verified, all of it or nothing
+    Pull(PullArgs),
+    /// Move a pulled release in place to another one, fetching only what differs
+    Patch(PatchArgs),
+    /// Compare two releases, and say what a host must download to move from A to B
+    Diff(DiffArgs),
+    /// List applications, or the releases of one
+    List(ListArgs),
+    /// Show the machines and disks of a release
+    Show(ShowArgs),
+    /// List the channels of an application, or the moves of one
+    Channels(ChannelsArgs),
+    /// Point a channel at a release
+    Promote(PromoteArgs),
+    /// Hash everything again: a pulled release in a directory, or a release in the registry
+    Verify(VerifyArgs),
+    /// Serve a registry from a directory
+    #[cfg(feature = "server")]
+    Serve(ServeArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page, or write one for each command into a directory
+    Man {
+        /// Where to write them; created if need be
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PushArgs {
+    /// The release to make: application:version
+    pub(crate) reference: String,
+    /// A machine and its disks: NAME=[DISK:]PATH[,[DISK:]PATH…]; once for each machine
+    #[arg(long = "machine", value_name = "NAME=DISKS", conflicts_with = "file")]
+    pub(crate) machines: Vec<String>,
+    /// An application.toml that describes the machines
+    #[arg(long, value_name = "FILE", required_unless_present = "machines")]
+    pub(crate) file: Option<PathBuf>,
+    /// Read every disk in full, even one that has not changed since it was pushed
+    #[arg(long)]
+    pub(crate) full_scan: bool,
+    /// A release of the same application to take for what the registry has [default: the newest]
+    #[arg(long, value_name = "VERSION|CHANNEL|DIGEST")]
+    pub(crate) parent: Option<String>,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PullArgs {
+    /// The release; with /machine, only that one
+    pub(crate) reference: String,
+    /// Where to put it [default: ./NAME, the last part of the application's name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+    /// The format of the disk files
+    #[arg(long, value_enum, default_value_t = RawFormat::Raw)]
+    pub(crate) format: RawFormat,
+    /// Only this machine; may be repeated
+    #[arg(long = "machine", value_name = "NAME")]
+    pub(crate) machines: Vec<String>,
+    /// Print what would be done, in bytes, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Pull exactly what the directory's lockfile says, or fail
+    #[arg(long)]
+    pub(crate) locked: bool,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PatchArgs {
+    /// Where the release was pulled into
+    pub(crate) dir: PathBuf,
+    /// The release to move to
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) to: String,
+    /// Print what would be done, in bytes, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DiffArgs {
+    /// The release to compare from
+    pub(crate) from: String,
+    /// The release to compare to
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// The application whose releases to list
+    pub(crate) application: Option<String>,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArgs {
+    /// The release
+    pub(crate) reference: String,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ChannelsArgs {
+    /// The application
+    pub(crate) application: String,
+    /// The channel whose moves to list
+    pub(crate) channel: Option<String>,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PromoteArgs {
+    /// The release to point at
+    pub(crate) reference: String,
+    /// The channel
+    pub(crate) channel: String,
+    /// What the move replaces: the channel's sequence number, or `new` where there must be none
+    /// [default: whatever it is when this command looks]
+    #[arg(long, value_name = "SEQUENCE|new")]
+    pub(crate) expect: Option<String>,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// A directory that a release was pulled into, or a reference
+    #[arg(value_name = "DIR|REFERENCE")]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[cfg(feature = "server")]
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Where the registry keeps its data; created if need be
+    pub(crate) data: PathBuf,
+    /// The address to listen on; anything but loopback needs --token-file
+    #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
+    pub(crate) listen: SocketAddr,
+    /// A file with the tokens to accept, one `NAME ROLE TOKEN` a line; ROLE is reader or publisher
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// How to write the log to standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How much of this machine to use.
+#[derive(Args, Debug, Clone, Copy, Default)]
+pub(crate) struct Threads {
+    /// How many threads hash and compress [default: one per processor]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawFormat {
+    /// The disk's bytes, sparse
+    Raw,
+    /// QEMU's format, version 3
+    Qcow2,
+}
+
+#[cfg(feature = "server")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object a line
+    Json,
+}

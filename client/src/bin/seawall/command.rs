@@ -1,0 +1,308 @@
+//! The command line as it is meant: every text proven, before anything is done.
+
+use std::path::{Path, PathBuf};
+
+use seawall::registry::Expect;
+use seawall::spec::{ReleaseSpec, file, flags};
+use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
+use seawall_api::reference::{Reference, Selector};
+use seawall_store::image::Format;
+
+use crate::args::{
+    ChannelsArgs, Credentials, DiffArgs, ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs,
+    RawCommand, RawFormat, ShowArgs, Threads, VerifyArgs,
+};
+use crate::report::Failure;
+
+/// A release in a registry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Target {
+    pub(crate) application: ApplicationName,
+    pub(crate) selector: Selector,
+}
+
+/// How to reach the registry, as far as the command says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reach {
+    /// The host of the references.
+    pub(crate) host: Option<String>,
+    pub(crate) credentials: Credentials,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Push(Reach, Push),
+    Pull(Reach, Pull),
+    Patch(Reach, Patch),
+    Diff(Reach, Target, Target),
+    Applications(Reach),
+    Releases(Reach, ApplicationName),
+    Show(Reach, Target),
+    Channels(Reach, ApplicationName),
+    History(Reach, ApplicationName, ChannelName),
+    Promote(Reach, Promote),
+    VerifyDir(PathBuf, usize),
+    VerifyRelease(Reach, Target, usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) spec: ReleaseSpec,
+    pub(crate) application: ApplicationName,
+    pub(crate) version: Version,
+    pub(crate) parent: Option<Selector>,
+    pub(crate) full_scan: bool,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pull {
+    pub(crate) target: Target,
+    pub(crate) into: PathBuf,
+    pub(crate) format: Format,
+    /// Empty means all.
+    pub(crate) machines: Vec<MachineName>,
+    pub(crate) dry_run: bool,
+    pub(crate) locked: bool,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Patch {
+    pub(crate) dir: PathBuf,
+    pub(crate) target: Target,
+    pub(crate) dry_run: bool,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Promote {
+    pub(crate) target: Target,
+    pub(crate) channel: ChannelName,
+    /// `None`: whatever the channel is when the command looks.
+    pub(crate) expect: Option<Expect>,
+}
+
+impl Command {
+    /// Proves a command that speaks to a registry or reads what came from one.
+    pub(crate) fn prove(raw: RawCommand) -> Result<Self, Failure> {
+        match raw {
+            RawCommand::Push(args) => push(args),
+            RawCommand::Pull(args) => pull(args),
+            RawCommand::Patch(args) => patch(args),
+            RawCommand::Diff(args) => diff(args),
+            RawCommand::List(args) => list(args),
+            RawCommand::Show(ShowArgs { reference, credentials }) => {
+                let (host, target) = release(&reference)?;
+                Ok(Self::Show(Reach { host, credentials }, target))
+            }
+            RawCommand::Channels(args) => channels(args),
+            RawCommand::Promote(args) => promote(args),
+            RawCommand::Verify(args) => verify(args),
+            #[cfg(feature = "server")]
+            RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
+            RawCommand::Completions { .. } | RawCommand::Man { .. } => {
+                Err(Failure::internal("this command has a path of its own"))
+            }
+        }
+    }
+
+    /// How to reach the registry; `None` for what needs none.
+    pub(crate) fn reach(&self) -> Option<&Reach> {
+        match self {
+            Self::Push(reach, _)
+            | Self::Pull(reach, _)
+            | Self::Patch(reach, _)
+            | Self::Diff(reach, ..)
+            | Self::Applications(reach)
+            | Self::Releases(reach, _)
+            | Self::Show(reach, _)
+            | Self::Channels(reach, _)
+            | Self::History(reach, ..)
+            | Self::Promote(reach, _)
+            | Self::VerifyRelease(reach, ..) => Some(reach),
+            Self::VerifyDir(..) => None,
+        }
+    }
+}
+
+fn push(args: PushArgs) -> Result<Command, Failure> {
+    let (host, target) = release(&args.reference)?;
+    let Selector::Version(version) = target.selector else {
+        return Err(Failure::usage(
+            format!("`{}` does not name a version", args.reference),
+            "push to application:version, as in webshop:1.0; a channel is moved by `seawall \
+             promote`",
+        ));
+    };
+    let spec = match &args.file {
+        Some(path) => file::read(path)?,
+        None => {
+            let machines = args.machines.iter().map(|flag| flag.parse());
+            flags::describe(machines.collect::<Result<_, _>>()?)?
+        }
+    };
+    let push = Push {
+        spec,
+        application: target.application,
+        version,
+        parent: args.parent.as_deref().map(str::parse).transpose()?,
+        full_scan: args.full_scan,
+        threads: threads(args.threads),
+    };
+    Ok(Command::Push(Reach { host, credentials: args.credentials }, push))
+}
+
+fn pull(args: PullArgs) -> Result<Command, Failure> {
+    let reference = parse(&args.reference)?;
+    if let Some(disk) = &reference.disk {
+        return Err(Failure::usage(
+            format!("`{}` names one disk", args.reference),
+            format!("pull the machine: leave `/{disk}` out"),
+        ));
+    }
+    let mut machines: Vec<MachineName> = reference.machine.clone().into_iter().collect();
+    for name in &args.machines {
+        machines.push(name.parse()?);
+    }
+    machines.sort();
+    machines.dedup();
+    let target = target(reference.clone(), &args.reference)?;
+    let name = target.application.as_str();
+    let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+    let pull = Pull {
+        into: args.into.unwrap_or_else(|| PathBuf::from(last)),
+        target,
+        format: match args.format {
+            RawFormat::Raw => Format::Raw,
+            RawFormat::Qcow2 => Format::Qcow2,
+        },
+        machines,
+        dry_run: args.dry_run,
+        locked: args.locked,
+        threads: threads(args.threads),
+    };
+    Ok(Command::Pull(Reach { host: reference.host, credentials: args.credentials }, pull))
+}
+
+fn patch(args: PatchArgs) -> Result<Command, Failure> {
+    let (host, target) = release(&args.to)?;
+    let PatchArgs { dir, dry_run, threads: count, credentials, .. } = args;
+    let patch = Patch { dir, target, dry_run, threads: threads(count) };
+    Ok(Command::Patch(Reach { host, credentials }, patch))
+}
+
+fn diff(args: DiffArgs) -> Result<Command, Failure> {
+    let (from_host, from) = release(&args.from)?;
+    let (to_host, to) = release(&args.to)?;
+    let host = match (from_host, to_host) {
+        (Some(a), Some(b)) if a != b => {
+            return Err(Failure::usage(
+                format!("the releases are in two registries, {a} and {b}"),
+                "compare releases of one registry",
+            ));
+        }
+        (a, b) => a.or(b),
+    };
+    Ok(Command::Diff(Reach { host, credentials: args.credentials }, from, to))
+}
+
+fn list(args: ListArgs) -> Result<Command, Failure> {
+    let credentials = args.credentials;
+    let Some(text) = args.application else {
+        return Ok(Command::Applications(Reach { host: None, credentials }));
+    };
+    let (host, application) = application(&text)?;
+    Ok(Command::Releases(Reach { host, credentials }, application))
+}
+
+fn channels(args: ChannelsArgs) -> Result<Command, Failure> {
+    let (host, application) = application(&args.application)?;
+    let reach = Reach { host, credentials: args.credentials };
+    Ok(match args.channel {
+        Some(channel) => Command::History(reach, application, channel.parse()?),
+        None => Command::Channels(reach, application),
+    })
+}
+
+fn promote(args: PromoteArgs) -> Result<Command, Failure> {
+    let (host, target) = release(&args.reference)?;
+    let expect = match args.expect.as_deref() {
+        None => None,
+        Some("new") => Some(Expect::New),
+        Some(text) => {
+            let number = text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+                Failure::usage(
+                    format!("`--expect {}`: this is no sequence number", text.escape_debug()),
+                    "give `new` or a number that `seawall channels APPLICATION` shows",
+                )
+            })?;
+            Some(Expect::Sequence(number))
+        }
+    };
+    let promote = Promote { target, channel: args.channel.parse()?, expect };
+    Ok(Command::Promote(Reach { host, credentials: args.credentials }, promote))
+}
+
+fn verify(args: VerifyArgs) -> Result<Command, Failure> {
+    let path = Path::new(&args.target);
+    // A directory that exists, or a text that can only be a path, is meant as one.
+    if path.is_dir() || args.target.starts_with(['.', '/']) {
+        return Ok(Command::VerifyDir(path.to_owned(), threads(args.threads)));
+    }
+    let (host, target) = release(&args.target)?;
+    let reach = Reach { host, credentials: args.credentials };
+    Ok(Command::VerifyRelease(reach, target, threads(args.threads)))
+}
+
+fn parse(text: &str) -> Result<Reference, Failure> {
+    Ok(text.parse::<Reference>()?)
+}
+
+/// A reference to one whole release, and its host.
+fn release(text: &str) -> Result<(Option<String>, Target), Failure> {
+    let reference = parse(text)?;
+    if let Some(machine) = &reference.machine {
+        return Err(Failure::usage(
+            format!("`{text}` names a part of a release"),
+            format!("this command is for whole releases: leave `/{machine}` out"),
+        ));
+    }
+    let host = reference.host.clone();
+    Ok((host, target(reference, text)?))
+}
+
+fn target(reference: Reference, text: &str) -> Result<Target, Failure> {
+    let Reference { application, selector, .. } = reference;
+    let selector = selector.ok_or_else(|| {
+        Failure::usage(
+            format!("`{text}` names an application and none of its releases"),
+            format!(
+                "write {application}:VERSION, {application}:CHANNEL or {application}@blake3:…; \
+                 `seawall list {text}` shows which there are"
+            ),
+        )
+    })?;
+    Ok(Target { application, selector })
+}
+
+/// A reference to an application alone, and its host.
+fn application(text: &str) -> Result<(Option<String>, ApplicationName), Failure> {
+    let reference = parse(text)?;
+    if let Some(selector) = reference.selector {
+        return Err(Failure::usage(
+            format!("`{text}` names a release of `{}`", reference.application),
+            format!("this command is for the application: leave `{selector}` out"),
+        ));
+    }
+    Ok((reference.host, reference.application))
+}
+
+fn threads(given: Threads) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    given.threads.map_or_else(all, usize::from)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use clap::Parser;
+
+use super::*;
+use crate::args::Cli;
+
+fn prove(line: &str) -> Result<Command, String> {
+    let words = std::iter::once("seawall").chain(line.split_whitespace());
+    let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+    Command::prove(cli.command).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn what_is_typed_is_what_is_meant() {
+    let cases = [
+        ("list", "Applications"),
+        ("list team/webshop", "Releases"),
+        ("show webshop:1.0", "Version(Version(\"1.0\"))"),
+        ("show webshop:stable", "Channel(ChannelName(\"stable\"))"),
+        ("show registry.example:8443/webshop:1.0", "Some(\"registry.example:8443\")"),
+        ("diff webshop:1.0 webshop:2.0", "Diff"),
+        ("diff h.example/webshop:1.0 webshop:2.0", "Some(\"h.example\")"),
+        ("channels webshop", "Channels"),
+        ("channels webshop stable", "History"),
+        ("promote webshop:1.0 stable", "expect: None"),
+        ("promote webshop:1.0 stable --expect new", "expect: Some(New)"),
+        ("promote webshop:1.0 stable --expect 7", "expect: Some(Sequence(7))"),
+        ("push webshop:1.0 --machine web=a.raw,b.raw", "full_scan: false"),
+        ("push webshop:2.0 --machine web=a --machine db=b --full-scan", "full_scan: true"),
+        ("push webshop:2.0 --machine web=a --parent stable", "parent: Some(Channel("),
+        ("pull team/webshop:1.0", "into: \"webshop\""),
+        ("pull webshop:1.0 --into x --format qcow2", "format: Qcow2"),
+        ("pull webshop:1.0/web", "machines: [MachineName(\"web\")]"),
+        (
+            "pull webshop:1.0/web --machine db --machine web",
+            "machines: [MachineName(\"db\"), MachineName(\"web\")]",
+        ),
+        ("pull webshop:1.0 --dry-run --locked", "dry_run: true, locked: true"),
+        ("pull webshop:1.0 --threads 3", "threads: 3"),
+        ("patch ./webshop --to webshop:2.0 --dry-run", "dry_run: true"),
+        ("verify ./webshop", "VerifyDir"),
+        ("verify /srv/webshop", "VerifyDir"),
+        ("verify webshop:1.0", "VerifyRelease"),
+    ];
+    for (line, expect) in cases {
+        let command = format!("{:?}", prove(line).unwrap());
+        assert!(command.contains(expect), "{line}\n{command}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_says_what_to_write_instead() {
+    let cases = [
+        ("show webshop", "write webshop:VERSION"),
+        ("show Webshop:1.0", "is not an application name"),
+        ("show webshop:1.0/web", "leave `/web` out"),
+        ("show webshop@1.0", "a digest begins with `blake3:`"),
+        ("list webshop:1.0", "leave `1.0` out"),
+        ("push webshop:stable --machine web=a", "does not name a version"),
+        ("push webshop:1.0", "required arguments were not provided"),
+        ("push webshop:1.0 --machine web", "there is no `=`"),
+        ("push webshop:1.0 --machine web=a --file x.toml", "cannot be used with"),
+        ("push webshop:1.0 --machine web=a --machine web=b", "`web` is listed twice"),
+        ("push webshop:1.0 --file /nonexistent/application.toml", "cannot read"),
+        ("push webshop:1.0 --machine web=a --parent a/b", "is not a channel name"),
+        ("pull webshop:1.0/web/root", "leave `/root` out"),
+        ("pull webshop:1.0 --format vmdk", "possible values: raw, qcow2"),
+        ("pull webshop:1.0 --machine ../x", "is not a machine name"),
+        ("pull webshop:1.0 --threads 0", "0 is not in 1..=1024"),
+        ("patch ./webshop", "--to <REFERENCE>"),
+        ("promote webshop:1.0 2.0", "a channel begins with a letter"),
+        ("promote webshop:1.0 stable --expect 0", "no sequence number"),
+        ("promote webshop:1.0 stable --expect -1", "unexpected argument"),
+        ("diff a.example/w:1 b.example/w:2", "two registries"),
+        ("verify nonsense", "names an application and none of its releases"),
+        ("frobnicate", "unrecognized subcommand"),
+    ];
+    for (line, expect) in cases {
+        let text = prove(line).unwrap_err();
+        assert!(text.contains(expect), "{line}\n{text}");
+    }
+}

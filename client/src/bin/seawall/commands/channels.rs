@@ -1,0 +1,150 @@
+//! `seawall channels APPLICATION [CHANNEL]` and `seawall promote REFERENCE CHANNEL`.
+
+use seawall::registry::Expect;
+use seawall_api::names::{ApplicationName, ChannelName};
+use seawall_api::reference::Selector;
+use seawall_api::v1::{Channel, ChannelMove};
+use serde::Serialize;
+
+use super::Surroundings;
+use crate::command::Promote;
+use crate::output::{answer, moment, table};
+use crate::report::Failure;
+
+#[derive(Serialize)]
+struct Channels {
+    application: ApplicationName,
+    channels: Vec<Channel>,
+}
+
+#[derive(Serialize)]
+struct History {
+    application: ApplicationName,
+    channel: ChannelName,
+    moves: Vec<ChannelMove>,
+}
+
+#[derive(Serialize)]
+struct Promoted {
+    application: ApplicationName,
+    /// The channel pointed there before, so nothing was moved.
+    #[serde(rename = "alreadyThere")]
+    already_there: bool,
+    channel: Channel,
+}
+
+pub(crate) async fn channels(
+    around: &Surroundings,
+    application: ApplicationName,
+) -> Result<(), Failure> {
+    let channels = around.registry.channels(&application).await?;
+    answer(around.style, &Channels { application, channels }, channels_text)
+}
+
+pub(crate) async fn history(
+    around: &Surroundings,
+    application: ApplicationName,
+    channel: ChannelName,
+) -> Result<(), Failure> {
+    let moves = around.registry.channel_history(&application, &channel).await?;
+    answer(around.style, &History { application, channel, moves }, history_text)
+}
+
+pub(crate) async fn promote(around: &Surroundings, promote: Promote) -> Result<(), Failure> {
+    let Promote { target, channel, expect } = promote;
+    let application = target.application;
+    let release = match target.selector {
+        Selector::Digest(digest) => digest,
+        named => around.registry.release(&application, &named).await?.digest(),
+    };
+    let expect = match expect {
+        Some(expect) => expect,
+        // Still compare-and-set: a move between this look and ours is refused.
+        None => match around.registry.channel(&application, &channel).await? {
+            Some(channel) if channel.release == release => {
+                let promoted = Promoted { application, already_there: true, channel };
+                return answer(around.style, &promoted, promoted_text);
+            }
+            Some(channel) => Expect::Sequence(channel.sequence),
+            None => Expect::New,
+        },
+    };
+    let channel = around.registry.move_channel(&application, &channel, expect, release).await?;
+    let promoted = Promoted { application, already_there: false, channel };
+    answer(around.style, &promoted, promoted_text)
+}
+
+fn channels_text(list: &Channels) -> String {
+    let rows = list.channels.iter().map(|channel| {
+        vec![
+            channel.name.to_string(),
+            channel.version.to_string(),
+            channel.sequence.to_string(),
+            moment(channel.moved_at_secs),
+            channel.release.to_string(),
+        ]
+    });
+    table(&["CHANNEL", "VERSION", "SEQUENCE", "MOVED", "RELEASE"], rows)
+}
+
+fn history_text(history: &History) -> String {
+    let rows = history.moves.iter().map(|step| {
+        vec![
+            step.sequence.to_string(),
+            step.version.to_string(),
+            moment(step.moved_at_secs),
+            if step.moved_by.is_empty() { "-".to_owned() } else { step.moved_by.clone() },
+            step.release.to_string(),
+        ]
+    });
+    table(&["SEQUENCE", "VERSION", "MOVED", "BY", "RELEASE"], rows)
+}
+
+fn promoted_text(promoted: &Promoted) -> String {
+    let Promoted { application, already_there, channel } = promoted;
+    let Channel { name, version, release, sequence, .. } = channel;
+    let verb = if *already_there { "points already" } else { "points now" };
+    format!("{application}:{name} {verb} at {version} ({release}), sequence {sequence}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_api::digest::ReleaseDigest;
+
+    use super::*;
+
+    fn channel() -> Channel {
+        Channel {
+            name: "stable".parse().unwrap(),
+            release: ReleaseDigest::from_bytes([1; 32]),
+            version: "1.0".parse().unwrap(),
+            sequence: 3,
+            moved_at_secs: 0,
+        }
+    }
+
+    #[test]
+    fn channels_and_moves_are_listed_a_line_each() {
+        let digest = format!("blake3:{}", "01".repeat(32));
+        let application: ApplicationName = "web".parse().unwrap();
+        let list = Channels { application: application.clone(), channels: vec![channel()] };
+        assert_eq!(
+            channels_text(&list),
+            format!(
+                "CHANNEL  VERSION  SEQUENCE  MOVED                 RELEASE\n\
+                 stable   1.0      3         1970-01-01 00:00:00Z  {digest}\n"
+            )
+        );
+        let Channel { name, release, version, sequence, moved_at_secs } = channel();
+        let step =
+            ChannelMove { sequence, release, version, moved_at_secs, moved_by: "ci".to_owned() };
+        let history = History { application, channel: name, moves: vec![step] };
+        assert_eq!(
+            history_text(&history),
+            format!(
+                "SEQUENCE  VERSION  MOVED                 BY  RELEASE\n\
+                 3         1.0      1970-01-01 00:00:00Z  ci  {digest}\n"
+            )
+        );
+    }
+}

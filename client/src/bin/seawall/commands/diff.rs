@@ -1,0 +1,154 @@
+//! `seawall diff A B`.
+
+use seawall_api::units::HumanBytes;
+use seawall_api::v1::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
+
+use super::Surroundings;
+use crate::command::Target;
+use crate::output::{answer, count};
+use crate::report::Failure;
+
+pub(crate) async fn diff(around: &Surroundings, from: &Target, to: &Target) -> Result<(), Failure> {
+    let side = |target: &Target| format!("{}:{}", target.application, target.selector);
+    let diff = around
+        .registry
+        .diff((&from.application, &from.selector), (&to.application, &to.selector))
+        .await?;
+    answer(around.style, &diff, |diff| text(&side(from), &side(to), diff))
+}
+
+fn text(from: &str, to: &str, diff: &ReleaseDiff) -> String {
+    let mut text = format!("from  {from}  {}\nto    {to}  {}\n\n", diff.from, diff.to);
+    if diff.from == diff.to {
+        return text + "They are the same release.\n";
+    }
+    for field in &diff.fields {
+        text += &field_line(0, field);
+    }
+    for machine in &diff.machines {
+        text += &machine_lines(machine);
+    }
+    if diff.fields.is_empty() && diff.machines.is_empty() {
+        text += "Machines, disks and descriptions are the same.\n";
+    }
+    text += &format!(
+        "\nA host on the first must download {} ({}, {} of disk) to be on the second;\n\
+         {} of its data are on the host already.\n",
+        HumanBytes(diff.download_bytes),
+        count(diff.download_chunks, "chunk"),
+        HumanBytes(diff.new_plain_bytes),
+        HumanBytes(diff.reused_plain_bytes),
+    );
+    text
+}
+
+fn machine_lines(machine: &MachineDiff) -> String {
+    let mut text = format!("{} machine {}\n", sign(machine.presence), machine.machine);
+    for field in &machine.fields {
+        text += &field_line(2, field);
+    }
+    for disk in &machine.disks {
+        text += &disk_lines(disk);
+    }
+    text
+}
+
+fn disk_lines(disk: &DiskDiff) -> String {
+    let mut text = format!("  {} disk {}", sign(disk.presence), disk.disk);
+    if disk.changed_extents > 0 {
+        text += &format!(
+            ": {} in {} differ",
+            HumanBytes(disk.changed_bytes),
+            count(disk.changed_extents, "extent")
+        );
+    }
+    if disk.new_plain_bytes > 0 {
+        text += &format!(", {} of them new", HumanBytes(disk.new_plain_bytes));
+    }
+    text += "\n";
+    for (label, content) in [("from", disk.from), ("to  ", disk.to)] {
+        if let Some(content) = content {
+            text += &format!("      {label} {content}\n");
+        }
+    }
+    for field in &disk.fields {
+        text += &field_line(4, field);
+    }
+    text
+}
+
+fn field_line(indent: usize, field: &FieldDiff) -> String {
+    let margin = " ".repeat(indent);
+    let name = &field.field;
+    match (&field.from, &field.to) {
+        (Some(from), Some(to)) => format!("{margin}~ {name}: {from} -> {to}\n"),
+        (Some(from), None) => format!("{margin}- {name}: {from}\n"),
+        (None, Some(to)) => format!("{margin}+ {name}: {to}\n"),
+        (None, None) => format!("{margin}~ {name}\n"),
+    }
+}
+
+fn sign(presence: Presence) -> char {
+    match presence {
+        Presence::Added => '+',
+        Presence::Removed => '-',
+        Presence::Changed => '~',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_api::digest::{ContentDigest, ReleaseDigest};
+
+    use super::*;
+
+    #[test]
+    fn a_diff_reads_as_a_list_of_changes_and_a_price() {
+        let field = |field: &str, from: &str, to: &str| FieldDiff {
+            field: field.to_owned(),
+            from: Some(from.to_owned()),
+            to: Some(to.to_owned()),
+        };
+        let diff = ReleaseDiff {
+            from: ReleaseDigest::from_bytes([1; 32]),
+            to: ReleaseDigest::from_bytes([2; 32]),
+            fields: vec![],
+            machines: vec![MachineDiff {
+                machine: "web".parse().unwrap(),
+                presence: Presence::Changed,
+                fields: vec![field("cpus", "1", "2")],
+                disks: vec![DiskDiff {
+                    disk: "root".parse().unwrap(),
+                    presence: Presence::Changed,
+                    fields: vec![],
+                    from: Some(ContentDigest::from_bytes([3; 32])),
+                    to: Some(ContentDigest::from_bytes([4; 32])),
+                    changed_extents: 2,
+                    changed_bytes: 3 << 20,
+                    new_plain_bytes: 1 << 20,
+                }],
+            }],
+            download_chunks: 9,
+            download_bytes: 1 << 19,
+            new_plain_bytes: 1 << 20,
+            reused_plain_bytes: 1 << 30,
+        };
+        let digest = |byte: &str| format!("blake3:{}", byte.repeat(32));
+        assert_eq!(
+            text("web:1.0", "web:stable", &diff),
+            format!(
+                "from  web:1.0  {}\nto    web:stable  {}\n\n~ machine web\n  ~ cpus: 1 -> 2\n  \
+                 ~ disk root: 3.0 MiB in 2 extents differ, 1.0 MiB of them new\n      \
+                 from {}\n      to   {}\n\n\
+                 A host on the first must download 512.0 KiB (9 chunks, 1.0 MiB of disk) to be \
+                 on the second;\n1.0 GiB of its data are on the host already.\n",
+                digest("01"),
+                digest("02"),
+                digest("03"),
+                digest("04"),
+            )
+        );
+        let same = ReleaseDiff { to: diff.from, ..diff };
+        assert!(text("a:1", "a:2", &same).contains("the same release"));
+    }
+}

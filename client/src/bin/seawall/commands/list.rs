@@ -1,0 +1,139 @@
+//! `seawall list [APPLICATION]`.
+
+use seawall_api::names::{ApplicationName, ChannelName, MachineName};
+use seawall_api::units::HumanBytes;
+use seawall_api::v1::{Application, ReleaseSummary};
+use serde::Serialize;
+
+use super::Surroundings;
+use crate::output::{answer, moment, table};
+use crate::report::Failure;
+
+/// More pages than any registry has: a `next` that runs in circles ends here.
+const PAGES_MAX: usize = 10_000;
+
+#[derive(Serialize)]
+struct Applications {
+    applications: Vec<Application>,
+}
+
+#[derive(Serialize)]
+struct Releases {
+    application: ApplicationName,
+    releases: Vec<ReleaseSummary>,
+}
+
+pub(crate) async fn applications(around: &Surroundings) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    let mut after = None;
+    for _ in 0..PAGES_MAX {
+        let page = around.registry.applications(after.as_ref()).await?;
+        all.extend(page.applications);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    answer(around.style, &Applications { applications: all }, applications_text)
+}
+
+pub(crate) async fn releases(
+    around: &Surroundings,
+    application: ApplicationName,
+) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    let mut after = None;
+    for _ in 0..PAGES_MAX {
+        let page = around.registry.releases(&application, after.as_ref()).await?;
+        all.extend(page.releases);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    answer(around.style, &Releases { application, releases: all }, releases_text)
+}
+
+fn applications_text(list: &Applications) -> String {
+    let rows = list.applications.iter().map(|application| {
+        let newest = application.newest.as_ref().map_or("-".to_owned(), ToString::to_string);
+        vec![
+            application.name.to_string(),
+            application.release_count.to_string(),
+            newest,
+            moment(application.created_at_secs),
+        ]
+    });
+    table(&["APPLICATION", "RELEASES", "NEWEST", "CREATED"], rows)
+}
+
+fn releases_text(list: &Releases) -> String {
+    let rows = list.releases.iter().map(|release| {
+        let channels: Vec<_> = release.channels.iter().map(ChannelName::as_str).collect();
+        let machines: Vec<_> = release.machines.iter().map(MachineName::as_str).collect();
+        vec![
+            release.version.to_string(),
+            if channels.is_empty() { "-".to_owned() } else { channels.join(",") },
+            moment(release.published_at_secs),
+            HumanBytes(release.disk_bytes).to_string(),
+            HumanBytes(release.data_bytes).to_string(),
+            machines.join(","),
+            release.digest.to_string(),
+        ]
+    });
+    table(&["VERSION", "CHANNELS", "PUBLISHED", "DISKS", "DATA", "MACHINES", "DIGEST"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_api::digest::ReleaseDigest;
+
+    use super::*;
+
+    fn release() -> ReleaseSummary {
+        ReleaseSummary {
+            version: "1.0".parse().unwrap(),
+            digest: ReleaseDigest::from_bytes([0xab; 32]),
+            published_at_secs: 1_795_320_420,
+            published_by: String::new(),
+            machines: vec!["db".parse().unwrap(), "web".parse().unwrap()],
+            disk_bytes: 8 << 30,
+            data_bytes: 3 << 29,
+            channels: vec!["stable".parse().unwrap()],
+        }
+    }
+
+    #[test]
+    fn releases_are_listed_a_line_each() {
+        let list = Releases { application: "web".parse().unwrap(), releases: vec![release()] };
+        let digest = format!("blake3:{}", "ab".repeat(32));
+        assert_eq!(
+            releases_text(&list),
+            format!(
+                "VERSION  CHANNELS  PUBLISHED             DISKS    DATA     MACHINES  DIGEST\n\
+                 1.0      stable    2026-11-22 04:07:00Z  8.0 GiB  1.5 GiB  db,web    {digest}\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_json_of_a_listing_is_stable() {
+        let list = Releases { application: "web".parse().unwrap(), releases: vec![release()] };
+        assert_eq!(
+            serde_json::to_value(&list).unwrap(),
+            serde_json::json!({
+                "application": "web",
+                "releases": [{
+                    "version": "1.0",
+                    "digest": format!("blake3:{}", "ab".repeat(32)),
+                    "publishedAtSecs": 1_795_320_420_u64,
+                    "publishedBy": "",
+                    "machines": ["db", "web"],
+                    "diskBytes": 8_u64 << 30,
+                    "dataBytes": 3_u64 << 29,
+                    "channels": ["stable"],
+                }],
+            })
+        );
+    }
+}

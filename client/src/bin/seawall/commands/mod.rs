@@ -1,0 +1,111 @@
+//! The commands, a file each: a flow called, its report printed.
+
+mod channels;
+mod diff;
+mod list;
+mod patch;
+mod pull;
+mod push;
+#[cfg(feature = "server")]
+pub(crate) mod serve;
+mod show;
+mod verify;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use directories::ProjectDirs;
+use seawall::host::HostState;
+use seawall::progress::Progress;
+use seawall::registry::Registry;
+
+use crate::args::Global;
+use crate::command::Command;
+use crate::config::Settings;
+use crate::connect::{Connection, Missing};
+use crate::output::Style;
+use crate::progress;
+use crate::report::Failure;
+
+/// What a command that speaks to a registry gets.
+pub(crate) struct Surroundings {
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) progress: Arc<dyn Progress>,
+    pub(crate) style: Style,
+    pub(crate) state: HostState,
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure> {
+    let style = if global.json { Style::Json } else { Style::Text };
+    let progress = progress::choose(global.quiet);
+    let Some(reach) = command.reach() else {
+        let outcome = without_registry(command, &*progress, style).await;
+        progress.finish();
+        return outcome;
+    };
+    let missing = match command {
+        Command::Push(..) => Missing::Create,
+        _ => Missing::Refuse,
+    };
+    let settings = Settings::find(global, reach, &crate::environment())?;
+    let connection = Connection::open(settings, missing).await?;
+    let around = Surroundings {
+        registry: connection.registry(),
+        progress: progress.clone(),
+        style,
+        state: host_state(global)?,
+    };
+    let outcome = with_registry(command, around).await;
+    progress.finish();
+    connection.close().await;
+    outcome
+}
+
+async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
+    match command {
+        Command::Push(_, push) => push::push(around, push).await,
+        Command::Pull(_, pull) => pull::pull(around, pull).await,
+        Command::Patch(_, patch) => patch::patch(around, patch).await,
+        Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
+        Command::Applications(_) => list::applications(&around).await,
+        Command::Releases(_, application) => list::releases(&around, application).await,
+        Command::Show(_, target) => show::show(&around, &target).await,
+        Command::Channels(_, application) => channels::channels(&around, application).await,
+        Command::History(_, application, channel) => {
+            channels::history(&around, application, channel).await
+        }
+        Command::Promote(_, promote) => channels::promote(&around, promote).await,
+        Command::VerifyRelease(_, target, threads) => {
+            verify::release(around, target, threads).await
+        }
+        Command::VerifyDir(..) => Err(Failure::internal("a directory needs no registry")),
+    }
+}
+
+async fn without_registry(
+    command: Command,
+    progress: &dyn Progress,
+    style: Style,
+) -> Result<(), Failure> {
+    match command {
+        Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
+        _ => Err(Failure::internal("this command needs a registry")),
+    }
+}
+
+/// What this host remembers, where the XDG rules put state; files of it may be deleted any time.
+fn host_state(global: &Global) -> Result<HostState, Failure> {
+    let usual = || -> Option<PathBuf> {
+        let dirs = ProjectDirs::from("", "", "seawall")?;
+        Some(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned())
+    };
+    let given = global.state.clone().filter(|path| !path.as_os_str().is_empty());
+    let root = given.or_else(usual).ok_or_else(|| {
+        Failure::usage(
+            "there is no directory to remember scans and pulls in: HOME is not set",
+            "set HOME or XDG_STATE_HOME, or give --state DIR",
+        )
+    })?;
+    Ok(HostState::new(root, crate::now))
+}

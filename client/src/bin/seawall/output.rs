@@ -1,0 +1,110 @@
+//! Standard output: texts, tables and JSON. A reader that goes away (`| head`) is not an error.
+
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::report::{Failure, plain};
+
+/// How a command answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Style {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Prints a value as JSON, or what `text` makes of it.
+pub(crate) fn answer<T: Serialize>(
+    style: Style,
+    value: &T,
+    text: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
+    match style {
+        Style::Text => print(&text(value)),
+        Style::Json => {
+            let json = serde_json::to_string_pretty(value)
+                .map_err(|error| Failure::internal(format!("the answer is no JSON: {error}")))?;
+            write(&format!("{json}\n"))
+        }
+    }
+}
+
+/// Prints a text; control characters in it are shown, not sent.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    write(&plain(text))
+}
+
+/// Prints exactly these bytes.
+pub(crate) fn write(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::io("cannot write to standard output", &error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Rows under their headings, without lines and never folded, so that `grep` and `awk` work.
+pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings.iter().copied());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| plain(cell).replace('\n', " ")));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// A moment as people write it, in UTC: `2026-11-22 04:07:00Z`.
+pub(crate) fn moment(secs: u64) -> String {
+    let (days, rest) = (secs / 86_400, secs % 86_400);
+    // Days to civil date, Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2014.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// `1 chunk`, `2 chunks`.
+pub(crate) fn count(number: u64, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_dates_in_utc() {
+        let cases = [
+            (0, "1970-01-01 00:00:00Z"),
+            (951_782_400, "2000-02-29 00:00:00Z"),
+            (1_795_320_420, "2026-11-22 04:07:00Z"),
+            (4_107_542_399, "2100-02-28 23:59:59Z"),
+        ];
+        for (secs, text) in cases {
+            assert_eq!(moment(secs), text);
+        }
+    }
+
+    #[test]
+    fn a_table_has_no_lines_and_no_trailing_space() {
+        let rows = [vec!["web".into(), "1.0".into()], vec!["a\x1b\nb".into(), "10".into()]];
+        let text = table(&["NAME", "V"], rows);
+        assert_eq!(text, "NAME       V\nweb        1.0\na\\u{1b} b  10\n");
+    }
+}

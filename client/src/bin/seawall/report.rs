@@ -1,0 +1,207 @@
+//! What a person reads when a command fails, and the number a script gets.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use seawall::error::{ErrorKind, Failure as _};
+
+/// Why a command failed: an error and its causes, its kind and the next step.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: ErrorKind,
+    lines: Vec<String>,
+    remedy: Option<String>,
+}
+
+impl Failure {
+    /// The caller typed something that cannot be right.
+    pub(crate) fn usage(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::InvalidInput,
+            lines: vec![what.into()],
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    /// A defect of this program.
+    pub(crate) fn internal(what: impl Into<String>) -> Self {
+        let remedy = "this is a defect of Seawall: report it with the command you ran";
+        Self { kind: ErrorKind::Internal, lines: vec![what.into()], remedy: Some(remedy.into()) }
+    }
+
+    /// An error of some kind with its next step.
+    pub(crate) fn new(kind: ErrorKind, error: &dyn Error, remedy: Option<String>) -> Self {
+        let mut lines = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let line = error.to_string();
+            // A transparent error and its source say the same.
+            if lines.last() != Some(&line) {
+                lines.push(line);
+            }
+            cause = error.source();
+        }
+        Self { kind, lines, remedy }
+    }
+
+    /// An I/O error on something that has a name.
+    pub(crate) fn io(what: &str, source: &std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match source.kind() {
+            Io::NotFound => ErrorKind::NotFound,
+            Io::PermissionDenied => ErrorKind::Denied,
+            Io::StorageFull | Io::QuotaExceeded => ErrorKind::StorageFull,
+            _ => ErrorKind::Internal,
+        };
+        Self { kind, lines: vec![what.to_owned(), source.to_string()], remedy: None }
+    }
+
+    /// The same as another kind.
+    pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same with a next step.
+    pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
+    }
+
+    /// The documented number for scripts (`args::EXIT_STATUS`).
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.kind {
+            ErrorKind::Internal => 1,
+            ErrorKind::InvalidInput => 2,
+            ErrorKind::NotFound => 3,
+            ErrorKind::Conflict => 4,
+            ErrorKind::Damaged => 5,
+            ErrorKind::Unavailable => 6,
+            ErrorKind::Denied => 7,
+            ErrorKind::StorageFull => 8,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// `error: …`, a line for each cause, and `help: …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (depth, line) in self.lines.iter().enumerate() {
+            let line = plain(line);
+            let line = line.trim_end().replace('\n', "\n  ");
+            let prefix = if depth == 0 { "error: " } else { "  cause: " };
+            writeln!(f, "{prefix}{line}")?;
+        }
+        if let Some(remedy) = &self.remedy {
+            writeln!(f, "help: {}", plain(remedy))?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Failure> for ExitCode {
+    fn from(failure: Failure) -> Self {
+        Self::from(failure.exit_code())
+    }
+}
+
+macro_rules! explained {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(error.kind(), &error, error.remedy())
+            }
+        }
+    )+};
+}
+
+explained!(seawall::push::PushError, seawall::registry::RegistryError, seawall::spec::SpecError,);
+
+impl From<seawall_api::reference::InvalidReference> for Failure {
+    fn from(error: seawall_api::reference::InvalidReference) -> Self {
+        let remedy = "write [host[:port]/]application[:version|:channel|@blake3:…][/machine], as \
+                      in team/webshop:1.0";
+        Self::new(ErrorKind::InvalidInput, &error, Some(remedy.to_owned()))
+    }
+}
+
+impl From<seawall_api::names::InvalidName> for Failure {
+    fn from(error: seawall_api::names::InvalidName) -> Self {
+        Self::new(ErrorKind::InvalidInput, &error, None)
+    }
+}
+
+/// Text from a registry or a file name as a terminal may show it: no control characters but line
+/// ends, so that nobody else moves the cursor or hides a line.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => "\n".to_owned(),
+        c if c.is_control() || is_bidi_control(c) => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+/// Characters that reorder what stands around them (Unicode TR 9).
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall::registry::RegistryError;
+    use seawall_api::problem::{Code, Problem};
+
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_as_error_causes_and_help() {
+        let error = "[machines.web]\ncpu = 2".to_owned();
+        let path = std::path::Path::new("application.toml");
+        let failure = Failure::from(seawall::spec::file::parse(&error, path).unwrap_err());
+        assert_eq!(
+            failure.to_string(),
+            "error: application.toml does not describe an application\n  \
+             cause: TOML parse error at line 2, column 1\n    \
+             |\n  2 | cpu = 2\n    | ^^^\n  unknown field `cpu`, expected one of `architecture`, \
+             `firmware`, `cpus`, `memory`, `start-order`, `disks`, `network-cards`, \
+             `annotations`\n\
+             help: docs/application-toml.md lists every key with an example\n"
+        );
+        assert_eq!(failure.exit_code(), 2);
+    }
+
+    #[test]
+    fn every_problem_has_the_documented_exit_code() {
+        let code_of = |code| {
+            let problem = Box::new(Problem::new(code, "webshop:1.0: …"));
+            let failure = Failure::from(RegistryError::Problem { problem, retry_after: None });
+            failure.exit_code()
+        };
+        for code in Code::ALL {
+            let expect = match code {
+                Code::InvalidInput | Code::TooLarge => 2,
+                Code::NotFound => 3,
+                Code::VersionTaken
+                | Code::Incomplete
+                | Code::LeaseEnded
+                | Code::PreconditionFailed
+                | Code::PreconditionRequired => 4,
+                Code::DigestMismatch | Code::Damaged => 5,
+                Code::Unavailable => 6,
+                Code::Unauthenticated | Code::Denied => 7,
+                Code::StorageFull => 8,
+                Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => 1,
+            };
+            assert_eq!(code_of(*code), expect, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_registry_cannot_write_to_the_terminal() {
+        let problem = Box::new(Problem::new(Code::NotFound, "no \x1b[2Jsuch\u{202e} thing\u{7}"));
+        let failure = Failure::from(RegistryError::Problem { problem, retry_after: None });
+        let text = failure.to_string();
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
+        assert!(!text.contains('\u{202e}'));
+    }
+}

@@ -1,0 +1,101 @@
+//! Channels: the only mutable names, moved by compare-and-set.
+
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, ChannelName};
+
+use super::{AppError, Registry};
+use crate::catalog::{Channel, ChannelMove, Expected, MoveRequest, Moved};
+
+/// How many moves of a channel's history one answer holds, newest first.
+const HISTORY_LEN_MAX: u32 = 1000;
+
+/// Asks to point a channel at a release.
+#[derive(Clone, Debug)]
+pub struct ChannelChange {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The release to point at, one of the same application.
+    pub release: ReleaseDigest,
+    /// What the change replaces.
+    pub expected: Expected,
+    /// The name of the token used; empty without authentication.
+    pub token: String,
+}
+
+impl Registry {
+    /// All channels of an application, by name.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is no such application.
+    pub async fn channels(&self, application: &ApplicationName) -> Result<Vec<Channel>, AppError> {
+        self.application(application).await?;
+        Ok(self.catalog.channels(application.clone()).await?)
+    }
+
+    /// A channel.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is none.
+    pub async fn channel(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+    ) -> Result<Channel, AppError> {
+        let found = self.catalog.channel(application.clone(), channel.clone()).await?;
+        found.ok_or_else(|| AppError::not_found(format!("channel {application}:{channel}")))
+    }
+
+    /// The newest moves of a channel, newest first.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is none.
+    pub async fn channel_history(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+    ) -> Result<Vec<ChannelMove>, AppError> {
+        let (name, of) = (channel.clone(), application.clone());
+        let moves = self.catalog.channel_moves(of, name, HISTORY_LEN_MAX).await?;
+        if moves.is_empty() {
+            return Err(AppError::not_found(format!("channel {application}:{channel}")));
+        }
+        Ok(moves)
+    }
+
+    /// Moves a channel, unless it moved since the caller read it.
+    ///
+    /// # Errors
+    /// [`AppError::Stale`] when it did, [`AppError::NotFound`] when there is no such release.
+    pub async fn move_channel(
+        &self,
+        application: &ApplicationName,
+        change: ChannelChange,
+    ) -> Result<Channel, AppError> {
+        let object = format!("channel {application}:{}", change.channel);
+        let release = change.release;
+        let request = MoveRequest {
+            application: application.clone(),
+            channel: change.channel,
+            expected: change.expected,
+            release,
+            now_secs: self.host.now_secs(),
+            moved_by: change.token,
+        };
+        match self.catalog.move_channel(request).await? {
+            Moved::Done(channel) => Ok(channel),
+            Moved::Stale(current) => {
+                let is_now = match current {
+                    Some(sequence) => format!("is at move {sequence} now"),
+                    None => "does not exist yet".to_owned(),
+                };
+                Err(AppError::Stale { object, is_now })
+            }
+            Moved::NoSuchRelease => {
+                Err(AppError::not_found(format!("release {application}@{release}")))
+            }
+            Moved::TooMany => Err(AppError::rule(format!(
+                "{object} would be one more channel than application {application} may have"
+            ))),
+        }
+    }
+}

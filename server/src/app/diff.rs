@@ -1,0 +1,318 @@
+//! Diff: what differs between two releases, and what moving between them costs.
+//!
+//! # Invariants
+//!
+//! 1. Leaves that both releases have are never opened for their chunks' sake: what is in one of
+//!    them is in `from`.
+//! 2. Memory grows with the chunks that only `to` has, at most [`CHUNKS_MAX`], and with one leaf.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use seawall_api::digest::{ChunkDigest, IndexDigest, LeafDigest, ReleaseDigest};
+use seawall_api::index::DiskIndex;
+use seawall_api::names::{ApplicationName, DiskName, MachineName};
+use seawall_api::reference::Selector;
+use seawall_api::release::{Disk, Machine, Release};
+
+use super::{AppError, Registry};
+
+mod extents;
+mod fields;
+
+use extents::Comparison;
+pub use fields::FieldDiff;
+
+/// The most chunks new in `to` that one diff counts: those of 128 GiB of new data.
+const CHUNKS_MAX: usize = 2_000_000;
+/// How many chunks are located in one question to the catalog.
+const LOCATE_BATCH: usize = 16_384;
+
+/// What differs between two releases.
+#[derive(Clone, Debug)]
+pub struct ReleaseDiff {
+    /// The release compared from.
+    pub from: ReleaseDigest,
+    /// The release compared to.
+    pub to: ReleaseDigest,
+    /// Fields outside machines that differ.
+    pub fields: Vec<FieldDiff>,
+    /// Machines that differ.
+    pub machines: Vec<MachineDiff>,
+    /// Distinct chunks that only `to` has.
+    pub download_chunks: u64,
+    /// Their stored bytes.
+    pub download_bytes: u64,
+    /// Their plain bytes.
+    pub new_plain_bytes: u64,
+    /// Data of `to` in chunks that `from` has somewhere.
+    pub reused_plain_bytes: u64,
+}
+
+/// A machine that differs.
+#[derive(Clone, Debug)]
+pub struct MachineDiff {
+    /// Its name.
+    pub machine: MachineName,
+    /// In which releases it is.
+    pub presence: Presence,
+    /// Fields outside disks that differ.
+    pub fields: Vec<FieldDiff>,
+    /// Disks that differ.
+    pub disks: Vec<DiskDiff>,
+}
+
+/// In which of two releases something is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// Only in `to`.
+    Added,
+    /// Only in `from`.
+    Removed,
+    /// In both.
+    Changed,
+}
+
+/// A disk that differs.
+#[derive(Clone, Debug)]
+pub struct DiskDiff {
+    /// Its name.
+    pub disk: DiskName,
+    /// In which releases it is.
+    pub presence: Presence,
+    /// Fields other than content that differ.
+    pub fields: Vec<FieldDiff>,
+    /// The disk in `from`.
+    pub from: Option<Disk>,
+    /// The disk in `to`.
+    pub to: Option<Disk>,
+    /// Runs of `to` that hold other bytes than `from` does there.
+    pub changed_extents: u64,
+    /// Bytes in those runs.
+    pub changed_bytes: u64,
+    /// Plain bytes of its chunks that are nowhere in `from`.
+    pub new_plain_bytes: u64,
+}
+
+/// One of the two releases to compare.
+pub type Side = (ApplicationName, Selector);
+
+/// The indexes that the two releases name, each read once.
+type Indexes = HashMap<IndexDigest, DiskIndex>;
+
+/// The chunks that only `to` has, and for each the disk it was counted for last.
+type NewChunks = HashMap<ChunkDigest, (u32, Option<u32>)>;
+
+fn presence(from: bool, to: bool) -> Presence {
+    match (from, to) {
+        (false, _) => Presence::Added,
+        (true, false) => Presence::Removed,
+        (true, true) => Presence::Changed,
+    }
+}
+
+impl Registry {
+    /// Compares two releases.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when one does not exist, [`AppError::TooLarge`] past the limit.
+    pub async fn diff(&self, from: Side, to: Side) -> Result<ReleaseDiff, AppError> {
+        let from = self.read_release(&from.0, &from.1).await?;
+        let to = self.read_release(&to.0, &to.1).await?;
+        let _permit = self.diffing.acquire().await.map_err(|error| AppError::Internal {
+            action: "compare releases",
+            source: error.into(),
+        })?;
+        let indexes = self.indexes_of([&from, &to]).await?;
+        let new = self.new_chunks(&leaves_of(&from, &indexes), &leaves_of(&to, &indexes)).await?;
+        let download_bytes = self.stored_bytes(&new).await?;
+        let new_plain_bytes = new.values().map(|(len, _)| u64::from(*len)).sum();
+        let mut tally = Tally { new, disk: 0, new_data_bytes: 0 };
+        let machines = self.machines(&from, &to, &indexes, &mut tally).await?;
+        Ok(ReleaseDiff {
+            from: from.digest(),
+            to: to.digest(),
+            fields: fields::outside_machines(&from, &to)?,
+            machines,
+            download_chunks: tally.new.len() as u64,
+            download_bytes,
+            new_plain_bytes,
+            reused_plain_bytes: self.data_bytes(&to).await?.saturating_sub(tally.new_data_bytes),
+        })
+    }
+
+    async fn indexes_of(&self, releases: [&Release; 2]) -> Result<Indexes, AppError> {
+        let mut indexes = Indexes::new();
+        for (_, disk) in releases.into_iter().flat_map(Release::disks) {
+            if let Entry::Vacant(vacant) = indexes.entry(disk.index) {
+                vacant.insert(self.read_index(disk.index).await?);
+            }
+        }
+        Ok(indexes)
+    }
+
+    /// Data of all disks of a release, repeats counted.
+    async fn data_bytes(&self, release: &Release) -> Result<u64, AppError> {
+        let mut sum: u64 = 0;
+        for (_, disk) in release.disks() {
+            let row = self.catalog.index(disk.index).await?;
+            sum = sum.saturating_add(row.map_or(0, |row| row.data_bytes));
+        }
+        Ok(sum)
+    }
+
+    async fn new_chunks(
+        &self,
+        from: &HashSet<LeafDigest>,
+        to: &HashSet<LeafDigest>,
+    ) -> Result<NewChunks, AppError> {
+        let mut new = NewChunks::new();
+        for leaf in to.difference(from) {
+            for chunk in self.read_leaf(*leaf).await?.chunks() {
+                new.insert(chunk.digest, (chunk.len.get(), None));
+            }
+            if new.len() > CHUNKS_MAX {
+                let what = "the difference of these releases".to_owned();
+                return Err(AppError::TooLarge { what, limit: format!("{CHUNKS_MAX} chunks") });
+            }
+        }
+        for leaf in from {
+            if new.is_empty() {
+                break;
+            }
+            for chunk in self.read_leaf(*leaf).await?.chunks() {
+                new.remove(&chunk.digest);
+            }
+        }
+        Ok(new)
+    }
+
+    async fn stored_bytes(&self, new: &NewChunks) -> Result<u64, AppError> {
+        let mut sum = 0;
+        let chunks: Vec<_> = new.keys().copied().collect();
+        for batch in chunks.chunks(LOCATE_BATCH) {
+            let (_, places) = self.locate_chunks(batch.to_vec()).await?;
+            sum += places.iter().map(|place| u64::from(place.frame.stored_len)).sum::<u64>();
+        }
+        Ok(sum)
+    }
+
+    async fn machines(
+        &self,
+        from: &Release,
+        to: &Release,
+        indexes: &Indexes,
+        tally: &mut Tally,
+    ) -> Result<Vec<MachineDiff>, AppError> {
+        let mut diffs = Vec::new();
+        for (name, (a, b)) in pairs(from.machines(), to.machines(), |m: &Machine| &m.name) {
+            let fields = fields::outside_disks(a, b)?;
+            let (mine, theirs) = (a.map_or(&[][..], |m| &m.disks), b.map_or(&[][..], |m| &m.disks));
+            let mut disks = Vec::new();
+            for (disk, sides) in pairs(mine, theirs, |disk: &Disk| &disk.name) {
+                disks.extend(self.disk(disk, sides, indexes, tally).await?);
+            }
+            let presence = presence(a.is_some(), b.is_some());
+            if presence != Presence::Changed || !fields.is_empty() || !disks.is_empty() {
+                diffs.push(MachineDiff { machine: name.clone(), presence, fields, disks });
+            }
+        }
+        Ok(diffs)
+    }
+
+    async fn disk(
+        &self,
+        name: &DiskName,
+        (from, to): (Option<&Disk>, Option<&Disk>),
+        indexes: &Indexes,
+        tally: &mut Tally,
+    ) -> Result<Option<DiskDiff>, AppError> {
+        tally.disk += 1;
+        let index = |disk: Option<&Disk>| disk.and_then(|disk| indexes.get(&disk.index));
+        let mut comparison = Comparison::default();
+        if let Some(to_index) = index(to) {
+            self.compare(index(from), to_index, &mut comparison, tally).await?;
+        }
+        let fields = fields::of_disk(from, to)?;
+        let presence = presence(from.is_some(), to.is_some());
+        let same = from.map(|disk| disk.content) == to.map(|disk| disk.content);
+        if presence == Presence::Changed && same && fields.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(DiskDiff {
+            disk: name.clone(),
+            presence,
+            fields,
+            from: from.cloned(),
+            to: to.cloned(),
+            changed_extents: comparison.runs(),
+            changed_bytes: comparison.bytes(),
+            new_plain_bytes: comparison.new_plain_bytes,
+        }))
+    }
+
+    async fn compare(
+        &self,
+        from: Option<&DiskIndex>,
+        to: &DiskIndex,
+        comparison: &mut Comparison,
+        tally: &mut Tally,
+    ) -> Result<(), AppError> {
+        for (position, leaf) in to.leaves().iter().enumerate() {
+            let before =
+                from.and_then(|index| index.leaves().get(position)).map(|leaf| leaf.digest);
+            if before == Some(leaf.digest) {
+                comparison.same_leaf();
+                continue;
+            }
+            let after = self.read_leaf(leaf.digest).await?;
+            let before = match before {
+                Some(digest) => Some(self.read_leaf(digest).await?),
+                None => None,
+            };
+            comparison.leaf(before.as_ref().map_or(&[], |leaf| leaf.extents()), after.extents());
+            for chunk in after.chunks() {
+                if let Some((_, counted)) = tally.new.get_mut(&chunk.digest) {
+                    let len = u64::from(chunk.len);
+                    tally.new_data_bytes += len;
+                    if counted.replace(tally.disk) != Some(tally.disk) {
+                        comparison.new_plain_bytes += len;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is counted over all disks.
+struct Tally {
+    new: NewChunks,
+    /// Which disk is compared, counted from 1.
+    disk: u32,
+    /// Data in chunks that only `to` has, repeats counted.
+    new_data_bytes: u64,
+}
+
+fn leaves_of(release: &Release, indexes: &Indexes) -> HashSet<LeafDigest> {
+    let indexes = release.disks().filter_map(|(_, disk)| indexes.get(&disk.index));
+    indexes.flat_map(DiskIndex::leaves).map(|leaf| leaf.digest).collect()
+}
+
+type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
+
+/// Brings what has the same name together, ordered by name.
+fn pairs<'a, T, K: Ord>(
+    from: &'a [T],
+    to: &'a [T],
+    name: impl Fn(&'a T) -> &'a K,
+) -> BTreeMap<&'a K, Pair<'a, T>> {
+    let mut pairs: BTreeMap<&K, Pair<'a, T>> = BTreeMap::new();
+    for item in from {
+        pairs.entry(name(item)).or_default().0 = Some(item);
+    }
+    for item in to {
+        pairs.entry(name(item)).or_default().1 = Some(item);
+    }
+    pairs
+}

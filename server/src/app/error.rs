@@ -1,0 +1,179 @@
+//! Why a use case failed.
+
+use seawall_api::problem::Code;
+use seawall_store::error::{ErrorKind, StoreError};
+use seawall_store::pack::PackError;
+
+use crate::catalog::CatalogError;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a use case failed. Messages name the object and never repeat their source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// There is no such thing.
+    #[error("{object} is not in this registry")]
+    NotFound {
+        /// Which.
+        object: String,
+    },
+    /// What was sent is malformed.
+    #[error("{what}")]
+    Invalid {
+        /// What, and where.
+        what: String,
+        /// The rule it breaks.
+        source: Option<Source>,
+    },
+    /// The bytes are not what their name says.
+    #[error("what was sent as {expected} is {actual}")]
+    DigestMismatch {
+        /// The name they came under.
+        expected: String,
+        /// The name they have.
+        actual: String,
+    },
+    /// A version names another release.
+    #[error("{version} is {published}, not {offered}")]
+    VersionTaken {
+        /// The application and version.
+        version: String,
+        /// What it names.
+        published: String,
+        /// What it should have named.
+        offered: String,
+    },
+    /// Something that is relied on is not present.
+    #[error("{object} needs {missing}, which this registry does not hold")]
+    Incomplete {
+        /// What was sent.
+        object: String,
+        /// What it lacks.
+        missing: String,
+    },
+    /// The lease is not alive.
+    #[error("lease {lease} has ended or never was")]
+    LeaseEnded {
+        /// Its name.
+        lease: String,
+    },
+    /// The object changed since it was read.
+    #[error("{object} {is_now}")]
+    Stale {
+        /// Which.
+        object: String,
+        /// What it is now.
+        is_now: String,
+    },
+    /// The answer would be larger than the limit.
+    #[error("{what} is larger than the limit of {limit}")]
+    TooLarge {
+        /// What.
+        what: String,
+        /// The limit, with its unit.
+        limit: String,
+    },
+    /// Bytes at rest do not match their digest, or are gone.
+    #[error("{object} is damaged or missing in the store")]
+    Damaged {
+        /// The object's path.
+        object: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A defect of ours.
+    #[error("cannot {action}")]
+    Internal {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: Source,
+    },
+}
+
+impl AppError {
+    pub(super) fn invalid(
+        what: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Invalid { what: what.into(), source: Some(Box::new(source)) }
+    }
+
+    pub(super) fn rule(what: impl Into<String>) -> Self {
+        Self::Invalid { what: what.into(), source: None }
+    }
+
+    pub(super) fn not_found(object: impl Into<String>) -> Self {
+        Self::NotFound { object: object.into() }
+    }
+
+    /// The row of the closed table of problems that it belongs to.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotFound { .. } => Code::NotFound,
+            Self::Invalid { .. } => Code::InvalidInput,
+            Self::DigestMismatch { .. } => Code::DigestMismatch,
+            Self::VersionTaken { .. } => Code::VersionTaken,
+            Self::Incomplete { .. } => Code::Incomplete,
+            Self::LeaseEnded { .. } => Code::LeaseEnded,
+            Self::Stale { .. } => Code::PreconditionFailed,
+            Self::TooLarge { .. } => Code::TooLarge,
+            Self::Damaged { .. } => Code::Damaged,
+            Self::Store(error) => code_of(error.kind()),
+            Self::Catalog(error) => code_of(error.kind()),
+            Self::Internal { .. } => Code::Internal,
+        }
+    }
+
+    /// The caller's next step, where there is one.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let text = match self {
+            Self::VersionTaken { .. } => "a version is never used again: publish under another",
+            Self::Incomplete { .. } => "upload what is missing, then try again",
+            Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
+            Self::Stale { .. } => "read it again and decide anew",
+            Self::Damaged { .. } => "restore the object from a copy of the registry",
+            Self::Store(error) => return error.remedy(),
+            Self::Catalog(error) => return error.remedy(),
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// A failure of a port is never the caller's: what the caller sent was proven before.
+fn code_of(kind: ErrorKind) -> Code {
+    match kind {
+        ErrorKind::Damaged => Code::Damaged,
+        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::StorageFull => Code::StorageFull,
+        ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::InvalidInput
+        | ErrorKind::Denied
+        | ErrorKind::Internal => Code::Internal,
+    }
+}
+
+impl From<PackError> for AppError {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Name { expected, actual } => Self::DigestMismatch {
+                expected: format!("pack {expected}"),
+                actual: format!("pack {actual}"),
+            },
+            PackError::Chunk { expected, actual } => Self::DigestMismatch {
+                expected: format!("chunk {expected}"),
+                actual: format!("chunk {actual}"),
+            },
+            other => Self::invalid("the body is not a pack", other),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Leaves and indexes: kept once everything they name is present.
+
+use bytes::Bytes;
+use seawall_api::digest::{IndexDigest, LeafDigest};
+use seawall_api::index::{DiskIndex, Extent, Leaf, leaf_range};
+use seawall_store::port::{ObjectName, Put};
+
+use super::{AppError, Registry};
+use crate::catalog::{IndexRow, LeafRow, LeaseId};
+
+/// How many missing leaves an error names.
+const MISSING_NAMED: usize = 4;
+
+impl Registry {
+    /// Keeps a leaf whose chunks are all present.
+    ///
+    /// # Errors
+    /// [`AppError::Incomplete`] when one is not; when the lease has ended, the bytes are not that
+    /// leaf, or a port fails.
+    pub async fn put_leaf(
+        &self,
+        lease: LeaseId,
+        expected: LeafDigest,
+        bytes: Bytes,
+    ) -> Result<Put, AppError> {
+        self.use_lease(lease).await?;
+        let actual = LeafDigest::of(&bytes);
+        if actual != expected {
+            let (expected, actual) = (format!("leaf {expected}"), format!("leaf {actual}"));
+            return Err(AppError::DigestMismatch { expected, actual });
+        }
+        let leaf = Leaf::decode_any(&bytes)
+            .map_err(|error| AppError::invalid("the body is not a leaf", error))?;
+        let unfit = self.catalog.unfit_chunks(leaf.chunks().collect()).await?;
+        if !unfit.is_empty() {
+            let named =
+                unfit.iter().map(|c| format!("chunk {} of {} bytes", c.digest, c.len.get()));
+            return Err(AppError::Incomplete {
+                object: format!("leaf {expected}"),
+                missing: named.collect::<Vec<_>>().join(", "),
+            });
+        }
+        let put = self.store.put(&ObjectName::Leaf(expected), bytes).await?;
+        let data_bytes = leaf.extents().iter().map(data_len).sum();
+        let row = LeafRow { digest: expected, span_len: leaf.span_len(), data_bytes };
+        self.catalog.add_leaf(row).await?;
+        Ok(put)
+    }
+
+    /// Keeps an index whose leaves are all present.
+    ///
+    /// # Errors
+    /// [`AppError::Incomplete`] when one is not; when the lease has ended, the bytes are not that
+    /// index, or a port fails.
+    pub async fn put_index(
+        &self,
+        lease: LeaseId,
+        expected: IndexDigest,
+        bytes: Bytes,
+    ) -> Result<Put, AppError> {
+        self.use_lease(lease).await?;
+        let actual = IndexDigest::of(&bytes);
+        if actual != expected {
+            let (expected, actual) = (format!("index {expected}"), format!("index {actual}"));
+            return Err(AppError::DigestMismatch { expected, actual });
+        }
+        let index = DiskIndex::decode(&bytes)
+            .map_err(|error| AppError::invalid("the body is not an index", error))?;
+        let data_bytes = self.prove_leaves(&index, expected).await?;
+        let put = self.store.put(&ObjectName::Index(expected), bytes).await?;
+        let (disk_len, content) = (index.disk_len(), index.content());
+        let row = IndexRow { digest: expected, disk_len, content, data_bytes };
+        self.catalog.add_index(row).await?;
+        Ok(put)
+    }
+
+    /// Every leaf is present and describes the span that its position gives it; returns how much
+    /// data they describe.
+    async fn prove_leaves(&self, index: &DiskIndex, digest: IndexDigest) -> Result<u64, AppError> {
+        let names: Vec<_> = index.leaves().iter().map(|leaf| leaf.digest).collect();
+        let rows = self.catalog.leaves(names.clone()).await?;
+        let absent = names.iter().zip(&rows).filter(|(_, row)| row.is_none());
+        let absent: Vec<_> =
+            absent.take(MISSING_NAMED).map(|(leaf, _)| format!("leaf {leaf}")).collect();
+        if !absent.is_empty() {
+            let missing = absent.join(", ");
+            return Err(AppError::Incomplete { object: format!("index {digest}"), missing });
+        }
+        let mut data_bytes = 0;
+        for (position, row) in rows.iter().flatten().enumerate() {
+            let span = leaf_range(index.disk_len(), position);
+            if row.span_len != span.end - span.start {
+                return Err(AppError::rule(format!(
+                    "leaf {position} describes {} bytes where the index has {}",
+                    row.span_len,
+                    span.end - span.start
+                )));
+            }
+            data_bytes += row.data_bytes;
+        }
+        Ok(data_bytes)
+    }
+
+    /// The bytes of a leaf.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
+    pub async fn leaf_bytes(&self, digest: LeafDigest) -> Result<Bytes, AppError> {
+        let rows = self.catalog.leaves(vec![digest]).await?;
+        if rows.into_iter().flatten().next().is_none() {
+            return Err(AppError::not_found(format!("leaf {digest}")));
+        }
+        self.proven_bytes(&ObjectName::Leaf(digest), |b| LeafDigest::of(b) == digest).await
+    }
+
+    /// The bytes of an index's list.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
+    pub async fn index_bytes(&self, digest: IndexDigest) -> Result<Bytes, AppError> {
+        if self.catalog.index(digest).await?.is_none() {
+            return Err(AppError::not_found(format!("index {digest}")));
+        }
+        self.proven_bytes(&ObjectName::Index(digest), |b| IndexDigest::of(b) == digest).await
+    }
+
+    /// An index that a published release names.
+    pub(super) async fn read_index(&self, digest: IndexDigest) -> Result<DiskIndex, AppError> {
+        let name = ObjectName::Index(digest);
+        let bytes = self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await?;
+        DiskIndex::decode(&bytes).map_err(|_| AppError::Damaged { object: name.path() })
+    }
+
+    /// A leaf that a kept index names.
+    pub(super) async fn read_leaf(&self, digest: LeafDigest) -> Result<Leaf, AppError> {
+        let name = ObjectName::Leaf(digest);
+        let bytes = self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await?;
+        Leaf::decode_any(&bytes).map_err(|_| AppError::Damaged { object: name.path() })
+    }
+}
+
+fn data_len(extent: &Extent) -> u64 {
+    match extent {
+        Extent::Data(chunk) => chunk.len.into(),
+        Extent::Hole(_) => 0,
+    }
+}

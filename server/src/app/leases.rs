@@ -1,0 +1,65 @@
+//! Leases: what a push relies on stays until its deadline.
+
+use seawall_api::names::ApplicationName;
+
+use super::{AppError, Registry};
+use crate::catalog::{Lease, LeaseId};
+
+/// How long a lease holds after it was opened or used last.
+pub const LEASE_TTL_SECS: u64 = 3600;
+/// A use renews a lease only when this much of it is gone: each renewal costs a sync of the disk.
+const RENEW_AFTER_SECS: u64 = 60;
+
+impl Registry {
+    /// Opens a lease for a push to `application`, which need not exist yet.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn open_lease(&self, application: ApplicationName) -> Result<Lease, AppError> {
+        let id = self.host.random().map(LeaseId::from_bytes).ok_or_else(|| AppError::Internal {
+            action: "name a lease",
+            source: "the machine gives no random bytes".into(),
+        })?;
+        let now_secs = self.host.now_secs();
+        let lease = Lease { id, application, deadline_secs: now_secs + LEASE_TTL_SECS };
+        self.catalog.open_lease(lease.clone(), now_secs).await?;
+        Ok(lease)
+    }
+
+    /// Proves that a lease is alive, and keeps it so.
+    ///
+    /// # Errors
+    /// [`AppError::LeaseEnded`] when it is not.
+    pub async fn use_lease(&self, id: LeaseId) -> Result<Lease, AppError> {
+        let ended = || AppError::LeaseEnded { lease: id.to_string() };
+        let now_secs = self.host.now_secs();
+        let lease = self.catalog.lease(id, now_secs).await?.ok_or_else(ended)?;
+        let left_secs = lease.deadline_secs.saturating_sub(now_secs);
+        if left_secs + RENEW_AFTER_SECS > LEASE_TTL_SECS {
+            return Ok(lease);
+        }
+        self.renew_lease(id).await?;
+        Ok(lease)
+    }
+
+    /// Gives a lease its full time again.
+    ///
+    /// # Errors
+    /// [`AppError::LeaseEnded`] when it is not alive.
+    pub async fn renew_lease(&self, id: LeaseId) -> Result<(), AppError> {
+        let now_secs = self.host.now_secs();
+        if self.catalog.renew_lease(id, now_secs, now_secs + LEASE_TTL_SECS).await? {
+            Ok(())
+        } else {
+            Err(AppError::LeaseEnded { lease: id.to_string() })
+        }
+    }
+
+    /// Ends a lease; ending what has ended is not an error.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn end_lease(&self, id: LeaseId) -> Result<(), AppError> {
+        Ok(self.catalog.end_lease(id).await?)
+    }
+}

@@ -1,0 +1,83 @@
+//! Listings of applications and releases, a page at a time.
+
+use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::reference::Selector;
+
+use super::{AppError, Registry};
+use crate::catalog::{Application, Release};
+
+/// A page of a listing; `next` is where the one after it begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page<T, K> {
+    /// What it holds.
+    pub items: Vec<T>,
+    /// The last item's name, when there are more.
+    pub next: Option<K>,
+}
+
+impl<T, K> Page<T, K> {
+    /// From one item more than the page may hold, when there are as many.
+    fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more { items.last().map(key) } else { None };
+        Self { items, next }
+    }
+}
+
+/// A release and the channels that point at it.
+pub type ListedRelease = (Release, Vec<ChannelName>);
+
+impl Registry {
+    /// Applications by name, from the one after `after`.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn applications(
+        &self,
+        after: Option<ApplicationName>,
+        limit: u32,
+    ) -> Result<Page<Application, ApplicationName>, AppError> {
+        let items = self.catalog.applications(after, limit.saturating_add(1)).await?;
+        Ok(Page::of(items, limit, |application| application.name.clone()))
+    }
+
+    /// An application.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is none of that name.
+    pub async fn application(&self, name: &ApplicationName) -> Result<Application, AppError> {
+        let found = self.catalog.application(name.clone()).await?;
+        found.ok_or_else(|| AppError::not_found(format!("application {name}")))
+    }
+
+    /// Releases of an application, newest first, from the one published before `after`.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is no such application or no such `after`.
+    pub async fn releases(
+        &self,
+        application: &ApplicationName,
+        after: Option<Version>,
+        limit: u32,
+    ) -> Result<Page<ListedRelease, Version>, AppError> {
+        match &after {
+            Some(version) => {
+                self.resolve(application, &Selector::Version(version.clone())).await?;
+            }
+            None => {
+                self.application(application).await?;
+            }
+        }
+        let wanted = limit.saturating_add(1);
+        let releases = self.catalog.releases(application.clone(), after, wanted).await?;
+        let channels = self.catalog.channels(application.clone()).await?;
+        let items = releases.into_iter().map(|release| {
+            let here = channels.iter().filter(|channel| channel.release == release.digest);
+            let names = here.map(|channel| channel.name.clone()).collect();
+            (release, names)
+        });
+        Ok(Page::of(items.collect(), limit, |(release, _)| release.version.clone()))
+    }
+}

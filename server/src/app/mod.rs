@@ -1,0 +1,106 @@
+//! Use cases: what the registry does, without a framework.
+//!
+//! # Invariants
+//!
+//! 1. Bytes before names: the store holds an object before the catalog names it.
+//! 2. What is received is proven (decoded, re-hashed) before it is kept; what is served under a
+//!    digest is proven again, so that damage at rest is an error and never an answer.
+//! 3. A release becomes visible in one catalog transaction, and only when every chunk of every
+//!    index of it is present.
+//!
+//! # At the same time
+//!
+//! | running ↓ / starting → | upload | put leaf, index | publish | read |
+//! |---|---|---|---|---|
+//! | upload | the same pack twice is one pack | sees a chunk or answers `incomplete` | free | free |
+//! | put leaf, index | free | the same one twice is one | sees it or answers `incomplete` | free |
+//! | publish | free | free | one wins; the other finds it present or taken | all of it or none |
+//!
+//! # After a crash
+//!
+//! Objects without a row: a second try finds their bytes present and adds the row.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use seawall_store::error::{ErrorKind, StoreError};
+use seawall_store::port::{ObjectName, ObjectStore};
+use tokio::sync::Semaphore;
+
+use crate::catalog::Catalog;
+use crate::host::Host;
+
+pub mod channels;
+mod chunks;
+pub mod diff;
+mod error;
+mod indexes;
+pub mod leases;
+pub mod listings;
+mod packs;
+mod publish;
+mod resolve;
+
+pub use error::AppError;
+pub use packs::{KeptPack, PackObject};
+pub use publish::{Publisher, release_name};
+pub use resolve::ReleaseBytes;
+
+/// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
+const DIFFS_AT_ONCE: usize = 1;
+
+/// The registry's use cases over its ports.
+pub struct Registry {
+    store: Arc<dyn ObjectStore>,
+    catalog: Arc<dyn Catalog>,
+    host: Arc<dyn Host>,
+    /// One permit per processor: proving a pack keeps one busy.
+    proving: Semaphore,
+    diffing: Semaphore,
+}
+
+impl Registry {
+    /// Joins the ports; `cpus` packs are proven at once.
+    pub fn new(
+        store: Arc<dyn ObjectStore>,
+        catalog: Arc<dyn Catalog>,
+        host: Arc<dyn Host>,
+        cpus: usize,
+    ) -> Self {
+        let proving = Semaphore::new(cpus.max(1));
+        Self { store, catalog, host, proving, diffing: Semaphore::new(DIFFS_AT_ONCE) }
+    }
+
+    /// Proves that the store and the catalog can be read and written.
+    ///
+    /// # Errors
+    /// When one of them cannot.
+    pub async fn probe(&self) -> Result<(), AppError> {
+        self.store.probe().await?;
+        Ok(self.catalog.probe().await?)
+    }
+
+    /// Bytes that the catalog says are there; `is_intact` compares them with their name.
+    async fn proven_bytes(
+        &self,
+        name: &ObjectName,
+        is_intact: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Bytes, AppError> {
+        let damaged = || AppError::Damaged { object: name.path() };
+        match self.store.get(name).await {
+            Ok(bytes) if is_intact(&bytes) => Ok(bytes),
+            Ok(_) => Err(damaged()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(damaged()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Tells an object that is not there from a store that cannot answer.
+fn present<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,99 @@
+//! Packs: kept once every frame of them was decoded and re-hashed.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use seawall_api::digest::PackDigest;
+use seawall_store::error::ErrorKind;
+use seawall_store::pack::VerifiedPack;
+use seawall_store::port::{ObjectName, Put};
+
+use super::{AppError, Registry, present};
+use crate::catalog::{Frame, LeaseId, NewPack};
+
+/// A pack that is there to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PackObject {
+    /// Its name.
+    pub digest: PackDigest,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// What became of an upload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeptPack {
+    /// Whether the store had it.
+    pub put: Put,
+    /// How many chunks it holds.
+    pub chunk_count: u64,
+}
+
+impl Registry {
+    /// Keeps a pack and makes its chunks known. Sending it again is harmless.
+    ///
+    /// # Errors
+    /// When the lease has ended, the bytes are not that pack, or a port fails.
+    pub async fn upload_pack(
+        &self,
+        lease: LeaseId,
+        expected: PackDigest,
+        bytes: Bytes,
+    ) -> Result<KeptPack, AppError> {
+        self.use_lease(lease).await?;
+        let pack = self.prove_pack(expected, bytes).await?;
+        let put = self.store.put(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
+        let frames = pack.frames().iter().map(|frame| Frame {
+            digest: frame.digest,
+            offset: frame.offset,
+            stored_len: frame.stored_len,
+            plain_len: frame.plain_len,
+            encoding: frame.encoding.number(),
+        });
+        let len = pack.bytes().len() as u64;
+        let row = NewPack { digest: expected, len, frames: frames.collect() };
+        self.catalog.add_pack(row).await?;
+        Ok(KeptPack { put, chunk_count: pack.frames().len() as u64 })
+    }
+
+    /// Decodes and hashes every frame, where that blocks no request.
+    async fn prove_pack(
+        &self,
+        expected: PackDigest,
+        bytes: Bytes,
+    ) -> Result<VerifiedPack, AppError> {
+        const ACTION: &str = "prove a pack";
+        let internal = |source| AppError::Internal { action: ACTION, source };
+        let _permit = self.proving.acquire().await.map_err(|error| internal(error.into()))?;
+        let proof = tokio::task::spawn_blocking(move || VerifiedPack::verify(expected, bytes));
+        Ok(proof.await.map_err(|error| internal(error.into()))??)
+    }
+
+    /// A pack, found to be as long as it was when it was kept.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], or [`AppError::Damaged`] when it was cut or is gone.
+    pub async fn pack(&self, digest: PackDigest) -> Result<PackObject, AppError> {
+        let len = self.catalog.pack_len(digest).await?;
+        let len = len.ok_or_else(|| AppError::not_found(format!("pack {digest}")))?;
+        let name = ObjectName::Pack(digest);
+        if self.store.len(&name).await? != Some(len) {
+            return Err(AppError::Damaged { object: name.path() });
+        }
+        Ok(PackObject { digest, len })
+    }
+
+    /// Some bytes of a pack. Whoever decodes them proves them: chunk by chunk, against the index.
+    ///
+    /// # Errors
+    /// When the pack is cut or gone, or the store fails.
+    pub async fn pack_bytes(&self, pack: PackDigest, range: Range<u64>) -> Result<Bytes, AppError> {
+        let name = ObjectName::Pack(pack);
+        let damaged = || AppError::Damaged { object: name.path() };
+        match present(self.store.get_range(&name, range).await) {
+            Ok(bytes) => bytes.ok_or_else(damaged),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Err(damaged()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

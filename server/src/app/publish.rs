@@ -1,0 +1,152 @@
+//! Publish: a release becomes visible, all of it at once.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use seawall_api::digest::{IndexDigest, ReleaseDigest};
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::release::Release;
+use seawall_store::port::ObjectName;
+
+use super::{AppError, Registry, present};
+use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
+
+/// Who publishes, and under which lease.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    /// The lease the release was pushed under.
+    pub lease: LeaseId,
+    /// The name of the token used; empty without authentication.
+    pub token: String,
+}
+
+/// The object that lets the store alone rebuild what a version names.
+///
+/// `@` is in no name, so no application's segment can take a version's place in a directory.
+#[must_use]
+pub fn release_name(application: &ApplicationName, version: &Version) -> ObjectName {
+    ObjectName::Name(format!("{application}/@{version}"))
+}
+
+impl Registry {
+    /// Publishes the release whose document `bytes` are. Doing it again is harmless.
+    ///
+    /// Returns its digest and whether it was published before.
+    ///
+    /// # Errors
+    /// When the document is none, names another application, is taken, lacks an index or its
+    /// lease has ended; then nothing of it is visible.
+    pub async fn publish(
+        &self,
+        application: &ApplicationName,
+        bytes: Bytes,
+        publisher: Publisher,
+    ) -> Result<(ReleaseDigest, Publication), AppError> {
+        let release = Release::parse(&bytes)
+            .map_err(|error| AppError::invalid("the body is not a release document", error))?;
+        if release.application() != application {
+            let named = release.application();
+            let what = format!("the document is of application {named}, not {application}");
+            return Err(AppError::rule(what));
+        }
+        self.check_name(&release).await?;
+        let indexes = self.prove_disks(&release).await?;
+        self.store.put(&ObjectName::Release(release.digest()), bytes).await?;
+        let publication =
+            self.catalog.publish(self.new_release(&release, &indexes, publisher.clone())).await?;
+        match publication {
+            Publication::Created | Publication::AlreadyPresent => {}
+            Publication::VersionTaken(published) => return Err(taken(&release, published)),
+            Publication::LeaseEnded => {
+                return Err(AppError::LeaseEnded { lease: publisher.lease.to_string() });
+            }
+            Publication::IndexMissing(index) => {
+                return Err(incomplete(&release, format!("index {index}")));
+            }
+        }
+        // After the commit: a crash in between leaves a visible release that the store alone
+        // does not name yet. Its push has not been answered, and trying again comes by here.
+        let name = release_name(release.application(), release.version());
+        self.store.put(&name, Bytes::from(release.digest().to_string())).await?;
+        Ok((release.digest(), publication))
+    }
+
+    /// A version stays what the store says it is, even where the catalog was lost.
+    async fn check_name(&self, release: &Release) -> Result<(), AppError> {
+        let name = release_name(release.application(), release.version());
+        let Some(text) = present(self.store.get(&name).await)? else { return Ok(()) };
+        let published = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+        match published {
+            Some(digest) if digest == release.digest() => Ok(()),
+            Some(digest) => Err(taken(release, digest)),
+            None => Err(AppError::Damaged { object: name.path() }),
+        }
+    }
+
+    /// Every disk's index is present and is that of a disk of this length and content.
+    async fn prove_disks(
+        &self,
+        release: &Release,
+    ) -> Result<BTreeMap<IndexDigest, IndexRow>, AppError> {
+        let mut indexes = BTreeMap::new();
+        for (machine, disk) in release.disks() {
+            let row = match indexes.get(&disk.index) {
+                Some(row) => *row,
+                None => self.catalog.index(disk.index).await?.ok_or_else(|| {
+                    let place = format!("machine `{}`, disk `{}`", machine.name, disk.name);
+                    incomplete(release, format!("index {} ({place})", disk.index))
+                })?,
+            };
+            if row.disk_len.get() != disk.len || row.content != disk.content {
+                return Err(AppError::rule(format!(
+                    "machine `{}`, disk `{}`: index {} is of another disk ({} bytes, {})",
+                    machine.name,
+                    disk.name,
+                    disk.index,
+                    row.disk_len.get(),
+                    row.content
+                )));
+            }
+            indexes.insert(disk.index, row);
+        }
+        Ok(indexes)
+    }
+
+    fn new_release(
+        &self,
+        release: &Release,
+        indexes: &BTreeMap<IndexDigest, IndexRow>,
+        publisher: Publisher,
+    ) -> NewRelease {
+        let data_bytes = release.disks().filter_map(|(_, disk)| indexes.get(&disk.index));
+        NewRelease {
+            release: catalog::Release {
+                application: release.application().clone(),
+                version: release.version().clone(),
+                digest: release.digest(),
+                machines: release.machines().iter().map(|machine| machine.name.clone()).collect(),
+                published_at_secs: self.host.now_secs(),
+                published_by: publisher.token,
+                disk_bytes: release
+                    .disks()
+                    .fold(0, |sum: u64, (_, disk)| sum.saturating_add(disk.len)),
+                data_bytes: data_bytes.fold(0, |sum: u64, row| sum.saturating_add(row.data_bytes)),
+            },
+            indexes: indexes.keys().copied().collect(),
+            lease: publisher.lease,
+        }
+    }
+}
+
+fn taken(release: &Release, published: ReleaseDigest) -> AppError {
+    AppError::VersionTaken {
+        version: format!("{}:{}", release.application(), release.version()),
+        published: published.to_string(),
+        offered: release.digest().to_string(),
+    }
+}
+
+fn incomplete(release: &Release, missing: String) -> AppError {
+    let object = format!("{}:{}", release.application(), release.version());
+    AppError::Incomplete { object, missing }
+}

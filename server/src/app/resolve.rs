@@ -1,0 +1,66 @@
+//! Resolve: from what a person names to the bytes of a release document.
+
+use bytes::Bytes;
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::ApplicationName;
+use seawall_api::reference::Selector;
+use seawall_api::release::Release;
+use seawall_store::port::ObjectName;
+
+use super::{AppError, Registry};
+
+/// A release's document as it is served.
+#[derive(Clone, Debug)]
+pub struct ReleaseBytes {
+    /// Its identity.
+    pub digest: ReleaseDigest,
+    /// Its canonical bytes, which hash to the digest.
+    pub bytes: Bytes,
+}
+
+impl Registry {
+    /// The release that a selector means now.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when it means none.
+    pub async fn resolve(
+        &self,
+        application: &ApplicationName,
+        selector: &Selector,
+    ) -> Result<ReleaseDigest, AppError> {
+        let digest = self.catalog.resolve(application.clone(), selector.clone()).await?;
+        digest.ok_or_else(|| {
+            AppError::not_found(match selector {
+                Selector::Version(version) => format!("release {application}:{version}"),
+                Selector::Channel(channel) => format!("channel {application}:{channel}"),
+                Selector::Digest(digest) => format!("release {application}@{digest}"),
+            })
+        })
+    }
+
+    /// The document of the release that a selector means now.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`], or [`AppError::Damaged`] when the document at rest is.
+    pub async fn release_bytes(
+        &self,
+        application: &ApplicationName,
+        selector: &Selector,
+    ) -> Result<ReleaseBytes, AppError> {
+        let digest = self.resolve(application, selector).await?;
+        let name = ObjectName::Release(digest);
+        let bytes = self.proven_bytes(&name, |b| ReleaseDigest::of(b) == digest).await?;
+        Ok(ReleaseBytes { digest, bytes })
+    }
+
+    /// The same as a proven value.
+    pub(super) async fn read_release(
+        &self,
+        application: &ApplicationName,
+        selector: &Selector,
+    ) -> Result<Release, AppError> {
+        let ReleaseBytes { digest, bytes } = self.release_bytes(application, selector).await?;
+        let object = ObjectName::Release(digest).path();
+        Release::parse(&bytes).map_err(|_| AppError::Damaged { object })
+    }
+}

@@ -1,0 +1,43 @@
+//! Why the catalog failed.
+
+use seawall_store::error::ErrorKind;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a catalog operation failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalog cannot {action}")]
+pub struct CatalogError {
+    kind: ErrorKind,
+    action: &'static str,
+    source: Source,
+}
+
+impl CatalogError {
+    /// A failure to do `action` with the engine's own reason.
+    pub fn new(kind: ErrorKind, action: &'static str, source: impl Into<Source>) -> Self {
+        Self { kind, action, source: source.into() }
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The operator's next step.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self.kind {
+            ErrorKind::StorageFull => {
+                Some("free some space and try again: nothing is half done".to_owned())
+            }
+            ErrorKind::Damaged => Some(
+                "stop the registry, move catalog.sqlite* away and restore a copy of them"
+                    .to_owned(),
+            ),
+            ErrorKind::Unavailable => Some("try again in a moment".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The catalog: what keeps names and state (applications, releases, channels, leases, and where
+//! chunks lie).
+//!
+//! Not a store: it holds no bytes of any image, and what it holds of content can be rebuilt from
+//! the store alone.
+//!
+//! # Invariants
+//!
+//! 1. Every method of [`Catalog`] is one transaction: it happened or it did not.
+//! 2. What a row names is in the store already: callers put bytes before names.
+//! 3. The SQL of an adapter keeps to what PostgreSQL runs unchanged; what differs has a named
+//!    placeholder (`sqlite/schema.rs`).
+
+mod error;
+mod model;
+mod port;
+pub mod sqlite;
+
+pub use error::CatalogError;
+pub use model::{
+    Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
+    LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack, NewRelease, Publication,
+    Release,
+};
+pub use port::Catalog;

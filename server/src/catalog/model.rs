@@ -1,0 +1,265 @@
+//! What the catalog keeps, as proven values.
+
+use std::fmt;
+use std::str::FromStr;
+
+use seawall_api::digest::{
+    ChunkDigest, ContentDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
+};
+use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
+use seawall_api::units::{ChunkLen, DiskLen};
+
+/// The name of a lease: 128 random bits, so that it cannot be guessed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LeaseId([u8; 16]);
+
+/// A text that is no lease's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a lease is named by 32 lower-case hexadecimal digits")]
+pub struct InvalidLeaseId;
+
+impl LeaseId {
+    /// Takes 16 random bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl FromStr for LeaseId {
+    type Err = InvalidLeaseId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLeaseId> {
+        if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(InvalidLeaseId);
+        }
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidLeaseId)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for LeaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// What a push relies on, until its deadline.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// Its name.
+    pub id: LeaseId,
+    /// The application that is pushed to.
+    pub application: ApplicationName,
+    /// When it ends, seconds since 1970-01-01 UTC.
+    pub deadline_secs: u64,
+}
+
+/// A pack whose frames were decoded and re-hashed.
+#[derive(Clone, Debug)]
+pub struct NewPack {
+    /// Its name.
+    pub digest: PackDigest,
+    /// Its length in bytes.
+    pub len: u64,
+    /// What it holds.
+    pub frames: Vec<Frame>,
+}
+
+/// A chunk as a pack holds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// The chunk's name.
+    pub digest: ChunkDigest,
+    /// Where in the pack it begins, in bytes.
+    pub offset: u64,
+    /// Its length there, in bytes.
+    pub stored_len: u32,
+    /// Its length when decoded.
+    pub plain_len: ChunkLen,
+    /// How it is encoded; the numbers of docs/FORMAT.md, section 5.
+    pub encoding: u8,
+}
+
+/// Where a chunk lies; `pack` counts in [`Located::All`]'s packs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChunkPlace {
+    /// Position among the packs of the answer.
+    pub pack: u32,
+    /// The frame there.
+    pub frame: Frame,
+}
+
+/// The answer to where chunks lie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Located {
+    /// Every chunk has a place, in the order asked.
+    All {
+        /// The packs that the places name by position.
+        packs: Vec<PackDigest>,
+        /// A place for each chunk.
+        places: Vec<ChunkPlace>,
+    },
+    /// The first chunk that the registry lacks.
+    Missing(ChunkDigest),
+}
+
+/// A leaf whose chunks are all present.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeafRow {
+    /// Its name.
+    pub digest: LeafDigest,
+    /// The bytes of disk it describes.
+    pub span_len: u64,
+    /// Those of them that are data.
+    pub data_bytes: u64,
+}
+
+/// An index whose leaves are all present.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IndexRow {
+    /// Its name.
+    pub digest: IndexDigest,
+    /// Length of its disk.
+    pub disk_len: DiskLen,
+    /// Identity of its disk.
+    pub content: ContentDigest,
+    /// Those bytes of the disk that are data.
+    pub data_bytes: u64,
+}
+
+/// An application and a summary of its releases.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Application {
+    /// Its name.
+    pub name: ApplicationName,
+    /// When its first release was published.
+    pub created_at_secs: u64,
+    /// How many releases it has.
+    pub release_count: u64,
+    /// The version published last.
+    pub newest: Option<Version>,
+}
+
+/// A published release.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Release {
+    /// Its application.
+    pub application: ApplicationName,
+    /// Its version.
+    pub version: Version,
+    /// Its identity.
+    pub digest: ReleaseDigest,
+    /// Its machines.
+    pub machines: Vec<MachineName>,
+    /// When it was published.
+    pub published_at_secs: u64,
+    /// The token it was published with; empty without authentication.
+    pub published_by: String,
+    /// Sum of its disks' lengths.
+    pub disk_bytes: u64,
+    /// Sum of its disks' data.
+    pub data_bytes: u64,
+}
+
+/// Asks to make a release visible and to end the lease it was pushed under.
+#[derive(Clone, Debug)]
+pub struct NewRelease {
+    /// The release.
+    pub release: Release,
+    /// Its indexes, each once.
+    pub indexes: Vec<IndexDigest>,
+    /// The lease, which must be alive at `release.published_at_secs`.
+    pub lease: LeaseId,
+}
+
+/// What became of a [`NewRelease`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Publication {
+    /// It is visible now.
+    Created,
+    /// It was published before.
+    AlreadyPresent,
+    /// Its version names another release.
+    VersionTaken(ReleaseDigest),
+    /// The lease is not alive.
+    LeaseEnded,
+    /// One of its indexes is gone.
+    IndexMissing(IndexDigest),
+}
+
+/// Where a channel points.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Channel {
+    /// Its name.
+    pub name: ChannelName,
+    /// The release it points at.
+    pub release: ReleaseDigest,
+    /// That release's version.
+    pub version: Version,
+    /// Counts its moves from 1.
+    pub sequence: u64,
+    /// When it moved here.
+    pub moved_at_secs: u64,
+}
+
+/// One move of a channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChannelMove {
+    /// Which move, from 1.
+    pub sequence: u64,
+    /// The release it moved to.
+    pub release: ReleaseDigest,
+    /// That release's version.
+    pub version: Version,
+    /// When.
+    pub moved_at_secs: u64,
+    /// The token it was moved with; empty without authentication.
+    pub moved_by: String,
+}
+
+/// What a move of a channel says it replaces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expected {
+    /// There is no such channel yet.
+    Absent,
+    /// The channel's last move is this one.
+    Sequence(u64),
+}
+
+/// Asks to move a channel.
+#[derive(Clone, Debug)]
+pub struct MoveRequest {
+    /// The channel's application.
+    pub application: ApplicationName,
+    /// The channel.
+    pub channel: ChannelName,
+    /// What it replaces.
+    pub expected: Expected,
+    /// The release to point at.
+    pub release: ReleaseDigest,
+    /// When it is asked.
+    pub now_secs: u64,
+    /// By whom.
+    pub moved_by: String,
+}
+
+/// What became of a [`MoveRequest`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Moved {
+    /// It points there now.
+    Done(Channel),
+    /// It is not where the request says; its last move, if it has any.
+    Stale(Option<u64>),
+    /// The release is none of this application.
+    NoSuchRelease,
+    /// The application has as many channels as it may have.
+    TooMany,
+}

@@ -1,0 +1,102 @@
+//! The trait through which the registry reaches its catalog, nothing else.
+
+use seawall_api::digest::{ChunkDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::index::ChunkRef;
+use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::reference::Selector;
+
+use super::error::CatalogError;
+use super::model::{
+    Application, Channel, ChannelMove, IndexRow, LeafRow, Lease, LeaseId, Located, MoveRequest,
+    Moved, NewPack, NewRelease, Publication, Release,
+};
+
+/// Keeps names and state.
+///
+/// # Contract (`conformance` holds every adapter to it)
+///
+/// 1. Each method is one transaction; when a method that changes something returns, the change
+///    survives loss of power.
+/// 2. Adding what is there is not an error and changes nothing.
+/// 3. Lists that are asked about are answered in their order.
+#[async_trait::async_trait]
+pub trait Catalog: Send + Sync + 'static {
+    /// Opens a lease, and forgets those that ended before `now_secs`.
+    async fn open_lease(&self, lease: Lease, now_secs: u64) -> Result<(), CatalogError>;
+    /// A lease that is alive at `now_secs`.
+    async fn lease(&self, id: LeaseId, now_secs: u64) -> Result<Option<Lease>, CatalogError>;
+    /// Moves the deadline of a lease that is alive at `now_secs`; false when it is not.
+    async fn renew_lease(
+        &self,
+        id: LeaseId,
+        now_secs: u64,
+        deadline_secs: u64,
+    ) -> Result<bool, CatalogError>;
+    /// Ends a lease; ending what has ended is not an error.
+    async fn end_lease(&self, id: LeaseId) -> Result<(), CatalogError>;
+
+    /// Adds a pack and its chunks. A chunk that has a place keeps it.
+    async fn add_pack(&self, pack: NewPack) -> Result<(), CatalogError>;
+    /// Length of a pack in bytes.
+    async fn pack_len(&self, pack: PackDigest) -> Result<Option<u64>, CatalogError>;
+    /// Positions of the chunks that have no place, ascending.
+    async fn missing_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Vec<u32>, CatalogError>;
+    /// Where chunks lie.
+    async fn locate_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Located, CatalogError>;
+    /// The first few chunks that have no place, or one of another plain length.
+    async fn unfit_chunks(&self, chunks: Vec<ChunkRef>) -> Result<Vec<ChunkRef>, CatalogError>;
+    /// Adds a leaf whose chunks are all present.
+    async fn add_leaf(&self, leaf: LeafRow) -> Result<(), CatalogError>;
+    /// The leaves among these that are present and complete.
+    async fn leaves(&self, leaves: Vec<LeafDigest>) -> Result<Vec<Option<LeafRow>>, CatalogError>;
+    /// Adds an index whose leaves are all present.
+    async fn add_index(&self, index: IndexRow) -> Result<(), CatalogError>;
+    /// An index.
+    async fn index(&self, index: IndexDigest) -> Result<Option<IndexRow>, CatalogError>;
+
+    /// Makes a release visible and ends its lease; creates its application where it is the first.
+    async fn publish(&self, release: NewRelease) -> Result<Publication, CatalogError>;
+    /// The release that a selector means now.
+    async fn resolve(
+        &self,
+        application: ApplicationName,
+        selector: Selector,
+    ) -> Result<Option<ReleaseDigest>, CatalogError>;
+    /// Releases of an application, newest first, from the one published before `after`.
+    async fn releases(
+        &self,
+        application: ApplicationName,
+        after: Option<Version>,
+        limit: u32,
+    ) -> Result<Vec<Release>, CatalogError>;
+    /// Applications by name, from the one after `after`.
+    async fn applications(
+        &self,
+        after: Option<ApplicationName>,
+        limit: u32,
+    ) -> Result<Vec<Application>, CatalogError>;
+    /// An application.
+    async fn application(&self, name: ApplicationName)
+    -> Result<Option<Application>, CatalogError>;
+
+    /// All channels of an application, by name.
+    async fn channels(&self, application: ApplicationName) -> Result<Vec<Channel>, CatalogError>;
+    /// A channel.
+    async fn channel(
+        &self,
+        application: ApplicationName,
+        channel: ChannelName,
+    ) -> Result<Option<Channel>, CatalogError>;
+    /// The newest moves of a channel, newest first.
+    async fn channel_moves(
+        &self,
+        application: ApplicationName,
+        channel: ChannelName,
+        limit: u32,
+    ) -> Result<Vec<ChannelMove>, CatalogError>;
+    /// Moves a channel where it is still as expected, and records the move.
+    async fn move_channel(&self, request: MoveRequest) -> Result<Moved, CatalogError>;
+
+    /// Proves that the catalog can be read and written.
+    async fn probe(&self) -> Result<(), CatalogError>;
+}

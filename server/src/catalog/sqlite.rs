@@ -1,0 +1,192 @@
+//! The catalog in one SQLite file.
+//!
+//! # Invariants
+//!
+//! 1. Write-ahead log, `synchronous = FULL`: a transaction that returned survives loss of power.
+//! 2. Writes begin as `IMMEDIATE`: none fails half-way because another process wrote first.
+//! 3. A connection is lent to one call at a time; a call that panics leaves no transaction open.
+//!
+//! # At the same time
+//!
+//! | running ↓ / starting → | read | write | another process |
+//! |---|---|---|---|
+//! | read | free, `READERS` at once | free: readers see the last commit | free |
+//! | write | free | waits for the one writer | waits, at most `BUSY_WAIT` |
+//!
+//! # After a crash
+//!
+//! SQLite rolls the log back or forward when the file is opened next; nothing is half done.
+
+use std::path::Path;
+
+use rusqlite::Transaction;
+use seawall_api::digest::{ChunkDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::index::ChunkRef;
+use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::reference::Selector;
+
+use super::error::CatalogError;
+use super::model::{
+    Application, Channel, ChannelMove, IndexRow, LeafRow, Lease, LeaseId, Located, MoveRequest,
+    Moved, NewPack, NewRelease, Publication, Release,
+};
+use super::port::Catalog;
+
+mod channels;
+mod connection;
+mod content;
+mod leases;
+mod releases;
+mod row;
+mod schema;
+
+use connection::Connections;
+
+/// A catalog in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteCatalog {
+    connections: Connections,
+}
+
+impl SqliteCatalog {
+    /// Opens the catalog at `path`, which is made and migrated where necessary.
+    ///
+    /// # Errors
+    /// When the file cannot be used, is no catalog, or was written by a later version.
+    pub fn open(path: &Path) -> Result<Self, CatalogError> {
+        Ok(Self { connections: Connections::open(path)? })
+    }
+}
+
+#[async_trait::async_trait]
+impl Catalog for SqliteCatalog {
+    async fn open_lease(&self, lease: Lease, now_secs: u64) -> Result<(), CatalogError> {
+        self.connections.write("open a lease", move |tx| leases::open(tx, &lease, now_secs)).await
+    }
+
+    async fn lease(&self, id: LeaseId, now_secs: u64) -> Result<Option<Lease>, CatalogError> {
+        self.connections.read("read a lease", move |tx| leases::alive(tx, id, now_secs)).await
+    }
+
+    async fn renew_lease(
+        &self,
+        id: LeaseId,
+        now_secs: u64,
+        deadline_secs: u64,
+    ) -> Result<bool, CatalogError> {
+        let renew = move |tx: &Transaction<'_>| leases::renew(tx, id, now_secs, deadline_secs);
+        self.connections.write("renew a lease", renew).await
+    }
+
+    async fn end_lease(&self, id: LeaseId) -> Result<(), CatalogError> {
+        self.connections.write("end a lease", move |tx| leases::end(tx, id)).await
+    }
+
+    async fn add_pack(&self, pack: NewPack) -> Result<(), CatalogError> {
+        self.connections.write("add a pack", move |tx| content::add_pack(tx, &pack)).await
+    }
+
+    async fn pack_len(&self, pack: PackDigest) -> Result<Option<u64>, CatalogError> {
+        self.connections.read("read a pack's length", move |tx| content::pack_len(tx, pack)).await
+    }
+
+    async fn missing_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Vec<u32>, CatalogError> {
+        self.connections.read("look chunks up", move |tx| content::missing(tx, &chunks)).await
+    }
+
+    async fn locate_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Located, CatalogError> {
+        self.connections.read("locate chunks", move |tx| content::locate(tx, &chunks)).await
+    }
+
+    async fn unfit_chunks(&self, chunks: Vec<ChunkRef>) -> Result<Vec<ChunkRef>, CatalogError> {
+        self.connections.read("check chunks", move |tx| content::unfit(tx, &chunks)).await
+    }
+
+    async fn add_leaf(&self, leaf: LeafRow) -> Result<(), CatalogError> {
+        self.connections.write("add a leaf", move |tx| content::add_leaf(tx, &leaf)).await
+    }
+
+    async fn leaves(&self, leaves: Vec<LeafDigest>) -> Result<Vec<Option<LeafRow>>, CatalogError> {
+        self.connections.read("look leaves up", move |tx| content::leaves(tx, &leaves)).await
+    }
+
+    async fn add_index(&self, index: IndexRow) -> Result<(), CatalogError> {
+        self.connections.write("add an index", move |tx| content::add_index(tx, &index)).await
+    }
+
+    async fn index(&self, index: IndexDigest) -> Result<Option<IndexRow>, CatalogError> {
+        self.connections.read("read an index", move |tx| content::index(tx, index)).await
+    }
+
+    async fn publish(&self, release: NewRelease) -> Result<Publication, CatalogError> {
+        self.connections.write("publish a release", move |tx| releases::publish(tx, &release)).await
+    }
+
+    async fn resolve(
+        &self,
+        application: ApplicationName,
+        selector: Selector,
+    ) -> Result<Option<ReleaseDigest>, CatalogError> {
+        let resolve = move |tx: &Transaction<'_>| releases::resolve(tx, &application, &selector);
+        self.connections.read("resolve a release", resolve).await
+    }
+
+    async fn releases(
+        &self,
+        application: ApplicationName,
+        after: Option<Version>,
+        limit: u32,
+    ) -> Result<Vec<Release>, CatalogError> {
+        let list =
+            move |tx: &Transaction<'_>| releases::list(tx, &application, after.as_ref(), limit);
+        self.connections.read("list releases", list).await
+    }
+
+    async fn applications(
+        &self,
+        after: Option<ApplicationName>,
+        limit: u32,
+    ) -> Result<Vec<Application>, CatalogError> {
+        let list = move |tx: &Transaction<'_>| releases::applications(tx, after.as_ref(), limit);
+        self.connections.read("list applications", list).await
+    }
+
+    async fn application(
+        &self,
+        name: ApplicationName,
+    ) -> Result<Option<Application>, CatalogError> {
+        let read = move |tx: &Transaction<'_>| releases::application(tx, &name);
+        self.connections.read("read an application", read).await
+    }
+
+    async fn channels(&self, application: ApplicationName) -> Result<Vec<Channel>, CatalogError> {
+        self.connections.read("list channels", move |tx| channels::list(tx, &application)).await
+    }
+
+    async fn channel(
+        &self,
+        application: ApplicationName,
+        channel: ChannelName,
+    ) -> Result<Option<Channel>, CatalogError> {
+        let read = move |tx: &Transaction<'_>| channels::read(tx, &application, &channel);
+        self.connections.read("read a channel", read).await
+    }
+
+    async fn channel_moves(
+        &self,
+        application: ApplicationName,
+        channel: ChannelName,
+        limit: u32,
+    ) -> Result<Vec<ChannelMove>, CatalogError> {
+        let read = move |tx: &Transaction<'_>| channels::moves(tx, &application, &channel, limit);
+        self.connections.read("read a channel's moves", read).await
+    }
+
+    async fn move_channel(&self, request: MoveRequest) -> Result<Moved, CatalogError> {
+        self.connections.write("move a channel", move |tx| channels::advance(tx, &request)).await
+    }
+
+    async fn probe(&self) -> Result<(), CatalogError> {
+        self.connections.write("serve", leases::probe).await
+    }
+}

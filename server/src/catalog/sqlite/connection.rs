@@ -1,0 +1,157 @@
+//! Connections: one that writes, a few that read, lent to the blocking pool one call at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use seawall_store::error::ErrorKind;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::schema;
+use crate::catalog::error::CatalogError;
+
+/// How many calls read at once.
+const READERS: usize = 4;
+/// How long a write waits for another process to finish its own.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// Page cache of one connection, in KiB.
+const CACHE_KIB: i32 = 8 * 1024;
+/// Prepared statements that a connection keeps.
+const STATEMENTS: usize = 64;
+
+/// What the functions that hold the SQL return.
+pub(super) type SqlResult<T> = Result<T, rusqlite::Error>;
+
+#[derive(Debug)]
+pub(super) struct Connections {
+    writer: Arc<Lane>,
+    readers: Arc<Lane>,
+}
+
+/// Connections that stand in for each other.
+#[derive(Debug)]
+struct Lane {
+    path: PathBuf,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// A connection that goes back to its lane when the call ends, however it ends.
+struct Lent {
+    lane: Arc<Lane>,
+    connection: Option<Connection>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.lane.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+}
+
+impl Connections {
+    pub(super) fn open(path: &Path) -> Result<Self, CatalogError> {
+        let mut writer = connect(path).map_err(|error| failed("be opened", error))?;
+        schema::migrate(&mut writer)?;
+        Ok(Self {
+            writer: Lane::new(path, 1, vec![writer]),
+            readers: Lane::new(path, READERS, vec![]),
+        })
+    }
+
+    /// Runs `work` in a transaction that sees one state of the catalog and changes nothing.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> SqlResult<T> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        self.readers.run(action, TransactionBehavior::Deferred, work).await
+    }
+
+    /// Runs `work` in a transaction that is durable when this returns, and did not happen when
+    /// this fails.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> SqlResult<T> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        self.writer.run(action, TransactionBehavior::Immediate, work).await
+    }
+}
+
+impl Lane {
+    fn new(path: &Path, width: usize, idle: Vec<Connection>) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(width));
+        Arc::new(Self { path: path.to_owned(), permits, idle: Mutex::new(idle) })
+    }
+
+    async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        action: &'static str,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> SqlResult<T> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let internal =
+            |error: tokio::task::JoinError| CatalogError::new(ErrorKind::Internal, action, error);
+        let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+            return Err(CatalogError::new(ErrorKind::Unavailable, action, "it is closing"));
+        };
+        let lane = Arc::clone(self);
+        // The work goes on when the caller is dropped: a commit is never left in doubt by a
+        // client that hangs up.
+        tokio::task::spawn_blocking(move || {
+            let idle = lane.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = match idle {
+                Some(connection) => connection,
+                None => connect(&lane.path)?,
+            };
+            let mut lent = Lent { lane, connection: Some(connection), _permit: permit };
+            let Some(connection) = lent.connection.as_mut() else {
+                return Err(rusqlite::Error::InvalidQuery);
+            };
+            let tx = connection.transaction_with_behavior(behavior)?;
+            let value = work(&tx)?;
+            tx.commit()?;
+            Ok(value)
+        })
+        .await
+        .map_err(internal)?
+        .map_err(|error| failed(action, error))
+    }
+}
+
+fn connect(path: &Path) -> SqlResult<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    Ok(connection)
+}
+
+pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogError {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Damaged,
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::OutOfMemory,
+        ) => ErrorKind::Unavailable,
+        Some(_) => ErrorKind::Internal,
+        // A value that does not parse: no statement of ours wrote it.
+        None => ErrorKind::Damaged,
+    };
+    CatalogError::new(kind, action, error)
+}

@@ -1,0 +1,191 @@
+//! Packs, chunks, leaves and indexes.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use seawall_api::digest::{ChunkDigest, ContentDigest, IndexDigest, LeafDigest, PackDigest};
+use seawall_api::index::ChunkRef;
+use seawall_api::units::{ChunkLen, DiskLen};
+
+use super::connection::SqlResult;
+use super::row;
+use crate::catalog::model::{ChunkPlace, Frame, IndexRow, LeafRow, Located, NewPack};
+
+/// How many unfit chunks are named; a caller who lacks one lacks many.
+const UNFIT_NAMED: usize = 4;
+
+pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
+    let sql = "INSERT INTO packs (digest, len) VALUES ($1, $2)
+               ON CONFLICT (digest) DO NOTHING RETURNING id";
+    let id: Option<i64> = tx
+        .prepare_cached(sql)?
+        .query_row(params![pack.digest.as_bytes(), row::integer(pack.len)?], |found| found.get(0))
+        .optional()?;
+    // A pack and its chunks were added in one transaction: where it is, they are.
+    let Some(id) = id else { return Ok(()) };
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO chunks (digest, pack_id, frame_offset, stored_len, plain_len, encoding)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO NOTHING",
+    )?;
+    for frame in &pack.frames {
+        insert.execute(params![
+            frame.digest.as_bytes(),
+            id,
+            row::integer(frame.offset)?,
+            frame.stored_len,
+            frame.plain_len.get(),
+            frame.encoding
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn pack_len(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<Option<u64>> {
+    tx.prepare_cached("SELECT len FROM packs WHERE digest = $1")?
+        .query_row([pack.as_bytes()], |found| row::quantity(found, 0))
+        .optional()
+}
+
+/// Positions of `digests` by digest, so that neighbours in the tree are looked up one after the
+/// other: pages are read once.
+fn by_digest<T: Ord>(digests: &[T]) -> SqlResult<Vec<u32>> {
+    let count = u32::try_from(digests.len())
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let mut order: Vec<u32> = (0..count).collect();
+    order.sort_unstable_by(|a, b| digests[*a as usize].cmp(&digests[*b as usize]));
+    Ok(order)
+}
+
+pub(super) fn missing(tx: &Transaction<'_>, chunks: &[ChunkDigest]) -> SqlResult<Vec<u32>> {
+    let mut find = tx.prepare_cached("SELECT 1 FROM chunks WHERE digest = $1")?;
+    let mut missing = Vec::new();
+    for position in by_digest(chunks)? {
+        if !find.exists([chunks[position as usize].as_bytes()])? {
+            missing.push(position);
+        }
+    }
+    missing.sort_unstable();
+    Ok(missing)
+}
+
+pub(super) fn locate(tx: &Transaction<'_>, chunks: &[ChunkDigest]) -> SqlResult<Located> {
+    let mut find = tx.prepare_cached(
+        "SELECT pack_id, frame_offset, stored_len, plain_len, encoding
+         FROM chunks WHERE digest = $1",
+    )?;
+    let mut found: Vec<Option<(i64, Frame)>> = vec![None; chunks.len()];
+    for position in by_digest(chunks)? {
+        let digest = chunks[position as usize];
+        found[position as usize] = find
+            .query_row([digest.as_bytes()], |at| {
+                let plain_len =
+                    ChunkLen::new(row::quantity(at, 3)?).map_err(|error| row::refused(3, error))?;
+                let frame = Frame {
+                    digest,
+                    offset: row::quantity(at, 1)?,
+                    stored_len: row::quantity(at, 2)?,
+                    plain_len,
+                    encoding: row::quantity(at, 4)?,
+                };
+                Ok((at.get(0)?, frame))
+            })
+            .optional()?;
+    }
+    let mut packs = Packs::default();
+    let mut places = Vec::with_capacity(chunks.len());
+    for (place, digest) in found.into_iter().zip(chunks) {
+        let Some((pack_id, frame)) = place else { return Ok(Located::Missing(*digest)) };
+        places.push(ChunkPlace { pack: packs.position(tx, pack_id)?, frame });
+    }
+    Ok(Located::All { packs: packs.digests, places })
+}
+
+/// The packs of an answer, each once, in the order they are met.
+#[derive(Default)]
+struct Packs {
+    digests: Vec<PackDigest>,
+    positions: HashMap<i64, u32>,
+}
+
+impl Packs {
+    fn position(&mut self, tx: &Transaction<'_>, id: i64) -> SqlResult<u32> {
+        if let Some(position) = self.positions.get(&id) {
+            return Ok(*position);
+        }
+        let digest = tx
+            .prepare_cached("SELECT digest FROM packs WHERE id = $1")?
+            .query_row([id], |found| row::digest(found, 0))?;
+        // Never more packs than chunks asked about, whose positions are `u32`.
+        let position = u32::try_from(self.digests.len()).unwrap_or(u32::MAX);
+        self.digests.push(PackDigest::from_bytes(digest));
+        self.positions.insert(id, position);
+        Ok(position)
+    }
+}
+
+pub(super) fn unfit(tx: &Transaction<'_>, chunks: &[ChunkRef]) -> SqlResult<Vec<ChunkRef>> {
+    let mut find =
+        tx.prepare_cached("SELECT 1 FROM chunks WHERE digest = $1 AND plain_len = $2")?;
+    let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
+    let mut unfit = Vec::new();
+    for position in by_digest(&digests)? {
+        let chunk = chunks[position as usize];
+        if !find.exists(params![chunk.digest.as_bytes(), chunk.len.get()])? {
+            unfit.push(chunk);
+            if unfit.len() == UNFIT_NAMED {
+                break;
+            }
+        }
+    }
+    Ok(unfit)
+}
+
+pub(super) fn add_leaf(tx: &Transaction<'_>, leaf: &LeafRow) -> SqlResult<()> {
+    let sql = "INSERT INTO leaves (digest, span_len, data_bytes) VALUES ($1, $2, $3)
+               ON CONFLICT (digest) DO NOTHING";
+    let (span_len, data_bytes) = (row::integer(leaf.span_len)?, row::integer(leaf.data_bytes)?);
+    tx.prepare_cached(sql)?.execute(params![leaf.digest.as_bytes(), span_len, data_bytes])?;
+    Ok(())
+}
+
+pub(super) fn leaves(
+    tx: &Transaction<'_>,
+    leaves: &[LeafDigest],
+) -> SqlResult<Vec<Option<LeafRow>>> {
+    let mut find =
+        tx.prepare_cached("SELECT span_len, data_bytes FROM leaves WHERE digest = $1")?;
+    let mut rows = vec![None; leaves.len()];
+    for position in by_digest(leaves)? {
+        let digest = leaves[position as usize];
+        rows[position as usize] = find
+            .query_row([digest.as_bytes()], |found| {
+                let (span_len, data_bytes) = (row::quantity(found, 0)?, row::quantity(found, 1)?);
+                Ok(LeafRow { digest, span_len, data_bytes })
+            })
+            .optional()?;
+    }
+    Ok(rows)
+}
+
+pub(super) fn add_index(tx: &Transaction<'_>, index: &IndexRow) -> SqlResult<()> {
+    let sql = "INSERT INTO indexes (digest, disk_len, content, data_bytes)
+               VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING";
+    tx.prepare_cached(sql)?.execute(params![
+        index.digest.as_bytes(),
+        row::integer(index.disk_len.get())?,
+        index.content.as_bytes(),
+        row::integer(index.data_bytes)?
+    ])?;
+    Ok(())
+}
+
+pub(super) fn index(tx: &Transaction<'_>, digest: IndexDigest) -> SqlResult<Option<IndexRow>> {
+    tx.prepare_cached("SELECT disk_len, content, data_bytes FROM indexes WHERE digest = $1")?
+        .query_row([digest.as_bytes()], |found| {
+            let disk_len =
+                DiskLen::new(row::quantity(found, 0)?).map_err(|error| row::refused(0, error))?;
+            let content = ContentDigest::from_bytes(row::digest(found, 1)?);
+            Ok(IndexRow { digest, disk_len, content, data_bytes: row::quantity(found, 2)? })
+        })
+        .optional()
+}

@@ -1,0 +1,187 @@
+//! Applications and releases.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use seawall_api::digest::{IndexDigest, ReleaseDigest};
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::reference::Selector;
+
+use super::connection::SqlResult;
+use super::{leases, row};
+use crate::catalog::model::{Application, NewRelease, Publication, Release};
+
+/// Between the machines of a release in one column; no name contains it.
+const SEPARATOR: &str = ",";
+
+pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publication> {
+    let release = &new.release;
+    if let Some(digest) = by_version(tx, &release.application, &release.version)? {
+        return Ok(if digest == release.digest {
+            Publication::AlreadyPresent
+        } else {
+            Publication::VersionTaken(digest)
+        });
+    }
+    let lease = leases::alive(tx, new.lease, release.published_at_secs)?;
+    if lease.is_none_or(|lease| lease.application != release.application) {
+        return Ok(Publication::LeaseEnded);
+    }
+    if let Some(index) = first_missing(tx, &new.indexes)? {
+        return Ok(Publication::IndexMissing(index));
+    }
+    let id = insert(tx, release)?;
+    let sql = "INSERT INTO release_indexes (release_id, index_digest) VALUES ($1, $2)";
+    let mut name_index = tx.prepare_cached(sql)?;
+    for index in &new.indexes {
+        name_index.execute(params![id, index.as_bytes()])?;
+    }
+    leases::end(tx, new.lease)?;
+    Ok(Publication::Created)
+}
+
+fn first_missing(tx: &Transaction<'_>, indexes: &[IndexDigest]) -> SqlResult<Option<IndexDigest>> {
+    let mut find = tx.prepare_cached("SELECT 1 FROM indexes WHERE digest = $1")?;
+    for index in indexes {
+        if !find.exists([index.as_bytes()])? {
+            return Ok(Some(*index));
+        }
+    }
+    Ok(None)
+}
+
+fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<i64> {
+    let published_at = row::integer(release.published_at_secs)?;
+    let application = release.application.as_str();
+    tx.prepare_cached(
+        "INSERT INTO applications (name, created_at_secs) VALUES ($1, $2)
+         ON CONFLICT (name) DO NOTHING",
+    )?
+    .execute(params![application, published_at])?;
+    let machines: Vec<_> = release.machines.iter().map(AsRef::as_ref).collect();
+    tx.prepare_cached(
+        "INSERT INTO releases (application, version, digest, machines, published_at_secs,
+                               published_by, disk_bytes, data_bytes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+    )?
+    .query_row(
+        params![
+            application,
+            release.version.as_str(),
+            release.digest.as_bytes(),
+            machines.join(SEPARATOR),
+            published_at,
+            release.published_by,
+            row::integer(release.disk_bytes)?,
+            row::integer(release.data_bytes)?
+        ],
+        |found| found.get(0),
+    )
+}
+
+fn by_version(
+    tx: &Transaction<'_>,
+    application: &ApplicationName,
+    version: &Version,
+) -> SqlResult<Option<ReleaseDigest>> {
+    let sql = "SELECT digest FROM releases WHERE application = $1 AND version = $2";
+    one_digest(tx, sql, params![application.as_str(), version.as_str()])
+}
+
+fn one_digest(
+    tx: &Transaction<'_>,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> SqlResult<Option<ReleaseDigest>> {
+    let read = |found: &Row<'_>| Ok(ReleaseDigest::from_bytes(row::digest(found, 0)?));
+    tx.prepare_cached(sql)?.query_row(params, read).optional()
+}
+
+pub(super) fn resolve(
+    tx: &Transaction<'_>,
+    application: &ApplicationName,
+    selector: &Selector,
+) -> SqlResult<Option<ReleaseDigest>> {
+    let name = application.as_str();
+    match selector {
+        Selector::Version(version) => by_version(tx, application, version),
+        Selector::Digest(digest) => {
+            let sql = "SELECT digest FROM releases WHERE digest = $1 AND application = $2";
+            one_digest(tx, sql, params![digest.as_bytes(), name])
+        }
+        Selector::Channel(channel) => {
+            let sql = "SELECT r.digest FROM channels c JOIN releases r ON r.id = c.release_id
+                       WHERE c.application = $1 AND c.name = $2";
+            one_digest(tx, sql, params![name, channel.as_str()])
+        }
+    }
+}
+
+pub(super) fn list(
+    tx: &Transaction<'_>,
+    application: &ApplicationName,
+    after: Option<&Version>,
+    limit: u32,
+) -> SqlResult<Vec<Release>> {
+    let before: i64 = match after {
+        None => i64::MAX,
+        Some(version) => tx
+            .prepare_cached("SELECT id FROM releases WHERE application = $1 AND version = $2")?
+            .query_row(params![application.as_str(), version.as_str()], |found| found.get(0))
+            .optional()?
+            .unwrap_or(0),
+    };
+    tx.prepare_cached(
+        "SELECT version, digest, machines, published_at_secs, published_by, disk_bytes, data_bytes
+         FROM releases WHERE application = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+    )?
+    .query_map(params![application.as_str(), before, limit], |found| {
+        Ok(Release {
+            application: application.clone(),
+            version: row::name(found, 0)?,
+            digest: ReleaseDigest::from_bytes(row::digest(found, 1)?),
+            machines: found
+                .get::<_, String>(2)?
+                .split(SEPARATOR)
+                .map(|name| row::parse(name, 2))
+                .collect::<Result<_, _>>()?,
+            published_at_secs: row::quantity(found, 3)?,
+            published_by: found.get(4)?,
+            disk_bytes: row::quantity(found, 5)?,
+            data_bytes: row::quantity(found, 6)?,
+        })
+    })?
+    .collect()
+}
+
+const APPLICATION: &str = "SELECT a.name, a.created_at_secs,
+        (SELECT COUNT(*) FROM releases r WHERE r.application = a.name),
+        (SELECT r.version FROM releases r WHERE r.application = a.name ORDER BY r.id DESC LIMIT 1)
+     FROM applications a";
+
+fn read_application(found: &Row<'_>) -> SqlResult<Application> {
+    let newest: Option<String> = found.get(3)?;
+    Ok(Application {
+        name: row::name(found, 0)?,
+        created_at_secs: row::quantity(found, 1)?,
+        release_count: row::quantity(found, 2)?,
+        newest: newest.map(|text| row::parse(&text, 3)).transpose()?,
+    })
+}
+
+pub(super) fn applications(
+    tx: &Transaction<'_>,
+    after: Option<&ApplicationName>,
+    limit: u32,
+) -> SqlResult<Vec<Application>> {
+    let sql = format!("{APPLICATION} WHERE a.name > $1 ORDER BY a.name LIMIT $2");
+    // No name is empty, so all of them come after the empty text.
+    let after = after.map_or("", ApplicationName::as_str);
+    tx.prepare_cached(&sql)?.query_map(params![after, limit], read_application)?.collect()
+}
+
+pub(super) fn application(
+    tx: &Transaction<'_>,
+    name: &ApplicationName,
+) -> SqlResult<Option<Application>> {
+    let sql = format!("{APPLICATION} WHERE a.name = $1");
+    tx.prepare_cached(&sql)?.query_row([name.as_str()], read_application).optional()
+}

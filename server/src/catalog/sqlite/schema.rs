@@ -1,0 +1,136 @@
+//! The tables, and how a catalog of an earlier version becomes one of this.
+//!
+//! A migration is never edited once released; a change is a new one. Placeholders stand for the
+//! words in which SQLite and PostgreSQL differ.
+
+use rusqlite::{Connection, TransactionBehavior};
+use seawall_store::error::ErrorKind;
+
+use super::connection::failed;
+use crate::catalog::error::CatalogError;
+
+/// What stands for what: placeholder, in SQLite (in PostgreSQL).
+const DIALECT: [(&str, &str); 3] = [
+    // GENERATED ALWAYS AS IDENTITY PRIMARY KEY, over BIGINT.
+    ("{IDENTITY}", "INTEGER PRIMARY KEY"),
+    // BYTEA.
+    ("{BYTES}", "BLOB"),
+    // Nothing: PostgreSQL has no clustered primary key.
+    ("{CLUSTERED}", "WITHOUT ROWID"),
+];
+
+/// Each migration takes the schema from the version of its position to the next.
+const MIGRATIONS: [&str; 1] = [V1];
+
+/// The version of the schema that this program writes.
+const VERSION: u32 = 1;
+const _: () = assert!(VERSION as usize == MIGRATIONS.len());
+
+const V1: &str = "
+CREATE TABLE applications (
+    name TEXT NOT NULL PRIMARY KEY,
+    created_at_secs BIGINT NOT NULL
+);
+
+CREATE TABLE packs (
+    id {IDENTITY},
+    digest {BYTES} NOT NULL UNIQUE,
+    len BIGINT NOT NULL
+);
+
+CREATE TABLE chunks (
+    digest {BYTES} NOT NULL PRIMARY KEY,
+    pack_id BIGINT NOT NULL REFERENCES packs (id),
+    frame_offset BIGINT NOT NULL,
+    stored_len BIGINT NOT NULL,
+    plain_len BIGINT NOT NULL,
+    encoding BIGINT NOT NULL
+) {CLUSTERED};
+
+CREATE TABLE leaves (
+    digest {BYTES} NOT NULL PRIMARY KEY,
+    span_len BIGINT NOT NULL,
+    data_bytes BIGINT NOT NULL
+) {CLUSTERED};
+
+CREATE TABLE indexes (
+    digest {BYTES} NOT NULL PRIMARY KEY,
+    disk_len BIGINT NOT NULL,
+    content {BYTES} NOT NULL,
+    data_bytes BIGINT NOT NULL
+) {CLUSTERED};
+
+CREATE TABLE releases (
+    id {IDENTITY},
+    application TEXT NOT NULL REFERENCES applications (name),
+    version TEXT NOT NULL,
+    digest {BYTES} NOT NULL UNIQUE,
+    machines TEXT NOT NULL,
+    published_at_secs BIGINT NOT NULL,
+    published_by TEXT NOT NULL,
+    disk_bytes BIGINT NOT NULL,
+    data_bytes BIGINT NOT NULL,
+    UNIQUE (application, version)
+);
+CREATE INDEX releases_newest ON releases (application, id);
+
+CREATE TABLE release_indexes (
+    release_id BIGINT NOT NULL REFERENCES releases (id),
+    index_digest {BYTES} NOT NULL REFERENCES indexes (digest),
+    PRIMARY KEY (release_id, index_digest)
+);
+CREATE INDEX release_indexes_by_index ON release_indexes (index_digest);
+
+CREATE TABLE channels (
+    application TEXT NOT NULL REFERENCES applications (name),
+    name TEXT NOT NULL,
+    release_id BIGINT NOT NULL REFERENCES releases (id),
+    sequence BIGINT NOT NULL,
+    moved_at_secs BIGINT NOT NULL,
+    PRIMARY KEY (application, name)
+);
+
+CREATE TABLE channel_moves (
+    application TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    release_id BIGINT NOT NULL REFERENCES releases (id),
+    moved_at_secs BIGINT NOT NULL,
+    moved_by TEXT NOT NULL,
+    PRIMARY KEY (application, channel, sequence)
+);
+
+CREATE TABLE leases (
+    id {BYTES} NOT NULL PRIMARY KEY,
+    application TEXT NOT NULL,
+    deadline_secs BIGINT NOT NULL
+);
+";
+
+fn in_dialect(sql: &str) -> String {
+    DIALECT.iter().fold(sql.to_owned(), |sql, (placeholder, word)| sql.replace(placeholder, word))
+}
+
+/// Brings the schema to this version, in one transaction: of two processes that open a new
+/// directory at once, one migrates and the other finds it done.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
+    const ACTION: &str = "be migrated";
+    let fail = |error| failed(ACTION, error);
+    let version = |connection: &Connection| {
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
+    };
+    if version(connection).map_err(fail)? == VERSION {
+        return Ok(());
+    }
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+    let found = version(&tx).map_err(fail)?;
+    let Some(pending) = MIGRATIONS.get(found as usize..) else {
+        let why = format!("its schema is version {found}; this program knows {VERSION} at most");
+        return Err(CatalogError::new(ErrorKind::Conflict, ACTION, why));
+    };
+    for sql in pending {
+        tx.execute_batch(&in_dialect(sql)).map_err(fail)?;
+    }
+    tx.pragma_update(None, "user_version", VERSION).map_err(fail)?;
+    tx.commit().map_err(fail)
+}

@@ -1,0 +1,66 @@
+//! How a registry is set up.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Who may use a registry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Everybody who can reach it, which must be this machine alone.
+    Open,
+    /// Whoever has a token of this file ([`crate::tokens`]).
+    TokenFile(PathBuf),
+    /// Whoever has the token that [`crate::Running::token`] gives: the process that hosts it.
+    Ephemeral,
+}
+
+/// How a registry is set up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Where bytes and catalog lie; made where it does not exist.
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Who may use it.
+    pub access: Access,
+    /// Threads that serve connections.
+    pub workers: usize,
+    /// Whether SIGTERM and SIGINT stop it: not inside another process.
+    pub handle_signals: bool,
+    /// How long it goes on serving, not ready, before it stops: for load balancers to notice.
+    pub drain_time: Duration,
+    /// How long requests in flight may take once it stops.
+    pub shutdown_time_max: Duration,
+}
+
+impl Config {
+    /// A registry in `data_dir` for this machine alone, on the usual port.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            access: Access::Open,
+            workers: default_workers(),
+            handle_signals: false,
+            drain_time: Duration::ZERO,
+            shutdown_time_max: Duration::from_secs(30),
+        }
+    }
+
+    /// The same, hosted inside this process on a free port.
+    pub fn in_process(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            access: Access::Ephemeral,
+            ..Self::new(data_dir)
+        }
+    }
+}
+
+/// The port a registry listens on where none is given.
+pub const DEFAULT_PORT: u16 = 7440;
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).max(2)
+}

@@ -1,0 +1,66 @@
+//! Who asks, and whether they may.
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::{Method, header};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use seawall_api::problem::Code;
+use std::future::{Ready, ready};
+
+use super::Edge;
+use super::problem::ApiError;
+use crate::tokens::Role;
+
+/// Paths that need no token: what a load balancer asks, and the API's own description, which
+/// says nothing about this registry.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/openapi.json"];
+const OPEN_FOLDER: &str = "/docs";
+/// Questions that are reads, though their bodies make them a POST.
+const READING_POSTS: [&str; 1] = ["/v1/chunks/locate"];
+
+/// The token a request came with, by name; empty without authentication.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Actor(pub(super) String);
+
+impl FromRequest for Actor {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
+        ready(Ok(request.extensions().get::<Self>().cloned().unwrap_or_default()))
+    }
+}
+
+fn is_open(path: &str) -> bool {
+    OPEN.contains(&path)
+        || path
+            .strip_prefix(OPEN_FOLDER)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Finds out who asks and whether they may.
+pub(super) fn admit(request: &ServiceRequest, edge: &Edge) -> Result<Actor, ApiError> {
+    let Some(tokens) = &edge.tokens else { return Ok(Actor::default()) };
+    if is_open(request.path()) {
+        return Ok(Actor::default());
+    }
+    let unknown = |detail| {
+        ApiError::new(Code::Unauthenticated, detail)
+            .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"seawall\"".to_owned())
+            .with_remedy("send `Authorization: Bearer TOKEN`".to_owned())
+    };
+    let value = request.headers().get(header::AUTHORIZATION);
+    let Some(value) = value else { return Err(unknown("the request has no token")) };
+    let secret = value.to_str().ok().and_then(|text| text.split_once(' '));
+    let secret = secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((name, role)) = secret.and_then(|(_, secret)| tokens.find(secret.trim())) else {
+        return Err(unknown("the request's token is not known here"));
+    };
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD)
+        || (request.method() == Method::POST && READING_POSTS.contains(&request.path()));
+    if role == Role::Reader && !reads {
+        let detail = format!("token `{name}` may only read");
+        let remedy = "use a token whose role is publisher".to_owned();
+        return Err(ApiError::new(Code::Denied, detail).with_remedy(remedy));
+    }
+    Ok(Actor(name.to_owned()))
+}

@@ -1,0 +1,74 @@
+//! `/v1/chunks` and `/v1/leaves/missing`: questions about many things at once.
+
+use actix_web::{HttpRequest, web};
+use seawall_api::v1::{self, CHUNKS_PER_QUESTION_MAX, LEAVES_PER_QUESTION_MAX};
+
+use super::body::json;
+use super::leases::lease_id;
+use super::problem::ApiError;
+use crate::app::Registry;
+use crate::catalog::ChunkPlace;
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(web::resource("/v1/chunks/missing").route(web::post().to(missing_chunks)))
+        .service(web::resource("/v1/chunks/locate").route(web::post().to(locate)))
+        .service(web::resource("/v1/leaves/missing").route(web::post().to(missing_leaves)));
+}
+
+fn at_most(count: usize, max: usize, what: &str) -> Result<(), ApiError> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(ApiError::invalid(format!("one question names at most {max} {what}, not {count}"))
+        .with_remedy("ask in several questions".to_owned()))
+}
+
+/// Which of these chunks a push has to upload.
+#[utoipa::path(post, path = "/v1/chunks/missing", tag = "chunks", request_body = v1::MissingChunks,
+    responses((status = 200, description = "What is missing", body = v1::MissingPositions)))]
+pub(super) async fn missing_chunks(
+    registry: web::Data<Registry>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<web::Json<v1::MissingPositions>, ApiError> {
+    let body: v1::MissingChunks = json(&request, payload).await?;
+    at_most(body.chunks.len(), CHUNKS_PER_QUESTION_MAX, "chunks")?;
+    let missing = registry.missing_chunks(lease_id(&body.lease)?, body.chunks).await?;
+    Ok(web::Json(v1::MissingPositions { missing }))
+}
+
+/// Which of these leaves a push has to send; the others are complete.
+#[utoipa::path(post, path = "/v1/leaves/missing", tag = "indexes", request_body = v1::MissingLeaves,
+    responses((status = 200, description = "What is missing", body = v1::MissingPositions)))]
+pub(super) async fn missing_leaves(
+    registry: web::Data<Registry>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<web::Json<v1::MissingPositions>, ApiError> {
+    let body: v1::MissingLeaves = json(&request, payload).await?;
+    at_most(body.leaves.len(), LEAVES_PER_QUESTION_MAX, "leaves")?;
+    let missing = registry.missing_leaves(lease_id(&body.lease)?, body.leaves).await?;
+    Ok(web::Json(v1::MissingPositions { missing }))
+}
+
+/// Where these chunks lie: the pack, the range in it, and how to decode it.
+#[utoipa::path(post, path = "/v1/chunks/locate", tag = "chunks", request_body = v1::LocateChunks,
+    responses((status = 200, description = "A location for each", body = v1::LocatedChunks)))]
+pub(super) async fn locate(
+    registry: web::Data<Registry>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<web::Json<v1::LocatedChunks>, ApiError> {
+    let body: v1::LocateChunks = json(&request, payload).await?;
+    at_most(body.chunks.len(), CHUNKS_PER_QUESTION_MAX, "chunks")?;
+    let (packs, places) = registry.locate_chunks(body.chunks).await?;
+    let locations = places.into_iter().map(location_of).collect();
+    Ok(web::Json(v1::LocatedChunks { packs, locations }))
+}
+
+fn location_of(place: ChunkPlace) -> v1::ChunkLocation {
+    v1::ChunkLocation {
+        pack: place.pack,
+        offset: place.frame.offset,
+        stored_len: place.frame.stored_len,
+        plain_len: place.frame.plain_len.get(),
+        encoding: place.frame.encoding,
+    }
+}

@@ -1,0 +1,192 @@
+//! What every request passes through: its id, admission, the log, the metrics, and the form of
+//! errors.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, web};
+use futures::FutureExt;
+use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
+use tracing::Instrument;
+
+use super::auth::{Actor, admit};
+use super::problem::{ApiError, code_of, encode};
+use super::{Edge, limits};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest request id that is taken over from a client.
+const REQUEST_ID_LEN_MAX: usize = 64;
+/// What the route of a request that matches none is called in metrics.
+const NO_ROUTE: &str = "none";
+
+/// What is known of a request before it is answered.
+struct Asked {
+    id: String,
+    method: String,
+    path: String,
+    actor: String,
+    started: Instant,
+    received_len: u64,
+}
+
+/// Wraps every request.
+pub(crate) async fn edge(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Some(state) = request.app_data::<web::Data<Edge>>().cloned() else {
+        return Err(ApiError::new(Code::Internal, "the registry is not set up").into());
+    };
+    let admitted = check_head(&request).and_then(|()| admit(&request, &state));
+    let asked = Asked {
+        id: request_id(request.headers(), &state),
+        method: request.method().to_string(),
+        path: request.path().to_owned(),
+        actor: admitted.as_ref().map_or_else(|_| String::new(), |actor| actor.0.clone()),
+        started: Instant::now(),
+        received_len: content_len(request.headers()),
+    };
+    let _in_flight = state.metrics.enter();
+    let span = tracing::info_span!("request", id = %asked.id);
+    let answer = answer(request, next, admitted).instrument(span.clone()).await;
+    span.in_scope(|| conclude(answer, &asked, &state))
+}
+
+/// The answer as the handlers give it; a panic of one is a failure of this request alone.
+async fn answer(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    admitted: Result<Actor, ApiError>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match admitted {
+        Err(refusal) => {
+            let (request, mut payload) = request.into_parts();
+            super::body::drain(&mut payload).await;
+            let response = actix_web::HttpResponse::from_error(refusal);
+            Ok(ServiceResponse::new(request, response))
+        }
+        Ok(actor) => {
+            request.extensions_mut().insert(actor);
+            match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+                Ok(answer) => answer.map(ServiceResponse::map_into_boxed_body),
+                Err(_) => {
+                    tracing::error!("a handler panicked");
+                    Err(ApiError::new(Code::Internal, "the registry failed").into())
+                }
+            }
+        }
+    }
+}
+
+/// Counts and logs an answer, gives it the request's id, and errors their form.
+fn conclude(
+    answer: Result<ServiceResponse<BoxBody>, actix_web::Error>,
+    asked: &Asked,
+    state: &Edge,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let took = asked.started.elapsed();
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(error) => {
+            let status = error.as_response_error().status_code().as_u16();
+            record(asked, state, NO_ROUTE, (status, 0), took);
+            let detail = "the registry's log has the cause under this request's id";
+            tracing::error!(error = %error, "failed outside of any handler");
+            return Err(ApiError::new(Code::Internal, detail).with_instance(&asked.id).into());
+        }
+    };
+    if response.status().is_client_error() || response.status().is_server_error() {
+        response = as_problem(response, &asked.id);
+    }
+    if let Ok(id) = HeaderValue::from_str(&asked.id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(HeaderName::from_static("x-content-type-options"), nosniff);
+    let route = response.request().match_pattern();
+    let sent_len = match response.response().body().size() {
+        BodySize::Sized(len) => len,
+        BodySize::None | BodySize::Stream => 0,
+    };
+    let status = response.status().as_u16();
+    record(asked, state, route.as_deref().unwrap_or(NO_ROUTE), (status, sent_len), took);
+    Ok(response)
+}
+
+fn record(
+    asked: &Asked,
+    state: &Edge,
+    route: &str,
+    (status, sent_len): (u16, u64),
+    took: Duration,
+) {
+    state.metrics.answered(&asked.method, route, status, took);
+    state.metrics.moved(asked.received_len, sent_len);
+    let took_ms = took.as_secs_f64() * 1000.0;
+    tracing::info!(
+        method = %asked.method, path = %asked.path, route, status, sent_len, took_ms,
+        received_len = asked.received_len, actor = %asked.actor, "answered"
+    );
+}
+
+/// The answer with a problem document for its body, whoever made it.
+fn as_problem(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    let problem = if let Some(error) = error {
+        if status.is_server_error() {
+            tracing::error!(code = error.problem().code.as_str(), cause = %error.chain(), "failed");
+        } else {
+            tracing::debug!(code = error.problem().code.as_str(), cause = %error.chain(), "refused");
+        }
+        error.problem().clone()
+    } else {
+        let reason = status.canonical_reason().unwrap_or("the request failed");
+        let error = response.response().error().map(|error| error.to_string());
+        let detail = error.filter(|_| status.is_client_error());
+        Problem::new(code_of(status), detail.unwrap_or_else(|| reason.to_lowercase()))
+    };
+    let body = encode(&Problem { instance: Some(id.to_owned()), ..problem });
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    response.map_body(|_, _| BoxBody::new(body))
+}
+
+fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
+    let url_len = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
+    if url_len > limits::URL_LEN_MAX {
+        return Err(ApiError::too_large("the path and query", limits::URL_LEN_MAX));
+    }
+    let len = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    let headers_len: usize = request.headers().iter().map(len).sum();
+    if headers_len > limits::HEADERS_LEN_MAX {
+        return Err(ApiError::too_large("the request's headers", limits::HEADERS_LEN_MAX));
+    }
+    Ok(())
+}
+
+/// The client's id where it is fit for a log line, else one of ours.
+fn request_id(headers: &HeaderMap, state: &Edge) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    match given {
+        Some(id) if (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.bytes().all(plain) => {
+            id.to_owned()
+        }
+        _ => {
+            let count = state.request_count.fetch_add(1, Ordering::Relaxed);
+            format!("{:016x}-{count}", state.request_prefix)
+        }
+    }
+}
+
+fn content_len(headers: &HeaderMap) -> u64 {
+    let text = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}

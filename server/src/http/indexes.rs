@@ -1,0 +1,106 @@
+//! `/v1/leaves/{leaf}` and `/v1/indexes/{index}`
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ETAG};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use seawall_api::digest::{IndexDigest, LeafDigest};
+use seawall_store::port::Put;
+
+use super::body::receive;
+use super::leases::UnderLease;
+use super::problem::ApiError;
+use super::{limits, range};
+use crate::app::Registry;
+
+pub(super) const OCTETS: &str = "application/octet-stream";
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(
+        web::resource("/v1/leaves/{leaf}")
+            .route(web::get().to(read_leaf))
+            .route(web::head().to(read_leaf))
+            .route(web::put().to(put_leaf)),
+    )
+    .service(
+        web::resource("/v1/indexes/{index}")
+            .route(web::get().to(read_index))
+            .route(web::head().to(read_index))
+            .route(web::put().to(put_index)),
+    );
+}
+
+/// 201 for what is new, 200 for what was there.
+pub(super) fn status_of(put: Put) -> HttpResponse {
+    HttpResponse::build(match put {
+        Put::Created => StatusCode::CREATED,
+        Put::AlreadyPresent => StatusCode::OK,
+    })
+    .finish()
+}
+
+fn immutable(digest: impl std::fmt::Display, bytes: Bytes) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(OCTETS)
+        .insert_header((ETAG, format!("\"{digest}\"")))
+        .insert_header((CACHE_CONTROL, range::IMMUTABLE))
+        .body(bytes)
+}
+
+/// The bytes of a leaf.
+#[utoipa::path(get, path = "/v1/leaves/{leaf}", tag = "indexes",
+    params(("leaf" = LeafDigest, Path, description = "Its name")),
+    responses((status = 200, description = "Its bytes (docs/FORMAT.md, section 4)",
+               body = Vec<u8>, content_type = "application/octet-stream")))]
+pub(super) async fn read_leaf(
+    registry: web::Data<Registry>,
+    leaf: web::Path<LeafDigest>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(immutable(*leaf, registry.leaf_bytes(*leaf).await?))
+}
+
+/// Keeps a leaf whose chunks are all present.
+#[utoipa::path(put, path = "/v1/leaves/{leaf}", tag = "indexes",
+    params(("leaf" = LeafDigest, Path, description = "Its name"), UnderLease),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is kept"),
+              (status = 200, description = "It was there")))]
+pub(super) async fn put_leaf(
+    registry: web::Data<Registry>,
+    leaf: web::Path<LeafDigest>,
+    lease: web::Query<UnderLease>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<HttpResponse, ApiError> {
+    let lease = lease.id()?;
+    let body = receive(&request, payload, limits::LEAF_BODY_LEN_MAX).await?;
+    Ok(status_of(registry.put_leaf(lease, *leaf, body.bytes.clone()).await?))
+}
+
+/// The bytes of an index's list.
+#[utoipa::path(get, path = "/v1/indexes/{index}", tag = "indexes",
+    params(("index" = IndexDigest, Path, description = "Its name")),
+    responses((status = 200, description = "Its bytes (docs/FORMAT.md, section 4)",
+               body = Vec<u8>, content_type = "application/octet-stream")))]
+pub(super) async fn read_index(
+    registry: web::Data<Registry>,
+    index: web::Path<IndexDigest>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(immutable(*index, registry.index_bytes(*index).await?))
+}
+
+/// Keeps an index whose leaves are all present.
+#[utoipa::path(put, path = "/v1/indexes/{index}", tag = "indexes",
+    params(("index" = IndexDigest, Path, description = "Its name"), UnderLease),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is kept"),
+              (status = 200, description = "It was there")))]
+pub(super) async fn put_index(
+    registry: web::Data<Registry>,
+    index: web::Path<IndexDigest>,
+    lease: web::Query<UnderLease>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<HttpResponse, ApiError> {
+    let lease = lease.id()?;
+    let body = receive(&request, payload, limits::INDEX_BODY_LEN_MAX).await?;
+    Ok(status_of(registry.put_index(lease, *index, body.bytes.clone()).await?))
+}

@@ -1,0 +1,75 @@
+//! `/v1/leases`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use seawall_api::v1;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::body::json;
+use super::problem::ApiError;
+use crate::app::Registry;
+use crate::app::leases::LEASE_TTL_SECS;
+use crate::catalog::LeaseId;
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(web::resource("/v1/leases").route(web::post().to(open))).service(
+        web::resource("/v1/leases/{lease}")
+            .route(web::put().to(renew))
+            .route(web::delete().to(end)),
+    );
+}
+
+/// The lease a request relies on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UnderLease {
+    /// The lease's id.
+    lease: String,
+}
+
+impl UnderLease {
+    pub(super) fn id(&self) -> Result<LeaseId, ApiError> {
+        lease_id(&self.lease)
+    }
+}
+
+pub(super) fn lease_id(text: &str) -> Result<LeaseId, ApiError> {
+    text.parse().map_err(|error| ApiError::invalid(format!("the lease: {error}")))
+}
+
+/// Opens a lease: what a push relies on stays until it ends.
+#[utoipa::path(post, path = "/v1/leases", tag = "leases", request_body = v1::OpenLease,
+    responses((status = 201, description = "The lease", body = v1::Lease)))]
+pub(super) async fn open(
+    registry: web::Data<Registry>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<HttpResponse, ApiError> {
+    let body: v1::OpenLease = json(&request, payload).await?;
+    let lease = registry.open_lease(body.application).await?;
+    let body = v1::Lease { id: lease.id.to_string(), ttl_secs: LEASE_TTL_SECS };
+    Ok(HttpResponse::Created().json(body))
+}
+
+/// Gives a lease its full time again; so does every request that relies on it.
+#[utoipa::path(put, path = "/v1/leases/{lease}", tag = "leases",
+    params(("lease" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The lease", body = v1::Lease)))]
+pub(super) async fn renew(
+    registry: web::Data<Registry>,
+    lease: web::Path<String>,
+) -> Result<web::Json<v1::Lease>, ApiError> {
+    registry.renew_lease(lease_id(&lease)?).await?;
+    Ok(web::Json(v1::Lease { id: lease.into_inner(), ttl_secs: LEASE_TTL_SECS }))
+}
+
+/// Ends a lease; ending what has ended is harmless.
+#[utoipa::path(delete, path = "/v1/leases/{lease}", tag = "leases",
+    params(("lease" = String, Path, description = "Its id")),
+    responses((status = 204, description = "It has ended")))]
+pub(super) async fn end(
+    registry: web::Data<Registry>,
+    lease: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    registry.end_lease(lease_id(&lease)?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

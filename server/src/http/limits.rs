@@ -1,0 +1,63 @@
+//! Limits of the edge, in one place so that every route agrees.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, web};
+use seawall_api::index::{INDEX_LEN_MAX, LEAF_LEN_MAX};
+use seawall_api::release::RELEASE_LEN_MAX;
+use seawall_api::v1::CHUNKS_PER_QUESTION_MAX;
+use seawall_store::pack;
+
+use super::problem::ApiError;
+
+/// The longest body in JSON: the largest question about chunks, and some room for white space.
+pub const JSON_LEN_MAX: usize = CHUNKS_PER_QUESTION_MAX * 80 + 4096;
+/// The longest pack.
+pub const PACK_LEN_MAX: usize = pack::PACK_LEN_MAX;
+/// The longest release document.
+pub const DOCUMENT_LEN_MAX: usize = RELEASE_LEN_MAX;
+/// The longest leaf.
+pub const LEAF_BODY_LEN_MAX: usize = LEAF_LEN_MAX;
+/// The longest list of an index.
+pub const INDEX_BODY_LEN_MAX: usize = INDEX_LEN_MAX;
+/// Bodies are admitted to memory in units of this many bytes.
+pub const BUDGET_UNIT: usize = 64 << 10;
+/// How many of them at once: 96 MiB, five packs and a half. Further uploads wait their turn.
+pub const BUDGET_UNITS: usize = (96 << 20) / BUDGET_UNIT;
+/// How long a body may pause: a client that stalls must not hold its share of memory.
+pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long a body may take in all: 17 MiB at 0.5 Mbit/s.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(300);
+/// How much of a refused body is read, so that its sender gets to read the answer.
+pub const DRAIN_LEN_MAX: usize = 32 << 20;
+/// How long a refused body is read.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a client may take to send its request's head.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long a connection may lie idle between requests.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
+/// How long closing a connection may take.
+pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
+/// The longest path and query.
+pub const URL_LEN_MAX: usize = 4096;
+/// The longest headers, names and values together.
+pub const HEADERS_LEN_MAX: usize = 16 << 10;
+/// Connections of one worker at once; more wait in the backlog.
+pub const CONNECTIONS_PER_WORKER_MAX: usize = 1024;
+/// Connections that wait to be accepted.
+pub const BACKLOG: u32 = 1024;
+/// One piece of a pack on its way out. Smaller ones cost more calls than they save memory.
+pub const PIECE_LEN: u64 = 512 << 10;
+
+/// Extractors answer with problem documents. actix answers 404 to a path segment that does not
+/// parse, and in plain text to everything else.
+pub(super) fn extractors(cfg: &mut web::ServiceConfig) {
+    let path = |error: actix_web::error::PathError, _: &HttpRequest| {
+        ApiError::invalid(format!("the path is malformed: {error}")).into()
+    };
+    let query = |error: actix_web::error::QueryPayloadError, _: &HttpRequest| {
+        ApiError::invalid(format!("the query is malformed: {error}")).into()
+    };
+    cfg.app_data(web::PathConfig::default().error_handler(path))
+        .app_data(web::QueryConfig::default().error_handler(query));
+}

@@ -1,0 +1,110 @@
+//! About the registry itself: version, health, metrics, and the API's description.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, web};
+use seawall_api::index::FORMAT_EPOCH;
+use seawall_api::problem::Code;
+use seawall_api::v1::{Health, ServerVersion};
+
+use super::problem::ApiError;
+use super::{Edge, openapi};
+use crate::app::Registry;
+
+/// The media type of the metrics (OpenMetrics 1.0).
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What the page of the API may load: its own files.
+const PAGE_POLICY: &str =
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(web::resource("/v1/version").route(web::get().to(version)))
+        .service(web::resource("/healthz").route(web::get().to(healthz)))
+        .service(web::resource("/readyz").route(web::get().to(readyz)))
+        .service(web::resource("/metrics").route(web::get().to(metrics)))
+        .service(web::resource("/v1/openapi.json").route(web::get().to(document)))
+        .service(web::resource("/docs").route(web::get().to(to_page)))
+        .service(web::resource("/docs/{file:.*}").route(web::get().to(page)));
+}
+
+#[utoipa::path(get, path = "/v1/version", tag = "meta",
+    responses((status = 200, description = "What answers here", body = ServerVersion)))]
+pub(super) async fn version() -> web::Json<ServerVersion> {
+    web::Json(ServerVersion {
+        name: "seawall".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        epochs: vec![FORMAT_EPOCH],
+    })
+}
+
+#[utoipa::path(get, path = "/healthz", tag = "meta", security(()),
+    responses((status = 200, description = "The process answers", body = Health)))]
+pub(super) async fn healthz() -> web::Json<Health> {
+    web::Json(Health { status: "ok".to_owned() })
+}
+
+#[utoipa::path(get, path = "/readyz", tag = "meta", security(()),
+    responses((status = 200, description = "It can serve: store and catalog can be read and written, \
+               and it is not about to stop", body = Health)))]
+pub(super) async fn readyz(
+    registry: web::Data<Registry>,
+    edge: web::Data<Edge>,
+) -> Result<web::Json<Health>, ApiError> {
+    if edge.draining.load(Ordering::Relaxed) {
+        return Err(ApiError::new(Code::Unavailable, "the registry is about to stop"));
+    }
+    registry.probe().await.map_err(|error| {
+        tracing::warn!(%error, "not ready");
+        // Nobody who asks this has shown a token, so nothing of the cause is told.
+        ApiError::new(Code::Unavailable, "the store or the catalog cannot serve now")
+    })?;
+    Ok(web::Json(Health { status: "ok".to_owned() }))
+}
+
+#[utoipa::path(get, path = "/metrics", tag = "meta",
+    responses((status = 200, description = "Counters and gauges, as OpenMetrics text",
+               body = String, content_type = "application/openmetrics-text")))]
+pub(super) async fn metrics(edge: web::Data<Edge>) -> Result<HttpResponse, ApiError> {
+    let text = edge
+        .metrics
+        .encode()
+        .map_err(|_| ApiError::new(Code::Internal, "the metrics cannot be written"))?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, OPENMETRICS)).body(text))
+}
+
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "meta", security(()),
+    responses((status = 200, description = "This document", content_type = "application/json",
+               body = serde_json::Value)))]
+pub(super) async fn document() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(openapi::openapi_json())
+}
+
+async fn to_page() -> HttpResponse {
+    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs/")).finish()
+}
+
+/// The browsable page; its files are part of the program.
+async fn page(file: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let config = Arc::new(utoipa_swagger_ui::Config::from("/v1/openapi.json"));
+    match utoipa_swagger_ui::serve(&file, config) {
+        Ok(Some(found)) => Ok(HttpResponse::Ok()
+            .content_type(found.content_type.as_str())
+            .insert_header((CACHE_CONTROL, "max-age=3600"))
+            .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
+            .body(found.bytes.into_owned())),
+        Ok(None) => Err(ApiError::new(Code::NotFound, "the page has no such file")),
+        Err(error) => {
+            tracing::error!(%error, "the page of the API cannot be made");
+            Err(ApiError::new(Code::Internal, "the page cannot be made"))
+        }
+    }
+}
+
+/// Answers what no route matches.
+pub(super) async fn no_such_route(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let path: String = request.path().chars().take(200).flat_map(char::escape_default).collect();
+    let remedy = "GET /v1/openapi.json lists them; a `/` in a name is sent as %2F".to_owned();
+    Err(ApiError::new(Code::NotFound, format!("the API has no path {path}")).with_remedy(remedy))
+}

@@ -1,0 +1,84 @@
+//! The edge: HTTP to use cases and back, a file per resource.
+//!
+//! Not a place for decisions: a handler parses, calls one use case and picks a status.
+//!
+//! # Invariants
+//!
+//! 1. Every error answer is a problem document with the request's id (`edge`).
+//! 2. Every body, header, count and wait has a named limit (`limits`).
+//! 3. No answer is held in memory whole, but for documents with limits of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use actix_web::web;
+use tokio::sync::Semaphore;
+
+use crate::metrics::Metrics;
+use crate::tokens::Tokens;
+
+mod applications;
+mod auth;
+mod body;
+mod channels;
+mod chunks;
+mod diff;
+mod edge;
+mod indexes;
+mod leases;
+pub mod limits;
+mod meta;
+mod openapi;
+mod packs;
+mod problem;
+mod range;
+mod releases;
+
+pub(crate) use edge::edge;
+pub use openapi::openapi_json;
+
+/// What the edge itself keeps; one for all workers.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    /// Who may do what; `None` lets everybody do everything.
+    pub(crate) tokens: Option<Tokens>,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// Set once the registry is about to stop.
+    pub(crate) draining: AtomicBool,
+    /// Bodies in memory, in units of `limits::BUDGET_UNIT`.
+    pub(crate) budget: Arc<Semaphore>,
+    /// Begins the ids this process gives to requests.
+    request_prefix: u64,
+    request_count: AtomicU64,
+}
+
+impl Edge {
+    /// An edge whose request ids begin with `request_prefix`.
+    #[must_use]
+    pub(crate) fn new(tokens: Option<Tokens>, request_prefix: u64) -> Self {
+        Self {
+            tokens,
+            metrics: Metrics::default(),
+            draining: AtomicBool::new(false),
+            budget: Arc::new(Semaphore::new(limits::BUDGET_UNITS)),
+            request_prefix,
+            request_count: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Every route of the registry.
+pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.configure(limits::extractors)
+        .configure(meta::routes)
+        .configure(applications::routes)
+        .configure(releases::routes)
+        .configure(channels::routes)
+        .configure(leases::routes)
+        .configure(chunks::routes)
+        .configure(indexes::routes)
+        .configure(packs::routes)
+        .configure(diff::routes)
+        .default_service(web::to(meta::no_such_route));
+}

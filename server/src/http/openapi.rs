@@ -1,0 +1,185 @@
+//! The OpenAPI document: made from the handlers, so that it cannot say what they do not do.
+
+use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::Ref;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+use super::{applications, channels, chunks, diff, indexes, leases, meta, packs, releases};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Seawall", description = "Releases of virtual machine images over HTTP. \
+         Errors are problem documents (RFC 9457) with a closed table of codes."),
+    paths(
+        meta::version, meta::healthz, meta::readyz, meta::metrics, meta::document,
+        applications::list, applications::read,
+        releases::list, releases::publish, releases::read,
+        channels::list, channels::read, channels::advance, channels::history,
+        leases::open, leases::renew, leases::end,
+        chunks::missing_chunks, chunks::locate, chunks::missing_leaves,
+        indexes::read_leaf, indexes::put_leaf, indexes::read_index, indexes::put_index,
+        packs::read, packs::upload, diff::diff
+    ),
+    components(schemas(Problem)),
+    modifiers(&Failures, &Bearer, &Heads),
+    security(("token" = []))
+)]
+struct Api;
+
+/// The document, pretty-printed, with a newline at its end.
+#[must_use]
+pub fn openapi_json() -> String {
+    // Strings and maps: this cannot fail.
+    let mut text = Api::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Describes the tokens.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, api: &mut Document) {
+        let description = "A token of the registry's token file; none where it has no such file";
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(description))
+            .build();
+        let components = api.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// What is read can be asked about, too: a HEAD is a GET without its body.
+struct Heads;
+
+/// The resources that answer HEAD.
+const HEADS: [&str; 4] = [
+    "/v1/applications/{application}/releases/{selector}",
+    "/v1/leaves/{leaf}",
+    "/v1/indexes/{index}",
+    "/v1/packs/{pack}",
+];
+
+impl Modify for Heads {
+    fn modify(&self, api: &mut Document) {
+        for path in HEADS {
+            let Some(item) = api.paths.paths.get_mut(path) else { continue };
+            let Some(mut head) = item.get.clone() else { continue };
+            head.operation_id = head.operation_id.map(|id| format!("head_{id}"));
+            for response in head.responses.responses.values_mut() {
+                if let utoipa::openapi::RefOr::T(response) = response {
+                    response.content.clear();
+                }
+            }
+            item.head = Some(head);
+        }
+    }
+}
+
+/// Adds the failures of each operation: those every request can meet, and its own.
+struct Failures;
+
+/// Every request behind the edge.
+const ANY: [Code; 6] = [
+    Code::InvalidInput,
+    Code::Unauthenticated,
+    Code::Denied,
+    Code::TooLarge,
+    Code::Internal,
+    Code::Unavailable,
+];
+
+/// What an operation can answer besides, by method and path.
+const OWN: [(&str, &str, &[Code]); 19] = [
+    ("get", "/readyz", &[Code::Unavailable]),
+    ("get", "/v1/applications/{application}", &[Code::NotFound]),
+    ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
+    (
+        "post",
+        "/v1/applications/{application}/releases",
+        &[Code::VersionTaken, Code::Incomplete, Code::LeaseEnded, Code::StorageFull],
+    ),
+    ("get", "/v1/applications/{application}/releases/{selector}", &[Code::NotFound, Code::Damaged]),
+    ("get", "/v1/applications/{application}/channels", &[Code::NotFound]),
+    ("get", "/v1/applications/{application}/channels/{channel}", &[Code::NotFound]),
+    (
+        "put",
+        "/v1/applications/{application}/channels/{channel}",
+        &[Code::NotFound, Code::PreconditionFailed, Code::PreconditionRequired, Code::StorageFull],
+    ),
+    ("get", "/v1/applications/{application}/channels/{channel}/history", &[Code::NotFound]),
+    ("post", "/v1/leases", &[Code::StorageFull]),
+    ("put", "/v1/leases/{lease}", &[Code::LeaseEnded]),
+    ("post", "/v1/chunks/missing", &[Code::LeaseEnded]),
+    ("post", "/v1/chunks/locate", &[Code::NotFound]),
+    ("post", "/v1/leaves/missing", &[Code::LeaseEnded]),
+    ("get", "/v1/leaves/{leaf}", &[Code::NotFound, Code::Damaged]),
+    ("put", "/v1/leaves/{leaf}", UPLOAD),
+    ("get", "/v1/indexes/{index}", &[Code::NotFound, Code::Damaged]),
+    ("put", "/v1/indexes/{index}", UPLOAD),
+    ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
+];
+const UPLOAD: &[Code] =
+    &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];
+/// The same for packs, whose upload needs nothing to be there and whose bytes have ranges.
+const PACK: [(&str, &str, &[Code]); 2] = [
+    ("get", "/v1/packs/{pack}", &[Code::NotFound, Code::RangeNotSatisfiable, Code::Damaged]),
+    ("put", "/v1/packs/{pack}", &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull]),
+];
+
+impl Modify for Failures {
+    fn modify(&self, api: &mut Document) {
+        for (path, item) in &mut api.paths.paths {
+            let operations = [
+                ("get", &mut item.get),
+                ("put", &mut item.put),
+                ("post", &mut item.post),
+                ("delete", &mut item.delete),
+            ];
+            for (method, operation) in operations {
+                let Some(operation) = operation else { continue };
+                let is_open = operation.security.is_some();
+                let own = OWN.iter().chain(&PACK).find(|own| (own.0, own.1) == (method, path));
+                let own = own.map_or(&[][..], |own| own.2);
+                let any = ANY.iter().filter(|_| !is_open);
+                add(operation, any.chain(own));
+            }
+        }
+    }
+}
+
+fn add<'a>(operation: &mut Operation, codes: impl Iterator<Item = &'a Code>) {
+    let mut by_status = std::collections::BTreeMap::<u16, Vec<&Code>>::new();
+    for code in codes {
+        by_status.entry(code.status()).or_default().push(code);
+    }
+    for (status, codes) in by_status {
+        let texts = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.title()));
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new()
+            .description(texts.collect::<Vec<_>>().join("; "))
+            .content(MEDIA_TYPE, content)
+            .build();
+        operation.responses.responses.insert(status.to_string(), response.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_row_is_an_operation() {
+        let api: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
+        for (method, path, _) in OWN.iter().chain(&PACK) {
+            assert!(api["paths"][path][method].is_object(), "{method} {path}");
+        }
+        for path in HEADS {
+            assert!(api["paths"][path]["head"].is_object(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `/v1/packs/{pack}`
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use actix_web::body::SizedStream;
+use actix_web::http::header::{
+    self, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use seawall_api::digest::PackDigest;
+use seawall_api::problem::Code;
+
+use super::body::receive;
+use super::indexes::{OCTETS, status_of};
+use super::leases::UnderLease;
+use super::problem::ApiError;
+use super::range::{self, Selected};
+use super::{Edge, limits};
+use crate::app::{AppError, Registry};
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(
+        web::resource("/v1/packs/{pack}")
+            .route(web::get().to(read))
+            .route(web::head().to(read))
+            .route(web::put().to(upload)),
+    );
+}
+
+/// Keeps a pack, once every frame of it was decoded and re-hashed.
+#[utoipa::path(put, path = "/v1/packs/{pack}", tag = "packs",
+    params(("pack" = PackDigest, Path, description = "Its name"), UnderLease),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream",
+                 description = "Its bytes (docs/FORMAT.md, section 5)"),
+    responses((status = 201, description = "It is kept and its chunks are known"),
+              (status = 200, description = "It was there")))]
+pub(super) async fn upload(
+    (registry, edge): (web::Data<Registry>, web::Data<Edge>),
+    pack: web::Path<PackDigest>,
+    lease: web::Query<UnderLease>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<HttpResponse, ApiError> {
+    let lease = lease.id()?;
+    let body = receive(&request, payload, limits::PACK_LEN_MAX).await?;
+    let kept = registry.upload_pack(lease, *pack, body.bytes.clone()).await?;
+    edge.metrics.pack_kept(kept.chunk_count);
+    Ok(status_of(kept.put))
+}
+
+/// The bytes of a pack, all or one range of them.
+#[utoipa::path(get, path = "/v1/packs/{pack}", tag = "packs",
+    params(("pack" = PackDigest, Path, description = "Its name"),
+           ("Range" = Option<String>, Header, description = "One range, `bytes=0-4095`"),
+           ("If-Range" = Option<String>, Header, description = "The tag for which the range is meant")),
+    responses((status = 200, description = "Its bytes", body = Vec<u8>,
+               content_type = "application/octet-stream"),
+              (status = 206, description = "The range of them", body = Vec<u8>,
+               content_type = "application/octet-stream"),
+              (status = 304, description = "One has it")))]
+pub(super) async fn read(
+    registry: web::Data<Registry>,
+    pack: web::Path<PackDigest>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let pack = registry.pack(*pack).await?;
+    let etag = format!("\"{}\"", pack.digest);
+    let headers = request.headers();
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(OCTETS)
+        .insert_header((ETAG, etag.as_str()))
+        .insert_header((ACCEPT_RANGES, "bytes"))
+        .insert_header((CACHE_CONTROL, range::IMMUTABLE));
+    if range::matches_any(headers.get(IF_NONE_MATCH), &etag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let wanted = wanted.filter(|_| range::range_applies(headers.get(IF_RANGE), &etag));
+    let bytes = match range::select(wanted, pack.len) {
+        Selected::Whole => 0..pack.len,
+        Selected::Part(part) => {
+            let text = format!("bytes {}-{}/{}", part.start, part.end - 1, pack.len);
+            response.status(StatusCode::PARTIAL_CONTENT).insert_header((CONTENT_RANGE, text));
+            part
+        }
+        Selected::Outside => {
+            let detail = format!("pack {} has {} bytes", pack.digest, pack.len);
+            return Err(ApiError::new(Code::RangeNotSatisfiable, detail)
+                .with_header(CONTENT_RANGE, format!("bytes */{}", pack.len)));
+        }
+    };
+    let len = bytes.end - bytes.start;
+    if request.method() == Method::HEAD {
+        let nothing = stream::empty::<Result<Bytes, AppError>>();
+        return Ok(response.no_chunking(len).body(SizedStream::new(len, nothing)));
+    }
+    let pieces = pieces(registry.into_inner(), pack.digest, bytes);
+    Ok(response.no_chunking(len).body(SizedStream::new(len, pieces)))
+}
+
+/// The bytes of `range` in pieces. While one piece is sent the next is read: two are in memory
+/// for each client, however slow it is.
+fn pieces(
+    registry: Arc<Registry>,
+    pack: PackDigest,
+    range: Range<u64>,
+) -> impl Stream<Item = Result<Bytes, AppError>> {
+    let starts = stream::iter((range.start..range.end).step_by(PIECE_STEP));
+    starts
+        .map(move |start| {
+            let registry = Arc::clone(&registry);
+            let end = range.end.min(start + limits::PIECE_LEN);
+            let read = async move { registry.pack_bytes(pack, start..end).await };
+            // A task of its own: it reads while the piece before it is written to the socket.
+            async move {
+                match tokio::spawn(read).await {
+                    Ok(bytes) => bytes.inspect_err(|error| {
+                        tracing::error!(%error, %pack, "a pack broke off on its way out");
+                    }),
+                    Err(error) => {
+                        Err(AppError::Internal { action: "read a pack", source: error.into() })
+                    }
+                }
+            }
+        })
+        .buffered(2)
+}
+
+#[allow(clippy::cast_possible_truncation)] // 512 KiB
+const PIECE_STEP: usize = limits::PIECE_LEN as usize;

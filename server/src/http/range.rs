@@ -1,0 +1,118 @@
+//! Ranges, entity tags and caching (RFC 9110, sections 8.8, 13 and 14; RFC 9111).
+
+use std::ops::Range;
+
+use actix_web::http::header::HeaderValue;
+
+/// What is named by its digest never changes. Private: a cache that knows no tokens must not
+/// hand it on.
+pub(super) const IMMUTABLE: &str = "private, max-age=31536000, immutable";
+
+/// What part of an object a request asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Selected {
+    /// All of it: no range, or one that may be ignored (RFC 9110, 14.2).
+    Whole,
+    /// These bytes; never empty.
+    Part(Range<u64>),
+    /// Bytes that it does not have.
+    Outside,
+}
+
+/// Reads a `Range` header for an object of `len` bytes. Several ranges are answered with the
+/// whole object, as the standard allows: our clients coalesce, and ask for one at a time.
+pub(super) fn select(header: Option<&str>, len: u64) -> Selected {
+    let Some(spec) = header.and_then(|text| text.trim().strip_prefix("bytes=")) else {
+        return Selected::Whole;
+    };
+    let Some((first, last)) = spec.trim().split_once('-') else { return Selected::Whole };
+    let number = |text: &str| {
+        let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        // A number too large to read is past the end of everything.
+        is_digits.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    match (first.trim(), last.trim()) {
+        ("", suffix) => match number(suffix) {
+            None => Selected::Whole,
+            Some(0) => Selected::Outside,
+            Some(_) if len == 0 => Selected::Outside,
+            Some(suffix) => Selected::Part(len.saturating_sub(suffix)..len),
+        },
+        (first, "") => match number(first) {
+            None => Selected::Whole,
+            Some(first) if first < len => Selected::Part(first..len),
+            Some(_) => Selected::Outside,
+        },
+        (first, last) => match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => {
+                if first >= len {
+                    return Selected::Outside;
+                }
+                Selected::Part(first..last.saturating_add(1).min(len))
+            }
+            _ => Selected::Whole,
+        },
+    }
+}
+
+/// Whether an `If-None-Match` header names `etag`; weak comparison, as that header wants.
+pub(super) fn matches_any(header: Option<&HeaderValue>, etag: &str) -> bool {
+    let Some(text) = header.and_then(|value| value.to_str().ok()) else { return false };
+    let mut tags = text.split(',').map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// Whether a range still applies under an `If-Range` header: strong comparison; a date never
+/// matches, as objects named by digest have none.
+pub(super) fn range_applies(header: Option<&HeaderValue>, etag: &str) -> bool {
+    header.is_none_or(|value| value.as_bytes() == etag.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_the_standard_says() {
+        use Selected::{Outside, Part, Whole};
+        let cases = [
+            (None, Whole),
+            (Some("bytes=0-0"), Part(0..1)),
+            (Some("bytes=0-99"), Part(0..10)),
+            (Some("bytes=3-"), Part(3..10)),
+            (Some("bytes=-4"), Part(6..10)),
+            (Some("bytes=-99"), Part(0..10)),
+            (Some("bytes= 2 - 4 "), Part(2..5)),
+            (Some("bytes=9-18446744073709551616"), Part(9..10)),
+            (Some("bytes=10-"), Outside),
+            (Some("bytes=10-12"), Outside),
+            (Some("bytes=-0"), Outside),
+            (Some("bytes=99999999999999999999-"), Outside),
+            (Some("bytes=5-3"), Whole),
+            (Some("bytes=0-1,4-5"), Whole),
+            (Some("bytes=a-b"), Whole),
+            (Some("bytes=-"), Whole),
+            (Some("bytes=+1-2"), Whole),
+            (Some("items=0-1"), Whole),
+            (Some(""), Whole),
+        ];
+        for (header, want) in cases {
+            assert_eq!(select(header, 10), want, "{header:?}");
+        }
+        assert_eq!(select(Some("bytes=0-"), 0), Outside);
+        assert_eq!(select(Some("bytes=-1"), 0), Outside);
+    }
+
+    #[test]
+    fn tags_compare_weakly_and_ranges_strongly() {
+        let value = HeaderValue::from_static;
+        assert!(matches_any(Some(&value("\"a\", W/\"b\"")), "\"b\""));
+        assert!(matches_any(Some(&value("*")), "\"b\""));
+        assert!(!matches_any(Some(&value("\"a\"")), "\"b\""));
+        assert!(!matches_any(None, "\"b\""));
+        assert!(range_applies(None, "\"b\""));
+        assert!(range_applies(Some(&value("\"b\"")), "\"b\""));
+        assert!(!range_applies(Some(&value("W/\"b\"")), "\"b\""));
+        assert!(!range_applies(Some(&value("Sun, 22 Nov 2026 00:00:00 GMT")), "\"b\""));
+    }
+}

@@ -1,0 +1,140 @@
+//! `/v1/applications/{application}/releases`
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, CACHE_CONTROL, ETAG};
+use actix_web::{HttpRequest, HttpResponse, web};
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::reference::Selector;
+use seawall_api::release::Document;
+use seawall_api::v1::{self, RELEASE_HEADER};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::applications::page_len;
+use super::auth::Actor;
+use super::body::receive;
+use super::leases::UnderLease;
+use super::problem::ApiError;
+use super::{Edge, limits, range};
+use crate::app::listings::ListedRelease;
+use crate::app::{Publisher, Registry};
+use crate::catalog::Publication;
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(
+        web::resource("/v1/applications/{application}/releases")
+            .route(web::get().to(list))
+            .route(web::post().to(publish)),
+    )
+    .service(
+        web::resource("/v1/applications/{application}/releases/{selector}")
+            .route(web::get().to(read))
+            .route(web::head().to(read)),
+    );
+}
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// The `next` of the page before.
+    after: Option<Version>,
+    /// At most this many, 1 to 1000; 1000 where it is not given.
+    limit: Option<u32>,
+}
+
+fn body_of((release, channels): ListedRelease) -> v1::ReleaseSummary {
+    v1::ReleaseSummary {
+        version: release.version,
+        digest: release.digest,
+        published_at_secs: release.published_at_secs,
+        published_by: release.published_by,
+        machines: release.machines,
+        disk_bytes: release.disk_bytes,
+        data_bytes: release.data_bytes,
+        channels,
+    }
+}
+
+/// Releases of an application, newest first.
+#[utoipa::path(get, path = "/v1/applications/{application}/releases", tag = "releases",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"), Page),
+    responses((status = 200, description = "A page of releases", body = v1::ReleasePage)))]
+pub(super) async fn list(
+    registry: web::Data<Registry>,
+    application: web::Path<ApplicationName>,
+    page: web::Query<Page>,
+) -> Result<web::Json<v1::ReleasePage>, ApiError> {
+    let limit = page_len(page.limit)?;
+    let page = registry.releases(&application, page.into_inner().after, limit).await?;
+    let releases = page.items.into_iter().map(body_of).collect();
+    Ok(web::Json(v1::ReleasePage { releases, next: page.next }))
+}
+
+/// Publishes a release: all of it becomes visible at once, and its lease ends.
+///
+/// Publishing the same release again answers 200.
+#[utoipa::path(post, path = "/v1/applications/{application}/releases", tag = "releases",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
+           UnderLease),
+    request_body(content = Document, description = "The document in canonical form (RFC 8785)"),
+    responses((status = 201, description = "It is visible now", body = v1::Published),
+              (status = 200, description = "It was published before", body = v1::Published)))]
+pub(super) async fn publish(
+    (registry, edge): (web::Data<Registry>, web::Data<Edge>),
+    application: web::Path<ApplicationName>,
+    lease: web::Query<UnderLease>,
+    actor: Actor,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<HttpResponse, ApiError> {
+    let publisher = Publisher { lease: lease.id()?, token: actor.0 };
+    let body = receive(&request, payload, limits::DOCUMENT_LEN_MAX).await?;
+    let (digest, publication) =
+        registry.publish(&application, body.bytes.clone(), publisher).await?;
+    let (status, already_present) = match publication {
+        Publication::AlreadyPresent => (StatusCode::OK, true),
+        _ => {
+            edge.metrics.published();
+            (StatusCode::CREATED, false)
+        }
+    };
+    Ok(HttpResponse::build(status).json(v1::Published { digest, already_present }))
+}
+
+/// The document of a release, byte for byte: the bytes hash to the release's digest.
+#[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}", tag = "releases",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
+           ("selector" = String, Path, description = "A version, a channel or `blake3:…`"),
+           ("If-None-Match" = Option<String>, Header, description = "Entity tags one has")),
+    responses((status = 200, description = "The document's canonical bytes", body = Document,
+               headers(("etag" = String, description = "The release's digest in quotes"),
+                       ("seawall-release" = String, description = "The release's digest"))),
+              (status = 304, description = "One has it")))]
+pub(super) async fn read(
+    registry: web::Data<Registry>,
+    path: web::Path<(ApplicationName, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (application, selector) = path.into_inner();
+    let selector: Selector =
+        selector.parse().map_err(|error| ApiError::invalid(format!("the selector: {error}")))?;
+    let digest = registry.resolve(&application, &selector).await?;
+    let etag = format!("\"{digest}\"");
+    let caching = match &selector {
+        Selector::Digest(_) => range::IMMUTABLE,
+        Selector::Version(_) | Selector::Channel(_) => "private, no-cache",
+    };
+    let is_known = range::matches_any(request.headers().get(header::IF_NONE_MATCH), &etag);
+    let mut response =
+        HttpResponse::build(if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    response
+        .insert_header((ETAG, etag))
+        .insert_header((RELEASE_HEADER, digest.to_string()))
+        .insert_header((CACHE_CONTROL, caching));
+    if is_known {
+        return Ok(response.finish());
+    }
+    // By digest: a channel may have moved since it was resolved.
+    let release = registry.release_bytes(&application, &Selector::Digest(digest)).await?;
+    Ok(response.content_type("application/json").body(release.bytes))
+}

@@ -1,0 +1,146 @@
+//! What the registry counts, for Prometheus.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Upper bounds of the latency histogram's buckets, in seconds.
+const LATENCY_BUCKETS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+    method: String,
+    status: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct LatencyLabels {
+    route: String,
+    method: String,
+}
+
+fn latency_histogram() -> Histogram {
+    Histogram::new(LATENCY_BUCKETS)
+}
+
+/// Counters and gauges of one registry.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RouteLabels, Counter>,
+    latency: Family<LatencyLabels, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
+    received_bytes: Counter,
+    sent_bytes: Counter,
+    packs: Counter,
+    chunks: Counter,
+    publishes: Counter,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// Counts a request as in flight until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("seawall");
+        let requests = Family::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        let latency = Family::new_with_constructor(latency_histogram as fn() -> Histogram);
+        let help = "Time until an answer begins";
+        registry.register_with_unit("http_latency", help, Unit::Seconds, latency.clone());
+        let in_flight = Gauge::default();
+        registry.register("http_in_flight", "Requests not answered yet", in_flight.clone());
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::<u64, AtomicU64>::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let received_bytes = counter("http_received_bytes", "Bytes of request bodies");
+        let sent_bytes = counter("http_sent_bytes", "Bytes of answers' bodies");
+        let packs = counter("packs", "Packs received");
+        let chunks = counter("chunks", "Chunks decoded and re-hashed on receipt");
+        let publishes = counter("publishes", "Releases published");
+        Self {
+            registry,
+            requests,
+            latency,
+            in_flight,
+            received_bytes,
+            sent_bytes,
+            packs,
+            chunks,
+            publishes,
+        }
+    }
+}
+
+impl Metrics {
+    /// A request begins.
+    #[must_use]
+    pub(crate) fn enter(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let (method, route) = (known_method(method), route.to_owned());
+        let labels = LatencyLabels { route: route.clone(), method: method.clone() };
+        self.latency.get_or_create(&labels).observe(took.as_secs_f64());
+        self.requests.get_or_create(&RouteLabels { route, method, status }).inc();
+    }
+
+    /// Bodies went in and out.
+    pub(crate) fn moved(&self, received_len: u64, sent_len: u64) {
+        self.received_bytes.inc_by(received_len);
+        self.sent_bytes.inc_by(sent_len);
+    }
+
+    /// A pack was kept.
+    pub(crate) fn pack_kept(&self, chunk_count: u64) {
+        self.packs.inc();
+        self.chunks.inc_by(chunk_count);
+    }
+
+    /// A release was published.
+    pub(crate) fn published(&self) {
+        self.publishes.inc();
+    }
+
+    /// All of it in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// When a value cannot be written.
+    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// Methods are a closed set here: a client must not be able to make labels up.
+fn known_method(method: &str) -> String {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    (if known.contains(&method) { method } else { "other" }).to_owned()
+}

@@ -1,0 +1,309 @@
+//! Start and stop: the only file that names concrete adapters.
+//!
+//! # At the same time
+//!
+//! Any number of registries, in one process or several, may serve one directory: the store's
+//! objects never change, and the catalog's transactions exclude each other.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use seawall_store::backend;
+use seawall_store::error::StoreError;
+use tokio::sync::oneshot;
+
+use crate::app::Registry;
+use crate::catalog::CatalogError;
+use crate::catalog::sqlite::SqliteCatalog;
+use crate::config::{Access, Config};
+use crate::host::Host;
+use crate::http::{self, Edge, limits};
+use crate::tokens::{InvalidTokens, Tokens};
+
+/// The folder of the store in the data directory.
+const STORE_FOLDER: &str = "store";
+/// The catalog's file in the data directory.
+const CATALOG_FILE: &str = "catalog.sqlite";
+/// The name in histories of the token of a registry hosted inside another process.
+const EPHEMERAL_NAME: &str = "local";
+
+/// Why a registry cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// It would serve the network without asking who comes.
+    #[error("refusing to listen on {0} without authentication")]
+    Exposed(SocketAddr),
+    /// The tokens cannot be used.
+    #[error("the tokens cannot be used")]
+    Tokens(#[from] InvalidTokens),
+    /// The data directory cannot be used.
+    #[error("cannot use data directory {}", path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The catalog cannot be opened.
+    #[error("cannot open the catalog at {}", path.display())]
+    Catalog {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: CatalogError,
+    },
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The machine gives no thread or no random bytes.
+    #[error("cannot start: {0}")]
+    Machine(&'static str),
+}
+
+impl StartError {
+    /// The operator's next step.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Exposed(_) => Some(
+                "give it a token file (one `NAME ROLE TOKEN` per line), or listen on 127.0.0.1"
+                    .to_owned(),
+            ),
+            Self::Tokens(error) => error.remedy(),
+            Self::Store(error) => error.remedy(),
+            Self::Catalog { source, .. } => source.remedy(),
+            Self::Listen { .. } => Some("choose another address or port".to_owned()),
+            Self::DataDir { .. } | Self::Machine(_) => None,
+        }
+    }
+}
+
+/// A registry that serves. Dropping it stops it at once; [`Running::stop`] is the gentle way.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    token: Option<String>,
+    edge: web::Data<Edge>,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<io::Result<()>>>,
+    ended: Option<oneshot::Receiver<()>>,
+    drain_time: Duration,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The token that opens it, where its access is [`Access::Ephemeral`].
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Stops it: not ready any more, then no new connections, then no more once the requests in
+    /// flight are answered.
+    ///
+    /// # Errors
+    /// When serving had failed.
+    pub async fn stop(self) -> io::Result<()> {
+        drain(&self.edge, self.drain_time).await;
+        // Sends the command at once; what it returns only waits.
+        drop(self.handle.stop(true));
+        self.wait().await
+    }
+
+    /// Waits until it has stopped, by a signal for instance.
+    ///
+    /// # Errors
+    /// When serving failed.
+    pub async fn wait(mut self) -> io::Result<()> {
+        if let Some(ended) = self.ended.take() {
+            // An error says that the thread is gone without a word; joining it says why.
+            let _ = ended.await;
+        }
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the serving thread panicked")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            drop(self.handle.stop(false));
+        }
+    }
+}
+
+/// The clock and the randomness of this machine.
+struct Machine;
+
+impl Host for Machine {
+    #[allow(clippy::disallowed_methods)] // the composition root is where the clock comes from
+    fn now_secs(&self) -> u64 {
+        SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+    }
+
+    fn random(&self) -> Option<[u8; 16]> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).ok()?;
+        Some(bytes)
+    }
+}
+
+/// Opens the data directory and serves it, on threads of its own: any caller may await this, in
+/// whatever runtime or none.
+///
+/// # Errors
+/// When it cannot serve; see [`StartError::remedy`].
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    if config.access == Access::Open && !config.listen.ip().is_loopback() {
+        return Err(StartError::Exposed(config.listen));
+    }
+    let (tokens, token) = tokens(&config.access)?;
+    let registry = open(&config.data_dir, config.workers)?;
+    let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
+    let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
+    let edge = web::Data::new(Edge::new(tokens, prefix));
+    let listen = |source| StartError::Listen { listen: config.listen, source };
+    let listener = TcpListener::bind(config.listen).map_err(listen)?;
+    let addr = listener.local_addr().map_err(listen)?;
+    let site = Site { registry: web::Data::new(registry), edge: edge.clone(), listener };
+    let drain_time = config.drain_time;
+    let (send_handle, handle) = oneshot::channel();
+    let (send_end, ended) = oneshot::channel();
+    let serve = move || {
+        let result = actix_web::rt::System::new().block_on(serve(site, config, send_handle));
+        // Nobody listens when the registry was dropped.
+        let _ = send_end.send(());
+        result
+    };
+    let thread = std::thread::Builder::new().name("seawall-registry".to_owned()).spawn(serve);
+    let thread = thread.map_err(|_| StartError::Machine("no thread to be had"))?;
+    let handle = handle.await.map_err(|_| StartError::Machine("the server did not start"))?;
+    tracing::info!(%addr, "serving");
+    Ok(Running { addr, token, edge, handle, thread: Some(thread), ended: Some(ended), drain_time })
+}
+
+fn tokens(access: &Access) -> Result<(Option<Tokens>, Option<String>), StartError> {
+    match access {
+        Access::Open => Ok((None, None)),
+        Access::TokenFile(path) => Ok((Some(Tokens::read(path)?), None)),
+        Access::Ephemeral => {
+            let secret = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
+            let secret = hex::encode(secret);
+            Ok((Some(Tokens::single(EPHEMERAL_NAME, &secret)), Some(secret)))
+        }
+    }
+}
+
+fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
+    let store_dir = data_dir.join(STORE_FOLDER);
+    std::fs::create_dir_all(&store_dir)
+        .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
+    let store = backend::directory(&store_dir)?;
+    let path = data_dir.join(CATALOG_FILE);
+    let catalog =
+        SqliteCatalog::open(&path).map_err(|source| StartError::Catalog { path, source })?;
+    Ok(Registry::new(Arc::new(store), Arc::new(catalog), Arc::new(Machine), cpus))
+}
+
+/// What is served, and where.
+struct Site {
+    registry: web::Data<Registry>,
+    edge: web::Data<Edge>,
+    listener: TcpListener,
+}
+
+async fn serve(
+    site: Site,
+    config: Config,
+    send_handle: oneshot::Sender<ServerHandle>,
+) -> io::Result<()> {
+    let edge = site.edge.clone();
+    let server = server(site, &config)?;
+    let handle = server.handle();
+    if config.handle_signals {
+        let handle = handle.clone();
+        actix_web::rt::spawn(async move {
+            if stop_signal().await.is_ok() {
+                tracing::info!("stopping: requests in flight are finished");
+                drain(&edge, config.drain_time).await;
+                handle.stop(true).await;
+            }
+        });
+    }
+    // Nobody waits for it when the caller of `start` was dropped.
+    let _ = send_handle.send(handle);
+    server.await
+}
+
+fn server(site: Site, config: &Config) -> io::Result<Server> {
+    let Site { registry, edge, listener } = site;
+    let app = move || {
+        App::new()
+            .app_data(registry.clone())
+            .app_data(edge.clone())
+            .wrap(from_fn(http::edge))
+            .configure(http::routes)
+    };
+    Ok(HttpServer::new(app)
+        .workers(config.workers)
+        .disable_signals()
+        .shutdown_timeout(config.shutdown_time_max.as_secs())
+        .keep_alive(limits::IDLE_TIME_MAX)
+        .client_request_timeout(limits::HEAD_TIME_MAX)
+        .client_disconnect_timeout(limits::CLOSE_TIME_MAX)
+        .max_connections(limits::CONNECTIONS_PER_WORKER_MAX)
+        .backlog(limits::BACKLOG)
+        .listen(listener)?
+        .run())
+}
+
+async fn drain(edge: &Edge, time: Duration) {
+    edge.draining.store(true, Ordering::Relaxed);
+    if time.is_zero() {
+        return;
+    }
+    // A thread's sleep: whoever stops a registry may have no runtime to keep time for them.
+    let (send, slept) = oneshot::channel();
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        let _ = send.send(());
+    });
+    let _ = slept.await;
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop_signal() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

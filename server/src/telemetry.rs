@@ -1,0 +1,26 @@
+//! Structured logs. Only a program that serves installs them: a registry hosted inside another
+//! process logs to whatever that process has.
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Sends log lines to standard error from here on. `filter` is in `RUST_LOG`'s syntax; what does
+/// not parse in it is ignored.
+///
+/// Returns false when the process has a subscriber already, which then stays.
+pub fn init(format: LogFormat, filter: &str) -> bool {
+    let filter = EnvFilter::builder().parse_lossy(filter);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init().is_ok(),
+        LogFormat::Text => lines.try_init().is_ok(),
+    }
+}
