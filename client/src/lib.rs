@@ -2,10 +2,14 @@
 //!
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
+pub mod directory;
 pub mod error;
 pub mod fetch;
 pub mod host;
+pub mod patch;
 pub mod progress;
+pub mod pull;
 pub mod push;
 pub mod registry;
 pub mod spec;
+pub mod verify;

@@ -34,7 +34,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::host::HostError;
 use crate::progress::Progress;
 use crate::registry::{Registry, RegistryError};
-use ranges::Request;
+pub(crate) use ranges::{Request, coalesce};
 use worker::Work;
 
 /// Requests under way at the same time. One connection of an object store gives about 90 MB/s.
@@ -89,18 +89,22 @@ pub struct StoredFrame<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Where a chunk came from.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin<'a> {
+    /// A local seed.
+    Seed(SeedPlace),
+    /// The registry, as this frame.
+    Pack(StoredFrame<'a>),
+}
+
 /// Takes chunks. Called from several threads at once.
 pub trait Deliver: Send + Sync {
-    /// Takes a chunk that matches its name; `frame` is what the registry sent for it, if it did.
+    /// Takes a chunk that matches its name.
     ///
     /// # Errors
     /// When it cannot be kept; the whole fetch stops.
-    fn deliver(
-        &self,
-        want: &Want,
-        plain: &[u8],
-        frame: Option<StoredFrame<'_>>,
-    ) -> Result<(), HostError>;
+    fn deliver(&self, want: &Want, plain: &[u8], origin: Origin<'_>) -> Result<(), HostError>;
 
     /// Fills `plain` with what lies at a place among the seeds; `false` where it cannot be read.
     fn read_seed(&self, place: SeedPlace, plain: &mut [u8]) -> bool;

@@ -15,23 +15,23 @@ const GAP_LEN_MAX: u64 = 128 << 10;
 
 /// One frame of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Frame {
-    pub(super) want: Want,
-    pub(super) encoding: Encoding,
+pub(crate) struct Frame {
+    pub(crate) want: Want,
+    pub(crate) encoding: Encoding,
     /// Where in the request's bytes it lies.
-    pub(super) range: Range<usize>,
+    pub(crate) range: Range<usize>,
 }
 
 /// A range of a pack and the frames in it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Request {
-    pub(super) pack: PackDigest,
-    pub(super) range: Range<u64>,
-    pub(super) frames: Vec<Frame>,
+pub(crate) struct Request {
+    pub(crate) pack: PackDigest,
+    pub(crate) range: Range<u64>,
+    pub(crate) frames: Vec<Frame>,
 }
 
 /// Joins what is wanted to requests, pack by pack, in the order frames lie in.
-pub(super) fn coalesce(wants: Vec<Want>, located: &Located) -> Result<Vec<Request>, FetchError> {
+pub(crate) fn coalesce(wants: Vec<Want>, located: &Located) -> Result<Vec<Request>, FetchError> {
     let mut frames: Vec<_> = wants.into_iter().zip(&located.locations).collect();
     frames.sort_by_key(|(_, at)| (at.pack, at.offset));
     let mut requests: Vec<Request> = Vec::new();

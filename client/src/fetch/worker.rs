@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::ranges::Request;
-use super::{Deliver, Fetch, FetchError, FetchStats, SeedPlace, StoredFrame, Want};
+use super::{Deliver, Fetch, FetchError, FetchStats, Origin, SeedPlace, StoredFrame, Want};
 use crate::progress::Progress;
 
 /// What a worker takes from the channel.
@@ -108,7 +108,7 @@ impl Worker {
                 return Err(FetchError::Digest { chunk, pack, actual });
             }
             let stored = StoredFrame { encoding: frame.encoding, bytes: stored };
-            self.deliver.deliver(&frame.want, plain, Some(stored))?;
+            self.deliver.deliver(&frame.want, plain, Origin::Pack(stored))?;
             self.progress.advance(wanted_bytes(&frame.want));
         }
         self.stats.add_request(request);
@@ -124,7 +124,7 @@ impl Worker {
                 self.missed.push(want);
                 continue;
             }
-            self.deliver.deliver(&want, plain, None)?;
+            self.deliver.deliver(&want, plain, Origin::Seed(place))?;
             self.progress.reused(wanted_bytes(&want));
             self.stats.seeded_chunks += 1;
             self.stats.seeded_bytes += u64::from(want.chunk.len);

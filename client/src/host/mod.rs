@@ -85,6 +85,11 @@ impl HostState {
         (self.now)()
     }
 
+    /// A folder for one command's temporary files.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join("scratch").join(std::process::id().to_string())
+    }
+
     fn file(&self, folder: &str, key: &Path) -> PathBuf {
         let name = blake3::hash(key.as_os_str().as_encoded_bytes()).to_hex();
         self.root.join(folder).join(&name.as_str()[..32])

@@ -101,6 +101,10 @@ impl RegistryError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
+            // What the registry advises is for whoever writes the request: not a person here.
+            Self::Problem { problem, .. } if problem.code == Code::Unauthenticated => {
+                problem_remedy(problem.code).map(str::to_owned)
+            }
             Self::Problem { problem, .. } => {
                 problem.remedy.clone().or_else(|| problem_remedy(problem.code).map(str::to_owned))
             }

@@ -57,6 +57,7 @@ pub(crate) struct Push {
 }
 
 #[derive(Debug)]
+#[expect(dead_code)] // until the flow is wired in commands/pull.rs
 pub(crate) struct Pull {
     pub(crate) target: Target,
     pub(crate) into: PathBuf,
@@ -69,6 +70,7 @@ pub(crate) struct Pull {
 }
 
 #[derive(Debug)]
+#[expect(dead_code)] // until the flow is wired in commands/patch.rs
 pub(crate) struct Patch {
     pub(crate) dir: PathBuf,
     pub(crate) target: Target,

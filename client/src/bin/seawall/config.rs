@@ -120,7 +120,9 @@ fn url_of_host(host: &str) -> String {
 
 fn token_in(path: &Path) -> Result<Token, Failure> {
     let what = format!("cannot read the token file {}", path.display());
-    let text = read_short(path).map_err(|error| Failure::io(&what, &error))?;
+    let text = read_short(path).map_err(|error| {
+        Failure::io(&what, &error).with_remedy("write the token alone into it, on one line")
+    })?;
     token(&path.display().to_string(), &text)
 }
 

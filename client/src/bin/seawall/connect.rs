@@ -1,6 +1,7 @@
 //! Opens the registry that was named: over HTTP, or hosted in this process and then over HTTP,
 //! too, so that there is one code path.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use seawall::error::ErrorKind;
@@ -35,23 +36,30 @@ impl Connection {
                 #[cfg(feature = "server")]
                 hosted: None,
             }),
-            #[cfg(feature = "server")]
             Location::Directory(dir) => {
                 if missing == Missing::Refuse && !dir.is_dir() {
                     let what = format!("there is no registry at {}", dir.display());
                     let remedy = "check --registry; a push creates the directory";
                     return Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound));
                 }
-                let hosted = crate::hosted::Hosted::start(&dir).await?;
-                let registry = over_http(&hosted.url(), Some(hosted.token()?))?;
-                Ok(Self { registry, hosted: Some(hosted) })
+                Self::host(&dir).await
             }
-            #[cfg(not(feature = "server"))]
-            Location::Directory(_) => Err(Failure::usage(
-                "this `seawall` was built without the server, so no directory can be a registry",
-                "name a registry by its address, or build with the feature `server`",
-            )),
         }
+    }
+
+    #[cfg(feature = "server")]
+    async fn host(dir: &Path) -> Result<Self, Failure> {
+        let hosted = crate::hosted::Hosted::start(dir).await?;
+        let registry = over_http(&hosted.url(), Some(hosted.token()?))?;
+        Ok(Self { registry, hosted: Some(hosted) })
+    }
+
+    #[cfg(not(feature = "server"))]
+    async fn host(_: &Path) -> Result<Self, Failure> {
+        Err(Failure::usage(
+            "this `seawall` was built without the server, so no directory can be a registry",
+            "name a registry by its address, or build with the feature `server`",
+        ))
     }
 
     /// The registry.

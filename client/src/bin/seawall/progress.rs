@@ -147,7 +147,9 @@ impl Lines {
 
     fn replace(&self, next: Option<Running>) {
         let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(ended) = std::mem::replace(&mut *running, next) {
+        // A stage that had nothing to do is no news.
+        let ended = std::mem::replace(&mut *running, next);
+        if let Some(ended) = ended.filter(|ended| ended.done > 0) {
             anstream::eprintln!("{}", ended.line());
         }
     }
@@ -173,5 +175,35 @@ impl Progress for Lines {
 
     fn finish(&self) {
         self.replace(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_done_and_what_was_spared() {
+        let now = Instant::now();
+        let stage = Stage::Fetch;
+        let mut running =
+            Running { stage, total: None, done: 1 << 20, reused: 0, began: now, told: now };
+        assert!(running.line().starts_with("fetching: 1.0 MiB, "), "{}", running.line());
+        running.total = Some(1 << 30);
+        running.reused = 1 << 10;
+        let line = running.line();
+        assert!(line.starts_with("fetching: 1.0 MiB of 1.0 GiB, 1.0 KiB reused, "), "{line}");
+    }
+
+    #[test]
+    fn counting_before_a_stage_begins_or_after_it_ended_is_harmless() {
+        for progress in [&Lines::default() as &dyn Progress, &Bar::default()] {
+            progress.advance(1);
+            progress.begin(Stage::Scan, Some(0));
+            progress.reused(u64::from(u32::MAX));
+            progress.finish();
+            progress.reused(1);
+            progress.finish();
+        }
     }
 }

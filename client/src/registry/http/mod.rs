@@ -34,6 +34,8 @@ pub const PROBLEM_LEN_MAX: u64 = 64 << 10;
 pub const REDIRECTS_MAX: usize = 3;
 /// How many idle connections are kept for later questions.
 const IDLE_CONNECTIONS_MAX: usize = 16;
+/// For how long.
+const IDLE_CONNECTION_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// How long a connection may stand still. There is no limit on a transfer that moves.
 #[derive(Clone, Copy, Debug)]

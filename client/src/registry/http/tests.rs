@@ -62,7 +62,12 @@ impl Server {
 
     fn registry(&self) -> HttpRegistry {
         let token = Token::parse("s3cr3t").unwrap();
-        HttpRegistry::new(&self.url(), Some(token), quick()).unwrap()
+        HttpRegistry::new(&self.url(), Some(token), patient()).unwrap()
+    }
+
+    /// Gives a connection that stands still one second.
+    fn impatient(&self) -> HttpRegistry {
+        HttpRegistry::new(&self.url(), None, impatient()).unwrap()
     }
 
     fn requests(&self) -> Vec<String> {
@@ -70,25 +75,30 @@ impl Server {
     }
 }
 
-fn quick() -> Timeouts {
-    Timeouts { connect: Duration::from_secs(5), idle: Duration::from_millis(300) }
+fn patient() -> Timeouts {
+    Timeouts { connect: Duration::from_secs(5), idle: Duration::from_secs(30) }
+}
+
+fn impatient() -> Timeouts {
+    Timeouts { idle: Duration::from_secs(1), ..patient() }
 }
 
 async fn serve(mut stream: TcpStream, act: Act, seen: Arc<Mutex<Vec<String>>>) {
     let mut request = Vec::new();
-    let mut buf = [0; 65536];
-    loop {
-        let text = String::from_utf8_lossy(&request).to_lowercase();
-        if let Some(head_len) = text.find("\r\n\r\n") {
-            let body_len = text.split("content-length: ").nth(1);
-            let body_len = body_len.and_then(|rest| rest.split("\r\n").next()?.parse().ok());
-            if request.len() >= head_len + 4 + body_len.unwrap_or(0) {
-                break;
-            }
-        }
+    let mut buf = vec![0; 1 << 20];
+    let mut whole_len = usize::MAX;
+    while request.len() < whole_len {
         match stream.read(&mut buf).await {
             Ok(0) | Err(_) => return,
             Ok(count) => request.extend_from_slice(&buf[..count]),
+        }
+        if whole_len == usize::MAX
+            && let Some(head_len) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n")
+        {
+            let head = String::from_utf8_lossy(&request[..head_len]).to_lowercase();
+            let body_len = head.split("content-length: ").nth(1);
+            let body_len = body_len.and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+            whole_len = head_len + 4 + body_len.unwrap_or(0);
         }
     }
     seen.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
@@ -225,7 +235,7 @@ async fn nobody_listening_is_said_with_the_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let registry = HttpRegistry::new(&url, None, quick()).unwrap();
+    let registry = HttpRegistry::new(&url, None, patient()).unwrap();
     let error = registry.server_version().await.unwrap_err();
     assert!(error.to_string().contains(&url) && error.is_transient(), "{error}");
     assert!(error.remedy().unwrap().contains("/healthz"));
@@ -256,37 +266,39 @@ async fn what_stands_still_is_ended_and_what_moves_is_not() {
 
     for still in [Act::Hang(Vec::new()), Act::Hang(head.to_vec())] {
         let server = Server::start(vec![still]).await;
-        let error = server.registry().pack_range(pack, 0..8).await.unwrap_err();
+        let error = server.impatient().pack_range(pack, 0..8).await.unwrap_err();
         assert!(matches!(error, RegistryError::Stalled { .. }), "{error:?}");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
-    // Eight pauses of 100 ms are longer than the limit of 300 ms for one.
-    let slow = Act::Drip(head.to_vec(), Duration::from_millis(100), 8);
+    // Eight pauses of 200 ms are longer than the limit of a second for one.
+    let slow = Act::Drip(head.to_vec(), Duration::from_millis(200), 8);
     let server = Server::start(vec![slow]).await;
-    let bytes = server.registry().pack_range(pack, 0..8).await.unwrap();
+    let bytes = server.impatient().pack_range(pack, 0..8).await.unwrap();
     assert_eq!(bytes, Bytes::from_static(b"xxxxxxxx"));
 }
 
 #[tokio::test]
 async fn an_upload_that_takes_long_is_not_cut_off_while_it_moves() {
-    // A reader that takes a little at a time: the whole takes about ten times the idle limit.
+    // A reader that takes a little at a time: the whole takes longer than the idle limit.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let body_len = 12 << 20;
+    let body_len = 16 << 20;
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let mut buf = vec![0; 1 << 20];
+        let mut buf = vec![0; 256 << 10];
         let mut taken = 0;
         while taken < body_len {
             taken += stream.read(&mut buf).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
         }
         stream.write_all(&http("201 Created", "", b"")).await.unwrap();
         tokio::time::sleep(Duration::from_secs(5)).await;
     });
-    let registry = HttpRegistry::new(&url, None, quick()).unwrap();
+    let registry = HttpRegistry::new(&url, None, impatient()).unwrap();
     let bytes = Bytes::from(vec![7; body_len]);
+    let began = std::time::Instant::now();
     registry.put_pack(&lease(), PackDigest::of(b"pack"), bytes).await.unwrap();
+    assert!(began.elapsed() > impatient().idle, "it took {:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -483,9 +495,9 @@ async fn objects_are_put_under_their_digest_and_the_lease() {
 #[test]
 fn addresses_that_are_none_are_refused_and_never_show_a_password() {
     for url in ["", "registry", "ftp://h", "http://", "http://h/?q", "http://h/#f", "file:///x"] {
-        assert!(HttpRegistry::new(url, None, quick()).is_err(), "{url}");
+        assert!(HttpRegistry::new(url, None, patient()).is_err(), "{url}");
     }
-    let error = HttpRegistry::new("http://me:hunter2@h/", None, quick()).err().unwrap();
+    let error = HttpRegistry::new("http://me:hunter2@h/", None, patient()).err().unwrap();
     assert!(!error.to_string().contains("hunter2"), "{error}");
-    assert_eq!(HttpRegistry::new("https://h/a/", None, quick()).unwrap().url(), "https://h/a");
+    assert_eq!(HttpRegistry::new("https://h/a/", None, patient()).unwrap().url(), "https://h/a");
 }

@@ -15,7 +15,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, LOCATION, RETRY_
 use reqwest::{Client, Method, Response, Url, redirect};
 use seawall_api::problem::Problem;
 
-use super::{IDLE_CONNECTIONS_MAX, PROBLEM_LEN_MAX, REDIRECTS_MAX, Timeouts, Token};
+use super::{
+    IDLE_CONNECTION_TIME_MAX, IDLE_CONNECTIONS_MAX, PROBLEM_LEN_MAX, REDIRECTS_MAX, Timeouts, Token,
+};
 use crate::registry::RegistryError;
 
 /// A body is handed to the connection in pieces of this length: the watchdog's grain.
@@ -67,6 +69,8 @@ impl Transport {
             .redirect(redirect::Policy::none()) // `send` follows those of GET, and drops the token
             .connect_timeout(timeouts.connect)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            // Before the server does: a request that meets its closing would be lost.
+            .pool_idle_timeout(IDLE_CONNECTION_TIME_MAX)
             .tcp_nodelay(true);
         if is_loopback(&base) {
             client = client.no_proxy();

@@ -1,0 +1,203 @@
+//! Indexes and leaves on this host, by digest.
+//!
+//! A cache: what is missing or damaged is fetched again, and what is read is verified.
+
+use std::collections::HashSet;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use seawall_api::digest::{IndexDigest, LeafDigest};
+use seawall_api::index::{DiskIndex, Extent, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf, leaf_range};
+
+use crate::fetch::FetchError;
+use crate::host::HostError;
+use crate::registry::Registry;
+
+/// Leaves fetched at the same time.
+const LEAVES_AT_ONCE: usize = 8;
+
+/// A folder of indexes and leaves.
+#[derive(Clone, Debug)]
+pub struct IndexCache {
+    root: PathBuf,
+}
+
+/// The index of a disk whose leaves are all in the cache.
+#[derive(Clone, Debug)]
+pub struct DiskLayout {
+    index: DiskIndex,
+    cache: IndexCache,
+}
+
+impl IndexCache {
+    /// A cache in the folder `root`, which is made when it is first needed.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    fn leaf_path(&self, leaf: LeafDigest) -> PathBuf {
+        self.root.join(format!("{}.leaf", leaf.to_hex()))
+    }
+
+    fn list_path(&self, index: IndexDigest) -> PathBuf {
+        self.root.join(format!("{}.list", index.to_hex()))
+    }
+
+    fn put(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+        let failed = |source| HostError::new("write", path, source);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        // Not synced: what a crash leaves of it does not match its name, and is fetched again.
+        fs::write(path, bytes).map_err(failed)
+    }
+
+    /// The layout of a disk; `None` unless its list and every leaf are here, undamaged.
+    #[must_use]
+    pub fn layout(&self, index: IndexDigest) -> Option<DiskLayout> {
+        let index = self.list(index)?;
+        let layout = DiskLayout { index, cache: self.clone() };
+        let complete = (0..layout.leaf_count()).all(|position| layout.leaf(position).is_some());
+        complete.then_some(layout)
+    }
+
+    fn list(&self, digest: IndexDigest) -> Option<DiskIndex> {
+        let bytes = read(&self.list_path(digest), INDEX_LEN_MAX)?;
+        if IndexDigest::of(&bytes) != digest {
+            return None;
+        }
+        DiskIndex::decode(&bytes).ok()
+    }
+
+    /// The layout of a disk, what is missing of it fetched from the registry.
+    ///
+    /// # Errors
+    /// When the registry fails, or the cache cannot be written.
+    pub async fn load(
+        &self,
+        registry: &Arc<dyn Registry>,
+        digest: IndexDigest,
+    ) -> Result<DiskLayout, FetchError> {
+        let index = match self.list(digest) {
+            Some(index) => index,
+            None => {
+                let index = registry.index(digest).await?;
+                Self::put(&self.list_path(digest), &index.encode())?;
+                index
+            }
+        };
+        let layout = DiskLayout { index, cache: self.clone() };
+        let mut seen = HashSet::new();
+        let missing: Vec<_> = (0..layout.leaf_count())
+            .filter(|&position| {
+                seen.insert(layout.index.leaves()[position].digest)
+                    && layout.leaf(position).is_none()
+            })
+            .collect();
+        stream::iter(missing)
+            .map(|position| {
+                let (digest, span) = layout.span(position);
+                async move { registry.leaf(digest, span.end - span.start).await }
+            })
+            .buffer_unordered(LEAVES_AT_ONCE)
+            .map_err(FetchError::from)
+            .try_for_each(|leaf| async move {
+                Ok(Self::put(&self.leaf_path(leaf.digest()), &leaf.encode())?)
+            })
+            .await?;
+        Ok(layout)
+    }
+}
+
+fn read(path: &Path, len_max: usize) -> Option<Vec<u8>> {
+    let len = fs::metadata(path).ok()?.len();
+    if len > len_max as u64 {
+        return None;
+    }
+    fs::read(path).ok()
+}
+
+impl DiskLayout {
+    /// The index itself.
+    #[must_use]
+    pub fn index(&self) -> &DiskIndex {
+        &self.index
+    }
+
+    /// How many leaves the disk has.
+    #[must_use]
+    pub fn leaf_count(&self) -> usize {
+        self.index.leaves().len()
+    }
+
+    fn span(&self, position: usize) -> (LeafDigest, Range<u64>) {
+        let leaf = self.index.leaves()[position];
+        (leaf.digest, leaf_range(self.index.disk_len(), position))
+    }
+
+    /// The leaf at `position`; `None` where the cache has lost it.
+    #[must_use]
+    pub fn leaf(&self, position: usize) -> Option<Leaf> {
+        let (digest, span) = self.span(position);
+        let span_len = span.end - span.start;
+        // The leaf of a hole is known by its name alone.
+        let hole = Leaf::hole(span_len);
+        if hole.digest() == digest {
+            return Some(hole);
+        }
+        let bytes = read(&self.cache.leaf_path(digest), LEAF_LEN_MAX)?;
+        if LeafDigest::of(&bytes) != digest {
+            return None;
+        }
+        Leaf::decode(&bytes, span_len).ok()
+    }
+
+    /// Every extent with its offset, leaf by leaf.
+    ///
+    /// # Errors
+    /// When the cache has lost a leaf meanwhile.
+    pub fn extents(
+        &self,
+    ) -> impl Iterator<Item = Result<(u64, Extent), HostError>> + Send + use<'_> {
+        (0..self.leaf_count()).flat_map(|position| match self.leaf(position) {
+            Some(leaf) => {
+                let mut offset = self.span(position).1.start;
+                let extents = leaf.extents().iter().map(|extent| {
+                    let at = offset;
+                    offset += extent.disk_len();
+                    Ok((at, *extent))
+                });
+                extents.collect::<Vec<_>>()
+            }
+            None => {
+                let path = self.cache.leaf_path(self.span(position).0);
+                let lost = std::io::Error::other("it was removed or changed meanwhile");
+                vec![Err(HostError::new("read", &path, lost))]
+            }
+        })
+    }
+
+    /// Runs of data, joined where they touch.
+    ///
+    /// # Errors
+    /// When the cache has lost a leaf meanwhile.
+    pub fn data_runs(&self) -> Result<Vec<Range<u64>>, HostError> {
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        for extent in self.extents() {
+            let (offset, extent) = extent?;
+            if !matches!(extent, Extent::Data(_)) {
+                continue;
+            }
+            let end = offset + extent.disk_len();
+            match runs.last_mut() {
+                Some(run) if run.end == offset => run.end = end,
+                _ => runs.push(offset..end),
+            }
+        }
+        Ok(runs)
+    }
+}

@@ -1,0 +1,139 @@
+//! A directory that holds a pulled release.
+//!
+//! ```text
+//! DIR/web/root.raw         a disk: <machine>/<disk>.<format>
+//! DIR/release.json         the release document, its canonical bytes
+//! DIR/seawall.lock         what was pulled: names, digests, files
+//! DIR/.seawall/indexes/    indexes and leaves of the disks, by digest; a cache, verified on use
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A directory with a lockfile holds a whole release: it is staged beside its place, synced,
+//!    and renamed in.
+//! 2. Names of machines and disks cannot leave the directory: their types forbid it.
+
+mod indexes;
+mod lock;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use seawall_api::names::{DiskName, MachineName};
+use seawall_api::release::Release;
+use seawall_store::image::Format;
+
+pub use indexes::{DiskLayout, IndexCache};
+pub use lock::{LockError, LockedDisk, Lockfile};
+
+use crate::host::{HostError, replace_file};
+
+/// The lockfile's name.
+pub const LOCKFILE: &str = "seawall.lock";
+/// The release document's name.
+pub const RELEASE_FILE: &str = "release.json";
+/// The folder of what Seawall keeps for itself.
+pub const OWN_FOLDER: &str = ".seawall";
+
+/// Where a disk's file lies, from the directory.
+#[must_use]
+pub fn disk_file(machine: &MachineName, disk: &DiskName, format: Format) -> PathBuf {
+    Path::new(machine.as_str()).join(format!("{disk}.{format}"))
+}
+
+/// A directory, pulled or being pulled; locked against other commands while this exists.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+    /// Holds the lock; never read.
+    _lock: File,
+}
+
+impl Directory {
+    /// Opens a directory for this command alone.
+    ///
+    /// # Errors
+    /// When it does not exist, or another command works on it.
+    pub fn open(root: &Path) -> Result<Self, HostError> {
+        let failed = |source| HostError::new("open", root, source);
+        let root = fs::canonicalize(root).map_err(failed)?;
+        let file = File::open(&root).map_err(failed)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+            let source = match errno {
+                rustix::io::Errno::WOULDBLOCK => io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "another seawall command works on it",
+                ),
+                errno => errno.into(),
+            };
+            HostError::new("lock", &root, source)
+        })?;
+        Ok(Self { root, _lock: file })
+    }
+
+    /// Opens a directory, which is made if it does not exist.
+    ///
+    /// # Errors
+    /// When it cannot be made, or another command works on it.
+    pub fn open_or_create(root: &Path) -> Result<Self, HostError> {
+        fs::create_dir_all(root).map_err(|source| HostError::new("create", root, source))?;
+        Self::open(root)
+    }
+
+    /// The directory's canonical path.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path below the directory; its folder is made.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn place(&self, file: &Path) -> Result<PathBuf, HostError> {
+        let path = self.root.join(file);
+        let folder = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(|source| HostError::new("create", folder, source))?;
+        Ok(path)
+    }
+
+    /// The indexes kept in it.
+    #[must_use]
+    pub fn indexes(&self) -> IndexCache {
+        IndexCache::new(self.root.join(OWN_FOLDER).join("indexes"))
+    }
+
+    /// Writes the release document and the lockfile, and makes every name below durable.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn describe(&self, release: &Release, lock: &Lockfile) -> Result<(), HostError> {
+        replace_file(&self.root.join(RELEASE_FILE), release.bytes())?;
+        for disk in &lock.disks {
+            if let Some(folder) = self.root.join(&disk.file).parent() {
+                sync_folder(folder)?;
+            }
+        }
+        lock.write(&self.root.join(LOCKFILE))
+    }
+
+    /// Gives a staged directory its final place, at once.
+    ///
+    /// # Errors
+    /// When something lies there that is not an empty directory.
+    pub fn rename_to(self, place: &Path) -> Result<PathBuf, HostError> {
+        fs::rename(&self.root, place).map_err(|e| HostError::new("create", place, e))?;
+        if let Some(parent) = place.parent() {
+            sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+        }
+        fs::canonicalize(place).map_err(|e| HostError::new("open", place, e))
+    }
+}
+
+/// Makes the names in a folder survive loss of power.
+fn sync_folder(folder: &Path) -> Result<(), HostError> {
+    let sync = || File::open(folder)?.sync_all();
+    sync().map_err(|source| HostError::new("sync", folder, source))
+}

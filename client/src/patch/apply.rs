@@ -1,0 +1,199 @@
+//! Patch, stage 4: what the journal says is written to the disks.
+//!
+//! Needs no registry and nothing but the directory, so that it can be done again after any crash.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use seawall_api::digest::ChunkDigest;
+use seawall_api::release::Release;
+use seawall_api::units::CHUNK_LEN_MAX;
+use seawall_store::codec::Decoder;
+
+use super::PatchError;
+use super::journal::{self, Header, Reader, Record};
+use super::stage::staged_file;
+use crate::directory::Directory;
+use crate::fetch::Place;
+use crate::host::HostError;
+
+/// Applies a committed journal, describes the directory anew, and removes the journal.
+///
+/// # Errors
+/// When a disk cannot be written or the journal is damaged; the journal stays.
+pub(super) fn roll_forward(directory: &Directory, path: &Path) -> Result<(), PatchError> {
+    let mut reader = Reader::open(path)?;
+    let header = reader.header().clone();
+    let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
+    let disks = Disks::open(directory, &header)?;
+    let mut decoder = Decoder::default();
+    let mut plain = vec![0; CHUNK_LEN_MAX as usize];
+    loop {
+        let record = reader.next().ok_or_else(|| reader.damaged())?;
+        match record {
+            Record::End => break,
+            Record::Hole { place, len } => disks.punch(place, len)?,
+            Record::Copy { digest, plain_len, source, places } => {
+                let plain = &mut plain[..usize::from(plain_len)];
+                disks.read_old(source, plain)?;
+                if ChunkDigest::of(plain) != digest {
+                    return Err(reader.damaged());
+                }
+                disks.write(&places, plain)?;
+            }
+            Record::Chunk { digest, plain_len, encoding, stored, places } => {
+                let plain = decoder
+                    .decode(encoding, &stored, plain_len, &mut plain)
+                    .ok()
+                    .filter(|plain| ChunkDigest::of(plain) == digest)
+                    .ok_or_else(|| reader.damaged())?;
+                disks.write(&places, plain)?;
+            }
+        }
+    }
+    disks.sync()?;
+    replace(directory, &header)?;
+    directory.describe(&release, &header.new)?;
+    remove_dropped(directory, &header)?;
+    let folder = journal::folder(directory);
+    // The journal first: a folder without it is garbage, a journal without its files is not.
+    fs::remove_file(path).map_err(|e| HostError::new("remove", path, e))?;
+    fs::remove_dir_all(&folder).map_err(|e| HostError::new("remove", &folder, e))?;
+    Ok(())
+}
+
+/// The files that are written in place, and the old ones that copies come from.
+struct Disks {
+    new: Vec<Option<(PathBuf, File)>>,
+    old: Vec<(PathBuf, File)>,
+}
+
+fn open(path: &Path) -> Result<File, HostError> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|source| HostError::new("open", path, source))
+}
+
+impl Disks {
+    fn open(directory: &Directory, header: &Header) -> Result<Self, HostError> {
+        let mut new = Vec::new();
+        for (position, disk) in header.new.disks.iter().enumerate() {
+            if header.replaced.contains(&position) {
+                new.push(None);
+                continue;
+            }
+            let path = directory.place(&disk.file)?;
+            let file = open(&path)?;
+            // Grown now, cut at the end: a copy's source may lie behind the new length.
+            let len = file.metadata().map_err(|e| HostError::new("inspect", &path, e))?.len();
+            let wanted = header.disk_lens.get(position).copied().unwrap_or(len);
+            if len < wanted {
+                file.set_len(wanted).map_err(|e| HostError::new("grow", &path, e))?;
+            }
+            new.push(Some((path, file)));
+        }
+        let mut old = Vec::new();
+        for disk in &header.old.disks {
+            let path = directory.place(&disk.file)?;
+            // A disk that the new release drops was removed if a crash came after that.
+            let file = open(&path)?;
+            old.push((path, file));
+        }
+        Ok(Self { new, old })
+    }
+
+    fn target(&self, place: Place) -> Result<&(PathBuf, File), HostError> {
+        self.new.get(place.disk).and_then(Option::as_ref).ok_or_else(|| {
+            let path = PathBuf::from(format!("disk {}", place.disk));
+            HostError::new("find", &path, std::io::Error::other("the journal names no such disk"))
+        })
+    }
+
+    fn read_old(&self, source: Place, plain: &mut [u8]) -> Result<(), HostError> {
+        let (path, file) = self.old.get(source.disk).ok_or_else(|| {
+            let path = PathBuf::from(format!("disk {}", source.disk));
+            HostError::new("find", &path, std::io::Error::other("the journal names no such disk"))
+        })?;
+        file.read_exact_at(plain, source.offset).map_err(|e| HostError::new("read", path, e))
+    }
+
+    fn write(&self, places: &[Place], plain: &[u8]) -> Result<(), HostError> {
+        for place in places {
+            let (path, file) = self.target(*place)?;
+            let written = file.write_all_at(plain, place.offset);
+            written.map_err(|source| HostError::new("write", path, source))?;
+        }
+        Ok(())
+    }
+
+    fn punch(&self, place: Place, len: u64) -> Result<(), HostError> {
+        let (path, file) = self.target(place)?;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if fallocate(file, flags, place.offset, len).is_ok() {
+            return Ok(());
+        }
+        // A file system without holes: zeros say the same.
+        let zeros = vec![0; 1 << 20];
+        let mut done = 0;
+        while done < len {
+            let step = usize::try_from(len - done).unwrap_or(usize::MAX).min(zeros.len());
+            file.write_all_at(&zeros[..step], place.offset + done)
+                .map_err(|source| HostError::new("write", path, source))?;
+            done += step as u64;
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), HostError> {
+        for (path, file) in self.new.iter().flatten() {
+            file.sync_all().map_err(|source| HostError::new("sync", path, source))?;
+        }
+        Ok(())
+    }
+}
+
+/// Cuts disks that became shorter, and renames staged files over the old ones.
+fn replace(directory: &Directory, header: &Header) -> Result<(), HostError> {
+    let folder = journal::folder(directory);
+    for (position, disk) in header.new.disks.iter().enumerate() {
+        let path = directory.place(&disk.file)?;
+        let staged = staged_file(&folder, position);
+        if header.replaced.contains(&position) {
+            // Absent when a crash came after its rename.
+            if staged.exists() {
+                fs::rename(&staged, &path).map_err(|e| HostError::new("replace", &path, e))?;
+            }
+        } else if let Some(&len) = header.disk_lens.get(position) {
+            let file = open(&path)?;
+            let cut = || -> std::io::Result<()> {
+                file.set_len(len)?;
+                file.sync_all()
+            };
+            cut().map_err(|source| HostError::new("cut", &path, source))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files of disks that the new release does not have.
+fn remove_dropped(directory: &Directory, header: &Header) -> Result<(), HostError> {
+    for disk in &header.old.disks {
+        if header.new.disks.iter().all(|new| new.file != disk.file) {
+            let path = directory.root().join(&disk.file);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(HostError::new("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

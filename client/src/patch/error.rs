@@ -1,0 +1,120 @@
+//! Why a patch failed.
+
+use std::path::PathBuf;
+
+use seawall_api::digest::{ChunkDigest, ContentDigest};
+use seawall_store::image::ImageError;
+use seawall_store::scan::ScanError;
+
+use crate::directory::LockError;
+use crate::error::{ErrorKind, Failure};
+use crate::fetch::FetchError;
+use crate::host::HostError;
+use crate::registry::RegistryError;
+
+/// Why a patch failed. The disks are the old release, or the next patch makes them the new one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatchError {
+    /// The registry failed or refused.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Chunks could not be brought.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file of this host cannot be used.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The directory does not say what it holds.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A disk's file cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A disk cannot be scanned.
+    #[error("cannot scan {}", path.display())]
+    Scan {
+        /// The disk's file.
+        path: PathBuf,
+        /// Why.
+        source: ScanError,
+    },
+    /// A disk is not what it was when it was pulled.
+    #[error("{} was changed since it was pulled: it holds {actual}, not {expected}", path.display())]
+    Changed {
+        /// The disk's file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: ContentDigest,
+        /// What it holds.
+        actual: ContentDigest,
+    },
+    /// A disk changed between the survey and now.
+    #[error("a disk in {} changes while it is patched: chunk {chunk} is gone", directory.display())]
+    Changing {
+        /// The directory.
+        directory: PathBuf,
+        /// The chunk that was there a moment ago.
+        chunk: ChunkDigest,
+    },
+    /// A journal waits to be applied.
+    #[error("{} is between two releases: a patch was interrupted", directory.display())]
+    InProgress {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The journal cannot be read back.
+    #[error("the journal {} is damaged at byte {offset}", path.display())]
+    Journal {
+        /// The journal's file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+    },
+    /// The index that the release names is of another disk than the release says.
+    #[error("the index of {disk} describes other bytes than the release does")]
+    WrongIndex {
+        /// Machine and disk.
+        disk: String,
+    },
+    /// A thread of the patch ended without a word.
+    #[error("the patch stopped for a reason it cannot name; this is a defect of seawall")]
+    Defect,
+}
+
+impl Failure for PatchError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Registry(error) => error.kind(),
+            Self::Fetch(error) => error.kind(),
+            Self::Host(error) => error.kind(),
+            Self::Lock(error) => error.kind(),
+            Self::Image(_) | Self::Scan { .. } | Self::Journal { .. } | Self::WrongIndex { .. } => {
+                ErrorKind::Damaged
+            }
+            Self::Changed { .. } | Self::Changing { .. } | Self::InProgress { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::Defect => ErrorKind::Internal,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        let text = match self {
+            Self::Registry(error) => return error.remedy(),
+            Self::Fetch(error) => return error.remedy(),
+            Self::Host(error) => return error.remedy(),
+            Self::Lock(error) => return error.remedy(),
+            Self::Image(error) => return error.remedy(),
+            Self::Changed { .. } => {
+                "nothing was touched: pull the new release into another directory, and keep what \
+                 a machine writes in an overlay"
+            }
+            Self::Changing { .. } => "nothing was touched: stop the machine that writes to it",
+            Self::InProgress { .. } => "run `seawall patch` without --dry-run to finish it",
+            Self::Journal { .. } => "pull the release into another directory",
+            Self::Scan { .. } | Self::WrongIndex { .. } | Self::Defect => return None,
+        };
+        Some(text.to_owned())
+    }
+}

@@ -1,0 +1,241 @@
+//! The journal of a patch: every byte that will be written, and where to.
+//!
+//! ```text
+//! journal := magic, header length, header (JSON), record*, end
+//! record  := kind, encoding, place count, plain length, stored length, digest, place*, bytes
+//! ```
+//!
+//! All numbers are little endian. A journal is read by the version that wrote it or a later one,
+//! on the host that wrote it; it is gone when the patch is done.
+//!
+//! # Invariants
+//!
+//! 1. `journal.part` is being written; `journal` is whole, synced, and the decision to patch.
+//! 2. Applying a journal twice gives what applying it once gives: every record says what bytes a
+//!    place will have, and a copy's source is a place that no record writes.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use seawall_api::digest::ChunkDigest;
+use seawall_api::units::{CHUNK_LEN_MAX, ChunkLen};
+use seawall_store::codec::Encoding;
+use serde::{Deserialize, Serialize};
+
+use super::PatchError;
+use crate::directory::{Directory, Lockfile, OWN_FOLDER};
+use crate::fetch::Place;
+use crate::host::HostError;
+
+pub(super) const MAGIC: &[u8; 8] = b"SWJRNL\0\x01";
+const HEADER_LEN_MAX: u64 = 64 << 20;
+const PLACES_MAX: u32 = 1 << 24;
+const RECORD_LEN: usize = 48;
+const PLACE_LEN: usize = 16;
+
+/// The name of the folder a patch works in, below the directory.
+pub(super) fn folder(directory: &Directory) -> PathBuf {
+    directory.root().join(OWN_FOLDER).join("patch")
+}
+
+/// The committed journal that a crash left, if there is one.
+pub(super) fn committed(directory: &Directory) -> Option<PathBuf> {
+    let path = folder(directory).join("journal");
+    path.exists().then_some(path)
+}
+
+/// What a journal is for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Header {
+    /// What the directory was.
+    pub(super) old: Lockfile,
+    /// What it becomes.
+    pub(super) new: Lockfile,
+    /// The new release document's canonical bytes.
+    pub(super) release: String,
+    /// For each new disk its length in bytes.
+    pub(super) disk_lens: Vec<u64>,
+    /// Files below the patch's folder that are whole, and that replace the disk's file.
+    pub(super) replaced: Vec<usize>,
+}
+
+/// One entry of a journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Record {
+    /// These places get a chunk that the journal holds.
+    Chunk { digest: ChunkDigest, plain_len: ChunkLen, encoding: Encoding, stored: Vec<u8>, places: Vec<Place> },
+    /// These places get a chunk that stays at the first place, on an old disk.
+    Copy { digest: ChunkDigest, plain_len: ChunkLen, source: Place, places: Vec<Place> },
+    /// This run becomes a hole.
+    Hole { place: Place, len: u64 },
+    /// There is no more.
+    End,
+}
+
+const KIND_CHUNK: u32 = 1;
+const KIND_COPY: u32 = 2;
+const KIND_HOLE: u32 = 3;
+const KIND_END: u32 = 4;
+
+impl Record {
+    /// The record's bytes; those of a chunk follow from its frame.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let (kind, encoding, plain_len, stored, digest, source, places) = match self {
+            Self::Chunk { digest, plain_len, encoding, stored, places } => {
+                let encoding = u32::from(encoding.number());
+                (KIND_CHUNK, encoding, plain_len.get(), stored.as_slice(), Some(digest), None, places.as_slice())
+            }
+            Self::Copy { digest, plain_len, source, places } => {
+                (KIND_COPY, 0, plain_len.get(), &[][..], Some(digest), Some(*source), places.as_slice())
+            }
+            Self::Hole { place, len } => {
+                let end = Place { offset: place.offset + len, ..*place };
+                (KIND_HOLE, 0, 0, &[][..], None, Some(*place), &[end][..])
+            }
+            Self::End => (KIND_END, 0, 0, &[][..], None, None, &[][..]),
+        };
+        let count = places.len() + usize::from(source.is_some());
+        let mut out = Vec::with_capacity(RECORD_LEN + count * PLACE_LEN + stored.len());
+        let stored_len = u32::try_from(stored.len()).unwrap_or(u32::MAX);
+        let kind = kind | encoding << 16;
+        for word in [kind, u32::try_from(count).unwrap_or(u32::MAX), plain_len, stored_len] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(digest.map_or(&[0; 32], ChunkDigest::as_bytes));
+        for place in source.iter().chain(places) {
+            out.extend_from_slice(&(place.disk as u64).to_le_bytes());
+            out.extend_from_slice(&place.offset.to_le_bytes());
+        }
+        out.extend_from_slice(stored);
+        out
+    }
+}
+
+/// Reads a journal from its start.
+pub(super) struct Reader {
+    path: PathBuf,
+    file: BufReader<File>,
+    offset: u64,
+    header: Header,
+}
+
+impl Reader {
+    /// Opens a journal and reads its header.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its header is damaged.
+    pub(super) fn open(path: &Path) -> Result<Self, PatchError> {
+        let failed = |source| HostError::new("read", path, source);
+        let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
+        let damaged = || PatchError::Journal { path: path.to_owned(), offset: 0 };
+        let mut start = [0; 16];
+        file.read_exact(&mut start).map_err(|_| damaged())?;
+        let (magic, len) = start.split_at(8);
+        let header_len = u64::from_le_bytes(len.try_into().map_err(|_| damaged())?);
+        if magic != MAGIC || header_len > HEADER_LEN_MAX {
+            return Err(damaged());
+        }
+        let mut bytes = Vec::new();
+        (&mut file).take(header_len).read_to_end(&mut bytes).map_err(failed)?;
+        let header = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
+        Ok(Self { path: path.to_owned(), file, offset: 16 + header_len, header })
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Where the record that is read next begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next record; `None` where the journal breaks off or is damaged.
+    pub(super) fn next(&mut self) -> Option<Record> {
+        let mut head = [0; RECORD_LEN];
+        self.file.read_exact(&mut head).ok()?;
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (kind, count, plain_len, stored_len) = (word(0), word(4), word(8), word(12));
+        if count > PLACES_MAX || stored_len > CHUNK_LEN_MAX {
+            return None;
+        }
+        let digest = ChunkDigest::from_bytes(head[16..48].try_into().ok()?);
+        let mut places = Vec::new();
+        for _ in 0..count {
+            let mut place = [0; PLACE_LEN];
+            self.file.read_exact(&mut place).ok()?;
+            let (disk, offset) = place.split_at(8);
+            let disk = usize::try_from(u64::from_le_bytes(disk.try_into().ok()?)).ok()?;
+            places.push(Place { disk, offset: u64::from_le_bytes(offset.try_into().ok()?) });
+        }
+        let mut stored = vec![0; stored_len as usize];
+        self.file.read_exact(&mut stored).ok()?;
+        self.offset += (RECORD_LEN + places.len() * PLACE_LEN + stored.len()) as u64;
+        let plain_len = ChunkLen::new(u64::from(plain_len));
+        Some(match kind & 0xFFFF {
+            KIND_CHUNK => {
+                let encoding = Encoding::from_number(u8::try_from(kind >> 16).ok()?).ok()?;
+                Record::Chunk { digest, plain_len: plain_len.ok()?, encoding, stored, places }
+            }
+            KIND_COPY if !places.is_empty() => {
+                let source = places.remove(0);
+                Record::Copy { digest, plain_len: plain_len.ok()?, source, places }
+            }
+            KIND_HOLE => {
+                let [place, end] = places.as_slice() else { return None };
+                Record::Hole { place: *place, len: end.offset.checked_sub(place.offset)? }
+            }
+            KIND_END => Record::End,
+            _ => return None,
+        })
+    }
+
+    /// An error that says the journal breaks off here.
+    pub(super) fn damaged(&self) -> PatchError {
+        PatchError::Journal { path: self.path.clone(), offset: self.offset }
+    }
+}
+
+/// Opens a journal for writing: anew, or behind what an interrupted patch to the same release
+/// left whole. `keep` sees each whole record.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn begin(
+    part: &Path,
+    header: &Header,
+    mut keep: impl FnMut(&Record),
+) -> Result<File, HostError> {
+    let failed = |source| HostError::new("write", part, source);
+    if let Some(folder) = part.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut end = 0;
+    if let Ok(mut reader) = Reader::open(part)
+        && reader.header() == header
+    {
+        end = reader.offset();
+        while let Some(record) = reader.next() {
+            // Only chunks are dear; the rest is written again.
+            let Record::Chunk { .. } = record else { break };
+            keep(&record);
+            end = reader.offset();
+        }
+    }
+    let mut options = fs::OpenOptions::new();
+    let mut file =
+        options.write(true).create(true).truncate(false).open(part).map_err(failed)?;
+    file.set_len(end).map_err(failed)?;
+    file.seek(io::SeekFrom::Start(end)).map_err(failed)?;
+    if end == 0 {
+        let json = serde_json::to_vec(header).map_err(|e| failed(e.into()))?;
+        let write = |file: &mut File| -> io::Result<()> {
+            io::Write::write_all(file, MAGIC)?;
+            io::Write::write_all(file, &(json.len() as u64).to_le_bytes())?;
+            io::Write::write_all(file, &json)
+        };
+        write(&mut file).map_err(failed)?;
+    }
+    Ok(file)
+}

@@ -1,0 +1,191 @@
+//! Patch: a pulled directory moves to another release, fetching only what its disks do not hold.
+//!
+//! 1. [`survey`]: every disk is scanned and must be what the lockfile says, or nothing is touched.
+//! 2. [`plan`]: for each extent of the new release: in place, copied from where it stays, moved
+//!    from where it is overwritten, or fetched. Pure; `--dry-run` prints its sums.
+//! 3. [`journal`]: all bytes that will be written are staged in one file and synced; its rename
+//!    commits the patch for all disks at once.
+//! 4. [`apply`]: the journal is written to the disks, synced, described, and removed.
+//!
+//! The journal is a redo log (docs/adr/0007): before its commit the disks are the old release and
+//! after it the next command makes them the new one, without the registry. Images that cannot be
+//! written in place (qcow2) are staged whole and renamed over the old ones by the same journal.
+//!
+//! # After a crash
+//!
+//! | where | the disks are | the next patch |
+//! |---|---|---|
+//! | before the commit | the old release | keeps what was staged, fetches the rest |
+//! | after it | in between | rolls forward first |
+
+mod apply;
+mod error;
+mod journal;
+mod plan;
+mod report;
+mod stage;
+mod survey;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::stream;
+use seawall_api::names::ApplicationName;
+use seawall_api::reference::Selector;
+use seawall_api::release::Release;
+use seawall_store::image::Format;
+
+pub use error::PatchError;
+pub use report::{PatchPlan, PatchReport};
+
+use crate::directory::{Directory, DiskLayout, Lockfile};
+use crate::fetch::{Fetch, FetchStats};
+use crate::host::HostState;
+use crate::progress::{Progress, Stage};
+use crate::registry::Registry;
+use plan::{OldDisk, Steps};
+use stage::Stager;
+
+/// What to patch, and with what.
+pub struct Patch {
+    /// Where releases come from.
+    pub registry: Arc<dyn Registry>,
+    /// The pulled directory.
+    pub directory: PathBuf,
+    /// The application of the release to move to.
+    pub application: ApplicationName,
+    /// Which of its releases.
+    pub selector: Selector,
+    /// What this host remembers.
+    pub state: HostState,
+    /// Hears how far it is.
+    pub progress: Arc<dyn Progress>,
+    /// How many threads scan, decode and hash.
+    pub threads: usize,
+}
+
+/// A patch whose two sides are known.
+struct Sides {
+    directory: Directory,
+    old_lock: Lockfile,
+    release: Release,
+    new_lock: Lockfile,
+    old: Vec<OldDisk>,
+    new: Vec<DiskLayout>,
+    rolled_forward: bool,
+}
+
+impl Patch {
+    fn fetch(&self) -> Fetch {
+        let (registry, progress) = (Arc::clone(&self.registry), Arc::clone(&self.progress));
+        Fetch { registry, progress, threads: self.threads }
+    }
+}
+
+/// What a patch would do; changes nothing on the disks.
+///
+/// # Errors
+/// As [`patch`].
+pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
+    let sides = sides(patch, Rolling::Refused).await?;
+    survey::survey(patch, &sides.directory, &sides.old_lock).await?;
+    let steps = Steps::between(&sides.old, &sides.new, in_place(&sides.new_lock))?;
+    let measured = patch.fetch().measure(steps.wanted()).await?;
+    Ok(PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured))
+}
+
+/// Moves a pulled directory to another release, in place.
+///
+/// # Errors
+/// When a disk was changed since it was pulled, the registry fails or lies, or a disk is full.
+/// Until the journal is committed the disks are untouched; afterwards the next patch goes on.
+pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
+    let sides = sides(&patch, Rolling::Forward).await?;
+    let Sides { directory, old_lock, release, new_lock, old, new, rolled_forward } = sides;
+    if old_lock.release == new_lock.release && old_lock.disks == new_lock.disks {
+        patch.progress.finish();
+        return Ok(PatchReport::unchanged(&new_lock, directory.root(), rolled_forward));
+    }
+    survey::survey(&patch, &directory, &old_lock).await?;
+    let steps = Steps::between(&old, &new, in_place(&new_lock))?;
+    patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
+    let stager = Stager::create(&directory, &old_lock, &new_lock, &release, &new)?;
+    let stager = Arc::new(stager);
+    stager.stage_fixed(&steps)?;
+    let fetch = patch.fetch();
+    let groups = stream::iter(steps.groups(stager.staged()));
+    let (mut stats, missed) = fetch.run(groups, stager.clone()).await?;
+    // What was surveyed a moment ago and is gone now was written by somebody else.
+    if let Some(want) = missed.first() {
+        return Err(PatchError::Changing { directory: patch.directory, chunk: want.chunk.digest });
+    }
+    stats.seeded_bytes += stager.kept_bytes();
+    let journal = stager.commit(&steps)?;
+    patch.progress.begin(Stage::Apply, None);
+    let root = directory.root().to_owned();
+    let applied = tokio::task::spawn_blocking(move || apply::roll_forward(&directory, &journal));
+    applied.await.map_err(|_| PatchError::Defect)??;
+    survey::hold(&patch.state, &root, &new_lock);
+    patch.progress.finish();
+    Ok(PatchReport::patched(&old_lock, &new_lock, &root, steps.sums(), stats))
+}
+
+/// What to do about a journal that a crash left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rolling {
+    /// Apply it.
+    Forward,
+    /// A plan changes nothing: say so.
+    Refused,
+}
+
+async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
+    let directory = Directory::open(&patch.directory)?;
+    let mut rolled_forward = false;
+    if let Some(journal) = journal::committed(&directory) {
+        if rolling == Rolling::Refused {
+            return Err(PatchError::InProgress { directory: patch.directory.clone() });
+        }
+        apply::roll_forward(&directory, &journal)?;
+        rolled_forward = true;
+    }
+    let (old_lock, _) = Lockfile::of_directory(directory.root())?;
+    let release = patch.registry.release(&patch.application, &patch.selector).await?;
+    let format = old_lock.disks.first().and_then(|disk| disk.format.parse().ok());
+    let format = format.unwrap_or(Format::Raw);
+    // A directory of some machines stays one of these machines.
+    let new_lock = Lockfile::of(&release, format, |machine| {
+        old_lock.is_whole() || old_lock.disks.iter().any(|disk| disk.machine == *machine)
+    });
+    let cache = directory.indexes();
+    let mut old = Vec::with_capacity(old_lock.disks.len());
+    for disk in &old_lock.disks {
+        let layout = cache.load(&patch.registry, disk.index).await?;
+        let path = directory.root().join(&disk.file);
+        old.push(OldDisk { layout, path, file: disk.file.clone() });
+    }
+    let mut new = Vec::with_capacity(new_lock.disks.len());
+    for disk in &new_lock.disks {
+        let layout = cache.load(&patch.registry, disk.index).await?;
+        if layout.index().content() != disk.content {
+            let disk = format!("{}/{}", disk.machine, disk.disk);
+            return Err(PatchError::WrongIndex { disk });
+        }
+        new.push(layout);
+    }
+    Ok(Sides { directory, old_lock, release, new_lock, old, new, rolled_forward })
+}
+
+/// For each new disk the file it is written into in place, if its format allows that.
+fn in_place(lock: &Lockfile) -> Vec<Option<PathBuf>> {
+    let disks = lock.disks.iter();
+    disks.map(|disk| (disk.format == "raw").then(|| disk.file.clone())).collect()
+}
+
+impl PatchReport {
+    fn unchanged(lock: &Lockfile, root: &std::path::Path, rolled_forward: bool) -> Self {
+        let mut report = Self::patched(lock, lock, root, plan::Sums::default(), FetchStats::default());
+        report.rolled_forward = rolled_forward;
+        report
+    }
+}

@@ -1,0 +1,230 @@
+//! Patch, stage 2: the steps from one release to another. Pure but for reading cached leaves.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use seawall_api::digest::ChunkDigest;
+use seawall_api::index::{ChunkRef, Extent};
+use serde::Serialize;
+
+use crate::directory::DiskLayout;
+use crate::fetch::{FetchError, Group, Place, SeedPlace, Want};
+use crate::host::HostError;
+
+/// Chunks located with one question.
+const GROUP_LEN: usize = 4096;
+
+/// A disk of the directory as it is.
+pub(super) struct OldDisk {
+    pub(super) layout: DiskLayout,
+    pub(super) path: PathBuf,
+    /// Its file, from the directory.
+    pub(super) file: PathBuf,
+}
+
+/// Where a needed chunk is found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Found {
+    /// On an old disk, at a place that the patch leaves as it is: copied when it is applied.
+    Stays(SeedPlace),
+    /// On an old disk, at a place that the patch overwrites: staged before.
+    Moves(SeedPlace),
+    /// Nowhere here.
+    Away,
+}
+
+/// Chunks to write and holes to punch.
+#[derive(Default, Debug)]
+pub(super) struct Steps {
+    needs: Vec<(Want, Found)>,
+    /// Disk, offset and length of runs that become zeros.
+    holes: Vec<(Place, u64)>,
+    sums: Sums,
+}
+
+/// Sums of a plan, in plain bytes of data.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sums {
+    /// Stays where it is.
+    pub in_place_bytes: u64,
+    /// Is on the disks elsewhere.
+    pub moved_bytes: u64,
+    /// Has to be fetched; a chunk that repeats counts each time.
+    pub fetched_bytes: u64,
+    /// Runs that become holes.
+    pub punched_bytes: u64,
+}
+
+impl Sums {
+    /// What is written to the disks.
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.moved_bytes + self.fetched_bytes
+    }
+}
+
+impl Steps {
+    /// The steps from `old` to `new`. `in_place` has for each new disk the file that it is
+    /// written into; `None` for one that is made anew.
+    pub(super) fn between(
+        old: &[OldDisk],
+        new: &[DiskLayout],
+        in_place: Vec<Option<PathBuf>>,
+    ) -> Result<Self, HostError> {
+        let base: Vec<Option<usize>> = in_place
+            .iter()
+            .map(|file| old.iter().position(|disk| Some(&disk.file) == file.as_ref()))
+            .collect();
+        let mut steps = Self::default();
+        let mut changes = Vec::new();
+        let mut stays = HashSet::new();
+        for (disk, (layout, &base)) in new.iter().zip(&base).enumerate() {
+            let before = match base {
+                Some(base) => Before::of(&old[base].layout)?,
+                None => Before::default(),
+            };
+            for extent in layout.extents() {
+                let (offset, extent) = extent?;
+                let place = Place { disk, offset };
+                match extent {
+                    Extent::Data(chunk) if before.holds(offset, chunk) => {
+                        steps.sums.in_place_bytes += u64::from(chunk.len);
+                        stays.extend(base.map(|seed| (seed, offset)));
+                    }
+                    Extent::Data(chunk) => changes.push((place, chunk)),
+                    Extent::Hole(len) => steps.punch(place, u64::from(len), &before),
+                }
+            }
+        }
+        let sources = sources(old, &changes, &stays)?;
+        let mut known: HashMap<ChunkDigest, usize> = HashMap::new();
+        for (place, chunk) in changes {
+            let found = sources.get(&chunk.digest).copied().unwrap_or(Found::Away);
+            match found {
+                Found::Away => steps.sums.fetched_bytes += u64::from(chunk.len),
+                Found::Stays(_) | Found::Moves(_) => steps.sums.moved_bytes += u64::from(chunk.len),
+            }
+            if let Some(&at) = known.get(&chunk.digest) {
+                steps.needs[at].0.places.push(place);
+            } else {
+                known.insert(chunk.digest, steps.needs.len());
+                steps.needs.push((Want { chunk, places: vec![place] }, found));
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Punches what of a new hole was data before.
+    fn punch(&mut self, place: Place, len: u64, before: &Before) {
+        for (start, end) in before.data_within(place.offset, place.offset + len) {
+            self.sums.punched_bytes += end - start;
+            self.holes.push((Place { offset: start, ..place }, end - start));
+        }
+    }
+
+    pub(super) fn sums(&self) -> Sums {
+        self.sums
+    }
+
+    pub(super) fn holes(&self) -> &[(Place, u64)] {
+        &self.holes
+    }
+
+    /// What is copied when the patch is applied: it needs no staging.
+    pub(super) fn copies(&self) -> impl Iterator<Item = (&Want, SeedPlace)> {
+        self.needs.iter().filter_map(|(want, found)| match found {
+            Found::Stays(place) => Some((want, *place)),
+            Found::Moves(_) | Found::Away => None,
+        })
+    }
+
+    /// What has to be fetched.
+    pub(super) fn wanted(&self) -> Vec<Want> {
+        let away = self.needs.iter().filter(|(_, found)| *found == Found::Away);
+        away.map(|(want, _)| want.clone()).collect()
+    }
+
+    /// What has to be staged and is not yet, a group at a time.
+    pub(super) fn groups(
+        &self,
+        staged: &HashSet<ChunkDigest>,
+    ) -> Vec<Result<Group, FetchError>> {
+        let rest: Vec<_> =
+            self.needs.iter().filter(|(want, _)| !staged.contains(&want.chunk.digest)).collect();
+        let groups = rest.chunks(GROUP_LEN).map(|part| {
+            let mut group = Group::default();
+            for (want, found) in part {
+                match found {
+                    Found::Stays(_) => {}
+                    Found::Moves(place) => group.seeded.push((want.clone(), *place)),
+                    Found::Away => group.wanted.push(want.clone()),
+                }
+            }
+            Ok(group)
+        });
+        groups.collect()
+    }
+}
+
+/// The data extents of a disk as it is, by offset.
+#[derive(Default)]
+struct Before {
+    extents: Vec<(u64, ChunkRef)>,
+}
+
+impl Before {
+    fn of(layout: &DiskLayout) -> Result<Self, HostError> {
+        let mut extents = Vec::new();
+        for extent in layout.extents() {
+            if let (offset, Extent::Data(chunk)) = extent? {
+                extents.push((offset, chunk));
+            }
+        }
+        Ok(Self { extents })
+    }
+
+    fn holds(&self, offset: u64, chunk: ChunkRef) -> bool {
+        let at = self.extents.binary_search_by_key(&offset, |(offset, _)| *offset);
+        at.is_ok_and(|at| self.extents[at].1 == chunk)
+    }
+
+    /// Runs of data between two offsets, joined where they touch.
+    fn data_within(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
+        let first = self.extents.partition_point(|(at, chunk)| at + u64::from(chunk.len) <= start);
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        for &(at, chunk) in self.extents[first..].iter().take_while(|(at, _)| *at < end) {
+            let (from, to) = (at.max(start), (at + u64::from(chunk.len)).min(end));
+            match runs.last_mut() {
+                Some(run) if run.1 == from => run.1 = to,
+                _ => runs.push((from, to)),
+            }
+        }
+        runs
+    }
+}
+
+/// Where the changed chunks are on the old disks; a place that stays is preferred.
+fn sources(
+    old: &[OldDisk],
+    changes: &[(Place, ChunkRef)],
+    stays: &HashSet<(usize, u64)>,
+) -> Result<HashMap<ChunkDigest, Found>, HostError> {
+    let needed: HashSet<_> = changes.iter().map(|(_, chunk)| chunk.digest).collect();
+    let mut found: HashMap<ChunkDigest, Found> = HashMap::new();
+    for (seed, disk) in old.iter().enumerate() {
+        for extent in disk.layout.extents() {
+            let (offset, Extent::Data(chunk)) = extent? else { continue };
+            if !needed.contains(&chunk.digest) {
+                continue;
+            }
+            let place = SeedPlace { seed, offset };
+            if stays.contains(&(seed, offset)) {
+                found.insert(chunk.digest, Found::Stays(place));
+            } else {
+                found.entry(chunk.digest).or_insert(Found::Moves(place));
+            }
+        }
+    }
+    Ok(found)
+}

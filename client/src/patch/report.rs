@@ -1,0 +1,116 @@
+//! What a patch did, or would do.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::units::HumanBytes;
+use serde::Serialize;
+
+use super::plan::Sums;
+use crate::directory::Lockfile;
+use crate::fetch::FetchStats;
+
+/// What a patch would do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchPlan {
+    /// The application.
+    pub application: ApplicationName,
+    /// The version the directory holds.
+    pub from: Version,
+    /// The version it would hold.
+    pub to: Version,
+    /// What would become of each byte.
+    pub disks: Sums,
+    /// What would be fetched.
+    pub transfer: FetchStats,
+}
+
+impl PatchPlan {
+    pub(super) fn of(old: &Lockfile, new: &Lockfile, disks: Sums, transfer: FetchStats) -> Self {
+        Self {
+            application: new.application.clone(),
+            from: old.version.clone(),
+            to: new.version.clone(),
+            disks,
+            transfer,
+        }
+    }
+}
+
+fn write_sums(f: &mut fmt::Formatter<'_>, sums: &Sums, transfer: &FetchStats) -> fmt::Result {
+    let stored = HumanBytes(transfer.fetched_stored_bytes);
+    for (bytes, what) in [
+        (sums.in_place_bytes, "in place".to_owned()),
+        (sums.moved_bytes, "on the disks elsewhere".to_owned()),
+        (sums.fetched_bytes, format!("from the registry, as {stored}")),
+        (sums.punched_bytes, "to holes".to_owned()),
+    ] {
+        write!(f, "\n  {:>10}  {what}", HumanBytes(bytes).to_string())?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for PatchPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} would become {}", self.application, self.from, self.to)?;
+        write_sums(f, &self.disks, &self.transfer)
+    }
+}
+
+/// What a patch did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchReport {
+    /// The application.
+    pub application: ApplicationName,
+    /// The version the directory held.
+    pub from: Version,
+    /// The version it holds.
+    pub to: Version,
+    /// The release it holds.
+    pub release: ReleaseDigest,
+    /// The directory.
+    pub directory: PathBuf,
+    /// An interrupted patch was finished first.
+    pub rolled_forward: bool,
+    /// What became of each byte.
+    pub disks: Sums,
+    /// What was fetched.
+    pub transfer: FetchStats,
+}
+
+impl PatchReport {
+    pub(super) fn patched(
+        old: &Lockfile,
+        new: &Lockfile,
+        directory: &Path,
+        disks: Sums,
+        transfer: FetchStats,
+    ) -> Self {
+        Self {
+            application: new.application.clone(),
+            from: old.version.clone(),
+            to: new.version.clone(),
+            release: new.release,
+            directory: directory.to_owned(),
+            rolled_forward: false,
+            disks,
+            transfer,
+        }
+    }
+}
+
+impl fmt::Display for PatchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directory = self.directory.display();
+        let (application, from, to) = (&self.application, &self.from, &self.to);
+        if self.rolled_forward {
+            writeln!(f, "{directory}: an interrupted patch was finished")?;
+        }
+        write!(f, "{application}: {from} is now {to} in {directory}\n  {}", self.release)?;
+        write_sums(f, &self.disks, &self.transfer)
+    }
+}

@@ -1,0 +1,201 @@
+//! Patch, stage 3: all that will be written is gathered in the journal, then committed.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use seawall_api::digest::ChunkDigest;
+use seawall_api::release::Release;
+use seawall_api::units::CHUNK_LEN_MAX;
+use seawall_store::codec::{Decoder, Encoding};
+use seawall_store::image::{self, DiskImage, Format, OpenOptions};
+
+use super::journal::{self, Header, Record};
+use super::plan::Steps;
+use super::PatchError;
+use crate::directory::{Directory, DiskLayout, Lockfile};
+use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
+use crate::host::HostError;
+use crate::pull::sink::Sink;
+
+/// Writes the journal; takes chunks from several threads.
+pub(super) struct Stager {
+    part: PathBuf,
+    old_disks: Vec<Box<dyn DiskImage>>,
+    /// For each new disk that is made anew, its staged file.
+    sinks: Vec<Option<Sink>>,
+    writer: Mutex<BufWriter<File>>,
+    staged: HashSet<ChunkDigest>,
+    kept_bytes: u64,
+}
+
+impl Stager {
+    /// Opens the journal and the old disks; keeps what an interrupted patch has staged.
+    pub(super) fn create(
+        directory: &Directory,
+        old_lock: &Lockfile,
+        new_lock: &Lockfile,
+        release: &Release,
+        new: &[DiskLayout],
+    ) -> Result<Self, PatchError> {
+        let folder = journal::folder(directory);
+        let mut old_disks = Vec::new();
+        for disk in &old_lock.disks {
+            let options =
+                OpenOptions { format: disk.format.parse().ok(), allow_backing: false };
+            old_disks.push(image::open(&directory.root().join(&disk.file), &options)?);
+        }
+        let (mut sinks, mut replaced) = (Vec::new(), Vec::new());
+        for (position, (disk, layout)) in new_lock.disks.iter().zip(new).enumerate() {
+            let format = disk.format.parse().unwrap_or(Format::Raw);
+            if format == Format::Raw {
+                sinks.push(None);
+                continue;
+            }
+            replaced.push(position);
+            sinks.push(Some(staged_sink(&folder, position, format, layout)?));
+        }
+        let header = Header {
+            old: old_lock.clone(),
+            new: new_lock.clone(),
+            release: String::from_utf8_lossy(release.bytes()).into_owned(),
+            disk_lens: new.iter().map(|layout| layout.index().disk_len().get()).collect(),
+            replaced,
+        };
+        let part = folder.join("journal.part");
+        let (mut staged, mut kept_bytes) = (HashSet::new(), 0);
+        let mut decoder = Decoder::default();
+        let mut plain = vec![0; CHUNK_LEN_MAX as usize];
+        let file = journal::begin(&part, &header, |record| {
+            if let Record::Chunk { digest, plain_len, encoding, stored, .. } = record
+                && let Ok(plain) = decoder.decode(*encoding, stored, *plain_len, &mut plain)
+                && ChunkDigest::of(plain) == *digest
+            {
+                staged.insert(*digest);
+                kept_bytes += u64::from(*plain_len);
+            }
+        })?;
+        let writer = Mutex::new(BufWriter::with_capacity(1 << 20, file));
+        Ok(Self { part, old_disks, sinks, writer, staged, kept_bytes })
+    }
+
+    /// Chunks that are in the journal already.
+    pub(super) fn staged(&self) -> &HashSet<ChunkDigest> {
+        &self.staged
+    }
+
+    /// Plain bytes that an interrupted patch had staged.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
+    }
+
+    fn append(&self, record: &Record) -> Result<(), HostError> {
+        let bytes = record.encode();
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write_all(&bytes).map_err(|source| HostError::new("write", &self.part, source))
+    }
+
+    /// Copies onto staged files what they share with the old disks at places that stay.
+    pub(super) fn stage_fixed(&self, steps: &Steps) -> Result<(), PatchError> {
+        let mut plain = vec![0; CHUNK_LEN_MAX as usize];
+        for (want, source) in steps.copies() {
+            let places = self.staged_places(want);
+            if places.is_empty() {
+                continue;
+            }
+            let plain = &mut plain[..usize::from(want.chunk.len)];
+            self.old_disks[source.seed].read_at(source.offset, plain)?;
+            self.write_staged(&places, plain)?;
+        }
+        Ok(())
+    }
+
+    fn staged_places(&self, want: &Want) -> Vec<Place> {
+        want.places.iter().copied().filter(|place| self.sinks[place.disk].is_some()).collect()
+    }
+
+    fn write_staged(&self, places: &[Place], plain: &[u8]) -> Result<(), HostError> {
+        for place in places {
+            if let Some(sink) = &self.sinks[place.disk] {
+                sink.write_at(place.offset, plain)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the journal, makes it durable, and commits it.
+    pub(super) fn commit(&self, steps: &Steps) -> Result<PathBuf, PatchError> {
+        for (want, source) in steps.copies() {
+            let places: Vec<_> = self.in_place(want);
+            if !places.is_empty() {
+                let source = Place { disk: source.seed, offset: source.offset };
+                let (digest, plain_len) = (want.chunk.digest, want.chunk.len);
+                self.append(&Record::Copy { digest, plain_len, source, places })?;
+            }
+        }
+        for &(place, len) in steps.holes() {
+            if self.sinks[place.disk].is_none() {
+                self.append(&Record::Hole { place, len })?;
+            }
+        }
+        self.append(&Record::End)?;
+        self.sinks.iter().flatten().try_for_each(Sink::sync)?;
+        let failed = |source| HostError::new("commit", &self.part, source);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.flush().map_err(failed)?;
+        writer.get_ref().sync_all().map_err(failed)?;
+        let journal = self.part.with_file_name("journal");
+        fs::rename(&self.part, &journal).map_err(failed)?;
+        let folder = self.part.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(journal)
+    }
+
+    fn in_place(&self, want: &Want) -> Vec<Place> {
+        want.places.iter().copied().filter(|place| self.sinks[place.disk].is_none()).collect()
+    }
+}
+
+/// The file that replaces a disk's, beside the journal.
+pub(super) fn staged_file(folder: &Path, position: usize) -> PathBuf {
+    folder.join(format!("disk-{position}"))
+}
+
+fn staged_sink(
+    folder: &Path,
+    position: usize,
+    format: Format,
+    layout: &DiskLayout,
+) -> Result<Sink, PatchError> {
+    fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
+    let path = staged_file(folder, position);
+    let disk_len = layout.index().disk_len().get();
+    Ok(Sink::create(&path, format, disk_len, layout.data_runs()?.into_iter())?)
+}
+
+impl Deliver for Stager {
+    fn deliver(&self, want: &Want, plain: &[u8], origin: Origin<'_>) -> Result<(), HostError> {
+        self.write_staged(&self.staged_places(want), plain)?;
+        let places = self.in_place(want);
+        if places.is_empty() {
+            return Ok(());
+        }
+        let (encoding, stored) = match origin {
+            Origin::Pack(frame) => (frame.encoding, frame.bytes),
+            Origin::Seed(_) => (Encoding::Raw, plain),
+        };
+        self.append(&Record::Chunk {
+            digest: want.chunk.digest,
+            plain_len: want.chunk.len,
+            encoding,
+            stored: stored.to_vec(),
+            places,
+        })
+    }
+
+    fn read_seed(&self, place: SeedPlace, plain: &mut [u8]) -> bool {
+        self.old_disks[place.seed].read_at(place.offset, plain).is_ok()
+    }
+}

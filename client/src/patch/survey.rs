@@ -1,0 +1,55 @@
+//! Patch, stage 1: the disks must be what their lockfile says.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use seawall_store::image::{self, OpenOptions};
+use seawall_store::scan::{self, LeafScan, ScanError};
+
+use super::{Patch, PatchError};
+use crate::directory::{Directory, Lockfile};
+use crate::host::{HeldDisk, Holding, HostState};
+use crate::progress::Stage;
+
+/// Scans every disk; refuses a directory of which one was changed.
+pub(super) async fn survey(
+    patch: &Patch,
+    directory: &Directory,
+    lock: &Lockfile,
+) -> Result<(), PatchError> {
+    patch.progress.begin(Stage::Scan, None);
+    for disk in &lock.disks {
+        let path = directory.root().join(&disk.file);
+        let format = disk.format.parse().ok();
+        let image = image::open(&path, &OpenOptions { format, allow_backing: false })?;
+        let (threads, progress) = (patch.threads, Arc::clone(&patch.progress));
+        let scan = move || {
+            let ignore = |_: usize, _: &LeafScan| Ok::<_, ScanError>(());
+            let advance = |bytes| progress.advance(bytes);
+            scan::scan_disk(image.as_ref(), threads, &ignore, &advance)
+        };
+        let scanned = tokio::task::spawn_blocking(scan).await.map_err(|_| PatchError::Defect)?;
+        let index = scanned.map_err(|source| PatchError::Scan { path: path.clone(), source })?;
+        if index.digest() != disk.index {
+            return Err(PatchError::Changed {
+                path,
+                expected: disk.content,
+                actual: index.content(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Remembers what the directory holds now, as a seed for later pulls.
+pub(super) fn hold(state: &HostState, root: &Path, lock: &Lockfile) {
+    let disks = lock.disks.iter();
+    state.hold(&Holding {
+        directory: root.to_owned(),
+        application: lock.application.clone(),
+        release: lock.release,
+        disks: disks
+            .map(|disk| HeldDisk { path: root.join(&disk.file), index: disk.index })
+            .collect(),
+    });
+}

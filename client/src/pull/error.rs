@@ -1,0 +1,143 @@
+//! Why a pull failed.
+
+use std::path::PathBuf;
+
+use seawall_api::names::MachineName;
+use seawall_store::image::Format;
+
+use crate::directory::LockError;
+use crate::error::{ErrorKind, Failure};
+use crate::fetch::FetchError;
+use crate::host::HostError;
+use crate::registry::RegistryError;
+use crate::verify::VerifyError;
+
+/// Why a pull failed. The directory is not there, or is what it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PullError {
+    /// The registry failed or refused.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Chunks could not be brought.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file of this host cannot be used.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A lockfile cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// What is there already cannot be verified.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The directory holds something else.
+    #[error("{} is not empty and holds no pulled release", directory.display())]
+    NotEmpty {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The directory holds another release, or other disks or formats of it.
+    #[error("{} holds {present}, or other disks or another format of it", directory.display())]
+    OtherRelease {
+        /// The directory.
+        directory: PathBuf,
+        /// What it holds.
+        present: String,
+    },
+    /// The directory holds this release, and it was changed since.
+    #[error("{} holds the release, but {disk} was changed since", directory.display())]
+    PresentDamaged {
+        /// The directory.
+        directory: PathBuf,
+        /// The disk.
+        disk: String,
+    },
+    /// The path has no last part to be named.
+    #[error("`{}` cannot be the name of a directory to make", into.display())]
+    NoName {
+        /// The path.
+        into: PathBuf,
+    },
+    /// The lockfile is another application's or version's.
+    #[error("{} locks {locked}", path.display())]
+    LockedElsewhere {
+        /// The lockfile.
+        path: PathBuf,
+        /// What it locks.
+        locked: String,
+    },
+    /// The release has no such machine.
+    #[error("{release} has no machine `{machine}`; it has {}", machines.join(", "))]
+    NoSuchMachine {
+        /// The release.
+        release: String,
+        /// What was asked for.
+        machine: MachineName,
+        /// What there is.
+        machines: Vec<String>,
+    },
+    /// The index that the release names is of another disk than the release says.
+    #[error("the index of {disk} describes other bytes than the release does")]
+    WrongIndex {
+        /// Machine and disk.
+        disk: String,
+    },
+    /// The format cannot hold a disk of that length.
+    #[error("{format} cannot hold {disk}: its {disk_len} bytes are not whole sectors")]
+    OddLength {
+        /// Machine and disk.
+        disk: String,
+        /// Its length in bytes.
+        disk_len: u64,
+        /// The format.
+        format: Format,
+    },
+    /// A thread of the pull ended without a word.
+    #[error("the pull stopped for a reason it cannot name; this is a defect of seawall")]
+    Defect,
+}
+
+impl Failure for PullError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Registry(error) => error.kind(),
+            Self::Fetch(error) => error.kind(),
+            Self::Host(error) => error.kind(),
+            Self::Lock(error) => error.kind(),
+            Self::Verify(error) => error.kind(),
+            Self::NotEmpty { .. } | Self::OtherRelease { .. } | Self::LockedElsewhere { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::NoName { .. } | Self::OddLength { .. } => ErrorKind::InvalidInput,
+            Self::NoSuchMachine { .. } => ErrorKind::NotFound,
+            Self::PresentDamaged { .. } | Self::WrongIndex { .. } => ErrorKind::Damaged,
+            Self::Defect => ErrorKind::Internal,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        let text = match self {
+            Self::Registry(error) => return error.remedy(),
+            Self::Fetch(error) => return error.remedy(),
+            Self::Host(error) => return error.remedy(),
+            Self::Lock(error) => return error.remedy(),
+            Self::Verify(error) => return error.remedy(),
+            Self::NotEmpty { .. } => "name another directory with --into".to_owned(),
+            Self::OtherRelease { directory, .. } => format!(
+                "move it with `seawall patch {} --to …`, or pull into another directory",
+                directory.display()
+            ),
+            Self::PresentDamaged { .. } => {
+                "pull into another directory, or remove this one first".to_owned()
+            }
+            Self::NoName { .. } => "name a directory with --into".to_owned(),
+            Self::LockedElsewhere { .. } => {
+                "pull without --locked to take the reference as it is now".to_owned()
+            }
+            Self::OddLength { .. } => "pull it with --format raw".to_owned(),
+            Self::NoSuchMachine { .. } | Self::WrongIndex { .. } | Self::Defect => return None,
+        };
+        Some(text)
+    }
+}

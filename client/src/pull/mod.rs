@@ -1,0 +1,190 @@
+//! Pull: a release becomes files on this host, exact and complete, or nothing.
+//!
+//! 1. resolve: the reference, or the lockfile, to a release document, verified.
+//! 2. [`target`]: the place it goes to, and the staging directory beside it.
+//! 3. [`plan`]: for each extent *in place*, *seed* or *fetch*; `--dry-run` prints its sums.
+//! 4. fetch and assemble ([`crate::fetch`], [`sink`]): verified chunks at their offsets.
+//! 5. commit: sync, describe, rename.
+//!
+//! # Invariants
+//!
+//! 1. The directory appears under its name when every disk in it is whole and durable.
+//! 2. A pull that broke off is resumed: what it left in the staging directory is hashed and kept.
+//!
+//! # At the same time
+//!
+//! | running ↓ / starting → | pull into the same directory | pull elsewhere, push |
+//! |---|---|---|
+//! | pull | refused: the staging directory is locked | free; each may seed the other |
+
+mod error;
+mod plan;
+mod report;
+pub(crate) mod seeds;
+pub(crate) mod sink;
+mod target;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::stream;
+use seawall_api::names::{ApplicationName, MachineName};
+use seawall_api::reference::Selector;
+use seawall_api::release::Release;
+use seawall_store::image::Format;
+
+pub use error::PullError;
+pub use report::{PullPlan, PullReport, PulledDisk};
+
+use crate::directory::{DiskLayout, Lockfile};
+use crate::fetch::{Fetch, FetchStats, Group};
+use crate::host::HostState;
+use crate::progress::{Progress, Stage};
+use crate::registry::Registry;
+use seeds::Seeds;
+use target::{Staging, Target};
+
+/// What to pull, and with what.
+pub struct Pull {
+    /// Where from.
+    pub registry: Arc<dyn Registry>,
+    /// The application.
+    pub application: ApplicationName,
+    /// Which of its releases.
+    pub selector: Selector,
+    /// The directory to make.
+    pub into: PathBuf,
+    /// The format of the disks' files.
+    pub format: Format,
+    /// The machines to pull; empty for all.
+    pub machines: Vec<MachineName>,
+    /// Take exactly the release that this lockfile names, or fail.
+    pub locked: Option<PathBuf>,
+    /// What this host remembers.
+    pub state: HostState,
+    /// Hears how far it is.
+    pub progress: Arc<dyn Progress>,
+    /// How many threads decode and hash.
+    pub threads: usize,
+}
+
+impl Pull {
+    fn wants(&self, machine: &MachineName) -> bool {
+        self.machines.is_empty() || self.machines.contains(machine)
+    }
+
+    fn fetch(&self) -> Fetch {
+        let (registry, progress) = (Arc::clone(&self.registry), Arc::clone(&self.progress));
+        Fetch { registry, progress, threads: self.threads }
+    }
+}
+
+/// What a pull would do; changes nothing.
+///
+/// # Errors
+/// When the release cannot be resolved or the registry fails.
+pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
+    let release = resolve(pull).await?;
+    let lock = Lockfile::of(&release, pull.format, |machine| pull.wants(machine));
+    if target::look(pull, &lock)? == Target::Present {
+        return Ok(PullPlan::of(&release, &[], FetchStats::default()));
+    }
+    let scratch = target::Scratch::new(&pull.state)?;
+    let layouts = layouts(pull, &lock, &scratch.indexes()).await?;
+    let seeds = Seeds::open(&pull.state, &release, &pull.into);
+    let mut stats = FetchStats::default();
+    for group in plan::groups(&layouts, &seeds, false) {
+        let Group { seeded, wanted } = group?;
+        stats.seeded_chunks += seeded.len() as u64;
+        stats.seeded_bytes += seeded.iter().map(|(want, _)| u64::from(want.chunk.len)).sum::<u64>();
+        stats += pull.fetch().measure(wanted).await?;
+    }
+    Ok(PullPlan::of(&release, &layouts, stats))
+}
+
+/// Pulls a release. Pulling what the directory holds already verifies it and changes nothing.
+///
+/// # Errors
+/// When the release cannot be resolved, the registry fails or lies, or the disk is full; what was
+/// done so far is kept for the next try.
+pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
+    let release = resolve(&pull).await?;
+    let lock = Lockfile::of(&release, pull.format, |machine| pull.wants(machine));
+    if target::look(&pull, &lock)? == Target::Present {
+        target::verify(&pull, &lock).await?;
+        pull.progress.finish();
+        return Ok(PullReport::present(&release, &lock, &pull.into));
+    }
+    let staging = Staging::open(&pull, &release)?;
+    let layouts = layouts(&pull, &lock, &staging.directory().indexes()).await?;
+    let total = plan::data_bytes(&layouts)?;
+    pull.progress.begin(Stage::Fetch, Some(total));
+    let seeds = Seeds::open(&pull.state, &release, &pull.into);
+    let assembly = Arc::new(staging.assembly(&lock, &layouts, seeds, pull.format)?);
+    let groups = plan::groups(&layouts, assembly.seeds(), staging.is_resumed());
+    let fetch = pull.fetch();
+    let (mut stats, mut missed) = fetch.run(stream::iter(groups), assembly.clone()).await?;
+    while !missed.is_empty() {
+        let groups = stream::iter(plan::regroup(std::mem::take(&mut missed)));
+        let (more, still_missed) = fetch.run(groups, assembly.clone()).await?;
+        stats += more;
+        missed = still_missed;
+    }
+    pull.progress.begin(Stage::Apply, None);
+    let directory = staging.commit(&pull, &release, &lock, &assembly).await?;
+    pull.progress.finish();
+    Ok(PullReport::pulled(&release, &lock, directory, total, stats))
+}
+
+async fn resolve(pull: &Pull) -> Result<Release, PullError> {
+    let selector = match &pull.locked {
+        None => pull.selector.clone(),
+        Some(path) => {
+            let lock = Lockfile::read(path)?;
+            let agrees = lock.application == pull.application
+                && match &pull.selector {
+                    Selector::Version(version) => *version == lock.version,
+                    Selector::Digest(digest) => *digest == lock.release,
+                    // A channel may have moved on: that is what the lockfile is for.
+                    Selector::Channel(_) => true,
+                };
+            if !agrees {
+                let locked = format!("{}:{}", lock.application, lock.version);
+                return Err(PullError::LockedElsewhere { path: path.clone(), locked });
+            }
+            Selector::Digest(lock.release)
+        }
+    };
+    let release = pull.registry.release(&pull.application, &selector).await?;
+    if let Some(unknown) = pull.machines.iter().find(|name| release.machine(name).is_none()) {
+        return Err(PullError::NoSuchMachine {
+            release: format!("{}:{}", release.application(), release.version()),
+            machine: unknown.clone(),
+            machines: release.machines().iter().map(|m| m.name.to_string()).collect(),
+        });
+    }
+    Ok(release)
+}
+
+/// The layouts of the locked disks; each is the disk that the release document names.
+async fn layouts(
+    pull: &Pull,
+    lock: &Lockfile,
+    cache: &crate::directory::IndexCache,
+) -> Result<Vec<DiskLayout>, PullError> {
+    let mut layouts = Vec::with_capacity(lock.disks.len());
+    for disk in &lock.disks {
+        let layout = cache.load(&pull.registry, disk.index).await?;
+        let disk_len = layout.index().disk_len().get();
+        if layout.index().content() != disk.content {
+            let name = format!("{}/{}", disk.machine, disk.disk);
+            return Err(PullError::WrongIndex { disk: name });
+        }
+        if pull.format != Format::Raw && disk_len % seawall_api::units::SECTOR_LEN != 0 {
+            let name = format!("{}/{}", disk.machine, disk.disk);
+            return Err(PullError::OddLength { disk: name, disk_len, format: pull.format });
+        }
+        layouts.push(layout);
+    }
+    Ok(layouts)
+}

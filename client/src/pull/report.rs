@@ -1,0 +1,142 @@
+//! What a pull did, or would do.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use seawall_api::digest::{ContentDigest, ReleaseDigest};
+use seawall_api::names::{ApplicationName, DiskName, MachineName, Version};
+use seawall_api::release::Release;
+use seawall_api::units::HumanBytes;
+use serde::Serialize;
+
+use crate::directory::{DiskLayout, Lockfile};
+use crate::fetch::FetchStats;
+
+/// What a pull would do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PullPlan {
+    /// The application.
+    pub application: ApplicationName,
+    /// The version.
+    pub version: Version,
+    /// The release's identity.
+    pub release: ReleaseDigest,
+    /// Sum of the lengths of the disks to make, in bytes; none where all is there.
+    pub disk_bytes: u64,
+    /// What comes from where.
+    pub transfer: FetchStats,
+}
+
+impl PullPlan {
+    pub(super) fn of(release: &Release, layouts: &[DiskLayout], transfer: FetchStats) -> Self {
+        Self {
+            application: release.application().clone(),
+            version: release.version().clone(),
+            release: release.digest(),
+            disk_bytes: layouts.iter().map(|layout| layout.index().disk_len().get()).sum(),
+            transfer,
+        }
+    }
+}
+
+fn write_transfer(f: &mut fmt::Formatter<'_>, stats: &FetchStats) -> fmt::Result {
+    let row = |f: &mut fmt::Formatter<'_>, bytes, what: fmt::Arguments<'_>| {
+        write!(f, "\n  {:>10}  {what}", HumanBytes(bytes).to_string())
+    };
+    row(f, stats.seeded_bytes, format_args!("from releases on this host"))?;
+    let (stored, count) = (HumanBytes(stats.fetched_stored_bytes), stats.requests);
+    let what = format_args!("from the registry, as {stored} in {count} requests");
+    row(f, stats.fetched_plain_bytes, what)
+}
+
+impl fmt::Display for PullPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let disks = HumanBytes(self.disk_bytes);
+        write!(f, "{}:{} would make {disks} of disks", self.application, self.version)?;
+        write_transfer(f, &self.transfer)
+    }
+}
+
+/// A disk of a pull.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PulledDisk {
+    /// Its machine.
+    pub machine: MachineName,
+    /// Its name.
+    pub disk: DiskName,
+    /// Its file.
+    pub path: PathBuf,
+    /// Its identity; `b3sum` of a raw disk prints it.
+    pub content: ContentDigest,
+}
+
+/// What a pull did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PullReport {
+    /// The application.
+    pub application: ApplicationName,
+    /// The version.
+    pub version: Version,
+    /// The release's identity.
+    pub release: ReleaseDigest,
+    /// The directory.
+    pub directory: PathBuf,
+    /// The release was there; its disks were verified.
+    pub already_present: bool,
+    /// Its disks.
+    pub disks: Vec<PulledDisk>,
+    /// Bytes of data on the disks, holes left out.
+    pub data_bytes: u64,
+    /// What came from where.
+    pub transfer: FetchStats,
+}
+
+impl PullReport {
+    pub(super) fn pulled(
+        release: &Release,
+        lock: &Lockfile,
+        directory: PathBuf,
+        data_bytes: u64,
+        transfer: FetchStats,
+    ) -> Self {
+        let disks = lock.disks.iter().map(|disk| PulledDisk {
+            machine: disk.machine.clone(),
+            disk: disk.disk.clone(),
+            path: directory.join(&disk.file),
+            content: disk.content,
+        });
+        Self {
+            application: release.application().clone(),
+            version: release.version().clone(),
+            release: release.digest(),
+            already_present: false,
+            disks: disks.collect(),
+            directory,
+            data_bytes,
+            transfer,
+        }
+    }
+
+    pub(super) fn present(release: &Release, lock: &Lockfile, directory: &Path) -> Self {
+        let report = Self::pulled(release, lock, directory.to_owned(), 0, FetchStats::default());
+        Self { already_present: true, ..report }
+    }
+}
+
+impl fmt::Display for PullReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directory = self.directory.display();
+        let state = if self.already_present { "was there already, verified, in" } else { "is in" };
+        write!(f, "{}:{} {state} {directory}\n  {}", self.application, self.version, self.release)?;
+        for disk in &self.disks {
+            let name = format_args!("{}/{}", disk.machine, disk.disk);
+            write!(f, "\n  {name}  {}  {}", disk.path.display(), disk.content)?;
+        }
+        if !self.already_present {
+            write_transfer(f, &self.transfer)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! Pull, stages 2 and 5: the place a release goes to.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use seawall_api::release::Release;
+use seawall_store::image::Format;
+
+use super::seeds::Seeds;
+use super::sink::Sink;
+use super::{Pull, PullError};
+use crate::directory::{Directory, DiskLayout, IndexCache, LOCKFILE, Lockfile};
+use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
+use crate::host::{HeldDisk, Holding, HostError, HostState};
+use crate::verify;
+
+/// What lies where the release is to go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Target {
+    /// Nothing.
+    Free,
+    /// The very disks that are wanted, by their lockfile.
+    Present,
+}
+
+/// Looks at the place; anything but nothing or the same is refused.
+pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
+    let into = &pull.into;
+    let is_empty = match fs::read_dir(into) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(source) => return Err(HostError::new("open", into, source).into()),
+    };
+    if is_empty {
+        return Ok(Target::Free);
+    }
+    let path = into.join(LOCKFILE);
+    if !path.exists() {
+        return Err(PullError::NotEmpty { directory: into.clone() });
+    }
+    let present = Lockfile::read(&path)?;
+    if present == *lock {
+        return Ok(Target::Present);
+    }
+    Err(PullError::OtherRelease {
+        directory: into.clone(),
+        present: format!("{}:{}", present.application, present.version),
+    })
+}
+
+/// Hashes what is there already.
+pub(super) async fn verify(pull: &Pull, lock: &Lockfile) -> Result<(), PullError> {
+    let progress = Arc::clone(&pull.progress);
+    let report = verify::verify_dir(&pull.into, pull.threads, progress).await?;
+    if let Some(damage) = report.damage.first() {
+        return Err(PullError::PresentDamaged {
+            directory: pull.into.clone(),
+            disk: damage.object.clone(),
+        });
+    }
+    hold(&pull.state, &fs::canonicalize(&pull.into).unwrap_or(pull.into.clone()), lock);
+    Ok(())
+}
+
+fn hold(state: &HostState, directory: &Path, lock: &Lockfile) {
+    state.hold(&Holding {
+        directory: directory.to_owned(),
+        application: lock.application.clone(),
+        release: lock.release,
+        disks: lock
+            .disks
+            .iter()
+            .map(|disk| HeldDisk { path: directory.join(&disk.file), index: disk.index })
+            .collect(),
+    });
+}
+
+/// A folder for a plan's indexes, removed with the value.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new(state: &HostState) -> Result<Self, HostError> {
+        let root = state.scratch();
+        fs::create_dir_all(&root).map_err(|e| HostError::new("create", &root, e))?;
+        Ok(Self(root))
+    }
+
+    pub(super) fn indexes(&self) -> IndexCache {
+        IndexCache::new(self.0.clone())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The directory beside the place, in which the release is assembled.
+pub(super) struct Staging {
+    directory: Directory,
+    is_resumed: bool,
+}
+
+/// The file in a staging directory that says what is being pulled.
+const MARK: &str = "pulling";
+
+impl Staging {
+    /// Opens the staging directory of a pull; what another release left there is removed.
+    pub(super) fn open(pull: &Pull, release: &Release) -> Result<Self, PullError> {
+        let name = pull.into.file_name().ok_or(PullError::NoName { into: pull.into.clone() })?;
+        let mut staged = OsString::from(".");
+        staged.push(name);
+        staged.push(".seawall-pull");
+        let root = pull.into.with_file_name(staged);
+        let directory = Directory::open_or_create(&root)?;
+        let mark = directory.root().join(MARK);
+        let wanted = format!("{} {}", release.digest(), pull.format);
+        let is_resumed = fs::read(&mark).is_ok_and(|found| found == wanted.as_bytes());
+        if !is_resumed {
+            for entry in fs::read_dir(directory.root()).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                let removed =
+                    if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.map_err(|e| HostError::new("remove", &path, e))?;
+            }
+            fs::write(&mark, wanted).map_err(|e| HostError::new("write", &mark, e))?;
+        }
+        Ok(Self { directory, is_resumed })
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Whether an earlier pull of the same release left something here.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
+    /// Opens the disks' files for writing.
+    pub(super) fn assembly(
+        &self,
+        lock: &Lockfile,
+        layouts: &[DiskLayout],
+        seeds: Seeds,
+        format: Format,
+    ) -> Result<Assembly, PullError> {
+        let mut sinks = Vec::with_capacity(layouts.len());
+        for (disk, layout) in lock.disks.iter().zip(layouts) {
+            let path = self.directory.place(&disk.file)?;
+            let runs = layout.data_runs()?;
+            let disk_len = layout.index().disk_len().get();
+            sinks.push(Sink::create(&path, format, disk_len, runs.into_iter())?);
+        }
+        Ok(Assembly { sinks, seeds })
+    }
+
+    /// Makes everything durable, then visible.
+    pub(super) async fn commit(
+        self,
+        pull: &Pull,
+        release: &Release,
+        lock: &Lockfile,
+        assembly: &Arc<Assembly>,
+    ) -> Result<PathBuf, PullError> {
+        let assembly = Arc::clone(assembly);
+        let sync = move || assembly.sinks.iter().try_for_each(Sink::sync);
+        tokio::task::spawn_blocking(sync).await.map_err(|_| PullError::Defect)??;
+        self.directory.describe(release, lock)?;
+        let mark = self.directory.root().join(MARK);
+        fs::remove_file(&mark).map_err(|e| HostError::new("remove", &mark, e))?;
+        let place = self.directory.rename_to(&pull.into)?;
+        hold(&pull.state, &place, lock);
+        Ok(place)
+    }
+}
+
+/// The disks being written and the seeds they may be written from.
+pub(super) struct Assembly {
+    sinks: Vec<Sink>,
+    seeds: Seeds,
+}
+
+impl Assembly {
+    pub(super) fn seeds(&self) -> &Seeds {
+        &self.seeds
+    }
+}
+
+impl Deliver for Assembly {
+    fn deliver(&self, want: &Want, plain: &[u8], origin: Origin<'_>) -> Result<(), HostError> {
+        for place in &want.places {
+            let own = SeedPlace { seed: place.disk, offset: place.offset };
+            // What lies in place and was just hashed is not written again.
+            if !matches!(origin, Origin::Seed(seed) if seed == own) {
+                let Place { disk, offset } = *place;
+                self.sinks[disk].write_at(offset, plain)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_seed(&self, place: SeedPlace, plain: &mut [u8]) -> bool {
+        match place.seed.checked_sub(self.sinks.len()) {
+            Some(seed) => self.seeds.read(SeedPlace { seed, ..place }, plain),
+            None => self.sinks[place.seed].read_at(place.offset, plain),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Verifies a pulled directory.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use seawall_api::index::LEAF_SPAN;
+use seawall_store::image::{self, DiskImage, OpenOptions};
+use seawall_store::scan::{self, LeafScan, ScanError};
+
+use super::{Damage, VerifiedDisk, VerifyError, VerifyReport};
+use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile};
+use crate::progress::{Progress, Stage};
+
+/// Hashes every disk of a pulled directory. Needs no registry.
+///
+/// # Errors
+/// When the directory does not say what it should hold. Damage is no error: it is in the report.
+pub async fn verify_dir(
+    root: &Path,
+    threads: usize,
+    progress: Arc<dyn Progress>,
+) -> Result<VerifyReport, VerifyError> {
+    let root = root.to_owned();
+    let verify = move || {
+        let directory = Directory::open(&root)?;
+        let (lock, release) = Lockfile::of_directory(directory.root())?;
+        let mut report = VerifyReport::new(&release);
+        progress.begin(Stage::Verify, None);
+        for disk in &lock.disks {
+            let damage = verify_disk(&directory, disk, threads, &progress, &mut report)?;
+            report.disks.push(VerifiedDisk {
+                machine: disk.machine.clone(),
+                disk: disk.disk.clone(),
+                content: disk.content,
+                is_intact: damage.is_none(),
+            });
+            report.damage.extend(damage);
+        }
+        progress.finish();
+        Ok(report)
+    };
+    tokio::task::spawn_blocking(verify).await.map_err(|_| VerifyError::Defect)?
+}
+
+fn verify_disk(
+    directory: &Directory,
+    disk: &LockedDisk,
+    threads: usize,
+    progress: &Arc<dyn Progress>,
+    report: &mut VerifyReport,
+) -> Result<Option<Damage>, VerifyError> {
+    let path = directory.root().join(&disk.file);
+    let image = match open(&path, disk) {
+        Ok(image) => image,
+        Err(damage) => return Ok(Some(damage)),
+    };
+    let layout = directory.indexes().layout(disk.index);
+    let hashed = AtomicU64::new(0);
+    let differs = Mutex::new(Vec::new());
+    let compare = |position: usize, scan: &LeafScan| -> Result<(), ScanError> {
+        let expected = layout.as_ref().and_then(|layout| layout.index().leaves().get(position));
+        if expected.is_some_and(|leaf| leaf.digest != scan.leaf.digest()) {
+            let offset =
+                layout.as_ref().and_then(|layout| first_difference(layout, position, scan));
+            differs.lock().unwrap_or_else(PoisonError::into_inner).extend(offset);
+        }
+        Ok(())
+    };
+    let advance = |bytes| {
+        hashed.fetch_add(bytes, Ordering::Relaxed);
+        progress.advance(bytes);
+    };
+    let outcome = scan::scan_disk(image.as_ref(), threads, &compare, &advance);
+    report.hashed_bytes += hashed.into_inner();
+    Ok(match outcome {
+        Err(ScanError::Image(error)) => Some(Damage::from_error(path.display(), &error)),
+        Err(error) => return Err(error.into()),
+        Ok(index) if index.digest() == disk.index => None,
+        Ok(index) => {
+            let first = differs.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let place = first.into_iter().min();
+            let place = place.map(|at| format!(", first near byte {at}")).unwrap_or_default();
+            let what = format!("it holds {}, not {}{place}", index.content(), disk.content);
+            Some(Damage::new(path.display(), what))
+        }
+    })
+}
+
+fn open(path: &PathBuf, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, Damage> {
+    // A lockfile's formats were parsed when it was read.
+    let format = disk.format.parse().ok();
+    image::open(path, &OpenOptions { format, allow_backing: false })
+        .map_err(|error| Damage::from_error(path.display(), &error))
+}
+
+/// Where on the disk the first extent that differs begins.
+fn first_difference(layout: &DiskLayout, position: usize, scan: &LeafScan) -> Option<u64> {
+    let expected = layout.leaf(position)?;
+    let mut offset = position as u64 * LEAF_SPAN;
+    for (want, got) in expected.extents().iter().zip(scan.leaf.extents()) {
+        if want != got {
+            break;
+        }
+        offset += want.disk_len();
+    }
+    Some(offset)
+}

@@ -1,0 +1,235 @@
+//! Verifies a release in a registry.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use seawall_api::digest::ChunkDigest;
+use seawall_api::index::{ChunkRef, DiskIndex, Extent, Leaf, leaf_count, leaf_range};
+use seawall_api::names::ApplicationName;
+use seawall_api::reference::Selector;
+use seawall_api::release::Release;
+use seawall_api::units::CHUNK_LEN_MAX;
+use seawall_store::codec::Decoder;
+use seawall_store::content::LeafHasher;
+use tokio::runtime::Handle;
+
+use super::{Damage, VerifiedDisk, VerifyError, VerifyReport};
+use crate::fetch::{Request, Want, coalesce};
+use crate::progress::{Progress, Stage};
+use crate::registry::Registry;
+
+/// Leaves verified at the same time.
+const LEAVES_AT_ONCE: usize = 4;
+/// Ranges of packs that one leaf keeps, at most 4 MiB each: chunks that repeat are near.
+const RANGES_KEPT: usize = 6;
+
+/// What to verify, and with what.
+pub struct VerifyRelease {
+    /// Where the release is.
+    pub registry: Arc<dyn Registry>,
+    /// The application.
+    pub application: ApplicationName,
+    /// Which of its releases.
+    pub selector: Selector,
+    /// Hears how far it is.
+    pub progress: Arc<dyn Progress>,
+}
+
+/// Fetches and hashes every chunk of a release.
+///
+/// # Errors
+/// When the release cannot be resolved or the registry cannot be reached. Damage is no error: it
+/// is in the report.
+pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, VerifyError> {
+    let release: Release = verify.registry.release(&verify.application, &verify.selector).await?;
+    let mut report = VerifyReport::new(&release);
+    verify.progress.begin(Stage::Verify, None);
+    for (machine, disk) in release.disks() {
+        let damage_before = report.damage.len();
+        match verify.registry.index(disk.index).await {
+            Ok(index) if index.content() != disk.content => {
+                let what = format!("it describes {}, not {}", index.content(), disk.content);
+                report.damage.push(Damage::new(format!("index {}", disk.index), what));
+            }
+            Ok(index) => verify_disk(&verify, &index, &mut report).await?,
+            Err(error) => {
+                report.damage.push(Damage::from_error(format!("index {}", disk.index), &error));
+            }
+        }
+        report.disks.push(VerifiedDisk {
+            machine: machine.name.clone(),
+            disk: disk.name.clone(),
+            content: disk.content,
+            is_intact: report.damage.len() == damage_before,
+        });
+    }
+    verify.progress.finish();
+    Ok(report)
+}
+
+async fn verify_disk(
+    verify: &VerifyRelease,
+    index: &DiskIndex,
+    report: &mut VerifyReport,
+) -> Result<(), VerifyError> {
+    let mut leaves = stream::iter(0..index.leaves().len())
+        .map(|position| {
+            let check = LeafCheck::new(verify, index, position);
+            tokio::task::spawn_blocking(move || check.run())
+        })
+        .buffered(LEAVES_AT_ONCE);
+    while let Some(outcome) = leaves.next().await {
+        let (hashed_bytes, damage) = outcome.map_err(|_| VerifyError::Defect)?;
+        report.hashed_bytes += hashed_bytes;
+        report.damage.extend(damage);
+    }
+    Ok(())
+}
+
+/// The verification of one leaf, on a thread of its own.
+struct LeafCheck {
+    registry: Arc<dyn Registry>,
+    progress: Arc<dyn Progress>,
+    handle: Handle,
+    leaf: seawall_api::index::LeafRef,
+    span: std::ops::Range<u64>,
+    is_root: bool,
+    decoder: Decoder,
+    plain: Vec<u8>,
+    requests: Vec<Request>,
+    places: HashMap<ChunkDigest, (usize, usize)>,
+    kept: VecDeque<(usize, Bytes)>,
+    damage: Vec<Damage>,
+}
+
+impl LeafCheck {
+    fn new(verify: &VerifyRelease, index: &DiskIndex, position: usize) -> Self {
+        Self {
+            registry: Arc::clone(&verify.registry),
+            progress: Arc::clone(&verify.progress),
+            handle: Handle::current(),
+            leaf: index.leaves()[position],
+            span: leaf_range(index.disk_len(), position),
+            is_root: leaf_count(index.disk_len()) == 1,
+            decoder: Decoder::default(),
+            plain: vec![0; CHUNK_LEN_MAX as usize],
+            requests: Vec::new(),
+            places: HashMap::new(),
+            kept: VecDeque::new(),
+            damage: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> (u64, Vec<Damage>) {
+        let span_len = self.span.end - self.span.start;
+        let leaf = match self.handle.block_on(self.registry.leaf(self.leaf.digest, span_len)) {
+            Ok(leaf) => leaf,
+            Err(error) => {
+                let object = format!("leaf {}", self.leaf.digest);
+                return (0, vec![Damage::from_error(object, &error)]);
+            }
+        };
+        self.locate(&leaf);
+        let mut hasher = LeafHasher::new(self.span.start, self.is_root);
+        let mut hashed_bytes = 0;
+        for extent in leaf.extents() {
+            match extent {
+                Extent::Hole(len) => hasher.update_zeros(u64::from(*len)),
+                Extent::Data(chunk) => {
+                    if let Some(len) = self.read(*chunk) {
+                        hasher.update(&self.plain[..len]);
+                        hashed_bytes += len as u64;
+                        self.progress.advance(len as u64);
+                    }
+                }
+            }
+        }
+        // With a chunk gone the value cannot be right, and says nothing new.
+        if self.damage.is_empty() && hasher.finish() != self.leaf.value {
+            let what = "its bytes do not hash to the value that the index gives it";
+            self.damage.push(Damage::new(format!("leaf {}", self.leaf.digest), what));
+        }
+        (hashed_bytes, self.damage)
+    }
+
+    /// Where the leaf's chunks lie; chunks the registry has lost are damage.
+    fn locate(&mut self, leaf: &Leaf) {
+        let mut seen = std::collections::HashSet::new();
+        let chunks: Vec<_> = leaf.chunks().filter(|chunk| seen.insert(chunk.digest)).collect();
+        if !self.locate_all(&chunks) {
+            // One chunk is lost, so the whole question failed: each is asked about alone.
+            for chunk in &chunks {
+                if !self.locate_all(std::slice::from_ref(chunk)) {
+                    let what = "the registry does not hold it";
+                    self.damage.push(Damage::new(format!("chunk {}", chunk.digest), what));
+                }
+            }
+        }
+    }
+
+    fn locate_all(&mut self, chunks: &[ChunkRef]) -> bool {
+        let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
+        let Ok(located) = self.handle.block_on(self.registry.locate_chunks(&digests)) else {
+            return false;
+        };
+        let wants = chunks.iter().map(|&chunk| Want { chunk, places: Vec::new() }).collect();
+        let Ok(requests) = coalesce(wants, &located) else { return false };
+        for request in requests {
+            let position = self.requests.len();
+            for (frame_position, frame) in request.frames.iter().enumerate() {
+                self.places.insert(frame.want.chunk.digest, (position, frame_position));
+            }
+            self.requests.push(request);
+        }
+        true
+    }
+
+    /// Reads a chunk to the front of `plain`; what is wrong with it is damage.
+    fn read(&mut self, chunk: ChunkRef) -> Option<usize> {
+        let (position, frame_position) = *self.places.get(&chunk.digest)?;
+        let bytes = self.range(position)?;
+        let request = &self.requests[position];
+        let frame = &request.frames[frame_position];
+        let object = format!("chunk {} in pack {}", chunk.digest, request.pack);
+        let stored = bytes.get(frame.range.clone())?;
+        let damage = match self.decoder.decode(frame.encoding, stored, chunk.len, &mut self.plain) {
+            Ok(plain) if ChunkDigest::of(plain) == chunk.digest => return Some(plain.len()),
+            Ok(plain) => {
+                Damage::new(object, format!("its bytes hash to {}", ChunkDigest::of(plain)))
+            }
+            Err(error) => Damage::from_error(object, &error),
+        };
+        // Once for each chunk, however often the disk repeats it.
+        self.places.remove(&chunk.digest);
+        self.damage.push(damage);
+        None
+    }
+
+    /// The bytes of a request, kept for its other chunks.
+    fn range(&mut self, position: usize) -> Option<Bytes> {
+        if let Some((_, bytes)) = self.kept.iter().find(|(kept, _)| *kept == position) {
+            return Some(bytes.clone());
+        }
+        let request = &self.requests[position];
+        match self.handle.block_on(self.registry.pack_range(request.pack, request.range.clone())) {
+            Ok(bytes) => {
+                if self.kept.len() == RANGES_KEPT {
+                    self.kept.pop_front();
+                }
+                self.kept.push_back((position, bytes.clone()));
+                Some(bytes)
+            }
+            Err(error) => {
+                let range = &request.range;
+                let object = format!("pack {}, bytes {}..{}", request.pack, range.start, range.end);
+                self.damage.push(Damage::from_error(object, &error));
+                for frame in &request.frames {
+                    self.places.remove(&frame.want.chunk.digest);
+                }
+                None
+            }
+        }
+    }
+}
