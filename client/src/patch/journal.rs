@@ -64,7 +64,13 @@ pub(super) struct Header {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Record {
     /// These places get a chunk that the journal holds.
-    Chunk { digest: ChunkDigest, plain_len: ChunkLen, encoding: Encoding, stored: Vec<u8>, places: Vec<Place> },
+    Chunk {
+        digest: ChunkDigest,
+        plain_len: ChunkLen,
+        encoding: Encoding,
+        stored: Vec<u8>,
+        places: Vec<Place>,
+    },
     /// These places get a chunk that stays at the first place, on an old disk.
     Copy { digest: ChunkDigest, plain_len: ChunkLen, source: Place, places: Vec<Place> },
     /// This run becomes a hole.
@@ -84,11 +90,25 @@ impl Record {
         let (kind, encoding, plain_len, stored, digest, source, places) = match self {
             Self::Chunk { digest, plain_len, encoding, stored, places } => {
                 let encoding = u32::from(encoding.number());
-                (KIND_CHUNK, encoding, plain_len.get(), stored.as_slice(), Some(digest), None, places.as_slice())
+                (
+                    KIND_CHUNK,
+                    encoding,
+                    plain_len.get(),
+                    stored.as_slice(),
+                    Some(digest),
+                    None,
+                    places.as_slice(),
+                )
             }
-            Self::Copy { digest, plain_len, source, places } => {
-                (KIND_COPY, 0, plain_len.get(), &[][..], Some(digest), Some(*source), places.as_slice())
-            }
+            Self::Copy { digest, plain_len, source, places } => (
+                KIND_COPY,
+                0,
+                plain_len.get(),
+                &[][..],
+                Some(digest),
+                Some(*source),
+                places.as_slice(),
+            ),
             Self::Hole { place, len } => {
                 let end = Place { offset: place.offset + len, ..*place };
                 (KIND_HOLE, 0, 0, &[][..], None, Some(*place), &[end][..])
@@ -102,7 +122,7 @@ impl Record {
         for word in [kind, u32::try_from(count).unwrap_or(u32::MAX), plain_len, stored_len] {
             out.extend_from_slice(&word.to_le_bytes());
         }
-        out.extend_from_slice(digest.map_or(&[0; 32], ChunkDigest::as_bytes));
+        out.extend_from_slice(&digest.map_or([0; 32], |digest| *digest.as_bytes()));
         for place in source.iter().chain(places) {
             out.extend_from_slice(&(place.disk as u64).to_le_bytes());
             out.extend_from_slice(&place.offset.to_le_bytes());
@@ -155,7 +175,8 @@ impl Reader {
     pub(super) fn next(&mut self) -> Option<Record> {
         let mut head = [0; RECORD_LEN];
         self.file.read_exact(&mut head).ok()?;
-        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (kind, count, plain_len, stored_len) = (word(0), word(4), word(8), word(12));
         if count > PLACES_MAX || stored_len > CHUNK_LEN_MAX {
             return None;
@@ -224,8 +245,7 @@ pub(super) fn begin(
         }
     }
     let mut options = fs::OpenOptions::new();
-    let mut file =
-        options.write(true).create(true).truncate(false).open(part).map_err(failed)?;
+    let mut file = options.write(true).create(true).truncate(false).open(part).map_err(failed)?;
     file.set_len(end).map_err(failed)?;
     file.seek(io::SeekFrom::Start(end)).map_err(failed)?;
     if end == 0 {

@@ -161,8 +161,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
     let mut old = Vec::with_capacity(old_lock.disks.len());
     for disk in &old_lock.disks {
         let layout = cache.load(&patch.registry, disk.index).await?;
-        let path = directory.root().join(&disk.file);
-        old.push(OldDisk { layout, path, file: disk.file.clone() });
+        old.push(OldDisk { layout, file: disk.file.clone() });
     }
     let mut new = Vec::with_capacity(new_lock.disks.len());
     for disk in &new_lock.disks {
@@ -184,7 +183,8 @@ fn in_place(lock: &Lockfile) -> Vec<Option<PathBuf>> {
 
 impl PatchReport {
     fn unchanged(lock: &Lockfile, root: &std::path::Path, rolled_forward: bool) -> Self {
-        let mut report = Self::patched(lock, lock, root, plan::Sums::default(), FetchStats::default());
+        let mut report =
+            Self::patched(lock, lock, root, plan::Sums::default(), FetchStats::default());
         report.rolled_forward = rolled_forward;
         report
     }

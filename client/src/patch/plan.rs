@@ -17,7 +17,6 @@ const GROUP_LEN: usize = 4096;
 /// A disk of the directory as it is.
 pub(super) struct OldDisk {
     pub(super) layout: DiskLayout,
-    pub(super) path: PathBuf,
     /// Its file, from the directory.
     pub(super) file: PathBuf,
 }
@@ -146,10 +145,7 @@ impl Steps {
     }
 
     /// What has to be staged and is not yet, a group at a time.
-    pub(super) fn groups(
-        &self,
-        staged: &HashSet<ChunkDigest>,
-    ) -> Vec<Result<Group, FetchError>> {
+    pub(super) fn groups(&self, staged: &HashSet<ChunkDigest>) -> Vec<Result<Group, FetchError>> {
         let rest: Vec<_> =
             self.needs.iter().filter(|(want, _)| !staged.contains(&want.chunk.digest)).collect();
         let groups = rest.chunks(GROUP_LEN).map(|part| {

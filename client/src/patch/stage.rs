@@ -12,9 +12,9 @@ use seawall_api::units::CHUNK_LEN_MAX;
 use seawall_store::codec::{Decoder, Encoding};
 use seawall_store::image::{self, DiskImage, Format, OpenOptions};
 
+use super::PatchError;
 use super::journal::{self, Header, Record};
 use super::plan::Steps;
-use super::PatchError;
 use crate::directory::{Directory, DiskLayout, Lockfile};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::host::HostError;
@@ -43,8 +43,7 @@ impl Stager {
         let folder = journal::folder(directory);
         let mut old_disks = Vec::new();
         for disk in &old_lock.disks {
-            let options =
-                OpenOptions { format: disk.format.parse().ok(), allow_backing: false };
+            let options = OpenOptions { format: disk.format.parse().ok(), allow_backing: false };
             old_disks.push(image::open(&directory.root().join(&disk.file), &options)?);
         }
         let (mut sinks, mut replaced) = (Vec::new(), Vec::new());

@@ -142,9 +142,12 @@ pub(crate) struct PullArgs {
     /// Print what would be done, in bytes, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Pull exactly what the directory's lockfile says, or fail
+    /// Pull exactly what the lockfile says, or fail
     #[arg(long)]
     pub(crate) locked: bool,
+    /// The lockfile that --locked goes by [default: DIR/seawall.lock]
+    #[arg(long, value_name = "FILE", requires = "locked")]
+    pub(crate) lockfile: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) threads: Threads,
     #[command(flatten)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use seawall::registry::Expect;
 use seawall::spec::{ReleaseSpec, file, flags};
+use seawall::directory::LOCKFILE;
 use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
 use seawall_api::reference::{Reference, Selector};
 use seawall_store::image::Format;
@@ -43,7 +44,7 @@ pub(crate) enum Command {
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
     VerifyDir(PathBuf, usize),
-    VerifyRelease(Reach, Target, usize),
+    VerifyRelease(Reach, Target),
 }
 
 #[derive(Debug)]
@@ -57,7 +58,6 @@ pub(crate) struct Push {
 }
 
 #[derive(Debug)]
-#[expect(dead_code)] // until the flow is wired in commands/pull.rs
 pub(crate) struct Pull {
     pub(crate) target: Target,
     pub(crate) into: PathBuf,
@@ -65,12 +65,12 @@ pub(crate) struct Pull {
     /// Empty means all.
     pub(crate) machines: Vec<MachineName>,
     pub(crate) dry_run: bool,
-    pub(crate) locked: bool,
+    /// The lockfile to go by.
+    pub(crate) locked: Option<PathBuf>,
     pub(crate) threads: usize,
 }
 
 #[derive(Debug)]
-#[expect(dead_code)] // until the flow is wired in commands/patch.rs
 pub(crate) struct Patch {
     pub(crate) dir: PathBuf,
     pub(crate) target: Target,
@@ -173,8 +173,10 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     let target = target(reference.clone(), &args.reference)?;
     let name = target.application.as_str();
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+    let into = args.into.unwrap_or_else(|| PathBuf::from(last));
+    let lockfile = args.lockfile.unwrap_or_else(|| into.join(LOCKFILE));
     let pull = Pull {
-        into: args.into.unwrap_or_else(|| PathBuf::from(last)),
+        into,
         target,
         format: match args.format {
             RawFormat::Raw => Format::Raw,
@@ -182,7 +184,7 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
         },
         machines,
         dry_run: args.dry_run,
-        locked: args.locked,
+        locked: args.locked.then_some(lockfile),
         threads: threads(args.threads),
     };
     Ok(Command::Pull(Reach { host: reference.host, credentials: args.credentials }, pull))
@@ -255,7 +257,7 @@ fn verify(args: VerifyArgs) -> Result<Command, Failure> {
     }
     let (host, target) = release(&args.target)?;
     let reach = Reach { host, credentials: args.credentials };
-    Ok(Command::VerifyRelease(reach, target, threads(args.threads)))
+    Ok(Command::VerifyRelease(reach, target))
 }
 
 fn parse(text: &str) -> Result<Reference, Failure> {

@@ -24,6 +24,12 @@ impl Failure {
         }
     }
 
+    /// Bytes that are not what their names say.
+    pub(crate) fn damaged(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let (kind, remedy) = (ErrorKind::Damaged, Some(remedy.into()));
+        Self { kind, lines: vec![what.into()], remedy }
+    }
+
     /// A defect of this program.
     pub(crate) fn internal(what: impl Into<String>) -> Self {
         let remedy = "this is a defect of Seawall: report it with the command you ran";
@@ -114,7 +120,14 @@ macro_rules! explained {
     )+};
 }
 
-explained!(seawall::push::PushError, seawall::registry::RegistryError, seawall::spec::SpecError,);
+explained!(
+    seawall::patch::PatchError,
+    seawall::pull::PullError,
+    seawall::push::PushError,
+    seawall::registry::RegistryError,
+    seawall::spec::SpecError,
+    seawall::verify::VerifyError,
+);
 
 impl From<seawall_api::reference::InvalidReference> for Failure {
     fn from(error: seawall_api::reference::InvalidReference) -> Self {

@@ -40,7 +40,7 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
     let style = if global.json { Style::Json } else { Style::Text };
     let progress = progress::choose(global.quiet);
     let Some(reach) = command.reach() else {
-        let outcome = without_registry(command, &*progress, style).await;
+        let outcome = without_registry(command, progress.clone(), style).await;
         progress.finish();
         return outcome;
     };
@@ -76,16 +76,14 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
             channels::history(&around, application, channel).await
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
-        Command::VerifyRelease(_, target, threads) => {
-            verify::release(around, target, threads).await
-        }
+        Command::VerifyRelease(_, target) => verify::release(around, target).await,
         Command::VerifyDir(..) => Err(Failure::internal("a directory needs no registry")),
     }
 }
 
 async fn without_registry(
     command: Command,
-    progress: &dyn Progress,
+    progress: Arc<dyn Progress>,
     style: Style,
 ) -> Result<(), Failure> {
     match command {

@@ -1,9 +1,28 @@
 //! `seawall patch`.
 
+use seawall::patch;
+
 use super::Surroundings;
 use crate::command::Patch;
+use crate::output::answer;
 use crate::report::Failure;
 
-pub(crate) async fn patch(_: Surroundings, _: Patch) -> Result<(), Failure> {
-    Err(Failure::internal("`seawall patch` is not built yet"))
+pub(crate) async fn patch(around: Surroundings, command: Patch) -> Result<(), Failure> {
+    let Patch { dir, target, dry_run, threads } = command;
+    let Surroundings { registry, progress, style, state } = around;
+    let order = patch::Patch {
+        registry,
+        directory: dir,
+        application: target.application,
+        selector: target.selector,
+        state,
+        progress,
+        threads,
+    };
+    if dry_run {
+        let plan = patch::plan(&order).await?;
+        return answer(style, &plan, |plan| format!("{plan}\n"));
+    }
+    let report = patch::patch(order).await?;
+    answer(style, &report, |report| format!("{report}\n"))
 }
