@@ -1,5 +1,6 @@
 //! Pull is the inverse of push: for any mixture of data, zeros and holes, in both formats.
 
+use std::cell::Cell;
 use std::fs;
 
 use proptest::prelude::*;
@@ -53,11 +54,11 @@ fn pieces(runs: &[Run]) -> (u64, Vec<(u64, Vec<u8>)>) {
 fn what_is_pulled_is_what_was_pushed_for_any_disk_in_both_formats() {
     let world = World::new();
     let cases = Config { cases: 14, max_shrink_iters: 20, ..Config::default() };
-    let mut count = 0;
+    let count = Cell::new(0);
     let mut runner = TestRunner::new(cases);
     let outcome = runner.run(&prop::collection::vec(run(), 1..12), |runs| {
-        count += 1;
-        check(&world, count, &runs);
+        count.set(count.get() + 1);
+        check(&world, count.get(), &runs);
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
