@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The harness of the black-box tests: real processes, real disks, real peers.
+//!
+//! Not a library for the product: it knows the binary only as a person at a shell does. A test
+//! makes a [`World`], builds disks in it, runs `seawall` and compares bytes with tools that are
+//! not ours (`cmp`, `b3sum`, `qemu-img`).
+//!
+//! # Invariants
+//!
+//! 1. A test touches its own [`World`] only: home, configuration, state, registry and port.
+//! 2. What is random has a fixed seed, so that a failure repeats.
+//! 3. No process outlives the test that started it, and none runs for ever.
+
+// A harness fails by panicking, and it is the composition root of every test.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::missing_panics_doc)]
+
+mod binary;
+mod bytes;
+mod disk;
+mod registry;
+mod run;
+mod tool;
+mod world;
+
+pub use binary::binary;
+pub use bytes::{Noise, b3sum, flip_bit, holds_bytes, same_bytes, truncate};
+pub use disk::{Tree, dos63, ext4, gpt, qcow2, raw};
+pub use registry::{Registry, object_files};
+pub use run::{Done, Run, Started};
+pub use tool::{exists, tool};
+pub use world::World;
+
+/// Bytes of a MiB.
+pub const MIB: u64 = 1 << 20;
+/// Bytes of a KiB.
+pub const KIB: u64 = 1 << 10;

@@ -104,3 +104,6 @@ fn present<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@
 //! 3. The SQL of an adapter keeps to what PostgreSQL runs unchanged; what differs has a named
 //!    placeholder (`sqlite/schema.rs`).
 
+#[cfg(test)]
+mod conformance;
 mod error;
 mod model;
 mod port;

@@ -46,8 +46,9 @@ pub const HEADERS_LEN_MAX: usize = 16 << 10;
 pub const CONNECTIONS_PER_WORKER_MAX: usize = 1024;
 /// Connections that wait to be accepted.
 pub const BACKLOG: u32 = 1024;
-/// One piece of a pack on its way out. Smaller ones cost more calls than they save memory.
-pub const PIECE_LEN: u64 = 512 << 10;
+/// One piece of a pack on its way out: what stays in a processor's cache between the read and the
+/// socket. Pieces of 512 KiB were slower for 16 clients, and took four times the memory.
+pub const PIECE_LEN: u64 = 256 << 10;
 
 /// Extractors answer with problem documents. actix answers 404 to a path segment that does not
 /// parse, and in plain text to everything else.

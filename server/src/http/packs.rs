@@ -130,5 +130,5 @@ fn pieces(
         .buffered(2)
 }
 
-#[allow(clippy::cast_possible_truncation)] // 512 KiB
+#[allow(clippy::cast_possible_truncation)] // 256 KiB
 const PIECE_STEP: usize = limits::PIECE_LEN as usize;

@@ -8,16 +8,17 @@
 //!
 //! # Invariants
 //!
-//! 1. A reader never panics and never allocates more than its named limits, whatever the file holds.
+//! 1. A reader never panics and never allocates more than its named limits, whatever the file
+//!    holds.
 //! 2. A reader never opens a file for writing.
 //! 3. Bytes outside the runs that [`DiskImage::next_data`] reports read as zeros.
 //! 4. A recognised format that is not read is refused, never taken for raw.
 //!
 //! # At the same time
 //!
-//! A [`DiskImage`] is shared between threads freely; no lock is held during I/O or inflation. A file
-//! that is *written* while it is read gives bytes of no single moment, and where the reader can tell
-//! (the file shrank, a table is broken) an error.
+//! A [`DiskImage`] is shared between threads freely; no lock is held during I/O or inflation. A
+//! file that is *written* while it is read gives bytes of no single moment, and where the reader
+//! can tell (the file shrank, a table is broken) an error.
 
 mod error;
 mod format;

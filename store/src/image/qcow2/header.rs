@@ -1,7 +1,7 @@
 //! The qcow2 header, its extensions, and the name of the backing file.
 //!
-//! Everything that Seawall does not read is refused here, so the other modules deal with one kind of
-//! image only.
+//! Everything that Seawall does not read is refused here, so the other modules deal with one kind
+//! of image only.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -1,8 +1,8 @@
 //! Where everything goes in a qcow2 file that is written for export.
 //!
-//! The file is version 3, with clusters of 64 KiB that are not compressed, and no backing file. It is
-//! laid out before the first byte is written: header, reference counts, L1, L2 tables, then data in
-//! guest order. So the same disk gives the same file, whichever thread writes which part first.
+//! The file is version 3, with clusters of 64 KiB that are not compressed, and no backing file. It
+//! is laid out before the first byte is written: header, reference counts, L1, L2 tables, then data
+//! in guest order. So the same disk gives the same file, whichever thread writes which part first.
 //!
 //! # Invariants
 //!

@@ -1,0 +1,254 @@
+//! What every catalog must do, and SQLite held to it.
+
+use seawall_api::digest::{
+    ChunkDigest, ContentDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
+};
+use seawall_api::index::ChunkRef;
+use seawall_api::reference::Selector;
+use seawall_api::units::{ChunkLen, DiskLen};
+
+use super::sqlite::SqliteCatalog;
+use super::*;
+
+const NOW: u64 = 1_800_000_000;
+
+fn chunk(seed: u32) -> ChunkDigest {
+    ChunkDigest::of(&seed.to_le_bytes())
+}
+
+fn pack(seed: u32, chunks: impl Iterator<Item = u32>) -> NewPack {
+    let plain_len = ChunkLen::new(4096).unwrap();
+    let frames = chunks.map(|n| Frame {
+        digest: chunk(n),
+        offset: 16 + u64::from(n) * 100,
+        stored_len: 100,
+        plain_len,
+        encoding: 1,
+    });
+    NewPack { digest: PackDigest::of(&seed.to_le_bytes()), len: 1000, frames: frames.collect() }
+}
+
+fn lease(seed: u8, deadline_secs: u64) -> Lease {
+    let application = "webshop".parse().unwrap();
+    Lease { id: LeaseId::from_bytes([seed; 16]), application, deadline_secs }
+}
+
+fn release(version: &str, lease: &Lease, index: IndexDigest) -> NewRelease {
+    NewRelease {
+        release: Release {
+            application: lease.application.clone(),
+            version: version.parse().unwrap(),
+            digest: ReleaseDigest::of(version.as_bytes()),
+            machines: vec!["db".parse().unwrap(), "web".parse().unwrap()],
+            published_at_secs: NOW,
+            published_by: "ci".to_owned(),
+            disk_bytes: 1 << 40,
+            data_bytes: 5,
+        },
+        indexes: vec![index],
+        lease: lease.id,
+    }
+}
+
+fn index_row() -> IndexRow {
+    IndexRow {
+        digest: IndexDigest::of(b"index"),
+        disk_len: DiskLen::new(8192).unwrap(),
+        content: ContentDigest::of(b"content"),
+        data_bytes: 4096,
+    }
+}
+
+async fn leases_live_until_their_deadline(catalog: &dyn Catalog) {
+    let lease = lease(1, NOW + 10);
+    catalog.open_lease(lease.clone(), NOW).await.unwrap();
+    assert_eq!(catalog.lease(lease.id, NOW + 9).await.unwrap(), Some(lease.clone()));
+    assert_eq!(catalog.lease(lease.id, NOW + 10).await.unwrap(), None);
+    assert!(catalog.renew_lease(lease.id, NOW + 9, NOW + 20).await.unwrap());
+    assert!(catalog.lease(lease.id, NOW + 19).await.unwrap().is_some());
+    assert!(!catalog.renew_lease(lease.id, NOW + 20, NOW + 30).await.unwrap(), "it had ended");
+    catalog.end_lease(lease.id).await.unwrap();
+    catalog.end_lease(lease.id).await.unwrap();
+    assert_eq!(catalog.lease(lease.id, NOW).await.unwrap(), None);
+}
+
+async fn chunks_keep_their_first_place(catalog: &dyn Catalog) {
+    for _ in 0..2 {
+        catalog.add_pack(pack(1, 0..3)).await.unwrap();
+        catalog.add_pack(pack(2, 2..5)).await.unwrap();
+    }
+    assert_eq!(catalog.pack_len(pack(2, 0..0).digest).await.unwrap(), Some(1000));
+    assert_eq!(catalog.pack_len(PackDigest::of(b"none")).await.unwrap(), None);
+    let asked = [9, 4, 8, 2, 0, 9].map(chunk).to_vec();
+    assert_eq!(catalog.missing_chunks(asked.clone()).await.unwrap(), [0, 2, 5]);
+    let located = catalog.locate_chunks(asked).await.unwrap();
+    assert_eq!(located, Located::Missing(chunk(9)), "the first that is missing");
+    let asked = [4, 2, 0, 4].map(chunk).to_vec();
+    let Located::All { packs, places } = catalog.locate_chunks(asked.clone()).await.unwrap() else {
+        panic!("all of them are there")
+    };
+    assert_eq!(packs, [pack(2, 0..0).digest, pack(1, 0..0).digest]);
+    assert_eq!(places.iter().map(|place| place.pack).collect::<Vec<_>>(), [0, 1, 1, 0]);
+    assert_eq!(places.iter().map(|place| place.frame.digest).collect::<Vec<_>>(), asked);
+    assert_eq!(places[1].frame, pack(1, 2..3).frames[0]);
+    let sized = |n, len| ChunkRef { digest: chunk(n), len: ChunkLen::new(len).unwrap() };
+    let asked = vec![sized(0, 4096), sized(1, 4095), sized(9, 4096)];
+    let mut unfit = catalog.unfit_chunks(asked.clone()).await.unwrap();
+    unfit.sort_by_key(|chunk| chunk.digest);
+    let mut want = asked[1..].to_vec();
+    want.sort_by_key(|chunk| chunk.digest);
+    assert_eq!(unfit, want);
+}
+
+async fn leaves_and_indexes_read_back(catalog: &dyn Catalog) {
+    let leaf = LeafRow { digest: LeafDigest::of(b"leaf"), span_len: 8192, data_bytes: 4096 };
+    let none = LeafDigest::of(b"none");
+    for _ in 0..2 {
+        catalog.add_leaf(leaf).await.unwrap();
+        catalog.add_index(index_row()).await.unwrap();
+    }
+    let rows = catalog.leaves(vec![none, leaf.digest, none]).await.unwrap();
+    assert_eq!(rows, [None, Some(leaf), None]);
+    assert_eq!(catalog.index(index_row().digest).await.unwrap(), Some(index_row()));
+    assert_eq!(catalog.index(IndexDigest::of(b"none")).await.unwrap(), None);
+}
+
+async fn publishing_is_all_or_nothing(catalog: &dyn Catalog) {
+    let (one, two) = (lease(2, NOW + 10), lease(3, NOW));
+    let index = index_row().digest;
+    catalog.open_lease(one.clone(), NOW).await.unwrap();
+    let gone = IndexDigest::of(b"none");
+    let outcome = catalog.publish(release("1.0", &one, gone)).await.unwrap();
+    assert_eq!(outcome, Publication::IndexMissing(gone));
+    let outcome = catalog.publish(release("1.0", &two, index)).await.unwrap();
+    assert_eq!(outcome, Publication::LeaseEnded);
+    assert_eq!(catalog.application(one.application.clone()).await.unwrap(), None);
+    let new = release("1.0", &one, index);
+    assert_eq!(catalog.publish(new.clone()).await.unwrap(), Publication::Created);
+    assert_eq!(catalog.lease(one.id, NOW).await.unwrap(), None, "its lease ended with it");
+    assert_eq!(catalog.publish(new.clone()).await.unwrap(), Publication::AlreadyPresent);
+    let mut other = new.clone();
+    other.release.digest = ReleaseDigest::of(b"other");
+    let taken = Publication::VersionTaken(new.release.digest);
+    assert_eq!(catalog.publish(other).await.unwrap(), taken);
+
+    let third = lease(4, NOW + 10);
+    catalog.open_lease(third.clone(), NOW).await.unwrap();
+    catalog.publish(release("2.0", &third, index)).await.unwrap();
+    let name = new.release.application.clone();
+    let list = catalog.releases(name.clone(), None, 10).await.unwrap();
+    let versions: Vec<_> = list.iter().map(|release| release.version.as_str()).collect();
+    assert_eq!(versions, ["2.0", "1.0"]);
+    assert_eq!(list[1], new.release);
+    let after = Some(list[0].version.clone());
+    assert_eq!(catalog.releases(name.clone(), after, 10).await.unwrap(), list[1..]);
+    let application = catalog.application(name.clone()).await.unwrap().unwrap();
+    assert_eq!((application.release_count, application.newest), (2, Some(list[0].version.clone())));
+    for selector in ["1.0".to_owned(), new.release.digest.to_string()] {
+        let found = catalog.resolve(name.clone(), selector.parse().unwrap()).await.unwrap();
+        assert_eq!(found, Some(new.release.digest));
+        let foreign = "other".parse().unwrap();
+        assert_eq!(catalog.resolve(foreign, selector.parse().unwrap()).await.unwrap(), None);
+    }
+}
+
+async fn channels_move_by_compare_and_set(catalog: &dyn Catalog) {
+    let application: seawall_api::names::ApplicationName = "webshop".parse().unwrap();
+    let request = |expected, version: &str| MoveRequest {
+        application: application.clone(),
+        channel: "stable".parse().unwrap(),
+        expected,
+        release: ReleaseDigest::of(version.as_bytes()),
+        now_secs: NOW,
+        moved_by: "ci".to_owned(),
+    };
+    let go =
+        async |expected, version| catalog.move_channel(request(expected, version)).await.unwrap();
+    assert_eq!(go(Expected::Sequence(1), "1.0").await, Moved::Stale(None));
+    assert_eq!(go(Expected::Absent, "none").await, Moved::NoSuchRelease);
+    assert!(matches!(go(Expected::Absent, "1.0").await, Moved::Done(_)));
+    assert_eq!(go(Expected::Absent, "2.0").await, Moved::Stale(Some(1)));
+    let Moved::Done(channel) = go(Expected::Sequence(1), "2.0").await else { panic!() };
+    assert_eq!((channel.sequence, channel.version.as_str()), (2, "2.0"));
+    assert_eq!(go(Expected::Sequence(1), "1.0").await, Moved::Stale(Some(2)));
+    let name = channel.name.clone();
+    let found = catalog.channel(application.clone(), name.clone()).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&channel));
+    assert_eq!(
+        catalog.channels(application.clone()).await.unwrap(),
+        std::slice::from_ref(&channel)
+    );
+    let moves = catalog.channel_moves(application.clone(), name.clone(), 10).await.unwrap();
+    let moves: Vec<_> = moves.iter().map(|m| (m.sequence, m.version.as_str())).collect();
+    assert_eq!(moves, [(2, "2.0"), (1, "1.0")]);
+    assert_eq!(catalog.channel_moves(application.clone(), name.clone(), 1).await.unwrap().len(), 1);
+    let selector = Selector::Channel(name);
+    assert_eq!(catalog.resolve(application, selector).await.unwrap(), Some(channel.release));
+}
+
+async fn all(catalog: &dyn Catalog) {
+    catalog.probe().await.unwrap();
+    leases_live_until_their_deadline(catalog).await;
+    chunks_keep_their_first_place(catalog).await;
+    leaves_and_indexes_read_back(catalog).await;
+    publishing_is_all_or_nothing(catalog).await;
+    channels_move_by_compare_and_set(catalog).await;
+}
+
+#[tokio::test]
+async fn sqlite_is_a_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    all(&SqliteCatalog::open(&path).unwrap()).await;
+    let reopened = SqliteCatalog::open(&path).unwrap();
+    let applications = reopened.applications(None, 10).await.unwrap();
+    assert_eq!(applications.len(), 1, "it is durable");
+}
+
+#[test]
+fn of_processes_that_open_a_new_catalog_at_once_all_succeed() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.sqlite");
+        std::thread::scope(|scope| {
+            let open = || SqliteCatalog::open(&path).map(|_| ()).unwrap();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_catalog_of_a_later_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    drop(SqliteCatalog::open(&path).unwrap());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = SqliteCatalog::open(&path).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("version 99"), "{cause}");
+}
+
+/// A question about 16,384 chunks among a million is answered within its budget.
+/// Run with `--release -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn how_fast_chunks_are_looked_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    for n in 0..2000_u32 {
+        catalog.add_pack(pack(n, n * 500..(n + 1) * 500)).await.unwrap();
+    }
+    for round in 0..3_u32 {
+        let asked: Vec<_> = (0..16_384).map(|n| chunk(n * 61 + round)).collect();
+        let began = std::time::Instant::now();
+        let missing = catalog.missing_chunks(asked.clone()).await.unwrap().len();
+        let looked_up = began.elapsed();
+        let began = std::time::Instant::now();
+        let located = catalog.locate_chunks(asked).await.unwrap();
+        assert!(matches!(located, Located::All { .. }) && missing == 0);
+        println!("missing {looked_up:?}, locate {:?}", began.elapsed());
+    }
+}

@@ -1,0 +1,220 @@
+//! What every request passes through: limits, names, tokens, the form of errors.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+
+use reqwest::{Method, StatusCode};
+use seawall_api::digest::PackDigest;
+use seawall_api::problem::Code;
+use seawall_api::v1;
+use seawall_server::{Access, Config, StartError, start};
+use serde_json::json;
+
+use crate::fixture::TinyRelease;
+use crate::world::{World, assert_problem};
+
+#[tokio::test]
+async fn names_that_escape_are_refused() {
+    let world = World::open().await;
+    for path in [
+        "/v1/applications/%2e%2e%2f",
+        "/v1/applications/%2e%2e%2fx/releases",
+        "/v1/applications/a%2F..%2Fb/releases/1.0",
+        "/v1/applications/a%00b",
+        "/v1/applications/UPPER",
+        "/v1/applications/a/releases/..%2f..%2fx",
+        "/v1/applications/a/releases/blake3:zz",
+        "/v1/applications/a/channels/1",
+        "/v1/packs/blake3:%2e%2e%2f",
+        "/v1/packs/..%2Fcatalog.sqlite",
+        "/v1/leaves/x",
+        "/v1/indexes/x",
+        "/v1/diff?from=a&to=b",
+        "/v1/diff?from=a:1",
+        "/v1/diff?from=../a:1&to=b:1",
+    ] {
+        assert_problem(world.get(path).await, Code::InvalidInput).await;
+    }
+    assert_problem(world.put("/v1/leases/x", "").await, Code::InvalidInput).await;
+    assert_problem(world.get("/v1/applications/a%2Fb%2Fc").await, Code::NotFound).await;
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems_too() {
+    let world = World::open().await;
+    assert_problem(world.get("/v2/applications").await, Code::NotFound).await;
+    assert_problem(world.get("/docs/none").await, Code::NotFound).await;
+    let answer = world.request(Method::DELETE, "/v1/applications").send().await.unwrap();
+    assert_eq!(answer.headers()["allow"], "GET");
+    assert_problem(answer, Code::MethodNotAllowed).await;
+}
+
+#[tokio::test]
+async fn bodies_and_heads_have_limits() {
+    let world = World::open().await;
+    let lease = world.lease("webshop").await;
+    let chunks: Vec<_> = (0..=65_536).map(|_| PackDigest::of(b"x")).collect();
+    let ask = json!({ "lease": lease, "chunks": chunks });
+    assert_problem(world.post("/v1/chunks/missing", &ask).await, Code::InvalidInput).await;
+    assert_problem(
+        world.post("/v1/chunks/locate", &json!({ "chunks": chunks })).await,
+        Code::InvalidInput,
+    )
+    .await;
+    let ask = json!({ "lease": lease, "leaves": &chunks[..16_385] });
+    assert_problem(world.post("/v1/leaves/missing", &ask).await, Code::InvalidInput).await;
+    let huge = json!({ "lease": "x".repeat(6 << 20), "chunks": [] });
+    assert_problem(world.post("/v1/chunks/missing", &huge).await, Code::TooLarge).await;
+    let unknown = json!({ "lease": lease, "chunks": [], "more": 1 });
+    assert_problem(world.post("/v1/chunks/missing", &unknown).await, Code::InvalidInput).await;
+    let text = world.request(Method::POST, "/v1/leases").body("{\"application\":\"a\"}");
+    assert_problem(text.send().await.unwrap(), Code::InvalidInput).await;
+    let long = format!("/v1/applications?after={}", "a".repeat(5000));
+    assert_problem(world.get(&long).await, Code::TooLarge).await;
+    let heavy = world.request(Method::GET, "/v1/version").header("x-heavy", "a".repeat(17_000));
+    assert_problem(heavy.send().await.unwrap(), Code::TooLarge).await;
+    let no_lease = world.put(&format!("/v1/packs/{}", PackDigest::of(b"x")), "x").await;
+    assert_problem(no_lease, Code::InvalidInput).await;
+}
+
+#[tokio::test]
+async fn a_request_id_is_taken_over_where_it_is_sane() {
+    let world = World::open().await;
+    let get = async |id: &str| {
+        let request = world.request(Method::GET, "/v1/version").header("x-request-id", id);
+        request.send().await.unwrap().headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(get("build-7.a_b").await, "build-7.a_b");
+    for insane in ["a b", "", &"a".repeat(65), "a\"b"] {
+        assert_ne!(get(insane).await, insane);
+    }
+    assert_ne!(get("").await, get("").await);
+}
+
+#[tokio::test]
+async fn the_registry_says_what_it_is_and_how_it_is() {
+    let world = World::open().await;
+    let version: v1::ServerVersion = world.get("/v1/version").await.json().await.unwrap();
+    assert_eq!((version.name.as_str(), &version.epochs[..]), ("seawall", &[1][..]));
+    for path in ["/healthz", "/readyz"] {
+        let health: v1::Health = world.get(path).await.json().await.unwrap();
+        assert_eq!(health.status, "ok");
+    }
+    world.push(&TinyRelease::new("webshop", "1.0", "ab", "cd")).await;
+    world.get("/nowhere").await;
+    let text = world.get("/metrics").await.text().await.unwrap();
+    for line in [
+        "seawall_publishes_total 1",
+        "seawall_packs_total 2",
+        "seawall_chunks_total 4",
+        "seawall_http_in_flight 1",
+        "seawall_http_requests_total{route=\"/v1/packs/{pack}\",method=\"PUT\",status=\"201\"} 2",
+        "seawall_http_requests_total{route=\"none\",method=\"GET\",status=\"404\"} 1",
+        "seawall_http_latency_seconds_count{route=\"/v1/leases\",method=\"POST\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_is_not_ready() {
+    let world = World::open().await;
+    let store = world.dir.path().join("store");
+    std::fs::rename(&store, world.dir.path().join("away")).unwrap();
+    std::fs::write(&store, b"not a directory").unwrap();
+    let problem = assert_problem(world.get("/readyz").await, Code::Unavailable).await;
+    assert!(!problem.detail.contains('/'), "no path is told: {}", problem.detail);
+    assert_eq!(world.get("/healthz").await.status(), StatusCode::OK);
+}
+
+fn token_file(dir: &std::path::Path, mode: u32) -> std::path::PathBuf {
+    let path = dir.join("tokens");
+    std::fs::write(&path, "ci publisher aaaabbbbccccdddd\nhost reader 0000111122223333\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_token_may_do_what_its_role_permits() {
+    let files = tempfile::tempdir().unwrap();
+    let path = token_file(files.path(), 0o600);
+    let world = World::with(|config| config.access = Access::TokenFile(path)).await;
+    let digest = PackDigest::of(b"x");
+    let pack = format!("/v1/packs/{digest}");
+    let upload = format!("{pack}?lease={}", "0".repeat(32));
+    let lease = json!({ "application": "webshop" });
+    let locate = json!({ "chunks": [] });
+    let post = |path, body| world.client.post(world.url(path)).json(body);
+    type Case<'a> = (&'a str, reqwest::RequestBuilder, [u16; 4]);
+    let cases: Vec<Case<'_>> = vec![
+        // without a token, with a wrong one, as a reader, as a publisher
+        ("healthz", world.client.get(world.url("/healthz")), [200; 4]),
+        ("readyz", world.client.get(world.url("/readyz")), [200; 4]),
+        ("document", world.client.get(world.url("/v1/openapi.json")), [200; 4]),
+        ("page", world.client.get(world.url("/docs/")), [200; 4]),
+        ("metrics", world.client.get(world.url("/metrics")), [401, 401, 200, 200]),
+        ("version", world.client.get(world.url("/v1/version")), [401, 401, 200, 200]),
+        ("docsx", world.client.get(world.url("/docsx")), [401, 401, 404, 404]),
+        ("get pack", world.client.get(world.url(&pack)), [401, 401, 404, 404]),
+        ("head pack", world.client.head(world.url(&pack)), [401, 401, 404, 404]),
+        ("locate", post("/v1/chunks/locate", &locate), [401, 401, 200, 200]),
+        ("lease", post("/v1/leases", &lease), [401, 401, 403, 201]),
+        ("upload", world.client.put(world.url(&upload)).body("x"), [401, 401, 403, 409]),
+        (
+            "large upload",
+            world.client.put(world.url(&upload)).body(vec![0; 8 << 20]),
+            [401, 401, 403, 409],
+        ),
+    ];
+    for (name, request, want) in cases {
+        let tokens = [None, Some("wrong"), Some("0000111122223333"), Some("aaaabbbbccccdddd")];
+        for (token, want) in tokens.into_iter().zip(want) {
+            let mut request = request.try_clone().unwrap();
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), want, "{name} with {token:?}");
+            if want == 401 {
+                assert!(answer.headers()["www-authenticate"].to_str().unwrap().contains("Bearer"));
+            }
+        }
+    }
+    let basic =
+        world.client.get(world.url("/v1/version")).basic_auth("ci", Some("aaaabbbbccccdddd"));
+    assert_problem(basic.send().await.unwrap(), Code::Unauthenticated).await;
+    let write = post("/v1/leases", &lease).bearer_auth("0000111122223333").send().await.unwrap();
+    assert_problem(write, Code::Denied).await;
+}
+
+#[tokio::test]
+async fn it_refuses_to_start_unsafely() {
+    let dir = tempfile::tempdir().unwrap();
+    let wide: SocketAddr = "0.0.0.0:0".parse().unwrap();
+    let open = Config { access: Access::Open, ..Config::in_process(dir.path()) };
+    let error = start(Config { listen: wide, ..open.clone() }).await.unwrap_err();
+    assert!(matches!(error, StartError::Exposed(_)), "{error}");
+    assert!(error.remedy().unwrap().contains("token file"));
+    let readable = Access::TokenFile(token_file(dir.path(), 0o644));
+    let error = start(Config { access: readable, ..open.clone() }).await.unwrap_err();
+    assert!(error.remedy().unwrap().starts_with("chmod 600"), "{error}");
+    let safe = Access::TokenFile(token_file(dir.path(), 0o600));
+    start(Config { access: safe, listen: wide, ..open.clone() })
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+
+    let first = start(open.clone()).await.unwrap();
+    let error = start(Config { listen: first.addr(), ..open.clone() }).await.unwrap_err();
+    assert!(matches!(error, StartError::Listen { .. }), "{error}");
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let error = start(Config { data_dir: file.join("x"), ..open.clone() }).await.unwrap_err();
+    assert!(matches!(error, StartError::DataDir { .. }), "{error}");
+    let damaged = tempfile::tempdir().unwrap();
+    std::fs::write(damaged.path().join("catalog.sqlite"), vec![7; 8192]).unwrap();
+    let error = start(Config { data_dir: damaged.path().into(), ..open }).await.unwrap_err();
+    assert!(matches!(error, StartError::Catalog { .. }), "{error}");
+}

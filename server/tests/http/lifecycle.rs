@@ -1,0 +1,85 @@
+//! Start and stop.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use reqwest::{Method, StatusCode};
+use seawall_api::problem::Code;
+use seawall_server::{Access, Config, start};
+
+use crate::fixture::TinyDisk;
+use crate::world::{World, assert_problem};
+
+/// An upload whose second half is sent only once `go` says so.
+fn slow_body(bytes: bytes::Bytes, go: tokio::sync::oneshot::Receiver<()>) -> reqwest::Body {
+    let half = bytes.len() / 2;
+    let first = futures::stream::iter([Ok::<_, std::io::Error>(bytes.slice(..half))]);
+    let second = futures::stream::once(async move {
+        go.await.unwrap();
+        Ok(bytes.slice(half..))
+    });
+    reqwest::Body::wrap_stream(first.chain(second))
+}
+
+#[tokio::test]
+async fn stopping_finishes_requests_in_flight() {
+    let world = World::open().await;
+    let lease = world.lease("webshop").await;
+    let pack = TinyDisk::new("abcdefgh").pack();
+    let (go, wait) = tokio::sync::oneshot::channel();
+    let path = format!("/v1/packs/{}?lease={lease}", pack.digest);
+    let upload = world.request(Method::PUT, &path).body(slow_body(pack.bytes.clone(), wait));
+    let upload = tokio::spawn(upload.send());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let url = world.url("/healthz");
+    let stop = tokio::spawn(world.running.stop());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!stop.is_finished(), "it waits for the upload");
+    assert!(reqwest::get(url).await.is_err(), "and takes no new connection");
+    go.send(()).unwrap();
+    assert_eq!(upload.await.unwrap().unwrap().status(), StatusCode::CREATED);
+    stop.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn while_draining_it_serves_and_says_it_is_not_ready() {
+    let world = World::with(|config| {
+        config.access = Access::Open;
+        config.drain_time = Duration::from_millis(500);
+    })
+    .await;
+    let ready = world.url("/readyz");
+    let version = world.url("/v1/version");
+    let stop = tokio::spawn(world.running.stop());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_problem(reqwest::get(ready).await.unwrap(), Code::Unavailable).await;
+    assert_eq!(reqwest::get(version).await.unwrap().status(), StatusCode::OK);
+    stop.await.unwrap().unwrap();
+}
+
+#[test]
+fn it_starts_from_a_plain_thread_in_no_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::in_process(dir.path());
+    let first = futures::executor::block_on(start(config.clone())).unwrap();
+    futures::executor::block_on(first.stop()).unwrap();
+    let began = Instant::now();
+    let running = futures::executor::block_on(start(config)).unwrap();
+    let took = began.elapsed();
+    println!("started in {took:?}");
+    assert!(took < Duration::from_millis(250), "{took:?}");
+    assert!(running.token().is_some());
+    futures::executor::block_on(running.stop()).unwrap();
+}
+
+#[tokio::test]
+async fn stopping_an_idle_registry_takes_no_time() {
+    let world = World::open().await;
+    // The client keeps its connection for the next request, which never comes.
+    assert_eq!(world.get("/v1/version").await.status(), StatusCode::OK);
+    let began = Instant::now();
+    world.running.stop().await.unwrap();
+    let took = began.elapsed();
+    println!("stopped in {took:?}");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+}

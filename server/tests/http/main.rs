@@ -1,0 +1,14 @@
+//! The registry over HTTP: each test starts a real one on a port and a directory of its own.
+#![allow(unreachable_pub)] // one binary: nothing here is reachable from anywhere
+#![allow(clippy::unwrap_used)] // a test that fails may panic, its helpers too
+#![allow(clippy::cast_possible_truncation)] // of constants
+
+mod channels;
+mod diff;
+mod edge;
+mod fixture;
+mod lifecycle;
+mod openapi;
+mod packs;
+mod releases;
+mod world;

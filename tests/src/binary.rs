@@ -1,0 +1,36 @@
+//! The binary under test, built once by cargo in the profile and target directory of the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The path of `seawall`, built if need be.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(build)
+}
+
+/// Cargo tells a test the binaries of its own package only; it is asked for this one. It lies
+/// where the test itself lies: `TARGET/PROFILE/deps/TEST` is in use, `TARGET/PROFILE/seawall` is
+/// wanted.
+fn build() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2).expect("a test lies in TARGET/PROFILE/deps");
+    let target = folder.parent().expect("a profile's folder lies in the target directory");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "seawall", "--bin", "seawall", "--profile"])
+        .arg(profile)
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(root)
+        .status()
+        .expect("cargo can be run");
+    assert!(built.success(), "the binary under test does not build");
+    folder.join("seawall")
+}

@@ -1,0 +1,199 @@
+//! One run of `seawall`, and what it left.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A run that takes longer hangs.
+const TIME_MAX: Duration = Duration::from_secs(240);
+
+/// A run to be started.
+#[derive(Debug)]
+pub struct Run {
+    command: Command,
+}
+
+impl Run {
+    pub(crate) fn new(command: Command) -> Self {
+        Self { command }
+    }
+
+    pub(crate) fn into_command(self) -> Command {
+        self.command
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    /// Runs it in another directory than the world's.
+    #[must_use]
+    pub fn inside(mut self, dir: impl AsRef<Path>) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Starts it.
+    pub fn start(mut self) -> Started {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let line = format!("{:?}", self.command);
+        let mut child = self.command.spawn().unwrap();
+        let stdout = drain(child.stdout.take().unwrap());
+        let stderr = drain(child.stderr.take().unwrap());
+        Started { line, child, output: Some((stdout, stderr)) }
+    }
+
+    /// Runs it to its end, whatever that is.
+    pub fn ends(self) -> Done {
+        self.start().ends()
+    }
+
+    /// Runs it; it must succeed.
+    #[track_caller]
+    pub fn succeeds(self) -> Done {
+        self.exits_with(0)
+    }
+
+    /// Runs it; it must end with this exit status.
+    #[track_caller]
+    pub fn exits_with(self, code: i32) -> Done {
+        let done = self.ends();
+        assert_eq!(done.status.code(), Some(code), "{done}");
+        done
+    }
+}
+
+fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+/// A run under way; killed when dropped.
+#[derive(Debug)]
+pub struct Started {
+    line: String,
+    child: Child,
+    output: Option<(JoinHandle<Vec<u8>>, JoinHandle<Vec<u8>>)>,
+}
+
+impl Started {
+    /// Waits for its end.
+    pub fn ends(mut self) -> Done {
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < TIME_MAX, "{} does not end", self.line);
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        self.collect()
+    }
+
+    /// `kill -9`, at once; what it printed and how it ended, which may be before the signal came.
+    pub fn kill(mut self) -> Done {
+        let _ = self.child.kill();
+        self.collect()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        crate::tool::tool("kill", ["-s", name, &self.child.id().to_string()]);
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    fn collect(&mut self) -> Done {
+        let status = self.child.wait().unwrap();
+        let (stdout, stderr) = self.output.take().expect("a run is collected once");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let (stdout, stderr) = (text(stdout.join().unwrap()), text(stderr.join().unwrap()));
+        Done { line: self.line.clone(), status, stdout, stderr }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.output.is_some() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A run that ended.
+#[derive(Debug)]
+pub struct Done {
+    line: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said.
+    pub stderr: String,
+}
+
+impl Done {
+    /// Its standard output as JSON.
+    #[track_caller]
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("standard output is no JSON: {error}\n{self}"))
+    }
+
+    /// Asserts that standard error says something.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "`{text}` is not said by\n{self}");
+        self
+    }
+
+    /// Asserts that an error is shown as one: what, and (`help:`) what to do; never a panic.
+    #[track_caller]
+    pub fn explains(self) -> Self {
+        assert!(self.stderr.contains("error: "), "no error is shown by\n{self}");
+        assert!(!self.stderr.contains("panicked"), "a panic in\n{self}");
+        assert!(!self.stderr.contains("defect"), "a defect in\n{self}");
+        self
+    }
+
+    /// Whether a signal ended it.
+    #[must_use]
+    pub fn was_killed(&self) -> bool {
+        self.status.code().is_none()
+    }
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n{}", self.line, self.status)?;
+        write!(f, "--- standard output\n{}--- standard error\n{}", self.stdout, self.stderr)
+    }
+}

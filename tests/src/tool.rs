@@ -1,0 +1,33 @@
+//! Other people's programs.
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+
+/// Runs a program that must succeed, and gives back what it printed.
+pub fn tool<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) -> String {
+    let mut command = Command::new(program);
+    // Debian keeps mke2fs and sfdisk where a plain user's PATH does not look.
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.args(args).env("PATH", format!("{path}:/usr/sbin:/sbin")).stdin(Stdio::null());
+    // A file system made twice from the same tree is the same.
+    command.env("E2FSPROGS_FAKE_TIME", "1700000000").env("LC_ALL", "C");
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("cannot run {program}: {error}; `./dev setup` installs what the tests need")
+    });
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?} failed ({})\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// Whether a program is installed.
+#[must_use]
+pub fn exists(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", "command -v \"$0\"", program]).output();
+    found.is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,97 @@
+//! Pull is the inverse of push: for any mixture of data, zeros and holes, in both formats.
+
+use std::cell::Cell;
+use std::fs;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use seawall_tests::{KIB, Noise, World, b3sum, qcow2, raw, same_bytes, tool};
+
+/// A stretch of a disk.
+#[derive(Clone, Debug)]
+enum Run {
+    /// Bytes of one of a few seeds, so that runs repeat.
+    Data(u8, u64),
+    /// Zeros that the file has allocated.
+    Zeros(u64),
+    /// Nothing.
+    Hole(u64),
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    // Sectors: on and off the grid of blocks, some longer than the longest chunk.
+    let len = prop_oneof![1u64..20, 1u64..200, 400u64..700].prop_map(|sectors| sectors * 512);
+    prop_oneof![
+        3 => (0u8..4, len.clone()).prop_map(|(seed, len)| Run::Data(seed, len)),
+        1 => len.clone().prop_map(Run::Zeros),
+        1 => len.prop_map(Run::Hole),
+    ]
+}
+
+/// A disk's length and the pieces that lie on it.
+fn pieces(runs: &[Run]) -> (u64, Vec<(u64, Vec<u8>)>) {
+    let mut at = 0;
+    let mut pieces = Vec::new();
+    for run in runs {
+        match *run {
+            Run::Data(seed, len) => {
+                pieces.push((at, Noise::new([seed]).bytes(len)));
+                at += len;
+            }
+            Run::Zeros(len) => {
+                pieces.push((at, vec![0; usize::try_from(len).unwrap()]));
+                at += len;
+            }
+            Run::Hole(len) => at += len,
+        }
+    }
+    (at, pieces)
+}
+
+/// One world for all cases: later disks find chunks, seeds and registries of earlier ones, as in
+/// life.
+#[test]
+fn what_is_pulled_is_what_was_pushed_for_any_disk_in_both_formats() {
+    let world = World::new();
+    let cases = Config { cases: 14, max_shrink_iters: 20, ..Config::default() };
+    let count = Cell::new(0);
+    let mut runner = TestRunner::new(cases);
+    let outcome = runner.run(&prop::collection::vec(run(), 1..12), |runs| {
+        count.set(count.get() + 1);
+        check(&world, count.get(), &runs);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn check(world: &World, count: u32, runs: &[Run]) {
+    let (len, pieces) = pieces(runs);
+    let (made, image) = (world.path("made.raw"), world.path("made.qcow2"));
+    raw(&made, len, &pieces);
+    qcow2(&made, &image, &["-c", "-o", "cluster_size=4096"]);
+    let reference = format!("any:{count}");
+    let machines = ["raw=root:made.raw", "qcow=root:made.qcow2"];
+    let pushed = world.push(&reference, &machines);
+
+    let want = b3sum(&made);
+    for disk in pushed["disks"].as_array().unwrap() {
+        assert_eq!(disk["content"], *want, "{disk}");
+    }
+    let (raw_dir, qcow2_dir) = (format!("raw-{count}"), format!("qcow2-{count}"));
+    world.local(&format!("pull {reference} --into {raw_dir}")).succeeds();
+    let pull = format!("pull {reference} --into {qcow2_dir} --format qcow2 --machine qcow");
+    world.local(&pull).succeeds();
+    for machine in ["raw", "qcow"] {
+        same_bytes(world.path(&raw_dir).join(machine).join("root.raw"), &made);
+    }
+    let pulled = world.path(&qcow2_dir).join("qcow/root.qcow2");
+    tool("qemu-img", ["check", "-q", "-f", "qcow2", pulled.to_str().unwrap()]);
+    let sides = [pulled.to_str().unwrap(), made.to_str().unwrap()];
+    tool("qemu-img", ["compare", "-q", "-f", "qcow2", "-F", "raw"].into_iter().chain(sides));
+    let report = world.local(&format!("verify {raw_dir} --json")).succeeds().json();
+    assert_eq!(report["damage"].as_array().map(Vec::len), Some(0), "{report}");
+    for path in [made, image, world.path(raw_dir).join("qcow/root.raw")] {
+        fs::remove_file(path).unwrap();
+    }
+    assert!(len >= KIB / 2);
+}

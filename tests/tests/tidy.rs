@@ -1,0 +1,169 @@
+//! The architecture's invariants and the rules of size and naming, checked on the source itself
+//! (docs/ARCHITECTURE.md). Each rule is a function from a text to what breaks it, and is shown to
+//! find a break before it is trusted to find none.
+
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+
+use rules::Finding;
+use source::{Source, root, sources};
+
+/// Fails with every finding, so that one run shows all there is to mend.
+#[track_caller]
+fn none(findings: Vec<Finding>) {
+    assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
+}
+
+fn check(sources: &[Source], rule: impl Fn(&Source) -> Vec<Finding>) {
+    assert!(!sources.is_empty(), "a rule that looks at nothing finds nothing");
+    none(sources.iter().flat_map(rule).collect());
+}
+
+fn under(folder: &str) -> Vec<Source> {
+    sources().into_iter().filter(|source| source.path.starts_with(folder)).collect()
+}
+
+/// The product's code: no tests, benches, examples or fuzz targets.
+fn product() -> Vec<Source> {
+    let crates = ["api-spec/src/", "store/src/", "client/src/", "server/src/"];
+    let mut sources = sources();
+    sources.retain(|s| crates.iter().any(|prefix| s.path.starts_with(prefix)) && !s.is_test());
+    sources
+}
+
+#[test]
+fn the_contract_is_pure_data() {
+    let banned = [
+        "tokio", "async_std", "futures", "rand", "getrandom", "reqwest", "std::fs", "std::net",
+        "std::time", "std::env", "std::process", "std::thread", "std::os",
+    ];
+    check(&under("api-spec/src/"), |source| rules::names_none_of(source, &banned));
+}
+
+#[test]
+fn the_store_knows_no_http_no_application_no_channel_and_no_user() {
+    let banned = ["reqwest", "actix_web", "seawall_server", "seawall", "seawall_api::names"];
+    check(&under("store/src/"), |source| rules::names_none_of(source, &banned));
+    let words = ["http", "route", "application", "user", "account", "tenant"];
+    check(&under("store/src/"), |source| rules::has_no_word_of(source, &words));
+}
+
+#[test]
+fn use_cases_and_catalog_know_no_web_framework() {
+    let banned = ["actix_web", "actix", "reqwest", "crate::http"];
+    let mut sources = under("server/src/app/");
+    sources.extend(under("server/src/catalog/"));
+    check(&sources, |source| rules::names_none_of(source, &banned));
+    let model = ["rusqlite", "crate::catalog::sqlite"];
+    let pure = |s: &Source| !s.path.contains("/sqlite");
+    sources.retain(pure);
+    check(&sources, |source| rules::names_none_of(source, &model));
+}
+
+#[test]
+fn the_edge_knows_no_backend_and_no_sql() {
+    let banned = ["rusqlite", "object_store", "seawall_store::backend", "crate::catalog::sqlite"];
+    check(&under("server/src/http/"), |source| rules::names_none_of(source, &banned));
+}
+
+#[test]
+fn only_the_start_of_a_registry_names_concrete_adapters() {
+    let banned = ["seawall_store::backend", "SqliteCatalog", "object_store"];
+    let mut sources = under("server/src/");
+    let adapter = |s: &Source| s.path.starts_with("server/src/catalog/sqlite");
+    sources.retain(|s| s.path != "server/src/startup.rs" && !adapter(s) && !s.is_test());
+    check(&sources, |source| rules::names_none_of(source, &banned));
+}
+
+#[test]
+fn flows_and_server_never_see_each_other() {
+    check(&under("server/src/"), |source| rules::names_none_of(source, &["seawall"]));
+    let mut flows = under("client/src/");
+    flows.retain(|source| !source.path.starts_with("client/src/bin/"));
+    check(&flows, |source| rules::names_none_of(source, &["seawall_server", "actix_web"]));
+}
+
+#[test]
+fn packages_depend_in_one_direction() {
+    let packages = source::packages();
+    let banned: [(&str, &[&str]); 3] = [
+        ("seawall-api", &["tokio", "futures", "rand", "reqwest", "actix-web", "seawall-store"]),
+        ("seawall-store", &["reqwest", "actix-web", "seawall", "seawall-server", "rusqlite"]),
+        ("seawall-server", &["seawall", "reqwest"]),
+    ];
+    let mut findings = Vec::new();
+    for (package, banned) in banned {
+        let dependencies = &packages[package];
+        assert!(dependencies.contains(&"thiserror".to_owned()), "{package} is read: {packages:?}");
+        for name in banned.iter().filter(|name| dependencies.iter().any(|d| d == *name)) {
+            findings.push(format!("{package} depends on {name}"));
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn a_wrapper_of_a_port_forgets_no_method() {
+    let mut sources = product();
+    sources.retain(|s| s.path.contains("/layer/") || s.path == "client/src/registry/retry.rs");
+    sources.retain(|s| !s.path.ends_with("/mod.rs"));
+    check(&sources, rules::denies_missing_trait_methods);
+}
+
+#[test]
+fn a_port_has_no_default_method() {
+    let mut sources = product();
+    sources.retain(|source| source.path.ends_with("/port.rs"));
+    assert!(sources.len() >= 3, "store, catalog and registry are ports");
+    check(&sources, rules::has_no_default_method);
+}
+
+#[test]
+fn no_file_is_longer_than_600_lines() {
+    check(&product(), rules::is_not_too_long);
+}
+
+#[test]
+fn no_comment_is_wider_than_100_characters() {
+    check(&product(), rules::has_no_long_line);
+}
+
+#[test]
+fn nothing_has_a_name_that_says_nothing() {
+    check(&sources(), rules::has_no_empty_name);
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let mut sources = sources();
+    // A test module beside its module says it by its place.
+    sources.retain(|source| !source.path.ends_with("/tests.rs"));
+    check(&sources, rules::begins_with_a_doc);
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    check(&sources(), rules::leaves_nothing_to_do);
+}
+
+#[test]
+fn a_test_is_named_by_a_sentence() {
+    check(&sources(), rules::names_tests_by_sentences);
+}
+
+/// `tests/golden/digests` lists what each version wrote; a line is added, never changed.
+#[test]
+fn golden_files_are_as_they_were_written() {
+    let folder = root().join("tests/golden");
+    let listed = std::fs::read_to_string(folder.join("digests")).unwrap();
+    let digest = |name: &str| {
+        let bytes = std::fs::read(folder.join(name)).ok()?;
+        Some(blake3::hash(&bytes).to_string())
+    };
+    assert!(listed.lines().count() > 3, "golden files are listed");
+    none(rules::differs_from_list(&listed, digest));
+    let files = source::files_in(&folder);
+    none(rules::is_not_listed(&listed, files.iter().map(String::as_str)));
+}

@@ -1,0 +1,133 @@
+//! The sources, as the rules look at them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A Rust file.
+pub struct Source {
+    /// From the repository's root.
+    pub path: String,
+    /// All of it.
+    pub text: String,
+}
+
+impl Source {
+    pub fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    /// Tests, and what serves only tests.
+    pub fn is_test(&self) -> bool {
+        let parts = ["/tests/", "/benches/", "/examples/", "/testing/", "fuzz/"];
+        let files = ["/tests.rs", "/testing.rs", "/conformance.rs"];
+        self.path.starts_with("tests/")
+            || parts.iter().any(|part| self.path.contains(part))
+            || files.iter().any(|file| self.path.ends_with(file))
+    }
+
+    /// Without its comments, strings and inline test module.
+    pub fn code(&self) -> String {
+        let text = self.text.find("#[cfg(test)]\nmod tests {").map_or(&*self.text, |at| &self.text[..at]);
+        without_comments_and_strings(text)
+    }
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every Rust file of the repository.
+pub fn sources() -> Vec<Source> {
+    let folders = ["api-spec", "store", "client", "server", "tests", "fuzz/fuzz_targets"];
+    let mut sources = Vec::new();
+    for folder in folders {
+        for path in files_in(&root().join(folder)) {
+            let path = format!("{folder}/{path}");
+            if path.ends_with(".rs") && !path.contains("/target/") {
+                let text = fs::read_to_string(root().join(&path)).unwrap();
+                sources.push(Source { path, text });
+            }
+        }
+    }
+    assert!(sources.len() > 50, "the sources are found");
+    sources
+}
+
+/// Every file below a folder, from the folder, in order.
+pub fn files_in(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut pending = vec![PathBuf::new()];
+    while let Some(next) = pending.pop() {
+        for entry in fs::read_dir(folder.join(&next)).unwrap().flatten() {
+            let path = next.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                pending.push(path);
+            } else {
+                files.push(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// What each package of the workspace depends on, its tests left out.
+pub fn packages() -> BTreeMap<String, Vec<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let mut packages = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let normal = dependencies.filter(|dependency| dependency["kind"].is_null());
+        packages.insert(word(&package["name"]), normal.map(|d| word(&d["name"])).collect());
+    }
+    packages
+}
+
+/// Comments and string literals as nothing; line ends stay, so that lines keep their numbers.
+pub fn without_comments_and_strings(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let len = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if rest.starts_with("r#\"") {
+            rest[3..].find("\"#").map_or(rest.len(), |end| end + 5)
+        } else if c == '"' {
+            string_len(rest)
+        } else if rest.starts_with("'\"'") || rest.starts_with("'\\") {
+            // A quote as a character would open a string.
+            rest[2..].find('\'').map_or(2, |end| end + 3)
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+            continue;
+        };
+        out.extend(rest[..len].chars().filter(|c| *c == '\n'));
+        rest = &rest[len..];
+    }
+    out
+}
+
+fn string_len(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
