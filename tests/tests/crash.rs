@@ -52,7 +52,8 @@ fn a_push_killed_at_any_moment_publishes_all_or_nothing() {
         killed += u32::from(run.kill().was_killed());
 
         // Nobody made the directory yet, or it is a registry.
-        let versions = if world.path("registry").exists() { world.versions("shop") } else { vec![] };
+        let versions =
+            if world.path("registry").exists() { world.versions("shop") } else { vec![] };
         match versions.as_slice() {
             [] => {}
             [one] if one == "1" => drop(world.local("verify shop:1").succeeds()),
@@ -162,6 +163,25 @@ fn a_pull_killed_at_any_moment_leaves_nothing_and_the_next_goes_on() {
     }
     assert!(killed >= MOMENTS / 3, "only {killed} pulls were under way");
     assert!(resumed > 0, "no pull went on where the one before it was killed");
+}
+
+#[test]
+fn a_pull_of_one_machine_after_a_killed_pull_of_all_brings_that_machine_alone() {
+    let world = World::new();
+    two_disks(&world);
+    world.push("shop:1", &["web=root:1.raw", "db=root:2.raw"]);
+    let staged = world.path(".host.seawall-pull/web/root.raw");
+    let run = world.local("pull shop:1 --into host").start();
+    while !staged.exists() && !world.path("host").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = run.kill();
+    assert!(staged.exists(), "the pull was killed while it was under way");
+
+    world.local("pull shop:1 --into host --machine db").succeeds();
+
+    same_bytes(world.path("host/db/root.raw"), world.path("2.raw"));
+    assert!(!world.path("host/web").exists(), "half a disk was let through");
 }
 
 #[test]

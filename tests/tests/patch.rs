@@ -1,8 +1,8 @@
 //! A pulled release moves to another one in place: exactly, cheaply, or not at all.
 
 use std::fs;
-use std::path::Path;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use seawall_tests::{
     KIB, MIB, Noise, Tree, World, b3sum, ext4, flip_bit, gpt, raw, same_bytes, tool,
