@@ -9,7 +9,11 @@ use seawall_tests::{MIB, Noise, World, flip_bit, holds_bytes, object_files, raw,
 /// A world with a registry of two releases that share nothing.
 struct Stock {
     world: World,
+    /// The objects of the first.
+    first: Vec<PathBuf>,
 }
+
+const KINDS: [&str; 4] = ["packs", "indexes/lists", "indexes/leaves", "releases"];
 
 /// What is done to a file; `other` is another object of its kind.
 type Damage = fn(file: &Path, other: &Path);
@@ -47,9 +51,11 @@ impl Stock {
         raw(&world.path("1.raw"), 300 * MIB, &pieces("one"));
         raw(&world.path("2.raw"), 300 * MIB, &pieces("two"));
         world.push("stock:1", &["a=root:1.raw"]);
+        let registry = world.path("registry");
+        let first = KINDS.iter().flat_map(|kind| object_files(&registry, kind)).collect();
         world.push("stock:2", &["a=root:2.raw"]);
-        fs::rename(world.path("registry"), world.path("intact")).unwrap();
-        Self { world }
+        fs::rename(registry, world.path("intact")).unwrap();
+        Self { world, first }
     }
 
     /// A fresh copy of the registry, and a host that remembers nothing and holds nothing, not even
@@ -64,20 +70,10 @@ impl Stock {
 
     /// Objects of a kind that `stock:1` needs, and one that it does not.
     fn objects(&self, kind: &str) -> (Vec<PathBuf>, PathBuf) {
-        let world = &self.world;
-        // What a registry that only ever had the first release holds.
-        let alone = world.path("alone");
-        if !alone.exists() {
-            let run = world.seawall("push stock:1 --machine a=root:1.raw --full-scan");
-            run.env("SEAWALL_REGISTRY", &alone).succeeds();
-        }
-        let needed = object_files(&alone, kind);
-        let all = object_files(&world.path("registry"), kind);
-        let is_needed = |file: &&PathBuf| needed.iter().any(|n| name(n) == name(file));
-        let own: Vec<_> = all.iter().filter(is_needed).cloned().collect();
-        let other = all.iter().find(|file| !is_needed(file)).cloned();
+        let all = object_files(&self.world.path("registry"), kind);
+        let (own, other): (Vec<_>, Vec<_>) = all.into_iter().partition(|f| self.first.contains(f));
         assert!(!own.is_empty(), "{kind}");
-        (own, other.expect("the second release has an object of its own"))
+        (own, other.into_iter().next().expect("the second release has an object of its own"))
     }
 
     /// Pulls `stock:1`; right, or loud. Whether it was loud, and what it said.
