@@ -57,10 +57,22 @@ pub enum PushError {
     Defect,
 }
 
+fn io_kind(error: &std::io::Error) -> ErrorKind {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+        std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
 impl Failure for PushError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Registry(error) => error.kind(),
+            Self::Image(ImageError::Io { source, .. })
+            | Self::Scan { source: ScanError::Image(ImageError::Io { source, .. }), .. } => {
+                io_kind(source)
+            }
             Self::Image(_) | Self::Scan { .. } | Self::Release(_) => ErrorKind::InvalidInput,
             Self::Changed { .. } | Self::VersionTaken { .. } => ErrorKind::Conflict,
             Self::Defect => ErrorKind::Internal,
