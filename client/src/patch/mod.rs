@@ -130,6 +130,11 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     Ok(PatchReport::patched(&old_lock, &new_lock, &root, steps.sums(), stats))
 }
 
+/// Whether a crash left the directory between two releases; the next patch ends that.
+pub(crate) fn is_interrupted(directory: &Directory) -> bool {
+    journal::committed(directory).is_some()
+}
+
 /// What to do about a journal that a crash left.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rolling {

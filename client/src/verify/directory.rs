@@ -10,6 +10,7 @@ use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::{Damage, VerifiedDisk, VerifyError, VerifyReport};
 use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile};
+use crate::patch;
 use crate::progress::{Progress, Stage};
 
 /// Hashes every disk of a pulled directory. Needs no registry.
@@ -24,6 +25,9 @@ pub async fn verify_dir(
     let root = root.to_owned();
     let verify = move || {
         let directory = Directory::open(&root)?;
+        if patch::is_interrupted(&directory) {
+            return Err(VerifyError::InProgress { directory: root });
+        }
         let (lock, release) = Lockfile::of_directory(directory.root())?;
         let mut report = VerifyReport::new(&release);
         progress.begin(Stage::Verify, None);
