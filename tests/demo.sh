@@ -15,9 +15,15 @@ finish() {
     printf 'Stop it and clean up:  kill %s && rm -r %s\n' "$server" "$work"
     return
   fi
-  [[ -n $server ]] && kill "$server" 2>/dev/null && wait "$server" 2>/dev/null
-  [[ $status -ne 0 && -s $work/registry.log ]] && grep -E 'WARN|ERROR' "$work/registry.log" >&2
+  if [[ -n $server ]]; then
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  if [[ $status -ne 0 ]]; then
+    grep -E 'WARN|ERROR' "$work/registry.log" >&2 2>/dev/null || true
+  fi
   rm -rf "$work"
+  exit "$status"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
