@@ -207,7 +207,7 @@ async fn sqlite_is_a_catalog() {
 
 #[test]
 fn of_processes_that_open_a_new_catalog_at_once_all_succeed() {
-    for _ in 0..10 {
+    for _ in 0..40 {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalog.sqlite");
         std::thread::scope(|scope| {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use seawall_store::error::ErrorKind;
@@ -15,6 +15,8 @@ use crate::catalog::error::CatalogError;
 const READERS: usize = 4;
 /// How long a write waits for another process to finish its own.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// Between tries where SQLite does not wait itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// Page cache of one connection, in KiB.
 const CACHE_KIB: i32 = 8 * 1024;
 /// Prepared statements that a connection keeps.
@@ -130,11 +132,28 @@ fn connect(path: &Path) -> SqlResult<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    use_write_ahead_log(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
+}
+
+/// Turns the log on. Of processes that open a new file at once one does it; SQLite tells the
+/// others at once that it is busy, without waiting as it does for a lock, so they try again.
+fn use_write_ahead_log(connection: &Connection) -> SqlResult<()> {
+    let deadline = Instant::now() + BUSY_WAIT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogError {
