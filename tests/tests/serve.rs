@@ -25,9 +25,11 @@ fn curl(args: &[&str]) -> (String, String, String) {
     (status.to_owned(), kind.to_owned(), body.to_owned())
 }
 
-/// The address of the first pack, and its file.
+/// The address of the longest pack, and its file.
 fn a_pack(world: &World, registry: &Registry) -> (String, std::path::PathBuf) {
-    let file = object_files(&world.path("registry"), "packs").remove(0);
+    let mut files = object_files(&world.path("registry"), "packs");
+    files.sort_by_key(|file| fs::metadata(file).unwrap().len());
+    let file = files.pop().expect("a push leaves a pack");
     let name = file.file_name().unwrap().to_str().unwrap();
     (registry.at(&format!("/v1/packs/blake3:{name}")), file)
 }
@@ -87,11 +89,14 @@ fn with_tokens_only_who_has_one_comes_in_and_a_reader_changes_nothing() {
 #[test]
 fn sigterm_finishes_the_request_in_flight_and_succeeds() {
     let world = World::new();
-    let registry = shop(&world);
+    let registry = world.serve();
+    // One pack of 16 MiB: more than the buffers between curl and the registry hold.
+    raw(&world.path("1.raw"), 32 * MIB, &[(0, Noise::new("long").bytes(17 * MIB))]);
+    registry.client(&world, "push shop:1 --machine a=root:1.raw --threads 1").succeeds();
     let (url, file) = a_pack(&world, &registry);
     let saved = world.path("slow.pack");
     let mut curl = Command::new("curl")
-        .args(["-sf", "--limit-rate", "2M", "-o", saved.to_str().unwrap(), &url])
+        .args(["-sf", "--limit-rate", "6M", "-o", saved.to_str().unwrap(), &url])
         .spawn()
         .unwrap();
     std::thread::sleep(Duration::from_millis(400));
@@ -187,7 +192,7 @@ fn a_body_over_its_limit_is_refused_and_the_registry_goes_on() {
     let (status, kind, text) = curl(&[&json[..], &[&url]].concat());
     assert_eq!(status, "413", "{text}");
     assert!(kind.starts_with("application/problem+json"), "{kind}");
-    for nonsense in ["", "{", "[]", "{\"chunks\":[\"x\"]}", "\u{0}"] {
+    for nonsense in ["", "{", "[]", "{\"chunks\":[\"x\"]}", "\u{1}"] {
         let json = ["-H", "Content-Type: application/json", "--data-binary", nonsense, &url];
         assert_eq!(curl(&json).0, "400", "{nonsense:?}");
     }
