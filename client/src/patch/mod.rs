@@ -122,8 +122,9 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     stats.seeded_bytes += stager.kept_bytes();
     let journal = stager.commit(&steps)?;
     patch.progress.begin(Stage::Apply, None);
-    let root = directory.root().to_owned();
-    let applied = tokio::task::spawn_blocking(move || apply::roll_forward(&directory, &journal));
+    let (root, threads) = (directory.root().to_owned(), patch.threads);
+    let applied =
+        tokio::task::spawn_blocking(move || apply::roll_forward(&directory, &journal, threads));
     applied.await.map_err(|_| PatchError::Defect)??;
     survey::hold(&patch.state, &root, &new_lock);
     patch.progress.finish();
@@ -151,7 +152,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         if rolling == Rolling::Refused {
             return Err(PatchError::InProgress { directory: patch.directory.clone() });
         }
-        apply::roll_forward(&directory, &journal)?;
+        apply::roll_forward(&directory, &journal, patch.threads)?;
         rolled_forward = true;
     }
     let (old_lock, _) = Lockfile::of_directory(directory.root())?;
