@@ -43,7 +43,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, Im
     let mut opened = Chain::default();
     let mut next = Some((path.to_owned(), options.format));
     while let Some((path, format)) = next.take() {
-        let file = DiskFile::open(&path)?;
+        let file = DiskFile::open(&path).map_err(|error| opened.explain(error))?;
         opened.enter(&file)?;
         let format = match format {
             Some(format) => format,
@@ -62,6 +62,9 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, Im
     Ok(opened.finish())
 }
 
+const REBASE: &str = "look at it with `qemu-img info --backing-chain -U`, and give the image \
+                      another base with `qemu-img rebase -u`";
+
 /// The files of a chain opened so far, topmost first.
 #[derive(Default)]
 struct Chain {
@@ -73,13 +76,24 @@ struct Chain {
 }
 
 impl Chain {
+    /// Says which image asked for a file that is not there.
+    fn explain(&self, error: ImageError) -> ImageError {
+        match (self.paths.last(), error) {
+            (Some(overlay), ImageError::Io { path, source, .. }) => ImageError::Backing {
+                path: overlay.clone(),
+                backing: path.display().to_string(),
+                reason: format!("it cannot be opened: {source}"),
+                remedy: REBASE.to_owned(),
+            },
+            (_, error) => error,
+        }
+    }
+
     fn enter(&mut self, file: &DiskFile) -> Result<(), ImageError> {
         let refuse = |reason: String| {
             let path = self.paths.last().map_or_else(|| file.path().to_owned(), Clone::clone);
-            let remedy = "look at it with `qemu-img info --backing-chain -U`, and give the image \
-                          another base with `qemu-img rebase -u`";
             let backing = file.path().display().to_string();
-            ImageError::Backing { path, backing, reason, remedy: remedy.to_owned() }
+            ImageError::Backing { path, backing, reason, remedy: REBASE.to_owned() }
         };
         if self.seen.contains(&file.identity()) {
             return Err(refuse("the chain of backing files comes back to it".to_owned()));

@@ -124,7 +124,7 @@ fn a_backing_file_that_is_not_a_disk_is_refused() {
     }
     bench.run("qemu-img create -q -u -f qcow2 -b missing.raw -F raw top.qcow2 1M");
     let message = fails(&bench.path("top.qcow2"), &OpenOptions::default());
-    assert!(message.contains("missing.raw"), "{message}");
+    assert!(message.contains("missing.raw") && message.contains("top.qcow2"), "{message}");
     bench.run("qemu-img create -q -u -f qcow2 -b base.vmdk -F vmdk top.qcow2 1M");
     let message = fails(&bench.path("top.qcow2"), &OpenOptions::default());
     assert!(message.contains("vmdk"), "{message}");
