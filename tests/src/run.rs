@@ -94,12 +94,15 @@ fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
+/// A thread that gathers what a process writes to one of its pipes.
+type Reader = JoinHandle<Vec<u8>>;
+
 /// A run under way; killed when dropped.
 #[derive(Debug)]
 pub struct Started {
     line: String,
     child: Child,
-    output: Option<(JoinHandle<Vec<u8>>, JoinHandle<Vec<u8>>)>,
+    output: Option<(Reader, Reader)>,
 }
 
 impl Started {
