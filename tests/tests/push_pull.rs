@@ -89,7 +89,8 @@ fn a_chain_of_backing_files_is_read_as_the_guest_sees_it() {
         let (below, above) = (image(below), image(above));
         tool("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &below, &above]);
     }
-    for (name, write) in [("middle.qcow2", "write -P 7 1M 64k"), ("top.qcow2", "write -z 4M 512k")] {
+    for (name, write) in [("middle.qcow2", "write -P 7 1M 64k"), ("top.qcow2", "write -z 4M 512k")]
+    {
         tool("qemu-io", ["-f", "qcow2", "-c", write, &image(name)]);
     }
     tool("qemu-img", ["convert", "-O", "raw", &image("top.qcow2"), &image("flat.raw")]);
@@ -181,7 +182,10 @@ fn a_second_release_and_a_second_machine_send_only_what_is_new() {
         .map(|pack| fs::metadata(pack).unwrap().len())
         .sum();
     let stored = number(&reuse["sentStoredBytes"]) + number(&second["reuse"]["sentStoredBytes"]);
-    assert!(packs.abs_diff(stored) < 64 << 10, "what was sent ({stored}) is what lies there ({packs})");
+    assert!(
+        packs.abs_diff(stored) < 64 << 10,
+        "what was sent ({stored}) is what lies there ({packs})"
+    );
 }
 
 #[test]
@@ -314,10 +318,13 @@ fn a_registry_gives_the_same_release_as_an_address_and_as_a_directory() {
     shop(&world);
     let local = push_shop_1(&world);
     let served = world.path("served");
-    let registry =
-        seawall_tests::Registry::start_by(world.seawall("serve --listen 127.0.0.1:0").arg(served), &world);
+    let registry = seawall_tests::Registry::start_by(
+        world.seawall("serve --listen 127.0.0.1:0").arg(served),
+        &world,
+    );
 
-    let push = "push team/shop:1.0.0 --json --machine web=root:web-1.raw --machine db=root:db-1.raw";
+    let push =
+        "push team/shop:1.0.0 --json --machine web=root:web-1.raw --machine db=root:db-1.raw";
     let remote = registry.client(&world, push).succeeds().json();
     registry.client(&world, "pull team/shop:1.0.0 --into host").succeeds();
 

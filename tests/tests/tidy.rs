@@ -36,8 +36,19 @@ fn product() -> Vec<Source> {
 #[test]
 fn the_contract_is_pure_data() {
     let banned = [
-        "tokio", "async_std", "futures", "rand", "getrandom", "reqwest", "std::fs", "std::net",
-        "std::time", "std::env", "std::process", "std::thread", "std::os",
+        "tokio",
+        "async_std",
+        "futures",
+        "rand",
+        "getrandom",
+        "reqwest",
+        "std::fs",
+        "std::net",
+        "std::time",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "std::os",
     ];
     check(&under("api-spec/src/"), |source| rules::names_none_of(source, &banned));
 }

@@ -192,7 +192,7 @@ async fn a_restart_keeps_everything() {
     assert_eq!(world.publish(&lease, &next).await.status(), StatusCode::CREATED);
     let name = world.dir.path().join("store/names/team/webshop/@1.1");
     let text = std::fs::read_to_string(name).unwrap();
-    assert_eq!(text.parse::<ReleaseDigest>().unwrap(), next.release.digest());
+    assert!(text.contains(&next.release.digest().to_string()), "{text}");
 }
 
 #[tokio::test]

@@ -100,9 +100,9 @@ fn words(line: &str) -> Vec<String> {
 
 pub fn has_no_word_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
     in_code(source, |line| {
-        let found = words(line).into_iter().find(|word| {
-            banned.iter().any(|b| word == b || word.strip_suffix('s') == Some(b))
-        });
+        let found = words(line)
+            .into_iter()
+            .find(|word| banned.iter().any(|b| word == b || word.strip_suffix('s') == Some(b)));
         found.map(|word| format!("`{word}` is a word of another layer"))
     })
 }
@@ -185,7 +185,8 @@ pub fn has_no_empty_name(source: &Source) -> Vec<Finding> {
 }
 
 pub fn begins_with_a_doc(source: &Source) -> Vec<Finding> {
-    let first = source.text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
+    let first =
+        source.text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
     if first.is_some_and(|line| line.starts_with("//!")) {
         return Vec::new();
     }
@@ -227,7 +228,8 @@ pub fn differs_from_list(list: &str, digest: impl Fn(&str) -> Option<String>) ->
 
 /// Files that such a list does not have.
 pub fn is_not_listed<'a>(list: &str, names: impl Iterator<Item = &'a str>) -> Vec<Finding> {
-    let listed = |name: &&str| list.lines().any(|l| l.split_once("  ").is_some_and(|l| l.1 == *name));
+    let listed =
+        |name: &&str| list.lines().any(|l| l.split_once("  ").is_some_and(|l| l.1 == *name));
     let missing = names.filter(|name| *name != "digests" && !listed(name));
     missing.map(|name| format!("tests/golden/{name}: not in `digests`")).collect()
 }
@@ -282,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_default_method_is_found() {
-        let port = "pub trait Store {\n    fn get(&self) -> A;\n    fn len(&self) -> u64 { 0 }\n}\n";
+        let port =
+            "pub trait Store {\n    fn get(&self) -> A;\n    fn len(&self) -> u64 { 0 }\n}\n";
         assert_eq!(found(has_no_default_method, "port.rs", port), 1);
         let sound = "pub trait Store {\n    fn get(&self) -> A;\n}\nfn free() { body() }\n";
         assert_eq!(found(has_no_default_method, "port.rs", sound), 0);

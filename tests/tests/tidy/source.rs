@@ -29,7 +29,8 @@ impl Source {
 
     /// Without its comments, strings and inline test module.
     pub fn code(&self) -> String {
-        let text = self.text.find("#[cfg(test)]\nmod tests {").map_or(&*self.text, |at| &self.text[..at]);
+        let text =
+            self.text.find("#[cfg(test)]\nmod tests {").map_or(&*self.text, |at| &self.text[..at]);
         without_comments_and_strings(text)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use seawall::directory::LOCKFILE;
 use seawall::registry::Expect;
 use seawall::spec::{ReleaseSpec, file, flags};
-use seawall::directory::LOCKFILE;
 use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
 use seawall_api::reference::{Reference, Selector};
 use seawall_store::image::Format;
