@@ -3,7 +3,6 @@
 use crate::fixture::{TinyDisk, TinyRelease};
 use crate::world::{World, assert_problem};
 use reqwest::{Method, StatusCode};
-use seawall_api::digest::ReleaseDigest;
 use seawall_api::problem::Code;
 use seawall_api::v1;
 use serde_json::json;

@@ -104,7 +104,7 @@ fn the_end_of_a_pack_says_what_it_holds_and_no_damage_to_it_goes_unseen() {
         Footer::of_tail(name, &body[usize::try_from(place.start).unwrap()..], place.start)
     };
     assert_eq!(read(&pack.bytes), Ok(whole.clone()));
-    let footer_start = whole.frames().last().unwrap().range().end as usize;
+    let footer_start = usize::try_from(whole.frames().last().unwrap().range().end).unwrap();
     let digest_start = pack.bytes.len() - 32;
     for bit in footer_start * 8..digest_start * 8 {
         let mut bad = pack.bytes.to_vec();
