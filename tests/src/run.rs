@@ -86,7 +86,10 @@ impl Run {
     }
 }
 
-fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+/// Reads a pipe to its end, so that nobody blocks on a full one.
+type Pipe = JoinHandle<Vec<u8>>;
+
+fn drain(mut pipe: impl Read + Send + 'static) -> Pipe {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = pipe.read_to_end(&mut bytes);
@@ -99,7 +102,7 @@ fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 pub struct Started {
     line: String,
     child: Child,
-    output: Option<(JoinHandle<Vec<u8>>, JoinHandle<Vec<u8>>)>,
+    output: Option<(Pipe, Pipe)>,
 }
 
 impl Started {

@@ -1,4 +1,5 @@
 //! What released versions wrote is read by this one (`tests/golden`), and means the same.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! {delete, truncate, flip a bit, swap} × {pack, list, leaf, release document, catalog}: a read
 //! gives the right bytes or fails loudly and names the object; `verify` lists what is damaged.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,9 +107,8 @@ fn matrix(kind: &str) {
     for (damage, apply) in DAMAGES {
         stock.reset();
         let (own, other) = stock.objects(kind);
-        for position in 0..own.len() {
+        for file in &own {
             stock.reset();
-            let file = &own[position];
             let what = format!("{damage} of {}", file.display());
             apply(file, &other);
 
@@ -152,6 +152,8 @@ fn a_damaged_release_document_is_never_read_in_silence() {
     matrix("releases");
 }
 
+type CatalogDamage<'a> = Box<dyn Fn(&Stock) + 'a>;
+
 #[test]
 fn a_damaged_catalog_gives_the_right_bytes_or_a_loud_error() {
     let stock = Stock::new();
@@ -165,7 +167,7 @@ fn a_damaged_catalog_gives_the_right_bytes_or_a_loud_error() {
     };
     let whole = len(&catalog);
     let mut loud = 0;
-    let mut damages: Vec<(String, Box<dyn Fn(&Stock)>)> = vec![
+    let mut damages: Vec<(String, CatalogDamage<'_>)> = vec![
         ("delete".to_owned(), Box::new(|_| fs::remove_file(&catalog).unwrap())),
         ("truncate".to_owned(), Box::new(|_| truncate(&catalog, whole / 2))),
         ("swap".to_owned(), Box::new(swapped)),
