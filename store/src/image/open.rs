@@ -47,7 +47,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, Im
         opened.enter(&file)?;
         let format = match format {
             Some(format) => format,
-            None => detect(&file)?,
+            None => opened.detected(&file)?,
         };
         match format {
             Format::Raw => opened.base = Some(RawImage::new(file)),
@@ -106,6 +106,28 @@ impl Chain {
         Ok(())
     }
 
+    /// The format of a file that nobody named.
+    ///
+    /// A backing file of no declared format is raw or nothing: a guest that once owned a raw base
+    /// could have written a header into it that names a file of this host (QEMU 6.1 made the
+    /// declaration mandatory for the same reason).
+    fn detected(&self, file: &DiskFile) -> Result<Format, ImageError> {
+        let format = detect(file)?;
+        match self.paths.iter().rev().nth(1) {
+            Some(overlay) if format != Format::Raw => Err(ImageError::Backing {
+                path: overlay.clone(),
+                backing: file.path().display().to_string(),
+                reason: format!("it looks like {format}, and the image does not say that it is"),
+                remedy: format!(
+                    "if it is, say so: `qemu-img rebase -u -b {backing} -F {format} {overlay}`",
+                    backing = file.path().display(),
+                    overlay = overlay.display()
+                ),
+            }),
+            _ => Ok(format),
+        }
+    }
+
     fn finish(self) -> Box<dyn DiskImage> {
         match self.base {
             Some(raw) if self.layers.is_empty() => Box::new(raw),
@@ -141,7 +163,6 @@ fn resolve(
     }
     let format =
         match backing.format.as_deref() {
-            // As QEMU does for images that old tools made.
             None => None,
             Some(name) => Some(name.parse::<Format>().map_err(|_| {
                 refuse(&format!("its format {name:?} is not raw or qcow2"), flatten)
