@@ -1,6 +1,6 @@
 //! {delete, truncate, flip a bit, swap} × {pack, list, leaf, release document, catalog}: a read
 //! gives the right bytes or fails loudly and names the object; `verify` lists what is damaged.
-
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 #![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
 use std::fs;
@@ -108,9 +108,8 @@ fn matrix(kind: &str) {
     for (damage, apply) in DAMAGES {
         stock.reset();
         let (own, other) = stock.objects(kind);
-        for position in 0..own.len() {
+        for file in &own {
             stock.reset();
-            let file = &own[position];
             let what = format!("{damage} of {}", file.display());
             apply(file, &other);
 
@@ -154,6 +153,8 @@ fn a_damaged_release_document_is_never_read_in_silence() {
     matrix("releases");
 }
 
+type CatalogDamage<'a> = Box<dyn Fn(&Stock) + 'a>;
+
 #[test]
 fn a_damaged_catalog_gives_the_right_bytes_or_a_loud_error() {
     let stock = Stock::new();
@@ -167,7 +168,7 @@ fn a_damaged_catalog_gives_the_right_bytes_or_a_loud_error() {
     };
     let whole = len(&catalog);
     let mut loud = 0;
-    let mut damages: Vec<(String, Box<dyn Fn(&Stock)>)> = vec![
+    let mut damages: Vec<(String, CatalogDamage<'_>)> = vec![
         ("delete".to_owned(), Box::new(|_| fs::remove_file(&catalog).unwrap())),
         ("truncate".to_owned(), Box::new(|_| truncate(&catalog, whole / 2))),
         ("swap".to_owned(), Box::new(swapped)),

@@ -1,5 +1,5 @@
 //! `seawall serve` as other people's programs meet it: curl, signals, scrapers, proxies.
-
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 #![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
 use std::fs;
@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use seawall_tests::{MIB, Noise, Registry, World, b3sum, object_files, raw, same_bytes, tool};
+use seawall_tests::{
+    MIB, Noise, Registry, World, b3sum, object_files, peak_memory_kib, raw, same_bytes, tool,
+};
 use serde_json::Value;
 
 /// A registry with `shop:1`, one disk of 6 MiB of data.
@@ -199,8 +201,7 @@ fn a_body_over_its_limit_is_refused_and_the_registry_goes_on() {
         assert_eq!(curl(&json).0, "400", "{nonsense:?}");
     }
     assert_eq!(registry.status("/readyz"), Some(200));
-    let peak = tool("sh", ["-c", &format!("grep VmHWM /proc/{}/status", registry.pid())]);
-    let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let kib = peak_memory_kib(registry.pid()).unwrap();
     assert!(kib < 256 << 10, "the registry's peak memory is {kib} KiB");
 }
 
