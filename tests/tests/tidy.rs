@@ -2,7 +2,6 @@
 //! (docs/ARCHITECTURE.md). Each rule is a function from a text to what breaks it, and is shown to
 //! find a break before it is trusted to find none.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests; the lint exempts only functions that bear `#[test]`
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
 #[path = "tidy/rules.rs"]
 mod rules;
