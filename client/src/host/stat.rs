@@ -28,10 +28,14 @@ impl FileIdentity {
     /// The identity of the file at `path` now.
     ///
     /// # Errors
-    /// When the file cannot be inspected.
+    /// When the file cannot be inspected, or is no regular file: the times of a block device do
+    /// not tell of writes to it.
     pub fn of(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let meta = fs::metadata(&path)?;
+        if !meta.is_file() {
+            return Err(io::Error::other("only a regular file's times tell of its bytes"));
+        }
         Ok(Self {
             path,
             device: meta.dev(),

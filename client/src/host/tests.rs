@@ -50,6 +50,13 @@ fn a_file_written_within_the_tick_of_its_scan_is_not_remembered() {
 }
 
 #[test]
+fn a_device_is_never_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = HostState::new(dir.path().to_owned(), an_hour_on);
+    assert_eq!(state.memo(&[PathBuf::from("/dev/zero")]), None, "a write leaves no trace in times");
+}
+
+#[test]
 fn a_damaged_memo_is_as_good_as_none() {
     let dir = tempfile::tempdir().unwrap();
     let disk = dir.path().join("disk.raw");
