@@ -9,7 +9,7 @@ RUN useradd --system --home-dir /data --uid 10001 seawall && install -d -o seawa
 COPY --from=build /src/target/release/seawall /usr/local/bin/seawall
 USER seawall
 VOLUME /data
-EXPOSE 8440
+EXPOSE 7440
 ENTRYPOINT ["seawall"]
 # Listening wider than loopback needs tokens; the file must be readable by uid 10001 alone.
-CMD ["serve", "/data", "--listen", "0.0.0.0:8440", "--token-file", "/run/secrets/tokens"]
+CMD ["serve", "/data", "--listen", "0.0.0.0:7440", "--token-file", "/run/secrets/tokens"]

@@ -15,9 +15,15 @@ finish() {
     printf 'Stop it and clean up:  kill %s && rm -r %s\n' "$server" "$work"
     return
   fi
-  [[ -n $server ]] && kill "$server" 2>/dev/null && wait "$server" 2>/dev/null
-  [[ $status -ne 0 && -s $work/registry.log ]] && grep -E 'WARN|ERROR' "$work/registry.log" >&2
+  if [[ -n $server ]]; then
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  if [[ $status -ne 0 ]]; then
+    grep -E 'WARN|ERROR' "$work/registry.log" >&2 2>/dev/null || true
+  fi
   rm -rf "$work"
+  exit "$status"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
@@ -46,42 +52,43 @@ run() {
   printf '%s  %d.%02d s%s\n' "$dim" $((took / 1000000)) $((took % 1000000 / 10000)) "$plain"
 }
 
-# slice FROM_MIB TO_MIB FOLDER…: readable files of folders of / between two running totals of size.
-slice() {
-  local from=$1 to=$2
+# files old|new MIB FOLDER…: readable files of folders of /, up to a total size. `new` is every
+# twentieth of them, `old` the others.
+files() {
+  local kind=$1 total=$2
   shift 2
   (cd / && { find "$@" -xdev -type f -readable -size -64M ! -name $'*\n*' -printf '%s %p\n' 2>/dev/null || true; }) |
-    LC_ALL=C sort -k2 | awk -v from="$from" -v to="$to" '
+    LC_ALL=C sort -k2 | awk -v kind="$kind" -v total="$total" '
       { sum += $1 }
-      sum > from * 1048576 && sum <= to * 1048576 { print substr($0, index($0, " ") + 1) }'
+      sum <= total * 1048576 && (NR % 20 == 0) == (kind == "new") { print substr($0, index($0, " ") + 1) }'
 }
 
 pack() { tar --create --directory=/ --files-from=-; }
 copy() { pack | tar --extract --directory="$1"; }
 
-# disk ROOT FILE: a 4 GiB GPT disk with one ext4 file system that holds the files of ROOT.
+# disk ROOT FILE: a 2 GiB GPT disk with one ext4 file system that holds the files of ROOT.
 disk() {
-  truncate --size=4G "$2"
+  truncate --size=2G "$2"
   printf 'label: gpt\nstart=2048, type=L\n' | sfdisk --quiet "$2"
-  mke2fs -q -F -t ext4 -L root -d "$1" -E offset=1048576 "$2" $((4 * 1024 * 1024 - 2048))k
+  mke2fs -q -F -t ext4 -L root -d "$1" -E offset=1048576 "$2" $((2 * 1024 * 1024 - 2048))k
 }
 
 sizes() { du --summarize --block-size=1M "$@" | awk '{ printf "  %6d MiB of data  %s\n", $1, $2 }'; }
 
 step 'Make four disks: two machines, two releases, out of this machine'"'"'s own files'
 mkdir -p disks root/web root/db
-slice 0 200 usr/bin usr/lib | copy root/web
-slice 0 100 usr/share | copy root/db
+files old 200 usr/bin usr/lib | copy root/web
+files old 100 usr/share | copy root/db
 disk root/web disks/web-1.0.0.raw
 disk root/db disks/db-1.0.0.raw
 # 1.1.0: web is built anew with some files edited, some gone, some new; db is changed in place.
-find root/web -type f -name '*.so*' | LC_ALL=C sort | sed -n '1~9p' | xargs --no-run-if-empty rm
-find root/web -type f -name '*.py' | LC_ALL=C sort | sed -n '1~7p' |
-  while read -r file; do printf '# edited for 1.1.0\n' >>"$file"; done
-slice 200 220 usr/bin usr/lib | copy root/web
+find root/web -type f | LC_ALL=C sort | sed -n '1~50p' | tr '\n' '\0' | xargs --null rm --force
+find root/web -type f -writable -size -64k | LC_ALL=C sort | sed -n '1~30p' |
+  while read -r file; do printf 'edited for 1.1.0\n' >>"$file"; done
+files new 200 usr/bin usr/lib | copy root/web
 disk root/web disks/web-1.1.0.raw
 cp --sparse=always disks/db-1.0.0.raw disks/db-1.1.0.raw
-slice 100 110 usr/share | pack >new-in-1.1.0.tar
+files new 100 usr/share | pack >new-in-1.1.0.tar
 debugfs -w -R 'write new-in-1.1.0.tar new-in-1.1.0.tar' 'disks/db-1.1.0.raw?offset=1048576' \
   >debugfs.log 2>&1
 rm -r root
@@ -127,10 +134,10 @@ same() { # same VERSION: the host's disks are byte for byte those that were push
     run cmp "disks/$machine-$1.raw" "$file"
     b3sum "$file" | sed 's/^/  /'
     digest=$(b3sum --no-names "$file")
-    seawall --json show "demo/webshop:$1/$machine" | grep --quiet "$digest" ||
+    seawall show "demo/webshop:$1" | grep --quiet "$digest" ||
       { echo "show prints another digest" >&2; exit 1; }
   done
-  echo "  b3sum prints what \`seawall show demo/webshop:$1\` prints."
+  echo "  'seawall show demo/webshop:$1' names the same digests."
 }
 same 1.0.0
 

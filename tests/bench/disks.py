@@ -110,6 +110,23 @@ def warm(path):
                 start += max(len(file.read(min(4 * MIB, end - start))), 1)
 
 
+def same(one, other):
+    """Whether two sparse files hold the same bytes; what is a hole in both is not read."""
+    if os.path.getsize(one) != os.path.getsize(other):
+        return False
+    with open(one, "rb", buffering=0) as a, open(other, "rb", buffering=0) as b:
+        for runs in (data_runs(one), data_runs(other)):
+            for start, end in runs:
+                a.seek(start)
+                b.seek(start)
+                while start < end:
+                    piece = min(4 * MIB, end - start)
+                    if a.read(piece) != b.read(piece):
+                        return False
+                    start += piece
+    return True
+
+
 def scatter(sources, paths_and_lens, data_mib):
     """Writes the same `data_mib` of real data into sparse disks, spread over each one's length.
 

@@ -9,7 +9,6 @@ peak below some 30 MiB is that of the harness.
 
 import argparse
 import datetime
-import filecmp
 import os
 import shutil
 import subprocess
@@ -57,7 +56,7 @@ class Host:
     def check(self, into, disk):
         """The bytes in `into` are those of `disk`."""
         (found,) = (self.home / into).rglob("*.raw")
-        if not filecmp.cmp(found, disk, shallow=False):
+        if not make_disks.same(found, disk):
             raise Failed(f"{found} differs from {disk}")
 
 
@@ -234,7 +233,7 @@ class Bench:
         sources = [next(iter(versions.values())) for versions in self.disks.values()]
         make_disks.scatter(sources, [(paths[kind], sizes[kind]) for kind in sizes], small_mib)
         push, pull = {}, {}
-        names = {"dense": f"{small_mib / 1024:.0f} GiB of data alone", "sparse": "in 100 GiB"}
+        names = {"dense": f"{small_mib} MiB of data alone", "sparse": "in 100 GiB"}
         for kind in self.rounds(list(sizes)):
             with Registry(fresh(self.work / "ours")) as registry:
                 push.setdefault(names[kind], []).append(

@@ -86,7 +86,10 @@ impl Run {
     }
 }
 
-fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+/// Reads a pipe to its end, so that nobody blocks on a full one.
+type Pipe = JoinHandle<Vec<u8>>;
+
+fn drain(mut pipe: impl Read + Send + 'static) -> Pipe {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = pipe.read_to_end(&mut bytes);
@@ -94,12 +97,20 @@ fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
+/// The most memory that a process has had in use so far; `None` once it has ended.
+#[must_use]
+pub fn peak_memory_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// A run under way; killed when dropped.
 #[derive(Debug)]
 pub struct Started {
     line: String,
     child: Child,
-    output: Option<(JoinHandle<Vec<u8>>, JoinHandle<Vec<u8>>)>,
+    output: Option<(Pipe, Pipe)>,
 }
 
 impl Started {
@@ -111,6 +122,18 @@ impl Started {
             std::thread::sleep(Duration::from_millis(3));
         }
         self.collect()
+    }
+
+    /// Waits for its end; also the most memory that was seen in use, in KiB.
+    pub fn ends_with_peak_kib(mut self) -> (Done, u64) {
+        let begun = Instant::now();
+        let mut peak = 0;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < TIME_MAX, "{} does not end", self.line);
+            peak = peak_memory_kib(self.child.id()).unwrap_or(peak);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        (self.collect(), peak)
     }
 
     /// `kill -9`, at once; what it printed and how it ended, which may be before the signal came.

@@ -1,4 +1,6 @@
 //! What is pulled is what was pushed: bytes, digests, holes and promises about cost.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -176,7 +178,7 @@ fn a_second_release_and_a_second_machine_send_only_what_is_new() {
 
     let sent = number(&second["reuse"]["sentBytes"]);
     assert!(sent > 0 && sent < 12 * MIB, "an upgrade of a tenth of the files: {second}");
-    assert_eq!(number(&second["reuse"]["unchangedDisks"]) > 0, true, "db was not read: {second}");
+    assert!(number(&second["reuse"]["unchangedDisks"]) > 0, "db was not read: {second}");
     let packs: u64 = seawall_tests::object_files(&world.path("registry"), "packs")
         .iter()
         .map(|pack| fs::metadata(pack).unwrap().len())
@@ -452,6 +454,31 @@ fn a_sparse_disk_of_100_gib_costs_what_its_data_costs() {
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut read, at).unwrap();
         assert!(read == bytes, "the data at {at}");
     }
+}
+
+#[test]
+fn neither_side_needs_more_than_256_mib_of_memory_whatever_the_disk() {
+    let world = World::new();
+    let starts = [0, 20_000, 40_000, 60_000, 99_000].map(|mib| mib * MIB);
+    let pieces = starts.map(|at| (at, Noise::new(at.to_le_bytes()).bytes(80 * MIB)));
+    raw(&world.path("1.raw"), 100_000 * MIB, &pieces);
+    drop(pieces);
+    let registry = world.serve();
+    let limit = 256 << 10;
+    for args in [
+        "push large:1 --machine a=root:1.raw --threads 2",
+        "pull large:1 --into raw --threads 2",
+        "pull large:1 --into qcow2 --format qcow2 --threads 2",
+        "verify raw --threads 2",
+    ] {
+        let (done, peak) = registry.client(&world, args).start().ends_with_peak_kib();
+        assert!(done.status.success(), "{done}");
+        assert!(peak > 1000 && peak < limit, "{args}: {peak} KiB");
+        println!("{peak} KiB: {args}");
+    }
+    let peak = seawall_tests::peak_memory_kib(registry.pid()).unwrap();
+    assert!(peak < limit, "the registry: {peak} KiB");
+    println!("{peak} KiB: the registry");
 }
 
 #[test]

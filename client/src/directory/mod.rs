@@ -20,7 +20,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use seawall_api::names::{DiskName, MachineName};
 use seawall_api::release::Release;
 use seawall_store::image::Format;
@@ -119,12 +119,24 @@ impl Directory {
         lock.write(&self.root.join(LOCKFILE))
     }
 
-    /// Gives a staged directory its final place, at once.
+    /// Gives a staged directory its final place, at once. A lockfile that lies there alone is
+    /// replaced: the staged directory has one of its own.
     ///
     /// # Errors
-    /// When something lies there that is not an empty directory.
+    /// When anything else lies there that is not an empty directory.
     pub fn rename_to(self, place: &Path) -> Result<PathBuf, HostError> {
-        fs::rename(&self.root, place).map_err(|e| HostError::new("create", place, e))?;
+        let failed = |source| HostError::new("create", place, source);
+        let lockfile = place.join(LOCKFILE);
+        let is_bare = lockfile.exists() && fs::read_dir(place).is_ok_and(|dir| dir.count() == 1);
+        if !is_bare {
+            fs::rename(&self.root, place).map_err(failed)?;
+        } else if renameat_with(CWD, &self.root, CWD, place, RenameFlags::EXCHANGE).is_ok() {
+            let _ = fs::remove_dir_all(&self.root);
+        } else {
+            // A file system that cannot exchange: a crash in between leaves the lockfile staged.
+            fs::remove_file(&lockfile).map_err(failed)?;
+            fs::rename(&self.root, place).map_err(failed)?;
+        }
         if let Some(parent) = place.parent() {
             sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
         }

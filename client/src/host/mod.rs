@@ -11,6 +11,7 @@
 mod holdings;
 mod memo;
 mod stat;
+mod write_behind;
 
 use std::fs;
 use std::io::{self, Write};
@@ -20,6 +21,7 @@ use std::time::SystemTime;
 pub use holdings::{HeldDisk, Holding};
 pub use memo::ScanMemo;
 pub use stat::FileIdentity;
+pub(crate) use write_behind::WriteBehind;
 
 use crate::error::ErrorKind;
 

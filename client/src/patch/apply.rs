@@ -5,6 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use seawall_api::digest::ChunkDigest;
@@ -17,42 +18,28 @@ use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
 use crate::directory::Directory;
 use crate::fetch::Place;
-use crate::host::HostError;
+use crate::host::{HostError, WriteBehind};
 
 /// Applies a committed journal, describes the directory anew, and removes the journal.
 ///
 /// # Errors
 /// When a disk cannot be written or the journal is damaged; the journal stays.
-pub(super) fn roll_forward(directory: &Directory, path: &Path) -> Result<(), PatchError> {
-    let mut reader = Reader::open(path)?;
+pub(super) fn roll_forward(
+    directory: &Directory,
+    path: &Path,
+    threads: usize,
+) -> Result<(), PatchError> {
+    let reader = Reader::open(path)?;
     let header = reader.header().clone();
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
     let disks = Disks::open(directory, &header)?;
-    let mut decoder = Decoder::default();
-    let mut plain = vec![0; CHUNK_LEN_MAX as usize];
-    loop {
-        let record = reader.next().ok_or_else(|| reader.damaged())?;
-        match record {
-            Record::End => break,
-            Record::Hole { place, len } => disks.punch(place, len)?,
-            Record::Copy { digest, plain_len, source, places } => {
-                let plain = &mut plain[..usize::from(plain_len)];
-                disks.read_old(source, plain)?;
-                if ChunkDigest::of(plain) != digest {
-                    return Err(reader.damaged());
-                }
-                disks.write(&places, plain)?;
-            }
-            Record::Chunk { digest, plain_len, encoding, stored, places } => {
-                let plain = decoder
-                    .decode(encoding, &stored, plain_len, &mut plain)
-                    .ok()
-                    .filter(|plain| ChunkDigest::of(plain) == digest)
-                    .ok_or_else(|| reader.damaged())?;
-                disks.write(&places, plain)?;
-            }
-        }
-    }
+    let reader = Mutex::new(reader);
+    let apply = || Applier::new(&reader, &disks).run();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(apply)).collect();
+        let outcomes: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        outcomes.into_iter().try_for_each(|outcome| outcome.unwrap_or(Err(PatchError::Defect)))
+    })?;
     disks.sync()?;
     replace(directory, &header)?;
     directory.describe(&release, &header.new)?;
@@ -64,9 +51,56 @@ pub(super) fn roll_forward(directory: &Directory, path: &Path) -> Result<(), Pat
     Ok(())
 }
 
+/// One worker: takes records one by one; their order does not matter.
+struct Applier<'a> {
+    reader: &'a Mutex<Reader>,
+    disks: &'a Disks,
+    decoder: Decoder,
+    plain: Vec<u8>,
+}
+
+impl<'a> Applier<'a> {
+    fn new(reader: &'a Mutex<Reader>, disks: &'a Disks) -> Self {
+        let (decoder, plain) = (Decoder::default(), vec![0; CHUNK_LEN_MAX as usize]);
+        Self { reader, disks, decoder, plain }
+    }
+
+    fn damaged(&self) -> PatchError {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).damaged()
+    }
+
+    fn run(mut self) -> Result<(), PatchError> {
+        loop {
+            let record = self.reader.lock().unwrap_or_else(PoisonError::into_inner).next();
+            match record.ok_or_else(|| self.damaged())? {
+                Record::End => return Ok(()),
+                Record::Hole { place, len } => self.disks.punch(place, len)?,
+                Record::Copy { digest, plain_len, source, places } => {
+                    let plain = &mut self.plain[..usize::from(plain_len)];
+                    self.disks.read_old(source, plain)?;
+                    if ChunkDigest::of(plain) != digest {
+                        return Err(self.damaged());
+                    }
+                    self.disks.write(&places, plain)?;
+                }
+                Record::Chunk { digest, plain_len, encoding, stored, places } => {
+                    let decoded =
+                        self.decoder.decode(encoding, &stored, plain_len, &mut self.plain);
+                    match decoded {
+                        Ok(plain) if ChunkDigest::of(plain) == digest => {
+                            self.disks.write(&places, plain)?;
+                        }
+                        _ => return Err(self.damaged()),
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The files that are written in place, and the old ones that copies come from.
 struct Disks {
-    new: Vec<Option<(PathBuf, File)>>,
+    new: Vec<Option<WriteBehind>>,
     old: Vec<(PathBuf, File)>,
 }
 
@@ -97,7 +131,7 @@ impl Disks {
             if len < wanted {
                 file.set_len(wanted).map_err(|e| HostError::new("grow", &path, e))?;
             }
-            new.push(Some((path, file)));
+            new.push(Some(WriteBehind::new(&path, file)));
         }
         let mut old = Vec::new();
         for disk in &header.old.disks {
@@ -109,7 +143,7 @@ impl Disks {
         Ok(Self { new, old })
     }
 
-    fn target(&self, place: Place) -> Result<&(PathBuf, File), HostError> {
+    fn target(&self, place: Place) -> Result<&WriteBehind, HostError> {
         self.new.get(place.disk).and_then(Option::as_ref).ok_or_else(|| {
             let path = PathBuf::from(format!("disk {}", place.disk));
             HostError::new("find", &path, std::io::Error::other("the journal names no such disk"))
@@ -126,17 +160,15 @@ impl Disks {
 
     fn write(&self, places: &[Place], plain: &[u8]) -> Result<(), HostError> {
         for place in places {
-            let (path, file) = self.target(*place)?;
-            let written = file.write_all_at(plain, place.offset);
-            written.map_err(|source| HostError::new("write", path, source))?;
+            self.target(*place)?.write_at(place.offset, plain)?;
         }
         Ok(())
     }
 
     fn punch(&self, place: Place, len: u64) -> Result<(), HostError> {
-        let (path, file) = self.target(place)?;
+        let disk = self.target(place)?;
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        if fallocate(file, flags, place.offset, len).is_ok() {
+        if fallocate(disk.file(), flags, place.offset, len).is_ok() {
             return Ok(());
         }
         // A file system without holes: zeros say the same.
@@ -144,18 +176,14 @@ impl Disks {
         let mut done = 0;
         while done < len {
             let step = usize::try_from(len - done).unwrap_or(usize::MAX).min(zeros.len());
-            file.write_all_at(&zeros[..step], place.offset + done)
-                .map_err(|source| HostError::new("write", path, source))?;
+            disk.write_at(place.offset + done, &zeros[..step])?;
             done += step as u64;
         }
         Ok(())
     }
 
     fn sync(&self) -> Result<(), HostError> {
-        for (path, file) in self.new.iter().flatten() {
-            file.sync_all().map_err(|source| HostError::new("sync", path, source))?;
-        }
-        Ok(())
+        self.new.iter().flatten().try_for_each(WriteBehind::sync)
     }
 }
 

@@ -138,6 +138,7 @@ pub(super) struct Reader {
     file: BufReader<File>,
     offset: u64,
     header: Header,
+    ended: bool,
 }
 
 impl Reader {
@@ -159,7 +160,7 @@ impl Reader {
         let mut bytes = Vec::new();
         (&mut file).take(header_len).read_to_end(&mut bytes).map_err(failed)?;
         let header = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
-        Ok(Self { path: path.to_owned(), file, offset: 16 + header_len, header })
+        Ok(Self { path: path.to_owned(), file, offset: 16 + header_len, header, ended: false })
     }
 
     pub(super) fn header(&self) -> &Header {
@@ -171,8 +172,11 @@ impl Reader {
         self.offset
     }
 
-    /// The next record; `None` where the journal breaks off or is damaged.
+    /// The next record; `None` where the journal breaks off or is damaged. The end repeats.
     pub(super) fn next(&mut self) -> Option<Record> {
+        if self.ended {
+            return Some(Record::End);
+        }
         let mut head = [0; RECORD_LEN];
         self.file.read_exact(&mut head).ok()?;
         let word =
@@ -207,7 +211,10 @@ impl Reader {
                 let [place, end] = places.as_slice() else { return None };
                 Record::Hole { place: *place, len: end.offset.checked_sub(place.offset)? }
             }
-            KIND_END => Record::End,
+            KIND_END => {
+                self.ended = true;
+                Record::End
+            }
             _ => return None,
         })
     }

@@ -89,7 +89,7 @@ impl Patch {
 pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
     let sides = sides(patch, Rolling::Refused).await?;
     survey::survey(patch, &sides.directory, &sides.old_lock).await?;
-    let steps = Steps::between(&sides.old, &sides.new, in_place(&sides.new_lock))?;
+    let steps = Steps::between(&sides.old, &sides.new, &in_place(&sides.new_lock))?;
     let measured = patch.fetch().measure(steps.wanted()).await?;
     Ok(PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured))
 }
@@ -107,7 +107,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
         return Ok(PatchReport::unchanged(&new_lock, directory.root(), rolled_forward));
     }
     survey::survey(&patch, &directory, &old_lock).await?;
-    let steps = Steps::between(&old, &new, in_place(&new_lock))?;
+    let steps = Steps::between(&old, &new, &in_place(&new_lock))?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
     let stager = Stager::create(&directory, &old_lock, &new_lock, &release, &new)?;
     let stager = Arc::new(stager);
@@ -122,12 +122,18 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     stats.seeded_bytes += stager.kept_bytes();
     let journal = stager.commit(&steps)?;
     patch.progress.begin(Stage::Apply, None);
-    let root = directory.root().to_owned();
-    let applied = tokio::task::spawn_blocking(move || apply::roll_forward(&directory, &journal));
+    let (root, threads) = (directory.root().to_owned(), patch.threads);
+    let applied =
+        tokio::task::spawn_blocking(move || apply::roll_forward(&directory, &journal, threads));
     applied.await.map_err(|_| PatchError::Defect)??;
     survey::hold(&patch.state, &root, &new_lock);
     patch.progress.finish();
     Ok(PatchReport::patched(&old_lock, &new_lock, &root, steps.sums(), stats))
+}
+
+/// Whether a crash left the directory between two releases; the next patch ends that.
+pub(crate) fn is_interrupted(directory: &Directory) -> bool {
+    journal::committed(directory).is_some()
 }
 
 /// What to do about a journal that a crash left.
@@ -146,7 +152,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         if rolling == Rolling::Refused {
             return Err(PatchError::InProgress { directory: patch.directory.clone() });
         }
-        apply::roll_forward(&directory, &journal)?;
+        apply::roll_forward(&directory, &journal, patch.threads)?;
         rolled_forward = true;
     }
     let (old_lock, _) = Lockfile::of_directory(directory.root())?;

@@ -17,7 +17,7 @@ use super::journal::{self, Header, Record};
 use super::plan::Steps;
 use crate::directory::{Directory, DiskLayout, Lockfile};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
-use crate::host::HostError;
+use crate::host::{HostError, WriteBehind};
 use crate::pull::sink::Sink;
 
 /// Writes the journal; takes chunks from several threads.
@@ -27,6 +27,8 @@ pub(super) struct Stager {
     /// For each new disk that is made anew, its staged file.
     sinks: Vec<Option<Sink>>,
     writer: Mutex<BufWriter<File>>,
+    /// The same file, on its way to the disk.
+    behind: WriteBehind,
     staged: HashSet<ChunkDigest>,
     kept_bytes: u64,
 }
@@ -76,8 +78,10 @@ impl Stager {
                 kept_bytes += u64::from(*plain_len);
             }
         })?;
+        let same = file.try_clone().map_err(|e| HostError::new("open", &part, e))?;
+        let behind = WriteBehind::new(&part, same);
         let writer = Mutex::new(BufWriter::with_capacity(1 << 20, file));
-        Ok(Self { part, old_disks, sinks, writer, staged, kept_bytes })
+        Ok(Self { part, old_disks, sinks, writer, behind, staged, kept_bytes })
     }
 
     /// Chunks that are in the journal already.
@@ -93,7 +97,9 @@ impl Stager {
     fn append(&self, record: &Record) -> Result<(), HostError> {
         let bytes = record.encode();
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.write_all(&bytes).map_err(|source| HostError::new("write", &self.part, source))
+        writer.write_all(&bytes).map_err(|e| HostError::new("write", &self.part, e))?;
+        drop(writer);
+        self.behind.wrote(bytes.len())
     }
 
     /// Copies onto staged files what they share with the old disks at places that stay.
@@ -144,7 +150,7 @@ impl Stager {
         let failed = |source| HostError::new("commit", &self.part, source);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.flush().map_err(failed)?;
-        writer.get_ref().sync_all().map_err(failed)?;
+        self.behind.sync()?;
         let journal = self.part.with_file_name("journal");
         fs::rename(&self.part, &journal).map_err(failed)?;
         let folder = self.part.parent().unwrap_or(Path::new("."));

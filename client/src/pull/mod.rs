@@ -115,7 +115,7 @@ pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
         pull.progress.finish();
         return Ok(PullReport::present(&release, &lock, &pull.into));
     }
-    let staging = Staging::open(&pull, &release)?;
+    let staging = Staging::open(&pull, &lock)?;
     let layouts = layouts(&pull, &lock, &staging.directory().indexes()).await?;
     let total = plan::data_bytes(&layouts)?;
     pull.progress.begin(Stage::Fetch, Some(total));

@@ -1,19 +1,18 @@
 //! A disk's file being written at offsets, from several threads, in any order.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use seawall_store::image::{Format, Qcow2Layout};
 
-use crate::host::HostError;
+use crate::host::{HostError, WriteBehind};
 
 /// Writes guest bytes into a container file.
 pub(crate) struct Sink {
-    path: PathBuf,
-    file: File,
+    file: WriteBehind,
     layout: Option<Qcow2Layout>,
 }
 
@@ -38,37 +37,46 @@ impl Sink {
                 Some(layout.map_err(|error| failed(io::Error::other(error)))?)
             }
         };
-        let open =
-            || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = open().map_err(failed)?;
         let file_len = layout.as_ref().map_or(disk_len, Qcow2Layout::file_len);
-        let is_resumed = file.metadata().map_err(failed)?.len() == file_len;
-        if !is_resumed {
-            file.set_len(0).map_err(failed)?;
-            if let Some(layout) = &layout {
-                layout.write_metadata(&file).map_err(failed)?;
-            }
-            file.set_len(file_len).map_err(failed)?;
+        let open = |path: &Path| {
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+        };
+        if fs::metadata(path).is_ok_and(|found| found.len() == file_len) {
+            let file = open(path).map_err(failed)?;
+            return Ok(Self { file: WriteBehind::new(path, file), layout });
         }
-        Ok(Self { path: path.to_owned(), file, layout })
+        // Under another name until its tables are written: what is found under this one is whole
+        // but for its data.
+        let part = path.with_extension("part");
+        let file = open(&part).map_err(failed)?;
+        file.set_len(0).map_err(failed)?;
+        if let Some(layout) = &layout {
+            layout.write_metadata(&file).map_err(failed)?;
+        }
+        file.set_len(file_len).map_err(failed)?;
+        fs::rename(&part, path).map_err(failed)?;
+        Ok(Self { file: WriteBehind::new(path, file), layout })
     }
 
     /// Writes guest bytes at a guest offset.
     pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), HostError> {
-        self.each_run(offset, bytes.len(), |at, range| self.file.write_all_at(&bytes[range], at))
-            .map_err(|source| HostError::new("write", &self.path, source))
+        self.each_run(offset, bytes.len(), |at, range| self.file.write_at(at, &bytes[range]))
     }
 
     /// Reads guest bytes from a guest offset; `false` where they cannot be read.
     pub(crate) fn read_at(&self, offset: u64, bytes: &mut [u8]) -> bool {
         let len = bytes.len();
-        self.each_run(offset, len, |at, range| self.file.read_exact_at(&mut bytes[range], at))
-            .is_ok()
+        let file = self.file.file();
+        let mut read = |at, range: Range<usize>| file.read_exact_at(&mut bytes[range], at);
+        self.each_run(offset, len, |at, range| {
+            read(at, range).map_err(|_| self.file.error("read", "it is shorter than its disk"))
+        })
+        .is_ok()
     }
 
     /// Makes what was written survive loss of power.
     pub(crate) fn sync(&self) -> Result<(), HostError> {
-        self.file.sync_all().map_err(|source| HostError::new("sync", &self.path, source))
+        self.file.sync()
     }
 
     /// Splits a guest range into runs that are contiguous in the file.
@@ -76,14 +84,14 @@ impl Sink {
         &self,
         offset: u64,
         len: usize,
-        mut each: impl FnMut(u64, Range<usize>) -> io::Result<()>,
-    ) -> io::Result<()> {
+        mut each: impl FnMut(u64, Range<usize>) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
         let Some(layout) = &self.layout else { return each(offset, 0..len) };
         let mut done = 0;
         while done < len {
             let run = layout
                 .host_offset(offset + done as u64)
-                .ok_or_else(|| io::Error::other("the layout has no cluster for this data"))?;
+                .ok_or_else(|| self.file.error("place data in", "its layout has no room for it"))?;
             let run_len = usize::try_from(run.len).unwrap_or(usize::MAX).min(len - done);
             each(run.offset, done..done + run_len)?;
             done += run_len;

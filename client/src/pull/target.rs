@@ -19,7 +19,7 @@ use crate::verify;
 /// What lies where the release is to go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Target {
-    /// Nothing.
+    /// Nothing, or a lockfile alone, which the one that is pulled replaces.
     Free,
     /// The very disks that are wanted, by their lockfile.
     Present,
@@ -28,12 +28,12 @@ pub(super) enum Target {
 /// Looks at the place; anything but nothing or the same is refused.
 pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
     let into = &pull.into;
-    let is_empty = match fs::read_dir(into) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+    let names: Vec<_> = match fs::read_dir(into) {
+        Ok(entries) => entries.take(2).flatten().map(|entry| entry.file_name()).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(source) => return Err(HostError::new("open", into, source).into()),
     };
-    if is_empty {
+    if names.is_empty() {
         return Ok(Target::Free);
     }
     let path = into.join(LOCKFILE);
@@ -41,8 +41,12 @@ pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
         return Err(PullError::NotEmpty { directory: into.clone() });
     }
     let present = Lockfile::read(&path)?;
+    let is_bare = names.len() == 1;
     if present == *lock {
-        return Ok(Target::Present);
+        return Ok(if is_bare { Target::Free } else { Target::Present });
+    }
+    if is_bare && pull.locked.is_none() {
+        return Ok(Target::Free);
     }
     Err(PullError::OtherRelease {
         directory: into.clone(),
@@ -108,8 +112,8 @@ pub(super) struct Staging {
 const MARK: &str = "pulling";
 
 impl Staging {
-    /// Opens the staging directory of a pull; what another release left there is removed.
-    pub(super) fn open(pull: &Pull, release: &Release) -> Result<Self, PullError> {
+    /// Opens the staging directory of a pull; what a pull of other disks left there is removed.
+    pub(super) fn open(pull: &Pull, lock: &Lockfile) -> Result<Self, PullError> {
         let name = pull.into.file_name().ok_or(PullError::NoName { into: pull.into.clone() })?;
         let mut staged = OsString::from(".");
         staged.push(name);
@@ -117,7 +121,9 @@ impl Staging {
         let root = pull.into.with_file_name(staged);
         let directory = Directory::open_or_create(&root)?;
         let mark = directory.root().join(MARK);
-        let wanted = format!("{} {}", release.digest(), pull.format);
+        // Disks of machines that are no longer wanted would be let through half done.
+        let files: Vec<_> = lock.disks.iter().map(|disk| disk.file.to_string_lossy()).collect();
+        let wanted = format!("{}\n{}", lock.release, files.join("\n"));
         let is_resumed = fs::read(&mark).is_ok_and(|found| found == wanted.as_bytes());
         if !is_resumed {
             for entry in fs::read_dir(directory.root()).into_iter().flatten().flatten() {

@@ -1,5 +1,6 @@
 //! Why a push failed.
 
+use std::io;
 use std::path::PathBuf;
 
 use seawall_api::digest::ReleaseDigest;
@@ -61,6 +62,7 @@ impl Failure for PushError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Registry(error) => error.kind(),
+            Self::Image(error) if is_missing(error) => ErrorKind::NotFound,
             Self::Image(_) | Self::Scan { .. } | Self::Release(_) => ErrorKind::InvalidInput,
             Self::Changed { .. } | Self::VersionTaken { .. } => ErrorKind::Conflict,
             Self::Defect => ErrorKind::Internal,
@@ -70,6 +72,10 @@ impl Failure for PushError {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.remedy(),
+            Self::Image(error) if is_missing(error) => Some(
+                "check the path: one in an application.toml is relative to the folder of that file"
+                    .to_owned(),
+            ),
             Self::Image(error) | Self::Scan { source: ScanError::Image(error), .. } => {
                 error.remedy()
             }
@@ -82,4 +88,9 @@ impl Failure for PushError {
             Self::Scan { .. } | Self::Release(_) | Self::Defect => None,
         }
     }
+}
+
+/// Whether the file of a disk is not there.
+fn is_missing(error: &ImageError) -> bool {
+    matches!(error, ImageError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }

@@ -90,14 +90,16 @@ async fn transfer_and_publish(
     if existing.is_none() {
         let known_leaves = known_leaves(push).await?;
         let pending = sources::not_held(push, &mut sources, &mut reuse).await?;
-        reuse += pipeline::transfer(push, lease, &mut sources, pending, known_leaves).await?;
+        reuse += pipeline::transfer(push, lease, &mut sources, pending, known_leaves)
+            .await
+            .map_err(|error| changed(&sources).unwrap_or(error))?;
     } else {
         // Nothing may be sent under a version that is taken; whether it is the same is for the
         // content to say.
         sources::scan(push, &mut sources).await?;
     }
-    for source in &sources {
-        source.check_unchanged()?;
+    if let Some(error) = changed(&sources) {
+        return Err(error);
     }
     let release = release_from(push, &sources)?;
     let already_present = match existing {
@@ -116,6 +118,12 @@ async fn transfer_and_publish(
         source.remember(&push.state);
     }
     Ok(report::of(&release, &sources, already_present, reuse))
+}
+
+/// The disk that changed meanwhile, which explains any other failure: its chunks are read twice,
+/// to cut and to send, and the registry refuses those that differ.
+fn changed(sources: &[Source]) -> Option<PushError> {
+    sources.iter().find_map(|source| source.check_unchanged().err())
 }
 
 fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {

@@ -124,9 +124,15 @@ impl fmt::Display for PushReport {
                 writeln!(f, "  {:>10}  {why}", HumanBytes(bytes).to_string())?;
             }
         }
-        let (sent, stored) = (HumanBytes(reuse.sent_bytes), HumanBytes(reuse.sent_stored_bytes));
-        let (chunks, packs) = (reuse.sent_chunks, reuse.sent_packs);
-        let sent = sent.to_string();
-        write!(f, "  {sent:>10}  sent as {stored}: {chunks} chunks in {packs} packs")
+        let sent = HumanBytes(reuse.sent_bytes).to_string();
+        if reuse.sent_packs == 0 {
+            return write!(f, "  {sent:>10}  sent");
+        }
+        let stored = HumanBytes(reuse.sent_stored_bytes);
+        let counted =
+            |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let chunks = counted(reuse.sent_chunks, "chunk");
+        let packs = counted(reuse.sent_packs, "pack");
+        write!(f, "  {sent:>10}  sent as {stored}: {chunks} in {packs}")
     }
 }

@@ -1,6 +1,6 @@
 //! Verifies a pulled directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +10,7 @@ use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::{Damage, VerifiedDisk, VerifyError, VerifyReport};
 use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile};
+use crate::patch;
 use crate::progress::{Progress, Stage};
 
 /// Hashes every disk of a pulled directory. Needs no registry.
@@ -24,6 +25,9 @@ pub async fn verify_dir(
     let root = root.to_owned();
     let verify = move || {
         let directory = Directory::open(&root)?;
+        if patch::is_interrupted(&directory) {
+            return Err(VerifyError::InProgress { directory: root });
+        }
         let (lock, release) = Lockfile::of_directory(directory.root())?;
         let mut report = VerifyReport::new(&release);
         progress.begin(Stage::Verify, None);
@@ -87,7 +91,7 @@ fn verify_disk(
     })
 }
 
-fn open(path: &PathBuf, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, Damage> {
+fn open(path: &Path, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, Damage> {
     // A lockfile's formats were parsed when it was read.
     let format = disk.format.parse().ok();
     image::open(path, &OpenOptions { format, allow_backing: false })

@@ -11,6 +11,8 @@ mod directory;
 mod release;
 mod report;
 
+use std::path::PathBuf;
+
 use seawall_store::scan::ScanError;
 
 pub use directory::verify_dir;
@@ -32,6 +34,12 @@ pub enum VerifyError {
     /// The directory cannot be opened.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// A patch of the directory was interrupted.
+    #[error("{} is between two releases: a patch was interrupted", directory.display())]
+    InProgress {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -49,6 +57,7 @@ impl Failure for VerifyError {
             Self::Lock(error) => error.kind(),
             Self::Host(error) => error.kind(),
             Self::Registry(error) => error.kind(),
+            Self::InProgress { .. } => ErrorKind::Conflict,
             Self::Scan(_) | Self::Defect => ErrorKind::Internal,
         }
     }
@@ -58,6 +67,9 @@ impl Failure for VerifyError {
             Self::Lock(error) => error.remedy(),
             Self::Host(error) => error.remedy(),
             Self::Registry(error) => error.remedy(),
+            Self::InProgress { .. } => {
+                Some("run the same `seawall patch` again: it goes on where it ended".to_owned())
+            }
             Self::Scan(_) | Self::Defect => None,
         }
     }

@@ -43,11 +43,11 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, Im
     let mut opened = Chain::default();
     let mut next = Some((path.to_owned(), options.format));
     while let Some((path, format)) = next.take() {
-        let file = DiskFile::open(&path)?;
+        let file = DiskFile::open(&path).map_err(|error| opened.explain(error))?;
         opened.enter(&file)?;
         let format = match format {
             Some(format) => format,
-            None => detect(&file)?,
+            None => opened.detected(&file)?,
         };
         match format {
             Format::Raw => opened.base = Some(RawImage::new(file)),
@@ -62,6 +62,9 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, Im
     Ok(opened.finish())
 }
 
+const REBASE: &str = "look at it with `qemu-img info --backing-chain -U`, and give the image \
+                      another base with `qemu-img rebase -u`";
+
 /// The files of a chain opened so far, topmost first.
 #[derive(Default)]
 struct Chain {
@@ -73,13 +76,24 @@ struct Chain {
 }
 
 impl Chain {
+    /// Says which image asked for a file that is not there.
+    fn explain(&self, error: ImageError) -> ImageError {
+        match (self.paths.last(), error) {
+            (Some(overlay), ImageError::Io { path, source, .. }) => ImageError::Backing {
+                path: overlay.clone(),
+                backing: path.display().to_string(),
+                reason: format!("it cannot be opened: {source}"),
+                remedy: REBASE.to_owned(),
+            },
+            (_, error) => error,
+        }
+    }
+
     fn enter(&mut self, file: &DiskFile) -> Result<(), ImageError> {
         let refuse = |reason: String| {
             let path = self.paths.last().map_or_else(|| file.path().to_owned(), Clone::clone);
-            let remedy = "look at it with `qemu-img info --backing-chain -U`, and give the image \
-                          another base with `qemu-img rebase -u`";
             let backing = file.path().display().to_string();
-            ImageError::Backing { path, backing, reason, remedy: remedy.to_owned() }
+            ImageError::Backing { path, backing, reason, remedy: REBASE.to_owned() }
         };
         if self.seen.contains(&file.identity()) {
             return Err(refuse("the chain of backing files comes back to it".to_owned()));
@@ -90,6 +104,28 @@ impl Chain {
         self.seen.push(file.identity());
         self.paths.push(file.path().to_owned());
         Ok(())
+    }
+
+    /// The format of a file that nobody named.
+    ///
+    /// A backing file of no declared format is raw or nothing: a guest that once owned a raw base
+    /// could have written a header into it that names a file of this host (QEMU 6.1 made the
+    /// declaration mandatory for the same reason).
+    fn detected(&self, file: &DiskFile) -> Result<Format, ImageError> {
+        let format = detect(file)?;
+        match self.paths.iter().rev().nth(1) {
+            Some(overlay) if format != Format::Raw => Err(ImageError::Backing {
+                path: overlay.clone(),
+                backing: file.path().display().to_string(),
+                reason: format!("it looks like {format}, and the image does not say that it is"),
+                remedy: format!(
+                    "if it is, say so: `qemu-img rebase -u -b {backing} -F {format} {overlay}`",
+                    backing = file.path().display(),
+                    overlay = overlay.display()
+                ),
+            }),
+            _ => Ok(format),
+        }
     }
 
     fn finish(self) -> Box<dyn DiskImage> {
@@ -127,7 +163,6 @@ fn resolve(
     }
     let format =
         match backing.format.as_deref() {
-            // As QEMU does for images that old tools made.
             None => None,
             Some(name) => Some(name.parse::<Format>().map_err(|_| {
                 refuse(&format!("its format {name:?} is not raw or qcow2"), flatten)

@@ -124,7 +124,7 @@ fn a_backing_file_that_is_not_a_disk_is_refused() {
     }
     bench.run("qemu-img create -q -u -f qcow2 -b missing.raw -F raw top.qcow2 1M");
     let message = fails(&bench.path("top.qcow2"), &OpenOptions::default());
-    assert!(message.contains("missing.raw"), "{message}");
+    assert!(message.contains("missing.raw") && message.contains("top.qcow2"), "{message}");
     bench.run("qemu-img create -q -u -f qcow2 -b base.vmdk -F vmdk top.qcow2 1M");
     let message = fails(&bench.path("top.qcow2"), &OpenOptions::default());
     assert!(message.contains("vmdk"), "{message}");
@@ -140,4 +140,35 @@ fn a_backing_file_is_refused_where_none_is_allowed() {
     assert!(message.contains("not allowed") && message.contains("convert"), "{message}");
     bench.run("qemu-img convert -O qcow2 top.qcow2 flat.qcow2");
     assert!(open(&bench.path("flat.qcow2"), &alone).is_ok());
+}
+
+/// A guest that owned a raw base may have written a qcow2 header into it, which would name any
+/// file of the host.
+#[test]
+fn an_undeclared_backing_file_is_raw_or_refused() {
+    let bench = Bench::new();
+    bench.raw("base.raw", 1 << 20);
+    bench.run("qemu-img create -f qcow2 inner.qcow2 1M");
+    for (base, format) in [("base.raw", "raw"), ("inner.qcow2", "qcow2")] {
+        bench.run(&format!("qemu-img create -f qcow2 -b {base} -F {format} top.qcow2"));
+        undeclare(&bench.path("top.qcow2"));
+        let opened = open(&bench.path("top.qcow2"), &OpenOptions::default());
+        match (format, opened) {
+            ("raw", Ok(_)) => {}
+            ("qcow2", Err(error)) => {
+                assert!(error.to_string().contains("looks like qcow2"), "{error}");
+                assert!(error.remedy().unwrap().contains("qemu-img rebase -u -b"));
+            }
+            (_, other) => panic!("{format}: {:?}", other.err()),
+        }
+    }
+}
+
+/// Makes the header extension that declares the backing format one that nobody knows.
+fn undeclare(path: &std::path::Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let extension = [0xE2, 0x79, 0x2A, 0xCA];
+    let at = bytes.windows(4).position(|window| window == extension).unwrap();
+    bytes[at..at + 4].copy_from_slice(&[0x12, 0x34, 0x56, 0x78]);
+    std::fs::write(path, bytes).unwrap();
 }

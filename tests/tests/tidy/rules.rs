@@ -2,7 +2,7 @@
 
 use super::source::Source;
 
-pub type Finding = String;
+pub(crate) type Finding = String;
 
 const FILE_LINES_MAX: usize = 600;
 const LINE_LEN_MAX: usize = 100;
@@ -18,7 +18,7 @@ fn in_code(source: &Source, find: impl Fn(&str) -> Option<String>) -> Vec<Findin
 }
 
 /// The paths that code names: `use` trees are spread out, and so are paths in expressions.
-pub fn paths_of(code: &str) -> Vec<String> {
+pub(crate) fn paths_of(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut rest = code;
     while let Some(at) = rest.find("use ") {
@@ -71,7 +71,7 @@ fn is_under(path: &str, banned: &str) -> bool {
         || (banned.starts_with(char::is_uppercase) && path.split("::").any(|part| part == banned))
 }
 
-pub fn names_none_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
+pub(crate) fn names_none_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in paths_of(&source.code()) {
         if let Some(banned) = banned.iter().find(|banned| is_under(&path, banned)) {
@@ -98,7 +98,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-pub fn has_no_word_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
+pub(crate) fn has_no_word_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
     in_code(source, |line| {
         let found = words(line)
             .into_iter()
@@ -107,14 +107,14 @@ pub fn has_no_word_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
     })
 }
 
-pub fn denies_missing_trait_methods(source: &Source) -> Vec<Finding> {
+pub(crate) fn denies_missing_trait_methods(source: &Source) -> Vec<Finding> {
     if source.text.contains("deny(clippy::missing_trait_methods)") {
         return Vec::new();
     }
     vec![format!("{}: a wrapper denies clippy::missing_trait_methods", source.path)]
 }
 
-pub fn has_no_default_method(source: &Source) -> Vec<Finding> {
+pub(crate) fn has_no_default_method(source: &Source) -> Vec<Finding> {
     let code = source.code();
     let mut findings = Vec::new();
     for (at, _) in code.match_indices("trait ") {
@@ -148,7 +148,7 @@ fn block(text: &str) -> &str {
     text
 }
 
-pub fn is_not_too_long(source: &Source) -> Vec<Finding> {
+pub(crate) fn is_not_too_long(source: &Source) -> Vec<Finding> {
     let lines = source.code().lines().count();
     if lines <= FILE_LINES_MAX {
         return Vec::new();
@@ -157,7 +157,7 @@ pub fn is_not_too_long(source: &Source) -> Vec<Finding> {
 }
 
 /// Comments only: rustfmt sees to code, and a table or a string cannot be broken.
-pub fn has_no_long_line(source: &Source) -> Vec<Finding> {
+pub(crate) fn has_no_long_line(source: &Source) -> Vec<Finding> {
     let is_text = |line: &str| {
         let line = line.trim_start();
         line.starts_with("//") && !line.starts_with("//! |") && !line.starts_with("/// |")
@@ -167,7 +167,7 @@ pub fn has_no_long_line(source: &Source) -> Vec<Finding> {
     long.map(|(i, _)| format!("{}:{}: the line is too long", source.path, i + 1)).collect()
 }
 
-pub fn has_no_empty_name(source: &Source) -> Vec<Finding> {
+pub(crate) fn has_no_empty_name(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     let parts = source.path.trim_end_matches(".rs").split('/');
     if let Some(part) = parts.clone().find(|part| EMPTY_NAMES.contains(part)) {
@@ -184,7 +184,7 @@ pub fn has_no_empty_name(source: &Source) -> Vec<Finding> {
     findings
 }
 
-pub fn begins_with_a_doc(source: &Source) -> Vec<Finding> {
+pub(crate) fn begins_with_a_doc(source: &Source) -> Vec<Finding> {
     let first =
         source.text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
     if first.is_some_and(|line| line.starts_with("//!")) {
@@ -193,14 +193,14 @@ pub fn begins_with_a_doc(source: &Source) -> Vec<Finding> {
     vec![format!("{}: a file begins with what it is (`//!`)", source.path)]
 }
 
-pub fn leaves_nothing_to_do(source: &Source) -> Vec<Finding> {
+pub(crate) fn leaves_nothing_to_do(source: &Source) -> Vec<Finding> {
     in_code(source, |line| {
         let banned = ["todo!", "unimplemented!", "dbg!"];
         banned.into_iter().find(|name| line.contains(name)).map(|name| format!("`{name}`"))
     })
 }
 
-pub fn names_tests_by_sentences(source: &Source) -> Vec<Finding> {
+pub(crate) fn names_tests_by_sentences(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     let code = super::source::without_comments_and_strings(&source.text);
     let mut after_attribute = false;
@@ -220,14 +220,17 @@ pub fn names_tests_by_sentences(source: &Source) -> Vec<Finding> {
 }
 
 /// Files of a list of `DIGEST  NAME` lines that do not have their digest.
-pub fn differs_from_list(list: &str, digest: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
+pub(crate) fn differs_from_list(
+    list: &str,
+    digest: impl Fn(&str) -> Option<String>,
+) -> Vec<Finding> {
     let lines = list.lines().filter_map(|line| line.split_once("  "));
     let changed = lines.filter(|(wanted, name)| digest(name).as_deref() != Some(wanted));
     changed.map(|(_, name)| format!("tests/golden/{name}: edited or gone")).collect()
 }
 
 /// Files that such a list does not have.
-pub fn is_not_listed<'a>(list: &str, names: impl Iterator<Item = &'a str>) -> Vec<Finding> {
+pub(crate) fn is_not_listed<'a>(list: &str, names: impl Iterator<Item = &'a str>) -> Vec<Finding> {
     let listed =
         |name: &&str| list.lines().any(|l| l.split_once("  ").is_some_and(|l| l.1 == *name));
     let missing = names.filter(|name| *name != "digests" && !listed(name));

@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A Rust file.
-pub struct Source {
+pub(crate) struct Source {
     /// From the repository's root.
-    pub path: String,
+    pub(crate) path: String,
     /// All of it.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Tests, and what serves only tests.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let parts = ["/tests/", "/benches/", "/examples/", "/testing/", "fuzz/"];
         let files = ["/tests.rs", "/testing.rs", "/conformance.rs"];
         self.path.starts_with("tests/")
@@ -28,19 +28,19 @@ impl Source {
     }
 
     /// Without its comments, strings and inline test module.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         let text =
             self.text.find("#[cfg(test)]\nmod tests {").map_or(&*self.text, |at| &self.text[..at]);
         without_comments_and_strings(text)
     }
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// Every Rust file of the repository.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let folders = ["api-spec", "store", "client", "server", "tests", "fuzz/fuzz_targets"];
     let mut sources = Vec::new();
     for folder in folders {
@@ -57,7 +57,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 /// Every file below a folder, from the folder, in order.
-pub fn files_in(folder: &Path) -> Vec<String> {
+pub(crate) fn files_in(folder: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut pending = vec![PathBuf::new()];
     while let Some(next) = pending.pop() {
@@ -75,7 +75,7 @@ pub fn files_in(folder: &Path) -> Vec<String> {
 }
 
 /// What each package of the workspace depends on, its tests left out.
-pub fn packages() -> BTreeMap<String, Vec<String>> {
+pub(crate) fn packages() -> BTreeMap<String, Vec<String>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
@@ -94,7 +94,7 @@ pub fn packages() -> BTreeMap<String, Vec<String>> {
 }
 
 /// Comments and string literals as nothing; line ends stay, so that lines keep their numbers.
-pub fn without_comments_and_strings(text: &str) -> String {
+pub(crate) fn without_comments_and_strings(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -102,8 +102,8 @@ pub fn without_comments_and_strings(text: &str) -> String {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if rest.starts_with("r#\"") {
-            rest[3..].find("\"#").map_or(rest.len(), |end| end + 5)
+        } else if let Some(raw) = rest.strip_prefix("r#\"") {
+            raw.find("\"#").map_or(rest.len(), |end| end + 5)
         } else if c == '"' {
             string_len(rest)
         } else if rest.starts_with("'\"'") || rest.starts_with("'\\") {

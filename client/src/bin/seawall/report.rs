@@ -92,8 +92,8 @@ impl fmt::Display for Failure {
     /// `error: …`, a line for each cause, and `help: …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (depth, line) in self.lines.iter().enumerate() {
-            let line = plain(line);
-            let line = line.trim_end().replace('\n', "\n  ");
+            let line: Vec<_> = plain(line).trim_end().split('\n').map(shortened).collect();
+            let line = line.join("\n  ");
             let prefix = if depth == 0 { "error: " } else { "  cause: " };
             writeln!(f, "{prefix}{line}")?;
         }
@@ -139,7 +139,19 @@ impl From<seawall_api::reference::InvalidReference> for Failure {
 
 impl From<seawall_api::names::InvalidName> for Failure {
     fn from(error: seawall_api::names::InvalidName) -> Self {
-        Self::new(ErrorKind::InvalidInput, &error, None)
+        let remedy = "docs/FORMAT.md, section 7, has the rules for every kind of name".to_owned();
+        Self::new(ErrorKind::InvalidInput, &error, Some(remedy))
+    }
+}
+
+/// The longest line that is shown, in characters; a hostile file could have one of megabytes.
+const LINE_LEN_MAX: usize = 400;
+
+/// The beginning of a line that nobody would read to its end.
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(LINE_LEN_MAX) {
+        Some((end, _)) => format!("{} …", &line[..end]),
+        None => line.to_owned(),
     }
 }
 

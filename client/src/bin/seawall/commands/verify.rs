@@ -26,7 +26,11 @@ pub(crate) async fn release(around: Surroundings, target: Target) -> Result<(), 
     let Target { application, selector } = target;
     let order = VerifyRelease { registry, application, selector, progress };
     let report = verify::verify_release(order).await?;
-    tell(&report, style, "restore the damaged objects, or push the disks again")
+    tell(
+        &report,
+        style,
+        "restore the objects named above from a copy of the store; a push does not replace them",
+    )
 }
 
 /// Prints the report; damage is a failure.

@@ -1,0 +1,66 @@
+//! What released versions wrote is read by this one (`tests/golden`), and means the same.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+
+use std::path::{Path, PathBuf};
+
+use seawall_tests::{World, b3sum, tool};
+
+/// The release's digest and its disks, as the version that pushed it printed them.
+const RELEASE: &str = "blake3:df59624542a2c41d0342910527820b1eeb0f35623b49c14576bafba78c4eff4d";
+const DISKS: [(&str, &str); 2] = [
+    ("web/root", "blake3:0836e557d3ea91d176556a963cca35b5fbd3fbd4f3830693e7574985540a2212"),
+    ("web/data", "blake3:783b2c49bafbb7e47985dbfbeb2ed71a09397666ed1c59d09ef707093711bb42"),
+];
+
+/// A world whose registry is a copy of what epoch 1 wrote.
+fn epoch_1() -> World {
+    let world = World::new();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/epoch-1/registry");
+    let registry: PathBuf = world.path("registry");
+    tool("cp", ["-r".as_ref(), golden.as_os_str(), registry.as_os_str()]);
+    world
+}
+
+#[test]
+fn a_release_of_epoch_1_is_shown_pulled_and_verified() {
+    let world = epoch_1();
+    let shown = world.local("show golden:stable --json").succeeds().json();
+    assert_eq!(shown["digest"], RELEASE);
+    let disks = world.disks("golden:1.0.0");
+    let disks: Vec<_> = disks.iter().map(|(name, content)| (&**name, &**content)).collect();
+    assert_eq!(disks, DISKS);
+
+    world.pull("golden:stable", "host");
+
+    for (name, content) in DISKS {
+        assert_eq!(b3sum(world.path(format!("host/{name}.raw"))), content, "{name}");
+    }
+    world.local("verify golden:1.0.0").succeeds();
+    world.local("verify host").succeeds();
+}
+
+/// Chunk cuts, leaves, lists and the document: all of it must come out as it did then.
+#[test]
+fn the_disks_of_epoch_1_are_the_same_release_when_they_are_pushed_again() {
+    let world = epoch_1();
+    world.pull("golden:stable", "host");
+    let push = "push golden:1.0.0 --full-scan --json --machine";
+    let machine = "web=root:host/web/root.raw,data:host/web/data.raw";
+    let again = world.local(push).arg(machine).succeeds().json();
+    assert_eq!(again["alreadyPresent"], true, "{again}");
+    assert_eq!(again["digest"], RELEASE);
+
+    // And a registry that never saw them makes the same of them.
+    let fresh = world.seawall(push).arg(machine).env("SEAWALL_REGISTRY", world.path("fresh"));
+    assert_eq!(fresh.succeeds().json()["digest"], RELEASE);
+}
+
+#[test]
+fn a_registry_of_epoch_1_takes_new_releases() {
+    let world = epoch_1();
+    world.pull("golden:stable", "host");
+    let push = "push golden:2.0.0 --json --machine web=root:host/web/root.raw";
+    let pushed = world.local(push).succeeds().json();
+    assert_eq!(pushed["reuse"]["sentChunks"], 0, "its chunks are found: {pushed}");
+    assert_eq!(world.versions("golden").len(), 2);
+}

@@ -1,0 +1,244 @@
+//! {delete, truncate, flip a bit, swap} × {pack, list, leaf, release document, catalog}: a read
+//! gives the right bytes or fails loudly and names the object; `verify` lists what is damaged.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use seawall_tests::{MIB, Noise, World, flip_bit, holds_bytes, object_files, raw, tool, truncate};
+
+/// A world with a registry of two releases that share nothing.
+struct Stock {
+    world: World,
+    /// The objects of the first.
+    first: Vec<PathBuf>,
+}
+
+const KINDS: [&str; 4] = ["packs", "indexes/lists", "indexes/leaves", "releases"];
+
+/// What is done to a file; `other` is another object of its kind.
+type Damage = fn(file: &Path, other: &Path);
+
+const DAMAGES: [(&str, Damage); 6] = [
+    ("delete", |file, _| fs::remove_file(file).unwrap()),
+    ("truncate", |file, _| truncate(file, len(file) / 2)),
+    ("empty", |file, _| truncate(file, 0)),
+    ("flip a bit", |file, _| flip_bit(file, len(file) / 3)),
+    ("flip a bit at the end", |file, _| flip_bit(file, len(file) - 1)),
+    ("swap", |file, other| assert!(fs::copy(other, file).is_ok())),
+];
+
+fn len(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().len()
+}
+
+/// The digest in an object's path.
+fn name(file: &Path) -> &str {
+    file.file_name().unwrap().to_str().unwrap()
+}
+
+impl Stock {
+    fn new() -> Self {
+        let world = World::new();
+        // Two leaves, and more packs than one.
+        let pieces = |seed: &str| {
+            let mut noise = Noise::new(seed);
+            vec![
+                (0, noise.bytes(9 * MIB)),
+                (100 * MIB, noise.text(4 * MIB)),
+                (299 * MIB, noise.bytes(MIB)),
+            ]
+        };
+        raw(&world.path("1.raw"), 300 * MIB, &pieces("one"));
+        raw(&world.path("2.raw"), 300 * MIB, &pieces("two"));
+        world.push("stock:1", &["a=root:1.raw"]);
+        let registry = world.path("registry");
+        let first = KINDS.iter().flat_map(|kind| object_files(&registry, kind)).collect();
+        world.push("stock:2", &["a=root:2.raw"]);
+        fs::rename(registry, world.path("intact")).unwrap();
+        Self { world, first }
+    }
+
+    /// A fresh copy of the registry, and a host that remembers nothing and holds nothing, not even
+    /// what a failed pull got before it failed.
+    fn reset(&self) {
+        for dir in ["registry", "home", "host", ".host.seawall-pull"] {
+            let _ = fs::remove_dir_all(self.world.path(dir));
+        }
+        let (from, to) = (self.world.path("intact"), self.world.path("registry"));
+        tool("cp", ["-a".as_ref(), from.as_os_str(), to.as_os_str()]);
+    }
+
+    /// Objects of a kind that `stock:1` needs, and one that it does not.
+    fn objects(&self, kind: &str) -> (Vec<PathBuf>, PathBuf) {
+        let all = object_files(&self.world.path("registry"), kind);
+        let (own, other): (Vec<_>, Vec<_>) = all.into_iter().partition(|f| self.first.contains(f));
+        assert!(!own.is_empty(), "{kind}");
+        (own, other.into_iter().next().expect("the second release has an object of its own"))
+    }
+
+    /// Pulls `stock:1`; right, or loud. Whether it was loud, and what it said.
+    fn pull(&self, what: &str) -> Option<String> {
+        let done = self.world.local("pull stock:1 --into host").ends();
+        let made = self.world.path("host/a/root.raw");
+        if done.status.success() {
+            assert!(holds_bytes(&made, self.world.path("1.raw")), "{what}: wrong bytes");
+            return None;
+        }
+        assert!(!self.world.path("host").exists(), "{what}: a failed pull leaves a directory");
+        let code = done.status.code();
+        assert!(matches!(code, Some(3 | 5 | 6)), "{what}: exit status of damage\n{done}");
+        Some(done.explains().stderr)
+    }
+
+    /// Verifies `stock:1` in the registry: whether it is whole, and all that was said.
+    fn verify(&self) -> (bool, String) {
+        let done = self.world.local("verify stock:1").ends();
+        let said = format!("{}{}", done.stdout, done.stderr);
+        assert!(!said.contains("panicked"), "{done}");
+        (done.status.success(), said)
+    }
+}
+
+/// Every damage to every object of a kind that the release needs.
+fn matrix(kind: &str) {
+    let stock = Stock::new();
+    let mut loud = 0;
+    for (damage, apply) in DAMAGES {
+        stock.reset();
+        let (own, other) = stock.objects(kind);
+        for file in &own {
+            stock.reset();
+            let what = format!("{damage} of {}", file.display());
+            apply(file, &other);
+
+            let (is_whole, listed) = stock.verify();
+            let Some(said) = stock.pull(&what) else {
+                // A bit that no read meets; nothing that is needed may be damaged then.
+                assert!(is_whole, "{what}: it was pulled, and verify says\n{listed}");
+                continue;
+            };
+            loud += 1;
+            assert!(said.contains(name(file)), "{what}: pull does not name it:\n{said}");
+            assert!(!is_whole, "{what}: verify sees nothing, and pull says\n{said}");
+            assert!(listed.contains(name(file)), "{what}: verify does not list it:\n{listed}");
+            // What is not damaged is served all the same.
+            if damage != "swap" {
+                stock.world.local("verify stock:2").succeeds();
+            }
+        }
+    }
+    // A pack's footer is not read by a pull, and chunks of another release may lie in it.
+    assert!(loud >= DAMAGES.len() - 1, "only {loud} damages were met");
+}
+
+#[test]
+fn a_damaged_pack_is_never_read_in_silence() {
+    matrix("packs");
+}
+
+#[test]
+fn a_damaged_list_of_leaves_is_never_read_in_silence() {
+    matrix("indexes/lists");
+}
+
+#[test]
+fn a_damaged_leaf_is_never_read_in_silence() {
+    matrix("indexes/leaves");
+}
+
+#[test]
+fn a_damaged_release_document_is_never_read_in_silence() {
+    matrix("releases");
+}
+
+type CatalogDamage<'a> = Box<dyn Fn(&Stock) + 'a>;
+
+#[test]
+fn a_damaged_catalog_gives_the_right_bytes_or_a_loud_error() {
+    let stock = Stock::new();
+    stock.reset();
+    let catalog = stock.world.path("registry/catalog.sqlite");
+    // A catalog of another registry, which has other releases of the same names.
+    let swapped = |stock: &Stock| {
+        let run = stock.world.seawall("push stock:1 --machine a=root:2.raw");
+        run.env("SEAWALL_REGISTRY", stock.world.path("foreign")).succeeds();
+        fs::copy(stock.world.path("foreign/catalog.sqlite"), &catalog).unwrap();
+    };
+    let whole = len(&catalog);
+    let mut loud = 0;
+    let mut damages: Vec<(String, CatalogDamage<'_>)> = vec![
+        ("delete".to_owned(), Box::new(|_| fs::remove_file(&catalog).unwrap())),
+        ("truncate".to_owned(), Box::new(|_| truncate(&catalog, whole / 2))),
+        ("swap".to_owned(), Box::new(swapped)),
+    ];
+    for i in 0..24 {
+        let at = Noise::new(format!("catalog {i}")).below(whole);
+        let file = catalog.clone();
+        damages.push((format!("flip at {at}"), Box::new(move |_| flip_bit(&file, at))));
+    }
+    for (what, apply) in damages {
+        stock.reset();
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(stock.world.path(format!("registry/catalog.sqlite{suffix}")));
+        }
+        apply(&stock);
+        let (is_whole, listed) = stock.verify();
+        match stock.pull(&what) {
+            None if what == "swap" => panic!("the other registry's release is not stock:1's"),
+            None => {}
+            Some(said) => {
+                loud += 1;
+                assert!(!is_whole, "{what}: verify sees nothing: {listed}\n{said}");
+            }
+        }
+    }
+    assert!(loud >= 3, "only {loud} damages were met");
+}
+
+#[test]
+fn verify_of_a_directory_lists_every_damaged_disk() {
+    let stock = Stock::new();
+    stock.reset();
+    let world = &stock.world;
+    world.local("push pair:1 --machine a=root:1.raw --machine b=root:2.raw,data:1.raw").succeeds();
+    world.pull("pair:1", "pair");
+    world.local("verify pair").succeeds();
+
+    flip_bit(world.path("pair/a/root.raw"), 5 * MIB);
+    truncate(world.path("pair/b/root.raw"), MIB);
+    fs::remove_file(world.path("pair/b/data.raw")).unwrap();
+
+    let done = world.local("verify pair --json").exits_with(5).explains();
+    let report = done.json();
+    let listed: Vec<_> = report["damage"].as_array().unwrap().iter().collect();
+    assert_eq!(listed.len(), 3, "{report}");
+    for file in ["a/root.raw", "b/root.raw", "b/data.raw"] {
+        let named = |entry: &&&serde_json::Value| {
+            entry["object"].as_str().is_some_and(|object| object.contains(file))
+        };
+        assert_eq!(listed.iter().filter(named).count(), 1, "{file} in {report}");
+    }
+    assert!(report["disks"].as_array().unwrap().iter().all(|disk| disk["isIntact"] == false));
+}
+
+#[test]
+fn a_push_heals_nothing_in_silence_but_does_not_make_damage_worse() {
+    let stock = Stock::new();
+    stock.reset();
+    let (packs, _) = stock.objects("packs");
+    fs::remove_file(&packs[0]).unwrap();
+
+    // A third release with the same disk relies on a chunk that is gone: it may be refused, or
+    // published and found damaged, or sent again; what it may not do is say that it is whole.
+    let done = stock.world.local("push stock:3 --machine a=root:1.raw --full-scan").ends();
+    let verified = stock.world.local("verify stock:3").ends();
+    if verified.status.success() {
+        stock.world.pull("stock:3", "third");
+        assert!(holds_bytes(stock.world.path("third/a/root.raw"), stock.world.path("1.raw")));
+    } else {
+        println!("{done}\n{verified}");
+        assert!(verified.stdout.contains(name(&packs[0])) || !done.status.success(), "{verified}");
+    }
+}

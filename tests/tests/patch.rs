@@ -1,0 +1,252 @@
+//! A pulled release moves to another one in place: exactly, cheaply, or not at all.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use seawall_tests::{
+    KIB, MIB, Noise, Tree, World, b3sum, ext4, flip_bit, gpt, raw, same_bytes, tool,
+};
+use serde_json::Value;
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// `shop:1` and `shop:2`: `web` is upgraded, `db` stays.
+fn two_releases(world: &World) {
+    let tree = Tree::system("base");
+    gpt(&world.path("web-1.raw"), 96 * MIB, &tree);
+    gpt(&world.path("web-2.raw"), 96 * MIB, &tree.upgraded("v2"));
+    ext4(&world.path("db.raw"), 48 * MIB, &tree.with("srv/db", Noise::new("db").bytes(MIB)));
+    for version in [1, 2] {
+        let web = format!("web=root:web-{version}.raw");
+        world.push(&format!("shop:{version}"), &[&web, "db=root:db.raw"]);
+    }
+}
+
+fn patch(world: &World, dir: &str, to: &str) -> Value {
+    world.local(&format!("patch {dir} --to {to} --json")).succeeds().json()
+}
+
+#[test]
+fn a_patched_disk_is_the_new_release_and_back_again_the_old() {
+    let world = World::new();
+    two_releases(&world);
+    world.pull("shop:1", "host");
+
+    patch(&world, "host", "shop:2");
+    world.holds("host", "shop:2");
+    same_bytes(world.path("host/web/root.raw"), world.path("web-2.raw"));
+    assert!(fs::metadata(world.path("host/web/root.raw")).unwrap().blocks() * 512 < 48 * MIB);
+    world.local("verify host").succeeds();
+
+    patch(&world, "host", "shop:1");
+    world.holds("host", "shop:1");
+    same_bytes(world.path("host/web/root.raw"), world.path("web-1.raw"));
+    world.local("verify host").succeeds();
+    // The directory says what it holds: a locked pull agrees.
+    world.local("pull shop:1 --into host --locked").succeeds();
+}
+
+#[test]
+fn a_patch_fetches_only_what_the_disks_do_not_hold() {
+    let world = World::new();
+    two_releases(&world);
+    world.pull("shop:1", "host");
+    let diff = world.local("diff shop:1 shop:2 --json").succeeds().json();
+
+    let report = patch(&world, "host", "shop:2");
+
+    let fetched = number(&report["transfer"]["fetchedPlainBytes"]);
+    assert_eq!(fetched, number(&diff["newPlainBytes"]), "{diff}\n{report}");
+    assert!(fetched > 0 && fetched < 12 * MIB, "{report}");
+    let stored = number(&report["transfer"]["fetchedStoredBytes"]);
+    let promised = number(&diff["downloadBytes"]);
+    assert!(stored <= promised + promised / 4, "diff says {promised}, patch fetched {stored}");
+    assert!(number(&report["disks"]["inPlaceBytes"]) > 10 * MIB, "{report}");
+}
+
+#[test]
+fn a_dry_run_of_a_patch_says_the_bytes_and_touches_nothing() {
+    let world = World::new();
+    two_releases(&world);
+    world.pull("shop:1", "host");
+    let before = fs::metadata(world.path("host/web/root.raw")).unwrap().mtime_nsec();
+
+    let dry = world.local("patch host --to shop:2 --dry-run --json").succeeds().json();
+
+    world.holds("host", "shop:1");
+    assert_eq!(fs::metadata(world.path("host/web/root.raw")).unwrap().mtime_nsec(), before);
+    let wet = patch(&world, "host", "shop:2");
+    assert_eq!(dry["disks"], wet["disks"]);
+    for key in ["fetchedChunks", "fetchedPlainBytes", "fetchedStoredBytes"] {
+        assert_eq!(dry["transfer"][key], wet["transfer"][key], "{key}\n{dry}\n{wet}");
+    }
+}
+
+#[test]
+fn a_disk_that_was_changed_is_refused_untouched() {
+    let world = World::new();
+    two_releases(&world);
+    world.pull("shop:1", "host");
+    let disk = world.path("host/web/root.raw");
+    flip_bit(&disk, 40 * MIB);
+    let changed = b3sum(&disk);
+
+    for args in ["patch host --to shop:2", "patch host --to shop:2 --dry-run"] {
+        world.local(args).exits_with(4).explains().says("web/root.raw");
+    }
+
+    assert_eq!(b3sum(&disk), changed, "the change is not ours to lose");
+    same_bytes(world.path("host/db/root.raw"), world.path("db.raw"));
+    world.local("verify host").exits_with(5);
+    // Turned back, it is what it was.
+    flip_bit(&disk, 40 * MIB);
+    patch(&world, "host", "shop:2");
+    world.holds("host", "shop:2");
+}
+
+#[test]
+fn a_change_that_keeps_length_and_time_is_seen_all_the_same() {
+    let world = World::new();
+    two_releases(&world);
+    world.pull("shop:1", "host");
+    let disk = world.path("host/web/root.raw");
+    let time = fs::metadata(&disk).unwrap().modified().unwrap();
+    flip_bit(&disk, 40 * MIB);
+    fs::File::open(&disk).unwrap().set_modified(time).unwrap();
+
+    world.local("patch host --to shop:2").exits_with(4).explains();
+}
+
+#[test]
+fn a_patch_moves_what_changed_places_without_fetching_it() {
+    let world = World::new();
+    // Blocks that rotate, overlap their old places and swap: no order of copying alone is right.
+    let piece = |i: u64| Noise::new(i.to_le_bytes()).bytes(512 * KIB);
+    let disk = |order: &[u64]| -> Vec<(u64, Vec<u8>)> {
+        order.iter().enumerate().map(|(at, i)| (at as u64 * 512 * KIB, piece(*i))).collect()
+    };
+    raw(&world.path("1.raw"), 8 * MIB, &disk(&[0, 1, 2, 3, 4, 5, 6, 7]));
+    raw(&world.path("2.raw"), 8 * MIB, &disk(&[7, 0, 1, 2, 3, 4, 6, 5]));
+    let mut shifted: Vec<u8> = Noise::new("new").bytes(64 * KIB);
+    shifted.extend(disk(&[0, 1, 2, 3, 4, 5, 6, 7]).into_iter().flat_map(|(_, bytes)| bytes));
+    raw(&world.path("3.raw"), 8 * MIB, &[(0, shifted)]);
+    for version in 1..=3 {
+        world.push(&format!("moved:{version}"), &[&format!("a=root:{version}.raw")]);
+    }
+    world.pull("moved:1", "host");
+
+    for version in [2, 1, 3, 2, 3, 1] {
+        let report = patch(&world, "host", &format!("moved:{version}"));
+        same_bytes(world.path("host/a/root.raw"), world.path(format!("{version}.raw")));
+        let fetched = number(&report["transfer"]["fetchedPlainBytes"]);
+        // What lies around a seam is cut differently; the pieces themselves are on the disk.
+        assert!(fetched < 3 * MIB, "to {version}: {report}");
+        assert!(number(&report["disks"]["movedBytes"]) > MIB, "to {version}: {report}");
+    }
+}
+
+#[test]
+fn machines_and_disks_come_go_grow_and_shrink() {
+    let world = World::new();
+    let disk = |name: &str, len: u64, seed: &str| {
+        raw(&world.path(name), len, &[(MIB, Noise::new(seed).bytes(MIB))]);
+    };
+    disk("a.raw", 4 * MIB, "a");
+    disk("a-grown.raw", 300 * MIB, "a");
+    disk("a-shrunk.raw", 2 * MIB + 512, "a");
+    disk("b.raw", 4 * MIB, "b");
+    disk("c.raw", 4 * MIB, "c");
+    world.push("shape:1", &["a=root:a.raw", "b=root:b.raw"]);
+    world.push("shape:2", &["a=root:a-grown.raw,extra:c.raw", "c=root:c.raw"]);
+    world.push("shape:3", &["a=root:a-shrunk.raw"]);
+    world.pull("shape:1", "host");
+
+    for version in [2, 3, 1, 3, 2] {
+        let reference = format!("shape:{version}");
+        patch(&world, "host", &reference);
+        world.holds("host", &reference);
+        world.local("verify host").succeeds();
+        let disks = world.disks(&reference);
+        for (name, gone) in [("a/extra", 2), ("b/root", 1), ("c/root", 2)] {
+            let wanted = disks.iter().any(|(disk, _)| disk == name);
+            let path = world.path(format!("host/{name}.raw"));
+            assert_eq!(path.exists(), wanted, "{name} is of version {gone} only; now {version}");
+        }
+    }
+}
+
+#[test]
+fn a_release_pulled_as_qcow2_is_patched_as_qcow2() {
+    let world = World::new();
+    two_releases(&world);
+    world.local("pull shop:1 --into host --format qcow2").succeeds();
+
+    patch(&world, "host", "shop:2");
+
+    let image = world.path("host/web/root.qcow2");
+    tool("qemu-img", ["check", "-q", "-f", "qcow2", image.to_str().unwrap()]);
+    let made = world.path("web-2.raw");
+    let sides = [image.to_str().unwrap(), made.to_str().unwrap()];
+    tool("qemu-img", ["compare", "-q", "-f", "qcow2", "-F", "raw"].into_iter().chain(sides));
+    world.local("verify host").succeeds();
+}
+
+#[test]
+fn what_is_no_pulled_release_is_not_patched() {
+    let world = World::new();
+    two_releases(&world);
+    fs::create_dir(world.path("mine")).unwrap();
+    fs::write(world.path("mine/letter"), "dear").unwrap();
+    world.pull("shop:1", "host");
+
+    world.local("patch mine --to shop:2").exits_with(3).explains();
+    world.local("patch nowhere --to shop:2").exits_with(3).explains();
+    world.local("patch host --to shop:9").exits_with(3).explains().says("shop:9");
+    world.local("patch host --to nosuch:1").exits_with(3).explains();
+
+    assert_eq!(files(&world.path("mine")), 1);
+    assert!(!world.path("nowhere").exists());
+    world.holds("host", "shop:1");
+}
+
+fn files(dir: &Path) -> usize {
+    fs::read_dir(dir).unwrap().count()
+}
+
+#[test]
+fn a_patch_to_the_release_that_is_there_changes_nothing() {
+    let world = World::new();
+    two_releases(&world);
+    world.pull("shop:1", "host");
+    let report = patch(&world, "host", "shop:1");
+    assert_eq!(number(&report["transfer"]["fetchedPlainBytes"]), 0);
+    assert_eq!(number(&report["disks"]["movedBytes"]), 0);
+    world.holds("host", "shop:1");
+}
+
+#[test]
+fn any_two_releases_are_patched_into_each_other() {
+    let world = World::new();
+    let mut noise = Noise::new("any two");
+    for version in 0..6u64 {
+        // Six pieces of a stock of nine, anywhere on the disk, off and on the grid.
+        let piece = |noise: &mut Noise| {
+            let at = noise.below(12 * MIB) / 512 * 512;
+            let seed = noise.below(9).to_le_bytes();
+            (at, Noise::new(seed).bytes(400 * KIB))
+        };
+        let pieces: Vec<_> = (0..6).map(|_| piece(&mut noise)).collect();
+        raw(&world.path(format!("{version}.raw")), 13 * MIB, &pieces);
+        world.push(&format!("any:{version}"), &[&format!("a=root:{version}.raw")]);
+    }
+    world.pull("any:0", "host");
+    for version in [1, 2, 3, 4, 5, 3, 1, 4, 0, 2, 5, 0] {
+        patch(&world, "host", &format!("any:{version}"));
+        same_bytes(world.path("host/a/root.raw"), world.path(format!("{version}.raw")));
+    }
+}
