@@ -91,6 +91,10 @@ async fn a_lost_catalog_is_rebuilt_and_nothing_is_missed() {
             "cut to nothing" => std::fs::write(&path, b"").unwrap(),
             _ => std::fs::remove_file(&path).unwrap(),
         }
+        // What a rebuild leaves that was killed half-way.
+        for leftover in ["catalog.sqlite.rebuild", "catalog.sqlite.rebuild-wal"] {
+            std::fs::write(dir.path().join(leftover), vec![7; 5000]).unwrap();
+        }
         if what != "all of it" {
             std::fs::write(&log, &left).unwrap();
         }
