@@ -200,7 +200,7 @@ impl Fetch {
         deliver: Arc<dyn Deliver>,
     ) -> Result<(FetchStats, Vec<Want>), FetchError> {
         let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
-        let workers = worker::spawn(self, receiver, deliver);
+        let workers = worker::spawn(self, receiver, &deliver);
         let works = groups
             .map_ok(|group| self.locate(group))
             .try_buffered(GROUPS_AHEAD)

@@ -26,13 +26,13 @@ type Works = Arc<std::sync::Mutex<mpsc::Receiver<Work>>>;
 pub(super) fn spawn(
     fetch: &Fetch,
     works: mpsc::Receiver<Work>,
-    deliver: Arc<dyn Deliver>,
+    deliver: &Arc<dyn Deliver>,
 ) -> Vec<JoinHandle<Outcome>> {
     let works: Works = Arc::new(std::sync::Mutex::new(works));
     (0..fetch.threads.max(1))
         .map(|_| {
             let works = Arc::clone(&works);
-            let (deliver, progress) = (Arc::clone(&deliver), Arc::clone(&fetch.progress));
+            let (deliver, progress) = (Arc::clone(deliver), Arc::clone(&fetch.progress));
             tokio::task::spawn_blocking(move || {
                 let mut worker = Worker::new(deliver, progress);
                 let outcome = worker.run(&works);

@@ -89,7 +89,7 @@ impl Patch {
 pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
     let sides = sides(patch, Rolling::Refused).await?;
     survey::survey(patch, &sides.directory, &sides.old_lock).await?;
-    let steps = Steps::between(&sides.old, &sides.new, in_place(&sides.new_lock))?;
+    let steps = Steps::between(&sides.old, &sides.new, &in_place(&sides.new_lock))?;
     let measured = patch.fetch().measure(steps.wanted()).await?;
     Ok(PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured))
 }
@@ -107,7 +107,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
         return Ok(PatchReport::unchanged(&new_lock, directory.root(), rolled_forward));
     }
     survey::survey(&patch, &directory, &old_lock).await?;
-    let steps = Steps::between(&old, &new, in_place(&new_lock))?;
+    let steps = Steps::between(&old, &new, &in_place(&new_lock))?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
     let stager = Stager::create(&directory, &old_lock, &new_lock, &release, &new)?;
     let stager = Arc::new(stager);

@@ -69,7 +69,7 @@ impl Steps {
     pub(super) fn between(
         old: &[OldDisk],
         new: &[DiskLayout],
-        in_place: Vec<Option<PathBuf>>,
+        in_place: &[Option<PathBuf>],
     ) -> Result<Self, HostError> {
         let base: Vec<Option<usize>> = in_place
             .iter()

@@ -1,6 +1,6 @@
 //! Verifies a pulled directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -91,7 +91,7 @@ fn verify_disk(
     })
 }
 
-fn open(path: &PathBuf, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, Damage> {
+fn open(path: &Path, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, Damage> {
     // A lockfile's formats were parsed when it was read.
     let format = disk.format.parse().ok();
     image::open(path, &OpenOptions { format, allow_backing: false })
