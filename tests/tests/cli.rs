@@ -1,8 +1,6 @@
 //! Bad input and good manners: a clear message, the documented exit status, never a panic.
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
-
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;

@@ -2,8 +2,6 @@
 //! gives the right bytes or fails loudly and names the object; `verify` lists what is damaged.
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,6 @@
 //! `seawall serve` as other people's programs meet it: curl, signals, scrapers, proxies.
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

@@ -3,8 +3,6 @@
 //! find a break before it is trusted to find none.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests; the lint exempts only functions that bear `#[test]`
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
-
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/source.rs"]

@@ -34,7 +34,10 @@ fn what_is_typed_is_what_is_meant() {
             "pull webshop:1.0/web --machine db --machine web",
             "machines: [MachineName(\"db\"), MachineName(\"web\")]",
         ),
-        ("pull webshop:1.0 --dry-run --locked", "dry_run: true, locked: Some(\"webshop/seawall.lock\")"),
+        (
+            "pull webshop:1.0 --dry-run --locked",
+            "dry_run: true, locked: Some(\"webshop/seawall.lock\")",
+        ),
         ("pull webshop:1.0 --threads 3", "threads: 3"),
         ("patch ./webshop --to webshop:2.0 --dry-run", "dry_run: true"),
         ("verify ./webshop", "VerifyDir"),
