@@ -1,7 +1,6 @@
 //! `kill -9` at staggered moments, and disks that fill up: nothing half done is ever seen, and a
 //! second try succeeds.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests; the lint exempts only functions that bear `#[test]`
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! Pull is the inverse of push: for any mixture of data, zeros and holes, in both formats.
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
 use std::cell::Cell;
 use std::fs;

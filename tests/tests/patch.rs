@@ -1,6 +1,5 @@
 //! A pulled release moves to another one in place: exactly, cheaply, or not at all.
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,5 @@
 //! What is pulled is what was pushed: bytes, digests, holes and promises about cost.
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
