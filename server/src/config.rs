@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::http::limits;
+
 /// Who may use a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Access {
@@ -30,6 +32,8 @@ pub struct Config {
     pub handle_signals: bool,
     /// How long it goes on serving, not ready, before it stops: for load balancers to notice.
     pub drain_time: Duration,
+    /// How long a client may take none of what it is sent before its connection is dropped.
+    pub stall_time_max: Duration,
     /// How long requests in flight may take once it stops.
     pub shutdown_time_max: Duration,
 }
@@ -44,6 +48,7 @@ impl Config {
             workers: default_workers(),
             handle_signals: false,
             drain_time: Duration::ZERO,
+            stall_time_max: limits::STALL_TIME_MAX,
             shutdown_time_max: Duration::from_secs(30),
         }
     }

@@ -3,7 +3,8 @@
 //! # At the same time
 //!
 //! Any number of registries, in one process or several, may serve one directory: the store's
-//! objects never change, and the catalog's transactions exclude each other.
+//! objects never change, and the catalog's transactions exclude each other. Of those that find no
+//! catalog one rebuilds it from the store; the others wait for it.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,13 +17,16 @@ use std::time::{Duration, SystemTime};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use seawall_store::backend;
 use seawall_store::error::StoreError;
+use seawall_store::port::ObjectStore;
 use tokio::sync::oneshot;
 
-use crate::app::Registry;
+use crate::app::rebuild::rebuild;
+use crate::app::{AppError, Registry};
 use crate::catalog::CatalogError;
-use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
 use crate::config::{Access, Config};
 use crate::host::Host;
 use crate::http::{self, Edge, limits};
@@ -64,6 +68,9 @@ pub enum StartError {
         /// Why.
         source: CatalogError,
     },
+    /// The catalog was lost and cannot be rebuilt.
+    #[error("cannot rebuild the catalog from the store")]
+    Rebuild(#[from] AppError),
     /// The address is taken, or not this machine's.
     #[error("cannot listen on {listen}")]
     Listen {
@@ -89,6 +96,7 @@ impl StartError {
             Self::Tokens(error) => error.remedy(),
             Self::Store(error) => error.remedy(),
             Self::Catalog { source, .. } => source.remedy(),
+            Self::Rebuild(error) => error.remedy(),
             Self::Listen { .. } => Some("choose another address or port".to_owned()),
             Self::DataDir { .. } | Self::Machine(_) => None,
         }
@@ -183,13 +191,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         return Err(StartError::Exposed(config.listen));
     }
     let (tokens, token) = tokens(&config.access)?;
-    let registry = open(&config.data_dir, config.workers)?;
+    let registry = open(&config.data_dir, config.workers).await?;
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
     let edge = web::Data::new(Edge::new(tokens, prefix));
     let listen = |source| StartError::Listen { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
+    // The connections that it accepts inherit this.
+    set_tcp_user_timeout(&listener, millis(config.stall_time_max))
+        .map_err(|error| listen(error.into()))?;
     let site = Site { registry: web::Data::new(registry), edge: edge.clone(), listener };
     let drain_time = config.drain_time;
     let (send_handle, handle) = oneshot::channel();
@@ -219,15 +230,39 @@ fn tokens(access: &Access) -> Result<(Option<Tokens>, Option<String>), StartErro
     }
 }
 
-fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
+async fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     let store_dir = data_dir.join(STORE_FOLDER);
     std::fs::create_dir_all(&store_dir)
         .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
-    let store = backend::directory(&store_dir)?;
+    let store = Arc::new(backend::directory(&store_dir)?);
     let path = data_dir.join(CATALOG_FILE);
-    let catalog =
-        SqliteCatalog::open(&path).map_err(|source| StartError::Catalog { path, source })?;
-    Ok(Registry::new(Arc::new(store), Arc::new(catalog), Arc::new(Machine), cpus))
+    let unusable = |source| StartError::Catalog { path: path.clone(), source };
+    let catalog = match SqliteCatalog::find(&path).map_err(unusable)? {
+        Found::Catalog(catalog) => catalog,
+        Found::Nothing(scratch) => {
+            rebuilt(Arc::clone(&store) as _, scratch).await?.finish().map_err(unusable)?
+        }
+    };
+    Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus))
+}
+
+/// Fills a new catalog with what the store holds: nothing in a new directory, all of it where a
+/// catalog was lost. On a thread with a runtime of its own, as the caller may have none.
+async fn rebuilt(store: Arc<dyn ObjectStore>, scratch: Scratch) -> Result<Scratch, StartError> {
+    let (send, done) = oneshot::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let outcome = runtime
+            .map_err(|_| StartError::Machine("no runtime to be had"))
+            .and_then(|runtime| Ok(runtime.block_on(rebuild(store, scratch.catalog()))?));
+        // Nobody listens when the start was given up: the scratch file goes with this thread.
+        let _ = send.send(outcome.map(|_| scratch));
+    };
+    std::thread::Builder::new()
+        .name("seawall-rebuild".to_owned())
+        .spawn(work)
+        .map_err(|_| StartError::Machine("no thread to be had"))?;
+    done.await.map_err(|_| StartError::Machine("the catalog could not be rebuilt"))?
 }
 
 /// What is served, and where.
@@ -243,7 +278,15 @@ async fn serve(
     send_handle: oneshot::Sender<ServerHandle>,
 ) -> io::Result<()> {
     let edge = site.edge.clone();
+    let registry = site.registry.clone();
     let server = server(site, &config)?;
+    actix_web::rt::spawn(async move {
+        match registry.complete_records().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "wrote records that a crash had left out"),
+            Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
+        }
+    });
     let handle = server.handle();
     if config.handle_signals {
         let handle = handle.clone();
@@ -280,6 +323,10 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
         .backlog(limits::BACKLOG)
         .listen(listener)?
         .run())
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 async fn drain(edge: &Edge, time: Duration) {

@@ -73,6 +73,16 @@ impl Registry {
     ) -> Result<Channel, AppError> {
         let object = format!("channel {application}:{}", change.channel);
         let release = change.release;
+        let named = self.catalog.release(application.clone(), release).await?;
+        let Some(named) = named else {
+            return Err(AppError::not_found(format!("release {application}@{release}")));
+        };
+        // What the move will rely on when the store alone is left: its release and the move before.
+        self.record_release(&named).await?;
+        if let Expected::Sequence(last) = change.expected {
+            self.record_last_move(application, &change.channel, last).await?;
+        }
+        let (name, moved_by) = (change.channel.clone(), change.token.clone());
         let request = MoveRequest {
             application: application.clone(),
             channel: change.channel,
@@ -82,8 +92,22 @@ impl Registry {
             moved_by: change.token,
         };
         match self.catalog.move_channel(request).await? {
-            Moved::Done(channel) => Ok(channel),
+            Moved::Done(channel) => {
+                let change = ChannelMove {
+                    sequence: channel.sequence,
+                    release,
+                    version: channel.version.clone(),
+                    moved_at_secs: channel.moved_at_secs,
+                    moved_by,
+                };
+                self.record_move(application, &name, &change).await?;
+                Ok(channel)
+            }
             Moved::Stale(current) => {
+                // Whoever tries again after a crash comes by here, and reads where it points.
+                if let Some(last) = current {
+                    self.record_last_move(application, &name, last).await?;
+                }
                 let is_now = match current {
                     Some(sequence) => format!("is at move {sequence} now"),
                     None => "does not exist yet".to_owned(),

@@ -139,7 +139,8 @@ impl Registry {
     }
 }
 
-fn data_len(extent: &Extent) -> u64 {
+/// How much data an extent is.
+pub(super) fn data_len(extent: &Extent) -> u64 {
     match extent {
         Extent::Data(chunk) => chunk.len.into(),
         Extent::Hole(_) => 0,

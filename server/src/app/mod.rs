@@ -18,7 +18,8 @@
 //!
 //! # After a crash
 //!
-//! Objects without a row: a second try finds their bytes present and adds the row.
+//! Objects without a row: a second try finds their bytes present and adds the row. A row whose
+//! record is missing in the store: `names` adds it. A catalog that is gone: `rebuild`.
 
 use std::sync::Arc;
 
@@ -37,13 +38,15 @@ mod error;
 mod indexes;
 pub mod leases;
 pub mod listings;
+mod names;
 mod packs;
 mod publish;
+pub mod rebuild;
 mod resolve;
 
 pub use error::AppError;
 pub use packs::{KeptPack, PackObject};
-pub use publish::{Publisher, release_name};
+pub use publish::Publisher;
 pub use resolve::ReleaseBytes;
 
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.

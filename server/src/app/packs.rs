@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use seawall_api::digest::PackDigest;
 use seawall_store::error::ErrorKind;
-use seawall_store::pack::VerifiedPack;
+use seawall_store::pack::{self, VerifiedPack};
 use seawall_store::port::{ObjectName, Put};
 
 use super::{AppError, Registry, present};
@@ -29,6 +29,17 @@ pub struct KeptPack {
     pub chunk_count: u64,
 }
 
+/// A frame as the catalog keeps it.
+pub(super) fn frame_of(frame: &pack::Frame) -> Frame {
+    Frame {
+        digest: frame.digest,
+        offset: frame.offset,
+        stored_len: frame.stored_len,
+        plain_len: frame.plain_len,
+        encoding: frame.encoding.number(),
+    }
+}
+
 impl Registry {
     /// Keeps a pack and makes its chunks known. Sending it again is harmless.
     ///
@@ -43,13 +54,7 @@ impl Registry {
         self.use_lease(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
         let put = self.store.put(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
-        let frames = pack.frames().iter().map(|frame| Frame {
-            digest: frame.digest,
-            offset: frame.offset,
-            stored_len: frame.stored_len,
-            plain_len: frame.plain_len,
-            encoding: frame.encoding.number(),
-        });
+        let frames = pack.frames().iter().map(frame_of);
         let len = pack.bytes().len() as u64;
         let row = NewPack { digest: expected, len, frames: frames.collect() };
         self.catalog.add_pack(row).await?;

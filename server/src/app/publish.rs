@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
-use seawall_api::names::{ApplicationName, Version};
+use seawall_api::names::ApplicationName;
 use seawall_api::release::Release;
 use seawall_store::port::ObjectName;
 
+use super::names::{Record, ReleaseRecord, Subject};
 use super::{AppError, Registry, present};
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
@@ -18,14 +19,6 @@ pub struct Publisher {
     pub lease: LeaseId,
     /// The name of the token used; empty without authentication.
     pub token: String,
-}
-
-/// The object that lets the store alone rebuild what a version names.
-///
-/// `@` is in no name, so no application's segment can take a version's place in a directory.
-#[must_use]
-pub fn release_name(application: &ApplicationName, version: &Version) -> ObjectName {
-    ObjectName::Name(format!("{application}/@{version}"))
 }
 
 impl Registry {
@@ -52,10 +45,16 @@ impl Registry {
         self.check_name(&release).await?;
         let indexes = self.prove_disks(&release).await?;
         self.store.put(&ObjectName::Release(release.digest()), bytes).await?;
-        let publication =
-            self.catalog.publish(self.new_release(&release, &indexes, publisher.clone())).await?;
+        let new = self.new_release(&release, &indexes, publisher.clone());
+        let mut row = new.release.clone();
+        let publication = self.catalog.publish(new).await?;
         match publication {
-            Publication::Created | Publication::AlreadyPresent => {}
+            Publication::Created => {}
+            Publication::AlreadyPresent => {
+                // The record tells of the first time it was published.
+                let published = self.catalog.release(application.clone(), row.digest).await?;
+                row = published.unwrap_or(row);
+            }
             Publication::VersionTaken(published) => return Err(taken(&release, published)),
             Publication::LeaseEnded => {
                 return Err(AppError::LeaseEnded { lease: publisher.lease.to_string() });
@@ -66,19 +65,18 @@ impl Registry {
         }
         // After the commit: a crash in between leaves a visible release that the store alone
         // does not name yet. Its push has not been answered, and trying again comes by here.
-        let name = release_name(release.application(), release.version());
-        self.store.put(&name, Bytes::from(release.digest().to_string())).await?;
+        self.record_release(&row).await?;
         Ok((release.digest(), publication))
     }
 
     /// A version stays what the store says it is, even where the catalog was lost.
     async fn check_name(&self, release: &Release) -> Result<(), AppError> {
-        let name = release_name(release.application(), release.version());
-        let Some(text) = present(self.store.get(&name).await)? else { return Ok(()) };
-        let published = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-        match published {
-            Some(digest) if digest == release.digest() => Ok(()),
-            Some(digest) => Err(taken(release, digest)),
+        let (application, version) = (release.application(), release.version());
+        let name = Subject::Release(application.clone(), version.clone()).object();
+        let Some(bytes) = present(self.store.get(&name).await)? else { return Ok(()) };
+        match ReleaseRecord::decode(&bytes) {
+            Some(record) if record.digest == release.digest() => Ok(()),
+            Some(record) => Err(taken(release, record.digest)),
             None => Err(AppError::Damaged { object: name.path() }),
         }
     }

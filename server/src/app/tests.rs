@@ -15,15 +15,17 @@ use seawall_store::error::StoreError;
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, Put};
 use tempfile::TempDir;
 
+use super::channels::ChannelChange;
 use super::leases::LEASE_TTL_SECS;
+use super::names::Subject;
 use super::{AppError, Publisher, Registry};
 use crate::catalog::sqlite::SqliteCatalog;
-use crate::catalog::{LeaseId, Publication};
+use crate::catalog::{Channel, Expected, LeaseId, Publication};
 use crate::host::Host;
 
 #[path = "../../tests/http/fixture.rs"]
 #[allow(dead_code, unreachable_pub, clippy::cast_possible_truncation)]
-mod fixture;
+pub(super) mod fixture;
 
 use fixture::{TinyDisk, TinyRelease};
 
@@ -42,6 +44,7 @@ struct FaultAt {
     at: u32,
     how: Failing,
     writes: AtomicU32,
+    reads_left: AtomicU32,
     source: fn() -> std::io::Error,
 }
 
@@ -60,18 +63,22 @@ impl ObjectStore for FaultAt {
     }
 
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+        self.read()?;
         self.inner.get(name).await
     }
 
     async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.read()?;
         self.inner.get_range(name, range).await
     }
 
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.read()?;
         self.inner.len(name).await
     }
 
     async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
+        self.read()?;
         self.inner.list(kind).await
     }
 
@@ -86,7 +93,7 @@ impl ObjectStore for FaultAt {
 
 /// A clock that the test turns, and randomness that counts.
 #[derive(Default)]
-struct TestHost {
+pub(super) struct TestHost {
     now_secs: AtomicU64,
     count: AtomicU64,
 }
@@ -105,14 +112,14 @@ impl Host for TestHost {
 }
 
 /// What survives a crash: the store's objects and the catalog's file.
-struct Site {
-    dir: TempDir,
-    store: Arc<dyn ObjectStore>,
-    host: Arc<TestHost>,
+pub(super) struct Site {
+    pub(super) dir: TempDir,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) host: Arc<TestHost>,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
             store: Arc::new(backend::memory()),
@@ -125,13 +132,43 @@ impl Site {
         Registry::new(store, Arc::new(catalog), Arc::clone(&self.host) as _, 2)
     }
 
-    fn sound(&self) -> Registry {
+    pub(super) fn sound(&self) -> Registry {
         self.open(Arc::clone(&self.store))
+    }
+
+    /// The store, of which read number `at` fails.
+    pub(super) fn failing_read(&self, at: u32) -> Arc<dyn ObjectStore> {
+        Arc::new(FaultAt {
+            inner: Arc::clone(&self.store),
+            at: u32::MAX,
+            how: Failing::Before,
+            writes: AtomicU32::new(0),
+            reads_left: AtomicU32::new(at),
+            source: broken,
+        })
     }
 
     fn failing(&self, at: u32, how: Failing, source: fn() -> std::io::Error) -> Registry {
         let inner = Arc::clone(&self.store);
-        self.open(Arc::new(FaultAt { inner, at, how, writes: AtomicU32::new(0), source }))
+        self.open(Arc::new(FaultAt {
+            inner,
+            at,
+            how,
+            writes: AtomicU32::new(0),
+            reads_left: AtomicU32::new(u32::MAX),
+            source,
+        }))
+    }
+}
+
+impl FaultAt {
+    /// Fails the read at which none is left, and every read after it.
+    fn read(&self) -> Result<(), StoreError> {
+        let left = |left: u32| Some(left.saturating_sub(1));
+        match self.reads_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
+            Ok(0) | Err(_) => Err(StoreError::io("read", "an object", (self.source)())),
+            Ok(_) => Ok(()),
+        }
     }
 }
 
@@ -149,7 +186,7 @@ async fn upload(registry: &Registry, lease: LeaseId, disk: &TinyDisk) -> Result<
     Ok(())
 }
 
-async fn push(registry: &Registry, tiny: &TinyRelease) -> Result<Publication, AppError> {
+pub(super) async fn push(registry: &Registry, tiny: &TinyRelease) -> Result<Publication, AppError> {
     let application = tiny.release.application();
     let lease = registry.open_lease(application.clone()).await?.id;
     for disk in &tiny.disks {
@@ -208,7 +245,8 @@ async fn a_push_that_dies_at_any_write_is_not_half_there_and_can_be_tried_again(
             assert!(is_visible(&registry, &tiny).await);
             let names = site.store.list(ObjectKind::Name).await.unwrap();
             let (application, version) = (tiny.release.application(), tiny.release.version());
-            assert_eq!(names, [super::release_name(application, version)]);
+            let subject = Subject::Release(application.clone(), version.clone());
+            assert_eq!(names, [subject.object()]);
         }
     }
 }
@@ -256,6 +294,86 @@ async fn a_version_stays_what_it_was_when_the_catalog_is_lost() {
     assert_eq!(error.code(), Code::VersionTaken);
     push(&site.sound(), &tiny).await.unwrap();
     assert!(is_visible(&site.sound(), &tiny).await);
+}
+
+pub(super) async fn promote(
+    registry: &Registry,
+    tiny: &TinyRelease,
+    expected: Expected,
+) -> Result<Channel, AppError> {
+    let change = ChannelChange {
+        channel: "stable".parse().unwrap(),
+        release: tiny.release.digest(),
+        expected,
+        token: "test".to_owned(),
+    };
+    registry.move_channel(tiny.release.application(), change).await
+}
+
+/// A move that dies at any of its writes happened or did not, and the store is told of it by the
+/// next move, by a second try or by the next start, whichever comes first.
+#[tokio::test]
+async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
+    let moves = |site: &Site| {
+        let store = Arc::clone(&site.store);
+        async move {
+            let names = store.list(ObjectKind::Name).await.unwrap();
+            let moves = names.iter().filter_map(Subject::parse);
+            moves.filter(|subject| matches!(subject, Subject::Move(..))).count()
+        }
+    };
+    for next in ["move", "second try", "start"] {
+        for (at, how) in [(0, Failing::Before), (0, Failing::After), (1, Failing::Before)] {
+            let site = Site::new();
+            let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
+            push(&site.sound(), &one).await.unwrap();
+            let outcome = promote(&site.failing(at, how, broken), &one, Expected::Absent).await;
+            assert_eq!(outcome.is_err(), at == 0);
+            let registry = site.sound();
+            let recorded = moves(&site).await;
+            assert_eq!(recorded, usize::from((at, how) != (0, Failing::Before)));
+            let channel = registry.channels(one.release.application()).await.unwrap();
+            assert_eq!(channel[0].sequence, 1, "the catalog knows of it");
+            let mut want = 1;
+            match next {
+                "move" => {
+                    promote(&registry, &one, Expected::Sequence(1)).await.unwrap();
+                    want = 2;
+                }
+                "second try" => {
+                    let error = promote(&registry, &one, Expected::Absent).await.unwrap_err();
+                    assert_eq!(error.code(), Code::PreconditionFailed);
+                }
+                _ => {
+                    let missing = 1 - recorded as u64;
+                    assert_eq!(registry.complete_records().await.unwrap(), missing);
+                }
+            }
+            assert_eq!(moves(&site).await, want);
+            assert_eq!(registry.complete_records().await.unwrap(), 0);
+        }
+    }
+}
+
+/// A release whose push died before it was answered is visible: the next start records it, and
+/// so does the first channel that points at it.
+#[tokio::test]
+async fn a_release_that_is_visible_is_recorded_before_anything_relies_on_it() {
+    for by_channel in [false, true] {
+        let site = Site::new();
+        let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
+        push(&site.sound(), &one).await.unwrap();
+        let (application, version) = (one.release.application(), one.release.version());
+        let object = Subject::Release(application.clone(), version.clone()).object();
+        let before = site.store.get(&object).await.unwrap();
+        site.store.delete(&object).await.unwrap();
+        if by_channel {
+            promote(&site.sound(), &one, Expected::Absent).await.unwrap();
+        } else {
+            assert_eq!(site.sound().complete_records().await.unwrap(), 1);
+        }
+        assert_eq!(site.store.get(&object).await.unwrap(), before, "to the byte");
+    }
 }
 
 #[tokio::test]

@@ -186,6 +186,38 @@ async fn channels_move_by_compare_and_set(catalog: &dyn Catalog) {
     assert_eq!(catalog.resolve(application, selector).await.unwrap(), Some(channel.release));
 }
 
+async fn what_was_lost_is_restored(catalog: &dyn Catalog) {
+    let foreign = lease(5, NOW);
+    let none = IndexDigest::of(b"none");
+    let mut past = release("7.0", &foreign, none).release;
+    past.application = "restored".parse().unwrap();
+    past.machines = vec![];
+    let indexes = vec![none, index_row().digest];
+    assert!(catalog.restore_release(past.clone(), indexes.clone()).await.unwrap());
+    assert!(!catalog.restore_release(past.clone(), indexes).await.unwrap(), "it is there");
+    let name = past.application.clone();
+    let found = catalog.release(name.clone(), past.digest).await.unwrap();
+    assert_eq!(found, Some(past.clone()), "without machines, too");
+    let other = "webshop".parse().unwrap();
+    assert_eq!(catalog.release(other, past.digest).await.unwrap(), None);
+    let change = |sequence, moved_by: &str| ChannelMove {
+        sequence,
+        release: past.digest,
+        version: past.version.clone(),
+        moved_at_secs: NOW + sequence,
+        moved_by: moved_by.to_owned(),
+    };
+    let moves = vec![change(1, "a"), change(3, "b")];
+    let channel: seawall_api::names::ChannelName = "stable".parse().unwrap();
+    let (application, name) = (name, channel.clone());
+    let restored = PastChannel { application: application.clone(), name, moves, sequence: 4 };
+    catalog.restore_channel(restored).await.unwrap();
+    let found = catalog.channel(application.clone(), channel.clone()).await.unwrap().unwrap();
+    assert_eq!((found.sequence, found.release, found.moved_at_secs), (4, past.digest, NOW + 3));
+    let moves = catalog.channel_moves(application, channel, 10).await.unwrap();
+    assert_eq!(moves, [change(3, "b"), change(1, "a")]);
+}
+
 async fn all(catalog: &dyn Catalog) {
     catalog.probe().await.unwrap();
     leases_live_until_their_deadline(catalog).await;
@@ -193,6 +225,7 @@ async fn all(catalog: &dyn Catalog) {
     leaves_and_indexes_read_back(catalog).await;
     publishing_is_all_or_nothing(catalog).await;
     channels_move_by_compare_and_set(catalog).await;
+    what_was_lost_is_restored(catalog).await;
 }
 
 #[tokio::test]
@@ -202,7 +235,7 @@ async fn sqlite_is_a_catalog() {
     all(&SqliteCatalog::open(&path).unwrap()).await;
     let reopened = SqliteCatalog::open(&path).unwrap();
     let applications = reopened.applications(None, 10).await.unwrap();
-    assert_eq!(applications.len(), 1, "it is durable");
+    assert_eq!(applications.len(), 2, "it is durable");
 }
 
 #[test]

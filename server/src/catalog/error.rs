@@ -33,7 +33,8 @@ impl CatalogError {
                 Some("free some space and try again: nothing is half done".to_owned())
             }
             ErrorKind::Damaged => Some(
-                "stop the registry, move catalog.sqlite* away and restore a copy of them"
+                "stop the registry, move catalog.sqlite* aside and start it again: the catalog is \
+                 rebuilt from the store"
                     .to_owned(),
             ),
             ErrorKind::Unavailable => Some("try again in a moment".to_owned()),

@@ -21,7 +21,7 @@ pub mod sqlite;
 pub use error::CatalogError;
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
-    LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack, NewRelease, Publication,
-    Release,
+    LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack, NewRelease, PastChannel,
+    Publication, Release,
 };
 pub use port::Catalog;

@@ -225,6 +225,19 @@ pub struct ChannelMove {
     pub moved_by: String,
 }
 
+/// A channel as it was before its catalog was lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PastChannel {
+    /// Its application.
+    pub application: ApplicationName,
+    /// Its name.
+    pub name: ChannelName,
+    /// Its moves as far as they are known, oldest first; at least one.
+    pub moves: Vec<ChannelMove>,
+    /// Its last move, known or not: a sequence number is never used again.
+    pub sequence: u64,
+}
+
 /// What a move of a channel says it replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expected {

@@ -8,7 +8,7 @@ use seawall_api::reference::Selector;
 use super::error::CatalogError;
 use super::model::{
     Application, Channel, ChannelMove, IndexRow, LeafRow, Lease, LeaseId, Located, MoveRequest,
-    Moved, NewPack, NewRelease, Publication, Release,
+    Moved, NewPack, NewRelease, PastChannel, Publication, Release,
 };
 
 /// Keeps names and state.
@@ -56,6 +56,20 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Makes a release visible and ends its lease; creates its application where it is the first.
     async fn publish(&self, release: NewRelease) -> Result<Publication, CatalogError>;
+    /// A release of an application.
+    async fn release(
+        &self,
+        application: ApplicationName,
+        release: ReleaseDigest,
+    ) -> Result<Option<Release>, CatalogError>;
+    /// Adds a release that was published before this catalog was made, as the newest of its
+    /// application; of its indexes it remembers those that are present. False when its digest or
+    /// version is there.
+    async fn restore_release(
+        &self,
+        release: Release,
+        indexes: Vec<IndexDigest>,
+    ) -> Result<bool, CatalogError>;
     /// The release that a selector means now.
     async fn resolve(
         &self,
@@ -96,6 +110,9 @@ pub trait Catalog: Send + Sync + 'static {
     ) -> Result<Vec<ChannelMove>, CatalogError>;
     /// Moves a channel where it is still as expected, and records the move.
     async fn move_channel(&self, request: MoveRequest) -> Result<Moved, CatalogError>;
+    /// Adds a channel that had moved before this catalog was made, and its history. Its releases
+    /// are there.
+    async fn restore_channel(&self, past: PastChannel) -> Result<(), CatalogError>;
 
     /// Proves that the catalog can be read and written.
     async fn probe(&self) -> Result<(), CatalogError>;

@@ -15,7 +15,8 @@
 //!
 //! # After a crash
 //!
-//! SQLite rolls the log back or forward when the file is opened next; nothing is half done.
+//! SQLite rolls the log back or forward when the file is opened next; nothing is half done. A
+//! catalog that is being rebuilt is another file until it is whole (`scratch`).
 
 use std::path::Path;
 
@@ -28,7 +29,7 @@ use seawall_api::reference::Selector;
 use super::error::CatalogError;
 use super::model::{
     Application, Channel, ChannelMove, IndexRow, LeafRow, Lease, LeaseId, Located, MoveRequest,
-    Moved, NewPack, NewRelease, Publication, Release,
+    Moved, NewPack, NewRelease, PastChannel, Publication, Release,
 };
 use super::port::Catalog;
 
@@ -39,8 +40,10 @@ mod leases;
 mod releases;
 mod row;
 mod schema;
+mod scratch;
 
-use connection::Connections;
+use connection::{Connections, Sync};
+pub use scratch::{Found, Scratch};
 
 /// A catalog in one SQLite file.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl SqliteCatalog {
     /// # Errors
     /// When the file cannot be used, is no catalog, or was written by a later version.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
-        Ok(Self { connections: Connections::open(path)? })
+        Ok(Self { connections: Connections::open(path, Sync::EveryCommit)? })
     }
 }
 
@@ -122,6 +125,24 @@ impl Catalog for SqliteCatalog {
         self.connections.write("publish a release", move |tx| releases::publish(tx, &release)).await
     }
 
+    async fn release(
+        &self,
+        application: ApplicationName,
+        release: ReleaseDigest,
+    ) -> Result<Option<Release>, CatalogError> {
+        let read = move |tx: &Transaction<'_>| releases::read(tx, &application, release);
+        self.connections.read("read a release", read).await
+    }
+
+    async fn restore_release(
+        &self,
+        release: Release,
+        indexes: Vec<IndexDigest>,
+    ) -> Result<bool, CatalogError> {
+        let restore = move |tx: &Transaction<'_>| releases::restore(tx, &release, &indexes);
+        self.connections.write("restore a release", restore).await
+    }
+
     async fn resolve(
         &self,
         application: ApplicationName,
@@ -184,6 +205,10 @@ impl Catalog for SqliteCatalog {
 
     async fn move_channel(&self, request: MoveRequest) -> Result<Moved, CatalogError> {
         self.connections.write("move a channel", move |tx| channels::advance(tx, &request)).await
+    }
+
+    async fn restore_channel(&self, past: PastChannel) -> Result<(), CatalogError> {
+        self.connections.write("restore a channel", move |tx| channels::restore(tx, &past)).await
     }
 
     async fn probe(&self) -> Result<(), CatalogError> {

@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use super::auth::{Actor, admit};
 use super::problem::{ApiError, code_of, encode};
-use super::{Edge, limits};
+use super::{Edge, authority, limits};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is taken over from a client.
@@ -42,7 +42,9 @@ pub(crate) async fn edge(
     let Some(state) = request.app_data::<web::Data<Edge>>().cloned() else {
         return Err(ApiError::new(Code::Internal, "the registry is not set up").into());
     };
-    let admitted = check_head(&request).and_then(|()| admit(&request, &state));
+    let admitted = check_head(&request)
+        .and_then(|()| authority::check(&request, &state))
+        .and_then(|()| admit(&request, &state));
     let asked = Asked {
         id: request_id(request.headers(), &state),
         method: request.method().to_string(),

@@ -36,6 +36,9 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may lie idle between requests.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
+/// How long a client may take none of what it is sent. The kernel counts (`TCP_USER_TIMEOUT`):
+/// a connection whose data is neither acknowledged nor fits the client's window for as long.
+pub const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long closing a connection may take.
 pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest path and query.

@@ -19,6 +19,7 @@ use crate::tokens::Tokens;
 
 mod applications;
 mod auth;
+mod authority;
 mod body;
 mod channels;
 mod chunks;

@@ -116,6 +116,29 @@ async fn the_registry_says_what_it_is_and_how_it_is() {
     }
 }
 
+/// A page in a browser on this machine must not reach a registry that asks for no token.
+#[tokio::test]
+async fn without_tokens_only_names_of_the_loopback_are_answered() {
+    let world = World::open().await;
+    let port = world.running.addr().port();
+    let ask = async |world: &World, host: String| {
+        let request = world.request(Method::GET, "/v1/version").header("host", host);
+        request.send().await.unwrap()
+    };
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
+        let answer = ask(&world, format!("{host}:{port}")).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{host}");
+    }
+    for host in ["evil.example", "192.168.0.7", "localhost.evil.example"] {
+        let answer = ask(&world, format!("{host}:{port}")).await;
+        let problem = assert_problem(answer, Code::Denied).await;
+        assert!(problem.remedy.unwrap().contains("token file"));
+    }
+    let world = World::with(|_| {}).await;
+    assert!(world.running.token().is_some());
+    assert_eq!(ask(&world, "registry.example".to_owned()).await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn a_store_that_cannot_be_written_is_not_ready() {
     let world = World::open().await;
@@ -217,4 +240,5 @@ async fn it_refuses_to_start_unsafely() {
     std::fs::write(damaged.path().join("catalog.sqlite"), vec![7; 8192]).unwrap();
     let error = start(Config { data_dir: damaged.path().into(), ..open }).await.unwrap_err();
     assert!(matches!(error, StartError::Catalog { .. }), "{error}");
+    assert!(error.remedy().unwrap().contains("rebuilt from the store"));
 }

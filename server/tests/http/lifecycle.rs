@@ -1,11 +1,16 @@
 //! Start and stop.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use reqwest::{Method, StatusCode};
+use seawall_api::digest::ChunkDigest;
 use seawall_api::problem::Code;
+use seawall_api::units::ChunkLen;
 use seawall_server::{Access, Config, start};
+use seawall_store::pack::PackWriter;
 
 use crate::fixture::TinyDisk;
 use crate::world::{World, assert_problem};
@@ -82,4 +87,37 @@ async fn stopping_an_idle_registry_takes_no_time() {
     let took = began.elapsed();
     println!("stopped in {took:?}");
     assert!(took < Duration::from_millis(500), "{took:?}");
+}
+
+/// A client that takes nothing of what it is sent does not hold a connection for ever.
+#[tokio::test]
+async fn a_reader_that_stalls_is_dropped() {
+    let world = World::with(|config| {
+        config.access = Access::Open;
+        config.stall_time_max = Duration::from_secs(1);
+    })
+    .await;
+    let mut writer = PackWriter::default();
+    for seed in 0..60_u8 {
+        let mut chunk = vec![0; 256 << 10];
+        blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut chunk);
+        writer.push(ChunkDigest::of(&chunk), ChunkLen::new(256 << 10).unwrap(), &chunk);
+    }
+    let pack = writer.finish(None);
+    let lease = world.lease("webshop").await;
+    let path = format!("/v1/packs/{}", pack.digest);
+    let answer = world.put(&format!("{path}?lease={lease}"), pack.bytes.clone()).await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let addr = world.running.addr();
+    let stalled = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        std::thread::sleep(Duration::from_secs(6));
+        let mut received = Vec::new();
+        // The connection was reset, or ended early where the reset was overtaken.
+        let _ = stream.read_to_end(&mut received);
+        received.len()
+    });
+    let received = stalled.await.unwrap();
+    assert!(received < pack.bytes.len(), "{received} bytes came after all");
 }

@@ -10,5 +10,6 @@ mod fixture;
 mod lifecycle;
 mod openapi;
 mod packs;
+mod rebuild;
 mod releases;
 mod world;

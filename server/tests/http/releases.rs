@@ -3,7 +3,6 @@
 use crate::fixture::{TinyDisk, TinyRelease};
 use crate::world::{World, assert_problem};
 use reqwest::{Method, StatusCode};
-use seawall_api::digest::ReleaseDigest;
 use seawall_api::problem::Code;
 use seawall_api::v1;
 use serde_json::json;
@@ -192,7 +191,7 @@ async fn a_restart_keeps_everything() {
     assert_eq!(world.publish(&lease, &next).await.status(), StatusCode::CREATED);
     let name = world.dir.path().join("store/names/team/webshop/@1.1");
     let text = std::fs::read_to_string(name).unwrap();
-    assert_eq!(text.parse::<ReleaseDigest>().unwrap(), next.release.digest());
+    assert!(text.contains(&next.release.digest().to_string()), "{text}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The footer: what a pack holds, in order.
 
+use std::ops::Range;
+
 use seawall_api::digest::{ChunkDigest, PackDigest};
 use seawall_api::index::FORMAT_EPOCH;
 use seawall_api::units::{CHUNK_LEN_MAX, ChunkLen};
@@ -9,6 +11,8 @@ use crate::codec::{CodecError, Encoding};
 
 pub(super) const ENTRY_LEN: usize = 32 + 4 + 4 + 4;
 const FOOTER_HEADER_LEN: usize = 8;
+const FOOTER_LEN_MAX: u64 = (FOOTER_HEADER_LEN + FRAMES_MAX * ENTRY_LEN) as u64;
+const OUTSIDE: &str = "it lies outside the pack";
 
 /// One frame of a pack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +32,7 @@ pub struct Frame {
 impl Frame {
     /// Where in the pack it lies.
     #[must_use]
-    pub fn range(&self) -> std::ops::Range<u64> {
+    pub fn range(&self) -> Range<u64> {
         self.offset..self.offset + u64::from(self.stored_len)
     }
 }
@@ -136,18 +140,40 @@ impl Footer {
             return Err(PackError::Footer("reserved bytes of the header are not zero"));
         }
         let (body, trailer) = pack.split_at(pack.len() - TRAILER_LEN);
-        let footer_len = word(trailer, 0).map_or(usize::MAX, |len| len as usize);
-        let frames_end = body
-            .len()
-            .checked_sub(footer_len)
-            .filter(|&end| end >= HEADER_LEN)
-            .ok_or(PackError::Footer("it is longer than the pack"))?;
-        let footer = &body[frames_end..];
-        let name = PackDigest::of(footer);
-        if trailer[4..] != *name.as_bytes() {
+        let trailer = trailer.first_chunk().expect("the pack is longer than its trailer");
+        let place = Self::place(pack.len() as u64, trailer)?;
+        // `place` proved that the footer lies inside the pack, which is in memory.
+        let frames_end = usize::try_from(place.start).unwrap_or(usize::MAX);
+        let footer = body.get(frames_end..).ok_or(PackError::Footer(OUTSIDE))?;
+        let name = PackDigest::from_bytes(*trailer.last_chunk().expect("a digest ends it"));
+        Ok((name, Self::of_tail(name, footer, place.start)?))
+    }
+
+    /// Where in a pack of `pack_len` bytes its footer lies, by the pack's trailer: its last
+    /// [`TRAILER_LEN`] bytes.
+    ///
+    /// # Errors
+    /// When there is no room for such a footer.
+    pub fn place(pack_len: u64, trailer: &[u8; TRAILER_LEN]) -> Result<Range<u64>, PackError> {
+        let footer_len = word(trailer, 0).map_or(u64::MAX, u64::from);
+        if footer_len > FOOTER_LEN_MAX {
+            return Err(PackError::Footer("it is longer than the pack"));
+        }
+        let end = pack_len.saturating_sub(TRAILER_LEN as u64);
+        let start = end.checked_sub(footer_len).filter(|&start| start >= HEADER_LEN as u64);
+        Ok(start.ok_or(PackError::Footer("it is longer than the pack"))?..end)
+    }
+
+    /// Reads the footer of pack `expected` from the footer's bytes, which begin in the pack at
+    /// `start`: what a pack holds, without reading what it holds.
+    ///
+    /// # Errors
+    /// When they are not that pack's footer.
+    pub fn of_tail(expected: PackDigest, footer: &[u8], start: u64) -> Result<Self, PackError> {
+        if PackDigest::of(footer) != expected {
             return Err(PackError::Footer("its digest differs from the one at the pack's end"));
         }
-        Ok((name, Self::decode(footer, frames_end as u64)?))
+        Self::decode(footer, start)
     }
 
     /// Reads a footer's bytes; `frames_end` is where in the pack the last frame ends.

@@ -31,7 +31,7 @@ pub const PACK_LEN_MAX: usize =
 const MAGIC: &[u8; 8] = b"SWPACK\0\0";
 const HEADER_LEN: usize = 16;
 /// The footer's length and digest, at the very end.
-const TRAILER_LEN: usize = 4 + 32;
+pub const TRAILER_LEN: usize = 4 + 32;
 
 #[cfg(test)]
 mod tests;

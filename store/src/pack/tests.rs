@@ -93,3 +93,25 @@ fn a_pack_that_lies_about_a_chunk_is_refused() {
     let error = VerifiedPack::verify(pack.digest, pack.bytes).unwrap_err();
     assert_eq!(error, PackError::Chunk { expected: claimed, actual: ChunkDigest::of(b"hostile") });
 }
+
+#[test]
+fn the_end_of_a_pack_says_what_it_holds_and_no_damage_to_it_goes_unseen() {
+    let pack = pack_of(&[b"seawall", &b"sea ".repeat(200), b"x"]);
+    let (name, whole) = Footer::of_pack(&pack.bytes).unwrap();
+    let read = |bytes: &[u8]| {
+        let (body, trailer) = bytes.split_last_chunk().unwrap();
+        let place = Footer::place(bytes.len() as u64, trailer)?;
+        Footer::of_tail(name, &body[usize::try_from(place.start).unwrap()..], place.start)
+    };
+    assert_eq!(read(&pack.bytes), Ok(whole.clone()));
+    let footer_start = usize::try_from(whole.frames().last().unwrap().range().end).unwrap();
+    let digest_start = pack.bytes.len() - 32;
+    for bit in footer_start * 8..digest_start * 8 {
+        let mut bad = pack.bytes.to_vec();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(read(&bad).is_err(), "bit {bit}");
+    }
+    for len in TRAILER_LEN..pack.bytes.len() {
+        assert!(read(&pack.bytes[..len]).is_err(), "cut to {len}");
+    }
+}

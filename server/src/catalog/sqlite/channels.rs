@@ -6,7 +6,7 @@ use seawall_api::names::{ApplicationName, ChannelName};
 
 use super::connection::SqlResult;
 use super::row;
-use crate::catalog::model::{Channel, ChannelMove, Expected, MoveRequest, Moved};
+use crate::catalog::model::{Channel, ChannelMove, Expected, MoveRequest, Moved, PastChannel};
 
 /// The most channels of an application: what one listing holds.
 const CHANNELS_MAX: i64 = 1000;
@@ -104,21 +104,68 @@ fn record(
     sequence: u64,
     release_id: i64,
 ) -> SqlResult<()> {
-    let (application, channel) = (request.application.as_str(), request.channel.as_str());
-    let (sequence, now) = (row::integer(sequence)?, row::integer(request.now_secs)?);
+    let place = (&request.application, &request.channel);
+    let at = (sequence, release_id, request.now_secs);
     // The history's key is what makes a move exclusive where writers are not serialised.
+    append(tx, place, at, &request.moved_by)?;
+    point(tx, place, at)
+}
+
+type Place<'a> = (&'a ApplicationName, &'a ChannelName);
+/// Sequence, release and time of a move.
+type At = (u64, i64, u64);
+
+fn append(
+    tx: &Transaction<'_>,
+    (application, channel): Place<'_>,
+    (sequence, release_id, moved_at_secs): At,
+    moved_by: &str,
+) -> SqlResult<()> {
     tx.prepare_cached(
         "INSERT INTO channel_moves
              (application, channel, sequence, release_id, moved_at_secs, moved_by)
          VALUES ($1, $2, $3, $4, $5, $6)",
     )?
-    .execute(params![application, channel, sequence, release_id, now, request.moved_by])?;
+    .execute(params![
+        application.as_str(),
+        channel.as_str(),
+        row::integer(sequence)?,
+        release_id,
+        row::integer(moved_at_secs)?,
+        moved_by
+    ])?;
+    Ok(())
+}
+
+fn point(
+    tx: &Transaction<'_>,
+    (application, channel): Place<'_>,
+    (sequence, release_id, moved_at_secs): At,
+) -> SqlResult<()> {
     tx.prepare_cached(
         "INSERT INTO channels (application, name, release_id, sequence, moved_at_secs)
          VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (application, name) DO UPDATE SET release_id = excluded.release_id,
              sequence = excluded.sequence, moved_at_secs = excluded.moved_at_secs",
     )?
-    .execute(params![application, channel, release_id, sequence, now])?;
+    .execute(params![
+        application.as_str(),
+        channel.as_str(),
+        release_id,
+        row::integer(sequence)?,
+        row::integer(moved_at_secs)?
+    ])?;
+    Ok(())
+}
+
+pub(super) fn restore(tx: &Transaction<'_>, past: &PastChannel) -> SqlResult<()> {
+    let place = (&past.application, &past.name);
+    for change in &past.moves {
+        let release_id = tx
+            .prepare_cached("SELECT id FROM releases WHERE digest = $1")?
+            .query_row([change.release.as_bytes()], |found| found.get(0))?;
+        append(tx, place, (change.sequence, release_id, change.moved_at_secs), &change.moved_by)?;
+        point(tx, place, (past.sequence, release_id, change.moved_at_secs))?;
+    }
     Ok(())
 }

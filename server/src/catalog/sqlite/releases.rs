@@ -15,11 +15,12 @@ const SEPARATOR: &str = ",";
 pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publication> {
     let release = &new.release;
     if let Some(digest) = by_version(tx, &release.application, &release.version)? {
-        return Ok(if digest == release.digest {
-            Publication::AlreadyPresent
-        } else {
-            Publication::VersionTaken(digest)
-        });
+        if digest != release.digest {
+            return Ok(Publication::VersionTaken(digest));
+        }
+        // One that was restored without its indexes has them now.
+        name_indexes(tx, digest, &new.indexes)?;
+        return Ok(Publication::AlreadyPresent);
     }
     let lease = leases::alive(tx, new.lease, release.published_at_secs)?;
     if lease.is_none_or(|lease| lease.application != release.application) {
@@ -28,14 +29,39 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
     if let Some(index) = first_missing(tx, &new.indexes)? {
         return Ok(Publication::IndexMissing(index));
     }
-    let id = insert(tx, release)?;
-    let sql = "INSERT INTO release_indexes (release_id, index_digest) VALUES ($1, $2)";
-    let mut name_index = tx.prepare_cached(sql)?;
-    for index in &new.indexes {
-        name_index.execute(params![id, index.as_bytes()])?;
-    }
+    insert(tx, release)?;
+    name_indexes(tx, release.digest, &new.indexes)?;
     leases::end(tx, new.lease)?;
     Ok(Publication::Created)
+}
+
+pub(super) fn restore(
+    tx: &Transaction<'_>,
+    release: &Release,
+    indexes: &[IndexDigest],
+) -> SqlResult<bool> {
+    let is_new = insert(tx, release)?;
+    if is_new {
+        name_indexes(tx, release.digest, indexes)?;
+    }
+    Ok(is_new)
+}
+
+/// Remembers those of a release's indexes that are present.
+fn name_indexes(
+    tx: &Transaction<'_>,
+    release: ReleaseDigest,
+    indexes: &[IndexDigest],
+) -> SqlResult<()> {
+    let mut name = tx.prepare_cached(
+        "INSERT INTO release_indexes (release_id, index_digest)
+         SELECT r.id, i.digest FROM releases r, indexes i WHERE r.digest = $1 AND i.digest = $2
+         ON CONFLICT (release_id, index_digest) DO NOTHING",
+    )?;
+    for index in indexes {
+        name.execute(params![release.as_bytes(), index.as_bytes()])?;
+    }
+    Ok(())
 }
 
 fn first_missing(tx: &Transaction<'_>, indexes: &[IndexDigest]) -> SqlResult<Option<IndexDigest>> {
@@ -48,7 +74,8 @@ fn first_missing(tx: &Transaction<'_>, indexes: &[IndexDigest]) -> SqlResult<Opt
     Ok(None)
 }
 
-fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<i64> {
+/// Adds a release; false when its digest or version is there.
+fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<bool> {
     let published_at = row::integer(release.published_at_secs)?;
     let application = release.application.as_str();
     tx.prepare_cached(
@@ -57,13 +84,13 @@ fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<i64> {
     )?
     .execute(params![application, published_at])?;
     let machines: Vec<_> = release.machines.iter().map(AsRef::as_ref).collect();
-    tx.prepare_cached(
-        "INSERT INTO releases (application, version, digest, machines, published_at_secs,
-                               published_by, disk_bytes, data_bytes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
-    )?
-    .query_row(
-        params![
+    let count = tx
+        .prepare_cached(
+            "INSERT INTO releases (application, version, digest, machines, published_at_secs,
+                                   published_by, disk_bytes, data_bytes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
             application,
             release.version.as_str(),
             release.digest.as_bytes(),
@@ -72,9 +99,8 @@ fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<i64> {
             release.published_by,
             row::integer(release.disk_bytes)?,
             row::integer(release.data_bytes)?
-        ],
-        |found| found.get(0),
-    )
+        ])?;
+    Ok(count == 1)
 }
 
 fn by_version(
@@ -129,27 +155,40 @@ pub(super) fn list(
             .optional()?
             .unwrap_or(0),
     };
-    tx.prepare_cached(
-        "SELECT version, digest, machines, published_at_secs, published_by, disk_bytes, data_bytes
-         FROM releases WHERE application = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-    )?
-    .query_map(params![application.as_str(), before, limit], |found| {
-        Ok(Release {
-            application: application.clone(),
-            version: row::name(found, 0)?,
-            digest: ReleaseDigest::from_bytes(row::digest(found, 1)?),
-            machines: found
-                .get::<_, String>(2)?
-                .split(SEPARATOR)
-                .map(|name| row::parse(name, 2))
-                .collect::<Result<_, _>>()?,
-            published_at_secs: row::quantity(found, 3)?,
-            published_by: found.get(4)?,
-            disk_bytes: row::quantity(found, 5)?,
-            data_bytes: row::quantity(found, 6)?,
-        })
-    })?
-    .collect()
+    let sql = format!("{RELEASE} WHERE application = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+    tx.prepare_cached(&sql)?
+        .query_map(params![application.as_str(), before, limit], read_release)?
+        .collect()
+}
+
+pub(super) fn read(
+    tx: &Transaction<'_>,
+    application: &ApplicationName,
+    release: ReleaseDigest,
+) -> SqlResult<Option<Release>> {
+    let sql = format!("{RELEASE} WHERE application = $1 AND digest = $2");
+    tx.prepare_cached(&sql)?
+        .query_row(params![application.as_str(), release.as_bytes()], read_release)
+        .optional()
+}
+
+const RELEASE: &str = "SELECT version, digest, machines, published_at_secs, published_by,
+        disk_bytes, data_bytes, application FROM releases";
+
+fn read_release(found: &Row<'_>) -> SqlResult<Release> {
+    // A release whose document was lost was restored without its machines.
+    let machines: String = found.get(2)?;
+    let machines = machines.split(SEPARATOR).filter(|name| !name.is_empty());
+    Ok(Release {
+        application: row::name(found, 7)?,
+        version: row::name(found, 0)?,
+        digest: ReleaseDigest::from_bytes(row::digest(found, 1)?),
+        machines: machines.map(|name| row::parse(name, 2)).collect::<Result<_, _>>()?,
+        published_at_secs: row::quantity(found, 3)?,
+        published_by: found.get(4)?,
+        disk_bytes: row::quantity(found, 5)?,
+        data_bytes: row::quantity(found, 6)?,
+    })
 }
 
 const APPLICATION: &str = "SELECT a.name, a.created_at_secs,

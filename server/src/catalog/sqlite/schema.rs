@@ -3,7 +3,7 @@
 //! A migration is never edited once released; a change is a new one. Placeholders stand for the
 //! words in which SQLite and PostgreSQL differ.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use seawall_store::error::ErrorKind;
 
 use super::connection::failed;
@@ -107,6 +107,20 @@ CREATE TABLE leases (
 );
 ";
 
+/// Every table there is.
+const TABLES: [&str; 10] = [
+    "applications",
+    "packs",
+    "chunks",
+    "leaves",
+    "indexes",
+    "releases",
+    "release_indexes",
+    "channels",
+    "channel_moves",
+    "leases",
+];
+
 fn in_dialect(sql: &str) -> String {
     DIALECT.iter().fold(sql.to_owned(), |sql, (placeholder, word)| sql.replace(placeholder, word))
 }
@@ -124,6 +138,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
     }
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
     let found = version(&tx).map_err(fail)?;
+    if found == 0 && has_tables(&tx).map_err(fail)? {
+        let why = "it holds another program's tables";
+        return Err(CatalogError::new(ErrorKind::Damaged, ACTION, why));
+    }
     let Some(pending) = MIGRATIONS.get(found as usize..) else {
         let why = format!("its schema is version {found}; this program knows {VERSION} at most");
         return Err(CatalogError::new(ErrorKind::Conflict, ACTION, why));
@@ -133,4 +151,28 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
     }
     tx.pragma_update(None, "user_version", VERSION).map_err(fail)?;
     tx.commit().map_err(fail)
+}
+
+/// Whether any table was ever made.
+pub(super) fn has_tables(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    connection
+        .query_row("SELECT COUNT(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))
+        .map(|count| count > 0)
+}
+
+/// Reads the root of every table: what an accident leaves of a file seldom passes, and it costs
+/// less than a millisecond whatever the catalog's length. Damage further down is found when read.
+pub(super) fn check(connection: &Connection) -> Result<(), CatalogError> {
+    const ACTION: &str = "be read";
+    for table in TABLES {
+        let found = connection.query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(()));
+        match found {
+            Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+                return Err(CatalogError::new(ErrorKind::Damaged, ACTION, error));
+            }
+            Err(error) => return Err(failed(ACTION, error)),
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,250 @@
+//! What the store alone says of names: a record for each release and each move of a channel,
+//! so that a lost catalog can be rebuilt (docs/FORMAT.md, section 7).
+//!
+//! # Invariants
+//!
+//! 1. A record is written after the catalog's commit and before the answer: it says nothing that
+//!    did not happen, and what was answered is in it.
+//! 2. A record is a function of the catalog's row, so whoever finds it missing can write it.
+//! 3. Before a channel moves on, its last move and the release it moves to have their records:
+//!    only the newest move of a channel can lack one.
+
+use bytes::Bytes;
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_store::port::{ObjectName, Put};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{AppError, Registry};
+use crate::catalog::{ChannelMove, Release};
+
+mod complete;
+
+/// Between an application and what is told of it: `@` is in no name, so no application's segment
+/// can take its place in a directory.
+const MARK: &str = "/@";
+/// Where moves lie; it begins with a letter, as no version does.
+const CHANNELS: &str = "channels/";
+
+/// What a record is about; its object's name is a function of it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Subject {
+    /// A published release.
+    Release(ApplicationName, Version),
+    /// A move of a channel, by its sequence number.
+    Move(ApplicationName, ChannelName, u64),
+}
+
+impl Subject {
+    pub(super) fn of(release: &Release) -> Self {
+        Self::Release(release.application.clone(), release.version.clone())
+    }
+
+    /// The name of its record.
+    pub(super) fn object(&self) -> ObjectName {
+        ObjectName::Name(match self {
+            Self::Release(application, version) => format!("{application}{MARK}{version}"),
+            Self::Move(application, channel, sequence) => {
+                format!("{application}{MARK}{CHANNELS}{channel}/{sequence}")
+            }
+        })
+    }
+
+    /// Reads what [`Self::object`] writes; `None` for anything else.
+    pub(super) fn parse(object: &ObjectName) -> Option<Self> {
+        let ObjectName::Name(text) = object else { return None };
+        let (application, rest) = text.split_once(MARK)?;
+        let application = application.parse().ok()?;
+        let subject = match rest.strip_prefix(CHANNELS) {
+            None => Self::Release(application, rest.parse().ok()?),
+            Some(rest) => {
+                let (channel, sequence) = rest.split_once('/')?;
+                Self::Move(application, channel.parse().ok()?, sequence.parse().ok()?)
+            }
+        };
+        // One subject is one name: `01` is not read as 1.
+        (subject.object() == *object).then_some(subject)
+    }
+}
+
+/// The rules that records follow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Schema {
+    #[serde(rename = "seawall.name/1")]
+    V1,
+}
+
+/// Bytes at rest. Fields stand in the order of their keys, which makes the text canonical.
+pub(super) trait Record: Serialize + DeserializeOwned {
+    /// Its canonical bytes.
+    fn encode(&self) -> Bytes {
+        // Texts and numbers: this cannot fail.
+        Bytes::from(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Reads what [`Self::encode`] writes, nothing else.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let record: Self = serde_json::from_slice(bytes).ok()?;
+        (record.encode() == bytes).then_some(record)
+    }
+}
+
+/// What the store says of a release beside its document.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ReleaseRecord {
+    pub(super) digest: ReleaseDigest,
+    pub(super) published_at_secs: u64,
+    pub(super) published_by: String,
+    schema: Schema,
+}
+
+impl Record for ReleaseRecord {}
+
+impl From<&Release> for ReleaseRecord {
+    fn from(release: &Release) -> Self {
+        Self {
+            digest: release.digest,
+            published_at_secs: release.published_at_secs,
+            published_by: release.published_by.clone(),
+            schema: Schema::V1,
+        }
+    }
+}
+
+/// What the store says of a move of a channel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct MoveRecord {
+    pub(super) moved_at_secs: u64,
+    pub(super) moved_by: String,
+    pub(super) release: ReleaseDigest,
+    schema: Schema,
+    pub(super) sequence: u64,
+}
+
+impl Record for MoveRecord {}
+
+impl From<&ChannelMove> for MoveRecord {
+    fn from(change: &ChannelMove) -> Self {
+        Self {
+            moved_at_secs: change.moved_at_secs,
+            moved_by: change.moved_by.clone(),
+            release: change.release,
+            schema: Schema::V1,
+            sequence: change.sequence,
+        }
+    }
+}
+
+impl Registry {
+    /// Writes a release's record where it is missing; returns whether it was.
+    pub(super) async fn record_release(&self, release: &Release) -> Result<bool, AppError> {
+        let object = Subject::of(release).object();
+        if self.store.len(&object).await?.is_some() {
+            return Ok(false);
+        }
+        let put = self.store.put(&object, ReleaseRecord::from(release).encode()).await?;
+        Ok(put == Put::Created)
+    }
+
+    /// Writes the record of a move that was just made. That the store has another one says that
+    /// the catalog is older than the store.
+    pub(super) async fn record_move(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+        change: &ChannelMove,
+    ) -> Result<(), AppError> {
+        let subject = Subject::Move(application.clone(), channel.clone(), change.sequence);
+        let (object, bytes) = (subject.object(), MoveRecord::from(change).encode());
+        let put = self.store.put(&object, bytes.clone()).await?;
+        if put == Put::AlreadyPresent && self.store.get(&object).await? != bytes {
+            return Err(AppError::Damaged { object: object.path() });
+        }
+        Ok(())
+    }
+
+    /// Writes the record of a channel's last move where it is missing; returns whether it was.
+    pub(super) async fn record_last_move(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+        sequence: u64,
+    ) -> Result<bool, AppError> {
+        let subject = Subject::Move(application.clone(), channel.clone(), sequence);
+        if self.store.len(&subject.object()).await?.is_some() {
+            return Ok(false);
+        }
+        let moves = self.catalog.channel_moves(application.clone(), channel.clone(), 1).await?;
+        // When it has moved on, whoever moved it came by here first.
+        let last = moves.first().filter(|last| last.sequence == sequence);
+        if let Some(last) = last {
+            self.record_move(application, channel, last).await?;
+        }
+        Ok(last.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_read_as_it_is_written_and_nothing_else_is() {
+        for text in ["webshop/@1.0", "a/b/@1.0-rc.1+x", "a/b/@channels/stable/12"] {
+            let object = ObjectName::Name(text.to_owned());
+            assert_eq!(Subject::parse(&object).unwrap().object(), object);
+        }
+        let bad = [
+            "webshop",
+            "webshop/@",
+            "webshop/@stable",
+            "/@1.0",
+            "w/@channels/stable",
+            "A/@1.0",
+            "w/@channels/stable/01",
+            "w/@channels/1/1",
+            "w/@channels/stable/1/1",
+            "w/@1.0/x",
+        ];
+        for text in bad {
+            assert_eq!(Subject::parse(&ObjectName::Name(text.to_owned())), None, "{text}");
+        }
+    }
+
+    /// Golden bytes: an edit that moves them changes what is at rest in every store.
+    #[test]
+    fn records_have_these_bytes_and_no_others_are_read() {
+        let digest = ReleaseDigest::of(b"seawall");
+        let record = ReleaseRecord {
+            digest,
+            published_at_secs: 1_800_000_000,
+            published_by: "ci".to_owned(),
+            schema: Schema::V1,
+        };
+        let want = format!(
+            r#"{{"digest":"{digest}","publishedAtSecs":1800000000,"publishedBy":"ci","schema":"seawall.name/1"}}"#
+        );
+        assert_eq!(record.encode(), want);
+        assert_eq!(ReleaseRecord::decode(want.as_bytes()), Some(record));
+        for bad in
+            [want.replace(':', ": "), want.replace("/1", "/2"), want.replace("ci", "\\u0063i")]
+        {
+            assert_eq!(ReleaseRecord::decode(bad.as_bytes()), None, "{bad}");
+        }
+        let record = MoveRecord {
+            moved_at_secs: 1_800_000_000,
+            moved_by: String::new(),
+            release: digest,
+            schema: Schema::V1,
+            sequence: 3,
+        };
+        let want = format!(
+            r#"{{"movedAtSecs":1800000000,"movedBy":"","release":"{digest}","schema":"seawall.name/1","sequence":3}}"#
+        );
+        assert_eq!(record.encode(), want);
+        assert_eq!(MoveRecord::decode(want.as_bytes()), Some(record));
+    }
+}

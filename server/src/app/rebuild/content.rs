@@ -1,0 +1,182 @@
+//! Packs, leaves and indexes: known again once they are found to be complete.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest};
+use seawall_api::index::{DiskIndex, Leaf, leaf_range};
+use seawall_store::pack::{Footer, PACK_LEN_MAX, TRAILER_LEN};
+use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
+
+use super::{READS_AT_ONCE, Rebuild, progress, readable};
+use crate::app::AppError;
+use crate::app::indexes::data_len;
+use crate::app::packs::frame_of;
+use crate::catalog::{IndexRow, LeafRow, NewPack};
+
+/// What was read, or what is wrong with it.
+type Sound<T> = Result<T, String>;
+
+/// What a pack holds, by its end alone.
+async fn read_pack(
+    store: Arc<dyn ObjectStore>,
+    digest: PackDigest,
+) -> Result<Sound<NewPack>, AppError> {
+    const TRAILER: u64 = TRAILER_LEN as u64;
+    let name = ObjectName::Pack(digest);
+    let len = store.len(&name).await?.unwrap_or_default();
+    if len < TRAILER || len > PACK_LEN_MAX as u64 {
+        return Ok(Err(format!("no pack has {len} bytes")));
+    }
+    let trailer = match readable(store.get_range(&name, len - TRAILER..len).await)? {
+        Ok(trailer) => trailer,
+        Err(what) => return Ok(Err(what)),
+    };
+    let Some(trailer) = trailer.first_chunk() else { return Ok(Err("it was cut".to_owned())) };
+    let place = match Footer::place(len, trailer) {
+        Ok(place) => place,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let start = place.start;
+    let footer = match readable(store.get_range(&name, place).await)? {
+        Ok(footer) => Footer::of_tail(digest, &footer, start).map_err(|error| error.to_string()),
+        Err(what) => Err(what),
+    };
+    Ok(footer.map(|footer| {
+        let frames = footer.frames().iter().map(frame_of).collect();
+        NewPack { digest, len, frames }
+    }))
+}
+
+async fn read_leaf(
+    store: Arc<dyn ObjectStore>,
+    digest: LeafDigest,
+) -> Result<Sound<Leaf>, AppError> {
+    let bytes = readable(store.get(&ObjectName::Leaf(digest)).await)?;
+    Ok(bytes.and_then(|bytes| match LeafDigest::of(&bytes) == digest {
+        true => Leaf::decode_any(&bytes).map_err(|error| error.to_string()),
+        false => Err("its bytes are not those of its name".to_owned()),
+    }))
+}
+
+async fn read_index(
+    store: Arc<dyn ObjectStore>,
+    digest: IndexDigest,
+) -> Result<Sound<DiskIndex>, AppError> {
+    let bytes = readable(store.get(&ObjectName::Index(digest)).await)?;
+    Ok(bytes.and_then(|bytes| match IndexDigest::of(&bytes) == digest {
+        true => DiskIndex::decode(&bytes).map_err(|error| error.to_string()),
+        false => Err("its bytes are not those of its name".to_owned()),
+    }))
+}
+
+impl Rebuild<'_> {
+    pub(super) async fn packs(&mut self) -> Result<(), AppError> {
+        let names = self.list(ObjectKind::Pack).await?;
+        let store = Arc::clone(&self.store);
+        let reads = names.into_iter().filter_map(|name| match name {
+            ObjectName::Pack(digest) => Some(digest),
+            _ => None,
+        });
+        let reads = reads.map(|digest| {
+            let read = read_pack(Arc::clone(&store), digest);
+            async move { Ok::<_, AppError>((digest, read.await?)) }
+        });
+        let mut packs = stream::iter(reads).buffered(READS_AT_ONCE);
+        while let Some((digest, pack)) = packs.try_next().await? {
+            match pack {
+                Ok(pack) => {
+                    self.catalog.add_pack(pack).await?;
+                    self.found.packs += 1;
+                    progress(ObjectKind::Pack, self.found.packs);
+                }
+                Err(what) => self.found.damaged(ObjectName::Pack(digest).path(), what),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn leaves(&mut self) -> Result<(), AppError> {
+        let names = self.list(ObjectKind::Leaf).await?;
+        let store = Arc::clone(&self.store);
+        let reads = names.into_iter().filter_map(|name| match name {
+            ObjectName::Leaf(digest) => Some(digest),
+            _ => None,
+        });
+        let reads = reads.map(|digest| {
+            let read = read_leaf(Arc::clone(&store), digest);
+            async move { Ok::<_, AppError>((digest, read.await?)) }
+        });
+        let mut leaves = stream::iter(reads).buffered(READS_AT_ONCE);
+        while let Some((digest, leaf)) = leaves.try_next().await? {
+            match self.complete_leaf(digest, leaf).await? {
+                Ok(row) => {
+                    self.catalog.add_leaf(row).await?;
+                    self.found.leaves += 1;
+                    progress(ObjectKind::Leaf, self.found.leaves);
+                }
+                Err(what) => self.found.damaged(ObjectName::Leaf(digest).path(), what),
+            }
+        }
+        Ok(())
+    }
+
+    async fn complete_leaf(
+        &self,
+        digest: LeafDigest,
+        leaf: Sound<Leaf>,
+    ) -> Result<Sound<LeafRow>, AppError> {
+        let leaf = match leaf {
+            Ok(leaf) => leaf,
+            Err(what) => return Ok(Err(what)),
+        };
+        let unfit = self.catalog.unfit_chunks(leaf.chunks().collect()).await?;
+        if let Some(chunk) = unfit.first() {
+            return Ok(Err(format!("it needs chunk {}, which no sound pack holds", chunk.digest)));
+        }
+        let data_bytes = leaf.extents().iter().map(data_len).sum();
+        Ok(Ok(LeafRow { digest, span_len: leaf.span_len(), data_bytes }))
+    }
+
+    pub(super) async fn indexes(&mut self) -> Result<(), AppError> {
+        for name in self.list(ObjectKind::Index).await? {
+            let ObjectName::Index(digest) = name else { continue };
+            let index = read_index(Arc::clone(&self.store), digest).await?;
+            match self.complete_index(digest, index).await? {
+                Ok(row) => {
+                    self.catalog.add_index(row).await?;
+                    self.found.indexes += 1;
+                    progress(ObjectKind::Index, self.found.indexes);
+                }
+                Err(what) => self.found.damaged(ObjectName::Index(digest).path(), what),
+            }
+        }
+        Ok(())
+    }
+
+    async fn complete_index(
+        &self,
+        digest: IndexDigest,
+        index: Sound<DiskIndex>,
+    ) -> Result<Sound<IndexRow>, AppError> {
+        let index = match index {
+            Ok(index) => index,
+            Err(what) => return Ok(Err(what)),
+        };
+        let names = index.leaves().iter().map(|leaf| leaf.digest).collect();
+        let rows = self.catalog.leaves(names).await?;
+        let mut data_bytes = 0;
+        for (position, (leaf, row)) in index.leaves().iter().zip(rows).enumerate() {
+            let span = leaf_range(index.disk_len(), position);
+            match row {
+                Some(row) if row.span_len == span.end - span.start => data_bytes += row.data_bytes,
+                _ => {
+                    let leaf = ObjectName::Leaf(leaf.digest).path();
+                    return Ok(Err(format!("it needs {leaf}, which is not complete")));
+                }
+            }
+        }
+        let (disk_len, content) = (index.disk_len(), index.content());
+        Ok(Ok(IndexRow { digest, disk_len, content, data_bytes }))
+    }
+}

@@ -1,0 +1,208 @@
+//! Releases and channels: what the store's records say of them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::release::Release as Described;
+use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
+
+use super::{READS_AT_ONCE, Rebuild, readable};
+use crate::app::AppError;
+use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject};
+use crate::catalog::{ChannelMove, PastChannel, Release};
+
+const UNREADABLE: &str = "it is no record that this version of Seawall can read";
+
+/// What the store says of moves: by channel, then by sequence.
+pub(super) type Moves = BTreeMap<(ApplicationName, ChannelName), BTreeMap<u64, ObjectName>>;
+
+/// A release's record and where it stands.
+struct Named {
+    application: ApplicationName,
+    version: Version,
+    record: ReleaseRecord,
+}
+
+async fn read_record<T: Record>(
+    store: Arc<dyn ObjectStore>,
+    name: ObjectName,
+) -> Result<Result<T, String>, AppError> {
+    let bytes = readable(store.get(&name).await)?;
+    Ok(bytes.and_then(|bytes| T::decode(&bytes).ok_or_else(|| UNREADABLE.to_owned())))
+}
+
+impl Rebuild<'_> {
+    /// Adds every release that has a record, in the order of publishing; returns the moves that
+    /// have one.
+    pub(super) async fn releases(&mut self) -> Result<Moves, AppError> {
+        let mut moves = Moves::new();
+        let mut releases = Vec::new();
+        for name in self.list(ObjectKind::Name).await? {
+            match Subject::parse(&name) {
+                Some(Subject::Release(application, version)) => {
+                    releases.push((application, version));
+                }
+                Some(Subject::Move(application, channel, sequence)) => {
+                    moves.entry((application, channel)).or_default().insert(sequence, name);
+                }
+                None => self.found.damaged(name.path(), "its name is no record's"),
+            }
+        }
+        let mut named = self.read_releases(releases).await?;
+        named.sort_by(|a, b| {
+            let time = a.record.published_at_secs.cmp(&b.record.published_at_secs);
+            time.then_with(|| a.version.precedence(&b.version))
+                .then_with(|| (&a.application, &a.version).cmp(&(&b.application, &b.version)))
+        });
+        let known: HashSet<_> = named.iter().map(|named| named.record.digest).collect();
+        for named in named {
+            self.release(named).await?;
+        }
+        for name in self.store.list(ObjectKind::Release).await? {
+            if matches!(&name, ObjectName::Release(digest) if !known.contains(digest)) {
+                self.found.unnamed += 1;
+                tracing::info!(object = %name.path(), "a release that was never acknowledged");
+            }
+        }
+        Ok(moves)
+    }
+
+    async fn read_releases(
+        &mut self,
+        releases: Vec<(ApplicationName, Version)>,
+    ) -> Result<Vec<Named>, AppError> {
+        let store = Arc::clone(&self.store);
+        let reads = releases.into_iter().map(|(application, version)| {
+            let name = Subject::Release(application.clone(), version.clone()).object();
+            let read = read_record::<ReleaseRecord>(Arc::clone(&store), name);
+            async move { Ok::<_, AppError>((application, version, read.await?)) }
+        });
+        let mut reads = stream::iter(reads).buffered(READS_AT_ONCE);
+        let mut named = Vec::new();
+        while let Some((application, version, record)) = reads.try_next().await? {
+            match record {
+                Ok(record) => named.push(Named { application, version, record }),
+                Err(what) => {
+                    let object = Subject::Release(application, version).object().path();
+                    self.found.damaged(object, what);
+                }
+            }
+        }
+        Ok(named)
+    }
+
+    /// Adds a release, whatever state its bytes are in.
+    async fn release(&mut self, named: Named) -> Result<(), AppError> {
+        let Named { application, version, record } = named;
+        let title = format!("release {application}:{version}");
+        let mut row = Release {
+            application,
+            version,
+            digest: record.digest,
+            machines: vec![],
+            published_at_secs: record.published_at_secs,
+            published_by: record.published_by,
+            disk_bytes: 0,
+            data_bytes: 0,
+        };
+        let document = self.document(&row).await?;
+        let mut indexes = HashSet::new();
+        match document {
+            Ok(release) => {
+                row.machines = release.machines().iter().map(|m| m.name.clone()).collect();
+                for (_, disk) in release.disks() {
+                    row.disk_bytes = row.disk_bytes.saturating_add(disk.len);
+                    let index = self.catalog.index(disk.index).await?;
+                    match index {
+                        Some(index) => {
+                            row.data_bytes = row.data_bytes.saturating_add(index.data_bytes);
+                        }
+                        None if indexes.contains(&disk.index) => {}
+                        None => {
+                            let index = ObjectName::Index(disk.index).path();
+                            let what = format!("it needs {index}, which is not complete");
+                            self.found.damaged(title.as_str(), what);
+                        }
+                    }
+                    indexes.insert(disk.index);
+                }
+            }
+            Err(what) => self.found.damaged(ObjectName::Release(row.digest).path(), what),
+        }
+        if self.catalog.restore_release(row, indexes.into_iter().collect()).await? {
+            self.found.releases += 1;
+        } else {
+            self.found.damaged(title, "another release has the same digest");
+        }
+        Ok(())
+    }
+
+    /// The document that a release's record names.
+    async fn document(&self, row: &Release) -> Result<Result<Described, String>, AppError> {
+        let bytes = readable(self.store.get(&ObjectName::Release(row.digest)).await)?;
+        Ok(bytes.and_then(|bytes| {
+            if ReleaseDigest::of(&bytes) != row.digest {
+                return Err("its bytes are not those of its name".to_owned());
+            }
+            let release = Described::parse(&bytes).map_err(|error| error.to_string())?;
+            let (application, version) = (release.application(), release.version());
+            if (application, version) != (&row.application, &row.version) {
+                let wanted = format!("{}:{}", row.application, row.version);
+                return Err(format!("it is {application}:{version}, recorded as {wanted}"));
+            }
+            Ok(release)
+        }))
+    }
+
+    /// Adds every channel that has a record of a move to a release that is there.
+    pub(super) async fn channels(&mut self, moves: &Moves) -> Result<(), AppError> {
+        for ((application, channel), objects) in moves {
+            let mut past = Vec::new();
+            for (&sequence, object) in objects {
+                match self.past_move(application, sequence, object).await? {
+                    Ok(change) => past.push(change),
+                    Err(what) => self.found.damaged(object.path(), what),
+                }
+            }
+            let last = objects.keys().next_back().copied().unwrap_or_default();
+            if past.is_empty() {
+                let title = format!("channel {application}:{channel}");
+                self.found.damaged(title, "none of its moves can be read: it is gone");
+                continue;
+            }
+            let (application, name) = (application.clone(), channel.clone());
+            let past = PastChannel { application, name, moves: past, sequence: last };
+            self.catalog.restore_channel(past).await?;
+            self.found.channels += 1;
+        }
+        Ok(())
+    }
+
+    async fn past_move(
+        &self,
+        application: &ApplicationName,
+        sequence: u64,
+        object: &ObjectName,
+    ) -> Result<Result<ChannelMove, String>, AppError> {
+        let record = read_record::<MoveRecord>(Arc::clone(&self.store), object.clone()).await?;
+        let record = match record {
+            Ok(record) if record.sequence == sequence => record,
+            Ok(record) => return Ok(Err(format!("it is of move {}", record.sequence))),
+            Err(what) => return Ok(Err(what)),
+        };
+        let release = self.catalog.release(application.clone(), record.release).await?;
+        let Some(release) = release else {
+            return Ok(Err(format!("it names release {}, which has no record", record.release)));
+        };
+        Ok(Ok(ChannelMove {
+            sequence,
+            release: record.release,
+            version: release.version,
+            moved_at_secs: record.moved_at_secs,
+            moved_by: record.moved_by,
+        }))
+    }
+}

@@ -1,0 +1,207 @@
+//! What a rebuild says of a store that is not whole.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use seawall_api::names::ApplicationName;
+use seawall_api::problem::Code;
+use seawall_api::reference::Selector;
+use tempfile::TempDir;
+
+use super::*;
+use crate::app::names::Subject;
+use crate::app::tests::fixture::TinyRelease;
+use crate::app::tests::{Site, promote, push};
+use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::{Expected, Release};
+
+/// What is done to an object.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Harm {
+    Delete,
+    Truncate,
+    /// The last byte but 40: of a pack, in its footer.
+    Flip,
+}
+
+async fn harm(store: &dyn ObjectStore, name: &ObjectName, how: Harm) {
+    let bytes = store.get(name).await.unwrap();
+    store.delete(name).await.unwrap();
+    let bytes = match how {
+        Harm::Delete => return,
+        Harm::Truncate => bytes.slice(..bytes.len() / 2),
+        Harm::Flip => {
+            let mut bytes = bytes.to_vec();
+            let at = bytes.len() - 40.min(bytes.len());
+            bytes[at] ^= 1;
+            Bytes::from(bytes)
+        }
+    };
+    store.put(name, bytes).await.unwrap();
+}
+
+/// Two releases and a channel that moved from the first to the second.
+async fn furnished() -> (Site, [TinyRelease; 2]) {
+    let site = Site::new();
+    let releases = [("1.0", "cd"), ("2.0", "ef")];
+    let releases = releases.map(|(version, web)| TinyRelease::new("webshop", version, "ab", web));
+    let registry = site.sound();
+    for release in &releases {
+        push(&registry, release).await.unwrap();
+    }
+    promote(&registry, &releases[0], Expected::Absent).await.unwrap();
+    promote(&registry, &releases[1], Expected::Sequence(1)).await.unwrap();
+    (site, releases)
+}
+
+async fn rebuilt(site: &Site) -> (TempDir, SqliteCatalog, Rebuilt) {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let found = rebuild(Arc::clone(&site.store), &catalog).await.unwrap();
+    (dir, catalog, found)
+}
+
+fn webshop() -> ApplicationName {
+    "webshop".parse().unwrap()
+}
+
+async fn versions(catalog: &SqliteCatalog) -> Vec<String> {
+    let releases: Vec<Release> = catalog.releases(webshop(), None, 10).await.unwrap();
+    releases.iter().map(|release| release.version.to_string()).collect()
+}
+
+#[tokio::test]
+async fn an_empty_store_gives_an_empty_catalog() {
+    let (_dir, catalog, found) = rebuilt(&Site::new()).await;
+    assert_eq!(found, Rebuilt::default());
+    assert!(catalog.applications(None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_sound_store_gives_all_of_it_back() {
+    let (site, _) = furnished().await;
+    let never = TinyRelease::new("webshop", "3.0", "ab", "ef");
+    let bytes = Bytes::copy_from_slice(never.release.bytes());
+    site.store.put(&ObjectName::Release(never.release.digest()), bytes).await.unwrap();
+    let (_dir, catalog, found) = rebuilt(&site).await;
+    let want = Rebuilt {
+        packs: 3,
+        leaves: 3,
+        indexes: 3,
+        releases: 2,
+        channels: 1,
+        unnamed: 1,
+        damage: vec![],
+    };
+    assert_eq!(found, want);
+    assert_eq!(versions(&catalog).await, ["2.0", "1.0"]);
+}
+
+/// {delete, truncate, flip} × {pack, leaf, index, release document}: both releases are listed, the
+/// object is named (a pack that is gone, by the leaf that needs it), and so is the release.
+#[tokio::test]
+async fn a_release_that_is_damaged_is_listed_and_reported() {
+    for how in [Harm::Delete, Harm::Truncate, Harm::Flip] {
+        for at in 0..4 {
+            let (site, [_, two]) = furnished().await;
+            let disk = &two.disks[1];
+            let leaf = ObjectName::Leaf(disk.leaf.digest());
+            let index = ObjectName::Index(disk.index.digest());
+            let document = ObjectName::Release(two.release.digest());
+            let object = match at {
+                0 => ObjectName::Pack(disk.pack().digest),
+                1 => leaf.clone(),
+                2 => index.clone(),
+                _ => document.clone(),
+            };
+            harm(&*site.store, &object, how).await;
+            let (_dir, catalog, found) = rebuilt(&site).await;
+            let case = format!("{how:?} {object:?}: {:?}", found.damage);
+            assert_eq!((found.releases, found.channels), (2, 1), "{case}");
+            assert_eq!(versions(&catalog).await, ["2.0", "1.0"], "{case}");
+            let named: HashSet<_> = found.damage.iter().map(|d| d.object.clone()).collect();
+            if how != Harm::Delete || object == document {
+                assert!(named.contains(&object.path()), "{case}");
+            }
+            if object != document {
+                assert!(named.contains("release webshop:2.0"), "{case}");
+                assert!(!named.contains("release webshop:1.0"), "{case}");
+                assert!(catalog.index(disk.index.digest()).await.unwrap().is_none(), "{case}");
+            }
+        }
+    }
+}
+
+/// Pushing a damaged release again sends what is missing, and heals it.
+#[tokio::test]
+async fn a_damaged_release_is_healed_by_a_push() {
+    let (site, [_, two]) = furnished().await;
+    harm(&*site.store, &ObjectName::Pack(two.disks[1].pack().digest), Harm::Delete).await;
+    let (dir, catalog, _) = rebuilt(&site).await;
+    drop(catalog);
+    let site = Site { dir, ..site };
+    let registry = site.sound();
+    let error = registry.locate_chunks(two.disks[1].chunks()).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+    push(&registry, &two).await.unwrap();
+    registry.locate_chunks(two.disks[1].chunks()).await.unwrap();
+    assert_eq!(rebuilt(&site).await.2.damage, []);
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_are_reported_and_take_nothing_with_them() {
+    for how in [Harm::Truncate, Harm::Flip] {
+        let (site, [_, two]) = furnished().await;
+        let release = Subject::Release(webshop(), "1.0".parse().unwrap()).object();
+        let last = Subject::Move(webshop(), "stable".parse().unwrap(), 2).object();
+        harm(&*site.store, &last, how).await;
+        site.store.delete(&release).await.unwrap();
+        site.store.put(&release, Bytes::from_static(b"{}")).await.unwrap();
+        let (_dir, catalog, found) = rebuilt(&site).await;
+        let named: HashSet<_> = found.damage.iter().map(|d| d.object.as_str()).collect();
+        let first = Subject::Move(webshop(), "stable".parse().unwrap(), 1).object().path();
+        let gone = "channel webshop:stable";
+        let (release, last) = (release.path(), last.path());
+        let want = HashSet::from([release.as_str(), last.as_str(), first.as_str(), gone]);
+        assert_eq!(named, want, "{how:?}");
+        assert_eq!((found.releases, found.channels), (1, 0));
+        let selector = Selector::Version(two.release.version().clone());
+        let resolved = catalog.resolve(webshop(), selector).await.unwrap();
+        assert_eq!(resolved, Some(two.release.digest()));
+    }
+}
+
+/// A sequence number is never used again, even where nobody knows any more what it was.
+#[tokio::test]
+async fn a_channel_whose_last_move_is_unreadable_moves_on_from_it() {
+    let (site, [one, _]) = furnished().await;
+    let last = Subject::Move(webshop(), "stable".parse().unwrap(), 2).object();
+    harm(&*site.store, &last, Harm::Truncate).await;
+    let (dir, catalog, found) = rebuilt(&site).await;
+    assert_eq!((found.channels, found.damage.len()), (1, 1));
+    let channel = &catalog.channels(webshop()).await.unwrap()[0];
+    assert_eq!((channel.sequence, channel.release), (2, one.release.digest()));
+    drop(catalog);
+    let site = Site { dir, ..site };
+    let moved = promote(&site.sound(), &one, Expected::Sequence(2)).await.unwrap();
+    assert_eq!(moved.sequence, 3);
+    assert_eq!(rebuilt(&site).await.2.channels, 1);
+}
+
+/// A store that cannot answer is not taken for one that holds less: whichever of its reads fails.
+#[tokio::test]
+async fn a_store_that_fails_ends_the_rebuild() {
+    for at in 0.. {
+        let (site, _) = furnished().await;
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+        match rebuild(site.failing_read(at), &catalog).await {
+            Err(error) => assert_eq!(error.code(), Code::Unavailable, "{error}"),
+            Ok(found) => {
+                assert!(at > 20, "{at} reads");
+                assert_eq!((found.releases, found.damage), (2, vec![]));
+                return;
+            }
+        }
+    }
+}
