@@ -145,7 +145,7 @@ impl Directory {
 }
 
 /// Makes the names in a folder survive loss of power.
-fn sync_folder(folder: &Path) -> Result<(), HostError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), HostError> {
     let sync = || File::open(folder)?.sync_all();
     sync().map_err(|source| HostError::new("sync", folder, source))
 }

@@ -16,7 +16,7 @@ use seawall_store::codec::Decoder;
 use super::PatchError;
 use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
-use crate::directory::Directory;
+use crate::directory::{Directory, sync_folder};
 use crate::fetch::Place;
 use crate::host::{HostError, WriteBehind};
 
@@ -47,6 +47,8 @@ pub(super) fn roll_forward(
     let folder = journal::folder(directory);
     // The journal first: a folder without it is garbage, a journal without its files is not.
     fs::remove_file(path).map_err(|e| HostError::new("remove", path, e))?;
+    // Or it would be back after power loss, and be applied over what a machine wrote since.
+    sync_folder(&folder)?;
     fs::remove_dir_all(&folder).map_err(|e| HostError::new("remove", &folder, e))?;
     Ok(())
 }
@@ -192,10 +194,11 @@ fn replace(directory: &Directory, header: &Header) -> Result<(), HostError> {
     let folder = journal::folder(directory);
     for (position, disk) in header.new.disks.iter().enumerate() {
         let path = directory.place(&disk.file)?;
-        let staged = staged_file(&folder, position);
+        let staged = staged_file(&folder, disk);
         if header.replaced.contains(&position) {
             // Absent when a crash came after its rename.
-            if staged.exists() {
+            let is_staged = staged.try_exists();
+            if is_staged.map_err(|e| HostError::new("find", &staged, e))? {
                 fs::rename(&staged, &path).map_err(|e| HostError::new("replace", &path, e))?;
             }
         } else if let Some(&len) = header.disk_lens.get(position) {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use seawall_api::digest::{ChunkDigest, ContentDigest};
-use seawall_store::image::ImageError;
+use seawall_api::names::MachineName;
+use seawall_store::image::{Format, ImageError};
 use seawall_store::scan::ScanError;
 
 use crate::directory::LockError;
@@ -77,6 +78,30 @@ pub enum PatchError {
         /// Machine and disk.
         disk: String,
     },
+    /// A new disk's place is taken by a file that no release put there.
+    #[error("{} is in the way: the release has a disk of that name", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The directory holds machines that the release does not have.
+    #[error("{release} has no machine `{machine}`, which the directory holds alone")]
+    NoSuchMachine {
+        /// The release.
+        release: String,
+        /// The machine.
+        machine: MachineName,
+    },
+    /// The format cannot hold a disk of that length.
+    #[error("{format} cannot hold {disk}: its {disk_len} bytes are not whole sectors")]
+    OddLength {
+        /// Machine and disk.
+        disk: String,
+        /// Its length in bytes.
+        disk_len: u64,
+        /// The format.
+        format: Format,
+    },
     /// A thread of the patch ended without a word.
     #[error("the patch stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
@@ -92,9 +117,12 @@ impl Failure for PatchError {
             Self::Image(_) | Self::Scan { .. } | Self::Journal { .. } | Self::WrongIndex { .. } => {
                 ErrorKind::Damaged
             }
-            Self::Changed { .. } | Self::Changing { .. } | Self::InProgress { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::Changed { .. }
+            | Self::Changing { .. }
+            | Self::Foreign { .. }
+            | Self::InProgress { .. } => ErrorKind::Conflict,
+            Self::NoSuchMachine { .. } => ErrorKind::NotFound,
+            Self::OddLength { .. } => ErrorKind::InvalidInput,
             Self::Defect => ErrorKind::Internal,
         }
     }
@@ -113,6 +141,9 @@ impl Failure for PatchError {
             Self::Changing { .. } => "nothing was touched: stop the machine that writes to it",
             Self::InProgress { .. } => "run `seawall patch` without --dry-run to finish it",
             Self::Journal { .. } => "pull the release into another directory",
+            Self::Foreign { .. } => "nothing was touched: move the file away",
+            Self::NoSuchMachine { .. } => "pull the machines you need into another directory",
+            Self::OddLength { .. } => "pull the release with --format raw into another directory",
             Self::Scan { .. } | Self::WrongIndex { .. } | Self::Defect => return None,
         };
         Some(text.to_owned())

@@ -139,6 +139,7 @@ pub(super) struct Reader {
     offset: u64,
     header: Header,
     ended: bool,
+    broken: bool,
 }
 
 impl Reader {
@@ -160,7 +161,14 @@ impl Reader {
         let mut bytes = Vec::new();
         (&mut file).take(header_len).read_to_end(&mut bytes).map_err(failed)?;
         let header = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
-        Ok(Self { path: path.to_owned(), file, offset: 16 + header_len, header, ended: false })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            offset: 16 + header_len,
+            header,
+            ended: false,
+            broken: false,
+        })
     }
 
     pub(super) fn header(&self) -> &Header {
@@ -177,6 +185,17 @@ impl Reader {
         if self.ended {
             return Some(Record::End);
         }
+        // Behind a broken record nothing is where it should be: bytes of a chunk could pass for
+        // records of their own.
+        if self.broken {
+            return None;
+        }
+        let record = self.read();
+        self.broken = record.is_none();
+        record
+    }
+
+    fn read(&mut self) -> Option<Record> {
         let mut head = [0; RECORD_LEN];
         self.file.read_exact(&mut head).ok()?;
         let word =
@@ -226,14 +245,14 @@ impl Reader {
 }
 
 /// Opens a journal for writing: anew, or behind what an interrupted patch to the same release
-/// left whole. `keep` sees each whole record.
+/// left whole. `keep` proves each record; what follows one that it refuses is dropped.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(super) fn begin(
     part: &Path,
     header: &Header,
-    mut keep: impl FnMut(&Record),
+    mut keep: impl FnMut(&Record) -> bool,
 ) -> Result<File, HostError> {
     let failed = |source| HostError::new("write", part, source);
     if let Some(folder) = part.parent() {
@@ -247,7 +266,9 @@ pub(super) fn begin(
         while let Some(record) = reader.next() {
             // Only chunks are dear; the rest is written again.
             let Record::Chunk { .. } = record else { break };
-            keep(&record);
+            if !keep(&record) {
+                break;
+            }
             end = reader.offset();
         }
     }

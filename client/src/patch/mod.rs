@@ -33,6 +33,7 @@ use futures::stream;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
+use seawall_api::units::SECTOR_LEN;
 use seawall_store::image::Format;
 
 pub use error::PatchError;
@@ -106,6 +107,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
         patch.progress.finish();
         return Ok(PatchReport::unchanged(&new_lock, directory.root(), rolled_forward));
     }
+    refuse_foreign_files(&directory, &old_lock, &new_lock)?;
     survey::survey(&patch, &directory, &old_lock).await?;
     let steps = Steps::between(&old, &new, &in_place(&new_lock))?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
@@ -159,6 +161,13 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
     let release = patch.registry.release(&patch.application, &patch.selector).await?;
     let format = old_lock.disks.first().and_then(|disk| disk.format.parse().ok());
     let format = format.unwrap_or(Format::Raw);
+    let lost = old_lock.disks.iter().find(|disk| release.machine(&disk.machine).is_none());
+    if let Some(lost) = lost.filter(|_| !old_lock.is_whole()) {
+        return Err(PatchError::NoSuchMachine {
+            release: format!("{}:{}", release.application(), release.version()),
+            machine: lost.machine.clone(),
+        });
+    }
     // A directory of some machines stays one of these machines.
     let new_lock = Lockfile::of(&release, format, |machine| {
         old_lock.is_whole() || old_lock.disks.iter().any(|disk| disk.machine == *machine)
@@ -176,9 +185,30 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
             let disk = format!("{}/{}", disk.machine, disk.disk);
             return Err(PatchError::WrongIndex { disk });
         }
+        let disk_len = layout.index().disk_len().get();
+        if format != Format::Raw && disk_len % SECTOR_LEN != 0 {
+            let disk = format!("{}/{}", disk.machine, disk.disk);
+            return Err(PatchError::OddLength { disk, disk_len, format });
+        }
         new.push(layout);
     }
     Ok(Sides { directory, old_lock, release, new_lock, old, new, rolled_forward })
+}
+
+/// A disk that is new in the release must not overwrite what somebody else put in its place.
+fn refuse_foreign_files(
+    directory: &Directory,
+    old: &Lockfile,
+    new: &Lockfile,
+) -> Result<(), PatchError> {
+    for disk in &new.disks {
+        let path = directory.root().join(&disk.file);
+        let is_ours = old.disks.iter().any(|old| old.file == disk.file);
+        if !is_ours && path.symlink_metadata().is_ok() {
+            return Err(PatchError::Foreign { path });
+        }
+    }
+    Ok(())
 }
 
 /// For each new disk the file it is written into in place, if its format allows that.

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use seawall_api::digest::ChunkDigest;
 use seawall_api::index::{ChunkRef, Extent};
 use serde::Serialize;
 
@@ -97,17 +96,17 @@ impl Steps {
             }
         }
         let sources = sources(old, &changes, &stays)?;
-        let mut known: HashMap<ChunkDigest, usize> = HashMap::new();
+        let mut known: HashMap<ChunkRef, usize> = HashMap::new();
         for (place, chunk) in changes {
-            let found = sources.get(&chunk.digest).copied().unwrap_or(Found::Away);
+            let found = sources.get(&chunk).copied().unwrap_or(Found::Away);
             match found {
                 Found::Away => steps.sums.fetched_bytes += u64::from(chunk.len),
                 Found::Stays(_) | Found::Moves(_) => steps.sums.moved_bytes += u64::from(chunk.len),
             }
-            if let Some(&at) = known.get(&chunk.digest) {
+            if let Some(&at) = known.get(&chunk) {
                 steps.needs[at].0.places.push(place);
             } else {
-                known.insert(chunk.digest, steps.needs.len());
+                known.insert(chunk, steps.needs.len());
                 steps.needs.push((Want { chunk, places: vec![place] }, found));
             }
         }
@@ -145,9 +144,9 @@ impl Steps {
     }
 
     /// What has to be staged and is not yet, a group at a time.
-    pub(super) fn groups(&self, staged: &HashSet<ChunkDigest>) -> Vec<Result<Group, FetchError>> {
+    pub(super) fn groups(&self, staged: &HashSet<ChunkRef>) -> Vec<Result<Group, FetchError>> {
         let rest: Vec<_> =
-            self.needs.iter().filter(|(want, _)| !staged.contains(&want.chunk.digest)).collect();
+            self.needs.iter().filter(|(want, _)| !staged.contains(&want.chunk)).collect();
         let groups = rest.chunks(GROUP_LEN).map(|part| {
             let mut group = Group::default();
             for (want, found) in part {
@@ -205,20 +204,20 @@ fn sources(
     old: &[OldDisk],
     changes: &[(Place, ChunkRef)],
     stays: &HashSet<(usize, u64)>,
-) -> Result<HashMap<ChunkDigest, Found>, HostError> {
-    let needed: HashSet<_> = changes.iter().map(|(_, chunk)| chunk.digest).collect();
-    let mut found: HashMap<ChunkDigest, Found> = HashMap::new();
+) -> Result<HashMap<ChunkRef, Found>, HostError> {
+    let needed: HashSet<_> = changes.iter().map(|(_, chunk)| *chunk).collect();
+    let mut found: HashMap<ChunkRef, Found> = HashMap::new();
     for (seed, disk) in old.iter().enumerate() {
         for extent in disk.layout.extents() {
             let (offset, Extent::Data(chunk)) = extent? else { continue };
-            if !needed.contains(&chunk.digest) {
+            if !needed.contains(&chunk) {
                 continue;
             }
             let place = SeedPlace { seed, offset };
             if stays.contains(&(seed, offset)) {
-                found.insert(chunk.digest, Found::Stays(place));
+                found.insert(chunk, Found::Stays(place));
             } else {
-                found.entry(chunk.digest).or_insert(Found::Moves(place));
+                found.entry(chunk).or_insert(Found::Moves(place));
             }
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use seawall_api::digest::ChunkDigest;
+use seawall_api::index::ChunkRef;
 use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
 use seawall_store::codec::{Decoder, Encoding};
@@ -15,13 +16,14 @@ use seawall_store::image::{self, DiskImage, Format, OpenOptions};
 use super::PatchError;
 use super::journal::{self, Header, Record};
 use super::plan::Steps;
-use crate::directory::{Directory, DiskLayout, Lockfile};
+use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile, sync_folder};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::host::{HostError, WriteBehind};
 use crate::pull::sink::Sink;
 
 /// Writes the journal; takes chunks from several threads.
 pub(super) struct Stager {
+    root: PathBuf,
     part: PathBuf,
     old_disks: Vec<Box<dyn DiskImage>>,
     /// For each new disk that is made anew, its staged file.
@@ -29,7 +31,7 @@ pub(super) struct Stager {
     writer: Mutex<BufWriter<File>>,
     /// The same file, on its way to the disk.
     behind: WriteBehind,
-    staged: HashSet<ChunkDigest>,
+    staged: HashSet<ChunkRef>,
     kept_bytes: u64,
 }
 
@@ -56,7 +58,7 @@ impl Stager {
                 continue;
             }
             replaced.push(position);
-            sinks.push(Some(staged_sink(&folder, position, format, layout)?));
+            sinks.push(Some(staged_sink(&folder, disk, format, layout)?));
         }
         let header = Header {
             old: old_lock.clone(),
@@ -74,18 +76,22 @@ impl Stager {
                 && let Ok(plain) = decoder.decode(*encoding, stored, *plain_len, &mut plain)
                 && ChunkDigest::of(plain) == *digest
             {
-                staged.insert(*digest);
+                staged.insert(ChunkRef { digest: *digest, len: *plain_len });
                 kept_bytes += u64::from(*plain_len);
+                true
+            } else {
+                false
             }
         })?;
         let same = file.try_clone().map_err(|e| HostError::new("open", &part, e))?;
         let behind = WriteBehind::new(&part, same);
         let writer = Mutex::new(BufWriter::with_capacity(1 << 20, file));
-        Ok(Self { part, old_disks, sinks, writer, behind, staged, kept_bytes })
+        let root = directory.root().to_owned();
+        Ok(Self { root, part, old_disks, sinks, writer, behind, staged, kept_bytes })
     }
 
     /// Chunks that are in the journal already.
-    pub(super) fn staged(&self) -> &HashSet<ChunkDigest> {
+    pub(super) fn staged(&self) -> &HashSet<ChunkRef> {
         &self.staged
     }
 
@@ -132,9 +138,18 @@ impl Stager {
 
     /// Ends the journal, makes it durable, and commits it.
     pub(super) fn commit(&self, steps: &Steps) -> Result<PathBuf, PatchError> {
+        let mut plain = vec![0; CHUNK_LEN_MAX as usize];
         for (want, source) in steps.copies() {
             let places: Vec<_> = self.in_place(want);
             if !places.is_empty() {
+                // The survey is minutes old after a long fetch. A machine that writes to a disk
+                // must be noticed now: after the commit there is no way back.
+                let plain = &mut plain[..usize::from(want.chunk.len)];
+                let chunk = want.chunk.digest;
+                self.old_disks[source.seed].read_at(source.offset, plain)?;
+                if ChunkDigest::of(plain) != chunk {
+                    return Err(PatchError::Changing { directory: self.root.clone(), chunk });
+                }
                 let source = Place { disk: source.seed, offset: source.offset };
                 let (digest, plain_len) = (want.chunk.digest, want.chunk.len);
                 self.append(&Record::Copy { digest, plain_len, source, places })?;
@@ -151,10 +166,15 @@ impl Stager {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.flush().map_err(failed)?;
         self.behind.sync()?;
+        // The folder may be new: a journal in a folder that power loss takes away is none.
+        if let Some(above) = self.part.parent().and_then(Path::parent) {
+            sync_folder(above)?;
+            sync_folder(&self.root)?;
+        }
         let journal = self.part.with_file_name("journal");
         fs::rename(&self.part, &journal).map_err(failed)?;
         let folder = self.part.parent().unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        sync_folder(folder)?;
         Ok(journal)
     }
 
@@ -164,18 +184,20 @@ impl Stager {
 }
 
 /// The file that replaces a disk's, beside the journal.
-pub(super) fn staged_file(folder: &Path, position: usize) -> PathBuf {
-    folder.join(format!("disk-{position}"))
+///
+/// Named by what it will hold: what a patch to another release left is never taken for it.
+pub(super) fn staged_file(folder: &Path, disk: &LockedDisk) -> PathBuf {
+    folder.join(format!("{}.{}", disk.index.to_hex(), disk.format))
 }
 
 fn staged_sink(
     folder: &Path,
-    position: usize,
+    disk: &LockedDisk,
     format: Format,
     layout: &DiskLayout,
 ) -> Result<Sink, PatchError> {
     fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
-    let path = staged_file(folder, position);
+    let path = staged_file(folder, disk);
     let disk_len = layout.index().disk_len().get();
     Ok(Sink::create(&path, format, disk_len, layout.data_runs()?.into_iter())?)
 }
@@ -188,8 +210,8 @@ impl Deliver for Stager {
             return Ok(());
         }
         let (encoding, stored) = match origin {
-            Origin::Pack(frame) => (frame.encoding, frame.bytes),
-            Origin::Seed(_) => (Encoding::Raw, plain),
+            Origin::Pack(frame) if frame.bytes.len() < plain.len() => (frame.encoding, frame.bytes),
+            Origin::Pack(_) | Origin::Seed(_) => (Encoding::Raw, plain),
         };
         self.append(&Record::Chunk {
             digest: want.chunk.digest,

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use seawall_api::digest::ChunkDigest;
-use seawall_api::index::Extent;
+use seawall_api::index::{ChunkRef, Extent};
 
 use super::seeds::Seeds;
 use crate::directory::DiskLayout;
@@ -53,12 +52,12 @@ pub(super) fn groups<'a>(
 pub(super) fn regroup(missed: Vec<Want>) -> Vec<Result<Group, FetchError>> {
     // The same chunk may have been missed at several places.
     let mut wanted: Vec<Want> = Vec::new();
-    let mut positions: HashMap<ChunkDigest, usize> = HashMap::new();
+    let mut positions: HashMap<ChunkRef, usize> = HashMap::new();
     for want in missed {
-        match positions.get(&want.chunk.digest) {
+        match positions.get(&want.chunk) {
             Some(&at) => wanted[at].places.extend(want.places),
             None => {
-                positions.insert(want.chunk.digest, wanted.len());
+                positions.insert(want.chunk, wanted.len());
                 wanted.push(want);
             }
         }
@@ -71,8 +70,8 @@ struct Gather<'a> {
     group: Group,
     len: usize,
     /// Where in the group a chunk is, so that each is read or fetched once.
-    wanted: HashMap<ChunkDigest, usize>,
-    seeded: HashMap<ChunkDigest, usize>,
+    wanted: HashMap<ChunkRef, usize>,
+    seeded: HashMap<ChunkRef, usize>,
     seeds: &'a Seeds,
     own_count: usize,
     is_resumed: bool,
@@ -87,22 +86,21 @@ impl<'a> Gather<'a> {
 
     fn add(&mut self, place: Place, extent: Extent) {
         let Extent::Data(chunk) = extent else { return };
-        let digest = chunk.digest;
         if self.is_resumed {
             // Each place is looked at by itself: the same chunk may be whole at one and not yet
             // written at another.
             let own = SeedPlace { seed: place.disk, offset: place.offset };
             self.group.seeded.push((Want { chunk, places: vec![place] }, own));
-        } else if let Some(&at) = self.seeded.get(&digest) {
+        } else if let Some(&at) = self.seeded.get(&chunk) {
             self.group.seeded[at].0.places.push(place);
-        } else if let Some(&at) = self.wanted.get(&digest) {
+        } else if let Some(&at) = self.wanted.get(&chunk) {
             self.group.wanted[at].places.push(place);
-        } else if let Some(found) = self.seeds.find(digest) {
+        } else if let Some(found) = self.seeds.find(chunk.digest) {
             let found = SeedPlace { seed: found.seed + self.own_count, ..found };
-            self.seeded.insert(digest, self.group.seeded.len());
+            self.seeded.insert(chunk, self.group.seeded.len());
             self.group.seeded.push((Want { chunk, places: vec![place] }, found));
         } else {
-            self.wanted.insert(digest, self.group.wanted.len());
+            self.wanted.insert(chunk, self.group.wanted.len());
             self.group.wanted.push(Want { chunk, places: vec![place] });
         }
         self.len += 1;

@@ -54,6 +54,10 @@ impl Sink {
             layout.write_metadata(&file).map_err(failed)?;
         }
         file.set_len(file_len).map_err(failed)?;
+        if layout.is_some() {
+            // Tables before the name that vouches for them.
+            file.sync_all().map_err(failed)?;
+        }
         fs::rename(&part, path).map_err(failed)?;
         Ok(Self { file: WriteBehind::new(path, file), layout })
     }

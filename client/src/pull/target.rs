@@ -177,9 +177,10 @@ impl Staging {
         let sync = move || assembly.sinks.iter().try_for_each(Sink::sync);
         tokio::task::spawn_blocking(sync).await.map_err(|_| PullError::Defect)??;
         self.directory.describe(release, lock)?;
-        let mark = self.directory.root().join(MARK);
-        fs::remove_file(&mark).map_err(|e| HostError::new("remove", &mark, e))?;
         let place = self.directory.rename_to(&pull.into)?;
+        // After the rename: a pull that fails there finds its whole download again.
+        let mark = place.join(MARK);
+        fs::remove_file(&mark).map_err(|e| HostError::new("remove", &mark, e))?;
         hold(&pull.state, &place, lock);
         Ok(place)
     }

@@ -99,7 +99,7 @@ struct LeafCheck {
     decoder: Decoder,
     plain: Vec<u8>,
     requests: Vec<Request>,
-    places: HashMap<ChunkDigest, (usize, usize)>,
+    places: HashMap<ChunkRef, (usize, usize)>,
     kept: VecDeque<(usize, Bytes)>,
     damage: Vec<Damage>,
 }
@@ -157,7 +157,7 @@ impl LeafCheck {
     /// Where the leaf's chunks lie; chunks the registry has lost are damage.
     fn locate(&mut self, leaf: &Leaf) {
         let mut seen = std::collections::HashSet::new();
-        let chunks: Vec<_> = leaf.chunks().filter(|chunk| seen.insert(chunk.digest)).collect();
+        let chunks: Vec<_> = leaf.chunks().filter(|chunk| seen.insert(*chunk)).collect();
         if !self.locate_all(&chunks) {
             // One chunk is lost, so the whole question failed: each is asked about alone.
             for chunk in &chunks {
@@ -179,7 +179,7 @@ impl LeafCheck {
         for request in requests {
             let position = self.requests.len();
             for (frame_position, frame) in request.frames.iter().enumerate() {
-                self.places.insert(frame.want.chunk.digest, (position, frame_position));
+                self.places.insert(frame.want.chunk, (position, frame_position));
             }
             self.requests.push(request);
         }
@@ -188,7 +188,7 @@ impl LeafCheck {
 
     /// Reads a chunk to the front of `plain`; what is wrong with it is damage.
     fn read(&mut self, chunk: ChunkRef) -> Option<usize> {
-        let (position, frame_position) = *self.places.get(&chunk.digest)?;
+        let (position, frame_position) = *self.places.get(&chunk)?;
         let bytes = self.range(position)?;
         let request = &self.requests[position];
         let frame = &request.frames[frame_position];
@@ -202,7 +202,7 @@ impl LeafCheck {
             Err(error) => Damage::from_error(object, &error),
         };
         // Once for each chunk, however often the disk repeats it.
-        self.places.remove(&chunk.digest);
+        self.places.remove(&chunk);
         self.damage.push(damage);
         None
     }
@@ -226,7 +226,7 @@ impl LeafCheck {
                 let object = format!("pack {}, bytes {}..{}", request.pack, range.start, range.end);
                 self.damage.push(Damage::from_error(object, &error));
                 for frame in &request.frames {
-                    self.places.remove(&frame.want.chunk.digest);
+                    self.places.remove(&frame.want.chunk);
                 }
                 None
             }
