@@ -293,6 +293,8 @@ def main():
     parser.add_argument("--work", metavar="DIR", help="where to work; needs some 20 GiB")
     parser.add_argument("--out", metavar="FILE", help="the report (docs/bench/DATE-COMMIT.md)")
     options = parser.parse_args()
+    if options.work:
+        Path(options.work).mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="seawall-bench.", dir=options.work))
     out = Path(options.out) if options.out else REPOSITORY / "docs/bench" / f"{today()}-{commit()}.md"
     try:

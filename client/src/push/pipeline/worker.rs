@@ -17,10 +17,15 @@ use crate::push::uploads::Cargo;
 /// Plain bytes of one batch: some packs' worth of order, yet little to wait for at the end.
 const BATCH_LEN: u64 = 16 << 20;
 
+/// Each worker fills a pack of its own, so memory bounds their number.
+const WORKERS_MAX: usize = 8;
+
 /// Runs the workers until all is scanned and packed.
 pub(super) fn run(transfer: &Transfer) -> Result<(), PushError> {
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..transfer.push.threads.max(1))
+        // One more than there are cores: one often waits for an answer or for room to send.
+        let count = (transfer.push.threads.max(1) + 1).min(WORKERS_MAX);
+        let workers: Vec<_> = (0..count)
             .map(|_| {
                 scope.spawn(|| {
                     let outcome = Worker::new(transfer).run();
