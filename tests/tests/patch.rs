@@ -249,3 +249,19 @@ fn any_two_releases_are_patched_into_each_other() {
         same_bytes(world.path("host/a/root.raw"), world.path(format!("{version}.raw")));
     }
 }
+
+#[test]
+fn a_file_in_the_way_of_a_new_disk_is_refused_untouched() {
+    let world = World::new();
+    raw(&world.path("root.raw"), 2 * MIB, &[(0, Noise::new("root").bytes(MIB))]);
+    raw(&world.path("data.raw"), 2 * MIB, &[(0, Noise::new("data").bytes(MIB))]);
+    world.push("shop:1", &["web=root:root.raw"]);
+    world.push("shop:2", &["web=root:root.raw,data:data.raw"]);
+    world.pull("shop:1", "host");
+    fs::write(world.path("host/web/data.raw"), b"mine").unwrap();
+
+    world.local("patch host --to shop:2").exits_with(4).explains().says("in the way");
+
+    assert_eq!(fs::read(world.path("host/web/data.raw")).unwrap(), b"mine");
+    world.holds("host", "shop:1");
+}
