@@ -8,6 +8,7 @@ use seawall_api::names::ApplicationName;
 use serde::{Deserialize, Serialize};
 
 use super::{HostState, replace_file};
+use crate::directory::Lockfile;
 
 /// The most holdings that are looked at; more are directories of garbage, not a host's.
 const HOLDINGS_MAX: usize = 1024;
@@ -34,6 +35,21 @@ pub struct HeldDisk {
     pub path: PathBuf,
     /// What it held when it was written.
     pub index: IndexDigest,
+}
+
+impl Holding {
+    /// What a directory holds by its lockfile.
+    pub(crate) fn of(directory: &Path, lock: &Lockfile) -> Self {
+        let disks = lock.disks.iter();
+        Self {
+            directory: directory.to_owned(),
+            application: lock.application.clone(),
+            release: lock.release,
+            disks: disks
+                .map(|disk| HeldDisk { path: directory.join(&disk.file), index: disk.index })
+                .collect(),
+        }
+    }
 }
 
 impl HostState {

@@ -41,6 +41,7 @@ pub use report::{PatchPlan, PatchReport};
 
 use crate::directory::{Directory, DiskLayout, Lockfile};
 use crate::fetch::{Fetch, FetchStats};
+use crate::host::Holding;
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
@@ -128,7 +129,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     let applied =
         tokio::task::spawn_blocking(move || apply::roll_forward(&directory, &journal, threads));
     applied.await.map_err(|_| PatchError::Defect)??;
-    survey::hold(&patch.state, &root, &new_lock);
+    patch.state.hold(&Holding::of(&root, &new_lock));
     patch.progress.finish();
     Ok(PatchReport::patched(&old_lock, &new_lock, &root, steps.sums(), stats))
 }

@@ -1,6 +1,5 @@
 //! Patch, stage 1: the disks must be what their lockfile says.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use seawall_store::image::{self, OpenOptions};
@@ -8,7 +7,6 @@ use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::{Patch, PatchError};
 use crate::directory::{Directory, Lockfile};
-use crate::host::{HeldDisk, Holding, HostState};
 use crate::progress::Stage;
 
 /// Scans every disk; refuses a directory of which one was changed.
@@ -39,17 +37,4 @@ pub(super) async fn survey(
         }
     }
     Ok(())
-}
-
-/// Remembers what the directory holds now, as a seed for later pulls.
-pub(super) fn hold(state: &HostState, root: &Path, lock: &Lockfile) {
-    let disks = lock.disks.iter();
-    state.hold(&Holding {
-        directory: root.to_owned(),
-        application: lock.application.clone(),
-        release: lock.release,
-        disks: disks
-            .map(|disk| HeldDisk { path: root.join(&disk.file), index: disk.index })
-            .collect(),
-    });
 }

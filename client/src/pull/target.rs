@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use seawall_api::release::Release;
@@ -13,7 +13,7 @@ use super::sink::Sink;
 use super::{Pull, PullError};
 use crate::directory::{Directory, DiskLayout, IndexCache, LOCKFILE, Lockfile};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
-use crate::host::{HeldDisk, Holding, HostError, HostState};
+use crate::host::{Holding, HostError, HostState};
 use crate::verify;
 
 /// What lies where the release is to go.
@@ -64,21 +64,9 @@ pub(super) async fn verify(pull: &Pull, lock: &Lockfile) -> Result<(), PullError
             disk: damage.object.clone(),
         });
     }
-    hold(&pull.state, &fs::canonicalize(&pull.into).unwrap_or(pull.into.clone()), lock);
+    let place = fs::canonicalize(&pull.into).unwrap_or(pull.into.clone());
+    pull.state.hold(&Holding::of(&place, lock));
     Ok(())
-}
-
-fn hold(state: &HostState, directory: &Path, lock: &Lockfile) {
-    state.hold(&Holding {
-        directory: directory.to_owned(),
-        application: lock.application.clone(),
-        release: lock.release,
-        disks: lock
-            .disks
-            .iter()
-            .map(|disk| HeldDisk { path: directory.join(&disk.file), index: disk.index })
-            .collect(),
-    });
 }
 
 /// A folder for a plan's indexes, removed with the value.
@@ -181,7 +169,7 @@ impl Staging {
         // After the rename: a pull that fails there finds its whole download again.
         let mark = place.join(MARK);
         fs::remove_file(&mark).map_err(|e| HostError::new("remove", &mark, e))?;
-        hold(&pull.state, &place, lock);
+        pull.state.hold(&Holding::of(&place, lock));
         Ok(place)
     }
 }
