@@ -6,14 +6,15 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use seawall_store::image::{Format, Qcow2Layout};
+use seawall_store::image::Format;
+use seawall_store::image::layout::{Layout, Qcow2Layout, write_metadata};
 
 use crate::host::{HostError, WriteBehind};
 
 /// Writes guest bytes into a container file.
 pub(crate) struct Sink {
     file: WriteBehind,
-    layout: Option<Qcow2Layout>,
+    layout: Option<Box<dyn Layout>>,
 }
 
 impl Sink {
@@ -34,10 +35,11 @@ impl Sink {
             Format::Raw => None,
             Format::Qcow2 => {
                 let layout = Qcow2Layout::new(disk_len, runs);
-                Some(layout.map_err(|error| failed(io::Error::other(error)))?)
+                let layout = layout.map_err(|error| failed(io::Error::other(error)))?;
+                Some(Box::new(layout) as Box<dyn Layout>)
             }
         };
-        let file_len = layout.as_ref().map_or(disk_len, Qcow2Layout::file_len);
+        let file_len = layout.as_ref().map_or(disk_len, |layout| layout.file_len());
         let open = |path: &Path| {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
         };
@@ -51,7 +53,7 @@ impl Sink {
         let file = open(&part).map_err(failed)?;
         file.set_len(0).map_err(failed)?;
         if let Some(layout) = &layout {
-            layout.write_metadata(&file).map_err(failed)?;
+            write_metadata(layout.as_ref(), &file).map_err(failed)?;
         }
         file.set_len(file_len).map_err(failed)?;
         if layout.is_some() {

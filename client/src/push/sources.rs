@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_api::index::DiskIndex;
 use seawall_api::units::DiskLen;
-use seawall_store::image::{self, DiskImage, Format, OpenOptions};
+use seawall_store::image::{self, DiskImage, OpenOptions};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::{Push, PushError, Reuse};
 use crate::host::{HostState, ScanMemo};
 use crate::progress::Stage;
-use crate::spec::{DiskFormat, DiskSpec};
+use crate::spec::DiskSpec;
 
 /// A disk's file, open, and what is known of its content.
 pub(super) struct Source {
@@ -38,11 +38,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 impl Source {
     fn open(push: &Push, disk: &DiskSpec) -> Result<Self, PushError> {
-        let format = disk.format.map(|format| match format {
-            DiskFormat::Raw => Format::Raw,
-            DiskFormat::Qcow2 => Format::Qcow2,
-        });
-        let options = OpenOptions { format, ..OpenOptions::default() };
+        let options = OpenOptions { format: disk.format, ..OpenOptions::default() };
         let image: Arc<dyn DiskImage> = image::open(&disk.path, &options)?.into();
         // Before any byte is read: a write after this moment shows.
         let memo = push.state.memo(image.files());

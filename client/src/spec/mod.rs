@@ -27,7 +27,6 @@ pub mod flags;
 mod memory;
 
 pub use error::SpecError;
-pub use seawall_store::image::Format as DiskFormat;
 
 /// The machine's processors where none are given.
 const CPUS_DEFAULT: u32 = 1;

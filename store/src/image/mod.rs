@@ -2,7 +2,7 @@
 //!
 //! Seawall cuts, hashes and stores what a guest would read, never the container file. This module
 //! turns a container file into that: a length, runs of data, and reads at guest offsets. It also
-//! lays out qcow2 files for export ([`Qcow2Layout`]).
+//! lays out files for export ([`layout`]).
 //!
 //! It does not write into images, repair them, or read their internal snapshots.
 //!
@@ -22,6 +22,7 @@
 
 mod error;
 mod format;
+pub mod layout;
 mod open;
 mod qcow2;
 mod raw;
@@ -33,7 +34,7 @@ use std::path::PathBuf;
 pub use error::ImageError;
 pub use format::{Format, UnknownFormat};
 pub use open::{OpenOptions, open};
-pub use qcow2::{HostRun, LayoutError, Qcow2Image, Qcow2Layout};
+pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
 pub use source::Source;
 

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use seawall_store::image::{LayoutError, OpenOptions, Qcow2Layout, open};
+use seawall_store::image::layout::{Layout, LayoutError, Qcow2Layout, write_metadata};
+use seawall_store::image::{OpenOptions, open};
 
 use super::qemu::{Bench, content, read_mapped, runs};
 
@@ -16,7 +17,7 @@ fn export(bench: &Bench, disk_len: u64, data: &[Range<u64>]) -> Qcow2Layout {
     raw.set_len(disk_len).unwrap();
     let layout = Qcow2Layout::new(disk_len, data.iter().cloned()).unwrap();
     let qcow2 = File::create(bench.path("disk.qcow2")).unwrap();
-    layout.write_metadata(&qcow2).unwrap();
+    write_metadata(&layout, &qcow2).unwrap();
     for run in data.iter().rev() {
         let bytes = content(usize::try_from(run.end - run.start).unwrap(), run.start + 1);
         raw.write_all_at(&bytes, run.start).unwrap();
@@ -72,7 +73,7 @@ fn a_disk_with_many_refcount_blocks_is_sound() {
     let disk_len = 40 << 30;
     let layout = Qcow2Layout::new(disk_len, [0..disk_len]).unwrap();
     let qcow2 = File::create(bench.path("disk.qcow2")).unwrap();
-    layout.write_metadata(&qcow2).unwrap();
+    write_metadata(&layout, &qcow2).unwrap();
     bench.run("qemu-img check -f qcow2 disk.qcow2");
 }
 
@@ -93,7 +94,7 @@ fn the_same_disk_gives_the_same_file() {
 fn a_length_between_sectors_is_rounded_up() {
     let bench = Bench::new();
     let layout = Qcow2Layout::new(1000, [0..1000]).unwrap();
-    layout.write_metadata(&File::create(bench.path("disk.qcow2")).unwrap()).unwrap();
+    write_metadata(&layout, &File::create(bench.path("disk.qcow2")).unwrap()).unwrap();
     bench.run("qemu-img check -f qcow2 disk.qcow2");
     let opened = open(&bench.path("disk.qcow2"), &OpenOptions::default()).unwrap();
     assert_eq!(opened.disk_len(), 1024);
@@ -127,11 +128,18 @@ fn what_cannot_be_laid_out_is_refused() {
     #[allow(clippy::reversed_empty_ranges, reason = "the point of the test")]
     out_of_place(100, &[20..10]);
     let long = Qcow2Layout::new((64 << 40) + 1, []);
-    assert_eq!(long.unwrap_err(), LayoutError::DiskTooLong { disk_len: (64 << 40) + 1 });
+    assert_eq!(
+        long.unwrap_err(),
+        LayoutError::DiskTooLong {
+            disk_len: (64 << 40) + 1,
+            format: "qcow2",
+            disk_len_max: 64 << 40
+        }
+    );
     assert!(Qcow2Layout::new(64 << 40, [0..64 << 40]).is_ok());
 
     let bench = Bench::new();
     std::fs::write(bench.path("used"), b"x").unwrap();
     let used = File::options().write(true).open(bench.path("used")).unwrap();
-    assert!(Qcow2Layout::new(0, []).unwrap().write_metadata(&used).is_err());
+    assert!(write_metadata(&Qcow2Layout::new(0, []).unwrap(), &used).is_err());
 }

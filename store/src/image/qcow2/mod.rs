@@ -16,7 +16,6 @@ mod cache;
 mod compressed;
 mod header;
 mod layer;
-mod layout;
 mod table;
 
 use std::ops::Range;
@@ -33,7 +32,6 @@ use table::Slices;
 
 pub(super) use header::Backing;
 pub(super) use layer::Layer;
-pub use layout::{HostRun, LayoutError, Qcow2Layout};
 pub(super) use table::Limits;
 
 /// Inflated clusters kept for reads that want only a part of one.
