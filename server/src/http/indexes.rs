@@ -39,7 +39,7 @@ pub(super) fn status_of(put: Put) -> HttpResponse {
     .finish()
 }
 
-fn immutable(digest: impl std::fmt::Display, bytes: Bytes) -> HttpResponse {
+pub(super) fn immutable(digest: impl std::fmt::Display, bytes: Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(OCTETS)
         .insert_header((ETAG, format!("\"{digest}\"")))
