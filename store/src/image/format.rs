@@ -1,10 +1,11 @@
 //! Which container format a file has, told by its content.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use super::ImageError;
-use super::source::{DiskFile, Source, read_error};
+use super::source::{Source, read_error};
 
 /// A container format that Seawall reads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -67,34 +68,39 @@ const VHD_FOOTER_LEN: u64 = 512;
 ///
 /// A recognised format that Seawall does not read is refused: stored as raw, it would give the
 /// guest the container's bytes.
-pub(super) fn detect(file: &DiskFile) -> Result<Format, ImageError> {
-    let head = read_some(file, 0, HEAD_LEN)?;
+pub(super) fn detect(path: &Path, file: &dyn Source) -> Result<Format, ImageError> {
+    let head = read_some(path, file, 0, HEAD_LEN)?;
     if head.starts_with(&QCOW2_MAGIC) {
         return Ok(Format::Qcow2);
     }
     for (offset, signature, name) in FOREIGN {
         if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {
-            return Err(foreign(file, name));
+            return Err(foreign(path, name));
         }
     }
     let footer = file.source_len().saturating_sub(VHD_FOOTER_LEN);
-    if read_some(file, footer, VHD_FOOTER_LEN)?.starts_with(b"conectix") {
-        return Err(foreign(file, "VHD"));
+    if read_some(path, file, footer, VHD_FOOTER_LEN)?.starts_with(b"conectix") {
+        return Err(foreign(path, "VHD"));
     }
     Ok(Format::Raw)
 }
 
-fn read_some(file: &DiskFile, offset: u64, len_max: u64) -> Result<Vec<u8>, ImageError> {
+fn read_some(
+    path: &Path,
+    file: &dyn Source,
+    offset: u64,
+    len_max: u64,
+) -> Result<Vec<u8>, ImageError> {
     let len = len_max.min(file.source_len().saturating_sub(offset));
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     file.read_exact_at(offset, &mut bytes)
-        .map_err(|source| read_error(file.path(), file.source_len(), offset, source))?;
+        .map_err(|source| read_error(path, file.source_len(), offset, source))?;
     Ok(bytes)
 }
 
-fn foreign(file: &DiskFile, name: &str) -> ImageError {
+fn foreign(path: &Path, name: &str) -> ImageError {
     ImageError::Unsupported {
-        path: file.path().to_owned(),
+        path: path.to_owned(),
         feature: format!("the {name} format"),
         remedy: "convert it with `qemu-img convert -O qcow2` for now; if it is the disk itself \
                  that starts or ends like this, give the format `raw`"

@@ -26,6 +26,7 @@ pub mod layout;
 mod open;
 mod qcow2;
 mod raw;
+mod slices;
 mod source;
 
 use std::ops::Range;
@@ -36,6 +37,7 @@ pub use format::{Format, UnknownFormat};
 pub use open::{OpenOptions, open};
 pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
+pub use slices::{FileSlice, SlicedFile, empty, open_file, open_slices};
 pub use source::Source;
 
 /// The longest run that [`DiskImage::next_data`] reports.
