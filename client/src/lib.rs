@@ -6,6 +6,7 @@ pub mod directory;
 pub mod error;
 pub mod fetch;
 pub mod host;
+pub mod ovf;
 pub mod patch;
 pub mod progress;
 pub mod pull;

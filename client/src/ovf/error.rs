@@ -112,9 +112,7 @@ impl Failure for OvfError {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => ErrorKind::NotFound,
                 io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    ErrorKind::StorageFull
-                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
                 _ => ErrorKind::InvalidInput,
             },
             Self::Missing { .. } => ErrorKind::NotFound,

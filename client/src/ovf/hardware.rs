@@ -8,7 +8,7 @@ use seawall_api::release::{Bus, Firmware, NetworkModel};
 use super::OvfError;
 use super::envelope::{Card, Unmapped, VirtualDisk};
 use super::units::bytes_in;
-use super::xml::{SEAWALL, children, foreign, is, text, text_of, title};
+use super::xml::{SEAWALL, children, foreign, text, text_of, title};
 
 const SECTION: &str = "VirtualHardwareSection";
 const MIB: u64 = 1 << 20;
@@ -91,9 +91,8 @@ pub(super) fn read(
             "Info" | "System" => {}
             "Item" | "StorageItem" | "EthernetPortItem" => {
                 match chosen(child, configuration) {
-                    Some(true) => items.retain(|item: &Item<'_>| {
-                        item.instance != text_of(child, "InstanceID")
-                    }),
+                    Some(true) => items
+                        .retain(|item: &Item<'_>| item.instance != text_of(child, "InstanceID")),
                     Some(false) => {}
                     None => {
                         let why = "it belongs to a configuration that is not the default one";
@@ -118,13 +117,41 @@ pub(super) fn read(
 /// Whether an item is of the chosen configuration (`Some(true)`), of all of them, or of another.
 fn chosen(item: Node<'_, '_>, configuration: Option<&str>) -> Option<bool> {
     let Some(of) = foreign(item, "configuration") else { return Some(false) };
-    configuration.is_some_and(|chosen| of.split_whitespace().any(|one| one == chosen)).then_some(true)
+    configuration
+        .is_some_and(|chosen| of.split_whitespace().any(|one| one == chosen))
+        .then_some(true)
 }
 
 fn item_title(item: Node<'_, '_>) -> String {
     match text_of(item, "ElementName") {
         "" => format!("item {}", text_of(item, "InstanceID")),
         name => name.to_owned(),
+    }
+}
+
+/// What of an item is neither read nor mere words: a key of the hypervisor's own, a reservation.
+fn setting(child: Node<'_, '_>) -> Option<String> {
+    const KNOWN: [&str; 15] = [
+        "Address",
+        "AddressOnParent",
+        "AllocationUnits",
+        "AutomaticAllocation",
+        "AutomaticDeallocation",
+        "Caption",
+        "Connection",
+        "Description",
+        "ElementName",
+        "HostResource",
+        "InstanceID",
+        "Parent",
+        "ResourceSubType",
+        "ResourceType",
+        "VirtualQuantity",
+    ];
+    match child.tag_name().name() {
+        name if KNOWN.contains(&name) => None,
+        "Config" => foreign(child, "key").map(str::to_owned),
+        name => Some(format!("{name} {}", text(child))),
     }
 }
 
@@ -150,10 +177,7 @@ fn item<'a>(node: Node<'a, '_>) -> Item<'a> {
         exact_bus: exact("bus").and_then(|bus| serde_json::from_value(word(bus)).ok()),
         exact_model: exact("model").and_then(|model| serde_json::from_value(word(model)).ok()),
         is_bound: foreign(node, "bound").is_some(),
-        settings: children(node)
-            .filter(|child| child.tag_name().name() == "Config")
-            .filter_map(|child| foreign(child, "key").map(str::to_owned))
-            .collect(),
+        settings: children(node).filter_map(setting).collect(),
     }
 }
 
@@ -278,7 +302,8 @@ impl Hardware {
         let place = || format!("virtual system `{system}`, {}", item.title);
         // `ovf:/disk/ID`; older tools leave the scheme out.
         let host = item.hosts.first().map(|host| host.strip_prefix("ovf:").unwrap_or(host));
-        let Some(id) = host.and_then(|host| host.trim_start_matches('/').strip_prefix("disk/")) else {
+        let Some(id) = host.and_then(|host| host.trim_start_matches('/').strip_prefix("disk/"))
+        else {
             if item.hosts.is_empty() {
                 self.report(&item.title, "it names no disk of the package");
                 return Ok(None);
@@ -351,9 +376,4 @@ pub(super) fn vbox_firmware(machine: Node<'_, '_>) -> Option<Firmware> {
     let hardware = children(machine).find(|child| child.tag_name().name() == "Hardware")?;
     let firmware = children(hardware).find(|child| child.tag_name().name() == "Firmware")?;
     foreign(firmware, "type").filter(|kind| kind.starts_with("EFI")).map(|_| Firmware::Uefi)
-}
-
-/// The devices to start from, first to last, by the instances of their items.
-pub(super) fn is_hardware(node: Node<'_, '_>) -> bool {
-    is(node, SECTION)
 }

@@ -97,8 +97,8 @@ fn envelope(root: Node<'_, '_>) -> Result<Envelope, OvfError> {
             envelope.unmapped.push(Unmapped::new(title(child), "the section", why));
         }
     }
-    let content = content
-        .ok_or_else(|| OvfError::rule("the content", "there is no virtual system in it"))?;
+    let content =
+        content.ok_or_else(|| OvfError::rule("the content", "there is no virtual system in it"))?;
     system::read_content(content, configuration.as_deref(), &mut envelope)?;
     if envelope.systems.is_empty() {
         return Err(OvfError::rule("the content", "there is no virtual system in it"));

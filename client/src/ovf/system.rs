@@ -9,9 +9,7 @@ use super::OvfError;
 use super::envelope::{Envelope, Property, Unmapped, VirtualSystem};
 use super::hardware::{self, Hardware};
 use super::parse::{architecture, required, shortened};
-use super::xml::{
-    SEAWALL, attribute, children, flag, foreign, is, named, text, text_of, title,
-};
+use super::xml::{SEAWALL, attribute, children, flag, foreign, is, named, text, text_of, title};
 
 /// How deep collections may stand in each other.
 const DEPTH_MAX: usize = 16;
@@ -34,7 +32,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// `start` is the order of the collections around it.
     fn entity(&mut self, node: Node<'_, '_>, start: &[u32]) -> Result<(), OvfError> {
-        if is(node, "VirtualSystem") { self.system(node, start) } else { self.collection(node, start) }
+        if is(node, "VirtualSystem") {
+            self.system(node, start)
+        } else {
+            self.collection(node, start)
+        }
     }
 
     fn collection(&mut self, node: Node<'_, '_>, start: &[u32]) -> Result<(), OvfError> {
@@ -92,10 +94,11 @@ impl Reader<'_> {
             })?;
             order.insert(id.to_owned(), number);
             let usual = [("startAction", "powerOn"), ("stopAction", "powerOff")];
-            let extras = ["startDelay", "stopDelay", "waitingForGuest", "startAction", "stopAction"];
+            let extras =
+                ["startDelay", "stopDelay", "waitingForGuest", "startAction", "stopAction"];
             let given = extras.into_iter().filter_map(|name| Some((name, attribute(item, name)?)));
-            let told = given.filter(|pair| !matches!(pair.1, "0" | "false" | "")
-                && !usual.contains(pair));
+            let told =
+                given.filter(|pair| !matches!(pair.1, "0" | "false" | "") && !usual.contains(pair));
             let told: Vec<_> = told.map(|(name, value)| format!("{name} {value}")).collect();
             if !told.is_empty() {
                 let why = "a release has the order of starts, not their timing";
@@ -128,7 +131,7 @@ impl Reader<'_> {
             match child.tag_name().name() {
                 "Info" | "Name" => {}
                 "OperatingSystemSection" => self.operating_system(child, &mut system),
-                "VirtualHardwareSection" if hardware::is_hardware(child) => {
+                "VirtualHardwareSection" => {
                     if section.replace(child).is_some() {
                         let why = "there are several; the last one is taken";
                         self.report("VirtualHardwareSection", id, "the section", why);
@@ -244,10 +247,7 @@ impl Reader<'_> {
         let kind = attribute(node, "type").filter(|kind| !matches!(*kind, "string" | ""));
         let rules = [
             kind.map(|kind| format!("type {kind}")),
-            attribute(node, "qualifiers").map(|rule| format!("qualifiers {rule}")),
-            foreign(node, "qualifiers")
-                .filter(|_| attribute(node, "qualifiers").is_none())
-                .map(|rule| format!("qualifiers {rule}")),
+            foreign(node, "qualifiers").map(|rule| format!("qualifiers {rule}")),
             flag(node, "password").filter(|is| *is).map(|_| "that it is a password".to_owned()),
         ];
         let rules: Vec<_> = rules.into_iter().flatten().collect();

@@ -71,7 +71,7 @@ pub(crate) struct Credentials {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum RawCommand {
-    /// Push a release: its machines, from raw and qcow2 disks
+    /// Push a release: its machines, from raw and qcow2 disks, or from an OVF or OVA package
     Push(PushArgs),
     /// Pull a release into a directory: exact, verified, all of it or nothing
     Pull(PullArgs),
@@ -108,11 +108,14 @@ pub(crate) enum RawCommand {
 pub(crate) struct PushArgs {
     /// The release to make: application:version
     pub(crate) reference: String,
+    /// A package, NAME.ova or NAME.ovf with its files beside it, whose machines to push
+    #[arg(value_name = "PACKAGE", conflicts_with_all = ["machines", "file"])]
+    pub(crate) package: Option<PathBuf>,
     /// A machine and its disks: NAME=[DISK:]PATH[,[DISK:]PATH…]; once for each machine
     #[arg(long = "machine", value_name = "NAME=DISKS", conflicts_with = "file")]
     pub(crate) machines: Vec<String>,
     /// An application.toml that describes the machines
-    #[arg(long, value_name = "FILE", required_unless_present = "machines")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["machines", "package"])]
     pub(crate) file: Option<PathBuf>,
     /// Read every disk in full, even one that has not changed since it was pushed
     #[arg(long)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use seawall::directory::LOCKFILE;
+use seawall::ovf::Package;
 use seawall::registry::Expect;
 use seawall::spec::{ReleaseSpec, file, flags};
 use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
@@ -50,6 +51,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Push {
     pub(crate) spec: ReleaseSpec,
+    pub(crate) package: Option<Package>,
     pub(crate) application: ApplicationName,
     pub(crate) version: Version,
     pub(crate) parent: Option<Selector>,
@@ -138,15 +140,18 @@ fn push(args: PushArgs) -> Result<Command, Failure> {
              promote`",
         ));
     };
-    let spec = match &args.file {
-        Some(path) => file::read(path)?,
-        None => {
+    let package = args.package.as_deref().map(Package::open).transpose()?;
+    let spec = match (&package, &args.file) {
+        (Some(package), _) => package.spec().clone(),
+        (None, Some(path)) => file::read(path)?,
+        (None, None) => {
             let machines = args.machines.iter().map(|flag| flag.parse());
             flags::describe(machines.collect::<Result<_, _>>()?)?
         }
     };
     let push = Push {
         spec,
+        package,
         application: target.application,
         version,
         parent: args.parent.as_deref().map(str::parse).transpose()?,

@@ -121,6 +121,7 @@ macro_rules! explained {
 }
 
 explained!(
+    seawall::ovf::OvfError,
     seawall::patch::PatchError,
     seawall::pull::PullError,
     seawall::push::PushError,
