@@ -20,6 +20,7 @@
 //! file that is *written* while it is read gives bytes of no single moment, and where the reader
 //! can tell (the file shrank, a table is broken) an error.
 
+mod cache;
 mod error;
 mod format;
 pub mod layout;
@@ -27,6 +28,7 @@ mod open;
 mod qcow2;
 mod raw;
 mod source;
+mod vmdk;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -37,6 +39,7 @@ pub use open::{OpenOptions, open};
 pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
 pub use source::Source;
+pub use vmdk::VmdkImage;
 
 /// The longest run that [`DiskImage::next_data`] reports.
 pub const RUN_LEN_MAX: u64 = 256 << 20;
