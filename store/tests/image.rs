@@ -13,4 +13,6 @@ mod image {
     mod hostile;
     mod qemu;
     mod random;
+    mod vmdk;
+    mod vmdk_hostile;
 }

@@ -38,6 +38,10 @@ impl Sink {
                 let layout = layout.map_err(|error| failed(io::Error::other(error)))?;
                 Some(Box::new(layout) as Box<dyn Layout>)
             }
+            other => {
+                let why = format!("the format {other} is not written at offsets");
+                return Err(failed(io::Error::other(why)));
+            }
         };
         let file_len = layout.as_ref().map_or(disk_len, |layout| layout.file_len());
         let open = |path: &Path| {

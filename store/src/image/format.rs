@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::ImageError;
 use super::source::{Source, read_error};
+use super::vmdk;
 
 /// A container format that Seawall reads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -14,6 +15,8 @@ pub enum Format {
     Raw,
     /// QEMU's copy-on-write format, versions 2 and 3.
     Qcow2,
+    /// VMware's format: a sparse file, or a descriptor and its extents.
+    Vmdk,
 }
 
 impl fmt::Display for Format {
@@ -21,13 +24,14 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
         })
     }
 }
 
 /// A name that stands for no format that Seawall reads.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("unknown image format {0:?}; known are raw and qcow2")]
+#[error("unknown image format {0:?}; known are raw, qcow2 and vmdk")]
 pub struct UnknownFormat(String);
 
 impl FromStr for Format {
@@ -37,6 +41,7 @@ impl FromStr for Format {
         match text {
             "raw" => Ok(Self::Raw),
             "qcow2" => Ok(Self::Qcow2),
+            "vmdk" => Ok(Self::Vmdk),
             other => Err(UnknownFormat(other.to_owned())),
         }
     }
@@ -46,10 +51,7 @@ impl FromStr for Format {
 pub(super) const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
 
 /// Formats with a signature that are refused rather than taken for raw: offset, bytes, name.
-const FOREIGN: [(usize, &[u8], &str); 9] = [
-    (0, b"KDMV", "VMDK"),
-    (0, b"COWD", "VMDK"),
-    (0, b"# Disk DescriptorFile", "VMDK"),
+const FOREIGN: [(usize, &[u8], &str); 6] = [
     (0, b"vhdxfile", "VHDX"),
     (0, b"conectix", "VHD"),
     (0x40, &[0x7f, 0x10, 0xda, 0xbe], "VDI"),
@@ -72,6 +74,9 @@ pub(super) fn detect(path: &Path, file: &dyn Source) -> Result<Format, ImageErro
     let head = read_some(path, file, 0, HEAD_LEN)?;
     if head.starts_with(&QCOW2_MAGIC) {
         return Ok(Format::Qcow2);
+    }
+    if vmdk::is_vmdk(&head) {
+        return Ok(Format::Vmdk);
     }
     for (offset, signature, name) in FOREIGN {
         if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {

@@ -20,6 +20,7 @@
 //! file that is *written* while it is read gives bytes of no single moment, and where the reader
 //! can tell (the file shrank, a table is broken) an error.
 
+mod cache;
 mod error;
 mod format;
 pub mod layout;
@@ -28,6 +29,7 @@ mod qcow2;
 mod raw;
 mod slices;
 mod source;
+mod vmdk;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -39,6 +41,7 @@ pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
 pub use slices::{FileSlice, SlicedFile, empty, open_file, open_slices};
 pub use source::Source;
+pub use vmdk::VmdkImage;
 
 /// The longest run that [`DiskImage::next_data`] reports.
 pub const RUN_LEN_MAX: u64 = 256 << 20;

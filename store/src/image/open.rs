@@ -11,6 +11,7 @@ use super::format::{Format, detect};
 use super::qcow2::{Backing, Layer, Limits, Qcow2Image};
 use super::raw::RawImage;
 use super::source::{DiskFile, Identity, NamedSource};
+use super::vmdk::{Found, VmdkImage};
 use super::{DiskImage, ImageError};
 
 /// How many files an image may be made of.
@@ -50,12 +51,20 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, Im
             None => opened.detected(&file)?,
         };
         match format {
-            Format::Raw => opened.base = Some(RawImage::new(file)),
+            Format::Raw => opened.base = Some(Box::new(RawImage::new(file))),
             Format::Qcow2 => {
                 let source = NamedSource::new(path.clone(), Box::new(file));
                 let layer = Layer::open(source, &mut opened.limits)?;
                 next = layer.backing().map(|it| resolve(&path, it, options)).transpose()?;
                 opened.layers.push(layer);
+            }
+            Format::Vmdk => {
+                let source = NamedSource::new(path, Box::new(file));
+                let mut files = |overlay: &Path, name: &Path, found| {
+                    opened.vmdk_file(overlay, name, found, options)
+                };
+                let image = VmdkImage::open(source, &mut files)?;
+                opened.base = Some(Box::new(image));
             }
         }
     }
@@ -72,7 +81,7 @@ struct Chain {
     paths: Vec<PathBuf>,
     limits: Limits,
     layers: Vec<Layer>,
-    base: Option<RawImage>,
+    base: Option<Box<dyn DiskImage>>,
 }
 
 impl Chain {
@@ -128,9 +137,42 @@ impl Chain {
         }
     }
 
+    /// Opens a file that a VMDK names.
+    fn vmdk_file(
+        &mut self,
+        overlay: &Path,
+        name: &Path,
+        found: Found,
+        options: &OpenOptions,
+    ) -> Result<NamedSource, ImageError> {
+        let path = match found {
+            Found::Extent => overlay.parent().unwrap_or(Path::new("")).join(name),
+            Found::Parent => {
+                let format = Some(Format::Vmdk.to_string());
+                resolve(overlay, &Backing { name: name.to_owned(), format }, options)?.0
+            }
+        };
+        let file = DiskFile::open(&path).map_err(|error| match error {
+            ImageError::Io { path, source, .. } => ImageError::Backing {
+                path: overlay.to_owned(),
+                backing: path.display().to_string(),
+                reason: format!("it cannot be opened: {source}"),
+                remedy: "an image of several files needs all of them in one directory, under \
+                         the names that its descriptor has for them"
+                    .to_owned(),
+            },
+            other => other,
+        })?;
+        match found {
+            Found::Parent => self.enter(&file)?,
+            Found::Extent => self.paths.push(path.clone()),
+        }
+        Ok(NamedSource::new(path, Box::new(file)))
+    }
+
     fn finish(self) -> Box<dyn DiskImage> {
         match self.base {
-            Some(raw) if self.layers.is_empty() => Box::new(raw),
+            Some(base) if self.layers.is_empty() => base,
             base => Box::new(Qcow2Image::new(self.layers, base, self.paths)),
         }
     }
@@ -161,13 +203,13 @@ fn resolve(
              is written `./name`, see `qemu-img rebase -u`",
         ));
     }
-    let format =
-        match backing.format.as_deref() {
-            None => None,
-            Some(name) => Some(name.parse::<Format>().map_err(|_| {
-                refuse(&format!("its format {name:?} is not raw or qcow2"), flatten)
-            })?),
-        };
+    let format = match backing.format.as_deref() {
+        None => None,
+        Some(name) => Some(
+            name.parse::<Format>()
+                .map_err(|_| refuse(&format!("its format {name:?} is not read"), flatten))?,
+        ),
+    };
     // An absolute name replaces the directory.
     let directory = overlay.parent().unwrap_or(Path::new(""));
     Ok((directory.join(&backing.name), format))

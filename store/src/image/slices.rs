@@ -15,6 +15,7 @@ use super::error::check_range;
 use super::format::{Format, detect};
 use super::qcow2::{Layer, Limits, Qcow2Image};
 use super::source::{DiskFile, NamedSource, Source};
+use super::vmdk::VmdkImage;
 use super::{DiskImage, ImageError, RUN_LEN_MAX};
 
 /// How many files one image may be spread over: each stays open.
@@ -193,6 +194,11 @@ fn open_source(
             }
             Ok(Box::new(Qcow2Image::new(vec![layer], None, files)))
         }
+        Format::Vmdk => {
+            let mut refuse = |_: &Path, other: &Path, _| Err(names_files(name, other));
+            let image = VmdkImage::open(source, &mut refuse)?;
+            Ok(Box::new(Watched { image, files }))
+        }
     }
 }
 
@@ -202,6 +208,30 @@ fn names_files(name: &Path, other: &Path) -> ImageError {
         backing: other.display().to_string(),
         reason: "a disk in a package is one by itself".to_owned(),
         remedy: "make it one file with `qemu-img convert`, and package that".to_owned(),
+    }
+}
+
+/// An image, and the files that stand for it in a stat cache.
+struct Watched<I> {
+    image: I,
+    files: Vec<PathBuf>,
+}
+
+impl<I: DiskImage> DiskImage for Watched<I> {
+    fn disk_len(&self) -> u64 {
+        self.image.disk_len()
+    }
+
+    fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
+        self.image.next_data(from)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        self.image.read_at(offset, buf)
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 }
 

@@ -184,9 +184,6 @@ fn foreign_formats_are_refused_unless_raw_is_forced() {
     let bench = Bench::new();
     bench.raw("disk.raw", 1 << 20);
     for (format, options) in [
-        ("vmdk", "-o subformat=monolithicSparse"),
-        ("vmdk", "-o subformat=streamOptimized"),
-        ("vmdk", "-o subformat=monolithicFlat"),
         ("vhdx", ""),
         ("vpc", "-o subformat=dynamic"),
         ("vpc", "-o subformat=fixed"),

@@ -17,7 +17,9 @@
 //! A file whose writer did not finish is garbage; nothing in it says so.
 
 mod clusters;
+mod export;
 mod qcow2;
+mod raw;
 
 use std::fs::File;
 use std::io;
@@ -25,7 +27,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 pub(super) use clusters::Clusters;
+pub use export::{ExportFormat, UnknownExportFormat, lay_out};
 pub use qcow2::Qcow2Layout;
+pub use raw::RawLayout;
 
 /// Why a disk cannot be laid out.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -48,6 +52,12 @@ pub enum LayoutError {
         start: u64,
         /// Where the run ends.
         end: u64,
+    },
+    /// The format is known, and not written yet.
+    #[error("the format {format} is not written")]
+    NotWritten {
+        /// The format.
+        format: ExportFormat,
     },
 }
 

@@ -1,0 +1,103 @@
+//! Which formats an export has, and the layout of each.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use seawall_api::digest::ContentDigest;
+
+use super::{Layout, LayoutError, Qcow2Layout, RawLayout};
+
+/// A format, and the variant of it, in which a disk is exported.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ExportFormat {
+    /// The disk's bytes and nothing else.
+    Raw,
+    /// QEMU's copy-on-write format, version 3.
+    Qcow2,
+    /// VHD that grows with its data.
+    Vhd,
+    /// VHD that is the disk and a footer, which is what Azure takes.
+    VhdFixed,
+    /// VHDX that grows with its data.
+    Vhdx,
+    /// VHDX with a place for every block.
+    VhdxFixed,
+    /// VMware's format.
+    Vmdk,
+}
+
+impl ExportFormat {
+    /// All formats, in the order in which they are listed.
+    pub const ALL: [Self; 7] = [
+        Self::Raw,
+        Self::Qcow2,
+        Self::Vhd,
+        Self::VhdFixed,
+        Self::Vhdx,
+        Self::VhdxFixed,
+        Self::Vmdk,
+    ];
+
+    /// The name as it is typed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vhd => "vhd",
+            Self::VhdFixed => "vhd-fixed",
+            Self::Vhdx => "vhdx",
+            Self::VhdxFixed => "vhdx-fixed",
+            Self::Vmdk => "vmdk",
+        }
+    }
+}
+
+impl fmt::Display for ExportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that stands for no format that Seawall writes.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("unknown export format {0:?}; known are {known}", known = known())]
+pub struct UnknownExportFormat(String);
+
+fn known() -> String {
+    ExportFormat::ALL.map(ExportFormat::name).join(", ")
+}
+
+impl FromStr for ExportFormat {
+    type Err = UnknownExportFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownExportFormat> {
+        let found = Self::ALL.into_iter().find(|format| format.name() == text);
+        found.ok_or_else(|| UnknownExportFormat(text.to_owned()))
+    }
+}
+
+/// Lays out a disk of `disk_len` bytes with this content for export.
+///
+/// `data_runs` are sorted and do not overlap; what is outside of them reads as zeros. Identifiers
+/// in the file are made from `content`, so the same disk gives the same file.
+///
+/// # Errors
+///
+/// When the format does not hold a disk of this length, or the runs are out of order.
+pub fn lay_out(
+    format: ExportFormat,
+    disk_len: u64,
+    content: &ContentDigest,
+    data_runs: impl IntoIterator<Item = Range<u64>>,
+) -> Result<Box<dyn Layout>, LayoutError> {
+    // Neither of the two formats below holds an identifier.
+    let _ = content;
+    Ok(match format {
+        ExportFormat::Raw => Box::new(RawLayout::new(disk_len, data_runs)?),
+        ExportFormat::Qcow2 => Box::new(Qcow2Layout::new(disk_len, data_runs)?),
+        other => return Err(LayoutError::NotWritten { format: other }),
+    })
+}
