@@ -4,6 +4,7 @@
 
 pub mod directory;
 pub mod error;
+pub mod export;
 pub mod fetch;
 pub mod host;
 pub mod ovf;
@@ -12,5 +13,6 @@ pub mod progress;
 pub mod pull;
 pub mod push;
 pub mod registry;
+pub mod remote;
 pub mod spec;
 pub mod verify;

@@ -66,13 +66,16 @@ fn noise(seed: u8, len: usize) -> Vec<u8> {
 
 fn collection() -> (Folder, [Vec<u8>; 3]) {
     let (db, web, log) = (noise(1, 64 << 10), noise(2, 64 << 10), noise(3, 10_000));
-    let folder = Folder::new(COLLECTION, &[
-        ("db.raw", &db),
-        ("web.raw", &gzip(&web)),
-        ("log.raw.000000000", &log[..4096]),
-        ("log.raw.000000001", &log[4096..8192]),
-        ("log.raw.000000002", &log[8192..]),
-    ]);
+    let folder = Folder::new(
+        COLLECTION,
+        &[
+            ("db.raw", &db),
+            ("web.raw", &gzip(&web)),
+            ("log.raw.000000000", &log[..4096]),
+            ("log.raw.000000001", &log[4096..8192]),
+            ("log.raw.000000002", &log[8192..]),
+        ],
+    );
     (folder, [db, web, log])
 }
 
@@ -90,8 +93,11 @@ fn disks(machine: &MachineSpec) -> Vec<(&str, Bus)> {
 
 #[track_caller]
 fn assert_reported(package: &Package, texts: &[&str]) {
-    let lines: Vec<_> =
-        package.unmapped().iter().map(|it| format!("{}: {}: {}", it.section, it.what, it.why)).collect();
+    let lines: Vec<_> = package
+        .unmapped()
+        .iter()
+        .map(|it| format!("{}: {}: {}", it.section, it.what, it.why))
+        .collect();
     for text in texts {
         assert!(lines.iter().any(|line| line.contains(text)), "{text} is not in {lines:#?}");
     }
@@ -123,23 +129,26 @@ fn an_export_of_vsphere_is_described() {
     assert_eq!(machine.annotations["description"], "Serves the shop & its pictures");
     assert_eq!(machine.annotations["name"], "Web01");
     assert_eq!(machine.annotations["product"], "Web front");
-    assert_reported(&package, &[
-        "CoresPerSocket 2",
-        "cpuHotAddEnabled",
-        "wakeOnLanEnabled",
-        "backing.writeThrough",
-        "model VirtualSCSI",
-        "CD/DVD drive 1",
-        "Video card",
-        "Web01-1.nvram",
-        "vmw:ExtraConfig",
-        "vmw:BootOrderSection",
-        "qualifiers MinLen(1)",
-        "type uint16",
-        "name `VM Network`",
-        "size 1024",
-        "the manifest",
-    ]);
+    assert_reported(
+        &package,
+        &[
+            "CoresPerSocket 2",
+            "cpuHotAddEnabled",
+            "wakeOnLanEnabled",
+            "backing.writeThrough",
+            "model VirtualSCSI",
+            "CD/DVD drive 1",
+            "Video card",
+            "Web01-1.nvram",
+            "vmw:ExtraConfig",
+            "vmw:BootOrderSection",
+            "qualifiers MinLen(1)",
+            "type uint16",
+            "name `VM Network`",
+            "size 1024",
+            "the manifest",
+        ],
+    );
 }
 
 #[test]
@@ -174,13 +183,16 @@ fn a_collection_is_one_release_with_its_start_order() {
     assert_eq!(spec.parameters["domain"].default.as_deref(), Some("large.example"));
     assert!(spec.parameters["web.web.workers"].required);
     assert_eq!(spec.annotations["property.db.size"], "64");
-    assert_reported(&package, &[
-        "ResourceAllocationSection",
-        "startDelay 30",
-        "configurations small",
-        "little memory",
-        "address 00:50:56:00:00:01",
-    ]);
+    assert_reported(
+        &package,
+        &[
+            "ResourceAllocationSection",
+            "startDelay 30",
+            "configurations small",
+            "little memory",
+            "address 00:50:56:00:00:01",
+        ],
+    );
 }
 
 #[test]
@@ -197,7 +209,10 @@ fn the_manifest_is_checked_by_every_algorithm() {
         folder.put("it.cert", b"-----BEGIN CERTIFICATE-----");
         let package = folder.open().unwrap();
         package.check(&Silent).unwrap();
-        assert_reported(&package, &["file `web.raw`", "file `log.raw.000000001`", "the certificate"]);
+        assert_reported(
+            &package,
+            &["file `web.raw`", "file `log.raw.000000001`", "the certificate"],
+        );
 
         folder.put("it.mf", (line("it.ovf", b"") + &line("db.raw", &db)).as_bytes());
         let error = folder.open().unwrap().check(&Silent).unwrap_err();
@@ -212,8 +227,15 @@ fn the_manifest_is_checked_by_every_algorithm() {
 #[test]
 fn what_leads_out_of_the_package_is_refused() {
     for href in [
-        "../secret", "/etc/passwd", "a/../../b", "http://host/x", "file:///etc/passwd", "a\\b",
-        "./x", "a//b", "C:x",
+        "../secret",
+        "/etc/passwd",
+        "a/../../b",
+        "http://host/x",
+        "file:///etc/passwd",
+        "a\\b",
+        "./x",
+        "a//b",
+        "C:x",
     ] {
         let descriptor = COLLECTION.replace("\"db.raw\"", &format!("\"{href}\""));
         let (folder, _) = collection();
@@ -279,7 +301,11 @@ fn descriptors_that_break_a_rule_are_refused_and_say_which() {
     let edits: [(&str, &str, &str); 12] = [
         ("ovf:id=\"web-file\"", "ovf:id=\"db-file\"", "`db-file` is there twice"),
         ("ovf:diskId=\"log\"", "ovf:diskId=\"db-root\"", "`db-root` is there twice"),
-        ("ovf:VirtualSystem ovf:id=\"web\"", "ovf:VirtualSystem ovf:id=\"db\"", "`db` is there twice"),
+        (
+            "ovf:VirtualSystem ovf:id=\"web\"",
+            "ovf:VirtualSystem ovf:id=\"db\"",
+            "`db` is there twice",
+        ),
         ("ovf:/disk/log", "ovf:/disk/none", "there is no disk `none`"),
         ("ovf:/disk/log", "ovf:/file/log", "HostResource is not"),
         ("ovf:fileRef=\"db-file\"", "ovf:fileRef=\"x\"", "there is no file `x`"),

@@ -41,7 +41,8 @@ fn refused(bytes: Vec<u8>, why: &str) {
 
 #[test]
 fn members_are_found_where_they_lie() {
-    let bytes = archive(&[("a.ovf", b'0', b"one"), ("b/", b'5', b""), ("./c", 0, b""), ("d", b'0', b"4")]);
+    let bytes =
+        archive(&[("a.ovf", b'0', b"one"), ("b/", b'5', b""), ("./c", 0, b""), ("d", b'0', b"4")]);
     let found = list(bytes.clone()).unwrap();
     let contents: Vec<_> = found
         .iter()
