@@ -21,6 +21,7 @@
 //! can tell (the file shrank, a table is broken) an error.
 
 mod cache;
+pub mod convert;
 mod error;
 mod format;
 pub mod layout;
@@ -28,6 +29,7 @@ mod open;
 mod qcow2;
 mod raw;
 mod source;
+pub mod stream;
 mod vmdk;
 
 use std::ops::Range;
