@@ -7,6 +7,7 @@
 
 mod image {
     mod backing;
+    mod convert;
     mod costs;
     mod export;
     mod formats;

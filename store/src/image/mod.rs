@@ -21,6 +21,7 @@
 //! can tell (the file shrank, a table is broken) an error.
 
 mod cache;
+pub mod convert;
 mod error;
 mod format;
 pub mod layout;
@@ -29,6 +30,7 @@ mod qcow2;
 mod raw;
 mod slices;
 mod source;
+pub mod stream;
 mod vmdk;
 
 use std::ops::Range;

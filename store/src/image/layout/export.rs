@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use seawall_api::digest::ContentDigest;
 
-use super::{Layout, LayoutError, Qcow2Layout, RawLayout};
+use super::{Layout, LayoutError, Qcow2Layout, RawLayout, VmdkLayout};
 
 /// A format, and the variant of it, in which a disk is exported.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,13 +24,19 @@ pub enum ExportFormat {
     Vhdx,
     /// VHDX with a place for every block.
     VhdxFixed,
-    /// VMware's format.
+    /// VMware's format, in one file that grows with its data.
     Vmdk,
+    /// VMware's format for transport: compressed, written and read from its start to its end.
+    VmdkStream,
+    /// QEMU's format, compressed with zstd.
+    Qcow2Zstd,
+    /// QEMU's format, compressed with deflate.
+    Qcow2Zlib,
 }
 
 impl ExportFormat {
     /// All formats, in the order in which they are listed.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Raw,
         Self::Qcow2,
         Self::Vhd,
@@ -38,6 +44,9 @@ impl ExportFormat {
         Self::Vhdx,
         Self::VhdxFixed,
         Self::Vmdk,
+        Self::VmdkStream,
+        Self::Qcow2Zstd,
+        Self::Qcow2Zlib,
     ];
 
     /// The name as it is typed.
@@ -51,6 +60,9 @@ impl ExportFormat {
             Self::Vhdx => "vhdx",
             Self::VhdxFixed => "vhdx-fixed",
             Self::Vmdk => "vmdk",
+            Self::VmdkStream => "vmdk-stream",
+            Self::Qcow2Zstd => "qcow2-zstd",
+            Self::Qcow2Zlib => "qcow2-zlib",
         }
     }
 }
@@ -93,11 +105,10 @@ pub fn lay_out(
     content: &ContentDigest,
     data_runs: impl IntoIterator<Item = Range<u64>>,
 ) -> Result<Box<dyn Layout>, LayoutError> {
-    // Neither of the two formats below holds an identifier.
-    let _ = content;
     Ok(match format {
         ExportFormat::Raw => Box::new(RawLayout::new(disk_len, data_runs)?),
         ExportFormat::Qcow2 => Box::new(Qcow2Layout::new(disk_len, data_runs)?),
+        ExportFormat::Vmdk => Box::new(VmdkLayout::new(disk_len, content, data_runs)?),
         other => return Err(LayoutError::NotWritten { format: other }),
     })
 }

@@ -20,6 +20,7 @@ mod clusters;
 mod export;
 mod qcow2;
 mod raw;
+pub(super) mod vmdk;
 
 use std::fs::File;
 use std::io;
@@ -30,6 +31,7 @@ pub(super) use clusters::Clusters;
 pub use export::{ExportFormat, UnknownExportFormat, lay_out};
 pub use qcow2::Qcow2Layout;
 pub use raw::RawLayout;
+pub use vmdk::VmdkLayout;
 
 /// Why a disk cannot be laid out.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -84,13 +84,14 @@ impl Sparse {
         );
         let Some(second) = self.header.redundant else { return Err(wrong) };
         let second = load_directory(&self.source, &self.header, second, limits)?;
-        for index in 0..self.directory.len() {
-            if !self.is_table(self.directory[index]) {
-                if !self.is_table(second[index]) || second[index] == 0 {
-                    return Err(wrong);
-                }
-                self.directory[index] = second[index];
+        for (index, spare) in second.into_iter().enumerate() {
+            if self.is_table(self.directory[index]) {
+                continue;
             }
+            if spare == 0 || !self.is_table(spare) {
+                return Err(wrong);
+            }
+            self.directory[index] = spare;
         }
         Ok(())
     }
@@ -117,7 +118,7 @@ impl Sparse {
             None | Some(0) => Ok(Piece { kind: Kind::Unallocated, len: span - in_table }),
             Some(sector) => {
                 let at = u64::from(*sector) * SECTOR_LEN;
-                self.entry(&*self.table(tables, id, at)?, at, in_table)
+                self.entry(&self.table(tables, id, at)?, at, in_table)
             }
         }
     }
