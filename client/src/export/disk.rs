@@ -1,8 +1,7 @@
 //! One disk, in any format, to a file or down a pipe.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,22 +10,15 @@ use seawall_api::names::{ApplicationName, DiskName, MachineName};
 use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Release};
 use seawall_api::units::HumanBytes;
-use seawall_store::image::DiskImage;
-use seawall_store::image::layout::{ExportFormat, Layout, Part, lay_out};
-use seawall_store::image::stream::{self, Compression};
+use seawall_store::image::convert::{self, Convert, ConvertError, NewFile, Overwrite};
+use seawall_store::image::layout::ExportFormat;
 use serde::Serialize;
 
 use super::ExportError;
-use super::partial::Partial;
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use crate::remote::{RemoteDisk, RemoteRelease};
-
-/// Guest bytes written at once.
-const STEP: u64 = 4 << 20;
-/// Zeros written at once.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Where an export goes.
 pub enum Output {
@@ -155,11 +147,11 @@ fn find<'a>(
 }
 
 /// Writes one disk; blocks.
-struct Writer {
-    content: ContentDigest,
-    format: ExportFormat,
-    threads: usize,
-    progress: Arc<dyn Progress>,
+pub(super) struct Writer {
+    pub(super) content: ContentDigest,
+    pub(super) format: ExportFormat,
+    pub(super) threads: usize,
+    pub(super) progress: Arc<dyn Progress>,
 }
 
 impl Writer {
@@ -170,124 +162,32 @@ impl Writer {
     ) -> Result<(Option<PathBuf>, u64), ExportError> {
         match output {
             Output::File(path) => {
-                let partial = Partial::create(&path)?;
-                let len = self.write_file(image, &partial)?;
-                Ok((Some(partial.commit()?), len))
+                let new = NewFile::create(&path, Overwrite::Refuse)?;
+                let len = self.convert(image, convert::Output::File(new.file()))?;
+                new.commit()?;
+                Ok((Some(path), len))
             }
             Output::Pipe(mut pipe) => {
-                let len = self.write_pipe(image, pipe.as_mut())?;
-                pipe.flush().map_err(ExportError::Pipe)?;
+                let len = self.convert(image, convert::Output::Pipe(pipe.as_mut()))?;
+                pipe.flush().map_err(ConvertError::Write)?;
                 Ok((None, len))
             }
         }
     }
 
-    fn stream<'a>(
-        &'a self,
-        image: &'a RemoteDisk,
-        advance: &'a (dyn Fn(u64) + Sync),
-    ) -> stream::Disk<'a> {
-        let (content, data_runs) = (&self.content, image.data_runs());
-        stream::Disk { image, content, data_runs, threads: self.threads, advance }
-    }
-
-    fn write_file(&self, image: &RemoteDisk, partial: &Partial) -> Result<u64, ExportError> {
-        let advance = |len| self.progress.advance(len);
-        let disk = self.stream(image, &advance);
-        let compression = match self.format {
-            ExportFormat::VmdkStream => {
-                let mut out = io::BufWriter::new(partial.file());
-                let len = stream::write_vmdk(&disk, &mut out)?;
-                out.flush().map_err(|error| partial.error("write", error))?;
-                return Ok(len);
-            }
-            ExportFormat::Qcow2Zstd => Compression::Zstd,
-            ExportFormat::Qcow2Zlib => Compression::Zlib,
-            _ => {
-                let layout = self.layout(image)?;
-                let file = partial.file();
-                let failed = |error| ExportError::from(partial.error("write", error));
-                file.set_len(layout.file_len()).map_err(failed)?;
-                let mut at = 0;
-                for part in layout.parts() {
-                    let len = part.part_len();
-                    // Zeros stay holes.
-                    self.part(image, &part, &mut |bytes, skipped| {
-                        let at = at + skipped;
-                        bytes.map_or(Ok(()), |bytes| file.write_all_at(bytes, at)).map_err(failed)
-                    })?;
-                    at += len;
-                }
-                return Ok(layout.file_len());
-            }
-        };
-        Ok(stream::write_qcow2(&disk, compression, partial.file())?)
-    }
-
-    fn write_pipe(&self, image: &RemoteDisk, pipe: &mut dyn Write) -> Result<u64, ExportError> {
-        match self.format {
-            ExportFormat::VmdkStream => {
-                let advance = |len| self.progress.advance(len);
-                Ok(stream::write_vmdk(&self.stream(image, &advance), pipe)?)
-            }
-            ExportFormat::Qcow2Zstd | ExportFormat::Qcow2Zlib => {
-                Err(ExportError::NotAPipe { format: self.format.to_string() })
-            }
-            _ => {
-                let layout = self.layout(image)?;
-                for part in layout.parts() {
-                    if let Part::Zeros(len) = part {
-                        zeros(pipe, len).map_err(ExportError::Pipe)?;
-                        continue;
-                    }
-                    self.part(image, &part, &mut |bytes, _| {
-                        let write = |bytes| pipe.write_all(bytes).map_err(ExportError::Pipe);
-                        bytes.map_or(Ok(()), write)
-                    })?;
-                }
-                Ok(layout.file_len())
-            }
-        }
-    }
-
-    fn layout(&self, image: &RemoteDisk) -> Result<Box<dyn Layout>, ExportError> {
-        let runs = image.data_runs().iter().cloned();
-        Ok(lay_out(self.format, image.disk_len(), &self.content, runs)?)
-    }
-
-    /// Hands the bytes of a part to `put`, with how far into the part they are.
-    fn part(
+    /// Writes the disk; returns the length of what was written.
+    pub(super) fn convert(
         &self,
         image: &RemoteDisk,
-        part: &Part,
-        put: &mut dyn FnMut(Option<&[u8]>, u64) -> Result<(), ExportError>,
-    ) -> Result<(), ExportError> {
-        match part {
-            Part::Zeros(_) => put(None, 0),
-            Part::Bytes(bytes) => put(Some(bytes), 0),
-            Part::Guest(range) => {
-                let mut buf = vec![0; usize::try_from(STEP).unwrap_or(0)];
-                let mut offset = range.start;
-                while offset < range.end {
-                    let len = STEP.min(range.end - offset);
-                    let bytes = &mut buf[..usize::try_from(len).unwrap_or(0)];
-                    image.read_at(offset, bytes)?;
-                    put(Some(bytes), offset - range.start)?;
-                    self.progress.advance(len);
-                    offset += len;
-                }
-                Ok(())
-            }
-        }
+        output: convert::Output<'_>,
+    ) -> Result<u64, ConvertError> {
+        let convert = Convert {
+            image,
+            format: self.format,
+            threads: self.threads,
+            begin: &|_, _| {},
+            advance: &|len| self.progress.advance(len),
+        };
+        Ok(convert.run_known(self.content, image.data_runs().to_vec(), output)?.file_len)
     }
-}
-
-fn zeros(pipe: &mut dyn Write, len: u64) -> io::Result<()> {
-    let mut rest = len;
-    while rest > 0 {
-        let step = usize::try_from(rest).unwrap_or(usize::MAX).min(ZEROS.len());
-        pipe.write_all(&ZEROS[..step])?;
-        rest -= step as u64;
-    }
-    Ok(())
 }

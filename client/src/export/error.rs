@@ -1,12 +1,9 @@
 //! Why a disk or a package could not be written.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use seawall_store::image::ImageError;
-use seawall_store::image::layout::LayoutError;
-use seawall_store::image::stream::StreamError;
+use seawall_store::image::convert::ConvertError;
 
 use crate::error::{ErrorKind, Failure};
 use crate::fetch::FetchError;
@@ -29,24 +26,9 @@ pub enum ExportError {
     /// A file of this host cannot be used.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// A disk cannot be read.
+    /// A disk or its file cannot be written.
     #[error(transparent)]
-    Image(#[from] ImageError),
-    /// A disk does not fit the format.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// A disk cannot be written.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// The pipe cannot be written.
-    #[error("cannot write to the pipe")]
-    Pipe(#[source] io::Error),
-    /// The format is written at offsets.
-    #[error("the format {format} cannot be written to a pipe")]
-    NotAPipe {
-        /// The format.
-        format: String,
-    },
+    Convert(#[from] ConvertError),
     /// The release has no such machine or disk.
     #[error("{release} has no {what}; it has {known}")]
     NoSuch {
@@ -62,12 +44,6 @@ pub enum ExportError {
     WrongIndex {
         /// The disk.
         disk: String,
-    },
-    /// Something lies where the export is to go.
-    #[error("{} exists", path.display())]
-    Exists {
-        /// The path.
-        path: PathBuf,
     },
     /// A name that a package cannot have.
     #[error("a package cannot hold a file of that name")]
@@ -86,14 +62,8 @@ impl Failure for ExportError {
             Self::Host(error) => error.kind(),
             Self::NoSuch { .. } => ErrorKind::NotFound,
             Self::WrongIndex { .. } => ErrorKind::Damaged,
-            Self::Exists { .. } => ErrorKind::Conflict,
-            Self::Layout(_) | Self::NotAPipe { .. } | Self::Name(_) => ErrorKind::InvalidInput,
-            Self::Stream(StreamError::Write(error)) | Self::Pipe(error) => match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
-                _ => ErrorKind::Unavailable,
-            },
-            Self::Stream(StreamError::Layout(_)) => ErrorKind::InvalidInput,
-            Self::Image(_) | Self::Stream(_) => ErrorKind::Unavailable,
+            Self::Convert(error) => error.kind(),
+            Self::Name(_) => ErrorKind::InvalidInput,
             Self::Defect => ErrorKind::Internal,
         }
     }
@@ -104,9 +74,13 @@ impl Failure for ExportError {
             Self::Fetch(error) => error.remedy(),
             Self::Read(error) => error.remedy(),
             Self::Host(error) => error.remedy(),
-            Self::Image(error) => error.remedy(),
-            Self::NotAPipe { .. } => Some("write it to a file: `-o FILE`".to_owned()),
-            Self::Exists { .. } => Some("move it away, or give another place".to_owned()),
+            Self::Convert(ConvertError::Exists { .. }) => {
+                Some("move it away, or give another place".to_owned())
+            }
+            Self::Convert(ConvertError::NotForPipes { .. }) => {
+                Some("write it to a file: `-o FILE`".to_owned())
+            }
+            Self::Convert(error) => error.remedy(),
             Self::WrongIndex { .. } => Some("run `seawall verify` on the release".to_owned()),
             _ => None,
         }

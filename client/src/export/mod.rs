@@ -5,14 +5,12 @@
 //!
 //! # Invariants
 //!
-//! 1. A file appears under its name when it is whole and durable. What a crash leaves is called
-//!    `.NAME.part`, and the next try begins it anew.
+//! 1. A file appears under its name when it is whole and durable.
 //! 2. What lies there already is not overwritten.
 
 mod disk;
 mod error;
 mod package;
-mod partial;
 
 pub use disk::{Export, ExportReport, Output, export};
 pub use error::ExportError;
