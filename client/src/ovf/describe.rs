@@ -8,14 +8,14 @@ use seawall_api::release::{Descriptor, Network, NetworkCard, Parameter};
 use seawall_store::image::Format;
 
 use super::OvfError;
-use super::envelope::{Envelope, Property, Unmapped, VirtualDisk, VirtualSystem};
+use super::envelope::{AttachedDisk, Envelope, Property, Unmapped, VirtualDisk, VirtualSystem};
 use crate::spec::{DiskSpec, MachineSpec, Packed, ReleaseSpec};
 
 /// Where the bytes of a disk's file lie, and what errors call it.
-pub(super) type Place<'a> = &'a dyn Fn(usize) -> Result<(PathBuf, Packed), OvfError>;
+pub(crate) type Place<'a> = &'a dyn Fn(usize) -> Result<(PathBuf, Packed), OvfError>;
 
 /// Describes the release; `place` finds the file at a position of [`Envelope::files`].
-pub(super) fn describe(
+pub(crate) fn describe(
     envelope: &Envelope,
     descriptor: &Descriptor,
     place: Place<'_>,
@@ -67,7 +67,7 @@ fn spec_error(error: seawall_api::names::InvalidName) -> OvfError {
 /// Reports what no virtual system uses.
 fn unused(envelope: &Envelope, notes: &mut Vec<Unmapped>) {
     let attached: BTreeSet<_> =
-        envelope.systems.iter().flat_map(|system| &system.disks).map(|(disk, _)| *disk).collect();
+        envelope.systems.iter().flat_map(|system| &system.disks).map(|it| it.disk).collect();
     let mut used = BTreeSet::new();
     for (position, disk) in envelope.disks.iter().enumerate() {
         if attached.contains(&position) {
@@ -134,11 +134,11 @@ fn disks(
 ) -> Result<Vec<DiskSpec>, OvfError> {
     let mut names = Names::default();
     let mut specs = Vec::with_capacity(system.disks.len());
-    for (position, bus) in &system.disks {
+    for AttachedDisk { disk: position, bus, name } in &system.disks {
         let disk = disks.get(*position).ok_or_else(|| {
             OvfError::rule(format!("virtual system `{}`", system.id), "a disk is not there")
         })?;
-        let name: DiskName = names.take(&disk.id, "disk").parse().map_err(spec_error)?;
+        let name: DiskName = names.take(name.as_ref().unwrap_or(&disk.id), "disk").parse().map_err(spec_error)?;
         let (path, mut packed) = match disk.file {
             Some(file) => place(file)?,
             None => (PathBuf::from(&disk.id), Packed::default()),

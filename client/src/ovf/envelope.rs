@@ -108,14 +108,25 @@ pub struct VirtualSystem {
     pub memory_mib: u64,
     /// Its place in the start order, and before it those of the collections it is in.
     pub start: Vec<u32>,
-    /// Its disks in bus order: position in [`Envelope::disks`], and what it is attached to.
-    pub disks: Vec<(usize, Bus)>,
+    /// Its disks in bus order.
+    pub disks: Vec<AttachedDisk>,
     /// Its network cards.
     pub cards: Vec<Card>,
     /// Facts about the product in it, by key.
     pub facts: Vec<(&'static str, String)>,
     /// Properties of the product in it.
     pub properties: Vec<Property>,
+}
+
+/// A disk of a virtual machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttachedDisk {
+    /// Its position in [`Envelope::disks`].
+    pub disk: usize,
+    /// What it is attached to.
+    pub bus: Bus,
+    /// What the release that it was written from called it.
+    pub name: Option<String>,
 }
 
 /// A network card.

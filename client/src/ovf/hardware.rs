@@ -6,7 +6,7 @@ use roxmltree::Node;
 use seawall_api::release::{Bus, Firmware, NetworkModel};
 
 use super::OvfError;
-use super::envelope::{Card, Unmapped, VirtualDisk};
+use super::envelope::{AttachedDisk, Card, Unmapped, VirtualDisk};
 use super::units::bytes_in;
 use super::xml::{SEAWALL, children, foreign, text, text_of, title};
 
@@ -44,7 +44,7 @@ pub(super) struct Hardware {
     pub(super) cpus: u32,
     pub(super) memory_mib: u64,
     pub(super) firmware: Firmware,
-    pub(super) disks: Vec<(usize, Bus)>,
+    pub(super) disks: Vec<AttachedDisk>,
     pub(super) cards: Vec<Card>,
     pub(super) unmapped: Vec<Unmapped>,
 }
@@ -64,6 +64,7 @@ struct Item<'a> {
     hosts: Vec<&'a str>,
     mac: &'a str,
     exact_bus: Option<Bus>,
+    exact_name: Option<&'a str>,
     exact_model: Option<NetworkModel>,
     is_bound: bool,
     settings: Vec<String>,
@@ -175,6 +176,7 @@ fn item<'a>(node: Node<'a, '_>) -> Item<'a> {
         hosts: texts("HostResource"),
         mac: text_of(node, "Address"),
         exact_bus: exact("bus").and_then(|bus| serde_json::from_value(word(bus)).ok()),
+        exact_name: exact("disk"),
         exact_model: exact("model").and_then(|model| serde_json::from_value(word(model)).ok()),
         is_bound: foreign(node, "bound").is_some(),
         settings: children(node).filter_map(setting).collect(),
@@ -247,7 +249,8 @@ impl Hardware {
                     let bus = item.exact_bus.or_else(|| controller.map(|(_, it)| bus_of(it)));
                     let place = controller.map_or(usize::MAX, |(position, _)| position);
                     if let Some(disk) = self.disk(item, system, disks)? {
-                        attached.push((place, item.address, disk, bus.unwrap_or(Bus::Scsi)));
+                        let (bus, name) = (bus.unwrap_or(Bus::Scsi), item.exact_name.map(str::to_owned));
+                        attached.push((place, item.address, AttachedDisk { disk, bus, name }));
                     }
                 }
                 IDE | SCSI | OTHER_STORAGE => {
@@ -267,7 +270,7 @@ impl Hardware {
         }
         // In bus order: the first is the one it boots from. The sort keeps equals as they stand.
         attached.sort_by_key(|(place, address, ..)| (*place, *address));
-        self.disks = attached.into_iter().map(|(_, _, disk, bus)| (disk, bus)).collect();
+        self.disks = attached.into_iter().map(|(_, _, disk)| disk).collect();
         if let Some(cpus) = cpus {
             self.cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
         } else {

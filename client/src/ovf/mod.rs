@@ -14,7 +14,7 @@
 //!
 //! [`ReleaseSpec`]: crate::spec::ReleaseSpec
 
-mod describe;
+pub(crate) mod describe;
 mod disk;
 mod envelope;
 mod error;
@@ -23,12 +23,13 @@ pub mod manifest;
 mod package;
 mod parse;
 mod system;
-mod tar;
+pub(crate) mod tar;
 mod units;
+pub mod write;
 mod xml;
 
 pub use envelope::{
-    Card, Envelope, FileReference, OvfNetwork, Property, Unmapped, VirtualDisk, VirtualSystem,
+    AttachedDisk, Card, Envelope, FileReference, OvfNetwork, Property, Unmapped, VirtualDisk, VirtualSystem,
 };
 pub use error::OvfError;
 pub use package::Package;

@@ -255,7 +255,10 @@ impl Reader<'_> {
             let what = format!("{} of property `{key}`", rules.join(", "));
             self.report(SECTION, machine, what, "parameters are texts without rules");
         }
-        let required = is_configurable && default.as_deref().unwrap_or_default().is_empty();
+        let required = match node.attribute((SEAWALL, "required")) {
+            Some(exact) => exact == "true",
+            None => is_configurable && default.as_deref().unwrap_or_default().is_empty(),
+        };
         let description = shortened(&description, self.envelope, SECTION);
         let default = default.filter(|value| !value.is_empty());
         let parameter = Parameter { description, default, required };

@@ -11,7 +11,9 @@ use seawall_store::image::Source;
 use super::OvfError;
 use super::parse::{FILES_MAX, HREF_LEN_MAX, contained};
 
-pub(super) const BLOCK: u64 = 512;
+pub(crate) const BLOCK: u64 = 512;
+/// The longest name in a plain header, in bytes.
+pub(crate) const NAME_LEN_MAX: usize = 100;
 /// Members that are looked at, those included that only describe the next one.
 const MEMBERS_MAX: usize = 4 * FILES_MAX;
 /// The longest extended header (pax, or a long name of GNU tar), in bytes.
@@ -174,11 +176,11 @@ fn pax(mut text: &str, extended: &mut Extended) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// When the name does not fit.
-pub(super) fn header(name: &str, len: u64) -> io::Result<[u8; BLOCK as usize]> {
+pub(crate) fn header(name: &str, len: u64) -> io::Result<[u8; BLOCK as usize]> {
     debug_assert!(name.len() <= HREF_LEN_MAX, "names are proven");
     let mut block = [0; BLOCK as usize];
-    if name.len() > 100 {
-        let why = format!("`{name}` is longer than 100 bytes, the most that an OVA takes");
+    if name.len() > NAME_LEN_MAX {
+        let why = format!("`{name}` is longer than {NAME_LEN_MAX} bytes, the most that an OVA takes");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     block[..name.len()].copy_from_slice(name.as_bytes());
@@ -202,7 +204,7 @@ pub(super) fn header(name: &str, len: u64) -> io::Result<[u8; BLOCK as usize]> {
 }
 
 /// How many zeros follow a file of that length.
-pub(super) fn padding(len: u64) -> u64 {
+pub(crate) fn padding(len: u64) -> u64 {
     len.wrapping_neg() % BLOCK
 }
 
