@@ -181,7 +181,8 @@ pub(super) fn device(prefix: &str, mut at: usize) -> String {
 mod tests {
     #[test]
     fn devices_count_as_linux_counts_them() {
-        let cases = [(0, "sda"), (25, "sdz"), (26, "sdaa"), (51, "sdaz"), (52, "sdba"), (701, "sdzz")];
+        let cases =
+            [(0, "sda"), (25, "sdz"), (26, "sdaa"), (51, "sdaz"), (52, "sdba"), (701, "sdzz")];
         for (at, name) in cases {
             assert_eq!(super::device("sd", at), name);
         }

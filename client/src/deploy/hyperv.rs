@@ -34,10 +34,11 @@ param(
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
 
-function Get-Disk([string]$File, [string]$Origin) {
+function Find-Disk([string]$File, [string]$Origin) {
     $path = Join-Path $Root $File
     if (-not (Test-Path -LiteralPath $path)) {
-        throw "$path is missing. Hyper-V opens VHDX and VHD alone: make it from $Origin with qemu-img convert -O vhdx -o subformat=dynamic"
+        $make = 'qemu-img convert -O vhdx -o subformat=dynamic'
+        throw "$path is missing; Hyper-V opens VHDX and VHD alone: make it of $Origin with $make"
     }
     $path
 }
@@ -185,7 +186,7 @@ fn disks(script: &mut String, draft: &mut Draft, guest: &Guest<'_>, is_second: b
         let through = if at == 0 { " -Passthru" } else { "" };
         script.push_str(&format!(
             "{kept}Add-VMHardDiskDrive -VM $vm -ControllerType {kind} -ControllerNumber {number} \
-             -ControllerLocation {place} -Path (Get-Disk {file} {origin}){through}\n"
+             -ControllerLocation {place} -Path (Find-Disk {file} {origin}){through}\n"
         ));
     }
 }

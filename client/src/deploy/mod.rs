@@ -212,7 +212,8 @@ pub fn describe(
 
 /// The folder of a target's files; no machine's folder, which a name with `_` at its end cannot be.
 fn folder(release: &Release, target: DescriptorTarget) -> PathBuf {
-    let is_taken = release.machines().iter().any(|machine| machine.name.as_str() == target.as_str());
+    let is_taken =
+        release.machines().iter().any(|machine| machine.name.as_str() == target.as_str());
     PathBuf::from(if is_taken { format!("{target}_") } else { target.to_string() })
 }
 

@@ -43,7 +43,8 @@ pub(super) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest
         format!("#!/bin/sh\n# Makes the machines of {application} {version} with qm.\n{BEGIN}");
     let networks = &subject.release.document().networks;
     if !networks.is_empty() {
-        script.push_str("\n# The bridge that each network is; there is none to be had by default.\n");
+        script
+            .push_str("\n# The bridge that each network is; there is none to be had by default.\n");
     }
     for (at, network) in networks.iter().enumerate() {
         let name = &network.name;

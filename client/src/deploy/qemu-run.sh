@@ -4,7 +4,7 @@ usage() {
   cat <<END
 usage: $0 [--direct] [--background] [--net user|socket|none] [-- QEMU-ARGUMENT...]
   --direct      write to the pulled disks themselves; a patch will then refuse them
-  --background  return when it runs: serial line, monitor and pid in the state folder
+  --background  return when it runs: serial.log and pid are in the state folder
   --net KIND    socket joins the machines of a network on this host (default), user gives each
                 card a way out, none unplugs them
 END
@@ -96,7 +96,10 @@ case $firmware-$architecture in
       "$(first /usr/share/qemu-efi-riscv64/RISCV_VIRT_VARS.fd)" ;;
 esac
 
-accel=tcg cpu=max
+accel=tcg cpu=''
+case $architecture in
+  x86_64 | i686 | aarch64 | s390x) cpu=max ;;
+esac
 case $(uname -m)-$architecture in
   "$architecture-$architecture" | x86_64-i686)
     if [ -w /dev/kvm ]; then accel=kvm cpu=host; fi ;;
@@ -116,13 +119,12 @@ run() {
     x86_64 | i686) set -- -vga std "$@" ;;
   esac
   if [ -n "$background" ]; then
-    monitor="path=$(escaped "$state/monitor"),server=on,wait=off"
-    set -- -daemonize -pidfile "$state/pid" -monitor chardev:control \
-      -chardev "socket,id=control,$monitor" \
-      -chardev "file,id=serial,path=$(escaped "$state/serial.log")" -serial chardev:serial "$@"
+    serial=file,id=serial,path=$(escaped "$state/serial.log")
+    set -- -daemonize -pidfile "$state/pid" -monitor none \
+      -chardev "$serial" -serial chardev:serial "$@"
   else
     set -- -serial mon:stdio "$@"
   fi
-  exec "$program" -nodefaults -display none -name "guest=$name" \
-    -machine "$board,accel=$accel" -cpu "$cpu" "$@"
+  if [ -n "$cpu" ]; then set -- -cpu "$cpu" "$@"; fi
+  exec "$program" -nodefaults -display none -name "guest=$name" -machine "$board,accel=$accel" "$@"
 }

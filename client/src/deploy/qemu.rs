@@ -6,10 +6,10 @@
 
 use seawall_api::release::{Architecture, Bus, NetworkModel};
 
-use super::guest::{architecture_name, bus_name, model_name};
+use super::guest::{GuestDisk, architecture_name, bus_name, model_name};
 use super::identity::{self, Vendor};
 use super::quote::shell;
-use super::{Draft, Guest, GuestDisk, Subject};
+use super::{Draft, Guest, Subject};
 
 /// Units that an LSI controller, an AHCI controller and a PC's two IDE channels have.
 const LSI_UNITS: usize = 7;
@@ -55,7 +55,7 @@ fn board(guest: &Guest<'_>) -> Board {
     let (program, kind, virtio) = match guest.machine.architecture {
         Architecture::X86_64 => ("x86_64", pc, "pci"),
         Architecture::I686 => ("i386", pc, "pci"),
-        Architecture::Aarch64 => ("aarch64", "virt", "pci"),
+        Architecture::Aarch64 => ("aarch64", "virt,gic-version=max", "pci"),
         Architecture::Riscv64 => ("riscv64", "virt", "pci"),
         Architecture::Ppc64le => ("ppc64", "pseries", "pci"),
         Architecture::S390x => ("s390x", "s390-ccw-virtio", "ccw"),
@@ -185,9 +185,7 @@ fn instead(guest: &Guest<'_>, bus: Bus, ide_count: usize) -> Option<Bus> {
         Bus::Ide if guest.is_i440fx() && ide_count < IDE_UNITS => None,
         Bus::Ide if guest.is_pc() => Some(Bus::Sata),
         Bus::Ide => Some(Bus::Virtio),
-        Bus::Scsi | Bus::Sata | Bus::Nvme
-            if guest.machine.architecture == Architecture::S390x =>
-        {
+        Bus::Scsi | Bus::Sata | Bus::Nvme if guest.machine.architecture == Architecture::S390x => {
             Some(Bus::Virtio)
         }
         _ => None,

@@ -136,9 +136,8 @@ fn start(subject: &Subject<'_>, guests: &[&Guest<'_>]) -> String {
     for guest in guests {
         let file = shell(&format!("{}.cfg", guest.machine.name));
         let name = shell(&guest.name);
-        script.push_str(&format!(
-            "xl domid {name} >/dev/null 2>&1 || xl create \"$here/\"{file}\n"
-        ));
+        script
+            .push_str(&format!("xl domid {name} >/dev/null 2>&1 || xl create \"$here/\"{file}\n"));
     }
     script
 }
