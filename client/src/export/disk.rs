@@ -89,12 +89,8 @@ pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
     let Export { registry, application, selector, state, threads, .. } = export;
     let remote = RemoteRelease::open(registry, (&application, &selector), &state, threads).await?;
     let disk = find(remote.release(), &export.machine, &export.disk)?.clone();
-    let title = format!(
-        "{application}:{}/{}/{}",
-        remote.release().version(),
-        export.machine,
-        export.disk
-    );
+    let title =
+        format!("{application}:{}/{}/{}", remote.release().version(), export.machine, export.disk);
     let image = open(&remote, &export.machine, &disk).await?;
     let (format, output, progress) = (export.format, export.output, export.progress);
     let total = image.data_runs().iter().map(|run| run.end - run.start).sum();

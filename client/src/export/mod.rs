@@ -10,6 +10,7 @@
 
 mod disk;
 mod error;
+mod original;
 mod package;
 
 pub use disk::{Export, ExportReport, Output, export};

@@ -138,7 +138,8 @@ fn disks(
         let disk = disks.get(*position).ok_or_else(|| {
             OvfError::rule(format!("virtual system `{}`", system.id), "a disk is not there")
         })?;
-        let name: DiskName = names.take(name.as_ref().unwrap_or(&disk.id), "disk").parse().map_err(spec_error)?;
+        let name: DiskName =
+            names.take(name.as_ref().unwrap_or(&disk.id), "disk").parse().map_err(spec_error)?;
         let (path, mut packed) = match disk.file {
             Some(file) => place(file)?,
             None => (PathBuf::from(&disk.id), Packed::default()),

@@ -249,7 +249,8 @@ impl Hardware {
                     let bus = item.exact_bus.or_else(|| controller.map(|(_, it)| bus_of(it)));
                     let place = controller.map_or(usize::MAX, |(position, _)| position);
                     if let Some(disk) = self.disk(item, system, disks)? {
-                        let (bus, name) = (bus.unwrap_or(Bus::Scsi), item.exact_name.map(str::to_owned));
+                        let (bus, name) =
+                            (bus.unwrap_or(Bus::Scsi), item.exact_name.map(str::to_owned));
                         attached.push((place, item.address, AttachedDisk { disk, bus, name }));
                     }
                 }

@@ -29,7 +29,8 @@ pub mod write;
 mod xml;
 
 pub use envelope::{
-    AttachedDisk, Card, Envelope, FileReference, OvfNetwork, Property, Unmapped, VirtualDisk, VirtualSystem,
+    AttachedDisk, Card, Envelope, FileReference, OvfNetwork, Property, Unmapped, VirtualDisk,
+    VirtualSystem,
 };
 pub use error::OvfError;
 pub use package::Package;

@@ -180,7 +180,8 @@ pub(crate) fn header(name: &str, len: u64) -> io::Result<[u8; BLOCK as usize]> {
     debug_assert!(name.len() <= HREF_LEN_MAX, "names are proven");
     let mut block = [0; BLOCK as usize];
     if name.len() > NAME_LEN_MAX {
-        let why = format!("`{name}` is longer than {NAME_LEN_MAX} bytes, the most that an OVA takes");
+        let why =
+            format!("`{name}` is longer than {NAME_LEN_MAX} bytes, the most that an OVA takes");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     block[..name.len()].copy_from_slice(name.as_bytes());

@@ -19,8 +19,7 @@ use super::xml::{OVF, SEAWALL};
 
 const RASD: &str =
     "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData";
-const VSSD: &str =
-    "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData";
+const VSSD: &str = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData";
 const VMW: &str = "http://www.vmware.com/schema/ovf";
 const STREAM_OPTIMIZED: &str =
     "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
@@ -77,14 +76,17 @@ impl<'a> Sheet<'a> {
     pub fn descriptor(&self, lens: &[u64]) -> String {
         let mut xml = Xml::default();
         xml.text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-        xml.open("Envelope", &[
-            ("xmlns", OVF),
-            ("xmlns:ovf", OVF),
-            ("xmlns:rasd", RASD),
-            ("xmlns:seawall", SEAWALL),
-            ("xmlns:vmw", VMW),
-            ("xmlns:vssd", VSSD),
-        ]);
+        xml.open(
+            "Envelope",
+            &[
+                ("xmlns", OVF),
+                ("xmlns:ovf", OVF),
+                ("xmlns:rasd", RASD),
+                ("xmlns:seawall", SEAWALL),
+                ("xmlns:vmw", VMW),
+                ("xmlns:vssd", VSSD),
+            ],
+        );
         self.files(&mut xml, lens);
         self.networks(&mut xml);
         let mut first = 0;
@@ -134,13 +136,17 @@ impl<'a> Sheet<'a> {
         xml.leaf("Info", &[], Some("The disks of the machines"));
         for (at, (_, disk)) in self.disks().enumerate() {
             let (id, file) = (format!("disk{}", at + 1), format!("file{}", at + 1));
-            xml.leaf("Disk", &[
-                ("ovf:capacity", &disk.len.to_string()),
-                ("ovf:capacityAllocationUnits", "byte"),
-                ("ovf:diskId", &id),
-                ("ovf:fileRef", &file),
-                ("ovf:format", STREAM_OPTIMIZED),
-            ], None);
+            xml.leaf(
+                "Disk",
+                &[
+                    ("ovf:capacity", &disk.len.to_string()),
+                    ("ovf:capacityAllocationUnits", "byte"),
+                    ("ovf:diskId", &id),
+                    ("ovf:fileRef", &file),
+                    ("ovf:format", STREAM_OPTIMIZED),
+                ],
+                None,
+            );
         }
         xml.close("DiskSection");
     }
@@ -205,7 +211,8 @@ impl<'a> Sheet<'a> {
             .filter_map(|(key, value)| Some((key.strip_prefix("property.")?, value)))
             .filter(|(key, _)| !key.is_empty())
             .collect();
-        let facts: Vec<_> = FACTS.iter().filter_map(|(key, tag)| Some((tag, own.get(*key)?))).collect();
+        let facts: Vec<_> =
+            FACTS.iter().filter_map(|(key, tag)| Some((tag, own.get(*key)?))).collect();
         let parameters = has_release.then_some(&document.parameters).into_iter().flatten();
         let mut parameters = parameters.peekable();
         if fixed.is_empty() && facts.is_empty() && parameters.peek().is_none() {
@@ -220,12 +227,16 @@ impl<'a> Sheet<'a> {
             property(xml, key, parameter);
         }
         for (key, value) in fixed {
-            xml.leaf("Property", &[
-                ("ovf:key", key),
-                ("ovf:type", "string"),
-                ("ovf:userConfigurable", "false"),
-                ("ovf:value", value),
-            ], None);
+            xml.leaf(
+                "Property",
+                &[
+                    ("ovf:key", key),
+                    ("ovf:type", "string"),
+                    ("ovf:userConfigurable", "false"),
+                    ("ovf:value", value),
+                ],
+                None,
+            );
         }
         xml.close("ProductSection");
     }
@@ -243,11 +254,14 @@ impl<'a> Sheet<'a> {
             Architecture::I686 => "otherGuest",
             _ => "otherGuest64",
         };
-        xml.open("OperatingSystemSection", &[
-            ("ovf:id", "102"),
-            ("seawall:architecture", &word(&machine.architecture)),
-            ("vmw:osType", guest),
-        ]);
+        xml.open(
+            "OperatingSystemSection",
+            &[
+                ("ovf:id", "102"),
+                ("seawall:architecture", &word(&machine.architecture)),
+                ("vmw:osType", guest),
+            ],
+        );
         xml.leaf("Info", &[], Some("The guest's operating system"));
         xml.leaf("Description", &[], Some(text("operating-system")));
         xml.close("OperatingSystemSection");
@@ -267,8 +281,15 @@ impl<'a> Sheet<'a> {
 fn is_written(key: &str) -> bool {
     key.starts_with("property.")
         || [
-            "name", "operating-system", "description", "product", "vendor", "product-version",
-            "product-full-version", "product-url", "vendor-url",
+            "name",
+            "operating-system",
+            "description",
+            "product",
+            "vendor",
+            "product-version",
+            "product-full-version",
+            "product-url",
+            "vendor-url",
         ]
         .contains(&key)
 }
@@ -310,19 +331,25 @@ fn hardware(xml: &mut Xml, machine: &Machine, first_disk: usize) {
     xml.close("System");
     let mut items = Items { xml, instance: 0, addresses: BTreeMap::new() };
     let cpus = machine.cpus.to_string();
-    items.item(&[], &[
-        ("AllocationUnits", "hertz * 10^6"),
-        ("ElementName", &format!("{cpus} virtual CPU(s)")),
-        ("ResourceType", "3"),
-        ("VirtualQuantity", &cpus),
-    ]);
+    items.item(
+        &[],
+        &[
+            ("AllocationUnits", "hertz * 10^6"),
+            ("ElementName", &format!("{cpus} virtual CPU(s)")),
+            ("ResourceType", "3"),
+            ("VirtualQuantity", &cpus),
+        ],
+    );
     let memory = machine.memory_mib.to_string();
-    items.item(&[], &[
-        ("AllocationUnits", "byte * 2^20"),
-        ("ElementName", &format!("{memory} MB of memory")),
-        ("ResourceType", "4"),
-        ("VirtualQuantity", &memory),
-    ]);
+    items.item(
+        &[],
+        &[
+            ("AllocationUnits", "byte * 2^20"),
+            ("ElementName", &format!("{memory} MB of memory")),
+            ("ResourceType", "4"),
+            ("VirtualQuantity", &memory),
+        ],
+    );
     items.disks(machine, first_disk);
     for card in &machine.network_cards {
         let model = match card.model {
@@ -331,13 +358,16 @@ fn hardware(xml: &mut Xml, machine: &Machine, first_disk: usize) {
             NetworkModel::E1000 | NetworkModel::Rtl8139 => "E1000",
             NetworkModel::E1000e => "E1000e",
         };
-        items.item(&[("seawall:model", &word(&card.model))], &[
-            ("AutomaticAllocation", "true"),
-            ("Connection", card.network.as_str()),
-            ("ElementName", "Network adapter"),
-            ("ResourceSubType", model),
-            ("ResourceType", "10"),
-        ]);
+        items.item(
+            &[("seawall:model", &word(&card.model))],
+            &[
+                ("AutomaticAllocation", "true"),
+                ("Connection", card.network.as_str()),
+                ("ElementName", "Network adapter"),
+                ("ResourceSubType", model),
+                ("ResourceType", "10"),
+            ],
+        );
     }
     let mut config = |key: &str, value: &str| {
         let attributes = [("ovf:required", "false"), ("vmw:key", key), ("vmw:value", value)];
@@ -393,13 +423,16 @@ impl Items<'_> {
             let host = format!("ovf:/disk/disk{}", first_disk + position + 1);
             let attributes =
                 [("seawall:bus", &*word(&disk.bus)), ("seawall:disk", disk.name.as_str())];
-            self.item(&attributes, &[
-                ("AddressOnParent", &unit.to_string()),
-                ("ElementName", &format!("Hard disk {}", position + 1)),
-                ("HostResource", &host),
-                ("Parent", &parent.to_string()),
-                ("ResourceType", "17"),
-            ]);
+            self.item(
+                &attributes,
+                &[
+                    ("AddressOnParent", &unit.to_string()),
+                    ("ElementName", &format!("Hard disk {}", position + 1)),
+                    ("HostResource", &host),
+                    ("Parent", &parent.to_string()),
+                    ("ResourceType", "17"),
+                ],
+            );
         }
     }
 
@@ -408,12 +441,15 @@ impl Items<'_> {
         let count = self.addresses.entry(resource).or_default();
         let address = count.to_string();
         *count += 1;
-        self.item(&[], &[
-            ("Address", &address),
-            ("ElementName", &format!("{name} controller {address}")),
-            ("ResourceSubType", subtype),
-            ("ResourceType", resource),
-        ])
+        self.item(
+            &[],
+            &[
+                ("Address", &address),
+                ("ElementName", &format!("{name} controller {address}")),
+                ("ResourceSubType", subtype),
+                ("ResourceType", resource),
+            ],
+        )
     }
 }
 

@@ -12,7 +12,7 @@ use seawall_api::reference::Selector;
 use seawall_api::units::DiskLen;
 use seawall_store::backend;
 use seawall_store::error::StoreError;
-use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, Put};
+use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 use tempfile::TempDir;
 
 use super::channels::ChannelChange;
@@ -44,8 +44,38 @@ struct FaultAt {
     at: u32,
     how: Failing,
     writes: AtomicU32,
-    reads_left: AtomicU32,
+    reads: Arc<Reads>,
     source: fn() -> std::io::Error,
+}
+
+/// Counts reads down to the first that fails; every read after it fails, too.
+struct Reads(AtomicU32);
+
+impl Reads {
+    fn next(&self) -> Result<(), StoreError> {
+        let left = |left: u32| Some(left.saturating_sub(1));
+        match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
+            Ok(0) | Err(_) => Err(StoreError::io("read", "an object", broken())),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+struct OpenFaultAt {
+    inner: Arc<dyn OpenObject>,
+    reads: Arc<Reads>,
+}
+
+#[async_trait::async_trait]
+impl OpenObject for OpenFaultAt {
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.reads.next()?;
+        self.inner.read(range).await
+    }
 }
 
 #[async_trait::async_trait]
@@ -63,22 +93,23 @@ impl ObjectStore for FaultAt {
     }
 
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
-        self.read()?;
+        self.reads.next()?;
         self.inner.get(name).await
     }
 
-    async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.read()?;
-        self.inner.get_range(name, range).await
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
+        self.reads.next()?;
+        let inner = self.inner.open(name).await?;
+        Ok(Arc::new(OpenFaultAt { inner, reads: Arc::clone(&self.reads) }))
     }
 
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        self.read()?;
+        self.reads.next()?;
         self.inner.len(name).await
     }
 
     async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.read()?;
+        self.reads.next()?;
         self.inner.list(kind).await
     }
 
@@ -143,7 +174,7 @@ impl Site {
             at: u32::MAX,
             how: Failing::Before,
             writes: AtomicU32::new(0),
-            reads_left: AtomicU32::new(at),
+            reads: Arc::new(Reads(AtomicU32::new(at))),
             source: broken,
         })
     }
@@ -155,20 +186,9 @@ impl Site {
             at,
             how,
             writes: AtomicU32::new(0),
-            reads_left: AtomicU32::new(u32::MAX),
+            reads: Arc::new(Reads(AtomicU32::new(u32::MAX))),
             source,
         }))
-    }
-}
-
-impl FaultAt {
-    /// Fails the read at which none is left, and every read after it.
-    fn read(&self) -> Result<(), StoreError> {
-        let left = |left: u32| Some(left.saturating_sub(1));
-        match self.reads_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
-            Ok(0) | Err(_) => Err(StoreError::io("read", "an object", (self.source)())),
-            Ok(_) => Ok(()),
-        }
     }
 }
 
@@ -216,7 +236,7 @@ async fn is_visible(registry: &Registry, tiny: &TinyRelease) -> bool {
         registry.leaf_bytes(disk.leaf.digest()).await.unwrap();
         registry.locate_chunks(disk.chunks()).await.unwrap();
         let pack = registry.pack(disk.pack().digest).await.unwrap();
-        assert_eq!(registry.pack_bytes(pack.digest, 0..pack.len).await.unwrap(), disk.pack().bytes);
+        assert_eq!(pack.read(0..pack.len()).await.unwrap(), disk.pack().bytes);
     }
     true
 }

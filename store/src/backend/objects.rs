@@ -17,7 +17,10 @@
 //!
 //! Staged files whose name ends in `#` and a number are garbage; listings never show them.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,12 +30,14 @@ use object_store::memory::InMemory;
 use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path};
 
 use crate::error::StoreError;
-use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
+use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
 /// An [`ObjectStore`] over a backend of the `object_store` crate.
 #[derive(Debug, Clone)]
 pub struct Objects {
     backend: Arc<dyn Backend>,
+    /// The same backend where it is a directory: its objects are files, which can be kept open.
+    local: Option<Arc<LocalFileSystem>>,
 }
 
 /// Opens the directory at `root`, which must exist, as a store.
@@ -44,13 +49,14 @@ pub fn directory(root: &Path) -> Result<Objects, StoreError> {
         .map_err(|source| failed("open", root.display().to_string(), source))?
         // Off by default. Without it a push that was answered can lose packs when the power goes.
         .with_fsync(true);
-    Ok(Objects { backend: Arc::new(backend) })
+    let local = Arc::new(backend);
+    Ok(Objects { backend: Arc::clone(&local) as _, local: Some(local) })
 }
 
 /// A store in memory, for tests.
 #[must_use]
 pub fn memory() -> Objects {
-    Objects { backend: Arc::new(InMemory::new()) }
+    Objects { backend: Arc::new(InMemory::new()), local: None }
 }
 
 fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
@@ -80,22 +86,26 @@ impl ObjectStore for Objects {
         answer.map_err(|source| failed("read", path, source))
     }
 
-    async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
         let path = name.path();
-        let outside = |object| StoreError::Range { object, start: range.start, end: range.end };
-        if range.is_empty() {
-            return Ok(Bytes::new());
+        if let Some(local) = &self.local {
+            let place = local
+                .path_to_filesystem(&location(&path))
+                .map_err(|source| failed("open", path.clone(), source))?;
+            let object = path.clone();
+            let open =
+                move || File::open(place).and_then(|file| Ok((file.metadata()?.len(), file)));
+            return match blocking(open).await {
+                Ok((len, file)) => Ok(Arc::new(OpenFile { file: Arc::new(file), len, object })),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Err(StoreError::Missing { object })
+                }
+                Err(source) => Err(StoreError::io("open", path, source)),
+            };
         }
-        match self.backend.get_range(&location(&path), range.clone()).await {
-            Ok(bytes) if bytes.len() as u64 == range.end - range.start => Ok(bytes),
-            // Backends clip a range that begins inside; ours never answers with less than asked.
-            Ok(_) => Err(outside(path)),
-            // Backends word it differently, so the object itself is asked whether that was it.
-            Err(source) => match self.len(name).await {
-                Ok(Some(len)) if len < range.end => Err(outside(path)),
-                _ => Err(failed("read", path, source)),
-            },
-        }
+        let len = self.len(name).await?;
+        let len = len.ok_or_else(|| StoreError::Missing { object: path.clone() })?;
+        Ok(Arc::new(Remote { backend: Arc::clone(&self.backend), len, object: path }))
     }
 
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
@@ -132,6 +142,83 @@ impl ObjectStore for Objects {
         let write = self.backend.put(&place, Bytes::from_static(b"seawall").into()).await;
         write.map(|_| ()).map_err(|source| failed("write", object, source))
     }
+}
+
+/// An object that is a file of this host.
+struct OpenFile {
+    file: Arc<File>,
+    len: u64,
+    object: String,
+}
+
+#[async_trait::async_trait]
+impl OpenObject for OpenFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let len = within(&range, self.len, &self.object)?;
+        let file = Arc::clone(&self.file);
+        let start = range.start;
+        let read = blocking(move || {
+            let mut bytes = vec![0; len];
+            file.read_exact_at(&mut bytes, start).map(|()| bytes)
+        });
+        match read.await {
+            Ok(bytes) => Ok(bytes.into()),
+            // It was cut after it was opened.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(outside(&range, &self.object))
+            }
+            Err(source) => Err(StoreError::io("read", self.object.clone(), source)),
+        }
+    }
+}
+
+/// An object behind a protocol that asks for ranges by name.
+struct Remote {
+    backend: Arc<dyn Backend>,
+    len: u64,
+    object: String,
+}
+
+#[async_trait::async_trait]
+impl OpenObject for Remote {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let len = within(&range, self.len, &self.object)?;
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        match self.backend.get_range(&location(&self.object), range.clone()).await {
+            Ok(bytes) if bytes.len() == len => Ok(bytes),
+            // Backends clip a range that begins inside: it was cut after it was opened.
+            Ok(_) => Err(outside(&range, &self.object)),
+            Err(source) => Err(failed("read", self.object.clone(), source)),
+        }
+    }
+}
+
+fn outside(range: &Range<u64>, object: &str) -> StoreError {
+    StoreError::Range { object: object.to_owned(), start: range.start, end: range.end }
+}
+
+/// The length of a range that lies in an object of `len` bytes.
+fn within(range: &Range<u64>, len: u64, object: &str) -> Result<usize, StoreError> {
+    let refused = || outside(range, object);
+    let wanted = range.end.checked_sub(range.start).filter(|_| range.end <= len);
+    wanted.and_then(|wanted| usize::try_from(wanted).ok()).ok_or_else(refused)
+}
+
+/// Runs work that waits for a disk where it holds up nothing else.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// A path we made: its parts are names and hexadecimal digits, so nothing in it is escaped.

@@ -1,14 +1,14 @@
 //! Fails one chosen write, and every later one: what a process that dies there leaves.
 
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
 use crate::error::StoreError;
-use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
+use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
 /// A store whose writes fail from a chosen one on.
 #[derive(Debug)]
@@ -50,8 +50,8 @@ impl<S: ObjectStore> ObjectStore for FaultAt<S> {
         self.inner.get(name).await
     }
 
-    async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.inner.get_range(name, range).await
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
+        self.inner.open(name).await
     }
 
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {

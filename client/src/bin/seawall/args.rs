@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 #[cfg(feature = "server")]
 use seawall_server::config::DEFAULT_PORT;
+use seawall_store::image::layout::ExportFormat;
 
 /// Shown by `--help` and on the man page.
 const EXIT_STATUS: &str = "\
@@ -75,6 +76,10 @@ pub(crate) enum RawCommand {
     Push(PushArgs),
     /// Pull a release into a directory: exact, verified, all of it or nothing
     Pull(PullArgs),
+    /// Describe the machines of a pulled release for a hypervisor
+    Describe(DescribeArgs),
+    /// Write one disk of a release to a file or a pipe, in any format
+    Export(ExportArgs),
     /// Move a pulled release in place to another one, fetching only what differs
     Patch(PatchArgs),
     /// Compare two releases, and say what a host must download to move from A to B
@@ -136,9 +141,12 @@ pub(crate) struct PullArgs {
     /// Where to put it [default: ./NAME, the last part of the application's name]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
-    /// The format of the disk files
-    #[arg(long, value_enum, default_value_t = RawFormat::Raw)]
-    pub(crate) format: RawFormat,
+    /// The format of the disk files [default: raw, or what the first --as takes best]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<RawFormat>,
+    /// Describe the machines for this host too: scripts or files it takes; may be repeated
+    #[arg(long = "as", value_enum, value_name = "TARGET")]
+    pub(crate) descriptors: Vec<RawTarget>,
     /// Only this machine; may be repeated
     #[arg(long = "machine", value_name = "NAME")]
     pub(crate) machines: Vec<String>,
@@ -151,6 +159,31 @@ pub(crate) struct PullArgs {
     /// The lockfile that --locked goes by [default: DIR/seawall.lock]
     #[arg(long, value_name = "FILE", requires = "locked")]
     pub(crate) lockfile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DescribeArgs {
+    /// Where the release was pulled into
+    pub(crate) dir: PathBuf,
+    /// The host to describe the machines for; may be repeated
+    #[arg(long = "as", value_enum, value_name = "TARGET", required = true)]
+    pub(crate) descriptors: Vec<RawTarget>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// The disk: application:version/machine/disk
+    pub(crate) reference: String,
+    /// The format: raw, qcow2, qcow2-zstd, qcow2-zlib, vmdk, vmdk-stream, vhd, vhdx, …
+    #[arg(long, value_name = "FORMAT", default_value_t = ExportFormat::Raw)]
+    pub(crate) format: ExportFormat,
+    /// The file to make, or `-` for standard output
+    #[arg(long, short, value_name = "FILE|-")]
+    pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) threads: Threads,
     #[command(flatten)]
@@ -256,6 +289,25 @@ pub(crate) struct Threads {
     /// How many threads hash and compress [default: one per processor]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+/// The hosts of `--as`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawTarget {
+    /// Domain and network XML
+    Libvirt,
+    /// Files for xl
+    Xen,
+    /// A PowerShell script
+    Hyperv,
+    /// Runnable scripts
+    Qemu,
+    /// A script of qm commands
+    Proxmox,
+    /// One OVA package instead of a directory of disks
+    Ova,
+    /// An OVF package: a descriptor, a manifest and streamOptimized VMDKs
+    Ovf,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -2,17 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use seawall::deploy::DescriptorTarget;
 use seawall::directory::LOCKFILE;
-use seawall::ovf::Package;
+use seawall::export::PackageKind;
+use seawall::ovf;
 use seawall::registry::Expect;
 use seawall::spec::{ReleaseSpec, file, flags};
-use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
+use seawall_api::names::{ApplicationName, ChannelName, DiskName, MachineName, Version};
 use seawall_api::reference::{Reference, Selector};
 use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 
 use crate::args::{
-    ChannelsArgs, Credentials, DiffArgs, ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs,
-    RawCommand, RawFormat, ShowArgs, Threads, VerifyArgs,
+    ChannelsArgs, Credentials, DescribeArgs, DiffArgs, ExportArgs, ListArgs, PatchArgs,
+    PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawTarget, ShowArgs, Threads,
+    VerifyArgs,
 };
 use crate::report::Failure;
 
@@ -36,6 +40,8 @@ pub(crate) struct Reach {
 pub(crate) enum Command {
     Push(Reach, Push),
     Pull(Reach, Pull),
+    Package(Reach, Package),
+    Export(Reach, Export),
     Patch(Reach, Patch),
     Diff(Reach, Target, Target),
     Applications(Reach),
@@ -44,6 +50,7 @@ pub(crate) enum Command {
     Channels(Reach, ApplicationName),
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
+    Describe(PathBuf, Vec<DescriptorTarget>),
     VerifyDir(PathBuf, usize),
     VerifyRelease(Reach, Target),
 }
@@ -51,7 +58,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Push {
     pub(crate) spec: ReleaseSpec,
-    pub(crate) package: Option<Package>,
+    pub(crate) package: Option<ovf::Package>,
     pub(crate) application: ApplicationName,
     pub(crate) version: Version,
     pub(crate) parent: Option<Selector>,
@@ -66,9 +73,31 @@ pub(crate) struct Pull {
     pub(crate) format: Format,
     /// Empty means all.
     pub(crate) machines: Vec<MachineName>,
+    pub(crate) descriptors: Vec<DescriptorTarget>,
     pub(crate) dry_run: bool,
     /// The lockfile to go by.
     pub(crate) locked: Option<PathBuf>,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) target: Target,
+    pub(crate) into: PathBuf,
+    pub(crate) kind: PackageKind,
+    /// Empty means all, in one package.
+    pub(crate) machines: Vec<MachineName>,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Export {
+    pub(crate) target: Target,
+    pub(crate) machine: MachineName,
+    pub(crate) disk: DiskName,
+    pub(crate) format: ExportFormat,
+    /// `None` for standard output.
+    pub(crate) output: Option<PathBuf>,
     pub(crate) threads: usize,
 }
 
@@ -94,6 +123,10 @@ impl Command {
         match raw {
             RawCommand::Push(args) => push(args),
             RawCommand::Pull(args) => pull(args),
+            RawCommand::Describe(DescribeArgs { dir, descriptors }) => {
+                Ok(Self::Describe(dir, targets(&descriptors)?))
+            }
+            RawCommand::Export(args) => export(args),
             RawCommand::Patch(args) => patch(args),
             RawCommand::Diff(args) => diff(args),
             RawCommand::List(args) => list(args),
@@ -117,6 +150,8 @@ impl Command {
         match self {
             Self::Push(reach, _)
             | Self::Pull(reach, _)
+            | Self::Package(reach, _)
+            | Self::Export(reach, _)
             | Self::Patch(reach, _)
             | Self::Diff(reach, ..)
             | Self::Applications(reach)
@@ -126,7 +161,7 @@ impl Command {
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
             | Self::VerifyRelease(reach, ..) => Some(reach),
-            Self::VerifyDir(..) => None,
+            Self::Describe(..) | Self::VerifyDir(..) => None,
         }
     }
 }
@@ -140,7 +175,7 @@ fn push(args: PushArgs) -> Result<Command, Failure> {
              promote`",
         ));
     };
-    let package = args.package.as_deref().map(Package::open).transpose()?;
+    let package = args.package.as_deref().map(ovf::Package::open).transpose()?;
     let spec = match (&package, &args.file) {
         (Some(package), _) => package.spec().clone(),
         (None, Some(path)) => file::read(path)?,
@@ -180,19 +215,82 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     let into = args.into.unwrap_or_else(|| PathBuf::from(last));
     let lockfile = args.lockfile.unwrap_or_else(|| into.join(LOCKFILE));
+    if let Some(kind) = package_kind(&args)? {
+        let package = Package { target, into, kind, machines, threads: threads(args.threads) };
+        let reach = Reach { host: reference.host, credentials: args.credentials };
+        return Ok(Command::Package(reach, package));
+    }
+    let descriptors = targets(&args.descriptors)?;
+    let by_target = || descriptors.first().map_or(Format::Raw, |target| target.default_format());
     let pull = Pull {
         into,
         target,
-        format: match args.format {
-            RawFormat::Raw => Format::Raw,
-            RawFormat::Qcow2 => Format::Qcow2,
-        },
+        format: args.format.map_or_else(by_target, format),
         machines,
+        descriptors,
         dry_run: args.dry_run,
         locked: args.locked.then_some(lockfile),
         threads: threads(args.threads),
     };
     Ok(Command::Pull(Reach { host: reference.host, credentials: args.credentials }, pull))
+}
+
+fn format(raw: RawFormat) -> Format {
+    match raw {
+        RawFormat::Raw => Format::Raw,
+        RawFormat::Qcow2 => Format::Qcow2,
+    }
+}
+
+fn targets(raw: &[RawTarget]) -> Result<Vec<DescriptorTarget>, Failure> {
+    let target = |raw: &RawTarget| match raw {
+        RawTarget::Libvirt => Ok(DescriptorTarget::Libvirt),
+        RawTarget::Xen => Ok(DescriptorTarget::Xen),
+        RawTarget::Hyperv => Ok(DescriptorTarget::Hyperv),
+        RawTarget::Qemu => Ok(DescriptorTarget::Qemu),
+        RawTarget::Proxmox => Ok(DescriptorTarget::Proxmox),
+        RawTarget::Ova | RawTarget::Ovf => Err(Failure::usage(
+            "a package holds its disks, and does not describe others",
+            "write it by itself: `seawall pull REFERENCE --as ova`",
+        )),
+    };
+    raw.iter().map(target).collect()
+}
+
+/// The package to make instead of a directory of disks.
+fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
+    let kind = match args.descriptors[..] {
+        [RawTarget::Ova] => PackageKind::Ova,
+        [RawTarget::Ovf] => PackageKind::Ovf,
+        _ => return Ok(None),
+    };
+    if args.format.is_some() || args.dry_run || args.locked {
+        return Err(Failure::usage(
+            "--format, --dry-run and --locked are for directories of disks",
+            "leave them out with --as ova and --as ovf, whose disks are streamOptimized VMDKs",
+        ));
+    }
+    Ok(Some(kind))
+}
+
+fn export(args: ExportArgs) -> Result<Command, Failure> {
+    let reference = parse(&args.reference)?;
+    let (Some(machine), Some(disk)) = (reference.machine.clone(), reference.disk.clone()) else {
+        return Err(Failure::usage(
+            format!("`{}` names no disk", args.reference),
+            "write application:version/machine/disk; `seawall show` lists the disks",
+        ));
+    };
+    let reach = Reach { host: reference.host.clone(), credentials: args.credentials };
+    let export = Export {
+        target: target(reference, &args.reference)?,
+        machine,
+        disk,
+        format: args.format,
+        output: (args.output.as_os_str() != "-").then_some(args.output),
+        threads: threads(args.threads),
+    };
+    Ok(Command::Export(reach, export))
 }
 
 fn patch(args: PatchArgs) -> Result<Command, Failure> {

@@ -121,6 +121,8 @@ macro_rules! explained {
 }
 
 explained!(
+    seawall::describe::DescribeError,
+    seawall::export::ExportError,
     seawall::ovf::OvfError,
     seawall::patch::PatchError,
     seawall::pull::PullError,

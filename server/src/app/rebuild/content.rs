@@ -24,11 +24,15 @@ async fn read_pack(
 ) -> Result<Sound<NewPack>, AppError> {
     const TRAILER: u64 = TRAILER_LEN as u64;
     let name = ObjectName::Pack(digest);
-    let len = store.len(&name).await?.unwrap_or_default();
+    let pack = match readable(store.open(&name).await)? {
+        Ok(pack) => pack,
+        Err(what) => return Ok(Err(what)),
+    };
+    let len = pack.len();
     if len < TRAILER || len > PACK_LEN_MAX as u64 {
         return Ok(Err(format!("no pack has {len} bytes")));
     }
-    let trailer = match readable(store.get_range(&name, len - TRAILER..len).await)? {
+    let trailer = match readable(pack.read(len - TRAILER..len).await)? {
         Ok(trailer) => trailer,
         Err(what) => return Ok(Err(what)),
     };
@@ -38,7 +42,7 @@ async fn read_pack(
         Err(error) => return Ok(Err(error.to_string())),
     };
     let start = place.start;
-    let footer = match readable(store.get_range(&name, place).await)? {
+    let footer = match readable(pack.read(place).await)? {
         Ok(footer) => Footer::of_tail(digest, &footer, start).map_err(|error| error.to_string()),
         Err(what) => Err(what),
     };

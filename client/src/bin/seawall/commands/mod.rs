@@ -1,7 +1,9 @@
 //! The commands, a file each: a flow called, its report printed.
 
 mod channels;
+mod describe;
 mod diff;
+mod export;
 mod list;
 mod patch;
 mod pull;
@@ -66,6 +68,8 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
     match command {
         Command::Push(_, push) => push::push(around, push).await,
         Command::Pull(_, pull) => pull::pull(around, pull).await,
+        Command::Package(_, package) => export::package(around, package).await,
+        Command::Export(_, order) => export::export(around, order).await,
         Command::Patch(_, patch) => patch::patch(around, patch).await,
         Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
         Command::Applications(_) => list::applications(&around).await,
@@ -77,7 +81,9 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::VerifyRelease(_, target) => verify::release(around, target).await,
-        Command::VerifyDir(..) => Err(Failure::internal("a directory needs no registry")),
+        Command::Describe(..) | Command::VerifyDir(..) => {
+            Err(Failure::internal("a directory needs no registry"))
+        }
     }
 }
 
@@ -87,6 +93,7 @@ async fn without_registry(
     style: Style,
 ) -> Result<(), Failure> {
     match command {
+        Command::Describe(dir, targets) => describe::describe(&dir, &targets, style),
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
         _ => Err(Failure::internal("this command needs a registry")),
     }
