@@ -197,6 +197,7 @@ fn push(args: PushArgs) -> Result<Command, Failure> {
 }
 
 fn pull(args: PullArgs) -> Result<Command, Failure> {
+    let package_kind = package_kind(&args)?;
     let reference = parse(&args.reference)?;
     if let Some(disk) = &reference.disk {
         return Err(Failure::usage(
@@ -215,7 +216,7 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     let into = args.into.unwrap_or_else(|| PathBuf::from(last));
     let lockfile = args.lockfile.unwrap_or_else(|| into.join(LOCKFILE));
-    if let Some(kind) = package_kind(&args)? {
+    if let Some(kind) = package_kind {
         let package = Package { target, into, kind, machines, threads: threads(args.threads) };
         let reach = Reach { host: reference.host, credentials: args.credentials };
         return Ok(Command::Package(reach, package));
