@@ -22,6 +22,8 @@ pub(super) struct File {
     pub(super) disk: Disk,
     pub(super) href: String,
     pub(super) format: ExportFormat,
+    /// The length that the descriptor gives it.
+    pub(super) said_len: Option<u64>,
 }
 
 /// The descriptor that machines were pushed with.
@@ -59,12 +61,7 @@ pub(super) async fn find(
         Err(why) => {
             let what = "the original descriptor";
             let why = format!("it is kept beside as `.ovf.original`: {why}");
-            unmapped.push(Unmapped {
-                section: "package".to_owned(),
-                machine: None,
-                what: what.to_owned(),
-                why,
-            });
+            unmapped.push(Unmapped::new("package", what, why));
             Ok(Original::Beside(bytes))
         }
     }
@@ -100,6 +97,11 @@ fn usable(bytes: &[u8], descriptor: &Descriptor, release: &Release) -> Result<Ve
                         disk: (*disk).clone(),
                         href,
                         format: *format,
+                        said_len: envelope
+                            .files
+                            .iter()
+                            .find(|file| file.href == spec.path.to_string_lossy())
+                            .and_then(|file| file.len),
                     }),
                 }
             }

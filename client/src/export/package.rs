@@ -113,9 +113,7 @@ pub async fn write_package(order: WritePackage) -> Result<PackageReport, ExportE
     let release = remote.release().clone();
     let title = format!("{}:{}", release.application(), release.version());
     let groups = groups(&release, &order.machines, &title)?;
-    let total = groups.iter().flat_map(|(_, machines)| machines).flat_map(|m| &m.disks);
     order.progress.begin(Stage::Fetch, None);
-    tracing::debug!(disks = total.count(), "packaging");
     let mut packages = Vec::with_capacity(groups.len());
     for (name, machines) in groups {
         packages.push(one(&order, &remote, &name, machines).await?);
@@ -176,12 +174,15 @@ async fn one(
                     disk: disk.clone(),
                     href: href.clone(),
                     format: ExportFormat::VmdkStream,
+                    said_len: None,
                 })
                 .collect()
         }
     };
     let mut disks = Vec::with_capacity(files.len());
-    for original::File { machine, disk, href, format } in files {
+    let mut said_lens = Vec::with_capacity(files.len());
+    for original::File { machine, disk, href, format, said_len } in files {
+        said_lens.push(said_len);
         let image = open(remote, &machine, &disk).await?;
         let Disk { content, .. } = disk;
         let (threads, progress) = (order.threads, Arc::clone(&order.progress));
@@ -213,6 +214,13 @@ async fn one(
         PackageKind::Ovf => Archive::begin_folder(&into, draft),
     });
     let written = task.await.map_err(|_| ExportError::Defect)??;
+    for (said, (len, (href, _))) in said_lens.iter().zip(written.lens.iter().zip(&written.files)) {
+        if let Some(said) = said.filter(|said| said != len) {
+            let what = format!("size {said} of `{href}`");
+            let why = format!("it has {len} bytes now, as compressors differ");
+            unmapped.push(Unmapped::new("References", what, why));
+        }
+    }
     let text = if is_original { None } else { Some(finished(&written.lens)) };
     let len = tokio::task::spawn_blocking(move || written.finish(text))
         .await

@@ -20,7 +20,7 @@ pub struct Unmapped {
 }
 
 impl Unmapped {
-    pub(super) fn new(
+    pub(crate) fn new(
         section: impl Into<String>,
         what: impl Into<String>,
         why: impl Into<String>,
