@@ -139,7 +139,10 @@ impl AppError {
             Self::Incomplete { .. } => "upload what is missing, then try again",
             Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
             Self::Stale { .. } => "read it again and decide anew",
-            Self::Damaged { .. } => "restore the object from a copy of the registry",
+            Self::Damaged { .. } => {
+                "push the release again from its disks, or restore the object from a copy of the \
+                 registry"
+            }
             Self::Store(error) => return error.remedy(),
             Self::Catalog(error) => return error.remedy(),
             _ => return None,
