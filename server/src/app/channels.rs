@@ -65,7 +65,8 @@ impl Registry {
     /// Moves a channel, unless it moved since the caller read it.
     ///
     /// # Errors
-    /// [`AppError::Stale`] when it did, [`AppError::NotFound`] when there is no such release.
+    /// [`AppError::Stale`] when it did, [`AppError::NotFound`] when there is no such release,
+    /// [`AppError::CatalogOld`] when the store knows of a later move than the catalog.
     pub async fn move_channel(
         &self,
         application: &ApplicationName,
@@ -82,6 +83,7 @@ impl Registry {
         if let Expected::Sequence(last) = change.expected {
             self.record_last_move(application, &change.channel, last).await?;
         }
+        self.check_move(application, &change.channel, change.expected).await?;
         let (name, moved_by) = (change.channel.clone(), change.token.clone());
         let request = MoveRequest {
             application: application.clone(),

@@ -4,7 +4,7 @@ use seawall_api::problem::Code;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::pack::PackError;
 
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, REBUILD};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -74,6 +74,12 @@ pub enum AppError {
         /// The limit, with its unit.
         limit: String,
     },
+    /// The catalog does not know what happened, but the store does.
+    #[error("{object} is in the store, and the catalog does not know of it: it is an older copy")]
+    CatalogOld {
+        /// The path of the record that tells of it.
+        object: String,
+    },
     /// Bytes at rest do not match their digest, or are gone.
     #[error("{object} is damaged or missing in the store")]
     Damaged {
@@ -124,7 +130,7 @@ impl AppError {
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
             Self::TooLarge { .. } => Code::TooLarge,
-            Self::Damaged { .. } => Code::Damaged,
+            Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) => code_of(error.kind()),
             Self::Catalog(error) => code_of(error.kind()),
             Self::Internal { .. } => Code::Internal,
@@ -139,6 +145,7 @@ impl AppError {
             Self::Incomplete { .. } => "upload what is missing, then try again",
             Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
             Self::Stale { .. } => "read it again and decide anew",
+            Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => "restore the object from a copy of the registry",
             Self::Store(error) => return error.remedy(),
             Self::Catalog(error) => return error.remedy(),

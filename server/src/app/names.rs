@@ -8,6 +8,8 @@
 //! 2. A record is a function of the catalog's row, so whoever finds it missing can write it.
 //! 3. Before a channel moves on, its last move and the release it moves to have their records:
 //!    only the newest move of a channel can lack one.
+//! 4. No commit contradicts a record: an older copy of the catalog publishes and moves nothing
+//!    that the store knows to be otherwise.
 
 use bytes::Bytes;
 use seawall_api::digest::ReleaseDigest;
@@ -16,8 +18,8 @@ use seawall_store::port::{ObjectName, Put};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{AppError, Registry};
-use crate::catalog::{ChannelMove, Release};
+use super::{AppError, Registry, present};
+use crate::catalog::{ChannelMove, Expected, Release};
 
 mod complete;
 
@@ -154,6 +156,34 @@ impl Registry {
     pub(super) async fn record_move(
         &self,
         application: &ApplicationName,
+    /// Refuses a move of which the store has a record already: the catalog is an older copy. A move
+    /// that somebody else makes meanwhile is none of those: it is in the catalog before its record
+    /// is in the store.
+    pub(super) async fn check_move(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+        expected: Expected,
+    ) -> Result<(), AppError> {
+        let last = match expected {
+            Expected::Absent => 0,
+            Expected::Sequence(sequence) => sequence,
+        };
+        // No channel was ever moved as often: the catalog finds the request stale.
+        let Some(next) = last.checked_add(1) else { return Ok(()) };
+        let object = Subject::Move(application.clone(), channel.clone(), next).object();
+        let Some(bytes) = present(self.store.get(&object).await)? else { return Ok(()) };
+        let found = self.catalog.channel(application.clone(), channel.clone()).await?;
+        if found.map_or(0, |channel| channel.sequence) != last {
+            return Ok(());
+        }
+        let object = object.path();
+        Err(match MoveRecord::decode(&bytes) {
+            Some(_) => AppError::CatalogOld { object },
+            None => AppError::Damaged { object },
+        })
+    }
+
         channel: &ChannelName,
         change: &ChannelMove,
     ) -> Result<(), AppError> {
@@ -161,7 +191,7 @@ impl Registry {
         let (object, bytes) = (subject.object(), MoveRecord::from(change).encode());
         let put = self.store.put(&object, bytes.clone()).await?;
         if put == Put::AlreadyPresent && self.store.get(&object).await? != bytes {
-            return Err(AppError::Damaged { object: object.path() });
+            return Err(AppError::CatalogOld { object: object.path() });
         }
         Ok(())
     }

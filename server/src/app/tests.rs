@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use seawall_api::content::SubtreeValue;
 use seawall_api::index::{DiskIndex, Extent, LEAF_SPAN, Leaf, LeafRef};
 use seawall_api::problem::Code;
@@ -431,3 +432,58 @@ async fn a_leaf_that_gives_a_chunk_another_length_is_incomplete() {
     let error = registry.put_leaf(lease, leaf.digest(), leaf.encode().into()).await.unwrap_err();
     assert_eq!(error.code(), Code::Incomplete);
 }
+/// Of clients that hang up one after another, none leaves a proof behind that is not counted.
+#[test]
+fn a_proof_is_counted_until_it_ends_whoever_waits_for_it() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    let site = Site::new();
+    let registry = runtime.block_on(async { site.sound() });
+    let pack = TinyDisk::new("ab").pack();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let before = registry.proving.available_permits();
+    let after = runtime.block_on(async {
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let proof = registry.prove_pack(pack.digest, pack.bytes);
+        assert!(proof.now_or_never().is_none(), "it waits for the only thread");
+        assert_eq!(registry.proving.available_permits(), before - 1, "it was dropped");
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        // Behind the proof in the queue of the only thread.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        registry.proving.available_permits()
+    });
+    assert_eq!(after, before);
+}
+
+/// A catalog restored from a backup must not take a channel where the store says it never was.
+#[tokio::test]
+async fn an_older_copy_of_the_catalog_moves_no_channel() {
+    let mut site = Site::new();
+    let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
+    push(&site.sound(), &one).await.unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    let copy = |to: &TempDir| {
+        std::fs::copy(site.dir.path().join("catalog.sqlite"), to.path().join("catalog.sqlite"))
+    };
+    let absent = tempfile::tempdir().unwrap();
+    copy(&absent).unwrap();
+    promote(&site.sound(), &one, Expected::Absent).await.unwrap();
+    copy(&backup).unwrap();
+    for sequence in 1..4 {
+        promote(&site.sound(), &one, Expected::Sequence(sequence)).await.unwrap();
+    }
+    for (dir, expected, left) in
+        [(backup, Expected::Sequence(1), Some(1)), (absent, Expected::Absent, None)]
+    {
+        site.dir = dir;
+        let registry = site.sound();
+        let error = promote(&registry, &one, expected).await.unwrap_err();
+        assert_eq!(error.code(), Code::Damaged);
+        assert!(error.to_string().contains("names/webshop/@channels/stable/"), "{error}");
+        assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
+        let channels = registry.channels(one.release.application()).await.unwrap();
+        assert_eq!(channels.first().map(|channel| channel.sequence), left, "it did not move");
+    }
+}
+

@@ -10,6 +10,7 @@ use seawall_store::port::ObjectKind;
 
 use super::Subject;
 use crate::app::{AppError, Registry};
+use crate::catalog::REBUILD;
 
 /// How many rows are read at once.
 const PAGE_LEN: u32 = 1000;
@@ -52,8 +53,8 @@ impl Registry {
             tracing::error!(
                 unknown,
                 example,
-                "the store knows more than the catalog, which is an old copy: stop, move \
-                 catalog.sqlite* aside and start again, and it is rebuilt from the store"
+                remedy = REBUILD,
+                "the store knows more than the catalog, which is an older copy"
             );
         }
         Ok(written)
