@@ -73,7 +73,7 @@ pub(super) async fn put_leaf(
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
     let body = receive(&request, payload, limits::LEAF_BODY_LEN_MAX).await?;
-    Ok(status_of(registry.put_leaf(lease, *leaf, body.bytes.clone()).await?))
+    Ok(status_of(registry.put_leaf(lease, *leaf, body).await?))
 }
 
 /// The bytes of an index's list.
@@ -102,5 +102,5 @@ pub(super) async fn put_index(
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
     let body = receive(&request, payload, limits::INDEX_BODY_LEN_MAX).await?;
-    Ok(status_of(registry.put_index(lease, *index, body.bytes.clone()).await?))
+    Ok(status_of(registry.put_index(lease, *index, body).await?))
 }

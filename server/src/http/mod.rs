@@ -8,14 +8,13 @@
 //! 2. Every body, header, count and wait has a named limit (`limits`).
 //! 3. No answer is held in memory whole, but for documents with limits of their own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use actix_web::web;
-use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
+use body::Budget;
 
 mod applications;
 mod auth;
@@ -47,8 +46,10 @@ pub(crate) struct Edge {
     pub(crate) metrics: Metrics,
     /// Set once the registry is about to stop.
     pub(crate) draining: AtomicBool,
-    /// Bodies in memory, in units of `limits::BUDGET_UNIT`.
-    pub(crate) budget: Arc<Semaphore>,
+    /// Memory for what is uploaded.
+    uploads: Budget,
+    /// Memory for bodies in JSON.
+    questions: Budget,
     /// Begins the ids this process gives to requests.
     request_prefix: u64,
     request_count: AtomicU64,
@@ -62,7 +63,8 @@ impl Edge {
             tokens,
             metrics: Metrics::default(),
             draining: AtomicBool::new(false),
-            budget: Arc::new(Semaphore::new(limits::BUDGET_UNITS)),
+            uploads: Budget::new(limits::UPLOAD_UNITS, limits::UPLOAD_WAIT_MAX),
+            questions: Budget::new(limits::QUESTION_UNITS, limits::QUESTION_WAIT_MAX),
             request_prefix,
             request_count: AtomicU64::new(0),
         }

@@ -45,7 +45,7 @@ pub(super) async fn upload(
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
     let body = receive(&request, payload, limits::PACK_LEN_MAX).await?;
-    let kept = registry.upload_pack(lease, *pack, body.bytes.clone()).await?;
+    let kept = registry.upload_pack(lease, *pack, body).await?;
     edge.metrics.pack_kept(kept.chunk_count);
     Ok(status_of(kept.put))
 }

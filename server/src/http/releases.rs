@@ -89,8 +89,7 @@ pub(super) async fn publish(
 ) -> Result<HttpResponse, ApiError> {
     let publisher = Publisher { lease: lease.id()?, token: actor.0 };
     let body = receive(&request, payload, limits::DOCUMENT_LEN_MAX).await?;
-    let (digest, publication) =
-        registry.publish(&application, body.bytes.clone(), publisher).await?;
+    let (digest, publication) = registry.publish(&application, body, publisher).await?;
     let (status, already_present) = match publication {
         Publication::AlreadyPresent => (StatusCode::OK, true),
         _ => {

@@ -1,7 +1,9 @@
 //! What every request passes through: limits, names, tokens, the form of errors.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use seawall_api::digest::PackDigest;
@@ -77,6 +79,27 @@ async fn bodies_and_heads_have_limits() {
     assert_problem(no_lease, Code::InvalidInput).await;
 }
 
+/// However many packs crawl in, pulls are answered.
+#[tokio::test]
+async fn uploads_that_stall_do_not_hold_up_questions() {
+    let world = World::open().await;
+    let lease = world.lease("webshop").await;
+    let path = format!("/v1/packs/{}?lease={lease}", PackDigest::of(b"x"));
+    let mut uploads = Vec::new();
+    for _ in 0..8 {
+        let mut stream = std::net::TcpStream::connect(world.running.addr()).unwrap();
+        let head = format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\n");
+        write!(stream, "{head}content-length: {}\r\n\r\nx", 16 << 20).unwrap();
+        uploads.push(stream);
+    }
+    // They are in: the question asks after all of them.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ask = json!({ "chunks": [] });
+    let answer =
+        tokio::time::timeout(Duration::from_secs(5), world.post("/v1/chunks/locate", &ask));
+    assert_eq!(answer.await.expect("in time").status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn a_request_id_is_taken_over_where_it_is_sane() {
     let world = World::open().await;
@@ -145,7 +168,9 @@ async fn a_store_that_cannot_be_written_is_not_ready() {
     let store = world.dir.path().join("store");
     std::fs::rename(&store, world.dir.path().join("away")).unwrap();
     std::fs::write(&store, b"not a directory").unwrap();
-    let problem = assert_problem(world.get("/readyz").await, Code::Unavailable).await;
+    let answer = world.get("/readyz").await;
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let problem = assert_problem(answer, Code::Unavailable).await;
     assert!(!problem.detail.contains('/'), "no path is told: {}", problem.detail);
     assert_eq!(world.get("/healthz").await.status(), StatusCode::OK);
 }
