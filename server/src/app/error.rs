@@ -159,12 +159,12 @@ impl AppError {
 fn code_of(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::Damaged => Code::Damaged,
-        ErrorKind::Unavailable => Code::Unavailable,
+        // What a port is denied, it is denied by this machine: the operator has to mend it.
+        ErrorKind::Unavailable | ErrorKind::Denied => Code::Unavailable,
         ErrorKind::StorageFull => Code::StorageFull,
         ErrorKind::NotFound
         | ErrorKind::Conflict
         | ErrorKind::InvalidInput
-        | ErrorKind::Denied
         | ErrorKind::Internal => Code::Internal,
     }
 }

@@ -29,6 +29,9 @@ const MARK: &str = "/@";
 /// Where moves lie; it begins with a letter, as no version does.
 const CHANNELS: &str = "channels/";
 
+/// The last move that a channel can have: what a catalog can count.
+const SEQUENCE_MAX: u64 = i64::MAX as u64;
+
 /// What a record is about; its object's name is a function of it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Subject {
@@ -62,7 +65,9 @@ impl Subject {
             None => Self::Release(application, rest.parse().ok()?),
             Some(rest) => {
                 let (channel, sequence) = rest.split_once('/')?;
-                Self::Move(application, channel.parse().ok()?, sequence.parse().ok()?)
+                let sequence =
+                    sequence.parse().ok().filter(|at| (1..=SEQUENCE_MAX).contains(at))?;
+                Self::Move(application, channel.parse().ok()?, sequence)
             }
         };
         // One subject is one name: `01` is not read as 1.
@@ -151,11 +156,6 @@ impl Registry {
         Ok(put == Put::Created)
     }
 
-    /// Writes the record of a move that was just made. That the store has another one says that
-    /// the catalog is older than the store.
-    pub(super) async fn record_move(
-        &self,
-        application: &ApplicationName,
     /// Refuses a move of which the store has a record already: the catalog is an older copy. A move
     /// that somebody else makes meanwhile is none of those: it is in the catalog before its record
     /// is in the store.
@@ -184,6 +184,11 @@ impl Registry {
         })
     }
 
+    /// Writes the record of a move that was just made. That the store has another one says that
+    /// the catalog is older than the store.
+    pub(super) async fn record_move(
+        &self,
+        application: &ApplicationName,
         channel: &ChannelName,
         change: &ChannelMove,
     ) -> Result<(), AppError> {
@@ -223,7 +228,12 @@ mod tests {
 
     #[test]
     fn a_subject_is_read_as_it_is_written_and_nothing_else_is() {
-        for text in ["webshop/@1.0", "a/b/@1.0-rc.1+x", "a/b/@channels/stable/12"] {
+        for text in [
+            "webshop/@1.0",
+            "a/b/@1.0-rc.1+x",
+            "a/b/@channels/stable/12",
+            "a/@channels/stable/9223372036854775807",
+        ] {
             let object = ObjectName::Name(text.to_owned());
             assert_eq!(Subject::parse(&object).unwrap().object(), object);
         }
@@ -237,6 +247,9 @@ mod tests {
             "w/@channels/stable/01",
             "w/@channels/1/1",
             "w/@channels/stable/1/1",
+            "w/@channels/stable/0",
+            "w/@channels/stable/9223372036854775808",
+            "w/@channels/stable/9999999999999999999",
             "w/@1.0/x",
         ];
         for text in bad {

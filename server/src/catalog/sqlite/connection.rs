@@ -172,20 +172,64 @@ fn use_write_ahead_log(connection: &Connection) -> SqlResult<()> {
 }
 
 pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogError {
+    use rusqlite::Error;
     let kind = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Damaged,
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            ErrorKind::Denied
+        }
         Some(
             ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked
             | ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
             | ErrorCode::OutOfMemory,
         ) => ErrorKind::Unavailable,
         Some(_) => ErrorKind::Internal,
-        // A value that does not parse: no statement of ours wrote it.
-        None => ErrorKind::Damaged,
+        None => match error {
+            // A value that does not parse, or a row that is not there: none of our statements
+            // left it so.
+            Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
+            | Error::QueryReturnedNoRows => ErrorKind::Damaged,
+            _ => ErrorKind::Internal,
+        },
     };
     CatalogError::new(kind, action, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::Type;
+
+    use super::*;
+
+    /// Only what was read can be damaged: a value that we cannot write is a defect of ours, and a
+    /// file that we may not write is for the operator. Neither is mended by another catalog.
+    #[test]
+    fn only_what_was_read_is_said_to_be_damaged() {
+        let coded = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let sequence = i64::try_from(u64::MAX).unwrap_err();
+        let cases = [
+            (rusqlite::Error::ToSqlConversionFailure(sequence.into()), ErrorKind::Internal),
+            (rusqlite::Error::InvalidQuery, ErrorKind::Internal),
+            (rusqlite::Error::IntegralValueOutOfRange(0, -1), ErrorKind::Damaged),
+            (rusqlite::Error::InvalidColumnType(0, "x".to_owned(), Type::Null), ErrorKind::Damaged),
+            (coded(rusqlite::ffi::SQLITE_CORRUPT), ErrorKind::Damaged),
+            (coded(rusqlite::ffi::SQLITE_READONLY), ErrorKind::Denied),
+            (coded(rusqlite::ffi::SQLITE_CANTOPEN), ErrorKind::Denied),
+            (coded(rusqlite::ffi::SQLITE_BUSY), ErrorKind::Unavailable),
+            (coded(rusqlite::ffi::SQLITE_FULL), ErrorKind::StorageFull),
+        ];
+        for (error, want) in cases {
+            let text = error.to_string();
+            let error = failed("serve", error);
+            assert_eq!(error.kind(), want, "{text}");
+            let remedy = error.remedy().unwrap_or_default();
+            assert_eq!(remedy.contains("aside"), want == ErrorKind::Damaged, "{text}");
+            assert_eq!(remedy.contains("owner"), want == ErrorKind::Denied, "{text}");
+        }
+    }
 }
