@@ -123,6 +123,61 @@ impl ObjectStore for FaultAt {
     }
 }
 
+/// A store with an object that its disk cannot read.
+struct BadSector {
+    inner: Arc<dyn ObjectStore>,
+    object: ObjectName,
+    is_probed: bool,
+}
+
+impl BadSector {
+    fn check(&self, name: &ObjectName) -> Result<(), StoreError> {
+        if *name != self.object {
+            return Ok(());
+        }
+        Err(StoreError::io("read", name.path(), std::io::Error::from_raw_os_error(EIO)))
+    }
+}
+
+const EIO: i32 = 5;
+
+#[async_trait::async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ObjectStore for BadSector {
+    async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
+        self.inner.put(name, bytes).await
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+        self.check(name)?;
+        self.inner.get(name).await
+    }
+
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
+        self.check(name)?;
+        self.inner.open(name).await
+    }
+
+    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.inner.len(name).await
+    }
+
+    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
+        self.inner.list(kind).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.inner.delete(name).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        if self.is_probed {
+            return self.inner.probe().await;
+        }
+        Err(StoreError::io("write", "probe", std::io::Error::from_raw_os_error(EIO)))
+    }
+}
+
 /// A clock that the test turns, and randomness that counts.
 #[derive(Default)]
 pub(super) struct TestHost {
@@ -178,6 +233,11 @@ impl Site {
             reads: Arc::new(Reads(AtomicU32::new(at))),
             source: broken,
         })
+    }
+
+    /// The store, of which `object` cannot be read, and perhaps nothing be written.
+    pub(super) fn bad_sector(&self, object: ObjectName, is_probed: bool) -> Arc<dyn ObjectStore> {
+        Arc::new(BadSector { inner: Arc::clone(&self.store), object, is_probed })
     }
 
     fn failing(&self, at: u32, how: Failing, source: fn() -> std::io::Error) -> Registry {
@@ -376,6 +436,61 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
     }
 }
 
+/// Of clients that hang up one after another, none leaves a proof behind that is not counted.
+#[test]
+fn a_proof_is_counted_until_it_ends_whoever_waits_for_it() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    let site = Site::new();
+    let registry = runtime.block_on(async { site.sound() });
+    let pack = TinyDisk::new("ab").pack();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let before = registry.proving.available_permits();
+    let after = runtime.block_on(async {
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let proof = registry.prove_pack(pack.digest, pack.bytes);
+        assert!(proof.now_or_never().is_none(), "it waits for the only thread");
+        assert_eq!(registry.proving.available_permits(), before - 1, "it was dropped");
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        // Behind the proof in the queue of the only thread.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        registry.proving.available_permits()
+    });
+    assert_eq!(after, before);
+}
+
+/// A catalog restored from a backup must not take a channel where the store says it never was.
+#[tokio::test]
+async fn an_older_copy_of_the_catalog_moves_no_channel() {
+    let mut site = Site::new();
+    let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
+    push(&site.sound(), &one).await.unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    let copy = |to: &TempDir| {
+        std::fs::copy(site.dir.path().join("catalog.sqlite"), to.path().join("catalog.sqlite"))
+    };
+    let absent = tempfile::tempdir().unwrap();
+    copy(&absent).unwrap();
+    promote(&site.sound(), &one, Expected::Absent).await.unwrap();
+    copy(&backup).unwrap();
+    for sequence in 1..4 {
+        promote(&site.sound(), &one, Expected::Sequence(sequence)).await.unwrap();
+    }
+    for (dir, expected, left) in
+        [(backup, Expected::Sequence(1), Some(1)), (absent, Expected::Absent, None)]
+    {
+        site.dir = dir;
+        let registry = site.sound();
+        let error = promote(&registry, &one, expected).await.unwrap_err();
+        assert_eq!(error.code(), Code::Damaged);
+        assert!(error.to_string().contains("names/webshop/@channels/stable/"), "{error}");
+        assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
+        let channels = registry.channels(one.release.application()).await.unwrap();
+        assert_eq!(channels.first().map(|channel| channel.sequence), left, "it did not move");
+    }
+}
+
 /// A release whose push died before it was answered is visible: the next start records it, and
 /// so does the first channel that points at it.
 #[tokio::test]
@@ -432,58 +547,3 @@ async fn a_leaf_that_gives_a_chunk_another_length_is_incomplete() {
     let error = registry.put_leaf(lease, leaf.digest(), leaf.encode().into()).await.unwrap_err();
     assert_eq!(error.code(), Code::Incomplete);
 }
-/// Of clients that hang up one after another, none leaves a proof behind that is not counted.
-#[test]
-fn a_proof_is_counted_until_it_ends_whoever_waits_for_it() {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.max_blocking_threads(1).build().unwrap();
-    let site = Site::new();
-    let registry = runtime.block_on(async { site.sound() });
-    let pack = TinyDisk::new("ab").pack();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let before = registry.proving.available_permits();
-    let after = runtime.block_on(async {
-        let busy = tokio::task::spawn_blocking(move || wait.recv());
-        let proof = registry.prove_pack(pack.digest, pack.bytes);
-        assert!(proof.now_or_never().is_none(), "it waits for the only thread");
-        assert_eq!(registry.proving.available_permits(), before - 1, "it was dropped");
-        go.send(()).unwrap();
-        busy.await.unwrap().unwrap();
-        // Behind the proof in the queue of the only thread.
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
-        registry.proving.available_permits()
-    });
-    assert_eq!(after, before);
-}
-
-/// A catalog restored from a backup must not take a channel where the store says it never was.
-#[tokio::test]
-async fn an_older_copy_of_the_catalog_moves_no_channel() {
-    let mut site = Site::new();
-    let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
-    push(&site.sound(), &one).await.unwrap();
-    let backup = tempfile::tempdir().unwrap();
-    let copy = |to: &TempDir| {
-        std::fs::copy(site.dir.path().join("catalog.sqlite"), to.path().join("catalog.sqlite"))
-    };
-    let absent = tempfile::tempdir().unwrap();
-    copy(&absent).unwrap();
-    promote(&site.sound(), &one, Expected::Absent).await.unwrap();
-    copy(&backup).unwrap();
-    for sequence in 1..4 {
-        promote(&site.sound(), &one, Expected::Sequence(sequence)).await.unwrap();
-    }
-    for (dir, expected, left) in
-        [(backup, Expected::Sequence(1), Some(1)), (absent, Expected::Absent, None)]
-    {
-        site.dir = dir;
-        let registry = site.sound();
-        let error = promote(&registry, &one, expected).await.unwrap_err();
-        assert_eq!(error.code(), Code::Damaged);
-        assert!(error.to_string().contains("names/webshop/@channels/stable/"), "{error}");
-        assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
-        let channels = registry.channels(one.release.application()).await.unwrap();
-        assert_eq!(channels.first().map(|channel| channel.sequence), left, "it did not move");
-    }
-}
-
