@@ -35,6 +35,10 @@ pub const PACE_WINDOW: Duration = Duration::from_secs(30);
 /// at least this much, 8 KiB/s. Sixteen uploads at once over 1 Mbit/s come nearly twice as fast,
 /// and the longest pack takes 36 minutes, well within a lease.
 pub const PACE_LEN_MIN: usize = 240 << 10;
+/// How long the outcome of a probe of store and catalog is told to others who ask.
+pub const PROBE_AGE_MAX: Duration = Duration::from_secs(1);
+/// How long a probe may take.
+pub const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How much of a refused body is read, so that its sender gets to read the answer.
 pub const DRAIN_LEN_MAX: usize = 32 << 20;
 /// How long a refused body is read.

@@ -9,12 +9,14 @@
 //! 3. No answer is held in memory whole, but for documents with limits of their own.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant;
 
 use actix_web::web;
 
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 use body::Budget;
+use tokio::sync::Mutex;
 
 mod applications;
 mod auth;
@@ -50,6 +52,8 @@ pub(crate) struct Edge {
     uploads: Budget,
     /// Memory for bodies in JSON.
     questions: Budget,
+    /// When store and catalog were probed last, and whether they could serve.
+    probed: Mutex<Option<(Instant, bool)>>,
     /// Begins the ids this process gives to requests.
     request_prefix: u64,
     request_count: AtomicU64,
@@ -65,6 +69,7 @@ impl Edge {
             draining: AtomicBool::new(false),
             uploads: Budget::new(limits::UPLOAD_UNITS, limits::UPLOAD_WAIT_MAX),
             questions: Budget::new(limits::QUESTION_UNITS, limits::QUESTION_WAIT_MAX),
+            probed: Mutex::new(None),
             request_prefix,
             request_count: AtomicU64::new(0),
         }

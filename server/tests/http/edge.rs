@@ -191,6 +191,26 @@ async fn a_token_may_do_what_its_role_permits() {
     let pack = format!("/v1/packs/{digest}");
     let upload = format!("{pack}?lease={}", "0".repeat(32));
     let lease = json!({ "application": "webshop" });
+/// A probe writes and syncs: whoever may ask must not be able to make the disk do so at will.
+#[tokio::test]
+async fn the_outcome_of_a_probe_is_kept_for_a_moment() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::open().await;
+    let probe = world.dir.path().join("store/probe");
+    let began = std::time::Instant::now();
+    let mut files = std::collections::HashSet::new();
+    for _ in 0..20 {
+        let asked = (0..5).map(|_| world.get("/readyz"));
+        for answer in futures::future::join_all(asked).await {
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+        let meta = std::fs::metadata(&probe).unwrap();
+        files.insert((meta.ino(), meta.mtime_nsec()));
+    }
+    let probes_max = 1 + began.elapsed().as_secs();
+    assert!(files.len() as u64 <= probes_max, "{} probes, not {probes_max}", files.len());
+}
+
     let locate = json!({ "chunks": [] });
     let post = |path, body| world.client.post(world.url(path)).json(body);
     type Case<'a> = (&'a str, reqwest::RequestBuilder, [u16; 4]);

@@ -34,6 +34,9 @@ use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path}
 use crate::error::StoreError;
 use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
+/// What a probe writes and reads back.
+const PROBE: &[u8] = b"seawall";
+
 /// An [`ObjectStore`] over a backend of the `object_store` crate.
 #[derive(Debug, Clone)]
 pub struct Objects {
@@ -163,8 +166,17 @@ impl ObjectStore for Objects {
     async fn probe(&self) -> Result<(), StoreError> {
         let object = "a probe of the store".to_owned();
         let place = path::Path::from("probe");
-        let write = self.backend.put(&place, Bytes::from_static(b"seawall").into()).await;
-        write.map(|_| ()).map_err(|source| failed("write", object, source))
+        let write = self.backend.put(&place, Bytes::from_static(PROBE).into()).await;
+        write.map_err(|source| failed("write", object.clone(), source))?;
+        let read = match self.backend.get(&place).await {
+            Ok(answer) => answer.bytes().await,
+            Err(source) => Err(source),
+        };
+        // Another process's probe writes the same bytes.
+        match read.map_err(|source| failed("read", object.clone(), source))? {
+            bytes if bytes == PROBE => Ok(()),
+            _ => Err(StoreError::Damaged { object }),
+        }
     }
 }
 
