@@ -9,6 +9,10 @@ use crate::catalog::{Channel, ChannelMove, Expected, MoveRequest, Moved};
 /// How many moves of a channel's history one answer holds, newest first.
 const HISTORY_LEN_MAX: u32 = 1000;
 
+/// What to do when a move happened that the store was not told of.
+const READ_CHANNEL: &str = "read the channel: it moved, and its next move or the next start \
+                            records it";
+
 /// Asks to point a channel at a release.
 #[derive(Clone, Debug)]
 pub struct ChannelChange {
@@ -102,7 +106,9 @@ impl Registry {
                     moved_at_secs: channel.moved_at_secs,
                     moved_by,
                 };
-                self.record_move(application, &name, &change).await?;
+                let done = || format!("{object} is at move {} now", change.sequence);
+                let recorded = self.record_move(application, &name, &change).await;
+                recorded.map_err(|error| error.unrecorded(done, READ_CHANNEL))?;
                 Ok(channel)
             }
             Moved::Stale(current) => {

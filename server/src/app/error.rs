@@ -80,6 +80,16 @@ pub enum AppError {
         /// The path of the record that tells of it.
         object: String,
     },
+    /// It happened, and only the store could not be told.
+    #[error("{done}, and the store cannot record it")]
+    Unrecorded {
+        /// What happened.
+        done: String,
+        /// What to do, once the store can be written.
+        next: &'static str,
+        /// Why not.
+        source: StoreError,
+    },
     /// Bytes at rest do not match their digest, or are gone.
     #[error("{object} is damaged or missing in the store")]
     Damaged {
@@ -124,6 +134,14 @@ impl AppError {
         match self {
             Self::NotFound { .. } => Code::NotFound,
             Self::Invalid { .. } => Code::InvalidInput,
+    /// What is said of a record that failed after the catalog's commit of what it tells.
+    pub(super) fn unrecorded(self, done: impl FnOnce() -> String, next: &'static str) -> Self {
+        match self {
+            Self::Store(source) => Self::Unrecorded { done: done(), next, source },
+            other => other,
+        }
+    }
+
             Self::DigestMismatch { .. } => Code::DigestMismatch,
             Self::VersionTaken { .. } => Code::VersionTaken,
             Self::Incomplete { .. } => Code::Incomplete,
@@ -131,7 +149,7 @@ impl AppError {
             Self::Stale { .. } => Code::PreconditionFailed,
             Self::TooLarge { .. } => Code::TooLarge,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
-            Self::Store(error) => code_of(error.kind()),
+            Self::Store(error) | Self::Unrecorded { source: error, .. } => code_of(error.kind()),
             Self::Catalog(error) => code_of(error.kind()),
             Self::Internal { .. } => Code::Internal,
         }
@@ -155,6 +173,14 @@ impl AppError {
     }
 }
 
+            Self::Unrecorded { next, source, .. } => {
+                let room = if source.kind() == ErrorKind::StorageFull {
+                    "free some space, then "
+                } else {
+                    ""
+                };
+                return Some(format!("{room}{next}"));
+            }
 /// A failure of a port is never the caller's: what the caller sent was proven before.
 fn code_of(kind: ErrorKind) -> Code {
     match kind {
