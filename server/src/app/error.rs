@@ -66,6 +66,12 @@ pub enum AppError {
         /// What it is now.
         is_now: String,
     },
+    /// It is not this request's turn, and will not be soon.
+    #[error("{what} now")]
+    Busy {
+        /// What keeps the registry busy.
+        what: &'static str,
+    },
     /// The answer would be larger than the limit.
     #[error("{what} is larger than the limit of {limit}")]
     TooLarge {
@@ -147,6 +153,7 @@ impl AppError {
             Self::Incomplete { .. } => Code::Incomplete,
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
+            Self::Busy { .. } => Code::Unavailable,
             Self::TooLarge { .. } => Code::TooLarge,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) | Self::Unrecorded { source: error, .. } => code_of(error.kind()),
@@ -162,6 +169,7 @@ impl AppError {
             Self::VersionTaken { .. } => "a version is never used again: publish under another",
             Self::Incomplete { .. } => "upload what is missing, then try again",
             Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
+            Self::Busy { .. } => "try again in a moment",
             Self::Stale { .. } => "read it again and decide anew",
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => "restore the object from a copy of the registry",

@@ -442,6 +442,21 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
     }
 }
 
+/// However many ask at once, each holds two documents at most once it is its turn.
+#[tokio::test]
+async fn a_diff_reads_nothing_before_it_is_its_turn() {
+    let site = Site::new();
+    let registry = site.sound();
+    let side = || ("webshop".parse().unwrap(), "1.0".parse().unwrap());
+    let turn = registry.diffing.acquire().await.unwrap();
+    let diff = registry.diff(side(), side());
+    let waits = tokio::time::timeout(std::time::Duration::from_millis(300), diff).await;
+    assert!(waits.is_err(), "what it asks for is not there, and it does not know");
+    drop(turn);
+    let error = registry.diff(side(), side()).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+}
+
 /// Of clients that hang up one after another, none leaves a proof behind that is not counted.
 #[test]
 fn a_proof_is_counted_until_it_ends_whoever_waits_for_it() {
