@@ -80,12 +80,6 @@ pub enum AppError {
         /// The limit, with its unit.
         limit: String,
     },
-    /// The catalog does not know what happened, but the store does.
-    #[error("{object} is in the store, and the catalog does not know of it: it is an older copy")]
-    CatalogOld {
-        /// The path of the record that tells of it.
-        object: String,
-    },
     /// It happened, and only the store could not be told.
     #[error("{done}, and the store cannot record it")]
     Unrecorded {
@@ -95,6 +89,12 @@ pub enum AppError {
         next: &'static str,
         /// Why not.
         source: StoreError,
+    },
+    /// The catalog does not know what happened, but the store does.
+    #[error("{object} is in the store, and the catalog does not know of it: it is an older copy")]
+    CatalogOld {
+        /// The path of the record that tells of it.
+        object: String,
     },
     /// Bytes at rest do not match their digest, or are gone.
     #[error("{object} is damaged or missing in the store")]
@@ -134,12 +134,6 @@ impl AppError {
         Self::NotFound { object: object.into() }
     }
 
-    /// The row of the closed table of problems that it belongs to.
-    #[must_use]
-    pub fn code(&self) -> Code {
-        match self {
-            Self::NotFound { .. } => Code::NotFound,
-            Self::Invalid { .. } => Code::InvalidInput,
     /// What is said of a record that failed after the catalog's commit of what it tells.
     pub(super) fn unrecorded(self, done: impl FnOnce() -> String, next: &'static str) -> Self {
         match self {
@@ -148,6 +142,12 @@ impl AppError {
         }
     }
 
+    /// The row of the closed table of problems that it belongs to.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotFound { .. } => Code::NotFound,
+            Self::Invalid { .. } => Code::InvalidInput,
             Self::DigestMismatch { .. } => Code::DigestMismatch,
             Self::VersionTaken { .. } => Code::VersionTaken,
             Self::Incomplete { .. } => Code::Incomplete,
@@ -173,14 +173,6 @@ impl AppError {
             Self::Stale { .. } => "read it again and decide anew",
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => "restore the object from a copy of the registry",
-            Self::Store(error) => return error.remedy(),
-            Self::Catalog(error) => return error.remedy(),
-            _ => return None,
-        };
-        Some(text.to_owned())
-    }
-}
-
             Self::Unrecorded { next, source, .. } => {
                 let room = if source.kind() == ErrorKind::StorageFull {
                     "free some space, then "
@@ -189,6 +181,14 @@ impl AppError {
                 };
                 return Some(format!("{room}{next}"));
             }
+            Self::Store(error) => return error.remedy(),
+            Self::Catalog(error) => return error.remedy(),
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
 /// A failure of a port is never the caller's: what the caller sent was proven before.
 fn code_of(kind: ErrorKind) -> Code {
     match kind {

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::problem::ApiError;
 use super::{Edge, limits};
+use crate::metrics::Metrics;
 
 /// Memory for bodies of one kind, in units of `limits::BUDGET_UNIT`.
 #[derive(Debug)]
@@ -132,10 +133,10 @@ async fn receive_in(
         .app_data::<web::Data<Edge>>()
         .ok_or_else(|| ApiError::new(Code::Internal, "the registry is not set up"))?;
     let mut payload = payload.into_inner();
-    match read(request.headers(), &mut payload, limit, budget(edge)).await {
+    match read(request.headers(), &mut payload, limit, (budget(edge), &edge.metrics)).await {
         Ok(received) => Ok(received),
         Err(error) => {
-            drain(&mut payload).await;
+            drain(&mut payload, &edge.metrics).await;
             Err(error)
         }
     }
@@ -145,7 +146,7 @@ async fn read(
     headers: &HeaderMap,
     payload: &mut dev::Payload,
     limit: usize,
-    budget: &Budget,
+    (budget, metrics): (&Budget, &Metrics),
 ) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::too_large("the body", limit);
     let declared = headers.get(CONTENT_LENGTH).and_then(|len| len.to_str().ok());
@@ -159,7 +160,11 @@ async fn read(
     let mut bytes = BytesMut::with_capacity(declared.map_or(0, |_| room));
     let mut pace = Pace::new(Instant::now());
     loop {
-        match timeout_at(pace.deadline(), payload.next()).await {
+        let next = timeout_at(pace.deadline(), payload.next()).await;
+        if let Ok(Some(Ok(piece))) = &next {
+            metrics.received(piece.len());
+        }
+        match next {
             Ok(Some(Ok(piece))) if bytes.len() + piece.len() <= room => {
                 pace.received(Instant::now(), piece.len());
                 bytes.extend_from_slice(&piece);
@@ -176,11 +181,12 @@ async fn read(
 
 /// Reads on for a while after a refusal. A sender that meets a closed connection while it is
 /// still writing never gets to see the answer.
-pub(super) async fn drain(payload: &mut dev::Payload) {
+pub(super) async fn drain(payload: &mut dev::Payload, metrics: &Metrics) {
     let rest = async {
         let mut len = 0;
         while let Some(Ok(piece)) = payload.next().await {
             len += piece.len();
+            metrics.received(piece.len());
             if len > limits::DRAIN_LEN_MAX {
                 break;
             }
@@ -204,7 +210,8 @@ mod tests {
         let mut pieces = pieces.into_iter().map(Ok);
         let stream = futures::stream::poll_fn(move |_| Poll::Ready(pieces.next()));
         let mut payload = dev::Payload::Stream { payload: stream.boxed_local() };
-        read(&HeaderMap::new(), &mut payload, limits::BUDGET_UNIT, budget).await
+        read(&HeaderMap::new(), &mut payload, limits::BUDGET_UNIT, (budget, &Metrics::default()))
+            .await
     }
 
     /// The handler that received it may be gone long before the last one who works on it.

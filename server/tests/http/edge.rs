@@ -79,6 +79,22 @@ async fn bodies_and_heads_have_limits() {
     assert_problem(no_lease, Code::InvalidInput).await;
 }
 
+/// What is counted came in: a client may declare what it likes, or nothing.
+#[tokio::test]
+async fn bytes_received_are_counted_as_they_are_read() {
+    let world = World::open().await;
+    let pieces = [Ok::<_, std::io::Error>("{\"application\":"), Ok("\"webshop\"}")];
+    let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+    let open = world.request(Method::POST, "/v1/leases").header("content-type", "application/json");
+    assert_eq!(open.body(body).send().await.unwrap().status(), StatusCode::CREATED);
+    let mut stalls = std::net::TcpStream::connect(world.running.addr()).unwrap();
+    let head = "POST /v1/leases HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4000000\r\n\r\n";
+    stalls.write_all(head.as_bytes()).unwrap();
+    drop(stalls);
+    let text = world.get("/metrics").await.text().await.unwrap();
+    assert!(text.contains("seawall_http_received_bytes_total 25\n"), "{text}");
+}
+
 /// However many packs crawl in, pulls are answered.
 #[tokio::test]
 async fn uploads_that_stall_do_not_hold_up_questions() {
@@ -175,22 +191,6 @@ async fn a_store_that_cannot_be_written_is_not_ready() {
     assert_eq!(world.get("/healthz").await.status(), StatusCode::OK);
 }
 
-fn token_file(dir: &std::path::Path, mode: u32) -> std::path::PathBuf {
-    let path = dir.join("tokens");
-    std::fs::write(&path, "ci publisher aaaabbbbccccdddd\nhost reader 0000111122223333\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-    path
-}
-
-#[tokio::test]
-async fn a_token_may_do_what_its_role_permits() {
-    let files = tempfile::tempdir().unwrap();
-    let path = token_file(files.path(), 0o600);
-    let world = World::with(|config| config.access = Access::TokenFile(path)).await;
-    let digest = PackDigest::of(b"x");
-    let pack = format!("/v1/packs/{digest}");
-    let upload = format!("{pack}?lease={}", "0".repeat(32));
-    let lease = json!({ "application": "webshop" });
 /// A probe writes and syncs: whoever may ask must not be able to make the disk do so at will.
 #[tokio::test]
 async fn the_outcome_of_a_probe_is_kept_for_a_moment() {
@@ -211,6 +211,22 @@ async fn the_outcome_of_a_probe_is_kept_for_a_moment() {
     assert!(files.len() as u64 <= probes_max, "{} probes, not {probes_max}", files.len());
 }
 
+fn token_file(dir: &std::path::Path, mode: u32) -> std::path::PathBuf {
+    let path = dir.join("tokens");
+    std::fs::write(&path, "ci publisher aaaabbbbccccdddd\nhost reader 0000111122223333\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_token_may_do_what_its_role_permits() {
+    let files = tempfile::tempdir().unwrap();
+    let path = token_file(files.path(), 0o600);
+    let world = World::with(|config| config.access = Access::TokenFile(path)).await;
+    let digest = PackDigest::of(b"x");
+    let pack = format!("/v1/packs/{digest}");
+    let upload = format!("{pack}?lease={}", "0".repeat(32));
+    let lease = json!({ "application": "webshop" });
     let locate = json!({ "chunks": [] });
     let post = |path, body| world.client.post(world.url(path)).json(body);
     type Case<'a> = (&'a str, reqwest::RequestBuilder, [u16; 4]);
