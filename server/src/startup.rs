@@ -33,6 +33,8 @@ use crate::http::{self, Edge, limits};
 use crate::tokens::{InvalidTokens, Tokens};
 
 /// The folder of the store in the data directory.
+mod files;
+
 const STORE_FOLDER: &str = "store";
 /// The catalog's file in the data directory.
 const CATALOG_FILE: &str = "catalog.sqlite";
@@ -230,7 +232,22 @@ fn tokens(access: &Access) -> Result<(Option<Tokens>, Option<String>), StartErro
     }
 }
 
-async fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
+/// Opens the registry on a thread of its own: it reads and locks files, and it may have to wait
+/// for another process or read the whole store.
+async fn opened(data_dir: PathBuf, cpus: usize) -> Result<Registry, StartError> {
+    let (send, done) = oneshot::channel();
+    let work = move || {
+        // Nobody listens when the start was given up: what was opened is closed again.
+        let _ = send.send(open(&data_dir, cpus));
+    };
+    std::thread::Builder::new()
+        .name("seawall-open".to_owned())
+        .spawn(work)
+        .map_err(|_| StartError::Machine("no thread to be had"))?;
+    done.await.map_err(|_| StartError::Machine("the registry could not be opened"))?
+}
+
+fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     let store_dir = data_dir.join(STORE_FOLDER);
     std::fs::create_dir_all(&store_dir)
         .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
@@ -319,7 +336,7 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
         .keep_alive(limits::IDLE_TIME_MAX)
         .client_request_timeout(limits::HEAD_TIME_MAX)
         .client_disconnect_timeout(limits::CLOSE_TIME_MAX)
-        .max_connections(limits::CONNECTIONS_PER_WORKER_MAX)
+        .max_connections(files::connections_per_worker(files::raise_limit(), config.workers))
         .backlog(limits::BACKLOG)
         .listen(listener)?
         .run())

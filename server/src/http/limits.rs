@@ -56,7 +56,7 @@ pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 pub const URL_LEN_MAX: usize = 4096;
 /// The longest headers, names and values together.
 pub const HEADERS_LEN_MAX: usize = 16 << 10;
-/// Connections of one worker at once; more wait in the backlog.
+/// Connections of one worker at once where there are files enough; more wait in the backlog.
 pub const CONNECTIONS_PER_WORKER_MAX: usize = 1024;
 /// Connections that wait to be accepted.
 pub const BACKLOG: u32 = 1024;
