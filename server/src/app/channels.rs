@@ -7,7 +7,7 @@ use super::{AppError, Registry};
 use crate::catalog::{Channel, ChannelMove, Expected, MoveRequest, Moved};
 
 /// How many moves of a channel's history one answer holds, newest first.
-const HISTORY_LEN_MAX: u32 = 1000;
+const HISTORY_COUNT_MAX: u32 = 1000;
 
 /// What to do when a move happened that the store was not told of.
 const READ_CHANNEL: &str = "read the channel: it moved, and its next move or the next start \
@@ -59,7 +59,7 @@ impl Registry {
         channel: &ChannelName,
     ) -> Result<Vec<ChannelMove>, AppError> {
         let (name, of) = (channel.clone(), application.clone());
-        let moves = self.catalog.channel_moves(of, name, HISTORY_LEN_MAX).await?;
+        let moves = self.catalog.channel_moves(of, name, HISTORY_COUNT_MAX).await?;
         if moves.is_empty() {
             return Err(AppError::not_found(format!("channel {application}:{channel}")));
         }
@@ -125,8 +125,9 @@ impl Registry {
             Moved::NoSuchRelease => {
                 Err(AppError::not_found(format!("release {application}@{release}")))
             }
-            Moved::TooMany => Err(AppError::rule(format!(
-                "{object} would be one more channel than application {application} may have"
+            Moved::TooMany(limit) => Err(AppError::rule(format!(
+                "application {application} has {limit} channels, as many as it may have: move one \
+                 of them instead of making {object}"
             ))),
         }
     }

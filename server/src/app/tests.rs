@@ -393,6 +393,24 @@ pub(super) async fn promote(
     registry.move_channel(tiny.release.application(), change).await
 }
 
+#[tokio::test]
+async fn an_application_with_all_its_channels_says_how_many_and_what_to_do() {
+    let site = Site::new();
+    let registry = site.sound();
+    let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
+    push(&registry, &one).await.unwrap();
+    let sql = "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted
+                   WHERE n < 1000)
+               INSERT INTO channels (application, name, release_id, sequence, moved_at_secs)
+               SELECT 'webshop', 'c' || n, (SELECT id FROM releases), 1, 0 FROM counted";
+    let catalog = rusqlite::Connection::open(site.dir.path().join("catalog.sqlite")).unwrap();
+    assert_eq!(catalog.execute(sql, []).unwrap(), 1000);
+    let error = promote(&registry, &one, Expected::Absent).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidInput);
+    let text = error.to_string();
+    assert!(text.contains("1000 channels") && text.contains("move one of them"), "{text}");
+}
+
 /// A move that dies at any of its writes happened or did not, and the store is told of it by the
 /// next move, by a second try or by the next start, whichever comes first.
 #[tokio::test]

@@ -43,7 +43,7 @@ mod row;
 mod schema;
 mod scratch;
 
-use connection::{Connections, Sync};
+use connection::{Connections, Durability};
 pub use scratch::{Found, Scratch};
 
 /// A catalog in one SQLite file.

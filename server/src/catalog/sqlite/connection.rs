@@ -27,7 +27,7 @@ pub(super) type SqlResult<T> = Result<T, rusqlite::Error>;
 
 /// What a commit waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sync {
+pub(super) enum Durability {
     /// Each is durable when it returns.
     EveryCommit,
     /// None is: for a file that has its place only once it was synced whole.
@@ -44,7 +44,7 @@ pub(super) struct Connections {
 #[derive(Debug)]
 struct Lane {
     path: PathBuf,
-    sync: Sync,
+    durability: Durability,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
@@ -65,13 +65,13 @@ impl Drop for Lent {
 }
 
 impl Connections {
-    pub(super) fn open(path: &Path, sync: Sync) -> Result<Self, CatalogError> {
-        let mut writer = connect(path, sync).map_err(|error| failed("be opened", error))?;
+    pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, CatalogError> {
+        let mut writer = connect(path, durability).map_err(|error| failed("be opened", error))?;
         schema::migrate(&mut writer)?;
         schema::check(&writer)?;
         Ok(Self {
-            writer: Lane::new(path, sync, 1, vec![writer]),
-            readers: Lane::new(path, sync, READERS, vec![]),
+            writer: Lane::new(path, durability, 1, vec![writer]),
+            readers: Lane::new(path, durability, READERS, vec![]),
         })
     }
 
@@ -96,9 +96,9 @@ impl Connections {
 }
 
 impl Lane {
-    fn new(path: &Path, sync: Sync, width: usize, idle: Vec<Connection>) -> Arc<Self> {
+    fn new(path: &Path, durability: Durability, width: usize, idle: Vec<Connection>) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(width));
-        Arc::new(Self { path: path.to_owned(), sync, permits, idle: Mutex::new(idle) })
+        Arc::new(Self { path: path.to_owned(), durability, permits, idle: Mutex::new(idle) })
     }
 
     async fn run<T: Send + 'static>(
@@ -119,7 +119,7 @@ impl Lane {
             let idle = lane.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match idle {
                 Some(connection) => connection,
-                None => connect(&lane.path, lane.sync)?,
+                None => connect(&lane.path, lane.durability)?,
             };
             let mut lent = Lent { lane, connection: Some(connection), _permit: permit };
             let Some(connection) = lent.connection.as_mut() else {
@@ -136,7 +136,7 @@ impl Lane {
     }
 }
 
-pub(super) fn connect(path: &Path, sync: Sync) -> SqlResult<Connection> {
+pub(super) fn connect(path: &Path, durability: Durability) -> SqlResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -144,9 +144,9 @@ pub(super) fn connect(path: &Path, sync: Sync) -> SqlResult<Connection> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     use_write_ahead_log(&connection)?;
-    let synchronous = match sync {
-        Sync::EveryCommit => "FULL",
-        Sync::Never => "OFF",
+    let synchronous = match durability {
+        Durability::EveryCommit => "FULL",
+        Durability::Never => "OFF",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use seawall_store::error::ErrorKind;
 
-use super::connection::{Connections, Sync, connect, failed};
+use super::connection::{Connections, Durability, connect, failed};
 use super::{SqliteCatalog, schema};
 use crate::catalog::error::CatalogError;
 
@@ -84,7 +84,7 @@ impl SqliteCatalog {
         }
         let scratch = beside(path, SCRATCH);
         remove(&scratch).map_err(|error| unusable("be begun", error))?;
-        let connections = Connections::open(&scratch, Sync::Never)?;
+        let connections = Connections::open(&scratch, Durability::Never)?;
         Ok(Found::Nothing(Scratch {
             catalog: Self { connections, lock: None },
             path: path.to_owned(),
@@ -158,7 +158,8 @@ fn exists(path: &Path) -> Result<bool, CatalogError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(unusable(ACTION, error)),
     }
-    let connection = connect(path, Sync::EveryCommit).map_err(|error| failed(ACTION, error))?;
+    let connection =
+        connect(path, Durability::EveryCommit).map_err(|error| failed(ACTION, error))?;
     schema::has_tables(&connection).map_err(|error| failed(ACTION, error))
 }
 
