@@ -88,7 +88,7 @@ pub enum AppError {
         /// What to do, once the store can be written.
         next: &'static str,
         /// Why not.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// The catalog does not know what happened, but the store does.
     #[error("{object} is in the store, and the catalog does not know of it: it is an older copy")]
@@ -137,7 +137,9 @@ impl AppError {
     /// What is said of a record that failed after the catalog's commit of what it tells.
     pub(super) fn unrecorded(self, done: impl FnOnce() -> String, next: &'static str) -> Self {
         match self {
-            Self::Store(source) => Self::Unrecorded { done: done(), next, source },
+            Self::Store(source) => {
+                Self::Unrecorded { done: done(), next, source: Box::new(source) }
+            }
             other => other,
         }
     }
@@ -156,7 +158,8 @@ impl AppError {
             Self::Busy { .. } => Code::Unavailable,
             Self::TooLarge { .. } => Code::TooLarge,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
-            Self::Store(error) | Self::Unrecorded { source: error, .. } => code_of(error.kind()),
+            Self::Store(error) => code_of(error.kind()),
+            Self::Unrecorded { source, .. } => code_of(source.kind()),
             Self::Catalog(error) => code_of(error.kind()),
             Self::Internal { .. } => Code::Internal,
         }
@@ -172,13 +175,13 @@ impl AppError {
             Self::Busy { .. } => "try again in a moment",
             Self::Stale { .. } => "read it again and decide anew",
             Self::CatalogOld { .. } => REBUILD,
-            Self::Damaged { .. } => "restore the object from a copy of the registry",
+            Self::Damaged { .. } => {
+                "push the release again from its disks, or restore the object from a copy of the \
+                 registry"
+            }
             Self::Unrecorded { next, source, .. } => {
-                let room = if source.kind() == ErrorKind::StorageFull {
-                    "free some space, then "
-                } else {
-                    ""
-                };
+                let is_full = source.kind() == ErrorKind::StorageFull;
+                let room = if is_full { "free some space, then " } else { "" };
                 return Some(format!("{room}{next}"));
             }
             Self::Store(error) => return error.remedy(),

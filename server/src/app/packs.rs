@@ -81,7 +81,7 @@ impl Registry {
     ) -> Result<KeptPack, AppError> {
         self.use_lease(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
-        let put = self.store.put(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
+        let put = self.keep(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
         let frames = pack.frames().iter().map(frame_of);
         let len = pack.bytes().len() as u64;
         let row = NewPack { digest: expected, len, frames: frames.collect() };
@@ -116,7 +116,10 @@ impl Registry {
         let len = len.ok_or_else(|| AppError::not_found(format!("pack {digest}")))?;
         match present(self.store.open(&ObjectName::Pack(digest)).await)? {
             Some(object) if object.len() == len => Ok(PackObject { digest, object }),
-            _ => Err(damaged(digest)),
+            _ => {
+                self.catalog.lose_pack(digest).await?;
+                Err(damaged(digest))
+            }
         }
     }
 }

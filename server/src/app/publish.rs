@@ -44,7 +44,7 @@ impl Registry {
         }
         self.check_name(&release).await?;
         let indexes = self.prove_disks(&release).await?;
-        self.store.put(&ObjectName::Release(release.digest()), bytes).await?;
+        self.keep(&ObjectName::Release(release.digest()), bytes).await?;
         let new = self.new_release(&release, &indexes, publisher.clone());
         let mut row = new.release.clone();
         let publication = self.catalog.publish(new).await?;
@@ -81,7 +81,7 @@ impl Registry {
         }
     }
 
-    /// Every disk's index is present and is that of a disk of this length and content.
+    /// Every disk's index is present, whole, and that of a disk of this length and content.
     async fn prove_disks(
         &self,
         release: &Release,
@@ -105,7 +105,12 @@ impl Registry {
                     row.content
                 )));
             }
-            indexes.insert(disk.index, row);
+            if indexes.insert(disk.index, row).is_none() {
+                self.prove_index(disk.index).await.map_err(|error| match error {
+                    AppError::Damaged { object } => incomplete(release, object),
+                    error => error,
+                })?;
+            }
         }
         Ok(indexes)
     }

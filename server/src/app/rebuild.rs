@@ -7,7 +7,7 @@
 //! 1. What the store names is in the catalog afterwards, damaged or not: a release whose bytes
 //!    are not all there is listed, and said to be damaged, rather than forgotten.
 //! 2. A chunk, leaf or index is in the catalog only when it is complete, as ever: the next push of
-//!    the same disk sends what is missing, and heals.
+//!    the same disk sends what is missing, and mends what is damaged.
 //! 3. A store that cannot answer ends it: only what is surely damaged is left out.
 //!
 //! What is gone: leases, and what was never answered (a release document without its record).

@@ -93,6 +93,14 @@ impl ObjectStore for FaultAt {
         Err(StoreError::io("write", name.path(), (self.source)()))
     }
 
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let fails = self.writes.fetch_add(1, Ordering::Relaxed) == self.at;
+        if !fails || self.how == Failing::After {
+            self.inner.replace(name, bytes).await?;
+        }
+        if fails { Err(StoreError::io("replace", name.path(), (self.source)())) } else { Ok(()) }
+    }
+
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
         self.reads.next()?;
         self.inner.get(name).await
@@ -149,6 +157,10 @@ impl ObjectStore for BadSector {
     }
 
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        self.inner.replace(name, bytes).await
+    }
+
         self.check(name)?;
         self.inner.get(name).await
     }

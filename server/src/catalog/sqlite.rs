@@ -106,12 +106,27 @@ impl Catalog for SqliteCatalog {
         self.connections.read("locate chunks", move |tx| content::locate(tx, &chunks)).await
     }
 
-    async fn unfit_chunks(&self, chunks: Vec<ChunkRef>) -> Result<Vec<ChunkRef>, CatalogError> {
-        self.connections.read("check chunks", move |tx| content::unfit(tx, &chunks)).await
+    async fn lose_pack(&self, pack: PackDigest) -> Result<(), CatalogError> {
+        self.connections.write("note a lost pack", move |tx| content::lose_pack(tx, pack)).await
     }
 
-    async fn add_leaf(&self, leaf: LeafRow) -> Result<(), CatalogError> {
-        self.connections.write("add a leaf", move |tx| content::add_leaf(tx, &leaf)).await
+    async fn add_leaf(
+        &self,
+        leaf: LeafRow,
+        chunks: Vec<ChunkRef>,
+    ) -> Result<Vec<ChunkRef>, CatalogError> {
+        self.connections.write("add a leaf", move |tx| content::add_leaf(tx, &leaf, &chunks)).await
+    }
+
+    async fn forget_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
+        self.connections.write("forget a leaf", move |tx| content::forget_leaf(tx, leaf)).await
+    }
+
+    async fn packs_of(
+        &self,
+        leaves: Vec<LeafDigest>,
+    ) -> Result<Vec<(PackDigest, u64)>, CatalogError> {
+        self.connections.read("list packs", move |tx| content::packs_of(tx, &leaves)).await
     }
 
     async fn leaves(&self, leaves: Vec<LeafDigest>) -> Result<Vec<Option<LeafRow>>, CatalogError> {

@@ -11,7 +11,7 @@ use super::body::receive;
 use super::leases::UnderLease;
 use super::problem::ApiError;
 use super::{limits, range};
-use crate::app::Registry;
+use crate::app::{AppError, Registry};
 
 pub(super) const OCTETS: &str = "application/octet-stream";
 
@@ -25,7 +25,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     .service(
         web::resource("/v1/indexes/{index}")
             .route(web::get().to(read_index))
-            .route(web::head().to(read_index))
+            .route(web::head().to(find_index))
             .route(web::put().to(put_index)),
     );
 }
@@ -95,6 +95,23 @@ pub(super) async fn read_index(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     Ok(immutable(&request, *index, registry.index_bytes(*index).await?))
+}
+
+/// Whether a disk can be pulled by an index: it and all that it needs is there.
+#[utoipa::path(head, path = "/v1/indexes/{index}", tag = "indexes",
+    params(("index" = IndexDigest, Path, description = "Its name")),
+    responses((status = 200, description = "Its leaves and packs are there"),
+              (status = 404, description = "It is not known, or something that it needs is gone; \
+                                            a push brings it again")))]
+pub(super) async fn find_index(
+    registry: web::Data<Registry>,
+    index: web::Path<IndexDigest>,
+) -> Result<HttpResponse, ApiError> {
+    if registry.is_whole(*index).await? {
+        let etag = (ETAG, format!("\"{index}\""));
+        return Ok(HttpResponse::Ok().content_type(OCTETS).insert_header(etag).finish());
+    }
+    Err(AppError::NotFound { object: format!("all of index {index}") }.into())
 }
 
 /// Keeps an index whose leaves are all present.

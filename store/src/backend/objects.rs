@@ -104,6 +104,15 @@ impl ObjectStore for Objects {
         }
     }
 
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let path = name.path();
+        match self.backend.put_opts(&location(&path), bytes.into(), PutMode::Overwrite.into()).await
+        {
+            Ok(_) => Ok(()),
+            Err(source) => Err(failed("replace", path, source)),
+        }
+    }
+
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
         let path = name.path();
         let answer = match self.backend.get(&location(&path)).await {

@@ -10,9 +10,9 @@ use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
 use super::{READS_AT_ONCE, Rebuild, progress, readable};
 use crate::app::AppError;
-use crate::app::indexes::data_len;
+use crate::app::indexes::leaf_row;
 use crate::app::packs::frame_of;
-use crate::catalog::{IndexRow, LeafRow, NewPack};
+use crate::catalog::{IndexRow, NewPack};
 
 /// What was read, or what is wrong with it.
 type Sound<T> = Result<T, String>;
@@ -113,9 +113,8 @@ impl Rebuild<'_> {
         });
         let mut leaves = stream::iter(reads).buffered(READS_AT_ONCE);
         while let Some((digest, leaf)) = leaves.try_next().await? {
-            match self.complete_leaf(digest, leaf).await? {
-                Ok(row) => {
-                    self.catalog.add_leaf(row).await?;
+            match self.add_leaf(digest, leaf).await? {
+                Ok(()) => {
                     self.found.leaves += 1;
                     progress(ObjectKind::Leaf, self.found.leaves);
                 }
@@ -125,21 +124,18 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    async fn complete_leaf(
-        &self,
-        digest: LeafDigest,
-        leaf: Sound<Leaf>,
-    ) -> Result<Sound<LeafRow>, AppError> {
+    async fn add_leaf(&self, digest: LeafDigest, leaf: Sound<Leaf>) -> Result<Sound<()>, AppError> {
         let leaf = match leaf {
             Ok(leaf) => leaf,
             Err(what) => return Ok(Err(what)),
         };
-        let unfit = self.catalog.unfit_chunks(leaf.chunks().collect()).await?;
-        if let Some(chunk) = unfit.first() {
-            return Ok(Err(format!("it needs chunk {}, which no sound pack holds", chunk.digest)));
-        }
-        let data_bytes = leaf.extents().iter().map(data_len).sum();
-        Ok(Ok(LeafRow { digest, span_len: leaf.span_len(), data_bytes }))
+        let unfit = self.catalog.add_leaf(leaf_row(digest, &leaf), leaf.chunks().collect()).await?;
+        Ok(match unfit.first() {
+            None => Ok(()),
+            Some(chunk) => {
+                Err(format!("it needs chunk {}, which no sound pack holds", chunk.digest))
+            }
+        })
     }
 
     pub(super) async fn indexes(&mut self) -> Result<(), AppError> {
