@@ -59,7 +59,7 @@ pub struct Registry {
     catalog: Arc<dyn Catalog>,
     host: Arc<dyn Host>,
     /// One permit per processor: proving a pack keeps one busy.
-    proving: Semaphore,
+    proving: Arc<Semaphore>,
     diffing: Semaphore,
 }
 
@@ -71,7 +71,7 @@ impl Registry {
         host: Arc<dyn Host>,
         cpus: usize,
     ) -> Self {
-        let proving = Semaphore::new(cpus.max(1));
+        let proving = Arc::new(Semaphore::new(cpus.max(1)));
         Self { store, catalog, host, proving, diffing: Semaphore::new(DIFFS_AT_ONCE) }
     }
 

@@ -90,15 +90,20 @@ impl Registry {
     }
 
     /// Decodes and hashes every frame, where that blocks no request.
-    async fn prove_pack(
+    pub(super) async fn prove_pack(
         &self,
         expected: PackDigest,
         bytes: Bytes,
     ) -> Result<VerifiedPack, AppError> {
         const ACTION: &str = "prove a pack";
         let internal = |source| AppError::Internal { action: ACTION, source };
-        let _permit = self.proving.acquire().await.map_err(|error| internal(error.into()))?;
-        let proof = tokio::task::spawn_blocking(move || VerifiedPack::verify(expected, bytes));
+        let permit = Arc::clone(&self.proving).acquire_owned().await;
+        let permit = permit.map_err(|error| internal(error.into()))?;
+        let proof = tokio::task::spawn_blocking(move || {
+            // It goes on when its client is gone, and is counted until it ends.
+            let _permit = permit;
+            VerifiedPack::verify(expected, bytes)
+        });
         Ok(proof.await.map_err(|error| internal(error.into()))??)
     }
 

@@ -65,7 +65,7 @@ impl Registry {
         }
         // After the commit: a crash in between leaves a visible release that the store alone
         // does not name yet. Its push has not been answered, and trying again comes by here.
-        self.record_release(&row).await?;
+        self.record_release(&row).await.map_err(|error| unrecorded(&release, error))?;
         Ok((release.digest(), publication))
     }
 
@@ -147,6 +147,11 @@ fn taken(release: &Release, published: ReleaseDigest) -> AppError {
         published: published.to_string(),
         offered: release.digest().to_string(),
     }
+}
+
+fn unrecorded(release: &Release, error: AppError) -> AppError {
+    let done = || format!("release {}:{} is visible", release.application(), release.version());
+    error.unrecorded(done, "push it again, so that it is recorded")
 }
 
 fn incomplete(release: &Release, missing: String) -> AppError {

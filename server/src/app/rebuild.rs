@@ -119,10 +119,18 @@ fn progress(kind: ObjectKind, done: u64) {
     }
 }
 
-/// Tells bytes that are not there from a store that cannot answer.
-fn readable<T>(result: Result<T, StoreError>) -> Result<Result<T, String>, AppError> {
+/// Tells bytes that are not there from a store that cannot answer. One bad sector is damage: a
+/// disk that fails altogether cannot be probed either.
+async fn readable<T>(
+    store: &dyn ObjectStore,
+    result: Result<T, StoreError>,
+) -> Result<Result<T, String>, AppError> {
     match result {
         Ok(value) => Ok(Ok(value)),
+        Err(error) if error.is_media_failure() => {
+            store.probe().await?;
+            Ok(Err("the disk cannot read it".to_owned()))
+        }
         Err(error) => match error.kind() {
             ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::Damaged => {
                 Ok(Err(error.to_string()))

@@ -18,6 +18,7 @@
 //! SQLite rolls the log back or forward when the file is opened next; nothing is half done. A
 //! catalog that is being rebuilt is another file until it is whole (`scratch`).
 
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::Transaction;
@@ -42,13 +43,16 @@ mod row;
 mod schema;
 mod scratch;
 
-use connection::{Connections, Sync};
+use connection::{Connections, Durability};
 pub use scratch::{Found, Scratch};
 
 /// A catalog in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteCatalog {
     connections: Connections,
+    /// Held as long as it is used: nobody makes another catalog in its place meanwhile.
+    #[allow(dead_code)] // what counts is when it is dropped
+    lock: Option<File>,
 }
 
 impl SqliteCatalog {
@@ -57,7 +61,8 @@ impl SqliteCatalog {
     /// # Errors
     /// When the file cannot be used, is no catalog, or was written by a later version.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
-        Ok(Self { connections: Connections::open(path, Sync::EveryCommit)? })
+        let connections = Connections::open(path, Durability::EveryCommit)?;
+        Ok(Self { connections, lock: None })
     }
 }
 

@@ -24,7 +24,7 @@ async fn read_pack(
 ) -> Result<Sound<NewPack>, AppError> {
     const TRAILER: u64 = TRAILER_LEN as u64;
     let name = ObjectName::Pack(digest);
-    let pack = match readable(store.open(&name).await)? {
+    let pack = match readable(&*store, store.open(&name).await).await? {
         Ok(pack) => pack,
         Err(what) => return Ok(Err(what)),
     };
@@ -32,7 +32,7 @@ async fn read_pack(
     if len < TRAILER || len > PACK_LEN_MAX as u64 {
         return Ok(Err(format!("no pack has {len} bytes")));
     }
-    let trailer = match readable(pack.read(len - TRAILER..len).await)? {
+    let trailer = match readable(&*store, pack.read(len - TRAILER..len).await).await? {
         Ok(trailer) => trailer,
         Err(what) => return Ok(Err(what)),
     };
@@ -42,7 +42,7 @@ async fn read_pack(
         Err(error) => return Ok(Err(error.to_string())),
     };
     let start = place.start;
-    let footer = match readable(pack.read(place).await)? {
+    let footer = match readable(&*store, pack.read(place).await).await? {
         Ok(footer) => Footer::of_tail(digest, &footer, start).map_err(|error| error.to_string()),
         Err(what) => Err(what),
     };
@@ -56,7 +56,7 @@ async fn read_leaf(
     store: Arc<dyn ObjectStore>,
     digest: LeafDigest,
 ) -> Result<Sound<Leaf>, AppError> {
-    let bytes = readable(store.get(&ObjectName::Leaf(digest)).await)?;
+    let bytes = readable(&*store, store.get(&ObjectName::Leaf(digest)).await).await?;
     Ok(bytes.and_then(|bytes| match LeafDigest::of(&bytes) == digest {
         true => Leaf::decode_any(&bytes).map_err(|error| error.to_string()),
         false => Err("its bytes are not those of its name".to_owned()),
@@ -67,7 +67,7 @@ async fn read_index(
     store: Arc<dyn ObjectStore>,
     digest: IndexDigest,
 ) -> Result<Sound<DiskIndex>, AppError> {
-    let bytes = readable(store.get(&ObjectName::Index(digest)).await)?;
+    let bytes = readable(&*store, store.get(&ObjectName::Index(digest)).await).await?;
     Ok(bytes.and_then(|bytes| match IndexDigest::of(&bytes) == digest {
         true => DiskIndex::decode(&bytes).map_err(|error| error.to_string()),
         false => Err("its bytes are not those of its name".to_owned()),
