@@ -13,4 +13,8 @@ mod image {
     mod hostile;
     mod qemu;
     mod random;
+    mod vdi;
+    mod vhd;
+    mod vhdx;
+    mod written;
 }

@@ -18,8 +18,11 @@
 
 mod clusters;
 mod export;
+mod identity;
 mod qcow2;
 mod raw;
+mod vhd;
+mod vhdx;
 
 use std::fs::File;
 use std::io;
@@ -30,6 +33,8 @@ pub(super) use clusters::Clusters;
 pub use export::{ExportFormat, UnknownExportFormat, lay_out};
 pub use qcow2::Qcow2Layout;
 pub use raw::RawLayout;
+pub use vhd::{Round, VhdKind, VhdLayout};
+pub use vhdx::{VhdxKind, VhdxLayout, VhdxSectors};
 
 /// Why a disk cannot be laid out.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -52,6 +57,18 @@ pub enum LayoutError {
         start: u64,
         /// Where the run ends.
         end: u64,
+    },
+    /// The disk does not end with a sector of the format.
+    #[error(
+        "a disk of {disk_len} bytes is not in sectors of {sector_len} bytes, as {format} has them"
+    )]
+    NotSectors {
+        /// The length of the disk.
+        disk_len: u64,
+        /// The format.
+        format: &'static str,
+        /// The length of its sectors.
+        sector_len: u64,
     },
     /// The format is known, and not written yet.
     #[error("the format {format} is not written")]
