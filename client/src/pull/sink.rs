@@ -38,6 +38,10 @@ impl Sink {
                 let layout = layout.map_err(|error| failed(io::Error::other(error)))?;
                 Some(Box::new(layout) as Box<dyn Layout>)
             }
+            Format::Vhd | Format::Vhdx | Format::Vdi => {
+                let reason = format!("disks are kept as raw or qcow2, not as {format}");
+                return Err(failed(io::Error::new(io::ErrorKind::Unsupported, reason)));
+            }
         };
         let file_len = layout.as_ref().map_or(disk_len, |layout| layout.file_len());
         let open = |path: &Path| {
