@@ -14,6 +14,10 @@ mod image {
     mod hostile;
     mod qemu;
     mod random;
+    mod vdi;
+    mod vhd;
+    mod vhdx;
     mod vmdk;
     mod vmdk_hostile;
+    mod written;
 }

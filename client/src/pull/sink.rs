@@ -38,9 +38,9 @@ impl Sink {
                 let layout = layout.map_err(|error| failed(io::Error::other(error)))?;
                 Some(Box::new(layout) as Box<dyn Layout>)
             }
-            other => {
-                let why = format!("the format {other} is not written at offsets");
-                return Err(failed(io::Error::other(why)));
+            Format::Vhd | Format::Vhdx | Format::Vdi => {
+                let reason = format!("disks are kept as raw or qcow2, not as {format}");
+                return Err(failed(io::Error::new(io::ErrorKind::Unsupported, reason)));
             }
         };
         let file_len = layout.as_ref().map_or(disk_len, |layout| layout.file_len());

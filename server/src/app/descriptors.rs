@@ -31,7 +31,7 @@ impl Registry {
             let actual = format!("descriptor {actual}");
             return Err(AppError::DigestMismatch { expected, actual });
         }
-        Ok(self.store.put(&ObjectName::Descriptor(expected), bytes).await?)
+        self.keep(&ObjectName::Descriptor(expected), bytes).await
     }
 
     /// The bytes of a descriptor.

@@ -27,9 +27,10 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
                body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn read(
     registry: web::Data<Registry>,
+    request: HttpRequest,
     descriptor: web::Path<DescriptorDigest>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(immutable(*descriptor, registry.descriptor_bytes(*descriptor).await?))
+    Ok(immutable(&request, *descriptor, registry.descriptor_bytes(*descriptor).await?))
 }
 
 /// Keeps an original descriptor byte for byte; a release that names it can then be published.

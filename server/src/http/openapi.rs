@@ -22,7 +22,8 @@ use super::{
         channels::list, channels::read, channels::advance, channels::history,
         leases::open, leases::renew, leases::end,
         chunks::missing_chunks, chunks::locate, chunks::missing_leaves,
-        indexes::read_leaf, indexes::put_leaf, indexes::read_index, indexes::put_index,
+        indexes::read_leaf, indexes::put_leaf, indexes::read_index, indexes::find_index,
+        indexes::put_index,
         descriptors::read, descriptors::put,
         packs::read, packs::upload, diff::diff
     ),

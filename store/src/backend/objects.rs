@@ -3,7 +3,9 @@
 //! # Invariants
 //!
 //! 1. An object under its path is complete: the directory writes elsewhere, syncs, and links in.
-//! 2. No object is ever opened for writing after it has its path, so readers take no lock.
+//! 2. An object that `put` found present is as durable as one it made: another `put` of it may be
+//!    running still.
+//! 3. No object is ever opened for writing after it has its path, so readers take no lock.
 //!
 //! # At the same time
 //!
@@ -21,7 +23,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +33,9 @@ use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path}
 
 use crate::error::StoreError;
 use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+
+/// What a probe writes and reads back.
+const PROBE: &[u8] = b"seawall";
 
 /// An [`ObjectStore`] over a backend of the `object_store` crate.
 #[derive(Debug, Clone)]
@@ -66,14 +71,45 @@ fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
     }
 }
 
+impl Objects {
+    /// Makes the name of an object durable that was found present. Whoever put it may not have
+    /// come as far: its bytes are synced before they are linked, the folders that name it after.
+    async fn sync_name(&self, path: &str) -> Result<(), StoreError> {
+        let Some(local) = &self.local else { return Ok(()) };
+        let place = local
+            .path_to_filesystem(&location(path))
+            .map_err(|source| failed("sync", path.to_owned(), source))?;
+        let folders = folders_of(&place, path);
+        let sync = move || folders.iter().try_for_each(|folder| File::open(folder)?.sync_all());
+        blocking(sync).await.map_err(|source| StoreError::io("sync", path, source))
+    }
+}
+
+/// The folders that name the object with this `path` in the store, up to the store's root.
+fn folders_of(place: &Path, path: &str) -> Vec<PathBuf> {
+    place.ancestors().skip(1).take(path.split('/').count()).map(Path::to_owned).collect()
+}
+
 #[async_trait::async_trait]
 impl ObjectStore for Objects {
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
         let path = name.path();
         match self.backend.put_opts(&location(&path), bytes.into(), PutMode::Create.into()).await {
             Ok(_) => Ok(Put::Created),
-            Err(Error::AlreadyExists { .. }) => Ok(Put::AlreadyPresent),
+            Err(Error::AlreadyExists { .. }) => {
+                self.sync_name(&path).await?;
+                Ok(Put::AlreadyPresent)
+            }
             Err(source) => Err(failed("write", path, source)),
+        }
+    }
+
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let path = name.path();
+        match self.backend.put_opts(&location(&path), bytes.into(), PutMode::Overwrite.into()).await
+        {
+            Ok(_) => Ok(()),
+            Err(source) => Err(failed("replace", path, source)),
         }
     }
 
@@ -139,8 +175,17 @@ impl ObjectStore for Objects {
     async fn probe(&self) -> Result<(), StoreError> {
         let object = "a probe of the store".to_owned();
         let place = path::Path::from("probe");
-        let write = self.backend.put(&place, Bytes::from_static(b"seawall").into()).await;
-        write.map(|_| ()).map_err(|source| failed("write", object, source))
+        let write = self.backend.put(&place, Bytes::from_static(PROBE).into()).await;
+        write.map_err(|source| failed("write", object.clone(), source))?;
+        let read = match self.backend.get(&place).await {
+            Ok(answer) => answer.bytes().await,
+            Err(source) => Err(source),
+        };
+        // Another process's probe writes the same bytes.
+        match read.map_err(|source| failed("read", object.clone(), source))? {
+            bytes if bytes == PROBE => Ok(()),
+            _ => Err(StoreError::Damaged { object }),
+        }
     }
 }
 
@@ -224,4 +269,27 @@ async fn blocking<T: Send + 'static>(
 /// A path we made: its parts are names and hexadecimal digits, so nothing in it is escaped.
 fn location(path: &str) -> path::Path {
     path::Path::from(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_named_by_every_folder_up_to_the_root_of_the_store() {
+        let folders = folders_of(Path::new("/data/store/packs/ab/abcd"), "packs/ab/abcd");
+        assert_eq!(
+            folders,
+            ["/data/store/packs/ab", "/data/store/packs", "/data/store"].map(Path::new)
+        );
+    }
+
+    /// Their sync is an error where a folder cannot be opened, so a name is never vouched for.
+    #[tokio::test]
+    async fn a_name_whose_folder_is_gone_is_not_said_to_be_durable() {
+        let root = tempfile::tempdir().unwrap();
+        let store = directory(root.path()).unwrap();
+        store.sync_name("packs").await.unwrap();
+        store.sync_name("packs/ab/abcd").await.unwrap_err();
+    }
 }

@@ -20,17 +20,25 @@
 //! file that is *written* while it is read gives bytes of no single moment, and where the reader
 //! can tell (the file shrank, a table is broken) an error.
 
+mod bitmap;
+mod blocks;
 mod cache;
 pub mod convert;
+mod crc32c;
 mod error;
+mod fields;
 mod format;
 pub mod layout;
 mod open;
+mod parent;
 mod qcow2;
 mod raw;
 mod slices;
 mod source;
 pub mod stream;
+mod vdi;
+mod vhd;
+mod vhdx;
 mod vmdk;
 
 use std::ops::Range;
@@ -38,7 +46,7 @@ use std::path::PathBuf;
 
 pub use error::ImageError;
 pub use format::{Format, UnknownFormat};
-pub use open::{OpenOptions, open};
+pub use open::{OpenOptions, open, open_source};
 pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
 pub use slices::{FileSlice, SlicedFile, empty, open_file, open_slices};

@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::check_range;
 use super::format::{Format, detect};
-use super::qcow2::{Layer, Limits, Qcow2Image};
+use super::open::open_source;
 use super::source::{DiskFile, NamedSource, Source};
-use super::vmdk::VmdkImage;
 use super::{DiskImage, ImageError, RUN_LEN_MAX};
 
 /// How many files one image may be spread over: each stays open.
@@ -149,7 +148,7 @@ pub fn open_slices(
 ) -> Result<Box<dyn DiskImage>, ImageError> {
     let source = SlicedFile::open(slices)?;
     let files = source.files.iter().map(|file| file.path().to_owned()).collect();
-    open_source(name, Box::new(source), files, format)
+    open_over(name, Box::new(source), files, format)
 }
 
 /// Opens the image that an open file holds, one without a name perhaps; errors call it `name`.
@@ -164,7 +163,7 @@ pub fn open_file(
     files: Vec<PathBuf>,
     format: Option<Format>,
 ) -> Result<Box<dyn DiskImage>, ImageError> {
-    open_source(name, Box::new(DiskFile::of(name, file)?), files, format)
+    open_over(name, Box::new(DiskFile::of(name, file)?), files, format)
 }
 
 /// A disk of `len` zeros, which no file holds.
@@ -174,7 +173,7 @@ pub fn empty(len: u64) -> Box<dyn DiskImage> {
     Box::new(RawSource { source, files: Vec::new() })
 }
 
-fn open_source(
+fn open_over(
     name: &Path,
     source: Box<dyn Source>,
     files: Vec<PathBuf>,
@@ -184,40 +183,21 @@ fn open_source(
         Some(format) => format,
         None => detect(name, source.as_ref())?,
     };
-    let source = NamedSource::new(name.to_owned(), source);
-    match format {
-        Format::Raw => Ok(Box::new(RawSource { source, files })),
-        Format::Qcow2 => {
-            let layer = Layer::open(source, &mut Limits::default())?;
-            if let Some(backing) = layer.backing() {
-                return Err(names_files(name, &backing.name));
-            }
-            Ok(Box::new(Qcow2Image::new(vec![layer], None, files)))
-        }
-        Format::Vmdk => {
-            let mut refuse = |_: &Path, other: &Path, _| Err(names_files(name, other));
-            let image = VmdkImage::open(source, &mut refuse)?;
-            Ok(Box::new(Watched { image, files }))
-        }
+    if format == Format::Raw {
+        let source = NamedSource::new(name.to_owned(), source);
+        return Ok(Box::new(RawSource { source, files }));
     }
-}
-
-fn names_files(name: &Path, other: &Path) -> ImageError {
-    ImageError::Backing {
-        path: name.to_owned(),
-        backing: other.display().to_string(),
-        reason: "a disk in a package is one by itself".to_owned(),
-        remedy: "make it one file with `qemu-img convert`, and package that".to_owned(),
-    }
+    let image = open_source(name.to_owned(), source, format)?;
+    Ok(Box::new(Watched { image, files }))
 }
 
 /// An image, and the files that stand for it in a stat cache.
-struct Watched<I> {
-    image: I,
+struct Watched {
+    image: Box<dyn DiskImage>,
     files: Vec<PathBuf>,
 }
 
-impl<I: DiskImage> DiskImage for Watched<I> {
+impl DiskImage for Watched {
     fn disk_len(&self) -> u64 {
         self.image.disk_len()
     }

@@ -15,14 +15,18 @@ use seawall_store::image::{OpenOptions, open};
 
 use super::qemu::{Bench, content, read_mapped, runs};
 
-/// Each format that this engine writes, with the extension of its file and QEMU's name for it.
-const FORMATS: [(ExportFormat, &str, &str); 6] = [
+/// Each format that is written, with the extension of its file and QEMU's name for it.
+const FORMATS: [(ExportFormat, &str, &str); 10] = [
     (ExportFormat::Raw, "raw", "raw"),
     (ExportFormat::Qcow2, "qcow2", "qcow2"),
     (ExportFormat::Qcow2Zstd, "qcow2", "qcow2"),
     (ExportFormat::Qcow2Zlib, "qcow2", "qcow2"),
     (ExportFormat::Vmdk, "vmdk", "vmdk"),
     (ExportFormat::VmdkStream, "vmdk", "vmdk"),
+    (ExportFormat::Vhd, "vhd", "vpc"),
+    (ExportFormat::VhdFixed, "vhd", "vpc"),
+    (ExportFormat::Vhdx, "vhdx", "vhdx"),
+    (ExportFormat::VhdxFixed, "vhdx", "vhdx"),
 ];
 
 fn convert(
@@ -75,10 +79,15 @@ fn check_all(bench: &Bench) {
         let opened = open(&path, &OpenOptions::default()).unwrap();
         assert!(read_mapped(&*opened, 100_000) == raw, "{format}");
         // No more data than there is, in the units of the format.
-        let unit = if format == ExportFormat::Raw { 4096 } else { 65_536 };
+        let unit = match qemu {
+            "raw" => 4096,
+            "qcow2" | "vmdk" => 65_536,
+            // A block may hold anything, and a fixed VHD ends with its footer.
+            _ => 0,
+        };
         let of_unit =
             |at: u64| raw[usize::try_from(at).unwrap()..].iter().take(unit).any(|b| *b != 0);
-        for run in runs(&*opened) {
+        for run in runs(&*opened).into_iter().filter(|_| unit > 0) {
             let unit = unit as u64;
             let first = run.start / unit * unit;
             for at in (first..run.end).step_by(usize::try_from(unit).unwrap()) {

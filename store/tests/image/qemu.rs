@@ -123,12 +123,15 @@ impl Bench {
     }
 }
 
-/// QEMU's name for the format of an image, told by the extension.
+/// What QEMU calls the format of an image with this name.
 pub(super) fn qemu_format(image: &str) -> &'static str {
     match image.rsplit_once('.') {
+        Some((_, "qcow2")) => "qcow2",
+        Some((_, "vhd")) => "vpc",
+        Some((_, "vhdx")) => "vhdx",
+        Some((_, "vdi")) => "vdi",
         Some((_, "vmdk")) => "vmdk",
-        Some((_, "raw")) => "raw",
-        _ => "qcow2",
+        _ => "raw",
     }
 }
 

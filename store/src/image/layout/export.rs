@@ -6,7 +6,10 @@ use std::str::FromStr;
 
 use seawall_api::digest::ContentDigest;
 
-use super::{Layout, LayoutError, Qcow2Layout, RawLayout, VmdkLayout};
+use super::{
+    Layout, LayoutError, Qcow2Layout, RawLayout, Round, VhdKind, VhdLayout, VhdxKind, VhdxLayout,
+    VhdxSectors, VmdkLayout,
+};
 
 /// A format, and the variant of it, in which a disk is exported.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -108,7 +111,25 @@ pub fn lay_out(
     Ok(match format {
         ExportFormat::Raw => Box::new(RawLayout::new(disk_len, data_runs)?),
         ExportFormat::Qcow2 => Box::new(Qcow2Layout::new(disk_len, data_runs)?),
+        ExportFormat::Vhd => {
+            let (kind, round) = (VhdKind::Dynamic, Round::Exact);
+            Box::new(VhdLayout::new(kind, round, disk_len, content, data_runs)?)
+        }
+        ExportFormat::VhdFixed => {
+            let (kind, round) = (VhdKind::Fixed, Round::Exact);
+            Box::new(VhdLayout::new(kind, round, disk_len, content, data_runs)?)
+        }
+        ExportFormat::Vhdx => {
+            let (kind, sectors) = (VhdxKind::Dynamic, VhdxSectors::Emulated512);
+            Box::new(VhdxLayout::new(kind, sectors, disk_len, content, data_runs)?)
+        }
+        ExportFormat::VhdxFixed => {
+            let (kind, sectors) = (VhdxKind::Fixed, VhdxSectors::Emulated512);
+            Box::new(VhdxLayout::new(kind, sectors, disk_len, content, data_runs)?)
+        }
         ExportFormat::Vmdk => Box::new(VmdkLayout::new(disk_len, content, data_runs)?),
-        other => return Err(LayoutError::NotWritten { format: other }),
+        ExportFormat::VmdkStream | ExportFormat::Qcow2Zstd | ExportFormat::Qcow2Zlib => {
+            return Err(LayoutError::NotLaidOut { format });
+        }
     })
 }

@@ -4,7 +4,7 @@
 //! does not look at reference counts, internal snapshots, bitmaps or lazy-refcount state, none of
 //! which changes what the guest reads; encrypted images and external data files are refused.
 //!
-//! A chain is kept flat, topmost file first, with at most one image of another format at its end.
+//! A chain is kept flat, topmost file first, with an image of another format at most at its end.
 //!
 //! # Invariants
 //!
@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::error::check_range;
-use super::source::{NamedSource, Source};
+use super::source::{NamedSource, Source, at_start};
 use super::{DiskImage, ImageError, RUN_LEN_MAX};
 use compressed::Packed;
 use layer::Kind;
@@ -151,15 +151,6 @@ impl Qcow2Image {
         };
         buf.copy_from_slice(&cluster[in_cluster..in_cluster + buf.len()]);
         Ok(())
-    }
-}
-
-/// What the next run of data, if any, says of the `len` bytes at `at`: data or a hole, how much.
-fn at_start(run: Option<Range<u64>>, at: u64, len: u64) -> Result<u64, u64> {
-    match run {
-        Some(run) if run.start <= at => Ok(len.min(run.end - at)),
-        Some(run) => Err(len.min(run.start - at)),
-        None => Err(len),
     }
 }
 
