@@ -48,5 +48,5 @@ pub(super) async fn put(
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
     let body = receive(&request, payload, limits::DESCRIPTOR_BODY_LEN_MAX).await?;
-    Ok(status_of(registry.put_descriptor(lease, *descriptor, body.bytes.clone()).await?))
+    Ok(status_of(registry.put_descriptor(lease, *descriptor, body).await?))
 }

@@ -146,7 +146,7 @@ impl Rebuild<'_> {
     async fn descriptors(&mut self, title: &str, release: &Described) -> Result<(), AppError> {
         for digest in descriptors_of(release) {
             let name = ObjectName::Descriptor(digest);
-            match readable(self.store.get(&name).await)? {
+            match readable(&*self.store, self.store.get(&name).await).await? {
                 Ok(bytes) if DescriptorDigest::of(&bytes) == digest => {}
                 Ok(_) => {
                     let what = "its bytes are not those of its name";
