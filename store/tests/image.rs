@@ -7,6 +7,7 @@
 
 mod image {
     mod backing;
+    mod convert;
     mod costs;
     mod export;
     mod formats;
@@ -16,5 +17,7 @@ mod image {
     mod vdi;
     mod vhd;
     mod vhdx;
+    mod vmdk;
+    mod vmdk_hostile;
     mod written;
 }

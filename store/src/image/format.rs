@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::source::{DiskFile, Source, read_error};
 use super::vhd::footer::FOOTER_LEN;
-use super::{ImageError, vdi, vhd, vhdx};
+use super::{ImageError, vdi, vhd, vhdx, vmdk};
 
 /// A container format that Seawall reads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,16 +20,19 @@ pub enum Format {
     Vhdx,
     /// VirtualBox's format.
     Vdi,
+    /// VMware's format: a sparse file, or a descriptor and its extents.
+    Vmdk,
 }
 
 impl Format {
     /// All formats, with their names here and, where it has another one, in QEMU.
-    const NAMES: [(Self, &str, &str); 5] = [
+    const NAMES: [(Self, &str, &str); 6] = [
         (Self::Raw, "raw", "raw"),
         (Self::Qcow2, "qcow2", "qcow2"),
         (Self::Vhd, "vhd", "vpc"),
         (Self::Vhdx, "vhdx", "vhdx"),
         (Self::Vdi, "vdi", "vdi"),
+        (Self::Vmdk, "vmdk", "vmdk"),
     ];
 
     /// The format that QEMU calls so.
@@ -51,6 +54,7 @@ impl fmt::Display for Format {
             Self::Vhd => "vhd",
             Self::Vhdx => "vhdx",
             Self::Vdi => "vdi",
+            Self::Vmdk => "vmdk",
         })
     }
 }
@@ -77,10 +81,7 @@ impl FromStr for Format {
 pub(super) const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
 
 /// Formats with a signature that are refused rather than taken for raw: offset, bytes, name.
-const FOREIGN: [(usize, &[u8], &str); 6] = [
-    (0, b"KDMV", "VMDK"),
-    (0, b"COWD", "VMDK"),
-    (0, b"# Disk DescriptorFile", "VMDK"),
+const FOREIGN: [(usize, &[u8], &str); 3] = [
     (0, b"QED\0", "QED"),
     (0, b"WithoutFreeSpace", "Parallels"),
     (0, b"WithouFreSpacExt", "Parallels"),
@@ -108,6 +109,9 @@ pub(super) fn detect(file: &DiskFile) -> Result<Format, ImageError> {
         if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {
             return Ok(format);
         }
+    }
+    if vmdk::is_vmdk(&head) {
+        return Ok(Format::Vmdk);
     }
     for (offset, signature, name) in FOREIGN {
         if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {

@@ -23,6 +23,7 @@
 mod bitmap;
 mod blocks;
 mod cache;
+pub mod convert;
 mod crc32c;
 mod error;
 mod fields;
@@ -33,9 +34,11 @@ mod parent;
 mod qcow2;
 mod raw;
 mod source;
+pub mod stream;
 mod vdi;
 mod vhd;
 mod vhdx;
+mod vmdk;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -46,6 +49,7 @@ pub use open::{OpenOptions, open, open_source};
 pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
 pub use source::Source;
+pub use vmdk::VmdkImage;
 
 /// The longest run that [`DiskImage::next_data`] reports.
 pub const RUN_LEN_MAX: u64 = 256 << 20;

@@ -17,6 +17,7 @@ use super::source::{DiskFile, Identity, NamedSource, Source};
 use super::vdi::VdiFile;
 use super::vhd::VhdFile;
 use super::vhdx::VhdxFile;
+use super::vmdk::{Found, VmdkImage};
 use super::{DiskImage, ImageError, parent};
 
 /// How many files an image may be made of.
@@ -71,12 +72,15 @@ pub fn open_source(
         Format::Vhd => Box::new(BlockImage::<VhdFile>::from_source(name, source)?),
         Format::Vhdx => Box::new(BlockImage::<VhdxFile>::from_source(name, source)?),
         Format::Vdi => Box::new(BlockImage::<VdiFile>::from_source(name, source)?),
+        Format::Vmdk => Box::new(VmdkImage::from_source(name, source)?),
     })
 }
 
 const REBASE: &str = "look at it with `qemu-img info --backing-chain -U`, and give the image \
                       another base with `qemu-img rebase -u`";
 const FLATTEN: &str = "make it one file with `qemu-img convert -O qcow2`";
+const EXTENTS: &str = "an image of several files needs all of them in one directory, under the \
+                       names that its descriptor has for them";
 
 /// The files of a chain opened so far, topmost first, and what is left of their limits.
 struct Chain<'a> {
@@ -101,6 +105,7 @@ impl<'a> Chain<'a> {
             Format::Vhd => self.blocks::<VhdFile>(file),
             Format::Vhdx => self.blocks::<VhdxFile>(file),
             Format::Vdi => self.blocks::<VdiFile>(file),
+            Format::Vmdk => self.vmdk(file),
         }
     }
 
@@ -150,6 +155,28 @@ impl<'a> Chain<'a> {
             file = self.enter_file(&found, parent::JOIN)?;
         }
         Ok(Box::new(BlockImage::new(files)))
+    }
+
+    /// A VMDK with its extents and its parents, which have the same format.
+    fn vmdk(&mut self, file: DiskFile) -> Result<Box<dyn DiskImage>, ImageError> {
+        let source = NamedSource::new(file.path().to_owned(), Box::new(file));
+        let mut files = |overlay: &Path, name: &Path, found| {
+            let file = match found {
+                Found::Extent => {
+                    // Its name stays in the directory of the image.
+                    let path = overlay.parent().unwrap_or(Path::new("")).join(name);
+                    open_named(overlay, &path, EXTENTS)?
+                }
+                Found::Parent => {
+                    let format = Some(Format::Vmdk.to_string());
+                    let parent = Backing { name: name.to_owned(), format };
+                    let (path, _) = resolve(overlay, &parent, self.options)?;
+                    self.enter_file(&path, EXTENTS)?
+                }
+            };
+            Ok(NamedSource::new(file.path().to_owned(), Box::new(file)))
+        };
+        Ok(Box::new(VmdkImage::open(source, &mut files)?))
     }
 
     /// Opens the next file of the chain and tells its format.
@@ -213,6 +240,19 @@ impl<'a> Chain<'a> {
             _ => Ok(format),
         }
     }
+}
+
+/// Opens a file that is a part of `image`.
+fn open_named(image: &Path, path: &Path, remedy: &str) -> Result<DiskFile, ImageError> {
+    DiskFile::open(path).map_err(|error| match error {
+        ImageError::Io { path, source, .. } => ImageError::Backing {
+            path: image.to_owned(),
+            backing: path.display().to_string(),
+            reason: format!("it cannot be opened: {source}"),
+            remedy: remedy.to_owned(),
+        },
+        other => other,
+    })
 }
 
 /// The path and the format of the backing file that `overlay` names.

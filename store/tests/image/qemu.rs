@@ -134,6 +134,7 @@ pub(super) fn qemu_format(image: &str) -> &'static str {
         Some((_, "vhd")) => "vpc",
         Some((_, "vhdx")) => "vhdx",
         Some((_, "vdi")) => "vdi",
+        Some((_, "vmdk")) => "vmdk",
         _ => "raw",
     }
 }

@@ -8,7 +8,7 @@ use seawall_api::digest::ContentDigest;
 
 use super::{
     Layout, LayoutError, Qcow2Layout, RawLayout, Round, VhdKind, VhdLayout, VhdxKind, VhdxLayout,
-    VhdxSectors,
+    VhdxSectors, VmdkLayout,
 };
 
 /// A format, and the variant of it, in which a disk is exported.
@@ -27,13 +27,19 @@ pub enum ExportFormat {
     Vhdx,
     /// VHDX with a place for every block.
     VhdxFixed,
-    /// VMware's format.
+    /// VMware's format, in one file that grows with its data.
     Vmdk,
+    /// VMware's format for transport: compressed, written and read from its start to its end.
+    VmdkStream,
+    /// QEMU's format, compressed with zstd.
+    Qcow2Zstd,
+    /// QEMU's format, compressed with deflate.
+    Qcow2Zlib,
 }
 
 impl ExportFormat {
     /// All formats, in the order in which they are listed.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Raw,
         Self::Qcow2,
         Self::Vhd,
@@ -41,6 +47,9 @@ impl ExportFormat {
         Self::Vhdx,
         Self::VhdxFixed,
         Self::Vmdk,
+        Self::VmdkStream,
+        Self::Qcow2Zstd,
+        Self::Qcow2Zlib,
     ];
 
     /// The name as it is typed.
@@ -54,6 +63,9 @@ impl ExportFormat {
             Self::Vhdx => "vhdx",
             Self::VhdxFixed => "vhdx-fixed",
             Self::Vmdk => "vmdk",
+            Self::VmdkStream => "vmdk-stream",
+            Self::Qcow2Zstd => "qcow2-zstd",
+            Self::Qcow2Zlib => "qcow2-zlib",
         }
     }
 }
@@ -115,6 +127,9 @@ pub fn lay_out(
             let (kind, sectors) = (VhdxKind::Fixed, VhdxSectors::Emulated512);
             Box::new(VhdxLayout::new(kind, sectors, disk_len, content, data_runs)?)
         }
-        ExportFormat::Vmdk => return Err(LayoutError::NotWritten { format }),
+        ExportFormat::Vmdk => Box::new(VmdkLayout::new(disk_len, content, data_runs)?),
+        ExportFormat::VmdkStream | ExportFormat::Qcow2Zstd | ExportFormat::Qcow2Zlib => {
+            return Err(LayoutError::NotLaidOut { format });
+        }
     })
 }

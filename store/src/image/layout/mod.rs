@@ -23,6 +23,7 @@ mod qcow2;
 mod raw;
 mod vhd;
 mod vhdx;
+pub(super) mod vmdk;
 
 use std::fs::File;
 use std::io;
@@ -35,6 +36,7 @@ pub use qcow2::Qcow2Layout;
 pub use raw::RawLayout;
 pub use vhd::{Round, VhdKind, VhdLayout};
 pub use vhdx::{VhdxKind, VhdxLayout, VhdxSectors};
+pub use vmdk::VmdkLayout;
 
 /// Why a disk cannot be laid out.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -70,9 +72,9 @@ pub enum LayoutError {
         /// The length of its sectors.
         sector_len: u64,
     },
-    /// The format is known, and not written yet.
-    #[error("the format {format} is not written")]
-    NotWritten {
+    /// The format's parts have their places only once its data is compressed.
+    #[error("{format} has no layout before its data is compressed")]
+    NotLaidOut {
         /// The format.
         format: ExportFormat,
     },

@@ -1,6 +1,7 @@
 //! The commands, a file each: a flow called, its report printed.
 
 mod channels;
+mod describe;
 mod diff;
 mod list;
 mod patch;
@@ -77,7 +78,9 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::VerifyRelease(_, target) => verify::release(around, target).await,
-        Command::VerifyDir(..) => Err(Failure::internal("a directory needs no registry")),
+        Command::Describe(..) | Command::VerifyDir(..) => {
+            Err(Failure::internal("a directory needs no registry"))
+        }
     }
 }
 
@@ -87,6 +90,7 @@ async fn without_registry(
     style: Style,
 ) -> Result<(), Failure> {
     match command {
+        Command::Describe(dir, targets) => describe::describe(&dir, &targets, style),
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
         _ => Err(Failure::internal("this command needs a registry")),
     }
