@@ -38,7 +38,7 @@ impl Sink {
                 let layout = layout.map_err(|error| failed(io::Error::other(error)))?;
                 Some(Box::new(layout) as Box<dyn Layout>)
             }
-            Format::Vhd | Format::Vhdx | Format::Vdi => {
+            Format::Vhd | Format::Vhdx | Format::Vdi | Format::Vmdk => {
                 let reason = format!("disks are kept as raw or qcow2, not as {format}");
                 return Err(failed(io::Error::new(io::ErrorKind::Unsupported, reason)));
             }

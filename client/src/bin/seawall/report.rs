@@ -121,6 +121,7 @@ macro_rules! explained {
 }
 
 explained!(
+    seawall::convert::ConvertFailure,
     seawall::patch::PatchError,
     seawall::pull::PullError,
     seawall::push::PushError,

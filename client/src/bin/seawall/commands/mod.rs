@@ -1,6 +1,7 @@
 //! The commands, a file each: a flow called, its report printed.
 
 mod channels;
+mod convert;
 mod diff;
 mod list;
 mod patch;
@@ -77,7 +78,9 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::VerifyRelease(_, target) => verify::release(around, target).await,
-        Command::VerifyDir(..) => Err(Failure::internal("a directory needs no registry")),
+        Command::VerifyDir(..) | Command::Convert(..) | Command::Inspect(..) => {
+            Err(Failure::internal("this command needs no registry"))
+        }
     }
 }
 
@@ -88,6 +91,8 @@ async fn without_registry(
 ) -> Result<(), Failure> {
     match command {
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
+        Command::Convert(command) => convert::convert(command, progress, style).await,
+        Command::Inspect(command) => convert::inspect(command, progress, style).await,
         _ => Err(Failure::internal("this command needs a registry")),
     }
 }
