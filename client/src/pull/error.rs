@@ -125,7 +125,8 @@ impl Failure for PullError {
             Self::Verify(error) => return error.remedy(),
             Self::NotEmpty { .. } => "name another directory with --into".to_owned(),
             Self::OtherRelease { directory, .. } => format!(
-                "move it with `seawall patch {} --to …`, or pull into another directory",
+                "move it with `seawall patch {0} --to …`, describe it as it is with `seawall describe \
+                 {0} --as …`, or pull into another directory",
                 directory.display()
             ),
             Self::PresentDamaged { .. } => {
