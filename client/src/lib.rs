@@ -2,6 +2,7 @@
 //!
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
+pub mod convert;
 pub mod deploy;
 pub mod describe;
 pub mod directory;
@@ -9,6 +10,7 @@ pub mod error;
 pub mod export;
 pub mod fetch;
 pub mod host;
+pub mod inspect;
 pub mod ovf;
 pub mod patch;
 pub mod progress;

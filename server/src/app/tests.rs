@@ -156,11 +156,11 @@ impl ObjectStore for BadSector {
         self.inner.put(name, bytes).await
     }
 
-    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
-        async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
-            self.inner.replace(name, bytes).await
-        }
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        self.inner.replace(name, bytes).await
+    }
 
+    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
         self.check(name)?;
         self.inner.get(name).await
     }

@@ -121,6 +121,7 @@ macro_rules! explained {
 }
 
 explained!(
+    seawall::convert::ConvertFailure,
     seawall::describe::DescribeError,
     seawall::export::ExportError,
     seawall::ovf::OvfError,
