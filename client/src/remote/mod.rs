@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use seawall_store::image::{DiskImage, ImageError, RUN_LEN_MAX};
+use seawall_store::image::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
 use tokio::runtime::Handle;
 
 use crate::directory::DiskLayout;
@@ -187,6 +187,10 @@ impl DiskImage for RemoteDisk {
             rest = after;
         }
         Ok(())
+    }
+
+    fn variant(&self) -> Variant {
+        Variant { format: Format::Raw, detail: "in a registry".to_owned() }
     }
 
     fn files(&self) -> &[PathBuf] {

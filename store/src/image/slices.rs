@@ -15,7 +15,7 @@ use super::error::check_range;
 use super::format::{Format, detect};
 use super::open::open_source;
 use super::source::{DiskFile, NamedSource, Source};
-use super::{DiskImage, ImageError, RUN_LEN_MAX};
+use super::{DiskImage, ImageError, RUN_LEN_MAX, Variant};
 
 /// How many files one image may be spread over: each stays open.
 const FILES_MAX: usize = 256;
@@ -210,6 +210,10 @@ impl DiskImage for Watched {
         self.image.read_at(offset, buf)
     }
 
+    fn variant(&self) -> Variant {
+        self.image.variant()
+    }
+
     fn files(&self) -> &[PathBuf] {
         &self.files
     }
@@ -234,6 +238,10 @@ impl DiskImage for RawSource {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         check_range(&self.source.path, self.source.len, offset, buf.len())?;
         self.source.read(offset, buf)
+    }
+
+    fn variant(&self) -> Variant {
+        Variant { format: Format::Raw, detail: String::new() }
     }
 
     fn files(&self) -> &[PathBuf] {
