@@ -178,7 +178,8 @@ impl Reader<'_> {
             // VirtualBox has an element for it.
             text_of(section, "OSType").to_owned()
         });
-        system.architecture = match section.attribute((SEAWALL, "architecture")) {
+        let exact = section.attribute((SEAWALL, "architecture"));
+        system.architecture = match exact {
             Some(exact) => {
                 let word = serde_json::Value::String(exact.to_owned());
                 serde_json::from_value(word).unwrap_or(Architecture::X86_64)
@@ -186,7 +187,9 @@ impl Reader<'_> {
             None => architecture(&kind),
         };
         let description = text_of(section, "Description");
-        let words = if description.is_empty() { &*kind } else { description };
+        // A kind that we wrote ourselves says nothing that the architecture does not.
+        let is_told = !description.is_empty() || exact.is_some();
+        let words = if is_told { description } else { &*kind };
         system.operating_system = shortened(words, self.envelope, "OperatingSystemSection");
     }
 

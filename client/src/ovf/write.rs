@@ -263,7 +263,9 @@ impl<'a> Sheet<'a> {
             ],
         );
         xml.leaf("Info", &[], Some("The guest's operating system"));
-        xml.leaf("Description", &[], Some(text("operating-system")));
+        if !text("operating-system").is_empty() {
+            xml.leaf("Description", &[], Some(text("operating-system")));
+        }
         xml.close("OperatingSystemSection");
         hardware(xml, machine, first_disk);
         self.product(xml, Some(machine));
