@@ -255,6 +255,7 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     let store = Arc::new(backend::directory(&store_dir)?);
     let path = data_dir.join(CATALOG_FILE);
     let unusable = |source| StartError::Catalog { path: path.clone(), source };
+    remove_staged(backend::Objects::clone(&store))?;
     let catalog = match SqliteCatalog::find(&path).map_err(unusable)? {
         Found::Catalog(catalog) => catalog,
         Found::Nothing(scratch) => {
@@ -267,6 +268,19 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
 
 /// Fills a new catalog with what the store holds: nothing in a new directory, all of it where a
 /// catalog was lost.
+/// Removes what puts that died left in the store, beside whatever is served meanwhile.
+fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
+    let before_secs = Machine.now_secs().saturating_sub(STAGED_AGE_MAX_SECS);
+    let before = SystemTime::UNIX_EPOCH + Duration::from_secs(before_secs);
+    let work = move || match store.remove_staged(before) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed what dead writes had left in the store"),
+        Err(error) => tracing::warn!(%error, "cannot look for what dead writes left in the store"),
+    };
+    let thread = std::thread::Builder::new().name("seawall-staged".to_owned()).spawn(work);
+    thread.map(|_| ()).map_err(|_| StartError::Machine("no thread to be had"))
+}
+
 fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| StartError::Machine("no runtime to be had"))?;
