@@ -75,6 +75,8 @@ pub(crate) enum RawCommand {
     Push(PushArgs),
     /// Pull a release into a directory: exact, verified, all of it or nothing
     Pull(PullArgs),
+    /// Describe the machines of a pulled release for a hypervisor
+    Describe(DescribeArgs),
     /// Move a pulled release in place to another one, fetching only what differs
     Patch(PatchArgs),
     /// Compare two releases, and say what a host must download to move from A to B
@@ -89,6 +91,10 @@ pub(crate) enum RawCommand {
     Promote(PromoteArgs),
     /// Hash everything again: a pulled release in a directory, or a release in the registry
     Verify(VerifyArgs),
+    /// Write a disk image in another format; needs no registry
+    Convert(ConvertArgs),
+    /// Say what a disk image is and what is on its disk; needs no registry
+    Inspect(InspectArgs),
     /// Serve a registry from a directory
     #[cfg(feature = "server")]
     Serve(ServeArgs),
@@ -133,9 +139,12 @@ pub(crate) struct PullArgs {
     /// Where to put it [default: ./NAME, the last part of the application's name]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
-    /// The format of the disk files
-    #[arg(long, value_enum, default_value_t = RawFormat::Raw)]
-    pub(crate) format: RawFormat,
+    /// The format of the disk files [default: raw, or what the first --as takes best]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<RawFormat>,
+    /// Describe the machines for this host too: scripts or files it takes; may be repeated
+    #[arg(long = "as", value_enum, value_name = "TARGET")]
+    pub(crate) descriptors: Vec<RawTarget>,
     /// Only this machine; may be repeated
     #[arg(long = "machine", value_name = "NAME")]
     pub(crate) machines: Vec<String>,
@@ -152,6 +161,15 @@ pub(crate) struct PullArgs {
     pub(crate) threads: Threads,
     #[command(flatten)]
     pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DescribeArgs {
+    /// Where the release was pulled into
+    pub(crate) dir: PathBuf,
+    /// The host to describe the machines for; may be repeated
+    #[arg(long = "as", value_enum, value_name = "TARGET", required = true)]
+    pub(crate) descriptors: Vec<RawTarget>,
 }
 
 #[derive(Args, Debug)]
@@ -231,6 +249,42 @@ pub(crate) struct VerifyArgs {
     pub(crate) credentials: Credentials,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct ConvertArgs {
+    /// The image: raw, qcow2, VMDK, VHD, VHDX or VDI, told by its content
+    #[arg(value_name = "IN")]
+    pub(crate) image: PathBuf,
+    /// The file to write, or - for standard output
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// What to write: raw, qcow2, qcow2-zstd, qcow2-zlib, vmdk, vmdk-stream, vhd, vhd-fixed, vhdx
+    /// or vhdx-fixed [default: what OUT ends with]
+    #[arg(long)]
+    pub(crate) format: Option<String>,
+    /// Take IN for this format, whatever its content: raw, qcow2, vmdk, vhd, vhdx or vdi
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<String>,
+    /// Replace OUT, if it is there, once the new file is whole
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InspectArgs {
+    /// The image
+    pub(crate) file: PathBuf,
+    /// Take it for this format, whatever its content: raw, qcow2, vmdk, vhd, vhdx or vdi
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// Read the whole disk and print its digest
+    #[arg(long)]
+    pub(crate) digest: bool,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+}
+
 #[cfg(feature = "server")]
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
@@ -255,12 +309,37 @@ pub(crate) struct Threads {
     pub(crate) threads: Option<u16>,
 }
 
+/// The hosts of `--as`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawTarget {
+    /// Domain and network XML
+    Libvirt,
+    /// Files for xl
+    Xen,
+    /// A PowerShell script
+    Hyperv,
+    /// Runnable scripts
+    Qemu,
+    /// A script of qm commands
+    Proxmox,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum RawFormat {
     /// The disk's bytes, sparse
     Raw,
     /// QEMU's format, version 3
     Qcow2,
+    /// VMware's format, in one file that grows with its data
+    Vmdk,
+    /// Hyper-V's older format, which grows with its data
+    Vhd,
+    /// The disk and a VHD footer, as Azure takes it
+    VhdFixed,
+    /// Hyper-V's format, which grows with its data
+    Vhdx,
+    /// VHDX with a place for every block
+    VhdxFixed,
 }
 
 #[cfg(feature = "server")]

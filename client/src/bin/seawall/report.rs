@@ -121,6 +121,8 @@ macro_rules! explained {
 }
 
 explained!(
+    seawall::convert::ConvertFailure,
+    seawall::describe::DescribeError,
     seawall::patch::PatchError,
     seawall::pull::PullError,
     seawall::push::PushError,
