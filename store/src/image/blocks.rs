@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::error::check_range;
 use super::parent::{Id, Parent};
 use super::source::{NamedSource, Source, at_start};
-use super::{DiskImage, ImageError, RUN_LEN_MAX};
+use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
 
 /// The tables of a chain, in bytes of the files. A VHD of the greatest length has 4 MiB, a VHDX
 /// with blocks of 32 MiB, as Hyper-V makes them, 16 MiB at its greatest length of 64 TiB.
@@ -82,9 +82,15 @@ pub(super) struct Mapping {
 
 /// A file of blocks with a proven header.
 pub(super) trait BlockFile: Send + Sync + Sized {
+    /// The format of such files.
+    const FORMAT: Format;
+
     fn open(source: NamedSource, limits: &mut TableLimits) -> Result<Self, ImageError>;
 
     fn source(&self) -> &NamedSource;
+
+    /// Whether it has a place for every block, so that none are a matter of its tables.
+    fn is_fixed(&self) -> bool;
 
     fn disk_len(&self) -> u64;
 
@@ -257,6 +263,15 @@ impl<F: BlockFile> DiskImage for BlockImage<F> {
             rest = later;
         }
         Ok(())
+    }
+
+    fn variant(&self) -> Variant {
+        let detail = self.files.first().map_or("", |file| match file.parent() {
+            Some(_) => "differencing",
+            None if file.is_fixed() => "fixed",
+            None => "dynamic",
+        });
+        Variant { format: F::FORMAT, detail: detail.to_owned() }
     }
 
     fn files(&self) -> &[PathBuf] {

@@ -31,6 +31,7 @@ mod format;
 pub mod layout;
 mod open;
 mod parent;
+pub mod partitions;
 mod qcow2;
 mod raw;
 mod source;
@@ -54,6 +55,15 @@ pub use vmdk::VmdkImage;
 /// The longest run that [`DiskImage::next_data`] reports.
 pub const RUN_LEN_MAX: u64 = 256 << 20;
 
+/// A format, and what of it a file uses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Variant {
+    /// The format.
+    pub format: Format,
+    /// Such as `streamOptimized`; empty where there is nothing to tell apart.
+    pub detail: String,
+}
+
 /// A disk image opened for reading; safe to share between threads.
 pub trait DiskImage: Send + Sync {
     /// Length of the disk the guest sees, in bytes.
@@ -70,6 +80,9 @@ pub trait DiskImage: Send + Sync {
     ///
     /// The range must lie within the disk. After an error the content of `buf` is undefined.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError>;
+
+    /// What the file is, for people.
+    fn variant(&self) -> Variant;
 
     /// Every file this image is made of, backing files last: the identity a stat cache watches.
     fn files(&self) -> &[PathBuf];

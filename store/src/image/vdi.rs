@@ -7,11 +7,11 @@
 //!
 //! 1. A block that is used lies in the file.
 
-use super::ImageError;
 use super::blocks::{BlockFile, Kind, Mapping, TableLimits};
 use super::fields::{array, le32, le64};
 use super::parent::{Id, Parent};
 use super::source::NamedSource;
+use super::{Format, ImageError};
 
 /// Where the signature stands, after a text that differs.
 pub(super) const SIGNATURE_AT: usize = 64;
@@ -33,6 +33,7 @@ const DISCARDED: u32 = 0xffff_fffe;
 pub(super) struct VdiFile {
     source: NamedSource,
     disk_len: u64,
+    is_fixed: bool,
     block_len: u64,
     /// What comes before each block.
     extra_len: u64,
@@ -43,6 +44,12 @@ pub(super) struct VdiFile {
 }
 
 impl BlockFile for VdiFile {
+    const FORMAT: Format = Format::Vdi;
+
+    fn is_fixed(&self) -> bool {
+        self.is_fixed
+    }
+
     fn open(source: NamedSource, limits: &mut TableLimits) -> Result<Self, ImageError> {
         let wrong = |offset, reason: String| Err(source.damaged("VDI header", offset, reason));
         let mut header = [0; HEADER_LEN];
@@ -91,6 +98,7 @@ impl BlockFile for VdiFile {
         let table = limits.load(&source, table_offset, needed * 4)?;
         Ok(Self {
             disk_len,
+            is_fixed: kind == FIXED,
             block_len,
             extra_len,
             blocks_offset: u64::from(le32(&header, 344)),

@@ -182,6 +182,11 @@ fn a_length_between_sectors_is_filled_up_in_formats_of_sectors() {
     fs::write(bench.path("disk.raw"), content(100_001, 3)).unwrap();
     for (format, extension, qemu) in FORMATS {
         let name = format!("{format}.{extension}");
+        if matches!(extension, "vhd" | "vhdx") {
+            let error = convert(&bench.path("disk.raw"), &bench.path(&name), format, 2);
+            assert!(matches!(error, Err(ConvertError::Layout(_))), "{format}");
+            continue;
+        }
         convert(&bench.path("disk.raw"), &bench.path(&name), format, 2).unwrap();
         bench.run(&format!("qemu-img compare -f raw -F {qemu} disk.raw {name}"));
         if let Ok(bytes) = piped(&bench.path("disk.raw"), format) {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
@@ -26,7 +27,7 @@ pub struct NewFile {
     part: PathBuf,
     path: PathBuf,
     overwrite: Overwrite,
-    is_committed: bool,
+    is_committed: AtomicBool,
 }
 
 impl NewFile {
@@ -55,7 +56,13 @@ impl NewFile {
         let _ = fs::remove_file(&part);
         let file = File::options().read(true).write(true).create_new(true).open(&part);
         let file = file.map_err(failed)?;
-        Ok(Self { file, part, path: path.to_owned(), overwrite, is_committed: false })
+        Ok(Self {
+            file,
+            part,
+            path: path.to_owned(),
+            overwrite,
+            is_committed: AtomicBool::new(false),
+        })
     }
 
     /// The file; it is empty at first.
@@ -68,14 +75,14 @@ impl NewFile {
     ///
     /// # Errors
     /// When it cannot be synced, or the name was taken meanwhile.
-    pub fn commit(mut self) -> Result<(), ConvertError> {
+    pub fn commit(&self) -> Result<(), ConvertError> {
         let failed = |verb, source| ConvertError::Output { verb, path: self.path.clone(), source };
         self.file.sync_all().map_err(|source| failed("sync", source))?;
         self.rename().map_err(|errno| match errno {
             Errno::EXIST => ConvertError::Exists { path: self.path.clone() },
             errno => failed("name", errno.into()),
         })?;
-        self.is_committed = true;
+        self.is_committed.store(true, Ordering::Relaxed);
         let directory = match self.path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -106,7 +113,7 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.is_committed {
+        if !self.is_committed.load(Ordering::Relaxed) {
             let _ = fs::remove_file(&self.part);
         }
     }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use super::cache::Cache;
 use super::error::check_range;
 use super::source::{NamedSource, Source, at_start};
-use super::{DiskImage, ImageError, RUN_LEN_MAX};
+use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
 use compressed::Packed;
 use layer::Kind;
 use table::Slices;
@@ -201,6 +201,11 @@ impl DiskImage for Qcow2Image {
             rest = later;
         }
         Ok(())
+    }
+
+    fn variant(&self) -> Variant {
+        let detail = self.layers.first().map(Layer::describe).unwrap_or_default();
+        Variant { format: Format::Qcow2, detail }
     }
 
     fn files(&self) -> &[PathBuf] {

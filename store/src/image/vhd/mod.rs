@@ -15,12 +15,12 @@
 pub(super) mod footer;
 pub(super) mod header;
 
-use super::ImageError;
 use super::bitmap::{Bitmaps, First};
 use super::blocks::{BlockFile, Kind, Mapping, TableLimits};
 use super::fields::be32;
 use super::parent::{Id, Parent};
 use super::source::NamedSource;
+use super::{Format, ImageError};
 use footer::{FOOTER_LEN, Footer, SECTOR_LEN};
 use header::Header;
 
@@ -50,6 +50,12 @@ struct Blocks {
 }
 
 impl BlockFile for VhdFile {
+    const FORMAT: Format = Format::Vhd;
+
+    fn is_fixed(&self) -> bool {
+        self.blocks.is_none()
+    }
+
     fn open(source: NamedSource, limits: &mut TableLimits) -> Result<Self, ImageError> {
         let source = source.with_repair(REPAIR);
         let footer = read_footer(&source)?;

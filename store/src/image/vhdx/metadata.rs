@@ -17,12 +17,15 @@ const LOCATOR_LEN_MAX: u32 = 1 << 20;
 pub(in super::super) const DISK_LEN_MAX: u64 = 64 << 40;
 pub(super) const BLOCK_LEN_MAX: u64 = 256 << 20;
 const HAS_PARENT: u32 = 1 << 1;
+const LEAVE_BLOCKS: u32 = 1 << 0;
 
 /// Proven metadata.
 pub(super) struct Metadata {
     pub(super) disk_len: u64,
     pub(super) block_len: u64,
     pub(super) sector_len: u64,
+    /// Every block has its place from the start.
+    pub(super) is_fixed: bool,
     pub(super) parent: Option<Parent>,
 }
 
@@ -74,7 +77,8 @@ impl Metadata {
             }
             _ => None,
         };
-        Ok(Self { disk_len, block_len, sector_len, parent })
+        let is_fixed = flags & LEAVE_BLOCKS != 0;
+        Ok(Self { disk_len, block_len, sector_len, is_fixed, parent })
     }
 }
 

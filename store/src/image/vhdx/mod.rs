@@ -13,12 +13,12 @@ pub(super) mod header;
 mod log;
 pub(super) mod metadata;
 
-use super::ImageError;
 use super::bitmap::{Bitmaps, First};
 use super::blocks::{BlockFile, Kind, Mapping, TableLimits};
 use super::fields::le64;
 use super::parent::{Id, Parent};
 use super::source::NamedSource;
+use super::{Format, ImageError};
 use header::{Header, MIB, Regions};
 use metadata::Metadata;
 
@@ -40,6 +40,12 @@ pub(super) struct VhdxFile {
 }
 
 impl BlockFile for VhdxFile {
+    const FORMAT: Format = Format::Vhdx;
+
+    fn is_fixed(&self) -> bool {
+        self.metadata.is_fixed
+    }
+
     fn open(source: NamedSource, limits: &mut TableLimits) -> Result<Self, ImageError> {
         let header = Header::read(&source)?;
         let source = log::replay(source, &header)?;

@@ -243,6 +243,11 @@ impl Layer {
         self.descriptor.parent.as_ref()
     }
 
+    /// The kind that the descriptor says it is.
+    pub(super) fn describe(&self) -> String {
+        self.descriptor.create_type.clone().unwrap_or_default()
+    }
+
     pub(super) fn disk_len(&self) -> u64 {
         self.extents.last().map_or(0, |last| last.start + last.len)
     }

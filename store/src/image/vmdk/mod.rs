@@ -26,7 +26,7 @@ use std::sync::Arc;
 use super::cache::Cache;
 use super::error::check_range;
 use super::source::{NamedSource, Source};
-use super::{DiskImage, ImageError, RUN_LEN_MAX};
+use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
 use layer::{Layer, Stored};
 use sparse::{Kind, Limits, Tables};
 
@@ -217,6 +217,11 @@ impl DiskImage for VmdkImage {
             rest = later;
         }
         Ok(())
+    }
+
+    fn variant(&self) -> Variant {
+        let detail = self.layers.first().map(Layer::describe).unwrap_or_default();
+        Variant { format: Format::Vmdk, detail }
     }
 
     fn files(&self) -> &[PathBuf] {
