@@ -3,6 +3,8 @@
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
 pub mod convert;
+pub mod deploy;
+pub mod describe;
 pub mod directory;
 pub mod error;
 pub mod fetch;

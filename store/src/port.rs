@@ -1,5 +1,8 @@
 //! The traits through which the engine reaches bytes at rest, nothing else.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
 
@@ -44,26 +47,35 @@ pub enum Put {
     AlreadyPresent,
 }
 
+/// An object that is open for reading.
+#[async_trait::async_trait]
+// Not `is_empty`: no object is, and nobody asks.
+#[allow(clippy::len_without_is_empty)]
+pub trait OpenObject: Send + Sync {
+    /// Its length in bytes when it was opened.
+    fn len(&self) -> u64;
+    /// Some of its bytes; [`StoreError::Range`] when they do not lie in it, or no longer do.
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError>;
+}
+
 /// Keeps immutable objects by name.
 ///
 /// # Contract (`testing::conformance` holds every backend and layer to it)
 ///
 /// 1. When `put` returns, the object survives loss of power; before that it is absent or whole.
-/// 2. `put` never replaces: the first bytes of a name stay.
+/// 2. `put` never replaces: the first bytes of a name stay. `replace` does, in one step.
 /// 3. Bytes come back as they were put, or the call fails; whether they match their digest is for
 ///    the caller to prove.
 #[async_trait::async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
     /// Keeps `bytes` under `name`.
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError>;
+    /// Keeps `bytes` under `name` in place of what may be there, which was found to be damaged.
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError>;
     /// All bytes of an object; [`StoreError::Missing`] where there is none.
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError>;
-    /// Some bytes of an object. A range that ends past the object is an error.
-    async fn get_range(
-        &self,
-        name: &ObjectName,
-        range: std::ops::Range<u64>,
-    ) -> Result<Bytes, StoreError>;
+    /// Opens an object, to read parts of it; [`StoreError::Missing`] where there is none.
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError>;
     /// Length of an object in bytes, `None` where there is none.
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError>;
     /// Every object of a kind, in no particular order.

@@ -21,7 +21,7 @@ pub async fn conformance(store: &dyn ObjectStore) {
     assert_eq!(store.len(&name).await.expect("len"), None, "an empty store holds nothing");
     let missing = store.get(&name).await.expect_err("get of nothing");
     assert_eq!(missing.kind(), ErrorKind::NotFound);
-    let missing = store.get_range(&name, 0..1).await.expect_err("range of nothing");
+    let missing = store.open(&name).await.err().expect("open nothing");
     assert_eq!(missing.kind(), ErrorKind::NotFound);
 
     assert_eq!(store.put(&name, first.clone()).await.expect("put"), Put::Created);
@@ -29,11 +29,17 @@ pub async fn conformance(store: &dyn ObjectStore) {
     assert_eq!(again, Put::AlreadyPresent);
     assert_eq!(store.get(&name).await.expect("get"), first, "the first bytes stay");
     assert_eq!(store.len(&name).await.expect("len"), Some(10));
+    store.replace(&name, Bytes::from_static(b"mended")).await.expect("replace");
+    assert_eq!(store.get(&name).await.expect("get"), "mended");
+    store.replace(&name, first.clone()).await.expect("replace again");
 
-    assert_eq!(store.get_range(&name, 3..7).await.expect("range"), first.slice(3..7));
-    assert_eq!(store.get_range(&name, 0..10).await.expect("all"), first);
-    for range in [5..11, 10..11, 11..12] {
-        let outside = store.get_range(&name, range.clone()).await.expect_err("range outside");
+    let open = store.open(&name).await.expect("open");
+    assert_eq!(open.len(), 10);
+    assert_eq!(open.read(3..7).await.expect("range"), first.slice(3..7));
+    assert_eq!(open.read(0..10).await.expect("all"), first);
+    assert_eq!(open.read(10..10).await.expect("nothing"), Bytes::new());
+    for range in [5..11, 10..11, 11..12, 0..u64::MAX] {
+        let outside = open.read(range.clone()).await.expect_err("range outside");
         assert!(matches!(outside, StoreError::Range { .. }), "{range:?}: {outside}");
     }
 
@@ -46,6 +52,9 @@ pub async fn conformance(store: &dyn ObjectStore) {
     store.delete(&name).await.expect("delete");
     store.delete(&name).await.expect("delete what is gone");
     assert_eq!(store.len(&name).await.expect("len"), None);
+    if let Ok(bytes) = open.read(0..10).await {
+        assert_eq!(bytes, first, "what is open is what it was, or an error");
+    }
     store.probe().await.expect("probe");
 }
 

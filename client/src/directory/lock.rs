@@ -10,6 +10,7 @@ use seawall_store::image::Format;
 use serde::{Deserialize, Serialize};
 
 use super::{RELEASE_FILE, disk_file};
+use crate::deploy::DescriptorTarget;
 use crate::error::{ErrorKind, Failure};
 use crate::host::{HostError, replace_file};
 
@@ -32,6 +33,9 @@ pub struct Lockfile {
     pub whole: bool,
     /// The disks that were pulled.
     pub disks: Vec<LockedDisk>,
+    /// The hosts that the machines are described for, in order; a patch describes them anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub descriptors: Vec<DescriptorTarget>,
 }
 
 /// Which schema a lockfile follows.
@@ -147,7 +151,24 @@ impl Lockfile {
             release: release.digest(),
             whole,
             disks: disks.collect(),
+            descriptors: Vec::new(),
         }
+    }
+
+    /// The same with the machines described for these hosts too.
+    #[must_use]
+    pub fn described_for(mut self, targets: &[DescriptorTarget]) -> Self {
+        self.descriptors.extend(targets);
+        self.descriptors.sort_unstable();
+        self.descriptors.dedup();
+        self
+    }
+
+    /// Whether both are of the same disks, however their machines are described.
+    #[must_use]
+    pub fn has_disks_of(&self, other: &Self) -> bool {
+        let descriptors = other.descriptors.clone();
+        Self { descriptors, ..self.clone() } == *other
     }
 
     /// Whether all machines of the release were pulled, not some picked ones.

@@ -4,6 +4,7 @@
 //! DIR/web/root.raw         a disk: <machine>/<disk>.<format>
 //! DIR/release.json         the release document, its canonical bytes
 //! DIR/seawall.lock         what was pulled: names, digests, files
+//! DIR/libvirt/…            descriptors for a host, where they were asked for
 //! DIR/.seawall/indexes/    indexes and leaves of the disks, by digest; a cache, verified on use
 //! ```
 //!
@@ -13,6 +14,7 @@
 //!    and renamed in.
 //! 2. Names of machines and disks cannot leave the directory: their types forbid it.
 
+mod descriptors;
 mod indexes;
 mod lock;
 
@@ -25,8 +27,11 @@ use seawall_api::names::{DiskName, MachineName};
 use seawall_api::release::Release;
 use seawall_store::image::Format;
 
+pub use descriptors::Described;
 pub use indexes::{DiskLayout, IndexCache};
 pub use lock::{LockError, LockedDisk, Lockfile};
+
+pub(crate) use descriptors::{describe, remove_stale};
 
 use crate::host::{HostError, replace_file};
 
@@ -105,11 +110,20 @@ impl Directory {
         IndexCache::new(self.root.join(OWN_FOLDER).join("indexes"))
     }
 
-    /// Writes the release document and the lockfile, and makes every name below durable.
+    /// Writes the descriptors, the release document and the lockfile, and makes every name below
+    /// durable. `place` is where the directory is or will be.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn describe(&self, release: &Release, lock: &Lockfile) -> Result<(), HostError> {
+    pub fn describe(
+        &self,
+        place: &Path,
+        release: &Release,
+        lock: &Lockfile,
+    ) -> Result<(), HostError> {
+        for description in descriptors::describe(place, release, lock)? {
+            descriptors::write(&self.root, &description)?;
+        }
         replace_file(&self.root.join(RELEASE_FILE), release.bytes())?;
         for disk in &lock.disks {
             if let Some(folder) = self.root.join(&disk.file).parent() {

@@ -15,6 +15,7 @@ mod write_behind;
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -50,6 +51,7 @@ impl HostError {
             io::ErrorKind::PermissionDenied => ErrorKind::Denied,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
             io::ErrorKind::AlreadyExists => ErrorKind::Conflict,
+            io::ErrorKind::InvalidFilename => ErrorKind::InvalidInput,
             _ => ErrorKind::Unavailable,
         }
     }
@@ -61,6 +63,7 @@ impl HostError {
             ErrorKind::StorageFull => {
                 Some("free some space and run the same command again: it resumes".to_owned())
             }
+            ErrorKind::InvalidInput => Some("use a directory of another name".to_owned()),
             ErrorKind::Denied => Some("check the owner and mode of the path".to_owned()),
             _ => None,
         }
@@ -103,12 +106,27 @@ impl HostState {
 /// # Errors
 /// When the directory or the file cannot be written.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+    replace(path, bytes, None)
+}
+
+/// The same for a file that is to be run.
+///
+/// # Errors
+/// As [`replace_file`].
+pub(crate) fn replace_program(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+    replace(path, bytes, Some(0o755))
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<(), HostError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
     let part = path.with_extension(format!("{}.part", std::process::id()));
     let write = || -> io::Result<()> {
         let mut file = fs::File::create(&part)?;
         file.write_all(bytes)?;
+        if let Some(mode) = mode {
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
         // Data before name: a rename that outlives its data is an empty file after power loss.
         file.sync_all()?;
         fs::rename(&part, path)?;

@@ -16,7 +16,7 @@ use seawall_store::codec::Decoder;
 use super::PatchError;
 use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
-use crate::directory::{Directory, sync_folder};
+use crate::directory::{Directory, remove_stale, sync_folder};
 use crate::fetch::Place;
 use crate::host::{HostError, WriteBehind};
 
@@ -42,7 +42,9 @@ pub(super) fn roll_forward(
     })?;
     disks.sync()?;
     replace(directory, &header)?;
-    directory.describe(&release, &header.new)?;
+    let root = directory.root();
+    remove_stale(root, &header.old, &release, &header.new)?;
+    directory.describe(root, &release, &header.new)?;
     remove_dropped(directory, &header)?;
     let folder = journal::folder(directory);
     // The journal first: a folder without it is garbage, a journal without its files is not.

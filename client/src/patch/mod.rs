@@ -39,7 +39,7 @@ use seawall_store::image::Format;
 pub use error::PatchError;
 pub use report::{PatchPlan, PatchReport};
 
-use crate::directory::{Directory, DiskLayout, Lockfile};
+use crate::directory::{self, Described, Directory, DiskLayout, Lockfile};
 use crate::fetch::{Fetch, FetchStats};
 use crate::host::Holding;
 use crate::host::HostState;
@@ -109,6 +109,9 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
         return Ok(PatchReport::unchanged(&new_lock, directory.root(), rolled_forward));
     }
     refuse_foreign_files(&directory, &old_lock, &new_lock)?;
+    // Before anything is committed: a path may not fit into a descriptor.
+    let described = directory::describe(directory.root(), &release, &new_lock)?;
+    let described = Described::of(directory.root(), described);
     survey::survey(&patch, &directory, &old_lock).await?;
     let steps = Steps::between(&old, &new, &in_place(&new_lock))?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
@@ -131,7 +134,8 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     applied.await.map_err(|_| PatchError::Defect)??;
     patch.state.hold(&Holding::of(&root, &new_lock));
     patch.progress.finish();
-    Ok(PatchReport::patched(&old_lock, &new_lock, &root, steps.sums(), stats))
+    let report = PatchReport::patched(&old_lock, &new_lock, &root, steps.sums(), stats);
+    Ok(PatchReport { descriptors: described, ..report })
 }
 
 /// Whether a crash left the directory between two releases; the next patch ends that.
@@ -173,6 +177,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
     let new_lock = Lockfile::of(&release, format, |machine| {
         old_lock.is_whole() || old_lock.disks.iter().any(|disk| disk.machine == *machine)
     });
+    let new_lock = new_lock.described_for(&old_lock.descriptors);
     let cache = directory.indexes();
     let mut old = Vec::with_capacity(old_lock.disks.len());
     for disk in &old_lock.disks {

@@ -9,7 +9,7 @@ use seawall_api::units::HumanBytes;
 use serde::Serialize;
 
 use super::plan::Sums;
-use crate::directory::Lockfile;
+use crate::directory::{Described, Lockfile};
 use crate::fetch::FetchStats;
 
 /// What a patch would do.
@@ -80,6 +80,9 @@ pub struct PatchReport {
     pub disks: Sums,
     /// What was fetched.
     pub transfer: FetchStats,
+    /// The descriptors for hosts, written anew.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub descriptors: Vec<Described>,
 }
 
 impl PatchReport {
@@ -99,6 +102,7 @@ impl PatchReport {
             rolled_forward: false,
             disks,
             transfer,
+            descriptors: Vec::new(),
         }
     }
 }
@@ -111,6 +115,7 @@ impl fmt::Display for PatchReport {
             writeln!(f, "{directory}: an interrupted patch was finished")?;
         }
         write!(f, "{application}: {from} is now {to} in {directory}\n  {}", self.release)?;
-        write_sums(f, &self.disks, &self.transfer)
+        write_sums(f, &self.disks, &self.transfer)?;
+        self.descriptors.iter().try_for_each(|described| write!(f, "\n  {described}"))
     }
 }

@@ -36,13 +36,14 @@ use seawall_store::image::Format;
 pub use error::PullError;
 pub use report::{PullPlan, PullReport, PulledDisk};
 
-use crate::directory::{DiskLayout, Lockfile};
+use crate::deploy::DescriptorTarget;
+use crate::directory::{self, Described, DiskLayout, Lockfile};
 use crate::fetch::{Fetch, FetchStats, Group};
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use seeds::Seeds;
-use target::{Staging, Target};
+use target::{Assembly, Staging, Target};
 
 /// What to pull, and with what.
 pub struct Pull {
@@ -58,6 +59,8 @@ pub struct Pull {
     pub format: Format,
     /// The machines to pull; empty for all.
     pub machines: Vec<MachineName>,
+    /// The hosts to describe them for.
+    pub descriptors: Vec<DescriptorTarget>,
     /// Take exactly the release that this lockfile names, or fail.
     pub locked: Option<PathBuf>,
     /// What this host remembers.
@@ -73,6 +76,11 @@ impl Pull {
         self.machines.is_empty() || self.machines.contains(machine)
     }
 
+    fn lock(&self, release: &Release) -> Lockfile {
+        let lock = Lockfile::of(release, self.format, |machine| self.wants(machine));
+        lock.described_for(&self.descriptors)
+    }
+
     fn fetch(&self) -> Fetch {
         let (registry, progress) = (Arc::clone(&self.registry), Arc::clone(&self.progress));
         Fetch { registry, progress, threads: self.threads }
@@ -85,7 +93,7 @@ impl Pull {
 /// When the release cannot be resolved or the registry fails.
 pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
     let release = resolve(pull).await?;
-    let lock = Lockfile::of(&release, pull.format, |machine| pull.wants(machine));
+    let lock = pull.lock(&release);
     if target::look(pull, &lock)? == Target::Present {
         return Ok(PullPlan::of(&release, &[], FetchStats::default()));
     }
@@ -109,31 +117,58 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
 /// done so far is kept for the next try.
 pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
     let release = resolve(&pull).await?;
-    let lock = Lockfile::of(&release, pull.format, |machine| pull.wants(machine));
+    let lock = pull.lock(&release);
     if target::look(&pull, &lock)? == Target::Present {
         target::verify(&pull, &lock).await?;
+        let described = target::describe(&pull, &release)?;
         pull.progress.finish();
-        return Ok(PullReport::present(&release, &lock, &pull.into));
+        let report = PullReport::present(&release, &lock, &pull.into);
+        return Ok(PullReport { descriptors: described, ..report });
     }
     let staging = Staging::open(&pull, &lock)?;
+    // Before anything is fetched: a path may not fit into a descriptor.
+    let described = directory::describe(staging.place(), &release, &lock)?;
+    let described = Described::of(staging.place(), described);
     let layouts = layouts(&pull, &lock, &staging.directory().indexes()).await?;
     let total = plan::data_bytes(&layouts)?;
     pull.progress.begin(Stage::Fetch, Some(total));
     let seeds = Seeds::open(&pull.state, &release, &pull.into);
     let assembly = Arc::new(staging.assembly(&lock, &layouts, seeds, pull.format)?);
-    let groups = plan::groups(&layouts, assembly.seeds(), staging.is_resumed());
-    let fetch = pull.fetch();
-    let (mut stats, mut missed) = fetch.run(stream::iter(groups), assembly.clone()).await?;
-    while !missed.is_empty() {
-        let groups = stream::iter(plan::regroup(std::mem::take(&mut missed)));
-        let (more, still_missed) = fetch.run(groups, assembly.clone()).await?;
-        stats += more;
-        missed = still_missed;
-    }
+    let stats = bring(&pull, &layouts, &assembly, staging.is_resumed()).await?;
     pull.progress.begin(Stage::Apply, None);
     let directory = staging.commit(&pull, &release, &lock, &assembly).await?;
     pull.progress.finish();
-    Ok(PullReport::pulled(&release, &lock, directory, total, stats))
+    let report = PullReport::pulled(&release, &lock, directory, total, stats);
+    Ok(PullReport { descriptors: described, ..report })
+}
+
+/// Brings every chunk: from its place, where a pull that broke off may have left it, else from a
+/// seed, else from the registry.
+async fn bring(
+    pull: &Pull,
+    layouts: &[DiskLayout],
+    assembly: &Arc<Assembly>,
+    is_resumed: bool,
+) -> Result<FetchStats, PullError> {
+    let fetch = pull.fetch();
+    let mut groups = plan::groups(layouts, assembly.seeds(), is_resumed).peekable();
+    let mut stats = FetchStats::default();
+    while groups.peek().is_some() {
+        let part: Vec<_> = groups.by_ref().take(plan::GROUPS_AT_ONCE).collect();
+        let (brought, mut missed) =
+            fetch.run(stream::iter(part), Arc::clone(assembly) as _).await?;
+        stats += brought;
+        // Seeds that were asked already are not asked again.
+        let mut seeds = is_resumed.then(|| assembly.seeds());
+        while !missed.is_empty() {
+            let again = plan::regroup(missed, seeds.take(), layouts.len());
+            let (brought, still_missed) =
+                fetch.run(stream::iter(again), Arc::clone(assembly) as _).await?;
+            stats += brought;
+            missed = still_missed;
+        }
+    }
+    Ok(stats)
 }
 
 async fn resolve(pull: &Pull) -> Result<Release, PullError> {

@@ -9,7 +9,7 @@ use seawall_api::release::Release;
 use seawall_api::units::HumanBytes;
 use serde::Serialize;
 
-use crate::directory::{DiskLayout, Lockfile};
+use crate::directory::{Described, DiskLayout, Lockfile};
 use crate::fetch::FetchStats;
 
 /// What a pull would do.
@@ -91,6 +91,9 @@ pub struct PullReport {
     pub data_bytes: u64,
     /// What came from where.
     pub transfer: FetchStats,
+    /// The descriptors for hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub descriptors: Vec<Described>,
 }
 
 impl PullReport {
@@ -116,6 +119,7 @@ impl PullReport {
             directory,
             data_bytes,
             transfer,
+            descriptors: Vec::new(),
         }
     }
 
@@ -137,6 +141,6 @@ impl fmt::Display for PullReport {
         if !self.already_present {
             write_transfer(f, &self.transfer)?;
         }
-        Ok(())
+        self.descriptors.iter().try_for_each(|described| write!(f, "\n  {described}"))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall_api::release::Release;
@@ -11,7 +11,7 @@ use seawall_store::image::Format;
 use super::seeds::Seeds;
 use super::sink::Sink;
 use super::{Pull, PullError};
-use crate::directory::{Directory, DiskLayout, IndexCache, LOCKFILE, Lockfile};
+use crate::directory::{self, Described, Directory, DiskLayout, IndexCache, LOCKFILE, Lockfile};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::host::{Holding, HostError, HostState};
 use crate::verify;
@@ -42,7 +42,7 @@ pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
     }
     let present = Lockfile::read(&path)?;
     let is_bare = names.len() == 1;
-    if present == *lock {
+    if present.has_disks_of(lock) {
         return Ok(if is_bare { Target::Free } else { Target::Present });
     }
     if is_bare && pull.locked.is_none() {
@@ -69,6 +69,20 @@ pub(super) async fn verify(pull: &Pull, lock: &Lockfile) -> Result<(), PullError
     Ok(())
 }
 
+/// Describes what is there for the hosts that were asked for, and for those it is described for.
+pub(super) fn describe(pull: &Pull, release: &Release) -> Result<Vec<Described>, PullError> {
+    if pull.descriptors.is_empty() {
+        return Ok(Vec::new());
+    }
+    let directory = Directory::open(&pull.into)?;
+    let (lock, _) = Lockfile::of_directory(directory.root())?;
+    let lock = lock.described_for(&pull.descriptors);
+    let root = directory.root();
+    let descriptions = directory::describe(root, release, &lock)?;
+    directory.describe(root, release, &lock)?;
+    Ok(Described::of(root, descriptions))
+}
+
 /// A folder for a plan's indexes, removed with the value.
 pub(super) struct Scratch(PathBuf);
 
@@ -93,6 +107,8 @@ impl Drop for Scratch {
 /// The directory beside the place, in which the release is assembled.
 pub(super) struct Staging {
     directory: Directory,
+    /// Where it will be.
+    place: PathBuf,
     is_resumed: bool,
 }
 
@@ -123,11 +139,17 @@ impl Staging {
             }
             fs::write(&mark, wanted).map_err(|e| HostError::new("write", &mark, e))?;
         }
-        Ok(Self { directory, is_resumed })
+        let place = directory.root().with_file_name(name);
+        Ok(Self { directory, place, is_resumed })
     }
 
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Where the directory will be.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
     }
 
     /// Whether an earlier pull of the same release left something here.
@@ -164,7 +186,7 @@ impl Staging {
         let assembly = Arc::clone(assembly);
         let sync = move || assembly.sinks.iter().try_for_each(Sink::sync);
         tokio::task::spawn_blocking(sync).await.map_err(|_| PullError::Defect)??;
-        self.directory.describe(release, lock)?;
+        self.directory.describe(&self.place, release, lock)?;
         let place = self.directory.rename_to(&pull.into)?;
         // After the rename: a pull that fails there finds its whole download again.
         let mark = place.join(MARK);

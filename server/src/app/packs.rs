@@ -1,23 +1,51 @@
 //! Packs: kept once every frame of them was decoded and re-hashed.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use seawall_api::digest::PackDigest;
 use seawall_store::error::ErrorKind;
 use seawall_store::pack::{self, VerifiedPack};
-use seawall_store::port::{ObjectName, Put};
+use seawall_store::port::{ObjectName, OpenObject, Put};
 
 use super::{AppError, Registry, present};
 use crate::catalog::{Frame, LeaseId, NewPack};
 
-/// A pack that is there to be read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A pack that is open to be read.
+#[derive(Clone)]
 pub struct PackObject {
+    digest: PackDigest,
+    object: Arc<dyn OpenObject>,
+}
+
+impl PackObject {
     /// Its name.
-    pub digest: PackDigest,
+    pub fn digest(&self) -> PackDigest {
+        self.digest
+    }
+
     /// Its length in bytes.
-    pub len: u64,
+    #[allow(clippy::len_without_is_empty)] // none is
+    pub fn len(&self) -> u64 {
+        self.object.len()
+    }
+
+    /// Some of its bytes. Whoever decodes them proves them: chunk by chunk, against the index.
+    ///
+    /// # Errors
+    /// When it was cut meanwhile, or the store fails.
+    pub async fn read(&self, range: Range<u64>) -> Result<Bytes, AppError> {
+        match self.object.read(range).await {
+            Ok(bytes) => Ok(bytes),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Err(damaged(self.digest)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn damaged(pack: PackDigest) -> AppError {
+    AppError::Damaged { object: ObjectName::Pack(pack).path() }
 }
 
 /// What became of an upload.
@@ -53,7 +81,7 @@ impl Registry {
     ) -> Result<KeptPack, AppError> {
         self.use_lease(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
-        let put = self.store.put(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
+        let put = self.keep(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
         let frames = pack.frames().iter().map(frame_of);
         let len = pack.bytes().len() as u64;
         let row = NewPack { digest: expected, len, frames: frames.collect() };
@@ -62,43 +90,36 @@ impl Registry {
     }
 
     /// Decodes and hashes every frame, where that blocks no request.
-    async fn prove_pack(
+    pub(super) async fn prove_pack(
         &self,
         expected: PackDigest,
         bytes: Bytes,
     ) -> Result<VerifiedPack, AppError> {
         const ACTION: &str = "prove a pack";
         let internal = |source| AppError::Internal { action: ACTION, source };
-        let _permit = self.proving.acquire().await.map_err(|error| internal(error.into()))?;
-        let proof = tokio::task::spawn_blocking(move || VerifiedPack::verify(expected, bytes));
+        let permit = Arc::clone(&self.proving).acquire_owned().await;
+        let permit = permit.map_err(|error| internal(error.into()))?;
+        let proof = tokio::task::spawn_blocking(move || {
+            // It goes on when its client is gone, and is counted until it ends.
+            let _permit = permit;
+            VerifiedPack::verify(expected, bytes)
+        });
         Ok(proof.await.map_err(|error| internal(error.into()))??)
     }
 
-    /// A pack, found to be as long as it was when it was kept.
+    /// Opens a pack, found to be as long as it was when it was kept.
     ///
     /// # Errors
     /// [`AppError::NotFound`], or [`AppError::Damaged`] when it was cut or is gone.
     pub async fn pack(&self, digest: PackDigest) -> Result<PackObject, AppError> {
         let len = self.catalog.pack_len(digest).await?;
         let len = len.ok_or_else(|| AppError::not_found(format!("pack {digest}")))?;
-        let name = ObjectName::Pack(digest);
-        if self.store.len(&name).await? != Some(len) {
-            return Err(AppError::Damaged { object: name.path() });
-        }
-        Ok(PackObject { digest, len })
-    }
-
-    /// Some bytes of a pack. Whoever decodes them proves them: chunk by chunk, against the index.
-    ///
-    /// # Errors
-    /// When the pack is cut or gone, or the store fails.
-    pub async fn pack_bytes(&self, pack: PackDigest, range: Range<u64>) -> Result<Bytes, AppError> {
-        let name = ObjectName::Pack(pack);
-        let damaged = || AppError::Damaged { object: name.path() };
-        match present(self.store.get_range(&name, range).await) {
-            Ok(bytes) => bytes.ok_or_else(damaged),
-            Err(error) if error.kind() == ErrorKind::InvalidInput => Err(damaged()),
-            Err(error) => Err(error.into()),
+        match present(self.store.open(&ObjectName::Pack(digest)).await)? {
+            Some(object) if object.len() == len => Ok(PackObject { digest, object }),
+            _ => {
+                self.catalog.lose_pack(digest).await?;
+                Err(damaged(digest))
+            }
         }
     }
 }

@@ -273,6 +273,6 @@ pub enum Moved {
     Stale(Option<u64>),
     /// The release is none of this application.
     NoSuchRelease,
-    /// The application has as many channels as it may have.
-    TooMany,
+    /// The application has as many channels as it may have: this many.
+    TooMany(u32),
 }

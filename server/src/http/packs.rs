@@ -1,7 +1,6 @@
 //! `/v1/packs/{pack}`
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
@@ -20,7 +19,7 @@ use super::leases::UnderLease;
 use super::problem::ApiError;
 use super::range::{self, Selected};
 use super::{Edge, limits};
-use crate::app::{AppError, Registry};
+use crate::app::{AppError, PackObject, Registry};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(
@@ -46,7 +45,7 @@ pub(super) async fn upload(
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
     let body = receive(&request, payload, limits::PACK_LEN_MAX).await?;
-    let kept = registry.upload_pack(lease, *pack, body.bytes.clone()).await?;
+    let kept = registry.upload_pack(lease, *pack, body).await?;
     edge.metrics.pack_kept(kept.chunk_count);
     Ok(status_of(kept.put))
 }
@@ -67,7 +66,7 @@ pub(super) async fn read(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let pack = registry.pack(*pack).await?;
-    let etag = format!("\"{}\"", pack.digest);
+    let etag = format!("\"{}\"", pack.digest());
     let headers = request.headers();
     let mut response = HttpResponse::Ok();
     response
@@ -75,51 +74,51 @@ pub(super) async fn read(
         .insert_header((ETAG, etag.as_str()))
         .insert_header((ACCEPT_RANGES, "bytes"))
         .insert_header((CACHE_CONTROL, range::IMMUTABLE));
-    if range::matches_any(headers.get(IF_NONE_MATCH), &etag) {
+    if range::matches_any(headers.get_all(IF_NONE_MATCH), &etag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
-    let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    // A range means something to GET alone (RFC 9110, 14.2).
+    let is_head = request.method() == Method::HEAD;
+    let wanted = headers.get(header::RANGE).filter(|_| !is_head);
+    let wanted = wanted.and_then(|value| value.to_str().ok());
     let wanted = wanted.filter(|_| range::range_applies(headers.get(IF_RANGE), &etag));
-    let bytes = match range::select(wanted, pack.len) {
-        Selected::Whole => 0..pack.len,
+    let bytes = match range::select(wanted, pack.len()) {
+        Selected::Whole => 0..pack.len(),
         Selected::Part(part) => {
-            let text = format!("bytes {}-{}/{}", part.start, part.end - 1, pack.len);
+            let text = format!("bytes {}-{}/{}", part.start, part.end - 1, pack.len());
             response.status(StatusCode::PARTIAL_CONTENT).insert_header((CONTENT_RANGE, text));
             part
         }
         Selected::Outside => {
-            let detail = format!("pack {} has {} bytes", pack.digest, pack.len);
+            let detail = format!("pack {} has {} bytes", pack.digest(), pack.len());
             return Err(ApiError::new(Code::RangeNotSatisfiable, detail)
-                .with_header(CONTENT_RANGE, format!("bytes */{}", pack.len)));
+                .with_header(CONTENT_RANGE, format!("bytes */{}", pack.len())));
         }
     };
     let len = bytes.end - bytes.start;
-    if request.method() == Method::HEAD {
+    if is_head {
         let nothing = stream::empty::<Result<Bytes, AppError>>();
         return Ok(response.no_chunking(len).body(SizedStream::new(len, nothing)));
     }
-    let pieces = pieces(registry.into_inner(), pack.digest, bytes);
+    let pieces = pieces(pack, bytes);
     Ok(response.no_chunking(len).body(SizedStream::new(len, pieces)))
 }
 
 /// The bytes of `range` in pieces. While one piece is sent the next is read: two are in memory
 /// for each client, however slow it is.
-fn pieces(
-    registry: Arc<Registry>,
-    pack: PackDigest,
-    range: Range<u64>,
-) -> impl Stream<Item = Result<Bytes, AppError>> {
+fn pieces(pack: PackObject, range: Range<u64>) -> impl Stream<Item = Result<Bytes, AppError>> {
+    let digest = pack.digest();
     let starts = stream::iter((range.start..range.end).step_by(PIECE_STEP));
     starts
         .map(move |start| {
-            let registry = Arc::clone(&registry);
+            let pack = pack.clone();
             let end = range.end.min(start + limits::PIECE_LEN);
-            let read = async move { registry.pack_bytes(pack, start..end).await };
+            let read = async move { pack.read(start..end).await };
             // A task of its own: it reads while the piece before it is written to the socket.
             async move {
                 match tokio::spawn(read).await {
                     Ok(bytes) => bytes.inspect_err(|error| {
-                        tracing::error!(%error, %pack, "a pack broke off on its way out");
+                        tracing::error!(%error, pack = %digest, "a pack broke off on its way out");
                     }),
                     Err(error) => {
                         Err(AppError::Internal { action: "read a pack", source: error.into() })

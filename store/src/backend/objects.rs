@@ -3,7 +3,9 @@
 //! # Invariants
 //!
 //! 1. An object under its path is complete: the directory writes elsewhere, syncs, and links in.
-//! 2. No object is ever opened for writing after it has its path, so readers take no lock.
+//! 2. An object that `put` found present is as durable as one it made: another `put` of it may be
+//!    running still.
+//! 3. No object is ever opened for writing after it has its path, so readers take no lock.
 //!
 //! # At the same time
 //!
@@ -17,8 +19,11 @@
 //!
 //! Staged files whose name ends in `#` and a number are garbage; listings never show them.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,12 +32,17 @@ use object_store::memory::InMemory;
 use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path};
 
 use crate::error::StoreError;
-use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
+use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+
+/// What a probe writes and reads back.
+const PROBE: &[u8] = b"seawall";
 
 /// An [`ObjectStore`] over a backend of the `object_store` crate.
 #[derive(Debug, Clone)]
 pub struct Objects {
     backend: Arc<dyn Backend>,
+    /// The same backend where it is a directory: its objects are files, which can be kept open.
+    local: Option<Arc<LocalFileSystem>>,
 }
 
 /// Opens the directory at `root`, which must exist, as a store.
@@ -44,13 +54,14 @@ pub fn directory(root: &Path) -> Result<Objects, StoreError> {
         .map_err(|source| failed("open", root.display().to_string(), source))?
         // Off by default. Without it a push that was answered can lose packs when the power goes.
         .with_fsync(true);
-    Ok(Objects { backend: Arc::new(backend) })
+    let local = Arc::new(backend);
+    Ok(Objects { backend: Arc::clone(&local) as _, local: Some(local) })
 }
 
 /// A store in memory, for tests.
 #[must_use]
 pub fn memory() -> Objects {
-    Objects { backend: Arc::new(InMemory::new()) }
+    Objects { backend: Arc::new(InMemory::new()), local: None }
 }
 
 fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
@@ -60,14 +71,45 @@ fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
     }
 }
 
+impl Objects {
+    /// Makes the name of an object durable that was found present. Whoever put it may not have
+    /// come as far: its bytes are synced before they are linked, the folders that name it after.
+    async fn sync_name(&self, path: &str) -> Result<(), StoreError> {
+        let Some(local) = &self.local else { return Ok(()) };
+        let place = local
+            .path_to_filesystem(&location(path))
+            .map_err(|source| failed("sync", path.to_owned(), source))?;
+        let folders = folders_of(&place, path);
+        let sync = move || folders.iter().try_for_each(|folder| File::open(folder)?.sync_all());
+        blocking(sync).await.map_err(|source| StoreError::io("sync", path, source))
+    }
+}
+
+/// The folders that name the object with this `path` in the store, up to the store's root.
+fn folders_of(place: &Path, path: &str) -> Vec<PathBuf> {
+    place.ancestors().skip(1).take(path.split('/').count()).map(Path::to_owned).collect()
+}
+
 #[async_trait::async_trait]
 impl ObjectStore for Objects {
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
         let path = name.path();
         match self.backend.put_opts(&location(&path), bytes.into(), PutMode::Create.into()).await {
             Ok(_) => Ok(Put::Created),
-            Err(Error::AlreadyExists { .. }) => Ok(Put::AlreadyPresent),
+            Err(Error::AlreadyExists { .. }) => {
+                self.sync_name(&path).await?;
+                Ok(Put::AlreadyPresent)
+            }
             Err(source) => Err(failed("write", path, source)),
+        }
+    }
+
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let path = name.path();
+        match self.backend.put_opts(&location(&path), bytes.into(), PutMode::Overwrite.into()).await
+        {
+            Ok(_) => Ok(()),
+            Err(source) => Err(failed("replace", path, source)),
         }
     }
 
@@ -80,22 +122,26 @@ impl ObjectStore for Objects {
         answer.map_err(|source| failed("read", path, source))
     }
 
-    async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
         let path = name.path();
-        let outside = |object| StoreError::Range { object, start: range.start, end: range.end };
-        if range.is_empty() {
-            return Ok(Bytes::new());
+        if let Some(local) = &self.local {
+            let place = local
+                .path_to_filesystem(&location(&path))
+                .map_err(|source| failed("open", path.clone(), source))?;
+            let object = path.clone();
+            let open =
+                move || File::open(place).and_then(|file| Ok((file.metadata()?.len(), file)));
+            return match blocking(open).await {
+                Ok((len, file)) => Ok(Arc::new(OpenFile { file: Arc::new(file), len, object })),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Err(StoreError::Missing { object })
+                }
+                Err(source) => Err(StoreError::io("open", path, source)),
+            };
         }
-        match self.backend.get_range(&location(&path), range.clone()).await {
-            Ok(bytes) if bytes.len() as u64 == range.end - range.start => Ok(bytes),
-            // Backends clip a range that begins inside; ours never answers with less than asked.
-            Ok(_) => Err(outside(path)),
-            // Backends word it differently, so the object itself is asked whether that was it.
-            Err(source) => match self.len(name).await {
-                Ok(Some(len)) if len < range.end => Err(outside(path)),
-                _ => Err(failed("read", path, source)),
-            },
-        }
+        let len = self.len(name).await?;
+        let len = len.ok_or_else(|| StoreError::Missing { object: path.clone() })?;
+        Ok(Arc::new(Remote { backend: Arc::clone(&self.backend), len, object: path }))
     }
 
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
@@ -129,12 +175,121 @@ impl ObjectStore for Objects {
     async fn probe(&self) -> Result<(), StoreError> {
         let object = "a probe of the store".to_owned();
         let place = path::Path::from("probe");
-        let write = self.backend.put(&place, Bytes::from_static(b"seawall").into()).await;
-        write.map(|_| ()).map_err(|source| failed("write", object, source))
+        let write = self.backend.put(&place, Bytes::from_static(PROBE).into()).await;
+        write.map_err(|source| failed("write", object.clone(), source))?;
+        let read = match self.backend.get(&place).await {
+            Ok(answer) => answer.bytes().await,
+            Err(source) => Err(source),
+        };
+        // Another process's probe writes the same bytes.
+        match read.map_err(|source| failed("read", object.clone(), source))? {
+            bytes if bytes == PROBE => Ok(()),
+            _ => Err(StoreError::Damaged { object }),
+        }
     }
+}
+
+/// An object that is a file of this host.
+struct OpenFile {
+    file: Arc<File>,
+    len: u64,
+    object: String,
+}
+
+#[async_trait::async_trait]
+impl OpenObject for OpenFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let len = within(&range, self.len, &self.object)?;
+        let file = Arc::clone(&self.file);
+        let start = range.start;
+        let read = blocking(move || {
+            let mut bytes = vec![0; len];
+            file.read_exact_at(&mut bytes, start).map(|()| bytes)
+        });
+        match read.await {
+            Ok(bytes) => Ok(bytes.into()),
+            // It was cut after it was opened.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(outside(&range, &self.object))
+            }
+            Err(source) => Err(StoreError::io("read", self.object.clone(), source)),
+        }
+    }
+}
+
+/// An object behind a protocol that asks for ranges by name.
+struct Remote {
+    backend: Arc<dyn Backend>,
+    len: u64,
+    object: String,
+}
+
+#[async_trait::async_trait]
+impl OpenObject for Remote {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let len = within(&range, self.len, &self.object)?;
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        match self.backend.get_range(&location(&self.object), range.clone()).await {
+            Ok(bytes) if bytes.len() == len => Ok(bytes),
+            // Backends clip a range that begins inside: it was cut after it was opened.
+            Ok(_) => Err(outside(&range, &self.object)),
+            Err(source) => Err(failed("read", self.object.clone(), source)),
+        }
+    }
+}
+
+fn outside(range: &Range<u64>, object: &str) -> StoreError {
+    StoreError::Range { object: object.to_owned(), start: range.start, end: range.end }
+}
+
+/// The length of a range that lies in an object of `len` bytes.
+fn within(range: &Range<u64>, len: u64, object: &str) -> Result<usize, StoreError> {
+    let refused = || outside(range, object);
+    let wanted = range.end.checked_sub(range.start).filter(|_| range.end <= len);
+    wanted.and_then(|wanted| usize::try_from(wanted).ok()).ok_or_else(refused)
+}
+
+/// Runs work that waits for a disk where it holds up nothing else.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// A path we made: its parts are names and hexadecimal digits, so nothing in it is escaped.
 fn location(path: &str) -> path::Path {
     path::Path::from(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_named_by_every_folder_up_to_the_root_of_the_store() {
+        let folders = folders_of(Path::new("/data/store/packs/ab/abcd"), "packs/ab/abcd");
+        assert_eq!(
+            folders,
+            ["/data/store/packs/ab", "/data/store/packs", "/data/store"].map(Path::new)
+        );
+    }
+
+    /// Their sync is an error where a folder cannot be opened, so a name is never vouched for.
+    #[tokio::test]
+    async fn a_name_whose_folder_is_gone_is_not_said_to_be_durable() {
+        let root = tempfile::tempdir().unwrap();
+        let store = directory(root.path()).unwrap();
+        store.sync_name("packs").await.unwrap();
+        store.sync_name("packs/ab/abcd").await.unwrap_err();
+    }
 }

@@ -1,14 +1,14 @@
 //! Fails one chosen write, and every later one: what a process that dies there leaves.
 
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
 use crate::error::StoreError;
-use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
+use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
 /// A store whose writes fail from a chosen one on.
 #[derive(Debug)]
@@ -46,12 +46,17 @@ impl<S: ObjectStore> ObjectStore for FaultAt<S> {
         self.inner.put(name, bytes).await
     }
 
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        self.before_write()?;
+        self.inner.replace(name, bytes).await
+    }
+
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
         self.inner.get(name).await
     }
 
-    async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.inner.get_range(name, range).await
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
+        self.inner.open(name).await
     }
 
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {

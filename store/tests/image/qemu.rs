@@ -98,8 +98,12 @@ impl Bench {
         let map = self.run(&format!("qemu-img map -f {format} --output=json {image}"));
         let map: Vec<serde_json::Value> = serde_json::from_str(&map).unwrap();
         let runs = runs(opened);
+        // Of VHD and VHDX, QEMU does not know the holes of the file itself; we do, and read the
+        // same bytes with them.
+        let knows_holes = !matches!(format, "vpc" | "vhdx");
         // Data that QEMU knows to be zeros is a hole of the image file.
-        for entry in map.iter().filter(|it| it["data"] == true && it["zero"] == false) {
+        let data = |it: &&serde_json::Value| it["data"] == true && it["zero"] == false;
+        for entry in map.iter().filter(|it| knows_holes && data(it)) {
             let (start, len) =
                 (entry["start"].as_u64().unwrap(), entry["length"].as_u64().unwrap());
             let mut at = start;

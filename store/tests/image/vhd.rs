@@ -36,7 +36,9 @@ fn blocks_that_were_never_written_are_holes() {
     let opened = open(&bench.path("disk.vhd"), &OpenOptions::default()).unwrap();
     let runs = runs(&*opened);
     let data: u64 = runs.iter().map(|run| run.end - run.start).sum();
-    assert!(runs[0].start == 5 * MIB && data < 4 * MIB + 100 * 1024, "{runs:?}");
+    // Pages of the file that bitmaps and the footer share with blocks count as data.
+    assert!((3 * MIB + 100 * 1024..3 * MIB + 120 * 1024).contains(&data), "{runs:?}");
+    assert!(runs.iter().all(|run| run.end <= 8 * MIB || run.start >= 40 * MIB), "{runs:?}");
 }
 
 #[test]
@@ -57,7 +59,8 @@ fn a_large_sparse_disk_is_mapped_at_once() {
     bench.run("qemu-img create -q -f vpc -o force_size=on disk.vhd 2000G");
     bench.io("disk.vhd", &["write -P 1 0 64k", "write -P 2 700G 1M", "write -P 3 1999G 64k"]);
     let opened = open(&bench.path("disk.vhd"), &OpenOptions::default()).unwrap();
-    let starts: Vec<u64> = runs(&*opened).iter().map(|run| run.start >> 30).collect();
+    let mut starts: Vec<u64> = runs(&*opened).iter().map(|run| run.start >> 30).collect();
+    starts.dedup();
     assert_eq!(starts, [0, 700, 1999]);
 }
 
@@ -264,7 +267,8 @@ proptest! {
 /// Makes a dynamic VHD a child of another: names it by a relative path of Windows, and drops the
 /// bits of `absent` sectors of its first block.
 fn adopt(bench: &Bench, child: &str, parent: &str, absent: &[usize]) {
-    let parent_id = std::fs::read(bench.path(parent)).unwrap()[68..84].to_vec();
+    let above = std::fs::read(bench.path(parent)).unwrap();
+    let parent_id = above[above.len() - 444..above.len() - 428].to_vec();
     let mut bytes = std::fs::read(bench.path(child)).unwrap();
     let name: Vec<u8> = format!(".\\{parent}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let end = bytes.len() - 512;
@@ -332,7 +336,7 @@ fn a_vhd_serves_as_the_base_of_a_qcow2() {
     bench.io("base.vhd", &["write -P 1 0 64k", "write -P 1 3M 64k"]);
     bench.run("qemu-img create -q -f qcow2 -b base.vhd -F vpc top.qcow2");
     bench.io("top.qcow2", &["write -P 2 10k 20k", "write -z 3M 8k"]);
-    bench.assert_same("top.qcow2");
+    bench.assert_same_bytes("top.qcow2");
     let image = open(&bench.path("top.qcow2"), &OpenOptions::default()).unwrap();
     let names: Vec<_> = image.files().iter().filter_map(|it| it.file_name()).collect();
     assert_eq!(names, ["top.qcow2", "base.vhd"]);

@@ -66,7 +66,7 @@ fn named(bench: &Bench, format: ExportFormat) -> &'static str {
         ExportFormat::Vhd | ExportFormat::VhdFixed => "disk.vhd",
         _ => "disk.vhdx",
     };
-    std::fs::rename(bench.path("one"), bench.path(name)).unwrap();
+    std::fs::rename(bench.path("two"), bench.path(name)).unwrap();
     name
 }
 
@@ -83,17 +83,17 @@ fn check(format: ExportFormat, disk_len: u64, data: &[Range<u64>]) {
     if !matches!(qemu, "raw" | "vpc") {
         bench.run(&format!("qemu-img check -f {qemu} {name}"));
     }
-    // To compare is to read to the longer end; the lengths have to be the same, too.
-    bench.run(&format!("qemu-img compare -s -f raw -F {qemu} disk.raw {name}"));
-    let opened = open(&bench.path(name), &OpenOptions::default()).unwrap();
+    // Zeros past the end of one do not matter here; `assert_same` looks at the length.
+    bench.run(&format!("qemu-img compare -f raw -F {qemu} disk.raw {name}"));
+    // The file with all its zeros written has the map of its format, which is QEMU's.
+    bench.assert_same(name);
+    // The one with holes of its own reads the same.
+    let opened = open(&bench.path("one"), &OpenOptions::default()).unwrap();
     assert_eq!(opened.disk_len(), disk_len, "{format}");
     assert!(read_mapped(&*opened, 1 << 20) == bytes, "{format}: our reader");
     let covered = |at: &u64| runs(&*opened).iter().any(|run| run.contains(at));
     let data = data.iter().filter(|run| !run.is_empty());
     assert!(data.clone().all(|run| covered(&run.start) && covered(&(run.end - 1))), "{format}");
-    if disk_len > 0 {
-        bench.assert_same(name);
-    }
 }
 
 const FORMATS: [ExportFormat; 6] = [
@@ -109,7 +109,7 @@ const FORMATS: [ExportFormat; 6] = [
 fn qemu_reads_every_format_as_the_same_disk() {
     for format in FORMATS {
         for (disk_len, data) in [
-            (0, vec![]),
+            (3578 * 512, vec![4472..261_209]),
             (512, vec![0..512]),
             (3 * MIB, vec![]),
             (5 * MIB + 512, vec![5..6, 70_000..200_000, 5 * MIB - 5..5 * MIB + 512]),

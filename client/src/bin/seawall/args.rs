@@ -75,6 +75,8 @@ pub(crate) enum RawCommand {
     Push(PushArgs),
     /// Pull a release into a directory: exact, verified, all of it or nothing
     Pull(PullArgs),
+    /// Describe the machines of a pulled release for a hypervisor
+    Describe(DescribeArgs),
     /// Move a pulled release in place to another one, fetching only what differs
     Patch(PatchArgs),
     /// Compare two releases, and say what a host must download to move from A to B
@@ -137,9 +139,12 @@ pub(crate) struct PullArgs {
     /// Where to put it [default: ./NAME, the last part of the application's name]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
-    /// The format of the disk files
-    #[arg(long, value_enum, default_value_t = RawFormat::Raw)]
-    pub(crate) format: RawFormat,
+    /// The format of the disk files [default: raw, or what the first --as takes best]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<RawFormat>,
+    /// Describe the machines for this host too: scripts or files it takes; may be repeated
+    #[arg(long = "as", value_enum, value_name = "TARGET")]
+    pub(crate) descriptors: Vec<RawTarget>,
     /// Only this machine; may be repeated
     #[arg(long = "machine", value_name = "NAME")]
     pub(crate) machines: Vec<String>,
@@ -156,6 +161,15 @@ pub(crate) struct PullArgs {
     pub(crate) threads: Threads,
     #[command(flatten)]
     pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DescribeArgs {
+    /// Where the release was pulled into
+    pub(crate) dir: PathBuf,
+    /// The host to describe the machines for; may be repeated
+    #[arg(long = "as", value_enum, value_name = "TARGET", required = true)]
+    pub(crate) descriptors: Vec<RawTarget>,
 }
 
 #[derive(Args, Debug)]
@@ -293,6 +307,21 @@ pub(crate) struct Threads {
     /// How many threads hash and compress [default: one per processor]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+/// The hosts of `--as`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawTarget {
+    /// Domain and network XML
+    Libvirt,
+    /// Files for xl
+    Xen,
+    /// A PowerShell script
+    Hyperv,
+    /// Runnable scripts
+    Qemu,
+    /// A script of qm commands
+    Proxmox,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use seawall::convert::Overwrite;
+use seawall::deploy::DescriptorTarget;
 use seawall::directory::LOCKFILE;
 use seawall::registry::Expect;
 use seawall::spec::{ReleaseSpec, file, flags};
@@ -12,8 +13,9 @@ use seawall_store::image::Format;
 use seawall_store::image::layout::ExportFormat;
 
 use crate::args::{
-    ChannelsArgs, ConvertArgs, Credentials, DiffArgs, InspectArgs, ListArgs, PatchArgs,
-    PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, ShowArgs, Threads, VerifyArgs,
+    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, InspectArgs, ListArgs,
+    PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawTarget, ShowArgs,
+    Threads, VerifyArgs,
 };
 use crate::report::Failure;
 
@@ -45,6 +47,7 @@ pub(crate) enum Command {
     Channels(Reach, ApplicationName),
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
+    Describe(PathBuf, Vec<DescriptorTarget>),
     VerifyDir(PathBuf, usize),
     Convert(Convert),
     Inspect(Inspect),
@@ -68,6 +71,7 @@ pub(crate) struct Pull {
     pub(crate) format: Format,
     /// Empty means all.
     pub(crate) machines: Vec<MachineName>,
+    pub(crate) descriptors: Vec<DescriptorTarget>,
     pub(crate) dry_run: bool,
     /// The lockfile to go by.
     pub(crate) locked: Option<PathBuf>,
@@ -114,6 +118,9 @@ impl Command {
         match raw {
             RawCommand::Push(args) => push(args),
             RawCommand::Pull(args) => pull(args),
+            RawCommand::Describe(DescribeArgs { dir, descriptors }) => {
+                Ok(Self::Describe(dir, targets(&descriptors)))
+            }
             RawCommand::Patch(args) => patch(args),
             RawCommand::Diff(args) => diff(args),
             RawCommand::List(args) => list(args),
@@ -148,7 +155,9 @@ impl Command {
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
             | Self::VerifyRelease(reach, ..) => Some(reach),
-            Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => None,
+            Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
+                None
+            }
         }
     }
 }
@@ -199,19 +208,37 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     let into = args.into.unwrap_or_else(|| PathBuf::from(last));
     let lockfile = args.lockfile.unwrap_or_else(|| into.join(LOCKFILE));
+    let descriptors = targets(&args.descriptors);
+    let by_target = || descriptors.first().map_or(Format::Raw, |target| target.default_format());
     let pull = Pull {
         into,
         target,
-        format: match args.format {
-            RawFormat::Raw => Format::Raw,
-            RawFormat::Qcow2 => Format::Qcow2,
-        },
+        format: args.format.map_or_else(by_target, format),
         machines,
+        descriptors,
         dry_run: args.dry_run,
         locked: args.locked.then_some(lockfile),
         threads: threads(args.threads),
     };
     Ok(Command::Pull(Reach { host: reference.host, credentials: args.credentials }, pull))
+}
+
+fn format(raw: RawFormat) -> Format {
+    match raw {
+        RawFormat::Raw => Format::Raw,
+        RawFormat::Qcow2 => Format::Qcow2,
+    }
+}
+
+fn targets(raw: &[RawTarget]) -> Vec<DescriptorTarget> {
+    let target = |raw: &RawTarget| match raw {
+        RawTarget::Libvirt => DescriptorTarget::Libvirt,
+        RawTarget::Xen => DescriptorTarget::Xen,
+        RawTarget::Hyperv => DescriptorTarget::Hyperv,
+        RawTarget::Qemu => DescriptorTarget::Qemu,
+        RawTarget::Proxmox => DescriptorTarget::Proxmox,
+    };
+    raw.iter().map(target).collect()
 }
 
 fn patch(args: PatchArgs) -> Result<Command, Failure> {

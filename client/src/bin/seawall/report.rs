@@ -122,6 +122,7 @@ macro_rules! explained {
 
 explained!(
     seawall::convert::ConvertFailure,
+    seawall::describe::DescribeError,
     seawall::patch::PatchError,
     seawall::pull::PullError,
     seawall::push::PushError,

@@ -18,8 +18,10 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
         if digest != release.digest {
             return Ok(Publication::VersionTaken(digest));
         }
-        // One that was restored without its indexes has them now.
+        // One that was restored without its document or its indexes has them now.
+        describe(tx, release)?;
         name_indexes(tx, digest, &new.indexes)?;
+        leases::end(tx, new.lease)?;
         return Ok(Publication::AlreadyPresent);
     }
     let lease = leases::alive(tx, new.lease, release.published_at_secs)?;
@@ -29,7 +31,10 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
     if let Some(index) = first_missing(tx, &new.indexes)? {
         return Ok(Publication::IndexMissing(index));
     }
-    insert(tx, release)?;
+    if !insert(tx, release)? {
+        // Its digest is there under another version, which no document of that digest names.
+        return Err(rusqlite::Error::StatementChangedRows(0));
+    }
     name_indexes(tx, release.digest, &new.indexes)?;
     leases::end(tx, new.lease)?;
     Ok(Publication::Created)
@@ -101,6 +106,20 @@ fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<bool> {
             row::integer(release.data_bytes)?
         ])?;
     Ok(count == 1)
+}
+
+/// Fills in what a release's document says, where only its record was known.
+fn describe(tx: &Transaction<'_>, release: &Release) -> SqlResult<()> {
+    let machines: Vec<_> = release.machines.iter().map(AsRef::as_ref).collect();
+    let sql = "UPDATE releases SET machines = $1, disk_bytes = $2, data_bytes = $3
+               WHERE digest = $4";
+    tx.prepare_cached(sql)?.execute(params![
+        machines.join(SEPARATOR),
+        row::integer(release.disk_bytes)?,
+        row::integer(release.data_bytes)?,
+        release.digest.as_bytes()
+    ])?;
+    Ok(())
 }
 
 fn by_version(

@@ -2,6 +2,7 @@
 
 mod channels;
 mod convert;
+mod describe;
 mod diff;
 mod list;
 mod patch;
@@ -78,9 +79,10 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::VerifyRelease(_, target) => verify::release(around, target).await,
-        Command::VerifyDir(..) | Command::Convert(..) | Command::Inspect(..) => {
-            Err(Failure::internal("this command needs no registry"))
-        }
+        Command::Describe(..)
+        | Command::VerifyDir(..)
+        | Command::Convert(..)
+        | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
     }
 }
 
@@ -90,6 +92,7 @@ async fn without_registry(
     style: Style,
 ) -> Result<(), Failure> {
     match command {
+        Command::Describe(dir, targets) => describe::describe(&dir, &targets, style),
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
         Command::Convert(command) => convert::convert(command, progress, style).await,
         Command::Inspect(command) => convert::inspect(command, progress, style).await,

@@ -8,7 +8,7 @@ use crate::output::answer;
 use crate::report::Failure;
 
 pub(crate) async fn pull(around: Surroundings, command: Pull) -> Result<(), Failure> {
-    let Pull { target, into, format, machines, dry_run, locked, threads } = command;
+    let Pull { target, into, format, machines, descriptors, dry_run, locked, threads } = command;
     let Surroundings { registry, progress, style, state } = around;
     let order = pull::Pull {
         registry,
@@ -17,6 +17,7 @@ pub(crate) async fn pull(around: Surroundings, command: Pull) -> Result<(), Fail
         into,
         format,
         machines,
+        descriptors,
         locked,
         state,
         progress,

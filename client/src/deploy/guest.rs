@@ -1,0 +1,191 @@
+//! The machines of a release as every target sees them.
+
+use seawall_api::release::{Architecture, Bus, Disk, Firmware, Machine, NetworkCard, NetworkModel};
+
+use super::identity::{self, Vendor};
+use super::{DiskFile, Draft, Subject};
+
+/// A machine that is to run on a host.
+pub(super) struct Guest<'a> {
+    pub(super) machine: &'a Machine,
+    /// Its name on the host: `webshop-web`.
+    pub(super) name: String,
+    pub(super) uuid: String,
+    /// Its place in the start order, from 0; equal for those that start together.
+    pub(super) rank: usize,
+    pub(super) disks: Vec<GuestDisk<'a>>,
+}
+
+/// A disk of a machine and its file.
+pub(super) struct GuestDisk<'a> {
+    pub(super) disk: &'a Disk,
+    /// From the directory, with `/` between names.
+    pub(super) file: String,
+    pub(super) format: &'a str,
+}
+
+/// A name for what the application has on a host that others share. An application's name may
+/// hold `/`, which files and domains cannot.
+pub(super) fn host_name(subject: &Subject<'_>, name: &str) -> String {
+    format!("{}-{name}", subject.release.application().as_str().replace('/', "-"))
+}
+
+/// The machines whose disks are there, in start order, equal ones by name.
+pub(super) fn guests<'a>(subject: &Subject<'a>) -> Vec<Guest<'a>> {
+    let release = subject.release;
+    let mut guests: Vec<_> = release
+        .machines()
+        .iter()
+        .filter(|machine| subject.files.iter().any(|file| file.machine == machine.name))
+        .map(|machine| Guest {
+            machine,
+            name: host_name(subject, machine.name.as_str()),
+            uuid: identity::machine_uuid(release.application(), &machine.name),
+            rank: 0,
+            disks: disks(machine, subject.files),
+        })
+        .collect();
+    guests.sort_by_key(|guest| guest.machine.start_order);
+    let mut rank = 0;
+    for at in 1..guests.len() {
+        if guests[at].machine.start_order != guests[at - 1].machine.start_order {
+            rank += 1;
+        }
+        guests[at].rank = rank;
+    }
+    guests
+}
+
+fn disks<'a>(machine: &'a Machine, files: &'a [DiskFile]) -> Vec<GuestDisk<'a>> {
+    let files: Vec<_> = files.iter().filter(|file| file.machine == machine.name).collect();
+    let with_file = |disk: &'a Disk| {
+        let file = files.iter().find(|file| file.disk == disk.name)?;
+        let path = file.file.to_string_lossy().into_owned();
+        Some(GuestDisk { disk, file: path, format: &file.format })
+    };
+    machine.disks.iter().filter_map(with_file).collect()
+}
+
+impl Guest<'_> {
+    /// Whether it is a PC.
+    pub(super) fn is_pc(&self) -> bool {
+        matches!(self.machine.architecture, Architecture::X86_64 | Architecture::I686)
+    }
+
+    pub(super) fn is_uefi(&self) -> bool {
+        self.machine.firmware != Firmware::Bios
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.machine.firmware == Firmware::UefiSecure
+    }
+
+    pub(super) fn has(&self, bus: Bus) -> bool {
+        self.disks.iter().any(|disk| disk.disk.bus == bus)
+    }
+
+    /// Whether it wants the old PC, the only one with IDE; secure boot wants the new one.
+    pub(super) fn is_i440fx(&self) -> bool {
+        self.is_pc() && self.has(Bus::Ide) && !self.is_secure()
+    }
+
+    /// Its cards with their addresses.
+    pub(super) fn cards(
+        &self,
+        subject: &Subject<'_>,
+        vendor: Vendor,
+    ) -> Vec<(&NetworkCard, String)> {
+        let application = subject.release.application();
+        let mac = |slot| identity::mac(vendor, application, &self.machine.name, slot);
+        let cards = self.machine.network_cards.iter().enumerate();
+        cards.map(|(slot, card)| (card, mac(slot))).collect()
+    }
+
+    /// Reports that annotations stay behind.
+    pub(super) fn lose_annotations(&self, draft: &mut Draft) {
+        let count = self.machine.annotations.len();
+        if count > 0 {
+            draft.lose(self, format!("annotations ({count})"), "in release.json only");
+        }
+    }
+
+    /// Reports disks whose format the target does not open.
+    pub(super) fn lose_formats(&self, draft: &mut Draft, takes: &[&str], instead: &str) {
+        let mut formats: Vec<_> = self.disks.iter().map(|disk| disk.format).collect();
+        formats.sort_unstable();
+        formats.dedup();
+        for format in formats.into_iter().filter(|format| !takes.contains(format)) {
+            draft.lose(self, format!("disks of format {format}"), instead);
+        }
+    }
+}
+
+impl GuestDisk<'_> {
+    /// Reports that the disk's bus is not the one it had.
+    pub(super) fn lose_bus(&self, draft: &mut Draft, guest: &Guest<'_>, instead: &str) {
+        let (name, bus) = (&self.disk.name, bus_name(self.disk.bus));
+        draft.lose(guest, format!("disk {name} on {bus}"), instead);
+    }
+}
+
+/// As application.toml writes it.
+pub(super) fn bus_name(bus: Bus) -> &'static str {
+    match bus {
+        Bus::Virtio => "virtio",
+        Bus::VirtioScsi => "virtio-scsi",
+        Bus::Scsi => "scsi",
+        Bus::Sata => "sata",
+        Bus::Ide => "ide",
+        Bus::Nvme => "nvme",
+    }
+}
+
+/// As application.toml writes it.
+pub(super) fn model_name(model: NetworkModel) -> &'static str {
+    match model {
+        NetworkModel::Virtio => "virtio",
+        NetworkModel::E1000 => "e1000",
+        NetworkModel::E1000e => "e1000e",
+        NetworkModel::Vmxnet3 => "vmxnet3",
+        NetworkModel::Rtl8139 => "rtl8139",
+    }
+}
+
+/// As application.toml, the Linux kernel and libvirt write it.
+pub(super) fn architecture_name(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86_64 => "x86_64",
+        Architecture::I686 => "i686",
+        Architecture::Aarch64 => "aarch64",
+        Architecture::Riscv64 => "riscv64",
+        Architecture::Ppc64le => "ppc64le",
+        Architecture::S390x => "s390x",
+    }
+}
+
+/// The name of a disk's device: `vda`, `sdz`, `sdaa`.
+pub(super) fn device(prefix: &str, mut at: usize) -> String {
+    let mut letters = Vec::new();
+    loop {
+        // At most 25, which is a letter.
+        letters.push(char::from(b'a' + u8::try_from(at % 26).unwrap_or(0)));
+        if at < 26 {
+            break;
+        }
+        at = at / 26 - 1;
+    }
+    format!("{prefix}{}", letters.into_iter().rev().collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn devices_count_as_linux_counts_them() {
+        let cases =
+            [(0, "sda"), (25, "sdz"), (26, "sdaa"), (51, "sdaz"), (52, "sdba"), (701, "sdzz")];
+        for (at, name) in cases {
+            assert_eq!(super::device("sd", at), name);
+        }
+        assert_eq!(super::device("sd", 702), "sdaaa");
+    }
+}

@@ -1,0 +1,311 @@
+//! libvirt: a domain for each machine, a network for each network, and a script that starts them.
+//!
+//! Written for libvirt 9 (Debian 12), whose schema `virt-xml-validate` checks.
+
+use seawall_api::names::NetworkName;
+use seawall_api::release::{Architecture, Bus, NetworkModel};
+
+use super::guest::{architecture_name, bus_name, device, host_name, model_name};
+use super::identity::{self, Vendor};
+use super::quote::shell;
+use super::xml::Xml;
+use super::{DescriptorTarget, Draft, Guest, Subject};
+
+/// Names the element in a domain's metadata that says which release it is of.
+const NAMESPACE: &str = "urn:seawall:release:1";
+/// Units that an LSI controller, an AHCI controller and a PC's two IDE channels have.
+const LSI_UNITS: usize = 7;
+const AHCI_UNITS: usize = 6;
+const IDE_UNITS: usize = 4;
+/// More virtual processors than a PC without a virtual IOMMU can address.
+const CPUS_MAX: u32 = 255;
+
+pub(super) fn describe(
+    draft: &mut Draft,
+    subject: &Subject<'_>,
+    guests: &[Guest<'_>],
+    place: &str,
+) {
+    for guest in guests {
+        let xml = domain(draft, subject, guest, place);
+        draft.file(&format!("{}.xml", guest.machine.name), xml);
+    }
+    for network in &subject.release.document().networks {
+        let xml = network_xml(subject, &network.name);
+        draft.file(&format!("networks/{}.xml", network.name), xml);
+    }
+    draft.script("start.sh", start(subject, guests));
+}
+
+fn domain(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &str) -> String {
+    let machine = guest.machine;
+    let mut xml = Xml::new();
+    xml.open("domain", &[("type", "kvm")]);
+    xml.comment("Written by seawall, and anew by `seawall patch`: change a copy.");
+    xml.text("name", &[], &guest.name);
+    xml.text("uuid", &[], &guest.uuid);
+    metadata(&mut xml, subject, guest);
+    xml.text("memory", &[("unit", "MiB")], &machine.memory_mib.to_string());
+    xml.text("vcpu", &[("placement", "static")], &machine.cpus.to_string());
+    if guest.is_pc() && machine.cpus > CPUS_MAX {
+        draft.lose(guest, format!("{} processors", machine.cpus), "needs a virtual IOMMU: add it");
+    }
+    let takes = DescriptorTarget::Libvirt.formats();
+    guest.lose_formats(draft, takes, "not opened by libvirt: pull with --format qcow2");
+    boot(&mut xml, draft, guest);
+    if guest.machine.architecture != Architecture::Riscv64 {
+        // The instruction set is the host's: a domain of type `kvm` runs on no other.
+        xml.empty("cpu", &[("mode", "host-passthrough"), ("check", "none")]);
+    }
+    xml.open("devices", &[]);
+    disks(&mut xml, draft, guest, place);
+    for (card, mac) in guest.cards(subject, Vendor::Qemu) {
+        let mut model = model_name(card.model);
+        if machine.architecture == Architecture::S390x && card.model != NetworkModel::Virtio {
+            draft.lose(guest, format!("a network card {model}"), "virtio");
+            model = "virtio";
+        }
+        xml.open("interface", &[("type", "network")]);
+        xml.empty("mac", &[("address", &mac)]);
+        xml.empty("source", &[("network", &host_name(subject, card.network.as_str()))]);
+        xml.empty("model", &[("type", model)]);
+        xml.close();
+    }
+    xml.empty("console", &[("type", "pty")]);
+    if guest.is_pc() {
+        xml.empty("graphics", &[("type", "vnc"), ("port", "-1"), ("autoport", "yes")]);
+        xml.open("video", &[]);
+        xml.empty("model", &[("type", "vga")]);
+        xml.close();
+    }
+    xml.finish()
+}
+
+fn metadata(xml: &mut Xml, subject: &Subject<'_>, guest: &Guest<'_>) {
+    let release = subject.release;
+    xml.open("metadata", &[]);
+    let (digest, order) = (release.digest().to_string(), guest.machine.start_order.to_string());
+    let attributes = [
+        ("xmlns:seawall", NAMESPACE),
+        ("application", release.application().as_str()),
+        ("version", release.version().as_str()),
+        ("digest", &digest),
+        ("machine", guest.machine.name.as_str()),
+        ("startOrder", &order),
+    ];
+    xml.open("seawall:release", &attributes);
+    for (key, text) in &guest.machine.annotations {
+        xml.text("seawall:annotation", &[("key", key)], text);
+    }
+    xml.close();
+    xml.close();
+}
+
+/// `os` and `features`: what the machine is and what starts it.
+fn boot(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>) {
+    let architecture = guest.machine.architecture;
+    let kind = match architecture {
+        Architecture::X86_64 | Architecture::I686 if guest.is_i440fx() => "pc",
+        Architecture::X86_64 | Architecture::I686 => "q35",
+        Architecture::Aarch64 | Architecture::Riscv64 => "virt",
+        Architecture::Ppc64le => "pseries",
+        Architecture::S390x => "s390-ccw-virtio",
+    };
+    let has_uefi = !matches!(architecture, Architecture::Ppc64le | Architecture::S390x);
+    if guest.is_uefi() && !has_uefi {
+        draft.lose(guest, "UEFI", "the firmware of its architecture");
+    }
+    if !guest.is_uefi() && !guest.is_pc() {
+        let instead = if has_uefi { "UEFI" } else { "the firmware of its architecture" };
+        draft.lose(guest, "a PC BIOS", instead);
+    }
+    let is_uefi = has_uefi && (guest.is_uefi() || !guest.is_pc());
+    let is_secure = guest.is_secure() && architecture == Architecture::X86_64;
+    if guest.is_secure() && has_uefi && !is_secure {
+        draft.lose(guest, "secure boot", "UEFI that does not enforce it");
+    }
+    xml.open("os", if is_uefi { &[("firmware", "efi")] } else { &[] });
+    let name = if architecture == Architecture::Ppc64le {
+        "ppc64le"
+    } else {
+        architecture_name(architecture)
+    };
+    xml.text("type", &[("arch", name), ("machine", kind)], "hvm");
+    if is_secure {
+        xml.open("firmware", &[]);
+        xml.empty("feature", &[("enabled", "yes"), ("name", "secure-boot")]);
+        xml.empty("feature", &[("enabled", "yes"), ("name", "enrolled-keys")]);
+        xml.close();
+        xml.empty("loader", &[("secure", "yes")]);
+    }
+    xml.close();
+    // ACPI on a `virt` board comes with UEFI; other boards have a device tree or channels.
+    if guest.is_pc() || architecture == Architecture::Aarch64 {
+        xml.open("features", &[]);
+        xml.empty("acpi", &[]);
+        if guest.is_pc() {
+            xml.empty("apic", &[]);
+        }
+        if is_secure {
+            xml.empty("smm", &[("state", "on")]);
+        }
+        xml.close();
+    }
+}
+
+/// Where a disk goes: the bus as libvirt names it and, but for virtio, the drive's address.
+struct Slot {
+    bus: &'static str,
+    target: String,
+    /// Controller, bus, target, unit.
+    address: Option<[usize; 4]>,
+}
+
+/// Hands out slots; SATA and SCSI share their names, each counts its own addresses.
+#[derive(Default)]
+struct Slots {
+    vd: usize,
+    hd: usize,
+    sd: usize,
+    sata: usize,
+    scsi: usize,
+    lsi: usize,
+}
+
+impl Slots {
+    fn next(&mut self, bus: Bus, first_lsi: usize) -> Slot {
+        let take = |count: &mut usize| {
+            *count += 1;
+            *count - 1
+        };
+        match bus {
+            Bus::Virtio | Bus::Nvme => {
+                let target = device("vd", take(&mut self.vd));
+                Slot { bus: "virtio", target, address: None }
+            }
+            Bus::Ide => {
+                let at = take(&mut self.hd);
+                let address = Some([0, at / 2, 0, at % 2]);
+                Slot { bus: "ide", target: device("hd", at), address }
+            }
+            Bus::Sata => {
+                let at = take(&mut self.sata);
+                let address = Some([at / AHCI_UNITS, 0, 0, at % AHCI_UNITS]);
+                Slot { bus: "sata", target: device("sd", take(&mut self.sd)), address }
+            }
+            Bus::VirtioScsi => {
+                let address = Some([0, 0, take(&mut self.scsi), 0]);
+                Slot { bus: "scsi", target: device("sd", take(&mut self.sd)), address }
+            }
+            Bus::Scsi => {
+                let at = take(&mut self.lsi);
+                let address = Some([first_lsi + at / LSI_UNITS, 0, 0, at % LSI_UNITS]);
+                Slot { bus: "scsi", target: device("sd", take(&mut self.sd)), address }
+            }
+        }
+    }
+}
+
+/// The bus that a machine of this kind has instead, if it does not have the disk's.
+fn instead(guest: &Guest<'_>, bus: Bus, ide_count: usize) -> Option<Bus> {
+    let is_pc = guest.is_pc();
+    match bus {
+        Bus::Virtio | Bus::VirtioScsi => None,
+        // libvirt 9 has no NVMe disk but a host's own device; AHCI drivers are everywhere on PCs.
+        Bus::Nvme => Some(if is_pc { Bus::Sata } else { Bus::Virtio }),
+        Bus::Ide if guest.is_i440fx() && ide_count < IDE_UNITS => None,
+        Bus::Ide if is_pc => Some(Bus::Sata),
+        Bus::Ide => Some(Bus::Virtio),
+        Bus::Sata if is_pc || guest.machine.architecture == Architecture::Aarch64 => None,
+        Bus::Sata => Some(Bus::Virtio),
+        Bus::Scsi if is_pc => None,
+        Bus::Scsi => Some(Bus::VirtioScsi),
+    }
+}
+
+fn disks(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>, place: &str) {
+    let mut placed = Vec::with_capacity(guest.disks.len());
+    let mut ide_count = 0;
+    for disk in &guest.disks {
+        let bus = instead(guest, disk.disk.bus, ide_count);
+        if let Some(bus) = bus {
+            disk.lose_bus(draft, guest, bus_name(bus));
+        }
+        let bus = bus.unwrap_or(disk.disk.bus);
+        ide_count += usize::from(bus == Bus::Ide);
+        placed.push(bus);
+    }
+    let count = |bus| placed.iter().filter(|placed| **placed == bus).count();
+    let first_lsi = usize::from(count(Bus::VirtioScsi) > 0);
+    if first_lsi > 0 {
+        xml.empty("controller", &[("type", "scsi"), ("index", "0"), ("model", "virtio-scsi")]);
+    }
+    for at in 0..count(Bus::Scsi).div_ceil(LSI_UNITS) {
+        let index = (first_lsi + at).to_string();
+        xml.empty("controller", &[("type", "scsi"), ("index", &index), ("model", "lsilogic")]);
+    }
+    let mut slots = Slots::default();
+    for (at, (disk, bus)) in guest.disks.iter().zip(placed).enumerate() {
+        let slot = slots.next(bus, first_lsi);
+        xml.open("disk", &[("type", "file"), ("device", "disk")]);
+        // libvirt calls a VHD by the product that it came from.
+        let format = if disk.format == "vhd" { "vpc" } else { disk.format };
+        xml.empty("driver", &[("name", "qemu"), ("type", format)]);
+        xml.empty("source", &[("file", &format!("{place}/{}", disk.file))]);
+        xml.empty("target", &[("dev", &slot.target), ("bus", slot.bus)]);
+        if at == 0 {
+            xml.empty("boot", &[("order", "1")]);
+        }
+        if let Some(address) = slot.address {
+            let [controller, bus, target, unit] = address.map(|number| number.to_string());
+            let drive = [("type", "drive"), ("controller", &*controller), ("bus", &bus)];
+            xml.empty("address", &[&drive[..], &[("target", &target), ("unit", &unit)]].concat());
+        }
+        xml.close();
+    }
+}
+
+/// Isolated: no address of the host on it, no way out.
+fn network_xml(subject: &Subject<'_>, network: &NetworkName) -> String {
+    let application = subject.release.application();
+    let mut xml = Xml::new();
+    xml.open("network", &[]);
+    xml.comment("Written by seawall, and anew by `seawall patch`: change a copy.");
+    xml.text("name", &[], &host_name(subject, network.as_str()));
+    xml.text("uuid", &[], &identity::network_uuid(application, network));
+    let bridge = identity::bridge(application, network);
+    xml.empty("bridge", &[("name", &bridge), ("stp", "on"), ("delay", "0")]);
+    xml.finish()
+}
+
+fn start(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
+    let (application, version) = (subject.release.application(), subject.release.version());
+    let mut script = format!(
+        "#!/bin/sh\n\
+         # Defines the networks and machines of {application} {version} and starts them in order.\n\
+         # Written by seawall, and anew by `seawall patch`: change a copy.\n\
+         set -eu\n\
+         here=$(CDPATH='' cd -- \"$(dirname -- \"$0\")\" && pwd)\n\
+         \n\
+         network() {{\n\
+         \x20 virsh net-info \"$1\" >/dev/null 2>&1 || virsh net-define \"$2\"\n\
+         \x20 virsh net-list --name | grep -qxF -- \"$1\" || virsh net-start \"$1\"\n\
+         }}\n\
+         start() {{\n\
+         \x20 virsh list --name | grep -qxF -- \"$1\" || virsh start \"$1\"\n\
+         }}\n\n"
+    );
+    for network in &subject.release.document().networks {
+        let name = shell(&host_name(subject, network.name.as_str()));
+        let file = shell(&format!("networks/{}.xml", network.name));
+        script.push_str(&format!("network {name} \"$here/\"{file}\n"));
+    }
+    for guest in guests {
+        let file = shell(&format!("{}.xml", guest.machine.name));
+        script.push_str(&format!("virsh define \"$here/\"{file}\n"));
+    }
+    for guest in guests {
+        script.push_str(&format!("start {}\n", shell(&guest.name)));
+    }
+    script
+}

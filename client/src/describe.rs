@@ -1,0 +1,64 @@
+//! Describe: a pulled directory gets descriptors for a host; its disks stay as they are.
+
+use std::path::{Path, PathBuf};
+
+use crate::deploy::DescriptorTarget;
+use crate::directory::{self, Described, Directory, LockError, Lockfile};
+use crate::error::{ErrorKind, Failure};
+use crate::host::HostError;
+use crate::patch;
+
+/// Why a directory was not described.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DescribeError {
+    /// The directory does not say what it holds.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file cannot be written, or the path cannot stand in a descriptor.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A journal waits to be applied.
+    #[error("{} is between two releases: a patch was interrupted", directory.display())]
+    InProgress {
+        /// The directory.
+        directory: PathBuf,
+    },
+}
+
+impl Failure for DescribeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Lock(error) => error.kind(),
+            Self::Host(error) => error.kind(),
+            Self::InProgress { .. } => ErrorKind::Conflict,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Lock(error) => error.remedy(),
+            Self::Host(error) => error.remedy(),
+            Self::InProgress { .. } => Some("run `seawall patch` again to finish it".to_owned()),
+        }
+    }
+}
+
+/// Writes descriptors for these hosts, and anew those that are there.
+///
+/// # Errors
+/// When the directory holds no release, or a file cannot be written.
+pub fn describe(
+    root: &Path,
+    targets: &[DescriptorTarget],
+) -> Result<Vec<Described>, DescribeError> {
+    let directory = Directory::open(root)?;
+    if patch::is_interrupted(&directory) {
+        return Err(DescribeError::InProgress { directory: root.to_owned() });
+    }
+    let (lock, release) = Lockfile::of_directory(directory.root())?;
+    let lock = lock.described_for(targets);
+    let described = directory::describe(directory.root(), &release, &lock)?;
+    directory.describe(directory.root(), &release, &lock)?;
+    Ok(Described::of(directory.root(), described))
+}
