@@ -9,7 +9,7 @@ usage() {
   echo "  FIRST-ID  the first machine's id, the others follow; the next free one if left out" >&2
   exit 2
 }
-[ $# -ge 1 ] && [ $# -le 2 ] || usage
+case $# in 1 | 2) ;; *) usage ;; esac
 storage=$1
 id=${2:-$(pvesh get /cluster/nextid)}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
