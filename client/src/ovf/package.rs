@@ -21,7 +21,7 @@ use crate::progress::{Progress, Stage};
 use crate::spec::{Packed, ReleaseSpec};
 
 /// Bytes hashed at once.
-const STEP: u64 = 1 << 20;
+const STEP: usize = 1 << 20;
 
 /// A package that can be pushed.
 ///
@@ -100,9 +100,9 @@ impl Package {
         for (line, source) in self.manifest.iter().zip(&opened) {
             let mut hasher = Hasher::new(line.algorithm);
             let mut offset = 0;
-            let mut buf = vec![0; STEP as usize];
+            let mut buf = vec![0; STEP];
             while offset < source.source_len() {
-                let len = STEP.min(source.source_len() - offset);
+                let len = (STEP as u64).min(source.source_len() - offset);
                 let bytes = &mut buf[..usize::try_from(len).unwrap_or(0)];
                 let io = |source| self.files.io("read", source);
                 source.read_exact_at(offset, bytes).map_err(io)?;

@@ -11,7 +11,8 @@ use seawall_store::image::Source;
 use super::OvfError;
 use super::parse::{FILES_MAX, HREF_LEN_MAX, contained};
 
-pub(crate) const BLOCK: u64 = 512;
+const BLOCK_LEN: usize = 512;
+pub(crate) const BLOCK: u64 = BLOCK_LEN as u64;
 /// The longest name in a plain header, in bytes.
 pub(crate) const NAME_LEN_MAX: usize = 100;
 /// Members that are looked at, those included that only describe the next one.
@@ -51,7 +52,7 @@ pub(super) fn members(path: &Path, file: &dyn Source) -> Result<Vec<Member>, Ovf
             // Some writers leave the two empty blocks at the end out.
             return if offset == 0 { Err(bad("it is too short")) } else { Ok(members) };
         }
-        let mut block = [0; BLOCK as usize];
+        let mut block = [0; BLOCK_LEN];
         file.read_exact_at(offset, &mut block).map_err(io)?;
         if block.iter().all(|byte| *byte == 0) {
             return Ok(members);
@@ -108,7 +109,7 @@ struct Header {
 }
 
 impl Header {
-    fn parse(block: &[u8; BLOCK as usize]) -> Result<Self, &'static str> {
+    fn parse(block: &[u8; BLOCK_LEN]) -> Result<Self, &'static str> {
         // The checksum field counts as spaces. Old writers summed signed bytes.
         let sum = |of: fn(u8) -> i64| {
             let counted = |(at, byte): (usize, &u8)| {
@@ -176,9 +177,9 @@ fn pax(mut text: &str, extended: &mut Extended) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// When the name does not fit.
-pub(crate) fn header(name: &str, len: u64) -> io::Result<[u8; BLOCK as usize]> {
+pub(crate) fn header(name: &str, len: u64) -> io::Result<[u8; BLOCK_LEN]> {
     debug_assert!(name.len() <= HREF_LEN_MAX, "names are proven");
-    let mut block = [0; BLOCK as usize];
+    let mut block = [0; BLOCK_LEN];
     if name.len() > NAME_LEN_MAX {
         let why =
             format!("`{name}` is longer than {NAME_LEN_MAX} bytes, the most that an OVA takes");

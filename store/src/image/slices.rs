@@ -337,7 +337,7 @@ mod tests {
         let name = Path::new("disk");
         let disk = open_slices(name, &[slice(&path, 4..512)], None).unwrap();
         assert_eq!(disk.disk_len(), 508);
-        assert_eq!(disk.files(), [path.clone()]);
+        assert_eq!(disk.files(), std::slice::from_ref(&path));
         assert!(open_slices(name, &[slice(&path, 0..512)], None).is_err(), "a broken qcow2");
     }
 }
