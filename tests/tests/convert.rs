@@ -20,7 +20,7 @@ fn world() -> World {
 #[test]
 fn an_image_goes_through_every_format_and_comes_back() {
     let world = world();
-    let content = b3sum(&world.path("disk.raw"));
+    let content = b3sum(world.path("disk.raw"));
     let mut from = "disk.raw".to_owned();
     for (extension, qemu) in EXTENSIONS {
         let to = format!("new.{extension}");
@@ -49,7 +49,7 @@ fn standard_output_gets_the_same_bytes_as_a_file() {
         let run = world.seawall(&format!("convert disk.raw - --format {format}"));
         let mut child = run.into_command().stdout(piped).stderr(Stdio::null()).spawn().unwrap();
         assert!(child.wait().unwrap().success(), "{format}");
-        assert_eq!(b3sum(&world.path("piped")), b3sum(&world.path("file")), "{format}");
+        assert_eq!(b3sum(world.path("piped")), b3sum(world.path("file")), "{format}");
     }
     let refused = world.seawall("convert disk.raw - --format qcow2-zstd").exits_with(2);
     refused.explains().says("write it to a file");
@@ -91,7 +91,7 @@ fn inspect_tells_what_an_image_is() {
     assert_eq!(seen["format"], "vmdk");
     assert_eq!(seen["variant"], "streamOptimized");
     assert_eq!(seen["diskLen"], 64 * MIB);
-    assert_eq!(seen["content"], b3sum(&world.path("disk.raw")));
+    assert_eq!(seen["content"], b3sum(world.path("disk.raw")));
     assert_eq!(seen["partitionTable"], "gpt");
     assert_eq!(seen["partitions"][0]["start"], MIB);
     assert_eq!(seen["partitions"][0]["type"], "0fc63daf-8483-4772-8e79-3d69d8477de4");

@@ -214,6 +214,7 @@ fn a_name_that_is_taken_is_kept_and_nothing_is_left_behind() {
     fs::write(bench.path("new"), b"first").unwrap();
     assert!(matches!(new.commit().unwrap_err(), ConvertError::Exists { .. }));
     assert_eq!(fs::read(bench.path("new")).unwrap(), b"first");
+    drop(new);
     assert_eq!(names(), 2);
 
     let new = NewFile::create(&bench.path("taken"), Overwrite::Replace).unwrap();
