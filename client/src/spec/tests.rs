@@ -71,8 +71,8 @@ fn a_mistake_is_shown_with_its_line_or_key() {
         (format!("[machines.web]\nfirmware = 'efi'\n{disks}"), "unknown variant `efi`"),
         ("[machines.web]\ndisks = [{ path = 'a', bus = 'usb' }]".into(), "unknown variant `usb`"),
         (
-            "[machines.web]\ndisks = [{ path = 'a', format = 'vdi' }]".into(),
-            "known are raw and qcow2",
+            "[machines.web]\ndisks = [{ path = 'a', format = 'qed' }]".into(),
+            "unknown image format \"qed\"",
         ),
         (
             "[machines.web]\ndisks = [{ path = 'a', name = 'x' }, { path = 'b', name = 'x' }]"

@@ -39,7 +39,7 @@ pub(crate) struct Reach {
 /// What to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Push(Reach, Push),
+    Push(Reach, Box<Push>),
     Pull(Reach, Pull),
     Package(Reach, Package),
     Export(Reach, Export),
@@ -218,7 +218,7 @@ fn push(args: PushArgs) -> Result<Command, Failure> {
         full_scan: args.full_scan,
         threads: threads(args.threads),
     };
-    Ok(Command::Push(Reach { host, credentials: args.credentials }, push))
+    Ok(Command::Push(Reach { host, credentials: args.credentials }, Box::new(push)))
 }
 
 fn pull(args: PullArgs) -> Result<Command, Failure> {

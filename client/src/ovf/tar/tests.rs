@@ -1,6 +1,6 @@
 use super::*;
 
-const MIB: u64 = 1 << 20;
+const MIB: usize = 1 << 20;
 
 /// An archive of these members, each with the type that its header gives it.
 fn archive(members: &[(&str, u8, &[u8])]) -> Vec<u8> {
@@ -24,6 +24,7 @@ fn sealed(name: &str, len: u64, edit: impl FnOnce(&mut [u8; 512])) -> [u8; 512] 
     block
 }
 
+#[allow(clippy::needless_pass_by_value)] // a `Vec` is a source, a slice is none
 fn list(bytes: Vec<u8>) -> Result<Vec<Member>, OvfError> {
     members(Path::new("it.ova"), &bytes)
 }
@@ -46,7 +47,11 @@ fn members_are_found_where_they_lie() {
     let found = list(bytes.clone()).unwrap();
     let contents: Vec<_> = found
         .iter()
-        .map(|it| (&*it.name, &bytes[it.range.start as usize..it.range.end as usize]))
+        .map(|it| {
+            let [start, end] =
+                [it.range.start, it.range.end].map(|at| usize::try_from(at).unwrap());
+            (&*it.name, &bytes[start..end])
+        })
         .collect();
     assert_eq!(contents, [("a.ovf", &b"one"[..]), ("c", b""), ("d", b"4")]);
 }
@@ -66,7 +71,7 @@ fn long_names_and_lengths_are_read_in_both_dialects() {
     assert_eq!(names(bytes), [(name, 3)]);
     let mut far = sealed("far", 9 << 30, |_| {}).to_vec();
     assert_eq!(far[124], 0x80, "past 8 GiB octal digits do not hold it");
-    far.resize(MIB as usize, 0);
+    far.resize(MIB, 0);
     refused(far, "ends past the end of the file");
 }
 

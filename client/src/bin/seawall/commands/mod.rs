@@ -67,7 +67,7 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
 
 async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
     match command {
-        Command::Push(_, push) => push::push(around, push).await,
+        Command::Push(_, push) => push::push(around, *push).await,
         Command::Pull(_, pull) => pull::pull(around, pull).await,
         Command::Package(_, package) => export::package(around, package).await,
         Command::Export(_, order) => export::export(around, order).await,
