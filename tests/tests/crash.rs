@@ -254,8 +254,12 @@ fn a_killed_patch_may_go_to_another_release_instead() {
             world.local(&pull).succeeds();
         }
         let patch = |version: u32| world.local(&format!("patch host --to shop:{version}"));
-        copy(&world.path("is-1"), &world.path("host"));
-        let whole = timed(|| drop(patch(2).succeeds()));
+        // The first run also fills caches that the later ones find.
+        let mut whole = Duration::MAX;
+        for _ in 0..3 {
+            copy(&world.path("is-1"), &world.path("host"));
+            whole = whole.min(timed(|| drop(patch(2).succeeds())));
+        }
         let mut redirected = 0;
         for moment in moments(whole) {
             copy(&world.path("is-1"), &world.path("host"));
