@@ -39,6 +39,8 @@ mod files;
 const STORE_FOLDER: &str = "store";
 /// The catalog's file in the data directory.
 const CATALOG_FILE: &str = "catalog.sqlite";
+/// How old a half-written file is that no write under way can own.
+const STAGED_AGE_MAX_SECS: u64 = 86_400;
 /// The name in histories of the token of a registry hosted inside another process.
 const EPHEMERAL_NAME: &str = "local";
 
@@ -253,6 +255,7 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     std::fs::create_dir_all(&store_dir)
         .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
     let store = Arc::new(backend::directory(&store_dir)?);
+    remove_staged(backend::Objects::clone(&store))?;
     let path = data_dir.join(CATALOG_FILE);
     let unusable = |source| StartError::Catalog { path: path.clone(), source };
     let catalog = match SqliteCatalog::find(&path).map_err(unusable)? {
@@ -263,6 +266,19 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
         }
     };
     Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus))
+}
+
+/// Removes what puts that died left in the store, beside whatever is served meanwhile.
+fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
+    let before_secs = Machine.now_secs().saturating_sub(STAGED_AGE_MAX_SECS);
+    let before = SystemTime::UNIX_EPOCH + Duration::from_secs(before_secs);
+    let work = move || match store.remove_staged(before) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed what dead writes had left in the store"),
+        Err(error) => tracing::warn!(%error, "cannot look for what dead writes left in the store"),
+    };
+    let thread = std::thread::Builder::new().name("seawall-staged".to_owned()).spawn(work);
+    thread.map(|_| ()).map_err(|_| StartError::Machine("no thread to be had"))
 }
 
 /// Fills a new catalog with what the store holds: nothing in a new directory, all of it where a

@@ -5,6 +5,9 @@ use seawall_api::release::{Architecture, Bus, Disk, Firmware, Machine, NetworkCa
 use super::identity::{self, Vendor};
 use super::{DiskFile, Draft, Subject};
 
+/// The most processors of a PC without a virtual IOMMU.
+const CPUS_MAX: u32 = 255;
+
 /// A machine that is to run on a host.
 pub(super) struct Guest<'a> {
     pub(super) machine: &'a Machine,
@@ -106,6 +109,14 @@ impl Guest<'_> {
         let count = self.machine.annotations.len();
         if count > 0 {
             draft.lose(self, format!("annotations ({count})"), "in release.json only");
+        }
+    }
+
+    /// Reports processors that a PC of QEMU's cannot address as it is described.
+    pub(super) fn lose_cpus(&self, draft: &mut Draft) {
+        let cpus = self.machine.cpus;
+        if self.is_pc() && cpus > CPUS_MAX {
+            draft.lose(self, format!("{cpus} processors"), "needs a virtual IOMMU: add it");
         }
     }
 

@@ -17,8 +17,6 @@ const NAMESPACE: &str = "urn:seawall:release:1";
 const LSI_UNITS: usize = 7;
 const AHCI_UNITS: usize = 6;
 const IDE_UNITS: usize = 4;
-/// More virtual processors than a PC without a virtual IOMMU can address.
-const CPUS_MAX: u32 = 255;
 
 pub(super) fn describe(
     draft: &mut Draft,
@@ -47,9 +45,7 @@ fn domain(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &s
     metadata(&mut xml, subject, guest);
     xml.text("memory", &[("unit", "MiB")], &machine.memory_mib.to_string());
     xml.text("vcpu", &[("placement", "static")], &machine.cpus.to_string());
-    if guest.is_pc() && machine.cpus > CPUS_MAX {
-        draft.lose(guest, format!("{} processors", machine.cpus), "needs a virtual IOMMU: add it");
-    }
+    guest.lose_cpus(draft);
     let takes = DescriptorTarget::Libvirt.formats();
     guest.lose_formats(draft, takes, "not opened by libvirt: pull with --format qcow2");
     boot(&mut xml, draft, guest);

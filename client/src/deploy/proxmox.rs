@@ -28,7 +28,7 @@ usage() {
   echo "  FIRST-ID  the first machine's id, the others follow; the next free one if left out" >&2
   exit 2
 }
-[ $# -ge 1 ] && [ $# -le 2 ] || usage
+case $# in 1 | 2) ;; *) usage ;; esac
 storage=$1
 id=${2:-$(pvesh get /cluster/nextid)}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -109,6 +109,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
         let vars = format!(":1,efitype=4m,pre-enrolled-keys={keys}");
         options.push(format!("--efidisk0 \"$storage{vars}\""));
     }
+    guest.lose_cpus(draft);
     disks(&mut options, draft, guest);
     cards(&mut options, draft, subject, guest);
     let options = options.join(" \\\n  ");

@@ -2,19 +2,21 @@
 set -eu
 usage() {
   cat <<END
-usage: $0 [--direct] [--background] [--net user|socket|none] [-- QEMU-ARGUMENT...]
+usage: $0 [--direct] [--background] [--tcg] [--net user|socket|none] [-- QEMU-ARGUMENT...]
   --direct      write to the pulled disks themselves; a patch will then refuse them
   --background  return when it runs: serial.log and pid are in the state folder
+  --tcg         let QEMU translate, where this host could run the machine itself (KVM)
   --net KIND    socket joins the machines of a network on this host (default), user gives each
                 card a way out, none unplugs them
 END
   exit 2
 }
-direct='' background='' net=socket
+direct='' background='' tcg='' net=socket
 while [ $# -gt 0 ]; do
   case $1 in
     --direct) direct=1 ;;
     --background) background=1 ;;
+    --tcg) tcg=1 ;;
     --net) shift; net=${1:-} ;;
     --) shift; break ;;
     *) usage ;;
@@ -102,7 +104,7 @@ case $architecture in
 esac
 case $(uname -m)-$architecture in
   "$architecture-$architecture" | x86_64-i686)
-    if [ -w /dev/kvm ]; then accel=kvm cpu=host; fi ;;
+    if [ -z "$tcg" ] && [ -w /dev/kvm ]; then accel=kvm cpu=host; fi ;;
 esac
 
 # run ARGUMENT... becomes the machine.

@@ -66,6 +66,7 @@ fn board(guest: &Guest<'_>) -> Board {
 fn run(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> String {
     let (release, machine) = (subject.release, guest.machine);
     guest.lose_annotations(draft);
+    guest.lose_cpus(draft);
     let board = board(guest);
     let firmware = firmware(draft, guest);
     let digest = release.digest().to_string();

@@ -31,7 +31,7 @@ use futures::stream;
 use seawall_api::names::{ApplicationName, MachineName};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 
 pub use error::PullError;
 pub use report::{PullPlan, PullReport, PulledDisk};
@@ -56,7 +56,7 @@ pub struct Pull {
     /// The directory to make.
     pub into: PathBuf,
     /// The format of the disks' files.
-    pub format: Format,
+    pub format: ExportFormat,
     /// The machines to pull; empty for all.
     pub machines: Vec<MachineName>,
     /// The hosts to describe them for.
@@ -215,7 +215,7 @@ async fn layouts(
             let name = format!("{}/{}", disk.machine, disk.disk);
             return Err(PullError::WrongIndex { disk: name });
         }
-        if pull.format != Format::Raw && disk_len % seawall_api::units::SECTOR_LEN != 0 {
+        if pull.format != ExportFormat::Raw && disk_len % seawall_api::units::SECTOR_LEN != 0 {
             let name = format!("{}/{}", disk.machine, disk.disk);
             return Err(PullError::OddLength { disk: name, disk_len, format: pull.format });
         }

@@ -32,7 +32,7 @@ impl Registry {
     /// # Errors
     /// [`AppError::NotFound`] when there is no such application.
     pub async fn channels(&self, application: &ApplicationName) -> Result<Vec<Channel>, AppError> {
-        self.application(application).await?;
+        self.find_application(application).await?;
         Ok(self.catalog.channels(application.clone()).await?)
     }
 

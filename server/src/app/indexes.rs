@@ -106,7 +106,10 @@ impl Registry {
     pub async fn leaf_bytes(&self, digest: LeafDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Leaf(digest);
         // One whose chunks are lost is read all the same: it tells which they are.
-        if self.store.len(&name).await?.is_none() {
+        // Not even as one whose chunks were lost since.
+        let is_unknown = self.catalog.leaves(vec![digest]).await? == [None]
+            && self.catalog.packs_of(vec![digest]).await?.is_empty();
+        if is_unknown && self.store.len(&name).await?.is_none() {
             return Err(AppError::not_found(format!("leaf {digest}")));
         }
         self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await
@@ -118,7 +121,8 @@ impl Registry {
     /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
     pub async fn index_bytes(&self, digest: IndexDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Index(digest);
-        if self.store.len(&name).await?.is_none() {
+        let is_unknown = self.catalog.index(digest).await?.is_none();
+        if is_unknown && self.store.len(&name).await?.is_none() {
             return Err(AppError::not_found(format!("index {digest}")));
         }
         self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use bytes::Bytes;
 use futures::FutureExt;
 use seawall_api::content::SubtreeValue;
+use seawall_api::digest::ReleaseDigest;
 use seawall_api::index::{DiskIndex, Extent, LEAF_SPAN, Leaf, LeafRef};
 use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
@@ -21,7 +22,7 @@ use super::leases::LEASE_TTL_SECS;
 use super::names::Subject;
 use super::{AppError, Publisher, Registry};
 use crate::catalog::sqlite::SqliteCatalog;
-use crate::catalog::{Channel, Expected, LeaseId, Publication};
+use crate::catalog::{Channel, Expected, LeaseId, Publication, Release};
 use crate::host::Host;
 
 #[path = "../../tests/http/fixture.rs"]
@@ -470,6 +471,40 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
             assert_eq!(registry.complete_records().await.unwrap(), 0);
         }
     }
+}
+
+/// A page is bounded by what it holds, not by how many it lists; none is skipped.
+#[tokio::test]
+async fn releases_of_very_many_machines_come_in_shorter_pages() {
+    let site = Site::new();
+    let registry = site.sound();
+    let application: seawall_api::names::ApplicationName = "webshop".parse().unwrap();
+    let machine: seawall_api::names::MachineName = "m".repeat(60).parse().unwrap();
+    for (version, count) in [("1", 1), ("2", 7000), ("3", 20_000), ("4", 7000), ("5", 7000)] {
+        let row = Release {
+            application: application.clone(),
+            version: version.parse().unwrap(),
+            digest: ReleaseDigest::of(version.as_bytes()),
+            machines: vec![machine.clone(); count],
+            published_at_secs: 0,
+            published_by: String::new(),
+            disk_bytes: 0,
+            data_bytes: 0,
+        };
+        assert!(registry.catalog.restore_release(row, vec![]).await.unwrap());
+    }
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let page = registry.releases(&application, after, 1000).await.unwrap();
+        pages.push(page.items.iter().map(|(r, _)| r.version.to_string()).collect::<Vec<_>>());
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec!["5", "4"], vec!["3"], vec!["2", "1"]]);
+    let page = registry.releases(&application, None, 1).await.unwrap();
+    assert_eq!((page.items.len(), page.next.unwrap().as_str()), (1, "5"));
 }
 
 /// However many ask at once, each holds two documents at most once it is its turn.

@@ -21,7 +21,7 @@ pub mod sqlite;
 pub use error::{CatalogError, REBUILD};
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
-    LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack, NewRelease, PastChannel,
-    Publication, Release,
+    LISTED_NAMES_LEN_MAX, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack,
+    NewRelease, PastChannel, Publication, Release,
 };
 pub use port::Catalog;

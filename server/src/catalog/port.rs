@@ -90,7 +90,9 @@ pub trait Catalog: Send + Sync + 'static {
         application: ApplicationName,
         selector: Selector,
     ) -> Result<Option<ReleaseDigest>, CatalogError>;
-    /// Releases of an application, newest first, from the one published before `after`.
+    /// Releases of an application, newest first, from the one published before `after`: at most
+    /// `limit`, and none after the one, from the second on, with which the names of machines get
+    /// longer than [`LISTED_NAMES_LEN_MAX`](super::LISTED_NAMES_LEN_MAX).
     async fn releases(
         &self,
         application: ApplicationName,
@@ -103,6 +105,8 @@ pub trait Catalog: Send + Sync + 'static {
         after: Option<ApplicationName>,
         limit: u32,
     ) -> Result<Vec<Application>, CatalogError>;
+    /// Whether there is an application of that name.
+    async fn has_application(&self, name: ApplicationName) -> Result<bool, CatalogError>;
     /// An application.
     async fn application(&self, name: ApplicationName)
     -> Result<Option<Application>, CatalogError>;

@@ -192,6 +192,11 @@ impl Catalog for SqliteCatalog {
         self.connections.read("list applications", list).await
     }
 
+    async fn has_application(&self, name: ApplicationName) -> Result<bool, CatalogError> {
+        let find = move |tx: &Transaction<'_>| releases::has_application(tx, &name);
+        self.connections.read("find an application", find).await
+    }
+
     async fn application(
         &self,
         name: ApplicationName,

@@ -20,8 +20,9 @@ pub(super) struct Parent {
 }
 
 /// The next step for who has a chain of which not all is at hand.
-pub(super) const JOIN: &str = "put its parents beside it, or make it one file where it was made: in Hyper-V with \
-     `Convert-VHD`, in XenServer with `vhd-util coalesce`";
+pub(super) const JOIN: &str = "put its parents beside it, or make it one file where it was \
+                               made: in Hyper-V with `Convert-VHD`, in XenServer with \
+                               `vhd-util coalesce`";
 
 impl Parent {
     /// The file that `child` means; it exists, what it holds is not looked at.

@@ -215,6 +215,7 @@ fn a_name_that_is_taken_is_kept_and_nothing_is_left_behind() {
     assert!(matches!(new.commit().unwrap_err(), ConvertError::Exists { .. }));
     drop(new);
     assert_eq!(fs::read(bench.path("new")).unwrap(), b"first");
+    drop(new);
     assert_eq!(names(), 2);
 
     let new = NewFile::create(&bench.path("taken"), Overwrite::Replace).unwrap();

@@ -330,6 +330,16 @@ pub(crate) enum RawFormat {
     Raw,
     /// QEMU's format, version 3
     Qcow2,
+    /// VMware's format, in one file that grows with its data
+    Vmdk,
+    /// Hyper-V's older format, which grows with its data
+    Vhd,
+    /// The disk and a VHD footer, as Azure takes it
+    VhdFixed,
+    /// Hyper-V's format, which grows with its data
+    Vhdx,
+    /// VHDX with a place for every block
+    VhdxFixed,
 }
 
 #[cfg(feature = "server")]

@@ -68,7 +68,7 @@ pub(crate) struct Push {
 pub(crate) struct Pull {
     pub(crate) target: Target,
     pub(crate) into: PathBuf,
-    pub(crate) format: Format,
+    pub(crate) format: ExportFormat,
     /// Empty means all.
     pub(crate) machines: Vec<MachineName>,
     pub(crate) descriptors: Vec<DescriptorTarget>,
@@ -209,7 +209,8 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     let into = args.into.unwrap_or_else(|| PathBuf::from(last));
     let lockfile = args.lockfile.unwrap_or_else(|| into.join(LOCKFILE));
     let descriptors = targets(&args.descriptors);
-    let by_target = || descriptors.first().map_or(Format::Raw, |target| target.default_format());
+    let by_target =
+        || descriptors.first().map_or(ExportFormat::Raw, |target| target.default_format());
     let pull = Pull {
         into,
         target,
@@ -223,10 +224,15 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     Ok(Command::Pull(Reach { host: reference.host, credentials: args.credentials }, pull))
 }
 
-fn format(raw: RawFormat) -> Format {
+fn format(raw: RawFormat) -> ExportFormat {
     match raw {
-        RawFormat::Raw => Format::Raw,
-        RawFormat::Qcow2 => Format::Qcow2,
+        RawFormat::Raw => ExportFormat::Raw,
+        RawFormat::Qcow2 => ExportFormat::Qcow2,
+        RawFormat::Vmdk => ExportFormat::Vmdk,
+        RawFormat::Vhd => ExportFormat::Vhd,
+        RawFormat::VhdFixed => ExportFormat::VhdFixed,
+        RawFormat::Vhdx => ExportFormat::Vhdx,
+        RawFormat::VhdxFixed => ExportFormat::VhdxFixed,
     }
 }
 

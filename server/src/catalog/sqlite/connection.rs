@@ -187,12 +187,13 @@ pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogErr
         ) => ErrorKind::Unavailable,
         Some(_) => ErrorKind::Internal,
         None => match error {
-            // A value that does not parse, or a row that is not there: none of our statements
-            // left it so.
+            // A value that does not parse, a row that is not there or one too many: none of our
+            // statements left it so.
             Error::FromSqlConversionFailure(..)
             | Error::IntegralValueOutOfRange(..)
             | Error::InvalidColumnType(..)
             | Error::Utf8Error(..)
+            | Error::StatementChangedRows(..)
             | Error::QueryReturnedNoRows => ErrorKind::Damaged,
             _ => ErrorKind::Internal,
         },
@@ -216,6 +217,7 @@ mod tests {
             (rusqlite::Error::ToSqlConversionFailure(sequence.into()), ErrorKind::Internal),
             (rusqlite::Error::InvalidQuery, ErrorKind::Internal),
             (rusqlite::Error::IntegralValueOutOfRange(0, -1), ErrorKind::Damaged),
+            (rusqlite::Error::StatementChangedRows(0), ErrorKind::Damaged),
             (rusqlite::Error::InvalidColumnType(0, "x".to_owned(), Type::Null), ErrorKind::Damaged),
             (coded(rusqlite::ffi::SQLITE_CORRUPT), ErrorKind::Damaged),
             (coded(rusqlite::ffi::SQLITE_READONLY), ErrorKind::Denied),

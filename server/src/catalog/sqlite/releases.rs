@@ -7,7 +7,7 @@ use seawall_api::reference::Selector;
 
 use super::connection::SqlResult;
 use super::{leases, row};
-use crate::catalog::model::{Application, NewRelease, Publication, Release};
+use crate::catalog::model::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
 
 /// Between the machines of a release in one column; no name contains it.
 const SEPARATOR: &str = ",";
@@ -175,9 +175,17 @@ pub(super) fn list(
             .unwrap_or(0),
     };
     let sql = format!("{RELEASE} WHERE application = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-    tx.prepare_cached(&sql)?
-        .query_map(params![application.as_str(), before, limit], read_release)?
-        .collect()
+    let mut statement = tx.prepare_cached(&sql)?;
+    let (mut page, mut names_len) = (Vec::new(), 0);
+    for found in statement.query_map(params![application.as_str(), before, limit], read_release)? {
+        let release = found?;
+        names_len += release.names_len();
+        page.push(release);
+        if names_len > LISTED_NAMES_LEN_MAX && page.len() > 1 {
+            break;
+        }
+    }
+    Ok(page)
 }
 
 pub(super) fn read(
@@ -234,6 +242,10 @@ pub(super) fn applications(
     // No name is empty, so all of them come after the empty text.
     let after = after.map_or("", ApplicationName::as_str);
     tx.prepare_cached(&sql)?.query_map(params![after, limit], read_application)?.collect()
+}
+
+pub(super) fn has_application(tx: &Transaction<'_>, name: &ApplicationName) -> SqlResult<bool> {
+    tx.prepare_cached("SELECT 1 FROM applications WHERE name = $1")?.exists([name.as_str()])
 }
 
 pub(super) fn application(

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use seawall_api::digest::ContentDigest;
 
+use super::super::Format;
 use super::{
     Layout, LayoutError, Qcow2Layout, RawLayout, Round, VhdKind, VhdLayout, VhdxKind, VhdxLayout,
     VhdxSectors, VmdkLayout,
@@ -67,6 +68,27 @@ impl ExportFormat {
             Self::Qcow2Zstd => "qcow2-zstd",
             Self::Qcow2Zlib => "qcow2-zlib",
         }
+    }
+}
+
+impl ExportFormat {
+    /// The format that such a file is read as.
+    #[must_use]
+    pub const fn container(self) -> Format {
+        match self {
+            Self::Raw => Format::Raw,
+            Self::Qcow2 | Self::Qcow2Zstd | Self::Qcow2Zlib => Format::Qcow2,
+            Self::Vhd | Self::VhdFixed => Format::Vhd,
+            Self::Vhdx | Self::VhdxFixed => Format::Vhdx,
+            Self::Vmdk | Self::VmdkStream => Format::Vmdk,
+        }
+    }
+
+    /// Whether the file is laid out before its first byte, so that it can be written and patched
+    /// in any order; the others are written from start to end.
+    #[must_use]
+    pub const fn is_laid_out(self) -> bool {
+        !matches!(self, Self::VmdkStream | Self::Qcow2Zstd | Self::Qcow2Zlib)
     }
 }
 

@@ -154,7 +154,7 @@ impl Log {
         })
     }
 
-    /// The sequence that is to be replayed: from the tail that the newest entry names to that entry.
+    /// The sequence that is to be replayed: from the tail that the newest entry names to itself.
     fn active(&self, entries: &[Option<Entry>]) -> Option<Vec<Entry>> {
         let whole = entries.iter().flatten().filter_map(|newest| {
             let mut sequence = vec![*entries.get(newest.tail)?.as_ref()?];
