@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use seawall_tests::{MIB, Tree, World, b3sum, binary, gpt, tool};
+use seawall_tests::{MIB, Tree, World, b3sum, gpt, tool};
 
 /// Formats by the extension that stands for them, and QEMU's names for them.
 const EXTENSIONS: [(&str, &str); 5] =
@@ -20,7 +20,7 @@ fn world() -> World {
 #[test]
 fn an_image_goes_through_every_format_and_comes_back() {
     let world = world();
-    let content = b3sum(&world.path("disk.raw"));
+    let content = b3sum(world.path("disk.raw"));
     let mut from = "disk.raw".to_owned();
     for (extension, qemu) in EXTENSIONS {
         let to = format!("new.{extension}");
@@ -46,11 +46,10 @@ fn standard_output_gets_the_same_bytes_as_a_file() {
     for format in ["raw", "qcow2", "vmdk-stream", "vhdx"] {
         world.seawall(&format!("convert disk.raw file --force --format {format}")).succeeds();
         let piped = fs::File::create(world.path("piped")).unwrap();
-        let mut command = Command::new(binary());
-        command.args(["convert", "disk.raw", "-", "--format", format]);
-        command.current_dir(world.path(".")).stdout(piped).stderr(Stdio::null());
-        assert!(command.status().unwrap().success(), "{format}");
-        assert_eq!(b3sum(&world.path("piped")), b3sum(&world.path("file")), "{format}");
+        let run = world.seawall(&format!("convert disk.raw - --format {format}"));
+        let mut child = run.into_command().stdout(piped).stderr(Stdio::null()).spawn().unwrap();
+        assert!(child.wait().unwrap().success(), "{format}");
+        assert_eq!(b3sum(world.path("piped")), b3sum(world.path("file")), "{format}");
     }
     let refused = world.seawall("convert disk.raw - --format qcow2-zstd").exits_with(2);
     refused.explains().says("write it to a file");
@@ -92,7 +91,7 @@ fn inspect_tells_what_an_image_is() {
     assert_eq!(seen["format"], "vmdk");
     assert_eq!(seen["variant"], "streamOptimized");
     assert_eq!(seen["diskLen"], 64 * MIB);
-    assert_eq!(seen["content"], b3sum(&world.path("disk.raw")));
+    assert_eq!(seen["content"], b3sum(world.path("disk.raw")));
     assert_eq!(seen["partitionTable"], "gpt");
     assert_eq!(seen["partitions"][0]["start"], MIB);
     assert_eq!(seen["partitions"][0]["type"], "0fc63daf-8483-4772-8e79-3d69d8477de4");
