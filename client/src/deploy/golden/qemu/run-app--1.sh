@@ -139,7 +139,7 @@ run() {
   exec "$program" -nodefaults -display none -name "guest=$name" -machine "$board,accel=$accel" "$@"
 }
 
-set -- -smp 300 -m 2048M -uuid 56096e09-966e-88db-9998-60a440c0e5d4 "$@"
+set -- -smp 255 -m 2048M -uuid 56096e09-966e-88db-9998-60a440c0e5d4 "$@"
 disk 0 'disk0' 'app--1/disk0.qcow2' qcow2
 set -- "$@" -drive "$drive" -device virtio-blk-pci,drive=disk0,bootindex=1
 set -- "$@" -device virtio-scsi-pci,id=vscsi
