@@ -2,12 +2,14 @@
 //!
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
+pub mod convert;
 pub mod deploy;
 pub mod describe;
 pub mod directory;
 pub mod error;
 pub mod fetch;
 pub mod host;
+pub mod inspect;
 pub mod patch;
 pub mod progress;
 pub mod pull;

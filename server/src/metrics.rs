@@ -111,9 +111,13 @@ impl Metrics {
         self.requests.get_or_create(&RouteLabels { route, method, status }).inc();
     }
 
-    /// Bodies went in and out.
-    pub(crate) fn moved(&self, received_len: u64, sent_len: u64) {
-        self.received_bytes.inc_by(received_len);
+    /// A piece of a body came in.
+    pub(crate) fn received(&self, len: usize) {
+        self.received_bytes.inc_by(len as u64);
+    }
+
+    /// A body goes out.
+    pub(crate) fn sent(&self, sent_len: u64) {
         self.sent_bytes.inc_by(sent_len);
     }
 

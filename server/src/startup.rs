@@ -4,7 +4,8 @@
 //!
 //! Any number of registries, in one process or several, may serve one directory: the store's
 //! objects never change, and the catalog's transactions exclude each other. Of those that find no
-//! catalog one rebuilds it from the store; the others wait for it.
+//! catalog one rebuilds it from the store; the others wait for it. While one runs whose catalog
+//! was moved away, no other starts: there would be two truths.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -32,10 +33,14 @@ use crate::host::Host;
 use crate::http::{self, Edge, limits};
 use crate::tokens::{InvalidTokens, Tokens};
 
+mod files;
+
 /// The folder of the store in the data directory.
 const STORE_FOLDER: &str = "store";
 /// The catalog's file in the data directory.
 const CATALOG_FILE: &str = "catalog.sqlite";
+/// How old a half-written file is that no write under way can own.
+const STAGED_AGE_MAX_SECS: u64 = 86_400;
 /// The name in histories of the token of a registry hosted inside another process.
 const EPHEMERAL_NAME: &str = "local";
 
@@ -191,7 +196,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         return Err(StartError::Exposed(config.listen));
     }
     let (tokens, token) = tokens(&config.access)?;
-    let registry = open(&config.data_dir, config.workers).await?;
+    let registry = opened(config.data_dir.clone(), config.workers).await?;
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
     let edge = web::Data::new(Edge::new(tokens, prefix));
@@ -230,39 +235,59 @@ fn tokens(access: &Access) -> Result<(Option<Tokens>, Option<String>), StartErro
     }
 }
 
-async fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
+/// Opens the registry on a thread of its own: it reads and locks files, and it may have to wait
+/// for another process or read the whole store.
+async fn opened(data_dir: PathBuf, cpus: usize) -> Result<Registry, StartError> {
+    let (send, done) = oneshot::channel();
+    let work = move || {
+        // Nobody listens when the start was given up: what was opened is closed again.
+        let _ = send.send(open(&data_dir, cpus));
+    };
+    std::thread::Builder::new()
+        .name("seawall-open".to_owned())
+        .spawn(work)
+        .map_err(|_| StartError::Machine("no thread to be had"))?;
+    done.await.map_err(|_| StartError::Machine("the registry could not be opened"))?
+}
+
+fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     let store_dir = data_dir.join(STORE_FOLDER);
     std::fs::create_dir_all(&store_dir)
         .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
     let store = Arc::new(backend::directory(&store_dir)?);
+    remove_staged(backend::Objects::clone(&store))?;
     let path = data_dir.join(CATALOG_FILE);
     let unusable = |source| StartError::Catalog { path: path.clone(), source };
     let catalog = match SqliteCatalog::find(&path).map_err(unusable)? {
         Found::Catalog(catalog) => catalog,
         Found::Nothing(scratch) => {
-            rebuilt(Arc::clone(&store) as _, scratch).await?.finish().map_err(unusable)?
+            fill(Arc::clone(&store) as _, &scratch)?;
+            scratch.finish().map_err(unusable)?
         }
     };
     Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus))
 }
 
-/// Fills a new catalog with what the store holds: nothing in a new directory, all of it where a
-/// catalog was lost. On a thread with a runtime of its own, as the caller may have none.
-async fn rebuilt(store: Arc<dyn ObjectStore>, scratch: Scratch) -> Result<Scratch, StartError> {
-    let (send, done) = oneshot::channel();
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let outcome = runtime
-            .map_err(|_| StartError::Machine("no runtime to be had"))
-            .and_then(|runtime| Ok(runtime.block_on(rebuild(store, scratch.catalog()))?));
-        // Nobody listens when the start was given up: the scratch file goes with this thread.
-        let _ = send.send(outcome.map(|_| scratch));
+/// Removes what puts that died left in the store, beside whatever is served meanwhile.
+fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
+    let before_secs = Machine.now_secs().saturating_sub(STAGED_AGE_MAX_SECS);
+    let before = SystemTime::UNIX_EPOCH + Duration::from_secs(before_secs);
+    let work = move || match store.remove_staged(before) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed what dead writes had left in the store"),
+        Err(error) => tracing::warn!(%error, "cannot look for what dead writes left in the store"),
     };
-    std::thread::Builder::new()
-        .name("seawall-rebuild".to_owned())
-        .spawn(work)
-        .map_err(|_| StartError::Machine("no thread to be had"))?;
-    done.await.map_err(|_| StartError::Machine("the catalog could not be rebuilt"))?
+    let thread = std::thread::Builder::new().name("seawall-staged".to_owned()).spawn(work);
+    thread.map(|_| ()).map_err(|_| StartError::Machine("no thread to be had"))
+}
+
+/// Fills a new catalog with what the store holds: nothing in a new directory, all of it where a
+/// catalog was lost.
+fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|_| StartError::Machine("no runtime to be had"))?;
+    runtime.block_on(rebuild(store, scratch.catalog()))?;
+    Ok(())
 }
 
 /// What is served, and where.
@@ -319,7 +344,7 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
         .keep_alive(limits::IDLE_TIME_MAX)
         .client_request_timeout(limits::HEAD_TIME_MAX)
         .client_disconnect_timeout(limits::CLOSE_TIME_MAX)
-        .max_connections(limits::CONNECTIONS_PER_WORKER_MAX)
+        .max_connections(files::connections_per_worker(files::raise_limit(), config.workers))
         .backlog(limits::BACKLOG)
         .listen(listener)?
         .run())

@@ -93,17 +93,44 @@ pub enum StoreError {
     },
 }
 
-/// Whether an I/O error lies in the chain below `error` that says there is no room.
-fn is_storage_full(error: &(dyn std::error::Error + 'static)) -> bool {
+/// `EIO`: the medium cannot give or take these bytes.
+const EIO: i32 = 5;
+/// `ENFILE` and `EMFILE`: the machine or this process has no more files to open.
+const FILES_EXHAUSTED: [i32; 2] = [23, 24];
+
+/// The I/O error in the chain that begins with `error`.
+fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-            return full.contains(&io.kind());
+            return Some(io);
         }
         next = error.source();
     }
-    false
+    None
+}
+
+fn is_full(error: &io::Error) -> bool {
+    [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind())
+}
+
+/// What an operator can do about an I/O error other than a full disk.
+fn remedy_of(error: &io::Error) -> Option<&'static str> {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(EIO), _) => {
+            Some("a disk fails there: see the kernel's log, and restore what it held from a copy")
+        }
+        (Some(code), _) if FILES_EXHAUSTED.contains(&code) => {
+            Some("raise the limit of open files (`ulimit -n`) and start again")
+        }
+        (_, io::ErrorKind::PermissionDenied) => {
+            Some("see that the user this runs as may read and write there")
+        }
+        (_, io::ErrorKind::ReadOnlyFilesystem) => Some(
+            "mount the file system for writing: the kernel makes it read-only when its disk fails",
+        ),
+        _ => None,
+    }
 }
 
 impl StoreError {
@@ -121,8 +148,9 @@ impl StoreError {
             Self::Range { .. } | Self::DigestMismatch { .. } | Self::Pack(_) | Self::Image(_) => {
                 ErrorKind::InvalidInput
             }
-            Self::Io { source, .. } if is_storage_full(source) => ErrorKind::StorageFull,
-            Self::Backend { source, .. } if is_storage_full(source) => ErrorKind::StorageFull,
+            Self::Io { .. } | Self::Backend { .. } if self.io_error().is_some_and(is_full) => {
+                ErrorKind::StorageFull
+            }
             Self::Io { .. } | Self::Backend { .. } => ErrorKind::Unavailable,
         }
     }
@@ -137,7 +165,46 @@ impl StoreError {
             (Self::Damaged { object }, _) => Some(format!(
                 "restore {object} from a copy of the registry, or push the release again"
             )),
+            _ => self.io_error().and_then(remedy_of).map(str::to_owned),
+        }
+    }
+
+    /// Whether the medium could not give or take the bytes: a bad sector, or a disk that died.
+    #[must_use]
+    pub fn is_media_failure(&self) -> bool {
+        self.io_error().is_some_and(|error| error.raw_os_error() == Some(EIO))
+    }
+
+    fn io_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Backend { source, .. } => io_error(source),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However deep a backend buries it.
+    #[test]
+    fn an_io_error_says_what_to_do() {
+        let cases = [
+            (io::Error::from_raw_os_error(13), ErrorKind::Unavailable, "user"),
+            (io::Error::from_raw_os_error(5), ErrorKind::Unavailable, "kernel's log"),
+            (io::Error::from_raw_os_error(24), ErrorKind::Unavailable, "ulimit"),
+            (io::Error::from_raw_os_error(30), ErrorKind::Unavailable, "mount"),
+            (io::Error::from_raw_os_error(28), ErrorKind::StorageFull, "space"),
+        ];
+        for (error, kind, remedy) in cases {
+            let text = error.to_string();
+            let is_eio = error.raw_os_error() == Some(EIO);
+            let source = object_store::Error::Generic { store: "x", source: Box::new(error) };
+            let error = StoreError::Backend { verb: "read", object: "x".to_owned(), source };
+            assert_eq!((error.kind(), error.is_media_failure()), (kind, is_eio), "{text}");
+            assert!(error.remedy().unwrap().contains(remedy), "{text}");
         }
     }
 }

@@ -63,13 +63,15 @@ pub trait OpenObject: Send + Sync {
 /// # Contract (`testing::conformance` holds every backend and layer to it)
 ///
 /// 1. When `put` returns, the object survives loss of power; before that it is absent or whole.
-/// 2. `put` never replaces: the first bytes of a name stay.
+/// 2. `put` never replaces: the first bytes of a name stay. `replace` does, in one step.
 /// 3. Bytes come back as they were put, or the call fails; whether they match their digest is for
 ///    the caller to prove.
 #[async_trait::async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
     /// Keeps `bytes` under `name`.
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError>;
+    /// Keeps `bytes` under `name` in place of what may be there, which was found to be damaged.
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError>;
     /// All bytes of an object; [`StoreError::Missing`] where there is none.
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError>;
     /// Opens an object, to read parts of it; [`StoreError::Missing`] where there is none.

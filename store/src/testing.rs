@@ -29,6 +29,9 @@ pub async fn conformance(store: &dyn ObjectStore) {
     assert_eq!(again, Put::AlreadyPresent);
     assert_eq!(store.get(&name).await.expect("get"), first, "the first bytes stay");
     assert_eq!(store.len(&name).await.expect("len"), Some(10));
+    store.replace(&name, Bytes::from_static(b"mended")).await.expect("replace");
+    assert_eq!(store.get(&name).await.expect("get"), "mended");
+    store.replace(&name, first.clone()).await.expect("replace again");
 
     let open = store.open(&name).await.expect("open");
     assert_eq!(open.len(), 10);

@@ -7,10 +7,17 @@
 
 mod image {
     mod backing;
+    mod convert;
     mod costs;
     mod export;
     mod formats;
     mod hostile;
     mod qemu;
     mod random;
+    mod vdi;
+    mod vhd;
+    mod vhdx;
+    mod vmdk;
+    mod vmdk_hostile;
+    mod written;
 }

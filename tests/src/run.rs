@@ -24,7 +24,9 @@ impl Run {
         Self { command }
     }
 
-    pub(crate) fn into_command(self) -> Command {
+    /// The command, to be run by other means.
+    #[must_use]
+    pub fn into_command(self) -> Command {
         self.command
     }
 

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -65,6 +66,39 @@ fn what_is_pulled_is_what_was_pushed_for_any_disk_in_both_formats() {
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// What a pull writes besides raw: format, extension, QEMU's name for it, whether QEMU checks it.
+const FORMATS: [(&str, &str, &str, bool); 6] = [
+    ("qcow2", "qcow2", "qcow2", true),
+    ("vmdk", "vmdk", "vmdk", true),
+    ("vhd", "vhd", "vpc", false),
+    ("vhd-fixed", "vhd", "vpc", false),
+    ("vhdx", "vhdx", "vhdx", true),
+    ("vhdx-fixed", "vhdx", "vhdx", true),
+];
+
+/// The disk in another format is the disk, for QEMU and for the next push.
+fn in_format(
+    world: &World,
+    count: u32,
+    (format, extension, qemu, is_checked): (&str, &str, &str, bool),
+    made: &Path,
+) {
+    let into = format!("{format}-{count}");
+    let pull = format!("pull any:{count} --into {into} --format {format} --machine raw");
+    world.local(&pull).succeeds();
+    let file = format!("{into}/raw/root.{extension}");
+    let pulled = world.path(&file);
+    if is_checked {
+        tool("qemu-img", ["check", "-q", "-f", qemu, pulled.to_str().unwrap()]);
+    }
+    let sides = [pulled.to_str().unwrap(), made.to_str().unwrap()];
+    tool("qemu-img", ["compare", "-q", "-f", qemu, "-F", "raw"].into_iter().chain(sides));
+    world.local(&format!("verify {into}")).succeeds();
+    let pushed = world.push(&format!("again:{count}-{format}"), &[&format!("raw=root:{file}")]);
+    assert_eq!(pushed["disks"][0]["content"], *b3sum(made), "{format}");
+    fs::remove_dir_all(world.path(&into)).unwrap();
+}
+
 fn check(world: &World, count: u32, runs: &[Run]) {
     let (len, pieces) = pieces(runs);
     let (made, image) = (world.path("made.raw"), world.path("made.qcow2"));
@@ -78,17 +112,14 @@ fn check(world: &World, count: u32, runs: &[Run]) {
     for disk in pushed["disks"].as_array().unwrap() {
         assert_eq!(disk["content"], *want, "{disk}");
     }
-    let (raw_dir, qcow2_dir) = (format!("raw-{count}"), format!("qcow2-{count}"));
+    let raw_dir = format!("raw-{count}");
     world.local(&format!("pull {reference} --into {raw_dir}")).succeeds();
-    let pull = format!("pull {reference} --into {qcow2_dir} --format qcow2 --machine qcow");
-    world.local(&pull).succeeds();
     for machine in ["raw", "qcow"] {
         same_bytes(world.path(&raw_dir).join(machine).join("root.raw"), &made);
     }
-    let pulled = world.path(&qcow2_dir).join("qcow/root.qcow2");
-    tool("qemu-img", ["check", "-q", "-f", "qcow2", pulled.to_str().unwrap()]);
-    let sides = [pulled.to_str().unwrap(), made.to_str().unwrap()];
-    tool("qemu-img", ["compare", "-q", "-f", "qcow2", "-F", "raw"].into_iter().chain(sides));
+    for format in FORMATS {
+        in_format(world, count, format, &made);
+    }
     let report = world.local(&format!("verify {raw_dir} --json")).succeeds().json();
     assert_eq!(report["damage"].as_array().map(Vec::len), Some(0), "{report}");
     for path in [made, image, world.path(raw_dir).join("qcow/root.raw")] {

@@ -180,19 +180,24 @@ fn machines_and_disks_come_go_grow_and_shrink() {
 }
 
 #[test]
-fn a_release_pulled_as_qcow2_is_patched_as_qcow2() {
+fn a_release_pulled_in_a_format_is_patched_in_it() {
     let world = World::new();
     two_releases(&world);
-    world.local("pull shop:1 --into host --format qcow2").succeeds();
+    for (format, extension, qemu) in
+        [("qcow2", "qcow2", "qcow2"), ("vmdk", "vmdk", "vmdk"), ("vhdx", "vhdx", "vhdx")]
+    {
+        let host = format!("host-{format}");
+        world.local(&format!("pull shop:1 --into {host} --format {format}")).succeeds();
 
-    patch(&world, "host", "shop:2");
+        patch(&world, &host, "shop:2");
 
-    let image = world.path("host/web/root.qcow2");
-    tool("qemu-img", ["check", "-q", "-f", "qcow2", image.to_str().unwrap()]);
-    let made = world.path("web-2.raw");
-    let sides = [image.to_str().unwrap(), made.to_str().unwrap()];
-    tool("qemu-img", ["compare", "-q", "-f", "qcow2", "-F", "raw"].into_iter().chain(sides));
-    world.local("verify host").succeeds();
+        let image = world.path(format!("{host}/web/root.{extension}"));
+        tool("qemu-img", ["check", "-q", "-f", qemu, image.to_str().unwrap()]);
+        let made = world.path("web-2.raw");
+        let sides = [image.to_str().unwrap(), made.to_str().unwrap()];
+        tool("qemu-img", ["compare", "-q", "-f", qemu, "-F", "raw"].into_iter().chain(sides));
+        world.local(&format!("verify {host}")).succeeds();
+    }
 }
 
 #[test]

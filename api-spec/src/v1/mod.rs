@@ -24,4 +24,4 @@ pub use releases::{Published, ReleasePage, ReleaseSummary};
 /// The header that carries a release's digest beside its document.
 pub const RELEASE_HEADER: &str = "seawall-release";
 /// The most items one page of a listing holds; also the default.
-pub const PAGE_LEN_MAX: u32 = 1000;
+pub const PAGE_COUNT_MAX: u32 = 1000;

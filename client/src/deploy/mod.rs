@@ -27,7 +27,7 @@ use std::str::FromStr;
 
 use seawall_api::names::{DiskName, MachineName};
 use seawall_api::release::Release;
-use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 use serde::{Deserialize, Serialize};
 
 use guest::{Guest, guests};
@@ -64,7 +64,7 @@ impl DescriptorTarget {
         }
     }
 
-    /// The disk formats it takes, the best first; some of them Seawall may not write.
+    /// The disk formats it takes, the best first.
     fn formats(self) -> &'static [&'static str] {
         match self {
             Self::Libvirt => &["qcow2", "raw", "vmdk", "vhd", "vdi"],
@@ -77,8 +77,8 @@ impl DescriptorTarget {
 
     /// The format to pull disks in where none is named.
     #[must_use]
-    pub fn default_format(self) -> Format {
-        self.formats().iter().find_map(|name| name.parse().ok()).unwrap_or(Format::Raw)
+    pub fn default_format(self) -> ExportFormat {
+        self.formats().iter().find_map(|name| name.parse().ok()).unwrap_or(ExportFormat::Raw)
     }
 }
 
@@ -111,7 +111,7 @@ pub struct DiskFile {
     pub disk: DiskName,
     /// Its path from the directory.
     pub file: PathBuf,
-    /// Its format, as [`Format`] is written.
+    /// Its format, as [`seawall_store::image::Format`] is written.
     pub format: String,
 }
 

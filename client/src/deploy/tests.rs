@@ -384,7 +384,7 @@ fn a_target_has_one_name_and_a_format_that_is_written() {
         let json = serde_json::to_string(&target).unwrap();
         assert_eq!(json, format!("\"{target}\""));
     }
-    assert_eq!(DescriptorTarget::Xen.default_format(), Format::Raw);
-    assert_eq!(DescriptorTarget::Qemu.default_format(), Format::Qcow2);
+    assert_eq!(DescriptorTarget::Xen.default_format(), ExportFormat::Raw);
+    assert_eq!(DescriptorTarget::Qemu.default_format(), ExportFormat::Qcow2);
     assert!("vmware".parse::<DescriptorTarget>().is_err());
 }

@@ -61,7 +61,7 @@ pub(crate) fn describe(
         machine: disk.machine.clone(),
         disk: disk.disk.clone(),
         file: disk.file.clone(),
-        format: disk.format.clone(),
+        format: disk.container().map_or_else(String::new, |format| format.to_string()),
     };
     let files: Vec<_> = lock.disks.iter().map(file).collect();
     let subject = Subject { release, place, files: &files };

@@ -7,6 +7,7 @@ use seawall_api::digest::{ContentDigest, IndexDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, DiskName, MachineName, Version};
 use seawall_api::release::Release;
 use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 use serde::{Deserialize, Serialize};
 
 use super::{RELEASE_FILE, disk_file};
@@ -130,10 +131,22 @@ fn malformed(
     LockError::Malformed { path: path.to_owned(), source: source.into() }
 }
 
+impl LockedDisk {
+    /// The format its file is read as; a lockfile's formats were parsed when it was read.
+    #[must_use]
+    pub fn container(&self) -> Option<Format> {
+        self.format.parse().ok().map(ExportFormat::container)
+    }
+}
+
 impl Lockfile {
     /// Describes the disks of `release` that `is_pulled` picks.
     #[must_use]
-    pub fn of(release: &Release, format: Format, is_pulled: impl Fn(&MachineName) -> bool) -> Self {
+    pub fn of(
+        release: &Release,
+        format: ExportFormat,
+        is_pulled: impl Fn(&MachineName) -> bool,
+    ) -> Self {
         let whole = release.machines().iter().all(|machine| is_pulled(&machine.name));
         let disks = release.disks().filter(|(machine, _)| is_pulled(&machine.name));
         let disks = disks.map(|(machine, disk)| LockedDisk {
@@ -185,7 +198,10 @@ impl Lockfile {
         let lock: Self = serde_json::from_slice(&read(path)?).map_err(|e| malformed(path, e))?;
         for disk in &lock.disks {
             // The lockfile comes from a directory that others may write to.
-            let format = disk.format.parse().map_err(|e| malformed(path, e))?;
+            let format: ExportFormat = disk.format.parse().map_err(|e| malformed(path, e))?;
+            if !format.is_laid_out() {
+                return Err(malformed(path, format!("no disk is pulled as {format}")));
+            }
             if disk.file != disk_file(&disk.machine, &disk.disk, format) {
                 let why = format!("{} is not where {} lies", disk.file.display(), disk.disk);
                 return Err(malformed(path, why));

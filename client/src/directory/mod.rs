@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use seawall_api::names::{DiskName, MachineName};
 use seawall_api::release::Release;
-use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 
 pub use descriptors::Described;
 pub use indexes::{DiskLayout, IndexCache};
@@ -44,8 +44,8 @@ pub const OWN_FOLDER: &str = ".seawall";
 
 /// Where a disk's file lies, from the directory.
 #[must_use]
-pub fn disk_file(machine: &MachineName, disk: &DiskName, format: Format) -> PathBuf {
-    Path::new(machine.as_str()).join(format!("{disk}.{format}"))
+pub fn disk_file(machine: &MachineName, disk: &DiskName, format: ExportFormat) -> PathBuf {
+    Path::new(machine.as_str()).join(format!("{disk}.{}", format.container()))
 }
 
 /// A directory, pulled or being pulled; locked against other commands while this exists.

@@ -32,6 +32,9 @@ pub(crate) struct Request {
 
 /// Joins what is wanted to requests, pack by pack, in the order frames lie in.
 pub(crate) fn coalesce(wants: Vec<Want>, located: &Located) -> Result<Vec<Request>, FetchError> {
+    if wants.len() != located.locations.len() {
+        return Err(FetchError::Defect);
+    }
     let mut frames: Vec<_> = wants.into_iter().zip(&located.locations).collect();
     frames.sort_by_key(|(_, at)| (at.pack, at.offset));
     let mut requests: Vec<Request> = Vec::new();

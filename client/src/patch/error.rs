@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use seawall_api::digest::{ChunkDigest, ContentDigest};
 use seawall_api::names::MachineName;
-use seawall_store::image::{Format, ImageError};
+use seawall_store::image::ImageError;
+use seawall_store::image::layout::ExportFormat;
 use seawall_store::scan::ScanError;
 
 use crate::directory::LockError;
@@ -100,7 +101,7 @@ pub enum PatchError {
         /// Its length in bytes.
         disk_len: u64,
         /// The format.
-        format: Format,
+        format: ExportFormat,
     },
     /// A thread of the patch ended without a word.
     #[error("the patch stopped for a reason it cannot name; this is a defect of seawall")]

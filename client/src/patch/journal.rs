@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! journal := magic, header length, header (JSON), record*, end
-//! record  := kind, encoding, place count, plain length, stored length, digest, place*, bytes
+//! record  := kind, encoding, place count, plain length, stored length, digest, place*, checksum,
+//!            bytes
 //! ```
 //!
 //! All numbers are little endian. A journal is read by the version that wrote it or a later one,
@@ -11,7 +12,9 @@
 //! # Invariants
 //!
 //! 1. `journal.part` is being written; `journal` is whole, synced, and the decision to patch.
-//! 2. Applying a journal twice gives what applying it once gives: every record says what bytes a
+//! 2. The checksum covers what stands before it in its record; a chunk's bytes are proven by their
+//!    digest. A torn page is never taken for a record.
+//! 3. Applying a journal twice gives what applying it once gives: every record says what bytes a
 //!    place will have, and a copy's source is a place that no record writes.
 
 use std::fs::{self, File};
@@ -28,11 +31,12 @@ use crate::directory::{Directory, Lockfile, OWN_FOLDER};
 use crate::fetch::Place;
 use crate::host::HostError;
 
-pub(super) const MAGIC: &[u8; 8] = b"SWJRNL\0\x01";
+pub(super) const MAGIC: &[u8; 8] = b"SWJRNL\0\x02";
 const HEADER_LEN_MAX: u64 = 64 << 20;
 const PLACES_MAX: u32 = 1 << 24;
 const RECORD_LEN: usize = 48;
 const PLACE_LEN: usize = 16;
+const CHECKSUM_LEN: usize = 8;
 
 /// The name of the folder a patch works in, below the directory.
 pub(super) fn folder(directory: &Directory) -> PathBuf {
@@ -127,9 +131,18 @@ impl Record {
             out.extend_from_slice(&(place.disk as u64).to_le_bytes());
             out.extend_from_slice(&place.offset.to_le_bytes());
         }
+        let checksum = checksum(&out);
+        out.extend_from_slice(&checksum);
         out.extend_from_slice(stored);
         out
     }
+}
+
+/// The first bytes of a BLAKE3 hash.
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let mut checksum = [0; CHECKSUM_LEN];
+    checksum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM_LEN]);
+    checksum
 }
 
 /// Reads a journal from its start.
@@ -196,7 +209,7 @@ impl Reader {
     }
 
     fn read(&mut self) -> Option<Record> {
-        let mut head = [0; RECORD_LEN];
+        let mut head = vec![0; RECORD_LEN];
         self.file.read_exact(&mut head).ok()?;
         let word =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
@@ -205,17 +218,23 @@ impl Reader {
             return None;
         }
         let digest = ChunkDigest::from_bytes(head[16..48].try_into().ok()?);
+        // Grows with what is there: a count that lies allocates nothing.
+        let places_len = u64::from(count) * PLACE_LEN as u64;
+        (&mut self.file).take(places_len).read_to_end(&mut head).ok()?;
+        let mut found = [0; CHECKSUM_LEN];
+        self.file.read_exact(&mut found).ok()?;
+        if found != checksum(&head) {
+            return None;
+        }
         let mut places = Vec::new();
-        for _ in 0..count {
-            let mut place = [0; PLACE_LEN];
-            self.file.read_exact(&mut place).ok()?;
+        for place in head[RECORD_LEN..].chunks_exact(PLACE_LEN) {
             let (disk, offset) = place.split_at(8);
             let disk = usize::try_from(u64::from_le_bytes(disk.try_into().ok()?)).ok()?;
             places.push(Place { disk, offset: u64::from_le_bytes(offset.try_into().ok()?) });
         }
         let mut stored = vec![0; stored_len as usize];
         self.file.read_exact(&mut stored).ok()?;
-        self.offset += (RECORD_LEN + places.len() * PLACE_LEN + stored.len()) as u64;
+        self.offset += (head.len() + CHECKSUM_LEN + stored.len()) as u64;
         let plain_len = ChunkLen::new(u64::from(plain_len));
         Some(match kind & 0xFFFF {
             KIND_CHUNK => {

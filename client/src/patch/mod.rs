@@ -34,7 +34,7 @@ use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::units::SECTOR_LEN;
-use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 
 pub use error::PatchError;
 pub use report::{PatchPlan, PatchReport};
@@ -165,7 +165,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
     let (old_lock, _) = Lockfile::of_directory(directory.root())?;
     let release = patch.registry.release(&patch.application, &patch.selector).await?;
     let format = old_lock.disks.first().and_then(|disk| disk.format.parse().ok());
-    let format = format.unwrap_or(Format::Raw);
+    let format = format.unwrap_or(ExportFormat::Raw);
     let lost = old_lock.disks.iter().find(|disk| release.machine(&disk.machine).is_none());
     if let Some(lost) = lost.filter(|_| !old_lock.is_whole()) {
         return Err(PatchError::NoSuchMachine {
@@ -192,7 +192,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
             return Err(PatchError::WrongIndex { disk });
         }
         let disk_len = layout.index().disk_len().get();
-        if format != Format::Raw && disk_len % SECTOR_LEN != 0 {
+        if format != ExportFormat::Raw && disk_len % SECTOR_LEN != 0 {
             let disk = format!("{}/{}", disk.machine, disk.disk);
             return Err(PatchError::OddLength { disk, disk_len, format });
         }

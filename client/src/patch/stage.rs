@@ -11,7 +11,8 @@ use seawall_api::index::ChunkRef;
 use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
 use seawall_store::codec::{Decoder, Encoding};
-use seawall_store::image::{self, DiskImage, Format, OpenOptions};
+use seawall_store::image::layout::ExportFormat;
+use seawall_store::image::{self, DiskImage, OpenOptions};
 
 use super::PatchError;
 use super::journal::{self, Header, Record};
@@ -47,13 +48,13 @@ impl Stager {
         let folder = journal::folder(directory);
         let mut old_disks = Vec::new();
         for disk in &old_lock.disks {
-            let options = OpenOptions { format: disk.format.parse().ok(), allow_backing: false };
+            let options = OpenOptions { format: disk.container(), allow_backing: false };
             old_disks.push(image::open(&directory.root().join(&disk.file), &options)?);
         }
         let (mut sinks, mut replaced) = (Vec::new(), Vec::new());
         for (position, (disk, layout)) in new_lock.disks.iter().zip(new).enumerate() {
-            let format = disk.format.parse().unwrap_or(Format::Raw);
-            if format == Format::Raw {
+            let format = disk.format.parse().unwrap_or(ExportFormat::Raw);
+            if format == ExportFormat::Raw {
                 sinks.push(None);
                 continue;
             }
@@ -193,13 +194,12 @@ pub(super) fn staged_file(folder: &Path, disk: &LockedDisk) -> PathBuf {
 fn staged_sink(
     folder: &Path,
     disk: &LockedDisk,
-    format: Format,
+    format: ExportFormat,
     layout: &DiskLayout,
 ) -> Result<Sink, PatchError> {
     fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
     let path = staged_file(folder, disk);
-    let disk_len = layout.index().disk_len().get();
-    Ok(Sink::create(&path, format, disk_len, layout.data_runs()?.into_iter())?)
+    Ok(Sink::create(&path, format, layout.index(), layout.data_runs()?.into_iter())?)
 }
 
 impl Deliver for Stager {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use seawall_api::names::MachineName;
-use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 
 use crate::directory::LockError;
 use crate::error::{ErrorKind, Failure};
@@ -91,7 +91,7 @@ pub enum PullError {
         /// Its length in bytes.
         disk_len: u64,
         /// The format.
-        format: Format,
+        format: ExportFormat,
     },
     /// A thread of the pull ended without a word.
     #[error("the pull stopped for a reason it cannot name; this is a defect of seawall")]

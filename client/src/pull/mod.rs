@@ -31,7 +31,7 @@ use futures::stream;
 use seawall_api::names::{ApplicationName, MachineName};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 
 pub use error::PullError;
 pub use report::{PullPlan, PullReport, PulledDisk};
@@ -43,7 +43,7 @@ use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use seeds::Seeds;
-use target::{Staging, Target};
+use target::{Assembly, Staging, Target};
 
 /// What to pull, and with what.
 pub struct Pull {
@@ -56,7 +56,7 @@ pub struct Pull {
     /// The directory to make.
     pub into: PathBuf,
     /// The format of the disks' files.
-    pub format: Format,
+    pub format: ExportFormat,
     /// The machines to pull; empty for all.
     pub machines: Vec<MachineName>,
     /// The hosts to describe them for.
@@ -134,20 +134,41 @@ pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
     pull.progress.begin(Stage::Fetch, Some(total));
     let seeds = Seeds::open(&pull.state, &release, &pull.into);
     let assembly = Arc::new(staging.assembly(&lock, &layouts, seeds, pull.format)?);
-    let groups = plan::groups(&layouts, assembly.seeds(), staging.is_resumed());
-    let fetch = pull.fetch();
-    let (mut stats, mut missed) = fetch.run(stream::iter(groups), assembly.clone()).await?;
-    while !missed.is_empty() {
-        let groups = stream::iter(plan::regroup(std::mem::take(&mut missed)));
-        let (more, still_missed) = fetch.run(groups, assembly.clone()).await?;
-        stats += more;
-        missed = still_missed;
-    }
+    let stats = bring(&pull, &layouts, &assembly, staging.is_resumed()).await?;
     pull.progress.begin(Stage::Apply, None);
     let directory = staging.commit(&pull, &release, &lock, &assembly).await?;
     pull.progress.finish();
     let report = PullReport::pulled(&release, &lock, directory, total, stats);
     Ok(PullReport { descriptors: described, ..report })
+}
+
+/// Brings every chunk: from its place, where a pull that broke off may have left it, else from a
+/// seed, else from the registry.
+async fn bring(
+    pull: &Pull,
+    layouts: &[DiskLayout],
+    assembly: &Arc<Assembly>,
+    is_resumed: bool,
+) -> Result<FetchStats, PullError> {
+    let fetch = pull.fetch();
+    let mut groups = plan::groups(layouts, assembly.seeds(), is_resumed).peekable();
+    let mut stats = FetchStats::default();
+    while groups.peek().is_some() {
+        let part: Vec<_> = groups.by_ref().take(plan::GROUPS_AT_ONCE).collect();
+        let (brought, mut missed) =
+            fetch.run(stream::iter(part), Arc::clone(assembly) as _).await?;
+        stats += brought;
+        // Seeds that were asked already are not asked again.
+        let mut seeds = is_resumed.then(|| assembly.seeds());
+        while !missed.is_empty() {
+            let again = plan::regroup(missed, seeds.take(), layouts.len());
+            let (brought, still_missed) =
+                fetch.run(stream::iter(again), Arc::clone(assembly) as _).await?;
+            stats += brought;
+            missed = still_missed;
+        }
+    }
+    Ok(stats)
 }
 
 async fn resolve(pull: &Pull) -> Result<Release, PullError> {
@@ -194,7 +215,7 @@ async fn layouts(
             let name = format!("{}/{}", disk.machine, disk.disk);
             return Err(PullError::WrongIndex { disk: name });
         }
-        if pull.format != Format::Raw && disk_len % seawall_api::units::SECTOR_LEN != 0 {
+        if pull.format != ExportFormat::Raw && disk_len % seawall_api::units::SECTOR_LEN != 0 {
             let name = format!("{}/{}", disk.machine, disk.disk);
             return Err(PullError::OddLength { disk: name, disk_len, format: pull.format });
         }

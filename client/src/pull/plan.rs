@@ -48,22 +48,42 @@ pub(super) fn groups<'a>(
     })
 }
 
-/// What no seed held after all, to be fetched.
-pub(super) fn regroup(missed: Vec<Want>) -> Vec<Result<Group, FetchError>> {
+/// Groups that are brought before what they missed is: about 4 GiB of disk. A pull that goes on
+/// may miss all that it looks for in place, and remembers no more than this.
+pub(super) const GROUPS_AT_ONCE: usize = 16;
+
+/// What was not found where it was looked for, to be taken from `seeds` or else fetched.
+pub(super) fn regroup(
+    missed: Vec<Want>,
+    seeds: Option<&Seeds>,
+    own_count: usize,
+) -> Vec<Result<Group, FetchError>> {
     // The same chunk may have been missed at several places.
-    let mut wanted: Vec<Want> = Vec::new();
+    let mut wants: Vec<Want> = Vec::new();
     let mut positions: HashMap<ChunkRef, usize> = HashMap::new();
     for want in missed {
         match positions.get(&want.chunk) {
-            Some(&at) => wanted[at].places.extend(want.places),
+            Some(&at) => wants[at].places.extend(want.places),
             None => {
-                positions.insert(want.chunk, wanted.len());
-                wanted.push(want);
+                positions.insert(want.chunk, wants.len());
+                wants.push(want);
             }
         }
     }
-    let groups = wanted.chunks(GROUP_LEN);
-    groups.map(|part| Ok(Group { seeded: Vec::new(), wanted: part.to_vec() })).collect()
+    let groups = wants.chunks(GROUP_LEN).map(|part| {
+        let mut group = Group::default();
+        for want in part {
+            match seeds.and_then(|seeds| seeds.find(want.chunk.digest)) {
+                Some(at) => {
+                    let seed = at.seed + own_count;
+                    group.seeded.push((want.clone(), SeedPlace { seed, ..at }));
+                }
+                None => group.wanted.push(want.clone()),
+            }
+        }
+        Ok(group)
+    });
+    groups.collect()
 }
 
 struct Gather<'a> {

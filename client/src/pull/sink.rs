@@ -6,19 +6,19 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use seawall_store::image::Format;
-use seawall_store::image::layout::{Layout, Qcow2Layout, write_metadata};
+use seawall_api::index::DiskIndex;
+use seawall_store::image::layout::{ExportFormat, Layout, lay_out, write_metadata};
 
 use crate::host::{HostError, WriteBehind};
 
 /// Writes guest bytes into a container file.
 pub(crate) struct Sink {
     file: WriteBehind,
-    layout: Option<Box<dyn Layout>>,
+    layout: Box<dyn Layout>,
 }
 
 impl Sink {
-    /// Opens or makes the file of a disk of `disk_len` bytes whose data lies in `runs`.
+    /// Opens or makes the file of a disk whose data lies in `runs`.
     ///
     /// What a pull that broke off left in the file stays, to be verified in place.
     ///
@@ -26,20 +26,14 @@ impl Sink {
     /// When the file cannot be written, or the disk does not fit the format.
     pub(crate) fn create(
         path: &Path,
-        format: Format,
-        disk_len: u64,
+        format: ExportFormat,
+        index: &DiskIndex,
         runs: impl Iterator<Item = Range<u64>>,
     ) -> Result<Self, HostError> {
         let failed = |source| HostError::new("create", path, source);
-        let layout = match format {
-            Format::Raw => None,
-            Format::Qcow2 => {
-                let layout = Qcow2Layout::new(disk_len, runs);
-                let layout = layout.map_err(|error| failed(io::Error::other(error)))?;
-                Some(Box::new(layout) as Box<dyn Layout>)
-            }
-        };
-        let file_len = layout.as_ref().map_or(disk_len, |layout| layout.file_len());
+        let layout = lay_out(format, index.disk_len().get(), &index.content(), runs)
+            .map_err(|error| failed(io::Error::other(error)))?;
+        let file_len = layout.file_len();
         let open = |path: &Path| {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
         };
@@ -52,14 +46,9 @@ impl Sink {
         let part = path.with_extension("part");
         let file = open(&part).map_err(failed)?;
         file.set_len(0).map_err(failed)?;
-        if let Some(layout) = &layout {
-            write_metadata(layout.as_ref(), &file).map_err(failed)?;
-        }
-        file.set_len(file_len).map_err(failed)?;
-        if layout.is_some() {
-            // Tables before the name that vouches for them.
-            file.sync_all().map_err(failed)?;
-        }
+        write_metadata(layout.as_ref(), &file).map_err(failed)?;
+        // Tables before the name that vouches for them.
+        file.sync_all().map_err(failed)?;
         fs::rename(&part, path).map_err(failed)?;
         Ok(Self { file: WriteBehind::new(path, file), layout })
     }
@@ -92,10 +81,10 @@ impl Sink {
         len: usize,
         mut each: impl FnMut(u64, Range<usize>) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
-        let Some(layout) = &self.layout else { return each(offset, 0..len) };
         let mut done = 0;
         while done < len {
-            let run = layout
+            let run = self
+                .layout
                 .host_offset(offset + done as u64)
                 .ok_or_else(|| self.file.error("place data in", "its layout has no room for it"))?;
             let run_len = usize::try_from(run.len).unwrap_or(usize::MAX).min(len - done);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall_api::release::Release;
-use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 
 use super::seeds::Seeds;
 use super::sink::Sink;
@@ -163,14 +163,13 @@ impl Staging {
         lock: &Lockfile,
         layouts: &[DiskLayout],
         seeds: Seeds,
-        format: Format,
+        format: ExportFormat,
     ) -> Result<Assembly, PullError> {
         let mut sinks = Vec::with_capacity(layouts.len());
         for (disk, layout) in lock.disks.iter().zip(layouts) {
             let path = self.directory.place(&disk.file)?;
             let runs = layout.data_runs()?;
-            let disk_len = layout.index().disk_len().get();
-            sinks.push(Sink::create(&path, format, disk_len, runs.into_iter())?);
+            sinks.push(Sink::create(&path, format, layout.index(), runs.into_iter())?);
         }
         Ok(Assembly { sinks, seeds })
     }

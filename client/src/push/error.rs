@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, Version};
+use seawall_api::problem::Code;
 use seawall_api::release::InvalidRelease;
 use seawall_store::image::ImageError;
 use seawall_store::scan::ScanError;
@@ -56,6 +57,17 @@ pub enum PushError {
     /// A thread of the push ended without a word.
     #[error("the push stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
+}
+
+impl PushError {
+    /// Whether the registry lacks something that the push relied on.
+    pub(super) fn is_incomplete(&self) -> bool {
+        matches!(
+            self,
+            Self::Registry(RegistryError::Problem { problem, .. })
+                if problem.code == Code::Incomplete
+        )
+    }
 }
 
 impl Failure for PushError {

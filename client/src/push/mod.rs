@@ -68,10 +68,10 @@ pub struct Push {
 /// another release.
 pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let push = Arc::new(push);
-    let sources = sources::open(&push).await?;
+    let mut sources = sources::open(&push).await?;
     let existing = release_of(&push, &Selector::Version(push.version.clone())).await?;
     let lease = push.registry.open_lease(&push.application).await?;
-    let outcome = transfer_and_publish(&push, sources, existing.as_ref(), &lease).await;
+    let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
     if outcome.is_err() || existing.is_some() {
         // It ends by itself, too; the registry's answer changes nothing for the caller.
         let _ = push.registry.end_lease(&lease).await;
@@ -82,48 +82,65 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
 
 async fn transfer_and_publish(
     push: &Arc<Push>,
-    mut sources: Vec<Source>,
+    sources: &mut [Source],
     existing: Option<&Release>,
     lease: &Lease,
 ) -> Result<PushReport, PushError> {
-    let mut reuse = Reuse::default();
-    if existing.is_none() {
-        let known_leaves = known_leaves(push).await?;
-        let pending = sources::not_held(push, &mut sources, &mut reuse).await?;
-        reuse += pipeline::transfer(push, lease, &mut sources, pending, known_leaves)
-            .await
-            .map_err(|error| changed(&sources).unwrap_or(error))?;
-    } else {
+    if let Some(taken) = existing {
         // Nothing may be sent under a version that is taken; whether it is the same is for the
         // content to say.
-        sources::scan(push, &mut sources).await?;
-    }
-    if let Some(error) = changed(&sources) {
-        return Err(error);
-    }
-    let release = release_from(push, &sources)?;
-    let already_present = match existing {
-        Some(taken) if taken.digest() != release.digest() => {
-            return Err(PushError::VersionTaken {
-                application: push.application.clone(),
-                version: push.version.clone(),
-                taken_by: taken.digest(),
-                pushed: release.digest(),
-            });
+        sources::scan(push, sources).await?;
+        refuse_changed(sources)?;
+        let pushed = release_from(push, sources)?.digest();
+        if taken.digest() != pushed {
+            let (application, version) = (push.application.clone(), push.version.clone());
+            let taken_by = taken.digest();
+            return Err(PushError::VersionTaken { application, version, taken_by, pushed });
         }
-        Some(_) => true,
-        None => push.registry.publish(&release, lease).await?.already_present,
+    }
+    let parent = known_leaves(push).await?;
+    let (release, reuse, already_present) = match send(push, sources, existing, lease, parent).await
+    {
+        // Something that the parent's leaves need is gone: all is asked about, and mended.
+        Err(error) if error.is_incomplete() => {
+            send(push, sources, existing, lease, Vec::new()).await?
+        }
+        sent => sent?,
     };
-    for source in &sources {
+    for source in sources.iter() {
         source.remember(&push.state);
     }
-    Ok(report::of(&release, &sources, already_present, reuse))
+    Ok(report::of(&release, sources, already_present, reuse))
 }
 
-/// The disk that changed meanwhile, which explains any other failure: its chunks are read twice,
-/// to cut and to send, and the registry refuses those that differ.
-fn changed(sources: &[Source]) -> Option<PushError> {
-    sources.iter().find_map(|source| source.check_unchanged().err())
+/// Brings what the registry lacks, then publishes. A release that is there already may still lack
+/// something: what was lost since is brought again.
+async fn send(
+    push: &Arc<Push>,
+    sources: &mut [Source],
+    existing: Option<&Release>,
+    lease: &Lease,
+    parent: Vec<DiskIndex>,
+) -> Result<(Release, Reuse, bool), PushError> {
+    let mut reuse = Reuse::default();
+    let pending = sources::not_held(push, sources, &mut reuse).await?;
+    let is_whole = pending.is_empty();
+    reuse += pipeline::transfer(push, lease, sources, pending, parent)
+        .await
+        .map_err(|error| refuse_changed(sources).err().unwrap_or(error))?;
+    refuse_changed(sources)?;
+    let release = release_from(push, sources)?;
+    let already_present = match existing {
+        Some(_) if is_whole => true,
+        _ => push.registry.publish(&release, lease).await?.already_present,
+    };
+    Ok((release, reuse, already_present))
+}
+
+/// Names the disk that changed meanwhile, which explains any other failure: its chunks are read
+/// twice, to cut and to send, and the registry refuses those that differ.
+fn refuse_changed(sources: &[Source]) -> Result<(), PushError> {
+    sources.iter().try_for_each(Source::check_unchanged)
 }
 
 fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {
@@ -140,11 +157,16 @@ fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {
     Ok(Release::new(document)?)
 }
 
-/// The release of that name, if there is one.
+/// The release of that name, if there is one. A document that was damaged is as good as none: to
+/// publish it again mends it, and the registry still knows what the version names.
 async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>, RegistryError> {
     match push.registry.release(&push.application, selector).await {
         Ok(release) => Ok(Some(release)),
-        Err(RegistryError::Problem { problem, .. }) if problem.code == Code::NotFound => Ok(None),
+        Err(RegistryError::Problem { problem, .. })
+            if matches!(problem.code, Code::NotFound | Code::Damaged) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -164,7 +186,13 @@ async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
     };
     let mut indexes = Vec::new();
     for (_, disk) in parent.iter().flat_map(Release::disks) {
-        indexes.push(push.registry.index(disk.index).await?);
+        match push.registry.index(disk.index).await {
+            Ok(index) => indexes.push(index),
+            // What is lost there is no help, and no hindrance either.
+            Err(RegistryError::Problem { problem, .. })
+                if matches!(problem.code, Code::NotFound | Code::Damaged) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     push.progress.begin(Stage::Upload, None);
     Ok(indexes)

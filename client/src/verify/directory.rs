@@ -92,9 +92,7 @@ fn verify_disk(
 }
 
 fn open(path: &Path, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, Damage> {
-    // A lockfile's formats were parsed when it was read.
-    let format = disk.format.parse().ok();
-    image::open(path, &OpenOptions { format, allow_backing: false })
+    image::open(path, &OpenOptions { format: disk.container(), allow_backing: false })
         .map_err(|error| Damage::from_error(path.display(), &error))
 }
 

@@ -11,6 +11,7 @@ mod directory;
 mod release;
 mod report;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use seawall_store::scan::ScanError;
@@ -49,6 +50,15 @@ pub enum VerifyError {
     /// A thread ended without a word.
     #[error("the verification stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
+}
+
+/// What a failed read says: damage of `object`, unless the registry cannot or will not answer now.
+/// Then nothing is known of the rest, and to list it as lost would be false.
+fn damage_of(object: impl fmt::Display, error: RegistryError) -> Result<Damage, VerifyError> {
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::Denied => Err(error.into()),
+        _ => Ok(Damage::from_error(object, &error)),
+    }
 }
 
 impl Failure for VerifyError {

@@ -15,7 +15,7 @@ use seawall_store::codec::Decoder;
 use seawall_store::content::LeafHasher;
 use tokio::runtime::Handle;
 
-use super::{Damage, VerifiedDisk, VerifyError, VerifyReport};
+use super::{Damage, VerifiedDisk, VerifyError, VerifyReport, damage_of};
 use crate::fetch::{Request, Want, coalesce};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
@@ -55,7 +55,7 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
             }
             Ok(index) => verify_disk(&verify, &index, &mut report).await?,
             Err(error) => {
-                report.damage.push(Damage::from_error(format!("index {}", disk.index), &error));
+                report.damage.push(damage_of(format!("index {}", disk.index), error)?);
             }
         }
         report.disks.push(VerifiedDisk {
@@ -81,7 +81,7 @@ async fn verify_disk(
         })
         .buffered(LEAVES_AT_ONCE);
     while let Some(outcome) = leaves.next().await {
-        let (hashed_bytes, damage) = outcome.map_err(|_| VerifyError::Defect)?;
+        let (hashed_bytes, damage) = outcome.map_err(|_| VerifyError::Defect)??;
         report.hashed_bytes += hashed_bytes;
         report.damage.extend(damage);
     }
@@ -122,23 +122,23 @@ impl LeafCheck {
         }
     }
 
-    fn run(mut self) -> (u64, Vec<Damage>) {
+    fn run(mut self) -> Result<(u64, Vec<Damage>), VerifyError> {
         let span_len = self.span.end - self.span.start;
         let leaf = match self.handle.block_on(self.registry.leaf(self.leaf.digest, span_len)) {
             Ok(leaf) => leaf,
             Err(error) => {
                 let object = format!("leaf {}", self.leaf.digest);
-                return (0, vec![Damage::from_error(object, &error)]);
+                return Ok((0, vec![damage_of(object, error)?]));
             }
         };
-        self.locate(&leaf);
+        self.locate(&leaf)?;
         let mut hasher = LeafHasher::new(self.span.start, self.is_root);
         let mut hashed_bytes = 0;
         for extent in leaf.extents() {
             match extent {
                 Extent::Hole(len) => hasher.update_zeros(u64::from(*len)),
                 Extent::Data(chunk) => {
-                    if let Some(len) = self.read(*chunk) {
+                    if let Some(len) = self.read(*chunk)? {
                         hasher.update(&self.plain[..len]);
                         hashed_bytes += len as u64;
                         self.progress.advance(len as u64);
@@ -151,31 +151,37 @@ impl LeafCheck {
             let what = "its bytes do not hash to the value that the index gives it";
             self.damage.push(Damage::new(format!("leaf {}", self.leaf.digest), what));
         }
-        (hashed_bytes, self.damage)
+        Ok((hashed_bytes, self.damage))
     }
 
     /// Where the leaf's chunks lie; chunks the registry has lost are damage.
-    fn locate(&mut self, leaf: &Leaf) {
+    fn locate(&mut self, leaf: &Leaf) -> Result<(), VerifyError> {
         let mut seen = std::collections::HashSet::new();
         let chunks: Vec<_> = leaf.chunks().filter(|chunk| seen.insert(*chunk)).collect();
-        if !self.locate_all(&chunks) {
+        if self.locate_all(&chunks)?.is_some() {
             // One chunk is lost, so the whole question failed: each is asked about alone.
             for chunk in &chunks {
-                if !self.locate_all(std::slice::from_ref(chunk)) {
-                    let what = "the registry does not hold it";
-                    self.damage.push(Damage::new(format!("chunk {}", chunk.digest), what));
-                }
+                let damage = self.locate_all(std::slice::from_ref(chunk))?;
+                self.damage.extend(damage);
             }
         }
+        Ok(())
     }
 
-    fn locate_all(&mut self, chunks: &[ChunkRef]) -> bool {
+    /// Plans the reads of chunks; what is wrong with the answer is damage.
+    fn locate_all(&mut self, chunks: &[ChunkRef]) -> Result<Option<Damage>, VerifyError> {
+        let object =
+            || chunks.first().map_or_else(String::new, |it| format!("chunk {}", it.digest));
         let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
-        let Ok(located) = self.handle.block_on(self.registry.locate_chunks(&digests)) else {
-            return false;
+        let located = match self.handle.block_on(self.registry.locate_chunks(&digests)) {
+            Ok(located) => located,
+            Err(error) => return damage_of(object(), error).map(Some),
         };
         let wants = chunks.iter().map(|&chunk| Want { chunk, places: Vec::new() }).collect();
-        let Ok(requests) = coalesce(wants, &located) else { return false };
+        let requests = match coalesce(wants, &located) {
+            Ok(requests) => requests,
+            Err(error) => return Ok(Some(Damage::from_error(object(), &error))),
+        };
         for request in requests {
             let position = self.requests.len();
             for (frame_position, frame) in request.frames.iter().enumerate() {
@@ -183,19 +189,19 @@ impl LeafCheck {
             }
             self.requests.push(request);
         }
-        true
+        Ok(None)
     }
 
     /// Reads a chunk to the front of `plain`; what is wrong with it is damage.
-    fn read(&mut self, chunk: ChunkRef) -> Option<usize> {
-        let (position, frame_position) = *self.places.get(&chunk)?;
-        let bytes = self.range(position)?;
+    fn read(&mut self, chunk: ChunkRef) -> Result<Option<usize>, VerifyError> {
+        let Some(&(position, frame_position)) = self.places.get(&chunk) else { return Ok(None) };
+        let Some(bytes) = self.range(position)? else { return Ok(None) };
         let request = &self.requests[position];
         let frame = &request.frames[frame_position];
         let object = format!("chunk {} in pack {}", chunk.digest, request.pack);
-        let stored = bytes.get(frame.range.clone())?;
+        let Some(stored) = bytes.get(frame.range.clone()) else { return Ok(None) };
         let damage = match self.decoder.decode(frame.encoding, stored, chunk.len, &mut self.plain) {
-            Ok(plain) if ChunkDigest::of(plain) == chunk.digest => return Some(plain.len()),
+            Ok(plain) if ChunkDigest::of(plain) == chunk.digest => return Ok(Some(plain.len())),
             Ok(plain) => {
                 Damage::new(object, format!("its bytes hash to {}", ChunkDigest::of(plain)))
             }
@@ -204,13 +210,13 @@ impl LeafCheck {
         // Once for each chunk, however often the disk repeats it.
         self.places.remove(&chunk);
         self.damage.push(damage);
-        None
+        Ok(None)
     }
 
     /// The bytes of a request, kept for its other chunks.
-    fn range(&mut self, position: usize) -> Option<Bytes> {
+    fn range(&mut self, position: usize) -> Result<Option<Bytes>, VerifyError> {
         if let Some((_, bytes)) = self.kept.iter().find(|(kept, _)| *kept == position) {
-            return Some(bytes.clone());
+            return Ok(Some(bytes.clone()));
         }
         let request = &self.requests[position];
         match self.handle.block_on(self.registry.pack_range(request.pack, request.range.clone())) {
@@ -219,16 +225,16 @@ impl LeafCheck {
                     self.kept.pop_front();
                 }
                 self.kept.push_back((position, bytes.clone()));
-                Some(bytes)
+                Ok(Some(bytes))
             }
             Err(error) => {
                 let range = &request.range;
                 let object = format!("pack {}, bytes {}..{}", request.pack, range.start, range.end);
-                self.damage.push(Damage::from_error(object, &error));
+                self.damage.push(damage_of(object, error)?);
                 for frame in &request.frames {
                     self.places.remove(&frame.want.chunk);
                 }
-                None
+                Ok(None)
             }
         }
     }

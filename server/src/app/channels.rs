@@ -7,7 +7,11 @@ use super::{AppError, Registry};
 use crate::catalog::{Channel, ChannelMove, Expected, MoveRequest, Moved};
 
 /// How many moves of a channel's history one answer holds, newest first.
-const HISTORY_LEN_MAX: u32 = 1000;
+const HISTORY_COUNT_MAX: u32 = 1000;
+
+/// What to do when a move happened that the store was not told of.
+const READ_CHANNEL: &str = "read the channel: it moved, and its next move or the next start \
+                            records it";
 
 /// Asks to point a channel at a release.
 #[derive(Clone, Debug)]
@@ -28,7 +32,7 @@ impl Registry {
     /// # Errors
     /// [`AppError::NotFound`] when there is no such application.
     pub async fn channels(&self, application: &ApplicationName) -> Result<Vec<Channel>, AppError> {
-        self.application(application).await?;
+        self.find_application(application).await?;
         Ok(self.catalog.channels(application.clone()).await?)
     }
 
@@ -55,7 +59,7 @@ impl Registry {
         channel: &ChannelName,
     ) -> Result<Vec<ChannelMove>, AppError> {
         let (name, of) = (channel.clone(), application.clone());
-        let moves = self.catalog.channel_moves(of, name, HISTORY_LEN_MAX).await?;
+        let moves = self.catalog.channel_moves(of, name, HISTORY_COUNT_MAX).await?;
         if moves.is_empty() {
             return Err(AppError::not_found(format!("channel {application}:{channel}")));
         }
@@ -65,7 +69,8 @@ impl Registry {
     /// Moves a channel, unless it moved since the caller read it.
     ///
     /// # Errors
-    /// [`AppError::Stale`] when it did, [`AppError::NotFound`] when there is no such release.
+    /// [`AppError::Stale`] when it did, [`AppError::NotFound`] when there is no such release,
+    /// [`AppError::CatalogOld`] when the store knows of a later move than the catalog.
     pub async fn move_channel(
         &self,
         application: &ApplicationName,
@@ -82,6 +87,7 @@ impl Registry {
         if let Expected::Sequence(last) = change.expected {
             self.record_last_move(application, &change.channel, last).await?;
         }
+        self.check_move(application, &change.channel, change.expected).await?;
         let (name, moved_by) = (change.channel.clone(), change.token.clone());
         let request = MoveRequest {
             application: application.clone(),
@@ -100,7 +106,9 @@ impl Registry {
                     moved_at_secs: channel.moved_at_secs,
                     moved_by,
                 };
-                self.record_move(application, &name, &change).await?;
+                let done = || format!("{object} is at move {} now", change.sequence);
+                let recorded = self.record_move(application, &name, &change).await;
+                recorded.map_err(|error| error.unrecorded(done, READ_CHANNEL))?;
                 Ok(channel)
             }
             Moved::Stale(current) => {
@@ -117,8 +125,9 @@ impl Registry {
             Moved::NoSuchRelease => {
                 Err(AppError::not_found(format!("release {application}@{release}")))
             }
-            Moved::TooMany => Err(AppError::rule(format!(
-                "{object} would be one more channel than application {application} may have"
+            Moved::TooMany(limit) => Err(AppError::rule(format!(
+                "application {application} has {limit} channels, as many as it may have: move one \
+                 of them instead of making {object}"
             ))),
         }
     }

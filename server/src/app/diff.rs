@@ -4,16 +4,22 @@
 //!
 //! 1. Leaves that both releases have are never opened for their chunks' sake: what is in one of
 //!    them is in `from`.
-//! 2. Memory grows with the chunks that only `to` has, at most [`CHUNKS_MAX`], and with one leaf.
+//! 2. Memory grows with the chunks that only `to` has, at most [`CHUNKS_MAX`], and with the lists
+//!    of both releases' indexes, at most [`LEAVES_MAX`] entries; of leaves it holds two.
+//! 3. Nothing is read before it is its turn, and no turn lasts longer than [`TIME_MAX`], whether
+//!    or not anybody waits for it still.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use seawall_api::digest::{ChunkDigest, IndexDigest, LeafDigest, ReleaseDigest};
-use seawall_api::index::DiskIndex;
+use seawall_api::index::{DiskIndex, leaf_count};
 use seawall_api::names::{ApplicationName, DiskName, MachineName};
 use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Machine, Release};
+use seawall_api::units::DiskLen;
+use tokio::time::timeout;
 
 use super::{AppError, Registry};
 
@@ -25,6 +31,12 @@ pub use fields::FieldDiff;
 
 /// The most chunks new in `to` that one diff counts: those of 128 GiB of new data.
 const CHUNKS_MAX: usize = 2_000_000;
+/// The most leaves that the indexes of both releases may list, some 130 MiB of memory.
+const LEAVES_MAX: usize = 1 << 20;
+/// How long a diff waits for its turn.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a diff may take.
+const TIME_MAX: Duration = Duration::from_secs(60);
 /// How many chunks are located in one question to the catalog.
 const LOCATE_BATCH: usize = 16_384;
 
@@ -115,14 +127,22 @@ impl Registry {
     /// Compares two releases.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when one does not exist, [`AppError::TooLarge`] past the limit.
+    /// [`AppError::NotFound`] when one does not exist, [`AppError::TooLarge`] past the limits,
+    /// [`AppError::Busy`] when others are compared for too long.
     pub async fn diff(&self, from: Side, to: Side) -> Result<ReleaseDiff, AppError> {
-        let from = self.read_release(&from.0, &from.1).await?;
-        let to = self.read_release(&to.0, &to.1).await?;
-        let _permit = self.diffing.acquire().await.map_err(|error| AppError::Internal {
+        let turn = timeout(WAIT_MAX, self.diffing.acquire()).await;
+        let turn = turn.map_err(|_| AppError::Busy { what: "other releases are compared" })?;
+        let _turn = turn.map_err(|error| AppError::Internal {
             action: "compare releases",
             source: error.into(),
         })?;
+        let diff = timeout(TIME_MAX, self.diff_now(from, to)).await;
+        diff.unwrap_or_else(|_| Err(too_large(format!("{} s of work", TIME_MAX.as_secs()))))
+    }
+
+    async fn diff_now(&self, from: Side, to: Side) -> Result<ReleaseDiff, AppError> {
+        let from = self.read_release(&from.0, &from.1).await?;
+        let to = self.read_release(&to.0, &to.1).await?;
         let indexes = self.indexes_of([&from, &to]).await?;
         let new = self.new_chunks(&leaves_of(&from, &indexes), &leaves_of(&to, &indexes)).await?;
         let download_bytes = self.stored_bytes(&new).await?;
@@ -143,6 +163,13 @@ impl Registry {
 
     async fn indexes_of(&self, releases: [&Release; 2]) -> Result<Indexes, AppError> {
         let mut indexes = Indexes::new();
+        // Before any of them is read: a document names its disks' lengths, proven at publish.
+        let lens: HashMap<_, _> = releases
+            .iter()
+            .flat_map(|release| release.disks())
+            .map(|(_, disk)| (disk.index, disk.len))
+            .collect();
+        check_leaves(lens.into_values())?;
         for (_, disk) in releases.into_iter().flat_map(Release::disks) {
             if let Entry::Vacant(vacant) = indexes.entry(disk.index) {
                 vacant.insert(self.read_index(disk.index).await?);
@@ -172,8 +199,7 @@ impl Registry {
                 new.insert(chunk.digest, (chunk.len.get(), None));
             }
             if new.len() > CHUNKS_MAX {
-                let what = "the difference of these releases".to_owned();
-                return Err(AppError::TooLarge { what, limit: format!("{CHUNKS_MAX} chunks") });
+                return Err(too_large(format!("{CHUNKS_MAX} chunks")));
             }
         }
         for leaf in from {
@@ -294,6 +320,24 @@ struct Tally {
     new_data_bytes: u64,
 }
 
+fn too_large(limit: String) -> AppError {
+    AppError::TooLarge { what: "the difference of these releases".to_owned(), limit }
+}
+
+/// Whether the indexes of disks of these lengths may be held in memory.
+fn check_leaves(disk_lens: impl Iterator<Item = u64>) -> Result<(), AppError> {
+    let mut count: usize = 0;
+    for len in disk_lens {
+        // A length that no disk has is found when its index is read.
+        let leaves = DiskLen::new(len).map_or(0, leaf_count);
+        count = count.saturating_add(leaves);
+        if count > LEAVES_MAX {
+            return Err(too_large(format!("{LEAVES_MAX} leaves")));
+        }
+    }
+    Ok(())
+}
+
 fn leaves_of(release: &Release, indexes: &Indexes) -> HashSet<LeafDigest> {
     let indexes = release.disks().filter_map(|(_, disk)| indexes.get(&disk.index));
     indexes.flat_map(DiskIndex::leaves).map(|leaf| leaf.digest).collect()
@@ -315,4 +359,23 @@ fn pairs<'a, T, K: Ord>(
         pairs.entry(name(item)).or_default().1 = Some(item);
     }
     pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_api::problem::Code;
+    use seawall_api::units::DISK_LEN_MAX;
+
+    use super::*;
+
+    #[test]
+    fn releases_whose_indexes_do_not_fit_in_memory_are_not_compared() {
+        // A quarter of all leaves that may be listed.
+        let longest = DISK_LEN_MAX;
+        assert_eq!(leaf_count(DiskLen::new(longest).unwrap()) * 4, LEAVES_MAX);
+        check_leaves([longest; 4].into_iter()).unwrap();
+        let error =
+            check_leaves([longest, longest, 512, longest, longest].into_iter()).unwrap_err();
+        assert_eq!(error.code(), Code::TooLarge);
+    }
 }

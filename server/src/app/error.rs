@@ -4,7 +4,7 @@ use seawall_api::problem::Code;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::pack::PackError;
 
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, REBUILD};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -66,6 +66,12 @@ pub enum AppError {
         /// What it is now.
         is_now: String,
     },
+    /// It is not this request's turn, and will not be soon.
+    #[error("{what} now")]
+    Busy {
+        /// What keeps the registry busy.
+        what: &'static str,
+    },
     /// The answer would be larger than the limit.
     #[error("{what} is larger than the limit of {limit}")]
     TooLarge {
@@ -73,6 +79,22 @@ pub enum AppError {
         what: String,
         /// The limit, with its unit.
         limit: String,
+    },
+    /// It happened, and only the store could not be told.
+    #[error("{done}, and the store cannot record it")]
+    Unrecorded {
+        /// What happened.
+        done: String,
+        /// What to do, once the store can be written.
+        next: &'static str,
+        /// Why not.
+        source: Box<StoreError>,
+    },
+    /// The catalog does not know what happened, but the store does.
+    #[error("{object} is in the store, and the catalog does not know of it: it is an older copy")]
+    CatalogOld {
+        /// The path of the record that tells of it.
+        object: String,
     },
     /// Bytes at rest do not match their digest, or are gone.
     #[error("{object} is damaged or missing in the store")]
@@ -112,6 +134,16 @@ impl AppError {
         Self::NotFound { object: object.into() }
     }
 
+    /// What is said of a record that failed after the catalog's commit of what it tells.
+    pub(super) fn unrecorded(self, done: impl FnOnce() -> String, next: &'static str) -> Self {
+        match self {
+            Self::Store(source) => {
+                Self::Unrecorded { done: done(), next, source: Box::new(source) }
+            }
+            other => other,
+        }
+    }
+
     /// The row of the closed table of problems that it belongs to.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -123,9 +155,11 @@ impl AppError {
             Self::Incomplete { .. } => Code::Incomplete,
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
+            Self::Busy { .. } => Code::Unavailable,
             Self::TooLarge { .. } => Code::TooLarge,
-            Self::Damaged { .. } => Code::Damaged,
+            Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) => code_of(error.kind()),
+            Self::Unrecorded { source, .. } => code_of(source.kind()),
             Self::Catalog(error) => code_of(error.kind()),
             Self::Internal { .. } => Code::Internal,
         }
@@ -138,8 +172,18 @@ impl AppError {
             Self::VersionTaken { .. } => "a version is never used again: publish under another",
             Self::Incomplete { .. } => "upload what is missing, then try again",
             Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
+            Self::Busy { .. } => "try again in a moment",
             Self::Stale { .. } => "read it again and decide anew",
-            Self::Damaged { .. } => "restore the object from a copy of the registry",
+            Self::CatalogOld { .. } => REBUILD,
+            Self::Damaged { .. } => {
+                "push the release again from its disks, or restore the object from a copy of the \
+                 registry"
+            }
+            Self::Unrecorded { next, source, .. } => {
+                let is_full = source.kind() == ErrorKind::StorageFull;
+                let room = if is_full { "free some space, then " } else { "" };
+                return Some(format!("{room}{next}"));
+            }
             Self::Store(error) => return error.remedy(),
             Self::Catalog(error) => return error.remedy(),
             _ => return None,
@@ -152,12 +196,12 @@ impl AppError {
 fn code_of(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::Damaged => Code::Damaged,
-        ErrorKind::Unavailable => Code::Unavailable,
+        // What a port is denied, it is denied by this machine: the operator has to mend it.
+        ErrorKind::Unavailable | ErrorKind::Denied => Code::Unavailable,
         ErrorKind::StorageFull => Code::StorageFull,
         ErrorKind::NotFound
         | ErrorKind::Conflict
         | ErrorKind::InvalidInput
-        | ErrorKind::Denied
         | ErrorKind::Internal => Code::Internal,
     }
 }

@@ -31,7 +31,9 @@ impl Registry {
         }
         let leaf = Leaf::decode_any(&bytes)
             .map_err(|error| AppError::invalid("the body is not a leaf", error))?;
-        let unfit = self.catalog.unfit_chunks(leaf.chunks().collect()).await?;
+        let put = self.keep(&ObjectName::Leaf(expected), bytes).await?;
+        let row = leaf_row(expected, &leaf);
+        let unfit = self.catalog.add_leaf(row, leaf.chunks().collect()).await?;
         if !unfit.is_empty() {
             let named =
                 unfit.iter().map(|c| format!("chunk {} of {} bytes", c.digest, c.len.get()));
@@ -40,10 +42,6 @@ impl Registry {
                 missing: named.collect::<Vec<_>>().join(", "),
             });
         }
-        let put = self.store.put(&ObjectName::Leaf(expected), bytes).await?;
-        let data_bytes = leaf.extents().iter().map(data_len).sum();
-        let row = LeafRow { digest: expected, span_len: leaf.span_len(), data_bytes };
-        self.catalog.add_leaf(row).await?;
         Ok(put)
     }
 
@@ -67,7 +65,7 @@ impl Registry {
         let index = DiskIndex::decode(&bytes)
             .map_err(|error| AppError::invalid("the body is not an index", error))?;
         let data_bytes = self.prove_leaves(&index, expected).await?;
-        let put = self.store.put(&ObjectName::Index(expected), bytes).await?;
+        let put = self.keep(&ObjectName::Index(expected), bytes).await?;
         let (disk_len, content) = (index.disk_len(), index.content());
         let row = IndexRow { digest: expected, disk_len, content, data_bytes };
         self.catalog.add_index(row).await?;
@@ -106,11 +104,15 @@ impl Registry {
     /// # Errors
     /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
     pub async fn leaf_bytes(&self, digest: LeafDigest) -> Result<Bytes, AppError> {
-        let rows = self.catalog.leaves(vec![digest]).await?;
-        if rows.into_iter().flatten().next().is_none() {
+        let name = ObjectName::Leaf(digest);
+        // One whose chunks are lost is read all the same: it tells which they are.
+        // Not even as one whose chunks were lost since.
+        let is_unknown = self.catalog.leaves(vec![digest]).await? == [None]
+            && self.catalog.packs_of(vec![digest]).await?.is_empty();
+        if is_unknown && self.store.len(&name).await?.is_none() {
             return Err(AppError::not_found(format!("leaf {digest}")));
         }
-        self.proven_bytes(&ObjectName::Leaf(digest), |b| LeafDigest::of(b) == digest).await
+        self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await
     }
 
     /// The bytes of an index's list.
@@ -118,10 +120,12 @@ impl Registry {
     /// # Errors
     /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
     pub async fn index_bytes(&self, digest: IndexDigest) -> Result<Bytes, AppError> {
-        if self.catalog.index(digest).await?.is_none() {
+        let name = ObjectName::Index(digest);
+        let is_unknown = self.catalog.index(digest).await?.is_none();
+        if is_unknown && self.store.len(&name).await?.is_none() {
             return Err(AppError::not_found(format!("index {digest}")));
         }
-        self.proven_bytes(&ObjectName::Index(digest), |b| IndexDigest::of(b) == digest).await
+        self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await
     }
 
     /// An index that a published release names.
@@ -139,8 +143,14 @@ impl Registry {
     }
 }
 
+/// What the catalog keeps of a leaf.
+pub(super) fn leaf_row(digest: LeafDigest, leaf: &Leaf) -> LeafRow {
+    let data_bytes = leaf.extents().iter().map(data_len).sum();
+    LeafRow { digest, span_len: leaf.span_len(), data_bytes }
+}
+
 /// How much data an extent is.
-pub(super) fn data_len(extent: &Extent) -> u64 {
+fn data_len(extent: &Extent) -> u64 {
     match extent {
         Extent::Data(chunk) => chunk.len.into(),
         Extent::Hole(_) => 0,

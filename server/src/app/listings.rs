@@ -4,7 +4,7 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
 use super::{AppError, Registry};
-use crate::catalog::{Application, Release};
+use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
 
 /// A page of a listing; `next` is where the one after it begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,10 +49,19 @@ impl Registry {
     /// [`AppError::NotFound`] when there is none of that name.
     pub async fn application(&self, name: &ApplicationName) -> Result<Application, AppError> {
         let found = self.catalog.application(name.clone()).await?;
-        found.ok_or_else(|| AppError::not_found(format!("application {name}")))
+        found.ok_or_else(|| no_application(name))
     }
 
-    /// Releases of an application, newest first, from the one published before `after`.
+    /// Proves that there is an application of that name.
+    pub(super) async fn find_application(&self, name: &ApplicationName) -> Result<(), AppError> {
+        if self.catalog.has_application(name.clone()).await? {
+            return Ok(());
+        }
+        Err(no_application(name))
+    }
+
+    /// Releases of an application, newest first, from the one published before `after`: fewer than
+    /// `limit` where the names of their machines are long.
     ///
     /// # Errors
     /// [`AppError::NotFound`] when there is no such application or no such `after`.
@@ -67,17 +76,32 @@ impl Registry {
                 self.resolve(application, &Selector::Version(version.clone())).await?;
             }
             None => {
-                self.application(application).await?;
+                self.find_application(application).await?;
             }
         }
         let wanted = limit.saturating_add(1);
         let releases = self.catalog.releases(application.clone(), after, wanted).await?;
+        let fit = fitting(&releases).min(limit);
         let channels = self.catalog.channels(application.clone()).await?;
         let items = releases.into_iter().map(|release| {
             let here = channels.iter().filter(|channel| channel.release == release.digest);
             let names = here.map(|channel| channel.name.clone()).collect();
             (release, names)
         });
-        Ok(Page::of(items.collect(), limit, |(release, _)| release.version.clone()))
+        Ok(Page::of(items.collect(), fit, |(release, _)| release.version.clone()))
     }
+}
+
+fn no_application(name: &ApplicationName) -> AppError {
+    AppError::not_found(format!("application {name}"))
+}
+
+/// How many of these releases, at least one, one answer may hold the machines of.
+fn fitting(releases: &[Release]) -> u32 {
+    let mut names_len = 0;
+    let fit = releases.iter().take_while(|release| {
+        names_len += release.names_len();
+        names_len <= LISTED_NAMES_LEN_MAX
+    });
+    u32::try_from(fit.count()).unwrap_or(u32::MAX).max(1)
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use seawall_store::error::{ErrorKind, StoreError};
-use seawall_store::port::{ObjectName, ObjectStore};
+use seawall_store::port::{ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
@@ -40,6 +40,7 @@ pub mod leases;
 pub mod listings;
 mod names;
 mod packs;
+mod proof;
 mod publish;
 pub mod rebuild;
 mod resolve;
@@ -58,7 +59,7 @@ pub struct Registry {
     catalog: Arc<dyn Catalog>,
     host: Arc<dyn Host>,
     /// One permit per processor: proving a pack keeps one busy.
-    proving: Semaphore,
+    proving: Arc<Semaphore>,
     diffing: Semaphore,
 }
 
@@ -70,7 +71,7 @@ impl Registry {
         host: Arc<dyn Host>,
         cpus: usize,
     ) -> Self {
-        let proving = Semaphore::new(cpus.max(1));
+        let proving = Arc::new(Semaphore::new(cpus.max(1)));
         Self { store, catalog, host, proving, diffing: Semaphore::new(DIFFS_AT_ONCE) }
     }
 
@@ -81,6 +82,21 @@ impl Registry {
     pub async fn probe(&self) -> Result<(), AppError> {
         self.store.probe().await?;
         Ok(self.catalog.probe().await?)
+    }
+
+    /// Keeps bytes that were proven to be what `name` says, whatever lies there already: an object
+    /// that was damaged at rest is mended by whoever brings it again.
+    async fn keep(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, AppError> {
+        if self.store.put(name, bytes.clone()).await? == Put::Created {
+            return Ok(Put::Created);
+        }
+        match self.store.get(name).await {
+            Ok(found) if found == bytes => return Ok(Put::AlreadyPresent),
+            Ok(_) => tracing::warn!(object = name.path(), "mends a damaged object"),
+            Err(error) => tracing::warn!(object = name.path(), %error, "mends a damaged object"),
+        }
+        self.store.replace(name, bytes).await?;
+        Ok(Put::Created)
     }
 
     /// Bytes that the catalog says are there; `is_intact` compares them with their name.

@@ -8,6 +8,8 @@
 //! 2. A record is a function of the catalog's row, so whoever finds it missing can write it.
 //! 3. Before a channel moves on, its last move and the release it moves to have their records:
 //!    only the newest move of a channel can lack one.
+//! 4. No commit contradicts a record: an older copy of the catalog publishes and moves nothing
+//!    that the store knows to be otherwise.
 
 use bytes::Bytes;
 use seawall_api::digest::ReleaseDigest;
@@ -16,8 +18,8 @@ use seawall_store::port::{ObjectName, Put};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{AppError, Registry};
-use crate::catalog::{ChannelMove, Release};
+use super::{AppError, Registry, present};
+use crate::catalog::{ChannelMove, Expected, Release};
 
 mod complete;
 
@@ -26,6 +28,9 @@ mod complete;
 const MARK: &str = "/@";
 /// Where moves lie; it begins with a letter, as no version does.
 const CHANNELS: &str = "channels/";
+
+/// The last move that a channel can have: what a catalog can count.
+const SEQUENCE_MAX: u64 = i64::MAX as u64;
 
 /// What a record is about; its object's name is a function of it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -60,7 +65,9 @@ impl Subject {
             None => Self::Release(application, rest.parse().ok()?),
             Some(rest) => {
                 let (channel, sequence) = rest.split_once('/')?;
-                Self::Move(application, channel.parse().ok()?, sequence.parse().ok()?)
+                let sequence =
+                    sequence.parse().ok().filter(|at| (1..=SEQUENCE_MAX).contains(at))?;
+                Self::Move(application, channel.parse().ok()?, sequence)
             }
         };
         // One subject is one name: `01` is not read as 1.
@@ -149,6 +156,34 @@ impl Registry {
         Ok(put == Put::Created)
     }
 
+    /// Refuses a move of which the store has a record already: the catalog is an older copy. A move
+    /// that somebody else makes meanwhile is none of those: it is in the catalog before its record
+    /// is in the store.
+    pub(super) async fn check_move(
+        &self,
+        application: &ApplicationName,
+        channel: &ChannelName,
+        expected: Expected,
+    ) -> Result<(), AppError> {
+        let last = match expected {
+            Expected::Absent => 0,
+            Expected::Sequence(sequence) => sequence,
+        };
+        // No channel was ever moved as often: the catalog finds the request stale.
+        let Some(next) = last.checked_add(1) else { return Ok(()) };
+        let object = Subject::Move(application.clone(), channel.clone(), next).object();
+        let Some(bytes) = present(self.store.get(&object).await)? else { return Ok(()) };
+        let found = self.catalog.channel(application.clone(), channel.clone()).await?;
+        if found.map_or(0, |channel| channel.sequence) != last {
+            return Ok(());
+        }
+        let object = object.path();
+        Err(match MoveRecord::decode(&bytes) {
+            Some(_) => AppError::CatalogOld { object },
+            None => AppError::Damaged { object },
+        })
+    }
+
     /// Writes the record of a move that was just made. That the store has another one says that
     /// the catalog is older than the store.
     pub(super) async fn record_move(
@@ -161,7 +196,7 @@ impl Registry {
         let (object, bytes) = (subject.object(), MoveRecord::from(change).encode());
         let put = self.store.put(&object, bytes.clone()).await?;
         if put == Put::AlreadyPresent && self.store.get(&object).await? != bytes {
-            return Err(AppError::Damaged { object: object.path() });
+            return Err(AppError::CatalogOld { object: object.path() });
         }
         Ok(())
     }
@@ -193,7 +228,12 @@ mod tests {
 
     #[test]
     fn a_subject_is_read_as_it_is_written_and_nothing_else_is() {
-        for text in ["webshop/@1.0", "a/b/@1.0-rc.1+x", "a/b/@channels/stable/12"] {
+        for text in [
+            "webshop/@1.0",
+            "a/b/@1.0-rc.1+x",
+            "a/b/@channels/stable/12",
+            "a/@channels/stable/9223372036854775807",
+        ] {
             let object = ObjectName::Name(text.to_owned());
             assert_eq!(Subject::parse(&object).unwrap().object(), object);
         }
@@ -207,6 +247,9 @@ mod tests {
             "w/@channels/stable/01",
             "w/@channels/1/1",
             "w/@channels/stable/1/1",
+            "w/@channels/stable/0",
+            "w/@channels/stable/9223372036854775808",
+            "w/@channels/stable/9999999999999999999",
             "w/@1.0/x",
         ];
         for text in bad {

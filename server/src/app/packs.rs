@@ -81,7 +81,7 @@ impl Registry {
     ) -> Result<KeptPack, AppError> {
         self.use_lease(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
-        let put = self.store.put(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
+        let put = self.keep(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
         let frames = pack.frames().iter().map(frame_of);
         let len = pack.bytes().len() as u64;
         let row = NewPack { digest: expected, len, frames: frames.collect() };
@@ -90,15 +90,20 @@ impl Registry {
     }
 
     /// Decodes and hashes every frame, where that blocks no request.
-    async fn prove_pack(
+    pub(super) async fn prove_pack(
         &self,
         expected: PackDigest,
         bytes: Bytes,
     ) -> Result<VerifiedPack, AppError> {
         const ACTION: &str = "prove a pack";
         let internal = |source| AppError::Internal { action: ACTION, source };
-        let _permit = self.proving.acquire().await.map_err(|error| internal(error.into()))?;
-        let proof = tokio::task::spawn_blocking(move || VerifiedPack::verify(expected, bytes));
+        let permit = Arc::clone(&self.proving).acquire_owned().await;
+        let permit = permit.map_err(|error| internal(error.into()))?;
+        let proof = tokio::task::spawn_blocking(move || {
+            // It goes on when its client is gone, and is counted until it ends.
+            let _permit = permit;
+            VerifiedPack::verify(expected, bytes)
+        });
         Ok(proof.await.map_err(|error| internal(error.into()))??)
     }
 
@@ -111,7 +116,10 @@ impl Registry {
         let len = len.ok_or_else(|| AppError::not_found(format!("pack {digest}")))?;
         match present(self.store.open(&ObjectName::Pack(digest)).await)? {
             Some(object) if object.len() == len => Ok(PackObject { digest, object }),
-            _ => Err(damaged(digest)),
+            _ => {
+                self.catalog.lose_pack(digest).await?;
+                Err(damaged(digest))
+            }
         }
     }
 }

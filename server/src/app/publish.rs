@@ -44,7 +44,7 @@ impl Registry {
         }
         self.check_name(&release).await?;
         let indexes = self.prove_disks(&release).await?;
-        self.store.put(&ObjectName::Release(release.digest()), bytes).await?;
+        self.keep(&ObjectName::Release(release.digest()), bytes).await?;
         let new = self.new_release(&release, &indexes, publisher.clone());
         let mut row = new.release.clone();
         let publication = self.catalog.publish(new).await?;
@@ -65,7 +65,7 @@ impl Registry {
         }
         // After the commit: a crash in between leaves a visible release that the store alone
         // does not name yet. Its push has not been answered, and trying again comes by here.
-        self.record_release(&row).await?;
+        self.record_release(&row).await.map_err(|error| unrecorded(&release, error))?;
         Ok((release.digest(), publication))
     }
 
@@ -81,7 +81,7 @@ impl Registry {
         }
     }
 
-    /// Every disk's index is present and is that of a disk of this length and content.
+    /// Every disk's index is present, whole, and that of a disk of this length and content.
     async fn prove_disks(
         &self,
         release: &Release,
@@ -105,7 +105,12 @@ impl Registry {
                     row.content
                 )));
             }
-            indexes.insert(disk.index, row);
+            if indexes.insert(disk.index, row).is_none() {
+                self.prove_index(disk.index).await.map_err(|error| match error {
+                    AppError::Damaged { object } => incomplete(release, object),
+                    error => error,
+                })?;
+            }
         }
         Ok(indexes)
     }
@@ -142,6 +147,11 @@ fn taken(release: &Release, published: ReleaseDigest) -> AppError {
         published: published.to_string(),
         offered: release.digest().to_string(),
     }
+}
+
+fn unrecorded(release: &Release, error: AppError) -> AppError {
+    let done = || format!("release {}:{} is visible", release.application(), release.version());
+    error.unrecorded(done, "push it again, so that it is recorded")
 }
 
 fn incomplete(release: &Release, missing: String) -> AppError {

@@ -7,7 +7,7 @@
 //! 1. What the store names is in the catalog afterwards, damaged or not: a release whose bytes
 //!    are not all there is listed, and said to be damaged, rather than forgotten.
 //! 2. A chunk, leaf or index is in the catalog only when it is complete, as ever: the next push of
-//!    the same disk sends what is missing, and heals.
+//!    the same disk sends what is missing, and mends what is damaged.
 //! 3. A store that cannot answer ends it: only what is surely damaged is left out.
 //!
 //! What is gone: leases, and what was never answered (a release document without its record).
@@ -119,10 +119,18 @@ fn progress(kind: ObjectKind, done: u64) {
     }
 }
 
-/// Tells bytes that are not there from a store that cannot answer.
-fn readable<T>(result: Result<T, StoreError>) -> Result<Result<T, String>, AppError> {
+/// Tells bytes that are not there from a store that cannot answer. One bad sector is damage: a
+/// disk that fails altogether cannot be probed either.
+async fn readable<T>(
+    store: &dyn ObjectStore,
+    result: Result<T, StoreError>,
+) -> Result<Result<T, String>, AppError> {
     match result {
         Ok(value) => Ok(Ok(value)),
+        Err(error) if error.is_media_failure() => {
+            store.probe().await?;
+            Ok(Err("the disk cannot read it".to_owned()))
+        }
         Err(error) => match error.kind() {
             ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::Damaged => {
                 Ok(Err(error.to_string()))

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use seawall_api::content::SubtreeValue;
+use seawall_api::digest::ReleaseDigest;
 use seawall_api::index::{DiskIndex, Extent, LEAF_SPAN, Leaf, LeafRef};
 use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
@@ -20,7 +22,7 @@ use super::leases::LEASE_TTL_SECS;
 use super::names::Subject;
 use super::{AppError, Publisher, Registry};
 use crate::catalog::sqlite::SqliteCatalog;
-use crate::catalog::{Channel, Expected, LeaseId, Publication};
+use crate::catalog::{Channel, Expected, LeaseId, Publication, Release};
 use crate::host::Host;
 
 #[path = "../../tests/http/fixture.rs"]
@@ -92,6 +94,14 @@ impl ObjectStore for FaultAt {
         Err(StoreError::io("write", name.path(), (self.source)()))
     }
 
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let fails = self.writes.fetch_add(1, Ordering::Relaxed) == self.at;
+        if !fails || self.how == Failing::After {
+            self.inner.replace(name, bytes).await?;
+        }
+        if fails { Err(StoreError::io("replace", name.path(), (self.source)())) } else { Ok(()) }
+    }
+
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
         self.reads.next()?;
         self.inner.get(name).await
@@ -119,6 +129,65 @@ impl ObjectStore for FaultAt {
 
     async fn probe(&self) -> Result<(), StoreError> {
         self.inner.probe().await
+    }
+}
+
+/// A store with an object that its disk cannot read.
+struct BadSector {
+    inner: Arc<dyn ObjectStore>,
+    object: ObjectName,
+    is_probed: bool,
+}
+
+impl BadSector {
+    fn check(&self, name: &ObjectName) -> Result<(), StoreError> {
+        if *name != self.object {
+            return Ok(());
+        }
+        Err(StoreError::io("read", name.path(), std::io::Error::from_raw_os_error(EIO)))
+    }
+}
+
+const EIO: i32 = 5;
+
+#[async_trait::async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ObjectStore for BadSector {
+    async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
+        self.inner.put(name, bytes).await
+    }
+
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        self.inner.replace(name, bytes).await
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+        self.check(name)?;
+        self.inner.get(name).await
+    }
+
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
+        self.check(name)?;
+        self.inner.open(name).await
+    }
+
+    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.inner.len(name).await
+    }
+
+    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
+        self.inner.list(kind).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.inner.delete(name).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        if self.is_probed {
+            return self.inner.probe().await;
+        }
+        Err(StoreError::io("write", "probe", std::io::Error::from_raw_os_error(EIO)))
     }
 }
 
@@ -177,6 +246,11 @@ impl Site {
             reads: Arc::new(Reads(AtomicU32::new(at))),
             source: broken,
         })
+    }
+
+    /// The store, of which `object` cannot be read, and perhaps nothing be written.
+    pub(super) fn bad_sector(&self, object: ObjectName, is_probed: bool) -> Arc<dyn ObjectStore> {
+        Arc::new(BadSector { inner: Arc::clone(&self.store), object, is_probed })
     }
 
     fn failing(&self, at: u32, how: Failing, source: fn() -> std::io::Error) -> Registry {
@@ -259,8 +333,8 @@ async fn a_push_that_dies_at_any_write_is_not_half_there_and_can_be_tried_again(
             };
             assert_eq!(error.code(), Code::Unavailable);
             // The last write comes after the commit: it names in the store what is visible.
-            let in_names = error.to_string().contains("names/");
-            assert!(!visible || in_names, "write {at} failed, yet the release is visible");
+            let is_recording = matches!(error, AppError::Unrecorded { .. });
+            assert_eq!(visible, is_recording, "write {at} failed, yet the release is visible");
             push(&registry, &tiny).await.unwrap();
             assert!(is_visible(&registry, &tiny).await);
             let names = site.store.list(ObjectKind::Name).await.unwrap();
@@ -281,8 +355,10 @@ async fn a_full_store_is_said_to_be_full_and_keeps_nothing_half() {
         let Err(error) = outcome else { break };
         assert_eq!(error.code(), Code::StorageFull);
         assert!(error.remedy().unwrap().contains("free some space"));
-        let in_names = error.to_string().contains("names/");
-        assert_eq!(is_visible(&site.sound(), &tiny).await, in_names);
+        // That nothing happened must not be said of what can be seen.
+        let is_visible = is_visible(&site.sound(), &tiny).await;
+        assert_eq!(error.to_string().contains("webshop:1.0 is visible"), is_visible, "{error}");
+        assert_eq!(error.remedy().unwrap().contains("push it again"), is_visible);
     }
 }
 
@@ -330,6 +406,24 @@ pub(super) async fn promote(
     registry.move_channel(tiny.release.application(), change).await
 }
 
+#[tokio::test]
+async fn an_application_with_all_its_channels_says_how_many_and_what_to_do() {
+    let site = Site::new();
+    let registry = site.sound();
+    let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
+    push(&registry, &one).await.unwrap();
+    let sql = "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted
+                   WHERE n < 1000)
+               INSERT INTO channels (application, name, release_id, sequence, moved_at_secs)
+               SELECT 'webshop', 'c' || n, (SELECT id FROM releases), 1, 0 FROM counted";
+    let catalog = rusqlite::Connection::open(site.dir.path().join("catalog.sqlite")).unwrap();
+    assert_eq!(catalog.execute(sql, []).unwrap(), 1000);
+    let error = promote(&registry, &one, Expected::Absent).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidInput);
+    let text = error.to_string();
+    assert!(text.contains("1000 channels") && text.contains("move one of them"), "{text}");
+}
+
 /// A move that dies at any of its writes happened or did not, and the store is told of it by the
 /// next move, by a second try or by the next start, whichever comes first.
 #[tokio::test]
@@ -349,6 +443,10 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
             push(&site.sound(), &one).await.unwrap();
             let outcome = promote(&site.failing(at, how, broken), &one, Expected::Absent).await;
             assert_eq!(outcome.is_err(), at == 0);
+            if let Err(error) = outcome {
+                assert!(error.to_string().contains("is at move 1 now"), "{error}");
+                assert!(error.remedy().unwrap().contains("read the channel"));
+            }
             let registry = site.sound();
             let recorded = moves(&site).await;
             assert_eq!(recorded, usize::from((at, how) != (0, Failing::Before)));
@@ -372,6 +470,110 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
             assert_eq!(moves(&site).await, want);
             assert_eq!(registry.complete_records().await.unwrap(), 0);
         }
+    }
+}
+
+/// A page is bounded by what it holds, not by how many it lists; none is skipped.
+#[tokio::test]
+async fn releases_of_very_many_machines_come_in_shorter_pages() {
+    let site = Site::new();
+    let registry = site.sound();
+    let application: seawall_api::names::ApplicationName = "webshop".parse().unwrap();
+    let machine: seawall_api::names::MachineName = "m".repeat(60).parse().unwrap();
+    for (version, count) in [("1", 1), ("2", 7000), ("3", 20_000), ("4", 7000), ("5", 7000)] {
+        let row = Release {
+            application: application.clone(),
+            version: version.parse().unwrap(),
+            digest: ReleaseDigest::of(version.as_bytes()),
+            machines: vec![machine.clone(); count],
+            published_at_secs: 0,
+            published_by: String::new(),
+            disk_bytes: 0,
+            data_bytes: 0,
+        };
+        assert!(registry.catalog.restore_release(row, vec![]).await.unwrap());
+    }
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let page = registry.releases(&application, after, 1000).await.unwrap();
+        pages.push(page.items.iter().map(|(r, _)| r.version.to_string()).collect::<Vec<_>>());
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec!["5", "4"], vec!["3"], vec!["2", "1"]]);
+    let page = registry.releases(&application, None, 1).await.unwrap();
+    assert_eq!((page.items.len(), page.next.unwrap().as_str()), (1, "5"));
+}
+
+/// However many ask at once, each holds two documents at most once it is its turn.
+#[tokio::test]
+async fn a_diff_reads_nothing_before_it_is_its_turn() {
+    let site = Site::new();
+    let registry = site.sound();
+    let side = || ("webshop".parse().unwrap(), "1.0".parse().unwrap());
+    let turn = registry.diffing.acquire().await.unwrap();
+    let diff = registry.diff(side(), side());
+    let waits = tokio::time::timeout(std::time::Duration::from_millis(300), diff).await;
+    assert!(waits.is_err(), "what it asks for is not there, and it does not know");
+    drop(turn);
+    let error = registry.diff(side(), side()).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound);
+}
+
+/// Of clients that hang up one after another, none leaves a proof behind that is not counted.
+#[test]
+fn a_proof_is_counted_until_it_ends_whoever_waits_for_it() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    let site = Site::new();
+    let registry = runtime.block_on(async { site.sound() });
+    let pack = TinyDisk::new("ab").pack();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let before = registry.proving.available_permits();
+    let after = runtime.block_on(async {
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let proof = registry.prove_pack(pack.digest, pack.bytes);
+        assert!(proof.now_or_never().is_none(), "it waits for the only thread");
+        assert_eq!(registry.proving.available_permits(), before - 1, "it was dropped");
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        // Behind the proof in the queue of the only thread.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        registry.proving.available_permits()
+    });
+    assert_eq!(after, before);
+}
+
+/// A catalog restored from a backup must not take a channel where the store says it never was.
+#[tokio::test]
+async fn an_older_copy_of_the_catalog_moves_no_channel() {
+    let mut site = Site::new();
+    let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
+    push(&site.sound(), &one).await.unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    let copy = |to: &TempDir| {
+        std::fs::copy(site.dir.path().join("catalog.sqlite"), to.path().join("catalog.sqlite"))
+    };
+    let absent = tempfile::tempdir().unwrap();
+    copy(&absent).unwrap();
+    promote(&site.sound(), &one, Expected::Absent).await.unwrap();
+    copy(&backup).unwrap();
+    for sequence in 1..4 {
+        promote(&site.sound(), &one, Expected::Sequence(sequence)).await.unwrap();
+    }
+    for (dir, expected, left) in
+        [(backup, Expected::Sequence(1), Some(1)), (absent, Expected::Absent, None)]
+    {
+        site.dir = dir;
+        let registry = site.sound();
+        let error = promote(&registry, &one, expected).await.unwrap_err();
+        assert_eq!(error.code(), Code::Damaged);
+        assert!(error.to_string().contains("names/webshop/@channels/stable/"), "{error}");
+        assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
+        let channels = registry.channels(one.release.application()).await.unwrap();
+        assert_eq!(channels.first().map(|channel| channel.sequence), left, "it did not move");
     }
 }
 

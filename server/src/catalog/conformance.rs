@@ -91,20 +91,70 @@ async fn chunks_keep_their_first_place(catalog: &dyn Catalog) {
     assert_eq!(places.iter().map(|place| place.pack).collect::<Vec<_>>(), [0, 1, 1, 0]);
     assert_eq!(places.iter().map(|place| place.frame.digest).collect::<Vec<_>>(), asked);
     assert_eq!(places[1].frame, pack(1, 2..3).frames[0]);
-    let sized = |n, len| ChunkRef { digest: chunk(n), len: ChunkLen::new(len).unwrap() };
+}
+
+fn sized(n: u32, len: u64) -> ChunkRef {
+    ChunkRef { digest: chunk(n), len: ChunkLen::new(len).unwrap() }
+}
+
+fn leaf_row(name: &str) -> LeafRow {
+    LeafRow { digest: LeafDigest::of(name.as_bytes()), span_len: 8192, data_bytes: 4096 }
+}
+
+async fn a_leaf_needs_every_chunk(catalog: &dyn Catalog) {
+    let leaf = leaf_row("incomplete");
     let asked = vec![sized(0, 4096), sized(1, 4095), sized(9, 4096)];
-    let mut unfit = catalog.unfit_chunks(asked.clone()).await.unwrap();
+    let mut unfit = catalog.add_leaf(leaf, asked.clone()).await.unwrap();
     unfit.sort_by_key(|chunk| chunk.digest);
     let mut want = asked[1..].to_vec();
     want.sort_by_key(|chunk| chunk.digest);
     assert_eq!(unfit, want);
+    assert_eq!(catalog.leaves(vec![leaf.digest]).await.unwrap(), [None]);
+}
+
+async fn what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog: &dyn Catalog) {
+    let (lost, other) = (pack(30, 300..303), pack(31, 303..305));
+    let (torn, whole) = (leaf_row("torn"), leaf_row("whole"));
+    catalog.add_pack(lost.clone()).await.unwrap();
+    catalog.add_pack(other.clone()).await.unwrap();
+    let both = vec![sized(300, 4096), sized(304, 4096)];
+    assert_eq!(catalog.add_leaf(torn, both.clone()).await.unwrap(), []);
+    assert_eq!(catalog.add_leaf(whole, vec![sized(303, 4096)]).await.unwrap(), []);
+    let packs = catalog.packs_of(vec![torn.digest, whole.digest]).await.unwrap();
+    assert_eq!(packs, [(lost.digest, 1000), (other.digest, 1000)], "each once");
+
+    catalog.lose_pack(lost.digest).await.unwrap();
+    catalog.lose_pack(lost.digest).await.unwrap();
+    catalog.lose_pack(PackDigest::of(b"none")).await.unwrap();
+    let asked: Vec<_> = (300..305).map(chunk).collect();
+    assert_eq!(catalog.missing_chunks(asked.clone()).await.unwrap(), [0, 1, 2]);
+    let rows = catalog.leaves(vec![torn.digest, whole.digest]).await.unwrap();
+    assert_eq!(rows, [None, Some(whole)]);
+    assert_eq!(catalog.add_leaf(torn, both.clone()).await.unwrap(), both[..1]);
+    assert!(matches!(catalog.locate_chunks(asked.clone()).await.unwrap(), Located::All { .. }));
+
+    // Some of it comes in another pack, the rest in the one that was lost.
+    let again = pack(32, 300..302);
+    catalog.add_pack(again.clone()).await.unwrap();
+    assert_eq!(catalog.missing_chunks(asked.clone()).await.unwrap(), [2]);
+    assert_eq!(catalog.leaves(vec![torn.digest]).await.unwrap(), [None], "it was not sent again");
+    assert_eq!(catalog.add_leaf(torn, both).await.unwrap(), []);
+    assert_eq!(catalog.leaves(vec![torn.digest]).await.unwrap(), [Some(torn)]);
+    let packs = catalog.packs_of(vec![torn.digest]).await.unwrap();
+    assert_eq!(packs, [(other.digest, 1000), (again.digest, 1000)]);
+    catalog.add_pack(lost).await.unwrap();
+    assert_eq!(catalog.missing_chunks(asked).await.unwrap(), [0; 0]);
+
+    catalog.forget_leaf(torn.digest).await.unwrap();
+    assert_eq!(catalog.leaves(vec![torn.digest]).await.unwrap(), [None]);
+    assert_eq!(catalog.packs_of(vec![torn.digest]).await.unwrap(), []);
 }
 
 async fn leaves_and_indexes_read_back(catalog: &dyn Catalog) {
-    let leaf = LeafRow { digest: LeafDigest::of(b"leaf"), span_len: 8192, data_bytes: 4096 };
+    let leaf = leaf_row("leaf");
     let none = LeafDigest::of(b"none");
     for _ in 0..2 {
-        catalog.add_leaf(leaf).await.unwrap();
+        assert_eq!(catalog.add_leaf(leaf, vec![]).await.unwrap(), []);
         catalog.add_index(index_row()).await.unwrap();
     }
     let rows = catalog.leaves(vec![none, leaf.digest, none]).await.unwrap();
@@ -222,6 +272,8 @@ async fn all(catalog: &dyn Catalog) {
     catalog.probe().await.unwrap();
     leases_live_until_their_deadline(catalog).await;
     chunks_keep_their_first_place(catalog).await;
+    a_leaf_needs_every_chunk(catalog).await;
+    what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog).await;
     leaves_and_indexes_read_back(catalog).await;
     publishing_is_all_or_nothing(catalog).await;
     channels_move_by_compare_and_set(catalog).await;

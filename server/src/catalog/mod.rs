@@ -18,10 +18,10 @@ mod model;
 mod port;
 pub mod sqlite;
 
-pub use error::CatalogError;
+pub use error::{CatalogError, REBUILD};
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
-    LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack, NewRelease, PastChannel,
-    Publication, Release,
+    LISTED_NAMES_LEN_MAX, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack,
+    NewRelease, PastChannel, Publication, Release,
 };
 pub use port::Catalog;

@@ -169,6 +169,18 @@ pub struct Release {
     pub data_bytes: u64,
 }
 
+/// The longest names of machines that one listing of releases holds, in bytes: a release may have
+/// tens of thousands of them.
+pub const LISTED_NAMES_LEN_MAX: usize = 1 << 20;
+
+impl Release {
+    /// How long the names of its machines are together.
+    #[must_use]
+    pub fn names_len(&self) -> usize {
+        self.machines.iter().map(|name| name.as_str().len()).sum()
+    }
+}
+
 /// Asks to make a release visible and to end the lease it was pushed under.
 #[derive(Clone, Debug)]
 pub struct NewRelease {
@@ -273,6 +285,6 @@ pub enum Moved {
     Stale(Option<u64>),
     /// The release is none of this application.
     NoSuchRelease,
-    /// The application has as many channels as it may have.
-    TooMany,
+    /// The application has as many channels as it may have: this many.
+    TooMany(u32),
 }

@@ -35,18 +35,32 @@ pub trait Catalog: Send + Sync + 'static {
     /// Ends a lease; ending what has ended is not an error.
     async fn end_lease(&self, id: LeaseId) -> Result<(), CatalogError>;
 
-    /// Adds a pack and its chunks. A chunk that has a place keeps it.
+    /// Adds a pack and its chunks. A chunk that has a place keeps it, unless that is in a lost
+    /// pack. A pack that was lost is not any more.
     async fn add_pack(&self, pack: NewPack) -> Result<(), CatalogError>;
     /// Length of a pack in bytes.
     async fn pack_len(&self, pack: PackDigest) -> Result<Option<u64>, CatalogError>;
+    /// Notes that the store does not hold a pack any more: its chunks have no place, and the leaves
+    /// that need them are not complete, until a push brings them again.
+    async fn lose_pack(&self, pack: PackDigest) -> Result<(), CatalogError>;
     /// Positions of the chunks that have no place, ascending.
     async fn missing_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Vec<u32>, CatalogError>;
-    /// Where chunks lie.
+    /// Where chunks lie; in lost packs, too, so that a reader learns which.
     async fn locate_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Located, CatalogError>;
-    /// The first few chunks that have no place, or one of another plain length.
-    async fn unfit_chunks(&self, chunks: Vec<ChunkRef>) -> Result<Vec<ChunkRef>, CatalogError>;
-    /// Adds a leaf whose chunks are all present.
-    async fn add_leaf(&self, leaf: LeafRow) -> Result<(), CatalogError>;
+    /// Adds a leaf if its chunks are all present; else returns the first few that have no place,
+    /// or one of another plain length.
+    async fn add_leaf(
+        &self,
+        leaf: LeafRow,
+        chunks: Vec<ChunkRef>,
+    ) -> Result<Vec<ChunkRef>, CatalogError>;
+    /// Forgets a leaf whose bytes are not in the store any more.
+    async fn forget_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError>;
+    /// The packs that hold the chunks of leaves, each once, with its length in bytes.
+    async fn packs_of(
+        &self,
+        leaves: Vec<LeafDigest>,
+    ) -> Result<Vec<(PackDigest, u64)>, CatalogError>;
     /// The leaves among these that are present and complete.
     async fn leaves(&self, leaves: Vec<LeafDigest>) -> Result<Vec<Option<LeafRow>>, CatalogError>;
     /// Adds an index whose leaves are all present.
@@ -76,7 +90,9 @@ pub trait Catalog: Send + Sync + 'static {
         application: ApplicationName,
         selector: Selector,
     ) -> Result<Option<ReleaseDigest>, CatalogError>;
-    /// Releases of an application, newest first, from the one published before `after`.
+    /// Releases of an application, newest first, from the one published before `after`: at most
+    /// `limit`, and none after the one, from the second on, with which the names of machines get
+    /// longer than [`LISTED_NAMES_LEN_MAX`](super::LISTED_NAMES_LEN_MAX).
     async fn releases(
         &self,
         application: ApplicationName,
@@ -89,6 +105,8 @@ pub trait Catalog: Send + Sync + 'static {
         after: Option<ApplicationName>,
         limit: u32,
     ) -> Result<Vec<Application>, CatalogError>;
+    /// Whether there is an application of that name.
+    async fn has_application(&self, name: ApplicationName) -> Result<bool, CatalogError>;
     /// An application.
     async fn application(&self, name: ApplicationName)
     -> Result<Option<Application>, CatalogError>;

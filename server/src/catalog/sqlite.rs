@@ -18,6 +18,7 @@
 //! SQLite rolls the log back or forward when the file is opened next; nothing is half done. A
 //! catalog that is being rebuilt is another file until it is whole (`scratch`).
 
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::Transaction;
@@ -42,13 +43,16 @@ mod row;
 mod schema;
 mod scratch;
 
-use connection::{Connections, Sync};
+use connection::{Connections, Durability};
 pub use scratch::{Found, Scratch};
 
 /// A catalog in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteCatalog {
     connections: Connections,
+    /// Held as long as it is used: nobody makes another catalog in its place meanwhile.
+    #[allow(dead_code)] // what counts is when it is dropped
+    lock: Option<File>,
 }
 
 impl SqliteCatalog {
@@ -57,7 +61,8 @@ impl SqliteCatalog {
     /// # Errors
     /// When the file cannot be used, is no catalog, or was written by a later version.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
-        Ok(Self { connections: Connections::open(path, Sync::EveryCommit)? })
+        let connections = Connections::open(path, Durability::EveryCommit)?;
+        Ok(Self { connections, lock: None })
     }
 }
 
@@ -101,12 +106,27 @@ impl Catalog for SqliteCatalog {
         self.connections.read("locate chunks", move |tx| content::locate(tx, &chunks)).await
     }
 
-    async fn unfit_chunks(&self, chunks: Vec<ChunkRef>) -> Result<Vec<ChunkRef>, CatalogError> {
-        self.connections.read("check chunks", move |tx| content::unfit(tx, &chunks)).await
+    async fn lose_pack(&self, pack: PackDigest) -> Result<(), CatalogError> {
+        self.connections.write("note a lost pack", move |tx| content::lose_pack(tx, pack)).await
     }
 
-    async fn add_leaf(&self, leaf: LeafRow) -> Result<(), CatalogError> {
-        self.connections.write("add a leaf", move |tx| content::add_leaf(tx, &leaf)).await
+    async fn add_leaf(
+        &self,
+        leaf: LeafRow,
+        chunks: Vec<ChunkRef>,
+    ) -> Result<Vec<ChunkRef>, CatalogError> {
+        self.connections.write("add a leaf", move |tx| content::add_leaf(tx, &leaf, &chunks)).await
+    }
+
+    async fn forget_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
+        self.connections.write("forget a leaf", move |tx| content::forget_leaf(tx, leaf)).await
+    }
+
+    async fn packs_of(
+        &self,
+        leaves: Vec<LeafDigest>,
+    ) -> Result<Vec<(PackDigest, u64)>, CatalogError> {
+        self.connections.read("list packs", move |tx| content::packs_of(tx, &leaves)).await
     }
 
     async fn leaves(&self, leaves: Vec<LeafDigest>) -> Result<Vec<Option<LeafRow>>, CatalogError> {
@@ -170,6 +190,11 @@ impl Catalog for SqliteCatalog {
     ) -> Result<Vec<Application>, CatalogError> {
         let list = move |tx: &Transaction<'_>| releases::applications(tx, after.as_ref(), limit);
         self.connections.read("list applications", list).await
+    }
+
+    async fn has_application(&self, name: ApplicationName) -> Result<bool, CatalogError> {
+        let find = move |tx: &Transaction<'_>| releases::has_application(tx, &name);
+        self.connections.read("find an application", find).await
     }
 
     async fn application(

@@ -2,7 +2,7 @@
 
 use actix_web::web;
 use seawall_api::names::ApplicationName;
-use seawall_api::v1::{self, PAGE_LEN_MAX};
+use seawall_api::v1::{self, PAGE_COUNT_MAX};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -27,9 +27,9 @@ pub(super) struct Page {
 
 /// Proves a page's length.
 pub(super) fn page_len(limit: Option<u32>) -> Result<u32, ApiError> {
-    match limit.unwrap_or(PAGE_LEN_MAX) {
-        limit @ 1..=PAGE_LEN_MAX => Ok(limit),
-        other => Err(ApiError::invalid(format!("limit is 1 to {PAGE_LEN_MAX}, not {other}"))),
+    match limit.unwrap_or(PAGE_COUNT_MAX) {
+        limit @ 1..=PAGE_COUNT_MAX => Ok(limit),
+        other => Err(ApiError::invalid(format!("limit is 1 to {PAGE_COUNT_MAX}, not {other}"))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/v1/applications/{application}/channels`
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use seawall_api::names::{ApplicationName, ChannelName};
 use seawall_api::problem::Code;
@@ -10,6 +10,7 @@ use seawall_api::v1;
 use super::auth::Actor;
 use super::body::json;
 use super::problem::ApiError;
+use super::range;
 use crate::app::Registry;
 use crate::app::channels::ChannelChange;
 use crate::catalog::{Channel, ChannelMove, Expected};
@@ -49,9 +50,8 @@ fn move_of(change: ChannelMove) -> v1::ChannelMove {
     }
 }
 
-fn answer(status: StatusCode, channel: Channel) -> HttpResponse {
-    let etag = format!("\"{}\"", channel.sequence);
-    HttpResponse::build(status).insert_header((ETAG, etag)).json(body_of(channel))
+fn etag_of(channel: &Channel) -> String {
+    format!("\"{}\"", channel.sequence)
 }
 
 /// All channels of an application, by name.
@@ -69,15 +69,26 @@ pub(super) async fn list(
 /// Where a channel points.
 #[utoipa::path(get, path = "/v1/applications/{application}/channels/{channel}", tag = "channels",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("channel" = ChannelName, Path, description = "Its name")),
+           ("channel" = ChannelName, Path, description = "Its name"),
+           ("If-None-Match" = Option<String>, Header, description = "Sequences one has, in quotes")),
     responses((status = 200, description = "The channel", body = v1::Channel,
-               headers(("etag" = String, description = "The channel's sequence in quotes")))))]
+               headers(("etag" = String, description = "The channel's sequence in quotes"))),
+              (status = 304, description = "It has not moved")))]
 pub(super) async fn read(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, ChannelName)>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (application, channel) = path.into_inner();
-    Ok(answer(StatusCode::OK, registry.channel(&application, &channel).await?))
+    let channel = registry.channel(&application, &channel).await?;
+    let etag = etag_of(&channel);
+    let is_known = range::matches_any(request.headers().get_all(IF_NONE_MATCH), &etag);
+    let mut response = HttpResponse::Ok();
+    response.insert_header((ETAG, etag)).insert_header((CACHE_CONTROL, range::CHECKED));
+    if is_known {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    Ok(response.json(body_of(channel)))
 }
 
 /// Points a channel at a release, unless it moved since it was read.
@@ -101,7 +112,8 @@ pub(super) async fn advance(
     let change = ChannelChange { channel, release: body.release, expected, token: actor.0 };
     let moved = registry.move_channel(&application, change).await?;
     let status = if moved.sequence == 1 { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(answer(status, moved))
+    let etag = etag_of(&moved);
+    Ok(HttpResponse::build(status).insert_header((ETAG, etag)).json(body_of(moved)))
 }
 
 /// What a change of a channel says it replaces.

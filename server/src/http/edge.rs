@@ -17,6 +17,7 @@ use tracing::Instrument;
 use super::auth::{Actor, admit};
 use super::problem::{ApiError, code_of, encode};
 use super::{Edge, authority, limits};
+use crate::metrics::Metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is taken over from a client.
@@ -31,7 +32,7 @@ struct Asked {
     path: String,
     actor: String,
     started: Instant,
-    received_len: u64,
+    declared_len: u64,
 }
 
 /// Wraps every request.
@@ -51,11 +52,11 @@ pub(crate) async fn edge(
         path: request.path().to_owned(),
         actor: admitted.as_ref().map_or_else(|_| String::new(), |actor| actor.0.clone()),
         started: Instant::now(),
-        received_len: content_len(request.headers()),
+        declared_len: content_len(request.headers()),
     };
     let _in_flight = state.metrics.enter();
     let span = tracing::info_span!("request", id = %asked.id);
-    let answer = answer(request, next, admitted).instrument(span.clone()).await;
+    let answer = answer(request, next, admitted, &state.metrics).instrument(span.clone()).await;
     span.in_scope(|| conclude(answer, &asked, &state))
 }
 
@@ -64,11 +65,12 @@ async fn answer(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     admitted: Result<Actor, ApiError>,
+    metrics: &Metrics,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     match admitted {
         Err(refusal) => {
             let (request, mut payload) = request.into_parts();
-            super::body::drain(&mut payload).await;
+            super::body::drain(&mut payload, metrics).await;
             let response = actix_web::HttpResponse::from_error(refusal);
             Ok(ServiceResponse::new(request, response))
         }
@@ -128,11 +130,11 @@ fn record(
     took: Duration,
 ) {
     state.metrics.answered(&asked.method, route, status, took);
-    state.metrics.moved(asked.received_len, sent_len);
+    state.metrics.sent(sent_len);
     let took_ms = took.as_secs_f64() * 1000.0;
     tracing::info!(
         method = %asked.method, path = %asked.path, route, status, sent_len, took_ms,
-        received_len = asked.received_len, actor = %asked.actor, "answered"
+        declared_len = asked.declared_len, actor = %asked.actor, "answered"
     );
 }
 

@@ -1,7 +1,7 @@
 //! `/v1/leaves/{leaf}` and `/v1/indexes/{index}`
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ETAG};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use seawall_api::digest::{IndexDigest, LeafDigest};
@@ -11,7 +11,7 @@ use super::body::receive;
 use super::leases::UnderLease;
 use super::problem::ApiError;
 use super::{limits, range};
-use crate::app::Registry;
+use crate::app::{AppError, Registry};
 
 pub(super) const OCTETS: &str = "application/octet-stream";
 
@@ -25,7 +25,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     .service(
         web::resource("/v1/indexes/{index}")
             .route(web::get().to(read_index))
-            .route(web::head().to(read_index))
+            .route(web::head().to(find_index))
             .route(web::put().to(put_index)),
     );
 }
@@ -39,24 +39,30 @@ pub(super) fn status_of(put: Put) -> HttpResponse {
     .finish()
 }
 
-fn immutable(digest: impl std::fmt::Display, bytes: Bytes) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(OCTETS)
-        .insert_header((ETAG, format!("\"{digest}\"")))
-        .insert_header((CACHE_CONTROL, range::IMMUTABLE))
-        .body(bytes)
+fn immutable(request: &HttpRequest, digest: impl std::fmt::Display, bytes: Bytes) -> HttpResponse {
+    let etag = format!("\"{digest}\"");
+    let is_known = range::matches_any(request.headers().get_all(IF_NONE_MATCH), &etag);
+    let mut response = HttpResponse::Ok();
+    response.insert_header((ETAG, etag)).insert_header((CACHE_CONTROL, range::IMMUTABLE));
+    if is_known {
+        return response.status(StatusCode::NOT_MODIFIED).finish();
+    }
+    response.content_type(OCTETS).body(bytes)
 }
 
 /// The bytes of a leaf.
 #[utoipa::path(get, path = "/v1/leaves/{leaf}", tag = "indexes",
-    params(("leaf" = LeafDigest, Path, description = "Its name")),
+    params(("leaf" = LeafDigest, Path, description = "Its name"),
+           ("If-None-Match" = Option<String>, Header, description = "Entity tags one has")),
     responses((status = 200, description = "Its bytes (docs/FORMAT.md, section 4)",
-               body = Vec<u8>, content_type = "application/octet-stream")))]
+               body = Vec<u8>, content_type = "application/octet-stream"),
+              (status = 304, description = "One has it")))]
 pub(super) async fn read_leaf(
     registry: web::Data<Registry>,
     leaf: web::Path<LeafDigest>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(immutable(*leaf, registry.leaf_bytes(*leaf).await?))
+    Ok(immutable(&request, *leaf, registry.leaf_bytes(*leaf).await?))
 }
 
 /// Keeps a leaf whose chunks are all present.
@@ -73,19 +79,39 @@ pub(super) async fn put_leaf(
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
     let body = receive(&request, payload, limits::LEAF_BODY_LEN_MAX).await?;
-    Ok(status_of(registry.put_leaf(lease, *leaf, body.bytes.clone()).await?))
+    Ok(status_of(registry.put_leaf(lease, *leaf, body).await?))
 }
 
 /// The bytes of an index's list.
 #[utoipa::path(get, path = "/v1/indexes/{index}", tag = "indexes",
-    params(("index" = IndexDigest, Path, description = "Its name")),
+    params(("index" = IndexDigest, Path, description = "Its name"),
+           ("If-None-Match" = Option<String>, Header, description = "Entity tags one has")),
     responses((status = 200, description = "Its bytes (docs/FORMAT.md, section 4)",
-               body = Vec<u8>, content_type = "application/octet-stream")))]
+               body = Vec<u8>, content_type = "application/octet-stream"),
+              (status = 304, description = "One has it")))]
 pub(super) async fn read_index(
     registry: web::Data<Registry>,
     index: web::Path<IndexDigest>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(immutable(*index, registry.index_bytes(*index).await?))
+    Ok(immutable(&request, *index, registry.index_bytes(*index).await?))
+}
+
+/// Whether a disk can be pulled by an index: it and all that it needs is there.
+#[utoipa::path(head, path = "/v1/indexes/{index}", tag = "indexes",
+    params(("index" = IndexDigest, Path, description = "Its name")),
+    responses((status = 200, description = "Its leaves and packs are there"),
+              (status = 404, description = "It is not known, or something that it needs is gone; \
+                                            a push brings it again")))]
+pub(super) async fn find_index(
+    registry: web::Data<Registry>,
+    index: web::Path<IndexDigest>,
+) -> Result<HttpResponse, ApiError> {
+    if registry.is_whole(*index).await? {
+        let etag = (ETAG, format!("\"{index}\""));
+        return Ok(HttpResponse::Ok().content_type(OCTETS).insert_header(etag).finish());
+    }
+    Err(AppError::NotFound { object: format!("all of index {index}") }.into())
 }
 
 /// Keeps an index whose leaves are all present.
@@ -102,5 +128,5 @@ pub(super) async fn put_index(
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
     let body = receive(&request, payload, limits::INDEX_BODY_LEN_MAX).await?;
-    Ok(status_of(registry.put_index(lease, *index, body.bytes.clone()).await?))
+    Ok(status_of(registry.put_index(lease, *index, body).await?))
 }

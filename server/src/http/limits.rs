@@ -22,12 +22,23 @@ pub const LEAF_BODY_LEN_MAX: usize = LEAF_LEN_MAX;
 pub const INDEX_BODY_LEN_MAX: usize = INDEX_LEN_MAX;
 /// Bodies are admitted to memory in units of this many bytes.
 pub const BUDGET_UNIT: usize = 64 << 10;
-/// How many of them at once: 96 MiB, five packs and a half. Further uploads wait their turn.
-pub const BUDGET_UNITS: usize = (96 << 20) / BUDGET_UNIT;
-/// How long a body may pause: a client that stalls must not hold its share of memory.
-pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How long a body may take in all: 17 MiB at 0.5 Mbit/s.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(300);
+/// How many of them uploads take at once: 96 MiB, five packs and a half. Others wait their turn.
+pub const UPLOAD_UNITS: usize = (96 << 20) / BUDGET_UNIT;
+/// How many of them questions take at once: 32 MiB, six of the longest.
+pub const QUESTION_UNITS: usize = (32 << 20) / BUDGET_UNIT;
+/// How long an upload waits for memory: less than our own client waits for any sign of life.
+pub const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a question waits for memory.
+pub const QUESTION_WAIT_MAX: Duration = Duration::from_secs(10);
+/// In any such time some of a body must come in:
+pub const PACE_WINDOW: Duration = Duration::from_secs(30);
+/// at least this much, 8 KiB/s. Sixteen uploads at once over 1 Mbit/s come nearly twice as fast,
+/// and the longest pack takes 36 minutes, well within a lease.
+pub const PACE_LEN_MIN: usize = 240 << 10;
+/// How long the outcome of a probe of store and catalog is told to others who ask.
+pub const PROBE_AGE_MAX: Duration = Duration::from_secs(1);
+/// How long a probe may take.
+pub const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How much of a refused body is read, so that its sender gets to read the answer.
 pub const DRAIN_LEN_MAX: usize = 32 << 20;
 /// How long a refused body is read.
@@ -45,7 +56,7 @@ pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 pub const URL_LEN_MAX: usize = 4096;
 /// The longest headers, names and values together.
 pub const HEADERS_LEN_MAX: usize = 16 << 10;
-/// Connections of one worker at once; more wait in the backlog.
+/// Connections of one worker at once where there are files enough; more wait in the backlog.
 pub const CONNECTIONS_PER_WORKER_MAX: usize = 1024;
 /// Connections that wait to be accepted.
 pub const BACKLOG: u32 = 1024;

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use seawall_api::index::FORMAT_EPOCH;
 use seawall_api::problem::Code;
 use seawall_api::v1::{Health, ServerVersion};
+use tokio::time::timeout;
 
 use super::problem::ApiError;
-use super::{Edge, openapi};
+use super::{Edge, limits, openapi};
 use crate::app::Registry;
 
 /// The media type of the metrics (OpenMetrics 1.0).
@@ -55,12 +57,35 @@ pub(super) async fn readyz(
     if edge.draining.load(Ordering::Relaxed) {
         return Err(ApiError::new(Code::Unavailable, "the registry is about to stop"));
     }
-    registry.probe().await.map_err(|error| {
-        tracing::warn!(%error, "not ready");
-        // Nobody who asks this has shown a token, so nothing of the cause is told.
-        ApiError::new(Code::Unavailable, "the store or the catalog cannot serve now")
-    })?;
-    Ok(web::Json(Health { status: "ok".to_owned() }))
+    if is_ready(&registry, &edge).await {
+        return Ok(web::Json(Health { status: "ok".to_owned() }));
+    }
+    // Nobody who asks this has shown a token, so nothing of the cause is told.
+    Err(ApiError::new(Code::Unavailable, "the store or the catalog cannot serve now"))
+}
+
+/// Whether a probe succeeds, or did a moment ago: a probe writes and syncs, and whoever reaches
+/// the registry may ask for one. There is one at a time.
+async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
+    let mut last = edge.probed.lock().await;
+    if let Some((at, outcome)) = *last
+        && at.elapsed() < limits::PROBE_AGE_MAX
+    {
+        return outcome;
+    }
+    let outcome = match timeout(limits::PROBE_TIME_MAX, registry.probe()).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            false
+        }
+        Err(_) => {
+            tracing::warn!("not ready: the store or the catalog does not answer");
+            false
+        }
+    };
+    *last = Some((Instant::now(), outcome));
+    outcome
 }
 
 #[utoipa::path(get, path = "/metrics", tag = "meta",

@@ -8,14 +8,15 @@
 //! 2. Every body, header, count and wait has a named limit (`limits`).
 //! 3. No answer is held in memory whole, but for documents with limits of their own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant;
 
 use actix_web::web;
-use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
+use body::Budget;
+use tokio::sync::Mutex;
 
 mod applications;
 mod auth;
@@ -47,8 +48,12 @@ pub(crate) struct Edge {
     pub(crate) metrics: Metrics,
     /// Set once the registry is about to stop.
     pub(crate) draining: AtomicBool,
-    /// Bodies in memory, in units of `limits::BUDGET_UNIT`.
-    pub(crate) budget: Arc<Semaphore>,
+    /// Memory for what is uploaded.
+    uploads: Budget,
+    /// Memory for bodies in JSON.
+    questions: Budget,
+    /// When store and catalog were probed last, and whether they could serve.
+    probed: Mutex<Option<(Instant, bool)>>,
     /// Begins the ids this process gives to requests.
     request_prefix: u64,
     request_count: AtomicU64,
@@ -62,7 +67,9 @@ impl Edge {
             tokens,
             metrics: Metrics::default(),
             draining: AtomicBool::new(false),
-            budget: Arc::new(Semaphore::new(limits::BUDGET_UNITS)),
+            uploads: Budget::new(limits::UPLOAD_UNITS, limits::UPLOAD_WAIT_MAX),
+            questions: Budget::new(limits::QUESTION_UNITS, limits::QUESTION_WAIT_MAX),
+            probed: Mutex::new(None),
             request_prefix,
             request_count: AtomicU64::new(0),
         }

@@ -45,7 +45,7 @@ pub(super) async fn upload(
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
     let body = receive(&request, payload, limits::PACK_LEN_MAX).await?;
-    let kept = registry.upload_pack(lease, *pack, body.bytes.clone()).await?;
+    let kept = registry.upload_pack(lease, *pack, body).await?;
     edge.metrics.pack_kept(kept.chunk_count);
     Ok(status_of(kept.put))
 }
@@ -74,10 +74,13 @@ pub(super) async fn read(
         .insert_header((ETAG, etag.as_str()))
         .insert_header((ACCEPT_RANGES, "bytes"))
         .insert_header((CACHE_CONTROL, range::IMMUTABLE));
-    if range::matches_any(headers.get(IF_NONE_MATCH), &etag) {
+    if range::matches_any(headers.get_all(IF_NONE_MATCH), &etag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
-    let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    // A range means something to GET alone (RFC 9110, 14.2).
+    let is_head = request.method() == Method::HEAD;
+    let wanted = headers.get(header::RANGE).filter(|_| !is_head);
+    let wanted = wanted.and_then(|value| value.to_str().ok());
     let wanted = wanted.filter(|_| range::range_applies(headers.get(IF_RANGE), &etag));
     let bytes = match range::select(wanted, pack.len()) {
         Selected::Whole => 0..pack.len(),
@@ -93,7 +96,7 @@ pub(super) async fn read(
         }
     };
     let len = bytes.end - bytes.start;
-    if request.method() == Method::HEAD {
+    if is_head {
         let nothing = stream::empty::<Result<Bytes, AppError>>();
         return Ok(response.no_chunking(len).body(SizedStream::new(len, nothing)));
     }

@@ -8,6 +8,9 @@ use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
 
 use crate::app::AppError;
 
+/// When to come back, said with every answer of which the code is `unavailable`.
+const RETRY_AFTER_SECS: &str = "1";
+
 /// A failure on its way to the client.
 #[derive(Debug)]
 pub(super) struct ApiError(Box<Failure>);
@@ -86,11 +89,7 @@ impl From<AppError> for ApiError {
             _ => chain(&error),
         };
         let problem = Problem::new(code, detail).with_remedy(error.remedy());
-        let mut headers = vec![];
-        if code == Code::Unavailable {
-            headers.push((header::RETRY_AFTER, "1".to_owned()));
-        }
-        Self(Box::new(Failure { problem, headers, cause: Some(error) }))
+        Self(Box::new(Failure { problem, headers: vec![], cause: Some(error) }))
     }
 }
 
@@ -107,6 +106,9 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
+        if self.0.problem.code == Code::Unavailable {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS));
+        }
         for (name, value) in &self.0.headers {
             response.insert_header((name.clone(), value.as_str()));
         }

@@ -8,6 +8,9 @@ use actix_web::http::header::HeaderValue;
 /// hand it on.
 pub(super) const IMMUTABLE: &str = "private, max-age=31536000, immutable";
 
+/// What may mean something else next time: a copy is asked about before it is used.
+pub(super) const CHECKED: &str = "private, no-cache";
+
 /// What part of an object a request asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Selected {
@@ -56,9 +59,13 @@ pub(super) fn select(header: Option<&str>, len: u64) -> Selected {
 }
 
 /// Whether an `If-None-Match` header names `etag`; weak comparison, as that header wants.
-pub(super) fn matches_any(header: Option<&HeaderValue>, etag: &str) -> bool {
-    let Some(text) = header.and_then(|value| value.to_str().ok()) else { return false };
-    let mut tags = text.split(',').map(str::trim);
+/// Several lines are one list (RFC 9110, 5.3).
+pub(super) fn matches_any<'a>(
+    lines: impl IntoIterator<Item = &'a HeaderValue>,
+    etag: &str,
+) -> bool {
+    let lines = lines.into_iter().filter_map(|line| line.to_str().ok());
+    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
@@ -106,10 +113,11 @@ mod tests {
     #[test]
     fn tags_compare_weakly_and_ranges_strongly() {
         let value = HeaderValue::from_static;
-        assert!(matches_any(Some(&value("\"a\", W/\"b\"")), "\"b\""));
-        assert!(matches_any(Some(&value("*")), "\"b\""));
-        assert!(!matches_any(Some(&value("\"a\"")), "\"b\""));
-        assert!(!matches_any(None, "\"b\""));
+        assert!(matches_any([&value("\"a\", W/\"b\"")], "\"b\""));
+        assert!(matches_any([&value("\"a\""), &value("\"b\"")], "\"b\""));
+        assert!(matches_any([&value("*")], "\"b\""));
+        assert!(!matches_any([&value("\"a\"")], "\"b\""));
+        assert!(!matches_any([], "\"b\""));
         assert!(range_applies(None, "\"b\""));
         assert!(range_applies(Some(&value("\"b\"")), "\"b\""));
         assert!(!range_applies(Some(&value("W/\"b\"")), "\"b\""));

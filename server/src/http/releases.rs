@@ -89,8 +89,7 @@ pub(super) async fn publish(
 ) -> Result<HttpResponse, ApiError> {
     let publisher = Publisher { lease: lease.id()?, token: actor.0 };
     let body = receive(&request, payload, limits::DOCUMENT_LEN_MAX).await?;
-    let (digest, publication) =
-        registry.publish(&application, body.bytes.clone(), publisher).await?;
+    let (digest, publication) = registry.publish(&application, body, publisher).await?;
     let (status, already_present) = match publication {
         Publication::AlreadyPresent => (StatusCode::OK, true),
         _ => {
@@ -122,9 +121,9 @@ pub(super) async fn read(
     let etag = format!("\"{digest}\"");
     let caching = match &selector {
         Selector::Digest(_) => range::IMMUTABLE,
-        Selector::Version(_) | Selector::Channel(_) => "private, no-cache",
+        Selector::Version(_) | Selector::Channel(_) => range::CHECKED,
     };
-    let is_known = range::matches_any(request.headers().get(header::IF_NONE_MATCH), &etag);
+    let is_known = range::matches_any(request.headers().get_all(header::IF_NONE_MATCH), &etag);
     let mut response =
         HttpResponse::build(if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     response

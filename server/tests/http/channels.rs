@@ -39,7 +39,13 @@ async fn a_channel_is_made_moved_and_remembers() {
     assert_eq!(made.headers()["etag"], "\"1\"");
     let moved = move_to(&world, two, Some(("if-match", "\"1\""))).await;
     assert_eq!(moved.status(), StatusCode::OK);
-    let channel: v1::Channel = world.get(CHANNEL).await.json().await.unwrap();
+    let answer = world.get(CHANNEL).await;
+    assert_eq!(answer.headers()["cache-control"], "private, no-cache");
+    for (etag, want) in [("\"2\"", StatusCode::NOT_MODIFIED), ("\"1\"", StatusCode::OK)] {
+        let again = world.request(Method::GET, CHANNEL).header("if-none-match", etag);
+        assert_eq!(again.send().await.unwrap().status(), want, "{etag}");
+    }
+    let channel: v1::Channel = answer.json().await.unwrap();
     assert_eq!((channel.sequence, channel.version.as_str()), (2, "2.0"));
 
     let history: v1::ChannelHistory =

@@ -1,7 +1,9 @@
 //! What every request passes through: limits, names, tokens, the form of errors.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use seawall_api::digest::PackDigest;
@@ -77,6 +79,43 @@ async fn bodies_and_heads_have_limits() {
     assert_problem(no_lease, Code::InvalidInput).await;
 }
 
+/// What is counted came in: a client may declare what it likes, or nothing.
+#[tokio::test]
+async fn bytes_received_are_counted_as_they_are_read() {
+    let world = World::open().await;
+    let pieces = [Ok::<_, std::io::Error>("{\"application\":"), Ok("\"webshop\"}")];
+    let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+    let open = world.request(Method::POST, "/v1/leases").header("content-type", "application/json");
+    assert_eq!(open.body(body).send().await.unwrap().status(), StatusCode::CREATED);
+    let mut stalls = std::net::TcpStream::connect(world.running.addr()).unwrap();
+    let head = "POST /v1/leases HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4000000\r\n\r\n";
+    stalls.write_all(head.as_bytes()).unwrap();
+    drop(stalls);
+    let text = world.get("/metrics").await.text().await.unwrap();
+    assert!(text.contains("seawall_http_received_bytes_total 25\n"), "{text}");
+}
+
+/// However many packs crawl in, pulls are answered.
+#[tokio::test]
+async fn uploads_that_stall_do_not_hold_up_questions() {
+    let world = World::open().await;
+    let lease = world.lease("webshop").await;
+    let path = format!("/v1/packs/{}?lease={lease}", PackDigest::of(b"x"));
+    let mut uploads = Vec::new();
+    for _ in 0..8 {
+        let mut stream = std::net::TcpStream::connect(world.running.addr()).unwrap();
+        let head = format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\n");
+        write!(stream, "{head}content-length: {}\r\n\r\nx", 16 << 20).unwrap();
+        uploads.push(stream);
+    }
+    // They are in: the question asks after all of them.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ask = json!({ "chunks": [] });
+    let answer =
+        tokio::time::timeout(Duration::from_secs(5), world.post("/v1/chunks/locate", &ask));
+    assert_eq!(answer.await.expect("in time").status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn a_request_id_is_taken_over_where_it_is_sane() {
     let world = World::open().await;
@@ -145,9 +184,31 @@ async fn a_store_that_cannot_be_written_is_not_ready() {
     let store = world.dir.path().join("store");
     std::fs::rename(&store, world.dir.path().join("away")).unwrap();
     std::fs::write(&store, b"not a directory").unwrap();
-    let problem = assert_problem(world.get("/readyz").await, Code::Unavailable).await;
+    let answer = world.get("/readyz").await;
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let problem = assert_problem(answer, Code::Unavailable).await;
     assert!(!problem.detail.contains('/'), "no path is told: {}", problem.detail);
     assert_eq!(world.get("/healthz").await.status(), StatusCode::OK);
+}
+
+/// A probe writes and syncs: whoever may ask must not be able to make the disk do so at will.
+#[tokio::test]
+async fn the_outcome_of_a_probe_is_kept_for_a_moment() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::open().await;
+    let probe = world.dir.path().join("store/probe");
+    let began = std::time::Instant::now();
+    let mut files = std::collections::HashSet::new();
+    for _ in 0..20 {
+        let asked = (0..5).map(|_| world.get("/readyz"));
+        for answer in futures::future::join_all(asked).await {
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+        let meta = std::fs::metadata(&probe).unwrap();
+        files.insert((meta.ino(), meta.mtime_nsec()));
+    }
+    let probes_max = 1 + began.elapsed().as_secs();
+    assert!(files.len() as u64 <= probes_max, "{} probes, not {probes_max}", files.len());
 }
 
 fn token_file(dir: &std::path::Path, mode: u32) -> std::path::PathBuf {

@@ -116,18 +116,36 @@ async fn of_registries_that_find_no_catalog_one_rebuilds_it_and_all_serve() {
     let (world, _) = furnished().await;
     let (dir, config) = stopped(world).await;
     std::fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();
-    let starts = futures::future::join_all((0..4).map(|_| {
-        let config = config.clone();
-        // Threads of their own, as `start` blocks while it waits for the lock.
-        tokio::task::spawn_blocking(move || futures::executor::block_on(start(config)))
-    }));
+    // On one thread: to wait for another is not to block.
+    let starts = futures::future::join_all((0..4).map(|_| start(config.clone())));
     for started in starts.await {
-        let running = started.unwrap().unwrap();
+        let running = started.unwrap();
         let url = format!("http://{}{RELEASES}", running.addr());
         let page: v1::ReleasePage = reqwest::get(url).await.unwrap().json().await.unwrap();
         assert_eq!(page.releases.len(), 2);
         running.stop().await.unwrap();
     }
+}
+
+/// A catalog that is moved aside takes no running registry's lock with it.
+#[tokio::test]
+async fn while_a_registry_runs_no_other_catalog_is_made() {
+    let (world, releases) = furnished().await;
+    let before = seen(&world, &releases).await;
+    let aside = tempfile::tempdir().unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let name = format!("catalog.sqlite{suffix}");
+        std::fs::rename(world.dir.path().join(&name), aside.path().join(name)).unwrap();
+    }
+    let config = Config { access: Access::Open, ..Config::in_process(world.dir.path()) };
+    let error = start(config.clone()).await.unwrap_err();
+    let cause = std::error::Error::source(&error).and_then(|error| error.source()).unwrap();
+    assert!(cause.to_string().contains("stop it first"), "{cause}");
+    assert!(!world.dir.path().join("catalog.sqlite").exists());
+    let World { dir, running, .. } = world;
+    running.stop().await.unwrap();
+    let world = started(dir, config).await;
+    assert_eq!(seen(&world, &releases).await, before);
 }
 
 #[tokio::test]

@@ -42,6 +42,17 @@ async fn a_release_is_visible_once_published_and_reads_back_byte_for_byte() {
     let etag = format!("\"{}\"", tiny.release.digest());
     let again = world.request(Method::GET, path).header("if-none-match", &etag);
     assert_eq!(again.send().await.unwrap().status(), StatusCode::NOT_MODIFIED);
+    let leaf = tiny.disks[0].leaf.digest();
+    let index = tiny.disks[0].index.digest();
+    for (path, etag) in [
+        (format!("/v1/leaves/{leaf}"), format!("\"{leaf}\"")),
+        (format!("/v1/indexes/{index}"), format!("\"{index}\"")),
+    ] {
+        let again = world.request(Method::GET, &path).header("if-none-match", etag);
+        let again = again.send().await.unwrap();
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{path}");
+        assert!(again.bytes().await.unwrap().is_empty());
+    }
     let head = world.request(Method::HEAD, path).send().await.unwrap();
     assert_eq!(head.headers()["content-length"], tiny.release.bytes().len().to_string());
 }
@@ -90,6 +101,8 @@ async fn a_version_is_never_used_again() {
     assert!(answer.json::<v1::Published>().await.unwrap().already_present);
 
     let other = TinyRelease::new("webshop", "1.0", "ab", "ce");
+    // To publish is to end the lease, whether it was new or not.
+    let lease = world.lease("webshop").await;
     for disk in &other.disks {
         world.upload(&lease, disk).await;
     }

@@ -3,7 +3,9 @@
 //! # Invariants
 //!
 //! 1. An object under its path is complete: the directory writes elsewhere, syncs, and links in.
-//! 2. No object is ever opened for writing after it has its path, so readers take no lock.
+//! 2. An object that `put` found present is as durable as one it made: another `put` of it may be
+//!    running still.
+//! 3. No object is ever opened for writing after it has its path, so readers take no lock.
 //!
 //! # At the same time
 //!
@@ -15,14 +17,17 @@
 //!
 //! # After a crash
 //!
-//! Staged files whose name ends in `#` and a number are garbage; listings never show them.
+//! Staged files whose name ends in `#` and a number are garbage; listings never show them, and
+//! `remove_staged` removes those that are too old to be a put's under way.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
@@ -31,6 +36,9 @@ use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path}
 
 use crate::error::StoreError;
 use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+
+/// What a probe writes and reads back.
+const PROBE: &[u8] = b"seawall";
 
 /// An [`ObjectStore`] over a backend of the `object_store` crate.
 #[derive(Debug, Clone)]
@@ -66,14 +74,91 @@ fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
     }
 }
 
+impl Objects {
+    /// Removes what puts that died left half written before `before`, where the store is a
+    /// directory; returns how many files. Blocks; no object is ever touched.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or a file not be removed.
+    pub fn remove_staged(&self, before: SystemTime) -> Result<u64, StoreError> {
+        let Some(local) = &self.local else { return Ok(0) };
+        let root = local
+            .path_to_filesystem(&location("x"))
+            .map_err(|source| failed("list", "the store".to_owned(), source))?;
+        let mut folders: Vec<_> = root.parent().map(Path::to_owned).into_iter().collect();
+        let mut removed = 0;
+        while let Some(folder) = folders.pop() {
+            let unreadable = |source| StoreError::io("list", &folder, source);
+            for entry in fs::read_dir(&folder).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                if entry.file_type().map_err(unreadable)?.is_dir() {
+                    folders.push(entry.path());
+                } else if is_staged(&entry.file_name()) {
+                    removed += u64::from(remove_older(&entry.path(), before)?);
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Makes the name of an object durable that was found present. Whoever put it may not have
+    /// come as far: its bytes are synced before they are linked, the folders that name it after.
+    async fn sync_name(&self, path: &str) -> Result<(), StoreError> {
+        let Some(local) = &self.local else { return Ok(()) };
+        let place = local
+            .path_to_filesystem(&location(path))
+            .map_err(|source| failed("sync", path.to_owned(), source))?;
+        let folders = folders_of(&place, path);
+        let sync = move || folders.iter().try_for_each(|folder| File::open(folder)?.sync_all());
+        blocking(sync).await.map_err(|source| StoreError::io("sync", path, source))
+    }
+}
+
+/// Whether a file is of a put under way, or of one that died: no object's name has a `#`.
+fn is_staged(name: &OsStr) -> bool {
+    let count = name.to_str().and_then(|name| name.rsplit_once('#'));
+    count.is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Removes a file that was written last before `before`; false for one that is younger or gone.
+fn remove_older(path: &Path, before: SystemTime) -> Result<bool, StoreError> {
+    let remove = || {
+        if fs::metadata(path)?.modified()? >= before {
+            return Ok(false);
+        }
+        fs::remove_file(path).map(|()| true)
+    };
+    match remove() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        outcome => outcome.map_err(|source| StoreError::io("remove", path, source)),
+    }
+}
+
+/// The folders that name the object with this `path` in the store, up to the store's root.
+fn folders_of(place: &Path, path: &str) -> Vec<PathBuf> {
+    place.ancestors().skip(1).take(path.split('/').count()).map(Path::to_owned).collect()
+}
+
 #[async_trait::async_trait]
 impl ObjectStore for Objects {
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
         let path = name.path();
         match self.backend.put_opts(&location(&path), bytes.into(), PutMode::Create.into()).await {
             Ok(_) => Ok(Put::Created),
-            Err(Error::AlreadyExists { .. }) => Ok(Put::AlreadyPresent),
+            Err(Error::AlreadyExists { .. }) => {
+                self.sync_name(&path).await?;
+                Ok(Put::AlreadyPresent)
+            }
             Err(source) => Err(failed("write", path, source)),
+        }
+    }
+
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        let path = name.path();
+        match self.backend.put_opts(&location(&path), bytes.into(), PutMode::Overwrite.into()).await
+        {
+            Ok(_) => Ok(()),
+            Err(source) => Err(failed("replace", path, source)),
         }
     }
 
@@ -139,8 +224,17 @@ impl ObjectStore for Objects {
     async fn probe(&self) -> Result<(), StoreError> {
         let object = "a probe of the store".to_owned();
         let place = path::Path::from("probe");
-        let write = self.backend.put(&place, Bytes::from_static(b"seawall").into()).await;
-        write.map(|_| ()).map_err(|source| failed("write", object, source))
+        let write = self.backend.put(&place, Bytes::from_static(PROBE).into()).await;
+        write.map_err(|source| failed("write", object.clone(), source))?;
+        let read = match self.backend.get(&place).await {
+            Ok(answer) => answer.bytes().await,
+            Err(source) => Err(source),
+        };
+        // Another process's probe writes the same bytes.
+        match read.map_err(|source| failed("read", object.clone(), source))? {
+            bytes if bytes == PROBE => Ok(()),
+            _ => Err(StoreError::Damaged { object }),
+        }
     }
 }
 
@@ -224,4 +318,49 @@ async fn blocking<T: Send + 'static>(
 /// A path we made: its parts are names and hexadecimal digits, so nothing in it is escaped.
 fn location(path: &str) -> path::Path {
     path::Path::from(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_named_by_every_folder_up_to_the_root_of_the_store() {
+        let folders = folders_of(Path::new("/data/store/packs/ab/abcd"), "packs/ab/abcd");
+        assert_eq!(
+            folders,
+            ["/data/store/packs/ab", "/data/store/packs", "/data/store"].map(Path::new)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_dead_puts_left_is_removed_once_it_is_old_and_nothing_else_is() {
+        let root = tempfile::tempdir().unwrap();
+        let store = directory(root.path()).unwrap();
+        let name = ObjectName::Name("webshop/@1.0".to_owned());
+        store.put(&name, Bytes::from_static(b"x")).await.unwrap();
+        let folder = root.path().join("packs/ab");
+        fs::create_dir_all(&folder).unwrap();
+        let day = std::time::Duration::from_secs(86_400);
+        let young = fs::metadata(root.path().join(name.path())).unwrap().modified().unwrap();
+        let files = [("a#1", 2), ("b#22", 2), ("c#1", 0), ("d#x", 2), ("e#", 2), ("f", 2)];
+        for (file, age_days) in files {
+            let file = File::create(folder.join(file)).unwrap();
+            file.set_modified(young - day * age_days).unwrap();
+        }
+        assert_eq!(store.remove_staged(young - day).unwrap(), 2);
+        for (file, is_left) in [("a#1", false), ("b#22", false), ("c#1", true), ("d#x", true)] {
+            assert_eq!(folder.join(file).exists(), is_left, "{file}");
+        }
+        assert_eq!(store.get(&name).await.unwrap(), "x");
+    }
+
+    /// Their sync is an error where a folder cannot be opened, so a name is never vouched for.
+    #[tokio::test]
+    async fn a_name_whose_folder_is_gone_is_not_said_to_be_durable() {
+        let root = tempfile::tempdir().unwrap();
+        let store = directory(root.path()).unwrap();
+        store.sync_name("packs").await.unwrap();
+        store.sync_name("packs/ab/abcd").await.unwrap_err();
+    }
 }

@@ -31,6 +31,8 @@ pub enum ImageError {
         offset: u64,
         /// What is wrong with it.
         reason: String,
+        /// What says more about it, or repairs it.
+        repair: &'static str,
     },
     /// The image is sound, as far as can be told, but of a kind that Seawall does not read.
     #[error("{path} uses {feature}, which seawall does not read")]
@@ -91,10 +93,9 @@ impl ImageError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Unsupported { remedy, .. } | Self::Backing { remedy, .. } => Some(remedy.clone()),
-            Self::Damaged { path, .. } => Some(format!(
-                "compare the file with its origin, and run `qemu-img check {}`",
-                path.display()
-            )),
+            Self::Damaged { repair, .. } => {
+                Some(format!("compare the file with its origin, and {repair}"))
+            }
             Self::Shrunk { .. } => {
                 Some("stop what writes to the image, then start again".to_owned())
             }

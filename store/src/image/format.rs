@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ImageError;
 use super::source::{DiskFile, Source, read_error};
+use super::vhd::footer::FOOTER_LEN;
+use super::{ImageError, vdi, vhd, vhdx, vmdk};
 
 /// A container format that Seawall reads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -13,6 +14,36 @@ pub enum Format {
     Raw,
     /// QEMU's copy-on-write format, versions 2 and 3.
     Qcow2,
+    /// Microsoft's older format: fixed, dynamic and differencing.
+    Vhd,
+    /// Microsoft's newer format, of Hyper-V since 2012.
+    Vhdx,
+    /// VirtualBox's format.
+    Vdi,
+    /// VMware's format: a sparse file, or a descriptor and its extents.
+    Vmdk,
+}
+
+impl Format {
+    /// All formats, with their names here and, where it has another one, in QEMU.
+    const NAMES: [(Self, &str, &str); 6] = [
+        (Self::Raw, "raw", "raw"),
+        (Self::Qcow2, "qcow2", "qcow2"),
+        (Self::Vhd, "vhd", "vpc"),
+        (Self::Vhdx, "vhdx", "vhdx"),
+        (Self::Vdi, "vdi", "vdi"),
+        (Self::Vmdk, "vmdk", "vmdk"),
+    ];
+
+    /// The format that QEMU calls so.
+    pub(super) fn of_qemu(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, _, of_qemu)| *of_qemu == name).map(|(format, ..)| *format)
+    }
+
+    /// QEMU's name of the format.
+    pub(super) fn qemu_name(self) -> &'static str {
+        Self::NAMES.iter().find(|(format, ..)| *format == self).map_or("raw", |(.., name)| name)
+    }
 }
 
 impl fmt::Display for Format {
@@ -20,24 +51,29 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
+            Self::Vhd => "vhd",
+            Self::Vhdx => "vhdx",
+            Self::Vdi => "vdi",
+            Self::Vmdk => "vmdk",
         })
     }
 }
 
 /// A name that stands for no format that Seawall reads.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("unknown image format {0:?}; known are raw and qcow2")]
+#[error("unknown image format {0:?}; known are {known}", known = known())]
 pub struct UnknownFormat(String);
+
+fn known() -> String {
+    Format::NAMES.map(|(_, name, _)| name).join(", ")
+}
 
 impl FromStr for Format {
     type Err = UnknownFormat;
 
     fn from_str(text: &str) -> Result<Self, UnknownFormat> {
-        match text {
-            "raw" => Ok(Self::Raw),
-            "qcow2" => Ok(Self::Qcow2),
-            other => Err(UnknownFormat(other.to_owned())),
-        }
+        let found = Self::NAMES.into_iter().find(|(_, name, _)| *name == text);
+        found.map(|(format, ..)| format).ok_or_else(|| UnknownFormat(text.to_owned()))
     }
 }
 
@@ -45,21 +81,21 @@ impl FromStr for Format {
 pub(super) const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
 
 /// Formats with a signature that are refused rather than taken for raw: offset, bytes, name.
-const FOREIGN: [(usize, &[u8], &str); 9] = [
-    (0, b"KDMV", "VMDK"),
-    (0, b"COWD", "VMDK"),
-    (0, b"# Disk DescriptorFile", "VMDK"),
-    (0, b"vhdxfile", "VHDX"),
-    (0, b"conectix", "VHD"),
-    (0x40, &[0x7f, 0x10, 0xda, 0xbe], "VDI"),
+const FOREIGN: [(usize, &[u8], &str); 3] = [
     (0, b"QED\0", "QED"),
     (0, b"WithoutFreeSpace", "Parallels"),
     (0, b"WithouFreSpacExt", "Parallels"),
 ];
 
+/// Signatures of formats that are read: offset, bytes, format.
+const KNOWN: [(usize, &[u8], Format); 4] = [
+    (0, &QCOW2_MAGIC, Format::Qcow2),
+    (0, &vhd::footer::COOKIE, Format::Vhd),
+    (0, &vhdx::header::MAGIC, Format::Vhdx),
+    (vdi::SIGNATURE_AT, &vdi::SIGNATURE, Format::Vdi),
+];
+
 const HEAD_LEN: u64 = 512;
-/// A VHD of fixed length is the raw disk with this footer.
-const VHD_FOOTER_LEN: u64 = 512;
 
 /// Tells the format of an open file by its content.
 ///
@@ -69,17 +105,24 @@ const VHD_FOOTER_LEN: u64 = 512;
 /// guest the container's bytes.
 pub(super) fn detect(file: &DiskFile) -> Result<Format, ImageError> {
     let head = read_some(file, 0, HEAD_LEN)?;
-    if head.starts_with(&QCOW2_MAGIC) {
-        return Ok(Format::Qcow2);
+    for (offset, signature, format) in KNOWN {
+        if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {
+            return Ok(format);
+        }
+    }
+    if vmdk::is_vmdk(&head) {
+        return Ok(Format::Vmdk);
     }
     for (offset, signature, name) in FOREIGN {
         if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {
             return Err(foreign(file, name));
         }
     }
-    let footer = file.source_len().saturating_sub(VHD_FOOTER_LEN);
-    if read_some(file, footer, VHD_FOOTER_LEN)?.starts_with(b"conectix") {
-        return Err(foreign(file, "VHD"));
+    // A fixed VHD is the disk and a footer. One that is damaged is not taken for raw either: its
+    // reader says what is wrong with it.
+    let footer = file.source_len().saturating_sub(FOOTER_LEN);
+    if read_some(file, footer, FOOTER_LEN)?.starts_with(&vhd::footer::COOKIE) {
+        return Ok(Format::Vhd);
     }
     Ok(Format::Raw)
 }

@@ -20,26 +20,49 @@
 //! file that is *written* while it is read gives bytes of no single moment, and where the reader
 //! can tell (the file shrank, a table is broken) an error.
 
+mod bitmap;
+mod blocks;
+mod cache;
+pub mod convert;
+mod crc32c;
 mod error;
+mod fields;
 mod format;
 pub mod layout;
 mod open;
+mod parent;
+pub mod partitions;
 mod qcow2;
 mod raw;
 mod source;
+pub mod stream;
+mod vdi;
+mod vhd;
+mod vhdx;
+mod vmdk;
 
 use std::ops::Range;
 use std::path::PathBuf;
 
 pub use error::ImageError;
 pub use format::{Format, UnknownFormat};
-pub use open::{OpenOptions, open};
+pub use open::{OpenOptions, open, open_source};
 pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
 pub use source::Source;
+pub use vmdk::VmdkImage;
 
 /// The longest run that [`DiskImage::next_data`] reports.
 pub const RUN_LEN_MAX: u64 = 256 << 20;
+
+/// A format, and what of it a file uses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Variant {
+    /// The format.
+    pub format: Format,
+    /// Such as `streamOptimized`; empty where there is nothing to tell apart.
+    pub detail: String,
+}
 
 /// A disk image opened for reading; safe to share between threads.
 pub trait DiskImage: Send + Sync {
@@ -57,6 +80,9 @@ pub trait DiskImage: Send + Sync {
     ///
     /// The range must lie within the disk. After an error the content of `buf` is undefined.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError>;
+
+    /// What the file is, for people.
+    fn variant(&self) -> Variant;
 
     /// Every file this image is made of, backing files last: the identity a stat cache watches.
     fn files(&self) -> &[PathBuf];

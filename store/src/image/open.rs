@@ -4,14 +4,21 @@
 //!
 //! 1. Only regular files and block devices are opened, by plain paths; never a URI.
 //! 2. A chain ends: it has at most [`CHAIN_LEN_MAX`] files and no file twice.
+//! 3. Layers of one format are kept flat. An image of another format stands below them as a whole,
+//!    so the price of a step through a chain adds up and does not multiply.
 
 use std::path::{Path, PathBuf};
 
+use super::blocks::{BlockFile, BlockImage, TableLimits};
 use super::format::{Format, detect};
 use super::qcow2::{Backing, Layer, Limits, Qcow2Image};
 use super::raw::RawImage;
-use super::source::{DiskFile, Identity, NamedSource};
-use super::{DiskImage, ImageError};
+use super::source::{DiskFile, Identity, NamedSource, Source};
+use super::vdi::VdiFile;
+use super::vhd::VhdFile;
+use super::vhdx::VhdxFile;
+use super::vmdk::{Found, VmdkImage};
+use super::{DiskImage, ImageError, parent};
 
 /// How many files an image may be made of.
 const CHAIN_LEN_MAX: usize = 64;
@@ -40,60 +47,165 @@ impl Default for OpenOptions {
 /// [`ImageError::Unsupported`] for formats and features that are recognised and not read, and
 /// [`ImageError::Backing`] for backing files that are not allowed; both have a remedy.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, ImageError> {
-    let mut opened = Chain::default();
-    let mut next = Some((path.to_owned(), options.format));
-    while let Some((path, format)) = next.take() {
-        let file = DiskFile::open(&path).map_err(|error| opened.explain(error))?;
-        opened.enter(&file)?;
-        let format = match format {
-            Some(format) => format,
-            None => opened.detected(&file)?,
-        };
-        match format {
-            Format::Raw => opened.base = Some(RawImage::new(file)),
-            Format::Qcow2 => {
-                let source = NamedSource::new(path.clone(), Box::new(file));
-                let layer = Layer::open(source, &mut opened.limits)?;
-                next = layer.backing().map(|it| resolve(&path, it, options)).transpose()?;
-                opened.layers.push(layer);
-            }
+    let mut chain = Chain::new(options);
+    let (file, format) = chain.enter(path, options.format, "")?;
+    chain.image(file, format)
+}
+
+/// Opens an image that is not a file, as tests and fuzzing do; `name` stands for it in errors.
+///
+/// # Errors
+///
+/// As [`open`]; an image that is based on another file is refused, and so is a raw one, which is
+/// its source.
+pub fn open_source(
+    name: PathBuf,
+    source: Box<dyn Source>,
+    format: Format,
+) -> Result<Box<dyn DiskImage>, ImageError> {
+    Ok(match format {
+        Format::Raw => {
+            let source = NamedSource::new(name, source);
+            return Err(source.unsupported("the raw format", "read the bytes themselves"));
         }
-    }
-    Ok(opened.finish())
+        Format::Qcow2 => Box::new(Qcow2Image::from_source(name, source)?),
+        Format::Vhd => Box::new(BlockImage::<VhdFile>::from_source(name, source)?),
+        Format::Vhdx => Box::new(BlockImage::<VhdxFile>::from_source(name, source)?),
+        Format::Vdi => Box::new(BlockImage::<VdiFile>::from_source(name, source)?),
+        Format::Vmdk => Box::new(VmdkImage::from_source(name, source)?),
+    })
 }
 
 const REBASE: &str = "look at it with `qemu-img info --backing-chain -U`, and give the image \
                       another base with `qemu-img rebase -u`";
+const FLATTEN: &str = "make it one file with `qemu-img convert -O qcow2`";
+const EXTENTS: &str = "an image of several files needs all of them in one directory, under the \
+                       names that its descriptor has for them";
 
-/// The files of a chain opened so far, topmost first.
-#[derive(Default)]
-struct Chain {
+/// The files of a chain opened so far, topmost first, and what is left of their limits.
+struct Chain<'a> {
+    options: &'a OpenOptions,
     seen: Vec<Identity>,
     paths: Vec<PathBuf>,
-    limits: Limits,
-    layers: Vec<Layer>,
-    base: Option<RawImage>,
+    clusters: Limits,
+    blocks: TableLimits,
 }
 
-impl Chain {
-    /// Says which image asked for a file that is not there.
-    fn explain(&self, error: ImageError) -> ImageError {
-        match (self.paths.last(), error) {
-            (Some(overlay), ImageError::Io { path, source, .. }) => ImageError::Backing {
-                path: overlay.clone(),
-                backing: path.display().to_string(),
-                reason: format!("it cannot be opened: {source}"),
-                remedy: REBASE.to_owned(),
-            },
-            (_, error) => error,
+impl<'a> Chain<'a> {
+    fn new(options: &'a OpenOptions) -> Self {
+        let (clusters, blocks) = (Limits::default(), TableLimits::default());
+        Self { options, seen: Vec::new(), paths: Vec::new(), clusters, blocks }
+    }
+
+    /// The image that a file is, with every file below it.
+    fn image(&mut self, file: DiskFile, format: Format) -> Result<Box<dyn DiskImage>, ImageError> {
+        match format {
+            Format::Raw => Ok(Box::new(RawImage::new(file))),
+            Format::Qcow2 => self.qcow2(file),
+            Format::Vhd => self.blocks::<VhdFile>(file),
+            Format::Vhdx => self.blocks::<VhdxFile>(file),
+            Format::Vdi => self.blocks::<VdiFile>(file),
+            Format::Vmdk => self.vmdk(file),
         }
     }
 
-    fn enter(&mut self, file: &DiskFile) -> Result<(), ImageError> {
+    /// Layers of qcow2, as far as they go, above an image of any other format.
+    fn qcow2(&mut self, mut file: DiskFile) -> Result<Box<dyn DiskImage>, ImageError> {
+        let (mut layers, mut files) = (Vec::new(), Vec::new());
+        let base = loop {
+            let path = file.path().to_owned();
+            let source = NamedSource::new(path.clone(), Box::new(file));
+            let layer = Layer::open(source, &mut self.clusters)?;
+            let named = layer.backing().map(|it| resolve(&path, it, self.options)).transpose()?;
+            layers.push(layer);
+            files.push(path);
+            let Some((path, format)) = named else { break None };
+            let (below, format) = self.enter(&path, format, REBASE)?;
+            if format != Format::Qcow2 {
+                break Some(self.image(below, format)?);
+            }
+            file = below;
+        };
+        files.extend(base.iter().flat_map(|base| base.files().iter().cloned()));
+        Ok(Box::new(Qcow2Image::new(layers, base, files)))
+    }
+
+    /// An image of blocks with its parents, which have the same format.
+    fn blocks<F: BlockFile + 'static>(
+        &mut self,
+        mut file: DiskFile,
+    ) -> Result<Box<dyn DiskImage>, ImageError> {
+        let mut files: Vec<F> = Vec::new();
+        loop {
+            let path = file.path().to_owned();
+            let source = NamedSource::new(path.clone(), Box::new(file));
+            let opened = F::open(source, &mut self.blocks)?;
+            if let Some((child, parent)) = files.last().and_then(|it| Some((it, it.parent()?)))
+                && !parent.ids.contains(&opened.id())
+            {
+                let reason = "it is not the image that this one was made from, or has changed";
+                return Err(parent.refuse(&child.source().path, reason));
+            }
+            files.push(opened);
+            let Some(parent) = files.last().and_then(F::parent) else { break };
+            if !self.options.allow_backing {
+                return Err(parent.refuse(&path, "parents are not allowed here"));
+            }
+            let found = parent.locate(&path)?;
+            file = self.enter_file(&found, parent::JOIN)?;
+        }
+        Ok(Box::new(BlockImage::new(files)))
+    }
+
+    /// A VMDK with its extents and its parents, which have the same format.
+    fn vmdk(&mut self, file: DiskFile) -> Result<Box<dyn DiskImage>, ImageError> {
+        let source = NamedSource::new(file.path().to_owned(), Box::new(file));
+        let mut files = |overlay: &Path, name: &Path, found| {
+            let file = match found {
+                Found::Extent => {
+                    // Its name stays in the directory of the image.
+                    let path = overlay.parent().unwrap_or(Path::new("")).join(name);
+                    open_named(overlay, &path, EXTENTS)?
+                }
+                Found::Parent => {
+                    let format = Some(Format::Vmdk.to_string());
+                    let parent = Backing { name: name.to_owned(), format };
+                    let (path, _) = resolve(overlay, &parent, self.options)?;
+                    self.enter_file(&path, EXTENTS)?
+                }
+            };
+            Ok(NamedSource::new(file.path().to_owned(), Box::new(file)))
+        };
+        Ok(Box::new(VmdkImage::open(source, &mut files)?))
+    }
+
+    /// Opens the next file of the chain and tells its format.
+    fn enter(
+        &mut self,
+        path: &Path,
+        format: Option<Format>,
+        remedy: &str,
+    ) -> Result<(DiskFile, Format), ImageError> {
+        let file = self.enter_file(path, remedy)?;
+        let format = match format {
+            Some(format) => format,
+            None => self.detected(&file)?,
+        };
+        Ok((file, format))
+    }
+
+    fn enter_file(&mut self, path: &Path, remedy: &str) -> Result<DiskFile, ImageError> {
         let refuse = |reason: String| {
-            let path = self.paths.last().map_or_else(|| file.path().to_owned(), Clone::clone);
-            let backing = file.path().display().to_string();
-            ImageError::Backing { path, backing, reason, remedy: REBASE.to_owned() }
+            let above = self.paths.last().map_or(path, PathBuf::as_path).to_owned();
+            let backing = path.display().to_string();
+            ImageError::Backing { path: above, backing, reason, remedy: remedy.to_owned() }
+        };
+        let file = match DiskFile::open(path) {
+            // Says which image asked for a file that is not there.
+            Err(ImageError::Io { source, .. }) if !self.paths.is_empty() => {
+                return Err(refuse(format!("it cannot be opened: {source}")));
+            }
+            opened => opened?,
         };
         if self.seen.contains(&file.identity()) {
             return Err(refuse("the chain of backing files comes back to it".to_owned()));
@@ -102,8 +214,8 @@ impl Chain {
             return Err(refuse(format!("the chain has more than {CHAIN_LEN_MAX} files")));
         }
         self.seen.push(file.identity());
-        self.paths.push(file.path().to_owned());
-        Ok(())
+        self.paths.push(path.to_owned());
+        Ok(file)
     }
 
     /// The format of a file that nobody named.
@@ -119,21 +231,28 @@ impl Chain {
                 backing: file.path().display().to_string(),
                 reason: format!("it looks like {format}, and the image does not say that it is"),
                 remedy: format!(
-                    "if it is, say so: `qemu-img rebase -u -b {backing} -F {format} {overlay}`",
+                    "if it is, say so: `qemu-img rebase -u -b {backing} -F {name} {overlay}`",
                     backing = file.path().display(),
+                    name = format.qemu_name(),
                     overlay = overlay.display()
                 ),
             }),
             _ => Ok(format),
         }
     }
+}
 
-    fn finish(self) -> Box<dyn DiskImage> {
-        match self.base {
-            Some(raw) if self.layers.is_empty() => Box::new(raw),
-            base => Box::new(Qcow2Image::new(self.layers, base, self.paths)),
-        }
-    }
+/// Opens a file that is a part of `image`.
+fn open_named(image: &Path, path: &Path, remedy: &str) -> Result<DiskFile, ImageError> {
+    DiskFile::open(path).map_err(|error| match error {
+        ImageError::Io { path, source, .. } => ImageError::Backing {
+            path: image.to_owned(),
+            backing: path.display().to_string(),
+            reason: format!("it cannot be opened: {source}"),
+            remedy: remedy.to_owned(),
+        },
+        other => other,
+    })
 }
 
 /// The path and the format of the backing file that `overlay` names.
@@ -148,9 +267,8 @@ fn resolve(
         reason: reason.to_owned(),
         remedy: remedy.to_owned(),
     };
-    let flatten = "make it one file with `qemu-img convert -O qcow2`";
     if !options.allow_backing {
-        return Err(refuse("backing files are not allowed here", flatten));
+        return Err(refuse("backing files are not allowed here", FLATTEN));
     }
     // QEMU's rule: a colon before the first slash makes a protocol. `json:` is one of them.
     let bytes = backing.name.as_os_str().as_encoded_bytes();
@@ -161,13 +279,12 @@ fn resolve(
              is written `./name`, see `qemu-img rebase -u`",
         ));
     }
-    let format =
-        match backing.format.as_deref() {
-            None => None,
-            Some(name) => Some(name.parse::<Format>().map_err(|_| {
-                refuse(&format!("its format {name:?} is not raw or qcow2"), flatten)
-            })?),
-        };
+    let format = match backing.format.as_deref() {
+        None => None,
+        Some(name) => Some(Format::of_qemu(name).ok_or_else(|| {
+            refuse(&format!("its format {name:?} is not one that seawall reads"), FLATTEN)
+        })?),
+    };
     // An absolute name replaces the directory.
     let directory = overlay.parent().unwrap_or(Path::new(""));
     Ok((directory.join(&backing.name), format))

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use super::error::check_range;
 use super::source::{DiskFile, Source, read_error};
-use super::{DiskImage, ImageError, RUN_LEN_MAX};
+use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
 
 /// A raw image: a regular file, sparse or not, or a block device.
 #[derive(Debug)]
@@ -46,6 +46,10 @@ impl DiskImage for RawImage {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         check_range(self.file.path(), self.disk_len(), offset, buf.len())?;
         self.file.read_exact_at(offset, buf).map_err(|source| self.read_error(offset, source))
+    }
+
+    fn variant(&self) -> Variant {
+        Variant { format: Format::Raw, detail: String::new() }
     }
 
     fn files(&self) -> &[PathBuf] {

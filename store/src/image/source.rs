@@ -197,16 +197,44 @@ fn identify(path: &Path, metadata: &Metadata) -> Result<Identity, ImageError> {
     Err(ImageError::NotADisk { path: path.to_owned(), found })
 }
 
+/// What the next run of data, if any, says of the `len` bytes at `at`: data or a hole, how much.
+pub(super) fn at_start(run: Option<Range<u64>>, at: u64, len: u64) -> Result<u64, u64> {
+    match run {
+        Some(run) if run.start <= at => Ok(len.min(run.end - at)),
+        Some(run) => Err(len.min(run.start - at)),
+        None => Err(len),
+    }
+}
+
 /// A source and the name that errors give it.
 pub(super) struct NamedSource {
     pub(super) path: PathBuf,
     pub(super) len: u64,
     source: Box<dyn Source>,
+    /// What says more about damage in a file of this format, or repairs it.
+    repair: &'static str,
 }
+
+/// What [`NamedSource::damaged`] tells to do where the format has nothing better.
+const REPAIR: &str = "run `qemu-img check` on it";
 
 impl NamedSource {
     pub(super) fn new(path: PathBuf, source: Box<dyn Source>) -> Self {
-        Self { path, len: source.source_len(), source }
+        Self { path, len: source.source_len(), source, repair: REPAIR }
+    }
+
+    /// Tells another thing to do about damage.
+    pub(super) fn with_repair(self, repair: &'static str) -> Self {
+        Self { repair, ..self }
+    }
+
+    /// The same file with other bytes, such as after changes that are still in its log.
+    pub(super) fn with_source<S: Source + 'static>(
+        self,
+        wrap: impl FnOnce(Box<dyn Source>) -> S,
+    ) -> Self {
+        let source = Box::new(wrap(self.source));
+        Self { path: self.path, len: source.source_len(), source, repair: self.repair }
     }
 
     pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
@@ -225,7 +253,13 @@ impl NamedSource {
         offset: u64,
         reason: impl Into<String>,
     ) -> ImageError {
-        ImageError::Damaged { path: self.path.clone(), structure, offset, reason: reason.into() }
+        let (path, reason) = (self.path.clone(), reason.into());
+        ImageError::Damaged { path, structure, offset, reason, repair: self.repair }
+    }
+
+    pub(super) fn unsupported(&self, feature: impl Into<String>, remedy: &str) -> ImageError {
+        let (path, feature) = (self.path.clone(), feature.into());
+        ImageError::Unsupported { path, feature, remedy: remedy.to_owned() }
     }
 }
 

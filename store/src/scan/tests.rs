@@ -36,6 +36,11 @@ impl DiskImage for MemoryDisk {
         Ok(())
     }
 
+    fn variant(&self) -> crate::image::Variant {
+        let format = crate::image::Format::Raw;
+        crate::image::Variant { format, detail: String::new() }
+    }
+
     fn files(&self) -> &[PathBuf] {
         &[]
     }

@@ -46,6 +46,11 @@ impl<S: ObjectStore> ObjectStore for FaultAt<S> {
         self.inner.put(name, bytes).await
     }
 
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        self.before_write()?;
+        self.inner.replace(name, bytes).await
+    }
+
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
         self.inner.get(name).await
     }

@@ -183,18 +183,7 @@ fn many_threads_read_compressed_clusters_at_once() {
 fn foreign_formats_are_refused_unless_raw_is_forced() {
     let bench = Bench::new();
     bench.raw("disk.raw", 1 << 20);
-    for (format, options) in [
-        ("vmdk", "-o subformat=monolithicSparse"),
-        ("vmdk", "-o subformat=streamOptimized"),
-        ("vmdk", "-o subformat=monolithicFlat"),
-        ("vhdx", ""),
-        ("vpc", "-o subformat=dynamic"),
-        ("vpc", "-o subformat=fixed"),
-        ("vdi", ""),
-        ("qed", ""),
-        ("parallels", ""),
-        ("qcow", ""),
-    ] {
+    for (format, options) in [("qed", ""), ("parallels", ""), ("qcow", "")] {
         bench.run(&format!("qemu-img convert -f raw -O {format} {options} disk.raw disk.img"));
         let message = fails(&bench.path("disk.img"), &OpenOptions::default());
         assert!(message.contains("qemu-img convert -O qcow2"), "{format}: {message}");

@@ -1,6 +1,6 @@
 //! Images that were made to hurt: each gives a clear error or the right bytes, at a bounded price.
 
-use seawall_store::image::{DiskImage, ImageError, Qcow2Image};
+use seawall_store::image::{Format, ImageError, open_source};
 
 use super::qemu::Bench;
 
@@ -16,7 +16,12 @@ fn sound(options: &str) -> Vec<u8> {
 
 /// Opens and reads everything that is not too long; what it does not do is panic.
 fn read(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
-    let image = Qcow2Image::from_source("hostile".into(), Box::new(bytes.to_vec()))?;
+    read_source(bytes, Format::Qcow2)
+}
+
+/// The same for any format.
+pub(super) fn read_source(bytes: &[u8], format: Format) -> Result<Vec<u8>, ImageError> {
+    let image = open_source("hostile".into(), Box::new(bytes.to_vec()), format)?;
     let mut at = 0;
     // A hostile map can be long; each step of it is cheap.
     for _ in 0..1000 {
@@ -24,13 +29,13 @@ fn read(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
         assert!(at <= run.start && run.start < run.end && run.end <= image.disk_len());
         at = run.end;
     }
-    let len = usize::try_from(image.disk_len()).unwrap().min(2 * MIB);
+    let len = usize::try_from(image.disk_len()).unwrap().min(8 * MIB);
     let mut disk = vec![0; len];
     image.read_at(0, &mut disk)?;
     Ok(disk)
 }
 
-fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+pub(super) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 

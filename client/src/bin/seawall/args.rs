@@ -91,6 +91,10 @@ pub(crate) enum RawCommand {
     Promote(PromoteArgs),
     /// Hash everything again: a pulled release in a directory, or a release in the registry
     Verify(VerifyArgs),
+    /// Write a disk image in another format; needs no registry
+    Convert(ConvertArgs),
+    /// Say what a disk image is and what is on its disk; needs no registry
+    Inspect(InspectArgs),
     /// Serve a registry from a directory
     #[cfg(feature = "server")]
     Serve(ServeArgs),
@@ -245,6 +249,42 @@ pub(crate) struct VerifyArgs {
     pub(crate) credentials: Credentials,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct ConvertArgs {
+    /// The image: raw, qcow2, VMDK, VHD, VHDX or VDI, told by its content
+    #[arg(value_name = "IN")]
+    pub(crate) image: PathBuf,
+    /// The file to write, or - for standard output
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// What to write: raw, qcow2, qcow2-zstd, qcow2-zlib, vmdk, vmdk-stream, vhd, vhd-fixed, vhdx
+    /// or vhdx-fixed [default: what OUT ends with]
+    #[arg(long)]
+    pub(crate) format: Option<String>,
+    /// Take IN for this format, whatever its content: raw, qcow2, vmdk, vhd, vhdx or vdi
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) from: Option<String>,
+    /// Replace OUT, if it is there, once the new file is whole
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InspectArgs {
+    /// The image
+    pub(crate) file: PathBuf,
+    /// Take it for this format, whatever its content: raw, qcow2, vmdk, vhd, vhdx or vdi
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// Read the whole disk and print its digest
+    #[arg(long)]
+    pub(crate) digest: bool,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+}
+
 #[cfg(feature = "server")]
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
@@ -290,6 +330,16 @@ pub(crate) enum RawFormat {
     Raw,
     /// QEMU's format, version 3
     Qcow2,
+    /// VMware's format, in one file that grows with its data
+    Vmdk,
+    /// Hyper-V's older format, which grows with its data
+    Vhd,
+    /// The disk and a VHD footer, as Azure takes it
+    VhdFixed,
+    /// Hyper-V's format, which grows with its data
+    Vhdx,
+    /// VHDX with a place for every block
+    VhdxFixed,
 }
 
 #[cfg(feature = "server")]

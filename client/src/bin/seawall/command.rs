@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use seawall::convert::Overwrite;
 use seawall::deploy::DescriptorTarget;
 use seawall::directory::LOCKFILE;
 use seawall::registry::Expect;
@@ -9,10 +10,12 @@ use seawall::spec::{ReleaseSpec, file, flags};
 use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
 use seawall_api::reference::{Reference, Selector};
 use seawall_store::image::Format;
+use seawall_store::image::layout::ExportFormat;
 
 use crate::args::{
-    ChannelsArgs, Credentials, DescribeArgs, DiffArgs, ListArgs, PatchArgs, PromoteArgs, PullArgs,
-    PushArgs, RawCommand, RawFormat, RawTarget, ShowArgs, Threads, VerifyArgs,
+    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, InspectArgs, ListArgs,
+    PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawTarget, ShowArgs,
+    Threads, VerifyArgs,
 };
 use crate::report::Failure;
 
@@ -46,6 +49,8 @@ pub(crate) enum Command {
     Promote(Reach, Promote),
     Describe(PathBuf, Vec<DescriptorTarget>),
     VerifyDir(PathBuf, usize),
+    Convert(Convert),
+    Inspect(Inspect),
     VerifyRelease(Reach, Target),
 }
 
@@ -63,7 +68,7 @@ pub(crate) struct Push {
 pub(crate) struct Pull {
     pub(crate) target: Target,
     pub(crate) into: PathBuf,
-    pub(crate) format: Format,
+    pub(crate) format: ExportFormat,
     /// Empty means all.
     pub(crate) machines: Vec<MachineName>,
     pub(crate) descriptors: Vec<DescriptorTarget>,
@@ -89,6 +94,24 @@ pub(crate) struct Promote {
     pub(crate) expect: Option<Expect>,
 }
 
+#[derive(Debug)]
+pub(crate) struct Convert {
+    pub(crate) from: PathBuf,
+    pub(crate) from_format: Option<Format>,
+    /// `None`: standard output.
+    pub(crate) to: Option<(PathBuf, Overwrite)>,
+    pub(crate) format: ExportFormat,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inspect {
+    pub(crate) path: PathBuf,
+    pub(crate) format: Option<Format>,
+    pub(crate) digest: bool,
+    pub(crate) threads: usize,
+}
+
 impl Command {
     /// Proves a command that speaks to a registry or reads what came from one.
     pub(crate) fn prove(raw: RawCommand) -> Result<Self, Failure> {
@@ -108,6 +131,8 @@ impl Command {
             RawCommand::Channels(args) => channels(args),
             RawCommand::Promote(args) => promote(args),
             RawCommand::Verify(args) => verify(args),
+            RawCommand::Convert(args) => convert(args),
+            RawCommand::Inspect(args) => inspect(args),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -130,7 +155,9 @@ impl Command {
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
             | Self::VerifyRelease(reach, ..) => Some(reach),
-            Self::Describe(..) | Self::VerifyDir(..) => None,
+            Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
+                None
+            }
         }
     }
 }
@@ -182,7 +209,8 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     let into = args.into.unwrap_or_else(|| PathBuf::from(last));
     let lockfile = args.lockfile.unwrap_or_else(|| into.join(LOCKFILE));
     let descriptors = targets(&args.descriptors);
-    let by_target = || descriptors.first().map_or(Format::Raw, |target| target.default_format());
+    let by_target =
+        || descriptors.first().map_or(ExportFormat::Raw, |target| target.default_format());
     let pull = Pull {
         into,
         target,
@@ -196,10 +224,15 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     Ok(Command::Pull(Reach { host: reference.host, credentials: args.credentials }, pull))
 }
 
-fn format(raw: RawFormat) -> Format {
+fn format(raw: RawFormat) -> ExportFormat {
     match raw {
-        RawFormat::Raw => Format::Raw,
-        RawFormat::Qcow2 => Format::Qcow2,
+        RawFormat::Raw => ExportFormat::Raw,
+        RawFormat::Qcow2 => ExportFormat::Qcow2,
+        RawFormat::Vmdk => ExportFormat::Vmdk,
+        RawFormat::Vhd => ExportFormat::Vhd,
+        RawFormat::VhdFixed => ExportFormat::VhdFixed,
+        RawFormat::Vhdx => ExportFormat::Vhdx,
+        RawFormat::VhdxFixed => ExportFormat::VhdxFixed,
     }
 }
 
@@ -282,6 +315,50 @@ fn verify(args: VerifyArgs) -> Result<Command, Failure> {
     let (host, target) = release(&args.target)?;
     let reach = Reach { host, credentials: args.credentials };
     Ok(Command::VerifyRelease(reach, target))
+}
+
+fn convert(args: ConvertArgs) -> Result<Command, Failure> {
+    let ConvertArgs { image, out, format, from, force, threads: count } = args;
+    let is_piped = out.as_os_str() == "-";
+    let format = match format {
+        Some(name) => name.parse().map_err(usage)?,
+        None => by_extension(&out)?,
+    };
+    let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
+    Ok(Command::Convert(Convert {
+        from: image,
+        from_format: from.map(|name| name.parse()).transpose().map_err(usage)?,
+        to: (!is_piped).then_some((out, overwrite)),
+        format,
+        threads: threads(count),
+    }))
+}
+
+/// The format that a file of this name most likely should have.
+fn by_extension(out: &Path) -> Result<ExportFormat, Failure> {
+    let extension = out.extension().and_then(|extension| extension.to_str());
+    match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("raw" | "img") => Ok(ExportFormat::Raw),
+        Some("qcow2") => Ok(ExportFormat::Qcow2),
+        Some("vmdk") => Ok(ExportFormat::Vmdk),
+        Some("vhd") => Ok(ExportFormat::Vhd),
+        Some("vhdx") => Ok(ExportFormat::Vhdx),
+        _ => Err(Failure::usage(
+            format!("`{}` does not say which format to write", out.display()),
+            format!("give --format: {}", ExportFormat::ALL.map(ExportFormat::name).join(", ")),
+        )),
+    }
+}
+
+fn inspect(args: InspectArgs) -> Result<Command, Failure> {
+    let InspectArgs { file, format, digest, threads: count } = args;
+    let format = format.map(|name| name.parse()).transpose().map_err(usage)?;
+    Ok(Command::Inspect(Inspect { path: file, format, digest, threads: threads(count) }))
+}
+
+/// A name of a format that is none; the message lists those that are.
+fn usage(error: impl std::fmt::Display) -> Failure {
+    Failure::usage(error.to_string(), "docs/images.md says what each format is for")
 }
 
 fn parse(text: &str) -> Result<Reference, Failure> {

@@ -121,6 +121,7 @@ macro_rules! explained {
 }
 
 explained!(
+    seawall::convert::ConvertFailure,
     seawall::describe::DescribeError,
     seawall::patch::PatchError,
     seawall::pull::PullError,

@@ -10,9 +10,10 @@ use seawall_store::port::ObjectKind;
 
 use super::Subject;
 use crate::app::{AppError, Registry};
+use crate::catalog::REBUILD;
 
 /// How many rows are read at once.
-const PAGE_LEN: u32 = 1000;
+const PAGE_COUNT: u32 = 1000;
 
 /// The records that the store has, as far as the catalog was not found to know them.
 struct Recorded {
@@ -34,7 +35,7 @@ impl Registry {
         let mut written = 0;
         let mut after = None;
         loop {
-            let page = self.applications(after, PAGE_LEN).await?;
+            let page = self.applications(after, PAGE_COUNT).await?;
             for application in page.items {
                 written += self.complete_releases(&application.name, &mut recorded).await?;
                 written += self.complete_moves(&application.name, &mut recorded).await?;
@@ -52,8 +53,8 @@ impl Registry {
             tracing::error!(
                 unknown,
                 example,
-                "the store knows more than the catalog, which is an old copy: stop, move \
-                 catalog.sqlite* aside and start again, and it is rebuilt from the store"
+                remedy = REBUILD,
+                "the store knows more than the catalog, which is an older copy"
             );
         }
         Ok(written)
@@ -84,7 +85,7 @@ impl Registry {
         let mut written = 0;
         let mut after = None;
         loop {
-            let page = self.catalog.releases(application.clone(), after, PAGE_LEN).await?;
+            let page = self.catalog.releases(application.clone(), after, PAGE_COUNT).await?;
             for release in &page {
                 let key = (application.clone(), release.version.clone());
                 if !recorded.releases.remove(&key) {

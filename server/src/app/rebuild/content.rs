@@ -10,9 +10,9 @@ use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
 use super::{READS_AT_ONCE, Rebuild, progress, readable};
 use crate::app::AppError;
-use crate::app::indexes::data_len;
+use crate::app::indexes::leaf_row;
 use crate::app::packs::frame_of;
-use crate::catalog::{IndexRow, LeafRow, NewPack};
+use crate::catalog::{IndexRow, NewPack};
 
 /// What was read, or what is wrong with it.
 type Sound<T> = Result<T, String>;
@@ -24,7 +24,7 @@ async fn read_pack(
 ) -> Result<Sound<NewPack>, AppError> {
     const TRAILER: u64 = TRAILER_LEN as u64;
     let name = ObjectName::Pack(digest);
-    let pack = match readable(store.open(&name).await)? {
+    let pack = match readable(&*store, store.open(&name).await).await? {
         Ok(pack) => pack,
         Err(what) => return Ok(Err(what)),
     };
@@ -32,7 +32,7 @@ async fn read_pack(
     if len < TRAILER || len > PACK_LEN_MAX as u64 {
         return Ok(Err(format!("no pack has {len} bytes")));
     }
-    let trailer = match readable(pack.read(len - TRAILER..len).await)? {
+    let trailer = match readable(&*store, pack.read(len - TRAILER..len).await).await? {
         Ok(trailer) => trailer,
         Err(what) => return Ok(Err(what)),
     };
@@ -42,7 +42,7 @@ async fn read_pack(
         Err(error) => return Ok(Err(error.to_string())),
     };
     let start = place.start;
-    let footer = match readable(pack.read(place).await)? {
+    let footer = match readable(&*store, pack.read(place).await).await? {
         Ok(footer) => Footer::of_tail(digest, &footer, start).map_err(|error| error.to_string()),
         Err(what) => Err(what),
     };
@@ -56,7 +56,7 @@ async fn read_leaf(
     store: Arc<dyn ObjectStore>,
     digest: LeafDigest,
 ) -> Result<Sound<Leaf>, AppError> {
-    let bytes = readable(store.get(&ObjectName::Leaf(digest)).await)?;
+    let bytes = readable(&*store, store.get(&ObjectName::Leaf(digest)).await).await?;
     Ok(bytes.and_then(|bytes| match LeafDigest::of(&bytes) == digest {
         true => Leaf::decode_any(&bytes).map_err(|error| error.to_string()),
         false => Err("its bytes are not those of its name".to_owned()),
@@ -67,7 +67,7 @@ async fn read_index(
     store: Arc<dyn ObjectStore>,
     digest: IndexDigest,
 ) -> Result<Sound<DiskIndex>, AppError> {
-    let bytes = readable(store.get(&ObjectName::Index(digest)).await)?;
+    let bytes = readable(&*store, store.get(&ObjectName::Index(digest)).await).await?;
     Ok(bytes.and_then(|bytes| match IndexDigest::of(&bytes) == digest {
         true => DiskIndex::decode(&bytes).map_err(|error| error.to_string()),
         false => Err("its bytes are not those of its name".to_owned()),
@@ -113,9 +113,8 @@ impl Rebuild<'_> {
         });
         let mut leaves = stream::iter(reads).buffered(READS_AT_ONCE);
         while let Some((digest, leaf)) = leaves.try_next().await? {
-            match self.complete_leaf(digest, leaf).await? {
-                Ok(row) => {
-                    self.catalog.add_leaf(row).await?;
+            match self.add_leaf(digest, leaf).await? {
+                Ok(()) => {
                     self.found.leaves += 1;
                     progress(ObjectKind::Leaf, self.found.leaves);
                 }
@@ -125,21 +124,18 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    async fn complete_leaf(
-        &self,
-        digest: LeafDigest,
-        leaf: Sound<Leaf>,
-    ) -> Result<Sound<LeafRow>, AppError> {
+    async fn add_leaf(&self, digest: LeafDigest, leaf: Sound<Leaf>) -> Result<Sound<()>, AppError> {
         let leaf = match leaf {
             Ok(leaf) => leaf,
             Err(what) => return Ok(Err(what)),
         };
-        let unfit = self.catalog.unfit_chunks(leaf.chunks().collect()).await?;
-        if let Some(chunk) = unfit.first() {
-            return Ok(Err(format!("it needs chunk {}, which no sound pack holds", chunk.digest)));
-        }
-        let data_bytes = leaf.extents().iter().map(data_len).sum();
-        Ok(Ok(LeafRow { digest, span_len: leaf.span_len(), data_bytes }))
+        let unfit = self.catalog.add_leaf(leaf_row(digest, &leaf), leaf.chunks().collect()).await?;
+        Ok(match unfit.first() {
+            None => Ok(()),
+            Some(chunk) => {
+                Err(format!("it needs chunk {}, which no sound pack holds", chunk.digest))
+            }
+        })
     }
 
     pub(super) async fn indexes(&mut self) -> Result<(), AppError> {

@@ -30,7 +30,7 @@ async fn read_record<T: Record>(
     store: Arc<dyn ObjectStore>,
     name: ObjectName,
 ) -> Result<Result<T, String>, AppError> {
-    let bytes = readable(store.get(&name).await)?;
+    let bytes = readable(&*store, store.get(&name).await).await?;
     Ok(bytes.and_then(|bytes| T::decode(&bytes).ok_or_else(|| UNREADABLE.to_owned())))
 }
 
@@ -142,7 +142,8 @@ impl Rebuild<'_> {
 
     /// The document that a release's record names.
     async fn document(&self, row: &Release) -> Result<Result<Described, String>, AppError> {
-        let bytes = readable(self.store.get(&ObjectName::Release(row.digest)).await)?;
+        let bytes =
+            readable(&*self.store, self.store.get(&ObjectName::Release(row.digest)).await).await?;
         Ok(bytes.and_then(|bytes| {
             if ReleaseDigest::of(&bytes) != row.digest {
                 return Err("its bytes are not those of its name".to_owned());

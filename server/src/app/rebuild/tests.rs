@@ -205,3 +205,23 @@ async fn a_store_that_fails_ends_the_rebuild() {
         }
     }
 }
+
+/// One sector that cannot be read costs what lies on it, not the whole rebuild; a disk that
+/// cannot be written either is no store.
+#[tokio::test]
+async fn an_object_on_a_bad_sector_is_damage() {
+    for is_probed in [true, false] {
+        let (site, [_, two]) = furnished().await;
+        let object = ObjectName::Leaf(two.disks[1].leaf.digest());
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+        let found = rebuild(site.bad_sector(object.clone(), is_probed), &catalog).await;
+        if !is_probed {
+            assert_eq!(found.unwrap_err().code(), Code::Unavailable);
+            continue;
+        }
+        let found = found.unwrap();
+        assert_eq!((found.releases, found.channels), (2, 1));
+        assert!(found.damage.iter().any(|damage| damage.object == object.path()));
+    }
+}

@@ -9,7 +9,7 @@ use super::row;
 use crate::catalog::model::{Channel, ChannelMove, Expected, MoveRequest, Moved, PastChannel};
 
 /// The most channels of an application: what one listing holds.
-const CHANNELS_MAX: i64 = 1000;
+const CHANNELS_MAX: u32 = 1000;
 
 const CHANNEL: &str = "SELECT c.name, r.digest, r.version, c.sequence, c.moved_at_secs
      FROM channels c JOIN releases r ON r.id = c.release_id WHERE c.application = $1";
@@ -80,7 +80,7 @@ pub(super) fn advance(tx: &Transaction<'_>, request: &MoveRequest) -> SqlResult<
         .optional()?;
     let Some((release_id, version)) = release else { return Ok(Moved::NoSuchRelease) };
     if sequence == 1 && count(tx, application)? >= CHANNELS_MAX {
-        return Ok(Moved::TooMany);
+        return Ok(Moved::TooMany(CHANNELS_MAX));
     }
     record(tx, request, sequence, release_id)?;
     Ok(Moved::Done(Channel {
@@ -92,7 +92,7 @@ pub(super) fn advance(tx: &Transaction<'_>, request: &MoveRequest) -> SqlResult<
     }))
 }
 
-fn count(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<i64> {
+fn count(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<u32> {
     tx.prepare_cached("SELECT COUNT(*) FROM channels WHERE application = $1")?
         .query_row([application.as_str()], |found| found.get(0))
 }

@@ -27,7 +27,7 @@ pub(super) type SqlResult<T> = Result<T, rusqlite::Error>;
 
 /// What a commit waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sync {
+pub(super) enum Durability {
     /// Each is durable when it returns.
     EveryCommit,
     /// None is: for a file that has its place only once it was synced whole.
@@ -44,7 +44,7 @@ pub(super) struct Connections {
 #[derive(Debug)]
 struct Lane {
     path: PathBuf,
-    sync: Sync,
+    durability: Durability,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
@@ -65,13 +65,13 @@ impl Drop for Lent {
 }
 
 impl Connections {
-    pub(super) fn open(path: &Path, sync: Sync) -> Result<Self, CatalogError> {
-        let mut writer = connect(path, sync).map_err(|error| failed("be opened", error))?;
+    pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, CatalogError> {
+        let mut writer = connect(path, durability).map_err(|error| failed("be opened", error))?;
         schema::migrate(&mut writer)?;
         schema::check(&writer)?;
         Ok(Self {
-            writer: Lane::new(path, sync, 1, vec![writer]),
-            readers: Lane::new(path, sync, READERS, vec![]),
+            writer: Lane::new(path, durability, 1, vec![writer]),
+            readers: Lane::new(path, durability, READERS, vec![]),
         })
     }
 
@@ -96,9 +96,9 @@ impl Connections {
 }
 
 impl Lane {
-    fn new(path: &Path, sync: Sync, width: usize, idle: Vec<Connection>) -> Arc<Self> {
+    fn new(path: &Path, durability: Durability, width: usize, idle: Vec<Connection>) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(width));
-        Arc::new(Self { path: path.to_owned(), sync, permits, idle: Mutex::new(idle) })
+        Arc::new(Self { path: path.to_owned(), durability, permits, idle: Mutex::new(idle) })
     }
 
     async fn run<T: Send + 'static>(
@@ -119,7 +119,7 @@ impl Lane {
             let idle = lane.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match idle {
                 Some(connection) => connection,
-                None => connect(&lane.path, lane.sync)?,
+                None => connect(&lane.path, lane.durability)?,
             };
             let mut lent = Lent { lane, connection: Some(connection), _permit: permit };
             let Some(connection) = lent.connection.as_mut() else {
@@ -136,7 +136,7 @@ impl Lane {
     }
 }
 
-pub(super) fn connect(path: &Path, sync: Sync) -> SqlResult<Connection> {
+pub(super) fn connect(path: &Path, durability: Durability) -> SqlResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -144,9 +144,9 @@ pub(super) fn connect(path: &Path, sync: Sync) -> SqlResult<Connection> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     use_write_ahead_log(&connection)?;
-    let synchronous = match sync {
-        Sync::EveryCommit => "FULL",
-        Sync::Never => "OFF",
+    let synchronous = match durability {
+        Durability::EveryCommit => "FULL",
+        Durability::Never => "OFF",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
@@ -172,20 +172,66 @@ fn use_write_ahead_log(connection: &Connection) -> SqlResult<()> {
 }
 
 pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogError {
+    use rusqlite::Error;
     let kind = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Damaged,
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            ErrorKind::Denied
+        }
         Some(
             ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked
             | ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
             | ErrorCode::OutOfMemory,
         ) => ErrorKind::Unavailable,
         Some(_) => ErrorKind::Internal,
-        // A value that does not parse: no statement of ours wrote it.
-        None => ErrorKind::Damaged,
+        None => match error {
+            // A value that does not parse, a row that is not there or one too many: none of our
+            // statements left it so.
+            Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
+            | Error::StatementChangedRows(..)
+            | Error::QueryReturnedNoRows => ErrorKind::Damaged,
+            _ => ErrorKind::Internal,
+        },
     };
     CatalogError::new(kind, action, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::Type;
+
+    use super::*;
+
+    /// Only what was read can be damaged: a value that we cannot write is a defect of ours, and a
+    /// file that we may not write is for the operator. Neither is mended by another catalog.
+    #[test]
+    fn only_what_was_read_is_said_to_be_damaged() {
+        let coded = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let sequence = i64::try_from(u64::MAX).unwrap_err();
+        let cases = [
+            (rusqlite::Error::ToSqlConversionFailure(sequence.into()), ErrorKind::Internal),
+            (rusqlite::Error::InvalidQuery, ErrorKind::Internal),
+            (rusqlite::Error::IntegralValueOutOfRange(0, -1), ErrorKind::Damaged),
+            (rusqlite::Error::StatementChangedRows(0), ErrorKind::Damaged),
+            (rusqlite::Error::InvalidColumnType(0, "x".to_owned(), Type::Null), ErrorKind::Damaged),
+            (coded(rusqlite::ffi::SQLITE_CORRUPT), ErrorKind::Damaged),
+            (coded(rusqlite::ffi::SQLITE_READONLY), ErrorKind::Denied),
+            (coded(rusqlite::ffi::SQLITE_CANTOPEN), ErrorKind::Denied),
+            (coded(rusqlite::ffi::SQLITE_BUSY), ErrorKind::Unavailable),
+            (coded(rusqlite::ffi::SQLITE_FULL), ErrorKind::StorageFull),
+        ];
+        for (error, want) in cases {
+            let text = error.to_string();
+            let error = failed("serve", error);
+            assert_eq!(error.kind(), want, "{text}");
+            let remedy = error.remedy().unwrap_or_default();
+            assert_eq!(remedy.contains("aside"), want == ErrorKind::Damaged, "{text}");
+            assert_eq!(remedy.contains("owner"), want == ErrorKind::Denied, "{text}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Packs, chunks, leaves and indexes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use seawall_api::digest::{ChunkDigest, ContentDigest, IndexDigest, LeafDigest, PackDigest};
@@ -14,18 +14,25 @@ use crate::catalog::model::{ChunkPlace, Frame, IndexRow, LeafRow, Located, NewPa
 /// How many unfit chunks are named; a caller who lacks one lacks many.
 const UNFIT_NAMED: usize = 4;
 
+/// True of a pack that the store was found not to hold any more.
+const IS_LOST: &str = "EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)";
+
 pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
-    let sql = "INSERT INTO packs (digest, len) VALUES ($1, $2)
-               ON CONFLICT (digest) DO NOTHING RETURNING id";
-    let id: Option<i64> = tx
-        .prepare_cached(sql)?
-        .query_row(params![pack.digest.as_bytes(), row::integer(pack.len)?], |found| found.get(0))
-        .optional()?;
-    // A pack and its chunks were added in one transaction: where it is, they are.
-    let Some(id) = id else { return Ok(()) };
+    let digest = pack.digest.as_bytes();
+    tx.prepare_cached("INSERT INTO packs (digest, len) VALUES ($1, $2) ON CONFLICT DO NOTHING")?
+        .execute(params![digest, row::integer(pack.len)?])?;
+    let id: i64 = tx
+        .prepare_cached("SELECT id FROM packs WHERE digest = $1")?
+        .query_row([digest], |found| found.get(0))?;
+    tx.prepare_cached("DELETE FROM lost_packs WHERE pack_id = $1")?.execute([id])?;
+    // A chunk keeps its place, unless that is lost.
     let mut insert = tx.prepare_cached(
         "INSERT INTO chunks (digest, pack_id, frame_offset, stored_len, plain_len, encoding)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE
+         SET pack_id = excluded.pack_id, frame_offset = excluded.frame_offset,
+             stored_len = excluded.stored_len, plain_len = excluded.plain_len,
+             encoding = excluded.encoding
+         WHERE chunks.pack_id IN (SELECT pack_id FROM lost_packs)",
     )?;
     for frame in &pack.frames {
         insert.execute(params![
@@ -37,6 +44,13 @@ pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
             frame.encoding
         ])?;
     }
+    Ok(())
+}
+
+pub(super) fn lose_pack(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<()> {
+    let sql = "INSERT INTO lost_packs (pack_id) SELECT id FROM packs WHERE digest = $1
+               ON CONFLICT (pack_id) DO NOTHING";
+    tx.prepare_cached(sql)?.execute([pack.as_bytes()])?;
     Ok(())
 }
 
@@ -57,7 +71,8 @@ fn by_digest<T: Ord>(digests: &[T]) -> SqlResult<Vec<u32>> {
 }
 
 pub(super) fn missing(tx: &Transaction<'_>, chunks: &[ChunkDigest]) -> SqlResult<Vec<u32>> {
-    let mut find = tx.prepare_cached("SELECT 1 FROM chunks WHERE digest = $1")?;
+    let sql = format!("SELECT 1 FROM chunks c WHERE c.digest = $1 AND NOT {IS_LOST}");
+    let mut find = tx.prepare_cached(&sql)?;
     let mut missing = Vec::new();
     for position in by_digest(chunks)? {
         if !find.exists([chunks[position as usize].as_bytes()])? {
@@ -123,37 +138,92 @@ impl Packs {
     }
 }
 
-pub(super) fn unfit(tx: &Transaction<'_>, chunks: &[ChunkRef]) -> SqlResult<Vec<ChunkRef>> {
-    let mut find =
-        tx.prepare_cached("SELECT 1 FROM chunks WHERE digest = $1 AND plain_len = $2")?;
-    let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
-    let mut unfit = Vec::new();
-    for position in by_digest(&digests)? {
-        let chunk = chunks[position as usize];
-        if !find.exists(params![chunk.digest.as_bytes(), chunk.len.get()])? {
-            unfit.push(chunk);
-            if unfit.len() == UNFIT_NAMED {
-                break;
-            }
-        }
+pub(super) fn add_leaf(
+    tx: &Transaction<'_>,
+    leaf: &LeafRow,
+    chunks: &[ChunkRef],
+) -> SqlResult<Vec<ChunkRef>> {
+    let (unfit, packs) = fit(tx, chunks)?;
+    if !unfit.is_empty() {
+        return Ok(unfit);
     }
-    Ok(unfit)
-}
-
-pub(super) fn add_leaf(tx: &Transaction<'_>, leaf: &LeafRow) -> SqlResult<()> {
     let sql = "INSERT INTO leaves (digest, span_len, data_bytes) VALUES ($1, $2, $3)
                ON CONFLICT (digest) DO NOTHING";
     let (span_len, data_bytes) = (row::integer(leaf.span_len)?, row::integer(leaf.data_bytes)?);
     tx.prepare_cached(sql)?.execute(params![leaf.digest.as_bytes(), span_len, data_bytes])?;
+    // Where it was before, its chunks may have lain in packs that are lost now.
+    tx.prepare_cached("DELETE FROM leaf_packs WHERE leaf_digest = $1")?
+        .execute([leaf.digest.as_bytes()])?;
+    let mut insert =
+        tx.prepare_cached("INSERT INTO leaf_packs (leaf_digest, pack_id) VALUES ($1, $2)")?;
+    for pack in packs {
+        insert.execute(params![leaf.digest.as_bytes(), pack])?;
+    }
+    Ok(unfit)
+}
+
+/// The first few of `chunks` that have no place or another length, and the packs of the others.
+fn fit(tx: &Transaction<'_>, chunks: &[ChunkRef]) -> SqlResult<(Vec<ChunkRef>, BTreeSet<i64>)> {
+    let sql = format!(
+        "SELECT pack_id FROM chunks c WHERE c.digest = $1 AND c.plain_len = $2 AND NOT {IS_LOST}"
+    );
+    let mut find = tx.prepare_cached(&sql)?;
+    let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
+    let (mut unfit, mut packs) = (Vec::new(), BTreeSet::new());
+    for position in by_digest(&digests)? {
+        let chunk = chunks[position as usize];
+        let place = params![chunk.digest.as_bytes(), chunk.len.get()];
+        match find.query_row(place, |found| found.get(0)).optional()? {
+            Some(pack) => {
+                packs.insert(pack);
+            }
+            None => unfit.push(chunk),
+        }
+        if unfit.len() == UNFIT_NAMED {
+            break;
+        }
+    }
+    Ok((unfit, packs))
+}
+
+pub(super) fn forget_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<()> {
+    for sql in
+        ["DELETE FROM leaf_packs WHERE leaf_digest = $1", "DELETE FROM leaves WHERE digest = $1"]
+    {
+        tx.prepare_cached(sql)?.execute([leaf.as_bytes()])?;
+    }
     Ok(())
+}
+
+pub(super) fn packs_of(
+    tx: &Transaction<'_>,
+    leaves: &[LeafDigest],
+) -> SqlResult<Vec<(PackDigest, u64)>> {
+    let mut find = tx.prepare_cached("SELECT pack_id FROM leaf_packs WHERE leaf_digest = $1")?;
+    let mut ids = BTreeSet::new();
+    for leaf in leaves {
+        for id in find.query_map([leaf.as_bytes()], |found| found.get::<_, i64>(0))? {
+            ids.insert(id?);
+        }
+    }
+    let mut read = tx.prepare_cached("SELECT digest, len FROM packs WHERE id = $1")?;
+    let read = ids.into_iter().map(|id| {
+        read.query_row([id], |found| {
+            Ok((PackDigest::from_bytes(row::digest(found, 0)?), row::quantity(found, 1)?))
+        })
+    });
+    read.collect()
 }
 
 pub(super) fn leaves(
     tx: &Transaction<'_>,
     leaves: &[LeafDigest],
 ) -> SqlResult<Vec<Option<LeafRow>>> {
-    let mut find =
-        tx.prepare_cached("SELECT span_len, data_bytes FROM leaves WHERE digest = $1")?;
+    let mut find = tx.prepare_cached(
+        "SELECT span_len, data_bytes FROM leaves WHERE digest = $1 AND NOT EXISTS
+         (SELECT 1 FROM leaf_packs p JOIN lost_packs l ON l.pack_id = p.pack_id
+          WHERE p.leaf_digest = $1)",
+    )?;
     let mut rows = vec![None; leaves.len()];
     for position in by_digest(leaves)? {
         let digest = leaves[position as usize];

@@ -7,7 +7,7 @@ use seawall_api::reference::Selector;
 
 use super::connection::SqlResult;
 use super::{leases, row};
-use crate::catalog::model::{Application, NewRelease, Publication, Release};
+use crate::catalog::model::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
 
 /// Between the machines of a release in one column; no name contains it.
 const SEPARATOR: &str = ",";
@@ -18,8 +18,10 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
         if digest != release.digest {
             return Ok(Publication::VersionTaken(digest));
         }
-        // One that was restored without its indexes has them now.
+        // One that was restored without its document or its indexes has them now.
+        describe(tx, release)?;
         name_indexes(tx, digest, &new.indexes)?;
+        leases::end(tx, new.lease)?;
         return Ok(Publication::AlreadyPresent);
     }
     let lease = leases::alive(tx, new.lease, release.published_at_secs)?;
@@ -29,7 +31,10 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
     if let Some(index) = first_missing(tx, &new.indexes)? {
         return Ok(Publication::IndexMissing(index));
     }
-    insert(tx, release)?;
+    if !insert(tx, release)? {
+        // Its digest is there under another version, which no document of that digest names.
+        return Err(rusqlite::Error::StatementChangedRows(0));
+    }
     name_indexes(tx, release.digest, &new.indexes)?;
     leases::end(tx, new.lease)?;
     Ok(Publication::Created)
@@ -103,6 +108,20 @@ fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<bool> {
     Ok(count == 1)
 }
 
+/// Fills in what a release's document says, where only its record was known.
+fn describe(tx: &Transaction<'_>, release: &Release) -> SqlResult<()> {
+    let machines: Vec<_> = release.machines.iter().map(AsRef::as_ref).collect();
+    let sql = "UPDATE releases SET machines = $1, disk_bytes = $2, data_bytes = $3
+               WHERE digest = $4";
+    tx.prepare_cached(sql)?.execute(params![
+        machines.join(SEPARATOR),
+        row::integer(release.disk_bytes)?,
+        row::integer(release.data_bytes)?,
+        release.digest.as_bytes()
+    ])?;
+    Ok(())
+}
+
 fn by_version(
     tx: &Transaction<'_>,
     application: &ApplicationName,
@@ -156,9 +175,17 @@ pub(super) fn list(
             .unwrap_or(0),
     };
     let sql = format!("{RELEASE} WHERE application = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-    tx.prepare_cached(&sql)?
-        .query_map(params![application.as_str(), before, limit], read_release)?
-        .collect()
+    let mut statement = tx.prepare_cached(&sql)?;
+    let (mut page, mut names_len) = (Vec::new(), 0);
+    for found in statement.query_map(params![application.as_str(), before, limit], read_release)? {
+        let release = found?;
+        names_len += release.names_len();
+        page.push(release);
+        if names_len > LISTED_NAMES_LEN_MAX && page.len() > 1 {
+            break;
+        }
+    }
+    Ok(page)
 }
 
 pub(super) fn read(
@@ -215,6 +242,10 @@ pub(super) fn applications(
     // No name is empty, so all of them come after the empty text.
     let after = after.map_or("", ApplicationName::as_str);
     tx.prepare_cached(&sql)?.query_map(params![after, limit], read_application)?.collect()
+}
+
+pub(super) fn has_application(tx: &Transaction<'_>, name: &ApplicationName) -> SqlResult<bool> {
+    tx.prepare_cached("SELECT 1 FROM applications WHERE name = $1")?.exists([name.as_str()])
 }
 
 pub(super) fn application(

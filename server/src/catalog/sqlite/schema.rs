@@ -53,6 +53,16 @@ CREATE TABLE leaves (
     data_bytes BIGINT NOT NULL
 ) {CLUSTERED};
 
+CREATE TABLE leaf_packs (
+    leaf_digest {BYTES} NOT NULL,
+    pack_id BIGINT NOT NULL REFERENCES packs (id),
+    PRIMARY KEY (leaf_digest, pack_id)
+) {CLUSTERED};
+
+CREATE TABLE lost_packs (
+    pack_id BIGINT NOT NULL PRIMARY KEY REFERENCES packs (id)
+);
+
 CREATE TABLE indexes (
     digest {BYTES} NOT NULL PRIMARY KEY,
     disk_len BIGINT NOT NULL,
@@ -108,11 +118,13 @@ CREATE TABLE leases (
 ";
 
 /// Every table there is.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 12] = [
     "applications",
     "packs",
     "chunks",
     "leaves",
+    "leaf_packs",
+    "lost_packs",
     "indexes",
     "releases",
     "release_indexes",

@@ -2,27 +2,38 @@
 //!
 //! # At the same time
 //!
-//! One process makes it, under a lock beside it; others that start meanwhile wait and find it.
+//! A lock in a file of its own, which stays when the catalog is moved away:
+//!
+//! | running ↓ / starting → | with a catalog | without |
+//! |---|---|---|
+//! | serves (shared) | free | refused: the catalog was moved away under it |
+//! | makes the catalog (exclusive) | — | waits, says so, and finds it |
 //!
 //! # After a crash
 //!
 //! There is still no catalog: the next start begins again. What was written is thrown away.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use seawall_store::error::ErrorKind;
 
-use super::connection::{Connections, Sync, connect, failed};
+use super::connection::{Connections, Durability, connect, failed};
 use super::{SqliteCatalog, schema};
 use crate::catalog::error::CatalogError;
 
 /// The file of a catalog that is not whole yet ends so.
 const SCRATCH: &str = ".rebuild";
-/// The file that is locked meanwhile ends so.
-const LOCK: &str = ".lock";
+/// The file beside the catalog that is locked. Its name does not begin as the catalog's: whoever
+/// moves `catalog.sqlite*` aside leaves it.
+const LOCK: &str = "registry.lock";
+/// How long a lock is waited for that others hold only to look for the catalog.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(3);
+/// Between two tries to lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// What SQLite keeps beside a database.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
@@ -40,7 +51,7 @@ pub enum Found {
 pub struct Scratch {
     catalog: SqliteCatalog,
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl SqliteCatalog {
@@ -49,23 +60,35 @@ impl SqliteCatalog {
     /// # Errors
     /// When the file cannot be used, is no catalog, or was written by a later version.
     pub fn find(path: &Path) -> Result<Found, CatalogError> {
-        if exists(path)? {
-            return Ok(Found::Catalog(Self::open(path)?));
-        }
-        let unlocked = |error| unusable("be locked", error);
-        let lock = File::create(beside(path, LOCK)).map_err(unlocked)?;
-        lock.lock().map_err(unlocked)?;
-        // Whoever had the lock may have made it.
-        if exists(path)? {
-            return Ok(Found::Catalog(Self::open(path)?));
+        let lock = lock_file(path).map_err(unlocked)?;
+        let deadline = Instant::now() + LOOK_TIME_MAX;
+        loop {
+            if share(&lock, path)? {
+                return Ok(Found::Catalog(Self { lock: Some(lock), ..Self::open(path)? }));
+            }
+            lock.unlock().map_err(unlocked)?;
+            match lock.try_lock() {
+                // Whoever had the lock may have made it.
+                Ok(()) if exists(path)? => lock.unlock().map_err(unlocked)?,
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(unlocked(error)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let why = "a registry of this directory still runs, and its catalog was \
+                               moved away: stop it first";
+                    return Err(CatalogError::new(ErrorKind::Unavailable, "be made", why));
+                }
+            }
         }
         let scratch = beside(path, SCRATCH);
         remove(&scratch).map_err(|error| unusable("be begun", error))?;
-        let connections = Connections::open(&scratch, Sync::Never)?;
+        let connections = Connections::open(&scratch, Durability::Never)?;
         Ok(Found::Nothing(Scratch {
-            catalog: Self { connections },
+            catalog: Self { connections, lock: None },
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         }))
     }
 }
@@ -83,7 +106,7 @@ impl Scratch {
     /// When its file cannot be synced or moved; then there is no catalog still.
     pub fn finish(self) -> Result<SqliteCatalog, CatalogError> {
         const ACTION: &str = "be given its place";
-        let Self { catalog, path, _lock } = self;
+        let Self { catalog, path, lock } = self;
         let scratch = beside(&path, SCRATCH);
         // The last connection that closes moves the log into the file and removes the log.
         drop(catalog);
@@ -99,8 +122,31 @@ impl Scratch {
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         };
         settle().map_err(|error| unusable(ACTION, error))?;
-        SqliteCatalog::open(&path)
+        lock.unlock().and_then(|()| lock.lock_shared()).map_err(unlocked)?;
+        Ok(SqliteCatalog { lock: Some(lock), ..SqliteCatalog::open(&path)? })
     }
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    let lock = path.with_file_name(LOCK);
+    File::options().create(true).truncate(false).write(true).open(lock)
+}
+
+/// Takes the lock as those do who serve a catalog; whether there is one.
+fn share(lock: &File, path: &Path) -> Result<bool, CatalogError> {
+    match lock.try_lock_shared() {
+        Ok(()) => {}
+        Err(TryLockError::Error(error)) => return Err(unlocked(error)),
+        Err(TryLockError::WouldBlock) => {
+            tracing::warn!("another process makes the catalog: waiting until it has");
+            lock.lock_shared().map_err(unlocked)?;
+        }
+    }
+    exists(path)
+}
+
+fn unlocked(error: io::Error) -> CatalogError {
+    unusable("be locked", error)
 }
 
 /// Whether there is a catalog, sound or not.
@@ -112,7 +158,8 @@ fn exists(path: &Path) -> Result<bool, CatalogError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(unusable(ACTION, error)),
     }
-    let connection = connect(path, Sync::EveryCommit).map_err(|error| failed(ACTION, error))?;
+    let connection =
+        connect(path, Durability::EveryCommit).map_err(|error| failed(ACTION, error))?;
     schema::has_tables(&connection).map_err(|error| failed(ACTION, error))
 }
 

@@ -17,7 +17,13 @@
 //! A file whose writer did not finish is garbage; nothing in it says so.
 
 mod clusters;
+mod export;
+mod identity;
 mod qcow2;
+mod raw;
+mod vhd;
+mod vhdx;
+pub(super) mod vmdk;
 
 use std::fs::File;
 use std::io;
@@ -25,7 +31,12 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 pub(super) use clusters::Clusters;
+pub use export::{ExportFormat, UnknownExportFormat, lay_out};
 pub use qcow2::Qcow2Layout;
+pub use raw::RawLayout;
+pub use vhd::{Round, VhdKind, VhdLayout};
+pub use vhdx::{VhdxKind, VhdxLayout, VhdxSectors};
+pub use vmdk::VmdkLayout;
 
 /// Why a disk cannot be laid out.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -48,6 +59,24 @@ pub enum LayoutError {
         start: u64,
         /// Where the run ends.
         end: u64,
+    },
+    /// The disk does not end with a sector of the format.
+    #[error(
+        "a disk of {disk_len} bytes is not in sectors of {sector_len} bytes, as {format} has them"
+    )]
+    NotSectors {
+        /// The length of the disk.
+        disk_len: u64,
+        /// The format.
+        format: &'static str,
+        /// The length of its sectors.
+        sector_len: u64,
+    },
+    /// The format's parts have their places only once its data is compressed.
+    #[error("{format} has no layout before its data is compressed")]
+    NotLaidOut {
+        /// The format.
+        format: ExportFormat,
     },
 }
 

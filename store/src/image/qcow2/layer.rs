@@ -75,6 +75,18 @@ impl Layer {
         self.header.compression
     }
 
+    /// Version, length of clusters, and what compressed ones are compressed with.
+    pub(super) fn describe(&self) -> String {
+        let Header { version, cluster_bits, extended_l2, .. } = self.header;
+        let kib = (1u64 << cluster_bits) as f64 / 1024.0;
+        let extended = if extended_l2 { ", subclusters" } else { "" };
+        let compression = match self.compression() {
+            Compression::Deflate => "deflate",
+            Compression::Zstd => "zstd",
+        };
+        format!("version {version}, clusters of {kib} KiB{extended}, {compression}")
+    }
+
     pub(super) fn slice_len(&self) -> u64 {
         slice_len(self.cluster_len())
     }

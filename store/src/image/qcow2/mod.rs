@@ -4,7 +4,7 @@
 //! does not look at reference counts, internal snapshots, bitmaps or lazy-refcount state, none of
 //! which changes what the guest reads; encrypted images and external data files are refused.
 //!
-//! A chain is kept flat, topmost file first, with a raw image at most at its end.
+//! A chain is kept flat, topmost file first, with an image of another format at most at its end.
 //!
 //! # Invariants
 //!
@@ -12,7 +12,6 @@
 //! 2. Memory has a bound for the chain as a whole: L1 entries and L2 slices (`table`), and inflated
 //!    clusters ([`CLUSTERS_LEN_MAX`]).
 
-mod cache;
 mod compressed;
 mod header;
 mod layer;
@@ -22,10 +21,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cache::Cache;
 use super::error::check_range;
-use super::source::{NamedSource, Source};
-use super::{DiskImage, ImageError, RUN_LEN_MAX, RawImage};
-use cache::Cache;
+use super::source::{NamedSource, Source, at_start};
+use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
 use compressed::Packed;
 use layer::Kind;
 use table::Slices;
@@ -42,7 +41,7 @@ const CLUSTERS_MAX: u64 = 64;
 /// A qcow2 image with its backing files.
 pub struct Qcow2Image {
     layers: Vec<Layer>,
-    base: Option<RawImage>,
+    base: Option<Box<dyn DiskImage>>,
     files: Vec<PathBuf>,
     slices: Slices,
     clusters: Cache<(usize, Packed), Arc<[u8]>>,
@@ -51,7 +50,7 @@ pub struct Qcow2Image {
 /// Where some guest bytes are to be had.
 enum Place<'a> {
     Zero,
-    Base(&'a RawImage),
+    Base(&'a dyn DiskImage),
     /// In a layer, of which this is the place in the chain. Never `Unallocated` or `Zero`.
     Layer(usize, Kind),
 }
@@ -76,7 +75,11 @@ impl Qcow2Image {
     }
 
     /// Joins a chain, topmost first; there is at least one layer.
-    pub(super) fn new(layers: Vec<Layer>, base: Option<RawImage>, files: Vec<PathBuf>) -> Self {
+    pub(super) fn new(
+        layers: Vec<Layer>,
+        base: Option<Box<dyn DiskImage>>,
+        files: Vec<PathBuf>,
+    ) -> Self {
         let longest = |len: fn(&Layer) -> u64| layers.iter().map(len).max().unwrap_or(1);
         let slices = Slices::new(longest(Layer::slice_len));
         let clusters = CLUSTERS_LEN_MAX / longest(Layer::cluster_len);
@@ -103,7 +106,7 @@ impl Qcow2Image {
         }
         match &self.base {
             Some(base) if offset < base.disk_len() => {
-                Ok((Place::Base(base), len.min(base.disk_len() - offset)))
+                Ok((Place::Base(&**base), len.min(base.disk_len() - offset)))
             }
             _ => Ok((Place::Zero, len)),
         }
@@ -148,15 +151,6 @@ impl Qcow2Image {
         };
         buf.copy_from_slice(&cluster[in_cluster..in_cluster + buf.len()]);
         Ok(())
-    }
-}
-
-/// What the next run of data, if any, says of the `len` bytes at `at`: data or a hole, how much.
-fn at_start(run: Option<Range<u64>>, at: u64, len: u64) -> Result<u64, u64> {
-    match run {
-        Some(run) if run.start <= at => Ok(len.min(run.end - at)),
-        Some(run) => Err(len.min(run.start - at)),
-        None => Err(len),
     }
 }
 
@@ -207,6 +201,11 @@ impl DiskImage for Qcow2Image {
             rest = later;
         }
         Ok(())
+    }
+
+    fn variant(&self) -> Variant {
+        let detail = self.layers.first().map(Layer::describe).unwrap_or_default();
+        Variant { format: Format::Qcow2, detail }
     }
 
     fn files(&self) -> &[PathBuf] {

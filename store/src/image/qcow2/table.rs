@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use super::super::ImageError;
+use super::super::cache::Cache;
 use super::super::source::NamedSource;
-use super::cache::Cache;
 use super::header::{Header, be64};
 
 /// QEMU's limit of 32 MiB for one table.

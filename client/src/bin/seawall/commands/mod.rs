@@ -1,6 +1,7 @@
 //! The commands, a file each: a flow called, its report printed.
 
 mod channels;
+mod convert;
 mod describe;
 mod diff;
 mod list;
@@ -78,9 +79,10 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::VerifyRelease(_, target) => verify::release(around, target).await,
-        Command::Describe(..) | Command::VerifyDir(..) => {
-            Err(Failure::internal("a directory needs no registry"))
-        }
+        Command::Describe(..)
+        | Command::VerifyDir(..)
+        | Command::Convert(..)
+        | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
     }
 }
 
@@ -92,6 +94,8 @@ async fn without_registry(
     match command {
         Command::Describe(dir, targets) => describe::describe(&dir, &targets, style),
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
+        Command::Convert(command) => convert::convert(command, progress, style).await,
+        Command::Inspect(command) => convert::inspect(command, progress, style).await,
         _ => Err(Failure::internal("this command needs a registry")),
     }
 }

@@ -1,0 +1,40 @@
+//! `seawall convert IN OUT` and `seawall inspect FILE`.
+
+use std::sync::Arc;
+
+use seawall::convert::{self, Destination};
+use seawall::inspect;
+use seawall::progress::Progress;
+
+use crate::command::{Convert, Inspect};
+use crate::output::{Style, answer};
+use crate::report::Failure;
+
+pub(crate) async fn convert(
+    command: Convert,
+    progress: Arc<dyn Progress>,
+    style: Style,
+) -> Result<(), Failure> {
+    let Convert { from, from_format, to, format, threads } = command;
+    let (to, is_piped) = match to {
+        Some((path, overwrite)) => (Destination::File { path, overwrite }, false),
+        None => (Destination::Pipe(Box::new(std::io::stdout())), true),
+    };
+    let order = convert::Convert { from, from_format, to, format, threads, progress };
+    let report = convert::convert(order).await?;
+    if is_piped {
+        // Standard output is the image.
+        return Ok(());
+    }
+    answer(style, &report, |report| format!("{report}\n"))
+}
+
+pub(crate) async fn inspect(
+    command: Inspect,
+    progress: Arc<dyn Progress>,
+    style: Style,
+) -> Result<(), Failure> {
+    let Inspect { path, format, digest, threads } = command;
+    let report = inspect::inspect(inspect::Inspect { path, format, digest, threads, progress });
+    answer(style, &report.await?, |report| format!("{report}\n"))
+}

@@ -1,0 +1,163 @@
+//! Convert: a disk image becomes a file of another format, or a stream of one. No registry.
+//!
+//! # After a crash
+//!
+//! A file has its name only when it is whole. When the flow is dropped, as by a signal, what was
+//! written so far is removed; after `kill -9` it stays as a hidden file beside the name.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use seawall_api::digest::ContentDigest;
+use seawall_api::units::HumanBytes;
+use seawall_store::image::convert::{self as engine, ConvertError, NewFile, Output, Pass};
+use seawall_store::image::layout::ExportFormat;
+use seawall_store::image::{self, Format, OpenOptions};
+use serde::Serialize;
+
+pub use seawall_store::image::convert::Overwrite;
+
+use crate::error::{ErrorKind, Failure};
+use crate::progress::{Progress, Stage};
+
+/// Where the new image goes.
+pub enum Destination {
+    /// A file.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What to do when the name is taken.
+        overwrite: Overwrite,
+    },
+    /// A pipe.
+    Pipe(Box<dyn Write + Send>),
+}
+
+/// What to convert, and to what.
+pub struct Convert {
+    /// The image.
+    pub from: PathBuf,
+    /// Its format, where its content is not to be asked.
+    pub from_format: Option<Format>,
+    /// Where to.
+    pub to: Destination,
+    /// The new format.
+    pub format: ExportFormat,
+    /// How many threads read, hash and compress.
+    pub threads: usize,
+    /// Hears how far it is.
+    pub progress: Arc<dyn Progress>,
+}
+
+/// What was converted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConvertReport {
+    /// The new format.
+    pub format: String,
+    /// Length of the disk in bytes.
+    pub disk_len: u64,
+    /// Bytes in blocks that are not all zero.
+    pub data_bytes: u64,
+    /// Length of what was written, in bytes.
+    pub file_len: u64,
+    /// The disk's identity; `b3sum` of the raw disk prints it.
+    pub content: ContentDigest,
+}
+
+impl std::fmt::Display for ConvertReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (disk, data) = (HumanBytes(self.disk_len), HumanBytes(self.data_bytes));
+        let (format, file) = (&self.format, HumanBytes(self.file_len));
+        writeln!(f, "{format}, {file}: a disk of {disk} with {data} of data")?;
+        write!(f, "  {}", self.content)
+    }
+}
+
+impl Failure for ConvertError {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
+    }
+
+    fn remedy(&self) -> Option<String> {
+        self.remedy()
+    }
+}
+
+/// Why a conversion failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvertFailure {
+    /// The engine failed.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    /// A thread ended without a word.
+    #[error("the conversion stopped for a reason it cannot name; this is a defect of seawall")]
+    Defect,
+}
+
+impl Failure for ConvertFailure {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Convert(error) => error.kind(),
+            Self::Defect => ErrorKind::Internal,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Convert(error) => error.remedy(),
+            Self::Defect => None,
+        }
+    }
+}
+
+/// Converts an image.
+///
+/// # Errors
+/// When the image cannot be read, does not fit the format, or the output cannot be written. There
+/// is no file then; of a pipe's bytes nothing can be used.
+pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
+    let Convert { from, from_format, to, format, threads, progress } = order;
+    let options = OpenOptions { format: from_format, ..OpenOptions::default() };
+    let image = image::open(&from, &options).map_err(ConvertError::from)?;
+    // Here and not in the thread: a flow that is dropped takes the unfinished file away.
+    let (new, mut pipe) = match to {
+        Destination::File { path, overwrite } => (Some(NewFile::create(&path, overwrite)?), None),
+        Destination::Pipe(pipe) => (None, Some(pipe)),
+    };
+    let new = new.map(Arc::new);
+    let (file, heard) = (new.clone(), Arc::clone(&progress));
+    let work = move || {
+        let begin = |pass, total| {
+            let stage = match pass {
+                Pass::Survey => Stage::Scan,
+                Pass::Write => Stage::Apply,
+            };
+            heard.begin(stage, total);
+        };
+        let advance = |bytes| heard.advance(bytes);
+        let engine =
+            engine::Convert { image: &*image, format, threads, begin: &begin, advance: &advance };
+        match (&file, &mut pipe) {
+            (Some(file), _) => {
+                let report = engine.run(Output::File(file.file()))?;
+                file.commit()?;
+                Ok(report)
+            }
+            (None, Some(pipe)) => engine.run(Output::Pipe(&mut **pipe)),
+            (None, None) => engine.run(Output::Pipe(&mut std::io::sink())),
+        }
+    };
+    let outcome = tokio::task::spawn_blocking(work).await;
+    progress.finish();
+    let report = outcome.map_err(|_| ConvertFailure::Defect)??;
+    Ok(ConvertReport {
+        format: format.to_string(),
+        disk_len: report.disk_len,
+        data_bytes: report.data_len,
+        file_len: report.file_len,
+        content: report.content,
+    })
+}

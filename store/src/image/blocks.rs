@@ -1,0 +1,280 @@
+//! Images whose disk is cut into blocks of one length, each in the file or not: VHD, VHDX, VDI.
+//!
+//! A differencing image knows some of its disk and has a parent of the same format for the rest. A
+//! chain of them is kept flat, topmost file first.
+//!
+//! # Invariants
+//!
+//! 1. A [`Mapping`] covers at least one byte, so every walk ends.
+//! 2. A chain of files together keeps at most [`TABLES_LEN_MAX`] bytes of block tables.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::error::check_range;
+use super::parent::{Id, Parent};
+use super::source::{NamedSource, Source, at_start};
+use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
+
+/// The tables of a chain, in bytes of the files. A VHD of the greatest length has 4 MiB, a VHDX
+/// with blocks of 32 MiB, as Hyper-V makes them, 16 MiB at its greatest length of 64 TiB.
+const TABLES_LEN_MAX: u64 = 64 << 20;
+/// How many pieces one mapping joins, so that a walk over several files stays linear.
+const PIECES_MAX: usize = 8192;
+
+/// What a chain of files may still use up while it is opened.
+pub(super) struct TableLimits {
+    bytes: u64,
+}
+
+impl Default for TableLimits {
+    fn default() -> Self {
+        Self { bytes: TABLES_LEN_MAX }
+    }
+}
+
+impl TableLimits {
+    /// Reads a table of `len` bytes, if it lies in the file and within the limits.
+    pub(super) fn load(
+        &mut self,
+        source: &NamedSource,
+        offset: u64,
+        len: u64,
+    ) -> Result<Vec<u8>, ImageError> {
+        let wrong = |reason| Err(source.damaged("block allocation table", offset, reason));
+        if offset.checked_add(len).is_none_or(|end| end > source.len) {
+            let end = source.len;
+            return wrong(format!("its {len} bytes end past the end of the file at {end}"));
+        }
+        if len > self.bytes {
+            let feature = format!("a block allocation table of {len} bytes");
+            let remedy = "convert it with `qemu-img convert -O qcow2`, or to larger blocks";
+            return Err(source.unsupported(feature, remedy));
+        }
+        self.bytes -= len;
+        let Ok(len) = usize::try_from(len) else {
+            return wrong("it is longer than this machine can address".to_owned());
+        };
+        let mut bytes = vec![0; len];
+        source.read(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// What one file knows of some guest bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Nothing; its parent does.
+    Below,
+    /// They are zeros.
+    Zero,
+    /// They are in the file from this offset.
+    Data(u64),
+}
+
+/// A run of guest bytes of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Mapping {
+    pub(super) kind: Kind,
+    pub(super) len: u64,
+}
+
+/// A file of blocks with a proven header.
+pub(super) trait BlockFile: Send + Sync + Sized {
+    /// The format of such files.
+    const FORMAT: Format;
+
+    fn open(source: NamedSource, limits: &mut TableLimits) -> Result<Self, ImageError>;
+
+    fn source(&self) -> &NamedSource;
+
+    /// Whether it has a place for every block, so that none are a matter of its tables.
+    fn is_fixed(&self) -> bool;
+
+    fn disk_len(&self) -> u64;
+
+    /// What is at `offset`, which is inside the disk, to the end of its block at most.
+    fn piece(&self, offset: u64) -> Result<Mapping, ImageError>;
+
+    /// The identifier that children know this file by.
+    fn id(&self) -> Id;
+
+    /// The image that holds what this one does not.
+    fn parent(&self) -> Option<&Parent>;
+}
+
+/// Joins pieces that lie side by side in the file too, up to `len_max` bytes.
+fn map<F: BlockFile>(file: &F, offset: u64, len_max: u64) -> Result<Mapping, ImageError> {
+    let len_max = len_max.min(file.disk_len() - offset);
+    let mut run = file.piece(offset)?;
+    for _ in 1..PIECES_MAX {
+        if run.len >= len_max {
+            break;
+        }
+        let next = file.piece(offset + run.len)?;
+        let adjoins = match (run.kind, next.kind) {
+            (Kind::Data(first), Kind::Data(second)) => first + run.len == second,
+            (first, second) => first == second,
+        };
+        if !adjoins {
+            break;
+        }
+        run.len += next.len;
+    }
+    run.len = run.len.min(len_max);
+    Ok(run)
+}
+
+/// An image of blocks with its parents.
+pub(super) struct BlockImage<F> {
+    files: Vec<F>,
+    paths: Vec<PathBuf>,
+    last: Mutex<Option<Answer>>,
+}
+
+/// Where some guest bytes are to be had.
+enum Place<'a> {
+    Zero,
+    /// In a file, from this offset.
+    Stored(&'a NamedSource, u64),
+}
+
+/// What `next_data` said last. An overlay of another format asks for each of its clusters, and to
+/// walk a long hole or run each time anew would take the square of its length.
+#[derive(Clone)]
+struct Answer {
+    from: u64,
+    /// Empty, at the end of the disk, where there was no data.
+    run: Range<u64>,
+}
+
+impl<F: BlockFile> BlockImage<F> {
+    /// Joins a chain, topmost first; there is at least one file.
+    pub(super) fn new(files: Vec<F>) -> Self {
+        let paths = files.iter().map(|file| file.source().path.clone()).collect();
+        Self { files, paths, last: Mutex::new(None) }
+    }
+
+    /// Opens an image that is not a file; one with a parent is refused.
+    pub(super) fn from_source(name: PathBuf, source: Box<dyn Source>) -> Result<Self, ImageError> {
+        let file = F::open(NamedSource::new(name, source), &mut TableLimits::default())?;
+        if let Some(parent) = file.parent() {
+            return Err(ImageError::Backing {
+                path: file.source().path.clone(),
+                backing: parent.names.first().cloned().unwrap_or_default(),
+                reason: "the image is not a file".to_owned(),
+                remedy: "open the image by its path".to_owned(),
+            });
+        }
+        Ok(Self::new(vec![file]))
+    }
+
+    /// Where the bytes at `offset` are, and how many of `len_max` are there; at least one.
+    fn resolve(&self, offset: u64, len_max: u64) -> Result<(Place<'_>, u64), ImageError> {
+        let mut len = len_max;
+        for file in &self.files {
+            // A parent that is shorter reads as zeros past its end, whatever is below it.
+            if offset >= file.disk_len() {
+                break;
+            }
+            let mapping = map(file, offset, len)?;
+            len = mapping.len;
+            match mapping.kind {
+                Kind::Below => {}
+                Kind::Zero => break,
+                Kind::Data(host) => return Ok((Place::Stored(file.source(), host), len)),
+            }
+        }
+        Ok((Place::Zero, len))
+    }
+
+    /// What is at `offset`: `Ok(len)` of data, or `Err(len)` of a hole.
+    fn step(&self, offset: u64) -> Result<Result<u64, u64>, ImageError> {
+        let (place, len) = self.resolve(offset, self.disk_len() - offset)?;
+        Ok(match place {
+            Place::Zero => Err(len),
+            // Blocks that were set aside and never written are holes of the file.
+            Place::Stored(source, host) => at_start(source.next_run(host)?, host, len),
+        })
+    }
+
+    fn walk(&self, from: u64) -> Result<Range<u64>, ImageError> {
+        let disk_len = self.disk_len();
+        let mut start = from;
+        let mut end = loop {
+            if start >= disk_len {
+                return Ok(disk_len..disk_len);
+            }
+            match self.step(start)? {
+                Ok(data) => break start + data,
+                Err(hole) => start += hole,
+            }
+        };
+        while end < disk_len && end - start < RUN_LEN_MAX {
+            let Ok(data) = self.step(end)? else { break };
+            end += data;
+        }
+        Ok(start..end.min(start + RUN_LEN_MAX))
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Answer>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F: BlockFile> DiskImage for BlockImage<F> {
+    fn disk_len(&self) -> u64 {
+        self.files.first().map_or(0, F::disk_len)
+    }
+
+    fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
+        let disk_len = self.disk_len();
+        if from >= disk_len {
+            return Ok(None);
+        }
+        let last = self.last().clone();
+        let run = match last {
+            Some(last) if last.from <= from && from < last.run.end => {
+                from.max(last.run.start)..last.run.end
+            }
+            _ => {
+                let run = self.walk(from)?;
+                *self.last() = Some(Answer { from, run: run.clone() });
+                run
+            }
+        };
+        Ok((!run.is_empty()).then_some(run))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        let path = self.paths.first().map_or(Path::new(""), PathBuf::as_path);
+        check_range(path, self.disk_len(), offset, buf.len())?;
+        let (mut offset, mut rest) = (offset, buf);
+        while !rest.is_empty() {
+            let len_max = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+            let (place, len) = self.resolve(offset, len_max)?;
+            let (now, later) = rest.split_at_mut(usize::try_from(len).unwrap_or(usize::MAX));
+            match place {
+                Place::Zero => now.fill(0),
+                Place::Stored(source, host) => source.read(host, now)?,
+            }
+            offset += len;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn variant(&self) -> Variant {
+        let detail = self.files.first().map_or("", |file| match file.parent() {
+            Some(_) => "differencing",
+            None if file.is_fixed() => "fixed",
+            None => "dynamic",
+        });
+        Variant { format: F::FORMAT, detail: detail.to_owned() }
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &self.paths
+    }
+}

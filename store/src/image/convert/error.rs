@@ -1,0 +1,115 @@
+//! Why a disk was not converted.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::super::ImageError;
+use super::super::layout::{ExportFormat, LayoutError};
+use super::super::stream::StreamError;
+use crate::error::ErrorKind;
+
+/// Why a disk was not converted. Nothing has the output's name then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// The disk cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The disk does not fit the format.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The bytes cannot be written.
+    #[error("cannot write the image")]
+    Write(#[source] io::Error),
+    /// The output's file cannot be made or named.
+    #[error("cannot {verb} {}", path.display())]
+    Output {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Something has the output's name.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// The output's path.
+        path: PathBuf,
+    },
+    /// What has the output's name is no file that could be replaced.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// The output's path.
+        path: PathBuf,
+    },
+    /// The format has parts at its start that are known at its end only.
+    #[error("{format} cannot be written to a pipe: its tables are known when all is compressed")]
+    NotForPipes {
+        /// The format.
+        format: ExportFormat,
+    },
+    /// Compression failed.
+    #[error("cannot compress: {0}")]
+    Compress(String),
+}
+
+impl From<StreamError> for ConvertError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Image(error) => Self::Image(error),
+            StreamError::Layout(error) => Self::Layout(error),
+            StreamError::Write(error) => Self::Write(error),
+            StreamError::Compress(reason) => Self::Compress(reason),
+        }
+    }
+}
+
+impl ConvertError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Image(ImageError::Io { source, .. })
+            | Self::Write(source)
+            | Self::Output { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => ErrorKind::NotFound,
+                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+                _ => ErrorKind::Unavailable,
+            },
+            Self::Image(_) | Self::Layout(_) | Self::NotForPipes { .. } | Self::NotAFile { .. } => {
+                ErrorKind::InvalidInput
+            }
+            Self::Exists { .. } => ErrorKind::Conflict,
+            Self::Compress(_) => ErrorKind::Unavailable,
+        }
+    }
+
+    /// The operator's next step.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let text = match self {
+            Self::Image(ImageError::Io { source, .. }) => match source.kind() {
+                io::ErrorKind::NotFound => "check the path of the image",
+                _ => return None,
+            },
+            Self::Image(error) => return error.remedy(),
+            Self::Exists { .. } => {
+                "give another name, or --force to replace it once the new file \
+                                    is whole"
+            }
+            Self::NotAFile { .. } => {
+                "give the path of a file; one that is written to a device is \
+                                      best a raw one, sent through a pipe"
+            }
+            Self::NotForPipes { .. } => "write it to a file, or send qcow2, raw or vmdk-stream",
+            Self::Layout(_) => "choose a format that holds such a disk: raw or qcow2",
+            Self::Write(_) | Self::Output { .. } if self.kind() == ErrorKind::StorageFull => {
+                "free some space and run the same command again"
+            }
+            Self::Write(_) | Self::Output { .. } | Self::Compress(_) => return None,
+        };
+        Some(text.to_owned())
+    }
+}

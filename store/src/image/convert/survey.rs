@@ -1,0 +1,166 @@
+//! The pass that reads a disk: where it has data, and its digest.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use seawall_api::content::{self, SubtreeValue};
+use seawall_api::digest::ContentDigest;
+use seawall_api::index::LEAF_SPAN;
+use seawall_api::units::BLOCK_LEN;
+
+use super::super::DiskImage;
+use super::ConvertError;
+use crate::content::LeafHasher;
+use crate::scan::is_zero;
+
+/// Bytes read at once: small enough for the cache that one core has to itself.
+const WINDOW_LEN: u64 = 1 << 20;
+/// Runs with a shorter gap between them become one. No format but raw, whose runs are not kept,
+/// has a finer unit, and every run costs memory and two system calls.
+const GAP_MAX: u64 = 32 << 10;
+
+/// What the pass found.
+pub(super) struct Survey {
+    /// Runs that are other than zero, sorted, with gaps of more than [`GAP_MAX`].
+    pub(super) runs: Vec<Range<u64>>,
+    pub(super) content: ContentDigest,
+    /// Bytes in blocks that are other than zero.
+    pub(super) data_len: u64,
+}
+
+/// The digest of a disk, and the bytes in its blocks that are not all zero.
+///
+/// # Errors
+/// When the image cannot be read.
+pub fn content_digest(
+    image: &dyn DiskImage,
+    threads: usize,
+    advance: &(dyn Fn(u64) + Sync),
+) -> Result<(ContentDigest, u64), ConvertError> {
+    let survey = survey(image, threads, &|_, _| Ok(()), advance)?;
+    Ok((survey.content, survey.data_len))
+}
+
+type OnData<'a> = dyn Fn(u64, &[u8]) -> Result<(), ConvertError> + Sync + 'a;
+
+/// Reads a disk on several threads; `on_data` is given each run of blocks that are not zeros.
+pub(super) fn survey(
+    image: &dyn DiskImage,
+    threads: usize,
+    on_data: &OnData<'_>,
+    advance: &(dyn Fn(u64) + Sync),
+) -> Result<Survey, ConvertError> {
+    // A disk of no bytes is one leaf of none.
+    let count = usize::try_from(image.disk_len().div_ceil(LEAF_SPAN)).unwrap_or(usize::MAX).max(1);
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let leaves = Mutex::new(Vec::new());
+    let work = || -> Result<(), ConvertError> {
+        let mut buffer = vec![0; usize::try_from(WINDOW_LEN).unwrap_or(0)];
+        while !failed.load(Ordering::Relaxed) {
+            let position = next.fetch_add(1, Ordering::Relaxed);
+            if position >= count {
+                break;
+            }
+            let start = position as u64 * LEAF_SPAN;
+            let span = start..(start + LEAF_SPAN).min(image.disk_len());
+            let hasher = LeafHasher::new(start, count == 1);
+            let mut leaf = Leaf { image, on_data, hasher, runs: Vec::new(), data_len: 0 };
+            leaf.read(span, &mut buffer, advance)?;
+            let found = (position, leaf.hasher.finish(), leaf.runs, leaf.data_len);
+            leaves.lock().unwrap_or_else(PoisonError::into_inner).push(found);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let work = || work().inspect_err(|_| failed.store(true, Ordering::Relaxed));
+        let workers: Vec<_> = (0..threads.clamp(1, count)).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    })?;
+    Ok(joined(leaves.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+fn joined(mut leaves: Vec<(usize, SubtreeValue, Vec<Range<u64>>, u64)>) -> Survey {
+    leaves.sort_unstable_by_key(|(position, ..)| *position);
+    let values: Vec<_> = leaves.iter().map(|(_, value, ..)| *value).collect();
+    let data_len = leaves.iter().map(|(.., data_len)| data_len).sum();
+    let mut runs = Vec::new();
+    for (_, _, of_leaf, _) in leaves {
+        of_leaf.into_iter().for_each(|run| push(&mut runs, run));
+    }
+    Survey { runs, content: content::content_digest(&values), data_len }
+}
+
+/// Adds a run, which is after all others.
+fn push(runs: &mut Vec<Range<u64>>, run: Range<u64>) {
+    match runs.last_mut() {
+        Some(last) if run.start - last.end <= GAP_MAX => last.end = run.end,
+        _ => runs.push(run),
+    }
+}
+
+struct Leaf<'a> {
+    image: &'a dyn DiskImage,
+    on_data: &'a OnData<'a>,
+    hasher: LeafHasher,
+    runs: Vec<Range<u64>>,
+    data_len: u64,
+}
+
+impl Leaf<'_> {
+    fn read(
+        &mut self,
+        span: Range<u64>,
+        buffer: &mut [u8],
+        advance: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), ConvertError> {
+        let mut at = span.start;
+        while at < span.end {
+            let data = self.image.next_data(at)?.filter(|run| run.start < span.end);
+            let Some(run) = data else { break };
+            // Whole blocks: what of them lies outside the run reads as zeros.
+            let start = (run.start - run.start % BLOCK_LEN).max(at);
+            let end = run.end.next_multiple_of(BLOCK_LEN).min(span.end);
+            self.hasher.update_zeros(start - at);
+            at = start;
+            while at < end {
+                let stop = end.min((at / WINDOW_LEN + 1) * WINDOW_LEN);
+                let window = &mut buffer[..usize::try_from(stop - at).unwrap_or(0)];
+                self.image.read_at(at, window)?;
+                self.window(at, window)?;
+                advance(stop - at);
+                at = stop;
+            }
+        }
+        self.hasher.update_zeros(span.end - at);
+        Ok(())
+    }
+
+    fn window(&mut self, start: u64, window: &[u8]) -> Result<(), ConvertError> {
+        if is_zero(window) {
+            self.hasher.update_zeros(window.len() as u64);
+            return Ok(());
+        }
+        self.hasher.update(window);
+        let block_len = usize::try_from(BLOCK_LEN).unwrap_or(usize::MAX);
+        let mut run_start = None;
+        let blocks = window.chunks(block_len).map(|block| !is_zero(block));
+        for (index, is_data) in blocks.chain([false]).enumerate() {
+            let at = (index * block_len).min(window.len());
+            match (run_start, is_data) {
+                (None, true) => run_start = Some(at),
+                (Some(from), false) => {
+                    (self.on_data)(start + from as u64, &window[from..at])?;
+                    self.data_len += (at - from) as u64;
+                    push(&mut self.runs, start + from as u64..start + at as u64);
+                    run_start = None;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! Identifiers of files that are a function of their disk.
+
+use seawall_api::digest::ContentDigest;
+
+/// An identifier made from the disk and the kind of file, with `context` to tell several apart.
+///
+/// The bytes have no version and variant of a UUID yet: formats differ in their place.
+pub(super) fn derive(context: &str, disk_len: u64, content: &ContentDigest) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    hasher.update(&disk_len.to_le_bytes()).update(content.as_bytes());
+    let mut id = [0; 16];
+    hasher.finalize_xof().fill(&mut id);
+    // The variant that UUIDs and GUIDs have in common.
+    id[8] = id[8] & 0x3f | 0x80;
+    id
+}
+
+/// What makes 16 bytes a UUID of a version that its maker defines (RFC 9562, section 5.8).
+pub(super) fn with_version(mut id: [u8; 16], at: usize) -> [u8; 16] {
+    id[at] = id[at] & 0x0f | 0x80;
+    id
+}

@@ -1,0 +1,307 @@
+//! One image of a chain: its descriptor and its extents.
+
+use std::path::{Path, PathBuf};
+
+use super::super::ImageError;
+use super::super::source::NamedSource;
+use super::descriptor::{
+    DESCRIPTOR_LEN_MAX, Descriptor, ExtentKind, Parent, SIGNATURE, unsupported,
+};
+use super::header::{COWD_MAGIC, SPARSE_MAGIC};
+use super::sparse::{Kind, Limits, Piece, Sparse, Tables};
+use super::{DISK_SECTORS_MAX, SECTOR_LEN};
+
+/// How many grains one mapping looks at.
+const PIECES_MAX: usize = 8192;
+/// The first bytes of a seSparse extent.
+const SE_SPARSE_MAGIC: [u8; 8] = 0xcafe_babe_u64.to_le_bytes();
+
+/// What a file is to the image that names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) enum Found {
+    /// A part of the image; its name stays in the image's directory.
+    Extent,
+    /// The image that holds what this one does not.
+    Parent,
+}
+
+/// Opens the file that an image names: the image's path, the name as written, and what it is.
+pub(in super::super) type Files<'a> =
+    dyn FnMut(&Path, &Path, Found) -> Result<NamedSource, ImageError> + 'a;
+
+/// How the bytes of an extent are stored.
+pub(super) enum Stored {
+    Zero,
+    Flat { source: NamedSource, offset: u64 },
+    Sparse(Sparse),
+}
+
+/// A part of a disk.
+pub(super) struct Extent {
+    /// Its number in the whole image.
+    pub(super) id: usize,
+    /// Where it begins on the disk.
+    pub(super) start: u64,
+    pub(super) len: u64,
+    pub(super) stored: Stored,
+}
+
+impl Extent {
+    /// The file it is in.
+    pub(super) fn source(&self) -> Option<&NamedSource> {
+        match &self.stored {
+            Stored::Zero => None,
+            Stored::Flat { source, .. } => Some(source),
+            Stored::Sparse(sparse) => Some(&sparse.source),
+        }
+    }
+
+    /// What is at `offset`, which is inside the extent, and for how many of `len_max` bytes.
+    ///
+    /// Grains that lie side by side in the file too come as one.
+    pub(super) fn map(
+        &self,
+        tables: &Tables,
+        offset: u64,
+        len_max: u64,
+    ) -> Result<Piece, ImageError> {
+        let len_max = len_max.min(self.len - offset);
+        let sparse = match &self.stored {
+            Stored::Zero => return Ok(Piece { kind: Kind::Zero, len: len_max }),
+            Stored::Flat { offset: host, .. } => {
+                return Ok(Piece { kind: Kind::Data(host + offset), len: len_max });
+            }
+            Stored::Sparse(sparse) => sparse,
+        };
+        let mut run = sparse.piece(tables, self.id, offset)?;
+        for _ in 1..PIECES_MAX {
+            if run.len >= len_max || matches!(run.kind, Kind::Packed(_)) {
+                break;
+            }
+            let next = sparse.piece(tables, self.id, offset + run.len)?;
+            let adjoins = match (run.kind, next.kind) {
+                (Kind::Data(first), Kind::Data(second)) => first + run.len == second,
+                (first, second) => first == second,
+            };
+            if !adjoins {
+                break;
+            }
+            run.len += next.len;
+        }
+        run.len = run.len.min(len_max);
+        Ok(run)
+    }
+
+    /// Reads bytes that are in the file from `host`; zeros where the file's last grain is not
+    /// written to its end.
+    pub(super) fn read_data(&self, host: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        let Some(source) = self.source() else { return Ok(()) };
+        let in_file = source.len.saturating_sub(host);
+        let in_file = usize::try_from(in_file).map_or(buf.len(), |len| len.min(buf.len()));
+        let (stored, rest) = buf.split_at_mut(in_file);
+        rest.fill(0);
+        if stored.is_empty() {
+            return Ok(());
+        }
+        source.read(host, stored)
+    }
+}
+
+/// One image of a chain.
+pub(super) struct Layer {
+    path: PathBuf,
+    descriptor: Descriptor,
+    extents: Vec<Extent>,
+    /// Where the descriptor has a file of its own.
+    is_split: bool,
+}
+
+impl Layer {
+    /// Opens an image and its extents; numbers them on from `ids`.
+    pub(super) fn open(
+        source: NamedSource,
+        ids: &mut usize,
+        limits: &mut Limits,
+        files: &mut Files<'_>,
+    ) -> Result<Self, ImageError> {
+        let mut magic = [0; SIGNATURE.len()];
+        let len = usize::try_from(source.len).map_or(magic.len(), |len| len.min(magic.len()));
+        source.read(0, &mut magic[..len])?;
+        if magic.starts_with(&SPARSE_MAGIC) {
+            return Self::of_one_file(source, ids, limits);
+        }
+        if magic.starts_with(&COWD_MAGIC) {
+            return Err(unsupported(&source, "an extent without its descriptor".into(), OPEN_TEXT));
+        }
+        if !magic.eq_ignore_ascii_case(SIGNATURE) {
+            let reason = "it is neither a sparse extent nor a descriptor";
+            return Err(source.damaged("VMDK", 0, reason));
+        }
+        if source.len > DESCRIPTOR_LEN_MAX {
+            let reason = format!("it has {} bytes, at most 1 MiB is read", source.len);
+            return Err(source.damaged("descriptor", 0, reason));
+        }
+        let descriptor = Descriptor::read(&source, 0, source.len)?;
+        if descriptor.extents.is_empty() {
+            return Err(source.damaged("descriptor", 0, "it names no extent"));
+        }
+        if descriptor.sectors() > DISK_SECTORS_MAX {
+            return Err(source.damaged("descriptor", 0, "its extents are longer than 64 TiB"));
+        }
+        let mut layer =
+            Self { path: source.path.clone(), descriptor, extents: Vec::new(), is_split: true };
+        layer.open_extents(&source, ids, limits, files)?;
+        Ok(layer)
+    }
+
+    /// A sparse file with its descriptor in it.
+    fn of_one_file(
+        source: NamedSource,
+        ids: &mut usize,
+        limits: &mut Limits,
+    ) -> Result<Self, ImageError> {
+        let path = source.path.clone();
+        let sparse = Sparse::open(source, limits)?;
+        let descriptor = match sparse.header.descriptor {
+            Some((start, len)) => Some(Descriptor::read(&sparse.source, start, len)?),
+            None => None,
+        };
+        // QEMU leaves room for one in extents that have none.
+        let Some(descriptor) = descriptor.filter(|found| !found.extents.is_empty()) else {
+            let feature = "an extent without its descriptor".to_owned();
+            return Err(unsupported(&sparse.source, feature, OPEN_TEXT));
+        };
+        // Its name in the descriptor is that of the day it was made.
+        let is_alone = matches!(&descriptor.extents[..], [one] if one.kind == ExtentKind::Sparse);
+        if !is_alone {
+            let feature = "several extents named by an embedded descriptor".to_owned();
+            return Err(unsupported(&sparse.source, feature, FLATTEN));
+        }
+        let len = sparse.header.sectors * SECTOR_LEN;
+        let extent = Extent { id: *ids, start: 0, len, stored: Stored::Sparse(sparse) };
+        *ids += 1;
+        Ok(Self { path, descriptor, extents: vec![extent], is_split: false })
+    }
+
+    fn open_extents(
+        &mut self,
+        text: &NamedSource,
+        ids: &mut usize,
+        limits: &mut Limits,
+        files: &mut Files<'_>,
+    ) -> Result<(), ImageError> {
+        let mut start = 0;
+        for line in &self.descriptor.extents {
+            let len = line.sectors * SECTOR_LEN;
+            let wrong = |reason: String| text.damaged("descriptor line", line.at, reason);
+            let mut open = || files(&self.path, &line.file, Found::Extent);
+            let stored = match line.kind {
+                ExtentKind::Zero => Stored::Zero,
+                ExtentKind::Flat { offset } => {
+                    let source = open()?;
+                    if offset.checked_add(len).is_none_or(|end| end > source.len) {
+                        let (file, has) = (line.file.display(), source.len);
+                        return Err(wrong(format!(
+                            "{file} has {has} bytes, the extent is {len} from {offset}"
+                        )));
+                    }
+                    Stored::Flat { source, offset }
+                }
+                ExtentKind::Sparse => {
+                    let source = open()?;
+                    refuse_se_sparse(&source)?;
+                    let sparse = Sparse::open(source, limits)?;
+                    if sparse.header.sectors != line.sectors {
+                        let (file, has) = (line.file.display(), sparse.header.sectors);
+                        return Err(wrong(format!(
+                            "the extent has {} sectors, {file} says {has}",
+                            line.sectors
+                        )));
+                    }
+                    Stored::Sparse(sparse)
+                }
+            };
+            self.extents.push(Extent { id: *ids, start, len, stored });
+            *ids += 1;
+            start += len;
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every file of this image, the descriptor's first.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let text = self.is_split.then_some(self.path.as_path());
+        let extents = self.extents.iter().filter_map(Extent::source);
+        text.into_iter().chain(extents.map(|source| source.path.as_path()))
+    }
+
+    pub(super) fn parent(&self) -> Option<&Parent> {
+        self.descriptor.parent.as_ref()
+    }
+
+    /// The kind that the descriptor says it is.
+    pub(super) fn describe(&self) -> String {
+        self.descriptor.create_type.clone().unwrap_or_default()
+    }
+
+    pub(super) fn disk_len(&self) -> u64 {
+        self.extents.last().map_or(0, |last| last.start + last.len)
+    }
+
+    /// The longest grain that may have to be inflated.
+    pub(super) fn grain_len(&self) -> u64 {
+        let of = |extent: &Extent| match &extent.stored {
+            Stored::Sparse(sparse) => sparse.header.grain_len(),
+            _ => 0,
+        };
+        self.extents.iter().map(of).max().unwrap_or(0)
+    }
+
+    /// The extent that an offset on the disk lies in.
+    pub(super) fn find(&self, offset: u64) -> Option<&Extent> {
+        let after = self.extents.partition_point(|extent| extent.start <= offset);
+        let extent = self.extents.get(after.checked_sub(1)?)?;
+        (offset - extent.start < extent.len).then_some(extent)
+    }
+
+    /// Fails when `below` is not the image that this one was made from.
+    pub(super) fn check_parent(&self, below: &Self) -> Result<(), ImageError> {
+        let expected = self.parent().map(|parent| parent.cid);
+        if below.descriptor.cid == expected {
+            return Ok(());
+        }
+        let shown = |cid: Option<u32>| cid.map_or("none".to_owned(), |cid| format!("{cid:08x}"));
+        Err(ImageError::Backing {
+            path: self.path.clone(),
+            backing: below.path.display().to_string(),
+            reason: format!(
+                "its CID is {}, that of the parent was {}: it was written since, or is another",
+                shown(below.descriptor.cid),
+                shown(expected)
+            ),
+            remedy: "find the parent as it was; if nothing but the CID was changed, write the \
+                     expected one into the parent's descriptor"
+                .to_owned(),
+        })
+    }
+}
+
+fn refuse_se_sparse(source: &NamedSource) -> Result<(), ImageError> {
+    let mut magic = [0; SE_SPARSE_MAGIC.len()];
+    let len = usize::try_from(source.len).map_or(magic.len(), |len| len.min(magic.len()));
+    source.read(0, &mut magic[..len])?;
+    if magic == SE_SPARSE_MAGIC {
+        let remedy = "delete the snapshot, or make a copy of it with `vmkfstools -i IN -d thin \
+                      OUT`, and take that";
+        return Err(unsupported(source, "a seSparse extent".to_owned(), remedy));
+    }
+    Ok(())
+}
+
+const OPEN_TEXT: &str = "open the descriptor instead, a small text file: `disk.vmdk` for \
+                         `disk-s001.vmdk` or `disk-delta.vmdk`";
+const FLATTEN: &str = "make it one file with `qemu-img convert -O qcow2`";

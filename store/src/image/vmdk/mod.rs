@@ -1,0 +1,230 @@
+//! VMDK: a reader for disks of hosted products and of ESX, with their parents.
+//!
+//! A disk is one sparse file with a descriptor in it (`monolithicSparse`, `streamOptimized`), or a
+//! descriptor that names its extents: flat, sparse (`KDMV`, `COWD`) or zero. Grains may be
+//! compressed, and a directory may stand at the end of its file. `seSparse` extents and disks that
+//! stand for a device are refused.
+//!
+//! # Invariants
+//!
+//! 1. The extents of a layer cover its disk from its start to its end, without a gap.
+//! 2. Extent files lie in their descriptor's directory; of other files only parents are opened, and
+//!    those by the rules of [`open`](super::open()).
+//! 3. Memory has a bound for the image as a whole: directories ([`sparse`]), grain tables
+//!    ([`TABLES_MAX`]) and inflated grains ([`GRAINS_LEN_MAX`]).
+
+mod descriptor;
+mod header;
+mod layer;
+mod packed;
+mod sparse;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::error::check_range;
+use super::source::{NamedSource, Source};
+use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
+use layer::{Layer, Stored};
+use sparse::{Kind, Limits, Tables};
+
+pub(super) use layer::{Files, Found};
+
+const SECTOR_LEN: u64 = 512;
+/// The longest disk that is opened: 64 TiB.
+const DISK_SECTORS_MAX: u64 = 1 << 37;
+/// Grain tables kept, of 16 KiB at most.
+const TABLES_MAX: usize = 512;
+/// Inflated grains kept for reads that want only a part of one.
+const GRAINS_LEN_MAX: u64 = 8 << 20;
+/// Readers go forward, so a few grains per thread serve; more would only be searched.
+const GRAINS_MAX: u64 = 64;
+
+/// Whether a file that starts like this is a VMDK or an extent of one.
+pub(super) fn is_vmdk(head: &[u8]) -> bool {
+    let is_text = head
+        .get(..descriptor::SIGNATURE.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(descriptor::SIGNATURE));
+    is_text || head.starts_with(&header::SPARSE_MAGIC) || head.starts_with(&header::COWD_MAGIC)
+}
+
+/// A VMDK image with its extents and parents.
+pub struct VmdkImage {
+    /// Topmost first; there is at least one.
+    layers: Vec<Layer>,
+    files: Vec<PathBuf>,
+    tables: Tables,
+    grains: Cache<(usize, u64), Arc<[u8]>>,
+}
+
+/// Where some guest bytes are to be had.
+enum Place<'a> {
+    Zero,
+    /// In an extent; the range is of the extent.
+    Extent(&'a layer::Extent, u64, Kind),
+}
+
+impl VmdkImage {
+    /// Opens an image that is not a file of its own, as in an OVA, in tests and in fuzzing; `name`
+    /// stands for it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](super::open()); an image of several files is refused.
+    pub fn from_source(name: PathBuf, source: Box<dyn Source>) -> Result<Self, ImageError> {
+        let source = NamedSource::new(name.clone(), source);
+        let mut refuse = |overlay: &Path, file: &Path, _| {
+            Err(ImageError::Backing {
+                path: overlay.to_owned(),
+                backing: file.display().to_string(),
+                reason: "the image is not a file".to_owned(),
+                remedy: "open the image by its path".to_owned(),
+            })
+        };
+        let mut image = Self::open(source, &mut refuse)?;
+        image.files = vec![name];
+        Ok(image)
+    }
+
+    /// Opens an image and all files that it is made of, which `files` opens by name.
+    pub(super) fn open(source: NamedSource, files: &mut Files<'_>) -> Result<Self, ImageError> {
+        let mut limits = Limits::default();
+        let mut extents = 0;
+        let mut layers: Vec<Layer> = Vec::new();
+        let mut next = Some(source);
+        let mut paths = Vec::new();
+        while let Some(source) = next.take() {
+            let layer = Layer::open(source, &mut extents, &mut limits, files)?;
+            if let Some(above) = layers.last() {
+                above.check_parent(&layer)?;
+            }
+            if let Some(parent) = layer.parent() {
+                next = Some(files(layer.path(), &parent.name, Found::Parent)?);
+            }
+            paths.extend(layer.paths().map(Path::to_owned));
+            layers.push(layer);
+        }
+        let grain_len = layers.iter().map(Layer::grain_len).max().unwrap_or(1).max(1);
+        let grains = (GRAINS_LEN_MAX / grain_len).clamp(1, GRAINS_MAX);
+        let grains = Cache::new(usize::try_from(grains).unwrap_or(1));
+        Ok(Self { layers, files: paths, tables: Cache::new(TABLES_MAX), grains })
+    }
+
+    /// Where the bytes at `offset` are, and how many of `len_max` are there; at least one.
+    fn resolve(&self, offset: u64, len_max: u64) -> Result<(Place<'_>, u64), ImageError> {
+        let mut len = len_max;
+        for layer in &self.layers {
+            // A parent that is shorter reads as zeros past its end, whatever is below it.
+            let Some(extent) = layer.find(offset) else { return Ok((Place::Zero, len)) };
+            let in_extent = offset - extent.start;
+            let piece = extent.map(&self.tables, in_extent, len)?;
+            len = piece.len;
+            match piece.kind {
+                Kind::Unallocated => {}
+                Kind::Zero => return Ok((Place::Zero, len)),
+                kind => return Ok((Place::Extent(extent, in_extent, kind), len)),
+            }
+        }
+        Ok((Place::Zero, len))
+    }
+
+    /// What is at `offset`: `Ok(len)` of data, or `Err(len)` of a hole.
+    fn step(&self, offset: u64) -> Result<Result<u64, u64>, ImageError> {
+        let (place, len) = self.resolve(offset, self.disk_len() - offset)?;
+        let Place::Extent(extent, _, kind) = place else { return Ok(Err(len)) };
+        let (Kind::Data(host), Some(source)) = (kind, extent.source()) else { return Ok(Ok(len)) };
+        // What was preallocated and never written is a hole of the file.
+        Ok(match source.next_run(host)? {
+            Some(run) if run.start <= host => Ok(len.min(run.end - host)),
+            Some(run) => Err(len.min(run.start - host)),
+            None => Err(len),
+        })
+    }
+
+    /// Reads from the compressed grain that `offset` of its extent lies in.
+    fn read_packed(
+        &self,
+        extent: &layer::Extent,
+        offset: u64,
+        host: u64,
+        buf: &mut [u8],
+    ) -> Result<(), ImageError> {
+        let Stored::Sparse(sparse) = &extent.stored else { return Ok(()) };
+        let grain_len = sparse.header.grain_len();
+        let start = offset - offset % grain_len;
+        let len = grain_len.min(extent.len - start);
+        if buf.len() as u64 == len {
+            return packed::inflate(sparse, host, start, buf);
+        }
+        let grain = match self.grains.get((extent.id, host)) {
+            Some(grain) if grain.len() as u64 == len => grain,
+            _ => {
+                let mut grain = vec![0; usize::try_from(len).unwrap_or(0)];
+                packed::inflate(sparse, host, start, &mut grain)?;
+                let grain: Arc<[u8]> = grain.into();
+                self.grains.put((extent.id, host), grain.clone());
+                grain
+            }
+        };
+        let at = usize::try_from(offset - start).unwrap_or(0);
+        buf.copy_from_slice(&grain[at..at + buf.len()]);
+        Ok(())
+    }
+}
+
+impl DiskImage for VmdkImage {
+    fn disk_len(&self) -> u64 {
+        self.layers.first().map_or(0, Layer::disk_len)
+    }
+
+    fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
+        let disk_len = self.disk_len();
+        let mut start = from;
+        let mut end = loop {
+            if start >= disk_len {
+                return Ok(None);
+            }
+            match self.step(start)? {
+                Ok(data) => break start + data,
+                Err(hole) => start += hole,
+            }
+        };
+        while end < disk_len && end - start < RUN_LEN_MAX {
+            let Ok(data) = self.step(end)? else { break };
+            end += data;
+        }
+        Ok(Some(start..end.min(start + RUN_LEN_MAX)))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        let path = self.files.first().map_or(Path::new(""), PathBuf::as_path);
+        check_range(path, self.disk_len(), offset, buf.len())?;
+        let (mut offset, mut rest) = (offset, buf);
+        while !rest.is_empty() {
+            let len_max = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+            let (place, len) = self.resolve(offset, len_max)?;
+            let (now, later) = rest.split_at_mut(usize::try_from(len).unwrap_or(usize::MAX));
+            match place {
+                Place::Extent(extent, _, Kind::Data(host)) => extent.read_data(host, now)?,
+                Place::Extent(extent, at, Kind::Packed(host)) => {
+                    self.read_packed(extent, at, host, now)?;
+                }
+                Place::Zero | Place::Extent(..) => now.fill(0),
+            }
+            offset += len;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn variant(&self) -> Variant {
+        let detail = self.layers.first().map(Layer::describe).unwrap_or_default();
+        Variant { format: Format::Vmdk, detail }
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}

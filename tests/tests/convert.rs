@@ -1,0 +1,102 @@
+//! `seawall convert` and `seawall inspect`: images without a registry.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+
+use std::fs;
+use std::process::Stdio;
+
+use seawall_tests::{MIB, Tree, World, b3sum, gpt, tool};
+
+/// Formats by the extension that stands for them, and QEMU's names for them.
+const EXTENSIONS: [(&str, &str); 5] =
+    [("raw", "raw"), ("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc"), ("vhdx", "vhdx")];
+
+/// A world with a disk of a GPT and a file system, `disk.raw`.
+fn world() -> World {
+    let world = World::new();
+    gpt(&world.path("disk.raw"), 64 * MIB, &Tree::system("convert"));
+    world
+}
+
+#[test]
+fn an_image_goes_through_every_format_and_comes_back() {
+    let world = world();
+    let content = b3sum(&world.path("disk.raw"));
+    let mut from = "disk.raw".to_owned();
+    for (extension, qemu) in EXTENSIONS {
+        let to = format!("new.{extension}");
+        let report = world.seawall(&format!("convert {from} {to} --json")).succeeds().json();
+        assert_eq!(report["content"], content, "{to}");
+        assert_eq!(report["fileLen"], fs::metadata(world.path(&to)).unwrap().len(), "{to}");
+        let (disk, new) = (world.path("disk.raw"), world.path(&to));
+        let (disk, new) = (disk.to_str().unwrap(), new.to_str().unwrap());
+        tool("qemu-img", ["compare", "-f", "raw", "-F", qemu, disk, new]);
+        from = to;
+    }
+    for format in ["qcow2-zstd", "qcow2-zlib", "vmdk-stream", "vhd-fixed", "vhdx-fixed"] {
+        world.seawall(&format!("convert {from} {format} --format {format}")).succeeds();
+        from = format.to_owned();
+    }
+    world.seawall(&format!("convert {from} back.img")).succeeds();
+    assert!(fs::read(world.path("back.img")).unwrap() == fs::read(world.path("disk.raw")).unwrap());
+}
+
+#[test]
+fn standard_output_gets_the_same_bytes_as_a_file() {
+    let world = world();
+    for format in ["raw", "qcow2", "vmdk-stream", "vhdx"] {
+        world.seawall(&format!("convert disk.raw file --force --format {format}")).succeeds();
+        let piped = fs::File::create(world.path("piped")).unwrap();
+        let run = world.seawall(&format!("convert disk.raw - --format {format}"));
+        let mut child = run.into_command().stdout(piped).stderr(Stdio::null()).spawn().unwrap();
+        assert!(child.wait().unwrap().success(), "{format}");
+        assert_eq!(b3sum(&world.path("piped")), b3sum(&world.path("file")), "{format}");
+    }
+    let refused = world.seawall("convert disk.raw - --format qcow2-zstd").exits_with(2);
+    refused.explains().says("write it to a file");
+}
+
+#[test]
+fn what_cannot_be_converted_leaves_nothing_behind() {
+    let world = world();
+    fs::write(world.path("taken.qcow2"), b"precious").unwrap();
+    fs::write(world.path("bad.vmdk"), b"KDMV and nothing else").unwrap();
+    let names = || fs::read_dir(world.path(".")).unwrap().count();
+    let before = names();
+    for (args, code, says) in [
+        ("convert disk.raw taken.qcow2", 4, "--force"),
+        ("convert disk.raw new.xyz", 2, "--format"),
+        ("convert disk.raw -", 2, "--format"),
+        ("convert disk.raw new --format floppy", 2, "vmdk-stream"),
+        ("convert disk.raw new.raw --from floppy", 2, "vhdx"),
+        ("convert nosuch new.raw", 3, "nosuch"),
+        ("convert bad.vmdk new.raw", 2, "bad.vmdk is damaged"),
+        ("convert disk.raw no/such/dir.raw", 3, "dir.raw"),
+        ("convert disk.raw home --format raw --force", 2, "not a regular file"),
+        ("inspect nosuch", 3, "nosuch"),
+        ("inspect bad.vmdk", 2, "header of a sparse extent"),
+    ] {
+        world.seawall(args).exits_with(code).explains().says(says);
+        assert_eq!(names(), before, "{args}");
+    }
+    assert_eq!(fs::read(world.path("taken.qcow2")).unwrap(), b"precious");
+    world.seawall("convert disk.raw taken.qcow2 --force").succeeds();
+    assert_eq!(names(), before);
+}
+
+#[test]
+fn inspect_tells_what_an_image_is() {
+    let world = world();
+    world.seawall("convert disk.raw disk.vmdk --format vmdk-stream").succeeds();
+    let seen = world.seawall("inspect disk.vmdk --digest --json").succeeds().json();
+    assert_eq!(seen["format"], "vmdk");
+    assert_eq!(seen["variant"], "streamOptimized");
+    assert_eq!(seen["diskLen"], 64 * MIB);
+    assert_eq!(seen["content"], b3sum(&world.path("disk.raw")));
+    assert_eq!(seen["partitionTable"], "gpt");
+    assert_eq!(seen["partitions"][0]["start"], MIB);
+    assert_eq!(seen["partitions"][0]["type"], "0fc63daf-8483-4772-8e79-3d69d8477de4");
+    assert!(seen["allocatedBytes"].as_u64().unwrap() < 64 * MIB);
+    assert_eq!(seen["files"], serde_json::json!(["disk.vmdk"]));
+    let text = world.seawall("inspect disk.vmdk").succeeds().stdout;
+    assert!(text.contains("vmdk, streamOptimized") && text.contains("gpt"), "{text}");
+}
