@@ -24,6 +24,8 @@ pub const MACHINES_MAX: usize = 1024;
 pub const DISKS_MAX: usize = 256;
 /// The most annotations, parameters, networks or cards in one place.
 pub const ENTRIES_MAX: usize = 1024;
+/// The longest original descriptor, in bytes.
+pub const DESCRIPTOR_LEN_MAX: usize = 4 << 20;
 /// The longest key or text in a document, in bytes.
 pub const TEXT_LEN_MAX: usize = 16 << 10;
 

@@ -29,6 +29,16 @@ struct Header {
 const VERSION: u32 = 1;
 
 impl ScanMemo {
+    /// The memo of one part of these files, as there may be other disks in them.
+    #[must_use]
+    pub fn of_part(mut self, part: &str) -> Self {
+        let mut key = self.key.into_os_string();
+        key.push("#");
+        key.push(part);
+        self.key = key.into();
+        self
+    }
+
     /// Whether the files are still what they were when this was taken.
     #[must_use]
     pub fn is_current(&self) -> bool {

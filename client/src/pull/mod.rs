@@ -22,7 +22,7 @@ mod plan;
 mod report;
 pub(crate) mod seeds;
 pub(crate) mod sink;
-mod target;
+pub(crate) mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;

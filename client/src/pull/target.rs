@@ -84,16 +84,16 @@ pub(super) fn describe(pull: &Pull, release: &Release) -> Result<Vec<Described>,
 }
 
 /// A folder for a plan's indexes, removed with the value.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new(state: &HostState) -> Result<Self, HostError> {
+    pub(crate) fn new(state: &HostState) -> Result<Self, HostError> {
         let root = state.scratch();
         fs::create_dir_all(&root).map_err(|e| HostError::new("create", &root, e))?;
         Ok(Self(root))
     }
 
-    pub(super) fn indexes(&self) -> IndexCache {
+    pub(crate) fn indexes(&self) -> IndexCache {
         IndexCache::new(self.0.clone())
     }
 }

@@ -11,6 +11,7 @@ use seawall_store::image::ImageError;
 use seawall_store::scan::ScanError;
 
 use crate::error::{ErrorKind, Failure};
+use crate::ovf::OvfError;
 use crate::registry::RegistryError;
 
 /// Why a push failed. Nothing of it is visible in the registry.
@@ -20,6 +21,9 @@ pub enum PushError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The package is not what it says.
+    #[error(transparent)]
+    Package(#[from] OvfError),
     /// A disk's file cannot be read.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -74,6 +78,7 @@ impl Failure for PushError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Registry(error) => error.kind(),
+            Self::Package(error) => error.kind(),
             Self::Image(error) if is_missing(error) => ErrorKind::NotFound,
             Self::Image(_) | Self::Scan { .. } | Self::Release(_) => ErrorKind::InvalidInput,
             Self::Changed { .. } | Self::VersionTaken { .. } => ErrorKind::Conflict,
@@ -84,6 +89,7 @@ impl Failure for PushError {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.remedy(),
+            Self::Package(error) => error.remedy(),
             Self::Image(error) if is_missing(error) => Some(
                 "check the path: one in an application.toml is relative to the folder of that file"
                     .to_owned(),

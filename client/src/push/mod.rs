@@ -31,6 +31,7 @@ pub use error::PushError;
 pub use report::{PushReport, PushedDisk, Reuse};
 
 use crate::host::HostState;
+use crate::ovf::{Package, Unmapped};
 use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
 use crate::spec::{DiskContent, ReleaseSpec};
@@ -42,6 +43,8 @@ pub struct Push {
     pub registry: Arc<dyn Registry>,
     /// The machines and their disks' files.
     pub spec: ReleaseSpec,
+    /// The package that these come from, where there is one.
+    pub package: Option<Package>,
     /// The application.
     pub application: ApplicationName,
     /// The version.
@@ -69,6 +72,7 @@ pub struct Push {
 pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let push = Arc::new(push);
     let mut sources = sources::open(&push).await?;
+    check_package(&push).await?;
     let existing = release_of(&push, &Selector::Version(push.version.clone())).await?;
     let lease = push.registry.open_lease(&push.application).await?;
     let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
@@ -110,7 +114,36 @@ async fn transfer_and_publish(
     for source in sources.iter() {
         source.remember(&push.state);
     }
-    Ok(report::of(&release, sources, already_present, reuse))
+    let mut report = report::of(&release, sources, already_present, reuse);
+    if let Some(package) = &push.package {
+        report.unmapped.extend_from_slice(package.unmapped());
+        report.unmapped.extend(lengths(push, sources));
+    }
+    Ok(report)
+}
+
+/// Holds the package's manifest against its files, which are open by now.
+async fn check_package(push: &Arc<Push>) -> Result<(), PushError> {
+    let push = Arc::clone(push);
+    sources::blocking(move || match &push.package {
+        Some(package) => Ok(package.check(push.progress.as_ref())?),
+        None => Ok(()),
+    })
+    .await
+}
+
+/// Disks that are not as long as their package says: what the guest reads counts.
+fn lengths<'a>(push: &'a Push, sources: &'a [Source]) -> impl Iterator<Item = Unmapped> + 'a {
+    push.spec.disks().zip(sources).filter_map(|((machine, disk), source)| {
+        let said = disk.packed.as_ref()?.capacity;
+        let found = source.image().disk_len();
+        (said != found).then(|| Unmapped {
+            section: "DiskSection".to_owned(),
+            machine: Some(machine.name.to_string()),
+            what: format!("capacity {said} of disk `{}`", disk.name),
+            why: format!("its image has {found} bytes"),
+        })
+    })
 }
 
 /// Brings what the registry lacks, then publishes. A release that is there already may still lack
@@ -132,7 +165,12 @@ async fn send(
     let release = release_from(push, sources)?;
     let already_present = match existing {
         Some(_) if is_whole => true,
-        _ => push.registry.publish(&release, lease).await?.already_present,
+        _ => {
+            if let Some(package) = &push.package {
+                push.registry.put_descriptor(lease, package.descriptor().clone()).await?;
+            }
+            push.registry.publish(&release, lease).await?.already_present
+        }
     };
     Ok((release, reuse, already_present))
 }

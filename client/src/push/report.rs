@@ -10,6 +10,7 @@ use seawall_api::units::HumanBytes;
 use serde::Serialize;
 
 use super::sources::Source;
+use crate::ovf::Unmapped;
 
 /// What was reused and what was sent, in plain bytes of data unless it says otherwise.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
@@ -77,6 +78,9 @@ pub struct PushReport {
     pub disks: Vec<PushedDisk>,
     /// What was reused and what was sent.
     pub reuse: Reuse,
+    /// What of a package the release does not carry, or carries changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmapped: Vec<Unmapped>,
 }
 
 pub(super) fn of(
@@ -101,6 +105,7 @@ pub(super) fn of(
             })
             .collect(),
         reuse,
+        unmapped: Vec::new(),
     }
 }
 
@@ -113,6 +118,10 @@ impl fmt::Display for PushReport {
             let how = if disk.recalled { ", not read: unchanged since its last scan" } else { "" };
             let (machine, name, len) = (&disk.machine, &disk.disk, HumanBytes(disk.len));
             writeln!(f, "  {machine}/{name}  {len}  {}{how}", disk.content)?;
+        }
+        for Unmapped { section, machine, what, why } in &self.unmapped {
+            let of = machine.as_ref().map_or(String::new(), |machine| format!(" of {machine}"));
+            writeln!(f, "  not mapped: {section}{of}: {what}: {why}")?;
         }
         let reuse = &self.reuse;
         for (bytes, why) in [

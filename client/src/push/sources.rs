@@ -39,9 +39,17 @@ pub(super) async fn blocking<T: Send + 'static>(
 impl Source {
     fn open(push: &Push, disk: &DiskSpec) -> Result<Self, PushError> {
         let options = OpenOptions { format: disk.format, ..OpenOptions::default() };
-        let image: Arc<dyn DiskImage> = image::open(&disk.path, &options)?.into();
-        // Before any byte is read: a write after this moment shows.
+        let image: Arc<dyn DiskImage> = match &disk.packed {
+            None => image::open(&disk.path, &options)?.into(),
+            Some(packed) => packed.open(&disk.path, disk.format)?.into(),
+        };
+        // Before any byte is cut: a write after this moment shows.
         let memo = push.state.memo(image.files());
+        // Several disks may lie in one file.
+        let memo = memo.map(|memo| match &disk.packed {
+            None => memo,
+            Some(packed) => memo.of_part(&packed.part()),
+        });
         let recalled = if push.full_scan { None } else { memo.as_ref() };
         let index = recalled
             .and_then(|memo| push.state.recall(memo))

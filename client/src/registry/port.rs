@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use seawall_api::digest::{ChunkDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::digest::{
+    ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
+};
 use seawall_api::index::{DiskIndex, Leaf};
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
@@ -140,6 +142,12 @@ pub trait Registry: Send + Sync {
 
     /// Gives the registry an index; its leaves must be there.
     async fn put_index(&self, lease: &Lease, index: &DiskIndex) -> Result<(), RegistryError>;
+
+    /// An original descriptor, verified.
+    async fn descriptor(&self, descriptor: DescriptorDigest) -> Result<Bytes, RegistryError>;
+
+    /// Gives the registry an original descriptor.
+    async fn put_descriptor(&self, lease: &Lease, bytes: Bytes) -> Result<(), RegistryError>;
 
     /// Gives the registry a pack.
     async fn put_pack(

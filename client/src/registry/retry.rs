@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use seawall_api::digest::{ChunkDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::digest::{
+    ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
+};
 use seawall_api::index::{DiskIndex, Leaf};
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
@@ -211,6 +213,14 @@ impl<R: Registry> Registry for Retry<R> {
 
     async fn put_index(&self, lease: &Lease, index: &DiskIndex) -> Result<(), RegistryError> {
         self.again(|| self.inner.put_index(lease, index)).await
+    }
+
+    async fn descriptor(&self, descriptor: DescriptorDigest) -> Result<Bytes, RegistryError> {
+        self.again(|| self.inner.descriptor(descriptor)).await
+    }
+
+    async fn put_descriptor(&self, lease: &Lease, bytes: Bytes) -> Result<(), RegistryError> {
+        self.again(|| self.inner.put_descriptor(lease, bytes.clone())).await
     }
 
     async fn put_pack(

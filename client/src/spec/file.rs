@@ -139,6 +139,7 @@ impl RawMachine {
                 bus: disk.bus.unwrap_or(Bus::Virtio),
                 path: folder.join(disk.path),
                 format: disk.format,
+                packed: None,
             })
         });
         let cards = self.network_cards.into_iter().map(|card| NetworkCard {

@@ -73,7 +73,10 @@ pub fn describe(flags: Vec<MachineFlag>) -> Result<ReleaseSpec, SpecError> {
             disks: flag
                 .disks
                 .into_iter()
-                .map(|(name, path)| DiskSpec { name, bus: Bus::Virtio, path, format: None })
+                .map(|(name, path)| {
+                    let bus = Bus::Virtio;
+                    DiskSpec { name, bus, path, format: None, packed: None }
+                })
                 .collect(),
             network_cards: Vec::new(),
             annotations: BTreeMap::new(),

@@ -19,7 +19,7 @@ use seawall_api::release::{
     Parameter, Release, Schema,
 };
 use seawall_api::units::DiskLen;
-use seawall_store::image::Format;
+use seawall_store::image::{FileSlice, Format};
 
 mod error;
 pub mod file;
@@ -69,6 +69,17 @@ pub struct MachineSpec {
     pub descriptor: Option<Descriptor>,
 }
 
+/// How a disk's file lies in a package.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Packed {
+    /// The ranges of files that hold it, end to end; none for an empty disk.
+    pub slices: Vec<FileSlice>,
+    /// They are compressed by gzip.
+    pub is_gzip: bool,
+    /// The disk's length, as the package says.
+    pub capacity: u64,
+}
+
 /// A disk that is still a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskSpec {
@@ -76,10 +87,12 @@ pub struct DiskSpec {
     pub name: DiskName,
     /// What it is attached to.
     pub bus: Bus,
-    /// The file that holds it.
+    /// The file that holds it; what errors call it where it is in a package.
     pub path: PathBuf,
     /// The file's format; recognised from its content where `None`.
     pub format: Option<Format>,
+    /// Where its file lies, if that is in a package.
+    pub packed: Option<Packed>,
 }
 
 /// What a scan found in a disk's file.
@@ -143,7 +156,7 @@ impl ReleaseSpec {
 
     /// Holds the rules of a release document against everything but the disks' content, so that
     /// a mistake is found before gigabytes are read.
-    fn proven(self) -> Result<Self, SpecError> {
+    pub(crate) fn proven(self) -> Result<Self, SpecError> {
         let stand_in = |_: &MachineName, _: &DiskSpec| {
             Ok::<_, SpecError>(DiskContent {
                 len: DiskLen::new(1)?,

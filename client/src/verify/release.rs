@@ -1,6 +1,6 @@
 //! Verifies a release in a registry.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,6 +46,7 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
     let release: Release = verify.registry.release(&verify.application, &verify.selector).await?;
     let mut report = VerifyReport::new(&release);
     verify.progress.begin(Stage::Verify, None);
+    verify_descriptors(&verify, &release, &mut report).await;
     for (machine, disk) in release.disks() {
         let damage_before = report.damage.len();
         match verify.registry.index(disk.index).await {
@@ -67,6 +68,20 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
     }
     verify.progress.finish();
     Ok(report)
+}
+
+/// Reads the original descriptors, whose bytes the registry's client hashes.
+async fn verify_descriptors(verify: &VerifyRelease, release: &Release, report: &mut VerifyReport) {
+    let mut seen = HashSet::new();
+    for descriptor in release.machines().iter().filter_map(|m| m.descriptor.as_ref()) {
+        if !seen.insert(descriptor.digest) {
+            continue;
+        }
+        if let Err(error) = verify.registry.descriptor(descriptor.digest).await {
+            let object = format!("descriptor {}", descriptor.digest);
+            report.damage.push(Damage::from_error(object, &error));
+        }
+    }
 }
 
 async fn verify_disk(
@@ -156,7 +171,7 @@ impl LeafCheck {
 
     /// Where the leaf's chunks lie; chunks the registry has lost are damage.
     fn locate(&mut self, leaf: &Leaf) -> Result<(), VerifyError> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let chunks: Vec<_> = leaf.chunks().filter(|chunk| seen.insert(*chunk)).collect();
         if self.locate_all(&chunks)?.is_some() {
             // One chunk is lost, so the whole question failed: each is asked about alone.

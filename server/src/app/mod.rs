@@ -33,6 +33,7 @@ use crate::host::Host;
 
 pub mod channels;
 mod chunks;
+mod descriptors;
 pub mod diff;
 mod error;
 mod indexes;

@@ -27,8 +27,8 @@ impl Registry {
     /// Returns its digest and whether it was published before.
     ///
     /// # Errors
-    /// When the document is none, names another application, is taken, lacks an index or its
-    /// lease has ended; then nothing of it is visible.
+    /// When the document is none, names another application, is taken, lacks an index or a
+    /// descriptor, or its lease has ended; then nothing of it is visible.
     pub async fn publish(
         &self,
         application: &ApplicationName,
@@ -44,6 +44,9 @@ impl Registry {
         }
         self.check_name(&release).await?;
         let indexes = self.prove_disks(&release).await?;
+        if let Some(descriptor) = self.missing_descriptor(&release).await? {
+            return Err(incomplete(&release, format!("descriptor {descriptor}")));
+        }
         self.keep(&ObjectName::Release(release.digest()), bytes).await?;
         let new = self.new_release(&release, &indexes, publisher.clone());
         let mut row = new.release.clone();

@@ -39,7 +39,11 @@ pub(super) fn status_of(put: Put) -> HttpResponse {
     .finish()
 }
 
-fn immutable(request: &HttpRequest, digest: impl std::fmt::Display, bytes: Bytes) -> HttpResponse {
+pub(super) fn immutable(
+    request: &HttpRequest,
+    digest: impl std::fmt::Display,
+    bytes: Bytes,
+) -> HttpResponse {
     let etag = format!("\"{digest}\"");
     let is_known = range::matches_any(request.headers().get_all(IF_NONE_MATCH), &etag);
     let mut response = HttpResponse::Ok();

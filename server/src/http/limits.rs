@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
 use seawall_api::index::{INDEX_LEN_MAX, LEAF_LEN_MAX};
-use seawall_api::release::RELEASE_LEN_MAX;
+use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX};
 use seawall_api::v1::CHUNKS_PER_QUESTION_MAX;
 use seawall_store::pack;
 
@@ -20,6 +20,8 @@ pub const DOCUMENT_LEN_MAX: usize = RELEASE_LEN_MAX;
 pub const LEAF_BODY_LEN_MAX: usize = LEAF_LEN_MAX;
 /// The longest list of an index.
 pub const INDEX_BODY_LEN_MAX: usize = INDEX_LEN_MAX;
+/// The longest original descriptor.
+pub const DESCRIPTOR_BODY_LEN_MAX: usize = DESCRIPTOR_LEN_MAX;
 /// Bodies are admitted to memory in units of this many bytes.
 pub const BUDGET_UNIT: usize = 64 << 10;
 /// How many of them uploads take at once: 96 MiB, five packs and a half. Others wait their turn.

@@ -24,6 +24,7 @@ mod authority;
 mod body;
 mod channels;
 mod chunks;
+mod descriptors;
 mod diff;
 mod edge;
 mod indexes;
@@ -86,6 +87,7 @@ pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
         .configure(leases::routes)
         .configure(chunks::routes)
         .configure(indexes::routes)
+        .configure(descriptors::routes)
         .configure(packs::routes)
         .configure(diff::routes)
         .default_service(web::to(meta::no_such_route));

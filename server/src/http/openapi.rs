@@ -7,7 +7,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{applications, channels, chunks, diff, indexes, leases, meta, packs, releases};
+use super::{
+    applications, channels, chunks, descriptors, diff, indexes, leases, meta, packs, releases,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +24,7 @@ use super::{applications, channels, chunks, diff, indexes, leases, meta, packs, 
         chunks::missing_chunks, chunks::locate, chunks::missing_leaves,
         indexes::read_leaf, indexes::put_leaf, indexes::read_index, indexes::find_index,
         indexes::put_index,
+        descriptors::read, descriptors::put,
         packs::read, packs::upload, diff::diff
     ),
     components(schemas(Problem)),
@@ -58,10 +61,11 @@ impl Modify for Bearer {
 struct Heads;
 
 /// The resources that answer HEAD.
-const HEADS: [&str; 4] = [
+const HEADS: [&str; 5] = [
     "/v1/applications/{application}/releases/{selector}",
     "/v1/leaves/{leaf}",
     "/v1/indexes/{index}",
+    "/v1/descriptors/{descriptor}",
     "/v1/packs/{pack}",
 ];
 
@@ -95,7 +99,7 @@ const ANY: [Code; 6] = [
 ];
 
 /// What an operation can answer besides, by method and path.
-const OWN: [(&str, &str, &[Code]); 19] = [
+const OWN: [(&str, &str, &[Code]); 21] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
@@ -122,6 +126,12 @@ const OWN: [(&str, &str, &[Code]); 19] = [
     ("put", "/v1/leaves/{leaf}", UPLOAD),
     ("get", "/v1/indexes/{index}", &[Code::NotFound, Code::Damaged]),
     ("put", "/v1/indexes/{index}", UPLOAD),
+    ("get", "/v1/descriptors/{descriptor}", &[Code::NotFound, Code::Damaged]),
+    (
+        "put",
+        "/v1/descriptors/{descriptor}",
+        &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
+    ),
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
 ];
 const UPLOAD: &[Code] =

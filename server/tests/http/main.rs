@@ -4,6 +4,7 @@
 #![allow(clippy::cast_possible_truncation)] // of constants
 
 mod channels;
+mod descriptors;
 mod diff;
 mod edge;
 mod fixture;

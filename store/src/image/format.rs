@@ -1,9 +1,10 @@
 //! Which container format a file has, told by its content.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
-use super::source::{DiskFile, Source, read_error};
+use super::source::{Source, read_error};
 use super::vhd::footer::FOOTER_LEN;
 use super::{ImageError, vdi, vhd, vhdx, vmdk};
 
@@ -103,8 +104,8 @@ const HEAD_LEN: u64 = 512;
 ///
 /// A recognised format that Seawall does not read is refused: stored as raw, it would give the
 /// guest the container's bytes.
-pub(super) fn detect(file: &DiskFile) -> Result<Format, ImageError> {
-    let head = read_some(file, 0, HEAD_LEN)?;
+pub(super) fn detect(path: &Path, file: &dyn Source) -> Result<Format, ImageError> {
+    let head = read_some(path, file, 0, HEAD_LEN)?;
     for (offset, signature, format) in KNOWN {
         if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {
             return Ok(format);
@@ -115,29 +116,34 @@ pub(super) fn detect(file: &DiskFile) -> Result<Format, ImageError> {
     }
     for (offset, signature, name) in FOREIGN {
         if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {
-            return Err(foreign(file, name));
+            return Err(foreign(path, name));
         }
     }
     // A fixed VHD is the disk and a footer. One that is damaged is not taken for raw either: its
     // reader says what is wrong with it.
     let footer = file.source_len().saturating_sub(FOOTER_LEN);
-    if read_some(file, footer, FOOTER_LEN)?.starts_with(&vhd::footer::COOKIE) {
+    if read_some(path, file, footer, FOOTER_LEN)?.starts_with(&vhd::footer::COOKIE) {
         return Ok(Format::Vhd);
     }
     Ok(Format::Raw)
 }
 
-fn read_some(file: &DiskFile, offset: u64, len_max: u64) -> Result<Vec<u8>, ImageError> {
+fn read_some(
+    path: &Path,
+    file: &dyn Source,
+    offset: u64,
+    len_max: u64,
+) -> Result<Vec<u8>, ImageError> {
     let len = len_max.min(file.source_len().saturating_sub(offset));
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     file.read_exact_at(offset, &mut bytes)
-        .map_err(|source| read_error(file.path(), file.source_len(), offset, source))?;
+        .map_err(|source| read_error(path, file.source_len(), offset, source))?;
     Ok(bytes)
 }
 
-fn foreign(file: &DiskFile, name: &str) -> ImageError {
+fn foreign(path: &Path, name: &str) -> ImageError {
     ImageError::Unsupported {
-        path: file.path().to_owned(),
+        path: path.to_owned(),
         feature: format!("the {name} format"),
         remedy: "convert it with `qemu-img convert -O qcow2` for now; if it is the disk itself \
                  that starts or ends like this, give the format `raw`"

@@ -34,6 +34,7 @@ mod parent;
 pub mod partitions;
 mod qcow2;
 mod raw;
+mod slices;
 mod source;
 pub mod stream;
 mod vdi;
@@ -49,6 +50,7 @@ pub use format::{Format, UnknownFormat};
 pub use open::{OpenOptions, open, open_source};
 pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
+pub use slices::{FileSlice, SlicedFile, empty, open_file, open_slices};
 pub use source::Source;
 pub use vmdk::VmdkImage;
 

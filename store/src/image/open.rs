@@ -224,7 +224,7 @@ impl<'a> Chain<'a> {
     /// could have written a header into it that names a file of this host (QEMU 6.1 made the
     /// declaration mandatory for the same reason).
     fn detected(&self, file: &DiskFile) -> Result<Format, ImageError> {
-        let format = detect(file)?;
+        let format = detect(file.path(), file)?;
         match self.paths.iter().rev().nth(1) {
             Some(overlay) if format != Format::Raw => Err(ImageError::Backing {
                 path: overlay.clone(),

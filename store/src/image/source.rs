@@ -94,7 +94,13 @@ impl DiskFile {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = rustix::fs::open(path, flags, Mode::empty())
             .map_err(|errno| fail("open")(errno.into()))?;
-        let file = File::from(fd);
+        Self::of(path, File::from(fd))
+    }
+
+    /// Takes an open file, which `path` stands for in errors.
+    pub(super) fn of(path: &Path, file: File) -> Result<Self, ImageError> {
+        let fail =
+            |verb| move |source: io::Error| ImageError::Io { verb, path: path.to_owned(), source };
         // The name may have moved between the two steps; what was opened is what counts.
         let metadata = file.metadata().map_err(fail("inspect"))?;
         let identity = identify(path, &metadata)?;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 #[cfg(feature = "server")]
 use seawall_server::config::DEFAULT_PORT;
+use seawall_store::image::layout::ExportFormat;
 
 /// Shown by `--help` and on the man page.
 const EXIT_STATUS: &str = "\
@@ -71,12 +72,14 @@ pub(crate) struct Credentials {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum RawCommand {
-    /// Push a release: its machines, from raw and qcow2 disks
+    /// Push a release: its machines, from raw and qcow2 disks, or from an OVF or OVA package
     Push(PushArgs),
     /// Pull a release into a directory: exact, verified, all of it or nothing
     Pull(PullArgs),
     /// Describe the machines of a pulled release for a hypervisor
     Describe(DescribeArgs),
+    /// Write one disk of a release to a file or a pipe, in any format
+    Export(ExportArgs),
     /// Move a pulled release in place to another one, fetching only what differs
     Patch(PatchArgs),
     /// Compare two releases, and say what a host must download to move from A to B
@@ -114,11 +117,14 @@ pub(crate) enum RawCommand {
 pub(crate) struct PushArgs {
     /// The release to make: application:version
     pub(crate) reference: String,
+    /// A package, NAME.ova or NAME.ovf with its files beside it, whose machines to push
+    #[arg(value_name = "PACKAGE", conflicts_with_all = ["machines", "file"])]
+    pub(crate) package: Option<PathBuf>,
     /// A machine and its disks: NAME=[DISK:]PATH[,[DISK:]PATH…]; once for each machine
     #[arg(long = "machine", value_name = "NAME=DISKS", conflicts_with = "file")]
     pub(crate) machines: Vec<String>,
     /// An application.toml that describes the machines
-    #[arg(long, value_name = "FILE", required_unless_present = "machines")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["machines", "package"])]
     pub(crate) file: Option<PathBuf>,
     /// Read every disk in full, even one that has not changed since it was pushed
     #[arg(long)]
@@ -170,6 +176,22 @@ pub(crate) struct DescribeArgs {
     /// The host to describe the machines for; may be repeated
     #[arg(long = "as", value_enum, value_name = "TARGET", required = true)]
     pub(crate) descriptors: Vec<RawTarget>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// The disk: application:version/machine/disk
+    pub(crate) reference: String,
+    /// The format: raw, qcow2, qcow2-zstd, qcow2-zlib, vmdk, vmdk-stream, vhd, vhdx, …
+    #[arg(long, value_name = "FORMAT", default_value_t = ExportFormat::Raw)]
+    pub(crate) format: ExportFormat,
+    /// The file to make, or `-` for standard output
+    #[arg(long, short, value_name = "FILE|-")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
 }
 
 #[derive(Args, Debug)]
@@ -322,6 +344,10 @@ pub(crate) enum RawTarget {
     Qemu,
     /// A script of qm commands
     Proxmox,
+    /// One OVA package instead of a directory of disks
+    Ova,
+    /// An OVF package: a descriptor, a manifest and streamOptimized VMDKs
+    Ovf,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 use seawall::convert::Overwrite;
 use seawall::deploy::DescriptorTarget;
 use seawall::directory::LOCKFILE;
+use seawall::export::PackageKind;
+use seawall::ovf;
 use seawall::registry::Expect;
 use seawall::spec::{ReleaseSpec, file, flags};
-use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
+use seawall_api::names::{ApplicationName, ChannelName, DiskName, MachineName, Version};
 use seawall_api::reference::{Reference, Selector};
 use seawall_store::image::Format;
 use seawall_store::image::layout::ExportFormat;
 
 use crate::args::{
-    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, InspectArgs, ListArgs,
-    PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawTarget, ShowArgs,
-    Threads, VerifyArgs,
+    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, ExportArgs, InspectArgs,
+    ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawTarget,
+    ShowArgs, Threads, VerifyArgs,
 };
 use crate::report::Failure;
 
@@ -39,6 +41,8 @@ pub(crate) struct Reach {
 pub(crate) enum Command {
     Push(Reach, Push),
     Pull(Reach, Pull),
+    Package(Reach, Package),
+    Export(Reach, Export),
     Patch(Reach, Patch),
     Diff(Reach, Target, Target),
     Applications(Reach),
@@ -57,6 +61,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Push {
     pub(crate) spec: ReleaseSpec,
+    pub(crate) package: Option<ovf::Package>,
     pub(crate) application: ApplicationName,
     pub(crate) version: Version,
     pub(crate) parent: Option<Selector>,
@@ -75,6 +80,27 @@ pub(crate) struct Pull {
     pub(crate) dry_run: bool,
     /// The lockfile to go by.
     pub(crate) locked: Option<PathBuf>,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) target: Target,
+    pub(crate) into: PathBuf,
+    pub(crate) kind: PackageKind,
+    /// Empty means all, in one package.
+    pub(crate) machines: Vec<MachineName>,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Export {
+    pub(crate) target: Target,
+    pub(crate) machine: MachineName,
+    pub(crate) disk: DiskName,
+    pub(crate) format: ExportFormat,
+    /// `None` for standard output.
+    pub(crate) output: Option<PathBuf>,
     pub(crate) threads: usize,
 }
 
@@ -119,8 +145,9 @@ impl Command {
             RawCommand::Push(args) => push(args),
             RawCommand::Pull(args) => pull(args),
             RawCommand::Describe(DescribeArgs { dir, descriptors }) => {
-                Ok(Self::Describe(dir, targets(&descriptors)))
+                Ok(Self::Describe(dir, targets(&descriptors)?))
             }
+            RawCommand::Export(args) => export(args),
             RawCommand::Patch(args) => patch(args),
             RawCommand::Diff(args) => diff(args),
             RawCommand::List(args) => list(args),
@@ -146,6 +173,8 @@ impl Command {
         match self {
             Self::Push(reach, _)
             | Self::Pull(reach, _)
+            | Self::Package(reach, _)
+            | Self::Export(reach, _)
             | Self::Patch(reach, _)
             | Self::Diff(reach, ..)
             | Self::Applications(reach)
@@ -171,15 +200,18 @@ fn push(args: PushArgs) -> Result<Command, Failure> {
              promote`",
         ));
     };
-    let spec = match &args.file {
-        Some(path) => file::read(path)?,
-        None => {
+    let package = args.package.as_deref().map(ovf::Package::open).transpose()?;
+    let spec = match (&package, &args.file) {
+        (Some(package), _) => package.spec().clone(),
+        (None, Some(path)) => file::read(path)?,
+        (None, None) => {
             let machines = args.machines.iter().map(|flag| flag.parse());
             flags::describe(machines.collect::<Result<_, _>>()?)?
         }
     };
     let push = Push {
         spec,
+        package,
         application: target.application,
         version,
         parent: args.parent.as_deref().map(str::parse).transpose()?,
@@ -190,6 +222,7 @@ fn push(args: PushArgs) -> Result<Command, Failure> {
 }
 
 fn pull(args: PullArgs) -> Result<Command, Failure> {
+    let package_kind = package_kind(&args)?;
     let reference = parse(&args.reference)?;
     if let Some(disk) = &reference.disk {
         return Err(Failure::usage(
@@ -208,7 +241,12 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     let into = args.into.unwrap_or_else(|| PathBuf::from(last));
     let lockfile = args.lockfile.unwrap_or_else(|| into.join(LOCKFILE));
-    let descriptors = targets(&args.descriptors);
+    if let Some(kind) = package_kind {
+        let package = Package { target, into, kind, machines, threads: threads(args.threads) };
+        let reach = Reach { host: reference.host, credentials: args.credentials };
+        return Ok(Command::Package(reach, package));
+    }
+    let descriptors = targets(&args.descriptors)?;
     let by_target =
         || descriptors.first().map_or(ExportFormat::Raw, |target| target.default_format());
     let pull = Pull {
@@ -236,15 +274,55 @@ fn format(raw: RawFormat) -> ExportFormat {
     }
 }
 
-fn targets(raw: &[RawTarget]) -> Vec<DescriptorTarget> {
+fn targets(raw: &[RawTarget]) -> Result<Vec<DescriptorTarget>, Failure> {
     let target = |raw: &RawTarget| match raw {
-        RawTarget::Libvirt => DescriptorTarget::Libvirt,
-        RawTarget::Xen => DescriptorTarget::Xen,
-        RawTarget::Hyperv => DescriptorTarget::Hyperv,
-        RawTarget::Qemu => DescriptorTarget::Qemu,
-        RawTarget::Proxmox => DescriptorTarget::Proxmox,
+        RawTarget::Libvirt => Ok(DescriptorTarget::Libvirt),
+        RawTarget::Xen => Ok(DescriptorTarget::Xen),
+        RawTarget::Hyperv => Ok(DescriptorTarget::Hyperv),
+        RawTarget::Qemu => Ok(DescriptorTarget::Qemu),
+        RawTarget::Proxmox => Ok(DescriptorTarget::Proxmox),
+        RawTarget::Ova | RawTarget::Ovf => Err(Failure::usage(
+            "a package holds its disks, and does not describe others",
+            "write it by itself: `seawall pull REFERENCE --as ova`",
+        )),
     };
     raw.iter().map(target).collect()
+}
+
+/// The package to make instead of a directory of disks.
+fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
+    let kind = match args.descriptors[..] {
+        [RawTarget::Ova] => PackageKind::Ova,
+        [RawTarget::Ovf] => PackageKind::Ovf,
+        _ => return Ok(None),
+    };
+    if args.format.is_some() || args.dry_run || args.locked {
+        return Err(Failure::usage(
+            "--format, --dry-run and --locked are for directories of disks",
+            "leave them out with --as ova and --as ovf, whose disks are streamOptimized VMDKs",
+        ));
+    }
+    Ok(Some(kind))
+}
+
+fn export(args: ExportArgs) -> Result<Command, Failure> {
+    let reference = parse(&args.reference)?;
+    let (Some(machine), Some(disk)) = (reference.machine.clone(), reference.disk.clone()) else {
+        return Err(Failure::usage(
+            format!("`{}` names no disk", args.reference),
+            "write application:version/machine/disk; `seawall show` lists the disks",
+        ));
+    };
+    let reach = Reach { host: reference.host.clone(), credentials: args.credentials };
+    let export = Export {
+        target: target(reference, &args.reference)?,
+        machine,
+        disk,
+        format: args.format,
+        output: (args.output.as_os_str() != "-").then_some(args.output),
+        threads: threads(args.threads),
+    };
+    Ok(Command::Export(reach, export))
 }
 
 fn patch(args: PatchArgs) -> Result<Command, Failure> {

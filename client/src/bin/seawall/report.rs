@@ -123,6 +123,8 @@ macro_rules! explained {
 explained!(
     seawall::convert::ConvertFailure,
     seawall::describe::DescribeError,
+    seawall::export::ExportError,
+    seawall::ovf::OvfError,
     seawall::patch::PatchError,
     seawall::pull::PullError,
     seawall::push::PushError,

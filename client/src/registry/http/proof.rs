@@ -1,7 +1,7 @@
 //! Whether an answer is what was asked for. Pure: bytes in, proven values out.
 
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
-use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
 use seawall_api::index::{DiskIndex, Leaf};
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
@@ -58,6 +58,15 @@ pub(super) fn index(digest: IndexDigest, bytes: &[u8]) -> Result<DiskIndex, Regi
         return Err(wrong(object(), format!("their digest is {actual}")));
     }
     DiskIndex::decode(bytes).map_err(|error| wrong(object(), error.to_string()))
+}
+
+/// Proves that `bytes` are the descriptor of that name.
+pub(super) fn descriptor(digest: DescriptorDigest, bytes: &[u8]) -> Result<(), RegistryError> {
+    let actual = DescriptorDigest::of(bytes);
+    if actual == digest {
+        return Ok(());
+    }
+    Err(wrong(format!("descriptor {digest}"), format!("their digest is {actual}")))
 }
 
 /// Proves that `bytes` are the leaf of that name, and span that much of a disk.

@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE};
 use reqwest::{Method, StatusCode, Url};
-use seawall_api::digest::{ChunkDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::digest::{
+    ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
+};
 use seawall_api::index::{DiskIndex, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf};
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
-use seawall_api::release::{RELEASE_LEN_MAX, Release};
+use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX, Release};
 use seawall_api::v1::{
     Application, ApplicationPage, CHUNKS_PER_QUESTION_MAX, Channel, ChannelHistory, ChannelMove,
     ChannelPage, LEAVES_PER_QUESTION_MAX, Lease, LocateChunks, LocatedChunks, MissingChunks,
@@ -309,6 +311,19 @@ impl Registry for HttpRegistry {
         let bytes = index.encode();
         let digest = IndexDigest::of(&bytes);
         self.put("indexes", &digest.to_string(), lease, bytes.into()).await
+    }
+
+    async fn descriptor(&self, descriptor: DescriptorDigest) -> Result<Bytes, RegistryError> {
+        let url = self.v1(["descriptors", &descriptor.to_string()]);
+        let call = Call::get(url, format!("read descriptor {descriptor}"));
+        let bytes = self.bytes(call, DESCRIPTOR_LEN_MAX).await?;
+        proof::descriptor(descriptor, &bytes)?;
+        Ok(bytes)
+    }
+
+    async fn put_descriptor(&self, lease: &Lease, bytes: Bytes) -> Result<(), RegistryError> {
+        let digest = DescriptorDigest::of(&bytes);
+        self.put("descriptors", &digest.to_string(), lease, bytes).await
     }
 
     async fn put_pack(

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use seawall_api::digest::ReleaseDigest;
+use seawall_api::digest::{DescriptorDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::release::Release as Described;
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
 use super::{READS_AT_ONCE, Rebuild, readable};
 use crate::app::AppError;
+use crate::app::descriptors::descriptors_of;
 use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject};
 use crate::catalog::{ChannelMove, PastChannel, Release};
 
@@ -129,6 +130,7 @@ impl Rebuild<'_> {
                     }
                     indexes.insert(disk.index);
                 }
+                self.descriptors(&title, &release).await?;
             }
             Err(what) => self.found.damaged(ObjectName::Release(row.digest).path(), what),
         }
@@ -136,6 +138,25 @@ impl Rebuild<'_> {
             self.found.releases += 1;
         } else {
             self.found.damaged(title, "another release has the same digest");
+        }
+        Ok(())
+    }
+
+    /// Reports the descriptors of a release that are not what their names say.
+    async fn descriptors(&mut self, title: &str, release: &Described) -> Result<(), AppError> {
+        for digest in descriptors_of(release) {
+            let name = ObjectName::Descriptor(digest);
+            match readable(&*self.store, self.store.get(&name).await).await? {
+                Ok(bytes) if DescriptorDigest::of(&bytes) == digest => {}
+                Ok(_) => {
+                    let what = "its bytes are not those of its name";
+                    self.found.damaged(name.path(), what);
+                }
+                Err(_) => {
+                    let what = format!("it needs {}, which cannot be read", name.path());
+                    self.found.damaged(title, what);
+                }
+            }
         }
         Ok(())
     }

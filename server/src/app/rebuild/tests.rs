@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use seawall_api::digest::DescriptorDigest;
 use seawall_api::names::ApplicationName;
 use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
+use seawall_api::release::Descriptor;
 use tempfile::TempDir;
 
 use super::*;
@@ -129,6 +131,32 @@ async fn a_release_that_is_damaged_is_listed_and_reported() {
                 assert!(catalog.index(disk.index.digest()).await.unwrap().is_none(), "{case}");
             }
         }
+    }
+}
+
+/// {delete, truncate, flip} of a descriptor: the release is listed, and what it lacks is said.
+#[tokio::test]
+async fn a_release_whose_descriptor_is_damaged_is_listed_and_reported() {
+    const TEXT: &[u8] = &[b' '; 64];
+    let digest = DescriptorDigest::of(TEXT);
+    let tiny = TinyRelease::edited("webshop", "3.0", ["ab", "c"], |document| {
+        let media_type = "application/ovf+xml".to_owned();
+        document.machines[0].descriptor = Some(Descriptor { digest, media_type });
+    });
+    for how in [Harm::Delete, Harm::Truncate, Harm::Flip] {
+        let (site, _) = furnished().await;
+        let registry = site.sound();
+        let lease = registry.open_lease(webshop()).await.unwrap().id;
+        registry.put_descriptor(lease, digest, Bytes::from_static(TEXT)).await.unwrap();
+        push(&registry, &tiny).await.unwrap();
+        assert_eq!(rebuilt(&site).await.2.damage, [], "it is sound");
+        let name = ObjectName::Descriptor(digest);
+        harm(&*site.store, &name, how).await;
+        let (_dir, catalog, found) = rebuilt(&site).await;
+        assert_eq!(versions(&catalog).await, ["3.0", "2.0", "1.0"], "{how:?}");
+        let object = if how == Harm::Delete { "release webshop:3.0".into() } else { name.path() };
+        let named: Vec<_> = found.damage.iter().map(|damage| &*damage.object).collect();
+        assert_eq!(named, [&*object], "{how:?}");
     }
 }
 

@@ -23,6 +23,7 @@ mod survey;
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use seawall_api::digest::ContentDigest;
@@ -87,24 +88,65 @@ impl Convert<'_> {
     /// When the image cannot be read, does not fit the format, or the output cannot be written.
     /// The output is garbage then.
     pub fn run(&self, output: Output<'_>) -> Result<ConvertReport, ConvertError> {
+        if let (ExportFormat::Raw, Output::File(file)) = (self.format, &output) {
+            return self.raw(file);
+        }
+        self.check_output(&output)?;
+        self.write(&self.survey()?, output)
+    }
+
+    /// Writes a disk whose digest and map are known, in one pass: `runs` has every byte that is
+    /// other than zero, in runs that are sorted and do not overlap.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_known(
+        &self,
+        content: ContentDigest,
+        runs: Vec<Range<u64>>,
+        output: Output<'_>,
+    ) -> Result<ConvertReport, ConvertError> {
+        self.check_output(&output)?;
+        let data_len = runs.iter().map(|run| run.end - run.start).sum();
+        self.write(&Survey { runs, content, data_len }, output)
+    }
+
+    fn check_output(&self, output: &Output<'_>) -> Result<(), ConvertError> {
         match (self.format, output) {
-            (ExportFormat::Raw, Output::File(file)) => self.raw(file),
-            (ExportFormat::Qcow2Zstd, Output::File(file)) => self.qcow2(Compression::Zstd, file),
-            (ExportFormat::Qcow2Zlib, Output::File(file)) => self.qcow2(Compression::Deflate, file),
             (format @ (ExportFormat::Qcow2Zstd | ExportFormat::Qcow2Zlib), Output::Pipe(_)) => {
                 Err(ConvertError::NotForPipes { format })
             }
-            (ExportFormat::VmdkStream, Output::File(mut file)) => self.vmdk_stream(&mut file),
-            (ExportFormat::VmdkStream, Output::Pipe(out)) => self.vmdk_stream(out),
-            (_, Output::File(file)) => self.laid_out(file),
-            (_, Output::Pipe(out)) => {
-                let survey = self.survey()?;
-                let layout = self.layout(&survey)?;
-                (self.begin)(Pass::Write, Some(survey.data_len));
-                pipe::write(self.image, &*layout, out, self.advance)?;
-                Ok(self.report(&survey, layout.file_len()))
-            }
+            _ => Ok(()),
         }
+    }
+
+    fn write(&self, survey: &Survey, output: Output<'_>) -> Result<ConvertReport, ConvertError> {
+        (self.begin)(Pass::Write, Some(survey.data_len));
+        let disk = self.disk(survey);
+        let file_len = match (self.format, output) {
+            (ExportFormat::Qcow2Zstd, Output::File(file)) => {
+                stream::write_qcow2(&disk, Compression::Zstd, file)?
+            }
+            (ExportFormat::Qcow2Zlib, Output::File(file)) => {
+                stream::write_qcow2(&disk, Compression::Deflate, file)?
+            }
+            (ExportFormat::VmdkStream, Output::File(mut file)) => {
+                stream::write_vmdk(&disk, &mut file)?
+            }
+            (ExportFormat::VmdkStream, Output::Pipe(out)) => stream::write_vmdk(&disk, out)?,
+            (_, Output::File(file)) => {
+                let layout = self.layout(survey)?;
+                write_metadata(&*layout, file).map_err(ConvertError::Write)?;
+                copy::copy(self, &*layout, &survey.runs, file)?;
+                layout.file_len()
+            }
+            (_, Output::Pipe(out)) => {
+                let layout = self.layout(survey)?;
+                pipe::write(self.image, &*layout, out, self.advance)?;
+                layout.file_len()
+            }
+        };
+        Ok(self.report(survey, file_len))
     }
 
     fn survey(&self) -> Result<Survey, ConvertError> {
@@ -122,32 +164,9 @@ impl Convert<'_> {
         Ok(self.report(&survey, disk_len))
     }
 
-    fn laid_out(&self, file: &File) -> Result<ConvertReport, ConvertError> {
-        let survey = self.survey()?;
-        let layout = self.layout(&survey)?;
-        (self.begin)(Pass::Write, Some(survey.data_len));
-        write_metadata(&*layout, file).map_err(ConvertError::Write)?;
-        copy::copy(self, &*layout, &survey.runs, file)?;
-        Ok(self.report(&survey, layout.file_len()))
-    }
-
     fn layout(&self, survey: &Survey) -> Result<Box<dyn super::layout::Layout>, ConvertError> {
         let runs = survey.runs.iter().cloned();
         Ok(lay_out(self.format, self.image.disk_len(), &survey.content, runs)?)
-    }
-
-    fn vmdk_stream(&self, out: &mut dyn Write) -> Result<ConvertReport, ConvertError> {
-        let survey = self.survey()?;
-        (self.begin)(Pass::Write, None);
-        let file_len = stream::write_vmdk(&self.disk(&survey), out)?;
-        Ok(self.report(&survey, file_len))
-    }
-
-    fn qcow2(&self, compression: Compression, file: &File) -> Result<ConvertReport, ConvertError> {
-        let survey = self.survey()?;
-        (self.begin)(Pass::Write, None);
-        let file_len = stream::write_qcow2(&self.disk(&survey), compression, file)?;
-        Ok(self.report(&survey, file_len))
     }
 
     fn disk<'b>(&'b self, survey: &'b Survey) -> Disk<'b> {

@@ -4,6 +4,7 @@ mod channels;
 mod convert;
 mod describe;
 mod diff;
+mod export;
 mod list;
 mod patch;
 mod pull;
@@ -68,6 +69,8 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
     match command {
         Command::Push(_, push) => push::push(around, push).await,
         Command::Pull(_, pull) => pull::pull(around, pull).await,
+        Command::Package(_, package) => export::package(around, package).await,
+        Command::Export(_, order) => export::export(around, order).await,
         Command::Patch(_, patch) => patch::patch(around, patch).await,
         Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
         Command::Applications(_) => list::applications(&around).await,

@@ -8,11 +8,12 @@ use crate::output::answer;
 use crate::report::Failure;
 
 pub(crate) async fn push(around: Surroundings, command: Push) -> Result<(), Failure> {
-    let Push { spec, application, version, parent, full_scan, threads } = command;
+    let Push { spec, package, application, version, parent, full_scan, threads } = command;
     let Surroundings { registry, progress, style, state } = around;
     let order = push::Push {
         registry,
         spec,
+        package,
         application,
         version,
         parent,

@@ -1,0 +1,62 @@
+//! `seawall export`, and `seawall pull --as ova`.
+
+use std::io::{self, IsTerminal};
+
+use seawall::export::{self, Output};
+
+use super::Surroundings;
+use crate::command::{Export, Package};
+use crate::output::answer;
+use crate::report::Failure;
+
+pub(crate) async fn export(around: Surroundings, command: Export) -> Result<(), Failure> {
+    let Export { target, machine, disk, format, output, threads } = command;
+    let Surroundings { registry, progress, style, state } = around;
+    let is_pipe = output.is_none();
+    let output = match output {
+        Some(path) => Output::File(path),
+        None if io::stdout().is_terminal() => {
+            return Err(Failure::usage(
+                "a disk is not written to a terminal",
+                "send it to a program or a file, or give `-o FILE`",
+            ));
+        }
+        None => Output::Pipe(Box::new(io::stdout())),
+    };
+    let order = export::Export {
+        registry,
+        application: target.application,
+        selector: target.selector,
+        machine,
+        disk,
+        format,
+        output,
+        state,
+        progress,
+        threads,
+    };
+    let report = export::export(order).await?;
+    if is_pipe {
+        // Standard output is the disk.
+        return Ok(());
+    }
+    answer(style, &report, |report| format!("{report}\n"))
+}
+
+pub(crate) async fn package(around: Surroundings, command: Package) -> Result<(), Failure> {
+    let Package { target, into, kind, machines, threads } = command;
+    let Surroundings { registry, progress, style, state } = around;
+    let order = export::WritePackage {
+        registry,
+        application: target.application,
+        selector: target.selector,
+        machines,
+        kind,
+        into,
+        state,
+        progress,
+        threads,
+    };
+    let report = export::write_package(order).await?;
+    answer(style, &report, |report| format!("{report}\n"))
+}

@@ -1,0 +1,189 @@
+//! One disk, in any format, to a file or down a pipe.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use seawall_api::digest::ContentDigest;
+use seawall_api::names::{ApplicationName, DiskName, MachineName};
+use seawall_api::reference::Selector;
+use seawall_api::release::{Disk, Release};
+use seawall_api::units::HumanBytes;
+use seawall_store::image::convert::{self, Convert, ConvertError, NewFile, Overwrite};
+use seawall_store::image::layout::ExportFormat;
+use serde::Serialize;
+
+use super::ExportError;
+use crate::host::HostState;
+use crate::progress::{Progress, Stage};
+use crate::registry::Registry;
+use crate::remote::{RemoteDisk, RemoteRelease};
+
+/// Where an export goes.
+pub enum Output {
+    /// A file that is not there yet.
+    File(PathBuf),
+    /// A pipe.
+    Pipe(Box<dyn Write + Send>),
+}
+
+/// What to export, and with what.
+pub struct Export {
+    /// Where from.
+    pub registry: Arc<dyn Registry>,
+    /// The application.
+    pub application: ApplicationName,
+    /// Which of its releases.
+    pub selector: Selector,
+    /// The machine.
+    pub machine: MachineName,
+    /// Its disk.
+    pub disk: DiskName,
+    /// The format.
+    pub format: ExportFormat,
+    /// Where to.
+    pub output: Output,
+    /// What this host remembers.
+    pub state: HostState,
+    /// Hears how far it is.
+    pub progress: Arc<dyn Progress>,
+    /// How many threads decode, hash and compress.
+    pub threads: usize,
+}
+
+/// What an export did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportReport {
+    /// The disk, as `application:version/machine/disk`.
+    pub disk: String,
+    /// Its identity.
+    pub content: ContentDigest,
+    /// Its length as the guest sees it.
+    pub len: u64,
+    /// The file that was made; `None` for a pipe.
+    pub file: Option<PathBuf>,
+    /// Its format.
+    pub format: String,
+    /// The length of what was written, holes of a file included.
+    pub file_len: u64,
+}
+
+impl fmt::Display for ExportReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (disk, len, content) = (&self.disk, HumanBytes(self.len), self.content);
+        writeln!(f, "{disk} is exported")?;
+        writeln!(f, "  {len}  {content}")?;
+        let file = self.file.as_ref().map_or("the pipe".into(), |file| file.to_string_lossy());
+        write!(f, "  {} of {} in {file}", HumanBytes(self.file_len), self.format)
+    }
+}
+
+/// Exports a disk.
+///
+/// # Errors
+/// When there is no such disk, the registry fails or lies, or the file cannot be written; then
+/// there is no file.
+pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
+    let Export { registry, application, selector, state, threads, .. } = export;
+    let remote = RemoteRelease::open(registry, (&application, &selector), &state, threads).await?;
+    let disk = find(remote.release(), &export.machine, &export.disk)?.clone();
+    let title =
+        format!("{application}:{}/{}/{}", remote.release().version(), export.machine, export.disk);
+    let image = open(&remote, &export.machine, &disk).await?;
+    let (format, output, progress) = (export.format, export.output, export.progress);
+    let total = image.data_runs().iter().map(|run| run.end - run.start).sum();
+    progress.begin(Stage::Fetch, Some(total));
+    let writer = Writer { content: disk.content, format, threads, progress: Arc::clone(&progress) };
+    let (image, outcome) = tokio::task::spawn_blocking(move || {
+        let outcome = writer.write(&image, output);
+        (image, outcome)
+    })
+    .await
+    .map_err(|_| ExportError::Defect)?;
+    let (file, file_len) = outcome.map_err(|error| explained(&image, error))?;
+    progress.finish();
+    let (content, len, format) = (disk.content, disk.len, format.to_string());
+    Ok(ExportReport { disk: title, content, len, file, format, file_len })
+}
+
+/// The failure of a read says what kind it is; what the formats make of it does not.
+pub(super) fn explained(image: &RemoteDisk, error: ExportError) -> ExportError {
+    image.failure().map_or(error, ExportError::Read)
+}
+
+/// Opens a disk of the release.
+pub(super) async fn open(
+    remote: &RemoteRelease,
+    machine: &MachineName,
+    disk: &Disk,
+) -> Result<RemoteDisk, ExportError> {
+    let image = remote.disk(machine, disk).await?;
+    image.ok_or_else(|| ExportError::WrongIndex { disk: format!("{machine}/{}", disk.name) })
+}
+
+fn find<'a>(
+    release: &'a Release,
+    machine: &MachineName,
+    disk: &DiskName,
+) -> Result<&'a Disk, ExportError> {
+    let title = || format!("{}:{}", release.application(), release.version());
+    let list = |names: Vec<&str>| names.join(", ");
+    let found = release.machine(machine).ok_or_else(|| ExportError::NoSuch {
+        release: title(),
+        what: format!("machine `{machine}`"),
+        known: list(release.machines().iter().map(|machine| machine.name.as_str()).collect()),
+    })?;
+    found.disks.iter().find(|it| it.name == *disk).ok_or_else(|| ExportError::NoSuch {
+        release: title(),
+        what: format!("disk `{machine}/{disk}`"),
+        known: list(found.disks.iter().map(|disk| disk.name.as_str()).collect()),
+    })
+}
+
+/// Writes one disk; blocks.
+pub(super) struct Writer {
+    pub(super) content: ContentDigest,
+    pub(super) format: ExportFormat,
+    pub(super) threads: usize,
+    pub(super) progress: Arc<dyn Progress>,
+}
+
+impl Writer {
+    fn write(
+        &self,
+        image: &RemoteDisk,
+        output: Output,
+    ) -> Result<(Option<PathBuf>, u64), ExportError> {
+        match output {
+            Output::File(path) => {
+                let new = NewFile::create(&path, Overwrite::Refuse)?;
+                let len = self.convert(image, convert::Output::File(new.file()))?;
+                new.commit()?;
+                Ok((Some(path), len))
+            }
+            Output::Pipe(mut pipe) => {
+                let len = self.convert(image, convert::Output::Pipe(pipe.as_mut()))?;
+                pipe.flush().map_err(ConvertError::Write)?;
+                Ok((None, len))
+            }
+        }
+    }
+
+    /// Writes the disk; returns the length of what was written.
+    pub(super) fn convert(
+        &self,
+        image: &RemoteDisk,
+        output: convert::Output<'_>,
+    ) -> Result<u64, ConvertError> {
+        let convert = Convert {
+            image,
+            format: self.format,
+            threads: self.threads,
+            begin: &|_, _| {},
+            advance: &|len| self.progress.advance(len),
+        };
+        Ok(convert.run_known(self.content, image.data_runs().to_vec(), output)?.file_len)
+    }
+}

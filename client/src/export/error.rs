@@ -1,0 +1,88 @@
+//! Why a disk or a package could not be written.
+
+use std::io;
+use std::sync::Arc;
+
+use seawall_store::image::convert::ConvertError;
+
+use crate::error::{ErrorKind, Failure};
+use crate::fetch::FetchError;
+use crate::host::HostError;
+use crate::registry::RegistryError;
+
+/// Why an export failed. What it was to make is not there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The registry failed or refused.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Chunks could not be brought.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Chunks could not be brought while a disk was read.
+    #[error("cannot read a disk of the release")]
+    Read(#[source] Arc<FetchError>),
+    /// A file of this host cannot be used.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A disk or its file cannot be written.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+    /// The release has no such machine or disk.
+    #[error("{release} has no {what}; it has {known}")]
+    NoSuch {
+        /// The release.
+        release: String,
+        /// What was asked for.
+        what: String,
+        /// What there is.
+        known: String,
+    },
+    /// The registry's index of a disk is not that disk's.
+    #[error("the registry's index of {disk} describes another disk")]
+    WrongIndex {
+        /// The disk.
+        disk: String,
+    },
+    /// A name that a package cannot have.
+    #[error("a package cannot hold a file of that name")]
+    Name(#[source] io::Error),
+    /// A thread of the export ended without a word.
+    #[error("the export stopped for a reason it cannot name; this is a defect of seawall")]
+    Defect,
+}
+
+impl Failure for ExportError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Registry(error) => error.kind(),
+            Self::Fetch(error) => error.kind(),
+            Self::Read(error) => error.kind(),
+            Self::Host(error) => error.kind(),
+            Self::NoSuch { .. } => ErrorKind::NotFound,
+            Self::WrongIndex { .. } => ErrorKind::Damaged,
+            Self::Convert(error) => error.kind(),
+            Self::Name(_) => ErrorKind::InvalidInput,
+            Self::Defect => ErrorKind::Internal,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.remedy(),
+            Self::Fetch(error) => error.remedy(),
+            Self::Read(error) => error.remedy(),
+            Self::Host(error) => error.remedy(),
+            Self::Convert(ConvertError::Exists { .. }) => {
+                Some("move it away, or give another place".to_owned())
+            }
+            Self::Convert(ConvertError::NotForPipes { .. }) => {
+                Some("write it to a file: `-o FILE`".to_owned())
+            }
+            Self::Convert(error) => error.remedy(),
+            Self::WrongIndex { .. } => Some("run `seawall verify` on the release".to_owned()),
+            _ => None,
+        }
+    }
+}

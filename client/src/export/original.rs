@@ -1,0 +1,145 @@
+//! Whether the descriptor that a release was pushed with describes a package of it still.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use seawall_api::names::MachineName;
+use seawall_api::release::{Descriptor, Disk, Machine, Release};
+use seawall_api::units::DiskLen;
+use seawall_store::image::layout::ExportFormat;
+
+use super::ExportError;
+use crate::ovf::describe::describe;
+use crate::ovf::{Envelope, MEDIA_TYPE, Unmapped, parse, tar};
+use crate::remote::RemoteRelease;
+use crate::spec::{DiskContent, Packed};
+
+/// A disk's file in a package.
+#[derive(Clone)]
+pub(super) struct File {
+    pub(super) machine: MachineName,
+    pub(super) disk: Disk,
+    pub(super) href: String,
+    pub(super) format: ExportFormat,
+    /// The length that the descriptor gives it.
+    pub(super) said_len: Option<u64>,
+}
+
+/// The descriptor that machines were pushed with.
+pub(super) enum Original {
+    /// There is none.
+    None,
+    /// It describes the package, whose files are these.
+    Usable { bytes: Bytes, files: Vec<File> },
+    /// It goes beside the package's own.
+    Beside(Bytes),
+}
+
+/// Finds the descriptor of `machines`; why it is not used is reported.
+pub(super) async fn find(
+    remote: &RemoteRelease,
+    machines: &[&Machine],
+    unmapped: &mut Vec<Unmapped>,
+) -> Result<Original, ExportError> {
+    let Some(descriptor) = machines.first().and_then(|machine| machine.descriptor.as_ref()) else {
+        return Ok(Original::None);
+    };
+    let is_shared = machines.iter().all(|it| it.descriptor.as_ref() == Some(descriptor));
+    if !is_shared || descriptor.media_type != MEDIA_TYPE {
+        return Ok(Original::None);
+    }
+    let bytes = remote.registry().descriptor(descriptor.digest).await?;
+    let release = remote.release();
+    let outcome = if machines.len() == release.machines().len() {
+        usable(&bytes, descriptor, release)
+    } else {
+        Err("it describes other machines, too".to_owned())
+    };
+    match outcome {
+        Ok(files) => Ok(Original::Usable { bytes, files }),
+        Err(why) => {
+            let what = "the original descriptor";
+            let why = format!("it is kept beside as `.ovf.original`: {why}");
+            unmapped.push(Unmapped::new("package", what, why));
+            Ok(Original::Beside(bytes))
+        }
+    }
+}
+
+/// The files of the package that a descriptor describes, or why it does not describe the release
+/// in a package that can be written.
+fn usable(bytes: &[u8], descriptor: &Descriptor, release: &Release) -> Result<Vec<File>, String> {
+    let envelope = parse(bytes, Path::new("original.ovf")).map_err(|error| error.to_string())?;
+    let formats = formats(&envelope)?;
+    let place = |file: usize| {
+        let href = envelope.files.get(file).map_or("", |file| &*file.href);
+        Ok((PathBuf::from(href), Packed::default()))
+    };
+    let (spec, _) = describe(&envelope, descriptor, &place).map_err(|error| error.to_string())?;
+    let disks: HashMap<_, _> =
+        release.disks().map(|(machine, disk)| ((&machine.name, &disk.name), disk)).collect();
+    let mut files: Vec<File> = Vec::new();
+    let described = spec.clone().into_document(
+        release.application().clone(),
+        release.version().clone(),
+        |machine, spec| {
+            let disk = disks.get(&(machine, &spec.name)).ok_or("it has other disks")?;
+            let href = spec.path.to_string_lossy().into_owned();
+            if let Some(format) = formats.get(&*href) {
+                match files.iter().find(|file| file.href == href) {
+                    Some(file) if file.disk.content != disk.content => {
+                        return Err("two disks that share a file are not the same".to_owned());
+                    }
+                    Some(_) => {}
+                    None => files.push(File {
+                        machine: machine.clone(),
+                        disk: (*disk).clone(),
+                        href,
+                        format: *format,
+                        said_len: envelope
+                            .files
+                            .iter()
+                            .find(|file| file.href == spec.path.to_string_lossy())
+                            .and_then(|file| file.len),
+                    }),
+                }
+            }
+            let len = DiskLen::new(disk.len).map_err(|error| error.to_string())?;
+            Ok::<_, String>(DiskContent { len, content: disk.content, index: disk.index })
+        },
+    )?;
+    if described != *release.document() {
+        return Err("the release says something else".to_owned());
+    }
+    // In the order of References.
+    let position = |href: &str| envelope.files.iter().position(|file| file.href == href);
+    files.sort_by_key(|file| position(&file.href));
+    Ok(files)
+}
+
+/// The format of each file, as the descriptor says; all of them are disks.
+fn formats(envelope: &Envelope) -> Result<HashMap<&str, ExportFormat>, String> {
+    let mut formats = HashMap::new();
+    let used: BTreeSet<_> =
+        envelope.systems.iter().flat_map(|system| &system.disks).map(|it| it.disk).collect();
+    for disk in used.into_iter().filter_map(|disk| envelope.disks.get(disk)) {
+        let Some(file) = disk.file.and_then(|file| envelope.files.get(file)) else { continue };
+        if file.is_gzip || file.chunk_len.is_some() {
+            return Err(format!("`{}` is compressed or in chunks there", file.href));
+        }
+        if file.href.len() > tar::NAME_LEN_MAX {
+            return Err(format!("the name `{}` is too long", file.href));
+        }
+        let format = match disk.format.to_ascii_lowercase() {
+            uri if uri.contains("vmdk") => ExportFormat::VmdkStream,
+            uri if uri.contains("raw") => ExportFormat::Raw,
+            _ => return Err(format!("`{}` is of format `{}` there", file.href, disk.format)),
+        };
+        formats.insert(&*file.href, format);
+    }
+    match envelope.files.iter().find(|file| !formats.contains_key(&*file.href)) {
+        Some(other) => Err(format!("`{}` is no disk, and was not pushed", other.href)),
+        None => Ok(formats),
+    }
+}

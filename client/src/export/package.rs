@@ -1,0 +1,422 @@
+//! Machines of a release as OVF packages: one archive each, or a descriptor with files beside it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use seawall_api::names::{ApplicationName, MachineName};
+use seawall_api::reference::Selector;
+use seawall_api::release::{Disk, Machine, Release};
+use seawall_api::units::HumanBytes;
+use seawall_store::image::convert::{self, ConvertError, NewFile, Overwrite};
+use seawall_store::image::layout::ExportFormat;
+use serde::Serialize;
+
+use super::ExportError;
+use super::disk::{Writer, explained, open};
+use super::original::{self, Original};
+use crate::host::{HostError, HostState};
+use crate::ovf::manifest::{self, Algorithm, Hasher};
+use crate::ovf::write::Sheet;
+use crate::ovf::{Unmapped, tar};
+use crate::progress::{Progress, Stage};
+use crate::registry::Registry;
+use crate::remote::{RemoteDisk, RemoteRelease};
+
+/// Bytes gathered before they are hashed and written.
+const STEP: usize = 1 << 20;
+
+/// What a package looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PackageKind {
+    /// One tar archive.
+    Ova,
+    /// A descriptor, a manifest and the disks, side by side.
+    Ovf,
+}
+
+/// What to make packages of, and with what.
+pub struct WritePackage {
+    /// Where from.
+    pub registry: Arc<dyn Registry>,
+    /// The application.
+    pub application: ApplicationName,
+    /// Which of its releases.
+    pub selector: Selector,
+    /// A package for each of these; empty for one package of all machines.
+    pub machines: Vec<MachineName>,
+    /// What a package looks like.
+    pub kind: PackageKind,
+    /// The directory they go to; made if need be.
+    pub into: PathBuf,
+    /// What this host remembers.
+    pub state: HostState,
+    /// Hears how far it is.
+    pub progress: Arc<dyn Progress>,
+    /// How many threads decode, hash and compress.
+    pub threads: usize,
+}
+
+/// A package that was made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageFile {
+    /// The archive, or the descriptor.
+    pub file: PathBuf,
+    /// Bytes of all its files.
+    pub len: u64,
+    /// Its descriptor is the one that was pushed, byte for byte.
+    pub is_original: bool,
+    /// What of the release it does not carry, or carries changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmapped: Vec<Unmapped>,
+}
+
+/// What was made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PackageReport {
+    /// The release, as `application:version`.
+    pub release: String,
+    /// The packages.
+    pub packages: Vec<PackageFile>,
+}
+
+impl fmt::Display for PackageReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is packaged", self.release)?;
+        for package in &self.packages {
+            let (file, len) = (package.file.display(), HumanBytes(package.len));
+            let which = if package.is_original { "the original descriptor" } else { "a new one" };
+            write!(f, "\n  {file}  {len}, with {which}")?;
+            for Unmapped { section, machine, what, why } in &package.unmapped {
+                let of = machine.as_ref().map_or(String::new(), |machine| format!(" of {machine}"));
+                write!(f, "\n  not mapped: {section}{of}: {what}: {why}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes packages of a release's machines.
+///
+/// # Errors
+/// When there is no such release or machine, the registry fails or lies, or a file cannot be
+/// written; a package is there whole, or not at all.
+pub async fn write_package(order: WritePackage) -> Result<PackageReport, ExportError> {
+    let from = (&order.application, &order.selector);
+    let registry = Arc::clone(&order.registry);
+    let remote = RemoteRelease::open(registry, from, &order.state, order.threads).await?;
+    let release = remote.release().clone();
+    let title = format!("{}:{}", release.application(), release.version());
+    let groups = groups(&release, &order.machines, &title)?;
+    order.progress.begin(Stage::Fetch, None);
+    let mut packages = Vec::with_capacity(groups.len());
+    for (name, machines) in groups {
+        packages.push(one(&order, &remote, &name, machines).await?);
+    }
+    order.progress.finish();
+    Ok(PackageReport { release: title, packages })
+}
+
+/// The packages to make: their names and machines.
+fn groups<'a>(
+    release: &'a Release,
+    wanted: &[MachineName],
+    title: &str,
+) -> Result<Vec<(String, Vec<&'a Machine>)>, ExportError> {
+    if wanted.is_empty() {
+        let name = release.application().as_str();
+        let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+        return Ok(vec![(last.to_owned(), release.machines().iter().collect())]);
+    }
+    let group = |name: &MachineName| match release.machine(name) {
+        Some(machine) => Ok((name.to_string(), vec![machine])),
+        None => {
+            let known: Vec<_> = release.machines().iter().map(|m| m.name.as_str()).collect();
+            Err(ExportError::NoSuch {
+                release: title.to_owned(),
+                what: format!("machine `{name}`"),
+                known: known.join(", "),
+            })
+        }
+    };
+    wanted.iter().map(group).collect()
+}
+
+/// A disk of a package, and the file it becomes.
+struct PackedDisk {
+    image: RemoteDisk,
+    writer: Writer,
+    href: String,
+}
+
+async fn one(
+    order: &WritePackage,
+    remote: &RemoteRelease,
+    name: &str,
+    machines: Vec<&Machine>,
+) -> Result<PackageFile, ExportError> {
+    let release = remote.release();
+    let mut unmapped = Vec::new();
+    let original = original::find(remote, &machines, &mut unmapped).await?;
+    let sheet = Sheet::new(name, release, machines);
+    let files: Vec<_> = match &original {
+        Original::Usable { files, .. } => files.clone(),
+        _ => {
+            let disks = sheet.disks().zip(&sheet.hrefs);
+            disks
+                .map(|((m, disk), href)| original::File {
+                    machine: m.name.clone(),
+                    disk: disk.clone(),
+                    href: href.clone(),
+                    format: ExportFormat::VmdkStream,
+                    said_len: None,
+                })
+                .collect()
+        }
+    };
+    let mut disks = Vec::with_capacity(files.len());
+    let mut said_lens = Vec::with_capacity(files.len());
+    for original::File { machine, disk, href, format, said_len } in files {
+        said_lens.push(said_len);
+        let image = open(remote, &machine, &disk).await?;
+        let Disk { content, .. } = disk;
+        let (threads, progress) = (order.threads, Arc::clone(&order.progress));
+        let writer = Writer { content, format, threads, progress };
+        disks.push(PackedDisk { image, writer, href });
+    }
+    let placeholder = vec![u64::MAX; disks.len()];
+    let (text, is_original, extra) = match original {
+        Original::Usable { bytes, .. } => (bytes, true, None),
+        Original::Beside(bytes) => {
+            unmapped.extend(sheet.unmapped());
+            (sheet.descriptor(&placeholder).into(), false, Some(bytes))
+        }
+        Original::None => {
+            unmapped.extend(sheet.unmapped());
+            (sheet.descriptor(&placeholder).into(), false, None)
+        }
+    };
+    let draft = Draft { name: name.to_owned(), text, extra, disks };
+    let finished = |lens: &[u64]| sheet.descriptor(lens);
+    // The sheet borrows the release: what is written is decided once the lengths are known.
+    let (kind, into) = (order.kind, order.into.clone());
+    let path = into.join(match kind {
+        PackageKind::Ova => format!("{name}.ova"),
+        PackageKind::Ovf => format!("{name}.ovf"),
+    });
+    let task = tokio::task::spawn_blocking(move || match kind {
+        PackageKind::Ova => Archive::begin(&into, draft),
+        PackageKind::Ovf => Archive::begin_folder(&into, draft),
+    });
+    let written = task.await.map_err(|_| ExportError::Defect)??;
+    for (said, (len, (href, _))) in said_lens.iter().zip(written.lens.iter().zip(&written.files)) {
+        if let Some(said) = said.filter(|said| said != len) {
+            let what = format!("size {said} of `{href}`");
+            let why = format!("it has {len} bytes now, as compressors differ");
+            unmapped.push(Unmapped::new("References", what, why));
+        }
+    }
+    let text = if is_original { None } else { Some(finished(&written.lens)) };
+    let len = tokio::task::spawn_blocking(move || written.finish(text))
+        .await
+        .map_err(|_| ExportError::Defect)??;
+    Ok(PackageFile { file: path, len, is_original, unmapped })
+}
+
+/// What a package will hold.
+struct Draft {
+    name: String,
+    /// The descriptor, as long as it can get.
+    text: Bytes,
+    /// The original descriptor, where it is not the package's own.
+    extra: Option<Bytes>,
+    disks: Vec<PackedDisk>,
+}
+
+/// Where the files of a package are being written.
+enum Place {
+    /// One file, with room at its start for the descriptor and the manifest.
+    Archive(NewFile),
+    /// The disks, to be named when all is there.
+    Folder { into: PathBuf, disks: Vec<NewFile> },
+}
+
+/// A package whose disks are written.
+struct Archive {
+    place: Place,
+    name: String,
+    text: Bytes,
+    extra: Option<Bytes>,
+    /// Name and digest of each disk's file.
+    files: Vec<(String, String)>,
+    lens: Vec<u64>,
+    /// Where the disks of an archive end.
+    end: u64,
+}
+
+impl Archive {
+    fn begin(into: &Path, draft: Draft) -> Result<Self, ExportError> {
+        let Draft { name, text, extra, disks } = draft;
+        make_folder(into)?;
+        let file = NewFile::create(&into.join(format!("{name}.ova")), Overwrite::Refuse)?;
+        let hrefs: Vec<_> = disks.iter().map(|disk| disk.href.clone()).collect();
+        let manifest_len = manifest_text(&name, &hrefs, extra.is_some()).len() as u64;
+        let mut at = padded(text.len() as u64) + padded(manifest_len) + 2 * tar::BLOCK;
+        let (mut files, mut lens) = (Vec::new(), Vec::new());
+        for disk in disks {
+            let (len, digest) = disk.write(file.file(), at + tar::BLOCK)?;
+            let header = tar::header(&disk.href, len).map_err(ExportError::Name)?;
+            file.file().write_all_at(&header, at).map_err(ConvertError::Write)?;
+            at += tar::BLOCK + padded(len);
+            files.push((disk.href, digest));
+            lens.push(len);
+        }
+        let place = Place::Archive(file);
+        Ok(Self { place, name, text, extra, files, lens, end: at })
+    }
+
+    fn begin_folder(into: &Path, draft: Draft) -> Result<Self, ExportError> {
+        let Draft { name, text, extra, disks } = draft;
+        make_folder(into)?;
+        let (mut files, mut lens, mut new) = (Vec::new(), Vec::new(), Vec::new());
+        for disk in disks {
+            let path = into.join(&disk.href);
+            make_folder(path.parent().unwrap_or(into))?;
+            let file = NewFile::create(&path, Overwrite::Refuse)?;
+            let (len, digest) = disk.write(file.file(), 0)?;
+            new.push(file);
+            files.push((disk.href, digest));
+            lens.push(len);
+        }
+        let place = Place::Folder { into: into.to_owned(), disks: new };
+        Ok(Self { place, name, text, extra, files, lens, end: 0 })
+    }
+
+    /// Writes the descriptor and the manifest, and makes the package visible; `text` replaces the
+    /// draft of the descriptor.
+    fn finish(self, text: Option<String>) -> Result<u64, ExportError> {
+        let Self { place, name, text: draft, extra, mut files, lens, end } = self;
+        let is_archive = matches!(place, Place::Archive(_));
+        let text = match text {
+            None => draft,
+            Some(text) => {
+                let mut text = text.into_bytes();
+                if is_archive {
+                    // The room that the draft took: white space may follow the last element.
+                    text.resize(draft.len(), b'\n');
+                }
+                text.into()
+            }
+        };
+        let digest = |bytes: &[u8]| {
+            let mut hasher = Hasher::new(Algorithm::Sha256);
+            hasher.update(bytes);
+            hasher.finish()
+        };
+        let descriptor = format!("{name}.ovf");
+        files.insert(0, (descriptor.clone(), digest(&text)));
+        if let Some(extra) = &extra {
+            files.push((original_name(&name), digest(extra)));
+        }
+        let lines = files.iter().map(|(file, digest)| (file.as_str(), digest.as_str()));
+        let manifest = manifest::write(lines);
+        let mut plain = vec![(descriptor, text), (format!("{name}.mf"), Bytes::from(manifest))];
+        plain.extend(extra.map(|extra| (original_name(&name), extra)));
+        match place {
+            Place::Archive(file) => {
+                let mut at = 0;
+                for (position, (name, bytes)) in plain.iter().enumerate() {
+                    if position == 2 {
+                        at = end;
+                    }
+                    let len = bytes.len() as u64;
+                    let header = tar::header(name, len).map_err(ExportError::Name)?;
+                    let written = file.file().write_all_at(&header, at);
+                    let after = at + tar::BLOCK;
+                    written
+                        .and_then(|()| file.file().write_all_at(bytes, after))
+                        .map_err(ConvertError::Write)?;
+                    at = after + padded(len);
+                }
+                // Two empty blocks end an archive.
+                let len = at.max(end) + 2 * tar::BLOCK;
+                file.file().set_len(len).map_err(ConvertError::Write)?;
+                file.commit()?;
+                Ok(len)
+            }
+            Place::Folder { into, disks } => {
+                let mut len = lens.iter().sum();
+                for disk in disks {
+                    disk.commit()?;
+                }
+                // The descriptor last: what it names is there.
+                for (name, bytes) in plain.into_iter().rev() {
+                    let file = NewFile::create(&into.join(name), Overwrite::Refuse)?;
+                    file.file().write_all_at(&bytes, 0).map_err(ConvertError::Write)?;
+                    file.commit()?;
+                    len += bytes.len() as u64;
+                }
+                Ok(len)
+            }
+        }
+    }
+}
+
+fn original_name(name: &str) -> String {
+    format!("{name}.ovf.original")
+}
+
+/// A manifest as long as it will be.
+fn manifest_text(name: &str, hrefs: &[String], has_extra: bool) -> String {
+    let digest = "0".repeat(64);
+    let mut names = vec![format!("{name}.ovf")];
+    names.extend_from_slice(hrefs);
+    names.extend(has_extra.then(|| original_name(name)));
+    manifest::write(names.iter().map(|name| (name.as_str(), digest.as_str())))
+}
+
+fn padded(len: u64) -> u64 {
+    len + tar::padding(len)
+}
+
+fn make_folder(folder: &Path) -> Result<(), HostError> {
+    std::fs::create_dir_all(folder).map_err(|error| HostError::new("create", folder, error))
+}
+
+impl PackedDisk {
+    /// Writes the disk's file into `file` from `at` on; its length and SHA-256.
+    fn write(&self, file: &File, at: u64) -> Result<(u64, String), ExportError> {
+        let hashing = Hashing { file, at, start: at, hasher: Hasher::new(Algorithm::Sha256) };
+        let mut out = BufWriter::with_capacity(STEP, hashing);
+        let outcome = self.writer.convert(&self.image, convert::Output::Pipe(&mut out));
+        outcome.map_err(|error| explained(&self.image, error.into()))?;
+        let hashing = out.into_inner().map_err(|e| ConvertError::Write(e.into_error()))?;
+        Ok((hashing.at - hashing.start, hashing.hasher.finish()))
+    }
+}
+
+/// Writes to a place in a file, and hashes what goes there.
+struct Hashing<'a> {
+    file: &'a File,
+    start: u64,
+    at: u64,
+    hasher: Hasher,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all_at(bytes, self.at)?;
+        self.hasher.update(bytes);
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

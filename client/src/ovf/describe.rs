@@ -1,0 +1,265 @@
+//! From an [`Envelope`] to what can be pushed: names, order and texts as a release has them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use seawall_api::names::{DiskName, MachineName, NAME_LEN_MAX, NetworkName};
+use seawall_api::release::{Descriptor, Network, NetworkCard, Parameter};
+use seawall_store::image::Format;
+
+use super::OvfError;
+use super::envelope::{AttachedDisk, Envelope, Property, Unmapped, VirtualDisk, VirtualSystem};
+use crate::spec::{DiskSpec, MachineSpec, Packed, ReleaseSpec};
+
+/// Where the bytes of a disk's file lie, and what errors call it.
+pub(crate) type Place<'a> = &'a dyn Fn(usize) -> Result<(PathBuf, Packed), OvfError>;
+
+/// Describes the release; `place` finds the file at a position of [`Envelope::files`].
+pub(crate) fn describe(
+    envelope: &Envelope,
+    descriptor: &Descriptor,
+    place: Place<'_>,
+) -> Result<(ReleaseSpec, Vec<Unmapped>), OvfError> {
+    let mut notes = envelope.unmapped.clone();
+    unused(envelope, &mut notes);
+    let (networks, network_names) = networks(envelope, &mut notes)?;
+    let mut names = Names::default();
+    let starts = starts(envelope);
+    let mut parameters = BTreeMap::new();
+    let mut annotations = BTreeMap::new();
+    add_properties(&envelope.properties, "", &mut parameters, &mut annotations);
+    let mut machines = Vec::with_capacity(envelope.systems.len());
+    for (system, start_order) in envelope.systems.iter().zip(starts) {
+        // Some exporters call every system `vm`, and name it in its Name.
+        let is_nameless = system.id == "vm" && !system.name.is_empty();
+        let wanted = if is_nameless { &system.name } else { &system.id };
+        let name: MachineName = names.take(wanted, "machine").parse().map_err(spec_error)?;
+        if name.as_str() != wanted.as_str() {
+            let why = "names have a-z, 0-9, `-`, `_` and `.` only";
+            let what = format!("name `{wanted}`, which became `{name}`");
+            notes.push(Unmapped::new("VirtualSystem", what, why).of(&system.id));
+        }
+        let prefix = if envelope.systems.len() > 1 { format!("{name}.") } else { String::new() };
+        let mut annotations = annotations_of(system, &name);
+        add_properties(&system.properties, &prefix, &mut parameters, &mut annotations);
+        machines.push(MachineSpec {
+            name,
+            architecture: system.architecture,
+            firmware: system.firmware,
+            cpus: system.cpus,
+            memory_mib: system.memory_mib,
+            start_order,
+            disks: disks(system, &envelope.disks, place)?,
+            network_cards: cards(system, &network_names)?,
+            annotations,
+            descriptor: Some(descriptor.clone()),
+        });
+    }
+    machines.sort_by(|a, b| a.name.cmp(&b.name));
+    let spec = ReleaseSpec { machines, networks, parameters, annotations };
+    Ok((spec.proven()?, notes))
+}
+
+fn spec_error(error: seawall_api::names::InvalidName) -> OvfError {
+    OvfError::Spec(error.into())
+}
+
+/// Reports what no virtual system uses.
+fn unused(envelope: &Envelope, notes: &mut Vec<Unmapped>) {
+    let attached: BTreeSet<_> =
+        envelope.systems.iter().flat_map(|system| &system.disks).map(|it| it.disk).collect();
+    let mut used = BTreeSet::new();
+    for (position, disk) in envelope.disks.iter().enumerate() {
+        if attached.contains(&position) {
+            used.extend(disk.file);
+        } else {
+            let what = format!("disk `{}`", disk.id);
+            let why = "no virtual system has it; it is not pushed";
+            notes.push(Unmapped::new("DiskSection", what, why));
+        }
+    }
+    for (position, file) in envelope.files.iter().enumerate() {
+        if !used.contains(&position) {
+            let what = format!("file `{}`", file.href);
+            let why = "it is no disk of a virtual system; a release carries disks only";
+            notes.push(Unmapped::new("References", what, why));
+        }
+    }
+}
+
+/// The networks by name, and each one's name by what the descriptor calls it.
+fn networks(
+    envelope: &Envelope,
+    notes: &mut Vec<Unmapped>,
+) -> Result<(Vec<Network>, HashMap<String, NetworkName>), OvfError> {
+    let mut names = Names::default();
+    let mut networks = Vec::new();
+    let mut by_name = HashMap::new();
+    for network in &envelope.networks {
+        let name: NetworkName = names.take(&network.name, "network").parse().map_err(spec_error)?;
+        let mut description = network.description.clone();
+        if name.as_str() != network.name {
+            let what = format!("name `{}`, which became `{name}`", network.name);
+            let why = "names have a-z, 0-9, `-`, `_` and `.` only";
+            notes.push(Unmapped::new("NetworkSection", what, why));
+            if description.is_empty() {
+                description.clone_from(&network.name);
+            }
+        }
+        by_name.insert(network.name.clone(), name.clone());
+        networks.push(Network { name, description });
+    }
+    networks.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((networks, by_name))
+}
+
+fn cards(
+    system: &VirtualSystem,
+    networks: &HashMap<String, NetworkName>,
+) -> Result<Vec<NetworkCard>, OvfError> {
+    let card = |card: &super::envelope::Card| {
+        let network = networks.get(&card.network).cloned().ok_or_else(|| {
+            let why = format!("a card is on network `{}`, which there is not", card.network);
+            OvfError::rule(format!("virtual system `{}`", system.id), why)
+        })?;
+        Ok(NetworkCard { network, model: card.model })
+    };
+    system.cards.iter().map(card).collect()
+}
+
+fn disks(
+    system: &VirtualSystem,
+    disks: &[VirtualDisk],
+    place: Place<'_>,
+) -> Result<Vec<DiskSpec>, OvfError> {
+    let mut names = Names::default();
+    let mut specs = Vec::with_capacity(system.disks.len());
+    for AttachedDisk { disk: position, bus, name } in &system.disks {
+        let disk = disks.get(*position).ok_or_else(|| {
+            OvfError::rule(format!("virtual system `{}`", system.id), "a disk is not there")
+        })?;
+        let name: DiskName =
+            names.take(name.as_ref().unwrap_or(&disk.id), "disk").parse().map_err(spec_error)?;
+        let (path, mut packed) = match disk.file {
+            Some(file) => place(file)?,
+            None => (PathBuf::from(&disk.id), Packed::default()),
+        };
+        packed.capacity = disk.capacity;
+        let format = disk.format.contains("raw").then_some(Format::Raw);
+        specs.push(DiskSpec { name, bus: *bus, path, format, packed: Some(packed) });
+    }
+    Ok(specs)
+}
+
+fn annotations_of(system: &VirtualSystem, name: &MachineName) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::new();
+    let mut add = |key: &str, text: &str| {
+        if !text.is_empty() && text != name.as_str() {
+            annotations.insert(key.to_owned(), text.to_owned());
+        }
+    };
+    add("name", if system.name.is_empty() { &system.id } else { &system.name });
+    add("operating-system", &system.operating_system);
+    add("description", &system.annotation);
+    for (key, text) in &system.facts {
+        add(key, text);
+    }
+    annotations
+}
+
+/// What whoever deploys the package may set becomes a parameter; what is fixed, an annotation.
+fn add_properties(
+    properties: &[Property],
+    prefix: &str,
+    parameters: &mut BTreeMap<String, Parameter>,
+    annotations: &mut BTreeMap<String, String>,
+) {
+    for property in properties {
+        if property.is_configurable {
+            let key = format!("{prefix}{}", property.key);
+            parameters.insert(key, property.parameter.clone());
+        } else {
+            let value = property.parameter.default.clone().unwrap_or_default();
+            annotations.insert(format!("property.{}", property.key), value);
+        }
+    }
+}
+
+/// The start order of each system. Orders of nested collections become one: ranks.
+fn starts(envelope: &Envelope) -> Vec<u32> {
+    let paths: Vec<_> = envelope.systems.iter().map(|system| system.start.clone()).collect();
+    if paths.iter().all(|path| path.len() <= 1) {
+        return paths.iter().map(|path| path.first().copied().unwrap_or(0)).collect();
+    }
+    let ranks: BTreeSet<_> = paths.iter().collect();
+    let rank = |path: &Vec<u32>| ranks.iter().take_while(|other| ***other < *path).count();
+    paths.iter().map(|path| u32::try_from(rank(path)).unwrap_or(u32::MAX)).collect()
+}
+
+/// Names that were given, so that no two are the same.
+#[derive(Default)]
+struct Names(BTreeSet<String>);
+
+impl Names {
+    /// The name closest to `wanted` that is one and was not given yet.
+    fn take(&mut self, wanted: &str, otherwise: &str) -> String {
+        let base = slug(wanted).unwrap_or_else(|| otherwise.to_owned());
+        let mut name = base.clone();
+        let mut count = 1;
+        while !self.0.insert(name.clone()) {
+            count += 1;
+            let suffix = format!("-{count}");
+            let end = base.len().min(NAME_LEN_MAX - suffix.len());
+            name = format!("{}{suffix}", base[..end].trim_end_matches(['-', '_', '.']));
+        }
+        name
+    }
+}
+
+/// The name that a text comes closest to; `None` where nothing of it can be in a name.
+fn slug(text: &str) -> Option<String> {
+    let mut slug = String::new();
+    for c in text.chars().map(|c| c.to_ascii_lowercase()) {
+        let plain = c.is_ascii_lowercase() || c.is_ascii_digit();
+        let c = if plain || matches!(c, '_' | '.') { c } else { '-' };
+        // No `..` and no `--`, and it begins with a letter or digit.
+        let follows_mark = slug.is_empty() || slug.ends_with(['-', '_', '.']);
+        if (plain || !follows_mark) && slug.len() < NAME_LEN_MAX {
+            slug.push(c);
+        }
+    }
+    let slug = slug.trim_end_matches(['-', '_', '.']);
+    (!slug.is_empty()).then(|| slug.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_close_to_what_was_wanted() {
+        for (text, expect) in [
+            ("web", Some("web")),
+            ("Web Server 01", Some("web-server-01")),
+            ("VM Network", Some("vm-network")),
+            ("../..//x", Some("x")),
+            ("a__b--c", Some("a_b-c")),
+            ("(ä)", None),
+            ("", None),
+        ] {
+            assert_eq!(slug(text).as_deref(), expect, "{text:?}");
+        }
+        assert_eq!(slug(&"x".repeat(100)).unwrap().len(), NAME_LEN_MAX);
+    }
+
+    #[test]
+    fn no_name_is_given_twice() {
+        let mut names = Names::default();
+        let long = "y".repeat(200);
+        let taken: Vec<_> =
+            ["A", "a", "a ", "ä", "ö", &long, &long].map(|wanted| names.take(wanted, "vm")).into();
+        assert_eq!(taken[..5], ["a", "a-2", "a-3", "vm", "vm-2"]);
+        assert_eq!(taken[6].len(), NAME_LEN_MAX);
+        assert!(taken.iter().all(|name| name.parse::<MachineName>().is_ok()));
+    }
+}

@@ -1,0 +1,43 @@
+//! OVF 1.x packages: a descriptor and its files, side by side or in one tar archive (OVA).
+//!
+//! [`Package`] opens one for a push: what its descriptor says becomes a [`ReleaseSpec`], its disks
+//! are read where they lie, and what a release has no place for is reported ([`Unmapped`]). The
+//! descriptor itself is kept by the registry byte for byte.
+//!
+//! # Invariants
+//!
+//! 1. A package is hostile: parsers are total, what they hold is bounded by named limits, and
+//!    nothing outside of the package is read, whatever its descriptor, archive or disks name.
+//! 2. Nothing is extracted: a disk is a range of the package's file. Only what is compressed is
+//!    inflated, to a file without a name.
+//! 3. What of the descriptor a release does not carry is reported.
+//!
+//! [`ReleaseSpec`]: crate::spec::ReleaseSpec
+
+pub(crate) mod describe;
+mod disk;
+mod envelope;
+mod error;
+mod hardware;
+pub mod manifest;
+mod package;
+mod parse;
+mod system;
+pub(crate) mod tar;
+mod units;
+pub mod write;
+mod xml;
+
+pub use envelope::{
+    AttachedDisk, Card, Envelope, FileReference, OvfNetwork, Property, Unmapped, VirtualDisk,
+    VirtualSystem,
+};
+pub use error::OvfError;
+pub use package::Package;
+pub use parse::{FILES_MAX, HREF_LEN_MAX, parse};
+
+/// What a descriptor is called in a release document.
+pub const MEDIA_TYPE: &str = "application/ovf+xml";
+
+#[cfg(test)]
+mod tests;

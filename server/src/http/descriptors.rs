@@ -1,0 +1,52 @@
+//! `/v1/descriptors/{descriptor}`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use seawall_api::digest::DescriptorDigest;
+
+use super::body::receive;
+use super::indexes::{immutable, status_of};
+use super::leases::UnderLease;
+use super::limits;
+use super::problem::ApiError;
+use crate::app::Registry;
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(
+        web::resource("/v1/descriptors/{descriptor}")
+            .route(web::get().to(read))
+            .route(web::head().to(read))
+            .route(web::put().to(put)),
+    );
+}
+
+/// The bytes of an original descriptor, an OVF document for instance.
+#[utoipa::path(get, path = "/v1/descriptors/{descriptor}", tag = "descriptors",
+    operation_id = "read_descriptor",
+    params(("descriptor" = DescriptorDigest, Path, description = "Its name")),
+    responses((status = 200, description = "Its bytes, as they were put",
+               body = Vec<u8>, content_type = "application/octet-stream")))]
+pub(super) async fn read(
+    registry: web::Data<Registry>,
+    request: HttpRequest,
+    descriptor: web::Path<DescriptorDigest>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(immutable(&request, *descriptor, registry.descriptor_bytes(*descriptor).await?))
+}
+
+/// Keeps an original descriptor byte for byte; a release that names it can then be published.
+#[utoipa::path(put, path = "/v1/descriptors/{descriptor}", tag = "descriptors",
+    operation_id = "put_descriptor",
+    params(("descriptor" = DescriptorDigest, Path, description = "Its name"), UnderLease),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is kept"),
+              (status = 200, description = "It was there")))]
+pub(super) async fn put(
+    registry: web::Data<Registry>,
+    descriptor: web::Path<DescriptorDigest>,
+    lease: web::Query<UnderLease>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<HttpResponse, ApiError> {
+    let lease = lease.id()?;
+    let body = receive(&request, payload, limits::DESCRIPTOR_BODY_LEN_MAX).await?;
+    Ok(status_of(registry.put_descriptor(lease, *descriptor, body).await?))
+}

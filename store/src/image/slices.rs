@@ -1,0 +1,343 @@
+//! Images that lie in a range of a file, or in several ranges end to end: disks in packages.
+//!
+//! # Invariants
+//!
+//! 1. Nothing outside of the ranges is read: neither by offset nor by what an image names. An
+//!    image that is based on other files is refused.
+//! 2. A file that holds several ranges is opened once.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::error::check_range;
+use super::format::{Format, detect};
+use super::open::open_source;
+use super::source::{DiskFile, NamedSource, Source};
+use super::{DiskImage, ImageError, RUN_LEN_MAX, Variant};
+
+/// How many files one image may be spread over: each stays open.
+const FILES_MAX: usize = 256;
+
+/// A range of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileSlice {
+    /// The file.
+    pub path: PathBuf,
+    /// The range of its bytes; all of them where `None`.
+    pub range: Option<Range<u64>>,
+}
+
+/// Ranges of files, end to end.
+#[derive(Debug)]
+pub struct SlicedFile {
+    files: Vec<DiskFile>,
+    slices: Vec<Slice>,
+    len: u64,
+}
+
+/// A range of one of the files, and where it stands.
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    file: usize,
+    /// Where it starts in the file.
+    start: u64,
+    /// Where it starts in the whole.
+    at: u64,
+    len: u64,
+}
+
+impl SlicedFile {
+    /// Opens the files.
+    ///
+    /// # Errors
+    /// When one cannot be opened, a range is not in its file, or there are too many files.
+    pub fn open(slices: &[FileSlice]) -> Result<Self, ImageError> {
+        let mut opened = Self { files: Vec::new(), slices: Vec::new(), len: 0 };
+        for slice in slices {
+            let known = opened.files.iter().position(|file| file.path() == slice.path);
+            let file = match known {
+                Some(file) => file,
+                None if opened.files.len() < FILES_MAX => {
+                    opened.files.push(DiskFile::open(&slice.path)?);
+                    opened.files.len() - 1
+                }
+                None => {
+                    return Err(ImageError::Unsupported {
+                        path: slice.path.clone(),
+                        feature: format!("an image in more than {FILES_MAX} files"),
+                        remedy: "join the files with `cat`".to_owned(),
+                    });
+                }
+            };
+            let file_len = opened.files[file].source_len();
+            let range = slice.range.clone().unwrap_or(0..file_len);
+            if range.start > range.end || range.end > file_len {
+                return Err(ImageError::Shrunk {
+                    path: slice.path.clone(),
+                    len: file_len,
+                    offset: range.end,
+                });
+            }
+            let (start, at, len) = (range.start, opened.len, range.end - range.start);
+            opened.len = at.checked_add(len).ok_or_else(|| ImageError::Io {
+                verb: "open",
+                path: slice.path.clone(),
+                source: io::ErrorKind::FileTooLarge.into(),
+            })?;
+            if len > 0 {
+                opened.slices.push(Slice { file, start, at, len });
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The position of the slice that holds `offset`, or of the first one after it.
+    fn position(&self, offset: u64) -> usize {
+        self.slices.partition_point(|slice| slice.at + slice.len <= offset)
+    }
+}
+
+impl Source for SlicedFile {
+    fn source_len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64).filter(|end| *end <= self.len);
+        end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let (mut offset, mut rest) = (offset, buf);
+        for slice in &self.slices[self.position(offset)..] {
+            if rest.is_empty() {
+                break;
+            }
+            let skip = offset - slice.at;
+            let len = usize::try_from(slice.len - skip).unwrap_or(usize::MAX).min(rest.len());
+            let (part, after) = rest.split_at_mut(len);
+            self.files[slice.file].read_exact_at(slice.start + skip, part)?;
+            offset += len as u64;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn next_run(&self, from: u64) -> io::Result<Option<Range<u64>>> {
+        for slice in &self.slices[self.position(from)..] {
+            let skip = from.saturating_sub(slice.at);
+            let found = self.files[slice.file].next_run(slice.start + skip)?;
+            // A run is known by its place in the file; what lies past the slice is not of it.
+            let end = slice.start + slice.len;
+            if let Some(run) = found.filter(|run| run.start < end) {
+                let place = |offset: u64| slice.at + (offset.min(end) - slice.start);
+                return Ok(Some(place(run.start)..place(run.end)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Opens the image that lies in `slices`; errors call it `name`.
+///
+/// # Errors
+/// As [`super::open`] does; and an image that is based on other files is refused.
+pub fn open_slices(
+    name: &Path,
+    slices: &[FileSlice],
+    format: Option<Format>,
+) -> Result<Box<dyn DiskImage>, ImageError> {
+    let source = SlicedFile::open(slices)?;
+    let files = source.files.iter().map(|file| file.path().to_owned()).collect();
+    open_over(name, Box::new(source), files, format)
+}
+
+/// Opens the image that an open file holds, one without a name perhaps; errors call it `name`.
+///
+/// `files` are those that a stat cache shall watch in its place.
+///
+/// # Errors
+/// As [`super::open`] does; and an image that is based on other files is refused.
+pub fn open_file(
+    name: &Path,
+    file: File,
+    files: Vec<PathBuf>,
+    format: Option<Format>,
+) -> Result<Box<dyn DiskImage>, ImageError> {
+    open_over(name, Box::new(DiskFile::of(name, file)?), files, format)
+}
+
+/// A disk of `len` zeros, which no file holds.
+#[must_use]
+pub fn empty(len: u64) -> Box<dyn DiskImage> {
+    let source = NamedSource::new(PathBuf::new(), Box::new(Zeros(len)));
+    Box::new(RawSource { source, files: Vec::new() })
+}
+
+fn open_over(
+    name: &Path,
+    source: Box<dyn Source>,
+    files: Vec<PathBuf>,
+    format: Option<Format>,
+) -> Result<Box<dyn DiskImage>, ImageError> {
+    let format = match format {
+        Some(format) => format,
+        None => detect(name, source.as_ref())?,
+    };
+    if format == Format::Raw {
+        let source = NamedSource::new(name.to_owned(), source);
+        return Ok(Box::new(RawSource { source, files }));
+    }
+    let image = open_source(name.to_owned(), source, format)?;
+    Ok(Box::new(Watched { image, files }))
+}
+
+/// An image, and the files that stand for it in a stat cache.
+struct Watched {
+    image: Box<dyn DiskImage>,
+    files: Vec<PathBuf>,
+}
+
+impl DiskImage for Watched {
+    fn disk_len(&self) -> u64 {
+        self.image.disk_len()
+    }
+
+    fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
+        self.image.next_data(from)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        self.image.read_at(offset, buf)
+    }
+
+    fn variant(&self) -> Variant {
+        self.image.variant()
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+/// The disk's bytes and nothing else, in a source.
+struct RawSource {
+    source: NamedSource,
+    files: Vec<PathBuf>,
+}
+
+impl DiskImage for RawSource {
+    fn disk_len(&self) -> u64 {
+        self.source.len
+    }
+
+    fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
+        let run = self.source.next_run(from)?;
+        Ok(run.map(|run| run.start..run.end.min(run.start.saturating_add(RUN_LEN_MAX))))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
+        check_range(&self.source.path, self.source.len, offset, buf.len())?;
+        self.source.read(offset, buf)
+    }
+
+    fn variant(&self) -> Variant {
+        Variant { format: Format::Raw, detail: String::new() }
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+/// That many zeros, and no data.
+struct Zeros(u64);
+
+impl Source for Zeros {
+    fn source_len(&self) -> u64 {
+        self.0
+    }
+
+    fn read_exact_at(&self, _offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        buf.fill(0);
+        Ok(())
+    }
+
+    fn next_run(&self, _from: u64) -> io::Result<Option<Range<u64>>> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    const MIB: u64 = 1 << 20;
+
+    fn read(source: &SlicedFile, range: Range<u64>) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
+        source.read_exact_at(range.start, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn slice(path: &Path, range: Range<u64>) -> FileSlice {
+        FileSlice { path: path.to_owned(), range: Some(range) }
+    }
+
+    #[test]
+    fn slices_read_as_one_run_of_bytes_and_show_nothing_around_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&a, b"..ab....cd..").unwrap();
+        std::fs::write(&b, b"ef").unwrap();
+        let whole = FileSlice { path: b, range: None };
+        let slices = [slice(&a, 2..4), slice(&a, 5..5), slice(&a, 8..10), whole];
+        let source = SlicedFile::open(&slices).unwrap();
+        assert_eq!(read(&source, 0..6), b"abcdef");
+        assert_eq!(read(&source, 1..5), b"bcde");
+        assert_eq!(read(&source, 6..6), b"");
+        assert!(source.read_exact_at(5, &mut [0; 2]).is_err());
+        assert!(source.read_exact_at(u64::MAX, &mut [0; 2]).is_err());
+        assert_eq!(source.files.len(), 2, "a is opened once");
+    }
+
+    #[test]
+    fn holes_are_found_within_a_slice_and_clipped_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sparse");
+        let file = File::create(&path).unwrap();
+        file.set_len(8 * MIB).unwrap();
+        file.write_all_at(b"x", MIB).unwrap();
+        file.write_all_at(b"y", 6 * MIB).unwrap();
+        let slices = [slice(&path, MIB + 512..4 * MIB), slice(&path, 5 * MIB..7 * MIB)];
+        let source = SlicedFile::open(&slices).unwrap();
+        let run = source.next_run(0).unwrap().unwrap();
+        assert_eq!(run.start, 0, "the block that holds x reaches into the slice");
+        let second = 3 * MIB - 512;
+        let run = source.next_run(run.end).unwrap().unwrap();
+        assert!(run.start >= second + MIB - 512 && run.end <= second + 2 * MIB, "{run:?}");
+        assert_eq!(source.next_run(run.end).unwrap(), None);
+    }
+
+    #[test]
+    fn a_slice_outside_of_its_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("short");
+        std::fs::write(&path, b"abc").unwrap();
+        for range in [1..4, 4..4, u64::MAX - 1..u64::MAX] {
+            assert!(SlicedFile::open(&[slice(&path, range)]).is_err());
+        }
+    }
+
+    #[test]
+    fn the_format_is_told_by_the_slice_and_not_by_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("package");
+        std::fs::write(&path, [&b"QFI\xfb"[..], &[7; 508]].concat()).unwrap();
+        let name = Path::new("disk");
+        let disk = open_slices(name, &[slice(&path, 4..512)], None).unwrap();
+        assert_eq!(disk.disk_len(), 508);
+        assert_eq!(disk.files(), std::slice::from_ref(&path));
+        assert!(open_slices(name, &[slice(&path, 0..512)], None).is_err(), "a broken qcow2");
+    }
+}
