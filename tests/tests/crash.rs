@@ -239,6 +239,42 @@ fn killed_patch(format: &str, old: &str, new: &str) {
     println!("{between} of {killed} killed patches were between the two releases");
 }
 
+/// What a patch to one release left behind is never taken for another's.
+#[test]
+fn a_killed_patch_may_go_to_another_release_instead() {
+    for format in ["raw", "qcow2"] {
+        let world = World::new();
+        two_disks(&world);
+        world.push("shop:1", &["a=root:1.raw"]);
+        world.push("shop:2", &["a=root:2.raw"]);
+        raw(&world.path("3.raw"), 64 * MIB, &[(3 * MIB, Noise::new("three").bytes(12 * MIB))]);
+        world.push("shop:3", &["a=root:3.raw"]);
+        for version in [1, 3] {
+            let pull = format!("pull shop:{version} --into is-{version} --format {format}");
+            world.local(&pull).succeeds();
+        }
+        let patch = |version: u32| world.local(&format!("patch host --to shop:{version}"));
+        // The first run also fills caches that the later ones find.
+        let mut whole = Duration::MAX;
+        for _ in 0..3 {
+            copy(&world.path("is-1"), &world.path("host"));
+            whole = whole.min(timed(|| drop(patch(2).succeeds())));
+        }
+        let mut redirected = 0;
+        for moment in moments(whole) {
+            copy(&world.path("is-1"), &world.path("host"));
+            let run = patch(2).start();
+            std::thread::sleep(moment);
+            redirected += u32::from(run.kill().was_killed());
+            patch(3).succeeds();
+            let file = format!("a/root.{format}");
+            same_bytes(world.path("host").join(&file), world.path("is-3").join(&file));
+            world.local("verify host").succeeds();
+        }
+        assert!(redirected >= moment_count() / 3, "only {redirected} patches were under way");
+    }
+}
+
 /// A file system of a few MiB, for what happens when it is full.
 struct Small(PathBuf);
 

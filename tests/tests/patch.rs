@@ -218,6 +218,44 @@ fn what_is_no_pulled_release_is_not_patched() {
     world.holds("host", "shop:1");
 }
 
+#[test]
+fn a_directory_of_one_machine_does_not_move_to_a_release_without_it() {
+    let world = World::new();
+    two_releases(&world);
+    world.push("shop:3", &["db=root:db.raw"]);
+    world.local("pull shop:1 --into host --machine web").succeeds();
+
+    let refused = world.local("patch host --to shop:3").ends().explains();
+    assert!(!refused.status.success() && refused.stderr.contains("web"), "{refused}");
+    same_bytes(world.path("host/web/root.raw"), world.path("web-1.raw"));
+    world.local("verify host").succeeds();
+
+    patch(&world, "host", "shop:2");
+    same_bytes(world.path("host/web/root.raw"), world.path("web-2.raw"));
+    assert!(!world.path("host/db").exists(), "what was not pulled does not come with a patch");
+}
+
+#[test]
+fn a_disk_that_ends_within_a_sector_is_refused_in_formats_of_sectors() {
+    let world = World::new();
+    raw(&world.path("1.raw"), MIB + 100, &[(0, Noise::new("odd").bytes(MIB + 100))]);
+    raw(&world.path("2.raw"), MIB, &[(0, Noise::new("even").bytes(MIB))]);
+    world.push("odd:1", &["a=root:1.raw"]);
+    world.push("odd:2", &["a=root:2.raw"]);
+    for format in ["qcow2", "vmdk", "vhd", "vhdx"] {
+        let pull = format!("pull odd:1 --into odd-{format} --format {format}");
+        let refused = world.local(&pull).ends().explains();
+        assert!(!refused.status.success() && refused.stderr.contains("sector"), "{refused}");
+        let host = format!("host-{format}");
+        world.local(&format!("pull odd:2 --into {host} --format {format}")).succeeds();
+        let refused = world.local(&format!("patch {host} --to odd:1")).ends().explains();
+        assert!(!refused.status.success() && refused.stderr.contains("sector"), "{refused}");
+        world.local(&format!("verify {host}")).succeeds();
+    }
+    world.pull("odd:1", "raw");
+    same_bytes(world.path("raw/a/root.raw"), world.path("1.raw"));
+}
+
 fn files(dir: &Path) -> usize {
     fs::read_dir(dir).unwrap().count()
 }

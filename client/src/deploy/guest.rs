@@ -5,9 +5,6 @@ use seawall_api::release::{Architecture, Bus, Disk, Firmware, Machine, NetworkCa
 use super::identity::{self, Vendor};
 use super::{DiskFile, Draft, Subject};
 
-/// The most processors of a PC without a virtual IOMMU.
-const CPUS_MAX: u32 = 255;
-
 /// A machine that is to run on a host.
 pub(super) struct Guest<'a> {
     pub(super) machine: &'a Machine,
@@ -112,11 +109,23 @@ impl Guest<'_> {
         }
     }
 
-    /// Reports processors that a PC of QEMU's cannot address as it is described.
-    pub(super) fn lose_cpus(&self, draft: &mut Draft) {
+    /// How many processors a host with room for `max` gives it.
+    pub(super) fn cpus(&self, draft: &mut Draft, max: u32) -> u32 {
         let cpus = self.machine.cpus;
-        if self.is_pc() && cpus > CPUS_MAX {
-            draft.lose(self, format!("{cpus} processors"), "needs a virtual IOMMU: add it");
+        if cpus > max {
+            draft.lose(self, format!("{cpus} processors"), format!("{max}, the most there are"));
+        }
+        cpus.min(max)
+    }
+
+    /// The most processors of QEMU's board for it.
+    pub(super) fn qemu_cpus_max(&self) -> u32 {
+        match self.machine.architecture {
+            // More of them need a virtual IOMMU.
+            Architecture::X86_64 | Architecture::I686 => 255,
+            Architecture::Aarch64 | Architecture::Riscv64 => 512,
+            Architecture::Ppc64le => 1024,
+            Architecture::S390x => 248,
         }
     }
 

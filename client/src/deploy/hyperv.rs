@@ -97,13 +97,14 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     );
     let mut script = format!(
         "\n# {name}\n\
-         $vm = New-VM -Name {quoted} -Generation {generation} -MemoryStartupBytes {memory}MB -NoVHD\n\
+         $vm = New-VM -Name {quoted} -Generation {generation} -MemoryStartupBytes {memory}MB \
+         -NoVHD\n\
          Set-VM -VM $vm -ProcessorCount {cpus} -StaticMemory -Notes {notes}\n\
          Get-VMNetworkAdapter -VM $vm | Remove-VMNetworkAdapter\n\
          Get-VMDvdDrive -VM $vm | Remove-VMDvdDrive\n",
         name = machine.name,
         quoted = powershell(&guest.name),
-        cpus = machine.cpus,
+        cpus = guest.cpus(draft, CPUS_MAX[usize::from(is_second)]),
         notes = powershell(&notes),
     );
     if guest.rank > 0 {
@@ -145,9 +146,6 @@ fn lose_hardware(draft: &mut Draft, guest: &Guest<'_>, is_second: bool) {
     if guest.is_secure() {
         let instead = "the template `MicrosoftUEFICertificateAuthority`, unless you name another";
         draft.lose(guest, "secure boot, not saying whose keys", instead);
-    }
-    if machine.cpus > CPUS_MAX[usize::from(is_second)] {
-        draft.lose(guest, format!("{} processors", machine.cpus), "more than its generation has");
     }
 }
 

@@ -13,6 +13,8 @@ use super::{DescriptorTarget, Draft, Guest, Subject};
 
 /// Names the element in a domain's metadata that says which release it is of.
 const NAMESPACE: &str = "urn:seawall:release:1";
+/// What the starting script begins with, whatever the release.
+const START: &str = include_str!("libvirt-start.sh");
 /// Units that an LSI controller, an AHCI controller and a PC's two IDE channels have.
 const LSI_UNITS: usize = 7;
 const AHCI_UNITS: usize = 6;
@@ -37,6 +39,7 @@ pub(super) fn describe(
 
 fn domain(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &str) -> String {
     let machine = guest.machine;
+    let cpus = guest.cpus(draft, guest.qemu_cpus_max());
     let mut xml = Xml::new();
     xml.open("domain", &[("type", "kvm")]);
     xml.comment("Written by seawall, and anew by `seawall patch`: change a copy.");
@@ -44,13 +47,12 @@ fn domain(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &s
     xml.text("uuid", &[], &guest.uuid);
     metadata(&mut xml, subject, guest);
     xml.text("memory", &[("unit", "MiB")], &machine.memory_mib.to_string());
-    xml.text("vcpu", &[("placement", "static")], &machine.cpus.to_string());
-    guest.lose_cpus(draft);
+    xml.text("vcpu", &[("placement", "static")], &cpus.to_string());
     let takes = DescriptorTarget::Libvirt.formats();
     guest.lose_formats(draft, takes, "not opened by libvirt: pull with --format qcow2");
     boot(&mut xml, draft, guest);
-    if guest.machine.architecture != Architecture::Riscv64 {
-        // The instruction set is the host's: a domain of type `kvm` runs on no other.
+    // The others know no such words: they have the host's, or their board's.
+    if !matches!(machine.architecture, Architecture::Riscv64 | Architecture::Ppc64le) {
         xml.empty("cpu", &[("mode", "host-passthrough"), ("check", "none")]);
     }
     xml.open("devices", &[]);
@@ -280,16 +282,7 @@ fn start(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
         "#!/bin/sh\n\
          # Defines the networks and machines of {application} {version} and starts them in order.\n\
          # Written by seawall, and anew by `seawall patch`: change a copy.\n\
-         set -eu\n\
-         here=$(CDPATH='' cd -- \"$(dirname -- \"$0\")\" && pwd)\n\
-         \n\
-         network() {{\n\
-         \x20 virsh net-info \"$1\" >/dev/null 2>&1 || virsh net-define \"$2\"\n\
-         \x20 virsh net-list --name | grep -qxF -- \"$1\" || virsh net-start \"$1\"\n\
-         }}\n\
-         start() {{\n\
-         \x20 virsh list --name | grep -qxF -- \"$1\" || virsh start \"$1\"\n\
-         }}\n\n"
+         {START}\n"
     );
     for network in &subject.release.document().networks {
         let name = shell(&host_name(subject, network.name.as_str()));
@@ -298,7 +291,8 @@ fn start(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
     }
     for guest in guests {
         let file = shell(&format!("{}.xml", guest.machine.name));
-        script.push_str(&format!("virsh define \"$here/\"{file}\n"));
+        let architecture = architecture_name(guest.machine.architecture);
+        script.push_str(&format!("define \"$here/\"{file} {architecture}\n"));
     }
     for guest in guests {
         script.push_str(&format!("start {}\n", shell(&guest.name)));

@@ -94,7 +94,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     let mut options = vec![
         format!("--name {}", shell(&name)),
         format!("--description {}", shell(&description)),
-        format!("--memory {memory} --cores {}", machine.cpus),
+        format!("--memory {memory} --cores {}", guest.cpus(draft, guest.qemu_cpus_max())),
         format!("--smbios1 uuid={}", guest.uuid),
         format!("--startup order={}", guest.rank),
     ];
@@ -109,7 +109,6 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
         let vars = format!(":1,efitype=4m,pre-enrolled-keys={keys}");
         options.push(format!("--efidisk0 \"$storage{vars}\""));
     }
-    guest.lose_cpus(draft);
     disks(&mut options, draft, guest);
     cards(&mut options, draft, subject, guest);
     let options = options.join(" \\\n  ");

@@ -66,7 +66,6 @@ fn board(guest: &Guest<'_>) -> Board {
 fn run(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> String {
     let (release, machine) = (subject.release, guest.machine);
     guest.lose_annotations(draft);
-    guest.lose_cpus(draft);
     let board = board(guest);
     let firmware = firmware(draft, guest);
     let digest = release.digest().to_string();
@@ -89,7 +88,7 @@ fn run(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> String {
         quoted = shell(&guest.name),
         program = board.program,
         kind = board.kind,
-        cpus = machine.cpus,
+        cpus = guest.cpus(draft, guest.qemu_cpus_max()),
         memory = machine.memory_mib,
         uuid = guest.uuid,
     );

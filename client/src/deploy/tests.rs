@@ -385,6 +385,7 @@ fn a_target_has_one_name_and_a_format_that_is_written() {
         assert_eq!(json, format!("\"{target}\""));
     }
     assert_eq!(DescriptorTarget::Xen.default_format(), ExportFormat::Raw);
+    assert_eq!(DescriptorTarget::Hyperv.default_format(), ExportFormat::Vhdx);
     assert_eq!(DescriptorTarget::Qemu.default_format(), ExportFormat::Qcow2);
     assert!("vmware".parse::<DescriptorTarget>().is_err());
 }

@@ -45,9 +45,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &
     if guest.is_secure() {
         draft.lose(guest, "secure boot", "UEFI that does not enforce it");
     }
-    if machine.cpus > CPUS_MAX {
-        draft.lose(guest, format!("{} processors", machine.cpus), "more than Xen starts");
-    }
+    let cpus = guest.cpus(draft, CPUS_MAX);
     let firmware = if guest.is_uefi() { "ovmf" } else { "seabios" };
     let mut text = format!(
         "# Machine {} of {} {}, {}.\n\
@@ -67,7 +65,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &
         release.digest(),
         xl(&guest.name),
         xl(&guest.uuid),
-        machine.cpus,
+        cpus,
         machine.memory_mib,
     );
     disks(&mut text, draft, guest, place);

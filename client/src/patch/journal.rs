@@ -306,3 +306,6 @@ pub(super) fn begin(
     }
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,13 +43,13 @@ pub fn content_digest(
     Ok((survey.content, survey.data_len))
 }
 
-type OnData<'a> = dyn Fn(u64, &[u8]) -> Result<(), ConvertError> + Sync + 'a;
+type OnRun<'a> = dyn Fn(u64, &[u8]) -> Result<(), ConvertError> + Sync + 'a;
 
-/// Reads a disk on several threads; `on_data` is given each run of blocks that are not zeros.
+/// Reads a disk on several threads; `on_run` is given each run of blocks that are not zeros.
 pub(super) fn survey(
     image: &dyn DiskImage,
     threads: usize,
-    on_data: &OnData<'_>,
+    on_run: &OnRun<'_>,
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Survey, ConvertError> {
     // A disk of no bytes is one leaf of none.
@@ -66,7 +66,7 @@ pub(super) fn survey(
             let start = position as u64 * LEAF_SPAN;
             let span = start..(start + LEAF_SPAN).min(image.disk_len());
             let hasher = LeafHasher::new(start, count == 1);
-            let mut leaf = Leaf { image, on_data, hasher, runs: Vec::new(), data_len: 0 };
+            let mut leaf = Leaf { image, on_run, hasher, runs: Vec::new(), data_len: 0 };
             leaf.read(span, &mut buffer, advance)?;
             let found = (position, leaf.hasher.finish(), leaf.runs, leaf.data_len);
             leaves.lock().unwrap_or_else(PoisonError::into_inner).push(found);
@@ -104,7 +104,7 @@ fn push(runs: &mut Vec<Range<u64>>, run: Range<u64>) {
 
 struct Leaf<'a> {
     image: &'a dyn DiskImage,
-    on_data: &'a OnData<'a>,
+    on_run: &'a OnRun<'a>,
     hasher: LeafHasher,
     runs: Vec<Range<u64>>,
     data_len: u64,
@@ -153,7 +153,7 @@ impl Leaf<'_> {
             match (run_start, is_data) {
                 (None, true) => run_start = Some(at),
                 (Some(from), false) => {
-                    (self.on_data)(start + from as u64, &window[from..at])?;
+                    (self.on_run)(start + from as u64, &window[from..at])?;
                     self.data_len += (at - from) as u64;
                     push(&mut self.runs, start + from as u64..start + at as u64);
                     run_start = None;

@@ -69,7 +69,7 @@ Set-VMFirmware -VM $vm -EnableSecureBoot Off -FirstBootDevice $boot
 
 # app--1
 $vm = New-VM -Name 'team-shop_2-app--1' -Generation 2 -MemoryStartupBytes 2048MB -NoVHD
-Set-VM -VM $vm -ProcessorCount 300 -StaticMemory -Notes 'team/shop_2 2.0.0--rc_1, machine app--1, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85'
+Set-VM -VM $vm -ProcessorCount 240 -StaticMemory -Notes 'team/shop_2 2.0.0--rc_1, machine app--1, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85'
 Get-VMNetworkAdapter -VM $vm | Remove-VMNetworkAdapter
 Get-VMDvdDrive -VM $vm | Remove-VMDvdDrive
 Set-VM -VM $vm -AutomaticStartDelay 60

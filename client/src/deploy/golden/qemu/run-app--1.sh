@@ -73,7 +73,7 @@ cards=''
 # pflash CODE VARIABLES: the code as it is, the variables a copy that the machine keeps.
 pflash() {
   if [ -z "$1" ] || [ -z "$2" ]; then
-    echo "$0: no UEFI ($firmware) for $architecture on this host: install OVMF or AAVMF" >&2
+    echo "$0: no UEFI ($firmware) for $architecture on this host: install it (ovmf, qemu-efi-aarch64)" >&2
     exit 1
   fi
   variables=$state/uefi-variables.fd
@@ -139,7 +139,7 @@ run() {
   exec "$program" -nodefaults -display none -name "guest=$name" -machine "$board,accel=$accel" "$@"
 }
 
-set -- -smp 300 -m 2048M -uuid 56096e09-966e-88db-9998-60a440c0e5d4 "$@"
+set -- -smp 255 -m 2048M -uuid 56096e09-966e-88db-9998-60a440c0e5d4 "$@"
 disk 0 'disk0' 'app--1/disk0.qcow2' qcow2
 set -- "$@" -drive "$drive" -device virtio-blk-pci,drive=disk0,bootindex=1
 set -- "$@" -device virtio-scsi-pci,id=vscsi

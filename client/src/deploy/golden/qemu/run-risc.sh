@@ -73,7 +73,7 @@ cards=''
 # pflash CODE VARIABLES: the code as it is, the variables a copy that the machine keeps.
 pflash() {
   if [ -z "$1" ] || [ -z "$2" ]; then
-    echo "$0: no UEFI ($firmware) for $architecture on this host: install OVMF or AAVMF" >&2
+    echo "$0: no UEFI ($firmware) for $architecture on this host: install it (ovmf, qemu-efi-aarch64)" >&2
     exit 1
   fi
   variables=$state/uefi-variables.fd

@@ -1,0 +1,115 @@
+//! What a crash or a disk leaves of a journal is never taken for more than it is.
+
+use seawall_api::names::ApplicationName;
+use seawall_api::release::Release;
+
+use super::*;
+use crate::directory::Lockfile;
+
+fn header() -> Header {
+    let text = r#"{"annotations":{},"application":"web","machines":[{"annotations":{},"architecture":"x86_64","cpus":1,"disks":[{"bus":"virtio","content":"blake3:0000000000000000000000000000000000000000000000000000000000000000","index":"blake3:0000000000000000000000000000000000000000000000000000000000000000","len":4096,"name":"root"}],"firmware":"bios","memoryMib":64,"name":"a","networkCards":[],"startOrder":0}],"networks":[],"parameters":{},"schema":"seawall.release/1","version":"1"}"#;
+    let release = Release::parse(text.as_bytes()).unwrap();
+    assert_eq!(*release.application(), "web".parse::<ApplicationName>().unwrap());
+    let lock = Lockfile::of(&release, seawall_store::image::layout::ExportFormat::Raw, |_| true);
+    Header {
+        old: lock.clone(),
+        new: lock,
+        release: text.to_owned(),
+        disk_lens: vec![4096],
+        replaced: vec![],
+    }
+}
+
+fn chunk(seed: u8) -> Record {
+    let stored = vec![seed; 4096];
+    let place = |offset| Place { disk: 0, offset };
+    Record::Chunk {
+        digest: ChunkDigest::of(&stored),
+        plain_len: ChunkLen::new(4096).unwrap(),
+        encoding: Encoding::Raw,
+        stored,
+        places: vec![place(u64::from(seed) * 4096), place(1 << 30)],
+    }
+}
+
+fn journal(path: &Path, records: &[Record]) -> u64 {
+    let mut file = begin(path, &header(), |_| true).unwrap();
+    let start = file.stream_position().unwrap();
+    for record in records {
+        io::Write::write_all(&mut file, &record.encode()).unwrap();
+    }
+    start
+}
+
+fn records(path: &Path) -> Vec<Record> {
+    let mut reader = Reader::open(path).unwrap();
+    let mut records = Vec::new();
+    while let Some(record) = reader.next() {
+        let is_end = record == Record::End;
+        records.push(record);
+        if is_end {
+            break;
+        }
+    }
+    records
+}
+
+#[test]
+fn records_read_back_as_they_were_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.part");
+    let place = |offset| Place { disk: 7, offset };
+    let written = vec![
+        chunk(1),
+        Record::Copy {
+            digest: ChunkDigest::of(b"x"),
+            plain_len: ChunkLen::new(8192).unwrap(),
+            source: place(4096),
+            places: vec![place(0), place(65536)],
+        },
+        Record::Hole { place: place(1 << 40), len: 12288 },
+        Record::End,
+    ];
+    journal(&path, &written);
+    assert_eq!(records(&path), written);
+}
+
+/// A page of the file that never reached the disk, at every place that one can be.
+#[test]
+fn a_torn_page_ends_what_is_resumed() {
+    let written = [chunk(1), chunk(2), chunk(3)];
+    let record_len = written[0].encode().len();
+    for torn in (0..3 * record_len).step_by(61) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.part");
+        let start = journal(&path, &written);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = usize::try_from(start).unwrap() + torn;
+        let end = bytes.len().min(at + 512);
+        bytes[at..end].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        fs::write(&path, bytes).unwrap();
+
+        // What a resumed patch proves of each record it keeps.
+        let mut kept = Vec::new();
+        drop(begin(&path, &header(), |record| {
+            let Record::Chunk { digest, stored, .. } = record else { return false };
+            let is_sound = ChunkDigest::of(stored) == *digest;
+            if is_sound {
+                kept.push(record.clone());
+            }
+            is_sound
+        }));
+        assert_eq!(kept, written[..torn / record_len], "torn at {torn}");
+        assert_eq!(records(&path), kept, "and the file ends there");
+    }
+}
+
+#[test]
+fn another_headers_journal_is_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.part");
+    journal(&path, &[chunk(1)]);
+    let other = Header { disk_lens: vec![8192], ..header() };
+    drop(begin(&path, &other, |_| panic!("nothing of it is looked at")).unwrap());
+    assert_eq!(records(&path), []);
+}
