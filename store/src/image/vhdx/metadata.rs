@@ -103,10 +103,10 @@ impl Items {
         for entry in bytes[32..].chunks_exact(32).take(usize::from(count)) {
             let (in_region, len) = (u64::from(le32(entry, 16)), le32(entry, 20));
             let (id, flags): (Id, u32) = (array(entry, 0), le32(entry, 24));
-            let (is_user, is_required) = (flags & 1 != 0, flags & 4 != 0);
+            let (is_private, is_required) = (flags & 1 != 0, flags & 4 != 0);
             let place = match id {
-                _ if is_user && is_required => return Err(unknown(source, &id)),
-                _ if is_user => continue,
+                _ if is_private && is_required => return Err(unknown(source, &id)),
+                _ if is_private => continue,
                 guid::FILE_PARAMETERS => &mut items.parameters,
                 guid::DISK_LEN => &mut items.disk_len,
                 guid::LOGICAL_SECTOR => &mut items.sector_len,
