@@ -17,11 +17,12 @@ import tempfile
 from pathlib import Path
 
 import disks as make_disks
+import formats
 import peers as all_peers
 import serve
 from measure import MIB, Failed, Registry, Report, clean_environment, fresh, median, mib, run, stored
 
-SECTIONS = ("push", "pull", "update", "patch", "big", "serve")
+SECTIONS = ("push", "pull", "update", "patch", "formats", "big", "serve")
 OURS = "**seawall**"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -94,6 +95,9 @@ class Bench:
                     self.update(name, (first, versions[first]), (version, versions[version]))
                 if self.wants("patch"):
                     self.patch(name, (first, versions[first]), (version, versions[version]))
+        if self.wants("formats"):
+            name, versions = next(iter(self.disks.items()))
+            formats.compare(self, Host, name, *next(iter(versions.items())))
         if self.wants("big"):
             self.big()
         if self.wants("serve"):
