@@ -70,7 +70,7 @@ fn what_cannot_be_meant_says_what_to_write_instead() {
         ("push webshop:1.0 --file /nonexistent/application.toml", "cannot read"),
         ("push webshop:1.0 --machine web=a --parent a/b", "is not a channel name"),
         ("pull webshop:1.0/web/root", "leave `/root` out"),
-        ("pull webshop:1.0 --format vmdk", "possible values: raw, qcow2"),
+        ("pull webshop:1.0 --format vdi", "possible values: raw, qcow2"),
         ("pull webshop:1.0 --machine ../x", "is not a machine name"),
         ("pull webshop:1.0 --threads 0", "0 is not in 1..=1024"),
         ("patch ./webshop", "--to <REFERENCE>"),
