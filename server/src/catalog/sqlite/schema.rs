@@ -20,10 +20,10 @@ const DIALECT: [(&str, &str); 3] = [
 ];
 
 /// Each migration takes the schema from the version of its position to the next.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// The version of the schema that this program writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 const V1: &str = "
@@ -52,16 +52,6 @@ CREATE TABLE leaves (
     span_len BIGINT NOT NULL,
     data_bytes BIGINT NOT NULL
 ) {CLUSTERED};
-
-CREATE TABLE leaf_packs (
-    leaf_digest {BYTES} NOT NULL,
-    pack_id BIGINT NOT NULL REFERENCES packs (id),
-    PRIMARY KEY (leaf_digest, pack_id)
-) {CLUSTERED};
-
-CREATE TABLE lost_packs (
-    pack_id BIGINT NOT NULL PRIMARY KEY REFERENCES packs (id)
-);
 
 CREATE TABLE indexes (
     digest {BYTES} NOT NULL PRIMARY KEY,
@@ -115,6 +105,23 @@ CREATE TABLE leases (
     application TEXT NOT NULL,
     deadline_secs BIGINT NOT NULL
 );
+";
+
+/// Which packs a leaf needs, and which packs are lost. In which packs the leaves of version 1 lie is
+/// not known: they are forgotten, so that the next push of their disks sends them again, without
+/// their chunks. Reads do not ask for these rows.
+const V2: &str = "
+CREATE TABLE leaf_packs (
+    leaf_digest {BYTES} NOT NULL,
+    pack_id BIGINT NOT NULL REFERENCES packs (id),
+    PRIMARY KEY (leaf_digest, pack_id)
+) {CLUSTERED};
+
+CREATE TABLE lost_packs (
+    pack_id BIGINT NOT NULL PRIMARY KEY REFERENCES packs (id)
+);
+
+DELETE FROM leaves;
 ";
 
 /// Every table there is.
