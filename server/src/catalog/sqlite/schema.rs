@@ -107,9 +107,9 @@ CREATE TABLE leases (
 );
 ";
 
-/// Which packs a leaf needs, and which packs are lost. In which packs the leaves of version 1 lie is
-/// not known: they are forgotten, so that the next push of their disks sends them again, without
-/// their chunks. Reads do not ask for these rows.
+/// Which packs a leaf needs, and which packs are lost. What the leaves of version 1 need is not
+/// known: they are forgotten, so that the next push of their disks sends them again, without their
+/// chunks. Reads do not ask for these rows.
 const V2: &str = "
 CREATE TABLE leaf_packs (
     leaf_digest {BYTES} NOT NULL,
