@@ -15,13 +15,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::error::check_range;
 use super::parent::{Id, Parent};
 use super::source::{NamedSource, Source, at_start};
-use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
+use super::walk::{self, MappingKind, join};
+use super::{DiskImage, Format, ImageError, Variant};
 
 /// The tables of a chain, in bytes of the files. A VHD of the greatest length has 4 MiB, a VHDX
 /// with blocks of 32 MiB, as Hyper-V makes them, 16 MiB at its greatest length of 64 TiB.
 const TABLES_LEN_MAX: u64 = 64 << 20;
-/// How many pieces one mapping joins, so that a walk over several files stays linear.
-const PIECES_MAX: usize = 8192;
 
 /// What a chain of files may still use up while it is opened.
 pub(super) struct TableLimits {
@@ -73,12 +72,18 @@ pub(super) enum Kind {
     Data(u64),
 }
 
-/// A run of guest bytes of one kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Mapping {
-    pub(super) kind: Kind,
-    pub(super) len: u64,
+impl MappingKind for Kind {
+    fn host(self) -> Option<u64> {
+        if let Self::Data(host) = self { Some(host) } else { None }
+    }
+
+    fn is_compressed(self) -> bool {
+        false
+    }
 }
+
+/// A run of guest bytes of one kind.
+pub(super) type Mapping = walk::Mapping<Kind>;
 
 /// A file of blocks with a proven header.
 pub(super) trait BlockFile: Send + Sync + Sized {
@@ -102,28 +107,6 @@ pub(super) trait BlockFile: Send + Sync + Sized {
 
     /// The image that holds what this one does not.
     fn parent(&self) -> Option<&Parent>;
-}
-
-/// Joins pieces that lie side by side in the file too, up to `len_max` bytes.
-fn map<F: BlockFile>(file: &F, offset: u64, len_max: u64) -> Result<Mapping, ImageError> {
-    let len_max = len_max.min(file.disk_len() - offset);
-    let mut run = file.piece(offset)?;
-    for _ in 1..PIECES_MAX {
-        if run.len >= len_max {
-            break;
-        }
-        let next = file.piece(offset + run.len)?;
-        let adjoins = match (run.kind, next.kind) {
-            (Kind::Data(first), Kind::Data(second)) => first + run.len == second,
-            (first, second) => first == second,
-        };
-        if !adjoins {
-            break;
-        }
-        run.len += next.len;
-    }
-    run.len = run.len.min(len_max);
-    Ok(run)
 }
 
 /// An image of blocks with its parents.
@@ -178,7 +161,8 @@ impl<F: BlockFile> BlockImage<F> {
             if offset >= file.disk_len() {
                 break;
             }
-            let mapping = map(file, offset, len)?;
+            let len_max = len.min(file.disk_len() - offset);
+            let mapping = join(offset, len_max, |offset| file.piece(offset))?;
             len = mapping.len;
             match mapping.kind {
                 Kind::Below => {}
@@ -197,25 +181,6 @@ impl<F: BlockFile> BlockImage<F> {
             // Blocks that were set aside and never written are holes of the file.
             Place::Stored(source, host) => at_start(source.next_run(host)?, host, len),
         })
-    }
-
-    fn walk(&self, from: u64) -> Result<Range<u64>, ImageError> {
-        let disk_len = self.disk_len();
-        let mut start = from;
-        let mut end = loop {
-            if start >= disk_len {
-                return Ok(disk_len..disk_len);
-            }
-            match self.step(start)? {
-                Ok(data) => break start + data,
-                Err(hole) => start += hole,
-            }
-        };
-        while end < disk_len && end - start < RUN_LEN_MAX {
-            let Ok(data) = self.step(end)? else { break };
-            end += data;
-        }
-        Ok(start..end.min(start + RUN_LEN_MAX))
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Answer>> {
@@ -239,7 +204,8 @@ impl<F: BlockFile> DiskImage for BlockImage<F> {
                 from.max(last.run.start)..last.run.end
             }
             _ => {
-                let run = self.walk(from)?;
+                let run = walk::next_run(disk_len, from, |offset| self.step(offset))?;
+                let run = run.unwrap_or(disk_len..disk_len);
                 *self.last() = Some(Answer { from, run: run.clone() });
                 run
             }

@@ -41,6 +41,7 @@ mod vdi;
 mod vhd;
 mod vhdx;
 mod vmdk;
+mod walk;
 
 use std::ops::Range;
 use std::path::PathBuf;

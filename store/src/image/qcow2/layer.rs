@@ -3,19 +3,17 @@
 //! # Invariants
 //!
 //! 1. A [`Mapping`] covers at least one byte, so every walk ends.
-//! 2. A mapping costs at most [`PIECES_MAX`] table look-ups: where a hole in this file is made of
+//! 2. A mapping costs at most [`walk::PIECES_MAX`] table look-ups: where a hole in this file is made of
 //!    many table entries and the data below of many runs, a walk stays linear.
 
 use std::sync::Arc;
 
 use super::super::ImageError;
 use super::super::source::NamedSource;
+use super::super::walk::{self, MappingKind, join};
 use super::compressed::Packed;
 use super::header::{Backing, Compression, Header};
 use super::table::{L1, Limits, OFFSET_MASK, Slices, slice_len};
-
-/// How many clusters, or parts of them, one mapping looks at.
-const PIECES_MAX: usize = 8192;
 
 const COMPRESSED: u64 = 1 << 62;
 const READS_AS_ZEROS: u64 = 1 << 0;
@@ -34,12 +32,18 @@ pub(super) enum Kind {
     Compressed(Packed),
 }
 
-/// A run of guest bytes of one kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Mapping {
-    pub(super) kind: Kind,
-    pub(super) len: u64,
+impl MappingKind for Kind {
+    fn host(self) -> Option<u64> {
+        if let Self::Data(host) = self { Some(host) } else { None }
+    }
+
+    fn is_compressed(self) -> bool {
+        matches!(self, Self::Compressed(_))
+    }
 }
+
+/// A run of guest bytes of one kind.
+pub(super) type Mapping = walk::Mapping<Kind>;
 
 /// A qcow2 file with a proven header.
 pub(in super::super) struct Layer {
@@ -104,36 +108,13 @@ impl Layer {
     ) -> Result<Mapping, ImageError> {
         let len_max = len_max.min(self.disk_len() - offset);
         let mut walk = Walk { layer: self, shape: Shape::of(&self.header), slices, id, at: None };
-        let mut run = walk.piece(offset)?;
-        for _ in 1..PIECES_MAX {
-            if run.len >= len_max || matches!(run.kind, Kind::Compressed(_)) {
-                break;
-            }
-            let next = walk.piece(offset + run.len)?;
-            let adjoins = match (run.kind, next.kind) {
-                (Kind::Data(first), Kind::Data(second)) => first + run.len == second,
-                (first, second) => first == second,
-            };
-            if !adjoins {
-                break;
-            }
-            run.len += next.len;
-        }
-        run.len = run.len.min(len_max);
-        Ok(run)
+        join(offset, len_max, |offset| walk.piece(offset))
     }
 
     /// Reads guest bytes that are in the file from `host`; zeros where the file's last cluster is
     /// not written to its end.
     pub(super) fn read_data(&self, host: u64, buf: &mut [u8]) -> Result<(), ImageError> {
-        let in_file = self.source.len.saturating_sub(host);
-        let in_file = usize::try_from(in_file).map_or(buf.len(), |len| len.min(buf.len()));
-        let (stored, rest) = buf.split_at_mut(in_file);
-        rest.fill(0);
-        if stored.is_empty() {
-            return Ok(());
-        }
-        self.source.read(host, stored)
+        self.source.read_padded(host, buf)
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use super::cache::Cache;
 use super::error::check_range;
 use super::source::{NamedSource, Source, at_start};
-use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
+use super::{DiskImage, Format, ImageError, Variant, walk};
 use compressed::Packed;
 use layer::Kind;
 use table::Slices;
@@ -160,22 +160,7 @@ impl DiskImage for Qcow2Image {
     }
 
     fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
-        let disk_len = self.disk_len();
-        let mut start = from;
-        let mut end = loop {
-            if start >= disk_len {
-                return Ok(None);
-            }
-            match self.step(start)? {
-                Ok(data) => break start + data,
-                Err(hole) => start += hole,
-            }
-        };
-        while end < disk_len && end - start < RUN_LEN_MAX {
-            let Ok(data) = self.step(end)? else { break };
-            end += data;
-        }
-        Ok(Some(start..end.min(start + RUN_LEN_MAX)))
+        walk::next_run(self.disk_len(), from, |offset| self.step(offset))
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::ImageError;
 use super::super::source::NamedSource;
+use super::super::walk::join;
 use super::descriptor::{
     DESCRIPTOR_LEN_MAX, Descriptor, ExtentKind, Parent, SIGNATURE, unsupported,
 };
@@ -11,8 +12,6 @@ use super::header::{COWD_MAGIC, SPARSE_MAGIC};
 use super::sparse::{Kind, Limits, Piece, Sparse, Tables};
 use super::{DISK_SECTORS_MAX, SECTOR_LEN};
 
-/// How many grains one mapping looks at.
-const PIECES_MAX: usize = 8192;
 /// The first bytes of a seSparse extent.
 const SE_SPARSE_MAGIC: [u8; 8] = 0xcafe_babe_u64.to_le_bytes();
 
@@ -73,37 +72,14 @@ impl Extent {
             }
             Stored::Sparse(sparse) => sparse,
         };
-        let mut run = sparse.piece(tables, self.id, offset)?;
-        for _ in 1..PIECES_MAX {
-            if run.len >= len_max || matches!(run.kind, Kind::Packed(_)) {
-                break;
-            }
-            let next = sparse.piece(tables, self.id, offset + run.len)?;
-            let adjoins = match (run.kind, next.kind) {
-                (Kind::Data(first), Kind::Data(second)) => first + run.len == second,
-                (first, second) => first == second,
-            };
-            if !adjoins {
-                break;
-            }
-            run.len += next.len;
-        }
-        run.len = run.len.min(len_max);
-        Ok(run)
+        join(offset, len_max, |offset| sparse.piece(tables, self.id, offset))
     }
 
     /// Reads bytes that are in the file from `host`; zeros where the file's last grain is not
     /// written to its end.
     pub(super) fn read_data(&self, host: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         let Some(source) = self.source() else { return Ok(()) };
-        let in_file = source.len.saturating_sub(host);
-        let in_file = usize::try_from(in_file).map_or(buf.len(), |len| len.min(buf.len()));
-        let (stored, rest) = buf.split_at_mut(in_file);
-        rest.fill(0);
-        if stored.is_empty() {
-            return Ok(());
-        }
-        source.read(host, stored)
+        source.read_padded(host, buf)
     }
 }
 

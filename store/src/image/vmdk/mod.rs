@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::error::check_range;
-use super::source::{NamedSource, Source};
-use super::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
+use super::source::{NamedSource, Source, at_start};
+use super::{DiskImage, Format, ImageError, Variant, walk};
 use layer::{Layer, Stored};
 use sparse::{Kind, Limits, Tables};
 
@@ -136,11 +136,7 @@ impl VmdkImage {
         let Place::Extent(extent, _, kind) = place else { return Ok(Err(len)) };
         let (Kind::Data(host), Some(source)) = (kind, extent.source()) else { return Ok(Ok(len)) };
         // What was preallocated and never written is a hole of the file.
-        Ok(match source.next_run(host)? {
-            Some(run) if run.start <= host => Ok(len.min(run.end - host)),
-            Some(run) => Err(len.min(run.start - host)),
-            None => Err(len),
-        })
+        Ok(at_start(source.next_run(host)?, host, len))
     }
 
     /// Reads from the compressed grain that `offset` of its extent lies in.
@@ -180,22 +176,7 @@ impl DiskImage for VmdkImage {
     }
 
     fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError> {
-        let disk_len = self.disk_len();
-        let mut start = from;
-        let mut end = loop {
-            if start >= disk_len {
-                return Ok(None);
-            }
-            match self.step(start)? {
-                Ok(data) => break start + data,
-                Err(hole) => start += hole,
-            }
-        };
-        while end < disk_len && end - start < RUN_LEN_MAX {
-            let Ok(data) = self.step(end)? else { break };
-            end += data;
-        }
-        Ok(Some(start..end.min(start + RUN_LEN_MAX)))
+        walk::next_run(self.disk_len(), from, |offset| self.step(offset))
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::super::ImageError;
 use super::super::cache::Cache;
 use super::super::source::NamedSource;
+use super::super::walk::{Mapping, MappingKind};
 use super::SECTOR_LEN;
 use super::header::{Header, le32};
 
@@ -48,12 +49,18 @@ pub(super) enum Kind {
     Packed(u64),
 }
 
-/// A run of bytes of one kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Piece {
-    pub(super) kind: Kind,
-    pub(super) len: u64,
+impl MappingKind for Kind {
+    fn host(self) -> Option<u64> {
+        if let Self::Data(host) = self { Some(host) } else { None }
+    }
+
+    fn is_compressed(self) -> bool {
+        matches!(self, Self::Packed(_))
+    }
 }
+
+/// A run of bytes of one kind.
+pub(super) type Piece = Mapping<Kind>;
 
 /// A sparse extent with a proven header.
 pub(super) struct Sparse {

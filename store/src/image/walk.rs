@@ -1,0 +1,78 @@
+//! How images with tables are walked: pieces join to mappings, steps to runs of data.
+//!
+//! # Invariants
+//!
+//! 1. A mapping costs at most [`PIECES_MAX`] look-ups.
+//! 2. A run is at most [`RUN_LEN_MAX`] long and never empty.
+
+use std::ops::Range;
+
+use super::{ImageError, RUN_LEN_MAX};
+
+/// The most pieces that are joined into one mapping.
+pub(super) const PIECES_MAX: usize = 8192;
+
+/// What guest bytes of a mapping are.
+pub(super) trait MappingKind: Copy + PartialEq {
+    /// Where in the file they begin, if they are there as the guest reads them.
+    fn host(self) -> Option<u64>;
+
+    /// Whether they are compressed: such a piece is read by itself.
+    fn is_compressed(self) -> bool;
+}
+
+/// A run of guest bytes of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Mapping<K> {
+    pub(super) kind: K,
+    pub(super) len: u64,
+}
+
+/// Joins the pieces from `offset` that lie side by side in the file too, up to `len_max` bytes.
+pub(super) fn join<K: MappingKind>(
+    offset: u64,
+    len_max: u64,
+    mut piece: impl FnMut(u64) -> Result<Mapping<K>, ImageError>,
+) -> Result<Mapping<K>, ImageError> {
+    let mut run = piece(offset)?;
+    for _ in 1..PIECES_MAX {
+        if run.len >= len_max || run.kind.is_compressed() {
+            break;
+        }
+        let next = piece(offset + run.len)?;
+        let adjoins = match (run.kind.host(), next.kind.host()) {
+            (Some(first), Some(second)) => first + run.len == second,
+            _ => run.kind == next.kind,
+        };
+        if !adjoins {
+            break;
+        }
+        run.len += next.len;
+    }
+    run.len = run.len.min(len_max);
+    Ok(run)
+}
+
+/// The first run of data at or after `from`. `step` says what is at an offset: `Ok(len)` of data,
+/// or `Err(len)` of a hole.
+pub(super) fn next_run(
+    disk_len: u64,
+    from: u64,
+    step: impl Fn(u64) -> Result<Result<u64, u64>, ImageError>,
+) -> Result<Option<Range<u64>>, ImageError> {
+    let mut start = from;
+    let mut end = loop {
+        if start >= disk_len {
+            return Ok(None);
+        }
+        match step(start)? {
+            Ok(data) => break start + data,
+            Err(hole) => start += hole,
+        }
+    };
+    while end < disk_len && end - start < RUN_LEN_MAX {
+        let Ok(data) = step(end)? else { break };
+        end += data;
+    }
+    Ok(Some(start..end.min(start + RUN_LEN_MAX)))
+}
