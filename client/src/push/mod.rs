@@ -102,7 +102,11 @@ async fn transfer_and_publish(
             return Err(PushError::VersionTaken { application, version, taken_by, pushed });
         }
     }
-    let parent = known_leaves(push).await?;
+    // Of a release that is there, what was lost is looked for: nothing is taken to be present.
+    let parent = match existing {
+        Some(_) => Vec::new(),
+        None => known_leaves(push).await?,
+    };
     let (release, reuse, already_present) = match send(push, sources, existing, lease, parent).await
     {
         // Something that the parent's leaves need is gone: all is asked about, and mended.

@@ -10,7 +10,7 @@ use seawall_api::digest::DescriptorDigest;
 use seawall_api::release::Release;
 use seawall_store::port::{ObjectName, Put};
 
-use super::{AppError, Registry};
+use super::{AppError, Registry, check_name};
 use crate::catalog::LeaseId;
 
 impl Registry {
@@ -25,12 +25,7 @@ impl Registry {
         bytes: Bytes,
     ) -> Result<Put, AppError> {
         self.use_lease(lease).await?;
-        let actual = DescriptorDigest::of(&bytes);
-        if actual != expected {
-            let expected = format!("descriptor {expected}");
-            let actual = format!("descriptor {actual}");
-            return Err(AppError::DigestMismatch { expected, actual });
-        }
+        check_name("descriptor", expected, DescriptorDigest::of(&bytes))?;
         self.keep(&ObjectName::Descriptor(expected), bytes).await
     }
 

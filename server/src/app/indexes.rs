@@ -5,7 +5,7 @@ use seawall_api::digest::{IndexDigest, LeafDigest};
 use seawall_api::index::{DiskIndex, Extent, Leaf, leaf_range};
 use seawall_store::port::{ObjectName, Put};
 
-use super::{AppError, Registry};
+use super::{AppError, Registry, check_name};
 use crate::catalog::{IndexRow, LeafRow, LeaseId};
 
 /// How many missing leaves an error names.
@@ -24,11 +24,7 @@ impl Registry {
         bytes: Bytes,
     ) -> Result<Put, AppError> {
         self.use_lease(lease).await?;
-        let actual = LeafDigest::of(&bytes);
-        if actual != expected {
-            let (expected, actual) = (format!("leaf {expected}"), format!("leaf {actual}"));
-            return Err(AppError::DigestMismatch { expected, actual });
-        }
+        check_name("leaf", expected, LeafDigest::of(&bytes))?;
         let leaf = Leaf::decode_any(&bytes)
             .map_err(|error| AppError::invalid("the body is not a leaf", error))?;
         let put = self.keep(&ObjectName::Leaf(expected), bytes).await?;
@@ -57,11 +53,7 @@ impl Registry {
         bytes: Bytes,
     ) -> Result<Put, AppError> {
         self.use_lease(lease).await?;
-        let actual = IndexDigest::of(&bytes);
-        if actual != expected {
-            let (expected, actual) = (format!("index {expected}"), format!("index {actual}"));
-            return Err(AppError::DigestMismatch { expected, actual });
-        }
+        check_name("index", expected, IndexDigest::of(&bytes))?;
         let index = DiskIndex::decode(&bytes)
             .map_err(|error| AppError::invalid("the body is not an index", error))?;
         let data_bytes = self.prove_leaves(&index, expected).await?;
@@ -105,14 +97,16 @@ impl Registry {
     /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
     pub async fn leaf_bytes(&self, digest: LeafDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Leaf(digest);
-        // One whose chunks are lost is read all the same: it tells which they are.
-        // Not even as one whose chunks were lost since.
-        let is_unknown = self.catalog.leaves(vec![digest]).await? == [None]
-            && self.catalog.packs_of(vec![digest]).await?.is_empty();
-        if is_unknown && self.store.len(&name).await?.is_none() {
+        if self.store.len(&name).await?.is_none() && !self.knows_leaf(digest).await? {
             return Err(AppError::not_found(format!("leaf {digest}")));
         }
         self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await
+    }
+
+    /// Whether a leaf was ever added, be it that its chunks were lost since.
+    async fn knows_leaf(&self, digest: LeafDigest) -> Result<bool, AppError> {
+        Ok(self.catalog.leaves(vec![digest]).await? != [None]
+            || !self.catalog.packs_of(vec![digest]).await?.is_empty())
     }
 
     /// The bytes of an index's list.
@@ -121,8 +115,7 @@ impl Registry {
     /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
     pub async fn index_bytes(&self, digest: IndexDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Index(digest);
-        let is_unknown = self.catalog.index(digest).await?.is_none();
-        if is_unknown && self.store.len(&name).await?.is_none() {
+        if self.store.len(&name).await?.is_none() && self.catalog.index(digest).await?.is_none() {
             return Err(AppError::not_found(format!("index {digest}")));
         }
         self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await

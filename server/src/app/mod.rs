@@ -21,6 +21,7 @@
 //! Objects without a row: a second try finds their bytes present and adds the row. A row whose
 //! record is missing in the store: `names` adds it. A catalog that is gone: `rebuild`.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -114,6 +115,19 @@ impl Registry {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Refuses bytes that came under another name than theirs.
+fn check_name<D: Copy + PartialEq + Display>(
+    kind: &str,
+    expected: D,
+    actual: D,
+) -> Result<(), AppError> {
+    if actual == expected {
+        return Ok(());
+    }
+    let (expected, actual) = (format!("{kind} {expected}"), format!("{kind} {actual}"));
+    Err(AppError::DigestMismatch { expected, actual })
 }
 
 /// Tells an object that is not there from a store that cannot answer.

@@ -51,8 +51,7 @@ pub use scratch::{Found, Scratch};
 pub struct SqliteCatalog {
     connections: Connections,
     /// Held as long as it is used: nobody makes another catalog in its place meanwhile.
-    #[allow(dead_code)] // what counts is when it is dropped
-    lock: Option<File>,
+    _lock: Option<File>,
 }
 
 impl SqliteCatalog {
@@ -62,7 +61,7 @@ impl SqliteCatalog {
     /// When the file cannot be used, is no catalog, or was written by a later version.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
         let connections = Connections::open(path, Durability::EveryCommit)?;
-        Ok(Self { connections, lock: None })
+        Ok(Self { connections, _lock: None })
     }
 }
 

@@ -243,8 +243,8 @@ impl NamedSource {
         Self { path: self.path, len: source.source_len(), source, repair: self.repair }
     }
 
-    /// Reads what is in the file from `offset`, and zeros past its end: the last unit of a file need
-    /// not be written to its end.
+    /// Reads what is in the file from `offset`, and zeros past its end: the last unit of a file
+    /// need not be written to its end.
     pub(super) fn read_padded(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         let in_file = self.len.saturating_sub(offset);
         let in_file = usize::try_from(in_file).map_or(buf.len(), |len| len.min(buf.len()));

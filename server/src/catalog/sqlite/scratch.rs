@@ -64,7 +64,7 @@ impl SqliteCatalog {
         let deadline = Instant::now() + LOOK_TIME_MAX;
         loop {
             if share(&lock, path)? {
-                return Ok(Found::Catalog(Self { lock: Some(lock), ..Self::open(path)? }));
+                return Ok(Found::Catalog(Self { _lock: Some(lock), ..Self::open(path)? }));
             }
             lock.unlock().map_err(unlocked)?;
             match lock.try_lock() {
@@ -86,7 +86,7 @@ impl SqliteCatalog {
         remove(&scratch).map_err(|error| unusable("be begun", error))?;
         let connections = Connections::open(&scratch, Durability::Never)?;
         Ok(Found::Nothing(Scratch {
-            catalog: Self { connections, lock: None },
+            catalog: Self { connections, _lock: None },
             path: path.to_owned(),
             lock,
         }))
@@ -123,7 +123,7 @@ impl Scratch {
         };
         settle().map_err(|error| unusable(ACTION, error))?;
         lock.unlock().and_then(|()| lock.lock_shared()).map_err(unlocked)?;
-        Ok(SqliteCatalog { lock: Some(lock), ..SqliteCatalog::open(&path)? })
+        Ok(SqliteCatalog { _lock: Some(lock), ..SqliteCatalog::open(&path)? })
     }
 }
 

@@ -3,8 +3,8 @@
 //! # Invariants
 //!
 //! 1. A [`Mapping`] covers at least one byte, so every walk ends.
-//! 2. A mapping costs at most [`walk::PIECES_MAX`] table look-ups: where a hole in this file is made of
-//!    many table entries and the data below of many runs, a walk stays linear.
+//! 2. A mapping costs at most [`walk::PIECES_MAX`] table look-ups: where a hole in this file is
+//!    made of many table entries and the data below of many runs, a walk stays linear.
 
 use std::sync::Arc;
 
