@@ -16,7 +16,7 @@ pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChanne
 pub use chunks::{CHUNKS_PER_QUESTION_MAX, ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
 pub use chunks::{ChunkLocation, LocateChunks, LocatedChunks, MissingChunks, MissingPositions};
 pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
-pub use leases::{Lease, OpenLease};
+pub use leases::{Lease, LeasePurpose, OpenLease};
 pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
 pub use meta::{Health, ServerVersion};
 pub use releases::{Published, ReleasePage, ReleaseSummary};

@@ -44,6 +44,30 @@ pub enum AppError {
         /// What it should have named.
         offered: String,
     },
+    /// The version was deleted.
+    #[error("release {version} was deleted, and a version is never used again")]
+    VersionDeleted {
+        /// The application and version.
+        version: String,
+    },
+    /// What is asked for was deleted.
+    #[error("release {version} was deleted by `{by}` at {at_secs} (Unix time)")]
+    Gone {
+        /// The application and version.
+        version: String,
+        /// Who deleted it.
+        by: String,
+        /// When.
+        at_secs: u64,
+    },
+    /// A release that may not be deleted.
+    #[error("release {version} stays: {holders}")]
+    Held {
+        /// The application and version.
+        version: String,
+        /// What holds it, in words.
+        holders: String,
+    },
     /// Something that is relied on is not present.
     #[error("{object} needs {missing}, which this registry does not hold")]
     Incomplete {
@@ -151,7 +175,9 @@ impl AppError {
             Self::NotFound { .. } => Code::NotFound,
             Self::Invalid { .. } => Code::InvalidInput,
             Self::DigestMismatch { .. } => Code::DigestMismatch,
-            Self::VersionTaken { .. } => Code::VersionTaken,
+            Self::VersionTaken { .. } | Self::VersionDeleted { .. } => Code::VersionTaken,
+            Self::Gone { .. } => Code::Gone,
+            Self::Held { .. } => Code::Held,
             Self::Incomplete { .. } => Code::Incomplete,
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
@@ -169,7 +195,13 @@ impl AppError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
-            Self::VersionTaken { .. } => "a version is never used again: publish under another",
+            Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
+                "a version is never used again: publish under another"
+            }
+            Self::Gone { .. } => "choose another release: `seawall list` shows those that are left",
+            Self::Held { .. } => {
+                "move the channel on, remove the pin, or patch the host to another release first"
+            }
             Self::Incomplete { .. } => "upload what is missing, then try again",
             Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
             Self::Busy { .. } => "try again in a moment",

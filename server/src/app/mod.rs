@@ -23,13 +23,15 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
-use crate::catalog::Catalog;
+use crate::catalog::collect::{Added, Grip};
+use crate::catalog::{Catalog, LeaseId};
 use crate::host::Host;
 
 pub mod channels;
@@ -54,6 +56,9 @@ pub use resolve::ReleaseBytes;
 
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
+
+/// Between two looks whether a sweep has taken what is to be put again. It takes milliseconds.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 
 /// The registry's use cases over its ports.
 pub struct Registry {
@@ -99,6 +104,25 @@ impl Registry {
         }
         self.store.replace(name, bytes).await?;
         Ok(Put::Created)
+    }
+
+    /// Keeps bytes under a lease and names them in the catalog by `add`: as often as a sweep may
+    /// have taken what lay there between the two.
+    async fn keep_under(
+        &self,
+        lease: LeaseId,
+        name: &ObjectName,
+        bytes: &Bytes,
+        add: impl AsyncFn(Grip) -> Result<Added, AppError>,
+    ) -> Result<Put, AppError> {
+        loop {
+            let grip = self.use_lease(lease).await?.grip;
+            let put = self.keep(name, bytes.clone()).await?;
+            if add(grip).await? == Added::Present {
+                return Ok(put);
+            }
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
     }
 
     /// Bytes that the catalog says are there; `is_intact` compares them with their name.

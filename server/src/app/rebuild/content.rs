@@ -12,7 +12,8 @@ use super::{READS_AT_ONCE, Rebuild, progress, readable};
 use crate::app::AppError;
 use crate::app::indexes::leaf_row;
 use crate::app::packs::frame_of;
-use crate::catalog::{IndexRow, NewPack};
+use crate::catalog::collect::Grip;
+use crate::catalog::{IndexRow, LeafAdded, NewPack};
 
 /// What was read, or what is wrong with it.
 type Sound<T> = Result<T, String>;
@@ -90,7 +91,7 @@ impl Rebuild<'_> {
         while let Some((digest, pack)) = packs.try_next().await? {
             match pack {
                 Ok(pack) => {
-                    self.catalog.add_pack(pack).await?;
+                    self.catalog.add_pack(pack, Grip::ANY).await?;
                     self.found.packs += 1;
                     progress(ObjectKind::Pack, self.found.packs);
                 }
@@ -129,12 +130,15 @@ impl Rebuild<'_> {
             Ok(leaf) => leaf,
             Err(what) => return Ok(Err(what)),
         };
-        let unfit = self.catalog.add_leaf(leaf_row(digest, &leaf), leaf.chunks().collect()).await?;
-        Ok(match unfit.first() {
-            None => Ok(()),
-            Some(chunk) => {
-                Err(format!("it needs chunk {}, which no sound pack holds", chunk.digest))
-            }
+        let (row, chunks) = (leaf_row(digest, &leaf), leaf.chunks().collect());
+        Ok(match self.catalog.add_leaf(row, chunks, Grip::ANY).await? {
+            LeafAdded::Unfit(chunks) => Err(match chunks.first() {
+                Some(chunk) => {
+                    format!("no sound pack holds chunk {}, which it needs", chunk.digest)
+                }
+                None => "it needs a chunk that no sound pack holds".to_owned(),
+            }),
+            LeafAdded::Present | LeafAdded::Swept => Ok(()),
         })
     }
 
@@ -144,7 +148,7 @@ impl Rebuild<'_> {
             let index = read_index(Arc::clone(&self.store), digest).await?;
             match self.complete_index(digest, index).await? {
                 Ok(row) => {
-                    self.catalog.add_index(row).await?;
+                    self.catalog.add_index(row, Grip::ANY).await?;
                     self.found.indexes += 1;
                     progress(ObjectKind::Index, self.found.indexes);
                 }
@@ -164,7 +168,7 @@ impl Rebuild<'_> {
             Err(what) => return Ok(Err(what)),
         };
         let names = index.leaves().iter().map(|leaf| leaf.digest).collect();
-        let rows = self.catalog.leaves(names).await?;
+        let rows = self.catalog.leaves(names, Grip::ANY).await?;
         let mut data_bytes = 0;
         for (position, (leaf, row)) in index.leaves().iter().zip(rows).enumerate() {
             let span = leaf_range(index.disk_len(), position);
