@@ -36,6 +36,8 @@ pub struct Config {
     pub stall_time_max: Duration,
     /// How long requests in flight may take once it stops.
     pub shutdown_time_max: Duration,
+    /// How often to collect what no release reaches; `None`: when it is asked to.
+    pub collect_every: Option<Duration>,
 }
 
 impl Config {
@@ -50,6 +52,7 @@ impl Config {
             drain_time: Duration::ZERO,
             stall_time_max: limits::STALL_TIME_MAX,
             shutdown_time_max: Duration::from_secs(30),
+            collect_every: None,
         }
     }
 

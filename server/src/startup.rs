@@ -31,6 +31,7 @@ use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
 use crate::config::{Access, Config};
 use crate::host::Host;
 use crate::http::{self, Edge, limits};
+use crate::jobs;
 use crate::tokens::{InvalidTokens, Tokens};
 
 mod files;
@@ -304,6 +305,7 @@ async fn serve(
 ) -> io::Result<()> {
     let edge = site.edge.clone();
     let registry = site.registry.clone();
+    let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
     actix_web::rt::spawn(async move {
         match registry.complete_records().await {
@@ -312,6 +314,9 @@ async fn serve(
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });
+    if let Some(pause) = config.collect_every {
+        actix_web::rt::spawn(jobs::collect::repeat(collected, pause));
+    }
     let handle = server.handle();
     if config.handle_signals {
         let handle = handle.clone();

@@ -70,8 +70,7 @@ pub struct Registry {
     proving: Arc<Semaphore>,
     diffing: Semaphore,
     collecting: collect::Collecting,
-    /// What releases occupy, and the state of the catalog it was measured in.
-    usage: tokio::sync::Mutex<Option<((u64, u64, u64), collect::Usage)>>,
+    usage: collect::Measured,
 }
 
 impl Registry {
