@@ -198,6 +198,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     let (tokens, token) = tokens(&config.access)?;
     let registry = opened(config.data_dir.clone(), config.workers).await?;
+    let registry = registry.with_lease_ttl(config.lease_ttl.as_secs());
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
     let edge = web::Data::new(Edge::new(tokens, prefix));

@@ -342,6 +342,9 @@ pub(crate) struct ServeArgs {
     /// A file with the tokens to accept, one `NAME ROLE TOKEN` a line; ROLE is reader or publisher
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Wait this long, when collecting, for a push or a pull that is heard of no more
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
+    pub(crate) lease_ttl: u64,
     /// Collect what no release reaches any more this often [default: when `seawall gc` asks]
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
     pub(crate) collect_every: Option<u64>,

@@ -24,6 +24,7 @@ pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
         listen: args.listen,
         access,
         handle_signals: true,
+        lease_ttl: Duration::from_secs(args.lease_ttl),
         collect_every: args.collect_every.map(|hours| Duration::from_secs(hours * 3600)),
         ..Config::new(args.data)
     };
