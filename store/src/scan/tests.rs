@@ -36,6 +36,10 @@ impl DiskImage for MemoryDisk {
         Ok(())
     }
 
+    fn is_packed(&self, _offset: u64) -> Result<bool, ImageError> {
+        Ok(false)
+    }
+
     fn variant(&self) -> crate::image::Variant {
         let format = crate::image::Format::Raw;
         crate::image::Variant { format, detail: String::new() }
