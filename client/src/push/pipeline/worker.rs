@@ -145,7 +145,11 @@ impl<'t> Worker<'t> {
         while let Some(task) = self.transfer.queue.next() {
             match task {
                 Task::Scan { disk, leaf } => self.scan(disk, leaf)?,
-                Task::Pack(batch) => self.packer.pack(batch)?,
+                Task::Pack(batch) => {
+                    self.packer.pack(batch)?;
+                    // Who does not scan keeps no piece.
+                    self.packer.spare = Vec::new();
+                }
             }
         }
         self.packer.ship()
