@@ -103,6 +103,29 @@ fn a_block_of_zeros_is_a_hole_whether_or_not_the_file_has_it() {
 }
 
 #[test]
+fn each_chunk_is_given_with_its_bytes_in_disk_order() {
+    let mut bytes = noise(3 << 20);
+    bytes[1_000_000..1_500_000].fill(0);
+    let disk = MemoryDisk::allocated(bytes);
+    let disk_len = seawall_api::units::DiskLen::new(disk.disk_len()).unwrap();
+    let of = LeafOf { image: &disk, disk_len, grid_offset: 0, position: 0 };
+    let mut given = Vec::new();
+    let mut on_chunk = |chunk: ChunkRef, bytes: &[u8]| -> Result<(), ScanError> {
+        assert_eq!(ChunkDigest::of(bytes), chunk.digest);
+        given.push(chunk);
+        Ok(())
+    };
+
+    let scan = LeafScanner::default().scan_chunks(of, &|_| {}, &mut on_chunk).unwrap();
+
+    let chunks = scan.leaf.extents().iter().filter_map(|extent| match extent {
+        Extent::Data(chunk) => Some(*chunk),
+        Extent::Hole(_) => None,
+    });
+    assert!(given.len() > 10 && chunks.eq(given), "the leaf has what was given");
+}
+
+#[test]
 fn runs_off_the_grid_change_nothing() {
     let mut bytes = vec![0; 3 << 20];
     bytes[5000..5010].fill(1);
