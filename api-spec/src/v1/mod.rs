@@ -6,6 +6,7 @@ mod applications;
 mod channels;
 mod chunks;
 mod diff;
+mod fsck;
 mod leases;
 mod leaves;
 mod meta;
@@ -16,6 +17,10 @@ pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChanne
 pub use chunks::{CHUNKS_PER_QUESTION_MAX, ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
 pub use chunks::{ChunkLocation, LocateChunks, LocatedChunks, MissingChunks, MissingPositions};
 pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
+pub use fsck::{
+    DAMAGED_RELEASES_MAX, Damage, DamagedRelease, FINDINGS_MAX, Finding, FindingClass, Fsck,
+    FsckState, LostObject, StartFsck,
+};
 pub use leases::{Lease, OpenLease};
 pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
 pub use meta::{Health, ServerVersion};

@@ -61,6 +61,8 @@ impl Registry {
         let (disk_len, content) = (index.disk_len(), index.content());
         let row = IndexRow { digest: expected, disk_len, content, data_bytes };
         self.catalog.add_index(row).await?;
+        let leaves = index.leaves().iter().map(|leaf| leaf.digest).collect();
+        self.catalog.note_leaves(expected, leaves).await?;
         Ok(put)
     }
 

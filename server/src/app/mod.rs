@@ -34,9 +34,11 @@ use crate::host::Host;
 
 pub mod channels;
 mod chunks;
+pub mod damage;
 mod descriptors;
 pub mod diff;
 mod error;
+pub mod fsck;
 mod indexes;
 pub mod leases;
 pub mod listings;
@@ -63,6 +65,7 @@ pub struct Registry {
     /// One permit per processor: proving a pack keeps one busy.
     proving: Arc<Semaphore>,
     diffing: Semaphore,
+    checks: fsck::Checks,
 }
 
 impl Registry {
@@ -74,7 +77,10 @@ impl Registry {
         cpus: usize,
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
-        Self { store, catalog, host, proving, diffing: Semaphore::new(DIFFS_AT_ONCE) }
+        // Without randomness it is nobody's in particular: checks of two processes then share one.
+        let checks = fsck::Checks::new(host.random().unwrap_or_default());
+        let diffing = Semaphore::new(DIFFS_AT_ONCE);
+        Self { store, catalog, host, proving, diffing, checks }
     }
 
     /// Proves that the store and the catalog can be read and written.
@@ -90,14 +96,19 @@ impl Registry {
     /// that was damaged at rest is mended by whoever brings it again.
     async fn keep(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, AppError> {
         if self.store.put(name, bytes.clone()).await? == Put::Created {
+            self.catalog.note_sound(name.path()).await?;
             return Ok(Put::Created);
         }
         match self.store.get(name).await {
-            Ok(found) if found == bytes => return Ok(Put::AlreadyPresent),
+            Ok(found) if found == bytes => {
+                self.catalog.note_sound(name.path()).await?;
+                return Ok(Put::AlreadyPresent);
+            }
             Ok(_) => tracing::warn!(object = name.path(), "mends a damaged object"),
             Err(error) => tracing::warn!(object = name.path(), %error, "mends a damaged object"),
         }
         self.store.replace(name, bytes).await?;
+        self.catalog.note_sound(name.path()).await?;
         Ok(Put::Created)
     }
 

@@ -11,6 +11,7 @@
 //! 3. The SQL of an adapter keeps to what PostgreSQL runs unchanged; what differs has a named
 //!    placeholder (`sqlite/schema.rs`).
 
+pub mod check;
 #[cfg(test)]
 mod conformance;
 mod error;
@@ -18,6 +19,7 @@ mod model;
 mod port;
 pub mod sqlite;
 
+pub use check::Checking;
 pub use error::{CatalogError, REBUILD};
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,

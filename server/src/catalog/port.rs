@@ -5,6 +5,7 @@ use seawall_api::index::ChunkRef;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
+use super::check::Checking;
 use super::error::CatalogError;
 use super::model::{
     Application, Channel, ChannelMove, IndexRow, LeafRow, Lease, LeaseId, Located, MoveRequest,
@@ -20,7 +21,7 @@ use super::model::{
 /// 2. Adding what is there is not an error and changes nothing.
 /// 3. Lists that are asked about are answered in their order.
 #[async_trait::async_trait]
-pub trait Catalog: Send + Sync + 'static {
+pub trait Catalog: Checking {
     /// Opens a lease, and forgets those that ended before `now_secs`.
     async fn open_lease(&self, lease: Lease, now_secs: u64) -> Result<(), CatalogError>;
     /// A lease that is alive at `now_secs`.

@@ -35,6 +35,7 @@ use super::model::{
 use super::port::Catalog;
 
 mod channels;
+mod check;
 mod connection;
 mod content;
 mod leases;

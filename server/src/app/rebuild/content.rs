@@ -18,7 +18,7 @@ use crate::catalog::{IndexRow, NewPack};
 type Sound<T> = Result<T, String>;
 
 /// What a pack holds, by its end alone.
-async fn read_pack(
+pub(in crate::app) async fn read_pack(
     store: Arc<dyn ObjectStore>,
     digest: PackDigest,
 ) -> Result<Sound<NewPack>, AppError> {
@@ -72,6 +72,10 @@ async fn read_index(
         true => DiskIndex::decode(&bytes).map_err(|error| error.to_string()),
         false => Err("its bytes are not those of its name".to_owned()),
     }))
+}
+
+fn leaves_of(index: &DiskIndex) -> Vec<LeafDigest> {
+    index.leaves().iter().map(|leaf| leaf.digest).collect()
 }
 
 impl Rebuild<'_> {
@@ -142,9 +146,11 @@ impl Rebuild<'_> {
         for name in self.list(ObjectKind::Index).await? {
             let ObjectName::Index(digest) = name else { continue };
             let index = read_index(Arc::clone(&self.store), digest).await?;
+            let leaves = index.as_ref().map(leaves_of).unwrap_or_default();
             match self.complete_index(digest, index).await? {
                 Ok(row) => {
                     self.catalog.add_index(row).await?;
+                    self.catalog.note_leaves(digest, leaves).await?;
                     self.found.indexes += 1;
                     progress(ObjectKind::Index, self.found.indexes);
                 }

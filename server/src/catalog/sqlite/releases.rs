@@ -53,7 +53,7 @@ pub(super) fn restore(
 }
 
 /// Remembers those of a release's indexes that are present.
-fn name_indexes(
+pub(super) fn name_indexes(
     tx: &Transaction<'_>,
     release: ReleaseDigest,
     indexes: &[IndexDigest],
@@ -199,10 +199,10 @@ pub(super) fn read(
         .optional()
 }
 
-const RELEASE: &str = "SELECT version, digest, machines, published_at_secs, published_by,
+pub(super) const RELEASE: &str = "SELECT version, digest, machines, published_at_secs, published_by,
         disk_bytes, data_bytes, application FROM releases";
 
-fn read_release(found: &Row<'_>) -> SqlResult<Release> {
+pub(super) fn read_release(found: &Row<'_>) -> SqlResult<Release> {
     // A release whose document was lost was restored without its machines.
     let machines: String = found.get(2)?;
     let machines = machines.split(SEPARATOR).filter(|name| !name.is_empty());
