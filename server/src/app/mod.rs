@@ -32,6 +32,7 @@ use tokio::sync::Semaphore;
 use crate::catalog::Catalog;
 use crate::host::Host;
 
+pub mod backup;
 pub mod channels;
 mod chunks;
 pub mod damage;

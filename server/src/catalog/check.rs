@@ -252,6 +252,8 @@ pub trait Checking: Send + Sync + 'static {
 
     /// What the engine itself finds wrong with its file and the references between its rows.
     async fn check_rows(&self) -> Result<Vec<String>, CatalogError>;
+    /// The path of a file beside the catalog, whose name ends with `suffix`.
+    fn beside(&self, suffix: &str) -> PathBuf;
     /// Writes a copy of the catalog as it is at one moment into a new file, and proves it whole.
     async fn back_up(&self, path: PathBuf) -> Result<(), CatalogError>;
 }

@@ -91,7 +91,14 @@ async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
 #[utoipa::path(get, path = "/metrics", tag = "meta",
     responses((status = 200, description = "Counters and gauges, as OpenMetrics text",
                body = String, content_type = "application/openmetrics-text")))]
-pub(super) async fn metrics(edge: web::Data<Edge>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn metrics(
+    (registry, edge): (web::Data<Registry>, web::Data<Edge>),
+) -> Result<HttpResponse, ApiError> {
+    match registry.fsck_tally().await {
+        Ok(tally) => edge.metrics.checked(&tally),
+        // What the process counts itself is told even when the catalog cannot be asked.
+        Err(error) => tracing::warn!(%error, "the metrics of checks are old"),
+    }
     let text = edge
         .metrics
         .encode()

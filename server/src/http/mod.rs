@@ -21,12 +21,14 @@ use tokio::sync::Mutex;
 mod applications;
 mod auth;
 mod authority;
+mod backup;
 mod body;
 mod channels;
 mod chunks;
 mod descriptors;
 mod diff;
 mod edge;
+mod fsck;
 mod indexes;
 mod leases;
 pub mod limits;
@@ -90,5 +92,7 @@ pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
         .configure(descriptors::routes)
         .configure(packs::routes)
         .configure(diff::routes)
+        .configure(fsck::routes)
+        .configure(backup::routes)
         .default_service(web::to(meta::no_such_route));
 }

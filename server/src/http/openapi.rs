@@ -8,7 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, channels, chunks, descriptors, diff, indexes, leases, meta, packs, releases,
+    applications, backup, channels, chunks, descriptors, diff, fsck, indexes, leases, meta, packs,
+    releases,
 };
 
 #[derive(OpenApi)]
@@ -25,7 +26,9 @@ use super::{
         indexes::read_leaf, indexes::put_leaf, indexes::read_index, indexes::find_index,
         indexes::put_index,
         descriptors::read, descriptors::put,
-        packs::read, packs::upload, diff::diff
+        packs::read, packs::upload, diff::diff,
+        fsck::read, fsck::begin, fsck::stop, fsck::damage, fsck::damage_of, fsck::put_document,
+        backup::backup
     ),
     components(schemas(Problem)),
     modifiers(&Failures, &Bearer, &Heads),
@@ -99,7 +102,7 @@ const ANY: [Code; 6] = [
 ];
 
 /// What an operation can answer besides, by method and path.
-const OWN: [(&str, &str, &[Code]); 21] = [
+const OWN: [(&str, &str, &[Code]); 26] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
@@ -133,6 +136,19 @@ const OWN: [(&str, &str, &[Code]); 21] = [
         &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
     ),
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
+    ("post", "/v1/fsck", &[Code::StorageFull]),
+    ("delete", "/v1/fsck", &[Code::StorageFull]),
+    (
+        "get",
+        "/v1/applications/{application}/releases/{selector}/damage",
+        &[Code::NotFound],
+    ),
+    (
+        "put",
+        "/v1/releases/{release}",
+        &[Code::NotFound, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
+    ),
+    ("post", "/v1/backup", &[Code::Damaged, Code::StorageFull]),
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];

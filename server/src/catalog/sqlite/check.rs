@@ -199,6 +199,12 @@ impl Checking for SqliteCatalog {
         self.connections.read("check its rows", rows::check).await
     }
 
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.connections.path().as_os_str().to_owned();
+        name.push(suffix);
+        name.into()
+    }
+
     async fn back_up(&self, path: PathBuf) -> Result<(), CatalogError> {
         const ACTION: &str = "be copied";
         let own = self.connections.path().to_owned();
