@@ -8,6 +8,7 @@ pub mod codec;
 pub mod content;
 pub mod error;
 pub mod image;
+pub mod layer;
 pub mod pack;
 pub mod port;
 pub mod scan;

@@ -27,11 +27,7 @@ pub(super) struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    pub(super) fn new(
-        repair: &'a Repair,
-        lease: &'a Lease,
-        report: &'a mut RepairReport,
-    ) -> Self {
+    pub(super) fn new(repair: &'a Repair, lease: &'a Lease, report: &'a mut RepairReport) -> Self {
         let (leaves, missing) = (Vec::new(), Vec::new());
         Self { repair, lease, report, pack: PackWriter::default(), leaves, missing }
     }

@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use seawall_api::digest::{
-    ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, ReleaseDigest,
-};
+use seawall_api::digest::{ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, ReleaseDigest};
 use seawall_api::index::{ChunkRef, DiskIndex, Extent, LEAF_SPAN, Leaf};
 use seawall_api::names::ApplicationName;
 use seawall_api::problem::Code;

@@ -79,11 +79,10 @@ fn open_once(path: &Path) -> io::Result<CatalogCopy> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, AppError> {
-    let internal =
-        |source: Box<dyn std::error::Error + Send + Sync>| AppError::Internal {
-            action: ACTION,
-            source,
-        };
+    let internal = |source: Box<dyn std::error::Error + Send + Sync>| AppError::Internal {
+        action: ACTION,
+        source,
+    };
     let done = tokio::task::spawn_blocking(work).await.map_err(|error| internal(error.into()))?;
     done.map_err(|error| internal(error.into()))
 }

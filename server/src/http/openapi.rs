@@ -138,11 +138,7 @@ const OWN: [(&str, &str, &[Code]); 26] = [
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
     ("post", "/v1/fsck", &[Code::StorageFull]),
     ("delete", "/v1/fsck", &[Code::StorageFull]),
-    (
-        "get",
-        "/v1/applications/{application}/releases/{selector}/damage",
-        &[Code::NotFound],
-    ),
+    ("get", "/v1/applications/{application}/releases/{selector}/damage", &[Code::NotFound]),
     (
         "put",
         "/v1/releases/{release}",

@@ -122,8 +122,11 @@ impl Check {
                 return Ok(());
             }
             for row in page {
-                let subject =
-                    Subject::Move(row.application.clone(), row.channel.clone(), row.change.sequence);
+                let subject = Subject::Move(
+                    row.application.clone(),
+                    row.channel.clone(),
+                    row.change.sequence,
+                );
                 let name = subject.object();
                 if self.registry.store.len(&name).await?.is_none() {
                     let record =

@@ -67,11 +67,7 @@ impl Check {
     }
 
     /// Looks at an index that a release names; whether its list is sound and its row is there.
-    async fn index_of(
-        &mut self,
-        release: ReleaseDigest,
-        index: IndexDigest,
-    ) -> Result<bool, Halt> {
+    async fn index_of(&mut self, release: ReleaseDigest, index: IndexDigest) -> Result<bool, Halt> {
         let name = ObjectName::Index(index);
         let catalog = Arc::clone(&self.registry.catalog);
         let list = match self.read_list(index).await? {
@@ -113,9 +109,7 @@ impl Check {
             Read::Bytes(bytes) if ReleaseDigest::of(&bytes) != digest => {
                 Some(Err(OTHER_BYTES.to_owned()))
             }
-            Read::Bytes(bytes) => {
-                Some(Described::parse(&bytes).map_err(|error| error.to_string()))
-            }
+            Read::Bytes(bytes) => Some(Described::parse(&bytes).map_err(|error| error.to_string())),
         })
     }
 

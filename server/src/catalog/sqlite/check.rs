@@ -100,8 +100,7 @@ impl Checking for SqliteCatalog {
         release: ReleaseDigest,
         indexes: Vec<IndexDigest>,
     ) -> Result<(), CatalogError> {
-        let note =
-            move |tx: &Transaction<'_>| super::releases::name_indexes(tx, release, &indexes);
+        let note = move |tx: &Transaction<'_>| super::releases::name_indexes(tx, release, &indexes);
         self.connections.write("note a release's indexes", note).await
     }
 
@@ -190,8 +189,7 @@ impl Checking for SqliteCatalog {
         channel: ChannelName,
         sequence: u64,
     ) -> Result<Option<ChannelMove>, CatalogError> {
-        let read =
-            move |tx: &Transaction<'_>| rows::one_move(tx, &application, &channel, sequence);
+        let read = move |tx: &Transaction<'_>| rows::one_move(tx, &application, &channel, sequence);
         self.connections.read("read a move", read).await
     }
 

@@ -199,7 +199,8 @@ pub(super) fn read(
         .optional()
 }
 
-pub(super) const RELEASE: &str = "SELECT version, digest, machines, published_at_secs, published_by,
+pub(super) const RELEASE: &str =
+    "SELECT version, digest, machines, published_at_secs, published_by,
         disk_bytes, data_bytes, application FROM releases";
 
 pub(super) fn read_release(found: &Row<'_>) -> SqlResult<Release> {
