@@ -10,6 +10,8 @@ use seawall_api::units::{ChunkLen, DiskLen};
 use super::sqlite::SqliteCatalog;
 use super::*;
 
+mod check;
+
 const NOW: u64 = 1_800_000_000;
 
 fn chunk(seed: u32) -> ChunkDigest {
@@ -278,6 +280,10 @@ async fn all(catalog: &dyn Catalog) {
     publishing_is_all_or_nothing(catalog).await;
     channels_move_by_compare_and_set(catalog).await;
     what_was_lost_is_restored(catalog).await;
+    check::a_check_has_one_runner_and_goes_on(catalog).await;
+    check::a_release_is_damaged_until_what_it_lacks_is_there_again(catalog).await;
+    check::rows_are_listed_and_corrected(catalog).await;
+    check::a_copy_is_a_catalog_of_its_own(catalog).await;
 }
 
 #[tokio::test]
