@@ -17,6 +17,8 @@ use serde_json::Value;
 /// `shop:2`; the channel `stable` moved from the first to the second.
 struct Stock {
     world: World,
+    /// The objects of the first, by kind, from the registry.
+    first: BTreeMap<&'static str, Vec<PathBuf>>,
 }
 
 const OVF: &str = r#"<?xml version="1.0"?>
@@ -100,11 +102,19 @@ impl Stock {
         package("1024", "1.raw");
         package("2048", "2.raw");
         world.local("push shop:1 1024/web.ovf").succeeds();
+        let registry = world.path("registry");
+        let own = |kind| {
+            object_files(&registry, kind)
+                .into_iter()
+                .map(|file: PathBuf| file.strip_prefix(&registry).unwrap().to_owned())
+                .collect()
+        };
+        let first = KINDS.iter().map(|(kind, _)| (*kind, own(kind))).collect();
         world.local("promote shop:1 stable").succeeds();
         world.local("push shop:2 2048/web.ovf").succeeds();
         world.local("promote shop:2 stable").succeeds();
         fs::rename(world.path("registry"), world.path("intact")).unwrap();
-        Self { world }
+        Self { world, first }
     }
 
     fn reset(&self) {
@@ -122,23 +132,16 @@ impl Stock {
             let names = registry.join("store/names/shop");
             return (names.join("@channels/stable/1"), names.join("@channels/stable/2"));
         }
-        let own: Vec<_> = self.own_objects(kind);
+        let own = self.own_objects(kind);
         let all = object_files(&registry, kind);
         let other = all.iter().find(|file| !own.contains(file)).expect("one of the second");
         (own.first().expect("one of the first").clone(), other.clone())
     }
 
-    /// Objects of a kind that a registry of `shop:1` alone has.
+    /// Objects of a kind that were there before `shop:2` was.
     fn own_objects(&self, kind: &str) -> Vec<PathBuf> {
-        let alone = self.world.path("alone");
-        if !alone.exists() {
-            let push = self.world.seawall("push shop:1 1024/web.ovf");
-            push.env("SEAWALL_REGISTRY", &alone).succeeds();
-        }
-        let moved = |file: PathBuf| {
-            self.world.path("registry").join(file.strip_prefix(&alone).unwrap())
-        };
-        object_files(&alone, kind).into_iter().map(moved).collect()
+        let registry = self.world.path("registry");
+        self.first[kind].iter().map(|file| registry.join(file)).collect()
     }
 
     fn fsck(&self, code: i32) -> Value {

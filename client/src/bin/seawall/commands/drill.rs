@@ -115,8 +115,9 @@ pub(crate) async fn drill(
 /// A drill leaves the data alone, so its scratch place lies elsewhere.
 fn check_apart(data: &Path, into: &Path) -> Result<(), Failure> {
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let absolute = std::path::absolute(into).unwrap_or_else(|_| into.to_owned());
     // What is not there yet lies in the first folder above it that is.
-    let there = into.ancestors().find(|path| path.exists()).unwrap_or(into);
+    let there = absolute.ancestors().find(|path| path.exists()).unwrap_or(into);
     if canonical(there).starts_with(canonical(data)) {
         return Err(Failure::usage(
             "`--into` lies in the registry's own directory",
