@@ -94,10 +94,11 @@ async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
 pub(super) async fn metrics(
     (registry, edge): (web::Data<Registry>, web::Data<Edge>),
 ) -> Result<HttpResponse, ApiError> {
-    match registry.fsck_tally().await {
-        Ok(tally) => edge.metrics.checked(&tally),
-        // What the process counts itself is told even when the catalog cannot be asked.
-        Err(error) => tracing::warn!(%error, "the metrics of checks are old"),
+    // What the process counts itself is told even when the catalog cannot be asked.
+    match timeout(limits::PROBE_TIME_MAX, registry.fsck_tally()).await {
+        Ok(Ok(tally)) => edge.metrics.checked(&tally),
+        Ok(Err(error)) => tracing::warn!(%error, "the metrics of checks are old"),
+        Err(_) => tracing::warn!("the metrics of checks are old: the catalog does not answer"),
     }
     let text = edge
         .metrics

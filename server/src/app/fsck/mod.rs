@@ -190,7 +190,11 @@ impl Registry {
             rate: order.rate,
             restart: order.restart,
         };
-        if let ClaimedCheck::Yours(run) = self.catalog.claim_check(claim).await? {
+        if let ClaimedCheck::Yours(mut run) = self.catalog.claim_check(claim).await? {
+            if run.total_bytes == 0 {
+                run.total_bytes = self.catalog.packs_len().await?;
+                self.catalog.save_check(run.clone(), vec![]).await?;
+            }
             tokio::spawn(Check::new(turn, run).run());
         }
         Ok(())
@@ -319,9 +323,6 @@ impl Check {
     }
 
     async fn phases(&mut self) -> Result<(), Halt> {
-        if self.run.phase == 0 && self.run.cursor.is_empty() {
-            self.run.total_bytes = self.registry.catalog.packs_len().await?;
-        }
         while let Some((phase, _)) = PHASES.get(self.run.phase as usize) {
             self.save().await?;
             match phase {
@@ -346,8 +347,9 @@ impl Check {
 
     /// What the catalog's engine says of its own file.
     async fn catalog(&mut self) -> Result<(), Halt> {
-        for what in self.registry.catalog.check_rows().await? {
-            self.find("catalog", "catalog".to_owned(), what, Class::Damage);
+        let faults = self.registry.catalog.check_rows().await?;
+        if !faults.is_empty() {
+            self.find("catalog", "catalog".to_owned(), faults.join("; "), Class::Damage);
         }
         self.done(String::new(), 0).await
     }
@@ -427,7 +429,7 @@ impl Check {
 
     fn find(&mut self, kind: &str, object: String, what: String, class: Class) {
         match class {
-            Class::Damage => tracing::error!(object, what, "damage found"),
+            Class::Damage => tracing::warn!(object, what, "damage found"),
             Class::Mended => tracing::warn!(object, what, "damage found and mended"),
             Class::Reclaimable => {}
         }
@@ -484,3 +486,6 @@ fn kind_of(name: &ObjectName) -> &'static str {
 
 const OTHER_BYTES: &str = "its bytes are not those of its name";
 const GONE: &str = "it is gone";
+
+#[cfg(test)]
+mod tests;

@@ -153,12 +153,3 @@ pub(super) async fn rows_are_listed_and_corrected(catalog: &dyn Catalog) {
     }
     assert_eq!(catalog.check_rows().await.unwrap(), [""; 0]);
 }
-
-pub(super) async fn a_copy_is_a_catalog_of_its_own(catalog: &dyn Catalog) {
-    let path = catalog.beside(".copied");
-    catalog.back_up(path.clone()).await.unwrap();
-    catalog.back_up(path.clone()).await.unwrap_err();
-    let copy = SqliteCatalog::open(&path).unwrap();
-    let all = catalog.applications(None, 100).await.unwrap();
-    assert_eq!(copy.applications(None, 100).await.unwrap(), all);
-}

@@ -46,16 +46,19 @@ impl From<Rebuilt> for Found {
 
 impl Found {
     pub(super) fn text(&self) -> String {
+        let leaves = if self.leaves == 1 { "leaf" } else { "leaves" };
         let mut text = format!(
-            "  {}, {}, {}, {}, {}, {}\n",
+            "  {}, {}, {}, {}, {} complete {leaves}\n",
             count(self.releases, "release"),
             count(self.channels, "channel"),
             count(self.packs, "pack"),
             count(self.indexes, "complete disk"),
-            count(self.leaves, "complete leaf").replace("leafs", "leaves"),
-            count(self.unacknowledged, "release that was never acknowledged")
-                .replace("acknowledgeds", "acknowledged"),
+            self.leaves,
         );
+        if self.unacknowledged > 0 {
+            let count = count(self.unacknowledged, "release");
+            text += &format!("  {count} whose push was never answered: push again\n");
+        }
         for damage in &self.damage {
             text += &format!("  DAMAGED  {}: {}\n", damage.object, damage.what);
         }
