@@ -19,5 +19,6 @@ pub mod pull;
 pub mod push;
 pub mod registry;
 pub mod remote;
+pub mod repair;
 pub mod spec;
 pub mod verify;

@@ -15,6 +15,7 @@ mod startup;
 pub mod telemetry;
 pub mod tokens;
 
+pub use app::rebuild::{Damage, Rebuilt};
 pub use config::{Access, Config};
 pub use http::{limits, openapi_json};
-pub use startup::{Running, StartError, start};
+pub use startup::{Recovered, Running, StartError, drill, recover, start};

@@ -21,10 +21,11 @@ use actix_web::{App, HttpServer, web};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use seawall_store::backend;
 use seawall_store::error::StoreError;
+use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
 use tokio::sync::oneshot;
 
-use crate::app::rebuild::rebuild;
+use crate::app::rebuild::{Rebuilt, rebuild};
 use crate::app::{AppError, Registry};
 use crate::catalog::CatalogError;
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
@@ -196,8 +197,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     if config.access == Access::Open && !config.listen.ip().is_loopback() {
         return Err(StartError::Exposed(config.listen));
     }
+    // Before anything is opened: what is refused leaves nothing behind.
+    drop(tokens(&config.access)?);
+    let (data_dir, cpus) = (config.data_dir.clone(), config.workers);
+    let registry = on_a_thread(move || open(&data_dir, cpus)).await?;
+    serve_on(registry, config).await
+}
+
+/// Serves a registry on threads of its own.
+async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartError> {
     let (tokens, token) = tokens(&config.access)?;
-    let registry = opened(config.data_dir.clone(), config.workers).await?;
     let registry = registry.with_lease_ttl(config.lease_ttl.as_secs());
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
@@ -237,13 +246,15 @@ fn tokens(access: &Access) -> Result<(Option<Tokens>, Option<String>), StartErro
     }
 }
 
-/// Opens the registry on a thread of its own: it reads and locks files, and it may have to wait
-/// for another process or read the whole store.
-async fn opened(data_dir: PathBuf, cpus: usize) -> Result<Registry, StartError> {
+/// Opens something on a thread of its own: that reads and locks files, and it may have to wait for
+/// another process or read the whole store.
+async fn on_a_thread<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
     let (send, done) = oneshot::channel();
     let work = move || {
         // Nobody listens when the start was given up: what was opened is closed again.
-        let _ = send.send(open(&data_dir, cpus));
+        let _ = send.send(open());
     };
     std::thread::Builder::new()
         .name("seawall-open".to_owned())
@@ -285,11 +296,74 @@ fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
 
 /// Fills a new catalog with what the store holds: nothing in a new directory, all of it where a
 /// catalog was lost.
-fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<(), StartError> {
+fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| StartError::Machine("no runtime to be had"))?;
-    runtime.block_on(rebuild(store, scratch.catalog()))?;
-    Ok(())
+    Ok(runtime.block_on(rebuild(store, scratch.catalog()))?)
+}
+
+/// What a recovery made, and of what.
+#[derive(Debug)]
+pub struct Recovered {
+    /// What the store holds, and what of it is damaged.
+    pub found: Rebuilt,
+    /// Where the catalog is now that was there before.
+    pub aside: Option<PathBuf>,
+}
+
+/// Makes a new catalog for `data_dir` from its store alone, and keeps the old one aside.
+///
+/// # Errors
+/// When a registry serves the directory, or its store cannot be read; then nothing has changed.
+pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
+    on_a_thread(move || {
+        let store = Arc::new(opened_store(&data_dir)?);
+        let path = data_dir.join(CATALOG_FILE);
+        let unusable = |source| StartError::Catalog { path: path.clone(), source };
+        let scratch = SqliteCatalog::begin_anew(&path).map_err(unusable)?;
+        let found = fill(store, &scratch)?;
+        let aside = scratch.set_aside().map_err(unusable)?;
+        scratch.finish().map_err(unusable)?;
+        Ok(Recovered { found, aside })
+    })
+    .await
+}
+
+/// Makes a catalog in `scratch_dir` from the store of `data_dir`, and serves both to this process.
+/// Nothing below `data_dir` is written, whoever serves it meanwhile.
+///
+/// # Errors
+/// When the store cannot be read, or `scratch_dir` has a catalog already.
+pub async fn drill(
+    data_dir: PathBuf,
+    scratch_dir: PathBuf,
+) -> Result<(Running, Rebuilt), StartError> {
+    let config = Config::in_process(&scratch_dir);
+    let cpus = config.workers;
+    let opened = on_a_thread(move || {
+        let store: Arc<dyn ObjectStore> = Arc::new(ReadOnly::new(opened_store(&data_dir)?));
+        let path = scratch_dir.join(CATALOG_FILE);
+        let unusable = |source| StartError::Catalog { path: path.clone(), source };
+        let Found::Nothing(scratch) = SqliteCatalog::find(&path).map_err(unusable)? else {
+            let source = io::Error::new(io::ErrorKind::AlreadyExists, "it has a catalog already");
+            return Err(StartError::DataDir { path: scratch_dir, source });
+        };
+        let found = fill(Arc::clone(&store), &scratch)?;
+        let catalog = Arc::new(scratch.finish().map_err(unusable)?);
+        Ok((Registry::new(store, catalog, Arc::new(Machine), cpus), found))
+    });
+    let (registry, found) = opened.await?;
+    Ok((serve_on(registry, config).await?, found))
+}
+
+/// The store of a data directory, which must be there.
+fn opened_store(data_dir: &Path) -> Result<backend::Objects, StartError> {
+    let store_dir = data_dir.join(STORE_FOLDER);
+    if !store_dir.is_dir() {
+        let source = io::Error::new(io::ErrorKind::NotFound, "it has no folder `store`");
+        return Err(StartError::DataDir { path: data_dir.to_owned(), source });
+    }
+    Ok(backend::directory(&store_dir)?)
 }
 
 /// What is served, and where.

@@ -7,6 +7,7 @@ mod channels;
 mod chunks;
 mod collect;
 mod diff;
+mod fsck;
 mod leases;
 mod leaves;
 mod meta;
@@ -21,6 +22,10 @@ pub use collect::{
     StartCollection, Usage,
 };
 pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
+pub use fsck::{
+    DAMAGED_RELEASES_MAX, Damage, DamagedRelease, FINDINGS_MAX, Finding, FindingClass, Fsck,
+    FsckState, LostObject, StartFsck,
+};
 pub use leases::{Lease, LeasePurpose, OpenLease};
 pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
 pub use meta::{Health, ServerVersion};

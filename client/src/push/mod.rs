@@ -167,14 +167,13 @@ async fn send(
         .map_err(|error| refuse_changed(sources).err().unwrap_or(error))?;
     refuse_changed(sources)?;
     let release = release_from(push, sources)?;
+    if let Some(package) = &push.package {
+        // Of a release that is there, too: it may be what was lost of it.
+        push.registry.put_descriptor(lease, package.descriptor().clone()).await?;
+    }
     let already_present = match existing {
         Some(_) if is_whole => true,
-        _ => {
-            if let Some(package) = &push.package {
-                push.registry.put_descriptor(lease, package.descriptor().clone()).await?;
-            }
-            push.registry.publish(&release, lease).await?.already_present
-        }
+        _ => push.registry.publish(&release, lease).await?.already_present,
     };
     Ok((release, reuse, already_present))
 }

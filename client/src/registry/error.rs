@@ -68,6 +68,14 @@ pub enum RegistryError {
         /// How they differ from it.
         why: String,
     },
+    /// What the registry sent cannot be kept here.
+    #[error("cannot write {}", .path.display())]
+    Kept {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// An answer over its limit; it was not read.
     #[error("asked to {what}, the registry sent more than the limit of {limit} bytes")]
     TooLarge {
@@ -93,6 +101,13 @@ impl RegistryError {
             },
             Self::Unreachable { .. } | Self::Stalled { .. } => ErrorKind::Unavailable,
             Self::WrongBytes { .. } => ErrorKind::Damaged,
+            Self::Kept { source, .. } => match source.kind() {
+                std::io::ErrorKind::AlreadyExists => ErrorKind::Conflict,
+                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                std::io::ErrorKind::StorageFull => ErrorKind::StorageFull,
+                _ => ErrorKind::Internal,
+            },
             Self::Protocol { .. } | Self::TooLarge { .. } => ErrorKind::Internal,
         }
     }
@@ -123,6 +138,9 @@ impl RegistryError {
                  then push the release again"
                     .to_owned(),
             ),
+            Self::Kept { .. } => {
+                Some("name a file that is not there yet, in a folder of yours".to_owned())
+            }
             Self::Protocol { .. } | Self::TooLarge { .. } => Some(
                 "compare `seawall --version` with the registry's `/v1/version`: one of them may \
                  be too old"
@@ -138,7 +156,10 @@ impl RegistryError {
             Self::Problem { problem, .. } => problem.code == Code::Unavailable,
             Self::Status { status, .. } => matches!(status, 429 | 502..=504),
             Self::Unreachable { .. } | Self::Stalled { .. } => true,
-            Self::Protocol { .. } | Self::WrongBytes { .. } | Self::TooLarge { .. } => false,
+            Self::Protocol { .. }
+            | Self::WrongBytes { .. }
+            | Self::Kept { .. }
+            | Self::TooLarge { .. } => false,
         }
     }
 

@@ -14,8 +14,10 @@ mod error;
 pub mod http;
 mod port;
 pub mod retry;
+mod upkeep;
 
 pub use error::RegistryError;
 pub use http::{HttpRegistry, InvalidUrl, Token};
 pub use port::{Expect, Located, Registry};
 pub use retry::{Retry, RetryPolicy};
+pub use upkeep::Upkeep;

@@ -4,6 +4,7 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
 use super::{AppError, Registry};
+use crate::catalog::check::LostObject;
 use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
 
 /// A page of a listing; `next` is where the one after it begins.
@@ -26,8 +27,8 @@ impl<T, K> Page<T, K> {
     }
 }
 
-/// A release and the channels that point at it.
-pub type ListedRelease = (Release, Vec<ChannelName>);
+/// A release, the channels that point at it, and what it is known to lack.
+pub type ListedRelease = (Release, Vec<ChannelName>, Vec<LostObject>);
 
 impl Registry {
     /// Applications by name, from the one after `after`.
@@ -83,12 +84,13 @@ impl Registry {
         let releases = self.catalog.releases(application.clone(), after, wanted).await?;
         let fit = fitting(&releases).min(limit);
         let channels = self.catalog.channels(application.clone()).await?;
-        let items = releases.into_iter().map(|release| {
+        let lost = self.lost_of_all(&releases).await?;
+        let items = releases.into_iter().zip(lost).map(|(release, lost)| {
             let here = channels.iter().filter(|channel| channel.release == release.digest);
             let names = here.map(|channel| channel.name.clone()).collect();
-            (release, names)
+            (release, names, lost)
         });
-        Ok(Page::of(items.collect(), fit, |(release, _)| release.version.clone()))
+        Ok(Page::of(items.collect(), fit, |(release, ..)| release.version.clone()))
     }
 }
 

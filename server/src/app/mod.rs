@@ -34,12 +34,15 @@ use crate::catalog::collect::{Added, Grip};
 use crate::catalog::{Catalog, LeaseId};
 use crate::host::Host;
 
+pub mod backup;
 pub mod channels;
 mod chunks;
 pub mod collect;
+pub mod damage;
 mod descriptors;
 pub mod diff;
 mod error;
+pub mod fsck;
 mod indexes;
 pub mod leases;
 pub mod listings;
@@ -72,6 +75,7 @@ pub struct Registry {
     lease_ttl_secs: u64,
     collecting: collect::Collecting,
     usage: collect::Measured,
+    checks: fsck::Checks,
 }
 
 impl Registry {
@@ -83,10 +87,21 @@ impl Registry {
         cpus: usize,
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
+        // Without randomness it is nobody's in particular: checks of two processes then share one.
+        let checks = fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
         let (collecting, usage) = <_>::default();
-        let lease_ttl_secs = leases::LEASE_TTL_SECS;
-        Self { store, catalog, host, proving, diffing, lease_ttl_secs, collecting, usage }
+        Self {
+            store,
+            catalog,
+            host,
+            proving,
+            diffing,
+            lease_ttl_secs: leases::LEASE_TTL_SECS,
+            collecting,
+            usage,
+            checks,
+        }
     }
 
     /// Proves that the store and the catalog can be read and written.
@@ -102,14 +117,19 @@ impl Registry {
     /// that was damaged at rest is mended by whoever brings it again.
     async fn keep(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, AppError> {
         if self.store.put(name, bytes.clone()).await? == Put::Created {
+            self.catalog.note_sound(name.path()).await?;
             return Ok(Put::Created);
         }
         match self.store.get(name).await {
-            Ok(found) if found == bytes => return Ok(Put::AlreadyPresent),
+            Ok(found) if found == bytes => {
+                self.catalog.note_sound(name.path()).await?;
+                return Ok(Put::AlreadyPresent);
+            }
             Ok(_) => tracing::warn!(object = name.path(), "mends a damaged object"),
             Err(error) => tracing::warn!(object = name.path(), %error, "mends a damaged object"),
         }
         self.store.replace(name, bytes).await?;
+        self.catalog.note_sound(name.path()).await?;
         Ok(Put::Created)
     }
 

@@ -11,6 +11,7 @@
 //! 3. The SQL of an adapter keeps to what PostgreSQL runs unchanged; what differs has a named
 //!    placeholder (`sqlite/schema.rs`).
 
+pub mod check;
 pub mod collect;
 #[cfg(test)]
 mod conformance;
@@ -19,6 +20,7 @@ mod model;
 mod port;
 pub mod sqlite;
 
+pub use check::Checking;
 pub use error::{CatalogError, REBUILD};
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,

@@ -36,6 +36,7 @@ use super::model::{
 use super::port::Catalog;
 
 mod channels;
+mod check;
 mod collect;
 mod collecting;
 mod connection;

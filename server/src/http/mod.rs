@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 mod applications;
 mod auth;
 mod authority;
+mod backup;
 mod body;
 mod channels;
 mod chunks;
@@ -28,6 +29,7 @@ mod collect;
 mod descriptors;
 mod diff;
 mod edge;
+mod fsck;
 mod indexes;
 mod leases;
 pub mod limits;
@@ -92,5 +94,7 @@ pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
         .configure(packs::routes)
         .configure(diff::routes)
         .configure(collect::routes)
+        .configure(fsck::routes)
+        .configure(backup::routes)
         .default_service(web::to(meta::no_such_route));
 }

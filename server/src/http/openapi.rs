@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, channels, chunks, collect, descriptors, diff, indexes, leases, meta, packs,
-    releases,
+    applications, backup, channels, chunks, collect, descriptors, diff, fsck, indexes, leases,
+    meta, packs, releases,
 };
 
 #[derive(OpenApi)]
@@ -27,7 +27,9 @@ use super::{
         indexes::put_index,
         descriptors::read, descriptors::put,
         packs::read, packs::upload, diff::diff,
-        collect::status, collect::start, collect::stop, collect::plan, collect::usage
+        collect::status, collect::start, collect::stop, collect::plan, collect::usage,
+        fsck::read, fsck::begin, fsck::stop, fsck::damage, fsck::damage_of, fsck::put_document,
+        backup::backup
     ),
     components(schemas(Problem)),
     modifiers(&Failures, &Bearer, &Heads),
@@ -101,7 +103,7 @@ const ANY: [Code; 6] = [
 ];
 
 /// What an operation can answer besides, by method and path.
-const OWN: [(&str, &str, &[Code]); 23] = [
+const OWN: [(&str, &str, &[Code]); 28] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
@@ -137,6 +139,15 @@ const OWN: [(&str, &str, &[Code]); 23] = [
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
     ("get", "/v1/collection/plan", &[Code::Damaged]),
     ("get", "/v1/usage", &[Code::Damaged]),
+    ("post", "/v1/fsck", &[Code::StorageFull]),
+    ("delete", "/v1/fsck", &[Code::StorageFull]),
+    ("get", "/v1/applications/{application}/releases/{selector}/damage", &[Code::NotFound]),
+    (
+        "put",
+        "/v1/releases/{release}",
+        &[Code::NotFound, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
+    ),
+    ("post", "/v1/backup", &[Code::Damaged, Code::StorageFull]),
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];

@@ -43,7 +43,7 @@ pub(super) struct Page {
     limit: Option<u32>,
 }
 
-fn body_of((release, channels): ListedRelease) -> v1::ReleaseSummary {
+fn body_of((release, channels, lost): ListedRelease) -> v1::ReleaseSummary {
     v1::ReleaseSummary {
         version: release.version,
         digest: release.digest,
@@ -53,6 +53,7 @@ fn body_of((release, channels): ListedRelease) -> v1::ReleaseSummary {
         disk_bytes: release.disk_bytes,
         data_bytes: release.data_bytes,
         channels,
+        lost: lost.into_iter().map(|lost| lost.object).collect(),
     }
 }
 

@@ -10,6 +10,12 @@ use clap_complete::Shell;
 use seawall_server::config::DEFAULT_PORT;
 use seawall_store::image::layout::ExportFormat;
 
+mod upkeep;
+
+pub(crate) use upkeep::{BackupArgs, FsckArgs, RepairArgs};
+#[cfg(feature = "server")]
+pub(crate) use upkeep::{DrillArgs, RecoverArgs};
+
 /// Shown by `--help` and on the man page.
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -100,6 +106,18 @@ pub(crate) enum RawCommand {
     Convert(ConvertArgs),
     /// Say what a disk image is and what is on its disk; needs no registry
     Inspect(InspectArgs),
+    /// Check a registry: every object, every reference, every row; goes on where it broke off
+    Fsck(FsckArgs),
+    /// Bring again what a registry lost, from another one or from disks that were pulled
+    Repair(RepairArgs),
+    /// Copy a registry's catalog into a file while it is in use
+    Backup(BackupArgs),
+    /// Make a registry's catalog anew from its store alone
+    #[cfg(feature = "server")]
+    Recover(RecoverArgs),
+    /// Rehearse a recovery beside a registry and verify releases in full; changes nothing
+    #[cfg(feature = "server")]
+    Drill(DrillArgs),
     /// Serve a registry from a directory
     #[cfg(feature = "server")]
     Serve(ServeArgs),

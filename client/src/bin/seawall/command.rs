@@ -22,6 +22,12 @@ use crate::args::{
 };
 use crate::report::Failure;
 
+mod upkeep;
+
+#[cfg(feature = "server")]
+pub(crate) use upkeep::Offline;
+pub(crate) use upkeep::{Repair, Upkeep};
+
 /// A release in a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Target {
@@ -58,6 +64,11 @@ pub(crate) enum Command {
     Convert(Convert),
     Inspect(Inspect),
     VerifyRelease(Reach, Target),
+    Upkeep(Reach, Upkeep),
+    /// A backup of the registry in a directory.
+    BackupOf(Reach, PathBuf, PathBuf),
+    #[cfg(feature = "server")]
+    Offline(Offline),
 }
 
 #[derive(Debug)]
@@ -170,6 +181,13 @@ impl Command {
             RawCommand::Verify(args) => verify(args),
             RawCommand::Convert(args) => convert(args),
             RawCommand::Inspect(args) => inspect(args),
+            RawCommand::Fsck(args) => upkeep::fsck(args),
+            RawCommand::Repair(args) => upkeep::repair(args),
+            RawCommand::Backup(args) => upkeep::backup(args),
+            #[cfg(feature = "server")]
+            RawCommand::Recover(args) => Ok(upkeep::recover(args)),
+            #[cfg(feature = "server")]
+            RawCommand::Drill(args) => Ok(upkeep::drill(args)),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -194,7 +212,11 @@ impl Command {
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
             | Self::Collect(reach, _)
-            | Self::VerifyRelease(reach, ..) => Some(reach),
+            | Self::VerifyRelease(reach, ..)
+            | Self::Upkeep(reach, ..)
+            | Self::BackupOf(reach, ..) => Some(reach),
+            #[cfg(feature = "server")]
+            Self::Offline(..) => None,
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
                 None
             }

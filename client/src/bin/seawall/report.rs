@@ -129,6 +129,7 @@ explained!(
     seawall::pull::PullError,
     seawall::push::PushError,
     seawall::registry::RegistryError,
+    seawall::repair::RepairError,
     seawall::spec::SpecError,
     seawall::verify::VerifyError,
 );

@@ -69,7 +69,7 @@ pub(super) fn restore(
 }
 
 /// Remembers those of a release's indexes that are present.
-fn name_indexes(
+pub(super) fn name_indexes(
     tx: &Transaction<'_>,
     release: ReleaseDigest,
     indexes: &[IndexDigest],
@@ -241,7 +241,8 @@ pub(super) const COLUMNS: &str =
     "SELECT version, digest, machines, published_at_secs, published_by,
         disk_bytes, data_bytes, application";
 
-const RELEASE: &str = "SELECT version, digest, machines, published_at_secs, published_by,
+pub(super) const RELEASE: &str =
+    "SELECT version, digest, machines, published_at_secs, published_by,
         disk_bytes, data_bytes, application FROM releases";
 
 pub(super) fn read_release(found: &Row<'_>) -> SqlResult<Release> {

@@ -20,10 +20,10 @@ const DIALECT: [(&str, &str); 3] = [
 ];
 
 /// Each migration takes the schema from the version of its position to the next.
-const MIGRATIONS: [&str; 3] = [V1, V2, V3];
+const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 /// The version of the schema that this program writes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 const V1: &str = "
@@ -203,8 +203,61 @@ CREATE TABLE policies (
 );
 ";
 
+/// How far checks are and what they found; what is lost, and what follows from it.
+const V4: &str = "
+CREATE TABLE checks (
+    run {IDENTITY},
+    runner {BYTES} NOT NULL,
+    beat_at_secs BIGINT NOT NULL,
+    is_stopped BIGINT NOT NULL DEFAULT 0,
+    started_at_secs BIGINT NOT NULL,
+    completed_at_secs BIGINT,
+    rate BIGINT NOT NULL,
+    phase BIGINT NOT NULL DEFAULT 0,
+    cursor TEXT NOT NULL DEFAULT '',
+    objects BIGINT NOT NULL DEFAULT 0,
+    bytes BIGINT NOT NULL DEFAULT 0,
+    total_bytes BIGINT NOT NULL DEFAULT 0,
+    reclaimable_count BIGINT NOT NULL DEFAULT 0,
+    reclaimable_bytes BIGINT NOT NULL DEFAULT 0,
+    failure TEXT
+);
+
+CREATE TABLE findings (
+    run BIGINT NOT NULL,
+    object TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    what TEXT NOT NULL,
+    class BIGINT NOT NULL,
+    PRIMARY KEY (run, object)
+) {CLUSTERED};
+
+CREATE TABLE damaged (
+    object TEXT NOT NULL PRIMARY KEY,
+    what TEXT NOT NULL,
+    found_at_secs BIGINT NOT NULL
+) {CLUSTERED};
+
+CREATE TABLE damage_needs (
+    object TEXT NOT NULL,
+    release_digest {BYTES} NOT NULL,
+    PRIMARY KEY (object, release_digest)
+) {CLUSTERED};
+CREATE INDEX damage_needs_by_release ON damage_needs (release_digest);
+
+CREATE TABLE lost_leaves (
+    leaf_digest {BYTES} NOT NULL PRIMARY KEY
+) {CLUSTERED};
+
+CREATE TABLE index_leaves (
+    leaf_digest {BYTES} NOT NULL,
+    index_digest {BYTES} NOT NULL,
+    PRIMARY KEY (leaf_digest, index_digest)
+) {CLUSTERED};
+";
+
 /// Every table there is.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 24] = [
     "applications",
     "packs",
     "chunks",
@@ -223,6 +276,12 @@ const TABLES: [&str; 18] = [
     "pins",
     "hosts",
     "policies",
+    "checks",
+    "findings",
+    "damaged",
+    "damage_needs",
+    "lost_leaves",
+    "index_leaves",
 ];
 
 fn in_dialect(sql: &str) -> String {

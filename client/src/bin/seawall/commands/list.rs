@@ -81,7 +81,13 @@ fn releases_text(list: &Releases) -> String {
             release.digest.to_string(),
         ]
     });
-    table(&["VERSION", "CHANNELS", "PUBLISHED", "DISKS", "DATA", "MACHINES", "DIGEST"], rows)
+    let headings = ["VERSION", "CHANNELS", "PUBLISHED", "DISKS", "DATA", "MACHINES", "DIGEST"];
+    let mut text = table(&headings, rows);
+    for release in list.releases.iter().filter(|release| !release.lost.is_empty()) {
+        let (name, lost) = (&list.application, release.lost.join(", "));
+        text += &format!("{name}:{} is DAMAGED, lost: {lost}\n", release.version);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -100,6 +106,7 @@ mod tests {
             disk_bytes: 8 << 30,
             data_bytes: 3 << 29,
             channels: vec!["stable".parse().unwrap()],
+            lost: vec![],
         }
     }
 

@@ -1,15 +1,22 @@
 //! The commands, a file each: a flow called, its report printed.
 
+mod backup;
 mod channels;
 mod collect;
 mod convert;
 mod describe;
 mod diff;
+#[cfg(feature = "server")]
+mod drill;
 mod export;
+mod fsck;
 mod list;
 mod patch;
 mod pull;
 mod push;
+#[cfg(feature = "server")]
+mod recover;
+mod repair;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 mod show;
@@ -25,7 +32,9 @@ use seawall::progress::Progress;
 use seawall::registry::Registry;
 
 use crate::args::Global;
-use crate::command::{Command, Target};
+#[cfg(feature = "server")]
+use crate::command::Offline;
+use crate::command::{Command, Target, Upkeep};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
 use crate::output::Style;
@@ -54,7 +63,10 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
         Command::Push(..) => Missing::Create,
         _ => Missing::Refuse,
     };
-    let settings = Settings::find(global, reach, &crate::environment())?;
+    let settings = match &command {
+        Command::BackupOf(_, data, _) => Settings::of_directory(data),
+        _ => Settings::find(global, reach, &crate::environment())?,
+    };
     let connection = Connection::open(settings, missing).await?;
     let around = Surroundings {
         registry: connection.registry(),
@@ -97,6 +109,10 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         Command::VerifyRelease(_, target) => {
             held(&around.clone(), &target.clone(), verify::release(around, target)).await
         }
+        Command::Upkeep(_, upkeep) => keep_up(around, upkeep).await,
+        Command::BackupOf(_, _, out) => backup::backup(&around, &out).await,
+        #[cfg(feature = "server")]
+        Command::Offline(..) => Err(Failure::internal("this command needs no registry")),
         Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
@@ -113,6 +129,16 @@ async fn held(
     hold::during(&around.registry, &target.application, work).await
 }
 
+async fn keep_up(around: Surroundings, upkeep: Upkeep) -> Result<(), Failure> {
+    match upkeep {
+        Upkeep::Fsck(order) => fsck::fsck(&around, order).await,
+        Upkeep::FsckStatus => fsck::status(&around).await,
+        Upkeep::FsckStop => fsck::stop(&around).await,
+        Upkeep::Repair(order) => repair::repair(around, order).await,
+        Upkeep::Backup(out) => backup::backup(&around, &out).await,
+    }
+}
+
 async fn without_registry(
     command: Command,
     progress: Arc<dyn Progress>,
@@ -123,6 +149,12 @@ async fn without_registry(
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
         Command::Convert(command) => convert::convert(command, progress, style).await,
         Command::Inspect(command) => convert::inspect(command, progress, style).await,
+        #[cfg(feature = "server")]
+        Command::Offline(Offline::Recover(data)) => recover::recover(data, style).await,
+        #[cfg(feature = "server")]
+        Command::Offline(Offline::Drill { data, releases, into }) => {
+            drill::drill(data, (releases, into), progress, style).await
+        }
         _ => Err(Failure::internal("this command needs a registry")),
     }
 }
