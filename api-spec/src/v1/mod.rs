@@ -6,20 +6,29 @@ mod applications;
 mod channels;
 mod chunks;
 mod diff;
+mod hosts;
 mod leases;
 mod leaves;
 mod meta;
+mod pins;
 mod releases;
+mod retention;
 
 pub use applications::{Application, ApplicationPage};
 pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
 pub use chunks::{CHUNKS_PER_QUESTION_MAX, ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
 pub use chunks::{ChunkLocation, LocateChunks, LocatedChunks, MissingChunks, MissingPositions};
 pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
+pub use hosts::{HOST_TTL_SECS_MAX, HOST_TTL_SECS_MIN, HostPage, HostRun, RenewHost};
 pub use leases::{Lease, LeasePurpose, OpenLease};
 pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
 pub use meta::{Health, ServerVersion};
-pub use releases::{Published, ReleasePage, ReleaseSummary};
+pub use pins::{Holder, Holders, PIN_REASON_LEN_MAX, Pin, PinPage, SetPin};
+pub use releases::{DeletedRelease, Published, ReleasePage, ReleaseSummary};
+pub use retention::{
+    ApplyRetention, Fate, KeptRelease, Policies, Policy, RetentionOutcome, RetentionPlan,
+    RetentionPolicy, Verdict,
+};
 
 /// The header that carries a release's digest beside its document.
 pub const RELEASE_HEADER: &str = "seawall-release";

@@ -36,18 +36,22 @@ use crate::host::Host;
 
 pub mod channels;
 mod chunks;
+pub mod deletion;
 mod descriptors;
 pub mod diff;
 mod error;
+pub mod hosts;
 mod indexes;
 pub mod leases;
 pub mod listings;
 mod names;
 mod packs;
+pub mod pins;
 mod proof;
 mod publish;
 pub mod rebuild;
 mod resolve;
+pub mod retention;
 
 pub use error::AppError;
 pub use packs::{KeptPack, PackObject};
