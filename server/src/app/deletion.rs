@@ -25,7 +25,7 @@ impl Registry {
     /// # Errors
     /// [`AppError::Held`] with the names of what holds it, [`AppError::Gone`] when it was deleted
     /// before, [`AppError::NotFound`] when it never was.
-    pub async fn delete_release(
+    pub async fn remove_release(
         &self,
         application: &ApplicationName,
         version: &Version,

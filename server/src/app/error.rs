@@ -96,6 +96,20 @@ pub enum AppError {
         /// What keeps the registry busy.
         what: &'static str,
     },
+    /// What a visible release needs cannot be read, so nothing may be collected.
+    #[error("nothing is collected: {root} cannot be read")]
+    RootUnreadable {
+        /// What.
+        root: String,
+        /// Why.
+        source: Box<AppError>,
+    },
+    /// Somebody asked it to stop.
+    #[error("{what} was stopped")]
+    Stopped {
+        /// What.
+        what: &'static str,
+    },
     /// The answer would be larger than the limit.
     #[error("{what} is larger than the limit of {limit}")]
     TooLarge {
@@ -181,7 +195,8 @@ impl AppError {
             Self::Incomplete { .. } => Code::Incomplete,
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
-            Self::Busy { .. } => Code::Unavailable,
+            Self::Busy { .. } | Self::Stopped { .. } => Code::Unavailable,
+            Self::RootUnreadable { source, .. } => source.code(),
             Self::TooLarge { .. } => Code::TooLarge,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) => code_of(error.kind()),
@@ -205,6 +220,10 @@ impl AppError {
             Self::Incomplete { .. } => "upload what is missing, then try again",
             Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
             Self::Busy { .. } => "try again in a moment",
+            Self::Stopped { .. } => "start it again: it goes on where it was",
+            Self::RootUnreadable { .. } => {
+                "run `seawall fsck`, then repair what it names, or delete the release that needs it"
+            }
             Self::Stale { .. } => "read it again and decide anew",
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => {

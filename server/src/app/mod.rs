@@ -36,6 +36,7 @@ use crate::host::Host;
 
 pub mod channels;
 mod chunks;
+pub mod collect;
 pub mod deletion;
 mod descriptors;
 pub mod diff;
@@ -72,6 +73,9 @@ pub struct Registry {
     /// One permit per processor: proving a pack keeps one busy.
     proving: Arc<Semaphore>,
     diffing: Semaphore,
+    collecting: collect::Collecting,
+    /// What releases occupy, and the state of the catalog it was measured in.
+    usage: tokio::sync::Mutex<Option<((u64, u64, u64), collect::Usage)>>,
 }
 
 impl Registry {
@@ -83,7 +87,9 @@ impl Registry {
         cpus: usize,
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
-        Self { store, catalog, host, proving, diffing: Semaphore::new(DIFFS_AT_ONCE) }
+        let diffing = Semaphore::new(DIFFS_AT_ONCE);
+        let (collecting, usage) = <_>::default();
+        Self { store, catalog, host, proving, diffing, collecting, usage }
     }
 
     /// Proves that the store and the catalog can be read and written.

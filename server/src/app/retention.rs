@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName};
 
+use super::collect::CollectOptions;
 use super::deletion::MOVES_HELD;
 use super::{AppError, Registry};
 use crate::catalog::collect::Tombstone;
@@ -36,8 +37,8 @@ pub struct SetPolicy {
 pub struct RetentionPlan {
     /// Every release, newest first.
     pub verdicts: Vec<Verdict>,
-    /// What deleting and collecting those that go would free, in bytes of the store.
-    pub freed_bytes: Option<u64>,
+    /// By how much deleting those that go, and a collection, would shrink the store, in bytes.
+    pub freed_bytes: u64,
 }
 
 impl RetentionPlan {
@@ -54,7 +55,8 @@ pub struct RetentionOutcome {
     pub deleted: Vec<Tombstone>,
     /// What was to go and stays, and why.
     pub kept: Vec<(StandingRelease, String)>,
-    /// What was freed, in bytes of the store.
+    /// By how much the store shrank, in bytes; `None` where the collection waits for somebody who
+    /// began to push or pull before, or another one runs.
     pub freed_bytes: Option<u64>,
 }
 
@@ -123,8 +125,13 @@ impl Registry {
         &self,
         application: &ApplicationName,
     ) -> Result<RetentionPlan, AppError> {
-        let verdicts = self.verdicts(application).await?;
-        Ok(RetentionPlan { verdicts, freed_bytes: None })
+        let mut plan = RetentionPlan { verdicts: self.verdicts(application).await?, freed_bytes: 0 };
+        let going: HashSet<_> = plan.going().map(|release| release.digest).collect();
+        if !going.is_empty() {
+            let collection = self.plan_collection(&going, CollectOptions::default()).await?;
+            plan.freed_bytes = collection.freed_bytes();
+        }
+        Ok(plan)
     }
 
     async fn verdicts(&self, application: &ApplicationName) -> Result<Vec<Verdict>, AppError> {
@@ -142,7 +149,8 @@ impl Registry {
         Ok(plan(&standing, &policies, self.host.now_secs(), MOVES_HELD))
     }
 
-    /// Deletes what the plan says goes; of that only what is in `only`, where it is given.
+    /// Deletes what the plan says goes, and collects it; of that only what is in `only`, where it
+    /// is given.
     ///
     /// # Errors
     /// [`AppError::NotFound`] when there is no such application. What was deleted before a port
@@ -160,7 +168,7 @@ impl Registry {
                 continue;
             }
             let token = token.to_owned();
-            match self.delete_release(application, &release.version, token).await {
+            match self.remove_release(application, &release.version, token).await {
                 Ok(tombstone) => outcome.deleted.push(tombstone),
                 Err(AppError::Held { holders, .. }) => outcome.kept.push((release, holders)),
                 // Somebody else was faster.
@@ -168,7 +176,21 @@ impl Registry {
                 Err(error) => return Err(error),
             }
         }
+        if !outcome.deleted.is_empty() {
+            outcome.freed_bytes = self.collect_now().await?;
+        }
         Ok(outcome)
+    }
+}
+
+impl Registry {
+    /// Collects what was deleted, unless somebody may still rely on it.
+    async fn collect_now(&self) -> Result<Option<u64>, AppError> {
+        match self.collect(CollectOptions::default()).await {
+            Ok(done) => Ok(done.waits_for.is_none().then(|| done.swept.freed_bytes())),
+            Err(AppError::Busy { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

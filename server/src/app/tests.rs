@@ -234,6 +234,22 @@ impl Site {
         Registry::new(store, Arc::new(catalog), Arc::clone(&self.host) as _, 2)
     }
 
+    /// Of a simulation, in which only processes die: commits need not survive loss of power.
+    pub(super) fn open_unsynced(&self, store: Arc<dyn ObjectStore>) -> Registry {
+        let path = self.dir.path().join("catalog.sqlite");
+        let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
+        Registry::new(store, Arc::new(catalog), Arc::clone(&self.host) as _, 2)
+    }
+
+    pub(super) fn now_secs(&self) -> u64 {
+        self.host.now_secs()
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&self, secs: u64) {
+        self.host.now_secs.fetch_add(secs, Ordering::Relaxed);
+    }
+
     pub(super) fn sound(&self) -> Registry {
         self.open(Arc::clone(&self.store))
     }

@@ -120,6 +120,8 @@ pub struct CollectState {
     pub collected: u64,
     /// Counts releases that became visible.
     pub published: u64,
+    /// How many sweeps were begun.
+    pub sweeps: u64,
     /// How many packs and objects are condemned, and not swept yet.
     pub condemned: u64,
     /// Whether a sweep was begun and not ended.
@@ -266,10 +268,11 @@ pub trait Collecting: Send + Sync + 'static {
         from: Vec<PackDigest>,
         grip: Grip,
     ) -> Result<Added, CatalogError>;
-    /// Condemns packs and objects, in a new generation, which it returns.
+    /// Condemns packs of these lengths, known or not, and objects, in a new generation, which it
+    /// returns.
     async fn condemn(
         &self,
-        packs: Vec<PackDigest>,
+        packs: Vec<(PackDigest, u64)>,
         objects: Vec<Collectable>,
     ) -> Result<u64, CatalogError>;
     /// What is condemned, and not swept yet.

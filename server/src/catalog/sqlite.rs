@@ -69,6 +69,16 @@ impl SqliteCatalog {
         let connections = Connections::open(path, Durability::EveryCommit)?;
         Ok(Self { connections, _lock: None })
     }
+
+    /// The same, with commits that need not survive loss of power.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    #[cfg(test)]
+    pub(crate) fn open_unsynced(path: &Path) -> Result<Self, CatalogError> {
+        let connections = Connections::open(path, Durability::Never)?;
+        Ok(Self { connections, _lock: None })
+    }
 }
 
 #[async_trait::async_trait]

@@ -161,7 +161,7 @@ pub(super) async fn delete(
         // A channel may move between the decision and the request.
         ApiError::invalid(format!("a release is deleted by its version: {error}"))
     })?;
-    let tombstone = registry.delete_release(&application, &version, actor.0).await?;
+    let tombstone = registry.remove_release(&application, &version, actor.0).await?;
     Ok(web::Json(deleted_body(tombstone)))
 }
 

@@ -123,7 +123,7 @@ pub(super) async fn plan(
     let plan = registry.retention_plan(&application).await?;
     Ok(web::Json(v1::RetentionPlan {
         application: application.into_inner(),
-        freed_bytes: plan.freed_bytes,
+        freed_bytes: Some(plan.freed_bytes),
         verdicts: plan.verdicts.into_iter().map(verdict_of).collect(),
     }))
 }

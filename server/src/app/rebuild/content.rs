@@ -18,11 +18,11 @@ use crate::catalog::{IndexRow, LeafAdded, NewPack};
 /// What was read, or what is wrong with it.
 type Sound<T> = Result<T, String>;
 
-/// What a pack holds, by its end alone.
-async fn read_pack(
+/// The length of a pack and what it holds, by its end alone.
+pub(in crate::app) async fn read_footer(
     store: Arc<dyn ObjectStore>,
     digest: PackDigest,
-) -> Result<Sound<NewPack>, AppError> {
+) -> Result<Sound<(u64, Footer)>, AppError> {
     const TRAILER: u64 = TRAILER_LEN as u64;
     let name = ObjectName::Pack(digest);
     let pack = match readable(&*store, store.open(&name).await).await? {
@@ -47,7 +47,16 @@ async fn read_pack(
         Ok(footer) => Footer::of_tail(digest, &footer, start).map_err(|error| error.to_string()),
         Err(what) => Err(what),
     };
-    Ok(footer.map(|footer| {
+    Ok(footer.map(|footer| (len, footer)))
+}
+
+/// The same as a row.
+async fn read_pack(
+    store: Arc<dyn ObjectStore>,
+    digest: PackDigest,
+) -> Result<Sound<NewPack>, AppError> {
+    let read = read_footer(store, digest).await?;
+    Ok(read.map(|(len, footer)| {
         let frames = footer.frames().iter().map(frame_of).collect();
         NewPack { digest, len, frames }
     }))

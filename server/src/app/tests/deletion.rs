@@ -19,7 +19,7 @@ fn version(tiny: &TinyRelease) -> Selector {
 
 async fn delete(registry: &Registry, tiny: &TinyRelease) -> Result<(), AppError> {
     let (application, version) = (tiny.release.application(), tiny.release.version());
-    registry.delete_release(application, version, "ops".to_owned()).await.map(drop)
+    registry.remove_release(application, version, "ops".to_owned()).await.map(drop)
 }
 
 fn tombstone_object(tiny: &TinyRelease) -> ObjectName {

@@ -128,6 +128,7 @@ pub(super) fn state(tx: &Transaction<'_>, now_secs: u64) -> SqlResult<CollectSta
         litter: counter(tx, LITTER)?,
         collected: counter(tx, COLLECTED)?,
         published: counter(tx, PUBLISHED)?,
+        sweeps: counter(tx, SWEEPS)?,
         condemned: open,
         is_sweeping: swept > 0,
     })
@@ -221,20 +222,20 @@ pub(super) fn move_frames(
     if is_pack_swept(tx, pack.digest, grip)? {
         return Ok(Added::Swept);
     }
-    let to = content::pack_id(tx, pack)?;
+    let to = content::put_row(tx, pack)?;
     pardon_pack(tx, pack.digest)?;
     let mut change = tx.prepare_cached(
-        "UPDATE chunks SET pack_id = $2, frame_offset = $3, stored_len = $4, encoding = $5
-         WHERE digest = $1 AND pack_id = (SELECT id FROM packs WHERE digest = $6)",
+        "UPDATE chunks SET pack_id = $1, frame_offset = $2, stored_len = $3, encoding = $4
+         WHERE digest = $5 AND pack_id = (SELECT id FROM packs WHERE digest = $6)",
     )?;
     for frame in &pack.frames {
         for source in from {
             let moved = change.execute(params![
-                frame.digest.as_bytes(),
                 to,
                 row::integer(frame.offset)?,
                 frame.stored_len,
                 frame.encoding,
+                frame.digest.as_bytes(),
                 source.as_bytes()
             ])?;
             if moved > 0 {
@@ -247,7 +248,7 @@ pub(super) fn move_frames(
 
 pub(super) fn condemn(
     tx: &Transaction<'_>,
-    packs: &[PackDigest],
+    packs: &[(PackDigest, u64)],
     objects: &[Collectable],
 ) -> SqlResult<u64> {
     count_up(tx, GENERATION)?;
@@ -255,10 +256,14 @@ pub(super) fn condemn(
     let at = row::integer(generation)?;
     let mut pack_row = tx.prepare_cached(
         "INSERT INTO condemned_packs (pack_id, generation, is_swept)
-         SELECT id, $2, 0 FROM packs WHERE digest = $1 ON CONFLICT (pack_id) DO NOTHING",
+         SELECT id, $1, 0 FROM packs WHERE digest = $2 ON CONFLICT (pack_id) DO NOTHING",
     )?;
-    for pack in packs {
-        pack_row.execute(params![pack.as_bytes(), at])?;
+    // One that a push is about to name has no row yet: the push pardons it.
+    let mut known = tx
+        .prepare_cached("INSERT INTO packs (digest, len) VALUES ($1, $2) ON CONFLICT DO NOTHING")?;
+    for (pack, len) in packs {
+        known.execute(params![pack.as_bytes(), row::integer(*len)?])?;
+        pack_row.execute(params![at, pack.as_bytes()])?;
     }
     let mut object_row = tx.prepare_cached(
         "INSERT INTO condemned_objects (kind, digest, generation, is_swept)
@@ -420,7 +425,7 @@ pub(super) fn end_sweep(tx: &Transaction<'_>, done: &Sweeping) -> SqlResult<()> 
 }
 
 pub(super) fn end_collection(tx: &Transaction<'_>, litter: u64) -> SqlResult<()> {
-    tx.prepare_cached("UPDATE counters SET value = $2 WHERE name = $1")?
-        .execute(params![COLLECTED, row::integer(litter)?])?;
+    tx.prepare_cached("UPDATE counters SET value = $1 WHERE name = $2")?
+        .execute(params![row::integer(litter)?, COLLECTED])?;
     Ok(())
 }

@@ -65,7 +65,7 @@ impl Collecting for SqliteCatalog {
 
     async fn condemn(
         &self,
-        packs: Vec<PackDigest>,
+        packs: Vec<(PackDigest, u64)>,
         objects: Vec<Collectable>,
     ) -> Result<u64, CatalogError> {
         let work = move |tx: &Transaction<'_>| collect::condemn(tx, &packs, &objects);

@@ -27,11 +27,12 @@ fn unsound(generation_at: &str) -> String {
     IS_UNSOUND.replace("$9", generation_at)
 }
 
-/// The row of a pack that is there.
-pub(super) fn pack_id(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<i64> {
+/// Writes the row of a pack that was just kept.
+pub(super) fn put_row(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<i64> {
     let digest = pack.digest.as_bytes();
-    tx.prepare_cached("INSERT INTO packs (digest, len) VALUES ($1, $2) ON CONFLICT DO NOTHING")?
-        .execute(params![digest, row::integer(pack.len)?])?;
+    let sql = "INSERT INTO packs (digest, len) VALUES ($1, $2)
+               ON CONFLICT (digest) DO UPDATE SET len = excluded.len";
+    tx.prepare_cached(sql)?.execute(params![digest, row::integer(pack.len)?])?;
     let id: i64 = tx
         .prepare_cached("SELECT id FROM packs WHERE digest = $1")?
         .query_row([digest], |found| found.get(0))?;
@@ -43,7 +44,7 @@ pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack, grip: Grip) -> SqlR
     if is_pack_swept(tx, pack.digest, grip)? {
         return Ok(Added::Swept);
     }
-    let id = pack_id(tx, pack)?;
+    let id = put_row(tx, pack)?;
     pardon_pack(tx, pack.digest)?;
     // A chunk keeps its place, unless that is lost or condemned.
     let mut insert = tx.prepare_cached(

@@ -32,8 +32,8 @@ pub(super) fn delete(tx: &Transaction<'_>, request: &DeleteRequest) -> SqlResult
 
 /// Marks a release as deleted; what named its indexes goes.
 fn bury(tx: &Transaction<'_>, id: i64, deleted_at_secs: u64, deleted_by: &str) -> SqlResult<()> {
-    let sql = "UPDATE releases SET deleted_at_secs = $2, deleted_by = $3 WHERE id = $1";
-    tx.prepare_cached(sql)?.execute(params![id, row::integer(deleted_at_secs)?, deleted_by])?;
+    let sql = "UPDATE releases SET deleted_at_secs = $1, deleted_by = $2 WHERE id = $3";
+    tx.prepare_cached(sql)?.execute(params![row::integer(deleted_at_secs)?, deleted_by, id])?;
     for sql in [
         "DELETE FROM release_indexes WHERE release_id = $1",
         "DELETE FROM hosts WHERE release_id = $1",

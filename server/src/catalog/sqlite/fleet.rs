@@ -331,7 +331,7 @@ pub(super) fn hosts(
     names.truncate(limit);
     let Some(last) = names.pop() else { return Ok(HostRows { rows: vec![], next: None }) };
     let sql = format!(
-        "{HOST} WHERE h.host > $1 AND h.host <= $3 AND ($2 = '' OR h.application = $2)
+        "{HOST} WHERE h.host > $1 AND ($2 = '' OR h.application = $2) AND h.host <= $3
          ORDER BY h.host, h.application, h.instance"
     );
     let rows = tx
