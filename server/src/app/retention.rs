@@ -125,7 +125,8 @@ impl Registry {
         &self,
         application: &ApplicationName,
     ) -> Result<RetentionPlan, AppError> {
-        let mut plan = RetentionPlan { verdicts: self.verdicts(application).await?, freed_bytes: 0 };
+        let mut plan =
+            RetentionPlan { verdicts: self.verdicts(application).await?, freed_bytes: 0 };
         let going: HashSet<_> = plan.going().map(|release| release.digest).collect();
         if !going.is_empty() {
             let collection = self.plan_collection(&going, CollectOptions::default()).await?;

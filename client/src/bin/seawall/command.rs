@@ -21,6 +21,10 @@ use crate::args::{
 };
 use crate::report::Failure;
 
+mod fleet;
+
+pub(crate) use fleet::{Fleet, SetPolicy, Status};
+
 /// A release in a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Target {
@@ -51,6 +55,8 @@ pub(crate) enum Command {
     Channels(Reach, ApplicationName),
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
+    Fleet(Reach, Fleet),
+    Status(Status),
     Describe(PathBuf, Vec<DescriptorTarget>),
     VerifyDir(PathBuf, usize),
     Convert(Convert),
@@ -157,6 +163,12 @@ impl Command {
             }
             RawCommand::Channels(args) => channels(args),
             RawCommand::Promote(args) => promote(args),
+            RawCommand::Rm(args) => fleet::remove(args),
+            RawCommand::Pin(args) => fleet::pin(args),
+            RawCommand::Unpin(args) => fleet::unpin(args),
+            RawCommand::Status(args) => fleet::status(args),
+            RawCommand::Hosts(args) => fleet::hosts(args),
+            RawCommand::Retention(args) => fleet::retention(args),
             RawCommand::Verify(args) => verify(args),
             RawCommand::Convert(args) => convert(args),
             RawCommand::Inspect(args) => inspect(args),
@@ -183,7 +195,9 @@ impl Command {
             | Self::Channels(reach, _)
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
+            | Self::Fleet(reach, _)
             | Self::VerifyRelease(reach, ..) => Some(reach),
+            Self::Status(..) => None,
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
                 None
             }

@@ -5,13 +5,16 @@ mod convert;
 mod describe;
 mod diff;
 mod export;
+mod fleet;
 mod list;
 mod patch;
 mod pull;
 mod push;
+mod retention;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 mod show;
+mod status;
 mod verify;
 
 use std::path::PathBuf;
@@ -33,6 +36,8 @@ use crate::report::Failure;
 /// What a command that speaks to a registry gets.
 pub(crate) struct Surroundings {
     pub(crate) registry: Arc<dyn Registry>,
+    /// What a later command names it by.
+    pub(crate) address: String,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) style: Style,
     pub(crate) state: HostState,
@@ -42,6 +47,10 @@ pub(crate) struct Surroundings {
 pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure> {
     let style = if global.json { Style::Json } else { Style::Text };
     let progress = progress::choose(global.quiet);
+    // Each directory has its own registry.
+    if let Command::Status(order) = command {
+        return status::status(order, global, style).await;
+    }
     let Some(reach) = command.reach() else {
         let outcome = without_registry(command, progress.clone(), style).await;
         progress.finish();
@@ -52,9 +61,11 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
         _ => Missing::Refuse,
     };
     let settings = Settings::find(global, reach, &crate::environment())?;
+    let address = settings.location.address();
     let connection = Connection::open(settings, missing).await?;
     let around = Surroundings {
         registry: connection.registry(),
+        address,
         progress: progress.clone(),
         style,
         state: host_state(global)?,
@@ -81,8 +92,10 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
             channels::history(&around, application, channel).await
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
+        Command::Fleet(_, order) => fleet::run(&around, order).await,
         Command::VerifyRelease(_, target) => verify::release(around, target).await,
-        Command::Describe(..)
+        Command::Status(..)
+        | Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),

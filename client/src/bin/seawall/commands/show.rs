@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use seawall::error::ErrorKind;
 use seawall_api::digest::ReleaseDigest;
+use seawall_api::reference::Selector;
 use seawall_api::release::{Document, Machine, NetworkCard, Release};
 use seawall_api::units::HumanBytes;
+use seawall_api::v1::Holder;
 use serde::Serialize;
 
 use super::Surroundings;
+use super::fleet::holders_text;
 use crate::command::Target;
 use crate::output::{answer, count, table};
 use crate::report::Failure;
@@ -16,12 +20,25 @@ use crate::report::Failure;
 struct Shown<'a> {
     digest: ReleaseDigest,
     release: &'a Document,
+    /// What keeps it from being deleted.
+    holders: Vec<Holder>,
 }
 
 pub(crate) async fn show(around: &Surroundings, target: &Target) -> Result<(), Failure> {
     let release = around.registry.release(&target.application, &target.selector).await?;
-    let shown = Shown { digest: release.digest(), release: release.document() };
-    answer(around.style, &shown, |_| text(&release))
+    let digest = release.digest();
+    let held = around.registry.holders(&target.application, &Selector::Digest(digest)).await;
+    let holders = match held {
+        Ok(held) => held.holders,
+        // A registry that does not know the question, or a release that was deleted meanwhile.
+        Err(error) if error.kind() == ErrorKind::NotFound => vec![],
+        Err(error) => return Err(error.into()),
+    };
+    let shown = Shown { digest, release: release.document(), holders };
+    answer(around.style, &shown, |shown| match shown.holders.is_empty() {
+        true => text(&release),
+        false => format!("{}\n{}", text(&release), holders_text(&shown.holders)),
+    })
 }
 
 fn text(release: &Release) -> String {
@@ -161,7 +178,8 @@ mod tests {
     #[test]
     fn the_json_of_a_release_is_its_document_and_its_digest() {
         let release = release();
-        let shown = Shown { digest: release.digest(), release: release.document() };
+        let shown =
+            Shown { digest: release.digest(), release: release.document(), holders: vec![] };
         let json = serde_json::to_value(&shown).unwrap();
         assert_eq!(json["digest"], release.digest().to_string());
         assert_eq!(json["release"]["machines"][0]["memoryMib"], 2048);
