@@ -31,6 +31,7 @@ use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
 use crate::config::{Access, Config};
 use crate::host::Host;
 use crate::http::{self, Edge, limits};
+use crate::jobs;
 use crate::tokens::{InvalidTokens, Tokens};
 
 mod files;
@@ -197,6 +198,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     let (tokens, token) = tokens(&config.access)?;
     let registry = opened(config.data_dir.clone(), config.workers).await?;
+    let registry = registry.with_lease_ttl(config.lease_ttl.as_secs());
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
     let edge = web::Data::new(Edge::new(tokens, prefix));
@@ -304,6 +306,7 @@ async fn serve(
 ) -> io::Result<()> {
     let edge = site.edge.clone();
     let registry = site.registry.clone();
+    let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
     actix_web::rt::spawn(async move {
         match registry.complete_records().await {
@@ -312,6 +315,9 @@ async fn serve(
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });
+    if let Some(pause) = config.collect_every {
+        actix_web::rt::spawn(jobs::collect::repeat(collected, pause));
+    }
     let handle = server.handle();
     if config.handle_signals {
         let handle = handle.clone();

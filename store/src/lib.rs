@@ -14,3 +14,4 @@ pub mod port;
 pub mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod write_behind;

@@ -5,6 +5,7 @@
 mod applications;
 mod channels;
 mod chunks;
+mod collect;
 mod diff;
 mod hosts;
 mod leases;
@@ -18,6 +19,10 @@ pub use applications::{Application, ApplicationPage};
 pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
 pub use chunks::{CHUNKS_PER_QUESTION_MAX, ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
 pub use chunks::{ChunkLocation, LocateChunks, LocatedChunks, MissingChunks, MissingPositions};
+pub use collect::{
+    Collection, CollectionOutcome, CollectionPhase, CollectionPlan, CollectionTotals, ReleaseUsage,
+    StartCollection, Usage,
+};
 pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
 pub use hosts::{HOST_TTL_SECS_MAX, HOST_TTL_SECS_MIN, HostPage, HostRun, RenewHost};
 pub use leases::{Lease, LeasePurpose, OpenLease};

@@ -73,9 +73,9 @@ pub struct Registry {
     /// One permit per processor: proving a pack keeps one busy.
     proving: Arc<Semaphore>,
     diffing: Semaphore,
+    lease_ttl_secs: u64,
     collecting: collect::Collecting,
-    /// What releases occupy, and the state of the catalog it was measured in.
-    usage: tokio::sync::Mutex<Option<((u64, u64, u64), collect::Usage)>>,
+    usage: collect::Measured,
 }
 
 impl Registry {
@@ -89,7 +89,8 @@ impl Registry {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
         let (collecting, usage) = <_>::default();
-        Self { store, catalog, host, proving, diffing, collecting, usage }
+        let lease_ttl_secs = leases::LEASE_TTL_SECS;
+        Self { store, catalog, host, proving, diffing, lease_ttl_secs, collecting, usage }
     }
 
     /// Proves that the store and the catalog can be read and written.

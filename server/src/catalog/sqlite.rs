@@ -141,7 +141,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn forget_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
-        self.connections.write("forget a leaf", move |tx| content::forget_leaf(tx, leaf)).await
+        self.connections.write("forget a leaf", move |tx| content::lose_leaf(tx, leaf)).await
     }
 
     async fn packs_of(

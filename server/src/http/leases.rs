@@ -9,7 +9,6 @@ use super::auth::Actor;
 use super::body::json;
 use super::problem::ApiError;
 use crate::app::Registry;
-use crate::app::leases::LEASE_TTL_SECS;
 use crate::catalog::{LeaseId, Purpose};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
@@ -56,7 +55,7 @@ pub(super) async fn open(
         actor.publishes()?;
     }
     let lease = registry.open_lease(body.application, purpose).await?;
-    let body = v1::Lease { id: lease.to_string(), ttl_secs: LEASE_TTL_SECS };
+    let body = v1::Lease { id: lease.to_string(), ttl_secs: registry.lease_ttl_secs() };
     Ok(HttpResponse::Created().json(body))
 }
 
@@ -69,7 +68,7 @@ pub(super) async fn renew(
     lease: web::Path<String>,
 ) -> Result<web::Json<v1::Lease>, ApiError> {
     registry.renew_lease(lease_id(&lease)?).await?;
-    Ok(web::Json(v1::Lease { id: lease.into_inner(), ttl_secs: LEASE_TTL_SECS }))
+    Ok(web::Json(v1::Lease { id: lease.into_inner(), ttl_secs: registry.lease_ttl_secs() }))
 }
 
 /// Ends a lease; ending what has ended is harmless.

@@ -24,6 +24,7 @@ mod authority;
 mod body;
 mod channels;
 mod chunks;
+mod collect;
 mod descriptors;
 mod diff;
 mod edge;
@@ -96,5 +97,6 @@ pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
         .configure(descriptors::routes)
         .configure(packs::routes)
         .configure(diff::routes)
+        .configure(collect::routes)
         .default_service(web::to(meta::no_such_route));
 }

@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, channels, chunks, descriptors, diff, hosts, indexes, leases, meta, packs, pins,
-    releases, retention,
+    applications, channels, chunks, collect, descriptors, diff, hosts, indexes, leases, meta,
+    packs, pins, releases, retention,
 };
 
 #[derive(OpenApi)]
@@ -30,7 +30,8 @@ use super::{
         indexes::read_leaf, indexes::put_leaf, indexes::read_index, indexes::find_index,
         indexes::put_index,
         descriptors::read, descriptors::put,
-        packs::read, packs::upload, diff::diff
+        packs::read, packs::upload, diff::diff,
+        collect::status, collect::start, collect::stop, collect::plan, collect::usage
     ),
     components(schemas(Problem)),
     modifiers(&Failures, &Bearer, &Heads),
@@ -104,7 +105,7 @@ const ANY: [Code; 6] = [
 ];
 
 /// What an operation can answer besides, by method and path.
-const OWN: [(&str, &str, &[Code]); 21] = [
+const OWN: [(&str, &str, &[Code]); 23] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
@@ -142,6 +143,8 @@ const OWN: [(&str, &str, &[Code]); 21] = [
         &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
     ),
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
+    ("get", "/v1/collection/plan", &[Code::Damaged]),
+    ("get", "/v1/usage", &[Code::Damaged]),
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];

@@ -32,7 +32,6 @@
 //! first; until then a push of the same bytes waits.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 
 use seawall_api::digest::ReleaseDigest;
 
@@ -49,6 +48,7 @@ mod usage;
 pub use plan::{CollectPlan, CollectTotals};
 pub(in crate::app) use status::Collecting;
 pub use status::{CollectStatus, Phase};
+pub(in crate::app) use usage::Measured;
 pub use usage::Usage;
 
 /// How a collection goes about it.
@@ -103,7 +103,7 @@ impl Registry {
             return Err(AppError::Busy { what: "another collection runs" });
         };
         let outcome = self.collect_alone(options).await;
-        self.collecting.note(&outcome);
+        self.collecting.note(self.host.now_secs(), &outcome);
         outcome
     }
 
@@ -141,17 +141,6 @@ impl Registry {
     /// When a port fails.
     pub async fn delete_release(&self, request: DeleteRequest) -> Result<Deletion, AppError> {
         Ok(self.catalog.delete_release(request).await?)
-    }
-
-    /// How far the collection is that runs, or what the last one did.
-    #[must_use]
-    pub fn collect_status(&self) -> CollectStatus {
-        self.collecting.status()
-    }
-
-    /// Asks the collection that runs to stop at the next step.
-    pub fn stop_collecting(&self) {
-        self.collecting.is_stopped.store(true, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plan: what goes, to the byte, as data.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use seawall_api::digest::PackDigest;
@@ -31,6 +32,17 @@ pub struct CollectTotals {
     pub object_count: u64,
     /// Their length, in bytes.
     pub object_bytes: u64,
+}
+
+impl AddAssign for CollectTotals {
+    fn add_assign(&mut self, more: Self) {
+        self.pack_count += more.pack_count;
+        self.pack_bytes += more.pack_bytes;
+        self.repacked_count += more.repacked_count;
+        self.repacked_bytes += more.repacked_bytes;
+        self.object_count += more.object_count;
+        self.object_bytes += more.object_bytes;
+    }
 }
 
 impl CollectTotals {

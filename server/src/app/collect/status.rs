@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::{CollectPlan, CollectTotals, Collected};
-use crate::app::AppError;
+use crate::app::{AppError, Registry};
 
 /// What a collection does now.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -31,8 +31,9 @@ pub struct CollectStatus {
     pub phase: Phase,
     /// What it is going to do.
     pub planned: CollectTotals,
-    /// What the last one did; `None` when there was none since the registry started.
-    pub last: Option<Result<Collected, String>>,
+    /// When the last one ended, seconds since 1970-01-01 UTC, and how; `None` when there was none
+    /// since the registry started.
+    pub last: Option<(u64, Result<Collected, String>)>,
 }
 
 /// The state of collections in this process.
@@ -40,17 +41,15 @@ pub struct CollectStatus {
 pub(in crate::app) struct Collecting {
     /// Held by the one that runs.
     pub(super) claim: tokio::sync::Mutex<()>,
-    pub(super) is_stopped: AtomicBool,
+    /// Set as long as somebody goes on collecting until nothing is waited for.
+    is_begun: AtomicBool,
+    is_stopped: AtomicBool,
     status: Mutex<CollectStatus>,
 }
 
 impl Collecting {
     fn change(&self, change: impl FnOnce(&mut CollectStatus)) {
         change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    pub(super) fn status(&self) -> CollectStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -69,12 +68,66 @@ impl Collecting {
         }
     }
 
-    pub(super) fn note(&self, outcome: &Result<Collected, AppError>) {
-        self.is_stopped.store(false, Ordering::Relaxed);
+    pub(super) fn note(&self, now_secs: u64, outcome: &Result<Collected, AppError>) {
         self.change(|status| {
             let waits = matches!(outcome, Ok(Collected { waits_for: Some(_), .. }));
             status.phase = if waits { Phase::Waiting } else { Phase::Idle };
-            status.last = Some(outcome.as_ref().map(|done| *done).map_err(ToString::to_string));
+            let mut outcome = outcome.as_ref().map(|done| *done).map_err(in_full);
+            // One that waited goes on.
+            if let (Ok(done), Some((_, Ok(before)))) = (&mut outcome, &status.last)
+                && before.waits_for.is_some()
+            {
+                done.swept += before.swept;
+            }
+            status.last = Some((now_secs, outcome));
         });
+    }
+}
+
+/// An error and its causes.
+fn in_full(error: &AppError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl Registry {
+    /// How far the collection is that runs, or what the last one did.
+    #[must_use]
+    pub fn collect_status(&self) -> CollectStatus {
+        self.collecting.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says that somebody collects until nothing is waited for; false when somebody does already.
+    #[must_use]
+    pub fn begin_collecting(&self) -> bool {
+        let begun = !self.collecting.is_begun.swap(true, Ordering::AcqRel);
+        if begun {
+            self.collecting.is_stopped.store(false, Ordering::Relaxed);
+            self.collecting.enter(Phase::Marking);
+        }
+        begun
+    }
+
+    /// Ends what [`Self::begin_collecting`] began.
+    pub fn end_collecting(&self) {
+        self.collecting.enter(Phase::Idle);
+        self.collecting.is_begun.store(false, Ordering::Release);
+    }
+
+    /// Asks the collection that runs to stop at the next step.
+    pub fn stop_collecting(&self) {
+        self.collecting.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked for that.
+    #[must_use]
+    pub fn is_collecting_stopped(&self) -> bool {
+        self.collecting.is_stopped.load(Ordering::Relaxed)
     }
 }

@@ -48,11 +48,7 @@ impl Registry {
         self.collecting.check_stop()?;
         let sweep = Sweep { packs, objects, live_leaves: reached.leaves() };
         self.catalog.begin_sweep(sweep).await?;
-        let swept = self.finish_sweep().await?;
-        totals.pack_count += swept.pack_count;
-        totals.pack_bytes += swept.pack_bytes;
-        totals.object_count += swept.object_count;
-        totals.object_bytes += swept.object_bytes;
+        *totals += self.finish_sweep().await?;
         Ok(None)
     }
 

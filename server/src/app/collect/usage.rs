@@ -25,6 +25,12 @@ pub struct Usage {
     pub unreachable_bytes: u64,
 }
 
+/// What releases occupied last, and the state of the catalog then.
+pub(in crate::app) type Measured = tokio::sync::Mutex<Option<(At, Usage)>>;
+/// Releases that had become visible, what may have left litter, and sweeps: as long as they stay,
+/// so does what releases occupy.
+type At = (u64, u64, u64);
+
 impl Registry {
     /// What each visible release occupies alone: reads every leaf and looks at every chunk, unless
     /// nothing changed since it did.

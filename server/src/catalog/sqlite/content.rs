@@ -229,6 +229,12 @@ pub(super) fn forget_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<(
     {
         tx.prepare_cached(sql)?.execute([leaf.as_bytes()])?;
     }
+    Ok(())
+}
+
+/// Forgets a leaf whose bytes are gone: chunks that it alone named may be litter now.
+pub(super) fn lose_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<()> {
+    forget_leaf(tx, leaf)?;
     count_up(tx, LITTER)
 }
 

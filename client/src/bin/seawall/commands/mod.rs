@@ -1,6 +1,7 @@
 //! The commands, a file each: a flow called, its report printed.
 
 mod channels;
+mod collect;
 mod convert;
 mod describe;
 mod diff;
@@ -21,12 +22,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use directories::ProjectDirs;
+use seawall::hold;
 use seawall::host::HostState;
 use seawall::progress::Progress;
 use seawall::registry::Registry;
 
 use crate::args::Global;
-use crate::command::Command;
+use crate::command::{Command, Target};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
 use crate::output::Style;
@@ -34,6 +36,7 @@ use crate::progress;
 use crate::report::Failure;
 
 /// What a command that speaks to a registry gets.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) registry: Arc<dyn Registry>,
     /// What a later command names it by.
@@ -79,10 +82,20 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
 async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
     match command {
         Command::Push(_, push) => push::push(around, *push).await,
-        Command::Pull(_, pull) => pull::pull(around, pull).await,
-        Command::Package(_, package) => export::package(around, package).await,
-        Command::Export(_, order) => export::export(around, order).await,
-        Command::Patch(_, patch) => patch::patch(around, patch).await,
+        Command::Pull(_, pull) => {
+            held(&around.clone(), &pull.target.clone(), pull::pull(around, pull)).await
+        }
+        Command::Package(_, package) => {
+            let target = package.target.clone();
+            held(&around.clone(), &target, export::package(around, package)).await
+        }
+        Command::Export(_, order) => {
+            held(&around.clone(), &order.target.clone(), export::export(around, order)).await
+        }
+        Command::Patch(_, patch) => {
+            held(&around.clone(), &patch.target.clone(), patch::patch(around, patch)).await
+        }
+        Command::Collect(_, collect) => collect::collect(&around, collect).await,
         Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
         Command::Applications(_) => list::applications(&around).await,
         Command::Releases(_, application) => list::releases(&around, application).await,
@@ -93,13 +106,24 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::Fleet(_, order) => fleet::run(&around, order).await,
-        Command::VerifyRelease(_, target) => verify::release(around, target).await,
+        Command::VerifyRelease(_, target) => {
+            held(&around.clone(), &target.clone(), verify::release(around, target)).await
+        }
         Command::Status(..)
         | Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
     }
+}
+
+/// Does `work` while the registry keeps what the release of `target` needs.
+async fn held(
+    around: &Surroundings,
+    target: &Target,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    hold::during(&around.registry, &target.application, work).await
 }
 
 async fn without_registry(

@@ -1,5 +1,6 @@
 //! Who acts in the simulation: what a client does, step by step, through the use cases.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
@@ -133,8 +134,8 @@ async fn read_leaf(registry: &Registry, leaf: &Leaf) -> Result<(), AppError> {
     let mut open = HashMap::new();
     for (chunk, place) in chunks.iter().zip(places) {
         let pack = packs[place.pack as usize];
-        if !open.contains_key(&pack) {
-            open.insert(pack, registry.pack(pack).await?);
+        if let Entry::Vacant(entry) = open.entry(pack) {
+            entry.insert(registry.pack(pack).await?);
         }
         let frame = place.frame;
         let end = frame.offset + u64::from(frame.stored_len);

@@ -400,17 +400,14 @@ async fn episode(seed: u64) {
     world.drain().await;
     world.check().await;
     world.site.pass(2 * LEASE_TTL_SECS);
-    let everything =
-        CollectOptions { live_percent_min: 100, is_forced: true, ..CollectOptions::default() };
     // The second repacks what the first found dead in packs that it had to leave.
-    for _ in 0..2 {
-        let done = world.registry.collect(everything).await.unwrap();
-        assert_eq!(done.waits_for, None);
+    for is_forced in [true, true, false] {
+        let options = CollectOptions { live_percent_min: 100, is_forced, rate_max: None };
+        let done = world.registry.collect(options).await.unwrap();
+        assert_eq!((done.waits_for, done.has_looked), (None, is_forced));
     }
     world.check().await;
     world.check_nothing_is_left_over().await;
-    let again = CollectOptions { is_forced: false, ..everything };
-    assert!(!world.registry.collect(again).await.unwrap().has_looked, "nothing was deleted");
 }
 
 #[allow(clippy::disallowed_methods)] // a test may be told which seed to repeat
