@@ -8,10 +8,13 @@ mod chunks;
 mod collect;
 mod diff;
 mod fsck;
+mod hosts;
 mod leases;
 mod leaves;
 mod meta;
+mod pins;
 mod releases;
+mod retention;
 
 pub use applications::{Application, ApplicationPage};
 pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
@@ -26,10 +29,16 @@ pub use fsck::{
     DAMAGED_RELEASES_MAX, Damage, DamagedRelease, FINDINGS_MAX, Finding, FindingClass, Fsck,
     FsckState, LostObject, StartFsck,
 };
+pub use hosts::{HOST_TTL_SECS_MAX, HOST_TTL_SECS_MIN, HostPage, HostRun, RenewHost};
 pub use leases::{Lease, LeasePurpose, OpenLease};
 pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
 pub use meta::{Health, ServerVersion};
-pub use releases::{Published, ReleasePage, ReleaseSummary};
+pub use pins::{Holder, Holders, PIN_REASON_LEN_MAX, Pin, PinPage, SetPin};
+pub use releases::{DeletedRelease, Published, ReleasePage, ReleaseSummary};
+pub use retention::{
+    ApplyRetention, Fate, KeptRelease, Policies, Policy, RetentionOutcome, RetentionPlan,
+    RetentionPolicy, Verdict,
+};
 
 /// The header that carries a release's digest beside its document.
 pub const RELEASE_HEADER: &str = "seawall-release";

@@ -16,7 +16,7 @@ use seawall_api::v1::{
     Usage,
 };
 
-use super::{RegistryError, Upkeep};
+use super::{Fleet, RegistryError, Upkeep};
 
 /// What a move of a channel replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +47,7 @@ pub struct Located {
 /// 2. Every call may be repeated with the same outcome but for [`Self::move_channel`], which a
 ///    repeat finds moved already, and [`Self::open_lease`], which a repeat opens twice.
 #[async_trait::async_trait]
-pub trait Registry: Upkeep {
+pub trait Registry: Upkeep + Fleet {
     /// What answers, and which format epochs it knows.
     async fn server_version(&self) -> Result<ServerVersion, RegistryError>;
 

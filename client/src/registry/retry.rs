@@ -25,6 +25,7 @@ use seawall_api::v1::{
 
 use super::{Expect, Located, Registry, RegistryError};
 
+mod fleet;
 mod upkeep;
 
 /// How often and how fast to try again.

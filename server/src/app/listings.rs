@@ -1,10 +1,14 @@
 //! Listings of applications and releases, a page at a time.
 
+use std::collections::HashMap;
+
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
+use super::deletion::MOVES_HELD;
 use super::{AppError, Registry};
 use crate::catalog::check::LostObject;
+use crate::catalog::fleet::Marks;
 use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
 
 /// A page of a listing; `next` is where the one after it begins.
@@ -27,8 +31,18 @@ impl<T, K> Page<T, K> {
     }
 }
 
-/// A release, the channels that point at it, and what it is known to lack.
-pub type ListedRelease = (Release, Vec<ChannelName>, Vec<LostObject>);
+/// A release as a listing shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedRelease {
+    /// The release.
+    pub release: Release,
+    /// The channels that point at it.
+    pub channels: Vec<ChannelName>,
+    /// What else holds it.
+    pub marks: Marks,
+    /// What it is known to lack.
+    pub lost: Vec<LostObject>,
+}
 
 impl Registry {
     /// Applications by name, from the one after `after`.
@@ -85,12 +99,16 @@ impl Registry {
         let fit = fitting(&releases).min(limit);
         let channels = self.catalog.channels(application.clone()).await?;
         let lost = self.lost_of_all(&releases).await?;
+        let (of, now_secs) = (application.clone(), self.host.now_secs());
+        let marks = self.catalog.marks(of, now_secs, MOVES_HELD).await?;
+        let mut marks: HashMap<_, _> = marks.into_iter().collect();
         let items = releases.into_iter().zip(lost).map(|(release, lost)| {
             let here = channels.iter().filter(|channel| channel.release == release.digest);
-            let names = here.map(|channel| channel.name.clone()).collect();
-            (release, names, lost)
+            let channels = here.map(|channel| channel.name.clone()).collect();
+            let marks = marks.remove(&release.digest).unwrap_or_default();
+            ListedRelease { release, channels, marks, lost }
         });
-        Ok(Page::of(items.collect(), fit, |(release, ..)| release.version.clone()))
+        Ok(Page::of(items.collect(), fit, |listed| listed.release.version.clone()))
     }
 }
 

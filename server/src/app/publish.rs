@@ -98,6 +98,9 @@ impl Registry {
     /// A version stays what the store says it is, even where the catalog was lost.
     async fn check_name(&self, release: &Release) -> Result<(), AppError> {
         let (application, version) = (release.application(), release.version());
+        if self.is_buried(application, version).await? {
+            return Err(deleted(release));
+        }
         let name = Subject::Release(application.clone(), version.clone()).object();
         let Some(bytes) = present(self.store.get(&name).await)? else { return Ok(()) };
         match ReleaseRecord::decode(&bytes) {

@@ -50,6 +50,8 @@ pub struct Rebuilt {
     pub indexes: u64,
     /// Releases, damaged ones too.
     pub releases: u64,
+    /// Releases that were deleted.
+    pub deleted: u64,
     /// Channels.
     pub channels: u64,
     /// Release documents that were never acknowledged.
@@ -94,6 +96,7 @@ pub async fn rebuild(
             leaves = found.leaves,
             indexes = found.indexes,
             releases = found.releases,
+            deleted = found.deleted,
             channels = found.channels,
             unnamed = found.unnamed,
             damage = found.damage.len(),

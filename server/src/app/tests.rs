@@ -25,6 +25,8 @@ use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Channel, Expected, LeaseId, Publication, Purpose, Release};
 use crate::host::Host;
 
+mod deletion;
+
 #[path = "../../tests/http/fixture.rs"]
 #[allow(dead_code, unreachable_pub, clippy::cast_possible_truncation)]
 pub(super) mod fixture;
@@ -512,7 +514,7 @@ async fn releases_of_very_many_machines_come_in_shorter_pages() {
     let (mut after, mut pages) = (None, Vec::new());
     loop {
         let page = registry.releases(&application, after, 1000).await.unwrap();
-        pages.push(page.items.iter().map(|(r, _)| r.version.to_string()).collect::<Vec<_>>());
+        pages.push(page.items.iter().map(|r| r.release.version.to_string()).collect::<Vec<_>>());
         after = page.next;
         if after.is_none() {
             break;

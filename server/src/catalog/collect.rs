@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use seawall_api::digest::{
     ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
 };
-use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
 use seawall_store::port::ObjectName;
 
 use super::error::CatalogError;
@@ -181,14 +181,14 @@ pub enum Holder {
     /// Somebody pinned it.
     Pin {
         /// The pin's name.
-        name: String,
+        name: PinName,
         /// Why.
         reason: String,
     },
     /// A host runs it.
     Host {
         /// The host's name.
-        host: String,
+        host: HostName,
         /// When it said so last, seconds since 1970-01-01 UTC.
         renewed_at_secs: u64,
     },

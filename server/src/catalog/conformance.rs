@@ -12,6 +12,7 @@ use super::sqlite::SqliteCatalog;
 use super::*;
 
 mod check;
+mod fleet;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -323,6 +324,12 @@ async fn sqlite_is_a_catalog() {
     let reopened = SqliteCatalog::open(&path).unwrap();
     let applications = reopened.applications(None, 10).await.unwrap();
     assert_eq!(applications.len(), 2, "it is durable");
+}
+
+#[tokio::test]
+async fn sqlite_knows_what_runs_where() {
+    let dir = tempfile::tempdir().unwrap();
+    fleet::all(&SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap()).await;
 }
 
 #[test]

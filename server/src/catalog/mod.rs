@@ -16,6 +16,7 @@ pub mod collect;
 #[cfg(test)]
 mod conformance;
 mod error;
+pub mod fleet;
 mod model;
 mod port;
 pub mod sqlite;

@@ -42,6 +42,8 @@ mod collecting;
 mod connection;
 mod content;
 mod deletion;
+mod fleet;
+mod fleet_port;
 mod leases;
 mod releases;
 mod row;

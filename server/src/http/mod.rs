@@ -30,15 +30,18 @@ mod descriptors;
 mod diff;
 mod edge;
 mod fsck;
+mod hosts;
 mod indexes;
 mod leases;
 pub mod limits;
 mod meta;
 mod openapi;
 mod packs;
+mod pins;
 mod problem;
 mod range;
 mod releases;
+mod retention;
 
 pub(crate) use edge::edge;
 pub use openapi::openapi_json;
@@ -87,6 +90,9 @@ pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
         .configure(applications::routes)
         .configure(releases::routes)
         .configure(channels::routes)
+        .configure(pins::routes)
+        .configure(hosts::routes)
+        .configure(retention::routes)
         .configure(leases::routes)
         .configure(chunks::routes)
         .configure(indexes::routes)

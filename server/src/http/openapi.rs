@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, backup, channels, chunks, collect, descriptors, diff, fsck, indexes, leases,
-    meta, packs, releases,
+    applications, backup, channels, chunks, collect, descriptors, diff, fsck, hosts, indexes,
+    leases, meta, packs, pins, releases, retention,
 };
 
 #[derive(OpenApi)]
@@ -19,7 +19,11 @@ use super::{
     paths(
         meta::version, meta::healthz, meta::readyz, meta::metrics, meta::document,
         applications::list, applications::read,
-        releases::list, releases::publish, releases::read,
+        releases::list, releases::publish, releases::read, releases::delete,
+        pins::holders, pins::list, pins::pin, pins::unpin,
+        hosts::list, hosts::report, hosts::forget,
+        retention::policies, retention::set_policy, retention::set_channel_policy,
+        retention::plan, retention::apply,
         channels::list, channels::read, channels::advance, channels::history,
         leases::open, leases::renew, leases::end,
         chunks::missing_chunks, chunks::locate, chunks::missing_leaves,
@@ -112,7 +116,11 @@ const OWN: [(&str, &str, &[Code]); 28] = [
         "/v1/applications/{application}/releases",
         &[Code::VersionTaken, Code::Incomplete, Code::LeaseEnded, Code::StorageFull],
     ),
-    ("get", "/v1/applications/{application}/releases/{selector}", &[Code::NotFound, Code::Damaged]),
+    (
+        "get",
+        "/v1/applications/{application}/releases/{selector}",
+        &[Code::NotFound, Code::Gone, Code::Damaged],
+    ),
     ("get", "/v1/applications/{application}/channels", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/channels/{channel}", &[Code::NotFound]),
     (
@@ -157,6 +165,33 @@ const PACK: [(&str, &str, &[Code]); 2] = [
     ("put", "/v1/packs/{pack}", &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull]),
 ];
 
+/// The same for what keeps releases, and deletes them.
+const FLEET: [(&str, &str, &[Code]); 13] = [
+    (
+        "delete",
+        "/v1/applications/{application}/releases/{selector}",
+        &[Code::NotFound, Code::Gone, Code::Held, Code::StorageFull],
+    ),
+    ("get", "/v1/applications/{application}/releases/{selector}/holders", FIND),
+    ("get", "/v1/applications/{application}/releases/{selector}/pins", FIND),
+    ("put", "/v1/applications/{application}/releases/{selector}/pins/{pin}", KEEP),
+    ("delete", "/v1/applications/{application}/releases/{selector}/pins/{pin}", FIND),
+    ("get", "/v1/hosts", &[Code::NotFound]),
+    ("put", "/v1/hosts/{host}", KEEP),
+    ("delete", "/v1/hosts/{host}", &[Code::NotFound]),
+    ("get", "/v1/applications/{application}/policy", &[Code::NotFound]),
+    ("put", "/v1/applications/{application}/policy", &[Code::NotFound, Code::StorageFull]),
+    (
+        "put",
+        "/v1/applications/{application}/channels/{channel}/policy",
+        &[Code::NotFound, Code::StorageFull],
+    ),
+    ("get", "/v1/applications/{application}/retention", &[Code::NotFound]),
+    ("post", "/v1/applications/{application}/retention", &[Code::NotFound, Code::StorageFull]),
+];
+const FIND: &[Code] = &[Code::NotFound, Code::Gone];
+const KEEP: &[Code] = &[Code::NotFound, Code::Gone, Code::StorageFull];
+
 impl Modify for Failures {
     fn modify(&self, api: &mut Document) {
         for (path, item) in &mut api.paths.paths {
@@ -169,7 +204,11 @@ impl Modify for Failures {
             for (method, operation) in operations {
                 let Some(operation) = operation else { continue };
                 let is_open = operation.security.is_some();
-                let own = OWN.iter().chain(&PACK).find(|own| (own.0, own.1) == (method, path));
+                let own = OWN
+                    .iter()
+                    .chain(&PACK)
+                    .chain(&FLEET)
+                    .find(|own| (own.0, own.1) == (method, path));
                 let own = own.map_or(&[][..], |own| own.2);
                 let any = ANY.iter().filter(|_| !is_open);
                 add(operation, any.chain(own));
@@ -201,7 +240,7 @@ mod tests {
     #[test]
     fn every_table_row_is_an_operation() {
         let api: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
-        for (method, path, _) in OWN.iter().chain(&PACK) {
+        for (method, path, _) in OWN.iter().chain(&PACK).chain(&FLEET) {
             assert!(api["paths"][path][method].is_object(), "{method} {path}");
         }
         for path in HEADS {

@@ -8,6 +8,7 @@ mod descriptors;
 mod diff;
 mod edge;
 mod fixture;
+mod fleet;
 mod lifecycle;
 mod openapi;
 mod packs;

@@ -15,6 +15,7 @@ mod upkeep;
 pub(crate) use upkeep::{BackupArgs, FsckArgs, RepairArgs};
 #[cfg(feature = "server")]
 pub(crate) use upkeep::{DrillArgs, RecoverArgs};
+pub(crate) mod fleet;
 
 /// Shown by `--help` and on the man page.
 const EXIT_STATUS: &str = "\
@@ -46,7 +47,7 @@ pub(crate) struct Cli {
     pub(crate) command: RawCommand,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// The registry: an http(s) address, or a directory, which is then hosted in-process
     #[arg(long, global = true, value_name = "URL|DIR", env = "SEAWALL_REGISTRY")]
@@ -98,6 +99,18 @@ pub(crate) enum RawCommand {
     Channels(ChannelsArgs),
     /// Point a channel at a release
     Promote(PromoteArgs),
+    /// Delete a release that nothing holds; its version is never used again
+    Rm(fleet::RmArgs),
+    /// Keep a release until the pin is taken away
+    Pin(fleet::PinArgs),
+    /// Take a pin away
+    Unpin(fleet::UnpinArgs),
+    /// Tell the registry what this host runs, and print how far behind it is
+    Status(fleet::StatusArgs),
+    /// List which host runs which release
+    Hosts(fleet::HostsArgs),
+    /// Say which releases stay, and delete the others
+    Retention(fleet::RetentionArgs),
     /// Hash everything again: a pulled release in a directory, or a release in the registry
     Verify(VerifyArgs),
     /// Remove from the registry what no release reaches any more

@@ -27,6 +27,9 @@ mod upkeep;
 #[cfg(feature = "server")]
 pub(crate) use upkeep::Offline;
 pub(crate) use upkeep::{Repair, Upkeep};
+mod fleet;
+
+pub(crate) use fleet::{Fleet, SetPolicy, Status};
 
 /// A release in a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +61,8 @@ pub(crate) enum Command {
     Channels(Reach, ApplicationName),
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
+    Fleet(Reach, Fleet),
+    Status(Status),
     Collect(Reach, Collect),
     Describe(PathBuf, Vec<DescriptorTarget>),
     VerifyDir(PathBuf, usize),
@@ -177,6 +182,12 @@ impl Command {
             }
             RawCommand::Channels(args) => channels(args),
             RawCommand::Promote(args) => promote(args),
+            RawCommand::Rm(args) => fleet::remove(args),
+            RawCommand::Pin(args) => fleet::pin(args),
+            RawCommand::Unpin(args) => fleet::unpin(args),
+            RawCommand::Status(args) => fleet::status(args),
+            RawCommand::Hosts(args) => fleet::hosts(args),
+            RawCommand::Retention(args) => fleet::retention(args),
             RawCommand::Gc(args) => Ok(collect(args)),
             RawCommand::Verify(args) => verify(args),
             RawCommand::Convert(args) => convert(args),
@@ -211,12 +222,14 @@ impl Command {
             | Self::Channels(reach, _)
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
+            | Self::Fleet(reach, _)
             | Self::Collect(reach, _)
             | Self::VerifyRelease(reach, ..)
             | Self::Upkeep(reach, ..)
             | Self::BackupOf(reach, ..) => Some(reach),
             #[cfg(feature = "server")]
             Self::Offline(..) => None,
+            Self::Status(..) => None,
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
                 None
             }

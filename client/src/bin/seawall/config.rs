@@ -42,6 +42,19 @@ pub(crate) enum Location {
     Directory(PathBuf),
 }
 
+impl Location {
+    /// How a later command names it, wherever it is run.
+    pub(crate) fn address(&self) -> String {
+        match self {
+            Self::Url(url) => url.clone(),
+            Self::Directory(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                path.display().to_string()
+            }
+        }
+    }
+}
+
 /// A registry and how to be known to it.
 #[derive(Debug)]
 pub(crate) struct Settings {

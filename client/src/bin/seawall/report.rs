@@ -73,6 +73,11 @@ impl Failure {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
+    /// What failed, on one line.
+    pub(crate) fn what(&self) -> &str {
+        self.lines.first().map_or("", String::as_str)
+    }
+
     /// The documented number for scripts (`args::EXIT_STATUS`).
     pub(crate) fn exit_code(&self) -> u8 {
         match self.kind {
@@ -123,7 +128,9 @@ macro_rules! explained {
 explained!(
     seawall::convert::ConvertFailure,
     seawall::describe::DescribeError,
+    seawall::directory::LockError,
     seawall::export::ExportError,
+    seawall::host::HostError,
     seawall::ovf::OvfError,
     seawall::patch::PatchError,
     seawall::pull::PullError,

@@ -13,6 +13,7 @@
 //! | a connection that stands still | [`Timeouts`] | `Stalled` |
 //! | redirects, of GET and HEAD only | [`REDIRECTS_MAX`] | `Protocol` |
 
+mod fleet;
 mod path;
 mod proof;
 mod registry;

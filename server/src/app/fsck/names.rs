@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::reference::Selector;
 use seawall_store::port::ObjectName;
 
 use super::{Check, GONE, Halt, PAGE_COUNT, RECORD_LEN_MAX, Read};
-use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject};
+use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
 use crate::catalog::Release;
 
 const UNREADABLE: &str = "it is no record that this version of Seawall can read";
@@ -35,6 +36,10 @@ impl Check {
             Some(Subject::Move(application, channel, sequence)) => {
                 let record = bytes.and_then(|bytes| decode(&bytes));
                 self.move_record(name, (application, channel, sequence), record).await?;
+            }
+            Some(Subject::Tombstone(application, version)) => {
+                let record = bytes.and_then(|bytes| decode(&bytes));
+                self.tombstone_record(name, (application, version), record).await?;
             }
             None => self.reclaimable(name, len, "its name is no record's"),
         }
@@ -70,6 +75,29 @@ impl Check {
         }
         self.registry.keep(name, wanted.encode()).await?;
         self.mended(name, format!("{}; written anew by the catalog", short(&what)));
+        Ok(())
+    }
+
+    async fn tombstone_record(
+        &mut self,
+        name: &ObjectName,
+        (application, version): (ApplicationName, Version),
+        record: Result<TombstoneRecord, String>,
+    ) -> Result<(), Halt> {
+        let selector = Selector::Version(version);
+        let row = self.registry.catalog.deleted(application, selector).await?;
+        let Some(row) = row else {
+            let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
+            return self.damage(name, what, vec![]).await;
+        };
+        let wanted = TombstoneRecord::from(&row);
+        let what = match record {
+            Ok(record) if record == wanted => return self.sound(name).await,
+            Ok(_) => return self.damage(name, CONTRADICTION.to_owned(), vec![]).await,
+            Err(what) => what,
+        };
+        self.registry.keep(name, wanted.encode()).await?;
+        self.mended(name, format!("{what}; written anew by the catalog"));
         Ok(())
     }
 

@@ -93,6 +93,7 @@ async fn a_sound_store_gives_all_of_it_back() {
         leaves: 3,
         indexes: 3,
         releases: 2,
+        deleted: 0,
         channels: 1,
         unnamed: 1,
         damage: vec![],

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::connection::SqlResult;
 use super::{collect, releases, row};
 use crate::catalog::collect::{DeleteRequest, Deletion, Holder, Tombstone};
+use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, Version};
 
 pub(super) fn delete(tx: &Transaction<'_>, request: &DeleteRequest) -> SqlResult<Deletion> {
@@ -70,9 +71,9 @@ pub(super) fn holders(
     }
     let mut pins =
         tx.prepare_cached("SELECT name, reason FROM pins WHERE release_id = $1 ORDER BY name")?;
-    for pin in pins
-        .query_map([id], |found| Ok(Holder::Pin { name: found.get(0)?, reason: found.get(1)? }))?
-    {
+    for pin in pins.query_map([id], |found| {
+        Ok(Holder::Pin { name: row::name(found, 0)?, reason: found.get(1)? })
+    })? {
         holders.push(pin?);
     }
     let mut hosts = tx.prepare_cached(
@@ -80,7 +81,7 @@ pub(super) fn holders(
          GROUP BY host ORDER BY host",
     )?;
     for host in hosts.query_map(params![id, row::integer(now_secs)?], |found| {
-        Ok(Holder::Host { host: found.get(0)?, renewed_at_secs: row::quantity(found, 1)? })
+        Ok(Holder::Host { host: row::name(found, 0)?, renewed_at_secs: row::quantity(found, 1)? })
     })? {
         holders.push(host?);
     }
@@ -108,6 +109,21 @@ pub(super) fn tombstone(
     );
     tx.prepare_cached(&sql)?
         .query_row(params![application.as_str(), version.as_str()], read_tombstone)
+        .optional()
+}
+
+/// The same by the release's digest.
+pub(super) fn tombstone_of(
+    tx: &Transaction<'_>,
+    application: &ApplicationName,
+    release: ReleaseDigest,
+) -> SqlResult<Option<Tombstone>> {
+    let sql = format!(
+        "{}{TOMBSTONE} WHERE application = $1 AND digest = $2 AND deleted_at_secs IS NOT NULL",
+        releases::COLUMNS
+    );
+    tx.prepare_cached(&sql)?
+        .query_row(params![application.as_str(), release.as_bytes()], read_tombstone)
         .optional()
 }
 

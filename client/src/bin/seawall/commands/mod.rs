@@ -9,6 +9,7 @@ mod diff;
 #[cfg(feature = "server")]
 mod drill;
 mod export;
+mod fleet;
 mod fsck;
 mod list;
 mod patch;
@@ -17,9 +18,11 @@ mod push;
 #[cfg(feature = "server")]
 mod recover;
 mod repair;
+mod retention;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 mod show;
+mod status;
 mod verify;
 
 use std::path::PathBuf;
@@ -45,6 +48,8 @@ use crate::report::Failure;
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) registry: Arc<dyn Registry>,
+    /// What a later command names it by.
+    pub(crate) address: String,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) style: Style,
     pub(crate) state: HostState,
@@ -54,6 +59,10 @@ pub(crate) struct Surroundings {
 pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure> {
     let style = if global.json { Style::Json } else { Style::Text };
     let progress = progress::choose(global.quiet);
+    // Each directory has its own registry.
+    if let Command::Status(order) = command {
+        return status::status(order, global, style).await;
+    }
     let Some(reach) = command.reach() else {
         let outcome = without_registry(command, progress.clone(), style).await;
         progress.finish();
@@ -67,9 +76,11 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
         Command::BackupOf(_, data, _) => Settings::of_directory(data),
         _ => Settings::find(global, reach, &crate::environment())?,
     };
+    let address = settings.location.address();
     let connection = Connection::open(settings, missing).await?;
     let around = Surroundings {
         registry: connection.registry(),
+        address,
         progress: progress.clone(),
         style,
         state: host_state(global)?,
@@ -106,6 +117,7 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
             channels::history(&around, application, channel).await
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
+        Command::Fleet(_, order) => fleet::run(&around, order).await,
         Command::VerifyRelease(_, target) => {
             held(&around.clone(), &target.clone(), verify::release(around, target)).await
         }
@@ -113,7 +125,8 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         Command::BackupOf(_, _, out) => backup::backup(&around, &out).await,
         #[cfg(feature = "server")]
         Command::Offline(..) => Err(Failure::internal("this command needs no registry")),
-        Command::Describe(..)
+        Command::Status(..)
+        | Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
