@@ -73,7 +73,7 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let push = Arc::new(push);
     let mut sources = sources::open(&push).await?;
     check_package(&push).await?;
-    let existing = release_of(&push, &Selector::Version(push.version.clone())).await?;
+    let existing = existing(&push).await?;
     let lease = push.registry.open_lease(&push.application, LeasePurpose::Push).await?;
     let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
     if outcome.is_err() || existing.is_some() {
@@ -198,6 +198,19 @@ fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {
     Ok(Release::new(document)?)
 }
 
+/// What its version names already, if it names anything.
+async fn existing(push: &Push) -> Result<Option<Release>, PushError> {
+    let found = release_of(push, &Selector::Version(push.version.clone())).await;
+    found.map_err(|source| match source.code() {
+        Some(Code::Gone) => PushError::VersionDeleted {
+            application: push.application.clone(),
+            version: push.version.clone(),
+            source,
+        },
+        _ => source.into(),
+    })
+}
+
 /// The release of that name, if there is one. A document that was damaged is as good as none: to
 /// publish it again mends it, and the registry still knows what the version names.
 async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>, RegistryError> {
@@ -218,7 +231,11 @@ async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
         Some(selector) => Some(push.registry.release(&push.application, selector).await?),
         None => match push.registry.application(&push.application).await {
             Ok(application) => match application.newest {
-                Some(newest) => release_of(push, &Selector::Version(newest)).await?,
+                Some(newest) => match release_of(push, &Selector::Version(newest)).await {
+                    // Somebody deleted it a moment ago.
+                    Err(error) if error.code() == Some(Code::Gone) => None,
+                    found => found?,
+                },
                 None => None,
             },
             Err(RegistryError::Problem { problem, .. }) if problem.code == Code::NotFound => None,
