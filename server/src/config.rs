@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::app::leases::LEASE_TTL_SECS;
 use crate::http::limits;
 
 /// Who may use a registry.
@@ -36,6 +37,10 @@ pub struct Config {
     pub stall_time_max: Duration,
     /// How long requests in flight may take once it stops.
     pub shutdown_time_max: Duration,
+    /// How long a push or a pull that is heard of no more is waited for by collections.
+    pub lease_ttl: Duration,
+    /// How often to collect what no release reaches; `None`: when it is asked to.
+    pub collect_every: Option<Duration>,
 }
 
 impl Config {
@@ -50,6 +55,8 @@ impl Config {
             drain_time: Duration::ZERO,
             stall_time_max: limits::STALL_TIME_MAX,
             shutdown_time_max: Duration::from_secs(30),
+            lease_ttl: Duration::from_secs(LEASE_TTL_SECS),
+            collect_every: None,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod config;
 pub mod host;
 mod http;
+mod jobs;
 mod metrics;
 mod startup;
 pub mod telemetry;

@@ -32,6 +32,7 @@ use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
 use crate::config::{Access, Config};
 use crate::host::Host;
 use crate::http::{self, Edge, limits};
+use crate::jobs;
 use crate::tokens::{InvalidTokens, Tokens};
 
 mod files;
@@ -200,6 +201,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     drop(tokens(&config.access)?);
     let (data_dir, cpus) = (config.data_dir.clone(), config.workers);
     let registry = on_a_thread(move || open(&data_dir, cpus)).await?;
+    let registry = registry.with_lease_ttl(config.lease_ttl.as_secs());
     serve_on(registry, config).await
 }
 
@@ -378,6 +380,7 @@ async fn serve(
 ) -> io::Result<()> {
     let edge = site.edge.clone();
     let registry = site.registry.clone();
+    let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
     actix_web::rt::spawn(async move {
         match registry.complete_records().await {
@@ -386,6 +389,9 @@ async fn serve(
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });
+    if let Some(pause) = config.collect_every {
+        actix_web::rt::spawn(jobs::collect::repeat(collected, pause));
+    }
     let handle = server.handle();
     if config.handle_signals {
         let handle = handle.clone();

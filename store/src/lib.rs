@@ -7,6 +7,7 @@ pub mod chunker;
 pub mod codec;
 pub mod content;
 pub mod error;
+pub mod gc;
 pub mod image;
 pub mod layer;
 pub mod pack;
@@ -14,3 +15,4 @@ pub mod port;
 pub mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod write_behind;

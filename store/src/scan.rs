@@ -58,6 +58,9 @@ impl Default for LeafScanner {
     }
 }
 
+/// Told of each chunk of a leaf, in disk order.
+pub type OnChunk<'a, E> = dyn FnMut(ChunkRef, &[u8]) -> Result<(), E> + 'a;
+
 /// Which leaf of which disk to scan.
 #[derive(Clone, Copy)]
 pub struct LeafOf<'a> {
@@ -77,24 +80,38 @@ impl LeafScanner {
     /// # Errors
     /// When the image cannot be read.
     pub fn scan(&mut self, of: LeafOf<'_>, advance: &dyn Fn(u64)) -> Result<LeafScan, ScanError> {
+        self.scan_chunks(of, advance, &mut |_, _| Ok(()))
+    }
+
+    /// Scans one leaf, and gives each of its chunks to `on_chunk` while its bytes are at hand.
+    ///
+    /// # Errors
+    /// When the image cannot be read, or the first error of `on_chunk`.
+    pub fn scan_chunks<E: From<ScanError>>(
+        &mut self,
+        of: LeafOf<'_>,
+        advance: &dyn Fn(u64),
+        on_chunk: &mut OnChunk<'_, E>,
+    ) -> Result<LeafScan, E> {
         let span = leaf_range(of.disk_len, of.position);
         let mut pass = Pass {
             cutter: Cutter::default(),
             hasher: LeafHasher::new(span.start, leaf_count(of.disk_len) == 1),
             extents: Vec::new(),
             open_len: 0,
+            on_chunk,
         };
         let mut offset = span.start;
         while offset < span.end {
-            let data = of.image.next_data(offset)?.filter(|run| run.start < span.end);
-            let Some(run) = data else {
-                self.hole(&mut pass, span.end - offset);
+            let data = of.image.next_data(offset).map_err(ScanError::from)?;
+            let Some(run) = data.filter(|run| run.start < span.end) else {
+                self.hole(&mut pass, span.end - offset)?;
                 break;
             };
             // Whole blocks of the grid: what of them lies outside the run reads as zeros.
             let start = grid::floor(run.start, of.grid_offset).max(offset);
             let end = grid::ceil(run.end, of.grid_offset).min(span.end);
-            self.hole(&mut pass, start - offset);
+            self.hole(&mut pass, start - offset)?;
             offset = start;
             while offset < end {
                 let stop = end.min(grid::floor(offset + WINDOW_LEN as u64, of.grid_offset));
@@ -103,33 +120,35 @@ impl LeafScanner {
                 offset = stop;
             }
         }
-        pass.end_chunk(&self.buffer[..pass.open_len]);
-        let leaf = Leaf::new(pass.extents, span.end - span.start)?;
+        pass.end_chunk(&self.buffer[..pass.open_len])?;
+        let leaf = Leaf::new(pass.extents, span.end - span.start).map_err(ScanError::from)?;
         Ok(LeafScan { leaf, value: pass.hasher.finish() })
     }
 
-    fn hole(&mut self, pass: &mut Pass, len: u64) {
+    fn hole<E>(&mut self, pass: &mut Pass<'_, '_, E>, len: u64) -> Result<(), E> {
         if len > 0 {
-            pass.end_chunk(&self.buffer[..pass.open_len]);
+            pass.end_chunk(&self.buffer[..pass.open_len])?;
             pass.hole(len);
             pass.hasher.update_zeros(len);
         }
+        Ok(())
     }
 
     /// Reads one window behind the open chunk and cuts it.
-    fn window(
+    fn window<E: From<ScanError>>(
         &mut self,
         of: LeafOf<'_>,
         range: std::ops::Range<u64>,
-        pass: &mut Pass,
-    ) -> Result<(), ScanError> {
+        pass: &mut Pass<'_, '_, E>,
+    ) -> Result<(), E> {
         // At most WINDOW_LEN: fits.
         let len = usize::try_from(range.end - range.start).unwrap_or(WINDOW_LEN);
         let open = pass.open_len;
-        of.image.read_at(range.start, &mut self.buffer[open..open + len])?;
+        let read = of.image.read_at(range.start, &mut self.buffer[open..open + len]);
+        read.map_err(ScanError::from)?;
         let (carried, window) = self.buffer[..open + len].split_at(open);
         if is_zero(window) {
-            pass.end_chunk(carried);
+            pass.end_chunk(carried)?;
             pass.hole(len as u64);
             pass.hasher.update_zeros(len as u64);
             return Ok(());
@@ -143,11 +162,11 @@ impl LeafScanner {
             let next = at + usize::try_from(block_end - block_start).unwrap_or(0);
             let block = &self.buffer[at..next];
             if is_zero(block) {
-                pass.end_chunk(&self.buffer[chunk_start..at]);
+                pass.end_chunk(&self.buffer[chunk_start..at])?;
                 pass.hole(block_end - block_start);
                 chunk_start = next;
             } else if pass.cutter.begins_chunk(block) {
-                pass.chunk(&self.buffer[chunk_start..at]);
+                pass.chunk(&self.buffer[chunk_start..at])?;
                 chunk_start = at;
             }
             at = next;
@@ -160,28 +179,32 @@ impl LeafScanner {
 }
 
 /// What has been found of a leaf so far.
-struct Pass {
+struct Pass<'f, 'g, E> {
     cutter: Cutter,
     hasher: LeafHasher,
     extents: Vec<Extent>,
     /// Bytes of the chunk that the last window left open; they lie at the buffer's front.
     open_len: usize,
+    on_chunk: &'f mut OnChunk<'g, E>,
 }
 
-impl Pass {
+impl<E> Pass<'_, '_, E> {
     /// Takes one whole chunk, or nothing.
-    fn chunk(&mut self, bytes: &[u8]) {
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), E> {
         if let Ok(len) = ChunkLen::new(bytes.len() as u64) {
-            let digest = ChunkDigest::of(bytes);
-            self.extents.push(Extent::Data(ChunkRef { digest, len }));
+            let chunk = ChunkRef { digest: ChunkDigest::of(bytes), len };
+            self.extents.push(Extent::Data(chunk));
+            (self.on_chunk)(chunk, bytes)?;
         }
+        Ok(())
     }
 
     /// Takes what is open as a chunk: a hole or the leaf's end follows.
-    fn end_chunk(&mut self, bytes: &[u8]) {
-        self.chunk(bytes);
+    fn end_chunk(&mut self, bytes: &[u8]) -> Result<(), E> {
+        self.chunk(bytes)?;
         self.cutter.end();
         self.open_len = 0;
+        Ok(())
     }
 
     fn hole(&mut self, len: u64) {

@@ -164,7 +164,14 @@ fn says(folder: &Path, machine: &str, text: &str) {
 fn what_a_host_cannot_be_told_is_printed_and_in_json() {
     let world = World::new();
     shop(&world);
+    // A plan says it before anything is there.
+    let plan = "pull team/shop:1 --into host --as libvirt --dry-run";
+    let planned = world.local(&format!("{plan} --json")).succeeds().json();
+    let text = world.local(plan).succeeds().stdout.clone();
+    assert!(text.contains("\n    web: disk data on nvme: "), "{text}");
+    assert!(!world.path("host").exists());
     let report = world.local("pull team/shop:1 --into host --as libvirt --json").succeeds().json();
+    assert_eq!(planned["descriptors"], report["descriptors"]);
     let described = &report["descriptors"][0];
     assert_eq!(described["target"], "libvirt");
     let losses = described["losses"].as_array().unwrap();

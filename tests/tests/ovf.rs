@@ -168,6 +168,40 @@ fn an_ova_is_pushed_as_it_is_and_its_disks_come_back() {
     assert!(again.stdout.contains("not mapped: VirtualHardwareSection of web"), "{again}");
 }
 
+/// Packages of VirtualBox and of Microsoft's tools have disks of these formats.
+#[test]
+fn a_package_with_vhd_and_vhdx_disks_is_pushed_as_one_of_vmdks_is() {
+    let world = World::new();
+    shop(&world);
+    let parts = world.path("parts");
+    fs::create_dir_all(&parts).unwrap();
+    let machines = [("db", "db.vhd", 40 * MIB), ("web", "web.vhdx", 64 * MIB)];
+    for (machine, file, _) in machines {
+        let format: &[&str] = match file.split_once('.') {
+            Some((_, "vhd")) => &["vpc", "-o", "force_size=on"],
+            _ => &["vhdx"],
+        };
+        let (from, to) = (world.path(format!("{machine}.raw")), parts.join(file));
+        let paths = [from.to_str().unwrap(), to.to_str().unwrap()];
+        tool("qemu-img", ["convert", "-f", "raw", "-O"].iter().chain(format).chain(&paths));
+    }
+    let text =
+        descriptor(&machines).replacen(STREAM, "http://go.microsoft.com/fwlink/?LinkId=137171", 1);
+    fs::write(parts.join("shop.ovf"), text).unwrap();
+    manifest(&parts, "shop", &["db.vhd".to_owned(), "web.vhdx".to_owned()]);
+    let archive = world.path("shop.ova");
+    let args = ["-C", parts.to_str().unwrap(), "-cf", archive.to_str().unwrap()];
+    let files = ["--format=ustar", "shop.ovf", "shop.mf", "db.vhd", "web.vhdx"];
+    tool("tar", args.iter().chain(&files));
+
+    for (version, package) in [("1.0.0", "parts/shop.ovf"), ("2.0.0", "shop.ova")] {
+        world.local(&format!("push team/shop:{version} {package}")).succeeds();
+        world.pull(&format!("team/shop:{version}"), version);
+        same_bytes(world.path(format!("{version}/web/root1.raw")), world.path("web.raw"));
+        same_bytes(world.path(format!("{version}/db/root0.raw")), world.path("db.raw"));
+    }
+}
+
 #[test]
 fn a_package_that_is_not_what_its_manifest_says_is_not_published() {
     let world = World::new();

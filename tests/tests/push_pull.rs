@@ -79,6 +79,44 @@ fn every_kind_of_qcow2_is_the_raw_disk_that_qemu_made_it_from() {
     }
 }
 
+/// A first push asks about compressed leaves piece by piece while it reads them.
+#[test]
+fn a_compressed_image_that_is_new_is_sent_whole_and_nothing_of_it_twice() {
+    let world = World::new();
+    let (one, two) = (Noise::new("one").text(20 * MIB), Noise::new("two").text(9 * MIB));
+    let (again, elsewhere) = (one.clone(), one.clone());
+    // The second is repeated in its own leaf, the third in another.
+    let pieces = [(0, one), (100 * MIB, again), (300 * MIB, elsewhere), (330 * MIB, two)];
+    raw(&world.path("plain.raw"), 600 * MIB, &pieces);
+    for (version, (format, options)) in [
+        ("qcow2", "compression_type=zlib"),
+        ("qcow2", "compression_type=zstd"),
+        ("vmdk", "subformat=streamOptimized"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (raw, packed) = (world.path("plain.raw"), world.path(format!("{version}.img")));
+        let compress: &[&str] = if format == "qcow2" { &["-c"] } else { &[] };
+        let convert = ["convert", "-f", "raw", "-O", format, "-o", options];
+        let paths = [raw.to_str().unwrap(), packed.to_str().unwrap()];
+        tool("qemu-img", convert.iter().chain(compress).chain(&paths));
+        let application = format!("app{version}");
+
+        let pushed = world.push(&format!("{application}:1"), &[&format!("a=root:{version}.img")]);
+        let same = world.push(&format!("{application}:2"), &["a=root:plain.raw"]);
+        world.pull(&format!("{application}:1"), &application);
+
+        assert_eq!(pushed["disks"][0]["content"], *b3sum(&raw), "{options}");
+        let sent = number(&pushed["reuse"]["sentBytes"]);
+        // Each application is new, the registry is not: only the first push sends anything.
+        let want = if version == 0 { 28 * MIB..30 * MIB } else { 0..1 };
+        assert!(want.contains(&sent), "{options}: {pushed}");
+        assert_eq!(number(&same["reuse"]["sentBytes"]), 0, "{options}: {same}");
+        same_bytes(world.path(format!("{application}/a/root.raw")), &raw);
+    }
+}
+
 #[test]
 fn a_chain_of_backing_files_is_read_as_the_guest_sees_it() {
     let world = World::new();

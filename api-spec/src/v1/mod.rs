@@ -5,6 +5,7 @@
 mod applications;
 mod channels;
 mod chunks;
+mod collect;
 mod diff;
 mod fsck;
 mod leases;
@@ -16,12 +17,16 @@ pub use applications::{Application, ApplicationPage};
 pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
 pub use chunks::{CHUNKS_PER_QUESTION_MAX, ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
 pub use chunks::{ChunkLocation, LocateChunks, LocatedChunks, MissingChunks, MissingPositions};
+pub use collect::{
+    Collection, CollectionOutcome, CollectionPhase, CollectionPlan, CollectionTotals, ReleaseUsage,
+    StartCollection, Usage,
+};
 pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
 pub use fsck::{
     DAMAGED_RELEASES_MAX, Damage, DamagedRelease, FINDINGS_MAX, Finding, FindingClass, Fsck,
     FsckState, LostObject, StartFsck,
 };
-pub use leases::{Lease, OpenLease};
+pub use leases::{Lease, LeasePurpose, OpenLease};
 pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
 pub use meta::{Health, ServerVersion};
 pub use releases::{Published, ReleasePage, ReleaseSummary};

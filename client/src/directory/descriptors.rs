@@ -18,7 +18,7 @@ pub struct Described {
     pub target: DescriptorTarget,
     /// Their folder.
     pub folder: PathBuf,
-    /// Their files.
+    /// Their files; those that will be, in a plan.
     pub files: Vec<PathBuf>,
     /// What the host cannot be told.
     pub losses: Vec<Loss>,

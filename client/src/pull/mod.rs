@@ -94,8 +94,11 @@ impl Pull {
 pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
     let release = resolve(pull).await?;
     let lock = pull.lock(&release);
+    let place = target::place(&pull.into);
+    // A path that cannot stand in a descriptor fails the plan as it would fail the pull.
+    let described = Described::of(&place, directory::describe(&place, &release, &lock)?);
     if target::look(pull, &lock)? == Target::Present {
-        return Ok(PullPlan::of(&release, &[], FetchStats::default()));
+        return Ok(PullPlan::of(&release, &[], FetchStats::default(), described));
     }
     let scratch = target::Scratch::new(&pull.state)?;
     let layouts = layouts(pull, &lock, &scratch.indexes()).await?;
@@ -107,7 +110,7 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
         stats.seeded_bytes += seeded.iter().map(|(want, _)| u64::from(want.chunk.len)).sum::<u64>();
         stats += pull.fetch().measure(wanted).await?;
     }
-    Ok(PullPlan::of(&release, &layouts, stats))
+    Ok(PullPlan::of(&release, &layouts, stats, described))
 }
 
 /// Pulls a release. Pulling what the directory holds already verifies it and changes nothing.

@@ -26,11 +26,20 @@ pub struct PullPlan {
     pub disk_bytes: u64,
     /// What comes from where.
     pub transfer: FetchStats,
+    /// The descriptors for hosts, and what these cannot be told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub descriptors: Vec<Described>,
 }
 
 impl PullPlan {
-    pub(super) fn of(release: &Release, layouts: &[DiskLayout], transfer: FetchStats) -> Self {
+    pub(super) fn of(
+        release: &Release,
+        layouts: &[DiskLayout],
+        transfer: FetchStats,
+        descriptors: Vec<Described>,
+    ) -> Self {
         Self {
+            descriptors,
             application: release.application().clone(),
             version: release.version().clone(),
             release: release.digest(),
@@ -54,7 +63,8 @@ impl fmt::Display for PullPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let disks = HumanBytes(self.disk_bytes);
         write!(f, "{}:{} would make {disks} of disks", self.application, self.version)?;
-        write_transfer(f, &self.transfer)
+        write_transfer(f, &self.transfer)?;
+        self.descriptors.iter().try_for_each(|described| write!(f, "\n  {described}"))
     }
 }
 

@@ -54,6 +54,16 @@ pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
     })
 }
 
+/// The place as descriptors name it: absolute, though nothing may be there yet.
+pub(super) fn place(into: &Path) -> PathBuf {
+    let found = fs::canonicalize(into).or_else(|_| {
+        let name = into.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;
+        let parent = into.parent().filter(|parent| *parent != Path::new(""));
+        Ok::<_, std::io::Error>(fs::canonicalize(parent.unwrap_or(Path::new(".")))?.join(name))
+    });
+    found.unwrap_or_else(|_| into.to_owned())
+}
+
 /// Hashes what is there already.
 pub(super) async fn verify(pull: &Pull, lock: &Lockfile) -> Result<(), PullError> {
     let progress = Arc::clone(&pull.progress);

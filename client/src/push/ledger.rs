@@ -1,20 +1,31 @@
 //! What is on its way: chunks claimed by one worker, leaves that wait for their chunks.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use seawall_api::digest::{ChunkDigest, LeafDigest};
 use seawall_api::index::Leaf;
 
 /// A leaf that is sent once the last pack with one of its chunks has arrived.
 ///
-/// Every batch and pack with such a chunk holds the leaf by an [`Arc`]; whoever lets go of the last
-/// one sends it.
+/// Every batch and pack with such a chunk holds the leaf by an [`Arc`], as does who scans it; whoever
+/// lets go of the last one sends it. A leaf that was never whole, or is seen to by another, is not
+/// sent.
+#[derive(Default, Debug)]
+pub(super) struct PendingLeaf(OnceLock<Whole>);
+
 #[derive(Debug)]
-pub(super) struct PendingLeaf {
-    pub(super) leaf: Leaf,
+struct Whole {
+    leaf: Leaf,
     /// It also needs a chunk that some other leaf brings, so it is sent at the end.
-    pub(super) is_deferred: bool,
+    is_deferred: bool,
+}
+
+impl PendingLeaf {
+    /// The scan has ended; the leaf is to be sent. Is called once.
+    pub(super) fn is_whole(&self, leaf: Leaf, is_deferred: bool) {
+        let _ = self.0.set(Whole { leaf, is_deferred });
+    }
 }
 
 /// Keeps two workers from sending one thing twice. Shared by all of them.
@@ -54,9 +65,10 @@ impl Ledger {
     /// Lets go of leaves; those that waited for nothing else are given back, to be sent now.
     pub(super) fn let_go(&self, leaves: Vec<Arc<PendingLeaf>>) -> Vec<Leaf> {
         let last = leaves.into_iter().filter_map(Arc::into_inner);
-        let (deferred, ready): (Vec<_>, Vec<_>) = last.partition(|leaf| leaf.is_deferred);
-        lock(&self.deferred).extend(deferred.into_iter().map(|pending| pending.leaf));
-        ready.into_iter().map(|pending| pending.leaf).collect()
+        let whole = last.filter_map(|pending| pending.0.into_inner());
+        let (deferred, ready): (Vec<_>, Vec<_>) = whole.partition(|whole| whole.is_deferred);
+        lock(&self.deferred).extend(deferred.into_iter().map(|whole| whole.leaf));
+        ready.into_iter().map(|whole| whole.leaf).collect()
     }
 
     /// The leaves that wait for the end.

@@ -189,6 +189,10 @@ impl DiskImage for RemoteDisk {
         Ok(())
     }
 
+    fn is_packed(&self, _offset: u64) -> Result<bool, ImageError> {
+        Ok(false)
+    }
+
     fn variant(&self) -> Variant {
         Variant { format: Format::Raw, detail: "in a registry".to_owned() }
     }

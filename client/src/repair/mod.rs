@@ -26,7 +26,7 @@ use std::sync::Arc;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_api::v1::{DamagedRelease, Lease};
+use seawall_api::v1::{DamagedRelease, Lease, LeasePurpose};
 
 pub use error::RepairError;
 pub use report::{RepairReport, RepairedRelease};
@@ -72,7 +72,7 @@ pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
             report.releases.push(RepairedRelease::of(release, Vec::new(), false));
             continue;
         }
-        let lease = registry.open_lease(&release.application).await?;
+        let lease = registry.open_lease(&release.application, LeasePurpose::Push).await?;
         let outcome = heal(&repair, &release, &lease, &mut report).await;
         // It ends by itself, too.
         let _ = registry.end_lease(&lease).await;

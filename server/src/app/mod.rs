@@ -23,18 +23,21 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
-use crate::catalog::Catalog;
+use crate::catalog::collect::{Added, Grip};
+use crate::catalog::{Catalog, LeaseId};
 use crate::host::Host;
 
 pub mod backup;
 pub mod channels;
 mod chunks;
+pub mod collect;
 pub mod damage;
 mod descriptors;
 pub mod diff;
@@ -58,6 +61,9 @@ pub use resolve::ReleaseBytes;
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
 
+/// Between two looks whether a sweep has taken what is to be put again. It takes milliseconds.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+
 /// The registry's use cases over its ports.
 pub struct Registry {
     store: Arc<dyn ObjectStore>,
@@ -67,6 +73,9 @@ pub struct Registry {
     proving: Arc<Semaphore>,
     diffing: Semaphore,
     checks: fsck::Checks,
+    lease_ttl_secs: u64,
+    collecting: collect::Collecting,
+    usage: collect::Measured,
 }
 
 impl Registry {
@@ -81,7 +90,9 @@ impl Registry {
         // Without randomness it is nobody's in particular: checks of two processes then share one.
         let checks = fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
-        Self { store, catalog, host, proving, diffing, checks }
+        let (collecting, usage) = <_>::default();
+        let lease_ttl_secs = leases::LEASE_TTL_SECS;
+        Self { store, catalog, host, proving, diffing, checks, lease_ttl_secs, collecting, usage }
     }
 
     /// Proves that the store and the catalog can be read and written.
@@ -111,6 +122,25 @@ impl Registry {
         self.store.replace(name, bytes).await?;
         self.catalog.note_sound(name.path()).await?;
         Ok(Put::Created)
+    }
+
+    /// Keeps bytes under a lease and names them in the catalog by `add`: as often as a sweep may
+    /// have taken what lay there between the two.
+    async fn keep_under(
+        &self,
+        lease: LeaseId,
+        name: &ObjectName,
+        bytes: &Bytes,
+        add: impl AsyncFn(Grip) -> Result<Added, AppError>,
+    ) -> Result<Put, AppError> {
+        loop {
+            let grip = self.use_lease(lease).await?.grip;
+            let put = self.keep(name, bytes.clone()).await?;
+            if add(grip).await? == Added::Present {
+                return Ok(put);
+            }
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
     }
 
     /// Bytes that the catalog says are there; `is_intact` compares them with their name.

@@ -12,6 +12,7 @@
 //!    placeholder (`sqlite/schema.rs`).
 
 pub mod check;
+pub mod collect;
 #[cfg(test)]
 mod conformance;
 mod error;
@@ -23,7 +24,7 @@ pub use check::Checking;
 pub use error::{CatalogError, REBUILD};
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
-    LISTED_NAMES_LEN_MAX, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack,
-    NewRelease, PastChannel, Publication, Release,
+    LISTED_NAMES_LEN_MAX, LeafAdded, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved,
+    NewLease, NewPack, NewRelease, PastChannel, Publication, Purpose, Release,
 };
 pub use port::Catalog;

@@ -25,6 +25,7 @@ mod backup;
 mod body;
 mod channels;
 mod chunks;
+mod collect;
 mod descriptors;
 mod diff;
 mod edge;
@@ -94,5 +95,6 @@ pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
         .configure(diff::routes)
         .configure(fsck::routes)
         .configure(backup::routes)
+        .configure(collect::routes)
         .default_service(web::to(meta::no_such_route));
 }

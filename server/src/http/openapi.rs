@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, backup, channels, chunks, descriptors, diff, fsck, indexes, leases, meta, packs,
-    releases,
+    applications, backup, channels, chunks, collect, descriptors, diff, fsck, indexes, leases,
+    meta, packs, releases,
 };
 
 #[derive(OpenApi)]
@@ -27,6 +27,7 @@ use super::{
         indexes::put_index,
         descriptors::read, descriptors::put,
         packs::read, packs::upload, diff::diff,
+        collect::status, collect::start, collect::stop, collect::plan, collect::usage,
         fsck::read, fsck::begin, fsck::stop, fsck::damage, fsck::damage_of, fsck::put_document,
         backup::backup
     ),
@@ -102,7 +103,7 @@ const ANY: [Code; 6] = [
 ];
 
 /// What an operation can answer besides, by method and path.
-const OWN: [(&str, &str, &[Code]); 26] = [
+const OWN: [(&str, &str, &[Code]); 28] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
@@ -136,6 +137,8 @@ const OWN: [(&str, &str, &[Code]); 26] = [
         &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
     ),
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
+    ("get", "/v1/collection/plan", &[Code::Damaged]),
+    ("get", "/v1/usage", &[Code::Damaged]),
     ("post", "/v1/fsck", &[Code::StorageFull]),
     ("delete", "/v1/fsck", &[Code::StorageFull]),
     ("get", "/v1/applications/{application}/releases/{selector}/damage", &[Code::NotFound]),

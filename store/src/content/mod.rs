@@ -8,6 +8,7 @@
 //!
 //! 1. Values are those of plain BLAKE3: the table only saves time (`the_table_is_true`).
 
+mod pieces;
 mod zeros;
 
 use blake3::Hasher;
@@ -15,6 +16,7 @@ use blake3::hazmat::HasherExt;
 use seawall_api::content::{SubtreeValue, merge};
 use seawall_api::index::LEAF_SPAN;
 
+pub use pieces::{PIECE_LEN, Pieces, piece_value};
 pub use zeros::GRANULE;
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -70,6 +72,19 @@ impl LeafHasher {
             self.offset += step;
             len -= step;
         }
+    }
+
+    /// Takes the value of the next granule, of `len` bytes: less than [`GRANULE`] only at the end.
+    ///
+    /// What came before ends at a granule.
+    fn update_granule(&mut self, value: SubtreeValue, len: u64) {
+        self.end_full_granule();
+        debug_assert!(self.granule.count() == 0 && self.offset.is_multiple_of(GRANULE));
+        self.values.push(value);
+        self.offset += len;
+        // At the disk's end nothing follows.
+        let is_full = self.offset.is_multiple_of(GRANULE);
+        self.granule = if is_full { hasher_at(self.offset) } else { Hasher::new() };
     }
 
     /// The leaf's value, or the digest of the disk whose only leaf it is.

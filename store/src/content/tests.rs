@@ -89,3 +89,29 @@ proptest! {
         prop_assert_eq!(digest_of(&runs), plain_digest_of(&runs));
     }
 }
+
+/// Disks around the edges of a piece, a granule and a leaf, with a piece of data here and there.
+#[test]
+fn pieces_hash_to_the_digest_that_leaves_hash_to() {
+    let lens = [1, PIECE_LEN - 1, PIECE_LEN, PIECE_LEN + 1, GRANULE, GRANULE + 5000, LEAF_SPAN];
+    for len in lens.into_iter().chain([LEAF_SPAN + 1, 2 * LEAF_SPAN + PIECE_LEN + 7]) {
+        let count = len.div_ceil(PIECE_LEN);
+        for with_data in [vec![], vec![0], vec![count - 1], vec![0, count / 2, count - 1]] {
+            let mut pieces = Pieces::new(len);
+            let mut plain = Hasher::new();
+            for piece in 0..count {
+                let start = piece * PIECE_LEN;
+                let piece_len = usize::try_from(PIECE_LEN.min(len - start)).unwrap();
+                let bytes = vec![u8::from(with_data.contains(&piece)); piece_len];
+                plain.update(&bytes);
+                if with_data.contains(&piece) {
+                    pieces.put(start, piece_value(start, &bytes, pieces.is_one()));
+                }
+            }
+            let leaves = usize::try_from(len.div_ceil(LEAF_SPAN)).unwrap() as u64;
+            let values: Vec<_> = (0..leaves).map(|leaf| pieces.leaf(leaf * LEAF_SPAN)).collect();
+            let plain = ContentDigest::from_bytes(*plain.finalize().as_bytes());
+            assert_eq!(content_digest(&values), plain, "{len} bytes, data in {with_data:?}");
+        }
+    }
+}

@@ -231,6 +231,10 @@ impl<F: BlockFile> DiskImage for BlockImage<F> {
         Ok(())
     }
 
+    fn is_packed(&self, _offset: u64) -> Result<bool, ImageError> {
+        Ok(false)
+    }
+
     fn variant(&self) -> Variant {
         let detail = self.files.first().map_or("", |file| match file.parent() {
             Some(_) => "differencing",

@@ -84,6 +84,10 @@ pub trait DiskImage: Send + Sync {
     /// The range must lie within the disk. After an error the content of `buf` is undefined.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError>;
 
+    /// Whether the bytes at `offset`, which is on the disk, are inflated by each read: who needs
+    /// them twice does well to keep them.
+    fn is_packed(&self, offset: u64) -> Result<bool, ImageError>;
+
     /// What the file is, for people.
     fn variant(&self) -> Variant;
 

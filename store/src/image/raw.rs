@@ -48,6 +48,10 @@ impl DiskImage for RawImage {
         self.file.read_exact_at(offset, buf).map_err(|source| self.read_error(offset, source))
     }
 
+    fn is_packed(&self, _offset: u64) -> Result<bool, ImageError> {
+        Ok(false)
+    }
+
     fn variant(&self) -> Variant {
         Variant { format: Format::Raw, detail: String::new() }
     }

@@ -210,6 +210,10 @@ impl DiskImage for Watched {
         self.image.read_at(offset, buf)
     }
 
+    fn is_packed(&self, offset: u64) -> Result<bool, ImageError> {
+        self.image.is_packed(offset)
+    }
+
     fn variant(&self) -> Variant {
         self.image.variant()
     }
@@ -238,6 +242,10 @@ impl DiskImage for RawSource {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         check_range(&self.source.path, self.source.len, offset, buf.len())?;
         self.source.read(offset, buf)
+    }
+
+    fn is_packed(&self, _offset: u64) -> Result<bool, ImageError> {
+        Ok(false)
     }
 
     fn variant(&self) -> Variant {

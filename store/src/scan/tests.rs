@@ -36,6 +36,10 @@ impl DiskImage for MemoryDisk {
         Ok(())
     }
 
+    fn is_packed(&self, _offset: u64) -> Result<bool, ImageError> {
+        Ok(false)
+    }
+
     fn variant(&self) -> crate::image::Variant {
         let format = crate::image::Format::Raw;
         crate::image::Variant { format, detail: String::new() }
@@ -96,6 +100,29 @@ fn a_block_of_zeros_is_a_hole_whether_or_not_the_file_has_it() {
     let holes =
         scan(&full, 1).1[0].extents().iter().filter(|e| matches!(e, Extent::Hole(4096))).count();
     assert_eq!(holes, 1, "a hundred zeros inside a block are data");
+}
+
+#[test]
+fn each_chunk_is_given_with_its_bytes_in_disk_order() {
+    let mut bytes = noise(3 << 20);
+    bytes[1_000_000..1_500_000].fill(0);
+    let disk = MemoryDisk::allocated(bytes);
+    let disk_len = seawall_api::units::DiskLen::new(disk.disk_len()).unwrap();
+    let of = LeafOf { image: &disk, disk_len, grid_offset: 0, position: 0 };
+    let mut given = Vec::new();
+    let mut on_chunk = |chunk: ChunkRef, bytes: &[u8]| -> Result<(), ScanError> {
+        assert_eq!(ChunkDigest::of(bytes), chunk.digest);
+        given.push(chunk);
+        Ok(())
+    };
+
+    let scan = LeafScanner::default().scan_chunks(of, &|_| {}, &mut on_chunk).unwrap();
+
+    let chunks = scan.leaf.extents().iter().filter_map(|extent| match extent {
+        Extent::Data(chunk) => Some(*chunk),
+        Extent::Hole(_) => None,
+    });
+    assert!(given.len() > 10 && chunks.eq(given), "the leaf has what was given");
 }
 
 #[test]

@@ -5,9 +5,14 @@
 //! what is missing is read again (from the page cache) and compressed: one round trip per 256 MiB
 //! of changed disk, none for a leaf of the parent release.
 //!
+//! To read again what an image has compressed is to inflate it again, which costs more than all
+//! that is done with it but to compress it. Where such a leaf is likely to be new, it is asked
+//! about in pieces whose bytes are kept ([`early`]).
+//!
 //! # Invariants
 //!
-//! 1. Each worker holds one window, one chunk and one pack; batches name chunks and hold no bytes.
+//! 1. Each worker holds one window, one chunk, one pack and, of leaves asked about in pieces, one
+//!    piece; at most [`queue::KEPT_MAX`] batches hold bytes, the others name chunks.
 //! 2. Batches come before scans, so at most one leaf per worker waits to be compressed.
 //! 3. Chunks of one pack come from at most a few runs of disk, in disk order: pulls read them so.
 //!
@@ -19,11 +24,15 @@
 //! | chunk | claimed by the first ([`Ledger`]) | unclaimed on arrival; a later claim asks the registry |
 //! | leaf | one worker scans it | sent by whoever lets go of it last |
 
+mod early;
+mod packer;
+mod question;
 mod queue;
 mod worker;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use seawall_api::digest::LeafDigest;
 use seawall_api::index::{DiskIndex, LeafRef, leaf_count};
@@ -46,6 +55,8 @@ struct Disk {
     image: Arc<dyn DiskImage>,
     disk_len: DiskLen,
     grid_offset: u32,
+    /// Whether the leaf that was scanned last was mostly missing; of a disk of no parent, at first.
+    is_new: AtomicBool,
 }
 
 /// What the workers share.
@@ -84,6 +95,7 @@ pub(super) async fn transfer(
             image: Arc::clone(source.image()),
             disk_len: source.disk_len()?,
             grid_offset: grid_offset(source.image().as_ref())?,
+            is_new: AtomicBool::new(parent.is_empty()),
         });
     }
     push.progress.begin(Stage::Upload, Some(total));

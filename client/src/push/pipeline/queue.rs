@@ -7,12 +7,23 @@ use seawall_api::index::{ChunkRef, LeafRef};
 
 use crate::push::ledger::PendingLeaf;
 
+/// Batches that hold bytes and wait: enough for workers that run out of leaves.
+pub(super) const KEPT_MAX: usize = 4;
+
 /// Missing chunks of one leaf, in disk order.
 pub(super) struct Batch {
-    pub(super) disk: usize,
     pub(super) leaf: Arc<PendingLeaf>,
-    /// Each with its offset on the disk, in bytes.
+    pub(super) plain: Plain,
+    /// Each with its offset in `plain`, in bytes.
     pub(super) chunks: Vec<(u64, ChunkRef)>,
+}
+
+/// Where the bytes of a batch's chunks are.
+pub(super) enum Plain {
+    /// On the disk of this number.
+    Disk(usize),
+    /// Here.
+    Kept(Vec<u8>),
 }
 
 /// What a worker does next.
@@ -67,6 +78,18 @@ impl Queue {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Takes a batch that holds bytes, unless as many wait as may; gives it back then.
+    pub(super) fn offer(&self, batch: Batch) -> Option<Batch> {
+        let mut state = self.lock();
+        let is_kept = |batch: &&Batch| matches!(batch.plain, Plain::Kept(_));
+        if state.batches.iter().filter(is_kept).count() >= KEPT_MAX {
+            return Some(batch);
+        }
+        state.batches.push_back(batch);
+        self.changed.notify_one();
+        None
     }
 
     /// A scan has ended with this leaf and these batches.

@@ -1,18 +1,20 @@
 //! One worker: scans leaves, asks what is missing, compresses it.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use seawall_api::digest::ChunkDigest;
+use seawall_api::digest::LeafDigest;
 use seawall_api::index::{ChunkRef, Extent, LEAF_SPAN, Leaf, LeafRef};
-use seawall_store::pack::PackWriter;
-use seawall_store::scan::{LeafOf, LeafScan, LeafScanner};
+use seawall_store::scan::{LeafOf, LeafScan, LeafScanner, ScanError};
 
-use super::queue::{Batch, Task};
+use super::early::Early;
+use super::packer::Packer;
+use super::question::Questions;
+use super::queue::{Batch, Plain, Task};
 use super::{Disk, Transfer};
 use crate::push::PushError;
 use crate::push::ledger::PendingLeaf;
-use crate::push::uploads::Cargo;
 
 /// Plain bytes of one batch: some packs' worth of order, yet little to wait for at the end.
 const BATCH_LEN: u64 = 16 << 20;
@@ -47,11 +49,7 @@ pub(super) fn run(transfer: &Transfer) -> Result<(), PushError> {
 struct Worker<'t> {
     transfer: &'t Transfer,
     scanner: LeafScanner,
-    pack: PackWriter,
-    /// What the open pack holds, and which leaves wait for it.
-    chunks: Vec<ChunkDigest>,
-    leaves: Vec<Arc<PendingLeaf>>,
-    plain: Vec<u8>,
+    packer: Packer<'t>,
 }
 
 /// Tells the queue when a worker ends by a panic.
@@ -65,16 +63,81 @@ impl Drop for FailOnPanic<'_> {
     }
 }
 
+/// Why a scan ended early.
+enum Stop {
+    Scan(ScanError),
+    Push(PushError),
+}
+
+impl From<ScanError> for Stop {
+    fn from(error: ScanError) -> Self {
+        Self::Scan(error)
+    }
+}
+
+impl Transfer {
+    /// Whether a leaf is in the parent release, or another worker sees to it.
+    fn is_seen_to(&self, leaf: LeafDigest) -> bool {
+        self.known.contains(&leaf) || !self.ledger.claim_leaf(leaf)
+    }
+
+    fn is_present(&self, leaf: LeafDigest) -> Result<bool, PushError> {
+        let missing =
+            self.handle.block_on(self.push.registry.missing_leaves(&self.lease, &[leaf]))?;
+        Ok(missing == [false])
+    }
+
+    /// Asks about a leaf that was scanned whole; batches of what has to be sent for it.
+    fn ask(&self, disk: usize, start: u64, leaf: Leaf) -> Result<Vec<Batch>, PushError> {
+        let digest = leaf.digest();
+        let data_bytes: u64 = leaf.chunks().map(|chunk| u64::from(chunk.len)).sum();
+        let reused = if self.known.contains(&digest) {
+            Some(&self.parent_bytes)
+        } else if !self.ledger.claim_leaf(digest) {
+            Some(&self.repeated_bytes)
+        } else if self.is_present(digest)? {
+            Some(&self.registry_bytes)
+        } else {
+            None
+        };
+        if let Some(reused) = reused {
+            reused.add(data_bytes);
+            self.push.progress.reused(data_bytes);
+            return Ok(Vec::new());
+        }
+        let mut questions = Questions::default();
+        questions.ask(self, leaf.chunks().map(|chunk| chunk.digest))?;
+        let mut offset = start;
+        let mut wanted = Vec::new();
+        for extent in leaf.extents() {
+            if let Extent::Data(chunk) = extent
+                && questions.is_to_send(self, *chunk)
+            {
+                wanted.push((offset, *chunk));
+            }
+            offset += extent.disk_len();
+        }
+        let wanted_bytes: u64 = wanted.iter().map(|(_, chunk)| u64::from(chunk.len)).sum();
+        self.disks[disk].is_new.store(wanted_bytes * 2 > data_bytes, Ordering::Relaxed);
+        let pending = Arc::new(PendingLeaf::default());
+        pending.is_whole(leaf, questions.is_deferred());
+        let batches = into_batches(disk, &pending, wanted);
+        self.let_go(vec![pending])?;
+        Ok(batches)
+    }
+
+    /// Lets go of leaves, and sends those that waited for nothing else.
+    pub(super) fn let_go(&self, leaves: Vec<Arc<PendingLeaf>>) -> Result<(), PushError> {
+        for leaf in self.ledger.let_go(leaves) {
+            self.handle.block_on(self.push.registry.put_leaf(&self.lease, &leaf))?;
+        }
+        Ok(())
+    }
+}
+
 impl<'t> Worker<'t> {
     fn new(transfer: &'t Transfer) -> Self {
-        Self {
-            transfer,
-            scanner: LeafScanner::default(),
-            pack: PackWriter::default(),
-            chunks: Vec::new(),
-            leaves: Vec::new(),
-            plain: Vec::new(),
-        }
+        Self { transfer, scanner: LeafScanner::default(), packer: Packer::new(transfer) }
     }
 
     fn run(&mut self) -> Result<(), PushError> {
@@ -82,130 +145,71 @@ impl<'t> Worker<'t> {
         while let Some(task) = self.transfer.queue.next() {
             match task {
                 Task::Scan { disk, leaf } => self.scan(disk, leaf)?,
-                Task::Pack(batch) => self.pack(batch)?,
+                Task::Pack(batch) => {
+                    self.packer.pack(batch)?;
+                    // Who does not scan keeps no piece.
+                    self.packer.spare = Vec::new();
+                }
             }
         }
-        self.ship()
+        self.packer.ship()
     }
 
     fn scan(&mut self, disk_position: usize, position: usize) -> Result<(), PushError> {
-        let transfer = self.transfer;
+        let Self { transfer, scanner, packer } = self;
         let disk = &transfer.disks[disk_position];
-        let Disk { image, disk_len, grid_offset, .. } = disk;
-        let of = LeafOf {
-            image: image.as_ref(),
-            disk_len: *disk_len,
-            grid_offset: *grid_offset,
-            position,
-        };
-        let read = std::cell::Cell::new(0);
-        let LeafScan { leaf, value } = self
-            .scanner
-            .scan(of, &|bytes| read.set(read.get() + bytes))
-            .map_err(|source| PushError::Scan { path: disk.path.clone(), source })?;
+        let start = position as u64 * LEAF_SPAN;
+        let mut early = is_early(disk, start)?.then(|| Early::new(transfer));
+        let read = Cell::new(0);
+        let scan = scanner.scan_chunks(
+            LeafOf {
+                image: disk.image.as_ref(),
+                disk_len: disk.disk_len,
+                grid_offset: disk.grid_offset,
+                position,
+            },
+            &|bytes| read.set(read.get() + bytes),
+            &mut |chunk, bytes| match &mut early {
+                Some(early) => early.take(packer, chunk, bytes).map_err(Stop::Push),
+                None => Ok(()),
+            },
+        );
+        let LeafScan { leaf, value } = scan.map_err(|stop| match stop {
+            Stop::Scan(source) => PushError::Scan { path: disk.path.clone(), source },
+            Stop::Push(error) => error,
+        })?;
         let data_bytes: u64 = leaf.chunks().map(|chunk| u64::from(chunk.len)).sum();
         // Blocks of zeros that the file has: read, and nothing else to do for them.
         transfer.push.progress.advance(read.get().saturating_sub(data_bytes));
         let digest = leaf.digest();
-        let batches = if transfer.known.contains(&digest) {
-            transfer.parent_bytes.add(data_bytes);
-            transfer.push.progress.reused(data_bytes);
-            Vec::new()
-        } else if !transfer.ledger.claim_leaf(digest) {
-            transfer.repeated_bytes.add(data_bytes);
-            transfer.push.progress.reused(data_bytes);
-            Vec::new()
-        } else if self.is_present(digest)? {
-            transfer.registry_bytes.add(data_bytes);
-            transfer.push.progress.reused(data_bytes);
-            Vec::new()
-        } else {
-            self.ask(disk_position, position as u64 * LEAF_SPAN, leaf)?
+        let batches = match early {
+            Some(early) => {
+                let is_ours = |all_present| {
+                    // A leaf of which a chunk is missing is not there.
+                    let may_be_there =
+                        || if all_present { transfer.is_present(digest) } else { Ok(false) };
+                    Ok(!transfer.is_seen_to(digest) && !may_be_there()?)
+                };
+                let is_new = early.finish(packer, leaf, is_ours)?;
+                disk.is_new.store(is_new, Ordering::Relaxed);
+                Vec::new()
+            }
+            None => transfer.ask(disk_position, start, leaf)?,
         };
         transfer.queue.scanned((disk_position, position), LeafRef { digest, value }, batches);
         Ok(())
     }
+}
 
-    fn is_present(&self, leaf: seawall_api::digest::LeafDigest) -> Result<bool, PushError> {
-        let Transfer { handle, push, lease, .. } = self.transfer;
-        let missing = handle.block_on(push.registry.missing_leaves(lease, &[leaf]))?;
-        Ok(missing == [false])
+/// Whether to ask about a leaf while it is scanned: it is likely to be sent, and its bytes cost
+/// more to read again than to keep.
+fn is_early(disk: &Disk, start: u64) -> Result<bool, PushError> {
+    if !disk.is_new.load(Ordering::Relaxed) {
+        return Ok(false);
     }
-
-    /// One question about a leaf; batches of what has to be sent for it.
-    fn ask(&mut self, disk: usize, start: u64, leaf: Leaf) -> Result<Vec<Batch>, PushError> {
-        let Transfer { handle, push, lease, ledger, .. } = self.transfer;
-        let mut seen = HashSet::new();
-        let distinct: Vec<_> =
-            leaf.chunks().map(|chunk| chunk.digest).filter(|digest| seen.insert(*digest)).collect();
-        let missing = handle.block_on(push.registry.missing_chunks(lease, &distinct))?;
-        let missing: Vec<_> =
-            distinct.iter().zip(missing).filter(|(_, missing)| *missing).map(|(d, _)| *d).collect();
-        let claimed = ledger.claim(missing.iter().copied());
-        let is_deferred = claimed.contains(&false);
-        let mut fates: HashMap<_, _> = missing.into_iter().zip(claimed).collect();
-        let mut offset = start;
-        let mut wanted = Vec::new();
-        for extent in leaf.extents() {
-            if let Extent::Data(chunk) = extent {
-                // The first place of a claimed chunk is sent; its other places repeat it.
-                match fates.get_mut(&chunk.digest) {
-                    Some(fate) if *fate => {
-                        *fate = false;
-                        wanted.push((offset, *chunk));
-                    }
-                    Some(_) => self.reuse(&self.transfer.repeated_bytes, *chunk),
-                    None => self.reuse(&self.transfer.registry_bytes, *chunk),
-                }
-            }
-            offset += extent.disk_len();
-        }
-        let leaf = Arc::new(PendingLeaf { leaf, is_deferred });
-        let batches = into_batches(disk, &leaf, wanted);
-        for leaf in ledger.let_go(vec![leaf]) {
-            handle.block_on(push.registry.put_leaf(lease, &leaf))?;
-        }
-        Ok(batches)
-    }
-
-    fn reuse(&self, counter: &crate::push::sources::Counter, chunk: ChunkRef) {
-        counter.add(chunk.len.into());
-        self.transfer.push.progress.reused(chunk.len.into());
-    }
-
-    /// Compresses a batch into packs.
-    fn pack(&mut self, batch: Batch) -> Result<(), PushError> {
-        let disk = &self.transfer.disks[batch.disk];
-        for (offset, chunk) in batch.chunks {
-            let len = usize::from(chunk.len);
-            self.plain.resize(self.plain.len().max(len), 0);
-            disk.image.read_at(offset, &mut self.plain[..len])?;
-            self.pack.push(chunk.digest, chunk.len, &self.plain[..len]);
-            self.chunks.push(chunk.digest);
-            self.transfer.push.progress.advance(chunk.len.into());
-            if self.pack.is_full() {
-                self.leaves.push(Arc::clone(&batch.leaf));
-                self.ship()?;
-            }
-        }
-        self.leaves.push(batch.leaf);
-        Ok(())
-    }
-
-    /// Sends the open pack, if it holds anything.
-    fn ship(&mut self) -> Result<(), PushError> {
-        let leaves = std::mem::take(&mut self.leaves);
-        if self.pack.is_empty() {
-            // Every chunk of these leaves is in packs that went before.
-            let Transfer { handle, push, lease, ledger, .. } = self.transfer;
-            for leaf in ledger.let_go(leaves) {
-                handle.block_on(push.registry.put_leaf(lease, &leaf))?;
-            }
-            return Ok(());
-        }
-        let pack = self.pack.finish(self.transfer.uploads.spare());
-        let chunks = std::mem::take(&mut self.chunks);
-        self.transfer.uploads.send(Cargo { pack, chunks, leaves })
+    match disk.image.next_data(start)? {
+        Some(run) if run.start < start + LEAF_SPAN => Ok(disk.image.is_packed(run.start)?),
+        _ => Ok(false),
     }
 }
 
@@ -214,7 +218,8 @@ fn into_batches(disk: usize, leaf: &Arc<PendingLeaf>, chunks: Vec<(u64, ChunkRef
     let mut room = 0;
     for (offset, chunk) in chunks {
         if room == 0 {
-            batches.push(Batch { disk, leaf: Arc::clone(leaf), chunks: Vec::new() });
+            let plain = Plain::Disk(disk);
+            batches.push(Batch { leaf: Arc::clone(leaf), plain, chunks: Vec::new() });
             room = BATCH_LEN;
         }
         room = room.saturating_sub(chunk.len.into());

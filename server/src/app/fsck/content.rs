@@ -11,7 +11,8 @@ use super::footers::Frames;
 use super::{Check, Class, GONE, Halt, OTHER_BYTES, PAGE_COUNT, Read};
 use crate::app::indexes::leaf_row;
 use crate::app::rebuild::read_pack;
-use crate::catalog::{IndexRow, Located};
+use crate::catalog::collect::Grip;
+use crate::catalog::{IndexRow, LeafAdded, Located};
 
 /// How many leaves are asked about at once.
 const LEAVES_ASKED: usize = 1024;
@@ -72,7 +73,7 @@ impl Check {
             }
         };
         let row = leaf_row(digest, &leaf);
-        match catalog.leaves(vec![digest]).await?.first().copied().flatten() {
+        match catalog.leaves(vec![digest], Grip::ANY).await?.first().copied().flatten() {
             None if !is_needed => {
                 self.reclaimable(&name, len, "no index of a release names it");
                 return Ok(len);
@@ -81,7 +82,7 @@ impl Check {
             Some(known) => {
                 if known != row {
                     catalog.forget_leaf(digest).await?;
-                    catalog.add_leaf(row, leaf.chunks().collect()).await?;
+                    catalog.add_leaf(row, leaf.chunks().collect(), Grip::ANY).await?;
                     let what = "it said otherwise than the leaf".to_owned();
                     self.find("catalog", format!("row of {}", name.path()), what, Class::Mended);
                 }
@@ -97,11 +98,13 @@ impl Check {
     async fn complete_leaf(&mut self, digest: LeafDigest, leaf: &Leaf) -> Result<(), Halt> {
         let name = ObjectName::Leaf(digest);
         let catalog = Arc::clone(&self.registry.catalog);
-        let unfit = catalog.add_leaf(leaf_row(digest, leaf), leaf.chunks().collect()).await?;
-        let digests: Vec<_> = unfit.iter().map(|chunk| chunk.digest).collect();
-        if digests.is_empty() {
-            return self.sound(&name).await;
-        }
+        let row = leaf_row(digest, leaf);
+        let digests = match catalog.add_leaf(row, leaf.chunks().collect(), Grip::ANY).await? {
+            LeafAdded::Present => return self.sound(&name).await,
+            // A sweep took it: then nobody needed it when that began.
+            LeafAdded::Swept => return Ok(()),
+            LeafAdded::Unfit(unfit) => unfit.iter().map(|chunk| chunk.digest).collect(),
+        };
         if let Located::Missing(chunk) = catalog.locate_chunks(digests).await? {
             catalog.lose_leaf(digest).await?;
             let what = format!("it needs chunk {chunk}, which no pack holds");
@@ -195,7 +198,7 @@ impl Check {
                 return Ok(0);
             }
         };
-        let Some(known) = catalog.index(digest).await? else {
+        let Some(known) = catalog.index(digest, Grip::ANY).await? else {
             self.reclaimable(&name, len, "no release names it");
             return Ok(len);
         };
@@ -223,13 +226,13 @@ impl Check {
         let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
         let mut lost = Vec::new();
         for batch in names.chunks(LEAVES_ASKED) {
-            let rows = catalog.leaves(batch.to_vec()).await?;
+            let rows = catalog.leaves(batch.to_vec(), Grip::ANY).await?;
             for (leaf, _) in batch.iter().zip(rows).filter(|(_, row)| row.is_none()) {
                 match self.read_leaf(*leaf).await? {
                     // What it lacks is told of it when leaves are looked at.
                     Some(Ok((found, _))) => {
                         let chunks = found.chunks().collect();
-                        catalog.add_leaf(leaf_row(*leaf, &found), chunks).await?;
+                        catalog.add_leaf(leaf_row(*leaf, &found), chunks, Grip::ANY).await?;
                     }
                     Some(Err(what)) => lost.push((*leaf, what)),
                     None => lost.push((*leaf, GONE.to_owned())),
@@ -251,7 +254,7 @@ impl Check {
     ) -> Result<Result<IndexRow, LeafDigest>, Halt> {
         let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
         let mut data_bytes: u64 = 0;
-        let rows = self.registry.catalog.leaves(names).await?;
+        let rows = self.registry.catalog.leaves(names, Grip::ANY).await?;
         for (position, (leaf, row)) in list.leaves().iter().zip(rows).enumerate() {
             let span = leaf_range(list.disk_len(), position);
             match row {

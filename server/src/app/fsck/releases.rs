@@ -10,6 +10,7 @@ use seawall_store::port::{ObjectKind, ObjectName};
 use super::{Check, GONE, Halt, OTHER_BYTES, PAGE_COUNT, Read};
 use crate::app::descriptors::descriptors_of;
 use crate::catalog::Release;
+use crate::catalog::collect::Grip;
 
 impl Check {
     /// Every release that is visible, in the order of publishing.
@@ -80,14 +81,14 @@ impl Check {
                 return Ok(false);
             }
         };
-        if catalog.index(index).await?.is_some() {
+        if catalog.index(index, Grip::ANY).await?.is_some() {
             return Ok(true);
         }
         // A catalog that was made anew knows only the indexes that were complete then.
         self.complete_index(index, &list).await?;
         match self.row_of(index, &list).await? {
             Ok(known) => {
-                catalog.add_index(known).await?;
+                catalog.add_index(known, Grip::ANY).await?;
                 Ok(true)
             }
             Err(leaf) => {

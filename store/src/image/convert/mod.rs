@@ -1,15 +1,19 @@
 //! From a disk image to a file of another format.
 //!
-//! The first pass reads what the image's map calls data and finds where bytes are other than zero,
-//! and the disk's digest; the second writes. Both run on all threads. The file is a function of
-//! the disk and the format: not of the image that it came from, the threads, or the day.
+//! A file that is laid out takes one pass: places follow from the order of the data, and the tables
+//! come last. Where the tables before the data turn out longer or shorter than the image's map had
+//! them, the file is written again by what the pass found.
 //!
-//! A raw file has a place for every byte before anything is known, so it takes one pass.
+//! For compressed formats, and for pipes, the first pass reads what the image's map calls data and
+//! finds where bytes are other than zero, and the disk's digest; the second writes. All run on all
+//! threads. The file is a function of the disk and the format: not of the image that it came from,
+//! the threads, or the day.
 //!
 //! # Invariants
 //!
 //! 1. Holes stay holes, and blocks of zeros become holes.
-//! 2. Memory follows the number of data runs; threads have buffers of at most [`copy::PIECE_LEN`].
+//! 2. Memory follows the number of data runs and pieces; threads have buffers of at most
+//!    [`copy::PIECE_LEN`].
 //!
 //! # After a crash
 //!
@@ -18,18 +22,18 @@
 mod copy;
 mod error;
 mod new_file;
+mod one_pass;
 mod pipe;
 mod survey;
 
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 use seawall_api::digest::ContentDigest;
 
 use super::DiskImage;
-use super::layout::{ExportFormat, lay_out, write_metadata};
+use super::layout::{ExportFormat, Layout, add_metadata, lay_out, write_metadata};
 use super::stream::{self, Compression, Disk};
 use survey::{Survey, survey};
 
@@ -88,8 +92,8 @@ impl Convert<'_> {
     /// When the image cannot be read, does not fit the format, or the output cannot be written.
     /// The output is garbage then.
     pub fn run(&self, output: Output<'_>) -> Result<ConvertReport, ConvertError> {
-        if let (ExportFormat::Raw, Output::File(file)) = (self.format, &output) {
-            return self.raw(file);
+        if let (true, Output::File(file)) = (self.format.is_laid_out(), &output) {
+            return self.write_once(file);
         }
         self.check_output(&output)?;
         self.write(&self.survey()?, output)
@@ -151,20 +155,44 @@ impl Convert<'_> {
 
     fn survey(&self) -> Result<Survey, ConvertError> {
         (self.begin)(Pass::Survey, None);
-        survey(self.image, self.threads, &|_, _| Ok(()), self.advance)
+        survey(self.image, self.threads, self.advance)
     }
 
-    fn raw(&self, file: &File) -> Result<ConvertReport, ConvertError> {
+    /// Writes a file of a format that is laid out, in one pass if the image's map is as good as it
+    /// has to be.
+    fn write_once(&self, file: &File) -> Result<ConvertReport, ConvertError> {
         (self.begin)(Pass::Write, None);
-        let disk_len = self.image.disk_len();
-        file.set_len(disk_len).map_err(ConvertError::Write)?;
-        let write =
-            |offset, bytes: &[u8]| file.write_all_at(bytes, offset).map_err(ConvertError::Write);
-        let survey = survey(self.image, self.threads, &write, self.advance)?;
-        Ok(self.report(&survey, disk_len))
+        let guess = self.guess()?;
+        file.set_len(guess.file_len()).map_err(ConvertError::Write)?;
+        let placement = guess.placement();
+        drop(guess);
+        let survey = one_pass::run(self, placement, file)?;
+        let layout = self.layout(&survey)?;
+        if layout.placement() != placement {
+            file.set_len(0).map_err(ConvertError::Write)?;
+            return self.write(&survey, Output::File(file));
+        }
+        add_metadata(&*layout, file).map_err(ConvertError::Write)?;
+        Ok(self.report(&survey, layout.file_len()))
     }
 
-    fn layout(&self, survey: &Survey) -> Result<Box<dyn super::layout::Layout>, ConvertError> {
+    /// The layout that the file has if all that the image's map calls data is other than zero.
+    fn guess(&self) -> Result<Box<dyn Layout>, ConvertError> {
+        let mut runs = Vec::new();
+        // Of the other formats, data begins at the same place whatever there is of it.
+        if self.format == ExportFormat::Qcow2 {
+            let mut at = 0;
+            while let Some(run) = self.image.next_data(at)? {
+                at = run.end;
+                survey::push(&mut runs, run, survey::GAP_MAX);
+            }
+        }
+        // Identifiers have a place, and this guess is not written.
+        let content = ContentDigest::from_bytes([0; 32]);
+        Ok(lay_out(self.format, self.image.disk_len(), &content, runs)?)
+    }
+
+    fn layout(&self, survey: &Survey) -> Result<Box<dyn Layout>, ConvertError> {
         let runs = survey.runs.iter().cloned();
         Ok(lay_out(self.format, self.image.disk_len(), &survey.content, runs)?)
     }

@@ -12,14 +12,14 @@ use seawall_api::units::BLOCK_LEN;
 
 use super::super::DiskImage;
 use super::ConvertError;
-use crate::content::LeafHasher;
+use crate::content::{LeafHasher, Pieces};
 use crate::scan::is_zero;
 
 /// Bytes read at once: small enough for the cache that one core has to itself.
 const WINDOW_LEN: u64 = 1 << 20;
 /// Runs with a shorter gap between them become one. No format but raw, whose runs are not kept,
 /// has a finer unit, and every run costs memory and two system calls.
-const GAP_MAX: u64 = 32 << 10;
+pub(super) const GAP_MAX: u64 = 32 << 10;
 
 /// What the pass found.
 pub(super) struct Survey {
@@ -39,17 +39,14 @@ pub fn content_digest(
     threads: usize,
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<(ContentDigest, u64), ConvertError> {
-    let survey = survey(image, threads, &|_, _| Ok(()), advance)?;
+    let survey = survey(image, threads, advance)?;
     Ok((survey.content, survey.data_len))
 }
 
-type OnRun<'a> = dyn Fn(u64, &[u8]) -> Result<(), ConvertError> + Sync + 'a;
-
-/// Reads a disk on several threads; `on_run` is given each run of blocks that are not zeros.
+/// Reads a disk on several threads.
 pub(super) fn survey(
     image: &dyn DiskImage,
     threads: usize,
-    on_run: &OnRun<'_>,
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Survey, ConvertError> {
     // A disk of no bytes is one leaf of none.
@@ -66,7 +63,7 @@ pub(super) fn survey(
             let start = position as u64 * LEAF_SPAN;
             let span = start..(start + LEAF_SPAN).min(image.disk_len());
             let hasher = LeafHasher::new(start, count == 1);
-            let mut leaf = Leaf { image, on_run, hasher, runs: Vec::new(), data_len: 0 };
+            let mut leaf = Leaf { image, hasher, runs: Vec::new(), data_len: 0 };
             leaf.read(span, &mut buffer, advance)?;
             let found = (position, leaf.hasher.finish(), leaf.runs, leaf.data_len);
             leaves.lock().unwrap_or_else(PoisonError::into_inner).push(found);
@@ -89,22 +86,46 @@ fn joined(mut leaves: Vec<(usize, SubtreeValue, Vec<Range<u64>>, u64)>) -> Surve
     let data_len = leaves.iter().map(|(.., data_len)| data_len).sum();
     let mut runs = Vec::new();
     for (_, _, of_leaf, _) in leaves {
-        of_leaf.into_iter().for_each(|run| push(&mut runs, run));
+        of_leaf.into_iter().for_each(|run| push(&mut runs, run, GAP_MAX));
     }
     Survey { runs, content: content::content_digest(&values), data_len }
 }
 
-/// Adds a run, which is after all others.
-fn push(runs: &mut Vec<Range<u64>>, run: Range<u64>) {
+/// Adds a run, which is joined to the one before it if that ends at most `gap_max` before.
+pub(super) fn push(runs: &mut Vec<Range<u64>>, run: Range<u64>, gap_max: u64) {
     match runs.last_mut() {
-        Some(last) if run.start - last.end <= GAP_MAX => last.end = run.end,
+        Some(last) if run.start >= last.end && run.start - last.end <= gap_max => {
+            last.end = run.end;
+        }
         _ => runs.push(run),
     }
 }
 
+/// The digest of a disk by the values of its pieces. The rest is zeros, which cost time where no
+/// table knows their values.
+pub(super) fn digest_of(pieces: &Pieces, disk_len: u64, threads: usize) -> ContentDigest {
+    let count = usize::try_from(disk_len.div_ceil(LEAF_SPAN)).unwrap_or(usize::MAX).max(1);
+    let next = AtomicUsize::new(0);
+    let values = Mutex::new(Vec::with_capacity(count));
+    let work = || loop {
+        let position = next.fetch_add(1, Ordering::Relaxed);
+        if position >= count {
+            break;
+        }
+        let value = pieces.leaf(position as u64 * LEAF_SPAN);
+        values.lock().unwrap_or_else(PoisonError::into_inner).push((position, value));
+    };
+    thread::scope(|scope| {
+        (1..threads.clamp(1, count)).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    let mut values = values.into_inner().unwrap_or_else(PoisonError::into_inner);
+    values.sort_unstable_by_key(|(position, _)| *position);
+    content::content_digest(&values.into_iter().map(|(_, value)| value).collect::<Vec<_>>())
+}
+
 struct Leaf<'a> {
     image: &'a dyn DiskImage,
-    on_run: &'a OnRun<'a>,
     hasher: LeafHasher,
     runs: Vec<Range<u64>>,
     data_len: u64,
@@ -130,7 +151,7 @@ impl Leaf<'_> {
                 let stop = end.min((at / WINDOW_LEN + 1) * WINDOW_LEN);
                 let window = &mut buffer[..usize::try_from(stop - at).unwrap_or(0)];
                 self.image.read_at(at, window)?;
-                self.window(at, window)?;
+                self.window(at, window);
                 advance(stop - at);
                 at = stop;
             }
@@ -139,10 +160,10 @@ impl Leaf<'_> {
         Ok(())
     }
 
-    fn window(&mut self, start: u64, window: &[u8]) -> Result<(), ConvertError> {
+    fn window(&mut self, start: u64, window: &[u8]) {
         if is_zero(window) {
             self.hasher.update_zeros(window.len() as u64);
-            return Ok(());
+            return;
         }
         self.hasher.update(window);
         let block_len = usize::try_from(BLOCK_LEN).unwrap_or(usize::MAX);
@@ -153,14 +174,12 @@ impl Leaf<'_> {
             match (run_start, is_data) {
                 (None, true) => run_start = Some(at),
                 (Some(from), false) => {
-                    (self.on_run)(start + from as u64, &window[from..at])?;
                     self.data_len += (at - from) as u64;
-                    push(&mut self.runs, start + from as u64..start + at as u64);
+                    push(&mut self.runs, start + from as u64..start + at as u64, GAP_MAX);
                     run_start = None;
                 }
                 _ => {}
             }
         }
-        Ok(())
     }
 }

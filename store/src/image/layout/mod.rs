@@ -111,6 +111,24 @@ impl Part {
     }
 }
 
+/// Where data goes in a file, by the order of it alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Placement {
+    /// Where data begins in the file.
+    pub start: u64,
+    /// What a place is given to as a whole; `None` where every byte of the disk has its place.
+    pub units: Option<Units>,
+}
+
+/// Units of the guest that have a place in the file if they have data, in guest order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Units {
+    /// The logarithm of a unit's length: 16 at least.
+    pub bits: u32,
+    /// From one unit to the next in the file.
+    pub stride: u64,
+}
+
 /// The plan of a file; writers on many threads share it.
 pub trait Layout: Send + Sync {
     /// The length of the whole file in bytes.
@@ -118,6 +136,9 @@ pub trait Layout: Send + Sync {
 
     /// Where the guest's bytes from `guest_offset` go; `None` in a hole, which is not written.
     fn host_offset(&self, guest_offset: u64) -> Option<HostRun>;
+
+    /// The rule behind [`Self::host_offset`].
+    fn placement(&self) -> Placement;
 
     /// The file from its first byte to its last.
     fn parts(&self) -> Box<dyn Iterator<Item = Part> + Send + '_>;
@@ -131,6 +152,12 @@ pub fn write_metadata(layout: &dyn Layout, file: &File) -> io::Result<()> {
         let reason = "an image is written into an empty file only";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
+    add_metadata(layout, file)
+}
+
+/// Writes all but the guest's bytes into a file in which those are, or will be, and gives it its
+/// full length.
+pub(super) fn add_metadata(layout: &dyn Layout, file: &File) -> io::Result<()> {
     file.set_len(layout.file_len())?;
     let mut offset = 0;
     for part in layout.parts() {

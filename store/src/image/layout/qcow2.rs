@@ -9,7 +9,7 @@ use std::iter;
 use std::ops::Range;
 
 use super::super::format::QCOW2_MAGIC;
-use super::{Clusters, HostRun, Layout, LayoutError, Part};
+use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, Units};
 
 const CLUSTER_BITS: u32 = 16;
 const CLUSTER_LEN: u64 = 1 << CLUSTER_BITS;
@@ -155,6 +155,11 @@ impl Layout for Qcow2Layout {
     fn host_offset(&self, guest_offset: u64) -> Option<HostRun> {
         let run = self.data.host_offset(guest_offset)?;
         Some(HostRun { offset: (self.data_start << CLUSTER_BITS) + run.offset, ..run })
+    }
+
+    fn placement(&self) -> Placement {
+        let units = Units { bits: CLUSTER_BITS, stride: CLUSTER_LEN };
+        Placement { start: self.data_start << CLUSTER_BITS, units: Some(units) }
     }
 
     fn parts(&self) -> Box<dyn Iterator<Item = Part> + Send + '_> {

@@ -3,7 +3,7 @@
 use std::iter;
 use std::ops::Range;
 
-use super::{Clusters, HostRun, Layout, LayoutError, Part};
+use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement};
 
 /// The plan of a raw file, or of the part of a file that is one.
 #[derive(Clone, Debug)]
@@ -33,6 +33,10 @@ impl Layout for RawLayout {
     fn host_offset(&self, guest_offset: u64) -> Option<HostRun> {
         let run = self.data.host_offset(guest_offset)?;
         Some(HostRun { offset: guest_offset, ..run })
+    }
+
+    fn placement(&self) -> Placement {
+        Placement { start: 0, units: None }
     }
 
     fn parts(&self) -> Box<dyn Iterator<Item = Part> + Send + '_> {

@@ -18,7 +18,7 @@ use super::super::vhd::footer::{
 };
 use super::super::vhd::header::{HEADER_CHECKSUM_AT, HEADER_COOKIE, HEADER_LEN};
 use super::super::vhd::{UNUSED, bitmap_len};
-use super::{Clusters, HostRun, Layout, LayoutError, Part, RawLayout, identity};
+use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, RawLayout, Units, identity};
 
 /// What all writers of VHD use; Azure and XenServer refuse others.
 const BLOCK_BITS: u32 = 21;
@@ -218,6 +218,16 @@ impl Layout for VhdLayout {
         let run = self.blocks.within(block..block + 1).next()?;
         let offset = self.bitmap_at(run.rank) + bitmap_len(BLOCK_LEN) + in_block;
         Some(HostRun { offset, len: BLOCK_LEN - in_block })
+    }
+
+    fn placement(&self) -> Placement {
+        match self.kind {
+            VhdKind::Fixed => self.raw.placement(),
+            VhdKind::Dynamic => Placement {
+                start: self.bitmap_at(0) + bitmap_len(BLOCK_LEN),
+                units: Some(Units { bits: BLOCK_BITS, stride: STRIDE }),
+            },
+        }
     }
 
     fn parts(&self) -> Box<dyn Iterator<Item = Part> + Send + '_> {

@@ -18,7 +18,7 @@ use super::super::crc32c;
 use super::super::vhdx::guid;
 use super::super::vhdx::header::{HEADER_LEN, HEADERS_AT, MAGIC, MIB, REGIONS_AT, REGIONS_LEN};
 use super::super::vhdx::metadata::{DISK_LEN_MAX, TABLE_LEN};
-use super::{Clusters, HostRun, Layout, LayoutError, Part, RawLayout, identity};
+use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, RawLayout, Units, identity};
 
 /// A table of 16 MiB; a disk of 64 TiB then has the blocks of 32 MiB that Hyper-V gives it.
 const BLOCKS_MAX: u64 = 1 << 21;
@@ -267,6 +267,16 @@ impl Layout for VhdxLayout {
             VhdxKind::Dynamic => self.blocks.host_offset(guest_offset)?,
         };
         Some(HostRun { offset: self.data_at() + run.offset, ..run })
+    }
+
+    fn placement(&self) -> Placement {
+        let units = match self.kind {
+            VhdxKind::Fixed => None,
+            VhdxKind::Dynamic => {
+                Some(Units { bits: self.block_bits, stride: 1 << self.block_bits })
+            }
+        };
+        Placement { start: self.data_at(), units }
     }
 
     fn parts(&self) -> Box<dyn Iterator<Item = Part> + Send + '_> {

@@ -188,6 +188,14 @@ impl DiskImage for Qcow2Image {
         Ok(())
     }
 
+    fn is_packed(&self, offset: u64) -> Result<bool, ImageError> {
+        let (place, _) = self.resolve(offset, 1)?;
+        match place {
+            Place::Base(base) => base.is_packed(offset),
+            place => Ok(matches!(place, Place::Layer(_, Kind::Compressed(_)))),
+        }
+    }
+
     fn variant(&self) -> Variant {
         let detail = self.layers.first().map(Layer::describe).unwrap_or_default();
         Variant { format: Format::Qcow2, detail }

@@ -200,6 +200,11 @@ impl DiskImage for VmdkImage {
         Ok(())
     }
 
+    fn is_packed(&self, offset: u64) -> Result<bool, ImageError> {
+        let (place, _) = self.resolve(offset, 1)?;
+        Ok(matches!(place, Place::Extent(_, _, Kind::Packed(_))))
+    }
+
     fn variant(&self) -> Variant {
         let detail = self.layers.first().map(Layer::describe).unwrap_or_default();
         Variant { format: Format::Vmdk, detail }

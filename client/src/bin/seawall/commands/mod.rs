@@ -2,6 +2,7 @@
 
 mod backup;
 mod channels;
+mod collect;
 mod convert;
 mod describe;
 mod diff;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use directories::ProjectDirs;
+use seawall::hold;
 use seawall::host::HostState;
 use seawall::progress::Progress;
 use seawall::registry::Registry;
@@ -32,7 +34,7 @@ use seawall::registry::Registry;
 use crate::args::Global;
 #[cfg(feature = "server")]
 use crate::command::Offline;
-use crate::command::{Command, Upkeep};
+use crate::command::{Command, Target, Upkeep};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
 use crate::output::Style;
@@ -40,6 +42,7 @@ use crate::progress;
 use crate::report::Failure;
 
 /// What a command that speaks to a registry gets.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) progress: Arc<dyn Progress>,
@@ -80,10 +83,20 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
 async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
     match command {
         Command::Push(_, push) => push::push(around, *push).await,
-        Command::Pull(_, pull) => pull::pull(around, pull).await,
-        Command::Package(_, package) => export::package(around, package).await,
-        Command::Export(_, order) => export::export(around, order).await,
-        Command::Patch(_, patch) => patch::patch(around, patch).await,
+        Command::Pull(_, pull) => {
+            held(&around.clone(), &pull.target.clone(), pull::pull(around, pull)).await
+        }
+        Command::Package(_, package) => {
+            let target = package.target.clone();
+            held(&around.clone(), &target, export::package(around, package)).await
+        }
+        Command::Export(_, order) => {
+            held(&around.clone(), &order.target.clone(), export::export(around, order)).await
+        }
+        Command::Patch(_, patch) => {
+            held(&around.clone(), &patch.target.clone(), patch::patch(around, patch)).await
+        }
+        Command::Collect(_, collect) => collect::collect(&around, collect).await,
         Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
         Command::Applications(_) => list::applications(&around).await,
         Command::Releases(_, application) => list::releases(&around, application).await,
@@ -93,7 +106,9 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
             channels::history(&around, application, channel).await
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
-        Command::VerifyRelease(_, target) => verify::release(around, target).await,
+        Command::VerifyRelease(_, target) => {
+            held(&around.clone(), &target.clone(), verify::release(around, target)).await
+        }
         Command::Upkeep(_, upkeep) => keep_up(around, upkeep).await,
         Command::BackupOf(_, _, out) => backup::backup(&around, &out).await,
         #[cfg(feature = "server")]
@@ -113,6 +128,15 @@ async fn keep_up(around: Surroundings, upkeep: Upkeep) -> Result<(), Failure> {
         Upkeep::Repair(order) => repair::repair(around, order).await,
         Upkeep::Backup(out) => backup::backup(&around, &out).await,
     }
+}
+
+/// Does `work` while the registry keeps what the release of `target` needs.
+async fn held(
+    around: &Surroundings,
+    target: &Target,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    hold::during(&around.registry, &target.application, work).await
 }
 
 async fn without_registry(

@@ -9,6 +9,7 @@ use seawall_store::port::ObjectName;
 use super::super::connection::SqlResult;
 use super::super::{content, releases as published, row};
 use crate::catalog::check::{KnownPack, MoveRow};
+use crate::catalog::collect::Grip;
 use crate::catalog::model::{ChannelMove, Frame, IndexRow, LeafRow, NewPack, Release};
 
 /// How many faults of each kind the engine names.
@@ -51,22 +52,25 @@ pub(super) fn is_needed(tx: &Transaction<'_>, object: &ObjectName) -> SqlResult<
         ObjectName::Index(index) => {
             ("SELECT 1 FROM release_indexes WHERE index_digest = $1 LIMIT 1", index.as_bytes())
         }
-        ObjectName::Release(release) => {
-            ("SELECT 1 FROM releases WHERE digest = $1", release.as_bytes())
-        }
+        ObjectName::Release(release) => (
+            "SELECT 1 FROM releases WHERE digest = $1 AND deleted_at_secs IS NULL",
+            release.as_bytes(),
+        ),
         ObjectName::Descriptor(_) | ObjectName::Name(_) => return Ok(false),
     };
     tx.prepare_cached(sql)?.exists([digest])
 }
 
 const PACK: &str = "SELECT k.digest, k.len,
-        EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = k.id) FROM packs k";
+        EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = k.id),
+        EXISTS (SELECT 1 FROM condemned_packs c WHERE c.pack_id = k.id) FROM packs k";
 
 fn read_pack(found: &Row<'_>) -> SqlResult<KnownPack> {
     Ok(KnownPack {
         digest: PackDigest::from_bytes(row::digest(found, 0)?),
         len: row::quantity(found, 1)?,
         is_lost: found.get::<_, i64>(2)? != 0,
+        is_condemned: found.get::<_, i64>(3)? != 0,
     })
 }
 
@@ -114,11 +118,13 @@ pub(super) fn misplaced(
 }
 
 pub(super) fn correct(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
-    tx.prepare_cached("UPDATE packs SET len = $1 WHERE digest = $2")?
-        .execute(params![row::integer(pack.len)?, pack.digest.as_bytes()])?;
+    // What is condemned stays so: whoever collects looks at it again before it goes.
+    if self::pack(tx, pack.digest)?.is_some_and(|known| known.is_condemned) {
+        return Ok(());
+    }
     // The places of a lost pack are overwritten by whoever adds it.
     content::lose_pack(tx, pack.digest)?;
-    content::add_pack(tx, pack)
+    content::add_pack(tx, pack, Grip::ANY).map(|_| ())
 }
 
 pub(super) fn leaves(
@@ -173,7 +179,10 @@ pub(super) fn releases(
             .optional()?
             .unwrap_or(0),
     };
-    let sql = format!("{} WHERE id > $1 ORDER BY id LIMIT $2", published::RELEASE);
+    let sql = format!(
+        "{} WHERE id > $1 AND deleted_at_secs IS NULL ORDER BY id LIMIT $2",
+        published::RELEASE
+    );
     tx.prepare_cached(&sql)?.query_map(params![after, limit], published::read_release)?.collect()
 }
 
@@ -189,7 +198,7 @@ pub(super) fn named_release(
 }
 
 pub(super) fn release(tx: &Transaction<'_>, digest: ReleaseDigest) -> SqlResult<Option<Release>> {
-    let sql = format!("{} WHERE digest = $1", published::RELEASE);
+    let sql = format!("{} WHERE digest = $1 AND deleted_at_secs IS NULL", published::RELEASE);
     tx.prepare_cached(&sql)?.query_row([digest.as_bytes()], published::read_release).optional()
 }
 

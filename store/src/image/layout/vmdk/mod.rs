@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use seawall_api::digest::ContentDigest;
 
-use super::{Clusters, HostRun, Layout, LayoutError, Part};
+use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, Units};
 use head::{
     DESCRIPTOR_SECTOR, DESCRIPTOR_SECTORS, DISK_LEN_MAX, GRAIN_LEN, GRAIN_SECTORS, Head,
     SECTOR_LEN, TABLE_ENTRIES, TABLE_LEN, descriptor,
@@ -125,6 +125,11 @@ impl Layout for VmdkLayout {
     fn host_offset(&self, guest_offset: u64) -> Option<HostRun> {
         let run = self.data.host_offset(guest_offset)?;
         Some(HostRun { offset: self.grains_start + run.offset, ..run })
+    }
+
+    fn placement(&self) -> Placement {
+        let units = Units { bits: GRAIN_BITS, stride: GRAIN_LEN };
+        Placement { start: self.grains_start, units: Some(units) }
     }
 
     fn parts(&self) -> Box<dyn Iterator<Item = Part> + Send + '_> {

@@ -1,0 +1,96 @@
+//! A disk's digest from the values of pieces that were hashed in any order.
+
+use std::collections::BTreeMap;
+
+use seawall_api::content::{SubtreeValue, merge};
+use seawall_api::index::LEAF_SPAN;
+
+use super::{GRANULE, LeafHasher, ZEROS, hasher_at};
+
+/// Length of a piece; all but a disk's last have it.
+pub const PIECE_LEN: u64 = 2 << 20;
+
+/// The value of the piece that begins at `start`; `is_root` says that it is its whole disk.
+#[must_use]
+pub fn piece_value(start: u64, bytes: &[u8], is_root: bool) -> SubtreeValue {
+    debug_assert!(start.is_multiple_of(PIECE_LEN) && bytes.len() as u64 <= PIECE_LEN);
+    let mut hasher = hasher_at(start);
+    hasher.update(bytes);
+    value(&hasher, is_root)
+}
+
+fn value(hasher: &blake3::Hasher, is_root: bool) -> SubtreeValue {
+    use blake3::hazmat::HasherExt;
+    SubtreeValue(if is_root { *hasher.finalize().as_bytes() } else { hasher.finalize_non_root() })
+}
+
+/// The values of those pieces of a disk that have data. Memory follows their number.
+#[derive(Debug)]
+pub struct Pieces {
+    disk_len: u64,
+    values: BTreeMap<u64, SubtreeValue>,
+}
+
+impl Pieces {
+    /// Of a disk of `disk_len` bytes, no piece is known.
+    #[must_use]
+    pub fn new(disk_len: u64) -> Self {
+        Self { disk_len, values: BTreeMap::new() }
+    }
+
+    /// Takes the value of the piece that begins at `start`.
+    pub fn put(&mut self, start: u64, value: SubtreeValue) {
+        self.values.insert(start, value);
+    }
+
+    /// Whether a piece that begins at 0 is the whole disk.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.disk_len <= PIECE_LEN
+    }
+
+    /// The value of the leaf that begins at `start`; what no value is known of is zeros.
+    #[must_use]
+    pub fn leaf(&self, start: u64) -> SubtreeValue {
+        let end = (start + LEAF_SPAN).min(self.disk_len);
+        let is_root = self.disk_len <= LEAF_SPAN;
+        let mut hasher = LeafHasher::new(start, is_root);
+        let mut at = start;
+        while let Some((&piece, _)) = self.values.range(at..end).next() {
+            let granule = piece - piece % GRANULE;
+            let granule_end = (granule + GRANULE).min(end);
+            hasher.update_zeros(granule - at);
+            let is_root = is_root && self.disk_len <= GRANULE;
+            hasher
+                .update_granule(self.granule(granule..granule_end, is_root), granule_end - granule);
+            at = granule_end;
+        }
+        hasher.update_zeros(end - at);
+        hasher.finish()
+    }
+
+    fn granule(&self, range: std::ops::Range<u64>, is_root: bool) -> SubtreeValue {
+        let step = usize::try_from(PIECE_LEN).unwrap_or(usize::MAX);
+        let values: Vec<_> = range
+            .clone()
+            .step_by(step)
+            .map(|start| match self.values.get(&start) {
+                Some(value) => *value,
+                None => zeros(start, PIECE_LEN.min(range.end - start)),
+            })
+            .collect();
+        merge(&values, is_root)
+    }
+}
+
+/// The value of a piece of zeros beside one of data.
+fn zeros(start: u64, len: u64) -> SubtreeValue {
+    let mut hasher = hasher_at(start);
+    let mut left = usize::try_from(len).unwrap_or(0);
+    while left > 0 {
+        let step = left.min(ZEROS.len());
+        hasher.update(&ZEROS[..step]);
+        left -= step;
+    }
+    value(&hasher, false)
+}
