@@ -130,6 +130,8 @@ pub struct KnownPack {
     pub len: u64,
     /// Whether the store was found not to hold it.
     pub is_lost: bool,
+    /// Whether it is about to be collected: its chunks may have no places any more.
+    pub is_condemned: bool,
 }
 
 /// A move of some channel.

@@ -98,11 +98,13 @@ impl Check {
     async fn complete_leaf(&mut self, digest: LeafDigest, leaf: &Leaf) -> Result<(), Halt> {
         let name = ObjectName::Leaf(digest);
         let catalog = Arc::clone(&self.registry.catalog);
-        let (row, chunks) = (leaf_row(digest, leaf), leaf.chunks().collect());
-        let LeafAdded::Unfit(unfit) = catalog.add_leaf(row, chunks, Grip::ANY).await? else {
-            return self.sound(&name).await;
+        let row = leaf_row(digest, leaf);
+        let digests = match catalog.add_leaf(row, leaf.chunks().collect(), Grip::ANY).await? {
+            LeafAdded::Present => return self.sound(&name).await,
+            // A sweep took it: then nobody needed it when that began.
+            LeafAdded::Swept => return Ok(()),
+            LeafAdded::Unfit(unfit) => unfit.iter().map(|chunk| chunk.digest).collect(),
         };
-        let digests: Vec<_> = unfit.iter().map(|chunk| chunk.digest).collect();
         if let Located::Missing(chunk) = catalog.locate_chunks(digests).await? {
             catalog.lose_leaf(digest).await?;
             let what = format!("it needs chunk {chunk}, which no pack holds");

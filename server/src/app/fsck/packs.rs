@@ -65,14 +65,18 @@ impl Check {
             self.reclaimable(&name, len, "no row names it: it is being uploaded, or was left");
             return Ok(());
         };
+        if known.is_condemned {
+            self.reclaimable(&name, len, "it is about to be collected");
+            return Ok(());
+        }
         let frames: Vec<_> = pack.frames.iter().map(frame_of).collect();
         let misplaced = catalog.misplaced(digest, frames.clone()).await?;
         if known.is_lost {
             catalog.correct_pack(NewPack { digest, len, frames }).await?;
             self.mended(&name, "it was lost, and is there again".to_owned());
         } else if known.len != len || !misplaced.is_empty() {
-            // Whoever collects removes the row of a pack together with those of its chunks.
-            if catalog.known_pack(digest).await?.is_some() {
+            // Whoever collects condemns a pack before the places of its chunks go.
+            if catalog.known_pack(digest).await?.is_some_and(|known| !known.is_condemned) {
                 catalog.correct_pack(NewPack { digest, len, frames }).await?;
                 let count = misplaced.len();
                 let what = format!("its row or those of {count} of its chunks said otherwise");
@@ -96,7 +100,7 @@ impl Check {
                     Some(len) if len == pack.len => continue,
                     _ => catalog.known_pack(pack.digest).await?,
                 };
-                let Some(still) = still else { continue };
+                let Some(still) = still.filter(|still| !still.is_condemned) else { continue };
                 if !still.is_lost {
                     catalog.lose_pack(pack.digest).await?;
                 }

@@ -5,8 +5,8 @@ use seawall_api::digest::PackDigest;
 use super::*;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{Site, push};
-use crate::catalog::Catalog;
 use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::{Catalog, Purpose};
 
 const ORDER: FsckOrder = FsckOrder { rate: 0, restart: false };
 /// How often a check is looked at before it is taken for stuck.
@@ -87,7 +87,7 @@ async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_
 async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
     let (site, _) = furnished().await;
     let registry = site.sound();
-    let lease = registry.open_lease("webshop".parse().unwrap()).await.unwrap().id;
+    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
     let stray = TinyRelease::new("webshop", "2.0", "xx", "yy");
     let disk = &stray.disks[0];
     let pack = disk.pack();

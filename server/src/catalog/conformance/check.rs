@@ -5,6 +5,7 @@ use seawall_store::port::ObjectName;
 use super::super::check::{
     CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, KnownPack, LostObject, Runner,
 };
+use super::super::collect::Grip;
 use super::*;
 
 const ONE: Runner = [1; 16];
@@ -70,9 +71,12 @@ pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &dyn Catalog) {
 /// a pack.
 pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(catalog: &dyn Catalog) {
     let (index, leaf) = (index_row().digest, leaf_row("checked"));
-    catalog.add_pack(pack(70, 700..702)).await.unwrap();
+    catalog.add_pack(pack(70, 700..702), Grip::ANY).await.unwrap();
     let chunks = vec![sized(700, 4096)];
-    assert_eq!(catalog.add_leaf(leaf, chunks.clone()).await.unwrap(), []);
+    assert_eq!(
+        catalog.add_leaf(leaf, chunks.clone(), Grip::ANY).await.unwrap(),
+        LeafAdded::Present
+    );
     catalog.note_leaves(index, vec![leaf.digest]).await.unwrap();
     let released = catalog.known_releases(None, 10).await.unwrap();
     let first = released.first().expect("some release is there").clone();
@@ -90,15 +94,18 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     let damaged = catalog.damaged_releases(10).await.unwrap();
     assert!(damaged.iter().any(|release| release.digest == first.digest));
     // Its chunks come in another pack, and the leaf is put again.
-    catalog.add_pack(pack(71, 700..702)).await.unwrap();
-    assert_eq!(catalog.add_leaf(leaf, chunks.clone()).await.unwrap(), []);
+    catalog.add_pack(pack(71, 700..702), Grip::ANY).await.unwrap();
+    assert_eq!(
+        catalog.add_leaf(leaf, chunks.clone(), Grip::ANY).await.unwrap(),
+        LeafAdded::Present
+    );
     assert_eq!(lost().await, []);
     assert!(!catalog.is_needed(pack_name).await.unwrap(), "nobody needs the old one");
 
     catalog.lose_leaf(leaf.digest).await.unwrap();
     let name = ObjectName::Leaf(leaf.digest).path();
     assert_eq!(lost().await.first().map(|lost| lost.object.clone()), Some(name));
-    assert_eq!(catalog.add_leaf(leaf, chunks).await.unwrap(), []);
+    assert_eq!(catalog.add_leaf(leaf, chunks, Grip::ANY).await.unwrap(), LeafAdded::Present);
     assert_eq!(lost().await, []);
 
     let named = LostObject { object: "descriptors/x".to_owned(), what: "gone".to_owned() };
@@ -128,7 +135,7 @@ pub(super) async fn rows_are_listed_and_corrected(catalog: &dyn Catalog) {
         .await
         .unwrap();
     assert_eq!(catalog.misplaced(right.digest, wrong).await.unwrap(), []);
-    let known = KnownPack { digest: right.digest, len: 999, is_lost: false };
+    let known = KnownPack { digest: right.digest, len: 999, is_lost: false, is_condemned: false };
     assert_eq!(catalog.known_pack(right.digest).await.unwrap(), Some(known));
 
     let leaves = catalog.known_leaves(None, 1000).await.unwrap();

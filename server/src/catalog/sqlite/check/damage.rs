@@ -60,7 +60,7 @@ pub(super) fn forget(tx: &Transaction<'_>, object: &str) -> SqlResult<()> {
 pub(super) fn lose_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<()> {
     let sql = "INSERT INTO lost_leaves (leaf_digest) VALUES ($1) ON CONFLICT DO NOTHING";
     tx.prepare_cached(sql)?.execute([leaf.as_bytes()])?;
-    content::forget_leaf(tx, leaf)
+    content::lose_leaf(tx, leaf)
 }
 
 pub(super) fn lost_of(tx: &Transaction<'_>, release: ReleaseDigest) -> SqlResult<Vec<LostObject>> {
@@ -109,12 +109,12 @@ fn described(tx: &Transaction<'_>, object: &ObjectName) -> SqlResult<LostObject>
 
 pub(super) fn releases(tx: &Transaction<'_>, limit: u32) -> SqlResult<Vec<Release>> {
     let sql = format!(
-        "{} WHERE digest IN (
+        "{} WHERE deleted_at_secs IS NULL AND (digest IN (
              SELECT n.release_digest FROM damage_needs n JOIN damaged d ON d.object = n.object)
            OR id IN (
              SELECT n.release_id FROM ({LOST_LEAVES}) x
              JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
-             JOIN release_indexes n ON n.index_digest = i.index_digest)
+             JOIN release_indexes n ON n.index_digest = i.index_digest))
          ORDER BY id DESC LIMIT $1",
         published::RELEASE
     );

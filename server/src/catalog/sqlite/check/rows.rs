@@ -62,13 +62,15 @@ pub(super) fn is_needed(tx: &Transaction<'_>, object: &ObjectName) -> SqlResult<
 }
 
 const PACK: &str = "SELECT k.digest, k.len,
-        EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = k.id) FROM packs k";
+        EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = k.id),
+        EXISTS (SELECT 1 FROM condemned_packs c WHERE c.pack_id = k.id) FROM packs k";
 
 fn read_pack(found: &Row<'_>) -> SqlResult<KnownPack> {
     Ok(KnownPack {
         digest: PackDigest::from_bytes(row::digest(found, 0)?),
         len: row::quantity(found, 1)?,
         is_lost: found.get::<_, i64>(2)? != 0,
+        is_condemned: found.get::<_, i64>(3)? != 0,
     })
 }
 
@@ -116,8 +118,10 @@ pub(super) fn misplaced(
 }
 
 pub(super) fn correct(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
-    tx.prepare_cached("UPDATE packs SET len = $1 WHERE digest = $2")?
-        .execute(params![row::integer(pack.len)?, pack.digest.as_bytes()])?;
+    // What is condemned stays so: whoever collects looks at it again before it goes.
+    if self::pack(tx, pack.digest)?.is_some_and(|known| known.is_condemned) {
+        return Ok(());
+    }
     // The places of a lost pack are overwritten by whoever adds it.
     content::lose_pack(tx, pack.digest)?;
     content::add_pack(tx, pack, Grip::ANY)?;
