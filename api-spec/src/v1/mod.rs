@@ -3,6 +3,7 @@
 //! Plain data as it crosses the wire; the edges convert it, once.
 
 mod applications;
+mod audit;
 mod channels;
 mod chunks;
 mod diff;
@@ -12,6 +13,7 @@ mod meta;
 mod releases;
 
 pub use applications::{Application, ApplicationPage};
+pub use audit::{AuditEntry, AuditPage};
 pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
 pub use chunks::{CHUNKS_PER_QUESTION_MAX, ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
 pub use chunks::{ChunkLocation, LocateChunks, LocatedChunks, MissingChunks, MissingPositions};

@@ -17,6 +17,7 @@ mod error;
 mod model;
 mod port;
 pub mod sqlite;
+mod watch;
 
 pub use error::{CatalogError, REBUILD};
 pub use model::{
@@ -25,3 +26,4 @@ pub use model::{
     NewRelease, PastChannel, Publication, Release,
 };
 pub use port::Catalog;
+pub use watch::{AuditQuery, Entry, Logged, Watching};

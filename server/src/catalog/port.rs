@@ -10,6 +10,7 @@ use super::model::{
     Application, Channel, ChannelMove, IndexRow, LeafRow, Lease, LeaseId, Located, MoveRequest,
     Moved, NewPack, NewRelease, PastChannel, Publication, Release,
 };
+use super::watch::Watching;
 
 /// Keeps names and state.
 ///
@@ -20,7 +21,7 @@ use super::model::{
 /// 2. Adding what is there is not an error and changes nothing.
 /// 3. Lists that are asked about are answered in their order.
 #[async_trait::async_trait]
-pub trait Catalog: Send + Sync + 'static {
+pub trait Catalog: Watching {
     /// Opens a lease, and forgets those that ended before `now_secs`.
     async fn open_lease(&self, lease: Lease, now_secs: u64) -> Result<(), CatalogError>;
     /// A lease that is alive at `now_secs`.

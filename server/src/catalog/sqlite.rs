@@ -34,6 +34,7 @@ use super::model::{
 };
 use super::port::Catalog;
 
+mod audit;
 mod channels;
 mod connection;
 mod content;
@@ -42,6 +43,7 @@ mod releases;
 mod row;
 mod schema;
 mod scratch;
+mod watch;
 
 use connection::{Connections, Durability};
 pub use scratch::{Found, Scratch};

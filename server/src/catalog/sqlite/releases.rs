@@ -1,12 +1,14 @@
 //! Applications and releases.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use seawall_api::audit::Action;
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 
 use super::connection::SqlResult;
-use super::{leases, row};
+use super::{audit, leases, row};
+use crate::catalog::Entry;
 use crate::catalog::model::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
 
 /// Between the machines of a release in one column; no name contains it.
@@ -37,7 +39,17 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
     }
     name_indexes(tx, release.digest, &new.indexes)?;
     leases::end(tx, new.lease)?;
+    audit::append(tx, &published(release))?;
     Ok(Publication::Created)
+}
+
+fn published(release: &Release) -> Entry {
+    Entry::new(Action::Publish, &release.published_by, release.published_at_secs)
+        .to_application(&release.application)
+        .to_release(&release.version, release.digest)
+        .with("machineCount", release.machines.len())
+        .with("diskBytes", release.disk_bytes)
+        .with("dataBytes", release.data_bytes)
 }
 
 pub(super) fn restore(
