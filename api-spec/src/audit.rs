@@ -75,6 +75,9 @@ actions! { 12:
     Recover = "recover";
 }
 
+/// The actions that webhooks can be told of.
+pub const EVENTS: [Action; 4] = [Action::Publish, Action::Promote, Action::Delete, Action::Damage];
+
 impl FromStr for Action {
     type Err = UnknownAction;
 

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod content;
 pub mod digest;
 pub mod index;
+pub mod moment;
 pub mod names;
 pub mod problem;
 pub mod reference;

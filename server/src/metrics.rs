@@ -11,6 +11,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+mod watch;
+
+pub(crate) use watch::Watched;
+
 /// Upper bounds of the latency histogram's buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -43,6 +47,8 @@ pub(crate) struct Metrics {
     packs: Counter,
     chunks: Counter,
     publishes: Counter,
+    /// Room, webhooks.
+    pub(crate) watched: Watched,
 }
 
 impl fmt::Debug for Metrics {
@@ -81,6 +87,7 @@ impl Default for Metrics {
         let packs = counter("packs", "Packs received");
         let chunks = counter("chunks", "Chunks decoded and re-hashed on receipt");
         let publishes = counter("publishes", "Releases published");
+        let watched = Watched::register(&mut registry);
         Self {
             registry,
             requests,
@@ -91,6 +98,7 @@ impl Default for Metrics {
             packs,
             chunks,
             publishes,
+            watched,
         }
     }
 }

@@ -25,12 +25,16 @@ use seawall_store::port::ObjectStore;
 use tokio::sync::oneshot;
 
 use crate::app::rebuild::rebuild;
+use crate::app::room::Room;
 use crate::app::{AppError, Registry};
 use crate::catalog::CatalogError;
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
 use crate::config::{Access, Config};
-use crate::host::Host;
+use crate::courier::http::HttpCourier;
+use crate::courier::{Courier, Reach};
+use crate::host::{Host, Space, Volume};
 use crate::http::{self, Edge, limits};
+use crate::jobs::deliver::deliver;
 use crate::tokens::{InvalidTokens, Tokens};
 
 mod files;
@@ -186,6 +190,17 @@ impl Host for Machine {
     }
 }
 
+/// The disk that a directory lies on.
+struct Disk(PathBuf);
+
+impl Volume for Disk {
+    fn space(&self) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(&self.0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space { size: bytes(found.f_blocks), free: bytes(found.f_bavail) })
+    }
+}
+
 /// Opens the data directory and serves it, on threads of its own: any caller may await this, in
 /// whatever runtime or none.
 ///
@@ -196,17 +211,24 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         return Err(StartError::Exposed(config.listen));
     }
     let (tokens, token) = tokens(&config.access)?;
+    let reach = match config.access {
+        Access::TokenFile(_) if !config.private_webhooks => Reach::PublicOnly,
+        _ => Reach::Everywhere,
+    };
+    let room = Room::new(Arc::new(Disk(config.data_dir.clone())), config.min_free);
     let registry = opened(config.data_dir.clone(), config.workers).await?;
+    let registry = registry.with_room(room).with_reach(reach);
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
-    let edge = web::Data::new(Edge::new(tokens, prefix));
+    let edge = web::Data::new(Edge::new(tokens, prefix, config.rates));
     let listen = |source| StartError::Listen { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
     // The connections that it accepts inherit this.
     set_tcp_user_timeout(&listener, millis(config.stall_time_max))
         .map_err(|error| listen(error.into()))?;
-    let site = Site { registry: web::Data::new(registry), edge: edge.clone(), listener };
+    let courier = Arc::new(HttpCourier::new(reach));
+    let site = Site { registry: web::Data::new(registry), edge: edge.clone(), courier, listener };
     let drain_time = config.drain_time;
     let (send_handle, handle) = oneshot::channel();
     let (send_end, ended) = oneshot::channel();
@@ -294,6 +316,7 @@ fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<(), StartError
 struct Site {
     registry: web::Data<Registry>,
     edge: web::Data<Edge>,
+    courier: Arc<dyn Courier>,
     listener: TcpListener,
 }
 
@@ -304,7 +327,11 @@ async fn serve(
 ) -> io::Result<()> {
     let edge = site.edge.clone();
     let registry = site.registry.clone();
+    let watched = edge.metrics.watched.clone();
+    let outbox = deliver(registry.clone().into_inner(), Arc::clone(&site.courier), watched);
     let server = server(site, &config)?;
+    // It ends with the system that it runs in: what is under way then is sent again.
+    actix_web::rt::spawn(outbox);
     actix_web::rt::spawn(async move {
         match registry.complete_records().await {
             Ok(0) => {}
@@ -329,7 +356,7 @@ async fn serve(
 }
 
 fn server(site: Site, config: &Config) -> io::Result<Server> {
-    let Site { registry, edge, listener } = site;
+    let Site { registry, edge, listener, .. } = site;
     let app = move || {
         App::new()
             .app_data(registry.clone())

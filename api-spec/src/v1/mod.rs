@@ -10,7 +10,9 @@ mod diff;
 mod leases;
 mod leaves;
 mod meta;
+mod quotas;
 mod releases;
+mod webhooks;
 
 pub use applications::{Application, ApplicationPage};
 pub use audit::{AuditEntry, AuditPage};
@@ -21,7 +23,11 @@ pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
 pub use leases::{Lease, OpenLease};
 pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
 pub use meta::{Health, ServerVersion};
+pub use quotas::{Quota, SetQuota};
 pub use releases::{Published, ReleasePage, ReleaseSummary};
+pub use webhooks::{
+    DeliveryPage, NewWebhook, Webhook, WebhookDelivery, WebhookMessage, WebhookPage,
+};
 
 /// The header that carries a release's digest beside its document.
 pub const RELEASE_HEADER: &str = "seawall-release";

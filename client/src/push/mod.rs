@@ -74,7 +74,7 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let mut sources = sources::open(&push).await?;
     check_package(&push).await?;
     let existing = release_of(&push, &Selector::Version(push.version.clone())).await?;
-    let lease = push.registry.open_lease(&push.application).await?;
+    let lease = push.registry.open_lease(&push.application, &push.version).await?;
     let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
     if outcome.is_err() || existing.is_some() {
         // It ends by itself, too; the registry's answer changes nothing for the caller.

@@ -102,8 +102,12 @@ pub trait Registry: Send + Sync {
         channel: &ChannelName,
     ) -> Result<Vec<ChannelMove>, RegistryError>;
 
-    /// Opens a lease: what is answered as present under it stays until it ends.
-    async fn open_lease(&self, application: &ApplicationName) -> Result<Lease, RegistryError>;
+    /// Opens a lease to push a version: what is answered as present under it stays until it ends.
+    async fn open_lease(
+        &self,
+        application: &ApplicationName,
+        version: &Version,
+    ) -> Result<Lease, RegistryError>;
 
     /// Puts a lease's deadline off to its full time from now.
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError>;

@@ -163,8 +163,12 @@ impl<R: Registry> Registry for Retry<R> {
     }
 
     /// A lease opened by a lost try is never used and ends at its deadline.
-    async fn open_lease(&self, application: &ApplicationName) -> Result<Lease, RegistryError> {
-        self.again(|| self.inner.open_lease(application)).await
+    async fn open_lease(
+        &self,
+        application: &ApplicationName,
+        version: &Version,
+    ) -> Result<Lease, RegistryError> {
+        self.again(|| self.inner.open_lease(application, version)).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {

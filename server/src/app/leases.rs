@@ -1,6 +1,6 @@
 //! Leases: what a push relies on stays until its deadline.
 
-use seawall_api::names::ApplicationName;
+use seawall_api::names::{ApplicationName, Version};
 
 use super::{AppError, Registry};
 use crate::catalog::{Lease, LeaseId};
@@ -14,8 +14,17 @@ impl Registry {
     /// Opens a lease for a push to `application`, which need not exist yet.
     ///
     /// # Errors
-    /// When the catalog fails.
-    pub async fn open_lease(&self, application: ApplicationName) -> Result<Lease, AppError> {
+    /// When there is no room, the application's quota permits no `version` more, or the catalog
+    /// fails.
+    pub async fn open_lease(
+        &self,
+        application: ApplicationName,
+        version: Option<Version>,
+    ) -> Result<Lease, AppError> {
+        self.reserve(0)?;
+        if let Some(version) = version {
+            self.check_quota_at_begin(&application, version).await?;
+        }
         let id = self.host.random().map(LeaseId::from_bytes).ok_or_else(|| AppError::Internal {
             action: "name a lease",
             source: "the machine gives no random bytes".into(),

@@ -30,8 +30,10 @@ use seawall_store::port::{ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
+use crate::courier::Reach;
 use crate::host::Host;
 
+mod audit;
 pub mod channels;
 mod chunks;
 mod descriptors;
@@ -44,13 +46,17 @@ mod names;
 mod packs;
 mod proof;
 mod publish;
+mod quotas;
 pub mod rebuild;
 mod resolve;
+pub mod room;
+pub mod webhooks;
 
 pub use error::AppError;
 pub use packs::{KeptPack, PackObject};
 pub use publish::Publisher;
 pub use resolve::ReleaseBytes;
+pub use webhooks::Delivered;
 
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
@@ -63,6 +69,9 @@ pub struct Registry {
     /// One permit per processor: proving a pack keeps one busy.
     proving: Arc<Semaphore>,
     diffing: Semaphore,
+    noted: audit::Noted,
+    room: Option<room::Room>,
+    reach: Reach,
 }
 
 impl Registry {
@@ -74,7 +83,16 @@ impl Registry {
         cpus: usize,
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
-        Self { store, catalog, host, proving, diffing: Semaphore::new(DIFFS_AT_ONCE) }
+        Self {
+            store,
+            catalog,
+            host,
+            proving,
+            diffing: Semaphore::new(DIFFS_AT_ONCE),
+            noted: audit::Noted::default(),
+            room: None,
+            reach: Reach::PublicOnly,
+        }
     }
 
     /// Proves that the store and the catalog can be read and written.
@@ -107,13 +125,13 @@ impl Registry {
         name: &ObjectName,
         is_intact: impl FnOnce(&[u8]) -> bool,
     ) -> Result<Bytes, AppError> {
-        let damaged = || AppError::Damaged { object: name.path() };
         match self.store.get(name).await {
-            Ok(bytes) if is_intact(&bytes) => Ok(bytes),
-            Ok(_) => Err(damaged()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(damaged()),
-            Err(error) => Err(error.into()),
+            Ok(bytes) if is_intact(&bytes) => return Ok(bytes),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
         }
+        self.note_damage(name).await;
+        Err(AppError::Damaged { object: name.path() })
     }
 }
 

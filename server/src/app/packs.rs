@@ -79,13 +79,16 @@ impl Registry {
         expected: PackDigest,
         bytes: Bytes,
     ) -> Result<KeptPack, AppError> {
-        self.use_lease(lease).await?;
+        let lease = self.use_lease(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
+        let frames: Vec<_> = pack.frames().iter().map(frame_of).collect();
+        let brings = self.check_quota_of_pack(&lease, &frames).await?;
         let put = self.keep(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
-        let frames = pack.frames().iter().map(frame_of);
         let len = pack.bytes().len() as u64;
-        let row = NewPack { digest: expected, len, frames: frames.collect() };
-        self.catalog.add_pack(row).await?;
+        self.catalog.add_pack(NewPack { digest: expected, len, frames }).await?;
+        if let Some(brings) = brings {
+            self.catalog.add_lease_load(lease.id, brings).await?;
+        }
         Ok(KeptPack { put, chunk_count: pack.frames().len() as u64 })
     }
 
@@ -118,6 +121,7 @@ impl Registry {
             Some(object) if object.len() == len => Ok(PackObject { digest, object }),
             _ => {
                 self.catalog.lose_pack(digest).await?;
+                self.note_damage(&ObjectName::Pack(digest)).await;
                 Err(damaged(digest))
             }
         }

@@ -75,6 +75,7 @@ impl Registry {
             return Ok(());
         }
         self.catalog.lose_pack(pack).await?;
+        self.note_damage(&name).await;
         Err(AppError::Damaged { object: name.path() })
     }
 }

@@ -9,7 +9,7 @@ use seawall_api::release::Release;
 use seawall_store::port::ObjectName;
 
 use super::names::{Record, ReleaseRecord, Subject};
-use super::{AppError, Registry, present};
+use super::{AppError, Registry, present, quotas};
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
 /// Who publishes, and under which lease.
@@ -64,6 +64,9 @@ impl Registry {
             }
             Publication::IndexMissing(index) => {
                 return Err(incomplete(&release, format!("index {index}")));
+            }
+            Publication::QuotaExceeded(excess) => {
+                return Err(quotas::exceeded(application, excess));
             }
         }
         // After the commit: a crash in between leaves a visible release that the store alone

@@ -26,4 +26,8 @@ pub use model::{
     NewRelease, PastChannel, Publication, Release,
 };
 pub use port::Catalog;
-pub use watch::{AuditQuery, Entry, Logged, Watching};
+pub use watch::{
+    Added, AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, InvalidWebhookId,
+    LeaseLoad, Logged, Quota, QuotaState, Settlement, Usage, Watching, Webhook, WebhookId,
+    WebhookSecret, WebhookStatus,
+};

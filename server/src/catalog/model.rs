@@ -9,6 +9,8 @@ use seawall_api::digest::{
 use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
 use seawall_api::units::{ChunkLen, DiskLen};
 
+use super::watch::Excess;
+
 /// The name of a lease: 128 random bits, so that it cannot be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct LeaseId([u8; 16]);
@@ -205,6 +207,8 @@ pub enum Publication {
     LeaseEnded,
     /// One of its indexes is gone.
     IndexMissing(IndexDigest),
+    /// Its application would have more than it may.
+    QuotaExceeded(Excess),
 }
 
 /// Where a channel points.

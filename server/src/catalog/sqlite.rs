@@ -39,11 +39,13 @@ mod channels;
 mod connection;
 mod content;
 mod leases;
+mod quotas;
 mod releases;
 mod row;
 mod schema;
 mod scratch;
 mod watch;
+mod webhooks;
 
 use connection::{Connections, Durability};
 pub use scratch::{Found, Scratch};

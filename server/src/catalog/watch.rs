@@ -7,123 +7,21 @@
 //! 2. An entry is never changed or removed, and bound by its digest to all before it.
 //! 3. What is to be delivered is written with the entry that it tells of.
 
-use std::collections::BTreeMap;
-
-use seawall_api::audit::{Action, Said};
-use seawall_api::digest::{EntryDigest, ReleaseDigest};
-use seawall_api::names::{ApplicationName, Version};
+use seawall_api::names::ApplicationName;
 
 use super::error::CatalogError;
+use super::model::{Frame, LeaseId};
 
-/// The longest value of a fact, in bytes; what is longer is cut.
-const FACT_LEN_MAX: usize = 1024;
+mod audit;
+mod quotas;
+mod webhooks;
 
-/// What is to be logged.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// When.
-    pub at_secs: u64,
-    /// The token used; empty without authentication, and for the registry's own acts.
-    pub actor: String,
-    /// What was done.
-    pub action: Action,
-    /// To which application.
-    pub application: Option<ApplicationName>,
-    /// To which version of it.
-    pub version: Option<Version>,
-    /// To which release.
-    pub release: Option<ReleaseDigest>,
-    /// The particulars, by name.
-    pub facts: BTreeMap<String, String>,
-}
-
-impl Entry {
-    /// An act without particulars.
-    #[must_use]
-    pub fn new(action: Action, actor: &str, at_secs: u64) -> Self {
-        Self {
-            at_secs,
-            actor: actor.to_owned(),
-            action,
-            application: None,
-            version: None,
-            release: None,
-            facts: BTreeMap::new(),
-        }
-    }
-
-    /// The same, done to an application.
-    #[must_use]
-    pub fn to_application(self, application: &ApplicationName) -> Self {
-        Self { application: Some(application.clone()), ..self }
-    }
-
-    /// The same, done to a release of its application.
-    #[must_use]
-    pub fn to_release(self, version: &Version, release: ReleaseDigest) -> Self {
-        Self { version: Some(version.clone()), release: Some(release), ..self }
-    }
-
-    /// The same with a particular; a name in camel case, as in the bodies of the API.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
-        let mut value = value.to_string();
-        value.truncate(value.floor_char_boundary(FACT_LEN_MAX));
-        self.facts.insert(name.to_owned(), value);
-        self
-    }
-}
-
-/// An entry of the log.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Logged {
-    /// Which, from 1.
-    pub sequence: u64,
-    /// What it says.
-    pub entry: Entry,
-    /// Binds it to all before it.
-    pub digest: EntryDigest,
-}
-
-impl Logged {
-    /// The entry that follows one of sequence and digest `last`.
-    #[must_use]
-    pub fn after(last: (u64, EntryDigest), entry: Entry) -> Self {
-        let sequence = last.0 + 1;
-        let digest = said(sequence, &entry).digest(last.1);
-        Self { sequence, entry, digest }
-    }
-}
-
-fn said(sequence: u64, entry: &Entry) -> Said<'_> {
-    Said {
-        sequence,
-        at_secs: entry.at_secs,
-        actor: &entry.actor,
-        action: entry.action,
-        application: entry.application.as_ref(),
-        version: entry.version.as_ref(),
-        release: entry.release,
-        facts: &entry.facts,
-    }
-}
-
-/// Which entries are asked for. Those that are `None` do not narrow it.
-#[derive(Clone, Debug, Default)]
-pub struct AuditQuery {
-    /// Of this application.
-    pub application: Option<ApplicationName>,
-    /// Of this kind.
-    pub action: Option<Action>,
-    /// With this token.
-    pub actor: Option<String>,
-    /// Not before this time.
-    pub since_secs: Option<u64>,
-    /// Older than the entry of this sequence.
-    pub after: Option<u64>,
-    /// At most this many.
-    pub limit: u32,
-}
+pub use audit::{AuditQuery, Entry, Logged};
+pub use quotas::{Excess, LeaseLoad, Quota, QuotaState, Usage};
+pub use webhooks::{
+    Added, Delivery, DeliveryRow, DeliveryState, InvalidWebhookId, Settlement, Webhook, WebhookId,
+    WebhookSecret, WebhookStatus,
+};
 
 /// The part of the catalog that is for those who watch.
 #[async_trait::async_trait]
@@ -132,4 +30,61 @@ pub trait Watching: Send + Sync + 'static {
     async fn log(&self, entry: Entry) -> Result<Logged, CatalogError>;
     /// Entries of the audit log, newest first.
     async fn audit(&self, query: AuditQuery) -> Result<Vec<Logged>, CatalogError>;
+
+    /// Adds a webhook, unless there are as many as there may be. Logged.
+    async fn add_webhook(&self, webhook: Webhook) -> Result<Added, CatalogError>;
+    /// Every webhook, oldest first, and how it fares.
+    async fn webhooks(&self) -> Result<Vec<WebhookStatus>, CatalogError>;
+    /// Removes a webhook and what was to be delivered to it; false when there is none. Logged.
+    async fn remove_webhook(
+        &self,
+        id: WebhookId,
+        actor: String,
+        now_secs: u64,
+    ) -> Result<bool, CatalogError>;
+    /// Deliveries of a webhook, newest first, from the one before `after`; `None` when there is no
+    /// such webhook.
+    async fn deliveries(
+        &self,
+        id: WebhookId,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Option<Vec<DeliveryRow>>, CatalogError>;
+    /// The webhooks to which something is to be delivered at `now_secs`.
+    async fn due_webhooks(&self, now_secs: u64) -> Result<Vec<WebhookId>, CatalogError>;
+    /// What is to be delivered next to a webhook, if anything is by `now_secs`. Nobody else is
+    /// given it before `until_secs`.
+    async fn claim_delivery(
+        &self,
+        id: WebhookId,
+        now_secs: u64,
+        until_secs: u64,
+    ) -> Result<Option<Delivery>, CatalogError>;
+    /// Writes down how a try to deliver ended.
+    async fn settle_delivery(
+        &self,
+        delivery: u64,
+        settlement: Settlement,
+    ) -> Result<(), CatalogError>;
+
+    /// The quota of an application, and what it has; it need not exist.
+    async fn quota(&self, application: ApplicationName) -> Result<QuotaState, CatalogError>;
+    /// Sets the quota of an application. Logged.
+    async fn set_quota(
+        &self,
+        application: ApplicationName,
+        quota: Quota,
+        actor: String,
+        now_secs: u64,
+    ) -> Result<(), CatalogError>;
+    /// What a lease brought and what frames would bring besides, where its application has a quota
+    /// of data.
+    async fn lease_load(
+        &self,
+        lease: LeaseId,
+        application: ApplicationName,
+        frames: Vec<Frame>,
+    ) -> Result<Option<LeaseLoad>, CatalogError>;
+    /// Notes that a lease brought data, and forgets the notes of leases that are gone.
+    async fn add_lease_load(&self, lease: LeaseId, data_bytes: u64) -> Result<(), CatalogError>;
 }

@@ -17,6 +17,9 @@ const OPEN_FOLDER: &str = "/docs";
 /// Questions that are reads, though their bodies make them a POST.
 const READING_POSTS: [&str; 1] = ["/v1/chunks/locate"];
 
+/// What a reader may not even read: addresses of webhooks may hold secrets.
+const FOR_PUBLISHERS: &str = "/v1/webhooks";
+
 /// The token a request came with, by name; empty without authentication.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Actor(pub(super) String);
@@ -30,7 +33,7 @@ impl FromRequest for Actor {
     }
 }
 
-fn is_open(path: &str) -> bool {
+pub(super) fn is_open(path: &str) -> bool {
     OPEN.contains(&path)
         || path
             .strip_prefix(OPEN_FOLDER)
@@ -57,8 +60,10 @@ pub(super) fn admit(request: &ServiceRequest, edge: &Edge) -> Result<Actor, ApiE
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD)
         || (request.method() == Method::POST && READING_POSTS.contains(&request.path()));
-    if role == Role::Reader && !reads {
-        let detail = format!("token `{name}` may only read");
+    let is_hidden = request.path().starts_with(FOR_PUBLISHERS);
+    if role == Role::Reader && (!reads || is_hidden) {
+        let what = if is_hidden { "may not see webhooks" } else { "may only read" };
+        let detail = format!("token `{name}` {what}");
         let remedy = "use a token whose role is publisher".to_owned();
         return Err(ApiError::new(Code::Denied, detail).with_remedy(remedy));
     }

@@ -45,7 +45,7 @@ pub(super) async fn open(
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
     let body: v1::OpenLease = json(&request, payload).await?;
-    let lease = registry.open_lease(body.application).await?;
+    let lease = registry.open_lease(body.application, body.version).await?;
     let body = v1::Lease { id: lease.id.to_string(), ttl_secs: LEASE_TTL_SECS };
     Ok(HttpResponse::Created().json(body))
 }

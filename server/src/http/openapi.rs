@@ -8,7 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, channels, chunks, descriptors, diff, indexes, leases, meta, packs, releases,
+    applications, audit, channels, chunks, descriptors, diff, indexes, leases, meta, packs, quotas,
+    releases, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -25,9 +26,11 @@ use super::{
         indexes::read_leaf, indexes::put_leaf, indexes::read_index, indexes::find_index,
         indexes::put_index,
         descriptors::read, descriptors::put,
-        packs::read, packs::upload, diff::diff
+        packs::read, packs::upload, diff::diff,
+        audit::list, quotas::read, quotas::set,
+        webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, seawall_api::v1::WebhookMessage)),
     modifiers(&Failures, &Bearer, &Heads),
     security(("token" = []))
 )]
@@ -89,11 +92,12 @@ impl Modify for Heads {
 struct Failures;
 
 /// Every request behind the edge.
-const ANY: [Code; 6] = [
+const ANY: [Code; 7] = [
     Code::InvalidInput,
     Code::Unauthenticated,
     Code::Denied,
     Code::TooLarge,
+    Code::RateLimited,
     Code::Internal,
     Code::Unavailable,
 ];
@@ -106,7 +110,13 @@ const OWN: [(&str, &str, &[Code]); 21] = [
     (
         "post",
         "/v1/applications/{application}/releases",
-        &[Code::VersionTaken, Code::Incomplete, Code::LeaseEnded, Code::StorageFull],
+        &[
+            Code::VersionTaken,
+            Code::Incomplete,
+            Code::LeaseEnded,
+            Code::QuotaExceeded,
+            Code::StorageFull,
+        ],
     ),
     ("get", "/v1/applications/{application}/releases/{selector}", &[Code::NotFound, Code::Damaged]),
     ("get", "/v1/applications/{application}/channels", &[Code::NotFound]),
@@ -117,7 +127,7 @@ const OWN: [(&str, &str, &[Code]); 21] = [
         &[Code::NotFound, Code::PreconditionFailed, Code::PreconditionRequired, Code::StorageFull],
     ),
     ("get", "/v1/applications/{application}/channels/{channel}/history", &[Code::NotFound]),
-    ("post", "/v1/leases", &[Code::StorageFull]),
+    ("post", "/v1/leases", &[Code::QuotaExceeded, Code::StorageFull]),
     ("put", "/v1/leases/{lease}", &[Code::LeaseEnded]),
     ("post", "/v1/chunks/missing", &[Code::LeaseEnded]),
     ("post", "/v1/chunks/locate", &[Code::NotFound]),
@@ -137,9 +147,17 @@ const OWN: [(&str, &str, &[Code]); 21] = [
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];
 /// The same for packs, whose upload needs nothing to be there and whose bytes have ranges.
-const PACK: [(&str, &str, &[Code]); 2] = [
+const PACK: [(&str, &str, &[Code]); 6] = [
     ("get", "/v1/packs/{pack}", &[Code::NotFound, Code::RangeNotSatisfiable, Code::Damaged]),
-    ("put", "/v1/packs/{pack}", &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull]),
+    (
+        "put",
+        "/v1/packs/{pack}",
+        &[Code::LeaseEnded, Code::DigestMismatch, Code::QuotaExceeded, Code::StorageFull],
+    ),
+    ("put", "/v1/applications/{application}/quota", &[Code::StorageFull]),
+    ("post", "/v1/webhooks", &[Code::StorageFull]),
+    ("delete", "/v1/webhooks/{webhook}", &[Code::NotFound, Code::StorageFull]),
+    ("get", "/v1/webhooks/{webhook}/deliveries", &[Code::NotFound]),
 ];
 
 impl Modify for Failures {

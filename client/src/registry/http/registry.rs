@@ -203,10 +203,15 @@ impl Registry for HttpRegistry {
         Ok(self.json::<ChannelHistory>(Call::get(url, what)).await?.moves)
     }
 
-    async fn open_lease(&self, application: &ApplicationName) -> Result<Lease, RegistryError> {
+    async fn open_lease(
+        &self,
+        application: &ApplicationName,
+        version: &Version,
+    ) -> Result<Lease, RegistryError> {
         let what = format!("open a lease for {application}");
         let call = Call::new(Method::POST, self.v1(["leases"]), what);
-        self.ask(call, &OpenLease { application: application.clone() }).await
+        let version = Some(version.clone());
+        self.ask(call, &OpenLease { application: application.clone(), version }).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {

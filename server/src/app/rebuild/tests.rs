@@ -146,7 +146,7 @@ async fn a_release_whose_descriptor_is_damaged_is_listed_and_reported() {
     for how in [Harm::Delete, Harm::Truncate, Harm::Flip] {
         let (site, _) = furnished().await;
         let registry = site.sound();
-        let lease = registry.open_lease(webshop()).await.unwrap().id;
+        let lease = registry.open_lease(webshop(), None).await.unwrap().id;
         registry.put_descriptor(lease, digest, Bytes::from_static(TEXT)).await.unwrap();
         push(&registry, &tiny).await.unwrap();
         assert_eq!(rebuilt(&site).await.2.damage, [], "it is sound");

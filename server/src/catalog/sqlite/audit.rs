@@ -7,7 +7,7 @@ use seawall_api::digest::{EntryDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, Version};
 
 use super::connection::SqlResult;
-use super::row;
+use super::{row, webhooks};
 use crate::catalog::watch::{AuditQuery, Entry, Logged};
 
 /// Logs an act in the transaction that does it, and puts what is to be told of it in the outbox.
@@ -31,6 +31,7 @@ pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> SqlResult<Logged> {
         facts,
         logged.digest.as_bytes()
     ])?;
+    webhooks::enqueue(tx, &logged)?;
     Ok(logged)
 }
 

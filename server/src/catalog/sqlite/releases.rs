@@ -7,7 +7,7 @@ use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 
 use super::connection::SqlResult;
-use super::{audit, leases, row};
+use super::{audit, leases, quotas, row};
 use crate::catalog::Entry;
 use crate::catalog::model::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
 
@@ -32,6 +32,9 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
     }
     if let Some(index) = first_missing(tx, &new.indexes)? {
         return Ok(Publication::IndexMissing(index));
+    }
+    if let Some(excess) = quotas::excess(tx, &release.application, release.data_bytes)? {
+        return Ok(Publication::QuotaExceeded(excess));
     }
     if !insert(tx, release)? {
         // Its digest is there under another version, which no document of that digest names.

@@ -184,7 +184,6 @@ CREATE TABLE quotas (
 
 CREATE TABLE lease_loads (
     lease_id {BYTES} NOT NULL PRIMARY KEY,
-    deadline_secs BIGINT NOT NULL,
     data_bytes BIGINT NOT NULL
 );
 ";

@@ -1,0 +1,3 @@
+//! What a registry does besides answering: nobody asks for it, and none of it holds a request up.
+
+pub mod deliver;
