@@ -1,3 +1,3 @@
 //! What a registry does besides answering: nobody asks for it, and none of it holds a request up.
 
-pub mod deliver;
+pub(crate) mod deliver;

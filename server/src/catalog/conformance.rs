@@ -10,6 +10,8 @@ use seawall_api::units::{ChunkLen, DiskLen};
 use super::sqlite::SqliteCatalog;
 use super::*;
 
+mod watch;
+
 const NOW: u64 = 1_800_000_000;
 
 fn chunk(seed: u32) -> ChunkDigest {
