@@ -14,8 +14,10 @@ mod error;
 pub mod http;
 mod port;
 pub mod retry;
+pub mod watch;
 
 pub use error::RegistryError;
 pub use http::{HttpRegistry, InvalidUrl, Token};
 pub use port::{Expect, Located, Registry};
 pub use retry::{Retry, RetryPolicy};
+pub use watch::{AuditFilter, Watching};

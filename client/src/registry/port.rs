@@ -15,7 +15,7 @@ use seawall_api::v1::{
     ReleaseDiff, ReleasePage, ServerVersion,
 };
 
-use super::RegistryError;
+use super::{RegistryError, Watching};
 
 /// What a move of a channel replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +46,7 @@ pub struct Located {
 /// 2. Every call may be repeated with the same outcome but for [`Self::move_channel`], which a
 ///    repeat finds moved already, and [`Self::open_lease`], which a repeat opens twice.
 #[async_trait::async_trait]
-pub trait Registry: Send + Sync {
+pub trait Registry: Watching {
     /// What answers, and which format epochs it knows.
     async fn server_version(&self) -> Result<ServerVersion, RegistryError>;
 

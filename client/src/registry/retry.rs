@@ -25,6 +25,8 @@ use seawall_api::v1::{
 
 use super::{Expect, Located, Registry, RegistryError};
 
+mod watch;
+
 /// How often and how fast to try again.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {

@@ -10,6 +10,8 @@ use clap_complete::Shell;
 use seawall_server::config::DEFAULT_PORT;
 use seawall_store::image::layout::ExportFormat;
 
+pub(crate) mod watch;
+
 /// Shown by `--help` and on the man page.
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -98,6 +100,8 @@ pub(crate) enum RawCommand {
     Convert(ConvertArgs),
     /// Say what a disk image is and what is on its disk; needs no registry
     Inspect(InspectArgs),
+    #[command(flatten)]
+    Watch(watch::RawWatch),
     /// Serve a registry from a directory
     #[cfg(feature = "server")]
     Serve(ServeArgs),
@@ -318,6 +322,20 @@ pub(crate) struct ServeArgs {
     /// A file with the tokens to accept, one `NAME ROLE TOKEN` a line; ROLE is reader or publisher
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// How much of the disk to keep free: uploads are refused before it is less, everything else
+    /// goes on. A size as 10GiB, or a part as 5% [default: 5%, or 1GiB where that is less]
+    #[arg(long, value_name = "SIZE|PERCENT")]
+    pub(crate) min_free: Option<String>,
+    /// How many requests each token may make: so many a second, and so many at once
+    /// [default: no limit]
+    #[arg(long, value_name = "RATE[:BURST]")]
+    pub(crate) rate_limit: Option<String>,
+    /// How many requests may be made about each application
+    #[arg(long, value_name = "RATE[:BURST]")]
+    pub(crate) application_rate_limit: Option<String>,
+    /// Tell webhooks at private addresses, too; without --token-file they always are
+    #[arg(long)]
+    pub(crate) private_webhooks: bool,
     /// How to write the log to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

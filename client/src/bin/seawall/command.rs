@@ -21,6 +21,10 @@ use crate::args::{
 };
 use crate::report::Failure;
 
+pub(crate) mod watch;
+
+use watch::Watch;
+
 /// A release in a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Target {
@@ -56,6 +60,7 @@ pub(crate) enum Command {
     Convert(Convert),
     Inspect(Inspect),
     VerifyRelease(Reach, Target),
+    Watch(Reach, Watch),
 }
 
 #[derive(Debug)]
@@ -160,6 +165,7 @@ impl Command {
             RawCommand::Verify(args) => verify(args),
             RawCommand::Convert(args) => convert(args),
             RawCommand::Inspect(args) => inspect(args),
+            RawCommand::Watch(raw) => watch::prove(raw),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -183,7 +189,8 @@ impl Command {
             | Self::Channels(reach, _)
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
-            | Self::VerifyRelease(reach, ..) => Some(reach),
+            | Self::VerifyRelease(reach, ..)
+            | Self::Watch(reach, _) => Some(reach),
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
                 None
             }

@@ -18,6 +18,7 @@ mod proof;
 mod registry;
 mod token;
 mod transport;
+mod watch;
 
 use std::time::Duration;
 

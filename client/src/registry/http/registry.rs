@@ -32,7 +32,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl HttpRegistry {
-    fn v1<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+    pub(super) fn v1<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         path::v1(self.transport.base(), segments)
     }
 
@@ -42,7 +42,7 @@ impl HttpRegistry {
         self.transport.read(&what, response, limit as u64).await
     }
 
-    async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, RegistryError> {
+    pub(super) async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, RegistryError> {
         let what = call.what.clone();
         let response = self.transport.send(call).await?;
         let body = self.transport.read(&what, response, JSON_LEN_MAX).await?;
@@ -52,7 +52,7 @@ impl HttpRegistry {
         })
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         mut call: Call,
         question: &(impl Serialize + Sync),

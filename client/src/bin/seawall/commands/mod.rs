@@ -1,5 +1,6 @@
 //! The commands, a file each: a flow called, its report printed.
 
+mod audit;
 mod channels;
 mod convert;
 mod describe;
@@ -9,10 +10,12 @@ mod list;
 mod patch;
 mod pull;
 mod push;
+mod quota;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 mod show;
 mod verify;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use seawall::registry::Registry;
 
 use crate::args::Global;
 use crate::command::Command;
+use crate::command::watch::Watch;
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
 use crate::output::Style;
@@ -48,7 +52,8 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
         return outcome;
     };
     let missing = match command {
-        Command::Push(..) => Missing::Create,
+        // A quota may be there before the first push.
+        Command::Push(..) | Command::Watch(_, Watch::Quota(_)) => Missing::Create,
         _ => Missing::Refuse,
     };
     let settings = Settings::find(global, reach, &crate::environment())?;
@@ -82,10 +87,23 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::VerifyRelease(_, target) => verify::release(around, target).await,
+        Command::Watch(_, watch) => watched(&around, watch).await,
         Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
+    }
+}
+
+async fn watched(around: &Surroundings, watch: Watch) -> Result<(), Failure> {
+    match watch {
+        Watch::Audit(filter, limit) => audit::audit(around, filter, limit).await,
+        Watch::VerifyAudit(head) => audit::verify(around, head).await,
+        Watch::AddWebhook(new) => webhooks::add(around, new).await,
+        Watch::Webhooks => webhooks::list(around).await,
+        Watch::RemoveWebhook(id) => webhooks::remove(around, id).await,
+        Watch::Deliveries(id) => webhooks::deliveries(around, &id).await,
+        Watch::Quota(quota) => quota::quota(around, quota).await,
     }
 }
 
