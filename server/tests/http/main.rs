@@ -13,4 +13,5 @@ mod openapi;
 mod packs;
 mod rebuild;
 mod releases;
+mod watch;
 mod world;

@@ -24,6 +24,8 @@ async fn push(catalog: &dyn Catalog, version: &str, seed: u8) -> Publication {
     catalog.add_leaf(leaf_row("leaf"), vec![]).await.unwrap();
     catalog.add_index(index_row()).await.unwrap();
     let lease = lease(seed, NOW + 10);
+    // One that was refused still holds it.
+    catalog.end_lease(lease.id).await.unwrap();
     catalog.open_lease(lease.clone(), NOW).await.unwrap();
     catalog.publish(release(version, &lease, index_row().digest)).await.unwrap()
 }
