@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use seawall_api::problem::Code;
 
 mod watch;
 
@@ -32,6 +33,11 @@ struct LatencyLabels {
     method: String,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ProblemLabels {
+    code: &'static str,
+}
+
 fn latency_histogram() -> Histogram {
     Histogram::new(LATENCY_BUCKETS)
 }
@@ -47,6 +53,7 @@ pub(crate) struct Metrics {
     packs: Counter,
     chunks: Counter,
     publishes: Counter,
+    problems: Family<ProblemLabels, Counter>,
     /// Room, webhooks.
     pub(crate) watched: Watched,
 }
@@ -87,6 +94,9 @@ impl Default for Metrics {
         let packs = counter("packs", "Packs received");
         let chunks = counter("chunks", "Chunks decoded and re-hashed on receipt");
         let publishes = counter("publishes", "Releases published");
+        let problems = Family::default();
+        let help = "Requests answered with a problem, by its code";
+        registry.register("problems", help, problems.clone());
         let watched = Watched::register(&mut registry);
         Self {
             registry,
@@ -98,6 +108,7 @@ impl Default for Metrics {
             packs,
             chunks,
             publishes,
+            problems,
             watched,
         }
     }
@@ -117,6 +128,11 @@ impl Metrics {
         let labels = LatencyLabels { route: route.clone(), method: method.clone() };
         self.latency.get_or_create(&labels).observe(took.as_secs_f64());
         self.requests.get_or_create(&RouteLabels { route, method, status }).inc();
+    }
+
+    /// A request was answered with a problem.
+    pub(crate) fn refused(&self, code: Code) {
+        self.problems.get_or_create(&ProblemLabels { code: code.as_str() }).inc();
     }
 
     /// A piece of a body came in.

@@ -114,7 +114,7 @@ fn conclude(
         }
     };
     if response.status().is_client_error() || response.status().is_server_error() {
-        response = as_problem(response, &asked.id);
+        response = as_problem(response, &asked.id, &state.metrics);
     }
     if let Ok(id) = HeaderValue::from_str(&asked.id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -148,7 +148,11 @@ fn record(
 }
 
 /// The answer with a problem document for its body, whoever made it.
-fn as_problem(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+fn as_problem(
+    mut response: ServiceResponse<BoxBody>,
+    id: &str,
+    metrics: &Metrics,
+) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
     let problem = if let Some(error) = error {
@@ -164,6 +168,7 @@ fn as_problem(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceRespon
         let detail = error.filter(|_| status.is_client_error());
         Problem::new(code_of(status), detail.unwrap_or_else(|| reason.to_lowercase()))
     };
+    metrics.refused(problem.code);
     let body = encode(&Problem { instance: Some(id.to_owned()), ..problem });
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
