@@ -367,3 +367,38 @@ fn limits_that_are_none_are_refused_at_the_start() {
         world.seawall(&serve).exits_with(2).explains();
     }
 }
+
+/// The names of metrics in a text.
+fn metrics_named_in(text: &str) -> Vec<&str> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let words = text.split(|c| !word(c));
+    words.filter(|word| word.starts_with("seawall_")).collect()
+}
+
+#[test]
+fn what_operators_are_given_names_only_metrics_and_pages_that_exist() {
+    let world = World::new();
+    let registry = world.serve();
+    let served = registry.text("/metrics");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let (alerts, pages) = (read("alerts.yml"), read("incidents.md"));
+    for text in [&alerts, &read("grafana-dashboard.json")] {
+        let named = metrics_named_in(text);
+        assert!(named.len() > 10, "{named:?}");
+        for name in named {
+            let family = ["_total", "_bucket"].iter().find_map(|end| name.strip_suffix(end));
+            let family = format!("# TYPE {} ", family.unwrap_or(name));
+            assert!(served.contains(&family), "there is no metric {name}");
+        }
+    }
+    let names: Vec<_> = alerts.lines().filter_map(|l| l.trim().strip_prefix("- alert: ")).collect();
+    assert!(names.len() > 5);
+    for name in names {
+        assert!(pages.contains(&format!("## {name}\n")), "alert {name} has no page");
+    }
+    let runbooks = alerts.lines().filter_map(|line| line.split_once("incidents.md#"));
+    for (_, page) in runbooks {
+        assert!(pages.to_lowercase().contains(&format!("## {page}\n")), "no page {page}");
+    }
+}
