@@ -19,16 +19,17 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use rustix::net::sockopt::set_tcp_user_timeout;
+use seawall_api::audit::Action;
 use seawall_store::backend;
 use seawall_store::error::StoreError;
 use seawall_store::port::ObjectStore;
 use tokio::sync::oneshot;
 
-use crate::app::rebuild::rebuild;
+use crate::app::rebuild::{Rebuilt, rebuild};
 use crate::app::room::Room;
 use crate::app::{AppError, Registry};
-use crate::catalog::CatalogError;
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
+use crate::catalog::{CatalogError, Entry, Watching};
 use crate::config::{Access, Config};
 use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
@@ -308,8 +309,19 @@ fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
 fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| StartError::Machine("no runtime to be had"))?;
-    runtime.block_on(rebuild(store, scratch.catalog()))?;
-    Ok(())
+    runtime.block_on(async {
+        let rebuilt = rebuild(store, scratch.catalog()).await?;
+        if rebuilt == Rebuilt::default() {
+            return Ok(());
+        }
+        // The log that was is lost with its catalog: the new one says why it begins here.
+        let entry = Entry::new(Action::Recover, "", Machine.now_secs())
+            .with("releaseCount", rebuilt.releases)
+            .with("channelCount", rebuilt.channels)
+            .with("damagedObjectCount", rebuilt.damage.len());
+        scratch.catalog().log(entry).await.map_err(AppError::from)?;
+        Ok(())
+    })
 }
 
 /// What is served, and where.
