@@ -52,6 +52,10 @@ codes! {
     MethodNotAllowed = 405, "method-not-allowed", "This resource has no such method";
     /// The version names another release already.
     VersionTaken = 409, "version-taken", "The version names another release";
+    /// A channel, a pin or a host needs the release: it cannot be deleted.
+    Held = 409, "held", "The release is in use";
+    /// The release was deleted.
+    Gone = 410, "gone", "The release was deleted";
     /// The release needs chunks or leaves that the registry does not hold.
     Incomplete = 409, "incomplete", "The release needs what the registry does not hold";
     /// The lease ended or never was: nothing that relied on it may be published.

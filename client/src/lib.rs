@@ -10,6 +10,7 @@ pub mod directory;
 pub mod error;
 pub mod export;
 pub mod fetch;
+pub mod hold;
 pub mod host;
 pub mod inspect;
 pub mod ovf;

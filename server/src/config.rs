@@ -62,6 +62,8 @@ pub struct Config {
     /// Whether webhooks at private addresses are told where there is a token file; without one
     /// they always are (`courier/address.rs` says why).
     pub private_webhooks: bool,
+    /// How often to collect what no release reaches; `None`: when it is asked to.
+    pub collect_every: Option<Duration>,
 }
 
 impl Config {
@@ -79,6 +81,7 @@ impl Config {
             min_free: MinFree::Usual,
             rates: Rates::default(),
             private_webhooks: false,
+            collect_every: None,
         }
     }
 

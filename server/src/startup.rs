@@ -35,7 +35,7 @@ use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
 use crate::host::{Host, Space, Volume};
 use crate::http::{self, Edge, limits};
-use crate::jobs::deliver::deliver;
+use crate::jobs::{self, deliver::deliver};
 use crate::tokens::{InvalidTokens, Tokens};
 
 mod files;
@@ -341,6 +341,7 @@ async fn serve(
     let registry = site.registry.clone();
     let watched = edge.metrics.watched.clone();
     let outbox = deliver(registry.clone().into_inner(), Arc::clone(&site.courier), watched);
+    let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
     // It ends with the system that it runs in: what is under way then is sent again.
     actix_web::rt::spawn(outbox);
@@ -351,6 +352,9 @@ async fn serve(
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });
+    if let Some(pause) = config.collect_every {
+        actix_web::rt::spawn(jobs::collect::repeat(collected, pause));
+    }
     let handle = server.handle();
     if config.handle_signals {
         let handle = handle.clone();

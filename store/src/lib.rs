@@ -7,6 +7,7 @@ pub mod chunker;
 pub mod codec;
 pub mod content;
 pub mod error;
+pub mod gc;
 pub mod image;
 pub mod pack;
 pub mod port;

@@ -6,6 +6,7 @@ mod applications;
 mod audit;
 mod channels;
 mod chunks;
+mod collect;
 mod diff;
 mod leases;
 mod leaves;
@@ -19,8 +20,12 @@ pub use audit::{AuditEntry, AuditPage};
 pub use channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
 pub use chunks::{CHUNKS_PER_QUESTION_MAX, ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
 pub use chunks::{ChunkLocation, LocateChunks, LocatedChunks, MissingChunks, MissingPositions};
+pub use collect::{
+    Collection, CollectionOutcome, CollectionPhase, CollectionPlan, CollectionTotals, ReleaseUsage,
+    StartCollection, Usage,
+};
 pub use diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
-pub use leases::{Lease, OpenLease};
+pub use leases::{Lease, LeasePurpose, OpenLease};
 pub use leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
 pub use meta::{Health, ServerVersion};
 pub use quotas::{Quota, SetQuota};

@@ -25,7 +25,7 @@ use seawall_api::names::{ApplicationName, Version};
 use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_api::v1::Lease;
+use seawall_api::v1::{Lease, LeasePurpose};
 
 pub use error::PushError;
 pub use report::{PushReport, PushedDisk, Reuse};
@@ -74,7 +74,8 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let mut sources = sources::open(&push).await?;
     check_package(&push).await?;
     let existing = release_of(&push, &Selector::Version(push.version.clone())).await?;
-    let lease = push.registry.open_lease(&push.application, &push.version).await?;
+    let version = Some(&push.version);
+    let lease = push.registry.open_lease(&push.application, LeasePurpose::Push, version).await?;
     let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
     if outcome.is_err() || existing.is_some() {
         // It ends by itself, too; the registry's answer changes nothing for the caller.

@@ -167,10 +167,11 @@ fn problem_kind(code: Code) -> ErrorKind {
     match code {
         Code::InvalidInput | Code::TooLarge => ErrorKind::InvalidInput,
         Code::Unauthenticated | Code::Denied => ErrorKind::Denied,
-        Code::NotFound => ErrorKind::NotFound,
+        Code::NotFound | Code::Gone => ErrorKind::NotFound,
         Code::VersionTaken
         | Code::Incomplete
         | Code::LeaseEnded
+        | Code::Held
         | Code::PreconditionFailed
         | Code::PreconditionRequired => ErrorKind::Conflict,
         Code::DigestMismatch | Code::Damaged => ErrorKind::Damaged,

@@ -11,8 +11,9 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
-    Application, ApplicationPage, Channel, ChannelMove, ChunkLocation, Lease, Published,
-    ReleaseDiff, ReleasePage, ServerVersion,
+    Application, ApplicationPage, Channel, ChannelMove, ChunkLocation, Collection, CollectionPlan,
+    Lease, LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection,
+    Usage,
 };
 
 use super::{RegistryError, Watching};
@@ -102,11 +103,13 @@ pub trait Registry: Watching {
         channel: &ChannelName,
     ) -> Result<Vec<ChannelMove>, RegistryError>;
 
-    /// Opens a lease to push a version: what is answered as present under it stays until it ends.
+    /// Opens a lease: what a push is told to be present under it, or a pull reads, stays until it
+    /// ends. A push says which version it brings, so that a quota can refuse it at once.
     async fn open_lease(
         &self,
         application: &ApplicationName,
-        version: &Version,
+        purpose: LeasePurpose,
+        version: Option<&Version>,
     ) -> Result<Lease, RegistryError>;
 
     /// Puts a lease's deadline off to its full time from now.
@@ -171,4 +174,19 @@ pub trait Registry: Watching {
         from: (&ApplicationName, &Selector),
         to: (&ApplicationName, &Selector),
     ) -> Result<ReleaseDiff, RegistryError>;
+
+    /// Starts a collection, unless one runs.
+    async fn start_collection(&self, order: StartCollection) -> Result<Collection, RegistryError>;
+
+    /// How far a collection is.
+    async fn collection(&self) -> Result<Collection, RegistryError>;
+
+    /// What a collection would remove now, with packs rewritten below this percentage.
+    async fn collection_plan(
+        &self,
+        live_percent_min: Option<u8>,
+    ) -> Result<CollectionPlan, RegistryError>;
+
+    /// What releases occupy.
+    async fn usage(&self) -> Result<Usage, RegistryError>;
 }

@@ -19,8 +19,8 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
-    Application, ApplicationPage, Channel, ChannelMove, Lease, Published, ReleaseDiff, ReleasePage,
-    ServerVersion,
+    Application, ApplicationPage, Channel, ChannelMove, Collection, CollectionPlan, Lease,
+    LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
 
 use super::{Expect, Located, Registry, RegistryError};
@@ -168,9 +168,10 @@ impl<R: Registry> Registry for Retry<R> {
     async fn open_lease(
         &self,
         application: &ApplicationName,
-        version: &Version,
+        purpose: LeasePurpose,
+        version: Option<&Version>,
     ) -> Result<Lease, RegistryError> {
-        self.again(|| self.inner.open_lease(application, version)).await
+        self.again(|| self.inner.open_lease(application, purpose, version)).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {
@@ -252,5 +253,24 @@ impl<R: Registry> Registry for Retry<R> {
         to: (&ApplicationName, &Selector),
     ) -> Result<ReleaseDiff, RegistryError> {
         self.again(|| self.inner.diff(from, to)).await
+    }
+
+    async fn start_collection(&self, order: StartCollection) -> Result<Collection, RegistryError> {
+        self.again(|| self.inner.start_collection(order)).await
+    }
+
+    async fn collection(&self) -> Result<Collection, RegistryError> {
+        self.again(|| self.inner.collection()).await
+    }
+
+    async fn collection_plan(
+        &self,
+        live_percent_min: Option<u8>,
+    ) -> Result<CollectionPlan, RegistryError> {
+        self.again(|| self.inner.collection_plan(live_percent_min)).await
+    }
+
+    async fn usage(&self) -> Result<Usage, RegistryError> {
+        self.again(|| self.inner.usage()).await
     }
 }

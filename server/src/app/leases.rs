@@ -1,9 +1,9 @@
 //! Leases: what a push relies on stays until its deadline.
 
-use seawall_api::names::{ApplicationName, Version};
+use seawall_api::names::ApplicationName;
 
 use super::{AppError, Registry};
-use crate::catalog::{Lease, LeaseId};
+use crate::catalog::{Lease, LeaseId, NewLease, Purpose};
 
 /// How long a lease holds after it was opened or used last.
 pub const LEASE_TTL_SECS: u64 = 3600;
@@ -11,31 +11,27 @@ pub const LEASE_TTL_SECS: u64 = 3600;
 const RENEW_AFTER_SECS: u64 = 60;
 
 impl Registry {
-    /// Opens a lease for a push to `application`, which need not exist yet.
+    /// Opens a lease on `application`, which need not exist yet where it is to push.
     ///
     /// # Errors
-    /// When there is no room, the application's quota permits no `version` more, or the catalog
-    /// fails.
+    /// When the catalog fails.
     pub async fn open_lease(
         &self,
         application: ApplicationName,
-        version: Option<Version>,
-    ) -> Result<Lease, AppError> {
-        self.reserve(0)?;
-        if let Some(version) = version {
-            self.check_quota_at_begin(&application, version).await?;
-        }
+        purpose: Purpose,
+    ) -> Result<LeaseId, AppError> {
         let id = self.host.random().map(LeaseId::from_bytes).ok_or_else(|| AppError::Internal {
             action: "name a lease",
             source: "the machine gives no random bytes".into(),
         })?;
         let now_secs = self.host.now_secs();
-        let lease = Lease { id, application, deadline_secs: now_secs + LEASE_TTL_SECS };
-        self.catalog.open_lease(lease.clone(), now_secs).await?;
-        Ok(lease)
+        let deadline_secs = now_secs + LEASE_TTL_SECS;
+        let lease = NewLease { id, application, purpose, deadline_secs };
+        self.catalog.open_lease(lease, now_secs).await?;
+        Ok(id)
     }
 
-    /// Proves that a lease is alive, and keeps it so.
+    /// Proves that a lease to push is alive, and keeps it so.
     ///
     /// # Errors
     /// [`AppError::LeaseEnded`] when it is not.
@@ -43,6 +39,9 @@ impl Registry {
         let ended = || AppError::LeaseEnded { lease: id.to_string() };
         let now_secs = self.host.now_secs();
         let lease = self.catalog.lease(id, now_secs).await?.ok_or_else(ended)?;
+        if lease.purpose != Purpose::Push {
+            return Err(AppError::rule("a lease to pull permits no push".to_owned()));
+        }
         let left_secs = lease.deadline_secs.saturating_sub(now_secs);
         if left_secs + RENEW_AFTER_SECS > LEASE_TTL_SECS {
             return Ok(lease);

@@ -23,19 +23,22 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
-use crate::catalog::Catalog;
+use crate::catalog::collect::{Added, Grip};
+use crate::catalog::{Catalog, LeaseId};
 use crate::courier::Reach;
 use crate::host::Host;
 
 mod audit;
 pub mod channels;
 mod chunks;
+pub mod collect;
 mod descriptors;
 pub mod diff;
 mod error;
@@ -61,6 +64,9 @@ pub use webhooks::Delivered;
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
 
+/// Between two looks whether a sweep has taken what is to be put again. It takes milliseconds.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+
 /// The registry's use cases over its ports.
 pub struct Registry {
     store: Arc<dyn ObjectStore>,
@@ -72,6 +78,8 @@ pub struct Registry {
     noted: audit::Noted,
     room: Option<room::Room>,
     reach: Reach,
+    collecting: collect::Collecting,
+    usage: collect::Measured,
 }
 
 impl Registry {
@@ -83,16 +91,10 @@ impl Registry {
         cpus: usize,
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
-        Self {
-            store,
-            catalog,
-            host,
-            proving,
-            diffing: Semaphore::new(DIFFS_AT_ONCE),
-            noted: audit::Noted::default(),
-            room: None,
-            reach: Reach::PublicOnly,
-        }
+        let diffing = Semaphore::new(DIFFS_AT_ONCE);
+        let (collecting, usage, noted) = <_>::default();
+        let (room, reach) = (None, Reach::PublicOnly);
+        Self { store, catalog, host, proving, diffing, noted, room, reach, collecting, usage }
     }
 
     /// Proves that the store and the catalog can be read and written.
@@ -117,6 +119,25 @@ impl Registry {
         }
         self.store.replace(name, bytes).await?;
         Ok(Put::Created)
+    }
+
+    /// Keeps bytes under a lease and names them in the catalog by `add`: as often as a sweep may
+    /// have taken what lay there between the two.
+    async fn keep_under(
+        &self,
+        lease: LeaseId,
+        name: &ObjectName,
+        bytes: &Bytes,
+        add: impl AsyncFn(Grip) -> Result<Added, AppError>,
+    ) -> Result<Put, AppError> {
+        loop {
+            let grip = self.use_lease(lease).await?.grip;
+            let put = self.keep(name, bytes.clone()).await?;
+            if add(grip).await? == Added::Present {
+                return Ok(put);
+            }
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
     }
 
     /// Bytes that the catalog says are there; `is_intact` compares them with their name.

@@ -39,13 +39,18 @@ impl Registry {
         self.quota(application).await
     }
 
-    /// Refuses a push of a new version that no quota permits, whatever its size. One that repeats
-    /// a version may be mending it, and takes nothing more.
-    pub(super) async fn check_quota_at_begin(
+    /// Refuses a push for which there is no room, or a new version that no quota permits, whatever
+    /// its size. One that repeats a version may be mending it, and takes nothing more.
+    ///
+    /// # Errors
+    /// [`AppError::NoRoom`], [`AppError::QuotaExceeded`], or when the catalog fails.
+    pub async fn admit_push(
         &self,
         application: &ApplicationName,
-        version: Version,
+        version: Option<Version>,
     ) -> Result<(), AppError> {
+        self.reserve(0)?;
+        let Some(version) = version else { return Ok(()) };
         // Any release has data.
         let Some(excess) = self.quota(application).await?.excess(1) else { return Ok(()) };
         let selector = Selector::Version(version);

@@ -20,7 +20,7 @@ use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 use super::AppError;
 use crate::catalog::Catalog;
 
-mod content;
+pub(super) mod content;
 mod names;
 
 /// How many objects are read at once.

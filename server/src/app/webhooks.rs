@@ -10,7 +10,7 @@ use url::Url;
 use super::listings::Page;
 use super::{AppError, Registry};
 use crate::catalog::{
-    Added, DeliveryRow, DeliveryState, Settlement, Webhook, WebhookId, WebhookStatus,
+    DeliveryRow, DeliveryState, Settlement, Webhook, WebhookAdded, WebhookId, WebhookStatus,
 };
 use crate::courier::{Courier, Reach};
 
@@ -92,13 +92,13 @@ impl Registry {
             created_by: new.token,
         };
         match self.catalog.add_webhook(webhook.clone()).await? {
-            Added::Done => Ok(WebhookStatus {
+            WebhookAdded::Done => Ok(WebhookStatus {
                 webhook,
                 pending_count: 0,
                 pending_since_secs: None,
                 lost_count: 0,
             }),
-            Added::TooMany(limit) => Err(AppError::rule(format!(
+            WebhookAdded::TooMany(limit) => Err(AppError::rule(format!(
                 "there are {limit} webhooks, as many as there may be: remove one first"
             ))),
         }

@@ -11,6 +11,7 @@
 //! 3. The SQL of an adapter keeps to what PostgreSQL runs unchanged; what differs has a named
 //!    placeholder (`sqlite/schema.rs`).
 
+pub mod collect;
 #[cfg(test)]
 mod conformance;
 mod error;
@@ -22,12 +23,12 @@ mod watch;
 pub use error::{CatalogError, REBUILD};
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
-    LISTED_NAMES_LEN_MAX, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack,
-    NewRelease, PastChannel, Publication, Release,
+    LISTED_NAMES_LEN_MAX, LeafAdded, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved,
+    NewLease, NewPack, NewRelease, PastChannel, Publication, Purpose, Release,
 };
 pub use port::Catalog;
 pub use watch::{
-    Added, AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, InvalidWebhookId,
-    LeaseLoad, Logged, Quota, QuotaState, Settlement, Usage, Watching, Webhook, WebhookId,
+    AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, InvalidWebhookId, LeaseLoad,
+    Logged, Quota, QuotaState, Settlement, Usage, Watching, Webhook, WebhookAdded, WebhookId,
     WebhookSecret, WebhookStatus,
 };

@@ -19,8 +19,8 @@ mod webhooks;
 pub use audit::{AuditQuery, Entry, Logged};
 pub use quotas::{Excess, LeaseLoad, Quota, QuotaState, Usage};
 pub use webhooks::{
-    Added, Delivery, DeliveryRow, DeliveryState, InvalidWebhookId, Settlement, Webhook, WebhookId,
-    WebhookSecret, WebhookStatus,
+    Delivery, DeliveryRow, DeliveryState, InvalidWebhookId, Settlement, Webhook, WebhookAdded,
+    WebhookId, WebhookSecret, WebhookStatus,
 };
 
 /// The part of the catalog that is for those who watch.
@@ -32,7 +32,7 @@ pub trait Watching: Send + Sync + 'static {
     async fn audit(&self, query: AuditQuery) -> Result<Vec<Logged>, CatalogError>;
 
     /// Adds a webhook, unless there are as many as there may be. Logged.
-    async fn add_webhook(&self, webhook: Webhook) -> Result<Added, CatalogError>;
+    async fn add_webhook(&self, webhook: Webhook) -> Result<WebhookAdded, CatalogError>;
     /// Every webhook, oldest first, and how it fares.
     async fn webhooks(&self) -> Result<Vec<WebhookStatus>, CatalogError>;
     /// Removes a webhook and what was to be delivered to it; false when there is none. Logged.

@@ -26,6 +26,7 @@ mod authority;
 mod body;
 mod channels;
 mod chunks;
+mod collect;
 mod descriptors;
 mod diff;
 mod edge;
@@ -101,5 +102,6 @@ pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
         .configure(audit::routes)
         .configure(webhooks::routes)
         .configure(quotas::routes)
+        .configure(collect::routes)
         .default_service(web::to(meta::no_such_route));
 }

@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, audit, channels, chunks, descriptors, diff, indexes, leases, meta, packs, quotas,
-    releases, webhooks,
+    applications, audit, channels, chunks, collect, descriptors, diff, indexes, leases, meta,
+    packs, quotas, releases, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -28,7 +28,8 @@ use super::{
         descriptors::read, descriptors::put,
         packs::read, packs::upload, diff::diff,
         audit::list, quotas::read, quotas::set,
-        webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries
+        webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries,
+        collect::status, collect::start, collect::stop, collect::plan, collect::usage
     ),
     components(schemas(Problem, seawall_api::v1::WebhookMessage)),
     modifiers(&Failures, &Bearer, &Heads),
@@ -103,7 +104,7 @@ const ANY: [Code; 7] = [
 ];
 
 /// What an operation can answer besides, by method and path.
-const OWN: [(&str, &str, &[Code]); 21] = [
+const OWN: [(&str, &str, &[Code]); 23] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
@@ -143,6 +144,8 @@ const OWN: [(&str, &str, &[Code]); 21] = [
         &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
     ),
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
+    ("get", "/v1/collection/plan", &[Code::Damaged]),
+    ("get", "/v1/usage", &[Code::Damaged]),
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];

@@ -96,6 +96,8 @@ pub(crate) enum RawCommand {
     Promote(PromoteArgs),
     /// Hash everything again: a pulled release in a directory, or a release in the registry
     Verify(VerifyArgs),
+    /// Remove from the registry what no release reaches any more
+    Gc(GcArgs),
     /// Write a disk image in another format; needs no registry
     Convert(ConvertArgs),
     /// Say what a disk image is and what is on its disk; needs no registry
@@ -276,6 +278,28 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct GcArgs {
+    /// Print what would be removed, in bytes, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Rewrite packs of which less than this is reachable; 100 leaves nothing unreachable
+    /// [default: 60]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) live_percent: Option<u8>,
+    /// Copy no more than this for it
+    #[arg(long, value_name = "MIB/S", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
+    /// Look, even where nothing was deleted and no push failed since the last time
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Start it and do not wait for its end
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ConvertArgs {
     /// The image: raw, qcow2, VMDK, VHD, VHDX or VDI, told by its content
     #[arg(value_name = "IN")]
@@ -336,6 +360,9 @@ pub(crate) struct ServeArgs {
     /// Tell webhooks at private addresses, too; without --token-file they always are
     #[arg(long)]
     pub(crate) private_webhooks: bool,
+    /// Collect what no release reaches any more this often [default: when `seawall gc` asks]
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
+    pub(crate) collect_every: Option<u64>,
     /// How to write the log to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

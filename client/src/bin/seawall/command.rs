@@ -11,13 +11,14 @@ use seawall::registry::Expect;
 use seawall::spec::{ReleaseSpec, file, flags};
 use seawall_api::names::{ApplicationName, ChannelName, DiskName, MachineName, Version};
 use seawall_api::reference::{Reference, Selector};
+use seawall_api::v1::StartCollection;
 use seawall_store::image::Format;
 use seawall_store::image::layout::ExportFormat;
 
 use crate::args::{
-    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, ExportArgs, InspectArgs,
-    ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawTarget,
-    ShowArgs, Threads, VerifyArgs,
+    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, ExportArgs, GcArgs,
+    InspectArgs, ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat,
+    RawTarget, ShowArgs, Threads, VerifyArgs,
 };
 use crate::report::Failure;
 
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Channels(Reach, ApplicationName),
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
+    Collect(Reach, Collect),
     Describe(PathBuf, Vec<DescriptorTarget>),
     VerifyDir(PathBuf, usize),
     Convert(Convert),
@@ -126,6 +128,13 @@ pub(crate) struct Promote {
 }
 
 #[derive(Debug)]
+pub(crate) struct Collect {
+    pub(crate) order: StartCollection,
+    pub(crate) dry_run: bool,
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug)]
 pub(crate) struct Convert {
     pub(crate) from: PathBuf,
     pub(crate) from_format: Option<Format>,
@@ -162,6 +171,7 @@ impl Command {
             }
             RawCommand::Channels(args) => channels(args),
             RawCommand::Promote(args) => promote(args),
+            RawCommand::Gc(args) => Ok(collect(args)),
             RawCommand::Verify(args) => verify(args),
             RawCommand::Convert(args) => convert(args),
             RawCommand::Inspect(args) => inspect(args),
@@ -189,6 +199,7 @@ impl Command {
             | Self::Channels(reach, _)
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
+            | Self::Collect(reach, _)
             | Self::VerifyRelease(reach, ..)
             | Self::Watch(reach, _) => Some(reach),
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
@@ -297,6 +308,17 @@ fn targets(raw: &[RawTarget]) -> Result<Vec<DescriptorTarget>, Failure> {
 }
 
 /// The package to make instead of a directory of disks.
+fn collect(args: GcArgs) -> Command {
+    let GcArgs { dry_run, live_percent, rate, force, no_wait, credentials } = args;
+    let order = StartCollection {
+        live_percent_min: live_percent,
+        rate_max: rate.map(|mib| mib.saturating_mul(1 << 20)),
+        force,
+    };
+    let collect = Collect { order, dry_run, wait: !no_wait };
+    Command::Collect(Reach { host: None, credentials }, collect)
+}
+
 fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
     let kind = match args.descriptors[..] {
         [RawTarget::Ova] => PackageKind::Ova,

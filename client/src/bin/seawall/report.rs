@@ -209,10 +209,11 @@ mod tests {
         for code in Code::ALL {
             let expect = match code {
                 Code::InvalidInput | Code::TooLarge => 2,
-                Code::NotFound => 3,
+                Code::NotFound | Code::Gone => 3,
                 Code::VersionTaken
                 | Code::Incomplete
                 | Code::LeaseEnded
+                | Code::Held
                 | Code::PreconditionFailed
                 | Code::PreconditionRequired => 4,
                 Code::DigestMismatch | Code::Damaged => 5,

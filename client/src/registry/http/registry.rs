@@ -17,9 +17,9 @@ use seawall_api::reference::Selector;
 use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX, Release};
 use seawall_api::v1::{
     Application, ApplicationPage, CHUNKS_PER_QUESTION_MAX, Channel, ChannelHistory, ChannelMove,
-    ChannelPage, LEAVES_PER_QUESTION_MAX, Lease, LocateChunks, LocatedChunks, MissingChunks,
-    MissingLeaves, MissingPositions, MoveChannel, OpenLease, Published, ReleaseDiff, ReleasePage,
-    ServerVersion,
+    ChannelPage, Collection, CollectionPlan, LEAVES_PER_QUESTION_MAX, Lease, LeasePurpose,
+    LocateChunks, LocatedChunks, MissingChunks, MissingLeaves, MissingPositions, MoveChannel,
+    OpenLease, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -206,12 +206,13 @@ impl Registry for HttpRegistry {
     async fn open_lease(
         &self,
         application: &ApplicationName,
-        version: &Version,
+        purpose: LeasePurpose,
+        version: Option<&Version>,
     ) -> Result<Lease, RegistryError> {
         let what = format!("open a lease for {application}");
         let call = Call::new(Method::POST, self.v1(["leases"]), what);
-        let version = Some(version.clone());
-        self.ask(call, &OpenLease { application: application.clone(), version }).await
+        let (application, version) = (application.clone(), version.cloned());
+        self.ask(call, &OpenLease { application, version, purpose }).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {
@@ -375,5 +376,28 @@ impl Registry for HttpRegistry {
         let pairs = [("from", Some(&*from)), ("to", Some(&*to))];
         let url = path::with_query(self.v1(["diff"]), pairs);
         self.json(Call::get(url, format!("compare {from} with {to}"))).await
+    }
+
+    async fn start_collection(&self, order: StartCollection) -> Result<Collection, RegistryError> {
+        let call = Call::new(Method::POST, self.v1(["collection"]), "start a collection");
+        self.ask(call, &order).await
+    }
+
+    async fn collection(&self) -> Result<Collection, RegistryError> {
+        self.json(Call::get(self.v1(["collection"]), "say how far its collection is")).await
+    }
+
+    async fn collection_plan(
+        &self,
+        live_percent_min: Option<u8>,
+    ) -> Result<CollectionPlan, RegistryError> {
+        let percent = live_percent_min.map(|percent| percent.to_string());
+        let url = self.v1(["collection", "plan"]);
+        let url = path::with_query(url, [("livePercentMin", percent.as_deref())]);
+        self.json(Call::get(url, "plan a collection")).await
+    }
+
+    async fn usage(&self) -> Result<Usage, RegistryError> {
+        self.json(Call::get(self.v1(["usage"]), "say what releases occupy")).await
     }
 }

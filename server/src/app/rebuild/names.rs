@@ -13,6 +13,7 @@ use super::{READS_AT_ONCE, Rebuild, readable};
 use crate::app::AppError;
 use crate::app::descriptors::descriptors_of;
 use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject};
+use crate::catalog::collect::Grip;
 use crate::catalog::{ChannelMove, PastChannel, Release};
 
 const UNREADABLE: &str = "it is no record that this version of Seawall can read";
@@ -116,7 +117,7 @@ impl Rebuild<'_> {
                 row.machines = release.machines().iter().map(|m| m.name.clone()).collect();
                 for (_, disk) in release.disks() {
                     row.disk_bytes = row.disk_bytes.saturating_add(disk.len);
-                    let index = self.catalog.index(disk.index).await?;
+                    let index = self.catalog.index(disk.index, Grip::ANY).await?;
                     match index {
                         Some(index) => {
                             row.data_bytes = row.data_bytes.saturating_add(index.data_bytes);

@@ -4,9 +4,10 @@ use seawall_api::audit::{Action, CHAIN_BEGIN};
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::ApplicationName;
 
+use super::super::collect::Grip;
 use super::super::sqlite::SqliteCatalog;
 use super::super::*;
-use super::{NOW, chunk, index_row, leaf_row, lease, pack, release};
+use super::{NOW, add_leaf, chunk, index_row, leaf_row, lease, pack, release};
 
 fn shop() -> ApplicationName {
     "webshop".parse().unwrap()
@@ -21,8 +22,8 @@ fn actions(log: &[Logged]) -> Vec<Action> {
 }
 
 async fn push(catalog: &dyn Catalog, version: &str, seed: u8) -> Publication {
-    catalog.add_leaf(leaf_row("leaf"), vec![]).await.unwrap();
-    catalog.add_index(index_row()).await.unwrap();
+    assert_eq!(add_leaf(catalog, leaf_row("leaf"), vec![]).await, []);
+    catalog.add_index(index_row(), Grip::ANY).await.unwrap();
     let lease = lease(seed, NOW + 10);
     // One that was refused still holds it.
     catalog.end_lease(lease.id).await.unwrap();
@@ -109,8 +110,8 @@ async fn the_log_is_asked_by_what_it_says(catalog: &dyn Catalog) {
 async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &dyn Catalog) {
     let all = webhook(1, &[Action::Publish, Action::Promote], None);
     let other = webhook(2, &[Action::Publish], Some("other".parse().unwrap()));
-    assert_eq!(catalog.add_webhook(all.clone()).await.unwrap(), Added::Done);
-    assert_eq!(catalog.add_webhook(other.clone()).await.unwrap(), Added::Done);
+    assert_eq!(catalog.add_webhook(all.clone()).await.unwrap(), WebhookAdded::Done);
+    assert_eq!(catalog.add_webhook(other.clone()).await.unwrap(), WebhookAdded::Done);
     assert_eq!(catalog.due_webhooks(NOW + 99).await.unwrap(), [], "what was before is not told");
     push(catalog, "3.0", 4).await;
     promote(catalog, Expected::Sequence(2), "3.0").await;
@@ -160,8 +161,8 @@ async fn webhooks_are_bounded(catalog: &dyn Catalog) {
     let mut seed = 10;
     let limit = loop {
         match catalog.add_webhook(webhook(seed, &[Action::Delete], None)).await.unwrap() {
-            Added::Done => seed += 1,
-            Added::TooMany(limit) => break limit,
+            WebhookAdded::Done => seed += 1,
+            WebhookAdded::TooMany(limit) => break limit,
         }
     };
     assert_eq!(catalog.webhooks().await.unwrap().len(), limit as usize);
@@ -200,11 +201,11 @@ async fn what_a_lease_brings_is_counted_once(catalog: &dyn Catalog) {
         load.map(|load| (load.brought, load.brings))
     };
     assert_eq!(load(&frames).await, Some((0, 3 * 4096)));
-    catalog.add_pack(pack(70, 700..703)).await.unwrap();
+    catalog.add_pack(pack(70, 700..703), Grip::ANY).await.unwrap();
     for _ in 0..2 {
         catalog.add_lease_load(lease.id, 5000).await.unwrap();
     }
-    assert!(catalog.missing_chunks(vec![chunk(700)]).await.unwrap().is_empty());
+    assert!(catalog.missing_chunks(vec![chunk(700)], Grip::ANY).await.unwrap().is_empty());
     assert_eq!(load(&frames).await, Some((10_000, 0)), "what has a place is no more to bring");
     let unlimited = "other".parse().unwrap();
     assert_eq!(catalog.lease_load(lease.id, unlimited, frames.clone()).await.unwrap(), None);

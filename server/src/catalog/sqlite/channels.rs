@@ -74,7 +74,8 @@ pub(super) fn advance(tx: &Transaction<'_>, request: &MoveRequest) -> SqlResult<
         (Expected::Sequence(expected), Some(current)) if expected == current => current + 1,
         _ => return Ok(Moved::Stale(current)),
     };
-    let sql = "SELECT id, version FROM releases WHERE digest = $1 AND application = $2";
+    let sql = "SELECT id, version FROM releases
+               WHERE digest = $1 AND application = $2 AND deleted_at_secs IS NULL";
     let release = tx
         .prepare_cached(sql)?
         .query_row(params![request.release.as_bytes(), application.as_str()], |found| {

@@ -24,7 +24,8 @@ fn quota(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<Quota
 
 /// What is visible of an application; a deleted release counts no more.
 fn usage(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<Usage> {
-    let sql = "SELECT COALESCE(SUM(data_bytes), 0), COUNT(*) FROM releases WHERE application = $1";
+    let sql = "SELECT COALESCE(SUM(data_bytes), 0), COUNT(*) FROM releases
+               WHERE application = $1 AND deleted_at_secs IS NULL";
     tx.prepare_cached(sql)?.query_row([application.as_str()], |found| {
         Ok(Usage { data_bytes: row::quantity(found, 0)?, release_count: row::quantity(found, 1)? })
     })

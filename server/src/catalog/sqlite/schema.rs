@@ -29,10 +29,10 @@ const DIALECT: [(&str, &str); 4] = [
 ];
 
 /// Each migration takes the schema from the version of its position to the next.
-const MIGRATIONS: [&str; 3] = [V1, V2, V4];
+const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 /// The version of the schema that this program writes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 const V1: &str = "
@@ -133,6 +133,85 @@ CREATE TABLE lost_packs (
 DELETE FROM leaves;
 ";
 
+/// What it takes to delete, and to collect what deletion leaves. A release that was deleted keeps
+/// its row: its version is never used again, and histories name it. The places of chunks do not
+/// refer to packs any more: each pack that goes would be looked for in all of them.
+const V3: &str = "
+ALTER TABLE releases ADD COLUMN deleted_at_secs BIGINT;
+ALTER TABLE releases ADD COLUMN deleted_by TEXT;
+
+ALTER TABLE leases ADD COLUMN generation BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE leases ADD COLUMN is_pull BIGINT NOT NULL DEFAULT 0;
+
+CREATE TABLE places (
+    digest {BYTES} NOT NULL PRIMARY KEY,
+    pack_id BIGINT NOT NULL,
+    frame_offset BIGINT NOT NULL,
+    stored_len BIGINT NOT NULL,
+    plain_len BIGINT NOT NULL,
+    encoding BIGINT NOT NULL
+) {CLUSTERED};
+INSERT INTO places (digest, pack_id, frame_offset, stored_len, plain_len, encoding)
+    SELECT digest, pack_id, frame_offset, stored_len, plain_len, encoding FROM chunks
+    ORDER BY digest;
+DROP TABLE chunks;
+ALTER TABLE places RENAME TO chunks;
+CREATE INDEX leaf_packs_by_pack ON leaf_packs (pack_id);
+
+CREATE TABLE condemned_packs (
+    pack_id BIGINT NOT NULL PRIMARY KEY REFERENCES packs (id),
+    generation BIGINT NOT NULL,
+    is_swept BIGINT NOT NULL
+);
+
+CREATE TABLE condemned_objects (
+    kind TEXT NOT NULL,
+    digest {BYTES} NOT NULL,
+    generation BIGINT NOT NULL,
+    is_swept BIGINT NOT NULL,
+    PRIMARY KEY (kind, digest)
+) {CLUSTERED};
+
+CREATE TABLE counters (
+    name TEXT NOT NULL PRIMARY KEY,
+    value BIGINT NOT NULL
+);
+INSERT INTO counters (name, value)
+    VALUES ('generation', 0), ('sweeps', 0), ('litter', 1), ('collected', 0), ('published', 0);
+
+CREATE TABLE pins (
+    release_id BIGINT NOT NULL REFERENCES releases (id),
+    name TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    pinned_at_secs BIGINT NOT NULL,
+    pinned_by TEXT NOT NULL,
+    PRIMARY KEY (release_id, name)
+);
+
+CREATE TABLE hosts (
+    host TEXT NOT NULL,
+    application TEXT NOT NULL REFERENCES applications (name),
+    instance TEXT NOT NULL,
+    release_id BIGINT NOT NULL REFERENCES releases (id),
+    channel TEXT,
+    disks BIGINT NOT NULL,
+    since_secs BIGINT NOT NULL,
+    renewed_at_secs BIGINT NOT NULL,
+    deadline_secs BIGINT NOT NULL,
+    PRIMARY KEY (host, application, instance)
+);
+CREATE INDEX hosts_by_release ON hosts (release_id);
+
+CREATE TABLE policies (
+    application TEXT NOT NULL REFERENCES applications (name),
+    channel TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    set_at_secs BIGINT NOT NULL,
+    set_by TEXT NOT NULL,
+    PRIMARY KEY (application, channel)
+);
+";
+
 /// For those who watch: the audit log, webhooks with their outbox, and quotas. Releases that are
 /// there already are not logged: who published them when is in their rows.
 const V4: &str = "
@@ -189,7 +268,7 @@ CREATE TABLE lease_loads (
 ";
 
 /// Every table there is.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 23] = [
     "applications",
     "packs",
     "chunks",
@@ -207,6 +286,12 @@ const TABLES: [&str; 17] = [
     "deliveries",
     "quotas",
     "lease_loads",
+    "condemned_packs",
+    "condemned_objects",
+    "counters",
+    "pins",
+    "hosts",
+    "policies",
 ];
 
 fn in_dialect(sql: &str) -> String {

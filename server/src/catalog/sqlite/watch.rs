@@ -7,8 +7,8 @@ use super::{SqliteCatalog, audit, quotas, webhooks};
 use crate::catalog::error::CatalogError;
 use crate::catalog::model::{Frame, LeaseId};
 use crate::catalog::watch::{
-    Added, AuditQuery, Delivery, DeliveryRow, Entry, LeaseLoad, Logged, Quota, QuotaState,
-    Settlement, Watching, Webhook, WebhookId, WebhookStatus,
+    AuditQuery, Delivery, DeliveryRow, Entry, LeaseLoad, Logged, Quota, QuotaState, Settlement,
+    Watching, Webhook, WebhookAdded, WebhookId, WebhookStatus,
 };
 
 #[async_trait::async_trait]
@@ -21,7 +21,7 @@ impl Watching for SqliteCatalog {
         self.connections.read("read the audit log", move |tx| audit::query(tx, &query)).await
     }
 
-    async fn add_webhook(&self, webhook: Webhook) -> Result<Added, CatalogError> {
+    async fn add_webhook(&self, webhook: Webhook) -> Result<WebhookAdded, CatalogError> {
         self.connections.write("add a webhook", move |tx| webhooks::add(tx, &webhook)).await
     }
 

@@ -11,7 +11,7 @@ use super::connection::SqlResult;
 use super::{audit, row};
 use crate::catalog::Entry;
 use crate::catalog::watch::{
-    Added, Delivery, DeliveryRow, DeliveryState, Logged, Settlement, Webhook, WebhookId,
+    Delivery, DeliveryRow, DeliveryState, Logged, Settlement, Webhook, WebhookAdded, WebhookId,
     WebhookSecret, WebhookStatus,
 };
 
@@ -103,12 +103,12 @@ fn lose(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<()> {
     Ok(())
 }
 
-pub(super) fn add(tx: &Transaction<'_>, webhook: &Webhook) -> SqlResult<Added> {
+pub(super) fn add(tx: &Transaction<'_>, webhook: &Webhook) -> SqlResult<WebhookAdded> {
     let count: u32 = tx
         .prepare_cached("SELECT COUNT(*) FROM webhooks")?
         .query_row([], |found| row::quantity(found, 0))?;
     if count >= WEBHOOKS_MAX {
-        return Ok(Added::TooMany(WEBHOOKS_MAX));
+        return Ok(WebhookAdded::TooMany(WEBHOOKS_MAX));
     }
     let events: Vec<_> = webhook.events.iter().map(|event| event.as_str()).collect();
     tx.prepare_cached(
@@ -127,7 +127,7 @@ pub(super) fn add(tx: &Transaction<'_>, webhook: &Webhook) -> SqlResult<Added> {
     ])?;
     let entry = changed(webhook, &webhook.created_by, webhook.created_at_secs);
     audit::append(tx, &entry.with("change", "added").with("events", events.join(SEPARATOR)))?;
-    Ok(Added::Done)
+    Ok(WebhookAdded::Done)
 }
 
 /// A webhook's address may hold a secret: the log names its host alone.

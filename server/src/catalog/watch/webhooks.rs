@@ -105,7 +105,7 @@ impl Webhook {
 
 /// What became of a webhook that was to be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Added {
+pub enum WebhookAdded {
     /// It is there.
     Done,
     /// There are as many as there may be: this many.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod channels;
+mod collect;
 mod convert;
 mod describe;
 mod diff;
@@ -21,13 +22,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use directories::ProjectDirs;
+use seawall::hold;
 use seawall::host::HostState;
 use seawall::progress::Progress;
 use seawall::registry::Registry;
 
 use crate::args::Global;
-use crate::command::Command;
 use crate::command::watch::Watch;
+use crate::command::{Command, Target};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
 use crate::output::Style;
@@ -35,6 +37,7 @@ use crate::progress;
 use crate::report::Failure;
 
 /// What a command that speaks to a registry gets.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) progress: Arc<dyn Progress>,
@@ -73,10 +76,20 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
 async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
     match command {
         Command::Push(_, push) => push::push(around, *push).await,
-        Command::Pull(_, pull) => pull::pull(around, pull).await,
-        Command::Package(_, package) => export::package(around, package).await,
-        Command::Export(_, order) => export::export(around, order).await,
-        Command::Patch(_, patch) => patch::patch(around, patch).await,
+        Command::Pull(_, pull) => {
+            held(&around.clone(), &pull.target.clone(), pull::pull(around, pull)).await
+        }
+        Command::Package(_, package) => {
+            let target = package.target.clone();
+            held(&around.clone(), &target, export::package(around, package)).await
+        }
+        Command::Export(_, order) => {
+            held(&around.clone(), &order.target.clone(), export::export(around, order)).await
+        }
+        Command::Patch(_, patch) => {
+            held(&around.clone(), &patch.target.clone(), patch::patch(around, patch)).await
+        }
+        Command::Collect(_, collect) => collect::collect(&around, collect).await,
         Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
         Command::Applications(_) => list::applications(&around).await,
         Command::Releases(_, application) => list::releases(&around, application).await,
@@ -86,8 +99,10 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
             channels::history(&around, application, channel).await
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
-        Command::VerifyRelease(_, target) => verify::release(around, target).await,
         Command::Watch(_, watch) => watched(&around, watch).await,
+        Command::VerifyRelease(_, target) => {
+            held(&around.clone(), &target.clone(), verify::release(around, target)).await
+        }
         Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
@@ -105,6 +120,15 @@ async fn watched(around: &Surroundings, watch: Watch) -> Result<(), Failure> {
         Watch::Deliveries(id) => webhooks::deliveries(around, &id).await,
         Watch::Quota(quota) => quota::quota(around, quota).await,
     }
+}
+
+/// Does `work` while the registry keeps what the release of `target` needs.
+async fn held(
+    around: &Surroundings,
+    target: &Target,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    hold::during(&around.registry, &target.application, work).await
 }
 
 async fn without_registry(

@@ -1,5 +1,7 @@
 //! `seawall serve DATA`.
 
+use std::time::Duration;
+
 use seawall_server::telemetry::{self, LogFormat};
 use seawall_server::{Access, Config, MinFree, Rate, Rates};
 
@@ -29,6 +31,7 @@ pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
             per_application: args.application_rate_limit.as_deref().map(rate).transpose()?,
         },
         private_webhooks: args.private_webhooks,
+        collect_every: args.collect_every.map(|hours| Duration::from_secs(hours * 3600)),
         ..Config::new(args.data)
     };
     let running = seawall_server::start(config).await.map_err(|error| refused(&error))?;
