@@ -379,7 +379,22 @@ fn metrics_named_in(text: &str) -> Vec<&str> {
 fn what_operators_are_given_names_only_metrics_and_pages_that_exist() {
     let world = World::new();
     let registry = world.serve();
-    let served = registry.text("/metrics");
+    // What has never happened is not told of.
+    disk(&world, "1.raw", "one", 4096);
+    let receiver = Receiver::failing(0);
+    add_webhook(&world, &registry, &receiver, "publish");
+    registry.client(&world, "push shop:1 --machine a=root:1.raw").succeeds();
+    receiver.waits_for("publish", |received| received.status == 204);
+    assert_eq!(registry.status("/nowhere"), Some(404));
+    let begun = Instant::now();
+    let served = loop {
+        let served = registry.text("/metrics");
+        if served.contains("# TYPE seawall_webhook_attempts ") {
+            break served;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{served}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations");
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let (alerts, pages) = (read("alerts.yml"), read("incidents.md"));
