@@ -2,6 +2,7 @@
 //!
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
+pub mod audit;
 pub mod convert;
 pub mod deploy;
 pub mod describe;

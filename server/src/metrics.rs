@@ -10,6 +10,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use seawall_api::problem::Code;
+
+mod watch;
+
+pub(crate) use watch::Watched;
 
 use crate::app::fsck::FsckTally;
 
@@ -28,6 +33,11 @@ struct RouteLabels {
 struct LatencyLabels {
     route: String,
     method: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ProblemLabels {
+    code: &'static str,
 }
 
 fn latency_histogram() -> Histogram {
@@ -85,6 +95,9 @@ pub(crate) struct Metrics {
     chunks: Counter,
     publishes: Counter,
     checks: CheckMetrics,
+    problems: Family<ProblemLabels, Counter>,
+    /// Room, webhooks.
+    pub(crate) watched: Watched,
 }
 
 impl fmt::Debug for Metrics {
@@ -124,6 +137,10 @@ impl Default for Metrics {
         let chunks = counter("chunks", "Chunks decoded and re-hashed on receipt");
         let publishes = counter("publishes", "Releases published");
         let checks = CheckMetrics::new(&mut registry);
+        let problems = Family::default();
+        let help = "Requests answered with a problem, by its code";
+        registry.register("problems", help, problems.clone());
+        let watched = Watched::register(&mut registry);
         Self {
             registry,
             requests,
@@ -135,6 +152,8 @@ impl Default for Metrics {
             chunks,
             publishes,
             checks,
+            problems,
+            watched,
         }
     }
 }
@@ -153,6 +172,11 @@ impl Metrics {
         let labels = LatencyLabels { route: route.clone(), method: method.clone() };
         self.latency.get_or_create(&labels).observe(took.as_secs_f64());
         self.requests.get_or_create(&RouteLabels { route, method, status }).inc();
+    }
+
+    /// A request was answered with a problem.
+    pub(crate) fn refused(&self, code: Code) {
+        self.problems.get_or_create(&ProblemLabels { code: code.as_str() }).inc();
     }
 
     /// A piece of a body came in.

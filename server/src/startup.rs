@@ -19,6 +19,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use rustix::net::sockopt::set_tcp_user_timeout;
+use seawall_api::audit::Action;
 use seawall_store::backend;
 use seawall_store::error::StoreError;
 use seawall_store::layer::ReadOnly;
@@ -26,13 +27,16 @@ use seawall_store::port::ObjectStore;
 use tokio::sync::oneshot;
 
 use crate::app::rebuild::{Rebuilt, rebuild};
+use crate::app::room::Room;
 use crate::app::{AppError, Registry};
-use crate::catalog::CatalogError;
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
+use crate::catalog::{CatalogError, Entry, Watching};
 use crate::config::{Access, Config};
-use crate::host::Host;
+use crate::courier::http::HttpCourier;
+use crate::courier::{Courier, Reach};
+use crate::host::{Host, Space, Volume};
 use crate::http::{self, Edge, limits};
-use crate::jobs;
+use crate::jobs::{self, deliver::deliver};
 use crate::tokens::{InvalidTokens, Tokens};
 
 mod files;
@@ -188,6 +192,17 @@ impl Host for Machine {
     }
 }
 
+/// The disk that a directory lies on.
+struct Disk(PathBuf);
+
+impl Volume for Disk {
+    fn space(&self) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(&self.0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space { size: bytes(found.f_blocks), free: bytes(found.f_bavail) })
+    }
+}
+
 /// Opens the data directory and serves it, on threads of its own: any caller may await this, in
 /// whatever runtime or none.
 ///
@@ -208,16 +223,23 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartError> {
     let (tokens, token) = tokens(&config.access)?;
     let registry = registry.with_lease_ttl(config.lease_ttl.as_secs());
+    let reach = match config.access {
+        Access::TokenFile(_) if !config.private_webhooks => Reach::PublicOnly,
+        _ => Reach::Everywhere,
+    };
+    let room = Room::new(Arc::new(Disk(config.data_dir.clone())), config.min_free);
+    let registry = registry.with_room(room).with_reach(reach);
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
-    let edge = web::Data::new(Edge::new(tokens, prefix));
+    let edge = web::Data::new(Edge::new(tokens, prefix, config.rates));
     let listen = |source| StartError::Listen { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
     // The connections that it accepts inherit this.
     set_tcp_user_timeout(&listener, millis(config.stall_time_max))
         .map_err(|error| listen(error.into()))?;
-    let site = Site { registry: web::Data::new(registry), edge: edge.clone(), listener };
+    let courier = Arc::new(HttpCourier::new(reach));
+    let site = Site { registry: web::Data::new(registry), edge: edge.clone(), courier, listener };
     let drain_time = config.drain_time;
     let (send_handle, handle) = oneshot::channel();
     let (send_end, ended) = oneshot::channel();
@@ -299,7 +321,19 @@ fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
 fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| StartError::Machine("no runtime to be had"))?;
-    Ok(runtime.block_on(rebuild(store, scratch.catalog()))?)
+    runtime.block_on(async {
+        let rebuilt = rebuild(store, scratch.catalog()).await?;
+        if rebuilt == Rebuilt::default() {
+            return Ok(rebuilt);
+        }
+        // The log that was is lost with its catalog: the new one says why it begins here.
+        let entry = Entry::new(Action::Recover, "", Machine.now_secs())
+            .with("releaseCount", rebuilt.releases)
+            .with("channelCount", rebuilt.channels)
+            .with("damagedObjectCount", rebuilt.damage.len());
+        scratch.catalog().log(entry).await.map_err(AppError::from)?;
+        Ok(rebuilt)
+    })
 }
 
 /// What a recovery made, and of what.
@@ -370,6 +404,7 @@ fn opened_store(data_dir: &Path) -> Result<backend::Objects, StartError> {
 struct Site {
     registry: web::Data<Registry>,
     edge: web::Data<Edge>,
+    courier: Arc<dyn Courier>,
     listener: TcpListener,
 }
 
@@ -380,8 +415,12 @@ async fn serve(
 ) -> io::Result<()> {
     let edge = site.edge.clone();
     let registry = site.registry.clone();
+    let watched = edge.metrics.watched.clone();
+    let outbox = deliver(registry.clone().into_inner(), Arc::clone(&site.courier), watched);
     let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
+    // It ends with the system that it runs in: what is under way then is sent again.
+    actix_web::rt::spawn(outbox);
     actix_web::rt::spawn(async move {
         match registry.complete_records().await {
             Ok(0) => {}
@@ -409,7 +448,7 @@ async fn serve(
 }
 
 fn server(site: Site, config: &Config) -> io::Result<Server> {
-    let Site { registry, edge, listener } = site;
+    let Site { registry, edge, listener, .. } = site;
     let app = move || {
         App::new()
             .app_data(registry.clone())

@@ -74,7 +74,8 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let mut sources = sources::open(&push).await?;
     check_package(&push).await?;
     let existing = existing(&push).await?;
-    let lease = push.registry.open_lease(&push.application, LeasePurpose::Push).await?;
+    let version = Some(&push.version);
+    let lease = push.registry.open_lease(&push.application, LeasePurpose::Push, version).await?;
     let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
     if outcome.is_err() || existing.is_some() {
         // It ends by itself, too; the registry's answer changes nothing for the caller.

@@ -153,7 +153,9 @@ impl RegistryError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Problem { problem, .. } => problem.code == Code::Unavailable,
+            Self::Problem { problem, .. } => {
+                matches!(problem.code, Code::Unavailable | Code::RateLimited)
+            }
             Self::Status { status, .. } => matches!(status, 429 | 502..=504),
             Self::Unreachable { .. } | Self::Stalled { .. } => true,
             Self::Protocol { .. }
@@ -194,8 +196,9 @@ fn problem_kind(code: Code) -> ErrorKind {
         | Code::PreconditionFailed
         | Code::PreconditionRequired => ErrorKind::Conflict,
         Code::DigestMismatch | Code::Damaged => ErrorKind::Damaged,
-        Code::Unavailable => ErrorKind::Unavailable,
-        Code::StorageFull => ErrorKind::StorageFull,
+        Code::Unavailable | Code::RateLimited => ErrorKind::Unavailable,
+        // Both are mended by making room: exit code 8 tells a script to.
+        Code::StorageFull | Code::QuotaExceeded => ErrorKind::StorageFull,
         Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => ErrorKind::Internal,
     }
 }
@@ -215,7 +218,8 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
         Code::PreconditionFailed => Some(
             "see where the channel is now with `seawall channels APPLICATION`, then promote again",
         ),
-        Code::Unavailable => Some("try again in a moment"),
+        Code::Unavailable | Code::RateLimited => Some("try again in a moment"),
+        Code::QuotaExceeded => Some("`seawall quota APPLICATION` shows what is used of it"),
         Code::StorageFull => Some("make room in the registry's store, then run this again"),
         Code::Damaged => Some("run `seawall verify REF`, then push the release again"),
         Code::Internal => Some("the registry's log has the cause"),

@@ -16,6 +16,7 @@ pub mod http;
 mod port;
 pub mod retry;
 mod upkeep;
+pub mod watch;
 
 pub use error::RegistryError;
 pub use fleet::Fleet;
@@ -23,3 +24,4 @@ pub use http::{HttpRegistry, InvalidUrl, Token};
 pub use port::{Expect, Located, Registry};
 pub use retry::{Retry, RetryPolicy};
 pub use upkeep::Upkeep;
+pub use watch::{AuditFilter, Watching};

@@ -72,7 +72,7 @@ pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
             report.releases.push(RepairedRelease::of(release, Vec::new(), false));
             continue;
         }
-        let lease = registry.open_lease(&release.application, LeasePurpose::Push).await?;
+        let lease = registry.open_lease(&release.application, LeasePurpose::Push, None).await?;
         let outcome = heal(&repair, &release, &lease, &mut report).await;
         // It ends by itself, too.
         let _ = registry.end_lease(&lease).await;

@@ -22,7 +22,7 @@ pub struct Page<T, K> {
 
 impl<T, K> Page<T, K> {
     /// From one item more than the page may hold, when there are as many.
-    fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
+    pub(super) fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);

@@ -32,8 +32,10 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::collect::{Added, Grip};
 use crate::catalog::{Catalog, LeaseId};
+use crate::courier::Reach;
 use crate::host::Host;
 
+mod audit;
 pub mod backup;
 pub mod channels;
 mod chunks;
@@ -53,14 +55,18 @@ mod packs;
 pub mod pins;
 mod proof;
 mod publish;
+mod quotas;
 pub mod rebuild;
 mod resolve;
 pub mod retention;
+pub mod room;
+pub mod webhooks;
 
 pub use error::AppError;
 pub use packs::{KeptPack, PackObject};
 pub use publish::Publisher;
 pub use resolve::ReleaseBytes;
+pub use webhooks::Delivered;
 
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
@@ -77,6 +83,9 @@ pub struct Registry {
     proving: Arc<Semaphore>,
     diffing: Semaphore,
     lease_ttl_secs: u64,
+    noted: audit::Noted,
+    room: Option<room::Room>,
+    reach: Reach,
     collecting: collect::Collecting,
     usage: collect::Measured,
     checks: fsck::Checks,
@@ -94,7 +103,7 @@ impl Registry {
         // Without randomness it is nobody's in particular: checks of two processes then share one.
         let checks = fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
-        let (collecting, usage) = <_>::default();
+        let (collecting, usage, noted) = <_>::default();
         Self {
             store,
             catalog,
@@ -105,6 +114,9 @@ impl Registry {
             collecting,
             usage,
             checks,
+            noted,
+            room: None,
+            reach: Reach::PublicOnly,
         }
     }
 
@@ -162,13 +174,13 @@ impl Registry {
         name: &ObjectName,
         is_intact: impl FnOnce(&[u8]) -> bool,
     ) -> Result<Bytes, AppError> {
-        let damaged = || AppError::Damaged { object: name.path() };
         match self.store.get(name).await {
-            Ok(bytes) if is_intact(&bytes) => Ok(bytes),
-            Ok(_) => Err(damaged()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(damaged()),
-            Err(error) => Err(error.into()),
+            Ok(bytes) if is_intact(&bytes) => return Ok(bytes),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
         }
+        self.note_damage(name).await;
+        Err(AppError::Damaged { object: name.path() })
     }
 }
 

@@ -79,6 +79,7 @@ impl Registry {
             return Ok(());
         }
         self.catalog.lose_pack(pack).await?;
+        self.note_damage(&name).await;
         Err(AppError::Damaged { object: name.path() })
     }
 }

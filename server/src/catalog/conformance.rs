@@ -13,6 +13,7 @@ use super::*;
 
 mod check;
 mod fleet;
+mod watch;
 
 const NOW: u64 = 1_800_000_000;
 

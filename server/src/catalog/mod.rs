@@ -20,6 +20,7 @@ pub mod fleet;
 mod model;
 mod port;
 pub mod sqlite;
+mod watch;
 
 pub use check::Checking;
 pub use error::{CatalogError, REBUILD};
@@ -29,3 +30,8 @@ pub use model::{
     NewLease, NewPack, NewRelease, PastChannel, Publication, Purpose, Release,
 };
 pub use port::Catalog;
+pub use watch::{
+    AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, InvalidWebhookId, LeaseLoad,
+    Logged, Quota, QuotaState, Settlement, Usage, Watching, Webhook, WebhookAdded, WebhookId,
+    WebhookSecret, WebhookStatus,
+};

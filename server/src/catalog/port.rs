@@ -13,6 +13,7 @@ use super::model::{
     Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, LeaseId, Located,
     MoveRequest, Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
 };
+use super::watch::Watching;
 
 /// Keeps names and state.
 ///
@@ -24,7 +25,7 @@ use super::model::{
 /// 3. Lists that are asked about are answered in their order.
 /// 4. What is condemned is missing, but for a [`Grip`] that is older.
 #[async_trait::async_trait]
-pub trait Catalog: Collecting + Checking + Fleet {
+pub trait Catalog: Collecting + Checking + Fleet + Watching {
     /// Opens a lease, and forgets those that ended before `now_secs`.
     async fn open_lease(&self, lease: NewLease, now_secs: u64) -> Result<(), CatalogError>;
     /// A lease that is alive at `now_secs`.

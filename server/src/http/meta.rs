@@ -100,6 +100,14 @@ pub(super) async fn metrics(
         Ok(Err(error)) => tracing::warn!(%error, "the metrics of checks are old"),
         Err(_) => tracing::warn!("the metrics of checks are old: the catalog does not answer"),
     }
+    if let Some(room) = registry.room() {
+        edge.metrics.watched.room(room);
+    }
+    // The rest is worth telling when the catalog cannot: its gauges stay as they were.
+    match registry.webhooks().await {
+        Ok(webhooks) => edge.metrics.watched.webhooks(&webhooks),
+        Err(error) => tracing::warn!(%error, "the metrics of webhooks are old"),
+    }
     let text = edge
         .metrics
         .encode()

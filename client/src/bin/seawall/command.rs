@@ -30,6 +30,9 @@ pub(crate) use upkeep::{Repair, Upkeep};
 mod fleet;
 
 pub(crate) use fleet::{Fleet, SetPolicy, Status};
+pub(crate) mod watch;
+
+use watch::Watch;
 
 /// A release in a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,6 +77,7 @@ pub(crate) enum Command {
     BackupOf(Reach, PathBuf, PathBuf),
     #[cfg(feature = "server")]
     Offline(Offline),
+    Watch(Reach, Watch),
 }
 
 #[derive(Debug)]
@@ -199,6 +203,7 @@ impl Command {
             RawCommand::Recover(args) => Ok(upkeep::recover(args)),
             #[cfg(feature = "server")]
             RawCommand::Drill(args) => Ok(upkeep::drill(args)),
+            RawCommand::Watch(raw) => watch::prove(raw),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -225,6 +230,7 @@ impl Command {
             | Self::Fleet(reach, _)
             | Self::Collect(reach, _)
             | Self::VerifyRelease(reach, ..)
+            | Self::Watch(reach, _)
             | Self::Upkeep(reach, ..)
             | Self::BackupOf(reach, ..) => Some(reach),
             #[cfg(feature = "server")]

@@ -20,6 +20,7 @@ mod registry;
 mod token;
 mod transport;
 mod upkeep;
+mod watch;
 
 use std::time::Duration;
 

@@ -207,10 +207,12 @@ impl Registry for HttpRegistry {
         &self,
         application: &ApplicationName,
         purpose: LeasePurpose,
+        version: Option<&Version>,
     ) -> Result<Lease, RegistryError> {
         let what = format!("open a lease for {application}");
         let call = Call::new(Method::POST, self.v1(["leases"]), what);
-        self.ask(call, &OpenLease { application: application.clone(), purpose }).await
+        let (application, version) = (application.clone(), version.cloned());
+        self.ask(call, &OpenLease { application, version, purpose }).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {

@@ -1,5 +1,6 @@
 //! The commands, a file each: a flow called, its report printed.
 
+mod audit;
 mod backup;
 mod channels;
 mod collect;
@@ -15,6 +16,7 @@ mod list;
 mod patch;
 mod pull;
 mod push;
+mod quota;
 #[cfg(feature = "server")]
 mod recover;
 mod repair;
@@ -24,6 +26,7 @@ pub(crate) mod serve;
 mod show;
 mod status;
 mod verify;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +40,7 @@ use seawall::registry::Registry;
 use crate::args::Global;
 #[cfg(feature = "server")]
 use crate::command::Offline;
+use crate::command::watch::Watch;
 use crate::command::{Command, Target, Upkeep};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
@@ -69,7 +73,8 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
         return outcome;
     };
     let missing = match command {
-        Command::Push(..) => Missing::Create,
+        // A quota may be there before the first push.
+        Command::Push(..) | Command::Watch(_, Watch::Quota(_)) => Missing::Create,
         _ => Missing::Refuse,
     };
     let settings = match &command {
@@ -118,6 +123,7 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::Fleet(_, order) => fleet::run(&around, order).await,
+        Command::Watch(_, watch) => watched(&around, watch).await,
         Command::VerifyRelease(_, target) => {
             held(&around.clone(), &target.clone(), verify::release(around, target)).await
         }
@@ -130,6 +136,18 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         | Command::VerifyDir(..)
         | Command::Convert(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
+    }
+}
+
+async fn watched(around: &Surroundings, watch: Watch) -> Result<(), Failure> {
+    match watch {
+        Watch::Audit(filter, limit) => audit::audit(around, filter, limit).await,
+        Watch::VerifyAudit(head) => audit::verify(around, head).await,
+        Watch::AddWebhook(new) => webhooks::add(around, new).await,
+        Watch::Webhooks => webhooks::list(around).await,
+        Watch::RemoveWebhook(id) => webhooks::remove(around, id).await,
+        Watch::Deliveries(id) => webhooks::deliveries(around, &id).await,
+        Watch::Quota(quota) => quota::quota(around, quota).await,
     }
 }
 
