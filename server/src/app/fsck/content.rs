@@ -79,6 +79,9 @@ impl Check {
                 return Ok(len);
             }
             None => self.complete_leaf(digest, &leaf).await?,
+            Some(_) if !is_needed => {
+                self.reclaimable(&name, len, "no index of a release names it");
+            }
             Some(known) => {
                 if known != row {
                     catalog.forget_leaf(digest).await?;

@@ -122,9 +122,22 @@ pub(super) fn correct(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
     if self::pack(tx, pack.digest)?.is_some_and(|known| known.is_condemned) {
         return Ok(());
     }
-    // The places of a lost pack are overwritten by whoever adds it.
-    content::lose_pack(tx, pack.digest)?;
     content::add_pack(tx, pack, Grip::ANY)?;
+    // A chunk keeps its place when a pack is added: those in this one are set right.
+    let mut place = tx.prepare_cached(
+        "UPDATE chunks SET frame_offset = $1, stored_len = $2, plain_len = $3, encoding = $4
+         WHERE digest = $5 AND pack_id = (SELECT id FROM packs WHERE digest = $6)",
+    )?;
+    for frame in &pack.frames {
+        place.execute(params![
+            row::integer(frame.offset)?,
+            frame.stored_len,
+            frame.plain_len.get(),
+            frame.encoding,
+            frame.digest.as_bytes(),
+            pack.digest.as_bytes(),
+        ])?;
+    }
     Ok(())
 }
 
