@@ -145,6 +145,16 @@ name! {
     |text| segment(text, "a network name")
 }
 name! {
+    /// The name of a host that runs machines of a release, `rack4.example`.
+    HostName,
+    |text| segment(text, "a host name")
+}
+name! {
+    /// The name of a pin, which keeps a release until somebody takes it away, `audit-2026`.
+    PinName,
+    |text| segment(text, "a pin name")
+}
+name! {
     /// The name of a channel: a segment that begins with a letter, `stable`.
     ChannelName,
     |text| {

@@ -2,6 +2,7 @@
 //!
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
+pub mod audit;
 pub mod convert;
 pub mod deploy;
 pub mod describe;
@@ -9,6 +10,7 @@ pub mod directory;
 pub mod error;
 pub mod export;
 pub mod fetch;
+pub mod hold;
 pub mod host;
 pub mod inspect;
 pub mod ovf;
@@ -18,5 +20,6 @@ pub mod pull;
 pub mod push;
 pub mod registry;
 pub mod remote;
+pub mod repair;
 pub mod spec;
 pub mod verify;

@@ -7,13 +7,17 @@
 pub mod app;
 pub mod catalog;
 pub mod config;
+pub mod courier;
 pub mod host;
 mod http;
+mod jobs;
 mod metrics;
 mod startup;
 pub mod telemetry;
 pub mod tokens;
 
-pub use config::{Access, Config};
+pub use app::rebuild::{Damage, Rebuilt};
+pub use app::room::MinFree;
+pub use config::{Access, Config, Rate, Rates};
 pub use http::{limits, openapi_json};
-pub use startup::{Running, StartError, start};
+pub use startup::{Recovered, Running, StartError, drill, recover, start};

@@ -5,6 +5,7 @@
 //! DIR/release.json         the release document, its canonical bytes
 //! DIR/seawall.lock         what was pulled: names, digests, files
 //! DIR/libvirt/…            descriptors for a host, where they were asked for
+//! DIR/.seawall/origin.json the registry, and the channel it follows; the host's own memory
 //! DIR/.seawall/indexes/    indexes and leaves of the disks, by digest; a cache, verified on use
 //! ```
 //!
@@ -17,6 +18,7 @@
 mod descriptors;
 mod indexes;
 mod lock;
+mod origin;
 
 use std::fs::{self, File};
 use std::io;
@@ -30,6 +32,7 @@ use seawall_store::image::layout::ExportFormat;
 pub use descriptors::Described;
 pub use indexes::{DiskLayout, IndexCache};
 pub use lock::{LockError, LockedDisk, Lockfile};
+pub use origin::Origin;
 
 pub(crate) use descriptors::{describe, remove_stale};
 

@@ -68,16 +68,22 @@ impl HostState {
     /// What this host holds, those of `application` first.
     #[must_use]
     pub fn holdings(&self, application: &ApplicationName) -> Vec<Holding> {
+        let mut holdings = self.all_holdings();
+        holdings.sort_by_key(|holding| holding.application != *application);
+        holdings
+    }
+
+    /// What this host holds.
+    #[must_use]
+    pub fn all_holdings(&self) -> Vec<Holding> {
         let Ok(entries) = fs::read_dir(self.root.join("holdings")) else { return Vec::new() };
         let mut paths: Vec<_> = entries.take(HOLDINGS_MAX).flatten().map(|e| e.path()).collect();
         // The order of a directory is the file system's whim; a plan is printed and compared.
         paths.sort();
-        let mut holdings: Vec<Holding> = paths
+        paths
             .iter()
             .filter(|path| fs::metadata(path).is_ok_and(|meta| meta.len() <= RECORD_LEN_MAX))
             .filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok())
-            .collect();
-        holdings.sort_by_key(|holding| holding.application != *application);
-        holdings
+            .collect()
     }
 }

@@ -55,6 +55,16 @@ pub enum PushError {
         /// What was to be pushed.
         pushed: ReleaseDigest,
     },
+    /// The version was deleted.
+    #[error("{application}:{version} cannot be pushed")]
+    VersionDeleted {
+        /// The application.
+        application: ApplicationName,
+        /// The version.
+        version: Version,
+        /// What the registry says of it.
+        source: RegistryError,
+    },
     /// The description breaks a rule of release documents.
     #[error("the release cannot be described")]
     Release(#[from] InvalidRelease),
@@ -81,7 +91,9 @@ impl Failure for PushError {
             Self::Package(error) => error.kind(),
             Self::Image(error) if is_missing(error) => ErrorKind::NotFound,
             Self::Image(_) | Self::Scan { .. } | Self::Release(_) => ErrorKind::InvalidInput,
-            Self::Changed { .. } | Self::VersionTaken { .. } => ErrorKind::Conflict,
+            Self::Changed { .. } | Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
+                ErrorKind::Conflict
+            }
             Self::Defect => ErrorKind::Internal,
         }
     }
@@ -100,7 +112,7 @@ impl Failure for PushError {
             Self::Changed { .. } => {
                 Some("stop the machine that writes to it, or push a snapshot".to_owned())
             }
-            Self::VersionTaken { .. } => {
+            Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
                 Some("a version is never reused: push under the next one".to_owned())
             }
             Self::Scan { .. } | Self::Release(_) | Self::Defect => None,

@@ -25,7 +25,7 @@ use seawall_api::names::{ApplicationName, Version};
 use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_api::v1::Lease;
+use seawall_api::v1::{Lease, LeasePurpose};
 
 pub use error::PushError;
 pub use report::{PushReport, PushedDisk, Reuse};
@@ -73,8 +73,9 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let push = Arc::new(push);
     let mut sources = sources::open(&push).await?;
     check_package(&push).await?;
-    let existing = release_of(&push, &Selector::Version(push.version.clone())).await?;
-    let lease = push.registry.open_lease(&push.application).await?;
+    let existing = existing(&push).await?;
+    let version = Some(&push.version);
+    let lease = push.registry.open_lease(&push.application, LeasePurpose::Push, version).await?;
     let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
     if outcome.is_err() || existing.is_some() {
         // It ends by itself, too; the registry's answer changes nothing for the caller.
@@ -167,14 +168,13 @@ async fn send(
         .map_err(|error| refuse_changed(sources).err().unwrap_or(error))?;
     refuse_changed(sources)?;
     let release = release_from(push, sources)?;
+    if let Some(package) = &push.package {
+        // Of a release that is there, too: it may be what was lost of it.
+        push.registry.put_descriptor(lease, package.descriptor().clone()).await?;
+    }
     let already_present = match existing {
         Some(_) if is_whole => true,
-        _ => {
-            if let Some(package) = &push.package {
-                push.registry.put_descriptor(lease, package.descriptor().clone()).await?;
-            }
-            push.registry.publish(&release, lease).await?.already_present
-        }
+        _ => push.registry.publish(&release, lease).await?.already_present,
     };
     Ok((release, reuse, already_present))
 }
@@ -199,6 +199,19 @@ fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {
     Ok(Release::new(document)?)
 }
 
+/// What its version names already, if it names anything.
+async fn existing(push: &Push) -> Result<Option<Release>, PushError> {
+    let found = release_of(push, &Selector::Version(push.version.clone())).await;
+    found.map_err(|source| match source.code() {
+        Some(Code::Gone) => PushError::VersionDeleted {
+            application: push.application.clone(),
+            version: push.version.clone(),
+            source,
+        },
+        _ => source.into(),
+    })
+}
+
 /// The release of that name, if there is one. A document that was damaged is as good as none: to
 /// publish it again mends it, and the registry still knows what the version names.
 async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>, RegistryError> {
@@ -219,7 +232,11 @@ async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
         Some(selector) => Some(push.registry.release(&push.application, selector).await?),
         None => match push.registry.application(&push.application).await {
             Ok(application) => match application.newest {
-                Some(newest) => release_of(push, &Selector::Version(newest)).await?,
+                Some(newest) => match release_of(push, &Selector::Version(newest)).await {
+                    // Somebody deleted it a moment ago.
+                    Err(error) if error.code() == Some(Code::Gone) => None,
+                    found => found?,
+                },
                 None => None,
             },
             Err(RegistryError::Problem { problem, .. }) if problem.code == Code::NotFound => None,

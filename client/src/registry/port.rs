@@ -11,11 +11,12 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
-    Application, ApplicationPage, Channel, ChannelMove, ChunkLocation, Lease, Published,
-    ReleaseDiff, ReleasePage, ServerVersion,
+    Application, ApplicationPage, Channel, ChannelMove, ChunkLocation, Collection, CollectionPlan,
+    Lease, LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection,
+    Usage,
 };
 
-use super::RegistryError;
+use super::{Fleet, RegistryError, Upkeep, Watching};
 
 /// What a move of a channel replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +47,7 @@ pub struct Located {
 /// 2. Every call may be repeated with the same outcome but for [`Self::move_channel`], which a
 ///    repeat finds moved already, and [`Self::open_lease`], which a repeat opens twice.
 #[async_trait::async_trait]
-pub trait Registry: Send + Sync {
+pub trait Registry: Upkeep + Fleet + Watching {
     /// What answers, and which format epochs it knows.
     async fn server_version(&self) -> Result<ServerVersion, RegistryError>;
 
@@ -102,8 +103,14 @@ pub trait Registry: Send + Sync {
         channel: &ChannelName,
     ) -> Result<Vec<ChannelMove>, RegistryError>;
 
-    /// Opens a lease: what is answered as present under it stays until it ends.
-    async fn open_lease(&self, application: &ApplicationName) -> Result<Lease, RegistryError>;
+    /// Opens a lease: what a push is told to be present under it, or a pull reads, stays until it
+    /// ends. A push says which version it brings, so that a quota can refuse it at once.
+    async fn open_lease(
+        &self,
+        application: &ApplicationName,
+        purpose: LeasePurpose,
+        version: Option<&Version>,
+    ) -> Result<Lease, RegistryError>;
 
     /// Puts a lease's deadline off to its full time from now.
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError>;
@@ -167,4 +174,19 @@ pub trait Registry: Send + Sync {
         from: (&ApplicationName, &Selector),
         to: (&ApplicationName, &Selector),
     ) -> Result<ReleaseDiff, RegistryError>;
+
+    /// Starts a collection, unless one runs.
+    async fn start_collection(&self, order: StartCollection) -> Result<Collection, RegistryError>;
+
+    /// How far a collection is.
+    async fn collection(&self) -> Result<Collection, RegistryError>;
+
+    /// What a collection would remove now, with packs rewritten below this percentage.
+    async fn collection_plan(
+        &self,
+        live_percent_min: Option<u8>,
+    ) -> Result<CollectionPlan, RegistryError>;
+
+    /// What releases occupy.
+    async fn usage(&self) -> Result<Usage, RegistryError>;
 }

@@ -19,11 +19,15 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
-    Application, ApplicationPage, Channel, ChannelMove, Lease, Published, ReleaseDiff, ReleasePage,
-    ServerVersion,
+    Application, ApplicationPage, Channel, ChannelMove, Collection, CollectionPlan, Lease,
+    LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
 
 use super::{Expect, Located, Registry, RegistryError};
+
+mod fleet;
+mod upkeep;
+mod watch;
 
 /// How often and how fast to try again.
 #[derive(Clone, Copy, Debug)]
@@ -163,8 +167,13 @@ impl<R: Registry> Registry for Retry<R> {
     }
 
     /// A lease opened by a lost try is never used and ends at its deadline.
-    async fn open_lease(&self, application: &ApplicationName) -> Result<Lease, RegistryError> {
-        self.again(|| self.inner.open_lease(application)).await
+    async fn open_lease(
+        &self,
+        application: &ApplicationName,
+        purpose: LeasePurpose,
+        version: Option<&Version>,
+    ) -> Result<Lease, RegistryError> {
+        self.again(|| self.inner.open_lease(application, purpose, version)).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {
@@ -246,5 +255,24 @@ impl<R: Registry> Registry for Retry<R> {
         to: (&ApplicationName, &Selector),
     ) -> Result<ReleaseDiff, RegistryError> {
         self.again(|| self.inner.diff(from, to)).await
+    }
+
+    async fn start_collection(&self, order: StartCollection) -> Result<Collection, RegistryError> {
+        self.again(|| self.inner.start_collection(order)).await
+    }
+
+    async fn collection(&self) -> Result<Collection, RegistryError> {
+        self.again(|| self.inner.collection()).await
+    }
+
+    async fn collection_plan(
+        &self,
+        live_percent_min: Option<u8>,
+    ) -> Result<CollectionPlan, RegistryError> {
+        self.again(|| self.inner.collection_plan(live_percent_min)).await
+    }
+
+    async fn usage(&self) -> Result<Usage, RegistryError> {
+        self.again(|| self.inner.usage()).await
     }
 }

@@ -15,8 +15,8 @@ impl Registry {
         lease: LeaseId,
         chunks: Vec<ChunkDigest>,
     ) -> Result<Vec<u32>, AppError> {
-        self.use_lease(lease).await?;
-        Ok(self.catalog.missing_chunks(chunks).await?)
+        let grip = self.use_lease(lease).await?.grip;
+        Ok(self.catalog.missing_chunks(chunks, grip).await?)
     }
 
     /// Positions of the leaves that a push under `lease` has to send; the others are complete.
@@ -28,8 +28,8 @@ impl Registry {
         lease: LeaseId,
         leaves: Vec<LeafDigest>,
     ) -> Result<Vec<u32>, AppError> {
-        self.use_lease(lease).await?;
-        let rows = self.catalog.leaves(leaves).await?;
+        let grip = self.use_lease(lease).await?.grip;
+        let rows = self.catalog.leaves(leaves, grip).await?;
         Ok((0..).zip(rows).filter(|(_, row)| row.is_none()).map(|(at, _)| at).collect())
     }
 

@@ -12,6 +12,7 @@ use seawall_store::port::{ObjectName, Put};
 
 use super::{AppError, Registry, check_name};
 use crate::catalog::LeaseId;
+use crate::catalog::collect::Collectable;
 
 impl Registry {
     /// Keeps a descriptor.
@@ -24,9 +25,11 @@ impl Registry {
         expected: DescriptorDigest,
         bytes: Bytes,
     ) -> Result<Put, AppError> {
-        self.use_lease(lease).await?;
         check_name("descriptor", expected, DescriptorDigest::of(&bytes))?;
-        self.keep(&ObjectName::Descriptor(expected), bytes).await
+        self.keep_under(lease, &ObjectName::Descriptor(expected), &bytes, async |grip| {
+            Ok(self.catalog.revive(Collectable::Descriptor(expected), grip).await?)
+        })
+        .await
     }
 
     /// The bytes of a descriptor.

@@ -22,6 +22,7 @@ use seawall_api::units::DiskLen;
 use tokio::time::timeout;
 
 use super::{AppError, Registry};
+use crate::catalog::collect::Grip;
 
 mod extents;
 mod fields;
@@ -182,7 +183,7 @@ impl Registry {
     async fn data_bytes(&self, release: &Release) -> Result<u64, AppError> {
         let mut sum: u64 = 0;
         for (_, disk) in release.disks() {
-            let row = self.catalog.index(disk.index).await?;
+            let row = self.catalog.index(disk.index, Grip::ANY).await?;
             sum = sum.saturating_add(row.map_or(0, |row| row.data_bytes));
         }
         Ok(sum)

@@ -1,10 +1,11 @@
 //! Why a use case failed.
 
+use seawall_api::names::ApplicationName;
 use seawall_api::problem::Code;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::pack::PackError;
 
-use crate::catalog::{CatalogError, REBUILD};
+use crate::catalog::{CatalogError, Excess, REBUILD};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -44,6 +45,30 @@ pub enum AppError {
         /// What it should have named.
         offered: String,
     },
+    /// The version was deleted.
+    #[error("release {version} was deleted, and a version is never used again")]
+    VersionDeleted {
+        /// The application and version.
+        version: String,
+    },
+    /// What is asked for was deleted.
+    #[error("release {version} was deleted by `{by}` at {at_secs} (Unix time)")]
+    Gone {
+        /// The application and version.
+        version: String,
+        /// Who deleted it.
+        by: String,
+        /// When.
+        at_secs: u64,
+    },
+    /// A release that may not be deleted.
+    #[error("release {version} stays: {holders}")]
+    Held {
+        /// The application and version.
+        version: String,
+        /// What holds it, in words.
+        holders: String,
+    },
     /// Something that is relied on is not present.
     #[error("{object} needs {missing}, which this registry does not hold")]
     Incomplete {
@@ -72,6 +97,20 @@ pub enum AppError {
         /// What keeps the registry busy.
         what: &'static str,
     },
+    /// What a visible release needs cannot be read, so nothing may be collected.
+    #[error("nothing is collected: {root} cannot be read")]
+    RootUnreadable {
+        /// What.
+        root: String,
+        /// Why.
+        source: Box<AppError>,
+    },
+    /// Somebody asked it to stop.
+    #[error("{what} was stopped")]
+    Stopped {
+        /// What.
+        what: &'static str,
+    },
     /// The answer would be larger than the limit.
     #[error("{what} is larger than the limit of {limit}")]
     TooLarge {
@@ -79,6 +118,22 @@ pub enum AppError {
         what: String,
         /// The limit, with its unit.
         limit: String,
+    },
+    /// The application would have more than it may.
+    #[error("application {application} would have {excess}")]
+    QuotaExceeded {
+        /// Which.
+        application: ApplicationName,
+        /// How much it would have, and may have.
+        excess: Excess,
+    },
+    /// What is left of the disk is kept.
+    #[error("the registry's disk has {free} bytes free, of which it keeps {kept} from uploads")]
+    NoRoom {
+        /// How much is left.
+        free: u64,
+        /// How much is kept.
+        kept: u64,
     },
     /// It happened, and only the store could not be told.
     #[error("{done}, and the store cannot record it")]
@@ -151,12 +206,17 @@ impl AppError {
             Self::NotFound { .. } => Code::NotFound,
             Self::Invalid { .. } => Code::InvalidInput,
             Self::DigestMismatch { .. } => Code::DigestMismatch,
-            Self::VersionTaken { .. } => Code::VersionTaken,
+            Self::VersionTaken { .. } | Self::VersionDeleted { .. } => Code::VersionTaken,
+            Self::Gone { .. } => Code::Gone,
+            Self::Held { .. } => Code::Held,
             Self::Incomplete { .. } => Code::Incomplete,
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
-            Self::Busy { .. } => Code::Unavailable,
+            Self::Busy { .. } | Self::Stopped { .. } => Code::Unavailable,
+            Self::RootUnreadable { source, .. } => source.code(),
             Self::TooLarge { .. } => Code::TooLarge,
+            Self::QuotaExceeded { .. } => Code::QuotaExceeded,
+            Self::NoRoom { .. } => Code::StorageFull,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) => code_of(error.kind()),
             Self::Unrecorded { source, .. } => code_of(source.kind()),
@@ -169,11 +229,31 @@ impl AppError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
-            Self::VersionTaken { .. } => "a version is never used again: publish under another",
+            Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
+                "a version is never used again: publish under another"
+            }
+            Self::Gone { .. } => "choose another release: `seawall list` shows those that are left",
+            Self::Held { .. } => {
+                "move the channel on, remove the pin, or patch the host to another release first"
+            }
             Self::Incomplete { .. } => "upload what is missing, then try again",
             Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
             Self::Busy { .. } => "try again in a moment",
+            Self::Stopped { .. } => "start it again: it goes on where it was",
+            Self::RootUnreadable { .. } => {
+                "run `seawall fsck`, then repair what it names, or delete the release that needs it"
+            }
             Self::Stale { .. } => "read it again and decide anew",
+            Self::QuotaExceeded { application, .. } => {
+                return Some(format!(
+                    "delete releases of {application} that nobody needs, or raise its quota: \
+                     `seawall quota {application}` shows it"
+                ));
+            }
+            Self::NoRoom { .. } => {
+                "make room on the registry's disk: delete releases and collect, or enlarge it; \
+                 what is there can be pulled meanwhile"
+            }
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => {
                 "push the release again from its disks, or restore the object from a copy of the \

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use seawall_api::digest::{IndexDigest, LeafDigest};
-use seawall_api::index::{DiskIndex, Extent, Leaf, leaf_range};
+use seawall_api::index::{ChunkRef, DiskIndex, Extent, Leaf, leaf_range};
 use seawall_store::port::{ObjectName, Put};
 
 use super::{AppError, Registry, check_name};
-use crate::catalog::{IndexRow, LeafRow, LeaseId};
+use crate::catalog::collect::{Added, Grip};
+use crate::catalog::{IndexRow, LeafAdded, LeafRow, LeaseId};
 
 /// How many missing leaves an error names.
 const MISSING_NAMED: usize = 4;
@@ -23,22 +24,18 @@ impl Registry {
         expected: LeafDigest,
         bytes: Bytes,
     ) -> Result<Put, AppError> {
-        self.use_lease(lease).await?;
         check_name("leaf", expected, LeafDigest::of(&bytes))?;
         let leaf = Leaf::decode_any(&bytes)
             .map_err(|error| AppError::invalid("the body is not a leaf", error))?;
-        let put = self.keep(&ObjectName::Leaf(expected), bytes).await?;
         let row = leaf_row(expected, &leaf);
-        let unfit = self.catalog.add_leaf(row, leaf.chunks().collect()).await?;
-        if !unfit.is_empty() {
-            let named =
-                unfit.iter().map(|c| format!("chunk {} of {} bytes", c.digest, c.len.get()));
-            return Err(AppError::Incomplete {
-                object: format!("leaf {expected}"),
-                missing: named.collect::<Vec<_>>().join(", "),
-            });
-        }
-        Ok(put)
+        self.keep_under(lease, &ObjectName::Leaf(expected), &bytes, async |grip| {
+            match self.catalog.add_leaf(row, leaf.chunks().collect(), grip).await? {
+                LeafAdded::Present => Ok(Added::Present),
+                LeafAdded::Swept => Ok(Added::Swept),
+                LeafAdded::Unfit(chunks) => Err(unfit(expected, &chunks)),
+            }
+        })
+        .await
     }
 
     /// Keeps an index whose leaves are all present.
@@ -52,23 +49,31 @@ impl Registry {
         expected: IndexDigest,
         bytes: Bytes,
     ) -> Result<Put, AppError> {
-        self.use_lease(lease).await?;
         check_name("index", expected, IndexDigest::of(&bytes))?;
         let index = DiskIndex::decode(&bytes)
             .map_err(|error| AppError::invalid("the body is not an index", error))?;
-        let data_bytes = self.prove_leaves(&index, expected).await?;
-        let put = self.keep(&ObjectName::Index(expected), bytes).await?;
         let (disk_len, content) = (index.disk_len(), index.content());
-        let row = IndexRow { digest: expected, disk_len, content, data_bytes };
-        self.catalog.add_index(row).await?;
-        Ok(put)
+        self.keep_under(lease, &ObjectName::Index(expected), &bytes, async |grip| {
+            let data_bytes = self.prove_leaves(&index, expected, grip).await?;
+            let row = IndexRow { digest: expected, disk_len, content, data_bytes };
+            let added = self.catalog.add_index(row, grip).await?;
+            let leaves = index.leaves().iter().map(|leaf| leaf.digest).collect();
+            self.catalog.note_leaves(expected, leaves).await?;
+            Ok(added)
+        })
+        .await
     }
 
     /// Every leaf is present and describes the span that its position gives it; returns how much
     /// data they describe.
-    async fn prove_leaves(&self, index: &DiskIndex, digest: IndexDigest) -> Result<u64, AppError> {
+    async fn prove_leaves(
+        &self,
+        index: &DiskIndex,
+        digest: IndexDigest,
+        grip: Grip,
+    ) -> Result<u64, AppError> {
         let names: Vec<_> = index.leaves().iter().map(|leaf| leaf.digest).collect();
-        let rows = self.catalog.leaves(names.clone()).await?;
+        let rows = self.catalog.leaves(names.clone(), grip).await?;
         let absent = names.iter().zip(&rows).filter(|(_, row)| row.is_none());
         let absent: Vec<_> =
             absent.take(MISSING_NAMED).map(|(leaf, _)| format!("leaf {leaf}")).collect();
@@ -105,7 +110,7 @@ impl Registry {
 
     /// Whether a leaf was ever added, be it that its chunks were lost since.
     async fn knows_leaf(&self, digest: LeafDigest) -> Result<bool, AppError> {
-        Ok(self.catalog.leaves(vec![digest]).await? != [None]
+        Ok(self.catalog.leaves(vec![digest], Grip::ANY).await? != [None]
             || !self.catalog.packs_of(vec![digest]).await?.is_empty())
     }
 
@@ -115,7 +120,9 @@ impl Registry {
     /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
     pub async fn index_bytes(&self, digest: IndexDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Index(digest);
-        if self.store.len(&name).await?.is_none() && self.catalog.index(digest).await?.is_none() {
+        if self.store.len(&name).await?.is_none()
+            && self.catalog.index(digest, Grip::ANY).await?.is_none()
+        {
             return Err(AppError::not_found(format!("index {digest}")));
         }
         self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await
@@ -134,6 +141,12 @@ impl Registry {
         let bytes = self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await?;
         Leaf::decode_any(&bytes).map_err(|_| AppError::Damaged { object: name.path() })
     }
+}
+
+fn unfit(leaf: LeafDigest, chunks: &[ChunkRef]) -> AppError {
+    let named = chunks.iter().map(|c| format!("chunk {} of {} bytes", c.digest, c.len.get()));
+    let missing = named.collect::<Vec<_>>().join(", ");
+    AppError::Incomplete { object: format!("leaf {leaf}"), missing }
 }
 
 /// What the catalog keeps of a leaf.

@@ -3,30 +3,47 @@
 use seawall_api::names::ApplicationName;
 
 use super::{AppError, Registry};
-use crate::catalog::{Lease, LeaseId};
+use crate::catalog::{Lease, LeaseId, NewLease, Purpose};
 
-/// How long a lease holds after it was opened or used last.
+/// How long a lease holds after it was opened or used last, where nothing else is said.
 pub const LEASE_TTL_SECS: u64 = 3600;
 /// A use renews a lease only when this much of it is gone: each renewal costs a sync of the disk.
 const RENEW_AFTER_SECS: u64 = 60;
 
 impl Registry {
-    /// Opens a lease for a push to `application`, which need not exist yet.
+    /// Gives leases another time to hold, in seconds.
+    #[must_use]
+    pub fn with_lease_ttl(self, secs: u64) -> Self {
+        Self { lease_ttl_secs: secs.max(1), ..self }
+    }
+
+    /// How long a lease holds after it was opened or used last, in seconds.
+    #[must_use]
+    pub fn lease_ttl_secs(&self) -> u64 {
+        self.lease_ttl_secs
+    }
+
+    /// Opens a lease on `application`, which need not exist yet where it is to push.
     ///
     /// # Errors
     /// When the catalog fails.
-    pub async fn open_lease(&self, application: ApplicationName) -> Result<Lease, AppError> {
+    pub async fn open_lease(
+        &self,
+        application: ApplicationName,
+        purpose: Purpose,
+    ) -> Result<LeaseId, AppError> {
         let id = self.host.random().map(LeaseId::from_bytes).ok_or_else(|| AppError::Internal {
             action: "name a lease",
             source: "the machine gives no random bytes".into(),
         })?;
         let now_secs = self.host.now_secs();
-        let lease = Lease { id, application, deadline_secs: now_secs + LEASE_TTL_SECS };
-        self.catalog.open_lease(lease.clone(), now_secs).await?;
-        Ok(lease)
+        let deadline_secs = now_secs + self.lease_ttl_secs;
+        let lease = NewLease { id, application, purpose, deadline_secs };
+        self.catalog.open_lease(lease, now_secs).await?;
+        Ok(id)
     }
 
-    /// Proves that a lease is alive, and keeps it so.
+    /// Proves that a lease to push is alive, and keeps it so.
     ///
     /// # Errors
     /// [`AppError::LeaseEnded`] when it is not.
@@ -34,8 +51,11 @@ impl Registry {
         let ended = || AppError::LeaseEnded { lease: id.to_string() };
         let now_secs = self.host.now_secs();
         let lease = self.catalog.lease(id, now_secs).await?.ok_or_else(ended)?;
+        if lease.purpose != Purpose::Push {
+            return Err(AppError::rule("a lease to pull permits no push".to_owned()));
+        }
         let left_secs = lease.deadline_secs.saturating_sub(now_secs);
-        if left_secs + RENEW_AFTER_SECS > LEASE_TTL_SECS {
+        if left_secs + RENEW_AFTER_SECS.min(self.lease_ttl_secs / 4) > self.lease_ttl_secs {
             return Ok(lease);
         }
         self.renew_lease(id).await?;
@@ -48,7 +68,7 @@ impl Registry {
     /// [`AppError::LeaseEnded`] when it is not alive.
     pub async fn renew_lease(&self, id: LeaseId) -> Result<(), AppError> {
         let now_secs = self.host.now_secs();
-        if self.catalog.renew_lease(id, now_secs, now_secs + LEASE_TTL_SECS).await? {
+        if self.catalog.renew_lease(id, now_secs, now_secs + self.lease_ttl_secs).await? {
             Ok(())
         } else {
             Err(AppError::LeaseEnded { lease: id.to_string() })

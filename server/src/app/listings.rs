@@ -1,9 +1,14 @@
 //! Listings of applications and releases, a page at a time.
 
+use std::collections::HashMap;
+
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
+use super::deletion::MOVES_HELD;
 use super::{AppError, Registry};
+use crate::catalog::check::LostObject;
+use crate::catalog::fleet::Marks;
 use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
 
 /// A page of a listing; `next` is where the one after it begins.
@@ -17,7 +22,7 @@ pub struct Page<T, K> {
 
 impl<T, K> Page<T, K> {
     /// From one item more than the page may hold, when there are as many.
-    fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
+    pub(super) fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
@@ -26,8 +31,18 @@ impl<T, K> Page<T, K> {
     }
 }
 
-/// A release and the channels that point at it.
-pub type ListedRelease = (Release, Vec<ChannelName>);
+/// A release as a listing shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedRelease {
+    /// The release.
+    pub release: Release,
+    /// The channels that point at it.
+    pub channels: Vec<ChannelName>,
+    /// What else holds it.
+    pub marks: Marks,
+    /// What it is known to lack.
+    pub lost: Vec<LostObject>,
+}
 
 impl Registry {
     /// Applications by name, from the one after `after`.
@@ -83,12 +98,17 @@ impl Registry {
         let releases = self.catalog.releases(application.clone(), after, wanted).await?;
         let fit = fitting(&releases).min(limit);
         let channels = self.catalog.channels(application.clone()).await?;
-        let items = releases.into_iter().map(|release| {
+        let lost = self.lost_of_all(&releases).await?;
+        let (of, now_secs) = (application.clone(), self.host.now_secs());
+        let marks = self.catalog.marks(of, now_secs, MOVES_HELD).await?;
+        let mut marks: HashMap<_, _> = marks.into_iter().collect();
+        let items = releases.into_iter().zip(lost).map(|(release, lost)| {
             let here = channels.iter().filter(|channel| channel.release == release.digest);
-            let names = here.map(|channel| channel.name.clone()).collect();
-            (release, names)
+            let channels = here.map(|channel| channel.name.clone()).collect();
+            let marks = marks.remove(&release.digest).unwrap_or_default();
+            ListedRelease { release, channels, marks, lost }
         });
-        Ok(Page::of(items.collect(), fit, |(release, _)| release.version.clone()))
+        Ok(Page::of(items.collect(), fit, |listed| listed.release.version.clone()))
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the store alone says of names: a record for each release and each move of a channel,
-//! so that a lost catalog can be rebuilt (docs/FORMAT.md, section 7).
+//! What the store alone says of names: a record for each release, each move of a channel and each
+//! deletion, so that a lost catalog can be rebuilt (docs/FORMAT.md, section 7).
 //!
 //! # Invariants
 //!
@@ -10,6 +10,7 @@
 //!    only the newest move of a channel can lack one.
 //! 4. No commit contradicts a record: an older copy of the catalog publishes and moves nothing
 //!    that the store knows to be otherwise.
+//! 5. The record of a release stays when the release is deleted: beside it lies its tombstone.
 
 use bytes::Bytes;
 use seawall_api::digest::ReleaseDigest;
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{AppError, Registry, present};
+use crate::catalog::collect::Tombstone;
 use crate::catalog::{ChannelMove, Expected, Release};
 
 mod complete;
@@ -28,6 +30,8 @@ mod complete;
 const MARK: &str = "/@";
 /// Where moves lie; it begins with a letter, as no version does.
 const CHANNELS: &str = "channels/";
+/// Where tombstones lie.
+const DELETED: &str = "deleted/";
 
 /// The last move that a channel can have: what a catalog can count.
 const SEQUENCE_MAX: u64 = i64::MAX as u64;
@@ -39,6 +43,8 @@ pub(super) enum Subject {
     Release(ApplicationName, Version),
     /// A move of a channel, by its sequence number.
     Move(ApplicationName, ChannelName, u64),
+    /// A release that was deleted.
+    Tombstone(ApplicationName, Version),
 }
 
 impl Subject {
@@ -53,6 +59,9 @@ impl Subject {
             Self::Move(application, channel, sequence) => {
                 format!("{application}{MARK}{CHANNELS}{channel}/{sequence}")
             }
+            Self::Tombstone(application, version) => {
+                format!("{application}{MARK}{DELETED}{version}")
+            }
         })
     }
 
@@ -61,14 +70,14 @@ impl Subject {
         let ObjectName::Name(text) = object else { return None };
         let (application, rest) = text.split_once(MARK)?;
         let application = application.parse().ok()?;
-        let subject = match rest.strip_prefix(CHANNELS) {
-            None => Self::Release(application, rest.parse().ok()?),
-            Some(rest) => {
-                let (channel, sequence) = rest.split_once('/')?;
-                let sequence =
-                    sequence.parse().ok().filter(|at| (1..=SEQUENCE_MAX).contains(at))?;
-                Self::Move(application, channel.parse().ok()?, sequence)
-            }
+        let subject = if let Some(rest) = rest.strip_prefix(CHANNELS) {
+            let (channel, sequence) = rest.split_once('/')?;
+            let sequence = sequence.parse().ok().filter(|at| (1..=SEQUENCE_MAX).contains(at))?;
+            Self::Move(application, channel.parse().ok()?, sequence)
+        } else if let Some(version) = rest.strip_prefix(DELETED) {
+            Self::Tombstone(application, version.parse().ok()?)
+        } else {
+            Self::Release(application, rest.parse().ok()?)
         };
         // One subject is one name: `01` is not read as 1.
         (subject.object() == *object).then_some(subject)
@@ -145,7 +154,52 @@ impl From<&ChannelMove> for MoveRecord {
     }
 }
 
+/// What the store says of a release that was deleted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TombstoneRecord {
+    pub(super) deleted_at_secs: u64,
+    pub(super) deleted_by: String,
+    pub(super) digest: ReleaseDigest,
+    schema: Schema,
+}
+
+impl Record for TombstoneRecord {}
+
+impl From<&Tombstone> for TombstoneRecord {
+    fn from(tombstone: &Tombstone) -> Self {
+        Self {
+            deleted_at_secs: tombstone.deleted_at_secs,
+            deleted_by: tombstone.deleted_by.clone(),
+            digest: tombstone.release.digest,
+            schema: Schema::V1,
+        }
+    }
+}
+
 impl Registry {
+    /// Writes the record of a deletion where it is missing; returns whether it was. The first one
+    /// that was written stays.
+    pub(super) async fn record_tombstone(&self, tombstone: &Tombstone) -> Result<bool, AppError> {
+        let Release { application, version, .. } = &tombstone.release;
+        let object = Subject::Tombstone(application.clone(), version.clone()).object();
+        if self.store.len(&object).await?.is_some() {
+            return Ok(false);
+        }
+        let put = self.store.put(&object, TombstoneRecord::from(tombstone).encode()).await?;
+        Ok(put == Put::Created)
+    }
+
+    /// Whether the store knows that a release was deleted, whatever the catalog says.
+    pub(super) async fn is_buried(
+        &self,
+        application: &ApplicationName,
+        version: &Version,
+    ) -> Result<bool, AppError> {
+        let object = Subject::Tombstone(application.clone(), version.clone()).object();
+        Ok(self.store.len(&object).await?.is_some())
+    }
+
     /// Writes a release's record where it is missing; returns whether it was.
     pub(super) async fn record_release(&self, release: &Release) -> Result<bool, AppError> {
         let object = Subject::of(release).object();
@@ -233,6 +287,7 @@ mod tests {
             "a/b/@1.0-rc.1+x",
             "a/b/@channels/stable/12",
             "a/@channels/stable/9223372036854775807",
+            "a/b/@deleted/1.0-rc.1+x",
         ] {
             let object = ObjectName::Name(text.to_owned());
             assert_eq!(Subject::parse(&object).unwrap().object(), object);
@@ -251,6 +306,9 @@ mod tests {
             "w/@channels/stable/9223372036854775808",
             "w/@channels/stable/9999999999999999999",
             "w/@1.0/x",
+            "w/@deleted/",
+            "w/@deleted/stable",
+            "w/@deleted/1.0/1",
         ];
         for text in bad {
             assert_eq!(Subject::parse(&ObjectName::Name(text.to_owned())), None, "{text}");
@@ -289,5 +347,16 @@ mod tests {
         );
         assert_eq!(record.encode(), want);
         assert_eq!(MoveRecord::decode(want.as_bytes()), Some(record));
+        let record = TombstoneRecord {
+            deleted_at_secs: 1_800_000_000,
+            deleted_by: "ci".to_owned(),
+            digest,
+            schema: Schema::V1,
+        };
+        let want = format!(
+            r#"{{"deletedAtSecs":1800000000,"deletedBy":"ci","digest":"{digest}","schema":"seawall.name/1"}}"#
+        );
+        assert_eq!(record.encode(), want);
+        assert_eq!(TombstoneRecord::decode(want.as_bytes()), Some(record));
     }
 }

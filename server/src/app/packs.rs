@@ -68,6 +68,12 @@ pub(super) fn frame_of(frame: &pack::Frame) -> Frame {
     }
 }
 
+/// What the catalog keeps of a pack.
+pub(super) fn row_of(pack: &VerifiedPack) -> NewPack {
+    let frames = pack.frames().iter().map(frame_of).collect();
+    NewPack { digest: pack.digest(), len: pack.bytes().len() as u64, frames }
+}
+
 impl Registry {
     /// Keeps a pack and makes its chunks known. Sending it again is harmless.
     ///
@@ -79,13 +85,18 @@ impl Registry {
         expected: PackDigest,
         bytes: Bytes,
     ) -> Result<KeptPack, AppError> {
-        self.use_lease(lease).await?;
+        let found = self.use_lease(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
-        let put = self.keep(&ObjectName::Pack(expected), pack.bytes().clone()).await?;
-        let frames = pack.frames().iter().map(frame_of);
-        let len = pack.bytes().len() as u64;
-        let row = NewPack { digest: expected, len, frames: frames.collect() };
-        self.catalog.add_pack(row).await?;
+        let brings = self.check_quota_of_pack(&found, &row_of(&pack).frames).await?;
+        let name = ObjectName::Pack(expected);
+        let put = self
+            .keep_under(lease, &name, pack.bytes(), async |grip| {
+                Ok(self.catalog.add_pack(row_of(&pack), grip).await?)
+            })
+            .await?;
+        if let Some(brings) = brings {
+            self.catalog.add_lease_load(lease, brings).await?;
+        }
         Ok(KeptPack { put, chunk_count: pack.frames().len() as u64 })
     }
 
@@ -118,6 +129,7 @@ impl Registry {
             Some(object) if object.len() == len => Ok(PackObject { digest, object }),
             _ => {
                 self.catalog.lose_pack(digest).await?;
+                self.note_damage(&ObjectName::Pack(digest)).await;
                 Err(damaged(digest))
             }
         }

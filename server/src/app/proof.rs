@@ -11,6 +11,7 @@ use seawall_api::problem::Code;
 use seawall_store::port::ObjectName;
 
 use super::{AppError, Registry};
+use crate::catalog::collect::Grip;
 
 /// How many objects are looked at at once.
 const LOOKS_AT_ONCE: usize = 16;
@@ -24,7 +25,10 @@ impl Registry {
     /// # Errors
     /// When a port fails.
     pub async fn is_whole(&self, index: IndexDigest) -> Result<bool, AppError> {
-        match self.prove_index(index).await {
+        if self.catalog.index(index, Grip::NEWEST).await?.is_none() {
+            return Ok(false);
+        }
+        match self.prove_index(index, Grip::NEWEST).await {
             Ok(()) => Ok(true),
             Err(error) => match error.code() {
                 Code::Incomplete | Code::Damaged | Code::NotFound => {
@@ -40,7 +44,7 @@ impl Registry {
     ///
     /// # Errors
     /// What is missing or damaged first; when a port fails.
-    pub(super) async fn prove_index(&self, index: IndexDigest) -> Result<(), AppError> {
+    pub(super) async fn prove_index(&self, index: IndexDigest, grip: Grip) -> Result<(), AppError> {
         let list = self.read_index(index).await?;
         let leaves: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
         let incomplete = |missing| {
@@ -48,7 +52,7 @@ impl Registry {
             AppError::Incomplete { object, missing }
         };
         for leaves in leaves.chunks(LEAVES_ASKED) {
-            let rows = self.catalog.leaves(leaves.to_vec()).await?;
+            let rows = self.catalog.leaves(leaves.to_vec(), grip).await?;
             if let Some((leaf, _)) = leaves.iter().zip(rows).find(|(_, row)| row.is_none()) {
                 return Err(incomplete(format!("leaf {leaf}")));
             }
@@ -64,7 +68,7 @@ impl Registry {
     async fn prove_leaf(&self, leaf: LeafDigest) -> Result<(), AppError> {
         let read = self.read_leaf(leaf).await;
         if matches!(read, Err(AppError::Damaged { .. })) {
-            self.catalog.forget_leaf(leaf).await?;
+            self.catalog.lose_leaf(leaf).await?;
         }
         read.map(|_| ())
     }
@@ -75,6 +79,7 @@ impl Registry {
             return Ok(());
         }
         self.catalog.lose_pack(pack).await?;
+        self.note_damage(&name).await;
         Err(AppError::Damaged { object: name.path() })
     }
 }

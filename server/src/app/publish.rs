@@ -8,8 +8,10 @@ use seawall_api::names::ApplicationName;
 use seawall_api::release::Release;
 use seawall_store::port::ObjectName;
 
+use super::descriptors::descriptors_of;
 use super::names::{Record, ReleaseRecord, Subject};
-use super::{AppError, Registry, present};
+use super::{AppError, Registry, SWEEP_PAUSE, present, quotas};
+use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
 /// Who publishes, and under which lease.
@@ -43,14 +45,31 @@ impl Registry {
             return Err(AppError::rule(what));
         }
         self.check_name(&release).await?;
-        let indexes = self.prove_disks(&release).await?;
+        let grip = self.use_lease(publisher.lease).await;
+        let grip = match grip {
+            Ok(lease) => lease.grip,
+            // Publishing again what is there needs none.
+            Err(AppError::LeaseEnded { .. }) => Grip::NEWEST,
+            Err(error) => return Err(error),
+        };
+        let indexes = self.prove_disks(&release, grip).await?;
         if let Some(descriptor) = self.missing_descriptor(&release).await? {
             return Err(incomplete(&release, format!("descriptor {descriptor}")));
         }
-        self.keep(&ObjectName::Release(release.digest()), bytes).await?;
-        let new = self.new_release(&release, &indexes, publisher.clone());
+        let mut new = self.new_release(&release, &indexes, (publisher.clone(), grip));
         let mut row = new.release.clone();
-        let publication = self.catalog.publish(new).await?;
+        let name = ObjectName::Release(release.digest());
+        let mut publication = Publication::Swept;
+        while publication == Publication::Swept {
+            if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
+                new.grip = lease.grip;
+            }
+            self.keep(&name, bytes.clone()).await?;
+            publication = self.catalog.publish(new.clone()).await?;
+            if publication == Publication::Swept {
+                tokio::time::sleep(SWEEP_PAUSE).await;
+            }
+        }
         match publication {
             Publication::Created => {}
             Publication::AlreadyPresent => {
@@ -59,11 +78,18 @@ impl Registry {
                 row = published.unwrap_or(row);
             }
             Publication::VersionTaken(published) => return Err(taken(&release, published)),
+            Publication::Deleted(_) | Publication::Swept => return Err(deleted(&release)),
             Publication::LeaseEnded => {
                 return Err(AppError::LeaseEnded { lease: publisher.lease.to_string() });
             }
             Publication::IndexMissing(index) => {
                 return Err(incomplete(&release, format!("index {index}")));
+            }
+            Publication::QuotaExceeded(excess) => {
+                return Err(quotas::exceeded(application, excess));
+            }
+            Publication::DescriptorMissing(descriptor) => {
+                return Err(incomplete(&release, format!("descriptor {descriptor}")));
             }
         }
         // After the commit: a crash in between leaves a visible release that the store alone
@@ -75,6 +101,9 @@ impl Registry {
     /// A version stays what the store says it is, even where the catalog was lost.
     async fn check_name(&self, release: &Release) -> Result<(), AppError> {
         let (application, version) = (release.application(), release.version());
+        if self.is_buried(application, version).await? {
+            return Err(deleted(release));
+        }
         let name = Subject::Release(application.clone(), version.clone()).object();
         let Some(bytes) = present(self.store.get(&name).await)? else { return Ok(()) };
         match ReleaseRecord::decode(&bytes) {
@@ -88,12 +117,13 @@ impl Registry {
     async fn prove_disks(
         &self,
         release: &Release,
+        grip: Grip,
     ) -> Result<BTreeMap<IndexDigest, IndexRow>, AppError> {
         let mut indexes = BTreeMap::new();
         for (machine, disk) in release.disks() {
             let row = match indexes.get(&disk.index) {
                 Some(row) => *row,
-                None => self.catalog.index(disk.index).await?.ok_or_else(|| {
+                None => self.catalog.index(disk.index, grip).await?.ok_or_else(|| {
                     let place = format!("machine `{}`, disk `{}`", machine.name, disk.name);
                     incomplete(release, format!("index {} ({place})", disk.index))
                 })?,
@@ -109,7 +139,7 @@ impl Registry {
                 )));
             }
             if indexes.insert(disk.index, row).is_none() {
-                self.prove_index(disk.index).await.map_err(|error| match error {
+                self.prove_index(disk.index, grip).await.map_err(|error| match error {
                     AppError::Damaged { object } => incomplete(release, object),
                     error => error,
                 })?;
@@ -122,7 +152,7 @@ impl Registry {
         &self,
         release: &Release,
         indexes: &BTreeMap<IndexDigest, IndexRow>,
-        publisher: Publisher,
+        (publisher, grip): (Publisher, Grip),
     ) -> NewRelease {
         let data_bytes = release.disks().filter_map(|(_, disk)| indexes.get(&disk.index));
         NewRelease {
@@ -139,7 +169,9 @@ impl Registry {
                 data_bytes: data_bytes.fold(0, |sum: u64, row| sum.saturating_add(row.data_bytes)),
             },
             indexes: indexes.keys().copied().collect(),
+            descriptors: descriptors_of(release).into_iter().collect(),
             lease: publisher.lease,
+            grip,
         }
     }
 }
@@ -150,6 +182,10 @@ fn taken(release: &Release, published: ReleaseDigest) -> AppError {
         published: published.to_string(),
         offered: release.digest().to_string(),
     }
+}
+
+fn deleted(release: &Release) -> AppError {
+    AppError::VersionDeleted { version: format!("{}:{}", release.application(), release.version()) }
 }
 
 fn unrecorded(release: &Release, error: AppError) -> AppError {

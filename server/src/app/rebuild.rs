@@ -20,8 +20,10 @@ use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 use super::AppError;
 use crate::catalog::Catalog;
 
-mod content;
+pub(super) mod content;
 mod names;
+
+pub(super) use content::read_pack;
 
 /// How many objects are read at once.
 const READS_AT_ONCE: usize = 8;
@@ -48,6 +50,8 @@ pub struct Rebuilt {
     pub indexes: u64,
     /// Releases, damaged ones too.
     pub releases: u64,
+    /// Releases that were deleted.
+    pub deleted: u64,
     /// Channels.
     pub channels: u64,
     /// Release documents that were never acknowledged.
@@ -92,6 +96,7 @@ pub async fn rebuild(
             leaves = found.leaves,
             indexes = found.indexes,
             releases = found.releases,
+            deleted = found.deleted,
             channels = found.channels,
             unnamed = found.unnamed,
             damage = found.damage.len(),
@@ -121,7 +126,7 @@ fn progress(kind: ObjectKind, done: u64) {
 
 /// Tells bytes that are not there from a store that cannot answer. One bad sector is damage: a
 /// disk that fails altogether cannot be probed either.
-async fn readable<T>(
+pub(super) async fn readable<T>(
     store: &dyn ObjectStore,
     result: Result<T, StoreError>,
 ) -> Result<Result<T, String>, AppError> {

@@ -7,6 +7,7 @@ use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_store::port::ObjectName;
 
+use super::deletion::gone;
 use super::{AppError, Registry};
 
 /// A release's document as it is served.
@@ -22,19 +23,28 @@ impl Registry {
     /// The release that a selector means now.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when it means none.
+    /// [`AppError::NotFound`] when it means none, [`AppError::Gone`] when that was deleted.
     pub async fn resolve(
         &self,
         application: &ApplicationName,
         selector: &Selector,
     ) -> Result<ReleaseDigest, AppError> {
         let digest = self.catalog.resolve(application.clone(), selector.clone()).await?;
-        digest.ok_or_else(|| {
-            AppError::not_found(match selector {
-                Selector::Version(version) => format!("release {application}:{version}"),
-                Selector::Channel(channel) => format!("channel {application}:{channel}"),
-                Selector::Digest(digest) => format!("release {application}@{digest}"),
-            })
+        if let Some(digest) = digest {
+            return Ok(digest);
+        }
+        let buried = self.catalog.deleted(application.clone(), selector.clone()).await?;
+        Err(match (buried, selector) {
+            (Some(tombstone), _) => gone(&tombstone),
+            (None, Selector::Version(version)) => {
+                AppError::not_found(format!("release {application}:{version}"))
+            }
+            (None, Selector::Channel(channel)) => {
+                AppError::not_found(format!("channel {application}:{channel}"))
+            }
+            (None, Selector::Digest(digest)) => {
+                AppError::not_found(format!("release {application}@{digest}"))
+            }
         })
     }
 

@@ -22,8 +22,10 @@ use super::leases::LEASE_TTL_SECS;
 use super::names::Subject;
 use super::{AppError, Publisher, Registry};
 use crate::catalog::sqlite::SqliteCatalog;
-use crate::catalog::{Channel, Expected, LeaseId, Publication, Release};
+use crate::catalog::{Channel, Expected, LeaseId, Publication, Purpose, Release};
 use crate::host::Host;
+
+mod deletion;
 
 #[path = "../../tests/http/fixture.rs"]
 #[allow(dead_code, unreachable_pub, clippy::cast_possible_truncation)]
@@ -232,6 +234,22 @@ impl Site {
         Registry::new(store, Arc::new(catalog), Arc::clone(&self.host) as _, 2)
     }
 
+    /// Of a simulation, in which only processes die: commits need not survive loss of power.
+    pub(super) fn open_unsynced(&self, store: Arc<dyn ObjectStore>) -> Registry {
+        let path = self.dir.path().join("catalog.sqlite");
+        let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
+        Registry::new(store, Arc::new(catalog), Arc::clone(&self.host) as _, 2)
+    }
+
+    pub(super) fn now_secs(&self) -> u64 {
+        self.host.now_secs()
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&self, secs: u64) {
+        self.host.now_secs.fetch_add(secs, Ordering::Relaxed);
+    }
+
     pub(super) fn sound(&self) -> Registry {
         self.open(Arc::clone(&self.store))
     }
@@ -282,7 +300,7 @@ async fn upload(registry: &Registry, lease: LeaseId, disk: &TinyDisk) -> Result<
 
 pub(super) async fn push(registry: &Registry, tiny: &TinyRelease) -> Result<Publication, AppError> {
     let application = tiny.release.application();
-    let lease = registry.open_lease(application.clone()).await?.id;
+    let lease = registry.open_lease(application.clone(), Purpose::Push).await?;
     for disk in &tiny.disks {
         upload(registry, lease, disk).await?;
     }
@@ -366,7 +384,7 @@ async fn a_full_store_is_said_to_be_full_and_keeps_nothing_half() {
 async fn use_keeps_a_lease_alive_and_time_ends_it() {
     let site = Site::new();
     let registry = site.sound();
-    let lease = registry.open_lease("webshop".parse().unwrap()).await.unwrap().id;
+    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
     for _ in 0..5 {
         site.host.now_secs.fetch_add(LEASE_TTL_SECS - 1, Ordering::Relaxed);
         registry.missing_chunks(lease, vec![]).await.unwrap();
@@ -496,7 +514,7 @@ async fn releases_of_very_many_machines_come_in_shorter_pages() {
     let (mut after, mut pages) = (None, Vec::new());
     loop {
         let page = registry.releases(&application, after, 1000).await.unwrap();
-        pages.push(page.items.iter().map(|(r, _)| r.version.to_string()).collect::<Vec<_>>());
+        pages.push(page.items.iter().map(|r| r.release.version.to_string()).collect::<Vec<_>>());
         after = page.next;
         if after.is_none() {
             break;
@@ -602,7 +620,7 @@ async fn a_release_that_is_visible_is_recorded_before_anything_relies_on_it() {
 async fn an_index_whose_leaf_has_another_span_is_refused() {
     let site = Site::new();
     let registry = site.sound();
-    let lease = registry.open_lease("webshop".parse().unwrap()).await.unwrap().id;
+    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
     let leaf = Leaf::new(vec![Extent::Hole(4096)], 4096).unwrap();
     registry.put_leaf(lease, leaf.digest(), leaf.encode().into()).await.unwrap();
     let entry = LeafRef { digest: leaf.digest(), value: SubtreeValue([7; 32]) };
@@ -622,7 +640,7 @@ async fn an_index_whose_leaf_has_another_span_is_refused() {
 async fn a_leaf_that_gives_a_chunk_another_length_is_incomplete() {
     let site = Site::new();
     let registry = site.sound();
-    let lease = registry.open_lease("webshop".parse().unwrap()).await.unwrap().id;
+    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
     let disk = TinyDisk::new("a");
     let pack = disk.pack();
     registry.upload_pack(lease, pack.digest, pack.bytes).await.unwrap();

@@ -7,8 +7,13 @@ use seawall_api::index::ChunkRef;
 use seawall_api::reference::Selector;
 use seawall_api::units::{ChunkLen, DiskLen};
 
+use super::collect::Grip;
 use super::sqlite::SqliteCatalog;
 use super::*;
+
+mod check;
+mod fleet;
+mod watch;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -28,12 +33,13 @@ fn pack(seed: u32, chunks: impl Iterator<Item = u32>) -> NewPack {
     NewPack { digest: PackDigest::of(&seed.to_le_bytes()), len: 1000, frames: frames.collect() }
 }
 
-fn lease(seed: u8, deadline_secs: u64) -> Lease {
+fn lease(seed: u8, deadline_secs: u64) -> NewLease {
     let application = "webshop".parse().unwrap();
-    Lease { id: LeaseId::from_bytes([seed; 16]), application, deadline_secs }
+    let id = LeaseId::from_bytes([seed; 16]);
+    NewLease { id, application, purpose: Purpose::Push, deadline_secs }
 }
 
-fn release(version: &str, lease: &Lease, index: IndexDigest) -> NewRelease {
+fn release(version: &str, lease: &NewLease, index: IndexDigest) -> NewRelease {
     NewRelease {
         release: Release {
             application: lease.application.clone(),
@@ -46,7 +52,9 @@ fn release(version: &str, lease: &Lease, index: IndexDigest) -> NewRelease {
             data_bytes: 5,
         },
         indexes: vec![index],
+        descriptors: vec![],
         lease: lease.id,
+        grip: Grip::ANY,
     }
 }
 
@@ -62,7 +70,10 @@ fn index_row() -> IndexRow {
 async fn leases_live_until_their_deadline(catalog: &dyn Catalog) {
     let lease = lease(1, NOW + 10);
     catalog.open_lease(lease.clone(), NOW).await.unwrap();
-    assert_eq!(catalog.lease(lease.id, NOW + 9).await.unwrap(), Some(lease.clone()));
+    let found = catalog.lease(lease.id, NOW + 9).await.unwrap().unwrap();
+    assert_eq!(found.deadline_secs, lease.deadline_secs);
+    assert_eq!((found.application, found.purpose), (lease.application.clone(), Purpose::Push));
+    assert_eq!(found.grip, Grip { generation: 0, sweeps: Some(0) });
     assert_eq!(catalog.lease(lease.id, NOW + 10).await.unwrap(), None);
     assert!(catalog.renew_lease(lease.id, NOW + 9, NOW + 20).await.unwrap());
     assert!(catalog.lease(lease.id, NOW + 19).await.unwrap().is_some());
@@ -74,13 +85,13 @@ async fn leases_live_until_their_deadline(catalog: &dyn Catalog) {
 
 async fn chunks_keep_their_first_place(catalog: &dyn Catalog) {
     for _ in 0..2 {
-        catalog.add_pack(pack(1, 0..3)).await.unwrap();
-        catalog.add_pack(pack(2, 2..5)).await.unwrap();
+        catalog.add_pack(pack(1, 0..3), Grip::ANY).await.unwrap();
+        catalog.add_pack(pack(2, 2..5), Grip::ANY).await.unwrap();
     }
     assert_eq!(catalog.pack_len(pack(2, 0..0).digest).await.unwrap(), Some(1000));
     assert_eq!(catalog.pack_len(PackDigest::of(b"none")).await.unwrap(), None);
     let asked = [9, 4, 8, 2, 0, 9].map(chunk).to_vec();
-    assert_eq!(catalog.missing_chunks(asked.clone()).await.unwrap(), [0, 2, 5]);
+    assert_eq!(catalog.missing_chunks(asked.clone(), Grip::NEWEST).await.unwrap(), [0, 2, 5]);
     let located = catalog.locate_chunks(asked).await.unwrap();
     assert_eq!(located, Located::Missing(chunk(9)), "the first that is missing");
     let asked = [4, 2, 0, 4].map(chunk).to_vec();
@@ -101,25 +112,34 @@ fn leaf_row(name: &str) -> LeafRow {
     LeafRow { digest: LeafDigest::of(name.as_bytes()), span_len: 8192, data_bytes: 4096 }
 }
 
+/// Adds a leaf; returns its chunks that are unfit.
+async fn add_leaf(catalog: &dyn Catalog, leaf: LeafRow, chunks: Vec<ChunkRef>) -> Vec<ChunkRef> {
+    match catalog.add_leaf(leaf, chunks, Grip::NEWEST).await.unwrap() {
+        LeafAdded::Present => vec![],
+        LeafAdded::Unfit(chunks) => chunks,
+        LeafAdded::Swept => panic!("nothing is swept here"),
+    }
+}
+
 async fn a_leaf_needs_every_chunk(catalog: &dyn Catalog) {
     let leaf = leaf_row("incomplete");
     let asked = vec![sized(0, 4096), sized(1, 4095), sized(9, 4096)];
-    let mut unfit = catalog.add_leaf(leaf, asked.clone()).await.unwrap();
+    let mut unfit = add_leaf(catalog, leaf, asked.clone()).await;
     unfit.sort_by_key(|chunk| chunk.digest);
     let mut want = asked[1..].to_vec();
     want.sort_by_key(|chunk| chunk.digest);
     assert_eq!(unfit, want);
-    assert_eq!(catalog.leaves(vec![leaf.digest]).await.unwrap(), [None]);
+    assert_eq!(catalog.leaves(vec![leaf.digest], Grip::NEWEST).await.unwrap(), [None]);
 }
 
 async fn what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog: &dyn Catalog) {
     let (lost, other) = (pack(30, 300..303), pack(31, 303..305));
     let (torn, whole) = (leaf_row("torn"), leaf_row("whole"));
-    catalog.add_pack(lost.clone()).await.unwrap();
-    catalog.add_pack(other.clone()).await.unwrap();
+    catalog.add_pack(lost.clone(), Grip::ANY).await.unwrap();
+    catalog.add_pack(other.clone(), Grip::ANY).await.unwrap();
     let both = vec![sized(300, 4096), sized(304, 4096)];
-    assert_eq!(catalog.add_leaf(torn, both.clone()).await.unwrap(), []);
-    assert_eq!(catalog.add_leaf(whole, vec![sized(303, 4096)]).await.unwrap(), []);
+    assert_eq!(add_leaf(catalog, torn, both.clone()).await, []);
+    assert_eq!(add_leaf(catalog, whole, vec![sized(303, 4096)]).await, []);
     let packs = catalog.packs_of(vec![torn.digest, whole.digest]).await.unwrap();
     assert_eq!(packs, [(lost.digest, 1000), (other.digest, 1000)], "each once");
 
@@ -127,26 +147,30 @@ async fn what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog: &dyn C
     catalog.lose_pack(lost.digest).await.unwrap();
     catalog.lose_pack(PackDigest::of(b"none")).await.unwrap();
     let asked: Vec<_> = (300..305).map(chunk).collect();
-    assert_eq!(catalog.missing_chunks(asked.clone()).await.unwrap(), [0, 1, 2]);
-    let rows = catalog.leaves(vec![torn.digest, whole.digest]).await.unwrap();
+    assert_eq!(catalog.missing_chunks(asked.clone(), Grip::NEWEST).await.unwrap(), [0, 1, 2]);
+    let rows = catalog.leaves(vec![torn.digest, whole.digest], Grip::NEWEST).await.unwrap();
     assert_eq!(rows, [None, Some(whole)]);
-    assert_eq!(catalog.add_leaf(torn, both.clone()).await.unwrap(), both[..1]);
+    assert_eq!(add_leaf(catalog, torn, both.clone()).await, both[..1]);
     assert!(matches!(catalog.locate_chunks(asked.clone()).await.unwrap(), Located::All { .. }));
 
     // Some of it comes in another pack, the rest in the one that was lost.
     let again = pack(32, 300..302);
-    catalog.add_pack(again.clone()).await.unwrap();
-    assert_eq!(catalog.missing_chunks(asked.clone()).await.unwrap(), [2]);
-    assert_eq!(catalog.leaves(vec![torn.digest]).await.unwrap(), [None], "it was not sent again");
-    assert_eq!(catalog.add_leaf(torn, both).await.unwrap(), []);
-    assert_eq!(catalog.leaves(vec![torn.digest]).await.unwrap(), [Some(torn)]);
+    catalog.add_pack(again.clone(), Grip::ANY).await.unwrap();
+    assert_eq!(catalog.missing_chunks(asked.clone(), Grip::NEWEST).await.unwrap(), [2]);
+    assert_eq!(
+        catalog.leaves(vec![torn.digest], Grip::NEWEST).await.unwrap(),
+        [None],
+        "it was not sent again"
+    );
+    assert_eq!(add_leaf(catalog, torn, both).await, []);
+    assert_eq!(catalog.leaves(vec![torn.digest], Grip::NEWEST).await.unwrap(), [Some(torn)]);
     let packs = catalog.packs_of(vec![torn.digest]).await.unwrap();
     assert_eq!(packs, [(other.digest, 1000), (again.digest, 1000)]);
-    catalog.add_pack(lost).await.unwrap();
-    assert_eq!(catalog.missing_chunks(asked).await.unwrap(), [0; 0]);
+    catalog.add_pack(lost, Grip::ANY).await.unwrap();
+    assert_eq!(catalog.missing_chunks(asked, Grip::NEWEST).await.unwrap(), [0; 0]);
 
     catalog.forget_leaf(torn.digest).await.unwrap();
-    assert_eq!(catalog.leaves(vec![torn.digest]).await.unwrap(), [None]);
+    assert_eq!(catalog.leaves(vec![torn.digest], Grip::NEWEST).await.unwrap(), [None]);
     assert_eq!(catalog.packs_of(vec![torn.digest]).await.unwrap(), []);
 }
 
@@ -154,13 +178,13 @@ async fn leaves_and_indexes_read_back(catalog: &dyn Catalog) {
     let leaf = leaf_row("leaf");
     let none = LeafDigest::of(b"none");
     for _ in 0..2 {
-        assert_eq!(catalog.add_leaf(leaf, vec![]).await.unwrap(), []);
-        catalog.add_index(index_row()).await.unwrap();
+        assert_eq!(add_leaf(catalog, leaf, vec![]).await, []);
+        catalog.add_index(index_row(), Grip::ANY).await.unwrap();
     }
-    let rows = catalog.leaves(vec![none, leaf.digest, none]).await.unwrap();
+    let rows = catalog.leaves(vec![none, leaf.digest, none], Grip::NEWEST).await.unwrap();
     assert_eq!(rows, [None, Some(leaf), None]);
-    assert_eq!(catalog.index(index_row().digest).await.unwrap(), Some(index_row()));
-    assert_eq!(catalog.index(IndexDigest::of(b"none")).await.unwrap(), None);
+    assert_eq!(catalog.index(index_row().digest, Grip::NEWEST).await.unwrap(), Some(index_row()));
+    assert_eq!(catalog.index(IndexDigest::of(b"none"), Grip::NEWEST).await.unwrap(), None);
 }
 
 async fn publishing_is_all_or_nothing(catalog: &dyn Catalog) {
@@ -268,6 +292,15 @@ async fn what_was_lost_is_restored(catalog: &dyn Catalog) {
     assert_eq!(moves, [change(3, "b"), change(1, "a")]);
 }
 
+async fn a_copy_is_a_catalog_of_its_own(catalog: &dyn Catalog) {
+    let path = catalog.beside(".copied");
+    catalog.back_up(path.clone()).await.unwrap();
+    catalog.back_up(path.clone()).await.unwrap_err();
+    let copy = SqliteCatalog::open(&path).unwrap();
+    let all = catalog.applications(None, 100).await.unwrap();
+    assert_eq!(copy.applications(None, 100).await.unwrap(), all);
+}
+
 async fn all(catalog: &dyn Catalog) {
     catalog.probe().await.unwrap();
     leases_live_until_their_deadline(catalog).await;
@@ -278,6 +311,10 @@ async fn all(catalog: &dyn Catalog) {
     publishing_is_all_or_nothing(catalog).await;
     channels_move_by_compare_and_set(catalog).await;
     what_was_lost_is_restored(catalog).await;
+    check::a_check_has_one_runner_and_goes_on(catalog).await;
+    check::a_release_is_damaged_until_what_it_lacks_is_there_again(catalog).await;
+    check::rows_are_listed_and_corrected(catalog).await;
+    a_copy_is_a_catalog_of_its_own(catalog).await;
 }
 
 #[tokio::test]
@@ -288,6 +325,12 @@ async fn sqlite_is_a_catalog() {
     let reopened = SqliteCatalog::open(&path).unwrap();
     let applications = reopened.applications(None, 10).await.unwrap();
     assert_eq!(applications.len(), 2, "it is durable");
+}
+
+#[tokio::test]
+async fn sqlite_knows_what_runs_where() {
+    let dir = tempfile::tempdir().unwrap();
+    fleet::all(&SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap()).await;
 }
 
 #[test]
@@ -324,12 +367,12 @@ async fn how_fast_chunks_are_looked_up() {
     let dir = tempfile::tempdir().unwrap();
     let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
     for n in 0..2000_u32 {
-        catalog.add_pack(pack(n, n * 500..(n + 1) * 500)).await.unwrap();
+        catalog.add_pack(pack(n, n * 500..(n + 1) * 500), Grip::ANY).await.unwrap();
     }
     for round in 0..3_u32 {
         let asked: Vec<_> = (0..16_384).map(|n| chunk(n * 61 + round)).collect();
         let began = std::time::Instant::now();
-        let missing = catalog.missing_chunks(asked.clone()).await.unwrap().len();
+        let missing = catalog.missing_chunks(asked.clone(), Grip::NEWEST).await.unwrap().len();
         let looked_up = began.elapsed();
         let began = std::time::Instant::now();
         let located = catalog.locate_chunks(asked).await.unwrap();

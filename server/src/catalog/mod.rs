@@ -11,17 +11,27 @@
 //! 3. The SQL of an adapter keeps to what PostgreSQL runs unchanged; what differs has a named
 //!    placeholder (`sqlite/schema.rs`).
 
+pub mod check;
+pub mod collect;
 #[cfg(test)]
 mod conformance;
 mod error;
+pub mod fleet;
 mod model;
 mod port;
 pub mod sqlite;
+mod watch;
 
+pub use check::Checking;
 pub use error::{CatalogError, REBUILD};
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
-    LISTED_NAMES_LEN_MAX, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved, NewPack,
-    NewRelease, PastChannel, Publication, Release,
+    LISTED_NAMES_LEN_MAX, LeafAdded, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved,
+    NewLease, NewPack, NewRelease, PastChannel, Publication, Purpose, Release,
 };
 pub use port::Catalog;
+pub use watch::{
+    AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, InvalidWebhookId, LeaseLoad,
+    Logged, Quota, QuotaState, Settlement, Usage, Watching, Webhook, WebhookAdded, WebhookId,
+    WebhookSecret, WebhookStatus,
+};

@@ -4,10 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use seawall_api::digest::{
-    ChunkDigest, ContentDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
+    ChunkDigest, ContentDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest,
+    ReleaseDigest,
 };
+use seawall_api::index::ChunkRef;
 use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
 use seawall_api::units::{ChunkLen, DiskLen};
+
+use super::collect::Grip;
+use super::watch::Excess;
 
 /// The name of a lease: 128 random bits, so that it cannot be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,15 +56,41 @@ impl fmt::Display for LeaseId {
     }
 }
 
-/// What a push relies on, until its deadline.
+/// What a lease is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// To send a release and publish it.
+    Push,
+    /// To read one: nothing that it needs is swept meanwhile.
+    Pull,
+}
+
+/// A lease that is to be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewLease {
+    /// Its name.
+    pub id: LeaseId,
+    /// The application it is for.
+    pub application: ApplicationName,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// When it ends, seconds since 1970-01-01 UTC.
+    pub deadline_secs: u64,
+}
+
+/// What a push or a pull relies on, until its deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lease {
     /// Its name.
     pub id: LeaseId,
-    /// The application that is pushed to.
+    /// The application it is for.
     pub application: ApplicationName,
+    /// What it is for.
+    pub purpose: Purpose,
     /// When it ends, seconds since 1970-01-01 UTC.
     pub deadline_secs: u64,
+    /// What may be relied on under it, as of when it was read.
+    pub grip: Grip,
 }
 
 /// A pack whose frames were decoded and re-hashed.
@@ -120,6 +151,17 @@ pub struct LeafRow {
     pub span_len: u64,
     /// Those of them that are data.
     pub data_bytes: u64,
+}
+
+/// What became of a leaf that was to be added.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LeafAdded {
+    /// It is there.
+    Present,
+    /// The first few of its chunks that have no place, or another plain length.
+    Unfit(Vec<ChunkRef>),
+    /// As [`Added::Swept`](super::collect::Added::Swept).
+    Swept,
 }
 
 /// An index whose leaves are all present.
@@ -188,8 +230,12 @@ pub struct NewRelease {
     pub release: Release,
     /// Its indexes, each once.
     pub indexes: Vec<IndexDigest>,
+    /// The original descriptors it names.
+    pub descriptors: Vec<DescriptorDigest>,
     /// The lease, which must be alive at `release.published_at_secs`.
     pub lease: LeaseId,
+    /// What the lease permits to rely on, read before the document was kept.
+    pub grip: Grip,
 }
 
 /// What became of a [`NewRelease`].
@@ -205,6 +251,14 @@ pub enum Publication {
     LeaseEnded,
     /// One of its indexes is gone.
     IndexMissing(IndexDigest),
+    /// Its application would have more than it may.
+    QuotaExceeded(Excess),
+    /// One of its descriptors is about to go.
+    DescriptorMissing(DescriptorDigest),
+    /// A sweep may have taken its document meanwhile: keep it again.
+    Swept,
+    /// Its version was deleted, at this time: it is never used again.
+    Deleted(u64),
 }
 
 /// Where a channel points.

@@ -5,11 +5,15 @@ use seawall_api::index::ChunkRef;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
+use super::check::Checking;
+use super::collect::{Added, Collecting, Grip};
 use super::error::CatalogError;
+use super::fleet::Fleet;
 use super::model::{
-    Application, Channel, ChannelMove, IndexRow, LeafRow, Lease, LeaseId, Located, MoveRequest,
-    Moved, NewPack, NewRelease, PastChannel, Publication, Release,
+    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, LeaseId, Located,
+    MoveRequest, Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
 };
+use super::watch::Watching;
 
 /// Keeps names and state.
 ///
@@ -19,10 +23,11 @@ use super::model::{
 ///    survives loss of power.
 /// 2. Adding what is there is not an error and changes nothing.
 /// 3. Lists that are asked about are answered in their order.
+/// 4. What is condemned is missing, but for a [`Grip`] that is older.
 #[async_trait::async_trait]
-pub trait Catalog: Send + Sync + 'static {
+pub trait Catalog: Collecting + Checking + Fleet + Watching {
     /// Opens a lease, and forgets those that ended before `now_secs`.
-    async fn open_lease(&self, lease: Lease, now_secs: u64) -> Result<(), CatalogError>;
+    async fn open_lease(&self, lease: NewLease, now_secs: u64) -> Result<(), CatalogError>;
     /// A lease that is alive at `now_secs`.
     async fn lease(&self, id: LeaseId, now_secs: u64) -> Result<Option<Lease>, CatalogError>;
     /// Moves the deadline of a lease that is alive at `now_secs`; false when it is not.
@@ -36,24 +41,28 @@ pub trait Catalog: Send + Sync + 'static {
     async fn end_lease(&self, id: LeaseId) -> Result<(), CatalogError>;
 
     /// Adds a pack and its chunks. A chunk that has a place keeps it, unless that is in a lost
-    /// pack. A pack that was lost is not any more.
-    async fn add_pack(&self, pack: NewPack) -> Result<(), CatalogError>;
+    /// or condemned pack. A pack that was lost or condemned is not any more.
+    async fn add_pack(&self, pack: NewPack, grip: Grip) -> Result<Added, CatalogError>;
     /// Length of a pack in bytes.
     async fn pack_len(&self, pack: PackDigest) -> Result<Option<u64>, CatalogError>;
     /// Notes that the store does not hold a pack any more: its chunks have no place, and the leaves
     /// that need them are not complete, until a push brings them again.
     async fn lose_pack(&self, pack: PackDigest) -> Result<(), CatalogError>;
     /// Positions of the chunks that have no place, ascending.
-    async fn missing_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Vec<u32>, CatalogError>;
+    async fn missing_chunks(
+        &self,
+        chunks: Vec<ChunkDigest>,
+        grip: Grip,
+    ) -> Result<Vec<u32>, CatalogError>;
     /// Where chunks lie; in lost packs, too, so that a reader learns which.
     async fn locate_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Located, CatalogError>;
-    /// Adds a leaf if its chunks are all present; else returns the first few that have no place,
-    /// or one of another plain length.
+    /// Adds a leaf if its chunks are all present.
     async fn add_leaf(
         &self,
         leaf: LeafRow,
         chunks: Vec<ChunkRef>,
-    ) -> Result<Vec<ChunkRef>, CatalogError>;
+        grip: Grip,
+    ) -> Result<LeafAdded, CatalogError>;
     /// Forgets a leaf whose bytes are not in the store any more.
     async fn forget_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError>;
     /// The packs that hold the chunks of leaves, each once, with its length in bytes.
@@ -62,11 +71,16 @@ pub trait Catalog: Send + Sync + 'static {
         leaves: Vec<LeafDigest>,
     ) -> Result<Vec<(PackDigest, u64)>, CatalogError>;
     /// The leaves among these that are present and complete.
-    async fn leaves(&self, leaves: Vec<LeafDigest>) -> Result<Vec<Option<LeafRow>>, CatalogError>;
+    async fn leaves(
+        &self,
+        leaves: Vec<LeafDigest>,
+        grip: Grip,
+    ) -> Result<Vec<Option<LeafRow>>, CatalogError>;
     /// Adds an index whose leaves are all present.
-    async fn add_index(&self, index: IndexRow) -> Result<(), CatalogError>;
+    async fn add_index(&self, index: IndexRow, grip: Grip) -> Result<Added, CatalogError>;
     /// An index.
-    async fn index(&self, index: IndexDigest) -> Result<Option<IndexRow>, CatalogError>;
+    async fn index(&self, index: IndexDigest, grip: Grip)
+    -> Result<Option<IndexRow>, CatalogError>;
 
     /// Makes a release visible and ends its lease; creates its application where it is the first.
     async fn publish(&self, release: NewRelease) -> Result<Publication, CatalogError>;

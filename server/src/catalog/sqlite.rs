@@ -27,21 +27,32 @@ use seawall_api::index::ChunkRef;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
+use super::collect::{Added, Grip};
 use super::error::CatalogError;
 use super::model::{
-    Application, Channel, ChannelMove, IndexRow, LeafRow, Lease, LeaseId, Located, MoveRequest,
-    Moved, NewPack, NewRelease, PastChannel, Publication, Release,
+    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, LeaseId, Located,
+    MoveRequest, Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
 };
 use super::port::Catalog;
 
+mod audit;
 mod channels;
+mod check;
+mod collect;
+mod collecting;
 mod connection;
 mod content;
+mod deletion;
+mod fleet;
+mod fleet_port;
 mod leases;
+mod quotas;
 mod releases;
 mod row;
 mod schema;
 mod scratch;
+mod watch;
+mod webhooks;
 
 use connection::{Connections, Durability};
 pub use scratch::{Found, Scratch};
@@ -63,11 +74,21 @@ impl SqliteCatalog {
         let connections = Connections::open(path, Durability::EveryCommit)?;
         Ok(Self { connections, _lock: None })
     }
+
+    /// The same, with commits that need not survive loss of power.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    #[cfg(test)]
+    pub(crate) fn open_unsynced(path: &Path) -> Result<Self, CatalogError> {
+        let connections = Connections::open(path, Durability::Never)?;
+        Ok(Self { connections, _lock: None })
+    }
 }
 
 #[async_trait::async_trait]
 impl Catalog for SqliteCatalog {
-    async fn open_lease(&self, lease: Lease, now_secs: u64) -> Result<(), CatalogError> {
+    async fn open_lease(&self, lease: NewLease, now_secs: u64) -> Result<(), CatalogError> {
         self.connections.write("open a lease", move |tx| leases::open(tx, &lease, now_secs)).await
     }
 
@@ -89,16 +110,21 @@ impl Catalog for SqliteCatalog {
         self.connections.write("end a lease", move |tx| leases::end(tx, id)).await
     }
 
-    async fn add_pack(&self, pack: NewPack) -> Result<(), CatalogError> {
-        self.connections.write("add a pack", move |tx| content::add_pack(tx, &pack)).await
+    async fn add_pack(&self, pack: NewPack, grip: Grip) -> Result<Added, CatalogError> {
+        self.connections.write("add a pack", move |tx| content::add_pack(tx, &pack, grip)).await
     }
 
     async fn pack_len(&self, pack: PackDigest) -> Result<Option<u64>, CatalogError> {
         self.connections.read("read a pack's length", move |tx| content::pack_len(tx, pack)).await
     }
 
-    async fn missing_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Vec<u32>, CatalogError> {
-        self.connections.read("look chunks up", move |tx| content::missing(tx, &chunks)).await
+    async fn missing_chunks(
+        &self,
+        chunks: Vec<ChunkDigest>,
+        grip: Grip,
+    ) -> Result<Vec<u32>, CatalogError> {
+        let look = move |tx: &Transaction<'_>| content::missing(tx, &chunks, grip);
+        self.connections.read("look chunks up", look).await
     }
 
     async fn locate_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Located, CatalogError> {
@@ -113,12 +139,14 @@ impl Catalog for SqliteCatalog {
         &self,
         leaf: LeafRow,
         chunks: Vec<ChunkRef>,
-    ) -> Result<Vec<ChunkRef>, CatalogError> {
-        self.connections.write("add a leaf", move |tx| content::add_leaf(tx, &leaf, &chunks)).await
+        grip: Grip,
+    ) -> Result<LeafAdded, CatalogError> {
+        let add = move |tx: &Transaction<'_>| content::add_leaf(tx, &leaf, &chunks, grip);
+        self.connections.write("add a leaf", add).await
     }
 
     async fn forget_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
-        self.connections.write("forget a leaf", move |tx| content::forget_leaf(tx, leaf)).await
+        self.connections.write("forget a leaf", move |tx| content::lose_leaf(tx, leaf)).await
     }
 
     async fn packs_of(
@@ -128,16 +156,24 @@ impl Catalog for SqliteCatalog {
         self.connections.read("list packs", move |tx| content::packs_of(tx, &leaves)).await
     }
 
-    async fn leaves(&self, leaves: Vec<LeafDigest>) -> Result<Vec<Option<LeafRow>>, CatalogError> {
-        self.connections.read("look leaves up", move |tx| content::leaves(tx, &leaves)).await
+    async fn leaves(
+        &self,
+        leaves: Vec<LeafDigest>,
+        grip: Grip,
+    ) -> Result<Vec<Option<LeafRow>>, CatalogError> {
+        self.connections.read("look leaves up", move |tx| content::leaves(tx, &leaves, grip)).await
     }
 
-    async fn add_index(&self, index: IndexRow) -> Result<(), CatalogError> {
-        self.connections.write("add an index", move |tx| content::add_index(tx, &index)).await
+    async fn add_index(&self, index: IndexRow, grip: Grip) -> Result<Added, CatalogError> {
+        self.connections.write("add an index", move |tx| content::add_index(tx, &index, grip)).await
     }
 
-    async fn index(&self, index: IndexDigest) -> Result<Option<IndexRow>, CatalogError> {
-        self.connections.read("read an index", move |tx| content::index(tx, index)).await
+    async fn index(
+        &self,
+        index: IndexDigest,
+        grip: Grip,
+    ) -> Result<Option<IndexRow>, CatalogError> {
+        self.connections.read("read an index", move |tx| content::index(tx, index, grip)).await
     }
 
     async fn publish(&self, release: NewRelease) -> Result<Publication, CatalogError> {

@@ -14,12 +14,42 @@ use crate::tokens::Role;
 /// says nothing about this registry.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/openapi.json"];
 const OPEN_FOLDER: &str = "/docs";
-/// Questions that are reads, though their bodies make them a POST.
-const READING_POSTS: [&str; 1] = ["/v1/chunks/locate"];
+/// What a reader may do though its method is none that reads: questions with a body, leases to
+/// pull ([`Actor::publishes`] bars the others), and to say what a host runs.
+const OPEN_TO_READERS: [&str; 3] = ["/v1/chunks/locate", "/v1/leases", "/v1/hosts"];
+
+/// What a reader may not even read: addresses of webhooks may hold secrets.
+const FOR_PUBLISHERS: &str = "/v1/webhooks";
+
+fn is_for_publishers(path: &str) -> bool {
+    path.starts_with(FOR_PUBLISHERS)
+}
 
 /// The token a request came with, by name; empty without authentication.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Actor(pub(super) String);
+pub(super) struct Actor(pub(super) String, Option<Role>);
+
+impl Actor {
+    /// Refuses a reader, where only what is asked for tells whether it may.
+    pub(super) fn publishes(&self) -> Result<(), ApiError> {
+        match self.1 {
+            Some(Role::Reader) => Err(only_reads(&self.0)),
+            Some(Role::Publisher) | None => Ok(()),
+        }
+    }
+}
+
+fn only_reads(name: &str) -> ApiError {
+    let remedy = "use a token whose role is publisher".to_owned();
+    ApiError::new(Code::Denied, format!("token `{name}` may only read")).with_remedy(remedy)
+}
+
+/// Whether `path` is one of those that readers may write to, or lies below one.
+fn is_open_to_readers(path: &str) -> bool {
+    OPEN_TO_READERS.iter().any(|open| {
+        path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
 
 impl FromRequest for Actor {
     type Error = actix_web::Error;
@@ -30,7 +60,7 @@ impl FromRequest for Actor {
     }
 }
 
-fn is_open(path: &str) -> bool {
+pub(super) fn is_open(path: &str) -> bool {
     OPEN.contains(&path)
         || path
             .strip_prefix(OPEN_FOLDER)
@@ -56,11 +86,9 @@ pub(super) fn admit(request: &ServiceRequest, edge: &Edge) -> Result<Actor, ApiE
         return Err(unknown("the request's token is not known here"));
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD)
-        || (request.method() == Method::POST && READING_POSTS.contains(&request.path()));
-    if role == Role::Reader && !reads {
-        let detail = format!("token `{name}` may only read");
-        let remedy = "use a token whose role is publisher".to_owned();
-        return Err(ApiError::new(Code::Denied, detail).with_remedy(remedy));
+        || is_open_to_readers(request.path());
+    if role == Role::Reader && (!reads || is_for_publishers(request.path())) {
+        return Err(only_reads(name));
     }
-    Ok(Actor(name.to_owned()))
+    Ok(Actor(name.to_owned(), Some(role)))
 }

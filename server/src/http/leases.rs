@@ -5,11 +5,11 @@ use seawall_api::v1;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::auth::Actor;
 use super::body::json;
 use super::problem::ApiError;
 use crate::app::Registry;
-use crate::app::leases::LEASE_TTL_SECS;
-use crate::catalog::LeaseId;
+use crate::catalog::{LeaseId, Purpose};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/leases").route(web::post().to(open))).service(
@@ -37,16 +37,26 @@ pub(super) fn lease_id(text: &str) -> Result<LeaseId, ApiError> {
     text.parse().map_err(|error| ApiError::invalid(format!("the lease: {error}")))
 }
 
-/// Opens a lease: what a push relies on stays until it ends.
+/// Opens a lease: what a push or a pull relies on stays until it ends. A reader may open one to
+/// pull.
 #[utoipa::path(post, path = "/v1/leases", tag = "leases", request_body = v1::OpenLease,
     responses((status = 201, description = "The lease", body = v1::Lease)))]
 pub(super) async fn open(
     registry: web::Data<Registry>,
+    actor: Actor,
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
     let body: v1::OpenLease = json(&request, payload).await?;
-    let lease = registry.open_lease(body.application).await?;
-    let body = v1::Lease { id: lease.id.to_string(), ttl_secs: LEASE_TTL_SECS };
+    let purpose = match body.purpose {
+        v1::LeasePurpose::Push => Purpose::Push,
+        v1::LeasePurpose::Pull => Purpose::Pull,
+    };
+    if purpose == Purpose::Push {
+        actor.publishes()?;
+        registry.admit_push(&body.application, body.version).await?;
+    }
+    let lease = registry.open_lease(body.application, purpose).await?;
+    let body = v1::Lease { id: lease.to_string(), ttl_secs: registry.lease_ttl_secs() };
     Ok(HttpResponse::Created().json(body))
 }
 
@@ -59,7 +69,7 @@ pub(super) async fn renew(
     lease: web::Path<String>,
 ) -> Result<web::Json<v1::Lease>, ApiError> {
     registry.renew_lease(lease_id(&lease)?).await?;
-    Ok(web::Json(v1::Lease { id: lease.into_inner(), ttl_secs: LEASE_TTL_SECS }))
+    Ok(web::Json(v1::Lease { id: lease.into_inner(), ttl_secs: registry.lease_ttl_secs() }))
 }
 
 /// Ends a lease; ending what has ended is harmless.

@@ -8,7 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, channels, chunks, descriptors, diff, indexes, leases, meta, packs, releases,
+    applications, audit, backup, channels, chunks, collect, descriptors, diff, fsck, hosts,
+    indexes, leases, meta, packs, pins, quotas, releases, retention, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -18,16 +19,25 @@ use super::{
     paths(
         meta::version, meta::healthz, meta::readyz, meta::metrics, meta::document,
         applications::list, applications::read,
-        releases::list, releases::publish, releases::read,
+        releases::list, releases::publish, releases::read, releases::delete,
+        pins::holders, pins::list, pins::pin, pins::unpin,
+        hosts::list, hosts::report, hosts::forget,
+        retention::policies, retention::set_policy, retention::set_channel_policy,
+        retention::plan, retention::apply,
         channels::list, channels::read, channels::advance, channels::history,
         leases::open, leases::renew, leases::end,
         chunks::missing_chunks, chunks::locate, chunks::missing_leaves,
         indexes::read_leaf, indexes::put_leaf, indexes::read_index, indexes::find_index,
         indexes::put_index,
         descriptors::read, descriptors::put,
-        packs::read, packs::upload, diff::diff
+        packs::read, packs::upload, diff::diff,
+        collect::status, collect::start, collect::stop, collect::plan, collect::usage,
+        fsck::read, fsck::begin, fsck::stop, fsck::damage, fsck::damage_of, fsck::put_document,
+        backup::backup,
+        audit::list, quotas::read, quotas::set,
+        webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, seawall_api::v1::WebhookMessage)),
     modifiers(&Failures, &Bearer, &Heads),
     security(("token" = []))
 )]
@@ -89,26 +99,37 @@ impl Modify for Heads {
 struct Failures;
 
 /// Every request behind the edge.
-const ANY: [Code; 6] = [
+const ANY: [Code; 7] = [
     Code::InvalidInput,
     Code::Unauthenticated,
     Code::Denied,
     Code::TooLarge,
+    Code::RateLimited,
     Code::Internal,
     Code::Unavailable,
 ];
 
 /// What an operation can answer besides, by method and path.
-const OWN: [(&str, &str, &[Code]); 21] = [
+const OWN: [(&str, &str, &[Code]); 28] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
     (
         "post",
         "/v1/applications/{application}/releases",
-        &[Code::VersionTaken, Code::Incomplete, Code::LeaseEnded, Code::StorageFull],
+        &[
+            Code::VersionTaken,
+            Code::Incomplete,
+            Code::LeaseEnded,
+            Code::QuotaExceeded,
+            Code::StorageFull,
+        ],
     ),
-    ("get", "/v1/applications/{application}/releases/{selector}", &[Code::NotFound, Code::Damaged]),
+    (
+        "get",
+        "/v1/applications/{application}/releases/{selector}",
+        &[Code::NotFound, Code::Gone, Code::Damaged],
+    ),
     ("get", "/v1/applications/{application}/channels", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/channels/{channel}", &[Code::NotFound]),
     (
@@ -117,7 +138,7 @@ const OWN: [(&str, &str, &[Code]); 21] = [
         &[Code::NotFound, Code::PreconditionFailed, Code::PreconditionRequired, Code::StorageFull],
     ),
     ("get", "/v1/applications/{application}/channels/{channel}/history", &[Code::NotFound]),
-    ("post", "/v1/leases", &[Code::StorageFull]),
+    ("post", "/v1/leases", &[Code::QuotaExceeded, Code::StorageFull]),
     ("put", "/v1/leases/{lease}", &[Code::LeaseEnded]),
     ("post", "/v1/chunks/missing", &[Code::LeaseEnded]),
     ("post", "/v1/chunks/locate", &[Code::NotFound]),
@@ -133,14 +154,60 @@ const OWN: [(&str, &str, &[Code]); 21] = [
         &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
     ),
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
+    ("get", "/v1/collection/plan", &[Code::Damaged]),
+    ("get", "/v1/usage", &[Code::Damaged]),
+    ("post", "/v1/fsck", &[Code::StorageFull]),
+    ("delete", "/v1/fsck", &[Code::StorageFull]),
+    ("get", "/v1/applications/{application}/releases/{selector}/damage", &[Code::NotFound]),
+    (
+        "put",
+        "/v1/releases/{release}",
+        &[Code::NotFound, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
+    ),
+    ("post", "/v1/backup", &[Code::Damaged, Code::StorageFull]),
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];
 /// The same for packs, whose upload needs nothing to be there and whose bytes have ranges.
-const PACK: [(&str, &str, &[Code]); 2] = [
+const PACK: [(&str, &str, &[Code]); 6] = [
     ("get", "/v1/packs/{pack}", &[Code::NotFound, Code::RangeNotSatisfiable, Code::Damaged]),
-    ("put", "/v1/packs/{pack}", &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull]),
+    (
+        "put",
+        "/v1/packs/{pack}",
+        &[Code::LeaseEnded, Code::DigestMismatch, Code::QuotaExceeded, Code::StorageFull],
+    ),
+    ("put", "/v1/applications/{application}/quota", &[Code::StorageFull]),
+    ("post", "/v1/webhooks", &[Code::StorageFull]),
+    ("delete", "/v1/webhooks/{webhook}", &[Code::NotFound, Code::StorageFull]),
+    ("get", "/v1/webhooks/{webhook}/deliveries", &[Code::NotFound]),
 ];
+
+/// The same for what keeps releases, and deletes them.
+const FLEET: [(&str, &str, &[Code]); 13] = [
+    (
+        "delete",
+        "/v1/applications/{application}/releases/{selector}",
+        &[Code::NotFound, Code::Gone, Code::Held, Code::StorageFull],
+    ),
+    ("get", "/v1/applications/{application}/releases/{selector}/holders", FIND),
+    ("get", "/v1/applications/{application}/releases/{selector}/pins", FIND),
+    ("put", "/v1/applications/{application}/releases/{selector}/pins/{pin}", KEEP),
+    ("delete", "/v1/applications/{application}/releases/{selector}/pins/{pin}", FIND),
+    ("get", "/v1/hosts", &[Code::NotFound]),
+    ("put", "/v1/hosts/{host}", KEEP),
+    ("delete", "/v1/hosts/{host}", &[Code::NotFound]),
+    ("get", "/v1/applications/{application}/policy", &[Code::NotFound]),
+    ("put", "/v1/applications/{application}/policy", &[Code::NotFound, Code::StorageFull]),
+    (
+        "put",
+        "/v1/applications/{application}/channels/{channel}/policy",
+        &[Code::NotFound, Code::StorageFull],
+    ),
+    ("get", "/v1/applications/{application}/retention", &[Code::NotFound]),
+    ("post", "/v1/applications/{application}/retention", &[Code::NotFound, Code::StorageFull]),
+];
+const FIND: &[Code] = &[Code::NotFound, Code::Gone];
+const KEEP: &[Code] = &[Code::NotFound, Code::Gone, Code::StorageFull];
 
 impl Modify for Failures {
     fn modify(&self, api: &mut Document) {
@@ -154,7 +221,11 @@ impl Modify for Failures {
             for (method, operation) in operations {
                 let Some(operation) = operation else { continue };
                 let is_open = operation.security.is_some();
-                let own = OWN.iter().chain(&PACK).find(|own| (own.0, own.1) == (method, path));
+                let own = OWN
+                    .iter()
+                    .chain(&PACK)
+                    .chain(&FLEET)
+                    .find(|own| (own.0, own.1) == (method, path));
                 let own = own.map_or(&[][..], |own| own.2);
                 let any = ANY.iter().filter(|_| !is_open);
                 add(operation, any.chain(own));
@@ -186,7 +257,7 @@ mod tests {
     #[test]
     fn every_table_row_is_an_operation() {
         let api: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
-        for (method, path, _) in OWN.iter().chain(&PACK) {
+        for (method, path, _) in OWN.iter().chain(&PACK).chain(&FLEET) {
             assert!(api["paths"][path][method].is_object(), "{method} {path}");
         }
         for path in HEADS {

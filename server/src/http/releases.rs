@@ -19,6 +19,7 @@ use super::{Edge, limits, range};
 use crate::app::listings::ListedRelease;
 use crate::app::{Publisher, Registry};
 use crate::catalog::Publication;
+use crate::catalog::collect::Tombstone;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(
@@ -29,7 +30,8 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     .service(
         web::resource("/v1/applications/{application}/releases/{selector}")
             .route(web::get().to(read))
-            .route(web::head().to(read)),
+            .route(web::head().to(read))
+            .route(web::delete().to(delete)),
     );
 }
 
@@ -43,7 +45,8 @@ pub(super) struct Page {
     limit: Option<u32>,
 }
 
-fn body_of((release, channels): ListedRelease) -> v1::ReleaseSummary {
+fn body_of(listed: ListedRelease) -> v1::ReleaseSummary {
+    let ListedRelease { release, channels, marks, lost } = listed;
     v1::ReleaseSummary {
         version: release.version,
         digest: release.digest,
@@ -53,6 +56,10 @@ fn body_of((release, channels): ListedRelease) -> v1::ReleaseSummary {
         disk_bytes: release.disk_bytes,
         data_bytes: release.data_bytes,
         channels,
+        lost: lost.into_iter().map(|lost| lost.object).collect(),
+        recent_on: marks.recent_on,
+        pins: marks.pins,
+        host_count: marks.host_count,
     }
 }
 
@@ -136,4 +143,34 @@ pub(super) async fn read(
     // By digest: a channel may have moved since it was resolved.
     let release = registry.release_bytes(&application, &Selector::Digest(digest)).await?;
     Ok(response.content_type("application/json").body(release.bytes))
+}
+
+/// Deletes a release that nothing holds; its version is never used again. What only it needed is
+/// collected later.
+#[utoipa::path(delete, path = "/v1/applications/{application}/releases/{selector}",
+    tag = "releases",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
+           ("selector" = Version, Path, description = "The version")),
+    responses((status = 200, description = "It is gone", body = v1::DeletedRelease)))]
+pub(super) async fn delete(
+    registry: web::Data<Registry>,
+    path: web::Path<(ApplicationName, String)>,
+    actor: Actor,
+) -> Result<web::Json<v1::DeletedRelease>, ApiError> {
+    let (application, version) = path.into_inner();
+    let version: Version = version.parse().map_err(|error| {
+        // A channel may move between the decision and the request.
+        ApiError::invalid(format!("a release is deleted by its version: {error}"))
+    })?;
+    let tombstone = registry.remove_release(&application, &version, actor.0).await?;
+    Ok(web::Json(deleted_body(tombstone)))
+}
+
+pub(super) fn deleted_body(tombstone: Tombstone) -> v1::DeletedRelease {
+    v1::DeletedRelease {
+        version: tombstone.release.version,
+        digest: tombstone.release.digest,
+        deleted_at_secs: tombstone.deleted_at_secs,
+        deleted_by: tombstone.deleted_by,
+    }
 }

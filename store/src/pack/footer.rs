@@ -10,7 +10,7 @@ use super::{FRAMES_MAX, HEADER_LEN, MAGIC, PACK_LEN_MAX, TRAILER_LEN};
 use crate::codec::{CodecError, Encoding};
 
 pub(super) const ENTRY_LEN: usize = 32 + 4 + 4 + 4;
-const FOOTER_HEADER_LEN: usize = 8;
+pub(super) const FOOTER_HEADER_LEN: usize = 8;
 const FOOTER_LEN_MAX: u64 = (FOOTER_HEADER_LEN + FRAMES_MAX * ENTRY_LEN) as u64;
 const OUTSIDE: &str = "it lies outside the pack";
 

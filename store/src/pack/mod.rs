@@ -15,7 +15,7 @@ mod verify;
 mod writer;
 
 pub use footer::{Footer, Frame, PackError};
-pub use verify::VerifiedPack;
+pub use verify::{InspectedPack, VerifiedPack};
 pub use writer::{FinishedPack, PackWriter};
 
 use seawall_api::units::CHUNK_LEN_MAX;
@@ -32,6 +32,13 @@ const MAGIC: &[u8; 8] = b"SWPACK\0\0";
 const HEADER_LEN: usize = 16;
 /// The footer's length and digest, at the very end.
 pub const TRAILER_LEN: usize = 4 + 32;
+
+/// How long a pack of `chunk_count` frames of `stored_bytes` bytes in all is, in bytes.
+#[must_use]
+pub const fn len_of(chunk_count: u64, stored_bytes: u64) -> u64 {
+    let around = HEADER_LEN + footer::FOOTER_HEADER_LEN + TRAILER_LEN;
+    around as u64 + chunk_count * footer::ENTRY_LEN as u64 + stored_bytes
+}
 
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,17 @@ impl PackWriter {
         self.filled += stored_len;
     }
 
+    /// Appends a frame as another pack has it; `stored` are its bytes there.
+    pub fn push_stored(&mut self, frame: &Frame, stored: &[u8]) {
+        let room = self.filled + stored.len();
+        if self.buffer.len() < room {
+            self.buffer.resize(room.max(PACK_LEN_TARGET), 0);
+        }
+        self.buffer[self.filled..room].copy_from_slice(stored);
+        self.frames.push(Frame { offset: self.filled as u64, ..*frame });
+        self.filled = room;
+    }
+
     /// Whether it holds no chunk.
     #[must_use]
     pub fn is_empty(&self) -> bool {

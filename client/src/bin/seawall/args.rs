@@ -10,6 +10,14 @@ use clap_complete::Shell;
 use seawall_server::config::DEFAULT_PORT;
 use seawall_store::image::layout::ExportFormat;
 
+mod upkeep;
+
+pub(crate) use upkeep::{BackupArgs, FsckArgs, RepairArgs};
+#[cfg(feature = "server")]
+pub(crate) use upkeep::{DrillArgs, RecoverArgs};
+pub(crate) mod fleet;
+pub(crate) mod watch;
+
 /// Shown by `--help` and on the man page.
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -40,7 +48,7 @@ pub(crate) struct Cli {
     pub(crate) command: RawCommand,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// The registry: an http(s) address, or a directory, which is then hosted in-process
     #[arg(long, global = true, value_name = "URL|DIR", env = "SEAWALL_REGISTRY")]
@@ -92,12 +100,40 @@ pub(crate) enum RawCommand {
     Channels(ChannelsArgs),
     /// Point a channel at a release
     Promote(PromoteArgs),
+    /// Delete a release that nothing holds; its version is never used again
+    Rm(fleet::RmArgs),
+    /// Keep a release until the pin is taken away
+    Pin(fleet::PinArgs),
+    /// Take a pin away
+    Unpin(fleet::UnpinArgs),
+    /// Tell the registry what this host runs, and print how far behind it is
+    Status(fleet::StatusArgs),
+    /// List which host runs which release
+    Hosts(fleet::HostsArgs),
+    /// Say which releases stay, and delete the others
+    Retention(fleet::RetentionArgs),
     /// Hash everything again: a pulled release in a directory, or a release in the registry
     Verify(VerifyArgs),
+    /// Remove from the registry what no release reaches any more
+    Gc(GcArgs),
     /// Write a disk image in another format; needs no registry
     Convert(ConvertArgs),
     /// Say what a disk image is and what is on its disk; needs no registry
     Inspect(InspectArgs),
+    /// Check a registry: every object, every reference, every row; goes on where it broke off
+    Fsck(FsckArgs),
+    /// Bring again what a registry lost, from another one or from disks that were pulled
+    Repair(RepairArgs),
+    /// Copy a registry's catalog into a file while it is in use
+    Backup(BackupArgs),
+    /// Make a registry's catalog anew from its store alone
+    #[cfg(feature = "server")]
+    Recover(RecoverArgs),
+    /// Rehearse a recovery beside a registry and verify releases in full; changes nothing
+    #[cfg(feature = "server")]
+    Drill(DrillArgs),
+    #[command(flatten)]
+    Watch(watch::RawWatch),
     /// Serve a registry from a directory
     #[cfg(feature = "server")]
     Serve(ServeArgs),
@@ -272,6 +308,28 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct GcArgs {
+    /// Print what would be removed, in bytes, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Rewrite packs of which less than this is reachable; 100 leaves nothing unreachable
+    /// [default: 60]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) live_percent: Option<u8>,
+    /// Copy no more than this for it
+    #[arg(long, value_name = "MIB/S", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
+    /// Look, even where nothing was deleted and no push failed since the last time
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Start it and do not wait for its end
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ConvertArgs {
     /// The image: raw, qcow2, VMDK, VHD, VHDX or VDI, told by its content
     #[arg(value_name = "IN")]
@@ -318,6 +376,26 @@ pub(crate) struct ServeArgs {
     /// A file with the tokens to accept, one `NAME ROLE TOKEN` a line; ROLE is reader or publisher
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Wait this long, when collecting, for a push or a pull that is heard of no more
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
+    pub(crate) lease_ttl: u64,
+    /// How much of the disk to keep free: uploads are refused before it is less, everything else
+    /// goes on. A size as 10GiB, or a part as 5% [default: 5%, or 1GiB where that is less]
+    #[arg(long, value_name = "SIZE|PERCENT")]
+    pub(crate) min_free: Option<String>,
+    /// How many requests each token may make: so many a second, and so many at once
+    /// [default: no limit]
+    #[arg(long, value_name = "RATE[:BURST]")]
+    pub(crate) rate_limit: Option<String>,
+    /// How many requests may be made about each application
+    #[arg(long, value_name = "RATE[:BURST]")]
+    pub(crate) application_rate_limit: Option<String>,
+    /// Tell webhooks at private addresses, too; without --token-file they always are
+    #[arg(long)]
+    pub(crate) private_webhooks: bool,
+    /// Collect what no release reaches any more this often [default: when `seawall gc` asks]
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
+    pub(crate) collect_every: Option<u64>,
     /// How to write the log to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

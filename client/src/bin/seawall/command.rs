@@ -11,15 +11,28 @@ use seawall::registry::Expect;
 use seawall::spec::{ReleaseSpec, file, flags};
 use seawall_api::names::{ApplicationName, ChannelName, DiskName, MachineName, Version};
 use seawall_api::reference::{Reference, Selector};
+use seawall_api::v1::StartCollection;
 use seawall_store::image::Format;
 use seawall_store::image::layout::ExportFormat;
 
 use crate::args::{
-    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, ExportArgs, InspectArgs,
-    ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawTarget,
-    ShowArgs, Threads, VerifyArgs,
+    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, ExportArgs, GcArgs,
+    InspectArgs, ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat,
+    RawTarget, ShowArgs, Threads, VerifyArgs,
 };
 use crate::report::Failure;
+
+mod upkeep;
+
+#[cfg(feature = "server")]
+pub(crate) use upkeep::Offline;
+pub(crate) use upkeep::{Repair, Upkeep};
+mod fleet;
+
+pub(crate) use fleet::{Fleet, SetPolicy, Status};
+pub(crate) mod watch;
+
+use watch::Watch;
 
 /// A release in a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,11 +64,20 @@ pub(crate) enum Command {
     Channels(Reach, ApplicationName),
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
+    Fleet(Reach, Fleet),
+    Status(Status),
+    Collect(Reach, Collect),
     Describe(PathBuf, Vec<DescriptorTarget>),
     VerifyDir(PathBuf, usize),
     Convert(Convert),
     Inspect(Inspect),
     VerifyRelease(Reach, Target),
+    Upkeep(Reach, Upkeep),
+    /// A backup of the registry in a directory.
+    BackupOf(Reach, PathBuf, PathBuf),
+    #[cfg(feature = "server")]
+    Offline(Offline),
+    Watch(Reach, Watch),
 }
 
 #[derive(Debug)]
@@ -121,6 +143,13 @@ pub(crate) struct Promote {
 }
 
 #[derive(Debug)]
+pub(crate) struct Collect {
+    pub(crate) order: StartCollection,
+    pub(crate) dry_run: bool,
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug)]
 pub(crate) struct Convert {
     pub(crate) from: PathBuf,
     pub(crate) from_format: Option<Format>,
@@ -157,9 +186,24 @@ impl Command {
             }
             RawCommand::Channels(args) => channels(args),
             RawCommand::Promote(args) => promote(args),
+            RawCommand::Rm(args) => fleet::remove(args),
+            RawCommand::Pin(args) => fleet::pin(args),
+            RawCommand::Unpin(args) => fleet::unpin(args),
+            RawCommand::Status(args) => fleet::status(args),
+            RawCommand::Hosts(args) => fleet::hosts(args),
+            RawCommand::Retention(args) => fleet::retention(args),
+            RawCommand::Gc(args) => Ok(collect(args)),
             RawCommand::Verify(args) => verify(args),
             RawCommand::Convert(args) => convert(args),
             RawCommand::Inspect(args) => inspect(args),
+            RawCommand::Fsck(args) => upkeep::fsck(args),
+            RawCommand::Repair(args) => upkeep::repair(args),
+            RawCommand::Backup(args) => upkeep::backup(args),
+            #[cfg(feature = "server")]
+            RawCommand::Recover(args) => Ok(upkeep::recover(args)),
+            #[cfg(feature = "server")]
+            RawCommand::Drill(args) => Ok(upkeep::drill(args)),
+            RawCommand::Watch(raw) => watch::prove(raw),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -183,7 +227,15 @@ impl Command {
             | Self::Channels(reach, _)
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
-            | Self::VerifyRelease(reach, ..) => Some(reach),
+            | Self::Fleet(reach, _)
+            | Self::Collect(reach, _)
+            | Self::VerifyRelease(reach, ..)
+            | Self::Watch(reach, _)
+            | Self::Upkeep(reach, ..)
+            | Self::BackupOf(reach, ..) => Some(reach),
+            #[cfg(feature = "server")]
+            Self::Offline(..) => None,
+            Self::Status(..) => None,
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
                 None
             }
@@ -290,6 +342,17 @@ fn targets(raw: &[RawTarget]) -> Result<Vec<DescriptorTarget>, Failure> {
 }
 
 /// The package to make instead of a directory of disks.
+fn collect(args: GcArgs) -> Command {
+    let GcArgs { dry_run, live_percent, rate, force, no_wait, credentials } = args;
+    let order = StartCollection {
+        live_percent_min: live_percent,
+        rate_max: rate.map(|mib| mib.saturating_mul(1 << 20)),
+        force,
+    };
+    let collect = Collect { order, dry_run, wait: !no_wait };
+    Command::Collect(Reach { host: None, credentials }, collect)
+}
+
 fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
     let kind = match args.descriptors[..] {
         [RawTarget::Ova] => PackageKind::Ova,

@@ -42,6 +42,19 @@ pub(crate) enum Location {
     Directory(PathBuf),
 }
 
+impl Location {
+    /// How a later command names it, wherever it is run.
+    pub(crate) fn address(&self) -> String {
+        match self {
+            Self::Url(url) => url.clone(),
+            Self::Directory(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                path.display().to_string()
+            }
+        }
+    }
+}
+
 /// A registry and how to be known to it.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -57,6 +70,16 @@ pub(crate) struct Environment {
 }
 
 impl Settings {
+    /// The registry in a directory, hosted in this process.
+    pub(crate) fn of_directory(dir: &Path) -> Self {
+        Self { location: Location::Directory(dir.to_owned()), token: None }
+    }
+
+    /// A registry that is named beside the one of the command, with a token of its own.
+    pub(crate) fn beside(text: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+        Ok(Self { location: location(text)?, token: token_file.map(token_in).transpose()? })
+    }
+
     /// Decides which registry is meant.
     pub(crate) fn find(
         global: &Global,

@@ -73,6 +73,11 @@ impl Failure {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
+    /// What failed, on one line.
+    pub(crate) fn what(&self) -> &str {
+        self.lines.first().map_or("", String::as_str)
+    }
+
     /// The documented number for scripts (`args::EXIT_STATUS`).
     pub(crate) fn exit_code(&self) -> u8 {
         match self.kind {
@@ -123,12 +128,15 @@ macro_rules! explained {
 explained!(
     seawall::convert::ConvertFailure,
     seawall::describe::DescribeError,
+    seawall::directory::LockError,
     seawall::export::ExportError,
+    seawall::host::HostError,
     seawall::ovf::OvfError,
     seawall::patch::PatchError,
     seawall::pull::PullError,
     seawall::push::PushError,
     seawall::registry::RegistryError,
+    seawall::repair::RepairError,
     seawall::spec::SpecError,
     seawall::verify::VerifyError,
 );
@@ -209,16 +217,17 @@ mod tests {
         for code in Code::ALL {
             let expect = match code {
                 Code::InvalidInput | Code::TooLarge => 2,
-                Code::NotFound => 3,
+                Code::NotFound | Code::Gone => 3,
                 Code::VersionTaken
                 | Code::Incomplete
                 | Code::LeaseEnded
+                | Code::Held
                 | Code::PreconditionFailed
                 | Code::PreconditionRequired => 4,
                 Code::DigestMismatch | Code::Damaged => 5,
-                Code::Unavailable => 6,
+                Code::Unavailable | Code::RateLimited => 6,
                 Code::Unauthenticated | Code::Denied => 7,
-                Code::StorageFull => 8,
+                Code::StorageFull | Code::QuotaExceeded => 8,
                 Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => 1,
             };
             assert_eq!(code_of(*code), expect, "{code:?}");

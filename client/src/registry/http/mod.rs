@@ -13,11 +13,14 @@
 //! | a connection that stands still | [`Timeouts`] | `Stalled` |
 //! | redirects, of GET and HEAD only | [`REDIRECTS_MAX`] | `Protocol` |
 
+mod fleet;
 mod path;
 mod proof;
 mod registry;
 mod token;
 mod transport;
+mod upkeep;
+mod watch;
 
 use std::time::Duration;
 

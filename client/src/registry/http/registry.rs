@@ -17,9 +17,9 @@ use seawall_api::reference::Selector;
 use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX, Release};
 use seawall_api::v1::{
     Application, ApplicationPage, CHUNKS_PER_QUESTION_MAX, Channel, ChannelHistory, ChannelMove,
-    ChannelPage, LEAVES_PER_QUESTION_MAX, Lease, LocateChunks, LocatedChunks, MissingChunks,
-    MissingLeaves, MissingPositions, MoveChannel, OpenLease, Published, ReleaseDiff, ReleasePage,
-    ServerVersion,
+    ChannelPage, Collection, CollectionPlan, LEAVES_PER_QUESTION_MAX, Lease, LeasePurpose,
+    LocateChunks, LocatedChunks, MissingChunks, MissingLeaves, MissingPositions, MoveChannel,
+    OpenLease, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,10 +29,10 @@ use super::{HttpRegistry, JSON_LEN_MAX, path, proof};
 use crate::registry::{Expect, Located, Registry, RegistryError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+pub(super) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl HttpRegistry {
-    fn v1<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+    pub(super) fn v1<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         path::v1(self.transport.base(), segments)
     }
 
@@ -42,7 +42,7 @@ impl HttpRegistry {
         self.transport.read(&what, response, limit as u64).await
     }
 
-    async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, RegistryError> {
+    pub(super) async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, RegistryError> {
         let what = call.what.clone();
         let response = self.transport.send(call).await?;
         let body = self.transport.read(&what, response, JSON_LEN_MAX).await?;
@@ -52,7 +52,7 @@ impl HttpRegistry {
         })
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         mut call: Call,
         question: &(impl Serialize + Sync),
@@ -66,7 +66,7 @@ impl HttpRegistry {
     }
 
     /// Puts an object under its digest; that it was there already is a success, too.
-    async fn put(
+    pub(super) async fn put(
         &self,
         kind: &str,
         digest: &str,
@@ -203,10 +203,16 @@ impl Registry for HttpRegistry {
         Ok(self.json::<ChannelHistory>(Call::get(url, what)).await?.moves)
     }
 
-    async fn open_lease(&self, application: &ApplicationName) -> Result<Lease, RegistryError> {
+    async fn open_lease(
+        &self,
+        application: &ApplicationName,
+        purpose: LeasePurpose,
+        version: Option<&Version>,
+    ) -> Result<Lease, RegistryError> {
         let what = format!("open a lease for {application}");
         let call = Call::new(Method::POST, self.v1(["leases"]), what);
-        self.ask(call, &OpenLease { application: application.clone() }).await
+        let (application, version) = (application.clone(), version.cloned());
+        self.ask(call, &OpenLease { application, version, purpose }).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {
@@ -370,5 +376,28 @@ impl Registry for HttpRegistry {
         let pairs = [("from", Some(&*from)), ("to", Some(&*to))];
         let url = path::with_query(self.v1(["diff"]), pairs);
         self.json(Call::get(url, format!("compare {from} with {to}"))).await
+    }
+
+    async fn start_collection(&self, order: StartCollection) -> Result<Collection, RegistryError> {
+        let call = Call::new(Method::POST, self.v1(["collection"]), "start a collection");
+        self.ask(call, &order).await
+    }
+
+    async fn collection(&self) -> Result<Collection, RegistryError> {
+        self.json(Call::get(self.v1(["collection"]), "say how far its collection is")).await
+    }
+
+    async fn collection_plan(
+        &self,
+        live_percent_min: Option<u8>,
+    ) -> Result<CollectionPlan, RegistryError> {
+        let percent = live_percent_min.map(|percent| percent.to_string());
+        let url = self.v1(["collection", "plan"]);
+        let url = path::with_query(url, [("livePercentMin", percent.as_deref())]);
+        self.json(Call::get(url, "plan a collection")).await
+    }
+
+    async fn usage(&self) -> Result<Usage, RegistryError> {
+        self.json(Call::get(self.v1(["usage"]), "say what releases occupy")).await
     }
 }

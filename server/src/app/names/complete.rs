@@ -20,6 +20,7 @@ struct Recorded {
     releases: HashSet<(ApplicationName, Version)>,
     /// The last move of each channel.
     moves: BTreeMap<(ApplicationName, ChannelName), u64>,
+    tombstones: HashSet<(ApplicationName, Version)>,
 }
 
 impl Registry {
@@ -45,11 +46,13 @@ impl Registry {
                 break;
             }
         }
-        let unknown = recorded.releases.len() + recorded.moves.len();
+        written += self.complete_tombstones(&mut recorded).await?;
+        let Recorded { releases, moves, tombstones } = &recorded;
+        let unknown = releases.len() + moves.len() + tombstones.len();
         if unknown > 0 {
-            let example = recorded.releases.iter().next().map(|(a, v)| format!("{a}:{v}"));
-            let example =
-                example.or_else(|| recorded.moves.keys().next().map(|(a, c)| format!("{a}:{c}")));
+            let releases = releases.iter().chain(tombstones);
+            let example = releases.map(|(a, v)| format!("{a}:{v}")).next();
+            let example = example.or_else(|| moves.keys().next().map(|(a, c)| format!("{a}:{c}")));
             tracing::error!(
                 unknown,
                 example,
@@ -62,6 +65,7 @@ impl Registry {
 
     async fn recorded(&self) -> Result<Recorded, AppError> {
         let (mut releases, mut moves) = (HashSet::new(), BTreeMap::new());
+        let mut tombstones = HashSet::new();
         for object in self.store.list(ObjectKind::Name).await? {
             match Subject::parse(&object) {
                 Some(Subject::Release(application, version)) => {
@@ -71,10 +75,13 @@ impl Registry {
                     let last = moves.entry((application, channel)).or_insert(sequence);
                     *last = sequence.max(*last);
                 }
+                Some(Subject::Tombstone(application, version)) => {
+                    tombstones.insert((application, version));
+                }
                 None => tracing::warn!(object = %object.path(), "this is no record of ours"),
             }
         }
-        Ok(Recorded { releases, moves })
+        Ok(Recorded { releases, moves, tombstones })
     }
 
     async fn complete_releases(
@@ -93,6 +100,29 @@ impl Registry {
                 }
             }
             after = page.last().map(|release| release.version.clone());
+            if after.is_none() {
+                return Ok(written);
+            }
+        }
+    }
+
+    async fn complete_tombstones(&self, recorded: &mut Recorded) -> Result<u64, AppError> {
+        let mut written = 0;
+        let mut after = None;
+        loop {
+            let page = self.catalog.tombstones(after, PAGE_COUNT).await?;
+            for tombstone in &page {
+                let release = &tombstone.release;
+                let key = (release.application.clone(), release.version.clone());
+                if !recorded.releases.remove(&key) {
+                    written += u64::from(self.record_release(release).await?);
+                }
+                if !recorded.tombstones.remove(&key) {
+                    written += u64::from(self.record_tombstone(tombstone).await?);
+                }
+            }
+            let last = page.last().map(|tombstone| &tombstone.release);
+            after = last.map(|release| (release.application.clone(), release.version.clone()));
             if after.is_none() {
                 return Ok(written);
             }

@@ -12,16 +12,17 @@ use super::{READS_AT_ONCE, Rebuild, progress, readable};
 use crate::app::AppError;
 use crate::app::indexes::leaf_row;
 use crate::app::packs::frame_of;
-use crate::catalog::{IndexRow, NewPack};
+use crate::catalog::collect::Grip;
+use crate::catalog::{IndexRow, LeafAdded, NewPack};
 
 /// What was read, or what is wrong with it.
 type Sound<T> = Result<T, String>;
 
-/// What a pack holds, by its end alone.
-async fn read_pack(
+/// The length of a pack and what it holds, by its end alone.
+pub(in crate::app) async fn read_footer(
     store: Arc<dyn ObjectStore>,
     digest: PackDigest,
-) -> Result<Sound<NewPack>, AppError> {
+) -> Result<Sound<(u64, Footer)>, AppError> {
     const TRAILER: u64 = TRAILER_LEN as u64;
     let name = ObjectName::Pack(digest);
     let pack = match readable(&*store, store.open(&name).await).await? {
@@ -46,7 +47,16 @@ async fn read_pack(
         Ok(footer) => Footer::of_tail(digest, &footer, start).map_err(|error| error.to_string()),
         Err(what) => Err(what),
     };
-    Ok(footer.map(|footer| {
+    Ok(footer.map(|footer| (len, footer)))
+}
+
+/// The same as a row.
+pub(in crate::app) async fn read_pack(
+    store: Arc<dyn ObjectStore>,
+    digest: PackDigest,
+) -> Result<Sound<NewPack>, AppError> {
+    let read = read_footer(store, digest).await?;
+    Ok(read.map(|(len, footer)| {
         let frames = footer.frames().iter().map(frame_of).collect();
         NewPack { digest, len, frames }
     }))
@@ -74,6 +84,10 @@ async fn read_index(
     }))
 }
 
+fn leaves_of(index: &DiskIndex) -> Vec<LeafDigest> {
+    index.leaves().iter().map(|leaf| leaf.digest).collect()
+}
+
 impl Rebuild<'_> {
     pub(super) async fn packs(&mut self) -> Result<(), AppError> {
         let names = self.list(ObjectKind::Pack).await?;
@@ -90,7 +104,7 @@ impl Rebuild<'_> {
         while let Some((digest, pack)) = packs.try_next().await? {
             match pack {
                 Ok(pack) => {
-                    self.catalog.add_pack(pack).await?;
+                    self.catalog.add_pack(pack, Grip::ANY).await?;
                     self.found.packs += 1;
                     progress(ObjectKind::Pack, self.found.packs);
                 }
@@ -129,12 +143,15 @@ impl Rebuild<'_> {
             Ok(leaf) => leaf,
             Err(what) => return Ok(Err(what)),
         };
-        let unfit = self.catalog.add_leaf(leaf_row(digest, &leaf), leaf.chunks().collect()).await?;
-        Ok(match unfit.first() {
-            None => Ok(()),
-            Some(chunk) => {
-                Err(format!("it needs chunk {}, which no sound pack holds", chunk.digest))
-            }
+        let (row, chunks) = (leaf_row(digest, &leaf), leaf.chunks().collect());
+        Ok(match self.catalog.add_leaf(row, chunks, Grip::ANY).await? {
+            LeafAdded::Unfit(chunks) => Err(match chunks.first() {
+                Some(chunk) => {
+                    format!("no sound pack holds chunk {}, which it needs", chunk.digest)
+                }
+                None => "it needs a chunk that no sound pack holds".to_owned(),
+            }),
+            LeafAdded::Present | LeafAdded::Swept => Ok(()),
         })
     }
 
@@ -142,9 +159,11 @@ impl Rebuild<'_> {
         for name in self.list(ObjectKind::Index).await? {
             let ObjectName::Index(digest) = name else { continue };
             let index = read_index(Arc::clone(&self.store), digest).await?;
+            let leaves = index.as_ref().map(leaves_of).unwrap_or_default();
             match self.complete_index(digest, index).await? {
                 Ok(row) => {
-                    self.catalog.add_index(row).await?;
+                    self.catalog.add_index(row, Grip::ANY).await?;
+                    self.catalog.note_leaves(digest, leaves).await?;
                     self.found.indexes += 1;
                     progress(ObjectKind::Index, self.found.indexes);
                 }
@@ -164,7 +183,7 @@ impl Rebuild<'_> {
             Err(what) => return Ok(Err(what)),
         };
         let names = index.leaves().iter().map(|leaf| leaf.digest).collect();
-        let rows = self.catalog.leaves(names).await?;
+        let rows = self.catalog.leaves(names, Grip::ANY).await?;
         let mut data_bytes = 0;
         for (position, (leaf, row)) in index.leaves().iter().zip(rows).enumerate() {
             let span = leaf_range(index.disk_len(), position);

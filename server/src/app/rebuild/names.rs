@@ -6,13 +6,16 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use seawall_api::digest::{DescriptorDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::reference::Selector;
 use seawall_api::release::Release as Described;
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
 use super::{READS_AT_ONCE, Rebuild, readable};
 use crate::app::AppError;
 use crate::app::descriptors::descriptors_of;
-use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject};
+use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
+use crate::catalog::check::LostObject;
+use crate::catalog::collect::{Grip, Tombstone};
 use crate::catalog::{ChannelMove, PastChannel, Release};
 
 const UNREADABLE: &str = "it is no record that this version of Seawall can read";
@@ -24,7 +27,17 @@ pub(super) type Moves = BTreeMap<(ApplicationName, ChannelName), BTreeMap<u64, O
 struct Named {
     application: ApplicationName,
     version: Version,
-    record: ReleaseRecord,
+    digest: ReleaseDigest,
+    published_at_secs: u64,
+    published_by: String,
+    deleted: Option<Deleted>,
+}
+
+/// When a release was deleted, and by whom, as far as that can be read.
+#[derive(Clone, Default)]
+struct Deleted {
+    at_secs: u64,
+    by: String,
 }
 
 async fn read_record<T: Record>(
@@ -40,7 +53,7 @@ impl Rebuild<'_> {
     /// have one.
     pub(super) async fn releases(&mut self) -> Result<Moves, AppError> {
         let mut moves = Moves::new();
-        let mut releases = Vec::new();
+        let (mut releases, mut tombstones) = (Vec::new(), Vec::new());
         for name in self.list(ObjectKind::Name).await? {
             match Subject::parse(&name) {
                 Some(Subject::Release(application, version)) => {
@@ -49,16 +62,22 @@ impl Rebuild<'_> {
                 Some(Subject::Move(application, channel, sequence)) => {
                     moves.entry((application, channel)).or_default().insert(sequence, name);
                 }
+                Some(Subject::Tombstone(application, version)) => {
+                    tombstones.push((application, version));
+                }
                 None => self.found.damaged(name.path(), "its name is no record's"),
             }
         }
         let mut named = self.read_releases(releases).await?;
+        for (application, version) in tombstones {
+            self.bury(&mut named, application, version).await?;
+        }
         named.sort_by(|a, b| {
-            let time = a.record.published_at_secs.cmp(&b.record.published_at_secs);
+            let time = a.published_at_secs.cmp(&b.published_at_secs);
             time.then_with(|| a.version.precedence(&b.version))
                 .then_with(|| (&a.application, &a.version).cmp(&(&b.application, &b.version)))
         });
-        let known: HashSet<_> = named.iter().map(|named| named.record.digest).collect();
+        let known: HashSet<_> = named.iter().map(|named| named.digest).collect();
         for named in named {
             self.release(named).await?;
         }
@@ -85,7 +104,14 @@ impl Rebuild<'_> {
         let mut named = Vec::new();
         while let Some((application, version, record)) = reads.try_next().await? {
             match record {
-                Ok(record) => named.push(Named { application, version, record }),
+                Ok(record) => named.push(Named {
+                    application,
+                    version,
+                    digest: record.digest,
+                    published_at_secs: record.published_at_secs,
+                    published_by: record.published_by,
+                    deleted: None,
+                }),
                 Err(what) => {
                     let object = Subject::Release(application, version).object().path();
                     self.found.damaged(object, what);
@@ -95,20 +121,83 @@ impl Rebuild<'_> {
         Ok(named)
     }
 
+    /// Notes that a release was deleted: that there is a tombstone says so, even one that cannot be
+    /// read. What it named may be gone, and nothing of it is read.
+    async fn bury(
+        &mut self,
+        named: &mut Vec<Named>,
+        application: ApplicationName,
+        version: Version,
+    ) -> Result<(), AppError> {
+        let object = Subject::Tombstone(application.clone(), version.clone()).object();
+        let path = object.path();
+        let record = read_record::<TombstoneRecord>(Arc::clone(&self.store), object).await?;
+        let is_its =
+            |named: &&mut Named| (&named.application, &named.version) == (&application, &version);
+        let found = named.iter_mut().find(is_its);
+        let record = match record {
+            Ok(record) => record,
+            Err(what) => {
+                self.found.damaged(path, what);
+                if let Some(found) = found {
+                    found.deleted = Some(Deleted::default());
+                }
+                return Ok(());
+            }
+        };
+        let deleted = Deleted { at_secs: record.deleted_at_secs, by: record.deleted_by };
+        match found {
+            Some(found) => {
+                if found.digest != record.digest {
+                    self.found.damaged(path, format!("it is not of {}", found.digest));
+                }
+                found.deleted = Some(deleted);
+            }
+            // Its record is lost: its version stays taken all the same.
+            None => named.push(Named {
+                application,
+                version,
+                digest: record.digest,
+                published_at_secs: deleted.at_secs,
+                published_by: String::new(),
+                deleted: Some(deleted),
+            }),
+        }
+        Ok(())
+    }
+
+    /// Adds a release that was deleted.
+    async fn deleted(&mut self, row: Release, deleted: Deleted) -> Result<(), AppError> {
+        let title = format!("release {}:{}", row.application, row.version);
+        if !self.catalog.restore_release(row.clone(), vec![]).await? {
+            self.found.damaged(title, "another release has the same digest");
+            return Ok(());
+        }
+        let Deleted { at_secs: deleted_at_secs, by: deleted_by } = deleted;
+        let tombstone = Tombstone { release: row, deleted_at_secs, deleted_by };
+        self.catalog.restore_tombstone(tombstone).await?;
+        self.found.deleted += 1;
+        Ok(())
+    }
+
     /// Adds a release, whatever state its bytes are in.
     async fn release(&mut self, named: Named) -> Result<(), AppError> {
-        let Named { application, version, record } = named;
+        let Named { application, version, digest, published_at_secs, published_by, deleted } =
+            named;
         let title = format!("release {application}:{version}");
         let mut row = Release {
             application,
             version,
-            digest: record.digest,
+            digest,
             machines: vec![],
-            published_at_secs: record.published_at_secs,
-            published_by: record.published_by,
+            published_at_secs,
+            published_by,
             disk_bytes: 0,
             data_bytes: 0,
         };
+        if let Some(deleted) = deleted {
+            return self.deleted(row, deleted).await;
+        }
         let document = self.document(&row).await?;
         let mut indexes = HashSet::new();
         match document {
@@ -116,7 +205,7 @@ impl Rebuild<'_> {
                 row.machines = release.machines().iter().map(|m| m.name.clone()).collect();
                 for (_, disk) in release.disks() {
                     row.disk_bytes = row.disk_bytes.saturating_add(disk.len);
-                    let index = self.catalog.index(disk.index).await?;
+                    let index = self.catalog.index(disk.index, Grip::ANY).await?;
                     match index {
                         Some(index) => {
                             row.data_bytes = row.data_bytes.saturating_add(index.data_bytes);
@@ -126,13 +215,19 @@ impl Rebuild<'_> {
                             let index = ObjectName::Index(disk.index).path();
                             let what = format!("it needs {index}, which is not complete");
                             self.found.damaged(title.as_str(), what);
+                            let name = ObjectName::Index(disk.index);
+                            self.needed(&name, "it is not complete", digest).await?;
                         }
                     }
                     indexes.insert(disk.index);
                 }
                 self.descriptors(&title, &release).await?;
             }
-            Err(what) => self.found.damaged(ObjectName::Release(row.digest).path(), what),
+            Err(what) => {
+                let name = ObjectName::Release(digest);
+                self.needed(&name, &what, digest).await?;
+                self.found.damaged(name.path(), what);
+            }
         }
         if self.catalog.restore_release(row, indexes.into_iter().collect()).await? {
             self.found.releases += 1;
@@ -140,6 +235,18 @@ impl Rebuild<'_> {
             self.found.damaged(title, "another release has the same digest");
         }
         Ok(())
+    }
+
+    /// Remembers that a release needs something that is damaged.
+    async fn needed(
+        &self,
+        name: &ObjectName,
+        what: &str,
+        release: ReleaseDigest,
+    ) -> Result<(), AppError> {
+        let lost = LostObject { object: name.path(), what: what.to_owned() };
+        // A rebuild has no clock; when it was found is for the log.
+        Ok(self.catalog.note_damage(lost, vec![release], 0).await?)
     }
 
     /// Reports the descriptors of a release that are not what their names say.
@@ -150,9 +257,11 @@ impl Rebuild<'_> {
                 Ok(bytes) if DescriptorDigest::of(&bytes) == digest => {}
                 Ok(_) => {
                     let what = "its bytes are not those of its name";
+                    self.needed(&name, what, release.digest()).await?;
                     self.found.damaged(name.path(), what);
                 }
-                Err(_) => {
+                Err(what) => {
+                    self.needed(&name, &what, release.digest()).await?;
                     let what = format!("it needs {}, which cannot be read", name.path());
                     self.found.damaged(title, what);
                 }
@@ -215,7 +324,15 @@ impl Rebuild<'_> {
             Ok(record) => return Ok(Err(format!("it is of move {}", record.sequence))),
             Err(what) => return Ok(Err(what)),
         };
-        let release = self.catalog.release(application.clone(), record.release).await?;
+        let release = match self.catalog.release(application.clone(), record.release).await? {
+            Some(release) => Some(release),
+            // Histories name what was deleted, too.
+            None => {
+                let selector = Selector::Digest(record.release);
+                let buried = self.catalog.deleted(application.clone(), selector).await?;
+                buried.map(|tombstone| tombstone.release)
+            }
+        };
         let Some(release) = release else {
             return Ok(Err(format!("it names release {}, which has no record", record.release)));
         };

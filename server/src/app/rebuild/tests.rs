@@ -14,6 +14,8 @@ use super::*;
 use crate::app::names::Subject;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{Site, promote, push};
+use crate::catalog::Purpose;
+use crate::catalog::collect::Grip;
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Expected, Release};
 
@@ -91,6 +93,7 @@ async fn a_sound_store_gives_all_of_it_back() {
         leaves: 3,
         indexes: 3,
         releases: 2,
+        deleted: 0,
         channels: 1,
         unnamed: 1,
         damage: vec![],
@@ -128,7 +131,10 @@ async fn a_release_that_is_damaged_is_listed_and_reported() {
             if object != document {
                 assert!(named.contains("release webshop:2.0"), "{case}");
                 assert!(!named.contains("release webshop:1.0"), "{case}");
-                assert!(catalog.index(disk.index.digest()).await.unwrap().is_none(), "{case}");
+                assert!(
+                    catalog.index(disk.index.digest(), Grip::NEWEST).await.unwrap().is_none(),
+                    "{case}"
+                );
             }
         }
     }
@@ -146,7 +152,7 @@ async fn a_release_whose_descriptor_is_damaged_is_listed_and_reported() {
     for how in [Harm::Delete, Harm::Truncate, Harm::Flip] {
         let (site, _) = furnished().await;
         let registry = site.sound();
-        let lease = registry.open_lease(webshop()).await.unwrap().id;
+        let lease = registry.open_lease(webshop(), Purpose::Push).await.unwrap();
         registry.put_descriptor(lease, digest, Bytes::from_static(TEXT)).await.unwrap();
         push(&registry, &tiny).await.unwrap();
         assert_eq!(rebuilt(&site).await.2.damage, [], "it is sound");

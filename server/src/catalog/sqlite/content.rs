@@ -7,32 +7,54 @@ use seawall_api::digest::{ChunkDigest, ContentDigest, IndexDigest, LeafDigest, P
 use seawall_api::index::ChunkRef;
 use seawall_api::units::{ChunkLen, DiskLen};
 
+use super::collect::{LITTER, count_up, is_condemned, is_pack_swept, pardon_pack, revive};
 use super::connection::SqlResult;
 use super::row;
-use crate::catalog::model::{ChunkPlace, Frame, IndexRow, LeafRow, Located, NewPack};
+use crate::catalog::collect::{Added, Collectable, Grip};
+use crate::catalog::model::{ChunkPlace, Frame, IndexRow, LeafAdded, LeafRow, Located, NewPack};
 
 /// How many unfit chunks are named; a caller who lacks one lacks many.
 const UNFIT_NAMED: usize = 4;
 
-/// True of a pack that the store was found not to hold any more.
-const IS_LOST: &str = "EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)";
+/// True of a pack that nobody of generation `$9` may begin to rely on: the store was found not to
+/// hold it any more, or it is condemned.
+const IS_UNSOUND: &str = "(EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
+     OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.pack_id
+                AND (k.generation <= $9 OR k.is_swept = 1)))";
 
-pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
+/// Numbers the placeholder of the generation.
+fn unsound(generation_at: &str) -> String {
+    IS_UNSOUND.replace("$9", generation_at)
+}
+
+/// Writes the row of a pack that was just kept.
+pub(super) fn put_row(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<i64> {
     let digest = pack.digest.as_bytes();
-    tx.prepare_cached("INSERT INTO packs (digest, len) VALUES ($1, $2) ON CONFLICT DO NOTHING")?
-        .execute(params![digest, row::integer(pack.len)?])?;
+    let sql = "INSERT INTO packs (digest, len) VALUES ($1, $2)
+               ON CONFLICT (digest) DO UPDATE SET len = excluded.len";
+    tx.prepare_cached(sql)?.execute(params![digest, row::integer(pack.len)?])?;
     let id: i64 = tx
         .prepare_cached("SELECT id FROM packs WHERE digest = $1")?
         .query_row([digest], |found| found.get(0))?;
     tx.prepare_cached("DELETE FROM lost_packs WHERE pack_id = $1")?.execute([id])?;
-    // A chunk keeps its place, unless that is lost.
+    Ok(id)
+}
+
+pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack, grip: Grip) -> SqlResult<Added> {
+    if is_pack_swept(tx, pack.digest, grip)? {
+        return Ok(Added::Swept);
+    }
+    let id = put_row(tx, pack)?;
+    pardon_pack(tx, pack.digest)?;
+    // A chunk keeps its place, unless that is lost or condemned.
     let mut insert = tx.prepare_cached(
         "INSERT INTO chunks (digest, pack_id, frame_offset, stored_len, plain_len, encoding)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE
          SET pack_id = excluded.pack_id, frame_offset = excluded.frame_offset,
              stored_len = excluded.stored_len, plain_len = excluded.plain_len,
              encoding = excluded.encoding
-         WHERE chunks.pack_id IN (SELECT pack_id FROM lost_packs)",
+         WHERE chunks.pack_id IN (SELECT pack_id FROM lost_packs)
+            OR chunks.pack_id IN (SELECT pack_id FROM condemned_packs)",
     )?;
     for frame in &pack.frames {
         insert.execute(params![
@@ -44,14 +66,14 @@ pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
             frame.encoding
         ])?;
     }
-    Ok(())
+    Ok(Added::Present)
 }
 
 pub(super) fn lose_pack(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<()> {
     let sql = "INSERT INTO lost_packs (pack_id) SELECT id FROM packs WHERE digest = $1
                ON CONFLICT (pack_id) DO NOTHING";
     tx.prepare_cached(sql)?.execute([pack.as_bytes()])?;
-    Ok(())
+    count_up(tx, LITTER)
 }
 
 pub(super) fn pack_len(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<Option<u64>> {
@@ -70,12 +92,17 @@ fn by_digest<T: Ord>(digests: &[T]) -> SqlResult<Vec<u32>> {
     Ok(order)
 }
 
-pub(super) fn missing(tx: &Transaction<'_>, chunks: &[ChunkDigest]) -> SqlResult<Vec<u32>> {
-    let sql = format!("SELECT 1 FROM chunks c WHERE c.digest = $1 AND NOT {IS_LOST}");
+pub(super) fn missing(
+    tx: &Transaction<'_>,
+    chunks: &[ChunkDigest],
+    grip: Grip,
+) -> SqlResult<Vec<u32>> {
+    let sql = format!("SELECT 1 FROM chunks c WHERE c.digest = $1 AND NOT {}", unsound("$2"));
     let mut find = tx.prepare_cached(&sql)?;
+    let generation = row::integer(grip.generation)?;
     let mut missing = Vec::new();
     for position in by_digest(chunks)? {
-        if !find.exists([chunks[position as usize].as_bytes()])? {
+        if !find.exists(params![chunks[position as usize].as_bytes(), generation])? {
             missing.push(position);
         }
     }
@@ -142,10 +169,14 @@ pub(super) fn add_leaf(
     tx: &Transaction<'_>,
     leaf: &LeafRow,
     chunks: &[ChunkRef],
-) -> SqlResult<Vec<ChunkRef>> {
-    let (unfit, packs) = fit(tx, chunks)?;
+    grip: Grip,
+) -> SqlResult<LeafAdded> {
+    let (unfit, packs) = fit(tx, chunks, grip)?;
     if !unfit.is_empty() {
-        return Ok(unfit);
+        return Ok(LeafAdded::Unfit(unfit));
+    }
+    if revive(tx, Collectable::Leaf(leaf.digest), grip)? == Added::Swept {
+        return Ok(LeafAdded::Swept);
     }
     let sql = "INSERT INTO leaves (digest, span_len, data_bytes) VALUES ($1, $2, $3)
                ON CONFLICT (digest) DO NOTHING";
@@ -159,20 +190,26 @@ pub(super) fn add_leaf(
     for pack in packs {
         insert.execute(params![leaf.digest.as_bytes(), pack])?;
     }
-    Ok(unfit)
+    Ok(LeafAdded::Present)
 }
 
 /// The first few of `chunks` that have no place or another length, and the packs of the others.
-fn fit(tx: &Transaction<'_>, chunks: &[ChunkRef]) -> SqlResult<(Vec<ChunkRef>, BTreeSet<i64>)> {
+fn fit(
+    tx: &Transaction<'_>,
+    chunks: &[ChunkRef],
+    grip: Grip,
+) -> SqlResult<(Vec<ChunkRef>, BTreeSet<i64>)> {
     let sql = format!(
-        "SELECT pack_id FROM chunks c WHERE c.digest = $1 AND c.plain_len = $2 AND NOT {IS_LOST}"
+        "SELECT pack_id FROM chunks c WHERE c.digest = $1 AND c.plain_len = $2 AND NOT {}",
+        unsound("$3")
     );
+    let generation = row::integer(grip.generation)?;
     let mut find = tx.prepare_cached(&sql)?;
     let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
     let (mut unfit, mut packs) = (Vec::new(), BTreeSet::new());
     for position in by_digest(&digests)? {
         let chunk = chunks[position as usize];
-        let place = params![chunk.digest.as_bytes(), chunk.len.get()];
+        let place = params![chunk.digest.as_bytes(), chunk.len.get(), generation];
         match find.query_row(place, |found| found.get(0)).optional()? {
             Some(pack) => {
                 packs.insert(pack);
@@ -193,6 +230,12 @@ pub(super) fn forget_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<(
         tx.prepare_cached(sql)?.execute([leaf.as_bytes()])?;
     }
     Ok(())
+}
+
+/// Forgets a leaf whose bytes are gone: chunks that it alone named may be litter now.
+pub(super) fn lose_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<()> {
+    forget_leaf(tx, leaf)?;
+    count_up(tx, LITTER)
 }
 
 pub(super) fn packs_of(
@@ -218,17 +261,23 @@ pub(super) fn packs_of(
 pub(super) fn leaves(
     tx: &Transaction<'_>,
     leaves: &[LeafDigest],
+    grip: Grip,
 ) -> SqlResult<Vec<Option<LeafRow>>> {
-    let mut find = tx.prepare_cached(
+    let sql = format!(
         "SELECT span_len, data_bytes FROM leaves WHERE digest = $1 AND NOT EXISTS
-         (SELECT 1 FROM leaf_packs p JOIN lost_packs l ON l.pack_id = p.pack_id
-          WHERE p.leaf_digest = $1)",
-    )?;
+         (SELECT 1 FROM leaf_packs c WHERE c.leaf_digest = $1 AND {})",
+        unsound("$2")
+    );
+    let mut find = tx.prepare_cached(&sql)?;
+    let generation = row::integer(grip.generation)?;
     let mut rows = vec![None; leaves.len()];
     for position in by_digest(leaves)? {
         let digest = leaves[position as usize];
+        if is_condemned(tx, Collectable::Leaf(digest), grip)? {
+            continue;
+        }
         rows[position as usize] = find
-            .query_row([digest.as_bytes()], |found| {
+            .query_row(params![digest.as_bytes(), generation], |found| {
                 let (span_len, data_bytes) = (row::quantity(found, 0)?, row::quantity(found, 1)?);
                 Ok(LeafRow { digest, span_len, data_bytes })
             })
@@ -237,7 +286,10 @@ pub(super) fn leaves(
     Ok(rows)
 }
 
-pub(super) fn add_index(tx: &Transaction<'_>, index: &IndexRow) -> SqlResult<()> {
+pub(super) fn add_index(tx: &Transaction<'_>, index: &IndexRow, grip: Grip) -> SqlResult<Added> {
+    if revive(tx, Collectable::Index(index.digest), grip)? == Added::Swept {
+        return Ok(Added::Swept);
+    }
     let sql = "INSERT INTO indexes (digest, disk_len, content, data_bytes)
                VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING";
     tx.prepare_cached(sql)?.execute(params![
@@ -246,10 +298,17 @@ pub(super) fn add_index(tx: &Transaction<'_>, index: &IndexRow) -> SqlResult<()>
         index.content.as_bytes(),
         row::integer(index.data_bytes)?
     ])?;
-    Ok(())
+    Ok(Added::Present)
 }
 
-pub(super) fn index(tx: &Transaction<'_>, digest: IndexDigest) -> SqlResult<Option<IndexRow>> {
+pub(super) fn index(
+    tx: &Transaction<'_>,
+    digest: IndexDigest,
+    grip: Grip,
+) -> SqlResult<Option<IndexRow>> {
+    if is_condemned(tx, Collectable::Index(digest), grip)? {
+        return Ok(None);
+    }
     tx.prepare_cached("SELECT disk_len, content, data_bytes FROM indexes WHERE digest = $1")?
         .query_row([digest.as_bytes()], |found| {
             let disk_len =

@@ -2,28 +2,53 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::collect::{GENERATION, LITTER, SWEEPS, count_up, counter};
 use super::connection::SqlResult;
 use super::row;
-use crate::catalog::model::{Lease, LeaseId};
+use crate::catalog::collect::Grip;
+use crate::catalog::model::{Lease, LeaseId, NewLease, Purpose};
 
-pub(super) fn open(tx: &Transaction<'_>, lease: &Lease, now_secs: u64) -> SqlResult<()> {
-    tx.prepare_cached("DELETE FROM leases WHERE deadline_secs <= $1")?
-        .execute([row::integer(now_secs)?])?;
-    let sql = "INSERT INTO leases (id, application, deadline_secs) VALUES ($1, $2, $3)";
+/// Forgets leases that have ended. What a push had sent under one of them is litter.
+pub(super) fn forget_ended(tx: &Transaction<'_>, now_secs: u64) -> SqlResult<()> {
+    let now = row::integer(now_secs)?;
+    let pushes = tx
+        .prepare_cached("DELETE FROM leases WHERE deadline_secs <= $1 AND is_pull = 0")?
+        .execute([now])?;
+    if pushes > 0 {
+        count_up(tx, LITTER)?;
+    }
+    tx.prepare_cached("DELETE FROM leases WHERE deadline_secs <= $1")?.execute([now])?;
+    Ok(())
+}
+
+pub(super) fn open(tx: &Transaction<'_>, lease: &NewLease, now_secs: u64) -> SqlResult<()> {
+    forget_ended(tx, now_secs)?;
+    let sql = "INSERT INTO leases (id, application, deadline_secs, generation, is_pull)
+               VALUES ($1, $2, $3, $4, $5)";
     tx.prepare_cached(sql)?.execute(params![
         lease.id.as_bytes(),
         lease.application.as_str(),
-        row::integer(lease.deadline_secs)?
+        row::integer(lease.deadline_secs)?,
+        row::integer(counter(tx, GENERATION)?)?,
+        lease.purpose == Purpose::Pull
     ])?;
     Ok(())
 }
 
 pub(super) fn alive(tx: &Transaction<'_>, id: LeaseId, now_secs: u64) -> SqlResult<Option<Lease>> {
-    let sql = "SELECT application, deadline_secs FROM leases WHERE id = $1 AND deadline_secs > $2";
+    let sql = "SELECT application, deadline_secs, generation, is_pull FROM leases
+               WHERE id = $1 AND deadline_secs > $2";
+    let sweeps = Some(counter(tx, SWEEPS)?);
     tx.prepare_cached(sql)?
         .query_row(params![id.as_bytes(), row::integer(now_secs)?], |found| {
             let application = row::name(found, 0)?;
-            Ok(Lease { id, application, deadline_secs: row::quantity(found, 1)? })
+            Ok(Lease {
+                id,
+                application,
+                deadline_secs: row::quantity(found, 1)?,
+                purpose: if found.get(3)? { Purpose::Pull } else { Purpose::Push },
+                grip: Grip { generation: row::quantity(found, 2)?, sweeps },
+            })
         })
         .optional()
 }
@@ -40,7 +65,17 @@ pub(super) fn renew(
     Ok(count == 1)
 }
 
+/// Ends a lease without a release to show for it: what a push had sent is litter.
 pub(super) fn end(tx: &Transaction<'_>, id: LeaseId) -> SqlResult<()> {
+    let sql = "DELETE FROM leases WHERE id = $1 AND is_pull = 0";
+    if tx.prepare_cached(sql)?.execute([id.as_bytes()])? > 0 {
+        count_up(tx, LITTER)?;
+    }
+    close(tx, id)
+}
+
+/// Ends a lease whose release became visible.
+pub(super) fn close(tx: &Transaction<'_>, id: LeaseId) -> SqlResult<()> {
     tx.prepare_cached("DELETE FROM leases WHERE id = $1")?.execute([id.as_bytes()])?;
     Ok(())
 }

@@ -1,19 +1,28 @@
 //! Applications and releases.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use seawall_api::audit::Action;
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 
+use super::collect::{PUBLISHED, count_up, is_condemned, revive};
 use super::connection::SqlResult;
-use super::{leases, row};
-use crate::catalog::model::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
+use super::{audit, deletion, leases, quotas, row};
+use crate::catalog::Entry;
+use crate::catalog::collect::{Added, Collectable, Grip};
+use crate::catalog::model::{
+    Application, LISTED_NAMES_LEN_MAX, Lease, NewRelease, Publication, Release,
+};
 
 /// Between the machines of a release in one column; no name contains it.
 const SEPARATOR: &str = ",";
 
 pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publication> {
     let release = &new.release;
+    if let Some(buried) = deletion::tombstone(tx, &release.application, &release.version)? {
+        return Ok(Publication::Deleted(buried.deleted_at_secs));
+    }
     if let Some(digest) = by_version(tx, &release.application, &release.version)? {
         if digest != release.digest {
             return Ok(Publication::VersionTaken(digest));
@@ -21,23 +30,45 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
         // One that was restored without its document or its indexes has them now.
         describe(tx, release)?;
         name_indexes(tx, digest, &new.indexes)?;
-        leases::end(tx, new.lease)?;
+        count_up(tx, PUBLISHED)?;
+        leases::close(tx, new.lease)?;
         return Ok(Publication::AlreadyPresent);
     }
     let lease = leases::alive(tx, new.lease, release.published_at_secs)?;
-    if lease.is_none_or(|lease| lease.application != release.application) {
-        return Ok(Publication::LeaseEnded);
-    }
-    if let Some(index) = first_missing(tx, &new.indexes)? {
+    let lease = lease.filter(|lease| lease.application == release.application);
+    let Some(Lease { grip, .. }) = lease else { return Ok(Publication::LeaseEnded) };
+    if let Some(index) = first_missing(tx, &new.indexes, grip)? {
         return Ok(Publication::IndexMissing(index));
+    }
+    if let Some(excess) = quotas::excess(tx, &release.application, release.data_bytes)? {
+        return Ok(Publication::QuotaExceeded(excess));
+    }
+    for descriptor in &new.descriptors {
+        if is_condemned(tx, Collectable::Descriptor(*descriptor), grip)? {
+            return Ok(Publication::DescriptorMissing(*descriptor));
+        }
+    }
+    if revive(tx, Collectable::Release(release.digest), new.grip)? == Added::Swept {
+        return Ok(Publication::Swept);
     }
     if !insert(tx, release)? {
         // Its digest is there under another version, which no document of that digest names.
         return Err(rusqlite::Error::StatementChangedRows(0));
     }
     name_indexes(tx, release.digest, &new.indexes)?;
-    leases::end(tx, new.lease)?;
+    count_up(tx, PUBLISHED)?;
+    leases::close(tx, new.lease)?;
+    audit::append(tx, &published(release))?;
     Ok(Publication::Created)
+}
+
+fn published(release: &Release) -> Entry {
+    Entry::new(Action::Publish, &release.published_by, release.published_at_secs)
+        .to_application(&release.application)
+        .to_release(&release.version, release.digest)
+        .with("machineCount", release.machines.len())
+        .with("diskBytes", release.disk_bytes)
+        .with("dataBytes", release.data_bytes)
 }
 
 pub(super) fn restore(
@@ -53,7 +84,7 @@ pub(super) fn restore(
 }
 
 /// Remembers those of a release's indexes that are present.
-fn name_indexes(
+pub(super) fn name_indexes(
     tx: &Transaction<'_>,
     release: ReleaseDigest,
     indexes: &[IndexDigest],
@@ -69,10 +100,15 @@ fn name_indexes(
     Ok(())
 }
 
-fn first_missing(tx: &Transaction<'_>, indexes: &[IndexDigest]) -> SqlResult<Option<IndexDigest>> {
+fn first_missing(
+    tx: &Transaction<'_>,
+    indexes: &[IndexDigest],
+    grip: Grip,
+) -> SqlResult<Option<IndexDigest>> {
     let mut find = tx.prepare_cached("SELECT 1 FROM indexes WHERE digest = $1")?;
     for index in indexes {
-        if !find.exists([index.as_bytes()])? {
+        let is_gone = is_condemned(tx, Collectable::Index(*index), grip)?;
+        if is_gone || !find.exists([index.as_bytes()])? {
             return Ok(Some(*index));
         }
     }
@@ -127,7 +163,8 @@ fn by_version(
     application: &ApplicationName,
     version: &Version,
 ) -> SqlResult<Option<ReleaseDigest>> {
-    let sql = "SELECT digest FROM releases WHERE application = $1 AND version = $2";
+    let sql = "SELECT digest FROM releases
+               WHERE application = $1 AND version = $2 AND deleted_at_secs IS NULL";
     one_digest(tx, sql, params![application.as_str(), version.as_str()])
 }
 
@@ -149,7 +186,8 @@ pub(super) fn resolve(
     match selector {
         Selector::Version(version) => by_version(tx, application, version),
         Selector::Digest(digest) => {
-            let sql = "SELECT digest FROM releases WHERE digest = $1 AND application = $2";
+            let sql = "SELECT digest FROM releases
+                       WHERE digest = $1 AND application = $2 AND deleted_at_secs IS NULL";
             one_digest(tx, sql, params![digest.as_bytes(), name])
         }
         Selector::Channel(channel) => {
@@ -174,7 +212,10 @@ pub(super) fn list(
             .optional()?
             .unwrap_or(0),
     };
-    let sql = format!("{RELEASE} WHERE application = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+    let sql = format!(
+        "{RELEASE} WHERE application = $1 AND id < $2 AND deleted_at_secs IS NULL
+         ORDER BY id DESC LIMIT $3"
+    );
     let mut statement = tx.prepare_cached(&sql)?;
     let (mut page, mut names_len) = (Vec::new(), 0);
     for found in statement.query_map(params![application.as_str(), before, limit], read_release)? {
@@ -193,16 +234,33 @@ pub(super) fn read(
     application: &ApplicationName,
     release: ReleaseDigest,
 ) -> SqlResult<Option<Release>> {
-    let sql = format!("{RELEASE} WHERE application = $1 AND digest = $2");
+    let sql =
+        format!("{RELEASE} WHERE application = $1 AND digest = $2 AND deleted_at_secs IS NULL");
     tx.prepare_cached(&sql)?
         .query_row(params![application.as_str(), release.as_bytes()], read_release)
         .optional()
 }
 
-const RELEASE: &str = "SELECT version, digest, machines, published_at_secs, published_by,
+/// Every release that is visible.
+pub(super) fn visible(tx: &Transaction<'_>) -> SqlResult<Vec<Release>> {
+    let sql = format!("{RELEASE} WHERE deleted_at_secs IS NULL ORDER BY id");
+    tx.prepare_cached(&sql)?.query_map([], read_release)?.collect()
+}
+
+pub(super) fn by_id(tx: &Transaction<'_>, id: i64) -> SqlResult<Release> {
+    tx.prepare_cached(&format!("{RELEASE} WHERE id = $1"))?.query_row([id], read_release)
+}
+
+/// What [`read_release`] reads.
+pub(super) const COLUMNS: &str =
+    "SELECT version, digest, machines, published_at_secs, published_by,
+        disk_bytes, data_bytes, application";
+
+pub(super) const RELEASE: &str =
+    "SELECT version, digest, machines, published_at_secs, published_by,
         disk_bytes, data_bytes, application FROM releases";
 
-fn read_release(found: &Row<'_>) -> SqlResult<Release> {
+pub(super) fn read_release(found: &Row<'_>) -> SqlResult<Release> {
     // A release whose document was lost was restored without its machines.
     let machines: String = found.get(2)?;
     let machines = machines.split(SEPARATOR).filter(|name| !name.is_empty());
@@ -219,8 +277,10 @@ fn read_release(found: &Row<'_>) -> SqlResult<Release> {
 }
 
 const APPLICATION: &str = "SELECT a.name, a.created_at_secs,
-        (SELECT COUNT(*) FROM releases r WHERE r.application = a.name),
-        (SELECT r.version FROM releases r WHERE r.application = a.name ORDER BY r.id DESC LIMIT 1)
+        (SELECT COUNT(*) FROM releases r
+         WHERE r.application = a.name AND r.deleted_at_secs IS NULL),
+        (SELECT r.version FROM releases r
+         WHERE r.application = a.name AND r.deleted_at_secs IS NULL ORDER BY r.id DESC LIMIT 1)
      FROM applications a";
 
 fn read_application(found: &Row<'_>) -> SqlResult<Application> {

@@ -11,7 +11,7 @@ use crate::report::Failure;
 
 pub(crate) async fn export(around: Surroundings, command: Export) -> Result<(), Failure> {
     let Export { target, machine, disk, format, output, threads } = command;
-    let Surroundings { registry, progress, style, state } = around;
+    let Surroundings { registry, progress, style, state, .. } = around;
     let is_pipe = output.is_none();
     let output = match output {
         Some(path) => Output::File(path),
@@ -45,7 +45,7 @@ pub(crate) async fn export(around: Surroundings, command: Export) -> Result<(), 
 
 pub(crate) async fn package(around: Surroundings, command: Package) -> Result<(), Failure> {
     let Package { target, into, kind, machines, threads } = command;
-    let Surroundings { registry, progress, style, state } = around;
+    let Surroundings { registry, progress, style, state, .. } = around;
     let order = export::WritePackage {
         registry,
         application: target.application,

@@ -6,7 +6,7 @@ use seawall_api::v1::{Application, ReleaseSummary};
 use serde::Serialize;
 
 use super::Surroundings;
-use crate::output::{answer, moment, table};
+use crate::output::{answer, count, moment, table};
 use crate::report::Failure;
 
 /// More pages than any registry has: a `next` that runs in circles ends here.
@@ -74,6 +74,7 @@ fn releases_text(list: &Releases) -> String {
         vec![
             release.version.to_string(),
             if channels.is_empty() { "-".to_owned() } else { channels.join(",") },
+            held(release),
             moment(release.published_at_secs),
             HumanBytes(release.disk_bytes).to_string(),
             HumanBytes(release.data_bytes).to_string(),
@@ -81,7 +82,24 @@ fn releases_text(list: &Releases) -> String {
             release.digest.to_string(),
         ]
     });
-    table(&["VERSION", "CHANNELS", "PUBLISHED", "DISKS", "DATA", "MACHINES", "DIGEST"], rows)
+    let headings =
+        ["VERSION", "CHANNELS", "HELD BY", "PUBLISHED", "DISKS", "DATA", "MACHINES", "DIGEST"];
+    let mut text = table(&headings, rows);
+    for release in list.releases.iter().filter(|release| !release.lost.is_empty()) {
+        let (name, lost) = (&list.application, release.lost.join(", "));
+        text += &format!("{name}:{} is DAMAGED, lost: {lost}\n", release.version);
+    }
+    text
+}
+
+/// What holds a release besides the channels that point at it.
+fn held(release: &ReleaseSummary) -> String {
+    let mut words: Vec<_> = release.pins.iter().map(|pin| format!("pin {pin}")).collect();
+    if release.host_count > 0 {
+        words.push(count(release.host_count, "host"));
+    }
+    words.extend(release.recent_on.iter().map(|channel| format!("recent on {channel}")));
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 
 #[cfg(test)]
@@ -100,6 +118,10 @@ mod tests {
             disk_bytes: 8 << 30,
             data_bytes: 3 << 29,
             channels: vec!["stable".parse().unwrap()],
+            lost: vec![],
+            recent_on: vec!["beta".parse().unwrap()],
+            pins: vec!["audit".parse().unwrap()],
+            host_count: 2,
         }
     }
 
@@ -110,8 +132,10 @@ mod tests {
         assert_eq!(
             releases_text(&list),
             format!(
-                "VERSION  CHANNELS  PUBLISHED             DISKS    DATA     MACHINES  DIGEST\n\
-                 1.0      stable    2026-11-22 04:07:00Z  8.0 GiB  1.5 GiB  db,web    {digest}\n"
+                "VERSION  CHANNELS  HELD BY                             PUBLISHED             \
+                 DISKS    DATA     MACHINES  DIGEST\n\
+                 1.0      stable    pin audit, 2 hosts, recent on beta  2026-11-22 04:07:00Z  \
+                 8.0 GiB  1.5 GiB  db,web    {digest}\n"
             )
         );
     }
@@ -132,6 +156,9 @@ mod tests {
                     "diskBytes": 8_u64 << 30,
                     "dataBytes": 3_u64 << 29,
                     "channels": ["stable"],
+                    "recentOn": ["beta"],
+                    "pins": ["audit"],
+                    "hostCount": 2,
                 }],
             })
         );

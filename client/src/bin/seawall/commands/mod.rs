@@ -1,29 +1,47 @@
 //! The commands, a file each: a flow called, its report printed.
 
+mod audit;
+mod backup;
 mod channels;
+mod collect;
 mod convert;
 mod describe;
 mod diff;
+#[cfg(feature = "server")]
+mod drill;
 mod export;
+mod fleet;
+mod fsck;
 mod list;
 mod patch;
 mod pull;
 mod push;
+mod quota;
+#[cfg(feature = "server")]
+mod recover;
+mod repair;
+mod retention;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 mod show;
+mod status;
 mod verify;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use directories::ProjectDirs;
+use seawall::hold;
 use seawall::host::HostState;
 use seawall::progress::Progress;
 use seawall::registry::Registry;
 
 use crate::args::Global;
-use crate::command::Command;
+#[cfg(feature = "server")]
+use crate::command::Offline;
+use crate::command::watch::Watch;
+use crate::command::{Command, Target, Upkeep};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
 use crate::output::Style;
@@ -31,8 +49,11 @@ use crate::progress;
 use crate::report::Failure;
 
 /// What a command that speaks to a registry gets.
+#[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) registry: Arc<dyn Registry>,
+    /// What a later command names it by.
+    pub(crate) address: String,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) style: Style,
     pub(crate) state: HostState,
@@ -42,19 +63,29 @@ pub(crate) struct Surroundings {
 pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure> {
     let style = if global.json { Style::Json } else { Style::Text };
     let progress = progress::choose(global.quiet);
+    // Each directory has its own registry.
+    if let Command::Status(order) = command {
+        return status::status(order, global, style).await;
+    }
     let Some(reach) = command.reach() else {
         let outcome = without_registry(command, progress.clone(), style).await;
         progress.finish();
         return outcome;
     };
     let missing = match command {
-        Command::Push(..) => Missing::Create,
+        // A quota may be there before the first push.
+        Command::Push(..) | Command::Watch(_, Watch::Quota(_)) => Missing::Create,
         _ => Missing::Refuse,
     };
-    let settings = Settings::find(global, reach, &crate::environment())?;
+    let settings = match &command {
+        Command::BackupOf(_, data, _) => Settings::of_directory(data),
+        _ => Settings::find(global, reach, &crate::environment())?,
+    };
+    let address = settings.location.address();
     let connection = Connection::open(settings, missing).await?;
     let around = Surroundings {
         registry: connection.registry(),
+        address,
         progress: progress.clone(),
         style,
         state: host_state(global)?,
@@ -68,10 +99,20 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
 async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
     match command {
         Command::Push(_, push) => push::push(around, *push).await,
-        Command::Pull(_, pull) => pull::pull(around, pull).await,
-        Command::Package(_, package) => export::package(around, package).await,
-        Command::Export(_, order) => export::export(around, order).await,
-        Command::Patch(_, patch) => patch::patch(around, patch).await,
+        Command::Pull(_, pull) => {
+            held(&around.clone(), &pull.target.clone(), pull::pull(around, pull)).await
+        }
+        Command::Package(_, package) => {
+            let target = package.target.clone();
+            held(&around.clone(), &target, export::package(around, package)).await
+        }
+        Command::Export(_, order) => {
+            held(&around.clone(), &order.target.clone(), export::export(around, order)).await
+        }
+        Command::Patch(_, patch) => {
+            held(&around.clone(), &patch.target.clone(), patch::patch(around, patch)).await
+        }
+        Command::Collect(_, collect) => collect::collect(&around, collect).await,
         Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
         Command::Applications(_) => list::applications(&around).await,
         Command::Releases(_, application) => list::releases(&around, application).await,
@@ -81,11 +122,51 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
             channels::history(&around, application, channel).await
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
-        Command::VerifyRelease(_, target) => verify::release(around, target).await,
-        Command::Describe(..)
+        Command::Fleet(_, order) => fleet::run(&around, order).await,
+        Command::Watch(_, watch) => watched(&around, watch).await,
+        Command::VerifyRelease(_, target) => {
+            held(&around.clone(), &target.clone(), verify::release(around, target)).await
+        }
+        Command::Upkeep(_, upkeep) => keep_up(around, upkeep).await,
+        Command::BackupOf(_, _, out) => backup::backup(&around, &out).await,
+        #[cfg(feature = "server")]
+        Command::Offline(..) => Err(Failure::internal("this command needs no registry")),
+        Command::Status(..)
+        | Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
+    }
+}
+
+async fn watched(around: &Surroundings, watch: Watch) -> Result<(), Failure> {
+    match watch {
+        Watch::Audit(filter, limit) => audit::audit(around, filter, limit).await,
+        Watch::VerifyAudit(head) => audit::verify(around, head).await,
+        Watch::AddWebhook(new) => webhooks::add(around, new).await,
+        Watch::Webhooks => webhooks::list(around).await,
+        Watch::RemoveWebhook(id) => webhooks::remove(around, id).await,
+        Watch::Deliveries(id) => webhooks::deliveries(around, &id).await,
+        Watch::Quota(quota) => quota::quota(around, quota).await,
+    }
+}
+
+/// Does `work` while the registry keeps what the release of `target` needs.
+async fn held(
+    around: &Surroundings,
+    target: &Target,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    hold::during(&around.registry, &target.application, work).await
+}
+
+async fn keep_up(around: Surroundings, upkeep: Upkeep) -> Result<(), Failure> {
+    match upkeep {
+        Upkeep::Fsck(order) => fsck::fsck(&around, order).await,
+        Upkeep::FsckStatus => fsck::status(&around).await,
+        Upkeep::FsckStop => fsck::stop(&around).await,
+        Upkeep::Repair(order) => repair::repair(around, order).await,
+        Upkeep::Backup(out) => backup::backup(&around, &out).await,
     }
 }
 
@@ -99,6 +180,12 @@ async fn without_registry(
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
         Command::Convert(command) => convert::convert(command, progress, style).await,
         Command::Inspect(command) => convert::inspect(command, progress, style).await,
+        #[cfg(feature = "server")]
+        Command::Offline(Offline::Recover(data)) => recover::recover(data, style).await,
+        #[cfg(feature = "server")]
+        Command::Offline(Offline::Drill { data, releases, into }) => {
+            drill::drill(data, (releases, into), progress, style).await
+        }
         _ => Err(Failure::internal("this command needs a registry")),
     }
 }

@@ -9,7 +9,8 @@ use crate::report::Failure;
 
 pub(crate) async fn patch(around: Surroundings, command: Patch) -> Result<(), Failure> {
     let Patch { dir, target, dry_run, threads } = command;
-    let Surroundings { registry, progress, style, state } = around;
+    let Surroundings { registry, address, progress, style, state } = around;
+    let origin = super::pull::origin(address, &target.selector);
     let order = patch::Patch {
         registry,
         directory: dir,
@@ -24,5 +25,6 @@ pub(crate) async fn patch(around: Surroundings, command: Patch) -> Result<(), Fa
         return answer(style, &plan, |plan| format!("{plan}\n"));
     }
     let report = patch::patch(order).await?;
+    origin.write(&report.directory)?;
     answer(style, &report, |report| format!("{report}\n"))
 }

@@ -9,7 +9,7 @@ use crate::report::Failure;
 
 pub(crate) async fn push(around: Surroundings, command: Push) -> Result<(), Failure> {
     let Push { spec, package, application, version, parent, full_scan, threads } = command;
-    let Surroundings { registry, progress, style, state } = around;
+    let Surroundings { registry, progress, style, state, .. } = around;
     let order = push::Push {
         registry,
         spec,

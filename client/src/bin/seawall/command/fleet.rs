@@ -1,0 +1,161 @@
+//! What keeps releases, and deletes them: proven.
+
+use std::path::PathBuf;
+
+use seawall::directory::Lockfile;
+use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName};
+use seawall_api::reference::Selector;
+use seawall_api::v1::RetentionPolicy;
+
+use super::{Command, Reach, Target, application, release};
+use crate::args::Credentials;
+use crate::args::fleet::{
+    HostsArgs, PinArgs, RawRetention, RetentionArgs, RetentionOf, RmArgs, SetArgs, StatusArgs,
+    UnpinArgs,
+};
+use crate::report::Failure;
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Fleet {
+    Remove { target: Target, dry_run: bool },
+    Pin { targets: Vec<Target>, name: PinName, reason: String },
+    Unpin { target: Target, name: PinName },
+    Hosts(Option<ApplicationName>),
+    Forget { host: HostName, application: Option<ApplicationName> },
+    Policies(ApplicationName),
+    SetPolicy(Box<SetPolicy>),
+    Plan(ApplicationName),
+    Apply(ApplicationName),
+}
+
+#[derive(Debug)]
+pub(crate) struct SetPolicy {
+    pub(crate) application: ApplicationName,
+    pub(crate) channel: Option<ChannelName>,
+    pub(crate) policy: RetentionPolicy,
+}
+
+#[derive(Debug)]
+pub(crate) struct Status {
+    /// Empty means all that this host remembers.
+    pub(crate) dirs: Vec<PathBuf>,
+    /// `None`: the machine's name.
+    pub(crate) host: Option<HostName>,
+    pub(crate) ttl_secs: u64,
+    pub(crate) credentials: Credentials,
+}
+
+pub(super) fn remove(args: RmArgs) -> Result<Command, Failure> {
+    let (host, target) = release(&args.reference)?;
+    let reach = Reach { host, credentials: args.credentials };
+    Ok(Command::Fleet(reach, Fleet::Remove { target, dry_run: args.dry_run }))
+}
+
+pub(super) fn pin(args: PinArgs) -> Result<Command, Failure> {
+    let PinArgs { reference, lockfiles, name, reason, credentials } = args;
+    let (mut host, mut targets) = (None, Vec::new());
+    if let Some(reference) = reference {
+        let (of, target) = release(&reference)?;
+        host = of;
+        targets.push(target);
+    }
+    for path in lockfiles {
+        let lock = Lockfile::read(&path)?;
+        let selector = Selector::Digest(lock.release);
+        targets.push(Target { application: lock.application, selector });
+    }
+    let pin = Fleet::Pin { targets, name: name.parse()?, reason };
+    Ok(Command::Fleet(Reach { host, credentials }, pin))
+}
+
+pub(super) fn unpin(args: UnpinArgs) -> Result<Command, Failure> {
+    let (host, target) = release(&args.reference)?;
+    let reach = Reach { host, credentials: args.credentials };
+    Ok(Command::Fleet(reach, Fleet::Unpin { target, name: args.name.parse()? }))
+}
+
+pub(super) fn status(args: StatusArgs) -> Result<Command, Failure> {
+    Ok(Command::Status(Status {
+        dirs: args.dirs,
+        host: args.host.as_deref().map(str::parse).transpose()?,
+        ttl_secs: seconds("--ttl", &args.ttl)?,
+        credentials: args.credentials,
+    }))
+}
+
+pub(super) fn hosts(args: HostsArgs) -> Result<Command, Failure> {
+    let credentials = args.credentials;
+    let (host, application) = match args.application.as_deref().map(application) {
+        None => (None, None),
+        Some(found) => found.map(|(host, application)| (host, Some(application)))?,
+    };
+    let order = match args.forget {
+        Some(name) => Fleet::Forget { host: name.parse()?, application },
+        None => Fleet::Hosts(application),
+    };
+    Ok(Command::Fleet(Reach { host, credentials }, order))
+}
+
+pub(super) fn retention(args: RetentionArgs) -> Result<Command, Failure> {
+    let of = |of: RetentionOf, order: fn(ApplicationName) -> Fleet| {
+        let (host, application) = application(&of.application)?;
+        let reach = Reach { host, credentials: of.credentials };
+        Ok(Command::Fleet(reach, order(application)))
+    };
+    match args.what {
+        RawRetention::Show(args) => of(args, Fleet::Policies),
+        RawRetention::Plan(args) => of(args, Fleet::Plan),
+        RawRetention::Apply(args) => of(args, Fleet::Apply),
+        RawRetention::Set(args) => set_policy(*args),
+    }
+}
+
+fn set_policy(args: SetArgs) -> Result<Command, Failure> {
+    let (host, application) = application(&args.application)?;
+    let time = |flag: &str, text: &Option<String>| {
+        text.as_deref().map(|text| seconds(flag, text)).transpose()
+    };
+    let policy = RetentionPolicy {
+        keep_last: args.keep_last,
+        keep_last_prereleases: args.keep_last_prereleases,
+        keep_younger_secs: time("--keep-younger", &args.keep_younger)?,
+        keep_superseded_secs: time("--keep-superseded", &args.keep_superseded)?,
+        keep_expired_hosts_secs: time("--keep-expired-hosts", &args.keep_expired_hosts)?,
+    };
+    let channel = args.channel.as_deref().map(str::parse).transpose()?;
+    let set = SetPolicy { application, channel, policy };
+    let reach = Reach { host, credentials: args.credentials };
+    Ok(Command::Fleet(reach, Fleet::SetPolicy(Box::new(set))))
+}
+
+/// A time as people write it: `90s`, `30m`, `12h`, `7d`, `4w`.
+fn seconds(flag: &str, text: &str) -> Result<u64, Failure> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
+    let read = |(unit, secs): &(&str, u64)| {
+        let number = text.strip_suffix(unit)?;
+        let is_digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_digits.then(|| number.parse::<u64>().ok()?.checked_mul(*secs)).flatten()
+    };
+    units.iter().find_map(read).ok_or_else(|| {
+        Failure::usage(
+            format!("`{flag} {}`: this is no time", text.escape_debug()),
+            "write a number and its unit: 90s, 30m, 12h, 7d or 4w",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn times_are_numbers_with_a_unit() {
+        for (text, secs) in [("90s", 90), ("2m", 120), ("1h", 3600), ("7d", 604_800), ("0d", 0)] {
+            assert_eq!(seconds("--ttl", text).unwrap(), secs, "{text}");
+        }
+        for text in ["", "7", "d", "-1d", "+1d", "1.5d", "7 d", "7days", "99999999999999999999w"] {
+            seconds("--ttl", text).unwrap_err();
+        }
+    }
+}

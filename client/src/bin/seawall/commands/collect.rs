@@ -1,0 +1,81 @@
+//! `seawall gc`: removes what no release reaches any more.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall::error::ErrorKind;
+use seawall::registry::Registry;
+use seawall_api::units::HumanBytes;
+use seawall_api::v1::{Collection, CollectionPhase, CollectionPlan, CollectionTotals};
+
+use super::Surroundings;
+use crate::command::Collect;
+use crate::output::{answer, moment};
+use crate::report::Failure;
+
+/// Between two looks how far it is.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+
+pub(crate) async fn collect(around: &Surroundings, collect: Collect) -> Result<(), Failure> {
+    if collect.dry_run {
+        let plan = around.registry.collection_plan(collect.order.live_percent_min).await?;
+        return answer(around.style, &plan, plan_text);
+    }
+    let mut collection = around.registry.start_collection(collect.order).await?;
+    if collect.wait {
+        collection = finished(&around.registry).await?;
+    }
+    if let Some(why) = collection.last.as_ref().and_then(|last| last.error.as_ref()) {
+        let what = format!("the registry could not collect: {why}");
+        let remedy = "run `seawall fsck`, then `seawall repair`: nothing reachable was removed";
+        return Err(Failure::usage(what, remedy).of_kind(ErrorKind::Damaged));
+    }
+    answer(around.style, &collection, collection_text)
+}
+
+async fn finished(registry: &Arc<dyn Registry>) -> Result<Collection, Failure> {
+    loop {
+        let collection = registry.collection().await?;
+        if collection.phase == CollectionPhase::Idle {
+            return Ok(collection);
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+fn plan_text(plan: &CollectionPlan) -> String {
+    format!(
+        "{} chunks are reachable\n{}",
+        plan.reachable_chunks,
+        totals_text("would free", &plan.totals)
+    )
+}
+
+fn totals_text(verb: &str, totals: &CollectionTotals) -> String {
+    let mut text = format!("{verb} {}", HumanBytes(totals.freed_bytes));
+    // A String takes whatever is written.
+    let _ = write!(text, ": {} packs ({})", totals.packs, HumanBytes(totals.pack_bytes));
+    let _ =
+        write!(text, ", {} other objects ({})", totals.objects, HumanBytes(totals.object_bytes));
+    if totals.repacked > 0 {
+        let new = HumanBytes(totals.repacked_bytes);
+        let _ = write!(text, "; {} packs ({new}) are new", totals.repacked);
+    }
+    text + "\n"
+}
+
+fn collection_text(collection: &Collection) -> String {
+    let Some(last) = &collection.last else {
+        return format!("the collection runs: {:?}\n", collection.phase).to_lowercase();
+    };
+    if !last.has_looked {
+        return "nothing to collect: nothing was deleted, and no push failed\n".to_owned();
+    }
+    let mut text = totals_text("freed", &last.totals);
+    if let Some(until) = last.waits_until_secs {
+        let (count, until) = (last.waits_for_leases, moment(until));
+        let _ = writeln!(text, "waits for {count} older pushes and pulls, until {until} at most");
+    }
+    text
+}

@@ -1,0 +1,178 @@
+//! `seawall status`: what this host runs, told to the registries it came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use seawall::directory::{Lockfile, Origin};
+use seawall::error::ErrorKind;
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, ChannelName, HostName, Version};
+use seawall_api::v1::{HostRun, RenewHost};
+use serde::Serialize;
+
+use super::{fleet, host_state};
+use crate::args::Global;
+use crate::command::{Reach, Status};
+use crate::config::Settings;
+use crate::connect::{Connection, Missing};
+use crate::output::{Style, answer, moment, table};
+use crate::report::Failure;
+
+#[derive(Serialize)]
+struct Answer {
+    host: HostName,
+    directories: Vec<Entry>,
+}
+
+/// What a directory holds, and what its registry says to that.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    directory: PathBuf,
+    application: ApplicationName,
+    version: Version,
+    release: ReleaseDigest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<ChannelName>,
+    disks: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registry: Option<String>,
+    /// What the registry noted; absent where it could not be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noted: Option<HostRun>,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+pub(crate) async fn status(status: Status, global: &Global, style: Style) -> Result<(), Failure> {
+    let host = match &status.host {
+        Some(host) => host.clone(),
+        None => machine_name()?,
+    };
+    let mut entries = Vec::new();
+    for dir in directories(&status, global)? {
+        entries.push(entry(&dir)?);
+    }
+    let mut by_registry = BTreeMap::<Option<String>, Vec<usize>>::new();
+    for (at, entry) in entries.iter().enumerate() {
+        by_registry.entry(entry.registry.clone()).or_default().push(at);
+    }
+    let mut failed = None;
+    for (registry, places) in by_registry {
+        // What is named for this command goes before what a directory remembers.
+        let named = global.registry.clone().filter(|text| !text.is_empty()).or(registry);
+        let global = Global { registry: named, ..global.clone() };
+        let told = tell(&status, &host, &global, (&mut entries, &places)).await;
+        failed = failed.or(told.err());
+    }
+    answer(style, &Answer { host, directories: entries }, text)?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Tells one registry of the directories that came from it; the first failure of all.
+async fn tell(
+    status: &Status,
+    host: &HostName,
+    global: &Global,
+    (entries, places): (&mut [Entry], &[usize]),
+) -> Result<(), Failure> {
+    let reach = Reach { host: None, credentials: status.credentials.clone() };
+    let opened = async {
+        let settings = Settings::find(global, &reach, &crate::environment())?;
+        Connection::open(settings, Missing::Refuse).await
+    };
+    let connection = match opened.await {
+        Ok(connection) => connection,
+        Err(failure) => {
+            for at in places {
+                entries[*at].problem = Some(failure.what().to_owned());
+            }
+            return Err(failure);
+        }
+    };
+    let registry = connection.registry();
+    let mut failed = None;
+    for at in places {
+        let entry = &mut entries[*at];
+        let runs = RenewHost {
+            application: entry.application.clone(),
+            instance: entry.directory.to_string_lossy().into_owned(),
+            release: entry.release,
+            channel: entry.channel.clone(),
+            disks: entry.disks,
+            ttl_secs: status.ttl_secs,
+        };
+        match registry.report_host(host, &runs).await {
+            Ok(noted) => entry.noted = Some(noted),
+            Err(error) => {
+                let failure = Failure::from(error);
+                entry.problem = Some(failure.what().to_owned());
+                failed = failed.or(Some(failure));
+            }
+        }
+    }
+    connection.close().await;
+    failed.map_or(Ok(()), Err)
+}
+
+/// The directories that are named, or all that this host remembers and that are still there.
+fn directories(status: &Status, global: &Global) -> Result<Vec<PathBuf>, Failure> {
+    if !status.dirs.is_empty() {
+        return Ok(status.dirs.clone());
+    }
+    let held = host_state(global)?.all_holdings().into_iter().map(|holding| holding.directory);
+    let mut dirs: Vec<_> =
+        held.filter(|dir| dir.join(seawall::directory::LOCKFILE).is_file()).collect();
+    dirs.sort();
+    dirs.dedup();
+    if dirs.is_empty() {
+        let what = "this host remembers no pulled release";
+        let remedy = "pull one, or name directories: `seawall status DIR`";
+        return Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound));
+    }
+    Ok(dirs)
+}
+
+fn entry(dir: &Path) -> Result<Entry, Failure> {
+    let (lock, _) = Lockfile::of_directory(dir)?;
+    let origin = Origin::of_directory(dir);
+    let directory = std::fs::canonicalize(dir)
+        .map_err(|error| Failure::io(&format!("cannot open {}", dir.display()), &error))?;
+    Ok(Entry {
+        directory,
+        application: lock.application,
+        version: lock.version,
+        release: lock.release,
+        channel: origin.channel,
+        disks: lock.disks.len() as u64,
+        registry: origin.registry,
+        noted: None,
+        problem: None,
+    })
+}
+
+/// The machine's name as a host's name.
+fn machine_name() -> Result<HostName, Failure> {
+    let uname = rustix::system::uname();
+    let name = uname.nodename().to_string_lossy().to_lowercase();
+    name.parse().map_err(|error| {
+        let remedy = "give this host a name: `--host NAME`".to_owned();
+        Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))
+    })
+}
+
+fn text(answer: &Answer) -> String {
+    let rows = answer.directories.iter().map(|entry| {
+        let channel = entry.channel.as_ref().map_or("-".to_owned(), ToString::to_string);
+        let (behind, until) = match (&entry.noted, &entry.problem) {
+            (Some(noted), _) => (fleet::behind(noted), moment(noted.deadline_secs)),
+            (None, problem) => ("?".to_owned(), problem.clone().unwrap_or_default()),
+        };
+        let directory = entry.directory.display().to_string();
+        let (application, version) = (entry.application.to_string(), entry.version.to_string());
+        vec![directory, application, version, channel, behind, until]
+    });
+    let headings = ["DIRECTORY", "APPLICATION", "VERSION", "CHANNEL", "BEHIND", "KEPT UNTIL"];
+    format!("host {}\n\n{}", answer.host, table(&headings, rows))
+}

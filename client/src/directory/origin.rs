@@ -1,0 +1,73 @@
+//! Where a pulled directory came from: the registry, and the channel that it follows.
+//!
+//! A host's own memory, not part of the lockfile: it says nothing of what the directory holds. A
+//! directory without it, or with a damaged one, is one of which only the lockfile is known.
+
+use std::fs;
+use std::path::Path;
+
+use seawall_api::names::ChannelName;
+use serde::{Deserialize, Serialize};
+
+use super::OWN_FOLDER;
+use crate::host::{HostError, replace_file};
+
+const FILE: &str = "origin.json";
+/// The longest that is read, in bytes.
+const FILE_LEN_MAX: u64 = 64 << 10;
+
+/// Where a directory came from.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// The registry: an address, or the path of a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+    /// The channel that it was pulled or patched by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelName>,
+}
+
+impl Origin {
+    /// What is known of a directory.
+    #[must_use]
+    pub fn of_directory(directory: &Path) -> Self {
+        let path = directory.join(OWN_FOLDER).join(FILE);
+        let is_short = fs::metadata(&path).is_ok_and(|meta| meta.len() <= FILE_LEN_MAX);
+        let bytes = is_short.then(|| fs::read(&path).ok()).flatten();
+        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Remembers it, at once.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, directory: &Path) -> Result<(), HostError> {
+        let path = directory.join(OWN_FOLDER).join(FILE);
+        let failed = |e: serde_json::Error| HostError::new("write", &path, e.into());
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(failed)?;
+        bytes.push(b'\n');
+        replace_file(&path, &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_read_as_it_was_written_and_damage_is_as_good_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Origin::of_directory(dir.path()), Origin::default());
+        let origin = Origin {
+            registry: Some("https://registry.example".to_owned()),
+            channel: Some("stable".parse().unwrap()),
+        };
+        origin.write(dir.path()).unwrap();
+        assert_eq!(Origin::of_directory(dir.path()), origin);
+        let path = dir.path().join(OWN_FOLDER).join(FILE);
+        for bad in ["", "{", "[]", r#"{"channel":"1.0"}"#, &" ".repeat(100_000)] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(Origin::of_directory(dir.path()), Origin::default(), "{bad:.20}");
+        }
+    }
+}

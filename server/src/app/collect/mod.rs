@@ -1,0 +1,148 @@
+//! Collect: what no release reaches any more goes, while pushes and pulls run.
+//!
+//! 1. `mark` what every visible release reaches. 2. `plan`: dead packs, sparse packs, dead objects,
+//!    to the byte. 3. `repack`: what lives in sparse packs moves to new ones. 4. `condemn`: a list
+//!    in the catalog; from now on nobody who comes newly is told that these are there. 5. wait for
+//!    the leases that are older. 6. `mark` again, and `sweep` what is still unreachable: names, then
+//!    bytes.
+//!
+//! # Invariants
+//!
+//! 1. A lease relies on nothing that was condemned before it was opened; what was condemned since
+//!    stays until it has ended, and a lease that has ended publishes nothing.
+//! 2. A root that cannot be read ends it before anything is condemned or swept.
+//! 3. A row is written for bytes only when no sweep began since they were found, so no row names
+//!    what a sweep took.
+//! 4. Nothing is swept whose release's deletion the store alone does not tell of.
+//!
+//! # At the same time
+//!
+//! | running ↓ / starting → | push | pull | delete, promote | collect |
+//! |---|---|---|---|---|
+//! | push | as ever | free | free | its lease is waited for |
+//! | pull | free | free | reads on under its lease | its lease is waited for |
+//! | mark, plan | may publish: marked the second time | free | taken note of the next time | one at a time |
+//! | condemned | of an older lease: relies on it; of a newer: sends it again, which pardons it | free | free | goes on with it |
+//! | sweep | puts it again once it is gone | never reads it: older leases have ended | free | goes on with it |
+//!
+//! # After a crash
+//!
+//! Repacked: the new pack is there, the old one dead; both are found the next time. Condemned: the
+//! next collection goes on waiting and marks again. Swept in part: the next one removes the rest
+//! first; until then a push of the same bytes waits.
+
+use std::collections::HashSet;
+
+use seawall_api::digest::ReleaseDigest;
+
+use super::{AppError, Registry};
+use crate::catalog::collect::{DeleteRequest, Deletion, OlderLeases};
+
+mod mark;
+mod plan;
+mod repack;
+mod status;
+mod sweep;
+mod usage;
+
+pub use plan::{CollectPlan, CollectTotals};
+pub(in crate::app) use status::Collecting;
+pub use status::{CollectStatus, Phase};
+pub(in crate::app) use usage::Measured;
+pub use usage::Usage;
+
+/// How a collection goes about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CollectOptions {
+    /// Packs of which less than this is reachable are repacked, in percent.
+    pub live_percent_min: u8,
+    /// How much may be copied while repacking, in bytes per second; `None` as fast as it goes.
+    pub rate_max: Option<u64>,
+    /// Looks for something to collect even where nothing was deleted and no push failed.
+    pub is_forced: bool,
+}
+
+impl Default for CollectOptions {
+    fn default() -> Self {
+        Self { live_percent_min: 60, rate_max: None, is_forced: false }
+    }
+}
+
+/// What a collection did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Collected {
+    /// Whether it looked: where nothing may be left to collect, it does not.
+    pub has_looked: bool,
+    /// What was swept, and what was copied for it.
+    pub swept: CollectTotals,
+    /// The leases that are waited for, and what waits.
+    pub waits_for: Option<OlderLeases>,
+}
+
+impl Registry {
+    /// What a collection would remove now, were `without` deleted.
+    ///
+    /// # Errors
+    /// When a root cannot be read, or a port fails.
+    pub async fn plan_collection(
+        &self,
+        without: &HashSet<ReleaseDigest>,
+        options: CollectOptions,
+    ) -> Result<CollectPlan, AppError> {
+        let reached = self.mark(without).await?;
+        self.plan(reached, options).await
+    }
+
+    /// Collects as much as can be collected now: call it again while it says that it waits.
+    ///
+    /// # Errors
+    /// [`AppError::Busy`] when one runs; when a root cannot be read, or a port fails: then nothing
+    /// that is reachable is gone.
+    pub async fn collect(&self, options: CollectOptions) -> Result<Collected, AppError> {
+        let Ok(_one_at_a_time) = self.collecting.claim.try_lock() else {
+            return Err(AppError::Busy { what: "another collection runs" });
+        };
+        let outcome = self.collect_alone(options).await;
+        self.collecting.note(self.host.now_secs(), &outcome);
+        outcome
+    }
+
+    async fn collect_alone(&self, options: CollectOptions) -> Result<Collected, AppError> {
+        let mut done = Collected::default();
+        self.finish_sweep().await?;
+        let state = self.catalog.collect_state(self.host.now_secs()).await?;
+        if state.condemned > 0 {
+            done.waits_for = self.sweep(None, &mut done.swept).await?;
+            done.has_looked = true;
+        }
+        let is_clean = state.litter == state.collected && !options.is_forced;
+        if done.waits_for.is_some() || is_clean {
+            return Ok(done);
+        }
+        done.has_looked = true;
+        // Else the store alone would bring back what is swept now.
+        self.complete_records().await?;
+        self.collecting.enter(Phase::Marking);
+        let plan = self.plan_collection(&HashSet::new(), options).await?;
+        self.collecting.planned(&plan);
+        self.repack(&plan, options, &mut done.swept).await?;
+        if !plan.is_empty() {
+            self.collecting.enter(Phase::Condemning);
+            self.catalog.condemn(plan.condemned_packs(), plan.condemned_objects()).await?;
+            done.waits_for = self.sweep(Some(plan.into_reached()), &mut done.swept).await?;
+        }
+        self.catalog.end_collection(state.litter).await?;
+        Ok(done)
+    }
+
+    /// Deletes a release that nothing holds.
+    ///
+    /// # Errors
+    /// When a port fails.
+    pub async fn delete_release(&self, request: DeleteRequest) -> Result<Deletion, AppError> {
+        Ok(self.catalog.delete_release(request).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Sweep: names first, then bytes, of what is still unreachable when nobody relies on it any more.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use seawall_api::digest::PackDigest;
+use seawall_store::port::ObjectName;
+
+use super::mark::Reached;
+use super::plan::PLACES_PAGE;
+use super::{CollectTotals, Phase};
+use crate::app::rebuild::content::read_footer;
+use crate::app::{AppError, Registry};
+use crate::catalog::collect::{OlderLeases, Sweep, Sweeping};
+
+/// How many objects are removed at once.
+const REMOVALS_AT_ONCE: usize = 8;
+
+impl Registry {
+    /// Sweeps what is condemned, unless an older lease is alive; `reached` is what an earlier mark
+    /// found, which holds as long as no release became visible since.
+    pub(super) async fn sweep(
+        &self,
+        reached: Option<Reached>,
+        totals: &mut CollectTotals,
+    ) -> Result<Option<OlderLeases>, AppError> {
+        let state = self.catalog.collect_state(self.host.now_secs()).await?;
+        let older = self.catalog.older_leases(state.generation, self.host.now_secs()).await?;
+        if older.is_some() {
+            self.collecting.enter(Phase::Waiting);
+            return Ok(older);
+        }
+        self.collecting.enter(Phase::Sweeping);
+        // From here on, no lease that relies on what is condemned publishes: what it published is
+        // among the roots.
+        let published = self.catalog.collect_state(self.host.now_secs()).await?.published;
+        let reached = match reached {
+            Some(reached) if reached.published == published => reached,
+            _ => self.mark(&HashSet::new()).await?,
+        };
+        let condemned = self.catalog.condemned().await?;
+        let (needed, packs) = self.split_packs(condemned.packs, &reached).await?;
+        let (alive, objects): (Vec<_>, Vec<_>) =
+            condemned.objects.into_iter().partition(|object| reached.objects.contains(object));
+        self.catalog.pardon(needed, alive).await?;
+        self.refit_leaves(&packs, &reached).await?;
+        self.collecting.check_stop()?;
+        let sweep = Sweep { packs, objects, live_leaves: reached.leaves() };
+        self.catalog.begin_sweep(sweep).await?;
+        *totals += self.finish_sweep().await?;
+        Ok(None)
+    }
+
+    /// Tells condemned packs in which a reachable chunk has its place from those that may go.
+    async fn split_packs(
+        &self,
+        packs: Vec<PackDigest>,
+        reached: &Reached,
+    ) -> Result<(Vec<PackDigest>, Vec<PackDigest>), AppError> {
+        let rows = self.catalog.all_packs().await?;
+        let condemned: HashSet<_> = packs.iter().copied().collect();
+        let rows = rows.into_iter().filter(|row| condemned.contains(&row.digest));
+        let (mut needed, mut dead) = (Vec::new(), Vec::new());
+        for row in rows {
+            let frames = match read_footer(Arc::clone(&self.store), row.digest).await? {
+                Ok((_, footer)) => footer.frames().to_vec(),
+                // What cannot be read cannot be served either.
+                Err(_) => vec![],
+            };
+            let marked = frames.iter().filter(|frame| reached.chunks.contains(&frame.digest));
+            let asked = marked.map(|frame| frame.digest).collect();
+            let places = self.catalog.places_of(asked).await?;
+            let is_needed = places.iter().any(|place| place.pack == row.key);
+            if is_needed {
+                needed.push(row.digest)
+            } else {
+                dead.push(row.digest)
+            }
+            self.collecting.check_stop()?;
+        }
+        Ok((needed, dead))
+    }
+
+    /// Removes what a sweep has decided on: this one, or one that a crash ended.
+    pub(super) async fn finish_sweep(&self) -> Result<CollectTotals, AppError> {
+        let sweeping = self.catalog.sweeping().await?;
+        let mut totals = CollectTotals::default();
+        if sweeping == Sweeping::default() {
+            return Ok(totals);
+        }
+        if !sweeping.packs.is_empty() {
+            let mut after = None;
+            loop {
+                after = self.catalog.forget_places(after, PLACES_PAGE).await?;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        let packs = sweeping.packs.iter().map(|pack| ObjectName::Pack(*pack)).collect();
+        (totals.pack_count, totals.pack_bytes) = self.remove(packs).await?;
+        let objects = sweeping.objects.iter().map(|object| object.object()).collect();
+        (totals.object_count, totals.object_bytes) = self.remove(objects).await?;
+        self.catalog.end_sweep(sweeping).await?;
+        Ok(totals)
+    }
+
+    /// Removes objects; returns how many there were, and their length in bytes.
+    async fn remove(&self, names: Vec<ObjectName>) -> Result<(u64, u64), AppError> {
+        let removals = stream::iter(names.into_iter().map(|name| async move {
+            let len = self.store.len(&name).await?;
+            if len.is_some() {
+                self.store.delete(&name).await?;
+            }
+            Ok::<_, AppError>(len)
+        }));
+        let mut removals = removals.buffer_unordered(REMOVALS_AT_ONCE);
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(len) = removals.try_next().await? {
+            count += u64::from(len.is_some());
+            bytes += len.unwrap_or(0);
+        }
+        Ok((count, bytes))
+    }
+}

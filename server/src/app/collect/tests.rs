@@ -1,0 +1,5 @@
+//! Collections over a store in memory and a real catalog.
+
+mod actors;
+mod gate;
+mod sim;

@@ -1,0 +1,149 @@
+//! Who acts in the simulation: what a client does, step by step, through the use cases.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+use seawall_api::digest::ChunkDigest;
+use seawall_api::index::{Extent, Leaf};
+use seawall_api::names::Version;
+use seawall_api::reference::Selector;
+use seawall_api::release::Release;
+use seawall_api::units::ChunkLen;
+use seawall_store::codec::{Decoder, Encoding};
+use seawall_store::pack::PackWriter;
+
+use super::sim::application;
+use crate::app::tests::fixture::{TinyDisk, TinyRelease};
+use crate::app::{AppError, Publisher, Registry};
+use crate::catalog::{LeaseId, Purpose};
+
+/// Pushes a release as the command line does; where the registry lacks something after all, once
+/// more from the beginning. `trusted` are chunks that a parent release was seen to have: they are
+/// not asked about.
+pub(super) async fn push(
+    registry: &Registry,
+    tiny: &TinyRelease,
+    trusted: &BTreeSet<ChunkDigest>,
+) -> Result<(), AppError> {
+    let lease = registry.open_lease(application(), Purpose::Push).await?;
+    match push_under(registry, lease, tiny, trusted).await {
+        Err(AppError::Incomplete { .. }) => {
+            push_under(registry, lease, tiny, &BTreeSet::new()).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn push_under(
+    registry: &Registry,
+    lease: LeaseId,
+    tiny: &TinyRelease,
+    trusted: &BTreeSet<ChunkDigest>,
+) -> Result<(), AppError> {
+    for disk in &tiny.disks {
+        upload(registry, lease, disk, trusted).await?;
+    }
+    let bytes = Bytes::copy_from_slice(tiny.release.bytes());
+    let publisher = Publisher { lease, token: "sim".to_owned() };
+    registry.publish(&application(), bytes, publisher).await.map(|_| ())
+}
+
+pub(super) async fn upload(
+    registry: &Registry,
+    lease: LeaseId,
+    disk: &TinyDisk,
+    trusted: &BTreeSet<ChunkDigest>,
+) -> Result<(), AppError> {
+    let index = disk.index.digest();
+    if registry.is_whole(index).await? {
+        return Ok(());
+    }
+    let asked: Vec<_> = disk.chunks().into_iter().filter(|c| !trusted.contains(c)).collect();
+    let missing = registry.missing_chunks(lease, asked.clone()).await?;
+    let missing: BTreeSet<_> = missing.iter().map(|at| asked[*at as usize]).collect();
+    let mut writer = PackWriter::default();
+    let mut sent = BTreeSet::new();
+    for (digest, plain) in &disk.plain {
+        if missing.contains(digest) && sent.insert(*digest) {
+            writer.push(*digest, ChunkLen::new(plain.len() as u64).unwrap(), plain);
+        }
+    }
+    if !writer.is_empty() {
+        let pack = writer.finish(None);
+        registry.upload_pack(lease, pack.digest, pack.bytes).await?;
+    }
+    let (leaf, bytes) = disk.leaf_bytes();
+    if registry.missing_leaves(lease, vec![leaf]).await? == [0] {
+        registry.put_leaf(lease, leaf, bytes).await?;
+    }
+    let bytes = Bytes::from(disk.index.encode());
+    registry.put_index(lease, index, bytes).await.map(|_| ())
+}
+
+/// What a pull found.
+#[derive(Debug, PartialEq)]
+pub(super) enum Pulled {
+    /// Every byte of the release.
+    Whole,
+    /// There is no such release.
+    Absent,
+    /// Its lease ended while it read: it may not rely on anything.
+    LeaseEnded,
+}
+
+/// Pulls a release under a lease and compares every chunk with its name.
+pub(super) async fn pull(registry: &Registry, version: &Version) -> Result<Pulled, AppError> {
+    let lease = registry.open_lease(application(), Purpose::Pull).await?;
+    let selector = Selector::Version(version.clone());
+    let bytes = match registry.release_bytes(&application(), &selector).await {
+        Ok(found) => found.bytes,
+        Err(AppError::NotFound { .. } | AppError::Gone { .. }) => return Ok(Pulled::Absent),
+        Err(error) => return Err(error),
+    };
+    let outcome = read_all(registry, &bytes).await;
+    match registry.renew_lease(lease).await {
+        Err(AppError::LeaseEnded { .. }) => return Ok(Pulled::LeaseEnded),
+        renewed => renewed?,
+    }
+    registry.end_lease(lease).await?;
+    outcome.map(|()| Pulled::Whole)
+}
+
+/// Reads every chunk of a release out of its pack and compares it with its name.
+pub(super) async fn read_all(registry: &Registry, document: &[u8]) -> Result<(), AppError> {
+    let release = Release::parse(document).unwrap();
+    for (_, disk) in release.disks() {
+        let bytes = registry.index_bytes(disk.index).await?;
+        let index = seawall_api::index::DiskIndex::decode(&bytes).unwrap();
+        for leaf in index.leaves() {
+            let leaf = Leaf::decode_any(&registry.leaf_bytes(leaf.digest).await?).unwrap();
+            read_leaf(registry, &leaf).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read_leaf(registry: &Registry, leaf: &Leaf) -> Result<(), AppError> {
+    let chunks = leaf.extents().iter().filter_map(|extent| match extent {
+        Extent::Data(chunk) => Some(chunk.digest),
+        Extent::Hole(_) => None,
+    });
+    let chunks: Vec<_> = chunks.collect();
+    let (packs, places) = registry.locate_chunks(chunks.clone()).await?;
+    let mut open = HashMap::new();
+    for (chunk, place) in chunks.iter().zip(places) {
+        let pack = packs[place.pack as usize];
+        if let Entry::Vacant(entry) = open.entry(pack) {
+            entry.insert(registry.pack(pack).await?);
+        }
+        let frame = place.frame;
+        let end = frame.offset + u64::from(frame.stored_len);
+        let stored = open[&pack].read(frame.offset..end).await?;
+        let mut plain = vec![0; usize::from(frame.plain_len)];
+        let encoding = Encoding::from_number(frame.encoding).unwrap();
+        Decoder::default().decode(encoding, &stored, frame.plain_len, &mut plain).unwrap();
+        assert_eq!(ChunkDigest::of(&plain), *chunk, "the wrong bytes of a chunk");
+    }
+    Ok(())
+}

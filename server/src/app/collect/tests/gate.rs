@@ -1,0 +1,123 @@
+//! A store at whose every call the caller waits for its turn, before and after: who goes on next
+//! is for the simulation to say.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use seawall_store::error::StoreError;
+use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+use tokio::sync::oneshot;
+
+tokio::task_local! {
+    /// Who calls.
+    pub(super) static ACTOR: u32;
+}
+
+/// Where actors wait. Without an actor (the oracle looks) nobody waits.
+#[derive(Default)]
+pub(super) struct Gate {
+    waiting: Mutex<BTreeMap<u32, Vec<oneshot::Sender<()>>>>,
+}
+
+impl Gate {
+    async fn pass(&self) {
+        let Ok(actor) = ACTOR.try_with(|actor| *actor) else { return };
+        let (grant, granted) = oneshot::channel();
+        self.waiting.lock().unwrap().entry(actor).or_default().push(grant);
+        // Dropped in a crash, and then nobody polls this any more.
+        let _ = granted.await;
+    }
+
+    /// Those who wait.
+    pub(super) fn waiting(&self) -> Vec<u32> {
+        self.waiting.lock().unwrap().keys().copied().collect()
+    }
+
+    /// Lets one call of an actor go on.
+    pub(super) fn grant(&self, actor: u32) {
+        let mut waiting = self.waiting.lock().unwrap();
+        let calls = waiting.get_mut(&actor).unwrap();
+        let call = calls.remove(0);
+        if calls.is_empty() {
+            waiting.remove(&actor);
+        }
+        // An actor that gave this call up does not wait for it.
+        let _ = call.send(());
+    }
+
+    /// Forgets everybody: they are gone.
+    pub(super) fn clear(&self) {
+        self.waiting.lock().unwrap().clear();
+    }
+}
+
+/// A store behind a gate.
+pub(super) struct Gated {
+    pub(super) inner: Arc<dyn ObjectStore>,
+    pub(super) gate: Arc<Gate>,
+}
+
+impl Gated {
+    async fn pass<T>(&self, call: impl Future<Output = T>) -> T {
+        self.gate.pass().await;
+        let value = call.await;
+        self.gate.pass().await;
+        value
+    }
+}
+
+struct OpenGated {
+    inner: Arc<dyn OpenObject>,
+    gate: Arc<Gate>,
+}
+
+#[async_trait::async_trait]
+impl OpenObject for OpenGated {
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.gate.pass().await;
+        self.inner.read(range).await
+    }
+}
+
+#[async_trait::async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ObjectStore for Gated {
+    async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
+        self.pass(self.inner.put(name, bytes)).await
+    }
+
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        self.pass(self.inner.replace(name, bytes)).await
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+        self.pass(self.inner.get(name)).await
+    }
+
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
+        let inner = self.pass(self.inner.open(name)).await?;
+        Ok(Arc::new(OpenGated { inner, gate: Arc::clone(&self.gate) }))
+    }
+
+    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.pass(self.inner.len(name)).await
+    }
+
+    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
+        self.pass(self.inner.list(kind)).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.pass(self.inner.delete(name)).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.inner.probe().await
+    }
+}

@@ -1,0 +1,434 @@
+//! A simulation: pushes, pulls, promotions, deletions, collections, crashes and jumps of the clock
+//! in an order that a seed decides, against an oracle that knows which releases are visible.
+//!
+//! One actor at a time goes on, from one call of the store to the next. `SIM_SEED=N` repeats one
+//! seed, `SIM_COUNT=N` runs that many.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use seawall_api::digest::{ChunkDigest, LeafDigest};
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::reference::Selector;
+use seawall_store::pack::VerifiedPack;
+use seawall_store::port::{ObjectKind, ObjectName};
+use tokio::task::{JoinHandle, LocalSet};
+
+use super::actors::{self, Pulled};
+use super::gate::{ACTOR, Gate, Gated};
+use crate::app::channels::ChannelChange;
+use crate::app::collect::CollectOptions;
+use crate::app::leases::LEASE_TTL_SECS;
+use crate::app::tests::Site;
+use crate::app::tests::fixture::TinyRelease;
+use crate::app::{AppError, Registry};
+use crate::catalog::collect::{DeleteRequest, Deletion};
+use crate::catalog::{Expected, Purpose};
+
+/// How many seeds a test run tries.
+const SEED_COUNT: u64 = 40;
+/// How many turns an episode has before everybody may finish.
+const TURN_COUNT: u32 = 400;
+/// How many act at once.
+const ACTORS_MAX: usize = 5;
+
+pub(super) fn application() -> ApplicationName {
+    "team/webshop".parse().unwrap()
+}
+
+/// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        let at = self.below(from.len().max(1) as u64);
+        from.get(usize::try_from(at).unwrap())
+    }
+
+    /// Chunks and holes of a disk; few letters, so that disks share chunks.
+    fn letters(&mut self) -> String {
+        let len = 1 + self.below(9);
+        (0..len).map(|_| *self.pick(b"abcdefghijklmnop....").unwrap() as char).collect()
+    }
+}
+
+/// What came of an actor.
+enum Outcome {
+    Pushed(usize, Result<(), AppError>),
+    Pulled(usize, Result<Pulled, AppError>),
+    Deleted(usize, Result<Deletion, AppError>),
+    Other(Result<(), AppError>),
+}
+
+/// What is known of a release.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Known {
+    /// Its push was not answered.
+    Maybe,
+    Visible,
+    /// Its deletion was not answered.
+    MaybeDeleted,
+    Deleted,
+}
+
+struct World {
+    site: Site,
+    gate: Arc<Gate>,
+    registry: Rc<Registry>,
+    releases: Vec<Rc<TinyRelease>>,
+    known: BTreeMap<usize, Known>,
+    actors: BTreeMap<u32, JoinHandle<Outcome>>,
+    actor_count: u32,
+    dice: Dice,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (site, gate) = (Site::new(), Arc::<Gate>::default());
+        let registry = Rc::new(open(&site, &gate));
+        Self {
+            site,
+            gate,
+            registry,
+            releases: vec![],
+            known: BTreeMap::new(),
+            actors: BTreeMap::new(),
+            actor_count: 0,
+            dice: Dice(seed),
+        }
+    }
+
+    fn version(&self, release: usize) -> Version {
+        self.releases[release].release.version().clone()
+    }
+
+    fn act(&mut self, actor: impl Future<Output = Outcome> + 'static) {
+        self.actor_count += 1;
+        let id = self.actor_count;
+        self.actors.insert(id, tokio::task::spawn_local(ACTOR.scope(id, actor)));
+    }
+
+    /// Begins something.
+    fn begin(&mut self) {
+        let registry = Rc::clone(&self.registry);
+        let any = self.dice.below(self.releases.len().max(1) as u64);
+        let any = usize::try_from(any).unwrap();
+        match self.dice.below(10) {
+            0..=2 => {
+                let again = self.dice.below(6) == 0 && any < self.releases.len();
+                let at = if again { any } else { self.make_release() };
+                let trusted = self.trusted();
+                let tiny = Rc::clone(&self.releases[at]);
+                self.known.entry(at).or_insert(Known::Maybe);
+                self.act(async move {
+                    Outcome::Pushed(at, actors::push(&registry, &tiny, &trusted).await)
+                });
+            }
+            3..=4 if any < self.releases.len() => {
+                let version = self.version(any);
+                self.act(
+                    async move { Outcome::Pulled(any, actors::pull(&registry, &version).await) },
+                );
+            }
+            5..=6 if any < self.releases.len() => self.delete(any),
+            7 if any < self.releases.len() => {
+                let digest = self.releases[any].release.digest();
+                self.act(async move { Outcome::Other(promote(&registry, digest).await) });
+            }
+            8 => {
+                // A push that dies half-way, and nobody ends its lease.
+                let at = self.make_release();
+                let tiny = Rc::clone(&self.releases[at]);
+                self.act(async move {
+                    let trusted = BTreeSet::new();
+                    let half = async {
+                        let lease = registry.open_lease(application(), Purpose::Push).await?;
+                        actors::upload(&registry, lease, &tiny.disks[0], &trusted).await
+                    };
+                    Outcome::Other(half.await)
+                });
+            }
+            _ => self.collect(),
+        }
+    }
+
+    fn make_release(&mut self) -> usize {
+        let version = format!("1.{}", self.releases.len());
+        let (db, web) = (self.dice.letters(), self.dice.letters());
+        self.releases.push(Rc::new(TinyRelease::new("team/webshop", &version, &db, &web)));
+        self.releases.len() - 1
+    }
+
+    /// The chunks of a release that is visible now: a push that takes it for its parent does not
+    /// ask about them.
+    fn trusted(&mut self) -> BTreeSet<ChunkDigest> {
+        let visible: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(_, known)| **known == Known::Visible)
+            .map(|(at, _)| *at)
+            .collect();
+        match self.dice.pick(&visible) {
+            Some(parent) if self.dice.below(2) == 0 => {
+                self.releases[*parent].disks.iter().flat_map(|disk| disk.chunks()).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn delete(&mut self, at: usize) {
+        let registry = Rc::clone(&self.registry);
+        let request = DeleteRequest {
+            application: application(),
+            version: self.version(at),
+            now_secs: self.site.now_secs(),
+            deleted_by: "sim".to_owned(),
+            moves_held: u32::try_from(self.dice.below(3)).unwrap(),
+        };
+        if self.known.get(&at) == Some(&Known::Visible) {
+            self.known.insert(at, Known::MaybeDeleted);
+        }
+        self.act(async move { Outcome::Deleted(at, registry.delete_release(request).await) });
+    }
+
+    fn collect(&mut self) {
+        let registry = Rc::clone(&self.registry);
+        let options = CollectOptions {
+            live_percent_min: *self.dice.pick(&[0, 60, 100]).unwrap(),
+            rate_max: None,
+            is_forced: self.dice.below(2) == 0,
+        };
+        self.act(async move { Outcome::Other(registry.collect(options).await.map(|_| ())) });
+    }
+
+    /// Waits until every actor waits at the gate or is done; notes what became of the latter.
+    async fn settle(&mut self) {
+        loop {
+            tokio::task::yield_now().await;
+            let waiting = self.gate.waiting();
+            let done: Vec<_> =
+                self.actors.iter().filter(|(_, a)| a.is_finished()).map(|(id, _)| *id).collect();
+            let idle = self.actors.keys().all(|id| waiting.contains(id) || done.contains(id));
+            for id in done {
+                let outcome = self.actors.remove(&id).unwrap().await.unwrap();
+                self.note(outcome);
+            }
+            if idle {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_micros(20)).await;
+        }
+    }
+
+    fn note(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Pushed(at, Ok(())) => {
+                let known = self.known.get_mut(&at).unwrap();
+                if *known == Known::Maybe {
+                    *known = Known::Visible;
+                }
+            }
+            Outcome::Pushed(_, Err(error)) => {
+                let fair = matches!(
+                    error,
+                    AppError::LeaseEnded { .. }
+                        | AppError::VersionDeleted { .. }
+                        | AppError::Incomplete { .. }
+                );
+                assert!(fair, "a push failed: {error:?}");
+            }
+            Outcome::Pulled(at, pulled) => {
+                let pulled = pulled.expect("what was visible when a pull began reads back");
+                if pulled == Pulled::Whole && self.known.get(&at) == Some(&Known::Maybe) {
+                    self.known.insert(at, Known::Visible);
+                }
+            }
+            Outcome::Deleted(at, deletion) => {
+                let known = match deletion.unwrap() {
+                    Deletion::Done(_) | Deletion::Already(_) => Known::Deleted,
+                    Deletion::Held(_) => Known::Visible,
+                    Deletion::Absent => return,
+                };
+                self.known.insert(at, known);
+            }
+            Outcome::Other(Ok(())) => {}
+            Outcome::Other(Err(error)) => {
+                let fair = matches!(
+                    error,
+                    AppError::LeaseEnded { .. }
+                        | AppError::Busy { .. }
+                        | AppError::NotFound { .. }
+                        | AppError::Stale { .. }
+                        | AppError::Incomplete { .. }
+                );
+                assert!(fair, "{error:?}");
+            }
+        }
+    }
+
+    /// One turn: somebody begins, somebody goes on, time passes, or everything dies.
+    async fn turn(&mut self) {
+        match self.dice.below(100) {
+            0 => self.crash().await,
+            1..=2 => {
+                let secs = self.dice.below(2 * LEASE_TTL_SECS);
+                self.site.pass(secs);
+            }
+            3..=15 if self.actors.len() < ACTORS_MAX => self.begin(),
+            _ => {
+                if let Some(actor) = self.dice.pick(&self.gate.waiting()) {
+                    self.gate.grant(*actor);
+                } else if self.actors.len() < ACTORS_MAX {
+                    self.begin();
+                }
+            }
+        }
+        self.settle().await;
+    }
+
+    async fn crash(&mut self) {
+        for (_, actor) in std::mem::take(&mut self.actors) {
+            actor.abort();
+            let _ = actor.await;
+        }
+        self.gate.clear();
+        self.registry = Rc::new(open(&self.site, &self.gate));
+        self.check().await;
+    }
+
+    /// Everybody goes on until they are done.
+    async fn drain(&mut self) {
+        loop {
+            self.settle().await;
+            let Some(actor) = self.dice.pick(&self.gate.waiting()).copied() else { return };
+            self.gate.grant(actor);
+        }
+    }
+
+    /// Every visible release reads back, and no other is visible.
+    async fn check(&mut self) {
+        for (at, known) in self.known.clone() {
+            let selector = Selector::Version(self.version(at));
+            let found = self.registry.release_bytes(&application(), &selector).await;
+            let is_visible = match found {
+                Ok(found) => {
+                    assert_eq!(found.bytes, self.releases[at].release.bytes());
+                    actors::read_all(&self.registry, &found.bytes).await.unwrap();
+                    true
+                }
+                Err(AppError::NotFound { .. } | AppError::Gone { .. }) => false,
+                Err(error) => panic!("release {at} is neither there nor absent: {error:?}"),
+            };
+            let settled = match (known, is_visible) {
+                (Known::Visible, false) | (Known::Deleted, true) => {
+                    panic!("release {at} is {known:?}, but {is_visible}")
+                }
+                (Known::MaybeDeleted, false) => Known::Deleted,
+                (_, true) => Known::Visible,
+                (known, false) => known,
+            };
+            self.known.insert(at, settled);
+        }
+    }
+
+    /// After a full collection exactly what visible releases reach is left.
+    async fn check_nothing_is_left_over(&self) {
+        let visible = self.known.iter().filter(|(_, known)| **known == Known::Visible);
+        let visible: Vec<_> = visible.map(|(at, _)| &self.releases[*at]).collect();
+        let disks = || visible.iter().flat_map(|tiny| &tiny.disks);
+        let want: BTreeSet<LeafDigest> = disks().map(|disk| disk.leaf.digest()).collect();
+        let leaves = self.site.store.list(ObjectKind::Leaf).await.unwrap();
+        let have = leaves.iter().filter_map(|name| match name {
+            ObjectName::Leaf(digest) => Some(*digest),
+            _ => None,
+        });
+        assert_eq!(have.collect::<BTreeSet<_>>(), want, "leaves");
+        let want: BTreeSet<_> = disks().map(|disk| disk.index.digest()).collect();
+        let indexes = self.site.store.list(ObjectKind::Index).await.unwrap();
+        assert_eq!(indexes.len(), want.len(), "indexes");
+        let documents = self.site.store.list(ObjectKind::Release).await.unwrap();
+        assert_eq!(documents.len(), visible.len(), "documents");
+        let want: BTreeSet<_> = disks().flat_map(|disk| disk.chunks()).collect();
+        let mut have = BTreeSet::new();
+        for name in self.site.store.list(ObjectKind::Pack).await.unwrap() {
+            let ObjectName::Pack(digest) = name else { continue };
+            let bytes = self.site.store.get(&name).await.unwrap();
+            for frame in VerifiedPack::verify(digest, bytes).unwrap().frames() {
+                assert!(have.insert(frame.digest), "chunk {} lies in two packs", frame.digest);
+            }
+        }
+        assert_eq!(have, want, "chunks");
+    }
+}
+
+fn open(site: &Site, gate: &Arc<Gate>) -> Registry {
+    site.open_unsynced(Arc::new(Gated { inner: Arc::clone(&site.store), gate: Arc::clone(gate) }))
+}
+
+async fn promote(
+    registry: &Registry,
+    release: seawall_api::digest::ReleaseDigest,
+) -> Result<(), AppError> {
+    let stable = "stable".parse().unwrap();
+    let expected = match registry.channel(&application(), &stable).await {
+        Ok(channel) => Expected::Sequence(channel.sequence),
+        Err(AppError::NotFound { .. }) => Expected::Absent,
+        Err(error) => return Err(error),
+    };
+    let change = ChannelChange { channel: stable, release, expected, token: "sim".to_owned() };
+    registry.move_channel(&application(), change).await.map(|_| ())
+}
+
+async fn episode(seed: u64) {
+    let mut world = World::new(seed);
+    for _ in 0..TURN_COUNT {
+        world.turn().await;
+    }
+    world.drain().await;
+    world.check().await;
+    world.site.pass(2 * LEASE_TTL_SECS);
+    // The second repacks what the first found dead in packs that it had to leave.
+    for is_forced in [true, true, false] {
+        let options = CollectOptions { live_percent_min: 100, is_forced, rate_max: None };
+        let done = world.registry.collect(options).await.unwrap();
+        assert_eq!((done.waits_for, done.has_looked), (None, is_forced));
+    }
+    world.check().await;
+    world.check_nothing_is_left_over().await;
+}
+
+#[allow(clippy::disallowed_methods)] // a test may be told which seed to repeat
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Both halves of what a collection promises, whatever happens at once.
+#[test]
+fn whatever_is_visible_reads_back_and_nothing_unreachable_stays() {
+    let seeds = match setting("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..setting("SIM_COUNT").unwrap_or(SEED_COUNT),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for seed in seeds {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            LocalSet::new().block_on(&runtime, episode(seed));
+        }));
+        if outcome.is_err() {
+            panic!("SIM_SEED={seed} repeats it");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Pins: a person says that a release must stay, and why.
+
+use seawall_api::names::{ApplicationName, PinName};
+use seawall_api::reference::Selector;
+use seawall_api::v1::PIN_REASON_LEN_MAX;
+
+use super::{AppError, Registry};
+use crate::catalog::fleet::{PINS_MAX, Pin, Pinned};
+
+/// Asks to pin a release.
+#[derive(Clone, Debug)]
+pub struct NewPin {
+    /// The pin's name.
+    pub name: PinName,
+    /// Why the release must stay.
+    pub reason: String,
+    /// The name of the token used; empty without authentication.
+    pub token: String,
+}
+
+/// A text that people read: not empty, not long, on one line.
+pub(super) fn check_text(what: &str, text: &str, len_max: usize) -> Result<(), AppError> {
+    let is_plain = !text.chars().any(char::is_control);
+    if is_plain && !text.trim().is_empty() && text.len() <= len_max {
+        return Ok(());
+    }
+    let rule = format!("{what} is a text of 1 to {len_max} bytes without control characters");
+    Err(AppError::rule(rule))
+}
+
+impl Registry {
+    /// Pins the release that a selector means now; a pin of that name is replaced. Returns the pin
+    /// and whether it is new.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is no such release, [`AppError::Invalid`] when the reason
+    /// is none or the release has too many pins.
+    pub async fn pin(
+        &self,
+        application: &ApplicationName,
+        selector: &Selector,
+        new: NewPin,
+    ) -> Result<(Pin, bool), AppError> {
+        check_text("the reason", &new.reason, PIN_REASON_LEN_MAX)?;
+        let release = self.resolve(application, selector).await?;
+        let pin = Pin {
+            name: new.name,
+            reason: new.reason,
+            pinned_at_secs: self.host.now_secs(),
+            pinned_by: new.token,
+        };
+        let title = format!("release {application}@{release}");
+        match self.catalog.pin(application.clone(), release, pin.clone()).await? {
+            Pinned::Created => Ok((pin, true)),
+            Pinned::Replaced => Ok((pin, false)),
+            Pinned::NoSuchRelease => Err(AppError::not_found(title)),
+            Pinned::TooMany => Err(AppError::rule(format!(
+                "{title} has {PINS_MAX} pins, as many as it may have: take one of them away first"
+            ))),
+        }
+    }
+
+    /// Takes a pin away.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is no such release or pin.
+    pub async fn unpin(
+        &self,
+        application: &ApplicationName,
+        selector: &Selector,
+        name: &PinName,
+    ) -> Result<(), AppError> {
+        let release = self.resolve(application, selector).await?;
+        if self.catalog.unpin(application.clone(), release, name.clone()).await? {
+            return Ok(());
+        }
+        Err(AppError::not_found(format!("pin {name} of release {application}@{release}")))
+    }
+
+    /// The pins of a release, by name.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when there is no such release.
+    pub async fn pins(
+        &self,
+        application: &ApplicationName,
+        selector: &Selector,
+    ) -> Result<Vec<Pin>, AppError> {
+        let release = self.resolve(application, selector).await?;
+        Ok(self.catalog.pins(application.clone(), release).await?)
+    }
+}

@@ -1,0 +1,304 @@
+//! The plan: what becomes of each release, and why. Pure.
+//!
+//! A release goes when a policy decides on it, no such policy keeps it, and nothing holds it. The
+//! application's policy decides on all of its releases, a channel's on those it ever pointed at.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ChannelName, HostName, PinName, Version};
+
+use super::policy::{Policies, Policy};
+use crate::catalog::ChannelMove;
+use crate::catalog::fleet::{Standing, StandingRelease};
+
+const DAY_SECS: u64 = 24 * 3600;
+
+/// What becomes of a release, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// The release.
+    pub release: StandingRelease,
+    /// Whether it goes.
+    pub goes: bool,
+    /// Why.
+    pub reasons: Vec<Reason>,
+}
+
+/// Whose policy it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// The application's.
+    Application,
+    /// A channel's.
+    Channel(ChannelName),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Application => f.write_str("the application"),
+            Self::Channel(channel) => write!(f, "channel {channel}"),
+        }
+    }
+}
+
+/// Why a release stays or goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// A channel points at it.
+    Channel(ChannelName),
+    /// A channel pointed at it so many moves ago, and may want to go back.
+    History(ChannelName, u64),
+    /// It is pinned.
+    Pin(PinName),
+    /// A host runs it, and so many more do.
+    Host(HostName, usize),
+    /// A host that is silent ran it, and so many more did.
+    SilentHost(HostName, usize),
+    /// It is among the last so many.
+    Last(Scope, u32),
+    /// It is among the last so many prereleases.
+    LastPrerelease(Scope, u32),
+    /// It was published less than so many seconds ago.
+    Younger(Scope, u64),
+    /// A channel left it less than so many seconds ago.
+    Superseded(Scope, u64),
+    /// No policy decides on it.
+    NoPolicy,
+    /// A policy decides on it, and none of its rules keeps it.
+    Unkept(Scope),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = |more: &usize| match more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        match self {
+            Self::Channel(channel) => write!(f, "channel {channel} points at it"),
+            Self::History(channel, 1) => write!(f, "channel {channel} pointed at it 1 move ago"),
+            Self::History(channel, ago) => {
+                write!(f, "channel {channel} pointed at it {ago} moves ago")
+            }
+            Self::Pin(pin) => write!(f, "pin {pin}"),
+            Self::Host(host, others) => write!(f, "runs on host {host}{}", more(others)),
+            Self::SilentHost(host, others) => {
+                write!(f, "ran on host {host}{}, silent since", more(others))
+            }
+            Self::Last(scope, count) => write!(f, "among the last {count} of {scope}"),
+            Self::LastPrerelease(scope, count) => {
+                write!(f, "among the last {count} prereleases of {scope}")
+            }
+            Self::Younger(scope, secs) => write!(f, "younger than {} ({scope})", Age(*secs)),
+            Self::Superseded(Scope::Application, secs) => {
+                write!(f, "left by a channel less than {} ago", Age(*secs))
+            }
+            Self::Superseded(scope, secs) => {
+                write!(f, "left by {scope} less than {} ago", Age(*secs))
+            }
+            Self::NoPolicy => f.write_str("no policy decides on it"),
+            Self::Unkept(scope) => write!(f, "no rule of {scope} keeps it"),
+        }
+    }
+}
+
+/// A time as people say it: `30d`, `12h`, `90s`.
+struct Age(u64);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            secs if secs > 0 && secs.is_multiple_of(DAY_SECS) => write!(f, "{}d", secs / DAY_SECS),
+            secs if secs > 0 && secs.is_multiple_of(3600) => write!(f, "{}h", secs / 3600),
+            secs => write!(f, "{secs}s"),
+        }
+    }
+}
+
+/// A channel's moves, oldest first.
+type Moves<'a> = BTreeMap<&'a ChannelName, Vec<&'a ChannelMove>>;
+/// Why releases stay.
+type Keeps = HashMap<ReleaseDigest, Vec<Reason>>;
+
+/// What becomes of each release, in the order of `standing`: newest first.
+#[must_use]
+pub fn plan(
+    standing: &Standing,
+    policies: &Policies,
+    now_secs: u64,
+    moves_held: u32,
+) -> Vec<Verdict> {
+    let mut moves = Moves::new();
+    for (channel, step) in &standing.moves {
+        moves.entry(channel).or_default().push(step);
+    }
+    let mut keeps = Keeps::new();
+    held_by_channels(&moves, moves_held, &mut keeps);
+    for (release, pin) in &standing.pins {
+        keeps.entry(*release).or_default().push(Reason::Pin(pin.clone()));
+    }
+    held_by_hosts(standing, policies.expired_hosts_secs(), now_secs, &mut keeps);
+    let mut decided = HashMap::<ReleaseDigest, Vec<Scope>>::new();
+    for (scope, policy) in deciding(policies) {
+        let subjects = subjects(&scope, standing, &moves);
+        keep(&scope, policy, &subjects, now_secs, &mut keeps);
+        for subject in subjects {
+            decided.entry(subject.release.digest).or_default().push(scope.clone());
+        }
+    }
+    let verdict = |release: &StandingRelease| {
+        let kept = keeps.remove(&release.digest).unwrap_or_default();
+        let scopes = decided.remove(&release.digest).unwrap_or_default();
+        let goes = kept.is_empty() && !scopes.is_empty();
+        let reasons = match (goes, kept.is_empty()) {
+            (true, _) => scopes.into_iter().map(Reason::Unkept).collect(),
+            (false, true) => vec![Reason::NoPolicy],
+            (false, false) => kept,
+        };
+        Verdict { release: release.clone(), goes, reasons }
+    };
+    standing.releases.iter().map(verdict).collect()
+}
+
+fn held_by_channels(moves: &Moves<'_>, moves_held: u32, keeps: &mut Keeps) {
+    for (&channel, steps) in moves {
+        let Some(last) = steps.last() else { continue };
+        let current = Reason::Channel(channel.clone());
+        keeps.entry(last.release).or_default().push(current);
+        let mut seen = HashSet::from([last.release]);
+        for step in steps.iter().rev() {
+            let ago = last.sequence.saturating_sub(step.sequence);
+            if ago > u64::from(moves_held) {
+                break;
+            }
+            if seen.insert(step.release) {
+                let reason = Reason::History(channel.clone(), ago);
+                keeps.entry(step.release).or_default().push(reason);
+            }
+        }
+    }
+}
+
+fn held_by_hosts(standing: &Standing, grace_secs: u64, now_secs: u64, keeps: &mut Keeps) {
+    let mut running = BTreeMap::<(ReleaseDigest, bool), Vec<&HostName>>::new();
+    for host in &standing.hosts {
+        let is_silent = host.deadline_secs <= now_secs;
+        if is_silent && host.deadline_secs.saturating_add(grace_secs) <= now_secs {
+            continue;
+        }
+        let hosts = running.entry((host.release, is_silent)).or_default();
+        // Hosts come in the order of their names.
+        if hosts.last() != Some(&&host.host) {
+            hosts.push(&host.host);
+        }
+    }
+    for ((release, is_silent), hosts) in running {
+        let Some((&first, others)) = hosts.split_first() else { continue };
+        let reason = if is_silent { Reason::SilentHost } else { Reason::Host };
+        keeps.entry(release).or_default().push(reason(first.clone(), others.len()));
+    }
+}
+
+/// The policies that decide on anything.
+fn deciding(policies: &Policies) -> impl Iterator<Item = (Scope, &Policy)> {
+    let application = policies.application.iter().map(|policy| (Scope::Application, policy));
+    let channels = policies.channels.iter();
+    let channels = channels.map(|(name, policy)| (Scope::Channel(name.clone()), policy));
+    application.chain(channels).filter(|(_, policy)| policy.decides())
+}
+
+/// A release that a policy decides on.
+struct Subject<'a> {
+    release: &'a StandingRelease,
+    /// When a channel that the policy is for left it last.
+    left_at_secs: Option<u64>,
+}
+
+/// The releases that a policy decides on, the last first.
+fn subjects<'a>(scope: &Scope, standing: &'a Standing, moves: &Moves<'a>) -> Vec<Subject<'a>> {
+    let all = standing.releases.iter();
+    match scope {
+        Scope::Application => {
+            let mut left = HashMap::<ReleaseDigest, u64>::new();
+            for steps in moves.values() {
+                left_at(steps, &mut left);
+            }
+            let subject = |release: &'a StandingRelease| {
+                let left_at_secs = left.get(&release.digest).copied();
+                Subject { release, left_at_secs }
+            };
+            all.map(subject).collect()
+        }
+        Scope::Channel(channel) => {
+            let Some(steps) = moves.get(channel) else { return vec![] };
+            let mut left = HashMap::new();
+            left_at(steps, &mut left);
+            let by_digest: HashMap<_, _> = all.map(|release| (release.digest, release)).collect();
+            let mut seen = HashSet::new();
+            let newest_first = steps.iter().rev().filter(|step| seen.insert(step.release));
+            newest_first
+                .filter_map(|step| {
+                    let release = *by_digest.get(&step.release)?;
+                    let left_at_secs = left.get(&step.release).copied();
+                    Some(Subject { release, left_at_secs })
+                })
+                .collect()
+        }
+    }
+}
+
+/// When a channel left each of its releases last.
+fn left_at(steps: &[&ChannelMove], left: &mut HashMap<ReleaseDigest, u64>) {
+    for pair in steps.windows(2) {
+        if pair[0].release != pair[1].release {
+            let at = left.entry(pair[0].release).or_default();
+            *at = pair[1].moved_at_secs.max(*at);
+        }
+    }
+}
+
+/// Notes what the rules of a policy keep.
+fn keep(
+    scope: &Scope,
+    policy: &Policy,
+    subjects: &[Subject<'_>],
+    now_secs: u64,
+    keeps: &mut Keeps,
+) {
+    let (mut releases, mut prereleases) = (0, 0);
+    for Subject { release, left_at_secs } in subjects {
+        let mut add = |reason| keeps.entry(release.digest).or_default().push(reason);
+        let apart = policy.keep_last_prereleases.filter(|_| is_prerelease(&release.version));
+        if let Some(count) = apart {
+            prereleases += 1;
+            if prereleases <= count {
+                add(Reason::LastPrerelease(scope.clone(), count));
+            }
+        } else if let Some(count) = policy.keep_last {
+            releases += 1;
+            if releases <= count {
+                add(Reason::Last(scope.clone(), count));
+            }
+        }
+        let is_within = |since: u64, secs: u64| since.saturating_add(secs) > now_secs;
+        if let Some(secs) = policy.keep_younger_secs
+            && is_within(release.published_at_secs, secs)
+        {
+            add(Reason::Younger(scope.clone(), secs));
+        }
+        if let (Some(secs), Some(left_at)) = (policy.keep_superseded_secs, left_at_secs)
+            && is_within(*left_at, secs)
+        {
+            add(Reason::Superseded(scope.clone(), secs));
+        }
+    }
+}
+
+/// Whether a version names a prerelease (semver 2.0.0, section 9).
+fn is_prerelease(version: &Version) -> bool {
+    let text = version.as_str();
+    text.split_once('+').map_or(text, |(version, _)| version).contains('-')
+}

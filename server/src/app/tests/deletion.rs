@@ -1,0 +1,232 @@
+//! Deleting releases, and what the store remembers of it.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::app::hosts::HostRuns;
+use crate::app::pins::NewPin;
+use crate::app::rebuild::rebuild;
+use crate::app::retention::Policy;
+use crate::catalog::collect::Collecting;
+
+fn tiny(version: &str) -> TinyRelease {
+    TinyRelease::new("team/webshop", version, "ab.c", "aabd")
+}
+
+fn version(tiny: &TinyRelease) -> Selector {
+    Selector::Version(tiny.release.version().clone())
+}
+
+async fn delete(registry: &Registry, tiny: &TinyRelease) -> Result<(), AppError> {
+    let (application, version) = (tiny.release.application(), tiny.release.version());
+    registry.remove_release(application, version, "ops".to_owned()).await.map(drop)
+}
+
+fn tombstone_object(tiny: &TinyRelease) -> ObjectName {
+    let (application, version) = (tiny.release.application(), tiny.release.version());
+    Subject::Tombstone(application.clone(), version.clone()).object()
+}
+
+/// As for a push: each write in turn, before and after it happened.
+#[tokio::test]
+async fn a_deletion_that_dies_at_any_write_happened_or_not_and_can_be_tried_again() {
+    for how in [Failing::Before, Failing::After] {
+        for at in 0.. {
+            let site = Site::new();
+            let (old, new) = (tiny("1.0"), tiny("1.1"));
+            push(&site.sound(), &old).await.unwrap();
+            push(&site.sound(), &new).await.unwrap();
+            let outcome = delete(&site.failing(at, how, broken), &old).await;
+            let registry = site.sound();
+            let found = registry.resolve(old.release.application(), &version(&old)).await;
+            if outcome.is_ok() {
+                assert!(matches!(found, Err(AppError::Gone { .. })), "{found:?}");
+            }
+            let again = delete(&registry, &old).await;
+            match found {
+                Ok(_) => again.unwrap(),
+                Err(AppError::Gone { .. }) => assert_eq!(again.unwrap_err().code(), Code::Gone),
+                Err(error) => panic!("neither there nor gone: {error}"),
+            }
+            assert!(site.store.len(&tombstone_object(&old)).await.unwrap().is_some(), "{at}");
+            assert!(is_visible(&registry, &new).await);
+            let error = push(&registry, &old).await.unwrap_err();
+            assert!(matches!(error, AppError::VersionDeleted { .. }), "{error}");
+            if outcome.is_ok() {
+                assert!(at > 0, "no write was ever made to fail");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rebuilt_catalog_knows_what_was_deleted() {
+    let site = Site::new();
+    let registry = site.sound();
+    let (old, new) = (tiny("1.0"), tiny("1.1"));
+    push(&registry, &old).await.unwrap();
+    push(&registry, &new).await.unwrap();
+    promote(&registry, &old, Expected::Absent).await.unwrap();
+    // Two moves on, `stable` is not to go back to it any more.
+    for sequence in 1..=3 {
+        promote(&registry, &new, Expected::Sequence(sequence)).await.unwrap();
+    }
+    delete(&registry, &old).await.unwrap();
+    // What a collection leaves of it.
+    site.store.delete(&ObjectName::Release(old.release.digest())).await.unwrap();
+
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let found = rebuild(Arc::clone(&site.store), &catalog).await.unwrap();
+    assert_eq!(found.damage, [], "what was deleted is not damaged");
+    assert_eq!((found.releases, found.deleted, found.channels), (1, 1, 1));
+    let (before, after) = (
+        registry.catalog.tombstones(None, 10).await.unwrap(),
+        catalog.tombstones(None, 10).await.unwrap(),
+    );
+    let said = |tombstones: &[crate::catalog::collect::Tombstone]| {
+        let one = &tombstones[0];
+        let release = &one.release;
+        (
+            tombstones.len(),
+            (release.version.clone(), release.digest, release.published_at_secs),
+            (release.published_by.clone(), one.deleted_at_secs, one.deleted_by.clone()),
+        )
+    };
+    assert_eq!(said(&after), said(&before));
+    let rebuilt = Registry::new(Arc::clone(&site.store), Arc::new(catalog), site.host.clone(), 2);
+    let history = rebuilt
+        .channel_history(old.release.application(), &"stable".parse().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(history.len(), 4, "histories name what was deleted, too");
+    let error = push(&rebuilt, &old).await.unwrap_err();
+    assert!(matches!(error, AppError::VersionDeleted { .. }), "{error}");
+    let error = rebuilt.resolve(old.release.application(), &version(&old)).await.unwrap_err();
+    assert_eq!(error.code(), Code::Gone);
+    assert_eq!(rebuilt.complete_records().await.unwrap(), 0, "nothing is missing");
+}
+
+/// A tombstone that is damaged is reported, and still one; the record of the release may be lost.
+#[tokio::test]
+async fn a_version_stays_deleted_whatever_is_left_of_its_records() {
+    for harm in ["tombstone", "record", "digest"] {
+        let site = Site::new();
+        let old = tiny("1.0");
+        push(&site.sound(), &old).await.unwrap();
+        delete(&site.sound(), &old).await.unwrap();
+        let (application, version) = (old.release.application(), old.release.version());
+        let record = Subject::Release(application.clone(), version.clone()).object();
+        match harm {
+            "tombstone" => {
+                site.store.replace(&tombstone_object(&old), Bytes::from("{}")).await.unwrap();
+            }
+            "record" => site.store.delete(&record).await.unwrap(),
+            _ => {
+                let other = tiny("1.1");
+                push(&site.sound(), &other).await.unwrap();
+                let text = site.store.get(&tombstone_object(&old)).await.unwrap();
+                let text = String::from_utf8(text.to_vec()).unwrap();
+                let text = text.replace(
+                    &old.release.digest().to_string(),
+                    &other.release.digest().to_string(),
+                );
+                site.store.replace(&tombstone_object(&old), Bytes::from(text)).await.unwrap();
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+        let found = rebuild(Arc::clone(&site.store), &catalog).await.unwrap();
+        assert_eq!(found.damage.len(), usize::from(harm != "record"), "{harm}: {found:?}");
+        assert_eq!(found.deleted, 1, "{harm}");
+        let host = site.host.clone();
+        let rebuilt = Registry::new(Arc::clone(&site.store), Arc::new(catalog), host, 2);
+        let error = push(&rebuilt, &old).await.unwrap_err();
+        assert!(matches!(error, AppError::VersionDeleted { .. }), "{harm}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_that_the_store_lacks_is_written_at_the_next_start() {
+    let site = Site::new();
+    let old = tiny("1.0");
+    push(&site.sound(), &old).await.unwrap();
+    delete(&site.sound(), &old).await.unwrap();
+    let bytes = site.store.get(&tombstone_object(&old)).await.unwrap();
+    site.store.delete(&tombstone_object(&old)).await.unwrap();
+    assert_eq!(site.sound().complete_records().await.unwrap(), 1);
+    assert_eq!(site.store.get(&tombstone_object(&old)).await.unwrap(), bytes);
+    assert_eq!(site.sound().complete_records().await.unwrap(), 0);
+}
+
+/// An older copy of a catalog lists what was deleted since, and publishes nothing in its place.
+#[tokio::test]
+async fn a_catalog_that_is_an_older_copy_publishes_no_deleted_version() {
+    let site = Site::new();
+    let old = tiny("1.0");
+    push(&site.sound(), &old).await.unwrap();
+    delete(&site.sound(), &old).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let older = Registry::new(Arc::clone(&site.store), Arc::new(catalog), site.host.clone(), 2);
+    let error = push(&older, &old).await.unwrap_err();
+    assert!(matches!(error, AppError::VersionDeleted { .. }), "{error}");
+}
+
+/// What the plan says goes is what can be deleted, and nothing that is held goes.
+#[tokio::test]
+async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays() {
+    let site = Site::new();
+    let registry = site.sound();
+    let application = tiny("1.0").release.application().clone();
+    let releases: Vec<_> = (0..6).map(|n| tiny(&format!("1.{n}"))).collect();
+    for release in &releases {
+        push(&registry, release).await.unwrap();
+        site.host.now_secs.fetch_add(10, Ordering::Relaxed);
+    }
+    promote(&registry, &releases[1], Expected::Absent).await.unwrap();
+    let pin = NewPin {
+        name: "audit".parse().unwrap(),
+        reason: "the auditors read it".to_owned(),
+        token: "ops".to_owned(),
+    };
+    registry.pin(&application, &version(&releases[2]), pin.clone()).await.unwrap();
+    let runs = HostRuns {
+        application: application.clone(),
+        instance: "/srv/shop".to_owned(),
+        release: releases[3].release.digest(),
+        channel: None,
+        disks: 2,
+        ttl_secs: 3600,
+    };
+    registry.report_host("rack4".parse().unwrap(), runs).await.unwrap();
+    let policy = Policy { keep_last: Some(1), ..Policy::default() };
+    registry.set_policy(&application, None, policy, "ops".to_owned()).await.unwrap();
+
+    let plan = registry.retention_plan(&application).await.unwrap();
+    let going: Vec<_> = plan.going().map(|release| release.version.to_string()).collect();
+    assert_eq!(going, ["1.4", "1.0"]);
+    // Pinned after the plan was read.
+    registry.pin(&application, &version(&releases[0]), pin).await.unwrap();
+    let only = HashSet::from([releases[0].release.digest(), releases[4].release.digest()]);
+    let outcome = registry.apply_retention(&application, Some(only), "ops").await.unwrap();
+    let deleted: Vec<_> =
+        outcome.deleted.iter().map(|tombstone| tombstone.release.version.as_str()).collect();
+    assert_eq!(deleted, ["1.4"]);
+    let plan = registry.retention_plan(&application).await.unwrap();
+    assert_eq!(plan.going().count(), 0);
+    // What the plan holds back, deletion refuses, too.
+    for (at, holder) in [(0, "pin audit"), (1, "channel stable"), (2, "pin"), (3, "host rack4")] {
+        let error = delete(&registry, &releases[at]).await.unwrap_err();
+        assert_eq!(error.code(), Code::Held);
+        assert!(error.to_string().contains(holder), "{error}");
+    }
+    // The host is silent for a day: it can be deleted by hand, and retention waits for a month.
+    site.host.now_secs.fetch_add(24 * 3600, Ordering::Relaxed);
+    let plan = registry.retention_plan(&application).await.unwrap();
+    assert_eq!(plan.going().count(), 0);
+    delete(&registry, &releases[3]).await.unwrap();
+    let hosts = registry.hosts(None, None, 10).await.unwrap();
+    assert!(hosts.items.is_empty(), "what a host ran is forgotten with it");
+}

@@ -1,0 +1,139 @@
+//! `/v1/collection` and `/v1/usage`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use seawall_api::v1;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::body::json;
+use super::problem::ApiError;
+use crate::app::Registry;
+use crate::app::collect::{CollectOptions, CollectStatus, CollectTotals, Phase};
+use crate::jobs;
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(
+        web::resource("/v1/collection")
+            .route(web::get().to(status))
+            .route(web::post().to(start))
+            .route(web::delete().to(stop)),
+    )
+    .service(web::resource("/v1/collection/plan").route(web::get().to(plan)))
+    .service(web::resource("/v1/usage").route(web::get().to(usage)));
+}
+
+fn percent(percent: Option<u8>) -> Result<u8, ApiError> {
+    match percent {
+        None => Ok(CollectOptions::default().live_percent_min),
+        Some(percent) if percent <= 100 => Ok(percent),
+        Some(percent) => Err(ApiError::invalid(format!("{percent} is no percentage"))),
+    }
+}
+
+/// How far a collection is, or what the last one did.
+#[utoipa::path(get, path = "/v1/collection", tag = "collection",
+    responses((status = 200, description = "How far it is", body = v1::Collection)))]
+pub(super) async fn status(registry: web::Data<Registry>) -> web::Json<v1::Collection> {
+    web::Json(body_of(registry.collect_status()))
+}
+
+/// Starts a collection, unless one runs; it goes on when the client is gone.
+#[utoipa::path(post, path = "/v1/collection", tag = "collection",
+    request_body = v1::StartCollection,
+    responses((status = 202, description = "It runs", body = v1::Collection)))]
+pub(super) async fn start(
+    registry: web::Data<Registry>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<HttpResponse, ApiError> {
+    let body: v1::StartCollection = json(&request, payload).await?;
+    let options = CollectOptions {
+        live_percent_min: percent(body.live_percent_min)?,
+        rate_max: body.rate_max,
+        is_forced: body.force,
+    };
+    jobs::collect::start(registry.clone().into_inner(), options)?;
+    Ok(HttpResponse::Accepted().json(body_of(registry.collect_status())))
+}
+
+/// Asks the collection that runs to stop at its next step; another one goes on from there.
+#[utoipa::path(delete, path = "/v1/collection", tag = "collection",
+    responses((status = 202, description = "It stops", body = v1::Collection)))]
+pub(super) async fn stop(registry: web::Data<Registry>) -> HttpResponse {
+    registry.stop_collecting();
+    HttpResponse::Accepted().json(body_of(registry.collect_status()))
+}
+
+/// How to plan.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PlanQuery {
+    /// As in a collection.
+    live_percent_min: Option<u8>,
+}
+
+/// What a collection would remove now; changes nothing.
+#[utoipa::path(get, path = "/v1/collection/plan", tag = "collection", params(PlanQuery),
+    responses((status = 200, description = "What would go", body = v1::CollectionPlan)))]
+pub(super) async fn plan(
+    registry: web::Data<Registry>,
+    query: web::Query<PlanQuery>,
+) -> Result<web::Json<v1::CollectionPlan>, ApiError> {
+    let live_percent_min = percent(query.live_percent_min)?;
+    let options = CollectOptions { live_percent_min, ..CollectOptions::default() };
+    let plan = registry.plan_collection(&<_>::default(), options).await?;
+    let reachable_chunks = plan.reachable_chunk_count();
+    Ok(web::Json(v1::CollectionPlan { reachable_chunks, totals: totals_of(plan.totals()) }))
+}
+
+/// What each release occupies alone, which is what deleting it frees.
+#[utoipa::path(get, path = "/v1/usage", tag = "collection",
+    responses((status = 200, description = "What releases occupy", body = v1::Usage)))]
+pub(super) async fn usage(registry: web::Data<Registry>) -> Result<web::Json<v1::Usage>, ApiError> {
+    let usage = registry.usage().await?;
+    let own = usage.own_bytes.into_iter();
+    let mut releases: Vec<_> =
+        own.map(|(digest, own_bytes)| v1::ReleaseUsage { digest, own_bytes }).collect();
+    releases.sort_unstable_by_key(|release| release.digest);
+    let (shared_bytes, unreachable_bytes) = (usage.shared_bytes, usage.unreachable_bytes);
+    Ok(web::Json(v1::Usage { releases, shared_bytes, unreachable_bytes }))
+}
+
+fn totals_of(totals: CollectTotals) -> v1::CollectionTotals {
+    v1::CollectionTotals {
+        packs: totals.pack_count,
+        pack_bytes: totals.pack_bytes,
+        repacked: totals.repacked_count,
+        repacked_bytes: totals.repacked_bytes,
+        objects: totals.object_count,
+        object_bytes: totals.object_bytes,
+        freed_bytes: totals.freed_bytes(),
+    }
+}
+
+fn body_of(status: CollectStatus) -> v1::Collection {
+    let last = status.last.map(|(at_secs, outcome)| {
+        let error = outcome.as_ref().err().cloned();
+        let done = outcome.unwrap_or_default();
+        v1::CollectionOutcome {
+            at_secs,
+            has_looked: done.has_looked,
+            totals: totals_of(done.swept),
+            waits_for_leases: done.waits_for.map_or(0, |older| older.count),
+            waits_until_secs: done.waits_for.map(|older| older.deadline_secs),
+            error,
+        }
+    });
+    v1::Collection { phase: phase_of(status.phase), planned: totals_of(status.planned), last }
+}
+
+fn phase_of(phase: Phase) -> v1::CollectionPhase {
+    match phase {
+        Phase::Idle => v1::CollectionPhase::Idle,
+        Phase::Marking => v1::CollectionPhase::Marking,
+        Phase::Repacking => v1::CollectionPhase::Repacking,
+        Phase::Condemning => v1::CollectionPhase::Condemning,
+        Phase::Waiting => v1::CollectionPhase::Waiting,
+        Phase::Sweeping => v1::CollectionPhase::Sweeping,
+    }
+}

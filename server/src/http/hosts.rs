@@ -1,0 +1,116 @@
+//! `/v1/hosts`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use seawall_api::names::{ApplicationName, HostName};
+use seawall_api::v1;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::applications::page_len;
+use super::auth::Actor;
+use super::body::json;
+use super::problem::ApiError;
+use crate::app::Registry;
+use crate::app::hosts::{HostRuns, HostSeen};
+use crate::catalog::fleet::HostPart;
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(web::resource("/v1/hosts").route(web::get().to(list))).service(
+        web::resource("/v1/hosts/{host}")
+            .route(web::put().to(report))
+            .route(web::delete().to(forget)),
+    );
+}
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// Only what runs of this application.
+    application: Option<ApplicationName>,
+    /// The `next` of the page before.
+    after: Option<HostName>,
+    /// At most this many hosts, 1 to 1000; an answer may hold fewer.
+    limit: Option<u32>,
+}
+
+/// Which part of what a host runs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Part {
+    /// Only what it runs of this application.
+    application: Option<ApplicationName>,
+    /// Only this instance.
+    instance: Option<String>,
+}
+
+fn body_of(HostSeen { row, is_expired }: HostSeen) -> v1::HostRun {
+    v1::HostRun {
+        host: row.host,
+        application: row.application,
+        instance: row.instance,
+        release: row.release,
+        version: row.version,
+        published_at_secs: row.published_at_secs,
+        channel: row.channel,
+        channel_version: row.channel_version,
+        moves_behind: row.moves_behind,
+        disks: row.disks,
+        since_secs: row.since_secs,
+        renewed_at_secs: row.renewed_at_secs,
+        deadline_secs: row.deadline_secs,
+        is_expired,
+    }
+}
+
+/// Which host runs which release, by host.
+#[utoipa::path(get, path = "/v1/hosts", operation_id = "list_hosts", tag = "hosts", params(Page),
+    responses((status = 200, description = "A page of hosts", body = v1::HostPage)))]
+pub(super) async fn list(
+    registry: web::Data<Registry>,
+    page: web::Query<Page>,
+) -> Result<web::Json<v1::HostPage>, ApiError> {
+    let Page { application, after, limit } = page.into_inner();
+    let page = registry.hosts(application, after, page_len(limit)?).await?;
+    let hosts = page.items.into_iter().map(body_of).collect();
+    Ok(web::Json(v1::HostPage { hosts, next: page.next }))
+}
+
+/// A host says what it runs: that release stays until the deadline. A reader may say so, too.
+#[utoipa::path(put, path = "/v1/hosts/{host}", operation_id = "report_host", tag = "hosts",
+    params(("host" = HostName, Path, description = "Its name")),
+    request_body = v1::RenewHost,
+    responses((status = 200, description = "It is noted", body = v1::HostRun)))]
+pub(super) async fn report(
+    registry: web::Data<Registry>,
+    host: web::Path<HostName>,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<web::Json<v1::HostRun>, ApiError> {
+    let body: v1::RenewHost = json(&request, payload).await?;
+    let runs = HostRuns {
+        application: body.application,
+        instance: body.instance,
+        release: body.release,
+        channel: body.channel,
+        disks: body.disks,
+        ttl_secs: body.ttl_secs,
+    };
+    Ok(web::Json(body_of(registry.report_host(host.into_inner(), runs).await?)))
+}
+
+/// Forgets what a host runs: its releases are not held by it any more.
+#[utoipa::path(delete, path = "/v1/hosts/{host}", operation_id = "forget_host", tag = "hosts",
+    params(("host" = HostName, Path, description = "Its name"), Part),
+    responses((status = 204, description = "It is forgotten")))]
+pub(super) async fn forget(
+    registry: web::Data<Registry>,
+    host: web::Path<HostName>,
+    part: web::Query<Part>,
+    actor: Actor,
+) -> Result<HttpResponse, ApiError> {
+    // A reader could take the hold of others away.
+    actor.publishes()?;
+    let Part { application, instance } = part.into_inner();
+    registry.forget_host(&host, HostPart { application, instance }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

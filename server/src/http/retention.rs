@@ -1,0 +1,151 @@
+//! `/v1/applications/{application}/policy` and `…/retention`
+
+use actix_web::{HttpRequest, web};
+use seawall_api::names::{ApplicationName, ChannelName};
+use seawall_api::v1;
+
+use super::auth::Actor;
+use super::body::json;
+use super::problem::ApiError;
+use super::releases::deleted_body;
+use crate::app::Registry;
+use crate::app::retention::{Policy, SetPolicy, Verdict};
+use crate::catalog::fleet::StandingRelease;
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(
+        web::resource("/v1/applications/{application}/policy")
+            .route(web::get().to(policies))
+            .route(web::put().to(set_policy)),
+    )
+    .service(
+        web::resource("/v1/applications/{application}/channels/{channel}/policy")
+            .route(web::put().to(set_channel_policy)),
+    )
+    .service(
+        web::resource("/v1/applications/{application}/retention")
+            .route(web::get().to(plan))
+            .route(web::post().to(apply)),
+    );
+}
+
+fn policy_of(body: v1::RetentionPolicy) -> Policy {
+    Policy {
+        keep_last: body.keep_last,
+        keep_last_prereleases: body.keep_last_prereleases,
+        keep_younger_secs: body.keep_younger_secs,
+        keep_superseded_secs: body.keep_superseded_secs,
+        keep_expired_hosts_secs: body.keep_expired_hosts_secs,
+    }
+}
+
+fn body_of(set: SetPolicy) -> v1::Policy {
+    let policy = v1::RetentionPolicy {
+        keep_last: set.policy.keep_last,
+        keep_last_prereleases: set.policy.keep_last_prereleases,
+        keep_younger_secs: set.policy.keep_younger_secs,
+        keep_superseded_secs: set.policy.keep_superseded_secs,
+        keep_expired_hosts_secs: set.policy.keep_expired_hosts_secs,
+    };
+    v1::Policy { channel: set.channel, policy, set_at_secs: set.set_at_secs, set_by: set.set_by }
+}
+
+fn verdict_of(verdict: Verdict) -> v1::Verdict {
+    v1::Verdict {
+        version: verdict.release.version,
+        digest: verdict.release.digest,
+        fate: if verdict.goes { v1::Fate::Goes } else { v1::Fate::Stays },
+        reasons: verdict.reasons.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn kept_of((release, why): (StandingRelease, String)) -> v1::KeptRelease {
+    v1::KeptRelease { version: release.version, digest: release.digest, why }
+}
+
+/// The policies of an application and of its channels.
+#[utoipa::path(get, path = "/v1/applications/{application}/policy", operation_id = "list_policies",
+    tag = "retention",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    responses((status = 200, description = "The policies", body = v1::Policies)))]
+pub(super) async fn policies(
+    registry: web::Data<Registry>,
+    application: web::Path<ApplicationName>,
+) -> Result<web::Json<v1::Policies>, ApiError> {
+    let policies = registry.policies(&application).await?;
+    Ok(web::Json(v1::Policies { policies: policies.into_iter().map(body_of).collect() }))
+}
+
+/// Sets the policy of an application; an empty one removes it. Nothing goes until the plan is
+/// applied.
+#[utoipa::path(put, path = "/v1/applications/{application}/policy", tag = "retention",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    request_body = v1::RetentionPolicy,
+    responses((status = 200, description = "It is set", body = v1::Policy)))]
+pub(super) async fn set_policy(
+    registry: web::Data<Registry>,
+    application: web::Path<ApplicationName>,
+    actor: Actor,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<web::Json<v1::Policy>, ApiError> {
+    let policy = policy_of(json(&request, payload).await?);
+    Ok(web::Json(body_of(registry.set_policy(&application, None, policy, actor.0).await?)))
+}
+
+/// Sets the policy for the releases that a channel pointed at; an empty one removes it.
+#[utoipa::path(put, path = "/v1/applications/{application}/channels/{channel}/policy",
+    tag = "retention",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
+           ("channel" = ChannelName, Path, description = "Its name")),
+    request_body = v1::RetentionPolicy,
+    responses((status = 200, description = "It is set", body = v1::Policy)))]
+pub(super) async fn set_channel_policy(
+    registry: web::Data<Registry>,
+    path: web::Path<(ApplicationName, ChannelName)>,
+    actor: Actor,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<web::Json<v1::Policy>, ApiError> {
+    let (application, channel) = path.into_inner();
+    let policy = policy_of(json(&request, payload).await?);
+    let set = registry.set_policy(&application, Some(channel), policy, actor.0).await?;
+    Ok(web::Json(body_of(set)))
+}
+
+/// What the policies make of the releases now: what goes, what stays, and why. Changes nothing.
+#[utoipa::path(get, path = "/v1/applications/{application}/retention",
+    operation_id = "plan_retention", tag = "retention",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    responses((status = 200, description = "The plan", body = v1::RetentionPlan)))]
+pub(super) async fn plan(
+    registry: web::Data<Registry>,
+    application: web::Path<ApplicationName>,
+) -> Result<web::Json<v1::RetentionPlan>, ApiError> {
+    let plan = registry.retention_plan(&application).await?;
+    Ok(web::Json(v1::RetentionPlan {
+        application: application.into_inner(),
+        freed_bytes: Some(plan.freed_bytes),
+        verdicts: plan.verdicts.into_iter().map(verdict_of).collect(),
+    }))
+}
+
+/// Deletes what the plan says goes, as it is now: no more than is asked for, where that is given.
+#[utoipa::path(post, path = "/v1/applications/{application}/retention",
+    operation_id = "apply_retention", tag = "retention",
+    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    request_body = v1::ApplyRetention,
+    responses((status = 200, description = "What went", body = v1::RetentionOutcome)))]
+pub(super) async fn apply(
+    registry: web::Data<Registry>,
+    application: web::Path<ApplicationName>,
+    actor: Actor,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<web::Json<v1::RetentionOutcome>, ApiError> {
+    let body: v1::ApplyRetention = json(&request, payload).await?;
+    let only = body.releases.map(|releases| releases.into_iter().collect());
+    let outcome = registry.apply_retention(&application, only, &actor.0).await?;
+    Ok(web::Json(v1::RetentionOutcome {
+        deleted: outcome.deleted.into_iter().map(deleted_body).collect(),
+        kept: outcome.kept.into_iter().map(kept_of).collect(),
+        freed_bytes: outcome.freed_bytes,
+    }))
+}

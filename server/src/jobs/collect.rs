@@ -1,0 +1,53 @@
+//! Collections: to their end, however long older leases take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::collect::CollectOptions;
+use crate::app::{AppError, Registry};
+
+/// Between two looks whether older leases have ended.
+const WAIT_PAUSE: Duration = Duration::from_secs(2);
+
+/// Starts a collection on a thread of its own, unless one runs in this process.
+pub(crate) fn start(registry: Arc<Registry>, options: CollectOptions) -> Result<(), AppError> {
+    let internal = |source| AppError::Internal { action: "start a collection", source };
+    if !registry.begin_collecting() {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| internal(error.into()))?;
+    let work = move || {
+        runtime.block_on(run(&registry, options));
+        registry.end_collecting();
+    };
+    let thread = std::thread::Builder::new().name("seawall-collect".to_owned()).spawn(work);
+    thread.map(|_| ()).map_err(|error| internal(error.into()))
+}
+
+/// Starts a collection each time that `pause` has passed.
+pub(crate) async fn repeat(registry: Arc<Registry>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        if let Err(error) = start(Arc::clone(&registry), CollectOptions::default()) {
+            tracing::error!(%error, "a collection cannot start");
+        }
+    }
+}
+
+async fn run(registry: &Registry, options: CollectOptions) {
+    loop {
+        match registry.collect(options).await {
+            Ok(done) if done.waits_for.is_some() && !registry.is_collecting_stopped() => {
+                tokio::time::sleep(WAIT_PAUSE).await;
+            }
+            Ok(done) => {
+                let freed_bytes = done.swept.freed_bytes();
+                return tracing::info!(freed_bytes, looked = done.has_looked, "collected");
+            }
+            Err(error) => {
+                return tracing::error!(error = &error as &dyn std::error::Error, "not collected");
+            }
+        }
+    }
+}

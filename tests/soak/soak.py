@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""`./dev soak MINUTES`: one registry under pushes, pulls, patches, promotions, deletions and
+collections at once, while it and its clients are killed with SIGKILL at random moments.
+
+Every pull and patch is compared, byte for byte by BLAKE3, with the disk that was pushed. What a
+killed command did is not known until the registry is asked; everything else must be as it was
+answered. It ends with a quiet registry: a full collection, `seawall fsck`, and a comparison of every
+release that is left. The last line says `clean`, or what was wrong.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+MIB = 1 << 20
+DISK_LEN = 96 * MIB
+# Past this many releases the oldest are deleted first.
+RELEASES_MAX = 14
+LEASE_TTL_SECS = 20
+APPLICATION = "soak/shop"
+# What a command may end with when the registry dies or another command wins.
+UNLUCKY = {3, 4, 6, -signal.SIGKILL}
+
+
+class Disks:
+    """Disks that share most of their bytes, each a function of its number."""
+
+    def __init__(self, folder, seed):
+        self.folder, self.seed = folder, seed
+        self.digests = {}
+        self.base = random.Random(f"{seed} base").randbytes(12 * MIB)
+
+    def path(self, number):
+        return self.folder / f"disk-{number}.raw"
+
+    def make(self, number):
+        """Writes the disk; returns the digest of its bytes."""
+        dice = random.Random(f"{self.seed} {number}")
+        path = self.path(number)
+        with open(path, "wb") as file:
+            file.truncate(DISK_LEN)
+            file.write(self.base)
+            for _ in range(dice.randint(1, 6)):
+                # Pieces come from a small set, so that releases share them in part.
+                piece = random.Random(f"{self.seed} piece {dice.randint(0, 40)}").randbytes(MIB)
+                file.seek(dice.randrange(0, DISK_LEN - MIB, 4096))
+                file.write(piece)
+        digest = b3sum(path)
+        self.digests[number] = digest
+        return digest
+
+
+def b3sum(path):
+    return subprocess.run(["b3sum", "--no-names", path], check=True, capture_output=True,
+                          text=True).stdout.strip()
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Soak:
+    def __init__(self, work, seed):
+        self.work, self.dice = work, random.Random(seed)
+        self.disks = Disks(work, seed)
+        self.port = free_port()
+        self.lock = threading.Lock()
+        # Version to what is known of it: "visible", "gone", or "maybe".
+        self.known = {}
+        self.next = 0
+        self.counts = {}
+        self.wrong = []
+        self.stop = threading.Event()
+        self.registry = None
+        self.registry_log = open(work / "registry.log", "ab")
+
+    # The registry.
+
+    def start(self):
+        command = ["seawall", "serve", self.work / "data", "--listen", f"127.0.0.1:{self.port}",
+                   "--lease-ttl", str(LEASE_TTL_SECS)]
+        self.registry = subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                                         stderr=self.registry_log, env=self.env("registry"))
+
+    def kill_registry(self):
+        self.registry.kill()
+        self.registry.wait()
+        self.start()
+
+    # Commands.
+
+    def env(self, host):
+        home = self.work / "hosts" / host
+        home.mkdir(parents=True, exist_ok=True)
+        env = {"PATH": os.environ["PATH"], "HOME": str(home), "RUST_BACKTRACE": "1",
+               "SEAWALL_REGISTRY": f"http://127.0.0.1:{self.port}"}
+        return env
+
+    def seawall(self, host, *arguments, may_die=True):
+        """Runs a command, and now and then kills it; returns its status and output."""
+        command = ["seawall", "--quiet", *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=self.env(host), text=True)
+        patience = self.dice.uniform(0.005, 0.8) if may_die and self.dice.random() < 0.15 else None
+        try:
+            out, err = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+        what = arguments[0]
+        self.count(f"{what}: {'done' if process.returncode == 0 else process.returncode}")
+        if "panicked" in err or process.returncode not in UNLUCKY | {0}:
+            self.complain(f"`{' '.join(command)}` ended with {process.returncode}: {err.strip()}")
+        return process.returncode, out
+
+    def count(self, what):
+        with self.lock:
+            self.counts[what] = self.counts.get(what, 0) + 1
+
+    def complain(self, what):
+        with self.lock:
+            self.wrong.append(what)
+        print(f"WRONG: {what}", flush=True)
+
+    def pick(self, *states):
+        with self.lock:
+            known = [version for version, state in self.known.items() if state in states]
+        return self.dice.choice(known) if known else None
+
+    def learn(self, version, state):
+        with self.lock:
+            self.known[version] = state
+
+    # What actors do.
+
+    def push(self, host):
+        with self.lock:
+            number, self.next = self.next, self.next + 1
+        self.disks.make(number)
+        self.learn(number, "maybe")
+        for _ in range(3):
+            status, _ = self.seawall(host, "push", f"{APPLICATION}:1.{number}", "--machine",
+                                     f"web=root:{self.disks.path(number)}")
+            if status == 0:
+                self.learn(number, "visible")
+                break
+        self.disks.path(number).unlink()
+
+    def pull(self, host):
+        version = self.pick("visible", "maybe")
+        if version is None:
+            return
+        into = self.work / "hosts" / host / "pulled"
+        shutil.rmtree(into, ignore_errors=True)
+        certain = self.known[version] == "visible"
+        status, _ = self.seawall(host, "pull", f"{APPLICATION}:1.{version}", "--into", into)
+        if status == 0:
+            self.compare(into, version)
+        elif status == 3 and certain and self.known[version] == "visible":
+            self.complain(f"release 1.{version} is gone, and nobody deleted it")
+
+    def patch(self, host):
+        into = self.work / "hosts" / host / "pulled"
+        version = self.pick("visible")
+        if version is None:
+            return
+        if not into.exists():
+            self.pull(host)
+            return
+        status, _ = self.seawall(host, "patch", into, "--to", f"{APPLICATION}:1.{version}")
+        if status == 0:
+            self.compare(into, version)
+
+    def compare(self, into, version):
+        found = b3sum(into / "web" / "root.raw")
+        if found != self.disks.digests[version]:
+            self.complain(f"{into} has {found} for release 1.{version}, "
+                          f"not {self.disks.digests[version]}")
+        self.count("disks compared")
+
+    def promote(self, host):
+        version = self.pick("visible")
+        if version is not None:
+            self.seawall(host, "promote", f"{APPLICATION}:1.{version}", "stable")
+
+    def delete(self, host):
+        with self.lock:
+            visible = sorted(v for v, state in self.known.items() if state == "visible")
+        if len(visible) < RELEASES_MAX // 2:
+            return
+        version = self.dice.choice(visible[:len(visible) // 2 + 1])
+        self.learn(version, "maybe")
+        status, _ = self.seawall(host, "rm", f"{APPLICATION}:1.{version}")
+        if status == 0:
+            self.learn(version, "gone")
+        elif status == 4:
+            self.learn(version, "visible")
+
+    def collect(self, host):
+        percent = self.dice.choice([0, 60, 60, 100])
+        self.seawall(host, "gc", "--live-percent", percent, "--no-wait", "--force")
+        time.sleep(self.dice.uniform(0, 2))
+
+    def act(self, host, deeds):
+        while not self.stop.is_set():
+            with self.lock:
+                deed = self.dice.choice(deeds)
+            try:
+                deed(host)
+            except Exception as error:  # an actor that dies would hide what follows
+                self.complain(f"{host}: {error!r}")
+            time.sleep(0.05)
+
+    def run(self, minutes):
+        self.start()
+        actors = [("builder-1", [self.push]), ("builder-2", [self.push, self.promote]),
+                  ("host-1", [self.pull]), ("host-2", [self.patch]),
+                  ("operator", [self.delete, self.delete, self.collect, self.promote])]
+        threads = [threading.Thread(target=self.act, args=actor) for actor in actors]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + minutes * 60
+        while time.monotonic() < end:
+            time.sleep(self.dice.uniform(2, 15))
+            self.kill_registry()
+            self.count("registry killed")
+            visible = sum(state == "visible" for state in self.known.values())
+            left = (end - time.monotonic()) / 60
+            print(f"{left:5.1f} min left, {self.next} pushed, {visible} visible, "
+                  f"{stored(self.work / 'data')} MiB stored", flush=True)
+        self.stop.set()
+        for thread in threads:
+            thread.join()
+
+    def finish(self):
+        """A quiet registry: everything is as it was answered."""
+        time.sleep(LEASE_TTL_SECS + 2)
+        host = "auditor"
+        self.must(host, "gc", "--force", "--live-percent", "100")
+        self.must(host, "gc", "--force", "--live-percent", "100")
+        self.must(host, "fsck")
+        listed = json.loads(self.must(host, "list", APPLICATION, "--json"))
+        visible = {release["version"] for release in listed["releases"]}
+        for version, state in self.known.items():
+            is_visible = f"1.{version}" in visible
+            if (state, is_visible) in {("visible", False), ("gone", True)}:
+                self.complain(f"release 1.{version} is {state}, but visible: {is_visible}")
+            if is_visible:
+                into = self.work / "hosts" / host / f"last-{version}"
+                self.must(host, "pull", f"{APPLICATION}:1.{version}", "--into", into)
+                self.compare(into, version)
+                shutil.rmtree(into)
+        print(f"{len(visible)} releases left, {stored(self.work / 'data')} MiB stored")
+        self.registry.terminate()
+        if self.registry.wait(30) != 0:
+            self.complain("the registry did not stop in peace")
+
+    def must(self, *arguments):
+        status, out = self.seawall(*arguments, may_die=False)
+        if status != 0:
+            self.complain(f"{arguments} ended with {status}")
+        return out
+
+
+def stored(data):
+    files = (data / "store").rglob("*")
+    return sum(path.stat().st_size for path in files if path.is_file()) // MIB
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("minutes", type=float)
+    parser.add_argument("--seed", default=str(int(time.time())))
+    parser.add_argument("--work", help="where to work [default: a temporary directory]")
+    arguments = parser.parse_args()
+    work = Path(tempfile.mkdtemp(prefix="seawall-soak-", dir=arguments.work))
+    print(f"seed {arguments.seed}, in {work}")
+    soak = Soak(work, arguments.seed)
+    try:
+        soak.run(arguments.minutes)
+        soak.finish()
+    finally:
+        soak.registry.kill()
+    for what, count in sorted(soak.counts.items()):
+        print(f"{count:6}  {what}")
+    if soak.wrong:
+        print(f"{len(soak.wrong)} things are wrong; the first: {soak.wrong[0]}")
+        return 1
+    shutil.rmtree(work)
+    print("clean")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

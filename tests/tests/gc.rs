@@ -1,0 +1,151 @@
+//! Collections by the real program: they free to the byte what they say, nothing that is visible,
+//! whenever they die, and while others push and pull.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use seawall_tests::{MIB, Noise, World, object_files, raw};
+use serde_json::{Value, json};
+
+/// The kinds of objects that collections remove.
+const KINDS: [&str; 5] = ["packs", "indexes/lists", "indexes/leaves", "releases", "descriptors"];
+
+/// The length of everything that a collection may remove.
+fn stored(registry: &Path) -> u64 {
+    let kinds = KINDS.iter().filter(|kind| registry.join("store").join(kind).exists());
+    let files = kinds.flat_map(|kind| object_files(registry, kind));
+    files.map(|file| fs::metadata(file).unwrap().len()).sum()
+}
+
+/// A world with releases 1 to 4 of a shop: 2 shares most with 1, 4 shares a little with 3.
+fn shop() -> World {
+    let world = World::new();
+    let disk = |name: &str, seeds: &[(u64, &str, u64)]| {
+        let pieces =
+            seeds.iter().map(|(at, seed, len)| (at * MIB, Noise::new(seed).bytes(len * MIB)));
+        raw(&world.path(format!("{name}.raw")), 300 * MIB, &pieces.collect::<Vec<_>>());
+    };
+    disk("1", &[(0, "base", 24), (280, "tail", 3)]);
+    disk("2", &[(0, "base", 24), (280, "other tail", 3)]);
+    disk("3", &[(0, "new", 20), (280, "tail", 1)]);
+    disk("4", &[(0, "newest", 5), (40, "new", 2), (280, "tail", 1)]);
+    for n in 1..=4 {
+        world.push(&format!("team/shop:{n}"), &[&format!("web=root:{n}.raw")]);
+    }
+    world
+}
+
+fn totals(answer: &Value) -> &Value {
+    &answer["last"]["totals"]
+}
+
+fn comes_back(world: &World, versions: &[u32]) {
+    for n in versions {
+        let into = format!("back-{n}");
+        let _ = fs::remove_dir_all(world.path(&into));
+        world
+            .on_host(&into, &format!("pull team/shop:{n} --into {into}"))
+            .env("SEAWALL_REGISTRY", world.path("registry"))
+            .succeeds();
+        world.holds(&into, &format!("team/shop:{n}"));
+        fs::remove_dir_all(world.path(&into)).unwrap();
+    }
+}
+
+#[test]
+fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
+    let world = shop();
+    world.local("gc").succeeds().says("freed 0 B");
+    for (gone, left, percent) in [(1, vec![2, 3, 4], 60), (3, vec![2, 4], 100)] {
+        world.local(&format!("rm team/shop:{gone}")).succeeds();
+        let plan = world.local(&format!("gc --dry-run --json --live-percent {percent}"));
+        let plan = plan.succeeds().json();
+        let before = stored(&world.path("registry"));
+        let done = world.local(&format!("gc --json --live-percent {percent}")).succeeds().json();
+        let after = stored(&world.path("registry"));
+        assert_eq!(totals(&done)["freedBytes"], plan["totals"]["freedBytes"], "{done} {plan}");
+        assert_eq!(totals(&done)["freedBytes"], before - after, "{done}");
+        assert!(before - after > MIB, "release {gone} had bytes of its own");
+        comes_back(&world, &left);
+        world.local("gc").succeeds().says("nothing to collect");
+    }
+    world.local("rm team/shop:2").succeeds();
+    world.local("rm team/shop:4").succeeds();
+    world.local("gc --live-percent 100").succeeds();
+    assert_eq!(stored(&world.path("registry")), 0, "nothing is left of nothing");
+}
+
+#[test]
+fn what_is_deleted_is_free_once_older_pulls_have_ended_and_pushes_meanwhile_come_through() {
+    let world = shop();
+    let registry = world.serve();
+    let client = reqwest::blocking::Client::new();
+    let lease: Value = client
+        .post(registry.at("/v1/leases"))
+        .json(&json!({ "application": "team/shop", "purpose": "pull" }))
+        .send()
+        .and_then(reqwest::blocking::Response::json)
+        .unwrap();
+    registry.client(&world, "rm team/shop:3").succeeds();
+    let before = stored(&world.path("registry"));
+    registry.client(&world, "gc --no-wait").succeeds();
+    let phase = || -> Value {
+        serde_json::from_str::<Value>(&registry.text("/v1/collection")).unwrap()["phase"].clone()
+    };
+    while phase() != "waiting" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(stored(&world.path("registry")) >= before, "somebody still reads release 3");
+
+    // The same disk again: a push that begins now does not rely on what is about to go.
+    let push = registry.client(&world, "push team/shop:5 --json --machine web=root:3.raw");
+    let sent = push.succeeds().json();
+    assert!(sent["uploadedBytes"].as_u64().unwrap_or(1) > 0, "{sent}");
+    let url = registry.at(&format!("/v1/leases/{}", lease["id"].as_str().unwrap()));
+    assert!(client.delete(url).send().unwrap().status().is_success());
+    while phase() != "idle" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(registry.terminate().success());
+    comes_back(&world, &[1, 2, 4, 5]);
+}
+
+#[test]
+fn a_collection_that_is_killed_loses_nothing_and_the_next_one_finishes() {
+    let world = shop();
+    world.local("rm team/shop:1").succeeds();
+    world.local("rm team/shop:3").succeeds();
+    for millis in [1, 3, 6, 10, 15, 25, 40, 60, 90] {
+        let registry = world.serve();
+        let gc = registry.client(&world, "gc --force --live-percent 100").start();
+        std::thread::sleep(Duration::from_millis(millis));
+        registry.kill();
+        gc.kill();
+        comes_back(&world, &[2, 4]);
+    }
+    world.local("gc --force --live-percent 100").succeeds();
+    world.local("gc --force --live-percent 100").succeeds().says("freed 0 B");
+    comes_back(&world, &[2, 4]);
+}
+
+#[test]
+fn a_root_that_cannot_be_read_stops_a_collection() {
+    let world = shop();
+    let registry = world.path("registry");
+    let before: Vec<_> = object_files(&registry, "indexes/leaves");
+    world.local("rm team/shop:1").succeeds();
+    // A leaf of release 4: no other release has it.
+    world.local("push team/last:1 --machine web=root:4.raw").succeeds();
+    let of_four = world.local("show team/shop:4 --json").succeeds().json();
+    let index = of_four["release"]["machines"][0]["disks"][0]["index"].as_str().unwrap();
+    let list = object_files(&registry, "indexes/lists");
+    let name = index.strip_prefix("blake3:").unwrap();
+    let list = list.iter().find(|file| file.ends_with(name)).unwrap();
+    fs::remove_file(list).unwrap();
+    let stored_before = stored(&registry);
+    world.local("gc --force").exits_with(5).says("nothing is collected").explains();
+    assert_eq!(stored(&registry), stored_before);
+    assert_eq!(object_files(&registry, "indexes/leaves"), before);
+}

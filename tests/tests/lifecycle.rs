@@ -1,0 +1,213 @@
+//! A release's life: what holds it, who runs it, how it is deleted, and what that frees.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+
+use std::fs;
+use std::path::Path;
+
+use seawall_tests::{MIB, Noise, World, raw};
+use serde_json::Value;
+
+/// A world with releases 1.0 to 1.3 of `shop` in its directory registry: each has 1 MiB of its own
+/// and 1 MiB that all of them share.
+fn shop() -> World {
+    let world = World::new();
+    let shared = Noise::new("shared").bytes(MIB);
+    for n in 0..4u64 {
+        let own = Noise::new(n.to_le_bytes()).bytes(MIB);
+        let pieces = [(0, shared.clone()), (8 * MIB, own)];
+        raw(&world.path(format!("{n}.raw")), 16 * MIB, &pieces);
+        world.push(&format!("shop:1.{n}"), &[&format!("web=root:{n}.raw")]);
+    }
+    world
+}
+
+#[track_caller]
+fn promote(world: &World, version: &str) {
+    world.local(&format!("promote shop:{version} stable")).succeeds();
+}
+
+/// `rm` of each release is refused with exit status 4, and the message names what holds it.
+#[test]
+fn what_is_held_is_not_deleted_and_the_refusal_names_what_holds_it() {
+    let world = shop();
+    promote(&world, "1.2");
+    promote(&world, "1.3");
+    let pin = world.local("pin shop:1.0 --name audit --reason").arg("the auditors read it");
+    pin.succeeds();
+    world.pull("shop:1.1", "host");
+    world.local("status host --host rack4").succeeds();
+    for (reference, holder) in [
+        ("shop:1.0", "pin audit: the auditors read it"),
+        ("shop:1.1", "host rack4 runs it"),
+        ("shop:1.2", "channel stable pointed at it 1 move ago"),
+        ("shop:1.3", "channel stable points at it"),
+        ("shop:stable", "channel stable points at it"),
+    ] {
+        let done = world.local(&format!("rm {reference}")).exits_with(4).explains();
+        done.says(holder).says("help: move the channel on");
+        let dry = world.local(&format!("rm {reference} --dry-run --json")).exits_with(4);
+        assert_eq!(dry.json()["holders"].as_array().unwrap().len(), 1, "{dry}");
+    }
+    assert_eq!(world.versions("shop"), ["1.3", "1.2", "1.1", "1.0"]);
+    let listed = world.local("list shop").succeeds().stdout;
+    for mark in ["pin audit", "1 host", "recent on stable"] {
+        assert!(listed.contains(mark), "{listed}");
+    }
+    let shown = world.local("show shop:1.0").succeeds().stdout;
+    assert!(shown.contains("pin audit") && shown.contains("the auditors read it"), "{shown}");
+    let shown = world.local("show shop:1.1 --json").succeeds().json();
+    assert_eq!(shown["holders"][0]["host"], "rack4");
+
+    world.local("unpin shop:1.0 --name audit").succeeds();
+    world.local("unpin shop:1.0 --name audit").exits_with(3).explains();
+    world.local("hosts --forget rack4").succeeds();
+    world.local("rm shop:1.0 --dry-run").succeeds();
+    world.local("rm shop:1.0").succeeds();
+    world.local("rm shop:1.1").succeeds();
+    assert_eq!(world.versions("shop"), ["1.3", "1.2"]);
+}
+
+#[test]
+fn a_deleted_version_is_gone_for_ever_also_when_the_catalog_is_lost() {
+    let world = shop();
+    promote(&world, "1.3");
+    world.local("rm shop:1.0").succeeds();
+    for round in ["with its catalog", "with a rebuilt one"] {
+        for command in ["show shop:1.0", "pull shop:1.0 --into x", "rm shop:1.0"] {
+            let done = world.local(command).exits_with(3).explains();
+            assert!(done.stderr.contains("was deleted"), "{round}: {done}");
+        }
+        // The same bytes, and others.
+        for disk in ["0.raw", "1.raw"] {
+            let push = world.local(&format!("push shop:1.0 --machine web=root:{disk}"));
+            let done = push.exits_with(4).explains();
+            assert!(done.stderr.contains("was deleted"), "{round}: {done}");
+        }
+        assert_eq!(world.versions("shop"), ["1.3", "1.2", "1.1"], "{round}");
+        world.local("gc").succeeds();
+        world.pull("shop:1.1", &format!("pulled {round}").replace(' ', "-"));
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(world.path(format!("registry/catalog.sqlite{suffix}")));
+        }
+    }
+    world.push("shop:1.4", &["web=root:0.raw"]);
+}
+
+#[track_caller]
+fn behind(world: &World, dir: &str) -> Value {
+    let told = world.local(&format!("status {dir} --host rack4 --json")).succeeds().json();
+    assert_eq!(told["host"], "rack4");
+    told["directories"][0].clone()
+}
+
+#[test]
+fn a_host_is_told_how_far_it_is_behind_its_channel_and_the_registry_knows() {
+    let world = shop();
+    promote(&world, "1.0");
+    world.pull("shop:stable", "host");
+    let now = behind(&world, "host");
+    assert_eq!((&now["channel"], &now["version"]), (&"stable".into(), &"1.0".into()));
+    assert_eq!((&now["noted"]["movesBehind"], &now["disks"]), (&0.into(), &1.into()));
+    promote(&world, "1.1");
+    promote(&world, "1.2");
+    let now = behind(&world, "host");
+    assert_eq!(now["noted"]["movesBehind"], 2);
+    assert_eq!(now["noted"]["channelVersion"], "1.2");
+    let listed = world.local("hosts shop").succeeds().stdout;
+    assert!(listed.contains("rack4") && listed.contains("2 moves (1.2)"), "{listed}");
+
+    // A patch by the channel catches up; one to a version follows none.
+    world.local("patch host --to shop:stable").succeeds();
+    assert_eq!(behind(&world, "host")["noted"]["movesBehind"], 0);
+    world.local("patch host --to shop:1.3").succeeds();
+    let now = behind(&world, "host");
+    assert!(now.get("channel").is_none() && now["noted"].get("movesBehind").is_none(), "{now}");
+    // What it ran before is not held by it any more.
+    let done = world.local("rm shop:1.3").exits_with(4);
+    assert!(done.stderr.contains("rack4"), "{done}");
+    let all = world.local("hosts --json").succeeds().json();
+    assert_eq!(all["hosts"].as_array().unwrap().len(), 1, "one directory is one instance");
+
+    // Neither directory nor registry is named: this host remembers both.
+    let told = world.seawall("status --json").succeeds().json();
+    assert_eq!(told["directories"][0]["application"], "shop");
+    assert_eq!(told["directories"][0]["noted"]["version"], "1.3");
+    world.seawall("status nosuch").exits_with(3).explains();
+    world.local("status host --ttl 5").exits_with(2).explains();
+    world.local("status host --ttl 1s").exits_with(2).explains();
+    world.on_host("elsewhere", "status").exits_with(3).explains();
+}
+
+#[test]
+fn what_a_lockfile_names_can_be_pinned() {
+    let world = shop();
+    world.pull("shop:1.0", "host");
+    let pin = world.local("pin --lockfile host/seawall.lock --reason deployed");
+    pin.succeeds();
+    world.local("rm shop:1.0").exits_with(4).says("pin manual: deployed");
+    world.local("pin --lockfile nosuch --reason x").exits_with(3).explains();
+    world.local("pin shop:1.0").exits_with(2);
+    world.local("pin shop:1.0 --name Not_a_name --reason x").exits_with(2).explains();
+    world.local("unpin shop:1.0").succeeds();
+    world.local("rm shop:1.0").succeeds();
+}
+
+/// The lengths of all objects but records, which are kept for ever.
+fn store_bytes(dir: &Path) -> u64 {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() && entry.file_name() != "names" {
+            sum += store_bytes(&entry.path());
+        } else if kind.is_file() {
+            sum += entry.metadata().unwrap().len();
+        }
+    }
+    sum
+}
+
+#[test]
+fn retention_frees_exactly_the_bytes_that_its_plan_says_and_keeps_what_is_held() {
+    let world = shop();
+    promote(&world, "1.3");
+    world.local("pin shop:1.0 --reason kept").succeeds();
+    let none = world.local("retention show shop").succeeds().stdout;
+    assert!(none.contains("nothing goes"), "{none}");
+    let plan = world.local("retention plan shop --json").succeeds().json();
+    let fates = |plan: &Value| -> Vec<(String, String)> {
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        let verdicts = plan["verdicts"].as_array().unwrap().iter();
+        verdicts.map(|verdict| (word(&verdict["version"]), word(&verdict["fate"]))).collect()
+    };
+    assert!(fates(&plan).iter().all(|(_, fate)| fate == "stays"), "{plan}");
+    world.local("retention set shop").exits_with(2);
+    world.local("retention set shop --keep-younger soon").exits_with(2).explains();
+    world.local("retention set shop --channel nosuch --keep-last 1").exits_with(3).explains();
+    world.local("retention set shop --keep-last 1 --keep-superseded 1h").succeeds();
+    let plan = world.local("retention plan shop --json").succeeds().json();
+    let want = [("1.3", "stays"), ("1.2", "goes"), ("1.1", "goes"), ("1.0", "stays")];
+    assert_eq!(fates(&plan), want.map(|(version, fate)| (version.to_owned(), fate.to_owned())));
+    let text = world.local("retention plan shop").succeeds().stdout;
+    assert!(text.contains("2 of 4 releases would go, which frees"), "{text}");
+    let freed = plan["freedBytes"].as_u64().unwrap();
+    // Two times 1 MiB of noise, which nothing else has, but not what all of them share.
+    assert!((2 * MIB..3 * MIB).contains(&freed), "{freed}");
+
+    let store = world.path("registry/store");
+    let before = store_bytes(&store);
+    let outcome = world.local("retention apply shop --json").succeeds().json();
+    assert_eq!(outcome["deleted"].as_array().unwrap().len(), 2, "{outcome}");
+    assert_eq!(outcome["freedBytes"].as_u64(), Some(freed), "{outcome}");
+    assert_eq!(before - store_bytes(&store), freed, "as `du` sees it");
+    assert_eq!(world.versions("shop"), ["1.3", "1.0"]);
+    for version in ["1.0", "1.3"] {
+        world.local(&format!("verify shop:{version}")).succeeds();
+        world.pull(&format!("shop:{version}"), version);
+        world.holds(version, &format!("shop:{version}"));
+    }
+    let again = world.local("retention apply shop").succeeds().stdout;
+    assert!(again.contains("nothing was deleted"), "{again}");
+    world.local("retention set shop --none").succeeds();
+    let none = world.local("retention show shop").succeeds().stdout;
+    assert!(none.contains("nothing goes"), "{none}");
+}
