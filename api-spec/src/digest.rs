@@ -173,6 +173,10 @@ digest_role! {
     /// The name of a descriptor (an OVF document, say) kept byte for byte.
     DescriptorDigest
 }
+digest_role! {
+    /// What an entry of the audit log says, and every entry before it ([`crate::audit`]).
+    EntryDigest
+}
 
 #[cfg(test)]
 mod tests {

@@ -60,6 +60,8 @@ codes! {
     Incomplete = 409, "incomplete", "The release needs what the registry does not hold";
     /// The lease ended or never was: nothing that relied on it may be published.
     LeaseEnded = 409, "lease-ended", "The lease has ended";
+    /// The application would have more than its quota.
+    QuotaExceeded = 409, "quota-exceeded", "The application's quota does not permit this";
     /// The channel moved since it was read.
     PreconditionFailed = 412, "precondition-failed", "The object changed since it was read";
     /// The body is over its limit.
@@ -70,6 +72,8 @@ codes! {
     RangeNotSatisfiable = 416, "range-not-satisfiable", "The range lies outside the object";
     /// A change of a channel must say what it replaces.
     PreconditionRequired = 428, "precondition-required", "The request must say what it replaces";
+    /// Too many requests in too short a time.
+    RateLimited = 429, "rate-limited", "There are too many requests";
     /// A defect; the log has it under the request's id.
     Internal = 500, "internal", "The registry failed";
     /// Bytes at rest do not match their digest.

@@ -24,7 +24,7 @@ pub async fn during<T, E>(
     application: &ApplicationName,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let lease = match registry.open_lease(application, LeasePurpose::Pull).await {
+    let lease = match registry.open_lease(application, LeasePurpose::Pull, None).await {
         Ok(lease) => lease,
         Err(error) => {
             unheld(&error);

@@ -2,6 +2,7 @@
 //!
 //! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
 
+pub mod audit;
 pub mod convert;
 pub mod deploy;
 pub mod describe;
@@ -19,5 +20,6 @@ pub mod pull;
 pub mod push;
 pub mod registry;
 pub mod remote;
+pub mod repair;
 pub mod spec;
 pub mod verify;

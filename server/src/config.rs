@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::app::leases::LEASE_TTL_SECS;
+use crate::app::room::MinFree;
 use crate::http::limits;
 
 /// Who may use a registry.
@@ -16,6 +17,24 @@ pub enum Access {
     TokenFile(PathBuf),
     /// Whoever has the token that [`crate::Running::token`] gives: the process that hosts it.
     Ephemeral,
+}
+
+/// How many requests are answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// In a second, for long.
+    pub per_sec: u32,
+    /// At once, after a pause.
+    pub burst: u32,
+}
+
+/// How many requests are answered to whom. `None` is no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rates {
+    /// With one token; of all, where there are no tokens.
+    pub per_token: Option<Rate>,
+    /// About one application.
+    pub per_application: Option<Rate>,
 }
 
 /// How a registry is set up.
@@ -39,6 +58,13 @@ pub struct Config {
     pub shutdown_time_max: Duration,
     /// How long a push or a pull that is heard of no more is waited for by collections.
     pub lease_ttl: Duration,
+    /// How much of the disk is kept free of uploads.
+    pub min_free: MinFree,
+    /// How many requests are answered.
+    pub rates: Rates,
+    /// Whether webhooks at private addresses are told where there is a token file; without one
+    /// they always are (`courier/address.rs` says why).
+    pub private_webhooks: bool,
     /// How often to collect what no release reaches; `None`: when it is asked to.
     pub collect_every: Option<Duration>,
 }
@@ -56,6 +82,9 @@ impl Config {
             stall_time_max: limits::STALL_TIME_MAX,
             shutdown_time_max: Duration::from_secs(30),
             lease_ttl: Duration::from_secs(LEASE_TTL_SECS),
+            min_free: MinFree::Usual,
+            rates: Rates::default(),
+            private_webhooks: false,
             collect_every: None,
         }
     }

@@ -1,4 +1,7 @@
-//! What the registry asks of the machine it runs on, besides bytes: the time, and randomness.
+//! What the registry asks of the machine it runs on, besides bytes: the time,
+//! randomness, and how much room there is.
+
+use std::io;
 
 /// A clock and a source of randomness.
 pub trait Host: Send + Sync + 'static {
@@ -6,4 +9,22 @@ pub trait Host: Send + Sync + 'static {
     fn now_secs(&self) -> u64;
     /// 128 bits that nobody can guess; `None` when the machine has none to give.
     fn random(&self) -> Option<[u8; 16]>;
+}
+
+/// A disk, or what else files lie on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    /// How long it is, in bytes.
+    pub size: u64,
+    /// How much of it this process may still fill.
+    pub free: u64,
+}
+
+/// Where the store lies.
+pub trait Volume: Send + Sync + 'static {
+    /// How much room there is now.
+    ///
+    /// # Errors
+    /// When the machine does not say.
+    fn space(&self) -> io::Result<Space>;
 }

@@ -7,6 +7,7 @@
 pub mod app;
 pub mod catalog;
 pub mod config;
+pub mod courier;
 pub mod host;
 mod http;
 mod jobs;
@@ -15,6 +16,8 @@ mod startup;
 pub mod telemetry;
 pub mod tokens;
 
-pub use config::{Access, Config};
+pub use app::rebuild::{Damage, Rebuilt};
+pub use app::room::MinFree;
+pub use config::{Access, Config, Rate, Rates};
 pub use http::{limits, openapi_json};
-pub use startup::{Running, StartError, start};
+pub use startup::{Recovered, Running, StartError, drill, recover, start};

@@ -1,7 +1,7 @@
 //! What the registry counts, for Prometheus.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
@@ -10,6 +10,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use seawall_api::problem::Code;
+
+mod watch;
+
+pub(crate) use watch::Watched;
+
+use crate::app::fsck::FsckTally;
 
 /// Upper bounds of the latency histogram's buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 12] =
@@ -28,8 +35,52 @@ struct LatencyLabels {
     method: String,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ProblemLabels {
+    code: &'static str,
+}
+
 fn latency_histogram() -> Histogram {
     Histogram::new(LATENCY_BUCKETS)
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
+}
+
+/// What checks of the store count; read from the registry when somebody asks.
+struct CheckMetrics {
+    objects: Counter,
+    bytes: Counter,
+    damage: Family<KindLabels, Gauge>,
+    damaged_releases: Gauge,
+    last_complete: Gauge,
+}
+
+impl CheckMetrics {
+    fn new(registry: &mut Registry) -> Self {
+        let (objects, bytes) = (Counter::default(), Counter::default());
+        let help = "Objects and rows that checks of the store looked at";
+        registry.register("fsck_objects", help, objects.clone());
+        let help = "Bytes that checks of the store read and hashed";
+        registry.register("fsck_read_bytes", help, bytes.clone());
+        let damage = Family::default();
+        let help = "Damage that the newest check found";
+        registry.register("fsck_damage", help, damage.clone());
+        let damaged_releases = Gauge::default();
+        let help = "Releases that are known to lack something";
+        registry.register("damaged_releases", help, damaged_releases.clone());
+        let last_complete = Gauge::default();
+        let help = "When the last check came to its end, as Unix time; 0 for never";
+        registry.register_with_unit(
+            "fsck_last_complete_timestamp",
+            help,
+            Unit::Seconds,
+            last_complete.clone(),
+        );
+        Self { objects, bytes, damage, damaged_releases, last_complete }
+    }
 }
 
 /// Counters and gauges of one registry.
@@ -43,6 +94,10 @@ pub(crate) struct Metrics {
     packs: Counter,
     chunks: Counter,
     publishes: Counter,
+    checks: CheckMetrics,
+    problems: Family<ProblemLabels, Counter>,
+    /// Room, webhooks.
+    pub(crate) watched: Watched,
 }
 
 impl fmt::Debug for Metrics {
@@ -81,6 +136,11 @@ impl Default for Metrics {
         let packs = counter("packs", "Packs received");
         let chunks = counter("chunks", "Chunks decoded and re-hashed on receipt");
         let publishes = counter("publishes", "Releases published");
+        let checks = CheckMetrics::new(&mut registry);
+        let problems = Family::default();
+        let help = "Requests answered with a problem, by its code";
+        registry.register("problems", help, problems.clone());
+        let watched = Watched::register(&mut registry);
         Self {
             registry,
             requests,
@@ -91,6 +151,9 @@ impl Default for Metrics {
             packs,
             chunks,
             publishes,
+            checks,
+            problems,
+            watched,
         }
     }
 }
@@ -109,6 +172,11 @@ impl Metrics {
         let labels = LatencyLabels { route: route.clone(), method: method.clone() };
         self.latency.get_or_create(&labels).observe(took.as_secs_f64());
         self.requests.get_or_create(&RouteLabels { route, method, status }).inc();
+    }
+
+    /// A request was answered with a problem.
+    pub(crate) fn refused(&self, code: Code) {
+        self.problems.get_or_create(&ProblemLabels { code: code.as_str() }).inc();
     }
 
     /// A piece of a body came in.
@@ -130,6 +198,21 @@ impl Metrics {
     /// A release was published.
     pub(crate) fn published(&self) {
         self.publishes.inc();
+    }
+
+    /// What checks of the store have counted so far.
+    pub(crate) fn checked(&self, tally: &FsckTally) {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let checks = &self.checks;
+        checks.objects.inner().store(tally.objects, Ordering::Relaxed);
+        checks.bytes.inner().store(tally.bytes, Ordering::Relaxed);
+        checks.damage.clear();
+        for (kind, count) in &tally.damage {
+            let labels = KindLabels { kind: kind.clone() };
+            checks.damage.get_or_create(&labels).set(number(*count));
+        }
+        checks.damaged_releases.set(number(tally.damaged_releases));
+        checks.last_complete.set(number(tally.last_complete_at_secs.unwrap_or(0)));
     }
 
     /// All of it in the OpenMetrics text format.

@@ -19,19 +19,24 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use rustix::net::sockopt::set_tcp_user_timeout;
+use seawall_api::audit::Action;
 use seawall_store::backend;
 use seawall_store::error::StoreError;
+use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
 use tokio::sync::oneshot;
 
-use crate::app::rebuild::rebuild;
+use crate::app::rebuild::{Rebuilt, rebuild};
+use crate::app::room::Room;
 use crate::app::{AppError, Registry};
-use crate::catalog::CatalogError;
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
+use crate::catalog::{CatalogError, Entry, Watching};
 use crate::config::{Access, Config};
-use crate::host::Host;
+use crate::courier::http::HttpCourier;
+use crate::courier::{Courier, Reach};
+use crate::host::{Host, Space, Volume};
 use crate::http::{self, Edge, limits};
-use crate::jobs;
+use crate::jobs::{self, deliver::deliver};
 use crate::tokens::{InvalidTokens, Tokens};
 
 mod files;
@@ -187,6 +192,17 @@ impl Host for Machine {
     }
 }
 
+/// The disk that a directory lies on.
+struct Disk(PathBuf);
+
+impl Volume for Disk {
+    fn space(&self) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(&self.0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space { size: bytes(found.f_blocks), free: bytes(found.f_bavail) })
+    }
+}
+
 /// Opens the data directory and serves it, on threads of its own: any caller may await this, in
 /// whatever runtime or none.
 ///
@@ -196,19 +212,34 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     if config.access == Access::Open && !config.listen.ip().is_loopback() {
         return Err(StartError::Exposed(config.listen));
     }
+    // Before anything is opened: what is refused leaves nothing behind.
+    drop(tokens(&config.access)?);
+    let (data_dir, cpus) = (config.data_dir.clone(), config.workers);
+    let registry = on_a_thread(move || open(&data_dir, cpus)).await?;
+    serve_on(registry, config).await
+}
+
+/// Serves a registry on threads of its own.
+async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartError> {
     let (tokens, token) = tokens(&config.access)?;
-    let registry = opened(config.data_dir.clone(), config.workers).await?;
     let registry = registry.with_lease_ttl(config.lease_ttl.as_secs());
+    let reach = match config.access {
+        Access::TokenFile(_) if !config.private_webhooks => Reach::PublicOnly,
+        _ => Reach::Everywhere,
+    };
+    let room = Room::new(Arc::new(Disk(config.data_dir.clone())), config.min_free);
+    let registry = registry.with_room(room).with_reach(reach);
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
-    let edge = web::Data::new(Edge::new(tokens, prefix));
+    let edge = web::Data::new(Edge::new(tokens, prefix, config.rates));
     let listen = |source| StartError::Listen { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
     // The connections that it accepts inherit this.
     set_tcp_user_timeout(&listener, millis(config.stall_time_max))
         .map_err(|error| listen(error.into()))?;
-    let site = Site { registry: web::Data::new(registry), edge: edge.clone(), listener };
+    let courier = Arc::new(HttpCourier::new(reach));
+    let site = Site { registry: web::Data::new(registry), edge: edge.clone(), courier, listener };
     let drain_time = config.drain_time;
     let (send_handle, handle) = oneshot::channel();
     let (send_end, ended) = oneshot::channel();
@@ -237,13 +268,15 @@ fn tokens(access: &Access) -> Result<(Option<Tokens>, Option<String>), StartErro
     }
 }
 
-/// Opens the registry on a thread of its own: it reads and locks files, and it may have to wait
-/// for another process or read the whole store.
-async fn opened(data_dir: PathBuf, cpus: usize) -> Result<Registry, StartError> {
+/// Opens something on a thread of its own: that reads and locks files, and it may have to wait for
+/// another process or read the whole store.
+async fn on_a_thread<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
     let (send, done) = oneshot::channel();
     let work = move || {
         // Nobody listens when the start was given up: what was opened is closed again.
-        let _ = send.send(open(&data_dir, cpus));
+        let _ = send.send(open());
     };
     std::thread::Builder::new()
         .name("seawall-open".to_owned())
@@ -285,17 +318,93 @@ fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
 
 /// Fills a new catalog with what the store holds: nothing in a new directory, all of it where a
 /// catalog was lost.
-fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<(), StartError> {
+fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| StartError::Machine("no runtime to be had"))?;
-    runtime.block_on(rebuild(store, scratch.catalog()))?;
-    Ok(())
+    runtime.block_on(async {
+        let rebuilt = rebuild(store, scratch.catalog()).await?;
+        if rebuilt == Rebuilt::default() {
+            return Ok(rebuilt);
+        }
+        // The log that was is lost with its catalog: the new one says why it begins here.
+        let entry = Entry::new(Action::Recover, "", Machine.now_secs())
+            .with("releaseCount", rebuilt.releases)
+            .with("channelCount", rebuilt.channels)
+            .with("damagedObjectCount", rebuilt.damage.len());
+        scratch.catalog().log(entry).await.map_err(AppError::from)?;
+        Ok(rebuilt)
+    })
+}
+
+/// What a recovery made, and of what.
+#[derive(Debug)]
+pub struct Recovered {
+    /// What the store holds, and what of it is damaged.
+    pub found: Rebuilt,
+    /// Where the catalog is now that was there before.
+    pub aside: Option<PathBuf>,
+}
+
+/// Makes a new catalog for `data_dir` from its store alone, and keeps the old one aside.
+///
+/// # Errors
+/// When a registry serves the directory, or its store cannot be read; then nothing has changed.
+pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
+    on_a_thread(move || {
+        let store = Arc::new(opened_store(&data_dir)?);
+        let path = data_dir.join(CATALOG_FILE);
+        let unusable = |source| StartError::Catalog { path: path.clone(), source };
+        let scratch = SqliteCatalog::begin_anew(&path).map_err(unusable)?;
+        let found = fill(store, &scratch)?;
+        let aside = scratch.set_aside().map_err(unusable)?;
+        scratch.finish().map_err(unusable)?;
+        Ok(Recovered { found, aside })
+    })
+    .await
+}
+
+/// Makes a catalog in `scratch_dir` from the store of `data_dir`, and serves both to this process.
+/// Nothing below `data_dir` is written, whoever serves it meanwhile.
+///
+/// # Errors
+/// When the store cannot be read, or `scratch_dir` has a catalog already.
+pub async fn drill(
+    data_dir: PathBuf,
+    scratch_dir: PathBuf,
+) -> Result<(Running, Rebuilt), StartError> {
+    let config = Config::in_process(&scratch_dir);
+    let cpus = config.workers;
+    let opened = on_a_thread(move || {
+        let store: Arc<dyn ObjectStore> = Arc::new(ReadOnly::new(opened_store(&data_dir)?));
+        let path = scratch_dir.join(CATALOG_FILE);
+        let unusable = |source| StartError::Catalog { path: path.clone(), source };
+        let Found::Nothing(scratch) = SqliteCatalog::find(&path).map_err(unusable)? else {
+            let source = io::Error::new(io::ErrorKind::AlreadyExists, "it has a catalog already");
+            return Err(StartError::DataDir { path: scratch_dir, source });
+        };
+        let found = fill(Arc::clone(&store), &scratch)?;
+        let catalog = Arc::new(scratch.finish().map_err(unusable)?);
+        Ok((Registry::new(store, catalog, Arc::new(Machine), cpus), found))
+    });
+    let (registry, found) = opened.await?;
+    Ok((serve_on(registry, config).await?, found))
+}
+
+/// The store of a data directory, which must be there.
+fn opened_store(data_dir: &Path) -> Result<backend::Objects, StartError> {
+    let store_dir = data_dir.join(STORE_FOLDER);
+    if !store_dir.is_dir() {
+        let source = io::Error::new(io::ErrorKind::NotFound, "it has no folder `store`");
+        return Err(StartError::DataDir { path: data_dir.to_owned(), source });
+    }
+    Ok(backend::directory(&store_dir)?)
 }
 
 /// What is served, and where.
 struct Site {
     registry: web::Data<Registry>,
     edge: web::Data<Edge>,
+    courier: Arc<dyn Courier>,
     listener: TcpListener,
 }
 
@@ -306,8 +415,12 @@ async fn serve(
 ) -> io::Result<()> {
     let edge = site.edge.clone();
     let registry = site.registry.clone();
+    let watched = edge.metrics.watched.clone();
+    let outbox = deliver(registry.clone().into_inner(), Arc::clone(&site.courier), watched);
     let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
+    // It ends with the system that it runs in: what is under way then is sent again.
+    actix_web::rt::spawn(outbox);
     actix_web::rt::spawn(async move {
         match registry.complete_records().await {
             Ok(0) => {}
@@ -335,7 +448,7 @@ async fn serve(
 }
 
 fn server(site: Site, config: &Config) -> io::Result<Server> {
-    let Site { registry, edge, listener } = site;
+    let Site { registry, edge, listener, .. } = site;
     let app = move || {
         App::new()
             .app_data(registry.clone())

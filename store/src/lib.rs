@@ -9,6 +9,7 @@ pub mod content;
 pub mod error;
 pub mod gc;
 pub mod image;
+pub mod layer;
 pub mod pack;
 pub mod port;
 pub mod scan;

@@ -14,8 +14,12 @@ const DISKS: [(&str, &str); 2] = [
 
 /// A world whose registry is a copy of what epoch 1 wrote.
 fn epoch_1() -> World {
+    golden_world("epoch-1")
+}
+
+fn golden_world(name: &str) -> World {
     let world = World::new();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/epoch-1/registry");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name).join("registry");
     let registry: PathBuf = world.path("registry");
     tool("cp", ["-r".as_ref(), golden.as_os_str(), registry.as_os_str()]);
     world
@@ -63,4 +67,52 @@ fn a_registry_of_epoch_1_takes_new_releases() {
     let pushed = world.local(push).succeeds().json();
     assert_eq!(pushed["reuse"]["sentChunks"], 0, "its chunks are found: {pushed}");
     assert_eq!(world.versions("golden").len(), 2);
+}
+
+/// A catalog of every past schema is migrated, and says what the store says: nothing is damaged,
+/// nothing is lost, and a catalog that is made anew from the store says the same.
+#[test]
+fn catalogs_of_past_schemas_are_migrated_and_found_sound() {
+    for (golden, newest) in [("epoch-1", "1.0.0"), ("catalog-2", "2.0.0")] {
+        let world = golden_world(golden);
+        let told = || {
+            [
+                "list",
+                "list golden",
+                "show golden:1.0.0",
+                "channels golden",
+                "channels golden stable",
+            ]
+            .map(|args| world.local(&format!("{args} --json")).succeeds().json())
+        };
+        let migrated = told();
+        assert_eq!(migrated[0]["applications"][0]["newest"], newest, "{golden}");
+        assert!(!migrated[1].to_string().contains("\"lost\""), "{golden}: {}", migrated[1]);
+        // The second finds what the first one learnt.
+        for _ in 0..2 {
+            let fsck = world.local("fsck --json").succeeds().json();
+            assert_eq!(fsck["damageCount"], 0, "{golden}: {fsck}");
+            assert_eq!(fsck["reclaimableCount"], 0, "{golden}: {fsck}");
+        }
+        world.local("pull golden:1.0.0 --into host").succeeds();
+        for (name, content) in DISKS {
+            assert_eq!(b3sum(world.path(format!("host/{name}.raw"))), content, "{name}");
+        }
+        world.seawall("recover registry").succeeds();
+        assert_eq!(told(), migrated, "{golden}");
+    }
+}
+
+/// A bit of the pack is turned in a store whose catalog was migrated: what needs it is known.
+#[test]
+fn damage_of_a_migrated_registry_is_marked() {
+    for golden in ["epoch-1", "catalog-2"] {
+        let world = golden_world(golden);
+        let pack = seawall_tests::object_files(&world.path("registry"), "packs").remove(0);
+        seawall_tests::flip_bit(&pack, 40);
+        let fsck = world.local("fsck --json").exits_with(5).json();
+        assert_eq!(fsck["damageCount"], 1, "{golden}: {fsck}");
+        let listed = world.local("list golden").succeeds().stdout;
+        assert!(listed.contains("golden:1.0.0 is DAMAGED"), "{golden}: {listed}");
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::names::ApplicationName;
+use crate::names::{ApplicationName, Version};
 
 /// Asks for a lease.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -11,6 +11,10 @@ use crate::names::ApplicationName;
 pub struct OpenLease {
     /// The application that will be pushed to, or pulled from.
     pub application: ApplicationName,
+    /// The version that will be published: a push that would pass the application's quota is then
+    /// refused at once, but for one that was published before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
     /// What it is for; to push where it is not given.
     #[serde(default)]
     pub purpose: LeasePurpose,

@@ -26,6 +26,9 @@ pub struct ReleaseSummary {
     pub data_bytes: u64,
     /// The channels that point at it now.
     pub channels: Vec<ChannelName>,
+    /// What it is known to lack, by path in the store; absent when it is whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     /// The channels that pointed at it a few moves ago, and may want to go back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_on: Vec<ChannelName>,

@@ -74,7 +74,8 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let mut sources = sources::open(&push).await?;
     check_package(&push).await?;
     let existing = existing(&push).await?;
-    let lease = push.registry.open_lease(&push.application, LeasePurpose::Push).await?;
+    let version = Some(&push.version);
+    let lease = push.registry.open_lease(&push.application, LeasePurpose::Push, version).await?;
     let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
     if outcome.is_err() || existing.is_some() {
         // It ends by itself, too; the registry's answer changes nothing for the caller.
@@ -167,14 +168,13 @@ async fn send(
         .map_err(|error| refuse_changed(sources).err().unwrap_or(error))?;
     refuse_changed(sources)?;
     let release = release_from(push, sources)?;
+    if let Some(package) = &push.package {
+        // Of a release that is there, too: it may be what was lost of it.
+        push.registry.put_descriptor(lease, package.descriptor().clone()).await?;
+    }
     let already_present = match existing {
         Some(_) if is_whole => true,
-        _ => {
-            if let Some(package) = &push.package {
-                push.registry.put_descriptor(lease, package.descriptor().clone()).await?;
-            }
-            push.registry.publish(&release, lease).await?.already_present
-        }
+        _ => push.registry.publish(&release, lease).await?.already_present,
     };
     Ok((release, reuse, already_present))
 }

@@ -68,6 +68,14 @@ pub enum RegistryError {
         /// How they differ from it.
         why: String,
     },
+    /// What the registry sent cannot be kept here.
+    #[error("cannot write {}", .path.display())]
+    Kept {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// An answer over its limit; it was not read.
     #[error("asked to {what}, the registry sent more than the limit of {limit} bytes")]
     TooLarge {
@@ -93,6 +101,13 @@ impl RegistryError {
             },
             Self::Unreachable { .. } | Self::Stalled { .. } => ErrorKind::Unavailable,
             Self::WrongBytes { .. } => ErrorKind::Damaged,
+            Self::Kept { source, .. } => match source.kind() {
+                std::io::ErrorKind::AlreadyExists => ErrorKind::Conflict,
+                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                std::io::ErrorKind::StorageFull => ErrorKind::StorageFull,
+                _ => ErrorKind::Internal,
+            },
             Self::Protocol { .. } | Self::TooLarge { .. } => ErrorKind::Internal,
         }
     }
@@ -123,6 +138,9 @@ impl RegistryError {
                  then push the release again"
                     .to_owned(),
             ),
+            Self::Kept { .. } => {
+                Some("name a file that is not there yet, in a folder of yours".to_owned())
+            }
             Self::Protocol { .. } | Self::TooLarge { .. } => Some(
                 "compare `seawall --version` with the registry's `/v1/version`: one of them may \
                  be too old"
@@ -135,10 +153,15 @@ impl RegistryError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Problem { problem, .. } => problem.code == Code::Unavailable,
+            Self::Problem { problem, .. } => {
+                matches!(problem.code, Code::Unavailable | Code::RateLimited)
+            }
             Self::Status { status, .. } => matches!(status, 429 | 502..=504),
             Self::Unreachable { .. } | Self::Stalled { .. } => true,
-            Self::Protocol { .. } | Self::WrongBytes { .. } | Self::TooLarge { .. } => false,
+            Self::Protocol { .. }
+            | Self::WrongBytes { .. }
+            | Self::Kept { .. }
+            | Self::TooLarge { .. } => false,
         }
     }
 
@@ -173,8 +196,9 @@ fn problem_kind(code: Code) -> ErrorKind {
         | Code::PreconditionFailed
         | Code::PreconditionRequired => ErrorKind::Conflict,
         Code::DigestMismatch | Code::Damaged => ErrorKind::Damaged,
-        Code::Unavailable => ErrorKind::Unavailable,
-        Code::StorageFull => ErrorKind::StorageFull,
+        Code::Unavailable | Code::RateLimited => ErrorKind::Unavailable,
+        // Both are mended by making room: exit code 8 tells a script to.
+        Code::StorageFull | Code::QuotaExceeded => ErrorKind::StorageFull,
         Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => ErrorKind::Internal,
     }
 }
@@ -194,7 +218,8 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
         Code::PreconditionFailed => Some(
             "see where the channel is now with `seawall channels APPLICATION`, then promote again",
         ),
-        Code::Unavailable => Some("try again in a moment"),
+        Code::Unavailable | Code::RateLimited => Some("try again in a moment"),
+        Code::QuotaExceeded => Some("`seawall quota APPLICATION` shows what is used of it"),
         Code::StorageFull => Some("make room in the registry's store, then run this again"),
         Code::Damaged => Some("run `seawall verify REF`, then push the release again"),
         Code::Internal => Some("the registry's log has the cause"),

@@ -15,9 +15,13 @@ pub mod fleet;
 pub mod http;
 mod port;
 pub mod retry;
+mod upkeep;
+pub mod watch;
 
 pub use error::RegistryError;
 pub use fleet::Fleet;
 pub use http::{HttpRegistry, InvalidUrl, Token};
 pub use port::{Expect, Located, Registry};
 pub use retry::{Retry, RetryPolicy};
+pub use upkeep::Upkeep;
+pub use watch::{AuditFilter, Watching};

@@ -16,7 +16,7 @@ use seawall_api::v1::{
     Usage,
 };
 
-use super::{Fleet, RegistryError};
+use super::{Fleet, RegistryError, Upkeep, Watching};
 
 /// What a move of a channel replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +47,7 @@ pub struct Located {
 /// 2. Every call may be repeated with the same outcome but for [`Self::move_channel`], which a
 ///    repeat finds moved already, and [`Self::open_lease`], which a repeat opens twice.
 #[async_trait::async_trait]
-pub trait Registry: Fleet {
+pub trait Registry: Upkeep + Fleet + Watching {
     /// What answers, and which format epochs it knows.
     async fn server_version(&self) -> Result<ServerVersion, RegistryError>;
 
@@ -104,11 +104,12 @@ pub trait Registry: Fleet {
     ) -> Result<Vec<ChannelMove>, RegistryError>;
 
     /// Opens a lease: what a push is told to be present under it, or a pull reads, stays until it
-    /// ends.
+    /// ends. A push says which version it brings, so that a quota can refuse it at once.
     async fn open_lease(
         &self,
         application: &ApplicationName,
         purpose: LeasePurpose,
+        version: Option<&Version>,
     ) -> Result<Lease, RegistryError>;
 
     /// Puts a lease's deadline off to its full time from now.

@@ -26,6 +26,8 @@ use seawall_api::v1::{
 use super::{Expect, Located, Registry, RegistryError};
 
 mod fleet;
+mod upkeep;
+mod watch;
 
 /// How often and how fast to try again.
 #[derive(Clone, Copy, Debug)]
@@ -169,8 +171,9 @@ impl<R: Registry> Registry for Retry<R> {
         &self,
         application: &ApplicationName,
         purpose: LeasePurpose,
+        version: Option<&Version>,
     ) -> Result<Lease, RegistryError> {
-        self.again(|| self.inner.open_lease(application, purpose)).await
+        self.again(|| self.inner.open_lease(application, purpose, version)).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {

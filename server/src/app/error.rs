@@ -1,10 +1,11 @@
 //! Why a use case failed.
 
+use seawall_api::names::ApplicationName;
 use seawall_api::problem::Code;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::pack::PackError;
 
-use crate::catalog::{CatalogError, REBUILD};
+use crate::catalog::{CatalogError, Excess, REBUILD};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -118,6 +119,22 @@ pub enum AppError {
         /// The limit, with its unit.
         limit: String,
     },
+    /// The application would have more than it may.
+    #[error("application {application} would have {excess}")]
+    QuotaExceeded {
+        /// Which.
+        application: ApplicationName,
+        /// How much it would have, and may have.
+        excess: Excess,
+    },
+    /// What is left of the disk is kept.
+    #[error("the registry's disk has {free} bytes free, of which it keeps {kept} from uploads")]
+    NoRoom {
+        /// How much is left.
+        free: u64,
+        /// How much is kept.
+        kept: u64,
+    },
     /// It happened, and only the store could not be told.
     #[error("{done}, and the store cannot record it")]
     Unrecorded {
@@ -198,6 +215,8 @@ impl AppError {
             Self::Busy { .. } | Self::Stopped { .. } => Code::Unavailable,
             Self::RootUnreadable { source, .. } => source.code(),
             Self::TooLarge { .. } => Code::TooLarge,
+            Self::QuotaExceeded { .. } => Code::QuotaExceeded,
+            Self::NoRoom { .. } => Code::StorageFull,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) => code_of(error.kind()),
             Self::Unrecorded { source, .. } => code_of(source.kind()),
@@ -225,6 +244,16 @@ impl AppError {
                 "run `seawall fsck`, then repair what it names, or delete the release that needs it"
             }
             Self::Stale { .. } => "read it again and decide anew",
+            Self::QuotaExceeded { application, .. } => {
+                return Some(format!(
+                    "delete releases of {application} that nobody needs, or raise its quota: \
+                     `seawall quota {application}` shows it"
+                ));
+            }
+            Self::NoRoom { .. } => {
+                "make room on the registry's disk: delete releases and collect, or enlarge it; \
+                 what is there can be pulled meanwhile"
+            }
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => {
                 "push the release again from its disks, or restore the object from a copy of the \

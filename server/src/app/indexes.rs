@@ -56,7 +56,10 @@ impl Registry {
         self.keep_under(lease, &ObjectName::Index(expected), &bytes, async |grip| {
             let data_bytes = self.prove_leaves(&index, expected, grip).await?;
             let row = IndexRow { digest: expected, disk_len, content, data_bytes };
-            Ok(self.catalog.add_index(row, grip).await?)
+            let added = self.catalog.add_index(row, grip).await?;
+            let leaves = index.leaves().iter().map(|leaf| leaf.digest).collect();
+            self.catalog.note_leaves(expected, leaves).await?;
+            Ok(added)
         })
         .await
     }

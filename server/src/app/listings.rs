@@ -7,6 +7,7 @@ use seawall_api::reference::Selector;
 
 use super::deletion::MOVES_HELD;
 use super::{AppError, Registry};
+use crate::catalog::check::LostObject;
 use crate::catalog::fleet::Marks;
 use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
 
@@ -21,7 +22,7 @@ pub struct Page<T, K> {
 
 impl<T, K> Page<T, K> {
     /// From one item more than the page may hold, when there are as many.
-    fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
+    pub(super) fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
@@ -39,6 +40,8 @@ pub struct ListedRelease {
     pub channels: Vec<ChannelName>,
     /// What else holds it.
     pub marks: Marks,
+    /// What it is known to lack.
+    pub lost: Vec<LostObject>,
 }
 
 impl Registry {
@@ -95,14 +98,15 @@ impl Registry {
         let releases = self.catalog.releases(application.clone(), after, wanted).await?;
         let fit = fitting(&releases).min(limit);
         let channels = self.catalog.channels(application.clone()).await?;
+        let lost = self.lost_of_all(&releases).await?;
         let (of, now_secs) = (application.clone(), self.host.now_secs());
         let marks = self.catalog.marks(of, now_secs, MOVES_HELD).await?;
         let mut marks: HashMap<_, _> = marks.into_iter().collect();
-        let items = releases.into_iter().map(|release| {
+        let items = releases.into_iter().zip(lost).map(|(release, lost)| {
             let here = channels.iter().filter(|channel| channel.release == release.digest);
             let channels = here.map(|channel| channel.name.clone()).collect();
             let marks = marks.remove(&release.digest).unwrap_or_default();
-            ListedRelease { release, channels, marks }
+            ListedRelease { release, channels, marks, lost }
         });
         Ok(Page::of(items.collect(), fit, |listed| listed.release.version.clone()))
     }

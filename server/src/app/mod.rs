@@ -32,15 +32,20 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::collect::{Added, Grip};
 use crate::catalog::{Catalog, LeaseId};
+use crate::courier::Reach;
 use crate::host::Host;
 
+mod audit;
+pub mod backup;
 pub mod channels;
 mod chunks;
 pub mod collect;
+pub mod damage;
 pub mod deletion;
 mod descriptors;
 pub mod diff;
 mod error;
+pub mod fsck;
 pub mod hosts;
 mod indexes;
 pub mod leases;
@@ -50,14 +55,18 @@ mod packs;
 pub mod pins;
 mod proof;
 mod publish;
+mod quotas;
 pub mod rebuild;
 mod resolve;
 pub mod retention;
+pub mod room;
+pub mod webhooks;
 
 pub use error::AppError;
 pub use packs::{KeptPack, PackObject};
 pub use publish::Publisher;
 pub use resolve::ReleaseBytes;
+pub use webhooks::Delivered;
 
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
@@ -74,8 +83,12 @@ pub struct Registry {
     proving: Arc<Semaphore>,
     diffing: Semaphore,
     lease_ttl_secs: u64,
+    noted: audit::Noted,
+    room: Option<room::Room>,
+    reach: Reach,
     collecting: collect::Collecting,
     usage: collect::Measured,
+    checks: fsck::Checks,
 }
 
 impl Registry {
@@ -87,10 +100,24 @@ impl Registry {
         cpus: usize,
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
+        // Without randomness it is nobody's in particular: checks of two processes then share one.
+        let checks = fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
-        let (collecting, usage) = <_>::default();
-        let lease_ttl_secs = leases::LEASE_TTL_SECS;
-        Self { store, catalog, host, proving, diffing, lease_ttl_secs, collecting, usage }
+        let (collecting, usage, noted) = <_>::default();
+        Self {
+            store,
+            catalog,
+            host,
+            proving,
+            diffing,
+            lease_ttl_secs: leases::LEASE_TTL_SECS,
+            collecting,
+            usage,
+            checks,
+            noted,
+            room: None,
+            reach: Reach::PublicOnly,
+        }
     }
 
     /// Proves that the store and the catalog can be read and written.
@@ -106,14 +133,19 @@ impl Registry {
     /// that was damaged at rest is mended by whoever brings it again.
     async fn keep(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, AppError> {
         if self.store.put(name, bytes.clone()).await? == Put::Created {
+            self.catalog.note_sound(name.path()).await?;
             return Ok(Put::Created);
         }
         match self.store.get(name).await {
-            Ok(found) if found == bytes => return Ok(Put::AlreadyPresent),
+            Ok(found) if found == bytes => {
+                self.catalog.note_sound(name.path()).await?;
+                return Ok(Put::AlreadyPresent);
+            }
             Ok(_) => tracing::warn!(object = name.path(), "mends a damaged object"),
             Err(error) => tracing::warn!(object = name.path(), %error, "mends a damaged object"),
         }
         self.store.replace(name, bytes).await?;
+        self.catalog.note_sound(name.path()).await?;
         Ok(Put::Created)
     }
 
@@ -142,13 +174,13 @@ impl Registry {
         name: &ObjectName,
         is_intact: impl FnOnce(&[u8]) -> bool,
     ) -> Result<Bytes, AppError> {
-        let damaged = || AppError::Damaged { object: name.path() };
         match self.store.get(name).await {
-            Ok(bytes) if is_intact(&bytes) => Ok(bytes),
-            Ok(_) => Err(damaged()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(damaged()),
-            Err(error) => Err(error.into()),
+            Ok(bytes) if is_intact(&bytes) => return Ok(bytes),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
         }
+        self.note_damage(name).await;
+        Err(AppError::Damaged { object: name.path() })
     }
 }
 

@@ -85,14 +85,18 @@ impl Registry {
         expected: PackDigest,
         bytes: Bytes,
     ) -> Result<KeptPack, AppError> {
-        self.use_lease(lease).await?;
+        let found = self.use_lease(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
+        let brings = self.check_quota_of_pack(&found, &row_of(&pack).frames).await?;
         let name = ObjectName::Pack(expected);
         let put = self
             .keep_under(lease, &name, pack.bytes(), async |grip| {
                 Ok(self.catalog.add_pack(row_of(&pack), grip).await?)
             })
             .await?;
+        if let Some(brings) = brings {
+            self.catalog.add_lease_load(lease, brings).await?;
+        }
         Ok(KeptPack { put, chunk_count: pack.frames().len() as u64 })
     }
 
@@ -125,6 +129,7 @@ impl Registry {
             Some(object) if object.len() == len => Ok(PackObject { digest, object }),
             _ => {
                 self.catalog.lose_pack(digest).await?;
+                self.note_damage(&ObjectName::Pack(digest)).await;
                 Err(damaged(digest))
             }
         }

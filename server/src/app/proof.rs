@@ -68,7 +68,7 @@ impl Registry {
     async fn prove_leaf(&self, leaf: LeafDigest) -> Result<(), AppError> {
         let read = self.read_leaf(leaf).await;
         if matches!(read, Err(AppError::Damaged { .. })) {
-            self.catalog.forget_leaf(leaf).await?;
+            self.catalog.lose_leaf(leaf).await?;
         }
         read.map(|_| ())
     }
@@ -79,6 +79,7 @@ impl Registry {
             return Ok(());
         }
         self.catalog.lose_pack(pack).await?;
+        self.note_damage(&name).await;
         Err(AppError::Damaged { object: name.path() })
     }
 }

@@ -10,7 +10,7 @@ use seawall_store::port::ObjectName;
 
 use super::descriptors::descriptors_of;
 use super::names::{Record, ReleaseRecord, Subject};
-use super::{AppError, Registry, SWEEP_PAUSE, present};
+use super::{AppError, Registry, SWEEP_PAUSE, present, quotas};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
@@ -84,6 +84,9 @@ impl Registry {
             }
             Publication::IndexMissing(index) => {
                 return Err(incomplete(&release, format!("index {index}")));
+            }
+            Publication::QuotaExceeded(excess) => {
+                return Err(quotas::exceeded(application, excess));
             }
             Publication::DescriptorMissing(descriptor) => {
                 return Err(incomplete(&release, format!("descriptor {descriptor}")));

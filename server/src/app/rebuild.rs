@@ -23,6 +23,8 @@ use crate::catalog::Catalog;
 pub(super) mod content;
 mod names;
 
+pub(super) use content::read_pack;
+
 /// How many objects are read at once.
 const READS_AT_ONCE: usize = 8;
 /// Between two lines in the log, in objects.
@@ -124,7 +126,7 @@ fn progress(kind: ObjectKind, done: u64) {
 
 /// Tells bytes that are not there from a store that cannot answer. One bad sector is damage: a
 /// disk that fails altogether cannot be probed either.
-async fn readable<T>(
+pub(super) async fn readable<T>(
     store: &dyn ObjectStore,
     result: Result<T, StoreError>,
 ) -> Result<Result<T, String>, AppError> {

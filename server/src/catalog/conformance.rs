@@ -11,7 +11,9 @@ use super::collect::Grip;
 use super::sqlite::SqliteCatalog;
 use super::*;
 
+mod check;
 mod fleet;
+mod watch;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -290,6 +292,15 @@ async fn what_was_lost_is_restored(catalog: &dyn Catalog) {
     assert_eq!(moves, [change(3, "b"), change(1, "a")]);
 }
 
+async fn a_copy_is_a_catalog_of_its_own(catalog: &dyn Catalog) {
+    let path = catalog.beside(".copied");
+    catalog.back_up(path.clone()).await.unwrap();
+    catalog.back_up(path.clone()).await.unwrap_err();
+    let copy = SqliteCatalog::open(&path).unwrap();
+    let all = catalog.applications(None, 100).await.unwrap();
+    assert_eq!(copy.applications(None, 100).await.unwrap(), all);
+}
+
 async fn all(catalog: &dyn Catalog) {
     catalog.probe().await.unwrap();
     leases_live_until_their_deadline(catalog).await;
@@ -300,6 +311,10 @@ async fn all(catalog: &dyn Catalog) {
     publishing_is_all_or_nothing(catalog).await;
     channels_move_by_compare_and_set(catalog).await;
     what_was_lost_is_restored(catalog).await;
+    check::a_check_has_one_runner_and_goes_on(catalog).await;
+    check::a_release_is_damaged_until_what_it_lacks_is_there_again(catalog).await;
+    check::rows_are_listed_and_corrected(catalog).await;
+    a_copy_is_a_catalog_of_its_own(catalog).await;
 }
 
 #[tokio::test]

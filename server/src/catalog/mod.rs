@@ -11,6 +11,7 @@
 //! 3. The SQL of an adapter keeps to what PostgreSQL runs unchanged; what differs has a named
 //!    placeholder (`sqlite/schema.rs`).
 
+pub mod check;
 pub mod collect;
 #[cfg(test)]
 mod conformance;
@@ -19,7 +20,9 @@ pub mod fleet;
 mod model;
 mod port;
 pub mod sqlite;
+mod watch;
 
+pub use check::Checking;
 pub use error::{CatalogError, REBUILD};
 pub use model::{
     Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
@@ -27,3 +30,8 @@ pub use model::{
     NewLease, NewPack, NewRelease, PastChannel, Publication, Purpose, Release,
 };
 pub use port::Catalog;
+pub use watch::{
+    AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, InvalidWebhookId, LeaseLoad,
+    Logged, Quota, QuotaState, Settlement, Usage, Watching, Webhook, WebhookAdded, WebhookId,
+    WebhookSecret, WebhookStatus,
+};

@@ -12,6 +12,7 @@ use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
 use seawall_api::units::{ChunkLen, DiskLen};
 
 use super::collect::Grip;
+use super::watch::Excess;
 
 /// The name of a lease: 128 random bits, so that it cannot be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -250,6 +251,8 @@ pub enum Publication {
     LeaseEnded,
     /// One of its indexes is gone.
     IndexMissing(IndexDigest),
+    /// Its application would have more than it may.
+    QuotaExceeded(Excess),
     /// One of its descriptors is about to go.
     DescriptorMissing(DescriptorDigest),
     /// A sweep may have taken its document meanwhile: keep it again.

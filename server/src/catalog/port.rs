@@ -5,6 +5,7 @@ use seawall_api::index::ChunkRef;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
+use super::check::Checking;
 use super::collect::{Added, Collecting, Grip};
 use super::error::CatalogError;
 use super::fleet::Fleet;
@@ -12,6 +13,7 @@ use super::model::{
     Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, LeaseId, Located,
     MoveRequest, Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
 };
+use super::watch::Watching;
 
 /// Keeps names and state.
 ///
@@ -23,7 +25,7 @@ use super::model::{
 /// 3. Lists that are asked about are answered in their order.
 /// 4. What is condemned is missing, but for a [`Grip`] that is older.
 #[async_trait::async_trait]
-pub trait Catalog: Collecting + Fleet {
+pub trait Catalog: Collecting + Checking + Fleet + Watching {
     /// Opens a lease, and forgets those that ended before `now_secs`.
     async fn open_lease(&self, lease: NewLease, now_secs: u64) -> Result<(), CatalogError>;
     /// A lease that is alive at `now_secs`.

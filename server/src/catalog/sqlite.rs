@@ -35,7 +35,9 @@ use super::model::{
 };
 use super::port::Catalog;
 
+mod audit;
 mod channels;
+mod check;
 mod collect;
 mod collecting;
 mod connection;
@@ -44,10 +46,13 @@ mod deletion;
 mod fleet;
 mod fleet_port;
 mod leases;
+mod quotas;
 mod releases;
 mod row;
 mod schema;
 mod scratch;
+mod watch;
+mod webhooks;
 
 use connection::{Connections, Durability};
 pub use scratch::{Found, Scratch};

@@ -21,6 +21,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::problem::ApiError;
 use super::{Edge, limits};
+use crate::app::Registry;
+use crate::app::room::Reserved;
 use crate::metrics::Metrics;
 
 /// Memory for bodies of one kind, in units of `limits::BUDGET_UNIT`.
@@ -107,6 +109,30 @@ pub(super) async fn receive(
     receive_in(request, payload, limit, |edge| &edge.uploads).await
 }
 
+/// The same for what goes to the store, once there is room for it there. The room is held until
+/// what is returned is dropped.
+pub(super) async fn receive_for_store(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+    registry: &Registry,
+) -> Result<(Option<Reserved>, Bytes), ApiError> {
+    let declared = content_len(request.headers()).unwrap_or(limit as u64);
+    match registry.reserve(declared.min(limit as u64)) {
+        Ok(reserved) => Ok((reserved, receive(request, payload, limit).await?)),
+        Err(error) => {
+            if let Some(edge) = request.app_data::<web::Data<Edge>>() {
+                drain(&mut payload.into_inner(), &edge.metrics).await;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn content_len(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Reads a body in JSON.
 pub(super) async fn json<T: DeserializeOwned>(
     request: &HttpRequest,
@@ -149,8 +175,7 @@ async fn read(
     (budget, metrics): (&Budget, &Metrics),
 ) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::too_large("the body", limit);
-    let declared = headers.get(CONTENT_LENGTH).and_then(|len| len.to_str().ok());
-    let declared = declared.and_then(|len| len.parse::<u64>().ok());
+    let declared = content_len(headers);
     let room = match declared.map(usize::try_from) {
         Some(Ok(len)) if len <= limit => len,
         Some(_) => return Err(too_large()),

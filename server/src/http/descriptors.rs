@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use seawall_api::digest::DescriptorDigest;
 
-use super::body::receive;
+use super::body::receive_for_store;
 use super::indexes::{immutable, status_of};
 use super::leases::UnderLease;
 use super::limits;
@@ -47,6 +47,7 @@ pub(super) async fn put(
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
-    let body = receive(&request, payload, limits::DESCRIPTOR_BODY_LEN_MAX).await?;
+    let (_room, body) =
+        receive_for_store(&request, payload, limits::DESCRIPTOR_BODY_LEN_MAX, &registry).await?;
     Ok(status_of(registry.put_descriptor(lease, *descriptor, body).await?))
 }

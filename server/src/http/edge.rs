@@ -14,7 +14,7 @@ use futures::FutureExt;
 use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
 use tracing::Instrument;
 
-use super::auth::{Actor, admit};
+use super::auth::{Actor, admit, is_open};
 use super::problem::{ApiError, code_of, encode};
 use super::{Edge, authority, limits};
 use crate::metrics::Metrics;
@@ -45,7 +45,8 @@ pub(crate) async fn edge(
     };
     let admitted = check_head(&request)
         .and_then(|()| authority::check(&request, &state))
-        .and_then(|()| admit(&request, &state));
+        .and_then(|()| admit(&request, &state))
+        .and_then(|actor| within_rate(&request, &state, actor));
     let asked = Asked {
         id: request_id(request.headers(), &state),
         method: request.method().to_string(),
@@ -58,6 +59,14 @@ pub(crate) async fn edge(
     let span = tracing::info_span!("request", id = %asked.id);
     let answer = answer(request, next, admitted, &state.metrics).instrument(span.clone()).await;
     span.in_scope(|| conclude(answer, &asked, &state))
+}
+
+/// Counts a request to who asks it; what needs no token is free of limits, too.
+fn within_rate(request: &ServiceRequest, state: &Edge, actor: Actor) -> Result<Actor, ApiError> {
+    if !is_open(request.path()) {
+        state.limiter.admit(request, &actor.0)?;
+    }
+    Ok(actor)
 }
 
 /// The answer as the handlers give it; a panic of one is a failure of this request alone.
@@ -105,7 +114,7 @@ fn conclude(
         }
     };
     if response.status().is_client_error() || response.status().is_server_error() {
-        response = as_problem(response, &asked.id);
+        response = as_problem(response, &asked.id, &state.metrics);
     }
     if let Ok(id) = HeaderValue::from_str(&asked.id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -139,7 +148,11 @@ fn record(
 }
 
 /// The answer with a problem document for its body, whoever made it.
-fn as_problem(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+fn as_problem(
+    mut response: ServiceResponse<BoxBody>,
+    id: &str,
+    metrics: &Metrics,
+) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
     let problem = if let Some(error) = error {
@@ -155,6 +168,7 @@ fn as_problem(mut response: ServiceResponse<BoxBody>, id: &str) -> ServiceRespon
         let detail = error.filter(|_| status.is_client_error());
         Problem::new(code_of(status), detail.unwrap_or_else(|| reason.to_lowercase()))
     };
+    metrics.refused(problem.code);
     let body = encode(&Problem { instance: Some(id.to_owned()), ..problem });
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use seawall_api::digest::{IndexDigest, LeafDigest};
 use seawall_store::port::Put;
 
-use super::body::receive;
+use super::body::receive_for_store;
 use super::leases::UnderLease;
 use super::problem::ApiError;
 use super::{limits, range};
@@ -82,7 +82,8 @@ pub(super) async fn put_leaf(
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
-    let body = receive(&request, payload, limits::LEAF_BODY_LEN_MAX).await?;
+    let (_room, body) =
+        receive_for_store(&request, payload, limits::LEAF_BODY_LEN_MAX, &registry).await?;
     Ok(status_of(registry.put_leaf(lease, *leaf, body).await?))
 }
 
@@ -131,6 +132,7 @@ pub(super) async fn put_index(
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
-    let body = receive(&request, payload, limits::INDEX_BODY_LEN_MAX).await?;
+    let (_room, body) =
+        receive_for_store(&request, payload, limits::INDEX_BODY_LEN_MAX, &registry).await?;
     Ok(status_of(registry.put_index(lease, *index, body).await?))
 }

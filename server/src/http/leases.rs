@@ -53,6 +53,7 @@ pub(super) async fn open(
     };
     if purpose == Purpose::Push {
         actor.publishes()?;
+        registry.admit_push(&body.application, body.version).await?;
     }
     let lease = registry.open_lease(body.application, purpose).await?;
     let body = v1::Lease { id: lease.to_string(), ttl_secs: registry.lease_ttl_secs() };

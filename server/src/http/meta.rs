@@ -91,7 +91,23 @@ async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
 #[utoipa::path(get, path = "/metrics", tag = "meta",
     responses((status = 200, description = "Counters and gauges, as OpenMetrics text",
                body = String, content_type = "application/openmetrics-text")))]
-pub(super) async fn metrics(edge: web::Data<Edge>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn metrics(
+    (registry, edge): (web::Data<Registry>, web::Data<Edge>),
+) -> Result<HttpResponse, ApiError> {
+    // What the process counts itself is told even when the catalog cannot be asked.
+    match timeout(limits::PROBE_TIME_MAX, registry.fsck_tally()).await {
+        Ok(Ok(tally)) => edge.metrics.checked(&tally),
+        Ok(Err(error)) => tracing::warn!(%error, "the metrics of checks are old"),
+        Err(_) => tracing::warn!("the metrics of checks are old: the catalog does not answer"),
+    }
+    if let Some(room) = registry.room() {
+        edge.metrics.watched.room(room);
+    }
+    // The rest is worth telling when the catalog cannot: its gauges stay as they were.
+    match registry.webhooks().await {
+        Ok(webhooks) => edge.metrics.watched.webhooks(&webhooks),
+        Err(error) => tracing::warn!(%error, "the metrics of webhooks are old"),
+    }
     let text = edge
         .metrics
         .encode()

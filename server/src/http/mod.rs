@@ -13,14 +13,17 @@ use std::time::Instant;
 
 use actix_web::web;
 
+use crate::config::Rates;
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 use body::Budget;
 use tokio::sync::Mutex;
 
 mod applications;
+mod audit;
 mod auth;
 mod authority;
+mod backup;
 mod body;
 mod channels;
 mod chunks;
@@ -28,6 +31,7 @@ mod collect;
 mod descriptors;
 mod diff;
 mod edge;
+mod fsck;
 mod hosts;
 mod indexes;
 mod leases;
@@ -37,9 +41,12 @@ mod openapi;
 mod packs;
 mod pins;
 mod problem;
+mod quotas;
 mod range;
+mod rate;
 mod releases;
 mod retention;
+mod webhooks;
 
 pub(crate) use edge::edge;
 pub use openapi::openapi_json;
@@ -59,6 +66,8 @@ pub(crate) struct Edge {
     questions: Budget,
     /// When store and catalog were probed last, and whether they could serve.
     probed: Mutex<Option<(Instant, bool)>>,
+    /// How many requests are answered.
+    limiter: rate::Limiter,
     /// Begins the ids this process gives to requests.
     request_prefix: u64,
     request_count: AtomicU64,
@@ -67,7 +76,7 @@ pub(crate) struct Edge {
 impl Edge {
     /// An edge whose request ids begin with `request_prefix`.
     #[must_use]
-    pub(crate) fn new(tokens: Option<Tokens>, request_prefix: u64) -> Self {
+    pub(crate) fn new(tokens: Option<Tokens>, request_prefix: u64, rates: Rates) -> Self {
         Self {
             tokens,
             metrics: Metrics::default(),
@@ -75,6 +84,7 @@ impl Edge {
             uploads: Budget::new(limits::UPLOAD_UNITS, limits::UPLOAD_WAIT_MAX),
             questions: Budget::new(limits::QUESTION_UNITS, limits::QUESTION_WAIT_MAX),
             probed: Mutex::new(None),
+            limiter: rate::Limiter::new(rates),
             request_prefix,
             request_count: AtomicU64::new(0),
         }
@@ -97,6 +107,11 @@ pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
         .configure(descriptors::routes)
         .configure(packs::routes)
         .configure(diff::routes)
+        .configure(audit::routes)
+        .configure(webhooks::routes)
+        .configure(quotas::routes)
         .configure(collect::routes)
+        .configure(fsck::routes)
+        .configure(backup::routes)
         .default_service(web::to(meta::no_such_route));
 }

@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    applications, channels, chunks, collect, descriptors, diff, hosts, indexes, leases, meta,
-    packs, pins, releases, retention,
+    applications, audit, backup, channels, chunks, collect, descriptors, diff, fsck, hosts,
+    indexes, leases, meta, packs, pins, quotas, releases, retention, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -31,9 +31,13 @@ use super::{
         indexes::put_index,
         descriptors::read, descriptors::put,
         packs::read, packs::upload, diff::diff,
-        collect::status, collect::start, collect::stop, collect::plan, collect::usage
+        collect::status, collect::start, collect::stop, collect::plan, collect::usage,
+        fsck::read, fsck::begin, fsck::stop, fsck::damage, fsck::damage_of, fsck::put_document,
+        backup::backup,
+        audit::list, quotas::read, quotas::set,
+        webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, seawall_api::v1::WebhookMessage)),
     modifiers(&Failures, &Bearer, &Heads),
     security(("token" = []))
 )]
@@ -95,24 +99,31 @@ impl Modify for Heads {
 struct Failures;
 
 /// Every request behind the edge.
-const ANY: [Code; 6] = [
+const ANY: [Code; 7] = [
     Code::InvalidInput,
     Code::Unauthenticated,
     Code::Denied,
     Code::TooLarge,
+    Code::RateLimited,
     Code::Internal,
     Code::Unavailable,
 ];
 
 /// What an operation can answer besides, by method and path.
-const OWN: [(&str, &str, &[Code]); 23] = [
+const OWN: [(&str, &str, &[Code]); 28] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
     (
         "post",
         "/v1/applications/{application}/releases",
-        &[Code::VersionTaken, Code::Incomplete, Code::LeaseEnded, Code::StorageFull],
+        &[
+            Code::VersionTaken,
+            Code::Incomplete,
+            Code::LeaseEnded,
+            Code::QuotaExceeded,
+            Code::StorageFull,
+        ],
     ),
     (
         "get",
@@ -127,7 +138,7 @@ const OWN: [(&str, &str, &[Code]); 23] = [
         &[Code::NotFound, Code::PreconditionFailed, Code::PreconditionRequired, Code::StorageFull],
     ),
     ("get", "/v1/applications/{application}/channels/{channel}/history", &[Code::NotFound]),
-    ("post", "/v1/leases", &[Code::StorageFull]),
+    ("post", "/v1/leases", &[Code::QuotaExceeded, Code::StorageFull]),
     ("put", "/v1/leases/{lease}", &[Code::LeaseEnded]),
     ("post", "/v1/chunks/missing", &[Code::LeaseEnded]),
     ("post", "/v1/chunks/locate", &[Code::NotFound]),
@@ -145,13 +156,30 @@ const OWN: [(&str, &str, &[Code]); 23] = [
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
     ("get", "/v1/collection/plan", &[Code::Damaged]),
     ("get", "/v1/usage", &[Code::Damaged]),
+    ("post", "/v1/fsck", &[Code::StorageFull]),
+    ("delete", "/v1/fsck", &[Code::StorageFull]),
+    ("get", "/v1/applications/{application}/releases/{selector}/damage", &[Code::NotFound]),
+    (
+        "put",
+        "/v1/releases/{release}",
+        &[Code::NotFound, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
+    ),
+    ("post", "/v1/backup", &[Code::Damaged, Code::StorageFull]),
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];
 /// The same for packs, whose upload needs nothing to be there and whose bytes have ranges.
-const PACK: [(&str, &str, &[Code]); 2] = [
+const PACK: [(&str, &str, &[Code]); 6] = [
     ("get", "/v1/packs/{pack}", &[Code::NotFound, Code::RangeNotSatisfiable, Code::Damaged]),
-    ("put", "/v1/packs/{pack}", &[Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull]),
+    (
+        "put",
+        "/v1/packs/{pack}",
+        &[Code::LeaseEnded, Code::DigestMismatch, Code::QuotaExceeded, Code::StorageFull],
+    ),
+    ("put", "/v1/applications/{application}/quota", &[Code::StorageFull]),
+    ("post", "/v1/webhooks", &[Code::StorageFull]),
+    ("delete", "/v1/webhooks/{webhook}", &[Code::NotFound, Code::StorageFull]),
+    ("get", "/v1/webhooks/{webhook}/deliveries", &[Code::NotFound]),
 ];
 
 /// The same for what keeps releases, and deletes them.

@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt, stream};
 use seawall_api::digest::PackDigest;
 use seawall_api::problem::Code;
 
-use super::body::receive;
+use super::body::receive_for_store;
 use super::indexes::{OCTETS, status_of};
 use super::leases::UnderLease;
 use super::problem::ApiError;
@@ -44,7 +44,8 @@ pub(super) async fn upload(
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
     let lease = lease.id()?;
-    let body = receive(&request, payload, limits::PACK_LEN_MAX).await?;
+    let (_room, body) =
+        receive_for_store(&request, payload, limits::PACK_LEN_MAX, &registry).await?;
     let kept = registry.upload_pack(lease, *pack, body).await?;
     edge.metrics.pack_kept(kept.chunk_count);
     Ok(status_of(kept.put))

@@ -46,7 +46,7 @@ pub(super) struct Page {
 }
 
 fn body_of(listed: ListedRelease) -> v1::ReleaseSummary {
-    let ListedRelease { release, channels, marks } = listed;
+    let ListedRelease { release, channels, marks, lost } = listed;
     v1::ReleaseSummary {
         version: release.version,
         digest: release.digest,
@@ -56,6 +56,7 @@ fn body_of(listed: ListedRelease) -> v1::ReleaseSummary {
         disk_bytes: release.disk_bytes,
         data_bytes: release.data_bytes,
         channels,
+        lost: lost.into_iter().map(|lost| lost.object).collect(),
         recent_on: marks.recent_on,
         pins: marks.pins,
         host_count: marks.host_count,

@@ -14,4 +14,5 @@ mod openapi;
 mod packs;
 mod rebuild;
 mod releases;
+mod watch;
 mod world;

@@ -15,7 +15,7 @@ mod verify;
 mod writer;
 
 pub use footer::{Footer, Frame, PackError};
-pub use verify::VerifiedPack;
+pub use verify::{InspectedPack, VerifiedPack};
 pub use writer::{FinishedPack, PackWriter};
 
 use seawall_api::units::CHUNK_LEN_MAX;

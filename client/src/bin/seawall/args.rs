@@ -10,7 +10,13 @@ use clap_complete::Shell;
 use seawall_server::config::DEFAULT_PORT;
 use seawall_store::image::layout::ExportFormat;
 
+mod upkeep;
+
+pub(crate) use upkeep::{BackupArgs, FsckArgs, RepairArgs};
+#[cfg(feature = "server")]
+pub(crate) use upkeep::{DrillArgs, RecoverArgs};
 pub(crate) mod fleet;
+pub(crate) mod watch;
 
 /// Shown by `--help` and on the man page.
 const EXIT_STATUS: &str = "\
@@ -114,6 +120,20 @@ pub(crate) enum RawCommand {
     Convert(ConvertArgs),
     /// Say what a disk image is and what is on its disk; needs no registry
     Inspect(InspectArgs),
+    /// Check a registry: every object, every reference, every row; goes on where it broke off
+    Fsck(FsckArgs),
+    /// Bring again what a registry lost, from another one or from disks that were pulled
+    Repair(RepairArgs),
+    /// Copy a registry's catalog into a file while it is in use
+    Backup(BackupArgs),
+    /// Make a registry's catalog anew from its store alone
+    #[cfg(feature = "server")]
+    Recover(RecoverArgs),
+    /// Rehearse a recovery beside a registry and verify releases in full; changes nothing
+    #[cfg(feature = "server")]
+    Drill(DrillArgs),
+    #[command(flatten)]
+    Watch(watch::RawWatch),
     /// Serve a registry from a directory
     #[cfg(feature = "server")]
     Serve(ServeArgs),
@@ -359,6 +379,20 @@ pub(crate) struct ServeArgs {
     /// Wait this long, when collecting, for a push or a pull that is heard of no more
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
     pub(crate) lease_ttl: u64,
+    /// How much of the disk to keep free: uploads are refused before it is less, everything else
+    /// goes on. A size as 10GiB, or a part as 5% [default: 5%, or 1GiB where that is less]
+    #[arg(long, value_name = "SIZE|PERCENT")]
+    pub(crate) min_free: Option<String>,
+    /// How many requests each token may make: so many a second, and so many at once
+    /// [default: no limit]
+    #[arg(long, value_name = "RATE[:BURST]")]
+    pub(crate) rate_limit: Option<String>,
+    /// How many requests may be made about each application
+    #[arg(long, value_name = "RATE[:BURST]")]
+    pub(crate) application_rate_limit: Option<String>,
+    /// Tell webhooks at private addresses, too; without --token-file they always are
+    #[arg(long)]
+    pub(crate) private_webhooks: bool,
     /// Collect what no release reaches any more this often [default: when `seawall gc` asks]
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
     pub(crate) collect_every: Option<u64>,

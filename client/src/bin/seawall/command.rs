@@ -22,9 +22,17 @@ use crate::args::{
 };
 use crate::report::Failure;
 
+mod upkeep;
+
+#[cfg(feature = "server")]
+pub(crate) use upkeep::Offline;
+pub(crate) use upkeep::{Repair, Upkeep};
 mod fleet;
 
 pub(crate) use fleet::{Fleet, SetPolicy, Status};
+pub(crate) mod watch;
+
+use watch::Watch;
 
 /// A release in a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +72,12 @@ pub(crate) enum Command {
     Convert(Convert),
     Inspect(Inspect),
     VerifyRelease(Reach, Target),
+    Upkeep(Reach, Upkeep),
+    /// A backup of the registry in a directory.
+    BackupOf(Reach, PathBuf, PathBuf),
+    #[cfg(feature = "server")]
+    Offline(Offline),
+    Watch(Reach, Watch),
 }
 
 #[derive(Debug)]
@@ -182,6 +196,14 @@ impl Command {
             RawCommand::Verify(args) => verify(args),
             RawCommand::Convert(args) => convert(args),
             RawCommand::Inspect(args) => inspect(args),
+            RawCommand::Fsck(args) => upkeep::fsck(args),
+            RawCommand::Repair(args) => upkeep::repair(args),
+            RawCommand::Backup(args) => upkeep::backup(args),
+            #[cfg(feature = "server")]
+            RawCommand::Recover(args) => Ok(upkeep::recover(args)),
+            #[cfg(feature = "server")]
+            RawCommand::Drill(args) => Ok(upkeep::drill(args)),
+            RawCommand::Watch(raw) => watch::prove(raw),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -207,7 +229,12 @@ impl Command {
             | Self::Promote(reach, _)
             | Self::Fleet(reach, _)
             | Self::Collect(reach, _)
-            | Self::VerifyRelease(reach, ..) => Some(reach),
+            | Self::VerifyRelease(reach, ..)
+            | Self::Watch(reach, _)
+            | Self::Upkeep(reach, ..)
+            | Self::BackupOf(reach, ..) => Some(reach),
+            #[cfg(feature = "server")]
+            Self::Offline(..) => None,
             Self::Status(..) => None,
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
                 None

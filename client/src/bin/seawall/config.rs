@@ -70,6 +70,16 @@ pub(crate) struct Environment {
 }
 
 impl Settings {
+    /// The registry in a directory, hosted in this process.
+    pub(crate) fn of_directory(dir: &Path) -> Self {
+        Self { location: Location::Directory(dir.to_owned()), token: None }
+    }
+
+    /// A registry that is named beside the one of the command, with a token of its own.
+    pub(crate) fn beside(text: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+        Ok(Self { location: location(text)?, token: token_file.map(token_in).transpose()? })
+    }
+
     /// Decides which registry is meant.
     pub(crate) fn find(
         global: &Global,

@@ -76,7 +76,7 @@ impl Connection {
     }
 }
 
-fn over_http(url: &str, token: Option<Token>) -> Result<Arc<dyn Registry>, Failure> {
+pub(crate) fn over_http(url: &str, token: Option<Token>) -> Result<Arc<dyn Registry>, Failure> {
     let registry = HttpRegistry::new(url, token, Timeouts::default()).map_err(|error| {
         let remedy = "write it as https://registry.example or http://127.0.0.1:7440".to_owned();
         Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))

@@ -14,6 +14,12 @@ pub(crate) struct Hosted {
     running: Running,
 }
 
+impl From<Running> for Hosted {
+    fn from(running: Running) -> Self {
+        Self { running }
+    }
+}
+
 impl Hosted {
     /// Starts a registry over `dir`, which is made if need be.
     pub(crate) async fn start(dir: &Path) -> Result<Self, Failure> {

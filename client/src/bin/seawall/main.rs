@@ -14,6 +14,7 @@ mod hosted;
 mod output;
 mod progress;
 mod report;
+mod size;
 
 use std::process::ExitCode;
 

@@ -136,6 +136,7 @@ explained!(
     seawall::pull::PullError,
     seawall::push::PushError,
     seawall::registry::RegistryError,
+    seawall::repair::RepairError,
     seawall::spec::SpecError,
     seawall::verify::VerifyError,
 );
@@ -224,9 +225,9 @@ mod tests {
                 | Code::PreconditionFailed
                 | Code::PreconditionRequired => 4,
                 Code::DigestMismatch | Code::Damaged => 5,
-                Code::Unavailable => 6,
+                Code::Unavailable | Code::RateLimited => 6,
                 Code::Unauthenticated | Code::Denied => 7,
-                Code::StorageFull => 8,
+                Code::StorageFull | Code::QuotaExceeded => 8,
                 Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => 1,
             };
             assert_eq!(code_of(*code), expect, "{code:?}");

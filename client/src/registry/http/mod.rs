@@ -19,6 +19,8 @@ mod proof;
 mod registry;
 mod token;
 mod transport;
+mod upkeep;
+mod watch;
 
 use std::time::Duration;
 

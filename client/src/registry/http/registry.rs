@@ -29,7 +29,7 @@ use super::{HttpRegistry, JSON_LEN_MAX, path, proof};
 use crate::registry::{Expect, Located, Registry, RegistryError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+pub(super) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl HttpRegistry {
     pub(super) fn v1<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
@@ -66,7 +66,7 @@ impl HttpRegistry {
     }
 
     /// Puts an object under its digest; that it was there already is a success, too.
-    async fn put(
+    pub(super) async fn put(
         &self,
         kind: &str,
         digest: &str,
@@ -207,10 +207,12 @@ impl Registry for HttpRegistry {
         &self,
         application: &ApplicationName,
         purpose: LeasePurpose,
+        version: Option<&Version>,
     ) -> Result<Lease, RegistryError> {
         let what = format!("open a lease for {application}");
         let call = Call::new(Method::POST, self.v1(["leases"]), what);
-        self.ask(call, &OpenLease { application: application.clone(), purpose }).await
+        let (application, version) = (application.clone(), version.cloned());
+        self.ask(call, &OpenLease { application, version, purpose }).await
     }
 
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError> {

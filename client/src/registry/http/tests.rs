@@ -420,7 +420,8 @@ async fn the_token_does_not_follow_a_redirect_to_another_origin() {
     assert!(server.requests()[0].contains("authorization:"));
     assert!(!other.requests()[0].contains("authorization:"), "{}", other.requests()[0]);
 
-    let error = server.registry().open_lease(&application(), LeasePurpose::Push).await.unwrap_err();
+    let opened = server.registry().open_lease(&application(), LeasePurpose::Push, None).await;
+    let error = opened.unwrap_err();
     assert!(error.to_string().contains("HTTP status 307"), "a POST is not redirected: {error}");
     assert_eq!(other.requests().len(), 1);
 

@@ -140,6 +140,15 @@ impl Transport {
         Ok(body.freeze())
     }
 
+    /// The next piece of an answer; `None` at its end.
+    pub(super) async fn piece(
+        &self,
+        what: &str,
+        response: &mut Response,
+    ) -> Result<Option<Bytes>, RegistryError> {
+        self.watch(what, &AtomicU64::new(0), response.chunk()).await
+    }
+
     /// Waits for `work` for as long as `moved` goes on counting.
     async fn watch<T>(
         &self,

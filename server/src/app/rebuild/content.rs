@@ -51,7 +51,7 @@ pub(in crate::app) async fn read_footer(
 }
 
 /// The same as a row.
-async fn read_pack(
+pub(in crate::app) async fn read_pack(
     store: Arc<dyn ObjectStore>,
     digest: PackDigest,
 ) -> Result<Sound<NewPack>, AppError> {
@@ -82,6 +82,10 @@ async fn read_index(
         true => DiskIndex::decode(&bytes).map_err(|error| error.to_string()),
         false => Err("its bytes are not those of its name".to_owned()),
     }))
+}
+
+fn leaves_of(index: &DiskIndex) -> Vec<LeafDigest> {
+    index.leaves().iter().map(|leaf| leaf.digest).collect()
 }
 
 impl Rebuild<'_> {
@@ -155,9 +159,11 @@ impl Rebuild<'_> {
         for name in self.list(ObjectKind::Index).await? {
             let ObjectName::Index(digest) = name else { continue };
             let index = read_index(Arc::clone(&self.store), digest).await?;
+            let leaves = index.as_ref().map(leaves_of).unwrap_or_default();
             match self.complete_index(digest, index).await? {
                 Ok(row) => {
                     self.catalog.add_index(row, Grip::ANY).await?;
+                    self.catalog.note_leaves(digest, leaves).await?;
                     self.found.indexes += 1;
                     progress(ObjectKind::Index, self.found.indexes);
                 }

@@ -14,6 +14,7 @@ use super::{READS_AT_ONCE, Rebuild, readable};
 use crate::app::AppError;
 use crate::app::descriptors::descriptors_of;
 use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
+use crate::catalog::check::LostObject;
 use crate::catalog::collect::{Grip, Tombstone};
 use crate::catalog::{ChannelMove, PastChannel, Release};
 
@@ -214,13 +215,19 @@ impl Rebuild<'_> {
                             let index = ObjectName::Index(disk.index).path();
                             let what = format!("it needs {index}, which is not complete");
                             self.found.damaged(title.as_str(), what);
+                            let name = ObjectName::Index(disk.index);
+                            self.needed(&name, "it is not complete", digest).await?;
                         }
                     }
                     indexes.insert(disk.index);
                 }
                 self.descriptors(&title, &release).await?;
             }
-            Err(what) => self.found.damaged(ObjectName::Release(row.digest).path(), what),
+            Err(what) => {
+                let name = ObjectName::Release(digest);
+                self.needed(&name, &what, digest).await?;
+                self.found.damaged(name.path(), what);
+            }
         }
         if self.catalog.restore_release(row, indexes.into_iter().collect()).await? {
             self.found.releases += 1;
@@ -228,6 +235,18 @@ impl Rebuild<'_> {
             self.found.damaged(title, "another release has the same digest");
         }
         Ok(())
+    }
+
+    /// Remembers that a release needs something that is damaged.
+    async fn needed(
+        &self,
+        name: &ObjectName,
+        what: &str,
+        release: ReleaseDigest,
+    ) -> Result<(), AppError> {
+        let lost = LostObject { object: name.path(), what: what.to_owned() };
+        // A rebuild has no clock; when it was found is for the log.
+        Ok(self.catalog.note_damage(lost, vec![release], 0).await?)
     }
 
     /// Reports the descriptors of a release that are not what their names say.
@@ -238,9 +257,11 @@ impl Rebuild<'_> {
                 Ok(bytes) if DescriptorDigest::of(&bytes) == digest => {}
                 Ok(_) => {
                     let what = "its bytes are not those of its name";
+                    self.needed(&name, what, release.digest()).await?;
                     self.found.damaged(name.path(), what);
                 }
-                Err(_) => {
+                Err(what) => {
+                    self.needed(&name, &what, release.digest()).await?;
                     let what = format!("it needs {}, which cannot be read", name.path());
                     self.found.damaged(title, what);
                 }

@@ -1,11 +1,13 @@
 //! Channels and their moves.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName};
 
 use super::connection::SqlResult;
-use super::row;
+use super::{audit, row};
+use crate::catalog::Entry;
 use crate::catalog::model::{Channel, ChannelMove, Expected, MoveRequest, Moved, PastChannel};
 
 /// The most channels of an application: what one listing holds.
@@ -65,7 +67,8 @@ pub(super) fn moves(
 
 pub(super) fn advance(tx: &Transaction<'_>, request: &MoveRequest) -> SqlResult<Moved> {
     let (application, channel) = (&request.application, &request.channel);
-    let current = read(tx, application, channel)?.map(|channel| channel.sequence);
+    let before = read(tx, application, channel)?;
+    let current = before.as_ref().map(|channel| channel.sequence);
     let sequence = match (request.expected, current) {
         (Expected::Absent, None) => 1,
         (Expected::Sequence(expected), Some(current)) if expected == current => current + 1,
@@ -84,13 +87,27 @@ pub(super) fn advance(tx: &Transaction<'_>, request: &MoveRequest) -> SqlResult<
         return Ok(Moved::TooMany(CHANNELS_MAX));
     }
     record(tx, request, sequence, release_id)?;
-    Ok(Moved::Done(Channel {
+    let moved = Channel {
         name: channel.clone(),
         release: request.release,
         version,
         sequence,
         moved_at_secs: request.now_secs,
-    }))
+    };
+    audit::append(tx, &promoted(request, before.as_ref(), &moved))?;
+    Ok(Moved::Done(moved))
+}
+
+fn promoted(request: &MoveRequest, before: Option<&Channel>, moved: &Channel) -> Entry {
+    let entry = Entry::new(Action::Promote, &request.moved_by, request.now_secs)
+        .to_application(&request.application)
+        .to_release(&moved.version, moved.release)
+        .with("channel", &moved.name)
+        .with("sequence", moved.sequence);
+    match before {
+        Some(before) => entry.with("fromVersion", &before.version),
+        None => entry,
+    }
 }
 
 fn count(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<u32> {

@@ -363,6 +363,7 @@ fn forget_object(tx: &Transaction<'_>, object: Collectable) -> SqlResult<()> {
             // Of releases that were restored, and are gone since.
             for sql in [
                 "DELETE FROM release_indexes WHERE index_digest = $1",
+                "DELETE FROM index_leaves WHERE index_digest = $1",
                 "DELETE FROM indexes WHERE digest = $1",
             ] {
                 tx.prepare_cached(sql)?.execute([index.as_bytes()])?;

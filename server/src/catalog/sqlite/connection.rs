@@ -75,6 +75,11 @@ impl Connections {
         })
     }
 
+    /// Where the catalog lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.writer.path
+    }
+
     /// Runs `work` in a transaction that sees one state of the catalog and changes nothing.
     pub(super) async fn read<T: Send + 'static>(
         &self,

@@ -3,8 +3,10 @@
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::connection::SqlResult;
-use super::{collect, releases, row};
+use super::{audit, collect, releases, row};
+use crate::catalog::Entry;
 use crate::catalog::collect::{DeleteRequest, Deletion, Holder, Tombstone};
+use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, Version};
 
@@ -27,6 +29,10 @@ pub(super) fn delete(tx: &Transaction<'_>, request: &DeleteRequest) -> SqlResult
     let release = releases::by_id(tx, id)?;
     bury(tx, id, request.now_secs, &request.deleted_by)?;
     collect::count_up(tx, collect::LITTER)?;
+    let entry = Entry::new(Action::Delete, &request.deleted_by, request.now_secs)
+        .to_application(application)
+        .to_release(version, release.digest);
+    audit::append(tx, &entry)?;
     Ok(Deletion::Done(release))
 }
 

@@ -1,13 +1,15 @@
 //! Applications and releases.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use seawall_api::audit::Action;
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 
 use super::collect::{PUBLISHED, count_up, is_condemned, revive};
 use super::connection::SqlResult;
-use super::{deletion, leases, row};
+use super::{audit, deletion, leases, quotas, row};
+use crate::catalog::Entry;
 use crate::catalog::collect::{Added, Collectable, Grip};
 use crate::catalog::model::{
     Application, LISTED_NAMES_LEN_MAX, Lease, NewRelease, Publication, Release,
@@ -38,6 +40,9 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
     if let Some(index) = first_missing(tx, &new.indexes, grip)? {
         return Ok(Publication::IndexMissing(index));
     }
+    if let Some(excess) = quotas::excess(tx, &release.application, release.data_bytes)? {
+        return Ok(Publication::QuotaExceeded(excess));
+    }
     for descriptor in &new.descriptors {
         if is_condemned(tx, Collectable::Descriptor(*descriptor), grip)? {
             return Ok(Publication::DescriptorMissing(*descriptor));
@@ -53,7 +58,17 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
     name_indexes(tx, release.digest, &new.indexes)?;
     count_up(tx, PUBLISHED)?;
     leases::close(tx, new.lease)?;
+    audit::append(tx, &published(release))?;
     Ok(Publication::Created)
+}
+
+fn published(release: &Release) -> Entry {
+    Entry::new(Action::Publish, &release.published_by, release.published_at_secs)
+        .to_application(&release.application)
+        .to_release(&release.version, release.digest)
+        .with("machineCount", release.machines.len())
+        .with("diskBytes", release.disk_bytes)
+        .with("dataBytes", release.data_bytes)
 }
 
 pub(super) fn restore(
@@ -69,7 +84,7 @@ pub(super) fn restore(
 }
 
 /// Remembers those of a release's indexes that are present.
-fn name_indexes(
+pub(super) fn name_indexes(
     tx: &Transaction<'_>,
     release: ReleaseDigest,
     indexes: &[IndexDigest],
@@ -241,7 +256,8 @@ pub(super) const COLUMNS: &str =
     "SELECT version, digest, machines, published_at_secs, published_by,
         disk_bytes, data_bytes, application";
 
-const RELEASE: &str = "SELECT version, digest, machines, published_at_secs, published_by,
+pub(super) const RELEASE: &str =
+    "SELECT version, digest, machines, published_at_secs, published_by,
         disk_bytes, data_bytes, application FROM releases";
 
 pub(super) fn read_release(found: &Row<'_>) -> SqlResult<Release> {

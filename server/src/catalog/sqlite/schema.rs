@@ -10,20 +10,29 @@ use super::connection::failed;
 use crate::catalog::error::CatalogError;
 
 /// What stands for what: placeholder, in SQLite (in PostgreSQL).
-const DIALECT: [(&str, &str); 3] = [
+const DIALECT: [(&str, &str); 4] = [
     // GENERATED ALWAYS AS IDENTITY PRIMARY KEY, over BIGINT.
     ("{IDENTITY}", "INTEGER PRIMARY KEY"),
     // BYTEA.
     ("{BYTES}", "BLOB"),
     // Nothing: PostgreSQL has no clustered primary key.
     ("{CLUSTERED}", "WITHOUT ROWID"),
+    // A trigger BEFORE UPDATE OR DELETE OR TRUNCATE that executes a function which raises an
+    // exception; besides, the registry's user has INSERT and SELECT on the table alone.
+    (
+        "{AUDIT_ONLY_GROWS}",
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+             BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+         CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
+             BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;",
+    ),
 ];
 
 /// Each migration takes the schema from the version of its position to the next.
-const MIGRATIONS: [&str; 3] = [V1, V2, V3];
+const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// The version of the schema that this program writes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 5;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 const V1: &str = "
@@ -203,8 +212,116 @@ CREATE TABLE policies (
 );
 ";
 
+/// How far checks are and what they found; what is lost, and what follows from it.
+const V4: &str = "
+CREATE TABLE checks (
+    run {IDENTITY},
+    runner {BYTES} NOT NULL,
+    beat_at_secs BIGINT NOT NULL,
+    is_stopped BIGINT NOT NULL DEFAULT 0,
+    started_at_secs BIGINT NOT NULL,
+    completed_at_secs BIGINT,
+    rate BIGINT NOT NULL,
+    phase BIGINT NOT NULL DEFAULT 0,
+    cursor TEXT NOT NULL DEFAULT '',
+    objects BIGINT NOT NULL DEFAULT 0,
+    bytes BIGINT NOT NULL DEFAULT 0,
+    total_bytes BIGINT NOT NULL DEFAULT 0,
+    reclaimable_count BIGINT NOT NULL DEFAULT 0,
+    reclaimable_bytes BIGINT NOT NULL DEFAULT 0,
+    failure TEXT
+);
+
+CREATE TABLE findings (
+    run BIGINT NOT NULL,
+    object TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    what TEXT NOT NULL,
+    class BIGINT NOT NULL,
+    PRIMARY KEY (run, object)
+) {CLUSTERED};
+
+CREATE TABLE damaged (
+    object TEXT NOT NULL PRIMARY KEY,
+    what TEXT NOT NULL,
+    found_at_secs BIGINT NOT NULL
+) {CLUSTERED};
+
+CREATE TABLE damage_needs (
+    object TEXT NOT NULL,
+    release_digest {BYTES} NOT NULL,
+    PRIMARY KEY (object, release_digest)
+) {CLUSTERED};
+CREATE INDEX damage_needs_by_release ON damage_needs (release_digest);
+
+CREATE TABLE lost_leaves (
+    leaf_digest {BYTES} NOT NULL PRIMARY KEY
+) {CLUSTERED};
+
+CREATE TABLE index_leaves (
+    leaf_digest {BYTES} NOT NULL,
+    index_digest {BYTES} NOT NULL,
+    PRIMARY KEY (leaf_digest, index_digest)
+) {CLUSTERED};
+";
+
+/// For those who watch: the audit log, webhooks with their outbox, and quotas. Releases that are
+/// there already are not logged: who published them when is in their rows.
+const V5: &str = "
+CREATE TABLE audit (
+    sequence BIGINT NOT NULL PRIMARY KEY,
+    at_secs BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    application TEXT,
+    version TEXT,
+    release_digest {BYTES},
+    facts TEXT NOT NULL,
+    digest {BYTES} NOT NULL
+);
+CREATE INDEX audit_by_application ON audit (application, sequence);
+CREATE INDEX audit_by_action ON audit (action, sequence);
+{AUDIT_ONLY_GROWS}
+
+CREATE TABLE webhooks (
+    id {BYTES} NOT NULL PRIMARY KEY,
+    url TEXT NOT NULL,
+    secret {BYTES} NOT NULL,
+    events TEXT NOT NULL,
+    application TEXT,
+    created_at_secs BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    dropped_count BIGINT NOT NULL
+);
+
+CREATE TABLE deliveries (
+    id {IDENTITY},
+    webhook_id {BYTES} NOT NULL REFERENCES webhooks (id),
+    sequence BIGINT NOT NULL REFERENCES audit (sequence),
+    state TEXT NOT NULL,
+    created_at_secs BIGINT NOT NULL,
+    attempt_count BIGINT NOT NULL,
+    next_at_secs BIGINT NOT NULL,
+    settled_at_secs BIGINT NOT NULL,
+    outcome TEXT NOT NULL
+);
+CREATE INDEX deliveries_due ON deliveries (webhook_id, state, next_at_secs);
+CREATE INDEX deliveries_newest ON deliveries (webhook_id, id);
+
+CREATE TABLE quotas (
+    application TEXT NOT NULL PRIMARY KEY,
+    data_bytes_max BIGINT,
+    release_count_max BIGINT
+);
+
+CREATE TABLE lease_loads (
+    lease_id {BYTES} NOT NULL PRIMARY KEY,
+    data_bytes BIGINT NOT NULL
+);
+";
+
 /// Every table there is.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 29] = [
     "applications",
     "packs",
     "chunks",
@@ -217,12 +334,23 @@ const TABLES: [&str; 18] = [
     "channels",
     "channel_moves",
     "leases",
+    "audit",
+    "webhooks",
+    "deliveries",
+    "quotas",
+    "lease_loads",
     "condemned_packs",
     "condemned_objects",
     "counters",
     "pins",
     "hosts",
     "policies",
+    "checks",
+    "findings",
+    "damaged",
+    "damage_needs",
+    "lost_leaves",
+    "index_leaves",
 ];
 
 fn in_dialect(sql: &str) -> String {

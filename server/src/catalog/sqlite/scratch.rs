@@ -30,6 +30,10 @@ const SCRATCH: &str = ".rebuild";
 /// The file beside the catalog that is locked. Its name does not begin as the catalog's: whoever
 /// moves `catalog.sqlite*` aside leaves it.
 const LOCK: &str = "registry.lock";
+/// The file of a catalog that was replaced ends so, and with a number.
+const ASIDE: &str = ".old-";
+/// More are not kept in one directory.
+const ASIDE_MAX: u32 = 1000;
 /// How long a lock is waited for that others hold only to look for the catalog.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(3);
 /// Between two tries to lock.
@@ -82,18 +86,66 @@ impl SqliteCatalog {
                 }
             }
         }
-        let scratch = beside(path, SCRATCH);
-        remove(&scratch).map_err(|error| unusable("be begun", error))?;
-        let connections = Connections::open(&scratch, Durability::Never)?;
-        Ok(Found::Nothing(Scratch {
-            catalog: Self { connections, _lock: None },
-            path: path.to_owned(),
-            lock,
-        }))
+        Ok(Found::Nothing(Scratch::begin(path, lock)?))
+    }
+
+    /// Begins a catalog that will take the place of the one at `path`, sound or not.
+    ///
+    /// # Errors
+    /// When a registry serves that one, or the file cannot be made.
+    pub fn begin_anew(path: &Path) -> Result<Scratch, CatalogError> {
+        let lock = lock_file(path).map_err(unlocked)?;
+        match lock.try_lock() {
+            Ok(()) => Scratch::begin(path, lock),
+            Err(TryLockError::Error(error)) => Err(unlocked(error)),
+            Err(TryLockError::WouldBlock) => {
+                let why = "a registry of this directory runs: stop it first";
+                Err(CatalogError::new(ErrorKind::Unavailable, "be made anew", why))
+            }
+        }
     }
 }
 
 impl Scratch {
+    fn begin(path: &Path, lock: File) -> Result<Self, CatalogError> {
+        let scratch = beside(path, SCRATCH);
+        remove(&scratch).map_err(|error| unusable("be begun", error))?;
+        let connections = Connections::open(&scratch, Durability::Never)?;
+        let catalog = SqliteCatalog { connections, _lock: None };
+        Ok(Self { catalog, path: path.to_owned(), lock })
+    }
+
+    /// Moves what lies in its place aside, under a name that is new; `None` where nothing does.
+    /// A crash after it leaves no catalog: the next start makes one.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    pub fn set_aside(&self) -> Result<Option<PathBuf>, CatalogError> {
+        const ACTION: &str = "be set aside";
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        // Closing it moves its log into the file, where both can be read.
+        drop(connect(&self.path, Durability::EveryCommit));
+        let free = (1..=ASIDE_MAX).map(|n| beside(&self.path, &format!("{ASIDE}{n}")));
+        let Some(aside) = free.into_iter().find(|aside| !aside.exists()) else {
+            let why = format!("there are {ASIDE_MAX} older ones: remove some");
+            return Err(CatalogError::new(ErrorKind::Conflict, ACTION, why));
+        };
+        let move_away = || {
+            fs::rename(&self.path, &aside)?;
+            for suffix in COMPANIONS {
+                match fs::rename(beside(&self.path, suffix), beside(&aside, suffix)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        move_away().map_err(|error| unusable(ACTION, error))?;
+        Ok(Some(aside))
+    }
+
     /// The catalog to fill.
     #[must_use]
     pub fn catalog(&self) -> &SqliteCatalog {

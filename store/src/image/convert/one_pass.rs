@@ -39,7 +39,7 @@ pub(super) fn run(
     let pass = Pass {
         order,
         file: WriteBehind::new(file.try_clone().map_err(ConvertError::Write)?),
-        next: Mutex::new((0, 0)),
+        next: Mutex::new(Next { number: 0, run: 0..0 }),
         turn: Mutex::new(Turn::new(placement)),
         turned: Condvar::new(),
         writing: Mutex::new(()),
@@ -69,14 +69,27 @@ pub(super) fn run(
 struct Pass<'a> {
     order: &'a Convert<'a>,
     file: WriteBehind,
-    /// The number of the next piece of data, and where to look for it.
-    next: Mutex<(u64, u64)>,
+    next: Mutex<Next>,
     turn: Mutex<Turn>,
     turned: Condvar,
     /// File systems let one writer at a file; who waits for another here does not spin.
     writing: Mutex<()>,
     failed: AtomicBool,
     found: Mutex<Found>,
+}
+
+/// The next piece of data: its number, and the rest of the run that it begins in.
+struct Next {
+    number: u64,
+    run: Range<u64>,
+}
+
+/// A piece of the disk that has data.
+struct Piece {
+    number: u64,
+    range: Range<u64>,
+    /// What of it the image's map calls data.
+    data: Vec<Range<u64>>,
 }
 
 struct Found {
@@ -111,9 +124,9 @@ impl Pass<'_> {
     fn work(&self) -> Result<(), ConvertError> {
         let guard = FailOnDrop(self);
         let mut buffer = vec![0; usize::try_from(PIECE_LEN).unwrap_or(0)];
-        while let Some((number, piece)) = self.next_piece()? {
+        while let Some(Piece { number, range: piece, data }) = self.next_piece()? {
             let bytes = &mut buffer[..usize::try_from(piece.end - piece.start).unwrap_or(0)];
-            self.read(&piece, bytes)?;
+            self.read(&piece, &data, bytes)?;
             let (runs, data_len) = runs_of(bytes, self.gap_max());
             let Some(places) = self.place(number, piece.start, &runs) else { break };
             if runs.is_empty() {
@@ -133,33 +146,53 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The next piece that the image's map says has data, and its number among them.
-    fn next_piece(&self) -> Result<Option<(u64, Range<u64>)>, ConvertError> {
+    /// The next piece that the image's map says has data. The map is asked once about each run: an
+    /// answer takes long where it is about much.
+    fn next_piece(&self) -> Result<Option<Piece>, ConvertError> {
         if self.failed.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let image = self.order.image;
         let mut next = lock(&self.next);
-        let (number, from) = *next;
-        let Some(run) = image.next_data(from)? else { return Ok(None) };
-        let start = run.start - run.start % PIECE_LEN;
+        if next.run.is_empty() {
+            let Some(run) = image.next_data(next.run.end)? else { return Ok(None) };
+            next.run = run;
+        }
+        let start = next.run.start - next.run.start % PIECE_LEN;
         let end = (start + PIECE_LEN).min(image.disk_len());
-        *next = (number + 1, end);
-        Ok(Some((number, start..end)))
+        let mut data = Vec::new();
+        loop {
+            let stop = next.run.end.min(end);
+            if next.run.start < stop {
+                data.push(next.run.start..stop);
+                next.run.start = stop;
+            }
+            if next.run.start >= end || !next.run.is_empty() {
+                break;
+            }
+            let Some(run) = image.next_data(next.run.end)? else { break };
+            next.run = run;
+        }
+        let number = next.number;
+        next.number += 1;
+        Ok(Some(Piece { number, range: start..end, data }))
     }
 
-    fn read(&self, piece: &Range<u64>, bytes: &mut [u8]) -> Result<(), ConvertError> {
-        let image = self.order.image;
+    fn read(
+        &self,
+        piece: &Range<u64>,
+        data: &[Range<u64>],
+        bytes: &mut [u8],
+    ) -> Result<(), ConvertError> {
         let index = |at: u64| usize::try_from(at - piece.start).unwrap_or(usize::MAX);
         let mut at = piece.start;
-        while at < piece.end {
-            let run = image.next_data(at)?.filter(|run| run.start < piece.end);
-            let run = run.map_or(piece.end..piece.end, |run| run.start..run.end.min(piece.end));
+        for run in data {
             bytes[index(at)..index(run.start)].fill(0);
-            image.read_at(run.start, &mut bytes[index(run.start)..index(run.end)])?;
+            self.order.image.read_at(run.start, &mut bytes[index(run.start)..index(run.end)])?;
             (self.order.advance)(run.end - run.start);
             at = run.end;
         }
+        bytes[index(at)..].fill(0);
         Ok(())
     }
 

@@ -24,6 +24,18 @@ fn what_is_typed_is_what_is_meant() {
         ("promote webshop:1.0 stable", "expect: None"),
         ("promote webshop:1.0 stable --expect new", "expect: Some(New)"),
         ("promote webshop:1.0 stable --expect 7", "expect: Some(Sequence(7))"),
+        ("audit", "Audit(AuditFilter { application: None, action: None"),
+        (
+            "audit team/webshop --action promote --since 1970-01-02",
+            "since_secs: Some(86400) }, 100)",
+        ),
+        ("audit --verify", "VerifyAudit(None)"),
+        ("webhooks list", "Webhooks"),
+        ("quota webshop", "data_bytes_max: None, release_count_max: None"),
+        (
+            "quota webshop --bytes 1GiB --releases none",
+            "Some(Some(1073741824)), release_count_max: Some(None)",
+        ),
         ("convert a.qcow2 b.vmdk", "format: Vmdk, threads"),
         ("convert a.qcow2 b.IMG --force", "Replace)), format: Raw"),
         ("convert a - --format vmdk-stream --from raw", "to: None, format: VmdkStream"),

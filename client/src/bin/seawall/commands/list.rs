@@ -82,10 +82,14 @@ fn releases_text(list: &Releases) -> String {
             release.digest.to_string(),
         ]
     });
-    table(
-        &["VERSION", "CHANNELS", "HELD BY", "PUBLISHED", "DISKS", "DATA", "MACHINES", "DIGEST"],
-        rows,
-    )
+    let headings =
+        ["VERSION", "CHANNELS", "HELD BY", "PUBLISHED", "DISKS", "DATA", "MACHINES", "DIGEST"];
+    let mut text = table(&headings, rows);
+    for release in list.releases.iter().filter(|release| !release.lost.is_empty()) {
+        let (name, lost) = (&list.application, release.lost.join(", "));
+        text += &format!("{name}:{} is DAMAGED, lost: {lost}\n", release.version);
+    }
+    text
 }
 
 /// What holds a release besides the channels that point at it.
@@ -114,6 +118,7 @@ mod tests {
             disk_bytes: 8 << 30,
             data_bytes: 3 << 29,
             channels: vec!["stable".parse().unwrap()],
+            lost: vec![],
             recent_on: vec!["beta".parse().unwrap()],
             pins: vec!["audit".parse().unwrap()],
             host_count: 2,

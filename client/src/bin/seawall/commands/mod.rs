@@ -1,22 +1,32 @@
 //! The commands, a file each: a flow called, its report printed.
 
+mod audit;
+mod backup;
 mod channels;
 mod collect;
 mod convert;
 mod describe;
 mod diff;
+#[cfg(feature = "server")]
+mod drill;
 mod export;
 mod fleet;
+mod fsck;
 mod list;
 mod patch;
 mod pull;
 mod push;
+mod quota;
+#[cfg(feature = "server")]
+mod recover;
+mod repair;
 mod retention;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 mod show;
 mod status;
 mod verify;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +38,10 @@ use seawall::progress::Progress;
 use seawall::registry::Registry;
 
 use crate::args::Global;
-use crate::command::{Command, Target};
+#[cfg(feature = "server")]
+use crate::command::Offline;
+use crate::command::watch::Watch;
+use crate::command::{Command, Target, Upkeep};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
 use crate::output::Style;
@@ -60,10 +73,14 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
         return outcome;
     };
     let missing = match command {
-        Command::Push(..) => Missing::Create,
+        // A quota may be there before the first push.
+        Command::Push(..) | Command::Watch(_, Watch::Quota(_)) => Missing::Create,
         _ => Missing::Refuse,
     };
-    let settings = Settings::find(global, reach, &crate::environment())?;
+    let settings = match &command {
+        Command::BackupOf(_, data, _) => Settings::of_directory(data),
+        _ => Settings::find(global, reach, &crate::environment())?,
+    };
     let address = settings.location.address();
     let connection = Connection::open(settings, missing).await?;
     let around = Surroundings {
@@ -106,14 +123,31 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         }
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::Fleet(_, order) => fleet::run(&around, order).await,
+        Command::Watch(_, watch) => watched(&around, watch).await,
         Command::VerifyRelease(_, target) => {
             held(&around.clone(), &target.clone(), verify::release(around, target)).await
         }
+        Command::Upkeep(_, upkeep) => keep_up(around, upkeep).await,
+        Command::BackupOf(_, _, out) => backup::backup(&around, &out).await,
+        #[cfg(feature = "server")]
+        Command::Offline(..) => Err(Failure::internal("this command needs no registry")),
         Command::Status(..)
         | Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
+    }
+}
+
+async fn watched(around: &Surroundings, watch: Watch) -> Result<(), Failure> {
+    match watch {
+        Watch::Audit(filter, limit) => audit::audit(around, filter, limit).await,
+        Watch::VerifyAudit(head) => audit::verify(around, head).await,
+        Watch::AddWebhook(new) => webhooks::add(around, new).await,
+        Watch::Webhooks => webhooks::list(around).await,
+        Watch::RemoveWebhook(id) => webhooks::remove(around, id).await,
+        Watch::Deliveries(id) => webhooks::deliveries(around, &id).await,
+        Watch::Quota(quota) => quota::quota(around, quota).await,
     }
 }
 
@@ -126,6 +160,16 @@ async fn held(
     hold::during(&around.registry, &target.application, work).await
 }
 
+async fn keep_up(around: Surroundings, upkeep: Upkeep) -> Result<(), Failure> {
+    match upkeep {
+        Upkeep::Fsck(order) => fsck::fsck(&around, order).await,
+        Upkeep::FsckStatus => fsck::status(&around).await,
+        Upkeep::FsckStop => fsck::stop(&around).await,
+        Upkeep::Repair(order) => repair::repair(around, order).await,
+        Upkeep::Backup(out) => backup::backup(&around, &out).await,
+    }
+}
+
 async fn without_registry(
     command: Command,
     progress: Arc<dyn Progress>,
@@ -136,6 +180,12 @@ async fn without_registry(
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
         Command::Convert(command) => convert::convert(command, progress, style).await,
         Command::Inspect(command) => convert::inspect(command, progress, style).await,
+        #[cfg(feature = "server")]
+        Command::Offline(Offline::Recover(data)) => recover::recover(data, style).await,
+        #[cfg(feature = "server")]
+        Command::Offline(Offline::Drill { data, releases, into }) => {
+            drill::drill(data, (releases, into), progress, style).await
+        }
         _ => Err(Failure::internal("this command needs a registry")),
     }
 }

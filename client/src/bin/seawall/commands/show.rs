@@ -7,7 +7,7 @@ use seawall_api::digest::ReleaseDigest;
 use seawall_api::reference::Selector;
 use seawall_api::release::{Document, Machine, NetworkCard, Release};
 use seawall_api::units::HumanBytes;
-use seawall_api::v1::Holder;
+use seawall_api::v1::{Holder, LostObject};
 use serde::Serialize;
 
 use super::Surroundings;
@@ -20,25 +20,56 @@ use crate::report::Failure;
 struct Shown<'a> {
     digest: ReleaseDigest,
     release: &'a Document,
+    /// What it is known to lack; absent when it is whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<LostObject>,
     /// What keeps it from being deleted.
     holders: Vec<Holder>,
 }
 
 pub(crate) async fn show(around: &Surroundings, target: &Target) -> Result<(), Failure> {
     let release = around.registry.release(&target.application, &target.selector).await?;
-    let digest = release.digest();
-    let held = around.registry.holders(&target.application, &Selector::Digest(digest)).await;
-    let holders = match held {
-        Ok(held) => held.holders,
-        // A registry that does not know the question, or a release that was deleted meanwhile.
-        Err(error) if error.kind() == ErrorKind::NotFound => vec![],
-        Err(error) => return Err(error.into()),
-    };
-    let shown = Shown { digest, release: release.document(), holders };
-    answer(around.style, &shown, |shown| match shown.holders.is_empty() {
-        true => text(&release),
-        false => format!("{}\n{}", text(&release), holders_text(&shown.holders)),
+    let lost = lost_of(around, &release).await?;
+    let holders = holders_of(around, &release).await?;
+    let shown = Shown { digest: release.digest(), release: release.document(), lost, holders };
+    answer(around.style, &shown, |shown| {
+        text(&release) + &held(&shown.holders) + &damage(&shown.lost)
     })
+}
+
+fn held(holders: &[Holder]) -> String {
+    if holders.is_empty() { String::new() } else { format!("\n{}", holders_text(holders)) }
+}
+
+/// What holds a release; nothing where the registry is too old to know.
+async fn holders_of(around: &Surroundings, release: &Release) -> Result<Vec<Holder>, Failure> {
+    let selector = Selector::Digest(release.digest());
+    match around.registry.holders(release.application(), &selector).await {
+        Ok(held) => Ok(held.holders),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a release is known to lack; nothing where the registry is too old to know.
+async fn lost_of(around: &Surroundings, release: &Release) -> Result<Vec<LostObject>, Failure> {
+    let selector = Selector::Digest(release.digest());
+    match around.registry.damage_of(release.application(), &selector).await {
+        Ok(damaged) => Ok(damaged.lost),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn damage(lost: &[LostObject]) -> String {
+    if lost.is_empty() {
+        return String::new();
+    }
+    let rows = lost.iter().map(|lost| vec![lost.object.clone(), lost.what.clone()]);
+    format!(
+        "\nDAMAGED: `seawall repair` brings again what is lost\n{}",
+        table(&["LOST", "WHY"], rows)
+    )
 }
 
 fn text(release: &Release) -> String {
@@ -178,8 +209,8 @@ mod tests {
     #[test]
     fn the_json_of_a_release_is_its_document_and_its_digest() {
         let release = release();
-        let shown =
-            Shown { digest: release.digest(), release: release.document(), holders: vec![] };
+        let (digest, lost) = (release.digest(), vec![]);
+        let shown = Shown { digest, release: release.document(), lost, holders: vec![] };
         let json = serde_json::to_value(&shown).unwrap();
         assert_eq!(json["digest"], release.digest().to_string());
         assert_eq!(json["release"]["machines"][0]["memoryMib"], 2048);

@@ -29,7 +29,8 @@ pub(crate) async fn release(around: Surroundings, target: Target) -> Result<(), 
     tell(
         &report,
         style,
-        "restore the objects named above from a copy of the store; a push does not replace them",
+        "run `seawall fsck`, so that the registry knows, then bring what is lost with `seawall \
+         repair --from URL|DIR` or push it again",
     )
 }
 

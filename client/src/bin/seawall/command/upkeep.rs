@@ -1,0 +1,89 @@
+//! Commands that keep a registry whole, as they are meant.
+
+use std::path::PathBuf;
+
+use seawall_api::v1::StartFsck;
+
+use super::{Command, Reach, Target, release, threads};
+use crate::args::{BackupArgs, FsckArgs, RepairArgs};
+#[cfg(feature = "server")]
+use crate::args::{DrillArgs, RecoverArgs};
+use crate::report::Failure;
+
+/// What to do for a registry.
+#[derive(Debug)]
+pub(crate) enum Upkeep {
+    Fsck(StartFsck),
+    FsckStatus,
+    FsckStop,
+    Repair(Repair),
+    Backup(PathBuf),
+}
+
+#[derive(Debug)]
+pub(crate) struct Repair {
+    pub(crate) target: Option<Target>,
+    pub(crate) from: Vec<String>,
+    pub(crate) from_token_file: Option<PathBuf>,
+    pub(crate) threads: usize,
+}
+
+/// What to do to the data of a registry that this process does not serve.
+#[cfg(feature = "server")]
+#[derive(Debug)]
+pub(crate) enum Offline {
+    Recover(PathBuf),
+    Drill { data: PathBuf, releases: usize, into: Option<PathBuf> },
+}
+
+pub(super) fn fsck(args: FsckArgs) -> Result<Command, Failure> {
+    let FsckArgs { rate, restart, status, stop, credentials } = args;
+    let rate_bytes_per_sec = match rate.map(|mib| mib.checked_mul(1 << 20)) {
+        None => None,
+        Some(Some(rate)) => Some(rate),
+        Some(None) => {
+            let what = "`--rate`: no disk is as fast";
+            return Err(Failure::usage(what, "give MiB a second, or 0 for no limit"));
+        }
+    };
+    let upkeep = match (status, stop) {
+        (true, _) => Upkeep::FsckStatus,
+        (_, true) => Upkeep::FsckStop,
+        _ => Upkeep::Fsck(StartFsck { rate_bytes_per_sec, restart }),
+    };
+    Ok(Command::Upkeep(Reach { host: None, credentials }, upkeep))
+}
+
+pub(super) fn repair(args: RepairArgs) -> Result<Command, Failure> {
+    let RepairArgs { reference, from, from_token_file, threads: count, credentials } = args;
+    let (host, target) = match reference.as_deref().map(release).transpose()? {
+        Some((host, target)) => (host, Some(target)),
+        None => (None, None),
+    };
+    let repair = Repair { target, from, from_token_file, threads: threads(count) };
+    Ok(Command::Upkeep(Reach { host, credentials }, Upkeep::Repair(repair)))
+}
+
+pub(super) fn backup(args: BackupArgs) -> Result<Command, Failure> {
+    let BackupArgs { mut paths, credentials } = args;
+    let out = paths.pop().ok_or_else(|| {
+        Failure::usage("no file is named to write to", "seawall backup [DATA] OUT.sqlite")
+    })?;
+    let reach = Reach { host: None, credentials };
+    Ok(match paths.pop() {
+        Some(data) => Command::BackupOf(reach, data, out),
+        None => Command::Upkeep(reach, Upkeep::Backup(out)),
+    })
+}
+
+#[cfg(feature = "server")]
+pub(super) fn recover(args: RecoverArgs) -> Command {
+    Command::Offline(Offline::Recover(args.data))
+}
+
+#[cfg(feature = "server")]
+pub(super) fn drill(args: DrillArgs) -> Command {
+    let DrillArgs { data, releases, into } = args;
+    let releases = usize::try_from(releases).unwrap_or(usize::MAX);
+    Command::Offline(Offline::Drill { data, releases, into })
+}

@@ -1,0 +1,174 @@
+//! The commands for those who watch a registry, proven.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use seawall::audit::Head;
+use seawall::registry::AuditFilter;
+use seawall_api::audit::Action;
+use seawall_api::moment;
+use seawall_api::names::ApplicationName;
+
+use super::{Command, Reach, application};
+use crate::args::watch::{AuditArgs, QuotaArgs, RawWatch, RawWebhooks, WebhookAddArgs};
+use crate::report::Failure;
+use crate::size;
+
+/// The longest file of a secret: 64 bytes in Base64, and some white space.
+const SECRET_FILE_LEN_MAX: u64 = 256;
+/// What a limit is not set by.
+const NONE: &str = "none";
+
+/// What those who watch ask for.
+pub(crate) enum Watch {
+    Audit(AuditFilter, u32),
+    VerifyAudit(Option<Head>),
+    AddWebhook(AddWebhook),
+    Webhooks,
+    RemoveWebhook(String),
+    Deliveries(String),
+    Quota(Quota),
+}
+
+impl std::fmt::Debug for Watch {
+    /// By name: one of them holds a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Audit(filter, limit) => write!(f, "Audit({filter:?}, {limit})"),
+            Self::VerifyAudit(head) => write!(f, "VerifyAudit({head:?})"),
+            Self::AddWebhook(new) => write!(f, "AddWebhook({:?})", new.events),
+            Self::Webhooks => f.write_str("Webhooks"),
+            Self::RemoveWebhook(id) => write!(f, "RemoveWebhook({id})"),
+            Self::Deliveries(id) => write!(f, "Deliveries({id})"),
+            Self::Quota(quota) => write!(f, "{quota:?}"),
+        }
+    }
+}
+
+pub(crate) struct AddWebhook {
+    pub(crate) url: String,
+    pub(crate) events: Vec<Action>,
+    pub(crate) application: Option<ApplicationName>,
+    pub(crate) secret: String,
+}
+
+/// `None` leaves a limit as it is, `Some(None)` takes it away.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    pub(crate) application: ApplicationName,
+    pub(crate) data_bytes_max: Option<Option<u64>>,
+    pub(crate) release_count_max: Option<Option<u64>>,
+}
+
+pub(super) fn prove(raw: RawWatch) -> Result<Command, Failure> {
+    match raw {
+        RawWatch::Audit(args) => audit(args),
+        RawWatch::Webhooks(raw) => webhooks(raw),
+        RawWatch::Quota(args) => quota(args),
+    }
+}
+
+fn audit(args: AuditArgs) -> Result<Command, Failure> {
+    let mut reach = Reach { host: None, credentials: args.credentials };
+    if args.verify {
+        let head = args.head.as_deref().map(str::parse).transpose().map_err(|error| {
+            Failure::new(
+                seawall::error::ErrorKind::InvalidInput,
+                &error,
+                Some("`seawall audit --verify` prints it".to_owned()),
+            )
+        })?;
+        return Ok(Command::Watch(reach, Watch::VerifyAudit(head)));
+    }
+    let mut filter = AuditFilter { actor: args.actor, ..AuditFilter::default() };
+    if let Some(text) = &args.application {
+        let (host, application) = application(text)?;
+        reach.host = host;
+        filter.application = Some(application);
+    }
+    filter.action = args.action.as_deref().map(action).transpose()?;
+    filter.since_secs = args.since.as_deref().map(since).transpose()?;
+    Ok(Command::Watch(reach, Watch::Audit(filter, args.limit)))
+}
+
+fn action(text: &str) -> Result<Action, Failure> {
+    text.parse().map_err(|error: seawall_api::audit::UnknownAction| {
+        Failure::usage(error.to_string(), "choose one of these")
+    })
+}
+
+/// A moment, or how long ago.
+fn since(text: &str) -> Result<u64, Failure> {
+    if let Some(secs) = moment::parse(text) {
+        return Ok(secs);
+    }
+    let units = [('m', 60), ('h', 3600), ('d', 86_400)];
+    let ago = units
+        .iter()
+        .find_map(|(unit, secs)| text.strip_suffix(*unit)?.parse::<u64>().ok()?.checked_mul(*secs));
+    let now_secs = crate::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now_secs = now_secs.map_or(0, |since| since.as_secs());
+    ago.map(|ago| now_secs.saturating_sub(ago)).ok_or_else(|| {
+        Failure::usage(
+            format!("`--since {}` is no time", text.escape_debug()),
+            "write 2026-11-22, 2026-11-22T04:07:00Z, or 90m, 12h, 7d",
+        )
+    })
+}
+
+fn webhooks(raw: RawWebhooks) -> Result<Command, Failure> {
+    let (credentials, watch) = match raw {
+        RawWebhooks::Add(args) => return add_webhook(args),
+        RawWebhooks::List { credentials } => (credentials, Watch::Webhooks),
+        RawWebhooks::Remove { id, credentials } => (credentials, Watch::RemoveWebhook(id)),
+        RawWebhooks::Deliveries { id, credentials } => (credentials, Watch::Deliveries(id)),
+    };
+    Ok(Command::Watch(Reach { host: None, credentials }, watch))
+}
+
+fn add_webhook(args: WebhookAddArgs) -> Result<Command, Failure> {
+    let mut reach = Reach { host: None, credentials: args.credentials };
+    let mut named = None;
+    if let Some(text) = &args.application {
+        let (host, application) = application(text)?;
+        reach.host = host;
+        named = Some(application);
+    }
+    let events = args.events.iter().map(|event| action(event)).collect::<Result<_, _>>()?;
+    let secret = read_secret(&args.secret_file)?;
+    let new = AddWebhook { url: args.url, events, application: named, secret };
+    Ok(Command::Watch(reach, Watch::AddWebhook(new)))
+}
+
+fn read_secret(path: &Path) -> Result<String, Failure> {
+    let cannot =
+        |error| Failure::io(&format!("cannot read the secret in {}", path.display()), &error);
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut std::io::Read::take(file, SECRET_FILE_LEN_MAX), &mut text)
+        .map_err(cannot)?;
+    Ok(text.trim().to_owned())
+}
+
+fn quota(args: QuotaArgs) -> Result<Command, Failure> {
+    let (host, application) = application(&args.application)?;
+    let limit = |flag: &str, text: &str, number: Option<u64>| match text {
+        NONE => Ok(None),
+        _ => number.map(Some).ok_or_else(|| {
+            Failure::usage(
+                format!("`{flag} {}` is no limit", text.escape_debug()),
+                "write a number, `none`, or for --bytes a size as 500GiB",
+            )
+        }),
+    };
+    let bytes = args.bytes.as_deref();
+    let releases = args.releases.as_deref();
+    let quota = Quota {
+        application,
+        data_bytes_max: bytes.map(|text| limit("--bytes", text, size::parse(text))).transpose()?,
+        release_count_max: releases
+            .map(|text| limit("--releases", text, text.parse().ok()))
+            .transpose()?,
+    };
+    Ok(Command::Watch(Reach { host, credentials: args.credentials }, Watch::Quota(quota)))
+}

@@ -1,0 +1,133 @@
+//! `seawall audit`.
+
+use seawall::audit::{BrokenLog, Check, Head};
+use seawall::registry::AuditFilter;
+use seawall_api::v1::{AuditEntry, PAGE_COUNT_MAX};
+use serde::Serialize;
+
+use super::Surroundings;
+use crate::output::{answer, count, moment, table};
+use crate::report::Failure;
+
+#[derive(Serialize)]
+struct Shown {
+    entries: Vec<AuditEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Verified {
+    entry_count: u64,
+    /// The newest entry, to be noted.
+    head: Option<String>,
+}
+
+pub(crate) async fn audit(
+    around: &Surroundings,
+    filter: AuditFilter,
+    limit: u32,
+) -> Result<(), Failure> {
+    let (mut entries, mut after) = (Vec::new(), None);
+    let mut left = limit;
+    while left > 0 {
+        let page = around.registry.audit(&filter, after, left.min(PAGE_COUNT_MAX)).await?;
+        left = left.saturating_sub(u32::try_from(page.entries.len()).unwrap_or(u32::MAX));
+        entries.extend(page.entries);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    answer(around.style, &Shown { entries }, shown_text)
+}
+
+pub(crate) async fn verify(around: &Surroundings, noted: Option<Head>) -> Result<(), Failure> {
+    let mut check = Check::new(noted);
+    let (everything, mut after) = (AuditFilter::default(), None);
+    loop {
+        let page = around.registry.audit(&everything, after, PAGE_COUNT_MAX).await?;
+        for entry in page.entries {
+            check.take(entry).map_err(|error| broken(&error))?;
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let (entry_count, head) = check.finish().map_err(|error| broken(&error))?;
+    let verified = Verified { entry_count, head: head.map(|head| head.to_string()) };
+    answer(around.style, &verified, verified_text)
+}
+
+fn broken(error: &BrokenLog) -> Failure {
+    let remedy = "somebody wrote to the registry's catalog by hand, or it is damaged: compare it \
+                  with a backup, and with the digests that webhooks were sent";
+    Failure::damaged(error.to_string(), remedy)
+}
+
+/// What nobody did with a token, and what is not there.
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
+fn shown_text(shown: &Shown) -> String {
+    let rows = shown.entries.iter().map(|entry| {
+        let application = entry.application.as_ref().map(ToString::to_string);
+        let version = entry.version.as_ref().map(|version| format!(":{version}"));
+        let subject = application.unwrap_or_default() + &version.unwrap_or_default();
+        let facts = entry.facts.iter().map(|(name, value)| format!("{name}={value}"));
+        vec![
+            entry.sequence.to_string(),
+            moment(entry.at_secs),
+            or_dash(&entry.actor),
+            entry.action.to_string(),
+            or_dash(&subject),
+            facts.collect::<Vec<_>>().join(" "),
+        ]
+    });
+    table(&["ENTRY", "WHEN", "BY", "ACTION", "WHAT", "PARTICULARS"], rows)
+}
+
+fn verified_text(verified: &Verified) -> String {
+    match &verified.head {
+        None => "the audit log is empty\n".to_owned(),
+        Some(head) => {
+            let entries = count(verified.entry_count, "entry").replace("entrys", "entries");
+            format!("whole: {entries}, the newest is {head}\n")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use seawall_api::audit::{Action, CHAIN_BEGIN};
+
+    use super::*;
+
+    #[test]
+    fn an_act_is_a_line() {
+        let entry = AuditEntry {
+            sequence: 7,
+            at_secs: 0,
+            actor: String::new(),
+            action: Action::Promote,
+            application: Some("team/web".parse().unwrap()),
+            version: Some("1.0".parse().unwrap()),
+            release: None,
+            facts: BTreeMap::from([
+                ("channel".to_owned(), "stable".to_owned()),
+                ("sequence".to_owned(), "2".to_owned()),
+            ]),
+            digest: CHAIN_BEGIN,
+        };
+        assert_eq!(
+            shown_text(&Shown { entries: vec![entry] }),
+            "ENTRY  WHEN                  BY  ACTION   WHAT          PARTICULARS\n\
+             7      1970-01-01 00:00:00Z  -   promote  team/web:1.0  channel=stable sequence=2\n"
+        );
+        let verified = Verified { entry_count: 2, head: Some("2@blake3:00".to_owned()) };
+        assert_eq!(verified_text(&verified), "whole: 2 entries, the newest is 2@blake3:00\n");
+    }
+}

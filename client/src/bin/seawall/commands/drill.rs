@@ -1,0 +1,181 @@
+//! `seawall drill DATA`: a recovery is rehearsed in a scratch place, and releases are read whole.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use seawall::progress::Progress;
+use seawall::registry::Registry;
+use seawall::verify::{VerifyRelease, VerifyReport, verify_release};
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::ApplicationName;
+use seawall_api::reference::Selector;
+use seawall_api::units::HumanBytes;
+use serde::Serialize;
+
+use super::recover::Found;
+use crate::connect::over_http;
+use crate::hosted::{Hosted, refused};
+use crate::output::{Style, answer};
+use crate::report::Failure;
+
+/// A release that was read whole.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Verified {
+    #[serde(flatten)]
+    report: VerifyReport,
+    is_intact: bool,
+    secs: f64,
+}
+
+/// How a rehearsal went.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Drill {
+    found: Found,
+    /// How long the catalog took.
+    recover_secs: f64,
+    verified: Vec<Verified>,
+    /// How long the releases took.
+    verify_secs: f64,
+    /// Releases that cannot be read at all.
+    unreadable: Vec<String>,
+}
+
+impl Drill {
+    fn is_sound(&self) -> bool {
+        let intact = self.verified.iter().all(|verified| verified.is_intact);
+        intact && self.unreadable.is_empty() && self.found.damage.is_empty()
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("the catalog was made in {:.1} s\n", self.recover_secs);
+        text += &self.found.text();
+        let bytes: u64 = self.verified.iter().map(|verified| verified.report.hashed_bytes).sum();
+        text += &format!(
+            "{} of {} releases were read whole in {:.1} s, {} hashed\n",
+            self.verified.len(),
+            self.found.releases,
+            self.verify_secs,
+            HumanBytes(bytes)
+        );
+        for verified in &self.verified {
+            text += &format!("{}\n", verified.report);
+        }
+        for unreadable in &self.unreadable {
+            text += &format!("  UNREADABLE  {unreadable}\n");
+        }
+        text
+    }
+}
+
+pub(crate) async fn drill(
+    data: PathBuf,
+    (count, into): (usize, Option<PathBuf>),
+    progress: Arc<dyn Progress>,
+    style: Style,
+) -> Result<(), Failure> {
+    let scratch;
+    let into = match &into {
+        Some(into) => {
+            check_apart(&data, into)?;
+            std::fs::create_dir_all(into)
+                .map_err(|error| Failure::io("cannot make the scratch directory", &error))?;
+            into.as_path()
+        }
+        None => {
+            scratch = tempfile::Builder::new()
+                .prefix("seawall-drill-")
+                .tempdir()
+                .map_err(|error| Failure::io("cannot make a scratch directory", &error))?;
+            scratch.path()
+        }
+    };
+    let began = Instant::now();
+    let (running, found) =
+        seawall_server::drill(data, into.to_owned()).await.map_err(|error| refused(&error))?;
+    let recover_secs = began.elapsed().as_secs_f64();
+    let hosted = Hosted::from(running);
+    let registry = over_http(&hosted.url(), Some(hosted.token()?))?;
+    let began = Instant::now();
+    let outcome = verify(&registry, count, &progress).await;
+    let verify_secs = began.elapsed().as_secs_f64();
+    hosted.stop().await;
+    let (verified, unreadable) = outcome?;
+    let drill = Drill { found: found.into(), recover_secs, verified, verify_secs, unreadable };
+    answer(style, &drill, Drill::text)?;
+    if drill.is_sound() {
+        return Ok(());
+    }
+    let remedy = "look at the registry itself with `seawall fsck`, then `seawall repair`";
+    Err(Failure::damaged("a recovery would leave gaps", remedy))
+}
+
+/// A drill leaves the data alone, so its scratch place lies elsewhere.
+fn check_apart(data: &Path, into: &Path) -> Result<(), Failure> {
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let absolute = std::path::absolute(into).unwrap_or_else(|_| into.to_owned());
+    // What is not there yet lies in the first folder above it that is.
+    let there = absolute.ancestors().find(|path| path.exists()).unwrap_or(into);
+    if canonical(there).starts_with(canonical(data)) {
+        return Err(Failure::usage(
+            "`--into` lies in the registry's own directory",
+            "name a directory elsewhere: a drill changes nothing of the registry",
+        ));
+    }
+    Ok(())
+}
+
+/// Reads releases whole: the newest of each application, then the one before it, and so on.
+async fn verify(
+    registry: &Arc<dyn Registry>,
+    count: usize,
+    progress: &Arc<dyn Progress>,
+) -> Result<(Vec<Verified>, Vec<String>), Failure> {
+    let (mut verified, mut unreadable) = (Vec::new(), Vec::new());
+    for (application, digest) in chosen(registry, count).await? {
+        let began = Instant::now();
+        let order = VerifyRelease {
+            registry: Arc::clone(registry),
+            application: application.clone(),
+            selector: Selector::Digest(digest),
+            progress: Arc::clone(progress),
+        };
+        match verify_release(order).await {
+            Ok(report) => {
+                let (is_intact, secs) = (report.is_intact(), began.elapsed().as_secs_f64());
+                verified.push(Verified { report, is_intact, secs });
+            }
+            Err(error) => unreadable.push(format!("{application}@{digest}: {error}")),
+        }
+    }
+    Ok((verified, unreadable))
+}
+
+async fn chosen(
+    registry: &Arc<dyn Registry>,
+    count: usize,
+) -> Result<Vec<(ApplicationName, ReleaseDigest)>, Failure> {
+    let mut applications = Vec::new();
+    let mut after = None;
+    loop {
+        let page = registry.applications(after.as_ref()).await?;
+        for application in page.applications {
+            let page = registry.releases(&application.name, None).await?;
+            let digests = page.releases.into_iter().map(|release| release.digest);
+            applications.push((application.name, digests.collect::<Vec<_>>()));
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let deepest = applications.iter().map(|(_, digests)| digests.len()).max().unwrap_or(0);
+    let by_age = (0..deepest).flat_map(|age| {
+        applications
+            .iter()
+            .filter_map(move |(name, digests)| Some((name.clone(), *digests.get(age)?)))
+    });
+    Ok(by_age.take(count).collect())
+}

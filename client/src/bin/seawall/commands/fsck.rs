@@ -1,0 +1,157 @@
+//! `seawall fsck`.
+
+use std::time::Duration;
+
+use seawall::error::ErrorKind;
+use seawall::progress::Stage;
+use seawall_api::units::HumanBytes;
+use seawall_api::v1::{FindingClass, Fsck, FsckState, StartFsck};
+
+use super::Surroundings;
+use crate::output::{answer, count, moment};
+use crate::report::Failure;
+
+/// Between two looks at a check that runs.
+const POLL_EVERY: Duration = Duration::from_millis(300);
+/// The first looks come sooner: small registries are checked at once.
+const POLL_FIRST: Duration = Duration::from_millis(20);
+
+pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<(), Failure> {
+    let registry = &around.registry;
+    let mut fsck = registry.start_fsck(&order).await?;
+    // What is begun anew is begun once; after that it goes on.
+    order.restart = false;
+    around.progress.begin(Stage::Verify, Some(fsck.total_bytes));
+    let (mut told, mut pause) = (0, POLL_FIRST);
+    loop {
+        around.progress.advance(fsck.bytes.saturating_sub(told));
+        told = fsck.bytes.max(told);
+        match fsck.state {
+            FsckState::Running => {
+                tokio::time::sleep(pause).await;
+                pause = POLL_EVERY.min(pause * 2);
+                fsck = registry.fsck().await?;
+            }
+            // Its runner died, and left no sign of life for long enough.
+            FsckState::Interrupted => fsck = registry.start_fsck(&order).await?,
+            FsckState::Never | FsckState::Stopped | FsckState::Failed | FsckState::Complete => {
+                break;
+            }
+        }
+    }
+    around.progress.finish();
+    tell(around, &fsck)
+}
+
+pub(crate) async fn status(around: &Surroundings) -> Result<(), Failure> {
+    let fsck = around.registry.fsck().await?;
+    tell(around, &fsck)
+}
+
+pub(crate) async fn stop(around: &Surroundings) -> Result<(), Failure> {
+    around.registry.stop_fsck().await?;
+    let fsck = around.registry.fsck().await?;
+    answer(around.style, &fsck, text)
+}
+
+/// Prints what was found; damage is a failure, and so is a check that broke off.
+fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
+    answer(around.style, fsck, text)?;
+    if fsck.damage_count > 0 {
+        let what = format!("the check found damage: {}", count(fsck.damage_count, "finding"));
+        let remedy = "push what is lost again, or bring it with `seawall repair --from URL|DIR`; \
+                      docs/operations/repair.md says which";
+        return Err(Failure::damaged(what, remedy));
+    }
+    if let Some(failure) = &fsck.failure {
+        let failed = Failure::internal(format!("the check broke off: {failure}"));
+        return Err(failed
+            .of_kind(ErrorKind::Unavailable)
+            .with_remedy("run it again: it goes on where it ended"));
+    }
+    Ok(())
+}
+
+fn text(fsck: &Fsck) -> String {
+    let state = match fsck.state {
+        FsckState::Never => return "no check was ever begun\n".to_owned(),
+        FsckState::Running => format!("is looking at {}", fsck.phase),
+        FsckState::Interrupted => format!("broke off at {}", fsck.phase),
+        FsckState::Stopped => format!("was stopped at {}", fsck.phase),
+        FsckState::Failed => format!("failed at {}", fsck.phase),
+        FsckState::Complete => {
+            format!("is complete since {}", moment(fsck.completed_at_secs.unwrap_or(0)))
+        }
+    };
+    let mut text = format!(
+        "check {} {state}: {} looked at, {} read\n",
+        fsck.run,
+        count(fsck.objects, "object"),
+        HumanBytes(fsck.bytes)
+    );
+    let of = |class: FindingClass| fsck.findings.iter().filter(move |f| f.class == class);
+    for finding in of(FindingClass::Damage) {
+        text += &format!("  DAMAGED  {}: {}\n", finding.object, finding.what);
+    }
+    for finding in of(FindingClass::Mended) {
+        text += &format!("  mended   {}: {}\n", finding.object, finding.what);
+    }
+    if fsck.findings_left_out > 0 {
+        text += &format!("  … and {} more\n", fsck.findings_left_out);
+    }
+    if fsck.damage_count == 0 {
+        text += "  no damage was found\n";
+    }
+    if fsck.reclaimable_count > 0 {
+        text += &format!(
+            "  nobody needs {} ({})\n",
+            count(fsck.reclaimable_count, "object"),
+            HumanBytes(fsck.reclaimable_bytes)
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_api::v1::Finding;
+
+    use super::*;
+
+    #[test]
+    fn findings_are_told_a_line_each_and_damage_first() {
+        let finding = |object: &str, class| Finding {
+            kind: "pack".to_owned(),
+            object: object.to_owned(),
+            what: "it is gone".to_owned(),
+            class,
+        };
+        let fsck = Fsck {
+            state: FsckState::Complete,
+            run: 2,
+            phase: String::new(),
+            started_at_secs: 0,
+            completed_at_secs: Some(0),
+            objects: 3,
+            bytes: 1 << 20,
+            total_bytes: 1 << 20,
+            damage_count: 2,
+            reclaimable_count: 1,
+            reclaimable_bytes: 1 << 10,
+            findings: vec![
+                finding("names/a", FindingClass::Mended),
+                finding("packs/b", FindingClass::Damage),
+                finding("packs/c", FindingClass::Reclaimable),
+            ],
+            findings_left_out: 0,
+            failure: None,
+            last_complete_at_secs: None,
+        };
+        assert_eq!(
+            text(&fsck),
+            "check 2 is complete since 1970-01-01 00:00:00Z: 3 objects looked at, 1.0 MiB read\n  \
+             DAMAGED  packs/b: it is gone\n  mended   names/a: it is gone\n  \
+             nobody needs 1 object (1.0 KiB)\n"
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! Sizes as people write them.
+
+/// Bytes of `500GiB`, `2TB`, `4096`: a whole number and a unit, or none.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn sizes_have_a_number_and_perhaps_a_unit() {
+        let cases = [
+            ("0", Some(0)),
+            ("4096", Some(4096)),
+            ("64m", Some(64 << 20)),
+            ("500GiB", Some(500 << 30)),
+            ("2 TB", Some(2_000_000_000_000)),
+            ("17000000TiB", None),
+            ("GiB", None),
+            ("-1", None),
+            ("1.5GiB", None),
+            ("5 %", None),
+            ("", None),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(parse(text), bytes, "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What a repair did.
+
+use std::fmt;
+
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::units::HumanBytes;
+use seawall_api::v1::{DamagedRelease, LostObject};
+use serde::Serialize;
+
+/// A release that was to be repaired.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepairedRelease {
+    /// Its application.
+    pub application: ApplicationName,
+    /// Its version.
+    pub version: Version,
+    /// Its identity.
+    pub digest: ReleaseDigest,
+    /// It was known to be damaged.
+    pub was_damaged: bool,
+    /// It lacks nothing that is known of.
+    pub is_whole: bool,
+    /// What it still lacks.
+    pub lost: Vec<LostObject>,
+    /// What no source has, and what the registry refused.
+    pub missing: Vec<String>,
+}
+
+impl RepairedRelease {
+    pub(super) fn of(release: DamagedRelease, lost: Vec<LostObject>, was_damaged: bool) -> Self {
+        let DamagedRelease { application, version, digest, .. } = release;
+        let (is_whole, missing) = (lost.is_empty(), Vec::new());
+        Self { application, version, digest, was_damaged, is_whole, lost, missing }
+    }
+}
+
+/// What a repair did.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepairReport {
+    /// The releases that were to be repaired.
+    pub releases: Vec<RepairedRelease>,
+    /// Chunks that were brought again.
+    pub chunks: u64,
+    /// Their plain bytes.
+    pub bytes: u64,
+    /// Packs they were sent in.
+    pub packs: u64,
+    /// Leaves that were brought again.
+    pub leaves: u64,
+    /// Release documents that were brought again.
+    pub documents: u64,
+    /// Descriptors that were brought again.
+    pub descriptors: u64,
+    /// There are more damaged releases than were looked at: run it again.
+    pub is_cut: bool,
+}
+
+impl RepairReport {
+    /// Whether all that was to be repaired is.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.is_cut && self.releases.iter().all(|release| release.is_whole)
+    }
+}
+
+impl fmt::Display for RepairReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.releases.is_empty() {
+            return write!(f, "no release is known to be damaged; `seawall fsck` looks for damage");
+        }
+        let bytes = HumanBytes(self.bytes);
+        write!(f, "brought {} chunks ({bytes}) in {} packs, ", self.chunks, self.packs)?;
+        write!(f, "{} leaves, {} documents, ", self.leaves, self.documents)?;
+        write!(f, "{} descriptors", self.descriptors)?;
+        for release in &self.releases {
+            let state = match (release.was_damaged, release.is_whole) {
+                (false, _) => "is not known to be damaged",
+                (true, true) => "is whole again",
+                (true, false) => "is still DAMAGED",
+            };
+            write!(f, "\n{}:{} {state}", release.application, release.version)?;
+            for lost in &release.lost {
+                write!(f, "\n  lost: {}: {}", lost.object, lost.what)?;
+            }
+            for missing in &release.missing {
+                write!(f, "\n  no source has it: {missing}")?;
+            }
+        }
+        if self.is_cut {
+            write!(f, "\nthere are more: run it again")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,270 @@
+//! Where a repair looks for what a registry lost. Whatever a source gives is hashed by the repair.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use seawall_api::digest::{ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, ReleaseDigest};
+use seawall_api::index::{ChunkRef, DiskIndex, Extent, LEAF_SPAN, Leaf};
+use seawall_api::names::ApplicationName;
+use seawall_api::problem::Code;
+use seawall_api::reference::Selector;
+use seawall_api::release::Release;
+use seawall_api::units::CHUNK_LEN_MAX;
+use seawall_store::codec::Decoder;
+use seawall_store::image::{self, DiskImage, OpenOptions};
+use seawall_store::scan::{self, LeafScan, ScanError};
+
+use super::RepairError;
+use crate::directory::{Directory, Lockfile};
+use crate::fetch::{Want, coalesce};
+use crate::registry::Registry;
+
+/// Where a repair looks. What a source does not have, or cannot give, is `None`.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// A release document.
+    async fn document(
+        &self,
+        application: &ApplicationName,
+        release: ReleaseDigest,
+    ) -> Option<Release>;
+    /// An original descriptor.
+    async fn descriptor(&self, descriptor: DescriptorDigest) -> Option<Bytes>;
+    /// An index.
+    async fn index(&self, index: IndexDigest) -> Option<DiskIndex>;
+    /// A leaf of a span of `span_len` bytes.
+    async fn leaf(&self, leaf: LeafDigest, span_len: u64) -> Option<Leaf>;
+    /// Those of some chunks that it has, in any order.
+    async fn chunks(&self, chunks: Vec<ChunkRef>) -> Vec<(ChunkRef, Vec<u8>)>;
+}
+
+/// Another registry.
+pub struct RegistrySource(pub Arc<dyn Registry>);
+
+impl RegistrySource {
+    /// Reads chunks; where one is missing the whole question fails, so it is halved.
+    async fn read(&self, chunks: Vec<ChunkRef>) -> Vec<(ChunkRef, Vec<u8>)> {
+        let mut questions = vec![chunks];
+        let mut found = Vec::new();
+        while let Some(mut chunks) = questions.pop() {
+            let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
+            let located = match self.0.locate_chunks(&digests).await {
+                Ok(located) => located,
+                Err(error) if error.code() == Some(Code::NotFound) && chunks.len() > 1 => {
+                    let second = chunks.split_off(chunks.len() / 2);
+                    questions.extend([chunks, second]);
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a source cannot say where a chunk lies");
+                    continue;
+                }
+            };
+            let wants = chunks.iter().map(|&chunk| Want { chunk, places: Vec::new() }).collect();
+            match coalesce(wants, &located) {
+                Ok(requests) => {
+                    for request in requests {
+                        self.fetch(&request, &mut found).await;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "a source is damaged itself"),
+            }
+        }
+        found
+    }
+
+    async fn fetch(&self, request: &crate::fetch::Request, found: &mut Vec<(ChunkRef, Vec<u8>)>) {
+        let bytes = match self.0.pack_range(request.pack, request.range.clone()).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!(%error, "a source cannot give a range of a pack");
+                return;
+            }
+        };
+        let mut decoder = Decoder::default();
+        let mut plain = vec![0; CHUNK_LEN_MAX as usize];
+        for frame in &request.frames {
+            let chunk = frame.want.chunk;
+            let Some(stored) = bytes.get(frame.range.clone()) else { continue };
+            match decoder.decode(frame.encoding, stored, chunk.len, &mut plain) {
+                Ok(plain) => found.push((chunk, plain.to_vec())),
+                Err(error) => tracing::warn!(%error, chunk = %chunk.digest, "damaged in a source"),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Source for RegistrySource {
+    async fn document(
+        &self,
+        application: &ApplicationName,
+        release: ReleaseDigest,
+    ) -> Option<Release> {
+        self.0.release(application, &Selector::Digest(release)).await.ok()
+    }
+
+    async fn descriptor(&self, descriptor: DescriptorDigest) -> Option<Bytes> {
+        self.0.descriptor(descriptor).await.ok()
+    }
+
+    async fn index(&self, index: IndexDigest) -> Option<DiskIndex> {
+        self.0.index(index).await.ok()
+    }
+
+    async fn leaf(&self, leaf: LeafDigest, span_len: u64) -> Option<Leaf> {
+        self.0.leaf(leaf, span_len).await.ok()
+    }
+
+    async fn chunks(&self, chunks: Vec<ChunkRef>) -> Vec<(ChunkRef, Vec<u8>)> {
+        self.read(chunks).await
+    }
+}
+
+/// A directory that a release was pulled into: its disks, and the indexes kept beside them. A disk
+/// without its index is cut anew.
+pub struct DirectorySource(Arc<Held>);
+
+struct Held {
+    /// Holds the directory's lock.
+    directory: Directory,
+    release: Release,
+    disks: Vec<Box<dyn DiskImage>>,
+    indexes: HashMap<IndexDigest, DiskIndex>,
+    /// Leaves of disks that were cut anew, which may lie in no cache.
+    leaves: HashMap<LeafDigest, Leaf>,
+    chunks: HashMap<ChunkDigest, (usize, u64)>,
+}
+
+impl DirectorySource {
+    /// Opens a directory; disks without an index are read whole, on `threads` threads.
+    ///
+    /// # Errors
+    /// When it holds no pulled release.
+    pub async fn open(root: &Path, threads: usize) -> Result<Self, RepairError> {
+        let root = root.to_owned();
+        let open = move || Held::open(&root, threads);
+        let held = tokio::task::spawn_blocking(open).await.map_err(|_| RepairError::Defect)??;
+        Ok(Self(Arc::new(held)))
+    }
+}
+
+impl Held {
+    fn open(root: &Path, threads: usize) -> Result<Self, RepairError> {
+        let directory = Directory::open(root)?;
+        let (lock, release) = Lockfile::of_directory(directory.root())?;
+        let mut held = Self {
+            directory,
+            release,
+            disks: Vec::new(),
+            indexes: HashMap::new(),
+            leaves: HashMap::new(),
+            chunks: HashMap::new(),
+        };
+        for disk in &lock.disks {
+            let path = held.directory.root().join(&disk.file);
+            let options = OpenOptions { format: disk.container(), allow_backing: false };
+            match image::open(&path, &options) {
+                Ok(image) => held.add(image, disk.index, threads),
+                Err(error) => {
+                    tracing::warn!(%error, path = %path.display(), "a disk is no source");
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    fn add(&mut self, image: Box<dyn DiskImage>, index: IndexDigest, threads: usize) {
+        let disk = self.disks.len();
+        if let Some(layout) = self.directory.indexes().layout(index) {
+            for (offset, extent) in layout.extents().flatten() {
+                self.note(disk, offset, extent);
+            }
+            self.indexes.insert(index, layout.index().clone());
+        } else {
+            self.cut(&*image, disk, threads);
+        }
+        self.disks.push(image);
+    }
+
+    /// Cuts a disk anew, as a push does: what did not change has the same names.
+    fn cut(&mut self, image: &dyn DiskImage, disk: usize, threads: usize) {
+        let found = Mutex::new(Vec::new());
+        let keep = |position: usize, scan: &LeafScan| -> Result<(), ScanError> {
+            let leaf = (position, scan.leaf.clone());
+            found.lock().unwrap_or_else(PoisonError::into_inner).push(leaf);
+            Ok(())
+        };
+        match scan::scan_disk(image, threads, &keep, &|_| {}) {
+            Ok(list) => drop(self.indexes.insert(list.digest(), list)),
+            Err(error) => tracing::warn!(%error, "a disk is a source in part"),
+        }
+        for (position, leaf) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let mut offset = position as u64 * LEAF_SPAN;
+            for extent in leaf.extents() {
+                self.note(disk, offset, *extent);
+                offset += extent.disk_len();
+            }
+            self.leaves.insert(leaf.digest(), leaf);
+        }
+    }
+
+    fn note(&mut self, disk: usize, offset: u64, extent: Extent) {
+        if let Extent::Data(chunk) = extent {
+            self.chunks.entry(chunk.digest).or_insert((disk, offset));
+        }
+    }
+
+    fn read(&self, chunk: ChunkRef) -> Option<Vec<u8>> {
+        let (disk, offset) = self.chunks.get(&chunk.digest)?;
+        let mut plain = vec![0; usize::from(chunk.len)];
+        self.disks.get(*disk)?.read_at(*offset, &mut plain).ok()?;
+        Some(plain)
+    }
+
+    fn leaf(&self, digest: LeafDigest) -> Option<Leaf> {
+        if let Some(leaf) = self.leaves.get(&digest) {
+            return Some(leaf.clone());
+        }
+        self.indexes.iter().find_map(|(index, list)| {
+            let position = list.leaves().iter().position(|leaf| leaf.digest == digest)?;
+            self.directory.indexes().layout(*index)?.leaf(position)
+        })
+    }
+}
+
+#[async_trait]
+impl Source for DirectorySource {
+    async fn document(&self, _: &ApplicationName, release: ReleaseDigest) -> Option<Release> {
+        (self.0.release.digest() == release).then(|| self.0.release.clone())
+    }
+
+    async fn descriptor(&self, _: DescriptorDigest) -> Option<Bytes> {
+        // A pulled directory has descriptors for its hosts, not the originals.
+        None
+    }
+
+    async fn index(&self, index: IndexDigest) -> Option<DiskIndex> {
+        self.0.indexes.get(&index).cloned()
+    }
+
+    async fn leaf(&self, leaf: LeafDigest, _span_len: u64) -> Option<Leaf> {
+        let held = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || held.leaf(leaf)).await.ok().flatten()
+    }
+
+    async fn chunks(&self, chunks: Vec<ChunkRef>) -> Vec<(ChunkRef, Vec<u8>)> {
+        let held = Arc::clone(&self.0);
+        let read = move || {
+            let mut found = Vec::new();
+            for chunk in chunks {
+                found.extend(held.read(chunk).map(|plain| (chunk, plain)));
+            }
+            found
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    }
+}

@@ -1,0 +1,283 @@
+//! Leaves and lists of indexes: hashed, and every chunk that they name has its place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest};
+use seawall_api::index::{DiskIndex, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf, leaf_range};
+use seawall_store::port::ObjectName;
+
+use super::footers::Frames;
+use super::{Check, Class, GONE, Halt, OTHER_BYTES, PAGE_COUNT, Read};
+use crate::app::indexes::leaf_row;
+use crate::app::rebuild::read_pack;
+use crate::catalog::collect::Grip;
+use crate::catalog::{IndexRow, LeafAdded, Located};
+
+/// How many leaves are asked about at once.
+const LEAVES_ASKED: usize = 1024;
+
+/// A leaf as it was found: whole, or what is wrong with it; `None` where there is none.
+type FoundLeaf = Option<Result<(Leaf, u64), String>>;
+
+impl Check {
+    async fn read_leaf(&self, digest: LeafDigest) -> Result<FoundLeaf, Halt> {
+        Ok(match self.read(&ObjectName::Leaf(digest), LEAF_LEN_MAX).await? {
+            Read::Gone => None,
+            Read::Bad(what) => Some(Err(what)),
+            Read::Bytes(bytes) if LeafDigest::of(&bytes) != digest => {
+                Some(Err(OTHER_BYTES.to_owned()))
+            }
+            Read::Bytes(bytes) => {
+                let leaf = Leaf::decode_any(&bytes).map_err(|error| error.to_string());
+                Some(leaf.map(|leaf| (leaf, bytes.len() as u64)))
+            }
+        })
+    }
+
+    /// A list as it was found: whole, or what is wrong with it; `None` where there is none.
+    pub(super) async fn read_list(
+        &self,
+        digest: IndexDigest,
+    ) -> Result<Option<Result<(DiskIndex, u64), String>>, Halt> {
+        Ok(match self.read(&ObjectName::Index(digest), INDEX_LEN_MAX).await? {
+            Read::Gone => None,
+            Read::Bad(what) => Some(Err(what)),
+            Read::Bytes(bytes) if IndexDigest::of(&bytes) != digest => {
+                Some(Err(OTHER_BYTES.to_owned()))
+            }
+            Read::Bytes(bytes) => {
+                let list = DiskIndex::decode(&bytes).map_err(|error| error.to_string());
+                Some(list.map(|list| (list, bytes.len() as u64)))
+            }
+        })
+    }
+
+    /// Looks at a leaf; returns how many bytes were read.
+    pub(super) async fn leaf(&mut self, digest: LeafDigest) -> Result<u64, Halt> {
+        let name = ObjectName::Leaf(digest);
+        let catalog = Arc::clone(&self.registry.catalog);
+        let is_needed = catalog.is_needed(name.clone()).await?;
+        let (leaf, len) = match self.read_leaf(digest).await? {
+            None => return Ok(0),
+            Some(Ok(found)) => found,
+            Some(Err(what)) if is_needed => {
+                catalog.lose_leaf(digest).await?;
+                self.damage(&name, what, vec![]).await?;
+                return Ok(0);
+            }
+            Some(Err(what)) => {
+                catalog.forget_leaf(digest).await?;
+                self.reclaimable(&name, 0, &what);
+                return Ok(0);
+            }
+        };
+        let row = leaf_row(digest, &leaf);
+        match catalog.leaves(vec![digest], Grip::ANY).await?.first().copied().flatten() {
+            None if !is_needed => {
+                self.reclaimable(&name, len, "no index of a release names it");
+                return Ok(len);
+            }
+            None => self.complete_leaf(digest, &leaf).await?,
+            Some(known) => {
+                if known != row {
+                    catalog.forget_leaf(digest).await?;
+                    catalog.add_leaf(row, leaf.chunks().collect(), Grip::ANY).await?;
+                    let what = "it said otherwise than the leaf".to_owned();
+                    self.find("catalog", format!("row of {}", name.path()), what, Class::Mended);
+                }
+                self.check_places(&leaf).await?;
+                self.sound(&name).await?;
+            }
+        }
+        Ok(len)
+    }
+
+    /// A leaf that the catalog does not know to be complete is made known, if it is. What a lost
+    /// pack took is told of the pack.
+    async fn complete_leaf(&mut self, digest: LeafDigest, leaf: &Leaf) -> Result<(), Halt> {
+        let name = ObjectName::Leaf(digest);
+        let catalog = Arc::clone(&self.registry.catalog);
+        let row = leaf_row(digest, leaf);
+        let digests = match catalog.add_leaf(row, leaf.chunks().collect(), Grip::ANY).await? {
+            LeafAdded::Present => return self.sound(&name).await,
+            // A sweep took it: then nobody needed it when that began.
+            LeafAdded::Swept => return Ok(()),
+            LeafAdded::Unfit(unfit) => unfit.iter().map(|chunk| chunk.digest).collect(),
+        };
+        if let Located::Missing(chunk) = catalog.locate_chunks(digests).await? {
+            catalog.lose_leaf(digest).await?;
+            let what = format!("it needs chunk {chunk}, which no pack holds");
+            self.damage(&name, what, vec![]).await?;
+        }
+        Ok(())
+    }
+
+    /// The places that the catalog gives the chunks of a leaf are those that packs give them.
+    async fn check_places(&mut self, leaf: &Leaf) -> Result<(), Halt> {
+        let chunks: Vec<_> = leaf.chunks().collect();
+        let digests = chunks.iter().map(|chunk| chunk.digest).collect();
+        let located = self.registry.catalog.locate_chunks(digests).await?;
+        let Located::All { packs, places } = located else { return Ok(()) };
+        let mut frames = Vec::with_capacity(packs.len());
+        for pack in &packs {
+            frames.push(self.frames_of(*pack).await?);
+        }
+        for place in places {
+            let Some(Some(known)) = frames.get(place.pack as usize) else { continue };
+            if known.get(&place.frame.offset) != Some(&place.frame) {
+                let pack = packs[place.pack as usize];
+                let what = format!("it says that the chunk lies in {pack}, which does not name it");
+                let object = format!("row of chunk {}", place.frame.digest);
+                self.find("catalog", object, what, Class::Damage);
+            }
+        }
+        Ok(())
+    }
+
+    /// A pack's frames by its own word; a pack that cannot say is told of elsewhere.
+    async fn frames_of(&mut self, pack: PackDigest) -> Result<Frames, Halt> {
+        if let Some(frames) = self.footers.find(pack) {
+            return Ok(frames);
+        }
+        let read = read_pack(Arc::clone(&self.registry.store), pack).await?;
+        let frames = read.ok().map(|pack| {
+            let frames = pack.frames.into_iter().map(|frame| (frame.offset, frame));
+            Arc::new(frames.collect::<HashMap<_, _>>())
+        });
+        self.footers.keep(pack, frames.clone());
+        Ok(frames)
+    }
+
+    /// Every row of a leaf has its object.
+    pub(super) async fn leaf_rows(&mut self) -> Result<(), Halt> {
+        let catalog = Arc::clone(&self.registry.catalog);
+        loop {
+            let after = LeafDigest::from_hex(&self.run.cursor).ok();
+            let page = catalog.known_leaves(after, PAGE_COUNT).await?;
+            let Some(last) = page.last().map(|leaf| leaf.digest) else { return Ok(()) };
+            for leaf in page {
+                let name = ObjectName::Leaf(leaf.digest);
+                if self.registry.store.len(&name).await?.is_some() {
+                    continue;
+                }
+                let before = catalog.known_leaves(preceding(leaf.digest), 1).await?;
+                if before.first().is_none_or(|still| still.digest != leaf.digest) {
+                    continue;
+                }
+                self.lost_leaf(leaf.digest, GONE.to_owned()).await?;
+            }
+            self.done(last.to_hex(), 0).await?;
+        }
+    }
+
+    /// A leaf that cannot be read is lost where a release needs it, and forgotten elsewhere.
+    async fn lost_leaf(&mut self, digest: LeafDigest, what: String) -> Result<(), Halt> {
+        let name = ObjectName::Leaf(digest);
+        let catalog = Arc::clone(&self.registry.catalog);
+        if catalog.is_needed(name.clone()).await? {
+            catalog.lose_leaf(digest).await?;
+            return self.damage(&name, what, vec![]).await;
+        }
+        Ok(catalog.forget_leaf(digest).await?)
+    }
+
+    /// Looks at an index's list; returns how many bytes were read.
+    pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<u64, Halt> {
+        let name = ObjectName::Index(digest);
+        let catalog = Arc::clone(&self.registry.catalog);
+        let (list, len) = match self.read_list(digest).await? {
+            None => return Ok(0),
+            Some(Ok(found)) => found,
+            Some(Err(what)) => {
+                if catalog.is_needed(name.clone()).await? {
+                    self.damage(&name, what, vec![]).await?;
+                } else {
+                    self.reclaimable(&name, 0, &what);
+                }
+                return Ok(0);
+            }
+        };
+        let Some(known) = catalog.index(digest, Grip::ANY).await? else {
+            self.reclaimable(&name, len, "no release names it");
+            return Ok(len);
+        };
+        if (known.disk_len, known.content) != (list.disk_len(), list.content()) {
+            let what = "it says otherwise than the list".to_owned();
+            self.find("catalog", format!("row of {}", name.path()), what, Class::Damage);
+        }
+        if !catalog.is_needed(name.clone()).await? {
+            self.reclaimable(&name, len, "no release names it");
+            return Ok(len);
+        }
+        self.complete_index(digest, &list).await?;
+        self.sound(&name).await?;
+        Ok(len)
+    }
+
+    /// Makes known which leaves an index has. Those that the catalog does not know to be complete,
+    /// because it was migrated or made anew, are read; what is lost of them is told.
+    pub(super) async fn complete_index(
+        &mut self,
+        digest: IndexDigest,
+        list: &DiskIndex,
+    ) -> Result<(), Halt> {
+        let catalog = Arc::clone(&self.registry.catalog);
+        let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
+        let mut lost = Vec::new();
+        for batch in names.chunks(LEAVES_ASKED) {
+            let rows = catalog.leaves(batch.to_vec(), Grip::ANY).await?;
+            for (leaf, _) in batch.iter().zip(rows).filter(|(_, row)| row.is_none()) {
+                match self.read_leaf(*leaf).await? {
+                    // What it lacks is told of it when leaves are looked at.
+                    Some(Ok((found, _))) => {
+                        let chunks = found.chunks().collect();
+                        catalog.add_leaf(leaf_row(*leaf, &found), chunks, Grip::ANY).await?;
+                    }
+                    Some(Err(what)) => lost.push((*leaf, what)),
+                    None => lost.push((*leaf, GONE.to_owned())),
+                }
+            }
+        }
+        catalog.note_leaves(digest, names).await?;
+        for (leaf, what) in lost {
+            self.lost_leaf(leaf, what).await?;
+        }
+        Ok(())
+    }
+
+    /// The row of an index whose leaves are all complete; else the first that is not.
+    pub(super) async fn row_of(
+        &self,
+        digest: IndexDigest,
+        list: &DiskIndex,
+    ) -> Result<Result<IndexRow, LeafDigest>, Halt> {
+        let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
+        let mut data_bytes: u64 = 0;
+        let rows = self.registry.catalog.leaves(names, Grip::ANY).await?;
+        for (position, (leaf, row)) in list.leaves().iter().zip(rows).enumerate() {
+            let span = leaf_range(list.disk_len(), position);
+            match row {
+                Some(row) if row.span_len == span.end - span.start => {
+                    data_bytes = data_bytes.saturating_add(row.data_bytes);
+                }
+                _ => return Ok(Err(leaf.digest)),
+            }
+        }
+        let (disk_len, content) = (list.disk_len(), list.content());
+        Ok(Ok(IndexRow { digest, disk_len, content, data_bytes }))
+    }
+}
+
+/// The name just before a leaf's; `None` before the first.
+fn preceding(leaf: LeafDigest) -> Option<LeafDigest> {
+    let mut bytes = *leaf.as_bytes();
+    for byte in bytes.iter_mut().rev() {
+        let (less, borrows) = byte.overflowing_sub(1);
+        *byte = less;
+        if !borrows {
+            return Some(LeafDigest::from_bytes(bytes));
+        }
+    }
+    None
+}

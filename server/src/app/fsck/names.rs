@@ -1,0 +1,178 @@
+//! Records of names: each says what the catalog's row says, and each row has its record.
+//!
+//! A record is a function of its row, so one that is gone or cannot be read is written anew. Where
+//! both can be read and differ, the release document decides, which names its application and
+//! version; where nothing decides, it is damage: one of the two is another registry's.
+
+use std::sync::Arc;
+
+use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::reference::Selector;
+use seawall_store::port::ObjectName;
+
+use super::{Check, GONE, Halt, PAGE_COUNT, RECORD_LEN_MAX, Read};
+use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
+use crate::catalog::Release;
+
+const UNREADABLE: &str = "it is no record that this version of Seawall can read";
+const OLDER_COPY: &str = "the catalog does not know of it: it is an older copy, or of another \
+                          registry; `seawall recover` makes it anew";
+const CONTRADICTION: &str = "it says otherwise than the catalog, and nothing tells which is right";
+
+impl Check {
+    /// Looks at a record; returns how many bytes were read.
+    pub(super) async fn record(&mut self, name: &ObjectName) -> Result<u64, Halt> {
+        let bytes = match self.read(name, RECORD_LEN_MAX).await? {
+            Read::Bytes(bytes) => Ok(bytes),
+            Read::Gone => return Ok(0),
+            Read::Bad(what) => Err(what),
+        };
+        let len = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        match Subject::parse(name) {
+            Some(Subject::Release(application, version)) => {
+                let record = bytes.and_then(|bytes| decode(&bytes));
+                self.release_record(name, (application, version), record).await?;
+            }
+            Some(Subject::Move(application, channel, sequence)) => {
+                let record = bytes.and_then(|bytes| decode(&bytes));
+                self.move_record(name, (application, channel, sequence), record).await?;
+            }
+            Some(Subject::Tombstone(application, version)) => {
+                let record = bytes.and_then(|bytes| decode(&bytes));
+                self.tombstone_record(name, (application, version), record).await?;
+            }
+            None => self.reclaimable(name, len, "its name is no record's"),
+        }
+        Ok(len)
+    }
+
+    async fn release_record(
+        &mut self,
+        name: &ObjectName,
+        (application, version): (ApplicationName, Version),
+        record: Result<ReleaseRecord, String>,
+    ) -> Result<(), Halt> {
+        let row = self.registry.catalog.named_release(application, version).await?;
+        let Some(row) = row else {
+            let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
+            return self.damage(name, what, vec![]).await;
+        };
+        let wanted = ReleaseRecord::from(&row);
+        if record.as_ref() == Ok(&wanted) {
+            return self.sound(name).await;
+        }
+        let is_certain = match &record {
+            Err(_) => true,
+            Ok(_) => matches!(
+                self.read_document(row.digest).await?,
+                Some(Ok(described)) if described.application() == &row.application
+                    && described.version() == &row.version
+            ),
+        };
+        let what = record.err().unwrap_or_else(|| CONTRADICTION.to_owned());
+        if !is_certain {
+            return self.damage(name, what, vec![row.digest]).await;
+        }
+        self.registry.keep(name, wanted.encode()).await?;
+        self.mended(name, format!("{}; written anew by the catalog", short(&what)));
+        Ok(())
+    }
+
+    async fn tombstone_record(
+        &mut self,
+        name: &ObjectName,
+        (application, version): (ApplicationName, Version),
+        record: Result<TombstoneRecord, String>,
+    ) -> Result<(), Halt> {
+        let selector = Selector::Version(version);
+        let row = self.registry.catalog.deleted(application, selector).await?;
+        let Some(row) = row else {
+            let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
+            return self.damage(name, what, vec![]).await;
+        };
+        let wanted = TombstoneRecord::from(&row);
+        let what = match record {
+            Ok(record) if record == wanted => return self.sound(name).await,
+            Ok(_) => return self.damage(name, CONTRADICTION.to_owned(), vec![]).await,
+            Err(what) => what,
+        };
+        self.registry.keep(name, wanted.encode()).await?;
+        self.mended(name, format!("{what}; written anew by the catalog"));
+        Ok(())
+    }
+
+    async fn move_record(
+        &mut self,
+        name: &ObjectName,
+        (application, channel, sequence): (ApplicationName, ChannelName, u64),
+        record: Result<MoveRecord, String>,
+    ) -> Result<(), Halt> {
+        let row = self.registry.catalog.known_move(application, channel, sequence).await?;
+        let Some(row) = row else {
+            // A catalog that was made anew has no row for a move that it could not read.
+            let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
+            return self.damage(name, what, vec![]).await;
+        };
+        let wanted = MoveRecord::from(&row);
+        let what = match record {
+            Ok(record) if record == wanted => return self.sound(name).await,
+            Ok(record) if record.sequence == sequence => {
+                return self.damage(name, CONTRADICTION.to_owned(), vec![]).await;
+            }
+            Ok(record) => format!("it is of move {}", record.sequence),
+            Err(what) => what,
+        };
+        self.registry.keep(name, wanted.encode()).await?;
+        self.mended(name, format!("{what}; written anew by the catalog"));
+        Ok(())
+    }
+
+    /// Writes the record of a release where it is gone.
+    pub(super) async fn missing_record(&mut self, row: &Release) -> Result<(), Halt> {
+        let name = Subject::of(row).object();
+        if self.registry.store.len(&name).await?.is_some() {
+            return Ok(());
+        }
+        // A push commits, then records: it may have been between the two.
+        let is_still = self.registry.catalog.release_of(row.digest).await?.is_some();
+        if is_still && self.registry.record_release(row).await? {
+            self.mended(&name, format!("{GONE}; written anew by the catalog"));
+        }
+        Ok(())
+    }
+
+    /// Every move that the catalog knows has its record.
+    pub(super) async fn moves(&mut self) -> Result<(), Halt> {
+        let catalog = Arc::clone(&self.registry.catalog);
+        loop {
+            let page = catalog.known_moves(self.run.cursor.clone(), PAGE_COUNT).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for row in page {
+                let subject = Subject::Move(
+                    row.application.clone(),
+                    row.channel.clone(),
+                    row.change.sequence,
+                );
+                let name = subject.object();
+                if self.registry.store.len(&name).await?.is_none() {
+                    let record =
+                        self.registry.record_move(&row.application, &row.channel, &row.change);
+                    record.await?;
+                    self.mended(&name, format!("{GONE}; written anew by the catalog"));
+                }
+                self.done(row.at, 0).await?;
+            }
+        }
+    }
+}
+
+fn decode<T: Record>(bytes: &[u8]) -> Result<T, String> {
+    T::decode(bytes).ok_or_else(|| UNREADABLE.to_owned())
+}
+
+/// What is wrong with it, now that it is known which of the two was right.
+fn short(what: &str) -> &str {
+    if what == CONTRADICTION { "it said otherwise than the catalog and the document" } else { what }
+}

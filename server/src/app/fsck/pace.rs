@@ -1,0 +1,53 @@
+//! How fast a check reads.
+
+use std::time::{Duration, Instant};
+
+/// Time that was lost to something else is caught up with this far.
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+
+/// Keeps reads to a rate.
+pub(super) struct Pace {
+    rate: u64,
+    /// When the next read may begin.
+    next: Instant,
+}
+
+impl Pace {
+    /// At most `rate` bytes a second; 0 for no limit.
+    pub(super) fn new(rate: u64) -> Self {
+        Self { rate, next: Instant::now() }
+    }
+
+    /// `len` bytes were read.
+    pub(super) fn read(&mut self, len: u64) {
+        if self.rate == 0 {
+            return;
+        }
+        let earliest = Instant::now().checked_sub(CATCH_UP_MAX).unwrap_or(self.next);
+        let micros = len.saturating_mul(1_000_000) / self.rate;
+        self.next = self.next.max(earliest) + Duration::from_micros(micros);
+    }
+
+    /// How long to wait before the next read.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let pause = self.next.saturating_duration_since(Instant::now());
+        (!pause.is_zero()).then_some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_of_bytes_is_followed_by_a_second_of_rest() {
+        let mut pace = Pace::new(1000);
+        assert_eq!(pace.pause(), None);
+        pace.read(1000);
+        let pause = pace.pause().unwrap();
+        assert!(pause > Duration::from_millis(800) && pause <= Duration::from_secs(1), "{pause:?}");
+        let mut free = Pace::new(0);
+        free.read(u64::MAX);
+        assert_eq!(free.pause(), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! Packs: decoded and hashed frame by frame, and held against their rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use seawall_api::digest::PackDigest;
+use seawall_store::pack::{InspectedPack, PACK_LEN_MAX, PackError};
+use seawall_store::port::ObjectName;
+
+use super::{Check, Class, GONE, Halt, PAGE_COUNT, Read};
+use crate::app::packs::frame_of;
+use crate::app::{AppError, Registry};
+use crate::catalog::NewPack;
+
+/// How many bad chunks a finding names.
+const BAD_NAMED: usize = 3;
+
+impl Check {
+    /// Looks at a pack; returns how many bytes were read.
+    pub(super) async fn pack(&mut self, digest: PackDigest) -> Result<u64, Halt> {
+        let name = ObjectName::Pack(digest);
+        let bytes = match self.read(&name, PACK_LEN_MAX).await? {
+            Read::Bytes(bytes) => bytes,
+            Read::Gone => return Ok(0),
+            Read::Bad(what) => {
+                self.bad_pack(digest, 0, what).await?;
+                return Ok(0);
+            }
+        };
+        let len = bytes.len() as u64;
+        match self.registry.inspect_pack(digest, bytes).await? {
+            Err(error) => self.bad_pack(digest, len, error.to_string()).await?,
+            Ok(pack) if pack.unsound.is_empty() => self.sound_pack(digest, len, &pack).await?,
+            Ok(pack) => self.bad_pack(digest, len, what_of(&pack)).await?,
+        }
+        Ok(len)
+    }
+
+    /// Quarantines a pack: its chunks have no place any more, until a push or a repair brings them.
+    async fn bad_pack(&mut self, digest: PackDigest, len: u64, what: String) -> Result<(), Halt> {
+        let name = ObjectName::Pack(digest);
+        let catalog = Arc::clone(&self.registry.catalog);
+        if catalog.known_pack(digest).await?.is_none() {
+            self.reclaimable(&name, len, &what);
+            return Ok(());
+        }
+        catalog.lose_pack(digest).await?;
+        if catalog.is_needed(name.clone()).await? {
+            return self.damage(&name, what, vec![]).await;
+        }
+        self.sound(&name).await?;
+        self.reclaimable(&name, len, &what);
+        Ok(())
+    }
+
+    async fn sound_pack(
+        &mut self,
+        digest: PackDigest,
+        len: u64,
+        pack: &InspectedPack,
+    ) -> Result<(), Halt> {
+        let name = ObjectName::Pack(digest);
+        let catalog = Arc::clone(&self.registry.catalog);
+        let Some(known) = catalog.known_pack(digest).await? else {
+            self.reclaimable(&name, len, "no row names it: it is being uploaded, or was left");
+            return Ok(());
+        };
+        if known.is_condemned {
+            self.reclaimable(&name, len, "it is about to be collected");
+            return Ok(());
+        }
+        let frames: Vec<_> = pack.frames.iter().map(frame_of).collect();
+        let misplaced = catalog.misplaced(digest, frames.clone()).await?;
+        if known.is_lost {
+            catalog.correct_pack(NewPack { digest, len, frames }).await?;
+            self.mended(&name, "it was lost, and is there again".to_owned());
+        } else if known.len != len || !misplaced.is_empty() {
+            // Whoever collects condemns a pack before the places of its chunks go.
+            if catalog.known_pack(digest).await?.is_some_and(|known| !known.is_condemned) {
+                catalog.correct_pack(NewPack { digest, len, frames }).await?;
+                let count = misplaced.len();
+                let what = format!("its row or those of {count} of its chunks said otherwise");
+                self.find("catalog", format!("row of {}", name.path()), what, Class::Mended);
+            }
+        }
+        self.sound(&name).await
+    }
+
+    /// Every row of a pack has its object in full length.
+    pub(super) async fn pack_rows(&mut self) -> Result<(), Halt> {
+        let catalog = Arc::clone(&self.registry.catalog);
+        loop {
+            let after = PackDigest::from_hex(&self.run.cursor).ok();
+            let page = catalog.known_packs(after, PAGE_COUNT).await?;
+            let Some(last) = page.last().map(|pack| pack.digest) else { return Ok(()) };
+            for pack in page {
+                let name = ObjectName::Pack(pack.digest);
+                let len = self.registry.store.len(&name).await?;
+                let still = match len {
+                    Some(len) if len == pack.len => continue,
+                    _ => catalog.known_pack(pack.digest).await?,
+                };
+                let Some(still) = still.filter(|still| !still.is_condemned) else { continue };
+                if !still.is_lost {
+                    catalog.lose_pack(pack.digest).await?;
+                }
+                if catalog.is_needed(name.clone()).await? {
+                    let what = match len {
+                        None => GONE.to_owned(),
+                        Some(len) => format!("it has {len} bytes instead of {}", pack.len),
+                    };
+                    self.damage(&name, what, vec![]).await?;
+                }
+            }
+            self.done(last.to_hex(), 0).await?;
+        }
+    }
+}
+
+fn what_of(pack: &InspectedPack) -> String {
+    let (bad, all) = (pack.unsound.len(), pack.frames.len());
+    let named = pack.unsound.iter().take(BAD_NAMED).filter_map(|(at, _)| pack.frames.get(*at));
+    let named: Vec<_> = named.map(|frame| frame.digest.to_string()).collect();
+    let more = if bad > named.len() { ", …" } else { "" };
+    format!("{bad} of its {all} chunks are damaged: {}{more}", named.join(", "))
+}
+
+impl Registry {
+    /// Decodes and hashes every frame of a pack, where that blocks no request.
+    async fn inspect_pack(
+        &self,
+        digest: PackDigest,
+        bytes: Bytes,
+    ) -> Result<Result<InspectedPack, PackError>, AppError> {
+        const ACTION: &str = "inspect a pack";
+        let internal = |source| AppError::Internal { action: ACTION, source };
+        let permit = Arc::clone(&self.proving).acquire_owned().await;
+        let permit = permit.map_err(|error| internal(error.into()))?;
+        let proof = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            InspectedPack::read(digest, &bytes)
+        });
+        proof.await.map_err(|error| internal(error.into()))
+    }
+}

@@ -1,0 +1,210 @@
+//! Releases: their documents, and whatever these name.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use seawall_api::digest::{DescriptorDigest, IndexDigest, ReleaseDigest};
+use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX, Release as Described};
+use seawall_store::port::{ObjectKind, ObjectName};
+
+use super::{Check, GONE, Halt, OTHER_BYTES, PAGE_COUNT, Read};
+use crate::app::descriptors::descriptors_of;
+use crate::catalog::Release;
+use crate::catalog::collect::Grip;
+
+impl Check {
+    /// Every release that is visible, in the order of publishing.
+    pub(super) async fn releases(&mut self) -> Result<(), Halt> {
+        let catalog = Arc::clone(&self.registry.catalog);
+        let mut looked_at = HashMap::new();
+        loop {
+            let after = self.run.cursor.split_once(' ').and_then(|(application, version)| {
+                Some((application.parse().ok()?, version.parse().ok()?))
+            });
+            let page = catalog.known_releases(after, PAGE_COUNT).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for row in page {
+                self.release(&row, &mut looked_at).await?;
+                self.done(format!("{} {}", row.application, row.version), 0).await?;
+            }
+        }
+    }
+
+    async fn release(
+        &mut self,
+        row: &Release,
+        looked_at: &mut HashMap<IndexDigest, bool>,
+    ) -> Result<(), Halt> {
+        let catalog = Arc::clone(&self.registry.catalog);
+        self.missing_record(row).await?;
+        let name = ObjectName::Release(row.digest);
+        let described = match self.read_document(row.digest).await? {
+            Some(Ok(described)) => described,
+            found => {
+                // One that was deleted meanwhile took its document along.
+                if catalog.release_of(row.digest).await?.is_some() {
+                    let what = found.and_then(Result::err).unwrap_or_else(|| GONE.to_owned());
+                    self.damage(&name, what, vec![row.digest]).await?;
+                }
+                return Ok(());
+            }
+        };
+        if (described.application(), described.version()) != (&row.application, &row.version) {
+            let what = format!("it is {}:{}", described.application(), described.version());
+            return self.damage(&name, what, vec![row.digest]).await;
+        }
+        self.sound(&name).await?;
+        let indexes: BTreeSet<_> = described.disks().map(|(_, disk)| disk.index).collect();
+        for index in indexes {
+            if looked_at.get(&index) != Some(&true) {
+                let is_sound = self.index_of(row.digest, index).await?;
+                looked_at.insert(index, is_sound);
+            }
+            catalog.note_indexes(row.digest, vec![index]).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at an index that a release names; whether its list is sound and its row is there.
+    async fn index_of(&mut self, release: ReleaseDigest, index: IndexDigest) -> Result<bool, Halt> {
+        let name = ObjectName::Index(index);
+        let catalog = Arc::clone(&self.registry.catalog);
+        let list = match self.read_list(index).await? {
+            Some(Ok((list, _))) => list,
+            found => {
+                if catalog.release_of(release).await?.is_some() {
+                    let what = found.and_then(Result::err).unwrap_or_else(|| GONE.to_owned());
+                    self.damage(&name, what, vec![release]).await?;
+                }
+                return Ok(false);
+            }
+        };
+        if catalog.index(index, Grip::ANY).await?.is_some() {
+            return Ok(true);
+        }
+        // A catalog that was made anew knows only the indexes that were complete then.
+        self.complete_index(index, &list).await?;
+        match self.row_of(index, &list).await? {
+            Ok(known) => {
+                catalog.add_index(known, Grip::ANY).await?;
+                Ok(true)
+            }
+            Err(leaf) => {
+                let what = format!("it needs leaf {leaf}, which is not complete");
+                self.damage(&name, what, vec![release]).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// A document as it was found: whole, or what is wrong with it; `None` where there is none.
+    pub(super) async fn read_document(
+        &self,
+        digest: ReleaseDigest,
+    ) -> Result<Option<Result<Described, String>>, Halt> {
+        Ok(match self.read(&ObjectName::Release(digest), RELEASE_LEN_MAX).await? {
+            Read::Gone => None,
+            Read::Bad(what) => Some(Err(what)),
+            Read::Bytes(bytes) if ReleaseDigest::of(&bytes) != digest => {
+                Some(Err(OTHER_BYTES.to_owned()))
+            }
+            Read::Bytes(bytes) => Some(Described::parse(&bytes).map_err(|error| error.to_string())),
+        })
+    }
+
+    /// Looks at a document; returns how many bytes were read.
+    pub(super) async fn document(&mut self, digest: ReleaseDigest) -> Result<u64, Halt> {
+        let name = ObjectName::Release(digest);
+        let is_known = self.registry.catalog.release_of(digest).await?.is_some();
+        match self.read_document(digest).await? {
+            None => Ok(0),
+            Some(Ok(described)) => {
+                let len = described.bytes().len() as u64;
+                if !is_known {
+                    self.reclaimable(&name, len, "a release that was never acknowledged");
+                }
+                Ok(len)
+            }
+            Some(Err(what)) if is_known => {
+                self.damage(&name, what, vec![digest]).await?;
+                Ok(0)
+            }
+            Some(Err(what)) => {
+                self.reclaimable(&name, 0, &what);
+                Ok(0)
+            }
+        }
+    }
+
+    /// Every descriptor, and every one that a release names.
+    pub(super) async fn descriptors(&mut self) -> Result<(), Halt> {
+        let mut needed = self.needed_descriptors().await?;
+        let in_store = self.registry.store.list(ObjectKind::Descriptor).await?;
+        let mut names: BTreeMap<_, _> =
+            in_store.into_iter().map(|name| (name.path(), name)).collect();
+        for digest in needed.keys() {
+            let name = ObjectName::Descriptor(*digest);
+            names.insert(name.path(), name);
+        }
+        for (path, name) in names {
+            let ObjectName::Descriptor(digest) = name else { continue };
+            if path <= self.run.cursor {
+                continue;
+            }
+            let needed_by = needed.remove(&digest).unwrap_or_default();
+            let len = self.descriptor(digest, needed_by).await?;
+            self.done(path, len).await?;
+        }
+        Ok(())
+    }
+
+    async fn descriptor(
+        &mut self,
+        digest: DescriptorDigest,
+        needed_by: Vec<ReleaseDigest>,
+    ) -> Result<u64, Halt> {
+        let name = ObjectName::Descriptor(digest);
+        let (what, len) = match self.read(&name, DESCRIPTOR_LEN_MAX).await? {
+            Read::Bytes(bytes) if DescriptorDigest::of(&bytes) == digest => {
+                (None, bytes.len() as u64)
+            }
+            Read::Bytes(bytes) => (Some(OTHER_BYTES.to_owned()), bytes.len() as u64),
+            Read::Bad(what) => (Some(what), 0),
+            Read::Gone => (Some(GONE.to_owned()), 0),
+        };
+        let mut still = Vec::new();
+        for release in needed_by {
+            if self.registry.catalog.release_of(release).await?.is_some() {
+                still.push(release);
+            }
+        }
+        match what {
+            None if still.is_empty() => self.reclaimable(&name, len, "no release names it"),
+            None => self.sound(&name).await?,
+            Some(what) if still.is_empty() => self.reclaimable(&name, len, &what),
+            Some(what) => self.damage(&name, what, still).await?,
+        }
+        Ok(len)
+    }
+
+    /// Which releases need which descriptors, as far as their documents can be read.
+    async fn needed_descriptors(
+        &mut self,
+    ) -> Result<HashMap<DescriptorDigest, Vec<ReleaseDigest>>, Halt> {
+        let mut needed: HashMap<_, Vec<_>> = HashMap::new();
+        let mut after = None;
+        loop {
+            let page = self.registry.catalog.known_releases(after, PAGE_COUNT).await?;
+            let Some(last) = page.last() else { return Ok(needed) };
+            after = Some((last.application.clone(), last.version.clone()));
+            for row in page {
+                let Some(Ok(described)) = self.read_document(row.digest).await? else { continue };
+                for digest in descriptors_of(&described) {
+                    needed.entry(digest).or_default().push(row.digest);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Checks over a store that fails, and over one that changes under them.
+
+use seawall_api::digest::PackDigest;
+
+use super::*;
+use crate::app::tests::fixture::TinyRelease;
+use crate::app::tests::{Site, push};
+use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::{Catalog, Purpose};
+
+const ORDER: FsckOrder = FsckOrder { rate: 0, restart: false };
+/// How often a check is looked at before it is taken for stuck.
+const LOOKS_MAX: u32 = 20_000;
+
+async fn furnished() -> (Site, TinyRelease) {
+    let site = Site::new();
+    let tiny = TinyRelease::new("webshop", "1.0", "ab", "cd");
+    push(&site.sound(), &tiny).await.unwrap();
+    (site, tiny)
+}
+
+fn over(site: &Site, store: Arc<dyn seawall_store::port::ObjectStore>) -> Arc<Registry> {
+    let catalog = SqliteCatalog::open(&site.dir.path().join("catalog.sqlite")).unwrap();
+    Arc::new(Registry::new(store, Arc::new(catalog), Arc::clone(&site.host) as _, 2))
+}
+
+/// Runs a check to its end, whatever that is.
+async fn checked(registry: &Arc<Registry>) -> FsckStatus {
+    registry.start_fsck(ORDER).await.unwrap();
+    for _ in 0..LOOKS_MAX {
+        if !registry.checks.is_running.load(Ordering::Acquire) {
+            return registry.fsck_status(100).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("the check does not end");
+}
+
+fn damage(status: &FsckStatus) -> Vec<&Finding> {
+    status.found.list.iter().filter(|finding| finding.class == Class::Damage).collect()
+}
+
+/// A store that cannot answer is no damage: the check says that it failed, and the next one goes
+/// on. The loop ends with a check that met no fault.
+#[tokio::test]
+async fn a_store_that_fails_at_any_read_is_not_damage() {
+    let (site, _) = furnished().await;
+    for at in 0.. {
+        let status = checked(&over(&site, site.failing_read(at))).await;
+        assert_eq!(damage(&status), [] as [&Finding; 0], "read {at}");
+        if status.state == FsckState::Complete {
+            assert!(at > 0, "no read was made to fail");
+            return;
+        }
+        assert_eq!(status.state, FsckState::Failed, "read {at}");
+        assert!(status.run.failure.is_some());
+        let status = checked(&over(&site, Arc::clone(&site.store))).await;
+        assert_eq!(status.state, FsckState::Complete, "read {at}");
+        assert_eq!(status.found, Findings::default(), "read {at}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_not() {
+    let (site, tiny) = furnished().await;
+    let pack: PackDigest = tiny.disks[0].pack().digest;
+    let name = ObjectName::Pack(pack);
+    let status = checked(&over(&site, site.bad_sector(name.clone(), false))).await;
+    assert_eq!((status.state, damage(&status).len()), (FsckState::Failed, 0));
+    let registry = over(&site, site.bad_sector(name.clone(), true));
+    let status = checked(&registry).await;
+    assert_eq!(status.state, FsckState::Complete);
+    let found: Vec<_> = damage(&status).iter().map(|finding| finding.object.clone()).collect();
+    assert_eq!(found, [name.path()]);
+    let (damaged, _) = registry.damage(10).await.unwrap();
+    assert_eq!(damaged.len(), 1);
+    assert_eq!(damaged[0].1[0].object, name.path());
+    // The next push of the same disk brings it again.
+    push(&site.sound(), &tiny).await.unwrap();
+    let registry = over(&site, Arc::clone(&site.store));
+    assert_eq!(registry.damage(10).await.unwrap().0, []);
+    assert_eq!(damage(&checked(&registry).await), [] as [&Finding; 0]);
+}
+
+/// What nobody needs is counted and named, and is no damage: not even when it is damaged.
+#[tokio::test]
+async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
+    let (site, _) = furnished().await;
+    let registry = site.sound();
+    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
+    let stray = TinyRelease::new("webshop", "2.0", "xx", "yy");
+    let disk = &stray.disks[0];
+    let pack = disk.pack();
+    registry.upload_pack(lease, pack.digest, pack.bytes).await.unwrap();
+    let (leaf, bytes) = disk.leaf_bytes();
+    registry.put_leaf(lease, leaf, bytes).await.unwrap();
+    let unknown = ObjectName::Pack(PackDigest::of(b"unknown"));
+    site.store.put(&unknown, Bytes::from_static(b"no pack")).await.unwrap();
+    let check = over(&site, Arc::clone(&site.store));
+    let status = checked(&check).await;
+    assert_eq!(status.found.damage, []);
+    assert_eq!(status.run.reclaimable_count, 2, "{:?}", status.found.list);
+
+    site.store.replace(&ObjectName::Leaf(leaf), Bytes::from_static(b"x")).await.unwrap();
+    site.store
+        .replace(&ObjectName::Pack(disk.pack().digest), Bytes::from_static(b"x"))
+        .await
+        .unwrap();
+    let status = checked(&check).await;
+    assert_eq!(status.found.damage, []);
+    assert_eq!(status.run.reclaimable_count, 3, "{:?}", status.found.list);
+    assert!(check.damage(10).await.unwrap().0.is_empty());
+}
+
+/// Rows that say otherwise than a pack's footer are corrected.
+#[tokio::test]
+async fn a_row_that_lies_about_a_pack_is_corrected_by_the_pack() {
+    let (site, tiny) = furnished().await;
+    let pack = tiny.disks[0].pack();
+    let catalog = SqliteCatalog::open(&site.dir.path().join("catalog.sqlite")).unwrap();
+    let raw = rusqlite::Connection::open(site.dir.path().join("catalog.sqlite")).unwrap();
+    raw.execute("UPDATE chunks SET frame_offset = frame_offset + 1", []).unwrap();
+    raw.execute("UPDATE packs SET len = len + 1 WHERE digest = ?1", [pack.digest.as_bytes()])
+        .unwrap();
+    let registry = over(&site, Arc::clone(&site.store));
+    let status = checked(&registry).await;
+    assert!(status.found.list.iter().all(|finding| finding.class == Class::Mended));
+    assert!(!status.found.list.is_empty());
+    assert_eq!(catalog.pack_len(pack.digest).await.unwrap(), Some(pack.bytes.len() as u64));
+    assert_eq!(checked(&registry).await.found, Findings::default());
+}
+
+/// One process at a time; the other learns that it runs.
+#[tokio::test]
+async fn of_two_processes_one_runs_the_check() {
+    let (site, _) = furnished().await;
+    let [one, other] = [over(&site, Arc::clone(&site.store)), over(&site, Arc::clone(&site.store))];
+    let slow = FsckOrder { rate: 1, restart: false };
+    one.start_fsck(slow).await.unwrap();
+    other.start_fsck(ORDER).await.unwrap();
+    assert!(!other.checks.is_running.load(Ordering::Acquire));
+    assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Running);
+    let anew = FsckOrder { rate: 0, restart: true };
+    assert!(matches!(one.start_fsck(anew).await, Err(AppError::Busy { .. })));
+    other.stop_fsck().await.unwrap();
+    assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Stopped);
+}

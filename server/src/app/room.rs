@@ -1,0 +1,183 @@
+//! Room: uploads are refused while there is still some left, so that everything else goes on.
+//!
+//! A disk that is full to the last byte fails in the middle of things: the catalog cannot commit,
+//! a channel cannot move, nothing can be deleted. So the last part of it is kept from uploads.
+//! Reads, publishing what was uploaded, and moving channels ask for no room.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{AppError, Registry};
+use crate::host::{Space, Volume};
+
+/// As much again as is kept: below this a disk is said to get full, while uploads still pass.
+const LOW_FACTOR: u64 = 2;
+/// What is kept where nobody says how much: this part of the disk,
+const USUAL_PERCENT: u8 = 5;
+/// but no more than this.
+const USUAL_BYTES_MAX: u64 = 1 << 30;
+
+/// How much of a disk is kept free of uploads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MinFree {
+    /// 5 % of it, or 1 GiB where that is less.
+    Usual,
+    /// So many bytes.
+    Bytes(u64),
+    /// So many hundredths of it, at most 100.
+    Percent(u8),
+}
+
+impl MinFree {
+    /// In bytes, of a disk of this size.
+    #[must_use]
+    pub fn of(self, size: u64) -> u64 {
+        let part = |percent: u8| size / 100 * u64::from(percent.min(100));
+        match self {
+            Self::Usual => part(USUAL_PERCENT).min(USUAL_BYTES_MAX),
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => part(percent),
+        }
+    }
+}
+
+/// The disk that the store lies on, and what is on its way there.
+pub struct Room {
+    volume: Arc<dyn Volume>,
+    min_free: MinFree,
+    incoming: Arc<AtomicU64>,
+}
+
+/// How much room there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoomState {
+    /// The disk.
+    pub space: Space,
+    /// With less than this free, uploads are refused.
+    pub min_free: u64,
+    /// With less than this free, somebody should look after it.
+    pub low_free: u64,
+}
+
+/// Room that an upload has taken until this is dropped: until it is on the disk, or given up.
+#[derive(Debug)]
+pub struct Reserved {
+    len: u64,
+    incoming: Arc<AtomicU64>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.incoming.fetch_sub(self.len, Ordering::Relaxed);
+    }
+}
+
+impl Room {
+    /// Keeps some of a disk free.
+    #[must_use]
+    pub fn new(volume: Arc<dyn Volume>, min_free: MinFree) -> Self {
+        Self { volume, min_free, incoming: Arc::new(AtomicU64::new(0)) }
+    }
+
+    fn state(&self) -> Option<RoomState> {
+        match self.volume.space() {
+            Ok(space) => {
+                let min_free = self.min_free.of(space.size);
+                let low_free = min_free.saturating_mul(LOW_FACTOR);
+                Some(RoomState { space, min_free, low_free })
+            }
+            Err(error) => {
+                // A disk that is really full says so when it is written to.
+                tracing::warn!(%error, "cannot ask how much room there is");
+                None
+            }
+        }
+    }
+
+    fn reserve(&self, len: u64) -> Result<Reserved, AppError> {
+        // Counted before it is compared, so that of two that would fit one by one only one does.
+        let others = self.incoming.fetch_add(len, Ordering::Relaxed);
+        let reserved = Reserved { len, incoming: Arc::clone(&self.incoming) };
+        let Some(RoomState { space, min_free, .. }) = self.state() else { return Ok(reserved) };
+        let needed = min_free.saturating_add(others).saturating_add(len);
+        if space.free < needed {
+            return Err(AppError::NoRoom { free: space.free, kept: min_free });
+        }
+        Ok(reserved)
+    }
+}
+
+impl Registry {
+    /// Makes it keep some of its disk free.
+    #[must_use]
+    pub fn with_room(self, room: Room) -> Self {
+        Self { room: Some(room), ..self }
+    }
+
+    /// Takes room for an upload of `len` bytes.
+    ///
+    /// # Errors
+    /// [`AppError::NoRoom`] when less than what is kept would be left.
+    pub fn reserve(&self, len: u64) -> Result<Option<Reserved>, AppError> {
+        self.room.as_ref().map(|room| room.reserve(len)).transpose()
+    }
+
+    /// How much room there is, where that is known.
+    #[must_use]
+    pub fn room(&self) -> Option<RoomState> {
+        self.room.as_ref()?.state()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A disk of which a test says how full it is.
+    struct Dial(Mutex<io::Result<Space>>);
+
+    impl Volume for Dial {
+        fn space(&self) -> io::Result<Space> {
+            self.0.lock().unwrap().as_ref().copied().map_err(|_| io::Error::other("gone"))
+        }
+    }
+
+    fn room(size: u64, free: u64, min_free: MinFree) -> Room {
+        Room::new(Arc::new(Dial(Mutex::new(Ok(Space { size, free })))), min_free)
+    }
+
+    #[test]
+    fn the_usual_is_a_part_of_a_small_disk_and_one_gib_of_a_large_one() {
+        assert_eq!(MinFree::Usual.of(100 << 20), 5 << 20);
+        assert_eq!(MinFree::Usual.of(10 << 40), 1 << 30);
+        assert_eq!(MinFree::Percent(10).of(1000), 100);
+        assert_eq!(MinFree::Percent(200).of(1000), 1000);
+        assert_eq!(MinFree::Bytes(7).of(0), 7);
+        assert_eq!(MinFree::Percent(100).of(u64::MAX), u64::MAX / 100 * 100);
+    }
+
+    #[test]
+    fn uploads_that_fit_alone_do_not_pass_together() {
+        let room = room(1000, 300, MinFree::Bytes(100));
+        let first = room.reserve(150).unwrap();
+        assert!(matches!(room.reserve(51), Err(AppError::NoRoom { free: 300, kept: 100 })));
+        let second = room.reserve(50).unwrap();
+        drop(first);
+        assert!(room.reserve(151).is_err(), "the second still holds its own");
+        drop(second);
+        assert!(room.reserve(200).is_ok());
+        assert!(room.reserve(u64::MAX).is_err());
+        assert!(room.reserve(200).is_ok(), "what is refused holds nothing");
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_refuses_nothing() {
+        let room =
+            Room::new(Arc::new(Dial(Mutex::new(Err(io::Error::other("x"))))), MinFree::Usual);
+        assert!(room.reserve(1 << 40).is_ok());
+        assert_eq!(room.state(), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! What every catalog must do for checks.
+
+use seawall_store::port::ObjectName;
+
+use super::super::check::{
+    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, KnownPack, LostObject, Runner,
+};
+use super::super::collect::Grip;
+use super::*;
+
+const ONE: Runner = [1; 16];
+const OTHER: Runner = [2; 16];
+
+fn claim(runner: Runner, now_secs: u64) -> ClaimCheck {
+    ClaimCheck { runner, now_secs, patience_secs: 10, rate: 5, restart: false }
+}
+
+async fn claimed(catalog: &dyn Catalog, claim: ClaimCheck) -> CheckRun {
+    match catalog.claim_check(claim).await.unwrap() {
+        ClaimedCheck::Yours(run) => run,
+        ClaimedCheck::Held => panic!("nobody else is alive"),
+    }
+}
+
+fn finding(object: &str, class: Class) -> Finding {
+    Finding { kind: "pack".to_owned(), object: object.to_owned(), what: "gone".to_owned(), class }
+}
+
+/// One runs at a time; what it saved is where the next one goes on, and is told once.
+pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &dyn Catalog) {
+    assert_eq!(catalog.check_run().await.unwrap(), None);
+    assert_eq!(catalog.last_complete_check().await.unwrap(), None);
+    let mut run = claimed(catalog, claim(ONE, NOW)).await;
+    assert_eq!((run.run, run.rate, run.started_at_secs), (1, 5, NOW));
+    run.phase = 3;
+    run.cursor = "packs/ab".to_owned();
+    run.objects = 7;
+    run.beat_at_secs = NOW + 1;
+    let found = vec![finding("b", Class::Reclaimable), finding("a", Class::Damage)];
+    assert!(catalog.save_check(run.clone(), found).await.unwrap());
+    let held = catalog.claim_check(claim(OTHER, NOW + 10)).await.unwrap();
+    assert_eq!(held, ClaimedCheck::Held, "the one is alive");
+
+    let taken = claimed(catalog, claim(OTHER, NOW + 11)).await;
+    assert_eq!((taken.run, taken.phase, &*taken.cursor), (1, 3, "packs/ab"), "it goes on");
+    let late = vec![finding("late", Class::Damage)];
+    assert!(!catalog.save_check(run, late).await.unwrap(), "it is the other's now");
+    let mut run = taken;
+    // It comes by the same damage again.
+    assert!(catalog.save_check(run.clone(), vec![finding("a", Class::Damage)]).await.unwrap());
+    let told = catalog.findings(1, 10).await.unwrap();
+    assert_eq!(told.list, [finding("a", Class::Damage), finding("b", Class::Reclaimable)]);
+    assert_eq!(told.damage, [("pack".to_owned(), 1)]);
+
+    catalog.stop_check().await.unwrap();
+    assert!(!catalog.save_check(run.clone(), vec![]).await.unwrap(), "it was told to stop");
+    run = claimed(catalog, claim(OTHER, NOW + 12)).await;
+    assert_eq!(run.run, 1, "one that was stopped goes on");
+    run.completed_at_secs = Some(NOW + 13);
+    assert!(catalog.save_check(run, vec![]).await.unwrap());
+    assert_eq!(catalog.last_complete_check().await.unwrap(), Some(NOW + 13));
+    assert_eq!(catalog.findings(1, 10).await.unwrap().list.len(), 2, "until the next begins");
+    let next = claimed(catalog, claim(ONE, NOW + 20)).await;
+    assert_eq!((next.run, next.phase, &*next.cursor), (2, 0, ""));
+    let anew = ClaimCheck { restart: true, ..claim(ONE, NOW + 21) };
+    assert!(claimed(catalog, anew).await.run > 2, "it begins anew");
+    assert_eq!(catalog.last_complete_check().await.unwrap(), Some(NOW + 13));
+}
+
+/// After `publishing_is_all_or_nothing`: two releases of `index` are there, whose one leaf lies in
+/// a pack.
+pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(catalog: &dyn Catalog) {
+    let (index, leaf) = (index_row().digest, leaf_row("checked"));
+    catalog.add_pack(pack(70, 700..702), Grip::ANY).await.unwrap();
+    let chunks = vec![sized(700, 4096)];
+    assert_eq!(
+        catalog.add_leaf(leaf, chunks.clone(), Grip::ANY).await.unwrap(),
+        LeafAdded::Present
+    );
+    catalog.note_leaves(index, vec![leaf.digest]).await.unwrap();
+    let released = catalog.known_releases(None, 10).await.unwrap();
+    let first = released.first().expect("some release is there").clone();
+    catalog.note_indexes(first.digest, vec![index]).await.unwrap();
+    let pack_name = ObjectName::Pack(pack(70, 0..0).digest);
+    for object in [pack_name.clone(), ObjectName::Leaf(leaf.digest), ObjectName::Index(index)] {
+        assert!(catalog.is_needed(object).await.unwrap());
+    }
+    assert!(!catalog.is_needed(ObjectName::Leaf(LeafDigest::of(b"?"))).await.unwrap());
+    let lost = || async { catalog.lost_of(first.digest).await.unwrap() };
+    assert_eq!(lost().await, []);
+
+    catalog.lose_pack(pack(70, 0..0).digest).await.unwrap();
+    assert_eq!(lost().await.first().map(|lost| &*lost.object), Some(&*pack_name.path()));
+    let damaged = catalog.damaged_releases(10).await.unwrap();
+    assert!(damaged.iter().any(|release| release.digest == first.digest));
+    // Its chunks come in another pack, and the leaf is put again.
+    catalog.add_pack(pack(71, 700..702), Grip::ANY).await.unwrap();
+    assert_eq!(
+        catalog.add_leaf(leaf, chunks.clone(), Grip::ANY).await.unwrap(),
+        LeafAdded::Present
+    );
+    assert_eq!(lost().await, []);
+    assert!(!catalog.is_needed(pack_name).await.unwrap(), "nobody needs the old one");
+
+    catalog.lose_leaf(leaf.digest).await.unwrap();
+    let name = ObjectName::Leaf(leaf.digest).path();
+    assert_eq!(lost().await.first().map(|lost| lost.object.clone()), Some(name));
+    assert_eq!(catalog.add_leaf(leaf, chunks, Grip::ANY).await.unwrap(), LeafAdded::Present);
+    assert_eq!(lost().await, []);
+
+    let named = LostObject { object: "descriptors/x".to_owned(), what: "gone".to_owned() };
+    catalog.note_damage(named.clone(), vec![first.digest], NOW).await.unwrap();
+    assert_eq!(lost().await, std::slice::from_ref(&named));
+    assert!(catalog.note_sound(named.object.clone()).await.unwrap());
+    assert!(!catalog.note_sound(named.object).await.unwrap());
+    assert_eq!(lost().await, []);
+    assert!(catalog.damaged_releases(10).await.unwrap().is_empty());
+}
+
+pub(super) async fn rows_are_listed_and_corrected(catalog: &dyn Catalog) {
+    let packs = catalog.known_packs(None, 1000).await.unwrap();
+    assert!(packs.is_sorted_by_key(|pack| pack.digest) && packs.len() > 1);
+    let after = catalog.known_packs(Some(packs[0].digest), 1).await.unwrap();
+    assert_eq!(after, packs[1..2]);
+    assert!(catalog.packs_len().await.unwrap() >= 1000 * packs.len() as u64);
+    // A row that says otherwise than the pack.
+    let right = pack(71, 700..702);
+    let mut wrong = right.frames.clone();
+    wrong[0].offset += 1;
+    assert_eq!(catalog.misplaced(right.digest, right.frames.clone()).await.unwrap(), []);
+    let misplaced = catalog.misplaced(right.digest, wrong.clone()).await.unwrap();
+    assert_eq!(misplaced, wrong[..1]);
+    catalog
+        .correct_pack(NewPack { digest: right.digest, len: 999, frames: wrong.clone() })
+        .await
+        .unwrap();
+    assert_eq!(catalog.misplaced(right.digest, wrong).await.unwrap(), []);
+    let known = KnownPack { digest: right.digest, len: 999, is_lost: false, is_condemned: false };
+    assert_eq!(catalog.known_pack(right.digest).await.unwrap(), Some(known));
+
+    let leaves = catalog.known_leaves(None, 1000).await.unwrap();
+    assert!(leaves.is_sorted_by_key(|leaf| leaf.digest) && !leaves.is_empty());
+    let moves = catalog.known_moves(String::new(), 1000).await.unwrap();
+    let all: Vec<_> = moves.iter().map(|row| row.change.sequence).collect();
+    assert!(!all.is_empty());
+    let mut paged = Vec::new();
+    let mut after = String::new();
+    while let Some(row) = catalog.known_moves(after, 1).await.unwrap().pop() {
+        after = row.at.clone();
+        let found = catalog.known_move(row.application, row.channel, row.change.sequence).await;
+        assert_eq!(found.unwrap(), Some(row.change.clone()));
+        paged.push(row.change.sequence);
+    }
+    assert_eq!(paged, all);
+    for release in catalog.known_releases(None, 1000).await.unwrap() {
+        let (application, version) = (release.application.clone(), release.version.clone());
+        let named = catalog.named_release(application, version).await.unwrap();
+        assert_eq!(named.as_ref(), Some(&release));
+        assert_eq!(catalog.release_of(release.digest).await.unwrap(), Some(release));
+    }
+    assert_eq!(catalog.check_rows().await.unwrap(), [""; 0]);
+}

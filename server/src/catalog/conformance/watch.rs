@@ -1,0 +1,259 @@
+//! The part for those who watch: log, outbox, quotas.
+
+use seawall_api::audit::{Action, CHAIN_BEGIN};
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::ApplicationName;
+
+use super::super::collect::Grip;
+use super::super::sqlite::SqliteCatalog;
+use super::super::*;
+use super::{NOW, add_leaf, chunk, index_row, leaf_row, lease, pack, release};
+
+fn shop() -> ApplicationName {
+    "webshop".parse().unwrap()
+}
+
+async fn log_of(catalog: &dyn Catalog) -> Vec<Logged> {
+    catalog.audit(AuditQuery { limit: 1000, ..AuditQuery::default() }).await.unwrap()
+}
+
+fn actions(log: &[Logged]) -> Vec<Action> {
+    log.iter().map(|logged| logged.entry.action).collect()
+}
+
+async fn push(catalog: &dyn Catalog, version: &str, seed: u8) -> Publication {
+    assert_eq!(add_leaf(catalog, leaf_row("leaf"), vec![]).await, []);
+    catalog.add_index(index_row(), Grip::ANY).await.unwrap();
+    let lease = lease(seed, NOW + 10);
+    // One that was refused still holds it.
+    catalog.end_lease(lease.id).await.unwrap();
+    catalog.open_lease(lease.clone(), NOW).await.unwrap();
+    catalog.publish(release(version, &lease, index_row().digest)).await.unwrap()
+}
+
+async fn promote(catalog: &dyn Catalog, expected: Expected, version: &str) -> Moved {
+    let request = MoveRequest {
+        application: shop(),
+        channel: "stable".parse().unwrap(),
+        expected,
+        release: ReleaseDigest::of(version.as_bytes()),
+        now_secs: NOW + 1,
+        moved_by: "ops".to_owned(),
+    };
+    catalog.move_channel(request).await.unwrap()
+}
+
+fn webhook(seed: u8, events: &[Action], application: Option<ApplicationName>) -> Webhook {
+    Webhook {
+        id: WebhookId::from_bytes([seed; 16]),
+        url: format!("https://hooks.example/{seed}"),
+        secret: WebhookSecret::new(vec![seed; 32]),
+        events: events.to_vec(),
+        application,
+        created_at_secs: NOW,
+        created_by: "ops".to_owned(),
+    }
+}
+
+async fn acts_are_logged_exactly_if_they_happened(catalog: &dyn Catalog) {
+    assert_eq!(log_of(catalog).await, []);
+    assert_eq!(push(catalog, "1.0", 1).await, Publication::Created);
+    // One that happened before, one that is refused.
+    assert_eq!(push(catalog, "1.0", 2).await, Publication::AlreadyPresent);
+    assert!(matches!(promote(catalog, Expected::Sequence(9), "1.0").await, Moved::Stale(None)));
+    assert!(matches!(promote(catalog, Expected::Absent, "1.0").await, Moved::Done(_)));
+    assert_eq!(push(catalog, "2.0", 3).await, Publication::Created);
+    assert!(matches!(promote(catalog, Expected::Sequence(1), "2.0").await, Moved::Done(_)));
+    let damage = Entry::new(Action::Damage, "", NOW + 2).with("object", "packs/aa");
+    let logged = catalog.log(damage).await.unwrap();
+
+    let log = log_of(catalog).await;
+    assert_eq!(log[0], logged);
+    let order =
+        [Action::Publish, Action::Promote, Action::Publish, Action::Promote, Action::Damage];
+    assert_eq!(actions(&log), order.into_iter().rev().collect::<Vec<_>>());
+    let first = &log[4].entry;
+    assert_eq!((log[4].sequence, first.actor.as_str(), first.at_secs), (1, "ci", NOW));
+    assert_eq!(first.release, Some(ReleaseDigest::of(b"1.0")));
+    let last = &log[1].entry;
+    assert_eq!((last.actor.as_str(), last.facts["channel"].as_str()), ("ops", "stable"));
+    assert_eq!((&*last.facts["sequence"], &*last.facts["fromVersion"]), ("2", "1.0"));
+    let mut before = (0, CHAIN_BEGIN);
+    for logged in log.iter().rev() {
+        assert_eq!(*logged, Logged::after(before, logged.entry.clone()), "each follows the other");
+        before = (logged.sequence, logged.digest);
+    }
+}
+
+async fn the_log_is_asked_by_what_it_says(catalog: &dyn Catalog) {
+    let ask = async |query: AuditQuery| -> Vec<u64> {
+        catalog.audit(query).await.unwrap().iter().map(|logged| logged.sequence).collect()
+    };
+    let all = || AuditQuery { limit: 10, ..AuditQuery::default() };
+    assert_eq!(ask(AuditQuery { limit: 2, ..all() }).await, [5, 4]);
+    assert_eq!(ask(AuditQuery { after: Some(4), ..all() }).await, [3, 2, 1]);
+    assert_eq!(ask(AuditQuery { action: Some(Action::Promote), ..all() }).await, [4, 2]);
+    assert_eq!(ask(AuditQuery { actor: Some("ci".to_owned()), ..all() }).await, [3, 1]);
+    assert_eq!(ask(AuditQuery { since_secs: Some(NOW + 1), ..all() }).await, [5, 4, 2]);
+    assert_eq!(ask(AuditQuery { application: Some(shop()), ..all() }).await, [4, 3, 2, 1]);
+    let narrow = AuditQuery {
+        application: Some(shop()),
+        action: Some(Action::Publish),
+        actor: Some("ci".to_owned()),
+        since_secs: Some(NOW),
+        after: Some(3),
+        limit: 10,
+    };
+    assert_eq!(ask(narrow).await, [1]);
+}
+
+async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &dyn Catalog) {
+    let all = webhook(1, &[Action::Publish, Action::Promote], None);
+    let other = webhook(2, &[Action::Publish], Some("other".parse().unwrap()));
+    assert_eq!(catalog.add_webhook(all.clone()).await.unwrap(), WebhookAdded::Done);
+    assert_eq!(catalog.add_webhook(other.clone()).await.unwrap(), WebhookAdded::Done);
+    assert_eq!(catalog.due_webhooks(NOW + 99).await.unwrap(), [], "what was before is not told");
+    push(catalog, "3.0", 4).await;
+    promote(catalog, Expected::Sequence(2), "3.0").await;
+    assert_eq!(catalog.due_webhooks(NOW + 99).await.unwrap(), [all.id]);
+
+    let first = catalog.claim_delivery(all.id, NOW + 1, NOW + 16).await.unwrap().unwrap();
+    assert_eq!((first.logged.entry.action, first.attempt_count), (Action::Publish, 0));
+    assert_eq!(first.webhook, all);
+    let second = catalog.claim_delivery(all.id, NOW + 1, NOW + 16).await.unwrap().unwrap();
+    assert_eq!(second.logged.entry.action, Action::Promote);
+    let none = catalog.claim_delivery(all.id, NOW + 15, NOW + 30).await.unwrap();
+    assert_eq!(none, None, "both are taken");
+    let settle = async |id, state, at_secs, next_at_secs, outcome: &str| {
+        let outcome = outcome.to_owned();
+        let settlement = Settlement { state, at_secs, next_at_secs, outcome };
+        catalog.settle_delivery(id, settlement).await.unwrap();
+    };
+    settle(first.id, DeliveryState::Pending, NOW + 2, NOW + 5, "refused").await;
+    settle(second.id, DeliveryState::Delivered, NOW + 2, 0, "HTTP status 204").await;
+    let again = catalog.claim_delivery(all.id, NOW + 5, NOW + 20).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempt_count), (first.id, 1));
+    // A claim that was lost in a crash ends.
+    let again = catalog.claim_delivery(all.id, NOW + 20, NOW + 40).await.unwrap().unwrap();
+    assert_eq!(again.id, first.id);
+    settle(again.id, DeliveryState::GivenUp, NOW + 21, 0, &"é".repeat(600)).await;
+    settle(again.id, DeliveryState::Delivered, NOW + 22, 0, "too late").await;
+
+    let rows = catalog.deliveries(all.id, None, 10).await.unwrap().unwrap();
+    let states: Vec<_> = rows.iter().map(|row| row.state).collect();
+    assert_eq!(states, [DeliveryState::Delivered, DeliveryState::GivenUp]);
+    assert_eq!((rows[1].attempt_count, rows[1].outcome.len()), (2, 500));
+    let older = catalog.deliveries(all.id, Some(rows[0].id), 10).await.unwrap().unwrap();
+    assert_eq!(older, rows[1..]);
+    let status = catalog.webhooks().await.unwrap();
+    assert_eq!(status.iter().map(|status| status.lost_count).collect::<Vec<_>>(), [1, 0]);
+    assert!(status.iter().all(|status| status.pending_count == 0));
+
+    assert!(catalog.remove_webhook(all.id, "ops".to_owned(), NOW).await.unwrap());
+    assert!(!catalog.remove_webhook(all.id, "ops".to_owned(), NOW).await.unwrap());
+    assert_eq!(catalog.deliveries(all.id, None, 10).await.unwrap(), None);
+    let log = log_of(catalog).await;
+    assert_eq!((log[0].entry.action, &*log[0].entry.facts["change"]), (Action::Webhook, "removed"));
+    assert_eq!(log[0].entry.facts["host"], "hooks.example", "its path may be a secret");
+}
+
+async fn webhooks_are_bounded(catalog: &dyn Catalog) {
+    let mut seed = 10;
+    let limit = loop {
+        match catalog.add_webhook(webhook(seed, &[Action::Delete], None)).await.unwrap() {
+            WebhookAdded::Done => seed += 1,
+            WebhookAdded::TooMany(limit) => break limit,
+        }
+    };
+    assert_eq!(catalog.webhooks().await.unwrap().len(), limit as usize);
+}
+
+async fn a_quota_is_what_publishing_keeps_to(catalog: &dyn Catalog) {
+    let state = catalog.quota(shop()).await.unwrap();
+    assert_eq!(state.quota, Quota::default());
+    let usage = Usage { data_bytes: 15, release_count: 3 };
+    assert_eq!(state.usage, usage);
+    let set = async |data_bytes_max, release_count_max| {
+        let quota = Quota { data_bytes_max, release_count_max };
+        catalog.set_quota(shop(), quota, "ops".to_owned(), NOW).await.unwrap();
+    };
+    set(Some(19), None).await;
+    let excess = Excess::DataBytes { would_be: 20, limit: 19 };
+    assert_eq!(push(catalog, "4.0", 5).await, Publication::QuotaExceeded(excess));
+    assert_eq!(push(catalog, "3.0", 6).await, Publication::AlreadyPresent);
+    set(None, Some(3)).await;
+    let excess = Excess::ReleaseCount { would_be: 4, limit: 3 };
+    assert_eq!(push(catalog, "4.0", 5).await, Publication::QuotaExceeded(excess));
+    assert_eq!(catalog.quota(shop()).await.unwrap().usage, usage, "nothing of it is visible");
+    set(Some(20), Some(4)).await;
+    assert_eq!(push(catalog, "4.0", 5).await, Publication::Created);
+    let log = log_of(catalog).await;
+    let entry = &log[1].entry;
+    assert_eq!((entry.action, &*entry.facts["dataBytesMax"]), (Action::Quota, "20"));
+}
+
+async fn what_a_lease_brings_is_counted_once(catalog: &dyn Catalog) {
+    let lease = lease(7, NOW + 10);
+    catalog.open_lease(lease.clone(), NOW).await.unwrap();
+    let frames = pack(70, 700..703).frames;
+    let load = async |frames: &Vec<Frame>| {
+        let load = catalog.lease_load(lease.id, shop(), frames.clone()).await.unwrap();
+        load.map(|load| (load.brought, load.brings))
+    };
+    assert_eq!(load(&frames).await, Some((0, 3 * 4096)));
+    catalog.add_pack(pack(70, 700..703), Grip::ANY).await.unwrap();
+    for _ in 0..2 {
+        catalog.add_lease_load(lease.id, 5000).await.unwrap();
+    }
+    assert!(catalog.missing_chunks(vec![chunk(700)], Grip::ANY).await.unwrap().is_empty());
+    assert_eq!(load(&frames).await, Some((10_000, 0)), "what has a place is no more to bring");
+    let unlimited = "other".parse().unwrap();
+    assert_eq!(catalog.lease_load(lease.id, unlimited, frames.clone()).await.unwrap(), None);
+    // Another lease's note sweeps those of leases that ended.
+    catalog.end_lease(lease.id).await.unwrap();
+    catalog.add_lease_load(LeaseId::from_bytes([8; 16]), 1).await.unwrap();
+    assert_eq!(load(&frames).await, Some((0, 0)));
+}
+
+#[tokio::test]
+async fn sqlite_is_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = SqliteCatalog::open(&path).unwrap();
+    acts_are_logged_exactly_if_they_happened(&catalog).await;
+    the_log_is_asked_by_what_it_says(&catalog).await;
+    an_outbox_fills_with_the_acts_that_a_webhook_wants(&catalog).await;
+    a_quota_is_what_publishing_keeps_to(&catalog).await;
+    what_a_lease_brings_is_counted_once(&catalog).await;
+    webhooks_are_bounded(&catalog).await;
+
+    // Whoever opens the file with another program is told, too.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    for sql in ["UPDATE audit SET actor = 'me'", "DELETE FROM audit WHERE sequence = 5"] {
+        let error = other.execute(sql, []).unwrap_err().to_string();
+        assert!(error.contains("the audit log only grows"), "{error}");
+    }
+}
+
+/// A receiver that is dead for long takes a bounded part of the catalog.
+#[tokio::test]
+async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
+    const QUEUE: u32 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = SqliteCatalog::open(&path).unwrap();
+    catalog.add_webhook(webhook(1, &[Action::Damage], None)).await.unwrap();
+    let log = async || catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
+    log().await;
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                INSERT INTO deliveries SELECT i, webhook_id, sequence, state, created_at_secs,
+                    attempt_count, next_at_secs, settled_at_secs, outcome
+                FROM deliveries, n WHERE id = 1";
+    other.execute(fill, [QUEUE]).unwrap();
+    log().await;
+    log().await;
+    let status = catalog.webhooks().await.unwrap();
+    assert_eq!((status[0].pending_count, status[0].lost_count), (QUEUE.into(), 2));
+    assert_eq!(status[0].pending_since_secs, Some(NOW));
+}

@@ -1,0 +1,122 @@
+//! What is lost, and which releases need it.
+//!
+//! Of packs and leaves the tables of content know (`lost_packs`, `lost_leaves` and what refers to
+//! them); of everything else a note says which releases need it, until it is put again.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use seawall_api::digest::{LeafDigest, PackDigest, ReleaseDigest};
+use seawall_store::port::ObjectName;
+
+use super::super::connection::SqlResult;
+use super::super::{content, releases as published, row};
+use crate::catalog::check::LostObject;
+use crate::catalog::model::Release;
+
+/// Said of what a reader found to be gone before any check did.
+const GONE: &str = "it is gone, cut or unreadable";
+
+/// Leaves that are not there, or of which some chunk is not.
+const LOST_LEAVES: &str = "
+    SELECT x.leaf_digest FROM lost_leaves x
+    WHERE NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest)
+    UNION SELECT p.leaf_digest FROM lost_packs l JOIN leaf_packs p ON p.pack_id = l.pack_id";
+
+pub(super) fn note(
+    tx: &Transaction<'_>,
+    object: &LostObject,
+    needed_by: &[ReleaseDigest],
+    now_secs: u64,
+) -> SqlResult<()> {
+    let sql = "INSERT INTO damaged (object, what, found_at_secs) VALUES ($1, $2, $3)
+               ON CONFLICT (object) DO UPDATE SET what = excluded.what";
+    tx.prepare_cached(sql)?.execute(params![
+        object.object,
+        object.what,
+        row::integer(now_secs)?
+    ])?;
+    let mut need = tx.prepare_cached(
+        "INSERT INTO damage_needs (object, release_digest) VALUES ($1, $2)
+         ON CONFLICT (object, release_digest) DO NOTHING",
+    )?;
+    for release in needed_by {
+        need.execute(params![object.object, release.as_bytes()])?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_noted(tx: &Transaction<'_>, object: &str) -> SqlResult<bool> {
+    tx.prepare_cached("SELECT 1 FROM damaged WHERE object = $1")?.exists([object])
+}
+
+pub(super) fn forget(tx: &Transaction<'_>, object: &str) -> SqlResult<()> {
+    for sql in
+        ["DELETE FROM damage_needs WHERE object = $1", "DELETE FROM damaged WHERE object = $1"]
+    {
+        tx.prepare_cached(sql)?.execute([object])?;
+    }
+    Ok(())
+}
+
+pub(super) fn lose_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<()> {
+    let sql = "INSERT INTO lost_leaves (leaf_digest) VALUES ($1) ON CONFLICT DO NOTHING";
+    tx.prepare_cached(sql)?.execute([leaf.as_bytes()])?;
+    content::lose_leaf(tx, leaf)
+}
+
+pub(super) fn lost_of(tx: &Transaction<'_>, release: ReleaseDigest) -> SqlResult<Vec<LostObject>> {
+    let digest = release.as_bytes();
+    let mut lost = Vec::new();
+    let sql = "SELECT d.object, d.what FROM damage_needs n JOIN damaged d ON d.object = n.object
+               WHERE n.release_digest = $1 ORDER BY d.object";
+    let mut statement = tx.prepare_cached(sql)?;
+    for found in statement.query_map([digest], |found| {
+        Ok(LostObject { object: found.get(0)?, what: found.get(1)? })
+    })? {
+        lost.push(found?);
+    }
+    let sql = "SELECT DISTINCT x.leaf_digest FROM lost_leaves x
+               JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
+               JOIN release_indexes n ON n.index_digest = i.index_digest
+               JOIN releases r ON r.id = n.release_id
+               WHERE r.digest = $1
+                 AND NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest)";
+    let mut statement = tx.prepare_cached(sql)?;
+    for leaf in statement.query_map([digest], |found| row::digest(found, 0))? {
+        lost.push(described(tx, &ObjectName::Leaf(LeafDigest::from_bytes(leaf?)))?);
+    }
+    let sql = "SELECT DISTINCT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id
+               JOIN leaf_packs p ON p.pack_id = l.pack_id
+               JOIN index_leaves i ON i.leaf_digest = p.leaf_digest
+               JOIN release_indexes n ON n.index_digest = i.index_digest
+               JOIN releases r ON r.id = n.release_id WHERE r.digest = $1";
+    let mut statement = tx.prepare_cached(sql)?;
+    for pack in statement.query_map([digest], |found| row::digest(found, 0))? {
+        lost.push(described(tx, &ObjectName::Pack(PackDigest::from_bytes(pack?)))?);
+    }
+    lost.sort();
+    lost.dedup();
+    Ok(lost)
+}
+
+fn described(tx: &Transaction<'_>, object: &ObjectName) -> SqlResult<LostObject> {
+    let object = object.path();
+    let what = tx
+        .prepare_cached("SELECT what FROM damaged WHERE object = $1")?
+        .query_row([&object], |found| found.get(0))
+        .optional()?;
+    Ok(LostObject { object, what: what.unwrap_or_else(|| GONE.to_owned()) })
+}
+
+pub(super) fn releases(tx: &Transaction<'_>, limit: u32) -> SqlResult<Vec<Release>> {
+    let sql = format!(
+        "{} WHERE deleted_at_secs IS NULL AND (digest IN (
+             SELECT n.release_digest FROM damage_needs n JOIN damaged d ON d.object = n.object)
+           OR id IN (
+             SELECT n.release_id FROM ({LOST_LEAVES}) x
+             JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
+             JOIN release_indexes n ON n.index_digest = i.index_digest))
+         ORDER BY id DESC LIMIT $1",
+        published::RELEASE
+    );
+    tx.prepare_cached(&sql)?.query_map([limit], published::read_release)?.collect()
+}

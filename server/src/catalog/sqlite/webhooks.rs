@@ -1,0 +1,278 @@
+//! Webhooks and their outbox.
+//!
+//! A delivery points at the entry of the log that it tells of, which never changes; a message is
+//! made anew from it for every try.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use seawall_api::audit::{Action, EVENTS};
+use seawall_api::names::ApplicationName;
+
+use super::connection::SqlResult;
+use super::{audit, row};
+use crate::catalog::Entry;
+use crate::catalog::watch::{
+    Delivery, DeliveryRow, DeliveryState, Logged, Settlement, Webhook, WebhookAdded, WebhookId,
+    WebhookSecret, WebhookStatus,
+};
+
+/// The most webhooks of a registry: each may take a connection of its own.
+const WEBHOOKS_MAX: u32 = 32;
+/// The most messages that wait for one webhook; what comes after them is counted as lost.
+const QUEUE_LEN_MAX: u32 = 10_000;
+/// The most settled deliveries of a webhook that are remembered.
+const SETTLED_COUNT_MAX: u32 = 1000;
+/// They are looked after once in so many deliveries.
+const PRUNE_EVERY: u64 = 32;
+/// Between the events of a webhook in one column.
+const SEPARATOR: &str = ",";
+/// The longest outcome that is kept.
+const OUTCOME_LEN_MAX: usize = 500;
+
+const WEBHOOK: &str = "SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
+        w.created_by FROM webhooks w";
+
+fn read_webhook(found: &Row<'_>) -> SqlResult<Webhook> {
+    let events: String = found.get(3)?;
+    let application: Option<String> = found.get(4)?;
+    Ok(Webhook {
+        id: WebhookId::from_bytes(found.get(0)?),
+        url: found.get(1)?,
+        secret: WebhookSecret::new(found.get(2)?),
+        events: events
+            .split(SEPARATOR)
+            .map(|event| row::parse(event, 3))
+            .collect::<Result<_, _>>()?,
+        application: application.map(|name| row::parse(&name, 4)).transpose()?,
+        created_at_secs: row::quantity(found, 5)?,
+        created_by: found.get(6)?,
+    })
+}
+
+fn all(tx: &Transaction<'_>) -> SqlResult<Vec<Webhook>> {
+    let sql = format!("{WEBHOOK} ORDER BY w.created_at_secs, w.id");
+    tx.prepare_cached(&sql)?.query_map([], read_webhook)?.collect()
+}
+
+fn one(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<Option<Webhook>> {
+    let sql = format!("{WEBHOOK} WHERE w.id = $1");
+    tx.prepare_cached(&sql)?.query_row([id.as_bytes()], read_webhook).optional()
+}
+
+/// Puts an act into the outbox of every webhook that wants to know of it.
+pub(super) fn enqueue(tx: &Transaction<'_>, logged: &Logged) -> SqlResult<()> {
+    if !EVENTS.contains(&logged.entry.action) {
+        return Ok(());
+    }
+    for webhook in all(tx)?.iter().filter(|webhook| webhook.wants(logged)) {
+        if pending(tx, webhook.id)?.0 >= u64::from(QUEUE_LEN_MAX) {
+            lose(tx, webhook.id)?;
+            continue;
+        }
+        tx.prepare_cached(
+            "INSERT INTO deliveries (webhook_id, sequence, state, created_at_secs, attempt_count,
+                                     next_at_secs, settled_at_secs, outcome)
+             VALUES ($1, $2, $3, $4, 0, $4, 0, '')",
+        )?
+        .execute(params![
+            webhook.id.as_bytes(),
+            row::integer(logged.sequence)?,
+            DeliveryState::Pending.as_str(),
+            row::integer(logged.entry.at_secs)?
+        ])?;
+    }
+    Ok(())
+}
+
+/// How many messages wait for a webhook, and since when.
+fn pending(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<(u64, Option<u64>)> {
+    let sql = "SELECT COUNT(*), MIN(created_at_secs) FROM deliveries
+               WHERE webhook_id = $1 AND state = $2";
+    tx.prepare_cached(sql)?.query_row(
+        params![id.as_bytes(), DeliveryState::Pending.as_str()],
+        |found| {
+            let count = row::quantity(found, 0)?;
+            let since: Option<i64> = found.get(1)?;
+            Ok((count, since.map(|_| row::quantity(found, 1)).transpose()?))
+        },
+    )
+}
+
+fn lose(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<()> {
+    let sql = "UPDATE webhooks SET dropped_count = dropped_count + 1 WHERE id = $1";
+    tx.prepare_cached(sql)?.execute([id.as_bytes()])?;
+    Ok(())
+}
+
+pub(super) fn add(tx: &Transaction<'_>, webhook: &Webhook) -> SqlResult<WebhookAdded> {
+    let count: u32 = tx
+        .prepare_cached("SELECT COUNT(*) FROM webhooks")?
+        .query_row([], |found| row::quantity(found, 0))?;
+    if count >= WEBHOOKS_MAX {
+        return Ok(WebhookAdded::TooMany(WEBHOOKS_MAX));
+    }
+    let events: Vec<_> = webhook.events.iter().map(|event| event.as_str()).collect();
+    tx.prepare_cached(
+        "INSERT INTO webhooks (id, url, secret, events, application, created_at_secs,
+                               created_by, dropped_count)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0)",
+    )?
+    .execute(params![
+        webhook.id.as_bytes(),
+        webhook.url,
+        webhook.secret.expose(),
+        events.join(SEPARATOR),
+        webhook.application.as_ref().map(ApplicationName::as_str),
+        row::integer(webhook.created_at_secs)?,
+        webhook.created_by
+    ])?;
+    let entry = changed(webhook, &webhook.created_by, webhook.created_at_secs);
+    audit::append(tx, &entry.with("change", "added").with("events", events.join(SEPARATOR)))?;
+    Ok(WebhookAdded::Done)
+}
+
+/// A webhook's address may hold a secret: the log names its host alone.
+fn changed(webhook: &Webhook, actor: &str, now_secs: u64) -> Entry {
+    let host = webhook.url.split('/').nth(2).unwrap_or_default();
+    let entry =
+        Entry::new(Action::Webhook, actor, now_secs).with("webhook", webhook.id).with("host", host);
+    match &webhook.application {
+        Some(application) => entry.to_application(application),
+        None => entry,
+    }
+}
+
+pub(super) fn remove(
+    tx: &Transaction<'_>,
+    id: WebhookId,
+    actor: &str,
+    now_secs: u64,
+) -> SqlResult<bool> {
+    let Some(webhook) = one(tx, id)? else { return Ok(false) };
+    tx.prepare_cached("DELETE FROM deliveries WHERE webhook_id = $1")?.execute([id.as_bytes()])?;
+    tx.prepare_cached("DELETE FROM webhooks WHERE id = $1")?.execute([id.as_bytes()])?;
+    audit::append(tx, &changed(&webhook, actor, now_secs).with("change", "removed"))?;
+    Ok(true)
+}
+
+pub(super) fn list(tx: &Transaction<'_>) -> SqlResult<Vec<WebhookStatus>> {
+    let lost = "SELECT dropped_count FROM webhooks WHERE id = $1";
+    let mut status = Vec::new();
+    for webhook in all(tx)? {
+        let (pending_count, pending_since_secs) = pending(tx, webhook.id)?;
+        let id = webhook.id;
+        let lost_count =
+            tx.prepare_cached(lost)?.query_row([id.as_bytes()], |found| row::quantity(found, 0))?;
+        status.push(WebhookStatus { webhook, pending_count, pending_since_secs, lost_count });
+    }
+    Ok(status)
+}
+
+pub(super) fn deliveries(
+    tx: &Transaction<'_>,
+    id: WebhookId,
+    after: Option<u64>,
+    limit: u32,
+) -> SqlResult<Option<Vec<DeliveryRow>>> {
+    if one(tx, id)?.is_none() {
+        return Ok(None);
+    }
+    let before = after.map_or(Ok(i64::MAX), row::integer)?;
+    let sql = format!(
+        "SELECT {}, d.id, d.state, d.attempt_count, d.next_at_secs, d.outcome
+         FROM deliveries d JOIN audit a ON a.sequence = d.sequence
+         WHERE d.webhook_id = $1 AND d.id < $2 ORDER BY d.id DESC LIMIT $3",
+        audit::ENTRY
+    );
+    let read = |found: &Row<'_>| {
+        let text: String = found.get(10)?;
+        let state = DeliveryState::ALL.into_iter().find(|state| state.as_str() == text);
+        Ok(DeliveryRow {
+            id: row::quantity(found, 9)?,
+            logged: audit::read_entry(found)?,
+            state: state.ok_or(rusqlite::Error::IntegralValueOutOfRange(10, 0))?,
+            attempt_count: row::quantity(found, 11)?,
+            next_at_secs: row::quantity(found, 12)?,
+            outcome: found.get(13)?,
+        })
+    };
+    let mut list = tx.prepare_cached(&sql)?;
+    let rows = list.query_map(params![id.as_bytes(), before, limit], read)?;
+    rows.collect::<SqlResult<_>>().map(Some)
+}
+
+pub(super) fn due(tx: &Transaction<'_>, now_secs: u64) -> SqlResult<Vec<WebhookId>> {
+    let sql = "SELECT w.id FROM webhooks w WHERE EXISTS (
+                   SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id AND d.state = $1
+                   AND d.next_at_secs <= $2)";
+    let values = params![DeliveryState::Pending.as_str(), row::integer(now_secs)?];
+    tx.prepare_cached(sql)?
+        .query_map(values, |found| Ok(WebhookId::from_bytes(found.get(0)?)))?
+        .collect()
+}
+
+pub(super) fn claim(
+    tx: &Transaction<'_>,
+    id: WebhookId,
+    now_secs: u64,
+    until_secs: u64,
+) -> SqlResult<Option<Delivery>> {
+    let Some(webhook) = one(tx, id)? else { return Ok(None) };
+    let sql = format!(
+        "SELECT {}, d.id, d.attempt_count, d.created_at_secs
+         FROM deliveries d JOIN audit a ON a.sequence = d.sequence
+         WHERE d.webhook_id = $1 AND d.state = $2 AND d.next_at_secs <= $3
+         ORDER BY d.next_at_secs, d.id LIMIT 1",
+        audit::ENTRY
+    );
+    let pending = DeliveryState::Pending.as_str();
+    let values = params![id.as_bytes(), pending, row::integer(now_secs)?];
+    let found = tx.prepare_cached(&sql)?.query_row(values, |found| {
+        Ok(Delivery {
+            id: row::quantity(found, 9)?,
+            webhook,
+            logged: audit::read_entry(found)?,
+            attempt_count: row::quantity(found, 10)?,
+            created_at_secs: row::quantity(found, 11)?,
+        })
+    });
+    let Some(delivery) = found.optional()? else { return Ok(None) };
+    tx.prepare_cached("UPDATE deliveries SET next_at_secs = $1 WHERE id = $2")?
+        .execute(params![row::integer(until_secs)?, row::integer(delivery.id)?])?;
+    Ok(Some(delivery))
+}
+
+pub(super) fn settle(tx: &Transaction<'_>, id: u64, settlement: &Settlement) -> SqlResult<()> {
+    let outcome = &settlement.outcome;
+    let outcome = &outcome[..outcome.floor_char_boundary(OUTCOME_LEN_MAX)];
+    // One that was settled by another process in the meantime stays as it is.
+    let sql = "UPDATE deliveries SET state = $1, attempt_count = attempt_count + 1,
+                   next_at_secs = $2, settled_at_secs = $3, outcome = $4
+               WHERE id = $5 AND state = $6 RETURNING webhook_id";
+    let values = params![
+        settlement.state.as_str(),
+        row::integer(settlement.next_at_secs)?,
+        row::integer(settlement.at_secs)?,
+        outcome,
+        row::integer(id)?,
+        DeliveryState::Pending.as_str()
+    ];
+    let webhook = tx
+        .prepare_cached(sql)?
+        .query_row(values, |found| Ok(WebhookId::from_bytes(found.get(0)?)))
+        .optional()?;
+    let Some(webhook) = webhook else { return Ok(()) };
+    if settlement.state == DeliveryState::GivenUp {
+        lose(tx, webhook)?;
+    }
+    if id.is_multiple_of(PRUNE_EVERY) { prune(tx, webhook) } else { Ok(()) }
+}
+
+/// Forgets the oldest settled deliveries of a webhook.
+fn prune(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<()> {
+    let sql = "DELETE FROM deliveries WHERE webhook_id = $1 AND state <> $2 AND id <= (
+                   SELECT id FROM deliveries WHERE webhook_id = $1 AND state <> $2
+                   ORDER BY id DESC LIMIT 1 OFFSET $3)";
+    let pending = DeliveryState::Pending.as_str();
+    tx.prepare_cached(sql)?.execute(params![id.as_bytes(), pending, SETTLED_COUNT_MAX])?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Messages over HTTP.
+//!
+//! Follows no redirect and asks no proxy: either would carry a message where nobody checked that
+//! it may go. What a name means is checked when it is connected to, so that it cannot mean
+//! something else a moment later.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use url::Url;
+
+use super::{Courier, Message, Reach};
+
+/// How long a receiver may take for all of it.
+pub const POST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long connecting to one may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a connection is kept for the next message.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(20);
+const USER_AGENT: &str = concat!("seawall/", env!("CARGO_PKG_VERSION"));
+
+/// Brings messages by HTTP.
+#[derive(Debug)]
+pub struct HttpCourier {
+    reach: Reach,
+    /// Made when it is needed first: most registries have no webhook.
+    client: OnceLock<Result<Client, String>>,
+}
+
+impl HttpCourier {
+    /// A courier that goes as far as `reach`.
+    #[must_use]
+    pub fn new(reach: Reach) -> Self {
+        Self { reach, client: OnceLock::new() }
+    }
+
+    fn client(&self) -> Result<&Client, String> {
+        let made = self.client.get_or_init(|| {
+            Client::builder()
+                .user_agent(USER_AGENT)
+                .redirect(Policy::none())
+                .no_proxy()
+                .dns_resolver(Arc::new(Resolver(self.reach)))
+                .connect_timeout(CONNECT_TIME_MAX)
+                .timeout(POST_TIME_MAX)
+                .pool_idle_timeout(IDLE_TIME_MAX)
+                .pool_max_idle_per_host(1)
+                .build()
+                .map_err(|error| error.to_string())
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+}
+
+#[async_trait::async_trait]
+impl Courier for HttpCourier {
+    async fn post(&self, message: Message) -> Result<u16, String> {
+        let url: Url = message.url.parse().map_err(|error| format!("no URL: {error}"))?;
+        if !self.reach.permits_host_of(&url) {
+            return Err("the address is private".to_owned());
+        }
+        let mut request = self.client()?.post(url).header(CONTENT_TYPE, "application/json");
+        for (name, value) in message.headers {
+            request = request.header(name, value);
+        }
+        // The answer's body is not read.
+        match request.body(message.body).send().await {
+            Ok(answer) => Ok(answer.status().as_u16()),
+            // Without the address: it may hold a secret, and outcomes are listed.
+            Err(error) => Err(chain(&error.without_url())),
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}
+
+/// Knows of a name only the addresses that may be told.
+#[derive(Debug)]
+struct Resolver(Reach);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let reach = self.0;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let permitted: Vec<SocketAddr> =
+                found.filter(|address| reach.permits(address.ip())).collect();
+            if permitted.is_empty() {
+                return Err("the name has no address that may be told".into());
+            }
+            Ok(Box::new(permitted.into_iter()) as Addrs)
+        })
+    }
+}

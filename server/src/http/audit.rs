@@ -1,0 +1,60 @@
+//! `/v1/audit`
+
+use actix_web::web;
+use seawall_api::audit::Action;
+use seawall_api::names::ApplicationName;
+use seawall_api::v1;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::applications::page_len;
+use super::problem::ApiError;
+use crate::app::Registry;
+use crate::app::webhooks::body_of;
+use crate::catalog::AuditQuery;
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(web::resource("/v1/audit").route(web::get().to(list)));
+}
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Of this application.
+    application: Option<ApplicationName>,
+    /// Of this kind.
+    action: Option<Action>,
+    /// With the token of this name.
+    actor: Option<String>,
+    /// Not before this time, seconds since 1970-01-01 UTC.
+    since: Option<u64>,
+    /// The `next` of the page before.
+    after: Option<u64>,
+    /// At most this many, 1 to 1000; 1000 where it is not given.
+    limit: Option<u32>,
+}
+
+/// Who did what to which release, newest first.
+#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(Wanted),
+    responses((status = 200, description = "A page of the log", body = v1::AuditPage)))]
+pub(super) async fn list(
+    registry: web::Data<Registry>,
+    wanted: web::Query<Wanted>,
+) -> Result<web::Json<v1::AuditPage>, ApiError> {
+    let wanted = wanted.into_inner();
+    let query = AuditQuery {
+        limit: page_len(wanted.limit)?,
+        application: wanted.application,
+        action: wanted.action,
+        actor: wanted.actor,
+        since_secs: wanted.since.map(|secs| secs.min(SINCE_MAX)),
+        after: wanted.after.map(|sequence| sequence.min(SINCE_MAX)),
+    };
+    let page = registry.audit(query).await?;
+    let entries = page.items.into_iter().map(body_of).collect();
+    Ok(web::Json(v1::AuditPage { entries, next: page.next }))
+}
+
+/// Nothing is later, and no entry newer.
+const SINCE_MAX: u64 = i64::MAX as u64;

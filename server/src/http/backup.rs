@@ -1,0 +1,40 @@
+//! `/v1/backup`
+
+use actix_web::body::SizedStream;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+
+use super::indexes::OCTETS;
+use super::limits;
+use super::problem::ApiError;
+use crate::app::backup::CatalogCopy;
+use crate::app::{AppError, Registry};
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(web::resource("/v1/backup").route(web::post().to(backup)));
+}
+
+/// A copy of the catalog as it is at one moment, proven whole, while everything goes on.
+#[utoipa::path(post, path = "/v1/backup", tag = "fsck", operation_id = "back_up",
+    responses((status = 200, description = "The catalog, an SQLite file", body = Vec<u8>,
+               content_type = "application/octet-stream")))]
+pub(super) async fn backup(registry: web::Data<Registry>) -> Result<HttpResponse, ApiError> {
+    let copy = registry.back_up().await?;
+    let len = copy.len();
+    let mut response = HttpResponse::Ok();
+    response.content_type(OCTETS).insert_header((CACHE_CONTROL, "no-store"));
+    Ok(response.no_chunking(len).body(SizedStream::new(len, pieces(copy))))
+}
+
+fn pieces(copy: CatalogCopy) -> impl Stream<Item = Result<Bytes, AppError>> {
+    let count = copy.len().div_ceil(limits::PIECE_LEN);
+    stream::iter(0..count).then(move |piece| {
+        let copy = copy.clone();
+        async move {
+            let start = piece * limits::PIECE_LEN;
+            copy.read(start..copy.len().min(start + limits::PIECE_LEN)).await
+        }
+    })
+}

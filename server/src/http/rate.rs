@@ -1,0 +1,170 @@
+//! How many requests a token, or an application, may make in a second: a bucket for each, which
+//! fills at the rate and holds a burst.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::RETRY_AFTER;
+use seawall_api::names::{ApplicationName, NAME_LEN_MAX};
+use seawall_api::problem::Code;
+
+use super::problem::ApiError;
+use crate::config::{Rate, Rates};
+
+/// How many buckets are kept; those that are full again are dropped first. Past them, applications
+/// that come new share one: a client can make names up.
+const BUCKET_COUNT_MAX: usize = 10_000;
+/// The bucket of applications that got none of their own.
+const SHARED: &str = "";
+const APPLICATIONS: &str = "/v1/applications/";
+/// What an application's name in a path is never longer than: each byte escaped.
+const ESCAPED_LEN_MAX: usize = 4 * (NAME_LEN_MAX + 1) * 3;
+
+/// The buckets of one registry.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    tokens: Option<Buckets>,
+    applications: Option<Buckets>,
+}
+
+impl Limiter {
+    pub(super) fn new(rates: Rates) -> Self {
+        Self {
+            tokens: rates.per_token.map(Buckets::new),
+            applications: rates.per_application.map(Buckets::new),
+        }
+    }
+
+    /// Counts a request, or refuses it. `actor` is the token's name.
+    pub(super) fn admit(&self, request: &ServiceRequest, actor: &str) -> Result<(), ApiError> {
+        let now = Instant::now();
+        if let Some(tokens) = &self.tokens {
+            let whose = || match actor {
+                "" => "this registry".to_owned(),
+                actor => format!("token `{actor}`"),
+            };
+            tokens.take(actor, now).map_err(|wait| too_many(&whose(), tokens.rate, wait))?;
+        }
+        let Some(applications) = &self.applications else { return Ok(()) };
+        let Some(name) = application_of(request.path()) else { return Ok(()) };
+        let whose = format!("application {name}");
+        let taken = applications.take(name.as_str(), now);
+        taken.map_err(|wait| too_many(&whose, applications.rate, wait))
+    }
+}
+
+/// The application that a path is about.
+fn application_of(path: &str) -> Option<ApplicationName> {
+    let rest = path.strip_prefix(APPLICATIONS)?;
+    let escaped = rest.split('/').next()?;
+    if escaped.len() > ESCAPED_LEN_MAX {
+        return None;
+    }
+    // Other characters of a name are never escaped by our client, and need not be by anybody.
+    escaped.replace("%2F", "/").replace("%2f", "/").parse().ok()
+}
+
+fn too_many(whose: &str, rate: Rate, wait: Duration) -> ApiError {
+    // Rounded up: whoever comes back at that second finds room.
+    let secs = wait.as_millis().div_ceil(1000).max(1);
+    let detail = format!("{whose} has {} requests a second", rate.per_sec);
+    ApiError::new(Code::RateLimited, detail)
+        .with_header(RETRY_AFTER, secs.to_string())
+        .with_remedy(format!("try again in {secs} s, with fewer requests at once"))
+}
+
+#[derive(Debug)]
+struct Buckets {
+    rate: Rate,
+    filled: Mutex<HashMap<String, Bucket>>,
+}
+
+/// What was in a bucket at some time.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    level: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn level_at(&self, now: Instant, rate: Rate) -> f64 {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.level + since * f64::from(rate.per_sec)).min(f64::from(rate.burst))
+    }
+}
+
+impl Buckets {
+    fn new(rate: Rate) -> Self {
+        Self { rate, filled: Mutex::new(HashMap::new()) }
+    }
+
+    /// Takes one request's worth out of a bucket, or says when there will be as much.
+    fn take(&self, name: &str, now: Instant) -> Result<(), Duration> {
+        let rate = self.rate;
+        let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
+        if filled.len() >= BUCKET_COUNT_MAX && !filled.contains_key(name) {
+            filled.retain(|_, bucket| bucket.level_at(now, rate) < f64::from(rate.burst));
+        }
+        let has_place = filled.len() < BUCKET_COUNT_MAX || filled.contains_key(name);
+        let name = if has_place { name } else { SHARED };
+        let full = Bucket { level: f64::from(rate.burst), at: now };
+        let level = filled.get(name).unwrap_or(&full).level_at(now, rate);
+        let is_enough = level >= 1.0;
+        let level = if is_enough { level - 1.0 } else { level };
+        filled.insert(name.to_owned(), Bucket { level, at: now });
+        if is_enough {
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - level) / f64::from(rate.per_sec.max(1))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buckets(per_sec: u32, burst: u32) -> Buckets {
+        Buckets::new(Rate { per_sec, burst })
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let (buckets, begin) = (buckets(10, 5), Instant::now());
+        let passed = (0..20).filter(|_| buckets.take("ci", begin).is_ok()).count();
+        assert_eq!(passed, 5);
+        assert_eq!(buckets.take("ci", begin), Err(Duration::from_millis(100)));
+        assert!(buckets.take("other", begin).is_ok(), "each has its own");
+        let passed =
+            (1..=1000).filter(|ms| buckets.take("ci", begin + Duration::from_millis(*ms)).is_ok());
+        assert_eq!(passed.count(), 10);
+        let later = begin + Duration::from_secs(60);
+        let passed = (0..20).filter(|_| buckets.take("ci", later).is_ok()).count();
+        assert_eq!(passed, 5, "it holds no more than a burst");
+    }
+
+    #[test]
+    fn names_that_a_client_makes_up_take_bounded_memory() {
+        let (buckets, begin) = (buckets(1, 1), Instant::now());
+        for n in 0..BUCKET_COUNT_MAX + 500 {
+            let _ = buckets.take(&n.to_string(), begin);
+        }
+        assert!(buckets.filled.lock().unwrap().len() <= BUCKET_COUNT_MAX + 1);
+        assert!(buckets.take("one more", begin).is_err(), "it shares what others emptied");
+        let later = begin + Duration::from_secs(2);
+        assert!(buckets.take("one more", later).is_ok(), "full ones made room");
+        assert_eq!(buckets.filled.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_path_says_which_application_it_is_about() {
+        let name = |path| application_of(path).map(|name| name.to_string());
+        assert_eq!(name("/v1/applications/web").as_deref(), Some("web"));
+        assert_eq!(name("/v1/applications/team%2Fweb/releases/1.0").as_deref(), Some("team/web"));
+        for path in ["/v1/applications", "/v1/applications/", "/v1/packs/web", "/v1/applications/%"]
+        {
+            assert_eq!(name(path), None, "{path}");
+        }
+    }
+}

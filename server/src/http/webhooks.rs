@@ -1,0 +1,122 @@
+//! `/v1/webhooks`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use seawall_api::v1;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::applications::page_len;
+use super::auth::Actor;
+use super::body::json;
+use super::problem::ApiError;
+use crate::app::Registry;
+use crate::app::webhooks::{NewWebhook, body_of, message_id};
+use crate::catalog::{DeliveryRow, DeliveryState, WebhookId, WebhookStatus};
+
+pub(super) fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.service(
+        web::resource("/v1/webhooks").route(web::get().to(list)).route(web::post().to(add)),
+    )
+    .service(web::resource("/v1/webhooks/{webhook}").route(web::delete().to(remove)))
+    .service(web::resource("/v1/webhooks/{webhook}/deliveries").route(web::get().to(deliveries)));
+}
+
+fn webhook_of(status: WebhookStatus) -> v1::Webhook {
+    let webhook = status.webhook;
+    v1::Webhook {
+        id: webhook.id.to_string(),
+        url: webhook.url,
+        events: webhook.events,
+        application: webhook.application,
+        created_at_secs: webhook.created_at_secs,
+        created_by: webhook.created_by,
+        pending_count: status.pending_count,
+        pending_since_secs: status.pending_since_secs,
+        lost_count: status.lost_count,
+    }
+}
+
+fn delivery_of(row: DeliveryRow) -> v1::WebhookDelivery {
+    let is_pending = row.state == DeliveryState::Pending;
+    v1::WebhookDelivery {
+        id: row.id,
+        message: message_id(&row.logged),
+        state: row.state.as_str().to_owned(),
+        attempt_count: row.attempt_count,
+        next_at_secs: is_pending.then_some(row.next_at_secs),
+        outcome: row.outcome,
+        entry: body_of(row.logged),
+    }
+}
+
+fn webhook_id(text: &str) -> Result<WebhookId, ApiError> {
+    text.parse().map_err(|error| ApiError::invalid(format!("the webhook: {error}")))
+}
+
+/// All webhooks, oldest first, and how they fare. For publishers: an address may hold a secret.
+#[utoipa::path(get, path = "/v1/webhooks", tag = "webhooks",
+    responses((status = 200, description = "The webhooks", body = v1::WebhookPage)))]
+pub(super) async fn list(
+    registry: web::Data<Registry>,
+) -> Result<web::Json<v1::WebhookPage>, ApiError> {
+    let webhooks = registry.webhooks().await?.into_iter().map(webhook_of).collect();
+    Ok(web::Json(v1::WebhookPage { webhooks }))
+}
+
+/// Tells an address what happens from now on. Messages follow Standard Webhooks 1.0.
+#[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks", request_body = v1::NewWebhook,
+    responses((status = 201, description = "The webhook", body = v1::Webhook)))]
+pub(super) async fn add(
+    registry: web::Data<Registry>,
+    actor: Actor,
+    (request, payload): (HttpRequest, web::Payload),
+) -> Result<HttpResponse, ApiError> {
+    let body: v1::NewWebhook = json(&request, payload).await?;
+    let new = NewWebhook {
+        url: body.url,
+        events: body.events,
+        application: body.application,
+        secret: body.secret,
+        token: actor.0,
+    };
+    Ok(HttpResponse::Created().json(webhook_of(registry.add_webhook(new).await?)))
+}
+
+/// Removes a webhook, and with it what was to be delivered to it.
+#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", tag = "webhooks",
+    params(("webhook" = String, Path, description = "Its id")),
+    responses((status = 204, description = "It is gone")))]
+pub(super) async fn remove(
+    registry: web::Data<Registry>,
+    webhook: web::Path<String>,
+    actor: Actor,
+) -> Result<HttpResponse, ApiError> {
+    registry.remove_webhook(webhook_id(&webhook)?, actor.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// The `next` of the page before.
+    after: Option<u64>,
+    /// At most this many, 1 to 1000; 1000 where it is not given.
+    limit: Option<u32>,
+}
+
+/// What a webhook was told or is to be told, newest first; the newest 1000 that are settled.
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", tag = "webhooks",
+    params(("webhook" = String, Path, description = "Its id"), Page),
+    responses((status = 200, description = "A page of deliveries", body = v1::DeliveryPage)))]
+pub(super) async fn deliveries(
+    registry: web::Data<Registry>,
+    webhook: web::Path<String>,
+    page: web::Query<Page>,
+) -> Result<web::Json<v1::DeliveryPage>, ApiError> {
+    let limit = page_len(page.limit)?;
+    let after = page.after.map(|id| id.min(i64::MAX as u64));
+    let page = registry.deliveries(webhook_id(&webhook)?, after, limit).await?;
+    let deliveries = page.items.into_iter().map(delivery_of).collect();
+    Ok(web::Json(v1::DeliveryPage { deliveries, next: page.next }))
+}

@@ -1,0 +1,100 @@
+//! What those who watch a registry look at: room, webhooks, refusals.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::app::Delivered;
+use crate::app::room::RoomState;
+use crate::catalog::WebhookStatus;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+#[allow(non_camel_case_types)] // the label's value is the name
+enum Outcome {
+    accepted,
+    failed,
+    given_up,
+}
+
+/// Counters and gauges; a clone counts into the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    size_bytes: Gauge<u64, AtomicU64>,
+    free_bytes: Gauge<u64, AtomicU64>,
+    min_free_bytes: Gauge<u64, AtomicU64>,
+    low_free_bytes: Gauge<u64, AtomicU64>,
+    attempts: Family<OutcomeLabels, Counter>,
+    pending: Gauge<u64, AtomicU64>,
+    pending_since: Gauge<u64, AtomicU64>,
+    lost: Gauge<u64, AtomicU64>,
+}
+
+impl Watched {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::<u64, AtomicU64>::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let size_bytes = gauge("store_size_bytes", "Length of the disk that the store lies on");
+        let free_bytes = gauge("store_free_bytes", "Room on it");
+        let min_free_bytes =
+            gauge("store_min_free_bytes", "With less room than this, uploads are refused");
+        let low_free_bytes =
+            gauge("store_low_free_bytes", "With less room than this, it is time to make some");
+        let pending = gauge("webhook_pending_messages", "Messages that wait to be delivered");
+        let pending_since = gauge(
+            "webhook_pending_since_timestamp_seconds",
+            "Since when the oldest of them waits; 0 when none does",
+        );
+        let help = "Messages that were given up, of the webhooks there are";
+        let lost = gauge("webhook_lost_messages", help);
+        let attempts = Family::<OutcomeLabels, Counter>::default();
+        registry.register("webhook_attempts", "Tries to deliver a message", attempts.clone());
+        Self {
+            size_bytes,
+            free_bytes,
+            min_free_bytes,
+            low_free_bytes,
+            attempts,
+            pending,
+            pending_since,
+            lost,
+        }
+    }
+
+    /// A try to deliver ended.
+    pub(crate) fn attempted(&self, delivered: Delivered) {
+        let outcome = match delivered {
+            Delivered::Accepted => Outcome::accepted,
+            Delivered::Failed => Outcome::failed,
+            Delivered::GivenUp => Outcome::given_up,
+        };
+        self.attempts.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// How much room there is.
+    pub(crate) fn room(&self, state: RoomState) {
+        self.size_bytes.set(state.space.size);
+        self.free_bytes.set(state.space.free);
+        self.min_free_bytes.set(state.min_free);
+        self.low_free_bytes.set(state.low_free);
+    }
+
+    /// How the webhooks fare.
+    pub(crate) fn webhooks(&self, webhooks: &[WebhookStatus]) {
+        self.pending.set(webhooks.iter().map(|status| status.pending_count).sum());
+        let since = webhooks.iter().filter_map(|status| status.pending_since_secs).min();
+        self.pending_since.set(since.unwrap_or(0));
+        self.lost.set(webhooks.iter().map(|status| status.lost_count).sum());
+    }
+}

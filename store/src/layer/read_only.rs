@@ -1,0 +1,83 @@
+//! A store that nobody can change: whoever reads through it is certain to leave it as it is.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::StoreError;
+use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+
+/// A store that is read and never written.
+pub struct ReadOnly<S>(S);
+
+impl<S: ObjectStore> ReadOnly<S> {
+    /// Wraps a store.
+    pub fn new(store: S) -> Self {
+        Self(store)
+    }
+}
+
+fn refused(verb: &'static str, name: &ObjectName) -> StoreError {
+    let source = io::Error::new(io::ErrorKind::PermissionDenied, "it is opened to be read alone");
+    StoreError::io(verb, name.path(), source)
+}
+
+#[async_trait::async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: ObjectStore> ObjectStore for ReadOnly<S> {
+    async fn put(&self, name: &ObjectName, _: Bytes) -> Result<Put, StoreError> {
+        Err(refused("write", name))
+    }
+
+    async fn replace(&self, name: &ObjectName, _: Bytes) -> Result<(), StoreError> {
+        Err(refused("replace", name))
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+        self.0.get(name).await
+    }
+
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
+        self.0.open(name).await
+    }
+
+    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.0.len(name).await
+    }
+
+    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
+        self.0.list(kind).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        Err(refused("delete", name))
+    }
+
+    /// A probe writes; that it can be listed is proof enough of a store that is only read.
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.0.list(ObjectKind::Release).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::memory;
+
+    #[tokio::test]
+    async fn it_is_read_and_cannot_be_changed() {
+        let inner = memory();
+        let (name, bytes) = (ObjectName::Name("a/@1".to_owned()), Bytes::from_static(b"a"));
+        inner.put(&name, bytes.clone()).await.unwrap();
+        let store = ReadOnly::new(inner.clone());
+        assert_eq!(store.get(&name).await.unwrap(), bytes);
+        assert_eq!(store.open(&name).await.unwrap().len(), 1);
+        assert_eq!(store.list(ObjectKind::Name).await.unwrap(), [name.clone()]);
+        assert!(store.put(&name, bytes.clone()).await.is_err());
+        assert!(store.replace(&name, Bytes::from_static(b"b")).await.is_err());
+        assert!(store.delete(&name).await.is_err());
+        store.probe().await.unwrap();
+        assert_eq!(inner.get(&name).await.unwrap(), bytes);
+    }
+}
