@@ -63,7 +63,7 @@ pub enum PushError {
         /// The version.
         version: Version,
         /// What the registry says of it.
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// The description breaks a rule of release documents.
     #[error("the release cannot be described")]

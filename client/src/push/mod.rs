@@ -206,7 +206,7 @@ async fn existing(push: &Push) -> Result<Option<Release>, PushError> {
         Some(Code::Gone) => PushError::VersionDeleted {
             application: push.application.clone(),
             version: push.version.clone(),
-            source,
+            source: Box::new(source),
         },
         _ => source.into(),
     })

@@ -34,10 +34,10 @@ impl Registry {
         let title = format!("{application}:{version}");
         let selector = Selector::Version(version.clone());
         // What a rebuild needs besides the tombstone: when it was published, and by whom.
-        if let Some(release) = self.catalog.resolve(application.clone(), selector).await? {
-            if let Some(release) = self.catalog.release(application.clone(), release).await? {
-                self.record_release(&release).await?;
-            }
+        if let Some(release) = self.catalog.resolve(application.clone(), selector).await?
+            && let Some(release) = self.catalog.release(application.clone(), release).await?
+        {
+            self.record_release(&release).await?;
         }
         let request = DeleteRequest {
             application: application.clone(),

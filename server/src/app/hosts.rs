@@ -76,7 +76,7 @@ impl Registry {
             deadline_secs: now_secs.saturating_add(runs.ttl_secs),
         };
         match self.catalog.report_host(report).await? {
-            Reported::Done(row) => Ok(HostSeen { row, is_expired: false }),
+            Reported::Done(row) => Ok(HostSeen { row: *row, is_expired: false }),
             Reported::NoSuchRelease => {
                 let selector = Selector::Digest(release);
                 let buried = self.catalog.deleted(application.clone(), selector).await?;

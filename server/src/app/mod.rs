@@ -16,6 +16,9 @@
 //! | put leaf, index | free | the same one twice is one | sees it or answers `incomplete` | free |
 //! | publish | free | free | one wins; the other finds it present or taken | all of it or none |
 //!
+//! A deletion, a pin and what a host reports are one transaction of the catalog each: of a deletion
+//! and anything that would hold its release, the first wins, and the other is told.
+//!
 //! # After a crash
 //!
 //! Objects without a row: a second try finds their bytes present and adds the row. A row whose

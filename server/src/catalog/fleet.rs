@@ -68,7 +68,7 @@ pub struct HostReport {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reported {
     /// It is noted.
-    Done(HostRow),
+    Done(Box<HostRow>),
     /// There is no such release.
     NoSuchRelease,
     /// The host has as many instances as it may have.

@@ -29,7 +29,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     );
 }
 
-fn policy_of(body: v1::RetentionPolicy) -> Policy {
+fn policy_of(body: &v1::RetentionPolicy) -> Policy {
     Policy {
         keep_last: body.keep_last,
         keep_last_prereleases: body.keep_last_prereleases,
@@ -88,7 +88,7 @@ pub(super) async fn set_policy(
     actor: Actor,
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<web::Json<v1::Policy>, ApiError> {
-    let policy = policy_of(json(&request, payload).await?);
+    let policy = policy_of(&json(&request, payload).await?);
     Ok(web::Json(body_of(registry.set_policy(&application, None, policy, actor.0).await?)))
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn set_channel_policy(
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<web::Json<v1::Policy>, ApiError> {
     let (application, channel) = path.into_inner();
-    let policy = policy_of(json(&request, payload).await?);
+    let policy = policy_of(&json(&request, payload).await?);
     let set = registry.set_policy(&application, Some(channel), policy, actor.0).await?;
     Ok(web::Json(body_of(set)))
 }

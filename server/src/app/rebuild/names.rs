@@ -1,6 +1,6 @@
 //! Releases and channels: what the store's records say of them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -69,8 +69,12 @@ impl Rebuild<'_> {
             }
         }
         let mut named = self.read_releases(releases).await?;
-        for (application, version) in tombstones {
-            self.bury(&mut named, application, version).await?;
+        let key =
+            |(at, named): (usize, &Named)| ((named.application.clone(), named.version.clone()), at);
+        let places: HashMap<_, _> = named.iter().enumerate().map(key).collect();
+        for of in tombstones {
+            let at = places.get(&of).copied();
+            self.bury(&mut named, at, of).await?;
         }
         named.sort_by(|a, b| {
             let time = a.published_at_secs.cmp(&b.published_at_secs);
@@ -126,15 +130,13 @@ impl Rebuild<'_> {
     async fn bury(
         &mut self,
         named: &mut Vec<Named>,
-        application: ApplicationName,
-        version: Version,
+        at: Option<usize>,
+        (application, version): (ApplicationName, Version),
     ) -> Result<(), AppError> {
         let object = Subject::Tombstone(application.clone(), version.clone()).object();
         let path = object.path();
         let record = read_record::<TombstoneRecord>(Arc::clone(&self.store), object).await?;
-        let is_its =
-            |named: &&mut Named| (&named.application, &named.version) == (&application, &version);
-        let found = named.iter_mut().find(is_its);
+        let found = at.and_then(|at| named.get_mut(at));
         let record = match record {
             Ok(record) => record,
             Err(what) => {

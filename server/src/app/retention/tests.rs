@@ -211,7 +211,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
             .enumerate()
             .map(|(n, (age, is_prerelease))| {
                 days += age * 15;
-                let mut release = release(n as u8, days);
+                let mut release = release(u8::try_from(n).unwrap(), days);
                 if *is_prerelease {
                     release.version = format!("1.{n}.0-rc").parse().unwrap();
                 }

@@ -60,7 +60,7 @@ pub(super) fn marks(
     now_secs: u64,
     moves_held: u32,
 ) -> SqlResult<Vec<(ReleaseDigest, Marks)>> {
-    let digest = |found: &Row<'_>| Ok::<_, rusqlite::Error>(row::digest(found, 0)?);
+    let digest = |found: &Row<'_>| row::digest(found, 0);
     let mut marks = BTreeMap::<[u8; 32], Marks>::new();
     let mut recent = tx.prepare_cached(
         "SELECT DISTINCT r.digest, m.channel
@@ -305,7 +305,8 @@ pub(super) fn report(tx: &Transaction<'_>, report: &HostReport) -> SqlResult<Rep
         row::integer(report.deadline_secs)?
     ])?;
     let sql = format!("{HOST} WHERE h.host = $1 AND h.application = $2 AND h.instance = $3");
-    Ok(Reported::Done(tx.prepare_cached(&sql)?.query_row(key, read_host)?))
+    let row = tx.prepare_cached(&sql)?.query_row(key, read_host)?;
+    Ok(Reported::Done(Box::new(row)))
 }
 
 pub(super) fn hosts(

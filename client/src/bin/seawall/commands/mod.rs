@@ -65,7 +65,7 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
     let progress = progress::choose(global.quiet);
     // Each directory has its own registry.
     if let Command::Status(order) = command {
-        return status::status(order, global, style).await;
+        return status::status(&order, global, style).await;
     }
     let Some(reach) = command.reach() else {
         let outcome = without_registry(command, progress.clone(), style).await;

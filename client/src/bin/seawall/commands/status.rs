@@ -45,13 +45,13 @@ struct Entry {
     problem: Option<String>,
 }
 
-pub(crate) async fn status(status: Status, global: &Global, style: Style) -> Result<(), Failure> {
+pub(crate) async fn status(status: &Status, global: &Global, style: Style) -> Result<(), Failure> {
     let host = match &status.host {
         Some(host) => host.clone(),
         None => machine_name()?,
     };
     let mut entries = Vec::new();
-    for dir in directories(&status, global)? {
+    for dir in directories(status, global)? {
         entries.push(entry(&dir)?);
     }
     let mut by_registry = BTreeMap::<Option<String>, Vec<usize>>::new();
@@ -63,7 +63,7 @@ pub(crate) async fn status(status: Status, global: &Global, style: Style) -> Res
         // What is named for this command goes before what a directory remembers.
         let named = global.registry.clone().filter(|text| !text.is_empty()).or(registry);
         let global = Global { registry: named, ..global.clone() };
-        let told = tell(&status, &host, &global, (&mut entries, &places)).await;
+        let told = tell(status, &host, &global, (&mut entries, &places)).await;
         failed = failed.or(told.err());
     }
     answer(style, &Answer { host, directories: entries }, text)?;
