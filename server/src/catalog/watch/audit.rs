@@ -57,6 +57,7 @@ impl Entry {
 
     /// The same with a particular; a name in camel case, as in the bodies of the API.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // numbers and names alike, without an `&` at each call
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         let mut value = value.to_string();
         value.truncate(value.floor_char_boundary(FACT_LEN_MAX));
