@@ -73,7 +73,7 @@ mod tests {
         let store = ReadOnly::new(inner.clone());
         assert_eq!(store.get(&name).await.unwrap(), bytes);
         assert_eq!(store.open(&name).await.unwrap().len(), 1);
-        assert_eq!(store.list(ObjectKind::Name).await.unwrap(), [name.clone()]);
+        assert_eq!(store.list(ObjectKind::Name).await.unwrap(), std::slice::from_ref(&name));
         assert!(store.put(&name, bytes.clone()).await.is_err());
         assert!(store.replace(&name, Bytes::from_static(b"b")).await.is_err());
         assert!(store.delete(&name).await.is_err());
