@@ -1,7 +1,7 @@
 //! Hold: what a flow reads is not collected meanwhile, even if its release is deleted.
 //!
-//! A convenience, not a condition: a registry whose disk is full, or a mirror that only reads, opens
-//! no lease and serves all the same. What a flow reads is proven either way.
+//! A convenience, not a condition: a registry whose disk is full, or a mirror that only reads,
+//! opens no lease and serves all the same. What a flow reads is proven either way.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,8 +24,8 @@ from pathlib import Path
 
 MIB = 1 << 20
 DISK_LEN = 96 * MIB
-# Past this many releases the oldest are deleted first.
-RELEASES_MAX = 14
+# With more releases than this, builders wait for the operator to delete some.
+RELEASES_MAX = 24
 LEASE_TTL_SECS = 20
 APPLICATION = "soak/shop"
 # What a command may end with when the registry dies or another command wins.
@@ -79,6 +79,8 @@ class Soak:
         self.lock = threading.Lock()
         # Version to what is known of it: "visible", "gone", or "maybe".
         self.known = {}
+        # Versions whose push has not ended.
+        self.pushing = set()
         self.next = 0
         self.counts = {}
         self.wrong = []
@@ -147,7 +149,10 @@ class Soak:
 
     def push(self, host):
         with self.lock:
+            if sum(state != "gone" for state in self.known.values()) > RELEASES_MAX:
+                return
             number, self.next = self.next, self.next + 1
+            self.pushing.add(number)
         self.disks.make(number)
         self.learn(number, "maybe")
         for _ in range(3):
@@ -157,6 +162,8 @@ class Soak:
                 self.learn(number, "visible")
                 break
         self.disks.path(number).unlink()
+        with self.lock:
+            self.pushing.discard(number)
 
     def pull(self, host):
         version = self.pick("visible", "maybe")
@@ -197,13 +204,15 @@ class Soak:
 
     def delete(self, host):
         with self.lock:
-            visible = sorted(v for v, state in self.known.items() if state == "visible")
-        if len(visible) < RELEASES_MAX // 2:
+            ended = set(self.known) - self.pushing
+            left = sorted(v for v in ended if self.known[v] != "gone")
+        if len(left) < RELEASES_MAX // 2:
             return
-        version = self.dice.choice(visible[:len(visible) // 2 + 1])
+        version = self.dice.choice(left[:len(left) // 2 + 1])
         self.learn(version, "maybe")
         status, _ = self.seawall(host, "rm", f"{APPLICATION}:1.{version}")
-        if status == 0:
+        # Not found: it was deleted by a try that was killed, or its push never came through.
+        if status in (0, 3):
             self.learn(version, "gone")
         elif status == 4:
             self.learn(version, "visible")

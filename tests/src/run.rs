@@ -200,6 +200,13 @@ impl Done {
         self
     }
 
+    /// Asserts that standard output says something.
+    #[track_caller]
+    pub fn prints(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "`{text}` is not printed by\n{self}");
+        self
+    }
+
     /// Asserts that an error is shown as one: what, and (`help:`) what to do; never a panic.
     #[track_caller]
     pub fn explains(self) -> Self {

@@ -57,7 +57,7 @@ fn comes_back(world: &World, versions: &[u32]) {
 #[test]
 fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
     let world = shop();
-    world.local("gc").succeeds().says("freed 0 B");
+    world.local("gc").succeeds().prints("freed 0 B");
     for (gone, left, percent) in [(1, vec![2, 3, 4], 60), (3, vec![2, 4], 100)] {
         world.local(&format!("rm team/shop:{gone}")).succeeds();
         let plan = world.local(&format!("gc --dry-run --json --live-percent {percent}"));
@@ -69,7 +69,7 @@ fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
         assert_eq!(totals(&done)["freedBytes"], before - after, "{done}");
         assert!(before - after > MIB, "release {gone} had bytes of its own");
         comes_back(&world, &left);
-        world.local("gc").succeeds().says("nothing to collect");
+        world.local("gc").succeeds().prints("nothing to collect");
     }
     world.local("rm team/shop:2").succeeds();
     world.local("rm team/shop:4").succeeds();
@@ -126,7 +126,7 @@ fn a_collection_that_is_killed_loses_nothing_and_the_next_one_finishes() {
         comes_back(&world, &[2, 4]);
     }
     world.local("gc --force --live-percent 100").succeeds();
-    world.local("gc --force --live-percent 100").succeeds().says("freed 0 B");
+    world.local("gc --force --live-percent 100").succeeds().prints("freed 0 B");
     comes_back(&world, &[2, 4]);
 }
 

@@ -247,7 +247,7 @@ fn metrics_count_what_happened() {
 fn a_log_line_of_a_request_is_json_with_its_id() {
     let world = World::new();
     let run = world.seawall("serve data --listen 127.0.0.1:0 --log-format json").start();
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(3000));
     let done = run.kill();
     let lines = done.stderr.lines().filter(|line| !line.is_empty());
     let mut count = 0;

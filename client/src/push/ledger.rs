@@ -8,9 +8,9 @@ use seawall_api::index::Leaf;
 
 /// A leaf that is sent once the last pack with one of its chunks has arrived.
 ///
-/// Every batch and pack with such a chunk holds the leaf by an [`Arc`], as does who scans it; whoever
-/// lets go of the last one sends it. A leaf that was never whole, or is seen to by another, is not
-/// sent.
+/// Every batch and pack with such a chunk holds the leaf by an [`Arc`], as does who scans it;
+/// whoever lets go of the last one sends it. A leaf that was never whole, or is seen to by
+/// another, is not sent.
 #[derive(Default, Debug)]
 pub(super) struct PendingLeaf(OnceLock<Whole>);
 

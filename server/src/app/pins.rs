@@ -1,10 +1,12 @@
 //! Pins: a person says that a release must stay, and why.
 
+use seawall_api::audit::Action;
 use seawall_api::names::{ApplicationName, PinName};
 use seawall_api::reference::Selector;
 use seawall_api::v1::PIN_REASON_LEN_MAX;
 
 use super::{AppError, Registry};
+use crate::catalog::Entry;
 use crate::catalog::fleet::{PINS_MAX, Pin, Pinned};
 
 /// Asks to pin a release.
@@ -68,10 +70,15 @@ impl Registry {
         &self,
         application: &ApplicationName,
         selector: &Selector,
-        name: &PinName,
+        (name, token): (&PinName, &str),
     ) -> Result<(), AppError> {
         let release = self.resolve(application, selector).await?;
         if self.catalog.unpin(application.clone(), release, name.clone()).await? {
+            let entry = Entry::new(Action::Unpin, token, self.host.now_secs())
+                .to_application(application)
+                .with("release", release)
+                .with("pin", name);
+            self.catalog.log(entry).await?;
             return Ok(());
         }
         Err(AppError::not_found(format!("pin {name} of release {application}@{release}")))

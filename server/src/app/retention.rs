@@ -4,12 +4,14 @@
 
 use std::collections::HashSet;
 
+use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName};
 
 use super::collect::CollectOptions;
 use super::deletion::MOVES_HELD;
 use super::{AppError, Registry};
+use crate::catalog::Entry;
 use crate::catalog::collect::Tombstone;
 use crate::catalog::fleet::{PolicyRow, StandingRelease};
 
@@ -101,7 +103,13 @@ impl Registry {
             set_by: token,
         };
         if set.policy.is_empty() {
-            self.catalog.remove_policy(application.clone(), channel).await?;
+            let entry = Entry::new(Action::Policy, &set.set_by, set.set_at_secs)
+                .to_application(application)
+                .with("channel", channel.as_ref().map_or("", ChannelName::as_str))
+                .with("policy", "none");
+            if self.catalog.remove_policy(application.clone(), channel).await? {
+                self.catalog.log(entry).await?;
+            }
             return Ok(set);
         }
         if let Some(channel) = &channel {

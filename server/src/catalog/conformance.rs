@@ -1,5 +1,6 @@
 //! What every catalog must do, and SQLite held to it.
 
+use seawall_api::audit::Action;
 use seawall_api::digest::{
     ChunkDigest, ContentDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
 };
@@ -379,4 +380,40 @@ async fn how_fast_chunks_are_looked_up() {
         assert!(matches!(located, Located::All { .. }) && missing == 0);
         println!("missing {looked_up:?}, locate {:?}", began.elapsed());
     }
+}
+
+#[tokio::test]
+async fn sqlite_is_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    watch::all(&SqliteCatalog::open(&path).unwrap()).await;
+    // Whoever opens the file with another program is told, too.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    for sql in ["UPDATE audit SET actor = 'me'", "DELETE FROM audit WHERE sequence = 5"] {
+        let error = other.execute(sql, []).unwrap_err().to_string();
+        assert!(error.contains("the audit log only grows"), "{error}");
+    }
+}
+
+/// A receiver that is dead for long takes a bounded part of the catalog.
+#[tokio::test]
+async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
+    const QUEUE: u32 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = SqliteCatalog::open(&path).unwrap();
+    catalog.add_webhook(watch::webhook(1, &[Action::Damage], None)).await.unwrap();
+    let log = async || catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
+    log().await;
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                INSERT INTO deliveries SELECT i, webhook_id, sequence, state, created_at_secs,
+                    attempt_count, next_at_secs, settled_at_secs, outcome
+                FROM deliveries, n WHERE id = 1";
+    other.execute(fill, [QUEUE]).unwrap();
+    log().await;
+    log().await;
+    let status = catalog.webhooks().await.unwrap();
+    assert_eq!((status[0].pending_count, status[0].lost_count), (QUEUE.into(), 2));
+    assert_eq!(status[0].pending_since_secs, Some(NOW));
 }

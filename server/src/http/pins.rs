@@ -116,8 +116,9 @@ pub(super) async fn pin(
 pub(super) async fn unpin(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, String, PinName)>,
+    actor: Actor,
 ) -> Result<HttpResponse, ApiError> {
     let (application, selector, name) = path.into_inner();
-    registry.unpin(&application, &selector_of(&selector)?, &name).await?;
+    registry.unpin(&application, &selector_of(&selector)?, (&name, &actor.0)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,10 +1,12 @@
 //! Collect: what no release reaches any more goes, while pushes and pulls run.
 //!
-//! 1. `mark` what every visible release reaches. 2. `plan`: dead packs, sparse packs, dead objects,
-//!    to the byte. 3. `repack`: what lives in sparse packs moves to new ones. 4. `condemn`: a list
-//!    in the catalog; from now on nobody who comes newly is told that these are there. 5. wait for
-//!    the leases that are older. 6. `mark` again, and `sweep` what is still unreachable: names, then
-//!    bytes.
+//! 1. `mark` what every visible release reaches.
+//! 2. `plan`: dead packs, sparse packs, dead objects, to the byte.
+//! 3. `repack`: what lives in sparse packs moves to new ones.
+//! 4. `condemn`: a list in the catalog; from now on nobody who comes newly is told that what is on
+//!    it is there.
+//! 5. Wait for the leases that are older.
+//! 6. `mark` again, and `sweep` what is still unreachable: names, then bytes.
 //!
 //! # Invariants
 //!
@@ -22,7 +24,7 @@
 //! | push | as ever | free | free | its lease is waited for |
 //! | pull | free | free | reads on under its lease | its lease is waited for |
 //! | mark, plan | may publish: marked the second time | free | taken note of the next time | one at a time |
-//! | condemned | of an older lease: relies on it; of a newer: sends it again, which pardons it | free | free | goes on with it |
+//! | condemned | older: relies on it; newer: sends it again | free | free | goes on with it |
 //! | sweep | puts it again once it is gone | never reads it: older leases have ended | free | goes on with it |
 //!
 //! # After a crash
@@ -33,9 +35,11 @@
 
 use std::collections::HashSet;
 
+use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
 
 use super::{AppError, Registry};
+use crate::catalog::Entry;
 use crate::catalog::collect::{DeleteRequest, Deletion, OlderLeases};
 
 mod mark;
@@ -103,6 +107,15 @@ impl Registry {
             return Err(AppError::Busy { what: "another collection runs" });
         };
         let outcome = self.collect_alone(options).await;
+        if let Ok(Collected { swept, .. }) = outcome
+            && swept.pack_count + swept.object_count > 0
+        {
+            let entry = Entry::new(Action::Collect, "", self.host.now_secs())
+                .with("freedBytes", swept.freed_bytes())
+                .with("packs", swept.pack_count)
+                .with("objects", swept.object_count);
+            self.catalog.log(entry).await?;
+        }
         self.collecting.note(self.host.now_secs(), &outcome);
         outcome
     }

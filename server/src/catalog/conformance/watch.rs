@@ -5,7 +5,6 @@ use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::ApplicationName;
 
 use super::super::collect::Grip;
-use super::super::sqlite::SqliteCatalog;
 use super::super::*;
 use super::{NOW, add_leaf, chunk, index_row, leaf_row, lease, pack, release};
 
@@ -43,7 +42,11 @@ async fn promote(catalog: &dyn Catalog, expected: Expected, version: &str) -> Mo
     catalog.move_channel(request).await.unwrap()
 }
 
-fn webhook(seed: u8, events: &[Action], application: Option<ApplicationName>) -> Webhook {
+pub(super) fn webhook(
+    seed: u8,
+    events: &[Action],
+    application: Option<ApplicationName>,
+) -> Webhook {
     Webhook {
         id: WebhookId::from_bytes([seed; 16]),
         url: format!("https://hooks.example/{seed}"),
@@ -215,45 +218,12 @@ async fn what_a_lease_brings_is_counted_once(catalog: &dyn Catalog) {
     assert_eq!(load(&frames).await, Some((0, 0)));
 }
 
-#[tokio::test]
-async fn sqlite_is_watched() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("catalog.sqlite");
-    let catalog = SqliteCatalog::open(&path).unwrap();
-    acts_are_logged_exactly_if_they_happened(&catalog).await;
-    the_log_is_asked_by_what_it_says(&catalog).await;
-    an_outbox_fills_with_the_acts_that_a_webhook_wants(&catalog).await;
-    a_quota_is_what_publishing_keeps_to(&catalog).await;
-    what_a_lease_brings_is_counted_once(&catalog).await;
-    webhooks_are_bounded(&catalog).await;
-
-    // Whoever opens the file with another program is told, too.
-    let other = rusqlite::Connection::open(&path).unwrap();
-    for sql in ["UPDATE audit SET actor = 'me'", "DELETE FROM audit WHERE sequence = 5"] {
-        let error = other.execute(sql, []).unwrap_err().to_string();
-        assert!(error.contains("the audit log only grows"), "{error}");
-    }
-}
-
-/// A receiver that is dead for long takes a bounded part of the catalog.
-#[tokio::test]
-async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
-    const QUEUE: u32 = 10_000;
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("catalog.sqlite");
-    let catalog = SqliteCatalog::open(&path).unwrap();
-    catalog.add_webhook(webhook(1, &[Action::Damage], None)).await.unwrap();
-    let log = async || catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
-    log().await;
-    let other = rusqlite::Connection::open(&path).unwrap();
-    let fill = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-                INSERT INTO deliveries SELECT i, webhook_id, sequence, state, created_at_secs,
-                    attempt_count, next_at_secs, settled_at_secs, outcome
-                FROM deliveries, n WHERE id = 1";
-    other.execute(fill, [QUEUE]).unwrap();
-    log().await;
-    log().await;
-    let status = catalog.webhooks().await.unwrap();
-    assert_eq!((status[0].pending_count, status[0].lost_count), (QUEUE.into(), 2));
-    assert_eq!(status[0].pending_since_secs, Some(NOW));
+/// Everything that needs no engine's own tools.
+pub(super) async fn all(catalog: &dyn Catalog) {
+    acts_are_logged_exactly_if_they_happened(catalog).await;
+    the_log_is_asked_by_what_it_says(catalog).await;
+    an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog).await;
+    a_quota_is_what_publishing_keeps_to(catalog).await;
+    what_a_lease_brings_is_counted_once(catalog).await;
+    webhooks_are_bounded(catalog).await;
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName};
 use seawall_api::reference::Selector;
 
 use super::connection::SqlResult;
-use super::{deletion, row};
+use super::{audit, deletion, releases, row};
+use crate::catalog::Entry;
 use crate::catalog::collect::{Holder, Tombstone};
 use crate::catalog::fleet::{
     HOST_FORGOTTEN_SECS, HOSTS_MAX, HostPart, HostReport, HostRow, HostRows, INSTANCES_MAX, Marks,
@@ -193,6 +195,13 @@ pub(super) fn pin(
         row::integer(pin.pinned_at_secs)?,
         pin.pinned_by
     ])?;
+    let version = releases::by_id(tx, id)?.version;
+    let entry = Entry::new(Action::Pin, &pin.pinned_by, pin.pinned_at_secs)
+        .to_application(application)
+        .to_release(&version, release)
+        .with("pin", &pin.name)
+        .with("reason", &pin.reason);
+    audit::append(tx, &entry)?;
     Ok(if is_there { Pinned::Replaced } else { Pinned::Created })
 }
 
@@ -374,6 +383,11 @@ pub(super) fn set_policy(
         row::integer(policy.set_at_secs)?,
         policy.set_by
     ])?;
+    let entry = Entry::new(Action::Policy, &policy.set_by, policy.set_at_secs)
+        .to_application(application)
+        .with("channel", policy.channel.as_ref().map_or(NO_CHANNEL, ChannelName::as_str))
+        .with("policy", &policy.policy);
+    audit::append(tx, &entry)?;
     Ok(())
 }
 

@@ -1,5 +1,8 @@
 //! `seawall list [APPLICATION]`.
 
+use std::collections::HashMap;
+
+use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, MachineName};
 use seawall_api::units::HumanBytes;
 use seawall_api::v1::{Application, ReleaseSummary};
@@ -20,7 +23,16 @@ struct Applications {
 #[derive(Serialize)]
 struct Releases {
     application: ApplicationName,
-    releases: Vec<ReleaseSummary>,
+    releases: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    release: ReleaseSummary,
+    /// What deleting it frees; absent where the registry cannot say.
+    #[serde(rename = "ownBytes", skip_serializing_if = "Option::is_none")]
+    own_bytes: Option<u64>,
 }
 
 pub(crate) async fn applications(around: &Surroundings) -> Result<(), Failure> {
@@ -51,7 +63,24 @@ pub(crate) async fn releases(
             break;
         }
     }
-    answer(around.style, &Releases { application, releases: all }, releases_text)
+    let own = own_bytes(around).await;
+    let releases = all.into_iter().map(|release| {
+        let own_bytes = own.get(&release.digest).copied();
+        Listed { release, own_bytes }
+    });
+    answer(around.style, &Releases { application, releases: releases.collect() }, releases_text)
+}
+
+/// What deleting each release frees; of none where the registry cannot say, be it because a
+/// release is damaged.
+pub(super) async fn own_bytes(around: &Surroundings) -> HashMap<ReleaseDigest, u64> {
+    match around.registry.usage().await {
+        Ok(usage) => usage.releases.into_iter().map(|r| (r.digest, r.own_bytes)).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "it is not known what deleting releases frees");
+            HashMap::new()
+        }
+    }
 }
 
 fn applications_text(list: &Applications) -> String {
@@ -68,7 +97,7 @@ fn applications_text(list: &Applications) -> String {
 }
 
 fn releases_text(list: &Releases) -> String {
-    let rows = list.releases.iter().map(|release| {
+    let rows = list.releases.iter().map(|Listed { release, own_bytes }| {
         let channels: Vec<_> = release.channels.iter().map(ChannelName::as_str).collect();
         let machines: Vec<_> = release.machines.iter().map(MachineName::as_str).collect();
         vec![
@@ -78,14 +107,25 @@ fn releases_text(list: &Releases) -> String {
             moment(release.published_at_secs),
             HumanBytes(release.disk_bytes).to_string(),
             HumanBytes(release.data_bytes).to_string(),
+            own_bytes.map_or("-".to_owned(), |bytes| HumanBytes(bytes).to_string()),
             machines.join(","),
             release.digest.to_string(),
         ]
     });
-    let headings =
-        ["VERSION", "CHANNELS", "HELD BY", "PUBLISHED", "DISKS", "DATA", "MACHINES", "DIGEST"];
+    let headings = [
+        "VERSION",
+        "CHANNELS",
+        "HELD BY",
+        "PUBLISHED",
+        "DISKS",
+        "DATA",
+        "FREES",
+        "MACHINES",
+        "DIGEST",
+    ];
     let mut text = table(&headings, rows);
-    for release in list.releases.iter().filter(|release| !release.lost.is_empty()) {
+    let releases = list.releases.iter().map(|listed| &listed.release);
+    for release in releases.filter(|release| !release.lost.is_empty()) {
         let (name, lost) = (&list.application, release.lost.join(", "));
         text += &format!("{name}:{} is DAMAGED, lost: {lost}\n", release.version);
     }
@@ -104,12 +144,10 @@ fn held(release: &ReleaseSummary) -> String {
 
 #[cfg(test)]
 mod tests {
-    use seawall_api::digest::ReleaseDigest;
-
     use super::*;
 
-    fn release() -> ReleaseSummary {
-        ReleaseSummary {
+    fn release() -> Listed {
+        let release = ReleaseSummary {
             version: "1.0".parse().unwrap(),
             digest: ReleaseDigest::from_bytes([0xab; 32]),
             published_at_secs: 1_795_320_420,
@@ -122,7 +160,8 @@ mod tests {
             recent_on: vec!["beta".parse().unwrap()],
             pins: vec!["audit".parse().unwrap()],
             host_count: 2,
-        }
+        };
+        Listed { release, own_bytes: Some(3 << 20) }
     }
 
     #[test]
@@ -133,9 +172,9 @@ mod tests {
             releases_text(&list),
             format!(
                 "VERSION  CHANNELS  HELD BY                             PUBLISHED             \
-                 DISKS    DATA     MACHINES  DIGEST\n\
+                 DISKS    DATA     FREES    MACHINES  DIGEST\n\
                  1.0      stable    pin audit, 2 hosts, recent on beta  2026-11-22 04:07:00Z  \
-                 8.0 GiB  1.5 GiB  db,web    {digest}\n"
+                 8.0 GiB  1.5 GiB  3.0 MiB  db,web    {digest}\n"
             )
         );
     }
@@ -159,6 +198,7 @@ mod tests {
                     "recentOn": ["beta"],
                     "pins": ["audit"],
                     "hostCount": 2,
+                    "ownBytes": 3 << 20,
                 }],
             })
         );

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Surroundings;
 use super::fleet::holders_text;
+use super::list::own_bytes;
 use crate::command::Target;
 use crate::output::{answer, count, table};
 use crate::report::Failure;
@@ -25,15 +26,23 @@ struct Shown<'a> {
     lost: Vec<LostObject>,
     /// What keeps it from being deleted.
     holders: Vec<Holder>,
+    /// What deleting it frees; absent where the registry cannot say.
+    #[serde(rename = "ownBytes", skip_serializing_if = "Option::is_none")]
+    own_bytes: Option<u64>,
 }
 
 pub(crate) async fn show(around: &Surroundings, target: &Target) -> Result<(), Failure> {
     let release = around.registry.release(&target.application, &target.selector).await?;
     let lost = lost_of(around, &release).await?;
     let holders = holders_of(around, &release).await?;
-    let shown = Shown { digest: release.digest(), release: release.document(), lost, holders };
+    let digest = release.digest();
+    let own_bytes = own_bytes(around).await.get(&digest).copied();
+    let shown = Shown { digest, release: release.document(), lost, holders, own_bytes };
     answer(around.style, &shown, |shown| {
-        text(&release) + &held(&shown.holders) + &damage(&shown.lost)
+        let frees = shown.own_bytes.map_or_else(String::new, |bytes| {
+            format!("\ndeleting it frees {}\n", HumanBytes(bytes))
+        });
+        text(&release) + &frees + &held(&shown.holders) + &damage(&shown.lost)
     })
 }
 
@@ -210,7 +219,8 @@ mod tests {
     fn the_json_of_a_release_is_its_document_and_its_digest() {
         let release = release();
         let (digest, lost) = (release.digest(), vec![]);
-        let shown = Shown { digest, release: release.document(), lost, holders: vec![] };
+        let shown =
+            Shown { digest, release: release.document(), lost, holders: vec![], own_bytes: None };
         let json = serde_json::to_value(&shown).unwrap();
         assert_eq!(json["digest"], release.digest().to_string());
         assert_eq!(json["release"]["machines"][0]["memoryMib"], 2048);
