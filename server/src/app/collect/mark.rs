@@ -86,7 +86,7 @@ impl Registry {
         let title = format!("release {}:{}", row.application, row.version);
         let release = match self.read_release(&row.application, &selector).await {
             // It was deleted since it was listed: the next collection has it.
-            Err(AppError::NotFound { .. }) => return Ok(vec![]),
+            Err(AppError::NotFound { .. } | AppError::Gone { .. }) => return Ok(vec![]),
             read => read.map_err(unreadable(title))?,
         };
         objects.insert(Collectable::Release(row.digest));

@@ -57,7 +57,7 @@ impl Registry {
         for (owner, release) in (0..).zip(&releases) {
             let selector = Selector::Digest(release.digest);
             let document = match self.read_release(&release.application, &selector).await {
-                Err(AppError::NotFound { .. }) => continue,
+                Err(AppError::NotFound { .. } | AppError::Gone { .. }) => continue,
                 read => read?,
             };
             let indexes: HashSet<_> = document.disks().map(|(_, disk)| disk.index).collect();
