@@ -35,6 +35,11 @@ fn product() -> Vec<Source> {
 }
 
 #[test]
+fn sql_names_its_parameters_in_order() {
+    check(&under("server/src/catalog/sqlite"), rules::numbers_parameters_in_order);
+}
+
+#[test]
 fn the_contract_is_pure_data() {
     let banned = [
         "tokio",

@@ -193,6 +193,29 @@ pub(crate) fn begins_with_a_doc(source: &Source) -> Vec<Finding> {
     vec![format!("{}: a file begins with what it is (`//!`)", source.path)]
 }
 
+/// SQLite numbers `$1`, `$2` … in the order it meets them first, whatever their digits say: a
+/// statement that names them in another order binds the wrong values, and means something else
+/// to PostgreSQL.
+pub(crate) fn numbers_parameters_in_order(source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for text in source.text.split('"') {
+        let mut numbers: Vec<u32> = Vec::new();
+        for part in text.split('$').skip(1) {
+            let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+            if let Ok(number) = digits.parse()
+                && !numbers.contains(&number)
+            {
+                numbers.push(number);
+            }
+        }
+        if numbers.windows(2).any(|pair| pair[0] + 1 != pair[1]) {
+            let begins: String = text.trim().chars().take(60).collect();
+            findings.push(format!("{}: parameters {numbers:?} in `{begins}…`", source.path));
+        }
+    }
+    findings
+}
+
 pub(crate) fn leaves_nothing_to_do(source: &Source) -> Vec<Finding> {
     in_code(source, |line| {
         let banned = ["todo!", "unimplemented!", "dbg!"];
@@ -239,6 +262,17 @@ pub(crate) fn is_not_listed<'a>(list: &str, names: impl Iterator<Item = &'a str>
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_statement_that_names_its_parameters_out_of_order_is_found() {
+        let of = |sql: &str| {
+            numbers_parameters_in_order(&Source::new("a.rs", &format!("f(\"{sql}\")"))).len()
+        };
+        assert_eq!(of("UPDATE t SET a = $2 WHERE b = $1"), 1);
+        assert_eq!(of("SELECT $1 WHERE b = $3"), 1);
+        assert_eq!(of("UPDATE t SET a = $1, c = $1 WHERE b = $2"), 0);
+        assert_eq!(of("AND c = $4 AND d = $5"), 0);
+    }
+
     use super::*;
 
     fn found(rule: impl Fn(&Source) -> Vec<Finding>, path: &str, text: &str) -> usize {
