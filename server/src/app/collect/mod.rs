@@ -40,7 +40,7 @@ use seawall_api::digest::ReleaseDigest;
 
 use super::{AppError, Registry};
 use crate::catalog::Entry;
-use crate::catalog::collect::{DeleteRequest, Deletion, OlderLeases};
+use crate::catalog::collect::OlderLeases;
 
 mod mark;
 mod plan;
@@ -146,14 +146,6 @@ impl Registry {
         }
         self.catalog.end_collection(state.litter).await?;
         Ok(done)
-    }
-
-    /// Deletes a release that nothing holds.
-    ///
-    /// # Errors
-    /// When a port fails.
-    pub async fn delete_release(&self, request: DeleteRequest) -> Result<Deletion, AppError> {
-        Ok(self.catalog.delete_release(request).await?)
     }
 }
 

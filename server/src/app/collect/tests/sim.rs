@@ -201,7 +201,10 @@ impl World {
         if self.known.get(&at) == Some(&Known::Visible) {
             self.known.insert(at, Known::MaybeDeleted);
         }
-        self.act(async move { Outcome::Deleted(at, registry.delete_release(request).await) });
+        self.act(async move {
+            let deletion = registry.catalog.delete_release(request).await;
+            Outcome::Deleted(at, deletion.map_err(AppError::from))
+        });
     }
 
     fn collect(&mut self) {
