@@ -92,6 +92,7 @@ pub struct Registry {
     collecting: collect::Collecting,
     usage: collect::Measured,
     checks: fsck::Checks,
+    receivers: webhooks::Receivers,
 }
 
 impl Registry {
@@ -106,7 +107,7 @@ impl Registry {
         // Without randomness it is nobody's in particular: checks of two processes then share one.
         let checks = fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
-        let (collecting, usage, noted) = <_>::default();
+        let (collecting, usage, noted, receivers) = <_>::default();
         Self {
             store,
             catalog,
@@ -118,6 +119,7 @@ impl Registry {
             usage,
             checks,
             noted,
+            receivers,
             room: None,
             reach: Reach::PublicOnly,
         }

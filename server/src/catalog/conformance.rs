@@ -14,7 +14,7 @@ use super::*;
 
 mod check;
 mod fleet;
-mod watch;
+pub(super) mod watch;
 
 const NOW: u64 = 1_800_000_000;
 

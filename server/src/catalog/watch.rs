@@ -60,9 +60,11 @@ pub trait Watching: Send + Sync + 'static {
         now_secs: u64,
         until_secs: u64,
     ) -> Result<Option<Delivery>, CatalogError>;
-    /// Writes down how a try to deliver ended.
+    /// Writes down how a try to deliver to a webhook ended. A delivery that went with its webhook
+    /// meanwhile is nothing any more, though another's may bear its number now.
     async fn settle_delivery(
         &self,
+        id: WebhookId,
         delivery: u64,
         settlement: Settlement,
     ) -> Result<(), CatalogError>;

@@ -65,10 +65,11 @@ impl Watching for SqliteCatalog {
 
     async fn settle_delivery(
         &self,
+        id: WebhookId,
         delivery: u64,
         settlement: Settlement,
     ) -> Result<(), CatalogError> {
-        let settle = move |tx: &Transaction<'_>| webhooks::settle(tx, delivery, &settlement);
+        let settle = move |tx: &Transaction<'_>| webhooks::settle(tx, id, delivery, &settlement);
         self.connections.write("settle a message", settle).await
     }
 
