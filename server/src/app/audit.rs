@@ -41,7 +41,11 @@ impl Registry {
     /// Logs that an object is damaged or gone, the first time that this process finds it so. That
     /// it cannot be logged is no reason to fail another way than with the damage.
     pub(super) async fn note_damage(&self, object: &ObjectName) {
-        let path = object.path();
+        self.log_damage(object.path()).await;
+    }
+
+    /// The same of whatever has a path, or is called so.
+    pub(super) async fn log_damage(&self, path: String) {
         if !self.noted.is_new(&path) {
             return;
         }

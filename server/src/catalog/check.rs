@@ -159,6 +159,14 @@ pub trait Checking: Send + Sync + 'static {
     /// Keeps how far a check is and what it found since the last time; false when it is not the
     /// caller's any more, or was told to stop: then nothing is kept.
     async fn save_check(&self, run: CheckRun, found: Vec<Finding>) -> Result<bool, CatalogError>;
+    /// Gives a sign of life of a check, whatever step takes its time; false when it is not the
+    /// caller's any more, or has ended.
+    async fn beat_check(
+        &self,
+        run: u64,
+        runner: Runner,
+        now_secs: u64,
+    ) -> Result<bool, CatalogError>;
     /// Tells the check under way to stop.
     async fn stop_check(&self) -> Result<(), CatalogError>;
     /// What a check found, at most `limit` of it.

@@ -132,7 +132,7 @@ impl Check {
                 let pack = packs[place.pack as usize];
                 let what = format!("it says that the chunk lies in {pack}, which does not name it");
                 let object = format!("row of chunk {}", place.frame.digest);
-                self.find("catalog", object, what, Class::Damage);
+                self.catalog_damage(object, what).await;
             }
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Check {
         };
         if (known.disk_len, known.content) != (list.disk_len(), list.content()) {
             let what = "it says otherwise than the list".to_owned();
-            self.find("catalog", format!("row of {}", name.path()), what, Class::Damage);
+            self.catalog_damage(format!("row of {}", name.path()), what).await;
         }
         if !catalog.is_needed(name.clone()).await? {
             self.reclaimable(&name, len, "no release names it");

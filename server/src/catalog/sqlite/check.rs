@@ -12,7 +12,7 @@ use super::connection::{Durability, SqlResult, connect, failed};
 use super::{SqliteCatalog, row, schema};
 use crate::catalog::check::{
     CheckRun, Checking, ClaimCheck, ClaimedCheck, Class, Finding, Findings, KnownPack, LostObject,
-    MoveRow,
+    MoveRow, Runner,
 };
 use crate::catalog::error::CatalogError;
 use crate::catalog::model::{ChannelMove, Frame, IndexRow, LeafRow, NewPack, Release};
@@ -40,6 +40,22 @@ impl Checking for SqliteCatalog {
 
     async fn save_check(&self, run: CheckRun, found: Vec<Finding>) -> Result<bool, CatalogError> {
         self.connections.write("save how far a check is", move |tx| save(tx, &run, &found)).await
+    }
+
+    async fn beat_check(
+        &self,
+        run: u64,
+        runner: Runner,
+        now_secs: u64,
+    ) -> Result<bool, CatalogError> {
+        let beat = move |tx: &Transaction<'_>| {
+            let sql = "UPDATE checks SET beat_at_secs = MAX(beat_at_secs, $1)
+                       WHERE run = $2 AND runner = $3 AND is_stopped = 0
+                       AND completed_at_secs IS NULL AND failure IS NULL";
+            let values = params![row::integer(now_secs)?, row::integer(run)?, runner];
+            tx.prepare_cached(sql)?.execute(values).map(|count| count > 0)
+        };
+        self.connections.write("say that a check is alive", beat).await
     }
 
     async fn stop_check(&self) -> Result<(), CatalogError> {
