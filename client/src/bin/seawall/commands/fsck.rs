@@ -33,14 +33,29 @@ pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<
                 fsck = registry.fsck().await?;
             }
             // Its runner died, and left no sign of life for long enough.
-            FsckState::Interrupted => fsck = registry.start_fsck(&order).await?,
+            FsckState::Interrupted => {
+                tokio::time::sleep(POLL_EVERY).await;
+                fsck = registry.start_fsck(&order).await?;
+            }
             FsckState::Never | FsckState::Stopped | FsckState::Failed | FsckState::Complete => {
                 break;
             }
         }
     }
     around.progress.finish();
-    tell(around, &fsck)
+    tell(around, &fsck)?;
+    ended(&fsck)
+}
+
+/// What was asked for is a whole check.
+fn ended(fsck: &Fsck) -> Result<(), Failure> {
+    if fsck.state == FsckState::Complete {
+        return Ok(());
+    }
+    let stopped = Failure::internal(format!("the check was stopped at {}", fsck.phase));
+    Err(stopped
+        .of_kind(ErrorKind::Unavailable)
+        .with_remedy("run it again: it goes on where it ended"))
 }
 
 pub(crate) async fn status(around: &Surroundings) -> Result<(), Failure> {
@@ -54,10 +69,20 @@ pub(crate) async fn stop(around: &Surroundings) -> Result<(), Failure> {
     answer(around.style, &fsck, text)
 }
 
-/// Prints what was found; damage is a failure, and so is a check that broke off.
+/// Prints what was found; damage that is left is a failure, and so is a check that broke off.
 fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
     answer(around.style, fsck, text)?;
-    if fsck.damage_count > 0 {
+    judge(fsck)
+}
+
+/// Whether damage is left that the registry could not mend. Damage is listed first, so that none
+/// in the list is none at all.
+fn is_damaged(fsck: &Fsck) -> bool {
+    fsck.findings.iter().any(|finding| finding.class == FindingClass::Damage)
+}
+
+fn judge(fsck: &Fsck) -> Result<(), Failure> {
+    if is_damaged(fsck) {
         let what = format!("the check found damage: {}", count(fsck.damage_count, "finding"));
         let remedy = "push what is lost again, or bring it with `seawall repair --from URL|DIR`; \
                       docs/operations/repair.md says which";
@@ -101,6 +126,8 @@ fn text(fsck: &Fsck) -> String {
     }
     if fsck.damage_count == 0 {
         text += "  no damage was found\n";
+    } else if !is_damaged(fsck) {
+        text += "  all damage that was found is mended\n";
     }
     if fsck.reclaimable_count > 0 {
         text += &format!(
@@ -117,6 +144,51 @@ mod tests {
     use seawall_api::v1::Finding;
 
     use super::*;
+
+    fn checked(state: FsckState, classes: &[FindingClass]) -> Fsck {
+        let finding = |class: &FindingClass| Finding {
+            kind: "pack".to_owned(),
+            object: "packs/a".to_owned(),
+            what: "it is gone".to_owned(),
+            class: *class,
+        };
+        let is_damage = |class: &&FindingClass| **class != FindingClass::Reclaimable;
+        Fsck {
+            state,
+            run: 1,
+            phase: "packs".to_owned(),
+            started_at_secs: 0,
+            completed_at_secs: (state == FsckState::Complete).then_some(0),
+            objects: 1,
+            bytes: 1,
+            total_bytes: 1,
+            damage_count: classes.iter().filter(is_damage).count() as u64,
+            reclaimable_count: 0,
+            reclaimable_bytes: 0,
+            findings: classes.iter().map(finding).collect(),
+            findings_left_out: 0,
+            failure: None,
+            last_complete_at_secs: None,
+        }
+    }
+
+    #[test]
+    fn damage_that_is_mended_is_no_failure_and_says_so() {
+        let fsck = checked(FsckState::Complete, &[FindingClass::Mended]);
+        assert!(judge(&fsck).is_ok());
+        assert!(text(&fsck).contains("all damage that was found is mended"));
+        let fsck = checked(FsckState::Complete, &[FindingClass::Damage, FindingClass::Mended]);
+        assert!(judge(&fsck).is_err());
+        assert!(!text(&fsck).contains("all damage"));
+    }
+
+    #[test]
+    fn a_check_that_was_stopped_is_not_what_was_asked_for() {
+        for state in [FsckState::Stopped, FsckState::Never, FsckState::Failed] {
+            assert!(ended(&checked(state, &[])).is_err(), "{state:?}");
+        }
+        assert!(ended(&checked(FsckState::Complete, &[])).is_ok());
+    }
 
     #[test]
     fn findings_are_told_a_line_each_and_damage_first() {
