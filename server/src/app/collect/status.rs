@@ -39,8 +39,6 @@ pub struct CollectStatus {
 /// The state of collections in this process.
 #[derive(Debug, Default)]
 pub(in crate::app) struct Collecting {
-    /// Held by the one that runs.
-    pub(super) claim: tokio::sync::Mutex<()>,
     /// Set as long as somebody goes on collecting until nothing is waited for.
     is_begun: AtomicBool,
     is_stopped: AtomicBool,

@@ -29,10 +29,10 @@ const DIALECT: [(&str, &str); 4] = [
 ];
 
 /// Each migration takes the schema from the version of its position to the next.
-const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
+const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
 
 /// The version of the schema that this program writes.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 const V1: &str = "
@@ -352,6 +352,11 @@ const TABLES: [&str; 29] = [
     "lost_leaves",
     "index_leaves",
 ];
+
+/// For sweeps, which forget the leaves of one index after the other.
+const V6: &str = "
+CREATE INDEX index_leaves_by_index ON index_leaves (index_digest);
+";
 
 fn in_dialect(sql: &str) -> String {
     DIALECT.iter().fold(sql.to_owned(), |sql, (placeholder, word)| sql.replace(placeholder, word))
