@@ -16,6 +16,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -26,6 +27,10 @@ use super::{AppError, Registry};
 const COPY: &str = ".copy";
 /// The file beside the catalog that is locked for as long as there is a copy.
 const LOCK: &str = "backup.lock";
+/// How long another copy's end is waited for.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Between two looks whether it has ended.
+const TURN_PAUSE: Duration = Duration::from_millis(20);
 /// The owner alone: a catalog holds the secrets of webhooks.
 const PRIVATE: u32 = 0o600;
 
@@ -80,15 +85,13 @@ impl Registry {
         })?;
         let own = self.catalog.beside("");
         let path = self.catalog.beside(&format!(".{}{COPY}", hex::encode(id)));
-        let (beside, made) = (own.clone(), path.clone());
-        let locked = blocking(move || {
-            let Some(lock) = lock_beside(&beside)? else { return Ok(None) };
+        let lock = self.turn_to_copy(&own).await?;
+        let made = path.clone();
+        let begun = blocking(move || {
             OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&made)?;
-            Ok(Some((lock, len_of(&beside))))
+            Ok(len_of(&own))
         });
-        let Some((lock, len)) = locked.await? else {
-            return Err(AppError::Busy { what: "another copy of the catalog is made or sent" });
-        };
+        let len = begun.await?;
         let remove = || {
             // What was written of it; that there may be none is no failure of its own.
             let _ = fs::remove_file(&path);
@@ -98,6 +101,22 @@ impl Registry {
         let copied = self.catalog.back_up(path.clone()).await;
         copied.inspect_err(|_| remove())?;
         blocking(move || open_once(&path, held)).await
+    }
+
+    /// The lock of the one copy, waited for a moment: whoever has read the last of a copy may be
+    /// faster than the end of its request.
+    async fn turn_to_copy(&self, catalog: &Path) -> Result<File, AppError> {
+        let deadline = Instant::now() + TURN_WAIT_MAX;
+        loop {
+            let catalog = catalog.to_owned();
+            if let Some(lock) = blocking(move || lock_beside(&catalog)).await? {
+                return Ok(lock);
+            }
+            if Instant::now() >= deadline {
+                return Err(AppError::Busy { what: "another copy of the catalog is made or sent" });
+            }
+            tokio::time::sleep(TURN_PAUSE).await;
+        }
     }
 }
 

@@ -253,6 +253,8 @@ async fn a_backup_is_asked_for_as_no_page_of_another_site_can() {
         assert_problem(ask(kind).await, Code::InvalidInput).await;
     }
     for kind in ["application/octet-stream", "application/json"] {
-        assert_eq!(ask(Some(kind)).await.status(), StatusCode::OK);
+        let answer = ask(Some(kind)).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(answer.bytes().await.unwrap().starts_with(b"SQLite format 3"));
     }
 }
