@@ -63,8 +63,9 @@ impl Registry {
         while publication == Publication::Swept {
             if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
                 new.grip = lease.grip;
+                self.note_kept(&lease, &name).await?;
             }
-            self.keep(&name, bytes.clone()).await?;
+            self.keep(&name, bytes.clone(), self.hand(Some(publisher.lease))).await?;
             publication = self.catalog.publish(new.clone()).await?;
             if publication == Publication::Swept {
                 tokio::time::sleep(SWEEP_PAUSE).await;

@@ -29,10 +29,10 @@ const DIALECT: [(&str, &str); 4] = [
 ];
 
 /// Each migration takes the schema from the version of its position to the next.
-const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
+const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
 
 /// The version of the schema that this program writes.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 const V1: &str = "
@@ -318,6 +318,14 @@ CREATE TABLE lease_loads (
     lease_id {BYTES} NOT NULL PRIMARY KEY,
     data_bytes BIGINT NOT NULL
 );
+";
+
+/// Of a lease: whether anything was kept under it, which nobody knows of those that are open, and
+/// who opened it.
+const V6: &str = "
+ALTER TABLE leases ADD COLUMN has_kept BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE leases ADD COLUMN opened_by TEXT NOT NULL DEFAULT '';
+UPDATE leases SET has_kept = 0 WHERE is_pull = 1;
 ";
 
 /// Every table there is.
