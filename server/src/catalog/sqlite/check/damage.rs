@@ -126,17 +126,46 @@ pub(in super::super) fn lost_packs_of(
     Ok(lost)
 }
 
+/// The lost packs that a check noted.
+fn noted_packs(tx: &Transaction<'_>) -> SqlResult<Vec<PackDigest>> {
+    let sql = "SELECT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut noted = Vec::new();
+    for pack in statement.query_map([], |found| row::digest(found, 0))? {
+        let pack = PackDigest::from_bytes(pack?);
+        if is_noted(tx, &ObjectName::Pack(pack).path())? {
+            noted.push(pack);
+        }
+    }
+    Ok(noted)
+}
+
+/// Whether some release needs a leaf that is lost: which packs that one needs is not known.
+fn lacks_leaves(tx: &Transaction<'_>) -> SqlResult<bool> {
+    let sql = "SELECT 1 FROM lost_leaves x
+               JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
+               JOIN release_indexes n ON n.index_digest = i.index_digest
+               WHERE NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest) LIMIT 1";
+    tx.prepare_cached(sql)?.exists([])
+}
+
 /// A leaf was added: it is lost no more, and neither are those of `packs` that nothing needs now.
 pub(in super::super) fn leaf_added(
     tx: &Transaction<'_>,
     leaf: LeafDigest,
-    (was_lost, packs): (bool, Vec<PackDigest>),
+    (was_lost, mut packs): (bool, Vec<PackDigest>),
     hand: Option<Hand>,
 ) -> SqlResult<()> {
     if was_lost {
         tx.prepare_cached("DELETE FROM lost_leaves WHERE leaf_digest = $1")?
             .execute([leaf.as_bytes()])?;
         healed(tx, &ObjectName::Leaf(leaf), hand)?;
+        // What it needed was forgotten with it.
+        if !lacks_leaves(tx)? {
+            packs.extend(noted_packs(tx)?);
+            packs.sort_unstable();
+            packs.dedup();
+        }
     }
     for pack in packs {
         let pack = ObjectName::Pack(pack);
