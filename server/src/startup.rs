@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 
 use crate::app::rebuild::{Rebuilt, rebuild};
 use crate::app::room::Room;
-use crate::app::{AppError, Registry};
+use crate::app::{AppError, Completed, Registry};
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
 use crate::catalog::{CatalogError, Entry, Watching};
 use crate::config::{Access, Config};
@@ -423,8 +423,15 @@ async fn serve(
     actix_web::rt::spawn(outbox);
     actix_web::rt::spawn(async move {
         match registry.complete_records().await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "wrote records that a crash had left out"),
+            Ok(Completed { written, unknown }) => {
+                if written > 0 {
+                    tracing::info!(written, "wrote records that a crash had left out");
+                }
+                if let Some(error) = unknown {
+                    let remedy = error.remedy();
+                    tracing::error!(%error, remedy, "the store knows more than the catalog");
+                }
+            }
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });

@@ -67,6 +67,7 @@ pub mod room;
 pub mod webhooks;
 
 pub use error::AppError;
+pub use names::Completed;
 pub use packs::{KeptPack, PackObject};
 pub use publish::Publisher;
 pub use resolve::ReleaseBytes;
@@ -75,8 +76,11 @@ pub use webhooks::Delivered;
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
 
-/// Between two looks whether a sweep has taken what is to be put again. It takes milliseconds.
+/// Between two looks whether a sweep has taken what is to be put again. It mostly takes
+/// milliseconds; who has looked this often is asked to come again, and another may use the time.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+const SWEEP_TRIES: u32 = 500;
+const SWEEP_RUNS: &str = "what this needs is being collected";
 
 /// The registry's use cases over its ports.
 pub struct Registry {
@@ -174,7 +178,7 @@ impl Registry {
         bytes: &Bytes,
         add: impl AsyncFn(Grip) -> Result<Added, AppError>,
     ) -> Result<Put, AppError> {
-        loop {
+        for _ in 0..SWEEP_TRIES {
             let found = self.use_lease(lease).await?;
             let is_noted = self.note_kept(&found, name).await?;
             let put = self.keep(name, bytes.clone(), self.hand(Some(lease))).await?;
@@ -185,8 +189,16 @@ impl Registry {
             if add(found.grip).await? == Added::Present {
                 return Ok(put);
             }
-            tokio::time::sleep(SWEEP_PAUSE).await;
+            self.wait_for_sweep().await?;
         }
+        Err(AppError::Busy { what: SWEEP_RUNS })
+    }
+
+    /// Lets a sweep take what is to be put again; one that nobody carries on is ended here.
+    async fn wait_for_sweep(&self) -> Result<(), AppError> {
+        self.finish_abandoned_sweep().await?;
+        tokio::time::sleep(SWEEP_PAUSE).await;
+        Ok(())
     }
 
     /// Whoever holds a lease, or the registry itself, now.

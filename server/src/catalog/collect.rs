@@ -1,5 +1,6 @@
 //! The trait through which the registry deletes releases and collects what they leave behind.
 
+use std::any::Any;
 use std::collections::HashSet;
 
 use seawall_api::digest::{
@@ -161,6 +162,8 @@ pub struct OlderLeases {
 /// What is to be swept, all of it unreachable when it was looked at last.
 #[derive(Clone, Default, Debug)]
 pub struct Sweep {
+    /// The generation whose older leases have ended: what was condemned since stays.
+    pub generation: u64,
     /// Condemned packs in which no reachable chunk lies.
     pub packs: Vec<PackDigest>,
     /// Condemned objects that no release reaches.
@@ -245,6 +248,17 @@ pub struct Tombstone {
     pub deleted_by: String,
 }
 
+/// Held by the one collection that may sweep; dropping it lets another.
+#[derive(Debug)]
+pub struct CollectClaim(#[allow(dead_code)] Box<dyn Any + Send>);
+
+impl CollectClaim {
+    /// A claim that holds as long as `held` is not dropped.
+    pub fn new(held: impl Any + Send) -> Self {
+        Self(Box::new(held))
+    }
+}
+
 /// Deletes releases and collects what nothing reaches any more.
 ///
 /// # Contract
@@ -255,6 +269,9 @@ pub struct Tombstone {
 ///    none before [`Self::end_sweep`].
 #[async_trait::async_trait]
 pub trait Collecting: Send + Sync + 'static {
+    /// Claims the sweeping for one collection, as long as the claim is held; `None` when another
+    /// holds it, in this process or in another one. It ends with the process.
+    async fn claim_collecting(&self) -> Result<Option<CollectClaim>, CatalogError>;
     /// Forgets leases that ended before `now_secs`, and tells how far collections are.
     async fn collect_state(&self, now_secs: u64) -> Result<CollectState, CatalogError>;
     /// What must not be collected.

@@ -58,8 +58,6 @@ struct State {
 /// The state of collections in this process.
 #[derive(Debug, Default)]
 pub(in crate::app) struct Collecting {
-    /// Held by the one that runs.
-    pub(super) claim: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 

@@ -144,6 +144,11 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     assert_eq!(lost().await, []);
     assert!(catalog.damaged_releases(10).await.unwrap().is_empty());
 
+    each_healing_is_logged_once(catalog, &lease).await;
+    catalog.end_lease(lease.id).await.unwrap();
+}
+
+async fn each_healing_is_logged_once(catalog: &dyn Catalog, lease: &NewLease) {
     let log = repairs(catalog).await;
     let (last, first) = (&log[log.len() - 1], &log[0]);
     assert_eq!(log.len(), 5, "each healing once");
@@ -151,7 +156,6 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     assert_eq!((first.actor.as_str(), first.at_secs), ("ci", NOW + 40));
     assert_eq!(first.application, Some(lease.application.clone()));
     assert_eq!(log[2].facts["was"], "cut");
-    catalog.end_lease(lease.id).await.unwrap();
 }
 
 /// What the log says was healed, oldest first.

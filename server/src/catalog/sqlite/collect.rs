@@ -53,8 +53,7 @@ fn read_object(found: &Row<'_>) -> SqlResult<Collectable> {
     })
 }
 
-/// Whether bytes that were found under `grip` may be gone: a sweep of that very object runs, or
-/// another sweep began since.
+/// Whether bytes that were found under `grip` may be gone, as a sweep began since.
 fn is_stale(tx: &Transaction<'_>, grip: Grip) -> SqlResult<bool> {
     Ok(match grip.sweeps {
         Some(sweeps) => counter(tx, SWEEPS)? != sweeps,
@@ -334,28 +333,30 @@ pub(super) fn pardon(
 
 pub(super) fn begin_sweep(tx: &Transaction<'_>, sweep: &Sweep) -> SqlResult<Sweeping> {
     let mut begun = Sweeping::default();
+    let generation = row::integer(sweep.generation)?;
     count_up(tx, SWEEPS)?;
     let mut take_pack = tx.prepare_cached(
         "UPDATE condemned_packs SET is_swept = 1
-         WHERE is_swept = 0 AND pack_id = (SELECT id FROM packs WHERE digest = $1)",
+         WHERE is_swept = 0 AND pack_id = (SELECT id FROM packs WHERE digest = $1)
+           AND generation <= $2",
     )?;
     for pack in &sweep.packs {
         let leaves = leaves_in(tx, &[*pack])?;
         if leaves.iter().any(|leaf| sweep.live_leaves.contains(leaf)) {
             continue;
         }
-        if take_pack.execute([pack.as_bytes()])? == 1 {
+        if take_pack.execute(params![pack.as_bytes(), generation])? == 1 {
             leaves.into_iter().try_for_each(|leaf| content::forget_leaf(tx, leaf))?;
             begun.packs.push(*pack);
         }
     }
     let mut take_object = tx.prepare_cached(
         "UPDATE condemned_objects SET is_swept = 1
-         WHERE is_swept = 0 AND kind = $1 AND digest = $2",
+         WHERE is_swept = 0 AND kind = $1 AND digest = $2 AND generation <= $3",
     )?;
     for object in &sweep.objects {
         let (kind, digest) = kind_of(*object);
-        if take_object.execute(params![kind, digest])? == 1 {
+        if take_object.execute(params![kind, digest, generation])? == 1 {
             forget_object(tx, *object)?;
             begun.objects.push(*object);
         }
