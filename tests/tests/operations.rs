@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,9 @@ fn read(name: &str) -> String {
 fn has(program: &str, package: &str) -> bool {
     let is_there = exists(program);
     if !is_there {
-        eprintln!("SKIPPED: {program} is not installed (apt-get install {package})");
+        // Past the harness, which keeps what a test that passes prints.
+        let said = writeln!(io::stderr(), "SKIPPED: no {program} (apt-get install {package})");
+        said.unwrap();
     }
     is_there
 }
