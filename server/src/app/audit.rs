@@ -24,6 +24,11 @@ impl Noted {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noted.len() < NOTED_COUNT_MAX && noted.insert(path.to_owned())
     }
+
+    /// It is sound again: should it be damaged another time, that is logged, too.
+    pub(super) fn forget(&self, path: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
 }
 
 impl Registry {

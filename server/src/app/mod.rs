@@ -33,8 +33,9 @@ use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
-use crate::catalog::collect::{Added, Grip};
-use crate::catalog::{Catalog, LeaseId};
+use crate::catalog::check::Healing;
+use crate::catalog::collect::{Added, Grip, Hand};
+use crate::catalog::{Catalog, Lease, LeaseId};
 use crate::courier::Reach;
 use crate::host::Host;
 
@@ -140,22 +141,34 @@ impl Registry {
 
     /// Keeps bytes that were proven to be what `name` says, whatever lies there already: an object
     /// that was damaged at rest is mended by whoever brings it again.
-    async fn keep(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, AppError> {
+    async fn keep(&self, name: &ObjectName, bytes: Bytes, hand: Hand) -> Result<Put, AppError> {
         if self.store.put(name, bytes.clone()).await? == Put::Created {
-            self.catalog.note_sound(name.path()).await?;
+            self.healed(name, hand, Healing::IfNoted).await?;
             return Ok(Put::Created);
         }
         match self.store.get(name).await {
             Ok(found) if found == bytes => {
-                self.catalog.note_sound(name.path()).await?;
+                self.healed(name, hand, Healing::IfNoted).await?;
                 return Ok(Put::AlreadyPresent);
             }
             Ok(_) => tracing::warn!(object = name.path(), "mends a damaged object"),
             Err(error) => tracing::warn!(object = name.path(), %error, "mends a damaged object"),
         }
         self.store.replace(name, bytes).await?;
-        self.catalog.note_sound(name.path()).await?;
+        self.healed(name, hand, Healing::Seen).await?;
         Ok(Put::Created)
+    }
+
+    /// An object is what its name says: what was noted of it before is over.
+    async fn healed(
+        &self,
+        name: &ObjectName,
+        hand: Hand,
+        healing: Healing,
+    ) -> Result<(), AppError> {
+        self.noted.forget(&name.path());
+        self.catalog.note_sound(name.clone(), hand, healing).await?;
+        Ok(())
     }
 
     /// Keeps bytes under a lease and names them in the catalog by `add`: as often as a sweep may
@@ -168,9 +181,14 @@ impl Registry {
         add: impl AsyncFn(Grip) -> Result<Added, AppError>,
     ) -> Result<Put, AppError> {
         for _ in 0..SWEEP_TRIES {
-            let grip = self.use_lease(lease).await?.grip;
-            let put = self.keep(name, bytes.clone()).await?;
-            if add(grip).await? == Added::Present {
+            let found = self.use_lease(lease).await?;
+            let is_noted = self.note_kept(&found, name).await?;
+            let put = self.keep(name, bytes.clone(), self.hand(Some(lease))).await?;
+            if put == Put::Created && !is_noted {
+                // A sweep took it in between.
+                self.catalog.note_kept(lease).await?;
+            }
+            if add(found.grip).await? == Added::Present {
                 return Ok(put);
             }
             self.wait_for_sweep().await?;
@@ -183,6 +201,23 @@ impl Registry {
         self.finish_abandoned_sweep().await?;
         tokio::time::sleep(SWEEP_PAUSE).await;
         Ok(())
+    }
+
+    /// Whoever holds a lease, or the registry itself, now.
+    fn hand(&self, lease: Option<LeaseId>) -> Hand {
+        Hand { lease, at_secs: self.host.now_secs() }
+    }
+
+    /// Notes that an object is about to be kept under a lease, unless that was noted before or the
+    /// object is there: then whoever brought it has it on their lease. Whether it is noted.
+    async fn note_kept(&self, lease: &Lease, name: &ObjectName) -> Result<bool, AppError> {
+        if !lease.has_kept {
+            if self.store.len(name).await?.is_some() {
+                return Ok(false);
+            }
+            self.catalog.note_kept(lease.id).await?;
+        }
+        Ok(true)
     }
 
     /// Bytes that the catalog says are there; `is_intact` compares them with their name.

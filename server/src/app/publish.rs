@@ -60,12 +60,13 @@ impl Registry {
         for _ in 0..SWEEP_TRIES {
             if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
                 new.grip = lease.grip;
+                self.note_kept(&lease, &name).await?;
             }
             // Looked for under the grip: a sweep that takes it from now on is noticed.
             if let Some(descriptor) = self.missing_descriptor(&release).await? {
                 return Err(incomplete(&release, format!("descriptor {descriptor}")));
             }
-            self.keep(&name, bytes.clone()).await?;
+            self.keep(&name, bytes.clone(), self.hand(Some(publisher.lease))).await?;
             publication = self.catalog.publish(new.clone()).await?;
             if publication != Publication::Swept {
                 break;

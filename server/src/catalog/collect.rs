@@ -10,6 +10,7 @@ use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Versio
 use seawall_store::port::ObjectName;
 
 use super::error::CatalogError;
+use super::id::LeaseId;
 use super::model::{NewPack, Release};
 
 /// What a caller may rely on.
@@ -24,13 +25,24 @@ pub struct Grip {
     /// How many sweeps had begun when the caller looked at what it is about to name; `None` where
     /// it is certain that none runs. Bytes that were found before another sweep began may be gone.
     pub sweeps: Option<u64>,
+    /// Whose hand it is that adds; `None` where rows are only made anew from what is there.
+    pub hand: Option<Hand>,
+}
+
+/// Whose hand brings something, and when: what it heals is logged so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hand {
+    /// That of whoever opened this lease; `None` for the registry itself.
+    pub lease: Option<LeaseId>,
+    /// Seconds since 1970-01-01 UTC.
+    pub at_secs: u64,
 }
 
 impl Grip {
     /// Relies on nothing that is condemned: of whoever asks without a lease.
-    pub const NEWEST: Self = Self { generation: i64::MAX as u64, sweeps: None };
+    pub const NEWEST: Self = Self { generation: i64::MAX as u64, sweeps: None, hand: None };
     /// Relies on whatever is there: of a collection, which decides what goes, and of a rebuild.
-    pub const ANY: Self = Self { generation: 0, sweeps: None };
+    pub const ANY: Self = Self { generation: 0, sweeps: None, hand: None };
 }
 
 /// What became of something that was to be added.

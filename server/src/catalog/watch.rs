@@ -10,7 +10,8 @@
 use seawall_api::names::ApplicationName;
 
 use super::error::CatalogError;
-use super::model::{Frame, LeaseId};
+use super::id::{LeaseId, WebhookId};
+use super::model::Frame;
 
 mod audit;
 mod quotas;
@@ -19,8 +20,8 @@ mod webhooks;
 pub use audit::{AuditQuery, Entry, Logged};
 pub use quotas::{Excess, LeaseLoad, Quota, QuotaState, Usage};
 pub use webhooks::{
-    Delivery, DeliveryRow, DeliveryState, InvalidWebhookId, Settlement, Webhook, WebhookAdded,
-    WebhookId, WebhookSecret, WebhookStatus,
+    Delivery, DeliveryRow, DeliveryState, Settlement, Webhook, WebhookAdded, WebhookSecret,
+    WebhookStatus,
 };
 
 /// The part of the catalog that is for those who watch.

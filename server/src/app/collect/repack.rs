@@ -57,7 +57,8 @@ impl Registry {
         loop {
             let state = self.catalog.collect_state(self.host.now_secs()).await?;
             let grip = Grip { sweeps: Some(state.sweeps), ..Grip::ANY };
-            self.keep(&ObjectName::Pack(pack.digest()), pack.bytes().clone()).await?;
+            let name = ObjectName::Pack(pack.digest());
+            self.keep(&name, pack.bytes().clone(), self.hand(None)).await?;
             if self.catalog.move_frames(row_of(&pack), from.clone(), grip).await? == Added::Present
             {
                 return Ok(pack.bytes().len() as u64);

@@ -32,8 +32,9 @@ use super::rebuild::readable;
 use super::{AppError, Registry, present};
 use crate::catalog::CatalogError;
 use crate::catalog::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, LostObject, Runner,
+    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, Healing, LostObject, Runner,
 };
+use crate::catalog::collect::Grip;
 
 mod beat;
 mod content;
@@ -518,8 +519,13 @@ impl Check {
 
     /// It is what it should be: what was noted of it before is over.
     async fn sound(&self, name: &ObjectName) -> Result<(), Halt> {
-        self.registry.catalog.note_sound(name.path()).await?;
+        self.registry.healed(name, self.registry.hand(None), Healing::IfNoted).await?;
         Ok(())
+    }
+
+    /// Adds what is there to the catalog; what that heals, the check has healed.
+    fn grip(&self) -> Grip {
+        Grip { hand: Some(self.registry.hand(None)), ..Grip::ANY }
     }
 }
 

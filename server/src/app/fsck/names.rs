@@ -75,7 +75,7 @@ impl Check {
         if !is_certain {
             return self.damage(name, what, vec![row.digest]).await;
         }
-        self.registry.keep(name, wanted.encode()).await?;
+        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
         self.mended(name, format!("{}; written anew by the catalog", short(&what)));
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Check {
             Ok(_) => return self.damage(name, CONTRADICTION.to_owned(), vec![]).await,
             Err(what) => what,
         };
-        self.registry.keep(name, wanted.encode()).await?;
+        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
         self.mended(name, format!("{what}; written anew by the catalog"));
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Check {
             Ok(record) => format!("it is of move {}", record.sequence),
             Err(what) => what,
         };
-        self.registry.keep(name, wanted.encode()).await?;
+        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
         self.mended(name, format!("{what}; written anew by the catalog"));
         Ok(())
     }

@@ -82,12 +82,13 @@ impl Check {
         let frames: Vec<_> = pack.frames.iter().map(frame_of).collect();
         let misplaced = catalog.misplaced(digest, frames.clone()).await?;
         if known.is_lost {
-            catalog.correct_pack(NewPack { digest, len, frames }).await?;
+            catalog.correct_pack(NewPack { digest, len, frames }, self.registry.hand(None)).await?;
             self.mended(&name, "it was lost, and is there again".to_owned());
         } else if known.len != len || !misplaced.is_empty() {
             // Whoever collects condemns a pack before the places of its chunks go.
             if catalog.known_pack(digest).await?.is_some_and(|known| !known.is_condemned) {
-                catalog.correct_pack(NewPack { digest, len, frames }).await?;
+                let hand = self.registry.hand(None);
+                catalog.correct_pack(NewPack { digest, len, frames }, hand).await?;
                 let count = misplaced.len();
                 let what = format!("its row or those of {count} of its chunks said otherwise");
                 self.find("catalog", format!("row of {}", name.path()), what, Class::Mended);

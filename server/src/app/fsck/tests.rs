@@ -84,7 +84,7 @@ async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_
     assert_eq!(found, [name.path()]);
     let (damaged, _) = registry.damage(10).await.unwrap();
     assert_eq!(damaged.len(), 1);
-    assert_eq!(damaged[0].1[0].object, name.path());
+    assert_eq!(damaged[0].1[0].lost.object, name.path());
     assert_eq!(logged(&registry).await, [name.path()], "whoever watches is told");
     assert_eq!(damage(&checked(&registry).await).len(), 1);
     assert_eq!(logged(&registry).await.len(), 1, "once");

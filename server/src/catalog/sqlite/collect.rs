@@ -93,20 +93,28 @@ pub(super) fn revive(tx: &Transaction<'_>, object: Collectable, grip: Grip) -> S
     Ok(Added::Present)
 }
 
+/// What was pardoned may turn out to be reached by nothing after all: it is litter until a
+/// collection has looked at it again.
 fn pardon_object(tx: &Transaction<'_>, object: Collectable) -> SqlResult<()> {
     let (kind, digest) = kind_of(object);
     let sql = "DELETE FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 0";
-    tx.prepare_cached(sql)?.execute(params![kind, digest])?;
-    Ok(())
+    match tx.prepare_cached(sql)?.execute(params![kind, digest])? {
+        0 => Ok(()),
+        _ => count_up(tx, LITTER),
+    }
 }
 
 pub(super) fn pardon_pack(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<()> {
-    tx.prepare_cached(
-        "DELETE FROM condemned_packs WHERE is_swept = 0
-         AND pack_id = (SELECT id FROM packs WHERE digest = $1)",
-    )?
-    .execute([pack.as_bytes()])?;
-    Ok(())
+    let pardoned = tx
+        .prepare_cached(
+            "DELETE FROM condemned_packs WHERE is_swept = 0
+             AND pack_id = (SELECT id FROM packs WHERE digest = $1)",
+        )?
+        .execute([pack.as_bytes()])?;
+    match pardoned {
+        0 => Ok(()),
+        _ => count_up(tx, LITTER),
+    }
 }
 
 pub(super) fn state(tx: &Transaction<'_>, now_secs: u64) -> SqlResult<CollectState> {
@@ -221,7 +229,7 @@ pub(super) fn move_frames(
     if is_pack_swept(tx, pack.digest, grip)? {
         return Ok(Added::Swept);
     }
-    let to = content::put_row(tx, pack)?;
+    let to = content::put_row(tx, pack, grip.hand)?;
     pardon_pack(tx, pack.digest)?;
     let mut change = tx.prepare_cached(
         "UPDATE chunks SET pack_id = $1, frame_offset = $2, stored_len = $3, encoding = $4

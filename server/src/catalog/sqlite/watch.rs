@@ -5,10 +5,11 @@ use seawall_api::names::ApplicationName;
 
 use super::{SqliteCatalog, audit, quotas, webhooks};
 use crate::catalog::error::CatalogError;
-use crate::catalog::model::{Frame, LeaseId};
+use crate::catalog::id::{LeaseId, WebhookId};
+use crate::catalog::model::Frame;
 use crate::catalog::watch::{
     AuditQuery, Delivery, DeliveryRow, Entry, LeaseLoad, Logged, Quota, QuotaState, Settlement,
-    Watching, Webhook, WebhookAdded, WebhookId, WebhookStatus,
+    Watching, Webhook, WebhookAdded, WebhookStatus,
 };
 
 #[async_trait::async_trait]

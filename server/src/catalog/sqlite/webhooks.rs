@@ -9,11 +9,11 @@ use seawall_api::names::ApplicationName;
 
 use super::connection::SqlResult;
 use super::{audit, row};
-use crate::catalog::Entry;
 use crate::catalog::watch::{
-    Delivery, DeliveryRow, DeliveryState, Logged, Settlement, Webhook, WebhookAdded, WebhookId,
-    WebhookSecret, WebhookStatus,
+    Delivery, DeliveryRow, DeliveryState, Logged, Settlement, Webhook, WebhookAdded, WebhookSecret,
+    WebhookStatus,
 };
+use crate::catalog::{Entry, WebhookId};
 
 /// The most webhooks of a registry: each may take a connection of its own.
 const WEBHOOKS_MAX: u32 = 32;

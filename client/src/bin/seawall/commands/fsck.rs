@@ -5,16 +5,18 @@ use std::time::Duration;
 use seawall::error::ErrorKind;
 use seawall::progress::Stage;
 use seawall_api::units::HumanBytes;
-use seawall_api::v1::{FindingClass, Fsck, FsckState, StartFsck};
+use seawall_api::v1::{Damage, FindingClass, Fsck, FsckState, StartFsck};
 
 use super::Surroundings;
-use crate::output::{answer, count, moment};
+use crate::output::{Style, answer, count, moment, print};
 use crate::report::Failure;
 
 /// Between two looks at a check that runs.
 const POLL_EVERY: Duration = Duration::from_millis(300);
 /// The first looks come sooner: small registries are checked at once.
 const POLL_FIRST: Duration = Duration::from_millis(20);
+/// How many disks of a damaged release are named; `show` names all of them.
+const DISKS_NAMED: usize = 20;
 
 pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<(), Failure> {
     let registry = &around.registry;
@@ -43,7 +45,7 @@ pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<
         }
     }
     around.progress.finish();
-    tell(around, &fsck)?;
+    tell(around, &fsck).await?;
     ended(&fsck)
 }
 
@@ -60,7 +62,7 @@ fn ended(fsck: &Fsck) -> Result<(), Failure> {
 
 pub(crate) async fn status(around: &Surroundings) -> Result<(), Failure> {
     let fsck = around.registry.fsck().await?;
-    tell(around, &fsck)
+    tell(around, &fsck).await
 }
 
 pub(crate) async fn stop(around: &Surroundings) -> Result<(), Failure> {
@@ -70,8 +72,11 @@ pub(crate) async fn stop(around: &Surroundings) -> Result<(), Failure> {
 }
 
 /// Prints what was found; damage that is left is a failure, and so is a check that broke off.
-fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
+async fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
     answer(around.style, fsck, text)?;
+    if is_damaged(fsck) && around.style == Style::Text {
+        print(&damaged_text(&around.registry.damage().await?))?;
+    }
     judge(fsck)
 }
 
@@ -95,6 +100,30 @@ fn judge(fsck: &Fsck) -> Result<(), Failure> {
             .with_remedy("run it again: it goes on where it ended"));
     }
     Ok(())
+}
+
+/// Which releases lack something, and which of their disks: what somebody has to push again.
+fn damaged_text(damage: &Damage) -> String {
+    let mut text = String::new();
+    for release in &damage.releases {
+        let mut disks: Vec<_> = release.lost.iter().flat_map(|lost| &lost.disks).collect();
+        disks.sort();
+        disks.dedup();
+        let named: Vec<_> = disks.iter().take(DISKS_NAMED).map(|disk| disk.as_str()).collect();
+        let (application, version) = (&release.application, &release.version);
+        let lost = count(release.lost.len() as u64, "object");
+        text += &format!("  {application}:{version} lacks {lost}");
+        if !named.is_empty() {
+            let more = if disks.len() > named.len() { ", …" } else { "" };
+            let verb = if disks.len() == 1 { "needs" } else { "need" };
+            text += &format!(", which {}{more} {verb}", named.join(", "));
+        }
+        text += "\n";
+    }
+    if damage.is_cut {
+        text += "  … and more releases\n";
+    }
+    text
 }
 
 fn text(fsck: &Fsck) -> String {
@@ -141,7 +170,8 @@ fn text(fsck: &Fsck) -> String {
 
 #[cfg(test)]
 mod tests {
-    use seawall_api::v1::Finding;
+    use seawall_api::digest::ReleaseDigest;
+    use seawall_api::v1::{DamagedRelease, Finding, LostObject};
 
     use super::*;
 
@@ -188,6 +218,35 @@ mod tests {
             assert!(ended(&checked(state, &[])).is_err(), "{state:?}");
         }
         assert!(ended(&checked(FsckState::Complete, &[])).is_ok());
+    }
+
+    #[test]
+    fn who_has_to_act_reads_which_disks_of_which_release_are_not_whole() {
+        let lost = |object: &str, disks: &[&str]| LostObject {
+            object: object.to_owned(),
+            what: "it is gone".to_owned(),
+            disks: disks.iter().map(|&disk| disk.to_owned()).collect(),
+        };
+        let release = |version: &str, lost| DamagedRelease {
+            application: "shop".parse().unwrap(),
+            version: version.parse().unwrap(),
+            digest: ReleaseDigest::of(b"x"),
+            lost,
+        };
+        let damage = Damage {
+            releases: vec![
+                release("1.1", vec![lost("packs/a", &["web/root", "db/data"])]),
+                release("1.0", vec![lost("packs/a", &["web/root"]), lost("releases/b", &[])]),
+                release("0.9", vec![lost("releases/c", &[])]),
+            ],
+            is_cut: true,
+        };
+        assert_eq!(
+            damaged_text(&damage),
+            "  shop:1.1 lacks 1 object, which db/data, web/root need\n  \
+             shop:1.0 lacks 2 objects, which web/root needs\n  \
+             shop:0.9 lacks 1 object\n  … and more releases\n"
+        );
     }
 
     #[test]
