@@ -16,17 +16,27 @@ pub(crate) fn start(registry: Arc<Registry>, options: CollectOptions) -> Result<
     if !registry.begin_collecting() {
         return Ok(());
     }
+    let job = Job(registry);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| internal(error.into()))?;
     let work = move || {
         let mut is_over = false;
         while !is_over {
-            runtime.block_on(run(&registry, options));
-            is_over = registry.end_collecting();
+            runtime.block_on(run(&job.0, options));
+            is_over = job.0.end_collecting();
         }
     };
     let thread = std::thread::Builder::new().name("seawall-collect".to_owned()).spawn(work);
     thread.map(|_| ()).map_err(|error| internal(error.into()))
+}
+
+/// A collection that was begun; dropping it lets another begin, whatever became of this one.
+struct Job(Arc<Registry>);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.0.abandon_collecting();
+    }
 }
 
 /// Starts a collection each time that `pause` has passed.
@@ -43,6 +53,10 @@ async fn run(registry: &Registry, options: CollectOptions) {
     loop {
         match registry.collect(options).await {
             Ok(done) if done.waits_for.is_some() && !registry.is_collecting_stopped() => {
+                tokio::time::sleep(WAIT_PAUSE).await;
+            }
+            // Of another process on the same directory.
+            Err(AppError::Busy { .. }) if !registry.is_collecting_stopped() => {
                 tokio::time::sleep(WAIT_PAUSE).await;
             }
             Ok(done) => {

@@ -109,6 +109,7 @@ impl Registry {
             return Err(AppError::Busy { what: "another collection runs" });
         };
         let outcome = self.collect_alone(options).await;
+        self.collecting.note(self.host.now_secs(), &outcome);
         if let Ok(Collected { swept, .. }) = outcome
             && swept.pack_count + swept.object_count > 0
         {
@@ -118,7 +119,6 @@ impl Registry {
                 .with("objects", swept.object_count);
             self.catalog.log(entry).await?;
         }
-        self.collecting.note(self.host.now_secs(), &outcome);
         outcome
     }
 

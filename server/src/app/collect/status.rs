@@ -167,6 +167,15 @@ impl Registry {
         self.collecting.with(State::end)
     }
 
+    /// Ends it however far it is, unless it has ended: its thread is gone.
+    pub fn abandon_collecting(&self) {
+        self.collecting.with(|state| {
+            let status = std::mem::take(&mut state.status);
+            *state = State { status, ..State::default() };
+            state.status.phase = Phase::Idle;
+        });
+    }
+
     /// Asks the collection that runs to stop at the next step; where none does, nothing changes.
     pub fn stop_collecting(&self) {
         self.collecting.with(State::stop);

@@ -23,7 +23,8 @@ pub(crate) async fn collect(around: &Surroundings, collect: Collect) -> Result<(
         return answer(around.style, &plan, plan_text);
     }
     let mut collection = around.registry.start_collection(collect.order).await?;
-    if collect.wait {
+    // A registry in this process ends with it, and so would its collection.
+    if collect.wait || is_hosted(around) {
         collection = finished(&around.registry).await?;
     }
     check(&collection)?;
@@ -57,7 +58,15 @@ async fn come_to(
     }
 }
 
+fn is_hosted(around: &Surroundings) -> bool {
+    !around.address.contains("://")
+}
+
+/// Whether the last collection failed; while one runs, nobody knows how it ends.
 fn check(collection: &Collection) -> Result<(), Failure> {
+    if !is_over(collection) {
+        return Ok(());
+    }
     let Some(why) = collection.last.as_ref().and_then(|last| last.error.as_ref()) else {
         return Ok(());
     };
@@ -87,8 +96,12 @@ fn totals_text(verb: &str, totals: &CollectionTotals) -> String {
     text + "\n"
 }
 
+fn is_over(collection: &Collection) -> bool {
+    matches!(collection.phase, CollectionPhase::Idle | CollectionPhase::Waiting)
+}
+
 fn collection_text(collection: &Collection) -> String {
-    let Some(last) = &collection.last else {
+    let Some(last) = collection.last.as_ref().filter(|_| is_over(collection)) else {
         return format!("the collection runs: {:?}\n", collection.phase).to_lowercase();
     };
     if !last.has_looked {
