@@ -3,3 +3,4 @@
 mod actors;
 mod gate;
 mod sim;
+mod tally;
