@@ -99,6 +99,8 @@ struct World {
     gate: Arc<Gate>,
     registry: Rc<Registry>,
     releases: Vec<Rc<TinyRelease>>,
+    /// What is on the disks of each.
+    letters: Vec<(String, String)>,
     known: BTreeMap<usize, Known>,
     actors: BTreeMap<u32, JoinHandle<Outcome>>,
     actor_count: u32,
@@ -115,6 +117,7 @@ impl World {
             gate,
             registry,
             releases: vec![],
+            letters: vec![],
             known: BTreeMap::new(),
             actors: BTreeMap::new(),
             actor_count: 0,
@@ -150,9 +153,11 @@ impl World {
                 });
             }
             3..=4 if any < self.releases.len() => {
-                let version = self.version(any);
+                // One that is there has more to read; one that is not is worth a try.
+                let at = self.dice.pick(&self.visible()).copied().unwrap_or(any);
+                let version = self.version(at);
                 self.act(
-                    async move { Outcome::Pulled(any, actors::pull(&registry, &version).await) },
+                    async move { Outcome::Pulled(at, actors::pull(&registry, &version).await) },
                 );
             }
             5..=6 if any < self.releases.len() => self.delete(any),
@@ -179,20 +184,26 @@ impl World {
 
     fn make_release(&mut self) -> usize {
         let version = format!("1.{}", self.releases.len());
-        let (db, web) = (self.dice.letters(), self.dice.letters());
+        // Often the disks of a release that is there, or was: its leaves, indexes and packs are
+        // put again while a collection condemns or sweeps them.
+        let (db, web) = match self.dice.pick(&self.letters).cloned() {
+            Some(again) if self.dice.below(2) == 0 => again,
+            _ => (self.dice.letters(), self.dice.letters()),
+        };
         self.releases.push(Rc::new(TinyRelease::new("team/webshop", &version, &db, &web)));
+        self.letters.push((db, web));
         self.releases.len() - 1
+    }
+
+    fn visible(&self) -> Vec<usize> {
+        let visible = self.known.iter().filter(|(_, known)| **known == Known::Visible);
+        visible.map(|(at, _)| *at).collect()
     }
 
     /// The chunks of a release that is visible now: a push that takes it for its parent does not
     /// ask about them.
     fn trusted(&mut self) -> BTreeSet<ChunkDigest> {
-        let visible: Vec<_> = self
-            .known
-            .iter()
-            .filter(|(_, known)| **known == Known::Visible)
-            .map(|(at, _)| *at)
-            .collect();
+        let visible = self.visible();
         match self.dice.pick(&visible) {
             Some(parent) if self.dice.below(2) == 0 => {
                 self.releases[*parent].disks.iter().flat_map(|disk| disk.chunks()).collect()
@@ -302,14 +313,14 @@ impl World {
     /// One turn: somebody begins, somebody goes on, time passes, or everything dies.
     async fn turn(&mut self) {
         self.tally.turns += 1;
-        match self.dice.below(100) {
+        match self.dice.below(300) {
             0 => self.crash().await,
-            1..=2 => {
+            1..=3 => {
                 let secs = self.dice.below(2 * LEASE_TTL_SECS);
                 self.site.pass(secs);
                 self.tally.clock_jumps += 1;
             }
-            3..=15 if self.actors.len() < ACTORS_MAX => self.begin(),
+            4..=42 if self.actors.len() < ACTORS_MAX => self.begin(),
             _ => {
                 if let Some(actor) = self.dice.pick(&self.gate.waiting()) {
                     self.gate.grant(*actor);
