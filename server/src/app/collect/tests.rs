@@ -2,5 +2,6 @@
 
 mod actors;
 mod gate;
+mod grips;
 mod sim;
 mod tally;
