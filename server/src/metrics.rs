@@ -137,7 +137,11 @@ impl Default for Metrics {
         let chunks = counter("chunks", "Chunks decoded and re-hashed on receipt");
         let publishes = counter("publishes", "Releases published");
         let checks = CheckMetrics::new(&mut registry);
-        let problems = Family::default();
+        let problems: Family<ProblemLabels, Counter> = Family::default();
+        for code in Code::ALL {
+            // A series that begins with its first refusal hides it from `increase()`.
+            drop(problems.get_or_create(&ProblemLabels { code: code.as_str() }));
+        }
         let help = "Requests answered with a problem, by its code";
         registry.register("problems", help, problems.clone());
         let watched = Watched::register(&mut registry);

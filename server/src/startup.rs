@@ -26,9 +26,10 @@ use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
 use tokio::sync::oneshot;
 
+use crate::app::backup::remove_left;
 use crate::app::rebuild::{Rebuilt, rebuild};
 use crate::app::room::Room;
-use crate::app::{AppError, Registry};
+use crate::app::{AppError, Completed, Registry};
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
 use crate::catalog::{CatalogError, Entry, Watching};
 use crate::config::{Access, Config};
@@ -238,7 +239,10 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     // The connections that it accepts inherit this.
     set_tcp_user_timeout(&listener, millis(config.stall_time_max))
         .map_err(|error| listen(error.into()))?;
-    let courier = Arc::new(HttpCourier::new(reach));
+    // What a command does in a directory it hosts for a moment is told by the registry that serves
+    // the directory, which alone knows what its operator lets it reach.
+    let courier = (config.access != Access::Ephemeral)
+        .then(|| Arc::new(HttpCourier::new(reach)) as Arc<dyn Courier>);
     let site = Site { registry: web::Data::new(registry), edge: edge.clone(), courier, listener };
     let drain_time = config.drain_time;
     let (send_handle, handle) = oneshot::channel();
@@ -300,6 +304,11 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
             scratch.finish().map_err(unusable)?
         }
     };
+    match remove_left(&path) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed copies of the catalog that a crash had left"),
+        Err(error) => tracing::warn!(%error, "cannot look for copies that a crash left"),
+    }
     Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus))
 }
 
@@ -404,7 +413,8 @@ fn opened_store(data_dir: &Path) -> Result<backend::Objects, StartError> {
 struct Site {
     registry: web::Data<Registry>,
     edge: web::Data<Edge>,
-    courier: Arc<dyn Courier>,
+    /// Brings messages to webhooks; `None` where that is another registry's work.
+    courier: Option<Arc<dyn Courier>>,
     listener: TcpListener,
 }
 
@@ -415,16 +425,26 @@ async fn serve(
 ) -> io::Result<()> {
     let edge = site.edge.clone();
     let registry = site.registry.clone();
-    let watched = edge.metrics.watched.clone();
-    let outbox = deliver(registry.clone().into_inner(), Arc::clone(&site.courier), watched);
+    let outbox = site.courier.clone().map(|courier| {
+        deliver(registry.clone().into_inner(), courier, edge.metrics.watched.clone())
+    });
     let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
     // It ends with the system that it runs in: what is under way then is sent again.
-    actix_web::rt::spawn(outbox);
+    if let Some(outbox) = outbox {
+        actix_web::rt::spawn(outbox);
+    }
     actix_web::rt::spawn(async move {
         match registry.complete_records().await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "wrote records that a crash had left out"),
+            Ok(Completed { written, unknown }) => {
+                if written > 0 {
+                    tracing::info!(written, "wrote records that a crash had left out");
+                }
+                if let Some(error) = unknown {
+                    let remedy = error.remedy();
+                    tracing::error!(%error, remedy, "the store knows more than the catalog");
+                }
+            }
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """`./dev soak MINUTES`: one registry under pushes, pulls, patches, promotions, deletions and
-collections at once, while it and its clients are killed with SIGKILL at random moments.
+collections at once, checked and backed up meanwhile, while it and its clients are killed with
+SIGKILL at random moments.
 
 Every pull and patch is compared, byte for byte by BLAKE3, with the disk that was pushed. What a
 killed command did is not known until the registry is asked; everything else must be as it was
 answered. It ends with a quiet registry: a full collection, `seawall fsck`, and a comparison of every
-release that is left. The last line says `clean`, or what was wrong.
+release that is left. Then the newest backup is restored beside a copy of the store as
+docs/operations/repair.md has it, and must hold the same. The last line says `clean`, or what was
+wrong.
 """
 
 import argparse
@@ -83,6 +86,8 @@ class Soak:
         self.pushing = set()
         self.next = 0
         self.counts = {}
+        # Copies of the catalog that were answered with success, oldest first.
+        self.backups = []
         self.wrong = []
         self.stop = threading.Event()
         self.registry = None
@@ -110,7 +115,7 @@ class Soak:
                "SEAWALL_REGISTRY": f"http://127.0.0.1:{self.port}"}
         return env
 
-    def seawall(self, host, *arguments, may_die=True):
+    def seawall(self, host, *arguments, may_die=True, may_fail=()):
         """Runs a command, and now and then kills it; returns its status and output."""
         command = ["seawall", "--quiet", *map(str, arguments)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -123,7 +128,7 @@ class Soak:
             out, err = process.communicate()
         what = arguments[0]
         self.count(f"{what}: {'done' if process.returncode == 0 else process.returncode}")
-        if "panicked" in err or process.returncode not in UNLUCKY | {0}:
+        if "panicked" in err or process.returncode not in UNLUCKY | {0, *may_fail}:
             self.complain(f"`{' '.join(command)}` ended with {process.returncode}: {err.strip()}")
         return process.returncode, out
 
@@ -222,6 +227,17 @@ class Soak:
         self.seawall(host, "gc", "--live-percent", percent, "--no-wait", "--force")
         time.sleep(self.dice.uniform(0, 2))
 
+    def check(self, host):
+        # Whatever else goes on, and whoever is killed: there is no damage (status 5) to be found.
+        self.seawall(host, "fsck", "--rate", self.dice.choice([8, 64, 1024]))
+
+    def back_up(self, host):
+        path = self.work / "backups" / f"{len(self.backups):03}-{self.dice.getrandbits(32):08x}.sqlite"
+        path.parent.mkdir(exist_ok=True)
+        status, _ = self.seawall(host, "backup", path)
+        if status == 0:
+            self.backups.append(path)
+
     def act(self, host, deeds):
         while not self.stop.is_set():
             with self.lock:
@@ -236,7 +252,8 @@ class Soak:
         self.start()
         actors = [("builder-1", [self.push]), ("builder-2", [self.push, self.promote]),
                   ("host-1", [self.pull]), ("host-2", [self.patch]),
-                  ("operator", [self.delete, self.delete, self.collect, self.promote])]
+                  ("operator", [self.delete, self.delete, self.collect, self.promote]),
+                  ("keeper", [self.check, self.back_up])]
         threads = [threading.Thread(target=self.act, args=actor) for actor in actors]
         for thread in threads:
             thread.start()
@@ -275,6 +292,29 @@ class Soak:
         self.registry.terminate()
         if self.registry.wait(30) != 0:
             self.complain("the registry did not stop in peace")
+        self.restore(host, listed["releases"])
+
+    def restore(self, host, releases):
+        """The newest backup's catalog beside a copy of the store: docs/operations/repair.md."""
+        if not self.backups:
+            self.complain("no backup came through")
+            return
+        data = self.work / "restored"
+        data.mkdir()
+        shutil.copytree(self.work / "data" / "store", data / "store")
+        shutil.copyfile(self.backups[-1], data / "catalog.sqlite")
+        here = ("--registry", data)
+        # 5: the store was written to since, and the copy does not know of it.
+        status, _ = self.seawall(host, "fsck", *here, may_die=False, may_fail={5})
+        self.count(f"restored: {'as it was' if status == 0 else 'recovered, the store is newer'}")
+        if status != 0:
+            self.must(host, "recover", data)
+            self.must(host, "fsck", *here)
+        listed = json.loads(self.must(host, "list", APPLICATION, "--json", *here))
+        names = lambda all: sorted((one["version"], one["digest"]) for one in all)
+        if names(listed["releases"]) != names(releases):
+            self.complain(f"restored: {names(listed['releases'])}, not {names(releases)}")
+        self.must(host, "drill", data, "--releases", len(releases))
 
     def must(self, *arguments):
         status, out = self.seawall(*arguments, may_die=False)

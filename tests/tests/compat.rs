@@ -1,9 +1,11 @@
 //! What released versions wrote is read by this one (`tests/golden`), and means the same.
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use seawall_tests::{World, b3sum, tool};
+use serde_json::Value;
 
 /// The release's digest and its disks, as the version that pushed it printed them.
 const RELEASE: &str = "blake3:df59624542a2c41d0342910527820b1eeb0f35623b49c14576bafba78c4eff4d";
@@ -100,6 +102,76 @@ fn catalogs_of_past_schemas_are_migrated_and_found_sound() {
         }
         world.seawall("recover registry").succeeds();
         assert_eq!(told(), migrated, "{golden}");
+    }
+}
+
+/// The schema that this version writes.
+const SCHEMA: u32 = 7;
+
+/// A registry as one of schema `n` left it; its store is that of `catalog-2`.
+fn world_of_schema(n: u32) -> World {
+    let world = golden_world("catalog-2");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/catalog-{n}"));
+    fs::copy(golden.join("catalog.sqlite"), world.path("registry/catalog.sqlite")).unwrap();
+    world
+}
+
+fn open_catalog(world: &World) -> rusqlite::Connection {
+    rusqlite::Connection::open(world.path("registry/catalog.sqlite")).unwrap()
+}
+
+fn column<T: rusqlite::types::FromSql>(catalog: &rusqlite::Connection, sql: &str) -> Vec<T> {
+    let mut statement = catalog.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+/// Every table of a past schema has a row, and none of them stands in the way: of the migration,
+/// a pull, a collection, a check, or what was noted before.
+#[test]
+fn catalogs_with_a_row_in_every_table_are_migrated_pulled_collected_and_checked() {
+    for schema in [3, 4, 5] {
+        let world = world_of_schema(schema);
+        let before = open_catalog(&world);
+        assert_eq!(column::<u32>(&before, "PRAGMA user_version"), [schema]);
+        for table in
+            column::<String>(&before, "SELECT name FROM sqlite_master WHERE type = 'table'")
+        {
+            let count = column::<u32>(&before, &format!("SELECT COUNT(*) FROM {table}"));
+            assert!(count[0] > 0, "{table} of schema {schema} is empty");
+        }
+        drop(before);
+
+        let newest = |list: Value| list["releases"][0]["version"].clone();
+        assert_eq!(newest(world.local("list golden --json").succeeds().json()), "2.0.0");
+        let migrated = open_catalog(&world);
+        assert_eq!(column::<u32>(&migrated, "PRAGMA user_version"), [SCHEMA]);
+        assert_eq!(column::<String>(&migrated, "PRAGMA integrity_check"), ["ok"]);
+        assert_eq!(column::<String>(&migrated, "PRAGMA foreign_key_check"), [""; 0]);
+        drop(migrated);
+
+        let held = world.local("rm golden:1.0.0").exits_with(4).stderr;
+        assert!(held.contains("pin audit"), "{schema}: {held}");
+        world.local("push golden:0.9.0 --machine web=root:x.raw").exits_with(3);
+        // What schema 3 and later had condemned goes, and nothing that is visible.
+        let collected = world.local("gc --json").succeeds().json();
+        assert_eq!(collected["last"]["hasLooked"], true, "{schema}: {collected}");
+        assert_eq!(collected["phase"], "idle", "{schema}: {collected}");
+        for _ in 0..2 {
+            let fsck = world.local("fsck --json").succeeds().json();
+            assert_eq!(fsck["damageCount"], 0, "{schema}: {fsck}");
+            assert_eq!(fsck["reclaimableCount"], 0, "{schema}: {fsck}");
+        }
+        let shown = world.local("show golden:1.0.0").succeeds().stdout;
+        assert!(!shown.contains("DAMAGED"), "{schema}: what was noted is over: {shown}");
+        world.local("pull golden:1.0.0 --into host").succeeds();
+        for (name, content) in DISKS {
+            assert_eq!(b3sum(world.path(format!("host/{name}.raw"))), content, "{name}");
+        }
+        let healed = world.local("audit --action repair --json").succeeds().json();
+        let healed = healed["entries"].as_array().unwrap().len();
+        assert_eq!(healed, usize::from(schema >= 4), "{schema}: damage is noted since schema 4");
+        world.local("audit --verify").succeeds();
     }
 }
 

@@ -200,7 +200,8 @@ fn every_damage_is_found_named_and_marked() {
             let what = format!("{damaging} of {}", file.display());
             apply(&file, &other);
 
-            let report = stock.fsck(5);
+            // The catalog knows what a record said: it is mended, and nothing is left to do.
+            let report = stock.fsck(if kind == "name" { 0 } else { 5 });
 
             let path = file.strip_prefix(stock.world.path("registry/store")).unwrap();
             let found = damage(&report);
@@ -390,6 +391,8 @@ fn a_check_is_stopped_and_goes_on_and_pushes_go_on_beside_it() {
     registry.client(world, "fsck --stop").succeeds();
     let done = slow.ends();
     assert!(done.stdout.contains("was stopped"), "{done}");
+    assert_eq!(done.status.code(), Some(6), "it is not what was asked for: {done}");
+    registry.client(world, "fsck --status").succeeds();
     let report = registry.client(world, "fsck --json --rate 0").succeeds().json();
     assert_eq!(report["run"], 1, "{report}");
     assert_eq!(report["damageCount"], 0, "{report}");

@@ -77,6 +77,44 @@ fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
     assert_eq!(stored(&world.path("registry")), 0, "nothing is left of nothing");
 }
 
+/// Who only looked, or pushed what was there, leaves nothing to collect; who died while sending does.
+#[test]
+fn a_push_that_found_everything_there_gives_a_collection_nothing_to_look_for() {
+    let world = shop();
+    world.local("gc").succeeds().prints("freed 0 B");
+    let again = world.push("team/shop:1", &["web=root:1.raw"]);
+    assert_eq!(again["alreadyPresent"], true, "{again}");
+    world.local("gc").succeeds().prints("nothing to collect");
+    world.pull("team/shop:1", "host");
+    world.local("push team/shop:2 --machine web=root:1.raw").exits_with(4);
+    world.local("gc").succeeds().prints("nothing to collect");
+
+    let registry = world.serve();
+    let client = reqwest::blocking::Client::new();
+    let lease = || -> String {
+        let asked = client.post(registry.at("/v1/leases")).json(&json!({ "application": "x" }));
+        let lease: Value = asked.send().and_then(reqwest::blocking::Response::json).unwrap();
+        lease["id"].as_str().unwrap().to_owned()
+    };
+    let end = |lease: &str| {
+        let ended = client.delete(registry.at(&format!("/v1/leases/{lease}"))).send().unwrap();
+        assert!(ended.status().is_success());
+    };
+    end(&lease());
+    registry.client(&world, "gc").succeeds().prints("nothing to collect");
+    let sends = lease();
+    let bytes = b"<Envelope/>".to_vec();
+    let digest = format!("blake3:{}", blake3::hash(&bytes));
+    let put = || {
+        let url = registry.at(&format!("/v1/descriptors/{digest}?lease={sends}"));
+        client.put(url).body(bytes.clone()).send().unwrap().status().as_u16()
+    };
+    assert_eq!((put(), put()), (201, 200));
+    end(&sends);
+    registry.client(&world, "gc").succeeds().prints("freed 11 B");
+    registry.client(&world, "gc").succeeds().prints("nothing to collect");
+}
+
 #[test]
 fn what_is_deleted_is_free_once_older_pulls_have_ended_and_pushes_meanwhile_come_through() {
     let world = shop();

@@ -197,6 +197,7 @@ fn retention_frees_exactly_the_bytes_that_its_plan_says_and_keeps_what_is_held()
     let before = store_bytes(&store);
     let outcome = world.local("retention apply shop --json").succeeds().json();
     assert_eq!(outcome["deleted"].as_array().unwrap().len(), 2, "{outcome}");
+    assert_eq!(outcome["plannedBytes"].as_u64(), Some(freed), "{outcome}");
     assert_eq!(outcome["freedBytes"].as_u64(), Some(freed), "{outcome}");
     assert_eq!(before - store_bytes(&store), freed, "as `du` sees it");
     assert_eq!(world.versions("shop"), ["1.3", "1.0"]);

@@ -109,6 +109,11 @@ pub struct LostObject {
     pub object: String,
     /// What is wrong with it.
     pub what: String,
+    /// The disks of the release that need it, as `machine/disk`, in the order of its document: to
+    /// push any release with the content of these brings it back. Empty where all of the release
+    /// needs it, or the document cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<String>,
 }
 
 /// A release that cannot be pulled whole.

@@ -118,7 +118,8 @@ pub struct RetentionOutcome {
     pub deleted: Vec<DeletedRelease>,
     /// Those that were to go, and that somebody began to hold meanwhile.
     pub kept: Vec<KeptRelease>,
-    /// What was freed, in bytes of the store; absent where nothing was collected yet.
+    /// What the collection that begins now is to free, in bytes of the store; absent where nothing
+    /// was deleted, or the registry cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub freed_bytes: Option<u64>,
+    pub planned_bytes: Option<u64>,
 }

@@ -9,6 +9,8 @@ use seawall_api::release::{
 
 use super::*;
 
+mod powershell;
+
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/deploy/golden");
 
 /// What would end a string, a comment, a line or a document in one language or another.

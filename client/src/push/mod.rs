@@ -30,6 +30,7 @@ use seawall_api::v1::{Lease, LeasePurpose};
 pub use error::PushError;
 pub use report::{PushReport, PushedDisk, Reuse};
 
+use crate::hold;
 use crate::host::HostState;
 use crate::ovf::{Package, Unmapped};
 use crate::progress::{Progress, Stage};
@@ -76,7 +77,9 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let existing = existing(&push).await?;
     let version = Some(&push.version);
     let lease = push.registry.open_lease(&push.application, LeasePurpose::Push, version).await?;
-    let outcome = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease).await;
+    // A disk that is mostly known takes long to read, and meanwhile nothing is asked.
+    let work = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease);
+    let outcome = hold::renewing(&push.registry, &lease, work).await;
     if outcome.is_err() || existing.is_some() {
         // It ends by itself, too; the registry's answer changes nothing for the caller.
         let _ = push.registry.end_lease(&lease).await;

@@ -15,6 +15,34 @@ use super::{Repair, RepairError, permanent};
 /// Plain bytes that a source is asked for at once.
 const BATCH_LEN: u64 = 16 << 20;
 
+/// Leaves that wait for their pack; more are not kept in memory, at most 4 MiB each.
+const LEAVES_HELD_MAX: usize = 16;
+/// Pieces that no source has which are named; the others are counted.
+const MISSING_NAMED_MAX: usize = 1000;
+
+/// What no source has.
+#[derive(Default)]
+pub(super) struct Missing {
+    /// The first of it.
+    pub(super) named: Vec<String>,
+    /// How much there is besides.
+    pub(super) left_out: u64,
+}
+
+impl Missing {
+    pub(super) fn add(&mut self, what: String) {
+        if self.named.len() < MISSING_NAMED_MAX {
+            self.named.push(what);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.named.len() as u64 + self.left_out
+    }
+}
+
 /// Brings the content of one release.
 pub(super) struct Content<'a> {
     repair: &'a Repair,
@@ -23,12 +51,12 @@ pub(super) struct Content<'a> {
     pack: PackWriter,
     /// Leaves whose last chunks are in the open pack.
     leaves: Vec<Leaf>,
-    missing: Vec<String>,
+    missing: Missing,
 }
 
 impl<'a> Content<'a> {
     pub(super) fn new(repair: &'a Repair, lease: &'a Lease, report: &'a mut RepairReport) -> Self {
-        let (leaves, missing) = (Vec::new(), Vec::new());
+        let (leaves, missing) = (Vec::new(), Missing::default());
         Self { repair, lease, report, pack: PackWriter::default(), leaves, missing }
     }
 
@@ -54,7 +82,7 @@ impl<'a> Content<'a> {
                     self.repair.registry.put_descriptor(self.lease, bytes).await?;
                     self.report.descriptors += 1;
                 }
-                None => self.missing.push(format!("descriptor {digest}")),
+                None => self.missing.add(format!("descriptor {digest}")),
             }
         }
         Ok(())
@@ -63,7 +91,7 @@ impl<'a> Content<'a> {
     /// Brings what a disk's index lacks, then the index itself.
     pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<(), RepairError> {
         let Some(list) = self.list(digest).await? else {
-            self.missing.push(format!("index {digest}"));
+            self.missing.add(format!("index {digest}"));
             return Ok(());
         };
         let registry = Arc::clone(&self.repair.registry);
@@ -73,12 +101,12 @@ impl<'a> Content<'a> {
             .collect();
         let names: Vec<_> = positions.iter().map(|&at| list.leaves()[at].digest).collect();
         let missing = registry.missing_leaves(self.lease, &names).await?;
-        let before = self.missing.len();
+        let before = self.missing.count();
         for (position, _) in positions.into_iter().zip(missing).filter(|(_, missing)| *missing) {
             self.leaf(&list, position).await?;
         }
         self.ship().await?;
-        if self.missing.len() == before {
+        if self.missing.count() == before {
             // Harmless where it is there; where it was lost or incomplete, it is not any more.
             registry.put_index(self.lease, &list).await?;
         }
@@ -119,7 +147,7 @@ impl<'a> Content<'a> {
             }
         }
         let Some(leaf) = leaf else {
-            self.missing.push(format!("leaf {digest}"));
+            self.missing.add(format!("leaf {digest}"));
             return Ok(());
         };
         let mut seen = HashSet::new();
@@ -131,6 +159,9 @@ impl<'a> Content<'a> {
         if self.chunks(wanted).await? {
             self.leaves.push(leaf);
             self.report.leaves += 1;
+            if self.leaves.len() >= LEAVES_HELD_MAX {
+                self.ship().await?;
+            }
         }
         Ok(())
     }
@@ -162,7 +193,7 @@ impl<'a> Content<'a> {
                 }
             }
             for chunk in left.keys() {
-                self.missing.push(format!("chunk {chunk}"));
+                self.missing.add(format!("chunk {chunk}"));
                 is_whole = false;
             }
         }
@@ -188,7 +219,7 @@ impl<'a> Content<'a> {
     }
 
     /// Sends what is left; returns what no source has.
-    pub(super) async fn finish(mut self) -> Result<Vec<String>, RepairError> {
+    pub(super) async fn finish(mut self) -> Result<Missing, RepairError> {
         self.ship().await?;
         Ok(self.missing)
     }
@@ -208,4 +239,19 @@ fn batches(chunks: Vec<ChunkRef>) -> Vec<Vec<ChunkRef>> {
         }
     }
     batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_up_to_a_limit_and_counted_beyond() {
+        let mut missing = Missing::default();
+        for n in 0..MISSING_NAMED_MAX as u64 + 5 {
+            assert_eq!(missing.count(), n);
+            missing.add(format!("chunk {n}"));
+        }
+        assert_eq!((missing.named.len(), missing.left_out), (MISSING_NAMED_MAX, 5));
+    }
 }

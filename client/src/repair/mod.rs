@@ -35,7 +35,7 @@ pub use source::{DirectorySource, RegistrySource, Source};
 use crate::error::ErrorKind;
 use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
-use content::Content;
+use content::{Content, Missing};
 
 /// What to repair, and with what.
 pub struct Repair {
@@ -76,26 +76,39 @@ pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
         let outcome = heal(&repair, &release, &lease, &mut report).await;
         // It ends by itself, too.
         let _ = registry.end_lease(&lease).await;
-        let missing = outcome?;
+        let gaps = outcome?;
         let selector = Selector::Digest(release.digest);
         let still = registry.damage_of(&release.application, &selector).await?.lost;
         let mut repaired = RepairedRelease::of(release, still, true);
-        repaired.missing = missing;
+        repaired.missing = gaps.missing.named;
+        repaired.missing_left_out = gaps.missing.left_out;
+        repaired.refused = gaps.refused;
         report.releases.push(repaired);
     }
     repair.progress.finish();
     Ok(report)
 }
 
-/// Heals one release as far as can be; returns what no source has.
+/// Why a release is not whole yet.
+#[derive(Default)]
+struct Gaps {
+    /// What no source has.
+    missing: Missing,
+    /// Why the registry did not publish it again though all was brought.
+    refused: Option<String>,
+}
+
+/// Heals one release as far as can be; returns what stands against the rest.
 async fn heal(
     repair: &Repair,
     damaged: &DamagedRelease,
     lease: &Lease,
     report: &mut RepairReport,
-) -> Result<Vec<String>, RepairError> {
+) -> Result<Gaps, RepairError> {
+    let mut gaps = Gaps::default();
     let Some(release) = document(repair, damaged, lease, report).await? else {
-        return Ok(vec![format!("release document {}", damaged.digest)]);
+        gaps.missing.add(format!("release document {}", damaged.digest));
+        return Ok(gaps);
     };
     let mut content = Content::new(repair, lease, report);
     content.descriptors(&release).await?;
@@ -103,14 +116,14 @@ async fn heal(
     for index in indexes {
         content.index(index).await?;
     }
-    let mut missing = content.finish().await?;
-    if missing.is_empty() {
+    gaps.missing = content.finish().await?;
+    if gaps.missing.count() == 0 {
         // Proves the whole once more, and names again what a lost catalog forgot.
         if let Err(error) = repair.registry.publish(&release, lease).await {
-            missing.push(permanent(error)?.to_string());
+            gaps.refused = Some(permanent(error)?.to_string());
         }
     }
-    Ok(missing)
+    Ok(gaps)
 }
 
 /// The release's document: from the registry itself, else from a source, which is then given to it.

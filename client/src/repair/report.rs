@@ -24,15 +24,28 @@ pub struct RepairedRelease {
     pub is_whole: bool,
     /// What it still lacks.
     pub lost: Vec<LostObject>,
-    /// What no source has, and what the registry refused.
+    /// What no source has, the first of it.
     pub missing: Vec<String>,
+    /// How much no source has besides.
+    pub missing_left_out: u64,
+    /// Why the registry did not publish it again though all was brought.
+    pub refused: Option<String>,
 }
 
 impl RepairedRelease {
     pub(super) fn of(release: DamagedRelease, lost: Vec<LostObject>, was_damaged: bool) -> Self {
         let DamagedRelease { application, version, digest, .. } = release;
-        let (is_whole, missing) = (lost.is_empty(), Vec::new());
-        Self { application, version, digest, was_damaged, is_whole, lost, missing }
+        Self {
+            application,
+            version,
+            digest,
+            was_damaged,
+            is_whole: lost.is_empty(),
+            lost,
+            missing: Vec::new(),
+            missing_left_out: 0,
+            refused: None,
+        }
     }
 }
 
@@ -88,10 +101,42 @@ impl fmt::Display for RepairReport {
             for missing in &release.missing {
                 write!(f, "\n  no source has it: {missing}")?;
             }
+            if release.missing_left_out > 0 {
+                write!(f, "\n  no source has {} more", release.missing_left_out)?;
+            }
+            if let Some(refused) = &release.refused {
+                write!(f, "\n  the registry refused it: {refused}")?;
+            }
         }
         if self.is_cut {
             write!(f, "\nthere are more: run it again")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_apart_from_what_is_refused() {
+        let damaged = DamagedRelease {
+            application: "shop".parse().unwrap(),
+            version: "1.0".parse().unwrap(),
+            digest: ReleaseDigest::of(b"1.0"),
+            lost: vec![],
+        };
+        let mut release = RepairedRelease::of(damaged, vec![], true);
+        release.refused = Some("version 1.0 was deleted".to_owned());
+        let mut report = RepairReport { releases: vec![release], ..RepairReport::default() };
+        let text = report.to_string();
+        assert!(text.ends_with("\n  the registry refused it: version 1.0 was deleted"), "{text}");
+        assert!(!text.contains("no source"), "{text}");
+        report.releases[0].refused = None;
+        report.releases[0].missing = vec!["chunk a".to_owned()];
+        report.releases[0].missing_left_out = 7;
+        let text = report.to_string();
+        assert!(text.ends_with("\n  no source has it: chunk a\n  no source has 7 more"), "{text}");
     }
 }

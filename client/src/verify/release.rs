@@ -46,7 +46,7 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
     let release: Release = verify.registry.release(&verify.application, &verify.selector).await?;
     let mut report = VerifyReport::new(&release);
     verify.progress.begin(Stage::Verify, None);
-    verify_descriptors(&verify, &release, &mut report).await;
+    verify_descriptors(&verify, &release, &mut report).await?;
     for (machine, disk) in release.disks() {
         let damage_before = report.damage.len();
         match verify.registry.index(disk.index).await {
@@ -71,7 +71,11 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
 }
 
 /// Reads the original descriptors, whose bytes the registry's client hashes.
-async fn verify_descriptors(verify: &VerifyRelease, release: &Release, report: &mut VerifyReport) {
+async fn verify_descriptors(
+    verify: &VerifyRelease,
+    release: &Release,
+    report: &mut VerifyReport,
+) -> Result<(), VerifyError> {
     let mut seen = HashSet::new();
     for descriptor in release.machines().iter().filter_map(|m| m.descriptor.as_ref()) {
         if !seen.insert(descriptor.digest) {
@@ -79,9 +83,10 @@ async fn verify_descriptors(verify: &VerifyRelease, release: &Release, report: &
         }
         if let Err(error) = verify.registry.descriptor(descriptor.digest).await {
             let object = format!("descriptor {}", descriptor.digest);
-            report.damage.push(Damage::from_error(object, &error));
+            report.damage.push(damage_of(object, error)?);
         }
     }
+    Ok(())
 }
 
 async fn verify_disk(

@@ -24,6 +24,11 @@ impl Noted {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noted.len() < NOTED_COUNT_MAX && noted.insert(path.to_owned())
     }
+
+    /// It is sound again: should it be damaged another time, that is logged, too.
+    pub(super) fn forget(&self, path: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
 }
 
 impl Registry {
@@ -41,7 +46,11 @@ impl Registry {
     /// Logs that an object is damaged or gone, the first time that this process finds it so. That
     /// it cannot be logged is no reason to fail another way than with the damage.
     pub(super) async fn note_damage(&self, object: &ObjectName) {
-        let path = object.path();
+        self.log_damage(object.path()).await;
+    }
+
+    /// The same of whatever has a path, or is called so.
+    pub(super) async fn log_damage(&self, path: String) {
         if !self.noted.is_new(&path) {
             return;
         }

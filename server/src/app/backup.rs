@@ -1,25 +1,52 @@
 //! Backup: a copy of the catalog at one moment, while it is read and written.
 //!
+//! # At the same time
+//!
+//! One copy at a time, of all processes that serve a directory: a lock in a file of its own. Until
+//! the last of it is sent a copy takes room, which is reserved as an upload's is.
+//!
 //! # After a crash
 //!
-//! A copy under way has a name beside the catalog that ends in `.copy`; nothing ever reads it.
+//! A copy under way has a name beside the catalog that ends in `.copy`; nothing ever reads it, and
+//! the next start removes it.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::room::Reserved;
 use super::{AppError, Registry};
+
+/// How the name of a copy ends.
+const COPY: &str = ".copy";
+/// The file beside the catalog that is locked for as long as there is a copy.
+const LOCK: &str = "backup.lock";
+/// How long another copy's end is waited for.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Between two looks whether it has ended.
+const TURN_PAUSE: Duration = Duration::from_millis(20);
+/// The owner alone: a catalog holds the secrets of webhooks.
+const PRIVATE: u32 = 0o600;
 
 /// A copy that is open to be read; its file is gone once it is dropped.
 #[derive(Clone, Debug)]
 pub struct CatalogCopy {
     file: Arc<File>,
     len: u64,
+    _held: Arc<Held>,
+}
+
+/// What a copy takes for as long as it is there.
+#[derive(Debug)]
+struct Held {
+    _lock: File,
+    _room: Option<Reserved>,
 }
 
 impl CatalogCopy {
@@ -49,31 +76,103 @@ impl Registry {
     /// Copies the catalog and proves the copy whole.
     ///
     /// # Errors
-    /// When there is no room, or the catalog is damaged.
+    /// [`AppError::Busy`] when there is another copy; when there is no room, or the catalog is
+    /// damaged.
     pub async fn back_up(&self) -> Result<CatalogCopy, AppError> {
         let id = self.host.random().ok_or_else(|| AppError::Internal {
             action: ACTION,
             source: "the machine gives no random bytes".into(),
         })?;
-        let path = self.catalog.beside(&format!(".{}.copy", hex::encode(id)));
-        let copied = self.catalog.back_up(path.clone()).await;
-        if copied.is_err() {
+        let own = self.catalog.beside("");
+        let path = self.catalog.beside(&format!(".{}{COPY}", hex::encode(id)));
+        let lock = self.turn_to_copy(&own).await?;
+        let made = path.clone();
+        let begun = blocking(move || {
+            OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&made)?;
+            Ok(len_of(&own))
+        });
+        let len = begun.await?;
+        let remove = || {
             // What was written of it; that there may be none is no failure of its own.
-            let _ = std::fs::remove_file(&path);
-        }
-        copied?;
-        blocking(move || open_once(&path)).await
+            let _ = fs::remove_file(&path);
+        };
+        let room = self.reserve(len).inspect_err(|_| remove())?;
+        let held = Held { _lock: lock, _room: room };
+        let copied = self.catalog.back_up(path.clone()).await;
+        copied.inspect_err(|_| remove())?;
+        blocking(move || open_once(&path, held)).await
     }
+
+    /// The lock of the one copy, waited for a moment: whoever has read the last of a copy may be
+    /// faster than the end of its request.
+    async fn turn_to_copy(&self, catalog: &Path) -> Result<File, AppError> {
+        let deadline = Instant::now() + TURN_WAIT_MAX;
+        loop {
+            let catalog = catalog.to_owned();
+            if let Some(lock) = blocking(move || lock_beside(&catalog)).await? {
+                return Ok(lock);
+            }
+            if Instant::now() >= deadline {
+                return Err(AppError::Busy { what: "another copy of the catalog is made or sent" });
+            }
+            tokio::time::sleep(TURN_PAUSE).await;
+        }
+    }
+}
+
+/// Locks what one copy at a time may hold; `None` while another does.
+fn lock_beside(catalog: &Path) -> io::Result<Option<File>> {
+    let path = catalog.with_file_name(LOCK);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// How long a copy of the catalog is at most, the part in its log included.
+fn len_of(catalog: &Path) -> u64 {
+    let mut log = catalog.as_os_str().to_owned();
+    log.push("-wal");
+    let len = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+    len(catalog).saturating_add(len(Path::new(&log)))
+}
+
+/// Removes the copies that a crash left beside a catalog; how many there were. While another
+/// process makes one, none is touched.
+///
+/// # Errors
+/// When the folder cannot be read or written.
+pub fn remove_left(catalog: &Path) -> io::Result<usize> {
+    let (Some(folder), Some(name)) = (catalog.parent(), catalog.file_name()) else { return Ok(0) };
+    let (mut left, begin) = (Vec::new(), format!("{}.", name.to_string_lossy()));
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(&begin)?.strip_suffix(COPY));
+        if id.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())) {
+            left.push(entry.path());
+        }
+    }
+    if left.is_empty() {
+        return Ok(0);
+    }
+    let Some(_lock) = lock_beside(catalog)? else { return Ok(0) };
+    for path in &left {
+        fs::remove_file(path)?;
+    }
+    Ok(left.len())
 }
 
 const ACTION: &str = "read the catalog's copy";
 
 /// Opens a file that nobody will open again.
-fn open_once(path: &Path) -> io::Result<CatalogCopy> {
+fn open_once(path: &Path, held: Held) -> io::Result<CatalogCopy> {
     let file = File::open(path)?;
-    std::fs::remove_file(path)?;
+    fs::remove_file(path)?;
     let len = file.metadata()?.len();
-    Ok(CatalogCopy { file: Arc::new(file), len })
+    Ok(CatalogCopy { file: Arc::new(file), len, _held: Arc::new(held) })
 }
 
 async fn blocking<T: Send + 'static>(
@@ -85,4 +184,67 @@ async fn blocking<T: Send + 'static>(
     };
     let done = tokio::task::spawn_blocking(work).await.map_err(|error| internal(error.into()))?;
     done.map_err(|error| internal(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::app::room::{MinFree, Room};
+    use crate::app::tests::Site;
+    use crate::host::{Space, Volume};
+
+    struct Full;
+
+    impl Volume for Full {
+        fn space(&self) -> io::Result<Space> {
+            Ok(Space { size: 1 << 30, free: 1 << 20 })
+        }
+    }
+
+    fn copies(site: &Site) -> usize {
+        let entries = fs::read_dir(site.dir.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(COPY)).count()
+    }
+
+    #[tokio::test]
+    async fn there_is_one_copy_at_a_time_and_none_but_the_owner_reads_it() {
+        let site = Site::new();
+        let [one, other] = [site.sound(), site.sound()];
+        let copy = one.back_up().await.unwrap();
+        assert_eq!(copy.file.metadata().unwrap().permissions().mode() & 0o777, PRIVATE);
+        for registry in [&one, &other] {
+            assert!(matches!(registry.back_up().await, Err(AppError::Busy { .. })));
+        }
+        drop(copy);
+        other.back_up().await.unwrap();
+        assert_eq!(copies(&site), 0);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_takes_no_copy() {
+        let site = Site::new();
+        let registry = site.sound().with_room(Room::new(Arc::new(Full), MinFree::Bytes(1 << 20)));
+        assert!(matches!(registry.back_up().await, Err(AppError::NoRoom { .. })));
+        assert_eq!(copies(&site), 0);
+        site.sound().back_up().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn copies_that_a_crash_left_are_removed_unless_one_is_made() {
+        let site = Site::new();
+        let registry = site.sound();
+        let path = site.dir.path().join("catalog.sqlite");
+        let left = site.dir.path().join(format!("catalog.sqlite.{}{COPY}", "0f".repeat(16)));
+        let other = site.dir.path().join("catalog.sqlite.mine.copy");
+        fs::write(&left, "x").unwrap();
+        fs::write(&other, "x").unwrap();
+        let copy = registry.back_up().await.unwrap();
+        assert_eq!(remove_left(&path).unwrap(), 0);
+        drop(copy);
+        assert_eq!(remove_left(&path).unwrap(), 1);
+        assert!(!left.exists() && other.exists());
+    }
 }

@@ -11,8 +11,18 @@ use super::{AppError, Registry, check_name};
 use crate::catalog::check::LostObject;
 use crate::catalog::{self, LeaseId};
 
+/// Something that a release lacks, and which of its disks need it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lack {
+    /// What is lost.
+    pub lost: LostObject,
+    /// `machine/disk`, in the order of the release; none where all of it needs what is lost, or its
+    /// document cannot be read.
+    pub disks: Vec<String>,
+}
+
 /// A release and what it lacks.
-pub type DamagedRelease = (catalog::Release, Vec<LostObject>);
+pub type DamagedRelease = (catalog::Release, Vec<Lack>);
 
 impl Registry {
     /// Releases that are known to lack something, at most `limit`, and whether there are more.
@@ -26,10 +36,33 @@ impl Registry {
         releases.truncate(limit);
         let mut damaged = Vec::with_capacity(releases.len());
         for release in releases {
-            let lost = self.catalog.lost_of(release.digest).await?;
-            damaged.push((release, lost));
+            let lacks = self.lacks(&release).await?;
+            damaged.push((release, lacks));
         }
         Ok((damaged, is_cut))
+    }
+
+    /// What a release lacks, and which of its disks need that.
+    async fn lacks(&self, row: &catalog::Release) -> Result<Vec<Lack>, AppError> {
+        let lost = self.catalog.lost_of(row.digest).await?;
+        if lost.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The document itself may be what is lost.
+        let selector = Selector::Digest(row.digest);
+        let release = self.read_release(&row.application, &selector).await.ok();
+        let mut lacks = Vec::with_capacity(lost.len());
+        for lost in lost {
+            let needing = match ObjectName::parse(&lost.object) {
+                Some(object) => self.catalog.indexes_needing(object).await?,
+                None => Vec::new(),
+            };
+            let disks = release.iter().flat_map(Release::disks);
+            let disks = disks.filter(|(_, disk)| needing.contains(&disk.index));
+            let disks = disks.map(|(machine, disk)| format!("{}/{}", machine.name, disk.name));
+            lacks.push(Lack { disks: disks.collect(), lost });
+        }
+        Ok(lacks)
     }
 
     /// What a release is known to lack; nothing when it is whole.
@@ -44,7 +77,8 @@ impl Registry {
         let digest = self.resolve(application, selector).await?;
         let row = self.catalog.release(application.clone(), digest).await?;
         let row = row.ok_or_else(|| AppError::not_found(format!("release {application}")))?;
-        Ok((row, self.catalog.lost_of(digest).await?))
+        let lacks = self.lacks(&row).await?;
+        Ok((row, lacks))
     }
 
     /// Which of these releases are known to lack something, and what.
@@ -86,6 +120,6 @@ impl Registry {
         if row.is_none() {
             return Err(AppError::not_found(format!("release {expected}")));
         }
-        self.keep(&ObjectName::Release(expected), bytes).await
+        self.keep(&ObjectName::Release(expected), bytes, self.hand(Some(lease))).await
     }
 }

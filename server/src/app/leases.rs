@@ -32,13 +32,27 @@ impl Registry {
         application: ApplicationName,
         purpose: Purpose,
     ) -> Result<LeaseId, AppError> {
+        self.open_lease_as(application, purpose, String::new()).await
+    }
+
+    /// Opens a lease on `application` for the holder of a token: what is healed under it is logged
+    /// as theirs.
+    ///
+    /// # Errors
+    /// When the catalog fails.
+    pub async fn open_lease_as(
+        &self,
+        application: ApplicationName,
+        purpose: Purpose,
+        opened_by: String,
+    ) -> Result<LeaseId, AppError> {
         let id = self.host.random().map(LeaseId::from_bytes).ok_or_else(|| AppError::Internal {
             action: "name a lease",
             source: "the machine gives no random bytes".into(),
         })?;
         let now_secs = self.host.now_secs();
         let deadline_secs = now_secs + self.lease_ttl_secs;
-        let lease = NewLease { id, application, purpose, deadline_secs };
+        let lease = NewLease { id, application, purpose, deadline_secs, opened_by };
         self.catalog.open_lease(lease, now_secs).await?;
         Ok(id)
     }

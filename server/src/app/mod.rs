@@ -33,8 +33,9 @@ use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
-use crate::catalog::collect::{Added, Grip};
-use crate::catalog::{Catalog, LeaseId};
+use crate::catalog::check::Healing;
+use crate::catalog::collect::{Added, Grip, Hand};
+use crate::catalog::{Catalog, Lease, LeaseId};
 use crate::courier::Reach;
 use crate::host::Host;
 
@@ -66,6 +67,7 @@ pub mod room;
 pub mod webhooks;
 
 pub use error::AppError;
+pub use names::Completed;
 pub use packs::{KeptPack, PackObject};
 pub use publish::Publisher;
 pub use resolve::ReleaseBytes;
@@ -74,8 +76,11 @@ pub use webhooks::Delivered;
 /// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
 
-/// Between two looks whether a sweep has taken what is to be put again. It takes milliseconds.
+/// Between two looks whether a sweep has taken what is to be put again. It mostly takes
+/// milliseconds; who has looked this often is asked to come again, and another may use the time.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+const SWEEP_TRIES: u32 = 500;
+const SWEEP_RUNS: &str = "what this needs is being collected";
 
 /// The registry's use cases over its ports.
 pub struct Registry {
@@ -92,6 +97,7 @@ pub struct Registry {
     collecting: collect::Collecting,
     usage: collect::Measured,
     checks: fsck::Checks,
+    receivers: webhooks::Receivers,
 }
 
 impl Registry {
@@ -106,7 +112,7 @@ impl Registry {
         // Without randomness it is nobody's in particular: checks of two processes then share one.
         let checks = fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
-        let (collecting, usage, noted) = <_>::default();
+        let (collecting, usage, noted, receivers) = <_>::default();
         Self {
             store,
             catalog,
@@ -118,6 +124,7 @@ impl Registry {
             usage,
             checks,
             noted,
+            receivers,
             room: None,
             reach: Reach::PublicOnly,
         }
@@ -134,22 +141,34 @@ impl Registry {
 
     /// Keeps bytes that were proven to be what `name` says, whatever lies there already: an object
     /// that was damaged at rest is mended by whoever brings it again.
-    async fn keep(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, AppError> {
+    async fn keep(&self, name: &ObjectName, bytes: Bytes, hand: Hand) -> Result<Put, AppError> {
         if self.store.put(name, bytes.clone()).await? == Put::Created {
-            self.catalog.note_sound(name.path()).await?;
+            self.healed(name, hand, Healing::IfNoted).await?;
             return Ok(Put::Created);
         }
         match self.store.get(name).await {
             Ok(found) if found == bytes => {
-                self.catalog.note_sound(name.path()).await?;
+                self.healed(name, hand, Healing::IfNoted).await?;
                 return Ok(Put::AlreadyPresent);
             }
             Ok(_) => tracing::warn!(object = name.path(), "mends a damaged object"),
             Err(error) => tracing::warn!(object = name.path(), %error, "mends a damaged object"),
         }
         self.store.replace(name, bytes).await?;
-        self.catalog.note_sound(name.path()).await?;
+        self.healed(name, hand, Healing::Seen).await?;
         Ok(Put::Created)
+    }
+
+    /// An object is what its name says: what was noted of it before is over.
+    async fn healed(
+        &self,
+        name: &ObjectName,
+        hand: Hand,
+        healing: Healing,
+    ) -> Result<(), AppError> {
+        self.noted.forget(&name.path());
+        self.catalog.note_sound(name.clone(), hand, healing).await?;
+        Ok(())
     }
 
     /// Keeps bytes under a lease and names them in the catalog by `add`: as often as a sweep may
@@ -161,14 +180,44 @@ impl Registry {
         bytes: &Bytes,
         add: impl AsyncFn(Grip) -> Result<Added, AppError>,
     ) -> Result<Put, AppError> {
-        loop {
-            let grip = self.use_lease(lease).await?.grip;
-            let put = self.keep(name, bytes.clone()).await?;
-            if add(grip).await? == Added::Present {
+        for _ in 0..SWEEP_TRIES {
+            let found = self.use_lease(lease).await?;
+            let is_noted = self.note_kept(&found, name).await?;
+            let put = self.keep(name, bytes.clone(), self.hand(Some(lease))).await?;
+            if put == Put::Created && !is_noted {
+                // A sweep took it in between.
+                self.catalog.note_kept(lease).await?;
+            }
+            if add(found.grip).await? == Added::Present {
                 return Ok(put);
             }
-            tokio::time::sleep(SWEEP_PAUSE).await;
+            self.wait_for_sweep().await?;
         }
+        Err(AppError::Busy { what: SWEEP_RUNS })
+    }
+
+    /// Lets a sweep take what is to be put again; one that nobody carries on is ended here.
+    async fn wait_for_sweep(&self) -> Result<(), AppError> {
+        self.finish_abandoned_sweep().await?;
+        tokio::time::sleep(SWEEP_PAUSE).await;
+        Ok(())
+    }
+
+    /// Whoever holds a lease, or the registry itself, now.
+    fn hand(&self, lease: Option<LeaseId>) -> Hand {
+        Hand { lease, at_secs: self.host.now_secs() }
+    }
+
+    /// Notes that an object is about to be kept under a lease, unless that was noted before or the
+    /// object is there: then whoever brought it has it on their lease. Whether it is noted.
+    async fn note_kept(&self, lease: &Lease, name: &ObjectName) -> Result<bool, AppError> {
+        if !lease.has_kept {
+            if self.store.len(name).await?.is_some() {
+                return Ok(false);
+            }
+            self.catalog.note_kept(lease.id).await?;
+        }
+        Ok(true)
     }
 
     /// Bytes that the catalog says are there; `is_intact` compares them with their name.

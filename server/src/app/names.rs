@@ -8,8 +8,8 @@
 //! 2. A record is a function of the catalog's row, so whoever finds it missing can write it.
 //! 3. Before a channel moves on, its last move and the release it moves to have their records:
 //!    only the newest move of a channel can lack one.
-//! 4. No commit contradicts a record: an older copy of the catalog publishes and moves nothing
-//!    that the store knows to be otherwise.
+//! 4. No commit contradicts a record: an older copy of the catalog publishes, moves and collects
+//!    nothing that the store knows to be otherwise.
 //! 5. The record of a release stays when the release is deleted: beside it lies its tombstone.
 
 use bytes::Bytes;
@@ -24,6 +24,8 @@ use crate::catalog::collect::Tombstone;
 use crate::catalog::{ChannelMove, Expected, Release};
 
 mod complete;
+
+pub use complete::Completed;
 
 /// Between an application and what is told of it: `@` is in no name, so no application's segment
 /// can take its place in a directory.
@@ -63,6 +65,15 @@ impl Subject {
                 format!("{application}{MARK}{DELETED}{version}")
             }
         })
+    }
+
+    /// Whether bytes are a record of such a subject.
+    fn is_told_by(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Release(..) => ReleaseRecord::decode(bytes).is_some(),
+            Self::Move(..) => MoveRecord::decode(bytes).is_some(),
+            Self::Tombstone(..) => TombstoneRecord::decode(bytes).is_some(),
+        }
     }
 
     /// Reads what [`Self::object`] writes; `None` for anything else.

@@ -10,7 +10,7 @@ use seawall_store::port::ObjectName;
 
 use super::descriptors::descriptors_of;
 use super::names::{Record, ReleaseRecord, Subject};
-use super::{AppError, Registry, SWEEP_PAUSE, present, quotas};
+use super::{AppError, Registry, SWEEP_RUNS, SWEEP_TRIES, present, quotas};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
@@ -53,22 +53,25 @@ impl Registry {
             Err(error) => return Err(error),
         };
         let indexes = self.prove_disks(&release, grip).await?;
-        if let Some(descriptor) = self.missing_descriptor(&release).await? {
-            return Err(incomplete(&release, format!("descriptor {descriptor}")));
-        }
         let mut new = self.new_release(&release, &indexes, (publisher.clone(), grip));
         let mut row = new.release.clone();
         let name = ObjectName::Release(release.digest());
         let mut publication = Publication::Swept;
-        while publication == Publication::Swept {
+        for _ in 0..SWEEP_TRIES {
             if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
                 new.grip = lease.grip;
+                self.note_kept(&lease, &name).await?;
             }
-            self.keep(&name, bytes.clone()).await?;
+            // Looked for under the grip: a sweep that takes it from now on is noticed.
+            if let Some(descriptor) = self.missing_descriptor(&release).await? {
+                return Err(incomplete(&release, format!("descriptor {descriptor}")));
+            }
+            self.keep(&name, bytes.clone(), self.hand(Some(publisher.lease))).await?;
             publication = self.catalog.publish(new.clone()).await?;
-            if publication == Publication::Swept {
-                tokio::time::sleep(SWEEP_PAUSE).await;
+            if publication != Publication::Swept {
+                break;
             }
+            self.wait_for_sweep().await?;
         }
         match publication {
             Publication::Created => {}
@@ -78,7 +81,8 @@ impl Registry {
                 row = published.unwrap_or(row);
             }
             Publication::VersionTaken(published) => return Err(taken(&release, published)),
-            Publication::Deleted(_) | Publication::Swept => return Err(deleted(&release)),
+            Publication::Deleted(_) => return Err(deleted(&release)),
+            Publication::Swept => return Err(AppError::Busy { what: SWEEP_RUNS }),
             Publication::LeaseEnded => {
                 return Err(AppError::LeaseEnded { lease: publisher.lease.to_string() });
             }

@@ -1,6 +1,7 @@
 //! Retention: policies say which releases stay; what none of them keeps, and nothing holds, goes.
 //!
-//! Not a job: nothing goes until somebody applies the plan.
+//! Not a job: nothing goes until somebody applies the plan. Nor a collection: the bytes of what
+//! went are left to one, which the edge starts.
 
 use std::collections::HashSet;
 
@@ -57,9 +58,9 @@ pub struct RetentionOutcome {
     pub deleted: Vec<Tombstone>,
     /// What was to go and stays, and why.
     pub kept: Vec<(StandingRelease, String)>,
-    /// By how much the store shrank, in bytes; `None` where the collection waits for somebody who
-    /// began to push or pull before, or another one runs.
-    pub freed_bytes: Option<u64>,
+    /// By how much a collection would shrink the store now, in bytes; `None` where that cannot be
+    /// told.
+    pub planned_bytes: Option<u64>,
 }
 
 impl Registry {
@@ -158,8 +159,8 @@ impl Registry {
         Ok(plan(&standing, &policies, self.host.now_secs(), MOVES_HELD))
     }
 
-    /// Deletes what the plan says goes, and collects it; of that only what is in `only`, where it
-    /// is given.
+    /// Deletes what the plan says goes; of that only what is in `only`, where it is given. Its
+    /// bytes are left to a collection: one takes longer than whoever asks waits for an answer.
     ///
     /// # Errors
     /// [`AppError::NotFound`] when there is no such application. What was deleted before a port
@@ -186,20 +187,11 @@ impl Registry {
             }
         }
         if !outcome.deleted.is_empty() {
-            outcome.freed_bytes = self.collect_now().await?;
+            let plan = self.plan_collection(&HashSet::new(), CollectOptions::default()).await;
+            // What is deleted is deleted, and who asked is to hear it; the collection says why.
+            outcome.planned_bytes = plan.ok().map(|plan| plan.freed_bytes());
         }
         Ok(outcome)
-    }
-}
-
-impl Registry {
-    /// Collects what was deleted, unless somebody may still rely on it.
-    async fn collect_now(&self) -> Result<Option<u64>, AppError> {
-        match self.collect(CollectOptions::default()).await {
-            Ok(done) => Ok(done.waits_for.is_none().then(|| done.swept.freed_bytes())),
-            Err(AppError::Busy { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 }
 

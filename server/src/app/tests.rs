@@ -23,6 +23,7 @@ use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Channel, Expected, LeaseId, Publication, Purpose, Release};
 use crate::host::Host;
 
+mod collect;
 mod deletion;
 mod faults;
 
@@ -303,11 +304,11 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
                 }
                 _ => {
                     let missing = 1 - recorded as u64;
-                    assert_eq!(registry.complete_records().await.unwrap(), missing);
+                    assert_eq!(registry.complete_records().await.unwrap().written, missing);
                 }
             }
             assert_eq!(moves(&site).await, want);
-            assert_eq!(registry.complete_records().await.unwrap(), 0);
+            assert_eq!(registry.complete_records().await.unwrap().written, 0);
         }
     }
 }
@@ -431,7 +432,7 @@ async fn a_release_that_is_visible_is_recorded_before_anything_relies_on_it() {
         if by_channel {
             promote(&site.sound(), &one, Expected::Absent).await.unwrap();
         } else {
-            assert_eq!(site.sound().complete_records().await.unwrap(), 1);
+            assert_eq!(site.sound().complete_records().await.unwrap().written, 1);
         }
         assert_eq!(site.store.get(&object).await.unwrap(), before, "to the byte");
     }

@@ -14,6 +14,7 @@ use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_store::port::ObjectName;
 
+use super::collect::Hand;
 use super::error::CatalogError;
 use super::model::{ChannelMove, Frame, IndexRow, LeafRow, NewPack, Release};
 
@@ -121,6 +122,15 @@ pub struct LostObject {
     pub what: String,
 }
 
+/// Whether something that is sound was healed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Healing {
+    /// If it is known to have been damaged.
+    IfNoted,
+    /// The caller saw that it was damaged, and replaced it.
+    Seen,
+}
+
 /// A pack as the catalog has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KnownPack {
@@ -159,6 +169,14 @@ pub trait Checking: Send + Sync + 'static {
     /// Keeps how far a check is and what it found since the last time; false when it is not the
     /// caller's any more, or was told to stop: then nothing is kept.
     async fn save_check(&self, run: CheckRun, found: Vec<Finding>) -> Result<bool, CatalogError>;
+    /// Gives a sign of life of a check, whatever step takes its time; false when it is not the
+    /// caller's any more, or has ended.
+    async fn beat_check(
+        &self,
+        run: u64,
+        runner: Runner,
+        now_secs: u64,
+    ) -> Result<bool, CatalogError>;
     /// Tells the check under way to stop.
     async fn stop_check(&self) -> Result<(), CatalogError>;
     /// What a check found, at most `limit` of it.
@@ -172,13 +190,21 @@ pub trait Checking: Send + Sync + 'static {
         needed_by: Vec<ReleaseDigest>,
         now_secs: u64,
     ) -> Result<(), CatalogError>;
-    /// Notes that an object is sound again; false when it was not known to be damaged.
-    async fn note_sound(&self, object: String) -> Result<bool, CatalogError>;
+    /// Notes that an object is sound again, and logs that it was healed; false when it was not
+    /// known to be damaged. A pack or a leaf that is lost is sound, and logged, once it is added.
+    async fn note_sound(
+        &self,
+        object: ObjectName,
+        hand: Hand,
+        healing: Healing,
+    ) -> Result<bool, CatalogError>;
     /// Forgets a leaf whose bytes the store does not hold any more, and remembers that it is lost
     /// until it is added again.
     async fn lose_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError>;
     /// What a release is known to lack.
     async fn lost_of(&self, release: ReleaseDigest) -> Result<Vec<LostObject>, CatalogError>;
+    /// The indexes of releases that need an object: a pack, a leaf, or an index itself.
+    async fn indexes_needing(&self, object: ObjectName) -> Result<Vec<IndexDigest>, CatalogError>;
     /// Releases that are known to lack something, at most `limit`.
     async fn damaged_releases(&self, limit: u32) -> Result<Vec<Release>, CatalogError>;
 
@@ -215,7 +241,7 @@ pub trait Checking: Send + Sync + 'static {
         frames: Vec<Frame>,
     ) -> Result<Vec<Frame>, CatalogError>;
     /// Makes the rows of a pack and its chunks say what its footer says.
-    async fn correct_pack(&self, pack: NewPack) -> Result<(), CatalogError>;
+    async fn correct_pack(&self, pack: NewPack, hand: Hand) -> Result<(), CatalogError>;
     /// Leaves by name, complete or not, from the one after `after`.
     async fn known_leaves(
         &self,

@@ -1,5 +1,6 @@
 //! The trait through which the registry deletes releases and collects what they leave behind.
 
+use std::any::Any;
 use std::collections::HashSet;
 
 use seawall_api::digest::{
@@ -9,6 +10,7 @@ use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Versio
 use seawall_store::port::ObjectName;
 
 use super::error::CatalogError;
+use super::id::LeaseId;
 use super::model::{NewPack, Release};
 
 /// What a caller may rely on.
@@ -23,13 +25,24 @@ pub struct Grip {
     /// How many sweeps had begun when the caller looked at what it is about to name; `None` where
     /// it is certain that none runs. Bytes that were found before another sweep began may be gone.
     pub sweeps: Option<u64>,
+    /// Whose hand it is that adds; `None` where rows are only made anew from what is there.
+    pub hand: Option<Hand>,
+}
+
+/// Whose hand brings something, and when: what it heals is logged so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hand {
+    /// That of whoever opened this lease; `None` for the registry itself.
+    pub lease: Option<LeaseId>,
+    /// Seconds since 1970-01-01 UTC.
+    pub at_secs: u64,
 }
 
 impl Grip {
     /// Relies on nothing that is condemned: of whoever asks without a lease.
-    pub const NEWEST: Self = Self { generation: i64::MAX as u64, sweeps: None };
+    pub const NEWEST: Self = Self { generation: i64::MAX as u64, sweeps: None, hand: None };
     /// Relies on whatever is there: of a collection, which decides what goes, and of a rebuild.
-    pub const ANY: Self = Self { generation: 0, sweeps: None };
+    pub const ANY: Self = Self { generation: 0, sweeps: None, hand: None };
 }
 
 /// What became of something that was to be added.
@@ -149,6 +162,8 @@ pub struct OlderLeases {
 /// What is to be swept, all of it unreachable when it was looked at last.
 #[derive(Clone, Default, Debug)]
 pub struct Sweep {
+    /// The generation whose older leases have ended: what was condemned since stays.
+    pub generation: u64,
     /// Condemned packs in which no reachable chunk lies.
     pub packs: Vec<PackDigest>,
     /// Condemned objects that no release reaches.
@@ -233,6 +248,17 @@ pub struct Tombstone {
     pub deleted_by: String,
 }
 
+/// Held by the one collection that may sweep; dropping it lets another.
+#[derive(Debug)]
+pub struct CollectClaim(#[allow(dead_code)] Box<dyn Any + Send>);
+
+impl CollectClaim {
+    /// A claim that holds as long as `held` is not dropped.
+    pub fn new(held: impl Any + Send) -> Self {
+        Self(Box::new(held))
+    }
+}
+
 /// Deletes releases and collects what nothing reaches any more.
 ///
 /// # Contract
@@ -243,6 +269,9 @@ pub struct Tombstone {
 ///    none before [`Self::end_sweep`].
 #[async_trait::async_trait]
 pub trait Collecting: Send + Sync + 'static {
+    /// Claims the sweeping for one collection, as long as the claim is held; `None` when another
+    /// holds it, in this process or in another one. It ends with the process.
+    async fn claim_collecting(&self) -> Result<Option<CollectClaim>, CatalogError>;
     /// Forgets leases that ended before `now_secs`, and tells how far collections are.
     async fn collect_state(&self, now_secs: u64) -> Result<CollectState, CatalogError>;
     /// What must not be collected.

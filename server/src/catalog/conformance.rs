@@ -8,13 +8,13 @@ use seawall_api::index::ChunkRef;
 use seawall_api::reference::Selector;
 use seawall_api::units::{ChunkLen, DiskLen};
 
-use super::collect::Grip;
+use super::collect::{Grip, Hand};
 use super::sqlite::SqliteCatalog;
 use super::*;
 
 mod check;
 mod fleet;
-mod watch;
+pub(super) mod watch;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -37,7 +37,7 @@ fn pack(seed: u32, chunks: impl Iterator<Item = u32>) -> NewPack {
 fn lease(seed: u8, deadline_secs: u64) -> NewLease {
     let application = "webshop".parse().unwrap();
     let id = LeaseId::from_bytes([seed; 16]);
-    NewLease { id, application, purpose: Purpose::Push, deadline_secs }
+    NewLease { id, application, purpose: Purpose::Push, deadline_secs, opened_by: "ci".to_owned() }
 }
 
 fn release(version: &str, lease: &NewLease, index: IndexDigest) -> NewRelease {
@@ -74,7 +74,11 @@ async fn leases_live_until_their_deadline(catalog: &dyn Catalog) {
     let found = catalog.lease(lease.id, NOW + 9).await.unwrap().unwrap();
     assert_eq!(found.deadline_secs, lease.deadline_secs);
     assert_eq!((found.application, found.purpose), (lease.application.clone(), Purpose::Push));
-    assert_eq!(found.grip, Grip { generation: 0, sweeps: Some(0) });
+    let hand = Some(Hand { lease: Some(lease.id), at_secs: NOW + 9 });
+    assert_eq!(found.grip, Grip { generation: 0, sweeps: Some(0), hand });
+    assert!(!found.has_kept);
+    catalog.note_kept(lease.id).await.unwrap();
+    assert!(catalog.lease(lease.id, NOW + 9).await.unwrap().unwrap().has_kept);
     assert_eq!(catalog.lease(lease.id, NOW + 10).await.unwrap(), None);
     assert!(catalog.renew_lease(lease.id, NOW + 9, NOW + 20).await.unwrap());
     assert!(catalog.lease(lease.id, NOW + 19).await.unwrap().is_some());

@@ -17,6 +17,7 @@ pub mod collect;
 mod conformance;
 mod error;
 pub mod fleet;
+mod id;
 mod model;
 mod port;
 pub mod sqlite;
@@ -24,14 +25,14 @@ mod watch;
 
 pub use check::Checking;
 pub use error::{CatalogError, REBUILD};
+pub use id::{InvalidLeaseId, InvalidWebhookId, LeaseId, WebhookId};
 pub use model::{
-    Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, InvalidLeaseId,
-    LISTED_NAMES_LEN_MAX, LeafAdded, LeafRow, Lease, LeaseId, Located, MoveRequest, Moved,
-    NewLease, NewPack, NewRelease, PastChannel, Publication, Purpose, Release,
+    Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, LISTED_NAMES_LEN_MAX,
+    LeafAdded, LeafRow, Lease, Located, MoveRequest, Moved, NewLease, NewPack, NewRelease,
+    PastChannel, Publication, Purpose, Release,
 };
 pub use port::Catalog;
 pub use watch::{
-    AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, InvalidWebhookId, LeaseLoad,
-    Logged, Quota, QuotaState, Settlement, Usage, Watching, Webhook, WebhookAdded, WebhookId,
-    WebhookSecret, WebhookStatus,
+    AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, LeaseLoad, Logged, Quota,
+    QuotaState, Settlement, Usage, Watching, Webhook, WebhookAdded, WebhookSecret, WebhookStatus,
 };

@@ -1,8 +1,5 @@
 //! What the catalog keeps, as proven values.
 
-use std::fmt;
-use std::str::FromStr;
-
 use seawall_api::digest::{
     ChunkDigest, ContentDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest,
     ReleaseDigest,
@@ -12,49 +9,8 @@ use seawall_api::names::{ApplicationName, ChannelName, MachineName, Version};
 use seawall_api::units::{ChunkLen, DiskLen};
 
 use super::collect::Grip;
+use super::id::LeaseId;
 use super::watch::Excess;
-
-/// The name of a lease: 128 random bits, so that it cannot be guessed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct LeaseId([u8; 16]);
-
-/// A text that is no lease's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a lease is named by 32 lower-case hexadecimal digits")]
-pub struct InvalidLeaseId;
-
-impl LeaseId {
-    /// Takes 16 random bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl FromStr for LeaseId {
-    type Err = InvalidLeaseId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidLeaseId> {
-        if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(InvalidLeaseId);
-        }
-        let mut bytes = [0; 16];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidLeaseId)?;
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Display for LeaseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
 
 /// What a lease is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,6 +32,8 @@ pub struct NewLease {
     pub purpose: Purpose,
     /// When it ends, seconds since 1970-01-01 UTC.
     pub deadline_secs: u64,
+    /// The name of the token it is opened with; empty without authentication.
+    pub opened_by: String,
 }
 
 /// What a push or a pull relies on, until its deadline.
@@ -91,6 +49,8 @@ pub struct Lease {
     pub deadline_secs: u64,
     /// What may be relied on under it, as of when it was read.
     pub grip: Grip,
+    /// Whether something may have been kept under it that nothing reaches yet.
+    pub has_kept: bool,
 }
 
 /// A pack whose frames were decoded and re-hashed.

@@ -9,9 +9,10 @@ use super::check::Checking;
 use super::collect::{Added, Collecting, Grip};
 use super::error::CatalogError;
 use super::fleet::Fleet;
+use super::id::LeaseId;
 use super::model::{
-    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, LeaseId, Located,
-    MoveRequest, Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
+    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, Located, MoveRequest,
+    Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
 };
 use super::watch::Watching;
 
@@ -37,6 +38,9 @@ pub trait Catalog: Collecting + Checking + Fleet + Watching {
         now_secs: u64,
         deadline_secs: u64,
     ) -> Result<bool, CatalogError>;
+    /// Notes that something is about to be kept under a lease: where it ends without a release,
+    /// a collection looks for what that left.
+    async fn note_kept(&self, id: LeaseId) -> Result<(), CatalogError>;
     /// Ends a lease; ending what has ended is not an error.
     async fn end_lease(&self, id: LeaseId) -> Result<(), CatalogError>;
 

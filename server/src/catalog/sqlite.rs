@@ -29,9 +29,10 @@ use seawall_api::reference::Selector;
 
 use super::collect::{Added, Grip};
 use super::error::CatalogError;
+use super::id::LeaseId;
 use super::model::{
-    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, LeaseId, Located,
-    MoveRequest, Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
+    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, Located, MoveRequest,
+    Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
 };
 use super::port::Catalog;
 
@@ -104,6 +105,10 @@ impl Catalog for SqliteCatalog {
     ) -> Result<bool, CatalogError> {
         let renew = move |tx: &Transaction<'_>| leases::renew(tx, id, now_secs, deadline_secs);
         self.connections.write("renew a lease", renew).await
+    }
+
+    async fn note_kept(&self, id: LeaseId) -> Result<(), CatalogError> {
+        self.connections.write("note what a lease keeps", move |tx| leases::note_kept(tx, id)).await
     }
 
     async fn end_lease(&self, id: LeaseId) -> Result<(), CatalogError> {

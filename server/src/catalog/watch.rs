@@ -10,7 +10,8 @@
 use seawall_api::names::ApplicationName;
 
 use super::error::CatalogError;
-use super::model::{Frame, LeaseId};
+use super::id::{LeaseId, WebhookId};
+use super::model::Frame;
 
 mod audit;
 mod quotas;
@@ -19,8 +20,8 @@ mod webhooks;
 pub use audit::{AuditQuery, Entry, Logged};
 pub use quotas::{Excess, LeaseLoad, Quota, QuotaState, Usage};
 pub use webhooks::{
-    Delivery, DeliveryRow, DeliveryState, InvalidWebhookId, Settlement, Webhook, WebhookAdded,
-    WebhookId, WebhookSecret, WebhookStatus,
+    Delivery, DeliveryRow, DeliveryState, Settlement, Webhook, WebhookAdded, WebhookSecret,
+    WebhookStatus,
 };
 
 /// The part of the catalog that is for those who watch.
@@ -60,9 +61,11 @@ pub trait Watching: Send + Sync + 'static {
         now_secs: u64,
         until_secs: u64,
     ) -> Result<Option<Delivery>, CatalogError>;
-    /// Writes down how a try to deliver ended.
+    /// Writes down how a try to deliver to a webhook ended. A delivery that went with its webhook
+    /// meanwhile is nothing any more, though another's may bear its number now.
     async fn settle_delivery(
         &self,
+        id: WebhookId,
         delivery: u64,
         settlement: Settlement,
     ) -> Result<(), CatalogError>;

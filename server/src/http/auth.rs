@@ -18,13 +18,6 @@ const OPEN_FOLDER: &str = "/docs";
 /// pull ([`Actor::publishes`] bars the others), and to say what a host runs.
 const OPEN_TO_READERS: [&str; 3] = ["/v1/chunks/locate", "/v1/leases", "/v1/hosts"];
 
-/// What a reader may not even read: addresses of webhooks may hold secrets.
-const FOR_PUBLISHERS: &str = "/v1/webhooks";
-
-fn is_for_publishers(path: &str) -> bool {
-    path.starts_with(FOR_PUBLISHERS)
-}
-
 /// The token a request came with, by name; empty without authentication.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Actor(pub(super) String, Option<Role>);
@@ -60,6 +53,32 @@ impl FromRequest for Actor {
     }
 }
 
+/// Who asks, where no reader may: a handler that takes this never runs for one, however its path
+/// was spelled.
+#[derive(Clone, Debug)]
+pub(super) struct Publishing(pub(super) String);
+
+impl FromRequest for Publishing {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
+        let actor = request.extensions().get::<Actor>().cloned();
+        let unknown = || ApiError::new(Code::Internal, "nobody asked who asks");
+        let admitted = actor.ok_or_else(unknown).and_then(|actor| {
+            actor.publishes()?;
+            Ok(Self(actor.0))
+        });
+        ready(admitted.map_err(Into::into))
+    }
+}
+
+/// The path that a request is routed by: escapes that stand for plain letters are undone.
+/// Whoever compares paths compares these, as the raw spelling is the client's choice.
+pub(super) fn routed_path(request: &ServiceRequest) -> &str {
+    request.match_info().as_str()
+}
+
 pub(super) fn is_open(path: &str) -> bool {
     OPEN.contains(&path)
         || path
@@ -70,7 +89,8 @@ pub(super) fn is_open(path: &str) -> bool {
 /// Finds out who asks and whether they may.
 pub(super) fn admit(request: &ServiceRequest, edge: &Edge) -> Result<Actor, ApiError> {
     let Some(tokens) = &edge.tokens else { return Ok(Actor::default()) };
-    if is_open(request.path()) {
+    let path = routed_path(request);
+    if is_open(path) {
         return Ok(Actor::default());
     }
     let unknown = |detail| {
@@ -85,9 +105,8 @@ pub(super) fn admit(request: &ServiceRequest, edge: &Edge) -> Result<Actor, ApiE
     let Some((name, role)) = secret.and_then(|(_, secret)| tokens.find(secret.trim())) else {
         return Err(unknown("the request's token is not known here"));
     };
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD)
-        || is_open_to_readers(request.path());
-    if role == Role::Reader && (!reads || is_for_publishers(request.path())) {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD) || is_open_to_readers(path);
+    if role == Role::Reader && !reads {
         return Err(only_reads(name));
     }
     Ok(Actor(name.to_owned(), Some(role)))

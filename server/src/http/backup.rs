@@ -2,10 +2,11 @@
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 
+use super::auth::Publishing;
 use super::indexes::OCTETS;
 use super::limits;
 use super::problem::ApiError;
@@ -20,7 +21,16 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
 #[utoipa::path(post, path = "/v1/backup", tag = "fsck", operation_id = "back_up",
     responses((status = 200, description = "The catalog, an SQLite file", body = Vec<u8>,
                content_type = "application/octet-stream")))]
-pub(super) async fn backup(registry: web::Data<Registry>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn backup(
+    registry: web::Data<Registry>,
+    _: Publishing,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    // As for every body: a page of another site cannot make a browser send these unasked.
+    if !["application/json", OCTETS].contains(&request.content_type()) {
+        let types = format!("application/json nor {OCTETS}");
+        return Err(ApiError::invalid(format!("the content-type is neither {types}")));
+    }
     let copy = registry.back_up().await?;
     let len = copy.len();
     let mut response = HttpResponse::Ok();

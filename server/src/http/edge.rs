@@ -14,7 +14,7 @@ use futures::FutureExt;
 use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
 use tracing::Instrument;
 
-use super::auth::{Actor, admit, is_open};
+use super::auth::{Actor, admit, is_open, routed_path};
 use super::problem::{ApiError, code_of, encode};
 use super::{Edge, authority, limits};
 use crate::metrics::Metrics;
@@ -63,7 +63,7 @@ pub(crate) async fn edge(
 
 /// Counts a request to who asks it; what needs no token is free of limits, too.
 fn within_rate(request: &ServiceRequest, state: &Edge, actor: Actor) -> Result<Actor, ApiError> {
-    if !is_open(request.path()) {
+    if !is_open(routed_path(request)) {
         state.limiter.admit(request, &actor.0)?;
     }
     Ok(actor)

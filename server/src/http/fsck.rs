@@ -13,7 +13,7 @@ use super::leases::UnderLease;
 use super::limits;
 use super::problem::ApiError;
 use crate::app::Registry;
-use crate::app::damage::DamagedRelease;
+use crate::app::damage::{DamagedRelease, Lack};
 use crate::app::fsck::{FsckOrder, FsckState, FsckStatus, RATE_DEFAULT};
 use crate::catalog::check::{Class, Finding};
 
@@ -105,13 +105,17 @@ pub(super) async fn stop(registry: web::Data<Registry>) -> Result<HttpResponse, 
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn damaged((release, lost): DamagedRelease) -> v1::DamagedRelease {
-    let lost = lost.into_iter();
+fn damaged((release, lacks): DamagedRelease) -> v1::DamagedRelease {
+    let lost = lacks.into_iter().map(|Lack { lost, disks }| v1::LostObject {
+        object: lost.object,
+        what: lost.what,
+        disks,
+    });
     v1::DamagedRelease {
         application: release.application,
         version: release.version,
         digest: release.digest,
-        lost: lost.map(|it| v1::LostObject { object: it.object, what: it.what }).collect(),
+        lost: lost.collect(),
     }
 }
 

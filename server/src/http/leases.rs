@@ -55,7 +55,7 @@ pub(super) async fn open(
         actor.publishes()?;
         registry.admit_push(&body.application, body.version).await?;
     }
-    let lease = registry.open_lease(body.application, purpose).await?;
+    let lease = registry.open_lease_as(body.application, purpose, actor.0).await?;
     let body = v1::Lease { id: lease.to_string(), ttl_secs: registry.lease_ttl_secs() };
     Ok(HttpResponse::Created().json(body))
 }

@@ -10,6 +10,7 @@ use actix_web::http::header::RETRY_AFTER;
 use seawall_api::names::{ApplicationName, NAME_LEN_MAX};
 use seawall_api::problem::Code;
 
+use super::auth::routed_path;
 use super::problem::ApiError;
 use crate::config::{Rate, Rates};
 
@@ -48,7 +49,7 @@ impl Limiter {
             tokens.take(actor, now).map_err(|wait| too_many(&whose(), tokens.rate, wait))?;
         }
         let Some(applications) = &self.applications else { return Ok(()) };
-        let Some(name) = application_of(request.path()) else { return Ok(()) };
+        let Some(name) = application_of(routed_path(request)) else { return Ok(()) };
         let whose = format!("application {name}");
         let taken = applications.take(name.as_str(), now);
         taken.map_err(|wait| too_many(&whose, applications.rate, wait))
@@ -62,7 +63,7 @@ fn application_of(path: &str) -> Option<ApplicationName> {
     if escaped.len() > ESCAPED_LEN_MAX {
         return None;
     }
-    // Other characters of a name are never escaped by our client, and need not be by anybody.
+    // Only a slash is still escaped in the path that a request is routed by.
     escaped.replace("%2F", "/").replace("%2f", "/").parse().ok()
 }
 

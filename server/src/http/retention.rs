@@ -9,8 +9,10 @@ use super::body::json;
 use super::problem::ApiError;
 use super::releases::deleted_body;
 use crate::app::Registry;
+use crate::app::collect::CollectOptions;
 use crate::app::retention::{Policy, SetPolicy, Verdict};
 use crate::catalog::fleet::StandingRelease;
+use crate::jobs;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(
@@ -129,6 +131,7 @@ pub(super) async fn plan(
 }
 
 /// Deletes what the plan says goes, as it is now: no more than is asked for, where that is given.
+/// A collection of it begins, as `POST /v1/collection` begins one: `GET` there says how far it is.
 #[utoipa::path(post, path = "/v1/applications/{application}/retention",
     operation_id = "apply_retention", tag = "retention",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
@@ -143,9 +146,12 @@ pub(super) async fn apply(
     let body: v1::ApplyRetention = json(&request, payload).await?;
     let only = body.releases.map(|releases| releases.into_iter().collect());
     let outcome = registry.apply_retention(&application, only, &actor.0).await?;
+    if !outcome.deleted.is_empty() {
+        jobs::collect::start(registry.into_inner(), CollectOptions::default())?;
+    }
     Ok(web::Json(v1::RetentionOutcome {
         deleted: outcome.deleted.into_iter().map(deleted_body).collect(),
         kept: outcome.kept.into_iter().map(kept_of).collect(),
-        freed_bytes: outcome.freed_bytes,
+        planned_bytes: outcome.planned_bytes,
     }))
 }

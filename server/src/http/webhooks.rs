@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::applications::page_len;
-use super::auth::Actor;
+use super::auth::Publishing;
 use super::body::json;
 use super::problem::ApiError;
 use crate::app::Registry;
@@ -58,6 +58,7 @@ fn webhook_id(text: &str) -> Result<WebhookId, ApiError> {
     responses((status = 200, description = "The webhooks", body = v1::WebhookPage)))]
 pub(super) async fn list(
     registry: web::Data<Registry>,
+    _: Publishing,
 ) -> Result<web::Json<v1::WebhookPage>, ApiError> {
     let webhooks = registry.webhooks().await?.into_iter().map(webhook_of).collect();
     Ok(web::Json(v1::WebhookPage { webhooks }))
@@ -68,7 +69,7 @@ pub(super) async fn list(
     responses((status = 201, description = "The webhook", body = v1::Webhook)))]
 pub(super) async fn add(
     registry: web::Data<Registry>,
-    actor: Actor,
+    actor: Publishing,
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<HttpResponse, ApiError> {
     let body: v1::NewWebhook = json(&request, payload).await?;
@@ -89,7 +90,7 @@ pub(super) async fn add(
 pub(super) async fn remove(
     registry: web::Data<Registry>,
     webhook: web::Path<String>,
-    actor: Actor,
+    actor: Publishing,
 ) -> Result<HttpResponse, ApiError> {
     registry.remove_webhook(webhook_id(&webhook)?, actor.0).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -113,6 +114,7 @@ pub(super) async fn deliveries(
     registry: web::Data<Registry>,
     webhook: web::Path<String>,
     page: web::Query<Page>,
+    _: Publishing,
 ) -> Result<web::Json<v1::DeliveryPage>, ApiError> {
     let limit = page_len(page.limit)?;
     let after = page.after.map(|id| id.min(i64::MAX as u64));

@@ -9,7 +9,8 @@ use crate::app::{AppError, Registry};
 /// Between two looks whether older leases have ended.
 const WAIT_PAUSE: Duration = Duration::from_secs(2);
 
-/// Starts a collection on a thread of its own, unless one runs in this process.
+/// Starts a collection on a thread of its own; where one runs in this process, that one collects
+/// again once it is done.
 pub(crate) fn start(registry: Arc<Registry>, options: CollectOptions) -> Result<(), AppError> {
     let internal = |source| AppError::Internal { action: "start a collection", source };
     if !registry.begin_collecting() {
@@ -18,8 +19,11 @@ pub(crate) fn start(registry: Arc<Registry>, options: CollectOptions) -> Result<
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| internal(error.into()))?;
     let work = move || {
-        runtime.block_on(run(&registry, options));
-        registry.end_collecting();
+        let mut is_over = false;
+        while !is_over {
+            runtime.block_on(run(&registry, options));
+            is_over = registry.end_collecting();
+        }
     };
     let thread = std::thread::Builder::new().name("seawall-collect".to_owned()).spawn(work);
     thread.map(|_| ()).map_err(|error| internal(error.into()))

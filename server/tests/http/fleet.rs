@@ -1,6 +1,7 @@
 //! What holds a release, what deletes it, and who says so.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
 use seawall_api::problem::Code;
@@ -252,7 +253,15 @@ async fn a_plan_says_what_goes_and_applying_it_frees_exactly_what_it_says() {
     let outcome: v1::RetentionOutcome =
         world.post(RETENTION, &json!({})).await.json().await.unwrap();
     assert_eq!((outcome.deleted.len(), outcome.kept.len()), (2, 0));
-    assert_eq!(outcome.freed_bytes, Some(freed));
+    assert_eq!(outcome.planned_bytes, Some(freed), "what the collection that began is to free");
+    let collected = loop {
+        let collection: v1::Collection = world.get("/v1/collection").await.json().await.unwrap();
+        if collection.phase == v1::CollectionPhase::Idle {
+            break collection.last.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!((collected.totals.freed_bytes, collected.error), (freed, None));
     assert_eq!(before - store_bytes(&store), freed, "as `du` sees it");
     for release in &releases[2..] {
         let digest = release.release.digest();

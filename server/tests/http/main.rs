@@ -14,5 +14,6 @@ mod openapi;
 mod packs;
 mod rebuild;
 mod releases;
+mod roles;
 mod watch;
 mod world;

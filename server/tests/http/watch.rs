@@ -199,3 +199,62 @@ async fn an_application_has_its_own_rate() {
     assert_eq!(ask("b").await.status(), StatusCode::OK);
     assert_eq!(world.get("/v1/applications").await.status(), StatusCode::OK);
 }
+
+/// What was never counted is there from the start: `increase()` sees the first of it.
+#[tokio::test]
+async fn every_problem_is_a_series_from_the_start() {
+    let world = World::open().await;
+    let metrics = world.get("/metrics").await.text().await.unwrap();
+    for code in Code::ALL {
+        let line = format!("seawall_problems_total{{code=\"{}\"}} 0", code.as_str());
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
+}
+
+/// A directory that a command hosts for a moment tells nobody anything: that is the work of the
+/// registry that serves it, which knows what it may reach.
+#[tokio::test]
+async fn a_registry_inside_another_process_leaves_messages_to_the_one_that_serves() {
+    let receiver = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    receiver.set_nonblocking(true).unwrap();
+    let is_asked = async |secs| {
+        let begun = std::time::Instant::now();
+        while begun.elapsed().as_secs() < secs {
+            if receiver.accept().is_ok() {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        false
+    };
+    let world = World::with(|_| {}).await;
+    let url = format!("http://{}/", receiver.local_addr().unwrap());
+    let body = json!({"url": url, "events": ["publish"], "secret": SECRET});
+    assert_eq!(world.post("/v1/webhooks", &body).await.status(), StatusCode::CREATED);
+    world.push(&TinyRelease::new("webshop", "1.0", "ab", "cd")).await;
+    assert!(!is_asked(2).await, "it told the address");
+    let world = world.restarted().await;
+    assert!(is_asked(10).await, "what was published is told");
+    drop(world);
+}
+
+#[tokio::test]
+async fn a_backup_is_asked_for_as_no_page_of_another_site_can() {
+    let world = World::open().await;
+    let ask = async |kind: Option<&str>| {
+        let request = world.request(Method::POST, "/v1/backup");
+        let request = match kind {
+            Some(kind) => request.header("content-type", kind),
+            None => request,
+        };
+        request.send().await.unwrap()
+    };
+    for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
+        assert_problem(ask(kind).await, Code::InvalidInput).await;
+    }
+    for kind in ["application/octet-stream", "application/json"] {
+        let answer = ask(Some(kind)).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(answer.bytes().await.unwrap().starts_with(b"SQLite format 3"));
+    }
+}

@@ -5,6 +5,10 @@ use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest,
 use crate::port::{ObjectKind, ObjectName};
 
 impl ObjectKind {
+    /// Each kind.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Pack, Self::Index, Self::Leaf, Self::Release, Self::Descriptor, Self::Name];
+
     /// The folder that holds every object of the kind.
     #[must_use]
     pub const fn folder(self) -> &'static str {
@@ -38,6 +42,12 @@ impl ObjectName {
         }
     }
 
+    /// Reads what [`Self::path`] writes, of whichever kind; `None` for anything else.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<Self> {
+        ObjectKind::ALL.into_iter().find_map(|kind| Self::from_path(kind, path))
+    }
+
     /// Reads what [`Self::path`] writes; `None` for anything else that lies in the store.
     pub(super) fn from_path(kind: ObjectKind, path: &str) -> Option<Self> {
         let rest = path.strip_prefix(kind.folder())?.strip_prefix('/')?;
@@ -62,7 +72,12 @@ mod tests {
     fn a_path_is_read_as_it_is_written_and_nothing_else_is() {
         let pack = ObjectName::Pack(PackDigest::of(b"x"));
         let path = pack.path();
-        assert_eq!(ObjectName::from_path(ObjectKind::Pack, &path), Some(pack));
+        assert_eq!(ObjectName::from_path(ObjectKind::Pack, &path), Some(pack.clone()));
+        let named = ObjectName::Name("shop/@1.0".to_owned());
+        for object in [pack, ObjectName::Leaf(LeafDigest::of(b"x")), named] {
+            assert_eq!(ObjectName::parse(&object.path()), Some(object));
+        }
+        assert_eq!(ObjectName::parse("catalog.sqlite"), None);
         for other in [
             path.replacen("/", "/00/", 1),
             path.to_uppercase(),

@@ -6,20 +6,24 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use seawall_api::digest::{ChunkDigest, ContentDigest, IndexDigest, PackDigest, ReleaseDigest};
+use seawall_api::digest::{
+    ChunkDigest, ContentDigest, DescriptorDigest, IndexDigest, PackDigest, ReleaseDigest,
+};
 use seawall_api::index::DiskIndex;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
-use seawall_api::release::Release;
+use seawall_api::release::{Descriptor, Release};
 use seawall_api::units::DiskLen;
 use seawall_api::v1::{Lease, LeasePurpose};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Failure};
+use crate::progress::Silent;
 use crate::registry::{Expect, Registry, RegistryError, Retry, RetryPolicy};
 use crate::spec::{DiskContent, flags};
+use crate::verify::{VerifyRelease, verify_release};
 
 /// What the server does with one connection, which is one request.
 #[derive(Clone)]
@@ -501,4 +505,35 @@ fn addresses_that_are_none_are_refused_and_never_show_a_password() {
     let error = HttpRegistry::new("http://me:hunter2@h/", None, patient()).err().unwrap();
     assert!(!error.to_string().contains("hunter2"), "{error}");
     assert_eq!(HttpRegistry::new("https://h/a/", None, patient()).unwrap().url(), "https://h/a");
+}
+
+/// What the registry will not say now is not damaged: nothing is known of it.
+#[tokio::test]
+async fn a_descriptor_that_may_not_be_read_is_no_damage() {
+    let mut document = release().document().clone();
+    let digest = DescriptorDigest::of(b"<Envelope/>");
+    let media_type = "application/ovf+xml".to_owned();
+    document.machines[0].descriptor = Some(Descriptor { digest, media_type });
+    let release = Release::new(document).unwrap();
+    let answers = |status| {
+        let release = release_answer(release.digest(), release.bytes());
+        vec![
+            release,
+            Act::Answer(http(status, "", b"")),
+            Act::Answer(http("404 Not Found", "", b"")),
+        ]
+    };
+    for (status, is_damage) in [("403 Forbidden", false), ("404 Not Found", true)] {
+        let server = Server::start(answers(status)).await;
+        let verify = VerifyRelease {
+            registry: Arc::new(server.registry()),
+            application: application(),
+            selector: version("1.0"),
+            progress: Arc::new(Silent),
+        };
+        match verify_release(verify).await {
+            Ok(report) => assert!(is_damage && report.damage.len() == 2, "{report}"),
+            Err(error) => assert!(!is_damage && error.kind() == ErrorKind::Denied, "{error}"),
+        }
+    }
 }

@@ -42,7 +42,7 @@ impl<R: Registry> Upkeep for Retry<R> {
         self.again(|| self.inner.put_document(lease, release)).await
     }
 
-    /// Not tried again: the file of a broken try is there.
+    /// Not tried again: it is long, and whoever asked for it may have begun another.
     async fn back_up(&self, into: &Path) -> Result<u64, RegistryError> {
         self.inner.back_up(into).await
     }

@@ -15,7 +15,9 @@
 //! 2. A root that cannot be read ends it before anything is condemned or swept.
 //! 3. A row is written for bytes only when no sweep began since they were found, so no row names
 //!    what a sweep took.
-//! 4. Nothing is swept whose release's deletion the store alone does not tell of.
+//! 4. Nothing is swept whose release's deletion the store alone does not tell of, nor by a catalog
+//!    that does not know what the store alone tells of.
+//! 5. One collection at a time sweeps, of all processes that share the catalog.
 //!
 //! # At the same time
 //!
@@ -31,7 +33,7 @@
 //!
 //! Repacked: the new pack is there, the old one dead; both are found the next time. Condemned: the
 //! next collection goes on waiting and marks again. Swept in part: the next one removes the rest
-//! first; until then a push of the same bytes waits.
+//! first, or a push of the same bytes does.
 
 use std::collections::HashSet;
 
@@ -103,7 +105,7 @@ impl Registry {
     /// [`AppError::Busy`] when one runs; when a root cannot be read, or a port fails: then nothing
     /// that is reachable is gone.
     pub async fn collect(&self, options: CollectOptions) -> Result<Collected, AppError> {
-        let Ok(_one_at_a_time) = self.collecting.claim.try_lock() else {
+        let Some(_one_at_a_time) = self.catalog.claim_collecting().await? else {
             return Err(AppError::Busy { what: "another collection runs" });
         };
         let outcome = self.collect_alone(options).await;
@@ -122,19 +124,20 @@ impl Registry {
 
     async fn collect_alone(&self, options: CollectOptions) -> Result<Collected, AppError> {
         let mut done = Collected::default();
-        self.finish_sweep().await?;
         let state = self.catalog.collect_state(self.host.now_secs()).await?;
-        if state.condemned > 0 {
-            done.waits_for = self.sweep(None, &mut done.swept).await?;
-            done.has_looked = true;
-        }
         let is_clean = state.litter == state.collected && !options.is_forced;
-        if done.waits_for.is_some() || is_clean {
+        if is_clean && !state.is_sweeping && state.condemned == 0 {
             return Ok(done);
         }
         done.has_looked = true;
-        // Else the store alone would bring back what is swept now.
-        self.complete_records().await?;
+        self.prove_current().await?;
+        self.finish_sweep().await?;
+        if state.condemned > 0 {
+            done.waits_for = self.sweep(None, &mut done.swept).await?;
+        }
+        if done.waits_for.is_some() || is_clean {
+            return Ok(done);
+        }
         self.collecting.enter(Phase::Marking);
         let plan = self.plan_collection(&HashSet::new(), options).await?;
         self.collecting.planned(&plan);

@@ -1,6 +1,5 @@
 //! How far a collection is, for those who watch it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::{CollectPlan, CollectTotals, Collected};
@@ -36,51 +35,102 @@ pub struct CollectStatus {
     pub last: Option<(u64, Result<Collected, String>)>,
 }
 
+/// Who goes on collecting until nothing is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Job {
+    #[default]
+    None,
+    Runs,
+    /// It runs, and was asked for again: what was deleted since it marked is not in its plan.
+    RunsAgain,
+}
+
+/// What is known of collections, all under one lock: who asks sees no step half taken.
+#[derive(Debug, Default)]
+struct State {
+    status: CollectStatus,
+    job: Job,
+    is_stopped: bool,
+    /// The next outcome is one with the last: the same job collects again.
+    is_continued: bool,
+}
+
 /// The state of collections in this process.
 #[derive(Debug, Default)]
 pub(in crate::app) struct Collecting {
-    /// Held by the one that runs.
-    pub(super) claim: tokio::sync::Mutex<()>,
-    /// Set as long as somebody goes on collecting until nothing is waited for.
-    is_begun: AtomicBool,
-    is_stopped: AtomicBool,
-    status: Mutex<CollectStatus>,
+    state: Mutex<State>,
 }
 
 impl Collecting {
-    fn change(&self, change: impl FnOnce(&mut CollectStatus)) {
-        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn enter(&self, phase: Phase) {
-        self.change(|status| status.phase = phase);
+        self.with(|state| state.status.phase = phase);
     }
 
     pub(super) fn planned(&self, plan: &CollectPlan) {
-        self.change(|status| status.planned = plan.totals());
+        self.with(|state| state.status.planned = plan.totals());
     }
 
     /// Ends the collection where somebody asked for it.
     pub(super) fn check_stop(&self) -> Result<(), AppError> {
-        match self.is_stopped.load(Ordering::Relaxed) {
+        match self.with(|state| state.is_stopped) {
             true => Err(AppError::Stopped { what: "the collection" }),
             false => Ok(()),
         }
     }
 
     pub(super) fn note(&self, now_secs: u64, outcome: &Result<Collected, AppError>) {
-        self.change(|status| {
-            let waits = matches!(outcome, Ok(Collected { waits_for: Some(_), .. }));
-            status.phase = if waits { Phase::Waiting } else { Phase::Idle };
-            let mut outcome = outcome.as_ref().map(|done| *done).map_err(in_full);
-            // One that waited goes on.
-            if let (Ok(done), Some((_, Ok(before)))) = (&mut outcome, &status.last)
-                && before.waits_for.is_some()
-            {
-                done.swept += before.swept;
-            }
-            status.last = Some((now_secs, outcome));
-        });
+        self.with(|state| state.note(now_secs, outcome));
+    }
+}
+
+impl State {
+    fn begin(&mut self) -> bool {
+        if self.status.phase == Phase::Idle {
+            self.status.phase = Phase::Marking;
+        }
+        let is_first = self.job == Job::None;
+        self.job = if is_first { Job::Runs } else { Job::RunsAgain };
+        is_first
+    }
+
+    fn end(&mut self) -> bool {
+        self.is_stopped = false;
+        self.is_continued = self.job == Job::RunsAgain;
+        if self.is_continued {
+            self.job = Job::Runs;
+            return false;
+        }
+        self.job = Job::None;
+        self.status.phase = Phase::Idle;
+        true
+    }
+
+    fn stop(&mut self) {
+        if self.job != Job::None {
+            (self.job, self.is_stopped) = (Job::Runs, true);
+        }
+    }
+
+    fn note(&mut self, now_secs: u64, outcome: &Result<Collected, AppError>) {
+        let waits = matches!(outcome, Ok(Collected { waits_for: Some(_), .. }));
+        self.status.phase = match self.job {
+            _ if waits => Phase::Waiting,
+            Job::RunsAgain => Phase::Marking,
+            Job::Runs | Job::None => Phase::Idle,
+        };
+        let mut outcome = outcome.as_ref().map(|done| *done).map_err(in_full);
+        if let (Ok(done), Some((_, Ok(before)))) = (&mut outcome, &self.status.last)
+            && (before.waits_for.is_some() || self.is_continued)
+        {
+            done.swept += before.swept;
+            done.has_looked |= before.has_looked;
+        }
+        self.is_continued = false;
+        self.status.last = Some((now_secs, outcome));
     }
 }
 
@@ -100,34 +150,34 @@ impl Registry {
     /// How far the collection is that runs, or what the last one did.
     #[must_use]
     pub fn collect_status(&self) -> CollectStatus {
-        self.collecting.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.collecting.with(|state| state.status.clone())
     }
 
-    /// Says that somebody collects until nothing is waited for; false when somebody does already.
+    /// Says that somebody collects until nothing is waited for; false when somebody does already:
+    /// then that one collects once more, as what was deleted meanwhile is not in its plan.
     #[must_use]
     pub fn begin_collecting(&self) -> bool {
-        let begun = !self.collecting.is_begun.swap(true, Ordering::AcqRel);
-        if begun {
-            self.collecting.is_stopped.store(false, Ordering::Relaxed);
-            self.collecting.enter(Phase::Marking);
-        }
-        begun
+        self.collecting.with(State::begin)
     }
 
-    /// Ends what [`Self::begin_collecting`] began.
-    pub fn end_collecting(&self) {
-        self.collecting.enter(Phase::Idle);
-        self.collecting.is_begun.store(false, Ordering::Release);
+    /// Ends what [`Self::begin_collecting`] began; false when it was asked for again meanwhile,
+    /// and is to go on.
+    #[must_use]
+    pub fn end_collecting(&self) -> bool {
+        self.collecting.with(State::end)
     }
 
-    /// Asks the collection that runs to stop at the next step.
+    /// Asks the collection that runs to stop at the next step; where none does, nothing changes.
     pub fn stop_collecting(&self) {
-        self.collecting.is_stopped.store(true, Ordering::Relaxed);
+        self.collecting.with(State::stop);
     }
 
     /// Whether somebody asked for that.
     #[must_use]
     pub fn is_collecting_stopped(&self) -> bool {
-        self.collecting.is_stopped.load(Ordering::Relaxed)
+        self.collecting.with(|state| state.is_stopped)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,11 @@ impl Registry {
         self.catalog.pardon(needed, alive).await?;
         self.refit_leaves(&packs, &reached).await?;
         self.collecting.check_stop()?;
-        let sweep = Sweep { packs, objects, live_leaves: reached.leaves() };
+        // Releases were deleted since the collection began: else the store alone would bring back
+        // what is swept now.
+        self.prove_current().await?;
+        let live_leaves = reached.leaves();
+        let sweep = Sweep { generation: state.generation, packs, objects, live_leaves };
         self.catalog.begin_sweep(sweep).await?;
         *totals += self.finish_sweep().await?;
         Ok(None)
@@ -80,6 +84,15 @@ impl Registry {
             self.collecting.check_stop()?;
         }
         Ok((needed, dead))
+    }
+
+    /// Finishes a sweep that stands in the way, if nobody is about to.
+    pub(in crate::app) async fn finish_abandoned_sweep(&self) -> Result<(), AppError> {
+        if let Some(_one_at_a_time) = self.catalog.claim_collecting().await? {
+            self.prove_current().await?;
+            self.finish_sweep().await?;
+        }
+        Ok(())
     }
 
     /// Removes what a sweep has decided on: this one, or one that a crash ended.

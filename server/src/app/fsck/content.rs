@@ -85,7 +85,7 @@ impl Check {
             Some(known) => {
                 if known != row {
                     catalog.forget_leaf(digest).await?;
-                    catalog.add_leaf(row, leaf.chunks().collect(), Grip::ANY).await?;
+                    catalog.add_leaf(row, leaf.chunks().collect(), self.grip()).await?;
                     let what = "it said otherwise than the leaf".to_owned();
                     self.find("catalog", format!("row of {}", name.path()), what, Class::Mended);
                 }
@@ -102,7 +102,7 @@ impl Check {
         let name = ObjectName::Leaf(digest);
         let catalog = Arc::clone(&self.registry.catalog);
         let row = leaf_row(digest, leaf);
-        let digests = match catalog.add_leaf(row, leaf.chunks().collect(), Grip::ANY).await? {
+        let digests = match catalog.add_leaf(row, leaf.chunks().collect(), self.grip()).await? {
             LeafAdded::Present => return self.sound(&name).await,
             // A sweep took it: then nobody needed it when that began.
             LeafAdded::Swept => return Ok(()),
@@ -132,7 +132,7 @@ impl Check {
                 let pack = packs[place.pack as usize];
                 let what = format!("it says that the chunk lies in {pack}, which does not name it");
                 let object = format!("row of chunk {}", place.frame.digest);
-                self.find("catalog", object, what, Class::Damage);
+                self.catalog_damage(object, what).await;
             }
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Check {
         };
         if (known.disk_len, known.content) != (list.disk_len(), list.content()) {
             let what = "it says otherwise than the list".to_owned();
-            self.find("catalog", format!("row of {}", name.path()), what, Class::Damage);
+            self.catalog_damage(format!("row of {}", name.path()), what).await;
         }
         if !catalog.is_needed(name.clone()).await? {
             self.reclaimable(&name, len, "no release names it");
@@ -235,7 +235,7 @@ impl Check {
                     // What it lacks is told of it when leaves are looked at.
                     Some(Ok((found, _))) => {
                         let chunks = found.chunks().collect();
-                        catalog.add_leaf(leaf_row(*leaf, &found), chunks, Grip::ANY).await?;
+                        catalog.add_leaf(leaf_row(*leaf, &found), chunks, self.grip()).await?;
                     }
                     Some(Err(what)) => lost.push((*leaf, what)),
                     None => lost.push((*leaf, GONE.to_owned())),

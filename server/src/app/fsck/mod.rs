@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, ReleaseDigest};
 use seawall_store::error::StoreError;
 use seawall_store::port::{ObjectKind, ObjectName};
 
@@ -31,9 +32,11 @@ use super::rebuild::readable;
 use super::{AppError, Registry, present};
 use crate::catalog::CatalogError;
 use crate::catalog::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, LostObject, Runner,
+    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, Healing, LostObject, Runner,
 };
+use crate::catalog::collect::Grip;
 
+mod beat;
 mod content;
 mod footers;
 mod names;
@@ -41,6 +44,7 @@ mod pace;
 mod packs;
 mod releases;
 
+use beat::Beat;
 use footers::Footers;
 use pace::Pace;
 
@@ -48,6 +52,10 @@ use pace::Pace;
 pub const RATE_DEFAULT: u64 = 128 << 20;
 /// A runner that gave no sign of life for as long is dead.
 const PATIENCE_SECS: u64 = 6;
+/// How long a check that was told to stop is waited for by the next one.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Between two looks whether it has stopped.
+const STOP_PAUSE: Duration = Duration::from_millis(20);
 /// How often it is saved how far a check is.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 /// How many rows are asked for at once.
@@ -177,12 +185,7 @@ impl Registry {
     /// # Errors
     /// When one runs that is to begin anew, or the catalog fails.
     pub async fn start_fsck(self: &Arc<Self>, order: FsckOrder) -> Result<(), AppError> {
-        let Some(turn) = Turn::take(self) else {
-            return match order.restart {
-                true => Err(AppError::Busy { what: "a check runs; stop it, or wait for its end:" }),
-                false => Ok(()),
-            };
-        };
+        let Some(turn) = self.turn().await? else { return runs_already(order) };
         let claim = ClaimCheck {
             runner: self.checks.runner,
             now_secs: self.host.now_secs(),
@@ -190,14 +193,37 @@ impl Registry {
             rate: order.rate,
             restart: order.restart,
         };
-        if let ClaimedCheck::Yours(mut run) = self.catalog.claim_check(claim).await? {
-            if run.total_bytes == 0 {
-                run.total_bytes = self.catalog.packs_len().await?;
-                self.catalog.save_check(run.clone(), vec![]).await?;
-            }
-            tokio::spawn(Check::new(turn, run).run());
+        let ClaimedCheck::Yours(mut run) = self.catalog.claim_check(claim).await? else {
+            return runs_already(order);
+        };
+        if run.total_bytes == 0 {
+            run.total_bytes = self.catalog.packs_len().await?;
+            self.catalog.save_check(run.clone(), vec![]).await?;
         }
+        tokio::spawn(Check::new(turn, run).run());
         Ok(())
+    }
+
+    /// The turn to check, waited for where a check has ended and only has to notice; `None` where
+    /// one runs on.
+    async fn turn(self: &Arc<Self>) -> Result<Option<Turn>, AppError> {
+        let deadline = Instant::now() + STOP_WAIT_MAX;
+        loop {
+            if let Some(turn) = Turn::take(self) {
+                return Ok(Some(turn));
+            }
+            let run = self.catalog.check_run().await?;
+            let is_over = |run: &CheckRun| {
+                run.is_stopped || run.completed_at_secs.is_some() || run.failure.is_some()
+            };
+            if !run.as_ref().is_some_and(is_over) {
+                return Ok(None);
+            }
+            if Instant::now() >= deadline {
+                return Err(AppError::Busy { what: "the check that was told to stop still ends" });
+            }
+            tokio::time::sleep(STOP_PAUSE).await;
+        }
     }
 
     /// Tells the check under way to stop, wherever it runs.
@@ -251,6 +277,15 @@ impl Registry {
             damaged_releases: damaged.len() as u64,
             last_complete_at_secs: status.last_complete_at_secs,
         })
+    }
+}
+
+/// An order to check meets a check that runs, here or in another process: it is the one that is
+/// asked for, unless that should begin anew.
+fn runs_already(order: FsckOrder) -> Result<(), AppError> {
+    match order.restart {
+        true => Err(AppError::Busy { what: "a check runs; stop it, or wait for its end:" }),
+        false => Ok(()),
     }
 }
 
@@ -310,6 +345,7 @@ impl Check {
 
     async fn run(mut self) {
         tracing::info!(run = self.run.run, phase = self.run.phase, "a check of the store runs");
+        let _beat = Beat::start(Arc::clone(&self.registry), self.run.run);
         match self.phases().await {
             Ok(()) => tracing::info!(run = self.run.run, "a check of the store is complete"),
             Err(Halt::Stopped) => tracing::info!(run = self.run.run, "a check was stopped"),
@@ -349,7 +385,7 @@ impl Check {
     async fn catalog(&mut self) -> Result<(), Halt> {
         let faults = self.registry.catalog.check_rows().await?;
         if !faults.is_empty() {
-            self.find("catalog", "catalog".to_owned(), faults.join("; "), Class::Damage);
+            self.catalog_damage("catalog".to_owned(), faults.join("; ")).await;
         }
         self.done(String::new(), 0).await
     }
@@ -379,8 +415,17 @@ impl Check {
         Ok(listed)
     }
 
-    /// Reads an object of at most `len_max` bytes.
+    /// Reads an object of at most `len_max` bytes. What is wrong with it is wrong twice: a disk may
+    /// fail once, and a push may mend it meanwhile.
     async fn read(&self, name: &ObjectName, len_max: usize) -> Result<Read, Halt> {
+        match self.read_once(name, len_max).await? {
+            Read::Bytes(bytes) if is_of_name(name, &bytes) => Ok(Read::Bytes(bytes)),
+            Read::Gone => Ok(Read::Gone),
+            Read::Bytes(_) | Read::Bad(_) => self.read_once(name, len_max).await,
+        }
+    }
+
+    async fn read_once(&self, name: &ObjectName, len_max: usize) -> Result<Read, Halt> {
         let store = &*self.registry.store;
         let len = match readable(store, store.len(name).await).await? {
             Ok(Some(len)) => len,
@@ -441,14 +486,21 @@ impl Check {
         &mut self,
         name: &ObjectName,
         what: String,
-        needed_by: Vec<seawall_api::digest::ReleaseDigest>,
+        needed_by: Vec<ReleaseDigest>,
     ) -> Result<(), Halt> {
         let object = name.path();
         let lost = LostObject { object: object.clone(), what: what.clone() };
         let now_secs = self.registry.host.now_secs();
         self.registry.catalog.note_damage(lost, needed_by, now_secs).await?;
+        self.registry.note_damage(name).await;
         self.find(kind_of(name), object, what, Class::Damage);
         Ok(())
+    }
+
+    /// The catalog contradicts itself or the store, which no object of the store is to blame for.
+    async fn catalog_damage(&mut self, object: String, what: String) {
+        self.registry.log_damage(object.clone()).await;
+        self.find("catalog", object, what, Class::Damage);
     }
 
     /// It was damaged, and is sound now.
@@ -467,8 +519,25 @@ impl Check {
 
     /// It is what it should be: what was noted of it before is over.
     async fn sound(&self, name: &ObjectName) -> Result<(), Halt> {
-        self.registry.catalog.note_sound(name.path()).await?;
+        self.registry.healed(name, self.registry.hand(None), Healing::IfNoted).await?;
         Ok(())
+    }
+
+    /// Adds what is there to the catalog; what that heals, the check has healed.
+    fn grip(&self) -> Grip {
+        Grip { hand: Some(self.registry.hand(None)), ..Grip::ANY }
+    }
+}
+
+/// Whether bytes are those of their name, where that is their digest; a pack is inspected, and a
+/// record decoded.
+fn is_of_name(name: &ObjectName, bytes: &[u8]) -> bool {
+    match name {
+        ObjectName::Leaf(digest) => LeafDigest::of(bytes) == *digest,
+        ObjectName::Index(digest) => IndexDigest::of(bytes) == *digest,
+        ObjectName::Release(digest) => ReleaseDigest::of(bytes) == *digest,
+        ObjectName::Descriptor(digest) => DescriptorDigest::of(bytes) == *digest,
+        ObjectName::Pack(_) | ObjectName::Name(_) => true,
     }
 }
 

@@ -1,11 +1,12 @@
 //! Records of names: each says what the catalog's row says, and each row has its record.
 //!
 //! A record is a function of its row, so one that is gone or cannot be read is written anew. Where
-//! both can be read and differ, the release document decides, which names its application and
-//! version; where nothing decides, it is damage: one of the two is another registry's.
+//! both can be read and differ, the release documents decide, which name their application and
+//! version, where only the catalog's does so; where nothing decides, it is damage: one of the two is another registry's.
 
 use std::sync::Arc;
 
+use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_store::port::ObjectName;
@@ -63,19 +64,29 @@ impl Check {
         }
         let is_certain = match &record {
             Err(_) => true,
-            Ok(_) => matches!(
-                self.read_document(row.digest).await?,
-                Some(Ok(described)) if described.application() == &row.application
-                    && described.version() == &row.version
-            ),
+            // A record that its own document bears out was acknowledged once, too.
+            Ok(record) => {
+                self.is_documented(row.digest, &row).await?
+                    && (record.digest == row.digest
+                        || !self.is_documented(record.digest, &row).await?)
+            }
         };
         let what = record.err().unwrap_or_else(|| CONTRADICTION.to_owned());
         if !is_certain {
             return self.damage(name, what, vec![row.digest]).await;
         }
-        self.registry.keep(name, wanted.encode()).await?;
+        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
         self.mended(name, format!("{}; written anew by the catalog", short(&what)));
         Ok(())
+    }
+
+    /// Whether the document of this digest is there and names the release that a row names.
+    async fn is_documented(&self, digest: ReleaseDigest, row: &Release) -> Result<bool, Halt> {
+        Ok(matches!(
+            self.read_document(digest).await?,
+            Some(Ok(described)) if described.application() == &row.application
+                && described.version() == &row.version
+        ))
     }
 
     async fn tombstone_record(
@@ -96,7 +107,7 @@ impl Check {
             Ok(_) => return self.damage(name, CONTRADICTION.to_owned(), vec![]).await,
             Err(what) => what,
         };
-        self.registry.keep(name, wanted.encode()).await?;
+        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
         self.mended(name, format!("{what}; written anew by the catalog"));
         Ok(())
     }
@@ -122,7 +133,7 @@ impl Check {
             Ok(record) => format!("it is of move {}", record.sequence),
             Err(what) => what,
         };
-        self.registry.keep(name, wanted.encode()).await?;
+        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
         self.mended(name, format!("{what}; written anew by the catalog"));
         Ok(())
     }

@@ -18,22 +18,32 @@ const BAD_NAMED: usize = 3;
 impl Check {
     /// Looks at a pack; returns how many bytes were read.
     pub(super) async fn pack(&mut self, digest: PackDigest) -> Result<u64, Halt> {
-        let name = ObjectName::Pack(digest);
-        let bytes = match self.read(&name, PACK_LEN_MAX).await? {
-            Read::Bytes(bytes) => bytes,
-            Read::Gone => return Ok(0),
-            Read::Bad(what) => {
-                self.bad_pack(digest, 0, what).await?;
-                return Ok(0);
+        let mut is_second = false;
+        loop {
+            let bytes = match self.read(&ObjectName::Pack(digest), PACK_LEN_MAX).await? {
+                Read::Bytes(bytes) => bytes,
+                Read::Gone => return Ok(0),
+                Read::Bad(what) => {
+                    self.bad_pack(digest, 0, what).await?;
+                    return Ok(0);
+                }
+            };
+            let len = bytes.len() as u64;
+            let what = match self.registry.inspect_pack(digest, bytes).await? {
+                Ok(pack) if pack.unsound.is_empty() => {
+                    self.sound_pack(digest, len, &pack).await?;
+                    return Ok(len);
+                }
+                Ok(pack) => what_of(&pack),
+                Err(error) => error.to_string(),
+            };
+            // Read anew: a disk may err once, and a push may have mended it meanwhile.
+            if is_second {
+                self.bad_pack(digest, len, what).await?;
+                return Ok(len);
             }
-        };
-        let len = bytes.len() as u64;
-        match self.registry.inspect_pack(digest, bytes).await? {
-            Err(error) => self.bad_pack(digest, len, error.to_string()).await?,
-            Ok(pack) if pack.unsound.is_empty() => self.sound_pack(digest, len, &pack).await?,
-            Ok(pack) => self.bad_pack(digest, len, what_of(&pack)).await?,
+            is_second = true;
         }
-        Ok(len)
     }
 
     /// Quarantines a pack: its chunks have no place any more, until a push or a repair brings them.
@@ -72,12 +82,13 @@ impl Check {
         let frames: Vec<_> = pack.frames.iter().map(frame_of).collect();
         let misplaced = catalog.misplaced(digest, frames.clone()).await?;
         if known.is_lost {
-            catalog.correct_pack(NewPack { digest, len, frames }).await?;
+            catalog.correct_pack(NewPack { digest, len, frames }, self.registry.hand(None)).await?;
             self.mended(&name, "it was lost, and is there again".to_owned());
         } else if known.len != len || !misplaced.is_empty() {
             // Whoever collects condemns a pack before the places of its chunks go.
             if catalog.known_pack(digest).await?.is_some_and(|known| !known.is_condemned) {
-                catalog.correct_pack(NewPack { digest, len, frames }).await?;
+                let hand = self.registry.hand(None);
+                catalog.correct_pack(NewPack { digest, len, frames }, hand).await?;
                 let count = misplaced.len();
                 let what = format!("its row or those of {count} of its chunks said otherwise");
                 self.find("catalog", format!("row of {}", name.path()), what, Class::Mended);

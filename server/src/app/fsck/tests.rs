@@ -1,12 +1,15 @@
 //! Checks over a store that fails, and over one that changes under them.
 
+use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
+use seawall_store::port::{ObjectStore, OpenObject, Put};
 
 use super::*;
+use crate::app::names::{Record, ReleaseRecord, Subject};
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{Site, push};
 use crate::catalog::sqlite::SqliteCatalog;
-use crate::catalog::{Catalog, Purpose};
+use crate::catalog::{AuditQuery, Catalog, Purpose};
 
 const ORDER: FsckOrder = FsckOrder { rate: 0, restart: false };
 /// How often a check is looked at before it is taken for stuck.
@@ -34,6 +37,13 @@ async fn checked(registry: &Arc<Registry>) -> FsckStatus {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("the check does not end");
+}
+
+/// The objects that the log says were found damaged.
+async fn logged(registry: &Registry) -> Vec<String> {
+    let query = AuditQuery { action: Some(Action::Damage), limit: 10, ..AuditQuery::default() };
+    let entries = registry.audit(query).await.unwrap().items;
+    entries.into_iter().map(|logged| logged.entry.facts["object"].clone()).collect()
 }
 
 fn damage(status: &FsckStatus) -> Vec<&Finding> {
@@ -74,7 +84,10 @@ async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_
     assert_eq!(found, [name.path()]);
     let (damaged, _) = registry.damage(10).await.unwrap();
     assert_eq!(damaged.len(), 1);
-    assert_eq!(damaged[0].1[0].object, name.path());
+    assert_eq!(damaged[0].1[0].lost.object, name.path());
+    assert_eq!(logged(&registry).await, [name.path()], "whoever watches is told");
+    assert_eq!(damage(&checked(&registry).await).len(), 1);
+    assert_eq!(logged(&registry).await.len(), 1, "once");
     // The next push of the same disk brings it again.
     push(&site.sound(), &tiny).await.unwrap();
     let registry = over(&site, Arc::clone(&site.store));
@@ -142,6 +155,151 @@ async fn of_two_processes_one_runs_the_check() {
     assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Running);
     let anew = FsckOrder { rate: 0, restart: true };
     assert!(matches!(one.start_fsck(anew).await, Err(AppError::Busy { .. })));
+    assert!(matches!(other.start_fsck(anew).await, Err(AppError::Busy { .. })));
     other.stop_fsck().await.unwrap();
     assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Stopped);
+}
+
+/// A step that takes longer than a dead runner is waited for is no reason to take the check over.
+#[tokio::test]
+async fn a_check_in_a_long_step_is_alive() {
+    let (site, _) = furnished().await;
+    let [one, other] = [over(&site, Arc::clone(&site.store)), over(&site, Arc::clone(&site.store))];
+    let permits = Arc::clone(&one.proving).acquire_many_owned(2).await.unwrap();
+    one.start_fsck(ORDER).await.unwrap();
+    for _ in 0..3 {
+        site.pass(PATIENCE_SECS - 1);
+        tokio::time::sleep(beat::BEAT_EVERY + Duration::from_millis(400)).await;
+    }
+    let status = other.fsck_status(0).await.unwrap();
+    assert_eq!((status.state, status.phase), (FsckState::Running, "packs"));
+    other.start_fsck(ORDER).await.unwrap();
+    assert!(!other.checks.is_running.load(Ordering::Acquire), "it was taken over");
+    drop(permits);
+    assert_eq!(checked(&one).await.state, FsckState::Complete);
+    site.pass(PATIENCE_SECS);
+    tokio::time::sleep(beat::BEAT_EVERY * 2).await;
+    assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Complete);
+}
+
+#[tokio::test]
+async fn a_check_begun_right_after_a_stop_runs() {
+    let (site, _) = furnished().await;
+    let registry = over(&site, Arc::clone(&site.store));
+    registry.start_fsck(FsckOrder { rate: 1, restart: false }).await.unwrap();
+    registry.stop_fsck().await.unwrap();
+    assert_eq!(checked(&registry).await.state, FsckState::Complete);
+}
+
+/// A store of which an object cannot be read the first few times.
+struct Glitch {
+    inner: Arc<dyn ObjectStore>,
+    object: ObjectName,
+    left: AtomicU64,
+}
+
+impl Glitch {
+    fn next(&self, name: &ObjectName) -> Result<(), StoreError> {
+        const EIO: i32 = 5;
+        let less = |left: u64| left.checked_sub(1);
+        if *name == self.object
+            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        {
+            let error = std::io::Error::from_raw_os_error(EIO);
+            return Err(StoreError::io("read", name.path(), error));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ObjectStore for Glitch {
+    async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
+        self.inner.put(name, bytes).await
+    }
+
+    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
+        self.inner.replace(name, bytes).await
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
+        self.next(name)?;
+        self.inner.get(name).await
+    }
+
+    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
+        self.next(name)?;
+        self.inner.open(name).await
+    }
+
+    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        self.inner.len(name).await
+    }
+
+    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
+        self.inner.list(kind).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        self.inner.delete(name).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.inner.probe().await
+    }
+}
+
+/// One error of the disk quarantines nothing: what is damaged is so twice.
+#[tokio::test]
+async fn a_read_that_fails_once_is_no_damage() {
+    let (site, tiny) = furnished().await;
+    let disk = &tiny.disks[0];
+    for object in [
+        ObjectName::Pack(disk.pack().digest),
+        ObjectName::Leaf(disk.leaf.digest()),
+        ObjectName::Index(disk.index.digest()),
+        ObjectName::Release(tiny.release.digest()),
+    ] {
+        for (glitches, is_damaged) in [(1, false), (u64::MAX, true)] {
+            let (inner, left) = (Arc::clone(&site.store), AtomicU64::new(glitches));
+            let glitch = Arc::new(Glitch { inner, object: object.clone(), left });
+            let registry = over(&site, Arc::clone(&glitch) as _);
+            let status = checked(&registry).await;
+            assert_eq!(status.state, FsckState::Complete, "{object:?}");
+            assert_eq!(!damage(&status).is_empty(), is_damaged, "{object:?}: {:?}", status.found);
+            assert!(glitch.left.load(Ordering::Relaxed) < glitches, "{object:?} was not read");
+        }
+        push(&site.sound(), &tiny).await.unwrap();
+        assert_eq!(damage(&checked(&over(&site, Arc::clone(&site.store))).await).len(), 0);
+    }
+}
+
+/// Of a record and a row that both have a document, either was acknowledged: neither is written
+/// over.
+#[tokio::test]
+async fn a_record_with_a_document_of_its_own_is_damage_and_stays() {
+    let (site, tiny) = furnished().await;
+    let other = TinyRelease::new("webshop", "1.0", "xx", "yy");
+    let registry = over(&site, Arc::clone(&site.store));
+    let row = registry.catalog.release_of(tiny.release.digest()).await.unwrap().unwrap();
+    let name = Subject::of(&row).object();
+    let mut record = ReleaseRecord::from(&row);
+    record.digest = other.release.digest();
+    let bytes = record.encode();
+    site.store.replace(&name, bytes.clone()).await.unwrap();
+    let document = ObjectName::Release(record.digest);
+    let described = Bytes::copy_from_slice(other.release.bytes());
+    site.store.put(&document, described).await.unwrap();
+
+    let status = checked(&registry).await;
+
+    let found: Vec<_> = damage(&status).iter().map(|finding| finding.object.clone()).collect();
+    assert_eq!(found, [name.path()]);
+    assert_eq!(site.store.get(&name).await.unwrap(), bytes);
+    // Without that document nothing but the catalog speaks for itself.
+    site.store.delete(&document).await.unwrap();
+    let status = checked(&registry).await;
+    assert_eq!(damage(&status), [] as [&Finding; 0]);
+    assert_eq!(site.store.get(&name).await.unwrap(), ReleaseRecord::from(&row).encode());
 }

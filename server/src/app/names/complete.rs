@@ -9,8 +9,7 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_store::port::ObjectKind;
 
 use super::Subject;
-use crate::app::{AppError, Registry};
-use crate::catalog::REBUILD;
+use crate::app::{AppError, Registry, present};
 
 /// How many rows are read at once.
 const PAGE_COUNT: u32 = 1000;
@@ -23,13 +22,21 @@ struct Recorded {
     tombstones: HashSet<(ApplicationName, Version)>,
 }
 
+/// What became of the records of a store.
+#[derive(Debug)]
+pub struct Completed {
+    /// How many were missing, and are written now.
+    pub written: u64,
+    /// Of those that the store has and the catalog knows nothing of: why one of them is there.
+    pub unknown: Option<AppError>,
+}
+
 impl Registry {
-    /// Writes the records that are missing; returns how many. Says so in the log when the store
-    /// has records of which the catalog does not know.
+    /// Writes the records that are missing, and looks for those that only the store knows.
     ///
     /// # Errors
     /// When a port fails; what is left is written the next time.
-    pub async fn complete_records(&self) -> Result<u64, AppError> {
+    pub async fn complete_records(&self) -> Result<Completed, AppError> {
         // Listed before the catalog is read: a commit comes before its record, so what is listed
         // is in the catalog, unless that is an old copy.
         let mut recorded = self.recorded().await?;
@@ -47,20 +54,40 @@ impl Registry {
             }
         }
         written += self.complete_tombstones(&mut recorded).await?;
-        let Recorded { releases, moves, tombstones } = &recorded;
-        let unknown = releases.len() + moves.len() + tombstones.len();
-        if unknown > 0 {
-            let releases = releases.iter().chain(tombstones);
-            let example = releases.map(|(a, v)| format!("{a}:{v}")).next();
-            let example = example.or_else(|| moves.keys().next().map(|(a, c)| format!("{a}:{c}")));
-            tracing::error!(
-                unknown,
-                example,
-                remedy = REBUILD,
-                "the store knows more than the catalog, which is an older copy"
-            );
+        Ok(Completed { written, unknown: self.unknown(recorded).await? })
+    }
+
+    /// Writes the records that are missing, or says that the catalog does not know what was
+    /// published: what it calls unreachable may then be what somebody relies on.
+    ///
+    /// # Errors
+    /// [`AppError::CatalogOld`], or [`AppError::Damaged`] where the record that it does not know
+    /// cannot be read; when a port fails.
+    pub(in crate::app) async fn prove_current(&self) -> Result<(), AppError> {
+        self.complete_records().await?.unknown.map_or(Ok(()), Err)
+    }
+
+    /// What one of these records says of the catalog, which knows none of them. A tombstone that
+    /// cannot be read says nothing: there is nothing left to lose of what it names.
+    async fn unknown(&self, recorded: Recorded) -> Result<Option<AppError>, AppError> {
+        let Recorded { releases, moves, tombstones } = recorded;
+        let tombstones = tombstones.into_iter().map(|(a, v)| Subject::Tombstone(a, v));
+        let releases = releases.into_iter().map(|(a, v)| Subject::Release(a, v));
+        let moves = moves.into_iter().map(|((a, c), sequence)| Subject::Move(a, c, sequence));
+        let mut damaged = None;
+        for subject in releases.chain(moves).chain(tombstones) {
+            let name = subject.object();
+            let Some(bytes) = present(self.store.get(&name).await)? else { continue };
+            let (is_record, object) = (subject.is_told_by(&bytes), name.path());
+            if is_record {
+                return Ok(Some(AppError::CatalogOld { object }));
+            }
+            tracing::error!(object, "nobody can read this record, and the catalog has no such row");
+            if !matches!(subject, Subject::Tombstone(..)) {
+                damaged = damaged.or(Some(AppError::Damaged { object }));
+            }
         }
-        Ok(written)
+        Ok(damaged)
     }
 
     async fn recorded(&self) -> Result<Recorded, AppError> {

@@ -18,6 +18,17 @@ use crate::catalog::{IndexRow, LeafAdded, NewPack};
 /// What was read, or what is wrong with it.
 type Sound<T> = Result<T, String>;
 
+/// What is wrong is wrong twice: a disk may fail once where it serves else.
+async fn twice<T, R>(read: impl Fn() -> R) -> Result<Sound<T>, AppError>
+where
+    R: Future<Output = Result<Sound<T>, AppError>>,
+{
+    match read().await? {
+        Ok(value) => Ok(Ok(value)),
+        Err(_) => read().await,
+    }
+}
+
 /// The length of a pack and what it holds, by its end alone.
 pub(in crate::app) async fn read_footer(
     store: Arc<dyn ObjectStore>,
@@ -97,7 +108,8 @@ impl Rebuild<'_> {
             _ => None,
         });
         let reads = reads.map(|digest| {
-            let read = read_pack(Arc::clone(&store), digest);
+            let store = &store;
+            let read = twice(move || read_pack(Arc::clone(store), digest));
             async move { Ok::<_, AppError>((digest, read.await?)) }
         });
         let mut packs = stream::iter(reads).buffered(READS_AT_ONCE);
@@ -122,7 +134,8 @@ impl Rebuild<'_> {
             _ => None,
         });
         let reads = reads.map(|digest| {
-            let read = read_leaf(Arc::clone(&store), digest);
+            let store = &store;
+            let read = twice(move || read_leaf(Arc::clone(store), digest));
             async move { Ok::<_, AppError>((digest, read.await?)) }
         });
         let mut leaves = stream::iter(reads).buffered(READS_AT_ONCE);
@@ -158,7 +171,7 @@ impl Rebuild<'_> {
     pub(super) async fn indexes(&mut self) -> Result<(), AppError> {
         for name in self.list(ObjectKind::Index).await? {
             let ObjectName::Index(digest) = name else { continue };
-            let index = read_index(Arc::clone(&self.store), digest).await?;
+            let index = twice(|| read_index(Arc::clone(&self.store), digest)).await?;
             let leaves = index.as_ref().map(leaves_of).unwrap_or_default();
             match self.complete_index(digest, index).await? {
                 Ok(row) => {

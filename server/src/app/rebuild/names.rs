@@ -105,7 +105,7 @@ impl Rebuild<'_> {
             async move { Ok::<_, AppError>((application, version, read.await?)) }
         });
         let mut reads = stream::iter(reads).buffered(READS_AT_ONCE);
-        let mut named = Vec::new();
+        let (mut named, mut unreadable) = (Vec::new(), Vec::new());
         while let Some((application, version, record)) = reads.try_next().await? {
             match record {
                 Ok(record) => named.push(Named {
@@ -117,12 +117,61 @@ impl Rebuild<'_> {
                     deleted: None,
                 }),
                 Err(what) => {
-                    let object = Subject::Release(application, version).object().path();
-                    self.found.damaged(object, what);
+                    let subject = Subject::Release(application.clone(), version.clone());
+                    self.found.damaged(subject.object().path(), what);
+                    unreadable.push((application, version));
                 }
             }
         }
+        if !unreadable.is_empty() {
+            self.name_by_documents(&mut named, &unreadable).await?;
+        }
         Ok(named)
+    }
+
+    /// Adds releases whose records cannot be read: a document says of which version it is. When
+    /// it was published and by whom is lost; it counts as the newest, so that no rule about age
+    /// deletes it. Where several documents say the same, none is believed.
+    async fn name_by_documents(
+        &mut self,
+        named: &mut Vec<Named>,
+        unreadable: &[(ApplicationName, Version)],
+    ) -> Result<(), AppError> {
+        let known: HashSet<_> = named.iter().map(|named| named.digest).collect();
+        let newest_secs = named.iter().map(|named| named.published_at_secs).max();
+        let mut found: HashMap<_, Vec<ReleaseDigest>> = HashMap::new();
+        for name in self.list(ObjectKind::Release).await? {
+            let ObjectName::Release(digest) = name else { continue };
+            if known.contains(&digest) {
+                continue;
+            }
+            if let Ok(release) = self.document_of(digest).await? {
+                let of = (release.application().clone(), release.version().clone());
+                found.entry(of).or_default().push(digest);
+            }
+        }
+        for of in unreadable {
+            let title = format!("release {}:{}", of.0, of.1);
+            match found.get(of).map_or(&[][..], Vec::as_slice) {
+                &[digest] => {
+                    self.found
+                        .damaged(title, format!("its record is lost; {digest} says it is it"));
+                    named.push(Named {
+                        application: of.0.clone(),
+                        version: of.1.clone(),
+                        digest,
+                        published_at_secs: newest_secs.unwrap_or_default(),
+                        published_by: String::new(),
+                        deleted: None,
+                    });
+                }
+                documents => {
+                    let what = format!("its record is lost, and {} documents", documents.len());
+                    self.found.damaged(title, format!("{what} say they are it: it is not listed"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Notes that a release was deleted: that there is a tombstone says so, even one that cannot be
@@ -273,14 +322,23 @@ impl Rebuild<'_> {
     }
 
     /// The document that a release's record names.
-    async fn document(&self, row: &Release) -> Result<Result<Described, String>, AppError> {
+    async fn document_of(
+        &self,
+        digest: ReleaseDigest,
+    ) -> Result<Result<Described, String>, AppError> {
         let bytes =
-            readable(&*self.store, self.store.get(&ObjectName::Release(row.digest)).await).await?;
+            readable(&*self.store, self.store.get(&ObjectName::Release(digest)).await).await?;
         Ok(bytes.and_then(|bytes| {
-            if ReleaseDigest::of(&bytes) != row.digest {
+            if ReleaseDigest::of(&bytes) != digest {
                 return Err("its bytes are not those of its name".to_owned());
             }
-            let release = Described::parse(&bytes).map_err(|error| error.to_string())?;
+            Described::parse(&bytes).map_err(|error| error.to_string())
+        }))
+    }
+
+    async fn document(&self, row: &Release) -> Result<Result<Described, String>, AppError> {
+        let document = self.document_of(row.digest).await?;
+        Ok(document.and_then(|release| {
             let (application, version) = (release.application(), release.version());
             if (application, version) != (&row.application, &row.version) {
                 let wanted = format!("{}:{}", row.application, row.version);
@@ -305,6 +363,12 @@ impl Rebuild<'_> {
                 let title = format!("channel {application}:{channel}");
                 self.found.damaged(title, "none of its moves can be read: it is gone");
                 continue;
+            }
+            if let Some(newest) = past.last().filter(|newest| newest.sequence < last) {
+                let title = format!("channel {application}:{channel}");
+                let (version, sequence) = (&newest.version, newest.sequence);
+                let what = format!("it is set back to {version}, its move {sequence} of {last}");
+                self.found.damaged(title, what);
             }
             let (application, name) = (application.clone(), channel.clone());
             let past = PastChannel { application, name, moves: past, sequence: last };

@@ -1,13 +1,18 @@
 //! What every catalog must do for checks.
 
+use seawall_api::audit::Action;
+use seawall_api::digest::DescriptorDigest;
 use seawall_store::port::ObjectName;
 
 use super::super::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, KnownPack, LostObject, Runner,
+    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Healing, KnownPack, LostObject, Runner,
 };
-use super::super::collect::Grip;
+use super::super::collect::{Grip, Hand};
 use super::*;
+use crate::catalog::{AuditQuery, Entry};
 
+/// Of a check, which heals by itself.
+const CHECK: Hand = Hand { lease: None, at_secs: NOW + 30 };
 const ONE: Runner = [1; 16];
 const OTHER: Runner = [2; 16];
 
@@ -89,33 +94,79 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     assert!(!catalog.is_needed(ObjectName::Leaf(LeafDigest::of(b"?"))).await.unwrap());
     let lost = || async { catalog.lost_of(first.digest).await.unwrap() };
     assert_eq!(lost().await, []);
+    assert_eq!(healed(catalog).await, [""; 0]);
+    let lease = lease(7, NOW + 50);
+    catalog.open_lease(lease.clone(), NOW).await.unwrap();
+    let grip = catalog.lease(lease.id, NOW + 40).await.unwrap().unwrap().grip;
 
     catalog.lose_pack(pack(70, 0..0).digest).await.unwrap();
     assert_eq!(lost().await.first().map(|lost| &*lost.object), Some(&*pack_name.path()));
     let damaged = catalog.damaged_releases(10).await.unwrap();
     assert!(damaged.iter().any(|release| release.digest == first.digest));
-    // Its chunks come in another pack, and the leaf is put again.
-    catalog.add_pack(pack(71, 700..702), Grip::ANY).await.unwrap();
-    assert_eq!(
-        catalog.add_leaf(leaf, chunks.clone(), Grip::ANY).await.unwrap(),
-        LeafAdded::Present
-    );
+    // It comes again: once and for all.
+    for _ in 0..2 {
+        catalog.add_pack(pack(70, 700..702), grip).await.unwrap();
+    }
     assert_eq!(lost().await, []);
-    assert!(!catalog.is_needed(pack_name).await.unwrap(), "nobody needs the old one");
+    assert_eq!(healed(catalog).await, [pack_name.path()]);
+    // Its chunks come in another pack, and the leaf is put again.
+    catalog.lose_pack(pack(70, 0..0).digest).await.unwrap();
+    catalog.add_pack(pack(71, 700..702), grip).await.unwrap();
+    assert_eq!(healed(catalog).await, [pack_name.path()], "its leaf still needs it");
+    assert_eq!(catalog.add_leaf(leaf, chunks.clone(), grip).await.unwrap(), LeafAdded::Present);
+    assert_eq!(lost().await, []);
+    assert!(!catalog.is_needed(pack_name.clone()).await.unwrap(), "nobody needs the old one");
+    assert_eq!(healed(catalog).await, [pack_name.path(), pack_name.path()]);
 
     catalog.lose_leaf(leaf.digest).await.unwrap();
     let name = ObjectName::Leaf(leaf.digest).path();
-    assert_eq!(lost().await.first().map(|lost| lost.object.clone()), Some(name));
-    assert_eq!(catalog.add_leaf(leaf, chunks, Grip::ANY).await.unwrap(), LeafAdded::Present);
+    assert_eq!(lost().await.first().map(|lost| &lost.object), Some(&name));
+    let noted = LostObject { object: name.clone(), what: "cut".to_owned() };
+    catalog.note_damage(noted, vec![], NOW).await.unwrap();
+    // Its bytes are there; it is not whole before its chunks are.
+    let object = ObjectName::Leaf(leaf.digest);
+    assert!(!catalog.note_sound(object, CHECK, Healing::IfNoted).await.unwrap());
+    for _ in 0..2 {
+        let added = catalog.add_leaf(leaf, chunks.clone(), grip).await.unwrap();
+        assert_eq!(added, LeafAdded::Present);
+    }
     assert_eq!(lost().await, []);
+    assert_eq!(healed(catalog).await.last(), Some(&name));
 
-    let named = LostObject { object: "descriptors/x".to_owned(), what: "gone".to_owned() };
+    let named_object = ObjectName::Descriptor(DescriptorDigest::of(b"x"));
+    let named = LostObject { object: named_object.path(), what: "gone".to_owned() };
     catalog.note_damage(named.clone(), vec![first.digest], NOW).await.unwrap();
     assert_eq!(lost().await, std::slice::from_ref(&named));
-    assert!(catalog.note_sound(named.object.clone()).await.unwrap());
-    assert!(!catalog.note_sound(named.object).await.unwrap());
+    let sound = async |healing| catalog.note_sound(named_object.clone(), CHECK, healing).await;
+    assert!(sound(Healing::IfNoted).await.unwrap());
+    assert!(!sound(Healing::IfNoted).await.unwrap());
+    assert!(sound(Healing::Seen).await.unwrap(), "somebody saw it who noted nothing");
     assert_eq!(lost().await, []);
     assert!(catalog.damaged_releases(10).await.unwrap().is_empty());
+
+    each_healing_is_logged_once(catalog, &lease).await;
+    catalog.end_lease(lease.id).await.unwrap();
+}
+
+async fn each_healing_is_logged_once(catalog: &dyn Catalog, lease: &NewLease) {
+    let log = repairs(catalog).await;
+    let (last, first) = (&log[log.len() - 1], &log[0]);
+    assert_eq!(log.len(), 5, "each healing once");
+    assert_eq!((last.actor.as_str(), last.at_secs, &last.application), ("", NOW + 30, &None));
+    assert_eq!((first.actor.as_str(), first.at_secs), ("ci", NOW + 40));
+    assert_eq!(first.application, Some(lease.application.clone()));
+    assert_eq!(log[2].facts["was"], "cut");
+}
+
+/// What the log says was healed, oldest first.
+async fn repairs(catalog: &dyn Catalog) -> Vec<Entry> {
+    let query = AuditQuery { action: Some(Action::Repair), limit: 100, ..AuditQuery::default() };
+    let log = catalog.audit(query).await.unwrap();
+    log.into_iter().rev().map(|logged| logged.entry).collect()
+}
+
+async fn healed(catalog: &dyn Catalog) -> Vec<String> {
+    repairs(catalog).await.iter().map(|entry| entry.facts["object"].clone()).collect()
 }
 
 pub(super) async fn rows_are_listed_and_corrected(catalog: &dyn Catalog) {
@@ -132,7 +183,7 @@ pub(super) async fn rows_are_listed_and_corrected(catalog: &dyn Catalog) {
     let misplaced = catalog.misplaced(right.digest, wrong.clone()).await.unwrap();
     assert_eq!(misplaced, wrong[..1]);
     catalog
-        .correct_pack(NewPack { digest: right.digest, len: 999, frames: wrong.clone() })
+        .correct_pack(NewPack { digest: right.digest, len: 999, frames: wrong.clone() }, CHECK)
         .await
         .unwrap();
     assert_eq!(catalog.misplaced(right.digest, wrong).await.unwrap(), []);

@@ -42,7 +42,7 @@ async fn promote(catalog: &dyn Catalog, expected: Expected, version: &str) -> Mo
     catalog.move_channel(request).await.unwrap()
 }
 
-pub(super) fn webhook(
+pub(in crate::catalog) fn webhook(
     seed: u8,
     events: &[Action],
     application: Option<ApplicationName>,
@@ -130,7 +130,7 @@ async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &dyn Catalo
     let settle = async |id, state, at_secs, next_at_secs, outcome: &str| {
         let outcome = outcome.to_owned();
         let settlement = Settlement { state, at_secs, next_at_secs, outcome };
-        catalog.settle_delivery(id, settlement).await.unwrap();
+        catalog.settle_delivery(all.id, id, settlement).await.unwrap();
     };
     settle(first.id, DeliveryState::Pending, NOW + 2, NOW + 5, "refused").await;
     settle(second.id, DeliveryState::Delivered, NOW + 2, 0, "HTTP status 204").await;
@@ -158,6 +158,26 @@ async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &dyn Catalo
     let log = log_of(catalog).await;
     assert_eq!((log[0].entry.action, &*log[0].entry.facts["change"]), (Action::Webhook, "removed"));
     assert_eq!(log[0].entry.facts["host"], "hooks.example", "its path may be a secret");
+}
+
+/// A message under way to a webhook that is removed meanwhile settles nothing of another, whatever
+/// number the engine gives to that one's.
+async fn a_removed_webhook_settles_nothing_of_another(catalog: &dyn Catalog) {
+    let [gone, stays] = [3, 4].map(|seed| webhook(seed, &[Action::Promote], None));
+    catalog.add_webhook(gone.clone()).await.unwrap();
+    promote(catalog, Expected::Sequence(3), "1.0").await;
+    let under_way = catalog.claim_delivery(gone.id, NOW + 1, NOW + 16).await.unwrap().unwrap();
+    assert!(catalog.remove_webhook(gone.id, "ops".to_owned(), NOW).await.unwrap());
+    catalog.add_webhook(stays.clone()).await.unwrap();
+    promote(catalog, Expected::Sequence(4), "2.0").await;
+    let waits = catalog.deliveries(stays.id, None, 10).await.unwrap().unwrap();
+    let (state, at_secs) = (DeliveryState::Delivered, NOW + 1);
+    let settlement = Settlement { state, at_secs, next_at_secs: 0, outcome: "204".to_owned() };
+    catalog.settle_delivery(gone.id, under_way.id, settlement.clone()).await.unwrap();
+    catalog.settle_delivery(gone.id, waits[0].id, settlement).await.unwrap();
+    let still = catalog.deliveries(stays.id, None, 10).await.unwrap().unwrap();
+    assert_eq!((still.len(), still[0].state), (1, DeliveryState::Pending));
+    assert!(catalog.remove_webhook(stays.id, "ops".to_owned(), NOW).await.unwrap());
 }
 
 async fn webhooks_are_bounded(catalog: &dyn Catalog) {
@@ -225,5 +245,6 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog).await;
     a_quota_is_what_publishing_keeps_to(catalog).await;
     what_a_lease_brings_is_counted_once(catalog).await;
+    a_removed_webhook_settles_nothing_of_another(catalog).await;
     webhooks_are_bounded(catalog).await;
 }

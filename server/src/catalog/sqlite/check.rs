@@ -11,14 +11,15 @@ use seawall_store::port::ObjectName;
 use super::connection::{Durability, SqlResult, connect, failed};
 use super::{SqliteCatalog, row, schema};
 use crate::catalog::check::{
-    CheckRun, Checking, ClaimCheck, ClaimedCheck, Class, Finding, Findings, KnownPack, LostObject,
-    MoveRow,
+    CheckRun, Checking, ClaimCheck, ClaimedCheck, Class, Finding, Findings, Healing, KnownPack,
+    LostObject, MoveRow, Runner,
 };
+use crate::catalog::collect::Hand;
 use crate::catalog::error::CatalogError;
 use crate::catalog::model::{ChannelMove, Frame, IndexRow, LeafRow, NewPack, Release};
 
-mod damage;
-mod rows;
+pub(super) mod damage;
+pub(super) mod rows;
 
 #[async_trait::async_trait]
 impl Checking for SqliteCatalog {
@@ -42,6 +43,22 @@ impl Checking for SqliteCatalog {
         self.connections.write("save how far a check is", move |tx| save(tx, &run, &found)).await
     }
 
+    async fn beat_check(
+        &self,
+        run: u64,
+        runner: Runner,
+        now_secs: u64,
+    ) -> Result<bool, CatalogError> {
+        let beat = move |tx: &Transaction<'_>| {
+            let sql = "UPDATE checks SET beat_at_secs = MAX(beat_at_secs, $1)
+                       WHERE run = $2 AND runner = $3 AND is_stopped = 0
+                       AND completed_at_secs IS NULL AND failure IS NULL";
+            let values = params![row::integer(now_secs)?, row::integer(run)?, runner];
+            tx.prepare_cached(sql)?.execute(values).map(|count| count > 0)
+        };
+        self.connections.write("say that a check is alive", beat).await
+    }
+
     async fn stop_check(&self) -> Result<(), CatalogError> {
         let sql = "UPDATE checks SET is_stopped = 1 WHERE completed_at_secs IS NULL";
         let stop = move |tx: &Transaction<'_>| tx.prepare_cached(sql)?.execute([]).map(|_| ());
@@ -62,15 +79,22 @@ impl Checking for SqliteCatalog {
         self.connections.write("note damage", note).await
     }
 
-    async fn note_sound(&self, object: String) -> Result<bool, CatalogError> {
+    async fn note_sound(
+        &self,
+        object: ObjectName,
+        hand: Hand,
+        healing: Healing,
+    ) -> Result<bool, CatalogError> {
         const ACTION: &str = "note that an object is sound";
-        let text = object.clone();
+        let text = object.path();
         // Asked with every object that is kept, and true of hardly any: no write is begun for it.
-        if !self.connections.read(ACTION, move |tx| damage::is_noted(tx, &text)).await? {
+        if healing == Healing::IfNoted
+            && !self.connections.read(ACTION, move |tx| damage::is_noted(tx, &text)).await?
+        {
             return Ok(false);
         }
-        self.connections.write(ACTION, move |tx| damage::forget(tx, &object)).await?;
-        Ok(true)
+        let note = move |tx: &Transaction<'_>| damage::sound(tx, &object, hand, healing);
+        self.connections.write(ACTION, note).await
     }
 
     async fn lose_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
@@ -79,6 +103,11 @@ impl Checking for SqliteCatalog {
 
     async fn lost_of(&self, release: ReleaseDigest) -> Result<Vec<LostObject>, CatalogError> {
         self.connections.read("list what is lost", move |tx| damage::lost_of(tx, release)).await
+    }
+
+    async fn indexes_needing(&self, object: ObjectName) -> Result<Vec<IndexDigest>, CatalogError> {
+        let list = move |tx: &Transaction<'_>| rows::indexes_needing(tx, &object);
+        self.connections.read("list who needs an object", list).await
     }
 
     async fn damaged_releases(&self, limit: u32) -> Result<Vec<Release>, CatalogError> {
@@ -137,8 +166,9 @@ impl Checking for SqliteCatalog {
         self.connections.read("compare a pack with its rows", compare).await
     }
 
-    async fn correct_pack(&self, pack: NewPack) -> Result<(), CatalogError> {
-        self.connections.write("correct a pack's rows", move |tx| rows::correct(tx, &pack)).await
+    async fn correct_pack(&self, pack: NewPack, hand: Hand) -> Result<(), CatalogError> {
+        let correct = move |tx: &Transaction<'_>| rows::correct(tx, &pack, hand);
+        self.connections.write("correct a pack's rows", correct).await
     }
 
     async fn known_leaves(

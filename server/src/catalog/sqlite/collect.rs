@@ -53,8 +53,7 @@ fn read_object(found: &Row<'_>) -> SqlResult<Collectable> {
     })
 }
 
-/// Whether bytes that were found under `grip` may be gone: a sweep of that very object runs, or
-/// another sweep began since.
+/// Whether bytes that were found under `grip` may be gone, as a sweep began since.
 fn is_stale(tx: &Transaction<'_>, grip: Grip) -> SqlResult<bool> {
     Ok(match grip.sweeps {
         Some(sweeps) => counter(tx, SWEEPS)? != sweeps,
@@ -94,20 +93,28 @@ pub(super) fn revive(tx: &Transaction<'_>, object: Collectable, grip: Grip) -> S
     Ok(Added::Present)
 }
 
+/// What was pardoned may turn out to be reached by nothing after all: it is litter until a
+/// collection has looked at it again.
 fn pardon_object(tx: &Transaction<'_>, object: Collectable) -> SqlResult<()> {
     let (kind, digest) = kind_of(object);
     let sql = "DELETE FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 0";
-    tx.prepare_cached(sql)?.execute(params![kind, digest])?;
-    Ok(())
+    match tx.prepare_cached(sql)?.execute(params![kind, digest])? {
+        0 => Ok(()),
+        _ => count_up(tx, LITTER),
+    }
 }
 
 pub(super) fn pardon_pack(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<()> {
-    tx.prepare_cached(
-        "DELETE FROM condemned_packs WHERE is_swept = 0
-         AND pack_id = (SELECT id FROM packs WHERE digest = $1)",
-    )?
-    .execute([pack.as_bytes()])?;
-    Ok(())
+    let pardoned = tx
+        .prepare_cached(
+            "DELETE FROM condemned_packs WHERE is_swept = 0
+             AND pack_id = (SELECT id FROM packs WHERE digest = $1)",
+        )?
+        .execute([pack.as_bytes()])?;
+    match pardoned {
+        0 => Ok(()),
+        _ => count_up(tx, LITTER),
+    }
 }
 
 pub(super) fn state(tx: &Transaction<'_>, now_secs: u64) -> SqlResult<CollectState> {
@@ -222,7 +229,7 @@ pub(super) fn move_frames(
     if is_pack_swept(tx, pack.digest, grip)? {
         return Ok(Added::Swept);
     }
-    let to = content::put_row(tx, pack)?;
+    let to = content::put_row(tx, pack, grip.hand)?;
     pardon_pack(tx, pack.digest)?;
     let mut change = tx.prepare_cached(
         "UPDATE chunks SET pack_id = $1, frame_offset = $2, stored_len = $3, encoding = $4
@@ -326,28 +333,30 @@ pub(super) fn pardon(
 
 pub(super) fn begin_sweep(tx: &Transaction<'_>, sweep: &Sweep) -> SqlResult<Sweeping> {
     let mut begun = Sweeping::default();
+    let generation = row::integer(sweep.generation)?;
     count_up(tx, SWEEPS)?;
     let mut take_pack = tx.prepare_cached(
         "UPDATE condemned_packs SET is_swept = 1
-         WHERE is_swept = 0 AND pack_id = (SELECT id FROM packs WHERE digest = $1)",
+         WHERE is_swept = 0 AND pack_id = (SELECT id FROM packs WHERE digest = $1)
+           AND generation <= $2",
     )?;
     for pack in &sweep.packs {
         let leaves = leaves_in(tx, &[*pack])?;
         if leaves.iter().any(|leaf| sweep.live_leaves.contains(leaf)) {
             continue;
         }
-        if take_pack.execute([pack.as_bytes()])? == 1 {
+        if take_pack.execute(params![pack.as_bytes(), generation])? == 1 {
             leaves.into_iter().try_for_each(|leaf| content::forget_leaf(tx, leaf))?;
             begun.packs.push(*pack);
         }
     }
     let mut take_object = tx.prepare_cached(
         "UPDATE condemned_objects SET is_swept = 1
-         WHERE is_swept = 0 AND kind = $1 AND digest = $2",
+         WHERE is_swept = 0 AND kind = $1 AND digest = $2 AND generation <= $3",
     )?;
     for object in &sweep.objects {
         let (kind, digest) = kind_of(*object);
-        if take_object.execute(params![kind, digest])? == 1 {
+        if take_object.execute(params![kind, digest, generation])? == 1 {
             forget_object(tx, *object)?;
             begun.objects.push(*object);
         }

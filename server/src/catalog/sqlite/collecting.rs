@@ -1,19 +1,45 @@
 //! The port for collections, one statement of `collect` or `deletion` each.
 
+use std::fs::{File, TryLockError};
+use std::io;
+
 use rusqlite::Transaction;
 use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
 use seawall_api::names::{ApplicationName, Version};
+use seawall_store::error::ErrorKind;
 
 use super::{SqliteCatalog, collect, deletion};
 use crate::catalog::collect::{
-    Added, CollectState, Collectable, Collecting, DeleteRequest, Deletion, Grip, OlderLeases,
-    PackRow, PlaceRow, Roots, Sweep, Sweeping, Tombstone,
+    Added, CollectClaim, CollectState, Collectable, Collecting, DeleteRequest, Deletion, Grip,
+    OlderLeases, PackRow, PlaceRow, Roots, Sweep, Sweeping, Tombstone,
 };
 use crate::catalog::error::CatalogError;
 use crate::catalog::model::NewPack;
 
+/// The file beside the catalog that is locked by the collection that may sweep.
+const CLAIM_SUFFIX: &str = "-collecting";
+
 #[async_trait::async_trait]
 impl Collecting for SqliteCatalog {
+    async fn claim_collecting(&self) -> Result<Option<CollectClaim>, CatalogError> {
+        let mut path = self.connections.path().as_os_str().to_owned();
+        path.push(CLAIM_SUFFIX);
+        let claimed = tokio::task::spawn_blocking(move || {
+            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            match file.try_lock() {
+                Ok(()) => Ok(Some(CollectClaim::new(file))),
+                Err(TryLockError::WouldBlock) => Ok(None),
+                Err(TryLockError::Error(error)) => Err(error),
+            }
+        });
+        let action = "claim the sweeping for one collection";
+        let failed = |error: io::Error| CatalogError::new(ErrorKind::Unavailable, action, error);
+        claimed
+            .await
+            .map_err(|error| CatalogError::new(ErrorKind::Internal, action, error))?
+            .map_err(failed)
+    }
+
     async fn collect_state(&self, now_secs: u64) -> Result<CollectState, CatalogError> {
         let work = move |tx: &Transaction<'_>| collect::state(tx, now_secs);
         self.connections.write("read how far collections are", work).await

@@ -6,11 +6,13 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use seawall_api::digest::{ChunkDigest, ContentDigest, IndexDigest, LeafDigest, PackDigest};
 use seawall_api::index::ChunkRef;
 use seawall_api::units::{ChunkLen, DiskLen};
+use seawall_store::port::ObjectName;
 
+use super::check::damage;
 use super::collect::{LITTER, count_up, is_condemned, is_pack_swept, pardon_pack, revive};
 use super::connection::SqlResult;
 use super::row;
-use crate::catalog::collect::{Added, Collectable, Grip};
+use crate::catalog::collect::{Added, Collectable, Grip, Hand};
 use crate::catalog::model::{ChunkPlace, Frame, IndexRow, LeafAdded, LeafRow, Located, NewPack};
 
 /// How many unfit chunks are named; a caller who lacks one lacks many.
@@ -27,8 +29,8 @@ fn unsound(generation_at: &str) -> String {
     IS_UNSOUND.replace("$9", generation_at)
 }
 
-/// Writes the row of a pack that was just kept.
-pub(super) fn put_row(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<i64> {
+/// Writes the row of a pack that was just kept, by whose hand.
+pub(super) fn put_row(tx: &Transaction<'_>, pack: &NewPack, hand: Option<Hand>) -> SqlResult<i64> {
     let digest = pack.digest.as_bytes();
     let sql = "INSERT INTO packs (digest, len) VALUES ($1, $2)
                ON CONFLICT (digest) DO UPDATE SET len = excluded.len";
@@ -36,7 +38,10 @@ pub(super) fn put_row(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<i64> {
     let id: i64 = tx
         .prepare_cached("SELECT id FROM packs WHERE digest = $1")?
         .query_row([digest], |found| found.get(0))?;
-    tx.prepare_cached("DELETE FROM lost_packs WHERE pack_id = $1")?.execute([id])?;
+    let found = tx.prepare_cached("DELETE FROM lost_packs WHERE pack_id = $1")?.execute([id])?;
+    if found > 0 {
+        damage::healed(tx, &ObjectName::Pack(pack.digest), hand)?;
+    }
     Ok(id)
 }
 
@@ -44,7 +49,7 @@ pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack, grip: Grip) -> SqlR
     if is_pack_swept(tx, pack.digest, grip)? {
         return Ok(Added::Swept);
     }
-    let id = put_row(tx, pack)?;
+    let id = put_row(tx, pack, grip.hand)?;
     pardon_pack(tx, pack.digest)?;
     // A chunk keeps its place, unless that is lost or condemned.
     let mut insert = tx.prepare_cached(
@@ -178,6 +183,7 @@ pub(super) fn add_leaf(
     if revive(tx, Collectable::Leaf(leaf.digest), grip)? == Added::Swept {
         return Ok(LeafAdded::Swept);
     }
+    let was = (damage::is_lost_leaf(tx, leaf.digest)?, damage::lost_packs_of(tx, leaf.digest)?);
     let sql = "INSERT INTO leaves (digest, span_len, data_bytes) VALUES ($1, $2, $3)
                ON CONFLICT (digest) DO NOTHING";
     let (span_len, data_bytes) = (row::integer(leaf.span_len)?, row::integer(leaf.data_bytes)?);
@@ -190,6 +196,7 @@ pub(super) fn add_leaf(
     for pack in packs {
         insert.execute(params![leaf.digest.as_bytes(), pack])?;
     }
+    damage::leaf_added(tx, leaf.digest, was, grip.hand)?;
     Ok(LeafAdded::Present)
 }
 

@@ -94,7 +94,7 @@ pub(super) fn holders(
     Ok(holders)
 }
 
-const TOMBSTONE: &str = ", deleted_at_secs, deleted_by FROM releases";
+const TOMBSTONE: &str = releases::columns!(", deleted_at_secs, deleted_by");
 
 fn read_tombstone(found: &Row<'_>) -> SqlResult<Tombstone> {
     Ok(Tombstone {
@@ -110,8 +110,7 @@ pub(super) fn tombstone(
     version: &Version,
 ) -> SqlResult<Option<Tombstone>> {
     let sql = format!(
-        "{}{TOMBSTONE} WHERE application = $1 AND version = $2 AND deleted_at_secs IS NOT NULL",
-        releases::COLUMNS
+        "{TOMBSTONE} WHERE application = $1 AND version = $2 AND deleted_at_secs IS NOT NULL"
     );
     tx.prepare_cached(&sql)?
         .query_row(params![application.as_str(), version.as_str()], read_tombstone)
@@ -125,8 +124,7 @@ pub(super) fn tombstone_of(
     release: ReleaseDigest,
 ) -> SqlResult<Option<Tombstone>> {
     let sql = format!(
-        "{}{TOMBSTONE} WHERE application = $1 AND digest = $2 AND deleted_at_secs IS NOT NULL",
-        releases::COLUMNS
+        "{TOMBSTONE} WHERE application = $1 AND digest = $2 AND deleted_at_secs IS NOT NULL"
     );
     tx.prepare_cached(&sql)?
         .query_row(params![application.as_str(), release.as_bytes()], read_tombstone)
@@ -140,16 +138,12 @@ pub(super) fn tombstones(
 ) -> SqlResult<Vec<Tombstone>> {
     let after: i64 = match after {
         None => 0,
-        Some((application, version)) => tx
-            .prepare_cached("SELECT id FROM releases WHERE application = $1 AND version = $2")?
-            .query_row(params![application.as_str(), version.as_str()], |found| found.get(0))
-            .optional()?
-            .unwrap_or(i64::MAX),
+        Some((application, version)) => {
+            releases::position(tx, application, version)?.unwrap_or(i64::MAX)
+        }
     };
-    let sql = format!(
-        "{}{TOMBSTONE} WHERE deleted_at_secs IS NOT NULL AND id > $1 ORDER BY id LIMIT $2",
-        releases::COLUMNS
-    );
+    let sql =
+        format!("{TOMBSTONE} WHERE deleted_at_secs IS NOT NULL AND id > $1 ORDER BY id LIMIT $2");
     tx.prepare_cached(&sql)?.query_map(params![after, limit], read_tombstone)?.collect()
 }
 

@@ -6,9 +6,9 @@ use seawall_api::names::ApplicationName;
 
 use super::connection::SqlResult;
 use super::{audit, row};
-use crate::catalog::Entry;
-use crate::catalog::model::{Frame, LeaseId};
+use crate::catalog::model::Frame;
 use crate::catalog::watch::{Excess, LeaseLoad, Quota, QuotaState, Usage};
+use crate::catalog::{Entry, LeaseId};
 
 fn quota(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<Quota> {
     let sql = "SELECT data_bytes_max, release_count_max FROM quotas WHERE application = $1";

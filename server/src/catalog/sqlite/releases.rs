@@ -198,6 +198,18 @@ pub(super) fn resolve(
     }
 }
 
+/// Where in the order of publishing a version is, or was before it was deleted: where a list that
+/// ended with it goes on.
+pub(super) fn position(
+    tx: &Transaction<'_>,
+    application: &ApplicationName,
+    version: &Version,
+) -> SqlResult<Option<i64>> {
+    tx.prepare_cached("SELECT id FROM releases WHERE application = $1 AND version = $2")?
+        .query_row(params![application.as_str(), version.as_str()], |found| found.get(0))
+        .optional()
+}
+
 pub(super) fn list(
     tx: &Transaction<'_>,
     application: &ApplicationName,
@@ -206,11 +218,7 @@ pub(super) fn list(
 ) -> SqlResult<Vec<Release>> {
     let before: i64 = match after {
         None => i64::MAX,
-        Some(version) => tx
-            .prepare_cached("SELECT id FROM releases WHERE application = $1 AND version = $2")?
-            .query_row(params![application.as_str(), version.as_str()], |found| found.get(0))
-            .optional()?
-            .unwrap_or(0),
+        Some(version) => position(tx, application, version)?.unwrap_or(0),
     };
     let sql = format!(
         "{RELEASE} WHERE application = $1 AND id < $2 AND deleted_at_secs IS NULL
@@ -251,14 +259,21 @@ pub(super) fn by_id(tx: &Transaction<'_>, id: i64) -> SqlResult<Release> {
     tx.prepare_cached(&format!("{RELEASE} WHERE id = $1"))?.query_row([id], read_release)
 }
 
-/// What [`read_release`] reads.
-pub(super) const COLUMNS: &str =
-    "SELECT version, digest, machines, published_at_secs, published_by,
-        disk_bytes, data_bytes, application";
+/// The columns that [`read_release`] reads; a text, so that constants can be made of it.
+macro_rules! columns {
+    ($rest:literal) => {
+        concat!(
+            "SELECT version, digest, machines, published_at_secs, published_by,
+                 disk_bytes, data_bytes, application",
+            $rest,
+            " FROM releases"
+        )
+    };
+}
+pub(super) use columns;
 
-pub(super) const RELEASE: &str =
-    "SELECT version, digest, machines, published_at_secs, published_by,
-        disk_bytes, data_bytes, application FROM releases";
+/// What [`read_release`] reads.
+pub(super) const RELEASE: &str = columns!("");
 
 pub(super) fn read_release(found: &Row<'_>) -> SqlResult<Release> {
     // A release whose document was lost was restored without its machines.

@@ -29,10 +29,10 @@ const DIALECT: [(&str, &str); 4] = [
 ];
 
 /// Each migration takes the schema from the version of its position to the next.
-const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
+const MIGRATIONS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
 
 /// The version of the schema that this program writes.
-const VERSION: u32 = 5;
+const VERSION: u32 = 7;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 const V1: &str = "
@@ -352,6 +352,19 @@ const TABLES: [&str; 29] = [
     "lost_leaves",
     "index_leaves",
 ];
+
+/// For sweeps, which forget the leaves of one index after the other.
+const V6: &str = "
+CREATE INDEX index_leaves_by_index ON index_leaves (index_digest);
+";
+
+/// Of a lease: whether anything was kept under it, which nobody knows of those that are open, and
+/// who opened it.
+const V7: &str = "
+ALTER TABLE leases ADD COLUMN has_kept BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE leases ADD COLUMN opened_by TEXT NOT NULL DEFAULT '';
+UPDATE leases SET has_kept = 0 WHERE is_pull = 1;
+";
 
 fn in_dialect(sql: &str) -> String {
     DIALECT.iter().fold(sql.to_owned(), |sql, (placeholder, word)| sql.replace(placeholder, word))

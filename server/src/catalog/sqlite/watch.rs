@@ -5,10 +5,11 @@ use seawall_api::names::ApplicationName;
 
 use super::{SqliteCatalog, audit, quotas, webhooks};
 use crate::catalog::error::CatalogError;
-use crate::catalog::model::{Frame, LeaseId};
+use crate::catalog::id::{LeaseId, WebhookId};
+use crate::catalog::model::Frame;
 use crate::catalog::watch::{
     AuditQuery, Delivery, DeliveryRow, Entry, LeaseLoad, Logged, Quota, QuotaState, Settlement,
-    Watching, Webhook, WebhookAdded, WebhookId, WebhookStatus,
+    Watching, Webhook, WebhookAdded, WebhookStatus,
 };
 
 #[async_trait::async_trait]
@@ -65,10 +66,11 @@ impl Watching for SqliteCatalog {
 
     async fn settle_delivery(
         &self,
+        id: WebhookId,
         delivery: u64,
         settlement: Settlement,
     ) -> Result<(), CatalogError> {
-        let settle = move |tx: &Transaction<'_>| webhooks::settle(tx, delivery, &settlement);
+        let settle = move |tx: &Transaction<'_>| webhooks::settle(tx, id, delivery, &settlement);
         self.connections.write("settle a message", settle).await
     }
 

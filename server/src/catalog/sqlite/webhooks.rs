@@ -9,11 +9,11 @@ use seawall_api::names::ApplicationName;
 
 use super::connection::SqlResult;
 use super::{audit, row};
-use crate::catalog::Entry;
 use crate::catalog::watch::{
-    Delivery, DeliveryRow, DeliveryState, Logged, Settlement, Webhook, WebhookAdded, WebhookId,
-    WebhookSecret, WebhookStatus,
+    Delivery, DeliveryRow, DeliveryState, Logged, Settlement, Webhook, WebhookAdded, WebhookSecret,
+    WebhookStatus,
 };
+use crate::catalog::{Entry, WebhookId};
 
 /// The most webhooks of a registry: each may take a connection of its own.
 const WEBHOOKS_MAX: u32 = 32;
@@ -21,8 +21,8 @@ const WEBHOOKS_MAX: u32 = 32;
 const QUEUE_LEN_MAX: u32 = 10_000;
 /// The most settled deliveries of a webhook that are remembered.
 const SETTLED_COUNT_MAX: u32 = 1000;
-/// They are looked after once in so many deliveries.
-const PRUNE_EVERY: u64 = 32;
+/// How many of those beyond are forgotten at once: what an older program left takes some steps.
+const PRUNED_COUNT_MAX: u32 = 64;
 /// Between the events of a webhook in one column.
 const SEPARATOR: &str = ",";
 /// The longest outcome that is kept.
@@ -241,38 +241,95 @@ pub(super) fn claim(
     Ok(Some(delivery))
 }
 
-pub(super) fn settle(tx: &Transaction<'_>, id: u64, settlement: &Settlement) -> SqlResult<()> {
+pub(super) fn settle(
+    tx: &Transaction<'_>,
+    webhook: WebhookId,
+    id: u64,
+    settlement: &Settlement,
+) -> SqlResult<()> {
     let outcome = &settlement.outcome;
     let outcome = &outcome[..outcome.floor_char_boundary(OUTCOME_LEN_MAX)];
-    // One that was settled by another process in the meantime stays as it is.
+    // One that was settled by another process in the meantime stays as it is. Its number alone does
+    // not name it: SQLite gives that of a removed one again.
     let sql = "UPDATE deliveries SET state = $1, attempt_count = attempt_count + 1,
                    next_at_secs = $2, settled_at_secs = $3, outcome = $4
-               WHERE id = $5 AND state = $6 RETURNING webhook_id";
+               WHERE id = $5 AND state = $6 AND webhook_id = $7";
     let values = params![
         settlement.state.as_str(),
         row::integer(settlement.next_at_secs)?,
         row::integer(settlement.at_secs)?,
         outcome,
         row::integer(id)?,
-        DeliveryState::Pending.as_str()
+        DeliveryState::Pending.as_str(),
+        webhook.as_bytes()
     ];
-    let webhook = tx
-        .prepare_cached(sql)?
-        .query_row(values, |found| Ok(WebhookId::from_bytes(found.get(0)?)))
-        .optional()?;
-    let Some(webhook) = webhook else { return Ok(()) };
-    if settlement.state == DeliveryState::GivenUp {
-        lose(tx, webhook)?;
+    if tx.prepare_cached(sql)?.execute(values)? == 0 {
+        return Ok(());
     }
-    if id.is_multiple_of(PRUNE_EVERY) { prune(tx, webhook) } else { Ok(()) }
+    match settlement.state {
+        DeliveryState::Pending => return Ok(()),
+        DeliveryState::Delivered => {}
+        DeliveryState::GivenUp => lose(tx, webhook)?,
+    }
+    prune(tx, webhook)
 }
 
-/// Forgets the oldest settled deliveries of a webhook.
+/// Forgets some of the oldest settled deliveries of a webhook, where there are too many.
 fn prune(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<()> {
-    let sql = "DELETE FROM deliveries WHERE webhook_id = $1 AND state <> $2 AND id <= (
+    // Counted in the index `deliveries_due`, a state at a time.
+    let sql = "SELECT COUNT(*) FROM deliveries WHERE webhook_id = $1 AND state IN ($2, $3)";
+    let (delivered, given_up) =
+        (DeliveryState::Delivered.as_str(), DeliveryState::GivenUp.as_str());
+    let values = params![id.as_bytes(), delivered, given_up];
+    let count: u32 = tx.prepare_cached(sql)?.query_row(values, |found| row::quantity(found, 0))?;
+    let excess = count.saturating_sub(SETTLED_COUNT_MAX).min(PRUNED_COUNT_MAX);
+    if excess == 0 {
+        return Ok(());
+    }
+    let sql = "DELETE FROM deliveries WHERE id IN (
                    SELECT id FROM deliveries WHERE webhook_id = $1 AND state <> $2
-                   ORDER BY id DESC LIMIT 1 OFFSET $3)";
+                   ORDER BY id LIMIT $3)";
     let pending = DeliveryState::Pending.as_str();
-    tx.prepare_cached(sql)?.execute(params![id.as_bytes(), pending, SETTLED_COUNT_MAX])?;
+    tx.prepare_cached(sql)?.execute(params![id.as_bytes(), pending, excess])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::catalog::conformance::watch::webhook;
+    use crate::catalog::sqlite::schema;
+
+    const NOW: u64 = 1_000_000;
+
+    /// Each has its newest thousand, whoever else takes numbers between.
+    #[test]
+    fn of_webhooks_that_take_turns_each_remembers_as_much_as_it_should() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let tx = connection.transaction().unwrap();
+        let both = [1, 2].map(|seed| webhook(seed, &[Action::Damage], None));
+        for webhook in &both {
+            add(&tx, webhook).unwrap();
+        }
+        let rounds = u64::from(SETTLED_COUNT_MAX) + 70;
+        for round in 0..rounds {
+            let entry = Entry::new(Action::Damage, "", NOW).with("object", round);
+            audit::append(&tx, &entry).unwrap();
+            for webhook in &both {
+                let sent = claim(&tx, webhook.id, NOW, NOW).unwrap().unwrap();
+                let (state, outcome) = (DeliveryState::Delivered, String::new());
+                let settlement = Settlement { state, at_secs: NOW, next_at_secs: 0, outcome };
+                settle(&tx, webhook.id, sent.id, &settlement).unwrap();
+            }
+        }
+        for webhook in &both {
+            let rows = deliveries(&tx, webhook.id, None, u32::MAX).unwrap().unwrap();
+            let newest = &rows[0].logged.entry.facts["object"];
+            assert_eq!(rows.len(), SETTLED_COUNT_MAX as usize);
+            assert_eq!(*newest, (rounds - 1).to_string());
+        }
+    }
 }

@@ -1,54 +1,12 @@
 //! Webhooks, and what is to be delivered to them.
 
 use std::fmt;
-use std::str::FromStr;
 
 use seawall_api::audit::Action;
 use seawall_api::names::ApplicationName;
 
 use super::Logged;
-
-/// The name of a webhook.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct WebhookId([u8; 16]);
-
-/// A text that is no webhook's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a webhook is named by 32 lower-case hexadecimal digits")]
-pub struct InvalidWebhookId;
-
-impl WebhookId {
-    /// Takes 16 random bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl FromStr for WebhookId {
-    type Err = InvalidWebhookId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidWebhookId> {
-        if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(InvalidWebhookId);
-        }
-        let mut bytes = [0; 16];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidWebhookId)?;
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Display for WebhookId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
+use crate::catalog::id::WebhookId;
 
 /// What a webhook's messages are signed with. It is kept as it is: whoever signs needs it.
 #[derive(Clone, PartialEq, Eq)]

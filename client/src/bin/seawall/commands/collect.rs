@@ -26,22 +26,44 @@ pub(crate) async fn collect(around: &Surroundings, collect: Collect) -> Result<(
     if collect.wait {
         collection = finished(&around.registry).await?;
     }
-    if let Some(why) = collection.last.as_ref().and_then(|last| last.error.as_ref()) {
-        let what = format!("the registry could not collect: {why}");
-        let remedy = "run `seawall fsck`, then `seawall repair`: nothing reachable was removed";
-        return Err(Failure::usage(what, remedy).of_kind(ErrorKind::Damaged));
-    }
+    check(&collection)?;
     answer(around.style, &collection, collection_text)
 }
 
+/// The collection under way once it is over.
 async fn finished(registry: &Arc<dyn Registry>) -> Result<Collection, Failure> {
+    come_to(registry, &[CollectionPhase::Idle]).await
+}
+
+/// What the collection under way freed; `None` when it waits for somebody who began before.
+pub(super) async fn freed(registry: &Arc<dyn Registry>) -> Result<Option<u64>, Failure> {
+    let collection = come_to(registry, &[CollectionPhase::Idle, CollectionPhase::Waiting]).await?;
+    check(&collection)?;
+    let over = collection.last.filter(|last| last.waits_until_secs.is_none());
+    Ok(over.map(|last| last.totals.freed_bytes))
+}
+
+/// Waits until the collection under way is in one of `phases`.
+async fn come_to(
+    registry: &Arc<dyn Registry>,
+    phases: &[CollectionPhase],
+) -> Result<Collection, Failure> {
     loop {
         let collection = registry.collection().await?;
-        if collection.phase == CollectionPhase::Idle {
+        if phases.contains(&collection.phase) {
             return Ok(collection);
         }
         tokio::time::sleep(LOOK_PAUSE).await;
     }
+}
+
+fn check(collection: &Collection) -> Result<(), Failure> {
+    let Some(why) = collection.last.as_ref().and_then(|last| last.error.as_ref()) else {
+        return Ok(());
+    };
+    let what = format!("the registry could not collect: {why}");
+    let remedy = "run `seawall fsck`, then `seawall repair`: nothing reachable was removed";
+    Err(Failure::usage(what, remedy).of_kind(ErrorKind::Damaged))
 }
 
 fn plan_text(plan: &CollectionPlan) -> String {

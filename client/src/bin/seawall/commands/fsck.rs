@@ -5,16 +5,18 @@ use std::time::Duration;
 use seawall::error::ErrorKind;
 use seawall::progress::Stage;
 use seawall_api::units::HumanBytes;
-use seawall_api::v1::{FindingClass, Fsck, FsckState, StartFsck};
+use seawall_api::v1::{Damage, FindingClass, Fsck, FsckState, StartFsck};
 
 use super::Surroundings;
-use crate::output::{answer, count, moment};
+use crate::output::{Style, answer, count, moment, print};
 use crate::report::Failure;
 
 /// Between two looks at a check that runs.
 const POLL_EVERY: Duration = Duration::from_millis(300);
 /// The first looks come sooner: small registries are checked at once.
 const POLL_FIRST: Duration = Duration::from_millis(20);
+/// How many disks of a damaged release are named; `show` names all of them.
+const DISKS_NAMED: usize = 20;
 
 pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<(), Failure> {
     let registry = &around.registry;
@@ -33,19 +35,34 @@ pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<
                 fsck = registry.fsck().await?;
             }
             // Its runner died, and left no sign of life for long enough.
-            FsckState::Interrupted => fsck = registry.start_fsck(&order).await?,
+            FsckState::Interrupted => {
+                tokio::time::sleep(POLL_EVERY).await;
+                fsck = registry.start_fsck(&order).await?;
+            }
             FsckState::Never | FsckState::Stopped | FsckState::Failed | FsckState::Complete => {
                 break;
             }
         }
     }
     around.progress.finish();
-    tell(around, &fsck)
+    tell(around, &fsck).await?;
+    ended(&fsck)
+}
+
+/// What was asked for is a whole check.
+fn ended(fsck: &Fsck) -> Result<(), Failure> {
+    if fsck.state == FsckState::Complete {
+        return Ok(());
+    }
+    let stopped = Failure::internal(format!("the check was stopped at {}", fsck.phase));
+    Err(stopped
+        .of_kind(ErrorKind::Unavailable)
+        .with_remedy("run it again: it goes on where it ended"))
 }
 
 pub(crate) async fn status(around: &Surroundings) -> Result<(), Failure> {
     let fsck = around.registry.fsck().await?;
-    tell(around, &fsck)
+    tell(around, &fsck).await
 }
 
 pub(crate) async fn stop(around: &Surroundings) -> Result<(), Failure> {
@@ -54,10 +71,23 @@ pub(crate) async fn stop(around: &Surroundings) -> Result<(), Failure> {
     answer(around.style, &fsck, text)
 }
 
-/// Prints what was found; damage is a failure, and so is a check that broke off.
-fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
+/// Prints what was found; damage that is left is a failure, and so is a check that broke off.
+async fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
     answer(around.style, fsck, text)?;
-    if fsck.damage_count > 0 {
+    if is_damaged(fsck) && around.style == Style::Text {
+        print(&damaged_text(&around.registry.damage().await?))?;
+    }
+    judge(fsck)
+}
+
+/// Whether damage is left that the registry could not mend. Damage is listed first, so that none
+/// in the list is none at all.
+fn is_damaged(fsck: &Fsck) -> bool {
+    fsck.findings.iter().any(|finding| finding.class == FindingClass::Damage)
+}
+
+fn judge(fsck: &Fsck) -> Result<(), Failure> {
+    if is_damaged(fsck) {
         let what = format!("the check found damage: {}", count(fsck.damage_count, "finding"));
         let remedy = "push what is lost again, or bring it with `seawall repair --from URL|DIR`; \
                       docs/operations/repair.md says which";
@@ -70,6 +100,30 @@ fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
             .with_remedy("run it again: it goes on where it ended"));
     }
     Ok(())
+}
+
+/// Which releases lack something, and which of their disks: what somebody has to push again.
+fn damaged_text(damage: &Damage) -> String {
+    let mut text = String::new();
+    for release in &damage.releases {
+        let mut disks: Vec<_> = release.lost.iter().flat_map(|lost| &lost.disks).collect();
+        disks.sort();
+        disks.dedup();
+        let named: Vec<_> = disks.iter().take(DISKS_NAMED).map(|disk| disk.as_str()).collect();
+        let (application, version) = (&release.application, &release.version);
+        let lost = count(release.lost.len() as u64, "object");
+        text += &format!("  {application}:{version} lacks {lost}");
+        if !named.is_empty() {
+            let more = if disks.len() > named.len() { ", …" } else { "" };
+            let verb = if disks.len() == 1 { "needs" } else { "need" };
+            text += &format!(", which {}{more} {verb}", named.join(", "));
+        }
+        text += "\n";
+    }
+    if damage.is_cut {
+        text += "  … and more releases\n";
+    }
+    text
 }
 
 fn text(fsck: &Fsck) -> String {
@@ -101,6 +155,8 @@ fn text(fsck: &Fsck) -> String {
     }
     if fsck.damage_count == 0 {
         text += "  no damage was found\n";
+    } else if !is_damaged(fsck) {
+        text += "  all damage that was found is mended\n";
     }
     if fsck.reclaimable_count > 0 {
         text += &format!(
@@ -114,9 +170,84 @@ fn text(fsck: &Fsck) -> String {
 
 #[cfg(test)]
 mod tests {
-    use seawall_api::v1::Finding;
+    use seawall_api::digest::ReleaseDigest;
+    use seawall_api::v1::{DamagedRelease, Finding, LostObject};
 
     use super::*;
+
+    fn checked(state: FsckState, classes: &[FindingClass]) -> Fsck {
+        let finding = |class: &FindingClass| Finding {
+            kind: "pack".to_owned(),
+            object: "packs/a".to_owned(),
+            what: "it is gone".to_owned(),
+            class: *class,
+        };
+        let is_damage = |class: &&FindingClass| **class != FindingClass::Reclaimable;
+        Fsck {
+            state,
+            run: 1,
+            phase: "packs".to_owned(),
+            started_at_secs: 0,
+            completed_at_secs: (state == FsckState::Complete).then_some(0),
+            objects: 1,
+            bytes: 1,
+            total_bytes: 1,
+            damage_count: classes.iter().filter(is_damage).count() as u64,
+            reclaimable_count: 0,
+            reclaimable_bytes: 0,
+            findings: classes.iter().map(finding).collect(),
+            findings_left_out: 0,
+            failure: None,
+            last_complete_at_secs: None,
+        }
+    }
+
+    #[test]
+    fn damage_that_is_mended_is_no_failure_and_says_so() {
+        let fsck = checked(FsckState::Complete, &[FindingClass::Mended]);
+        assert!(judge(&fsck).is_ok());
+        assert!(text(&fsck).contains("all damage that was found is mended"));
+        let fsck = checked(FsckState::Complete, &[FindingClass::Damage, FindingClass::Mended]);
+        assert!(judge(&fsck).is_err());
+        assert!(!text(&fsck).contains("all damage"));
+    }
+
+    #[test]
+    fn a_check_that_was_stopped_is_not_what_was_asked_for() {
+        for state in [FsckState::Stopped, FsckState::Never, FsckState::Failed] {
+            assert!(ended(&checked(state, &[])).is_err(), "{state:?}");
+        }
+        assert!(ended(&checked(FsckState::Complete, &[])).is_ok());
+    }
+
+    #[test]
+    fn who_has_to_act_reads_which_disks_of_which_release_are_not_whole() {
+        let lost = |object: &str, disks: &[&str]| LostObject {
+            object: object.to_owned(),
+            what: "it is gone".to_owned(),
+            disks: disks.iter().map(|&disk| disk.to_owned()).collect(),
+        };
+        let release = |version: &str, lost| DamagedRelease {
+            application: "shop".parse().unwrap(),
+            version: version.parse().unwrap(),
+            digest: ReleaseDigest::of(b"x"),
+            lost,
+        };
+        let damage = Damage {
+            releases: vec![
+                release("1.1", vec![lost("packs/a", &["web/root", "db/data"])]),
+                release("1.0", vec![lost("packs/a", &["web/root"]), lost("releases/b", &[])]),
+                release("0.9", vec![lost("releases/c", &[])]),
+            ],
+            is_cut: true,
+        };
+        assert_eq!(
+            damaged_text(&damage),
+            "  shop:1.1 lacks 1 object, which db/data, web/root need\n  \
+             shop:1.0 lacks 2 objects, which web/root needs\n  \
+             shop:0.9 lacks 1 object\n  … and more releases\n"
+        );
+    }
 
     #[test]
     fn findings_are_told_a_line_each_and_damage_first() {

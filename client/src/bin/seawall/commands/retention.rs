@@ -5,10 +5,11 @@ use seawall_api::units::HumanBytes;
 use seawall_api::v1::{
     ApplyRetention, Fate, Policies, Policy, RetentionOutcome, RetentionPlan, RetentionPolicy,
 };
+use serde::Serialize;
 
-use super::Surroundings;
+use super::{Surroundings, collect};
 use crate::command::SetPolicy;
-use crate::output::{answer, count, moment, table};
+use crate::output::{Style, answer, count, moment, print, table};
 use crate::report::Failure;
 
 pub(super) async fn show(
@@ -42,7 +43,35 @@ pub(super) async fn apply(
     // What would go only by the time that the registry gets to it was not looked at by anybody.
     let order = ApplyRetention { releases: Some(going.map(|verdict| verdict.digest).collect()) };
     let outcome = around.registry.apply_retention(application, &order).await?;
-    answer(around.style, &outcome, |outcome| outcome_text(application, outcome))
+    if around.style == Style::Text {
+        // Collecting takes its time, and may fail: what is gone is said before.
+        print(&outcome_text(application, &outcome))?;
+    }
+    let freed = match outcome.deleted.is_empty() {
+        true => Ok(None),
+        false => collect::freed(&around.registry).await,
+    };
+    let has_deleted = !outcome.deleted.is_empty();
+    let freed_bytes = freed.as_ref().ok().copied().flatten();
+    match around.style {
+        Style::Text if has_deleted && freed.is_ok() => print(&freed_text(freed_bytes))?,
+        Style::Text => {}
+        Style::Json => {
+            answer(around.style, &Applied { outcome, freed_bytes }, |_| String::new())?;
+        }
+    }
+    freed.map(drop)
+}
+
+/// What applying a plan did, to its end.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Applied {
+    #[serde(flatten)]
+    outcome: RetentionOutcome,
+    /// Absent where the collection waits for somebody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freed_bytes: Option<u64>,
 }
 
 fn policies_text(application: &ApplicationName, policies: &Policies) -> String {
@@ -123,13 +152,20 @@ fn outcome_text(application: &ApplicationName, outcome: &RetentionOutcome) -> St
         text += &format!("{application}:{} stays: {}\n", release.version, release.why);
     }
     if outcome.deleted.is_empty() {
-        return text + "nothing was deleted\n";
-    }
-    match outcome.freed_bytes {
-        Some(bytes) => text += &format!("{} ({bytes} bytes) are free again\n", HumanBytes(bytes)),
-        None => text += "somebody may still rely on it: the next collection frees it\n",
+        text += "nothing was deleted\n";
+    } else if let Some(bytes) = outcome.planned_bytes {
+        text += &format!("collecting {} ({bytes} bytes)\n", HumanBytes(bytes));
     }
     text
+}
+
+fn freed_text(bytes: Option<u64>) -> String {
+    match bytes {
+        Some(bytes) => format!("{} ({bytes} bytes) are free again\n", HumanBytes(bytes)),
+        None => "somebody who began before may still rely on it: it is freed once they are done, \
+                 by this collection or the next\n"
+            .to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -74,10 +74,13 @@ fn damage(lost: &[LostObject]) -> String {
     if lost.is_empty() {
         return String::new();
     }
-    let rows = lost.iter().map(|lost| vec![lost.object.clone(), lost.what.clone()]);
+    let rows = lost.iter().map(|lost| {
+        let disks = if lost.disks.is_empty() { "-".to_owned() } else { lost.disks.join(", ") };
+        vec![lost.object.clone(), disks, lost.what.clone()]
+    });
     format!(
         "\nDAMAGED: `seawall repair` brings again what is lost\n{}",
-        table(&["LOST", "WHY"], rows)
+        table(&["LOST", "DISKS", "WHY"], rows)
     )
 }
 

@@ -4,12 +4,16 @@
 //! them); of everything else a note says which releases need it, until it is put again.
 
 use rusqlite::{OptionalExtension, Transaction, params};
+use seawall_api::audit::Action;
 use seawall_api::digest::{LeafDigest, PackDigest, ReleaseDigest};
 use seawall_store::port::ObjectName;
 
 use super::super::connection::SqlResult;
-use super::super::{content, releases as published, row};
-use crate::catalog::check::LostObject;
+use super::super::{audit, content, leases, releases as published, row};
+use super::rows;
+use crate::catalog::Entry;
+use crate::catalog::check::{Healing, LostObject};
+use crate::catalog::collect::Hand;
 use crate::catalog::model::Release;
 
 /// Said of what a reader found to be gone before any check did.
@@ -48,11 +52,126 @@ pub(super) fn is_noted(tx: &Transaction<'_>, object: &str) -> SqlResult<bool> {
     tx.prepare_cached("SELECT 1 FROM damaged WHERE object = $1")?.exists([object])
 }
 
-pub(super) fn forget(tx: &Transaction<'_>, object: &str) -> SqlResult<()> {
+/// What was noted of an object is over; whether that was logged.
+pub(super) fn sound(
+    tx: &Transaction<'_>,
+    object: &ObjectName,
+    hand: Hand,
+    healing: Healing,
+) -> SqlResult<bool> {
+    let is_lost = match object {
+        ObjectName::Pack(pack) => is_lost_pack(tx, *pack)?,
+        ObjectName::Leaf(leaf) => is_lost_leaf(tx, *leaf)?,
+        _ => false,
+    };
+    // Its bytes are there, but what needs them is not whole until it is added.
+    if is_lost || (healing == Healing::IfNoted && !is_noted(tx, &object.path())?) {
+        return Ok(false);
+    }
+    healed(tx, object, Some(hand))?;
+    Ok(true)
+}
+
+/// Forgets what was noted of an object, and logs by whom it was healed.
+pub(in super::super) fn healed(
+    tx: &Transaction<'_>,
+    object: &ObjectName,
+    hand: Option<Hand>,
+) -> SqlResult<()> {
+    let LostObject { object, what } = described(tx, object)?;
     for sql in
         ["DELETE FROM damage_needs WHERE object = $1", "DELETE FROM damaged WHERE object = $1"]
     {
-        tx.prepare_cached(sql)?.execute([object])?;
+        tx.prepare_cached(sql)?.execute([&object])?;
+    }
+    let Some(Hand { lease, at_secs }) = hand else { return Ok(()) };
+    let opener = lease.map(|lease| leases::opener(tx, lease)).transpose()?.flatten();
+    let actor = opener.as_ref().map_or("", |(_, opened_by)| opened_by);
+    let mut entry =
+        Entry::new(Action::Repair, actor, at_secs).with("object", object).with("was", what);
+    if let Some((application, _)) = &opener {
+        entry = entry.to_application(application);
+    }
+    audit::append(tx, &entry)?;
+    Ok(())
+}
+
+fn is_lost_pack(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<bool> {
+    let sql = "SELECT 1 FROM lost_packs l JOIN packs k ON k.id = l.pack_id WHERE k.digest = $1";
+    tx.prepare_cached(sql)?.exists([pack.as_bytes()])
+}
+
+/// Whether a leaf was lost, and not added since.
+pub(in super::super) fn is_lost_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<bool> {
+    let sql = "SELECT 1 FROM lost_leaves x WHERE x.leaf_digest = $1
+               AND NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest)";
+    tx.prepare_cached(sql)?.exists([leaf.as_bytes()])
+}
+
+/// The lost packs that hold chunks of a leaf, and that some release needs.
+pub(in super::super) fn lost_packs_of(
+    tx: &Transaction<'_>,
+    leaf: LeafDigest,
+) -> SqlResult<Vec<PackDigest>> {
+    let sql = "SELECT k.digest FROM leaf_packs p JOIN lost_packs l ON l.pack_id = p.pack_id
+               JOIN packs k ON k.id = p.pack_id WHERE p.leaf_digest = $1";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut lost = Vec::new();
+    for pack in statement.query_map([leaf.as_bytes()], |found| row::digest(found, 0))? {
+        let pack = PackDigest::from_bytes(pack?);
+        if rows::is_needed(tx, &ObjectName::Pack(pack))? {
+            lost.push(pack);
+        }
+    }
+    Ok(lost)
+}
+
+/// The lost packs that a check noted.
+fn noted_packs(tx: &Transaction<'_>) -> SqlResult<Vec<PackDigest>> {
+    let sql = "SELECT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut noted = Vec::new();
+    for pack in statement.query_map([], |found| row::digest(found, 0))? {
+        let pack = PackDigest::from_bytes(pack?);
+        if is_noted(tx, &ObjectName::Pack(pack).path())? {
+            noted.push(pack);
+        }
+    }
+    Ok(noted)
+}
+
+/// Whether some release needs a leaf that is lost: which packs that one needs is not known.
+fn lacks_leaves(tx: &Transaction<'_>) -> SqlResult<bool> {
+    let sql = "SELECT 1 FROM lost_leaves x
+               JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
+               JOIN release_indexes n ON n.index_digest = i.index_digest
+               WHERE NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest) LIMIT 1";
+    tx.prepare_cached(sql)?.exists([])
+}
+
+/// A leaf was added: it is lost no more, and neither are those of `packs` that nothing needs now.
+pub(in super::super) fn leaf_added(
+    tx: &Transaction<'_>,
+    leaf: LeafDigest,
+    (was_lost, mut packs): (bool, Vec<PackDigest>),
+    hand: Option<Hand>,
+) -> SqlResult<()> {
+    if was_lost {
+        tx.prepare_cached("DELETE FROM lost_leaves WHERE leaf_digest = $1")?
+            .execute([leaf.as_bytes()])?;
+        healed(tx, &ObjectName::Leaf(leaf), hand)?;
+        // What it needed was forgotten with it.
+        if !lacks_leaves(tx)? {
+            packs.extend(noted_packs(tx)?);
+            packs.sort_unstable();
+            packs.dedup();
+        }
+    }
+    for pack in packs {
+        let pack = ObjectName::Pack(pack);
+        if !rows::is_needed(tx, &pack)? {
+            healed(tx, &pack, hand)?;
+        }
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use seawall_store::port::ObjectName;
 use super::super::connection::SqlResult;
 use super::super::{content, releases as published, row};
 use crate::catalog::check::{KnownPack, MoveRow};
-use crate::catalog::collect::Grip;
+use crate::catalog::collect::{Grip, Hand};
 use crate::catalog::model::{ChannelMove, Frame, IndexRow, LeafRow, NewPack, Release};
 
 /// How many faults of each kind the engine names.
@@ -32,6 +32,32 @@ pub(super) fn note_leaves(
         insert.execute(params![leaf.as_bytes(), index.as_bytes()])?;
     }
     Ok(())
+}
+
+/// The indexes of releases that need an object.
+pub(super) fn indexes_needing(
+    tx: &Transaction<'_>,
+    object: &ObjectName,
+) -> SqlResult<Vec<IndexDigest>> {
+    let (sql, digest) = match object {
+        ObjectName::Pack(pack) => (
+            "SELECT DISTINCT n.index_digest FROM packs k JOIN leaf_packs p ON p.pack_id = k.id
+             JOIN index_leaves i ON i.leaf_digest = p.leaf_digest
+             JOIN release_indexes n ON n.index_digest = i.index_digest WHERE k.digest = $1",
+            pack.as_bytes(),
+        ),
+        ObjectName::Leaf(leaf) => (
+            "SELECT DISTINCT n.index_digest FROM index_leaves i
+             JOIN release_indexes n ON n.index_digest = i.index_digest WHERE i.leaf_digest = $1",
+            leaf.as_bytes(),
+        ),
+        ObjectName::Index(index) => return Ok(vec![*index]),
+        ObjectName::Descriptor(_) | ObjectName::Release(_) | ObjectName::Name(_) => {
+            return Ok(Vec::new());
+        }
+    };
+    let read = |found: &Row<'_>| Ok(IndexDigest::from_bytes(row::digest(found, 0)?));
+    tx.prepare_cached(sql)?.query_map([digest], read)?.collect()
 }
 
 pub(super) fn is_needed(tx: &Transaction<'_>, object: &ObjectName) -> SqlResult<bool> {
@@ -117,12 +143,12 @@ pub(super) fn misplaced(
     Ok(misplaced)
 }
 
-pub(super) fn correct(tx: &Transaction<'_>, pack: &NewPack) -> SqlResult<()> {
+pub(super) fn correct(tx: &Transaction<'_>, pack: &NewPack, hand: Hand) -> SqlResult<()> {
     // What is condemned stays so: whoever collects looks at it again before it goes.
     if self::pack(tx, pack.digest)?.is_some_and(|known| known.is_condemned) {
         return Ok(());
     }
-    content::add_pack(tx, pack, Grip::ANY)?;
+    content::add_pack(tx, pack, Grip { hand: Some(hand), ..Grip::ANY })?;
     // A chunk keeps its place when a pack is added: those in this one are set right.
     let mut place = tx.prepare_cached(
         "UPDATE chunks SET frame_offset = $1, stored_len = $2, plain_len = $3, encoding = $4
@@ -187,11 +213,7 @@ pub(super) fn releases(
 ) -> SqlResult<Vec<Release>> {
     let after: i64 = match after {
         None => 0,
-        Some((application, version)) => tx
-            .prepare_cached("SELECT id FROM releases WHERE application = $1 AND version = $2")?
-            .query_row(params![application.as_str(), version.as_str()], |found| found.get(0))
-            .optional()?
-            .unwrap_or(0),
+        Some((application, version)) => published::position(tx, application, version)?.unwrap_or(0),
     };
     let sql = format!(
         "{} WHERE id > $1 AND deleted_at_secs IS NULL ORDER BY id LIMIT $2",

@@ -1,0 +1,218 @@
+//! Collections beside what may be wrong with a catalog, a store or another process.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+
+use super::*;
+use crate::app::collect::CollectOptions;
+use crate::app::rebuild::rebuild;
+use crate::catalog::collect::{Sweep, Sweeping};
+
+const FORCED: CollectOptions =
+    CollectOptions { live_percent_min: 60, rate_max: None, is_forced: true };
+
+fn tiny(version: &str, content: &str) -> TinyRelease {
+    TinyRelease::new("webshop", version, content, content)
+}
+
+/// Every object that no record is.
+async fn objects(site: &Site) -> BTreeSet<String> {
+    let kinds = [
+        ObjectKind::Pack,
+        ObjectKind::Leaf,
+        ObjectKind::Index,
+        ObjectKind::Release,
+        ObjectKind::Descriptor,
+    ];
+    let mut objects = BTreeSet::new();
+    for kind in kinds {
+        let listed = site.store.list(kind).await.unwrap();
+        objects.extend(listed.iter().map(ObjectName::path));
+    }
+    objects
+}
+
+async fn delete(registry: &Registry, tiny: &TinyRelease) {
+    let (application, version) = (tiny.release.application(), tiny.release.version());
+    registry.remove_release(application, version, "ops".to_owned()).await.unwrap();
+}
+
+/// Every catalog file that is there goes, and `from` takes its place.
+fn put_back(site: &Site, from: &std::path::Path) {
+    for entry in fs::read_dir(site.dir.path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    fs::copy(from, site.dir.path().join("catalog.sqlite")).unwrap();
+}
+
+/// What the store has and the copy does not know is unreachable to it, and live all the same.
+#[tokio::test]
+async fn a_catalog_that_is_an_older_copy_collects_nothing() {
+    for since in ["release", "move", "deletion"] {
+        let site = Site::new();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let copy = elsewhere.path().join("copy.sqlite");
+        let (one, two) = (tiny("1.0", "ab"), tiny("1.1", "cd"));
+        push(&site.sound(), &one).await.unwrap();
+        site.sound().catalog.back_up(copy.clone()).await.unwrap();
+        match since {
+            "release" => push(&site.sound(), &two).await.map(drop).unwrap(),
+            "move" => promote(&site.sound(), &one, Expected::Absent).await.map(drop).unwrap(),
+            _ => delete(&site.sound(), &one).await,
+        }
+        let before = objects(&site).await;
+        put_back(&site, &copy);
+        let error = site.sound().collect(FORCED).await.unwrap_err();
+        assert!(matches!(error, AppError::CatalogOld { .. }), "{since}: {error}");
+        assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
+        assert_eq!(objects(&site).await, before, "{since}");
+    }
+}
+
+/// As of a copy that was made while a sweep was under way: what it was about to remove may have
+/// been put again since.
+#[tokio::test]
+async fn an_older_copy_ends_no_sweep() {
+    let site = Site::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy.sqlite");
+    let (one, again) = (tiny("1.0", "ab"), tiny("1.1", "ab"));
+    push(&site.sound(), &one).await.unwrap();
+    delete(&site.sound(), &one).await;
+    die_sweeping(&site).await;
+    site.sound().catalog.back_up(copy.clone()).await.unwrap();
+    push(&site.sound(), &again).await.unwrap();
+    let before = objects(&site).await;
+    put_back(&site, &copy);
+    let error = site.sound().collect(CollectOptions::default()).await.unwrap_err();
+    assert!(matches!(error, AppError::CatalogOld { .. }), "{error}");
+    let error = push(&site.sound(), &tiny("1.2", "ab")).await.unwrap_err();
+    assert!(matches!(error, AppError::CatalogOld { .. }), "{error}");
+    assert_eq!(objects(&site).await, before);
+}
+
+/// Decides to sweep everything, and removes nothing.
+async fn die_sweeping(site: &Site) {
+    let registry = site.sound();
+    let catalog = &registry.catalog;
+    let packs = catalog.all_packs().await.unwrap();
+    let objects = catalog.all_objects().await.unwrap();
+    let rows = packs.iter().map(|pack| (pack.digest, pack.len)).collect();
+    let generation = catalog.condemn(rows, objects.clone()).await.unwrap();
+    let packs = packs.into_iter().map(|pack| pack.digest).collect();
+    let sweep = Sweep { generation, packs, objects, live_leaves: HashSet::new() };
+    assert!(!catalog.begin_sweep(sweep).await.unwrap().packs.is_empty());
+}
+
+#[tokio::test]
+async fn a_push_ends_the_sweep_that_a_crash_left_in_its_way() {
+    let site = Site::new();
+    let (one, again) = (tiny("1.0", "ab"), tiny("1.1", "ab"));
+    push(&site.sound(), &one).await.unwrap();
+    delete(&site.sound(), &one).await;
+    die_sweeping(&site).await;
+    push(&site.sound(), &again).await.unwrap();
+    assert!(is_visible(&site.sound(), &again).await);
+    site.sound().collect(FORCED).await.unwrap();
+    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::clone(&site.store));
+    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let found = rebuild(store, &catalog).await.unwrap();
+    assert_eq!((found.damage.len(), found.releases), (0, 1), "{found:?}");
+}
+
+#[tokio::test]
+async fn of_two_processes_one_collects() {
+    let site = Site::new();
+    let (one, other) = (site.sound(), site.sound());
+    let claim = other.catalog.claim_collecting().await.unwrap();
+    assert!(claim.is_some());
+    let error = one.collect(FORCED).await.unwrap_err();
+    assert!(matches!(error, AppError::Busy { .. }), "{error}");
+    drop(claim);
+    one.collect(FORCED).await.unwrap();
+}
+
+/// What was condemned after the look at its leases is swept by whoever looks again.
+#[tokio::test]
+async fn a_sweep_takes_nothing_that_a_later_generation_condemned() {
+    let site = Site::new();
+    push(&site.sound(), &tiny("1.0", "ab")).await.unwrap();
+    let registry = site.sound();
+    let catalog = &registry.catalog;
+    let objects = catalog.all_objects().await.unwrap();
+    let generation = catalog.condemn(vec![], vec![]).await.unwrap();
+    catalog.condemn(vec![], objects.clone()).await.unwrap();
+    let sweep = Sweep { generation, objects, ..Sweep::default() };
+    assert_eq!(catalog.begin_sweep(sweep).await.unwrap(), Sweeping::default());
+}
+
+/// The document still says what the record said.
+#[tokio::test]
+async fn a_release_whose_record_is_damaged_is_neither_forgotten_nor_collected() {
+    let site = Site::new();
+    let (one, two) = (tiny("1.0", "ab"), tiny("1.1", "cd"));
+    push(&site.sound(), &one).await.unwrap();
+    push(&site.sound(), &two).await.unwrap();
+    let record = Subject::of(&release_row(&site, &two).await).object();
+    site.store.replace(&record, Bytes::from("{}")).await.unwrap();
+    for entry in fs::read_dir(site.dir.path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let registry = site.sound();
+    let found = rebuild(Arc::clone(&site.store), &*registry.catalog).await.unwrap();
+    assert_eq!(found.releases, 2);
+    let said: Vec<_> = found.damage.iter().map(|damage| damage.object.as_str()).collect();
+    assert_eq!(said, ["names/webshop/@1.1", "release webshop:1.1"], "{found:?}");
+    let before = objects(&site).await;
+    registry.collect(FORCED).await.unwrap();
+    assert_eq!(objects(&site).await, before);
+    assert!(is_visible(&registry, &two).await);
+}
+
+async fn release_row(site: &Site, tiny: &TinyRelease) -> Release {
+    let (application, digest) = (tiny.release.application().clone(), tiny.release.digest());
+    site.sound().catalog.release(application, digest).await.unwrap().unwrap()
+}
+
+/// Neither a record that nobody can read nor a document: nobody knows what is still needed.
+#[tokio::test]
+async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() {
+    let site = Site::new();
+    let two = tiny("1.1", "cd");
+    push(&site.sound(), &two).await.unwrap();
+    let record = Subject::of(&release_row(&site, &two).await).object();
+    site.store.replace(&record, Bytes::from("{}")).await.unwrap();
+    site.store.delete(&ObjectName::Release(two.release.digest())).await.unwrap();
+    for entry in fs::read_dir(site.dir.path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let registry = site.sound();
+    rebuild(Arc::clone(&site.store), &*registry.catalog).await.unwrap();
+    let before = objects(&site).await;
+    let error = registry.collect(FORCED).await.unwrap_err();
+    assert!(matches!(error, AppError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("names/webshop/@1.1"), "{error}");
+    assert_eq!(objects(&site).await, before);
+}
+
+#[tokio::test]
+async fn a_pack_that_cannot_be_moved_is_named_and_hinders_no_collection() {
+    let site = Site::new();
+    let (old, new, gone) = (tiny("1.0", "ab"), tiny("1.1", "a"), tiny("2.0", "xy"));
+    for release in [&old, &new, &gone] {
+        push(&site.sound(), release).await.unwrap();
+    }
+    let pack = ObjectName::Pack(TinyDisk::new("ab").pack().digest);
+    let mut bytes = site.store.get(&pack).await.unwrap().to_vec();
+    bytes[24] ^= 1;
+    site.store.replace(&pack, bytes.into()).await.unwrap();
+    delete(&site.sound(), &old).await;
+    delete(&site.sound(), &gone).await;
+    let registry = site.sound();
+    let done = registry.collect(FORCED).await.unwrap();
+    assert!(done.swept.pack_count > 0, "what is dead goes: {done:?}");
+    assert!(site.store.len(&pack).await.unwrap().is_some(), "it may be mended");
+    registry.locate_chunks(new.disks[0].chunks()).await.unwrap();
+    let damage = registry.damage(10).await.unwrap();
+    assert_eq!(damage.0.len(), 1, "{damage:?}");
+}

@@ -1,0 +1,165 @@
+//! What a reader may do, route by route, however a path is spelled.
+
+use std::os::unix::fs::PermissionsExt;
+
+use reqwest::Method;
+use seawall_api::problem::{Code, Problem};
+use seawall_server::{Access, Rate};
+use serde_json::Value;
+
+use crate::world::World;
+
+const PUBLISHER: &str = "0123456789abcdef0";
+const READER: &str = "0123456789abcdef1";
+
+/// What readers may do. A route that is in neither list is taken for one of publishers alone: a
+/// new one fails this test until somebody says who may ask it.
+const READERS_GET: [&str; 30] = [
+    "/healthz",
+    "/metrics",
+    "/readyz",
+    "/v1/applications",
+    "/v1/applications/{application}",
+    "/v1/applications/{application}/channels",
+    "/v1/applications/{application}/channels/{channel}",
+    "/v1/applications/{application}/channels/{channel}/history",
+    "/v1/applications/{application}/policy",
+    "/v1/applications/{application}/quota",
+    "/v1/applications/{application}/releases",
+    "/v1/applications/{application}/releases/{selector}",
+    "/v1/applications/{application}/releases/{selector}/damage",
+    "/v1/applications/{application}/releases/{selector}/holders",
+    "/v1/applications/{application}/releases/{selector}/pins",
+    "/v1/applications/{application}/retention",
+    "/v1/audit",
+    "/v1/collection",
+    "/v1/collection/plan",
+    "/v1/damage",
+    "/v1/descriptors/{descriptor}",
+    "/v1/diff",
+    "/v1/fsck",
+    "/v1/hosts",
+    "/v1/indexes/{index}",
+    "/v1/leaves/{leaf}",
+    "/v1/openapi.json",
+    "/v1/packs/{pack}",
+    "/v1/usage",
+    "/v1/version",
+];
+const READERS_OTHER: [&str; 10] = [
+    "head /v1/applications/{application}/releases/{selector}",
+    "head /v1/leaves/{leaf}",
+    "head /v1/indexes/{index}",
+    "head /v1/descriptors/{descriptor}",
+    "head /v1/packs/{pack}",
+    "post /v1/chunks/locate",
+    "post /v1/leases",
+    "put /v1/leases/{lease}",
+    "delete /v1/leases/{lease}",
+    "put /v1/hosts/{host}",
+];
+
+fn is_for_readers(method: &str, path: &str) -> bool {
+    match method {
+        "get" => READERS_GET.contains(&path),
+        _ => READERS_OTHER.contains(&format!("{method} {path}").as_str()),
+    }
+}
+
+/// A path of this pattern.
+fn filled(pattern: &str) -> String {
+    let digest = format!("blake3:{}", "0".repeat(64));
+    let mut path = pattern.to_owned();
+    for name in ["pack", "leaf", "index", "descriptor", "release"] {
+        path = path.replace(&format!("{{{name}}}"), &digest);
+    }
+    for name in ["lease", "webhook"] {
+        path = path.replace(&format!("{{{name}}}"), &"0".repeat(32));
+    }
+    for (name, value) in
+        [("application", "a"), ("selector", "1"), ("channel", "c"), ("pin", "p"), ("host", "h")]
+    {
+        path = path.replace(&format!("{{{name}}}"), value);
+    }
+    assert!(!path.contains('{'), "the test does not know how to fill {pattern}");
+    path
+}
+
+/// The same path with the letter at `at` escaped.
+fn escaped(path: &str, at: usize) -> String {
+    let letter = path.as_bytes()[at];
+    format!("{}%{letter:02X}{}", &path[..at], &path[at + 1..])
+}
+
+async fn with_tokens() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, format!("ci publisher {PUBLISHER}\nhost reader {READER}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    World::with(|config| {
+        config.access = Access::TokenFile(file);
+        config.rates.per_application = Some(Rate { per_sec: 1, burst: 10_000 });
+    })
+    .await
+}
+
+async fn is_denied(world: &World, method: &str, path: &str) -> bool {
+    let method: Method = method.to_uppercase().parse().unwrap();
+    let is_head = method == Method::HEAD;
+    let answer = world.client.request(method, world.url(path)).bearer_auth(READER);
+    let answer = answer.send().await.unwrap();
+    let status = answer.status().as_u16();
+    if status != Code::Denied.status() || is_head {
+        return status == Code::Denied.status();
+    }
+    answer.json::<Problem>().await.unwrap().code == Code::Denied
+}
+
+#[tokio::test]
+async fn a_reader_may_what_readers_may_however_the_path_is_spelled() {
+    let world = with_tokens().await;
+    let document: Value = serde_json::from_str(&seawall_server::openapi_json()).unwrap();
+    let (mut denied, mut admitted) = (0, 0);
+    for (pattern, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            if !["get", "head", "put", "post", "delete"].contains(&method.as_str()) {
+                continue;
+            }
+            let (path, is_for_readers) = (filled(pattern), is_for_readers(method, pattern));
+            // The first letter of the resource, its last, and the `v` of the version.
+            let second = if path.starts_with("/v1/") { 4 } else { 1 };
+            let spellings = [
+                path.clone(),
+                escaped(&path, second),
+                escaped(&path, path.len() - 1),
+                escaped(&path, 1),
+            ];
+            for path in spellings {
+                let is_denied = is_denied(&world, method, &path).await;
+                assert_eq!(is_denied, !is_for_readers, "{method} {path}");
+            }
+            if is_for_readers { admitted += 1 } else { denied += 1 }
+        }
+    }
+    assert_eq!(admitted, READERS_GET.len() + READERS_OTHER.len());
+    assert!(denied > 20, "{denied} routes are for publishers alone");
+}
+
+/// An escaped letter is the same path: it counts against the same rate.
+#[tokio::test]
+async fn an_application_has_one_rate_however_its_path_is_spelled() {
+    let world = World::with(|config| {
+        config.access = Access::Open;
+        config.rates.per_application = Some(Rate { per_sec: 1, burst: 3 });
+    })
+    .await;
+    let mut last = None;
+    for path in ["/v1/applications/x", "/v1/%61pplications/x", "/v1/applications/%78"] {
+        for _ in 0..3 {
+            last = Some((path, world.get(&format!("{path}/quota")).await));
+        }
+        let (path, answer) = last.take().unwrap();
+        let refused = answer.status().as_u16() == Code::RateLimited.status();
+        assert_eq!(refused, path != "/v1/applications/x", "{path}: {}", answer.status());
+    }
+}
