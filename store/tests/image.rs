@@ -17,6 +17,7 @@ mod image {
     mod vdi;
     mod vhd;
     mod vhdx;
+    mod vhdx_children;
     mod vmdk;
     mod vmdk_hostile;
     mod written;

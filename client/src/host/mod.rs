@@ -9,6 +9,7 @@
 //! 2. A damaged or foreign file is as good as none.
 
 mod holdings;
+mod image_lock;
 mod memo;
 mod stat;
 mod write_behind;
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use holdings::{HeldDisk, Holding};
+pub use image_lock::ImageLockError;
+pub(crate) use image_lock::ImageLocks;
 pub use memo::ScanMemo;
 pub use stat::FileIdentity;
 pub(crate) use write_behind::WriteBehind;

@@ -11,7 +11,7 @@ use seawall_store::scan::ScanError;
 use crate::directory::LockError;
 use crate::error::{ErrorKind, Failure};
 use crate::fetch::FetchError;
-use crate::host::HostError;
+use crate::host::{HostError, ImageLockError};
 use crate::registry::RegistryError;
 
 /// Why a patch failed. The disks are the old release, or the next patch makes them the new one.
@@ -50,6 +50,15 @@ pub enum PatchError {
         expected: ContentDigest,
         /// What it holds.
         actual: ContentDigest,
+    },
+    /// A disk is in use.
+    #[error(transparent)]
+    InUse(#[from] ImageLockError),
+    /// A disk was written to between the survey and the commit.
+    #[error("{} was written to while it was patched", path.display())]
+    Written {
+        /// The disk's file.
+        path: PathBuf,
     },
     /// A disk changed between the survey and now.
     #[error("a disk in {} changes while it is patched: chunk {chunk} is gone", directory.display())]
@@ -115,11 +124,14 @@ impl Failure for PatchError {
             Self::Fetch(error) => error.kind(),
             Self::Host(error) => error.kind(),
             Self::Lock(error) => error.kind(),
+            Self::InUse(ImageLockError::Host(error)) => error.kind(),
             Self::Image(_) | Self::Scan { .. } | Self::Journal { .. } | Self::WrongIndex { .. } => {
                 ErrorKind::Damaged
             }
             Self::Changed { .. }
             | Self::Changing { .. }
+            | Self::Written { .. }
+            | Self::InUse(ImageLockError::InUse { .. })
             | Self::Foreign { .. }
             | Self::InProgress { .. } => ErrorKind::Conflict,
             Self::NoSuchMachine { .. } => ErrorKind::NotFound,
@@ -139,7 +151,13 @@ impl Failure for PatchError {
                 "nothing was touched: pull the new release into another directory, and keep what \
                  a machine writes in an overlay"
             }
-            Self::Changing { .. } => "nothing was touched: stop the machine that writes to it",
+            Self::InUse(ImageLockError::Host(error)) => return error.remedy(),
+            Self::InUse(_) => {
+                "nothing was touched: stop the machine that runs on it, or whatever else has it open"
+            }
+            Self::Changing { .. } | Self::Written { .. } => {
+                "nothing was touched: stop the machine that writes to it"
+            }
             Self::InProgress { .. } => "run `seawall patch` without --dry-run to finish it",
             Self::Journal { .. } => "pull the release into another directory",
             Self::Foreign { .. } => "nothing was touched: move the file away",

@@ -11,6 +11,15 @@
 //! after it the next command makes them the new one, without the registry. Images that cannot be
 //! written in place (qcow2) are staged whole and renamed over the old ones by the same journal.
 //!
+//! # While a machine runs
+//!
+//! | a writer | is noticed |
+//! |---|---|
+//! | takes QEMU's locks, before or after | by `watch::alone`: the patch refuses; or the machine cannot start |
+//! | takes none, before the survey | by the survey |
+//! | takes none, between survey and commit | by the file's times, or by a chunk that is gone |
+//! | takes none, after the commit | not at all: its bytes are lost, or stay and `verify` finds them |
+//!
 //! # After a crash
 //!
 //! | where | the disks are | the next patch |
@@ -25,6 +34,7 @@ mod plan;
 mod report;
 mod stage;
 mod survey;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +57,7 @@ use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use plan::{OldDisk, Steps};
 use stage::Stager;
+use watch::Watched;
 
 /// What to patch, and with what.
 pub struct Patch {
@@ -90,6 +101,7 @@ impl Patch {
 /// As [`patch`].
 pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
     let sides = sides(patch, Rolling::Refused).await?;
+    let _alone = watch::alone(&sides.directory, &sides.old_lock)?;
     survey::survey(patch, &sides.directory, &sides.old_lock).await?;
     let steps = Steps::between(&sides.old, &sides.new, &in_place(&sides.new_lock))?;
     let measured = patch.fetch().measure(steps.wanted()).await?;
@@ -112,6 +124,8 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     // Before anything is committed: a path may not fit into a descriptor.
     let described = directory::describe(directory.root(), &release, &new_lock)?;
     let described = Described::of(directory.root(), described);
+    let _alone = watch::alone(&directory, &old_lock)?;
+    let watched = Watched::of(&directory, &old_lock);
     survey::survey(&patch, &directory, &old_lock).await?;
     let steps = Steps::between(&old, &new, &in_place(&new_lock))?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
@@ -126,7 +140,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
         return Err(PatchError::Changing { directory: patch.directory, chunk: want.chunk.digest });
     }
     stats.seeded_bytes += stager.kept_bytes();
-    let journal = stager.commit(&steps)?;
+    let journal = stager.commit(&steps, &watched)?;
     patch.progress.begin(Stage::Apply, None);
     let (root, threads) = (directory.root().to_owned(), patch.threads);
     let applied =
@@ -159,6 +173,8 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         if rolling == Rolling::Refused {
             return Err(PatchError::InProgress { directory: patch.directory.clone() });
         }
+        let (lock, _) = Lockfile::of_directory(directory.root())?;
+        let _alone = watch::alone(&directory, &lock)?;
         apply::roll_forward(&directory, &journal, patch.threads)?;
         rolled_forward = true;
     }

@@ -17,6 +17,7 @@ use seawall_store::image::{self, DiskImage, OpenOptions};
 use super::PatchError;
 use super::journal::{self, Header, Record};
 use super::plan::Steps;
+use super::watch::Watched;
 use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile, sync_folder};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::host::{HostError, WriteBehind};
@@ -138,7 +139,7 @@ impl Stager {
     }
 
     /// Ends the journal, makes it durable, and commits it.
-    pub(super) fn commit(&self, steps: &Steps) -> Result<PathBuf, PatchError> {
+    pub(super) fn commit(&self, steps: &Steps, watched: &Watched) -> Result<PathBuf, PatchError> {
         let mut plain = vec![0; CHUNK_LEN_MAX as usize];
         for (want, source) in steps.copies() {
             let places: Vec<_> = self.in_place(want);
@@ -172,6 +173,7 @@ impl Stager {
             sync_folder(above)?;
             sync_folder(&self.root)?;
         }
+        watched.check()?;
         let journal = self.part.with_file_name("journal");
         fs::rename(&self.part, &journal).map_err(failed)?;
         let folder = self.part.parent().unwrap_or(Path::new("."));

@@ -1,8 +1,7 @@
 //! Use cases over a store in memory that can be made to fail, and a real catalog.
 
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -13,8 +12,7 @@ use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::units::DiskLen;
 use seawall_store::backend;
-use seawall_store::error::StoreError;
-use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 use tempfile::TempDir;
 
 use super::channels::ChannelChange;
@@ -27,172 +25,14 @@ use crate::host::Host;
 
 mod collect;
 mod deletion;
+mod faults;
 
 #[path = "../../tests/http/fixture.rs"]
 #[allow(dead_code, unreachable_pub, clippy::cast_possible_truncation)]
 pub(super) mod fixture;
 
+use faults::{BadSector, Failing, FaultAt, broken};
 use fixture::{TinyDisk, TinyRelease};
-
-/// How a write that is made to fail fails.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Failing {
-    /// Nothing is written.
-    Before,
-    /// It is written, and the caller never hears of it: a crash before the next step.
-    After,
-}
-
-/// A store whose write number `at` fails.
-struct FaultAt {
-    inner: Arc<dyn ObjectStore>,
-    at: u32,
-    how: Failing,
-    writes: AtomicU32,
-    reads: Arc<Reads>,
-    source: fn() -> std::io::Error,
-}
-
-/// Counts reads down to the first that fails; every read after it fails, too.
-struct Reads(AtomicU32);
-
-impl Reads {
-    fn next(&self) -> Result<(), StoreError> {
-        let left = |left: u32| Some(left.saturating_sub(1));
-        match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
-            Ok(0) | Err(_) => Err(StoreError::io("read", "an object", broken())),
-            Ok(_) => Ok(()),
-        }
-    }
-}
-
-struct OpenFaultAt {
-    inner: Arc<dyn OpenObject>,
-    reads: Arc<Reads>,
-}
-
-#[async_trait::async_trait]
-impl OpenObject for OpenFaultAt {
-    fn len(&self) -> u64 {
-        self.inner.len()
-    }
-
-    async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
-        self.reads.next()?;
-        self.inner.read(range).await
-    }
-}
-
-#[async_trait::async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl ObjectStore for FaultAt {
-    async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
-        let fails = self.writes.fetch_add(1, Ordering::Relaxed) == self.at;
-        if !fails || self.how == Failing::After {
-            let put = self.inner.put(name, bytes).await?;
-            if !fails {
-                return Ok(put);
-            }
-        }
-        Err(StoreError::io("write", name.path(), (self.source)()))
-    }
-
-    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
-        let fails = self.writes.fetch_add(1, Ordering::Relaxed) == self.at;
-        if !fails || self.how == Failing::After {
-            self.inner.replace(name, bytes).await?;
-        }
-        if fails { Err(StoreError::io("replace", name.path(), (self.source)())) } else { Ok(()) }
-    }
-
-    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
-        self.reads.next()?;
-        self.inner.get(name).await
-    }
-
-    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
-        self.reads.next()?;
-        let inner = self.inner.open(name).await?;
-        Ok(Arc::new(OpenFaultAt { inner, reads: Arc::clone(&self.reads) }))
-    }
-
-    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        self.reads.next()?;
-        self.inner.len(name).await
-    }
-
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.reads.next()?;
-        self.inner.list(kind).await
-    }
-
-    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.inner.delete(name).await
-    }
-
-    async fn probe(&self) -> Result<(), StoreError> {
-        self.inner.probe().await
-    }
-}
-
-/// A store with an object that its disk cannot read.
-struct BadSector {
-    inner: Arc<dyn ObjectStore>,
-    object: ObjectName,
-    is_probed: bool,
-}
-
-impl BadSector {
-    fn check(&self, name: &ObjectName) -> Result<(), StoreError> {
-        if *name != self.object {
-            return Ok(());
-        }
-        Err(StoreError::io("read", name.path(), std::io::Error::from_raw_os_error(EIO)))
-    }
-}
-
-const EIO: i32 = 5;
-
-#[async_trait::async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl ObjectStore for BadSector {
-    async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
-        self.inner.put(name, bytes).await
-    }
-
-    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
-        self.inner.replace(name, bytes).await
-    }
-
-    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
-        self.check(name)?;
-        self.inner.get(name).await
-    }
-
-    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
-        self.check(name)?;
-        self.inner.open(name).await
-    }
-
-    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        self.inner.len(name).await
-    }
-
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.inner.list(kind).await
-    }
-
-    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.inner.delete(name).await
-    }
-
-    async fn probe(&self) -> Result<(), StoreError> {
-        if self.is_probed {
-            return self.inner.probe().await;
-        }
-        Err(StoreError::io("write", "probe", std::io::Error::from_raw_os_error(EIO)))
-    }
-}
 
 /// A clock that the test turns, and randomness that counts.
 #[derive(Default)]
@@ -257,14 +97,7 @@ impl Site {
 
     /// The store, of which read number `at` fails.
     pub(super) fn failing_read(&self, at: u32) -> Arc<dyn ObjectStore> {
-        Arc::new(FaultAt {
-            inner: Arc::clone(&self.store),
-            at: u32::MAX,
-            how: Failing::Before,
-            writes: AtomicU32::new(0),
-            reads: Arc::new(Reads(AtomicU32::new(at))),
-            source: broken,
-        })
+        Arc::new(FaultAt::read(Arc::clone(&self.store), at))
     }
 
     /// The store, of which `object` cannot be read, and perhaps nothing be written.
@@ -273,20 +106,8 @@ impl Site {
     }
 
     fn failing(&self, at: u32, how: Failing, source: fn() -> std::io::Error) -> Registry {
-        let inner = Arc::clone(&self.store);
-        self.open(Arc::new(FaultAt {
-            inner,
-            at,
-            how,
-            writes: AtomicU32::new(0),
-            reads: Arc::new(Reads(AtomicU32::new(u32::MAX))),
-            source,
-        }))
+        self.open(Arc::new(FaultAt::write(Arc::clone(&self.store), at, how, source)))
     }
-}
-
-fn broken() -> std::io::Error {
-    std::io::Error::other("injected")
 }
 
 async fn upload(registry: &Registry, lease: LeaseId, disk: &TinyDisk) -> Result<(), AppError> {

@@ -2,4 +2,6 @@
 
 mod actors;
 mod gate;
+mod grips;
 mod sim;
+mod tally;

@@ -2,11 +2,12 @@
 //! in an order that a seed decides, against an oracle that knows which releases are visible.
 //!
 //! One actor at a time goes on, from one call of the store to the next. `SIM_SEED=N` repeats one
-//! seed, `SIM_COUNT=N` runs that many.
+//! seed, `SIM_COUNT=N` runs that many; with `--nocapture` the last line says what they did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seawall_api::digest::{ChunkDigest, LeafDigest};
 use seawall_api::names::{ApplicationName, Version};
@@ -17,8 +18,9 @@ use tokio::task::{JoinHandle, LocalSet};
 
 use super::actors::{self, Pulled};
 use super::gate::{ACTOR, Gate, Gated};
+use super::tally::Tally;
 use crate::app::channels::ChannelChange;
-use crate::app::collect::CollectOptions;
+use crate::app::collect::{CollectOptions, Collected};
 use crate::app::leases::LEASE_TTL_SECS;
 use crate::app::tests::Site;
 use crate::app::tests::fixture::TinyRelease;
@@ -30,6 +32,13 @@ use crate::catalog::{Expected, Purpose};
 const SEED_COUNT: u64 = 40;
 /// How many turns an episode has before everybody may finish.
 const TURN_COUNT: u32 = 400;
+/// How many turns an episode may take until everybody has finished: more is somebody who tries
+/// the same thing for ever. The longest of 2000 seeds takes a tenth of it.
+const TURN_COUNT_MAX: u64 = 20_000;
+/// How long an episode may take: more is somebody who neither waits for a turn nor ends.
+const EPISODE_MAX: Duration = Duration::from_secs(120);
+/// After how many seeds a long run says how far it is.
+const PROGRESS_EVERY: u64 = 100;
 /// How many act at once.
 const ACTORS_MAX: usize = 5;
 
@@ -70,6 +79,7 @@ enum Outcome {
     Pushed(usize, Result<(), AppError>),
     Pulled(usize, Result<Pulled, AppError>),
     Deleted(usize, Result<Deletion, AppError>),
+    Collected(Result<Collected, AppError>),
     Other(Result<(), AppError>),
 }
 
@@ -89,10 +99,13 @@ struct World {
     gate: Arc<Gate>,
     registry: Rc<Registry>,
     releases: Vec<Rc<TinyRelease>>,
+    /// What is on the disks of each.
+    letters: Vec<(String, String)>,
     known: BTreeMap<usize, Known>,
     actors: BTreeMap<u32, JoinHandle<Outcome>>,
     actor_count: u32,
     dice: Dice,
+    tally: Tally,
 }
 
 impl World {
@@ -104,10 +117,12 @@ impl World {
             gate,
             registry,
             releases: vec![],
+            letters: vec![],
             known: BTreeMap::new(),
             actors: BTreeMap::new(),
             actor_count: 0,
             dice: Dice(seed),
+            tally: Tally::default(),
         }
     }
 
@@ -138,9 +153,11 @@ impl World {
                 });
             }
             3..=4 if any < self.releases.len() => {
-                let version = self.version(any);
+                // One that is there has more to read; one that is not is worth a try.
+                let at = self.dice.pick(&self.visible()).copied().unwrap_or(any);
+                let version = self.version(at);
                 self.act(
-                    async move { Outcome::Pulled(any, actors::pull(&registry, &version).await) },
+                    async move { Outcome::Pulled(at, actors::pull(&registry, &version).await) },
                 );
             }
             5..=6 if any < self.releases.len() => self.delete(any),
@@ -167,20 +184,26 @@ impl World {
 
     fn make_release(&mut self) -> usize {
         let version = format!("1.{}", self.releases.len());
-        let (db, web) = (self.dice.letters(), self.dice.letters());
+        // Often the disks of a release that is there, or was: its leaves, indexes and packs are
+        // put again while a collection condemns or sweeps them.
+        let (db, web) = match self.dice.pick(&self.letters).cloned() {
+            Some(again) if self.dice.below(2) == 0 => again,
+            _ => (self.dice.letters(), self.dice.letters()),
+        };
         self.releases.push(Rc::new(TinyRelease::new("team/webshop", &version, &db, &web)));
+        self.letters.push((db, web));
         self.releases.len() - 1
+    }
+
+    fn visible(&self) -> Vec<usize> {
+        let visible = self.known.iter().filter(|(_, known)| **known == Known::Visible);
+        visible.map(|(at, _)| *at).collect()
     }
 
     /// The chunks of a release that is visible now: a push that takes it for its parent does not
     /// ask about them.
     fn trusted(&mut self) -> BTreeSet<ChunkDigest> {
-        let visible: Vec<_> = self
-            .known
-            .iter()
-            .filter(|(_, known)| **known == Known::Visible)
-            .map(|(at, _)| *at)
-            .collect();
+        let visible = self.visible();
         match self.dice.pick(&visible) {
             Some(parent) if self.dice.below(2) == 0 => {
                 self.releases[*parent].disks.iter().flat_map(|disk| disk.chunks()).collect()
@@ -214,7 +237,7 @@ impl World {
             rate_max: None,
             is_forced: self.dice.below(2) == 0,
         };
-        self.act(async move { Outcome::Other(registry.collect(options).await.map(|_| ())) });
+        self.act(async move { Outcome::Collected(registry.collect(options).await) });
     }
 
     /// Waits until every actor waits at the gate or is done; notes what became of the latter.
@@ -243,6 +266,7 @@ impl World {
                 if *known == Known::Maybe {
                     *known = Known::Visible;
                 }
+                self.tally.published += 1;
             }
             Outcome::Pushed(_, Err(error)) => {
                 let fair = matches!(
@@ -255,20 +279,24 @@ impl World {
             }
             Outcome::Pulled(at, pulled) => {
                 let pulled = pulled.expect("what was visible when a pull began reads back");
+                self.tally.pulled += u64::from(pulled == Pulled::Whole);
                 if pulled == Pulled::Whole && self.known.get(&at) == Some(&Known::Maybe) {
                     self.known.insert(at, Known::Visible);
                 }
             }
             Outcome::Deleted(at, deletion) => {
-                let known = match deletion.unwrap() {
+                let deletion = deletion.unwrap();
+                self.tally.deleted += u64::from(matches!(deletion, Deletion::Done(_)));
+                let known = match deletion {
                     Deletion::Done(_) | Deletion::Already(_) => Known::Deleted,
                     Deletion::Held(_) => Known::Visible,
                     Deletion::Absent => return,
                 };
                 self.known.insert(at, known);
             }
+            Outcome::Collected(Ok(done)) => self.tally.collected(&done),
             Outcome::Other(Ok(())) => {}
-            Outcome::Other(Err(error)) => {
+            Outcome::Other(Err(error)) | Outcome::Collected(Err(error)) => {
                 let fair = matches!(
                     error,
                     AppError::LeaseEnded { .. }
@@ -284,13 +312,15 @@ impl World {
 
     /// One turn: somebody begins, somebody goes on, time passes, or everything dies.
     async fn turn(&mut self) {
-        match self.dice.below(100) {
+        self.tally.turns += 1;
+        match self.dice.below(300) {
             0 => self.crash().await,
-            1..=2 => {
+            1..=3 => {
                 let secs = self.dice.below(2 * LEASE_TTL_SECS);
                 self.site.pass(secs);
+                self.tally.clock_jumps += 1;
             }
-            3..=15 if self.actors.len() < ACTORS_MAX => self.begin(),
+            4..=42 if self.actors.len() < ACTORS_MAX => self.begin(),
             _ => {
                 if let Some(actor) = self.dice.pick(&self.gate.waiting()) {
                     self.gate.grant(*actor);
@@ -303,6 +333,7 @@ impl World {
     }
 
     async fn crash(&mut self) {
+        self.tally.crashes += 1;
         for (_, actor) in std::mem::take(&mut self.actors) {
             actor.abort();
             let _ = actor.await;
@@ -318,6 +349,9 @@ impl World {
             self.settle().await;
             let Some(actor) = self.dice.pick(&self.gate.waiting()).copied() else { return };
             self.gate.grant(actor);
+            self.tally.turns += 1;
+            let turns = self.tally.turns;
+            assert!(turns < TURN_COUNT_MAX, "after {turns} turns somebody still goes on");
         }
     }
 
@@ -395,7 +429,8 @@ async fn promote(
     registry.move_channel(&application(), change).await.map(|_| ())
 }
 
-async fn episode(seed: u64) {
+/// One seed; returns what happened.
+async fn episode(seed: u64) -> Tally {
     let mut world = World::new(seed);
     for _ in 0..TURN_COUNT {
         world.turn().await;
@@ -408,9 +443,12 @@ async fn episode(seed: u64) {
         let options = CollectOptions { live_percent_min: 100, is_forced, rate_max: None };
         let done = world.registry.collect(options).await.unwrap();
         assert_eq!((done.waits_for, done.has_looked), (None, is_forced));
+        world.tally.collected(&done);
     }
     world.check().await;
     world.check_nothing_is_left_over().await;
+    let state = world.registry.catalog.collect_state(world.site.now_secs()).await.unwrap();
+    Tally { seeds: 1, condemned: state.generation, sweeps: state.sweeps, ..world.tally }
 }
 
 #[allow(clippy::disallowed_methods)] // a test may be told which seed to repeat
@@ -425,13 +463,24 @@ fn whatever_is_visible_reads_back_and_nothing_unreachable_stays() {
         Some(seed) => seed..seed + 1,
         None => 0..setting("SIM_COUNT").unwrap_or(SEED_COUNT),
     };
+    let count = seeds.end - seeds.start;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut tally = Tally::default();
     for seed in seeds {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            LocalSet::new().block_on(&runtime, episode(seed));
+            let episode = async { tokio::time::timeout(EPISODE_MAX, episode(seed)).await };
+            let done = LocalSet::new().block_on(&runtime, episode);
+            done.expect("somebody neither waits for a turn nor ends")
         }));
-        if outcome.is_err() {
-            panic!("SIM_SEED={seed} repeats it");
+        match outcome {
+            Ok(done) => tally += done,
+            Err(_) => panic!("SIM_SEED={seed} fails and repeats it; before it: {tally}"),
+        }
+        if count > PROGRESS_EVERY && tally.seeds % PROGRESS_EVERY == 0 {
+            println!("{tally}");
         }
     }
+    println!("{tally}");
+    // One seed may do without something; of all of them each thing must be met.
+    assert!(count < SEED_COUNT || tally.has_all(), "what was to be tried was not: {tally}");
 }

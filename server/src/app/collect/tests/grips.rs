@@ -1,0 +1,72 @@
+//! Grips: a row is only written for bytes that no sweep had a chance to take. The simulation seldom
+//! meets these moments: each is of one call, between the look at the bytes and the row.
+
+use std::collections::HashSet;
+
+use seawall_api::digest::LeafDigest;
+
+use crate::app::Registry;
+use crate::app::tests::Site;
+use crate::catalog::collect::{Collectable, Grip, Sweep};
+use crate::catalog::{LeafAdded, LeafRow};
+
+/// What a lease that is read now holds on to.
+async fn grip(site: &Site, registry: &Registry) -> Grip {
+    let state = registry.catalog.collect_state(site.now_secs()).await.unwrap();
+    Grip { generation: state.generation, sweeps: Some(state.sweeps) }
+}
+
+fn leaf() -> LeafRow {
+    LeafRow { digest: LeafDigest::of(b"a leaf of one hole"), span_len: 4096, data_bytes: 0 }
+}
+
+#[tokio::test]
+async fn what_was_found_before_a_sweep_began_is_put_again() {
+    let site = Site::new();
+    let registry = site.sound();
+    let before = grip(&site, &registry).await;
+    registry.catalog.begin_sweep(Sweep::default()).await.unwrap();
+    registry.finish_sweep().await.unwrap();
+
+    let add = |grip| registry.catalog.add_leaf(leaf(), vec![], grip);
+    assert_eq!(add(before).await.unwrap(), LeafAdded::Swept, "its bytes may be gone");
+    let after = grip(&site, &registry).await;
+    assert_eq!(add(after).await.unwrap(), LeafAdded::Present);
+}
+
+#[tokio::test]
+async fn what_a_sweep_is_about_to_take_is_not_put_until_it_is_gone() {
+    let site = Site::new();
+    let registry = site.sound();
+    let add = |grip| registry.catalog.add_leaf(leaf(), vec![], grip);
+    assert_eq!(add(Grip::ANY).await.unwrap(), LeafAdded::Present);
+    let object = Collectable::Leaf(leaf().digest);
+    registry.catalog.condemn(vec![], vec![object]).await.unwrap();
+    let sweep = Sweep { packs: vec![], objects: vec![object], live_leaves: HashSet::new() };
+    registry.catalog.begin_sweep(sweep).await.unwrap();
+
+    // It looked after the sweep began, and found the bytes that are removed next.
+    let during = grip(&site, &registry).await;
+    assert_eq!(add(during).await.unwrap(), LeafAdded::Swept, "its bytes are about to go");
+    registry.finish_sweep().await.unwrap();
+    assert_eq!(add(during).await.unwrap(), LeafAdded::Present);
+}
+
+/// Who came before the condemnation relies on it, and is waited for; who came later must not: the
+/// sweep waits for nobody who did.
+#[tokio::test]
+async fn what_is_condemned_is_there_for_older_leases_only() {
+    let site = Site::new();
+    let registry = site.sound();
+    let older = grip(&site, &registry).await;
+    let added = registry.catalog.add_leaf(leaf(), vec![], Grip::ANY).await.unwrap();
+    assert_eq!(added, LeafAdded::Present);
+    let object = Collectable::Leaf(leaf().digest);
+    registry.catalog.condemn(vec![], vec![object]).await.unwrap();
+
+    let newer = grip(&site, &registry).await;
+    let find = |grip| registry.catalog.leaves(vec![leaf().digest], grip);
+    assert_eq!(find(older).await.unwrap(), [Some(leaf())]);
+    assert_eq!(find(newer).await.unwrap(), [None]);
+    assert_eq!(find(Grip::NEWEST).await.unwrap(), [None]);
+}

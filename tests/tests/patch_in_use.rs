@@ -1,0 +1,216 @@
+//! A machine that runs while its disks are patched: the patch refuses, or the machine cannot
+//! start; a write is never buried, and no mixture of releases is called good.
+#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use seawall_tests::{
+    Answer, Asked, Done, MIB, Noise, Proxy, Registry, World, b3sum, raw, same_bytes, tool,
+};
+
+/// Where both releases have the same bytes, where they differ, and where neither has any.
+const SHARED_AT: u64 = MIB;
+const DIFFERENT_AT: u64 = 5 * MIB;
+const HOLE_AT: u64 = 30 * MIB;
+
+/// A registry with `shop:1` and `shop:2`, and `host`, which holds the first.
+struct Host {
+    world: World,
+    registry: Registry,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self::with(2 * MIB)
+    }
+
+    /// So many bytes differ between the releases.
+    fn with(own_len: u64) -> Self {
+        let world = World::new();
+        let shared = Noise::new("shared").bytes(2 * MIB);
+        for version in [1, 2] {
+            let own = Noise::new([version]).bytes(own_len);
+            let pieces = [(0, shared.clone()), (4 * MIB, own)];
+            raw(&world.path(format!("{version}.raw")), 64 * MIB, &pieces);
+        }
+        let registry = world.serve();
+        for version in [1, 2] {
+            let push = format!("push shop:{version} --machine a=root:{version}.raw");
+            registry.client(&world, &push).succeeds();
+        }
+        registry.client(&world, "pull shop:1 --into host").succeeds();
+        Self { world, registry }
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.world.path("host/a/root.raw")
+    }
+
+    /// Patches; once the plan is made and before anything is fetched, `meanwhile` happens.
+    fn patch(&self, meanwhile: impl Fn() + Send + Sync + 'static) -> Done {
+        let happened = AtomicBool::new(false);
+        let meanwhile = move |asked: &Asked, answer: Answer| {
+            if asked.is("GET", "/v1/packs/") && !happened.swap(true, Ordering::SeqCst) {
+                meanwhile();
+            }
+            answer
+        };
+        let proxy = Proxy::start(&self.registry, meanwhile);
+        let run = self.world.seawall("patch host --to shop:2");
+        run.env("SEAWALL_REGISTRY", proxy.url()).ends()
+    }
+
+    fn is(&self, version: u8) {
+        same_bytes(self.disk(), self.world.path(format!("{version}.raw")));
+        self.registry.client(&self.world, "verify host").succeeds();
+    }
+}
+
+fn write(disk: &Path, offset: u64, bytes: &[u8]) {
+    OpenOptions::new().write(true).open(disk).unwrap().write_all_at(bytes, offset).unwrap();
+}
+
+fn read(disk: &Path, offset: u64) -> [u8; 512] {
+    let mut bytes = [0; 512];
+    fs::File::open(disk).unwrap().read_exact_at(&mut bytes, offset).unwrap();
+    bytes
+}
+
+/// A writer without locks, between the survey and the commit.
+#[test]
+fn a_write_after_the_plan_is_noticed_wherever_it_lands_and_is_not_lost() {
+    let host = Host::new();
+    let disk = host.disk();
+    for offset in [SHARED_AT, DIFFERENT_AT, HOLE_AT] {
+        let before = read(&disk, offset);
+        // What the last one staged would be kept, and nothing be fetched: no time to write.
+        let _ = fs::remove_dir_all(host.world.path("host/.seawall/patch"));
+        let target = disk.clone();
+        let done = host.patch(move || write(&target, offset, &[7; 512]));
+
+        assert_eq!(done.status.code(), Some(4), "at {offset}: {done}");
+        done.explains().says("root.raw was written to").says("nothing was touched: stop the");
+        assert_eq!(read(&disk, offset), [7; 512], "the write at {offset} is not ours to lose");
+        host.registry.client(&host.world, "verify host").exits_with(5);
+        // But for the write it is what it was.
+        write(&disk, offset, &before);
+        host.is(1);
+    }
+    assert!(host.patch(|| {}).status.success());
+    host.is(2);
+}
+
+/// A writer that never rests: whatever the patch makes of it, `verify` is not deceived.
+#[test]
+fn a_disk_that_is_written_to_all_the_time_is_never_a_mixture_that_is_called_good() {
+    let host = Host::new();
+    let (disk, is_over) = (host.disk(), Arc::new(AtomicBool::new(false)));
+    let over = Arc::clone(&is_over);
+    let writer = std::thread::spawn(move || {
+        let mut noise = Noise::new("writer");
+        while !over.load(Ordering::SeqCst) {
+            write(&disk, noise.below(60) * MIB, &noise.bytes(512));
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    let done = host.patch(|| {});
+    is_over.store(true, Ordering::SeqCst);
+    writer.join().unwrap();
+
+    assert_eq!(done.status.code(), Some(4), "{done}");
+    done.explains().says("root.raw was changed since");
+    host.registry.client(&host.world, "verify host").exits_with(5);
+}
+
+/// A process of QEMU that has an image open; it ends when dropped.
+struct Qemu(Child);
+
+impl Qemu {
+    fn open(image: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new("qemu-io");
+        command.args(args).arg(image).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"length\n").unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("64 MiB"), "{said}");
+        Self(child)
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_disk_that_qemu_has_open_is_refused_untouched() {
+    let host = Host::new();
+    let (disk, overlay) = (host.disk(), host.world.path("overlay.qcow2"));
+    let [below, above] = [&disk, &overlay].map(|path| path.to_str().unwrap());
+    tool("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", below, above]);
+    let ways: [(&Path, &[&str]); 3] =
+        [(&disk, &["-f", "raw"]), (&disk, &["-r", "-f", "raw"]), (&overlay, &["-f", "qcow2"])];
+    for (image, args) in ways {
+        let qemu = Qemu::open(image, args);
+        for patch in ["patch host --to shop:2", "patch host --to shop:2 --dry-run"] {
+            let done = host.registry.client(&host.world, patch).exits_with(4).explains();
+            done.says("root.raw is in use").says("stop the machine");
+        }
+        drop(qemu);
+        host.is(1);
+    }
+    host.registry.client(&host.world, "patch host --to shop:2").succeeds();
+    host.is(2);
+}
+
+/// A patch that died after its commit is finished by the next: not below a machine, which was
+/// started on what is neither release.
+#[test]
+fn a_half_patched_disk_that_qemu_has_open_waits_for_it() {
+    let host = Host::with(25 * MIB);
+    let journal = host.world.path("host/.seawall/patch/journal");
+    let patch = || host.registry.client(&host.world, "patch host --to shop:2");
+    let mut run = patch().start();
+    while !journal.exists() {
+        assert!(run.is_running(), "the patch was done before it could be killed");
+        std::thread::yield_now();
+    }
+    assert!(run.kill().was_killed() && journal.exists());
+
+    let qemu = Qemu::open(&host.disk(), &["-f", "raw"]);
+    patch().exits_with(4).explains().says("root.raw is in use");
+    assert!(journal.exists());
+    drop(qemu);
+    patch().succeeds();
+    host.is(2);
+}
+
+#[test]
+fn qemu_cannot_open_a_disk_while_it_is_patched() {
+    let host = Host::new();
+    let (disk, said) = (host.disk(), Arc::new(Mutex::new(String::new())));
+    let (image, output) = (disk.clone(), Arc::clone(&said));
+    let done = host.patch(move || {
+        let mut command = Command::new("qemu-io");
+        command.args(["-f", "raw", "-c", "write -P 7 1M 512"]).arg(&image);
+        let done = command.output().unwrap();
+        *output.lock().unwrap() = String::from_utf8_lossy(&done.stderr).into_owned();
+    });
+
+    assert!(done.status.success(), "{done}");
+    let said = said.lock().unwrap();
+    assert!(said.contains("lock"), "qemu-io said `{said}`");
+    host.is(2);
+    assert_eq!(b3sum(&disk), b3sum(host.world.path("2.raw")));
+    // And when it is done, the machine may run.
+    drop(Qemu::open(&disk, &["-f", "raw"]));
+}
