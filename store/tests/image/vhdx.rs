@@ -10,7 +10,7 @@ use seawall_store::image::layout::{Layout, LayoutError, VhdxKind, VhdxLayout, Vh
 use seawall_store::image::{Format, ImageError, OpenOptions, Source, open, open_source};
 
 use super::hostile::{put, read_source};
-use super::qemu::{Bench, fails, read_mapped, runs};
+use super::qemu::{Bench, read_mapped, runs};
 use super::written;
 
 const MIB: u64 = 1 << 20;

@@ -1,8 +1,6 @@
 //! Grips: a row is only written for bytes that no sweep had a chance to take. The simulation seldom
 //! meets these moments: each is of one call, between the look at the bytes and the row.
 
-use std::collections::HashSet;
-
 use seawall_api::digest::LeafDigest;
 
 use crate::app::Registry;
@@ -13,7 +11,7 @@ use crate::catalog::{LeafAdded, LeafRow};
 /// What a lease that is read now holds on to.
 async fn grip(site: &Site, registry: &Registry) -> Grip {
     let state = registry.catalog.collect_state(site.now_secs()).await.unwrap();
-    Grip { generation: state.generation, sweeps: Some(state.sweeps) }
+    Grip { generation: state.generation, sweeps: Some(state.sweeps), hand: None }
 }
 
 fn leaf() -> LeafRow {
@@ -41,8 +39,8 @@ async fn what_a_sweep_is_about_to_take_is_not_put_until_it_is_gone() {
     let add = |grip| registry.catalog.add_leaf(leaf(), vec![], grip);
     assert_eq!(add(Grip::ANY).await.unwrap(), LeafAdded::Present);
     let object = Collectable::Leaf(leaf().digest);
-    registry.catalog.condemn(vec![], vec![object]).await.unwrap();
-    let sweep = Sweep { packs: vec![], objects: vec![object], live_leaves: HashSet::new() };
+    let generation = registry.catalog.condemn(vec![], vec![object]).await.unwrap();
+    let sweep = Sweep { generation, objects: vec![object], ..Sweep::default() };
     registry.catalog.begin_sweep(sweep).await.unwrap();
 
     // It looked after the sweep began, and found the bytes that are removed next.
