@@ -2,7 +2,8 @@
 //!
 //! A record is a function of its row, so one that is gone or cannot be read is written anew. Where
 //! both can be read and differ, the release documents decide, which name their application and
-//! version, where only the catalog's does so; where nothing decides, it is damage: one of the two is another registry's.
+//! version, where only the catalog's does so; where nothing decides, it is damage: one of the two
+//! is another registry's.
 
 use std::sync::Arc;
 
