@@ -47,8 +47,9 @@ pub(super) fn run(
         found: Mutex::new(Found::new(order.image.disk_len())),
     };
     thread::scope(|scope| {
-        // One more than there are cores: one often waits for its turn, or to write.
-        let count = order.threads.saturating_add(1).min(WORKERS_MAX);
+        // As many as there are cores: one more hands the file on more often, which takes longer
+        // than the core stands idle (docs/bench/2026-11-22-formats.md).
+        let count = order.threads.clamp(1, WORKERS_MAX);
         let workers: Vec<_> = (0..count).map(|_| scope.spawn(|| pass.work())).collect();
         let ended: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         ended.into_iter().try_for_each(|outcome| {
