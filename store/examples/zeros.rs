@@ -8,7 +8,7 @@ use blake3::Hasher;
 use blake3::hazmat::HasherExt;
 use seawall_api::content::{SubtreeValue, merge};
 
-const GRANULE: u64 = 16 << 20;
+const GRANULE: u64 = 2 << 20;
 const LEAF: u64 = 256 << 20;
 const GRANULES_END: u64 = 128 << 30;
 const LEAVES_END: u64 = 1 << 40;

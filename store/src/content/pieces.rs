@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use seawall_api::content::{SubtreeValue, merge};
+use seawall_api::content::SubtreeValue;
 use seawall_api::index::LEAF_SPAN;
 
-use super::{GRANULE, LeafHasher, ZEROS, hasher_at};
+use super::{GRANULE, LeafHasher, hasher_at};
 
 /// Length of a piece; all but a disk's last have it.
-pub const PIECE_LEN: u64 = 2 << 20;
+pub const PIECE_LEN: u64 = GRANULE;
 
 /// The value of the piece that begins at `start`; `is_root` says that it is its whole disk.
 #[must_use]
@@ -56,41 +56,12 @@ impl Pieces {
         let is_root = self.disk_len <= LEAF_SPAN;
         let mut hasher = LeafHasher::new(start, is_root);
         let mut at = start;
-        while let Some((&piece, _)) = self.values.range(at..end).next() {
-            let granule = piece - piece % GRANULE;
-            let granule_end = (granule + GRANULE).min(end);
-            hasher.update_zeros(granule - at);
-            let is_root = is_root && self.disk_len <= GRANULE;
-            hasher
-                .update_granule(self.granule(granule..granule_end, is_root), granule_end - granule);
-            at = granule_end;
+        while let Some((&piece, &value)) = self.values.range(at..end).next() {
+            hasher.update_zeros(piece - at);
+            at = (piece + PIECE_LEN).min(end);
+            hasher.update_granule(value, at - piece);
         }
         hasher.update_zeros(end - at);
         hasher.finish()
     }
-
-    fn granule(&self, range: std::ops::Range<u64>, is_root: bool) -> SubtreeValue {
-        let step = usize::try_from(PIECE_LEN).unwrap_or(usize::MAX);
-        let values: Vec<_> = range
-            .clone()
-            .step_by(step)
-            .map(|start| match self.values.get(&start) {
-                Some(value) => *value,
-                None => zeros(start, PIECE_LEN.min(range.end - start)),
-            })
-            .collect();
-        merge(&values, is_root)
-    }
-}
-
-/// The value of a piece of zeros beside one of data.
-fn zeros(start: u64, len: u64) -> SubtreeValue {
-    let mut hasher = hasher_at(start);
-    let mut left = usize::try_from(len).unwrap_or(0);
-    while left > 0 {
-        let step = left.min(ZEROS.len());
-        hasher.update(&ZEROS[..step]);
-        left -= step;
-    }
-    value(&hasher, false)
 }

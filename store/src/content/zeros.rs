@@ -8,15 +8,15 @@ use seawall_api::content::SubtreeValue;
 use seawall_api::index::LEAF_SPAN;
 
 /// The finest run of zeros with a known value, in bytes.
-pub const GRANULE: u64 = 16 << 20;
+pub const GRANULE: u64 = 2 << 20;
 /// Granules are known up to this disk offset.
 const GRANULES_END: u64 = 128 << 30;
 /// Whole leaves are known up to this disk offset.
 const LEAVES_END: u64 = 1 << 40;
 
-static TABLE: &[u8; 384 << 10] = include_bytes!("zeros.bin");
+static TABLE: &[u8; 2176 << 10] = include_bytes!("zeros.bin");
 const _: () = assert!(
-    (GRANULES_END / GRANULE + LEAVES_END / LEAF_SPAN) * 32 == 384 << 10,
+    (GRANULES_END / GRANULE + LEAVES_END / LEAF_SPAN) * 32 == 2176 << 10,
     "the table has one value for each granule and each leaf"
 );
 
@@ -28,14 +28,22 @@ pub(super) struct Known {
 
 /// The run of zeros that begins at `offset`, if the table has one.
 pub(super) fn known(offset: u64) -> Option<Known> {
-    let (entry, len) = if offset < GRANULES_END && offset.is_multiple_of(GRANULE) {
-        (offset / GRANULE, GRANULE)
-    } else if (GRANULES_END..LEAVES_END).contains(&offset) && offset.is_multiple_of(LEAF_SPAN) {
-        (GRANULES_END / GRANULE + offset / LEAF_SPAN, LEAF_SPAN)
+    if offset < GRANULES_END && offset.is_multiple_of(GRANULE) {
+        Some(Known { value: entry(offset / GRANULE)?, len: GRANULE })
+    } else if offset >= GRANULES_END {
+        Some(Known { value: known_leaf(offset)?, len: LEAF_SPAN })
     } else {
-        return None;
-    };
-    let start = usize::try_from(entry).ok()? * 32;
-    let value = TABLE.get(start..start + 32)?.try_into().ok()?;
-    Some(Known { value: SubtreeValue(value), len })
+        None
+    }
+}
+
+/// The value of the leaf of zeros that begins at `offset`, if the table has it.
+pub(super) fn known_leaf(offset: u64) -> Option<SubtreeValue> {
+    let is_leaf = offset < LEAVES_END && offset.is_multiple_of(LEAF_SPAN);
+    is_leaf.then(|| entry(GRANULES_END / GRANULE + offset / LEAF_SPAN)).flatten()
+}
+
+fn entry(number: u64) -> Option<SubtreeValue> {
+    let start = usize::try_from(number).ok()? * 32;
+    Some(SubtreeValue(TABLE.get(start..start + 32)?.try_into().ok()?))
 }
