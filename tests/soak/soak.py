@@ -335,6 +335,8 @@ def main():
     parser.add_argument("--seed", default=str(int(time.time())))
     parser.add_argument("--work", help="where to work [default: a temporary directory]")
     arguments = parser.parse_args()
+    if arguments.work:
+        Path(arguments.work).mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="seawall-soak-", dir=arguments.work))
     print(f"seed {arguments.seed}, in {work}")
     soak = Soak(work, arguments.seed)

@@ -64,8 +64,9 @@ fn the_table_is_true() {
         assert_eq!(known.len, LEAF_SPAN);
         assert_eq!(known.value, hashed(offset, LEAF_SPAN), "leaf at {offset}");
     }
-    for leaf in (0..128 << 30).step_by(LEAF_SPAN as usize) {
-        let granules = (leaf..leaf + LEAF_SPAN).step_by(GRANULE as usize);
+    for leaf in (0..128 << 30).step_by(usize::try_from(LEAF_SPAN).unwrap()) {
+        let step = usize::try_from(GRANULE).unwrap();
+        let granules = (leaf..leaf + LEAF_SPAN).step_by(step);
         let values: Vec<_> = granules.map(|at| zeros::known(at).unwrap().value).collect();
         assert_eq!(merge(&values, false), zeros::known_leaf(leaf).unwrap(), "leaf at {leaf}");
     }
