@@ -153,7 +153,7 @@ impl Failure for PatchError {
             }
             Self::InUse(ImageLockError::Host(error)) => return error.remedy(),
             Self::InUse(_) => {
-                "nothing was touched: stop the machine that runs on it, or whatever else has it open"
+                "stop the machine that runs on it, or whatever else has it open, then patch again"
             }
             Self::Changing { .. } | Self::Written { .. } => {
                 "nothing was touched: stop the machine that writes to it"
