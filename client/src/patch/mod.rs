@@ -173,8 +173,10 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         if rolling == Rolling::Refused {
             return Err(PatchError::InProgress { directory: patch.directory.clone() });
         }
-        let (lock, _) = Lockfile::of_directory(directory.root())?;
-        let _alone = watch::alone(&directory, &lock)?;
+        // By what the journal says: the crash may have come between the release document and the
+        // lockfile, which then contradict each other.
+        let old_lock = journal::Reader::open(&journal)?.header().old.clone();
+        let _alone = watch::alone(&directory, &old_lock)?;
         apply::roll_forward(&directory, &journal, patch.threads)?;
         rolled_forward = true;
     }
