@@ -60,6 +60,8 @@ codes! {
     Incomplete = 409, "incomplete", "The release needs what the registry does not hold";
     /// The lease ended or never was: nothing that relied on it may be published.
     LeaseEnded = 409, "lease-ended", "The lease has ended";
+    /// A check is to begin anew while one runs.
+    CheckRuns = 409, "check-runs", "A check of the registry runs";
     /// The application would have more than its quota.
     QuotaExceeded = 409, "quota-exceeded", "The application's quota does not permit this";
     /// The channel moved since it was read.

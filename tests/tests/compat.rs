@@ -130,7 +130,7 @@ fn column<T: rusqlite::types::FromSql>(catalog: &rusqlite::Connection, sql: &str
 /// a pull, a collection, a check, or what was noted before.
 #[test]
 fn catalogs_with_a_row_in_every_table_are_migrated_pulled_collected_and_checked() {
-    for schema in [3, 4, 5] {
+    for schema in [3, 4, 5, 6] {
         let world = world_of_schema(schema);
         let before = open_catalog(&world);
         assert_eq!(column::<u32>(&before, "PRAGMA user_version"), [schema]);

@@ -193,6 +193,7 @@ fn problem_kind(code: Code) -> ErrorKind {
         | Code::Incomplete
         | Code::LeaseEnded
         | Code::Held
+        | Code::CheckRuns
         | Code::PreconditionFailed
         | Code::PreconditionRequired => ErrorKind::Conflict,
         Code::DigestMismatch | Code::Damaged => ErrorKind::Damaged,

@@ -97,6 +97,9 @@ pub enum AppError {
         /// What keeps the registry busy.
         what: &'static str,
     },
+    /// A check that is to begin anew meets one that runs.
+    #[error("a check of the registry runs")]
+    CheckRuns,
     /// What a visible release needs cannot be read, so nothing may be collected.
     #[error("nothing is collected: {root} cannot be read")]
     RootUnreadable {
@@ -213,6 +216,7 @@ impl AppError {
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
             Self::Busy { .. } | Self::Stopped { .. } => Code::Unavailable,
+            Self::CheckRuns => Code::CheckRuns,
             Self::RootUnreadable { source, .. } => source.code(),
             Self::TooLarge { .. } => Code::TooLarge,
             Self::QuotaExceeded { .. } => Code::QuotaExceeded,
@@ -239,6 +243,7 @@ impl AppError {
             Self::Incomplete { .. } => "upload what is missing, then try again",
             Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
             Self::Busy { .. } => "try again in a moment",
+            Self::CheckRuns => "wait for its end, or stop it: `seawall fsck --stop`",
             Self::Stopped { .. } => "start it again: it goes on where it was",
             Self::RootUnreadable { .. } => {
                 "run `seawall fsck`, then repair what it names, or delete the release that needs it"

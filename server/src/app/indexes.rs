@@ -52,10 +52,8 @@ impl Registry {
         check_name("index", expected, IndexDigest::of(&bytes))?;
         let index = DiskIndex::decode(&bytes)
             .map_err(|error| AppError::invalid("the body is not an index", error))?;
-        let (disk_len, content) = (index.disk_len(), index.content());
         self.keep_under(lease, &ObjectName::Index(expected), &bytes, async |grip| {
-            let data_bytes = self.prove_leaves(&index, expected, grip).await?;
-            let row = IndexRow { digest: expected, disk_len, content, data_bytes };
+            let row = self.prove_leaves(&index, expected, grip).await?;
             let added = self.catalog.add_index(row, grip).await?;
             let leaves = index.leaves().iter().map(|leaf| leaf.digest).collect();
             self.catalog.note_leaves(expected, leaves).await?;
@@ -64,14 +62,14 @@ impl Registry {
         .await
     }
 
-    /// Every leaf is present and describes the span that its position gives it; returns how much
-    /// data they describe.
+    /// The row of an index whose leaves are all present and describe the spans that their positions
+    /// give them.
     async fn prove_leaves(
         &self,
         index: &DiskIndex,
         digest: IndexDigest,
         grip: Grip,
-    ) -> Result<u64, AppError> {
+    ) -> Result<IndexRow, AppError> {
         let names: Vec<_> = index.leaves().iter().map(|leaf| leaf.digest).collect();
         let rows = self.catalog.leaves(names.clone(), grip).await?;
         let absent = names.iter().zip(&rows).filter(|(_, row)| row.is_none());
@@ -81,19 +79,14 @@ impl Registry {
             let missing = absent.join(", ");
             return Err(AppError::Incomplete { object: format!("index {digest}"), missing });
         }
-        let mut data_bytes = 0;
-        for (position, row) in rows.iter().flatten().enumerate() {
+        index_row(digest, index, &rows).map_err(|position| {
             let span = leaf_range(index.disk_len(), position);
-            if row.span_len != span.end - span.start {
-                return Err(AppError::rule(format!(
-                    "leaf {position} describes {} bytes where the index has {}",
-                    row.span_len,
-                    span.end - span.start
-                )));
-            }
-            data_bytes += row.data_bytes;
-        }
-        Ok(data_bytes)
+            let described = rows[position].map_or(0, |row| row.span_len);
+            let expected = span.end - span.start;
+            AppError::rule(format!(
+                "leaf {position} describes {described} bytes where the index has {expected}"
+            ))
+        })
     }
 
     /// The bytes of a leaf.
@@ -153,6 +146,30 @@ fn unfit(leaf: LeafDigest, chunks: &[ChunkRef]) -> AppError {
 pub(super) fn leaf_row(digest: LeafDigest, leaf: &Leaf) -> LeafRow {
     let data_bytes = leaf.extents().iter().map(data_len).sum();
     LeafRow { digest, span_len: leaf.span_len(), data_bytes }
+}
+
+/// What the catalog keeps of an index whose leaves have these rows.
+///
+/// # Errors
+/// The position of the first leaf that has none, or describes another span than its position
+/// gives it.
+pub(super) fn index_row(
+    digest: IndexDigest,
+    index: &DiskIndex,
+    rows: &[Option<LeafRow>],
+) -> Result<IndexRow, usize> {
+    let mut data_bytes: u64 = 0;
+    for position in 0..index.leaves().len() {
+        let span = leaf_range(index.disk_len(), position);
+        match rows.get(position).copied().flatten() {
+            Some(row) if row.span_len == span.end - span.start => {
+                data_bytes = data_bytes.saturating_add(row.data_bytes);
+            }
+            _ => return Err(position),
+        }
+    }
+    let (disk_len, content) = (index.disk_len(), index.content());
+    Ok(IndexRow { digest, disk_len, content, data_bytes })
 }
 
 /// How much data an extent is.

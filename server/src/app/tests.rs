@@ -25,7 +25,7 @@ use crate::host::Host;
 
 mod collect;
 mod deletion;
-mod faults;
+pub(super) mod faults;
 
 #[path = "../../tests/http/fixture.rs"]
 #[allow(dead_code, unreachable_pub, clippy::cast_possible_truncation)]
@@ -102,7 +102,8 @@ impl Site {
 
     /// The store, of which `object` cannot be read, and perhaps nothing be written.
     pub(super) fn bad_sector(&self, object: ObjectName, is_probed: bool) -> Arc<dyn ObjectStore> {
-        Arc::new(BadSector { inner: Arc::clone(&self.store), object, is_probed })
+        let left = AtomicU64::new(u64::MAX);
+        Arc::new(BadSector { inner: Arc::clone(&self.store), object, left, is_probed })
     }
 
     fn failing(&self, at: u32, how: Failing, source: fn() -> std::io::Error) -> Registry {

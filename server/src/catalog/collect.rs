@@ -250,12 +250,14 @@ pub struct Tombstone {
 
 /// Held by the one collection that may sweep; dropping it lets another.
 #[derive(Debug)]
-pub struct CollectClaim(#[allow(dead_code)] Box<dyn Any + Send>);
+pub struct CollectClaim {
+    _held: Box<dyn Any + Send>,
+}
 
 impl CollectClaim {
     /// A claim that holds as long as `held` is not dropped.
     pub fn new(held: impl Any + Send) -> Self {
-        Self(Box::new(held))
+        Self { _held: Box::new(held) }
     }
 }
 

@@ -222,6 +222,7 @@ mod tests {
                 | Code::Incomplete
                 | Code::LeaseEnded
                 | Code::Held
+                | Code::CheckRuns
                 | Code::PreconditionFailed
                 | Code::PreconditionRequired => 4,
                 Code::DigestMismatch | Code::Damaged => 5,

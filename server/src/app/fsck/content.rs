@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest};
-use seawall_api::index::{DiskIndex, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf, leaf_range};
+use seawall_api::index::{DiskIndex, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf};
 use seawall_store::port::ObjectName;
 
 use super::footers::Frames;
 use super::{Check, Class, GONE, Halt, OTHER_BYTES, PAGE_COUNT, Read};
-use crate::app::indexes::leaf_row;
+use crate::app::indexes::{index_row, leaf_row};
 use crate::app::rebuild::read_pack;
 use crate::catalog::collect::Grip;
 use crate::catalog::{IndexRow, LeafAdded, Located};
@@ -256,19 +256,8 @@ impl Check {
         list: &DiskIndex,
     ) -> Result<Result<IndexRow, LeafDigest>, Halt> {
         let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
-        let mut data_bytes: u64 = 0;
         let rows = self.registry.catalog.leaves(names, Grip::ANY).await?;
-        for (position, (leaf, row)) in list.leaves().iter().zip(rows).enumerate() {
-            let span = leaf_range(list.disk_len(), position);
-            match row {
-                Some(row) if row.span_len == span.end - span.start => {
-                    data_bytes = data_bytes.saturating_add(row.data_bytes);
-                }
-                _ => return Ok(Err(leaf.digest)),
-            }
-        }
-        let (disk_len, content) = (list.disk_len(), list.content());
-        Ok(Ok(IndexRow { digest, disk_len, content, data_bytes }))
+        Ok(index_row(digest, list, &rows).map_err(|position| list.leaves()[position].digest))
     }
 }
 

@@ -183,7 +183,7 @@ impl Registry {
     /// Begins a check, or goes on with one that broke off; it runs beside whatever is served.
     ///
     /// # Errors
-    /// When one runs that is to begin anew, or the catalog fails.
+    /// [`AppError::CheckRuns`] when one runs and it should begin anew; when the catalog fails.
     pub async fn start_fsck(self: &Arc<Self>, order: FsckOrder) -> Result<(), AppError> {
         let Some(turn) = self.turn().await? else { return runs_already(order) };
         let claim = ClaimCheck {
@@ -283,10 +283,7 @@ impl Registry {
 /// An order to check meets a check that runs, here or in another process: it is the one that is
 /// asked for, unless that should begin anew.
 fn runs_already(order: FsckOrder) -> Result<(), AppError> {
-    match order.restart {
-        true => Err(AppError::Busy { what: "a check runs; stop it, or wait for its end:" }),
-        false => Ok(()),
-    }
+    if order.restart { Err(AppError::CheckRuns) } else { Ok(()) }
 }
 
 /// Why a check ends before its end.

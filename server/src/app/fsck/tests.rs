@@ -2,10 +2,11 @@
 
 use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
-use seawall_store::port::{ObjectStore, OpenObject, Put};
+use seawall_store::port::ObjectStore;
 
 use super::*;
 use crate::app::names::{Record, ReleaseRecord, Subject};
+use crate::app::tests::faults::BadSector;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{Site, push};
 use crate::catalog::sqlite::SqliteCatalog;
@@ -154,8 +155,8 @@ async fn of_two_processes_one_runs_the_check() {
     assert!(!other.checks.is_running.load(Ordering::Acquire));
     assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Running);
     let anew = FsckOrder { rate: 0, restart: true };
-    assert!(matches!(one.start_fsck(anew).await, Err(AppError::Busy { .. })));
-    assert!(matches!(other.start_fsck(anew).await, Err(AppError::Busy { .. })));
+    assert!(matches!(one.start_fsck(anew).await, Err(AppError::CheckRuns)));
+    assert!(matches!(other.start_fsck(anew).await, Err(AppError::CheckRuns)));
     other.stop_fsck().await.unwrap();
     assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Stopped);
 }
@@ -191,65 +192,6 @@ async fn a_check_begun_right_after_a_stop_runs() {
     assert_eq!(checked(&registry).await.state, FsckState::Complete);
 }
 
-/// A store of which an object cannot be read the first few times.
-struct Glitch {
-    inner: Arc<dyn ObjectStore>,
-    object: ObjectName,
-    left: AtomicU64,
-}
-
-impl Glitch {
-    fn next(&self, name: &ObjectName) -> Result<(), StoreError> {
-        const EIO: i32 = 5;
-        let less = |left: u64| left.checked_sub(1);
-        if *name == self.object
-            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
-        {
-            let error = std::io::Error::from_raw_os_error(EIO);
-            return Err(StoreError::io("read", name.path(), error));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait::async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl ObjectStore for Glitch {
-    async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
-        self.inner.put(name, bytes).await
-    }
-
-    async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
-        self.inner.replace(name, bytes).await
-    }
-
-    async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
-        self.next(name)?;
-        self.inner.get(name).await
-    }
-
-    async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
-        self.next(name)?;
-        self.inner.open(name).await
-    }
-
-    async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        self.inner.len(name).await
-    }
-
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.inner.list(kind).await
-    }
-
-    async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.inner.delete(name).await
-    }
-
-    async fn probe(&self) -> Result<(), StoreError> {
-        self.inner.probe().await
-    }
-}
-
 /// One error of the disk quarantines nothing: what is damaged is so twice.
 #[tokio::test]
 async fn a_read_that_fails_once_is_no_damage() {
@@ -263,7 +205,8 @@ async fn a_read_that_fails_once_is_no_damage() {
     ] {
         for (glitches, is_damaged) in [(1, false), (u64::MAX, true)] {
             let (inner, left) = (Arc::clone(&site.store), AtomicU64::new(glitches));
-            let glitch = Arc::new(Glitch { inner, object: object.clone(), left });
+            let glitch = BadSector { inner, object: object.clone(), left, is_probed: true };
+            let glitch = Arc::new(glitch);
             let registry = over(&site, Arc::clone(&glitch) as _);
             let status = checked(&registry).await;
             assert_eq!(status.state, FsckState::Complete, "{object:?}");

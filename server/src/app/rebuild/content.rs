@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest};
-use seawall_api::index::{DiskIndex, Leaf, leaf_range};
+use seawall_api::index::{DiskIndex, Leaf};
 use seawall_store::pack::{Footer, PACK_LEN_MAX, TRAILER_LEN};
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
 use super::{READS_AT_ONCE, Rebuild, progress, readable};
 use crate::app::AppError;
-use crate::app::indexes::leaf_row;
+use crate::app::indexes::{index_row, leaf_row};
 use crate::app::packs::frame_of;
 use crate::catalog::collect::Grip;
 use crate::catalog::{IndexRow, LeafAdded, NewPack};
@@ -197,18 +197,9 @@ impl Rebuild<'_> {
         };
         let names = index.leaves().iter().map(|leaf| leaf.digest).collect();
         let rows = self.catalog.leaves(names, Grip::ANY).await?;
-        let mut data_bytes = 0;
-        for (position, (leaf, row)) in index.leaves().iter().zip(rows).enumerate() {
-            let span = leaf_range(index.disk_len(), position);
-            match row {
-                Some(row) if row.span_len == span.end - span.start => data_bytes += row.data_bytes,
-                _ => {
-                    let leaf = ObjectName::Leaf(leaf.digest).path();
-                    return Ok(Err(format!("it needs {leaf}, which is not complete")));
-                }
-            }
-        }
-        let (disk_len, content) = (index.disk_len(), index.content());
-        Ok(Ok(IndexRow { digest, disk_len, content, data_bytes }))
+        Ok(index_row(digest, &index, &rows).map_err(|position| {
+            let leaf = ObjectName::Leaf(index.leaves()[position].digest).path();
+            format!("it needs {leaf}, which is not complete")
+        }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use seawall_store::error::StoreError;
@@ -128,17 +128,22 @@ impl ObjectStore for FaultAt {
     }
 }
 
-/// A store with an object that its disk cannot read.
-pub(super) struct BadSector {
-    pub(super) inner: Arc<dyn ObjectStore>,
-    pub(super) object: ObjectName,
+/// A store with an object that its disk cannot read: for ever, or the first few times.
+pub(in crate::app) struct BadSector {
+    pub(in crate::app) inner: Arc<dyn ObjectStore>,
+    pub(in crate::app) object: ObjectName,
+    /// How many reads fail before the disk reads it after all.
+    pub(in crate::app) left: AtomicU64,
     /// Whether the store lets itself be written to.
-    pub(super) is_probed: bool,
+    pub(in crate::app) is_probed: bool,
 }
 
 impl BadSector {
     fn check(&self, name: &ObjectName) -> Result<(), StoreError> {
-        if *name != self.object {
+        let less = |left: u64| left.checked_sub(1);
+        if *name != self.object
+            || self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
+        {
             return Ok(());
         }
         Err(StoreError::io("read", name.path(), std::io::Error::from_raw_os_error(EIO)))
