@@ -183,7 +183,7 @@ const PACK: [(&str, &str, &[Code]); 6] = [
 ];
 
 /// The same for what keeps releases, and deletes them.
-const FLEET: [(&str, &str, &[Code]); 13] = [
+const FLEET: [(&str, &str, &[Code]); 14] = [
     (
         "delete",
         "/v1/applications/{application}/releases/{selector}",
@@ -193,6 +193,7 @@ const FLEET: [(&str, &str, &[Code]); 13] = [
     ("get", "/v1/applications/{application}/releases/{selector}/pins", FIND),
     ("put", "/v1/applications/{application}/releases/{selector}/pins/{pin}", KEEP),
     ("delete", "/v1/applications/{application}/releases/{selector}/pins/{pin}", FIND),
+    ("post", "/v1/fsck", &[Code::CheckRuns]),
     ("get", "/v1/hosts", &[Code::NotFound]),
     ("put", "/v1/hosts/{host}", KEEP),
     ("delete", "/v1/hosts/{host}", &[Code::NotFound]),
