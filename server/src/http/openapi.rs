@@ -156,7 +156,7 @@ const OWN: [(&str, &str, &[Code]); 28] = [
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
     ("get", "/v1/collection/plan", &[Code::Damaged]),
     ("get", "/v1/usage", &[Code::Damaged]),
-    ("post", "/v1/fsck", &[Code::StorageFull]),
+    ("post", "/v1/fsck", &[Code::CheckRuns, Code::StorageFull]),
     ("delete", "/v1/fsck", &[Code::StorageFull]),
     ("get", "/v1/applications/{application}/releases/{selector}/damage", &[Code::NotFound]),
     (
@@ -183,7 +183,7 @@ const PACK: [(&str, &str, &[Code]); 6] = [
 ];
 
 /// The same for what keeps releases, and deletes them.
-const FLEET: [(&str, &str, &[Code]); 14] = [
+const FLEET: [(&str, &str, &[Code]); 13] = [
     (
         "delete",
         "/v1/applications/{application}/releases/{selector}",
@@ -193,7 +193,6 @@ const FLEET: [(&str, &str, &[Code]); 14] = [
     ("get", "/v1/applications/{application}/releases/{selector}/pins", FIND),
     ("put", "/v1/applications/{application}/releases/{selector}/pins/{pin}", KEEP),
     ("delete", "/v1/applications/{application}/releases/{selector}/pins/{pin}", FIND),
-    ("post", "/v1/fsck", &[Code::CheckRuns]),
     ("get", "/v1/hosts", &[Code::NotFound]),
     ("put", "/v1/hosts/{host}", KEEP),
     ("delete", "/v1/hosts/{host}", &[Code::NotFound]),
