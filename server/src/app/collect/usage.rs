@@ -17,7 +17,8 @@ const SHARED: u32 = u32::MAX;
 /// What releases occupy in the store.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Usage {
-    /// For each release, the bytes of chunks, as they are stored, that no other release reaches.
+    /// For each release, the bytes of chunks, as they are stored, that no other release reaches;
+    /// those of which something is damaged are not there.
     pub own_bytes: HashMap<ReleaseDigest, u64>,
     /// The bytes of chunks that several releases reach.
     pub shared_bytes: u64,
@@ -25,8 +26,12 @@ pub struct Usage {
     pub unreachable_bytes: u64,
 }
 
-/// What releases occupied last, and the state of the catalog then.
-pub(in crate::app) type Measured = tokio::sync::Mutex<Option<(At, Usage)>>;
+/// For how long a damaged release is not looked at again: nothing in the catalog tells that it was
+/// mended.
+const PARTIAL_TTL_SECS: u64 = 60;
+
+/// What releases occupied last, the state of the catalog then, and until when that holds.
+pub(in crate::app) type Measured = tokio::sync::Mutex<Option<(At, u64, Usage)>>;
 /// Releases that had become visible, what may have left litter, and sweeps: as long as they stay,
 /// so does what releases occupy.
 type At = (u64, u64, u64);
@@ -36,28 +41,37 @@ impl Registry {
     /// nothing changed since it did.
     ///
     /// # Errors
-    /// When a release cannot be read, or a port fails.
+    /// When a port fails.
     pub async fn usage(&self) -> Result<Usage, AppError> {
-        let state = self.catalog.collect_state(self.host.now_secs()).await?;
+        let now_secs = self.host.now_secs();
+        let state = self.catalog.collect_state(now_secs).await?;
         let at = (state.published, state.litter, state.sweeps);
         let mut last = self.usage.lock().await;
-        if let Some((when, usage)) = &*last
+        if let Some((when, until_secs, usage)) = &*last
             && *when == at
+            && now_secs < *until_secs
         {
             return Ok(usage.clone());
         }
-        let usage = self.measure().await?;
-        *last = Some((at, usage.clone()));
+        let (usage, is_whole) = self.measure().await?;
+        let ttl_secs = if is_whole { u64::MAX } else { PARTIAL_TTL_SECS };
+        *last = Some((at, now_secs.saturating_add(ttl_secs), usage.clone()));
         Ok(usage)
     }
 
-    async fn measure(&self) -> Result<Usage, AppError> {
+    /// Measures, and tells whether everything could be read.
+    async fn measure(&self) -> Result<(Usage, bool), AppError> {
         let releases = self.catalog.roots().await?.releases;
+        let mut damaged = HashSet::new();
         let mut owners: HashMap<IndexDigest, u32> = HashMap::new();
         for (owner, release) in (0..).zip(&releases) {
             let selector = Selector::Digest(release.digest);
             let document = match self.read_release(&release.application, &selector).await {
                 Err(AppError::NotFound { .. } | AppError::Gone { .. }) => continue,
+                Err(AppError::Damaged { .. }) => {
+                    damaged.insert(owner);
+                    continue;
+                }
                 read => read?,
             };
             let indexes: HashSet<_> = document.disks().map(|(_, disk)| disk.index).collect();
@@ -67,29 +81,49 @@ impl Registry {
         }
         let mut leaves: HashMap<LeafDigest, u32> = HashMap::new();
         for (index, owner) in owners {
-            for leaf in self.read_index(index).await?.leaves() {
+            let list = match self.read_index(index).await {
+                Err(AppError::Damaged { .. }) => {
+                    damaged.insert(owner);
+                    continue;
+                }
+                read => read?,
+            };
+            for leaf in list.leaves() {
                 let known = leaves.entry(leaf.digest).or_insert(owner);
                 if *known != owner {
                     *known = SHARED;
                 }
             }
         }
-        let chunks = self.owned_chunks(leaves).await?;
-        self.weigh(&chunks, &releases.iter().map(|r| r.digest).collect::<Vec<_>>()).await
+        let chunks = self.owned_chunks(leaves, &mut damaged).await?;
+        let digests: Vec<_> = releases.iter().map(|release| release.digest).collect();
+        let mut usage = self.weigh(&chunks, &digests).await?;
+        for (_, release) in (0..).zip(&digests).filter(|(owner, _)| damaged.contains(owner)) {
+            usage.own_bytes.remove(release);
+        }
+        Ok((usage, damaged.is_empty()))
     }
 
-    /// Each chunk's prefix and owner, ascending.
+    /// Each chunk's prefix and owner, ascending; whose leaves are damaged.
     async fn owned_chunks(
         &self,
         leaves: HashMap<LeafDigest, u32>,
+        damaged: &mut HashSet<u32>,
     ) -> Result<Vec<([u8; 8], u32)>, AppError> {
         let mut chunks: Vec<([u8; 8], u32)> = Vec::new();
         let mut settled = 0;
         let reads = leaves.into_iter().map(|(leaf, owner)| async move {
-            Ok::<_, AppError>((owner, self.read_leaf(leaf).await?))
+            match self.read_leaf(leaf).await {
+                Err(AppError::Damaged { .. }) => Ok::<_, AppError>((owner, None)),
+                read => Ok((owner, Some(read?))),
+            }
         });
         let mut reads = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
         while let Some((owner, leaf)) = reads.try_next().await? {
+            let Some(leaf) = leaf else {
+                damaged.insert(owner);
+                continue;
+            };
             let prefix = |bytes: &[u8; 32]| *bytes.first_chunk().unwrap_or(&[0; 8]);
             chunks.extend(leaf.chunks().map(|chunk| (prefix(chunk.digest.as_bytes()), owner)));
             // As in `MarksBuilder`: what repeats takes no room for long.

@@ -338,3 +338,26 @@ async fn a_pack_without_a_row_stays_while_what_it_holds_is_damaged_elsewhere() {
     reads_back(&site, &new).await;
     assert!(site.store.len(&home).await.unwrap().is_none(), "nothing lives in it any more");
 }
+
+/// What deleting a release frees is known, whatever became of another one.
+#[tokio::test]
+async fn a_damaged_release_hides_its_own_size_alone() {
+    let site = Site::new();
+    let (one, two) = (tiny("1.0", "ab"), tiny("1.1", "cd"));
+    push(&site.sound(), &one).await.unwrap();
+    push(&site.sound(), &two).await.unwrap();
+    let registry = site.sound();
+    let leaf = ObjectName::Leaf(two.disks[0].leaf.digest());
+    for damaged in [leaf, ObjectName::Index(two.disks[0].index.digest())] {
+        let sound = site.store.get(&damaged).await.unwrap();
+        site.store.replace(&damaged, Bytes::from_static(b"x")).await.unwrap();
+        site.pass(3600);
+        let own = registry.usage().await.unwrap().own_bytes;
+        assert!(own[&one.release.digest()] > 0, "{damaged:?}: {own:?}");
+        assert!(!own.contains_key(&two.release.digest()), "{damaged:?}: {own:?}");
+        site.store.replace(&damaged, sound).await.unwrap();
+    }
+    assert_eq!(registry.usage().await.unwrap().own_bytes.len(), 1, "not looked at again so soon");
+    site.pass(3600);
+    assert_eq!(registry.usage().await.unwrap().own_bytes.len(), 2);
+}
