@@ -118,11 +118,25 @@ impl Stager {
             if places.is_empty() {
                 continue;
             }
-            let plain = &mut plain[..usize::from(want.chunk.len)];
-            self.old_disks[source.seed].read_at(source.offset, plain)?;
+            let plain = self.read_fixed(want, source, &mut plain)?;
             self.write_staged(&places, plain)?;
         }
         Ok(())
+    }
+
+    /// What the old disks hold at a place that stays, if it is still what was surveyed.
+    fn read_fixed<'a>(
+        &self,
+        want: &Want,
+        source: SeedPlace,
+        buffer: &'a mut [u8],
+    ) -> Result<&'a [u8], PatchError> {
+        let (plain, chunk) = (&mut buffer[..usize::from(want.chunk.len)], want.chunk.digest);
+        self.old_disks[source.seed].read_at(source.offset, plain)?;
+        if ChunkDigest::of(plain) != chunk {
+            return Err(PatchError::Changing { directory: self.root.clone(), chunk });
+        }
+        Ok(plain)
     }
 
     fn staged_places(&self, want: &Want) -> Vec<Place> {
@@ -146,12 +160,7 @@ impl Stager {
             if !places.is_empty() {
                 // The survey is minutes old after a long fetch. A machine that writes to a disk
                 // must be noticed now: after the commit there is no way back.
-                let plain = &mut plain[..usize::from(want.chunk.len)];
-                let chunk = want.chunk.digest;
-                self.old_disks[source.seed].read_at(source.offset, plain)?;
-                if ChunkDigest::of(plain) != chunk {
-                    return Err(PatchError::Changing { directory: self.root.clone(), chunk });
-                }
+                self.read_fixed(want, source, &mut plain)?;
                 let source = Place { disk: source.seed, offset: source.offset };
                 let (digest, plain_len) = (want.chunk.digest, want.chunk.len);
                 self.append(&Record::Copy { digest, plain_len, source, places })?;
