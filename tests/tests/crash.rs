@@ -203,7 +203,10 @@ fn killed_patch(format: &str, old: &str, new: &str) {
     let world = World::new();
     two_disks(&world);
     world.push("shop:1", &[&format!("a=root:{old}"), &format!("b=root:{new}")]);
-    world.push("shop:2", &[&format!("a=root:{new}"), &format!("b=root:{old}")]);
+    // They swap their disks, and a third comes that is like the first.
+    let [a, b, c] = [("a", new), ("b", old), ("c", new)]
+        .map(|(machine, disk)| format!("{machine}=root:{disk}"));
+    world.push("shop:2", &[&a, &b, &c]);
     for (version, dir) in [(1, "old"), (2, "new")] {
         let pull = format!("pull shop:{version} --into {dir} --format {format}");
         world.local(&pull).succeeds();
@@ -224,12 +227,16 @@ fn killed_patch(format: &str, old: &str, new: &str) {
             between += 1;
             world.local("verify host").exits_with(4).explains();
         } else {
-            let is = |dir| ["a", "b"].iter().all(|m| holds_bytes(file("host", m), file(dir, m)));
-            assert!(is("old") || is("new"), "after {moment:?} the disks are neither");
+            let is = |dir, machines: &[&str]| {
+                machines.iter().all(|m| holds_bytes(file("host", m), file(dir, m)))
+            };
+            let is_old = is("old", &["a", "b"]) && !file("host", "c").exists();
+            let is_new = || is("new", &["a", "b", "c"]);
+            assert!(is_old || is_new(), "after {moment:?} the disks are neither");
             world.local("verify host").succeeds();
         }
         patch().succeeds();
-        for machine in ["a", "b"] {
+        for machine in ["a", "b", "c"] {
             same_bytes(file("host", machine), file("new", machine));
         }
         world.local("verify host").succeeds();

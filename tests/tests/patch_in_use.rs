@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use seawall_tests::{
-    Answer, Asked, Done, MIB, Noise, Proxy, Registry, World, b3sum, raw, same_bytes, tool,
+    Answer, Asked, Done, MIB, Noise, Proxy, Registry, Run, World, b3sum, raw, same_bytes, tool,
 };
 
 /// Where both releases have the same bytes, where they differ, and where neither has any.
@@ -19,7 +19,8 @@ const SHARED_AT: u64 = MIB;
 const DIFFERENT_AT: u64 = 5 * MIB;
 const HOLE_AT: u64 = 30 * MIB;
 
-/// A registry with `shop:1` and `shop:2`, and `host`, which holds the first.
+/// A registry with `shop:1`, `shop:2` and `shop:3`, which is the second and a machine `b` besides;
+/// and `host`, which holds the first.
 struct Host {
     world: World,
     registry: Registry,
@@ -40,8 +41,11 @@ impl Host {
             raw(&world.path(format!("{version}.raw")), 64 * MIB, &pieces);
         }
         let registry = world.serve();
-        for version in [1, 2] {
-            let push = format!("push shop:{version} --machine a=root:{version}.raw");
+        raw(&world.path("b.raw"), 64 * MIB, &[(MIB, Noise::new("b").bytes(own_len))]);
+        for (version, machines) in
+            [(1, "a=root:1.raw"), (2, "a=root:2.raw"), (3, "a=root:2.raw --machine b=root:b.raw")]
+        {
+            let push = format!("push shop:{version} --machine {machines}");
             registry.client(&world, &push).succeeds();
         }
         registry.client(&world, "pull shop:1 --into host").succeeds();
@@ -50,6 +54,29 @@ impl Host {
 
     fn disk(&self) -> PathBuf {
         self.world.path("host/a/root.raw")
+    }
+
+    /// The disk that only `shop:3` has.
+    fn new_disk(&self) -> PathBuf {
+        self.world.path("host/b/root.raw")
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.world.path("host/.seawall/patch/journal")
+    }
+
+    fn patch_to(&self, version: u8) -> Run {
+        self.registry.client(&self.world, &format!("patch host --to shop:{version}"))
+    }
+
+    /// A patch that ends with its commit: `kill -9`.
+    fn patch_killed_past_its_commit(&self, version: u8) {
+        let mut run = self.patch_to(version).start();
+        while !self.journal().exists() {
+            assert!(run.is_running(), "the patch was done before it could be killed");
+            std::thread::yield_now();
+        }
+        assert!(run.kill().was_killed() && self.journal().exists());
     }
 
     /// Patches; once the plan is made and before anything is fetched, `meanwhile` happens.
@@ -168,7 +195,7 @@ fn a_disk_that_qemu_has_open_is_refused_untouched() {
         drop(qemu);
         host.is(1);
     }
-    host.registry.client(&host.world, "patch host --to shop:2").succeeds();
+    host.patch_to(2).succeeds();
     host.is(2);
 }
 
@@ -177,21 +204,66 @@ fn a_disk_that_qemu_has_open_is_refused_untouched() {
 #[test]
 fn a_half_patched_disk_that_qemu_has_open_waits_for_it() {
     let host = Host::with(25 * MIB);
-    let journal = host.world.path("host/.seawall/patch/journal");
-    let patch = || host.registry.client(&host.world, "patch host --to shop:2");
-    let mut run = patch().start();
-    while !journal.exists() {
-        assert!(run.is_running(), "the patch was done before it could be killed");
-        std::thread::yield_now();
-    }
-    assert!(run.kill().was_killed() && journal.exists());
+    host.patch_killed_past_its_commit(2);
 
     let qemu = Qemu::open(&host.disk(), &["-f", "raw"]);
-    patch().exits_with(4).explains().says("root.raw is in use");
+    host.patch_to(2).exits_with(4).explains().says("a/root.raw is in use");
+    assert!(host.journal().exists());
+    drop(qemu);
+    host.patch_to(2).succeeds();
+    host.is(2);
+}
+
+/// The same where the machine runs on a disk that the old release does not have.
+#[test]
+fn a_half_patched_directory_waits_for_a_machine_on_its_new_disk() {
+    let host = Host::with(25 * MIB);
+    let (journal, disk) = (host.journal(), host.new_disk());
+    host.patch_killed_past_its_commit(3);
+    // As if it had died a little later: what is whole was given its name.
+    if !disk.exists() {
+        let files = fs::read_dir(journal.parent().unwrap()).unwrap();
+        let mut paths = files.map(|file| file.unwrap().path());
+        let staged = paths.find(|path| path.extension().is_some_and(|name| name == "raw"));
+        fs::create_dir_all(disk.parent().unwrap()).unwrap();
+        fs::rename(staged.unwrap(), &disk).unwrap();
+    }
+    same_bytes(&disk, host.world.path("b.raw"));
+
+    let qemu = Qemu::open(&disk, &["-f", "raw"]);
+    host.patch_to(3).exits_with(4).explains().says("b/root.raw is in use");
     assert!(journal.exists());
     drop(qemu);
-    patch().succeeds();
+    host.patch_to(3).succeeds();
     host.is(2);
+    same_bytes(&disk, host.world.path("b.raw"));
+}
+
+/// Whoever waits for a new disk meets all of it, or a lock; what he writes then is his.
+#[test]
+fn a_disk_that_only_the_new_release_has_is_not_there_before_it_is_whole() {
+    let host = Host::with(25 * MIB);
+    let (disk, whole) = (host.new_disk(), host.world.path("b.raw"));
+    let mut run = host.patch_to(3).start();
+    let mut was_running = true;
+    while !disk.exists() {
+        assert!(was_running, "the patch ended without the disk");
+        was_running = run.is_running();
+    }
+    same_bytes(&disk, &whole);
+    let mut qemu = Command::new("qemu-io");
+    let wrote = qemu.args(["-f", "raw", "-c", "write -P 7 30M 512"]).arg(&disk).output().unwrap();
+    let done = run.ends();
+
+    assert!(done.status.success(), "{done}");
+    if wrote.status.success() {
+        assert_eq!(read(&disk, 30 * MIB), [7; 512], "the write is not ours to lose");
+    } else {
+        let said = String::from_utf8_lossy(&wrote.stderr);
+        assert!(said.contains("lock"), "qemu-io said `{said}`");
+        host.is(2);
+        same_bytes(&disk, &whole);
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub enum ImageLockError {
 #[derive(Debug)]
 pub(crate) struct ImageLocks {
     /// A lock ends with its open file.
-    _files: Vec<File>,
+    files: Vec<File>,
 }
 
 impl ImageLocks {
@@ -65,18 +65,25 @@ impl ImageLocks {
     /// # Errors
     /// When one is in use or cannot be opened; then none is locked.
     pub(crate) fn take(paths: impl IntoIterator<Item = PathBuf>) -> Result<Self, ImageLockError> {
-        let mut files = Vec::new();
-        for path in paths {
-            match File::open(&path) {
-                Ok(file) => {
-                    lock(&path, &file)?;
-                    files.push(file);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(HostError::new("open", &path, error).into()),
+        let mut locks = Self { files: Vec::new() };
+        paths.into_iter().try_for_each(|path| locks.add(&path))?;
+        Ok(locks)
+    }
+
+    /// Locks one more, which must be none of these: one's own lock is in the way as anybody's is.
+    ///
+    /// # Errors
+    /// When it is in use or cannot be opened; the others stay locked.
+    pub(crate) fn add(&mut self, path: &Path) -> Result<(), ImageLockError> {
+        match File::open(path) {
+            Ok(file) => {
+                lock(path, &file)?;
+                self.files.push(file);
+                Ok(())
             }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(HostError::new("open", path, error).into()),
         }
-        Ok(Self { _files: files })
     }
 }
 

@@ -13,24 +13,27 @@ use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
 use seawall_store::codec::Decoder;
 
-use super::PatchError;
 use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
+use super::{PatchError, watch};
 use crate::directory::{Directory, remove_stale, sync_folder};
 use crate::fetch::Place;
-use crate::host::{HostError, WriteBehind};
+use crate::host::{HostError, ImageLocks, WriteBehind};
 
-/// Applies a committed journal, describes the directory anew, and removes the journal.
+/// Applies a committed journal, describes the directory anew, and removes the journal. `alone` has
+/// the old disks; those that the journal makes are locked besides.
 ///
 /// # Errors
 /// When a disk cannot be written or the journal is damaged; the journal stays.
 pub(super) fn roll_forward(
     directory: &Directory,
     path: &Path,
+    alone: &mut ImageLocks,
     threads: usize,
 ) -> Result<(), PatchError> {
     let reader = Reader::open(path)?;
     let header = reader.header().clone();
+    watch::made_alone(alone, directory, &header)?;
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
     let disks = Disks::open(directory, &header)?;
     let reader = Mutex::new(reader);
@@ -191,12 +194,12 @@ impl Disks {
     }
 }
 
-/// Cuts disks that became shorter, and renames staged files over the old ones.
+/// Cuts disks that became shorter, and renames staged files to their places.
 fn replace(directory: &Directory, header: &Header) -> Result<(), HostError> {
     let folder = journal::folder(directory);
     for (position, disk) in header.new.disks.iter().enumerate() {
         let path = directory.place(&disk.file)?;
-        let staged = staged_file(&folder, disk);
+        let staged = staged_file(&folder, &header.new, position);
         if header.replaced.contains(&position) {
             // Absent when a crash came after its rename.
             let is_staged = staged.try_exists();

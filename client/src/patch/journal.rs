@@ -31,7 +31,7 @@ use crate::directory::{Directory, Lockfile, OWN_FOLDER};
 use crate::fetch::Place;
 use crate::host::HostError;
 
-pub(super) const MAGIC: &[u8; 8] = b"SWJRNL\0\x02";
+pub(super) const MAGIC: &[u8; 8] = b"SWJRNL\0\x03";
 const HEADER_LEN_MAX: u64 = 64 << 20;
 const PLACES_MAX: u32 = 1 << 24;
 const RECORD_LEN: usize = 48;
@@ -60,7 +60,7 @@ pub(super) struct Header {
     pub(super) release: String,
     /// For each new disk its length in bytes.
     pub(super) disk_lens: Vec<u64>,
-    /// Files below the patch's folder that are whole, and that replace the disk's file.
+    /// New disks whose files are whole below the patch's folder, and are renamed to their places.
     pub(super) replaced: Vec<usize>,
 }
 
