@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use seawall_tests::{
-    Answer, Asked, Done, MIB, Noise, Proxy, Registry, Run, World, b3sum, raw, same_bytes, tool,
+    Answer, Asked, Done, KIB, MIB, Noise, Proxy, Registry, Run, World, b3sum, raw, same_bytes, tool,
 };
 
 /// Where both releases have the same bytes, where they differ, and where neither has any.
 const SHARED_AT: u64 = MIB;
 const DIFFERENT_AT: u64 = 5 * MIB;
 const HOLE_AT: u64 = 30 * MIB;
+/// Where both have the same bytes, and the second has them elsewhere, too.
+const COPIED_AT: u64 = 4096;
 
 /// A registry with `shop:1`, `shop:2` and `shop:3`, which is the second and a machine `b` besides;
 /// and `host`, which holds the first.
@@ -37,7 +39,10 @@ impl Host {
         let shared = Noise::new("shared").bytes(2 * MIB);
         for version in [1, 2] {
             let own = Noise::new([version]).bytes(own_len);
-            let pieces = [(0, shared.clone()), (4 * MIB, own)];
+            let mut pieces = vec![(0, shared.clone()), (4 * MIB, own)];
+            if version == 2 {
+                pieces.push((50 * MIB, shared[..512 * KIB as usize].to_vec()));
+            }
             raw(&world.path(format!("{version}.raw")), 64 * MIB, &pieces);
         }
         let registry = world.serve();
@@ -212,6 +217,24 @@ fn a_half_patched_disk_that_qemu_has_open_waits_for_it() {
     drop(qemu);
     host.patch_to(2).succeeds();
     host.is(2);
+}
+
+/// A guest ran on the half-patched disk meanwhile: neither release can be made of it any more.
+#[test]
+fn a_half_patched_disk_that_was_written_to_is_named_and_left() {
+    let host = Host::with(25 * MIB);
+    host.patch_killed_past_its_commit(2);
+    let guest = [7; 512];
+    write(&host.disk(), COPIED_AT, &guest);
+
+    let done = host.patch_to(2).exits_with(4).explains();
+    done.says("a/root.raw was written to while it was between two releases").says("into another");
+    assert!(host.journal().exists());
+    assert_eq!(read(&host.disk(), COPIED_AT), guest, "the write is not ours to lose");
+    // The way out.
+    host.registry.client(&host.world, "pull shop:2 --into other").succeeds();
+    same_bytes(host.world.path("other/a/root.raw"), host.world.path("2.raw"));
+    host.registry.client(&host.world, "verify other").succeeds();
 }
 
 /// The same where the machine runs on a disk that the old release does not have.

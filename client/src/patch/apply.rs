@@ -24,7 +24,7 @@ use crate::host::{HostError, ImageLocks, WriteBehind};
 /// the old disks; those that the journal makes are locked besides.
 ///
 /// # Errors
-/// When a disk cannot be written or the journal is damaged; the journal stays.
+/// When a disk cannot be written or was written to, or the journal is damaged; the journal stays.
 pub(super) fn roll_forward(
     directory: &Directory,
     path: &Path,
@@ -84,9 +84,10 @@ impl<'a> Applier<'a> {
                 Record::Hole { place, len } => self.disks.punch(place, len)?,
                 Record::Copy { digest, plain_len, source, places } => {
                     let plain = &mut self.plain[..usize::from(plain_len)];
-                    self.disks.read_old(source, plain)?;
+                    let path = self.disks.read_old(source, plain)?;
+                    // It was proven before the commit, and no record writes it.
                     if ChunkDigest::of(plain) != digest {
-                        return Err(self.damaged());
+                        return Err(PatchError::WrittenBetween { path: path.to_owned() });
                     }
                     self.disks.write(&places, plain)?;
                 }
@@ -157,12 +158,14 @@ impl Disks {
         })
     }
 
-    fn read_old(&self, source: Place, plain: &mut [u8]) -> Result<(), HostError> {
+    /// Reads what stays on an old disk; that disk's file.
+    fn read_old(&self, source: Place, plain: &mut [u8]) -> Result<&Path, HostError> {
         let (path, file) = self.old.get(source.disk).ok_or_else(|| {
             let path = PathBuf::from(format!("disk {}", source.disk));
             HostError::new("find", &path, std::io::Error::other("the journal names no such disk"))
         })?;
-        file.read_exact_at(plain, source.offset).map_err(|e| HostError::new("read", path, e))
+        file.read_exact_at(plain, source.offset).map_err(|e| HostError::new("read", path, e))?;
+        Ok(path)
     }
 
     fn write(&self, places: &[Place], plain: &[u8]) -> Result<(), HostError> {

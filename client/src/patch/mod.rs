@@ -20,7 +20,7 @@
 //! | wants a disk that only the new release has | there is none before it is whole, and locked |
 //! | takes none, before the survey | by the survey |
 //! | takes none, between survey and commit | by the file's times, or by a chunk that is gone |
-//! | takes none, after the commit | not at all: its bytes are lost, or stay and `verify` finds them |
+//! | takes none, after the commit | by a copy whose source is gone; else its bytes are lost, or stay and `verify` finds them |
 //!
 //! # After a crash
 //!
