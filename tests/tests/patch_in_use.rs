@@ -86,16 +86,25 @@ impl Host {
 
     /// Patches; once the plan is made and before anything is fetched, `meanwhile` happens.
     fn patch(&self, meanwhile: impl Fn() + Send + Sync + 'static) -> Done {
+        self.meanwhile("patch host --to shop:2", ("GET", "/v1/packs/"), meanwhile)
+    }
+
+    /// Runs a command; when it first asks the registry this, `meanwhile` happens.
+    fn meanwhile(
+        &self,
+        command: &str,
+        (method, path): (&'static str, &'static str),
+        meanwhile: impl Fn() + Send + Sync + 'static,
+    ) -> Done {
         let happened = AtomicBool::new(false);
         let meanwhile = move |asked: &Asked, answer: Answer| {
-            if asked.is("GET", "/v1/packs/") && !happened.swap(true, Ordering::SeqCst) {
+            if asked.is(method, path) && !happened.swap(true, Ordering::SeqCst) {
                 meanwhile();
             }
             answer
         };
         let proxy = Proxy::start(&self.registry, meanwhile);
-        let run = self.world.seawall("patch host --to shop:2");
-        run.env("SEAWALL_REGISTRY", proxy.url()).ends()
+        self.world.seawall(command).env("SEAWALL_REGISTRY", proxy.url()).ends()
     }
 
     fn is(&self, version: u8) {
@@ -193,15 +202,35 @@ fn a_disk_that_qemu_has_open_is_refused_untouched() {
         [(&disk, &["-f", "raw"]), (&disk, &["-r", "-f", "raw"]), (&overlay, &["-f", "qcow2"])];
     for (image, args) in ways {
         let qemu = Qemu::open(image, args);
-        for patch in ["patch host --to shop:2", "patch host --to shop:2 --dry-run"] {
-            let done = host.registry.client(&host.world, patch).exits_with(4).explains();
-            done.says("root.raw is in use").says("stop the machine");
-        }
+        let done = host.patch_to(2).exits_with(4).explains();
+        done.says("root.raw is in use").says("stop the machine");
+        // A plan touches nothing, and says what would be in the way.
+        host.patch_to(2).arg("--dry-run").succeeds().prints("a/root.raw is in use");
+        let plan = host.patch_to(2).args(["--dry-run", "--json"]).succeeds().json();
+        assert_eq!(plan["inUse"].as_array().unwrap().len(), 1, "{plan}");
         drop(qemu);
+        let plan = host.patch_to(2).args(["--dry-run", "--json"]).succeeds().json();
+        assert_eq!(plan["inUse"].as_array().unwrap().len(), 0, "{plan}");
         host.is(1);
     }
     host.patch_to(2).succeeds();
     host.is(2);
+}
+
+/// A plan of a large disk reads for minutes; its machine may be started meanwhile.
+#[test]
+fn qemu_can_open_a_disk_while_a_patch_of_it_is_planned() {
+    let host = Host::new();
+    let (disk, opened) = (host.disk(), Arc::new(AtomicBool::new(false)));
+    let is_open = Arc::clone(&opened);
+    let located = ("POST", "/v1/chunks/locate");
+    let done = host.meanwhile("patch host --to shop:2 --dry-run", located, move || {
+        drop(Qemu::open(&disk, &["-f", "raw"]));
+        is_open.store(true, Ordering::SeqCst);
+    });
+
+    assert!(done.status.success(), "{done}");
+    assert!(opened.load(Ordering::SeqCst), "{done}");
 }
 
 /// A patch that died after its commit is finished by the next: not below a machine, which was

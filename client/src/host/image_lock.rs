@@ -87,6 +87,12 @@ impl ImageLocks {
     }
 }
 
+/// Those of the images that somebody has open; takes no lock, and so keeps nobody from opening one.
+pub(crate) fn in_use(paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let is_in_use = |path: &PathBuf| File::open(path).is_ok_and(|file| holder(&file).is_some());
+    paths.into_iter().filter(is_in_use).collect()
+}
+
 fn lock(path: &Path, file: &File) -> Result<(), ImageLockError> {
     let own = PERMISSIONS.iter().flat_map(|n| [PERMISSIONS_AT + n, UNSHARED_AT + n]);
     let in_use = |offset| ImageLockError::InUse { path: path.to_owned(), offset };
@@ -98,12 +104,15 @@ fn lock(path: &Path, file: &File) -> Result<(), ImageLockError> {
             Ok(_) => {}
         }
     }
+    holder(file).map_or(Ok(()), |offset| Err(in_use(offset)))
+}
+
+/// The first byte that another open file has locked.
+fn holder(file: &File) -> Option<i64> {
     // As if it were to be locked against everybody: the answer is who would not let us.
     let mut found = range(libc::F_WRLCK, PERMISSIONS_AT, LOCKS_LEN);
-    match fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)) {
-        Ok(_) if i32::from(found.l_type) != libc::F_UNLCK => Err(in_use(found.l_start)),
-        _ => Ok(()),
-    }
+    let is_asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)).is_ok();
+    (is_asked && i32::from(found.l_type) != libc::F_UNLCK).then_some(found.l_start)
 }
 
 fn range(kind: i32, start: libc::off_t, len: libc::off_t) -> libc::flock {
@@ -122,6 +131,13 @@ mod tests {
     use super::*;
 
     fn is_in_use(path: &Path) -> bool {
+        let is_seen = !in_use([path.to_owned()]).is_empty();
+        let is_refused = is_refused(path);
+        assert_eq!(is_seen, is_refused, "who only looks sees what is in the way");
+        is_refused
+    }
+
+    fn is_refused(path: &Path) -> bool {
         match ImageLocks::take([path.to_owned()]) {
             Ok(_) => false,
             Err(ImageLockError::InUse { .. }) => true,
@@ -158,5 +174,6 @@ mod tests {
     #[test]
     fn what_does_not_exist_is_nobodys() {
         assert!(ImageLocks::take([PathBuf::from("/nowhere/at/all.raw")]).is_ok());
+        assert!(in_use([PathBuf::from("/nowhere/at/all.raw")]).is_empty());
     }
 }

@@ -96,18 +96,18 @@ impl Patch {
     }
 }
 
-/// What a patch would do; changes nothing on the disks.
+/// What a patch would do; changes nothing on the disks, and keeps no machine from running on them.
 ///
 /// # Errors
-/// As [`patch`].
+/// As [`patch`], but for disks that are in use: the plan names them.
 pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
     let sides = sides(patch, Rolling::Refused).await?;
-    let _alone = watch::alone(&sides.directory, &sides.old_lock)?;
     survey::survey(patch, &sides.directory, &sides.old_lock).await?;
     let in_place = in_place(&sides.old_lock, &sides.new_lock);
     let steps = Steps::between(&sides.old, &sides.new, &in_place)?;
     let measured = patch.fetch().measure(steps.wanted()).await?;
-    Ok(PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured))
+    let plan = PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured);
+    Ok(PatchPlan { in_use: watch::in_use(&sides.directory, &sides.old_lock), ..plan })
 }
 
 /// Moves a pulled directory to another release, in place.

@@ -6,7 +6,7 @@ use super::PatchError;
 use super::journal::{self, Header};
 use super::stage::staged_file;
 use crate::directory::{Directory, Lockfile};
-use crate::host::{FileIdentity, ImageLocks};
+use crate::host::{self, FileIdentity, ImageLocks};
 
 fn files(directory: &Directory, lock: &Lockfile) -> Vec<PathBuf> {
     lock.disks.iter().map(|disk| directory.root().join(&disk.file)).collect()
@@ -15,6 +15,11 @@ fn files(directory: &Directory, lock: &Lockfile) -> Vec<PathBuf> {
 /// Locks every disk as QEMU would that shares nothing, until this is dropped.
 pub(super) fn alone(directory: &Directory, lock: &Lockfile) -> Result<ImageLocks, PatchError> {
     Ok(ImageLocks::take(files(directory, lock))?)
+}
+
+/// The disks that somebody has open, for a plan: it takes no lock.
+pub(super) fn in_use(directory: &Directory, lock: &Lockfile) -> Vec<PathBuf> {
+    host::in_use(files(directory, lock))
 }
 
 /// Locks what a journal makes besides the old disks: files that were staged, under whichever of
