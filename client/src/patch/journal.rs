@@ -27,7 +27,7 @@ use seawall_store::codec::Encoding;
 use serde::{Deserialize, Serialize};
 
 use super::PatchError;
-use crate::directory::{Directory, Lockfile, OWN_FOLDER};
+use crate::directory::{Directory, Lockfile, is_between_releases, patch_folder};
 use crate::fetch::Place;
 use crate::host::HostError;
 
@@ -40,13 +40,12 @@ const CHECKSUM_LEN: usize = 8;
 
 /// The name of the folder a patch works in, below the directory.
 pub(super) fn folder(directory: &Directory) -> PathBuf {
-    directory.root().join(OWN_FOLDER).join("patch")
+    patch_folder(directory.root())
 }
 
 /// The committed journal that a crash left, if there is one.
 pub(super) fn committed(directory: &Directory) -> Option<PathBuf> {
-    let path = folder(directory).join("journal");
-    path.exists().then_some(path)
+    is_between_releases(directory.root()).then(|| folder(directory).join("journal"))
 }
 
 /// What a journal is for.
