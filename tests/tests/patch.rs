@@ -200,6 +200,27 @@ fn a_release_pulled_in_a_format_is_patched_in_it() {
     }
 }
 
+/// Staged files are named by what they hold; two machines may hold the same.
+#[test]
+fn machines_with_the_same_disk_are_all_patched() {
+    let world = World::new();
+    for version in [1, 2] {
+        let disk = world.path(format!("{version}.raw"));
+        raw(&disk, 4 * MIB, &[(0, Noise::new([version]).bytes(MIB))]);
+    }
+    world.push("twins:1", &["a=root:1.raw", "b=root:1.raw"]);
+    let machines = ["a", "b", "c", "d"].map(|name| format!("{name}=root:2.raw"));
+    world.push("twins:2", &machines.each_ref().map(String::as_str));
+    for format in ["raw", "qcow2"] {
+        world.local(&format!("pull twins:1 --into {format} --format {format}")).succeeds();
+
+        patch(&world, format, "twins:2");
+
+        world.local(&format!("verify {format}")).succeeds();
+        assert!(world.path(format!("{format}/d/root.{format}")).exists());
+    }
+}
+
 #[test]
 fn what_is_no_pulled_release_is_not_patched() {
     let world = World::new();

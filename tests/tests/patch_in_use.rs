@@ -11,15 +11,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use seawall_tests::{
-    Answer, Asked, Done, MIB, Noise, Proxy, Registry, World, b3sum, raw, same_bytes, tool,
+    Answer, Asked, Done, MIB, Noise, Proxy, Registry, Run, World, b3sum, raw, same_bytes, tool,
 };
 
 /// Where both releases have the same bytes, where they differ, and where neither has any.
 const SHARED_AT: u64 = MIB;
 const DIFFERENT_AT: u64 = 5 * MIB;
 const HOLE_AT: u64 = 30 * MIB;
+/// Where both have the same bytes, and the second has them elsewhere, too.
+const COPIED_AT: u64 = 4096;
 
-/// A registry with `shop:1` and `shop:2`, and `host`, which holds the first.
+/// A registry with `shop:1`, `shop:2` and `shop:3`, which is the second and a machine `b` besides;
+/// and `host`, which holds the first.
 struct Host {
     world: World,
     registry: Registry,
@@ -36,12 +39,18 @@ impl Host {
         let shared = Noise::new("shared").bytes(2 * MIB);
         for version in [1, 2] {
             let own = Noise::new([version]).bytes(own_len);
-            let pieces = [(0, shared.clone()), (4 * MIB, own)];
+            let mut pieces = vec![(0, shared.clone()), (4 * MIB, own)];
+            if version == 2 {
+                pieces.push((50 * MIB, shared[..shared.len() / 4].to_vec()));
+            }
             raw(&world.path(format!("{version}.raw")), 64 * MIB, &pieces);
         }
         let registry = world.serve();
-        for version in [1, 2] {
-            let push = format!("push shop:{version} --machine a=root:{version}.raw");
+        raw(&world.path("b.raw"), 64 * MIB, &[(MIB, Noise::new("b").bytes(own_len))]);
+        for (version, machines) in
+            [(1, "a=root:1.raw"), (2, "a=root:2.raw"), (3, "a=root:2.raw --machine b=root:b.raw")]
+        {
+            let push = format!("push shop:{version} --machine {machines}");
             registry.client(&world, &push).succeeds();
         }
         registry.client(&world, "pull shop:1 --into host").succeeds();
@@ -52,18 +61,59 @@ impl Host {
         self.world.path("host/a/root.raw")
     }
 
+    /// The disk that only `shop:3` has.
+    fn new_disk(&self) -> PathBuf {
+        self.world.path("host/b/root.raw")
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.world.path("host/.seawall/patch/journal")
+    }
+
+    fn patch_to(&self, version: u8) -> Run {
+        self.registry.client(&self.world, &format!("patch host --to shop:{version}"))
+    }
+
+    /// A patch that ends with its commit: `kill -9`. What is left of it then is quick, and the
+    /// signal may come too late: then once more, from the first release.
+    fn patch_killed_past_its_commit(&self, version: u8) {
+        let is_met = (0..20).any(|_| {
+            let mut run = self.patch_to(version).start();
+            let mut is_running = true;
+            while is_running && !self.journal().exists() {
+                is_running = run.is_running();
+            }
+            let _ = run.kill();
+            let is_met = self.journal().exists();
+            if !is_met {
+                self.patch_to(1).succeeds();
+            }
+            is_met
+        });
+        assert!(is_met, "twenty patches were done before they could be killed");
+    }
+
     /// Patches; once the plan is made and before anything is fetched, `meanwhile` happens.
     fn patch(&self, meanwhile: impl Fn() + Send + Sync + 'static) -> Done {
+        self.meanwhile("patch host --to shop:2", ("GET", "/v1/packs/"), meanwhile)
+    }
+
+    /// Runs a command; when it first asks the registry this, `meanwhile` happens.
+    fn meanwhile(
+        &self,
+        command: &str,
+        (method, path): (&'static str, &'static str),
+        meanwhile: impl Fn() + Send + Sync + 'static,
+    ) -> Done {
         let happened = AtomicBool::new(false);
         let meanwhile = move |asked: &Asked, answer: Answer| {
-            if asked.is("GET", "/v1/packs/") && !happened.swap(true, Ordering::SeqCst) {
+            if asked.is(method, path) && !happened.swap(true, Ordering::SeqCst) {
                 meanwhile();
             }
             answer
         };
         let proxy = Proxy::start(&self.registry, meanwhile);
-        let run = self.world.seawall("patch host --to shop:2");
-        run.env("SEAWALL_REGISTRY", proxy.url()).ends()
+        self.world.seawall(command).env("SEAWALL_REGISTRY", proxy.url()).ends()
     }
 
     fn is(&self, version: u8) {
@@ -161,15 +211,69 @@ fn a_disk_that_qemu_has_open_is_refused_untouched() {
         [(&disk, &["-f", "raw"]), (&disk, &["-r", "-f", "raw"]), (&overlay, &["-f", "qcow2"])];
     for (image, args) in ways {
         let qemu = Qemu::open(image, args);
-        for patch in ["patch host --to shop:2", "patch host --to shop:2 --dry-run"] {
-            let done = host.registry.client(&host.world, patch).exits_with(4).explains();
-            done.says("root.raw is in use").says("stop the machine");
-        }
+        let done = host.patch_to(2).exits_with(4).explains();
+        done.says("root.raw is in use").says("stop the machine");
+        // A plan touches nothing, and says what would be in the way.
+        host.patch_to(2).arg("--dry-run").succeeds().prints("a/root.raw is in use");
+        let plan = host.patch_to(2).args(["--dry-run", "--json"]).succeeds().json();
+        assert_eq!(plan["inUse"].as_array().unwrap().len(), 1, "{plan}");
         drop(qemu);
+        let plan = host.patch_to(2).args(["--dry-run", "--json"]).succeeds().json();
+        assert_eq!(plan["inUse"].as_array().unwrap().len(), 0, "{plan}");
         host.is(1);
     }
-    host.registry.client(&host.world, "patch host --to shop:2").succeeds();
+    host.patch_to(2).succeeds();
     host.is(2);
+}
+
+/// A signal finds the disks whole, or between two releases: which of both is said.
+#[test]
+fn an_interrupted_patch_says_whether_the_disks_are_half_done() {
+    let moments = [
+        ("journal.part", "interrupted: nothing is half done"),
+        ("journal", "the disks in host are between two releases; run `seawall patch` again"),
+    ];
+    for (file, said) in moments {
+        let host = Host::with(25 * MIB);
+        let file = host.journal().with_file_name(file);
+        // The signal may come too late: then once more, from the first release.
+        let is_met = (0..20).any(|_| {
+            let mut run = host.patch_to(2).start();
+            let mut is_running = true;
+            while is_running && !file.exists() {
+                is_running = run.is_running();
+            }
+            if is_running {
+                run.signal("INT");
+            }
+            let done = run.ends();
+            if done.status.code() == Some(130) && file.exists() {
+                done.says(said);
+                return true;
+            }
+            host.patch_to(1).succeeds();
+            false
+        });
+        assert!(is_met, "twenty signals came too late");
+        host.patch_to(2).succeeds();
+        host.is(2);
+    }
+}
+
+/// A plan of a large disk reads for minutes; its machine may be started meanwhile.
+#[test]
+fn qemu_can_open_a_disk_while_a_patch_of_it_is_planned() {
+    let host = Host::new();
+    let (disk, opened) = (host.disk(), Arc::new(AtomicBool::new(false)));
+    let is_open = Arc::clone(&opened);
+    let located = ("POST", "/v1/chunks/locate");
+    let done = host.meanwhile("patch host --to shop:2 --dry-run", located, move || {
+        drop(Qemu::open(&disk, &["-f", "raw"]));
+        is_open.store(true, Ordering::SeqCst);
+    });
+
+    assert!(done.status.success(), "{done}");
+    assert!(opened.load(Ordering::SeqCst), "{done}");
 }
 
 /// A patch that died after its commit is finished by the next: not below a machine, which was
@@ -177,21 +281,84 @@ fn a_disk_that_qemu_has_open_is_refused_untouched() {
 #[test]
 fn a_half_patched_disk_that_qemu_has_open_waits_for_it() {
     let host = Host::with(25 * MIB);
-    let journal = host.world.path("host/.seawall/patch/journal");
-    let patch = || host.registry.client(&host.world, "patch host --to shop:2");
-    let mut run = patch().start();
-    while !journal.exists() {
-        assert!(run.is_running(), "the patch was done before it could be killed");
-        std::thread::yield_now();
-    }
-    assert!(run.kill().was_killed() && journal.exists());
+    host.patch_killed_past_its_commit(2);
 
     let qemu = Qemu::open(&host.disk(), &["-f", "raw"]);
-    patch().exits_with(4).explains().says("root.raw is in use");
+    host.patch_to(2).exits_with(4).explains().says("a/root.raw is in use");
+    assert!(host.journal().exists());
+    drop(qemu);
+    host.patch_to(2).succeeds();
+    host.is(2);
+}
+
+/// A guest ran on the half-patched disk meanwhile: neither release can be made of it any more.
+#[test]
+fn a_half_patched_disk_that_was_written_to_is_named_and_left() {
+    let host = Host::with(25 * MIB);
+    host.patch_killed_past_its_commit(2);
+    let guest = [7; 512];
+    write(&host.disk(), COPIED_AT, &guest);
+
+    let done = host.patch_to(2).exits_with(4).explains();
+    done.says("a/root.raw was written to while it was between two releases").says("into another");
+    assert!(host.journal().exists());
+    assert_eq!(read(&host.disk(), COPIED_AT), guest, "the write is not ours to lose");
+    // The way out.
+    host.registry.client(&host.world, "pull shop:2 --into other").succeeds();
+    same_bytes(host.world.path("other/a/root.raw"), host.world.path("2.raw"));
+    host.registry.client(&host.world, "verify other").succeeds();
+}
+
+/// The same where the machine runs on a disk that the old release does not have.
+#[test]
+fn a_half_patched_directory_waits_for_a_machine_on_its_new_disk() {
+    let host = Host::with(25 * MIB);
+    let (journal, disk) = (host.journal(), host.new_disk());
+    host.patch_killed_past_its_commit(3);
+    // As if it had died a little later: what is whole was given its name.
+    if !disk.exists() {
+        let files = fs::read_dir(journal.parent().unwrap()).unwrap();
+        let mut paths = files.map(|file| file.unwrap().path());
+        let staged = paths.find(|path| path.extension().is_some_and(|name| name == "raw"));
+        fs::create_dir_all(disk.parent().unwrap()).unwrap();
+        fs::rename(staged.unwrap(), &disk).unwrap();
+    }
+    same_bytes(&disk, host.world.path("b.raw"));
+
+    let qemu = Qemu::open(&disk, &["-f", "raw"]);
+    host.patch_to(3).exits_with(4).explains().says("b/root.raw is in use");
     assert!(journal.exists());
     drop(qemu);
-    patch().succeeds();
+    host.patch_to(3).succeeds();
     host.is(2);
+    same_bytes(&disk, host.world.path("b.raw"));
+}
+
+/// Whoever waits for a new disk meets all of it, or a lock; what he writes then is his.
+#[test]
+fn a_disk_that_only_the_new_release_has_is_not_there_before_it_is_whole() {
+    let host = Host::with(25 * MIB);
+    let (disk, whole) = (host.new_disk(), host.world.path("b.raw"));
+    let mut run = host.patch_to(3).start();
+    let mut was_running = true;
+    while !disk.exists() {
+        assert!(was_running, "the patch ended without the disk");
+        was_running = run.is_running();
+    }
+    same_bytes(&disk, &whole);
+    let mut qemu = Command::new("qemu-io");
+    let wrote = qemu.args(["-f", "raw", "-c", "write -P 7 30M 512"]).arg(&disk).output().unwrap();
+    let done = run.ends();
+
+    assert!(done.status.success(), "{done}");
+    if wrote.status.success() {
+        assert_eq!(read(&disk, 30 * MIB), [7; 512], "the write is not ours to lose");
+    } else {
+        let said = String::from_utf8_lossy(&wrote.stderr);
+        assert!(said.contains("lock"), "qemu-io said `{said}`");
+        host.is(2);
+        same_bytes(&disk, &whole);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use seawall_store::image::Format;
 use seawall_store::image::layout::ExportFormat;
 use serde::{Deserialize, Serialize};
 
-use super::{RELEASE_FILE, disk_file};
+use super::{RELEASE_FILE, disk_file, is_between_releases};
 use crate::deploy::DescriptorTarget;
 use crate::error::{ErrorKind, Failure};
 use crate::host::{HostError, replace_file};
@@ -86,6 +86,12 @@ pub enum LockError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The files are of two releases, as a crash of a patch leaves them.
+    #[error("{} is between two releases: a patch was interrupted", directory.display())]
+    InProgress {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The files contradict each other.
     #[error("{} does not describe what seawall.lock says: {why}", path.display())]
     Contradiction {
@@ -101,6 +107,7 @@ impl Failure for LockError {
         match self {
             Self::Host(error) => error.kind(),
             Self::Missing { .. } => ErrorKind::NotFound,
+            Self::InProgress { .. } => ErrorKind::Conflict,
             Self::Malformed { .. } | Self::Contradiction { .. } => ErrorKind::Damaged,
         }
     }
@@ -109,6 +116,7 @@ impl Failure for LockError {
         match self {
             Self::Host(error) => error.remedy(),
             Self::Missing { .. } => Some("pull a release with `seawall pull`".to_owned()),
+            Self::InProgress { .. } => Some("run `seawall patch` again to finish it".to_owned()),
             Self::Malformed { .. } | Self::Contradiction { .. } => {
                 Some("pull the release again into another directory".to_owned())
             }
@@ -222,7 +230,12 @@ impl Lockfile {
         let lock = Self::read(&path)?;
         let path = directory.join(RELEASE_FILE);
         let release = Release::parse(&read(&path)?).map_err(|e| malformed(&path, e))?;
-        let contradiction = |why: String| LockError::Contradiction { path: path.clone(), why };
+        let contradiction = |why: String| {
+            if is_between_releases(directory) {
+                return LockError::InProgress { directory: directory.to_owned() };
+            }
+            LockError::Contradiction { path: path.clone(), why }
+        };
         if release.digest() != lock.release {
             return Err(contradiction(format!("its digest is {}", release.digest())));
         }

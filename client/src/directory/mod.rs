@@ -7,6 +7,7 @@
 //! DIR/libvirt/…            descriptors for a host, where they were asked for
 //! DIR/.seawall/origin.json the registry, and the channel it follows; the host's own memory
 //! DIR/.seawall/indexes/    indexes and leaves of the disks, by digest; a cache, verified on use
+//! DIR/.seawall/patch/       what a patch stages; a `journal` in it: between two releases
 //! ```
 //!
 //! # Invariants
@@ -44,6 +45,18 @@ pub const LOCKFILE: &str = "seawall.lock";
 pub const RELEASE_FILE: &str = "release.json";
 /// The folder of what Seawall keeps for itself.
 pub const OWN_FOLDER: &str = ".seawall";
+
+/// The folder of a patch's own, below a directory.
+pub(crate) fn patch_folder(root: &Path) -> PathBuf {
+    root.join(OWN_FOLDER).join("patch")
+}
+
+/// Whether a patch of a directory was committed and is not done: its disks are neither release,
+/// and the next patch makes them the new one.
+#[must_use]
+pub fn is_between_releases(root: &Path) -> bool {
+    patch_folder(root).join("journal").exists()
+}
 
 /// Where a disk's file lies, from the directory.
 #[must_use]

@@ -56,7 +56,7 @@ pub enum ImageLockError {
 #[derive(Debug)]
 pub(crate) struct ImageLocks {
     /// A lock ends with its open file.
-    _files: Vec<File>,
+    files: Vec<File>,
 }
 
 impl ImageLocks {
@@ -65,19 +65,32 @@ impl ImageLocks {
     /// # Errors
     /// When one is in use or cannot be opened; then none is locked.
     pub(crate) fn take(paths: impl IntoIterator<Item = PathBuf>) -> Result<Self, ImageLockError> {
-        let mut files = Vec::new();
-        for path in paths {
-            match File::open(&path) {
-                Ok(file) => {
-                    lock(&path, &file)?;
-                    files.push(file);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(HostError::new("open", &path, error).into()),
-            }
-        }
-        Ok(Self { _files: files })
+        let mut locks = Self { files: Vec::new() };
+        paths.into_iter().try_for_each(|path| locks.add(&path))?;
+        Ok(locks)
     }
+
+    /// Locks one more, which must be none of these: one's own lock is in the way as anybody's is.
+    ///
+    /// # Errors
+    /// When it is in use or cannot be opened; the others stay locked.
+    pub(crate) fn add(&mut self, path: &Path) -> Result<(), ImageLockError> {
+        match File::open(path) {
+            Ok(file) => {
+                lock(path, &file)?;
+                self.files.push(file);
+                Ok(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(HostError::new("open", path, error).into()),
+        }
+    }
+}
+
+/// Those of the images that somebody has open; takes no lock, and so keeps nobody from opening one.
+pub(crate) fn in_use(paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let is_in_use = |path: &PathBuf| File::open(path).is_ok_and(|file| holder(&file).is_some());
+    paths.into_iter().filter(is_in_use).collect()
 }
 
 fn lock(path: &Path, file: &File) -> Result<(), ImageLockError> {
@@ -91,12 +104,15 @@ fn lock(path: &Path, file: &File) -> Result<(), ImageLockError> {
             Ok(_) => {}
         }
     }
+    holder(file).map_or(Ok(()), |offset| Err(in_use(offset)))
+}
+
+/// The first byte that another open file has locked.
+fn holder(file: &File) -> Option<i64> {
     // As if it were to be locked against everybody: the answer is who would not let us.
     let mut found = range(libc::F_WRLCK, PERMISSIONS_AT, LOCKS_LEN);
-    match fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)) {
-        Ok(_) if i32::from(found.l_type) != libc::F_UNLCK => Err(in_use(found.l_start)),
-        _ => Ok(()),
-    }
+    let is_asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)).is_ok();
+    (is_asked && i32::from(found.l_type) != libc::F_UNLCK).then_some(found.l_start)
 }
 
 fn range(kind: i32, start: libc::off_t, len: libc::off_t) -> libc::flock {
@@ -115,6 +131,13 @@ mod tests {
     use super::*;
 
     fn is_in_use(path: &Path) -> bool {
+        let is_seen = !in_use([path.to_owned()]).is_empty();
+        let is_refused = is_refused(path);
+        assert_eq!(is_seen, is_refused, "who only looks sees what is in the way");
+        is_refused
+    }
+
+    fn is_refused(path: &Path) -> bool {
         match ImageLocks::take([path.to_owned()]) {
             Ok(_) => false,
             Err(ImageLockError::InUse { .. }) => true,
@@ -151,5 +174,6 @@ mod tests {
     #[test]
     fn what_does_not_exist_is_nobodys() {
         assert!(ImageLocks::take([PathBuf::from("/nowhere/at/all.raw")]).is_ok());
+        assert!(in_use([PathBuf::from("/nowhere/at/all.raw")]).is_empty());
     }
 }

@@ -22,7 +22,7 @@ use std::time::SystemTime;
 
 pub use holdings::{HeldDisk, Holding};
 pub use image_lock::ImageLockError;
-pub(crate) use image_lock::ImageLocks;
+pub(crate) use image_lock::{ImageLocks, in_use};
 pub use memo::ScanMemo;
 pub use stat::FileIdentity;
 pub(crate) use write_behind::WriteBehind;

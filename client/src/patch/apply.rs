@@ -13,24 +13,27 @@ use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
 use seawall_store::codec::Decoder;
 
-use super::PatchError;
 use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
+use super::{PatchError, watch};
 use crate::directory::{Directory, remove_stale, sync_folder};
 use crate::fetch::Place;
-use crate::host::{HostError, WriteBehind};
+use crate::host::{HostError, ImageLocks, WriteBehind};
 
-/// Applies a committed journal, describes the directory anew, and removes the journal.
+/// Applies a committed journal, describes the directory anew, and removes the journal. `alone` has
+/// the old disks; those that the journal makes are locked besides.
 ///
 /// # Errors
-/// When a disk cannot be written or the journal is damaged; the journal stays.
+/// When a disk cannot be written or was written to, or the journal is damaged; the journal stays.
 pub(super) fn roll_forward(
     directory: &Directory,
     path: &Path,
+    alone: &mut ImageLocks,
     threads: usize,
 ) -> Result<(), PatchError> {
     let reader = Reader::open(path)?;
     let header = reader.header().clone();
+    watch::made_alone(alone, directory, &header)?;
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
     let disks = Disks::open(directory, &header)?;
     let reader = Mutex::new(reader);
@@ -81,9 +84,10 @@ impl<'a> Applier<'a> {
                 Record::Hole { place, len } => self.disks.punch(place, len)?,
                 Record::Copy { digest, plain_len, source, places } => {
                     let plain = &mut self.plain[..usize::from(plain_len)];
-                    self.disks.read_old(source, plain)?;
+                    let path = self.disks.read_old(source, plain)?;
+                    // It was proven before the commit, and no record writes it.
                     if ChunkDigest::of(plain) != digest {
-                        return Err(self.damaged());
+                        return Err(PatchError::WrittenBetween { path: path.to_owned() });
                     }
                     self.disks.write(&places, plain)?;
                 }
@@ -154,12 +158,14 @@ impl Disks {
         })
     }
 
-    fn read_old(&self, source: Place, plain: &mut [u8]) -> Result<(), HostError> {
+    /// Reads what stays on an old disk; that disk's file.
+    fn read_old(&self, source: Place, plain: &mut [u8]) -> Result<&Path, HostError> {
         let (path, file) = self.old.get(source.disk).ok_or_else(|| {
             let path = PathBuf::from(format!("disk {}", source.disk));
             HostError::new("find", &path, std::io::Error::other("the journal names no such disk"))
         })?;
-        file.read_exact_at(plain, source.offset).map_err(|e| HostError::new("read", path, e))
+        file.read_exact_at(plain, source.offset).map_err(|e| HostError::new("read", path, e))?;
+        Ok(path)
     }
 
     fn write(&self, places: &[Place], plain: &[u8]) -> Result<(), HostError> {
@@ -191,12 +197,12 @@ impl Disks {
     }
 }
 
-/// Cuts disks that became shorter, and renames staged files over the old ones.
+/// Cuts disks that became shorter, and renames staged files to their places.
 fn replace(directory: &Directory, header: &Header) -> Result<(), HostError> {
     let folder = journal::folder(directory);
     for (position, disk) in header.new.disks.iter().enumerate() {
         let path = directory.place(&disk.file)?;
-        let staged = staged_file(&folder, disk);
+        let staged = staged_file(&folder, &header.new, position);
         if header.replaced.contains(&position) {
             // Absent when a crash came after its rename.
             let is_staged = staged.try_exists();

@@ -68,6 +68,12 @@ pub enum PatchError {
         /// The chunk that was there a moment ago.
         chunk: ChunkDigest,
     },
+    /// A disk was written to after a patch was interrupted, and what has to be copied is gone.
+    #[error("{} was written to while it was between two releases", path.display())]
+    WrittenBetween {
+        /// The disk's file.
+        path: PathBuf,
+    },
     /// A journal waits to be applied.
     #[error("{} is between two releases: a patch was interrupted", directory.display())]
     InProgress {
@@ -131,6 +137,7 @@ impl Failure for PatchError {
             Self::Changed { .. }
             | Self::Changing { .. }
             | Self::Written { .. }
+            | Self::WrittenBetween { .. }
             | Self::InUse(ImageLockError::InUse { .. })
             | Self::Foreign { .. }
             | Self::InProgress { .. } => ErrorKind::Conflict,
@@ -159,6 +166,10 @@ impl Failure for PatchError {
                 "nothing was touched: stop the machine that writes to it"
             }
             Self::InProgress { .. } => "run `seawall patch` without --dry-run to finish it",
+            Self::WrittenBetween { .. } => {
+                "this directory cannot be finished: pull the release into another one, and start \
+                 no machine between a patch that was interrupted and the next"
+            }
             Self::Journal { .. } => "pull the release into another directory",
             Self::Foreign { .. } => "nothing was touched: move the file away",
             Self::NoSuchMachine { .. } => "pull the machines you need into another directory",

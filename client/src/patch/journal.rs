@@ -27,11 +27,11 @@ use seawall_store::codec::Encoding;
 use serde::{Deserialize, Serialize};
 
 use super::PatchError;
-use crate::directory::{Directory, Lockfile, OWN_FOLDER};
+use crate::directory::{Directory, Lockfile, is_between_releases, patch_folder};
 use crate::fetch::Place;
 use crate::host::HostError;
 
-pub(super) const MAGIC: &[u8; 8] = b"SWJRNL\0\x02";
+pub(super) const MAGIC: &[u8; 8] = b"SWJRNL\0\x03";
 const HEADER_LEN_MAX: u64 = 64 << 20;
 const PLACES_MAX: u32 = 1 << 24;
 const RECORD_LEN: usize = 48;
@@ -40,13 +40,12 @@ const CHECKSUM_LEN: usize = 8;
 
 /// The name of the folder a patch works in, below the directory.
 pub(super) fn folder(directory: &Directory) -> PathBuf {
-    directory.root().join(OWN_FOLDER).join("patch")
+    patch_folder(directory.root())
 }
 
 /// The committed journal that a crash left, if there is one.
 pub(super) fn committed(directory: &Directory) -> Option<PathBuf> {
-    let path = folder(directory).join("journal");
-    path.exists().then_some(path)
+    is_between_releases(directory.root()).then(|| folder(directory).join("journal"))
 }
 
 /// What a journal is for.
@@ -60,7 +59,7 @@ pub(super) struct Header {
     pub(super) release: String,
     /// For each new disk its length in bytes.
     pub(super) disk_lens: Vec<u64>,
-    /// Files below the patch's folder that are whole, and that replace the disk's file.
+    /// New disks whose files are whole below the patch's folder, and are renamed to their places.
     pub(super) replaced: Vec<usize>,
 }
 

@@ -9,16 +9,18 @@
 //!
 //! The journal is a redo log (docs/adr/0007): before its commit the disks are the old release and
 //! after it the next command makes them the new one, without the registry. Images that cannot be
-//! written in place (qcow2) are staged whole and renamed over the old ones by the same journal.
+//! written in place (qcow2) and disks that only the new release has are staged whole, and renamed
+//! to their places by the same journal.
 //!
 //! # While a machine runs
 //!
 //! | a writer | is noticed |
 //! |---|---|
 //! | takes QEMU's locks, before or after | by `watch::alone`: the patch refuses; or the machine cannot start |
+//! | wants a disk that only the new release has | there is none before it is whole, and locked |
 //! | takes none, before the survey | by the survey |
 //! | takes none, between survey and commit | by the file's times, or by a chunk that is gone |
-//! | takes none, after the commit | not at all: its bytes are lost, or stay and `verify` finds them |
+//! | takes none, after the commit | by a copy whose source is gone; else its bytes are lost, or stay and `verify` finds them |
 //!
 //! # After a crash
 //!
@@ -49,10 +51,9 @@ use seawall_store::image::layout::ExportFormat;
 pub use error::PatchError;
 pub use report::{PatchPlan, PatchReport};
 
-use crate::directory::{self, Described, Directory, DiskLayout, Lockfile};
+use crate::directory::{self, Described, Directory, DiskLayout, LockedDisk, Lockfile};
 use crate::fetch::{Fetch, FetchStats};
-use crate::host::Holding;
-use crate::host::HostState;
+use crate::host::{Holding, HostState, ImageLocks};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use plan::{OldDisk, Steps};
@@ -95,17 +96,18 @@ impl Patch {
     }
 }
 
-/// What a patch would do; changes nothing on the disks.
+/// What a patch would do; changes nothing on the disks, and keeps no machine from running on them.
 ///
 /// # Errors
-/// As [`patch`].
+/// As [`patch`], but for disks that are in use: the plan names them.
 pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
     let sides = sides(patch, Rolling::Refused).await?;
-    let _alone = watch::alone(&sides.directory, &sides.old_lock)?;
     survey::survey(patch, &sides.directory, &sides.old_lock).await?;
-    let steps = Steps::between(&sides.old, &sides.new, &in_place(&sides.new_lock))?;
+    let in_place = in_place(&sides.old_lock, &sides.new_lock);
+    let steps = Steps::between(&sides.old, &sides.new, &in_place)?;
     let measured = patch.fetch().measure(steps.wanted()).await?;
-    Ok(PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured))
+    let plan = PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured);
+    Ok(PatchPlan { in_use: watch::in_use(&sides.directory, &sides.old_lock), ..plan })
 }
 
 /// Moves a pulled directory to another release, in place.
@@ -124,32 +126,47 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     // Before anything is committed: a path may not fit into a descriptor.
     let described = directory::describe(directory.root(), &release, &new_lock)?;
     let described = Described::of(directory.root(), described);
-    let _alone = watch::alone(&directory, &old_lock)?;
+    let alone = watch::alone(&directory, &old_lock)?;
     let watched = Watched::of(&directory, &old_lock);
     survey::survey(&patch, &directory, &old_lock).await?;
-    let steps = Steps::between(&old, &new, &in_place(&new_lock))?;
+    let steps = Steps::between(&old, &new, &in_place(&old_lock, &new_lock))?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
     let stager = Stager::create(&directory, &old_lock, &new_lock, &release, &new)?;
     let stager = Arc::new(stager);
     stager.stage_fixed(&steps)?;
     let fetch = patch.fetch();
-    let groups = stream::iter(steps.groups(stager.staged()));
-    let (mut stats, missed) = fetch.run(groups, stager.clone()).await?;
+    let (groups, kept_bytes) = steps.groups(|want| stager.is_staged(want));
+    let (mut stats, missed) = fetch.run(stream::iter(groups), stager.clone()).await?;
     // What was surveyed a moment ago and is gone now was written by somebody else.
     if let Some(want) = missed.first() {
         return Err(PatchError::Changing { directory: patch.directory, chunk: want.chunk.digest });
     }
-    stats.seeded_bytes += stager.kept_bytes();
+    stats.seeded_bytes += kept_bytes;
+    // Again: the fetch may have taken hours.
+    refuse_foreign_files(&directory, &old_lock, &new_lock)?;
     let journal = stager.commit(&steps, &watched)?;
     patch.progress.begin(Stage::Apply, None);
-    let (root, threads) = (directory.root().to_owned(), patch.threads);
-    let applied =
-        tokio::task::spawn_blocking(move || apply::roll_forward(&directory, &journal, threads));
-    applied.await.map_err(|_| PatchError::Defect)??;
-    patch.state.hold(&Holding::of(&root, &new_lock));
+    let directory = roll_forward(directory, journal, alone, patch.threads).await?;
+    let root = directory.root();
+    patch.state.hold(&Holding::of(root, &new_lock));
     patch.progress.finish();
-    let report = PatchReport::patched(&old_lock, &new_lock, &root, steps.sums(), stats);
+    let report = PatchReport::patched(&old_lock, &new_lock, root, steps.sums(), stats);
     Ok(PatchReport { descriptors: described, ..report })
+}
+
+/// Applies a journal in a thread that has the directory and the locks for its own: it writes on
+/// when this future is dropped.
+async fn roll_forward(
+    directory: Directory,
+    journal: PathBuf,
+    mut alone: ImageLocks,
+    threads: usize,
+) -> Result<Directory, PatchError> {
+    let apply = move || {
+        apply::roll_forward(&directory, &journal, &mut alone, threads)?;
+        Ok(directory)
+    };
+    tokio::task::spawn_blocking(apply).await.map_err(|_| PatchError::Defect)?
 }
 
 /// Whether a crash left the directory between two releases; the next patch ends that.
@@ -167,7 +184,7 @@ enum Rolling {
 }
 
 async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
-    let directory = Directory::open(&patch.directory)?;
+    let mut directory = Directory::open(&patch.directory)?;
     let mut rolled_forward = false;
     if let Some(journal) = journal::committed(&directory) {
         if rolling == Rolling::Refused {
@@ -176,8 +193,8 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         // By what the journal says: the crash may have come between the release document and the
         // lockfile, which then contradict each other.
         let old_lock = journal::Reader::open(&journal)?.header().old.clone();
-        let _alone = watch::alone(&directory, &old_lock)?;
-        apply::roll_forward(&directory, &journal, patch.threads)?;
+        let alone = watch::alone(&directory, &old_lock)?;
+        directory = roll_forward(directory, journal, alone, patch.threads).await?;
         rolled_forward = true;
     }
     let (old_lock, _) = Lockfile::of_directory(directory.root())?;
@@ -235,10 +252,14 @@ fn refuse_foreign_files(
     Ok(())
 }
 
-/// For each new disk the file it is written into in place, if its format allows that.
-fn in_place(lock: &Lockfile) -> Vec<Option<PathBuf>> {
-    let disks = lock.disks.iter();
-    disks.map(|disk| (disk.format == "raw").then(|| disk.file.clone())).collect()
+/// For each new disk the old one's file that it is written into in place, if it has one and its
+/// format allows that.
+fn in_place(old: &Lockfile, new: &Lockfile) -> Vec<Option<PathBuf>> {
+    let is_there = |file: &PathBuf| old.disks.iter().any(|disk| disk.file == *file);
+    let file = |disk: &LockedDisk| {
+        (disk.format == "raw" && is_there(&disk.file)).then(|| disk.file.clone())
+    };
+    new.disks.iter().map(file).collect()
 }
 
 impl PatchReport {

@@ -143,13 +143,24 @@ impl Steps {
         away.map(|(want, _)| want.clone()).collect()
     }
 
-    /// What has to be staged and is not yet, a group at a time.
-    pub(super) fn groups(&self, staged: &HashSet<ChunkRef>) -> Vec<Result<Group, FetchError>> {
-        let rest: Vec<_> =
-            self.needs.iter().filter(|(want, _)| !staged.contains(&want.chunk)).collect();
+    /// What has to be staged and is not yet, a group at a time; and the plain bytes that are.
+    pub(super) fn groups(
+        &self,
+        is_staged: impl Fn(&Want) -> bool,
+    ) -> (Vec<Result<Group, FetchError>>, u64) {
+        let (mut rest, mut kept_bytes) = (Vec::new(), 0);
+        for (want, found) in &self.needs {
+            match found {
+                Found::Stays(_) => {}
+                Found::Moves(_) | Found::Away if is_staged(want) => {
+                    kept_bytes += u64::from(want.chunk.len);
+                }
+                Found::Moves(_) | Found::Away => rest.push((want, found)),
+            }
+        }
         let groups = rest.chunks(GROUP_LEN).map(|part| {
             let mut group = Group::default();
-            for (want, found) in part {
+            for &(want, found) in part {
                 match found {
                     Found::Stays(_) => {}
                     Found::Moves(place) => group.seeded.push((want.clone(), *place)),
@@ -158,7 +169,7 @@ impl Steps {
             }
             Ok(group)
         });
-        groups.collect()
+        (groups.collect(), kept_bytes)
     }
 }
 

@@ -26,6 +26,8 @@ pub struct PatchPlan {
     pub disks: Sums,
     /// What would be fetched.
     pub transfer: FetchStats,
+    /// Disks that another process has open; a patch would refuse them.
+    pub in_use: Vec<PathBuf>,
 }
 
 impl PatchPlan {
@@ -36,6 +38,7 @@ impl PatchPlan {
             to: new.version.clone(),
             disks,
             transfer,
+            in_use: Vec::new(),
         }
     }
 }
@@ -56,7 +59,10 @@ fn write_sums(f: &mut fmt::Formatter<'_>, sums: &Sums, transfer: &FetchStats) ->
 impl fmt::Display for PatchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} would become {}", self.application, self.from, self.to)?;
-        write_sums(f, &self.disks, &self.transfer)
+        write_sums(f, &self.disks, &self.transfer)?;
+        self.in_use.iter().try_for_each(|path| {
+            write!(f, "\n  {} is in use: stop what has it open before the patch", path.display())
+        })
     }
 }
 

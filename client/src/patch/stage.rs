@@ -1,4 +1,7 @@
 //! Patch, stage 3: all that will be written is gathered in the journal, then committed.
+//!
+//! What cannot be written in place (qcow2) and what is not there yet (a disk that only the new
+//! release has) is staged as whole files, which nobody can open as disks before they are.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -29,12 +32,18 @@ pub(super) struct Stager {
     part: PathBuf,
     old_disks: Vec<Box<dyn DiskImage>>,
     /// For each new disk that is made anew, its staged file.
-    sinks: Vec<Option<Sink>>,
+    sinks: Vec<Option<StagedFile>>,
     writer: Mutex<BufWriter<File>>,
     /// The same file, on its way to the disk.
     behind: WriteBehind,
-    staged: HashSet<ChunkRef>,
-    kept_bytes: u64,
+    /// Chunks that an interrupted patch left in the journal.
+    kept: HashSet<ChunkRef>,
+}
+
+struct StagedFile {
+    sink: Sink,
+    /// An interrupted patch left it: some of it may be there.
+    was_there: bool,
 }
 
 impl Stager {
@@ -53,14 +62,15 @@ impl Stager {
             old_disks.push(image::open(&directory.root().join(&disk.file), &options)?);
         }
         let (mut sinks, mut replaced) = (Vec::new(), Vec::new());
-        for (position, (disk, layout)) in new_lock.disks.iter().zip(new).enumerate() {
-            let format = disk.format.parse().unwrap_or(ExportFormat::Raw);
-            if format == ExportFormat::Raw {
+        let in_place = super::in_place(old_lock, new_lock);
+        for (position, (layout, in_place)) in new.iter().zip(in_place).enumerate() {
+            if in_place.is_some() {
                 sinks.push(None);
                 continue;
             }
             replaced.push(position);
-            sinks.push(Some(staged_sink(&folder, disk, format, layout)?));
+            let path = staged_file(&folder, new_lock, position);
+            sinks.push(Some(StagedFile::open(&path, &new_lock.disks[position], layout)?));
         }
         let header = Header {
             old: old_lock.clone(),
@@ -70,7 +80,7 @@ impl Stager {
             replaced,
         };
         let part = folder.join("journal.part");
-        let (mut staged, mut kept_bytes) = (HashSet::new(), 0);
+        let mut kept = HashSet::new();
         let mut decoder = Decoder::default();
         let mut plain = vec![0; CHUNK_LEN_MAX as usize];
         let file = journal::begin(&part, &header, |record| {
@@ -78,8 +88,7 @@ impl Stager {
                 && let Ok(plain) = decoder.decode(*encoding, stored, *plain_len, &mut plain)
                 && ChunkDigest::of(plain) == *digest
             {
-                staged.insert(ChunkRef { digest: *digest, len: *plain_len });
-                kept_bytes += u64::from(*plain_len);
+                kept.insert(ChunkRef { digest: *digest, len: *plain_len });
                 true
             } else {
                 false
@@ -89,17 +98,18 @@ impl Stager {
         let behind = WriteBehind::new(&part, same);
         let writer = Mutex::new(BufWriter::with_capacity(1 << 20, file));
         let root = directory.root().to_owned();
-        Ok(Self { root, part, old_disks, sinks, writer, behind, staged, kept_bytes })
+        Ok(Self { root, part, old_disks, sinks, writer, behind, kept })
     }
 
-    /// Chunks that are in the journal already.
-    pub(super) fn staged(&self) -> &HashSet<ChunkRef> {
-        &self.staged
-    }
-
-    /// Plain bytes that an interrupted patch had staged.
-    pub(super) fn kept_bytes(&self) -> u64 {
-        self.kept_bytes
+    /// Whether an interrupted patch staged a chunk for all places that want it.
+    pub(super) fn is_staged(&self, want: &Want) -> bool {
+        let is_in_journal = self.in_place(want).is_empty() || self.kept.contains(&want.chunk);
+        let mut plain = Vec::new();
+        is_in_journal
+            && want.places.iter().all(|place| match &self.sinks[place.disk] {
+                Some(file) => file.holds(want.chunk, place.offset, &mut plain),
+                None => true,
+            })
     }
 
     fn append(&self, record: &Record) -> Result<(), HostError> {
@@ -118,11 +128,25 @@ impl Stager {
             if places.is_empty() {
                 continue;
             }
-            let plain = &mut plain[..usize::from(want.chunk.len)];
-            self.old_disks[source.seed].read_at(source.offset, plain)?;
+            let plain = self.read_fixed(want, source, &mut plain)?;
             self.write_staged(&places, plain)?;
         }
         Ok(())
+    }
+
+    /// What the old disks hold at a place that stays, if it is still what was surveyed.
+    fn read_fixed<'a>(
+        &self,
+        want: &Want,
+        source: SeedPlace,
+        buffer: &'a mut [u8],
+    ) -> Result<&'a [u8], PatchError> {
+        let (plain, chunk) = (&mut buffer[..usize::from(want.chunk.len)], want.chunk.digest);
+        self.old_disks[source.seed].read_at(source.offset, plain)?;
+        if ChunkDigest::of(plain) != chunk {
+            return Err(PatchError::Changing { directory: self.root.clone(), chunk });
+        }
+        Ok(plain)
     }
 
     fn staged_places(&self, want: &Want) -> Vec<Place> {
@@ -131,8 +155,8 @@ impl Stager {
 
     fn write_staged(&self, places: &[Place], plain: &[u8]) -> Result<(), HostError> {
         for place in places {
-            if let Some(sink) = &self.sinks[place.disk] {
-                sink.write_at(place.offset, plain)?;
+            if let Some(file) = &self.sinks[place.disk] {
+                file.sink.write_at(place.offset, plain)?;
             }
         }
         Ok(())
@@ -146,12 +170,7 @@ impl Stager {
             if !places.is_empty() {
                 // The survey is minutes old after a long fetch. A machine that writes to a disk
                 // must be noticed now: after the commit there is no way back.
-                let plain = &mut plain[..usize::from(want.chunk.len)];
-                let chunk = want.chunk.digest;
-                self.old_disks[source.seed].read_at(source.offset, plain)?;
-                if ChunkDigest::of(plain) != chunk {
-                    return Err(PatchError::Changing { directory: self.root.clone(), chunk });
-                }
+                self.read_fixed(want, source, &mut plain)?;
                 let source = Place { disk: source.seed, offset: source.offset };
                 let (digest, plain_len) = (want.chunk.digest, want.chunk.len);
                 self.append(&Record::Copy { digest, plain_len, source, places })?;
@@ -163,20 +182,22 @@ impl Stager {
             }
         }
         self.append(&Record::End)?;
-        self.sinks.iter().flatten().try_for_each(Sink::sync)?;
+        self.sinks.iter().flatten().try_for_each(|file| file.sink.sync())?;
         let failed = |source| HostError::new("commit", &self.part, source);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.flush().map_err(failed)?;
         self.behind.sync()?;
-        // The folder may be new: a journal in a folder that power loss takes away is none.
-        if let Some(above) = self.part.parent().and_then(Path::parent) {
+        // The folder may be new: a journal in a folder that power loss takes away is none, and one
+        // without the files beside it is worse.
+        let folder = self.part.parent().unwrap_or(Path::new("."));
+        sync_folder(folder)?;
+        if let Some(above) = folder.parent() {
             sync_folder(above)?;
             sync_folder(&self.root)?;
         }
         watched.check()?;
         let journal = self.part.with_file_name("journal");
         fs::rename(&self.part, &journal).map_err(failed)?;
-        let folder = self.part.parent().unwrap_or(Path::new("."));
         sync_folder(folder)?;
         Ok(journal)
     }
@@ -186,29 +207,37 @@ impl Stager {
     }
 }
 
-/// The file that replaces a disk's, beside the journal.
+/// The file that becomes a disk's, beside the journal.
 ///
-/// Named by what it will hold: what a patch to another release left is never taken for it.
-pub(super) fn staged_file(folder: &Path, disk: &LockedDisk) -> PathBuf {
-    folder.join(format!("{}.{}", disk.index.to_hex(), disk.format))
+/// Named by what it will hold: what a patch to another release left is never taken for it. And by
+/// which disk it is: two may be alike.
+pub(super) fn staged_file(folder: &Path, new: &Lockfile, position: usize) -> PathBuf {
+    let disk = &new.disks[position];
+    folder.join(format!("{}-{position}.{}", disk.index.to_hex(), disk.format))
 }
 
-fn staged_sink(
-    folder: &Path,
-    disk: &LockedDisk,
-    format: ExportFormat,
-    layout: &DiskLayout,
-) -> Result<Sink, PatchError> {
-    fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
-    let path = staged_file(folder, disk);
-    Ok(Sink::create(&path, format, layout.index(), layout.data_runs()?.into_iter())?)
+impl StagedFile {
+    fn open(path: &Path, disk: &LockedDisk, layout: &DiskLayout) -> Result<Self, HostError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
+        }
+        let was_there = path.exists();
+        let format = disk.format.parse().unwrap_or(ExportFormat::Raw);
+        let sink = Sink::create(path, format, layout.index(), layout.data_runs()?.into_iter())?;
+        Ok(Self { sink, was_there })
+    }
+
+    fn holds(&self, chunk: ChunkRef, offset: u64, plain: &mut Vec<u8>) -> bool {
+        plain.resize(usize::from(chunk.len), 0);
+        self.was_there && self.sink.read_at(offset, plain) && ChunkDigest::of(plain) == chunk.digest
+    }
 }
 
 impl Deliver for Stager {
     fn deliver(&self, want: &Want, plain: &[u8], origin: Origin<'_>) -> Result<(), HostError> {
         self.write_staged(&self.staged_places(want), plain)?;
         let places = self.in_place(want);
-        if places.is_empty() {
+        if places.is_empty() || self.kept.contains(&want.chunk) {
             return Ok(());
         }
         let (encoding, stored) = match origin {
@@ -228,3 +257,6 @@ impl Deliver for Stager {
         self.old_disks[place.seed].read_at(place.offset, plain).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,9 +16,11 @@ mod progress;
 mod report;
 mod size;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use seawall::directory::is_between_releases;
 
 use args::{Cli, Global, RawCommand};
 use command::Command;
@@ -59,8 +61,13 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         command => {
             log_to_stderr(&cli.global);
             let command = Command::prove(command)?;
+            let patched = match &command {
+                Command::Patch(_, patch) => Some(patch.dir.clone()),
+                _ => None,
+            };
             let runtime = runtime()?;
-            let outcome = runtime.block_on(until_signal(commands::run(command, &cli.global)));
+            let work = commands::run(command, &cli.global);
+            let outcome = runtime.block_on(until_signal(work, patched.as_deref()));
             // Threads that still read or hash are not waited for: what they do is thrown away.
             runtime.shutdown_background();
             outcome
@@ -69,9 +76,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 }
 
 /// Runs a command until it ends or a signal asks for its end. What a flow leaves when it is
-/// dropped is what a crash leaves, which every flow survives.
+/// dropped is what a crash leaves, which every flow survives. Of a directory that is `patched` it
+/// is told if that is neither release.
 async fn until_signal(
     command: impl Future<Output = Result<(), Failure>>,
+    patched: Option<&Path>,
 ) -> Result<ExitCode, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let cannot = |error| Failure::io("cannot listen for signals", &error);
@@ -82,7 +91,18 @@ async fn until_signal(
         _ = interrupt.recv() => ("interrupted", EXIT_SIGINT),
         _ = terminate.recv() => ("terminated", EXIT_SIGTERM),
     };
-    anstream::eprintln!("{name}: nothing is half done; the same command goes on where this ended");
+    match patched.filter(|dir| is_between_releases(dir)) {
+        Some(dir) => {
+            let dir = report::plain(&dir.display().to_string());
+            anstream::eprintln!(
+                "{name}: the disks in {dir} are between two releases; run `seawall patch` again to \
+                 finish them, before anything runs on them"
+            );
+        }
+        None => anstream::eprintln!(
+            "{name}: nothing is half done; the same command goes on where this ended"
+        ),
+    }
     Ok(ExitCode::from(code))
 }
 
