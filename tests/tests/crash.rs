@@ -270,6 +270,10 @@ fn a_killed_patch_may_go_to_another_release_instead() {
                 // As if it had died between the release document and the lockfile.
                 fs::copy(world.path("is-2/release.json"), world.path("host/release.json")).unwrap();
                 committed += 1;
+                for command in ["status host --host rack4", "repair --from host"] {
+                    let done = world.local(command).exits_with(4).explains();
+                    done.says("run `seawall patch` again");
+                }
             }
             patch(3).succeeds();
             let file = format!("a/root.{format}");

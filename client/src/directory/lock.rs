@@ -57,7 +57,7 @@ pub struct LockedDisk {
     pub disk: DiskName,
     /// Its file, from the directory.
     pub file: PathBuf,
-    /// The file's format: `raw` or `qcow2`.
+    /// The file's format, by the name of an [`ExportFormat`] that is laid out: `raw`, `qcow2`, ….
     pub format: String,
     /// The disk's identity.
     pub content: ContentDigest,
@@ -86,6 +86,12 @@ pub enum LockError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A patch replaces the two files one after the other, and has not ended.
+    #[error("{} is between two releases: a patch is under way or broke off", directory.display())]
+    Between {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The files contradict each other.
     #[error("{} does not describe what seawall.lock says: {why}", path.display())]
     Contradiction {
@@ -101,6 +107,7 @@ impl Failure for LockError {
         match self {
             Self::Host(error) => error.kind(),
             Self::Missing { .. } => ErrorKind::NotFound,
+            Self::Between { .. } => ErrorKind::Conflict,
             Self::Malformed { .. } | Self::Contradiction { .. } => ErrorKind::Damaged,
         }
     }
@@ -109,6 +116,7 @@ impl Failure for LockError {
         match self {
             Self::Host(error) => error.remedy(),
             Self::Missing { .. } => Some("pull a release with `seawall pull`".to_owned()),
+            Self::Between { .. } => Some("run `seawall patch` again to finish it".to_owned()),
             Self::Malformed { .. } | Self::Contradiction { .. } => {
                 Some("pull the release again into another directory".to_owned())
             }
@@ -213,7 +221,7 @@ impl Lockfile {
     /// Reads the lockfile and the release document of a directory.
     ///
     /// # Errors
-    /// When there is none, or the two contradict each other.
+    /// When there is none, or the two contradict each other, as they do in the middle of a patch.
     pub fn of_directory(directory: &Path) -> Result<(Self, Release), LockError> {
         let path = directory.join(super::LOCKFILE);
         if !path.exists() {
@@ -222,7 +230,12 @@ impl Lockfile {
         let lock = Self::read(&path)?;
         let path = directory.join(RELEASE_FILE);
         let release = Release::parse(&read(&path)?).map_err(|e| malformed(&path, e))?;
-        let contradiction = |why: String| LockError::Contradiction { path: path.clone(), why };
+        let contradiction = |why: String| {
+            if directory.join(super::JOURNAL).exists() {
+                return LockError::Between { directory: directory.to_owned() };
+            }
+            LockError::Contradiction { path: path.clone(), why }
+        };
         if release.digest() != lock.release {
             return Err(contradiction(format!("its digest is {}", release.digest())));
         }

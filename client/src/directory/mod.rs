@@ -44,6 +44,8 @@ pub const LOCKFILE: &str = "seawall.lock";
 pub const RELEASE_FILE: &str = "release.json";
 /// The folder of what Seawall keeps for itself.
 pub const OWN_FOLDER: &str = ".seawall";
+/// The committed journal of a patch that has not ended.
+pub(crate) const JOURNAL: &str = ".seawall/patch/journal";
 
 /// Where a disk's file lies, from the directory.
 #[must_use]
