@@ -100,22 +100,29 @@ impl Registry {
         Ok(KeptPack { put, chunk_count: pack.frames().len() as u64 })
     }
 
-    /// Decodes and hashes every frame, where that blocks no request.
+    /// A pack of which every frame was decoded and hashed.
     pub(super) async fn prove_pack(
         &self,
         expected: PackDigest,
         bytes: Bytes,
     ) -> Result<VerifiedPack, AppError> {
-        const ACTION: &str = "prove a pack";
-        let internal = |source| AppError::Internal { action: ACTION, source };
+        Ok(self.examine(move || VerifiedPack::verify(expected, bytes)).await??)
+    }
+
+    /// Decodes and hashes a pack, where that blocks no request.
+    pub(super) async fn examine<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AppError> {
+        let internal = |source| AppError::Internal { action: "examine a pack", source };
         let permit = Arc::clone(&self.proving).acquire_owned().await;
         let permit = permit.map_err(|error| internal(error.into()))?;
         let proof = tokio::task::spawn_blocking(move || {
             // It goes on when its client is gone, and is counted until it ends.
             let _permit = permit;
-            VerifiedPack::verify(expected, bytes)
+            work()
         });
-        Ok(proof.await.map_err(|error| internal(error.into()))??)
+        proof.await.map_err(|error| internal(error.into()))
     }
 
     /// Opens a pack, found to be as long as it was when it was kept.

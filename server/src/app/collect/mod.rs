@@ -18,6 +18,8 @@
 //! 4. Nothing is swept whose release's deletion the store alone does not tell of, nor by a catalog
 //!    that does not know what the store alone tells of.
 //! 5. One collection at a time sweeps, of all processes that share the catalog.
+//! 6. A pack with a reachable chunk in it goes only once that chunk was read in the place that it
+//!    has elsewhere: what the catalog says of places may be older than the store.
 //!
 //! # At the same time
 //!
@@ -47,6 +49,7 @@ use crate::catalog::collect::OlderLeases;
 mod mark;
 mod plan;
 mod repack;
+mod spare;
 mod status;
 mod sweep;
 mod usage;
@@ -102,8 +105,8 @@ impl Registry {
     /// Collects as much as can be collected now: call it again while it says that it waits.
     ///
     /// # Errors
-    /// [`AppError::Busy`] when one runs; when a root cannot be read, or a port fails: then nothing
-    /// that is reachable is gone.
+    /// [`AppError::Busy`] when one runs; [`AppError::CatalogOld`] when the store knows more; when a
+    /// root cannot be read, or a port fails. Nothing that is reachable is gone then.
     pub async fn collect(&self, options: CollectOptions) -> Result<Collected, AppError> {
         let Some(_one_at_a_time) = self.catalog.claim_collecting().await? else {
             return Err(AppError::Busy { what: "another collection runs" });
@@ -130,18 +133,21 @@ impl Registry {
             return Ok(done);
         }
         done.has_looked = true;
-        self.prove_current().await?;
-        self.finish_sweep().await?;
+        if state.is_sweeping {
+            self.prove_current().await?;
+            self.finish_sweep().await?;
+        }
         if state.condemned > 0 {
             done.waits_for = self.sweep(None, &mut done.swept).await?;
         }
         if done.waits_for.is_some() || is_clean {
             return Ok(done);
         }
+        self.prove_current().await?;
         self.collecting.enter(Phase::Marking);
-        let plan = self.plan_collection(&HashSet::new(), options).await?;
+        let mut plan = self.plan_collection(&HashSet::new(), options).await?;
         self.collecting.planned(&plan);
-        self.repack(&plan, options, &mut done.swept).await?;
+        self.repack(&mut plan, options, &mut done.swept).await?;
         if !plan.is_empty() {
             self.collecting.enter(Phase::Condemning);
             self.catalog.condemn(plan.condemned_packs(), plan.condemned_objects()).await?;

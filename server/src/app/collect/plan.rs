@@ -10,6 +10,7 @@ use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::CollectOptions;
 use super::mark::Reached;
+use super::spare::Homes;
 use crate::app::rebuild::content::read_footer;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{Collectable, PackKey, PackRow};
@@ -104,6 +105,11 @@ impl CollectPlan {
         self.objects.iter().map(|(object, _)| *object).collect()
     }
 
+    /// Takes sparse packs out of it: they stay.
+    pub(super) fn spare(&mut self, packs: &[PackDigest]) {
+        self.sparse.retain(|(pack, _)| !packs.contains(pack));
+    }
+
     pub(super) fn reached(&self) -> &Reached {
         &self.reached
     }
@@ -122,11 +128,15 @@ impl Registry {
     ) -> Result<CollectPlan, AppError> {
         let packs = self.catalog.all_packs().await?;
         let live = self.liveness(&packs, &reached).await?;
+        let mut homes = Homes::new(&packs);
         let mut plan =
             CollectPlan { objects: self.dead_objects(&reached).await?, ..<_>::default() };
         let mut repacks = Vec::new();
         for (pack, live) in packs.iter().zip(live) {
             if live.chunk_count == 0 {
+                if homes.has_lost() && !self.is_spare(pack.digest, &reached, &mut homes).await? {
+                    continue;
+                }
                 let len = match pack.is_lost {
                     true => self.store.len(&ObjectName::Pack(pack.digest)).await?.unwrap_or(0),
                     false => pack.len,
@@ -141,7 +151,11 @@ impl Registry {
                 repacks.push(repack);
             }
         }
-        plan.dead.extend(self.unknown_packs(&packs).await?);
+        for (pack, len) in self.unknown_packs(&packs).await? {
+            if self.is_spare(pack, &reached, &mut homes).await? {
+                plan.dead.push((pack, len));
+            }
+        }
         plan.groups = group(repacks);
         plan.reached = reached;
         Ok(plan)

@@ -16,28 +16,29 @@ use crate::app::{AppError, Registry};
 use crate::catalog::collect::{Added, Grip};
 
 impl Registry {
-    /// Moves what is reachable in a plan's sparse packs.
+    /// Moves what is reachable in a plan's sparse packs; those that could not be moved leave it.
     pub(super) async fn repack(
         &self,
-        plan: &CollectPlan,
+        plan: &mut CollectPlan,
         options: CollectOptions,
         totals: &mut CollectTotals,
     ) -> Result<(), AppError> {
-        for group in &plan.groups {
+        for group in std::mem::take(&mut plan.groups) {
+            let sources: Vec<_> = group.sources.iter().map(|source| source.source).collect();
             self.collecting.enter(Phase::Repacking);
             self.collecting.check_stop()?;
-            let made = match self.repack_group(group).await {
+            let made = match self.repack_group(&group).await {
                 Ok(made) => made,
                 // What is damaged stays where it is until it is mended; the rest goes on.
                 Err(AppError::Damaged { object }) => {
                     tracing::warn!(object, "not repacked: run `seawall fsck`");
+                    plan.spare(&sources);
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             totals.repacked_count += 1;
             totals.repacked_bytes += made;
-            let sources: Vec<_> = group.sources.iter().map(|source| source.source).collect();
             self.refit_leaves(&sources, plan.reached()).await?;
             if let Some(rate) = options.rate_max {
                 // What was read and what was written.
@@ -50,8 +51,17 @@ impl Registry {
 
     /// Returns the length of the new pack.
     async fn repack_group(&self, group: &RepackGroup) -> Result<u64, AppError> {
-        let Some(pack) = self.copy_group(group).await? else {
-            return Err(self.damaged_source(group).await?);
+        let pack = match self.copy_group(group).await? {
+            Some(pack) => pack,
+            None => {
+                self.lose_unsound(group).await?;
+                // It was read wrongly once.
+                let internal = || AppError::Internal {
+                    action: "repack",
+                    source: "sound packs made an unsound one".into(),
+                };
+                self.copy_group(group).await?.ok_or_else(internal)?
+            }
         };
         let from: Vec<PackDigest> = group.sources.iter().map(|source| source.source).collect();
         loop {
@@ -87,22 +97,18 @@ impl Registry {
         }
     }
 
-    /// Finds the pack that is damaged, and says so to whoever may mend it.
-    async fn damaged_source(&self, group: &RepackGroup) -> Result<AppError, AppError> {
+    /// Finds the pack that is damaged.
+    ///
+    /// # Errors
+    /// [`AppError::Damaged`] when there is one; when a port fails.
+    async fn lose_unsound(&self, group: &RepackGroup) -> Result<(), AppError> {
         for source in &group.sources {
-            let name = ObjectName::Pack(source.source);
-            let is_sound = match readable(&*self.store, self.store.get(&name).await).await? {
-                Ok(bytes) => self.prove_pack(source.source, bytes).await.is_ok(),
-                Err(_) => false,
-            };
-            if !is_sound {
-                self.catalog.lose_pack(source.source).await?;
-                self.note_damage(&name).await;
-                return Ok(AppError::Damaged { object: name.path() });
+            if !self.is_sound(source.source).await? {
+                self.lose(source.source).await?;
+                return Err(AppError::Damaged { object: ObjectName::Pack(source.source).path() });
             }
         }
-        let source = "sound packs made an unsound one".into();
-        Ok(AppError::Internal { action: "repack", source })
+        Ok(())
     }
 
     /// Writes anew which packs the reachable leaves need that needed one of `packs`.

@@ -1,7 +1,6 @@
 //! Sweep: names first, then bytes, of what is still unreachable when nobody relies on it any more.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use seawall_api::digest::PackDigest;
@@ -9,8 +8,8 @@ use seawall_store::port::ObjectName;
 
 use super::mark::Reached;
 use super::plan::PLACES_PAGE;
+use super::spare::Homes;
 use super::{CollectTotals, Phase};
-use crate::app::rebuild::content::read_footer;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{OlderLeases, Sweep, Sweeping};
 
@@ -56,30 +55,21 @@ impl Registry {
         Ok(None)
     }
 
-    /// Tells condemned packs in which a reachable chunk has its place from those that may go.
+    /// Tells condemned packs that hold what is reachable and sound nowhere else from those that may
+    /// go.
     async fn split_packs(
         &self,
         packs: Vec<PackDigest>,
         reached: &Reached,
     ) -> Result<(Vec<PackDigest>, Vec<PackDigest>), AppError> {
-        let rows = self.catalog.all_packs().await?;
-        let condemned: HashSet<_> = packs.iter().copied().collect();
-        let rows = rows.into_iter().filter(|row| condemned.contains(&row.digest));
+        let mut homes = Homes::new(&self.catalog.all_packs().await?);
         let (mut needed, mut dead) = (Vec::new(), Vec::new());
-        for row in rows {
-            let frames = match read_footer(Arc::clone(&self.store), row.digest).await? {
-                Ok((_, footer)) => footer.frames().to_vec(),
-                // What cannot be read cannot be served either.
-                Err(_) => vec![],
-            };
-            let marked = frames.iter().filter(|frame| reached.chunks.contains(&frame.digest));
-            let asked = marked.map(|frame| frame.digest).collect();
-            let places = self.catalog.places_of(asked).await?;
-            let is_needed = places.iter().any(|place| place.pack == row.key);
-            if is_needed {
-                needed.push(row.digest)
+        for pack in packs {
+            let is_spare = self.is_spare(pack, reached, &mut homes).await?;
+            if is_spare {
+                dead.push(pack)
             } else {
-                dead.push(row.digest)
+                needed.push(pack)
             }
             self.collecting.check_stop()?;
         }
@@ -88,6 +78,9 @@ impl Registry {
 
     /// Finishes a sweep that stands in the way, if nobody is about to.
     pub(in crate::app) async fn finish_abandoned_sweep(&self) -> Result<(), AppError> {
+        if self.catalog.sweeping().await? == Sweeping::default() {
+            return Ok(());
+        }
         if let Some(_one_at_a_time) = self.catalog.claim_collecting().await? {
             self.prove_current().await?;
             self.finish_sweep().await?;

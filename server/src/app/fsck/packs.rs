@@ -1,15 +1,16 @@
 //! Packs: decoded and hashed frame by frame, and held against their rows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use seawall_api::digest::PackDigest;
-use seawall_store::pack::{InspectedPack, PACK_LEN_MAX, PackError};
-use seawall_store::port::ObjectName;
+use seawall_store::pack::{InspectedPack, PACK_LEN_MAX};
+use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::{Check, Class, GONE, Halt, PAGE_COUNT, Read};
 use crate::app::packs::frame_of;
-use crate::app::{AppError, Registry};
+use crate::app::rebuild::read_pack;
+use crate::catalog::collect::{Added, Grip};
 use crate::catalog::NewPack;
 
 /// How many bad chunks a finding names.
@@ -29,7 +30,8 @@ impl Check {
                 }
             };
             let len = bytes.len() as u64;
-            let what = match self.registry.inspect_pack(digest, bytes).await? {
+            let inspected = self.registry.examine(move || InspectedPack::read(digest, &bytes));
+            let what = match inspected.await? {
                 Ok(pack) if pack.unsound.is_empty() => {
                     self.sound_pack(digest, len, &pack).await?;
                     return Ok(len);
@@ -103,7 +105,7 @@ impl Check {
         loop {
             let after = PackDigest::from_hex(&self.run.cursor).ok();
             let page = catalog.known_packs(after, PAGE_COUNT).await?;
-            let Some(last) = page.last().map(|pack| pack.digest) else { return Ok(()) };
+            let Some(last) = page.last().map(|pack| pack.digest) else { break };
             for pack in page {
                 let name = ObjectName::Pack(pack.digest);
                 let len = self.registry.store.len(&name).await?;
@@ -125,6 +127,36 @@ impl Check {
             }
             self.done(last.to_hex(), 0).await?;
         }
+        self.adopt_packs().await
+    }
+
+    /// Chunks whose pack is lost have their place from now on in another pack that holds them, known
+    /// or not: of two pushes at once, or of a repack or a repair that an older copy of the catalog
+    /// does not know of.
+    async fn adopt_packs(&mut self) -> Result<(), Halt> {
+        let registry = Arc::clone(&self.registry);
+        let lost = registry.catalog.all_packs().await?.into_iter().filter(|pack| pack.is_lost);
+        let lost: HashMap<_, _> = lost.map(|pack| (pack.key, pack.digest)).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        for name in registry.store.list(ObjectKind::Pack).await? {
+            let ObjectName::Pack(digest) = name else { continue };
+            let sweeps = registry.catalog.collect_state(registry.host.now_secs()).await?.sweeps;
+            let Ok(pack) = read_pack(Arc::clone(&registry.store), digest).await? else { continue };
+            let chunks = pack.frames.iter().map(|frame| frame.digest).collect();
+            let places = registry.catalog.places_of(chunks).await?;
+            let lost_here = places.iter().filter_map(|place| lost.get(&place.pack));
+            let count = lost_here.filter(|home| **home != digest).count();
+            if count == 0 || !registry.is_sound(digest).await? {
+                continue;
+            }
+            let grip = Grip { sweeps: Some(sweeps), ..self.grip() };
+            if registry.catalog.add_pack(pack, grip).await? == Added::Present {
+                self.mended(&name, format!("it holds {count} chunks whose own pack is lost"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -134,23 +166,4 @@ fn what_of(pack: &InspectedPack) -> String {
     let named: Vec<_> = named.map(|frame| frame.digest.to_string()).collect();
     let more = if bad > named.len() { ", …" } else { "" };
     format!("{bad} of its {all} chunks are damaged: {}{more}", named.join(", "))
-}
-
-impl Registry {
-    /// Decodes and hashes every frame of a pack, where that blocks no request.
-    async fn inspect_pack(
-        &self,
-        digest: PackDigest,
-        bytes: Bytes,
-    ) -> Result<Result<InspectedPack, PackError>, AppError> {
-        const ACTION: &str = "inspect a pack";
-        let internal = |source| AppError::Internal { action: ACTION, source };
-        let permit = Arc::clone(&self.proving).acquire_owned().await;
-        let permit = permit.map_err(|error| internal(error.into()))?;
-        let proof = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            InspectedPack::read(digest, &bytes)
-        });
-        proof.await.map_err(|error| internal(error.into()))
-    }
 }

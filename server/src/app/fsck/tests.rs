@@ -2,7 +2,6 @@
 
 use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
-use seawall_store::port::ObjectStore;
 
 use super::*;
 use crate::app::names::{Record, ReleaseRecord, Subject};

@@ -19,7 +19,7 @@ use crate::catalog::{IndexRow, LeafAdded, NewPack};
 type Sound<T> = Result<T, String>;
 
 /// What is wrong is wrong twice: a disk may fail once where it serves else.
-async fn twice<T, R>(read: impl Fn() -> R) -> Result<Sound<T>, AppError>
+pub(in crate::app) async fn twice<T, R>(read: impl Fn() -> R) -> Result<Sound<T>, AppError>
 where
     R: Future<Output = Result<Sound<T>, AppError>>,
 {

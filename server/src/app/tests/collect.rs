@@ -5,6 +5,7 @@ use std::fs;
 
 use super::*;
 use crate::app::collect::CollectOptions;
+use crate::app::fsck::{FsckOrder, FsckState};
 use crate::app::rebuild::rebuild;
 use crate::catalog::collect::{Sweep, Sweeping};
 
@@ -215,4 +216,104 @@ async fn a_pack_that_cannot_be_moved_is_named_and_hinders_no_collection() {
     registry.locate_chunks(new.disks[0].chunks()).await.unwrap();
     let damage = registry.damage(10).await.unwrap();
     assert_eq!(damage.0.len(), 1, "{damage:?}");
+}
+
+/// Publishes without a pack: every chunk is there.
+async fn push_lean(registry: &Registry, tiny: &TinyRelease) {
+    let application = tiny.release.application();
+    let lease = registry.open_lease(application.clone(), Purpose::Push).await.unwrap();
+    for disk in &tiny.disks {
+        let (leaf, bytes) = disk.leaf_bytes();
+        registry.put_leaf(lease, leaf, bytes).await.unwrap();
+        let index = Bytes::from(disk.index.encode());
+        registry.put_index(lease, disk.index.digest(), index).await.unwrap();
+    }
+    let bytes = Bytes::copy_from_slice(tiny.release.bytes());
+    let publisher = Publisher { lease, token: "test".to_owned() };
+    registry.publish(application, bytes, publisher).await.unwrap();
+}
+
+/// Runs a check to its end; returns how much damage it found.
+async fn check(site: &Site) -> u64 {
+    let registry = Arc::new(site.sound());
+    registry.start_fsck(FsckOrder { rate: 0, restart: false }).await.unwrap();
+    loop {
+        let status = registry.fsck_status(10).await.unwrap();
+        if status.state == FsckState::Complete {
+            return status.found.damage.iter().map(|(_, count)| count).sum();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
+/// Everything that a release needs is sound, and a collection lets it be.
+async fn reads_back(site: &Site, tiny: &TinyRelease) {
+    let registry = site.sound();
+    registry.collect(FORCED).await.unwrap();
+    assert!(registry.damage(10).await.unwrap().0.is_empty());
+    for disk in &tiny.disks {
+        let (packs, _) = registry.locate_chunks(disk.chunks()).await.unwrap();
+        for pack in packs {
+            assert!(registry.is_sound(pack).await.unwrap(), "{pack}");
+        }
+    }
+}
+
+/// A release that shares half of an older one's pack, which was deleted.
+async fn sparse() -> (Site, TinyRelease) {
+    let site = Site::new();
+    let (old, new) = (tiny("1.0", "ab"), tiny("1.1", "a"));
+    push(&site.sound(), &old).await.unwrap();
+    push_lean(&site.sound(), &new).await;
+    delete(&site.sound(), &old).await;
+    (site, new)
+}
+
+/// No name tells that chunks moved: what holds the only copy of one stays, whatever the catalog
+/// says of it.
+#[tokio::test]
+async fn a_catalog_from_before_a_repack_collects_no_chunk_that_moved() {
+    let (site, new) = sparse().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy.sqlite");
+    site.sound().catalog.back_up(copy.clone()).await.unwrap();
+    let done = site.sound().collect(FORCED).await.unwrap();
+    assert_eq!((done.swept.repacked_count, done.swept.pack_count), (1, 1));
+    let before = objects(&site).await;
+    put_back(&site, &copy);
+
+    let error = site.sound().collect(FORCED).await.unwrap_err();
+
+    assert!(matches!(error, AppError::RootUnreadable { .. }), "{error}");
+    assert_eq!(error.code(), Code::Damaged);
+    assert_eq!(objects(&site).await, before);
+    // From then on it is known to be lost.
+    site.sound().collect(FORCED).await.unwrap();
+    assert_eq!(objects(&site).await, before);
+    assert_eq!(check(&site).await, 1, "the catalog named a pack that is gone");
+    assert_eq!(check(&site).await, 0, "the check gave its chunks their new place");
+    reads_back(&site, &new).await;
+}
+
+/// As a repair leaves it, of which an older copy of the catalog does not know.
+#[tokio::test]
+async fn a_pack_without_a_row_stays_while_what_it_holds_is_damaged_elsewhere() {
+    let (site, new) = sparse().await;
+    let brought = TinyDisk::new("a").pack();
+    let (brought, bytes) = (ObjectName::Pack(brought.digest), brought.bytes);
+    site.store.put(&brought, bytes).await.unwrap();
+    let home = ObjectName::Pack(TinyDisk::new("ab").pack().digest);
+    let mut bytes = site.store.get(&home).await.unwrap().to_vec();
+    bytes[24] ^= 1;
+    site.store.replace(&home, bytes.into()).await.unwrap();
+
+    let error = site.sound().collect(FORCED).await.unwrap_err();
+
+    assert!(matches!(error, AppError::RootUnreadable { .. }), "{error}");
+    site.sound().collect(FORCED).await.unwrap();
+    assert!(site.store.len(&brought).await.unwrap().is_some());
+    check(&site).await;
+    assert_eq!(check(&site).await, 0);
+    reads_back(&site, &new).await;
+    assert!(site.store.len(&home).await.unwrap().is_none(), "nothing lives in it any more");
 }

@@ -77,8 +77,10 @@ pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack, grip: Grip) -> SqlR
 pub(super) fn lose_pack(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<()> {
     let sql = "INSERT INTO lost_packs (pack_id) SELECT id FROM packs WHERE digest = $1
                ON CONFLICT (pack_id) DO NOTHING";
-    tx.prepare_cached(sql)?.execute([pack.as_bytes()])?;
-    count_up(tx, LITTER)
+    match tx.prepare_cached(sql)?.execute([pack.as_bytes()])? {
+        0 => Ok(()),
+        _ => count_up(tx, LITTER),
+    }
 }
 
 pub(super) fn pack_len(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<Option<u64>> {
