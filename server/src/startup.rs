@@ -331,7 +331,7 @@ fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, Start
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| StartError::Machine("no runtime to be had"))?;
     runtime.block_on(async {
-        let rebuilt = rebuild(store, scratch.catalog()).await?;
+        let rebuilt = rebuild(store, scratch.catalog(), Machine.now_secs()).await?;
         if rebuilt == Rebuilt::default() {
             return Ok(rebuilt);
         }

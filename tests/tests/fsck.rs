@@ -384,8 +384,15 @@ fn a_check_is_stopped_and_goes_on_and_pushes_go_on_beside_it() {
     stock.reset();
     let world = &stock.world;
     let registry = world.serve();
+    // Half a minute of reading: however long the next steps take, it is under way.
+    raw(&world.path("long.raw"), 32 * MIB, &[(0, Noise::new("long").bytes(32 * MIB))]);
+    registry.client(world, "push long:1 --machine a=root:long.raw").succeeds();
     let slow = registry.client(world, "fsck --rate 1 --quiet").start();
-    std::thread::sleep(Duration::from_millis(300));
+    let begun = std::time::Instant::now();
+    while !registry.text("/v1/fsck").contains("\"running\"") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     registry.client(world, "push side:1 --machine a=root:1.raw").succeeds();
     registry.client(world, "pull side:1 --into side").succeeds();
     registry.client(world, "fsck --stop").succeeds();

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use seawall_tests::{MIB, Noise, World, object_files, raw};
 use serde_json::{Value, json};
@@ -134,9 +134,14 @@ fn what_is_deleted_is_free_once_older_pulls_have_ended_and_pushes_meanwhile_come
     let phase = || -> Value {
         serde_json::from_str::<Value>(&registry.text("/v1/collection")).unwrap()["phase"].clone()
     };
-    while phase() != "waiting" {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let comes_to = |wanted: &str| {
+        let begun = Instant::now();
+        while phase() != wanted {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not come to be {wanted}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    comes_to("waiting");
     assert!(stored(&world.path("registry")) >= before, "somebody still reads release 3");
 
     // The same disk again: a push that begins now does not rely on what is about to go.
@@ -145,9 +150,7 @@ fn what_is_deleted_is_free_once_older_pulls_have_ended_and_pushes_meanwhile_come
     assert!(sent["uploadedBytes"].as_u64().unwrap_or(1) > 0, "{sent}");
     let url = registry.at(&format!("/v1/leases/{}", lease["id"].as_str().unwrap()));
     assert!(client.delete(url).send().unwrap().status().is_success());
-    while phase() != "idle" {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    comes_to("idle");
     assert!(registry.terminate().success());
     comes_back(&world, &[1, 2, 4, 5]);
 }
@@ -188,4 +191,25 @@ fn a_root_that_cannot_be_read_stops_a_collection() {
     world.local("gc --force").exits_with(5).says("nothing is collected").explains();
     assert_eq!(stored(&registry), stored_before);
     assert_eq!(object_files(&registry, "indexes/leaves"), before);
+}
+
+/// What a backup put back does not know of is not litter, and whoever collects hears what to do.
+#[test]
+fn a_collection_with_an_older_catalog_says_how_to_make_a_new_one() {
+    let world = shop();
+    let catalog = world.path("registry/catalog.sqlite");
+    fs::copy(&catalog, world.path("old.sqlite")).unwrap();
+    world.push("team/shop:5", &["web=root:1.raw"]);
+    for log in ["-wal", "-shm"] {
+        let _ = fs::remove_file(world.path(format!("registry/catalog.sqlite{log}")));
+    }
+    fs::copy(world.path("old.sqlite"), &catalog).unwrap();
+    let before = stored(&world.path("registry"));
+    let refused = world.local("gc --force").exits_with(5).explains();
+    assert!(refused.stderr.contains("names/team/shop/@5"), "{refused}");
+    assert!(refused.stderr.contains("catalog.sqlite* aside"), "{refused}");
+    assert_eq!(stored(&world.path("registry")), before);
+    world.seawall("recover registry").succeeds();
+    world.local("gc --force").succeeds();
+    comes_back(&world, &[1, 2, 3, 4]);
 }

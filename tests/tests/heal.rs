@@ -11,7 +11,10 @@ fn shop() -> World {
     let world = World::new();
     raw(&world.path("root.raw"), 8 * MIB, &[(0, Noise::new("root").bytes(2 * MIB))]);
     raw(&world.path("data.raw"), 4 * MIB, &[(MIB, Noise::new("data").bytes(MIB))]);
+    world.push("alone:1", &["web=root:root.raw"]);
     world.push("shop:1.0", &["web=root:root.raw,data:data.raw"]);
+    world.local("rm alone:1").succeeds();
+    world.local("gc").succeeds();
     world.pull("shop:1.0", "host");
     world
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::digest::ReleaseDigest;
+use crate::problem::Problem;
 
 /// Asks for a collection.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -87,7 +88,7 @@ pub struct CollectionOutcome {
     pub waits_until_secs: Option<u64>,
     /// Why it failed; then nothing that is reachable is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<Problem>,
 }
 
 /// How far a collection is.

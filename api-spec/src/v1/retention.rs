@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::DeletedRelease;
 use crate::digest::ReleaseDigest;
 use crate::names::{ApplicationName, ChannelName, Version};
+use crate::problem::Problem;
 
 /// What keeps releases, each rule on its own: a release stays while one of them keeps it. A policy
 /// without a rule that keeps is none, and removes the one that was set.
@@ -122,4 +123,7 @@ pub struct RetentionOutcome {
     /// was deleted, or the registry cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_bytes: Option<u64>,
+    /// What failed when something was deleted already: the rest is as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
 }

@@ -92,15 +92,15 @@ impl Registry {
             Ok(len_of(&own))
         });
         let len = begun.await?;
-        let remove = || {
-            // What was written of it; that there may be none is no failure of its own.
-            let _ = fs::remove_file(&path);
-        };
-        let room = self.reserve(len).inspect_err(|_| remove())?;
+        let room = self.reserve(len).inspect_err(|_| remove(&path))?;
         let held = Held { _lock: lock, _room: room };
-        let copied = self.catalog.back_up(path.clone()).await;
-        copied.inspect_err(|_| remove())?;
-        blocking(move || open_once(&path, held)).await
+        let catalog = Arc::clone(&self.catalog);
+        // It goes on to its end when whoever asked is gone: until then it holds its turn.
+        let copy = tokio::spawn(async move {
+            catalog.back_up(path.clone()).await.inspect_err(|_| remove(&path))?;
+            blocking(move || open_once(&path, held)).await
+        });
+        copy.await.map_err(|error| AppError::Internal { action: ACTION, source: error.into() })?
     }
 
     /// The lock of the one copy, waited for a moment: whoever has read the last of a copy may be
@@ -118,6 +118,11 @@ impl Registry {
             tokio::time::sleep(TURN_PAUSE).await;
         }
     }
+}
+
+/// Removes what was written of a copy; that there may be none is no failure of its own.
+fn remove(copy: &Path) {
+    let _ = fs::remove_file(copy);
 }
 
 /// Locks what one copy at a time may hold; `None` while another does.

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{AppError, Registry, present};
+use crate::catalog::check::Healing;
 use crate::catalog::collect::Tombstone;
 use crate::catalog::{ChannelMove, Expected, Release};
 
@@ -211,14 +212,19 @@ impl Registry {
         Ok(self.store.len(&object).await?.is_some())
     }
 
-    /// Writes a release's record where it is missing; returns whether it was.
+    /// Writes a release's record where it is missing or unreadable; returns whether it was.
     pub(super) async fn record_release(&self, release: &Release) -> Result<bool, AppError> {
         let object = Subject::of(release).object();
-        if self.store.len(&object).await?.is_some() {
-            return Ok(false);
+        let bytes = ReleaseRecord::from(release).encode();
+        match present(self.store.get(&object).await)? {
+            Some(found) if ReleaseRecord::decode(&found).is_some() => Ok(false),
+            Some(_) => {
+                self.store.replace(&object, bytes).await?;
+                self.healed(&object, self.hand(None), Healing::Seen).await?;
+                Ok(true)
+            }
+            None => Ok(self.store.put(&object, bytes).await? == Put::Created),
         }
-        let put = self.store.put(&object, ReleaseRecord::from(release).encode()).await?;
-        Ok(put == Put::Created)
     }
 
     /// Refuses a move of which the store has a record already: the catalog is an older copy. A move

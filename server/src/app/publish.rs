@@ -102,7 +102,10 @@ impl Registry {
         Ok((release.digest(), publication))
     }
 
-    /// A version stays what the store says it is, even where the catalog was lost.
+    /// A version stays what the store says it is, even where the catalog was lost. A record that
+    /// nobody can read says nothing, and publishing writes it anew: its release is known to the
+    /// catalog, or has lost its document too (a rebuild names releases by their documents), and to
+    /// push it again is the only way back.
     async fn check_name(&self, release: &Release) -> Result<(), AppError> {
         let (application, version) = (release.application(), release.version());
         if self.is_buried(application, version).await? {
@@ -113,7 +116,11 @@ impl Registry {
         match ReleaseRecord::decode(&bytes) {
             Some(record) if record.digest == release.digest() => Ok(()),
             Some(record) => Err(taken(release, record.digest)),
-            None => Err(AppError::Damaged { object: name.path() }),
+            None => {
+                let object = name.path();
+                tracing::warn!(object, "nobody can read this record: it is written anew");
+                Ok(())
+            }
         }
     }
 

@@ -73,17 +73,19 @@ struct Rebuild<'a> {
     store: Arc<dyn ObjectStore>,
     catalog: &'a dyn Catalog,
     found: Rebuilt,
+    now_secs: u64,
 }
 
-/// Fills an empty catalog with what the store holds.
+/// Fills an empty catalog with what the store holds at `now_secs`.
 ///
 /// # Errors
 /// When a port cannot serve; the catalog is then to be thrown away.
 pub async fn rebuild(
     store: Arc<dyn ObjectStore>,
     catalog: &dyn Catalog,
+    now_secs: u64,
 ) -> Result<Rebuilt, AppError> {
-    let mut rebuild = Rebuild { store, catalog, found: Rebuilt::default() };
+    let mut rebuild = Rebuild { store, catalog, found: Rebuilt::default(), now_secs };
     rebuild.packs().await?;
     rebuild.leaves().await?;
     rebuild.indexes().await?;

@@ -52,7 +52,7 @@ impl RetentionPlan {
 }
 
 /// What applying a plan did.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Default, Debug)]
 pub struct RetentionOutcome {
     /// What is gone.
     pub deleted: Vec<Tombstone>,
@@ -61,6 +61,8 @@ pub struct RetentionOutcome {
     /// By how much a collection would shrink the store now, in bytes; `None` where that cannot be
     /// told.
     pub planned_bytes: Option<u64>,
+    /// What failed when something was deleted already: the rest is as it was.
+    pub failure: Option<AppError>,
 }
 
 impl Registry {
@@ -163,8 +165,8 @@ impl Registry {
     /// bytes are left to a collection: one takes longer than whoever asks waits for an answer.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such application. What was deleted before a port
-    /// failed stays deleted.
+    /// [`AppError::NotFound`] when there is no such application; when a port fails before anything
+    /// was deleted.
     pub async fn apply_retention(
         &self,
         application: &ApplicationName,
@@ -183,12 +185,17 @@ impl Registry {
                 Err(AppError::Held { holders, .. }) => outcome.kept.push((release, holders)),
                 // Somebody else was faster.
                 Err(AppError::Gone { .. } | AppError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
+                Err(error) if outcome.deleted.is_empty() => return Err(error),
+                // What is deleted is deleted, and who asked is to hear it.
+                Err(error) => {
+                    outcome.failure = Some(error);
+                    return Ok(outcome);
+                }
             }
         }
         if !outcome.deleted.is_empty() {
             let plan = self.plan_collection(&HashSet::new(), CollectOptions::default()).await;
-            // What is deleted is deleted, and who asked is to hear it; the collection says why.
+            // Why not is said by the collection.
             outcome.planned_bytes = plan.ok().map(|plan| plan.freed_bytes());
         }
         Ok(outcome)

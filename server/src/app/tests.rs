@@ -34,6 +34,9 @@ pub(super) mod fixture;
 use faults::{BadSector, Failing, FaultAt, broken};
 use fixture::{TinyDisk, TinyRelease};
 
+/// When tests rebuild a catalog.
+pub(super) const NOW: u64 = 1_900_000_000;
+
 /// A clock that the test turns, and randomness that counts.
 #[derive(Default)]
 pub(super) struct TestHost {

@@ -1,6 +1,7 @@
 //! `/v1/collection` and `/v1/usage`
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use seawall_api::problem::Problem;
 use seawall_api::v1;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -8,7 +9,7 @@ use utoipa::IntoParams;
 use super::body::json;
 use super::problem::ApiError;
 use crate::app::Registry;
-use crate::app::collect::{CollectOptions, CollectStatus, CollectTotals, Phase};
+use crate::app::collect::{CollectFailure, CollectOptions, CollectStatus, CollectTotals, Phase};
 use crate::jobs;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
@@ -37,7 +38,7 @@ pub(super) async fn status(registry: web::Data<Registry>) -> web::Json<v1::Colle
     web::Json(body_of(registry.collect_status()))
 }
 
-/// Starts a collection, unless one runs; it goes on when the client is gone.
+/// Starts a collection, which goes on when the client is gone; one that runs collects once more.
 #[utoipa::path(post, path = "/v1/collection", tag = "collection",
     request_body = v1::StartCollection,
     responses((status = 202, description = "It runs", body = v1::Collection)))]
@@ -113,7 +114,10 @@ fn totals_of(totals: CollectTotals) -> v1::CollectionTotals {
 
 fn body_of(status: CollectStatus) -> v1::Collection {
     let last = status.last.map(|(at_secs, outcome)| {
-        let error = outcome.as_ref().err().cloned();
+        let error = outcome.as_ref().err().map(|failure| {
+            let CollectFailure { code, detail, remedy } = failure.clone();
+            Problem::new(code, detail).with_remedy(remedy)
+        });
         let done = outcome.unwrap_or_default();
         v1::CollectionOutcome {
             at_secs,

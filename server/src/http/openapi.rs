@@ -156,7 +156,7 @@ const OWN: [(&str, &str, &[Code]); 28] = [
     ("get", "/v1/diff", &[Code::NotFound, Code::Damaged]),
     ("get", "/v1/collection/plan", &[Code::Damaged]),
     ("get", "/v1/usage", &[Code::Damaged]),
-    ("post", "/v1/fsck", &[Code::StorageFull]),
+    ("post", "/v1/fsck", &[Code::CheckRuns, Code::StorageFull]),
     ("delete", "/v1/fsck", &[Code::StorageFull]),
     ("get", "/v1/applications/{application}/releases/{selector}/damage", &[Code::NotFound]),
     (

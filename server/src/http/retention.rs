@@ -145,13 +145,16 @@ pub(super) async fn apply(
 ) -> Result<web::Json<v1::RetentionOutcome>, ApiError> {
     let body: v1::ApplyRetention = json(&request, payload).await?;
     let only = body.releases.map(|releases| releases.into_iter().collect());
-    let outcome = registry.apply_retention(&application, only, &actor.0).await?;
-    if !outcome.deleted.is_empty() {
-        jobs::collect::start(registry.into_inner(), CollectOptions::default())?;
+    let mut outcome = registry.apply_retention(&application, only, &actor.0).await?;
+    if !outcome.deleted.is_empty()
+        && let Err(error) = jobs::collect::start(registry.into_inner(), CollectOptions::default())
+    {
+        outcome.failure.get_or_insert(error);
     }
     Ok(web::Json(v1::RetentionOutcome {
         deleted: outcome.deleted.into_iter().map(deleted_body).collect(),
         kept: outcome.kept.into_iter().map(kept_of).collect(),
         planned_bytes: outcome.planned_bytes,
+        error: outcome.failure.map(|error| ApiError::from(error).problem().clone()),
     }))
 }

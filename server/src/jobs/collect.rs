@@ -13,29 +13,44 @@ const WAIT_PAUSE: Duration = Duration::from_secs(2);
 /// again once it is done.
 pub(crate) fn start(registry: Arc<Registry>, options: CollectOptions) -> Result<(), AppError> {
     let internal = |source| AppError::Internal { action: "start a collection", source };
-    if !registry.begin_collecting() {
-        return Ok(());
-    }
-    let job = Job(registry);
+    let Some(job) = Job::begin(registry, options) else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| internal(error.into()))?;
     let work = move || {
-        let mut is_over = false;
-        while !is_over {
-            runtime.block_on(run(&job.0, options));
-            is_over = job.0.end_collecting();
+        let mut job = job;
+        while let Some(options) = job.next {
+            runtime.block_on(run(&job.registry, options));
+            job.end();
         }
     };
     let thread = std::thread::Builder::new().name("seawall-collect".to_owned()).spawn(work);
     thread.map(|_| ()).map_err(|error| internal(error.into()))
 }
 
-/// A collection that was begun; dropping it lets another begin, whatever became of this one.
-struct Job(Arc<Registry>);
+/// A collection that was begun; dropping it before its end lets another begin, whatever became of
+/// this one.
+struct Job {
+    registry: Arc<Registry>,
+    /// How to collect; `None` once nobody wants more.
+    next: Option<CollectOptions>,
+}
+
+impl Job {
+    fn begin(registry: Arc<Registry>, options: CollectOptions) -> Option<Self> {
+        let is_first = registry.begin_collecting(options);
+        is_first.then(|| Self { registry, next: Some(options) })
+    }
+
+    fn end(&mut self) {
+        self.next = self.registry.end_collecting();
+    }
+}
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.0.abandon_collecting();
+        if self.next.is_some() {
+            self.registry.abandon_collecting();
+        }
     }
 }
 
@@ -69,3 +84,6 @@ async fn run(registry: &Registry, options: CollectOptions) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,9 @@ use seawall_store::pack::PackWriter;
 use crate::fixture::TinyDisk;
 use crate::world::{World, assert_problem};
 
+/// After this long, what should happen does not.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// An upload whose second half is sent only once `go` says so.
 fn slow_body(bytes: bytes::Bytes, go: tokio::sync::oneshot::Receiver<()>) -> reqwest::Body {
     let half = bytes.len() / 2;
@@ -35,12 +38,15 @@ async fn stopping_finishes_requests_in_flight() {
     let path = format!("/v1/packs/{}?lease={lease}", pack.digest);
     let upload = world.request(Method::PUT, &path).body(slow_body(pack.bytes.clone(), wait));
     let upload = tokio::spawn(upload.send());
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let url = world.url("/healthz");
     let stop = tokio::spawn(world.running.stop());
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    while reqwest::get(&url).await.is_ok() {
+        assert!(begun.elapsed() < WAIT_MAX, "it still takes new connections");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert!(!stop.is_finished(), "it waits for the upload");
-    assert!(reqwest::get(url).await.is_err(), "and takes no new connection");
     go.send(()).unwrap();
     assert_eq!(upload.await.unwrap().unwrap().status(), StatusCode::CREATED);
     stop.await.unwrap().unwrap();
@@ -50,14 +56,21 @@ async fn stopping_finishes_requests_in_flight() {
 async fn while_draining_it_serves_and_says_it_is_not_ready() {
     let world = World::with(|config| {
         config.access = Access::Open;
-        config.drain_time = Duration::from_millis(500);
+        config.drain_time = Duration::from_secs(5);
     })
     .await;
     let ready = world.url("/readyz");
     let version = world.url("/v1/version");
     let stop = tokio::spawn(world.running.stop());
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_problem(reqwest::get(ready).await.unwrap(), Code::Unavailable).await;
+    let begun = Instant::now();
+    loop {
+        let answer = reqwest::get(&ready).await.unwrap();
+        if answer.status() != StatusCode::OK {
+            assert_problem(answer, Code::Unavailable).await;
+            break;
+        }
+        assert!(begun.elapsed() < WAIT_MAX, "it still says that it is ready");
+    }
     assert_eq!(reqwest::get(version).await.unwrap().status(), StatusCode::OK);
     stop.await.unwrap().unwrap();
 }
@@ -72,7 +85,8 @@ fn it_starts_from_a_plain_thread_in_no_time() {
     let running = futures::executor::block_on(start(config)).unwrap();
     let took = began.elapsed();
     println!("started in {took:?}");
-    assert!(took < Duration::from_millis(250), "{took:?}");
+    // Milliseconds; a rebuild or a wait for a lock takes longer than any busy machine.
+    assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(running.token().is_some());
     futures::executor::block_on(running.stop()).unwrap();
 }
@@ -86,7 +100,8 @@ async fn stopping_an_idle_registry_takes_no_time() {
     world.running.stop().await.unwrap();
     let took = began.elapsed();
     println!("stopped in {took:?}");
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    // Milliseconds; a connection that is kept would be waited for three times as long.
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 /// A client that takes nothing of what it is sent does not hold a connection for ever.

@@ -56,7 +56,7 @@ mod usage;
 
 pub use plan::{CollectPlan, CollectTotals};
 pub(in crate::app) use status::Collecting;
-pub use status::{CollectStatus, Phase};
+pub use status::{CollectFailure, CollectStatus, Phase};
 pub(in crate::app) use usage::Measured;
 pub use usage::Usage;
 
@@ -69,6 +69,17 @@ pub struct CollectOptions {
     pub rate_max: Option<u64>,
     /// Looks for something to collect even where nothing was deleted and no push failed.
     pub is_forced: bool,
+}
+
+impl CollectOptions {
+    /// What satisfies who asked first and who asks now: the newer limit holds.
+    fn with(self, newer: Self) -> Self {
+        Self {
+            live_percent_min: self.live_percent_min.max(newer.live_percent_min),
+            rate_max: newer.rate_max,
+            is_forced: self.is_forced || newer.is_forced,
+        }
+    }
 }
 
 impl Default for CollectOptions {

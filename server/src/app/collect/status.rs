@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{CollectPlan, CollectTotals, Collected};
+use seawall_api::problem::Code;
+
+use super::{CollectOptions, CollectPlan, CollectTotals, Collected};
 use crate::app::{AppError, Registry};
 
 /// What a collection does now.
@@ -32,7 +34,24 @@ pub struct CollectStatus {
     pub planned: CollectTotals,
     /// When the last one ended, seconds since 1970-01-01 UTC, and how; `None` when there was none
     /// since the registry started.
-    pub last: Option<(u64, Result<Collected, String>)>,
+    pub last: Option<(u64, Result<Collected, CollectFailure>)>,
+}
+
+/// Why a collection failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CollectFailure {
+    /// The row of the closed table of problems that it belongs to.
+    pub code: Code,
+    /// What failed, and its causes.
+    pub detail: String,
+    /// The next step, where there is one.
+    pub remedy: Option<String>,
+}
+
+impl CollectFailure {
+    fn of(error: &AppError) -> Self {
+        Self { code: error.code(), detail: in_full(error), remedy: error.remedy() }
+    }
 }
 
 /// Who goes on collecting until nothing is waited for.
@@ -50,6 +69,8 @@ enum Job {
 struct State {
     status: CollectStatus,
     job: Job,
+    /// How those want it who asked again.
+    wanted: CollectOptions,
     is_stopped: bool,
     /// The next outcome is one with the last: the same job collects again.
     is_continued: bool,
@@ -88,25 +109,26 @@ impl Collecting {
 }
 
 impl State {
-    fn begin(&mut self) -> bool {
+    fn begin(&mut self, options: CollectOptions) -> bool {
         if self.status.phase == Phase::Idle {
             self.status.phase = Phase::Marking;
         }
         let is_first = self.job == Job::None;
+        self.wanted = if self.job == Job::RunsAgain { self.wanted.with(options) } else { options };
         self.job = if is_first { Job::Runs } else { Job::RunsAgain };
         is_first
     }
 
-    fn end(&mut self) -> bool {
+    fn end(&mut self) -> Option<CollectOptions> {
         self.is_stopped = false;
         self.is_continued = self.job == Job::RunsAgain;
         if self.is_continued {
             self.job = Job::Runs;
-            return false;
+            return Some(self.wanted);
         }
         self.job = Job::None;
         self.status.phase = Phase::Idle;
-        true
+        None
     }
 
     fn stop(&mut self) {
@@ -122,7 +144,7 @@ impl State {
             Job::RunsAgain => Phase::Marking,
             Job::Runs | Job::None => Phase::Idle,
         };
-        let mut outcome = outcome.as_ref().map(|done| *done).map_err(in_full);
+        let mut outcome = outcome.as_ref().map(|done| *done).map_err(CollectFailure::of);
         if let (Ok(done), Some((_, Ok(before)))) = (&mut outcome, &self.status.last)
             && (before.waits_for.is_some() || self.is_continued)
         {
@@ -154,20 +176,21 @@ impl Registry {
     }
 
     /// Says that somebody collects until nothing is waited for; false when somebody does already:
-    /// then that one collects once more, as what was deleted meanwhile is not in its plan.
+    /// then that one collects once more with these options, as what was deleted meanwhile is not
+    /// in its plan.
     #[must_use]
-    pub fn begin_collecting(&self) -> bool {
-        self.collecting.with(State::begin)
+    pub fn begin_collecting(&self, options: CollectOptions) -> bool {
+        self.collecting.with(|state| state.begin(options))
     }
 
-    /// Ends what [`Self::begin_collecting`] began; false when it was asked for again meanwhile,
-    /// and is to go on.
+    /// Ends what [`Self::begin_collecting`] began; how to go on where it was asked for again
+    /// meanwhile.
     #[must_use]
-    pub fn end_collecting(&self) -> bool {
+    pub fn end_collecting(&self) -> Option<CollectOptions> {
         self.collecting.with(State::end)
     }
 
-    /// Ends it however far it is, unless it has ended: its thread is gone.
+    /// Ends it however far it is: the thread of who began it is gone.
     pub fn abandon_collecting(&self) {
         self.collecting.with(|state| {
             let status = std::mem::take(&mut state.status);

@@ -10,8 +10,8 @@ use seawall_store::port::{ObjectKind, ObjectName};
 use super::{Check, Class, GONE, Halt, PAGE_COUNT, Read};
 use crate::app::packs::frame_of;
 use crate::app::rebuild::read_pack;
-use crate::catalog::collect::{Added, Grip};
 use crate::catalog::NewPack;
+use crate::catalog::collect::{Added, Grip};
 
 /// How many bad chunks a finding names.
 const BAD_NAMED: usize = 3;

@@ -169,7 +169,12 @@ async fn a_check_in_a_long_step_is_alive() {
     one.start_fsck(ORDER).await.unwrap();
     for _ in 0..3 {
         site.pass(PATIENCE_SECS - 1);
-        tokio::time::sleep(beat::BEAT_EVERY + Duration::from_millis(400)).await;
+        let mut looks = 0;
+        while other.fsck_status(0).await.unwrap().run.beat_at_secs < site.now_secs() {
+            looks += 1;
+            assert!(looks < LOOKS_MAX, "it does not beat");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
     let status = other.fsck_status(0).await.unwrap();
     assert_eq!((status.state, status.phase), (FsckState::Running, "packs"));

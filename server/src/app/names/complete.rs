@@ -1,14 +1,14 @@
 //! Records that a crash between a commit and its record left out.
 //!
-//! Runs once, beside whatever is served: records are functions of rows, so it does not matter who
-//! writes one.
+//! Runs at the start, and before a collection decides anything: records are functions of rows, so
+//! it does not matter who writes one.
 
 use std::collections::{BTreeMap, HashSet};
 
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_store::port::ObjectKind;
 
-use super::Subject;
+use super::{MoveRecord, Record, Subject};
 use crate::app::{AppError, Registry, present};
 
 /// How many rows are read at once.
@@ -68,7 +68,8 @@ impl Registry {
     }
 
     /// What one of these records says of the catalog, which knows none of them. A tombstone that
-    /// cannot be read says nothing: there is nothing left to lose of what it names.
+    /// cannot be read says nothing: there is nothing left to lose of what it names. Nor does a move
+    /// to a release that the store cannot name: a rebuild would not bring it back.
     async fn unknown(&self, recorded: Recorded) -> Result<Option<AppError>, AppError> {
         let Recorded { releases, moves, tombstones } = recorded;
         let tombstones = tombstones.into_iter().map(|(a, v)| Subject::Tombstone(a, v));
@@ -79,6 +80,12 @@ impl Registry {
             let name = subject.object();
             let Some(bytes) = present(self.store.get(&name).await)? else { continue };
             let (is_record, object) = (subject.is_told_by(&bytes), name.path());
+            if let (Subject::Move(application, ..), Some(moved)) =
+                (&subject, MoveRecord::decode(&bytes))
+                && self.catalog.release(application.clone(), moved.release).await?.is_none()
+            {
+                continue;
+            }
             if is_record {
                 return Ok(Some(AppError::CatalogOld { object }));
             }

@@ -130,15 +130,14 @@ impl Rebuild<'_> {
     }
 
     /// Adds releases whose records cannot be read: a document says of which version it is. When
-    /// it was published and by whom is lost; it counts as the newest, so that no rule about age
-    /// deletes it. Where several documents say the same, none is believed.
+    /// it was published and by whom is lost; it counts as published now, so that no rule about age
+    /// deletes it soon. Where several documents say the same, none is believed.
     async fn name_by_documents(
         &mut self,
         named: &mut Vec<Named>,
         unreadable: &[(ApplicationName, Version)],
     ) -> Result<(), AppError> {
         let known: HashSet<_> = named.iter().map(|named| named.digest).collect();
-        let newest_secs = named.iter().map(|named| named.published_at_secs).max();
         let mut found: HashMap<_, Vec<ReleaseDigest>> = HashMap::new();
         for name in self.list(ObjectKind::Release).await? {
             let ObjectName::Release(digest) = name else { continue };
@@ -160,7 +159,7 @@ impl Rebuild<'_> {
                         application: of.0.clone(),
                         version: of.1.clone(),
                         digest,
-                        published_at_secs: newest_secs.unwrap_or_default(),
+                        published_at_secs: self.now_secs,
                         published_by: String::new(),
                         deleted: None,
                     });

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::app::names::Subject;
 use crate::app::tests::fixture::TinyRelease;
-use crate::app::tests::{Site, promote, push};
+use crate::app::tests::{NOW, Site, promote, push};
 use crate::catalog::Purpose;
 use crate::catalog::collect::Grip;
 use crate::catalog::sqlite::SqliteCatalog;
@@ -61,7 +61,7 @@ async fn furnished() -> (Site, [TinyRelease; 2]) {
 async fn rebuilt(site: &Site) -> (TempDir, SqliteCatalog, Rebuilt) {
     let dir = tempfile::tempdir().unwrap();
     let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-    let found = rebuild(Arc::clone(&site.store), &catalog).await.unwrap();
+    let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
     (dir, catalog, found)
 }
 
@@ -230,7 +230,7 @@ async fn a_store_that_fails_ends_the_rebuild() {
         let (site, _) = furnished().await;
         let dir = tempfile::tempdir().unwrap();
         let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-        match rebuild(site.failing_read(at), &catalog).await {
+        match rebuild(site.failing_read(at), &catalog, NOW).await {
             Err(error) => assert_eq!(error.code(), Code::Unavailable, "{error}"),
             Ok(found) => {
                 assert!(at > 20, "{at} reads");
@@ -250,7 +250,7 @@ async fn an_object_on_a_bad_sector_is_damage() {
         let object = ObjectName::Leaf(two.disks[1].leaf.digest());
         let dir = tempfile::tempdir().unwrap();
         let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-        let found = rebuild(site.bad_sector(object.clone(), is_probed), &catalog).await;
+        let found = rebuild(site.bad_sector(object.clone(), is_probed), &catalog, NOW).await;
         if !is_probed {
             assert_eq!(found.unwrap_err().code(), Code::Unavailable);
             continue;

@@ -117,7 +117,7 @@ async fn a_push_ends_the_sweep_that_a_crash_left_in_its_way() {
     site.sound().collect(FORCED).await.unwrap();
     let (dir, store) = (tempfile::tempdir().unwrap(), Arc::clone(&site.store));
     let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-    let found = rebuild(store, &catalog).await.unwrap();
+    let found = rebuild(store, &catalog, NOW).await.unwrap();
     assert_eq!((found.damage.len(), found.releases), (0, 1), "{found:?}");
 }
 
@@ -160,10 +160,12 @@ async fn a_release_whose_record_is_damaged_is_neither_forgotten_nor_collected() 
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
     let registry = site.sound();
-    let found = rebuild(Arc::clone(&site.store), &*registry.catalog).await.unwrap();
+    let found = rebuild(Arc::clone(&site.store), &*registry.catalog, NOW).await.unwrap();
     assert_eq!(found.releases, 2);
     let said: Vec<_> = found.damage.iter().map(|damage| damage.object.as_str()).collect();
     assert_eq!(said, ["names/webshop/@1.1", "release webshop:1.1"], "{found:?}");
+    // As no rule about age may take it for old.
+    assert_eq!(release_row(&site, &two).await.published_at_secs, NOW);
     let before = objects(&site).await;
     registry.collect(FORCED).await.unwrap();
     assert_eq!(objects(&site).await, before);
@@ -175,25 +177,44 @@ async fn release_row(site: &Site, tiny: &TinyRelease) -> Release {
     site.sound().catalog.release(application, digest).await.unwrap().unwrap()
 }
 
-/// Neither a record that nobody can read nor a document: nobody knows what is still needed.
+/// Neither a record that nobody can read nor a document: nobody knows what is still needed, until
+/// the release is pushed again. That a channel pointed at it is no circle.
 #[tokio::test]
 async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() {
-    let site = Site::new();
-    let two = tiny("1.1", "cd");
-    push(&site.sound(), &two).await.unwrap();
-    let record = Subject::of(&release_row(&site, &two).await).object();
-    site.store.replace(&record, Bytes::from("{}")).await.unwrap();
-    site.store.delete(&ObjectName::Release(two.release.digest())).await.unwrap();
-    for entry in fs::read_dir(site.dir.path()).unwrap() {
-        fs::remove_file(entry.unwrap().path()).unwrap();
+    for is_promoted in [false, true] {
+        let site = Site::new();
+        let two = tiny("1.1", "cd");
+        push(&site.sound(), &two).await.unwrap();
+        if is_promoted {
+            promote(&site.sound(), &two, Expected::Absent).await.unwrap();
+        }
+        let record = Subject::of(&release_row(&site, &two).await).object();
+        site.store.replace(&record, Bytes::from("{}")).await.unwrap();
+        site.store.delete(&ObjectName::Release(two.release.digest())).await.unwrap();
+        for entry in fs::read_dir(site.dir.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let registry = site.sound();
+        rebuild(Arc::clone(&site.store), &*registry.catalog, NOW).await.unwrap();
+        let before = objects(&site).await;
+        let error = registry.collect(FORCED).await.unwrap_err();
+        assert!(matches!(error, AppError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("names/webshop/@1.1"), "{error}");
+        assert_eq!(objects(&site).await, before);
+
+        push(&registry, &two).await.unwrap();
+        assert!(is_visible(&registry, &two).await);
+        match registry.collect(FORCED).await {
+            Ok(_) => assert!(!is_promoted),
+            // The channel can be brought back now.
+            Err(error) => assert!(is_promoted && matches!(error, AppError::CatalogOld { .. })),
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&elsewhere.path().join("catalog.sqlite")).unwrap();
+        let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
+        assert_eq!((found.releases, found.channels), (1, u64::from(is_promoted)));
+        assert_eq!(found.damage, []);
     }
-    let registry = site.sound();
-    rebuild(Arc::clone(&site.store), &*registry.catalog).await.unwrap();
-    let before = objects(&site).await;
-    let error = registry.collect(FORCED).await.unwrap_err();
-    assert!(matches!(error, AppError::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("names/webshop/@1.1"), "{error}");
-    assert_eq!(objects(&site).await, before);
 }
 
 #[tokio::test]

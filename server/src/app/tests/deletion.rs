@@ -78,7 +78,7 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
 
     let dir = tempfile::tempdir().unwrap();
     let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-    let found = rebuild(Arc::clone(&site.store), &catalog).await.unwrap();
+    let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
     assert_eq!(found.damage, [], "what was deleted is not damaged");
     assert_eq!((found.releases, found.deleted, found.channels), (1, 1, 1));
     let (before, after) = (
@@ -137,7 +137,7 @@ async fn a_version_stays_deleted_whatever_is_left_of_its_records() {
         }
         let dir = tempfile::tempdir().unwrap();
         let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-        let found = rebuild(Arc::clone(&site.store), &catalog).await.unwrap();
+        let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
         assert_eq!(found.damage.len(), usize::from(harm != "record"), "{harm}: {found:?}");
         assert_eq!(found.deleted, 1, "{harm}");
         let host = site.host.clone();

@@ -50,7 +50,8 @@ impl Checking for SqliteCatalog {
         now_secs: u64,
     ) -> Result<bool, CatalogError> {
         let beat = move |tx: &Transaction<'_>| {
-            let sql = "UPDATE checks SET beat_at_secs = MAX(beat_at_secs, $1)
+            let sql = "UPDATE checks SET beat_at_secs =
+                           CASE WHEN beat_at_secs < $1 THEN $1 ELSE beat_at_secs END
                        WHERE run = $2 AND runner = $3 AND is_stopped = 0
                        AND completed_at_secs IS NULL AND failure IS NULL";
             let values = params![row::integer(now_secs)?, row::integer(run)?, runner];

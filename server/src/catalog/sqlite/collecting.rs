@@ -33,7 +33,13 @@ impl Collecting for SqliteCatalog {
             }
         });
         let action = "claim the sweeping for one collection";
-        let failed = |error: io::Error| CatalogError::new(ErrorKind::Unavailable, action, error);
+        let failed = |error: io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                _ => ErrorKind::Unavailable,
+            };
+            CatalogError::new(kind, action, error)
+        };
         claimed
             .await
             .map_err(|error| CatalogError::new(ErrorKind::Internal, action, error))?

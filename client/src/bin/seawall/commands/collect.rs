@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall::error::ErrorKind;
-use seawall::registry::Registry;
+use seawall::registry::{Registry, RegistryError};
 use seawall_api::units::HumanBytes;
 use seawall_api::v1::{Collection, CollectionPhase, CollectionPlan, CollectionTotals};
 
@@ -67,12 +66,12 @@ fn check(collection: &Collection) -> Result<(), Failure> {
     if !is_over(collection) {
         return Ok(());
     }
-    let Some(why) = collection.last.as_ref().and_then(|last| last.error.as_ref()) else {
+    let Some(error) = collection.last.as_ref().and_then(|last| last.error.as_ref()) else {
         return Ok(());
     };
-    let what = format!("the registry could not collect: {why}");
-    let remedy = "run `seawall fsck`, then `seawall repair`: nothing reachable was removed";
-    Err(Failure::usage(what, remedy).of_kind(ErrorKind::Damaged))
+    let mut problem = Box::new(error.clone());
+    problem.detail = format!("the registry could not collect: {}", error.detail);
+    Err(RegistryError::Problem { problem, retry_after: None }.into())
 }
 
 fn plan_text(plan: &CollectionPlan) -> String {

@@ -1,5 +1,6 @@
 //! `seawall retention show|set|plan|apply`.
 
+use seawall::registry::RegistryError;
 use seawall_api::names::ApplicationName;
 use seawall_api::units::HumanBytes;
 use seawall_api::v1::{
@@ -52,6 +53,7 @@ pub(super) async fn apply(
         false => collect::freed(&around.registry).await,
     };
     let has_deleted = !outcome.deleted.is_empty();
+    let failed = outcome.error.clone().map(Box::new);
     let freed_bytes = freed.as_ref().ok().copied().flatten();
     match around.style {
         Style::Text if has_deleted && freed.is_ok() => print(&freed_text(freed_bytes))?,
@@ -60,7 +62,10 @@ pub(super) async fn apply(
             answer(around.style, &Applied { outcome, freed_bytes }, |_| String::new())?;
         }
     }
-    freed.map(drop)
+    match failed {
+        Some(problem) => Err(RegistryError::Problem { problem, retry_after: None }.into()),
+        None => freed.map(drop),
+    }
 }
 
 /// What applying a plan did, to its end.
