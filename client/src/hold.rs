@@ -65,7 +65,7 @@ pub async fn renewing<T>(
         loop {
             pause(lease).await;
             if let Err(error) = registry.renew_lease(lease).await {
-                tracing::warn!(%error, "cannot renew the lease of this push");
+                tracing::warn!(%error, "cannot renew the lease of what is sent");
             }
         }
     };

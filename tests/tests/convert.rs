@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use seawall_tests::{MIB, Tree, World, b3sum, gpt, tool};
+use seawall_tests::{MIB, Noise, Tree, World, b3sum, gpt, raw, tool};
 
 /// Formats by the extension that stands for them, and QEMU's names for them.
 const EXTENSIONS: [(&str, &str); 5] =
@@ -38,6 +38,45 @@ fn an_image_goes_through_every_format_and_comes_back() {
     }
     world.seawall(&format!("convert {from} back.img")).succeeds();
     assert!(fs::read(world.path("back.img")).unwrap() == fs::read(world.path("disk.raw")).unwrap());
+}
+
+/// Azure takes a fixed VHD of whole MiB only.
+#[test]
+fn a_vhd_is_filled_up_to_whole_mib_on_request() {
+    let world = World::new();
+    // Its end is no end of a sector: such a disk is a VHD only if it is filled up.
+    let len = 3 * MIB + 1537;
+    raw(&world.path("disk.raw"), len, &[(MIB, Noise::new("odd").bytes(2 * MIB + 1537))]);
+    world.push("shop:1", &["web=root:disk.raw"]);
+    fs::copy(world.path("disk.raw"), world.path("full.raw")).unwrap();
+    let full = fs::File::options().write(true).open(world.path("full.raw")).unwrap();
+    full.set_len(4 * MIB).unwrap();
+    for format in ["vhd", "vhd-fixed"] {
+        let flags = format!("--format {format} --round mib --json");
+        for command in ["convert disk.raw new.vhd", "export shop:1/web/root -o new.vhd"] {
+            let report = world.local(&format!("{command} {flags}")).succeeds().json();
+            assert_eq!(report["content"], b3sum(world.path("disk.raw")), "{report}");
+            assert_eq!(report["roundedLen"], 4 * MIB, "{report}");
+            let new = world.path("new.vhd").into_os_string().into_string().unwrap();
+            let info = tool("qemu-img", ["info", "-f", "vpc", "--output=json", &new]);
+            let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+            assert_eq!(info["virtual-size"], 4 * MIB, "{format}: {command}");
+            let full = world.path("full.raw").into_os_string().into_string().unwrap();
+            tool("qemu-img", ["compare", "-f", "raw", "-F", "vpc", &full, &new]);
+            if format == "vhd-fixed" {
+                assert_eq!(fs::metadata(&new).unwrap().len(), 4 * MIB + 512);
+            }
+            fs::remove_file(new).unwrap();
+        }
+    }
+    world.seawall("convert disk.raw x --format vhd-fixed").exits_with(2).explains();
+    for format in ["raw", "qcow2", "qcow2-zstd", "vmdk", "vmdk-stream", "vhdx", "vhdx-fixed"] {
+        for command in ["convert disk.raw x", "export shop:1/web/root -o x"] {
+            let run = world.local(&format!("{command} --format {format} --round mib"));
+            run.exits_with(2).explains().says("keeps the length of a disk");
+        }
+    }
+    assert!(!world.path("x").exists());
 }
 
 #[test]

@@ -86,3 +86,40 @@ fn each_object_that_a_repair_brings_again_is_logged_once() {
     world.local("fsck").succeeds();
     assert_eq!(healed(&world).len(), 4);
 }
+
+/// The host's guest wrote to a part of its disk; that part of the damaged pack is sound.
+#[test]
+fn what_a_damaged_pack_still_holds_goes_with_what_a_host_has() {
+    let world = shop();
+    flip_pack(&world);
+    flip_bit(world.path("host/web/root.raw"), 2 * MIB - 1000);
+    world.local("fsck").exits_with(5);
+
+    let repair = world.local("repair --json --from host").succeeds().json();
+
+    assert_eq!(repair["releases"][0]["isWhole"], true, "{repair}");
+    assert_eq!(repair["releases"][0]["missing"], serde_json::json!([]), "{repair}");
+    world.local("fsck").succeeds().prints("no damage was found");
+    world.local("verify shop:1.0").succeeds();
+}
+
+#[test]
+fn a_source_of_something_else_leaves_lost_only_what_is() {
+    let world = shop();
+    raw(&world.path("other.raw"), 4 * MIB, &[(0, Noise::new("other").bytes(MIB))]);
+    world.push("other:1.0", &["web=root:other.raw"]);
+    world.pull("other:1.0", "other");
+    flip_pack(&world);
+    world.local("fsck").exits_with(5);
+
+    let repair = world.local("repair --json --from other").exits_with(5).explains().json();
+
+    let missing = repair["releases"][0]["missing"].as_array().unwrap();
+    assert_eq!(missing.len(), 1, "one bit is one chunk: {repair}");
+    assert!(missing[0].as_str().unwrap().starts_with("chunk blake3:"), "{repair}");
+    assert!(repair["chunks"].as_u64().unwrap() > 5, "{repair}");
+    // What was sound is in a pack of its own now, and only the one is left to bring.
+    let repair = world.local("repair --json --from host").succeeds().json();
+    assert_eq!(repair["chunks"], 1, "{repair}");
+    world.local("fsck").succeeds().prints("no damage was found");
+}

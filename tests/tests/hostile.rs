@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use seawall_tests::{
-    Answer, Asked, KIB, MIB, Noise, Proxy, Registry, World, object_files, raw, same_bytes,
+    Answer, Asked, KIB, MIB, Noise, Proxy, Registry, World, object_files, raw, same_bytes, tool,
 };
 use serde_json::{Value, json};
 
@@ -387,6 +387,82 @@ fn answers_without_an_end_are_cut_at_their_limit() {
             ..answer.with_body("{\"detail\":\"x").endless()
         }),
     );
+}
+
+/// Whatever else reads from a registry believes it as little as a pull does.
+#[test]
+fn no_command_is_misled_by_bytes_that_are_not_what_was_asked_for() {
+    let shop = Shop::new();
+    let (world, registry) = (&shop.world, &shop.registry);
+    let lies: [(&str, &'static str); 4] = [
+        ("frames of zeros", PACKS),
+        ("another release's document", "/v1/applications/shop/releases/"),
+        ("an altered index", "/v1/indexes/"),
+        ("an altered leaf", "/v1/leaves/"),
+    ];
+    let second = other(registry, "/v1/applications/shop/releases/2");
+    let copy = |from: &str, to: &str| {
+        let _ = fs::remove_dir_all(world.path(to));
+        tool("cp", ["-a".as_ref(), world.path(from).as_os_str(), world.path(to).as_os_str()]);
+    };
+    // All of the first release but its name is gone.
+    copy("registry", "damaged");
+    let store = world.path("damaged/store");
+    let first = reqwest::blocking::get(registry.at("/v1/applications/shop/releases/1")).unwrap();
+    let first = vec![first.headers()["seawall-release"].to_str().unwrap().to_owned()];
+    for (kind, digests) in [
+        ("packs", &shop.packs),
+        ("indexes/lists", &shop.indexes),
+        ("indexes/leaves", &shop.leaves),
+        ("releases", &first),
+    ] {
+        for digest in digests {
+            let name = digest.strip_prefix("blake3:").unwrap();
+            fs::remove_file(store.join(kind).join(&name[..2]).join(name)).unwrap();
+        }
+    }
+    let at_damaged =
+        |args: &str| world.seawall(args).env("SEAWALL_REGISTRY", world.path("damaged"));
+    at_damaged("fsck").exits_with(5);
+    copy("damaged", "is-damaged");
+
+    for (lie, path) in lies {
+        // What was learned of the release before, and proven, would be asked for no more.
+        let _ = fs::remove_dir_all(world.path("host"));
+        registry.client(world, "pull shop:2 --into host").succeeds();
+        let second = second.clone();
+        let proxy = Proxy::start(registry, move |asked, mut answer| {
+            if !asked.is("GET", path) {
+                return answer;
+            }
+            match path {
+                PACKS => answer.body.fill(0),
+                "/v1/applications/shop/releases/" => answer.body.clone_from(&second),
+                _ => *answer.body.last_mut().unwrap() ^= 1,
+            }
+            answer
+        });
+        let misled = |args: &str| {
+            let _ = fs::remove_dir_all(world.path("home"));
+            let done = world.seawall(args).env("SEAWALL_REGISTRY", proxy.url()).ends();
+            assert!(!done.status.success() && !done.was_killed(), "{lie}: {done}");
+            println!("{lie}: {}", done.explains().stderr.trim());
+        };
+        misled("patch host --to shop:1");
+        same_bytes(world.path("host/a/root.raw"), world.path("2.raw"));
+        assert!(!world.path("host/.seawall/patch/journal").exists(), "{lie}: it was committed");
+        registry.client(world, "verify host").succeeds();
+        misled("verify shop:1");
+
+        copy("is-damaged", "damaged");
+        let done = at_damaged("repair shop:1 --from").arg(proxy.url()).exits_with(5).explains();
+        println!("{lie}: {}", done.stderr.trim());
+        at_damaged("fsck").exits_with(5);
+        at_damaged("repair shop:1 --from").arg(registry.url()).succeeds();
+        at_damaged("fsck").succeeds();
+    }
+    registry.client(world, "patch host --to shop:1").succeeds();
+    same_bytes(world.path("host/a/root.raw"), world.path("1.raw"));
 }
 
 #[test]

@@ -139,6 +139,36 @@ fn a_host_is_told_how_far_it_is_behind_its_channel_and_the_registry_knows() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_read_does_not_let_the_others_lapse() {
+    let world = shop();
+    world.pull("shop:1.0", "broken");
+    world.pull("shop:1.1", "host");
+    fs::copy(world.path("host/release.json"), world.path("broken/release.json")).unwrap();
+
+    let told = world.local("status --host rack4 --json").exits_with(5).explains();
+
+    let entries = told.json()["directories"].clone();
+    let of = |name: &str| {
+        let mut entries = entries.as_array().unwrap().iter();
+        entries.find(|entry| entry["directory"].as_str().unwrap().ends_with(name)).unwrap().clone()
+    };
+    let (broken, sound) = (of("/broken"), of("/host"));
+    assert!(broken["problem"].as_str().unwrap().contains("release.json"), "{told}");
+    assert!(broken.get("noted").is_none() && broken.get("version").is_none(), "{told}");
+    assert_eq!((&sound["version"], &sound["noted"]["version"]), (&"1.1".into(), &"1.1".into()));
+    world.local("rm shop:1.1").exits_with(4).says("rack4");
+    let shown = world.local("status --host rack4").exits_with(5).says("pull the release again");
+    assert!(shown.stdout.contains("/broken  -") && shown.stdout.contains("1.1"), "{shown}");
+
+    // A patch that died between its two last files is no damage.
+    fs::create_dir_all(world.path("broken/.seawall/patch")).unwrap();
+    fs::write(world.path("broken/.seawall/patch/journal"), "").unwrap();
+    for command in ["status --host rack4", "repair --from broken"] {
+        world.local(command).exits_with(4).explains().says("run `seawall patch` again");
+    }
+}
+
+#[test]
 fn what_a_lockfile_names_can_be_pinned() {
     let world = shop();
     world.pull("shop:1.0", "host");

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use seawall_tests::{
@@ -251,16 +252,24 @@ fn metrics_count_what_happened() {
 #[test]
 fn a_log_line_of_a_request_is_json_with_its_id() {
     let world = World::new();
-    let run = world.seawall("serve data --listen 127.0.0.1:0 --log-format json").start();
-    std::thread::sleep(Duration::from_millis(3000));
-    let done = run.kill();
-    let lines = done.stderr.lines().filter(|line| !line.is_empty());
-    let mut count = 0;
-    for line in lines {
+    let run = world.seawall("serve data --listen 127.0.0.1:0 --log-format json");
+    let mut command = run.into_command();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
+    let answer = reqwest::blocking::get(format!("{url}/v1/applications/nosuch"));
+    tool("kill", ["-s", "TERM", &child.id().to_string()]);
+    let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    let answer = answer.unwrap_or_else(|error| panic!("{error}: {line}\n{log}"));
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let mut ids = 0;
+    for line in log.lines().filter(|line| !line.is_empty()) {
         let _: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        count += 1;
+        ids += u32::from(line.contains(&id));
     }
-    assert!(count > 0, "{done}");
+    assert!(ids > 0, "no line has the id {id}:\n{log}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use seawall_api::digest::ContentDigest;
 use seawall_api::units::HumanBytes;
 use seawall_store::image::convert::{self as engine, ConvertError, NewFile, Output, Pass};
-use seawall_store::image::layout::ExportFormat;
+use seawall_store::image::layout::{ExportFormat, Round};
 use seawall_store::image::{self, Format, OpenOptions};
 use serde::Serialize;
 
@@ -44,6 +44,8 @@ pub struct Convert {
     pub to: Destination,
     /// The new format.
     pub format: ExportFormat,
+    /// What the length of the disk is made to be.
+    pub round: Round,
     /// How many threads read, hash and compress.
     pub threads: usize,
     /// Hears how far it is.
@@ -62,6 +64,9 @@ pub struct ConvertReport {
     pub data_bytes: u64,
     /// Length of what was written, in bytes.
     pub file_len: u64,
+    /// The length that the disk was filled up to with zeros, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounded_len: Option<u64>,
     /// The disk's identity; `b3sum` of the raw disk prints it.
     pub content: ContentDigest,
 }
@@ -71,7 +76,11 @@ impl std::fmt::Display for ConvertReport {
         let (disk, data) = (HumanBytes(self.disk_len), HumanBytes(self.data_bytes));
         let (format, file) = (&self.format, HumanBytes(self.file_len));
         writeln!(f, "{format}, {file}: a disk of {disk} with {data} of data")?;
-        write!(f, "  {}", self.content)
+        write!(f, "  {}", self.content)?;
+        match self.rounded_len {
+            Some(len) => write!(f, ", then zeros up to {len} bytes"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -119,7 +128,7 @@ impl Failure for ConvertFailure {
 /// When the image cannot be read, does not fit the format, or the output cannot be written. There
 /// is no file then; of a pipe's bytes nothing can be used.
 pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
-    let Convert { from, from_format, to, format, threads, progress } = order;
+    let Convert { from, from_format, to, format, round, threads, progress } = order;
     let options = OpenOptions { format: from_format, ..OpenOptions::default() };
     let image = image::open(&from, &options).map_err(ConvertError::from)?;
     // Here and not in the thread: a flow that is dropped takes the unfinished file away.
@@ -138,8 +147,8 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
             heard.begin(stage, total);
         };
         let advance = |bytes| heard.advance(bytes);
-        let engine =
-            engine::Convert { image: &*image, format, threads, begin: &begin, advance: &advance };
+        let (begin, advance) = (&begin, &advance);
+        let engine = engine::Convert { image: &*image, format, round, threads, begin, advance };
         match (&file, &mut pipe) {
             (Some(file), _) => {
                 let report = engine.run(Output::File(file.file()))?;
@@ -159,5 +168,11 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
         data_bytes: report.data_len,
         file_len: report.file_len,
         content: report.content,
+        rounded_len: rounded(round, report.disk_len),
     })
+}
+
+/// The length that a disk was filled up to; `None` where that was not asked for.
+pub(crate) fn rounded(round: Round, disk_len: u64) -> Option<u64> {
+    round.up(disk_len).filter(|_| round != Round::Exact)
 }

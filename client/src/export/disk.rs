@@ -11,10 +11,11 @@ use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Release};
 use seawall_api::units::HumanBytes;
 use seawall_store::image::convert::{self, Convert, ConvertError, NewFile, Overwrite};
-use seawall_store::image::layout::ExportFormat;
+use seawall_store::image::layout::{ExportFormat, Round};
 use serde::Serialize;
 
 use super::ExportError;
+use crate::convert::rounded;
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
@@ -42,6 +43,8 @@ pub struct Export {
     pub disk: DiskName,
     /// The format.
     pub format: ExportFormat,
+    /// What the length of the disk is made to be.
+    pub round: Round,
     /// Where to.
     pub output: Output,
     /// What this host remembers.
@@ -68,6 +71,9 @@ pub struct ExportReport {
     pub format: String,
     /// The length of what was written, holes of a file included.
     pub file_len: u64,
+    /// The length that the disk was filled up to with zeros, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounded_len: Option<u64>,
 }
 
 impl fmt::Display for ExportReport {
@@ -75,6 +81,9 @@ impl fmt::Display for ExportReport {
         let (disk, len, content) = (&self.disk, HumanBytes(self.len), self.content);
         writeln!(f, "{disk} is exported")?;
         writeln!(f, "  {len}  {content}")?;
+        if let Some(len) = self.rounded_len {
+            writeln!(f, "  then zeros up to {len} bytes")?;
+        }
         let file = self.file.as_ref().map_or("the pipe".into(), |file| file.to_string_lossy());
         write!(f, "  {} of {} in {file}", HumanBytes(self.file_len), self.format)
     }
@@ -87,15 +96,17 @@ impl fmt::Display for ExportReport {
 /// there is no file.
 pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
     let Export { registry, application, selector, state, threads, .. } = export;
+    export.format.check_round(export.round).map_err(ConvertError::from)?;
     let remote = RemoteRelease::open(registry, (&application, &selector), &state, threads).await?;
     let disk = find(remote.release(), &export.machine, &export.disk)?.clone();
     let title =
         format!("{application}:{}/{}/{}", remote.release().version(), export.machine, export.disk);
     let image = open(&remote, &export.machine, &disk).await?;
-    let (format, output, progress) = (export.format, export.output, export.progress);
+    let Export { format, round, output, progress, .. } = export;
     let total = image.data_runs().iter().map(|run| run.end - run.start).sum();
     progress.begin(Stage::Fetch, Some(total));
-    let writer = Writer { content: disk.content, format, threads, progress: Arc::clone(&progress) };
+    let (content, heard) = (disk.content, Arc::clone(&progress));
+    let writer = Writer { content, format, round, threads, progress: heard };
     let (image, outcome) = tokio::task::spawn_blocking(move || {
         let outcome = writer.write(&image, output);
         (image, outcome)
@@ -105,7 +116,8 @@ pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
     let (file, file_len) = outcome.map_err(|error| explained(&image, error))?;
     progress.finish();
     let (content, len, format) = (disk.content, disk.len, format.to_string());
-    Ok(ExportReport { disk: title, content, len, file, format, file_len })
+    let rounded_len = rounded(round, len);
+    Ok(ExportReport { disk: title, content, len, file, format, file_len, rounded_len })
 }
 
 /// The failure of a read says what kind it is; what the formats make of it does not.
@@ -146,6 +158,7 @@ fn find<'a>(
 pub(super) struct Writer {
     pub(super) content: ContentDigest,
     pub(super) format: ExportFormat,
+    pub(super) round: Round,
     pub(super) threads: usize,
     pub(super) progress: Arc<dyn Progress>,
 }
@@ -180,6 +193,7 @@ impl Writer {
         let convert = Convert {
             image,
             format: self.format,
+            round: self.round,
             threads: self.threads,
             begin: &|_, _| {},
             advance: &|len| self.progress.advance(len),

@@ -13,7 +13,7 @@ use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Machine, Release};
 use seawall_api::units::HumanBytes;
 use seawall_store::image::convert::{self, ConvertError, NewFile, Overwrite};
-use seawall_store::image::layout::ExportFormat;
+use seawall_store::image::layout::{ExportFormat, Round};
 use serde::Serialize;
 
 use super::ExportError;
@@ -186,7 +186,7 @@ async fn one(
         let image = open(remote, &machine, &disk).await?;
         let Disk { content, .. } = disk;
         let (threads, progress) = (order.threads, Arc::clone(&order.progress));
-        let writer = Writer { content, format, threads, progress };
+        let writer = Writer { content, format, round: Round::Exact, threads, progress };
         disks.push(PackedDisk { image, writer, href });
     }
     let placeholder = vec![u64::MAX; disks.len()];

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use seawall_api::index::DiskIndex;
-use seawall_store::image::layout::{ExportFormat, Layout, lay_out, write_metadata};
+use seawall_store::image::layout::{ExportFormat, Layout, Round, lay_out, write_metadata};
 
 use crate::host::{HostError, WriteBehind};
 
@@ -31,7 +31,9 @@ impl Sink {
         runs: impl Iterator<Item = Range<u64>>,
     ) -> Result<Self, HostError> {
         let failed = |source| HostError::new("create", path, source);
-        let layout = lay_out(format, index.disk_len().get(), &index.content(), runs)
+        // A pulled disk is proven, moved on and described by the length that its release says.
+        let disk_len = index.disk_len().get();
+        let layout = lay_out(format, Round::Exact, disk_len, &index.content(), runs)
             .map_err(|error| failed(io::Error::other(error)))?;
         let file_len = layout.file_len();
         let open = |path: &Path| {

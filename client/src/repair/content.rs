@@ -10,7 +10,7 @@ use seawall_api::v1::Lease;
 use seawall_store::pack::PackWriter;
 
 use super::report::RepairReport;
-use super::{Repair, RepairError, permanent};
+use super::{RegistrySource, Repair, RepairError, Source, permanent};
 
 /// Plain bytes that a source is asked for at once.
 const BATCH_LEN: u64 = 16 << 20;
@@ -167,12 +167,16 @@ impl<'a> Content<'a> {
     }
 
     /// Packs chunks from the sources; whether there were all of them.
+    ///
+    /// A damaged pack counts as missing whole, though most of its chunks are sound: what no source
+    /// has is sought in the damaged registry itself.
     async fn chunks(&mut self, wanted: Vec<ChunkRef>) -> Result<bool, RepairError> {
         let mut is_whole = true;
+        let own: Arc<dyn Source> = Arc::new(RegistrySource(Arc::clone(&self.repair.registry)));
         for batch in batches(wanted) {
             let mut left: HashMap<ChunkDigest, ChunkRef> =
                 batch.into_iter().map(|chunk| (chunk.digest, chunk)).collect();
-            for source in &self.repair.sources {
+            for source in self.repair.sources.iter().chain([&own]) {
                 if left.is_empty() {
                     break;
                 }

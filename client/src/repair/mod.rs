@@ -12,7 +12,8 @@
 //! # Invariants
 //!
 //! 1. Nothing is sent that was not hashed here; nothing is kept that was not hashed there.
-//! 2. What no source has is no failure of the rest: all that can be healed is.
+//! 2. What no source has is no failure of the rest: all that can be healed is. The registry is
+//!    the last source of what is sound in its own damaged packs.
 //! 3. A repair that dies leaves chunks that the next one finds.
 
 mod content;
@@ -33,6 +34,7 @@ pub use report::{RepairReport, RepairedRelease};
 pub use source::{DirectorySource, RegistrySource, Source};
 
 use crate::error::ErrorKind;
+use crate::hold;
 use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
 use content::{Content, Missing};
@@ -73,7 +75,8 @@ pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
             continue;
         }
         let lease = registry.open_lease(&release.application, LeasePurpose::Push, None).await?;
-        let outcome = heal(&repair, &release, &lease, &mut report).await;
+        let work = heal(&repair, &release, &lease, &mut report);
+        let outcome = hold::renewing(registry, &lease, work).await;
         // It ends by itself, too.
         let _ = registry.end_lease(&lease).await;
         let gaps = outcome?;

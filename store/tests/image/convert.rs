@@ -10,7 +10,7 @@ use seawall_api::digest::ContentDigest;
 use seawall_store::image::convert::{
     Convert, ConvertError, ConvertReport, NewFile, Output, Overwrite,
 };
-use seawall_store::image::layout::ExportFormat;
+use seawall_store::image::layout::{ExportFormat, LayoutError, Round};
 use seawall_store::image::{OpenOptions, open};
 
 use super::qemu::{Bench, content, read_mapped, runs};
@@ -36,7 +36,9 @@ fn convert(
     threads: usize,
 ) -> Result<ConvertReport, ConvertError> {
     let image = open(from, &OpenOptions::default()).unwrap();
-    let order = Convert { image: &*image, format, threads, begin: &|_, _| (), advance: &|_| () };
+    let (begin, advance) = (&|_, _| (), &|_| ());
+    let round = Round::Exact;
+    let order = Convert { image: &*image, format, round, threads, begin, advance };
     let new = NewFile::create(to, Overwrite::Replace)?;
     let report = order.run(Output::File(new.file()))?;
     new.commit()?;
@@ -46,7 +48,9 @@ fn convert(
 
 fn piped(from: &Path, format: ExportFormat) -> Result<Vec<u8>, ConvertError> {
     let image = open(from, &OpenOptions::default()).unwrap();
-    let order = Convert { image: &*image, format, threads: 2, begin: &|_, _| (), advance: &|_| () };
+    let (begin, advance) = (&|_, _| (), &|_| ());
+    let round = Round::Exact;
+    let order = Convert { image: &*image, format, round, threads: 2, begin, advance };
     let mut bytes = Vec::new();
     order.run(Output::Pipe(&mut bytes))?;
     Ok(bytes)
@@ -242,14 +246,46 @@ impl io::Write for Broken {
 }
 
 #[test]
+fn vhds_alone_are_filled_up_to_whole_mib() {
+    let bench = Bench::new();
+    let disk = content((2 << 20) + 1537, 7);
+    fs::write(bench.path("disk.raw"), &disk).unwrap();
+    let image = open(&bench.path("disk.raw"), &OpenOptions::default()).unwrap();
+    for (format, extension, _) in FORMATS {
+        let (begin, advance) = (&|_, _| (), &|_| ());
+        let round = Round::UpToMib;
+        let order = Convert { image: &*image, format, round, threads: 2, begin, advance };
+        let path = bench.path(&format!("new.{extension}"));
+        let new = NewFile::create(&path, Overwrite::Replace).unwrap();
+        let outcome = order.run(Output::File(new.file()));
+        if !matches!(format, ExportFormat::Vhd | ExportFormat::VhdFixed) {
+            let error = outcome.unwrap_err();
+            let is_refused = matches!(error, ConvertError::Layout(LayoutError::NotRounded { .. }));
+            assert!(is_refused, "{format}: {error}");
+            continue;
+        }
+        assert_eq!(outcome.unwrap().disk_len, disk.len() as u64, "{format}");
+        new.commit().unwrap();
+        let mut bytes = Vec::new();
+        order.run(Output::Pipe(&mut bytes)).unwrap();
+        assert!(bytes == fs::read(&path).unwrap(), "{format}: a pipe gives the same file");
+        let mut read = read_mapped(&*open(&path, &OpenOptions::default()).unwrap(), 1 << 20);
+        assert_eq!(read.len(), 3 << 20, "{format}");
+        assert!(read.split_off(disk.len()).iter().all(|byte| *byte == 0), "{format}");
+        assert!(read == disk, "{format}");
+    }
+}
+
+#[test]
 fn an_output_that_fails_ends_the_conversion() {
     let bench = Bench::new();
     fs::write(bench.path("disk.raw"), content(20 << 20, 5)).unwrap();
     let image = open(&bench.path("disk.raw"), &OpenOptions::default()).unwrap();
     for format in [ExportFormat::Raw, ExportFormat::Vmdk, ExportFormat::VmdkStream] {
         for len in [0, 100_000, 3 << 20] {
-            let order =
-                Convert { image: &*image, format, threads: 2, begin: &|_, _| (), advance: &|_| () };
+            let (begin, advance) = (&|_, _| (), &|_| ());
+            let round = Round::Exact;
+            let order = Convert { image: &*image, format, round, threads: 2, begin, advance };
             let error = order.run(Output::Pipe(&mut Broken(len))).unwrap_err();
             assert!(matches!(error, ConvertError::Write(_)), "{format}: {error}");
         }

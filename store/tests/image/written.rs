@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use seawall_api::digest::ContentDigest;
-use seawall_store::image::layout::{ExportFormat, Layout, Part, lay_out, write_metadata};
+use seawall_store::image::layout::{ExportFormat, Layout, Part, Round, lay_out, write_metadata};
 use seawall_store::image::{OpenOptions, open};
 
 use super::qemu::{Bench, content, qemu_format, read_mapped, runs};
@@ -75,7 +75,7 @@ fn check(format: ExportFormat, disk_len: u64, data: &[Range<u64>]) {
     let bench = Bench::new();
     let bytes = disk(&bench, disk_len, data);
     let content = ContentDigest::of(&bytes);
-    let layout = lay_out(format, disk_len, &content, data.iter().cloned()).unwrap();
+    let layout = lay_out(format, Round::Exact, disk_len, &content, data.iter().cloned()).unwrap();
     write(&bench, &*layout, &bytes, data);
     let name = named(&bench, format);
     let qemu = qemu_format(name);

@@ -25,7 +25,8 @@ Exit status:
   1    failed for another reason
   2    wrong usage: an argument, an application.toml or an image file cannot be right
   3    not found: application, release, channel or file
-  4    conflict: the version is taken, the channel moved, a disk was changed
+  4    conflict: the version is taken, the channel moved, something holds the release, a disk is
+       in use or was changed
   5    damaged: bytes are not what their digest says
   6    the registry cannot be reached, or cannot serve now
   7    denied: the token is missing or does not permit this
@@ -80,7 +81,7 @@ pub(crate) struct Credentials {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum RawCommand {
-    /// Push a release: its machines, from raw and qcow2 disks, or from an OVF or OVA package
+    /// Push a release: its machines, from disks of any format, or from an OVF or OVA package
     Push(PushArgs),
     /// Pull a release into a directory: exact, verified, all of it or nothing
     Pull(PullArgs),
@@ -221,6 +222,9 @@ pub(crate) struct ExportArgs {
     /// The format: raw, qcow2, qcow2-zstd, qcow2-zlib, vmdk, vmdk-stream, vhd, vhdx, …
     #[arg(long, value_name = "FORMAT", default_value_t = ExportFormat::Raw)]
     pub(crate) format: ExportFormat,
+    /// Fill a VHD up with zeros to a multiple of this, as Azure demands
+    #[arg(long, value_enum, value_name = "UNIT")]
+    pub(crate) round: Option<RawRound>,
     /// The file to make, or `-` for standard output
     #[arg(long, short, value_name = "FILE|-")]
     pub(crate) output: PathBuf,
@@ -322,7 +326,8 @@ pub(crate) struct GcArgs {
     /// Look, even where nothing was deleted and no push failed since the last time
     #[arg(long)]
     pub(crate) force: bool,
-    /// Start it and do not wait for its end
+    /// Start it and do not wait for its end; a directory that no registry serves is waited for all
+    /// the same
     #[arg(long)]
     pub(crate) no_wait: bool,
     #[command(flatten)]
@@ -344,6 +349,9 @@ pub(crate) struct ConvertArgs {
     /// Take IN for this format, whatever its content: raw, qcow2, vmdk, vhd, vhdx or vdi
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
+    /// Fill a VHD up with zeros to a multiple of this, as Azure demands
+    #[arg(long, value_enum, value_name = "UNIT")]
+    pub(crate) round: Option<RawRound>,
     /// Replace OUT, if it is there, once the new file is whole
     #[arg(long)]
     pub(crate) force: bool,
@@ -444,6 +452,13 @@ pub(crate) enum RawFormat {
     Vhdx,
     /// VHDX with a place for every block
     VhdxFixed,
+}
+
+/// The units of `--round`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawRound {
+    /// 1048576 bytes
+    Mib,
 }
 
 #[cfg(feature = "server")]

@@ -13,12 +13,12 @@ use seawall_api::names::{ApplicationName, ChannelName, DiskName, MachineName, Ve
 use seawall_api::reference::{Reference, Selector};
 use seawall_api::v1::StartCollection;
 use seawall_store::image::Format;
-use seawall_store::image::layout::ExportFormat;
+use seawall_store::image::layout::{ExportFormat, Round};
 
 use crate::args::{
     ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, ExportArgs, GcArgs,
     InspectArgs, ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat,
-    RawTarget, ShowArgs, Threads, VerifyArgs,
+    RawRound, RawTarget, ShowArgs, Threads, VerifyArgs,
 };
 use crate::report::Failure;
 
@@ -121,6 +121,7 @@ pub(crate) struct Export {
     pub(crate) machine: MachineName,
     pub(crate) disk: DiskName,
     pub(crate) format: ExportFormat,
+    pub(crate) round: Round,
     /// `None` for standard output.
     pub(crate) output: Option<PathBuf>,
     pub(crate) threads: usize,
@@ -156,6 +157,7 @@ pub(crate) struct Convert {
     /// `None`: standard output.
     pub(crate) to: Option<(PathBuf, Overwrite)>,
     pub(crate) format: ExportFormat,
+    pub(crate) round: Round,
     pub(crate) threads: usize,
 }
 
@@ -341,7 +343,6 @@ fn targets(raw: &[RawTarget]) -> Result<Vec<DescriptorTarget>, Failure> {
     raw.iter().map(target).collect()
 }
 
-/// The package to make instead of a directory of disks.
 fn collect(args: GcArgs) -> Command {
     let GcArgs { dry_run, live_percent, rate, force, no_wait, credentials } = args;
     let order = StartCollection {
@@ -353,6 +354,7 @@ fn collect(args: GcArgs) -> Command {
     Command::Collect(Reach { host: None, credentials }, collect)
 }
 
+/// The package to make instead of a directory of disks.
 fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
     let kind = match args.descriptors[..] {
         [RawTarget::Ova] => PackageKind::Ova,
@@ -376,12 +378,14 @@ fn export(args: ExportArgs) -> Result<Command, Failure> {
             "write application:version/machine/disk; `seawall show` lists the disks",
         ));
     };
+    let round = round(args.round, args.format)?;
     let reach = Reach { host: reference.host.clone(), credentials: args.credentials };
     let export = Export {
         target: target(reference, &args.reference)?,
         machine,
         disk,
         format: args.format,
+        round,
         output: (args.output.as_os_str() != "-").then_some(args.output),
         threads: threads(args.threads),
     };
@@ -459,7 +463,7 @@ fn verify(args: VerifyArgs) -> Result<Command, Failure> {
 }
 
 fn convert(args: ConvertArgs) -> Result<Command, Failure> {
-    let ConvertArgs { image, out, format, from, force, threads: count } = args;
+    let ConvertArgs { image, out, format, from, round: to_round, force, threads: count } = args;
     let is_piped = out.as_os_str() == "-";
     let format = match format {
         Some(name) => name.parse().map_err(usage)?,
@@ -471,8 +475,19 @@ fn convert(args: ConvertArgs) -> Result<Command, Failure> {
         from_format: from.map(|name| name.parse()).transpose().map_err(usage)?,
         to: (!is_piped).then_some((out, overwrite)),
         format,
+        round: round(to_round, format)?,
         threads: threads(count),
     }))
+}
+
+/// How the length of a disk in this format is rounded.
+fn round(raw: Option<RawRound>, format: ExportFormat) -> Result<Round, Failure> {
+    let round = raw.map_or(Round::Exact, |RawRound::Mib| Round::UpToMib);
+    format.check_round(round).map_err(|error| {
+        let remedy = "leave --round out, or give `--format vhd-fixed`, which is what Azure takes";
+        Failure::usage(error.to_string(), remedy)
+    })?;
+    Ok(round)
 }
 
 /// The format that a file of this name most likely should have.

@@ -104,6 +104,9 @@ impl ConvertError {
                                       best a raw one, sent through a pipe"
             }
             Self::NotForPipes { .. } => "write it to a file, or send qcow2, raw or vmdk-stream",
+            Self::Layout(LayoutError::NotRounded { .. }) => {
+                "leave the rounding out, or write a VHD"
+            }
             Self::Layout(_) => "choose a format that holds such a disk: raw or qcow2",
             Self::Write(_) | Self::Output { .. } if self.kind() == ErrorKind::StorageFull => {
                 "free some space and run the same command again"

@@ -33,7 +33,7 @@ use std::ops::Range;
 use seawall_api::digest::ContentDigest;
 
 use super::DiskImage;
-use super::layout::{ExportFormat, Layout, add_metadata, lay_out, write_metadata};
+use super::layout::{ExportFormat, Layout, Round, add_metadata, lay_out, write_metadata};
 use super::stream::{self, Compression, Disk};
 use survey::{Survey, survey};
 
@@ -64,6 +64,8 @@ pub struct Convert<'a> {
     pub image: &'a dyn DiskImage,
     /// What to write.
     pub format: ExportFormat,
+    /// What the length of the disk is made to be, by zeros past its end.
+    pub round: Round,
     /// How many threads read, hash and compress.
     pub threads: usize,
     /// Told when a pass begins, with its bytes where they are known.
@@ -92,6 +94,7 @@ impl Convert<'_> {
     /// When the image cannot be read, does not fit the format, or the output cannot be written.
     /// The output is garbage then.
     pub fn run(&self, output: Output<'_>) -> Result<ConvertReport, ConvertError> {
+        self.format.check_round(self.round)?;
         if let (true, Output::File(file)) = (self.format.is_laid_out(), &output) {
             return self.write_once(file);
         }
@@ -110,6 +113,7 @@ impl Convert<'_> {
         runs: Vec<Range<u64>>,
         output: Output<'_>,
     ) -> Result<ConvertReport, ConvertError> {
+        self.format.check_round(self.round)?;
         self.check_output(&output)?;
         let data_len = runs.iter().map(|run| run.end - run.start).sum();
         self.write(&Survey { runs, content, data_len }, output)
@@ -189,12 +193,13 @@ impl Convert<'_> {
         }
         // Identifiers have a place, and this guess is not written.
         let content = ContentDigest::from_bytes([0; 32]);
-        Ok(lay_out(self.format, self.image.disk_len(), &content, runs)?)
+        Ok(lay_out(self.format, self.round, self.image.disk_len(), &content, runs)?)
     }
 
     fn layout(&self, survey: &Survey) -> Result<Box<dyn Layout>, ConvertError> {
         let runs = survey.runs.iter().cloned();
-        Ok(lay_out(self.format, self.image.disk_len(), &survey.content, runs)?)
+        let disk_len = self.image.disk_len();
+        Ok(lay_out(self.format, self.round, disk_len, &survey.content, runs)?)
     }
 
     fn disk<'b>(&'b self, survey: &'b Survey) -> Disk<'b> {

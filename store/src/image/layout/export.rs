@@ -90,6 +90,17 @@ impl ExportFormat {
     pub const fn is_laid_out(self) -> bool {
         !matches!(self, Self::VmdkStream | Self::Qcow2Zstd | Self::Qcow2Zlib)
     }
+
+    /// Whether a disk's length is rounded on request: only those who take VHDs ask for it.
+    ///
+    /// # Errors
+    /// When it is asked for and the format has no such thing.
+    pub fn check_round(self, round: Round) -> Result<(), LayoutError> {
+        match (round, self) {
+            (Round::Exact, _) | (Round::UpToMib, Self::Vhd | Self::VhdFixed) => Ok(()),
+            (Round::UpToMib, format) => Err(LayoutError::NotRounded { format }),
+        }
+    }
 }
 
 impl fmt::Display for ExportFormat {
@@ -123,23 +134,24 @@ impl FromStr for ExportFormat {
 ///
 /// # Errors
 ///
-/// When the format does not hold a disk of this length, or the runs are out of order.
+/// When the format does not hold a disk of this length, or does not round it, or the runs are out
+/// of order.
 pub fn lay_out(
     format: ExportFormat,
+    round: Round,
     disk_len: u64,
     content: &ContentDigest,
     data_runs: impl IntoIterator<Item = Range<u64>>,
 ) -> Result<Box<dyn Layout>, LayoutError> {
+    format.check_round(round)?;
     Ok(match format {
         ExportFormat::Raw => Box::new(RawLayout::new(disk_len, data_runs)?),
         ExportFormat::Qcow2 => Box::new(Qcow2Layout::new(disk_len, data_runs)?),
         ExportFormat::Vhd => {
-            let (kind, round) = (VhdKind::Dynamic, Round::Exact);
-            Box::new(VhdLayout::new(kind, round, disk_len, content, data_runs)?)
+            Box::new(VhdLayout::new(VhdKind::Dynamic, round, disk_len, content, data_runs)?)
         }
         ExportFormat::VhdFixed => {
-            let (kind, round) = (VhdKind::Fixed, Round::Exact);
-            Box::new(VhdLayout::new(kind, round, disk_len, content, data_runs)?)
+            Box::new(VhdLayout::new(VhdKind::Fixed, round, disk_len, content, data_runs)?)
         }
         ExportFormat::Vhdx => {
             let (kind, sectors) = (VhdxKind::Dynamic, VhdxSectors::Emulated512);

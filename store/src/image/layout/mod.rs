@@ -72,6 +72,14 @@ pub enum LayoutError {
         /// The length of its sectors.
         sector_len: u64,
     },
+    /// The format keeps the length of a disk.
+    #[error(
+        "{format} keeps the length of a disk: only vhd and vhd-fixed are filled up to whole MiB"
+    )]
+    NotRounded {
+        /// The format.
+        format: ExportFormat,
+    },
     /// The format's parts have their places only once its data is compressed.
     #[error("{format} has no layout before its data is compressed")]
     NotLaidOut {

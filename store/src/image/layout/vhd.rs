@@ -44,12 +44,24 @@ pub enum VhdKind {
 }
 
 /// What the length of the disk is made to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Round {
     /// As it is.
+    #[default]
     Exact,
     /// Up to a multiple of 1 MiB, as Azure demands.
     UpToMib,
+}
+
+impl Round {
+    /// What a disk of `disk_len` bytes is made to be; `None` beyond the end of all lengths.
+    #[must_use]
+    pub const fn up(self, disk_len: u64) -> Option<u64> {
+        match self {
+            Self::Exact => Some(disk_len),
+            Self::UpToMib => disk_len.checked_next_multiple_of(MIB),
+        }
+    }
 }
 
 /// The plan of a VHD file.
@@ -83,10 +95,7 @@ impl VhdLayout {
             format: "VHD",
             disk_len_max: DISK_LEN_MAX,
         };
-        let disk_len = match round {
-            Round::Exact => disk_len,
-            Round::UpToMib => disk_len.checked_next_multiple_of(MIB).ok_or_else(too_long)?,
-        };
+        let disk_len = round.up(disk_len).ok_or_else(too_long)?;
         if disk_len > DISK_LEN_MAX {
             return Err(too_long());
         }

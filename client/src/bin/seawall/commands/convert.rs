@@ -15,12 +15,12 @@ pub(crate) async fn convert(
     progress: Arc<dyn Progress>,
     style: Style,
 ) -> Result<(), Failure> {
-    let Convert { from, from_format, to, format, threads } = command;
+    let Convert { from, from_format, to, format, round, threads } = command;
     let (to, is_piped) = match to {
         Some((path, overwrite)) => (Destination::File { path, overwrite }, false),
         None => (Destination::Pipe(Box::new(std::io::stdout())), true),
     };
-    let order = convert::Convert { from, from_format, to, format, threads, progress };
+    let order = convert::Convert { from, from_format, to, format, round, threads, progress };
     let report = convert::convert(order).await?;
     if is_piped {
         // Standard output is the image.

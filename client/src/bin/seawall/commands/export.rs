@@ -10,7 +10,7 @@ use crate::output::answer;
 use crate::report::Failure;
 
 pub(crate) async fn export(around: Surroundings, command: Export) -> Result<(), Failure> {
-    let Export { target, machine, disk, format, output, threads } = command;
+    let Export { target, machine, disk, format, round, output, threads } = command;
     let Surroundings { registry, progress, style, state, .. } = around;
     let is_pipe = output.is_none();
     let output = match output {
@@ -30,6 +30,7 @@ pub(crate) async fn export(around: Surroundings, command: Export) -> Result<(), 
         machine,
         disk,
         format,
+        round,
         output,
         state,
         progress,

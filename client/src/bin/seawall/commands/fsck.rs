@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall::error::ErrorKind;
 use seawall::progress::Stage;
 use seawall_api::units::HumanBytes;
-use seawall_api::v1::{Damage, FindingClass, Fsck, FsckState, StartFsck};
+use seawall_api::v1::{Damage, Finding, FindingClass, Fsck, FsckState, StartFsck};
 
 use super::Surroundings;
 use crate::output::{Style, answer, count, moment, print};
@@ -80,15 +80,24 @@ async fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
     judge(fsck)
 }
 
-/// Whether damage is left that the registry could not mend. Damage is listed first, so that none
-/// in the list is none at all.
+/// Whether damage is left that the registry could not mend.
 fn is_damaged(fsck: &Fsck) -> bool {
-    fsck.findings.iter().any(|finding| finding.class == FindingClass::Damage)
+    damage_left(fsck).0 > 0
+}
+
+/// How many findings are damage that is left, and whether that is only the least: damage is listed
+/// first, so that a list that is cut has all of it where it has others too.
+fn damage_left(fsck: &Fsck) -> (u64, bool) {
+    let is_left = |finding: &&Finding| finding.class == FindingClass::Damage;
+    let left = fsck.findings.iter().filter(is_left).count();
+    (left as u64, fsck.findings_left_out > 0 && left == fsck.findings.len())
 }
 
 fn judge(fsck: &Fsck) -> Result<(), Failure> {
-    if is_damaged(fsck) {
-        let what = format!("the check found damage: {}", count(fsck.damage_count, "finding"));
+    let (left, is_least) = damage_left(fsck);
+    if left > 0 {
+        let more = if is_least { " or more" } else { "" };
+        let what = format!("the check found damage: {}{more}", count(left, "finding"));
         let remedy = "push what is lost again, or bring it with `seawall repair --from URL|DIR`; \
                       docs/operations/repair.md says which";
         return Err(Failure::damaged(what, remedy));
@@ -171,7 +180,7 @@ fn text(fsck: &Fsck) -> String {
 #[cfg(test)]
 mod tests {
     use seawall_api::digest::ReleaseDigest;
-    use seawall_api::v1::{DamagedRelease, Finding, LostObject};
+    use seawall_api::v1::{DamagedRelease, LostObject};
 
     use super::*;
 
@@ -208,8 +217,17 @@ mod tests {
         assert!(judge(&fsck).is_ok());
         assert!(text(&fsck).contains("all damage that was found is mended"));
         let fsck = checked(FsckState::Complete, &[FindingClass::Damage, FindingClass::Mended]);
-        assert!(judge(&fsck).is_err());
+        assert_eq!(judge(&fsck).unwrap_err().what(), "the check found damage: 1 finding");
         assert!(!text(&fsck).contains("all damage"));
+    }
+
+    #[test]
+    fn a_list_that_is_cut_says_what_is_damaged_at_the_least() {
+        let mut fsck = checked(FsckState::Complete, &[FindingClass::Damage; 2]);
+        fsck.findings_left_out = 3;
+        assert_eq!(judge(&fsck).unwrap_err().what(), "the check found damage: 2 findings or more");
+        fsck.findings[1].class = FindingClass::Mended;
+        assert_eq!(judge(&fsck).unwrap_err().what(), "the check found damage: 1 finding");
     }
 
     #[test]

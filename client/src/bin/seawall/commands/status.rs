@@ -1,4 +1,7 @@
 //! `seawall status`: what this host runs, told to the registries it came from.
+//!
+//! What it is told keeps a release, so one directory that cannot be read, or one registry that
+//! cannot be reached, does not stand in the way of the others: the command goes on and fails last.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,14 +32,9 @@ struct Answer {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     directory: PathBuf,
-    application: ApplicationName,
-    version: Version,
-    release: ReleaseDigest,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<ChannelName>,
-    disks: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    registry: Option<String>,
+    /// Absent where it cannot be read.
+    #[serde(flatten)]
+    held: Option<Held>,
     /// What the registry noted; absent where it could not be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     noted: Option<HostRun>,
@@ -45,20 +43,45 @@ struct Entry {
     problem: Option<String>,
 }
 
+/// What a directory's own files say.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    application: ApplicationName,
+    version: Version,
+    release: ReleaseDigest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<ChannelName>,
+    disks: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registry: Option<String>,
+}
+
 pub(crate) async fn status(status: &Status, global: &Global, style: Style) -> Result<(), Failure> {
     let host = match &status.host {
         Some(host) => host.clone(),
         None => machine_name()?,
     };
+    let mut failed = None;
     let mut entries = Vec::new();
     for dir in directories(status, global)? {
-        entries.push(entry(&dir)?);
+        let (held, problem) = match held(&dir) {
+            Ok(held) => (Some(held), None),
+            Err(failure) => {
+                let problem = failure.what().to_owned();
+                failed = failed.or(Some(failure));
+                (None, Some(problem))
+            }
+        };
+        let directory = std::fs::canonicalize(&dir).unwrap_or(dir);
+        entries.push(Entry { directory, held, noted: None, problem });
     }
     let mut by_registry = BTreeMap::<Option<String>, Vec<usize>>::new();
     for (at, entry) in entries.iter().enumerate() {
-        by_registry.entry(entry.registry.clone()).or_default().push(at);
+        if let Some(held) = &entry.held {
+            by_registry.entry(held.registry.clone()).or_default().push(at);
+        }
     }
-    let mut failed = None;
     for (registry, places) in by_registry {
         // What is named for this command goes before what a directory remembers.
         let named = global.registry.clone().filter(|text| !text.is_empty()).or(registry);
@@ -95,12 +118,13 @@ async fn tell(
     let mut failed = None;
     for at in places {
         let entry = &mut entries[*at];
+        let Some(held) = &entry.held else { continue };
         let runs = RenewHost {
-            application: entry.application.clone(),
+            application: held.application.clone(),
             instance: entry.directory.to_string_lossy().into_owned(),
-            release: entry.release,
-            channel: entry.channel.clone(),
-            disks: entry.disks,
+            release: held.release,
+            channel: held.channel.clone(),
+            disks: held.disks,
             ttl_secs: status.ttl_secs,
         };
         match registry.report_host(host, &runs).await {
@@ -122,8 +146,10 @@ fn directories(status: &Status, global: &Global) -> Result<Vec<PathBuf>, Failure
         return Ok(status.dirs.clone());
     }
     let held = host_state(global)?.all_holdings().into_iter().map(|holding| holding.directory);
-    let mut dirs: Vec<_> =
-        held.filter(|dir| dir.join(seawall::directory::LOCKFILE).is_file()).collect();
+    // What cannot be looked at may well run.
+    let mut dirs: Vec<_> = held
+        .filter(|dir| dir.join(seawall::directory::LOCKFILE).try_exists().unwrap_or(true))
+        .collect();
     dirs.sort();
     dirs.dedup();
     if dirs.is_empty() {
@@ -134,21 +160,16 @@ fn directories(status: &Status, global: &Global) -> Result<Vec<PathBuf>, Failure
     Ok(dirs)
 }
 
-fn entry(dir: &Path) -> Result<Entry, Failure> {
+fn held(dir: &Path) -> Result<Held, Failure> {
     let (lock, _) = Lockfile::of_directory(dir)?;
     let origin = Origin::of_directory(dir);
-    let directory = std::fs::canonicalize(dir)
-        .map_err(|error| Failure::io(&format!("cannot open {}", dir.display()), &error))?;
-    Ok(Entry {
-        directory,
+    Ok(Held {
         application: lock.application,
         version: lock.version,
         release: lock.release,
         channel: origin.channel,
         disks: lock.disks.len() as u64,
         registry: origin.registry,
-        noted: None,
-        problem: None,
     })
 }
 
@@ -164,13 +185,16 @@ fn machine_name() -> Result<HostName, Failure> {
 
 fn text(answer: &Answer) -> String {
     let rows = answer.directories.iter().map(|entry| {
-        let channel = entry.channel.as_ref().map_or("-".to_owned(), ToString::to_string);
+        let held = entry.held.as_ref();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let application = or_dash(held.map(|held| held.application.to_string()));
+        let version = or_dash(held.map(|held| held.version.to_string()));
+        let channel = or_dash(held.and_then(|held| Some(held.channel.as_ref()?.to_string())));
         let (behind, until) = match (&entry.noted, &entry.problem) {
             (Some(noted), _) => (fleet::behind(noted), moment(noted.deadline_secs)),
             (None, problem) => ("?".to_owned(), problem.clone().unwrap_or_default()),
         };
         let directory = entry.directory.display().to_string();
-        let (application, version) = (entry.application.to_string(), entry.version.to_string());
         vec![directory, application, version, channel, behind, until]
     });
     let headings = ["DIRECTORY", "APPLICATION", "VERSION", "CHANNEL", "BEHIND", "KEPT UNTIL"];
