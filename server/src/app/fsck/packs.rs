@@ -130,9 +130,9 @@ impl Check {
         self.adopt_packs().await
     }
 
-    /// Chunks whose pack is lost have their place from now on in another pack that holds them, known
-    /// or not: of two pushes at once, or of a repack or a repair that an older copy of the catalog
-    /// does not know of.
+    /// Chunks whose pack is lost have their place from now on in another pack that holds them,
+    /// known or not: of two pushes at once, or of a repack or a repair that an older copy of the
+    /// catalog does not know of.
     async fn adopt_packs(&mut self) -> Result<(), Halt> {
         let registry = Arc::clone(&self.registry);
         let lost = registry.catalog.all_packs().await?.into_iter().filter(|pack| pack.is_lost);
