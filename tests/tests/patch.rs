@@ -329,3 +329,35 @@ fn a_file_in_the_way_of_a_new_disk_is_refused_untouched() {
     assert_eq!(fs::read(world.path("host/web/data.raw")).unwrap(), b"mine");
     world.holds("host", "shop:1");
 }
+
+/// A new disk goes through the folder of the patch, which may lie on another file system than the
+/// machine's own.
+#[test]
+fn a_new_disk_of_a_machine_on_another_file_system_is_brought_there() {
+    let world = World::new();
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+    let device = |path: &Path| fs::metadata(path).unwrap().dev();
+    if device(elsewhere.path()) == device(&world.path(".")) {
+        return;
+    }
+    raw(&world.path("root.raw"), 8 * MIB, &[(0, Noise::new("root").bytes(MIB))]);
+    raw(&world.path("data.raw"), 8 * MIB, &[(3 * MIB, Noise::new("data").bytes(MIB))]);
+    world.push("shop:1", &["a=root:root.raw"]);
+    world.push("shop:2", &["a=root:root.raw,data:data.raw"]);
+    for format in ["raw", "qcow2"] {
+        let host = format!("host-{format}");
+        world.local(&format!("pull shop:1 --into {host} --format {format}")).succeeds();
+        let (inside, outside) = (world.path(&host).join("a"), elsewhere.path().join(format));
+        tool("cp", ["-r".as_ref(), inside.as_os_str(), outside.as_os_str()]);
+        fs::remove_dir_all(&inside).unwrap();
+        std::os::unix::fs::symlink(&outside, &inside).unwrap();
+
+        world.local(&format!("patch {host} --to shop:2")).succeeds();
+
+        world.local(&format!("verify {host}")).succeeds();
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 2, "nothing else is left there");
+        if format == "raw" {
+            same_bytes(outside.join("data.raw"), world.path("data.raw"));
+        }
+    }
+}

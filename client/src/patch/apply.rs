@@ -3,6 +3,7 @@
 //! Needs no registry and nothing but the directory, so that it can be done again after any crash.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +20,9 @@ use super::{PatchError, watch};
 use crate::directory::{Directory, remove_stale, sync_folder};
 use crate::fetch::Place;
 use crate::host::{HostError, ImageLocks, WriteBehind};
+
+/// How much of a file is copied at once.
+const COPY_LEN: usize = 1 << 20;
 
 /// Applies a committed journal, describes the directory anew, and removes the journal. `alone` has
 /// the old disks; those that the journal makes are locked besides.
@@ -54,8 +58,7 @@ pub(super) fn roll_forward(
     fs::remove_file(path).map_err(|e| HostError::new("remove", path, e))?;
     // Or it would be back after power loss, and be applied over what a machine wrote since.
     sync_folder(&folder)?;
-    fs::remove_dir_all(&folder).map_err(|e| HostError::new("remove", &folder, e))?;
-    Ok(())
+    Ok(journal::remove_folder(directory)?)
 }
 
 /// One worker: takes records one by one; their order does not matter.
@@ -207,7 +210,7 @@ fn replace(directory: &Directory, header: &Header) -> Result<(), HostError> {
             // Absent when a crash came after its rename.
             let is_staged = staged.try_exists();
             if is_staged.map_err(|e| HostError::new("find", &staged, e))? {
-                fs::rename(&staged, &path).map_err(|e| HostError::new("replace", &path, e))?;
+                move_file(&staged, &path).map_err(|e| HostError::new("replace", &path, e))?;
             }
         } else if let Some(&len) = header.disk_lens.get(position) {
             let file = open(&path)?;
@@ -219,6 +222,34 @@ fn replace(directory: &Directory, header: &Header) -> Result<(), HostError> {
         }
     }
     Ok(())
+}
+
+/// Renames a file, into a folder on another file system by way of a copy beside its new place.
+fn move_file(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+        done => return done,
+    }
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let (source, copy) = (File::open(from)?, File::create(&part)?);
+    let len = source.metadata()?.len();
+    let mut bytes = vec![0; COPY_LEN];
+    let mut at = 0;
+    while at < len {
+        let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(COPY_LEN);
+        source.read_exact_at(&mut bytes[..step], at)?;
+        // What is not written is a hole.
+        if bytes[..step].iter().any(|byte| *byte != 0) {
+            copy.write_all_at(&bytes[..step], at)?;
+        }
+        at += step as u64;
+    }
+    copy.set_len(len)?;
+    copy.sync_all()?;
+    fs::rename(&part, to)?;
+    fs::remove_file(from)
 }
 
 /// Removes the files of disks that the new release does not have.

@@ -88,6 +88,12 @@ pub enum PatchError {
         /// Where.
         offset: u64,
     },
+    /// Another version of this program committed the journal.
+    #[error("the journal {} was written by another version of seawall", path.display())]
+    OtherJournal {
+        /// The journal's file.
+        path: PathBuf,
+    },
     /// The index that the release names is of another disk than the release says.
     #[error("the index of {disk} describes other bytes than the release does")]
     WrongIndex {
@@ -138,6 +144,7 @@ impl Failure for PatchError {
             | Self::Changing { .. }
             | Self::Written { .. }
             | Self::WrittenBetween { .. }
+            | Self::OtherJournal { .. }
             | Self::InUse(ImageLockError::InUse { .. })
             | Self::Foreign { .. }
             | Self::InProgress { .. } => ErrorKind::Conflict,
@@ -169,6 +176,10 @@ impl Failure for PatchError {
             Self::WrittenBetween { .. } => {
                 "this directory cannot be finished: pull the release into another one, and start \
                  no machine between a patch that was interrupted and the next"
+            }
+            Self::OtherJournal { .. } => {
+                "run `seawall patch` of that version to finish it, or pull the release into \
+                 another directory"
             }
             Self::Journal { .. } => "pull the release into another directory",
             Self::Foreign { .. } => "nothing was touched: move the file away",

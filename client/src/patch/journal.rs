@@ -6,8 +6,8 @@
 //!            bytes
 //! ```
 //!
-//! All numbers are little endian. A journal is read by the version that wrote it or a later one,
-//! on the host that wrote it; it is gone when the patch is done.
+//! All numbers are little endian. A journal is read by versions that write its magic, on the host
+//! that wrote it; it is gone when the patch is done.
 //!
 //! # Invariants
 //!
@@ -41,6 +41,20 @@ const CHECKSUM_LEN: usize = 8;
 /// The name of the folder a patch works in, below the directory.
 pub(super) fn folder(directory: &Directory) -> PathBuf {
     patch_folder(directory.root())
+}
+
+/// Removes that folder, in which there is no committed journal.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(super) fn remove_folder(directory: &Directory) -> Result<(), HostError> {
+    let folder = folder(directory);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(HostError::new("remove", &folder, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The committed journal that a crash left, if there is one.
@@ -167,6 +181,10 @@ impl Reader {
         file.read_exact(&mut start).map_err(|_| damaged())?;
         let (magic, len) = start.split_at(8);
         let header_len = u64::from_le_bytes(len.try_into().map_err(|_| damaged())?);
+        let (kind, version) = MAGIC.split_at(MAGIC.len() - 1);
+        if magic.starts_with(kind) && !magic.ends_with(version) {
+            return Err(PatchError::OtherJournal { path: path.to_owned() });
+        }
         if magic != MAGIC || header_len > HEADER_LEN_MAX {
             return Err(damaged());
         }

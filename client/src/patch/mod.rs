@@ -120,6 +120,11 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     let Sides { directory, old_lock, release, new_lock, old, new, rolled_forward } = sides;
     if old_lock.release == new_lock.release && old_lock.disks == new_lock.disks {
         patch.progress.finish();
+        // What a patch leaves that dies between its journal's end and its own; or one that was
+        // never committed. Of one that runs beside this one it is not ours.
+        if let Ok(_alone) = watch::alone(&directory, &old_lock) {
+            journal::remove_folder(&directory)?;
+        }
         return Ok(PatchReport::unchanged(&new_lock, directory.root(), rolled_forward));
     }
     refuse_foreign_files(&directory, &old_lock, &new_lock)?;
@@ -245,7 +250,9 @@ fn refuse_foreign_files(
     for disk in &new.disks {
         let path = directory.root().join(&disk.file);
         let is_ours = old.disks.iter().any(|old| old.file == disk.file);
-        if !is_ours && path.symlink_metadata().is_ok() {
+        // Also where a file has the name of its folder.
+        let is_free = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+        if !is_ours && !path.symlink_metadata().is_err_and(is_free) {
             return Err(PatchError::Foreign { path });
         }
     }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::ApplicationName;
+use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_store::port::ObjectName;
+use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::descriptors::descriptors_of;
 use super::names::{Record, ReleaseRecord, Subject};
+use super::rebuild::readable;
 use super::{AppError, Registry, SWEEP_RUNS, SWEEP_TRIES, present, quotas};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
@@ -102,10 +104,7 @@ impl Registry {
         Ok((release.digest(), publication))
     }
 
-    /// A version stays what the store says it is, even where the catalog was lost. A record that
-    /// nobody can read says nothing, and publishing writes it anew: its release is known to the
-    /// catalog, or has lost its document too (a rebuild names releases by their documents), and to
-    /// push it again is the only way back.
+    /// A version stays what the store says it is, even where the catalog was lost.
     async fn check_name(&self, release: &Release) -> Result<(), AppError> {
         let (application, version) = (release.application(), release.version());
         if self.is_buried(application, version).await? {
@@ -116,12 +115,36 @@ impl Registry {
         match ReleaseRecord::decode(&bytes) {
             Some(record) if record.digest == release.digest() => Ok(()),
             Some(record) => Err(taken(release, record.digest)),
-            None => {
-                let object = name.path();
-                tracing::warn!(object, "nobody can read this record: it is written anew");
-                Ok(())
+            None => self.check_lost_name(release, name.path()).await,
+        }
+    }
+
+    /// Publishing writes a record that nobody can read anew, if no other release can be meant: the
+    /// catalog has this one, or the release has lost its document, too, and to push it again is
+    /// the only way back.
+    async fn check_lost_name(&self, release: &Release, object: String) -> Result<(), AppError> {
+        let (application, version) = (release.application(), release.version());
+        let selector = Selector::Version(version.clone());
+        match self.catalog.resolve(application.clone(), selector).await? {
+            Some(known) if known == release.digest() => return Ok(()),
+            Some(known) => return Err(taken(release, known)),
+            None => {}
+        }
+        for name in self.store.list(ObjectKind::Release).await? {
+            if name == ObjectName::Release(release.digest()) {
+                continue;
+            }
+            let bytes = readable(&*self.store, self.store.get(&name).await).await?;
+            let other = bytes.ok().and_then(|bytes| Release::parse(&bytes).ok());
+            let means = other.is_some_and(|other| {
+                (other.application(), other.version()) == (application, version)
+            });
+            if means {
+                return Err(AppError::Damaged { object });
             }
         }
+        tracing::warn!(object, "nobody can read this record: it is written anew");
+        Ok(())
     }
 
     /// Every disk's index is present, whole, and that of a disk of this length and content.

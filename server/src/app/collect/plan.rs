@@ -128,7 +128,7 @@ impl Registry {
     ) -> Result<CollectPlan, AppError> {
         let packs = self.catalog.all_packs().await?;
         let live = self.liveness(&packs, &reached).await?;
-        let mut homes = Homes::new(&packs);
+        let mut homes = Homes::believed(&packs);
         let mut plan =
             CollectPlan { objects: self.dead_objects(&reached).await?, ..<_>::default() };
         let mut repacks = Vec::new();

@@ -17,16 +17,23 @@ use crate::app::rebuild::readable;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{PackKey, PackRow};
 
-/// The packs that have rows, and those of them that were read since.
+/// The packs that have rows, and what was found of them since.
 pub(super) struct Homes {
     rows: HashMap<PackKey, PackRow>,
-    proven: HashSet<PackKey>,
+    /// Those that were read; `None` where the catalog is believed, as a plan does.
+    proven: Option<HashSet<PackKey>>,
 }
 
 impl Homes {
-    pub(super) fn new(rows: &[PackRow]) -> Self {
+    /// As the catalog has them: for a plan, which changes nothing.
+    pub(super) fn believed(rows: &[PackRow]) -> Self {
         let rows = rows.iter().map(|row| (row.key, *row)).collect();
-        Self { rows, proven: HashSet::new() }
+        Self { rows, proven: None }
+    }
+
+    /// Each is read before anything relies on it.
+    pub(super) fn proven(rows: &[PackRow]) -> Self {
+        Self { proven: Some(HashSet::new()), ..Self::believed(rows) }
     }
 
     pub(super) fn has_lost(&self) -> bool {
@@ -35,11 +42,8 @@ impl Homes {
 }
 
 impl Registry {
-    /// Whether every reachable chunk in a pack has its place in another one, which is sound.
-    ///
-    /// # Errors
-    /// [`AppError::RootUnreadable`] when such a place turns out not to be: it is noted, and is no
-    /// place from now on.
+    /// Whether every reachable chunk in a pack has its place in another one, which is sound. A pack
+    /// that turns out not to be is lost from then on.
     pub(super) async fn is_spare(
         &self,
         pack: PackDigest,
@@ -59,29 +63,37 @@ impl Registry {
         }
         let keys: BTreeSet<_> = places.iter().map(|place| place.pack).collect();
         for key in keys {
-            // One that has no row here is newer than the rows.
-            let Some(home) = homes.rows.get(&key).filter(|row| !row.is_lost) else {
+            if !self.is_home(key, pack, homes).await? {
                 return Ok(false);
-            };
-            if home.digest == pack {
-                return Ok(false);
-            }
-            if !homes.proven.contains(&key) {
-                self.prove_home(home.digest).await?;
-                homes.proven.insert(key);
             }
         }
         Ok(true)
     }
 
-    async fn prove_home(&self, pack: PackDigest) -> Result<(), AppError> {
-        if self.is_sound(pack).await? {
-            return Ok(());
+    /// Whether what has its place in a pack is safe there when `without` goes.
+    async fn is_home(
+        &self,
+        key: PackKey,
+        without: PackDigest,
+        homes: &mut Homes,
+    ) -> Result<bool, AppError> {
+        // One that has no row here is newer than the rows.
+        let Some(home) = homes.rows.get_mut(&key).filter(|row| !row.is_lost) else {
+            return Ok(false);
+        };
+        let Some(proven) = &mut homes.proven else { return Ok(home.digest != without) };
+        if home.digest == without || proven.contains(&key) {
+            return Ok(home.digest != without);
         }
-        let name = ObjectName::Pack(pack);
-        self.lose(pack).await?;
-        let source = Box::new(AppError::Damaged { object: name.path() });
-        Err(AppError::RootUnreadable { root: format!("pack {pack}"), source })
+        self.collecting.check_stop()?;
+        if self.is_sound(home.digest).await? {
+            proven.insert(key);
+            return Ok(true);
+        }
+        tracing::error!(pack = %home.digest, "it is damaged: what else holds its chunks stays");
+        home.is_lost = true;
+        self.lose(home.digest).await?;
+        Ok(false)
     }
 
     /// Says of a pack that it is damaged, to whoever may mend it.

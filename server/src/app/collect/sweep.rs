@@ -62,7 +62,7 @@ impl Registry {
         packs: Vec<PackDigest>,
         reached: &Reached,
     ) -> Result<(Vec<PackDigest>, Vec<PackDigest>), AppError> {
-        let mut homes = Homes::new(&self.catalog.all_packs().await?);
+        let mut homes = Homes::proven(&self.catalog.all_packs().await?);
         let (mut needed, mut dead) = (Vec::new(), Vec::new());
         for pack in packs {
             let is_spare = self.is_spare(pack, reached, &mut homes).await?;

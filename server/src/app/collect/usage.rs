@@ -17,12 +17,13 @@ const SHARED: u32 = u32::MAX;
 /// What releases occupy in the store.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Usage {
-    /// For each release, the bytes of chunks, as they are stored, that no other release reaches;
-    /// those of which something is damaged are not there.
+    /// For each release, the bytes of chunks, as they are stored, that no other release reaches.
+    /// Those of which something is damaged are not there, and do not count as others; where
+    /// several have what is damaged, none is.
     pub own_bytes: HashMap<ReleaseDigest, u64>,
     /// The bytes of chunks that several releases reach.
     pub shared_bytes: u64,
-    /// The bytes of chunks that no release reaches: a collection removes them.
+    /// The bytes of chunks that no release that can be read reaches: a collection removes them.
     pub unreachable_bytes: u64,
 }
 
@@ -100,6 +101,9 @@ impl Registry {
         let mut usage = self.weigh(&chunks, &digests).await?;
         for (_, release) in (0..).zip(&digests).filter(|(owner, _)| damaged.contains(owner)) {
             usage.own_bytes.remove(release);
+        }
+        if damaged.contains(&SHARED) {
+            usage.own_bytes.clear();
         }
         Ok((usage, damaged.is_empty()))
     }

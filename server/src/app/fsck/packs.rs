@@ -142,13 +142,15 @@ impl Check {
         }
         for name in registry.store.list(ObjectKind::Pack).await? {
             let ObjectName::Pack(digest) = name else { continue };
-            let sweeps = registry.catalog.collect_state(registry.host.now_secs()).await?.sweeps;
             let Ok(pack) = read_pack(Arc::clone(&registry.store), digest).await? else { continue };
             let chunks = pack.frames.iter().map(|frame| frame.digest).collect();
             let places = registry.catalog.places_of(chunks).await?;
             let lost_here = places.iter().filter_map(|place| lost.get(&place.pack));
             let count = lost_here.filter(|home| **home != digest).count();
-            if count == 0 || !registry.is_sound(digest).await? {
+            let sweeps = registry.catalog.collect_state(registry.host.now_secs()).await?.sweeps;
+            let is_here = count > 0 && registry.is_sound(digest).await?;
+            self.done(self.run.cursor.clone(), if is_here { pack.len } else { 0 }).await?;
+            if !is_here {
                 continue;
             }
             let grip = Grip { sweeps: Some(sweeps), ..self.grip() };

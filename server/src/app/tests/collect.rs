@@ -303,14 +303,10 @@ async fn a_catalog_from_before_a_repack_collects_no_chunk_that_moved() {
     let before = objects(&site).await;
     put_back(&site, &copy);
 
-    let error = site.sound().collect(FORCED).await.unwrap_err();
-
-    assert!(matches!(error, AppError::RootUnreadable { .. }), "{error}");
-    assert_eq!(error.code(), Code::Damaged);
-    assert_eq!(objects(&site).await, before);
-    // From then on it is known to be lost.
-    site.sound().collect(FORCED).await.unwrap();
-    assert_eq!(objects(&site).await, before);
+    for _ in 0..2 {
+        site.sound().collect(FORCED).await.unwrap();
+        assert_eq!(objects(&site).await, before);
+    }
     assert_eq!(check(&site).await, 1, "the catalog named a pack that is gone");
     assert_eq!(check(&site).await, 0, "the check gave its chunks their new place");
     reads_back(&site, &new).await;
@@ -328,10 +324,9 @@ async fn a_pack_without_a_row_stays_while_what_it_holds_is_damaged_elsewhere() {
     bytes[24] ^= 1;
     site.store.replace(&home, bytes.into()).await.unwrap();
 
-    let error = site.sound().collect(FORCED).await.unwrap_err();
-
-    assert!(matches!(error, AppError::RootUnreadable { .. }), "{error}");
-    site.sound().collect(FORCED).await.unwrap();
+    for _ in 0..2 {
+        site.sound().collect(FORCED).await.unwrap();
+    }
     assert!(site.store.len(&brought).await.unwrap().is_some());
     check(&site).await;
     assert_eq!(check(&site).await, 0);

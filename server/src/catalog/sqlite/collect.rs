@@ -431,7 +431,8 @@ pub(super) fn end_sweep(tx: &Transaction<'_>, done: &Sweeping) -> SqlResult<()> 
         let (kind, digest) = kind_of(*object);
         forget.execute(params![kind, digest])?;
     }
-    Ok(())
+    // Bytes that somebody found while they were being removed were found before now.
+    count_up(tx, SWEEPS)
 }
 
 pub(super) fn end_collection(tx: &Transaction<'_>, litter: u64) -> SqlResult<()> {
