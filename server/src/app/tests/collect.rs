@@ -7,6 +7,7 @@ use super::*;
 use crate::app::collect::CollectOptions;
 use crate::app::fsck::{FsckOrder, FsckState};
 use crate::app::rebuild::rebuild;
+use crate::catalog::check::{Class, Finding};
 use crate::catalog::collect::{Sweep, Sweeping};
 
 const FORCED: CollectOptions =
@@ -255,13 +256,14 @@ async fn push_lean(registry: &Registry, tiny: &TinyRelease) {
 }
 
 /// Runs a check to its end; returns how much damage it found.
-async fn check(site: &Site) -> u64 {
+async fn check(site: &Site) -> usize {
     let registry = Arc::new(site.sound());
     registry.start_fsck(FsckOrder { rate: 0, restart: false }).await.unwrap();
     loop {
         let status = registry.fsck_status(10).await.unwrap();
         if status.state == FsckState::Complete {
-            return status.found.damage.iter().map(|(_, count)| count).sum();
+            let is_damage = |finding: &&Finding| finding.class == Class::Damage;
+            return status.found.list.iter().filter(is_damage).count();
         }
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }

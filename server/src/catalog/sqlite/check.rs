@@ -364,7 +364,8 @@ fn save(tx: &Transaction<'_>, run: &CheckRun, found: &[Finding]) -> SqlResult<bo
     }
     let mut insert = tx.prepare_cached(
         "INSERT INTO findings (run, object, kind, what, class) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (run, object) DO NOTHING",
+         ON CONFLICT (run, object) DO UPDATE SET what = excluded.what, class = excluded.class
+         WHERE excluded.class < findings.class",
     )?;
     for finding in found {
         insert.execute(params![

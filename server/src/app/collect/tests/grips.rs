@@ -47,7 +47,9 @@ async fn what_a_sweep_is_about_to_take_is_not_put_until_it_is_gone() {
     let during = grip(&site, &registry).await;
     assert_eq!(add(during).await.unwrap(), LeafAdded::Swept, "its bytes are about to go");
     registry.finish_sweep().await.unwrap();
-    assert_eq!(add(during).await.unwrap(), LeafAdded::Present);
+    assert_eq!(add(during).await.unwrap(), LeafAdded::Swept, "its bytes are gone");
+    let after = grip(&site, &registry).await;
+    assert_eq!(add(after).await.unwrap(), LeafAdded::Present);
 }
 
 /// Who came before the condemnation relies on it, and is waited for; who came later must not: the
