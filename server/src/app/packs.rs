@@ -9,6 +9,8 @@ use seawall_store::error::ErrorKind;
 use seawall_store::pack::{self, VerifiedPack};
 use seawall_store::port::{ObjectName, OpenObject, Put};
 
+use super::rebuild::content::twice;
+use super::rebuild::readable;
 use super::{AppError, Registry, present};
 use crate::catalog::{Frame, LeaseId, NewPack};
 
@@ -125,6 +127,28 @@ impl Registry {
         proof.await.map_err(|error| internal(error.into()))
     }
 
+    /// Whether every byte of a pack is what it was.
+    pub(super) async fn is_sound(&self, pack: PackDigest) -> Result<bool, AppError> {
+        let read = || async {
+            let bytes = self.store.get(&ObjectName::Pack(pack)).await;
+            match readable(&*self.store, bytes).await? {
+                Ok(bytes) => {
+                    let verified = self.examine(move || VerifiedPack::verify(pack, bytes)).await?;
+                    Ok(verified.map_err(|error| error.to_string()))
+                }
+                Err(what) => Ok(Err(what)),
+            }
+        };
+        Ok(twice(read).await?.is_ok())
+    }
+
+    /// Says of a pack that it is damaged or gone, to whoever may mend it.
+    pub(super) async fn lose_pack(&self, pack: PackDigest) -> Result<(), AppError> {
+        self.catalog.lose_pack(pack).await?;
+        self.note_damage(&ObjectName::Pack(pack)).await;
+        Ok(())
+    }
+
     /// Opens a pack, found to be as long as it was when it was kept.
     ///
     /// # Errors
@@ -135,8 +159,7 @@ impl Registry {
         match present(self.store.open(&ObjectName::Pack(digest)).await)? {
             Some(object) if object.len() == len => Ok(PackObject { digest, object }),
             _ => {
-                self.catalog.lose_pack(digest).await?;
-                self.note_damage(&ObjectName::Pack(digest)).await;
+                self.lose_pack(digest).await?;
                 Err(damaged(digest))
             }
         }

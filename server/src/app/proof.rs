@@ -78,8 +78,7 @@ impl Registry {
         if self.store.len(&name).await? == Some(len) {
             return Ok(());
         }
-        self.catalog.lose_pack(pack).await?;
-        self.note_damage(&name).await;
+        self.lose_pack(pack).await?;
         Err(AppError::Damaged { object: name.path() })
     }
 }

@@ -129,12 +129,13 @@ impl Registry {
         let packs = self.catalog.all_packs().await?;
         let live = self.liveness(&packs, &reached).await?;
         let mut homes = Homes::believed(&packs);
+        let has_lost = packs.iter().any(|pack| pack.is_lost);
         let mut plan =
             CollectPlan { objects: self.dead_objects(&reached).await?, ..<_>::default() };
         let mut repacks = Vec::new();
         for (pack, live) in packs.iter().zip(live) {
             if live.chunk_count == 0 {
-                if homes.has_lost() && !self.is_spare(pack.digest, &reached, &mut homes).await? {
+                if has_lost && !self.is_spare(pack.digest, &reached, &mut homes).await? {
                     continue;
                 }
                 let len = match pack.is_lost {

@@ -104,7 +104,7 @@ impl Registry {
     async fn lose_unsound(&self, group: &RepackGroup) -> Result<(), AppError> {
         for source in &group.sources {
             if !self.is_sound(source.source).await? {
-                self.lose(source.source).await?;
+                self.lose_pack(source.source).await?;
                 return Err(AppError::Damaged { object: ObjectName::Pack(source.source).path() });
             }
         }

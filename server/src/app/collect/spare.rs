@@ -8,12 +8,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use seawall_api::digest::PackDigest;
-use seawall_store::pack::VerifiedPack;
-use seawall_store::port::ObjectName;
 
 use super::mark::Reached;
 use crate::app::rebuild::content::{read_footer, twice};
-use crate::app::rebuild::readable;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{PackKey, PackRow};
 
@@ -34,10 +31,6 @@ impl Homes {
     /// Each is read before anything relies on it.
     pub(super) fn proven(rows: &[PackRow]) -> Self {
         Self { proven: Some(HashSet::new()), ..Self::believed(rows) }
-    }
-
-    pub(super) fn has_lost(&self) -> bool {
-        self.rows.values().any(|row| row.is_lost)
     }
 }
 
@@ -81,9 +74,12 @@ impl Registry {
         let Some(home) = homes.rows.get_mut(&key).filter(|row| !row.is_lost) else {
             return Ok(false);
         };
-        let Some(proven) = &mut homes.proven else { return Ok(home.digest != without) };
-        if home.digest == without || proven.contains(&key) {
-            return Ok(home.digest != without);
+        if home.digest == without {
+            return Ok(false);
+        }
+        let Some(proven) = &mut homes.proven else { return Ok(true) };
+        if proven.contains(&key) {
+            return Ok(true);
         }
         self.collecting.check_stop()?;
         if self.is_sound(home.digest).await? {
@@ -92,29 +88,7 @@ impl Registry {
         }
         tracing::error!(pack = %home.digest, "it is damaged: what else holds its chunks stays");
         home.is_lost = true;
-        self.lose(home.digest).await?;
+        self.lose_pack(home.digest).await?;
         Ok(false)
-    }
-
-    /// Says of a pack that it is damaged, to whoever may mend it.
-    pub(super) async fn lose(&self, pack: PackDigest) -> Result<(), AppError> {
-        self.catalog.lose_pack(pack).await?;
-        self.note_damage(&ObjectName::Pack(pack)).await;
-        Ok(())
-    }
-
-    /// Whether every byte of a pack is what it was.
-    pub(in crate::app) async fn is_sound(&self, pack: PackDigest) -> Result<bool, AppError> {
-        let read = || async {
-            let bytes = self.store.get(&ObjectName::Pack(pack)).await;
-            match readable(&*self.store, bytes).await? {
-                Ok(bytes) => {
-                    let verified = self.examine(move || VerifiedPack::verify(pack, bytes)).await?;
-                    Ok(verified.map_err(|error| error.to_string()))
-                }
-                Err(what) => Ok(Err(what)),
-            }
-        };
-        Ok(twice(read).await?.is_ok())
     }
 }
