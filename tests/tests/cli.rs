@@ -1,5 +1,4 @@
 //! Bad input and good manners: a clear message, the documented exit status, never a panic.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::io::Write;

@@ -1,5 +1,4 @@
 //! What released versions wrote is read by this one (`tests/golden`), and means the same.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::path::{Path, PathBuf};

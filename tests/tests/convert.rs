@@ -1,5 +1,4 @@
 //! `seawall convert` and `seawall inspect`: images without a registry.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::process::Stdio;

@@ -1,6 +1,5 @@
 //! `kill -9` at staggered moments, and disks that fill up: nothing half done is ever seen, and a
 //! second try succeeds.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::path::{Path, PathBuf};

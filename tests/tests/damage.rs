@@ -1,6 +1,5 @@
 //! {delete, truncate, flip a bit, swap} × {pack, list, leaf, release document, catalog}: a read
 //! gives the right bytes or fails loudly and names the object; `verify` lists what is damaged.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::path::{Path, PathBuf};

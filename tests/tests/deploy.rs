@@ -1,5 +1,4 @@
 //! Host descriptors: the hosts' own tools read them, and a machine boots from them.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::path::{Path, PathBuf};

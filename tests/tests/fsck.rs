@@ -1,7 +1,6 @@
 //! {delete, truncate, flip a bit, swap} × {pack, leaf, index list, release document, descriptor,
 //! name record}: fsck finds and names each, releases that need it are marked, and a repair from
 //! another registry, from pulled disks or by the next push makes the next fsck clean.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::collections::BTreeMap;
 use std::fs;

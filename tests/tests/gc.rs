@@ -1,6 +1,5 @@
 //! Collections by the real program: they free to the byte what they say, nothing that is visible,
 //! whenever they die, and while others push and pull.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::path::Path;

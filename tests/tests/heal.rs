@@ -1,5 +1,4 @@
 //! Damage is told to whoever has to act, and its healing is logged: once, and by whom.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 

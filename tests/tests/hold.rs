@@ -1,6 +1,5 @@
 //! A lease is kept alive by whoever relies on it, however long that asks nothing of the registry;
 //! one that was ended all the same is followed by another.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::sync::Arc;

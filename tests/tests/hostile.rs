@@ -1,6 +1,5 @@
 //! A registry that lies: whatever it sends, a pull ends with an error that names the object, in
 //! little memory, and leaves no half release; what it left misleads no later pull.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::path::Path;

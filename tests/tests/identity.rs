@@ -1,5 +1,4 @@
 //! Pull is the inverse of push: for any mixture of data, zeros and holes, in both formats.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::cell::Cell;
 use std::fs;

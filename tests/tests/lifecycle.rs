@@ -1,5 +1,4 @@
 //! A release's life: what holds it, who runs it, how it is deleted, and what that frees.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,5 @@
 //! What operators install beside a registry is held against those who read it: Prometheus' rules
 //! by promtool, units by systemd, and every metric by a registry that serves it.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,4 @@
 //! OVF packages in and out: what other tools made is pushed, and what is pulled they can read.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fmt::Write as _;
 use std::fs;

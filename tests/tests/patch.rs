@@ -1,5 +1,4 @@
 //! A pulled release moves to another one in place: exactly, cheaply, or not at all.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,5 @@
 //! A machine that runs while its disks are patched: the patch refuses, or the machine cannot
 //! start; a write is never buried, and no mixture of releases is called good.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};

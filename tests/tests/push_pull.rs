@@ -1,5 +1,4 @@
 //! What is pulled is what was pushed: bytes, digests, holes and promises about cost.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

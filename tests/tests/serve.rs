@@ -1,5 +1,4 @@
 //! `seawall serve` as other people's programs meet it: curl, signals, scrapers, proxies.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::io::{BufRead, BufReader};

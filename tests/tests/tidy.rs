@@ -1,11 +1,8 @@
 //! The architecture's invariants and the rules of size and naming, checked on the source itself
 //! (docs/ARCHITECTURE.md). Each rule is a function from a text to what breaks it, and is shown to
 //! find a break before it is trusted to find none.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests; the lint exempts only functions that bear `#[test]`
 
-#[path = "tidy/rules.rs"]
 mod rules;
-#[path = "tidy/source.rs"]
 mod source;
 
 use rules::Finding;

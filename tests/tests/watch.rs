@@ -1,5 +1,4 @@
 //! For those who watch a registry: audit, webhooks, quotas, room, rates.
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,0 +1,29 @@
+//! The black-box tests: one binary, a module per promise.
+//!
+//! One binary, because each links the whole harness: twenty of them took longer to link than to run.
+//! `./dev test -p seawall-tests patch::` runs one module.
+
+// Tests; the lints exempt only functions that bear `#[test]`.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod cli;
+mod compat;
+mod convert;
+mod crash;
+mod damage;
+mod deploy;
+mod fsck;
+mod gc;
+mod heal;
+mod hold;
+mod hostile;
+mod identity;
+mod lifecycle;
+mod operations;
+mod ovf;
+mod patch;
+mod patch_in_use;
+mod push_pull;
+mod serve;
+mod tidy;
+mod watch;
