@@ -10,8 +10,11 @@ pub fn binary() -> &'static Path {
     BINARY.get_or_init(build)
 }
 
-/// Cargo tells a test the binaries of its own package only; it is asked for this one. It lies
-/// where the test itself lies: `TARGET/PROFILE/deps/TEST` is in use, `TARGET/PROFILE/seawall` is
+/// Builds the binary, if need be, with the flags of `./dev test`.
+///
+/// Cargo tells a test the binaries of its own package only. The binary is therefore asked for as what
+/// the client's own tests need: the same features then apply, and nothing is compiled a second time.
+/// It lies beside the test itself: `TARGET/PROFILE/deps/TEST` is in use, `TARGET/PROFILE/seawall` is
 /// wanted.
 fn build() -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -24,7 +27,8 @@ fn build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "seawall", "--bin", "seawall", "--profile"])
+        .args(["test", "--quiet", "--workspace", "--all-features", "--locked"])
+        .args(["--test", "command_line", "--no-run", "--profile"])
         .arg(profile)
         .arg("--target-dir")
         .arg(target)
