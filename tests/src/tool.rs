@@ -12,7 +12,7 @@ pub fn tool<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) -
     // A file system made twice from the same tree is the same.
     command.env("E2FSPROGS_FAKE_TIME", "1700000000").env("LC_ALL", "C");
     let output = command.output().unwrap_or_else(|error| {
-        panic!("cannot run {program}: {error}; `./dev setup` installs what the tests need")
+        panic!("cannot run {program}: {error}; `./dev needs` installs what the tests start")
     });
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(

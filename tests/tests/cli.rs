@@ -315,21 +315,17 @@ fn completions_are_accepted_by_their_shell_and_man_pages_by_man() {
     for shell in ["bash", "zsh", "fish"] {
         let script = world.seawall(&format!("completions {shell}")).succeeds().stdout;
         assert!(script.contains("seawall") && script.contains("promote"), "{shell}");
-        if seawall_tests::exists(shell) {
-            fs::write(world.path("script"), &script).unwrap();
-            tool(shell, ["-n".as_ref(), world.path("script").as_os_str()]);
-        }
+        fs::write(world.path("script"), &script).unwrap();
+        tool(shell, ["-n".as_ref(), world.path("script").as_os_str()]);
     }
     world.seawall("man pages").succeeds();
     for page in ["seawall.1", "seawall-push.1", "seawall-patch.1", "seawall-serve.1"] {
         let text = fs::read_to_string(world.path("pages").join(page)).unwrap();
         assert!(text.starts_with(".ie") || text.contains(".TH"), "{page}");
     }
-    if seawall_tests::exists("man") {
-        let page = world.path("pages/seawall-push.1");
-        let shown = tool("man", ["--warnings".as_ref(), "-l".as_ref(), page.as_os_str()]);
-        assert!(shown.contains("--machine"), "{shown}");
-    }
+    let page = world.path("pages/seawall-push.1");
+    let shown = tool("man", ["--warnings".as_ref(), "-l".as_ref(), page.as_os_str()]);
+    assert!(shown.contains("--machine"), "{shown}");
 }
 
 #[test]

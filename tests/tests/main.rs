@@ -19,6 +19,7 @@ mod hold;
 mod hostile;
 mod identity;
 mod lifecycle;
+mod needs;
 mod operations;
 mod ovf;
 mod patch;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use seawall_tests::{
-    MIB, Noise, Tree, World, b3sum, dos63, exists, ext4, gpt, qcow2, raw, same_bytes, tool,
+    MIB, Noise, Tree, World, b3sum, dos63, ext4, gpt, qcow2, raw, same_bytes, tool,
 };
 use serde_json::Value;
 
@@ -552,11 +552,4 @@ fn a_disk_is_pushed_from_a_read_only_file_and_a_file_with_a_strange_name() {
     world.pull("strange:1", "host");
 
     same_bytes(world.path("host/a/root.raw"), world.path(name));
-}
-
-#[test]
-fn the_tools_that_referee_are_installed() {
-    for program in ["cmp", "b3sum", "qemu-img", "qemu-io", "curl"] {
-        assert!(exists(program), "{program} is missing: `./dev setup` installs it");
-    }
 }

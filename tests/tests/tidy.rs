@@ -3,7 +3,7 @@
 //! find a break before it is trusted to find none.
 
 mod rules;
-mod source;
+pub(crate) mod source;
 
 use rules::Finding;
 use source::{Source, root, sources};

@@ -95,12 +95,24 @@ pub(crate) fn packages() -> BTreeMap<String, Vec<String>> {
 
 /// Comments and string literals as nothing; line ends stay, so that lines keep their numbers.
 pub(crate) fn without_comments_and_strings(text: &str) -> String {
+    without(text, false)
+}
+
+/// Comments as nothing; strings and line ends stay.
+pub(crate) fn without_comments(text: &str) -> String {
+    without(text, true)
+}
+
+fn without(text: &str, keeps_strings: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
+        let mut is_string = true;
         let len = if rest.starts_with("//") {
+            is_string = false;
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
+            is_string = false;
             rest.find("*/").map_or(rest.len(), |end| end + 2)
         } else if let Some(raw) = rest.strip_prefix("r#\"") {
             raw.find("\"#").map_or(rest.len(), |end| end + 5)
@@ -114,7 +126,11 @@ pub(crate) fn without_comments_and_strings(text: &str) -> String {
             rest = &rest[c.len_utf8()..];
             continue;
         };
-        out.extend(rest[..len].chars().filter(|c| *c == '\n'));
+        if is_string && keeps_strings {
+            out.push_str(&rest[..len]);
+        } else {
+            out.extend(rest[..len].chars().filter(|c| *c == '\n'));
+        }
         rest = &rest[len..];
     }
     out
