@@ -2,11 +2,12 @@
 FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked -p seawall
+RUN cargo build --profile dist --locked -p seawall && \
+    strip --output-file=/seawall target/dist/seawall
 
 FROM debian:bookworm-slim
 RUN useradd --system --home-dir /data --uid 10001 seawall && install -d -o seawall /data
-COPY --from=build /src/target/release/seawall /usr/local/bin/seawall
+COPY --from=build /seawall /usr/local/bin/seawall
 USER seawall
 VOLUME /data
 EXPOSE 7440

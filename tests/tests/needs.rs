@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use seawall_tests::exists;
+use seawall_tests::{exists, tool};
 
 use crate::tidy::source::{Source, root, sources, without_comments};
 
@@ -131,4 +131,19 @@ fn a_program_that_is_not_named_is_found_in_each_form() {
     let text = "bench.run(&format!(\"five map {image}\")); bench.run_args(\"six\", &[]);";
     let (programs, _) = started(&Source::new("store/tests/image/x.rs", text));
     assert_eq!(Vec::from_iter(programs), ["five", "six"]);
+}
+
+#[test]
+fn the_scripts_of_the_project_pass_shellcheck() {
+    let mut scripts: Vec<_> = ["dev", ".ci/run"].iter().map(|name| root().join(name)).collect();
+    for folder in ["tests", "packaging", "packaging/debian"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap();
+        scripts.extend(
+            entries
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_file() && fs::read(path).unwrap().starts_with(b"#!")),
+        );
+    }
+    assert!(scripts.len() >= 9, "{scripts:?}");
+    tool("shellcheck", &scripts);
 }
