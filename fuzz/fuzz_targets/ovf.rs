@@ -19,24 +19,24 @@ fuzz_target!(|bytes: &[u8]| {
         }
         if let Ok(envelope) = parse(bytes, Path::new("fuzz.ovf")) {
             assert!(envelope.files.len() <= FILES_MAX);
-            for file in &envelope.files {
-                assert!(!file.href.starts_with('/') && file.href.split('/').all(|it| it != ".."));
-            }
             for disk in envelope.systems.iter().flat_map(|system| &system.disks) {
                 assert!(disk.disk < envelope.disks.len());
             }
         }
     }
-    // An archive is read from its file.
-    let path = std::env::temp_dir().join(format!("seawall-fuzz-{}.ova", std::process::id()));
+    // An archive is read from its file, whatever its name; a descriptor, with what lies beside it.
+    let folder = std::env::temp_dir().join(format!("seawall-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the temporary directory can be written");
+    let folder = folder.canonicalize().expect("it was made a moment ago");
+    let path = folder.join("it.ova");
     std::fs::write(&path, bytes).expect("the temporary directory can be written");
     if let Ok(package) = Package::open(&path) {
         for (_, disk) in package.spec().disks() {
             let packed = disk.packed.as_ref().expect("every disk of a package is in it");
             for slice in &packed.slices {
-                assert_eq!(slice.path, path);
-                let range = slice.range.clone().expect("a part of the archive");
-                assert!(range.end <= bytes.len() as u64);
+                assert!(slice.path.starts_with(&folder), "nothing outside is read");
+                let end = slice.range.as_ref().map_or(0, |range| range.end);
+                assert!(end <= bytes.len() as u64, "a part of the archive");
             }
         }
     }

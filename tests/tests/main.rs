@@ -22,6 +22,7 @@ mod lifecycle;
 mod needs;
 mod operations;
 mod ovf;
+mod ovf_files;
 mod patch;
 mod patch_in_use;
 mod push_pull;

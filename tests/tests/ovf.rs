@@ -14,7 +14,7 @@ const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- made by han
 const STREAM: &str = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
 
 /// A descriptor of machines with a disk each: (machine, file, capacity).
-fn descriptor(machines: &[(&str, &str, u64)]) -> String {
+pub(crate) fn descriptor(machines: &[(&str, &str, u64)]) -> String {
     let (mut files, mut disks, mut systems) = (String::new(), String::new(), String::new());
     let mut order = String::new();
     for (at, (name, file, capacity)) in machines.iter().enumerate() {
@@ -136,7 +136,7 @@ fn shop(world: &World) {
     disk("db", 40 * MIB);
 }
 
-fn lines(report: &Value) -> Vec<String> {
+pub(crate) fn lines(report: &Value) -> Vec<String> {
     let unmapped = report["unmapped"].as_array().unwrap();
     unmapped.iter().map(|line| format!("{} {}", line["section"], line["what"])).collect()
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use seawall_api::names::MachineName;
 use seawall_api::release::{Descriptor, Disk, Machine, Release};
 use seawall_api::units::DiskLen;
+use seawall_store::image::Format;
 use seawall_store::image::layout::ExportFormat;
 
 use super::ExportError;
@@ -128,12 +129,12 @@ fn formats(envelope: &Envelope) -> Result<HashMap<&str, ExportFormat>, String> {
         if file.is_gzip || file.chunk_len.is_some() {
             return Err(format!("`{}` is compressed or in chunks there", file.href));
         }
-        if file.href.len() > tar::NAME_LEN_MAX {
-            return Err(format!("the name `{}` is too long", file.href));
+        if file.href.len() > tar::NAME_LEN_MAX || !tar::is_plain(&file.href) {
+            return Err(format!("the name `{}` is too long, or has a path", file.href));
         }
-        let format = match disk.format.to_ascii_lowercase() {
-            uri if uri.contains("vmdk") => ExportFormat::VmdkStream,
-            uri if uri.contains("raw") => ExportFormat::Raw,
+        let format = match disk.stated {
+            Some(Format::Vmdk) => ExportFormat::VmdkStream,
+            Some(Format::Raw) => ExportFormat::Raw,
             _ => return Err(format!("`{}` is of format `{}` there", file.href, disk.format)),
         };
         formats.insert(&*file.href, format);

@@ -27,12 +27,14 @@ pub(crate) fn describe(
     let starts = starts(envelope);
     let mut parameters = BTreeMap::new();
     let mut annotations = BTreeMap::new();
-    add_properties(&envelope.properties, "", &mut parameters, &mut annotations);
+    add_properties(&envelope.properties, "", &mut parameters, &mut annotations, &mut notes);
     let mut machines = Vec::with_capacity(envelope.systems.len());
     for (system, start_order) in envelope.systems.iter().zip(starts) {
-        // Some exporters call every system `vm`, and name it in its Name.
-        let is_nameless = system.id == "vm" && !system.name.is_empty();
-        let wanted = if is_nameless { &system.name } else { &system.id };
+        let wanted = if names_nothing(&system.id) && !system.name.is_empty() {
+            &system.name
+        } else {
+            &system.id
+        };
         let name: MachineName = names.take(wanted, "machine").parse().map_err(spec_error)?;
         if name.as_str() != wanted.as_str() {
             let why = "names have a-z, 0-9, `-`, `_` and `.` only";
@@ -40,8 +42,11 @@ pub(crate) fn describe(
             notes.push(Unmapped::new("VirtualSystem", what, why).of(&system.id));
         }
         let prefix = if envelope.systems.len() > 1 { format!("{name}.") } else { String::new() };
-        let mut annotations = annotations_of(system, &name);
-        add_properties(&system.properties, &prefix, &mut parameters, &mut annotations);
+        let mut annotations = annotations_of(system, &name, &mut notes);
+        let mut told = Vec::new();
+        let properties = &system.properties;
+        add_properties(properties, &prefix, &mut parameters, &mut annotations, &mut told);
+        notes.extend(told.into_iter().map(|note| note.of(&system.id)));
         machines.push(MachineSpec {
             name,
             architecture: system.architecture,
@@ -88,25 +93,45 @@ fn unused(envelope: &Envelope, notes: &mut Vec<Unmapped>) {
 }
 
 /// The networks by name, and each one's name by what the descriptor calls it.
+///
+/// A card's network that no section lists is one nevertheless.
 fn networks(
     envelope: &Envelope,
     notes: &mut Vec<Unmapped>,
 ) -> Result<(Vec<Network>, HashMap<String, NetworkName>), OvfError> {
+    const SECTION: &str = "NetworkSection";
     let mut names = Names::default();
     let mut networks = Vec::new();
     let mut by_name = HashMap::new();
-    for network in &envelope.networks {
-        let name: NetworkName = names.take(&network.name, "network").parse().map_err(spec_error)?;
-        let mut description = network.description.clone();
-        if name.as_str() != network.name {
-            let what = format!("name `{}`, which became `{name}`", network.name);
+    let mut by_lower: HashMap<String, NetworkName> = HashMap::new();
+    let listed = envelope.networks.iter().map(|it| (&it.name, it.description.clone(), true));
+    let cards = envelope.systems.iter().flat_map(|system| &system.cards);
+    let used = cards.map(|card| (&card.network, String::new(), false));
+    for (called, mut description, is_listed) in listed.chain(used) {
+        if !is_listed && by_name.contains_key(called) {
+            continue;
+        }
+        if !is_listed && let Some(name) = by_lower.get(&called.to_lowercase()) {
+            let what = format!("network `{called}` of a card");
+            notes.push(Unmapped::new(SECTION, what, format!("it is taken to be `{name}`")));
+            by_name.insert(called.clone(), name.clone());
+            continue;
+        }
+        if !is_listed {
+            let what = format!("network `{called}` of a card");
+            notes.push(Unmapped::new(SECTION, what, "it is not listed there; it was added"));
+        }
+        let name: NetworkName = names.take(called, "network").parse().map_err(spec_error)?;
+        if name.as_str() != called {
+            let what = format!("name `{called}`, which became `{name}`");
             let why = "names have a-z, 0-9, `-`, `_` and `.` only";
-            notes.push(Unmapped::new("NetworkSection", what, why));
+            notes.push(Unmapped::new(SECTION, what, why));
             if description.is_empty() {
-                description.clone_from(&network.name);
+                description.clone_from(called);
             }
         }
-        by_name.insert(network.name.clone(), name.clone());
+        by_name.insert(called.clone(), name.clone());
+        by_lower.entry(called.to_lowercase()).or_insert_with(|| name.clone());
         networks.push(Network { name, description });
     }
     networks.sort_by(|a, b| a.name.cmp(&b.name));
@@ -145,42 +170,65 @@ fn disks(
             None => (PathBuf::from(&disk.id), Packed::default()),
         };
         packed.capacity = disk.capacity;
-        let format = disk.format.contains("raw").then_some(Format::Raw);
+        packed.stated = disk.stated;
+        let format = disk.stated.filter(|format| *format == Format::Raw);
         specs.push(DiskSpec { name, bus: *bus, path, format, packed: Some(packed) });
     }
     Ok(specs)
 }
 
-fn annotations_of(system: &VirtualSystem, name: &MachineName) -> BTreeMap<String, String> {
+fn annotations_of(
+    system: &VirtualSystem,
+    name: &MachineName,
+    notes: &mut Vec<Unmapped>,
+) -> BTreeMap<String, String> {
     let mut annotations = BTreeMap::new();
-    let mut add = |key: &str, text: &str| {
-        if !text.is_empty() && text != name.as_str() {
-            annotations.insert(key.to_owned(), text.to_owned());
+    let called = if system.name.is_empty() { &system.id } else { &system.name };
+    let own = [
+        ("name", called),
+        ("operating-system", &system.operating_system),
+        ("description", &system.annotation),
+    ];
+    let facts = system.facts.iter().map(|(key, text)| (*key, text));
+    for (key, text) in own.into_iter().chain(facts) {
+        if text.is_empty() || text == name.as_str() {
+            continue;
         }
-    };
-    add("name", if system.name.is_empty() { &system.id } else { &system.name });
-    add("operating-system", &system.operating_system);
-    add("description", &system.annotation);
-    for (key, text) in &system.facts {
-        add(key, text);
+        let kept = annotations.entry(key.to_owned()).or_insert_with(|| text.clone());
+        if kept != text {
+            let what = format!("a second {key}, `{text}`");
+            let note = Unmapped::new("ProductSection", what, "the first one is kept");
+            notes.push(note.of(&system.id));
+        }
     }
     annotations
 }
 
-/// What whoever deploys the package may set becomes a parameter; what is fixed, an annotation.
+/// Adds properties: one that may be set on deployment as a parameter, a fixed one as an annotation.
+///
+/// Of two with the same key the first is kept, and the other one reported.
 fn add_properties(
     properties: &[Property],
     prefix: &str,
     parameters: &mut BTreeMap<String, Parameter>,
     annotations: &mut BTreeMap<String, String>,
+    notes: &mut Vec<Unmapped>,
 ) {
     for property in properties {
-        if property.is_configurable {
+        let is_taken = if property.is_configurable {
             let key = format!("{prefix}{}", property.key);
-            parameters.insert(key, property.parameter.clone());
+            let kept = parameters.entry(key).or_insert_with(|| property.parameter.clone());
+            *kept != property.parameter
         } else {
             let value = property.parameter.default.clone().unwrap_or_default();
-            annotations.insert(format!("property.{}", property.key), value);
+            let key = format!("property.{}", property.key);
+            let kept = annotations.entry(key).or_insert_with(|| value.clone());
+            *kept != value
+        };
+        if is_taken {
+            let what = format!("a second property `{}`", property.key);
+            let why = "it differs from the first one, which is kept";
+            notes.push(Unmapped::new("ProductSection", what, why));
         }
     }
 }
@@ -198,22 +246,32 @@ fn starts(envelope: &Envelope) -> Vec<u32> {
 
 /// Names that were given, so that no two are the same.
 #[derive(Default)]
-struct Names(BTreeSet<String>);
+struct Names {
+    given: BTreeSet<String>,
+    /// How often a name was wanted, so that the next one is found without trying all.
+    wanted: HashMap<String, usize>,
+}
 
 impl Names {
     /// The name closest to `wanted` that is one and was not given yet.
     fn take(&mut self, wanted: &str, otherwise: &str) -> String {
         let base = slug(wanted).unwrap_or_else(|| otherwise.to_owned());
         let mut name = base.clone();
-        let mut count = 1;
-        while !self.0.insert(name.clone()) {
-            count += 1;
+        let count = self.wanted.entry(base.clone()).or_insert(1);
+        while !self.given.insert(name.clone()) {
+            *count += 1;
             let suffix = format!("-{count}");
             let end = base.len().min(NAME_LEN_MAX - suffix.len());
             name = format!("{}{suffix}", base[..end].trim_end_matches(['-', '_', '.']));
         }
         name
     }
+}
+
+/// Whether an identifier tells nothing to people: what some tools call every system, or a UUID.
+fn names_nothing(id: &str) -> bool {
+    let hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    matches!(id, "vm" | "out") || (id.len() == 36 && id.bytes().all(hex))
 }
 
 /// The name that a text comes closest to; `None` where nothing of it can be in a name.

@@ -1,46 +1,84 @@
 //! Disks in a package, opened where they lie.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-use seawall_store::image::{self, DiskImage, Format, ImageError, SlicedFile, Source};
+use seawall_store::image::{self, DiskImage, Format, SlicedFile};
 
-use crate::spec::Packed;
+use super::envelope::Unmapped;
+use super::{OvfError, files, scratch};
+use crate::spec::{Packed, ReleaseSpec, Unpack};
 
 /// What a container format may add to a disk that it holds, besides a sixteenth of it.
 const CONTAINER_LEN_MAX: u64 = 64 << 20;
-/// Bytes inflated at once; what of them is zeros becomes a hole.
-const STEP: usize = 256 << 10;
+/// How a file of gzip begins.
+const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
+/// Bytes of a file that an error shows.
+const SHOWN_LEN: usize = 24;
 
 impl Packed {
-    /// Opens the disk; errors call it `name`.
+    /// Opens the disk; errors call it `name`. Without `format` its content tells the format, and
+    /// what the package says of it is held against that.
     ///
     /// # Errors
-    /// When its bytes are not there, are not the format's, or name other files; and when they
-    /// inflate to more than a disk of its capacity can need.
+    /// When its bytes are not there, are not of the format, or name other files; when the package
+    /// says that it is an image and it is none; and when its bytes inflate to more than a disk of
+    /// its capacity can need.
     pub fn open(
         &self,
         name: &Path,
         format: Option<Format>,
-    ) -> Result<Box<dyn DiskImage>, ImageError> {
+    ) -> Result<Box<dyn DiskImage>, OvfError> {
         if self.slices.is_empty() {
-            return Ok(image::empty(self.capacity));
+            return Ok(image::empty(self.capacity.unwrap_or(0)));
         }
-        if !self.is_gzip {
-            return image::open_slices(name, &self.slices, format);
+        let image = self.open_as(name, format)?;
+        let found = image.variant().format;
+        match self.stated {
+            // What is no image is the disk itself only if it is exactly as long.
+            Some(stated)
+                if format.is_none()
+                    && stated != found
+                    && found == Format::Raw
+                    && self.capacity != Some(image.disk_len()) =>
+            {
+                Err(OvfError::NotStated {
+                    path: name.to_owned(),
+                    stated: stated.to_string(),
+                    found: shown(image.as_ref()),
+                })
+            }
+            _ => Ok(image),
+        }
+    }
+
+    fn open_as(&self, name: &Path, format: Option<Format>) -> Result<Box<dyn DiskImage>, OvfError> {
+        if self.steps.is_empty() {
+            return Ok(image::open_slices(name, &self.slices, format)?);
         }
         let source = SlicedFile::open(&self.slices)?;
-        let file = self.inflate(name, &source)?;
+        let len_max = self.capacity.map_or(u64::MAX, |capacity| {
+            capacity.saturating_add(capacity / 16).saturating_add(CONTAINER_LEN_MAX)
+        });
+        let file = scratch::unpack(name, &source, &self.steps, &self.folders(), len_max)?;
         let mut files: Vec<_> = self.slices.iter().map(|slice| slice.path.clone()).collect();
         files.dedup();
-        image::open_file(name, file, files, format)
+        Ok(image::open_file(name, file, files, format)?)
+    }
+
+    /// Folders that may hold inflated bytes: that of the package first, which has room for it.
+    fn folders(&self) -> Vec<PathBuf> {
+        let beside = self.slices.first().and_then(|slice| slice.path.parent());
+        let beside = beside.filter(|folder| !folder.as_os_str().is_empty());
+        let beside = beside.unwrap_or(Path::new(".")).to_owned();
+        let mut folders = vec![beside, std::env::temp_dir()];
+        folders.dedup();
+        folders
     }
 
     /// Which part of its files it is; tells disks in the same file apart.
     pub(crate) fn part(&self) -> String {
-        let mut part = String::from(if self.is_gzip { "gzip" } else { "plain" });
+        let mut part =
+            if self.steps.is_empty() { String::from("plain") } else { format!("{:?}", self.steps) };
         for slice in &self.slices {
             match &slice.range {
                 Some(range) => part.push_str(&format!(",{}+{}", range.start, range.end)),
@@ -50,57 +88,82 @@ impl Packed {
         part
     }
 
-    /// Inflates to a file that goes away with its handle, beside the package if that can be.
-    fn inflate(&self, name: &Path, source: &SlicedFile) -> Result<File, ImageError> {
-        let fail = |verb| move |source| ImageError::Io { verb, path: name.to_owned(), source };
-        let beside = self.slices.first().and_then(|slice| slice.path.parent());
-        let beside = beside.filter(|folder| !folder.as_os_str().is_empty());
-        let file = tempfile::tempfile_in(beside.unwrap_or(Path::new(".")));
-        let mut file = file.or_else(|_| tempfile::tempfile()).map_err(fail("inflate"))?;
-        let len_max = self.capacity.saturating_add(self.capacity / 16);
-        let len_max = len_max.saturating_add(CONTAINER_LEN_MAX);
-        let mut inflated = MultiGzDecoder::new(Reader { source, offset: 0 });
-        let mut buf = vec![0; STEP];
-        let mut len: u64 = 0;
-        loop {
-            let count = inflated.read(&mut buf).map_err(fail("inflate"))?;
-            if count == 0 {
-                break;
-            }
-            len += count as u64;
-            if len > len_max {
-                return Err(ImageError::Unsupported {
-                    path: name.to_owned(),
-                    feature: format!("a file that inflates to more than {len_max} bytes"),
-                    remedy: "no disk of its capacity needs as many: do not trust this package"
-                        .to_owned(),
-                });
-            }
-            let bytes = &buf[..count];
-            let written = if bytes.iter().all(|byte| *byte == 0) {
-                file.seek(SeekFrom::Start(len)).map(|_| ())
-            } else {
-                file.write_all(bytes)
-            };
-            written.map_err(fail("inflate"))?;
+    /// Holds what the package says of compression against the first bytes.
+    fn sniff(&mut self, name: &Path) -> Result<Option<&'static str>, OvfError> {
+        if self.slices.is_empty() {
+            return Ok(None);
         }
-        file.set_len(len).map_err(fail("inflate"))?;
-        Ok(file)
+        let io = |source| OvfError::Io { verb: "read", path: name.to_owned(), source };
+        let source = SlicedFile::open(&self.slices)?;
+        let is_told = self.steps.last() == Some(&Unpack::Gzip);
+        let outer = &self.steps[..self.steps.len() - usize::from(is_told)];
+        let is_gzip = files::head_of(&source, outer, 0).map_err(io)?.starts_with(&GZIP_MAGIC);
+        // A disk of raw bytes may begin with whatever its guest wrote there.
+        let is_called_so = files::has_extension(&name.to_string_lossy(), "gz");
+        let is_image = self.stated.is_some_and(|stated| stated != Format::Raw);
+        Ok(match (is_told, is_gzip) {
+            (true, false) => {
+                self.steps.pop();
+                Some("it is not compressed, although the descriptor says so")
+            }
+            (false, true) if is_called_so || is_image => {
+                self.steps.push(Unpack::Gzip);
+                Some("it is compressed by gzip, which the descriptor does not say")
+            }
+            _ => None,
+        })
     }
 }
 
-/// Reads a source from its begin to its end.
-struct Reader<'a> {
-    source: &'a SlicedFile,
-    offset: u64,
+/// Mends how disks are unpacked where their files contradict the descriptor, and reports it.
+pub(super) fn sniff(spec: &mut ReleaseSpec, unmapped: &mut Vec<Unmapped>) -> Result<(), OvfError> {
+    for machine in &mut spec.machines {
+        for disk in &mut machine.disks {
+            let Some(packed) = &mut disk.packed else { continue };
+            if let Some(why) = packed.sniff(&disk.path)? {
+                let what = format!("the file of disk `{}`", disk.name);
+                let note = Unmapped::new("References", what, why);
+                unmapped.push(note.of(machine.name.as_str()));
+            }
+        }
+    }
+    Ok(())
 }
 
-impl Read for Reader<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let rest = self.source.source_len() - self.offset;
-        let len = usize::try_from(rest).unwrap_or(usize::MAX).min(buf.len());
-        self.source.read_exact_at(self.offset, &mut buf[..len])?;
-        self.offset += len as u64;
-        Ok(len)
+/// Reports what the package says of its disks and their images do not bear out.
+pub(crate) fn contradicted<'a>(
+    spec: &'a ReleaseSpec,
+    images: impl Iterator<Item = &'a dyn DiskImage> + 'a,
+) -> impl Iterator<Item = Unmapped> + 'a {
+    spec.disks().zip(images).flat_map(|((machine, disk), image)| {
+        let packed = disk.packed.as_ref();
+        let (name, found_len) = (&disk.name, image.disk_len());
+        let said_len = packed.and_then(|it| it.capacity).filter(|said| *said != found_len);
+        let len = said_len.map(|said| {
+            let why = format!("its image has {found_len} bytes, and that is its length");
+            (format!("capacity {said} of disk `{name}`"), why)
+        });
+        let found = image.variant().format;
+        let stated = packed.filter(|it| !it.slices.is_empty()).and_then(|it| it.stated);
+        let format = stated.filter(|stated| *stated != found).map(|stated| {
+            (format!("format {stated} of disk `{name}`"), format!("its file is {found}"))
+        });
+        [len, format].into_iter().flatten().map(move |(what, why)| {
+            Unmapped::new("DiskSection", what, why).of(machine.name.as_str())
+        })
+    })
+}
+
+/// What a file that is no image begins with.
+fn shown(image: &dyn DiskImage) -> String {
+    let len = usize::try_from(image.disk_len()).unwrap_or(usize::MAX).min(SHOWN_LEN);
+    let mut head = vec![0; len];
+    if len == 0 {
+        return "it is empty".to_owned();
+    }
+    match image.read_at(0, &mut head) {
+        Ok(()) if head.starts_with(&GZIP_MAGIC) => "it is compressed by gzip".to_owned(),
+        Ok(()) => format!("it begins with \"{}\"", head.escape_ascii()),
+        Err(_) => "it cannot be read".to_owned(),
     }
 }

@@ -1,6 +1,9 @@
 //! What a descriptor says, without its XML: the neutral description of a package.
 
+use std::collections::BTreeSet;
+
 use seawall_api::release::{Architecture, Bus, Firmware, NetworkModel, Parameter};
+use seawall_store::image::Format;
 use serde::Serialize;
 
 /// Something of a descriptor that a release does not carry, or carries changed.
@@ -28,7 +31,7 @@ impl Unmapped {
         Self { section: section.into(), machine: None, what: what.into(), why: why.into() }
     }
 
-    pub(super) fn of(self, machine: &str) -> Self {
+    pub(crate) fn of(self, machine: &str) -> Self {
         Self { machine: Some(machine.to_owned()), ..self }
     }
 }
@@ -46,6 +49,8 @@ pub struct Envelope {
     pub systems: Vec<VirtualSystem>,
     /// Properties of collections.
     pub properties: Vec<Property>,
+    /// Positions of the disks that an item names, of whatever machine and configuration.
+    pub named: BTreeSet<usize>,
     /// What was read and has no place above.
     pub unmapped: Vec<Unmapped>,
 }
@@ -55,7 +60,7 @@ pub struct Envelope {
 pub struct FileReference {
     /// What the descriptor calls it.
     pub id: String,
-    /// Its name in the package; proven not to lead out of it.
+    /// Its name in the package, as it is written there: what it names is for the package to tell.
     pub href: String,
     /// Its length in bytes, where it is told.
     pub len: Option<u64>,
@@ -66,16 +71,22 @@ pub struct FileReference {
 }
 
 /// A disk of the package.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct VirtualDisk {
     /// What the descriptor calls it.
     pub id: String,
     /// The position of its file; `None` for an empty disk.
     pub file: Option<usize>,
-    /// Its length in bytes, as the guest sees it.
-    pub capacity: u64,
+    /// Its length in bytes, as the guest sees it; `None` where only the file tells it.
+    pub capacity: Option<u64>,
     /// The URI of its format.
     pub format: String,
+    /// The format that its file has, as the descriptor says.
+    pub stated: Option<Format>,
+    /// What it is attached to, where no controller tells it.
+    pub bus: Option<Bus>,
+    /// The machine boots from it.
+    pub is_boot: bool,
 }
 
 /// A network of the package.

@@ -72,6 +72,38 @@ pub enum OvfError {
         /// How.
         why: &'static str,
     },
+    /// A disk with content is named by no item.
+    #[error("disk `{disk}` is in the DiskSection, and no virtual system has it")]
+    Unattached {
+        /// Its identifier.
+        disk: String,
+    },
+    /// A disk's file is of another format than the descriptor says.
+    #[error("{path} is no {stated} image, as the descriptor says: {found}", path = .path.display())]
+    NotStated {
+        /// The file.
+        path: PathBuf,
+        /// What the descriptor says.
+        stated: String,
+        /// What the file is.
+        found: String,
+    },
+    /// A file inflates to more bytes than a disk of its capacity needs.
+    #[error("{path} inflates to more than {limit} bytes", path = .path.display())]
+    Endless {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// No folder has room for a disk that must be inflated.
+    #[error("cannot inflate a disk into {}", shown(.folders))]
+    Scratch {
+        /// The folders that were tried.
+        folders: Vec<PathBuf>,
+        /// Why the last one failed.
+        source: io::Error,
+    },
     /// The manifest is none.
     #[error("line {line} of the manifest {why}")]
     Manifest {
@@ -100,6 +132,25 @@ pub enum OvfError {
     Image(#[from] ImageError),
 }
 
+/// Folders as a sentence names them.
+fn shown(folders: &[PathBuf]) -> String {
+    let shown: Vec<_> = folders.iter().map(|it| it.display().to_string()).collect();
+    shown.join(" or ")
+}
+
+/// What the caller can do about a failed system call.
+fn kind_of(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            ErrorKind::InvalidInput
+        }
+        _ => ErrorKind::Unavailable,
+    }
+}
+
 impl OvfError {
     pub(super) fn rule(place: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Envelope { place: place.into(), why: why.into() }
@@ -109,12 +160,9 @@ impl OvfError {
 impl Failure for OvfError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => ErrorKind::NotFound,
-                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
-                _ => ErrorKind::InvalidInput,
-            },
+            Self::Io { source, .. }
+            | Self::Scratch { source, .. }
+            | Self::Image(ImageError::Io { source, .. }) => kind_of(source),
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::Digest { .. } => ErrorKind::Damaged,
             Self::Spec(error) => error.kind(),
@@ -133,7 +181,32 @@ impl Failure for OvfError {
             Self::Digest { .. } => {
                 "the file was damaged or changed after the package was made: get the package again"
             }
-            Self::Escapes { .. } => "do not trust this package; make it anew",
+            Self::Escapes { .. } => {
+                "put the file beside the descriptor and name it there without a path; from a \
+                 stranger, do not trust this package"
+            }
+            Self::Unattached { .. } => {
+                "give it to a virtual system by an Item with HostResource `ovf:/disk/ID`, or take \
+                 the Disk out of the descriptor"
+            }
+            Self::NotStated { .. } => {
+                "get the file again; if it is what it should be, set the ovf:format of its Disk, \
+                 or push the disk with --machine NAME=DISK"
+            }
+            Self::Endless { .. } => {
+                "no disk of its capacity needs as many: do not trust this package, or set the \
+                 ovf:capacity of the disk right"
+            }
+            Self::Scratch { .. } => {
+                "name a folder with room for the whole disk: TMPDIR=FOLDER seawall push …"
+            }
+            Self::Archive { .. } => {
+                "unpack it, and push the .ovf that is in it; the files of an OVA are one .ovf, its \
+                 disks, and no links"
+            }
+            Self::Manifest { .. } => {
+                "a line reads `SHA256(disk.vmdk)= DIGEST`; `sha256sum --tag` writes such lines"
+            }
             _ => return None,
         };
         Some(text.to_owned())

@@ -1,42 +1,21 @@
 //! `VirtualHardwareSection`: processors, memory, buses, disks and cards of one virtual system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashSet};
 
 use roxmltree::Node;
-use seawall_api::release::{Bus, Firmware, NetworkModel};
+use seawall_api::release::{Firmware, NetworkModel};
 
 use super::OvfError;
 use super::envelope::{AttachedDisk, Card, Unmapped, VirtualDisk};
-use super::units::bytes_in;
-use super::xml::{SEAWALL, children, foreign, text, text_of, title};
+use super::item::{CPU, DISK, ETHERNET, Item, MEMORY, STORAGE_EXTENT, title_of};
+use super::storage::{DiskTable, Referred, attach, referred};
+use super::units::{bytes_in, scaled};
+use super::xml::{children, foreign, is_yes, kind, text_of, title};
 
 const SECTION: &str = "VirtualHardwareSection";
 const MIB: u64 = 1 << 20;
-
-/// Resource types of CIM_ResourceAllocationSettingData that mean something here.
-const CPU: u32 = 3;
-const MEMORY: u32 = 4;
-const IDE: u32 = 5;
-const SCSI: u32 = 6;
-const ETHERNET: u32 = 10;
-const DISK: u32 = 17;
-const OTHER_STORAGE: u32 = 20;
-
-/// What else there is, as a person calls it.
-fn device(resource: u32) -> &'static str {
-    match resource {
-        14 => "floppy drive",
-        15 => "CD drive",
-        16 => "DVD drive",
-        18 => "tape drive",
-        21 => "serial port",
-        22 => "parallel port",
-        23 => "USB controller",
-        24 => "graphics",
-        35 => "sound card",
-        _ => "device",
-    }
-}
+/// Families of hardware that sections are written for; versions follow.
+const FAMILIES: [&str; 6] = ["vmx", "virtualbox", "kvm", "qemu", "xen", "hvm"];
 
 /// The hardware of a virtual system.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,33 +28,27 @@ pub(super) struct Hardware {
     pub(super) unmapped: Vec<Unmapped>,
 }
 
-/// An `Item`, as far as it is read.
-struct Item<'a> {
-    instance: &'a str,
-    parent: &'a str,
-    resource: u32,
-    subtype: &'a str,
-    title: String,
-    /// Its place on its parent, or of a controller among its like.
-    address: u64,
-    quantity: Option<u64>,
-    units: &'a str,
-    connections: Vec<&'a str>,
-    hosts: Vec<&'a str>,
-    mac: &'a str,
-    exact_bus: Option<Bus>,
-    exact_name: Option<&'a str>,
-    exact_model: Option<NetworkModel>,
-    is_bound: bool,
-    settings: Vec<String>,
+/// What hardware is read with.
+pub(super) struct Context<'a> {
+    /// The virtual system.
+    pub(super) system: &'a str,
+    /// The configuration that is taken of several.
+    pub(super) configuration: Option<&'a str>,
+    /// Identifiers of the items that it boots from, in order.
+    pub(super) boot: Vec<&'a str>,
+    pub(super) table: &'a mut DiskTable,
+    pub(super) disks: &'a mut Vec<VirtualDisk>,
+    /// Positions of the disks that an item names, of whatever section and configuration.
+    pub(super) named: &'a mut BTreeSet<usize>,
 }
 
-/// Reads the hardware of `system`. Of several configurations it takes `configuration`.
+/// Reads the hardware of a system: of several sections, the one for a known hypervisor with disks.
+///
+/// # Errors
+/// When a disk that it names is not there, or a number is none.
 pub(super) fn read(
-    section: Node<'_, '_>,
-    system: &str,
-    configuration: Option<&str>,
-    disks: &[VirtualDisk],
+    sections: &[Node<'_, '_>],
+    context: &mut Context<'_>,
 ) -> Result<Hardware, OvfError> {
     let mut hardware = Hardware {
         cpus: 1,
@@ -85,122 +58,116 @@ pub(super) fn read(
         cards: Vec::new(),
         unmapped: Vec::new(),
     };
-    let mut items = Vec::new();
-    let mut settings = Vec::new();
-    for child in children(section) {
-        match child.tag_name().name() {
-            "Info" | "System" => {}
-            "Item" | "StorageItem" | "EthernetPortItem" => {
-                match chosen(child, configuration) {
-                    Some(true) => items
-                        .retain(|item: &Item<'_>| item.instance != text_of(child, "InstanceID")),
-                    Some(false) => {}
-                    None => {
-                        let why = "it belongs to a configuration that is not the default one";
-                        hardware.report(&item_title(child), why);
-                        continue;
-                    }
-                }
-                items.push(item(child));
-            }
-            "Config" => settings.push(child),
-            _ => hardware.report(&title(child), "there is no place for it in a release"),
+    let mut chosen: Option<(usize, (bool, bool))> = None;
+    for (position, section) in sections.iter().enumerate() {
+        let rank = (names_disk(*section, context), is_known(&system_types(*section)));
+        if chosen.is_none_or(|(_, best)| rank > best) {
+            chosen = Some((position, rank));
         }
     }
+    let Some((chosen, _)) = chosen else { return Ok(hardware) };
+    for (position, section) in sections.iter().enumerate() {
+        if position != chosen {
+            let what = format!("hardware for `{}`", system_types(*section));
+            let taken = system_types(sections[chosen]);
+            hardware.report(&what, &format!("a machine has one, and that for `{taken}` is taken"));
+        }
+    }
+    let (items, settings) = parts(sections[chosen], context.configuration, &mut hardware);
     hardware.settings(&settings);
-    hardware.items(&items, system, disks)?;
+    hardware.items(&items, context)?;
     for unmapped in &mut hardware.unmapped {
-        unmapped.machine = Some(system.to_owned());
+        unmapped.machine = Some(context.system.to_owned());
     }
     Ok(hardware)
 }
 
+/// Whether a section has a disk. Every disk that it names counts as named, whatever is chosen; a
+/// reference to none is an error where its section is.
+fn names_disk(section: Node<'_, '_>, context: &mut Context<'_>) -> bool {
+    let mut has_disk = false;
+    for node in children(section).filter(is_item) {
+        let is_chosen = of_configuration(node, context.configuration).is_some();
+        let found = referred(&Item::read(node, false), context);
+        has_disk |= is_chosen && matches!(found, Ok(Referred::Disk(_)));
+    }
+    has_disk
+}
+
+fn is_item(node: &Node<'_, '_>) -> bool {
+    matches!(kind(*node), "Item" | "StorageItem" | "EthernetPortItem")
+}
+
+/// The hypervisors that a section is for, as it names them; empty where it does not.
+fn system_types(section: Node<'_, '_>) -> String {
+    let system = children(section).find(|child| child.tag_name().name() == "System");
+    system.map_or("", |system| text_of(system, "VirtualSystemType")).to_owned()
+}
+
+fn is_known(types: &str) -> bool {
+    let types = types.to_ascii_lowercase();
+    let mut each = types.split(|c: char| c.is_whitespace() || c == ',');
+    each.any(|one| FAMILIES.iter().any(|family| one.starts_with(family)))
+}
+
+/// The items of the chosen configuration, and the hypervisor's settings.
+fn parts<'a, 'i>(
+    section: Node<'a, 'i>,
+    configuration: Option<&str>,
+    hardware: &mut Hardware,
+) -> (Vec<Item<'a>>, Vec<Node<'a, 'i>>) {
+    let (mut items, mut settings) = (Vec::new(), Vec::new());
+    for child in children(section) {
+        match kind(child) {
+            "Info" | "System" => {}
+            _ if is_item(&child) => match of_configuration(child, configuration) {
+                Some(is_chosen) => items.push(Item::read(child, is_chosen)),
+                None => {
+                    let why = "it belongs to a configuration that is not the default one";
+                    hardware.report(&title_of(child), why);
+                }
+            },
+            "Config" | "ExtraConfig" => settings.push(child),
+            _ => hardware.report(&title(child), "there is no place for it in a release"),
+        }
+    }
+    // What a configuration says of an item counts more than what is said for all.
+    let chosen =
+        items.iter().filter(|item: &&Item<'_>| item.is_chosen && !item.instance.is_empty());
+    let chosen: HashSet<_> = chosen.map(|item| item.instance).collect();
+    items.retain(|item| item.is_chosen || !chosen.contains(item.instance));
+    (items, settings)
+}
+
 /// Whether an item is of the chosen configuration (`Some(true)`), of all of them, or of another.
-fn chosen(item: Node<'_, '_>, configuration: Option<&str>) -> Option<bool> {
-    let Some(of) = foreign(item, "configuration") else { return Some(false) };
+fn of_configuration(item: Node<'_, '_>, configuration: Option<&str>) -> Option<bool> {
+    let of = foreign(item, "configuration").filter(|of| !of.is_empty());
+    let Some(of) = of else { return Some(false) };
     configuration
         .is_some_and(|chosen| of.split_whitespace().any(|one| one == chosen))
         .then_some(true)
 }
 
-fn item_title(item: Node<'_, '_>) -> String {
-    match text_of(item, "ElementName") {
-        "" => format!("item {}", text_of(item, "InstanceID")),
-        name => name.to_owned(),
-    }
-}
-
-/// What of an item is neither read nor mere words: a key of the hypervisor's own, a reservation.
-fn setting(child: Node<'_, '_>) -> Option<String> {
-    const KNOWN: [&str; 15] = [
-        "Address",
-        "AddressOnParent",
-        "AllocationUnits",
-        "AutomaticAllocation",
-        "AutomaticDeallocation",
-        "Caption",
-        "Connection",
-        "Description",
-        "ElementName",
-        "HostResource",
-        "InstanceID",
-        "Parent",
-        "ResourceSubType",
-        "ResourceType",
-        "VirtualQuantity",
-    ];
-    match child.tag_name().name() {
-        name if KNOWN.contains(&name) => None,
-        "Config" => foreign(child, "key").map(str::to_owned),
-        name => Some(format!("{name} {}", text(child))),
-    }
-}
-
-fn item<'a>(node: Node<'a, '_>) -> Item<'a> {
-    let texts = |name: &'static str| {
-        children(node).filter(move |child| child.tag_name().name() == name).map(text).collect()
-    };
-    let number = |name| text_of(node, name).parse::<u64>().ok();
-    let exact = |name| node.attribute((SEAWALL, name));
-    let word = |value: &str| serde_json::Value::String(value.to_owned());
-    Item {
-        instance: text_of(node, "InstanceID"),
-        parent: text_of(node, "Parent"),
-        resource: text_of(node, "ResourceType").parse().unwrap_or(0),
-        subtype: text_of(node, "ResourceSubType"),
-        title: item_title(node),
-        address: number("AddressOnParent").or_else(|| number("Address")).unwrap_or(u64::MAX),
-        quantity: number("VirtualQuantity"),
-        units: text_of(node, "AllocationUnits"),
-        connections: texts("Connection"),
-        hosts: texts("HostResource"),
-        mac: text_of(node, "Address"),
-        exact_bus: exact("bus").and_then(|bus| serde_json::from_value(word(bus)).ok()),
-        exact_name: exact("disk"),
-        exact_model: exact("model").and_then(|model| serde_json::from_value(word(model)).ok()),
-        is_bound: foreign(node, "bound").is_some(),
-        settings: children(node).filter_map(setting).collect(),
-    }
-}
-
 impl Hardware {
-    fn report(&mut self, what: &str, why: &str) {
+    pub(super) fn report(&mut self, what: &str, why: &str) {
         self.unmapped.push(Unmapped::new(SECTION, what, why));
     }
 
-    /// `vmw:Config`: firmware; the rest is reported in one line.
+    /// `vmw:Config` and `vmw:ExtraConfig`: firmware; the rest is reported in one line.
     fn settings(&mut self, settings: &[Node<'_, '_>]) {
         let mut rest = Vec::new();
         let (mut is_efi, mut is_secure) = (false, false);
         for config in settings {
-            let (Some(key), value) = (foreign(*config, "key"), foreign(*config, "value")) else {
-                continue;
-            };
-            match (key, value) {
-                ("firmware", Some("efi")) => is_efi = true,
-                ("firmware", Some("bios")) => {}
-                ("bootOptions.efiSecureBootEnabled", Some(value)) => is_secure = value == "true",
-                _ => rest.push(key),
+            let Some(key) = foreign(*config, "key") else { continue };
+            let value = foreign(*config, "value").unwrap_or_default();
+            match key {
+                "firmware" if value.to_ascii_lowercase().contains("efi") => is_efi = true,
+                "firmware" if value.eq_ignore_ascii_case("bios") => {}
+                "bootOptions.efiSecureBootEnabled" | "uefi.secureBoot.enabled" => {
+                    is_secure = is_yes(value);
+                }
+                _ if kind(*config) == "Config" => rest.push(key.to_owned()),
+                _ => rest.push(format!("{key} ({})", title(*config))),
             }
         }
         self.firmware = match (is_efi, is_secure) {
@@ -214,23 +181,12 @@ impl Hardware {
         }
     }
 
-    fn items(
-        &mut self,
-        items: &[Item<'_>],
-        system: &str,
-        disks: &[VirtualDisk],
-    ) -> Result<(), OvfError> {
-        let controllers: BTreeMap<&str, (usize, &Item<'_>)> = items
-            .iter()
-            .enumerate()
-            .filter(|(_, item)| matches!(item.resource, IDE | SCSI | OTHER_STORAGE))
-            .map(|(position, item)| (item.instance, (position, item)))
-            .collect();
+    fn items(&mut self, items: &[Item<'_>], context: &mut Context<'_>) -> Result<(), OvfError> {
         let (mut cpus, mut memory) = (None::<u64>, None::<u64>);
-        let mut attached = Vec::new();
-        for item in items {
-            if item.is_bound {
-                self.report(&item.title, "it is a bound of a range, not a device");
+        let mut counted = HashSet::new();
+        let mut found = Vec::new();
+        for (position, item) in items.iter().enumerate() {
+            if !self.is_device(item) {
                 continue;
             }
             if !item.settings.is_empty() {
@@ -238,86 +194,126 @@ impl Hardware {
                 self.report(&what, "they are one hypervisor's own");
             }
             match item.resource {
-                CPU => cpus = Some(cpus.unwrap_or(0).saturating_add(item.quantity.unwrap_or(1))),
-                MEMORY => {
-                    let bytes = memory_of(item, system)?;
-                    memory = Some(memory.unwrap_or(0).saturating_add(bytes));
-                }
-                ETHERNET => self.card(item),
-                DISK => {
-                    let controller = controllers.get(item.parent).copied();
-                    let bus = item.exact_bus.or_else(|| controller.map(|(_, it)| bus_of(it)));
-                    let place = controller.map_or(usize::MAX, |(position, _)| position);
-                    if let Some(disk) = self.disk(item, system, disks)? {
-                        let (bus, name) =
-                            (bus.unwrap_or(Bus::Scsi), item.exact_name.map(str::to_owned));
-                        attached.push((place, item.address, AttachedDisk { disk, bus, name }));
+                Some(CPU | MEMORY) => {
+                    let id = (item.resource, item.instance);
+                    if !item.instance.is_empty() && !counted.insert(id) {
+                        self.report(
+                            &item.title,
+                            "a second item has its InstanceID; it is left out",
+                        );
+                        continue;
+                    }
+                    let sum = if item.is(CPU) { &mut cpus } else { &mut memory };
+                    if let Some(amount) = self.amount(item, context.system)? {
+                        *sum = Some(sum.unwrap_or(0).saturating_add(amount));
                     }
                 }
-                IDE | SCSI | OTHER_STORAGE => {
-                    let is_used = |it: &Item<'_>| it.resource == DISK && it.parent == item.instance;
-                    self.controller(item, items.iter().any(is_used));
-                }
-                other => {
-                    let file = item.hosts.iter().any(|host| host.contains("/file/"));
-                    let why = if file {
-                        "a release has no removable media; the file in it is not carried"
-                    } else {
-                        "a release does not describe such devices"
-                    };
-                    self.report(&format!("{} ({})", item.title, device(other)), why);
-                }
+                Some(ETHERNET) => self.card(item),
+                _ if item.is_controller() => {}
+                _ => match referred(item, context)? {
+                    Referred::Disk(disk) => found.push((position, disk)),
+                    Referred::Other => self.other(item),
+                },
             }
         }
-        // In bus order: the first is the one it boots from. The sort keeps equals as they stand.
-        attached.sort_by_key(|(place, address, ..)| (*place, *address));
-        self.disks = attached.into_iter().map(|(_, _, disk)| disk).collect();
-        if let Some(cpus) = cpus {
-            self.cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        } else {
-            self.report("processors", "their number is not given; one is taken");
+        attach(self, items, &found, context);
+        self.sizes(cpus, memory, context.system)
+    }
+
+    /// Whether an item is a device, and not an end of a range.
+    fn is_device(&mut self, item: &Item<'_>) -> bool {
+        match item.bound.to_ascii_lowercase().as_str() {
+            "" | "normal" => true,
+            "min" | "max" => {
+                self.report(&item.title, "it is a bound of a range, not a device");
+                false
+            }
+            other => {
+                let what = format!("bound `{}` of {}", other.escape_debug(), item.title);
+                self.report(&what, "there is no such bound; the item is taken as a device");
+                true
+            }
+        }
+    }
+
+    /// Reports an item that is neither read nor a disk.
+    fn other(&mut self, item: &Item<'_>) {
+        let is_file = item.hosts.iter().any(|host| host.contains("/file/"));
+        let kind = item.resource_text.escape_debug();
+        let (what, why) = match item.resource {
+            None if kind.clone().next().is_none() => {
+                (item.title.clone(), "it has no ResourceType".to_owned())
+            }
+            None => (item.title.clone(), format!("its ResourceType `{kind}` is no number")),
+            Some(DISK | STORAGE_EXTENT) => {
+                (item.title.clone(), "it names no disk of the package".to_owned())
+            }
+            _ => {
+                let why = if is_file || (item.is_removable() && !item.hosts.is_empty()) {
+                    "a release has no removable media; the file in it is not carried"
+                } else {
+                    "a release does not describe such devices"
+                };
+                (format!("{} ({})", item.title, item.device()), why.to_owned())
+            }
+        };
+        self.report(&what, &why);
+    }
+
+    /// Processors, or bytes of memory, that an item stands for; `None` where it gives no quantity.
+    fn amount(&mut self, item: &Item<'_>, system: &str) -> Result<Option<u64>, OvfError> {
+        let bad =
+            |why: String| OvfError::rule(format!("virtual system `{system}`, {}", item.title), why);
+        let whole = |name: &str, text: &str, unit| {
+            let why = || bad(format!("its {name} `{}` is no number", text.escape_debug()));
+            scaled(text, unit).ok_or_else(why)
+        };
+        if item.quantity.is_empty() {
+            if item.is(CPU) && !item.sockets.is_empty() {
+                let counts = item.sockets.iter().map(|text| whole("count", text, 1));
+                let product = counts.into_iter().try_fold(1_u64, |product, count| {
+                    Ok::<_, OvfError>(product.saturating_mul(count?))
+                });
+                return product.map(Some);
+            }
+            self.report(&item.title, "it has no VirtualQuantity; it is left out");
+            return Ok(None);
+        }
+        let unit = match item.resource {
+            Some(CPU) => 1,
+            // Without a unit, tools mean MiB.
+            _ if item.units.is_empty() => MIB,
+            _ => bytes_in(item.units)
+                .ok_or_else(|| bad(format!("`{}` is no unit", item.units.escape_debug())))?,
+        };
+        if !item.quantity.bytes().all(|byte| byte.is_ascii_digit()) {
+            let quantity = item.quantity.escape_debug();
+            let what = format!("VirtualQuantity `{quantity}` of {}", item.title);
+            self.report(&what, "it is no whole number; it is read as a decimal one");
+        }
+        whole("VirtualQuantity", item.quantity, unit).map(Some)
+    }
+
+    fn sizes(
+        &mut self,
+        cpus: Option<u64>,
+        memory: Option<u64>,
+        system: &str,
+    ) -> Result<(), OvfError> {
+        match cpus {
+            Some(cpus) => {
+                self.cpus = u32::try_from(cpus).map_err(|_| {
+                    let place = format!("virtual system `{system}`");
+                    OvfError::rule(place, format!("it has {cpus} processors"))
+                })?;
+            }
+            None => self.report("processors", "their number is not given; one is taken"),
         }
         match memory {
             Some(bytes) => self.memory_mib = bytes.div_ceil(MIB),
             None => self.report("memory", "its size is not given; 1024 MiB are taken"),
         }
         Ok(())
-    }
-
-    fn controller(&mut self, item: &Item<'_>, is_used: bool) {
-        if !is_used {
-            let why = "no disk is attached to it; a release has buses only where there are disks";
-            self.report(&format!("{} (controller)", item.title), why);
-        } else if item.resource == SCSI
-            && bus_of(item) == Bus::Scsi
-            && !matches!(item.subtype.to_ascii_lowercase().as_str(), "" | "lsilogic")
-        {
-            let what = format!("model {} of {}", item.subtype, item.title);
-            self.report(&what, "its disks are on a SCSI bus; the controller's model is not kept");
-        }
-    }
-
-    fn disk(
-        &mut self,
-        item: &Item<'_>,
-        system: &str,
-        disks: &[VirtualDisk],
-    ) -> Result<Option<usize>, OvfError> {
-        let place = || format!("virtual system `{system}`, {}", item.title);
-        // `ovf:/disk/ID`; older tools leave the scheme out.
-        let host = item.hosts.first().map(|host| host.strip_prefix("ovf:").unwrap_or(host));
-        let Some(id) = host.and_then(|host| host.trim_start_matches('/').strip_prefix("disk/"))
-        else {
-            if item.hosts.is_empty() {
-                self.report(&item.title, "it names no disk of the package");
-                return Ok(None);
-            }
-            let why = "its HostResource is not `ovf:/disk/…`";
-            return Err(OvfError::rule(place(), why));
-        };
-        let found = disks.iter().position(|disk| disk.id == id);
-        let missing = || OvfError::rule(place(), format!("there is no disk `{id}`"));
-        found.ok_or_else(missing).map(Some)
     }
 
     fn card(&mut self, item: &Item<'_>) {
@@ -328,8 +324,8 @@ impl Hardware {
         if item.connections.len() > 1 {
             self.report(&item.title, "of its networks only the first is taken");
         }
-        if !item.mac.is_empty() {
-            let what = format!("address {} of {}", item.mac, item.title);
+        if !item.address.is_empty() {
+            let what = format!("address {} of {}", item.address, item.title);
             self.report(&what, "addresses are given where a machine is deployed");
         }
         let known = item.subtype.split_whitespace().find_map(model_of);
@@ -342,34 +338,16 @@ impl Hardware {
     }
 }
 
-fn memory_of(item: &Item<'_>, system: &str) -> Result<u64, OvfError> {
-    let place = || format!("virtual system `{system}`, {}", item.title);
-    let quantity = item.quantity.ok_or_else(|| OvfError::rule(place(), "it has no quantity"))?;
-    // Without a unit, tools mean MiB.
-    let unit = if item.units.is_empty() { Some(MIB) } else { bytes_in(item.units) };
-    let unknown = || OvfError::rule(place(), format!("`{}` is no unit", item.units));
-    let bytes = quantity.checked_mul(unit.ok_or_else(unknown)?);
-    bytes.ok_or_else(|| OvfError::rule(place(), "it has more memory than can be counted"))
-}
-
-fn bus_of(controller: &Item<'_>) -> Bus {
-    let subtype = controller.subtype.to_ascii_lowercase();
-    match controller.resource {
-        IDE => Bus::Ide,
-        SCSI if subtype.contains("virtio") => Bus::VirtioScsi,
-        SCSI => Bus::Scsi,
-        _ if subtype.contains("nvme") => Bus::Nvme,
-        _ if subtype.contains("virtio") => Bus::Virtio,
-        _ => Bus::Sata,
-    }
-}
-
 fn model_of(subtype: &str) -> Option<NetworkModel> {
     match subtype.to_ascii_lowercase().as_str() {
         "e1000" => Some(NetworkModel::E1000),
         "e1000e" => Some(NetworkModel::E1000e),
         "vmxnet3" => Some(NetworkModel::Vmxnet3),
         "rtl8139" => Some(NetworkModel::Rtl8139),
+        // oVirt's numbers.
+        "1" => Some(NetworkModel::Rtl8139),
+        "2" => Some(NetworkModel::E1000),
+        "3" => Some(NetworkModel::Virtio),
         name if name.contains("virtio") => Some(NetworkModel::Virtio),
         _ => None,
     }

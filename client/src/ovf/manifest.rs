@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::OvfError;
 
@@ -19,6 +19,8 @@ pub enum Algorithm {
     Sha1,
     /// The usual one.
     Sha256,
+    /// A shortened SHA-512.
+    Sha384,
     /// What OVF 2 asks for, and OVF 1.1 allows.
     Sha512,
 }
@@ -30,6 +32,7 @@ impl Algorithm {
         match self {
             Self::Sha1 => "SHA1",
             Self::Sha256 => "SHA256",
+            Self::Sha384 => "SHA384",
             Self::Sha512 => "SHA512",
         }
     }
@@ -39,18 +42,25 @@ impl Algorithm {
         match self {
             Self::Sha1 => 40,
             Self::Sha256 => 64,
+            Self::Sha384 => 96,
             Self::Sha512 => 128,
         }
     }
 
+    const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
+
+    /// Reads `SHA256`, `sha-256` and OpenSSL 3's `SHA2-256`.
     fn parse(text: &str) -> Option<Self> {
-        // OpenSSL's names: `SHA256` once, `SHA2-256` since version 3.
-        match text {
-            "SHA1" => Some(Self::Sha1),
-            "SHA256" | "SHA2-256" => Some(Self::Sha256),
-            "SHA512" | "SHA2-512" => Some(Self::Sha512),
-            _ => None,
-        }
+        let name: String = text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).collect();
+        let name = name.to_ascii_uppercase();
+        let bits = name.strip_prefix("SHA")?;
+        let bits = if bits.len() > 3 { bits.strip_prefix('2')? } else { bits };
+        Self::ALL.into_iter().find(|it| it.as_str().strip_prefix("SHA") == Some(bits))
+    }
+
+    /// The algorithm whose digests have that many hexadecimal digits.
+    fn of_digits(digits: usize) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.digits() == digits)
     }
 }
 
@@ -65,32 +75,59 @@ pub struct Line {
     pub digest: String,
 }
 
-/// Reads a manifest: lines of `SHA256(name)= digest`.
+/// Reads a manifest: lines of `SHA256(name)= digest`, or of `digest  name` as `sha256sum` writes.
+///
+/// Lines end with CR, LF or both; empty ones and those that begin with `#` say nothing.
 ///
 /// # Errors
 /// The first line that is none.
 pub fn parse(text: &str) -> Result<Vec<Line>, OvfError> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(at, line)| parse_line(line).map_err(|why| OvfError::Manifest { line: at + 1, why }))
+    let text = text.replace("\r\n", "\n");
+    let lines = text.split(['\r', '\n']).enumerate();
+    let told = lines.map(|(at, line)| (at + 1, line.trim_matches(is_padding)));
+    told.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(at, line)| parse_line(line).map_err(|why| OvfError::Manifest { line: at, why }))
         .collect()
 }
 
+fn is_padding(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\0' | '\u{feff}' | '\u{1a}')
+}
+
 fn parse_line(line: &str) -> Result<Line, &'static str> {
-    const FORM: &str = "does not read `ALGORITHM(file)= digest`";
+    const FORM: &str = "reads neither `ALGORITHM(file)= digest` nor `digest  file`";
+    const DIGEST: &str = "has a digest of the wrong length, or one that is not hexadecimal";
+    if let Some(line) = coreutils(line) {
+        return Ok(line);
+    }
     let (algorithm, rest) = line.split_once('(').ok_or(FORM)?;
     // A name may have brackets of its own; a digest has none.
     let (file, digest) = rest.rsplit_once(')').ok_or(FORM)?;
     let digest = digest.trim_start().strip_prefix('=').ok_or(FORM)?.trim().to_ascii_lowercase();
     let algorithm = Algorithm::parse(algorithm.trim());
-    let algorithm = algorithm.ok_or("has an algorithm that is not SHA1, SHA256 or SHA512")?;
-    if digest.len() != algorithm.digits() || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err("has a digest of the wrong length, or one that is not hexadecimal");
+    let algorithm = algorithm.ok_or("has an algorithm that is not SHA-1, 256, 384 or 512")?;
+    if digest.len() != algorithm.digits() || !is_hex(&digest) {
+        return Err(DIGEST);
     }
+    let file = file.trim();
     if file.is_empty() {
         return Err("names no file");
     }
     Ok(Line { algorithm, file: file.to_owned(), digest })
+}
+
+/// Reads `digest  file`, and `digest *file` of a file that was read as binary.
+fn coreutils(line: &str) -> Option<Line> {
+    let (digest, file) = line.split_once(|c: char| c.is_ascii_whitespace())?;
+    let algorithm = Algorithm::of_digits(digest.len()).filter(|_| is_hex(digest))?;
+    let file = file.trim_start();
+    let file = file.strip_prefix('*').unwrap_or(file);
+    let digest = digest.to_ascii_lowercase();
+    (!file.is_empty()).then(|| Line { algorithm, file: file.to_owned(), digest })
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Writes a manifest of SHA-256 digests.
@@ -111,6 +148,8 @@ pub enum Hasher {
     Sha1(Sha1),
     /// SHA-256.
     Sha256(Sha256),
+    /// SHA-384.
+    Sha384(Sha384),
     /// SHA-512.
     Sha512(Sha512),
 }
@@ -122,6 +161,7 @@ impl Hasher {
         match algorithm {
             Algorithm::Sha1 => Self::Sha1(Sha1::new()),
             Algorithm::Sha256 => Self::Sha256(Sha256::new()),
+            Algorithm::Sha384 => Self::Sha384(Sha384::new()),
             Algorithm::Sha512 => Self::Sha512(Sha512::new()),
         }
     }
@@ -131,6 +171,7 @@ impl Hasher {
         match self {
             Self::Sha1(hasher) => hasher.update(bytes),
             Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha384(hasher) => hasher.update(bytes),
             Self::Sha512(hasher) => hasher.update(bytes),
         }
     }
@@ -141,6 +182,7 @@ impl Hasher {
         match self {
             Self::Sha1(hasher) => hex(&hasher.finalize()),
             Self::Sha256(hasher) => hex(&hasher.finalize()),
+            Self::Sha384(hasher) => hex(&hasher.finalize()),
             Self::Sha512(hasher) => hex(&hasher.finalize()),
         }
     }
@@ -170,6 +212,7 @@ mod tests {
         let abc = |algorithm| digest(algorithm, b"abc");
         assert_eq!(abc(Algorithm::Sha1), "a9993e364706816aba3e25717850c26c9cd0d89d");
         assert!(abc(Algorithm::Sha256).starts_with("ba7816bf8f01cfea414140de5dae2223"));
+        assert!(abc(Algorithm::Sha384).starts_with("cb00753f45a35e8bb5a03d699ac65007"));
         assert!(abc(Algorithm::Sha512).starts_with("ddaf35a193617abacc417349ae204131"));
     }
 
@@ -194,12 +237,49 @@ mod tests {
     }
 
     #[test]
+    fn every_writers_spelling_of_a_line_is_one_line() {
+        let digest = "a9".repeat(32);
+        let expect = Line {
+            algorithm: Algorithm::Sha256,
+            file: "my disk.vmdk".to_owned(),
+            digest: digest.clone(),
+        };
+        for spelled in ["SHA256", "sha256", "SHA-256", "Sha-256", "SHA2-256", "sha2_256", "SHA 256"]
+        {
+            for form in ["(my disk.vmdk)= ", " (my disk.vmdk) = ", "( my disk.vmdk )="] {
+                let text = format!("{spelled}{form}{digest}");
+                assert_eq!(parse(&text).unwrap(), std::slice::from_ref(&expect), "{text}");
+            }
+        }
+        for line in
+            [format!("{digest}  my disk.vmdk"), format!("{} *my disk.vmdk", digest.to_uppercase())]
+        {
+            assert_eq!(parse(&line).unwrap(), std::slice::from_ref(&expect), "{line}");
+        }
+        let lines = format!("\u{feff}# made by hand\rSHA256(my disk.vmdk)= {digest}\r\r\n\0");
+        assert_eq!(parse(&lines).unwrap(), [expect]);
+        for (digits, algorithm) in
+            [(40, Algorithm::Sha1), (96, Algorithm::Sha384), (128, Algorithm::Sha512)]
+        {
+            let name = algorithm.as_str().to_lowercase().replace("sha", "SHA-");
+            for line in
+                [format!("{}  x", "0".repeat(digits)), format!("{name}(x)= {}", "0".repeat(digits))]
+            {
+                assert_eq!(parse(&line).unwrap()[0].algorithm, algorithm, "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_line_is_refused() {
         for text in [
             "x",
             "SHA1(a)",
             "SHA1(a)=",
             "MD5(a)= 00",
+            "SHA3-256(a)= 00",
+            "00  a",
+            "SHA224(a)= 00",
             "SHA1(a)= 00",
             "SHA1()= 00",
             "SHA1(a)= g9993e364706816aba3e25717850c26c9cd0d89d",

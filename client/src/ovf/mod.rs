@@ -1,4 +1,4 @@
-//! OVF 1.x packages: a descriptor and its files, side by side or in one tar archive (OVA).
+//! OVF packages: a descriptor and its files, side by side or in one archive (OVA).
 //!
 //! [`Package`] opens one for a push: what its descriptor says becomes a [`ReleaseSpec`], its disks
 //! are read where they lie, and what a release has no place for is reported ([`Unmapped`]). The
@@ -10,31 +10,45 @@
 //!    nothing outside of the package is read, whatever its descriptor, archive or disks name.
 //! 2. Nothing is extracted: a disk is a range of the package's file. Only what is compressed is
 //!    inflated, to a file without a name.
-//! 3. What of the descriptor a release does not carry is reported.
+//! 3. What of the descriptor a release does not carry is reported. A disk that no machine gets
+//!    ends the push.
+//! 4. A number, a unit or a format that cannot be read is an error or is reported; no default
+//!    stands in for it.
 //!
 //! [`ReleaseSpec`]: crate::spec::ReleaseSpec
 
 pub(crate) mod describe;
-mod disk;
+pub(crate) mod disk;
 mod envelope;
 mod error;
+mod files;
 mod hardware;
+mod item;
 pub mod manifest;
+mod names;
 mod package;
 mod parse;
+mod product;
+mod references;
+mod scratch;
+mod storage;
+mod stream;
 mod system;
 pub(crate) mod tar;
+mod text;
 mod units;
 pub mod write;
 mod xml;
+mod zip;
 
 pub use envelope::{
     AttachedDisk, Card, Envelope, FileReference, OvfNetwork, Property, Unmapped, VirtualDisk,
     VirtualSystem,
 };
 pub use error::OvfError;
+pub use names::HREF_LEN_MAX;
 pub use package::Package;
-pub use parse::{FILES_MAX, HREF_LEN_MAX, parse};
+pub use parse::{FILES_MAX, parse};
 
 /// What a descriptor is called in a release document.
 pub const MEDIA_TYPE: &str = "application/ovf+xml";

@@ -9,75 +9,108 @@ use std::path::Path;
 use roxmltree::Node;
 use seawall_api::release::{Architecture, DESCRIPTOR_LEN_MAX, TEXT_LEN_MAX};
 
-use super::envelope::{Envelope, FileReference, OvfNetwork, Unmapped, VirtualDisk};
-use super::units::bytes_in;
-use super::xml::{OVF, attribute, children, document, is, named, text_of, title};
-use super::{OvfError, system};
+use super::envelope::{Envelope, OvfNetwork, Unmapped};
+use super::xml::{self, attribute, children, is, is_ovf, is_yes, kind, named, text_of, title};
+use super::{OvfError, references, storage, system, text};
 
 /// How many files a package may have.
 pub const FILES_MAX: usize = 4096;
-/// The longest name of a file in a package, in bytes.
-pub const HREF_LEN_MAX: usize = 1024;
 
 /// Reads a descriptor; `path` names it in errors.
 ///
 /// # Errors
-/// When it is no OVF 1.x descriptor, breaks a rule, or names files outside of the package.
+/// When it is no OVF descriptor, costs too much to parse, or breaks a rule.
 pub fn parse(bytes: &[u8], path: &Path) -> Result<Envelope, OvfError> {
     if bytes.len() > DESCRIPTOR_LEN_MAX {
         let why = format!("it has {} bytes, the limit is {DESCRIPTOR_LEN_MAX}", bytes.len());
         return Err(OvfError::rule("the whole", why));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| OvfError::Unsupported {
-        what: format!("the descriptor in {}, which is not in UTF-8,", path.display()),
-        remedy: "convert it with `iconv -t UTF-8`, then make a new manifest".to_owned(),
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let document = document(text)
-        .map_err(|source| OvfError::Xml { path: path.to_owned(), source: Box::new(source) })?;
+    let refused = |refused| match refused {
+        xml::Refused::Costly(why) => OvfError::rule("the whole", why),
+        xml::Refused::Malformed(source) => {
+            OvfError::Xml { path: path.to_owned(), source: Box::new(source) }
+        }
+    };
+    let decoded = text::decode(bytes);
+    let prepared = xml::prepare(&decoded.text).map_err(refused)?;
+    let document = prepared.document().map_err(refused)?;
     let root = document.root_element();
     if root.tag_name().name() != "Envelope" {
         return Err(OvfError::rule("the root", "it is not an `Envelope`"));
     }
-    if root.tag_name().namespace() != Some(OVF) {
-        let namespace = root.tag_name().namespace().unwrap_or("none");
-        return Err(OvfError::Unsupported {
-            what: format!("an envelope of namespace `{}`", namespace.escape_debug()),
-            remedy: "OVF 1.x is; `ovftool` converts others".to_owned(),
-        });
+    let mut unmapped = Vec::new();
+    let mut note = |what: &str, why: &str| unmapped.push(Unmapped::new("Envelope", what, why));
+    match root.tag_name().namespace() {
+        Some(namespace) if is_ovf(namespace) => {}
+        None => note("the namespace", "there is none; the descriptor is read as one of OVF 1"),
+        Some(namespace) => {
+            return Err(OvfError::Unsupported {
+                what: format!("an envelope of namespace `{}`", namespace.escape_debug()),
+                remedy: "OVF 1 and 2 are; `ovftool` converts others".to_owned(),
+            });
+        }
     }
-    envelope(root)
+    if let Some(why) = &decoded.note {
+        note("the encoding", why);
+    }
+    for prefix in &prepared.undeclared {
+        let what = format!("the prefix `{prefix}`");
+        note(&what, "it is not declared, as XML demands; it was taken to be");
+    }
+    envelope(root, unmapped)
 }
 
-fn envelope(root: Node<'_, '_>) -> Result<Envelope, OvfError> {
-    let mut envelope = Envelope::default();
+fn envelope(root: Node<'_, '_>, unmapped: Vec<Unmapped>) -> Result<Envelope, OvfError> {
+    let mut envelope = Envelope { unmapped, ..Envelope::default() };
     let configuration = configuration(root, &mut envelope.unmapped);
-    for section in named(root, "References") {
-        for file in children(section) {
-            envelope.files.push(file_reference(file)?);
+    for file in named(root, "References").flat_map(children).filter(|it| is(*it, "File")) {
+        if envelope.files.len() >= FILES_MAX {
+            return Err(OvfError::rule(
+                "References",
+                format!("at most {FILES_MAX} files are read"),
+            ));
         }
-    }
-    if envelope.files.len() > FILES_MAX {
-        return Err(OvfError::rule("References", format!("at most {FILES_MAX} files are read")));
+        envelope.files.push(references::file(file, &mut envelope.unmapped)?);
     }
     unique("References", envelope.files.iter().map(|file| &*file.id))?;
-    unique("References", envelope.files.iter().map(|file| &*file.href))?;
-    for section in named(root, "DiskSection") {
-        for disk in named(section, "Disk") {
-            let disk = virtual_disk(disk, root, &envelope.files)?;
-            envelope.disks.push(disk);
-        }
+    let disks = references::Disks::new(root, &envelope.files);
+    for disk in named(root, "DiskSection").flat_map(|section| named(section, "Disk")) {
+        envelope.disks.push(disks.read(disk, &mut envelope.unmapped)?);
     }
     unique("DiskSection", envelope.disks.iter().map(|disk| &*disk.id))?;
-    for section in named(root, "NetworkSection") {
-        for network in named(section, "Network") {
-            let name = required(network, "NetworkSection", "name")?.to_owned();
-            let description = text_of(network, "Description");
-            let description = shortened(description, &mut envelope, "NetworkSection");
-            envelope.networks.push(OvfNetwork { name, description });
+    networks(root, &mut envelope)?;
+    let content = content(root, &mut envelope)?;
+    system::read_content(content, configuration.as_deref(), &mut envelope)?;
+    unique("the content", envelope.systems.iter().map(|system| &*system.id))?;
+    storage::all_named(&envelope.disks, &envelope.named)?;
+    Ok(envelope)
+}
+
+fn networks(root: Node<'_, '_>, envelope: &mut Envelope) -> Result<(), OvfError> {
+    const SECTION: &str = "NetworkSection";
+    let mut seen = HashSet::new();
+    for network in named(root, SECTION).flat_map(|section| named(section, "Network")) {
+        let name = required(network, SECTION, "name")?.to_owned();
+        if !seen.insert(name.clone()) {
+            let what = format!("network `{name}`");
+            envelope.unmapped.push(Unmapped::new(
+                SECTION,
+                what,
+                "it is there twice; once is enough",
+            ));
+            continue;
         }
+        let description = text_of(network, "Description");
+        let description = shortened(description, envelope, SECTION);
+        envelope.networks.push(OvfNetwork { name, description });
     }
-    unique("NetworkSection", envelope.networks.iter().map(|network| &*network.name))?;
+    Ok(())
+}
+
+/// The virtual system or the collection; sections of no use are reported.
+fn content<'a, 'i>(root: Node<'a, 'i>, envelope: &mut Envelope) -> Result<Node<'a, 'i>, OvfError> {
+    const READ: [&str; 4] =
+        ["References", "DiskSection", "NetworkSection", "DeploymentOptionSection"];
     let mut content = None;
     for child in children(root) {
         if is(child, "VirtualSystem") || is(child, "VirtualSystemCollection") {
@@ -85,33 +118,29 @@ fn envelope(root: Node<'_, '_>) -> Result<Envelope, OvfError> {
                 let why = "there are two; several systems are in one VirtualSystemCollection";
                 return Err(OvfError::rule("the content", why));
             }
-        } else if !["References", "DiskSection", "NetworkSection", "DeploymentOptionSection"]
-            .iter()
-            .any(|name| is(child, name))
-        {
-            let why = if is(child, "Strings") {
-                "translations are not carried: texts are those in the descriptor itself"
-            } else {
-                "there is no place for it in a release"
+        } else if is(child, "EncryptionSection") {
+            return Err(OvfError::Unsupported {
+                what: "an encrypted package".to_owned(),
+                remedy: "export it again without a password".to_owned(),
+            });
+        } else if !READ.iter().any(|name| is(child, name)) {
+            let why = match kind(child) {
+                "Strings" => {
+                    "translations are not carried: texts are those in the descriptor itself"
+                }
+                _ => system::no_place(child),
             };
             envelope.unmapped.push(Unmapped::new(title(child), "the section", why));
         }
     }
-    let content =
-        content.ok_or_else(|| OvfError::rule("the content", "there is no virtual system in it"))?;
-    system::read_content(content, configuration.as_deref(), &mut envelope)?;
-    if envelope.systems.is_empty() {
-        return Err(OvfError::rule("the content", "there is no virtual system in it"));
-    }
-    unique("the content", envelope.systems.iter().map(|system| &*system.id))?;
-    Ok(envelope)
+    content.ok_or_else(|| OvfError::rule("the content", "there is no virtual system in it"))
 }
 
 /// The default configuration; that there are others is reported.
 fn configuration(root: Node<'_, '_>, unmapped: &mut Vec<Unmapped>) -> Option<String> {
     let section = named(root, "DeploymentOptionSection").next()?;
     let options: Vec<_> = named(section, "Configuration").collect();
-    let default = options.iter().find(|it| attribute(**it, "default") == Some("true"));
+    let default = options.iter().find(|it| attribute(**it, "default").is_some_and(is_yes));
     let chosen = attribute(**default.or(options.first()).as_ref()?, "id")?.to_owned();
     let others = options.iter().filter_map(|it| attribute(*it, "id")).filter(|id| *id != chosen);
     let others: Vec<_> = others.collect();
@@ -121,105 +150,6 @@ fn configuration(root: Node<'_, '_>, unmapped: &mut Vec<Unmapped>) -> Option<Str
         unmapped.push(Unmapped::new("DeploymentOptionSection", what, why));
     }
     Some(chosen)
-}
-
-fn file_reference(file: Node<'_, '_>) -> Result<FileReference, OvfError> {
-    const PLACE: &str = "References";
-    let id = required(file, PLACE, "id")?.to_owned();
-    let place = format!("{PLACE}, file `{id}`");
-    let href = required(file, PLACE, "href")?;
-    contained(href)?;
-    let number = |name| {
-        let parse = |text: &str| {
-            let why = || OvfError::rule(&*place, format!("its {name} is no number"));
-            text.parse::<u64>().map_err(|_| why())
-        };
-        attribute(file, name).map(parse).transpose()
-    };
-    let is_gzip = match attribute(file, "compression") {
-        None | Some("" | "identity") => false,
-        Some("gzip") => true,
-        Some(other) => {
-            return Err(OvfError::Unsupported {
-                what: format!("`{href}`, compressed by `{}`,", other.escape_debug()),
-                remedy: "gzip is read".to_owned(),
-            });
-        }
-    };
-    let chunk_len = number("chunkSize")?;
-    if chunk_len == Some(0) {
-        return Err(OvfError::rule(place, "its chunkSize is 0"));
-    }
-    Ok(FileReference { id, href: href.to_owned(), len: number("size")?, is_gzip, chunk_len })
-}
-
-/// Refuses a name that leads out of the package.
-///
-/// # Errors
-/// [`OvfError::Escapes`] with the reason.
-pub(super) fn contained(href: &str) -> Result<(), OvfError> {
-    let bad = |why| {
-        let href = href.chars().take(HREF_LEN_MAX).flat_map(char::escape_debug).collect();
-        Err(OvfError::Escapes { href, why })
-    };
-    if href.is_empty() || href.len() > HREF_LEN_MAX {
-        return bad("it is empty or too long");
-    }
-    if href.starts_with(['/', '\\']) {
-        return bad("it is absolute");
-    }
-    if href.contains(['\0', '\\']) || href.chars().any(char::is_control) {
-        return bad("it has a backslash or a control character");
-    }
-    // A scheme, as in `http://…`: what is elsewhere is not part of the package.
-    if href.split('/').next().is_some_and(|first| first.contains(':')) {
-        return bad("it is a URI of something elsewhere; only files of the package are read");
-    }
-    if href.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return bad("it has a part that is `.`, `..` or empty");
-    }
-    Ok(())
-}
-
-fn virtual_disk(
-    disk: Node<'_, '_>,
-    root: Node<'_, '_>,
-    files: &[FileReference],
-) -> Result<VirtualDisk, OvfError> {
-    let id = required(disk, "DiskSection", "diskId")?.to_owned();
-    let place = format!("DiskSection, disk `{id}`");
-    let rule = |why: String| OvfError::rule(&*place, why);
-    if let Some(parent) = attribute(disk, "parentRef").filter(|parent| !parent.is_empty()) {
-        return Err(OvfError::Unsupported {
-            what: format!("disk `{id}`, which is a difference to disk `{parent}`,"),
-            remedy: "consolidate the machine's snapshots, then export it again".to_owned(),
-        });
-    }
-    let file = match attribute(disk, "fileRef").filter(|file| !file.is_empty()) {
-        None => None,
-        Some(file) => {
-            let found = files.iter().position(|it| it.id == file);
-            Some(found.ok_or_else(|| rule(format!("there is no file `{file}`")))?)
-        }
-    };
-    let capacity = required(disk, "DiskSection", "capacity")?;
-    let capacity = match capacity.strip_prefix("${").and_then(|it| it.strip_suffix('}')) {
-        Some(property) => property_value(root, property)
-            .ok_or_else(|| rule(format!("its capacity is property `{property}`, without value")))?,
-        None => capacity,
-    };
-    let unit = attribute(disk, "capacityAllocationUnits").unwrap_or("byte");
-    let unit = bytes_in(unit).ok_or_else(|| rule(format!("`{unit}` is no unit")))?;
-    let capacity = capacity.parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
-    let capacity = capacity.ok_or_else(|| rule("its capacity is no length".to_owned()))?;
-    let format = attribute(disk, "format").unwrap_or_default().to_owned();
-    Ok(VirtualDisk { id, file, capacity, format })
-}
-
-/// The value of a property, wherever in the descriptor it is declared.
-fn property_value<'a>(root: Node<'a, '_>, key: &str) -> Option<&'a str> {
-    let mut properties = root.descendants().filter(|node| is(*node, "Property"));
-    attribute(properties.find(|node| attribute(*node, "key") == Some(key))?, "value")
 }
 
 /// An attribute that must be there.

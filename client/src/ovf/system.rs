@@ -3,16 +3,30 @@
 use std::collections::HashMap;
 
 use roxmltree::Node;
-use seawall_api::release::{Architecture, Parameter};
+use seawall_api::release::{Architecture, Firmware};
 
 use super::OvfError;
-use super::envelope::{Envelope, Property, Unmapped, VirtualSystem};
-use super::hardware::{self, Hardware};
+use super::envelope::{Envelope, Unmapped, VirtualSystem};
+use super::hardware::{self, Context, Hardware};
 use super::parse::{architecture, required, shortened};
-use super::xml::{SEAWALL, attribute, children, flag, foreign, is, named, text, text_of, title};
+use super::product::product;
+use super::storage::{self, DiskTable};
+use super::xml::{
+    SEAWALL, attribute, children, foreign, is, is_ovf, is_yes, kind, named, text_of, title,
+};
 
 /// How deep collections may stand in each other.
 const DEPTH_MAX: usize = 16;
+
+/// Why a section is not carried. That its writer calls it required is said.
+pub(super) fn no_place(section: Node<'_, '_>) -> &'static str {
+    let is_foreign = section.tag_name().namespace().is_some_and(|it| !is_ovf(it));
+    if is_foreign && attribute(section, "required").is_some_and(is_yes) {
+        "there is no place for it in a release, though the package calls it required"
+    } else {
+        "there is no place for it in a release"
+    }
+}
 
 /// Reads the content of an envelope.
 pub(super) fn read_content(
@@ -20,13 +34,28 @@ pub(super) fn read_content(
     configuration: Option<&str>,
     envelope: &mut Envelope,
 ) -> Result<(), OvfError> {
-    let mut reader = Reader { configuration, envelope };
-    reader.entity(content, &[])
+    let table = DiskTable::new(envelope);
+    let mut reader = Reader { configuration, envelope, table, has_system: false };
+    reader.entity(content, &[])?;
+    if !reader.envelope.systems.is_empty() {
+        return Ok(());
+    }
+    // A disk that nobody has says more.
+    storage::all_named(&reader.envelope.disks, &reader.envelope.named)?;
+    let why = if reader.has_system {
+        "no virtual system in it has a disk, and a release is of machines with disks"
+    } else {
+        "there is no virtual system in it"
+    };
+    Err(OvfError::rule("the content", why))
 }
 
 struct Reader<'a> {
     configuration: Option<&'a str>,
     envelope: &'a mut Envelope,
+    table: DiskTable,
+    /// There was a virtual system, with disks or without.
+    has_system: bool,
 }
 
 impl Reader<'_> {
@@ -50,7 +79,7 @@ impl Reader<'_> {
             self.startup(section, &mut order)?;
         }
         for child in children(node) {
-            match child.tag_name().name() {
+            match kind(child) {
                 "VirtualSystem" | "VirtualSystemCollection" => {
                     let own = attribute(child, "id").and_then(|id| order.get(id)).copied();
                     let mut start = start.to_vec();
@@ -58,7 +87,7 @@ impl Reader<'_> {
                     self.entity(child, &start)?;
                 }
                 "ProductSection" => {
-                    let (properties, facts) = self.product(child, id);
+                    let (properties, facts) = product(child, id, self.configuration, self.envelope);
                     self.envelope.properties.extend(properties);
                     for (key, value) in facts {
                         let why = "a collection's product is not described in a release";
@@ -66,10 +95,7 @@ impl Reader<'_> {
                     }
                 }
                 "Info" | "Name" | "StartupSection" => {}
-                _ => {
-                    let why = "there is no place for it in a release";
-                    self.report(&title(child), id, "the section", why);
-                }
+                _ => self.report(&title(child), id, "the section", no_place(child)),
             }
         }
         Ok(())
@@ -89,9 +115,12 @@ impl Reader<'_> {
     ) -> Result<(), OvfError> {
         for item in named(section, "Item") {
             let id = required(item, "StartupSection", "id")?;
-            let number = attribute(item, "order").unwrap_or("0").parse::<u32>().map_err(|_| {
-                OvfError::rule("StartupSection", format!("the order of `{id}` is no number"))
-            })?;
+            let text = attribute(item, "order").unwrap_or("0");
+            let number = text.parse::<u32>().unwrap_or_else(|_| {
+                let what = format!("order `{}`", text.escape_debug());
+                self.report("StartupSection", id, what, "it is no number; it counts as 0");
+                0
+            });
             order.insert(id.to_owned(), number);
             let usual = [("startAction", "powerOn"), ("stopAction", "powerOff")];
             let extras =
@@ -109,15 +138,16 @@ impl Reader<'_> {
     }
 
     fn system(&mut self, node: Node<'_, '_>, start: &[u32]) -> Result<(), OvfError> {
-        let id = required(node, "VirtualSystem", "id")?;
-        let mut section = None;
+        self.has_system = true;
+        let id = self.id_of(node);
+        let id = &*id;
         let mut system = VirtualSystem {
             id: id.to_owned(),
             name: text_of(node, "Name").to_owned(),
             operating_system: String::new(),
             annotation: String::new(),
             architecture: Architecture::X86_64,
-            firmware: seawall_api::release::Firmware::Bios,
+            firmware: Firmware::Bios,
             cpus: 1,
             memory_mib: 1024,
             start: start.to_vec(),
@@ -126,19 +156,63 @@ impl Reader<'_> {
             facts: Vec::new(),
             properties: Vec::new(),
         };
-        let mut vbox_firmware = None;
+        let parts = self.parts(node, &mut system);
+        let envelope = &mut *self.envelope;
+        let mut context = Context {
+            system: id,
+            configuration: self.configuration,
+            boot: parts.boot,
+            table: &mut self.table,
+            disks: &mut envelope.disks,
+            named: &mut envelope.named,
+        };
+        let Hardware { cpus, memory_mib, firmware, disks, cards, unmapped } =
+            hardware::read(&parts.hardware, &mut context)?;
+        if disks.is_empty() {
+            let why = "it has no disk, and a machine of a release has one; it is left out";
+            self.report("VirtualSystem", id, "the virtual system", why);
+            return Ok(());
+        }
+        self.envelope.unmapped.extend(unmapped);
+        (system.cpus, system.memory_mib) = (cpus, memory_mib);
+        system.firmware = parts.firmware.unwrap_or(firmware);
+        (system.disks, system.cards) = (disks, cards);
+        self.envelope.systems.push(system);
+        Ok(())
+    }
+
+    /// The identifier; where there is none, the name, or a number.
+    fn id_of(&mut self, node: Node<'_, '_>) -> String {
+        if let Some(id) = attribute(node, "id").filter(|id| !id.is_empty()) {
+            return id.to_owned();
+        }
+        let id = match text_of(node, "Name") {
+            "" => format!("machine-{}", self.envelope.systems.len() + 1),
+            name => name.to_owned(),
+        };
+        let what = format!("id of `{id}`");
+        self.report("VirtualSystem", &id, what, "it has none; it is called so");
+        id
+    }
+
+    /// Reads the sections but for hardware, which is returned.
+    fn parts<'a, 'i>(&mut self, node: Node<'a, 'i>, system: &mut VirtualSystem) -> Parts<'a, 'i> {
+        let id = system.id.clone();
+        let mut parts = Parts { hardware: Vec::new(), boot: Vec::new(), firmware: None };
         for child in children(node) {
-            match child.tag_name().name() {
+            match kind(child) {
                 "Info" | "Name" => {}
-                "OperatingSystemSection" => self.operating_system(child, &mut system),
-                "VirtualHardwareSection" => {
-                    if section.replace(child).is_some() {
-                        let why = "there are several; the last one is taken";
-                        self.report("VirtualHardwareSection", id, "the section", why);
-                    }
+                "OperatingSystemSection" => self.operating_system(child, system),
+                "VirtualHardwareSection" => parts.hardware.push(child),
+                "BootOrderSection" => {
+                    let instances = foreign(child, "instanceId").unwrap_or_default();
+                    parts.boot.extend(instances.split_whitespace());
+                    let why = "the disks in it go first; other devices have no order in a release";
+                    self.report(&title(child), &id, "the section", why);
                 }
                 "ProductSection" => {
-                    let (properties, facts) = self.product(child, id);
+                    let (properties, facts) =
+                        product(child, &id, self.configuration, self.envelope);
                     system.properties.extend(properties);
                     system.facts.extend(facts);
                 }
@@ -147,30 +221,15 @@ impl Reader<'_> {
                     system.annotation = shortened(text, self.envelope, "AnnotationSection");
                 }
                 "Machine" => {
-                    vbox_firmware = hardware::vbox_firmware(child);
+                    parts.firmware = hardware::vbox_firmware(child);
                     let what = "the section, but for the firmware in it";
                     let why = "it is one hypervisor's own";
-                    self.report(&title(child), id, what, why);
+                    self.report(&title(child), &id, what, why);
                 }
-                _ => {
-                    let why = "there is no place for it in a release";
-                    self.report(&title(child), id, "the section", why);
-                }
+                _ => self.report(&title(child), &id, "the section", no_place(child)),
             }
         }
-        let section = section.ok_or_else(|| {
-            let place = format!("virtual system `{id}`");
-            OvfError::rule(place, "it has no VirtualHardwareSection")
-        })?;
-        let disks = &self.envelope.disks;
-        let Hardware { cpus, memory_mib, firmware, disks, cards, unmapped } =
-            hardware::read(section, id, self.configuration, disks)?;
-        self.envelope.unmapped.extend(unmapped);
-        (system.cpus, system.memory_mib) = (cpus, memory_mib);
-        system.firmware = vbox_firmware.unwrap_or(firmware);
-        (system.disks, system.cards) = (disks, cards);
-        self.envelope.systems.push(system);
-        Ok(())
+        parts
     }
 
     fn operating_system(&mut self, section: Node<'_, '_>, system: &mut VirtualSystem) {
@@ -179,92 +238,29 @@ impl Reader<'_> {
             text_of(section, "OSType").to_owned()
         });
         let exact = section.attribute((SEAWALL, "architecture"));
-        system.architecture = match exact {
-            Some(exact) => {
-                let word = serde_json::Value::String(exact.to_owned());
-                serde_json::from_value(word).unwrap_or(Architecture::X86_64)
-            }
-            None => architecture(&kind),
-        };
+        // IBM's tools have an element for it.
+        let said = exact.unwrap_or_else(|| text_of(section, "architecture"));
+        let word = serde_json::Value::String(said.to_ascii_lowercase());
+        let known = serde_json::from_value(word).ok();
+        if known.is_none() && !said.is_empty() {
+            let what = format!("architecture `{}`", said.escape_debug());
+            let why = "a release has no word for it; the operating system tells it";
+            self.report("OperatingSystemSection", &system.id, what, why);
+        }
+        system.architecture = known.unwrap_or_else(|| architecture(&kind));
         let description = text_of(section, "Description");
         // A kind that we wrote ourselves says nothing that the architecture does not.
         let is_told = !description.is_empty() || exact.is_some();
         let words = if is_told { description } else { &*kind };
         system.operating_system = shortened(words, self.envelope, "OperatingSystemSection");
     }
+}
 
-    fn product(
-        &mut self,
-        section: Node<'_, '_>,
-        machine: &str,
-    ) -> (Vec<Property>, Vec<(&'static str, String)>) {
-        const SECTION: &str = "ProductSection";
-        let (mut properties, mut facts) = (Vec::new(), Vec::new());
-        let affix = |name| attribute(section, name).filter(|it| !it.is_empty());
-        let (class, instance) = (affix("class"), affix("instance"));
-        for child in children(section) {
-            let fact = match child.tag_name().name() {
-                "Info" | "Category" => continue,
-                "Product" => "product",
-                "Vendor" => "vendor",
-                "Version" => "product-version",
-                "FullVersion" => "product-full-version",
-                "ProductUrl" => "product-url",
-                "VendorUrl" => "vendor-url",
-                "Property" => {
-                    let Some(key) = attribute(child, "key").filter(|key| !key.is_empty()) else {
-                        self.report(SECTION, machine, "a property", "it has no key");
-                        continue;
-                    };
-                    let key = [class, Some(key), instance];
-                    let key = key.into_iter().flatten().collect::<Vec<_>>().join(".");
-                    properties.push(self.property(child, key, machine));
-                    continue;
-                }
-                _ => {
-                    let why = "there is no place for it in a release";
-                    self.report(SECTION, machine, title(child), why);
-                    continue;
-                }
-            };
-            if !text(child).is_empty() {
-                facts.push((fact, shortened(text(child), self.envelope, SECTION)));
-            }
-        }
-        (properties, facts)
-    }
-
-    fn property(&mut self, node: Node<'_, '_>, key: String, machine: &str) -> Property {
-        const SECTION: &str = "ProductSection";
-        let is_configurable = flag(node, "userConfigurable").unwrap_or(false);
-        let (label, words) = (text_of(node, "Label"), text_of(node, "Description"));
-        let description = match (label.is_empty(), words.is_empty()) {
-            (false, false) => format!("{label}: {words}"),
-            _ => format!("{label}{words}"),
-        };
-        let of_configuration = named(node, "Value")
-            .find(|value| attribute(*value, "configuration") == self.configuration)
-            .and_then(|value| attribute(value, "value"));
-        let default = of_configuration.or_else(|| attribute(node, "value"));
-        let default = default.map(|value| shortened(value, self.envelope, SECTION));
-        let kind = attribute(node, "type").filter(|kind| !matches!(*kind, "string" | ""));
-        let rules = [
-            kind.map(|kind| format!("type {kind}")),
-            foreign(node, "qualifiers").map(|rule| format!("qualifiers {rule}")),
-            flag(node, "password").filter(|is| *is).map(|_| "that it is a password".to_owned()),
-        ];
-        let rules: Vec<_> = rules.into_iter().flatten().collect();
-        if !rules.is_empty() {
-            let what = format!("{} of property `{key}`", rules.join(", "));
-            self.report(SECTION, machine, what, "parameters are texts without rules");
-        }
-        let required = match node.attribute((SEAWALL, "required")) {
-            Some(exact) => exact == "true",
-            None => is_configurable && default.as_deref().unwrap_or_default().is_empty(),
-        };
-        let description = shortened(&description, self.envelope, SECTION);
-        let default = default.filter(|value| !value.is_empty());
-        let parameter = Parameter { description, default, required };
-        Property { key, is_configurable, parameter }
-    }
+/// What of a virtual system is read later.
+struct Parts<'a, 'i> {
+    hardware: Vec<Node<'a, 'i>>,
+    /// Identifiers of the items that it boots from, in order.
+    boot: Vec<&'a str>,
+    /// The firmware that VirtualBox's own section names.
+    firmware: Option<Firmware>,
 }

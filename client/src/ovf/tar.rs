@@ -2,6 +2,7 @@
 //!
 //! Nothing is extracted: a member is a name and the range of the file that holds it.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -9,7 +10,8 @@ use std::path::Path;
 use seawall_store::image::Source;
 
 use super::OvfError;
-use super::parse::{FILES_MAX, HREF_LEN_MAX, contained};
+use super::names::{HREF_LEN_MAX, base, canonical};
+use super::parse::FILES_MAX;
 
 const BLOCK_LEN: usize = 512;
 pub(crate) const BLOCK: u64 = BLOCK_LEN as u64;
@@ -17,15 +19,18 @@ pub(crate) const BLOCK: u64 = BLOCK_LEN as u64;
 pub(crate) const NAME_LEN_MAX: usize = 100;
 /// Members that are looked at, those included that only describe the next one.
 const MEMBERS_MAX: usize = 4 * FILES_MAX;
-/// The longest extended header (pax, or a long name of GNU tar), in bytes.
-const EXTENDED_LEN_MAX: u64 = 64 << 10;
+/// The longest extended header (pax, or a long name of GNU tar), in bytes. Attributes of files
+/// that macOS and SELinux keep are in it.
+const EXTENDED_LEN_MAX: u64 = 1 << 20;
+/// What a file name begins with that holds another one's attributes (AppleDouble).
+const APPLE_DOUBLE: &str = "._";
 /// The longest file whose length 11 octal digits hold.
 const OCTAL_LEN_MAX: u64 = (1 << 33) - 1;
 
 /// A file in an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Member {
-    /// Its name; proven not to lead out of the package.
+    /// Its canonical name.
     pub(super) name: String,
     /// Where its bytes are.
     pub(super) range: Range<u64>,
@@ -40,66 +45,143 @@ struct Extended {
 
 /// Lists the files of an archive.
 pub(super) fn members(path: &Path, file: &dyn Source) -> Result<Vec<Member>, OvfError> {
-    let io = |source| OvfError::Io { verb: "read", path: path.to_owned(), source };
-    let file_len = file.source_len();
+    let mut listing = Listing::default();
     let mut offset = 0;
-    let mut members: Vec<Member> = Vec::new();
-    let mut extended = Extended::default();
     for _ in 0..MEMBERS_MAX {
         let bad =
-            |why: &str| OvfError::Archive { path: path.to_owned(), offset, why: why.to_owned() };
-        if file_len - offset < BLOCK {
-            // Some writers leave the two empty blocks at the end out.
-            return if offset == 0 { Err(bad("it is too short")) } else { Ok(members) };
-        }
+            |why: String| OvfError::Archive { path: path.to_owned(), offset, why: why.to_owned() };
         let mut block = [0; BLOCK_LEN];
-        file.read_exact_at(offset, &mut block).map_err(io)?;
+        match read_header(file, offset, &mut block) {
+            Ok(true) => {}
+            // Some writers leave the two empty blocks at the end out.
+            Ok(false) if offset > 0 => return Ok(listing.members),
+            Ok(false) => return Err(bad("it is too short".to_owned())),
+            Err(source) => {
+                return Err(OvfError::Io { verb: "read", path: path.to_owned(), source });
+            }
+        }
         if block.iter().all(|byte| *byte == 0) {
-            return Ok(members);
+            return Ok(listing.members);
         }
-        let header = Header::parse(&block).map_err(bad)?;
-        let len = extended.len.take().unwrap_or(header.len);
+        let header = Header::parse(&block).map_err(|why| bad(why.to_owned()))?;
+        let len = listing.extended.len.take().unwrap_or(header.len);
         let start = offset + BLOCK;
-        let end = start.checked_add(len).filter(|end| *end <= file_len);
-        let end = end.ok_or_else(|| bad("a member ends past the end of the file"))?;
-        let next = end.checked_next_multiple_of(BLOCK).map_or(file_len, |next| next.min(file_len));
-        let text = || {
-            if len > EXTENDED_LEN_MAX {
-                return Err(bad("an extended header is too long"));
-            }
-            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-            file.read_exact_at(start, &mut bytes).map_err(io)?;
-            String::from_utf8(bytes).map_err(|_| bad("an extended header is not in UTF-8"))
-        };
-        match header.kind {
-            b'0' | 0 | b'7' => {
-                let name = extended.name.take().unwrap_or(header.name);
-                let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
-                contained(&name)?;
-                if members.iter().any(|member| member.name == name) {
-                    return Err(bad("two members have the same name"));
-                }
-                if members.len() >= FILES_MAX {
-                    return Err(bad("it has too many members"));
-                }
-                members.push(Member { name, range: start..end });
-            }
-            b'x' => pax(&text()?, &mut extended).map_err(bad)?,
-            b'L' => extended.name = Some(text()?.trim_end_matches('\0').to_owned()),
-            // Defaults for all members: nothing in them that matters here.
-            b'g' => {}
-            // A directory holds nothing; OVF asks for none and some tools write them.
-            b'5' => extended = Extended::default(),
-            b'1' | b'2' | b'K' => return Err(bad("a member is a link, not a file")),
-            _ => return Err(bad("a member is neither a file nor a directory")),
-        }
-        offset = next;
+        let end = start.checked_add(len).filter(|end| *end <= file.source_len());
+        let end = end.ok_or_else(|| bad("a member ends past the end of the file".to_owned()))?;
+        listing.add(file, header, start..end).map_err(|error| match error {
+            Refused::Rule(why) => bad(why),
+            Refused::Name(error) => error,
+            Refused::Io(source) => OvfError::Io { verb: "read", path: path.to_owned(), source },
+        })?;
+        offset = end.checked_next_multiple_of(BLOCK).unwrap_or(end);
     }
-    Err(OvfError::Archive {
-        path: path.to_owned(),
-        offset,
-        why: "it has too many members".to_owned(),
-    })
+    let why = "it has too many members".to_owned();
+    Err(OvfError::Archive { path: path.to_owned(), offset, why })
+}
+
+/// Reads a block; `false` where the archive ends before it or within it.
+fn read_header(file: &dyn Source, offset: u64, block: &mut [u8]) -> io::Result<bool> {
+    if file.source_len().checked_sub(offset).is_none_or(|rest| rest < BLOCK) {
+        return Ok(false);
+    }
+    match file.read_exact_at(offset, block) {
+        Ok(()) => Ok(true),
+        // A stream tells its length only here.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why a member is not listed.
+enum Refused {
+    Rule(String),
+    Name(OvfError),
+    Io(io::Error),
+}
+
+impl From<&str> for Refused {
+    fn from(why: &str) -> Self {
+        Self::Rule(why.to_owned())
+    }
+}
+
+/// The members so far, and what is known of the next one.
+#[derive(Default)]
+struct Listing {
+    members: Vec<Member>,
+    names: HashSet<String>,
+    extended: Extended,
+}
+
+impl Listing {
+    fn add(&mut self, file: &dyn Source, header: Header, range: Range<u64>) -> Result<(), Refused> {
+        match header.kind {
+            b'0' | 0 | b'7' => return self.add_file(header.name, range),
+            b'x' | b'X' => pax(&extended(file, &range)?, &mut self.extended)?,
+            b'L' => {
+                let bytes = extended(file, &range)?;
+                let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+                self.extended.name = Some(decoded(&bytes[..end]));
+            }
+            // Defaults for all members, a volume's label: nothing in them that matters here.
+            b'g' | b'V' => {}
+            // A directory holds nothing; OVF asks for none and some tools write them.
+            b'5' => self.extended = Extended::default(),
+            b'1' | b'2' | b'K' => return Err("a member is a link, not a file".into()),
+            b'S' => return Err("a member is stored sparse".into()),
+            _ => return Err("a member is neither a file nor a directory".into()),
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, name: String, range: Range<u64>) -> Result<(), Refused> {
+        let name = self.extended.name.take().unwrap_or(name);
+        if is_apple_double(&name) {
+            return Ok(());
+        }
+        let canonical = canonical(&name).map_err(|why| Refused::Name(why.of(&name)))?;
+        if !self.names.insert(canonical.clone()) {
+            let name = canonical.escape_debug();
+            return Err(Refused::Rule(format!("a second member has the same name, `{name}`")));
+        }
+        if self.members.len() >= FILES_MAX {
+            return Err("it has too many members".into());
+        }
+        self.members.push(Member { name: canonical, range });
+        Ok(())
+    }
+}
+
+/// Whether a file holds nothing but another one's attributes, as macOS adds them to archives.
+pub(super) fn is_apple_double(name: &str) -> bool {
+    base(name).starts_with(APPLE_DOUBLE) || name.starts_with("__MACOSX/")
+}
+
+/// The bytes of an extended header.
+fn extended(file: &dyn Source, range: &Range<u64>) -> Result<Vec<u8>, Refused> {
+    let len = range.end - range.start;
+    if len > EXTENDED_LEN_MAX {
+        return Err("an extended header is too long".into());
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    file.read_exact_at(range.start, &mut bytes).map_err(Refused::Io)?;
+    Ok(bytes)
+}
+
+/// A name's text. Bytes that are not UTF-8 are taken one by one, so that names stay apart.
+fn decoded(bytes: &[u8]) -> String {
+    let text = std::str::from_utf8(bytes).map(str::to_owned);
+    text.unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect())
+}
+
+/// Whether a name is that of a file at the root of an archive, spelled in the one way.
+pub(crate) fn is_plain(name: &str) -> bool {
+    canonical(name).is_ok_and(|canonical| canonical == name && base(name) == name)
+}
+
+/// Whether bytes begin as an archive does.
+pub(super) fn is_tar(head: &[u8]) -> bool {
+    head.first_chunk::<BLOCK_LEN>().is_some_and(|block| Header::parse(block).is_ok())
 }
 
 struct Header {
@@ -123,17 +205,20 @@ impl Header {
             return Err("a header's checksum is wrong");
         }
         let len = number(&block[124..136]).ok_or("a member's length is no number")?;
-        let name = text(&block[..100])?;
-        let prefix =
-            if block[257..].starts_with(b"ustar\0") { text(&block[345..500])? } else { "" };
-        let name = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        let name = text(&block[..100]);
+        let prefix = if block[257..].starts_with(b"ustar\0") {
+            text(&block[345..500])
+        } else {
+            String::new()
+        };
+        let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
         Ok(Self { name, len, kind: block[156] })
     }
 }
 
-fn text(field: &[u8]) -> Result<&str, &'static str> {
+fn text(field: &[u8]) -> String {
     let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-    std::str::from_utf8(&field[..end]).map_err(|_| "a name is not in UTF-8")
+    decoded(&field[..end])
 }
 
 fn octal(field: &[u8]) -> Option<u64> {
@@ -152,21 +237,28 @@ fn number(field: &[u8]) -> Option<u64> {
     is_small.then(|| u64::from_be_bytes(low.try_into().unwrap_or([0xff; 8])))
 }
 
-/// Records `LEN KEY=VALUE\n`.
-fn pax(mut text: &str, extended: &mut Extended) -> Result<(), &'static str> {
+/// Reads records `LEN KEY=VALUE\n`. Only the values of keys that matter here are text: tools put
+/// bytes of any kind into others.
+fn pax(mut bytes: &[u8], extended: &mut Extended) -> Result<(), &'static str> {
     const BAD: &str = "a pax header is broken";
-    while !text.is_empty() {
-        let (len, _) = text.split_once(' ').ok_or(BAD)?;
-        let record_len = len.parse::<usize>().ok().filter(|it| *it > len.len() + 1).ok_or(BAD)?;
-        let record = text.get(len.len() + 1..record_len).and_then(|it| it.strip_suffix('\n'));
-        let (key, value) = record.ok_or(BAD)?.split_once('=').ok_or(BAD)?;
+    while !bytes.is_empty() {
+        let digits = bytes.iter().position(|byte| *byte == b' ').ok_or(BAD)?;
+        let len = std::str::from_utf8(&bytes[..digits]).ok().and_then(|it| it.parse().ok());
+        let len: usize = len.filter(|len| *len > digits + 1).ok_or(BAD)?;
+        let record = bytes.get(digits + 1..len).and_then(|it| it.strip_suffix(b"\n"));
+        let record = record.ok_or(BAD)?;
+        let equals = record.iter().position(|byte| *byte == b'=').ok_or(BAD)?;
+        let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
-            "path" => extended.name = Some(value.to_owned()),
-            "size" => extended.len = Some(value.parse().map_err(|_| BAD)?),
-            _ if key.starts_with("GNU.sparse.") => return Err("a member is stored sparse"),
+            b"path" => extended.name = Some(decoded(value)),
+            b"size" => {
+                let size = std::str::from_utf8(value).ok().and_then(|it| it.parse().ok());
+                extended.len = Some(size.ok_or(BAD)?);
+            }
+            _ if key.starts_with(b"GNU.sparse.") => return Err("a member is stored sparse"),
             _ => {}
         }
-        text = text.get(record_len..).ok_or(BAD)?;
+        bytes = &bytes[len..];
     }
     Ok(())
 }

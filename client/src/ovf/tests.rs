@@ -20,6 +20,13 @@ use crate::spec::{DiskSpec, MachineSpec};
 const VMWARE: &str = include_str!("fixtures/vmware.ovf");
 const VIRTUALBOX: &str = include_str!("fixtures/virtualbox.ovf");
 const COLLECTION: &str = include_str!("fixtures/collection.ovf");
+/// A machine with the disks `one` and `two`, in raw files of 4 and 8 KiB.
+const PLAIN: &str = include_str!("fixtures/plain.ovf");
+const OVIRT: &str = include_str!("fixtures/ovirt.ovf");
+
+mod archives;
+mod spellings;
+mod writers;
 
 /// A descriptor and its files in a folder of their own.
 struct Folder(TempDir);
@@ -44,11 +51,33 @@ impl Folder {
         Package::open(&self.path())
     }
 
+    /// A folder with [`PLAIN`], edited, and its disks.
+    fn plain(edits: &[(&str, &str)]) -> Self {
+        Self::new(
+            &edited(PLAIN, edits),
+            &[("one.raw", &noise(1, 4096)), ("two.raw", &noise(2, 8192))],
+        )
+    }
+
     #[track_caller]
     fn refused(&self) -> String {
         let error = self.open().unwrap_err();
         format!("{error}")
     }
+}
+
+#[track_caller]
+fn edited(text: &str, edits: &[(&str, &str)]) -> String {
+    edits.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    })
+}
+
+/// What is reported of a package, a line each.
+fn reported(package: &Package) -> Vec<String> {
+    let line = |it: &super::Unmapped| format!("{}: {}: {}", it.section, it.what, it.why);
+    package.unmapped().iter().map(line).collect()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -93,11 +122,7 @@ fn disks(machine: &MachineSpec) -> Vec<(&str, Bus)> {
 
 #[track_caller]
 fn assert_reported(package: &Package, texts: &[&str]) {
-    let lines: Vec<_> = package
-        .unmapped()
-        .iter()
-        .map(|it| format!("{}: {}: {}", it.section, it.what, it.why))
-        .collect();
+    let lines = reported(package);
     for text in texts {
         assert!(lines.iter().any(|line| line.contains(text)), "{text} is not in {lines:#?}");
     }
@@ -115,8 +140,11 @@ fn an_export_of_vsphere_is_described() {
     assert_eq!(machine.architecture, Architecture::X86_64);
     let expect = [("vmdisk1", Bus::Scsi), ("vmdisk2", Bus::Scsi), ("scratch", Bus::Sata)];
     assert_eq!(disks(machine), expect, "in the order of their addresses");
-    let capacities: Vec<_> =
-        machine.disks.iter().map(|disk| disk.packed.as_ref().unwrap().capacity >> 30).collect();
+    let capacities: Vec<_> = machine
+        .disks
+        .iter()
+        .map(|disk| disk.packed.as_ref().unwrap().capacity.unwrap() >> 30)
+        .collect();
     assert_eq!(capacities, [16, 2, 1]);
     assert!(machine.disks[2].packed.as_ref().unwrap().slices.is_empty(), "it has no file");
     assert_eq!(machine.network_cards[0].network.as_str(), "vm-network");
@@ -197,7 +225,7 @@ fn a_collection_is_one_release_with_its_start_order() {
 
 #[test]
 fn the_manifest_is_checked_by_every_algorithm() {
-    for algorithm in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512] {
+    for algorithm in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
         let (folder, [db, ..]) = collection();
         let line = |name: &str, bytes: &[u8]| {
             let mut hasher = Hasher::new(algorithm);
@@ -219,8 +247,9 @@ fn the_manifest_is_checked_by_every_algorithm() {
         assert_eq!(error.kind(), ErrorKind::Damaged);
         assert!(error.to_string().contains("`it.ovf` is not what the manifest says"), "{error}");
         folder.put("it.mf", line("gone.raw", b"").as_bytes());
-        let error = folder.open().unwrap().check(&Silent).unwrap_err();
-        assert!(matches!(error, OvfError::Missing { .. }), "{error}");
+        let package = folder.open().unwrap();
+        package.check(&Silent).unwrap();
+        assert_reported(&package, &["file `gone.raw`: it is not in the package"]);
     }
 }
 
@@ -232,10 +261,10 @@ fn what_leads_out_of_the_package_is_refused() {
         "a/../../b",
         "http://host/x",
         "file:///etc/passwd",
-        "a\\b",
-        "./x",
-        "a//b",
+        "..\\secret",
+        "\\\\host\\x",
         "C:x",
+        "c:/windows/x",
     ] {
         let descriptor = COLLECTION.replace("\"db.raw\"", &format!("\"{href}\""));
         let (folder, _) = collection();
@@ -297,8 +326,8 @@ fn entities_and_documents_elsewhere_are_refused() {
 
 #[test]
 fn descriptors_that_break_a_rule_are_refused_and_say_which() {
-    let (ours, one) = ("http://schemas.dmtf.org/ovf/envelope/1", "ovf:id=\"db\"");
-    let edits: [(&str, &str, &str); 12] = [
+    let one = "ovf:id=\"db\"";
+    let edits: [(&str, &str, &str); 7] = [
         ("ovf:id=\"web-file\"", "ovf:id=\"db-file\"", "`db-file` is there twice"),
         ("ovf:diskId=\"log\"", "ovf:diskId=\"db-root\"", "`db-root` is there twice"),
         (
@@ -307,13 +336,8 @@ fn descriptors_that_break_a_rule_are_refused_and_say_which() {
             "`db` is there twice",
         ),
         ("ovf:/disk/log", "ovf:/disk/none", "there is no disk `none`"),
-        ("ovf:/disk/log", "ovf:/file/log", "HostResource is not"),
+        ("ovf:/disk/log", "ovf:/file/log", "there is no file `log`"),
         ("ovf:fileRef=\"db-file\"", "ovf:fileRef=\"x\"", "there is no file `x`"),
-        ("ovf:capacity=\"65536\"", "ovf:capacity=\"99999999999999999999\"", "its capacity is no"),
-        ("byte * 2^10", "byte * 2^63", "its capacity is no length"),
-        ("${db.size}", "${nothing}", "property `nothing`"),
-        ("<rasd:Connection>front", "<rasd:Connection>else", "network `else`"),
-        (ours, "http://schemas.dmtf.org/ovf/envelope/2", "an envelope of namespace"),
         (one, "ovf:id=\"db\" ovf:id=\"x\"", "is not XML"),
     ];
     for (from, to, expect) in edits {

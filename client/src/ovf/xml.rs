@@ -1,19 +1,127 @@
 //! The document tree, read the way OVF means it.
 
+mod work;
+
+use std::borrow::Cow;
+
 use roxmltree::{Document, Node, ParsingOptions};
 
 /// Elements, attributes and texts of one descriptor: about 100 for each virtual machine.
 const NODES_MAX: u32 = 500_000;
+/// Prefixes that a document may use without a declaration.
+const UNDECLARED_MAX: usize = 16;
 
 /// OVF 1.x.
 pub(super) const OVF: &str = "http://schemas.dmtf.org/ovf/envelope/1";
 /// Our own attributes, where OVF has no word: foreign ones are allowed everywhere.
 pub(super) const SEAWALL: &str = "urn:seawall:ovf:1";
+/// The schemes of names that OVF itself uses, where a document forgets to declare them.
+const WELL_KNOWN: [(&str, &str); 4] = [
+    ("ovf", OVF),
+    ("rasd", "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"),
+    ("vssd", "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData"),
+    ("xsi", "http://www.w3.org/2001/XMLSchema-instance"),
+];
 
-/// Parses a document. It has no DTD: entities cannot multiply, nothing outside is read.
-pub(super) fn document(text: &str) -> Result<Document<'_>, roxmltree::Error> {
-    let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..Default::default() };
-    Document::parse_with_options(text, options)
+/// Why a text is not parsed.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Parsing it would cost more than any descriptor needs.
+    Costly(String),
+    Malformed(roxmltree::Error),
+}
+
+/// A text made fit for the parser.
+#[derive(Debug)]
+pub(super) struct Prepared<'a> {
+    text: Cow<'a, str>,
+    /// Prefixes that it uses and does not declare.
+    pub(super) undeclared: Vec<String>,
+}
+
+/// Bounds what parsing a text costs, and declares the prefixes that it does not declare.
+///
+/// A tool that drops the declaration of a namespace leaves a document that no parser takes,
+/// although all that OVF itself needs of it is there.
+pub(super) fn prepare(text: &str) -> Result<Prepared<'_>, Refused> {
+    work::measure(text).map_err(Refused::Costly)?;
+    let mut prepared = Prepared { text: without_doctype(text), undeclared: Vec::new() };
+    while let Some(prefix) = prepared.undeclared_prefix() {
+        if prepared.undeclared.len() >= UNDECLARED_MAX || prepared.undeclared.contains(&prefix) {
+            break;
+        }
+        let Some(at) = root_name_end(&prepared.text) else { break };
+        let known = WELL_KNOWN.iter().find(|(known, _)| *known == prefix);
+        let uri =
+            known.map_or_else(|| format!("urn:undeclared:{prefix}"), |(_, uri)| (*uri).into());
+        prepared.text.to_mut().insert_str(at, &format!(" xmlns:{prefix}=\"{uri}\""));
+        prepared.undeclared.push(prefix);
+    }
+    Ok(prepared)
+}
+
+impl Prepared<'_> {
+    /// Parses the document. It has no DTD: entities cannot multiply, nothing outside is read.
+    pub(super) fn document(&self) -> Result<Document<'_>, Refused> {
+        self.parse().map_err(Refused::Malformed)
+    }
+
+    /// The first prefix that is used and not declared.
+    fn undeclared_prefix(&self) -> Option<String> {
+        match self.parse() {
+            Err(roxmltree::Error::UnknownNamespace(prefix, _)) => Some(prefix),
+            _ => None,
+        }
+    }
+
+    fn parse(&self) -> Result<Document<'_>, roxmltree::Error> {
+        let options =
+            ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..Default::default() };
+        Document::parse_with_options(&self.text, options)
+    }
+}
+
+/// Drops a document type that is a name and nothing else: it declares nothing.
+fn without_doctype(text: &str) -> Cow<'_, str> {
+    let found = text.find("<!DOCTYPE").and_then(|at| Some((at, at + text[at..].find('>')? + 1)));
+    let Some((start, end)) = found else { return Cow::Borrowed(text) };
+    let name = text[start + "<!DOCTYPE".len()..end - 1].trim();
+    if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, ':' | '_')) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{}{}", &text[..start], &text[end..]))
+}
+
+/// Where the name of the first element ends.
+fn root_name_end(text: &str) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += text[at..].find('<')?;
+        let rest = &text[at..];
+        let end = if rest.starts_with("<!--") {
+            "-->"
+        } else if rest.starts_with("<?") {
+            "?>"
+        } else {
+            let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '>' | '/'))?;
+            return Some(at + end);
+        };
+        at += rest.find(end)? + end.len();
+    }
+}
+
+/// Whether a namespace is OVF's: of versions 1 and 2, or of the drafts that tools implemented.
+pub(super) fn is_ovf(namespace: &str) -> bool {
+    let name = namespace.trim().trim_end_matches('/').to_ascii_lowercase();
+    let name = name.split_once("://").map_or(&*name, |(_, name)| name);
+    matches!(
+        name,
+        "schemas.dmtf.org/ovf/envelope/1"
+            | "schemas.dmtf.org/ovf/envelope/2"
+            | "schemas.dmtf.org/ovf/1/envelope"
+            | "schemas.dmtf.org/ovf/2/envelope"
+            | "www.vmware.com/schema/ovf/1/envelope"
+    )
 }
 
 /// The elements right below one.
@@ -21,12 +129,23 @@ pub(super) fn children<'a, 'i>(node: Node<'a, 'i>) -> impl Iterator<Item = Node<
     node.children().filter(Node::is_element)
 }
 
-/// Whether an element is of OVF's own and has this name.
-pub(super) fn is(node: Node<'_, '_>, name: &str) -> bool {
-    node.tag_name().name() == name && node.tag_name().namespace() == Some(OVF)
+/// What an element is. Drafts of OVF, and oVirt still, write `Section xsi:type="X_Type"` for `X`.
+pub(super) fn kind<'a>(node: Node<'a, '_>) -> &'a str {
+    let name = node.tag_name().name();
+    if !matches!(name, "Section" | "Content") {
+        return name;
+    }
+    let Some(kind) = foreign(node, "type") else { return name };
+    let kind = kind.rsplit_once(':').map_or(kind, |(_, local)| local);
+    kind.strip_suffix("_Type").unwrap_or(kind)
 }
 
-/// The elements of OVF's own right below one that have this name.
+/// Whether an element is of OVF's own and of this kind. oVirt's have no namespace.
+pub(super) fn is(node: Node<'_, '_>, name: &str) -> bool {
+    kind(node) == name && node.tag_name().namespace().is_none_or(is_ovf)
+}
+
+/// The elements of OVF's own right below one that are of this kind.
 pub(super) fn named<'a, 'i>(
     node: Node<'a, 'i>,
     name: &'static str,
@@ -36,7 +155,8 @@ pub(super) fn named<'a, 'i>(
 
 /// An attribute of OVF's own. Tools write it with and without the prefix.
 pub(super) fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
-    node.attribute((OVF, name)).or_else(|| node.attribute(name)).map(str::trim)
+    let of_ovf = |it: &roxmltree::Attribute<'_, '_>| it.namespace().is_none_or(is_ovf);
+    node.attributes().find(|it| it.name() == name && of_ovf(it)).map(|it| it.value().trim())
 }
 
 /// An attribute of whatever namespace.
@@ -46,10 +166,12 @@ pub(super) fn foreign<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
 
 /// Whether an attribute of OVF's own says yes.
 pub(super) fn flag(node: Node<'_, '_>, name: &str) -> Option<bool> {
-    match attribute(node, name)? {
-        "true" | "1" => Some(true),
-        _ => Some(false),
-    }
+    attribute(node, name).map(is_yes)
+}
+
+/// Whether a value of XML says yes, in whatever case.
+pub(super) fn is_yes(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true") || value == "1" || value.eq_ignore_ascii_case("yes")
 }
 
 /// The text of an element, without the white space around it.
@@ -64,9 +186,10 @@ pub(super) fn text_of<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
 
 /// What an element is called where a person reads it: `vmw:Config`.
 pub(super) fn title(node: Node<'_, '_>) -> String {
-    let name = node.tag_name().name();
+    let name = kind(node);
     match node.tag_name().namespace() {
-        Some(OVF) | None => name.to_owned(),
+        None => name.to_owned(),
+        Some(namespace) if is_ovf(namespace) => name.to_owned(),
         Some(namespace) => match node.lookup_prefix(namespace) {
             Some(prefix) => format!("{prefix}:{name}"),
             None => name.to_owned(),

@@ -32,7 +32,8 @@ pub use report::{PushReport, PushedDisk, Reuse};
 
 use crate::hold;
 use crate::host::HostState;
-use crate::ovf::{Package, Unmapped};
+use crate::ovf::Package;
+use crate::ovf::disk::contradicted;
 use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
 use crate::spec::{DiskContent, ReleaseSpec};
@@ -125,7 +126,8 @@ async fn transfer_and_publish(
     let mut report = report::of(&release, sources, already_present, reuse);
     if let Some(package) = &push.package {
         report.unmapped.extend_from_slice(package.unmapped());
-        report.unmapped.extend(lengths(push, sources));
+        let images = sources.iter().map(|source| source.image().as_ref());
+        report.unmapped.extend(contradicted(&push.spec, images));
     }
     Ok(report)
 }
@@ -138,20 +140,6 @@ async fn check_package(push: &Arc<Push>) -> Result<(), PushError> {
         None => Ok(()),
     })
     .await
-}
-
-/// Disks that are not as long as their package says: what the guest reads counts.
-fn lengths<'a>(push: &'a Push, sources: &'a [Source]) -> impl Iterator<Item = Unmapped> + 'a {
-    push.spec.disks().zip(sources).filter_map(|((machine, disk), source)| {
-        let said = disk.packed.as_ref()?.capacity;
-        let found = source.image().disk_len();
-        (said != found).then(|| Unmapped {
-            section: "DiskSection".to_owned(),
-            machine: Some(machine.name.to_string()),
-            what: format!("capacity {said} of disk `{}`", disk.name),
-            why: format!("its image has {found} bytes"),
-        })
-    })
 }
 
 /// Brings what the registry lacks, then publishes. A release that is there already may still lack

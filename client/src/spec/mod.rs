@@ -10,6 +10,7 @@
 //! 2. Machines and networks are in the order of a release document, by name.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use seawall_api::digest::{ContentDigest, IndexDigest};
@@ -74,10 +75,23 @@ pub struct MachineSpec {
 pub struct Packed {
     /// The ranges of files that hold it, end to end; none for an empty disk.
     pub slices: Vec<FileSlice>,
-    /// They are compressed by gzip.
-    pub is_gzip: bool,
-    /// The disk's length, as the package says.
-    pub capacity: u64,
+    /// How its bytes are taken out of them, the first step first; none where they are its bytes.
+    pub steps: Vec<Unpack>,
+    /// The disk's length, if the package says it.
+    pub capacity: Option<u64>,
+    /// The format of its file, if the package says it.
+    pub stated: Option<Format>,
+}
+
+/// A step in taking a file out of an archive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unpack {
+    /// Inflates gzip.
+    Gzip,
+    /// Inflates a member of a zip archive.
+    Deflate,
+    /// Takes a range of the bytes.
+    Part(Range<u64>),
 }
 
 /// A disk that is still a file.

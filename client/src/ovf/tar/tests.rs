@@ -78,19 +78,29 @@ fn long_names_and_lengths_are_read_in_both_dialects() {
 #[test]
 fn what_is_no_plain_file_inside_is_refused() {
     let one = |name: &str, kind| archive(&[(name, kind, b"x")]);
-    for name in ["../x", "/etc/passwd", "a/../b", "C:x"] {
+    for name in ["../x", "/etc/passwd", "a/../../b", "C:x", "..\\x"] {
         assert!(matches!(list(one(name, b'0')), Err(OvfError::Escapes { .. })), "{name}");
     }
     refused(one("l", b'2'), "is a link");
     refused(one("l", b'1'), "is a link");
     refused(one("d", b'3'), "neither a file nor a directory");
-    refused(one("s", b'S'), "neither a file nor a directory");
-    refused(archive(&[("a", b'0', b"1"), ("a", b'0', b"2")]), "the same name");
+    refused(one("s", b'S'), "stored sparse");
+    refused(archive(&[("a", b'0', b"1"), ("a", b'0', b"2")]), "the same name, `a`");
+    refused(archive(&[("a/b", b'0', b"1"), (".\\a/x/../b", b'0', b"2")]), "name, `a/b`");
     refused(archive(&[("p", b'x', b"22 GNU.sparse.major=1\n")]), "stored sparse");
-    for pax in [&b"x"[..], b"5 a=b", b"99 a=b\n", b"0 a=b\n", b"2 \n", b"10 size=x\n", b"\xff"] {
+    for pax in [
+        &b"x"[..],
+        b"5 a=b",
+        b"99 a=b\n",
+        b"0 a=b\n",
+        b"2 \n",
+        b"10 size=x\n",
+        b"\xff",
+        b"12 size=\xff\xff\n",
+    ] {
         assert!(list(archive(&[("p", b'x', pax), ("a", b'0', b"1")])).is_err(), "{pax:?}");
     }
-    refused(archive(&[("p", b'x', &[b' '; 70_000])]), "too long");
+    refused(archive(&[("p", b'x', &vec![b' '; 2 << 20])]), "too long");
 }
 
 #[test]
@@ -115,4 +125,49 @@ fn a_written_header_reads_back() {
         assert_eq!((header.name.as_str(), header.len, header.kind), ("web-disk1.vmdk", len, b'0'));
     }
     assert!(header(&"x".repeat(101), 0).is_err());
+}
+
+#[test]
+fn attributes_of_files_are_passed_over_whatever_bytes_they_hold() {
+    let mut pax = b"30 SCHILY.xattr.com.apple.a=".to_vec();
+    pax.extend_from_slice(b"\xff\n");
+    assert_eq!(pax.len(), 30);
+    pax.extend_from_slice(b"12 path=b.c\n");
+    let long = [&b"100010 a="[..], &[0xfe; 100_000], b"\n"].concat();
+    assert_eq!(long.len(), 100_010);
+    let bytes = archive(&[
+        ("._a.ovf", b'0', b"\0\x05\x16\x07"),
+        ("p", b'x', &pax),
+        ("a", b'0', b"1"),
+        ("p", b'x', &long),
+        ("x/._b", b'0', b""),
+        ("d", b'0', b""),
+    ]);
+    assert_eq!(names(bytes), [("b.c".to_owned(), 1), ("d".to_owned(), 0)]);
+}
+
+#[test]
+fn names_are_listed_in_their_canonical_form() {
+    let bytes = archive(&[
+        ("./a.ovf", b'0', b""),
+        ("out\\b", b'0', b""),
+        ("out/../c", b'0', b""),
+        ("vm: d", b'0', b""),
+    ]);
+    let found: Vec<_> = names(bytes).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(found, ["a.ovf", "out/b", "c", "vm: d"]);
+    let latin = sealed("x", 0, |block| block[0] = 0xe9);
+    assert_eq!(names([&latin[..], &[0; 1024]].concat()), [("é".to_owned(), 0)]);
+}
+
+/// GNU's big-endian form is for long files, and some tools write it always.
+#[test]
+fn short_lengths_are_read_in_base_256() {
+    let mut block = sealed("a", 1, |block| {
+        block[124..136].copy_from_slice(&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    })
+    .to_vec();
+    block.push(b'1');
+    block.resize(2048, 0);
+    assert_eq!(names(block), [("a".to_owned(), 1)]);
 }

@@ -121,7 +121,7 @@ fn read_back(text: &str, release: &Release) -> Document {
     let content_of = |machine: &_, disk: &crate::spec::DiskSpec| {
         let disks = &release.machine(machine).unwrap().disks;
         let found = disks.iter().find(|it| it.name == disk.name).unwrap();
-        let len = DiskLen::new(disk.packed.as_ref().unwrap().capacity).unwrap();
+        let len = DiskLen::new(disk.packed.as_ref().unwrap().capacity.unwrap()).unwrap();
         Ok::<_, std::convert::Infallible>(DiskContent {
             len,
             content: found.content,

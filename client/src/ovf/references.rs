@@ -1,0 +1,191 @@
+//! `References` and `DiskSection`: the files of a package and the disks in them.
+
+use std::collections::HashMap;
+
+use roxmltree::Node;
+use seawall_store::image::Format;
+
+use super::OvfError;
+use super::envelope::{FileReference, Unmapped, VirtualDisk};
+use super::names::HREF_LEN_MAX;
+use super::parse::required;
+use super::storage::bus_named;
+use super::units::{bytes_in, scaled};
+use super::xml::{attribute, foreign, is, is_yes};
+
+const REFERENCES: &str = "References";
+const DISK_SECTION: &str = "DiskSection";
+
+/// Reads a `File`.
+///
+/// # Errors
+/// When it has no identifier or no name, or is compressed in a way that is not read.
+pub(super) fn file(
+    node: Node<'_, '_>,
+    unmapped: &mut Vec<Unmapped>,
+) -> Result<FileReference, OvfError> {
+    let href = required(node, REFERENCES, "href")?;
+    let id = match attribute(node, "id") {
+        None | Some("") => href,
+        Some(id) => id,
+    };
+    let place = format!("{REFERENCES}, file `{}`", id.escape_debug());
+    if href.len() > HREF_LEN_MAX {
+        return Err(OvfError::rule(place, format!("its href has more than {HREF_LEN_MAX} bytes")));
+    }
+    let is_gzip = match attribute(node, "compression") {
+        None | Some("" | "identity" | "none") => false,
+        Some(gzip) if matches!(&*gzip.to_ascii_lowercase(), "gzip" | "gz") => true,
+        Some(other) => {
+            return Err(OvfError::Unsupported {
+                what: format!("`{href}`, compressed by `{}`,", other.escape_debug()),
+                remedy: "gzip is read".to_owned(),
+            });
+        }
+    };
+    let mut len = None;
+    match attribute(node, "size") {
+        None | Some("") => {}
+        Some(text) => match scaled(text, 1) {
+            Some(size) => len = Some(size),
+            None => {
+                let what = format!("size `{}` of `{href}`", text.escape_debug());
+                unmapped.push(Unmapped::new(REFERENCES, what, "it is no number of bytes"));
+            }
+        },
+    }
+    let chunk_len = match attribute(node, "chunkSize") {
+        None | Some("") => None,
+        Some(text) => match scaled(text, 1) {
+            Some(len) if len > 0 => Some(len),
+            _ => {
+                let why = format!("its chunkSize `{}` is no length", text.escape_debug());
+                return Err(OvfError::rule(place, why));
+            }
+        },
+    };
+    Ok(FileReference { id: id.to_owned(), href: href.to_owned(), len, is_gzip, chunk_len })
+}
+
+/// Reads the disks of an envelope, whose files are read already.
+pub(super) struct Disks<'a> {
+    files: HashMap<&'a str, usize>,
+    /// The values of properties, wherever they are declared; a capacity may be one.
+    properties: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Disks<'a> {
+    /// Prepares to read the disks below `root`.
+    pub(super) fn new(root: Node<'a, '_>, files: &'a [FileReference]) -> Self {
+        let mut by_name: HashMap<_, _> =
+            files.iter().enumerate().map(|(at, file)| (&*file.href, at)).collect();
+        by_name.extend(files.iter().enumerate().map(|(at, file)| (&*file.id, at)));
+        let mut properties = HashMap::new();
+        for node in root.descendants().filter(|node| is(*node, "Property")) {
+            if let (Some(key), Some(value)) = (attribute(node, "key"), attribute(node, "value")) {
+                properties.entry(key).or_insert(value);
+            }
+        }
+        Self { files: by_name, properties }
+    }
+
+    /// Reads a `Disk`.
+    ///
+    /// # Errors
+    /// When its file is not there, it is a difference to another disk, or it is empty and its
+    /// length is not told.
+    pub(super) fn read(
+        &self,
+        node: Node<'_, '_>,
+        unmapped: &mut Vec<Unmapped>,
+    ) -> Result<VirtualDisk, OvfError> {
+        let id = required(node, DISK_SECTION, "diskId")?;
+        let place = format!("{DISK_SECTION}, disk `{}`", id.escape_debug());
+        let parent = attribute(node, "parentRef");
+        if let Some(parent) = parent.filter(|it| !it.is_empty() && !is_nil(it)) {
+            return Err(OvfError::Unsupported {
+                what: format!("disk `{id}`, which is a difference to disk `{parent}`,"),
+                remedy: "consolidate the machine's snapshots, then export it again".to_owned(),
+            });
+        }
+        let file = match attribute(node, "fileRef").filter(|file| !file.is_empty()) {
+            None => None,
+            Some(file) => {
+                let missing = || {
+                    let why = format!("there is no file `{}`", file.escape_debug());
+                    OvfError::rule(&*place, why)
+                };
+                Some(*self.files.get(file).ok_or_else(missing)?)
+            }
+        };
+        let capacity = match self.capacity(node) {
+            Ok(capacity) => capacity,
+            // The file knows its length; an empty disk has nothing else.
+            Err(why) if file.is_some() => {
+                let what = format!("capacity of disk `{id}`");
+                unmapped.push(Unmapped::new(DISK_SECTION, what, why + "; its image tells it"));
+                None
+            }
+            Err(why) => return Err(OvfError::rule(place, why)),
+        };
+        if capacity.is_none() && file.is_none() {
+            return Err(OvfError::rule(place, "it has neither a file nor a capacity"));
+        }
+        Ok(VirtualDisk {
+            id: id.to_owned(),
+            file,
+            capacity,
+            format: attribute(node, "format").unwrap_or_default().to_owned(),
+            stated: stated(node),
+            bus: foreign(node, "disk-interface").and_then(bus_named),
+            is_boot: foreign(node, "boot").is_some_and(is_yes),
+        })
+    }
+
+    /// The capacity in bytes; `None` where none is given, or why it is none.
+    fn capacity(&self, node: Node<'_, '_>) -> Result<Option<u64>, String> {
+        let Some(text) = attribute(node, "capacity").filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let text = match text.strip_prefix("${").and_then(|it| it.strip_suffix('}')) {
+            Some(key) => *self.properties.get(key).ok_or_else(|| {
+                format!("its capacity is property `{}`, without value", key.escape_debug())
+            })?,
+            None => text,
+        };
+        let unit = attribute(node, "capacityAllocationUnits").unwrap_or_default();
+        let unit = bytes_in(unit).ok_or_else(|| format!("`{}` is no unit", unit.escape_debug()))?;
+        let capacity = scaled(text, unit);
+        let bad = || format!("its capacity is no length: `{}`", text.escape_debug());
+        capacity.map(Some).ok_or_else(bad)
+    }
+}
+
+/// Whether an identifier is a UUID of zeros, as oVirt writes that there is no parent.
+fn is_nil(id: &str) -> bool {
+    id.len() == 36 && id.bytes().all(|byte| matches!(byte, b'0' | b'-'))
+}
+
+/// The format that a descriptor says a disk's file has.
+///
+/// The URIs are those of tools' specifications; many are misspelled, so a word in them tells.
+fn stated(disk: Node<'_, '_>) -> Option<Format> {
+    // oVirt names VMDK for every disk, and the truth beside it.
+    match foreign(disk, "volume-format").map(str::to_ascii_lowercase).as_deref() {
+        Some("raw") => return Some(Format::Raw),
+        Some("cow" | "qcow2") => return Some(Format::Qcow2),
+        _ => {}
+    }
+    let uri = attribute(disk, "format").unwrap_or_default().to_ascii_lowercase();
+    let words = [
+        ("vmdk", Format::Vmdk),
+        ("qcow", Format::Qcow2),
+        ("vhdx", Format::Vhdx),
+        ("vhd", Format::Vhd),
+        ("linkid=137171", Format::Vhd),
+        ("bb676673", Format::Vhd),
+        ("vdi", Format::Vdi),
+        ("raw", Format::Raw),
+    ];
+    words.into_iter().find(|(word, _)| uri.contains(word)).map(|(_, format)| format)
+}
