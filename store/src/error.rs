@@ -29,6 +29,35 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// What the caller can do when the operating system refuses a file of the caller's: the only
+    /// place that decides so, whichever flow met the error.
+    #[must_use]
+    pub fn of_io(error: &io::Error) -> Self {
+        use io::ErrorKind as Io;
+        match error.kind() {
+            Io::NotFound => Self::NotFound,
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => Self::Denied,
+            Io::AlreadyExists
+            | Io::DirectoryNotEmpty
+            | Io::ResourceBusy
+            | Io::ExecutableFileBusy => Self::Conflict,
+            Io::StorageFull | Io::QuotaExceeded => Self::StorageFull,
+            // A file system with a limit of its own, unless it is a limit of ours.
+            Io::FileTooLarge if error.raw_os_error().is_some() => Self::StorageFull,
+            Io::InvalidFilename
+            | Io::NotADirectory
+            | Io::IsADirectory
+            | Io::FileTooLarge
+            // Not what an operating system says of a sound request, but what a parser does.
+            | Io::InvalidInput
+            | Io::InvalidData
+            | Io::UnexpectedEof => Self::InvalidInput,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
 /// Why a store operation failed.
 ///
 /// Messages name the object and never repeat their source; reporters walk the chain.
@@ -99,7 +128,8 @@ const EIO: i32 = 5;
 const FILES_EXHAUSTED: [i32; 2] = [23, 24];
 
 /// The I/O error in the chain that begins with `error`.
-fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+#[must_use]
+pub fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<io::Error>() {
@@ -114,9 +144,14 @@ fn is_full(error: &io::Error) -> bool {
     [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind())
 }
 
-/// What an operator can do about an I/O error other than a full disk.
-fn remedy_of(error: &io::Error) -> Option<&'static str> {
+/// What an operator can do about an I/O error.
+#[must_use]
+pub fn io_remedy(error: &io::Error) -> Option<&'static str> {
     match (error.raw_os_error(), error.kind()) {
+        _ if is_full(error) => Some("free some space, then run the same command again"),
+        (Some(_), io::ErrorKind::FileTooLarge) => {
+            Some("write to another file system: this one has no room for a file as long as that")
+        }
         (Some(EIO), _) => {
             Some("a disk fails there: see the kernel's log, and restore what it held from a copy")
         }
@@ -145,7 +180,8 @@ impl StoreError {
         match self {
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::Damaged { .. } => ErrorKind::Damaged,
-            Self::Range { .. } | Self::DigestMismatch { .. } | Self::Pack(_) | Self::Image(_) => {
+            Self::Image(error) => error.kind(),
+            Self::Range { .. } | Self::DigestMismatch { .. } | Self::Pack(_) => {
                 ErrorKind::InvalidInput
             }
             Self::Io { .. } | Self::Backend { .. } if self.io_error().is_some_and(is_full) => {
@@ -165,7 +201,7 @@ impl StoreError {
             (Self::Damaged { object }, _) => Some(format!(
                 "restore {object} from a copy of the registry, or push the release again"
             )),
-            _ => self.io_error().and_then(remedy_of).map(str::to_owned),
+            _ => self.io_error().and_then(io_remedy).map(str::to_owned),
         }
     }
 

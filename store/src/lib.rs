@@ -10,9 +10,11 @@ pub mod error;
 pub mod gc;
 pub mod image;
 pub mod layer;
+pub mod new_file;
 pub mod pack;
 pub mod port;
 pub mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod unfinished;
 pub mod write_behind;

@@ -11,6 +11,7 @@ use seawall_api::units::{ChunkLen, DiskLen, OutOfLimits};
 
 use crate::chunker::{CHUNK_LEN_MAX, Cutter};
 use crate::content::LeafHasher;
+use crate::error::ErrorKind;
 use crate::image::{DiskImage, ImageError};
 
 mod disk;
@@ -41,6 +42,27 @@ pub enum ScanError {
     /// A defect of ours: the extents found are not in canonical form.
     #[error("the scan made a malformed index")]
     Index(#[from] InvalidIndex),
+}
+
+impl ScanError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Image(error) => error.kind(),
+            Self::Limits(_) => ErrorKind::InvalidInput,
+            Self::Index(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// The operator's next step.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Image(error) => error.remedy(),
+            Self::Limits(_) | Self::Index(_) => None,
+        }
+    }
 }
 
 /// Bytes read at once: small enough for the cache that one core has to itself.

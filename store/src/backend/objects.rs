@@ -15,6 +15,13 @@
 //! | `put` | free | one links, the other finds it present | last one decides; callers hold a lease |
 //! | `delete` | sees it or `Missing` | as above | one removes, the other finds nothing |
 //!
+//! # File systems without hard links
+//!
+//! exFAT and FAT have none. There an object is written elsewhere and renamed in, if it is not there
+//! yet; puts of one process wait for each other. Two processes that put the same name at once both
+//! say that they created it, and the last one's bytes stay: all but [`ObjectName::Name`] have the
+//! same bytes then.
+//!
 //! # After a crash
 //!
 //! Staged files whose name ends in `#` and a number are garbage; listings never show them, and
@@ -27,6 +34,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -34,7 +42,7 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path};
 
-use crate::error::StoreError;
+use crate::error::{StoreError, io_error};
 use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
 /// What a probe writes and reads back.
@@ -46,6 +54,15 @@ pub struct Objects {
     backend: Arc<dyn Backend>,
     /// The same backend where it is a directory: its objects are files, which can be kept open.
     local: Option<Arc<LocalFileSystem>>,
+    linkless: Arc<Linkless>,
+}
+
+/// Whether the directory has no hard links, as far as is known.
+#[derive(Debug, Default)]
+struct Linkless {
+    is_known: AtomicBool,
+    /// Held by the one put that looks for an object and writes it.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// Opens the directory at `root`, which must exist, as a store.
@@ -58,13 +75,13 @@ pub fn directory(root: &Path) -> Result<Objects, StoreError> {
         // Off by default. Without it a push that was answered can lose packs when the power goes.
         .with_fsync(true);
     let local = Arc::new(backend);
-    Ok(Objects { backend: Arc::clone(&local) as _, local: Some(local) })
+    Ok(Objects { backend: Arc::clone(&local) as _, local: Some(local), linkless: Arc::default() })
 }
 
 /// A store in memory, for tests.
 #[must_use]
 pub fn memory() -> Objects {
-    Objects { backend: Arc::new(InMemory::new()), local: None }
+    Objects { backend: Arc::new(InMemory::new()), local: None, linkless: Arc::default() }
 }
 
 fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
@@ -101,6 +118,23 @@ impl Objects {
         Ok(removed)
     }
 
+    /// Puts an object where the file system has no hard links.
+    async fn put_without_links(&self, path: &str, bytes: Bytes) -> Result<Put, StoreError> {
+        let _turn = self.linkless.turn.lock().await;
+        match self.backend.head(&location(path)).await {
+            Ok(_) => {
+                self.sync_name(path).await?;
+                return Ok(Put::AlreadyPresent);
+            }
+            Err(Error::NotFound { .. }) => {}
+            Err(source) => return Err(failed("inspect", path.to_owned(), source)),
+        }
+        let written =
+            self.backend.put_opts(&location(path), bytes.into(), PutMode::Overwrite.into()).await;
+        written.map_err(|source| failed("write", path.to_owned(), source))?;
+        Ok(Put::Created)
+    }
+
     /// Makes the name of an object durable that was found present. Whoever put it may not have
     /// come as far: its bytes are synced before they are linked, the folders that name it after.
     async fn sync_name(&self, path: &str) -> Result<(), StoreError> {
@@ -134,6 +168,17 @@ fn remove_older(path: &Path, before: SystemTime) -> Result<bool, StoreError> {
     }
 }
 
+/// Whether a file system says so that it has no hard links: a folder that may not be written to is
+/// `EACCES`.
+fn lacks_links(error: &Error) -> bool {
+    const EPERM: i32 = 1;
+    const EMLINK: i32 = 31;
+    const ENOSYS: i32 = 38;
+    const EOPNOTSUPP: i32 = 95;
+    let code = io_error(error).and_then(io::Error::raw_os_error);
+    code.is_some_and(|code| [EPERM, EMLINK, ENOSYS, EOPNOTSUPP].contains(&code))
+}
+
 /// The folders that name the object with this `path` in the store, up to the store's root.
 fn folders_of(place: &Path, path: &str) -> Vec<PathBuf> {
     place.ancestors().skip(1).take(path.split('/').count()).map(Path::to_owned).collect()
@@ -143,11 +188,19 @@ fn folders_of(place: &Path, path: &str) -> Vec<PathBuf> {
 impl ObjectStore for Objects {
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
         let path = name.path();
-        match self.backend.put_opts(&location(&path), bytes.into(), PutMode::Create.into()).await {
+        if self.linkless.is_known.load(Ordering::Relaxed) {
+            return self.put_without_links(&path, bytes).await;
+        }
+        let payload = bytes.clone().into();
+        match self.backend.put_opts(&location(&path), payload, PutMode::Create.into()).await {
             Ok(_) => Ok(Put::Created),
             Err(Error::AlreadyExists { .. }) => {
                 self.sync_name(&path).await?;
                 Ok(Put::AlreadyPresent)
+            }
+            Err(source) if self.local.is_some() && lacks_links(&source) => {
+                self.linkless.is_known.store(true, Ordering::Relaxed);
+                self.put_without_links(&path, bytes).await
             }
             Err(source) => Err(failed("write", path, source)),
         }
@@ -353,6 +406,24 @@ mod tests {
             assert_eq!(folder.join(file).exists(), is_left, "{file}");
         }
         assert_eq!(store.get(&name).await.unwrap(), "x");
+    }
+
+    /// As on exFAT.
+    #[tokio::test]
+    async fn without_hard_links_a_put_makes_an_object_once() {
+        let root = tempfile::tempdir().unwrap();
+        let store = directory(root.path()).unwrap();
+        store.linkless.is_known.store(true, Ordering::Relaxed);
+        let name = ObjectName::Name("webshop/@1.0".to_owned());
+        assert_eq!(store.put(&name, Bytes::from_static(b"one")).await.unwrap(), Put::Created);
+        let again = store.put(&name, Bytes::from_static(b"two")).await.unwrap();
+        assert_eq!(again, Put::AlreadyPresent);
+        assert_eq!(store.get(&name).await.unwrap(), "one");
+        for (code, is_lacking) in [(1, true), (95, true), (13, false), (28, false)] {
+            let source = Box::new(io::Error::from_raw_os_error(code));
+            let error = Error::Generic { store: "x", source };
+            assert_eq!(lacks_links(&error), is_lacking, "{code}");
+        }
     }
 
     /// Their sync is an error where a folder cannot be opened, so a name is never vouched for.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::error::{ErrorKind, io_remedy};
+
 /// Why an image could not be opened or read.
 ///
 /// Messages name the file and the structure, and never repeat their source; reporters walk the
@@ -89,6 +91,16 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { source, .. } => ErrorKind::of_io(source),
+            Self::Shrunk { .. } => ErrorKind::Conflict,
+            _ => ErrorKind::InvalidInput,
+        }
+    }
+
     /// The operator's next step, printed on a line of its own by the CLI.
     pub fn remedy(&self) -> Option<String> {
         match self {
@@ -99,7 +111,8 @@ impl ImageError {
             Self::Shrunk { .. } => {
                 Some("stop what writes to the image, then start again".to_owned())
             }
-            Self::Io { .. } | Self::NotADisk { .. } | Self::OutOfRange { .. } => None,
+            Self::Io { source, .. } => io_remedy(source).map(str::to_owned),
+            Self::NotADisk { .. } | Self::OutOfRange { .. } => None,
         }
     }
 }

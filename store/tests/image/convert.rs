@@ -7,11 +7,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use seawall_api::digest::ContentDigest;
-use seawall_store::image::convert::{
-    Convert, ConvertError, ConvertReport, NewFile, Output, Overwrite,
-};
+use seawall_store::image::convert::{Convert, ConvertError, ConvertReport, Output};
 use seawall_store::image::layout::{ExportFormat, LayoutError, Round};
 use seawall_store::image::{OpenOptions, open};
+use seawall_store::new_file::{NewFile, NewFileError, Overwrite};
 
 use super::qemu::{Bench, content, read_mapped, runs};
 
@@ -205,6 +204,7 @@ fn a_name_that_is_taken_is_kept_and_nothing_is_left_behind() {
     let names = || fs::read_dir(bench.path(".")).unwrap().count();
     fs::write(bench.path("taken"), b"precious").unwrap();
     let error = NewFile::create(&bench.path("taken"), Overwrite::Refuse).unwrap_err();
+    let error = ConvertError::from(error);
     assert!(matches!(error, ConvertError::Exists { .. }) && error.remedy().is_some());
     for (path, overwrite) in
         [(".", Overwrite::Refuse), (".", Overwrite::Replace), ("/dev/null", Overwrite::Replace)]
@@ -216,7 +216,7 @@ fn a_name_that_is_taken_is_kept_and_nothing_is_left_behind() {
     // Taken while the file was written.
     let new = NewFile::create(&bench.path("new"), Overwrite::Refuse).unwrap();
     fs::write(bench.path("new"), b"first").unwrap();
-    assert!(matches!(new.commit().unwrap_err(), ConvertError::Exists { .. }));
+    assert!(matches!(new.commit().unwrap_err(), NewFileError::Exists { .. }));
     assert_eq!(fs::read(bench.path("new")).unwrap(), b"first");
     drop(new);
     assert_eq!(names(), 2);

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::super::ImageError;
 use super::super::layout::{ExportFormat, LayoutError};
 use super::super::stream::StreamError;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, io_remedy};
+use crate::new_file::NewFileError;
 
 /// Why a disk was not converted. Nothing has the output's name then.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,16 @@ pub enum ConvertError {
     Compress(String),
 }
 
+impl From<NewFileError> for ConvertError {
+    fn from(error: NewFileError) -> Self {
+        match error {
+            NewFileError::Exists { path } => Self::Exists { path },
+            NewFileError::NotAFile { path } => Self::NotAFile { path },
+            NewFileError::Io { verb, path, source } => Self::Output { verb, path, source },
+        }
+    }
+}
+
 impl From<StreamError> for ConvertError {
     fn from(error: StreamError) -> Self {
         match error {
@@ -70,15 +81,9 @@ impl ConvertError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Image(ImageError::Io { source, .. })
-            | Self::Write(source)
-            | Self::Output { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => ErrorKind::NotFound,
-                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
-                _ => ErrorKind::Unavailable,
-            },
-            Self::Image(_) | Self::Layout(_) | Self::NotForPipes { .. } | Self::NotAFile { .. } => {
+            Self::Image(error) => error.kind(),
+            Self::Write(source) | Self::Output { source, .. } => ErrorKind::of_io(source),
+            Self::Layout(_) | Self::NotForPipes { .. } | Self::NotAFile { .. } => {
                 ErrorKind::InvalidInput
             }
             Self::Exists { .. } => ErrorKind::Conflict,
@@ -86,14 +91,19 @@ impl ConvertError {
         }
     }
 
+    /// Whether the reader of a pipe went away.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Write(source) if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     /// The operator's next step.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
-            Self::Image(ImageError::Io { source, .. }) => match source.kind() {
-                io::ErrorKind::NotFound => "check the path of the image",
-                _ => return None,
-            },
+            Self::Image(error) if error.kind() == ErrorKind::NotFound => {
+                "check the path of the image"
+            }
             Self::Image(error) => return error.remedy(),
             Self::Exists { .. } => {
                 "give another name, or --force to replace it once the new file \
@@ -111,7 +121,8 @@ impl ConvertError {
             Self::Write(_) | Self::Output { .. } if self.kind() == ErrorKind::StorageFull => {
                 "free some space and run the same command again"
             }
-            Self::Write(_) | Self::Output { .. } | Self::Compress(_) => return None,
+            Self::Write(source) | Self::Output { source, .. } => io_remedy(source)?,
+            Self::Compress(_) => return None,
         };
         Some(text.to_owned())
     }

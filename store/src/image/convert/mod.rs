@@ -17,11 +17,10 @@
 //!
 //! # After a crash
 //!
-//! [`NewFile`] has its name only when it is whole. What stays behind is a hidden file beside it.
+//! [`NewFile`](crate::new_file::NewFile) has its name only when it is whole.
 
 mod copy;
 mod error;
-mod new_file;
 mod one_pass;
 mod pipe;
 mod survey;
@@ -38,7 +37,6 @@ use super::stream::{self, Compression, Disk};
 use survey::{Survey, survey};
 
 pub use error::ConvertError;
-pub use new_file::{NewFile, Overwrite};
 pub use survey::content_digest;
 
 /// Where the file goes.

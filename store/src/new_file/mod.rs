@@ -1,0 +1,288 @@
+//! A file that has its name only when it is whole.
+//!
+//! Where the file system can, the file has no name at all until then (`O_TMPFILE`), and any death
+//! of the process leaves nothing. Elsewhere it is `.NAME.PID.part` beside its place, locked by
+//! its process: an error or a signal removes it, and after `kill -9` the next [`NewFile`] of the
+//! same name does.
+//!
+//! # File systems without hard links and without `RENAME_NOREPLACE`
+//!
+//! exFAT and FAT have neither. There an empty file is created under the name (`O_EXCL`, so that
+//! nothing is replaced) and the whole one is renamed over it. A crash between the two leaves the
+//! empty file.
+
+mod name;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+use crate::unfinished::{self, Unfinished};
+
+/// What to do when the name is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overwrite {
+    /// Leave what is there.
+    Refuse,
+    /// Replace it, if it is a regular file, once the new one is whole.
+    Replace,
+}
+
+/// Why a file was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NewFileError {
+    /// Something has the name.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// The file's path.
+        path: PathBuf,
+    },
+    /// What has the name is no file that could be replaced.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// The file's path.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot {verb} {}", path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// A file being written; gone when dropped before it is committed.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    staged: Staged,
+    path: PathBuf,
+    overwrite: Overwrite,
+}
+
+/// Where the bytes are until the commit.
+#[derive(Debug)]
+enum Staged {
+    /// In a file without a name.
+    Unnamed,
+    /// In a file beside the place.
+    Part { part: PathBuf, guard: Unfinished },
+}
+
+impl NewFile {
+    /// Begins a file that will be `path`.
+    ///
+    /// # Errors
+    /// When the name is taken and not to be replaced, or the directory cannot be written.
+    pub fn create(path: &Path, overwrite: Overwrite) -> Result<Self, NewFileError> {
+        Self::begin(path, overwrite, 0o666, true)
+    }
+
+    /// Begins a file that will be `path`, which must be free, and that its owner alone reads.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_private(path: &Path) -> Result<Self, NewFileError> {
+        Self::begin(path, Overwrite::Refuse, 0o600, true)
+    }
+
+    fn begin(
+        path: &Path,
+        overwrite: Overwrite,
+        mode: u32,
+        may_be_unnamed: bool,
+    ) -> Result<Self, NewFileError> {
+        let failed = |source| NewFileError::Io { verb: "create", path: path.to_owned(), source };
+        check(path, overwrite)?;
+        let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
+        remove_abandoned(folder_of(path), name);
+        let unnamed = if may_be_unnamed { unnamed(folder_of(path), mode) } else { Ok(None) };
+        let (file, staged) = match unnamed.map_err(failed)? {
+            Some(file) => (file, Staged::Unnamed),
+            None => {
+                let part = path.with_file_name(part_name(name, std::process::id()));
+                let create = || {
+                    let mut options = File::options();
+                    options.read(true).write(true).create_new(true).mode(mode).open(&part)
+                };
+                let (guard, file) = Unfinished::make(&part, create).map_err(failed)?;
+                // Tells others that its process lives; a file system without locks tells nobody.
+                let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
+                (file, Staged::Part { part, guard })
+            }
+        };
+        Ok(Self { file, staged, path: path.to_owned(), overwrite })
+    }
+
+    /// The file; it is empty at first.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The folder that it will be in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        folder_of(&self.path)
+    }
+
+    /// Makes the file durable, then visible.
+    ///
+    /// # Errors
+    /// When it cannot be synced, or the name was taken meanwhile.
+    pub fn commit(&self) -> Result<(), NewFileError> {
+        Self::commit_all(std::slice::from_ref(self))
+    }
+
+    /// Makes files durable, then all of them visible, in this order; none if one cannot be. A crash
+    /// in between leaves the first ones.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_all(files: &[Self]) -> Result<(), NewFileError> {
+        for new in files {
+            new.file.sync_all().map_err(|source| new.failed("sync", source))?;
+        }
+        let guards: Vec<_> = files.iter().filter_map(|new| new.staged.guard()).collect();
+        let mut named = 0;
+        let name_all = || {
+            for new in files {
+                if let Err(error) = new.give_name() {
+                    let is_new = |new: &&Self| new.overwrite == Overwrite::Refuse;
+                    for new in files[..named].iter().filter(is_new) {
+                        let _ = fs::remove_file(&new.path);
+                    }
+                    return Err(error);
+                }
+                named += 1;
+            }
+            Ok(())
+        };
+        let done = unfinished::commit_all(&guards, name_all);
+        done.map_err(|error| files[named.min(files.len() - 1)].failed("name", error))?;
+        let folders: BTreeSet<_> = files.iter().map(|new| folder_of(&new.path)).collect();
+        for folder in folders {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|source| NewFileError::Io {
+                verb: "sync the directory",
+                path: folder.to_owned(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, verb: &'static str, source: io::Error) -> NewFileError {
+        match (verb, source.kind()) {
+            ("name", io::ErrorKind::AlreadyExists) => {
+                NewFileError::Exists { path: self.path.clone() }
+            }
+            _ => NewFileError::Io { verb, path: self.path.clone(), source },
+        }
+    }
+
+    fn give_name(&self) -> io::Result<()> {
+        match (&self.staged, self.overwrite) {
+            (Staged::Unnamed, Overwrite::Refuse) => name::link_unnamed(&self.file, &self.path),
+            (Staged::Unnamed, Overwrite::Replace) => {
+                let name = self.path.file_name().unwrap_or_default();
+                let part = self.path.with_file_name(part_name(name, std::process::id()));
+                name::link_unnamed(&self.file, &part)?;
+                fs::rename(&part, &self.path).inspect_err(|_| {
+                    let _ = fs::remove_file(&part);
+                })
+            }
+            (Staged::Part { part, .. }, Overwrite::Refuse) => name::rename_new(part, &self.path),
+            (Staged::Part { part, .. }, Overwrite::Replace) => fs::rename(part, &self.path),
+        }
+    }
+}
+
+impl Staged {
+    fn guard(&self) -> Option<&Unfinished> {
+        match self {
+            Self::Unnamed => None,
+            Self::Part { guard, .. } => Some(guard),
+        }
+    }
+}
+
+/// Fails if the name is taken by something that is not to be replaced.
+fn check(path: &Path, overwrite: Overwrite) -> Result<(), NewFileError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) if overwrite == Overwrite::Refuse => {
+            Err(NewFileError::Exists { path: path.to_owned() })
+        }
+        Ok(found) if !found.is_file() => Err(NewFileError::NotAFile { path: path.to_owned() }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(NewFileError::Io { verb: "create", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file in `folder` that has no name; `None` where there is no such thing.
+fn unnamed(folder: &Path, mode: u32) -> io::Result<Option<File>> {
+    use rustix::io::Errno;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::open(folder, flags, Mode::from_raw_mode(mode)) {
+        // Without /proc it could never be given a name.
+        Ok(file) => Ok(Some(File::from(file)).filter(name::has_address)),
+        // What kernels and file systems say that do not know the flag.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn part_name(name: &OsStr, process: u32) -> OsString {
+    let mut part = OsString::from(".");
+    part.push(name);
+    part.push(format!(".{process}.part"));
+    part
+}
+
+/// Removes the parts of a file that processes left which were killed: those that nobody locks.
+fn remove_abandoned(folder: &Path, name: &OsStr) {
+    let mut start = OsString::from(".");
+    start.push(name);
+    start.push(".");
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let rest = found.as_encoded_bytes().strip_prefix(start.as_encoded_bytes());
+        let process = rest.and_then(|rest| rest.strip_suffix(b".part"));
+        if process.is_some_and(|it| !it.is_empty() && it.iter().all(u8::is_ascii_digit)) {
+            // One that cannot be removed takes room, and nothing else.
+            let _ = remove_unlocked(&entry.path());
+        }
+    }
+}
+
+fn remove_unlocked(part: &Path) -> io::Result<()> {
+    // Never through a link, and without waiting for whoever would write to a pipe.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(part, flags, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        fs::remove_file(part)?;
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
