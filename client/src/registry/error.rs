@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use seawall_api::problem::{Code, Problem};
+use seawall_store::error::io_remedy;
 
+use super::obstacle::Obstacle;
 use crate::error::ErrorKind;
+use crate::plain::one_line;
 
 /// Why a call to a registry failed.
 ///
@@ -13,7 +16,7 @@ use crate::error::ErrorKind;
 #[non_exhaustive]
 pub enum RegistryError {
     /// The registry refused, and said why.
-    #[error("{}", .problem.detail)]
+    #[error("{}", told(problem))]
     Problem {
         /// What it said.
         problem: Box<Problem>,
@@ -53,7 +56,7 @@ pub enum RegistryError {
         idle: Duration,
     },
     /// An answer that no registry of this API version gives.
-    #[error("the registry broke its protocol when asked to {what}: {why}")]
+    #[error("the registry broke its protocol when asked to {what}: {}", one_line(why))]
     Protocol {
         /// What was asked.
         what: String,
@@ -61,7 +64,7 @@ pub enum RegistryError {
         why: String,
     },
     /// Bytes that are not what their name says.
-    #[error("the registry sent wrong bytes for {object}: {why}")]
+    #[error("the registry sent wrong bytes for {object}: {}", one_line(why))]
     WrongBytes {
         /// What was asked for.
         object: String,
@@ -95,19 +98,18 @@ impl RegistryError {
             Self::Status { status, .. } => match status {
                 401 | 403 | 407 => ErrorKind::Denied,
                 404 | 410 => ErrorKind::NotFound,
-                429 | 502..=504 => ErrorKind::Unavailable,
+                // A 413 that is no problem document is a proxy's: the registry's limits are known.
+                408 | 413 | 429 | 502..=504 => ErrorKind::Unavailable,
                 507 => ErrorKind::StorageFull,
                 _ => ErrorKind::Internal,
             },
-            Self::Unreachable { .. } | Self::Stalled { .. } => ErrorKind::Unavailable,
-            Self::WrongBytes { .. } => ErrorKind::Damaged,
-            Self::Kept { source, .. } => match source.kind() {
-                std::io::ErrorKind::AlreadyExists => ErrorKind::Conflict,
-                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-                std::io::ErrorKind::StorageFull => ErrorKind::StorageFull,
-                _ => ErrorKind::Internal,
+            Self::Unreachable { source, .. } => match Obstacle::of(source) {
+                Obstacle::Forbidden => ErrorKind::Denied,
+                _ => ErrorKind::Unavailable,
             },
+            Self::Stalled { .. } => ErrorKind::Unavailable,
+            Self::WrongBytes { .. } => ErrorKind::Damaged,
+            Self::Kept { source, .. } => ErrorKind::of_io(source),
             Self::Protocol { .. } | Self::TooLarge { .. } => ErrorKind::Internal,
         }
     }
@@ -116,16 +118,13 @@ impl RegistryError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
-            // What the registry advises is for whoever writes the request: not a person here.
-            Self::Problem { problem, .. } if problem.code == Code::Unauthenticated => {
-                problem_remedy(problem.code).map(str::to_owned)
-            }
-            Self::Problem { problem, .. } => {
-                problem.remedy.clone().or_else(|| problem_remedy(problem.code).map(str::to_owned))
-            }
-            Self::Unreachable { url, .. } | Self::Stalled { url, .. } => Some(format!(
-                "check that a registry listens at {url} (`curl {url}/healthz`) and that no proxy \
-                 is in between; what was transferred is kept, so run the command again"
+            // Never what the registry advises: a person runs what stands there.
+            Self::Problem { problem, .. } => problem_remedy(problem.code).map(str::to_owned),
+            Self::Unreachable { url, source, .. } => Some(unreached(url, Obstacle::of(source))),
+            Self::Stalled { url, .. } => Some(unreached(url, Obstacle::Passing)),
+            Self::Status { url, status: 413, .. } => Some(format!(
+                "a proxy before {url} limits the length of a request: let it take 64 MiB (nginx: \
+                 `client_max_body_size 64m;`)"
             )),
             Self::Status { status: 401 | 403, .. } => {
                 problem_remedy(Code::Unauthenticated).map(str::to_owned)
@@ -138,6 +137,9 @@ impl RegistryError {
                  then push the release again"
                     .to_owned(),
             ),
+            Self::Kept { source, .. } if io_remedy(source).is_some() => {
+                io_remedy(source).map(str::to_owned)
+            }
             Self::Kept { .. } => {
                 Some("name a file that is not there yet, in a folder of yours".to_owned())
             }
@@ -156,8 +158,9 @@ impl RegistryError {
             Self::Problem { problem, .. } => {
                 matches!(problem.code, Code::Unavailable | Code::RateLimited)
             }
-            Self::Status { status, .. } => matches!(status, 429 | 502..=504),
-            Self::Unreachable { .. } | Self::Stalled { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 502..=504),
+            Self::Unreachable { source, .. } => Obstacle::of(source) == Obstacle::Passing,
+            Self::Stalled { .. } => true,
             Self::Protocol { .. }
             | Self::WrongBytes { .. }
             | Self::Kept { .. }
@@ -181,6 +184,47 @@ impl RegistryError {
             Self::Problem { problem, .. } => Some(problem.code),
             _ => None,
         }
+    }
+}
+
+/// What a problem says, on one line; advice of the registry's own where we have none.
+fn told(problem: &Problem) -> String {
+    let detail = one_line(&problem.detail);
+    match problem.remedy.as_deref().filter(|_| problem_remedy(problem.code).is_none()) {
+        Some(advice) => format!("{detail} (the registry advises: {})", one_line(advice)),
+        None => detail,
+    }
+}
+
+/// The next step where a registry was not reached.
+fn unreached(url: &str, obstacle: Obstacle) -> String {
+    match obstacle {
+        Obstacle::NoTls => {
+            let plain = url.replacen("https://", "http://", 1);
+            format!("it speaks plain HTTP there: name it as {plain}")
+        }
+        Obstacle::NoHttp => {
+            let secure = url.replacen("http://", "https://", 1);
+            format!("it does not speak plain HTTP there: name it as {secure}, if it speaks TLS")
+        }
+        Obstacle::Untrusted => format!(
+            "name the registry as its certificate does, and let this host trust whoever signed it: \
+             `cp CA.crt /usr/local/share/ca-certificates/ && update-ca-certificates`, or \
+             SSL_CERT_FILE; `curl -v {url}/healthz` shows the certificate"
+        ),
+        Obstacle::Tls => format!("see what it answers: `curl -v {url}/healthz`"),
+        Obstacle::NoSuchHost => {
+            format!("check the spelling of the host in {url}, and that this host's DNS knows it")
+        }
+        Obstacle::Forbidden => {
+            format!(
+                "a firewall or a sandbox of this host forbids connections to {url}: permit them"
+            )
+        }
+        Obstacle::Passing => format!(
+            "check that a registry listens at {url} (`curl {url}/healthz`) and that no proxy is in \
+             between; what was transferred is kept, so run the command again"
+        ),
     }
 }
 
@@ -223,6 +267,13 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
         Code::QuotaExceeded => Some("`seawall quota APPLICATION` shows what is used of it"),
         Code::StorageFull => Some("make room in the registry's store, then run this again"),
         Code::Damaged => Some("run `seawall verify REF`, then push the release again"),
+        Code::Held => {
+            Some("move the channel on, remove the pin, or patch the host to another release first")
+        }
+        Code::Gone => {
+            Some("choose another release: `seawall list APPLICATION` shows those that are left")
+        }
+        Code::CheckRuns => Some("wait for its end, or stop it: `seawall fsck --stop`"),
         Code::Internal => Some("the registry's log has the cause"),
         _ => None,
     }

@@ -13,6 +13,8 @@
 mod error;
 pub mod fleet;
 pub mod http;
+mod obstacle;
+pub mod pages;
 mod port;
 pub mod retry;
 mod upkeep;
@@ -21,6 +23,7 @@ pub mod watch;
 pub use error::RegistryError;
 pub use fleet::Fleet;
 pub use http::{HttpRegistry, InvalidUrl, Token};
+pub use pages::Pages;
 pub use port::{Expect, Located, Registry};
 pub use retry::{Retry, RetryPolicy};
 pub use upkeep::Upkeep;

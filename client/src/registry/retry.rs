@@ -7,6 +7,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -65,12 +66,20 @@ impl RetryPolicy {
 pub struct Retry<R> {
     inner: R,
     policy: RetryPolicy,
+    hear: Box<dyn Fn(&RegistryError) + Send + Sync>,
+    was_heard: AtomicBool,
 }
 
 impl<R> Retry<R> {
     /// Wraps a registry.
     pub fn new(inner: R, policy: RetryPolicy) -> Self {
-        Self { inner, policy }
+        Self { inner, policy, hear: Box::new(|_| {}), was_heard: AtomicBool::new(false) }
+    }
+
+    /// The same, telling `hear` why it asks again: once, however often it does.
+    #[must_use]
+    pub fn telling(self, hear: impl Fn(&RegistryError) + Send + Sync + 'static) -> Self {
+        Self { hear: Box::new(hear), ..self }
     }
 
     async fn again<T, F: Future<Output = Result<T, RegistryError>>>(
@@ -86,6 +95,9 @@ impl<R> Retry<R> {
                 settled => return settled,
             };
             let delay = self.policy.delay(failure, error.retry_after(), jitter());
+            if !self.was_heard.swap(true, Ordering::Relaxed) {
+                (self.hear)(&error);
+            }
             tracing::warn!(%error, delay_ms = delay.as_millis(), "asking the registry again");
             tokio::time::sleep(delay).await;
             failure += 1;

@@ -126,7 +126,7 @@ fn location(text: &str) -> Result<Location, Failure> {
     }
     Err(Failure::usage(
         format!("`{text}` is no registry: neither an address nor a directory that is there"),
-        format!("write `https://{text}` for an address, or `./{text}` for a directory"),
+        format!("write `{}` for an address, or `./{text}` for a directory", url_of_host(text)),
     ))
 }
 

@@ -541,3 +541,5 @@ async fn a_descriptor_that_may_not_be_read_is_no_damage() {
         }
     }
 }
+
+mod obstacle;

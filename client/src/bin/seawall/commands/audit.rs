@@ -1,7 +1,7 @@
 //! `seawall audit`.
 
 use seawall::audit::{BrokenLog, Check, Head};
-use seawall::registry::AuditFilter;
+use seawall::registry::{AuditFilter, Pages};
 use seawall_api::v1::{AuditEntry, PAGE_COUNT_MAX};
 use serde::Serialize;
 
@@ -27,13 +27,13 @@ pub(crate) async fn audit(
     filter: AuditFilter,
     limit: u32,
 ) -> Result<(), Failure> {
-    let (mut entries, mut after) = (Vec::new(), None);
+    let (mut entries, mut pages, mut after) = (Vec::new(), Pages::of("show its log"), None);
     let mut left = limit;
     while left > 0 {
         let page = around.registry.audit(&filter, after, left.min(PAGE_COUNT_MAX)).await?;
         left = left.saturating_sub(u32::try_from(page.entries.len()).unwrap_or(u32::MAX));
         entries.extend(page.entries);
-        after = page.next;
+        after = pages.follow(page.next)?;
         if after.is_none() {
             break;
         }
@@ -43,13 +43,14 @@ pub(crate) async fn audit(
 
 pub(crate) async fn verify(around: &Surroundings, noted: Option<Head>) -> Result<(), Failure> {
     let mut check = Check::new(noted);
-    let (everything, mut after) = (AuditFilter::default(), None);
+    let everything = AuditFilter::default();
+    let (mut pages, mut after) = (Pages::of("show its log"), None);
     loop {
         let page = around.registry.audit(&everything, after, PAGE_COUNT_MAX).await?;
         for entry in page.entries {
             check.take(entry).map_err(|error| broken(&error))?;
         }
-        after = page.next;
+        after = pages.follow(page.next)?;
         if after.is_none() {
             break;
         }

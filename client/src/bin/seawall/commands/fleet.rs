@@ -1,6 +1,7 @@
 //! `seawall rm`, `pin`, `unpin` and `hosts`.
 
 use seawall::error::ErrorKind;
+use seawall::registry::Pages;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, HostName, PinName, Version};
 use seawall_api::reference::Selector;
@@ -11,9 +12,6 @@ use super::{Surroundings, retention};
 use crate::command::{Fleet, Target};
 use crate::output::{answer, count, moment, table};
 use crate::report::Failure;
-
-/// More pages than any registry has.
-const PAGES_MAX: usize = 10_000;
 
 /// What a deletion would do.
 #[derive(Serialize)]
@@ -168,11 +166,11 @@ async fn unpin(around: &Surroundings, target: Target, pin: PinName) -> Result<()
 
 async fn hosts(around: &Surroundings, application: Option<ApplicationName>) -> Result<(), Failure> {
     let mut hosts = Vec::new();
-    let mut after = None;
-    for _ in 0..PAGES_MAX {
+    let (mut pages, mut after) = (Pages::of("list hosts"), None);
+    loop {
         let page = around.registry.hosts(application.as_ref(), after.as_ref()).await?;
         hosts.extend(page.hosts);
-        after = page.next;
+        after = pages.follow(page.next)?;
         if after.is_none() {
             break;
         }

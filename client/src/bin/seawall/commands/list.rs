@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use seawall::registry::Pages;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, MachineName};
 use seawall_api::units::HumanBytes;
@@ -11,9 +12,6 @@ use serde::Serialize;
 use super::Surroundings;
 use crate::output::{answer, count, moment, table};
 use crate::report::Failure;
-
-/// More pages than any registry has: a `next` that runs in circles ends here.
-const PAGES_MAX: usize = 10_000;
 
 #[derive(Serialize)]
 struct Applications {
@@ -37,11 +35,11 @@ struct Listed {
 
 pub(crate) async fn applications(around: &Surroundings) -> Result<(), Failure> {
     let mut all = Vec::new();
-    let mut after = None;
-    for _ in 0..PAGES_MAX {
+    let (mut pages, mut after) = (Pages::of("list its applications"), None);
+    loop {
         let page = around.registry.applications(after.as_ref()).await?;
         all.extend(page.applications);
-        after = page.next;
+        after = pages.follow(page.next)?;
         if after.is_none() {
             break;
         }
@@ -54,11 +52,11 @@ pub(crate) async fn releases(
     application: ApplicationName,
 ) -> Result<(), Failure> {
     let mut all = Vec::new();
-    let mut after = None;
-    for _ in 0..PAGES_MAX {
+    let (mut pages, mut after) = (Pages::of("list releases"), None);
+    loop {
         let page = around.registry.releases(&application, after.as_ref()).await?;
         all.extend(page.releases);
-        after = page.next;
+        after = pages.follow(page.next)?;
         if after.is_none() {
             break;
         }

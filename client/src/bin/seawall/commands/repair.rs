@@ -35,7 +35,7 @@ async fn with_sources(
             continue;
         }
         let settings = Settings::beside(from, order.from_token_file.as_deref())?;
-        let connection = Connection::open(settings, Missing::Refuse).await?;
+        let connection = Connection::open(settings, Missing::Refuse, &around.progress).await?;
         sources.push(Arc::new(RegistrySource(connection.registry())));
         connections.push(connection);
     }

@@ -19,6 +19,7 @@ use crate::command::{Reach, Status};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
 use crate::output::{Style, answer, moment, table};
+use crate::progress;
 use crate::report::Failure;
 
 #[derive(Serialize)]
@@ -103,7 +104,7 @@ async fn tell(
     let reach = Reach { host: None, credentials: status.credentials.clone() };
     let opened = async {
         let settings = Settings::find(global, &reach, &crate::environment())?;
-        Connection::open(settings, Missing::Refuse).await
+        Connection::open(settings, Missing::Refuse, &progress::choose(global.quiet)).await
     };
     let connection = match opened.await {
         Ok(connection) => connection,

@@ -1,0 +1,89 @@
+//! What stands between this host and a registry, told from the error of the connection.
+
+use std::error::Error;
+use std::io;
+
+use rustls::Error as TlsError;
+
+/// Why a request was not answered, as far as it decides what to do next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Obstacle {
+    /// TLS was spoken to something that speaks plain HTTP.
+    NoTls,
+    /// HTTP was spoken to something that speaks another protocol, TLS perhaps.
+    NoHttp,
+    /// The certificate is not one that this host trusts for that name.
+    Untrusted,
+    /// TLS failed for another reason that stays.
+    Tls,
+    /// There is no host of that name.
+    NoSuchHost,
+    /// This host forbids the connection: a firewall or a sandbox.
+    Forbidden,
+    /// Anything that may be otherwise a moment later.
+    Passing,
+}
+
+impl Obstacle {
+    /// Reads the chain of causes.
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        let mut next: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = next {
+            let io = error.downcast_ref::<io::Error>();
+            // What an I/O error wraps is not in its chain, only what that was caused by.
+            let wrapped = io.and_then(io::Error::get_ref);
+            let tls = error
+                .downcast_ref::<TlsError>()
+                .or_else(|| wrapped.and_then(|inner| inner.downcast_ref::<TlsError>()));
+            if let Some(tls) = tls {
+                return Self::of_tls(tls);
+            }
+            if io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied) {
+                return Self::Forbidden;
+            }
+            let text = error.to_string();
+            if NO_SUCH_HOST.iter().any(|it| text.contains(it)) {
+                return Self::NoSuchHost;
+            }
+            if NO_HTTP.iter().any(|it| text.contains(it)) {
+                return Self::NoHttp;
+            }
+            next = error.source();
+        }
+        Self::Passing
+    }
+
+    fn of_tls(error: &TlsError) -> Self {
+        match error {
+            TlsError::InvalidMessage(_) => Self::NoTls,
+            TlsError::InvalidCertificate(_) | TlsError::NoCertificatesPresented => Self::Untrusted,
+            _ => Self::Tls,
+        }
+    }
+}
+
+/// What resolvers say (glibc, musl) where asking again gives the same answer.
+const NO_SUCH_HOST: [&str; 3] =
+    ["Name or service not known", "No address associated with hostname", "Name does not resolve"];
+/// What hyper says of bytes that are no HTTP answer.
+const NO_HTTP: [&str; 2] = ["invalid HTTP version parsed", "invalid HTTP status-code parsed"];
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, CertificateError, InvalidMessage};
+
+    use super::*;
+
+    #[test]
+    fn errors_of_tls_say_who_can_mend_them() {
+        let unknown = TlsError::InvalidCertificate(CertificateError::UnknownIssuer);
+        let cases = [
+            (unknown, Obstacle::Untrusted),
+            (TlsError::InvalidMessage(InvalidMessage::InvalidContentType), Obstacle::NoTls),
+            (TlsError::AlertReceived(AlertDescription::HandshakeFailure), Obstacle::Tls),
+        ];
+        for (error, obstacle) in cases {
+            assert_eq!(Obstacle::of_tls(&error), obstacle, "{error}");
+        }
+    }
+}

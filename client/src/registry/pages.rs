@@ -1,0 +1,59 @@
+//! Follows the pages of a list to its end, which a hostile registry need not give it.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::hash::Hash;
+
+use super::RegistryError;
+
+/// Pages of one list: with a hundred entries each, ten million.
+const PAGES_MAX: usize = 100_000;
+
+/// The pages of one list that were read so far.
+#[derive(Debug)]
+pub struct Pages<C> {
+    what: &'static str,
+    seen: HashSet<C>,
+}
+
+impl<C: Clone + Display + Eq + Hash> Pages<C> {
+    /// A list of which no page was read; `what` says what the registry is asked to do.
+    #[must_use]
+    pub fn of(what: &'static str) -> Self {
+        Self { what, seen: HashSet::new() }
+    }
+
+    /// Takes the cursor that a page ends with, and returns it; none after the last page.
+    ///
+    /// # Errors
+    /// When the cursor led to a page before, or there are more pages than a registry can have.
+    pub fn follow(&mut self, next: Option<C>) -> Result<Option<C>, RegistryError> {
+        let Some(cursor) = next else { return Ok(None) };
+        let endless = |why: String| RegistryError::Protocol { what: self.what.to_owned(), why };
+        if self.seen.len() >= PAGES_MAX {
+            return Err(endless(format!("the list has more than {PAGES_MAX} pages")));
+        }
+        if !self.seen.insert(cursor.clone()) {
+            return Err(endless(format!("the list goes back to the page after `{cursor}`")));
+        }
+        Ok(Some(cursor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_followed_to_its_end_and_no_further() {
+        let mut pages = Pages::of("list");
+        assert_eq!(pages.follow(Some(1)).unwrap(), Some(1));
+        assert_eq!(pages.follow(Some(9)).unwrap(), Some(9));
+        assert_eq!(pages.follow(None).unwrap(), None);
+        assert!(pages.follow(Some(1)).unwrap_err().to_string().contains("goes back"));
+
+        let mut pages = Pages::of("list");
+        let endless = (0..).find_map(|cursor| pages.follow(Some(cursor)).err()).unwrap();
+        assert!(endless.to_string().contains("more than 100000 pages"), "{endless}");
+    }
+}
