@@ -11,7 +11,9 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use seawall_api::digest::{IndexDigest, LeafDigest};
 use seawall_api::index::{DiskIndex, Extent, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf, leaf_range};
+use seawall_api::release::Release;
 
+use super::LockedDisk;
 use crate::fetch::FetchError;
 use crate::host::HostError;
 use crate::registry::Registry;
@@ -126,6 +128,15 @@ impl DiskLayout {
     #[must_use]
     pub fn index(&self) -> &DiskIndex {
         &self.index
+    }
+
+    /// Whether it describes the disk that the release document says: its bytes and its length.
+    #[must_use]
+    pub fn is_of(&self, release: &Release, disk: &LockedDisk) -> bool {
+        let mut disks = release.disks().filter(|(machine, _)| machine.name == disk.machine);
+        let said = disks.find(|(_, said)| said.name == disk.disk).map(|(_, said)| said);
+        let (content, len) = (self.index.content(), self.index.disk_len().get());
+        said.is_some_and(|said| (said.content, said.len) == (content, len))
     }
 
     /// How many leaves the disk has.

@@ -227,7 +227,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
     let mut new = Vec::with_capacity(new_lock.disks.len());
     for disk in &new_lock.disks {
         let layout = cache.load(&patch.registry, disk.index).await?;
-        if layout.index().content() != disk.content {
+        if !layout.is_of(&release, disk) {
             let disk = format!("{}/{}", disk.machine, disk.disk);
             return Err(PatchError::WrongIndex { disk });
         }

@@ -101,7 +101,7 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
         return Ok(PullPlan::of(&release, &[], FetchStats::default(), described));
     }
     let scratch = target::Scratch::new(&pull.state)?;
-    let layouts = layouts(pull, &lock, &scratch.indexes()).await?;
+    let layouts = layouts(pull, &release, &lock, &scratch.indexes()).await?;
     let seeds = Seeds::open(&pull.state, &release, &pull.into);
     let mut stats = FetchStats::default();
     for group in plan::groups(&layouts, &seeds, false) {
@@ -132,7 +132,7 @@ pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
     // Before anything is fetched: a path may not fit into a descriptor.
     let described = directory::describe(staging.place(), &release, &lock)?;
     let described = Described::of(staging.place(), described);
-    let layouts = layouts(&pull, &lock, &staging.directory().indexes()).await?;
+    let layouts = layouts(&pull, &release, &lock, &staging.directory().indexes()).await?;
     let total = plan::data_bytes(&layouts)?;
     pull.progress.begin(Stage::Fetch, Some(total));
     let seeds = Seeds::open(&pull.state, &release, &pull.into);
@@ -207,6 +207,7 @@ async fn resolve(pull: &Pull) -> Result<Release, PullError> {
 /// The layouts of the locked disks; each is the disk that the release document names.
 async fn layouts(
     pull: &Pull,
+    release: &Release,
     lock: &Lockfile,
     cache: &crate::directory::IndexCache,
 ) -> Result<Vec<DiskLayout>, PullError> {
@@ -214,7 +215,7 @@ async fn layouts(
     for disk in &lock.disks {
         let layout = cache.load(&pull.registry, disk.index).await?;
         let disk_len = layout.index().disk_len().get();
-        if layout.index().content() != disk.content {
+        if !layout.is_of(release, disk) {
             let name = format!("{}/{}", disk.machine, disk.disk);
             return Err(PullError::WrongIndex { disk: name });
         }

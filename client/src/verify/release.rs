@@ -50,8 +50,12 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
     for (machine, disk) in release.disks() {
         let damage_before = report.damage.len();
         match verify.registry.index(disk.index).await {
-            Ok(index) if index.content() != disk.content => {
-                let what = format!("it describes {}, not {}", index.content(), disk.content);
+            Ok(index) if (index.content(), index.disk_len().get()) != (disk.content, disk.len) => {
+                let (content, len) = (index.content(), index.disk_len().get());
+                let what = format!(
+                    "it describes {content} of {len} bytes, not {} of {} bytes",
+                    disk.content, disk.len
+                );
                 report.damage.push(Damage::new(format!("index {}", disk.index), what));
             }
             Ok(index) => verify_disk(&verify, &index, &mut report).await?,
