@@ -32,3 +32,6 @@ impl Failure for HostError {
         self.remedy()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@
 mod binary;
 mod bytes;
 mod disk;
+mod fault;
 mod proxy;
 mod receiver;
 mod registry;
@@ -26,6 +27,7 @@ mod world;
 pub use binary::binary;
 pub use bytes::{Noise, b3sum, flip_bit, holds_bytes, same_bytes, truncate};
 pub use disk::{Tree, dos63, ext4, gpt, qcow2, raw};
+pub use fault::can_mount;
 pub use proxy::{Answer, Asked, Proxy};
 pub use receiver::{Received, Receiver};
 pub use registry::{Registry, object_files};

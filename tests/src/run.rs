@@ -149,6 +149,26 @@ impl Started {
         crate::tool::tool("kill", ["-s", name, &self.child.id().to_string()]);
     }
 
+    /// Waits until it has read and written so many bytes, by the kernel's count; false if it ends
+    /// before.
+    pub fn moves(&mut self, bytes: u64) -> bool {
+        loop {
+            let path = format!("/proc/{}/io", self.child.id());
+            let io = std::fs::read_to_string(path).unwrap_or_default();
+            let count = |name: &str| {
+                let line = io.lines().find_map(|line| line.strip_prefix(name));
+                line.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or(0)
+            };
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if count("rchar:") + count("wchar:") >= bytes {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

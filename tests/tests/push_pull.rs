@@ -553,3 +553,16 @@ fn a_disk_is_pushed_from_a_read_only_file_and_a_file_with_a_strange_name() {
 
     same_bytes(world.path("host/a/root.raw"), world.path(name));
 }
+
+/// As on exFAT, where link(2) says EPERM.
+#[test]
+fn a_registry_can_lie_on_a_file_system_without_hard_links() {
+    let world = World::new();
+    raw(&world.path("a.raw"), 4 * MIB, &[(MIB, Noise::new("a").bytes(MIB))]);
+    let push = world.local("push shop:1 --machine a=a.raw");
+    push.with_fault("link,linkat", "EPERM", [] as [&str; 0]).succeeds();
+    let again = world.local("push shop:1 --machine a=a.raw --full-scan");
+    again.with_fault("link,linkat", "EPERM", [] as [&str; 0]).succeeds();
+    world.pull("shop:1", "host");
+    world.holds("host", "shop:1");
+}

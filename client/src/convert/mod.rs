@@ -2,24 +2,26 @@
 //!
 //! # After a crash
 //!
-//! A file has its name only when it is whole. When the flow is dropped, as by a signal, what was
-//! written so far is removed; after `kill -9` it stays as a hidden file beside the name.
+//! A file has its name only when it is whole ([`seawall_store::new_file`] says what stays until
+//! then, and who removes it).
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall_api::digest::ContentDigest;
 use seawall_api::units::HumanBytes;
-use seawall_store::image::convert::{self as engine, ConvertError, NewFile, Output, Pass};
+use seawall_store::image::convert::{self as engine, ConvertError, Output, Pass};
 use seawall_store::image::layout::{ExportFormat, Round};
-use seawall_store::image::{self, Format, OpenOptions};
+use seawall_store::image::{self, DiskImage, Format, OpenOptions};
+use seawall_store::new_file::{NewFile, NewFileError};
 use serde::Serialize;
 
-pub use seawall_store::image::convert::Overwrite;
+pub use seawall_store::new_file::Overwrite;
 
 use crate::error::{ErrorKind, Failure};
 use crate::progress::{Progress, Stage};
+use crate::room::{self, NoRoom, Room};
 
 /// Where the new image goes.
 pub enum Destination {
@@ -101,15 +103,25 @@ pub enum ConvertFailure {
     /// The engine failed.
     #[error(transparent)]
     Convert(#[from] ConvertError),
+    /// The new file does not fit where it is to go.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// A thread ended without a word.
     #[error("the conversion stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
+}
+
+impl From<NewFileError> for ConvertFailure {
+    fn from(error: NewFileError) -> Self {
+        Self::Convert(error.into())
+    }
 }
 
 impl Failure for ConvertFailure {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Convert(error) => error.kind(),
+            Self::NoRoom(error) => error.kind(),
             Self::Defect => ErrorKind::Internal,
         }
     }
@@ -117,6 +129,7 @@ impl Failure for ConvertFailure {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Convert(error) => error.remedy(),
+            Self::NoRoom(error) => error.remedy(),
             Self::Defect => None,
         }
     }
@@ -131,14 +144,15 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
     let Convert { from, from_format, to, format, round, threads, progress } = order;
     let options = OpenOptions { format: from_format, ..OpenOptions::default() };
     let image = image::open(&from, &options).map_err(ConvertError::from)?;
-    // Here and not in the thread: a flow that is dropped takes the unfinished file away.
+    // Here and not in the thread: a name that is taken is said before anything is read.
     let (new, mut pipe) = match to {
         Destination::File { path, overwrite } => (Some(NewFile::create(&path, overwrite)?), None),
         Destination::Pipe(pipe) => (None, Some(pipe)),
     };
     let new = new.map(Arc::new);
+    let place = new.as_ref().map(|new| new.folder().to_owned()).filter(|_| format.is_laid_out());
     let (file, heard) = (new.clone(), Arc::clone(&progress));
-    let work = move || {
+    let work = move || -> Result<engine::ConvertReport, ConvertFailure> {
         let begin = |pass, total| {
             let stage = match pass {
                 Pass::Survey => Stage::Scan,
@@ -148,6 +162,15 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
         };
         let advance = |bytes| heard.advance(bytes);
         let (begin, advance) = (&begin, &advance);
+        if let Some(place) = place {
+            check_room(
+                &place,
+                &*image,
+                threads,
+                &|total| heard.begin(Stage::Scan, Some(total)),
+                advance,
+            )?;
+        }
         let engine = engine::Convert { image: &*image, format, round, threads, begin, advance };
         match (&file, &mut pipe) {
             (Some(file), _) => {
@@ -155,13 +178,13 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
                 file.commit()?;
                 Ok(report)
             }
-            (None, Some(pipe)) => engine.run(Output::Pipe(&mut **pipe)),
-            (None, None) => engine.run(Output::Pipe(&mut std::io::sink())),
+            (None, Some(pipe)) => Ok(engine.run(Output::Pipe(&mut **pipe))?),
+            (None, None) => Ok(engine.run(Output::Pipe(&mut std::io::sink()))?),
         }
     };
     let outcome = tokio::task::spawn_blocking(work).await;
     progress.finish();
-    let report = outcome.map_err(|_| ConvertFailure::Defect)??;
+    let report: engine::ConvertReport = outcome.map_err(|_| ConvertFailure::Defect)??;
     Ok(ConvertReport {
         format: format.to_string(),
         disk_len: report.disk_len,
@@ -170,6 +193,24 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
         content: report.content,
         rounded_len: rounded(round, report.disk_len),
     })
+}
+
+/// Fails if a file that is laid out does not fit into a folder. Where the image's map alone does not
+/// say so, the disk is read for the bytes that are other than zero.
+fn check_room(
+    folder: &Path,
+    image: &dyn DiskImage,
+    threads: usize,
+    begin: &dyn Fn(u64),
+    advance: &(dyn Fn(u64) + Sync),
+) -> Result<(), ConvertFailure> {
+    let allocated = room::allocated_bytes(image).map_err(ConvertError::from)?;
+    if Room::of(folder, allocated).check().is_ok() {
+        return Ok(());
+    }
+    begin(allocated);
+    let (_, data_bytes) = engine::content_digest(image, threads, advance)?;
+    Ok(Room::of(folder, data_bytes).check()?)
 }
 
 /// The length that a disk was filled up to; `None` where that was not asked for.

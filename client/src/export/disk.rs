@@ -10,8 +10,9 @@ use seawall_api::names::{ApplicationName, DiskName, MachineName};
 use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Release};
 use seawall_api::units::HumanBytes;
-use seawall_store::image::convert::{self, Convert, ConvertError, NewFile, Overwrite};
+use seawall_store::image::convert::{self, Convert, ConvertError};
 use seawall_store::image::layout::{ExportFormat, Round};
+use seawall_store::new_file::{NewFile, Overwrite};
 use serde::Serialize;
 
 use super::ExportError;
@@ -20,6 +21,7 @@ use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use crate::remote::{RemoteDisk, RemoteRelease};
+use crate::room::Room;
 
 /// Where an export goes.
 pub enum Output {
@@ -172,6 +174,10 @@ impl Writer {
         match output {
             Output::File(path) => {
                 let new = NewFile::create(&path, Overwrite::Refuse)?;
+                if self.format.is_laid_out() {
+                    let data = image.data_runs().iter().map(|run| run.end - run.start).sum();
+                    Room::of(new.folder(), data).check()?;
+                }
                 let len = self.convert(image, convert::Output::File(new.file()))?;
                 new.commit()?;
                 Ok((Some(path), len))

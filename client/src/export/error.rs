@@ -4,11 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use seawall_store::image::convert::ConvertError;
+use seawall_store::new_file::NewFileError;
 
 use crate::error::{ErrorKind, Failure};
 use crate::fetch::FetchError;
 use crate::host::HostError;
 use crate::registry::RegistryError;
+use crate::room::NoRoom;
 
 /// Why an export failed. What it was to make is not there.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,9 @@ pub enum ExportError {
     /// A disk or its file cannot be written.
     #[error(transparent)]
     Convert(#[from] ConvertError),
+    /// The file does not fit where it is to go.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The release has no such machine or disk.
     #[error("{release} has no {what}; it has {known}")]
     NoSuch {
@@ -53,6 +58,12 @@ pub enum ExportError {
     Defect,
 }
 
+impl From<NewFileError> for ExportError {
+    fn from(error: NewFileError) -> Self {
+        Self::Convert(error.into())
+    }
+}
+
 impl Failure for ExportError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -60,10 +71,11 @@ impl Failure for ExportError {
             Self::Fetch(error) => error.kind(),
             Self::Read(error) => error.kind(),
             Self::Host(error) => error.kind(),
+            Self::NoRoom(error) => error.kind(),
             Self::NoSuch { .. } => ErrorKind::NotFound,
             Self::WrongIndex { .. } => ErrorKind::Damaged,
             Self::Convert(error) => error.kind(),
-            Self::Name(_) => ErrorKind::InvalidInput,
+            Self::Name(source) => ErrorKind::of_io(source),
             Self::Defect => ErrorKind::Internal,
         }
     }
@@ -81,6 +93,7 @@ impl Failure for ExportError {
                 Some("write it to a file: `-o FILE`".to_owned())
             }
             Self::Convert(error) => error.remedy(),
+            Self::NoRoom(error) => error.remedy(),
             Self::WrongIndex { .. } => Some("run `seawall verify` on the release".to_owned()),
             _ => None,
         }

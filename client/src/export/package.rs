@@ -12,8 +12,9 @@ use seawall_api::names::{ApplicationName, MachineName};
 use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Machine, Release};
 use seawall_api::units::HumanBytes;
-use seawall_store::image::convert::{self, ConvertError, NewFile, Overwrite};
+use seawall_store::image::convert::{self, ConvertError};
 use seawall_store::image::layout::{ExportFormat, Round};
+use seawall_store::new_file::{NewFile, Overwrite};
 use serde::Serialize;
 
 use super::ExportError;
@@ -242,8 +243,8 @@ struct Draft {
 enum Place {
     /// One file, with room at its start for the descriptor and the manifest.
     Archive(NewFile),
-    /// The disks, to be named when all is there.
-    Folder { into: PathBuf, disks: Vec<NewFile> },
+    /// The disks, and what is plain text: named together when all is there.
+    Folder { disks: Vec<NewFile>, plain: Vec<NewFile> },
 }
 
 /// A package whose disks are written.
@@ -283,17 +284,22 @@ impl Archive {
     fn begin_folder(into: &Path, draft: Draft) -> Result<Self, ExportError> {
         let Draft { name, text, extra, disks } = draft;
         make_folder(into)?;
-        let (mut files, mut lens, mut new) = (Vec::new(), Vec::new(), Vec::new());
-        for disk in disks {
-            let path = into.join(&disk.href);
+        let (mut files, mut lens) = (Vec::new(), Vec::new());
+        // All of them first: a name that is taken is said before anything is fetched.
+        let create = |name: &str| -> Result<NewFile, ExportError> {
+            let path = into.join(name);
             make_folder(path.parent().unwrap_or(into))?;
-            let file = NewFile::create(&path, Overwrite::Refuse)?;
+            Ok(NewFile::create(&path, Overwrite::Refuse)?)
+        };
+        let names = plain_names(&name, extra.is_some());
+        let plain = names.iter().map(|name| create(name)).collect::<Result<Vec<_>, _>>()?;
+        let new = disks.iter().map(|disk| create(&disk.href)).collect::<Result<Vec<_>, _>>()?;
+        for (disk, file) in disks.into_iter().zip(&new) {
             let (len, digest) = disk.write(file.file(), 0)?;
-            new.push(file);
             files.push((disk.href, digest));
             lens.push(len);
         }
-        let place = Place::Folder { into: into.to_owned(), disks: new };
+        let place = Place::Folder { disks: new, plain };
         Ok(Self { place, name, text, extra, files, lens, end: 0 })
     }
 
@@ -318,15 +324,15 @@ impl Archive {
             hasher.update(bytes);
             hasher.finish()
         };
-        let descriptor = format!("{name}.ovf");
-        files.insert(0, (descriptor.clone(), digest(&text)));
+        let names = plain_names(&name, extra.is_some());
+        files.insert(0, (format!("{name}.ovf"), digest(&text)));
         if let Some(extra) = &extra {
             files.push((original_name(&name), digest(extra)));
         }
         let lines = files.iter().map(|(file, digest)| (file.as_str(), digest.as_str()));
         let manifest = manifest::write(lines);
-        let mut plain = vec![(descriptor, text), (format!("{name}.mf"), Bytes::from(manifest))];
-        plain.extend(extra.map(|extra| (original_name(&name), extra)));
+        let texts = [Some(text), Some(Bytes::from(manifest)), extra].into_iter().flatten();
+        let plain: Vec<_> = names.into_iter().zip(texts).collect();
         match place {
             Place::Archive(file) => {
                 let mut at = 0;
@@ -349,22 +355,26 @@ impl Archive {
                 file.commit()?;
                 Ok(len)
             }
-            Place::Folder { into, disks } => {
+            Place::Folder { disks, plain: new } => {
                 let mut len = lens.iter().sum();
-                for disk in disks {
-                    disk.commit()?;
-                }
-                // The descriptor last: what it names is there.
-                for (name, bytes) in plain.into_iter().rev() {
-                    let file = NewFile::create(&into.join(name), Overwrite::Refuse)?;
-                    file.file().write_all_at(&bytes, 0).map_err(ConvertError::Write)?;
-                    file.commit()?;
+                for (file, (_, bytes)) in new.iter().zip(&plain) {
+                    file.file().write_all_at(bytes, 0).map_err(ConvertError::Write)?;
                     len += bytes.len() as u64;
                 }
+                // The descriptor last: what it names is there.
+                let all: Vec<_> = disks.into_iter().chain(new.into_iter().rev()).collect();
+                NewFile::commit_all(&all)?;
                 Ok(len)
             }
         }
     }
+}
+
+/// The files of a package that are no disks: descriptor, manifest, original descriptor.
+fn plain_names(name: &str, has_extra: bool) -> Vec<String> {
+    let mut names = vec![format!("{name}.ovf"), format!("{name}.mf")];
+    names.extend(has_extra.then(|| original_name(name)));
+    names
 }
 
 fn original_name(name: &str) -> String {

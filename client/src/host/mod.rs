@@ -27,6 +27,8 @@ pub use memo::ScanMemo;
 pub use stat::FileIdentity;
 pub(crate) use write_behind::WriteBehind;
 
+use seawall_store::error::io_remedy;
+
 use crate::error::ErrorKind;
 
 /// Why the host's own files cannot be used.
@@ -49,14 +51,7 @@ impl HostError {
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        match self.source.kind() {
-            io::ErrorKind::NotFound => ErrorKind::NotFound,
-            io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
-            io::ErrorKind::AlreadyExists => ErrorKind::Conflict,
-            io::ErrorKind::InvalidFilename => ErrorKind::InvalidInput,
-            _ => ErrorKind::Unavailable,
-        }
+        ErrorKind::of_io(&self.source)
     }
 
     /// The operator's next step.
@@ -67,8 +62,10 @@ impl HostError {
                 Some("free some space and run the same command again: it resumes".to_owned())
             }
             ErrorKind::InvalidInput => Some("use a directory of another name".to_owned()),
-            ErrorKind::Denied => Some("check the owner and mode of the path".to_owned()),
-            _ => None,
+            ErrorKind::Denied if self.source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("check the owner and mode of the path".to_owned())
+            }
+            _ => io_remedy(&self.source).map(str::to_owned),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use seawall_store::error::io_remedy;
 use seawall_store::image::ImageError;
 
 use crate::error::{ErrorKind, Failure};
@@ -138,19 +139,6 @@ fn shown(folders: &[PathBuf]) -> String {
     shown.join(" or ")
 }
 
-/// What the caller can do about a failed system call.
-fn kind_of(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::NotFound => ErrorKind::NotFound,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            ErrorKind::InvalidInput
-        }
-        _ => ErrorKind::Unavailable,
-    }
-}
-
 impl OvfError {
     pub(super) fn rule(place: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Envelope { place: place.into(), why: why.into() }
@@ -160,9 +148,8 @@ impl OvfError {
 impl Failure for OvfError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { source, .. }
-            | Self::Scratch { source, .. }
-            | Self::Image(ImageError::Io { source, .. }) => kind_of(source),
+            Self::Io { source, .. } | Self::Scratch { source, .. } => ErrorKind::of_io(source),
+            Self::Image(error) => error.kind(),
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::Digest { .. } => ErrorKind::Damaged,
             Self::Spec(error) => error.kind(),
@@ -173,6 +160,7 @@ impl Failure for OvfError {
     fn remedy(&self) -> Option<String> {
         let text = match self {
             Self::Unsupported { remedy, .. } => remedy,
+            Self::Io { source, .. } => io_remedy(source)?,
             Self::Spec(error) => return error.remedy(),
             Self::Image(error) => return error.remedy(),
             Self::Missing { .. } => {

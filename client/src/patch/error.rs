@@ -137,7 +137,10 @@ impl Failure for PatchError {
             Self::Host(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::InUse(ImageLockError::Host(error)) => error.kind(),
-            Self::Image(_) | Self::Scan { .. } | Self::Journal { .. } | Self::WrongIndex { .. } => {
+            Self::Image(error) | Self::Scan { source: ScanError::Image(error), .. } => {
+                of_pulled(error)
+            }
+            Self::Scan { .. } | Self::Journal { .. } | Self::WrongIndex { .. } => {
                 ErrorKind::Damaged
             }
             Self::Changed { .. }
@@ -161,6 +164,7 @@ impl Failure for PatchError {
             Self::Host(error) => return error.remedy(),
             Self::Lock(error) => return error.remedy(),
             Self::Image(error) => return error.remedy(),
+            Self::Scan { source, .. } => return source.remedy(),
             Self::Changed { .. } => {
                 "nothing was touched: pull the new release into another directory, and keep what \
                  a machine writes in an overlay"
@@ -185,8 +189,16 @@ impl Failure for PatchError {
             Self::Foreign { .. } => "nothing was touched: move the file away",
             Self::NoSuchMachine { .. } => "pull the machines you need into another directory",
             Self::OddLength { .. } => "pull the release with --format raw into another directory",
-            Self::Scan { .. } | Self::WrongIndex { .. } | Self::Defect => return None,
+            Self::WrongIndex { .. } | Self::Defect => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+/// The kind of an error on a disk that was pulled: what contradicts itself there was sound once.
+pub(crate) fn of_pulled(error: &ImageError) -> ErrorKind {
+    match error {
+        ImageError::Io { .. } => error.kind(),
+        _ => ErrorKind::Damaged,
     }
 }

@@ -1,6 +1,5 @@
 //! Why a push failed.
 
-use std::io;
 use std::path::PathBuf;
 
 use seawall_api::digest::ReleaseDigest;
@@ -89,8 +88,9 @@ impl Failure for PushError {
         match self {
             Self::Registry(error) => error.kind(),
             Self::Package(error) => error.kind(),
-            Self::Image(error) if is_missing(error) => ErrorKind::NotFound,
-            Self::Image(_) | Self::Scan { .. } | Self::Release(_) => ErrorKind::InvalidInput,
+            Self::Image(error) => error.kind(),
+            Self::Scan { source, .. } => source.kind(),
+            Self::Release(_) => ErrorKind::InvalidInput,
             Self::Changed { .. } | Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
                 ErrorKind::Conflict
             }
@@ -102,25 +102,19 @@ impl Failure for PushError {
         match self {
             Self::Registry(error) => error.remedy(),
             Self::Package(error) => error.remedy(),
-            Self::Image(error) if is_missing(error) => Some(
+            Self::Image(error) if error.kind() == ErrorKind::NotFound => Some(
                 "check the path: one in an application.toml is relative to the folder of that file"
                     .to_owned(),
             ),
-            Self::Image(error) | Self::Scan { source: ScanError::Image(error), .. } => {
-                error.remedy()
-            }
+            Self::Image(error) => error.remedy(),
+            Self::Scan { source, .. } => source.remedy(),
             Self::Changed { .. } => {
                 Some("stop the machine that writes to it, or push a snapshot".to_owned())
             }
             Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
                 Some("a version is never reused: push under the next one".to_owned())
             }
-            Self::Scan { .. } | Self::Release(_) | Self::Defect => None,
+            Self::Release(_) | Self::Defect => None,
         }
     }
-}
-
-/// Whether the file of a disk is not there.
-fn is_missing(error: &ImageError) -> bool {
-    matches!(error, ImageError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }

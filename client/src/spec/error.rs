@@ -69,9 +69,7 @@ impl SpecError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                ErrorKind::NotFound
-            }
+            Self::Read { source, .. } => ErrorKind::of_io(source),
             _ => ErrorKind::InvalidInput,
         }
     }

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_api::index::LEAF_SPAN;
-use seawall_store::image::{self, DiskImage, OpenOptions};
+use seawall_store::image::{self, DiskImage, ImageError, OpenOptions};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::{Damage, VerifiedDisk, VerifyError, VerifyReport};
 use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile};
+use crate::error::ErrorKind;
 use crate::patch;
 use crate::progress::{Progress, Stage};
 
@@ -57,7 +58,10 @@ fn verify_disk(
     let path = directory.root().join(&disk.file);
     let image = match open(&path, disk) {
         Ok(image) => image,
-        Err(damage) => return Ok(Some(damage)),
+        Err(error) if error.kind() == ErrorKind::Denied => {
+            return Err(ScanError::from(error).into());
+        }
+        Err(error) => return Ok(Some(Damage::from_error(path.display(), &error))),
     };
     let layout = directory.indexes().layout(disk.index);
     let hashed = AtomicU64::new(0);
@@ -78,6 +82,8 @@ fn verify_disk(
     let outcome = scan::scan_disk(image.as_ref(), threads, &compare, &advance);
     report.hashed_bytes += hashed.into_inner();
     Ok(match outcome {
+        // What this user may not read is not known to be damaged.
+        Err(error) if error.kind() == ErrorKind::Denied => return Err(error.into()),
         Err(ScanError::Image(error)) => Some(Damage::from_error(path.display(), &error)),
         Err(error) => return Err(error.into()),
         Ok(index) if index.digest() == disk.index => None,
@@ -91,9 +97,8 @@ fn verify_disk(
     })
 }
 
-fn open(path: &Path, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, Damage> {
+fn open(path: &Path, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, ImageError> {
     image::open(path, &OpenOptions { format: disk.container(), allow_backing: false })
-        .map_err(|error| Damage::from_error(path.display(), &error))
 }
 
 /// Where on the disk the first extent that differs begins.

@@ -44,7 +44,7 @@ pub enum VerifyError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// A defect of ours in a scan.
+    /// A disk cannot be scanned.
     #[error(transparent)]
     Scan(#[from] ScanError),
     /// A thread ended without a word.
@@ -68,7 +68,8 @@ impl Failure for VerifyError {
             Self::Host(error) => error.kind(),
             Self::Registry(error) => error.kind(),
             Self::InProgress { .. } => ErrorKind::Conflict,
-            Self::Scan(_) | Self::Defect => ErrorKind::Internal,
+            Self::Scan(error) => error.kind(),
+            Self::Defect => ErrorKind::Internal,
         }
     }
 
@@ -80,7 +81,8 @@ impl Failure for VerifyError {
             Self::InProgress { .. } => {
                 Some("run the same `seawall patch` again: it goes on where it ended".to_owned())
             }
-            Self::Scan(_) | Self::Defect => None,
+            Self::Scan(error) => error.remedy(),
+            Self::Defect => None,
         }
     }
 }

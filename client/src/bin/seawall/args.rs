@@ -28,11 +28,12 @@ Exit status:
   4    conflict: the version is taken, the channel moved, something holds the release, a disk is
        in use or was changed
   5    damaged: bytes are not what their digest says
-  6    the registry cannot be reached, or cannot serve now
-  7    denied: the token is missing or does not permit this
+  6    the registry cannot be reached, or it or a disk cannot serve now
+  7    denied: by the registry (the token) or by this host (owner and mode of a file)
   8    no space left, here or at the registry
-  130  interrupted; what was transferred is kept and the next run resumes
-  143  the same by SIGTERM
+  130  interrupted: push, pull, patch and repair resume; what convert and export wrote is removed
+  141  the reader of standard output went away (export, convert)
+  143  the same as 130, by SIGTERM
 
 A REFERENCE names a release: application:version, application:channel or application@blake3:…,
 with [host[:port]/] before it and [/machine] after it where that makes sense. The registry is, in

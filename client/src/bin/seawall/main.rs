@@ -14,22 +14,20 @@ mod hosted;
 mod output;
 mod progress;
 mod report;
+mod signal;
 mod size;
 
-use std::path::Path;
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use clap::Parser;
-use seawall::directory::is_between_releases;
+use seawall_store::unfinished;
 
 use args::{Cli, Global, RawCommand};
 use command::Command;
 use config::Environment;
 use report::Failure;
-
-/// What a shell reports for a program that a signal ended: 128 and the signal's number.
-const EXIT_SIGINT: u8 = 130;
-const EXIT_SIGTERM: u8 = 143;
+use signal::Aftermath;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -61,49 +59,16 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         command => {
             log_to_stderr(&cli.global);
             let command = Command::prove(command)?;
-            let patched = match &command {
-                Command::Patch(_, patch) => Some(patch.dir.clone()),
-                _ => None,
-            };
-            let runtime = runtime()?;
-            let work = commands::run(command, &cli.global);
-            let outcome = runtime.block_on(until_signal(work, patched.as_deref()));
-            // Threads that still read or hash are not waited for: what they do is thrown away.
-            runtime.shutdown_background();
+            let aftermath = Aftermath::of(&command);
+            // Never shut down: a thread that outlives the command may wait for an answer in it, and
+            // would panic. It ends with the process, and what it was making is removed before.
+            let runtime = ManuallyDrop::new(runtime()?);
+            let work = commands::run(command, cli.global);
+            let outcome = runtime.block_on(signal::until_signal(work, &aftermath));
+            unfinished::remove_all();
             outcome
         }
     }
-}
-
-/// Runs a command until it ends or a signal asks for its end. What a flow leaves when it is
-/// dropped is what a crash leaves, which every flow survives. Of a directory that is `patched` it
-/// is told if that is neither release.
-async fn until_signal(
-    command: impl Future<Output = Result<(), Failure>>,
-    patched: Option<&Path>,
-) -> Result<ExitCode, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let cannot = |error| Failure::io("cannot listen for signals", &error);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let (name, code) = tokio::select! {
-        outcome = command => return outcome.map(|()| ExitCode::SUCCESS),
-        _ = interrupt.recv() => ("interrupted", EXIT_SIGINT),
-        _ = terminate.recv() => ("terminated", EXIT_SIGTERM),
-    };
-    match patched.filter(|dir| is_between_releases(dir)) {
-        Some(dir) => {
-            let dir = report::plain(&dir.display().to_string());
-            anstream::eprintln!(
-                "{name}: the disks in {dir} are between two releases; run `seawall patch` again to \
-                 finish them, before anything runs on them"
-            );
-        }
-        None => anstream::eprintln!(
-            "{name}: nothing is half done; the same command goes on where this ended"
-        ),
-    }
-    Ok(ExitCode::from(code))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -5,6 +5,11 @@ use std::fmt;
 use std::process::ExitCode;
 
 use seawall::error::{ErrorKind, Failure as _};
+use seawall::plain::{is_unsafe, one_line};
+use seawall_store::error::io_remedy;
+
+/// What a shell reports for a program that SIGPIPE ended.
+const EXIT_SIGPIPE: u8 = 141;
 
 /// Why a command failed: an error and its causes, its kind and the next step.
 #[derive(Debug)]
@@ -53,14 +58,9 @@ impl Failure {
 
     /// An I/O error on something that has a name.
     pub(crate) fn io(what: &str, source: &std::io::Error) -> Self {
-        use std::io::ErrorKind as Io;
-        let kind = match source.kind() {
-            Io::NotFound => ErrorKind::NotFound,
-            Io::PermissionDenied => ErrorKind::Denied,
-            Io::StorageFull | Io::QuotaExceeded => ErrorKind::StorageFull,
-            _ => ErrorKind::Internal,
-        };
-        Self { kind, lines: vec![what.to_owned(), source.to_string()], remedy: None }
+        let remedy = io_remedy(source).map(str::to_owned);
+        let lines = vec![what.to_owned(), source.to_string()];
+        Self { kind: ErrorKind::of_io(source), lines, remedy }
     }
 
     /// The same as another kind.
@@ -78,8 +78,22 @@ impl Failure {
         self.lines.first().map_or("", String::as_str)
     }
 
+    /// What failed and why, on one line.
+    pub(crate) fn on_one_line(&self) -> String {
+        self.lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join(": ")
+    }
+
+    /// The reader of a pipe that a disk was written to went away: nothing is said, as by any
+    /// program that SIGPIPE ends.
+    pub(crate) fn reader_gone() -> Self {
+        Self { kind: ErrorKind::Unavailable, lines: Vec::new(), remedy: None }
+    }
+
     /// The documented number for scripts (`args::EXIT_STATUS`).
     pub(crate) fn exit_code(&self) -> u8 {
+        if self.lines.is_empty() {
+            return EXIT_SIGPIPE;
+        }
         match self.kind {
             ErrorKind::Internal => 1,
             ErrorKind::InvalidInput => 2,
@@ -172,15 +186,10 @@ fn shortened(line: &str) -> String {
 pub(crate) fn plain(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' => "\n".to_owned(),
-        c if c.is_control() || is_bidi_control(c) => c.escape_unicode().to_string(),
+        c if is_unsafe(c) => c.escape_unicode().to_string(),
         c => c.to_string(),
     };
     text.chars().map(shown).collect()
-}
-
-/// Characters that reorder what stands around them (Unicode TR 9).
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seawall::convert::{self, Destination};
+use seawall::convert::{self, ConvertFailure, Destination};
 use seawall::inspect;
 use seawall::progress::Progress;
 
@@ -21,7 +21,12 @@ pub(crate) async fn convert(
         None => (Destination::Pipe(Box::new(std::io::stdout())), true),
     };
     let order = convert::Convert { from, from_format, to, format, round, threads, progress };
-    let report = convert::convert(order).await?;
+    let report = match convert::convert(order).await {
+        Err(ConvertFailure::Convert(error)) if is_piped && error.is_broken_pipe() => {
+            return Err(Failure::reader_gone());
+        }
+        done => done?,
+    };
     if is_piped {
         // Standard output is the image.
         return Ok(());

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use seawall::progress::Progress;
-use seawall::registry::Registry;
+use seawall::registry::{Pages, Registry};
 use seawall::verify::{VerifyRelease, VerifyReport, verify_release};
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::units::HumanBytes;
+use seawall_store::unfinished::Unfinished;
 use serde::Serialize;
 
 use super::recover::Found;
@@ -76,7 +77,7 @@ pub(crate) async fn drill(
     progress: Arc<dyn Progress>,
     style: Style,
 ) -> Result<(), Failure> {
-    let scratch;
+    let (scratch, _unfinished);
     let into = match &into {
         Some(into) => {
             check_apart(&data, into)?;
@@ -89,6 +90,9 @@ pub(crate) async fn drill(
                 .prefix("seawall-drill-")
                 .tempdir()
                 .map_err(|error| Failure::io("cannot make a scratch directory", &error))?;
+            // Also when a signal ends the drill while its registry still writes there.
+            _unfinished = Unfinished::make(scratch.path(), || Ok(()))
+                .map_err(|error| Failure::io("cannot make a scratch directory", &error))?;
             scratch.path()
         }
     };
@@ -97,7 +101,7 @@ pub(crate) async fn drill(
         seawall_server::drill(data, into.to_owned()).await.map_err(|error| refused(&error))?;
     let recover_secs = began.elapsed().as_secs_f64();
     let hosted = Hosted::from(running);
-    let registry = over_http(&hosted.url(), Some(hosted.token()?))?;
+    let registry = over_http(&hosted.url(), Some(hosted.token()?), &progress)?;
     let began = Instant::now();
     let outcome = verify(&registry, count, &progress).await;
     let verify_secs = began.elapsed().as_secs_f64();
@@ -158,7 +162,7 @@ async fn chosen(
     count: usize,
 ) -> Result<Vec<(ApplicationName, ReleaseDigest)>, Failure> {
     let mut applications = Vec::new();
-    let mut after = None;
+    let (mut pages, mut after) = (Pages::of("list its applications"), None);
     loop {
         let page = registry.applications(after.as_ref()).await?;
         for application in page.applications {
@@ -166,7 +170,7 @@ async fn chosen(
             let digests = page.releases.into_iter().map(|release| release.digest);
             applications.push((application.name, digests.collect::<Vec<_>>()));
         }
-        after = page.next;
+        after = pages.follow(page.next)?;
         if after.is_none() {
             break;
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use seawall::export::{self, Output};
+use seawall::export::{self, ExportError, Output};
 
 use super::Surroundings;
 use crate::command::{Export, Package};
@@ -36,7 +36,12 @@ pub(crate) async fn export(around: Surroundings, command: Export) -> Result<(), 
         progress,
         threads,
     };
-    let report = export::export(order).await?;
+    let report = match export::export(order).await {
+        Err(ExportError::Convert(error)) if is_pipe && error.is_broken_pipe() => {
+            return Err(Failure::reader_gone());
+        }
+        done => done?,
+    };
     if is_pipe {
         // Standard output is the disk.
         return Ok(());

@@ -60,12 +60,12 @@ pub(crate) struct Surroundings {
 }
 
 /// Runs a command to its end.
-pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure> {
+pub(crate) async fn run(command: Command, global: Global) -> Result<(), Failure> {
     let style = if global.json { Style::Json } else { Style::Text };
     let progress = progress::choose(global.quiet);
     // Each directory has its own registry.
     if let Command::Status(order) = command {
-        return status::status(&order, global, style).await;
+        return status::status(&order, &global, style).await;
     }
     let Some(reach) = command.reach() else {
         let outcome = without_registry(command, progress.clone(), style).await;
@@ -79,16 +79,16 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<(), Failure
     };
     let settings = match &command {
         Command::BackupOf(_, data, _) => Settings::of_directory(data),
-        _ => Settings::find(global, reach, &crate::environment())?,
+        _ => Settings::find(&global, reach, &crate::environment())?,
     };
     let address = settings.location.address();
-    let connection = Connection::open(settings, missing).await?;
+    let connection = Connection::open(settings, missing, &progress).await?;
     let around = Surroundings {
         registry: connection.registry(),
         address,
         progress: progress.clone(),
         style,
-        state: host_state(global)?,
+        state: host_state(&global)?,
     };
     let outcome = with_registry(command, around).await;
     progress.finish();

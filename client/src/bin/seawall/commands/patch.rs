@@ -1,5 +1,7 @@
 //! `seawall patch`.
 
+use std::sync::Arc;
+
 use seawall::patch;
 
 use super::Surroundings;
@@ -10,6 +12,7 @@ use crate::report::Failure;
 pub(crate) async fn patch(around: Surroundings, command: Patch) -> Result<(), Failure> {
     let Patch { dir, target, dry_run, threads } = command;
     let Surroundings { registry, address, progress, style, state } = around;
+    let heard = Arc::clone(&progress);
     let origin = super::pull::origin(address, &target.selector);
     let order = patch::Patch {
         registry,
@@ -25,6 +28,6 @@ pub(crate) async fn patch(around: Surroundings, command: Patch) -> Result<(), Fa
         return answer(style, &plan, |plan| format!("{plan}\n"));
     }
     let report = patch::patch(order).await?;
-    origin.write(&report.directory)?;
+    super::pull::remember(&origin, &report.directory, heard.as_ref());
     answer(style, &report, |report| format!("{report}\n"))
 }

@@ -1,6 +1,10 @@
 //! `seawall pull`.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use seawall::directory::Origin;
+use seawall::progress::Progress;
 use seawall::pull;
 use seawall_api::reference::Selector;
 
@@ -12,6 +16,7 @@ use crate::report::Failure;
 pub(crate) async fn pull(around: Surroundings, command: Pull) -> Result<(), Failure> {
     let Pull { target, into, format, machines, descriptors, dry_run, locked, threads } = command;
     let Surroundings { registry, address, progress, style, state } = around;
+    let heard = Arc::clone(&progress);
     let origin = origin(address, &target.selector);
     let order = pull::Pull {
         registry,
@@ -31,8 +36,16 @@ pub(crate) async fn pull(around: Surroundings, command: Pull) -> Result<(), Fail
         return answer(style, &plan, |plan| format!("{plan}\n"));
     }
     let report = pull::pull(order).await?;
-    origin.write(&report.directory)?;
+    remember(&origin, &report.directory, heard.as_ref());
     answer(style, &report, |report| format!("{report}\n"))
+}
+
+/// Notes in a directory where it came from. The release is there whether or not that succeeds.
+pub(super) fn remember(origin: &Origin, directory: &Path, progress: &dyn Progress) {
+    if let Err(error) = origin.write(directory) {
+        let why = &error.source;
+        progress.note(&format!("warning: {error}: {why}; `seawall status` cannot follow it"));
+    }
 }
 
 /// What `seawall status` is to know of a directory: a channel is followed, a version is not.

@@ -1,0 +1,107 @@
+//! Ends a command when SIGINT or SIGTERM asks for it.
+//!
+//! The command has threads of its own and is not waited for: those that read, hash or write end with
+//! the process. What only a finished command leaves is removed first ([`seawall_store::unfinished`]), and a line
+//! says what there is now.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use seawall::directory::is_between_releases;
+use seawall_store::unfinished;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::command::{Command, Upkeep};
+use crate::report::{Failure, plain};
+
+/// What a shell reports for a program that a signal ended: 128 and the signal's number.
+const EXIT_SIGINT: u8 = 130;
+const EXIT_SIGTERM: u8 = 143;
+
+/// What a command leaves when a signal ends it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Aftermath {
+    /// Nothing: it only read or asked.
+    Nothing,
+    /// What was transferred, for the same command to go on with.
+    Resumes,
+    /// Nothing: what it wrote is removed.
+    Removed,
+    /// A directory that is either release, or between the two.
+    Patched(PathBuf),
+}
+
+impl Aftermath {
+    pub(crate) fn of(command: &Command) -> Self {
+        match command {
+            Command::Patch(_, patch) if !patch.dry_run => Self::Patched(patch.dir.clone()),
+            Command::Pull(_, pull) if !pull.dry_run => Self::Resumes,
+            Command::Push(..) | Command::Upkeep(_, Upkeep::Repair(_)) => Self::Resumes,
+            Command::Export(..)
+            | Command::Package(..)
+            | Command::Convert(..)
+            | Command::BackupOf(..)
+            | Command::Upkeep(_, Upkeep::Backup(_)) => Self::Removed,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// The line that says so.
+    fn line(&self, name: &str) -> String {
+        match self {
+            Self::Patched(dir) if is_between_releases(dir) => format!(
+                "{name}: the disks in {} are between two releases; run `seawall patch` again to \
+                 finish them, before anything runs on them",
+                plain(&dir.display().to_string())
+            ),
+            Self::Patched(_) | Self::Resumes => {
+                format!("{name}: nothing is half done; the same command goes on where this ended")
+            }
+            Self::Removed => {
+                format!("{name}: what was written is removed; the same command begins again")
+            }
+            Self::Nothing => name.to_owned(),
+        }
+    }
+}
+
+/// Runs a command until it ends or a signal asks for its end.
+pub(crate) async fn until_signal(
+    command: impl Future<Output = Result<(), Failure>> + Send + 'static,
+    aftermath: &Aftermath,
+) -> Result<ExitCode, Failure> {
+    let cannot = |error| Failure::io("cannot listen for signals", &error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    // A task of its own: one that computes for long keeps no signal from being heard.
+    let command = tokio::spawn(command);
+    let (name, code) = tokio::select! {
+        ended = command => {
+            let panicked = |_| Err(Failure::internal("the command stopped where it should not"));
+            return ended.unwrap_or_else(panicked).map(|()| ExitCode::SUCCESS);
+        }
+        _ = interrupt.recv() => ("interrupted", EXIT_SIGINT),
+        _ = terminate.recv() => ("terminated", EXIT_SIGTERM),
+    };
+    // Before the line, which promises it.
+    unfinished::remove_all();
+    anstream::eprintln!("{}", aftermath.line(name));
+    Ok(ExitCode::from(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_followed_by_what_there_is_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let patched = Aftermath::Patched(dir.path().to_owned());
+        assert!(patched.line("interrupted").starts_with("interrupted: nothing is half done"));
+        std::fs::create_dir_all(dir.path().join(".seawall/patch")).unwrap();
+        std::fs::write(dir.path().join(".seawall/patch/journal"), "").unwrap();
+        assert!(patched.line("interrupted").contains("between two releases"));
+        assert!(Aftermath::Removed.line("terminated").starts_with("terminated: what was written"));
+        assert_eq!(Aftermath::Nothing.line("interrupted"), "interrupted");
+    }
+}

@@ -1,0 +1,63 @@
+//! Operating systems that refuse: system calls that fail, and file systems with little room.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::Command;
+
+use crate::run::Run;
+
+/// Whether this machine lets a user mount a file system of their own.
+#[must_use]
+pub fn can_mount() -> bool {
+    let probe = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]);
+    let probe = { probe }.output();
+    probe.is_ok_and(|probe| probe.status.success())
+}
+
+impl Run {
+    /// Lets the system calls `calls`, as in `linkat,link`, fail with `error`, as in `EPERM`: those
+    /// that name one of `paths`, or all of them where there is none.
+    #[must_use]
+    pub fn with_fault<P: AsRef<OsStr>>(
+        self,
+        calls: &str,
+        error: &str,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let mut args: Vec<OsString> =
+            ["-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null"].map(Into::into).into();
+        args.push(format!("-etrace={calls}").into());
+        args.push(format!("-einject={calls}:error={error}").into());
+        for path in paths {
+            args.extend(["-P".into(), path.as_ref().to_owned()]);
+        }
+        self.within("strace", args)
+    }
+
+    /// Mounts an empty file system of `mib` MiB on the folder `at`, for this run only, and prints
+    /// what is in it at the end.
+    #[must_use]
+    pub fn with_volume(self, at: &Path, mib: u64) -> Self {
+        const SCRIPT: &str = "at=$1; mount -t tmpfs -o size=\"$2m\" none \"$at\" || exit 77; \
+                              shift 2; \"$@\"; code=$?; ls -A \"$at\"; exit $code";
+        let mut args: Vec<OsString> = ["-rm", "sh", "-c", SCRIPT, "sh"].map(Into::into).into();
+        args.extend([at.as_os_str().to_owned(), mib.to_string().into()]);
+        self.within("unshare", args)
+    }
+
+    /// The same command, run by another program.
+    fn within(self, program: &str, args: Vec<OsString>) -> Self {
+        let inner = self.into_command();
+        let mut command = Command::new(program);
+        command.args(args).arg(inner.get_program()).args(inner.get_args()).env_clear();
+        for (key, value) in inner.get_envs() {
+            if let Some(value) = value {
+                command.env(key, value);
+            }
+        }
+        if let Some(dir) = inner.get_current_dir() {
+            command.current_dir(dir);
+        }
+        Self::new(command)
+    }
+}
