@@ -9,8 +9,8 @@ use crate::run::Run;
 /// Whether this machine lets a user mount a file system of their own.
 #[must_use]
 pub fn can_mount() -> bool {
-    let probe = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]);
-    let probe = { probe }.output();
+    let mount = ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"];
+    let probe = Command::new("unshare").args(mount).output();
     probe.is_ok_and(|probe| probe.status.success())
 }
 
