@@ -1,6 +1,6 @@
 //! Operating systems that refuse: system calls that fail, and file systems with little room.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -24,14 +24,13 @@ impl Run {
         error: &str,
         paths: impl IntoIterator<Item = P>,
     ) -> Self {
-        let mut args: Vec<OsString> =
-            ["-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null"].map(Into::into).into();
-        args.push(format!("-etrace={calls}").into());
-        args.push(format!("-einject={calls}:error={error}").into());
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null"]);
+        strace.arg(format!("-etrace={calls}")).arg(format!("-einject={calls}:error={error}"));
         for path in paths {
-            args.extend(["-P".into(), path.as_ref().to_owned()]);
+            strace.arg("-P").arg(path);
         }
-        self.within("strace", args)
+        self.within(strace)
     }
 
     /// Mounts an empty file system of `mib` MiB on the folder `at`, for this run only, and prints
@@ -40,24 +39,23 @@ impl Run {
     pub fn with_volume(self, at: &Path, mib: u64) -> Self {
         const SCRIPT: &str = "at=$1; mount -t tmpfs -o size=\"$2m\" none \"$at\" || exit 77; \
                               shift 2; \"$@\"; code=$?; ls -A \"$at\"; exit $code";
-        let mut args: Vec<OsString> = ["-rm", "sh", "-c", SCRIPT, "sh"].map(Into::into).into();
-        args.extend([at.as_os_str().to_owned(), mib.to_string().into()]);
-        self.within("unshare", args)
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-rm", "sh", "-c", SCRIPT, "sh"]).arg(at).arg(mib.to_string());
+        self.within(unshare)
     }
 
     /// The same command, run by another program.
-    fn within(self, program: &str, args: Vec<OsString>) -> Self {
+    fn within(self, mut outer: Command) -> Self {
         let inner = self.into_command();
-        let mut command = Command::new(program);
-        command.args(args).arg(inner.get_program()).args(inner.get_args()).env_clear();
+        outer.arg(inner.get_program()).args(inner.get_args()).env_clear();
         for (key, value) in inner.get_envs() {
             if let Some(value) = value {
-                command.env(key, value);
+                outer.env(key, value);
             }
         }
         if let Some(dir) = inner.get_current_dir() {
-            command.current_dir(dir);
+            outer.current_dir(dir);
         }
-        Self::new(command)
+        Self::new(outer)
     }
 }
