@@ -14,7 +14,7 @@ async fn odd(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             seen.fetch_add(1, Ordering::SeqCst);
-            let mut head = vec![0; 1024];
+            let mut head = vec![0; 16 << 10];
             let _ = stream.read(&mut head).await;
             let _ = stream.write_all(answer).await;
             // The rest of what is sent meets a closed connection.
