@@ -109,9 +109,7 @@ fn parse_base(text: &str) -> Result<Url, InvalidUrl> {
         return Err(bad("it has a `?` or `#` part"));
     }
     // It is added to the address, so that one of a later version is the same.
-    if base.path_segments().and_then(|it| it.filter(|part| !part.is_empty()).next_back())
-        == Some("v1")
-    {
+    if base.path_segments().and_then(|mut it| it.rfind(|part| !part.is_empty())) == Some("v1") {
         let without = base.as_str().trim_end_matches('/').trim_end_matches("/v1");
         return Err(bad(&format!("leave out the path: {without}")));
     }
