@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use seawall_store::image::{self, DiskImage, Format, SlicedFile};
+use seawall_store::image::{self, DiskImage, Format, ImageError, SlicedFile};
 
 use super::envelope::Unmapped;
 use super::{OvfError, files, scratch};
@@ -31,29 +31,33 @@ impl Packed {
         if self.slices.is_empty() {
             return Ok(image::empty(self.capacity.unwrap_or(0)));
         }
-        let image = self.open_as(name, format)?;
-        let found = image.variant().format;
-        match self.stated {
-            // What is no image is the disk itself only if it is exactly as long.
-            Some(stated)
-                if format.is_none()
-                    && stated != found
-                    && found == Format::Raw
-                    && self.capacity != Some(image.disk_len()) =>
-            {
-                Err(OvfError::NotStated {
-                    path: name.to_owned(),
-                    stated: stated.to_string(),
-                    found: shown(image.as_ref()),
-                })
-            }
-            _ => Ok(image),
+        let opened = self.open_as(name, format);
+        if format.is_some() {
+            return opened;
+        }
+        let unknown = match opened {
+            Ok(image) if image.variant().format == Format::Raw && self.stated.is_some() => None,
+            Ok(image) => return Ok(image),
+            Err(error) if is_unrecognised(&error) => Some(error),
+            Err(error) => return Err(error),
+        };
+        // What is no image is the disk itself if it is exactly as long as that.
+        let image = self.open_as(name, Some(Format::Raw))?;
+        match (self.stated, unknown) {
+            _ if self.capacity == Some(image.disk_len()) => Ok(image),
+            (Some(stated), _) => Err(OvfError::NotStated {
+                path: name.to_owned(),
+                stated: stated.to_string(),
+                found: shown(image.as_ref()),
+            }),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(image),
         }
     }
 
     fn open_as(&self, name: &Path, format: Option<Format>) -> Result<Box<dyn DiskImage>, OvfError> {
         if self.steps.is_empty() {
-            return Ok(image::open_slices(name, &self.slices, format)?);
+            return image::open_slices(name, &self.slices, format).map_err(refused);
         }
         let source = SlicedFile::open(&self.slices)?;
         let len_max = self.capacity.map_or(u64::MAX, |capacity| {
@@ -62,7 +66,7 @@ impl Packed {
         let file = scratch::unpack(name, &source, &self.steps, &self.folders(), len_max)?;
         let mut files: Vec<_> = self.slices.iter().map(|slice| slice.path.clone()).collect();
         files.dedup();
-        Ok(image::open_file(name, file, files, format)?)
+        image::open_file(name, file, files, format).map_err(refused)
     }
 
     /// Folders that may hold inflated bytes: that of the package first, which has room for it.
@@ -112,6 +116,35 @@ impl Packed {
             }
             _ => None,
         })
+    }
+}
+
+/// Says of an image of several files what there is to do about it in a package.
+fn refused(error: ImageError) -> OvfError {
+    match error {
+        ImageError::Backing { path, backing, .. } => OvfError::Unsupported {
+            what: format!("{}, a disk that needs another file, `{backing}`,", path.display()),
+            remedy: "make it one file: `qemu-img convert -O vmdk -o subformat=streamOptimized`"
+                .to_owned(),
+        },
+        error => error.into(),
+    }
+}
+
+/// Whether nothing told the format of a file, so that there was no reader to find it wrong.
+fn is_unrecognised(error: &OvfError) -> bool {
+    match error {
+        OvfError::Image(error) => !matches!(
+            error,
+            ImageError::Io { .. }
+                | ImageError::Damaged { .. }
+                | ImageError::Unsupported { .. }
+                | ImageError::Backing { .. }
+                | ImageError::NotADisk { .. }
+                | ImageError::Shrunk { .. }
+                | ImageError::OutOfRange { .. }
+        ),
+        _ => false,
     }
 }
 

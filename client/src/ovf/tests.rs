@@ -296,7 +296,9 @@ fn a_disk_that_names_other_files_is_refused() {
     folder.put("it.ovf", COLLECTION.replace("urn:raw", "").as_bytes());
     let package = folder.open().unwrap();
     let disk = &package.spec().machines[0].disks[0];
-    assert!(disk.packed.as_ref().unwrap().open(&disk.path, disk.format).is_err());
+    let outcome = disk.packed.as_ref().unwrap().open(&disk.path, disk.format);
+    let Err(error) = outcome else { panic!("it names /etc/passwd") };
+    assert!(error.to_string().contains("a disk that needs another file"), "{error}");
 }
 
 #[test]
