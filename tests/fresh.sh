@@ -44,12 +44,13 @@ project=$(realpath "$(dirname "$0")/..")
 toolchain=$(rustc --print sysroot)
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/seawall-fresh.XXXXXX")
 root=$work/root
-runner=
+# What runs in the background, so that a signal is heeded at once, and the signal that ends it.
+runner='' ended_by=''
 finish() {
   local status=$?
   # The mounts are those of the runner's own namespace, and go with its last process.
   if [[ -n $runner ]]; then
-    kill -KILL "$runner" 2>/dev/null || true
+    kill -"$ended_by" "$runner" 2>/dev/null || true
     wait "$runner" 2>/dev/null || true
   fi
   if [[ -n $keep ]]; then
@@ -72,12 +73,23 @@ sources() {
     }'
 }
 
+# follow SIGNAL COMMAND …: runs it to its end, or ends it by the signal when this script is ended.
+follow() {
+  local status=0
+  ended_by=$1
+  "${@:2}" </dev/null &
+  runner=$!
+  wait "$runner" || status=$?
+  runner=''
+  return "$status"
+}
+
 make_root() {
   sources >"$work/sources"
   grep --quiet ' bookworm main$' "$work/sources" || die 'the apt sources of this machine have no Debian 12'
   # How this machine reaches its sources: proxies, and what it was told about their dates.
   apt-config dump | grep -E '^Acquire::(https?::|Check-|Retries)' >"$work/apt.conf" || true
-  mmdebstrap --quiet --variant=minbase --aptopt="$work/apt.conf" \
+  follow TERM mmdebstrap --quiet --variant=minbase --aptopt="$work/apt.conf" \
     --aptopt='Acquire::Languages "none"' bookworm "$root" "$work/sources"
   # The network as this machine has it.
   local file
@@ -107,8 +119,9 @@ pass_environment() {
 
 # inside COMMAND …: runs it in the root, in processes and mounts of its own.
 inside() {
+  # `unshare` itself ignores gentler signals; its child goes with it, and every process of the root.
   # shellcheck disable=SC2016 # for the inner shell
-  unshare --mount --pid --fork --kill-child --propagation private bash -euc '
+  follow KILL unshare --mount --pid --fork --kill-child --propagation private bash -euc '
     root=$1 toolchain=$2
     shift 2
     mount -t proc proc "$root/proc"
@@ -119,12 +132,7 @@ inside() {
     mount --bind "$toolchain" "$root/opt/rust"
     mount -o remount,bind,ro "$root/opt/rust"
     exec chroot "$root" "$@"
-  ' bash "$root" "$toolchain" env -i "${environment[@]}" "$@" </dev/null &
-  runner=$!
-  local status=0
-  wait "$runner" || status=$?
-  runner=
-  return "$status"
+  ' bash "$root" "$toolchain" env -i "${environment[@]}" "$@"
 }
 
 # as_dev SCRIPT: runs a shell script in the project, as whoever tries it.
@@ -148,7 +156,7 @@ timed() {
   say "$1"
   local TIMEFORMAT=$'== processor time: %U s user, %S s system'
   time {
-    if [[ -n $as_user ]] && ! as_dev "$2" 2>&1 | tee "$log"; then
+    if [[ -n $as_user ]] && ! as_dev "$2" > >(tee "$log") 2>&1; then
       heed "$log" || exit 1
       as_dev "$2"
     elif [[ -z $as_user ]]; then

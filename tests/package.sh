@@ -101,7 +101,7 @@ for library in $(ldd "$program" | grep -o '/[^ ]*'); do
   esac
 done
 cp "$work/disk.raw" "$empty/disk.raw"
-in_empty() { env --ignore-environment chroot "$empty" "$@"; }
+in_empty() { env --ignore-environment PATH="$PATH" chroot "$empty" "$@"; }
 in_empty /seawall --registry /registry --state /state --quiet push shop:1 --machine web=/disk.raw >/dev/null
 in_empty /seawall --registry /registry --state /state --quiet pull shop:1 --into /host >/dev/null
 cmp "$work/disk.raw" "$empty"/host/web/*.raw
