@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use seawall_tests::{exists, tool};
+use seawall_tests::{MIB, Noise, World, exists, raw, tool};
 
 use crate::tidy::source::{Source, root, sources, without_comments};
 
@@ -146,4 +146,21 @@ fn the_scripts_of_the_project_pass_shellcheck() {
     }
     assert!(scripts.len() >= 9, "{scripts:?}");
     tool("shellcheck", &scripts);
+}
+
+/// A minimal Debian has no certificate authorities.
+#[test]
+fn a_machine_without_certificate_authorities_reaches_registries_by_http() {
+    let world = World::new();
+    fs::write(world.path("none"), "").unwrap();
+    raw(&world.path("1.raw"), MIB, &[(0, Noise::new("one").bytes(4096))]);
+    let bare = |args: &str| {
+        let run = world.local(args).env("SSL_CERT_FILE", world.path("none"));
+        run.env("SSL_CERT_DIR", world.path("none"))
+    };
+    bare("push shop:1 --machine a=root:1.raw").succeeds();
+    bare("pull shop:1 --into host").succeeds();
+
+    let refused = bare("list --registry https://127.0.0.1:1").exits_with(2);
+    assert!(refused.stderr.contains("ca-certificates"), "{refused}");
 }

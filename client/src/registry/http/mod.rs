@@ -80,7 +80,11 @@ impl HttpRegistry {
         let base = parse_base(url)?;
         let transport = Transport::new(base, token, timeouts).map_err(|error| InvalidUrl {
             url: url.escape_debug().to_string(),
-            why: error.to_string(),
+            why: format!(
+                "{}; Debian's package ca-certificates brings certificate authorities, and \
+                 SSL_CERT_FILE names others",
+                innermost(&error)
+            ),
         })?;
         Ok(Self { transport })
     }
@@ -90,6 +94,15 @@ impl HttpRegistry {
     pub fn url(&self) -> &str {
         self.transport.address()
     }
+}
+
+/// Returns the cause that says most: the outer ones of a client that cannot be made say nothing.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 fn parse_base(text: &str) -> Result<Url, InvalidUrl> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method, Response, Url, redirect};
+use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect};
 use seawall_api::problem::Problem;
 
 use super::{
@@ -63,20 +63,16 @@ impl Transport {
         token: Option<Token>,
         timeouts: Timeouts,
     ) -> Result<Self, reqwest::Error> {
-        let mut client = Client::builder()
-            .user_agent(USER_AGENT)
-            .http1_only() // packs over HTTP/2 share one connection's window: slower by far
-            .redirect(redirect::Policy::none()) // `send` follows those of GET, and drops the token
-            .connect_timeout(timeouts.connect)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            // Before the server does: a request that meets its closing would be lost.
-            .pool_idle_timeout(IDLE_CONNECTION_TIME_MAX)
-            .tcp_nodelay(true);
-        if is_loopback(&base) {
-            client = client.no_proxy();
-        }
+        let client = match client(&base, &timeouts).build() {
+            // A machine without certificate authorities. Plain HTTP needs none; what such a registry
+            // redirects to over HTTPS is not trusted.
+            Err(_) if base.scheme() == "http" => {
+                client(&base, &timeouts).tls_certs_only([]).build()?
+            }
+            built => built?,
+        };
         let address = base.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client: client.build()?, base, address, token, timeouts })
+        Ok(Self { client, base, address, token, timeouts })
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -230,6 +226,20 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn is_same_origin(a: &Url, b: &Url) -> bool {
     a.origin() == b.origin()
+}
+
+/// Prepares the connections to the registry at `base`.
+fn client(base: &Url, timeouts: &Timeouts) -> ClientBuilder {
+    let client = Client::builder()
+        .user_agent(USER_AGENT)
+        .http1_only() // packs over HTTP/2 share one connection's window: slower by far
+        .redirect(redirect::Policy::none()) // `send` follows those of GET, and drops the token
+        .connect_timeout(timeouts.connect)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        // Before the server does: a request that meets its closing would be lost.
+        .pool_idle_timeout(IDLE_CONNECTION_TIME_MAX)
+        .tcp_nodelay(true);
+    if is_loopback(base) { client.no_proxy() } else { client }
 }
 
 fn is_loopback(url: &Url) -> bool {
