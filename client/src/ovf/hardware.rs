@@ -68,9 +68,9 @@ pub(super) fn read(
     let Some((chosen, _)) = chosen else { return Ok(hardware) };
     for (position, section) in sections.iter().enumerate() {
         if position != chosen {
-            let what = format!("hardware for `{}`", system_types(*section));
-            let taken = system_types(sections[chosen]);
-            hardware.report(&what, &format!("a machine has one, and that for `{taken}` is taken"));
+            let [left, taken] = [*section, sections[chosen]].map(|it| shown(&system_types(it)));
+            let why = format!("a machine has one, and that for {taken} is taken");
+            hardware.report(&format!("hardware for {left}"), &why);
         }
     }
     let (items, settings) = parts(sections[chosen], context.configuration, &mut hardware);
@@ -102,6 +102,14 @@ fn is_item(node: &Node<'_, '_>) -> bool {
 fn system_types(section: Node<'_, '_>) -> String {
     let system = children(section).find(|child| child.tag_name().name() == "System");
     system.map_or("", |system| text_of(system, "VirtualSystemType")).to_owned()
+}
+
+/// Hypervisors as a sentence names them.
+fn shown(types: &str) -> String {
+    match types {
+        "" => "an unnamed system".to_owned(),
+        types => format!("`{}`", types.escape_debug()),
+    }
 }
 
 fn is_known(types: &str) -> bool {

@@ -55,7 +55,7 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Envelope, OvfError> {
     }
     for prefix in &prepared.undeclared {
         let what = format!("the prefix `{prefix}`");
-        note(&what, "it is not declared, as XML demands; it was taken to be");
+        note(&what, "it is not declared, which XML demands; it was read as if it were");
     }
     envelope(root, unmapped)
 }

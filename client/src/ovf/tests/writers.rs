@@ -210,7 +210,9 @@ fn of_several_hardware_sections_the_one_for_a_known_system_with_disks_is_taken()
             (ours, &format!("{before}{}", system(kind))),
         ]);
         assert_eq!(disks(&found).len(), 2, "{kind}");
-        let why = format!("a machine has one, and that for `{kind}` is taken");
+        let name =
+            if kind.is_empty() { "an unnamed system".to_owned() } else { format!("`{kind}`") };
+        let why = format!("a machine has one, and that for {name} is taken");
         assert_reported(&package, &[&why]);
     }
     // Both have the disks: the known one counts, whichever is first.
