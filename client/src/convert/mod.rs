@@ -195,8 +195,8 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
     })
 }
 
-/// Fails if a file that is laid out does not fit into a folder. Where the image's map alone does not
-/// say so, the disk is read for the bytes that are other than zero.
+/// Fails if a file that is laid out does not fit into a folder. Where the image's map alone does
+/// not say so, the disk is read for the bytes that are other than zero.
 fn check_room(
     folder: &Path,
     image: &dyn DiskImage,

@@ -1,8 +1,8 @@
 //! Ends a command when SIGINT or SIGTERM asks for it.
 //!
-//! The command has threads of its own and is not waited for: those that read, hash or write end with
-//! the process. What only a finished command leaves is removed first ([`seawall_store::unfinished`]), and a line
-//! says what there is now.
+//! The command has threads of its own and is not waited for: those that read, hash or write end
+//! with the process. What only a finished command leaves is removed first
+//! ([`seawall_store::unfinished`]), and a line says what there is now.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
