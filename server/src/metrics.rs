@@ -96,6 +96,7 @@ pub(crate) struct Metrics {
     publishes: Counter,
     checks: CheckMetrics,
     problems: Family<ProblemLabels, Counter>,
+    log_dropped: Counter,
     /// Room, webhooks.
     pub(crate) watched: Watched,
 }
@@ -136,6 +137,8 @@ impl Default for Metrics {
         let packs = counter("packs", "Packs received");
         let chunks = counter("chunks", "Chunks decoded and re-hashed on receipt");
         let publishes = counter("publishes", "Releases published");
+        let help = "Log lines that standard error did not take";
+        let log_dropped = counter("log_dropped_lines", help);
         let checks = CheckMetrics::new(&mut registry);
         let problems: Family<ProblemLabels, Counter> = Family::default();
         for code in Code::ALL {
@@ -157,6 +160,7 @@ impl Default for Metrics {
             publishes,
             checks,
             problems,
+            log_dropped,
             watched,
         }
     }
@@ -224,6 +228,7 @@ impl Metrics {
     /// # Errors
     /// When a value cannot be written.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+        self.log_dropped.inner().store(crate::telemetry::dropped_count(), Ordering::Relaxed);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

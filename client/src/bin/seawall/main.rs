@@ -80,7 +80,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 fn log_to_stderr(global: &Global) {
     let filter = match global.verbose {
-        0 => "error",
+        // What goes wrong in a library reaches the user as an error of ours, or not at all.
+        0 => "seawall=error,seawall_store=error,seawall_server=error",
         1 => "seawall=info,seawall_store=info,warn",
         _ => "seawall=trace,seawall_store=trace,seawall_server=debug,hyper_util=debug,info",
     };
@@ -88,6 +89,8 @@ fn log_to_stderr(global: &Global) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Else a line that cannot be written is a panic.
+        .log_internal_errors(false)
         .with_ansi(false)
         .try_init();
 }

@@ -13,6 +13,9 @@ use crate::size;
 /// What is logged: the registry's own doings and every request, of others only what goes wrong.
 const LOG_FILTER: [&str; 2] = ["warn,seawall_server=info", "info,seawall_server=debug"];
 
+/// How long the last log lines may take once it has stopped.
+const LOG_FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Serves until SIGINT or SIGTERM; requests in flight are finished then.
 pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
     let format = match args.log_format {
@@ -36,9 +39,13 @@ pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
         ..Config::new(args.data)
     };
     let running = seawall_server::start(config).await.map_err(|error| refused(&error))?;
-    // On standard output, so that a script that asked for port 0 can read it.
-    crate::output::write(&format!("listening on http://{}\n", running.addr()))?;
-    running.wait().await.map_err(|error| Failure::io("the registry stopped", &error))
+    // On standard output, so that a script that asked for port 0 can read it. Nobody has to.
+    if let Err(error) = crate::output::write(&format!("listening on http://{}\n", running.addr())) {
+        tracing::warn!(error = error.what(), "cannot say on standard output where it listens");
+    }
+    let outcome = running.wait().await;
+    telemetry::flush(LOG_FLUSH_TIME_MAX);
+    outcome.map_err(|error| Failure::io("the registry stopped", &error))
 }
 
 fn min_free(text: &str) -> Result<MinFree, Failure> {
