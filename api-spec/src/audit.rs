@@ -9,7 +9,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::digest::{EntryDigest, ReleaseDigest};
 use crate::names::{ApplicationName, Version};
@@ -30,7 +29,7 @@ macro_rules! actions {
     ($count:literal: $($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
         /// What was done. The table is closed.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-        #[derive(Serialize, Deserialize, ToSchema)]
+        #[derive(Serialize, Deserialize)]
         pub enum Action {
             $($(#[$doc])* #[serde(rename = $text)] $name,)+
         }
@@ -74,6 +73,8 @@ actions! { 12:
     /// The catalog was rebuilt from the store; what was logged before is lost.
     Recover = "recover";
 }
+
+crate::schema::of_texts!(Action, "What was done. The table is closed.");
 
 /// The actions that webhooks can be told of.
 pub const EVENTS: [Action; 4] = [Action::Publish, Action::Promote, Action::Delete, Action::Damage];

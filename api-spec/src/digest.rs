@@ -131,6 +131,10 @@ macro_rules! digest_role {
                     .schema_type(utoipa::openapi::schema::Type::String)
                     .description(Some(concat!(stringify!($name), ": a BLAKE3-256 digest")))
                     .pattern(Some("^blake3:[0-9a-f]{64}$"))
+                    .examples([concat!(
+                        "blake3:af1349b9f5f9a1a6a0404dea36dcc949",
+                        "9bcb25c9adc112b7cc9a93cae41f3262"
+                    )])
                     .build()
                     .into()
             }

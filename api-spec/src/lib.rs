@@ -12,5 +12,6 @@ pub mod names;
 pub mod problem;
 pub mod reference;
 pub mod release;
+mod schema;
 pub mod units;
 pub mod v1;

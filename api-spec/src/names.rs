@@ -50,8 +50,29 @@ fn segment(text: &str, what: &'static str) -> Result<(), InvalidName> {
     if is_segment(text) { Ok(()) } else { Err(InvalidName::new(text, what, SEGMENT_RULE)) }
 }
 
+/// What the OpenAPI document says of a kind of name.
+struct NameSchema {
+    /// Which texts are names, in the dialect of ECMA 262.
+    pattern: &'static str,
+    len_max: usize,
+    example: &'static str,
+}
+
+/// A segment, without the length's limit: no two dots in a row, nothing but a letter or digit at
+/// either end.
+macro_rules! segment_pattern {
+    () => {
+        r"[a-z0-9](?:(?:\.?[_-])*\.?[a-z0-9])*"
+    };
+}
+
+const fn segment_schema(example: &'static str) -> NameSchema {
+    let pattern = concat!("^", segment_pattern!(), "$");
+    NameSchema { pattern, len_max: NAME_LEN_MAX, example }
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $prove:expr) => {
+    ($(#[$doc:meta])* $name:ident, $schema:expr, $prove:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         #[derive(serde::Serialize, serde::Deserialize)]
@@ -104,8 +125,13 @@ macro_rules! name {
 
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                let schema: NameSchema = $schema;
                 utoipa::openapi::schema::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
+                    .pattern(Some(schema.pattern))
+                    .min_length(Some(1))
+                    .max_length(Some(schema.len_max))
+                    .examples([schema.example])
                     .into()
             }
         }
@@ -121,6 +147,11 @@ macro_rules! name {
 name! {
     /// The name of an application: one to four segments, `team/webshop`.
     ApplicationName,
+    NameSchema {
+        pattern: concat!("^", segment_pattern!(), "(?:/", segment_pattern!(), "){0,3}$"),
+        len_max: APPLICATION_SEGMENTS_MAX * (NAME_LEN_MAX + 1) - 1,
+        example: "team/webshop",
+    },
     |text| {
         let what = "an application name";
         if text.split('/').count() > APPLICATION_SEGMENTS_MAX {
@@ -132,31 +163,41 @@ name! {
 name! {
     /// The name of a machine: its role in the release, `web`.
     MachineName,
+    segment_schema("web"),
     |text| segment(text, "a machine name")
 }
 name! {
     /// The name of a disk within its machine, `root`.
     DiskName,
+    segment_schema("root"),
     |text| segment(text, "a disk name")
 }
 name! {
     /// The name of a network that machines of a release share, `backend`.
     NetworkName,
+    segment_schema("backend"),
     |text| segment(text, "a network name")
 }
 name! {
     /// The name of a host that runs machines of a release, `rack4.example`.
     HostName,
+    segment_schema("rack4.example"),
     |text| segment(text, "a host name")
 }
 name! {
     /// The name of a pin, which keeps a release until somebody takes it away, `audit-2026`.
     PinName,
+    segment_schema("audit-2026"),
     |text| segment(text, "a pin name")
 }
 name! {
     /// The name of a channel: a segment that begins with a letter, `stable`.
     ChannelName,
+    NameSchema {
+        pattern: concat!("^(?![0-9])", segment_pattern!(), "$"),
+        len_max: NAME_LEN_MAX,
+        example: "stable",
+    },
     |text| {
         segment(text, "a channel name")?;
         if text.as_bytes()[0].is_ascii_digit() {
@@ -171,6 +212,11 @@ name! {
     /// An immutable name of one release: a semantic version (semver 2.0.0), which begins with a
     /// digit. `1.0` is accepted as people write it and is not the same version as `1.0.0`.
     Version,
+    NameSchema {
+        pattern: r"^[0-9](?:(?:\.?[A-Za-z0-9+_-])*\.?[A-Za-z0-9])?$",
+        len_max: VERSION_LEN_MAX,
+        example: "1.0.0",
+    },
     |text| {
         let bad = |why| Err(InvalidName::new(text, "a version", why));
         if text.is_empty() || text.len() > VERSION_LEN_MAX {

@@ -9,7 +9,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:literal, $code:literal, $title:literal;)+) => {
         /// What went wrong, for programs. The table is closed: a client may match on all of it.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $code)] $name,)+
         }
@@ -85,6 +85,8 @@ codes! {
     /// The store has no room.
     StorageFull = 507, "storage-full", "The store is full";
 }
+
+crate::schema::of_texts!(Code, "What went wrong, for programs. The table is closed.");
 
 /// The body of every error (RFC 9457, section 3).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]

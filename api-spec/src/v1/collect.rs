@@ -9,6 +9,7 @@ use crate::problem::Problem;
 /// Asks for a collection.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "livePercentMin": 60 }))]
 pub struct StartCollection {
     /// Packs of which less than this is reachable are rewritten, in percent, 0 to 100; 60 where it
     /// is not given. 100 leaves nothing unreachable, 0 rewrites nothing.
@@ -17,6 +18,7 @@ pub struct StartCollection {
     pub live_percent_min: Option<u8>,
     /// How much may be copied for that, in bytes per second; no limit where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::schema::number")]
     pub rate_max: Option<u64>,
     /// Looks even where nothing was deleted and no push failed since the last one.
     #[serde(default)]

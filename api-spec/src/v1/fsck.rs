@@ -9,9 +9,11 @@ use crate::names::{ApplicationName, Version};
 /// Asks to check every object, reference and row: begins, or goes on where a check broke off.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "rateBytesPerSec": 50_000_000, "restart": false }))]
 pub struct StartFsck {
     /// Read at most this many bytes of objects a second; 0 for as fast as one reader goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::schema::number")]
     pub rate_bytes_per_sec: Option<u64>,
     /// Begin anew, even where a check broke off.
     #[serde(default)]

@@ -18,6 +18,7 @@ pub struct RenewHost {
     /// The application.
     pub application: ApplicationName,
     /// What tells two copies on one host apart: the directory, 1 to 1024 bytes.
+    #[schema(min_length = 1, max_length = 1024, example = "/srv/webshop")]
     pub instance: String,
     /// The release it runs.
     pub release: ReleaseDigest,
@@ -25,8 +26,10 @@ pub struct RenewHost {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,
     /// How many disks it has of it.
+    #[schema(maximum = 4_294_967_295_u32)]
     pub disks: u64,
     /// How long this holds, in seconds, 60 to 7776000 (90 days).
+    #[schema(minimum = 60, maximum = 7_776_000)]
     pub ttl_secs: u64,
 }
 

@@ -8,6 +8,7 @@ use crate::names::{ApplicationName, Version};
 /// Asks for a lease.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "application": "team/webshop", "version": "1.0.0", "purpose": "push" }))]
 pub struct OpenLease {
     /// The application that will be pushed to, or pulled from.
     pub application: ApplicationName,

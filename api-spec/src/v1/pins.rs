@@ -12,6 +12,7 @@ pub const PIN_REASON_LEN_MAX: usize = 1024;
 /// Asks to pin a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "the auditors read it until 2027" }))]
 pub struct SetPin {
     /// Why it must stay; a person reads it who wants to delete the release.
     pub reason: String,

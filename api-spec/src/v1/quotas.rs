@@ -8,12 +8,15 @@ use crate::names::ApplicationName;
 /// Sets a quota. What is absent or null is not limited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "dataBytesMax": 500_000_000_000_u64, "releaseCountMax": 100 }))]
 pub struct SetQuota {
     /// The data of the disks of its releases together, in bytes.
     #[serde(default)]
+    #[serde(deserialize_with = "crate::schema::number")]
     pub data_bytes_max: Option<u64>,
     /// How many releases.
     #[serde(default)]
+    #[serde(deserialize_with = "crate::schema::number")]
     pub release_count_max: Option<u64>,
 }
 

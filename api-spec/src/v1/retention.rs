@@ -12,6 +12,7 @@ use crate::problem::Problem;
 /// without a rule that keeps is none, and removes the one that was set.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(example = json!({ "keepLast": 5, "keepYoungerSecs": 2_592_000 }))]
 pub struct RetentionPolicy {
     /// The newest this many: of the application, or of those that the channel pointed at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,14 +22,17 @@ pub struct RetentionPolicy {
     pub keep_last_prereleases: Option<u32>,
     /// Those published less than this many seconds ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::schema::number")]
     pub keep_younger_secs: Option<u64>,
     /// Those that the channel, or any channel of the application, left less than this many seconds
     /// ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::schema::number")]
     pub keep_superseded_secs: Option<u64>,
     /// How long the release of a host that has not been heard of since its deadline stays; 30 days
     /// where no policy of the application says so. Hosts within their deadline always count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::schema::number")]
     pub keep_expired_hosts_secs: Option<u64>,
 }
 

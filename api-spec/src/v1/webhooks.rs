@@ -10,6 +10,11 @@ use crate::names::ApplicationName;
 /// Asks to tell an address what happens.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "url": "https://hooks.example/seawall",
+    "events": ["publish", "promote"],
+    "secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
+}))]
 pub struct NewWebhook {
     /// Where messages are sent, by POST: http:// or https://.
     pub url: String,
