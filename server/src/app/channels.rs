@@ -120,7 +120,8 @@ impl Registry {
                     Some(sequence) => format!("is at move {sequence} now"),
                     None => "does not exist yet".to_owned(),
                 };
-                Err(AppError::Stale { object, is_now })
+                let shown_by = format!("seawall channels {application} {name}");
+                Err(AppError::Stale { object, shown_by, is_now })
             }
             Moved::NoSuchRelease => {
                 Err(AppError::not_found(format!("release {application}@{release}")))

@@ -32,6 +32,7 @@ impl Registry {
         token: String,
     ) -> Result<Tombstone, AppError> {
         let title = format!("{application}:{version}");
+        self.catalog.make_room().await?;
         let selector = Selector::Version(version.clone());
         // What a rebuild needs besides the tombstone: when it was published, and by whom.
         if let Some(release) = self.catalog.resolve(application.clone(), selector).await?
@@ -61,7 +62,8 @@ impl Registry {
                 Err(gone(&tombstone))
             }
             Deletion::Held(holders) => {
-                Err(AppError::Held { version: title, holders: in_words(&holders) })
+                let remedy = remedy_of(&title, &holders);
+                Err(AppError::Held { version: title, holders: in_words(&holders), remedy })
             }
             Deletion::Absent => Err(AppError::not_found(format!("release {title}"))),
         }
@@ -88,10 +90,13 @@ impl Registry {
 /// What is said of a release that was deleted.
 pub(super) fn gone(tombstone: &Tombstone) -> AppError {
     let Tombstone { release, deleted_at_secs, deleted_by } = tombstone;
-    let by = if deleted_by.is_empty() { "somebody without a token" } else { deleted_by };
+    let by = match deleted_by.as_str() {
+        "" => "somebody without a token".to_owned(),
+        token => format!("`{token}`"),
+    };
     AppError::Gone {
         version: format!("{}:{}", release.application, release.version),
-        by: by.to_owned(),
+        by,
         at_secs: *deleted_at_secs,
     }
 }
@@ -104,6 +109,27 @@ fn in_words(holders: &[Holder]) -> String {
         words.push(format!("and {more} more"));
     }
     words.join("; ")
+}
+
+/// The command that takes away what holds a release most.
+fn remedy_of(title: &str, holders: &[Holder]) -> String {
+    let application = title.rsplit_once(':').map_or(title, |(application, _)| application);
+    match holders.first() {
+        Some(Holder::Channel(channel)) => {
+            format!(
+                "move the channel to another release: `seawall promote {application}:VERSION {channel}`"
+            )
+        }
+        Some(Holder::History { channel, .. }) => format!(
+            "the last {MOVES_HELD} releases of a channel stay, so that it can go back: delete it \
+             once {channel} has moved on; `seawall channels {application} {channel}` shows its moves"
+        ),
+        Some(Holder::Pin { name, .. }) => format!("run `seawall unpin {title} --name {name}`"),
+        Some(Holder::Host { host, .. }) => format!(
+            "patch host {host} to another release; if it is gone, run `seawall hosts --forget {host}`"
+        ),
+        None => "run `seawall show` to see what holds it".to_owned(),
+    }
 }
 
 fn word(holder: &Holder) -> String {

@@ -1,11 +1,12 @@
 //! Why a use case failed.
 
+use seawall_api::moment::rfc3339;
 use seawall_api::names::ApplicationName;
 use seawall_api::problem::Code;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::pack::PackError;
 
-use crate::catalog::{CatalogError, Excess, REBUILD};
+use crate::catalog::{Barrier, CatalogError, Excess, REBUILD};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -52,7 +53,7 @@ pub enum AppError {
         version: String,
     },
     /// What is asked for was deleted.
-    #[error("release {version} was deleted by `{by}` at {at_secs} (Unix time)")]
+    #[error("release {version} was deleted by {by} at {}", rfc3339(*at_secs))]
     Gone {
         /// The application and version.
         version: String,
@@ -68,6 +69,8 @@ pub enum AppError {
         version: String,
         /// What holds it, in words.
         holders: String,
+        /// What takes the first of them away, as a command.
+        remedy: String,
     },
     /// Something that is relied on is not present.
     #[error("{object} needs {missing}, which this registry does not hold")]
@@ -88,6 +91,8 @@ pub enum AppError {
     Stale {
         /// Which.
         object: String,
+        /// The command that shows how it changed.
+        shown_by: String,
         /// What it is now.
         is_now: String,
     },
@@ -130,6 +135,22 @@ pub enum AppError {
         /// How much it would have, and may have.
         excess: Excess,
     },
+    /// Somebody has as many of something as they may.
+    #[error("{whose} has {limit}, as many as it may")]
+    LimitReached {
+        /// Who.
+        whose: String,
+        /// How many, and of what.
+        limit: String,
+        /// The next step.
+        remedy: &'static str,
+    },
+    /// Another token speaks for it.
+    #[error("{object} is another token's")]
+    OfAnother {
+        /// What.
+        object: String,
+    },
     /// What is left of the disk is kept.
     #[error("the registry's disk has {free} bytes free, of which it keeps {kept} from uploads")]
     NoRoom {
@@ -137,6 +158,14 @@ pub enum AppError {
         free: u64,
         /// How much is kept.
         kept: u64,
+    },
+    /// The registry can be read and not be written.
+    #[error("this registry is read-only: {}; it cannot {action}", barrier.as_str())]
+    ReadOnly {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        barrier: Barrier,
     },
     /// It happened, and only the store could not be told.
     #[error("{done}, and the store cannot record it")]
@@ -165,7 +194,7 @@ pub enum AppError {
     Store(#[from] StoreError),
     /// The catalog failed.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Catalog(CatalogError),
     /// A defect of ours.
     #[error("cannot {action}")]
     Internal {
@@ -219,8 +248,12 @@ impl AppError {
             Self::CheckRuns => Code::CheckRuns,
             Self::RootUnreadable { source, .. } => source.code(),
             Self::TooLarge { .. } => Code::TooLarge,
-            Self::QuotaExceeded { .. } => Code::QuotaExceeded,
-            Self::NoRoom { .. } => Code::StorageFull,
+            Self::QuotaExceeded { .. } | Self::LimitReached { .. } => Code::QuotaExceeded,
+            Self::OfAnother { .. } => Code::Denied,
+            Self::NoRoom { .. } | Self::ReadOnly { barrier: Barrier::Full, .. } => {
+                Code::StorageFull
+            }
+            Self::ReadOnly { barrier: Barrier::Denied, .. } => Code::Denied,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) => code_of(error.kind()),
             Self::Unrecorded { source, .. } => code_of(source.kind()),
@@ -237,27 +270,40 @@ impl AppError {
                 "a version is never used again: publish under another"
             }
             Self::Gone { .. } => "choose another release: `seawall list` shows those that are left",
-            Self::Held { .. } => {
-                "move the channel on, remove the pin, or patch the host to another release first"
-            }
+            Self::Held { remedy, .. } => remedy,
             Self::Incomplete { .. } => "upload what is missing, then try again",
-            Self::LeaseEnded { .. } => "open a new lease and ask again what is missing",
-            Self::Busy { .. } => "try again in a moment",
+            Self::LeaseEnded { .. } => "run the command again: it sends only what is missing",
+            Self::Busy { .. } => "run the command again in a moment",
             Self::CheckRuns => "wait for its end, or stop it: `seawall fsck --stop`",
             Self::Stopped { .. } => "start it again: it goes on where it was",
             Self::RootUnreadable { .. } => {
                 "run `seawall fsck`, then repair what it names, or delete the release that needs it"
             }
-            Self::Stale { .. } => "read it again and decide anew",
+            Self::Stale { shown_by, .. } => {
+                return Some(format!("run `{shown_by}` to see who changed it, then retry"));
+            }
             Self::QuotaExceeded { application, .. } => {
                 return Some(format!(
                     "delete releases of {application} that nobody needs, or raise its quota: \
                      `seawall quota {application}` shows it"
                 ));
             }
+            Self::LimitReached { remedy, .. } => remedy,
+            Self::OfAnother { .. } => {
+                "use the token that first said what the host runs, or a publisher's; a publisher \
+                 can forget the host: `seawall hosts --forget HOST`"
+            }
             Self::NoRoom { .. } => {
-                "make room on the registry's disk: delete releases and collect, or enlarge it; \
+                "make room on the registry's disk (`seawall rm`, then `seawall gc`), or enlarge it; \
                  what is there can be pulled meanwhile"
+            }
+            Self::ReadOnly { barrier: Barrier::Full, .. } => {
+                "make room on its disk: `seawall rm` and `seawall gc` have room kept for them; what \
+                 is there can be pulled meanwhile"
+            }
+            Self::ReadOnly { barrier: Barrier::Denied, .. } => {
+                "run the command as the owner of the registry, or name the registry by its address; \
+                 list, show, pull, verify, export and diff work as it is"
             }
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => {
@@ -288,6 +334,15 @@ fn code_of(kind: ErrorKind) -> Code {
         | ErrorKind::Conflict
         | ErrorKind::InvalidInput
         | ErrorKind::Internal => Code::Internal,
+    }
+}
+
+impl From<CatalogError> for AppError {
+    fn from(error: CatalogError) -> Self {
+        match error.barrier() {
+            Some(barrier) => Self::ReadOnly { action: error.action(), barrier },
+            None => Self::Catalog(error),
+        }
     }
 }
 

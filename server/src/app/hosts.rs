@@ -10,13 +10,16 @@ use super::listings::Page;
 use super::pins::check_text;
 use super::{AppError, Registry};
 use crate::catalog::fleet::{
-    HOSTS_MAX, HostPart, HostReport, HostRow, HostRows, INSTANCES_MAX, Reported,
+    HOSTS_MAX, HOSTS_PER_TOKEN_MAX, HostPart, HostReport, HostRow, HostRows, INSTANCES_MAX,
+    Reported,
 };
 
 /// The longest name of an instance, in bytes.
 const INSTANCE_LEN_MAX: usize = 1024;
 /// The most hosts that one answer holds: each may have many instances.
 const HOSTS_PER_PAGE_MAX: u32 = 256;
+
+const FORGET_SOME: &str = "forget hosts that are gone: `seawall hosts --forget HOST`";
 
 /// What a host says that it runs.
 #[derive(Clone, Debug)]
@@ -33,6 +36,10 @@ pub struct HostRuns {
     pub disks: u64,
     /// How long this holds.
     pub ttl_secs: u64,
+    /// The token it is said with; empty without authentication.
+    pub reported_by: String,
+    /// Whether that token may speak for hosts of which another spoke first.
+    pub speaks_for_all: bool,
 }
 
 /// What a host runs, and whether that still holds.
@@ -74,7 +81,10 @@ impl Registry {
             disks: runs.disks,
             now_secs,
             deadline_secs: now_secs.saturating_add(runs.ttl_secs),
+            reported_by: runs.reported_by,
+            speaks_for_all: runs.speaks_for_all,
         };
+        let reported_by = report.reported_by.clone();
         match self.catalog.report_host(report).await? {
             Reported::Done(row) => Ok(HostSeen { row: *row, is_expired: false }),
             Reported::NoSuchRelease => {
@@ -83,13 +93,22 @@ impl Registry {
                 let absent = || AppError::not_found(format!("release {application}@{release}"));
                 Err(buried.as_ref().map_or_else(absent, gone))
             }
-            Reported::TooManyInstances => Err(AppError::rule(format!(
-                "host {host} runs {INSTANCES_MAX} releases, as many as it may: forget it, then \
-                 say again what it runs"
-            ))),
-            Reported::TooManyHosts => Err(AppError::rule(format!(
-                "{HOSTS_MAX} releases run on hosts, as many as may be remembered: forget some"
-            ))),
+            Reported::OfAnother => Err(AppError::OfAnother { object: format!("host {host}") }),
+            Reported::TooManyInstances => Err(AppError::LimitReached {
+                whose: format!("host {host}"),
+                limit: format!("{INSTANCES_MAX} releases"),
+                remedy: "forget it (`seawall hosts --forget HOST`), then run `seawall status` on it",
+            }),
+            Reported::TooManyHosts => Err(AppError::LimitReached {
+                whose: "this registry".to_owned(),
+                limit: format!("{HOSTS_MAX} releases on hosts"),
+                remedy: FORGET_SOME,
+            }),
+            Reported::TooManyOfToken => Err(AppError::LimitReached {
+                whose: format!("token `{reported_by}`"),
+                limit: format!("{HOSTS_PER_TOKEN_MAX} releases on hosts"),
+                remedy: FORGET_SOME,
+            }),
         }
     }
 
@@ -116,11 +135,12 @@ impl Registry {
     /// Forgets what a host runs, or a part of it.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when nothing is known of it.
+    /// [`AppError::NotFound`] when nothing is known of it, or nothing by the token of `part`.
     pub async fn forget_host(&self, host: &HostName, part: HostPart) -> Result<(), AppError> {
+        let of = part.reported_by.as_ref().map(|token| format!(" of token `{token}`"));
         if self.catalog.forget_host(host.clone(), part).await? > 0 {
             return Ok(());
         }
-        Err(AppError::not_found(format!("host {host}")))
+        Err(AppError::not_found(format!("host {host}{}", of.unwrap_or_default())))
     }
 }

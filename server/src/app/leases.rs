@@ -3,7 +3,9 @@
 use seawall_api::names::ApplicationName;
 
 use super::{AppError, Registry};
-use crate::catalog::{Lease, LeaseId, NewLease, Purpose};
+use crate::catalog::{
+    LEASES_MAX, LEASES_PER_TOKEN_MAX, Lease, LeaseId, LeaseOpened, NewLease, Purpose,
+};
 
 /// How long a lease holds after it was opened or used last, where nothing else is said.
 pub const LEASE_TTL_SECS: u64 = 3600;
@@ -53,8 +55,21 @@ impl Registry {
         let now_secs = self.host.now_secs();
         let deadline_secs = now_secs + self.lease_ttl_secs;
         let lease = NewLease { id, application, purpose, deadline_secs, opened_by };
-        self.catalog.open_lease(lease, now_secs).await?;
-        Ok(id)
+        let opened_by = lease.opened_by.clone();
+        match self.catalog.open_lease(lease, now_secs).await? {
+            LeaseOpened::Done => Ok(id),
+            LeaseOpened::TooManyOfToken => Err(AppError::LimitReached {
+                whose: format!("token `{opened_by}`"),
+                limit: format!("{LEASES_PER_TOKEN_MAX} leases"),
+                remedy: "end some: they end with the pushes and pulls that opened them, or after \
+                         their time",
+            }),
+            LeaseOpened::TooMany => Err(AppError::LimitReached {
+                whose: "this registry".to_owned(),
+                limit: format!("{LEASES_MAX} leases"),
+                remedy: "run the command again once some have ended",
+            }),
+        }
     }
 
     /// Proves that a lease to push is alive, and keeps it so.

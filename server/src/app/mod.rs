@@ -30,12 +30,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seawall_store::error::{ErrorKind, StoreError};
-use seawall_store::port::{ObjectName, ObjectStore, Put};
+use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
 use crate::catalog::check::Healing;
 use crate::catalog::collect::{Added, Grip, Hand};
-use crate::catalog::{Catalog, Lease, LeaseId};
+use crate::catalog::{Barrier, Catalog, Lease, LeaseId};
 use crate::courier::Reach;
 use crate::host::Host;
 
@@ -130,12 +130,23 @@ impl Registry {
         }
     }
 
+    /// What keeps the registry from being written, where something does.
+    #[must_use]
+    pub fn barrier(&self) -> Option<Barrier> {
+        self.catalog.barrier()
+    }
+
     /// Proves that the store and the catalog can be read and written.
     ///
     /// # Errors
     /// When one of them cannot.
     pub async fn probe(&self) -> Result<(), AppError> {
-        self.store.probe().await?;
+        if self.barrier().is_some() {
+            // A probe of the store writes.
+            self.store.list(ObjectKind::Release).await?;
+        } else {
+            self.store.probe().await?;
+        }
         Ok(self.catalog.probe().await?)
     }
 

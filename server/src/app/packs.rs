@@ -144,7 +144,11 @@ impl Registry {
 
     /// Says of a pack that it is damaged or gone, to whoever may mend it.
     pub(super) async fn lose_pack(&self, pack: PackDigest) -> Result<(), AppError> {
-        self.catalog.lose_pack(pack).await?;
+        match self.catalog.lose_pack(pack).await {
+            // Who may write it finds it lost as well.
+            Err(error) if error.barrier().is_some() => return Ok(()),
+            outcome => outcome?,
+        }
         self.note_damage(&ObjectName::Pack(pack)).await;
         Ok(())
     }

@@ -161,8 +161,8 @@ impl Registry {
             return Err(bad("holds a user or a password: put a secret in its path instead"));
         }
         if !self.reach.permits_host_of(&url) {
-            return Err(bad("is private, which this registry does not tell: \
-                 `seawall serve --private-webhooks` makes it"));
+            return Err(bad("is private, and this registry does not send webhooks to private \
+                 addresses; start it with --private-webhooks to allow that"));
         }
         Ok(url)
     }

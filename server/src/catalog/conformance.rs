@@ -393,10 +393,53 @@ async fn sqlite_is_watched() {
     watch::all(&SqliteCatalog::open(&path).unwrap()).await;
     // Whoever opens the file with another program is told, too.
     let other = rusqlite::Connection::open(&path).unwrap();
-    for sql in ["UPDATE audit SET actor = 'me'", "DELETE FROM audit WHERE sequence = 5"] {
+    for sql in [
+        "UPDATE audit SET actor = 'me'",
+        "DELETE FROM audit WHERE sequence = 5",
+        // A row that is replaced goes without the trigger that forbids its deletion.
+        "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
+        "REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
+    ] {
         let error = other.execute(sql, []).unwrap_err().to_string();
         assert!(error.contains("the audit log only grows"), "{error}");
     }
+}
+
+/// What a token may have is bounded, and no lease to pull holds collections up for ever.
+#[tokio::test]
+async fn leases_are_counted_by_token_and_those_to_pull_grow_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
+    let fill = |token: &str, count: u32| {
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                   INSERT INTO leases (id, application, deadline_secs, opened_by)
+                   SELECT randomblob(16), 'webshop', $2, $3 FROM n";
+        other.execute(sql, rusqlite::params![count, NOW as i64 + 10, token]).unwrap();
+    };
+    let by = |id: u8, token: &str| NewLease {
+        opened_by: token.to_owned(),
+        purpose: Purpose::Pull,
+        ..lease(id, NOW + 10)
+    };
+    fill("rack1", LEASES_PER_TOKEN_MAX);
+    let opened = catalog.open_lease(by(1, "rack1"), NOW).await.unwrap();
+    assert_eq!(opened, LeaseOpened::TooManyOfToken);
+    assert_eq!(catalog.open_lease(by(2, "rack2"), NOW).await.unwrap(), LeaseOpened::Done);
+    fill("", LEASES_PER_TOKEN_MAX);
+    let opened = catalog.open_lease(by(3, ""), NOW).await.unwrap();
+    assert_eq!(opened, LeaseOpened::Done, "without tokens only the whole is bounded");
+    fill("rack3", LEASES_MAX);
+    assert_eq!(catalog.open_lease(by(4, "rack4"), NOW).await.unwrap(), LeaseOpened::TooMany);
+    let later = NOW + 11;
+    assert_eq!(catalog.open_lease(by(5, "rack1"), later).await.unwrap(), LeaseOpened::Done);
+
+    let old = NewLease { deadline_secs: later + 2 * PULL_LEASE_AGE_MAX_SECS, ..by(6, "rack1") };
+    catalog.open_lease(old.clone(), later).await.unwrap();
+    let at = later + PULL_LEASE_AGE_MAX_SECS - 1;
+    assert!(catalog.renew_lease(old.id, at, at + 3 * PULL_LEASE_AGE_MAX_SECS).await.unwrap());
+    assert!(!catalog.renew_lease(old.id, at + 1, at + 100).await.unwrap(), "it is a day old");
 }
 
 /// A receiver that is dead for long takes a bounded part of the catalog.

@@ -14,6 +14,8 @@ pub const PINS_MAX: u32 = 64;
 pub const INSTANCES_MAX: u32 = 64;
 /// The most instances of all hosts.
 pub const HOSTS_MAX: u32 = 100_000;
+/// The most instances of all hosts of which one token says what they run.
+pub const HOSTS_PER_TOKEN_MAX: u32 = 10_000;
 /// A host that was not heard of for this long after its deadline is forgotten, in seconds.
 pub const HOST_FORGOTTEN_SECS: u64 = 366 * 24 * 3600;
 
@@ -62,6 +64,10 @@ pub struct HostReport {
     pub now_secs: u64,
     /// Until when that holds.
     pub deadline_secs: u64,
+    /// The token it is said with; empty without authentication.
+    pub reported_by: String,
+    /// Whether that token may speak for hosts of which another spoke first.
+    pub speaks_for_all: bool,
 }
 
 /// What became of a [`HostReport`].
@@ -75,6 +81,10 @@ pub enum Reported {
     TooManyInstances,
     /// There are as many hosts as there may be.
     TooManyHosts,
+    /// The token speaks for as many hosts as it may.
+    TooManyOfToken,
+    /// Another token speaks for the host.
+    OfAnother,
 }
 
 /// A release that a host runs.
@@ -124,6 +134,8 @@ pub struct HostPart {
     pub application: Option<ApplicationName>,
     /// This instance; all where there is none.
     pub instance: Option<String>,
+    /// What this token said; what anybody said where there is none.
+    pub reported_by: Option<String>,
 }
 
 /// A policy at rest: what it says is the registry's business, not the catalog's.

@@ -24,12 +24,13 @@ pub mod sqlite;
 mod watch;
 
 pub use check::Checking;
-pub use error::{CatalogError, REBUILD};
+pub use error::{Barrier, CatalogError, REBUILD};
 pub use id::{InvalidLeaseId, InvalidWebhookId, LeaseId, WebhookId};
 pub use model::{
-    Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, LISTED_NAMES_LEN_MAX,
-    LeafAdded, LeafRow, Lease, Located, MoveRequest, Moved, NewLease, NewPack, NewRelease,
-    PastChannel, Publication, Purpose, Release,
+    Application, Channel, ChannelMove, ChunkPlace, Expected, Frame, IndexRow, LEASES_MAX,
+    LEASES_PER_TOKEN_MAX, LISTED_NAMES_LEN_MAX, LeafAdded, LeafRow, Lease, LeaseOpened, Located,
+    MoveRequest, Moved, NewLease, NewPack, NewRelease, PULL_LEASE_AGE_MAX_SECS, PastChannel,
+    Publication, Purpose, Release,
 };
 pub use port::Catalog;
 pub use watch::{

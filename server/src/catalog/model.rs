@@ -21,6 +21,25 @@ pub enum Purpose {
     Pull,
 }
 
+/// The most leases of one token at once: as many pulls and pushes as run with it.
+pub const LEASES_PER_TOKEN_MAX: u32 = 4096;
+/// The most leases of all tokens at once.
+pub const LEASES_MAX: u32 = 65_536;
+/// How long a lease to pull can be renewed, in seconds: a collection waits for older leases, and a
+/// pull that goes on opens another.
+pub const PULL_LEASE_AGE_MAX_SECS: u64 = 24 * 3600;
+
+/// What became of a lease that was to be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeaseOpened {
+    /// It is open.
+    Done,
+    /// Its token has as many as it may have.
+    TooManyOfToken,
+    /// There are as many as there may be.
+    TooMany,
+}
+
 /// A lease that is to be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewLease {

@@ -7,12 +7,12 @@ use seawall_api::reference::Selector;
 
 use super::check::Checking;
 use super::collect::{Added, Collecting, Grip};
-use super::error::CatalogError;
+use super::error::{Barrier, CatalogError};
 use super::fleet::Fleet;
 use super::id::LeaseId;
 use super::model::{
-    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, Located, MoveRequest,
-    Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
+    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, LeaseOpened, Located,
+    MoveRequest, Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
 };
 use super::watch::Watching;
 
@@ -28,10 +28,12 @@ use super::watch::Watching;
 #[async_trait::async_trait]
 pub trait Catalog: Collecting + Checking + Fleet + Watching {
     /// Opens a lease, and forgets those that ended before `now_secs`.
-    async fn open_lease(&self, lease: NewLease, now_secs: u64) -> Result<(), CatalogError>;
+    async fn open_lease(&self, lease: NewLease, now_secs: u64)
+    -> Result<LeaseOpened, CatalogError>;
     /// A lease that is alive at `now_secs`.
     async fn lease(&self, id: LeaseId, now_secs: u64) -> Result<Option<Lease>, CatalogError>;
-    /// Moves the deadline of a lease that is alive at `now_secs`; false when it is not.
+    /// Moves the deadline of a lease that is alive at `now_secs`; false when it is not, or is one
+    /// to pull that was opened [`PULL_LEASE_AGE_MAX_SECS`](super::PULL_LEASE_AGE_MAX_SECS) before.
     async fn renew_lease(
         &self,
         id: LeaseId,
@@ -149,6 +151,14 @@ pub trait Catalog: Collecting + Checking + Fleet + Watching {
     /// Adds a channel that had moved before this catalog was made, and its history. Its releases
     /// are there.
     async fn restore_channel(&self, past: PastChannel) -> Result<(), CatalogError>;
+
+    /// What keeps the catalog from being written, where something does.
+    fn barrier(&self) -> Option<Barrier>;
+    /// Gives deletions the room that is kept for them, where the disk has none: what frees room
+    /// takes some.
+    async fn make_room(&self) -> Result<(), CatalogError>;
+    /// Keeps room for deletions again, once there is enough.
+    async fn keep_room(&self) -> Result<(), CatalogError>;
 
     /// Proves that the catalog can be read and written.
     async fn probe(&self) -> Result<(), CatalogError>;

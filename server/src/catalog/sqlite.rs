@@ -28,11 +28,11 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
 use super::collect::{Added, Grip};
-use super::error::CatalogError;
+use super::error::{Barrier, CatalogError};
 use super::id::LeaseId;
 use super::model::{
-    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, Located, MoveRequest,
-    Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
+    Application, Channel, ChannelMove, IndexRow, LeafAdded, LeafRow, Lease, LeaseOpened, Located,
+    MoveRequest, Moved, NewLease, NewPack, NewRelease, PastChannel, Publication, Release,
 };
 use super::port::Catalog;
 
@@ -49,6 +49,7 @@ mod fleet_port;
 mod leases;
 mod quotas;
 mod releases;
+mod reserve;
 mod row;
 mod schema;
 mod scratch;
@@ -89,7 +90,11 @@ impl SqliteCatalog {
 
 #[async_trait::async_trait]
 impl Catalog for SqliteCatalog {
-    async fn open_lease(&self, lease: NewLease, now_secs: u64) -> Result<(), CatalogError> {
+    async fn open_lease(
+        &self,
+        lease: NewLease,
+        now_secs: u64,
+    ) -> Result<LeaseOpened, CatalogError> {
         self.connections.write("open a lease", move |tx| leases::open(tx, &lease, now_secs)).await
     }
 
@@ -276,7 +281,23 @@ impl Catalog for SqliteCatalog {
         self.connections.write("restore a channel", move |tx| channels::restore(tx, &past)).await
     }
 
+    fn barrier(&self) -> Option<Barrier> {
+        self.connections.barrier()
+    }
+
+    async fn make_room(&self) -> Result<(), CatalogError> {
+        self.connections.make_room().await
+    }
+
+    async fn keep_room(&self) -> Result<(), CatalogError> {
+        self.connections.keep_room().await;
+        Ok(())
+    }
+
     async fn probe(&self) -> Result<(), CatalogError> {
+        if self.barrier().is_some() {
+            return self.connections.read("serve", |_| Ok(())).await;
+        }
         self.connections.write("serve", leases::probe).await
     }
 }

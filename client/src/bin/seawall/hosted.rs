@@ -55,6 +55,7 @@ pub(crate) fn refused(error: &StartError) -> Failure {
             ErrorKind::InvalidInput
         }
         StartError::Store(error) => error.kind(),
+        StartError::Catalog { source, .. } => source.kind(),
         StartError::DataDir { path, source } => {
             return Failure::io(&format!("cannot use data directory {}", path.display()), source)
                 .with_remedy("name a directory that this user may write to");

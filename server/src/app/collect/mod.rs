@@ -119,6 +119,7 @@ impl Registry {
     /// [`AppError::Busy`] when one runs; [`AppError::CatalogOld`] when the store knows more; when a
     /// root cannot be read, or a port fails. Nothing that is reachable is gone then.
     pub async fn collect(&self, options: CollectOptions) -> Result<Collected, AppError> {
+        self.catalog.make_room().await?;
         let Some(_one_at_a_time) = self.catalog.claim_collecting().await? else {
             return Err(AppError::Busy { what: "another collection runs" });
         };
@@ -133,6 +134,7 @@ impl Registry {
                 .with("objects", swept.object_count);
             self.catalog.log(entry).await?;
         }
+        self.catalog.keep_room().await?;
         outcome
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use seawall_api::digest::PackDigest;
+use seawall_api::problem::Code;
 use seawall_store::gc::RepackGroup;
 use seawall_store::pack::{PackWriter, VerifiedPack};
 use seawall_store::port::ObjectName;
@@ -32,6 +33,12 @@ impl Registry {
                 // What is damaged stays where it is until it is mended; the rest goes on.
                 Err(AppError::Damaged { object }) => {
                     tracing::warn!(object, "not repacked: run `seawall fsck`");
+                    plan.spare(&sources);
+                    continue;
+                }
+                // What is dead goes first; the next collection has room to copy.
+                Err(error) if error.code() == Code::StorageFull => {
+                    tracing::warn!(%error, "not repacked: there is no room for a copy");
                     plan.spare(&sources);
                     continue;
                 }

@@ -199,6 +199,8 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
         channel: None,
         disks: 2,
         ttl_secs: 3600,
+        reported_by: String::new(),
+        speaks_for_all: true,
     };
     registry.report_host("rack4".parse().unwrap(), runs).await.unwrap();
     let policy = Policy { keep_last: Some(1), ..Policy::default() };

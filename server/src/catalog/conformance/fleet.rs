@@ -36,6 +36,8 @@ fn report(host: &str, instance: &str, version: &str, now_secs: u64) -> HostRepor
         disks: 3,
         now_secs,
         deadline_secs: now_secs + 100,
+        reported_by: String::new(),
+        speaks_for_all: true,
     }
 }
 
@@ -173,6 +175,7 @@ async fn a_host_is_forgotten_when_it_is_asked_for_or_silent_for_long(catalog: &d
     let part = |instance: Option<&str>| HostPart {
         application: Some(shop()),
         instance: instance.map(str::to_owned),
+        reported_by: None,
     };
     assert_eq!(catalog.forget_host(c.clone(), part(Some("/y"))).await.unwrap(), 1);
     assert_eq!(catalog.forget_host(c.clone(), part(Some("/y"))).await.unwrap(), 0);
@@ -188,6 +191,31 @@ async fn a_host_is_forgotten_when_it_is_asked_for_or_silent_for_long(catalog: &d
     let all = catalog.hosts(None, None, 10).await.unwrap();
     let hosts: Vec<_> = all.rows.iter().map(|row| row.host.as_str()).collect();
     assert_eq!(hosts, ["b", "f"], "`b` was heard of nine seconds later than `e`");
+}
+
+async fn a_host_is_spoken_for_by_the_token_that_spoke_first(catalog: &dyn Catalog) {
+    let by = |token: &str, version: &str, now_secs: u64| HostReport {
+        reported_by: token.to_owned(),
+        speaks_for_all: false,
+        ..report("h", "/x", version, now_secs)
+    };
+    let is_done = |reported| matches!(reported, Reported::Done(_));
+    assert!(is_done(catalog.report_host(by("rack1", "5.0", NOW)).await.unwrap()));
+    assert!(is_done(catalog.report_host(by("rack1", "4.0", NOW)).await.unwrap()));
+    let taken = by("rack2", "5.0", NOW + 50);
+    assert_eq!(catalog.report_host(taken.clone()).await.unwrap(), Reported::OfAnother);
+    let beside = HostReport { instance: "/y".to_owned(), ..taken.clone() };
+    assert_eq!(catalog.report_host(beside).await.unwrap(), Reported::OfAnother);
+    let publisher = HostReport { speaks_for_all: true, ..taken };
+    assert!(is_done(catalog.report_host(publisher).await.unwrap()));
+    let of = |token: &str| HostPart { reported_by: Some(token.to_owned()), ..HostPart::default() };
+    let host: HostName = "h".parse().unwrap();
+    assert_eq!(catalog.forget_host(host.clone(), of("rack2")).await.unwrap(), 0, "still rack1's");
+    assert_eq!(catalog.forget_host(host.clone(), of("rack1")).await.unwrap(), 1);
+    assert!(is_done(catalog.report_host(by("rack1", "5.0", NOW)).await.unwrap()));
+    let late = by("rack2", "5.0", NOW + 101);
+    assert!(is_done(catalog.report_host(late).await.unwrap()), "rack1 was not heard of since");
+    catalog.forget_host(host, HostPart::default()).await.unwrap();
 }
 
 async fn what_a_listing_shows_agrees_with_what_deletion_refuses(catalog: &dyn Catalog) {
@@ -272,6 +300,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     pins_are_set_replaced_and_taken_away(catalog).await;
     hosts_say_what_they_run(catalog).await;
     a_host_is_forgotten_when_it_is_asked_for_or_silent_for_long(catalog).await;
+    a_host_is_spoken_for_by_the_token_that_spoke_first(catalog).await;
     what_a_listing_shows_agrees_with_what_deletion_refuses(catalog).await;
     policies_are_kept_by_scope(catalog).await;
     what_is_said_of_a_release_ends_with_it(catalog).await;

@@ -35,7 +35,10 @@ impl Collecting for SqliteCatalog {
         let action = "claim the sweeping for one collection";
         let failed = |error: io::Error| {
             let kind = match error.kind() {
-                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    ErrorKind::Denied
+                }
+                io::ErrorKind::StorageFull => ErrorKind::StorageFull,
                 _ => ErrorKind::Unavailable,
             };
             CatalogError::new(kind, action, error)

@@ -1,5 +1,10 @@
 //! Connections: one that writes, a few that read, lent to the blocking pool one call at a time.
+//!
+//! Where the catalog cannot be written ([`Barrier`]) it is read all the same: as other readers do
+//! while another process has it open, else as a file that does not change (`immutable=1`), which
+//! each transaction proves of it when it ends.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,8 +13,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use seawall_store::error::ErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::reserve::Reserve;
 use super::schema;
-use crate::catalog::error::CatalogError;
+use crate::catalog::error::{Barrier, CatalogError};
 
 /// How many calls read at once.
 const READERS: usize = 4;
@@ -38,6 +44,9 @@ pub(super) enum Durability {
 pub(super) struct Connections {
     writer: Arc<Lane>,
     readers: Arc<Lane>,
+    reserve: Arc<Reserve>,
+    /// What keeps the catalog from being written.
+    barrier: Arc<Mutex<Option<Barrier>>>,
 }
 
 /// Connections that stand in for each other.
@@ -47,6 +56,38 @@ struct Lane {
     durability: Durability,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
+    /// How the file was when it was opened as one that does not change.
+    immutable: Mutex<Option<Stamp>>,
+    barrier: Arc<Mutex<Option<Barrier>>>,
+}
+
+/// What tells a file from what it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stamp {
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+    log_len: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let meta = std::fs::metadata(path)?;
+        let log_len = std::fs::metadata(log_of(path)).map_or(0, |meta| meta.len());
+        let modified = (meta.mtime(), meta.mtime_nsec());
+        Ok(Self { inode: meta.ino(), len: meta.len(), modified, log_len })
+    }
+}
+
+/// The write-ahead log of a database.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A connection that goes back to its lane when the call ends, however it ends.
@@ -69,10 +110,69 @@ impl Connections {
         let mut writer = connect(path, durability).map_err(|error| failed("be opened", error))?;
         schema::migrate(&mut writer)?;
         schema::check(&writer)?;
+        let barrier = Arc::default();
         Ok(Self {
-            writer: Lane::new(path, durability, 1, vec![writer]),
-            readers: Lane::new(path, durability, READERS, vec![]),
+            writer: Lane::new(path, (durability, &barrier), 1, vec![writer]),
+            readers: Lane::new(path, (durability, &barrier), READERS, vec![]),
+            reserve: Arc::new(Reserve::beside(path)),
+            barrier,
         })
+    }
+
+    /// Opens a catalog that cannot be written.
+    pub(super) fn open_to_read(path: &Path, why: Barrier) -> Result<Self, CatalogError> {
+        let barrier = Arc::new(Mutex::new(Some(why)));
+        let lane = |width| Lane::new(path, (Durability::EveryCommit, &barrier), width, vec![]);
+        let (writer, readers) = (lane(1), lane(READERS));
+        let connection = readers.connect().map_err(|error| failed("be opened", error))?;
+        schema::check_version(&connection)?;
+        schema::check(&connection)?;
+        locked(&readers.idle).push(connection);
+        Ok(Self { writer, readers, reserve: Arc::new(Reserve::beside(path)), barrier })
+    }
+
+    /// What keeps the catalog from being written, where something does.
+    pub(super) fn barrier(&self) -> Option<Barrier> {
+        *locked(&self.barrier)
+    }
+
+    /// Gives the room away that is kept for deletions, where there is no other.
+    pub(super) async fn make_room(&self) -> Result<(), CatalogError> {
+        const ACTION: &str = "delete or collect";
+        let (lane, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
+        let (reserve, barrier) = (Arc::clone(&self.reserve), Arc::clone(&self.barrier));
+        let work = move || {
+            let why = *locked(&barrier);
+            match why {
+                Some(Barrier::Denied) => {
+                    return Err(CatalogError::read_only(ACTION, Barrier::Denied));
+                }
+                Some(Barrier::Full) => {
+                    reserve.release();
+                    let refused = |_| CatalogError::read_only(ACTION, Barrier::Full);
+                    let writer = connect(&lane.path, lane.durability).map_err(refused)?;
+                    schema::check_version(&writer)?;
+                    locked(&lane.idle).push(writer);
+                    locked(&readers.idle).clear();
+                    *locked(&readers.immutable) = None;
+                    *locked(&barrier) = None;
+                }
+                None if reserve.is_needed() => drop(reserve.release()),
+                None => {}
+            }
+            Ok(())
+        };
+        let internal =
+            |error: tokio::task::JoinError| CatalogError::new(ErrorKind::Internal, ACTION, error);
+        tokio::task::spawn_blocking(work).await.map_err(internal)?
+    }
+
+    /// Keeps room for deletions again, where there is enough.
+    pub(super) async fn keep_room(&self) {
+        if self.barrier().is_none() {
+            let reserve = Arc::clone(&self.reserve);
+            let _ = tokio::task::spawn_blocking(move || reserve.keep()).await;
+        }
     }
 
     /// Where the catalog lies.
@@ -96,14 +196,52 @@ impl Connections {
         action: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> SqlResult<T> + Send + 'static,
     ) -> Result<T, CatalogError> {
+        if let Some(barrier) = self.barrier() {
+            return Err(CatalogError::read_only(action, barrier));
+        }
         self.writer.run(action, TransactionBehavior::Immediate, work).await
     }
 }
 
 impl Lane {
-    fn new(path: &Path, durability: Durability, width: usize, idle: Vec<Connection>) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(width));
-        Arc::new(Self { path: path.to_owned(), durability, permits, idle: Mutex::new(idle) })
+    fn new(
+        path: &Path,
+        (durability, barrier): (Durability, &Arc<Mutex<Option<Barrier>>>),
+        width: usize,
+        idle: Vec<Connection>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_owned(),
+            durability,
+            permits: Arc::new(Semaphore::new(width)),
+            idle: Mutex::new(idle),
+            immutable: Mutex::new(None),
+            barrier: Arc::clone(barrier),
+        })
+    }
+
+    fn connect(&self) -> SqlResult<Connection> {
+        if locked(&self.barrier).is_none() {
+            return connect(&self.path, self.durability);
+        }
+        let (connection, immutable) = connect_to_read(&self.path)?;
+        *locked(&self.immutable) = immutable;
+        Ok(connection)
+    }
+
+    /// Fails if the file that was opened as one that does not change has changed.
+    fn check_unchanged(&self) -> SqlResult<()> {
+        let mut immutable = locked(&self.immutable);
+        let Some(stamp) = *immutable else { return Ok(()) };
+        if Stamp::of(&self.path).is_ok_and(|now| now == stamp) {
+            return Ok(());
+        }
+        // Whoever comes next opens it anew.
+        *immutable = None;
+        locked(&self.idle).clear();
+        let why = "another process writes the catalog, which this one only reads";
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        Err(rusqlite::Error::SqliteFailure(code, Some(why.to_owned())))
     }
 
     async fn run<T: Send + 'static>(
@@ -121,19 +259,25 @@ impl Lane {
         // The work goes on when the caller is dropped: a commit is never left in doubt by a
         // client that hangs up.
         tokio::task::spawn_blocking(move || {
-            let idle = lane.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let idle = locked(&lane.idle).pop();
             let connection = match idle {
                 Some(connection) => connection,
-                None => connect(&lane.path, lane.durability)?,
+                None => lane.connect()?,
             };
-            let mut lent = Lent { lane, connection: Some(connection), _permit: permit };
+            let mut lent =
+                Lent { lane: Arc::clone(&lane), connection: Some(connection), _permit: permit };
             let Some(connection) = lent.connection.as_mut() else {
                 return Err(rusqlite::Error::InvalidQuery);
             };
             let tx = connection.transaction_with_behavior(behavior)?;
-            let value = work(&tx)?;
-            tx.commit()?;
-            Ok(value)
+            let value = work(&tx);
+            let value = value.and_then(|value| tx.commit().map(|()| value));
+            if let Err(error) = lane.check_unchanged() {
+                // It may have seen half of a change.
+                lent.connection = None;
+                return Err(error);
+            }
+            value
         })
         .await
         .map_err(internal)?
@@ -155,8 +299,47 @@ pub(super) fn connect(path: &Path, durability: Durability) -> SqlResult<Connecti
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    // Else a row that another replaces goes without the triggers that guard it.
+    connection.pragma_update(None, "recursive_triggers", "ON")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
+}
+
+/// Opens a file that cannot be written; also how it was, where it is read as one that does not
+/// change.
+fn connect_to_read(path: &Path) -> SqlResult<(Connection, Option<Stamp>)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let settle = |connection: &Connection| {
+        connection.busy_timeout(BUSY_WAIT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.query_row("SELECT COUNT(*) FROM sqlite_master", [], |_| Ok(()))
+    };
+    // While another process has it open, its log's index is there to be shared.
+    let shared = Connection::open_with_flags(path, flags).and_then(|connection| {
+        settle(&connection)?;
+        Ok(connection)
+    });
+    let error = match shared {
+        Ok(connection) => return Ok((connection, None)),
+        Err(error) => error,
+    };
+    let Ok(stamp @ Stamp { log_len: 0, .. }) = Stamp::of(path) else { return Err(error) };
+    let uri = format!("file:{}?immutable=1", escaped(path));
+    let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
+    settle(&connection)?;
+    Ok((connection, Some(stamp)))
+}
+
+/// A path as a URI has it.
+fn escaped(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let escape = |byte: &u8| match *byte {
+        byte if plain(byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    bytes.map(escape).collect()
 }
 
 /// Turns the log on. Of processes that open a new file at once one does it; SQLite tells the
@@ -180,6 +363,14 @@ pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogErr
     use rusqlite::Error;
     let kind = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
+        // The index of the log, which SQLite maps and therefore fills when it makes it.
+        Some(ErrorCode::SystemIoFailure)
+            if error.sqlite_error().is_some_and(|error| {
+                error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+            }) =>
+        {
+            ErrorKind::StorageFull
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Damaged,
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             ErrorKind::Denied

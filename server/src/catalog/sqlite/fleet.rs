@@ -13,8 +13,9 @@ use super::{audit, deletion, releases, row};
 use crate::catalog::Entry;
 use crate::catalog::collect::{Holder, Tombstone};
 use crate::catalog::fleet::{
-    HOST_FORGOTTEN_SECS, HOSTS_MAX, HostPart, HostReport, HostRow, HostRows, INSTANCES_MAX, Marks,
-    PINS_MAX, Pin, Pinned, PolicyRow, Reported, Standing, StandingHost, StandingRelease,
+    HOST_FORGOTTEN_SECS, HOSTS_MAX, HOSTS_PER_TOKEN_MAX, HostPart, HostReport, HostRow, HostRows,
+    INSTANCES_MAX, Marks, PINS_MAX, Pin, Pinned, PolicyRow, Reported, Standing, StandingHost,
+    StandingRelease,
 };
 use crate::catalog::model::ChannelMove;
 
@@ -274,6 +275,9 @@ pub(super) fn report(tx: &Transaction<'_>, report: &HostReport) -> SqlResult<Rep
     let Some(id) = release_id(tx, &report.application, report.release)? else {
         return Ok(Reported::NoSuchRelease);
     };
+    if !report.speaks_for_all && is_of_another(tx, report)? {
+        return Ok(Reported::OfAnother);
+    }
     let key = params![report.host.as_str(), report.application.as_str(), report.instance];
     let sql = "SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND instance = $3";
     if !tx.prepare_cached(sql)?.exists(key)? {
@@ -291,17 +295,25 @@ pub(super) fn report(tx: &Transaction<'_>, report: &HostReport) -> SqlResult<Rep
         if all >= HOSTS_MAX {
             return Ok(Reported::TooManyHosts);
         }
+        let own: u32 = tx
+            .prepare_cached("SELECT COUNT(*) FROM hosts WHERE reported_by = $1")?
+            .query_row([&report.reported_by], |found| found.get(0))?;
+        if own >= HOSTS_PER_TOKEN_MAX && !report.reported_by.is_empty() {
+            return Ok(Reported::TooManyOfToken);
+        }
     }
     tx.prepare_cached(
         "INSERT INTO hosts (host, application, instance, release_id, channel, disks, since_secs,
-                            renewed_at_secs, deadline_secs)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
+                            renewed_at_secs, deadline_secs, reported_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)
          ON CONFLICT (host, application, instance) DO UPDATE SET
              since_secs = CASE WHEN hosts.release_id = excluded.release_id
                                THEN hosts.since_secs ELSE excluded.since_secs END,
              release_id = excluded.release_id, channel = excluded.channel,
              disks = excluded.disks, renewed_at_secs = excluded.renewed_at_secs,
-             deadline_secs = excluded.deadline_secs",
+             deadline_secs = excluded.deadline_secs,
+             reported_by = CASE WHEN $10 = 1 AND hosts.reported_by <> ''
+                                THEN hosts.reported_by ELSE excluded.reported_by END",
     )?
     .execute(params![
         report.host.as_str(),
@@ -311,11 +323,22 @@ pub(super) fn report(tx: &Transaction<'_>, report: &HostReport) -> SqlResult<Rep
         report.channel.as_ref().map(ChannelName::as_str),
         row::integer(report.disks)?,
         row::integer(report.now_secs)?,
-        row::integer(report.deadline_secs)?
+        row::integer(report.deadline_secs)?,
+        report.reported_by,
+        report.speaks_for_all
     ])?;
     let sql = format!("{HOST} WHERE h.host = $1 AND h.application = $2 AND h.instance = $3");
     let row = tx.prepare_cached(&sql)?.query_row(key, read_host)?;
     Ok(Reported::Done(Box::new(row)))
+}
+
+/// Whether another token speaks for a host. What it said before its deadline passed binds nobody:
+/// a token that was replaced is not heard of again.
+fn is_of_another(tx: &Transaction<'_>, report: &HostReport) -> SqlResult<bool> {
+    let sql = "SELECT 1 FROM hosts WHERE host = $1 AND reported_by <> $2 AND reported_by <> ''
+                   AND deadline_secs > $3";
+    let now = row::integer(report.now_secs)?;
+    tx.prepare_cached(sql)?.exists(params![report.host.as_str(), report.reported_by, now])
 }
 
 pub(super) fn hosts(
@@ -355,12 +378,13 @@ pub(super) fn forget(tx: &Transaction<'_>, host: &HostName, part: &HostPart) -> 
     let count = tx
         .prepare_cached(
             "DELETE FROM hosts WHERE host = $1 AND ($2 = '' OR application = $2)
-                 AND ($3 = '' OR instance = $3)",
+                 AND ($3 = '' OR instance = $3) AND ($4 = '' OR reported_by = $4)",
         )?
         .execute(params![
             host.as_str(),
             part.application.as_ref().map_or("", ApplicationName::as_str),
-            part.instance.as_deref().unwrap_or_default()
+            part.instance.as_deref().unwrap_or_default(),
+            part.reported_by.as_deref().unwrap_or_default()
         ])?;
     Ok(count as u64)
 }

@@ -8,7 +8,10 @@ use super::connection::SqlResult;
 use super::row;
 use crate::catalog::LeaseId;
 use crate::catalog::collect::{Grip, Hand};
-use crate::catalog::model::{Lease, NewLease, Purpose};
+use crate::catalog::model::{
+    LEASES_MAX, LEASES_PER_TOKEN_MAX, Lease, LeaseOpened, NewLease, PULL_LEASE_AGE_MAX_SECS,
+    Purpose,
+};
 
 /// Forgets leases that have ended. What was kept under one of them is litter.
 pub(super) fn forget_ended(tx: &Transaction<'_>, now_secs: u64) -> SqlResult<()> {
@@ -23,19 +26,36 @@ pub(super) fn forget_ended(tx: &Transaction<'_>, now_secs: u64) -> SqlResult<()>
     Ok(())
 }
 
-pub(super) fn open(tx: &Transaction<'_>, lease: &NewLease, now_secs: u64) -> SqlResult<()> {
+pub(super) fn open(
+    tx: &Transaction<'_>,
+    lease: &NewLease,
+    now_secs: u64,
+) -> SqlResult<LeaseOpened> {
     forget_ended(tx, now_secs)?;
+    let all: u32 =
+        tx.prepare_cached("SELECT COUNT(*) FROM leases")?.query_row([], |found| found.get(0))?;
+    if all >= LEASES_MAX {
+        return Ok(LeaseOpened::TooMany);
+    }
+    let own: u32 = tx
+        .prepare_cached("SELECT COUNT(*) FROM leases WHERE opened_by = $1")?
+        .query_row([&lease.opened_by], |found| found.get(0))?;
+    if own >= LEASES_PER_TOKEN_MAX && !lease.opened_by.is_empty() {
+        return Ok(LeaseOpened::TooManyOfToken);
+    }
     let sql = "INSERT INTO leases (id, application, deadline_secs, generation, is_pull, has_kept,
-                                   opened_by) VALUES ($1, $2, $3, $4, $5, 0, $6)";
+                                   opened_by, opened_at_secs)
+               VALUES ($1, $2, $3, $4, $5, 0, $6, $7)";
     tx.prepare_cached(sql)?.execute(params![
         lease.id.as_bytes(),
         lease.application.as_str(),
         row::integer(lease.deadline_secs)?,
         row::integer(counter(tx, GENERATION)?)?,
         lease.purpose == Purpose::Pull,
-        lease.opened_by
+        lease.opened_by,
+        row::integer(now_secs)?
     ])?;
-    Ok(())
+    Ok(LeaseOpened::Done)
 }
 
 pub(super) fn note_kept(tx: &Transaction<'_>, id: LeaseId) -> SqlResult<()> {
@@ -79,9 +99,12 @@ pub(super) fn renew(
     now_secs: u64,
     deadline_secs: u64,
 ) -> SqlResult<bool> {
-    let sql = "UPDATE leases SET deadline_secs = $1 WHERE id = $2 AND deadline_secs > $3";
+    // Of leases from before version 8 nobody knows when they were opened.
+    let sql = "UPDATE leases SET deadline_secs = $1 WHERE id = $2 AND deadline_secs > $3
+                   AND (is_pull = 0 OR opened_at_secs = 0 OR opened_at_secs > $4)";
     let (deadline, now) = (row::integer(deadline_secs)?, row::integer(now_secs)?);
-    let count = tx.prepare_cached(sql)?.execute(params![deadline, id.as_bytes(), now])?;
+    let oldest = row::integer(now_secs.saturating_sub(PULL_LEASE_AGE_MAX_SECS))?;
+    let count = tx.prepare_cached(sql)?.execute(params![deadline, id.as_bytes(), now, oldest])?;
     Ok(count == 1)
 }
 

@@ -10,7 +10,7 @@ use super::connection::failed;
 use crate::catalog::error::CatalogError;
 
 /// What stands for what: placeholder, in SQLite (in PostgreSQL).
-const DIALECT: [(&str, &str); 4] = [
+const DIALECT: [(&str, &str); 5] = [
     // GENERATED ALWAYS AS IDENTITY PRIMARY KEY, over BIGINT.
     ("{IDENTITY}", "INTEGER PRIMARY KEY"),
     // BYTEA.
@@ -26,13 +26,20 @@ const DIALECT: [(&str, &str); 4] = [
          CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
              BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;",
     ),
+    // Nothing: PostgreSQL has no INSERT that replaces.
+    (
+        "{AUDIT_IS_NOT_REPLACED}",
+        "CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+             WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = NEW.sequence)
+             BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;",
+    ),
 ];
 
 /// Each migration takes the schema from the version of its position to the next.
-const MIGRATIONS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
+const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
 
 /// The version of the schema that this program writes.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 const V1: &str = "
@@ -366,6 +373,16 @@ ALTER TABLE leases ADD COLUMN opened_by TEXT NOT NULL DEFAULT '';
 UPDATE leases SET has_kept = 0 WHERE is_pull = 1;
 ";
 
+/// Who opened a lease and when, and who said what a host runs: what each of them may have is
+/// bounded, and nobody speaks for another.
+const V8: &str = "
+ALTER TABLE leases ADD COLUMN opened_at_secs BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX leases_by_opener ON leases (opened_by);
+ALTER TABLE hosts ADD COLUMN reported_by TEXT NOT NULL DEFAULT '';
+CREATE INDEX hosts_by_reporter ON hosts (reported_by);
+{AUDIT_IS_NOT_REPLACED}
+";
+
 fn in_dialect(sql: &str) -> String {
     DIALECT.iter().fold(sql.to_owned(), |sql, (placeholder, word)| sql.replace(placeholder, word))
 }
@@ -396,6 +413,21 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
     }
     tx.pragma_update(None, "user_version", VERSION).map_err(fail)?;
     tx.commit().map_err(fail)
+}
+
+/// Fails if a catalog that is only read is of another version: it cannot be migrated.
+pub(super) fn check_version(connection: &Connection) -> Result<(), CatalogError> {
+    const ACTION: &str = "be read";
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
+    let found = found.map_err(|error| failed(ACTION, error))?;
+    if found == VERSION {
+        return Ok(());
+    }
+    let why = format!(
+        "its schema is version {found}, this program's is {VERSION}, and it cannot be written: \
+         use it once where it can"
+    );
+    Err(CatalogError::new(ErrorKind::Conflict, ACTION, why))
 }
 
 /// Whether any table was ever made.

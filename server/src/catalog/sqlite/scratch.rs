@@ -19,11 +19,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 use seawall_store::error::ErrorKind;
 
 use super::connection::{Connections, Durability, connect, failed};
+use super::reserve::Reserve;
 use super::{SqliteCatalog, schema};
-use crate::catalog::error::CatalogError;
+use crate::catalog::error::{Barrier, CatalogError};
 
 /// The file of a catalog that is not whole yet ends so.
 const SCRATCH: &str = ".rebuild";
@@ -59,16 +62,49 @@ pub struct Scratch {
 }
 
 impl SqliteCatalog {
-    /// Opens the catalog at `path`, or begins one where there is none.
+    /// Opens the catalog at `path`, or begins one where there is none. A catalog that cannot be
+    /// written is opened to be read.
     ///
     /// # Errors
     /// When the file cannot be used, is no catalog, or was written by a later version.
     pub fn find(path: &Path) -> Result<Found, CatalogError> {
+        if is_denied(path) && fs::metadata(path).is_ok_and(|meta| meta.len() > 0) {
+            return Self::find_to_read(path, Barrier::Denied).map(Found::Catalog);
+        }
+        match Self::find_to_write(path) {
+            Err(error) if is_for_room(&error, path) && path.exists() => {
+                match Self::find_to_read(path, Barrier::Full) {
+                    Ok(found) => Ok(Found::Catalog(found)),
+                    // A log that a crash left takes room to be read.
+                    Err(_) if Reserve::beside(path).release() => Self::find_to_write(path),
+                    Err(_) => Err(error),
+                }
+            }
+            found => found,
+        }
+    }
+
+    fn find_to_read(path: &Path, barrier: Barrier) -> Result<Self, CatalogError> {
+        let lock = match File::open(path.with_file_name(LOCK)) {
+            Ok(lock) => {
+                lock.lock_shared().map_err(unlocked)?;
+                Some(lock)
+            }
+            // It was never written by a version that locks, or the file is another user's alone.
+            Err(_) => None,
+        };
+        tracing::warn!(path = %path.display(), why = barrier.as_str(), "the catalog is only read");
+        Ok(Self { connections: Connections::open_to_read(path, barrier)?, _lock: lock })
+    }
+
+    fn find_to_write(path: &Path) -> Result<Found, CatalogError> {
         let lock = lock_file(path).map_err(unlocked)?;
         let deadline = Instant::now() + LOOK_TIME_MAX;
         loop {
             if share(&lock, path)? {
-                return Ok(Found::Catalog(Self { _lock: Some(lock), ..Self::open(path)? }));
+                let found = Self { _lock: Some(lock), ..Self::open(path)? };
+                Reserve::beside(path).keep();
+                return Ok(Found::Catalog(found));
             }
             lock.unlock().map_err(unlocked)?;
             match lock.try_lock() {
@@ -175,8 +211,28 @@ impl Scratch {
         };
         settle().map_err(|error| unusable(ACTION, error))?;
         lock.unlock().and_then(|()| lock.lock_shared()).map_err(unlocked)?;
+        Reserve::beside(&path).keep();
         Ok(SqliteCatalog { _lock: Some(lock), ..SqliteCatalog::open(&path)? })
     }
+}
+
+/// Whether a catalog was not opened for want of room: a log that cannot be made is also said to be
+/// one that cannot be opened.
+fn is_for_room(error: &CatalogError, path: &Path) -> bool {
+    match error.kind() {
+        ErrorKind::StorageFull => true,
+        ErrorKind::Denied | ErrorKind::Unavailable => Reserve::beside(path).is_needed(),
+        _ => false,
+    }
+}
+
+/// Whether this user may not write a catalog, or not what lies beside it.
+fn is_denied(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let may_write = |path: &Path| accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+    [folder.unwrap_or(Path::new(".")), path]
+        .into_iter()
+        .any(|path| matches!(may_write(path), Err(Errno::ACCESS | Errno::ROFS | Errno::PERM)))
 }
 
 fn lock_file(path: &Path) -> io::Result<File> {
@@ -235,7 +291,8 @@ fn remove(path: &Path) -> io::Result<()> {
 
 fn unusable(action: &'static str, error: io::Error) -> CatalogError {
     let kind = match error.kind() {
-        io::ErrorKind::StorageFull => ErrorKind::StorageFull,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
         _ => ErrorKind::Unavailable,
     };
     CatalogError::new(kind, action, error)

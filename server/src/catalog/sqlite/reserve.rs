@@ -1,0 +1,127 @@
+//! Room that is kept for deletions: a file of blocks that nothing uses.
+//!
+//! To free room a registry needs some: a deletion is a transaction, and each connection to the
+//! catalog opens with a write-ahead log and its index. On a disk without a free block the file
+//! goes first, and what it held is there for as long as it takes to delete and to collect.
+//!
+//! # After a crash
+//!
+//! The file is there or not; the next start makes it again as soon as there is room for four.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+/// The file beside the catalog.
+const FILE: &str = "reserve";
+/// The most that is kept: as much as SQLite's log grows to before it is written back.
+const LEN_MAX: u64 = 4 << 20;
+/// The least, on the smallest of disks: a log's index and some pages.
+const LEN_MIN: u64 = 512 << 10;
+/// Kept is this part of a disk that is small.
+const DISK_PART: u64 = 16;
+/// It is made where there is room for so many of it.
+const ROOM_FACTOR: u64 = 4;
+/// The owner alone.
+const PRIVATE: u32 = 0o600;
+
+/// The file of a directory.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    path: PathBuf,
+}
+
+/// A disk, in bytes.
+struct Disk {
+    len: u64,
+    free: u64,
+}
+
+impl Reserve {
+    /// That of the directory in which `catalog` lies.
+    pub(super) fn beside(catalog: &Path) -> Self {
+        Self { path: catalog.with_file_name(FILE) }
+    }
+
+    fn disk(&self) -> io::Result<Disk> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let found = statvfs(folder.unwrap_or(Path::new(".")))?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Disk { len: bytes(found.f_blocks), free: bytes(found.f_bavail) })
+    }
+
+    /// Whether the disk has less room than a deletion may take.
+    pub(super) fn is_needed(&self) -> bool {
+        self.disk().is_ok_and(|disk| disk.free < len_on(&disk))
+    }
+
+    /// Gives the room away; false where there was none.
+    pub(super) fn release(&self) -> bool {
+        let is_released = fs::remove_file(&self.path).is_ok();
+        if is_released {
+            tracing::warn!(path = %self.path.display(), "the disk is full: its reserve is released");
+        }
+        is_released
+    }
+
+    /// Keeps room again, where there is enough. That it cannot is no reason to fail.
+    pub(super) fn keep(&self) {
+        if let Err(error) = self.try_keep() {
+            tracing::debug!(%error, "no room is kept for deletions");
+        }
+    }
+
+    fn try_keep(&self) -> io::Result<()> {
+        let disk = self.disk()?;
+        let len = len_on(&disk);
+        if self.path.exists() || disk.free < len.saturating_mul(ROOM_FACTOR) {
+            return Ok(());
+        }
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&self.path)?;
+        if let Err(error) = fill(&file, len) {
+            drop(file);
+            fs::remove_file(&self.path)?;
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+fn len_on(disk: &Disk) -> u64 {
+    (disk.len / DISK_PART).clamp(LEN_MIN, LEN_MAX)
+}
+
+/// Blocks that are the file's own; a file system without that notion keeps none.
+fn fill(file: &File, len: u64) -> io::Result<()> {
+    fallocate(file, FallocateFlags::empty(), 0, len)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_is_a_part_of_a_small_disk_and_a_few_megabytes_of_a_large_one() {
+        let on = |len| len_on(&Disk { len, free: 0 });
+        assert_eq!(on(1 << 20), LEN_MIN);
+        assert_eq!(on(32 << 20), 2 << 20);
+        assert_eq!(on(1 << 40), LEN_MAX);
+    }
+
+    #[test]
+    fn it_is_made_once_and_given_away_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let reserve = Reserve::beside(&dir.path().join("catalog.sqlite"));
+        reserve.keep();
+        reserve.keep();
+        let len = fs::metadata(dir.path().join(FILE)).map_or(0, |meta| meta.len());
+        assert!(len >= LEN_MIN, "{len} bytes are kept where there is room");
+        assert!(reserve.release());
+        assert!(!reserve.release());
+    }
+}
