@@ -15,15 +15,19 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::{HttpService, Protocol};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server, ServerHandle};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use seawall_api::audit::Action;
 use seawall_store::backend;
 use seawall_store::error::StoreError;
 use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
+use socket2::SockRef;
 use tokio::sync::oneshot;
 
 use crate::app::backup::remove_left;
@@ -31,12 +35,12 @@ use crate::app::rebuild::{Rebuilt, rebuild};
 use crate::app::room::Room;
 use crate::app::{AppError, Completed, Registry};
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
-use crate::catalog::{CatalogError, Entry, Watching};
+use crate::catalog::{Barrier, Catalog as _, CatalogError, Entry, Watching};
 use crate::config::{Access, Config};
 use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
 use crate::host::{Host, Space, Volume};
-use crate::http::{self, Edge, limits};
+use crate::http::{self, Edge, Watched, limits};
 use crate::jobs::{self, deliver::deliver};
 use crate::tokens::{InvalidTokens, Tokens};
 
@@ -232,17 +236,19 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     let registry = registry.with_room(room).with_reach(reach);
     let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
-    let edge = web::Data::new(Edge::new(tokens, prefix, config.rates));
+    let edge = web::Data::new(Edge::new(tokens, prefix, config.rates).with_spool(&config.data_dir));
     let listen = |source| StartError::Listen { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
-    // The connections that it accepts inherit this.
+    // The connections that it accepts inherit both.
     set_tcp_user_timeout(&listener, millis(config.stall_time_max))
         .map_err(|error| listen(error.into()))?;
+    SockRef::from(&listener).set_tcp_notsent_lowat(limits::UNSENT_LEN_MAX).map_err(listen)?;
     // What a command does in a directory it hosts for a moment is told by the registry that serves
     // the directory, which alone knows what its operator lets it reach.
-    let courier = (config.access != Access::Ephemeral)
-        .then(|| Arc::new(HttpCourier::new(reach)) as Arc<dyn Courier>);
+    let courier = (config.access != Access::Ephemeral
+        && registry.barrier() != Some(Barrier::Denied))
+    .then(|| Arc::new(HttpCourier::new(reach)) as Arc<dyn Courier>);
     let site = Site { registry: web::Data::new(registry), edge: edge.clone(), courier, listener };
     let drain_time = config.drain_time;
     let (send_handle, handle) = oneshot::channel();
@@ -294,7 +300,6 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     std::fs::create_dir_all(&store_dir)
         .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
     let store = Arc::new(backend::directory(&store_dir)?);
-    remove_staged(backend::Objects::clone(&store))?;
     let path = data_dir.join(CATALOG_FILE);
     let unusable = |source| StartError::Catalog { path: path.clone(), source };
     let catalog = match SqliteCatalog::find(&path).map_err(unusable)? {
@@ -304,6 +309,10 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
             scratch.finish().map_err(unusable)?
         }
     };
+    if catalog.barrier().is_some() {
+        return Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus));
+    }
+    remove_staged(backend::Objects::clone(&store))?;
     match remove_left(&path) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "removed copies of the catalog that a crash had left"),
@@ -435,6 +444,9 @@ async fn serve(
         actix_web::rt::spawn(outbox);
     }
     actix_web::rt::spawn(async move {
+        if registry.barrier().is_some() {
+            return;
+        }
         match registry.complete_records().await {
             Ok(Completed { written, unknown }) => {
                 if written > 0 {
@@ -469,24 +481,45 @@ async fn serve(
 
 fn server(site: Site, config: &Config) -> io::Result<Server> {
     let Site { registry, edge, listener, .. } = site;
-    let app = move || {
-        App::new()
-            .app_data(registry.clone())
-            .app_data(edge.clone())
-            .wrap(from_fn(http::edge))
-            .configure(http::routes)
-    };
-    Ok(HttpServer::new(app)
+    let connections = files::connections_per_worker(files::raise_limit(), config.workers);
+    let server = Server::build()
         .workers(config.workers)
         .disable_signals()
         .shutdown_timeout(config.shutdown_time_max.as_secs())
-        .keep_alive(limits::IDLE_TIME_MAX)
-        .client_request_timeout(limits::HEAD_TIME_MAX)
-        .client_disconnect_timeout(limits::CLOSE_TIME_MAX)
-        .max_connections(files::connections_per_worker(files::raise_limit(), config.workers))
-        .backlog(limits::BACKLOG)
-        .listen(listener)?
-        .run())
+        .max_concurrent_connections(connections)
+        .backlog(limits::BACKLOG);
+    let stopping = server.graceful_shutdown_signal();
+    // As actix's own `HttpServer` does it, but for the socket: its limits hold for connections.
+    let service = move || {
+        let app = App::new()
+            .app_data(registry.clone())
+            .app_data(edge.clone())
+            .wrap(from_fn(http::edge))
+            .configure(http::routes);
+        let stopping = stopping.clone();
+        let service = HttpService::build()
+            .keep_alive(limits::IDLE_TIME_MAX)
+            .client_request_timeout(limits::HEAD_TIME_MAX)
+            .client_disconnect_timeout(limits::CLOSE_TIME_MAX)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|socket: &Watched<TcpStream>, data| {
+                data.insert(socket.connection());
+            })
+            .finish(map_config(app, |()| AppConfig::default()));
+        fn_service(async |socket: TcpStream| {
+            let peer = socket.peer_addr().ok();
+            // Answers are written whole: nothing is gained by waiting for more.
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "cannot turn Nagle's algorithm off");
+            }
+            Ok((Watched::new(socket), Protocol::Http1, peer))
+        })
+        .and_then(service)
+    };
+    Ok(server.listen("registry", listener, service)?.run())
 }
 
 fn millis(time: Duration) -> u32 {

@@ -22,6 +22,8 @@ pub const POST_TIME_MAX: Duration = Duration::from_secs(10);
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a connection is kept for the next message.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(20);
+/// What is said of addresses that do not answer, do not exist, or may not be told, alike.
+const UNREACHABLE: &str = "the address cannot be reached from this registry";
 const USER_AGENT: &str = concat!("seawall/", env!("CARGO_PKG_VERSION"));
 
 /// Brings messages by HTTP.
@@ -66,7 +68,7 @@ impl Courier for HttpCourier {
     async fn post(&self, message: Message) -> Result<u16, String> {
         let url: Url = message.url.parse().map_err(|error| format!("no URL: {error}"))?;
         if !self.reach.permits_host_of(&url) {
-            return Err("the address is private".to_owned());
+            return Err(UNREACHABLE.to_owned());
         }
         let mut request = self.client()?.post(url).header(CONTENT_TYPE, "application/json");
         for (name, value) in message.headers {
@@ -75,8 +77,13 @@ impl Courier for HttpCourier {
         // The answer's body is not read.
         match request.body(message.body).send().await {
             Ok(answer) => Ok(answer.status().as_u16()),
-            // Without the address: it may hold a secret, and outcomes are listed.
-            Err(error) => Err(chain(&error.without_url())),
+            // Outcomes are listed to those who may not know this network: which names it has, and
+            // what answers there. The log tells its operator.
+            Err(error) => {
+                let error = error.without_url();
+                tracing::debug!(cause = chain(&error), "a webhook was not reached");
+                Err(UNREACHABLE.to_owned())
+            }
         }
     }
 }

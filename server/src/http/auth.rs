@@ -12,7 +12,7 @@ use crate::tokens::Role;
 
 /// Paths that need no token: what a load balancer asks, and the API's own description, which
 /// says nothing about this registry.
-const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/openapi.json"];
+const OPEN: [&str; 4] = ["/", "/healthz", "/readyz", "/v1/openapi.json"];
 const OPEN_FOLDER: &str = "/docs";
 /// What a reader may do though its method is none that reads: questions with a body, leases to
 /// pull ([`Actor::publishes`] bars the others), and to say what a host runs.

@@ -6,59 +6,30 @@
 //!    work that goes on after its client is gone still holds it.
 //! 2. Questions have a share of their own: however many packs crawl in, they are answered.
 //! 3. No body waits for memory, or comes in below the slowest pace, for ever.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! 4. A body that is not whole after [`limits::SPOOL_AFTER`] is kept on the disk, and takes its
+//!    share again once it is whole: while it is waited for, the memory is others'.
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest, dev, web};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt;
 use seawall_api::problem::Code;
 use serde::de::DeserializeOwned;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::budget::{Budget, Sender, Share};
+use super::connection::Connection;
 use super::problem::ApiError;
+use super::spool::Spool;
 use super::{Edge, limits};
 use crate::app::Registry;
 use crate::app::room::Reserved;
 use crate::metrics::Metrics;
 
-/// Memory for bodies of one kind, in units of `limits::BUDGET_UNIT`.
-#[derive(Debug)]
-pub(super) struct Budget {
-    units: Arc<Semaphore>,
-    /// How long a body may wait for its share.
-    wait_max: Duration,
-}
-
-impl Budget {
-    pub(super) fn new(units: usize, wait_max: Duration) -> Self {
-        Self { units: Arc::new(Semaphore::new(units)), wait_max }
-    }
-
-    /// Room for `len` bytes, as soon as there is.
-    async fn share(&self, len: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-        let stopping = || ApiError::new(Code::Unavailable, "the registry is stopping");
-        let units = u32::try_from(len.div_ceil(limits::BUDGET_UNIT)).map_err(|_| stopping())?;
-        let share = Arc::clone(&self.units).acquire_many_owned(units);
-        match timeout(self.wait_max, share).await {
-            Ok(share) => share.map_err(|_| stopping()),
-            Err(_) => {
-                let secs = self.wait_max.as_secs();
-                let detail = format!("no memory for the body came free within {secs} s");
-                Err(ApiError::new(Code::Unavailable, detail)
-                    .with_remedy("try again, with fewer uploads at once".to_owned()))
-            }
-        }
-    }
-}
-
 /// Bytes that hold their share of memory.
 struct Held {
-    bytes: BytesMut,
-    _share: OwnedSemaphorePermit,
+    bytes: Vec<u8>,
+    _share: Share,
 }
 
 impl AsRef<[u8]> for Held {
@@ -122,7 +93,7 @@ pub(super) async fn receive_for_store(
         Ok(reserved) => Ok((reserved, receive(request, payload, limit).await?)),
         Err(error) => {
             if let Some(edge) = request.app_data::<web::Data<Edge>>() {
-                drain(&mut payload.into_inner(), &edge.metrics).await;
+                drain(request, &mut payload.into_inner(), &edge.metrics).await;
             }
             Err(error.into())
         }
@@ -145,6 +116,10 @@ pub(super) async fn json<T: DeserializeOwned>(
         return Err(ApiError::invalid("the body is not declared as JSON")
             .with_remedy("send `content-type: application/json`".to_owned()));
     }
+    // Field by field in order an array would do for a struct; the API has none for a body.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::invalid("the body does not follow its schema: it is not an object"));
+    }
     serde_json::from_slice(&bytes)
         .map_err(|error| ApiError::invalid(format!("the body does not follow its schema: {error}")))
 }
@@ -159,71 +134,146 @@ async fn receive_in(
         .app_data::<web::Data<Edge>>()
         .ok_or_else(|| ApiError::new(Code::Internal, "the registry is not set up"))?;
     let mut payload = payload.into_inner();
-    match read(request.headers(), &mut payload, limit, (budget(edge), &edge.metrics)).await {
+    let receiver = Receiver {
+        sender: Sender::of(request),
+        budget: budget(edge),
+        spool: edge.spool.as_ref(),
+        metrics: &edge.metrics,
+    };
+    match receiver.read(request.headers(), &mut payload, limit).await {
         Ok(received) => Ok(received),
         Err(error) => {
-            drain(&mut payload, &edge.metrics).await;
+            drain(request, &mut payload, &edge.metrics).await;
             Err(error)
         }
     }
 }
 
-async fn read(
-    headers: &HeaderMap,
-    payload: &mut dev::Payload,
-    limit: usize,
-    (budget, metrics): (&Budget, &Metrics),
-) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::too_large("the body", limit);
-    let declared = content_len(headers);
-    let room = match declared.map(usize::try_from) {
-        Some(Ok(len)) if len <= limit => len,
-        Some(_) => return Err(too_large()),
-        None => limit,
-    };
-    let share = budget.share(room).await?;
-    let mut bytes = BytesMut::with_capacity(declared.map_or(0, |_| room));
-    let mut pace = Pace::new(Instant::now());
-    loop {
-        let next = timeout_at(pace.deadline(), payload.next()).await;
-        if let Ok(Some(Ok(piece))) = &next {
-            metrics.received(piece.len());
+/// What takes a body in.
+struct Receiver<'a> {
+    sender: Sender,
+    budget: &'a Budget,
+    /// Where slow bodies are kept; `None` keeps them in memory.
+    spool: Option<&'a Spool>,
+    metrics: &'a Metrics,
+}
+
+impl Receiver<'_> {
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        payload: &mut dev::Payload,
+        limit: usize,
+    ) -> Result<Bytes, ApiError> {
+        let declared = content_len(headers);
+        let room = match declared.map(usize::try_from) {
+            Some(Ok(len)) if len <= limit => len,
+            Some(_) => return Err(ApiError::too_large("the body", limit)),
+            None => limit,
+        };
+        let share = self.budget.share(&self.sender, room).await?;
+        let mut coming = Coming {
+            bytes: Vec::with_capacity(declared.map_or(0, |_| room)),
+            len: 0,
+            room,
+            limit,
+            pace: Pace::new(Instant::now()),
+        };
+        let in_time = self.rest(payload, &mut coming);
+        let is_whole = match timeout(limits::SPOOL_AFTER, in_time).await {
+            Ok(outcome) => outcome.map(|()| true)?,
+            Err(_) => false,
+        };
+        let spooled = match self.spool {
+            Some(spool) if !is_whole => spool.begin().await,
+            _ => None,
+        };
+        let Some(mut spooled) = spooled else {
+            if !is_whole {
+                self.rest(payload, &mut coming).await?;
+            }
+            return Ok(Bytes::from_owner(Held { bytes: coming.bytes, _share: share }));
+        };
+        spooled.push(std::mem::take(&mut coming.bytes)).await?;
+        drop(share);
+        while self.next(payload, &mut coming).await? {
+            if coming.bytes.len() >= limits::SPOOL_PIECE_LEN {
+                spooled.push(std::mem::take(&mut coming.bytes)).await?;
+            }
         }
-        match next {
-            Ok(Some(Ok(piece))) if bytes.len() + piece.len() <= room => {
-                pace.received(Instant::now(), piece.len());
-                bytes.extend_from_slice(&piece);
+        spooled.push(coming.bytes).await?;
+        let share = self.budget.share(&self.sender, spooled.len()).await?;
+        Ok(Bytes::from_owner(Held { bytes: spooled.read().await?, _share: share }))
+    }
+
+    /// Takes the rest of a body.
+    async fn rest(&self, payload: &mut dev::Payload, coming: &mut Coming) -> Result<(), ApiError> {
+        while self.next(payload, coming).await? {}
+        Ok(())
+    }
+
+    /// Takes what comes next; false at the body's end.
+    async fn next(
+        &self,
+        payload: &mut dev::Payload,
+        coming: &mut Coming,
+    ) -> Result<bool, ApiError> {
+        let next = timeout_at(coming.pace.deadline(), payload.next()).await;
+        match next.map_err(|_| too_slow())? {
+            Some(Ok(piece)) => {
+                self.metrics.received(piece.len());
+                coming.len += piece.len();
+                if coming.len > coming.room {
+                    return Err(ApiError::too_large("the body", coming.limit));
+                }
+                coming.pace.received(Instant::now(), piece.len());
+                coming.bytes.extend_from_slice(&piece);
+                Ok(true)
             }
-            Ok(Some(Ok(_))) => return Err(too_large()),
-            Ok(Some(Err(error))) => {
-                return Err(ApiError::invalid(format!("the body broke off: {error}")));
-            }
-            Ok(None) => return Ok(Bytes::from_owner(Held { bytes, _share: share })),
-            Err(_) => return Err(too_slow()),
+            Some(Err(error)) => Err(ApiError::invalid(format!("the body broke off: {error}"))),
+            None => Ok(false),
         }
     }
 }
 
+/// A body that comes in.
+struct Coming {
+    /// What came since some of it was last put on the disk.
+    bytes: Vec<u8>,
+    /// How much came in all.
+    len: usize,
+    /// How much may come.
+    room: usize,
+    limit: usize,
+    pace: Pace,
+}
+
 /// Reads on for a while after a refusal. A sender that meets a closed connection while it is
-/// still writing never gets to see the answer.
-pub(super) async fn drain(payload: &mut dev::Payload, metrics: &Metrics) {
+/// still writing never gets to see the answer. Where the body goes on, the answer ends the
+/// connection.
+pub(super) async fn drain(request: &HttpRequest, payload: &mut dev::Payload, metrics: &Metrics) {
     let rest = async {
         let mut len = 0;
-        while let Some(Ok(piece)) = payload.next().await {
+        while let Some(piece) = payload.next().await {
+            let Ok(piece) = piece else { return false };
             len += piece.len();
             metrics.received(piece.len());
             if len > limits::DRAIN_LEN_MAX {
-                break;
+                return false;
             }
         }
+        true
     };
-    // Whether it ended or not: the answer goes out now.
-    let _ = timeout(limits::DRAIN_TIME_MAX, rest).await;
+    let is_whole = timeout(limits::DRAIN_TIME_MAX, rest).await == Ok(true);
+    if let Some(connection) = request.conn_data::<Connection>().filter(|_| !is_whole) {
+        connection.close();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::task::Poll;
+    use std::time::Duration;
 
     use super::*;
 
@@ -235,8 +285,37 @@ mod tests {
         let mut pieces = pieces.into_iter().map(Ok);
         let stream = futures::stream::poll_fn(move |_| Poll::Ready(pieces.next()));
         let mut payload = dev::Payload::Stream { payload: stream.boxed_local() };
-        read(&HeaderMap::new(), &mut payload, limits::BUDGET_UNIT, (budget, &Metrics::default()))
-            .await
+        let metrics = &Metrics::default();
+        let receiver = Receiver { sender: Sender::named("ci"), budget, spool: None, metrics };
+        receiver.read(&HeaderMap::new(), &mut payload, limits::BUDGET_UNIT).await
+    }
+
+    /// A body of which the rest comes when the test says so.
+    #[tokio::test]
+    async fn a_slow_body_waits_on_the_disk_and_leaves_the_memory_to_others() {
+        let (budget, dir) = (budget(1), tempfile::tempdir().unwrap());
+        let (send, rest) = tokio::sync::oneshot::channel::<()>();
+        let first = futures::stream::iter([Ok(Bytes::from_static(b"slow "))]);
+        let last = futures::stream::once(rest).map(|_| Ok(Bytes::from_static(b"line")));
+        let mut payload = dev::Payload::Stream { payload: first.chain(last).boxed_local() };
+        let (spool, metrics) = (Spool::new(dir.path()), Metrics::default());
+        let (sender, spool) = (Sender::named("slow"), Some(&spool));
+        let receiver = Receiver { sender, budget: &budget, spool, metrics: &metrics };
+        let headers = HeaderMap::new();
+        let slow = receiver.read(&headers, &mut payload, limits::BUDGET_UNIT);
+        let others = async {
+            while budget.free_units() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let fast = read_all(vec![Bytes::from_static(b"fast")], &budget).await.unwrap();
+            assert_eq!(fast, b"fast"[..]);
+            drop(fast);
+            send.send(()).unwrap();
+        };
+        tokio::task::yield_now().await;
+        let (slow, ()) = futures::join!(slow, others);
+        assert_eq!(slow.unwrap(), b"slow line"[..]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "its file has no name");
     }
 
     /// The handler that received it may be gone long before the last one who works on it.
@@ -246,10 +325,10 @@ mod tests {
         let bytes = read_all(vec![Bytes::from_static(b"abc")], &budget).await.unwrap();
         let part = bytes.slice(1..);
         drop(bytes);
-        assert_eq!(budget.units.available_permits(), 0);
+        assert_eq!(budget.free_units(), 0);
         assert_eq!(part, b"bc"[..]);
         drop(part);
-        assert_eq!(budget.units.available_permits(), 1);
+        assert_eq!(budget.free_units(), 1);
     }
 
     #[tokio::test]
@@ -258,7 +337,7 @@ mod tests {
         let _held = read_all(vec![Bytes::from_static(b"abc")], &budget).await.unwrap();
         let error = read_all(vec![], &budget).await.unwrap_err();
         assert_eq!(error.problem().code, Code::Unavailable);
-        assert!(error.problem().remedy.as_ref().unwrap().contains("try again"));
+        assert!(error.problem().remedy.as_ref().unwrap().contains("again"));
     }
 
     /// Three packs of 16 MiB at once over 1 Mbit/s, in pieces of 4 KiB, and one that trickles.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
@@ -15,6 +16,7 @@ use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
 use tracing::Instrument;
 
 use super::auth::{Actor, admit, is_open, routed_path};
+use super::connection::{Answer, Connection};
 use super::problem::{ApiError, code_of, encode};
 use super::{Edge, authority, limits};
 use crate::metrics::Metrics;
@@ -56,9 +58,17 @@ pub(crate) async fn edge(
         declared_len: content_len(request.headers()),
     };
     let _in_flight = state.metrics.enter();
+    let connection = request.conn_data::<Connection>().cloned();
+    let asking = connection.as_ref().map(Connection::begin);
     let span = tracing::info_span!("request", id = %asked.id);
     let answer = answer(request, next, admitted, &state.metrics).instrument(span.clone()).await;
-    span.in_scope(|| conclude(answer, &asked, &state))
+    let answer = span.in_scope(|| conclude(answer, &asked, &state))?;
+    Ok(answer.map_body(|head, body| {
+        if connection.is_some_and(|connection| connection.is_closing()) {
+            head.set_connection_type(ConnectionType::Close);
+        }
+        Answer::boxed(body, asking)
+    }))
 }
 
 /// Counts a request to who asks it; what needs no token is free of limits, too.
@@ -79,7 +89,7 @@ async fn answer(
     match admitted {
         Err(refusal) => {
             let (request, mut payload) = request.into_parts();
-            super::body::drain(&mut payload, metrics).await;
+            super::body::drain(&request, &mut payload, metrics).await;
             let response = actix_web::HttpResponse::from_error(refusal);
             Ok(ServiceResponse::new(request, response))
         }
@@ -140,7 +150,8 @@ fn record(
 ) {
     state.metrics.answered(&asked.method, route, status, took);
     state.metrics.sent(sent_len);
-    let took_ms = took.as_secs_f64() * 1000.0;
+    // In whole microseconds: more digits are noise of the conversion.
+    let took_ms = f64::from(u32::try_from(took.as_micros()).unwrap_or(u32::MAX)) / 1000.0;
     tracing::info!(
         method = %asked.method, path = %asked.path, route, status, sent_len, took_ms,
         declared_len = asked.declared_len, actor = %asked.actor, "answered"

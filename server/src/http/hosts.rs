@@ -84,6 +84,7 @@ pub(super) async fn list(
 pub(super) async fn report(
     registry: web::Data<Registry>,
     host: web::Path<HostName>,
+    actor: Actor,
     (request, payload): (HttpRequest, web::Payload),
 ) -> Result<web::Json<v1::HostRun>, ApiError> {
     let body: v1::RenewHost = json(&request, payload).await?;
@@ -94,6 +95,8 @@ pub(super) async fn report(
         channel: body.channel,
         disks: body.disks,
         ttl_secs: body.ttl_secs,
+        speaks_for_all: actor.publishes().is_ok(),
+        reported_by: actor.0,
     };
     Ok(web::Json(body_of(registry.report_host(host.into_inner(), runs).await?)))
 }
@@ -108,9 +111,9 @@ pub(super) async fn forget(
     part: web::Query<Part>,
     actor: Actor,
 ) -> Result<HttpResponse, ApiError> {
-    // A reader could take the hold of others away.
-    actor.publishes()?;
     let Part { application, instance } = part.into_inner();
-    registry.forget_host(&host, HostPart { application, instance }).await?;
+    // A reader takes back what it said, and nobody else's hold away.
+    let reported_by = actor.publishes().is_err().then_some(actor.0);
+    registry.forget_host(&host, HostPart { application, instance, reported_by }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

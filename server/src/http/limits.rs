@@ -37,6 +37,12 @@ pub const PACE_WINDOW: Duration = Duration::from_secs(30);
 /// at least this much, 8 KiB/s. Sixteen uploads at once over 1 Mbit/s come nearly twice as fast,
 /// and the longest pack takes 36 minutes, well within a lease.
 pub const PACE_LEN_MIN: usize = 240 << 10;
+/// A body that is not whole after so long is kept on the disk until it is.
+pub const SPOOL_AFTER: Duration = Duration::from_secs(2);
+/// How much of one comes in before it is put there.
+pub const SPOOL_PIECE_LEN: usize = 64 << 10;
+/// How many units answers take at once beyond a short piece for each: 64 MiB.
+pub const ANSWER_UNITS: usize = (64 << 20) / BUDGET_UNIT;
 /// How long the outcome of a probe of store and catalog is told to others who ask.
 pub const PROBE_AGE_MAX: Duration = Duration::from_secs(1);
 /// How long a probe may take.
@@ -45,14 +51,23 @@ pub const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
 pub const DRAIN_LEN_MAX: usize = 32 << 20;
 /// How long a refused body is read.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long a client may take to send its request's head.
+/// What may come in for one request, its framing included: four times the longest body.
+pub const REQUEST_LEN_MAX: usize = 4 * PACK_LEN_MAX;
+/// How long a client may take to send a request's head, once a byte of it came.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may lie idle between requests.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 /// How long a client may take none of what it is sent. The kernel counts (`TCP_USER_TIMEOUT`):
 /// a connection whose data is neither acknowledged nor fits the client's window for as long.
 pub const STALL_TIME_MAX: Duration = Duration::from_secs(60);
-/// How long closing a connection may take.
+/// In any such time a client must take some of what it is sent, or the rest of it:
+pub const SEND_WINDOW: Duration = Duration::from_secs(60);
+/// at least this much, 4 KiB/s. Sixteen answers at once over 1 Mbit/s go nearly twice as fast.
+pub const SEND_LEN_MIN: usize = 240 << 10;
+/// How much of an answer the kernel holds that it has not sent yet: with more, a slow line would
+/// seem to stand still for minutes and then take a megabyte at once.
+pub const UNSENT_LEN_MAX: u32 = 128 << 10;
+/// How long closing a connection may take, and how long a body is read behind the last answer.
 pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest path and query.
 pub const URL_LEN_MAX: usize = 4096;
@@ -65,6 +80,8 @@ pub const BACKLOG: u32 = 1024;
 /// One piece of a pack on its way out: what stays in a processor's cache between the read and the
 /// socket. Pieces of 512 KiB were slower for 16 clients, and took four times the memory.
 pub const PIECE_LEN: u64 = 256 << 10;
+/// The same where memory is short, or where one token takes as much as is left for all others.
+pub const SHORT_PIECE_LEN: u64 = 16 << 10;
 
 /// Extractors answer with problem documents. actix answers 404 to a path segment that does not
 /// parse, and in plain text to everything else.

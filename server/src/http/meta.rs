@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+};
 use actix_web::{HttpRequest, HttpResponse, web};
 use seawall_api::index::FORMAT_EPOCH;
 use seawall_api::problem::Code;
@@ -22,7 +24,8 @@ const PAGE_POLICY: &str =
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
-    cfg.service(web::resource("/v1/version").route(web::get().to(version)))
+    cfg.service(web::resource("/").route(web::get().to(root)))
+        .service(web::resource("/v1/version").route(web::get().to(version)))
         .service(web::resource("/healthz").route(web::get().to(healthz)))
         .service(web::resource("/readyz").route(web::get().to(readyz)))
         .service(web::resource("/metrics").route(web::get().to(metrics)))
@@ -31,6 +34,27 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .service(web::resource("/docs/{file:.*}").route(web::get().to(page)));
 }
 
+/// Says what answers here, and where the API is described.
+async fn root(request: HttpRequest) -> HttpResponse {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("text/html")) {
+        return HttpResponse::Ok().content_type("text/html; charset=utf-8").body(ROOT_PAGE);
+    }
+    HttpResponse::Ok().json(serde_json::json!({
+        "name": "seawall",
+        "documentation": "/docs/",
+        "openapi": "/v1/openapi.json",
+    }))
+}
+
+/// What a browser is shown at `/`.
+const ROOT_PAGE: &str = "<!doctype html><html lang=\"en\"><title>Seawall registry</title>\
+    <h1>Seawall registry</h1><p>This is the address of a registry of virtual machine images: \
+    <code>seawall --registry ADDRESS list</code> shows what it holds.</p>\
+    <p><a href=\"/docs/\">The API</a> is described here, and in \
+    <a href=\"/v1/openapi.json\">one document</a>.</p></html>\n";
+
+/// Names the program and its version.
 #[utoipa::path(get, path = "/v1/version", tag = "meta",
     responses((status = 200, description = "What answers here", body = ServerVersion)))]
 pub(super) async fn version() -> web::Json<ServerVersion> {
@@ -41,12 +65,14 @@ pub(super) async fn version() -> web::Json<ServerVersion> {
     })
 }
 
+/// Answers while the process does.
 #[utoipa::path(get, path = "/healthz", tag = "meta", security(()),
     responses((status = 200, description = "The process answers", body = Health)))]
 pub(super) async fn healthz() -> web::Json<Health> {
     web::Json(Health { status: "ok".to_owned() })
 }
 
+/// Answers while the registry can serve.
 #[utoipa::path(get, path = "/readyz", tag = "meta", security(()),
     responses((status = 200, description = "It can serve: store and catalog can be read and written, \
                and it is not about to stop", body = Health)))]
@@ -88,6 +114,7 @@ async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
     outcome
 }
 
+/// Lists the counters and gauges of this process.
 #[utoipa::path(get, path = "/metrics", tag = "meta",
     responses((status = 200, description = "Counters and gauges, as OpenMetrics text",
                body = String, content_type = "application/openmetrics-text")))]
@@ -115,6 +142,7 @@ pub(super) async fn metrics(
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, OPENMETRICS)).body(text))
 }
 
+/// Describes the API.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "meta", security(()),
     responses((status = 200, description = "This document", content_type = "application/json",
                body = serde_json::Value)))]
@@ -134,7 +162,7 @@ async fn page(file: web::Path<String>) -> Result<HttpResponse, ApiError> {
             .content_type(found.content_type.as_str())
             .insert_header((CACHE_CONTROL, "max-age=3600"))
             .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
-            .body(found.bytes.into_owned())),
+            .body(titled(found.bytes.into_owned()))),
         Ok(None) => Err(ApiError::new(Code::NotFound, "the page has no such file")),
         Err(error) => {
             tracing::error!(%error, "the page of the API cannot be made");
@@ -142,6 +170,20 @@ async fn page(file: web::Path<String>) -> Result<HttpResponse, ApiError> {
         }
     }
 }
+
+/// A file of the page under the registry's name instead of the viewer's.
+fn titled(bytes: Vec<u8>) -> Vec<u8> {
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if text.contains(VIEWER_TITLE) && text.len() < PAGE_LEN_MAX => {
+            text.replace(VIEWER_TITLE, "<title>Seawall API</title>").into_bytes()
+        }
+        _ => bytes,
+    }
+}
+
+const VIEWER_TITLE: &str = "<title>Swagger UI</title>";
+/// Scripts are longer than the page itself.
+const PAGE_LEN_MAX: usize = 64 << 10;
 
 /// Answers what no route matches.
 pub(super) async fn no_such_route(request: HttpRequest) -> Result<HttpResponse, ApiError> {

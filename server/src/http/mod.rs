@@ -8,15 +8,17 @@
 //! 2. Every body, header, count and wait has a named limit (`limits`).
 //! 3. No answer is held in memory whole, but for documents with limits of their own.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::web;
 
 use crate::config::Rates;
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
-use body::Budget;
+use budget::Budget;
+use spool::Spool;
 use tokio::sync::Mutex;
 
 mod applications;
@@ -25,9 +27,11 @@ mod auth;
 mod authority;
 mod backup;
 mod body;
+mod budget;
 mod channels;
 mod chunks;
 mod collect;
+mod connection;
 mod descriptors;
 mod diff;
 mod edge;
@@ -46,8 +50,10 @@ mod range;
 mod rate;
 mod releases;
 mod retention;
+mod spool;
 mod webhooks;
 
+pub(crate) use connection::Watched;
 pub(crate) use edge::edge;
 pub use openapi::openapi_json;
 
@@ -64,6 +70,10 @@ pub(crate) struct Edge {
     uploads: Budget,
     /// Memory for bodies in JSON.
     questions: Budget,
+    /// Memory for packs on their way out.
+    answers: Budget,
+    /// Where bodies are kept that come in slowly.
+    spool: Option<Spool>,
     /// When store and catalog were probed last, and whether they could serve.
     probed: Mutex<Option<(Instant, bool)>>,
     /// How many requests are answered.
@@ -83,11 +93,21 @@ impl Edge {
             draining: AtomicBool::new(false),
             uploads: Budget::new(limits::UPLOAD_UNITS, limits::UPLOAD_WAIT_MAX),
             questions: Budget::new(limits::QUESTION_UNITS, limits::QUESTION_WAIT_MAX),
+            answers: Budget::new(limits::ANSWER_UNITS, Duration::ZERO),
+            spool: None,
             probed: Mutex::new(None),
             limiter: rate::Limiter::new(rates),
             request_prefix,
             request_count: AtomicU64::new(0),
         }
+    }
+}
+
+impl Edge {
+    /// The same with a folder in which bodies are kept that come in slowly.
+    #[must_use]
+    pub(crate) fn with_spool(self, folder: &Path) -> Self {
+        Self { spool: Some(Spool::new(folder)), ..self }
     }
 }
 

@@ -14,6 +14,7 @@ use seawall_api::digest::PackDigest;
 use seawall_api::problem::Code;
 
 use super::body::receive_for_store;
+use super::budget::{Budget, Sender, Share};
 use super::indexes::{OCTETS, status_of};
 use super::leases::UnderLease;
 use super::problem::ApiError;
@@ -62,7 +63,7 @@ pub(super) async fn upload(
                content_type = "application/octet-stream"),
               (status = 304, description = "One has it")))]
 pub(super) async fn read(
-    registry: web::Data<Registry>,
+    (registry, edge): (web::Data<Registry>, web::Data<Edge>),
     pack: web::Path<PackDigest>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
@@ -101,34 +102,52 @@ pub(super) async fn read(
         let nothing = stream::empty::<Result<Bytes, AppError>>();
         return Ok(response.no_chunking(len).body(SizedStream::new(len, nothing)));
     }
-    let pieces = pieces(pack, bytes);
+    let pieces = pieces(pack, bytes, (edge.answers.clone(), Sender::of(&request)));
     Ok(response.no_chunking(len).body(SizedStream::new(len, pieces)))
 }
 
-/// The bytes of `range` in pieces. While one piece is sent the next is read: two are in memory
-/// for each client, however slow it is.
-fn pieces(pack: PackObject, range: Range<u64>) -> impl Stream<Item = Result<Bytes, AppError>> {
-    let digest = pack.digest();
-    let starts = stream::iter((range.start..range.end).step_by(PIECE_STEP));
-    starts
-        .map(move |start| {
-            let pack = pack.clone();
-            let end = range.end.min(start + limits::PIECE_LEN);
-            let read = async move { pack.read(start..end).await };
-            // A task of its own: it reads while the piece before it is written to the socket.
-            async move {
-                match tokio::spawn(read).await {
-                    Ok(bytes) => bytes.inspect_err(|error| {
-                        tracing::error!(%error, pack = %digest, "a pack broke off on its way out");
-                    }),
-                    Err(error) => {
-                        Err(AppError::Internal { action: "read a pack", source: error.into() })
-                    }
-                }
-            }
-        })
-        .buffered(2)
-}
-
 #[allow(clippy::cast_possible_truncation)] // 256 KiB
-const PIECE_STEP: usize = limits::PIECE_LEN as usize;
+const LONG_PIECE: usize = limits::PIECE_LEN as usize;
+
+/// The bytes of `range` in pieces. While one piece is sent the next two are read: three are in
+/// memory for each client, however slow it is, and they are short where memory is.
+fn pieces(
+    pack: PackObject,
+    range: Range<u64>,
+    (budget, sender): (Budget, Sender),
+) -> impl Stream<Item = Result<Bytes, AppError>> {
+    let digest = pack.digest();
+    let planned = stream::unfold(range.start, move |start| {
+        let next = (start < range.end).then(|| {
+            let share = budget.try_share(&sender, LONG_PIECE);
+            let len = if share.is_some() { limits::PIECE_LEN } else { limits::SHORT_PIECE_LEN };
+            let end = range.end.min(start + len);
+            ((start..end, share), end)
+        });
+        std::future::ready(next)
+    });
+    let read = planned.map(move |(part, share)| {
+        let pack = pack.clone();
+        let read = async move { pack.read(part).await };
+        // A task of its own: it reads while the piece before it is written to the socket.
+        async move {
+            let read = match tokio::spawn(read).await {
+                Ok(bytes) => bytes.inspect_err(|error| {
+                    tracing::error!(%error, pack = %digest, "a pack broke off on its way out");
+                }),
+                Err(error) => {
+                    Err(AppError::Internal { action: "read a pack", source: error.into() })
+                }
+            };
+            read.map(|bytes| (bytes, share))
+        }
+    });
+    // A piece is in memory until the one after it is asked for.
+    read.buffered(2).scan(None, |held: &mut Option<Share>, piece| {
+        let piece = piece.map(|(bytes, share)| {
+            *held = share;
+            bytes
+        });
+        std::future::ready(Some(piece))
+    })
+}

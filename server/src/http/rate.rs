@@ -70,10 +70,11 @@ fn application_of(path: &str) -> Option<ApplicationName> {
 fn too_many(whose: &str, rate: Rate, wait: Duration) -> ApiError {
     // Rounded up: whoever comes back at that second finds room.
     let secs = wait.as_millis().div_ceil(1000).max(1);
-    let detail = format!("{whose} has {} requests a second", rate.per_sec);
+    let plural = if rate.per_sec == 1 { "" } else { "s" };
+    let detail = format!("{whose} may make {} request{plural} a second", rate.per_sec);
     ApiError::new(Code::RateLimited, detail)
         .with_header(RETRY_AFTER, secs.to_string())
-        .with_remedy(format!("try again in {secs} s, with fewer requests at once"))
+        .with_remedy(format!("run the command again in {secs} s, with fewer requests at once"))
 }
 
 #[derive(Debug)]

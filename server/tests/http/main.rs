@@ -11,6 +11,7 @@ mod fixture;
 mod fleet;
 mod lifecycle;
 mod openapi;
+mod openapi_answers;
 mod packs;
 mod rebuild;
 mod releases;

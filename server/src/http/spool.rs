@@ -1,0 +1,82 @@
+//! Bodies that come in slowly are kept on the disk until they are whole, so that a slow line, or a
+//! client that means harm, holds no memory that others wait for.
+//!
+//! # After a crash
+//!
+//! Nothing: the files have no names.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::problem::ApiError;
+use crate::app::AppError;
+
+/// Where slow bodies are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Spool(PathBuf);
+
+/// A body on its way to the disk.
+pub(super) struct Spooled {
+    file: Arc<File>,
+    len: u64,
+}
+
+impl Spool {
+    /// Keeps them in a folder, which must be on a disk with room for uploads.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// Begins to keep a body, where that is possible: on a file system that has files without
+    /// names, and that can be written.
+    pub(super) async fn begin(&self) -> Option<Spooled> {
+        let folder = self.0.clone();
+        let open = move || {
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            Ok(File::from(rustix::fs::open(&folder, flags, Mode::RUSR | Mode::WUSR)?))
+        };
+        let file = blocking(open).await.ok()?;
+        Some(Spooled { file: Arc::new(file), len: 0 })
+    }
+}
+
+impl Spooled {
+    /// Its length in bytes.
+    pub(super) fn len(&self) -> usize {
+        usize::try_from(self.len).unwrap_or(usize::MAX)
+    }
+
+    /// Adds what came in.
+    pub(super) async fn push(&mut self, bytes: Vec<u8>) -> Result<(), ApiError> {
+        let (file, at, len) = (Arc::clone(&self.file), self.len, bytes.len() as u64);
+        blocking(move || file.write_all_at(&bytes, at)).await?;
+        self.len += len;
+        Ok(())
+    }
+
+    /// All of it.
+    pub(super) async fn read(self) -> Result<Vec<u8>, ApiError> {
+        let len = self.len();
+        let file = self.file;
+        let read = move || {
+            let mut bytes = vec![0; len];
+            file.read_exact_at(&mut bytes, 0).map(|()| bytes)
+        };
+        blocking(read).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let outcome = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
+    outcome.flatten().map_err(|source| {
+        let path = PathBuf::from("a body that comes in slowly");
+        AppError::from(seawall_store::error::StoreError::io("keep", path, source)).into()
+    })
+}
