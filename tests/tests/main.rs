@@ -6,6 +6,7 @@
 // Tests; the lints exempt only functions that bear `#[test]`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod attack;
 mod cli;
 mod compat;
 mod convert;

@@ -260,10 +260,10 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
         Code::Incomplete | Code::LeaseEnded => {
             Some("run the push again: it resumes and sends only what is missing")
         }
-        Code::PreconditionFailed => Some(
-            "see where the channel is now with `seawall channels APPLICATION`, then promote again",
-        ),
-        Code::Unavailable | Code::RateLimited => Some("try again in a moment"),
+        Code::PreconditionFailed => {
+            Some("run `seawall channels APPLICATION CHANNEL` to see who moved it, then retry")
+        }
+        Code::Unavailable | Code::RateLimited => Some("run the command again in a moment"),
         Code::QuotaExceeded => Some("`seawall quota APPLICATION` shows what is used of it"),
         Code::StorageFull => Some("make room in the registry's store, then run this again"),
         Code::Damaged => Some("run `seawall verify REF`, then push the release again"),
