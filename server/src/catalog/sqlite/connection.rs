@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ struct Lane {
     idle: Mutex<Vec<Connection>>,
     /// How the file was when it was opened as one that does not change.
     immutable: Mutex<Option<Stamp>>,
+    /// Counts how often connections became of no use; those that are lent then do not come back.
+    epoch: AtomicU64,
     barrier: Arc<Mutex<Option<Barrier>>>,
 }
 
@@ -94,13 +97,17 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Lent {
     lane: Arc<Lane>,
     connection: Option<Connection>,
+    epoch: u64,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.lane.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        let mut idle = locked(&self.lane.idle);
+        if let Some(connection) = self.connection.take()
+            && self.epoch == self.lane.epoch.load(Ordering::Relaxed)
+        {
+            idle.push(connection);
         }
     }
 }
@@ -152,10 +159,9 @@ impl Connections {
                     let refused = |_| CatalogError::read_only(ACTION, Barrier::Full);
                     let writer = connect(&lane.path, lane.durability).map_err(refused)?;
                     schema::check_version(&writer)?;
-                    locked(&lane.idle).push(writer);
-                    locked(&readers.idle).clear();
-                    *locked(&readers.immutable) = None;
                     *locked(&barrier) = None;
+                    locked(&lane.idle).push(writer);
+                    readers.renew();
                 }
                 None if reserve.is_needed() => drop(reserve.release()),
                 None => {}
@@ -216,6 +222,7 @@ impl Lane {
             permits: Arc::new(Semaphore::new(width)),
             idle: Mutex::new(idle),
             immutable: Mutex::new(None),
+            epoch: AtomicU64::new(0),
             barrier: Arc::clone(barrier),
         })
     }
@@ -225,20 +232,29 @@ impl Lane {
             return connect(&self.path, self.durability);
         }
         let (connection, immutable) = connect_to_read(&self.path)?;
+        let before = *locked(&self.immutable);
+        if before.is_some() && before != immutable {
+            self.renew();
+        }
         *locked(&self.immutable) = immutable;
         Ok(connection)
     }
 
+    /// Makes whoever comes next open the file anew.
+    fn renew(&self) {
+        let mut idle = locked(&self.idle);
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        idle.clear();
+        *locked(&self.immutable) = None;
+    }
+
     /// Fails if the file that was opened as one that does not change has changed.
     fn check_unchanged(&self) -> SqlResult<()> {
-        let mut immutable = locked(&self.immutable);
-        let Some(stamp) = *immutable else { return Ok(()) };
+        let Some(stamp) = *locked(&self.immutable) else { return Ok(()) };
         if Stamp::of(&self.path).is_ok_and(|now| now == stamp) {
             return Ok(());
         }
-        // Whoever comes next opens it anew.
-        *immutable = None;
-        locked(&self.idle).clear();
+        self.renew();
         let why = "another process writes the catalog, which this one only reads";
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
         Err(rusqlite::Error::SqliteFailure(code, Some(why.to_owned())))
@@ -259,13 +275,20 @@ impl Lane {
         // The work goes on when the caller is dropped: a commit is never left in doubt by a
         // client that hangs up.
         tokio::task::spawn_blocking(move || {
-            let idle = locked(&lane.idle).pop();
+            let (idle, epoch) = {
+                let mut idle = locked(&lane.idle);
+                (idle.pop(), lane.epoch.load(Ordering::Relaxed))
+            };
             let connection = match idle {
                 Some(connection) => connection,
                 None => lane.connect()?,
             };
-            let mut lent =
-                Lent { lane: Arc::clone(&lane), connection: Some(connection), _permit: permit };
+            let mut lent = Lent {
+                lane: Arc::clone(&lane),
+                connection: Some(connection),
+                epoch,
+                _permit: permit,
+            };
             let Some(connection) = lent.connection.as_mut() else {
                 return Err(rusqlite::Error::InvalidQuery);
             };
