@@ -135,12 +135,11 @@ impl Registry {
     /// Forgets what a host runs, or a part of it.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when nothing is known of it, or nothing by the token of `part`.
+    /// [`AppError::NotFound`] when nothing is known of it.
     pub async fn forget_host(&self, host: &HostName, part: HostPart) -> Result<(), AppError> {
-        let of = part.reported_by.as_ref().map(|token| format!(" of token `{token}`"));
         if self.catalog.forget_host(host.clone(), part).await? > 0 {
             return Ok(());
         }
-        Err(AppError::not_found(format!("host {host}{}", of.unwrap_or_default())))
+        Err(AppError::not_found(format!("host {host}")))
     }
 }

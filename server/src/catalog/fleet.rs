@@ -134,8 +134,6 @@ pub struct HostPart {
     pub application: Option<ApplicationName>,
     /// This instance; all where there is none.
     pub instance: Option<String>,
-    /// What this token said; what anybody said where there is none.
-    pub reported_by: Option<String>,
 }
 
 /// A policy at rest: what it says is the registry's business, not the catalog's.

@@ -111,9 +111,9 @@ pub(super) async fn forget(
     part: web::Query<Part>,
     actor: Actor,
 ) -> Result<HttpResponse, ApiError> {
+    // A reader could take the hold of others away.
+    actor.publishes()?;
     let Part { application, instance } = part.into_inner();
-    // A reader takes back what it said, and nobody else's hold away.
-    let reported_by = actor.publishes().is_err().then_some(actor.0);
-    registry.forget_host(&host, HostPart { application, instance, reported_by }).await?;
+    registry.forget_host(&host, HostPart { application, instance }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

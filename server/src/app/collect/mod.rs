@@ -119,7 +119,11 @@ impl Registry {
     /// [`AppError::Busy`] when one runs; [`AppError::CatalogOld`] when the store knows more; when a
     /// root cannot be read, or a port fails. Nothing that is reachable is gone then.
     pub async fn collect(&self, options: CollectOptions) -> Result<Collected, AppError> {
-        self.catalog.make_room().await?;
+        if let Err(error) = self.catalog.make_room().await {
+            let outcome = Err(error.into());
+            self.collecting.note(self.host.now_secs(), &outcome);
+            return outcome;
+        }
         let Some(_one_at_a_time) = self.catalog.claim_collecting().await? else {
             return Err(AppError::Busy { what: "another collection runs" });
         };

@@ -175,7 +175,6 @@ async fn a_host_is_forgotten_when_it_is_asked_for_or_silent_for_long(catalog: &d
     let part = |instance: Option<&str>| HostPart {
         application: Some(shop()),
         instance: instance.map(str::to_owned),
-        reported_by: None,
     };
     assert_eq!(catalog.forget_host(c.clone(), part(Some("/y"))).await.unwrap(), 1);
     assert_eq!(catalog.forget_host(c.clone(), part(Some("/y"))).await.unwrap(), 0);
@@ -208,10 +207,12 @@ async fn a_host_is_spoken_for_by_the_token_that_spoke_first(catalog: &dyn Catalo
     assert_eq!(catalog.report_host(beside).await.unwrap(), Reported::OfAnother);
     let publisher = HostReport { speaks_for_all: true, ..taken };
     assert!(is_done(catalog.report_host(publisher).await.unwrap()));
-    let of = |token: &str| HostPart { reported_by: Some(token.to_owned()), ..HostPart::default() };
     let host: HostName = "h".parse().unwrap();
-    assert_eq!(catalog.forget_host(host.clone(), of("rack2")).await.unwrap(), 0, "still rack1's");
-    assert_eq!(catalog.forget_host(host.clone(), of("rack1")).await.unwrap(), 1);
+    assert_eq!(
+        catalog.report_host(by("rack2", "5.0", NOW + 60)).await.unwrap(),
+        Reported::OfAnother,
+        "it is rack1's still"
+    );
     assert!(is_done(catalog.report_host(by("rack1", "5.0", NOW)).await.unwrap()));
     let late = by("rack2", "5.0", NOW + 101);
     assert!(is_done(catalog.report_host(late).await.unwrap()), "rack1 was not heard of since");

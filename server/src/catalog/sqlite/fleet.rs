@@ -378,13 +378,12 @@ pub(super) fn forget(tx: &Transaction<'_>, host: &HostName, part: &HostPart) -> 
     let count = tx
         .prepare_cached(
             "DELETE FROM hosts WHERE host = $1 AND ($2 = '' OR application = $2)
-                 AND ($3 = '' OR instance = $3) AND ($4 = '' OR reported_by = $4)",
+                 AND ($3 = '' OR instance = $3)",
         )?
         .execute(params![
             host.as_str(),
             part.application.as_ref().map_or("", ApplicationName::as_str),
-            part.instance.as_deref().unwrap_or_default(),
-            part.reported_by.as_deref().unwrap_or_default()
+            part.instance.as_deref().unwrap_or_default()
         ])?;
     Ok(count as u64)
 }
