@@ -6,7 +6,10 @@
 //!
 //! # Invariants
 //!
-//! 1. Values are those of plain BLAKE3: the table only saves time (`the_table_is_true`).
+//! 1. Values are those of plain BLAKE3: the table only saves time (`the_table_is_true`). The one
+//!    exception: a whole leaf of zeros past the table, at [`LEAVES_END`], has the value of the leaf
+//!    of zeros at offset 0, as no look-up has its own.
+//! 2. A value follows from the leaf's bytes and its offset alone, however they are fed.
 
 mod pieces;
 mod zeros;
@@ -16,8 +19,10 @@ use blake3::hazmat::HasherExt;
 use seawall_api::content::{SubtreeValue, merge};
 use seawall_api::index::LEAF_SPAN;
 
+use crate::scan::is_zero;
+
 pub use pieces::{PIECE_LEN, Pieces, piece_value};
-pub use zeros::GRANULE;
+pub use zeros::{GRANULE, LEAVES_END};
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -28,6 +33,8 @@ pub struct LeafHasher {
     granule: Hasher,
     /// Values of the granules before `offset`.
     values: Vec<SubtreeValue>,
+    /// Zeros that the leaf begins with, not hashed yet: past the table, all of it may be zeros.
+    pending: u64,
 }
 
 impl LeafHasher {
@@ -37,11 +44,16 @@ impl LeafHasher {
     #[must_use]
     pub fn new(start: u64, is_root: bool) -> Self {
         debug_assert!(start.is_multiple_of(LEAF_SPAN));
-        Self { offset: start, is_root, granule: hasher_at(start), values: Vec::new() }
+        Self { offset: start, is_root, granule: hasher_at(start), values: Vec::new(), pending: 0 }
     }
 
     /// Takes the next bytes of the leaf.
     pub fn update(&mut self, mut bytes: &[u8]) {
+        if self.may_be_zeros() && is_zero(bytes) {
+            self.pending += bytes.len() as u64;
+            return;
+        }
+        self.hash_pending();
         while !bytes.is_empty() {
             self.end_full_granule();
             let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
@@ -53,7 +65,28 @@ impl LeafHasher {
     }
 
     /// Takes the next `len` bytes of the leaf, all zero.
-    pub fn update_zeros(&mut self, mut len: u64) {
+    pub fn update_zeros(&mut self, len: u64) {
+        if self.may_be_zeros() {
+            self.pending += len;
+        } else {
+            self.hash_zeros(len);
+        }
+    }
+
+    /// Whether the leaf lies past the table and had nothing but zeros so far.
+    fn may_be_zeros(&self) -> bool {
+        self.offset >= LEAVES_END
+            && self.offset.is_multiple_of(LEAF_SPAN)
+            && self.values.is_empty()
+            && self.granule.count() == 0
+    }
+
+    fn hash_pending(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        self.hash_zeros(pending);
+    }
+
+    fn hash_zeros(&mut self, mut len: u64) {
         while len > 0 {
             self.end_full_granule();
             // The first granule of an only leaf may be the whole disk, and a root has another
@@ -78,6 +111,7 @@ impl LeafHasher {
     ///
     /// What came before ends at a granule.
     fn update_granule(&mut self, value: SubtreeValue, len: u64) {
+        self.hash_pending();
         self.end_full_granule();
         debug_assert!(self.granule.count() == 0 && self.offset.is_multiple_of(GRANULE));
         self.values.push(value);
@@ -90,6 +124,12 @@ impl LeafHasher {
     /// The leaf's value, or the digest of the disk whose only leaf it is.
     #[must_use]
     pub fn finish(mut self) -> SubtreeValue {
+        if self.pending == LEAF_SPAN
+            && let Some(value) = zeros::known_leaf(0)
+        {
+            return value;
+        }
+        self.hash_pending();
         if self.values.is_empty() && self.is_root {
             return SubtreeValue(*self.granule.finalize().as_bytes());
         }

@@ -59,7 +59,7 @@ fn the_table_is_true() {
         assert_eq!(known.len, GRANULE);
         assert_eq!(known.value, hashed(offset, GRANULE), "granule at {offset}");
     }
-    for offset in [128 << 30, (1 << 40) - LEAF_SPAN] {
+    for offset in [128 << 30, (1 << 40) - LEAF_SPAN, 1 << 40, 4 << 40, LEAVES_END - LEAF_SPAN] {
         let known = zeros::known(offset).unwrap();
         assert_eq!(known.len, LEAF_SPAN);
         assert_eq!(known.value, hashed(offset, LEAF_SPAN), "leaf at {offset}");
@@ -70,7 +70,7 @@ fn the_table_is_true() {
         let values: Vec<_> = granules.map(|at| zeros::known(at).unwrap().value).collect();
         assert_eq!(merge(&values, false), zeros::known_leaf(leaf).unwrap(), "leaf at {leaf}");
     }
-    assert!(zeros::known(1 << 40).is_none());
+    assert!(zeros::known(LEAVES_END).is_none());
     assert!(zeros::known(4096).is_none());
 }
 
@@ -120,4 +120,46 @@ fn pieces_hash_to_the_digest_that_leaves_hash_to() {
             assert_eq!(content_digest(&values), plain, "{len} bytes, data in {with_data:?}");
         }
     }
+}
+
+/// Past the table a leaf of zeros is the one at offset 0, in whatever way its zeros are fed; any
+/// other leaf is what plain BLAKE3 says.
+#[test]
+fn a_leaf_of_zeros_past_the_table_is_a_constant_and_no_other_leaf_is() {
+    let past = LEAVES_END + 7 * LEAF_SPAN;
+    let constant = zeros::known_leaf(0).unwrap();
+    let mut in_one = LeafHasher::new(past, false);
+    in_one.update_zeros(LEAF_SPAN);
+    assert_eq!(in_one.finish(), constant);
+    let mut in_parts = LeafHasher::new(past, false);
+    in_parts.update_zeros(GRANULE + 512);
+    in_parts.update(&[0; 4096]);
+    in_parts.update_zeros(LEAF_SPAN - GRANULE - 4608);
+    assert_eq!(in_parts.finish(), constant);
+    assert_eq!(Pieces::new(past + LEAF_SPAN).leaf(past), constant);
+
+    for at in [0, GRANULE + 5, LEAF_SPAN - 1] {
+        let mut fed = LeafHasher::new(past, false);
+        fed.update_zeros(at);
+        fed.update(b"x");
+        fed.update_zeros(LEAF_SPAN - at - 1);
+        let mut plain = hasher_at(past);
+        let feed = |plain: &mut Hasher, mut len: u64| {
+            while len > 0 {
+                let step = len.min(ZEROS.len() as u64);
+                plain.update(&ZEROS[..usize::try_from(step).unwrap()]);
+                len -= step;
+            }
+        };
+        feed(&mut plain, at);
+        plain.update(b"x");
+        feed(&mut plain, LEAF_SPAN - at - 1);
+        assert_eq!(fed.finish(), SubtreeValue(plain.finalize_non_root()), "data at {at}");
+    }
+    // The last leaf of a disk may be shorter.
+    let mut short = LeafHasher::new(past, false);
+    short.update_zeros(4096);
+    let mut plain = hasher_at(past);
+    plain.update(&ZEROS[..4096]);
+    assert_eq!(short.finish(), SubtreeValue(plain.finalize_non_root()));
 }

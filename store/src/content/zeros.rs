@@ -1,8 +1,8 @@
 //! The values of aligned runs of zeros, from a committed table.
 //!
 //! `zeros.bin` holds the value of each granule of the first [`GRANULES_END`] bytes of a disk, then
-//! that of each leaf up to [`LEAVES_END`]; further on, zeros are hashed. `./dev zeros` writes the
-//! table anew; a test recomputes a part of it.
+//! that of each leaf up to [`LEAVES_END`]. `./dev zeros` writes the table anew; a test recomputes a
+//! part of it.
 
 use seawall_api::content::SubtreeValue;
 use seawall_api::index::LEAF_SPAN;
@@ -11,12 +11,14 @@ use seawall_api::index::LEAF_SPAN;
 pub const GRANULE: u64 = 2 << 20;
 /// Granules are known up to this disk offset.
 const GRANULES_END: u64 = 128 << 30;
-/// Whole leaves are known up to this disk offset.
-const LEAVES_END: u64 = 1 << 40;
+/// Whole leaves are known up to this disk offset. A part of the format: a leaf of zeros from here on
+/// has the value of the one at offset 0 (docs/adr/0002).
+pub const LEAVES_END: u64 = 5 << 40;
 
-static TABLE: &[u8; 2176 << 10] = include_bytes!("zeros.bin");
+const TABLE_LEN: u64 = (GRANULES_END / GRANULE + LEAVES_END / LEAF_SPAN) * 32;
+static TABLE: &[u8] = include_bytes!("zeros.bin");
 const _: () = assert!(
-    (GRANULES_END / GRANULE + LEAVES_END / LEAF_SPAN) * 32 == 2176 << 10,
+    TABLE.len() as u64 == TABLE_LEN,
     "the table has one value for each granule and each leaf"
 );
 
