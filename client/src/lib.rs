@@ -7,6 +7,7 @@ pub mod convert;
 pub mod deploy;
 pub mod describe;
 pub mod directory;
+pub mod disk;
 pub mod error;
 pub mod export;
 pub mod fetch;

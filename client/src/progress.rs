@@ -13,6 +13,8 @@ pub enum Stage {
     Apply,
     /// Hashing what is there.
     Verify,
+    /// Inflating a compressed disk.
+    Unpack,
 }
 
 /// Hears how far a flow is. Called from many threads; must return at once.

@@ -19,6 +19,7 @@ mod heal;
 mod hold;
 mod hostile;
 mod identity;
+mod images;
 mod interrupt;
 mod lifecycle;
 mod needs;

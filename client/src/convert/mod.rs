@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use seawall_api::digest::ContentDigest;
 use seawall_api::units::HumanBytes;
-use seawall_store::image::convert::{self as engine, ConvertError, Output, Pass};
+use seawall_store::image::convert::{self as engine, ConvertError, Device, Output, Pass};
 use seawall_store::image::layout::{ExportFormat, Round};
-use seawall_store::image::{self, DiskImage, Format, OpenOptions};
+use seawall_store::image::{DiskImage, Format};
 use seawall_store::new_file::{NewFile, NewFileError};
 use serde::Serialize;
 
 pub use seawall_store::new_file::Overwrite;
 
+use crate::disk::{DiskAccess, DiskError, DiskSource};
 use crate::error::{ErrorKind, Failure};
 use crate::progress::{Progress, Stage};
 use crate::room::{self, NoRoom, Room};
@@ -42,6 +43,8 @@ pub struct Convert {
     pub from: PathBuf,
     /// Its format, where its content is not to be asked.
     pub from_format: Option<Format>,
+    /// How it may be opened.
+    pub access: DiskAccess,
     /// Where to.
     pub to: Destination,
     /// The new format.
@@ -60,6 +63,8 @@ pub struct Convert {
 pub struct ConvertReport {
     /// The new format.
     pub format: String,
+    /// What the image was taken for, and every file that was read.
+    pub source: DiskSource,
     /// Length of the disk in bytes.
     pub disk_len: u64,
     /// Bytes in blocks that are not all zero.
@@ -78,6 +83,7 @@ impl std::fmt::Display for ConvertReport {
         let (disk, data) = (HumanBytes(self.disk_len), HumanBytes(self.data_bytes));
         let (format, file) = (&self.format, HumanBytes(self.file_len));
         writeln!(f, "{format}, {file}: a disk of {disk} with {data} of data")?;
+        writeln!(f, "  read as {}", self.source)?;
         write!(f, "  {}", self.content)?;
         match self.rounded_len {
             Some(len) => write!(f, ", then zeros up to {len} bytes"),
@@ -100,6 +106,9 @@ impl Failure for ConvertError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertFailure {
+    /// The image cannot be opened.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// The engine failed.
     #[error(transparent)]
     Convert(#[from] ConvertError),
@@ -120,6 +129,7 @@ impl From<NewFileError> for ConvertFailure {
 impl Failure for ConvertFailure {
     fn kind(&self) -> ErrorKind {
         match self {
+            Self::Disk(error) => error.kind(),
             Self::Convert(error) => error.kind(),
             Self::NoRoom(error) => error.kind(),
             Self::Defect => ErrorKind::Internal,
@@ -128,6 +138,7 @@ impl Failure for ConvertFailure {
 
     fn remedy(&self) -> Option<String> {
         match self {
+            Self::Disk(error) => error.remedy(),
             Self::Convert(error) => error.remedy(),
             Self::NoRoom(error) => error.remedy(),
             Self::Defect => None,
@@ -141,11 +152,19 @@ impl Failure for ConvertFailure {
 /// When the image cannot be read, does not fit the format, or the output cannot be written. There
 /// is no file then; of a pipe's bytes nothing can be used.
 pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
-    let Convert { from, from_format, to, format, round, threads, progress } = order;
-    let options = OpenOptions { format: from_format, ..OpenOptions::default() };
-    let image = image::open(&from, &options).map_err(ConvertError::from)?;
+    let Convert { from, from_format, access, to, format, round, threads, progress } = order;
+    let heard = Arc::clone(&progress);
+    let open = move || access.open(&from, from_format, heard.as_ref());
+    let opened = tokio::task::spawn_blocking(open).await;
+    let disk = opened.map_err(|_| ConvertFailure::Defect)??;
+    let source = disk.source.clone();
     // Here and not in the thread: a name that is taken is said before anything is read.
     let (new, mut pipe) = match to {
+        Destination::File { path, overwrite } if Device::is_at(&path) => {
+            let len = (format == ExportFormat::Raw).then(|| disk.image.disk_len());
+            let device = Device::open(&path, overwrite, len)?;
+            (None, Some(Box::new(device) as Box<dyn Write + Send>))
+        }
         Destination::File { path, overwrite } => (Some(NewFile::create(&path, overwrite)?), None),
         Destination::Pipe(pipe) => (None, Some(pipe)),
     };
@@ -165,13 +184,14 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
         if let Some(place) = place {
             check_room(
                 &place,
-                &*image,
+                &*disk.image,
                 threads,
                 &|total| heard.begin(Stage::Scan, Some(total)),
                 advance,
             )?;
         }
-        let engine = engine::Convert { image: &*image, format, round, threads, begin, advance };
+        let engine =
+            engine::Convert { image: &*disk.image, format, round, threads, begin, advance };
         match (&file, &mut pipe) {
             (Some(file), _) => {
                 let report = engine.run(Output::File(file.file()))?;
@@ -187,6 +207,7 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
     let report: engine::ConvertReport = outcome.map_err(|_| ConvertFailure::Defect)??;
     Ok(ConvertReport {
         format: format.to_string(),
+        source,
         disk_len: report.disk_len,
         data_bytes: report.data_len,
         file_len: report.file_len,

@@ -10,7 +10,8 @@ use seawall_api::names::{ApplicationName, DiskName, MachineName};
 use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Release};
 use seawall_api::units::HumanBytes;
-use seawall_store::image::convert::{self, Convert, ConvertError};
+use seawall_store::image::DiskImage;
+use seawall_store::image::convert::{self, Convert, ConvertError, Device};
 use seawall_store::image::layout::{ExportFormat, Round};
 use seawall_store::new_file::{NewFile, Overwrite};
 use serde::Serialize;
@@ -172,6 +173,12 @@ impl Writer {
         output: Output,
     ) -> Result<(Option<PathBuf>, u64), ExportError> {
         match output {
+            Output::File(path) if Device::is_at(&path) => {
+                let len = (self.format == ExportFormat::Raw).then(|| image.disk_len());
+                let mut device = Device::open(&path, Overwrite::Refuse, len)?;
+                let len = self.convert(image, convert::Output::Pipe(&mut device))?;
+                Ok((Some(path), len))
+            }
             Output::File(path) => {
                 let new = NewFile::create(&path, Overwrite::Refuse)?;
                 if self.format.is_laid_out() {

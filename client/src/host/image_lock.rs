@@ -35,6 +35,11 @@ const LOCKS_LEN: libc::off_t = 200;
 /// To read what a guest sees consistently, to write it, and to change its length.
 const PERMISSIONS: [libc::off_t; 3] = [0, 1, 3];
 
+/// To read what a guest sees consistently.
+const CONSISTENT_READ: libc::off_t = 0;
+/// To write, and to change the length.
+const WRITES: [libc::off_t; 2] = [1, 3];
+
 /// Why an image cannot be had alone.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -87,6 +92,53 @@ impl ImageLocks {
     }
 }
 
+/// Images that no process of QEMU may write to, nor open for writing until this is dropped.
+///
+/// Others may read them: a backing file is shared by the machines that are based on it.
+#[derive(Debug)]
+pub struct ReadLocks {
+    /// A lock ends with its open file.
+    _files: Vec<File>,
+}
+
+impl ReadLocks {
+    /// Locks images for reading, as `qemu-img convert` does.
+    ///
+    /// # Errors
+    /// When another process writes to one, or cannot bear readers.
+    pub fn take(paths: &[PathBuf]) -> Result<Self, ImageLockError> {
+        let mut files = Vec::new();
+        for path in paths {
+            // The image is open by now; a name that went away has nobody who could open it.
+            let Ok(file) = File::open(path) else { continue };
+            let own = [PERMISSIONS_AT + CONSISTENT_READ]
+                .into_iter()
+                .chain(WRITES.map(|n| UNSHARED_AT + n));
+            for offset in own {
+                match fcntl(&file, FcntlArg::F_OFD_SETLK(&range(libc::F_RDLCK, offset, 1))) {
+                    Err(Errno::EAGAIN | Errno::EACCES) => {
+                        return Err(ImageLockError::InUse { path: path.clone(), offset });
+                    }
+                    // A file system or kernel without such locks: QEMU takes none there either.
+                    Err(_) => break,
+                    Ok(_) => {}
+                }
+            }
+            let in_the_way = WRITES
+                .map(|n| PERMISSIONS_AT + n)
+                .into_iter()
+                .chain([UNSHARED_AT + CONSISTENT_READ]);
+            for offset in in_the_way {
+                if holder_of(&file, offset, 1).is_some() {
+                    return Err(ImageLockError::InUse { path: path.clone(), offset });
+                }
+            }
+            files.push(file);
+        }
+        Ok(Self { _files: files })
+    }
+}
+
 /// Those of the images that somebody has open; takes no lock, and so keeps nobody from opening one.
 pub(crate) fn in_use(paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     let is_in_use = |path: &PathBuf| File::open(path).is_ok_and(|file| holder(&file).is_some());
@@ -109,8 +161,13 @@ fn lock(path: &Path, file: &File) -> Result<(), ImageLockError> {
 
 /// The first byte that another open file has locked.
 fn holder(file: &File) -> Option<i64> {
+    holder_of(file, PERMISSIONS_AT, LOCKS_LEN)
+}
+
+/// The first byte of a range that another open file has locked.
+fn holder_of(file: &File, start: libc::off_t, len: libc::off_t) -> Option<i64> {
     // As if it were to be locked against everybody: the answer is who would not let us.
-    let mut found = range(libc::F_WRLCK, PERMISSIONS_AT, LOCKS_LEN);
+    let mut found = range(libc::F_WRLCK, start, len);
     let is_asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)).is_ok();
     (is_asked && i32::from(found.l_type) != libc::F_UNLCK).then_some(found.l_start)
 }
@@ -169,6 +226,32 @@ mod tests {
         assert!(!is_in_use(one.path()), "the lock of the first went with the refusal");
         drop(held);
         assert!(!is_in_use(two.path()));
+    }
+
+    /// A reader minds writers only, and is in the way of writers only.
+    #[test]
+    fn who_reads_shares_an_image_with_readers_and_with_no_writer() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let paths = [file.path().to_owned()];
+        for (offset, is_refused) in [
+            (100, false),
+            (101, true),
+            (102, false),
+            (103, true),
+            (200, true),
+            (201, false),
+            (203, false),
+        ] {
+            let holder = File::open(file.path()).unwrap();
+            fcntl(&holder, FcntlArg::F_OFD_SETLK(&range(libc::F_RDLCK, offset, 1))).unwrap();
+            assert_eq!(ReadLocks::take(&paths).is_err(), is_refused, "byte {offset}");
+        }
+        let first = ReadLocks::take(&paths).unwrap();
+        let second = ReadLocks::take(&paths).unwrap();
+        assert!(is_in_use(file.path()), "who would write is refused");
+        drop((first, second));
+        assert!(!is_in_use(file.path()));
+        assert!(ReadLocks::take(&[PathBuf::from("/nowhere/at/all.raw")]).is_ok());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use holdings::{HeldDisk, Holding};
-pub use image_lock::ImageLockError;
+pub use image_lock::{ImageLockError, ReadLocks};
 pub(crate) use image_lock::{ImageLocks, in_use};
 pub use memo::ScanMemo;
 pub use stat::FileIdentity;

@@ -8,10 +8,11 @@ use seawall_api::digest::ContentDigest;
 use seawall_api::units::HumanBytes;
 use seawall_store::image::convert::{self, ConvertError};
 use seawall_store::image::partitions::{TableKind, partition_table};
-use seawall_store::image::{self, DiskImage, Format, OpenOptions};
+use seawall_store::image::{DiskImage, Format};
 use serde::Serialize;
 
 use crate::convert::ConvertFailure;
+use crate::disk::{DiskAccess, DiskSource};
 use crate::progress::{Progress, Stage};
 
 /// What to inspect, and how closely.
@@ -20,6 +21,8 @@ pub struct Inspect {
     pub path: PathBuf,
     /// Its format, where its content is not to be asked.
     pub format: Option<Format>,
+    /// How it may be opened.
+    pub access: DiskAccess,
     /// Whether to read the whole disk for its digest.
     pub digest: bool,
     /// How many threads hash.
@@ -36,6 +39,12 @@ pub struct InspectReport {
     pub format: String,
     /// Which kind of it; empty where there is nothing to tell apart.
     pub variant: String,
+    /// What the file is compressed by as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+    /// Length of its logical sectors in bytes, where they are other than 512.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sector_len: Option<u64>,
     /// Length of the disk in bytes.
     pub disk_len: u64,
     /// Bytes that its map calls data.
@@ -43,7 +52,7 @@ pub struct InspectReport {
     /// In how many runs they are.
     pub allocated_runs: u64,
     /// Every file it is made of, backing files last.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<String>,
     /// `mbr` or `gpt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_table: Option<&'static str>,
@@ -82,14 +91,17 @@ pub async fn inspect(order: Inspect) -> Result<InspectReport, ConvertFailure> {
     let progress = Arc::clone(&order.progress);
     let outcome = tokio::task::spawn_blocking(move || look(&order)).await;
     progress.finish();
-    Ok(outcome.map_err(|_| ConvertFailure::Defect)??)
+    outcome.map_err(|_| ConvertFailure::Defect)?
 }
 
-fn look(order: &Inspect) -> Result<InspectReport, ConvertError> {
-    let options = OpenOptions { format: order.format, ..OpenOptions::default() };
-    let image = image::open(&order.path, &options)?;
-    let (allocated_bytes, allocated_runs) = allocated(&*image)?;
-    let table = partition_table(&*image)?;
+fn look(order: &Inspect) -> Result<InspectReport, ConvertFailure> {
+    let mut access = order.access.clone();
+    // What stands in a disk's tables may be looked at while a machine runs.
+    access.allow_in_use |= !order.digest;
+    let disk = access.open(&order.path, order.format, order.progress.as_ref())?;
+    let image = &disk.image;
+    let (allocated_bytes, allocated_runs) = allocated(&**image)?;
+    let table = partition_table(&**image).map_err(ConvertError::from)?;
     let kind = table.as_ref().map(|table| match table.kind {
         TableKind::Mbr => "mbr",
         TableKind::Gpt => "gpt",
@@ -98,18 +110,20 @@ fn look(order: &Inspect) -> Result<InspectReport, ConvertError> {
     let digest = if order.digest {
         order.progress.begin(Stage::Scan, Some(allocated_bytes));
         let advance = |bytes| order.progress.advance(bytes);
-        Some(convert::content_digest(&*image, order.threads, &advance)?)
+        Some(convert::content_digest(&**image, order.threads, &advance)?)
     } else {
         None
     };
-    let variant = image.variant();
+    let DiskSource { format, variant, compression, sector_len, files } = disk.source;
     Ok(InspectReport {
-        format: variant.format.to_string(),
-        variant: variant.detail,
+        format,
+        variant,
+        compression,
+        sector_len,
         disk_len: image.disk_len(),
         allocated_bytes,
         allocated_runs,
-        files: image.files().to_vec(),
+        files,
         partition_table: kind,
         partitions: partitions
             .map(|it| InspectedPartition {
@@ -142,15 +156,22 @@ fn allocated(image: &dyn DiskImage) -> Result<(u64, u64), ConvertError> {
 impl fmt::Display for InspectReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let comma = if self.variant.is_empty() { "" } else { ", " };
-        writeln!(f, "format     {}{comma}{}", self.format, self.variant)?;
+        write!(f, "format     {}{comma}{}", self.format, self.variant)?;
+        match &self.compression {
+            Some(compression) => writeln!(f, ", in {compression}")?,
+            None => writeln!(f)?,
+        }
         writeln!(f, "disk       {} bytes ({})", self.disk_len, HumanBytes(self.disk_len))?;
+        if let Some(len) = self.sector_len {
+            writeln!(f, "sectors    {len} bytes")?;
+        }
         let allocated = HumanBytes(self.allocated_bytes);
         write!(f, "allocated  {} bytes ({allocated})", self.allocated_bytes)?;
         write!(f, " in {} runs", self.allocated_runs)?;
         for (file, word) in
             self.files.iter().zip(["file", "with"].into_iter().chain([""].into_iter().cycle()))
         {
-            write!(f, "\n{word:9}  {}", file.display())?;
+            write!(f, "\n{word:9}  {file}")?;
         }
         if let (Some(content), Some(data)) = (self.content, self.data_bytes) {
             write!(f, "\ndata       {data} bytes ({})\ncontent    {content}", HumanBytes(data))?;

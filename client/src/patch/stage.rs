@@ -58,7 +58,11 @@ impl Stager {
         let folder = journal::folder(directory);
         let mut old_disks = Vec::new();
         for disk in &old_lock.disks {
-            let options = OpenOptions { format: disk.container(), allow_backing: false };
+            let options = OpenOptions {
+                format: disk.container(),
+                allow_backing: false,
+                ..OpenOptions::default()
+            };
             old_disks.push(image::open(&directory.root().join(&disk.file), &options)?);
         }
         let (mut sinks, mut replaced) = (Vec::new(), Vec::new());

@@ -19,7 +19,10 @@ pub(super) async fn survey(
     for disk in &lock.disks {
         let path = directory.root().join(&disk.file);
         let format = disk.format.parse().ok();
-        let image = image::open(&path, &OpenOptions { format, allow_backing: false })?;
+        let image = image::open(
+            &path,
+            &OpenOptions { format, allow_backing: false, ..OpenOptions::default() },
+        )?;
         let (threads, progress) = (patch.threads, Arc::clone(&patch.progress));
         let scan = move || {
             let ignore = |_: usize, _: &LeafScan| Ok::<_, ScanError>(());

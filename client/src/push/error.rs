@@ -9,6 +9,7 @@ use seawall_api::release::InvalidRelease;
 use seawall_store::image::ImageError;
 use seawall_store::scan::ScanError;
 
+use crate::disk::DiskError;
 use crate::error::{ErrorKind, Failure};
 use crate::ovf::OvfError;
 use crate::registry::RegistryError;
@@ -23,9 +24,9 @@ pub enum PushError {
     /// The package is not what it says.
     #[error(transparent)]
     Package(#[from] OvfError),
-    /// A disk's file cannot be read.
+    /// A disk's file cannot be opened.
     #[error(transparent)]
-    Image(#[from] ImageError),
+    Disk(#[from] DiskError),
     /// A disk cannot be scanned.
     #[error("cannot scan {}", path.display())]
     Scan {
@@ -88,7 +89,7 @@ impl Failure for PushError {
         match self {
             Self::Registry(error) => error.kind(),
             Self::Package(error) => error.kind(),
-            Self::Image(error) => error.kind(),
+            Self::Disk(error) => error.kind(),
             Self::Scan { source, .. } => source.kind(),
             Self::Release(_) => ErrorKind::InvalidInput,
             Self::Changed { .. } | Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
@@ -102,11 +103,7 @@ impl Failure for PushError {
         match self {
             Self::Registry(error) => error.remedy(),
             Self::Package(error) => error.remedy(),
-            Self::Image(error) if error.kind() == ErrorKind::NotFound => Some(
-                "check the path: one in an application.toml is relative to the folder of that file"
-                    .to_owned(),
-            ),
-            Self::Image(error) => error.remedy(),
+            Self::Disk(error) => error.remedy(),
             Self::Scan { source, .. } => source.remedy(),
             Self::Changed { .. } => {
                 Some("stop the machine that writes to it, or push a snapshot".to_owned())
@@ -116,5 +113,11 @@ impl Failure for PushError {
             }
             Self::Release(_) | Self::Defect => None,
         }
+    }
+}
+
+impl From<ImageError> for PushError {
+    fn from(error: ImageError) -> Self {
+        Self::Disk(error.into())
     }
 }

@@ -30,10 +30,11 @@ use seawall_api::v1::{Lease, LeasePurpose};
 pub use error::PushError;
 pub use report::{PushReport, PushedDisk, Reuse};
 
+use crate::disk::DiskAccess;
 use crate::hold;
 use crate::host::HostState;
-use crate::ovf::Package;
 use crate::ovf::disk::contradicted;
+use crate::ovf::{Package, Unmapped};
 use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
 use crate::spec::{DiskContent, ReleaseSpec};
@@ -55,6 +56,8 @@ pub struct Push {
     pub parent: Option<Selector>,
     /// Read every disk, even one that did not change since it was scanned.
     pub full_scan: bool,
+    /// How the disks may be opened.
+    pub access: DiskAccess,
     /// What this host remembers.
     pub state: HostState,
     /// Hears how far it is.
@@ -124,6 +127,7 @@ async fn transfer_and_publish(
         source.remember(&push.state);
     }
     let mut report = report::of(&release, sources, already_present, reuse);
+    report.unmapped.extend(sectors(push, sources));
     if let Some(package) = &push.package {
         report.unmapped.extend_from_slice(package.unmapped());
         let images = sources.iter().map(|source| source.image().as_ref());
@@ -140,6 +144,24 @@ async fn check_package(push: &Arc<Push>) -> Result<(), PushError> {
         None => Ok(()),
     })
     .await
+}
+
+/// Disks whose sectors have other than 512 bytes: a release does not carry that.
+fn sectors<'a>(push: &'a Push, sources: &'a [Source]) -> impl Iterator<Item = Unmapped> + 'a {
+    push.spec.disks().zip(sources).filter_map(|((machine, disk), source)| {
+        let len = source.taken_for().sector_len?;
+        Some(Unmapped {
+            section: "disk".to_owned(),
+            machine: Some(machine.name.to_string()),
+            what: format!("sectors of {len} bytes of disk `{}`", disk.name),
+            why: format!(
+                "a release does not carry their length: attach the disk with it (in QEMU \
+                 `logical_block_size={len},physical_block_size={len}`, in libvirt `<blockio \
+                 logical_block_size='{len}' physical_block_size='{len}'/>`), or a guest does not \
+                 find its partitions"
+            ),
+        })
+    })
 }
 
 /// Brings what the registry lacks, then publishes. A release that is there already may still lack

@@ -10,6 +10,7 @@ use seawall_api::units::HumanBytes;
 use serde::Serialize;
 
 use super::sources::Source;
+use crate::disk::DiskSource;
 use crate::ovf::Unmapped;
 
 /// What was reused and what was sent, in plain bytes of data unless it says otherwise.
@@ -60,6 +61,9 @@ pub struct PushedDisk {
     pub content: ContentDigest,
     /// It was not read: its file did not change since the last scan.
     pub recalled: bool,
+    /// What its file was taken for, and every file that was read for it.
+    #[serde(flatten)]
+    pub source: DiskSource,
 }
 
 /// What a push did.
@@ -102,6 +106,7 @@ pub(super) fn of(
                 len: disk.len,
                 content: disk.content,
                 recalled: source.is_recalled(),
+                source: source.taken_for().clone(),
             })
             .collect(),
         reuse,
@@ -118,6 +123,7 @@ impl fmt::Display for PushReport {
             let how = if disk.recalled { ", not read: unchanged since its last scan" } else { "" };
             let (machine, name, len) = (&disk.machine, &disk.disk, HumanBytes(disk.len));
             writeln!(f, "  {machine}/{name}  {len}  {}{how}", disk.content)?;
+            writeln!(f, "    taken for {}", disk.source)?;
         }
         for Unmapped { section, machine, what, why } in &self.unmapped {
             let of = machine.as_ref().map_or(String::new(), |machine| format!(" of {machine}"));

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_api::index::DiskIndex;
 use seawall_api::units::DiskLen;
-use seawall_store::image::{self, DiskImage, OpenOptions};
+use seawall_store::image::DiskImage;
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::{Push, PushError, Reuse};
+use crate::disk::{DiskError, DiskSource, OpenDisk};
 use crate::host::{HostState, ScanMemo};
 use crate::progress::Stage;
 use crate::spec::DiskSpec;
@@ -17,7 +18,7 @@ use crate::spec::DiskSpec;
 /// A disk's file, open, and what is known of its content.
 pub(super) struct Source {
     path: PathBuf,
-    image: Arc<dyn DiskImage>,
+    disk: OpenDisk,
     memo: Option<ScanMemo>,
     index: Option<DiskIndex>,
     is_recalled: bool,
@@ -38,28 +39,36 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 impl Source {
     fn open(push: &Push, disk: &DiskSpec) -> Result<Self, PushError> {
-        let options = OpenOptions { format: disk.format, ..OpenOptions::default() };
-        let image: Arc<dyn DiskImage> = match &disk.packed {
-            None => image::open(&disk.path, &options)?.into(),
-            Some(packed) => packed.open(&disk.path, disk.format)?.into(),
+        let DiskSpec { path, format, packed, .. } = disk;
+        let disk = match packed {
+            None => push.access.open(path, *format, push.progress.as_ref())?,
+            Some(packed) => {
+                let image = packed.open(path, *format)?;
+                push.access.guard(image.into(), None)?
+            }
         };
         // Before any byte is cut: a write after this moment shows.
-        let memo = push.state.memo(image.files());
-        // Several disks may lie in one file.
-        let memo = memo.map(|memo| match &disk.packed {
-            None => memo,
+        let memo = push.state.memo(disk.image.files());
+        // Several disks may lie in one file, and one file may be taken for several formats.
+        let memo = memo.map(|memo| match packed {
+            None => memo.of_part(&disk.source.taken_for()),
             Some(packed) => memo.of_part(&packed.part()),
         });
         let recalled = if push.full_scan { None } else { memo.as_ref() };
         let index = recalled
             .and_then(|memo| push.state.recall(memo))
-            .filter(|index| index.disk_len().get() == image.disk_len());
+            .filter(|index| index.disk_len().get() == disk.image.disk_len());
         let is_recalled = index.is_some();
-        Ok(Self { path: disk.path.clone(), image, memo, index, is_recalled })
+        Ok(Self { path: path.clone(), disk, memo, index, is_recalled })
     }
 
     pub(super) fn image(&self) -> &Arc<dyn DiskImage> {
-        &self.image
+        &self.disk.image
+    }
+
+    /// What the disk's file was taken for.
+    pub(super) fn taken_for(&self) -> &DiskSource {
+        &self.disk.source
     }
 
     pub(super) fn path(&self) -> &PathBuf {
@@ -97,7 +106,7 @@ impl Source {
     pub(super) fn allocated_bytes(&self) -> Result<u64, PushError> {
         let mut sum = 0;
         let mut offset = 0;
-        while let Some(run) = self.image.next_data(offset)? {
+        while let Some(run) = self.image().next_data(offset).map_err(DiskError::from)? {
             sum += run.end - run.start;
             offset = run.end;
         }
@@ -111,7 +120,7 @@ impl Source {
 
     /// Proves the disk's length before anything is sent.
     pub(super) fn disk_len(&self) -> Result<DiskLen, PushError> {
-        DiskLen::new(self.image.disk_len()).map_err(|e| self.scan_error()(e.into()))
+        DiskLen::new(self.image().disk_len()).map_err(|e| self.scan_error()(e.into()))
     }
 }
 
@@ -124,7 +133,7 @@ pub(super) async fn scan(push: &Arc<Push>, sources: &mut [Source]) -> Result<(),
     }
     push.progress.begin(Stage::Scan, Some(total));
     for source in pending {
-        let (image, push) = (Arc::clone(&source.image), Arc::clone(push));
+        let (image, push) = (Arc::clone(source.image()), Arc::clone(push));
         let failed = source.scan_error();
         let index = blocking(move || {
             let ignore = |_: usize, _: &LeafScan| Ok::<_, ScanError>(());

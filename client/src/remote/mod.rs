@@ -194,7 +194,7 @@ impl DiskImage for RemoteDisk {
     }
 
     fn variant(&self) -> Variant {
-        Variant { format: Format::Raw, detail: "in a registry".to_owned() }
+        Variant { format: Format::Raw, detail: "in a registry".to_owned(), sector_len: None }
     }
 
     fn files(&self) -> &[PathBuf] {

@@ -166,7 +166,11 @@ impl Held {
         };
         for disk in &lock.disks {
             let path = held.directory.root().join(&disk.file);
-            let options = OpenOptions { format: disk.container(), allow_backing: false };
+            let options = OpenOptions {
+                format: disk.container(),
+                allow_backing: false,
+                ..OpenOptions::default()
+            };
             match image::open(&path, &options) {
                 Ok(image) => held.add(image, disk.index, threads),
                 Err(error) => {

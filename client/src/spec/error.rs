@@ -86,8 +86,8 @@ impl SpecError {
             ),
             Self::Toml { .. } | Self::TooLong { .. } | Self::Rule(_) => Some(SCHEMA.to_owned()),
             Self::Flag { .. } => Some(
-                "write --machine NAME=[DISK:]PATH[,[DISK:]PATH…], as in --machine \
-                 web=root:web.qcow2,data:data.raw; an application.toml can say more"
+                "write --machine NAME=[DISK:][FORMAT:]PATH[,…], as in --machine \
+                 web=root:web.qcow2,data:raw:data.img; an application.toml can say more"
                     .to_owned(),
             ),
             Self::Architecture { .. } => {

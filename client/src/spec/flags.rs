@@ -1,8 +1,11 @@
-//! `--machine NAME=[DISK:]PATH[,[DISK:]PATH…]`, the short way to describe a release.
+//! `--machine NAME=[DISK:][FORMAT:]PATH[,…]`, the short way to describe a release.
 //!
 //! Everything else has its default: 1 CPU, 1024 MiB, BIOS, this host's architecture, virtio disks
-//! named `disk0`, `disk1`, … in the order given. A comma cannot be part of a path here, and a
-//! path that would read as `DISK:PATH` is written with a `./` before it.
+//! named `disk0`, `disk1`, … in the order given. A comma cannot be part of a path here.
+//!
+//! The name of a format before a colon (`raw`, `qcow2`, `vmdk`, `vhd`, `vhdx`, `vdi`) is a format,
+//! any other name a disk's: a disk that is called `raw` is `raw:raw:PATH`. A path that would read
+//! as one of these is written with a `./` before it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +13,7 @@ use std::str::FromStr;
 
 use seawall_api::names::{DiskName, MachineName};
 use seawall_api::release::{Bus, Firmware};
+use seawall_store::image::Format;
 
 use super::memory::MemoryMib;
 use super::{
@@ -23,7 +27,18 @@ pub struct MachineFlag {
     /// The machine's name.
     pub name: MachineName,
     /// Its disks, at least one.
-    pub disks: Vec<(DiskName, PathBuf)>,
+    pub disks: Vec<FlaggedDisk>,
+}
+
+/// One disk of a `--machine` flag.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlaggedDisk {
+    /// Its name.
+    pub name: DiskName,
+    /// Its format, where it is given.
+    pub format: Option<Format>,
+    /// Its file.
+    pub path: PathBuf,
 }
 
 impl FromStr for MachineFlag {
@@ -37,22 +52,30 @@ impl FromStr for MachineFlag {
         let (name, paths) = flag.split_once('=').ok_or_else(|| bad("there is no `=`"))?;
         let name = name.parse().map_err(|error| bad(&format!("{error}")))?;
         let disk = |(position, text): (usize, &str)| {
-            let named = text
-                .split_once(':')
-                .and_then(|(name, path)| Some((name.parse::<DiskName>().ok()?, path)));
-            let (name, path) = match named {
-                Some((name, path)) => (name, path),
+            let (name, rest) = match named(text) {
+                Some((name, rest)) => (name, rest),
                 None => (default_disk_name(position)?, text),
             };
-            if path.is_empty() {
+            let (format, path) = Format::split_path(rest.as_ref());
+            if path.as_os_str().is_empty() {
                 Err(bad("a disk's path is empty"))
             } else {
-                Ok((name, path.into()))
+                Ok(FlaggedDisk { name, format, path })
             }
         };
         let disks = paths.split(',').enumerate().map(disk).collect::<Result<_, _>>()?;
         Ok(Self { name, disks })
     }
+}
+
+/// Splits the name of a disk off `DISK:…`.
+///
+/// The name of a format is a disk's only if another format follows.
+fn named(text: &str) -> Option<(DiskName, &str)> {
+    let (name, rest) = text.split_once(':')?;
+    let is_format = name.parse::<Format>().is_ok();
+    let is_name = !is_format || Format::split_path(rest.as_ref()).0.is_some();
+    is_name.then(|| Some((name.parse().ok()?, rest)))?
 }
 
 /// Describes a release by flags.
@@ -73,9 +96,9 @@ pub fn describe(flags: Vec<MachineFlag>) -> Result<ReleaseSpec, SpecError> {
             disks: flag
                 .disks
                 .into_iter()
-                .map(|(name, path)| {
+                .map(|FlaggedDisk { name, format, path }| {
                     let bus = Bus::Virtio;
-                    DiskSpec { name, bus, path, format: None, packed: None }
+                    DiskSpec { name, bus, path, format, packed: None }
                 })
                 .collect(),
             network_cards: Vec::new(),

@@ -107,18 +107,30 @@ fn a_file_that_is_too_long_or_missing_says_so() {
 #[test]
 fn a_flag_names_a_machine_and_its_disks() {
     let flag = |text: &str| text.parse::<flags::MachineFlag>();
-    let cases: [(&str, &[(&str, &str)]); 5] = [
+    let cases: [(&str, &[(&str, &str)]); 12] = [
         ("web=disk.raw", &[("disk0", "disk.raw")]),
         ("web=a.raw,b.qcow2", &[("disk0", "a.raw"), ("disk1", "b.qcow2")]),
         ("web=root:a.raw,data:/b=c.raw", &[("root", "a.raw"), ("data", "/b=c.raw")]),
         ("web=./a:b.raw", &[("disk0", "./a:b.raw")]),
         ("web=a.raw,data:b.raw", &[("disk0", "a.raw"), ("data", "b.raw")]),
+        ("web=root:raw:a.img", &[("root", "raw|a.img")]),
+        ("web=raw:a.img,data:qcow2:b", &[("disk0", "raw|a.img"), ("data", "qcow2|b")]),
+        ("web=raw:raw:a.img", &[("raw", "raw|a.img")]),
+        ("web=vhd:vmdk:a", &[("vhd", "vmdk|a")]),
+        ("web=root:a:b.img", &[("root", "a:b.img")]),
+        ("web=./raw:a.img", &[("disk0", "./raw:a.img")]),
+        ("web=root:./raw:a.img", &[("root", "./raw:a.img")]),
     ];
     for (text, expect) in cases {
         let flag = flag(text).unwrap();
         assert_eq!(flag.name.as_str(), "web");
-        let disks: Vec<_> =
-            flag.disks.iter().map(|(name, path)| (name.as_str(), path.to_str().unwrap())).collect();
+        let shown = |disk: &flags::FlaggedDisk| {
+            let format = disk.format.map_or(String::new(), |format| format!("{format}|"));
+            (disk.name.to_string(), format!("{format}{}", disk.path.display()))
+        };
+        let disks: Vec<_> = flag.disks.iter().map(shown).collect();
+        let expect: Vec<_> =
+            expect.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect();
         assert_eq!(disks, expect, "{text}");
     }
     for text in ["", "web", "web=", "web=a,", "=a", "Web=a", "web=root:"] {

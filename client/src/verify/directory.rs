@@ -98,7 +98,10 @@ fn verify_disk(
 }
 
 fn open(path: &Path, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, ImageError> {
-    image::open(path, &OpenOptions { format: disk.container(), allow_backing: false })
+    image::open(
+        path,
+        &OpenOptions { format: disk.container(), allow_backing: false, ..OpenOptions::default() },
+    )
 }
 
 /// Where on the disk the first extent that differs begins.

@@ -97,6 +97,11 @@ pub(super) trait BlockFile: Send + Sync + Sized {
     /// Whether it has a place for every block, so that none are a matter of its tables.
     fn is_fixed(&self) -> bool;
 
+    /// Length of the disk's logical sectors, where the format says it.
+    fn sector_len(&self) -> Option<u64> {
+        None
+    }
+
     fn disk_len(&self) -> u64;
 
     /// What is at `offset`, which is inside the disk, to the end of its block at most.
@@ -241,7 +246,8 @@ impl<F: BlockFile> DiskImage for BlockImage<F> {
             None if file.is_fixed() => "fixed",
             None => "dynamic",
         });
-        Variant { format: F::FORMAT, detail: detail.to_owned() }
+        let sector_len = self.files.first().and_then(F::sector_len);
+        Variant { format: F::FORMAT, detail: detail.to_owned(), sector_len }
     }
 
     fn files(&self) -> &[PathBuf] {

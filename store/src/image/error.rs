@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::detect::Wrapping;
 use crate::error::{ErrorKind, io_remedy};
 
 /// Why an image could not be opened or read.
@@ -58,6 +59,24 @@ pub enum ImageError {
         /// The next step for the operator.
         remedy: String,
     },
+    /// Nothing says that the file is a disk, or two things contradict each other.
+    #[error("cannot tell what {path} is: {reason}")]
+    Unrecognised {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for, and what was found.
+        reason: String,
+        /// The next step for the operator.
+        remedy: String,
+    },
+    /// The file is compressed as a whole; the caller may inflate it and open what it holds.
+    #[error("{path} is compressed by {wrapping}")]
+    Wrapped {
+        /// The file.
+        path: PathBuf,
+        /// What it is compressed by.
+        wrapping: Wrapping,
+    },
     /// Something that is neither a regular file nor a block device was given as an image.
     #[error("{path} is {found}, not a regular file or a block device")]
     NotADisk {
@@ -104,7 +123,10 @@ impl ImageError {
     /// The operator's next step, printed on a line of its own by the CLI.
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Self::Unsupported { remedy, .. } | Self::Backing { remedy, .. } => Some(remedy.clone()),
+            Self::Unsupported { remedy, .. }
+            | Self::Unrecognised { remedy, .. }
+            | Self::Backing { remedy, .. } => Some(remedy.clone()),
+            Self::Wrapped { .. } => Some("decompress it first, and give what comes out".to_owned()),
             Self::Damaged { repair, .. } => {
                 Some(format!("compare the file with its origin, and {repair}"))
             }

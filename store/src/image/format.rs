@@ -1,12 +1,10 @@
-//! Which container format a file has, told by its content.
+//! The container formats that are read, and their names.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::str::FromStr;
-
-use super::source::{Source, read_error};
-use super::vhd::footer::FOOTER_LEN;
-use super::{ImageError, vdi, vhd, vhdx, vmdk};
 
 /// A container format that Seawall reads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -45,6 +43,19 @@ impl Format {
     pub(super) fn qemu_name(self) -> &'static str {
         Self::NAMES.iter().find(|(format, ..)| *format == self).map_or("raw", |(.., name)| name)
     }
+
+    /// Parses `[FORMAT:]PATH`: a prefix that is the name of a format says what the file is.
+    ///
+    /// A path that begins like this itself is written with `./` before it.
+    #[must_use]
+    pub fn split_path(text: &OsStr) -> (Option<Self>, PathBuf) {
+        let bytes = text.as_bytes();
+        let named = Self::NAMES.iter().find_map(|(format, name, _)| {
+            let path = bytes.strip_prefix(name.as_bytes())?.strip_prefix(b":")?;
+            (!path.is_empty()).then(|| (Some(*format), PathBuf::from(OsStr::from_bytes(path))))
+        });
+        named.unwrap_or_else(|| (None, PathBuf::from(text)))
+    }
 }
 
 impl fmt::Display for Format {
@@ -81,72 +92,26 @@ impl FromStr for Format {
 /// `QFI\xfb`; versions 2 and 3 are qcow2, version 1 is told apart by the header parser.
 pub(super) const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
 
-/// Formats with a signature that are refused rather than taken for raw: offset, bytes, name.
-const FOREIGN: [(usize, &[u8], &str); 3] = [
-    (0, b"QED\0", "QED"),
-    (0, b"WithoutFreeSpace", "Parallels"),
-    (0, b"WithouFreSpacExt", "Parallels"),
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Signatures of formats that are read: offset, bytes, format.
-const KNOWN: [(usize, &[u8], Format); 4] = [
-    (0, &QCOW2_MAGIC, Format::Qcow2),
-    (0, &vhd::footer::COOKIE, Format::Vhd),
-    (0, &vhdx::header::MAGIC, Format::Vhdx),
-    (vdi::SIGNATURE_AT, &vdi::SIGNATURE, Format::Vdi),
-];
-
-const HEAD_LEN: u64 = 512;
-
-/// Tells the format of an open file by its content.
-///
-/// # Errors
-///
-/// A recognised format that Seawall does not read is refused: stored as raw, it would give the
-/// guest the container's bytes.
-pub(super) fn detect(path: &Path, file: &dyn Source) -> Result<Format, ImageError> {
-    let head = read_some(path, file, 0, HEAD_LEN)?;
-    for (offset, signature, format) in KNOWN {
-        if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {
-            return Ok(format);
+    #[test]
+    fn a_format_before_a_path_is_told_from_a_path() {
+        let split = |text: &str| {
+            let (format, path) = Format::split_path(OsStr::new(text));
+            (format, path.to_str().unwrap().to_owned())
+        };
+        for (text, format, path) in [
+            ("raw:disk.img", Some(Format::Raw), "disk.img"),
+            ("qcow2:/a:b", Some(Format::Qcow2), "/a:b"),
+            ("./raw:disk.img", None, "./raw:disk.img"),
+            ("RAW:disk.img", None, "RAW:disk.img"),
+            ("raw:", None, "raw:"),
+            ("raw", None, "raw"),
+            ("rawx:disk", None, "rawx:disk"),
+        ] {
+            assert_eq!(split(text), (format, path.to_owned()));
         }
-    }
-    if vmdk::is_vmdk(&head) {
-        return Ok(Format::Vmdk);
-    }
-    for (offset, signature, name) in FOREIGN {
-        if head.get(offset..).is_some_and(|bytes| bytes.starts_with(signature)) {
-            return Err(foreign(path, name));
-        }
-    }
-    // A fixed VHD is the disk and a footer. One that is damaged is not taken for raw either: its
-    // reader says what is wrong with it.
-    let footer = file.source_len().saturating_sub(FOOTER_LEN);
-    if read_some(path, file, footer, FOOTER_LEN)?.starts_with(&vhd::footer::COOKIE) {
-        return Ok(Format::Vhd);
-    }
-    Ok(Format::Raw)
-}
-
-fn read_some(
-    path: &Path,
-    file: &dyn Source,
-    offset: u64,
-    len_max: u64,
-) -> Result<Vec<u8>, ImageError> {
-    let len = len_max.min(file.source_len().saturating_sub(offset));
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-    file.read_exact_at(offset, &mut bytes)
-        .map_err(|source| read_error(path, file.source_len(), offset, source))?;
-    Ok(bytes)
-}
-
-fn foreign(path: &Path, name: &str) -> ImageError {
-    ImageError::Unsupported {
-        path: path.to_owned(),
-        feature: format!("the {name} format"),
-        remedy: "convert it with `qemu-img convert -O qcow2` for now; if it is the disk itself \
-                 that starts or ends like this, give the format `raw`"
-            .to_owned(),
     }
 }

@@ -12,7 +12,8 @@
 //!    holds.
 //! 2. A reader never opens a file for writing.
 //! 3. Bytes outside the runs that [`DiskImage::next_data`] reports read as zeros.
-//! 4. A recognised format that is not read is refused, never taken for raw.
+//! 4. A file is raw because something says so, never for want of a signature ([`detect`]).
+//! 5. Which other files an image may name is for its opener to say, not for the image ([`trust`]).
 //!
 //! # At the same time
 //!
@@ -20,11 +21,13 @@
 //! file that is *written* while it is read gives bytes of no single moment, and where the reader
 //! can tell (the file shrank, a table is broken) an error.
 
+mod ahead;
 mod bitmap;
 mod blocks;
 mod cache;
 pub mod convert;
 mod crc32c;
+mod detect;
 mod error;
 mod fields;
 mod format;
@@ -37,6 +40,7 @@ mod raw;
 mod slices;
 mod source;
 pub mod stream;
+mod trust;
 mod vdi;
 mod vhd;
 mod vhdx;
@@ -46,12 +50,13 @@ mod walk;
 use std::ops::Range;
 use std::path::PathBuf;
 
+pub use detect::Wrapping;
 pub use error::ImageError;
 pub use format::{Format, UnknownFormat};
 pub use open::{OpenOptions, open, open_source};
 pub use qcow2::Qcow2Image;
 pub use raw::RawImage;
-pub use slices::{FileSlice, SlicedFile, empty, open_file, open_slices};
+pub use slices::{FileSlice, SlicedFile, empty, open_file, open_inflated, open_slices};
 pub use source::Source;
 pub use vmdk::VmdkImage;
 
@@ -65,6 +70,8 @@ pub struct Variant {
     pub format: Format,
     /// Such as `streamOptimized`; empty where there is nothing to tell apart.
     pub detail: String,
+    /// Length of the disk's logical sectors in bytes, where the file says it.
+    pub sector_len: Option<u64>,
 }
 
 /// A disk image opened for reading; safe to share between threads.

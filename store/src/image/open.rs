@@ -2,18 +2,22 @@
 //!
 //! # Invariants
 //!
-//! 1. Only regular files and block devices are opened, by plain paths; never a URI.
+//! 1. Only regular files and block devices are opened, by plain paths; never a URI. Of those that
+//!    an image names, only such as [`trust`](super::trust) lets pass.
 //! 2. A chain ends: it has at most [`CHAIN_LEN_MAX`] files and no file twice.
 //! 3. Layers of one format are kept flat. An image of another format stands below them as a whole,
 //!    so the price of a step through a chain adds up and does not multiply.
 
 use std::path::{Path, PathBuf};
 
+use super::ahead::Ahead;
 use super::blocks::{BlockFile, BlockImage, TableLimits};
-use super::format::{Format, detect};
+use super::detect::{Origin, detect};
+use super::format::Format;
 use super::qcow2::{Backing, Layer, Limits, Qcow2Image};
 use super::raw::RawImage;
 use super::source::{DiskFile, Identity, NamedSource, Source};
+use super::trust::{Refusal, Trust, folder};
 use super::vdi::VdiFile;
 use super::vhd::VhdFile;
 use super::vhdx::VhdxFile;
@@ -28,15 +32,16 @@ const CHAIN_LEN_MAX: usize = 64;
 pub struct OpenOptions {
     /// Takes the file for this format, whatever its content; `None` looks at the content.
     pub format: Option<Format>,
-    /// Whether an image may name another local file that it is based on.
-    ///
-    /// An image of unknown origin can name any file that this process can read.
+    /// Whether an image may name another local file that it is based on: in its own folder, and in
+    /// [`Self::allowed`]. The extents that a VMDK consists of are there or refused either way.
     pub allow_backing: bool,
+    /// Folders, files and block devices that an image may name besides the files in its own folder.
+    pub allowed: Vec<PathBuf>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { format: None, allow_backing: true }
+        Self { format: None, allow_backing: true, allowed: Vec::new() }
     }
 }
 
@@ -49,7 +54,7 @@ impl Default for OpenOptions {
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, ImageError> {
     let mut chain = Chain::new(options);
     let (file, format) = chain.enter(path, options.format, "")?;
-    chain.image(file, format)
+    Ok(Ahead::of(chain.image(file, format)?))
 }
 
 /// Opens an image that is not a file, as tests and fuzzing do; `name` stands for it in errors.
@@ -78,6 +83,8 @@ pub fn open_source(
 
 const REBASE: &str = "look at it with `qemu-img info --backing-chain -U`, and give the image \
                       another base with `qemu-img rebase -u`";
+const URI: &str = "make it one file with `qemu-img convert -O qcow2`; a relative path that has a \
+                   colon is written `./name`, see `qemu-img rebase -u`";
 const FLATTEN: &str = "make it one file with `qemu-img convert -O qcow2`";
 const EXTENTS: &str = "an image of several files needs all of them in one directory, under the \
                        names that its descriptor has for them";
@@ -85,6 +92,8 @@ const EXTENTS: &str = "an image of several files needs all of them in one direct
 /// The files of a chain opened so far, topmost first, and what is left of their limits.
 struct Chain<'a> {
     options: &'a OpenOptions,
+    /// Known when the topmost file is open.
+    trust: Option<Trust>,
     seen: Vec<Identity>,
     paths: Vec<PathBuf>,
     clusters: Limits,
@@ -94,7 +103,7 @@ struct Chain<'a> {
 impl<'a> Chain<'a> {
     fn new(options: &'a OpenOptions) -> Self {
         let (clusters, blocks) = (Limits::default(), TableLimits::default());
-        Self { options, seen: Vec::new(), paths: Vec::new(), clusters, blocks }
+        Self { options, trust: None, seen: Vec::new(), paths: Vec::new(), clusters, blocks }
     }
 
     /// The image that a file is, with every file below it.
@@ -151,8 +160,10 @@ impl<'a> Chain<'a> {
             if !self.options.allow_backing {
                 return Err(parent.refuse(&path, "parents are not allowed here"));
             }
-            let found = parent.locate(&path)?;
-            file = self.enter_file(&found, parent::JOIN)?;
+            let places = parent.places(&path);
+            let below = self.enter_any(&path, &places)?;
+            file = below
+                .ok_or_else(|| parent.refuse(&path, "no file with one of its names is here"))?;
         }
         Ok(Box::new(BlockImage::new(files)))
     }
@@ -160,20 +171,29 @@ impl<'a> Chain<'a> {
     /// A VMDK with its extents and its parents, which have the same format.
     fn vmdk(&mut self, file: DiskFile) -> Result<Box<dyn DiskImage>, ImageError> {
         let source = NamedSource::new(file.path().to_owned(), Box::new(file));
-        let mut files = |overlay: &Path, name: &Path, found| {
+        let mut files = |overlay: &Path, names: &[PathBuf], found| {
+            let name = names.first().map_or(Path::new(""), PathBuf::as_path);
+            let places: Vec<_> = names.iter().flat_map(|it| foreign_places(overlay, it)).collect();
             let file = match found {
-                Found::Extent => {
-                    // Its name stays in the directory of the image.
-                    let path = overlay.parent().unwrap_or(Path::new("")).join(name);
-                    open_named(overlay, &path, EXTENTS)?
-                }
+                Found::Extent => self.open_any(overlay, &places)?,
                 Found::Parent => {
-                    let format = Some(Format::Vmdk.to_string());
-                    let parent = Backing { name: name.to_owned(), format };
-                    let (path, _) = resolve(overlay, &parent, self.options)?;
-                    self.enter_file(&path, EXTENTS)?
+                    if !self.options.allow_backing {
+                        let (reason, name) = ("parents are not allowed here", name.display());
+                        return Err(refuse(overlay, &name.to_string(), reason, FLATTEN));
+                    }
+                    refuse_uri(overlay, name)?;
+                    self.enter_any(overlay, &places)?
                 }
             };
+            let file = file.ok_or_else(|| {
+                let backing = name.display().to_string();
+                refuse(
+                    overlay,
+                    &backing,
+                    "it cannot be opened: no file of its name is there",
+                    EXTENTS,
+                )
+            })?;
             Ok(NamedSource::new(file.path().to_owned(), Box::new(file)))
         };
         Ok(Box::new(VmdkImage::open(source, &mut files)?))
@@ -195,26 +215,64 @@ impl<'a> Chain<'a> {
     }
 
     fn enter_file(&mut self, path: &Path, remedy: &str) -> Result<DiskFile, ImageError> {
-        let refuse = |reason: String| {
-            let above = self.paths.last().map_or(path, PathBuf::as_path).to_owned();
-            let backing = path.display().to_string();
-            ImageError::Backing { path: above, backing, reason, remedy: remedy.to_owned() }
+        let Some(above) = self.paths.last().cloned() else {
+            let file = DiskFile::open(path)?;
+            self.trust = Some(Trust::of(&file, &self.options.allowed)?);
+            return self.entered(file, path);
         };
-        let file = match DiskFile::open(path) {
-            // Says which image asked for a file that is not there.
-            Err(ImageError::Io { source, .. }) if !self.paths.is_empty() => {
-                return Err(refuse(format!("it cannot be opened: {source}")));
+        match self.open_named(path) {
+            Ok(file) => self.entered(file, &above),
+            Err(refusal) => Err(refused(&above, path, refusal, remedy)),
+        }
+    }
+
+    /// Opens the first of several places that is there as the next file of the chain.
+    fn enter_any(
+        &mut self,
+        overlay: &Path,
+        places: &[PathBuf],
+    ) -> Result<Option<DiskFile>, ImageError> {
+        match self.open_any(overlay, places)? {
+            Some(file) => self.entered(file, overlay).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens the first of several places that is there and that the image may name.
+    fn open_any(&self, overlay: &Path, places: &[PathBuf]) -> Result<Option<DiskFile>, ImageError> {
+        let mut first = None;
+        for path in places {
+            match self.open_named(path) {
+                Ok(file) => return Ok(Some(file)),
+                Err(Refusal::Io(error)) if is_absent(&error) => {}
+                Err(refusal) => drop(first.get_or_insert((path, refusal))),
             }
-            opened => opened?,
-        };
+        }
+        match first {
+            Some((path, refusal)) => Err(refused(overlay, path, refusal, EXTENTS)),
+            None => Ok(None),
+        }
+    }
+
+    fn open_named(&self, path: &Path) -> Result<DiskFile, Refusal> {
+        match &self.trust {
+            Some(trust) => trust.open(path),
+            None => Err(Refusal::Outside(path.to_owned())),
+        }
+    }
+
+    /// Notes an open file as a part of the chain.
+    fn entered(&mut self, file: DiskFile, above: &Path) -> Result<DiskFile, ImageError> {
+        let path = file.path().to_owned();
+        let refuse = |reason: &str| refuse(above, &path.display().to_string(), reason, REBASE);
         if self.seen.contains(&file.identity()) {
-            return Err(refuse("the chain of backing files comes back to it".to_owned()));
+            return Err(refuse("the chain of backing files comes back to it"));
         }
         if self.seen.len() >= CHAIN_LEN_MAX {
-            return Err(refuse(format!("the chain has more than {CHAIN_LEN_MAX} files")));
+            return Err(refuse(&format!("the chain has more than {CHAIN_LEN_MAX} files")));
         }
         self.seen.push(file.identity());
-        self.paths.push(path.to_owned());
+        self.paths.push(path);
         Ok(file)
     }
 
@@ -224,7 +282,11 @@ impl<'a> Chain<'a> {
     /// could have written a header into it that names a file of this host (QEMU 6.1 made the
     /// declaration mandatory for the same reason).
     fn detected(&self, file: &DiskFile) -> Result<Format, ImageError> {
-        let format = detect(file.path(), file)?;
+        let origin = match file.identity() {
+            Identity::File { .. } => Origin::File,
+            Identity::Device(_) => Origin::Device,
+        };
+        let format = detect(file.path(), file, origin)?;
         match self.paths.iter().rev().nth(1) {
             Some(overlay) if format != Format::Raw => Err(ImageError::Backing {
                 path: overlay.clone(),
@@ -242,17 +304,71 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Opens a file that is a part of `image`.
-fn open_named(image: &Path, path: &Path, remedy: &str) -> Result<DiskFile, ImageError> {
-    DiskFile::open(path).map_err(|error| match error {
-        ImageError::Io { path, source, .. } => ImageError::Backing {
-            path: image.to_owned(),
-            backing: path.display().to_string(),
-            reason: format!("it cannot be opened: {source}"),
-            remedy: remedy.to_owned(),
-        },
-        other => other,
-    })
+fn refuse(overlay: &Path, backing: &str, reason: &str, remedy: &str) -> ImageError {
+    ImageError::Backing {
+        path: overlay.to_owned(),
+        backing: backing.to_owned(),
+        reason: reason.to_owned(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// Why the file at `path`, which `overlay` names, is not opened.
+fn refused(overlay: &Path, path: &Path, refusal: Refusal, remedy: &str) -> ImageError {
+    let backing = path.display().to_string();
+    match refusal {
+        // Says which image asked for a file that is not there.
+        Refusal::Io(source) => {
+            refuse(overlay, &backing, &format!("it cannot be opened: {source}"), remedy)
+        }
+        Refusal::Image(error) => error,
+        Refusal::Outside(real) => {
+            let folder = folder(&real).display().to_string();
+            let reason = format!("{} is not in the image's own folder", real.display());
+            let remedy = format!(
+                "if the image is yours and is based on it, add `--allow-backing {folder}`; if it \
+                 is a raw disk into which its guest wrote such a header, say `raw:{}`",
+                overlay.display()
+            );
+            refuse(overlay, &backing, &reason, &remedy)
+        }
+    }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
+}
+
+/// The places of a file that a VMDK names: as it is written, and by its own name beside the image
+/// where that is a path of the machine on which the image was made.
+fn foreign_places(overlay: &Path, name: &Path) -> Vec<PathBuf> {
+    let beside = overlay.parent().unwrap_or(Path::new(""));
+    let mut places = vec![beside.join(name)];
+    if let Some(text) = name.to_str() {
+        let others = parent::local(text).into_iter().chain(parent::file_name(text));
+        places.extend(others.map(|path| beside.join(path)));
+    } else if let Some(name) = name.file_name() {
+        places.push(beside.join(name));
+    }
+    places.dedup();
+    places
+}
+
+/// Refuses what QEMU takes for a protocol: a colon before the first slash. `json:` is one of them.
+fn refuse_uri(overlay: &Path, name: &Path) -> Result<(), ImageError> {
+    let bytes = name.as_os_str().as_encoded_bytes();
+    let colon = bytes.iter().position(|byte| matches!(byte, b':' | b'/' | b'\\'));
+    match colon {
+        // The letter of a drive of Windows.
+        Some(at) if bytes[at] == b':' && at != 1 => Err(refuse(
+            overlay,
+            &name.display().to_string(),
+            "it is a URI, and only paths of local files are followed",
+            URI,
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The path and the format of the backing file that `overlay` names.
@@ -273,11 +389,7 @@ fn resolve(
     // QEMU's rule: a colon before the first slash makes a protocol. `json:` is one of them.
     let bytes = backing.name.as_os_str().as_encoded_bytes();
     if bytes.iter().find(|byte| matches!(byte, b':' | b'/')) == Some(&b':') {
-        return Err(refuse(
-            "it is a URI, and only paths of local files are followed",
-            "make it one file with `qemu-img convert -O qcow2`; a relative path that has a colon \
-             is written `./name`, see `qemu-img rebase -u`",
-        ));
+        return Err(refuse("it is a URI, and only paths of local files are followed", URI));
     }
     let format = match backing.format.as_deref() {
         None => None,

@@ -25,15 +25,12 @@ pub(super) const JOIN: &str = "put its parents beside it, or make it one file wh
                                `vhd-util coalesce`";
 
 impl Parent {
-    /// The file that `child` means; it exists, what it holds is not looked at.
-    pub(super) fn locate(&self, child: &Path) -> Result<PathBuf, ImageError> {
+    /// The places where the file that `child` means may be, most trusted first.
+    pub(super) fn places(&self, child: &Path) -> Vec<PathBuf> {
         let beside = child.parent().unwrap_or(Path::new(""));
         let named = self.names.iter().filter_map(|name| local(name));
         let plain = self.names.iter().filter_map(|name| file_name(name));
-        let mut places = named.chain(plain).map(|path| beside.join(path));
-        places
-            .find(|path| path.exists())
-            .ok_or_else(|| self.refuse(child, "no file with one of its names is here"))
+        named.chain(plain).map(|path| beside.join(path)).collect()
     }
 
     /// Why the parent is not used.
@@ -48,7 +45,7 @@ impl Parent {
 }
 
 /// A name as a path of this machine: relative, or absolute and not of Windows.
-fn local(name: &str) -> Option<PathBuf> {
+pub(super) fn local(name: &str) -> Option<PathBuf> {
     let name = name.strip_prefix("file://").unwrap_or(name);
     let path = name.replace('\\', "/");
     let of_windows = path.contains(':') || path.starts_with("//");
@@ -56,7 +53,7 @@ fn local(name: &str) -> Option<PathBuf> {
 }
 
 /// What stands after the last separator of a name.
-fn file_name(name: &str) -> Option<PathBuf> {
+pub(super) fn file_name(name: &str) -> Option<PathBuf> {
     let last = name.rsplit(['\\', '/', ':']).next()?;
     (!matches!(last, "" | "." | "..")).then(|| last.into())
 }

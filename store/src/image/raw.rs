@@ -53,7 +53,7 @@ impl DiskImage for RawImage {
     }
 
     fn variant(&self) -> Variant {
-        Variant { format: Format::Raw, detail: String::new() }
+        Variant { format: Format::Raw, detail: String::new(), sector_len: None }
     }
 
     fn files(&self) -> &[PathBuf] {

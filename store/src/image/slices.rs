@@ -11,8 +11,10 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::ahead::Ahead;
+use super::detect::{Origin, detect};
 use super::error::check_range;
-use super::format::{Format, detect};
+use super::format::Format;
 use super::open::open_source;
 use super::source::{DiskFile, NamedSource, Source};
 use super::{DiskImage, ImageError, RUN_LEN_MAX, Variant};
@@ -148,7 +150,20 @@ pub fn open_slices(
 ) -> Result<Box<dyn DiskImage>, ImageError> {
     let source = SlicedFile::open(slices)?;
     let files = source.files.iter().map(|file| file.path().to_owned()).collect();
-    open_over(name, Box::new(source), files, format)
+    open_over(name, Box::new(source), files, format, Origin::File)
+}
+
+/// Opens the image that a compressed file holds, which was inflated to `file`; `name` is the
+/// compressed file's, as are `files`.
+///
+/// # Errors
+/// As [`super::open`] does; and an image that is based on other files is refused.
+pub fn open_inflated(
+    name: &Path,
+    file: File,
+    files: Vec<PathBuf>,
+) -> Result<Box<dyn DiskImage>, ImageError> {
+    open_over(name, Box::new(DiskFile::of(name, file)?), files, None, Origin::Inflated)
 }
 
 /// Opens the image that an open file holds, one without a name perhaps; errors call it `name`.
@@ -163,7 +178,7 @@ pub fn open_file(
     files: Vec<PathBuf>,
     format: Option<Format>,
 ) -> Result<Box<dyn DiskImage>, ImageError> {
-    open_over(name, Box::new(DiskFile::of(name, file)?), files, format)
+    open_over(name, Box::new(DiskFile::of(name, file)?), files, format, Origin::Inflated)
 }
 
 /// A disk of `len` zeros, which no file holds.
@@ -178,17 +193,18 @@ fn open_over(
     source: Box<dyn Source>,
     files: Vec<PathBuf>,
     format: Option<Format>,
+    origin: Origin,
 ) -> Result<Box<dyn DiskImage>, ImageError> {
     let format = match format {
         Some(format) => format,
-        None => detect(name, source.as_ref())?,
+        None => detect(name, source.as_ref(), origin)?,
     };
     if format == Format::Raw {
         let source = NamedSource::new(name.to_owned(), source);
-        return Ok(Box::new(RawSource { source, files }));
+        return Ok(Ahead::of(Box::new(RawSource { source, files })));
     }
     let image = open_source(name.to_owned(), source, format)?;
-    Ok(Box::new(Watched { image, files }))
+    Ok(Ahead::of(Box::new(Watched { image, files })))
 }
 
 /// An image, and the files that stand for it in a stat cache.
@@ -249,7 +265,7 @@ impl DiskImage for RawSource {
     }
 
     fn variant(&self) -> Variant {
-        Variant { format: Format::Raw, detail: String::new() }
+        Variant { format: Format::Raw, detail: String::new(), sector_len: None }
     }
 
     fn files(&self) -> &[PathBuf] {

@@ -183,7 +183,7 @@ impl Source for DiskFile {
     }
 }
 
-fn identify(path: &Path, metadata: &Metadata) -> Result<Identity, ImageError> {
+pub(super) fn identify(path: &Path, metadata: &Metadata) -> Result<Identity, ImageError> {
     let kind = metadata.file_type();
     if kind.is_file() {
         return Ok(Identity::File { dev: metadata.dev(), ino: metadata.ino() });
@@ -254,6 +254,16 @@ impl NamedSource {
             return Ok(());
         }
         self.read(offset, stored)
+    }
+
+    /// The bytes without their name.
+    pub(super) fn bytes(&self) -> &dyn Source {
+        self.source.as_ref()
+    }
+
+    /// The error of a read whose place does not matter.
+    pub(super) fn failed(&self, source: io::Error) -> ImageError {
+        read_error(&self.path, self.len, self.len, source)
     }
 
     pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {

@@ -42,7 +42,7 @@ impl DiskImage for MemoryDisk {
 
     fn variant(&self) -> crate::image::Variant {
         let format = crate::image::Format::Raw;
-        crate::image::Variant { format, detail: String::new() }
+        crate::image::Variant { format, detail: String::new(), sector_len: None }
     }
 
     fn files(&self) -> &[PathBuf] {

@@ -2,6 +2,7 @@
 //! price.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use seawall_store::image::{DiskImage, ImageError, OpenOptions, VmdkImage};
 
@@ -174,12 +175,16 @@ const HEAD: &str = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\
 #[test]
 fn a_descriptor_that_cannot_be_is_refused() {
     let bench = Bench::new();
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("o.raw"), vec![1; 51_200]).unwrap();
+    symlink(outside.path().join("o.raw"), bench.path("link.raw")).unwrap();
+    symlink(outside.path(), bench.path("link")).unwrap();
+    fs::write(bench.path(".hidden.raw"), vec![1; 51_200]).unwrap();
     fs::write(bench.path("a.raw"), vec![1; 51_200]).unwrap();
     fs::create_dir(bench.path("sub")).unwrap();
     fs::write(bench.path("sub/b.raw"), vec![1; 51_200]).unwrap();
     fs::write(bench.path("se.vmdk"), 0xcafe_babe_u64.to_le_bytes().repeat(64)).unwrap();
     bench.run("qemu-img create -q -f vmdk s.vmdk 1M");
-    let absolute = format!("RW 100 FLAT \"{}\" 0", bench.path("a.raw").display());
     for (lines, what) in [
         ("", "names no extent"),
         ("RW", "length in sectors"),
@@ -187,25 +192,27 @@ fn a_descriptor_that_cannot_be_is_refused() {
         ("RW -1 FLAT \"a.raw\" 0", "length in sectors"),
         ("RW 0 FLAT \"a.raw\" 0", "length in sectors"),
         ("RW 99999999999999999999 FLAT \"a.raw\" 0", "length in sectors"),
-        ("RW 100 FLAT a.raw 0", "not in quotes"),
-        ("RW 100 FLAT \"a.raw 0", "not in quotes"),
         ("RW 100 FLAT \"a.raw\" x", "offset is no number"),
         ("RW 100 FLAT \"a.raw\" 18446744073709551615", "offset is no number"),
         ("RW 100 FLAT \"a.raw\" 1", "a.raw has 51200 bytes"),
         ("RW 101 FLAT \"a.raw\"", "a.raw has 51200 bytes"),
         ("RW 100 SPARSE \"a.raw\"", "KDMV or COWD"),
         ("RW 100 SPARSE \"s.vmdk\"", "says 2048"),
-        ("RW 2048 SPARSE \"s.vmdk\" 5", "no offset"),
         ("RW 100 SPARSE \"se.vmdk\"", "seSparse"),
         ("RW 100 SESPARSE \"se.vmdk\"", "SESPARSE"),
         ("RW 100 VMFSRDM \"a.raw\"", "VMFSRDM"),
         ("NOACCESS 100 FLAT \"a.raw\" 0", "NOACCESS"),
-        ("WR 100 FLAT \"a.raw\" 0", "neither a setting nor an extent"),
-        ("RW 100 FLAT \"/etc/passwd\" 0", "own directory only"),
-        ("RW 100 FLAT \"../a.raw\" 0", "own directory only"),
-        ("RW 100 FLAT \"sub/../../a.raw\" 0", "own directory only"),
-        ("RW 100 FLAT \"\" 0", "own directory only"),
-        (&absolute, "own directory only"),
+        ("WR 100 FLAT \"a.raw\" 0", "may be an extent"),
+        ("RW 100 FLAT \"/etc/passwd\" 0", "own folder"),
+        ("RW 100 FLAT \"../../../../../../../../etc/passwd\" 0", "own folder"),
+        ("RW 100 FLAT \"link.raw\" 0", "own folder"),
+        ("RW 100 FLAT \"link/o.raw\" 0", "own folder"),
+        ("RW 100 FLAT \".hidden.raw\" 0", "own folder"),
+        ("RW 100 FLAT \"\" 0", "names no file"),
+        ("RW 100 FLAT \"/dev/sda\" 0", "the device /dev/sda"),
+        ("RW 100 FLAT \"\\\\.\\PhysicalDrive0\" 0", "the device"),
+        ("createType=\"fullDevice\"\nRW 100 FLAT \"a.raw\" 0", "stands for a device"),
+        ("RW 100 FLAT \"a.raw 0", "no second quote"),
         ("RW 100 FLAT \"nosuch\" 0", "cannot be opened"),
         ("RW 100 FLAT \"sub\" 0", "a directory"),
         ("CID=xyz\nRW 100 ZERO", "hexadecimal"),
@@ -213,15 +220,36 @@ fn a_descriptor_that_cannot_be_is_refused() {
         ("parentCID=12\nparentFileNameHint=\"nbd://x\"\nRW 100 ZERO", "URI"),
         ("parentCID=12\nparentFileNameHint=\"a.raw\"\nRW 100 ZERO", "neither a sparse extent nor"),
         ("RW 137438953472 ZERO\nRW 1 ZERO", "longer than 64 TiB"),
-        (&"RW 1 ZERO\n".repeat(513), "more than 512 extents"),
+        (&"RW 1 ZERO\n".repeat(8193), "more than 8192 extents"),
         (&"#\n".repeat(MIB), "at most 1 MiB"),
     ] {
         fs::write(bench.path("disk.vmdk"), format!("{HEAD}{lines}\n")).unwrap();
         let message = fails(&bench.path("disk.vmdk"), &OpenOptions::default());
         assert!(message.contains(what), "{}: {message}", &lines[..lines.len().min(100)]);
     }
-    // The same forms, right.
-    for lines in ["RW 100 FLAT \"a.raw\" 0", "RW 9 FLAT \"sub/b.raw\" 91", "RW\t5  ZERO "] {
+}
+
+#[test]
+fn a_descriptor_of_any_writer_is_read() {
+    let bench = Bench::new();
+    fs::write(bench.path("a.raw"), vec![1; 51_200]).unwrap();
+    fs::create_dir(bench.path("sub")).unwrap();
+    fs::write(bench.path("sub/b.raw"), vec![1; 51_200]).unwrap();
+    bench.run("qemu-img create -q -f vmdk s.vmdk 1M");
+    let absolute = format!("RW 100 FLAT \"{}\" 0", bench.path("a.raw").display());
+    for lines in [
+        "RW 100 FLAT \"a.raw\" 0",
+        "RW 9 FLAT \"sub/b.raw\" 91",
+        "RW\t5  ZERO ",
+        "RW 2048 SPARSE \"s.vmdk\" 5",
+        "rw 100 flat a.raw",
+        "RW 100 FLAT 'a.raw' 0 partitionUUID x",
+        "RW 100 VMFS \"C:\\VMs\\a.raw\"",
+        "RW 100 VMFS \"/vmfs/volumes/1/a.raw\"",
+        "RW 9 FLAT \"sub\\b.raw\" 91",
+        &absolute,
+        "some words\nRW 5 ZERO",
+    ] {
         fs::write(bench.path("disk.vmdk"), format!("{HEAD}{lines}\n")).unwrap();
         let options = OpenOptions { allow_backing: false, ..OpenOptions::default() };
         assert!(seawall_store::image::open(&bench.path("disk.vmdk"), &options).is_ok(), "{lines}");

@@ -158,7 +158,7 @@ pub(crate) struct PushArgs {
     /// A package, NAME.ova or NAME.ovf with its files beside it, whose machines to push
     #[arg(value_name = "PACKAGE", conflicts_with_all = ["machines", "file"])]
     pub(crate) package: Option<PathBuf>,
-    /// A machine and its disks: NAME=[DISK:]PATH[,[DISK:]PATH…]; once for each machine
+    /// A machine and its disks: NAME=[DISK:][FORMAT:]PATH[,…]; once for each machine
     #[arg(long = "machine", value_name = "NAME=DISKS", conflicts_with = "file")]
     pub(crate) machines: Vec<String>,
     /// An application.toml that describes the machines
@@ -170,6 +170,8 @@ pub(crate) struct PushArgs {
     /// A release of the same application to take for what the registry has [default: the newest]
     #[arg(long, value_name = "VERSION|CHANNEL|DIGEST")]
     pub(crate) parent: Option<String>,
+    #[command(flatten)]
+    pub(crate) disks: DiskArgs,
     #[command(flatten)]
     pub(crate) threads: Threads,
     #[command(flatten)]
@@ -337,8 +339,8 @@ pub(crate) struct GcArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ConvertArgs {
-    /// The image: raw, qcow2, VMDK, VHD, VHDX or VDI, told by its content
-    #[arg(value_name = "IN")]
+    /// The image, told by its content and its name; raw:PATH, qcow2:PATH, … says what it is
+    #[arg(value_name = "[FORMAT:]IN")]
     pub(crate) image: PathBuf,
     /// The file to write, or - for standard output
     #[arg(value_name = "OUT")]
@@ -347,7 +349,7 @@ pub(crate) struct ConvertArgs {
     /// or vhdx-fixed [default: what OUT ends with]
     #[arg(long)]
     pub(crate) format: Option<String>,
-    /// Take IN for this format, whatever its content: raw, qcow2, vmdk, vhd, vhdx or vdi
+    /// Take IN for this format, whatever its content; the same as FORMAT:IN
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
     /// Fill a VHD up with zeros to a multiple of this, as Azure demands
@@ -357,21 +359,41 @@ pub(crate) struct ConvertArgs {
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
+    pub(crate) disks: DiskArgs,
+    #[command(flatten)]
     pub(crate) threads: Threads,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// The image
+    /// The image; raw:PATH, qcow2:PATH, … says what it is
+    #[arg(value_name = "[FORMAT:]FILE")]
     pub(crate) file: PathBuf,
-    /// Take it for this format, whatever its content: raw, qcow2, vmdk, vhd, vhdx or vdi
+    /// Take it for this format, whatever its content; the same as FORMAT:FILE
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
     /// Read the whole disk and print its digest
     #[arg(long)]
     pub(crate) digest: bool,
     #[command(flatten)]
+    pub(crate) disks: DiskArgs,
+    #[command(flatten)]
     pub(crate) threads: Threads,
+}
+
+/// How the disks that a command is given may be opened.
+#[derive(Args, Debug)]
+pub(crate) struct DiskArgs {
+    /// A folder or file that an image may name as its backing file, parent or extent, besides
+    /// those in its own folder; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_backing: Vec<PathBuf>,
+    /// Where compressed disks are inflated to [default: /var/tmp]
+    #[arg(long, value_name = "DIR", env = "TMPDIR", hide_env_values = true)]
+    pub(crate) scratch: Option<PathBuf>,
+    /// Read a disk though a machine has it open for writing: it may be of no single moment
+    #[arg(long)]
+    pub(crate) allow_in_use: bool,
 }
 
 #[cfg(feature = "server")]

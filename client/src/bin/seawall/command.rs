@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use seawall::convert::Overwrite;
 use seawall::deploy::DescriptorTarget;
 use seawall::directory::LOCKFILE;
+use seawall::disk::{DiskAccess, Scratch};
 use seawall::export::PackageKind;
 use seawall::ovf;
 use seawall::registry::Expect;
@@ -16,7 +17,7 @@ use seawall_store::image::Format;
 use seawall_store::image::layout::{ExportFormat, Round};
 
 use crate::args::{
-    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, ExportArgs, GcArgs,
+    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, DiskArgs, ExportArgs, GcArgs,
     InspectArgs, ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat,
     RawRound, RawTarget, ShowArgs, Threads, VerifyArgs,
 };
@@ -84,6 +85,7 @@ pub(crate) enum Command {
 pub(crate) struct Push {
     pub(crate) spec: ReleaseSpec,
     pub(crate) package: Option<ovf::Package>,
+    pub(crate) access: DiskAccess,
     pub(crate) application: ApplicationName,
     pub(crate) version: Version,
     pub(crate) parent: Option<Selector>,
@@ -154,6 +156,7 @@ pub(crate) struct Collect {
 pub(crate) struct Convert {
     pub(crate) from: PathBuf,
     pub(crate) from_format: Option<Format>,
+    pub(crate) access: DiskAccess,
     /// `None`: standard output.
     pub(crate) to: Option<(PathBuf, Overwrite)>,
     pub(crate) format: ExportFormat,
@@ -165,6 +168,7 @@ pub(crate) struct Convert {
 pub(crate) struct Inspect {
     pub(crate) path: PathBuf,
     pub(crate) format: Option<Format>,
+    pub(crate) access: DiskAccess,
     pub(crate) digest: bool,
     pub(crate) threads: usize,
 }
@@ -266,6 +270,7 @@ fn push(args: PushArgs) -> Result<Command, Failure> {
     let push = Push {
         spec,
         package,
+        access: args.disks.into(),
         application: target.application,
         version,
         parent: args.parent.as_deref().map(str::parse).transpose()?,
@@ -463,7 +468,9 @@ fn verify(args: VerifyArgs) -> Result<Command, Failure> {
 }
 
 fn convert(args: ConvertArgs) -> Result<Command, Failure> {
-    let ConvertArgs { image, out, format, from, round: to_round, force, threads: count } = args;
+    let ConvertArgs { image, out, format, from, round: to_round, force, disks, threads: count } =
+        args;
+    let (from_format, from) = disk(&image, from)?;
     let is_piped = out.as_os_str() == "-";
     let format = match format {
         Some(name) => name.parse().map_err(usage)?,
@@ -471,8 +478,9 @@ fn convert(args: ConvertArgs) -> Result<Command, Failure> {
     };
     let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
     Ok(Command::Convert(Convert {
-        from: image,
-        from_format: from.map(|name| name.parse()).transpose().map_err(usage)?,
+        from,
+        from_format,
+        access: disks.into(),
         to: (!is_piped).then_some((out, overwrite)),
         format,
         round: round(to_round, format)?,
@@ -507,9 +515,27 @@ fn by_extension(out: &Path) -> Result<ExportFormat, Failure> {
 }
 
 fn inspect(args: InspectArgs) -> Result<Command, Failure> {
-    let InspectArgs { file, format, digest, threads: count } = args;
-    let format = format.map(|name| name.parse()).transpose().map_err(usage)?;
-    Ok(Command::Inspect(Inspect { path: file, format, digest, threads: threads(count) }))
+    let InspectArgs { file, format, digest, disks, threads: count } = args;
+    let (format, path) = disk(&file, format)?;
+    let access = disks.into();
+    Ok(Command::Inspect(Inspect { path, format, access, digest, threads: threads(count) }))
+}
+
+/// The format and the path of a disk given as `[FORMAT:]PATH`, or with a flag for the format.
+fn disk(text: &Path, flag: Option<String>) -> Result<(Option<Format>, PathBuf), Failure> {
+    match flag {
+        Some(name) => Ok((Some(name.parse().map_err(usage)?), text.to_owned())),
+        None => Ok(Format::split_path(text.as_os_str())),
+    }
+}
+
+impl From<DiskArgs> for DiskAccess {
+    fn from(args: DiskArgs) -> Self {
+        let DiskArgs { allow_backing, scratch, allow_in_use } = args;
+        let scratch = scratch.filter(|folder| !folder.as_os_str().is_empty());
+        let scratch = scratch.map_or_else(Scratch::default, Scratch::new);
+        Self { allowed: allow_backing, scratch, allow_in_use }
+    }
 }
 
 /// A name of a format that is none; the message lists those that are.

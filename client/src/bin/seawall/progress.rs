@@ -33,6 +33,7 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Fetch => "fetching",
         Stage::Apply => "writing",
         Stage::Verify => "verifying",
+        Stage::Unpack => "inflating",
     }
 }
 

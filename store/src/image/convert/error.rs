@@ -44,6 +44,16 @@ pub enum ConvertError {
         /// The output's path.
         path: PathBuf,
     },
+    /// A block device is not written to.
+    #[error("the block device {} {reason}", path.display())]
+    Device {
+        /// The device.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// The next step for the operator.
+        remedy: String,
+    },
     /// The format has parts at its start that are known at its end only.
     #[error("{format} cannot be written to a pipe: its tables are known when all is compressed")]
     NotForPipes {
@@ -86,7 +96,7 @@ impl ConvertError {
             Self::Layout(_) | Self::NotForPipes { .. } | Self::NotAFile { .. } => {
                 ErrorKind::InvalidInput
             }
-            Self::Exists { .. } => ErrorKind::Conflict,
+            Self::Exists { .. } | Self::Device { .. } => ErrorKind::Conflict,
             Self::Compress(_) => ErrorKind::Unavailable,
         }
     }
@@ -105,6 +115,7 @@ impl ConvertError {
                 "check the path of the image"
             }
             Self::Image(error) => return error.remedy(),
+            Self::Device { remedy, .. } => return Some(remedy.clone()),
             Self::Exists { .. } => {
                 "give another name, or --force to replace it once the new file \
                                     is whole"

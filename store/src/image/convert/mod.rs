@@ -20,6 +20,7 @@
 //! [`NewFile`](crate::new_file::NewFile) has its name only when it is whole.
 
 mod copy;
+mod device;
 mod error;
 mod one_pass;
 mod pipe;
@@ -36,6 +37,7 @@ use super::layout::{ExportFormat, Layout, Round, add_metadata, lay_out, write_me
 use super::stream::{self, Compression, Disk};
 use survey::{Survey, survey};
 
+pub use device::Device;
 pub use error::ConvertError;
 pub use survey::content_digest;
 

@@ -198,7 +198,7 @@ impl DiskImage for Qcow2Image {
 
     fn variant(&self) -> Variant {
         let detail = self.layers.first().map(Layer::describe).unwrap_or_default();
-        Variant { format: Format::Qcow2, detail }
+        Variant { format: Format::Qcow2, detail, sector_len: None }
     }
 
     fn files(&self) -> &[PathBuf] {

@@ -19,7 +19,7 @@ use super::bitmap::{Bitmaps, First};
 use super::blocks::{BlockFile, Kind, Mapping, TableLimits};
 use super::fields::be32;
 use super::parent::{Id, Parent};
-use super::source::NamedSource;
+use super::source::{NamedSource, Source};
 use super::{Format, ImageError};
 use footer::{FOOTER_LEN, Footer, SECTOR_LEN};
 use header::Header;
@@ -58,13 +58,12 @@ impl BlockFile for VhdFile {
 
     fn open(source: NamedSource, limits: &mut TableLimits) -> Result<Self, ImageError> {
         let source = source.with_repair(REPAIR);
-        let footer = read_footer(&source)?;
+        let (footer, end) = read_footer(&source)?;
         let blocks = match footer.kind {
             footer::Kind::Fixed => {
-                let room = source.len.saturating_sub(FOOTER_LEN);
-                if footer.disk_len > room {
-                    let reason = format!("its disk has {} bytes, the file {room}", footer.disk_len);
-                    return Err(source.damaged("VHD footer", room, reason));
+                if footer.disk_len > end {
+                    let reason = format!("its disk has {} bytes, the file {end}", footer.disk_len);
+                    return Err(source.damaged("VHD footer", end, reason));
                 }
                 None
             }
@@ -99,8 +98,42 @@ impl BlockFile for VhdFile {
     }
 }
 
-/// The footer at the start or else the one at the end.
-fn read_footer(source: &NamedSource) -> Result<Footer, ImageError> {
+/// Bytes from the end in which the footer of a fixed VHD is looked for: tools that copy to whole
+/// MiB leave zeros behind it.
+const PADDING_LEN_MAX: u64 = 1 << 20;
+
+/// Where the footer at the end of a VHD is; `None` if there is none.
+///
+/// A footer with zeros behind it counts only where it is right and ends its own disk: a guest's
+/// disk may have stale ones.
+pub(super) fn find_footer<E>(
+    source: &dyn Source,
+    failed: &dyn Fn(std::io::Error) -> E,
+) -> Result<Option<u64>, E> {
+    let len = source.source_len();
+    let Some(end) = len.checked_sub(FOOTER_LEN) else { return Ok(None) };
+    let mut last = [0; 512];
+    source.read_exact_at(end, &mut last).map_err(failed)?;
+    if last.starts_with(&footer::COOKIE) {
+        return Ok(Some(end));
+    }
+    if last.iter().any(|byte| *byte != 0) || !len.is_multiple_of(SECTOR_LEN) {
+        return Ok(None);
+    }
+    let start = len.saturating_sub(PADDING_LEN_MAX);
+    let mut bytes = vec![0; usize::try_from(len - start).unwrap_or(0)];
+    source.read_exact_at(start, &mut bytes).map_err(failed)?;
+    let sectors = bytes.as_chunks::<512>().0;
+    let found = sectors.iter().rposition(|sector| sector.iter().any(|byte| *byte != 0));
+    Ok(found.and_then(|index| {
+        let at = start + u64::try_from(index).ok()? * SECTOR_LEN;
+        let footer = Footer::parse(&sectors[index]).ok()?;
+        (footer.kind == footer::Kind::Fixed && footer.disk_len == at).then_some(at)
+    }))
+}
+
+/// The footer at the start or else the one at the end, and where that is.
+fn read_footer(source: &NamedSource) -> Result<(Footer, u64), ImageError> {
     let Some(end) = source.len.checked_sub(FOOTER_LEN) else {
         let reason = format!("the file has {} bytes, a footer has 512", source.len);
         return Err(source.damaged("VHD footer", 0, reason));
@@ -114,9 +147,11 @@ fn read_footer(source: &NamedSource) -> Result<Footer, ImageError> {
     if let Ok(footer) = read(0)?
         && (end == 0 || footer.kind != footer::Kind::Fixed)
     {
-        return Ok(footer);
+        return Ok((footer, end));
     }
-    read(end)?.map_err(|reason| source.damaged("VHD footer", end, reason))
+    let at = find_footer(source.bytes(), &|error| source.failed(error))?.unwrap_or(end);
+    let footer = read(at)?.map_err(|reason| source.damaged("VHD footer", at, reason))?;
+    Ok((footer, at))
 }
 
 impl Blocks {

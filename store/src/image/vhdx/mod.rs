@@ -46,6 +46,10 @@ impl BlockFile for VhdxFile {
         self.metadata.is_fixed
     }
 
+    fn sector_len(&self) -> Option<u64> {
+        Some(self.metadata.sector_len)
+    }
+
     fn open(source: NamedSource, limits: &mut TableLimits) -> Result<Self, ImageError> {
         let header = Header::read(&source)?;
         let source = log::replay(source, &header)?;

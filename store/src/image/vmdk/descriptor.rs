@@ -1,11 +1,16 @@
 //! The descriptor: text that says what a disk is made of, in a file of its own or embedded.
 //!
-//! Lines are `key=value`, comments, or extents (`RW 4194304 SPARSE "disk-s001.vmdk"`). Anything
-//! else is refused: an extent that is passed over would shift all that follow.
+//! Lines are `key=value`, comments, or extents (`RW 4194304 SPARSE "disk-s001.vmdk"`). Writers differ
+//! in much: a byte order mark, blank lines and comments before the first line or no first line at
+//! all, ends of lines, tabs, quotes, case, and the code page that `encoding` names. All of that is
+//! read. A line that could be an extent and is not understood is refused: an extent that is passed
+//! over would shift all that follow.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
+
+use encoding_rs::Encoding;
 
 use super::super::ImageError;
 use super::super::source::NamedSource;
@@ -16,8 +21,18 @@ pub(super) const SIGNATURE: &[u8] = b"# Disk DescriptorFile";
 
 /// QEMU's limit, too.
 pub(super) const DESCRIPTOR_LEN_MAX: u64 = 1 << 20;
-/// Each extent is an open file; a process has 1024 of them by default.
-const EXTENTS_MAX: usize = 512;
+/// Extents of one file share it, others are an open file each. 8192 of 2 GiB are 16 TiB.
+const EXTENTS_MAX: usize = 8192;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Kinds of disks that stand for a device of the machine they were made on.
+const DEVICES: [&str; 6] = [
+    "fullDevice",
+    "partitionedDevice",
+    "vmfsRaw",
+    "vmfsRawDeviceMap",
+    "vmfsPassthroughRawDeviceMap",
+    "vmfsRDM",
+];
 /// The CID that stands for no parent.
 const CID_NONE: u32 = u32::MAX;
 
@@ -37,8 +52,8 @@ pub(super) enum ExtentKind {
 pub(super) struct ExtentLine {
     pub(super) sectors: u64,
     pub(super) kind: ExtentKind,
-    /// In the descriptor's directory; empty where there is no file.
-    pub(super) file: PathBuf,
+    /// Its names, as read by the descriptor's encoding and as they are; none if it has no file.
+    pub(super) names: Vec<PathBuf>,
     /// Where the line stands in the image file, for messages.
     pub(super) at: u64,
 }
@@ -46,8 +61,9 @@ pub(super) struct ExtentLine {
 /// The image that holds what this one does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Parent {
-    /// As written in the image; relative names are relative to the image's directory.
-    pub(super) name: PathBuf,
+    /// Its names, as read by the descriptor's encoding and as they are; relative to the image's
+    /// directory, or of another machine.
+    pub(super) names: Vec<PathBuf>,
     /// The content identifier that the parent had when this image was made from it.
     pub(super) cid: u32,
 }
@@ -76,29 +92,79 @@ impl Descriptor {
         }
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
         source.read(start, &mut bytes)?;
-        // An embedded one is filled up with zeros.
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        Parser { source, start, keys: Keys::default(), extents: Vec::new() }.parse(&bytes[..end])
+        let text = text_of(&bytes);
+        let encoding = encoding(text);
+        let keys = Keys::default();
+        Parser { source, start, encoding, keys, extents: Vec::new() }.parse(text)
     }
 
     /// The length of the disk in sectors.
     pub(super) fn sectors(&self) -> u64 {
-        // Each line has at most DISK_SECTORS_MAX, 2^37, and there are at most 512 lines.
+        // Each line has at most DISK_SECTORS_MAX, 2^37, and there are at most 2^13 lines.
         self.extents.iter().map(|extent| extent.sectors).sum()
     }
+}
+
+/// What of a file may be a descriptor: an embedded one is filled up with zeros.
+fn text_of(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let text = &bytes[..end];
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii)
+}
+
+/// Splits `key=value`; the value is without its quotes.
+fn key_and_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = line.iter().position(|byte| *byte == b'=')?;
+    Some((line[..equals].trim_ascii(), unquoted(line[equals + 1..].trim_ascii())))
+}
+
+/// Whether a line begins as one that names an extent: an access and a length.
+fn is_extent(line: &[u8]) -> bool {
+    let mut rest = line;
+    let access = word(&mut rest);
+    let known = ["RW", "RDONLY", "NOACCESS"];
+    known.iter().any(|it| access.eq_ignore_ascii_case(it.as_bytes()))
+}
+
+/// Whether text is a descriptor, with or without the line that one should begin with.
+pub(in super::super) fn is_descriptor(bytes: &[u8]) -> bool {
+    let text = text_of(bytes).trim_ascii_start();
+    let is_signed =
+        text.get(..SIGNATURE.len()).is_some_and(|start| start.eq_ignore_ascii_case(SIGNATURE));
+    let is_key = |line: &[u8]| {
+        let known = ["version", "CID", "parentCID", "createType"];
+        let key = key_and_value(line).map(|(key, _)| key);
+        key.is_some_and(|key| known.iter().any(|it| key.eq_ignore_ascii_case(it.as_bytes())))
+    };
+    let names_extent = |line: &[u8]| is_extent(line) && !line.contains(&b'=');
+    is_signed || (lines(text).any(is_key) && lines(text).any(names_extent))
+}
+
+/// The encoding that the descriptor says it has; `None` for UTF-8 and for names that are unknown.
+fn encoding(text: &[u8]) -> Option<&'static Encoding> {
+    let said = lines(text).filter_map(key_and_value);
+    let mut said = said.filter(|(key, _)| key.eq_ignore_ascii_case(b"encoding"));
+    let found = Encoding::for_label(said.next()?.1)?;
+    (found != encoding_rs::UTF_8).then_some(found)
 }
 
 #[derive(Default)]
 struct Keys {
     cid: Option<u32>,
     parent_cid: Option<u32>,
-    parent_name: Option<PathBuf>,
+    parent_names: Vec<PathBuf>,
     create_type: Option<String>,
 }
 
 struct Parser<'a> {
     source: &'a NamedSource,
     start: u64,
+    /// What names are written in, where it is not UTF-8.
+    encoding: Option<&'static Encoding>,
     keys: Keys,
     extents: Vec<ExtentLine>,
 }
@@ -110,14 +176,19 @@ impl Parser<'_> {
             self.line(at, line.trim_ascii())?;
             at += u64::try_from(line.len()).unwrap_or(0) + 1;
         }
-        let Keys { cid, parent_cid, parent_name, create_type } = self.keys;
-        let parent = match (parent_cid.filter(|cid| *cid != CID_NONE), parent_name) {
-            (None, _) => None,
-            (Some(cid), Some(name)) => Some(Parent { name, cid }),
-            (Some(cid), None) => {
+        let Keys { cid, parent_cid, parent_names, create_type } = self.keys;
+        let is_device = |kind: &String| DEVICES.iter().any(|it| kind.eq_ignore_ascii_case(it));
+        if let Some(kind) = create_type.as_ref().filter(|kind| is_device(kind)) {
+            let feature = format!("a disk that stands for a device ({kind})");
+            return Err(unsupported(self.source, feature, DEVICE));
+        }
+        let parent = match parent_cid.filter(|cid| *cid != CID_NONE) {
+            None => None,
+            Some(cid) if parent_names.is_empty() => {
                 let reason = format!("it has a parent, CID {cid:08x}, and does not name its file");
                 return Err(self.source.damaged("descriptor", self.start, reason));
             }
+            Some(cid) => Some(Parent { names: parent_names, cid }),
         };
         Ok(Descriptor { cid, parent, create_type, extents: self.extents })
     }
@@ -126,8 +197,7 @@ impl Parser<'_> {
         if line.is_empty() || line.starts_with(b"#") {
             return Ok(());
         }
-        let first = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        if [&b"RW"[..], b"RDONLY", b"NOACCESS"].contains(&first) {
+        if is_extent(line) {
             let extent = self.extent(at, line)?;
             if self.extents.len() >= EXTENTS_MAX {
                 let feature = format!("a disk of more than {EXTENTS_MAX} extents");
@@ -136,11 +206,15 @@ impl Parser<'_> {
             self.extents.push(extent);
             return Ok(());
         }
-        let Some(equals) = line.iter().position(|byte| *byte == b'=') else {
-            return Err(self.wrong(at, "it is neither a setting nor an extent"));
-        };
-        let (key, value) = (line[..equals].trim_ascii(), line[equals + 1..].trim_ascii());
-        self.setting(at, key, unquoted(value))
+        if let Some((key, value)) = key_and_value(line) {
+            return self.setting(at, key, value);
+        }
+        let mut rest = line;
+        let _ = word(&mut rest);
+        if number(word(&mut rest)).is_some() {
+            return Err(self.wrong(at, "it may be an extent, and its access is not known"));
+        }
+        Ok(())
     }
 
     fn setting(&mut self, at: u64, key: &[u8], value: &[u8]) -> Result<(), ImageError> {
@@ -150,7 +224,7 @@ impl Parser<'_> {
         } else if is("parentCID") {
             self.keys.parent_cid = Some(self.cid(at, value)?);
         } else if is("parentFileNameHint") {
-            self.keys.parent_name = Some(PathBuf::from(OsStr::from_bytes(value)));
+            self.keys.parent_names = self.names(value);
         } else if is("createType") {
             self.keys.create_type = Some(String::from_utf8_lossy(value).into_owned());
         }
@@ -171,65 +245,87 @@ impl Parser<'_> {
             .filter(|sectors| (1..=DISK_SECTORS_MAX).contains(sectors))
             .ok_or_else(|| self.wrong(at, "its length in sectors is not from 1 to 2^37"))?;
         let kind_name = word(&mut rest);
-        if access == b"NOACCESS" {
+        if access.eq_ignore_ascii_case(b"NOACCESS") {
             let feature = "an extent that may not be read (NOACCESS)".to_owned();
             return Err(unsupported(self.source, feature, FLATTEN));
         }
-        let kind = match kind_name {
-            b"ZERO" => ExtentKind::Zero,
-            b"FLAT" | b"VMFS" => ExtentKind::Flat { offset: 0 },
-            b"SPARSE" | b"VMFSSPARSE" => ExtentKind::Sparse,
-            other => {
-                let kind = String::from_utf8_lossy(&other[..other.len().min(32)]).into_owned();
-                let feature = format!("an extent of type {kind:?}");
-                return Err(unsupported(self.source, feature, CLONE));
-            }
-        };
+        let kind = self.kind(kind_name)?;
         if kind == ExtentKind::Zero {
-            return Ok(ExtentLine { sectors, kind, file: PathBuf::new(), at });
+            return Ok(ExtentLine { sectors, kind, names: Vec::new(), at });
         }
-        let name = self.quoted(at, &mut rest)?;
+        let name = self.name(at, &mut rest)?;
+        if is_device(name) {
+            let feature = format!("the device {}", String::from_utf8_lossy(name));
+            return Err(unsupported(self.source, feature, DEVICE));
+        }
         let kind = match (kind, word(&mut rest)) {
-            (kind, b"") => kind,
-            (ExtentKind::Flat { .. }, offset) => {
+            // More words follow in disks of partitions.
+            (ExtentKind::Flat { .. }, offset) if !offset.is_empty() => {
                 let offset = number(offset).and_then(|sectors| sectors.checked_mul(SECTOR_LEN));
                 let offset = offset.ok_or_else(|| self.wrong(at, "its offset is no number"))?;
                 ExtentKind::Flat { offset }
             }
-            _ => return Err(self.wrong(at, "a sparse extent has no offset")),
+            (kind, _) => kind,
         };
-        Ok(ExtentLine { sectors, kind, file: self.local(name)?, at })
+        Ok(ExtentLine { sectors, kind, names: self.names(name), at })
     }
 
-    fn quoted<'b>(&self, at: u64, rest: &mut &'b [u8]) -> Result<&'b [u8], ImageError> {
+    fn kind(&self, name: &[u8]) -> Result<ExtentKind, ImageError> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("ZERO") {
+            return Ok(ExtentKind::Zero);
+        }
+        if is("FLAT") || is("VMFS") {
+            return Ok(ExtentKind::Flat { offset: 0 });
+        }
+        if is("SPARSE") || is("VMFSSPARSE") {
+            return Ok(ExtentKind::Sparse);
+        }
+        let shown = String::from_utf8_lossy(&name[..name.len().min(32)]).into_owned();
+        if is("VMFSRDM") || is("VMFSRAW") {
+            let feature = format!("a raw device mapping ({shown})");
+            return Err(unsupported(self.source, feature, DEVICE));
+        }
+        let feature = if is("SESPARSE") {
+            "a seSparse extent".to_owned()
+        } else {
+            format!("an extent of type {shown:?}")
+        };
+        Err(unsupported(self.source, feature, CLONE))
+    }
+
+    /// A file name in double or single quotes, or a single word.
+    fn name<'b>(&self, at: u64, rest: &mut &'b [u8]) -> Result<&'b [u8], ImageError> {
         let text = rest.trim_ascii_start();
-        let inner = text.strip_prefix(b"\"").and_then(|inner| {
-            let end = inner.iter().position(|byte| *byte == b'"')?;
-            Some((&inner[..end], &inner[end + 1..]))
-        });
-        let (name, after) =
-            inner.ok_or_else(|| self.wrong(at, "its file name is not in quotes"))?;
-        *rest = after;
+        let name = match text.first() {
+            Some(quote @ (b'"' | b'\'')) => {
+                let end = text[1..].iter().position(|byte| byte == quote);
+                let end = end.ok_or_else(|| self.wrong(at, "its file name has no second quote"))?;
+                *rest = &text[end + 2..];
+                &text[1..=end]
+            }
+            _ => word(rest),
+        };
+        if name.is_empty() {
+            return Err(self.wrong(at, "it names no file"));
+        }
         Ok(name)
     }
 
-    /// A file name that stays in the image's directory.
-    ///
-    /// An image of unknown origin could name any file that this process can read.
-    fn local(&self, name: &[u8]) -> Result<PathBuf, ImageError> {
-        let path = Path::new(OsStr::from_bytes(name));
-        let stays = path.components().all(|part| matches!(part, Component::Normal(_)));
-        if stays && !name.is_empty() {
-            return Ok(path.to_owned());
+    /// The names that a text may stand for, most likely first.
+    fn names(&self, name: &[u8]) -> Vec<PathBuf> {
+        let mut names = Vec::new();
+        if let Some(encoding) = self.encoding {
+            let (decoded, _, is_lossy) = encoding.decode(name);
+            if !is_lossy {
+                names.push(PathBuf::from(decoded.as_ref()));
+            }
         }
-        Err(ImageError::Backing {
-            path: self.source.path.clone(),
-            backing: path.display().to_string(),
-            reason: "an extent is read from the image's own directory only".to_owned(),
-            remedy: "put the file beside the image and name it without a directory; the \
-                     descriptor is text"
-                .to_owned(),
-        })
+        let plain = PathBuf::from(OsStr::from_bytes(name));
+        if !names.contains(&plain) {
+            names.push(plain);
+        }
+        names
     }
 
     fn wrong(&self, at: u64, reason: &str) -> ImageError {
@@ -240,9 +336,20 @@ impl Parser<'_> {
 const FLATTEN: &str = "make it one file with `qemu-img convert -O qcow2`";
 const CLONE: &str = "make a copy of it with `vmkfstools -i IN -d thin OUT` or export it as OVF, \
                      and take that";
+const DEVICE: &str = "give the block device itself as a raw disk, or make a copy of the disk with \
+                      `vmkfstools -i IN -d thin OUT`";
 
 pub(super) fn unsupported(source: &NamedSource, feature: String, remedy: &str) -> ImageError {
     ImageError::Unsupported { path: source.path.clone(), feature, remedy: remedy.to_owned() }
+}
+
+/// Whether an extent's name is that of a device of Linux or Windows.
+fn is_device(name: &[u8]) -> bool {
+    let begins =
+        |with: &[u8]| name.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with));
+    [&b"/dev/"[..], b"/vmfs/devices/", b"\\\\.\\", b"\\\\?\\physicaldrive"]
+        .iter()
+        .any(|it| begins(it))
 }
 
 /// Takes the next word off a line; empty at its end.
@@ -259,5 +366,6 @@ fn number(word: &[u8]) -> Option<u64> {
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value)
+    let within = |quote: &[u8]| value.strip_prefix(quote)?.strip_suffix(quote);
+    within(b"\"").or_else(|| within(b"'")).unwrap_or(value)
 }

@@ -1,12 +1,14 @@
 //! One image of a chain: its descriptor and its extents.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::ImageError;
 use super::super::source::NamedSource;
 use super::super::walk::join;
 use super::descriptor::{
-    DESCRIPTOR_LEN_MAX, Descriptor, ExtentKind, Parent, SIGNATURE, unsupported,
+    DESCRIPTOR_LEN_MAX, Descriptor, ExtentKind, Parent, SIGNATURE, is_descriptor, unsupported,
 };
 use super::header::{COWD_MAGIC, SPARSE_MAGIC};
 use super::sparse::{Kind, Limits, Piece, Sparse, Tables};
@@ -18,20 +20,25 @@ const SE_SPARSE_MAGIC: [u8; 8] = 0xcafe_babe_u64.to_le_bytes();
 /// What a file is to the image that names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Found {
-    /// A part of the image; its name stays in the image's directory.
+    /// A part of the image.
     Extent,
     /// The image that holds what this one does not.
     Parent,
 }
 
-/// Opens the file that an image names: the image's path, the name as written, and what it is.
+/// Opens the file that an image names: the image's path, the names, most likely first, and what it
+/// is.
 pub(in super::super) type Files<'a> =
-    dyn FnMut(&Path, &Path, Found) -> Result<NamedSource, ImageError> + 'a;
+    dyn FnMut(&Path, &[PathBuf], Found) -> Result<NamedSource, ImageError> + 'a;
 
 /// How the bytes of an extent are stored.
 pub(super) enum Stored {
     Zero,
-    Flat { source: NamedSource, offset: u64 },
+    /// Extents in one file share it.
+    Flat {
+        source: Arc<NamedSource>,
+        offset: u64,
+    },
     Sparse(Sparse),
 }
 
@@ -50,7 +57,7 @@ impl Extent {
     pub(super) fn source(&self) -> Option<&NamedSource> {
         match &self.stored {
             Stored::Zero => None,
-            Stored::Flat { source, .. } => Some(source),
+            Stored::Flat { source, .. } => Some(source.as_ref()),
             Stored::Sparse(sparse) => Some(&sparse.source),
         }
     }
@@ -109,13 +116,16 @@ impl Layer {
         if magic.starts_with(&COWD_MAGIC) {
             return Err(unsupported(&source, "an extent without its descriptor".into(), OPEN_TEXT));
         }
-        if !magic.eq_ignore_ascii_case(SIGNATURE) {
-            let reason = "it is neither a sparse extent nor a descriptor";
-            return Err(source.damaged("VMDK", 0, reason));
-        }
-        if source.len > DESCRIPTOR_LEN_MAX {
+        let is_long = source.len > DESCRIPTOR_LEN_MAX;
+        if is_long && magic.eq_ignore_ascii_case(SIGNATURE) {
             let reason = format!("it has {} bytes, at most 1 MiB is read", source.len);
             return Err(source.damaged("descriptor", 0, reason));
+        }
+        let mut text = vec![0; if is_long { 0 } else { usize::try_from(source.len).unwrap_or(0) }];
+        source.read(0, &mut text)?;
+        if !is_descriptor(&text) {
+            let reason = "it is neither a sparse extent nor a descriptor";
+            return Err(source.damaged("VMDK", 0, reason));
         }
         let descriptor = Descriptor::read(&source, 0, source.len)?;
         if descriptor.extents.is_empty() {
@@ -167,16 +177,23 @@ impl Layer {
         files: &mut Files<'_>,
     ) -> Result<(), ImageError> {
         let mut start = 0;
+        let mut flat: HashMap<&[PathBuf], Arc<NamedSource>> = HashMap::new();
         for line in &self.descriptor.extents {
             let len = line.sectors * SECTOR_LEN;
             let wrong = |reason: String| text.damaged("descriptor line", line.at, reason);
-            let mut open = || files(&self.path, &line.file, Found::Extent);
+            let shown =
+                || line.names.first().map(|it| it.display().to_string()).unwrap_or_default();
+            let mut open = || files(&self.path, &line.names, Found::Extent);
             let stored = match line.kind {
                 ExtentKind::Zero => Stored::Zero,
                 ExtentKind::Flat { offset } => {
-                    let source = open()?;
+                    let source = match flat.get(line.names.as_slice()) {
+                        Some(source) => Arc::clone(source),
+                        None => Arc::new(open()?),
+                    };
+                    flat.insert(&line.names, Arc::clone(&source));
                     if offset.checked_add(len).is_none_or(|end| end > source.len) {
-                        let (file, has) = (line.file.display(), source.len);
+                        let (file, has) = (shown(), source.len);
                         return Err(wrong(format!(
                             "{file} has {has} bytes, the extent is {len} from {offset}"
                         )));
@@ -188,7 +205,7 @@ impl Layer {
                     refuse_se_sparse(&source)?;
                     let sparse = Sparse::open(source, limits)?;
                     if sparse.header.sectors != line.sectors {
-                        let (file, has) = (line.file.display(), sparse.header.sectors);
+                        let (file, has) = (shown(), sparse.header.sectors);
                         return Err(wrong(format!(
                             "the extent has {} sectors, {file} says {has}",
                             line.sectors
@@ -212,7 +229,9 @@ impl Layer {
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         let text = self.is_split.then_some(self.path.as_path());
         let extents = self.extents.iter().filter_map(Extent::source);
-        text.into_iter().chain(extents.map(|source| source.path.as_path()))
+        let mut seen = HashSet::new();
+        let paths = extents.map(|source| source.path.as_path());
+        text.into_iter().chain(paths.filter(move |path| seen.insert(*path)))
     }
 
     pub(super) fn parent(&self) -> Option<&Parent> {

@@ -8,8 +8,8 @@
 //! # Invariants
 //!
 //! 1. The extents of a layer cover its disk from its start to its end, without a gap.
-//! 2. Extent files lie in their descriptor's directory; of other files only parents are opened, and
-//!    those by the rules of [`open`](super::open()).
+//! 2. Extents and parents are opened by the rules of [`open`](super::open()), wherever their names
+//!    point. A path of another machine stands for the file of its name beside the image.
 //! 3. Memory has a bound for the image as a whole: directories ([`sparse`]), grain tables
 //!    ([`TABLES_MAX`]) and inflated grains ([`GRAINS_LEN_MAX`]).
 
@@ -30,6 +30,7 @@ use super::{DiskImage, Format, ImageError, Variant, walk};
 use layer::{Layer, Stored};
 use sparse::{Kind, Limits, Tables};
 
+pub(super) use descriptor::is_descriptor;
 pub(super) use layer::{Files, Found};
 
 const SECTOR_LEN: u64 = 512;
@@ -44,9 +45,9 @@ const GRAINS_MAX: u64 = 64;
 
 /// Whether a file that starts like this is a VMDK or an extent of one.
 pub(super) fn is_vmdk(head: &[u8]) -> bool {
-    let is_text = head
-        .get(..descriptor::SIGNATURE.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(descriptor::SIGNATURE));
+    let signature = descriptor::SIGNATURE;
+    let start = head.get(..signature.len());
+    let is_text = start.is_some_and(|start| start.eq_ignore_ascii_case(signature));
     is_text || head.starts_with(&header::SPARSE_MAGIC) || head.starts_with(&header::COWD_MAGIC)
 }
 
@@ -75,7 +76,8 @@ impl VmdkImage {
     /// As [`open`](super::open()); an image of several files is refused.
     pub fn from_source(name: PathBuf, source: Box<dyn Source>) -> Result<Self, ImageError> {
         let source = NamedSource::new(name.clone(), source);
-        let mut refuse = |overlay: &Path, file: &Path, _| {
+        let mut refuse = |overlay: &Path, names: &[PathBuf], _| {
+            let file = names.first().map_or(Path::new(""), PathBuf::as_path);
             Err(ImageError::Backing {
                 path: overlay.to_owned(),
                 backing: file.display().to_string(),
@@ -101,7 +103,7 @@ impl VmdkImage {
                 above.check_parent(&layer)?;
             }
             if let Some(parent) = layer.parent() {
-                next = Some(files(layer.path(), &parent.name, Found::Parent)?);
+                next = Some(files(layer.path(), &parent.names, Found::Parent)?);
             }
             paths.extend(layer.paths().map(Path::to_owned));
             layers.push(layer);
@@ -207,7 +209,7 @@ impl DiskImage for VmdkImage {
 
     fn variant(&self) -> Variant {
         let detail = self.layers.first().map(Layer::describe).unwrap_or_default();
-        Variant { format: Format::Vmdk, detail }
+        Variant { format: Format::Vmdk, detail, sector_len: None }
     }
 
     fn files(&self) -> &[PathBuf] {

@@ -15,12 +15,13 @@ pub(crate) async fn convert(
     progress: Arc<dyn Progress>,
     style: Style,
 ) -> Result<(), Failure> {
-    let Convert { from, from_format, to, format, round, threads } = command;
+    let Convert { from, from_format, access, to, format, round, threads } = command;
     let (to, is_piped) = match to {
         Some((path, overwrite)) => (Destination::File { path, overwrite }, false),
         None => (Destination::Pipe(Box::new(std::io::stdout())), true),
     };
-    let order = convert::Convert { from, from_format, to, format, round, threads, progress };
+    let order =
+        convert::Convert { from, from_format, access, to, format, round, threads, progress };
     let report = match convert::convert(order).await {
         Err(ConvertFailure::Convert(error)) if is_piped && error.is_broken_pipe() => {
             return Err(Failure::reader_gone());
@@ -39,7 +40,8 @@ pub(crate) async fn inspect(
     progress: Arc<dyn Progress>,
     style: Style,
 ) -> Result<(), Failure> {
-    let Inspect { path, format, digest, threads } = command;
-    let report = inspect::inspect(inspect::Inspect { path, format, digest, threads, progress });
+    let Inspect { path, format, access, digest, threads } = command;
+    let report =
+        inspect::inspect(inspect::Inspect { path, format, access, digest, threads, progress });
     answer(style, &report.await?, |report| format!("{report}\n"))
 }

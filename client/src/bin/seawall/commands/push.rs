@@ -8,7 +8,7 @@ use crate::output::answer;
 use crate::report::Failure;
 
 pub(crate) async fn push(around: Surroundings, command: Push) -> Result<(), Failure> {
-    let Push { spec, package, application, version, parent, full_scan, threads } = command;
+    let Push { spec, package, access, application, version, parent, full_scan, threads } = command;
     let Surroundings { registry, progress, style, state, .. } = around;
     let order = push::Push {
         registry,
@@ -18,6 +18,7 @@ pub(crate) async fn push(around: Surroundings, command: Push) -> Result<(), Fail
         version,
         parent,
         full_scan,
+        access,
         state,
         progress,
         threads,

@@ -1,0 +1,152 @@
+//! Reads a compressed disk as a stream into a scratch file; zeros become holes.
+//!
+//! # Invariants
+//!
+//! 1. Memory has a bound: windows of at most [`WINDOW_LEN_MAX`].
+//! 2. The file has at most [`LEN_MAX`] bytes, and takes up space for those that are not zero.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use seawall_api::units::DISK_LEN_MAX;
+use seawall_store::image::{ImageError, Wrapping};
+use seawall_store::scan::is_zero;
+
+use super::{DiskError, Scratch};
+use crate::progress::{Progress, Stage};
+
+/// The longest disk, and what its format adds at most.
+const LEN_MAX: u64 = DISK_LEN_MAX + DISK_LEN_MAX / 1024;
+/// The longest window or dictionary of a compressor; `zstd --long` has one of 128 MiB.
+const WINDOW_LEN_MAX: u32 = 128 << 20;
+const WINDOW_LOG_MAX: u32 = WINDOW_LEN_MAX.ilog2();
+/// Bytes that become a hole if all are zero.
+const BLOCK_LEN: usize = 64 << 10;
+const INPUT_LEN: usize = 256 << 10;
+
+/// Inflates the file at `path`.
+pub(super) fn to_scratch(
+    path: &Path,
+    wrapping: Wrapping,
+    scratch: &Scratch,
+    progress: &dyn Progress,
+) -> Result<File, DiskError> {
+    let failed = |verb| {
+        move |source| DiskError::Image(ImageError::Io { verb, path: path.to_owned(), source })
+    };
+    let input = File::open(path).map_err(failed("open"))?;
+    let len = input.metadata().map_err(failed("inspect"))?.len();
+    let output = scratch.file(len)?;
+    progress.begin(Stage::Unpack, Some(len));
+    let input = BufReader::with_capacity(INPUT_LEN, Counted { input, progress });
+    let mut inflated = reader(input, wrapping);
+    let mut block = vec![0; BLOCK_LEN];
+    let mut at: u64 = 0;
+    loop {
+        let count = fill(&mut *inflated, &mut block).map_err(|source| DiskError::Inflate {
+            path: path.to_owned(),
+            wrapping,
+            source,
+        })?;
+        let bytes = &block[..count];
+        if !is_zero(bytes) {
+            output.write_all_at(bytes, at).map_err(|source| scratch.failed(source))?;
+        }
+        at += bytes.len() as u64;
+        if at > LEN_MAX {
+            return Err(DiskError::TooLong { path: path.to_owned(), limit: LEN_MAX });
+        }
+        if count < BLOCK_LEN {
+            break;
+        }
+    }
+    output.set_len(at).map_err(|source| scratch.failed(source))?;
+    Ok(output)
+}
+
+/// Fills the block as far as the stream goes.
+fn fill(from: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < block.len() {
+        match from.read(&mut block[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn reader<'a>(input: impl BufRead + 'a, wrapping: Wrapping) -> Box<dyn Read + 'a> {
+    match wrapping {
+        Wrapping::Gzip => Box::new(MultiGzDecoder::new(input)),
+        Wrapping::Xz => {
+            Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, WINDOW_LEN_MAX >> 9))
+        }
+        Wrapping::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
+        Wrapping::Zstd => Box::new(Zstd { input, context: None, is_between: true }),
+    }
+}
+
+/// Tells how many compressed bytes were read.
+struct Counted<'a> {
+    input: File,
+    progress: &'a dyn Progress,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buf)?;
+        self.progress.advance(count as u64);
+        Ok(count)
+    }
+}
+
+/// A stream of zstd frames.
+struct Zstd<R> {
+    input: R,
+    context: Option<zstd_safe::DCtx<'static>>,
+    /// Whether the last frame is whole.
+    is_between: bool,
+}
+
+impl<R: BufRead> Read for Zstd<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let failed = |code| {
+            io::Error::new(io::ErrorKind::InvalidData, zstd_safe::get_error_name(code).to_owned())
+        };
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => {
+                let mut context = zstd_safe::DCtx::create();
+                let limit = zstd_safe::DParameter::WindowLogMax(WINDOW_LOG_MAX);
+                context.set_parameter(limit).map_err(failed)?;
+                none.insert(context)
+            }
+        };
+        while !buf.is_empty() {
+            let available = self.input.fill_buf()?;
+            if available.is_empty() && self.is_between {
+                return Ok(0);
+            }
+            let is_end = available.is_empty();
+            let mut from = zstd_safe::InBuffer::around(available);
+            let mut to = zstd_safe::OutBuffer::around(&mut *buf);
+            let hint = context.decompress_stream(&mut to, &mut from).map_err(failed)?;
+            let (read, written) = (from.pos(), to.pos());
+            self.is_between = hint == 0;
+            self.input.consume(read);
+            if written > 0 {
+                return Ok(written);
+            }
+            if is_end {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(0)
+    }
+}

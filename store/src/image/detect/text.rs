@@ -1,0 +1,75 @@
+//! Text where a disk should be: a descriptor that is read, or one of the files that people give
+//! by mistake.
+
+use super::super::vmdk;
+
+pub(super) const VMX: &str = "the configuration of a machine of VMware";
+pub(super) const OVF: &str = "an OVF descriptor";
+pub(super) const LFS: &str = "a pointer of git-lfs and not the file";
+pub(super) const HTML: &str = "an HTML page";
+const XML: &str = "XML";
+const SCRIPT: &str = "a script";
+
+/// The longest text that is looked for: a descriptor has at most as much.
+const TEXT_LEN_MAX: u64 = 1 << 20;
+
+/// What text a file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Text {
+    /// None.
+    None,
+    /// A VMDK descriptor, with or without the line that one should begin with.
+    Descriptor,
+    /// What is known of it.
+    Known(&'static str),
+    /// Any other.
+    Other,
+}
+
+/// Tells what text a file of `len` bytes is that begins with `head`.
+pub(super) fn classify(head: &[u8], len: u64) -> Text {
+    let end = head.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let text = &head[..end];
+    // Zeros may fill the last block of a descriptor; a disk that begins with text goes on.
+    let is_all = text.len() == head.len() || len <= TEXT_LEN_MAX;
+    if len <= TEXT_LEN_MAX && vmdk::is_descriptor(text) {
+        return Text::Descriptor;
+    }
+    let start = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
+    if let Some(known) = known(start) {
+        return Text::Known(known);
+    }
+    let is_wide = text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff");
+    let is_control =
+        |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
+    let is_text =
+        !text.is_empty() && is_all && !text.iter().any(|it| is_control(it) || *it == 0x7f);
+    if is_text || (is_wide && len <= TEXT_LEN_MAX) { Text::Other } else { Text::None }
+}
+
+fn known(start: &[u8]) -> Option<&'static str> {
+    let begins = |with: &str| {
+        start.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with.as_bytes()))
+    };
+    let early = &start[..start.len().min(4096)];
+    let has = |what: &[u8]| early.windows(what.len()).any(|it| it.eq_ignore_ascii_case(what));
+    if begins("<!doctype html") || begins("<html") {
+        return Some(HTML);
+    }
+    if begins("<?xml") || begins("<envelope") || begins("<ovf:envelope") {
+        return Some(if has(b"envelope") {
+            OVF
+        } else if has(b"<html") {
+            HTML
+        } else {
+            XML
+        });
+    }
+    if begins("version https://git-lfs") {
+        return Some(LFS);
+    }
+    if (begins(".encoding") || begins("config.version")) && has(b"config.version") {
+        return Some(VMX);
+    }
+    begins("#!/").then_some(SCRIPT)
+}

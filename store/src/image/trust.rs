@@ -1,0 +1,132 @@
+//! Which files an image may name.
+//!
+//! Whoever writes a disk decides what its first bytes are: a guest that writes the header of an
+//! image into its raw disk, or the author of a downloaded image, could name any file of this host
+//! and have it published. So a file that is named counts only where its opener expects such files:
+//! in the folder of the image that was given, or in the folders of
+//! [`OpenOptions::allowed`](super::OpenOptions::allowed).
+//!
+//! # Invariants
+//!
+//! 1. The real path counts: links are resolved first, and the file is then opened from its folder's
+//!    handle, component by component, without following any.
+//! 2. The folder of the image grants nothing where it is the root, where the image is a block
+//!    device, and for hidden files, block devices and whatever else is no regular file.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::ImageError;
+use super::source::{DiskFile, Identity};
+
+/// Why a file that an image names is not opened.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It cannot be found or opened.
+    Io(io::Error),
+    /// It is no disk.
+    Image(ImageError),
+    /// It lies where the image may not name files; its real path.
+    Outside(PathBuf),
+}
+
+/// A place in which an image may name files.
+struct Root {
+    real: PathBuf,
+    /// It is the image's own folder, and nobody said that the image may name files there.
+    is_own: bool,
+}
+
+/// The places in which an image may name files.
+pub(super) struct Trust {
+    roots: Vec<Root>,
+}
+
+impl Trust {
+    /// Of the image at `top`: its folder and what was allowed.
+    pub(super) fn of(top: &DiskFile, allowed: &[PathBuf]) -> Result<Self, ImageError> {
+        let mut roots = Vec::new();
+        for path in allowed {
+            let real = fs::canonicalize(path).map_err(|source| ImageError::Io {
+                verb: "find the allowed",
+                path: path.clone(),
+                source,
+            })?;
+            roots.push(Root { real, is_own: false });
+        }
+        if matches!(top.identity(), Identity::File { .. }) {
+            // Both the folder that was named and, if the image is a link, the one it lies in.
+            let named = folder(top.path());
+            let of_file = fs::canonicalize(top.path());
+            let of_file = of_file.ok().and_then(|real| real.parent().map(Path::to_owned));
+            let own = fs::canonicalize(named).ok().into_iter().chain(of_file);
+            let own = own.filter(|real| real.parent().is_some());
+            roots.extend(own.map(|real| Root { real, is_own: true }));
+        }
+        Ok(Self { roots })
+    }
+
+    /// Opens a file that the image names.
+    pub(super) fn open(&self, path: &Path) -> Result<DiskFile, Refusal> {
+        let real = fs::canonicalize(path).map_err(Refusal::Io)?;
+        for root in &self.roots {
+            let Ok(inner) = real.strip_prefix(&root.real) else { continue };
+            if root.is_own && is_hidden(inner) {
+                continue;
+            }
+            let file = open_beneath(&root.real, inner).map_err(Refusal::Io)?;
+            let file = DiskFile::of(path, file).map_err(Refusal::Image)?;
+            if !root.is_own || matches!(file.identity(), Identity::File { .. }) {
+                return Ok(file);
+            }
+        }
+        Err(Refusal::Outside(real))
+    }
+}
+
+/// The folder that a file lies in.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
+fn is_hidden(inner: &Path) -> bool {
+    inner.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+}
+
+/// Opens `root`/`inner`, of which no component may be a link by now.
+fn open_beneath(root: &Path, inner: &Path) -> io::Result<File> {
+    let parts: Vec<_> = inner.components().collect();
+    let Some((last, folders)) = parts.split_last() else { return open_at(CWD, root) };
+    let on_the_way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut at: OwnedFd = openat(CWD, root, on_the_way, Mode::empty())?;
+    for part in folders {
+        at = openat(&at, plain(part)?, on_the_way, Mode::empty())?;
+    }
+    open_at(&at, plain(last)?)
+}
+
+fn plain<'a>(part: &'a Component<'_>) -> io::Result<&'a Path> {
+    match part {
+        Component::Normal(name) => Ok(Path::new(name)),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Opens a file for reading once it is known to be one that opening does not harm.
+fn open_at(at: impl std::os::fd::AsFd, name: &Path) -> io::Result<File> {
+    let look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = File::from(openat(&at, name, look, Mode::empty())?).metadata()?;
+    super::source::identify(name, &found).map_err(|error| match error {
+        ImageError::NotADisk { found, .. } => {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("it is {found}"))
+        }
+        other => io::Error::other(other),
+    })?;
+    let flags =
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+    Ok(openat(at, name, flags, Mode::empty())?.into())
+}
