@@ -357,11 +357,11 @@ mod tests {
     fn the_format_is_told_by_the_slice_and_not_by_its_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("package");
-        std::fs::write(&path, [&b"QFI\xfb"[..], &[7; 508]].concat()).unwrap();
-        let name = Path::new("disk");
-        let disk = open_slices(name, &[slice(&path, 4..512)], None).unwrap();
-        assert_eq!(disk.disk_len(), 508);
+        std::fs::write(&path, [&b"QFI\xfb"[..], &[7; 5116]].concat()).unwrap();
+        let name = Path::new("disk.img");
+        let disk = open_slices(name, &[slice(&path, 512..5120)], None).unwrap();
+        assert_eq!(disk.disk_len(), 4608);
         assert_eq!(disk.files(), std::slice::from_ref(&path));
-        assert!(open_slices(name, &[slice(&path, 0..512)], None).is_err(), "a broken qcow2");
+        assert!(open_slices(name, &[slice(&path, 0..5120)], None).is_err(), "a broken qcow2");
     }
 }
