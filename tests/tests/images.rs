@@ -69,7 +69,8 @@ fn a_header_that_a_guest_wrote_publishes_no_file_of_the_host() {
         refused(&world, &command).says("its name says raw").says("`raw:images/guest.raw`");
     }
     // Said to be raw, the disk is what the guest wrote.
-    for [push, convert, inspect] in [commands("raw:images/guest.img")] {
+    {
+        let [push, convert, inspect] = commands("raw:images/guest.img");
         let content = b3sum(world.path("images/guest.img"));
         let pushed = told(&world, &push);
         assert_eq!(pushed["disks"][0]["content"], content, "{pushed}");

@@ -74,10 +74,11 @@ impl Failure for DiskError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Image(error) => error.kind(),
-            Self::Inflate { source, .. } | Self::Scratch { source, .. } => kind_of(source),
+            Self::Inflate { source, .. } => kind_of(source),
+            Self::Scratch { source, .. } => ErrorKind::of_io(source),
             Self::TooLong { .. } => ErrorKind::InvalidInput,
-            Self::InUse(ImageLockError::InUse { .. }) => ErrorKind::Conflict,
-            Self::InUse(_) => ErrorKind::Unavailable,
+            Self::InUse(ImageLockError::Host(error)) => error.kind(),
+            Self::InUse(_) => ErrorKind::Conflict,
             Self::NoRoom { .. } => ErrorKind::StorageFull,
         }
     }

@@ -13,6 +13,7 @@ use super::*;
 use crate::convert::ConvertFailure;
 use crate::describe::DescribeError;
 use crate::directory::LockError;
+use crate::disk::DiskError;
 use crate::export::ExportError;
 use crate::fetch::FetchError;
 use crate::host::ImageLockError;
@@ -103,7 +104,13 @@ fn errors_of_what_is_on_this_host_have_the_kind_of_their_cause() {
         O::Xml { .. }, O::Envelope { .. }, O::Unsupported { .. }, O::Archive { .. },
         O::Missing { .. }, O::Escapes { .. }, O::Unattached { .. },
         O::NotStated { .. }, O::Endless { .. }, O::Manifest { .. }, O::Digest { .. });
+    check!(DiskError: DiskError::Image(_) => |io| DiskError::Image(image(io)),
+        DiskError::InUse(_) => |io| DiskError::InUse(ImageLockError::Host(host(io))),
+        DiskError::Scratch { .. } =>
+            |source| DiskError::Scratch { folder: PathBuf::from("/tmp"), source };
+        DiskError::Inflate { .. }, DiskError::TooLong { .. }, DiskError::NoRoom { .. });
     check!(ConvertFailure:
+        ConvertFailure::Disk(_) => |io| ConvertFailure::Disk(DiskError::Image(image(io))),
         ConvertFailure::Convert(_) => |io| ConvertFailure::Convert(ConvertError::Write(io));
         ConvertFailure::NoRoom(_), ConvertFailure::Defect);
 }
@@ -130,7 +137,7 @@ fn errors_of_flows_have_the_kind_of_their_cause() {
         E::Name(_), E::NoRoom(_), E::NoSuch { .. }, E::WrongIndex { .. }, E::Defect);
     check!(PushError: P::Registry(_) => |io| P::Registry(kept(io)),
         P::Package(_) => |io| P::Package(OvfError::Image(image(io))),
-        P::Image(_) => |io| P::Image(image(io)),
+        P::Disk(_) => |io| P::Disk(DiskError::Image(image(io))),
         P::Scan { .. } => |io| P::Scan { path: "a".into(), source: ScanError::Image(image(io)) };
         P::Changed { .. }, P::VersionTaken { .. }, P::VersionDeleted { .. }, P::Release(_),
         P::Defect);

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::{ConvertError, Overwrite};
+use super::ConvertError;
+use crate::new_file::Overwrite;
 use crate::scan::is_zero;
 
 /// Bytes at the start in which boot sectors, labels and file systems leave their marks.
