@@ -230,7 +230,10 @@ impl Done {
     /// Asserts that an error is shown as one: what, and (`help:`) what to do; never a panic.
     #[track_caller]
     pub fn explains(self) -> Self {
-        assert!(self.stderr.contains("error: "), "no error is shown by\n{self}");
+        // With `--json` it is an object on a line of its own.
+        let last = self.stderr.lines().last().and_then(|line| serde_json::from_str(line).ok());
+        let is_json = last.is_some_and(|error: Value| error["schema"] == "seawall.error/1");
+        assert!(is_json || self.stderr.contains("error: "), "no error is shown by\n{self}");
         assert!(!self.stderr.contains("panicked"), "a panic in\n{self}");
         assert!(!self.stderr.contains("defect"), "a defect in\n{self}");
         self

@@ -241,7 +241,6 @@ fn flags_that_contradict_or_lack_something_are_refused() {
         "promote shop:1 1",
         "promote shop:1 Stable",
         "promote shop:1 stable --expect x",
-        "diff shop:1",
         "nosuch",
     ] {
         let done = world.local(args).ends();
@@ -337,7 +336,7 @@ fn a_configuration_file_names_the_registry_and_a_flag_wins() {
     fs::write(folder.join("config.toml"), format!("registry = {registry:?}\n")).unwrap();
 
     let listed = world.seawall("list --json").succeeds().json();
-    assert_eq!(listed["applications"][0]["name"], "shop");
+    assert_eq!(listed["applications"][0]["application"], "shop");
     fs::create_dir(world.path("other")).unwrap();
     let other = world.seawall("list --json --registry ./other").succeeds().json();
     assert_eq!(other["applications"].as_array().map(Vec::len), Some(0));

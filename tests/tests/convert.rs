@@ -25,7 +25,7 @@ fn an_image_goes_through_every_format_and_comes_back() {
         let to = format!("new.{extension}");
         let report = world.seawall(&format!("convert {from} {to} --json")).succeeds().json();
         assert_eq!(report["content"], content, "{to}");
-        assert_eq!(report["fileLen"], fs::metadata(world.path(&to)).unwrap().len(), "{to}");
+        assert_eq!(report["fileBytes"], fs::metadata(world.path(&to)).unwrap().len(), "{to}");
         let (disk, new) = (world.path("disk.raw"), world.path(&to));
         let (disk, new) = (disk.to_str().unwrap(), new.to_str().unwrap());
         tool("qemu-img", ["compare", "-f", "raw", "-F", qemu, disk, new]);
@@ -55,7 +55,7 @@ fn a_vhd_is_filled_up_to_whole_mib_on_request() {
         for command in ["convert disk.raw new.vhd", "export shop:1/web/root -o new.vhd"] {
             let report = world.local(&format!("{command} {flags}")).succeeds().json();
             assert_eq!(report["content"], b3sum(world.path("disk.raw")), "{report}");
-            assert_eq!(report["roundedLen"], 4 * MIB, "{report}");
+            assert_eq!(report["roundedBytes"], 4 * MIB, "{report}");
             let new = world.path("new.vhd").into_os_string().into_string().unwrap();
             let info = tool("qemu-img", ["info", "-f", "vpc", "--output=json", &new]);
             let info: serde_json::Value = serde_json::from_str(&info).unwrap();
@@ -128,10 +128,10 @@ fn inspect_tells_what_an_image_is() {
     let seen = world.seawall("inspect disk.vmdk --digest --json").succeeds().json();
     assert_eq!(seen["format"], "vmdk");
     assert_eq!(seen["variant"], "streamOptimized");
-    assert_eq!(seen["diskLen"], 64 * MIB);
+    assert_eq!(seen["diskBytes"], 64 * MIB);
     assert_eq!(seen["content"], b3sum(world.path("disk.raw")));
     assert_eq!(seen["partitionTable"], "gpt");
-    assert_eq!(seen["partitions"][0]["start"], MIB);
+    assert_eq!(seen["partitions"][0]["offsetBytes"], MIB);
     assert_eq!(seen["partitions"][0]["type"], "0fc63daf-8483-4772-8e79-3d69d8477de4");
     assert!(seen["allocatedBytes"].as_u64().unwrap() < 64 * MIB);
     assert_eq!(seen["files"], serde_json::json!(["disk.vmdk"]));

@@ -296,7 +296,7 @@ fn a_killed_patch_may_go_to_another_release_instead() {
         killed_past_its_commit(&world, "is-1");
         // As if it had died between the release document and the lockfile.
         fs::copy(world.path("is-2/release.json"), world.path("host/release.json")).unwrap();
-        for command in ["status host --host rack4", "repair --from host"] {
+        for command in ["report host --host rack4", "repair --from host"] {
             let done = world.local(command).exits_with(4).explains();
             done.says("run `seawall patch` again");
         }

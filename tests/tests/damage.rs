@@ -216,14 +216,48 @@ fn verify_of_a_directory_lists_every_damaged_disk() {
     let done = world.local("verify pair --json").exits_with(5).explains();
     let report = done.json();
     let listed: Vec<_> = report["damage"].as_array().unwrap().iter().collect();
-    assert_eq!(listed.len(), 3, "{report}");
-    for file in ["a/root.raw", "b/root.raw", "b/data.raw"] {
+    assert_eq!(listed.len(), 2, "a disk that a guest wrote to is none: {report}");
+    for file in ["b/root.raw", "b/data.raw"] {
         let named = |entry: &&&serde_json::Value| {
             entry["object"].as_str().is_some_and(|object| object.contains(file))
         };
         assert_eq!(listed.iter().filter(named).count(), 1, "{file} in {report}");
     }
-    assert!(report["disks"].as_array().unwrap().iter().all(|disk| disk["isIntact"] == false));
+    let states = report["disks"].as_array().unwrap().iter().map(|disk| disk["state"].clone());
+    assert_eq!(states.collect::<Vec<_>>(), ["modified", "damaged", "damaged"], "{report}");
+    assert!(report["modified"][0]["object"].as_str().unwrap().ends_with("a/root.raw"), "{report}");
+}
+
+#[test]
+fn a_disk_that_a_guest_wrote_to_is_modified_and_one_that_decayed_is_damaged() {
+    let stock = Stock::new();
+    stock.reset();
+    let world = &stock.world;
+    world.local("push pair:1 --machine a=root:1.raw").succeeds();
+    world.pull("pair:1", "pair");
+    let disk = world.path("pair/a/root.raw");
+    let status = || {
+        let told = world.local("status pair --json").succeeds().json();
+        told["directories"][0].clone()
+    };
+    assert_eq!(status()["state"], "unmodified");
+    let before = fs::metadata(&disk).unwrap().modified().unwrap();
+
+    flip_bit(&disk, 5 * MIB);
+
+    let told = world.local("verify pair --json").exits_with(4).explains().json();
+    assert_eq!(told["disks"][0]["state"], "modified", "{told}");
+    assert!(told["damage"].as_array().unwrap().is_empty(), "{told}");
+    assert_eq!(status()["state"], "modified");
+    assert_eq!(status()["modified"], serde_json::json!(["a/root"]));
+    let shown = world.local("status pair").succeeds().stdout;
+    assert!(shown.contains("modified: a/root") && !shown.contains("DAMAGED"), "{shown}");
+    world.local("pull pair:1 --into pair").exits_with(4).explains().says("is modified");
+
+    // The same bytes, and nobody wrote them: the medium did.
+    let file = fs::File::options().write(true).open(&disk).unwrap();
+    file.set_times(fs::FileTimes::new().set_modified(before)).unwrap();
+    world.local("verify pair").exits_with(5).explains().says("is damaged: 1 object ");
 }
 
 /// Whatever was lost or cut, a push of the same disk says so or brings it again; it never says

@@ -88,7 +88,7 @@ fn the_hosts_own_tools_read_what_is_written() {
         world.seawall(&format!("verify {target}s")).succeeds();
     }
     let domains = with_ending(&world.path("libvirts/libvirt"), "xml");
-    assert_eq!(domains.len(), 4, "two machines, two networks");
+    assert_eq!(domains.len(), 6, "two machines, on overlays and not, and two networks");
     for domain in domains {
         tool("virt-xml-validate", [domain]);
     }
@@ -96,7 +96,7 @@ fn the_hosts_own_tools_read_what_is_written() {
         .iter()
         .flat_map(|target| with_ending(&world.path(format!("{target}s/{target}")), "sh"))
         .collect();
-    assert_eq!(scripts.len(), 6);
+    assert_eq!(scripts.len(), 8);
     for script in &scripts {
         tool("sh", [Path::new("-n"), script]);
     }
@@ -110,7 +110,7 @@ fn pulled_machines_boot_by_their_scripts_and_leave_the_disks_alone() {
     // A comma and a quote, which QEMU and the shell read in their own ways.
     world.local("pull team/shop:1 --as qemu --into").arg("it's, here").succeeds();
     let folder = world.path("it's, here/qemu");
-    let _machines = Machines(folder.clone());
+    let machines = Machines(folder.clone());
 
     // The same machine everywhere: not every host that shows KVM can run it.
     tool(folder.join("start-all.sh").to_str().unwrap(), ["--tcg"]);
@@ -118,6 +118,22 @@ fn pulled_machines_boot_by_their_scripts_and_leave_the_disks_alone() {
     says(&folder, "db", "db is up");
     says(&folder, "web", "web of 1 is up");
     world.seawall("verify").arg(world.path("it's, here")).succeeds();
+    drop(machines);
+
+    // What guests wrote on the first release stays, and never lies above the second.
+    let report = world.local("patch --json --to team/shop:2").arg("it's, here").succeeds().json();
+    let aside = PathBuf::from(report["overlays"][0].as_str().unwrap());
+    assert!(aside.join("web/root.qcow2").exists(), "{report}");
+    tool(folder.join("run-web.sh").to_str().unwrap(), ["--tcg", "--background"]);
+    let machines = Machines(folder.clone());
+    says_in(&folder, "web", "web of 2 is up");
+    drop(machines);
+    world.seawall("verify").arg(world.path("it's, here")).succeeds();
+    world.local("patch --to team/shop:1").arg("it's, here").succeeds();
+    tool(folder.join("run-web.sh").to_str().unwrap(), ["--tcg", "--background"]);
+    let _machines = Machines(folder.clone());
+    says_in(&folder, "web", "web of 1 is up");
+    assert!(!aside.exists(), "the first release's overlays are taken up again");
 }
 
 /// Ends what the scripts started.
@@ -128,8 +144,23 @@ impl Drop for Machines {
         for path in files_below(&self.0).iter().filter(|path| path.ends_with("pid")) {
             let pid = fs::read_to_string(path).unwrap_or_default();
             let _ = Command::new("kill").args(["-9", pid.trim()]).status();
+            // Its locks end with it.
+            let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
+            let begun = Instant::now();
+            while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z")) {
+                assert!(begun.elapsed() < BOOT_MAX, "{} does not end", stat.display());
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
+}
+
+/// As [`says`], of the machine that runs now: overlays that are aside have logs, too.
+#[track_caller]
+fn says_in(folder: &Path, machine: &str, text: &str) {
+    let states = fs::read_dir(folder.join("state")).unwrap().flatten().map(|entry| entry.path());
+    let current = states.filter(|path| path.extension().is_none()).last().unwrap();
+    says(&current, machine, text);
 }
 
 #[track_caller]
@@ -240,4 +271,149 @@ fn a_path_that_a_descriptor_cannot_name_is_refused_before_anything_is_fetched() 
     run.exits_with(2).explains().says("cannot describe");
     assert!(!world.path("two\nlines").exists());
     world.local("pull team/shop:1 --as qemu --into").arg("two\nlines").succeeds();
+}
+
+/// A folder with programs that note what they were asked, and a run of a script with them.
+struct Fakes(PathBuf);
+
+impl Fakes {
+    /// `virsh` knows the domains and networks that were started.
+    fn new(world: &World) -> Self {
+        let fakes = Self(world.path("fakes"));
+        fs::create_dir_all(&fakes.0).unwrap();
+        fakes.add(
+            "virsh",
+            "echo \"virsh $*\" >>\"$FAKES/log\"\n\
+             case $1 in\n\
+             define | net-define) cat >\"$FAKES/$1.$(wc -l <\"$FAKES/log\").xml\" ;;\n\
+             net-info | dominfo) false ;;\n\
+             list) cat \"$FAKES/running\" 2>/dev/null || : ;;\n\
+             start) echo \"$2\" >>\"$FAKES/running\" ;;\n\
+             destroy) : >\"$FAKES/running\" ;;\n\
+             esac\n",
+        );
+        fakes.add("xl", "echo \"xl $*\" >>\"$FAKES/log\"\n[ \"$1\" != domid ]\n");
+        fakes.add("ip", "echo \"ip $*\" >>\"$FAKES/log\"\n");
+        fakes
+    }
+
+    fn add(&self, name: &str, body: &str) {
+        let path = self.0.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(path, mode).unwrap();
+    }
+
+    /// What was asked, and the XML that was defined, in order.
+    #[track_caller]
+    fn runs(&self, script: &Path, args: &[&str]) -> (String, Vec<String>) {
+        for file in files_below(&self.0).iter().filter(|path| path.extension().is_some()) {
+            fs::remove_file(file).unwrap();
+        }
+        let _ = fs::remove_file(self.0.join("log"));
+        let path = format!("{}:{}", self.0.display(), std::env::var("PATH").unwrap());
+        let done = Command::new(script).args(args).env("PATH", path).env("FAKES", &self.0).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{script:?}: {}", String::from_utf8_lossy(&done.stderr));
+        let xml = with_ending(&self.0, "xml");
+        xml.iter().for_each(|path| drop(tool("virt-xml-validate", [path])));
+        let texts = xml.iter().map(|path| fs::read_to_string(path).unwrap());
+        (fs::read_to_string(self.0.join("log")).unwrap_or_default(), texts.collect())
+    }
+}
+
+/// What `qemu-img` says is below an overlay.
+fn backing(overlay: &Path) -> PathBuf {
+    let said = tool("qemu-img", ["info", "--output=json", overlay.to_str().unwrap()]);
+    let info: Value = serde_json::from_str(&said).unwrap();
+    PathBuf::from(info["full-backing-filename"].as_str().unwrap())
+}
+
+#[test]
+fn machines_of_libvirt_run_on_overlays_so_that_a_patch_finds_the_disks_unmodified() {
+    let world = World::new();
+    shop(&world);
+    let fakes = Fakes::new(&world);
+    world.local("pull team/shop:1 --into host --as libvirt").succeeds();
+    let script = world.path("host/libvirt/start.sh");
+    let (asked, defined) = fakes.runs(&script, &["--tcg"]);
+
+    assert!(asked.contains("virsh start team-shop-web"), "{asked}");
+    let state = || {
+        let states = fs::read_dir(world.path("host/libvirt/state")).unwrap().flatten();
+        states.map(|entry| entry.path()).find(|path| path.extension().is_none()).unwrap()
+    };
+    let first = state();
+    let overlay = first.join("web/root.qcow2");
+    let base = fs::canonicalize(world.path("host/web/root.qcow2")).unwrap();
+    assert_eq!(fs::canonicalize(backing(&overlay)).unwrap(), base);
+    let web = defined.iter().find(|xml| xml.contains("<name>team-shop-web</name>")).unwrap();
+    assert!(web.contains(fs::canonicalize(&overlay).unwrap().to_str().unwrap()), "{web}");
+    assert!(!web.contains(base.to_str().unwrap()) && web.contains("type=\"qemu\""), "{web}");
+    assert!(web.contains("<cpu mode=\"maximum\"/>"), "{web}");
+
+    // The guest writes; the pulled disk stays what it is, and can be patched.
+    tool("qemu-io", ["-c", "write -P 7 0 64k", overlay.to_str().unwrap()]);
+    world.seawall("verify host").succeeds();
+    let told = world.local("patch host --to team/shop:2").succeeds();
+    assert!(told.stdout.contains("what guests wrote on 1 is kept in"), "{told}");
+    assert!(!overlay.exists(), "no machine starts on an overlay of another release");
+    fakes.runs(&script, &["--define"]);
+    let second = state();
+    assert_ne!(first, second);
+    let is_guests = |overlay: &Path| {
+        let mut command = Command::new("qemu-io");
+        command.args(["-r", "-c", "read -P 7 0 64k"]).arg(overlay);
+        let said = command.output().unwrap();
+        said.status.success() && !String::from_utf8_lossy(&said.stdout).contains("failed")
+    };
+    assert!(!is_guests(&second.join("web/root.qcow2")), "a fresh overlay shows the new release");
+    world.local("patch host --to team/shop:1").succeeds();
+    fakes.runs(&script, &[]);
+    assert!(is_guests(&overlay), "what the guest wrote is there again");
+
+    // On the disks themselves where that is wanted, and with the processor that is named.
+    let (asked, defined) = fakes.runs(&script, &["--direct", "--cpu", "Nehalem"]);
+    let web = defined.iter().find(|xml| xml.contains("<name>team-shop-web</name>")).unwrap();
+    assert!(web.contains(base.to_str().unwrap()), "{asked}{web}");
+    assert!(web.contains("<model>Nehalem</model>"), "{web}");
+}
+
+#[test]
+fn networks_go_where_the_operator_says() {
+    let world = World::new();
+    shop(&world);
+    let fakes = Fakes::new(&world);
+    world.local("pull team/shop:1 --into host --as libvirt --as xen --format raw").succeeds();
+    let start = world.path("host/libvirt/start.sh");
+    let (_, defined) = fakes.runs(&start, &["--define"]);
+    assert!(defined.iter().all(|xml| !xml.contains("<forward")), "isolated by default");
+    let nets = ["--define", "--net", "public=nat", "--net", "backend=bridge:br0"];
+    let (_, defined) = fakes.runs(&start, &nets);
+    let of = |name: &str| {
+        let name = format!("<name>team-shop-{name}</name>");
+        defined.iter().find(|xml| xml.contains("<network>") && xml.contains(&name)).unwrap()
+    };
+    assert!(of("public").contains("<forward mode=\"nat\"/>"), "{}", of("public"));
+    assert!(of("public").contains("<dhcp>") && of("backend").contains("<bridge name=\"br0\"/>"));
+    // Stopped in reverse order, and forgotten.
+    fs::write(fakes.0.join("running"), "team-shop-web\nteam-shop-db\n").unwrap();
+    let (asked, _) = fakes.runs(&world.path("host/libvirt/stop.sh"), &["--force"]);
+    assert!(asked.contains("virsh destroy team-shop-web"), "{asked}");
+    fakes.runs(&world.path("host/libvirt/undefine.sh"), &["--purge"]);
+    assert!(!world.path("host/libvirt/state").exists());
+    // Xen's cards are on bridges.
+    let (asked, _) = fakes.runs(&world.path("host/xen/start.sh"), &["--net", "public=br7"]);
+    let cfg = fs::read_to_string(asked.lines().find_map(|l| l.strip_prefix("xl create ")).unwrap());
+    let all: String = files_below(&world.path("host/xen/state"))
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "cfg"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    assert!(all.contains("bridge=br7,") && cfg.is_ok(), "{all}");
+    assert!(all.contains("format=qcow2") && !all.contains("/web/root.raw"), "{all}");
+    assert!(asked.lines().filter(|line| line.starts_with("ip link show")).count() == 1, "{asked}");
+    let unknown = Command::new(&start).args(["--net", "nosuch=nat"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("it has: backend public"));
 }

@@ -183,7 +183,7 @@ fn a_sound_registry_has_no_damage_and_nothing_to_reclaim() {
     let report = stock.fsck(0);
     assert_eq!(report["damageCount"], 0, "{report}");
     assert_eq!(report["reclaimableCount"], 0, "{report}");
-    assert!(report["bytes"].as_u64().unwrap() > 6 * MIB, "{report}");
+    assert!(report["readBytes"].as_u64().unwrap() > 6 * MIB, "{report}");
     assert_eq!(report["completedAtSecs"], report["lastCompleteAtSecs"]);
     assert_eq!(stock.fsck(0)["run"], 2, "a check that ended is followed by a new one");
 }
@@ -365,7 +365,7 @@ fn a_check_that_was_killed_goes_on_where_it_was() {
     assert_eq!(done["run"], progress["run"], "it is the same check");
     assert_eq!(done["state"], "complete");
     assert_eq!(damage(&done).len(), 1, "what was found before the kill is kept: {done}");
-    let (before, all) = (&progress["bytes"], &done["bytes"]);
+    let (before, all) = (&progress["bytes"], &done["readBytes"]);
     assert!(all.as_u64() > before.as_u64(), "{done}");
     let counted = registry.text("/metrics");
     let read = counted.lines().find_map(|l| l.strip_prefix("seawall_fsck_read_bytes_total "));

@@ -34,7 +34,7 @@ fn what_is_held_is_not_deleted_and_the_refusal_names_what_holds_it() {
     let pin = world.local("pin shop:1.0 --name audit --reason").arg("the auditors read it");
     pin.succeeds();
     world.pull("shop:1.1", "host");
-    world.local("status host --host rack4").succeeds();
+    world.local("report host --host rack4").succeeds();
     for (reference, holder) in [
         ("shop:1.0", "pin audit: the auditors read it"),
         ("shop:1.1", "host rack4 runs it"),
@@ -94,7 +94,7 @@ fn a_deleted_version_is_gone_for_ever_also_when_the_catalog_is_lost() {
 
 #[track_caller]
 fn behind(world: &World, dir: &str) -> Value {
-    let told = world.local(&format!("status {dir} --host rack4 --json")).succeeds().json();
+    let told = world.local(&format!("report {dir} --host rack4 --json")).succeeds().json();
     assert_eq!(told["host"], "rack4");
     told["directories"][0].clone()
 }
@@ -106,14 +106,18 @@ fn a_host_is_told_how_far_it_is_behind_its_channel_and_the_registry_knows() {
     world.pull("shop:stable", "host");
     let now = behind(&world, "host");
     assert_eq!((&now["channel"], &now["version"]), (&"stable".into(), &"1.0".into()));
-    assert_eq!((&now["noted"]["movesBehind"], &now["disks"]), (&0.into(), &1.into()));
+    assert_eq!((&now["noted"]["movesBehind"], &now["diskCount"]), (&0.into(), &1.into()));
     promote(&world, "1.1");
     promote(&world, "1.2");
     let now = behind(&world, "host");
     assert_eq!(now["noted"]["movesBehind"], 2);
     assert_eq!(now["noted"]["channelVersion"], "1.2");
     let listed = world.local("hosts shop").succeeds().stdout;
-    assert!(listed.contains("rack4") && listed.contains("2 moves (1.2)"), "{listed}");
+    assert!(
+        listed.contains("rack4")
+            && listed.contains("on 1.0, channel stable at 1.2, 2 moves behind"),
+        "{listed}"
+    );
 
     // A patch by the channel catches up; one to a version follows none.
     world.local("patch host --to shop:stable").succeeds();
@@ -128,13 +132,75 @@ fn a_host_is_told_how_far_it_is_behind_its_channel_and_the_registry_knows() {
     assert_eq!(all["hosts"].as_array().unwrap().len(), 1, "one directory is one instance");
 
     // Neither directory nor registry is named: this host remembers both.
-    let told = world.seawall("status --json").succeeds().json();
+    let told = world.seawall("report --all --json").succeeds().json();
     assert_eq!(told["directories"][0]["application"], "shop");
     assert_eq!(told["directories"][0]["noted"]["version"], "1.3");
-    world.seawall("status nosuch").exits_with(3).explains();
-    world.local("status host --ttl 5").exits_with(2).explains();
-    world.local("status host --ttl 1s").exits_with(2).explains();
+    world.seawall("report nosuch").exits_with(3).explains();
+    world.seawall("report").exits_with(2).says("DIR");
+    world.local("report host --ttl 5").exits_with(2).explains();
+    world.local("report host --ttl 1s").exits_with(2).explains();
+    world.on_host("elsewhere", "report --all").exits_with(3).explains();
     world.on_host("elsewhere", "status").exits_with(3).explains();
+}
+
+#[test]
+fn a_status_changes_nothing_and_says_how_far_a_folder_is_behind() {
+    let world = shop();
+    promote(&world, "1.0");
+    world.pull("shop:stable", "host");
+    world.pull("shop:1.1", "pinned");
+    promote(&world, "1.1");
+    promote(&world, "1.2");
+
+    // Neither directory nor registry is named: this host remembers both.
+    let shown = world.seawall("status").succeeds().stdout;
+
+    assert!(shown.contains("on 1.0, channel stable at 1.2, 2 moves behind"), "{shown}");
+    assert!(
+        shown.lines().any(|line| line.contains("/pinned") && line.contains("on 1.1 ")),
+        "{shown}"
+    );
+    let hosts = world.local("hosts --json").succeeds().json();
+    assert!(hosts["hosts"].as_array().unwrap().is_empty(), "nobody reported: {hosts}");
+    world.local("rm shop:1.1 --dry-run").exits_with(4).explains();
+    let told = world.seawall("status host --json").succeeds().json();
+    let entry = &told["directories"][0];
+    assert_eq!((&entry["movesBehind"], &entry["channelVersion"]), (&2.into(), &"1.2".into()));
+    // A channel that went back: no distance between versions says that.
+    world.seawall("patch host").succeeds();
+    promote(&world, "1.0");
+    let shown = world.seawall("status host").succeeds().stdout;
+    assert!(shown.contains("on 1.2, channel stable at 1.0, 1 move behind"), "{shown}");
+    // A registry that does not answer leaves what is known here.
+    std::fs::rename(world.path("registry"), world.path("away")).unwrap();
+    let told = world.seawall("status host").exits_with(3).explains();
+    assert!(told.stdout.contains("on 1.2") && told.stdout.contains("unmodified"), "{told}");
+}
+
+#[test]
+fn hosts_are_counted_by_application_and_channel() {
+    let world = shop();
+    promote(&world, "1.0");
+    world.pull("shop:stable", "one");
+    world.pull("shop:stable", "two");
+    promote(&world, "1.1");
+    world.local("patch two").succeeds();
+    for host in ["one", "two"] {
+        world.local(&format!("report {host} --host {host}")).succeeds();
+    }
+    let told = world.local("hosts --json").succeeds().json();
+    let summary = &told["summary"][0];
+    assert_eq!(
+        (&summary["channel"], &summary["channelVersion"]),
+        (&"stable".into(), &"1.1".into())
+    );
+    assert_eq!(summary["hostCount"], 2);
+    assert_eq!(
+        summary["versions"],
+        serde_json::json!([{"version": "1.1", "hostCount": 1}, {"version": "1.0", "hostCount": 1}])
+    );
+    let shown = world.local("hosts shop").succeeds().stdout;
+    assert!(shown.contains("1 on 1.1, 1 on 1.0"), "{shown}");
 }
 
 #[test]
@@ -144,7 +210,7 @@ fn a_directory_that_cannot_be_read_does_not_let_the_others_lapse() {
     world.pull("shop:1.1", "host");
     fs::copy(world.path("host/release.json"), world.path("broken/release.json")).unwrap();
 
-    let told = world.local("status --host rack4 --json").exits_with(5).explains();
+    let told = world.local("report --all --host rack4 --json").exits_with(5).explains();
 
     let entries = told.json()["directories"].clone();
     let of = |name: &str| {
@@ -156,13 +222,14 @@ fn a_directory_that_cannot_be_read_does_not_let_the_others_lapse() {
     assert!(broken.get("noted").is_none() && broken.get("version").is_none(), "{told}");
     assert_eq!((&sound["version"], &sound["noted"]["version"]), (&"1.1".into(), &"1.1".into()));
     world.local("rm shop:1.1").exits_with(4).says("rack4");
-    let shown = world.local("status --host rack4").exits_with(5).says("pull the release again");
+    let shown =
+        world.local("report --all --host rack4").exits_with(5).says("pull the release again");
     assert!(shown.stdout.contains("/broken  -") && shown.stdout.contains("1.1"), "{shown}");
 
     // A patch that died between its two last files is no damage.
     fs::create_dir_all(world.path("broken/.seawall/patch")).unwrap();
     fs::write(world.path("broken/.seawall/patch/journal"), "").unwrap();
-    for command in ["status --host rack4", "repair --from broken"] {
+    for command in ["report --all --host rack4", "repair --from broken"] {
         world.local(command).exits_with(4).explains().says("run `seawall patch` again");
     }
 }

@@ -9,6 +9,7 @@
 mod attack;
 mod cli;
 mod compat;
+mod contract;
 mod convert;
 mod crash;
 mod damage;

@@ -146,7 +146,7 @@ fn a_write_after_the_plan_is_noticed_wherever_it_lands_and_is_not_lost() {
         assert_eq!(done.status.code(), Some(4), "at {offset}: {done}");
         done.explains().says("root.raw was written to").says("nothing was touched: stop the");
         assert_eq!(read(&disk, offset), [7; 512], "the write at {offset} is not ours to lose");
-        host.registry.client(&host.world, "verify host").exits_with(5);
+        host.registry.client(&host.world, "verify host").exits_with(4);
         // But for the write it is what it was.
         write(&disk, offset, &before);
         host.is(1);
@@ -174,7 +174,7 @@ fn a_disk_that_is_written_to_all_the_time_is_never_a_mixture_that_is_called_good
 
     assert_eq!(done.status.code(), Some(4), "{done}");
     done.explains().says("root.raw was changed since");
-    host.registry.client(&host.world, "verify host").exits_with(5);
+    host.registry.client(&host.world, "verify host").exits_with(4);
 }
 
 /// A process of QEMU that has an image open; it ends when dropped.

@@ -26,7 +26,7 @@ fn add_webhook(world: &World, registry: &Registry, receiver: &Receiver, events: 
         receiver.at("/hook")
     );
     let added = registry.client(world, &add).succeeds().json();
-    added["id"].as_str().unwrap().to_owned()
+    added["webhook"].as_str().unwrap().to_owned()
 }
 
 /// The signature is that of the Standard Webhooks specification; the body is returned.
@@ -86,7 +86,7 @@ fn a_webhook_that_fails_twice_gets_each_event_rightly_signed() {
     loop {
         let listed = registry.client(&world, "webhooks list --json").succeeds().json();
         let all = listed["webhooks"].as_array().unwrap();
-        let (this, other): (Vec<_>, Vec<_>) = all.iter().partition(|hook| hook["id"] == *id);
+        let (this, other): (Vec<_>, Vec<_>) = all.iter().partition(|hook| hook["webhook"] == *id);
         if this[0]["pendingCount"] == 0 {
             assert_eq!(other[0]["pendingCount"], 1, "the dead one still waits");
             assert!(!listed.to_string().contains("secret"), "{listed}");

@@ -1,9 +1,12 @@
 //! The machines of a release as every target sees them.
 
+use std::path::Path;
+
 use seawall_api::release::{Architecture, Bus, Disk, Firmware, Machine, NetworkCard, NetworkModel};
 
 use super::identity::{self, Vendor};
-use super::{DiskFile, Draft, Subject};
+use super::quote::shell;
+use super::{DiskFile, Draft, STATE_FOLDER, Subject, Writes, state_name};
 
 /// A machine that is to run on a host.
 pub(super) struct Guest<'a> {
@@ -101,6 +104,17 @@ impl Guest<'_> {
         cards.map(|(slot, card)| (card, mac(slot))).collect()
     }
 
+    /// Returns the lines of a script that make the machine's overlays.
+    pub(super) fn overlay_lines(&self) -> String {
+        let line = |disk: &GuestDisk<'_>| {
+            let format = qemu_format(disk.format);
+            let name = shell(disk.disk.name.as_str());
+            let machine = shell(self.machine.name.as_str());
+            format!("overlay {machine} {name} {} {format}\n", shell(&disk.file))
+        };
+        self.disks.iter().map(line).collect()
+    }
+
     /// Reports that annotations stay behind.
     pub(super) fn lose_annotations(&self, draft: &mut Draft) {
         let count = self.machine.annotations.len();
@@ -141,11 +155,31 @@ impl Guest<'_> {
 }
 
 impl GuestDisk<'_> {
+    /// Returns the file that the machine writes to and its format, seen from the directory.
+    /// `folder` is the target's.
+    pub(super) fn written(
+        &self,
+        writes: Writes,
+        subject: &Subject<'_>,
+        guest: &Guest<'_>,
+        folder: &Path,
+    ) -> (String, &str) {
+        let Writes::Overlay = writes else { return (self.file.clone(), self.format) };
+        let state = state_name(subject.release.digest());
+        let (folder, machine) = (folder.display(), &guest.machine.name);
+        (format!("{folder}/{STATE_FOLDER}/{state}/{machine}/{}.qcow2", self.disk.name), "qcow2")
+    }
+
     /// Reports that the disk's bus is not the one it had.
     pub(super) fn lose_bus(&self, draft: &mut Draft, guest: &Guest<'_>, instead: &str) {
         let (name, bus) = (&self.disk.name, bus_name(self.disk.bus));
         draft.lose(guest, format!("disk {name} on {bus}"), instead);
     }
+}
+
+/// Returns QEMU's name of a format. It calls a VHD by the product that it came from.
+pub(super) fn qemu_format(format: &str) -> &str {
+    if format == "vhd" { "vpc" } else { format }
 }
 
 /// As application.toml writes it.

@@ -8,7 +8,7 @@ use seawall_api::release::{Architecture, Bus};
 use super::guest::{architecture_name, bus_name, host_name, model_name};
 use super::identity::Vendor;
 use super::quote::powershell;
-use super::{DescriptorTarget, Draft, Guest, Subject};
+use super::{DescriptorTarget, Draft, Guest, Subject, state_name};
 
 /// Places on the IDE controllers of generation 1, and on one SCSI controller.
 const IDE_PLACES: usize = 4;
@@ -29,10 +29,16 @@ param(
     [string]$Root = (Split-Path -Parent $PSScriptRoot),
     # Who signed what secure boot may start: MicrosoftWindows for Windows guests.
     [string]$SecureBootTemplate = 'MicrosoftUEFICertificateAuthority',
+    # Machines write to the pulled disks themselves; a patch will then refuse them.
+    [switch]$Direct,
+    # Machines of these names that are there are removed first. Their overlays stay.
+    [switch]$Replace,
     [switch]$Start
 )
 Set-StrictMode -Version 3
 $ErrorActionPreference = 'Stop'
+# Names the folder of this release's overlays.
+@RELEASE@
 
 function Find-Disk([string]$File, [string]$Origin) {
     $path = Join-Path $Root $File
@@ -43,6 +49,34 @@ function Find-Disk([string]$File, [string]$Origin) {
     $path
 }
 
+# A patch sets the overlays of the release that it leaves aside; coming back takes them up again.
+$state = Join-Path (Join-Path $PSScriptRoot 'state') $release
+$aside = $state + '.aside'
+if ((-not (Test-Path -LiteralPath $state)) -and (Test-Path -LiteralPath $aside)) {
+    Move-Item -LiteralPath $aside -Destination $state
+}
+
+# What a machine writes to: a differencing disk on the pulled one.
+function Resolve-Disk([string]$Machine, [string]$Disk, [string]$Parent) {
+    if ($Direct) { return $Parent }
+    $folder = Join-Path $state $Machine
+    $overlay = Join-Path $folder ($Disk + [IO.Path]::GetExtension($Parent))
+    if (-not (Test-Path -LiteralPath $overlay)) {
+        New-Item -ItemType Directory -Force -Path $folder | Out-Null
+        New-VHD -Path $overlay -ParentPath $Parent -Differencing | Out-Null
+    }
+    $overlay
+}
+
+# Hyper-V would make a second machine of one name.
+function Clear-Name([string]$Name) {
+    if (-not (Get-VM -Name $Name -ErrorAction SilentlyContinue)) { return }
+    if (-not $Replace) {
+        throw "$Name is there: stop it, then give -Replace. Its checkpoints go, its disks stay"
+    }
+    Remove-VM -Name $Name -Force
+}
+
 function Confirm-Switch([string]$Name) {
     if (-not (Get-VMSwitch -Name $Name -ErrorAction SilentlyContinue)) {
         New-VMSwitch -Name $Name -SwitchType Private | Out-Null
@@ -51,7 +85,8 @@ function Confirm-Switch([string]$Name) {
 "#;
 
 pub(super) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest<'_>]) {
-    let mut script = BEGIN.to_owned();
+    let release = format!("$release = '{}'\n", state_name(subject.release.digest()));
+    let mut script = BEGIN.replace("@RELEASE@\n", &release);
     let networks = &subject.release.document().networks;
     if !networks.is_empty() {
         script.push('\n');
@@ -97,6 +132,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     );
     let mut script = format!(
         "\n# {name}\n\
+         Clear-Name {quoted}\n\
          $vm = New-VM -Name {quoted} -Generation {generation} -MemoryStartupBytes {memory}MB \
          -NoVHD\n\
          Set-VM -VM $vm -ProcessorCount {cpus} -StaticMemory -Notes {notes}\n\
@@ -182,9 +218,12 @@ fn disks(script: &mut String, draft: &mut Draft, guest: &Guest<'_>, is_second: b
         let kind = if bus == Bus::Ide { "IDE" } else { "SCSI" };
         let kept = if at == 0 { "$boot = " } else { "" };
         let through = if at == 0 { " -Passthru" } else { "" };
+        let machine = powershell(guest.machine.name.as_str());
+        let name = powershell(disk.disk.name.as_str());
         script.push_str(&format!(
-            "{kept}Add-VMHardDiskDrive -VM $vm -ControllerType {kind} -ControllerNumber {number} \
-             -ControllerLocation {place} -Path (Find-Disk {file} {origin}){through}\n"
+            "$disk = Resolve-Disk {machine} {name} (Find-Disk {file} {origin})\n\
+             {kept}Add-VMHardDiskDrive -VM $vm -ControllerType {kind} -ControllerNumber {number} \
+             -ControllerLocation {place} -Path $disk{through}\n"
         ));
     }
 }

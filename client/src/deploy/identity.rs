@@ -74,6 +74,13 @@ pub(super) fn bridge(application: &ApplicationName, network: &NetworkName) -> St
     format!("sw{}", hex(&hash[..5]))
 }
 
+/// Returns the first three numbers of a network's addresses where the host lets it out by NAT.
+pub(super) fn subnet(application: &ApplicationName, network: &NetworkName) -> String {
+    let hash = hash("subnet", &[application.as_str(), network.as_str()]);
+    // 10.128.0.0/9: below it are the networks of most sites and the defaults of other software.
+    format!("10.{}.{}", 128 + hash[0] % 128, hash[1])
+}
+
 /// A multicast group and port of a network, in the range that never leaves an organisation
 /// (RFC 2365).
 pub(super) fn multicast(application: &ApplicationName, network: &NetworkName) -> String {

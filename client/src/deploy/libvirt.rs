@@ -5,16 +5,18 @@
 use seawall_api::names::NetworkName;
 use seawall_api::release::{Architecture, Bus, NetworkModel};
 
-use super::guest::{architecture_name, bus_name, device, host_name, model_name};
+use super::guest::{architecture_name, bus_name, device, host_name, model_name, qemu_format};
 use super::identity::{self, Vendor};
 use super::quote::shell;
 use super::xml::Xml;
-use super::{DescriptorTarget, Draft, Guest, Subject};
+use super::{DescriptorTarget, Draft, Guest, OVERLAY, Subject, Writes, state_name};
 
 /// Names the element in a domain's metadata that says which release it is of.
 const NAMESPACE: &str = "urn:seawall:release:1";
-/// What the starting script begins with, whatever the release.
+/// What the scripts begin with, whatever the release.
 const START: &str = include_str!("libvirt-start.sh");
+const STOP: &str = include_str!("libvirt-stop.sh");
+const UNDEFINE: &str = include_str!("libvirt-undefine.sh");
 /// Units that an LSI controller, an AHCI controller and a PC's two IDE channels have.
 const LSI_UNITS: usize = 7;
 const AHCI_UNITS: usize = 6;
@@ -27,17 +29,29 @@ pub(super) fn describe(
     place: &str,
 ) {
     for guest in guests {
-        let xml = domain(draft, subject, guest, place);
-        draft.file(&format!("{}.xml", guest.machine.name), xml);
+        let name = &guest.machine.name;
+        let xml = domain(draft, subject, guest, (place, Writes::Overlay));
+        draft.file(&format!("{name}.xml"), xml);
+        // What it loses was reported.
+        let mut unheard = Draft { folder: draft.folder.clone(), ..Draft::default() };
+        let xml = domain(&mut unheard, subject, guest, (place, Writes::Disk));
+        draft.file(&format!("{}{name}.xml", Writes::Disk.folder()), xml);
     }
     for network in &subject.release.document().networks {
         let xml = network_xml(subject, &network.name);
         draft.file(&format!("networks/{}.xml", network.name), xml);
     }
     draft.script("start.sh", start(subject, guests));
+    draft.script("stop.sh", stop(subject, guests));
+    draft.script("undefine.sh", undefine(subject, guests));
 }
 
-fn domain(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &str) -> String {
+fn domain(
+    draft: &mut Draft,
+    subject: &Subject<'_>,
+    guest: &Guest<'_>,
+    (place, writes): (&str, Writes),
+) -> String {
     let machine = guest.machine;
     let cpus = guest.cpus(draft, guest.qemu_cpus_max());
     let mut xml = Xml::new();
@@ -56,7 +70,13 @@ fn domain(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &s
         xml.empty("cpu", &[("mode", "host-passthrough"), ("check", "none")]);
     }
     xml.open("devices", &[]);
-    disks(&mut xml, draft, guest, place);
+    let folder = draft.folder.clone();
+    let files = guest.disks.iter().map(|disk| {
+        let (file, format) = disk.written(writes, subject, guest, &folder);
+        (format!("{place}/{file}"), qemu_format(format).to_owned())
+    });
+    let files: Vec<_> = files.collect();
+    disks(&mut xml, draft, guest, &files);
     for (card, mac) in guest.cards(subject, Vendor::Qemu) {
         let mut model = model_name(card.model);
         if machine.architecture == Architecture::S390x && card.model != NetworkModel::Virtio {
@@ -221,7 +241,7 @@ fn instead(guest: &Guest<'_>, bus: Bus, ide_count: usize) -> Option<Bus> {
     }
 }
 
-fn disks(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>, place: &str) {
+fn disks(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>, files: &[(String, String)]) {
     let mut placed = Vec::with_capacity(guest.disks.len());
     let mut ide_count = 0;
     for disk in &guest.disks {
@@ -243,13 +263,11 @@ fn disks(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>, place: &str) {
         xml.empty("controller", &[("type", "scsi"), ("index", &index), ("model", "lsilogic")]);
     }
     let mut slots = Slots::default();
-    for (at, (disk, bus)) in guest.disks.iter().zip(placed).enumerate() {
+    for (at, ((file, format), bus)) in files.iter().zip(placed).enumerate() {
         let slot = slots.next(bus, first_lsi);
         xml.open("disk", &[("type", "file"), ("device", "disk")]);
-        // libvirt calls a VHD by the product that it came from.
-        let format = if disk.format == "vhd" { "vpc" } else { disk.format };
         xml.empty("driver", &[("name", "qemu"), ("type", format)]);
-        xml.empty("source", &[("file", &format!("{place}/{}", disk.file))]);
+        xml.empty("source", &[("file", file)]);
         xml.empty("target", &[("dev", &slot.target), ("bus", slot.bus)]);
         if at == 0 {
             xml.empty("boot", &[("order", "1")]);
@@ -276,26 +294,73 @@ fn network_xml(subject: &Subject<'_>, network: &NetworkName) -> String {
     xml.finish()
 }
 
-fn start(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
+/// Begins a script: what it does, and the release's names for what follows.
+fn begin(subject: &Subject<'_>, what: &str) -> String {
     let (application, version) = (subject.release.application(), subject.release.version());
-    let mut script = format!(
+    format!(
         "#!/bin/sh\n\
-         # Defines the networks and machines of {application} {version} and starts them in order.\n\
-         # Written by seawall, and anew by `seawall patch`: change a copy.\n\
-         {START}\n"
-    );
-    for network in &subject.release.document().networks {
+         # {what} {application} {version}.\n\
+         # Written by seawall, and anew by `seawall patch`: change a copy.\n"
+    )
+}
+
+fn start(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
+    let release = subject.release;
+    let networks = &release.document().networks;
+    let names: Vec<_> = networks.iter().map(|network| network.name.as_str()).collect();
+    let mut script = begin(subject, "Defines the networks and starts the machines of");
+    script.push_str(&format!(
+        "release={}\nnetworks={}\n{START}{OVERLAY}\n",
+        state_name(release.digest()),
+        shell(&names.join(" "))
+    ));
+    for network in networks {
         let name = shell(&host_name(subject, network.name.as_str()));
         let file = shell(&format!("networks/{}.xml", network.name));
-        script.push_str(&format!("network {name} \"$here/\"{file}\n"));
+        let subnet = identity::subnet(release.application(), &network.name);
+        let key = shell(network.name.as_str());
+        script.push_str(&format!("network {name} {file} {key} {subnet}\n"));
     }
+    script.push_str("if [ -z \"$direct\" ]; then\n  :\n");
     for guest in guests {
-        let file = shell(&format!("{}.xml", guest.machine.name));
+        guest.overlay_lines().lines().for_each(|line| script.push_str(&format!("  {line}\n")));
+    }
+    script.push_str("fi\n");
+    let file_of = |guest: &Guest<'_>| {
         let architecture = architecture_name(guest.machine.architecture);
-        script.push_str(&format!("define \"$here/\"{file} {architecture}\n"));
+        format!("{} {architecture}", shell(&format!("{}.xml", guest.machine.name)))
+    };
+    for guest in guests {
+        script.push_str(&format!("define {}\n", file_of(guest)));
     }
     for guest in guests {
-        script.push_str(&format!("start {}\n", shell(&guest.name)));
+        script.push_str(&format!("start {} {}\n", shell(&guest.name), file_of(guest)));
     }
+    script
+}
+
+/// Stops the machines, the last that started first.
+fn stop(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
+    let mut script = begin(subject, "Shuts down, in reverse order, the machines of");
+    script.push_str(STOP);
+    for guest in guests.iter().rev() {
+        script.push_str(&format!("stop {}\n", shell(&guest.name)));
+    }
+    script
+}
+
+fn undefine(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
+    let mut script = begin(subject, "Makes libvirt forget the machines and networks of");
+    script.push_str(UNDEFINE);
+    for verb in ["stopped", "undefine"] {
+        for guest in guests {
+            script.push_str(&format!("{verb} {}\n", shell(&guest.name)));
+        }
+    }
+    for network in &subject.release.document().networks {
+        let name = shell(&host_name(subject, network.name.as_str()));
+        script.push_str(&format!("network {name}\n"));
+    }
+    script.push_str("if [ -n \"$purge\" ]; then rm -rf -- \"$here/state\"; fi\n");
     script
 }

@@ -25,6 +25,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{DiskName, MachineName};
 use seawall_api::release::Release;
 use seawall_store::image::layout::ExportFormat;
@@ -185,6 +186,34 @@ pub enum Indescribable {
 
 /// The fidelity report's file in a target's folder.
 const FIDELITY_FILE: &str = "fidelity.txt";
+/// The folder in a target's folder that holds what guests wrote, a folder for each release.
+pub(crate) const STATE_FOLDER: &str = "state";
+/// How a script makes an overlay, for the targets whose scripts are a shell's.
+const OVERLAY: &str = include_str!("overlay.sh");
+
+/// Returns the name of a release's folder in [`STATE_FOLDER`].
+///
+/// By digest: an overlay on the disks of another release would be damage.
+pub(crate) fn state_name(release: ReleaseDigest) -> String {
+    release.to_hex().chars().take(16).collect()
+}
+
+/// Whether a machine writes to its pulled disks or to overlays of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Writes {
+    Overlay,
+    Disk,
+}
+
+impl Writes {
+    /// Returns the folder of the descriptors for it, in the target's folder.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Overlay => "",
+            Self::Disk => "direct/",
+        }
+    }
+}
 
 /// Describes the machines for a target.
 ///
@@ -271,12 +300,16 @@ impl Draft {
             let instead = "in release.json only".to_owned();
             self.losses.push(Loss { machine: None, what, instead });
         }
-        if !parameters.is_empty() {
-            let required = parameters.values().filter(|parameter| parameter.required).count();
+        // A name is free text, which reports of hosts repeat only where it is a plain word.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        for (name, parameter) in parameters {
+            let name = if name.chars().all(is_plain) { name } else { "of an odd name" };
+            let required = if parameter.required { ", required" } else { "" };
             self.losses.push(Loss {
                 machine: None,
-                what: format!("parameters ({}, {required} of them required)", parameters.len()),
-                instead: "not handed to the machines; set them in the guests".to_owned(),
+                what: format!("parameter {name}{required}"),
+                instead: "not handed to the machines; set it in the guests, as `seawall show` says"
+                    .to_owned(),
             });
         }
     }

@@ -2,131 +2,46 @@
 set -eu
 usage() {
   cat <<END
-usage: $0 [--direct] [--background] [--tcg] [--net user|socket|none] [-- QEMU-ARGUMENT...]
+usage: $0 [--direct] [--background] [--tcg] [--cpu MODEL] [--net [NETWORK=]KIND]...
+       [-- QEMU-ARGUMENT...]
   --direct      write to the pulled disks themselves; a patch will then refuse them
   --background  return when it runs: serial.log and pid are in the state folder
   --tcg         let QEMU translate, where this host could run the machine itself (KVM)
+  --cpu MODEL   what QEMU's -cpu takes (default: host with KVM, max without)
   --net KIND    socket joins the machines of a network on this host (default), user gives each
-                card a way out, none unplugs them
+                card a way out, bridge:NAME puts it on a bridge of the host (by QEMU's
+                qemu-bridge-helper), none unplugs it; NETWORK= says so for one network alone
 END
   exit 2
 }
-direct='' background='' tcg='' net=socket
+direct='' background='' tcg='' cpu='' net=socket nets=''
 while [ $# -gt 0 ]; do
   case $1 in
     --direct) direct=1 ;;
     --background) background=1 ;;
     --tcg) tcg=1 ;;
-    --net) shift; net=${1:-} ;;
+    --cpu) shift; cpu=${1:-} ;;
+    --net)
+      shift
+      case ${1:-} in *=*) nets="$nets $1" ;; *) net=${1:-} ;; esac ;;
     --) shift; break ;;
     *) usage ;;
   esac
   shift
 done
-case $net in user | socket | none) ;; *) usage ;; esac
+for kind in $net $nets; do
+  case $kind in *[!A-Za-z0-9._=:-]*) usage ;; esac
+  case ${kind#*=} in user | socket | none | bridge:?*) ;; *) usage ;; esac
+done
+for of in $nets; do
+  # Each machine's script is told of all networks of the release.
+  case " $networks " in
+    *" ${of%%=*} "*) ;;
+    *) echo "$0: the release has no network ${of%%=*}; it has: $networks" >&2; exit 2 ;;
+  esac
+done
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname -- "$here")
-state=$here/state/$state
-mkdir -p -- "$state"
+state=$here/state/$release
 
-# QEMU ends a value at a comma that is not doubled.
-escaped() { printf '%s' "$1" | sed 's/,/,,/g'; }
-
-# first FILE... prints the first that exists.
-first() {
-  for file; do
-    if [ -e "$file" ]; then printf '%s' "$file"; return; fi
-  done
-}
-
-# disk NUMBER NAME FILE FORMAT sets $drive; guests write to an overlay unless told otherwise.
-disk() {
-  drive=$root/$3 format=$4
-  if [ -z "$direct" ]; then
-    drive=$state/$2.qcow2
-    [ -e "$drive" ] || qemu-img create -q -f qcow2 -F "$format" -b "$root/$3" "$drive"
-    format=qcow2
-  fi
-  drive="if=none,id=disk$1,format=$format,file=$(escaped "$drive")"
-}
-
-# card SLOT DEVICE MAC GROUP
-card() {
-  case $net in
-    none) return ;;
-    user) backend=user,id=net$1 ;;
-    socket) backend=socket,id=net$1,mcast=$4,localaddr=127.0.0.1 ;;
-  esac
-  cards="$cards -netdev $backend -device $2,netdev=net$1,mac=$3"
-}
-cards=''
-
-# pflash CODE VARIABLES: the code as it is, the variables a copy that the machine keeps.
-pflash() {
-  if [ -z "$1" ] || [ -z "$2" ]; then
-    echo "$0: no UEFI ($firmware) for $architecture on this host: install it (ovmf, qemu-efi-aarch64)" >&2
-    exit 1
-  fi
-  variables=$state/uefi-variables.fd
-  if [ ! -e "$variables" ]; then
-    cp -- "$2" "$variables.part"
-    chmod u+w -- "$variables.part"
-    mv -- "$variables.part" "$variables"
-  fi
-  code="if=pflash,unit=0,format=raw,readonly=on,file=$(escaped "$1")"
-  variables="if=pflash,unit=1,format=raw,file=$(escaped "$variables")"
-}
-
-code=''
-case $firmware-$architecture in
-  uefi-x86_64)
-    pflash "$(first /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd)" \
-      "$(first /usr/share/OVMF/OVMF_VARS_4M.fd /usr/share/edk2/x64/OVMF_VARS.4m.fd)" ;;
-  uefi-secure-x86_64)
-    pflash "$(first /usr/share/OVMF/OVMF_CODE_4M.secboot.fd /usr/share/edk2/ovmf/OVMF_CODE.secboot.fd)" \
-      "$(first /usr/share/OVMF/OVMF_VARS_4M.ms.fd /usr/share/edk2/ovmf/OVMF_VARS.secboot.fd)"
-    board=$board,smm=on ;;
-  uefi-i686)
-    pflash "$(first /usr/share/OVMF/OVMF32_CODE_4M.secboot.fd /usr/share/qemu/edk2-i386-code.fd)" \
-      "$(first /usr/share/OVMF/OVMF32_VARS_4M.fd /usr/share/qemu/edk2-i386-vars.fd)" ;;
-  uefi-aarch64)
-    pflash "$(first /usr/share/AAVMF/AAVMF_CODE.fd /usr/share/edk2/aarch64/QEMU_CODE.fd)" \
-      "$(first /usr/share/AAVMF/AAVMF_VARS.fd /usr/share/edk2/aarch64/QEMU_VARS.fd)" ;;
-  uefi-riscv64)
-    pflash "$(first /usr/share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd)" \
-      "$(first /usr/share/qemu-efi-riscv64/RISCV_VIRT_VARS.fd)" ;;
-esac
-
-accel=tcg cpu=''
-case $architecture in
-  x86_64 | i686 | aarch64 | s390x) cpu=max ;;
-esac
-case $(uname -m)-$architecture in
-  "$architecture-$architecture" | x86_64-i686)
-    if [ -z "$tcg" ] && [ -w /dev/kvm ]; then accel=kvm cpu=host; fi ;;
-esac
-
-# run ARGUMENT... becomes the machine.
-run() {
-  # shellcheck disable=SC2086 # words that hold no space
-  set -- "$@" $cards
-  if [ -n "$code" ]; then
-    set -- -drive "$code" -drive "$variables" "$@"
-    if [ "$firmware" = uefi-secure ]; then
-      set -- -global driver=cfi.pflash01,property=secure,value=on "$@"
-    fi
-  fi
-  case $architecture in
-    x86_64 | i686) set -- -vga std "$@" ;;
-  esac
-  if [ -n "$background" ]; then
-    serial=file,id=serial,path=$(escaped "$state/serial.log")
-    set -- -daemonize -pidfile "$state/pid" -monitor none \
-      -chardev "$serial" -serial chardev:serial "$@"
-  else
-    set -- -serial mon:stdio "$@"
-  fi
-  if [ -n "$cpu" ]; then set -- -cpu "$cpu" "$@"; fi
-  exec "$program" -nodefaults -display none -name "guest=$name" -machine "$board,accel=$accel" "$@"
-}

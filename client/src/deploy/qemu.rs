@@ -6,10 +6,10 @@
 
 use seawall_api::release::{Architecture, Bus, NetworkModel};
 
-use super::guest::{GuestDisk, architecture_name, bus_name, model_name};
+use super::guest::{GuestDisk, architecture_name, bus_name, model_name, qemu_format};
 use super::identity::{self, Vendor};
 use super::quote::shell;
-use super::{Draft, Guest, Subject};
+use super::{Draft, Guest, OVERLAY, Subject, state_name};
 
 /// Units that an LSI controller, an AHCI controller and a PC's two IDE channels have.
 const LSI_UNITS: usize = 7;
@@ -20,6 +20,7 @@ const SLOTS_MAX: usize = 24;
 
 /// Everything that is the same for each machine.
 const RUN: &str = include_str!("qemu-run.sh");
+const MACHINE: &str = include_str!("qemu-machine.sh");
 
 pub(super) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest<'_>]) {
     let (application, version) = (subject.release.application(), subject.release.version());
@@ -69,23 +70,28 @@ fn run(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> String {
     let board = board(guest);
     let firmware = firmware(draft, guest);
     let digest = release.digest().to_string();
-    let state = digest.trim_start_matches("blake3:").get(..16).unwrap_or_default();
+    let state = state_name(release.digest());
+    let networks: Vec<_> =
+        release.document().networks.iter().map(|network| network.name.as_str()).collect();
     let architecture = architecture_name(machine.architecture);
     let mut script = format!(
         "#!/bin/sh\n\
          # Runs machine {name} of {application} {version}, {digest}.\n\
          name={quoted}\n\
-         state={state}/{name}\n\
+         machine={name}\n\
+         release={state}\n\
+         networks={networks}\n\
          program=qemu-system-{program}\n\
          architecture={architecture}\n\
          board={kind}\n\
          firmware={firmware}\n\
-         {RUN}\n\
+         {RUN}{OVERLAY}{MACHINE}\n\
          set -- -smp {cpus} -m {memory}M -uuid {uuid} \"$@\"\n",
         name = machine.name,
         application = release.application(),
         version = release.version(),
         quoted = shell(&guest.name),
+        networks = shell(&networks.join(" ")),
         program = board.program,
         kind = board.kind,
         cpus = guest.cpus(draft, guest.qemu_cpus_max()),
@@ -104,7 +110,7 @@ fn run(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> String {
             }
             _ => model.to_owned(),
         };
-        script.push_str(&format!("card {slot} {device} {mac} {group} # {}\n", card.network));
+        script.push_str(&format!("card {slot} {device} {mac} {group} {}\n", card.network));
     }
     let slots = guest.disks.len() + machine.network_cards.len();
     if machine.architecture != Architecture::S390x && slots > SLOTS_MAX {
@@ -208,8 +214,7 @@ fn disks(script: &mut String, draft: &mut Draft, guest: &Guest<'_>, board: &Boar
 }
 
 fn disk_line(at: usize, disk: &GuestDisk<'_>, device: &str) -> String {
-    // QEMU calls a VHD by the product that it came from.
-    let format = if disk.format == "vhd" { "vpc" } else { disk.format };
+    let format = qemu_format(disk.format);
     // A number by which the guest may tell drives apart; NVMe must have one.
     let serial = if device == "nvme" { format!(",serial=seawall{at}") } else { String::new() };
     let (file, name) = (shell(&disk.file), shell(disk.disk.name.as_str()));

@@ -198,6 +198,7 @@ fn hostile_texts_stay_texts_in_a_domain() {
     let kept = "&apos;&quot;`$(reboot)\\;]]&gt;--&gt;&lt;/domain&gt;&lt;!-- \u{2019};Stop-Computer\
                 &#10;\u{fffd}\u{7f}${x}";
     assert!(xml.contains(&format!("<seawall:annotation key=\"{kept}\">{kept}</")), "{xml}");
+    let xml = text_of(&description, "direct/app--1.xml");
     let place = "/srv/o&apos;neil &amp; &quot;sons&quot;, &lt;1&gt;/$HOME `x`/app--1/disk0.qcow2";
     assert!(xml.contains(&format!("<source file=\"{place}\"/>")), "{xml}");
 }
@@ -250,8 +251,8 @@ fn what_a_target_cannot_say_is_reported() {
     let all = T::ALL.map(|target| described(&rich(), target, "qcow2"));
     for description in &all {
         let general: Vec<_> = description.losses.iter().filter(|l| l.machine.is_none()).collect();
-        assert_eq!(general.len(), 2, "annotations and parameters");
-        assert!(general[1].what.contains("2, 1 of them required"), "{}", general[1].what);
+        assert_eq!(general.len(), 3, "annotations and two parameters");
+        assert!(general.iter().any(|loss| loss.what.contains(", required")), "{general:?}");
     }
     let [libvirt, xen, hyperv, qemu, proxmox] = all;
     assert_eq!(loss_of(&libvirt, "app--1", "on nvme"), ["sata"]);

@@ -7,12 +7,14 @@ use seawall_api::release::{Bus, NetworkModel};
 use super::guest::{architecture_name, device, model_name};
 use super::identity::{self, Vendor};
 use super::quote::{shell, xl};
-use super::{DescriptorTarget, Draft, Guest, Subject};
+use super::{DescriptorTarget, Draft, Guest, OVERLAY, Subject, Writes, state_name};
 
 /// Disks that the device model emulates on its first controllers; later ones are paravirtual.
 const EMULATED_MAX: usize = 4;
 /// Units of the SCSI controller that the device model emulates.
 const LSI_UNITS: usize = 7;
+/// What the starting script begins with, whatever the release.
+const START: &str = include_str!("xen-start.sh");
 /// What `xl` takes for a machine with emulated devices.
 const CPUS_MAX: u32 = 128;
 
@@ -25,8 +27,13 @@ pub(super) fn describe(
     let mut described = Vec::new();
     for guest in guests {
         if guest.is_pc() {
-            let text = machine(draft, subject, guest, place);
-            draft.file(&format!("{}.cfg", guest.machine.name), text);
+            let name = &guest.machine.name;
+            let text = machine(draft, subject, guest, (place, Writes::Overlay));
+            draft.file(&format!("{name}.cfg"), text);
+            // What it loses was reported.
+            let mut unheard = Draft { folder: draft.folder.clone(), ..Draft::default() };
+            let text = machine(&mut unheard, subject, guest, (place, Writes::Disk));
+            draft.file(&format!("{}{name}.cfg", Writes::Disk.folder()), text);
             described.push(guest);
         } else {
             let name = architecture_name(guest.machine.architecture);
@@ -37,7 +44,12 @@ pub(super) fn describe(
     draft.script("start.sh", start(subject, &described));
 }
 
-fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &str) -> String {
+fn machine(
+    draft: &mut Draft,
+    subject: &Subject<'_>,
+    guest: &Guest<'_>,
+    (place, writes): (&str, Writes),
+) -> String {
     let (release, machine) = (subject.release, guest.machine);
     let takes = DescriptorTarget::Xen.formats();
     guest.lose_formats(draft, takes, "not opened by Xen: pull with --format raw");
@@ -68,7 +80,13 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &
         cpus,
         machine.memory_mib,
     );
-    disks(&mut text, draft, guest, place);
+    let folder = draft.folder.clone();
+    let files = guest.disks.iter().map(|disk| {
+        let (file, format) = disk.written(writes, subject, guest, &folder);
+        (format!("{place}/{file}"), format.to_owned())
+    });
+    let files: Vec<_> = files.collect();
+    disks(&mut text, draft, guest, &files);
     text.push_str("vif = [\n");
     for (card, mac) in guest.cards(subject, Vendor::Xen) {
         let bridge = identity::bridge(release.application(), &card.network);
@@ -83,14 +101,14 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>, place: &
     text
 }
 
-fn disks(text: &mut String, draft: &mut Draft, guest: &Guest<'_>, place: &str) {
+fn disks(text: &mut String, draft: &mut Draft, guest: &Guest<'_>, files: &[(String, String)]) {
     // One kind of controller serves every `hd`.
     let is_ahci = guest.has(Bus::Sata) && !guest.has(Bus::Ide);
     if is_ahci {
         text.push_str("hdtype = \"ahci\"\n");
     }
     text.push_str("disk = [\n");
-    for (at, disk) in guest.disks.iter().enumerate() {
+    for (at, (disk, (file, format))) in guest.disks.iter().zip(files).enumerate() {
         // `hda`, `xvda` and `sda` are one number to a guest, so each place has its own letter.
         let (prefix, lost) = match disk.disk.bus {
             Bus::Ide if at < EMULATED_MAX => ("hd", None),
@@ -104,38 +122,39 @@ fn disks(text: &mut String, draft: &mut Draft, guest: &Guest<'_>, place: &str) {
         }
         let device = device(prefix, at);
         // What follows `target=` is the path to the end, commas and all.
-        let line = format!(
-            "format={}, vdev={device}, access=rw, target={place}/{}",
-            disk.format, disk.file
-        );
+        let line = format!("format={format}, vdev={device}, access=rw, target={file}");
         text.push_str(&format!("  {},\n", xl(&line)));
     }
     text.push_str("]\n");
 }
 
 fn start(subject: &Subject<'_>, guests: &[&Guest<'_>]) -> String {
-    let (application, version) = (subject.release.application(), subject.release.version());
+    let release = subject.release;
+    let (application, version) = (release.application(), release.version());
+    let networks = &release.document().networks;
+    let names: Vec<_> = networks.iter().map(|network| network.name.as_str()).collect();
     let mut script = format!(
         "#!/bin/sh\n\
          # Makes the bridges of {application} {version} and starts its machines in order.\n\
          # Written by seawall, and anew by `seawall patch`: change a copy.\n\
-         set -eu\n\
-         here=$(CDPATH='' cd -- \"$(dirname -- \"$0\")\" && pwd)\n\
-         \n\
-         bridge() {{\n\
-         \x20 ip link show dev \"$1\" >/dev/null 2>&1 || ip link add name \"$1\" type bridge\n\
-         \x20 ip link set dev \"$1\" up\n\
-         }}\n\n"
+         release={}\n\
+         networks={}\n\
+         {START}{OVERLAY}\n",
+        state_name(release.digest()),
+        shell(&names.join(" "))
     );
-    for network in &subject.release.document().networks {
+    for network in networks {
         let bridge = shell(&identity::bridge(application, &network.name));
-        script.push_str(&format!("bridge {bridge} # {}\n", network.name));
+        script.push_str(&format!("bridge {bridge} {}\n", shell(network.name.as_str())));
     }
+    script.push_str("if [ -z \"$direct\" ]; then\n  :\n");
+    for guest in guests {
+        guest.overlay_lines().lines().for_each(|line| script.push_str(&format!("  {line}\n")));
+    }
+    script.push_str("fi\n");
     for guest in guests {
         let file = shell(&format!("{}.cfg", guest.machine.name));
-        let name = shell(&guest.name);
-        script
-            .push_str(&format!("xl domid {name} >/dev/null 2>&1 || xl create \"$here/\"{file}\n"));
+        script.push_str(&format!("start {} {file}\n", shell(&guest.name)));
     }
     script
 }

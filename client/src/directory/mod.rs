@@ -5,7 +5,9 @@
 //! DIR/release.json         the release document, its canonical bytes
 //! DIR/seawall.lock         what was pulled: names, digests, files
 //! DIR/libvirt/…            descriptors for a host, where they were asked for
+//! DIR/libvirt/state/…      what guests wrote above the disks, a folder for each release
 //! DIR/.seawall/origin.json the registry, and the channel it follows; the host's own memory
+//! DIR/.seawall/times.json  when its disks were put in place, to know whether one was written to
 //! DIR/.seawall/indexes/    indexes and leaves of the disks, by digest; a cache, verified on use
 //! DIR/.seawall/patch/       what a patch stages; a `journal` in it: between two releases
 //! ```
@@ -20,6 +22,8 @@ mod descriptors;
 mod indexes;
 mod lock;
 mod origin;
+mod overlays;
+mod times;
 
 use std::fs::{self, File};
 use std::io;
@@ -34,8 +38,10 @@ pub use descriptors::Described;
 pub use indexes::{DiskLayout, IndexCache};
 pub use lock::{LockError, LockedDisk, Lockfile};
 pub use origin::Origin;
+pub use times::DiskTimes;
 
 pub(crate) use descriptors::{describe, remove_stale};
+pub(crate) use overlays::{aside, set_aside};
 
 use crate::host::{HostError, replace_file};
 

@@ -17,7 +17,7 @@ use seawall_store::codec::Decoder;
 use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
 use super::{PatchError, watch};
-use crate::directory::{Directory, remove_stale, sync_folder};
+use crate::directory::{Directory, DiskTimes, remove_stale, set_aside, sync_folder};
 use crate::fetch::Place;
 use crate::host::{HostError, ImageLocks, WriteBehind};
 
@@ -39,6 +39,8 @@ pub(super) fn roll_forward(
     let header = reader.header().clone();
     watch::made_alone(alone, directory, &header)?;
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
+    // Before a disk is written: an overlay above other bytes would be a damaged disk to its guest.
+    set_aside(directory.root(), header.old.release)?;
     let disks = Disks::open(directory, &header)?;
     let reader = Mutex::new(reader);
     let apply = || Applier::new(&reader, &disks).run();
@@ -51,6 +53,7 @@ pub(super) fn roll_forward(
     replace(directory, &header)?;
     let root = directory.root();
     remove_stale(root, &header.old, &release, &header.new)?;
+    DiskTimes::note(root, &header.new)?;
     directory.describe(root, &release, &header.new)?;
     remove_dropped(directory, &header)?;
     let folder = journal::folder(directory);

@@ -1,9 +1,9 @@
 //! Why a patch failed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use seawall_api::digest::{ChunkDigest, ContentDigest};
-use seawall_api::names::MachineName;
+use seawall_api::digest::{ChunkDigest, ContentDigest, ReleaseDigest};
+use seawall_api::names::{ApplicationName, MachineName};
 use seawall_store::image::ImageError;
 use seawall_store::image::layout::ExportFormat;
 use seawall_store::scan::ScanError;
@@ -42,10 +42,12 @@ pub enum PatchError {
         source: ScanError,
     },
     /// A disk is not what it was when it was pulled.
-    #[error("{} was changed since it was pulled: it holds {actual}, not {expected}", path.display())]
+    #[error("{} was changed since it was pulled, so it is modified: it holds {actual}, not {expected}", path.display())]
     Changed {
         /// The disk's file.
         path: PathBuf,
+        /// The commands to keep or to discard what was written ([`keep_or_discard`]).
+        remedy: Box<str>,
         /// What it should hold.
         expected: ContentDigest,
         /// What it holds.
@@ -165,10 +167,7 @@ impl Failure for PatchError {
             Self::Lock(error) => return error.remedy(),
             Self::Image(error) => return error.remedy(),
             Self::Scan { source, .. } => return source.remedy(),
-            Self::Changed { .. } => {
-                "nothing was touched: pull the new release into another directory, and keep what \
-                 a machine writes in an overlay"
-            }
+            Self::Changed { remedy, .. } => remedy,
             Self::InUse(ImageLockError::Host(error)) => return error.remedy(),
             Self::InUse(_) => {
                 "stop the machine that runs on it, or whatever else has it open, then patch again"
@@ -201,4 +200,20 @@ pub(crate) fn of_pulled(error: &ImageError) -> ErrorKind {
         ImageError::Io { .. } => error.kind(),
         _ => ErrorKind::Damaged,
     }
+}
+
+/// Returns the commands for a directory whose disks a guest changed.
+#[must_use]
+pub fn keep_or_discard(
+    directory: &Path,
+    application: &ApplicationName,
+    release: ReleaseDigest,
+) -> String {
+    let dir = directory.display();
+    format!(
+        "nothing was touched. To keep what the guest wrote, copy it away: `cp -a {dir} {dir}.kept`, \
+         or push it as a release of its own. To discard it, pull afresh: `mv {dir} {dir}.old && \
+         seawall pull {application}@{release} --into {dir}`, then patch. Guests that run on \
+         overlays, as the scripts of `--as` start them, leave the disks unmodified"
+    )
 }

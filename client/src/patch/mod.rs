@@ -48,8 +48,8 @@ use seawall_api::release::Release;
 use seawall_api::units::SECTOR_LEN;
 use seawall_store::image::layout::ExportFormat;
 
-pub use error::PatchError;
-pub use report::{PatchPlan, PatchReport};
+pub use error::{PatchError, keep_or_discard};
+pub use report::{PatchPlan, PatchReport, Side};
 
 use crate::directory::{self, Described, Directory, DiskLayout, LockedDisk, Lockfile};
 use crate::fetch::{Fetch, FetchStats};
@@ -156,7 +156,8 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     patch.state.hold(&Holding::of(root, &new_lock));
     patch.progress.finish();
     let report = PatchReport::patched(&old_lock, &new_lock, root, steps.sums(), stats);
-    Ok(PatchReport { descriptors: described, ..report })
+    let overlays = directory::aside(root, old_lock.release);
+    Ok(PatchReport { descriptors: described, overlays, ..report })
 }
 
 /// Applies a journal in a thread that has the directory and the locks for its own: it writes on

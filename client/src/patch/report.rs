@@ -12,16 +12,31 @@ use super::plan::Sums;
 use crate::directory::{Described, Lockfile};
 use crate::fetch::FetchStats;
 
+/// One side of a patch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Side {
+    /// The version.
+    pub version: Version,
+    /// The release's identity.
+    pub digest: ReleaseDigest,
+}
+
+impl Side {
+    fn of(lock: &Lockfile) -> Self {
+        Self { version: lock.version.clone(), digest: lock.release }
+    }
+}
+
 /// What a patch would do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PatchPlan {
     /// The application.
     pub application: ApplicationName,
-    /// The version the directory holds.
-    pub from: Version,
-    /// The version it would hold.
-    pub to: Version,
+    /// The release that the directory holds.
+    pub from: Side,
+    /// The release that it would hold.
+    pub to: Side,
     /// What would become of each byte.
     pub disks: Sums,
     /// What would be fetched.
@@ -34,8 +49,8 @@ impl PatchPlan {
     pub(super) fn of(old: &Lockfile, new: &Lockfile, disks: Sums, transfer: FetchStats) -> Self {
         Self {
             application: new.application.clone(),
-            from: old.version.clone(),
-            to: new.version.clone(),
+            from: Side::of(old),
+            to: Side::of(new),
             disks,
             transfer,
             in_use: Vec::new(),
@@ -58,7 +73,7 @@ fn write_sums(f: &mut fmt::Formatter<'_>, sums: &Sums, transfer: &FetchStats) ->
 
 impl fmt::Display for PatchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} would become {}", self.application, self.from, self.to)?;
+        write!(f, "{}: {} would become {}", self.application, self.from.version, self.to.version)?;
         write_sums(f, &self.disks, &self.transfer)?;
         self.in_use.iter().try_for_each(|path| {
             write!(f, "\n  {} is in use: stop what has it open before the patch", path.display())
@@ -72,12 +87,10 @@ impl fmt::Display for PatchPlan {
 pub struct PatchReport {
     /// The application.
     pub application: ApplicationName,
-    /// The version the directory held.
-    pub from: Version,
-    /// The version it holds.
-    pub to: Version,
-    /// The release it holds.
-    pub release: ReleaseDigest,
+    /// The release that the directory held.
+    pub from: Side,
+    /// The release that it holds.
+    pub to: Side,
     /// The directory.
     pub directory: PathBuf,
     /// An interrupted patch was finished first.
@@ -89,6 +102,9 @@ pub struct PatchReport {
     /// The descriptors for hosts, written anew.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub descriptors: Vec<Described>,
+    /// What guests wrote above the disks of the release that was left, set aside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overlays: Vec<PathBuf>,
 }
 
 impl PatchReport {
@@ -101,14 +117,14 @@ impl PatchReport {
     ) -> Self {
         Self {
             application: new.application.clone(),
-            from: old.version.clone(),
-            to: new.version.clone(),
-            release: new.release,
+            from: Side::of(old),
+            to: Side::of(new),
             directory: directory.to_owned(),
             rolled_forward: false,
             disks,
             transfer,
             descriptors: Vec::new(),
+            overlays: Vec::new(),
         }
     }
 }
@@ -116,12 +132,20 @@ impl PatchReport {
 impl fmt::Display for PatchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let directory = self.directory.display();
-        let (application, from, to) = (&self.application, &self.from, &self.to);
+        let (application, from, to) = (&self.application, &self.from.version, &self.to.version);
         if self.rolled_forward {
             writeln!(f, "{directory}: an interrupted patch was finished")?;
         }
-        write!(f, "{application}: {from} is now {to} in {directory}\n  {}", self.release)?;
+        write!(f, "{application}: {from} is now {to} in {directory}\n  {}", self.to.digest)?;
         write_sums(f, &self.disks, &self.transfer)?;
-        self.descriptors.iter().try_for_each(|described| write!(f, "\n  {described}"))
+        self.descriptors.iter().try_for_each(|described| write!(f, "\n  {described}"))?;
+        self.overlays.iter().try_for_each(|aside| {
+            let aside = aside.display();
+            write!(
+                f,
+                "\n  what guests wrote on {from} is kept in {aside}; the start scripts use "
+            )?;
+            write!(f, "it again after a patch back to {from}")
+        })
     }
 }

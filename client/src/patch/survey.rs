@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seawall_store::image::{self, OpenOptions};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
-use super::{Patch, PatchError};
+use super::{Patch, PatchError, keep_or_discard};
 use crate::directory::{Directory, Lockfile};
 use crate::progress::Stage;
 
@@ -34,6 +34,7 @@ pub(super) async fn survey(
         if index.digest() != disk.index {
             return Err(PatchError::Changed {
                 path,
+                remedy: keep_or_discard(&patch.directory, &lock.application, lock.release).into(),
                 expected: disk.content,
                 actual: index.content(),
             });

@@ -45,8 +45,18 @@ pub enum PullError {
         /// What it holds.
         present: String,
     },
-    /// The directory holds this release, and it was changed since.
-    #[error("{} holds the release, but {disk} was changed since", directory.display())]
+    /// The directory holds this release, and a guest wrote to it since.
+    #[error("{} holds the release, but {disk} is modified", directory.display())]
+    PresentModified {
+        /// The directory.
+        directory: PathBuf,
+        /// The disk.
+        disk: String,
+        /// The commands to keep or to discard what was written.
+        remedy: Box<str>,
+    },
+    /// The directory holds this release, and lost some of it.
+    #[error("{} holds the release, but {disk} is damaged", directory.display())]
     PresentDamaged {
         /// The directory.
         directory: PathBuf,
@@ -106,9 +116,10 @@ impl Failure for PullError {
             Self::Host(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Verify(error) => error.kind(),
-            Self::NotEmpty { .. } | Self::OtherRelease { .. } | Self::LockedElsewhere { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::NotEmpty { .. }
+            | Self::OtherRelease { .. }
+            | Self::PresentModified { .. }
+            | Self::LockedElsewhere { .. } => ErrorKind::Conflict,
             Self::NoName { .. } | Self::OddLength { .. } => ErrorKind::InvalidInput,
             Self::NoSuchMachine { .. } => ErrorKind::NotFound,
             Self::PresentDamaged { .. } | Self::WrongIndex { .. } => ErrorKind::Damaged,
@@ -129,6 +140,7 @@ impl Failure for PullError {
                  {0} --as …`, or pull into another directory",
                 directory.display()
             ),
+            Self::PresentModified { remedy, .. } => remedy.to_string(),
             Self::PresentDamaged { .. } => {
                 "pull into another directory, or remove this one first".to_owned()
             }

@@ -11,9 +11,12 @@ use seawall_store::image::layout::ExportFormat;
 use super::seeds::Seeds;
 use super::sink::Sink;
 use super::{Pull, PullError};
-use crate::directory::{self, Described, Directory, DiskLayout, IndexCache, LOCKFILE, Lockfile};
+use crate::directory::{
+    self, Described, Directory, DiskLayout, DiskTimes, IndexCache, LOCKFILE, Lockfile,
+};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::host::{Holding, HostError, HostState};
+use crate::patch::keep_or_discard;
 use crate::verify;
 
 /// What lies where the release is to go.
@@ -74,7 +77,16 @@ pub(super) async fn verify(pull: &Pull, lock: &Lockfile) -> Result<(), PullError
             disk: damage.object.clone(),
         });
     }
+    if let Some(modified) = report.modified.first() {
+        return Err(PullError::PresentModified {
+            directory: pull.into.clone(),
+            disk: modified.object.clone(),
+            remedy: keep_or_discard(&pull.into, &lock.application, lock.release).into(),
+        });
+    }
     let place = fs::canonicalize(&pull.into).unwrap_or(pull.into.clone());
+    // Every byte was read: whatever touched the files left them as they were.
+    DiskTimes::note(&place, lock)?;
     pull.state.hold(&Holding::of(&place, lock));
     Ok(())
 }
@@ -195,6 +207,7 @@ impl Staging {
         let assembly = Arc::clone(assembly);
         let sync = move || assembly.sinks.iter().try_for_each(Sink::sync);
         tokio::task::spawn_blocking(sync).await.map_err(|_| PullError::Defect)??;
+        DiskTimes::note(self.directory.root(), lock)?;
         self.directory.describe(&self.place, release, lock)?;
         let place = self.directory.rename_to(&pull.into)?;
         // After the rename: a pull that fails there finds its whole download again.

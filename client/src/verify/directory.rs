@@ -8,8 +8,8 @@ use seawall_api::index::LEAF_SPAN;
 use seawall_store::image::{self, DiskImage, ImageError, OpenOptions};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
-use super::{Damage, VerifiedDisk, VerifyError, VerifyReport};
-use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile};
+use super::{Damage, DiskState, VerifiedDisk, VerifyError, VerifyReport};
+use crate::directory::{Directory, DiskLayout, DiskTimes, LockedDisk, Lockfile};
 use crate::error::ErrorKind;
 use crate::patch;
 use crate::progress::{Progress, Stage};
@@ -31,21 +31,44 @@ pub async fn verify_dir(
         }
         let (lock, release) = Lockfile::of_directory(directory.root())?;
         let mut report = VerifyReport::new(&release);
+        let times = DiskTimes::of_directory(directory.root());
         progress.begin(Stage::Verify, None);
         for disk in &lock.disks {
-            let damage = verify_disk(&directory, disk, threads, &progress, &mut report)?;
+            let found = verify_disk(&directory, disk, threads, &progress, &mut report)?;
+            let state = match found {
+                Found::Intact => DiskState::Intact,
+                // Without a note of its time a guest is the likelier cause.
+                Found::Differs(what)
+                    if times.is_written(directory.root(), &disk.file) != Some(false) =>
+                {
+                    report.modified.push(what);
+                    DiskState::Modified
+                }
+                Found::Differs(what) | Found::Unreadable(what) => {
+                    report.damage.push(what);
+                    DiskState::Damaged
+                }
+            };
             report.disks.push(VerifiedDisk {
                 machine: disk.machine.clone(),
                 disk: disk.disk.clone(),
                 content: disk.content,
-                is_intact: damage.is_none(),
+                state,
+                file: Some(directory.root().join(&disk.file)),
             });
-            report.damage.extend(damage);
         }
         progress.finish();
         Ok(report)
     };
     tokio::task::spawn_blocking(verify).await.map_err(|_| VerifyError::Defect)?
+}
+
+/// What was found of a disk.
+enum Found {
+    Intact,
+    /// It is sound, and other bytes than the release's.
+    Differs(Damage),
+    Unreadable(Damage),
 }
 
 fn verify_disk(
@@ -54,14 +77,14 @@ fn verify_disk(
     threads: usize,
     progress: &Arc<dyn Progress>,
     report: &mut VerifyReport,
-) -> Result<Option<Damage>, VerifyError> {
+) -> Result<Found, VerifyError> {
     let path = directory.root().join(&disk.file);
     let image = match open(&path, disk) {
         Ok(image) => image,
         Err(error) if error.kind() == ErrorKind::Denied => {
             return Err(ScanError::from(error).into());
         }
-        Err(error) => return Ok(Some(Damage::from_error(path.display(), &error))),
+        Err(error) => return Ok(Found::Unreadable(Damage::from_error(path.display(), &error))),
     };
     let layout = directory.indexes().layout(disk.index);
     let hashed = AtomicU64::new(0);
@@ -84,15 +107,25 @@ fn verify_disk(
     Ok(match outcome {
         // What this user may not read is not known to be damaged.
         Err(error) if error.kind() == ErrorKind::Denied => return Err(error.into()),
-        Err(ScanError::Image(error)) => Some(Damage::from_error(path.display(), &error)),
+        Err(ScanError::Image(error)) => {
+            Found::Unreadable(Damage::from_error(path.display(), &error))
+        }
         Err(error) => return Err(error.into()),
-        Ok(index) if index.digest() == disk.index => None,
+        Ok(index) if index.digest() == disk.index => Found::Intact,
+        // No guest changes the length of its disk.
+        Ok(index)
+            if layout.as_ref().is_some_and(|of| of.index().disk_len() != index.disk_len()) =>
+        {
+            let what =
+                format!("its disk has {} bytes, not those of the release", index.disk_len().get());
+            Found::Unreadable(Damage::new(path.display(), what))
+        }
         Ok(index) => {
             let first = differs.into_inner().unwrap_or_else(PoisonError::into_inner);
             let place = first.into_iter().min();
             let place = place.map(|at| format!(", first near byte {at}")).unwrap_or_default();
             let what = format!("it holds {}, not {}{place}", index.content(), disk.content);
-            Some(Damage::new(path.display(), what))
+            Found::Differs(Damage::new(path.display(), what))
         }
     })
 }

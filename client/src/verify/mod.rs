@@ -5,6 +5,9 @@
 //! and hashed, and the leaves' subtree values are computed anew: what the registry took on a
 //! publisher's word (docs/adr/0006) is proven here.
 //!
+//! A disk of a directory that differs and was written to since it was pulled is `modified`: a guest
+//! did that. One that differs and was not is damaged.
+//!
 //! Damage does not stop it: all of it is listed.
 
 mod directory;
@@ -18,7 +21,7 @@ use seawall_store::scan::ScanError;
 
 pub use directory::verify_dir;
 pub use release::{VerifyRelease, verify_release};
-pub use report::{Damage, VerifiedDisk, VerifyReport};
+pub use report::{Damage, DiskState, VerifiedDisk, VerifyReport};
 
 use crate::directory::LockError;
 use crate::error::{ErrorKind, Failure};

@@ -15,7 +15,7 @@ use seawall_store::codec::Decoder;
 use seawall_store::content::LeafHasher;
 use tokio::runtime::Handle;
 
-use super::{Damage, VerifiedDisk, VerifyError, VerifyReport, damage_of};
+use super::{Damage, DiskState, VerifiedDisk, VerifyError, VerifyReport, damage_of};
 use crate::fetch::{Request, Want, coalesce};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
@@ -67,7 +67,12 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
             machine: machine.name.clone(),
             disk: disk.name.clone(),
             content: disk.content,
-            is_intact: report.damage.len() == damage_before,
+            state: if report.damage.len() == damage_before {
+                DiskState::Intact
+            } else {
+                DiskState::Damaged
+            },
+            file: None,
         });
     }
     verify.progress.finish();

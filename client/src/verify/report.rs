@@ -1,6 +1,7 @@
 //! What a verification found.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use seawall_api::digest::{ContentDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, DiskName, MachineName, Version};
@@ -35,6 +36,18 @@ impl Damage {
     }
 }
 
+/// What a verification says of a disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskState {
+    /// It holds the bytes of its release: every one was read.
+    Intact,
+    /// It holds other bytes, and was written to since it was pulled: a guest's work.
+    Modified,
+    /// Bytes of it are lost: it cannot be read, or changed without being written to.
+    Damaged,
+}
+
 /// A disk that was verified.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,8 +58,11 @@ pub struct VerifiedDisk {
     pub disk: DiskName,
     /// The identity it should have.
     pub content: ContentDigest,
-    /// It has it: every byte was read.
-    pub is_intact: bool,
+    /// Whether it has it.
+    pub state: DiskState,
+    /// The file, of a pulled directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
 }
 
 /// What a verification found.
@@ -63,6 +79,9 @@ pub struct VerifyReport {
     pub disks: Vec<VerifiedDisk>,
     /// Bytes of data that were hashed.
     pub hashed_bytes: u64,
+    /// What guests changed; none when nothing was written to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modified: Vec<Damage>,
     /// All that is damaged; none when all is well.
     pub damage: Vec<Damage>,
 }
@@ -75,26 +94,44 @@ impl VerifyReport {
             release: release.digest(),
             disks: Vec::new(),
             hashed_bytes: 0,
+            modified: Vec::new(),
             damage: Vec::new(),
         }
     }
 
-    /// Whether all is well.
+    /// Returns the state of the whole: the worst of its disks.
     #[must_use]
-    pub fn is_intact(&self) -> bool {
-        self.damage.is_empty()
+    pub fn state(&self) -> DiskState {
+        if !self.damage.is_empty() {
+            DiskState::Damaged
+        } else if self.modified.is_empty() {
+            DiskState::Intact
+        } else {
+            DiskState::Modified
+        }
     }
 }
 
 impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = if self.is_intact() { "is intact" } else { "is DAMAGED" };
+        let state = match self.state() {
+            DiskState::Intact => "is intact",
+            DiskState::Modified => "is modified: a guest wrote to it",
+            DiskState::Damaged => "is DAMAGED",
+        };
         let hashed = HumanBytes(self.hashed_bytes);
         write!(f, "{}:{} {state}; {hashed} hashed", self.application, self.version)?;
         write!(f, "\n  {}", self.release)?;
         for disk in &self.disks {
-            let state = if disk.is_intact { "intact " } else { "DAMAGED" };
+            let state = match disk.state {
+                DiskState::Intact => "intact  ",
+                DiskState::Modified => "modified",
+                DiskState::Damaged => "DAMAGED ",
+            };
             write!(f, "\n  {state}  {}/{}  {}", disk.machine, disk.disk, disk.content)?;
+        }
+        for modified in &self.modified {
+            write!(f, "\n  modified: {}: {}", modified.object, modified.what)?;
         }
         for damage in &self.damage {
             write!(f, "\n  damaged: {}: {}", damage.object, damage.what)?;

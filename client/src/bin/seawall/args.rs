@@ -26,7 +26,7 @@ Exit status:
   2    wrong usage: an argument, an application.toml or an image file cannot be right
   3    not found: application, release, channel or file
   4    conflict: the version is taken, the channel moved, something holds the release, a disk is
-       in use or was changed
+       in use or modified by a guest
   5    damaged: bytes are not what their digest says
   6    the registry cannot be reached, or it or a disk cannot serve now
   7    denied: by the registry (the token) or by this host (owner and mode of a file)
@@ -37,7 +37,9 @@ Exit status:
 
 A REFERENCE names a release: application:version, application:channel or application@blake3:…,
 with [host[:port]/] before it and [/machine] after it where that makes sense. The registry is, in
-this order: --registry, SEAWALL_REGISTRY, the reference's host, the configuration file.";
+this order: --registry, SEAWALL_REGISTRY, the reference's host or where the directory was pulled
+from, the configuration file. A REFERENCE that begins with : or @ is of the release in the current
+directory.";
 
 /// A version-managed repository for virtual machine images.
 #[derive(Parser, Debug)]
@@ -108,8 +110,10 @@ pub(crate) enum RawCommand {
     Pin(fleet::PinArgs),
     /// Take a pin away
     Unpin(fleet::UnpinArgs),
-    /// Tell the registry what this host runs, and print how far behind it is
+    /// Show what this host holds, whether guests wrote to it, and how far it is behind its channel
     Status(fleet::StatusArgs),
+    /// Tell the registry what this host runs, so that it keeps those releases; for a timer
+    Report(fleet::ReportArgs),
     /// List which host runs which release
     Hosts(fleet::HostsArgs),
     /// Say which releases stay, and delete the others
@@ -241,9 +245,10 @@ pub(crate) struct ExportArgs {
 pub(crate) struct PatchArgs {
     /// Where the release was pulled into
     pub(crate) dir: PathBuf,
-    /// The release to move to
-    #[arg(long, value_name = "REFERENCE")]
-    pub(crate) to: String,
+    /// The release to move to: a reference, or a version, channel or digest of the directory's own
+    /// application [default: the channel that the directory follows]
+    #[arg(long, value_name = "REFERENCE|VERSION|CHANNEL")]
+    pub(crate) to: Option<String>,
     /// Print what would be done, in bytes, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -255,10 +260,14 @@ pub(crate) struct PatchArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DiffArgs {
-    /// The release to compare from
+    /// The release to compare from, or a directory that one was pulled into
+    #[arg(value_name = "DIR|REFERENCE")]
     pub(crate) from: String,
-    /// The release to compare to
-    pub(crate) to: String,
+    /// The release to compare to; a version, channel or digest alone is of the same application
+    /// [default: the channel that DIR follows; with a REFERENCE alone, it is compared to from
+    /// the current directory]
+    #[arg(value_name = "REFERENCE|VERSION|CHANNEL")]
+    pub(crate) to: Option<String>,
     #[command(flatten)]
     pub(crate) credentials: Credentials,
 }

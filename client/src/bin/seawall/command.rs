@@ -17,9 +17,9 @@ use seawall_store::image::Format;
 use seawall_store::image::layout::{ExportFormat, Round};
 
 use crate::args::{
-    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiffArgs, DiskArgs, ExportArgs, GcArgs,
-    InspectArgs, ListArgs, PatchArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat,
-    RawRound, RawTarget, ShowArgs, Threads, VerifyArgs,
+    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiskArgs, ExportArgs, GcArgs,
+    InspectArgs, ListArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawRound,
+    RawTarget, ShowArgs, Threads, VerifyArgs,
 };
 use crate::report::Failure;
 
@@ -30,9 +30,11 @@ pub(crate) use upkeep::Offline;
 pub(crate) use upkeep::{Repair, Upkeep};
 mod fleet;
 
-pub(crate) use fleet::{Fleet, SetPolicy, Status};
+pub(crate) use fleet::{Fleet, Report, SetPolicy, Status};
+pub(crate) mod relative;
 pub(crate) mod watch;
 
+pub(crate) use relative::Named;
 use watch::Watch;
 
 /// A release in a registry.
@@ -45,8 +47,8 @@ pub(crate) struct Target {
 /// How to reach the registry, as far as the command says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reach {
-    /// The host of the references.
-    pub(crate) host: Option<String>,
+    /// The registry that its references name, or the folder that it is about.
+    pub(crate) host: Option<Named>,
     pub(crate) credentials: Credentials,
 }
 
@@ -67,6 +69,7 @@ pub(crate) enum Command {
     Promote(Reach, Promote),
     Fleet(Reach, Fleet),
     Status(Status),
+    Report(Report),
     Collect(Reach, Collect),
     Describe(PathBuf, Vec<DescriptorTarget>),
     VerifyDir(PathBuf, usize),
@@ -183,8 +186,8 @@ impl Command {
                 Ok(Self::Describe(dir, targets(&descriptors)?))
             }
             RawCommand::Export(args) => export(args),
-            RawCommand::Patch(args) => patch(args),
-            RawCommand::Diff(args) => diff(args),
+            RawCommand::Patch(args) => relative::patch(args),
+            RawCommand::Diff(args) => relative::diff(args),
             RawCommand::List(args) => list(args),
             RawCommand::Show(ShowArgs { reference, credentials }) => {
                 let (host, target) = release(&reference)?;
@@ -195,7 +198,8 @@ impl Command {
             RawCommand::Rm(args) => fleet::remove(args),
             RawCommand::Pin(args) => fleet::pin(args),
             RawCommand::Unpin(args) => fleet::unpin(args),
-            RawCommand::Status(args) => fleet::status(args),
+            RawCommand::Status(args) => Ok(fleet::status(args)),
+            RawCommand::Report(args) => fleet::report(args),
             RawCommand::Hosts(args) => fleet::hosts(args),
             RawCommand::Retention(args) => fleet::retention(args),
             RawCommand::Gc(args) => Ok(collect(args)),
@@ -215,6 +219,43 @@ impl Command {
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
                 Err(Failure::internal("this command has a path of its own"))
             }
+        }
+    }
+
+    /// Returns the schema of the answer (docs/json.md), without `seawall.` and its version.
+    pub(crate) fn schema(&self) -> &'static str {
+        match self {
+            Self::Push(..) => "push",
+            Self::Pull(_, Pull { dry_run: true, .. }) => "pull-plan",
+            Self::Pull(..) => "pull",
+            Self::Package(..) => "package",
+            Self::Export(..) => "export",
+            Self::Patch(_, Patch { dry_run: true, .. }) => "patch-plan",
+            Self::Patch(..) => "patch",
+            Self::Diff(..) => "diff",
+            Self::Applications(_) => "applications",
+            Self::Releases(..) => "releases",
+            Self::Show(..) => "show",
+            Self::Channels(..) => "channels",
+            Self::History(..) => "history",
+            Self::Promote(..) => "promote",
+            Self::Fleet(_, order) => order.schema(),
+            Self::Status(..) => "status",
+            Self::Report(..) => "report",
+            Self::Collect(_, Collect { dry_run: true, .. }) => "gc-plan",
+            Self::Collect(..) => "gc",
+            Self::Describe(..) => "describe",
+            Self::VerifyDir(..) | Self::VerifyRelease(..) => "verify",
+            Self::Convert(..) => "convert",
+            Self::Inspect(..) => "inspect",
+            Self::Upkeep(_, Upkeep::Repair(_)) => "repair",
+            Self::Upkeep(_, Upkeep::Backup(_)) | Self::BackupOf(..) => "backup",
+            Self::Upkeep(..) => "fsck",
+            #[cfg(feature = "server")]
+            Self::Offline(Offline::Recover(_)) => "recover",
+            #[cfg(feature = "server")]
+            Self::Offline(Offline::Drill { .. }) => "drill",
+            Self::Watch(_, order) => order.schema(),
         }
     }
 
@@ -241,7 +282,7 @@ impl Command {
             | Self::BackupOf(reach, ..) => Some(reach),
             #[cfg(feature = "server")]
             Self::Offline(..) => None,
-            Self::Status(..) => None,
+            Self::Status(..) | Self::Report(..) => None,
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
                 None
             }
@@ -282,7 +323,7 @@ fn push(args: PushArgs) -> Result<Command, Failure> {
 
 fn pull(args: PullArgs) -> Result<Command, Failure> {
     let package_kind = package_kind(&args)?;
-    let reference = parse(&args.reference)?;
+    let (host, reference) = parse(&args.reference)?;
     if let Some(disk) = &reference.disk {
         return Err(Failure::usage(
             format!("`{}` names one disk", args.reference),
@@ -302,7 +343,7 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     let lockfile = args.lockfile.unwrap_or_else(|| into.join(LOCKFILE));
     if let Some(kind) = package_kind {
         let package = Package { target, into, kind, machines, threads: threads(args.threads) };
-        let reach = Reach { host: reference.host, credentials: args.credentials };
+        let reach = Reach { host, credentials: args.credentials };
         return Ok(Command::Package(reach, package));
     }
     let descriptors = targets(&args.descriptors)?;
@@ -318,7 +359,7 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
         locked: args.locked.then_some(lockfile),
         threads: threads(args.threads),
     };
-    Ok(Command::Pull(Reach { host: reference.host, credentials: args.credentials }, pull))
+    Ok(Command::Pull(Reach { host, credentials: args.credentials }, pull))
 }
 
 fn format(raw: RawFormat) -> ExportFormat {
@@ -376,7 +417,7 @@ fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
 }
 
 fn export(args: ExportArgs) -> Result<Command, Failure> {
-    let reference = parse(&args.reference)?;
+    let (host, reference) = parse(&args.reference)?;
     let (Some(machine), Some(disk)) = (reference.machine.clone(), reference.disk.clone()) else {
         return Err(Failure::usage(
             format!("`{}` names no disk", args.reference),
@@ -384,7 +425,7 @@ fn export(args: ExportArgs) -> Result<Command, Failure> {
         ));
     };
     let round = round(args.round, args.format)?;
-    let reach = Reach { host: reference.host.clone(), credentials: args.credentials };
+    let reach = Reach { host, credentials: args.credentials };
     let export = Export {
         target: target(reference, &args.reference)?,
         machine,
@@ -395,28 +436,6 @@ fn export(args: ExportArgs) -> Result<Command, Failure> {
         threads: threads(args.threads),
     };
     Ok(Command::Export(reach, export))
-}
-
-fn patch(args: PatchArgs) -> Result<Command, Failure> {
-    let (host, target) = release(&args.to)?;
-    let PatchArgs { dir, dry_run, threads: count, credentials, .. } = args;
-    let patch = Patch { dir, target, dry_run, threads: threads(count) };
-    Ok(Command::Patch(Reach { host, credentials }, patch))
-}
-
-fn diff(args: DiffArgs) -> Result<Command, Failure> {
-    let (from_host, from) = release(&args.from)?;
-    let (to_host, to) = release(&args.to)?;
-    let host = match (from_host, to_host) {
-        (Some(a), Some(b)) if a != b => {
-            return Err(Failure::usage(
-                format!("the releases are in two registries, {a} and {b}"),
-                "compare releases of one registry",
-            ));
-        }
-        (a, b) => a.or(b),
-    };
-    Ok(Command::Diff(Reach { host, credentials: args.credentials }, from, to))
 }
 
 fn list(args: ListArgs) -> Result<Command, Failure> {
@@ -543,20 +562,17 @@ fn usage(error: impl std::fmt::Display) -> Failure {
     Failure::usage(error.to_string(), "docs/images.md says what each format is for")
 }
 
-fn parse(text: &str) -> Result<Reference, Failure> {
-    Ok(text.parse::<Reference>()?)
-}
+use relative::parse;
 
 /// A reference to one whole release, and its host.
-fn release(text: &str) -> Result<(Option<String>, Target), Failure> {
-    let reference = parse(text)?;
+fn release(text: &str) -> Result<(Option<Named>, Target), Failure> {
+    let (host, reference) = parse(text)?;
     if let Some(machine) = &reference.machine {
         return Err(Failure::usage(
             format!("`{text}` names a part of a release"),
             format!("this command is for whole releases: leave `/{machine}` out"),
         ));
     }
-    let host = reference.host.clone();
     Ok((host, target(reference, text)?))
 }
 
@@ -575,15 +591,15 @@ fn target(reference: Reference, text: &str) -> Result<Target, Failure> {
 }
 
 /// A reference to an application alone, and its host.
-fn application(text: &str) -> Result<(Option<String>, ApplicationName), Failure> {
-    let reference = parse(text)?;
+fn application(text: &str) -> Result<(Option<Named>, ApplicationName), Failure> {
+    let (host, reference) = parse(text)?;
     if let Some(selector) = reference.selector {
         return Err(Failure::usage(
             format!("`{text}` names a release of `{}`", reference.application),
             format!("this command is for the application: leave `{selector}` out"),
         ));
     }
-    Ok((reference.host, reference.application))
+    Ok((host, reference.application))
 }
 
 fn threads(given: Threads) -> usize {

@@ -2,7 +2,7 @@
 //!
 //! | | first | then | then | then |
 //! |---|---|---|---|---|
-//! | registry | `--registry` | `SEAWALL_REGISTRY` | the reference's host | `registry` in the file |
+//! | registry | `--registry` | `SEAWALL_REGISTRY` | the reference's host, or where the folder came from | `registry` in the file |
 //! | token | `--token-file` | `SEAWALL_TOKEN` | `SEAWALL_TOKEN_FILE` | `token_file` in the file |
 //!
 //! The file's token goes only to the file's registry: a host in a reference that somebody sent
@@ -18,7 +18,7 @@ use seawall::registry::Token;
 use serde::Deserialize;
 
 use crate::args::Global;
-use crate::command::Reach;
+use crate::command::{Named, Reach};
 use crate::report::Failure;
 
 const FILE_LEN_MAX: u64 = 64 << 10;
@@ -90,9 +90,12 @@ impl Settings {
         let given = global.registry.as_deref().filter(|text| !text.is_empty());
         let (location, is_files) = match (given, &reach.host, &file.registry) {
             (Some(text), _, _) => (location(text)?, file.registry.as_deref() == Some(text)),
-            (None, Some(host), _) => {
+            (None, Some(Named::Host(host)), _) => {
                 let url = url_of_host(host);
                 (Location::Url(url.clone()), file.registry.as_ref() == Some(&url))
+            }
+            (None, Some(Named::Origin(text)), _) => {
+                (location(text)?, file.registry.as_ref() == Some(text))
             }
             (None, None, Some(text)) => (location(text)?, true),
             (None, None, None) => {

@@ -8,6 +8,7 @@ mod command;
 mod commands;
 mod config;
 mod connect;
+mod contract;
 mod generate;
 #[cfg(feature = "server")]
 mod hosted;
@@ -32,19 +33,36 @@ use signal::Aftermath;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json() => {
+            let text = error.render().to_string();
+            let what = text.trim_start_matches("error: ").trim_end();
+            return tell(&Failure::usage(what, "`seawall help COMMAND` lists what it takes"), true);
+        }
         Err(error) => {
             // Help goes to standard output, whose reader may be gone: nothing to be done then.
             let _ = error.print();
             return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };
-    match run(cli) {
-        Ok(code) => code,
-        Err(failure) => {
-            anstream::eprint!("{failure}");
-            failure.into()
-        }
+    let is_json = cli.global.json;
+    run(cli).unwrap_or_else(|failure| tell(&failure, is_json))
+}
+
+/// Tells why a command failed, on standard error.
+fn tell(failure: &Failure, is_json: bool) -> ExitCode {
+    // Without a word where the reader of a pipe went away.
+    if is_json && !failure.what().is_empty() {
+        // A line of its own: what was logged before stays readable.
+        anstream::eprintln!("{}", contract::error(failure));
+    } else {
+        anstream::eprint!("{failure}");
     }
+    ExitCode::from(failure.exit_code())
+}
+
+/// Whether a command line that cannot be read asks for JSON.
+fn wants_json() -> bool {
+    std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {

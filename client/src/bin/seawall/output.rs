@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::contract;
 use crate::report::{Failure, plain};
 
 /// How a command answers.
@@ -12,8 +13,8 @@ use crate::report::{Failure, plain};
 pub(crate) enum Style {
     /// For people.
     Text,
-    /// For programs.
-    Json,
+    /// For programs, by a schema of the contract.
+    Json(&'static str),
 }
 
 /// Prints a value as JSON, or what `text` makes of it.
@@ -24,11 +25,7 @@ pub(crate) fn answer<T: Serialize>(
 ) -> Result<(), Failure> {
     match style {
         Style::Text => print(&text(value)),
-        Style::Json => {
-            let json = serde_json::to_string_pretty(value)
-                .map_err(|error| Failure::internal(format!("the answer is no JSON: {error}")))?;
-            write(&format!("{json}\n"))
-        }
+        Style::Json(schema) => write(&format!("{:#}\n", contract::shaped(schema, value)?)),
     }
 }
 

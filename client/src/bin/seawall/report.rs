@@ -89,6 +89,30 @@ impl Failure {
         Self { kind: ErrorKind::Unavailable, lines: Vec::new(), remedy: None }
     }
 
+    /// Returns the causes, the nearest first.
+    pub(crate) fn causes(&self) -> &[String] {
+        self.lines.get(1..).unwrap_or_default()
+    }
+
+    /// Returns the next step.
+    pub(crate) fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
+    /// Returns the word for the kind (docs/json.md).
+    pub(crate) fn code(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Internal => "internal",
+            ErrorKind::InvalidInput => "invalid-input",
+            ErrorKind::NotFound => "not-found",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::Damaged => "damaged",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Denied => "denied",
+            ErrorKind::StorageFull => "storage-full",
+        }
+    }
+
     /// The documented number for scripts (`args::EXIT_STATUS`).
     pub(crate) fn exit_code(&self) -> u8 {
         if self.lines.is_empty() {

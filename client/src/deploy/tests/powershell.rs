@@ -11,7 +11,7 @@ use super::*;
 ///
 /// Source: Microsoft's reference of the modules Hyper-V, Microsoft.PowerShell.Core, .Management
 /// and .Utility.
-const COMMANDS: [(&str, &[&str]); 16] = [
+const COMMANDS: [(&str, &[&str]); 23] = [
     (
         "Add-VMHardDiskDrive",
         &[
@@ -24,17 +24,24 @@ const COMMANDS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("Add-VMNetworkAdapter", &["-VM", "-SwitchName", "-StaticMacAddress"]),
+    ("Clear-Name", &[]),
     ("Confirm-Switch", &[]),
     ("Find-Disk", &[]),
+    ("Get-VM", &["-Name", "-ErrorAction"]),
     ("Get-VMDvdDrive", &["-VM"]),
     ("Get-VMNetworkAdapter", &["-VM"]),
     ("Get-VMSwitch", &["-Name", "-ErrorAction"]),
     ("Join-Path", &[]),
+    ("Move-Item", &["-LiteralPath", "-Destination"]),
+    ("New-Item", &["-ItemType", "-Force", "-Path"]),
+    ("New-VHD", &["-Path", "-ParentPath", "-Differencing"]),
     ("New-VM", &["-Name", "-Generation", "-MemoryStartupBytes", "-NoVHD"]),
     ("New-VMSwitch", &["-Name", "-SwitchType"]),
     ("Out-Null", &[]),
+    ("Remove-VM", &["-Name", "-Force"]),
     ("Remove-VMDvdDrive", &[]),
     ("Remove-VMNetworkAdapter", &[]),
+    ("Resolve-Disk", &[]),
     ("Set-StrictMode", &["-Version"]),
     ("Set-VM", &["-VM", "-ProcessorCount", "-StaticMemory", "-Notes", "-AutomaticStartDelay"]),
     ("Set-VMFirmware", &["-VM", "-EnableSecureBoot", "-SecureBootTemplate", "-FirstBootDevice"]),

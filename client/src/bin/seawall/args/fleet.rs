@@ -51,6 +51,18 @@ pub(crate) struct StatusArgs {
     /// Pulled directories [default: all that this host remembers]
     #[arg(value_name = "DIR")]
     pub(crate) dirs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReportArgs {
+    /// Pulled directories, whose releases the registry is to keep
+    #[arg(value_name = "DIR", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Every directory that this host remembers
+    #[arg(long)]
+    pub(crate) all: bool,
     /// The name this host is known by [default: the machine's]
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,

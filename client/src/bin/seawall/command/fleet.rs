@@ -10,8 +10,8 @@ use seawall_api::v1::RetentionPolicy;
 use super::{Command, Reach, Target, application, release};
 use crate::args::Credentials;
 use crate::args::fleet::{
-    HostsArgs, PinArgs, RawRetention, RetentionArgs, RetentionOf, RmArgs, SetArgs, StatusArgs,
-    UnpinArgs,
+    HostsArgs, PinArgs, RawRetention, ReportArgs, RetentionArgs, RetentionOf, RmArgs, SetArgs,
+    StatusArgs, UnpinArgs,
 };
 use crate::report::Failure;
 
@@ -29,6 +29,24 @@ pub(crate) enum Fleet {
     Apply(ApplicationName),
 }
 
+impl Fleet {
+    /// Returns the schema of the answer.
+    pub(super) fn schema(&self) -> &'static str {
+        match self {
+            Self::Remove { dry_run: true, .. } => "rm-plan",
+            Self::Remove { .. } => "rm",
+            Self::Pin { .. } => "pin",
+            Self::Unpin { .. } => "unpin",
+            Self::Hosts(_) => "hosts",
+            Self::Forget { .. } => "forget",
+            Self::Policies(_) => "policies",
+            Self::SetPolicy(_) => "policy",
+            Self::Plan(_) => "retention-plan",
+            Self::Apply(_) => "retention",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct SetPolicy {
     pub(crate) application: ApplicationName,
@@ -38,6 +56,13 @@ pub(crate) struct SetPolicy {
 
 #[derive(Debug)]
 pub(crate) struct Status {
+    /// Empty means all that this host remembers.
+    pub(crate) dirs: Vec<PathBuf>,
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Debug)]
+pub(crate) struct Report {
     /// Empty means all that this host remembers.
     pub(crate) dirs: Vec<PathBuf>,
     /// `None`: the machine's name.
@@ -75,9 +100,14 @@ pub(super) fn unpin(args: UnpinArgs) -> Result<Command, Failure> {
     Ok(Command::Fleet(reach, Fleet::Unpin { target, name: args.name.parse()? }))
 }
 
-pub(super) fn status(args: StatusArgs) -> Result<Command, Failure> {
-    Ok(Command::Status(Status {
-        dirs: args.dirs,
+pub(super) fn status(args: StatusArgs) -> Command {
+    Command::Status(Status { dirs: args.dirs, credentials: args.credentials })
+}
+
+pub(super) fn report(args: ReportArgs) -> Result<Command, Failure> {
+    Ok(Command::Report(Report {
+        // Named ones, or none for all: `clap` sees to it that it is either.
+        dirs: if args.all { Vec::new() } else { args.dirs },
         host: args.host.as_deref().map(str::parse).transpose()?,
         ttl_secs: seconds("--ttl", &args.ttl)?,
         credentials: args.credentials,

@@ -30,6 +30,21 @@ pub(crate) enum Watch {
     Quota(Quota),
 }
 
+impl Watch {
+    /// Returns the schema of the answer.
+    pub(super) fn schema(&self) -> &'static str {
+        match self {
+            Self::Audit(..) => "audit",
+            Self::VerifyAudit(_) => "audit-verify",
+            Self::AddWebhook(_) => "webhook",
+            Self::Webhooks => "webhooks",
+            Self::RemoveWebhook(_) => "webhook-removed",
+            Self::Deliveries(_) => "deliveries",
+            Self::Quota(_) => "quota",
+        }
+    }
+}
+
 impl std::fmt::Debug for Watch {
     /// By name: one of them holds a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

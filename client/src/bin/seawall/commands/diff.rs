@@ -1,11 +1,16 @@
 //! `seawall diff A B`.
 
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::reference::Selector;
 use seawall_api::units::HumanBytes;
 use seawall_api::v1::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
 
+use serde::{Serialize, Serializer};
+
 use super::Surroundings;
 use crate::command::Target;
-use crate::output::{answer, count};
+use crate::output::{Style, answer, count, print};
 use crate::report::Failure;
 
 pub(crate) async fn diff(around: &Surroundings, from: &Target, to: &Target) -> Result<(), Failure> {
@@ -14,7 +19,52 @@ pub(crate) async fn diff(around: &Surroundings, from: &Target, to: &Target) -> R
         .registry
         .diff((&from.application, &from.selector), (&to.application, &to.selector))
         .await?;
-    answer(around.style, &diff, |diff| text(&side(from), &side(to), diff))
+    let Style::Json(_) = around.style else {
+        return print(&text(&side(from), &side(to), &diff));
+    };
+    let compared = Compared {
+        from: named(around, from, diff.from).await?,
+        to: named(around, to, diff.to).await?,
+        diff,
+    };
+    answer(around.style, &compared, |_| String::new())
+}
+
+/// A comparison whose sides say which releases they are.
+struct Compared {
+    from: Side,
+    to: Side,
+    diff: ReleaseDiff,
+}
+
+#[derive(Serialize)]
+struct Side {
+    application: ApplicationName,
+    version: Version,
+    digest: ReleaseDigest,
+}
+
+impl Serialize for Compared {
+    /// The registry's comparison, with its two digests replaced by the sides.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error as _;
+        let mut value = serde_json::to_value(&self.diff).map_err(S::Error::custom)?;
+        value["from"] = serde_json::to_value(&self.from).map_err(S::Error::custom)?;
+        value["to"] = serde_json::to_value(&self.to).map_err(S::Error::custom)?;
+        value.serialize(serializer)
+    }
+}
+
+/// Returns a side with the version that it has.
+async fn named(
+    around: &Surroundings,
+    target: &Target,
+    digest: ReleaseDigest,
+) -> Result<Side, Failure> {
+    let selector = Selector::Digest(digest);
+    let release = around.registry.release(&target.application, &selector).await?;
+    let (application, version) = (target.application.clone(), release.version().clone());
+    Ok(Side { application, version, digest })
 }
 
 fn text(from: &str, to: &str, diff: &ReleaseDiff) -> String {

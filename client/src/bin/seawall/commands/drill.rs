@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use seawall::progress::Progress;
 use seawall::registry::{Pages, Registry};
-use seawall::verify::{VerifyRelease, VerifyReport, verify_release};
+use seawall::verify::{DiskState, VerifyRelease, VerifyReport, verify_release};
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
@@ -148,7 +148,8 @@ async fn verify(
         };
         match verify_release(order).await {
             Ok(report) => {
-                let (is_intact, secs) = (report.is_intact(), began.elapsed().as_secs_f64());
+                let (is_intact, secs) =
+                    (report.state() == DiskState::Intact, began.elapsed().as_secs_f64());
                 verified.push(Verified { report, is_intact, secs });
             }
             Err(error) => unreadable.push(format!("{application}@{digest}: {error}")),

@@ -1,9 +1,12 @@
 //! `seawall rm`, `pin`, `unpin` and `hosts`.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
 use seawall::error::ErrorKind;
 use seawall::registry::Pages;
 use seawall_api::digest::ReleaseDigest;
-use seawall_api::names::{ApplicationName, HostName, PinName, Version};
+use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::v1::{DeletedRelease, Holder, HostRun, Pin};
 use serde::Serialize;
@@ -38,19 +41,24 @@ struct Pinned {
 #[derive(Serialize)]
 struct PinnedOne {
     application: ApplicationName,
-    release: String,
+    version: Version,
+    digest: ReleaseDigest,
+    #[serde(flatten)]
     pin: Pin,
 }
 
 #[derive(Serialize)]
 struct Unpinned {
     application: ApplicationName,
-    release: String,
+    version: Version,
+    digest: ReleaseDigest,
     pin: PinName,
 }
 
 #[derive(Serialize)]
 struct Hosts {
+    /// By application and channel.
+    summary: Vec<Summary>,
     hosts: Vec<HostRun>,
 }
 
@@ -143,13 +151,17 @@ async fn pin(
 ) -> Result<(), Failure> {
     let mut pins = Vec::new();
     for Target { application, selector } in targets {
+        // By digest: a channel may move meanwhile, and the answer says what was pinned.
+        let found = around.registry.holders(&application, &selector).await?;
+        let (version, digest) = (found.version, found.digest);
+        let selector = Selector::Digest(digest);
         let pin = around.registry.pin(&application, &selector, name, reason).await?;
-        pins.push(PinnedOne { application, release: selector.to_string(), pin });
+        pins.push(PinnedOne { application, version, digest, pin });
     }
     answer(around.style, &Pinned { pins }, |pinned| {
         let line = |one: &PinnedOne| {
-            let PinnedOne { application, release, pin } = one;
-            format!("{application} {release} is pinned as {}: {}\n", pin.name, pin.reason)
+            let PinnedOne { application, version, pin, .. } = one;
+            format!("{application}:{version} is pinned as {}: {}\n", pin.name, pin.reason)
         };
         pinned.pins.iter().map(line).collect()
     })
@@ -157,10 +169,12 @@ async fn pin(
 
 async fn unpin(around: &Surroundings, target: Target, pin: PinName) -> Result<(), Failure> {
     let Target { application, selector } = target;
-    around.registry.unpin(&application, &selector, &pin).await?;
-    let unpinned = Unpinned { application, release: selector.to_string(), pin };
+    let found = around.registry.holders(&application, &selector).await?;
+    let (version, digest) = (found.version, found.digest);
+    around.registry.unpin(&application, &Selector::Digest(digest), &pin).await?;
+    let unpinned = Unpinned { application, version, digest, pin };
     answer(around.style, &unpinned, |done| {
-        format!("pin {} of {} {} is gone\n", done.pin, done.application, done.release)
+        format!("pin {} of {}:{} is gone\n", done.pin, done.application, done.version)
     })
 }
 
@@ -175,7 +189,8 @@ async fn hosts(around: &Surroundings, application: Option<ApplicationName>) -> R
             break;
         }
     }
-    answer(around.style, &Hosts { hosts }, hosts_text)
+    let summary = summary(&hosts);
+    answer(around.style, &Hosts { summary, hosts }, hosts_text)
 }
 
 fn hosts_text(list: &Hosts) -> String {
@@ -183,38 +198,122 @@ fn hosts_text(list: &Hosts) -> String {
         vec![
             run.host.to_string(),
             run.application.to_string(),
-            run.version.to_string(),
-            run.channel.as_ref().map_or("-".to_owned(), ToString::to_string),
-            behind(run),
+            sentence(run),
             moment(run.since_secs),
             moment(run.renewed_at_secs),
             if run.is_expired { "expired".to_owned() } else { moment(run.deadline_secs) },
             run.instance.clone(),
         ]
     });
-    let headings = [
-        "HOST",
-        "APPLICATION",
-        "VERSION",
-        "CHANNEL",
-        "BEHIND",
-        "SINCE",
-        "HEARD",
-        "UNTIL",
-        "DIRECTORY",
-    ];
-    table(&headings, rows)
+    let headings = ["HOST", "APPLICATION", "STATUS", "SINCE", "HEARD", "UNTIL", "DIRECTORY"];
+    if list.hosts.is_empty() {
+        return "no host reported; `seawall report DIR` on a host does\n".to_owned();
+    }
+    format!("{}\n{}", summary_text(&list.summary), table(&headings, rows))
 }
 
-/// How far a host is behind its channel.
-pub(super) fn behind(run: &HostRun) -> String {
-    match (&run.channel, &run.channel_version, run.moves_behind) {
-        (None, ..) => "-".to_owned(),
-        (Some(_), None, _) => "no such channel".to_owned(),
-        (Some(_), Some(_), Some(0)) => "0".to_owned(),
-        (Some(_), Some(to), Some(moves)) => format!("{} ({to})", count(moves, "move")),
-        (Some(_), Some(to), None) => format!("? ({to})"),
+/// What a folder holds, and where its channel is.
+pub(super) struct Position<'a> {
+    pub(super) version: &'a Version,
+    pub(super) channel: Option<&'a ChannelName>,
+    pub(super) channel_version: Option<&'a Version>,
+    pub(super) moves_behind: Option<u64>,
+}
+
+/// Says it: `on 1.0.1, channel stable at 1.1.0, 1 move behind`.
+pub(super) fn sentence_of(position: &Position<'_>) -> String {
+    let Position { version, channel, channel_version, moves_behind } = position;
+    let on = format!("on {version}");
+    let Some(channel) = channel else { return on };
+    match (channel_version, moves_behind) {
+        (None, _) => format!("{on}, channel {channel} is gone"),
+        (Some(_), Some(0)) => format!("{on}, channel {channel} too"),
+        (Some(to), Some(moves)) => {
+            format!("{on}, channel {channel} at {to}, {} behind", count(*moves, "move"))
+        }
+        (Some(to), None) => format!("{on}, channel {channel} at {to}, was never at {version}"),
     }
+}
+
+/// Says it of a host that reported.
+pub(super) fn sentence(run: &HostRun) -> String {
+    sentence_of(&Position {
+        version: &run.version,
+        channel: run.channel.as_ref(),
+        channel_version: run.channel_version.as_ref(),
+        moves_behind: run.moves_behind,
+    })
+}
+
+/// How many hosts of an application follow a channel, and what they are on.
+#[derive(Serialize, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    application: ApplicationName,
+    /// Absent for hosts that follow none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<ChannelName>,
+    /// Where it is; absent where it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel_version: Option<Version>,
+    host_count: u64,
+    versions: Vec<VersionCount>,
+}
+
+#[derive(Serialize, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase")]
+struct VersionCount {
+    version: Version,
+    host_count: u64,
+}
+
+/// Counts hosts by application and channel; a host with two folders on one version counts once.
+fn summary(hosts: &[HostRun]) -> Vec<Summary> {
+    type Key<'a> = (&'a ApplicationName, Option<&'a ChannelName>);
+    let mut groups: BTreeMap<Key<'_>, Vec<&HostRun>> = BTreeMap::new();
+    for run in hosts {
+        groups.entry((&run.application, run.channel.as_ref())).or_default().push(run);
+    }
+    let distinct = |runs: &mut dyn Iterator<Item = &HostRun>| {
+        runs.map(|run| &run.host).collect::<BTreeSet<_>>().len() as u64
+    };
+    let group = |((application, channel), runs): (Key<'_>, Vec<&HostRun>)| {
+        let at = runs.iter().find_map(|run| run.channel_version.as_ref());
+        // What the channel is at first, then the newest release.
+        let mut versions: Vec<_> =
+            runs.iter().map(|run| (run.published_at_secs, &run.version)).collect();
+        versions.sort_by_key(|(published, version)| {
+            (Some(*version) != at, Reverse(*published), Reverse(version.to_string()))
+        });
+        versions.dedup();
+        let count = |version: &Version| VersionCount {
+            version: version.clone(),
+            host_count: distinct(&mut runs.iter().copied().filter(|run| run.version == *version)),
+        };
+        Summary {
+            application: application.clone(),
+            channel: channel.cloned(),
+            channel_version: at.cloned(),
+            host_count: distinct(&mut runs.iter().copied()),
+            versions: versions.into_iter().map(|(_, version)| count(version)).collect(),
+        }
+    };
+    groups.into_iter().map(group).collect()
+}
+
+fn summary_text(all: &[Summary]) -> String {
+    let dash = || "-".to_owned();
+    let rows = all.iter().map(|summary| {
+        let on = |one: &VersionCount| format!("{} on {}", one.host_count, one.version);
+        vec![
+            summary.application.to_string(),
+            summary.channel.as_ref().map_or_else(dash, ToString::to_string),
+            summary.channel_version.as_ref().map_or_else(dash, ToString::to_string),
+            summary.host_count.to_string(),
+            summary.versions.iter().map(on).collect::<Vec<_>>().join(", "),
+        ]
+    });
+    table(&["APPLICATION", "CHANNEL", "AT", "HOSTS", "RUN"], rows)
 }
 
 #[cfg(test)]
@@ -239,21 +338,30 @@ mod tests {
             deadline_secs: 120,
             is_expired: true,
         };
+        let mut other = run.clone();
+        other.host = "rack5".parse().unwrap();
+        other.version = "1.2".parse().unwrap();
+        (other.published_at_secs, other.moves_behind) = (1, Some(0));
+        let hosts = vec![run.clone(), run.clone(), other];
+        let summary = summary(&hosts);
+        let text = hosts_text(&Hosts { summary, hosts: vec![run.clone()] });
         assert_eq!(
-            hosts_text(&Hosts { hosts: vec![run.clone()] }),
-            "HOST   APPLICATION  VERSION  CHANNEL  BEHIND         SINCE                 \
+            text,
+            "APPLICATION  CHANNEL  AT   HOSTS  RUN\n\
+             shop         stable   1.2  2      1 on 1.2, 1 on 1.0\n\n\
+             HOST   APPLICATION  STATUS                                         SINCE                 \
              HEARD                 UNTIL    DIRECTORY\n\
-             rack4  shop         1.0      stable   2 moves (1.2)  1970-01-01 00:00:00Z  \
+             rack4  shop         on 1.0, channel stable at 1.2, 2 moves behind  1970-01-01 00:00:00Z  \
              1970-01-01 00:01:00Z  expired  /srv/shop\n"
         );
         run.moves_behind = Some(0);
-        assert_eq!(behind(&run), "0");
+        assert_eq!(sentence(&run), "on 1.0, channel stable too");
         run.moves_behind = None;
-        assert_eq!(behind(&run), "? (1.2)");
+        assert_eq!(sentence(&run), "on 1.0, channel stable at 1.2, was never at 1.0");
         run.channel_version = None;
-        assert_eq!(behind(&run), "no such channel");
+        assert_eq!(sentence(&run), "on 1.0, channel stable is gone");
         run.channel = None;
-        assert_eq!(behind(&run), "-");
+        assert_eq!(sentence(&run), "on 1.0");
     }
 
     #[test]

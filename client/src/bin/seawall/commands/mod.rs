@@ -11,6 +11,7 @@ mod diff;
 mod drill;
 mod export;
 mod fleet;
+mod following;
 mod fsck;
 mod list;
 mod patch;
@@ -20,6 +21,7 @@ mod quota;
 #[cfg(feature = "server")]
 mod recover;
 mod repair;
+mod report;
 mod retention;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
@@ -61,11 +63,14 @@ pub(crate) struct Surroundings {
 
 /// Runs a command to its end.
 pub(crate) async fn run(command: Command, global: Global) -> Result<(), Failure> {
-    let style = if global.json { Style::Json } else { Style::Text };
+    let style = if global.json { Style::Json(command.schema()) } else { Style::Text };
     let progress = progress::choose(global.quiet);
     // Each directory has its own registry.
     if let Command::Status(order) = command {
         return status::status(&order, &global, style).await;
+    }
+    if let Command::Report(order) = command {
+        return report::report(&order, &global, style).await;
     }
     let Some(reach) = command.reach() else {
         let outcome = without_registry(command, progress.clone(), style).await;
@@ -132,6 +137,7 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         #[cfg(feature = "server")]
         Command::Offline(..) => Err(Failure::internal("this command needs no registry")),
         Command::Status(..)
+        | Command::Report(..)
         | Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)

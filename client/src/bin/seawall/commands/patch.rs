@@ -5,6 +5,7 @@ use std::sync::Arc;
 use seawall::patch;
 
 use super::Surroundings;
+use super::following::{Followed, Following};
 use crate::command::Patch;
 use crate::output::answer;
 use crate::report::Failure;
@@ -13,7 +14,8 @@ pub(crate) async fn patch(around: Surroundings, command: Patch) -> Result<(), Fa
     let Patch { dir, target, dry_run, threads } = command;
     let Surroundings { registry, address, progress, style, state } = around;
     let heard = Arc::clone(&progress);
-    let origin = super::pull::origin(address, &target.selector);
+    let following = Following::of(&dir, address, &target.selector);
+    let named = dir.clone();
     let order = patch::Patch {
         registry,
         directory: dir,
@@ -25,9 +27,13 @@ pub(crate) async fn patch(around: Surroundings, command: Patch) -> Result<(), Fa
     };
     if dry_run {
         let plan = patch::plan(&order).await?;
-        return answer(style, &plan, |plan| format!("{plan}\n"));
+        let plan = Followed { report: plan, following };
+        return answer(style, &plan, |plan| {
+            format!("{}\n{}", plan.report, plan.following.text(&named))
+        });
     }
     let report = patch::patch(order).await?;
-    super::pull::remember(&origin, &report.directory, heard.as_ref());
-    answer(style, &report, |report| format!("{report}\n"))
+    following.note(&report.directory, heard.as_ref());
+    let report = Followed { report, following };
+    answer(style, &report, |done| format!("{}\n{}", done.report, done.following.text(&named)))
 }

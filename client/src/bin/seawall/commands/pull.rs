@@ -1,14 +1,11 @@
 //! `seawall pull`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use seawall::directory::Origin;
-use seawall::progress::Progress;
 use seawall::pull;
-use seawall_api::reference::Selector;
 
 use super::Surroundings;
+use super::following::{Followed, Following};
 use crate::command::Pull;
 use crate::output::answer;
 use crate::report::Failure;
@@ -17,7 +14,8 @@ pub(crate) async fn pull(around: Surroundings, command: Pull) -> Result<(), Fail
     let Pull { target, into, format, machines, descriptors, dry_run, locked, threads } = command;
     let Surroundings { registry, address, progress, style, state } = around;
     let heard = Arc::clone(&progress);
-    let origin = origin(address, &target.selector);
+    let following = Following::of(&into, address, &target.selector);
+    let named = into.clone();
     let order = pull::Pull {
         registry,
         application: target.application,
@@ -36,23 +34,7 @@ pub(crate) async fn pull(around: Surroundings, command: Pull) -> Result<(), Fail
         return answer(style, &plan, |plan| format!("{plan}\n"));
     }
     let report = pull::pull(order).await?;
-    remember(&origin, &report.directory, heard.as_ref());
-    answer(style, &report, |report| format!("{report}\n"))
-}
-
-/// Notes in a directory where it came from. The release is there whether or not that succeeds.
-pub(super) fn remember(origin: &Origin, directory: &Path, progress: &dyn Progress) {
-    if let Err(error) = origin.write(directory) {
-        let why = &error.source;
-        progress.note(&format!("warning: {error}: {why}; `seawall status` cannot follow it"));
-    }
-}
-
-/// What `seawall status` is to know of a directory: a channel is followed, a version is not.
-pub(super) fn origin(address: String, selector: &Selector) -> Origin {
-    let channel = match selector {
-        Selector::Channel(channel) => Some(channel.clone()),
-        Selector::Version(_) | Selector::Digest(_) => None,
-    };
-    Origin { registry: Some(address), channel }
+    following.note(&report.directory, heard.as_ref());
+    let report = Followed { report, following };
+    answer(style, &report, |done| format!("{}\n{}", done.report, done.following.text(&named)))
 }

@@ -58,7 +58,7 @@ pub(super) async fn apply(
     match around.style {
         Style::Text if has_deleted && freed.is_ok() => print(&freed_text(freed_bytes))?,
         Style::Text => {}
-        Style::Json => {
+        Style::Json(_) => {
             answer(around.style, &Applied { outcome, freed_bytes }, |_| String::new())?;
         }
     }

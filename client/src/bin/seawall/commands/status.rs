@@ -1,34 +1,34 @@
-//! `seawall status`: what this host runs, told to the registries it came from.
+//! `seawall status`: what this host holds, and how far that is behind. Changes nothing, here or at
+//! a registry.
 //!
-//! What it is told keeps a release, so one directory that cannot be read, or one registry that
-//! cannot be reached, does not stand in the way of the others: the command goes on and fails last.
+//! One directory that cannot be read, or one registry that cannot be reached, does not stand in
+//! the way of the others: the command goes on and fails last.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use seawall::directory::{Lockfile, Origin};
-use seawall::error::ErrorKind;
-use seawall_api::digest::ReleaseDigest;
-use seawall_api::names::{ApplicationName, ChannelName, HostName, Version};
-use seawall_api::v1::{HostRun, RenewHost};
+use seawall::directory::{DiskTimes, Lockfile};
+use seawall::registry::Registry;
+use seawall_api::names::{ApplicationName, ChannelName, Version};
 use serde::Serialize;
 
-use super::{fleet, host_state};
+use super::fleet::{Position, sentence_of};
+use super::report::{Held, directories, held};
 use crate::args::Global;
 use crate::command::{Reach, Status};
 use crate::config::Settings;
 use crate::connect::{Connection, Missing};
-use crate::output::{Style, answer, moment, table};
+use crate::output::{Style, answer, table};
 use crate::progress;
 use crate::report::Failure;
 
 #[derive(Serialize)]
 struct Answer {
-    host: HostName,
     directories: Vec<Entry>,
 }
 
-/// What a directory holds, and what its registry says to that.
+/// What a directory holds, and where its channel is.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
@@ -36,70 +36,104 @@ struct Entry {
     /// Absent where it cannot be read.
     #[serde(flatten)]
     held: Option<Held>,
-    /// What the registry noted; absent where it could not be told.
+    /// Whether its disks were written to since they were pulled, by their times.
     #[serde(skip_serializing_if = "Option::is_none")]
-    noted: Option<HostRun>,
-    /// Why not.
+    state: Option<State>,
+    /// The disks that were, as machine and disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    modified: Vec<String>,
+    /// Where the channel that it follows is; absent where it follows none or that is not known.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "channelVersion")]
+    channel_version: Option<Version>,
+    /// How many moves of the channel this host has not followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moves_behind: Option<u64>,
+    /// Why something of this is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
-/// What a directory's own files say.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Held {
-    application: ApplicationName,
-    version: Version,
-    release: ReleaseDigest,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<ChannelName>,
-    disks: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    registry: Option<String>,
+/// What the times of a directory's disks say; `verify` reads the disks themselves.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Unmodified,
+    Modified,
+    /// Pulled by a version that noted no times.
+    Unknown,
 }
 
 pub(crate) async fn status(status: &Status, global: &Global, style: Style) -> Result<(), Failure> {
-    let host = match &status.host {
-        Some(host) => host.clone(),
-        None => machine_name()?,
-    };
     let mut failed = None;
     let mut entries = Vec::new();
-    for dir in directories(status, global)? {
-        let (held, problem) = match held(&dir) {
-            Ok(held) => (Some(held), None),
-            Err(failure) => {
-                let problem = failure.what().to_owned();
-                failed = failed.or(Some(failure));
-                (None, Some(problem))
-            }
-        };
-        let directory = std::fs::canonicalize(&dir).unwrap_or(dir);
-        entries.push(Entry { directory, held, noted: None, problem });
+    for dir in directories(&status.dirs, global)? {
+        let (entry, failure) = entry(&dir);
+        failed = failed.or(failure);
+        entries.push(entry);
     }
-    let mut by_registry = BTreeMap::<Option<String>, Vec<usize>>::new();
+    let mut by_registry = BTreeMap::<String, Vec<usize>>::new();
     for (at, entry) in entries.iter().enumerate() {
-        if let Some(held) = &entry.held {
-            by_registry.entry(held.registry.clone()).or_default().push(at);
+        // Without a channel there is nothing to ask.
+        if let Some(Held { channel: Some(_), registry: Some(registry), .. }) = &entry.held {
+            by_registry.entry(registry.clone()).or_default().push(at);
         }
     }
     for (registry, places) in by_registry {
         // What is named for this command goes before what a directory remembers.
-        let named = global.registry.clone().filter(|text| !text.is_empty()).or(registry);
-        let global = Global { registry: named, ..global.clone() };
-        let told = tell(status, &host, &global, (&mut entries, &places)).await;
-        failed = failed.or(told.err());
+        let named = global.registry.clone().filter(|text| !text.is_empty());
+        let global = Global { registry: named.or(Some(registry)), ..global.clone() };
+        let asked = ask(status, &global, &mut entries, &places).await;
+        failed = failed.or(asked.err());
     }
-    answer(style, &Answer { host, directories: entries }, text)?;
+    answer(style, &Answer { directories: entries }, text)?;
     failed.map_or(Ok(()), Err)
 }
 
-/// Tells one registry of the directories that came from it; the first failure of all.
-async fn tell(
+/// Reads one directory.
+fn entry(dir: &Path) -> (Entry, Option<Failure>) {
+    let directory = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    let empty = Entry {
+        directory,
+        held: None,
+        state: None,
+        modified: Vec::new(),
+        channel_version: None,
+        moves_behind: None,
+        problem: None,
+    };
+    match held(dir).and_then(|held| Ok((held, modified(dir)?))) {
+        Ok((held, (state, modified))) => {
+            (Entry { held: Some(held), state: Some(state), modified, ..empty }, None)
+        }
+        Err(failure) => {
+            let problem = Some(failure.what().to_owned());
+            (Entry { problem, ..empty }, Some(failure))
+        }
+    }
+}
+
+fn modified(dir: &Path) -> Result<(State, Vec<String>), Failure> {
+    let (lock, _) = Lockfile::of_directory(dir)?;
+    let times = DiskTimes::of_directory(dir);
+    let written: Vec<_> =
+        lock.disks.iter().map(|disk| (disk, times.is_written(dir, &disk.file))).collect();
+    let state = if written.iter().any(|(_, written)| *written == Some(true)) {
+        State::Modified
+    } else if written.iter().any(|(_, written)| written.is_none()) {
+        State::Unknown
+    } else {
+        State::Unmodified
+    };
+    let written = written.into_iter().filter(|(_, written)| *written == Some(true));
+    Ok((state, written.map(|(disk, _)| format!("{}/{}", disk.machine, disk.disk)).collect()))
+}
+
+/// Asks one registry where the channels of directories are; the first failure of all.
+async fn ask(
     status: &Status,
-    host: &HostName,
     global: &Global,
-    (entries, places): (&mut [Entry], &[usize]),
+    entries: &mut [Entry],
+    places: &[usize],
 ) -> Result<(), Failure> {
     let reach = Reach { host: None, credentials: status.credentials.clone() };
     let opened = async {
@@ -120,18 +154,13 @@ async fn tell(
     for at in places {
         let entry = &mut entries[*at];
         let Some(held) = &entry.held else { continue };
-        let runs = RenewHost {
-            application: held.application.clone(),
-            instance: entry.directory.to_string_lossy().into_owned(),
-            release: held.release,
-            channel: held.channel.clone(),
-            disks: held.disks,
-            ttl_secs: status.ttl_secs,
-        };
-        match registry.report_host(host, &runs).await {
-            Ok(noted) => entry.noted = Some(noted),
-            Err(error) => {
-                let failure = Failure::from(error);
+        let Some(channel) = &held.channel else { continue };
+        match position(&registry, &held.application, channel, held).await {
+            Ok((version, moves)) => {
+                entry.channel_version = version;
+                entry.moves_behind = moves;
+            }
+            Err(failure) => {
                 entry.problem = Some(failure.what().to_owned());
                 failed = failed.or(Some(failure));
             }
@@ -141,63 +170,48 @@ async fn tell(
     failed.map_or(Ok(()), Err)
 }
 
-/// The directories that are named, or all that this host remembers and that are still there.
-fn directories(status: &Status, global: &Global) -> Result<Vec<PathBuf>, Failure> {
-    if !status.dirs.is_empty() {
-        return Ok(status.dirs.clone());
+/// Finds where a channel is and how many of its moves a directory has not followed; none where
+/// the channel is gone, or never pointed at what the directory holds.
+async fn position(
+    registry: &Arc<dyn Registry>,
+    application: &ApplicationName,
+    channel: &ChannelName,
+    held: &Held,
+) -> Result<(Option<Version>, Option<u64>), Failure> {
+    let Some(now) = registry.channel(application, channel).await? else { return Ok((None, None)) };
+    if now.release == held.release {
+        return Ok((Some(now.version), Some(0)));
     }
-    let held = host_state(global)?.all_holdings().into_iter().map(|holding| holding.directory);
-    // What cannot be looked at may well run.
-    let mut dirs: Vec<_> = held
-        .filter(|dir| dir.join(seawall::directory::LOCKFILE).try_exists().unwrap_or(true))
-        .collect();
-    dirs.sort();
-    dirs.dedup();
-    if dirs.is_empty() {
-        let what = "this host remembers no pulled release";
-        let remedy = "pull one, or name directories: `seawall status DIR`";
-        return Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound));
-    }
-    Ok(dirs)
-}
-
-fn held(dir: &Path) -> Result<Held, Failure> {
-    let (lock, _) = Lockfile::of_directory(dir)?;
-    let origin = Origin::of_directory(dir);
-    Ok(Held {
-        application: lock.application,
-        version: lock.version,
-        release: lock.release,
-        channel: origin.channel,
-        disks: lock.disks.len() as u64,
-        registry: origin.registry,
-    })
-}
-
-/// The machine's name as a host's name.
-fn machine_name() -> Result<HostName, Failure> {
-    let uname = rustix::system::uname();
-    let name = uname.nodename().to_string_lossy().to_lowercase();
-    name.parse().map_err(|error| {
-        let remedy = "give this host a name: `--host NAME`".to_owned();
-        Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))
-    })
+    let moves = registry.channel_history(application, channel).await?;
+    let mine = moves.iter().filter(|step| step.release == held.release);
+    let last = mine.map(|step| step.sequence).max();
+    Ok((Some(now.version), last.map(|last| now.sequence.saturating_sub(last))))
 }
 
 fn text(answer: &Answer) -> String {
     let rows = answer.directories.iter().map(|entry| {
-        let held = entry.held.as_ref();
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        let application = or_dash(held.map(|held| held.application.to_string()));
-        let version = or_dash(held.map(|held| held.version.to_string()));
-        let channel = or_dash(held.and_then(|held| Some(held.channel.as_ref()?.to_string())));
-        let (behind, until) = match (&entry.noted, &entry.problem) {
-            (Some(noted), _) => (fleet::behind(noted), moment(noted.deadline_secs)),
-            (None, problem) => ("?".to_owned(), problem.clone().unwrap_or_default()),
+        let dash = || "-".to_owned();
+        let application =
+            entry.held.as_ref().map_or_else(dash, |held| held.application.to_string());
+        let status = match (&entry.held, &entry.problem) {
+            (Some(held), problem) => {
+                let known = sentence_of(&Position {
+                    version: &held.version,
+                    channel: held.channel.as_ref().filter(|_| problem.is_none()),
+                    channel_version: entry.channel_version.as_ref(),
+                    moves_behind: entry.moves_behind,
+                });
+                problem.as_ref().map_or(known.clone(), |problem| format!("{known}; {problem}"))
+            }
+            (None, problem) => problem.clone().unwrap_or_default(),
         };
-        let directory = entry.directory.display().to_string();
-        vec![directory, application, version, channel, behind, until]
+        let disks = match entry.state {
+            None => dash(),
+            Some(State::Unmodified) => "unmodified".to_owned(),
+            Some(State::Modified) => format!("modified: {}", entry.modified.join(", ")),
+            Some(State::Unknown) => "unknown: `seawall verify` reads them".to_owned(),
+        };
+        vec![entry.directory.display().to_string(), application, status, disks]
     });
-    let headings = ["DIRECTORY", "APPLICATION", "VERSION", "CHANNEL", "BEHIND", "KEPT UNTIL"];
-    format!("host {}\n\n{}", answer.host, table(&headings, rows))
+    table(&["DIRECTORY", "APPLICATION", "STATUS", "DISKS"], rows)
 }

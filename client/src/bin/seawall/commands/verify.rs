@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use seawall::error::ErrorKind;
+use seawall::patch;
 use seawall::progress::Progress;
-use seawall::verify::{self, VerifyRelease, VerifyReport};
+use seawall::verify::{self, DiskState, VerifyRelease, VerifyReport};
 
 use super::Surroundings;
 use crate::command::Target;
-use crate::output::{Style, answer};
+use crate::output::{Style, answer, count};
 use crate::report::Failure;
 
 pub(crate) async fn dir(
@@ -18,7 +20,7 @@ pub(crate) async fn dir(
     style: Style,
 ) -> Result<(), Failure> {
     let report = verify::verify_dir(dir, threads, progress).await?;
-    tell(&report, style, "pull the release again into another directory")
+    tell(&report, style, &remedy_of(dir, &report))
 }
 
 pub(crate) async fn release(around: Surroundings, target: Target) -> Result<(), Failure> {
@@ -34,17 +36,34 @@ pub(crate) async fn release(around: Surroundings, target: Target) -> Result<(), 
     )
 }
 
-/// Prints the report; damage is a failure.
+/// Returns the next step for a directory that is not what its release says.
+fn remedy_of(dir: &Path, report: &VerifyReport) -> String {
+    let release = format!("{}@{}", report.application, report.release);
+    match report.state() {
+        DiskState::Modified => patch::keep_or_discard(dir, &report.application, report.release),
+        _ => format!(
+            "copy what you need away, then pull the release afresh: `seawall pull {release} \
+             --into NEW-DIR`"
+        ),
+    }
+}
+
+/// Prints the report; damage and disks that were modified are failures.
 fn tell(report: &VerifyReport, style: Style, remedy: &str) -> Result<(), Failure> {
     answer(style, report, |report| format!("{report}\n"))?;
-    if report.is_intact() {
-        return Ok(());
+    let release = format!("{}:{}", report.application, report.version);
+    match report.state() {
+        DiskState::Intact => return Ok(()),
+        DiskState::Modified => {
+            let disks = count(report.modified.len() as u64, "disk");
+            let what = format!("{release} is modified: {disks} changed since it was pulled");
+            return Err(Failure::usage(what, remedy).of_kind(ErrorKind::Conflict));
+        }
+        DiskState::Damaged => {}
     }
     let what = format!(
-        "{}:{} is damaged: {} objects are not what their names say",
-        report.application,
-        report.version,
-        report.damage.len()
+        "{release} is damaged: {} not what its digest says",
+        count(report.damage.len() as u64, "object")
     );
     Err(Failure::damaged(what, remedy))
 }

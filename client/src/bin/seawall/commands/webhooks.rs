@@ -16,7 +16,7 @@ struct Webhooks {
 
 #[derive(Serialize)]
 struct Removed {
-    removed: String,
+    webhook: String,
 }
 
 #[derive(Serialize)]
@@ -40,8 +40,8 @@ pub(crate) async fn list(around: &Surroundings) -> Result<(), Failure> {
 
 pub(crate) async fn remove(around: &Surroundings, id: String) -> Result<(), Failure> {
     around.registry.remove_webhook(&id).await?;
-    answer(around.style, &Removed { removed: id }, |removed| {
-        format!("webhook {} is told nothing any more\n", removed.removed)
+    answer(around.style, &Removed { webhook: id }, |removed| {
+        format!("webhook {} is told nothing any more\n", removed.webhook)
     })
 }
 

@@ -36,7 +36,7 @@ impl World {
 fn a_flag_goes_before_a_reference_and_a_reference_before_the_file() {
     let mut world = World::new("registry = 'https://file.example'");
     assert_eq!(world.url(), "https://file.example");
-    world.reach.host = Some("ref.example:8443".into());
+    world.reach.host = Some(Named::Host("ref.example:8443".into()));
     assert_eq!(world.url(), "https://ref.example:8443");
     world.global.registry = Some("http://flag.example".into());
     assert_eq!(world.url(), "http://flag.example");
@@ -62,11 +62,11 @@ fn only_loopback_hosts_are_spoken_to_in_the_clear() {
 fn the_files_token_goes_to_the_files_registry_alone() {
     let mut world = World::new("registry = 'https://file.example'\ntoken_file = 'token'");
     assert!(world.find().unwrap().token.is_some());
-    world.reach.host = Some("evil.example".into());
+    world.reach.host = Some(Named::Host("evil.example".into()));
     assert!(world.find().unwrap().token.is_none());
-    world.reach.host = Some("file.example".into());
+    world.reach.host = Some(Named::Host("file.example".into()));
     assert!(world.find().unwrap().token.is_some(), "the same registry, named by reference");
-    world.reach.host = Some("other.example".into());
+    world.reach.host = Some(Named::Host("other.example".into()));
     world.environment.token = Some("given-for-this".into());
     assert!(world.find().unwrap().token.is_some());
 }

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Runs machine arm of team/shop_2 2.0.0--rc_1, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85.
 name='team-shop_2-arm'
-state=d2b46c1803dabfc6/arm
+machine=arm
+release=d2b46c1803dabfc6
+networks='back--end public'
 program=qemu-system-aarch64
 architecture=aarch64
 board=virt,gic-version=max
@@ -10,32 +12,63 @@ firmware=uefi
 set -eu
 usage() {
   cat <<END
-usage: $0 [--direct] [--background] [--tcg] [--net user|socket|none] [-- QEMU-ARGUMENT...]
+usage: $0 [--direct] [--background] [--tcg] [--cpu MODEL] [--net [NETWORK=]KIND]...
+       [-- QEMU-ARGUMENT...]
   --direct      write to the pulled disks themselves; a patch will then refuse them
   --background  return when it runs: serial.log and pid are in the state folder
   --tcg         let QEMU translate, where this host could run the machine itself (KVM)
+  --cpu MODEL   what QEMU's -cpu takes (default: host with KVM, max without)
   --net KIND    socket joins the machines of a network on this host (default), user gives each
-                card a way out, none unplugs them
+                card a way out, bridge:NAME puts it on a bridge of the host (by QEMU's
+                qemu-bridge-helper), none unplugs it; NETWORK= says so for one network alone
 END
   exit 2
 }
-direct='' background='' tcg='' net=socket
+direct='' background='' tcg='' cpu='' net=socket nets=''
 while [ $# -gt 0 ]; do
   case $1 in
     --direct) direct=1 ;;
     --background) background=1 ;;
     --tcg) tcg=1 ;;
-    --net) shift; net=${1:-} ;;
+    --cpu) shift; cpu=${1:-} ;;
+    --net)
+      shift
+      case ${1:-} in *=*) nets="$nets $1" ;; *) net=${1:-} ;; esac ;;
     --) shift; break ;;
     *) usage ;;
   esac
   shift
 done
-case $net in user | socket | none) ;; *) usage ;; esac
+for kind in $net $nets; do
+  case $kind in *[!A-Za-z0-9._=:-]*) usage ;; esac
+  case ${kind#*=} in user | socket | none | bridge:?*) ;; *) usage ;; esac
+done
+for of in $nets; do
+  # Each machine's script is told of all networks of the release.
+  case " $networks " in
+    *" ${of%%=*} "*) ;;
+    *) echo "$0: the release has no network ${of%%=*}; it has: $networks" >&2; exit 2 ;;
+  esac
+done
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname -- "$here")
-state=$here/state/$state
+state=$here/state/$release
+
+# A patch sets the overlays of the release that it leaves aside; coming back takes them up again.
+if [ ! -d "$state" ] && [ -d "$state.aside" ]; then mv -- "$state.aside" "$state"; fi
+
+# overlay MACHINE DISK FILE FORMAT makes what a machine writes to instead of a pulled disk, once.
+overlay() {
+  overlay=$state/$1/$2.qcow2
+  if [ -e "$overlay" ]; then return; fi
+  mkdir -p -- "$state/$1"
+  # Found from the overlay's own folder, so that all of it can be moved.
+  (umask 077 && qemu-img create -q -f qcow2 -F "$4" -b "../../../../$3" "$overlay.part")
+  mv -- "$overlay.part" "$overlay"
+}
+state=$state/$machine
+umask 077
 mkdir -p -- "$state"
 
 # QEMU ends a value at a comma that is not doubled.
@@ -52,17 +85,21 @@ first() {
 disk() {
   drive=$root/$3 format=$4
   if [ -z "$direct" ]; then
-    drive=$state/$2.qcow2
-    [ -e "$drive" ] || qemu-img create -q -f qcow2 -F "$format" -b "$root/$3" "$drive"
-    format=qcow2
+    overlay . "$2" "$3" "$4"
+    drive=$state/$2.qcow2 format=qcow2
   fi
   drive="if=none,id=disk$1,format=$format,file=$(escaped "$drive")"
 }
 
-# card SLOT DEVICE MAC GROUP
+# card SLOT DEVICE MAC GROUP NETWORK
 card() {
-  case $net in
+  kind=$net
+  for of in $nets; do
+    case $of in "$5="*) kind=${of#*=} ;; esac
+  done
+  case $kind in
     none) return ;;
+    bridge:*) backend=bridge,id=net$1,br=${kind#bridge:} ;;
     user) backend=user,id=net$1 ;;
     socket) backend=socket,id=net$1,mcast=$4,localaddr=127.0.0.1 ;;
   esac
@@ -106,14 +143,27 @@ case $firmware-$architecture in
       "$(first /usr/share/qemu-efi-riscv64/RISCV_VIRT_VARS.fd)" ;;
 esac
 
-accel=tcg cpu=''
+accel=tcg model=''
 case $architecture in
-  x86_64 | i686 | aarch64 | s390x) cpu=max ;;
+  x86_64 | i686 | aarch64 | s390x) model=max ;;
 esac
 case $(uname -m)-$architecture in
   "$architecture-$architecture" | x86_64-i686)
-    if [ -z "$tcg" ] && [ -w /dev/kvm ]; then accel=kvm cpu=host; fi ;;
+    if [ -z "$tcg" ] && [ -w /dev/kvm ]; then accel=kvm model=host; fi ;;
 esac
+
+# starts MODEL: whether QEMU gets as far as to a machine with this processor, which stays halted.
+starts() {
+  echo quit | "$program" -machine "$board,accel=kvm" -cpu "$1" -m 16 -nodefaults -display none \
+    -S -monitor stdio >/dev/null 2>&1
+}
+if [ -z "$cpu" ] && [ "$accel-$architecture" = kvm-x86_64 ] && grep -qw hypervisor /proc/cpuinfo &&
+  ! starts host && starts host,-arch-capabilities; then
+  echo "$0: this host is a virtual machine that cannot set a register of the processor it shows" \
+    "(kvm_buf_set_msrs): the machine goes without arch-capabilities" >&2
+  model=host,-arch-capabilities
+fi
+model=${cpu:-$model}
 
 # run ARGUMENT... becomes the machine.
 run() {
@@ -135,7 +185,7 @@ run() {
   else
     set -- -serial mon:stdio "$@"
   fi
-  if [ -n "$cpu" ]; then set -- -cpu "$cpu" "$@"; fi
+  if [ -n "$model" ]; then set -- -cpu "$model" "$@"; fi
   exec "$program" -nodefaults -display none -name "guest=$name" -machine "$board,accel=$accel" "$@"
 }
 

@@ -1,0 +1,157 @@
+//! References that are relative to a pulled folder: `stable`, `1.1.0`, `:stable`, `@blake3:…`.
+//!
+//! A folder knows its application by its lockfile, and its registry and the channel that it
+//! follows by `.seawall/origin.json`.
+
+use std::path::Path;
+
+use seawall::directory::{LOCKFILE, LockError, Lockfile, Origin};
+use seawall::error::ErrorKind;
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, Version};
+use seawall_api::reference::{Reference, Selector};
+
+use super::{Command, Patch, Reach, Target, release, threads};
+use crate::args::{DiffArgs, PatchArgs};
+use crate::report::Failure;
+
+/// The registry that the words of a command name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Named {
+    /// The host in a reference.
+    Host(String),
+    /// The registry that a folder came from: an address or a directory.
+    Origin(String),
+}
+
+/// Proves a patch: without `--to` the folder moves to where its channel is.
+pub(super) fn patch(args: PatchArgs) -> Result<Command, Failure> {
+    let (host, target) = match &args.to {
+        Some(text) => seen_from(&args.dir, text)?,
+        None => followed(&args.dir)?,
+    };
+    let PatchArgs { dir, dry_run, threads: count, credentials, .. } = args;
+    let patch = Patch { dir, target, dry_run, threads: threads(count) };
+    Ok(Command::Patch(Reach { host, credentials }, patch))
+}
+
+/// Proves a comparison; a folder stands for the release that it holds.
+pub(super) fn diff(args: DiffArgs) -> Result<Command, Failure> {
+    let dir = Path::new(&args.from);
+    // As `verify` tells a folder from a reference.
+    let is_dir = dir.is_dir() || args.from.starts_with(['.', '/']);
+    let here = Path::new(".");
+    let ((from_host, from), (to_host, to)) = match (is_dir, &args.to) {
+        (true, Some(to)) => (held(dir)?, seen_from(dir, to)?),
+        (true, None) => (held(dir)?, followed(dir)?),
+        (false, None) => (held(here)?, seen_from(here, &args.from)?),
+        (false, Some(to)) => {
+            let from = release(&args.from)?;
+            let is_bare = !to.contains([':', '@', '/']);
+            let sign = if to.starts_with("blake3:") { "@" } else { ":" };
+            let to = match is_bare || sign == "@" || to.starts_with([':', '@']) {
+                true => release(&format!("{}{sign}{}", from.1.application, bare(to)))?,
+                false => release(to)?,
+            };
+            (from, to)
+        }
+    };
+    let host = match (from_host, to_host) {
+        (Some(Named::Host(a)), Some(Named::Host(b))) if a != b => {
+            return Err(Failure::usage(
+                format!("the releases are in two registries, {a} and {b}"),
+                "compare releases of one registry",
+            ));
+        }
+        (a, b) => a.or(b),
+    };
+    Ok(Command::Diff(Reach { host, credentials: args.credentials }, from, to))
+}
+
+/// Returns a selector without its sign.
+fn bare(text: &str) -> &str {
+    text.strip_prefix([':', '@']).unwrap_or(text)
+}
+
+/// A pulled folder, as far as references need it.
+struct Folder {
+    application: ApplicationName,
+    version: Version,
+    release: ReleaseDigest,
+    origin: Origin,
+}
+
+impl Folder {
+    fn open(dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join(LOCKFILE);
+        if !path.exists() {
+            return Err(LockError::Missing { directory: dir.to_owned() }.into());
+        }
+        // Not compared with the release document: a patch that was interrupted left two.
+        let lock = Lockfile::read(&path)?;
+        Ok(Self {
+            application: lock.application,
+            version: lock.version,
+            release: lock.release,
+            origin: Origin::of_directory(dir),
+        })
+    }
+
+    fn target(&self, selector: Selector) -> (Option<Named>, Target) {
+        let named = self.origin.registry.clone().map(Named::Origin);
+        (named, Target { application: self.application.clone(), selector })
+    }
+}
+
+/// Reads `text` as a release, seen from a pulled folder.
+pub(super) fn seen_from(dir: &Path, text: &str) -> Result<(Option<Named>, Target), Failure> {
+    let bare = text.strip_prefix([':', '@']).unwrap_or(text);
+    let is_relative =
+        bare.len() < text.len() || text.starts_with("blake3:") || !text.contains([':', '@', '/']);
+    if is_relative {
+        return Ok(Folder::open(dir)?.target(bare.parse()?));
+    }
+    let (named, target) = release(text)?;
+    let origin = || Origin::of_directory(dir).registry.map(Named::Origin);
+    Ok((named.or_else(origin), target))
+}
+
+/// Returns the channel that a pulled folder follows, as the release that it points at.
+pub(super) fn followed(dir: &Path) -> Result<(Option<Named>, Target), Failure> {
+    let folder = Folder::open(dir)?;
+    let channel = folder.origin.channel.clone().ok_or_else(|| {
+        let dir = dir.display();
+        Failure::usage(
+            format!("{dir} follows no channel: it holds {} by its version", folder.version),
+            format!(
+                "name a release, `seawall patch {dir} --to VERSION`, or a channel to follow from \
+                 now on, `seawall patch {dir} --to CHANNEL`; `seawall channels {}` lists them",
+                folder.application
+            ),
+        )
+    })?;
+    Ok(folder.target(Selector::Channel(channel)))
+}
+
+/// Returns the release that a pulled folder holds.
+pub(super) fn held(dir: &Path) -> Result<(Option<Named>, Target), Failure> {
+    let folder = Folder::open(dir)?;
+    let release = folder.release;
+    Ok(folder.target(Selector::Digest(release)))
+}
+
+/// Reads a reference; one that begins with `:` or `@` is seen from the current directory.
+pub(super) fn parse(text: &str) -> Result<(Option<Named>, Reference), Failure> {
+    if !text.starts_with([':', '@']) {
+        let reference: Reference = text.parse()?;
+        return Ok((reference.host.clone().map(Named::Host), reference));
+    }
+    let folder = Folder::open(Path::new(".")).map_err(|failure| {
+        failure.of_kind(ErrorKind::InvalidInput).with_remedy(format!(
+            "`{text}` is relative to a pulled folder: run this in one, or write the application \
+             before it"
+        ))
+    })?;
+    let reference = format!("{}{text}", folder.application).parse()?;
+    Ok((folder.origin.registry.map(Named::Origin), reference))
+}

@@ -1,0 +1,201 @@
+//! `seawall report`: what this host runs, told to the registries it came from.
+//!
+//! What it is told keeps a release, so one directory that cannot be read, or one registry that
+//! cannot be reached, does not stand in the way of the others: the command goes on and fails last.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use seawall::directory::{Lockfile, Origin};
+use seawall::error::ErrorKind;
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::{ApplicationName, ChannelName, HostName, Version};
+use seawall_api::v1::{HostRun, RenewHost};
+use serde::Serialize;
+
+use super::{fleet, host_state};
+use crate::args::Global;
+use crate::command::{Reach, Report};
+use crate::config::Settings;
+use crate::connect::{Connection, Missing};
+use crate::output::{Style, answer, moment, table};
+use crate::progress;
+use crate::report::Failure;
+
+#[derive(Serialize)]
+struct Answer {
+    host: HostName,
+    directories: Vec<Entry>,
+}
+
+/// What a directory holds, and what its registry says to that.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    directory: PathBuf,
+    /// Absent where it cannot be read.
+    #[serde(flatten)]
+    held: Option<Held>,
+    /// What the registry noted; absent where it could not be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noted: Option<HostRun>,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// What a directory's own files say.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Held {
+    pub(super) application: ApplicationName,
+    pub(super) version: Version,
+    pub(super) release: ReleaseDigest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) channel: Option<ChannelName>,
+    #[serde(rename = "diskCount")]
+    pub(super) disks: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) registry: Option<String>,
+}
+
+pub(crate) async fn report(report: &Report, global: &Global, style: Style) -> Result<(), Failure> {
+    let host = match &report.host {
+        Some(host) => host.clone(),
+        None => machine_name()?,
+    };
+    let mut failed = None;
+    let mut entries = Vec::new();
+    for dir in directories(&report.dirs, global)? {
+        let (held, problem) = match held(&dir) {
+            Ok(held) => (Some(held), None),
+            Err(failure) => {
+                let problem = failure.what().to_owned();
+                failed = failed.or(Some(failure));
+                (None, Some(problem))
+            }
+        };
+        let directory = std::fs::canonicalize(&dir).unwrap_or(dir);
+        entries.push(Entry { directory, held, noted: None, problem });
+    }
+    let mut by_registry = BTreeMap::<Option<String>, Vec<usize>>::new();
+    for (at, entry) in entries.iter().enumerate() {
+        if let Some(held) = &entry.held {
+            by_registry.entry(held.registry.clone()).or_default().push(at);
+        }
+    }
+    for (registry, places) in by_registry {
+        // What is named for this command goes before what a directory remembers.
+        let named = global.registry.clone().filter(|text| !text.is_empty()).or(registry);
+        let global = Global { registry: named, ..global.clone() };
+        let told = tell(report, &host, &global, (&mut entries, &places)).await;
+        failed = failed.or(told.err());
+    }
+    answer(style, &Answer { host, directories: entries }, text)?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Tells one registry of the directories that came from it; the first failure of all.
+async fn tell(
+    report: &Report,
+    host: &HostName,
+    global: &Global,
+    (entries, places): (&mut [Entry], &[usize]),
+) -> Result<(), Failure> {
+    let reach = Reach { host: None, credentials: report.credentials.clone() };
+    let opened = async {
+        let settings = Settings::find(global, &reach, &crate::environment())?;
+        Connection::open(settings, Missing::Refuse, &progress::choose(global.quiet)).await
+    };
+    let connection = match opened.await {
+        Ok(connection) => connection,
+        Err(failure) => {
+            for at in places {
+                entries[*at].problem = Some(failure.what().to_owned());
+            }
+            return Err(failure);
+        }
+    };
+    let registry = connection.registry();
+    let mut failed = None;
+    for at in places {
+        let entry = &mut entries[*at];
+        let Some(held) = &entry.held else { continue };
+        let runs = RenewHost {
+            application: held.application.clone(),
+            instance: entry.directory.to_string_lossy().into_owned(),
+            release: held.release,
+            channel: held.channel.clone(),
+            disks: held.disks,
+            ttl_secs: report.ttl_secs,
+        };
+        match registry.report_host(host, &runs).await {
+            Ok(noted) => entry.noted = Some(noted),
+            Err(error) => {
+                let failure = Failure::from(error);
+                entry.problem = Some(failure.what().to_owned());
+                failed = failed.or(Some(failure));
+            }
+        }
+    }
+    connection.close().await;
+    failed.map_or(Ok(()), Err)
+}
+
+/// The directories that are named, or all that this host remembers and that are still there.
+pub(super) fn directories(named: &[PathBuf], global: &Global) -> Result<Vec<PathBuf>, Failure> {
+    if !named.is_empty() {
+        return Ok(named.to_vec());
+    }
+    let held = host_state(global)?.all_holdings().into_iter().map(|holding| holding.directory);
+    // What cannot be looked at may well run.
+    let mut dirs: Vec<_> = held
+        .filter(|dir| dir.join(seawall::directory::LOCKFILE).try_exists().unwrap_or(true))
+        .collect();
+    dirs.sort();
+    dirs.dedup();
+    if dirs.is_empty() {
+        let what = "this host remembers no pulled release";
+        let remedy = "pull one, or name directories: `seawall status DIR`";
+        return Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound));
+    }
+    Ok(dirs)
+}
+
+pub(super) fn held(dir: &Path) -> Result<Held, Failure> {
+    let (lock, _) = Lockfile::of_directory(dir)?;
+    let origin = Origin::of_directory(dir);
+    Ok(Held {
+        application: lock.application,
+        version: lock.version,
+        release: lock.release,
+        channel: origin.channel,
+        disks: lock.disks.len() as u64,
+        registry: origin.registry,
+    })
+}
+
+/// The machine's name as a host's name.
+fn machine_name() -> Result<HostName, Failure> {
+    let uname = rustix::system::uname();
+    let name = uname.nodename().to_string_lossy().to_lowercase();
+    name.parse().map_err(|error| {
+        let remedy = "give this host a name: `--host NAME`".to_owned();
+        Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))
+    })
+}
+
+fn text(answer: &Answer) -> String {
+    let rows = answer.directories.iter().map(|entry| {
+        let held = entry.held.as_ref();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let application = or_dash(held.map(|held| held.application.to_string()));
+        let (status, until) = match (&entry.noted, &entry.problem) {
+            (Some(noted), _) => (fleet::sentence(noted), moment(noted.deadline_secs)),
+            (None, problem) => (problem.clone().unwrap_or_default(), "-".to_owned()),
+        };
+        vec![entry.directory.display().to_string(), application, status, until]
+    });
+    let headings = ["DIRECTORY", "APPLICATION", "STATUS", "KEPT UNTIL"];
+    format!("host {}\n\n{}", answer.host, table(&headings, rows))
+}

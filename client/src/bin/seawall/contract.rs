@@ -1,0 +1,202 @@
+//! The contract of `--json` (docs/json.md): one name for each thing, over all commands.
+//!
+//! Answers are made of the registry's bodies and of reports, which have names of their own. Here
+//! they get those of the contract: every object says its schema, the digest of a release is
+//! `digest`, lengths end in `Bytes`, moments stand as RFC 3339 beside their seconds, and nothing
+//! is JSON in a string.
+
+use seawall_api::moment::rfc3339;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::report::Failure;
+
+/// The version of every schema; a change that a program could stumble over raises it.
+const VERSION: u32 = 1;
+
+/// A field that the contract calls otherwise: the object it is in (`*` for any), its name, and the
+/// name it gets.
+const RENAMED: [(&str, &str, &str); 29] = [
+    ("*", "alreadyThere", "alreadyPresent"),
+    ("*", "diskLen", "diskBytes"),
+    ("*", "fileLen", "fileBytes"),
+    ("*", "roundedLen", "roundedBytes"),
+    ("*", "instance", "directory"),
+    ("applications", "name", "application"),
+    ("channels", "name", "channel"),
+    ("deliveries", "id", "delivery"),
+    ("disks", "len", "diskBytes"),
+    ("disks", "path", "file"),
+    ("entries", "digest", "entryDigest"),
+    ("entry", "digest", "entryDigest"),
+    ("hosts", "disks", "diskCount"),
+    ("noted", "disks", "diskCount"),
+    ("packages", "len", "fileBytes"),
+    ("partitions", "len", "partitionBytes"),
+    ("partitions", "start", "offsetBytes"),
+    ("pins", "name", "pin"),
+    ("webhooks", "id", "webhook"),
+    ("seawall.backup", "len", "fileBytes"),
+    ("seawall.export", "len", "diskBytes"),
+    ("seawall.export", "disk", "reference"),
+    ("seawall.fsck", "bytes", "readBytes"),
+    ("seawall.fsck", "objects", "objectCount"),
+    ("seawall.package", "release", "reference"),
+    ("seawall.patch", "disks", "changes"),
+    ("seawall.patch-plan", "disks", "changes"),
+    ("seawall.repair", "bytes", "sentBytes"),
+    ("seawall.webhook", "id", "webhook"),
+];
+
+/// Objects that are a format of their own, and pass as they are: what they are in, their name.
+const FOREIGN: [(&str, &str); 3] =
+    [("seawall.show", "release"), ("seawall.retention", "error"), ("last", "error")];
+
+/// Returns an answer as the contract has it.
+pub(crate) fn shaped(schema: &str, value: &impl Serialize) -> Result<Value, Failure> {
+    let value = serde_json::to_value(value)
+        .map_err(|error| Failure::internal(format!("the answer is no JSON: {error}")))?;
+    let Value::Object(map) = value else {
+        return Err(Failure::internal(format!("{schema} is no object")));
+    };
+    let mut map = object(&format!("seawall.{schema}"), map);
+    map.insert("schema".to_owned(), json!(format!("seawall.{schema}/{VERSION}")));
+    Ok(Value::Object(map))
+}
+
+/// Returns a failure as the contract has it, for standard error.
+pub(crate) fn error(failure: &Failure) -> Value {
+    json!({
+        "schema": format!("seawall.error/{VERSION}"),
+        "code": failure.code(),
+        "message": failure.what(),
+        "causes": failure.causes(),
+        "remedy": failure.remedy(),
+        "exitStatus": failure.exit_code(),
+    })
+}
+
+/// Shapes an object that stands under `parent`; a list's items stand under its name.
+fn object(parent: &str, map: Map<String, Value>) -> Map<String, Value> {
+    let mut shaped = Map::new();
+    for (name, value) in map {
+        let name = renamed(parent, &name, &value);
+        let value = match value {
+            foreign if FOREIGN.contains(&(parent, name)) => foreign,
+            Value::String(text) => unpacked(parent, name, text),
+            value => inner(name, value),
+        };
+        if let (Some(moment), Some(secs)) = (moment_name(name), value.as_u64()) {
+            shaped.insert(moment.to_owned(), json!(rfc3339(secs)));
+        }
+        shaped.insert(name.to_owned(), value);
+    }
+    shaped
+}
+
+fn inner(name: &str, value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(object(name, map)),
+        Value::Array(items) => {
+            Value::Array(items.into_iter().map(|item| inner(name, item)).collect())
+        }
+        value => value,
+    }
+}
+
+fn renamed<'a>(parent: &str, name: &'a str, value: &Value) -> &'a str {
+    let rule = RENAMED.iter().find(|(of, old, _)| (*of == "*" || *of == parent) && *old == name);
+    match (rule, name, value) {
+        (Some((.., new)), ..) => new,
+        // The digest of a release, wherever it stands.
+        (None, "release", Value::String(text)) if text.starts_with("blake3:") => "digest",
+        _ => name,
+    }
+}
+
+/// Returns what a string stands for: a fact that is a number, a field's value that is JSON.
+fn unpacked(parent: &str, name: &str, text: String) -> Value {
+    let is_number = |name: &str| {
+        ["Bytes", "Count", "BytesMax", "CountMax"].iter().any(|end| name.ends_with(end))
+            || ["sequence", "packs", "objects"].contains(&name)
+    };
+    match parent {
+        "facts" if is_number(name) => match text.parse::<u64>() {
+            Ok(number) => json!(number),
+            // A quota that was lifted.
+            Err(_) if text == "none" => Value::Null,
+            Err(_) => Value::String(text),
+        },
+        "facts" if text.starts_with('{') => serde_json::from_str(&text).unwrap_or(json!(text)),
+        "fields" if ["from", "to"].contains(&name) => {
+            serde_json::from_str(&text).unwrap_or(json!(text))
+        }
+        _ => Value::String(text),
+    }
+}
+
+/// Returns the name of a moment by that of its seconds; none for a duration's.
+fn moment_name(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix("Secs")?;
+    let is_moment = ["At", "Since", "Until"].iter().any(|end| stem.ends_with(end))
+        || ["at", "since", "deadline", "until"].contains(&stem);
+    is_moment.then_some(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_gets_the_names_of_the_contract() {
+        let digest = format!("blake3:{}", "ab".repeat(32));
+        let answer = json!({
+            "alreadyThere": true,
+            "channel": {"release": digest, "movedAtSecs": 60, "ttlSecs": 60},
+            "disks": [{"len": 4096, "path": "/srv/a"}],
+            "entries": [{
+                "digest": "blake3:entry",
+                "release": digest,
+                "facts": {"sequence": "2", "dataBytesMax": "none", "reason": "7"},
+            }],
+            "fields": [{"field": "/cpus", "from": "4", "to": "{\"a\":1}"}],
+        });
+        assert_eq!(
+            shaped("promote", &answer).unwrap(),
+            json!({
+                "schema": "seawall.promote/1",
+                "alreadyPresent": true,
+                "channel": {
+                    "digest": digest,
+                    "movedAtSecs": 60,
+                    "movedAt": "1970-01-01T00:01:00Z",
+                    "ttlSecs": 60,
+                },
+                "disks": [{"diskBytes": 4096, "file": "/srv/a"}],
+                "entries": [{
+                    "entryDigest": "blake3:entry",
+                    "digest": digest,
+                    "facts": {"sequence": 2, "dataBytesMax": null, "reason": "7"},
+                }],
+                "fields": [{"field": "/cpus", "from": 4, "to": {"a": 1}}],
+            })
+        );
+        assert!(shaped("x", &json!([1])).is_err(), "a bare list has no schema");
+    }
+
+    #[test]
+    fn a_failure_is_an_object_with_its_next_step() {
+        let failure = Failure::usage("no such thing", "name another");
+        assert_eq!(
+            error(&failure),
+            json!({
+                "schema": "seawall.error/1",
+                "code": "invalid-input",
+                "message": "no such thing",
+                "causes": [],
+                "remedy": "name another",
+                "exitStatus": 2,
+            })
+        );
+    }
+}
