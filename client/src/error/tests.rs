@@ -164,6 +164,7 @@ fn errors_of_pulled_directories_have_the_kind_of_their_cause() {
         Q::Lock(_) => |io| Q::Lock(L::Host(host(io))),
         Q::Verify(_) => |io| Q::Verify(VerifyError::Host(host(io)));
         Q::NotEmpty { .. }, Q::OtherRelease { .. }, Q::PresentDamaged { .. },
+        Q::PresentModified { .. },
         Q::NoName { .. }, Q::LockedElsewhere { .. }, Q::NoSuchMachine { .. }, Q::WrongIndex { .. },
         Q::OddLength { .. }, Q::Defect);
     check!(PatchError: P::Registry(_) => |io| P::Registry(kept(io)),
