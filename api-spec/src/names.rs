@@ -237,6 +237,58 @@ name! {
     }
 }
 
+/// Files that a pulled folder has beside the folders of machines.
+const FOLDER_FILES: [&str; 2] = ["seawall.lock", "release.json"];
+/// Names that stand for devices on Windows, whatever follows a dot in them.
+const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+
+/// Whether Windows opens a device where a file has this name.
+fn is_device(name: &str) -> bool {
+    let name = name.split('.').next().unwrap_or(name);
+    let port = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
+    DEVICES.contains(&name)
+        || port.is_some_and(|n| n.len() == 1 && n.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+impl MachineName {
+    /// Whether a pulled folder has a file of this name where the machine's folder would be.
+    #[must_use]
+    pub fn is_file_of_folder(&self) -> bool {
+        FOLDER_FILES.contains(&self.as_str())
+    }
+
+    /// Fails if a host could not keep the machine's disks under its name. Such names can be in
+    /// releases that are there; a new release is refused.
+    ///
+    /// # Errors
+    /// When the name is one of a pulled folder's own files, or of a device on Windows.
+    pub fn check_usable(&self) -> Result<(), InvalidName> {
+        if self.is_file_of_folder() {
+            let why = "a pulled folder has a file of this name; choose another";
+            return Err(InvalidName::new(self.as_str(), "a machine name", why));
+        }
+        check_device(self.as_str(), "a machine name")
+    }
+}
+
+impl DiskName {
+    /// Fails if a host could not keep the disk under its name, as [`MachineName::check_usable`].
+    ///
+    /// # Errors
+    /// When the name is one of a device on Windows.
+    pub fn check_usable(&self) -> Result<(), InvalidName> {
+        check_device(self.as_str(), "a disk name")
+    }
+}
+
+fn check_device(name: &str, what: &'static str) -> Result<(), InvalidName> {
+    if is_device(name) {
+        let why = "it stands for a device on Windows, where Hyper-V runs; choose another";
+        return Err(InvalidName::new(name, what, why));
+    }
+    Ok(())
+}
+
 impl Version {
     /// Compares as semantic versions do (semver 2.0.0, section 11); `1.0` counts as `1.0.0`.
     ///
@@ -281,6 +333,19 @@ mod tests {
             assert!(text.parse::<ApplicationName>().is_ok(), "{text}");
         }
         assert!("team/web".parse::<MachineName>().is_err(), "a machine has one segment");
+    }
+
+    #[test]
+    fn names_that_no_host_can_keep_are_names_and_not_usable() {
+        for text in ["seawall.lock", "release.json", "con", "nul.x", "com1", "lpt9.a.b", "aux"] {
+            assert!(text.parse::<MachineName>().unwrap().check_usable().is_err(), "{text}");
+        }
+        for text in ["web", "release", "seawall", "pulling", "libvirt", "com", "com10", "console"] {
+            text.parse::<MachineName>().unwrap().check_usable().unwrap();
+            text.parse::<DiskName>().unwrap().check_usable().unwrap();
+        }
+        assert!("prn".parse::<DiskName>().unwrap().check_usable().is_err());
+        assert!("release.json".parse::<DiskName>().unwrap().check_usable().is_ok());
     }
 
     #[test]

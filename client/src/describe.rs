@@ -56,7 +56,7 @@ pub fn describe(
     if patch::is_interrupted(&directory) {
         return Err(DescribeError::InProgress { directory: root.to_owned() });
     }
-    let (lock, release) = Lockfile::of_directory(directory.root())?;
+    let (lock, release) = Lockfile::of_folder(directory.folder())?;
     let lock = lock.described_for(targets);
     let described = directory::describe(directory.root(), &release, &lock)?;
     directory.describe(directory.root(), &release, &lock)?;

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod error;
 pub mod export;
 pub mod fetch;
+pub mod folder;
 pub mod hold;
 pub mod host;
 pub mod inspect;

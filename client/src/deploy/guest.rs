@@ -27,10 +27,18 @@ pub(super) struct GuestDisk<'a> {
     pub(super) format: &'a str,
 }
 
-/// A name for what the application has on a host that others share. An application's name may
-/// hold `/`, which files and domains cannot.
+/// Returns a name for what the application has on a host that others share: `team-shop-web`.
+///
+/// A single `-` stands between two names, and one within a name is doubled. So no two pairs of an
+/// application and a name have one name on a host: names begin and end with a letter or a digit.
+/// An application's name may hold `/`, which files and domains cannot.
 pub(super) fn host_name(subject: &Subject<'_>, name: &str) -> String {
-    format!("{}-{name}", subject.release.application().as_str().replace('/', "-"))
+    joined(subject.release.application().as_str(), name)
+}
+
+fn joined(application: &str, name: &str) -> String {
+    let names: Vec<_> = application.split('/').chain([name]).collect();
+    names.iter().map(|name| name.replace('-', "--")).collect::<Vec<_>>().join("-")
 }
 
 /// The machines whose disks are there, in start order, equal ones by name.
@@ -233,6 +241,19 @@ pub(super) fn device(prefix: &str, mut at: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn no_two_pairs_of_application_and_machine_have_one_name_on_a_host() {
+        use super::joined;
+        assert_eq!(joined("team/shop", "web"), "team-shop-web");
+        let applications = ["a", "a/b", "a-b", "a/b/c", "a-b/c", "a/b-c", "a--b", "a-b-c"];
+        let mut seen = std::collections::HashSet::new();
+        for application in applications {
+            for name in ["c", "b-c", "b", "b--c", "c-d", "a"] {
+                assert!(seen.insert(joined(application, name)), "{application} {name}");
+            }
+        }
+    }
+
     #[test]
     fn devices_count_as_linux_counts_them() {
         let cases =

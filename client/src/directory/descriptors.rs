@@ -1,15 +1,16 @@
 //! The host descriptors in a directory.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use seawall_api::release::Release;
 use serde::Serialize;
 
-use super::{Lockfile, RELEASE_FILE};
+use super::lock::read_release;
+use super::{Directory, Lockfile};
 use crate::deploy::{self, Description, DescriptorTarget, DiskFile, Loss, Subject};
-use crate::host::{HostError, replace_file, replace_program};
+use crate::folder::{Folder, FolderPath, mode};
+use crate::host::HostError;
 
 /// Descriptors in a directory, as reports show them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -60,7 +61,7 @@ pub(crate) fn describe(
     let file = |disk: &super::LockedDisk| DiskFile {
         machine: disk.machine.clone(),
         disk: disk.disk.clone(),
-        file: disk.file.clone(),
+        file: disk.file.clone().into(),
         format: disk.container().map_or_else(String::new, |format| format.to_string()),
     };
     let files: Vec<_> = lock.disks.iter().map(file).collect();
@@ -71,20 +72,29 @@ pub(crate) fn describe(
     })
 }
 
-/// Writes descriptors into the directory `root`, each at once.
+/// Writes descriptors into a directory, each at once.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub(super) fn write(root: &Path, description: &Description) -> Result<(), HostError> {
+pub(super) fn write(folder: &Folder, description: &Description) -> Result<(), HostError> {
     for file in &description.files {
-        let (path, bytes) = (root.join(&file.path), file.contents.as_bytes());
-        if file.is_executable {
-            replace_program(&path, bytes)?;
-        } else {
-            replace_file(&path, bytes)?;
-        }
+        let path = below(folder, &file.path)?;
+        let mode = if file.is_executable { mode::PROGRAM } else { mode::DOCUMENT };
+        folder.make_folder_of(&path, mode::FOLDER)?;
+        folder.replace(&path, file.contents.as_bytes(), mode)?;
     }
     Ok(())
+}
+
+/// Proves that a file of a description lies below its directory.
+fn below(folder: &Folder, path: &Path) -> Result<FolderPath, HostError> {
+    FolderPath::new(path).map_err(|error| {
+        HostError::new(
+            "describe",
+            folder.path(),
+            io::Error::new(io::ErrorKind::InvalidFilename, error),
+        )
+    })
 }
 
 /// Removes the descriptors that a directory has for `old` and that `new` will not have.
@@ -95,13 +105,13 @@ pub(super) fn write(root: &Path, description: &Description) -> Result<(), HostEr
 /// # Errors
 /// When a file cannot be removed.
 pub(crate) fn remove_stale(
-    root: &Path,
+    directory: &Directory,
     old: &Lockfile,
     release: &Release,
     new: &Lockfile,
 ) -> Result<(), HostError> {
-    let there = fs::read(root.join(RELEASE_FILE)).ok();
-    let there = there.and_then(|bytes| Release::parse(&bytes).ok());
+    let (folder, root) = (directory.folder(), directory.root());
+    let there = read_release(folder).ok();
     let Some(there) = there.filter(|there| there.digest() == old.release) else { return Ok(()) };
     let paths = |release, lock| -> Result<Vec<PathBuf>, HostError> {
         let files = describe(root, release, lock)?.into_iter().flat_map(|all| all.files);
@@ -109,13 +119,7 @@ pub(crate) fn remove_stale(
     };
     let wanted = paths(release, new)?;
     for stale in paths(&there, old)?.iter().filter(|path| !wanted.contains(path)) {
-        let path = root.join(stale);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(HostError::new("remove", &path, error));
-            }
-            _ => {}
-        }
+        folder.remove(&below(folder, stale)?)?;
     }
     Ok(())
 }

@@ -3,9 +3,8 @@
 //! A cache: what is missing or damaged is fetched again, and what is read is verified.
 
 use std::collections::HashSet;
-use std::fs;
+use std::io::Write;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,8 +12,9 @@ use seawall_api::digest::{IndexDigest, LeafDigest};
 use seawall_api::index::{DiskIndex, Extent, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf, leaf_range};
 use seawall_api::release::Release;
 
-use super::LockedDisk;
+use super::{INDEXES_FOLDER, LockedDisk};
 use crate::fetch::FetchError;
+use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
 use crate::registry::Registry;
 
@@ -24,7 +24,9 @@ const LEAVES_AT_ONCE: usize = 8;
 /// A folder of indexes and leaves.
 #[derive(Clone, Debug)]
 pub struct IndexCache {
-    root: PathBuf,
+    root: Folder,
+    /// The cache's folder below it; none where it is the folder itself.
+    below: Option<FolderPath>,
 }
 
 /// The index of a disk whose leaves are all in the cache.
@@ -35,27 +37,43 @@ pub struct DiskLayout {
 }
 
 impl IndexCache {
-    /// A cache in the folder `root`, which is made when it is first needed.
+    /// A cache in a folder.
     #[must_use]
-    pub fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub fn new(root: Folder) -> Self {
+        Self { root, below: None }
     }
 
-    fn leaf_path(&self, leaf: LeafDigest) -> PathBuf {
-        self.root.join(format!("{}.leaf", leaf.to_hex()))
+    /// The cache of a pulled directory, whose folder is made when it is first needed.
+    #[must_use]
+    pub(crate) fn below(directory: &Folder) -> Self {
+        let below = Some(FolderPath::composed(INDEXES_FOLDER));
+        Self { root: directory.clone(), below }
     }
 
-    fn list_path(&self, index: IndexDigest) -> PathBuf {
-        self.root.join(format!("{}.list", index.to_hex()))
+    fn path(&self, name: String) -> FolderPath {
+        let name = FolderPath::composed(name);
+        self.below.as_ref().map_or(name.clone(), |below| below.join(&name))
     }
 
-    fn put(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
-        let failed = |source| HostError::new("write", path, source);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
+    fn leaf_path(&self, leaf: LeafDigest) -> FolderPath {
+        self.path(format!("{}.leaf", leaf.to_hex()))
+    }
+
+    fn list_path(&self, index: IndexDigest) -> FolderPath {
+        self.path(format!("{}.list", index.to_hex()))
+    }
+
+    fn put(&self, path: &FolderPath, bytes: &[u8]) -> Result<(), HostError> {
+        self.root.make_folder_of(path, mode::OWN_FOLDER)?;
         // Not synced: what a crash leaves of it does not match its name, and is fetched again.
-        fs::write(path, bytes).map_err(failed)
+        let mut file = self.root.create(path, mode::FILE)?;
+        let failed = |source| HostError::new("write", &self.root.path_of(path), source);
+        file.write_all(bytes).map_err(failed)
+    }
+
+    /// Reads a file that is no longer than `len_max`; `None` where that fails for any reason.
+    fn read(&self, path: &FolderPath, len_max: usize) -> Option<Vec<u8>> {
+        self.root.read(path, len_max as u64).ok()
     }
 
     /// The layout of a disk; `None` unless its list and every leaf are here, undamaged.
@@ -68,7 +86,7 @@ impl IndexCache {
     }
 
     fn list(&self, digest: IndexDigest) -> Option<DiskIndex> {
-        let bytes = read(&self.list_path(digest), INDEX_LEN_MAX)?;
+        let bytes = self.read(&self.list_path(digest), INDEX_LEN_MAX)?;
         if IndexDigest::of(&bytes) != digest {
             return None;
         }
@@ -88,7 +106,7 @@ impl IndexCache {
             Some(index) => index,
             None => {
                 let index = registry.index(digest).await?;
-                Self::put(&self.list_path(digest), &index.encode())?;
+                self.put(&self.list_path(digest), &index.encode())?;
                 index
             }
         };
@@ -108,19 +126,11 @@ impl IndexCache {
             .buffer_unordered(LEAVES_AT_ONCE)
             .map_err(FetchError::from)
             .try_for_each(|leaf| async move {
-                Ok(Self::put(&self.leaf_path(leaf.digest()), &leaf.encode())?)
+                Ok(self.put(&self.leaf_path(leaf.digest()), &leaf.encode())?)
             })
             .await?;
         Ok(layout)
     }
-}
-
-fn read(path: &Path, len_max: usize) -> Option<Vec<u8>> {
-    let len = fs::metadata(path).ok()?.len();
-    if len > len_max as u64 {
-        return None;
-    }
-    fs::read(path).ok()
 }
 
 impl DiskLayout {
@@ -160,7 +170,7 @@ impl DiskLayout {
         if hole.digest() == digest {
             return Some(hole);
         }
-        let bytes = read(&self.cache.leaf_path(digest), LEAF_LEN_MAX)?;
+        let bytes = self.cache.read(&self.cache.leaf_path(digest), LEAF_LEN_MAX)?;
         if LeafDigest::of(&bytes) != digest {
             return None;
         }
@@ -186,6 +196,7 @@ impl DiskLayout {
             }
             None => {
                 let path = self.cache.leaf_path(self.span(position).0);
+                let path = self.cache.root.path_of(&path);
                 let lost = std::io::Error::other("it was removed or changed meanwhile");
                 vec![Err(HostError::new("read", &path, lost))]
             }

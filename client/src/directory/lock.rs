@@ -1,6 +1,5 @@
 //! The lockfile: what was pulled, by digest, so that it can be pulled again.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use seawall_api::digest::{ContentDigest, IndexDigest, ReleaseDigest};
@@ -10,15 +9,19 @@ use seawall_store::image::Format;
 use seawall_store::image::layout::ExportFormat;
 use serde::{Deserialize, Serialize};
 
-use super::{RELEASE_FILE, disk_file, is_between_releases};
+use super::{LOCKFILE, RELEASE_FILE, disk_file, has_journal};
 use crate::deploy::DescriptorTarget;
 use crate::error::{ErrorKind, Failure};
-use crate::host::{HostError, replace_file};
+use crate::folder::{Folder, FolderPath, mode};
+use crate::host::HostError;
 
 /// The longest lockfile or release document that is read, in bytes.
 const FILE_LEN_MAX: u64 = 16 << 20;
 
 /// What a directory holds.
+///
+/// A value is proven wherever it was read from, a lockfile or a patch's journal: it names files of
+/// formats that disks are pulled in, each in the one place that its machine and disk give it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Lockfile {
@@ -33,6 +36,7 @@ pub struct Lockfile {
     /// All machines of the release were pulled, not some picked ones.
     pub whole: bool,
     /// The disks that were pulled.
+    #[serde(deserialize_with = "placed")]
     pub disks: Vec<LockedDisk>,
     /// The hosts that the machines are described for, in order; a patch describes them anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -56,7 +60,7 @@ pub struct LockedDisk {
     /// Its name.
     pub disk: DiskName,
     /// Its file, from the directory.
-    pub file: PathBuf,
+    pub file: FolderPath,
     /// The file's format: `raw` or `qcow2`.
     pub format: String,
     /// The disk's identity.
@@ -124,12 +128,31 @@ impl Failure for LockError {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, HostError> {
-    let failed = |source| HostError::new("read", path, source);
-    if fs::metadata(path).map_err(failed)?.len() > FILE_LEN_MAX {
-        return Err(failed(std::io::Error::other("it is longer than such a file can be")));
+/// Reads disks, each of which must lie where its machine and its name say.
+fn placed<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<LockedDisk>, D::Error> {
+    use serde::de::Error;
+    let disks = Vec::<LockedDisk>::deserialize(from)?;
+    for disk in &disks {
+        let format: ExportFormat = disk.format.parse().map_err(D::Error::custom)?;
+        if !format.is_laid_out() {
+            return Err(D::Error::custom(format!("no disk is pulled as {format}")));
+        }
+        if disk.file != disk_file(&disk.machine, &disk.disk, format) {
+            let why = format!("{} is not where {} lies", disk.file, disk.disk);
+            return Err(D::Error::custom(why));
+        }
     }
-    fs::read(path).map_err(failed)
+    Ok(disks)
+}
+
+/// Reads the release document of a directory.
+///
+/// # Errors
+/// When it cannot be read or is malformed.
+pub(super) fn read_release(folder: &Folder) -> Result<Release, LockError> {
+    let file = FolderPath::composed(RELEASE_FILE);
+    let bytes = folder.read(&file, FILE_LEN_MAX)?;
+    Release::parse(&bytes).map_err(|error| malformed(&folder.path_of(&file), error))
 }
 
 fn malformed(
@@ -198,24 +221,31 @@ impl Lockfile {
         self.whole
     }
 
-    /// Reads a lockfile.
+    /// Reads a lockfile that somebody named. Its folder's path may hold links; the file itself is
+    /// none, as it may lie where others write.
     ///
     /// # Errors
     /// When it cannot be read or is malformed; a file it names cannot lie outside the directory.
     pub fn read(path: &Path) -> Result<Self, LockError> {
-        let lock: Self = serde_json::from_slice(&read(path)?).map_err(|e| malformed(path, e))?;
-        for disk in &lock.disks {
-            // The lockfile comes from a directory that others may write to.
-            let format: ExportFormat = disk.format.parse().map_err(|e| malformed(path, e))?;
-            if !format.is_laid_out() {
-                return Err(malformed(path, format!("no disk is pulled as {format}")));
-            }
-            if disk.file != disk_file(&disk.machine, &disk.disk, format) {
-                let why = format!("{} is not where {} lies", disk.file.display(), disk.disk);
-                return Err(malformed(path, why));
-            }
+        let failed = |error| HostError::new("read", path, std::io::Error::other(error));
+        let name = FolderPath::new(path.file_name().unwrap_or_default()).map_err(failed)?;
+        let folder = Folder::open(path.parent().unwrap_or(Path::new("")))?;
+        let bytes = folder.read(&name, FILE_LEN_MAX)?;
+        serde_json::from_slice(&bytes).map_err(|error| malformed(path, error))
+    }
+
+    /// Reads the lockfile in a folder that others may write to; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it is a link, cannot be read or is malformed.
+    pub(crate) fn below(folder: &Folder) -> Result<Option<Self>, LockError> {
+        let file = FolderPath::composed(LOCKFILE);
+        if folder.look(&file)?.is_none() {
+            return Ok(None);
         }
-        Ok(lock)
+        let bytes = folder.read(&file, FILE_LEN_MAX)?;
+        let lock = serde_json::from_slice(&bytes);
+        lock.map(Some).map_err(|error| malformed(&folder.path_of(&file), error))
     }
 
     /// Reads the lockfile and the release document of a directory.
@@ -223,18 +253,28 @@ impl Lockfile {
     /// # Errors
     /// When there is none, or the two contradict each other.
     pub fn of_directory(directory: &Path) -> Result<(Self, Release), LockError> {
-        let path = directory.join(super::LOCKFILE);
-        if !path.exists() {
-            return Err(LockError::Missing { directory: directory.to_owned() });
+        match Folder::open(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(LockError::Missing { directory: directory.to_owned() })
+            }
+            folder => Self::of_folder(&folder?),
         }
-        let lock = Self::read(&path)?;
-        let path = directory.join(RELEASE_FILE);
-        let release = Release::parse(&read(&path)?).map_err(|e| malformed(&path, e))?;
+    }
+
+    /// The same of a folder that is open already.
+    ///
+    /// # Errors
+    /// As [`Self::of_directory`].
+    pub(crate) fn of_folder(folder: &Folder) -> Result<(Self, Release), LockError> {
+        let directory = folder.path();
+        let lock = Self::below(folder)?;
+        let lock = lock.ok_or_else(|| LockError::Missing { directory: directory.to_owned() })?;
+        let release = read_release(folder)?;
         let contradiction = |why: String| {
-            if is_between_releases(directory) {
+            if has_journal(folder) {
                 return LockError::InProgress { directory: directory.to_owned() };
             }
-            LockError::Contradiction { path: path.clone(), why }
+            LockError::Contradiction { path: directory.join(RELEASE_FILE), why }
         };
         if release.digest() != lock.release {
             return Err(contradiction(format!("its digest is {}", release.digest())));
@@ -254,14 +294,16 @@ impl Lockfile {
         Ok((lock, release))
     }
 
-    /// Writes the lockfile, at once.
+    /// Writes the lockfile of a directory, at once.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), HostError> {
-        let failed = |e: serde_json::Error| HostError::new("write", path, e.into());
+    pub(super) fn write(&self, folder: &Folder) -> Result<(), HostError> {
+        let file = FolderPath::composed(LOCKFILE);
+        let failed =
+            |e: serde_json::Error| HostError::new("write", &folder.path_of(&file), e.into());
         let mut bytes = serde_json::to_vec_pretty(self).map_err(failed)?;
         bytes.push(b'\n');
-        replace_file(path, &bytes)
+        folder.replace(&file, &bytes, mode::DOCUMENT)
     }
 }

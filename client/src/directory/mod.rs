@@ -9,30 +9,37 @@
 //! DIR/.seawall/origin.json the registry, and the channel it follows; the host's own memory
 //! DIR/.seawall/times.json  when its disks were put in place, to know whether one was written to
 //! DIR/.seawall/indexes/    indexes and leaves of the disks, by digest; a cache, verified on use
-//! DIR/.seawall/patch/       what a patch stages; a `journal` in it: between two releases
+//! DIR/.seawall/patch/      what a patch stages; a `journal` in it: between two releases
+//! DIR/.seawall/pulling     what is being pulled; only in a staging directory
 //! ```
 //!
 //! # Invariants
 //!
 //! 1. A directory with a lockfile holds a whole release: it is staged beside its place, synced,
 //!    and renamed in.
-//! 2. Names of machines and disks cannot leave the directory: their types forbid it.
+//! 2. Names of machines and disks cannot leave the directory: their types forbid it. Every other
+//!    path in a file of the directory is a [`FolderPath`].
+//! 3. The directory may belong to somebody else: all that is below it is opened by [`Folder`],
+//!    which follows no links.
 
 mod descriptors;
 mod indexes;
 mod lock;
 mod origin;
 mod overlays;
+mod rename;
 mod times;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use seawall_api::names::{DiskName, MachineName};
 use seawall_api::release::Release;
 use seawall_store::image::layout::ExportFormat;
+use seawall_store::image::{self, DiskImage, ImageError};
 
 pub use descriptors::Described;
 pub use indexes::{DiskLayout, IndexCache};
@@ -42,8 +49,10 @@ pub use times::DiskTimes;
 
 pub(crate) use descriptors::{describe, remove_stale};
 pub(crate) use overlays::{aside, set_aside};
+pub(crate) use rename::commit;
 
-use crate::host::{HostError, replace_file};
+use crate::folder::{Folder, FolderPath, mode};
+use crate::host::HostError;
 
 /// The lockfile's name.
 pub const LOCKFILE: &str = "seawall.lock";
@@ -51,31 +60,44 @@ pub const LOCKFILE: &str = "seawall.lock";
 pub const RELEASE_FILE: &str = "release.json";
 /// The folder of what Seawall keeps for itself.
 pub const OWN_FOLDER: &str = ".seawall";
-
-/// The folder of a patch's own, below a directory.
-pub(crate) fn patch_folder(root: &Path) -> PathBuf {
-    root.join(OWN_FOLDER).join("patch")
-}
+/// A patch's own folder.
+pub(crate) const PATCH_FOLDER: &str = ".seawall/patch";
+/// The committed journal of a patch.
+pub(crate) const JOURNAL: &str = ".seawall/patch/journal";
+/// The folder of indexes and leaves.
+const INDEXES_FOLDER: &str = ".seawall/indexes";
 
 /// Whether a patch of a directory was committed and is not done: its disks are neither release,
 /// and the next patch makes them the new one.
 #[must_use]
 pub fn is_between_releases(root: &Path) -> bool {
-    patch_folder(root).join("journal").exists()
+    Folder::open(root).is_ok_and(|folder| has_journal(&folder))
+}
+
+fn has_journal(folder: &Folder) -> bool {
+    folder.has(&FolderPath::composed(JOURNAL))
+}
+
+/// Whether a directory has a lockfile, so that a release was pulled there.
+#[must_use]
+pub fn has_lockfile(root: &Path) -> bool {
+    Folder::open(root).is_ok_and(|folder| folder.has(&FolderPath::composed(LOCKFILE)))
 }
 
 /// Where a disk's file lies, from the directory.
 #[must_use]
-pub fn disk_file(machine: &MachineName, disk: &DiskName, format: ExportFormat) -> PathBuf {
-    Path::new(machine.as_str()).join(format!("{disk}.{}", format.container()))
+pub fn disk_file(machine: &MachineName, disk: &DiskName, format: ExportFormat) -> FolderPath {
+    // Nothing with `_` at its end is a machine's name, so no other machine has this folder.
+    let suffix = if machine.is_file_of_folder() { "_" } else { "" };
+    FolderPath::composed(format!("{machine}{suffix}/{disk}.{}", format.container()))
 }
 
 /// A directory, pulled or being pulled; locked against other commands while this exists.
 #[derive(Debug)]
 pub struct Directory {
-    root: PathBuf,
+    folder: Folder,
     /// Holds the lock; never read.
-    _lock: File,
+    _lock: OwnedFd,
 }
 
 impl Directory {
@@ -85,9 +107,16 @@ impl Directory {
     /// When it does not exist, or another command works on it.
     pub fn open(root: &Path) -> Result<Self, HostError> {
         let failed = |source| HostError::new("open", root, source);
-        let root = fs::canonicalize(root).map_err(failed)?;
-        let file = File::open(&root).map_err(failed)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+        let folder = Folder::open(root)?;
+        Self::of(folder.named(fs::canonicalize(root).map_err(failed)?))
+    }
+
+    /// Takes an open folder for this command alone.
+    ///
+    /// # Errors
+    /// When another command works on it.
+    pub(crate) fn of(folder: Folder) -> Result<Self, HostError> {
+        let failed = |errno: rustix::io::Errno| {
             let source = match errno {
                 rustix::io::Errno::WOULDBLOCK => io::Error::new(
                     io::ErrorKind::AlreadyExists,
@@ -95,41 +124,39 @@ impl Directory {
                 ),
                 errno => errno.into(),
             };
-            HostError::new("lock", &root, source)
-        })?;
-        Ok(Self { root, _lock: file })
-    }
-
-    /// Opens a directory, which is made if it does not exist.
-    ///
-    /// # Errors
-    /// When it cannot be made, or another command works on it.
-    pub fn open_or_create(root: &Path) -> Result<Self, HostError> {
-        fs::create_dir_all(root).map_err(|source| HostError::new("create", root, source))?;
-        Self::open(root)
+            HostError::new("lock", folder.path(), source)
+        };
+        // A handle of its own: clones of the folder may live longer than the lock.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let lock = openat(folder.handle(), ".", flags, Mode::empty()).map_err(failed)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(failed)?;
+        Ok(Self { folder, _lock: lock })
     }
 
     /// The directory's canonical path.
     #[must_use]
     pub fn root(&self) -> &Path {
-        &self.root
+        self.folder.path()
     }
 
-    /// A path below the directory; its folder is made.
-    ///
-    /// # Errors
-    /// When the folder cannot be made.
-    pub fn place(&self, file: &Path) -> Result<PathBuf, HostError> {
-        let path = self.root.join(file);
-        let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder).map_err(|source| HostError::new("create", folder, source))?;
-        Ok(path)
+    /// The directory's handle, by which everything below it is opened.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// The indexes kept in it.
     #[must_use]
     pub fn indexes(&self) -> IndexCache {
-        IndexCache::new(self.root.join(OWN_FOLDER).join("indexes"))
+        IndexCache::below(&self.folder)
+    }
+
+    /// Opens the image of a disk, which names no other file to be read.
+    ///
+    /// # Errors
+    /// When the disk's file is missing, damaged, a link, or based on other files.
+    pub(crate) fn image(&self, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, ImageError> {
+        open_image(&self.folder, &disk.file, disk.container())
     }
 
     /// Writes the descriptors, the release document and the lockfile, and makes every name below
@@ -144,44 +171,53 @@ impl Directory {
         lock: &Lockfile,
     ) -> Result<(), HostError> {
         for description in descriptors::describe(place, release, lock)? {
-            descriptors::write(&self.root, &description)?;
+            descriptors::write(&self.folder, &description)?;
         }
-        replace_file(&self.root.join(RELEASE_FILE), release.bytes())?;
+        self.folder.replace(
+            &FolderPath::composed(RELEASE_FILE),
+            release.bytes(),
+            mode::DOCUMENT,
+        )?;
         for disk in &lock.disks {
-            if let Some(folder) = self.root.join(&disk.file).parent() {
-                sync_folder(folder)?;
-            }
+            self.folder.sync_folder_of(&disk.file)?;
         }
-        lock.write(&self.root.join(LOCKFILE))
-    }
-
-    /// Gives a staged directory its final place, at once. A lockfile that lies there alone is
-    /// replaced: the staged directory has one of its own.
-    ///
-    /// # Errors
-    /// When anything else lies there that is not an empty directory.
-    pub fn rename_to(self, place: &Path) -> Result<PathBuf, HostError> {
-        let failed = |source| HostError::new("create", place, source);
-        let lockfile = place.join(LOCKFILE);
-        let is_bare = lockfile.exists() && fs::read_dir(place).is_ok_and(|dir| dir.count() == 1);
-        if !is_bare {
-            fs::rename(&self.root, place).map_err(failed)?;
-        } else if renameat_with(CWD, &self.root, CWD, place, RenameFlags::EXCHANGE).is_ok() {
-            let _ = fs::remove_dir_all(&self.root);
-        } else {
-            // A file system that cannot exchange: a crash in between leaves the lockfile staged.
-            fs::remove_file(&lockfile).map_err(failed)?;
-            fs::rename(&self.root, place).map_err(failed)?;
-        }
-        if let Some(parent) = place.parent() {
-            sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
-        }
-        fs::canonicalize(place).map_err(|e| HostError::new("open", place, e))
+        lock.write(&self.folder)
     }
 }
 
-/// Makes the names in a folder survive loss of power.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), HostError> {
-    let sync = || File::open(folder)?.sync_all();
-    sync().map_err(|source| HostError::new("sync", folder, source))
+/// Opens a disk image below a folder that others may write to.
+///
+/// # Errors
+/// As [`Directory::image`].
+pub(crate) fn open_image(
+    folder: &Folder,
+    file: &FolderPath,
+    format: Option<image::Format>,
+) -> Result<Box<dyn DiskImage>, ImageError> {
+    let path = folder.path_of(file);
+    let opened = folder.file(file).map_err(|error| {
+        let (verb, path) = (error.verb, error.path);
+        ImageError::Io { verb, path, source: error.source }
+    })?;
+    image::open_file(&path, opened, vec![path.clone()], format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_machines_folder_is_a_file_of_the_directory() {
+        for (machine, folder) in [
+            ("web", "web"),
+            ("pulling", "pulling"),
+            ("libvirt", "libvirt"),
+            ("seawall.lock", "seawall.lock_"),
+            ("release.json", "release.json_"),
+        ] {
+            let disk = "root".parse().unwrap();
+            let file = disk_file(&machine.parse().unwrap(), &disk, ExportFormat::Raw);
+            assert_eq!(file.to_string(), format!("{folder}/root.raw"));
+        }
+    }
 }

@@ -3,16 +3,15 @@
 //! A host's own memory, not part of the lockfile: it says nothing of what the directory holds. A
 //! directory without it, or with a damaged one, is one of which only the lockfile is known.
 
-use std::fs;
 use std::path::Path;
 
 use seawall_api::names::ChannelName;
 use serde::{Deserialize, Serialize};
 
-use super::OWN_FOLDER;
-use crate::host::{HostError, replace_file};
+use crate::folder::{Folder, FolderPath, mode};
+use crate::host::HostError;
 
-const FILE: &str = "origin.json";
+const FILE: &str = ".seawall/origin.json";
 /// The longest that is read, in bytes.
 const FILE_LEN_MAX: u64 = 64 << 10;
 
@@ -31,9 +30,8 @@ impl Origin {
     /// What is known of a directory.
     #[must_use]
     pub fn of_directory(directory: &Path) -> Self {
-        let path = directory.join(OWN_FOLDER).join(FILE);
-        let is_short = fs::metadata(&path).is_ok_and(|meta| meta.len() <= FILE_LEN_MAX);
-        let bytes = is_short.then(|| fs::read(&path).ok()).flatten();
+        let read = |folder: Folder| folder.read(&FolderPath::composed(FILE), FILE_LEN_MAX);
+        let bytes = Folder::open(directory).and_then(read).ok();
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
@@ -42,11 +40,13 @@ impl Origin {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), HostError> {
-        let path = directory.join(OWN_FOLDER).join(FILE);
-        let failed = |e: serde_json::Error| HostError::new("write", &path, e.into());
+        let (folder, path) = (Folder::open(directory)?, FolderPath::composed(FILE));
+        let failed =
+            |e: serde_json::Error| HostError::new("write", &folder.path_of(&path), e.into());
         let mut bytes = serde_json::to_vec_pretty(self).map_err(failed)?;
         bytes.push(b'\n');
-        replace_file(&path, &bytes)
+        folder.make_folder_of(&path, mode::OWN_FOLDER)?;
+        folder.replace(&path, &bytes, mode::FILE)
     }
 }
 
@@ -64,9 +64,9 @@ mod tests {
         };
         origin.write(dir.path()).unwrap();
         assert_eq!(Origin::of_directory(dir.path()), origin);
-        let path = dir.path().join(OWN_FOLDER).join(FILE);
+        let path = dir.path().join(FILE);
         for bad in ["", "{", "[]", r#"{"channel":"1.0"}"#, &" ".repeat(100_000)] {
-            fs::write(&path, bad).unwrap();
+            std::fs::write(&path, bad).unwrap();
             assert_eq!(Origin::of_directory(dir.path()), Origin::default(), "{bad:.20}");
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HostState, replace_file};
 use crate::directory::Lockfile;
+use crate::folder::FolderPath;
 
 /// The most holdings that are looked at; more are directories of garbage, not a host's.
 const HOLDINGS_MAX: usize = 1024;
@@ -49,6 +50,11 @@ impl Holding {
                 .map(|disk| HeldDisk { path: directory.join(&disk.file), index: disk.index })
                 .collect(),
         }
+    }
+
+    /// The file of a disk, from the directory; `None` where the record is damaged.
+    pub(crate) fn file(&self, disk: &HeldDisk) -> Option<FolderPath> {
+        FolderPath::new(disk.path.strip_prefix(&self.directory).ok()?).ok()
     }
 }
 

@@ -65,30 +65,20 @@ pub(crate) struct ImageLocks {
 }
 
 impl ImageLocks {
-    /// Locks images for one's own use; one that does not exist is nobody's.
-    ///
-    /// # Errors
-    /// When one is in use or cannot be opened; then none is locked.
-    pub(crate) fn take(paths: impl IntoIterator<Item = PathBuf>) -> Result<Self, ImageLockError> {
-        let mut locks = Self { files: Vec::new() };
-        paths.into_iter().try_for_each(|path| locks.add(&path))?;
-        Ok(locks)
+    /// No image yet.
+    pub(crate) fn none() -> Self {
+        Self { files: Vec::new() }
     }
 
-    /// Locks one more, which must be none of these: one's own lock is in the way as anybody's is.
+    /// Locks one more for one's own use, which must be none of these: one's own lock is in the way
+    /// as anybody's is.
     ///
     /// # Errors
-    /// When it is in use or cannot be opened; the others stay locked.
-    pub(crate) fn add(&mut self, path: &Path) -> Result<(), ImageLockError> {
-        match File::open(path) {
-            Ok(file) => {
-                lock(path, &file)?;
-                self.files.push(file);
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(HostError::new("open", path, error).into()),
-        }
+    /// When it is in use; the others stay locked.
+    pub(crate) fn add(&mut self, path: &Path, file: File) -> Result<(), ImageLockError> {
+        lock(path, &file)?;
+        self.files.push(file);
+        Ok(())
     }
 }
 
@@ -139,10 +129,9 @@ impl ReadLocks {
     }
 }
 
-/// Those of the images that somebody has open; takes no lock, and so keeps nobody from opening one.
-pub(crate) fn in_use(paths: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let is_in_use = |path: &PathBuf| File::open(path).is_ok_and(|file| holder(&file).is_some());
-    paths.into_iter().filter(is_in_use).collect()
+/// Whether somebody has an image open; takes no lock, and so keeps nobody from opening it.
+pub(crate) fn is_in_use(file: &File) -> bool {
+    holder(file).is_some()
 }
 
 fn lock(path: &Path, file: &File) -> Result<(), ImageLockError> {
@@ -187,15 +176,21 @@ fn range(kind: i32, start: libc::off_t, len: libc::off_t) -> libc::flock {
 mod tests {
     use super::*;
 
+    fn take(paths: &[&Path]) -> Result<ImageLocks, ImageLockError> {
+        let mut locks = ImageLocks::none();
+        paths.iter().try_for_each(|path| locks.add(path, File::open(path).unwrap()))?;
+        Ok(locks)
+    }
+
     fn is_in_use(path: &Path) -> bool {
-        let is_seen = !in_use([path.to_owned()]).is_empty();
+        let is_seen = super::is_in_use(&File::open(path).unwrap());
         let is_refused = is_refused(path);
         assert_eq!(is_seen, is_refused, "who only looks sees what is in the way");
         is_refused
     }
 
     fn is_refused(path: &Path) -> bool {
-        match ImageLocks::take([path.to_owned()]) {
+        match take(&[path]) {
             Ok(_) => false,
             Err(ImageLockError::InUse { .. }) => true,
             Err(error) => panic!("{error}"),
@@ -220,9 +215,8 @@ mod tests {
     #[test]
     fn two_never_have_an_image_and_a_failure_leaves_no_lock() {
         let [one, two] = [(); 2].map(|()| tempfile::NamedTempFile::new().unwrap());
-        let held = ImageLocks::take([two.path().to_owned()]).unwrap();
-        let both = [one.path().to_owned(), two.path().to_owned()];
-        assert!(ImageLocks::take(both).is_err());
+        let held = take(&[two.path()]).unwrap();
+        assert!(take(&[one.path(), two.path()]).is_err());
         assert!(!is_in_use(one.path()), "the lock of the first went with the refusal");
         drop(held);
         assert!(!is_in_use(two.path()));
@@ -254,9 +248,4 @@ mod tests {
         assert!(ReadLocks::take(&[PathBuf::from("/nowhere/at/all.raw")]).is_ok());
     }
 
-    #[test]
-    fn what_does_not_exist_is_nobodys() {
-        assert!(ImageLocks::take([PathBuf::from("/nowhere/at/all.raw")]).is_ok());
-        assert!(in_use([PathBuf::from("/nowhere/at/all.raw")]).is_empty());
-    }
 }

@@ -15,14 +15,14 @@ mod stat;
 mod write_behind;
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use holdings::{HeldDisk, Holding};
 pub use image_lock::{ImageLockError, ReadLocks};
-pub(crate) use image_lock::{ImageLocks, in_use};
+pub(crate) use image_lock::{ImageLocks, is_in_use};
 pub use memo::ScanMemo;
 pub use stat::FileIdentity;
 pub(crate) use write_behind::WriteBehind;
@@ -30,6 +30,7 @@ pub(crate) use write_behind::WriteBehind;
 use seawall_store::error::io_remedy;
 
 use crate::error::ErrorKind;
+use crate::folder::{Folder, FolderPath, Untouchable, mode};
 
 /// Why the host's own files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +52,18 @@ impl HostError {
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
+        if Untouchable::of(&self.source).is_some() {
+            return ErrorKind::Conflict;
+        }
         ErrorKind::of_io(&self.source)
     }
 
     /// The operator's next step.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
+        if let Some(untouchable) = Untouchable::of(&self.source) {
+            return Some(untouchable.remedy(&self.path));
+        }
         match self.kind() {
             ErrorKind::StorageFull => {
                 Some("free some space and run the same command again: it resumes".to_owned())
@@ -101,41 +108,27 @@ impl HostState {
     }
 }
 
-/// Gives `path` these bytes at once: a crash leaves the old bytes or the new ones.
+/// Gives a file of the host's state these bytes at once: a crash leaves the old bytes or the new
+/// ones. What a host remembers is its user's alone, whatever the umask.
 ///
 /// # Errors
 /// When the directory or the file cannot be written.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
-    replace(path, bytes, None)
+fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+    let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name());
+    let name = FolderPath::new(name.unwrap_or_default())
+        .map_err(|error| HostError::new("write", path, io::Error::other(error)))?;
+    make_own_folder(folder)?;
+    Folder::open(folder)?.replace(&name, bytes, mode::FILE)
 }
 
-/// The same for a file that is to be run.
+/// Makes a folder of the host's state, and those above it, for its user alone.
 ///
 /// # Errors
-/// As [`replace_file`].
-pub(crate) fn replace_program(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
-    replace(path, bytes, Some(0o755))
-}
-
-fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<(), HostError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    let write = || -> io::Result<()> {
-        let mut file = fs::File::create(&part)?;
-        file.write_all(bytes)?;
-        if let Some(mode) = mode {
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
-        }
-        // Data before name: a rename that outlives its data is an empty file after power loss.
-        file.sync_all()?;
-        fs::rename(&part, path)?;
-        fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| {
-        let _ = fs::remove_file(&part);
-        HostError::new("write", path, source)
-    })
+/// When the folder cannot be made.
+pub(crate) fn make_own_folder(folder: &Path) -> Result<(), HostError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(mode::OWN_FOLDER.bits());
+    builder.create(folder).map_err(|source| HostError::new("create", folder, source))
 }
 
 #[cfg(test)]

@@ -33,6 +33,18 @@ impl FileIdentity {
     pub fn of(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let meta = fs::metadata(&path)?;
+        Self::from_metadata(path, &meta)
+    }
+
+    /// The identity of an open file, which `path` stands for.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(crate) fn of_open(path: PathBuf, file: &fs::File) -> io::Result<Self> {
+        Self::from_metadata(path, &file.metadata()?)
+    }
+
+    fn from_metadata(path: PathBuf, meta: &fs::Metadata) -> io::Result<Self> {
         if !meta.is_file() {
             return Err(io::Error::other("only a regular file's times tell of its bytes"));
         }

@@ -2,7 +2,7 @@
 //!
 //! Needs no registry and nothing but the directory, so that it can be done again after any crash.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -17,31 +17,33 @@ use seawall_store::codec::Decoder;
 use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
 use super::{PatchError, watch};
-use crate::directory::{Directory, DiskTimes, remove_stale, set_aside, sync_folder};
+use crate::directory::{Directory, DiskTimes, remove_stale, set_aside};
+use crate::error::ErrorKind;
 use crate::fetch::Place;
+use crate::folder::{Folder, FolderPath, mode, part_of};
 use crate::host::{HostError, ImageLocks, WriteBehind};
 
 /// How much of a file is copied at once.
 const COPY_LEN: usize = 1 << 20;
 
-/// Applies a committed journal, describes the directory anew, and removes the journal. `alone` has
-/// the old disks; those that the journal makes are locked besides.
+/// Applies the committed journal, describes the directory anew, and removes the journal. `alone`
+/// has the old disks; those that the journal makes are locked besides.
 ///
 /// # Errors
 /// When a disk cannot be written or was written to, or the journal is damaged; the journal stays.
 pub(super) fn roll_forward(
     directory: &Directory,
-    path: &Path,
     alone: &mut ImageLocks,
     threads: usize,
 ) -> Result<(), PatchError> {
-    let reader = Reader::open(path)?;
+    let folder = directory.folder();
+    let reader = Reader::open(folder, &journal::journal())?;
     let header = reader.header().clone();
     watch::made_alone(alone, directory, &header)?;
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
     // Before a disk is written: an overlay above other bytes would be a damaged disk to its guest.
     set_aside(directory.root(), header.old.release)?;
-    let disks = Disks::open(directory, &header)?;
+    let disks = Disks::open(folder, &header)?;
     let reader = Mutex::new(reader);
     let apply = || Applier::new(&reader, &disks).run();
     std::thread::scope(|scope| {
@@ -50,17 +52,15 @@ pub(super) fn roll_forward(
         outcomes.into_iter().try_for_each(|outcome| outcome.unwrap_or(Err(PatchError::Defect)))
     })?;
     disks.sync()?;
-    replace(directory, &header)?;
-    let root = directory.root();
-    remove_stale(root, &header.old, &release, &header.new)?;
-    DiskTimes::note(root, &header.new)?;
-    directory.describe(root, &release, &header.new)?;
-    remove_dropped(directory, &header)?;
-    let folder = journal::folder(directory);
+    replace(folder, &header)?;
+    remove_stale(directory, &header.old, &release, &header.new)?;
+    DiskTimes::note(directory.root(), &header.new)?;
+    directory.describe(directory.root(), &release, &header.new)?;
+    remove_dropped(folder, &header)?;
     // The journal first: a folder without it is garbage, a journal without its files is not.
-    fs::remove_file(path).map_err(|e| HostError::new("remove", path, e))?;
+    folder.remove(&journal::journal())?;
     // Or it would be back after power loss, and be applied over what a machine wrote since.
-    sync_folder(&folder)?;
+    folder.sync_folder_of(&journal::journal())?;
     Ok(journal::remove_folder(directory)?)
 }
 
@@ -118,27 +118,25 @@ struct Disks {
     old: Vec<(PathBuf, File)>,
 }
 
-fn open(path: &Path) -> Result<File, HostError> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(|source| HostError::new("open", path, source))
+/// Opens a disk for writing; one that is not there is made.
+fn open(folder: &Folder, file: &FolderPath) -> Result<File, HostError> {
+    folder.make_folder_of(file, mode::FOLDER)?;
+    match folder.file_to_write(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => folder.create(file, mode::FILE),
+        opened => opened,
+    }
 }
 
 impl Disks {
-    fn open(directory: &Directory, header: &Header) -> Result<Self, HostError> {
+    fn open(folder: &Folder, header: &Header) -> Result<Self, HostError> {
         let mut new = Vec::new();
         for (position, disk) in header.new.disks.iter().enumerate() {
             if header.replaced.contains(&position) {
                 new.push(None);
                 continue;
             }
-            let path = directory.place(&disk.file)?;
-            let file = open(&path)?;
+            let path = folder.path_of(&disk.file);
+            let file = open(folder, &disk.file)?;
             // Grown now, cut at the end: a copy's source may lie behind the new length.
             let len = file.metadata().map_err(|e| HostError::new("inspect", &path, e))?.len();
             let wanted = header.disk_lens.get(position).copied().unwrap_or(len);
@@ -149,10 +147,8 @@ impl Disks {
         }
         let mut old = Vec::new();
         for disk in &header.old.disks {
-            let path = directory.place(&disk.file)?;
             // A disk that the new release drops was removed if a crash came after that.
-            let file = open(&path)?;
-            old.push((path, file));
+            old.push((folder.path_of(&disk.file), open(folder, &disk.file)?));
         }
         Ok(Self { new, old })
     }
@@ -204,19 +200,18 @@ impl Disks {
 }
 
 /// Cuts disks that became shorter, and renames staged files to their places.
-fn replace(directory: &Directory, header: &Header) -> Result<(), HostError> {
-    let folder = journal::folder(directory);
+fn replace(folder: &Folder, header: &Header) -> Result<(), HostError> {
     for (position, disk) in header.new.disks.iter().enumerate() {
-        let path = directory.place(&disk.file)?;
-        let staged = staged_file(&folder, &header.new, position);
+        let path = folder.path_of(&disk.file);
+        let staged = staged_file(&header.new, position);
         if header.replaced.contains(&position) {
+            folder.make_folder_of(&disk.file, mode::FOLDER)?;
             // Absent when a crash came after its rename.
-            let is_staged = staged.try_exists();
-            if is_staged.map_err(|e| HostError::new("find", &staged, e))? {
-                move_file(&staged, &path).map_err(|e| HostError::new("replace", &path, e))?;
+            if folder.look(&staged)?.is_some() {
+                move_file(folder, &staged, &disk.file)?;
             }
         } else if let Some(&len) = header.disk_lens.get(position) {
-            let file = open(&path)?;
+            let file = open(folder, &disk.file)?;
             let cut = || -> std::io::Result<()> {
                 file.set_len(len)?;
                 file.sync_all()
@@ -228,15 +223,22 @@ fn replace(directory: &Directory, header: &Header) -> Result<(), HostError> {
 }
 
 /// Renames a file, into a folder on another file system by way of a copy beside its new place.
-fn move_file(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
+fn move_file(folder: &Folder, from: &FolderPath, to: &FolderPath) -> Result<(), HostError> {
+    let path = folder.path_of(to);
+    // A link would become the disk.
+    let source = folder.file(from)?;
+    match folder.rename_raw(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
-        done => return done,
+        done => return done.map_err(|error| HostError::new("replace", &path, error)),
     }
-    let mut part = to.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let (source, copy) = (File::open(from)?, File::create(&part)?);
+    let part = part_of(to);
+    let copy = folder.create(&part, mode::FILE)?;
+    copy_file(&source, &copy).map_err(|error| HostError::new("replace", &path, error))?;
+    folder.rename(&part, to)?;
+    folder.remove(from)
+}
+
+fn copy_file(source: &File, copy: &File) -> io::Result<()> {
     let len = source.metadata()?.len();
     let mut bytes = vec![0; COPY_LEN];
     let mut at = 0;
@@ -250,23 +252,12 @@ fn move_file(from: &Path, to: &Path) -> io::Result<()> {
         at += step as u64;
     }
     copy.set_len(len)?;
-    copy.sync_all()?;
-    fs::rename(&part, to)?;
-    fs::remove_file(from)
+    copy.sync_all()
 }
 
 /// Removes the files of disks that the new release does not have.
-fn remove_dropped(directory: &Directory, header: &Header) -> Result<(), HostError> {
-    for disk in &header.old.disks {
-        if header.new.disks.iter().all(|new| new.file != disk.file) {
-            let path = directory.root().join(&disk.file);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(HostError::new("remove", &path, error));
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
+fn remove_dropped(folder: &Folder, header: &Header) -> Result<(), HostError> {
+    let is_dropped = |file: &FolderPath| header.new.disks.iter().all(|new| new.file != *file);
+    let mut dropped = header.old.disks.iter().filter(|disk| is_dropped(&disk.file));
+    dropped.try_for_each(|disk| folder.remove(&disk.file))
 }

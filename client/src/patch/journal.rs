@@ -17,18 +17,20 @@
 //! 3. Applying a journal twice gives what applying it once gives: every record says what bytes a
 //!    place will have, and a copy's source is a place that no record writes.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use seawall_api::digest::ChunkDigest;
+use seawall_api::release::Release;
 use seawall_api::units::{CHUNK_LEN_MAX, ChunkLen};
 use seawall_store::codec::Encoding;
 use serde::{Deserialize, Serialize};
 
 use super::PatchError;
-use crate::directory::{Directory, Lockfile, is_between_releases, patch_folder};
+use crate::directory::{Directory, JOURNAL, Lockfile, PATCH_FOLDER};
 use crate::fetch::Place;
+use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
 
 pub(super) const MAGIC: &[u8; 8] = b"SWJRNL\0\x03";
@@ -38,9 +40,19 @@ const RECORD_LEN: usize = 48;
 const PLACE_LEN: usize = 16;
 const CHECKSUM_LEN: usize = 8;
 
-/// The name of the folder a patch works in, below the directory.
-pub(super) fn folder(directory: &Directory) -> PathBuf {
-    patch_folder(directory.root())
+/// The folder a patch works in, below the directory.
+pub(super) fn folder() -> FolderPath {
+    FolderPath::composed(PATCH_FOLDER)
+}
+
+/// A committed journal, below the directory.
+pub(super) fn journal() -> FolderPath {
+    FolderPath::composed(JOURNAL)
+}
+
+/// A journal that is being written, below the directory.
+pub(super) fn part() -> FolderPath {
+    folder().join(&FolderPath::composed("journal.part"))
 }
 
 /// Removes that folder, in which there is no committed journal.
@@ -48,21 +60,18 @@ pub(super) fn folder(directory: &Directory) -> PathBuf {
 /// # Errors
 /// When it cannot be removed.
 pub(super) fn remove_folder(directory: &Directory) -> Result<(), HostError> {
-    let folder = folder(directory);
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(HostError::new("remove", &folder, error))
-        }
-        _ => Ok(()),
-    }
+    directory.folder().remove_tree(&folder())
 }
 
-/// The committed journal that a crash left, if there is one.
-pub(super) fn committed(directory: &Directory) -> Option<PathBuf> {
-    is_between_releases(directory.root()).then(|| folder(directory).join("journal"))
+/// Whether a crash left a committed journal.
+pub(super) fn is_committed(directory: &Directory) -> bool {
+    directory.folder().has(&journal())
 }
 
 /// What a journal is for.
+///
+/// Whoever may write to the directory can forge one: the paths in it are those of [`Lockfile`]s,
+/// which stay below the directory whatever a journal says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Header {
     /// What the directory was.
@@ -75,6 +84,17 @@ pub(super) struct Header {
     pub(super) disk_lens: Vec<u64>,
     /// New disks whose files are whole below the patch's folder, and are renamed to their places.
     pub(super) replaced: Vec<usize>,
+}
+
+impl Header {
+    /// Whether the release is the one that the new lockfile names, and each number is of a disk.
+    fn is_consistent(&self) -> bool {
+        let count = self.new.disks.len();
+        let release = Release::parse(self.release.as_bytes());
+        release.is_ok_and(|release| release.digest() == self.new.release)
+            && self.disk_lens.len() == count
+            && self.replaced.iter().all(|position| *position < count)
+    }
 }
 
 /// One entry of a journal.
@@ -172,33 +192,35 @@ impl Reader {
     /// Opens a journal and reads its header.
     ///
     /// # Errors
-    /// When it cannot be read, or its header is damaged.
-    pub(super) fn open(path: &Path) -> Result<Self, PatchError> {
-        let failed = |source| HostError::new("read", path, source);
-        let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
-        let damaged = || PatchError::Journal { path: path.to_owned(), offset: 0 };
+    /// When it cannot be read, or its header is damaged or contradicts itself.
+    pub(super) fn open(folder: &Folder, journal: &FolderPath) -> Result<Self, PatchError> {
+        Self::of(folder.path_of(journal), folder.file(journal)?)
+    }
+
+    /// Reads a journal's open file from its start.
+    fn of(path: PathBuf, mut file: File) -> Result<Self, PatchError> {
+        let failed = |source| HostError::new("read", &path, source);
+        file.rewind().map_err(failed)?;
+        let mut file = BufReader::with_capacity(1 << 20, file);
+        let damaged = || PatchError::Journal { path: path.clone(), offset: 0 };
         let mut start = [0; 16];
         file.read_exact(&mut start).map_err(|_| damaged())?;
         let (magic, len) = start.split_at(8);
         let header_len = u64::from_le_bytes(len.try_into().map_err(|_| damaged())?);
         let (kind, version) = MAGIC.split_at(MAGIC.len() - 1);
         if magic.starts_with(kind) && !magic.ends_with(version) {
-            return Err(PatchError::OtherJournal { path: path.to_owned() });
+            return Err(PatchError::OtherJournal { path: path.clone() });
         }
         if magic != MAGIC || header_len > HEADER_LEN_MAX {
             return Err(damaged());
         }
         let mut bytes = Vec::new();
         (&mut file).take(header_len).read_to_end(&mut bytes).map_err(failed)?;
-        let header = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            offset: 16 + header_len,
-            header,
-            ended: false,
-            broken: false,
-        })
+        let header: Header = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
+        if !header.is_consistent() {
+            return Err(damaged());
+        }
+        Ok(Self { path, file, offset: 16 + header_len, header, ended: false, broken: false })
     }
 
     pub(super) fn header(&self) -> &Header {
@@ -286,16 +308,19 @@ impl Reader {
 /// # Errors
 /// When it cannot be written.
 pub(super) fn begin(
-    part: &Path,
+    folder: &Folder,
+    part: &FolderPath,
     header: &Header,
     mut keep: impl FnMut(&Record) -> bool,
 ) -> Result<File, HostError> {
-    let failed = |source| HostError::new("write", part, source);
-    if let Some(folder) = part.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
+    let path = folder.path_of(part);
+    let failed = |source| HostError::new("write", &path, source);
+    folder.make_folder_of(part, mode::OWN_FOLDER)?;
+    // A file that others may have put there is not written to.
+    let found = folder.file_to_write(part).ok();
     let mut end = 0;
-    if let Ok(mut reader) = Reader::open(part)
+    if let Some(found) = &found
+        && let Ok(mut reader) = Reader::of(path.clone(), found.try_clone().map_err(failed)?)
         && reader.header() == header
     {
         end = reader.offset();
@@ -308,8 +333,10 @@ pub(super) fn begin(
             end = reader.offset();
         }
     }
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(false).open(part).map_err(failed)?;
+    let mut file = match found.filter(|_| end > 0) {
+        Some(file) => file,
+        None => folder.create(part, mode::FILE)?,
+    };
     file.set_len(end).map_err(failed)?;
     file.seek(io::SeekFrom::Start(end)).map_err(failed)?;
     if end == 0 {

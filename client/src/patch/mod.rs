@@ -53,6 +53,7 @@ pub use report::{PatchPlan, PatchReport, Side};
 
 use crate::directory::{self, Described, Directory, DiskLayout, LockedDisk, Lockfile};
 use crate::fetch::{Fetch, FetchStats};
+use crate::folder::FolderPath;
 use crate::host::{Holding, HostState, ImageLocks};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
@@ -149,9 +150,9 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     stats.seeded_bytes += kept_bytes;
     // Again: the fetch may have taken hours.
     refuse_foreign_files(&directory, &old_lock, &new_lock)?;
-    let journal = stager.commit(&steps, &watched)?;
+    stager.commit(&steps, &watched)?;
     patch.progress.begin(Stage::Apply, None);
-    let directory = roll_forward(directory, journal, alone, patch.threads).await?;
+    let directory = roll_forward(directory, alone, patch.threads).await?;
     let root = directory.root();
     patch.state.hold(&Holding::of(root, &new_lock));
     patch.progress.finish();
@@ -164,12 +165,11 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
 /// when this future is dropped.
 async fn roll_forward(
     directory: Directory,
-    journal: PathBuf,
     mut alone: ImageLocks,
     threads: usize,
 ) -> Result<Directory, PatchError> {
     let apply = move || {
-        apply::roll_forward(&directory, &journal, &mut alone, threads)?;
+        apply::roll_forward(&directory, &mut alone, threads)?;
         Ok(directory)
     };
     tokio::task::spawn_blocking(apply).await.map_err(|_| PatchError::Defect)?
@@ -177,7 +177,7 @@ async fn roll_forward(
 
 /// Whether a crash left the directory between two releases; the next patch ends that.
 pub(crate) fn is_interrupted(directory: &Directory) -> bool {
-    journal::committed(directory).is_some()
+    journal::is_committed(directory)
 }
 
 /// What to do about a journal that a crash left.
@@ -192,18 +192,19 @@ enum Rolling {
 async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
     let mut directory = Directory::open(&patch.directory)?;
     let mut rolled_forward = false;
-    if let Some(journal) = journal::committed(&directory) {
+    if journal::is_committed(&directory) {
         if rolling == Rolling::Refused {
             return Err(PatchError::InProgress { directory: patch.directory.clone() });
         }
         // By what the journal says: the crash may have come between the release document and the
         // lockfile, which then contradict each other.
-        let old_lock = journal::Reader::open(&journal)?.header().old.clone();
+        let old_lock = journal::Reader::open(directory.folder(), &journal::journal())?;
+        let old_lock = old_lock.header().old.clone();
         let alone = watch::alone(&directory, &old_lock)?;
-        directory = roll_forward(directory, journal, alone, patch.threads).await?;
+        directory = roll_forward(directory, alone, patch.threads).await?;
         rolled_forward = true;
     }
-    let (old_lock, _) = Lockfile::of_directory(directory.root())?;
+    let (old_lock, _) = Lockfile::of_folder(directory.folder())?;
     let release = patch.registry.release(&patch.application, &patch.selector).await?;
     let format = old_lock.disks.first().and_then(|disk| disk.format.parse().ok());
     let format = format.unwrap_or(ExportFormat::Raw);
@@ -249,12 +250,10 @@ fn refuse_foreign_files(
     new: &Lockfile,
 ) -> Result<(), PatchError> {
     for disk in &new.disks {
-        let path = directory.root().join(&disk.file);
         let is_ours = old.disks.iter().any(|old| old.file == disk.file);
-        // Also where a file has the name of its folder.
-        let is_free = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
-        if !is_ours && !path.symlink_metadata().is_err_and(is_free) {
-            return Err(PatchError::Foreign { path });
+        // Also where a file or a link has the name of its folder.
+        if !is_ours && !matches!(directory.folder().look(&disk.file), Ok(None)) {
+            return Err(PatchError::Foreign { path: directory.folder().path_of(&disk.file) });
         }
     }
     Ok(())
@@ -262,8 +261,8 @@ fn refuse_foreign_files(
 
 /// For each new disk the old one's file that it is written into in place, if it has one and its
 /// format allows that.
-fn in_place(old: &Lockfile, new: &Lockfile) -> Vec<Option<PathBuf>> {
-    let is_there = |file: &PathBuf| old.disks.iter().any(|disk| disk.file == *file);
+fn in_place(old: &Lockfile, new: &Lockfile) -> Vec<Option<FolderPath>> {
+    let is_there = |file: &FolderPath| old.disks.iter().any(|disk| disk.file == *file);
     let file = |disk: &LockedDisk| {
         (disk.format == "raw" && is_there(&disk.file)).then(|| disk.file.clone())
     };

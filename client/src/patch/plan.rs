@@ -1,13 +1,13 @@
 //! Patch, stage 2: the steps from one release to another. Pure but for reading cached leaves.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 
 use seawall_api::index::{ChunkRef, Extent};
 use serde::Serialize;
 
 use crate::directory::DiskLayout;
 use crate::fetch::{FetchError, Group, Place, SeedPlace, Want};
+use crate::folder::FolderPath;
 use crate::host::HostError;
 
 /// Chunks located with one question.
@@ -17,7 +17,7 @@ const GROUP_LEN: usize = 4096;
 pub(super) struct OldDisk {
     pub(super) layout: DiskLayout,
     /// Its file, from the directory.
-    pub(super) file: PathBuf,
+    pub(super) file: FolderPath,
 }
 
 /// Where a needed chunk is found.
@@ -68,7 +68,7 @@ impl Steps {
     pub(super) fn between(
         old: &[OldDisk],
         new: &[DiskLayout],
-        in_place: &[Option<PathBuf>],
+        in_place: &[Option<FolderPath>],
     ) -> Result<Self, HostError> {
         let base: Vec<Option<usize>> = in_place
             .iter()

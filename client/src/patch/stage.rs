@@ -4,9 +4,9 @@
 //! release has) is staged as whole files, which nobody can open as disks before they are.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use seawall_api::digest::ChunkDigest;
@@ -14,21 +14,22 @@ use seawall_api::index::ChunkRef;
 use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
 use seawall_store::codec::{Decoder, Encoding};
+use seawall_store::image::DiskImage;
 use seawall_store::image::layout::ExportFormat;
-use seawall_store::image::{self, DiskImage, OpenOptions};
 
 use super::PatchError;
 use super::journal::{self, Header, Record};
 use super::plan::Steps;
 use super::watch::Watched;
-use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile, sync_folder};
+use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
+use crate::folder::{Folder, FolderPath, mode};
 use crate::host::{HostError, WriteBehind};
 use crate::pull::sink::Sink;
 
 /// Writes the journal; takes chunks from several threads.
 pub(super) struct Stager {
-    root: PathBuf,
+    folder: Folder,
     part: PathBuf,
     old_disks: Vec<Box<dyn DiskImage>>,
     /// For each new disk that is made anew, its staged file.
@@ -55,15 +56,10 @@ impl Stager {
         release: &Release,
         new: &[DiskLayout],
     ) -> Result<Self, PatchError> {
-        let folder = journal::folder(directory);
+        let folder = directory.folder();
         let mut old_disks = Vec::new();
         for disk in &old_lock.disks {
-            let options = OpenOptions {
-                format: disk.container(),
-                allow_backing: false,
-                ..OpenOptions::default()
-            };
-            old_disks.push(image::open(&directory.root().join(&disk.file), &options)?);
+            old_disks.push(directory.image(disk)?);
         }
         let (mut sinks, mut replaced) = (Vec::new(), Vec::new());
         let in_place = super::in_place(old_lock, new_lock);
@@ -73,8 +69,8 @@ impl Stager {
                 continue;
             }
             replaced.push(position);
-            let path = staged_file(&folder, new_lock, position);
-            sinks.push(Some(StagedFile::open(&path, &new_lock.disks[position], layout)?));
+            let file = staged_file(new_lock, position);
+            sinks.push(Some(StagedFile::open(folder, &file, &new_lock.disks[position], layout)?));
         }
         let header = Header {
             old: old_lock.clone(),
@@ -83,11 +79,11 @@ impl Stager {
             disk_lens: new.iter().map(|layout| layout.index().disk_len().get()).collect(),
             replaced,
         };
-        let part = folder.join("journal.part");
+        let part = folder.path_of(&journal::part());
         let mut kept = HashSet::new();
         let mut decoder = Decoder::default();
         let mut plain = vec![0; CHUNK_LEN_MAX as usize];
-        let file = journal::begin(&part, &header, |record| {
+        let file = journal::begin(folder, &journal::part(), &header, |record| {
             if let Record::Chunk { digest, plain_len, encoding, stored, .. } = record
                 && let Ok(plain) = decoder.decode(*encoding, stored, *plain_len, &mut plain)
                 && ChunkDigest::of(plain) == *digest
@@ -101,8 +97,8 @@ impl Stager {
         let same = file.try_clone().map_err(|e| HostError::new("open", &part, e))?;
         let behind = WriteBehind::new(&part, same);
         let writer = Mutex::new(BufWriter::with_capacity(1 << 20, file));
-        let root = directory.root().to_owned();
-        Ok(Self { root, part, old_disks, sinks, writer, behind, kept })
+        let folder = folder.clone();
+        Ok(Self { folder, part, old_disks, sinks, writer, behind, kept })
     }
 
     /// Whether an interrupted patch staged a chunk for all places that want it.
@@ -148,7 +144,7 @@ impl Stager {
         let (plain, chunk) = (&mut buffer[..usize::from(want.chunk.len)], want.chunk.digest);
         self.old_disks[source.seed].read_at(source.offset, plain)?;
         if ChunkDigest::of(plain) != chunk {
-            return Err(PatchError::Changing { directory: self.root.clone(), chunk });
+            return Err(PatchError::Changing { directory: self.folder.path().to_owned(), chunk });
         }
         Ok(plain)
     }
@@ -167,7 +163,7 @@ impl Stager {
     }
 
     /// Ends the journal, makes it durable, and commits it.
-    pub(super) fn commit(&self, steps: &Steps, watched: &Watched) -> Result<PathBuf, PatchError> {
+    pub(super) fn commit(&self, steps: &Steps, watched: &Watched) -> Result<(), PatchError> {
         let mut plain = vec![0; CHUNK_LEN_MAX as usize];
         for (want, source) in steps.copies() {
             let places: Vec<_> = self.in_place(want);
@@ -193,17 +189,14 @@ impl Stager {
         self.behind.sync()?;
         // The folder may be new: a journal in a folder that power loss takes away is none, and one
         // without the files beside it is worse.
-        let folder = self.part.parent().unwrap_or(Path::new("."));
-        sync_folder(folder)?;
-        if let Some(above) = folder.parent() {
-            sync_folder(above)?;
-            sync_folder(&self.root)?;
-        }
+        let journal = journal::journal();
+        self.folder.sync_folder_of(&journal)?;
+        self.folder.sync_folder_of(&journal::folder())?;
+        self.folder.sync()?;
         watched.check()?;
-        let journal = self.part.with_file_name("journal");
-        fs::rename(&self.part, &journal).map_err(failed)?;
-        sync_folder(folder)?;
-        Ok(journal)
+        self.folder.rename(&journal::part(), &journal)?;
+        self.folder.sync_folder_of(&journal)?;
+        Ok(())
     }
 
     fn in_place(&self, want: &Want) -> Vec<Place> {
@@ -215,19 +208,24 @@ impl Stager {
 ///
 /// Named by what it will hold: what a patch to another release left is never taken for it. And by
 /// which disk it is: two may be alike.
-pub(super) fn staged_file(folder: &Path, new: &Lockfile, position: usize) -> PathBuf {
+pub(super) fn staged_file(new: &Lockfile, position: usize) -> FolderPath {
     let disk = &new.disks[position];
-    folder.join(format!("{}-{position}.{}", disk.index.to_hex(), disk.format))
+    let name = format!("{}-{position}.{}", disk.index.to_hex(), disk.format);
+    journal::folder().join(&FolderPath::composed(name))
 }
 
 impl StagedFile {
-    fn open(path: &Path, disk: &LockedDisk, layout: &DiskLayout) -> Result<Self, HostError> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|e| HostError::new("create", folder, e))?;
-        }
-        let was_there = path.exists();
+    fn open(
+        folder: &Folder,
+        file: &FolderPath,
+        disk: &LockedDisk,
+        layout: &DiskLayout,
+    ) -> Result<Self, HostError> {
+        folder.make_folder_of(file, mode::OWN_FOLDER)?;
+        let was_there = folder.has(file);
         let format = disk.format.parse().unwrap_or(ExportFormat::Raw);
-        let sink = Sink::create(path, format, layout.index(), layout.data_runs()?.into_iter())?;
+        let runs = layout.data_runs()?.into_iter();
+        let sink = Sink::create((folder, file), format, layout.index(), runs)?;
         Ok(Self { sink, was_there })
     }
 

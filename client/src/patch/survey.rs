@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use seawall_store::image::{self, OpenOptions};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::{Patch, PatchError, keep_or_discard};
 use crate::directory::{Directory, Lockfile};
+use crate::error::ErrorKind;
 use crate::progress::Stage;
 
 /// Scans every disk; refuses a directory of which one was changed.
@@ -17,12 +17,14 @@ pub(super) async fn survey(
 ) -> Result<(), PatchError> {
     patch.progress.begin(Stage::Scan, None);
     for disk in &lock.disks {
-        let path = directory.root().join(&disk.file);
-        let format = disk.format.parse().ok();
-        let image = image::open(
-            &path,
-            &OpenOptions { format, allow_backing: false, ..OpenOptions::default() },
-        )?;
+        let path = directory.folder().path_of(&disk.file);
+        // Before hours of fetching: it is written in place, or replaced. That it is missing is
+        // said below.
+        match directory.folder().file_to_write(&disk.file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let image = directory.image(disk)?;
         let (threads, progress) = (patch.threads, Arc::clone(&patch.progress));
         let scan = move || {
             let ignore = |_: usize, _: &LeafScan| Ok::<_, ScanError>(());

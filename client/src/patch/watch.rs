@@ -1,25 +1,39 @@
 //! Whether somebody else uses the disks that are patched.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::PatchError;
-use super::journal::{self, Header};
+use super::journal::Header;
 use super::stage::staged_file;
 use crate::directory::{Directory, Lockfile};
+use crate::error::ErrorKind;
+use crate::folder::{Folder, FolderPath};
 use crate::host::{self, FileIdentity, ImageLocks};
-
-fn files(directory: &Directory, lock: &Lockfile) -> Vec<PathBuf> {
-    lock.disks.iter().map(|disk| directory.root().join(&disk.file)).collect()
-}
 
 /// Locks every disk as QEMU would that shares nothing, until this is dropped.
 pub(super) fn alone(directory: &Directory, lock: &Lockfile) -> Result<ImageLocks, PatchError> {
-    Ok(ImageLocks::take(files(directory, lock))?)
+    let mut locks = ImageLocks::none();
+    for disk in &lock.disks {
+        add(&mut locks, directory.folder(), &disk.file)?;
+    }
+    Ok(locks)
+}
+
+/// Locks one more disk; one that does not exist is nobody's.
+fn add(locks: &mut ImageLocks, folder: &Folder, file: &FolderPath) -> Result<(), PatchError> {
+    match folder.file(file) {
+        Ok(opened) => Ok(locks.add(&folder.path_of(file), opened)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The disks that somebody has open, for a plan: it takes no lock.
 pub(super) fn in_use(directory: &Directory, lock: &Lockfile) -> Vec<PathBuf> {
-    host::in_use(files(directory, lock))
+    let folder = directory.folder();
+    let files = lock.disks.iter().map(|disk| &disk.file);
+    let is_in_use = |file: &&FolderPath| folder.file(file).is_ok_and(|it| host::is_in_use(&it));
+    files.filter(is_in_use).map(|file| folder.path_of(file)).collect()
 }
 
 /// Locks what a journal makes besides the old disks: files that were staged, under whichever of
@@ -29,12 +43,12 @@ pub(super) fn made_alone(
     directory: &Directory,
     header: &Header,
 ) -> Result<(), PatchError> {
-    let folder = journal::folder(directory);
-    let is_old = |file: &Path| header.old.disks.iter().any(|disk| disk.file == file);
+    let folder = directory.folder();
+    let is_old = |file: &FolderPath| header.old.disks.iter().any(|disk| disk.file == *file);
     for (position, disk) in header.new.disks.iter().enumerate() {
-        alone.add(&staged_file(&folder, &header.new, position))?;
+        add(alone, folder, &staged_file(&header.new, position))?;
         if !is_old(&disk.file) {
-            alone.add(&directory.root().join(&disk.file))?;
+            add(alone, folder, &disk.file)?;
         }
     }
     Ok(())
@@ -46,21 +60,36 @@ pub(super) fn made_alone(
 /// chunk that is read again before the commit. It changes the file's times, though: but for one
 /// in the same tick of the kernel's clock as the write before it, and for one through a mapping
 /// whose page was dirty already.
-pub(super) struct Watched(Vec<FileIdentity>);
+pub(super) struct Watched {
+    folder: Folder,
+    disks: Vec<(FolderPath, FileIdentity)>,
+}
 
 impl Watched {
+    /// Takes the identity of every disk.
     pub(super) fn of(directory: &Directory, lock: &Lockfile) -> Self {
+        let folder = directory.folder().clone();
+        let files = lock.disks.iter().map(|disk| disk.file.clone());
         // One that has no identity is missing, which the survey says, or no regular file.
-        Self(files(directory, lock).iter().filter_map(|path| FileIdentity::of(path).ok()).collect())
+        let disks = files.filter_map(|file| Some((file.clone(), identity(&folder, &file)?)));
+        let disks = disks.collect();
+        Self { folder, disks }
     }
 
-    /// That no disk was written to since.
+    /// Fails if any disk was written to since [`Self::of`].
     pub(super) fn check(&self) -> Result<(), PatchError> {
-        let changed =
-            self.0.iter().find(|was| FileIdentity::of(was.path()).ok().as_ref() != Some(was));
+        let changed = self
+            .disks
+            .iter()
+            .find(|(file, was)| identity(&self.folder, file).as_ref() != Some(was));
         match changed {
-            Some(was) => Err(PatchError::Written { path: was.path().to_owned() }),
+            Some((file, _)) => Err(PatchError::Written { path: self.folder.path_of(file) }),
             None => Ok(()),
         }
     }
+}
+
+fn identity(folder: &Folder, file: &FolderPath) -> Option<FileIdentity> {
+    let opened = folder.file(file).ok()?;
+    FileIdentity::of_open(folder.path_of(file), &opened).ok()
 }

@@ -6,10 +6,11 @@ use std::path::Path;
 use seawall_api::digest::ChunkDigest;
 use seawall_api::index::Extent;
 use seawall_api::release::Release;
-use seawall_store::image::{self, DiskImage, OpenOptions};
+use seawall_store::image::DiskImage;
 
-use crate::directory::{IndexCache, OWN_FOLDER};
+use crate::directory::{DiskLayout, IndexCache, open_image};
 use crate::fetch::SeedPlace;
+use crate::folder::Folder;
 use crate::host::HostState;
 
 /// Disks that are opened as seeds at most.
@@ -34,21 +35,23 @@ impl Seeds {
             if holding.directory == except {
                 continue;
             }
-            let cache = IndexCache::new(holding.directory.join(OWN_FOLDER).join("indexes"));
+            let Ok(folder) = Folder::open(&holding.directory) else { continue };
+            let cache = IndexCache::below(&folder);
             for disk in &holding.disks {
-                if seeds.disks.len() < SEED_DISKS_MAX {
-                    seeds.add(&disk.path, cache.layout(disk.index));
+                if seeds.disks.len() < SEED_DISKS_MAX
+                    && let Some(file) = holding.file(disk)
+                    && let Some(layout) = cache.layout(disk.index)
+                    // A directory that others may write to names no further files to be read.
+                    && let Ok(image) = open_image(&folder, &file, None)
+                {
+                    seeds.add(image, &layout);
                 }
             }
         }
         seeds
     }
 
-    fn add(&mut self, path: &Path, layout: Option<crate::directory::DiskLayout>) {
-        let Some(layout) = layout else { return };
-        // A directory that others may write to names no further files to be read.
-        let options = OpenOptions { allow_backing: false, ..OpenOptions::default() };
-        let Ok(image) = image::open(path, &options) else { return };
+    fn add(&mut self, image: Box<dyn DiskImage>, layout: &DiskLayout) {
         if image.disk_len() != layout.index().disk_len().get() {
             return;
         }

@@ -1,14 +1,13 @@
 //! A disk's file being written at offsets, from several threads, in any order.
 
-use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use seawall_api::index::DiskIndex;
 use seawall_store::image::layout::{ExportFormat, Layout, Round, lay_out, write_metadata};
 
+use crate::folder::{Folder, FolderPath, mode, part_of};
 use crate::host::{HostError, WriteBehind};
 
 /// Writes guest bytes into a container file.
@@ -18,41 +17,40 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Opens or makes the file of a disk whose data lies in `runs`.
+    /// Opens or makes the file of a disk whose data lies in `runs`, in a folder that is there.
     ///
-    /// What a pull that broke off left in the file stays, to be verified in place.
+    /// What a pull that broke off left in the file stays, to be verified in place. What is no file
+    /// of its own, a link say, is replaced.
     ///
     /// # Errors
     /// When the file cannot be written, or the disk does not fit the format.
     pub(crate) fn create(
-        path: &Path,
+        (folder, file): (&Folder, &FolderPath),
         format: ExportFormat,
         index: &DiskIndex,
         runs: impl Iterator<Item = Range<u64>>,
     ) -> Result<Self, HostError> {
-        let failed = |source| HostError::new("create", path, source);
+        let path = folder.path_of(file);
+        let failed = |source| HostError::new("create", &path, source);
         // A pulled disk is proven, moved on and described by the length that its release says.
         let disk_len = index.disk_len().get();
         let layout = lay_out(format, Round::Exact, disk_len, &index.content(), runs)
             .map_err(|error| failed(io::Error::other(error)))?;
         let file_len = layout.file_len();
-        let open = |path: &Path| {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
-        };
-        if fs::metadata(path).is_ok_and(|found| found.len() == file_len) {
-            let file = open(path).map_err(failed)?;
-            return Ok(Self { file: WriteBehind::new(path, file), layout });
+        if let Ok(found) = folder.file_to_write(file)
+            && found.metadata().is_ok_and(|metadata| metadata.len() == file_len)
+        {
+            return Ok(Self { file: WriteBehind::new(&path, found), layout });
         }
         // Under another name until its tables are written: what is found under this one is whole
         // but for its data.
-        let part = path.with_extension("part");
-        let file = open(&part).map_err(failed)?;
-        file.set_len(0).map_err(failed)?;
-        write_metadata(layout.as_ref(), &file).map_err(failed)?;
+        let part = part_of(file);
+        let made = folder.create(&part, mode::FILE)?;
+        write_metadata(layout.as_ref(), &made).map_err(failed)?;
         // Tables before the name that vouches for them.
-        file.sync_all().map_err(failed)?;
-        fs::rename(&part, path).map_err(failed)?;
-        Ok(Self { file: WriteBehind::new(path, file), layout })
+        made.sync_all().map_err(failed)?;
+        folder.rename(&part, file)?;
+        Ok(Self { file: WriteBehind::new(&path, made), layout })
     }
 
     /// Writes guest bytes at a guest offset.

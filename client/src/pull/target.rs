@@ -12,10 +12,12 @@ use super::seeds::Seeds;
 use super::sink::Sink;
 use super::{Pull, PullError};
 use crate::directory::{
-    self, Described, Directory, DiskLayout, DiskTimes, IndexCache, LOCKFILE, Lockfile,
+    self, Described, Directory, DiskLayout, DiskTimes, IndexCache, Lockfile,
 };
+use crate::error::ErrorKind;
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
-use crate::host::{Holding, HostError, HostState};
+use crate::folder::{Folder, FolderPath, Untouchable, mode};
+use crate::host::{Holding, HostError, HostState, make_own_folder};
 use crate::patch::keep_or_discard;
 use crate::verify;
 
@@ -31,19 +33,18 @@ pub(super) enum Target {
 /// Looks at the place; anything but nothing or the same is refused.
 pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
     let into = &pull.into;
-    let names: Vec<_> = match fs::read_dir(into) {
-        Ok(entries) => entries.take(2).flatten().map(|entry| entry.file_name()).collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => return Err(HostError::new("open", into, source).into()),
+    let folder = match Folder::open(into) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Target::Free),
+        Err(error) => return Err(error.into()),
     };
+    let names = folder.names(2)?;
     if names.is_empty() {
         return Ok(Target::Free);
     }
-    let path = into.join(LOCKFILE);
-    if !path.exists() {
+    let Some(present) = Lockfile::below(&folder)? else {
         return Err(PullError::NotEmpty { directory: into.clone() });
-    }
-    let present = Lockfile::read(&path)?;
+    };
     let is_bare = names.len() == 1;
     if present.has_disks_of(lock) {
         return Ok(if is_bare { Target::Free } else { Target::Present });
@@ -97,7 +98,7 @@ pub(super) fn describe(pull: &Pull, release: &Release) -> Result<Vec<Described>,
         return Ok(Vec::new());
     }
     let directory = Directory::open(&pull.into)?;
-    let (lock, _) = Lockfile::of_directory(directory.root())?;
+    let (lock, _) = Lockfile::of_folder(directory.folder())?;
     let lock = lock.described_for(&pull.descriptors);
     let root = directory.root();
     let descriptions = directory::describe(root, release, &lock)?;
@@ -106,13 +107,13 @@ pub(super) fn describe(pull: &Pull, release: &Release) -> Result<Vec<Described>,
 }
 
 /// A folder for a plan's indexes, removed with the value.
-pub(crate) struct Scratch(PathBuf);
+pub(crate) struct Scratch(Folder);
 
 impl Scratch {
     pub(crate) fn new(state: &HostState) -> Result<Self, HostError> {
         let root = state.scratch();
-        fs::create_dir_all(&root).map_err(|e| HostError::new("create", &root, e))?;
-        Ok(Self(root))
+        make_own_folder(&root)?;
+        Ok(Self(Folder::open(&root)?))
     }
 
     pub(crate) fn indexes(&self) -> IndexCache {
@@ -122,47 +123,57 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(self.0.path());
     }
 }
 
 /// The directory beside the place, in which the release is assembled.
 pub(super) struct Staging {
     directory: Directory,
+    /// The folder that both are in.
+    parent: Folder,
+    /// Its name there.
+    staged: FolderPath,
+    /// The name that it will have.
+    name: FolderPath,
     /// Where it will be.
     place: PathBuf,
     is_resumed: bool,
 }
 
 /// The file in a staging directory that says what is being pulled.
-const MARK: &str = "pulling";
+const MARK: &str = ".seawall/pulling";
+/// The longest one that is read, in bytes.
+const MARK_LEN_MAX: u64 = 16 << 20;
 
 impl Staging {
     /// Opens the staging directory of a pull; what a pull of other disks left there is removed.
+    ///
+    /// Where others may write to the folder above, they may have put something in its place: a
+    /// link is refused, and so is a directory of anybody but this user or the owner of the folder
+    /// above, who could change disks that were verified.
     pub(super) fn open(pull: &Pull, lock: &Lockfile) -> Result<Self, PullError> {
-        let name = pull.into.file_name().ok_or(PullError::NoName { into: pull.into.clone() })?;
+        let no_name = || PullError::NoName { into: pull.into.clone() };
+        let name = pull.into.file_name().ok_or_else(no_name)?;
         let mut staged = OsString::from(".");
         staged.push(name);
         staged.push(".seawall-pull");
-        let root = pull.into.with_file_name(staged);
-        let directory = Directory::open_or_create(&root)?;
-        let mark = directory.root().join(MARK);
-        // Disks of machines that are no longer wanted would be let through half done.
-        let files: Vec<_> = lock.disks.iter().map(|disk| disk.file.to_string_lossy()).collect();
-        let wanted = format!("{}\n{}", lock.release, files.join("\n"));
-        let is_resumed = fs::read(&mark).is_ok_and(|found| found == wanted.as_bytes());
-        if !is_resumed {
-            for entry in fs::read_dir(directory.root()).into_iter().flatten().flatten() {
-                let path = entry.path();
-                let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                let removed =
-                    if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-                removed.map_err(|e| HostError::new("remove", &path, e))?;
-            }
-            fs::write(&mark, wanted).map_err(|e| HostError::new("write", &mark, e))?;
+        let [name, staged] = [name.to_owned(), staged].map(FolderPath::new);
+        let (name, staged) = (name.map_err(|_| no_name())?, staged.map_err(|_| no_name())?);
+        let above = pull.into.parent().unwrap_or(Path::new(""));
+        if above != Path::new("") {
+            fs::create_dir_all(above).map_err(|e| HostError::new("create", above, e))?;
         }
-        let place = directory.root().with_file_name(name);
-        Ok(Self { directory, place, is_resumed })
+        let parent = Folder::open(above)?;
+        parent.make_folder(&staged, mode::FOLDER)?;
+        let folder = parent.folder(&staged)?;
+        refuse_foreign(&parent, &folder)?;
+        let root = fs::canonicalize(if above == Path::new("") { Path::new(".") } else { above });
+        let root = root.map_err(|e| HostError::new("open", above, e))?;
+        let directory = Directory::of(folder.named(root.join(&staged)))?;
+        let is_resumed = resume(directory.folder(), lock)?;
+        let place = root.join(&name);
+        Ok(Self { directory, parent, staged, name, place, is_resumed })
     }
 
     pub(super) fn directory(&self) -> &Directory {
@@ -189,9 +200,10 @@ impl Staging {
     ) -> Result<Assembly, PullError> {
         let mut sinks = Vec::with_capacity(layouts.len());
         for (disk, layout) in lock.disks.iter().zip(layouts) {
-            let path = self.directory.place(&disk.file)?;
-            let runs = layout.data_runs()?;
-            sinks.push(Sink::create(&path, format, layout.index(), runs.into_iter())?);
+            let (folder, runs) = (self.directory.folder(), layout.data_runs()?);
+            folder.make_folder_of(&disk.file, mode::FOLDER)?;
+            let place = (folder, &disk.file);
+            sinks.push(Sink::create(place, format, layout.index(), runs.into_iter())?);
         }
         Ok(Assembly { sinks, seeds })
     }
@@ -209,13 +221,43 @@ impl Staging {
         tokio::task::spawn_blocking(sync).await.map_err(|_| PullError::Defect)??;
         DiskTimes::note(self.directory.root(), lock)?;
         self.directory.describe(&self.place, release, lock)?;
-        let place = self.directory.rename_to(&pull.into)?;
+        let place = directory::commit(&self.directory, &self.parent, &self.staged, &self.name)?;
         // After the rename: a pull that fails there finds its whole download again.
-        let mark = place.join(MARK);
-        fs::remove_file(&mark).map_err(|e| HostError::new("remove", &mark, e))?;
+        self.directory.folder().remove(&FolderPath::composed(MARK))?;
         pull.state.hold(&Holding::of(&place, lock));
         Ok(place)
     }
+}
+
+/// Fails where somebody else owns a staging directory.
+fn refuse_foreign(parent: &Folder, staging: &Folder) -> Result<(), HostError> {
+    let owner = |folder: &Folder| {
+        let found = rustix::fs::fstat(folder.handle());
+        found.map_err(|errno| HostError::new("inspect", folder.path(), errno.into()))
+    };
+    let (above, found) = (owner(parent)?.st_uid, owner(staging)?.st_uid);
+    if found == rustix::process::geteuid().as_raw() || found == above {
+        return Ok(());
+    }
+    let foreign = std::io::Error::other(Untouchable::Foreign { owner: found });
+    Err(HostError::new("use", staging.path(), foreign))
+}
+
+/// Whether a staging directory has parts of these disks; anything else in it is removed.
+fn resume(folder: &Folder, lock: &Lockfile) -> Result<bool, HostError> {
+    let mark = FolderPath::composed(MARK);
+    // Disks of machines that are no longer wanted would be let through half done.
+    let files: Vec<_> = lock.disks.iter().map(|disk| disk.file.to_string()).collect();
+    let wanted = format!("{}\n{}", lock.release, files.join("\n"));
+    if folder.read(&mark, MARK_LEN_MAX).is_ok_and(|found| found == wanted.as_bytes()) {
+        return Ok(true);
+    }
+    for name in folder.names(usize::MAX)? {
+        folder.remove_tree(&FolderPath::composed(name))?;
+    }
+    folder.make_folder_of(&mark, mode::OWN_FOLDER)?;
+    folder.replace(&mark, wanted.as_bytes(), mode::FILE)?;
+    Ok(false)
 }
 
 /// The disks being written and the seeds they may be written from.

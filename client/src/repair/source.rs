@@ -14,7 +14,7 @@ use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
 use seawall_store::codec::Decoder;
-use seawall_store::image::{self, DiskImage, OpenOptions};
+use seawall_store::image::DiskImage;
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::RepairError;
@@ -155,7 +155,7 @@ impl DirectorySource {
 impl Held {
     fn open(root: &Path, threads: usize) -> Result<Self, RepairError> {
         let directory = Directory::open(root)?;
-        let (lock, release) = Lockfile::of_directory(directory.root())?;
+        let (lock, release) = Lockfile::of_folder(directory.folder())?;
         let mut held = Self {
             directory,
             release,
@@ -165,13 +165,8 @@ impl Held {
             chunks: HashMap::new(),
         };
         for disk in &lock.disks {
-            let path = held.directory.root().join(&disk.file);
-            let options = OpenOptions {
-                format: disk.container(),
-                allow_backing: false,
-                ..OpenOptions::default()
-            };
-            match image::open(&path, &options) {
+            let path = held.directory.folder().path_of(&disk.file);
+            match held.directory.image(disk) {
                 Ok(image) => held.add(image, disk.index, threads),
                 Err(error) => {
                     tracing::warn!(%error, path = %path.display(), "a disk is no source");

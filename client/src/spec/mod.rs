@@ -179,7 +179,11 @@ impl ReleaseSpec {
             })
         };
         let document = self.clone().into_document("a".parse()?, "0".parse()?, stand_in)?;
-        Release::new(document)?;
+        let release = Release::new(document)?;
+        for (machine, disk) in release.disks() {
+            machine.name.check_usable()?;
+            disk.name.check_usable()?;
+        }
         Ok(self)
     }
 }

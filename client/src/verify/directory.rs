@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_api::index::LEAF_SPAN;
-use seawall_store::image::{self, DiskImage, ImageError, OpenOptions};
+use seawall_store::image::{DiskImage, ImageError};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::{Damage, DiskState, VerifiedDisk, VerifyError, VerifyReport};
@@ -29,7 +29,7 @@ pub async fn verify_dir(
         if patch::is_interrupted(&directory) {
             return Err(VerifyError::InProgress { directory: root });
         }
-        let (lock, release) = Lockfile::of_directory(directory.root())?;
+        let (lock, release) = Lockfile::of_folder(directory.folder())?;
         let mut report = VerifyReport::new(&release);
         let times = DiskTimes::of_directory(directory.root());
         progress.begin(Stage::Verify, None);
@@ -78,8 +78,8 @@ fn verify_disk(
     progress: &Arc<dyn Progress>,
     report: &mut VerifyReport,
 ) -> Result<Found, VerifyError> {
-    let path = directory.root().join(&disk.file);
-    let image = match open(&path, disk) {
+    let path = directory.folder().path_of(&disk.file);
+    let image = match open(directory, disk) {
         Ok(image) => image,
         Err(error) if error.kind() == ErrorKind::Denied => {
             return Err(ScanError::from(error).into());
@@ -130,11 +130,8 @@ fn verify_disk(
     })
 }
 
-fn open(path: &Path, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, ImageError> {
-    image::open(
-        path,
-        &OpenOptions { format: disk.container(), allow_backing: false, ..OpenOptions::default() },
-    )
+fn open(directory: &Directory, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, ImageError> {
+    directory.image(disk)
 }
 
 /// Where on the disk the first extent that differs begins.

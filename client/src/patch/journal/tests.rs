@@ -1,7 +1,9 @@
 //! What a crash or a disk leaves of a journal is never taken for more than it is.
 
+use std::fs;
+use std::path::Path;
+
 use seawall_api::names::ApplicationName;
-use seawall_api::release::Release;
 
 use super::*;
 use crate::directory::Lockfile;
@@ -32,6 +34,26 @@ fn chunk(seed: u8) -> Record {
     }
 }
 
+/// A folder and the name in it that a test's path stands for.
+fn split(path: &Path) -> (Folder, FolderPath) {
+    let name = FolderPath::composed(path.file_name().unwrap());
+    (Folder::open(path.parent().unwrap()).unwrap(), name)
+}
+
+fn begin(
+    path: &Path,
+    header: &Header,
+    keep: impl FnMut(&Record) -> bool,
+) -> Result<File, HostError> {
+    let (folder, name) = split(path);
+    super::begin(&folder, &name, header, keep)
+}
+
+fn open(path: &Path) -> Result<Reader, PatchError> {
+    let (folder, name) = split(path);
+    Reader::open(&folder, &name)
+}
+
 fn journal(path: &Path, records: &[Record]) -> u64 {
     let mut file = begin(path, &header(), |_| true).unwrap();
     let start = file.stream_position().unwrap();
@@ -42,7 +64,7 @@ fn journal(path: &Path, records: &[Record]) -> u64 {
 }
 
 fn records(path: &Path) -> Vec<Record> {
-    let mut reader = Reader::open(path).unwrap();
+    let mut reader = open(path).unwrap();
     let mut records = Vec::new();
     while let Some(record) = reader.next() {
         let is_end = record == Record::End;
@@ -112,4 +134,62 @@ fn another_headers_journal_is_begun_anew() {
     let other = Header { disk_lens: vec![8192], ..header() };
     drop(begin(&path, &other, |_| panic!("nothing of it is looked at")).unwrap());
     assert_eq!(records(&path), []);
+}
+
+/// Writes a journal with this header and no records.
+fn forge(path: &Path, header: &serde_json::Value) {
+    let json = serde_json::to_vec(header).unwrap();
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&(json.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&json);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_forged_header_names_no_file_outside_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let sound = serde_json::to_value(header()).unwrap();
+    forge(&path, &sound);
+    assert!(open(&path).is_ok());
+    for side in ["old", "new"] {
+        for (field, forged) in [
+            ("file", "../../etc/passwd"),
+            ("file", "/etc/passwd"),
+            ("file", "b/root.raw"),
+            ("file", "a/../a/root.raw"),
+            ("file", "a/root.raw/"),
+            ("file", ""),
+            ("file", "a/root.raw\0"),
+            ("format", "../../../etc/passwd"),
+            ("format", "vmdk-stream"),
+            ("machine", ".."),
+            ("machine", "../a"),
+            ("disk", "../root"),
+        ] {
+            let mut header = sound.clone();
+            header[side]["disks"][0][field] = forged.into();
+            forge(&path, &header);
+            assert!(open(&path).is_err(), "{side} {field} {forged:?}");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_contradicts_itself_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let sound = serde_json::to_value(header()).unwrap();
+    let other = sound["release"].as_str().unwrap().replace("4096", "8192");
+    for (field, forged) in [
+        ("release", other.into()),
+        ("release", "{}".into()),
+        ("disk_lens", serde_json::json!([])),
+        ("replaced", serde_json::json!([1])),
+    ] {
+        let mut header = sound.clone();
+        header[field] = forged;
+        forge(&path, &header);
+        assert!(open(&path).is_err(), "{field} {}", header[field]);
+    }
 }

@@ -1,6 +1,9 @@
 //! What a staged file gets is what the release says, or the patch stops.
 
+use std::fs;
+
 use seawall_api::index::DiskIndex;
+use seawall_store::image::{self, OpenOptions};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::*;
@@ -74,7 +77,7 @@ impl Twins {
 
     /// What is staged for `b`.
     fn staged(&self) -> Vec<u8> {
-        fs::read(staged_file(&journal::folder(&self.directory), &self.new, 1)).unwrap()
+        fs::read(self.directory.folder().path_of(&staged_file(&self.new, 1))).unwrap()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use seawall::directory::LOCKFILE;
+use seawall::directory::has_lockfile;
 use seawall::repair::{self, DirectorySource, RegistrySource, Source};
 
 use super::Surroundings;
@@ -30,11 +30,11 @@ async fn with_sources(
     let mut sources: Vec<Arc<dyn Source>> = Vec::new();
     for from in &order.from {
         let path = Path::new(from);
-        if path.join(LOCKFILE).is_file() {
+        if has_lockfile(path) {
             sources.push(Arc::new(DirectorySource::open(path, order.threads).await?));
             continue;
         }
-        let settings = Settings::beside(from, order.from_token_file.as_deref())?;
+        let settings = Settings::beside(from, order.from_token_file.as_deref(), &around.keyring)?;
         let connection = Connection::open(settings, Missing::Refuse, &around.progress).await?;
         sources.push(Arc::new(RegistrySource(connection.registry())));
         connections.push(connection);

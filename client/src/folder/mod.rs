@@ -1,0 +1,465 @@
+//! A folder that is worked in by its handle, though others may write to it.
+//!
+//! A pulled folder may belong to another user than the one that patches it, or lie where others may
+//! write. Whoever may write there can put a link in the place of any name. Followed by root, such a
+//! link reads, empties or overwrites any file of the host.
+//!
+//! # Invariants
+//!
+//! 1. A folder's own path may hold links: somebody typed it. Below the folder no link is followed,
+//!    on the way to a name or as the name, for reading as for writing.
+//! 2. Only regular files are read and written, and a file that has a second name (a hard link) is
+//!    never written: the other name may be anybody's.
+//! 3. A file that is made is made exclusively: a name that is taken is removed first, never opened.
+//! 4. What is made has the modes of [`mode`], which the umask can only restrict further.
+//!
+//! Whether the files *below* the folder may be trusted is not its concern: everything that is read
+//! is parsed into proven types or hashed.
+
+mod beneath;
+mod path;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fsync, mkdirat, renameat, renameat_with,
+    statat, unlinkat,
+};
+use rustix::io::Errno;
+
+pub use path::{FolderPath, InvalidFolderPath};
+
+use crate::host::HostError;
+
+/// The modes of what Seawall makes in folders; the umask may take bits away, and adds none.
+pub(crate) mod mode {
+    use rustix::fs::Mode;
+
+    /// A disk, which holds what a machine keeps secret, and what Seawall keeps for itself.
+    pub(crate) const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+    /// A lockfile, a release document, a descriptor: what the registry tells every reader.
+    pub(crate) const DOCUMENT: Mode = FILE.union(Mode::RGRP).union(Mode::ROTH);
+    /// A folder of disks and documents. A hypervisor that runs machines under a user of its own, as
+    /// libvirt does, is given the disks, and has to pass the folders above them.
+    pub(crate) const FOLDER: Mode = PROGRAM;
+    /// A script.
+    pub(crate) const PROGRAM: Mode = DOCUMENT.union(Mode::XUSR).union(Mode::XGRP).union(Mode::XOTH);
+    /// A folder that no other program has to pass.
+    pub(crate) const OWN_FOLDER: Mode = Mode::RWXU;
+}
+
+/// Why a name in a folder is not touched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Untouchable {
+    /// It is a link, or lies behind one.
+    #[error("it is a symbolic link, or lies behind one; links in a pulled folder are not followed")]
+    Link,
+    /// It is a device, a pipe or a folder.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// It is a file with other names.
+    #[error(
+        "it has {links} names (hard links): writing to it would change the file under the others"
+    )]
+    HardLinks {
+        /// How many names it has.
+        links: u64,
+    },
+    /// Somebody else owns it.
+    #[error("it belongs to the user {owner}, who could change what is put there")]
+    Foreign {
+        /// The owner's number.
+        owner: u32,
+    },
+}
+
+impl Untouchable {
+    /// The operator's next step.
+    pub(crate) fn remedy(self, path: &Path) -> String {
+        let path = path.display();
+        match self {
+            Self::Link => format!(
+                "look at it with `ls -l {path}`; put the file itself there, or a mount, or remove \
+                 the link"
+            ),
+            Self::NotAFile => format!("look at it with `ls -l {path}`, and move it away"),
+            Self::HardLinks { .. } => format!(
+                "make it a file of its own: `cp -p {path} {path}.new && mv {path}.new {path}`"
+            ),
+            Self::Foreign { .. } => {
+                format!("remove it if nobody needs it (`rm -r {path}`), or use another folder")
+            }
+        }
+    }
+
+    fn error(self) -> io::Error {
+        io::Error::other(self)
+    }
+
+    /// The refusal that an error of the file system is, if it is one.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+/// A folder by its handle; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    handle: Arc<OwnedFd>,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens the folder at a path that somebody typed.
+    ///
+    /// # Errors
+    /// When it is no folder, or cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, HostError> {
+        let typed = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let handle =
+            beneath::open_root(typed).map_err(|source| HostError::new("open", path, source))?;
+        Ok(Self { handle: Arc::new(handle), path: path.to_owned() })
+    }
+
+    /// The same folder with another path for messages.
+    #[must_use]
+    pub(crate) fn named(self, path: PathBuf) -> Self {
+        Self { path, ..self }
+    }
+
+    /// The folder's path, for messages and for what is told to other programs.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a name below, for messages and for what is told to other programs.
+    #[must_use]
+    pub fn path_of(&self, file: &FolderPath) -> PathBuf {
+        self.path.join(file)
+    }
+
+    pub(crate) fn handle(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    fn failed(&self, verb: &'static str, file: &FolderPath) -> impl Fn(io::Error) -> HostError {
+        let path = self.path_of(file);
+        move |source| {
+            let is_link = source.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+            HostError::new(verb, &path, if is_link { Untouchable::Link.error() } else { source })
+        }
+    }
+
+    /// Opens a folder below.
+    ///
+    /// # Errors
+    /// When it is a link, no folder, or cannot be opened.
+    pub(crate) fn folder(&self, folder: &FolderPath) -> Result<Self, HostError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let handle = beneath::open(self.handle(), folder, flags, Mode::empty())
+            .map_err(self.failed("open", folder))?;
+        Ok(Self { handle: Arc::new(handle), path: self.path_of(folder) })
+    }
+
+    /// Makes a folder below and those above it, where they are not there.
+    ///
+    /// # Errors
+    /// When a name on the way is taken by anything but a folder.
+    pub(crate) fn make_folder(&self, folder: &FolderPath, mode: Mode) -> Result<(), HostError> {
+        let failed = self.failed("create", folder);
+        let mut above = PathBuf::new();
+        for name in folder.names() {
+            above.push(name);
+            let here = FolderPath::composed(above.clone());
+            let (parent, name) = beneath::parent(self.handle(), &here).map_err(&failed)?;
+            let parent = parent.as_ref().map_or(self.handle(), AsFd::as_fd);
+            match mkdirat(parent, name, mode) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(failed(errno.into())),
+            }
+        }
+        // What is there already may be a link or a file.
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        beneath::open(self.handle(), folder, flags, Mode::empty()).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Makes the folder that is to hold a file below.
+    ///
+    /// # Errors
+    /// As [`Self::make_folder`].
+    pub(crate) fn make_folder_of(&self, file: &FolderPath, mode: Mode) -> Result<(), HostError> {
+        file.parent().map_or(Ok(()), |folder| self.make_folder(&folder, mode))
+    }
+
+    fn open_file(&self, file: &FolderPath, flags: OFlags) -> io::Result<File> {
+        // A pipe must not block, and a terminal not become this process's own.
+        let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = File::from(beneath::open(self.handle(), file, flags, Mode::empty())?);
+        if !opened.metadata()?.is_file() {
+            return Err(Untouchable::NotAFile.error());
+        }
+        Ok(opened)
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// When it is a link or anything else, or cannot be opened.
+    pub(crate) fn file(&self, file: &FolderPath) -> Result<File, HostError> {
+        self.open_file(file, OFlags::RDONLY).map_err(self.failed("open", file))
+    }
+
+    /// Opens a regular file that has no other name for reading and writing.
+    ///
+    /// # Errors
+    /// When it is a link or anything else, has other names, or cannot be opened.
+    pub(crate) fn file_to_write(&self, file: &FolderPath) -> Result<File, HostError> {
+        let open = || -> io::Result<File> {
+            let opened = self.open_file(file, OFlags::RDWR)?;
+            match opened.metadata()?.nlink() {
+                0 | 1 => Ok(opened),
+                links => Err(Untouchable::HardLinks { links }.error()),
+            }
+        };
+        open().map_err(self.failed("open", file))
+    }
+
+    /// Makes a new file for reading and writing; whatever has the name is removed first.
+    ///
+    /// # Errors
+    /// When its folder is not there, or the name is a folder's.
+    pub(crate) fn create(&self, file: &FolderPath, mode: Mode) -> Result<File, HostError> {
+        let create = || -> io::Result<File> {
+            self.unlink(file)?;
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+            Ok(File::from(beneath::open(self.handle(), file, flags, mode)?))
+        };
+        create().map_err(self.failed("create", file))
+    }
+
+    /// Gives a file these bytes at once: a crash leaves the old bytes or the new ones.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn replace(
+        &self,
+        file: &FolderPath,
+        bytes: &[u8],
+        mode: Mode,
+    ) -> Result<(), HostError> {
+        let part = part_of(file);
+        let write = || -> Result<(), HostError> {
+            let mut opened = self.create(&part, mode)?;
+            let failed = self.failed("write", file);
+            opened.write_all(bytes).map_err(&failed)?;
+            // Data before name: a rename that outlives its data is an empty file after power loss.
+            opened.sync_all().map_err(failed)?;
+            self.rename(&part, file)?;
+            self.sync_folder_of(file)
+        };
+        write().inspect_err(|_| drop(self.unlink(&part)))
+    }
+
+    /// Reads a file that cannot be longer than `len_max`.
+    ///
+    /// # Errors
+    /// When it is longer, is no regular file, or cannot be read.
+    pub(crate) fn read(&self, file: &FolderPath, len_max: u64) -> Result<Vec<u8>, HostError> {
+        let opened = self.open_file(file, OFlags::RDONLY).map_err(self.failed("read", file))?;
+        read_at_most(opened, len_max).map_err(self.failed("read", file))
+    }
+
+    /// The kind and length of what has a name; `None` where nothing has.
+    ///
+    /// # Errors
+    /// When a folder on the way is a link, or cannot be looked into.
+    pub(crate) fn look(&self, file: &FolderPath) -> Result<Option<Found>, HostError> {
+        let look = || -> io::Result<Option<Found>> {
+            let (parent, name) = match beneath::parent(self.handle(), file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                opened => opened?,
+            };
+            let parent = parent.as_ref().map_or(self.handle(), AsFd::as_fd);
+            match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(found) => Ok(Some(Found {
+                    kind: FileType::from_raw_mode(found.st_mode),
+                    len: u64::try_from(found.st_size).unwrap_or_default(),
+                    owner: found.st_uid,
+                })),
+                Err(Errno::NOENT) => Ok(None),
+                Err(errno) => Err(errno.into()),
+            }
+        };
+        look().map_err(self.failed("inspect", file))
+    }
+
+    /// Whether anything has a name below, be it a link that leads nowhere.
+    #[must_use]
+    pub(crate) fn has(&self, file: &FolderPath) -> bool {
+        self.look(file).is_ok_and(|found| found.is_some())
+    }
+
+    /// Renames a file below, over whatever has the other name.
+    ///
+    /// # Errors
+    /// When a folder on the way is a link, or the file system refuses.
+    pub(crate) fn rename(&self, from: &FolderPath, to: &FolderPath) -> Result<(), HostError> {
+        self.rename_raw(from, to).map_err(self.failed("rename", from))
+    }
+
+    /// The same with the file system's own error, for callers that tell its kinds apart.
+    ///
+    /// # Errors
+    /// As [`Self::rename`].
+    pub(crate) fn rename_raw(&self, from: &FolderPath, to: &FolderPath) -> io::Result<()> {
+        let (old_parent, old) = beneath::parent(self.handle(), from)?;
+        let (new_parent, new) = beneath::parent(self.handle(), to)?;
+        let old_parent = old_parent.as_ref().map_or(self.handle(), AsFd::as_fd);
+        let new_parent = new_parent.as_ref().map_or(self.handle(), AsFd::as_fd);
+        Ok(renameat(old_parent, old, new_parent, new)?)
+    }
+
+    /// Exchanges two names of this folder.
+    ///
+    /// # Errors
+    /// When the file system cannot.
+    pub(crate) fn exchange(&self, one: &OsStr, other: &OsStr) -> io::Result<()> {
+        let (here, flags) = (self.handle(), RenameFlags::EXCHANGE);
+        Ok(renameat_with(here, one, here, other, flags)?)
+    }
+
+    fn unlink(&self, file: &FolderPath) -> io::Result<()> {
+        let (parent, name) = match beneath::parent(self.handle(), file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let parent = parent.as_ref().map_or(self.handle(), AsFd::as_fd);
+        match unlinkat(parent, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Removes a file or a link, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be removed, or a folder on the way is a link.
+    pub(crate) fn remove(&self, file: &FolderPath) -> Result<(), HostError> {
+        self.unlink(file).map_err(self.failed("remove", file))
+    }
+
+    /// Removes a folder with all that is in it, or a file or a link, if it is there.
+    ///
+    /// # Errors
+    /// When something in it cannot be removed.
+    pub(crate) fn remove_tree(&self, file: &FolderPath) -> Result<(), HostError> {
+        let remove = || -> io::Result<()> {
+            let (parent, name) = match beneath::parent(self.handle(), file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                opened => opened?,
+            };
+            remove_tree(parent.as_ref().map_or(self.handle(), AsFd::as_fd), name)
+        };
+        remove().map_err(self.failed("remove", file))
+    }
+
+    /// The names in the folder, at most `count_max` of them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn names(&self, count_max: usize) -> Result<Vec<OsString>, HostError> {
+        names(self.handle(), count_max).map_err(|e| HostError::new("read", &self.path, e))
+    }
+
+    /// Makes the names in this folder survive loss of power.
+    ///
+    /// # Errors
+    /// When the file system fails.
+    pub(crate) fn sync(&self) -> Result<(), HostError> {
+        fsync(self.handle()).map_err(|errno| HostError::new("sync", &self.path, errno.into()))
+    }
+
+    /// The same for the folder that holds a file below.
+    ///
+    /// # Errors
+    /// When the folder is a link, or the file system fails.
+    pub(crate) fn sync_folder_of(&self, file: &FolderPath) -> Result<(), HostError> {
+        file.parent().map_or_else(|| self.sync(), |folder| self.folder(&folder)?.sync())
+    }
+}
+
+/// What has a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) kind: FileType,
+    /// The length in bytes.
+    pub(crate) len: u64,
+    /// The owner's number.
+    pub(crate) owner: u32,
+}
+
+/// The name under which a file is written before it has its own: hidden, which no name that a
+/// release gives can be.
+pub(crate) fn part_of(file: &FolderPath) -> FolderPath {
+    let mut part = OsString::from(".");
+    part.push(file.name());
+    part.push(".part");
+    file.with_name(part)
+}
+
+/// Reads all of an open file, or fails where it is longer than `len_max`.
+pub(crate) fn read_at_most(file: File, len_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(len_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > len_max {
+        return Err(io::Error::other("it is longer than such a file can be"));
+    }
+    Ok(bytes)
+}
+
+fn names(folder: BorrowedFd<'_>, count_max: usize) -> io::Result<Vec<OsString>> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        if names.len() == count_max {
+            break;
+        }
+        names.push(name.to_owned());
+    }
+    Ok(names)
+}
+
+fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    match unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        // Linux answers EISDIR, POSIX allows EPERM.
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let folder = beneath::open(parent, &FolderPath::composed(name), flags, Mode::empty())?;
+    for name in names(folder.as_fd(), usize::MAX)? {
+        remove_tree(folder.as_fd(), &name)?;
+    }
+    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

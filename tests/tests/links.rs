@@ -1,0 +1,335 @@
+//! A folder that others may write to leads no command outside: links, second names, forged journals.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+use seawall_tests::{MIB, Noise, Run, World, raw, tool};
+use serde_json::{Value, json};
+
+/// Every name in a folder, with the bytes of files and where links lead.
+fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let (path, kind) = entry.map(|it| (it.path(), it.file_type().unwrap())).unwrap();
+            let bytes = if kind.is_dir() {
+                folders.push(path.clone());
+                Vec::new()
+            } else if kind.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+/// `shop:1` and `shop:2`, of two machines each; `web` differs. `host` holds the first.
+fn world() -> World {
+    let world = World::new();
+    for version in [1, 2] {
+        let bytes = Noise::new(format!("web {version}")).bytes(300_000);
+        let shared = (MIB, Noise::new("shared").bytes(300_000));
+        raw(&world.path(format!("web-{version}.raw")), 2 * MIB, &[(0, bytes), shared]);
+    }
+    raw(&world.path("db.raw"), MIB, &[(4096, Noise::new("db").bytes(200_000))]);
+    for version in [1, 2] {
+        let web = format!("web=root:web-{version}.raw");
+        world.push(&format!("shop:{version}"), &[&web, "db=root:db.raw"]);
+    }
+    world.local("pull shop:1 --into host --as libvirt --format raw").succeeds();
+    world
+}
+
+/// Moves a name of a folder outside, and leaves a link to it: what follows the link finds what it
+/// looks for. A name that is not there gets a link to a folder or a file of somebody else.
+fn plant(folder: &Path, name: &str, outside: &Path) {
+    let (path, target) = (folder.join(name), outside.join("planted"));
+    if path.symlink_metadata().is_ok() {
+        fs::rename(&path, &target).unwrap();
+    } else {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let is_folder = !name.rsplit('/').next().unwrap()[1..].contains('.');
+        if is_folder && !name.ends_with("journal") && !name.ends_with("pulling") {
+            fs::create_dir(&target).unwrap();
+            fs::write(target.join("file"), "somebody's").unwrap();
+        } else {
+            fs::write(&target, "somebody's").unwrap();
+        }
+    }
+    symlink(&target, &path).unwrap();
+}
+
+/// Runs a command; it may fail, and then says why, and leaves what is outside alone.
+#[track_caller]
+fn harmless(run: Run, outside: &Path, context: &str) -> i32 {
+    let before = snapshot(outside);
+    let done = run.ends();
+    assert!(snapshot(outside) == before, "{context}: something outside changed\n{done}");
+    let code = done.status.code().unwrap_or_else(|| panic!("{context}: {done}"));
+    if code != 0 {
+        done.explains();
+    }
+    code
+}
+
+/// Names that a pulled folder has, or that a command makes in one.
+const NAMES: [&str; 21] = [
+    "web",
+    "web/root.raw",
+    "web/.root.raw.part",
+    "web/root.raw.part",
+    "web/root.part",
+    "db/root.raw",
+    "release.json",
+    ".release.json.part",
+    "seawall.lock",
+    ".seawall.lock.part",
+    ".seawall",
+    ".seawall/indexes",
+    ".seawall/origin.json",
+    ".seawall/.origin.json.part",
+    ".seawall/patch",
+    ".seawall/patch/journal",
+    ".seawall/patch/journal.part",
+    "libvirt",
+    "libvirt/web.xml",
+    "libvirt/.web.xml.part",
+    "xen",
+];
+
+#[test]
+fn no_command_follows_a_link_out_of_a_pulled_folder() {
+    let world = world();
+    let outside = world.path("outside");
+    fs::rename(world.path("host"), world.path("sound")).unwrap();
+    for name in NAMES {
+        for folder in ["host", "outside"] {
+            let _ = fs::remove_dir_all(world.path(folder));
+        }
+        tool(
+            "cp",
+            ["-a", world.path("sound").to_str().unwrap(), world.path("host").to_str().unwrap()],
+        );
+        fs::create_dir(&outside).unwrap();
+        plant(&world.path("host"), name, &outside);
+        for command in [
+            "verify host",
+            "repair --from host",
+            "pin shop:1 --name one --lockfile host/seawall.lock --reason x",
+            "pull shop:1 --into host --locked",
+            "patch host --to shop:2 --dry-run",
+            "describe host --as libvirt --as xen --as qemu",
+            "patch host --to shop:2",
+            "status host",
+        ] {
+            let context = format!("{command} with a link {name}");
+            harmless(world.local(command), &outside, &context);
+        }
+    }
+}
+
+#[test]
+fn a_link_in_another_pulled_folder_is_no_seed() {
+    let world = world();
+    let outside = world.path("outside");
+    for (at, name) in
+        ["web/root.raw", "web", ".seawall/indexes", ".seawall"].into_iter().enumerate()
+    {
+        let (from, into) = (format!("from-{at}"), format!("into-{at}"));
+        world.pull("shop:1", &from);
+        let _ = fs::remove_dir_all(&outside);
+        fs::create_dir(&outside).unwrap();
+        plant(&world.path(&from), name, &outside);
+        let pull = world.local(&format!("pull shop:1 --into {into}"));
+        assert_eq!(harmless(pull, &outside, name), 0);
+        world.holds(&into, "shop:1");
+    }
+}
+
+#[test]
+fn a_link_is_named_with_what_to_do_about_it() {
+    for (name, command) in [
+        ("web/root.raw", "patch host --to shop:2"),
+        ("web", "patch host --to shop:2"),
+        ("seawall.lock", "patch host --to shop:2"),
+        (".seawall/patch/journal", "patch host --to shop:2"),
+        ("libvirt", "describe host --as libvirt"),
+    ] {
+        let world = world();
+        fs::create_dir(world.path("outside")).unwrap();
+        plant(&world.path("host"), name, &world.path("outside"));
+        let done = world.local(command).ends();
+        assert!(matches!(done.status.code(), Some(4 | 5)), "{name}: {done}");
+        done.explains().says("symbolic link");
+    }
+}
+
+/// The staging folder of a pull that broke off, as far as its mark.
+fn staging(world: &World) -> PathBuf {
+    let lock: Value =
+        serde_json::from_slice(&fs::read(world.path("host/seawall.lock")).unwrap()).unwrap();
+    let files = lock["disks"].as_array().unwrap().iter().map(|disk| disk["file"].as_str().unwrap());
+    let mark =
+        format!("{}\n{}", lock["release"].as_str().unwrap(), files.collect::<Vec<_>>().join("\n"));
+    let staging = world.path(".new.seawall-pull");
+    fs::create_dir_all(staging.join(".seawall")).unwrap();
+    fs::write(staging.join(".seawall/pulling"), mark).unwrap();
+    staging
+}
+
+#[test]
+fn no_pull_follows_a_link_in_its_staging_folder() {
+    let world = world();
+    let outside = world.path("outside");
+    for name in NAMES.into_iter().chain([".seawall/pulling", ".seawall/.pulling.part"]) {
+        for folder in ["outside", "new", ".new.seawall-pull"] {
+            let _ = fs::remove_dir_all(world.path(folder));
+        }
+        fs::create_dir(&outside).unwrap();
+        plant(&staging(&world), name, &outside);
+        let pull = "pull shop:1 --into new --as libvirt --format raw";
+        let code = harmless(world.local(pull), &outside, name);
+        if code == 0 {
+            world.holds("new", "shop:1");
+            // What a pull does not make may stay as it is.
+            let path = world.path("new").join(name);
+            let is_made = !name.contains("part") && !name.contains("patch") && name != "xen";
+            let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+            assert!(!(is_made && is_link && !name.contains("origin")), "{name} is still a link");
+        }
+    }
+}
+
+#[test]
+fn a_staging_folder_that_is_a_link_is_neither_emptied_nor_moved() {
+    let world = world();
+    let outside = world.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "somebody's").unwrap();
+    symlink(&outside, world.path(".new.seawall-pull")).unwrap();
+    let code = harmless(world.local("pull shop:1 --into new"), &outside, "staging");
+    assert_eq!(code, 4);
+    assert!(!world.path("new").exists());
+}
+
+#[test]
+fn a_staging_folder_of_somebody_else_is_refused() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return; // only root can give a folder away
+    }
+    let world = world();
+    let staging = world.path(".new.seawall-pull");
+    fs::create_dir(&staging).unwrap();
+    tool("chown", ["12345", staging.to_str().unwrap()]);
+    let done = world.local("pull shop:1 --into new").exits_with(4);
+    done.explains().says("belongs to the user 12345");
+    // Whoever owns the folder above owns what is in it, whoever pulls.
+    fs::create_dir(world.path("theirs")).unwrap();
+    fs::create_dir(world.path("theirs/.new.seawall-pull")).unwrap();
+    tool("chown", ["-R", "12345", world.path("theirs").to_str().unwrap()]);
+    world.local("pull shop:1 --into theirs/new").succeeds();
+    world.holds("theirs/new", "shop:1");
+}
+
+#[test]
+fn a_disk_with_a_second_name_is_not_written_in_place() {
+    let world = world();
+    fs::create_dir(world.path("outside")).unwrap();
+    fs::hard_link(world.path("host/web/root.raw"), world.path("outside/copy")).unwrap();
+    let patch = || world.local("patch host --to shop:2");
+    assert_eq!(harmless(patch(), &world.path("outside"), "patch"), 4);
+    patch().ends().explains().says("hard links").says("cp -p");
+    world.holds("host", "shop:1");
+    world.local("verify host").succeeds();
+    fs::remove_file(world.path("outside/copy")).unwrap();
+    patch().succeeds();
+    world.holds("host", "shop:2");
+}
+
+#[test]
+fn files_that_a_pull_staged_get_no_bytes_while_they_have_a_second_name() {
+    let world = world();
+    fs::create_dir(world.path("outside")).unwrap();
+    fs::write(world.path("outside/file"), vec![0; 2 << 20]).unwrap();
+    let staging = staging(&world);
+    fs::create_dir(staging.join("web")).unwrap();
+    fs::hard_link(world.path("outside/file"), staging.join("web/root.raw")).unwrap();
+    let code = harmless(world.local("pull shop:1 --into new"), &world.path("outside"), "pull");
+    assert_eq!(code, 0);
+    world.holds("new", "shop:1");
+}
+
+/// A journal as a patch commits one, with this header and no record but its end.
+fn journal(header: &Value) -> Vec<u8> {
+    let json = serde_json::to_vec(header).unwrap();
+    let mut bytes = b"SWJRNL\0\x03".to_vec();
+    bytes.extend_from_slice(&(json.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&json);
+    let mut end = vec![0; 48];
+    end[0] = 4;
+    bytes.extend_from_slice(&end);
+    bytes.extend_from_slice(&blake3::hash(&end).as_bytes()[..8]);
+    bytes
+}
+
+#[test]
+fn a_forged_journal_writes_and_removes_nothing_outside() {
+    let forgeries: [(&str, &str, &str); 7] = [
+        ("new", "file", "../outside/victim"),
+        ("old", "file", "../outside/victim"),
+        ("new", "file", "OUTSIDE/victim"),
+        ("old", "file", "web/../../outside/victim"),
+        ("new", "format", "raw/../../../outside/victim"),
+        ("old", "machine", "../outside"),
+        ("new", "disk", "../../outside/victim"),
+    ];
+    for (side, field, forged) in forgeries {
+        let world = world();
+        let outside = world.path("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("victim"), "somebody's").unwrap();
+        let read = |name: &str| fs::read_to_string(world.path("host").join(name)).unwrap();
+        let lock: Value = serde_json::from_str(&read("seawall.lock")).unwrap();
+        let mut header = json!({
+            "old": lock, "new": lock, "release": read("release.json"),
+            "disk_lens": [4096, 4096], "replaced": [],
+        });
+        let forged = forged.replace("OUTSIDE", outside.to_str().unwrap());
+        header[side]["disks"][0][field] = forged.clone().into();
+        if side == "old" {
+            // What the new release does not have is removed.
+            header["new"]["disks"] = json!([]);
+            header["disk_lens"] = json!([]);
+        }
+        let patch = world.path("host/.seawall/patch");
+        fs::create_dir_all(&patch).unwrap();
+        fs::write(patch.join("journal"), journal(&header)).unwrap();
+        for command in ["patch host --to shop:2", "verify host", "describe host --as qemu"] {
+            let context = format!("{command} with {side} {field} {forged}");
+            assert_ne!(harmless(world.local(command), &outside, &context), 0, "{context}");
+        }
+    }
+}
+
+#[test]
+fn the_folder_that_is_named_may_be_a_link() {
+    let world = world();
+    symlink("host", world.path("alias")).unwrap();
+    world.local("patch alias --to shop:2").succeeds();
+    world.local("verify alias").succeeds();
+    world.local("describe alias --as qemu").succeeds();
+    world.local("pull shop:2 --into alias --locked").succeeds();
+    world.local("status alias").succeeds();
+    world.holds("host", "shop:2");
+    // And so may a folder above it.
+    fs::create_dir(world.path("disks")).unwrap();
+    symlink("disks", world.path("srv")).unwrap();
+    world.pull("shop:1", "srv/shop");
+    world.holds("disks/shop", "shop:1");
+}
