@@ -19,6 +19,15 @@ pub enum Access {
     Ephemeral,
 }
 
+/// What to do where no registry is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absent {
+    /// Make one, in a directory that is empty or not there.
+    Create,
+    /// Fail.
+    Refuse,
+}
+
 /// How many requests are answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
@@ -40,8 +49,10 @@ pub struct Rates {
 /// How a registry is set up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Where bytes and catalog lie; made where it does not exist.
+    /// Where bytes and catalog lie.
     pub data_dir: PathBuf,
+    /// What to do where no registry is in it.
+    pub absent: Absent,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Who may use it.
@@ -74,6 +85,7 @@ impl Config {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            absent: Absent::Create,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
             access: Access::Open,
             workers: default_workers(),

@@ -42,9 +42,12 @@ use crate::courier::{Courier, Reach};
 use crate::host::{Host, Space, Volume};
 use crate::http::{self, Edge, Watched, limits};
 use crate::jobs::{self, deliver::deliver};
-use crate::tokens::{InvalidTokens, Tokens};
+use crate::tokens::{InvalidTokens, TokenBook, Tokens};
 
 mod files;
+mod folder;
+
+pub(crate) use folder::make_private;
 
 /// The folder of the store in the data directory.
 const STORE_FOLDER: &str = "store";
@@ -72,6 +75,18 @@ pub enum StartError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The directory holds no registry, and none is to be made.
+    #[error("there is no registry in {}", path.display())]
+    NoRegistry {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The directory holds something else.
+    #[error("{} is not empty, and holds no registry", path.display())]
+    NotEmpty {
+        /// Which.
+        path: PathBuf,
     },
     /// The store cannot be opened.
     #[error("cannot open the store")]
@@ -114,6 +129,13 @@ impl StartError {
             Self::Catalog { source, .. } => source.remedy(),
             Self::Rebuild(error) => error.remedy(),
             Self::Listen { .. } => Some("choose another address or port".to_owned()),
+            Self::NoRegistry { path } => Some(format!(
+                "check the path; `seawall serve {}`, or a push to it, makes a registry there",
+                path.display()
+            )),
+            Self::NotEmpty { .. } => {
+                Some("name an empty directory, or one that is not there yet".to_owned())
+            }
             Self::DataDir { .. } | Self::Machine(_) => None,
         }
     }
@@ -219,8 +241,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     // Before anything is opened: what is refused leaves nothing behind.
     drop(tokens(&config.access)?);
-    let (data_dir, cpus) = (config.data_dir.clone(), config.workers);
-    let registry = on_a_thread(move || open(&data_dir, cpus)).await?;
+    let (data_dir, cpus, absent) = (config.data_dir.clone(), config.workers, config.absent);
+    let registry = on_a_thread(move || {
+        folder::prepare(&data_dir, absent)?;
+        open(&data_dir, cpus)
+    });
+    let registry = registry.await?;
     serve_on(registry, config).await
 }
 
@@ -266,14 +292,15 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     Ok(Running { addr, token, edge, handle, thread: Some(thread), ended: Some(ended), drain_time })
 }
 
-fn tokens(access: &Access) -> Result<(Option<Tokens>, Option<String>), StartError> {
+fn tokens(access: &Access) -> Result<(Option<TokenBook>, Option<String>), StartError> {
     match access {
         Access::Open => Ok((None, None)),
-        Access::TokenFile(path) => Ok((Some(Tokens::read(path)?), None)),
+        Access::TokenFile(path) => Ok((Some(TokenBook::open(path)?), None)),
         Access::Ephemeral => {
             let secret = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
             let secret = hex::encode(secret);
-            Ok((Some(Tokens::single(EPHEMERAL_NAME, &secret)), Some(secret)))
+            let tokens = TokenBook::fixed(Tokens::single(EPHEMERAL_NAME, &secret));
+            Ok((Some(tokens), Some(secret)))
         }
     }
 }

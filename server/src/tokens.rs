@@ -3,11 +3,15 @@
 //! A token file has one `NAME ROLE TOKEN` per line; `#` begins a comment line. A `reader` may
 //! read, a `publisher` may do everything.
 
+mod book;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+pub(crate) use book::TokenBook;
 
 /// The longest token file, in bytes.
 const FILE_LEN_MAX: u64 = 1 << 20;
@@ -77,7 +81,7 @@ impl InvalidTokens {
     }
 }
 
-#[derive(Debug)]
+#[derive(PartialEq, Eq, Debug)]
 struct Token {
     name: String,
     role: Role,
@@ -86,7 +90,7 @@ struct Token {
 }
 
 /// The tokens a registry knows. Secrets are not kept, only their digests.
-#[derive(Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct Tokens(Vec<Token>);
 
 impl Tokens {

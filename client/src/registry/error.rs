@@ -23,6 +23,12 @@ pub enum RegistryError {
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
+    /// The registry asks for a token, and none is for it.
+    #[error("{url} asks for a token, and no token is configured for it")]
+    NoToken {
+        /// The registry.
+        url: String,
+    },
     /// Something answered with an error that is not the registry's own: a proxy, or another server.
     #[error("{url} answered with HTTP status {status} when asked to {what}")]
     Status {
@@ -95,6 +101,7 @@ impl RegistryError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Problem { problem, .. } => problem_kind(problem.code),
+            Self::NoToken { .. } => ErrorKind::Denied,
             Self::Status { status, .. } => match status {
                 401 | 403 | 407 => ErrorKind::Denied,
                 404 | 410 => ErrorKind::NotFound,
@@ -120,6 +127,12 @@ impl RegistryError {
         match self {
             // Never what the registry advises: a person runs what stands there.
             Self::Problem { problem, .. } => problem_remedy(problem.code).map(str::to_owned),
+            Self::NoToken { url } => Some(format!(
+                "a token is sent only to the registry it was given for: name this one with \
+                 --registry or SEAWALL_REGISTRY beside --token-file, SEAWALL_TOKEN_FILE or \
+                 SEAWALL_TOKEN, or write [registries.\"{url}\"] and token_file = \"FILE\" into \
+                 the configuration file"
+            )),
             Self::Unreachable { url, source, .. } => Some(unreached(url, Obstacle::of(source))),
             Self::Stalled { url, .. } => Some(unreached(url, Obstacle::Passing)),
             Self::Status { url, status: 413, .. } => Some(format!(
@@ -161,7 +174,8 @@ impl RegistryError {
             Self::Status { status, .. } => matches!(status, 408 | 429 | 502..=504),
             Self::Unreachable { source, .. } => Obstacle::of(source) == Obstacle::Passing,
             Self::Stalled { .. } => true,
-            Self::Protocol { .. }
+            Self::NoToken { .. }
+            | Self::Protocol { .. }
             | Self::WrongBytes { .. }
             | Self::Kept { .. }
             | Self::TooLarge { .. } => false,

@@ -22,7 +22,7 @@ pub mod watch;
 
 pub use error::RegistryError;
 pub use fleet::Fleet;
-pub use http::{HttpRegistry, InvalidUrl, Token};
+pub use http::{HttpRegistry, InvalidUrl, Token, TokenError};
 pub use pages::Pages;
 pub use port::{Expect, Located, Registry};
 pub use retry::{Retry, RetryPolicy};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
-use seawall_api::release::Release;
+use seawall_api::release::{Disk, Machine, Release};
 use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::descriptors::descriptors_of;
@@ -111,7 +111,10 @@ impl Registry {
             return Err(deleted(release));
         }
         let name = Subject::Release(application.clone(), version.clone()).object();
-        let Some(bytes) = present(self.store.get(&name).await)? else { return Ok(()) };
+        let Some(bytes) = present(self.store.get(&name).await)? else {
+            let known = self.catalog.release(application.clone(), release.digest()).await?;
+            return if known.is_some() { Ok(()) } else { usable(release) };
+        };
         match ReleaseRecord::decode(&bytes) {
             Some(record) if record.digest == release.digest() => Ok(()),
             Some(record) => Err(taken(release, record.digest)),
@@ -230,4 +233,13 @@ fn unrecorded(release: &Release, error: AppError) -> AppError {
 fn incomplete(release: &Release, missing: String) -> AppError {
     let object = format!("{}:{}", release.application(), release.version());
     AppError::Incomplete { object, missing }
+}
+
+/// Fails if a host could not keep the disks of a release under their names. A release that is there
+/// already may have such names; a push of a new one learns it before anybody pulls.
+fn usable(release: &Release) -> Result<(), AppError> {
+    let check = |(machine, disk): (&Machine, &Disk)| {
+        machine.name.check_usable().and_then(|()| disk.name.check_usable())
+    };
+    release.disks().try_for_each(check).map_err(|error| AppError::rule(error.to_string()))
 }

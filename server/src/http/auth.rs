@@ -89,6 +89,7 @@ pub(super) fn is_open(path: &str) -> bool {
 /// Finds out who asks and whether they may.
 pub(super) fn admit(request: &ServiceRequest, edge: &Edge) -> Result<Actor, ApiError> {
     let Some(tokens) = &edge.tokens else { return Ok(Actor::default()) };
+    let tokens = tokens.now();
     let path = routed_path(request);
     if is_open(path) {
         return Ok(Actor::default());

@@ -16,7 +16,7 @@ use actix_web::web;
 
 use crate::config::Rates;
 use crate::metrics::Metrics;
-use crate::tokens::Tokens;
+use crate::tokens::TokenBook;
 use budget::Budget;
 use spool::Spool;
 use tokio::sync::Mutex;
@@ -61,7 +61,7 @@ pub use openapi::openapi_json;
 #[derive(Debug)]
 pub(crate) struct Edge {
     /// Who may do what; `None` lets everybody do everything.
-    pub(crate) tokens: Option<Tokens>,
+    pub(crate) tokens: Option<TokenBook>,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// Set once the registry is about to stop.
@@ -86,7 +86,7 @@ pub(crate) struct Edge {
 impl Edge {
     /// An edge whose request ids begin with `request_prefix`.
     #[must_use]
-    pub(crate) fn new(tokens: Option<Tokens>, request_prefix: u64, rates: Rates) -> Self {
+    pub(crate) fn new(tokens: Option<TokenBook>, request_prefix: u64, rates: Rates) -> Self {
         Self {
             tokens,
             metrics: Metrics::default(),

@@ -4,7 +4,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 #[cfg(feature = "server")]
 use seawall_server::config::DEFAULT_PORT;
@@ -52,16 +53,21 @@ pub(crate) struct Cli {
     pub(crate) command: RawCommand,
 }
 
+/// Takes a path, or nothing: a variable that is set and empty counts as unset.
+fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// The registry: an http(s) address, or a directory, which is then hosted in-process
     #[arg(long, global = true, value_name = "URL|DIR", env = "SEAWALL_REGISTRY")]
     pub(crate) registry: Option<String>,
     /// The configuration file, instead of seawall/config.toml in the XDG configuration directory
-    #[arg(long, global = true, value_name = "FILE", env = "SEAWALL_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "SEAWALL_CONFIG", value_parser = path_or_nothing(), value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Where this host remembers scans and pulls, instead of seawall in the XDG state directory
-    #[arg(long, global = true, value_name = "DIR", env = "SEAWALL_STATE")]
+    #[arg(long, global = true, value_name = "DIR", env = "SEAWALL_STATE", value_parser = path_or_nothing(), value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,
     /// Print JSON on standard output
     #[arg(long, global = true)]
@@ -77,8 +83,12 @@ pub(crate) struct Global {
 /// How to be known to the registry.
 #[derive(Args, Debug, Clone, Default)]
 pub(crate) struct Credentials {
-    /// A file that holds the bearer token; SEAWALL_TOKEN may hold the token itself
-    #[arg(long, value_name = "FILE", env = "SEAWALL_TOKEN_FILE")]
+    /// A file that holds the bearer token for the registry of this command
+    ///
+    /// SEAWALL_TOKEN may hold the token itself, and SEAWALL_TOKEN_FILE name its file: both are for
+    /// the registry that --registry, SEAWALL_REGISTRY or the configuration file names, and are sent
+    /// to no other.
+    #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
 }
 

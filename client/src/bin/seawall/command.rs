@@ -259,6 +259,39 @@ impl Command {
         }
     }
 
+    /// Whether it may write to the store of a registry in a directory, and nothing but that: files
+    /// that a user asks for get the modes that the user's umask gives them.
+    pub(crate) fn writes_registry(&self) -> bool {
+        match self {
+            Self::Pull(..)
+            | Self::Package(..)
+            | Self::Export(..)
+            | Self::Patch(..)
+            | Self::Status(..)
+            | Self::Report(..)
+            | Self::Describe(..)
+            | Self::VerifyDir(..)
+            | Self::Convert(..)
+            | Self::Inspect(..) => false,
+            Self::Push(..)
+            | Self::Diff(..)
+            | Self::Applications(..)
+            | Self::Releases(..)
+            | Self::Show(..)
+            | Self::Channels(..)
+            | Self::History(..)
+            | Self::Promote(..)
+            | Self::Fleet(..)
+            | Self::Collect(..)
+            | Self::VerifyRelease(..)
+            | Self::Upkeep(..)
+            | Self::BackupOf(..)
+            | Self::Watch(..) => true,
+            #[cfg(feature = "server")]
+            Self::Offline(..) => true,
+        }
+    }
+
     /// How to reach the registry; `None` for what needs none.
     pub(crate) fn reach(&self) -> Option<&Reach> {
         match self {

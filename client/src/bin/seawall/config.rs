@@ -1,13 +1,12 @@
-//! Where the registry is and how to be known to it: flags, environment, reference, file.
+//! Where the registry is: flags, environment, reference, file. `keyring.rs` knows the tokens.
 //!
-//! | | first | then | then | then |
-//! |---|---|---|---|---|
-//! | registry | `--registry` | `SEAWALL_REGISTRY` | the reference's host, or where the folder came from | `registry` in the file |
-//! | token | `--token-file` | `SEAWALL_TOKEN` | `SEAWALL_TOKEN_FILE` | `token_file` in the file |
-//!
-//! The file's token goes only to the file's registry: a host in a reference that somebody sent
-//! must not be able to collect it.
+//! | first | then | then | then |
+//! |---|---|---|---|
+//! | `--registry` | `SEAWALL_REGISTRY` | the reference's host, or where the folder came from | `registry` in the file |
 
+mod keyring;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,6 +15,8 @@ use directories::ProjectDirs;
 use seawall::error::ErrorKind;
 use seawall::registry::Token;
 use serde::Deserialize;
+
+pub(crate) use keyring::{Environment, Keyring, is_in_the_clear};
 
 use crate::args::Global;
 use crate::command::{Named, Reach};
@@ -31,6 +32,17 @@ pub(crate) struct File {
     pub(crate) registry: Option<String>,
     /// A file that holds the token for it.
     pub(crate) token_file: Option<PathBuf>,
+    /// Other registries that there are tokens for, by address.
+    #[serde(default)]
+    pub(crate) registries: BTreeMap<String, Known>,
+}
+
+/// A registry that there is a token for.
+#[derive(Deserialize, Debug, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Known {
+    /// A file that holds the token.
+    pub(crate) token_file: PathBuf,
 }
 
 /// A registry, as it was named.
@@ -62,13 +74,6 @@ pub(crate) struct Settings {
     pub(crate) token: Option<Token>,
 }
 
-/// What the environment holds besides what `clap` reads.
-#[derive(Default, Debug)]
-pub(crate) struct Environment {
-    /// `SEAWALL_TOKEN`.
-    pub(crate) token: Option<String>,
-}
-
 impl Settings {
     /// The registry in a directory, hosted in this process.
     pub(crate) fn of_directory(dir: &Path) -> Self {
@@ -76,28 +81,35 @@ impl Settings {
     }
 
     /// A registry that is named beside the one of the command, with a token of its own.
-    pub(crate) fn beside(text: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
-        Ok(Self { location: location(text)?, token: token_file.map(token_in).transpose()? })
+    pub(crate) fn beside(
+        text: &str,
+        token_file: Option<&Path>,
+        keyring: &Keyring,
+    ) -> Result<Self, Failure> {
+        let location = location(text)?;
+        let token = match token_file {
+            Some(path) => Some(keyring::token_in(path)?),
+            None => keyring.token_of(&location)?,
+        };
+        Ok(Self { location, token })
+    }
+
+    /// The registry that a pulled directory remembers. Whoever may write to the directory may have
+    /// put it there, so no token is for it but one that is kept for that very registry.
+    pub(crate) fn remembered(text: &str, keyring: &Keyring) -> Result<Self, Failure> {
+        let location = location(text)?;
+        let token = keyring.token_of(&location)?;
+        Ok(Self { location, token })
     }
 
     /// Decides which registry is meant.
-    pub(crate) fn find(
-        global: &Global,
-        reach: &Reach,
-        environment: &Environment,
-    ) -> Result<Self, Failure> {
-        let file = read(global.config.as_deref())?;
+    pub(crate) fn find(global: &Global, reach: &Reach, keyring: &Keyring) -> Result<Self, Failure> {
         let given = global.registry.as_deref().filter(|text| !text.is_empty());
-        let (location, is_files) = match (given, &reach.host, &file.registry) {
-            (Some(text), _, _) => (location(text)?, file.registry.as_deref() == Some(text)),
-            (None, Some(Named::Host(host)), _) => {
-                let url = url_of_host(host);
-                (Location::Url(url.clone()), file.registry.as_ref() == Some(&url))
-            }
-            (None, Some(Named::Origin(text)), _) => {
-                (location(text)?, file.registry.as_ref() == Some(text))
-            }
-            (None, None, Some(text)) => (location(text)?, true),
+        let location = match (given, &reach.host, keyring.registry_of_file()) {
+            (Some(text), _, _) => location(text)?,
+            (None, Some(Named::Host(host)), _) => Location::Url(url_of_host(host)),
+            (None, Some(Named::Origin(text)), _) => return Self::remembered(text, keyring),
+            (None, None, Some(text)) => location(text)?,
             (None, None, None) => {
                 return Err(Failure::usage(
                     "no registry is named",
@@ -106,13 +118,11 @@ impl Settings {
                 ));
             }
         };
-        // `clap` has put SEAWALL_TOKEN_FILE in the flag's place.
+        // A flag is typed beside the reference whose host it is for; a variable is not.
         let flag = reach.credentials.token_file.as_deref().filter(|p| !p.as_os_str().is_empty());
-        let token = match (flag, environment.token.as_deref(), &file.token_file) {
-            (Some(path), _, _) => Some(token_in(path)?),
-            (None, Some(text), _) if !text.is_empty() => Some(token("SEAWALL_TOKEN", text)?),
-            (None, _, Some(path)) if is_files => Some(token_in(path)?),
-            _ => None,
+        let token = match flag {
+            Some(path) => Some(keyring::token_in(path)?),
+            None => keyring.token_of(&location)?,
         };
         Ok(Self { location, token })
     }
@@ -139,23 +149,13 @@ fn url_of_host(host: &str) -> String {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
+    if is_loopback(name) { format!("http://{host}") } else { format!("https://{host}") }
+}
+
+/// Whether a host's name is this machine's own.
+fn is_loopback(name: &str) -> bool {
     let address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    let is_loopback = name == "localhost" || address.is_ok_and(|ip| ip.is_loopback());
-    if is_loopback { format!("http://{host}") } else { format!("https://{host}") }
-}
-
-fn token_in(path: &Path) -> Result<Token, Failure> {
-    let what = format!("cannot read the token file {}", path.display());
-    let text = read_short(path).map_err(|error| {
-        Failure::io(&what, &error).with_remedy("write the token alone into it, on one line")
-    })?;
-    token(&path.display().to_string(), &text)
-}
-
-fn token(origin: &str, text: &str) -> Result<Token, Failure> {
-    Token::parse(text).map_err(|error| {
-        Failure::new(ErrorKind::InvalidInput, &error, Some(format!("look at {origin}")))
-    })
+    name == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The configuration file that is named, or the one in its usual place if it is there.
@@ -176,12 +176,19 @@ fn read(named: Option<&Path>) -> Result<File, Failure> {
         Ok(text) => text,
     };
     let mut file = parse(&text).map_err(|error| {
-        let remedy = format!("correct {}: it may set `registry` and `token_file`", path.display());
+        let remedy = format!(
+            "correct {}: it may set `registry` and `token_file`, and `token_file` of other \
+             registries under [registries.\"https://…\"]",
+            path.display()
+        );
         Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))
     })?;
     // As with every path in a file: relative to the folder the file is in.
     let folder = path.parent().unwrap_or(Path::new(""));
     file.token_file = file.token_file.map(|token| folder.join(token));
+    for known in file.registries.values_mut() {
+        known.token_file = folder.join(&known.token_file);
+    }
     Ok(file)
 }
 

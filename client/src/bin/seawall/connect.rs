@@ -9,15 +9,15 @@ use seawall::progress::Progress;
 use seawall::registry::http::Timeouts;
 use seawall::registry::{HttpRegistry, Registry, RegistryError, Retry, RetryPolicy, Token};
 
-use crate::config::{Location, Settings};
-use crate::report::Failure;
+use crate::config::{Location, Settings, is_in_the_clear};
+use crate::report::{Failure, plain};
 
-/// Whether a directory that is not there is made.
+/// Whether a directory without a registry becomes one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Missing {
-    /// Made: the command writes.
+    /// It does, if it is empty or not there: the command is a push.
     Create,
-    /// An error: the command only reads, and the name is likely mistyped.
+    /// An error: the name is likely mistyped.
     Refuse,
 }
 
@@ -41,26 +41,23 @@ impl Connection {
                 #[cfg(feature = "server")]
                 hosted: None,
             }),
-            Location::Directory(dir) => {
-                if missing == Missing::Refuse && !dir.is_dir() {
-                    let what = format!("there is no registry at {}", dir.display());
-                    let remedy = "check --registry; a push creates the directory";
-                    return Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound));
-                }
-                Self::host(&dir, progress).await
-            }
+            Location::Directory(dir) => Self::host(&dir, missing, progress).await,
         }
     }
 
     #[cfg(feature = "server")]
-    async fn host(dir: &Path, progress: &Arc<dyn Progress>) -> Result<Self, Failure> {
-        let hosted = crate::hosted::Hosted::start(dir).await?;
+    async fn host(
+        dir: &Path,
+        missing: Missing,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Self, Failure> {
+        let hosted = crate::hosted::Hosted::start(dir, missing).await?;
         let registry = over_http(&hosted.url(), Some(hosted.token()?), progress)?;
         Ok(Self { registry, hosted: Some(hosted) })
     }
 
     #[cfg(not(feature = "server"))]
-    async fn host(_: &Path, _: &Arc<dyn Progress>) -> Result<Self, Failure> {
+    async fn host(_: &Path, _: Missing, _: &Arc<dyn Progress>) -> Result<Self, Failure> {
         Err(Failure::usage(
             "this `seawall` was built without the server, so no directory can be a registry",
             "name a registry by its address, or build with the feature `server`",
@@ -87,6 +84,14 @@ pub(crate) fn over_http(
     token: Option<Token>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Arc<dyn Registry>, Failure> {
+    if token.is_some() && is_in_the_clear(url) {
+        // Not refused: the network may be encrypted below, and whoever wrote http:// chose it.
+        anstream::eprintln!(
+            "warning: the token for {} is sent unencrypted; serve the registry behind TLS and name \
+             it by https://",
+            plain(url)
+        );
+    }
     let registry = HttpRegistry::new(url, token, Timeouts::default()).map_err(|error| {
         let remedy = "write it as https://registry.example or http://127.0.0.1:7440".to_owned();
         Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))

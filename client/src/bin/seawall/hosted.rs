@@ -5,8 +5,10 @@ use std::path::Path;
 
 use seawall::error::ErrorKind;
 use seawall::registry::Token;
+use seawall_server::config::Absent;
 use seawall_server::{Config, Running, StartError};
 
+use crate::connect::Missing;
 use crate::report::Failure;
 
 /// A running registry.
@@ -21,10 +23,14 @@ impl From<Running> for Hosted {
 }
 
 impl Hosted {
-    /// Starts a registry over `dir`, which is made if need be.
-    pub(crate) async fn start(dir: &Path) -> Result<Self, Failure> {
-        let running =
-            seawall_server::start(Config::in_process(dir)).await.map_err(|e| refused(&e))?;
+    /// Starts a registry over `dir`.
+    pub(crate) async fn start(dir: &Path, missing: Missing) -> Result<Self, Failure> {
+        let absent = match missing {
+            Missing::Create => Absent::Create,
+            Missing::Refuse => Absent::Refuse,
+        };
+        let config = Config { absent, ..Config::in_process(dir) };
+        let running = seawall_server::start(config).await.map_err(|e| refused(&e))?;
         Ok(Self { running })
     }
 
@@ -54,6 +60,8 @@ pub(crate) fn refused(error: &StartError) -> Failure {
         StartError::Exposed(_) | StartError::Tokens(_) | StartError::Listen { .. } => {
             ErrorKind::InvalidInput
         }
+        StartError::NoRegistry { .. } => ErrorKind::NotFound,
+        StartError::NotEmpty { .. } => ErrorKind::Conflict,
         StartError::Store(error) => error.kind(),
         StartError::Catalog { source, .. } => source.kind(),
         StartError::DataDir { path, source } => {

@@ -72,11 +72,15 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         RawCommand::Man { dir } => generate::man(dir.as_deref()).map(done),
         #[cfg(feature = "server")]
         RawCommand::Serve(args) => {
+            keep_private();
             runtime()?.block_on(commands::serve::serve(args, cli.global.verbose)).map(done)
         }
         command => {
             log_to_stderr(&cli.global);
             let command = Command::prove(command)?;
+            if command.writes_registry() {
+                keep_private();
+            }
             let aftermath = Aftermath::of(&command);
             // Never shut down: a thread that outlives the command may wait for an answer in it, and
             // would panic. It ends with the process, and what it was making is removed before.
@@ -87,6 +91,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             outcome
         }
     }
+}
+
+/// Makes what this process writes its user's alone: a registry's store has every disk, its catalog
+/// the secrets of webhooks.
+fn keep_private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -113,10 +123,14 @@ fn log_to_stderr(global: &Global) {
         .try_init();
 }
 
-/// Reads what `clap` does not: a token is never a flag, as every user sees those.
+/// Reads what `clap` does not: a token is never a flag, as every user sees those, and its file is
+/// for another registry when a variable names it than when a flag does.
 #[allow(clippy::disallowed_methods)] // this is the composition root
 fn environment() -> Environment {
-    Environment { token: std::env::var("SEAWALL_TOKEN").ok() }
+    Environment {
+        token: std::env::var("SEAWALL_TOKEN").ok(),
+        token_file: std::env::var_os("SEAWALL_TOKEN_FILE").map(Into::into),
+    }
 }
 
 /// The time as file systems count it, to tell whether a file has settled.

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-pub use token::{InvalidToken, Token};
+pub use token::{InvalidToken, Token, TokenError};
 use transport::Transport;
 
 /// The longest JSON answer: the locations of as many chunks as one question may name.

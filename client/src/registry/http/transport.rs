@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect};
+use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url, redirect};
 use seawall_api::problem::Problem;
 
 use super::{
@@ -87,11 +87,14 @@ impl Transport {
     pub(super) async fn send(&self, call: Call) -> Result<Response, RegistryError> {
         let Call { what, method, mut url, headers, body } = call;
         let may_redirect = body.is_none() && (method == Method::GET || method == Method::HEAD);
-        for _ in 0..=REDIRECTS_MAX {
+        let mut hops = 0;
+        while hops <= REDIRECTS_MAX {
             let mut request = self.client.request(method.clone(), url.clone());
             request = request.headers(headers.clone());
-            if let Some(token) = self.token.as_ref().filter(|_| is_same_origin(&self.base, &url)) {
-                request = request.header(AUTHORIZATION, token.header());
+            let token = self.token.as_ref().filter(|_| is_same_origin(&self.base, &url));
+            let sent = token.map(Token::header);
+            if let Some(sent) = &sent {
+                request = request.header(AUTHORIZATION, sent);
             }
             let moved = Arc::new(AtomicU64::new(0));
             if let Some(body) = &body {
@@ -102,13 +105,26 @@ impl Transport {
             let status = response.status();
             if status.is_redirection() && may_redirect {
                 url = self.next_hop(&what, &url, &response)?;
+                hops += 1;
                 continue;
             }
-            return if status.is_success() {
-                Ok(response)
-            } else {
-                Err(self.refusal(&what, response).await)
-            };
+            if status.is_success() {
+                return Ok(response);
+            }
+            if status == StatusCode::UNAUTHORIZED {
+                match (token, &sent) {
+                    // At most once for each time that the file changes.
+                    (Some(token), Some(sent)) if token.has_changed(sent) => {
+                        hops += 1;
+                        continue;
+                    }
+                    (None, _) if self.token.is_none() => {
+                        return Err(RegistryError::NoToken { url: self.address.clone() });
+                    }
+                    _ => {}
+                }
+            }
+            return Err(self.refusal(&what, response).await);
         }
         Err(RegistryError::Protocol { what, why: format!("more than {REDIRECTS_MAX} redirects") })
     }

@@ -27,6 +27,7 @@ use super::connection::{Connections, Durability, connect, failed};
 use super::reserve::Reserve;
 use super::{SqliteCatalog, schema};
 use crate::catalog::error::{Barrier, CatalogError};
+use crate::startup::make_private;
 
 /// The file of a catalog that is not whole yet ends so.
 const SCRATCH: &str = ".rebuild";
@@ -146,6 +147,7 @@ impl Scratch {
     fn begin(path: &Path, lock: File) -> Result<Self, CatalogError> {
         let scratch = beside(path, SCRATCH);
         remove(&scratch).map_err(|error| unusable("be begun", error))?;
+        make_private(&scratch).map_err(|error| unusable("be begun", error))?;
         let connections = Connections::open(&scratch, Durability::Never)?;
         let catalog = SqliteCatalog { connections, _lock: None };
         Ok(Self { catalog, path: path.to_owned(), lock })

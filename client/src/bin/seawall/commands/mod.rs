@@ -44,7 +44,7 @@ use crate::args::Global;
 use crate::command::Offline;
 use crate::command::watch::Watch;
 use crate::command::{Command, Target, Upkeep};
-use crate::config::Settings;
+use crate::config::{Keyring, Settings};
 use crate::connect::{Connection, Missing};
 use crate::output::Style;
 use crate::progress;
@@ -59,6 +59,8 @@ pub(crate) struct Surroundings {
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) style: Style,
     pub(crate) state: HostState,
+    /// The tokens for other registries that the command names.
+    pub(crate) keyring: Keyring,
 }
 
 /// Runs a command to its end.
@@ -78,13 +80,13 @@ pub(crate) async fn run(command: Command, global: Global) -> Result<(), Failure>
         return outcome;
     };
     let missing = match command {
-        // A quota may be there before the first push.
-        Command::Push(..) | Command::Watch(_, Watch::Quota(_)) => Missing::Create,
+        Command::Push(..) => Missing::Create,
         _ => Missing::Refuse,
     };
+    let keyring = Keyring::read(&global, crate::environment())?;
     let settings = match &command {
         Command::BackupOf(_, data, _) => Settings::of_directory(data),
-        _ => Settings::find(&global, reach, &crate::environment())?,
+        _ => Settings::find(&global, reach, &keyring)?,
     };
     let address = settings.location.address();
     let connection = Connection::open(settings, missing, &progress).await?;
@@ -94,6 +96,7 @@ pub(crate) async fn run(command: Command, global: Global) -> Result<(), Failure>
         progress: progress.clone(),
         style,
         state: host_state(&global)?,
+        keyring,
     };
     let outcome = with_registry(command, around).await;
     progress.finish();

@@ -12,7 +12,7 @@ use crate::report::Failure;
 
 pub(crate) async fn patch(around: Surroundings, command: Patch) -> Result<(), Failure> {
     let Patch { dir, target, dry_run, threads } = command;
-    let Surroundings { registry, address, progress, style, state } = around;
+    let Surroundings { registry, address, progress, style, state, .. } = around;
     let heard = Arc::clone(&progress);
     let following = Following::of(&dir, address, &target.selector);
     let named = dir.clone();

@@ -12,7 +12,7 @@ use crate::report::Failure;
 
 pub(crate) async fn pull(around: Surroundings, command: Pull) -> Result<(), Failure> {
     let Pull { target, into, format, machines, descriptors, dry_run, locked, threads } = command;
-    let Surroundings { registry, address, progress, style, state } = around;
+    let Surroundings { registry, address, progress, style, state, .. } = around;
     let heard = Arc::clone(&progress);
     let following = Following::of(&into, address, &target.selector);
     let named = into.clone();

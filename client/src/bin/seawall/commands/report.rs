@@ -14,9 +14,9 @@ use seawall_api::v1::{HostRun, RenewHost};
 use serde::Serialize;
 
 use super::{fleet, host_state};
-use crate::args::Global;
+use crate::args::{Credentials, Global};
 use crate::command::{Reach, Report};
-use crate::config::Settings;
+use crate::config::{Keyring, Settings};
 use crate::connect::{Connection, Missing};
 use crate::output::{Style, answer, moment, table};
 use crate::progress;
@@ -84,29 +84,44 @@ pub(crate) async fn report(report: &Report, global: &Global, style: Style) -> Re
             by_registry.entry(held.registry.clone()).or_default().push(at);
         }
     }
+    let keyring = Keyring::read(global, crate::environment())?;
     for (registry, places) in by_registry {
-        // What is named for this command goes before what a directory remembers.
-        let named = global.registry.clone().filter(|text| !text.is_empty()).or(registry);
-        let global = Global { registry: named, ..global.clone() };
-        let told = tell(report, &host, &global, (&mut entries, &places)).await;
+        let settings = settings(&report.credentials, global, registry.as_deref(), &keyring);
+        let told = tell(report, &host, settings, global.quiet, (&mut entries, &places)).await;
         failed = failed.or(told.err());
     }
     answer(style, &Answer { host, directories: entries }, text)?;
     failed.map_or(Ok(()), Err)
 }
 
+/// Finds the registry of some directories: what is named for this command goes before what a
+/// directory remembers.
+pub(super) fn settings(
+    credentials: &Credentials,
+    global: &Global,
+    remembered: Option<&str>,
+    keyring: &Keyring,
+) -> Result<Settings, Failure> {
+    let is_named = global.registry.as_deref().is_some_and(|text| !text.is_empty());
+    match remembered {
+        Some(registry) if !is_named => Settings::remembered(registry, keyring),
+        _ => {
+            let reach = Reach { host: None, credentials: credentials.clone() };
+            Settings::find(global, &reach, keyring)
+        }
+    }
+}
+
 /// Tells one registry of the directories that came from it; the first failure of all.
 async fn tell(
     report: &Report,
     host: &HostName,
-    global: &Global,
+    settings: Result<Settings, Failure>,
+    is_quiet: bool,
     (entries, places): (&mut [Entry], &[usize]),
 ) -> Result<(), Failure> {
-    let reach = Reach { host: None, credentials: report.credentials.clone() };
-    let opened = async {
-        let settings = Settings::find(global, &reach, &crate::environment())?;
-        Connection::open(settings, Missing::Refuse, &progress::choose(global.quiet)).await
-    };
+    let opened =
+        async { Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet)).await };
     let connection = match opened.await {
         Ok(connection) => connection,
         Err(failure) => {

@@ -14,10 +14,10 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use serde::Serialize;
 
 use super::fleet::{Position, sentence_of};
-use super::report::{Held, directories, held};
+use super::report::{Held, directories, held, settings};
 use crate::args::Global;
-use crate::command::{Reach, Status};
-use crate::config::Settings;
+use crate::command::Status;
+use crate::config::{Keyring, Settings};
 use crate::connect::{Connection, Missing};
 use crate::output::{Style, answer, table};
 use crate::progress;
@@ -78,11 +78,11 @@ pub(crate) async fn status(status: &Status, global: &Global, style: Style) -> Re
             by_registry.entry(registry.clone()).or_default().push(at);
         }
     }
+    let keyring = Keyring::read(global, crate::environment())?;
     for (registry, places) in by_registry {
         // What is named for this command goes before what a directory remembers.
-        let named = global.registry.clone().filter(|text| !text.is_empty());
-        let global = Global { registry: named.or(Some(registry)), ..global.clone() };
-        let asked = ask(status, &global, &mut entries, &places).await;
+        let settings = settings(&status.credentials, global, Some(&registry), &keyring);
+        let asked = ask(settings, global.quiet, &mut entries, &places).await;
         failed = failed.or(asked.err());
     }
     answer(style, &Answer { directories: entries }, text)?;
@@ -130,16 +130,13 @@ fn modified(dir: &Path) -> Result<(State, Vec<String>), Failure> {
 
 /// Asks one registry where the channels of directories are; the first failure of all.
 async fn ask(
-    status: &Status,
-    global: &Global,
+    settings: Result<Settings, Failure>,
+    is_quiet: bool,
     entries: &mut [Entry],
     places: &[usize],
 ) -> Result<(), Failure> {
-    let reach = Reach { host: None, credentials: status.credentials.clone() };
-    let opened = async {
-        let settings = Settings::find(global, &reach, &crate::environment())?;
-        Connection::open(settings, Missing::Refuse, &progress::choose(global.quiet)).await
-    };
+    let opened =
+        async { Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet)).await };
     let connection = match opened.await {
         Ok(connection) => connection,
         Err(failure) => {
