@@ -25,6 +25,8 @@ pub trait Progress: Send + Sync {
     fn advance(&self, bytes: u64);
     /// That many bytes need not be transferred, as they were there; they count as done, too.
     fn reused(&self, bytes: u64);
+    /// That many bytes crossed the network, as they were sent or received: compressed.
+    fn transferred(&self, bytes: u64);
     /// Something a person may want to know.
     fn note(&self, text: &str);
     /// The flow has ended.
@@ -39,6 +41,7 @@ impl Progress for Silent {
     fn begin(&self, _: Stage, _: Option<u64>) {}
     fn advance(&self, _: u64) {}
     fn reused(&self, _: u64) {}
+    fn transferred(&self, _: u64) {}
     fn note(&self, _: &str) {}
     fn finish(&self) {}
 }

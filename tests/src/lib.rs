@@ -21,6 +21,7 @@ mod proxy;
 mod receiver;
 mod registry;
 mod run;
+mod terminal;
 mod tool;
 mod world;
 
@@ -32,6 +33,7 @@ pub use proxy::{Answer, Asked, Proxy};
 pub use receiver::{Received, Receiver};
 pub use registry::{Registry, object_files};
 pub use run::{Done, Run, Started, peak_memory_kib};
+pub use terminal::Drawn;
 pub use tool::{exists, tool};
 pub use world::World;
 

@@ -35,5 +35,6 @@ mod patch_in_use;
 mod push_pull;
 mod room;
 mod serve;
+mod terminal;
 mod tidy;
 mod watch;

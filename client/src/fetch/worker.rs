@@ -111,6 +111,7 @@ impl Worker {
             self.deliver.deliver(&frame.want, plain, Origin::Pack(stored))?;
             self.progress.advance(wanted_bytes(&frame.want));
         }
+        self.progress.transferred(bytes.len() as u64);
         self.stats.add_request(request);
         Ok(())
     }

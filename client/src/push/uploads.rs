@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::ledger::{Ledger, PendingLeaf};
 use super::sources::Counter;
 use super::{PushError, Reuse};
+use crate::progress::Progress;
 use crate::registry::{Registry, RegistryError};
 
 /// Packs sent at the same time; each is held in memory until the registry has it.
@@ -28,6 +29,7 @@ pub(super) struct Cargo {
 /// Sends packs and leaves in the background.
 pub(super) struct Uploads {
     registry: Arc<dyn Registry>,
+    progress: Arc<dyn Progress>,
     lease: Lease,
     ledger: Arc<Ledger>,
     handle: Handle,
@@ -51,14 +53,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Uploads {
     pub(super) fn new(
-        registry: Arc<dyn Registry>,
+        (registry, progress): (Arc<dyn Registry>, Arc<dyn Progress>),
         lease: Lease,
         ledger: Arc<Ledger>,
         handle: Handle,
     ) -> Self {
         let room = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
         let (tasks, spare) = (Mutex::new(JoinSet::new()), Mutex::new(Vec::new()));
-        Self { registry, lease, ledger, handle, room, tasks, spare, sent: Sent::default() }
+        Self { registry, progress, lease, ledger, handle, room, tasks, spare, sent: Sent::default() }
     }
 
     /// Sends a pack; waits while too many are under way. For worker threads only.
@@ -74,10 +76,11 @@ impl Uploads {
         self.sent.chunks.add(cargo.pack.chunk_count as u64);
         self.sent.packs.add(1);
         let (registry, lease) = (Arc::clone(&self.registry), self.lease.clone());
-        let ledger = Arc::clone(&self.ledger);
+        let (ledger, progress) = (Arc::clone(&self.ledger), Arc::clone(&self.progress));
         let task = async move {
             let Cargo { pack, chunks, leaves } = cargo;
             registry.put_pack(&lease, pack.digest, pack.bytes.clone()).await?;
+            progress.transferred(pack.bytes.len() as u64);
             ledger.arrived(&chunks);
             for leaf in ledger.let_go(leaves) {
                 registry.put_leaf(&lease, &leaf).await?;

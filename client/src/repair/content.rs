@@ -207,7 +207,9 @@ impl<'a> Content<'a> {
     async fn send_pack(&mut self) -> Result<(), RepairError> {
         if !self.pack.is_empty() {
             let pack = self.pack.finish(None);
+            let len = pack.bytes.len() as u64;
             self.repair.registry.put_pack(self.lease, pack.digest, pack.bytes).await?;
+            self.repair.progress.transferred(len);
             self.report.packs += 1;
         }
         Ok(())

@@ -250,6 +250,7 @@ impl LeafCheck {
         let request = &self.requests[position];
         match self.handle.block_on(self.registry.pack_range(request.pack, request.range.clone())) {
             Ok(bytes) => {
+                self.progress.transferred(bytes.len() as u64);
                 if self.kept.len() == RANGES_KEPT {
                     self.kept.pop_front();
                 }

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 
 /// Tells why a command failed, on standard error.
 fn tell(failure: &Failure, is_json: bool) -> ExitCode {
+    progress::clear();
     // Without a word where the reader of a pipe went away.
     if is_json && !failure.what().is_empty() {
         // A line of its own: what was logged before stays readable.

@@ -36,6 +36,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// Prints exactly these bytes.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
+    crate::progress::clear();
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

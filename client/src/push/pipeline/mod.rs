@@ -101,8 +101,8 @@ pub(super) async fn transfer(
     push.progress.begin(Stage::Upload, Some(total));
     let ledger = Arc::new(Ledger::default());
     let handle = Handle::current();
-    let registry = Arc::clone(&push.registry);
-    let uploads = Uploads::new(registry, lease.clone(), Arc::clone(&ledger), handle.clone());
+    let way = (Arc::clone(&push.registry), Arc::clone(&push.progress));
+    let uploads = Uploads::new(way, lease.clone(), Arc::clone(&ledger), handle.clone());
     let uploads = Arc::new(uploads);
     let transfer = Arc::new(Transfer {
         push: Arc::clone(push),

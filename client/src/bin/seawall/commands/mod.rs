@@ -66,7 +66,7 @@ pub(crate) struct Surroundings {
 /// Runs a command to its end.
 pub(crate) async fn run(command: Command, global: Global) -> Result<(), Failure> {
     let style = if global.json { Style::Json(command.schema()) } else { Style::Text };
-    let progress = progress::choose(global.quiet);
+    let progress = progress::choose(global.quiet, global.verbose > 0);
     // Each directory has its own registry.
     if let Command::Status(order) = command {
         return status::status(&order, &global, style).await;

@@ -121,7 +121,7 @@ async fn tell(
     (entries, places): (&mut [Entry], &[usize]),
 ) -> Result<(), Failure> {
     let opened =
-        async { Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet)).await };
+        async { Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet, false)).await };
     let connection = match opened.await {
         Ok(connection) => connection,
         Err(failure) => {

@@ -136,7 +136,7 @@ async fn ask(
     places: &[usize],
 ) -> Result<(), Failure> {
     let opened =
-        async { Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet)).await };
+        async { Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet, false)).await };
     let connection = match opened.await {
         Ok(connection) => connection,
         Err(failure) => {
