@@ -150,6 +150,36 @@ fn no_comment_is_wider_than_100_characters() {
     check(&product(), rules::has_no_long_line);
 }
 
+/// Tables and code are as wide as they are; text is wrapped, and proof stands in a table.
+#[test]
+fn no_line_of_an_operators_page_is_wider_than_100_characters_or_bears_marks() {
+    let mut findings = Vec::new();
+    let docs = source::files_in(&root().join("docs"));
+    let is_page = |name: &&String| {
+        let pages = ["OPERATIONS.md", "API.md", "lifecycle.md"];
+        let folders = ["manual/", "operations/"];
+        name.ends_with(".md")
+            && (pages.contains(&name.as_str()) || folders.iter().any(|it| name.starts_with(it)))
+    };
+    let pages: Vec<_> = docs.iter().filter(is_page).collect();
+    assert!(pages.len() > 10, "{docs:?}");
+    for name in pages {
+        let text = std::fs::read_to_string(root().join("docs").join(name)).unwrap();
+        let mut is_code = false;
+        for (at, line) in text.lines().enumerate() {
+            is_code ^= line.starts_with("```");
+            let is_text = !is_code && !line.starts_with('|');
+            if is_text && line.chars().count() > 100 {
+                findings.push(format!("docs/{name}:{}: too wide", at + 1));
+            }
+            if [" (t)", " (h)", " (–)"].iter().any(|mark| line.contains(mark)) {
+                findings.push(format!("docs/{name}:{}: a mark", at + 1));
+            }
+        }
+    }
+    none(&findings);
+}
+
 #[test]
 fn nothing_has_a_name_that_says_nothing() {
     check(&sources(), rules::has_no_empty_name);
