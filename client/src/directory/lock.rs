@@ -265,7 +265,7 @@ impl Lockfile {
     ///
     /// # Errors
     /// As [`Self::of_directory`].
-    pub(crate) fn of_folder(folder: &Folder) -> Result<(Self, Release), LockError> {
+    pub fn of_folder(folder: &Folder) -> Result<(Self, Release), LockError> {
         let directory = folder.path();
         let lock = Self::below(folder)?;
         let lock = lock.ok_or_else(|| LockError::Missing { directory: directory.to_owned() })?;

@@ -4,14 +4,13 @@
 //! The file's own time tells the two apart: a guest's write moves it, a failing medium does not.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Lockfile, OWN_FOLDER};
-use crate::host::{HostError, replace_file};
+use crate::folder::{Folder, FolderPath, mode};
+use crate::host::HostError;
 
 const FILE: &str = "times.json";
 /// The longest that is read, in bytes.
@@ -26,9 +25,9 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let meta = fs::metadata(path).ok()?;
-        Some(Self { len: meta.len(), modified: (meta.mtime(), meta.mtime_nsec()) })
+    fn of(folder: &Folder, file: &FolderPath) -> Option<Self> {
+        let found = folder.look(file).ok().flatten()?;
+        Some(Self { len: found.len, modified: found.modified })
     }
 }
 
@@ -42,27 +41,32 @@ impl DiskTimes {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn note(root: &Path, lock: &Lockfile) -> Result<(), HostError> {
-        let stamp = |file: &PathBuf| Some((file.clone(), Stamp::of(&root.join(file))?));
+    pub(crate) fn note(folder: &Folder, lock: &Lockfile) -> Result<(), HostError> {
+        let stamp = |file: &FolderPath| Some((file.as_path().to_owned(), Stamp::of(folder, file)?));
         let times = Self(lock.disks.iter().filter_map(|disk| stamp(&disk.file)).collect());
-        let path = root.join(OWN_FOLDER).join(FILE);
-        let failed = |e: serde_json::Error| HostError::new("write", &path, e.into());
-        replace_file(&path, &serde_json::to_vec(&times).map_err(failed)?)
+        let path = file();
+        let failed =
+            |e: serde_json::Error| HostError::new("write", &folder.path_of(&path), e.into());
+        folder.make_folder_of(&path, mode::OWN_FOLDER)?;
+        folder.replace(&path, &serde_json::to_vec(&times).map_err(failed)?, mode::FILE)
     }
 
     /// Reads what was noted; nothing where the file is absent or damaged.
     #[must_use]
-    pub fn of_directory(root: &Path) -> Self {
-        let path = root.join(OWN_FOLDER).join(FILE);
-        let is_short = fs::metadata(&path).is_ok_and(|meta| meta.len() <= FILE_LEN_MAX);
-        let bytes = is_short.then(|| fs::read(&path).ok()).flatten();
+    pub fn of_folder(folder: &Folder) -> Self {
+        let bytes = folder.read(&file(), FILE_LEN_MAX).ok();
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
     /// Whether a disk was written to since; `None` where its time was not noted.
     #[must_use]
-    pub fn is_written(&self, root: &Path, file: &Path) -> Option<bool> {
-        let noted = self.0.get(file)?;
-        Some(Stamp::of(&root.join(file)).as_ref() != Some(noted))
+    pub fn is_written(&self, folder: &Folder, file: &FolderPath) -> Option<bool> {
+        let noted = self.0.get(file.as_path())?;
+        Some(Stamp::of(folder, file).as_ref() != Some(noted))
     }
+}
+
+/// Where the times are noted.
+fn file() -> FolderPath {
+    FolderPath::composed(PathBuf::from(OWN_FOLDER).join(FILE))
 }

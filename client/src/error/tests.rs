@@ -125,7 +125,7 @@ fn errors_of_flows_have_the_kind_of_their_cause() {
     use VerifyError as V;
     check!(RegistryError: R::Kept { .. } => kept;
         R::Problem { .. }, R::Status { .. }, R::Unreachable { .. }, R::Stalled { .. },
-        R::Protocol { .. }, R::WrongBytes { .. }, R::TooLarge { .. });
+        R::Protocol { .. }, R::WrongBytes { .. }, R::TooLarge { .. }, R::NoToken { .. });
     check!(FetchError: F::Registry(_) => |io| F::Registry(kept(io)),
         F::Host(_) => |io| F::Host(host(io));
         F::Codec { .. }, F::Digest { .. }, F::Length { .. }, F::Defect);

@@ -294,6 +294,10 @@ impl Folder {
                     kind: FileType::from_raw_mode(found.st_mode),
                     len: u64::try_from(found.st_size).unwrap_or_default(),
                     owner: found.st_uid,
+                    modified: (
+                        found.st_mtime,
+                        i64::try_from(found.st_mtime_nsec).unwrap_or_default(),
+                    ),
                 })),
                 Err(Errno::NOENT) => Ok(None),
                 Err(errno) => Err(errno.into()),
@@ -405,6 +409,8 @@ pub(crate) struct Found {
     pub(crate) len: u64,
     /// The owner's number.
     pub(crate) owner: u32,
+    /// When its content was modified, in seconds and nanoseconds since 1970.
+    pub(crate) modified: (i64, i64),
 }
 
 /// The name under which a file is written before it has its own: hidden, which no name that a

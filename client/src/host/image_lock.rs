@@ -247,5 +247,4 @@ mod tests {
         assert!(!is_in_use(file.path()));
         assert!(ReadLocks::take(&[PathBuf::from("/nowhere/at/all.raw")]).is_ok());
     }
-
 }

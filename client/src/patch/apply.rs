@@ -42,7 +42,7 @@ pub(super) fn roll_forward(
     watch::made_alone(alone, directory, &header)?;
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
     // Before a disk is written: an overlay above other bytes would be a damaged disk to its guest.
-    set_aside(directory.root(), header.old.release)?;
+    set_aside(folder, header.old.release)?;
     let disks = Disks::open(folder, &header)?;
     let reader = Mutex::new(reader);
     let apply = || Applier::new(&reader, &disks).run();
@@ -54,7 +54,7 @@ pub(super) fn roll_forward(
     disks.sync()?;
     replace(folder, &header)?;
     remove_stale(directory, &header.old, &release, &header.new)?;
-    DiskTimes::note(directory.root(), &header.new)?;
+    DiskTimes::note(folder, &header.new)?;
     directory.describe(directory.root(), &release, &header.new)?;
     remove_dropped(folder, &header)?;
     // The journal first: a folder without it is garbage, a journal without its files is not.

@@ -157,7 +157,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     patch.state.hold(&Holding::of(root, &new_lock));
     patch.progress.finish();
     let report = PatchReport::patched(&old_lock, &new_lock, root, steps.sums(), stats);
-    let overlays = directory::aside(root, old_lock.release);
+    let overlays = directory::aside(directory.folder(), old_lock.release);
     Ok(PatchReport { descriptors: described, overlays, ..report })
 }
 

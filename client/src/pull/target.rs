@@ -11,9 +11,7 @@ use seawall_store::image::layout::ExportFormat;
 use super::seeds::Seeds;
 use super::sink::Sink;
 use super::{Pull, PullError};
-use crate::directory::{
-    self, Described, Directory, DiskLayout, DiskTimes, IndexCache, Lockfile,
-};
+use crate::directory::{self, Described, Directory, DiskLayout, DiskTimes, IndexCache, Lockfile};
 use crate::error::ErrorKind;
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::folder::{Folder, FolderPath, Untouchable, mode};
@@ -87,7 +85,7 @@ pub(super) async fn verify(pull: &Pull, lock: &Lockfile) -> Result<(), PullError
     }
     let place = fs::canonicalize(&pull.into).unwrap_or(pull.into.clone());
     // Every byte was read: whatever touched the files left them as they were.
-    DiskTimes::note(&place, lock)?;
+    DiskTimes::note(&Folder::open(&place)?, lock)?;
     pull.state.hold(&Holding::of(&place, lock));
     Ok(())
 }
@@ -219,7 +217,7 @@ impl Staging {
         let assembly = Arc::clone(assembly);
         let sync = move || assembly.sinks.iter().try_for_each(Sink::sync);
         tokio::task::spawn_blocking(sync).await.map_err(|_| PullError::Defect)??;
-        DiskTimes::note(self.directory.root(), lock)?;
+        DiskTimes::note(self.directory.folder(), lock)?;
         self.directory.describe(&self.place, release, lock)?;
         let place = directory::commit(&self.directory, &self.parent, &self.staged, &self.name)?;
         // After the rename: a pull that fails there finds its whole download again.

@@ -60,7 +60,17 @@ impl Uploads {
     ) -> Self {
         let room = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
         let (tasks, spare) = (Mutex::new(JoinSet::new()), Mutex::new(Vec::new()));
-        Self { registry, progress, lease, ledger, handle, room, tasks, spare, sent: Sent::default() }
+        Self {
+            registry,
+            progress,
+            lease,
+            ledger,
+            handle,
+            room,
+            tasks,
+            spare,
+            sent: Sent::default(),
+        }
     }
 
     /// Sends a pack; waits while too many are under way. For worker threads only.

@@ -31,7 +31,7 @@ pub async fn verify_dir(
         }
         let (lock, release) = Lockfile::of_folder(directory.folder())?;
         let mut report = VerifyReport::new(&release);
-        let times = DiskTimes::of_directory(directory.root());
+        let times = DiskTimes::of_folder(directory.folder());
         progress.begin(Stage::Verify, None);
         for disk in &lock.disks {
             let found = verify_disk(&directory, disk, threads, &progress, &mut report)?;
@@ -39,7 +39,7 @@ pub async fn verify_dir(
                 Found::Intact => DiskState::Intact,
                 // Without a note of its time a guest is the likelier cause.
                 Found::Differs(what)
-                    if times.is_written(directory.root(), &disk.file) != Some(false) =>
+                    if times.is_written(directory.folder(), &disk.file) != Some(false) =>
                 {
                     report.modified.push(what);
                     DiskState::Modified

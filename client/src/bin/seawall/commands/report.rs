@@ -120,8 +120,9 @@ async fn tell(
     is_quiet: bool,
     (entries, places): (&mut [Entry], &[usize]),
 ) -> Result<(), Failure> {
-    let opened =
-        async { Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet, false)).await };
+    let opened = async {
+        Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet, false)).await
+    };
     let connection = match opened.await {
         Ok(connection) => connection,
         Err(failure) => {

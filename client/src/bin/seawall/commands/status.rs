@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall::directory::{DiskTimes, Lockfile};
+use seawall::folder::Folder;
 use seawall::registry::Registry;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use serde::Serialize;
@@ -113,10 +114,11 @@ fn entry(dir: &Path) -> (Entry, Option<Failure>) {
 }
 
 fn modified(dir: &Path) -> Result<(State, Vec<String>), Failure> {
-    let (lock, _) = Lockfile::of_directory(dir)?;
-    let times = DiskTimes::of_directory(dir);
+    let folder = Folder::open(dir)?;
+    let (lock, _) = Lockfile::of_folder(&folder)?;
+    let times = DiskTimes::of_folder(&folder);
     let written: Vec<_> =
-        lock.disks.iter().map(|disk| (disk, times.is_written(dir, &disk.file))).collect();
+        lock.disks.iter().map(|disk| (disk, times.is_written(&folder, &disk.file))).collect();
     let state = if written.iter().any(|(_, written)| *written == Some(true)) {
         State::Modified
     } else if written.iter().any(|(_, written)| written.is_none()) {
@@ -135,8 +137,9 @@ async fn ask(
     entries: &mut [Entry],
     places: &[usize],
 ) -> Result<(), Failure> {
-    let opened =
-        async { Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet, false)).await };
+    let opened = async {
+        Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet, false)).await
+    };
     let connection = match opened.await {
         Ok(connection) => connection,
         Err(failure) => {

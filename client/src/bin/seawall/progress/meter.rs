@@ -235,7 +235,10 @@ mod tests {
         meter.transferred(266 * MIB);
         let now = after(began, 20.0);
         let line = meter.line(now, 120);
-        assert!(line.starts_with("uploading [================>       ] disk 1.0/1.5 GiB "), "{line}");
+        assert!(
+            line.starts_with("uploading [================>       ] disk 1.0/1.5 GiB "),
+            "{line}"
+        );
         assert!(line.contains(" at 54 MB/s, network 266.0 MiB at 14 MB/s, 10s left"), "{line}");
     }
 
