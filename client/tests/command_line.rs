@@ -78,7 +78,7 @@ fn a_release_is_pushed_shown_promoted_and_compared() {
     world.fails("promote team/web:1.0 stable --expect 1", 4, "move 2");
     world.fails("promote team/web:1.0 stable --expect new", 4, "stable");
 
-    assert!(world.ok("diff team/web:1.0 team/web:stable").contains("1 extent differ"));
+    assert!(world.ok("diff team/web:1.0 team/web:stable").contains("1 extent differs"));
     for line in ["list", "list team/web", "channels team/web", "channels team/web stable"] {
         let text = world.ok(line);
         assert!(text.lines().count() >= 2, "{line}\n{text}");

@@ -313,7 +313,7 @@ fn completions_are_accepted_by_their_shell_and_man_pages_by_man() {
     let world = World::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = world.seawall(&format!("completions {shell}")).succeeds().stdout;
-        assert!(script.contains("seawall") && script.contains("promote"), "{shell}");
+        assert!(script.contains("seawall") && script.contains("SEAWALL_COMPLETE"), "{shell}");
         fs::write(world.path("script"), &script).unwrap();
         tool(shell, ["-n".as_ref(), world.path("script").as_os_str()]);
     }

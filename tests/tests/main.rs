@@ -9,6 +9,7 @@
 mod attack;
 mod cli;
 mod compat;
+mod completion;
 mod contract;
 mod convert;
 mod crash;
@@ -17,6 +18,7 @@ mod damage;
 mod deploy;
 mod fsck;
 mod gc;
+mod guidance;
 mod heal;
 mod hold;
 mod hostile;

@@ -61,10 +61,10 @@ impl PatchPlan {
 fn write_sums(f: &mut fmt::Formatter<'_>, sums: &Sums, transfer: &FetchStats) -> fmt::Result {
     let stored = HumanBytes(transfer.fetched_stored_bytes);
     for (bytes, what) in [
-        (sums.in_place_bytes, "in place".to_owned()),
-        (sums.moved_bytes, "on the disks elsewhere".to_owned()),
-        (sums.fetched_bytes, format!("from the registry, as {stored}")),
-        (sums.punched_bytes, "to holes".to_owned()),
+        (sums.in_place_bytes, "unchanged".to_owned()),
+        (sums.moved_bytes, "moved".to_owned()),
+        (sums.fetched_bytes, format!("downloaded, as {stored}")),
+        (sums.punched_bytes, "freed".to_owned()),
     ] {
         write!(f, "\n  {:>10}  {what}", HumanBytes(bytes).to_string())?;
     }

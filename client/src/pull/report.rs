@@ -53,9 +53,10 @@ fn write_transfer(f: &mut fmt::Formatter<'_>, stats: &FetchStats) -> fmt::Result
     let row = |f: &mut fmt::Formatter<'_>, bytes, what: fmt::Arguments<'_>| {
         write!(f, "\n  {:>10}  {what}", HumanBytes(bytes).to_string())
     };
-    row(f, stats.seeded_bytes, format_args!("from releases on this host"))?;
+    row(f, stats.seeded_bytes, format_args!("already on this host"))?;
     let (stored, count) = (HumanBytes(stats.fetched_stored_bytes), stats.requests);
-    let what = format_args!("from the registry, as {stored} in {count} requests");
+    let requests = if count == 1 { "request" } else { "requests" };
+    let what = format_args!("downloaded, as {stored} in {count} {requests}");
     row(f, stats.fetched_plain_bytes, what)
 }
 

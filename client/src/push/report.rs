@@ -131,9 +131,9 @@ impl fmt::Display for PushReport {
         }
         let reuse = &self.reuse;
         for (bytes, why) in [
-            (reuse.parent_bytes, "reused: unchanged since the parent release"),
-            (reuse.registry_bytes, "reused: the registry had it"),
-            (reuse.repeated_bytes, "reused: repeats within this push"),
+            (reuse.parent_bytes, "unchanged since the parent release"),
+            (reuse.registry_bytes, "already in the registry"),
+            (reuse.repeated_bytes, "repeats within this push"),
         ] {
             if bytes > 0 {
                 writeln!(f, "  {:>10}  {why}", HumanBytes(bytes).to_string())?;

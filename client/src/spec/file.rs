@@ -43,6 +43,7 @@ struct RawMachine {
     memory: MemoryMib,
     #[serde(default)]
     start_order: u32,
+    #[serde(deserialize_with = "disks")]
     disks: Vec<RawDisk>,
     #[serde(default)]
     network_cards: Vec<RawCard>,
@@ -159,6 +160,40 @@ impl RawMachine {
             descriptor: None,
         })
     }
+}
+
+/// Reads disks as tables, or as paths alone: `disks = ["web.qcow2"]`.
+fn disks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RawDisk>, D::Error> {
+    struct Entry(RawDisk);
+
+    impl<'de> Deserialize<'de> for Entry {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(EntryVisitor)
+        }
+    }
+
+    struct EntryVisitor;
+
+    impl<'de> de::Visitor<'de> for EntryVisitor {
+        type Value = Entry;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(
+                "a disk: a path, or a table such as { name = \"root\", path = \"web.raw\" }",
+            )
+        }
+
+        fn visit_str<E: de::Error>(self, path: &str) -> Result<Entry, E> {
+            Ok(Entry(RawDisk { name: None, path: path.into(), format: None, bus: None }))
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
+            RawDisk::deserialize(de::value::MapAccessDeserializer::new(map)).map(Entry)
+        }
+    }
+
+    let entries = Vec::<Entry>::deserialize(deserializer)?;
+    Ok(entries.into_iter().map(|Entry(disk)| disk).collect())
 }
 
 fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Format>, D::Error> {

@@ -25,11 +25,12 @@ impl FromStr for MemoryMib {
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let number: u64 = number.parse().map_err(|_| RULE)?;
-        // `GB` is refused: some mean 10^9 by it, and no guest has such a memory.
+        // `4G` is how QEMU and virsh write GiB. `GB` is refused: some mean 10^9 by it, and no
+        // guest has such a memory.
         let factor = match unit.trim_start() {
-            "" | "MiB" => 1,
-            "GiB" => 1 << 10,
-            "TiB" => 1 << 20,
+            "" | "M" | "MiB" => 1,
+            "G" | "GiB" => 1 << 10,
+            "T" | "TiB" => 1 << 20,
             _ => return Err(RULE),
         };
         number.checked_mul(factor).map(Self).ok_or(RULE)
@@ -74,7 +75,8 @@ mod tests {
             ("2GiB", Some(2048)),
             (" 1 TiB ", Some(1 << 20)),
             ("2 GB", None),
-            ("2G", None),
+            ("2G", Some(2048)),
+            ("512M", Some(512)),
             ("1.5 GiB", None),
             ("-1", None),
             ("", None),

@@ -53,7 +53,7 @@ pub enum AppError {
         version: String,
     },
     /// What is asked for was deleted.
-    #[error("release {version} was deleted by {by} at {}", rfc3339(*at_secs))]
+    #[error("release {version} was deleted by `{by}` at {}", rfc3339(*at_secs))]
     Gone {
         /// The application and version.
         version: String,
@@ -272,10 +272,12 @@ impl AppError {
             Self::Gone { .. } => "choose another release: `seawall list` shows those that are left",
             Self::Held { remedy, .. } => remedy,
             Self::Incomplete { .. } => "upload what is missing, then try again",
-            Self::LeaseEnded { .. } => "run the command again: it sends only what is missing",
+            Self::LeaseEnded { .. } => {
+                "run the command again: it resumes and sends only what is missing"
+            }
             Self::Busy { .. } => "run the command again in a moment",
             Self::CheckRuns => "wait for its end, or stop it: `seawall fsck --stop`",
-            Self::Stopped { .. } => "start it again: it goes on where it was",
+            Self::Stopped { .. } => "start it again: it resumes",
             Self::RootUnreadable { .. } => {
                 "run `seawall fsck`, then repair what it names, or delete the release that needs it"
             }

@@ -4,25 +4,29 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 #[cfg(feature = "server")]
 use seawall_server::config::DEFAULT_PORT;
 use seawall_store::image::layout::ExportFormat;
 
+pub(crate) mod definition;
+mod examples;
+mod global;
+mod groups;
+pub(crate) mod pages;
 mod upkeep;
 
+pub(crate) use global::{Credentials, Digests, Global, ListFormat, Listing};
 pub(crate) use upkeep::{BackupArgs, FsckArgs, RepairArgs};
 #[cfg(feature = "server")]
 pub(crate) use upkeep::{DrillArgs, RecoverArgs};
 pub(crate) mod fleet;
 pub(crate) mod watch;
 
-/// Shown by `--help` and on the man page.
-const EXIT_STATUS: &str = "\
-Exit status:
-  0    done
+/// The exit statuses, on `--help` and on every man page.
+const EXIT_STATUS: &str = "  0    done
   1    failed for another reason
   2    wrong usage: an argument, an application.toml or an image file cannot be right
   3    not found: application, release, channel or file
@@ -34,18 +38,23 @@ Exit status:
   8    no space left, here or at the registry
   130  interrupted: push, pull, patch and repair resume; what convert and export wrote is removed
   141  the reader of standard output went away (export, convert)
-  143  the same as 130, by SIGTERM
+  143  the same as 130, by SIGTERM";
 
-A REFERENCE names a release: application:version, application:channel or application@blake3:…,
-with [host[:port]/] before it and [/machine] after it where that makes sense. The registry is, in
-this order: --registry, SEAWALL_REGISTRY, the reference's host or where the directory was pulled
-from, the configuration file. A REFERENCE that begins with : or @ is of the release in the current
-directory.";
+/// What a reference is, and whom a token is for, on `--help` and on the man page.
+const REFERENCES: &str = "\
+A REFERENCE names a release: application:version, application:channel or
+application@blake3:DIGEST (8 digits or more, as far as they are unique), with [host[:port]/]
+before it and [/machine] after it where that makes sense. A REFERENCE that begins with : or @ is
+of the release in the current directory. The registry is, in this order: --registry,
+SEAWALL_REGISTRY, the reference's host or where the directory was pulled from, the configuration
+file.
+
+SEAWALL_TOKEN may hold the token, and SEAWALL_TOKEN_FILE name its file: both are for the registry
+that --registry, SEAWALL_REGISTRY or the configuration file names, and are sent to no other.";
 
 /// A version-managed repository for virtual machine images.
 #[derive(Parser, Debug)]
-#[command(name = "seawall", version, after_help = EXIT_STATUS, propagate_version = true)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "seawall", version, disable_help_flag = true, subcommand_required = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -53,58 +62,33 @@ pub(crate) struct Cli {
     pub(crate) command: RawCommand,
 }
 
-/// Takes a path, or nothing: a variable that is set and empty counts as unset.
-fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Global {
-    /// The registry: an http(s) address, or a directory, which is then hosted in-process
-    #[arg(long, global = true, value_name = "URL|DIR", env = "SEAWALL_REGISTRY")]
-    pub(crate) registry: Option<String>,
-    /// The configuration file, instead of seawall/config.toml in the XDG configuration directory
-    #[arg(long, global = true, value_name = "FILE", env = "SEAWALL_CONFIG", value_parser = path_or_nothing(), value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<PathBuf>,
-    /// Where this host remembers scans and pulls, instead of seawall in the XDG state directory
-    #[arg(long, global = true, value_name = "DIR", env = "SEAWALL_STATE", value_parser = path_or_nothing(), value_hint = ValueHint::DirPath)]
-    pub(crate) state: Option<PathBuf>,
-    /// Print JSON on standard output
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Print no progress
-    #[arg(long, short, global = true)]
-    pub(crate) quiet: bool,
-    /// Log what is done to standard error; twice for every request
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-}
-
-/// How to be known to the registry.
-#[derive(Args, Debug, Clone, Default)]
-pub(crate) struct Credentials {
-    /// A file that holds the bearer token for the registry of this command
-    ///
-    /// SEAWALL_TOKEN may hold the token itself, and SEAWALL_TOKEN_FILE name its file: both are for
-    /// the registry that --registry, SEAWALL_REGISTRY or the configuration file names, and are sent
-    /// to no other.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
+impl RawCommand {
+    /// How the command prints its list, if it prints one.
+    pub(crate) fn listing(&self) -> Listing {
+        let listing = match self {
+            Self::List(args) => &args.listing,
+            Self::Channels(args) => &args.listing,
+            Self::Hosts(args) => &args.listing,
+            Self::Watch(raw) => return raw.listing(),
+            _ => return Listing::default(),
+        };
+        listing.clone()
+    }
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum RawCommand {
-    /// Push a release: its machines, from disks of any format, or from an OVF or OVA package
+    /// Push a release from disks of any format, or an OVF or OVA package
     Push(PushArgs),
-    /// Pull a release into a directory: exact, verified, all of it or nothing
+    /// Pull a release into a directory, verified, all or nothing
     Pull(PullArgs),
     /// Describe the machines of a pulled release for a hypervisor
     Describe(DescribeArgs),
     /// Write one disk of a release to a file or a pipe, in any format
     Export(ExportArgs),
-    /// Move a pulled release in place to another one, fetching only what differs
+    /// Move a pulled release to another in place; fetch only the changes
     Patch(PatchArgs),
-    /// Compare two releases, and say what a host must download to move from A to B
+    /// Compare two releases; say what patching from A to B downloads
     Diff(DiffArgs),
     /// List applications, or the releases of one
     List(ListArgs),
@@ -114,7 +98,7 @@ pub(crate) enum RawCommand {
     Channels(ChannelsArgs),
     /// Point a channel at a release
     Promote(PromoteArgs),
-    /// Delete a release that nothing holds; its version is never used again
+    /// Delete a release that nothing holds; its version stays taken
     Rm(fleet::RmArgs),
     /// Keep a release until the pin is taken away
     Pin(fleet::PinArgs),
@@ -122,13 +106,13 @@ pub(crate) enum RawCommand {
     Unpin(fleet::UnpinArgs),
     /// Show what this host holds, whether guests wrote to it, and how far it is behind its channel
     Status(fleet::StatusArgs),
-    /// Tell the registry what this host runs, so that it keeps those releases; for a timer
+    /// Tell the registry what this host runs, so that it keeps it
     Report(fleet::ReportArgs),
     /// List which host runs which release
     Hosts(fleet::HostsArgs),
     /// Say which releases stay, and delete the others
     Retention(fleet::RetentionArgs),
-    /// Hash everything again: a pulled release in a directory, or a release in the registry
+    /// Hash again what is in a pulled directory or in the registry
     Verify(VerifyArgs),
     /// Remove from the registry what no release reaches any more
     Gc(GcArgs),
@@ -136,16 +120,16 @@ pub(crate) enum RawCommand {
     Convert(ConvertArgs),
     /// Say what a disk image is and what is on its disk; needs no registry
     Inspect(InspectArgs),
-    /// Check a registry: every object, every reference, every row; goes on where it broke off
+    /// Check every object, reference and row of a registry; resumable
     Fsck(FsckArgs),
-    /// Bring again what a registry lost, from another one or from disks that were pulled
+    /// Restore what a registry lost from another or from pulled disks
     Repair(RepairArgs),
     /// Copy a registry's catalog into a file while it is in use
     Backup(BackupArgs),
-    /// Make a registry's catalog anew from its store alone
+    /// Rebuild a registry's catalog from its store
     #[cfg(feature = "server")]
     Recover(RecoverArgs),
-    /// Rehearse a recovery beside a registry and verify releases in full; changes nothing
+    /// Rehearse a recovery and verify releases; changes nothing
     #[cfg(feature = "server")]
     Drill(DrillArgs),
     #[command(flatten)]
@@ -158,7 +142,7 @@ pub(crate) enum RawCommand {
         /// The shell
         shell: Shell,
     },
-    /// Print the man page, or write one for each command into a directory
+    /// Print the man page, or write every page into a directory
     Man {
         /// Where to write them; created if need be
         dir: Option<PathBuf>,
@@ -175,8 +159,8 @@ pub(crate) struct PushArgs {
     /// A machine and its disks: NAME=[DISK:][FORMAT:]PATH[,…]; once for each machine
     #[arg(long = "machine", value_name = "NAME=DISKS", conflicts_with = "file")]
     pub(crate) machines: Vec<String>,
-    /// An application.toml that describes the machines
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["machines", "package"])]
+    /// A file that describes the machines [default: application.toml, where nothing is named]
+    #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Read every disk in full, even one that has not changed since it was pushed
     #[arg(long)]
@@ -236,9 +220,9 @@ pub(crate) struct DescribeArgs {
 pub(crate) struct ExportArgs {
     /// The disk: application:version/machine/disk
     pub(crate) reference: String,
-    /// The format: raw, qcow2, qcow2-zstd, qcow2-zlib, vmdk, vmdk-stream, vhd, vhdx, …
-    #[arg(long, value_name = "FORMAT", default_value_t = ExportFormat::Raw)]
-    pub(crate) format: ExportFormat,
+    /// The format [default: what FILE ends with, else raw]
+    #[arg(long, value_name = "FORMAT", value_parser = export_formats())]
+    pub(crate) format: Option<ExportFormat>,
     /// Fill a VHD up with zeros to a multiple of this, as Azure demands
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(crate) round: Option<RawRound>,
@@ -287,6 +271,8 @@ pub(crate) struct ListArgs {
     /// The application whose releases to list
     pub(crate) application: Option<String>,
     #[command(flatten)]
+    pub(crate) listing: Listing,
+    #[command(flatten)]
     pub(crate) credentials: Credentials,
 }
 
@@ -304,6 +290,8 @@ pub(crate) struct ChannelsArgs {
     pub(crate) application: String,
     /// The channel whose moves to list
     pub(crate) channel: Option<String>,
+    #[command(flatten)]
+    pub(crate) listing: Listing,
     #[command(flatten)]
     pub(crate) credentials: Credentials,
 }
@@ -423,8 +411,9 @@ pub(crate) struct ServeArgs {
     /// The address to listen on; anything but loopback needs --token-file
     #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
     pub(crate) listen: SocketAddr,
-    /// A file with the tokens to accept, one `NAME ROLE TOKEN` a line; ROLE is reader or publisher
-    #[arg(long, value_name = "FILE")]
+    /// The tokens that clients may send: a file with a `NAME ROLE TOKEN` a line, ROLE being reader
+    /// or publisher
+    #[arg(long, value_name = "TOKENS")]
     pub(crate) token_file: Option<PathBuf>,
     /// Wait this long, when collecting, for a push or a pull that is heard of no more
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
@@ -449,6 +438,13 @@ pub(crate) struct ServeArgs {
     /// How to write the log to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+/// Parses the name of a format that disks are written in, and knows all names for help and
+/// completion.
+fn export_formats() -> impl TypedValueParser<Value = ExportFormat> {
+    PossibleValuesParser::new(ExportFormat::ALL.map(ExportFormat::name))
+        .try_map(|name| name.parse::<ExportFormat>())
 }
 
 /// How much of this machine to use.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use seawall::convert::Overwrite;
 use seawall::deploy::DescriptorTarget;
 use seawall::directory::LOCKFILE;
-use seawall::disk::{DiskAccess, Scratch};
+use seawall::disk::DiskAccess;
+use seawall::error::ErrorKind;
 use seawall::export::PackageKind;
 use seawall::ovf;
 use seawall::registry::Expect;
@@ -17,12 +18,13 @@ use seawall_store::image::Format;
 use seawall_store::image::layout::{ExportFormat, Round};
 
 use crate::args::{
-    ChannelsArgs, ConvertArgs, Credentials, DescribeArgs, DiskArgs, ExportArgs, GcArgs,
-    InspectArgs, ListArgs, PromoteArgs, PullArgs, PushArgs, RawCommand, RawFormat, RawRound,
-    RawTarget, ShowArgs, Threads, VerifyArgs,
+    ChannelsArgs, Credentials, DescribeArgs, GcArgs, ListArgs, PromoteArgs, PullArgs, PushArgs,
+    RawCommand, RawFormat, RawTarget, ShowArgs, Threads, VerifyArgs,
 };
 use crate::report::Failure;
 
+mod images;
+mod prefix;
 mod upkeep;
 
 #[cfg(feature = "server")]
@@ -34,6 +36,7 @@ pub(crate) use fleet::{Fleet, Report, SetPolicy, Status};
 pub(crate) mod relative;
 pub(crate) mod watch;
 
+pub(crate) use prefix::Prefix;
 pub(crate) use relative::Named;
 use watch::Watch;
 
@@ -41,7 +44,10 @@ use watch::Watch;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Target {
     pub(crate) application: ApplicationName,
+    /// With a prefix, a stand-in until [`Target::complete`] has found the release.
     pub(crate) selector: Selector,
+    /// The digits that were typed of a digest, where not all were.
+    pub(crate) prefix: Option<Prefix>,
 }
 
 /// How to reach the registry, as far as the command says.
@@ -91,7 +97,7 @@ pub(crate) struct Push {
     pub(crate) access: DiskAccess,
     pub(crate) application: ApplicationName,
     pub(crate) version: Version,
-    pub(crate) parent: Option<Selector>,
+    pub(crate) parent: Option<Target>,
     pub(crate) full_scan: bool,
     pub(crate) threads: usize,
 }
@@ -177,6 +183,23 @@ pub(crate) struct Inspect {
 }
 
 impl Command {
+    /// The releases that the command names.
+    pub(crate) fn targets_mut(&mut self) -> Vec<&mut Target> {
+        match self {
+            Self::Push(_, push) => push.parent.iter_mut().collect(),
+            Self::Pull(_, pull) => vec![&mut pull.target],
+            Self::Package(_, package) => vec![&mut package.target],
+            Self::Export(_, export) => vec![&mut export.target],
+            Self::Patch(_, patch) => vec![&mut patch.target],
+            Self::Diff(_, from, to) => vec![from, to],
+            Self::Show(_, target) | Self::VerifyRelease(_, target) => vec![target],
+            Self::Promote(_, promote) => vec![&mut promote.target],
+            Self::Fleet(_, order) => order.targets_mut(),
+            Self::Upkeep(_, Upkeep::Repair(repair)) => repair.target.iter_mut().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Proves a command that speaks to a registry or reads what came from one.
     pub(crate) fn prove(raw: RawCommand) -> Result<Self, Failure> {
         match raw {
@@ -185,7 +208,7 @@ impl Command {
             RawCommand::Describe(DescribeArgs { dir, descriptors }) => {
                 Ok(Self::Describe(dir, targets(&descriptors)?))
             }
-            RawCommand::Export(args) => export(args),
+            RawCommand::Export(args) => images::export(args),
             RawCommand::Patch(args) => relative::patch(args),
             RawCommand::Diff(args) => relative::diff(args),
             RawCommand::List(args) => list(args),
@@ -204,8 +227,8 @@ impl Command {
             RawCommand::Retention(args) => fleet::retention(args),
             RawCommand::Gc(args) => Ok(collect(args)),
             RawCommand::Verify(args) => verify(args),
-            RawCommand::Convert(args) => convert(args),
-            RawCommand::Inspect(args) => inspect(args),
+            RawCommand::Convert(args) => images::convert(args),
+            RawCommand::Inspect(args) => images::inspect(args),
             RawCommand::Fsck(args) => upkeep::fsck(args),
             RawCommand::Repair(args) => upkeep::repair(args),
             RawCommand::Backup(args) => upkeep::backup(args),
@@ -325,38 +348,79 @@ impl Command {
 
 fn push(args: PushArgs) -> Result<Command, Failure> {
     let (host, target) = release(&args.reference)?;
-    let Selector::Version(version) = target.selector else {
-        return Err(Failure::usage(
-            format!("`{}` does not name a version", args.reference),
-            "push to application:version, as in webshop:1.0; a channel is moved by `seawall \
-             promote`",
-        ));
+    let version = match &target.selector {
+        Selector::Version(version) => version.clone(),
+        named => return Err(no_version(&args.reference, &target.application, named)),
     };
     let package = args.package.as_deref().map(ovf::Package::open).transpose()?;
     let spec = match (&package, &args.file) {
         (Some(package), _) => package.spec().clone(),
         (None, Some(path)) => file::read(path)?,
+        (None, None) if args.machines.is_empty() => file::read(&usual_file(&args.reference)?)?,
         (None, None) => {
             let machines = args.machines.iter().map(|flag| flag.parse());
             flags::describe(machines.collect::<Result<_, _>>()?)?
         }
     };
+    let parent = args.parent.as_deref().map(|text| parent(&target.application, text));
     let push = Push {
         spec,
         package,
         access: args.disks.into(),
-        application: target.application,
         version,
-        parent: args.parent.as_deref().map(str::parse).transpose()?,
+        parent: parent.transpose()?,
+        application: target.application,
         full_scan: args.full_scan,
         threads: threads(args.threads),
     };
     Ok(Command::Push(Reach { host, credentials: args.credentials }, Box::new(push)))
 }
 
+/// Why a push needs a version, and which is likely meant.
+fn no_version(text: &str, application: &ApplicationName, named: &Selector) -> Failure {
+    let what = format!("`{text}` does not name a version");
+    let bare = named.to_string();
+    let bare = bare.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let remedy = match named {
+        Selector::Channel(_) if !bare.is_empty() => {
+            format!("a version begins with a digit: {application}:{bare}")
+        }
+        Selector::Channel(channel) => format!(
+            "push a version, as in {application}:1.0.0, then `seawall promote \
+             {application}:1.0.0 {channel}`"
+        ),
+        _ => format!("push a version, as in {application}:1.0.0"),
+    };
+    Failure::usage(what, remedy)
+}
+
+/// The `application.toml` in this folder, which describes a push that names nothing else.
+fn usual_file(text: &str) -> Result<PathBuf, Failure> {
+    let usual = PathBuf::from("application.toml");
+    if usual.is_file() {
+        return Ok(usual);
+    }
+    Err(Failure::usage(
+        "nothing is named to push, and there is no application.toml here",
+        format!(
+            "name disks: `seawall push {text} --machine web=disk.qcow2`; or a package: `seawall \
+             push {text} appliance.ova`; or a description: `seawall push {text} --file FILE`"
+        ),
+    ))
+}
+
+/// A release of the same application, without its name.
+fn parent(application: &ApplicationName, text: &str) -> Result<Target, Failure> {
+    let (selector, prefix) = match prefix::fill_up(text)? {
+        Some((filled, prefix)) => (filled.parse()?, Some(prefix)),
+        None => (text.parse()?, None),
+    };
+    Ok(Target { application: application.clone(), selector, prefix })
+}
+
 fn pull(args: PullArgs) -> Result<Command, Failure> {
     let package_kind = package_kind(&args)?;
-    let (host, reference) = parse(&args.reference)?;
+    let (host, (reference, prefix)) = parse(&args.reference)?;
     if let Some(disk) = &reference.disk {
         return Err(Failure::usage(
             format!("`{}` names one disk", args.reference),
@@ -369,7 +433,7 @@ fn pull(args: PullArgs) -> Result<Command, Failure> {
     }
     machines.sort();
     machines.dedup();
-    let target = target(reference.clone(), &args.reference)?;
+    let target = target((reference.clone(), prefix), &args.reference)?;
     let name = target.application.as_str();
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     let into = args.into.unwrap_or_else(|| PathBuf::from(last));
@@ -449,28 +513,6 @@ fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
     Ok(Some(kind))
 }
 
-fn export(args: ExportArgs) -> Result<Command, Failure> {
-    let (host, reference) = parse(&args.reference)?;
-    let (Some(machine), Some(disk)) = (reference.machine.clone(), reference.disk.clone()) else {
-        return Err(Failure::usage(
-            format!("`{}` names no disk", args.reference),
-            "write application:version/machine/disk; `seawall show` lists the disks",
-        ));
-    };
-    let round = round(args.round, args.format)?;
-    let reach = Reach { host, credentials: args.credentials };
-    let export = Export {
-        target: target(reference, &args.reference)?,
-        machine,
-        disk,
-        format: args.format,
-        round,
-        output: (args.output.as_os_str() != "-").then_some(args.output),
-        threads: threads(args.threads),
-    };
-    Ok(Command::Export(reach, export))
-}
-
 fn list(args: ListArgs) -> Result<Command, Failure> {
     let credentials = args.credentials;
     let Some(text) = args.application else {
@@ -514,102 +556,38 @@ fn verify(args: VerifyArgs) -> Result<Command, Failure> {
     if path.is_dir() || args.target.starts_with(['.', '/']) {
         return Ok(Command::VerifyDir(path.to_owned(), threads(args.threads)));
     }
+    if !args.target.contains([':', '@']) {
+        // Neither a directory nor, without a version, a release.
+        return Err(Failure::usage(
+            format!("`{}` is no directory here, and names no release", args.target.escape_debug()),
+            format!(
+                "name the directory that a release was pulled into, or a release: `seawall verify \
+                 {}:VERSION`",
+                args.target.escape_debug()
+            ),
+        )
+        .of_kind(ErrorKind::NotFound));
+    }
     let (host, target) = release(&args.target)?;
     let reach = Reach { host, credentials: args.credentials };
     Ok(Command::VerifyRelease(reach, target))
-}
-
-fn convert(args: ConvertArgs) -> Result<Command, Failure> {
-    let ConvertArgs { image, out, format, from, round: to_round, force, disks, threads: count } =
-        args;
-    let (from_format, from) = disk(&image, from)?;
-    let is_piped = out.as_os_str() == "-";
-    let format = match format {
-        Some(name) => name.parse().map_err(usage)?,
-        None => by_extension(&out)?,
-    };
-    let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
-    Ok(Command::Convert(Convert {
-        from,
-        from_format,
-        access: disks.into(),
-        to: (!is_piped).then_some((out, overwrite)),
-        format,
-        round: round(to_round, format)?,
-        threads: threads(count),
-    }))
-}
-
-/// How the length of a disk in this format is rounded.
-fn round(raw: Option<RawRound>, format: ExportFormat) -> Result<Round, Failure> {
-    let round = raw.map_or(Round::Exact, |RawRound::Mib| Round::UpToMib);
-    format.check_round(round).map_err(|error| {
-        let remedy = "leave --round out, or give `--format vhd-fixed`, which is what Azure takes";
-        Failure::usage(error.to_string(), remedy)
-    })?;
-    Ok(round)
-}
-
-/// The format that a file of this name most likely should have.
-fn by_extension(out: &Path) -> Result<ExportFormat, Failure> {
-    let extension = out.extension().and_then(|extension| extension.to_str());
-    match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("raw" | "img") => Ok(ExportFormat::Raw),
-        Some("qcow2") => Ok(ExportFormat::Qcow2),
-        Some("vmdk") => Ok(ExportFormat::Vmdk),
-        Some("vhd") => Ok(ExportFormat::Vhd),
-        Some("vhdx") => Ok(ExportFormat::Vhdx),
-        _ => Err(Failure::usage(
-            format!("`{}` does not say which format to write", out.display()),
-            format!("give --format: {}", ExportFormat::ALL.map(ExportFormat::name).join(", ")),
-        )),
-    }
-}
-
-fn inspect(args: InspectArgs) -> Result<Command, Failure> {
-    let InspectArgs { file, format, digest, disks, threads: count } = args;
-    let (format, path) = disk(&file, format)?;
-    let access = disks.into();
-    Ok(Command::Inspect(Inspect { path, format, access, digest, threads: threads(count) }))
-}
-
-/// The format and the path of a disk given as `[FORMAT:]PATH`, or with a flag for the format.
-fn disk(text: &Path, flag: Option<String>) -> Result<(Option<Format>, PathBuf), Failure> {
-    match flag {
-        Some(name) => Ok((Some(name.parse().map_err(usage)?), text.to_owned())),
-        None => Ok(Format::split_path(text.as_os_str())),
-    }
-}
-
-impl From<DiskArgs> for DiskAccess {
-    fn from(args: DiskArgs) -> Self {
-        let DiskArgs { allow_backing, scratch, allow_in_use } = args;
-        let scratch = scratch.filter(|folder| !folder.as_os_str().is_empty());
-        let scratch = scratch.map_or_else(Scratch::default, Scratch::new);
-        Self { allowed: allow_backing, scratch, allow_in_use }
-    }
-}
-
-/// A name of a format that is none; the message lists those that are.
-fn usage(error: impl std::fmt::Display) -> Failure {
-    Failure::usage(error.to_string(), "docs/images.md says what each format is for")
 }
 
 use relative::parse;
 
 /// A reference to one whole release, and its host.
 fn release(text: &str) -> Result<(Option<Named>, Target), Failure> {
-    let (host, reference) = parse(text)?;
+    let (host, (reference, prefix)) = parse(text)?;
     if let Some(machine) = &reference.machine {
         return Err(Failure::usage(
             format!("`{text}` names a part of a release"),
             format!("this command is for whole releases: leave `/{machine}` out"),
         ));
     }
-    Ok((host, target(reference, text)?))
+    Ok((host, target((reference, prefix), text)?))
 }
 
-fn target(reference: Reference, text: &str) -> Result<Target, Failure> {
+fn target((reference, prefix): (Reference, Option<Prefix>), text: &str) -> Result<Target, Failure> {
     let Reference { application, selector, .. } = reference;
     let selector = selector.ok_or_else(|| {
         Failure::usage(
@@ -620,12 +598,12 @@ fn target(reference: Reference, text: &str) -> Result<Target, Failure> {
             ),
         )
     })?;
-    Ok(Target { application, selector })
+    Ok(Target { application, selector, prefix })
 }
 
 /// A reference to an application alone, and its host.
 fn application(text: &str) -> Result<(Option<Named>, ApplicationName), Failure> {
-    let (host, reference) = parse(text)?;
+    let (host, (reference, _)) = parse(text)?;
     if let Some(selector) = reference.selector {
         return Err(Failure::usage(
             format!("`{text}` names a release of `{}`", reference.application),

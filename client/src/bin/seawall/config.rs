@@ -104,6 +104,7 @@ impl Settings {
 
     /// Decides which registry is meant.
     pub(crate) fn find(global: &Global, reach: &Reach, keyring: &Keyring) -> Result<Self, Failure> {
+        let global = global.with(&reach.credentials);
         let given = global.registry.as_deref().filter(|text| !text.is_empty());
         let location = match (given, &reach.host, keyring.registry_of_file()) {
             (Some(text), _, _) => location(text)?,
@@ -119,7 +120,7 @@ impl Settings {
             }
         };
         // A flag is typed beside the reference whose host it is for; a variable is not.
-        let flag = reach.credentials.token_file.as_deref().filter(|p| !p.as_os_str().is_empty());
+        let flag = global.token_file.as_deref().filter(|p| !p.as_os_str().is_empty());
         let token = match flag {
             Some(path) => Some(keyring::token_in(path)?),
             None => keyring.token_of(&location)?,

@@ -6,6 +6,7 @@
 mod args;
 mod command;
 mod commands;
+mod complete;
 mod config;
 mod connect;
 mod contract;
@@ -17,21 +18,30 @@ mod progress;
 mod report;
 mod signal;
 mod size;
+mod suggest;
 
 use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
-use clap::Parser;
 use seawall_store::unfinished;
 
-use args::{Cli, Global, RawCommand};
+use args::{Cli, Global, RawCommand, definition};
 use command::Command;
 use config::Environment;
 use report::Failure;
 use signal::Aftermath;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    if let Some(shell) = variable(complete::VARIABLE) {
+        complete::answer(shell.as_ref(), std::env::args_os());
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().len() < 2 {
+        // As git does: nothing was asked for, so what there is to ask for is shown.
+        let _ = definition::command().print_help();
+        return ExitCode::SUCCESS;
+    }
+    let cli = match definition::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && wants_json() => {
             let text = error.render().to_string();
@@ -44,7 +54,7 @@ fn main() -> ExitCode {
             return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };
-    let is_json = cli.global.json;
+    let is_json = cli.global.json || cli.command.listing().is_json();
     run(cli).unwrap_or_else(|failure| tell(&failure, is_json))
 }
 
@@ -56,7 +66,10 @@ fn tell(failure: &Failure, is_json: bool) -> ExitCode {
         // A line of its own: what was logged before stays readable.
         anstream::eprintln!("{}", contract::error(failure));
     } else {
-        anstream::eprint!("{failure}");
+        let text = failure.to_string();
+        let is_short = output::Screen::get().is_short_on_errors;
+        let text = if is_short { output::shorten_digests(&text) } else { text };
+        anstream::eprint!("{}", output::paint_error(&text));
     }
     ExitCode::from(failure.exit_code())
 }
@@ -67,6 +80,7 @@ fn wants_json() -> bool {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    output::Screen::look(cli.global.digests, cli.command.listing());
     let done = |()| ExitCode::SUCCESS;
     match cli.command {
         RawCommand::Completions { shell } => generate::completions(shell).map(done),
@@ -129,9 +143,15 @@ fn log_to_stderr(global: &Global) {
 #[allow(clippy::disallowed_methods)] // this is the composition root
 fn environment() -> Environment {
     Environment {
-        token: std::env::var("SEAWALL_TOKEN").ok(),
+        token: variable("SEAWALL_TOKEN"),
         token_file: std::env::var_os("SEAWALL_TOKEN_FILE").map(Into::into),
     }
+}
+
+/// A variable of the environment; one that is set to nothing is not set.
+#[allow(clippy::disallowed_methods)] // this is the composition root
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The time as file systems count it, to tell whether a file has settled.

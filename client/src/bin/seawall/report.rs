@@ -11,6 +11,8 @@ use seawall_store::error::io_remedy;
 /// What a shell reports for a program that SIGPIPE ended.
 const EXIT_SIGPIPE: u8 = 141;
 
+use crate::suggest;
+
 /// Why a command failed: an error and its causes, its kind and the next step.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -53,6 +55,14 @@ impl Failure {
             }
             cause = error.source();
         }
+        let near = lines.iter().find_map(|line| suggest::of_unknown(line));
+        let remedy = match (near, remedy) {
+            (Some(near), remedy) => {
+                let more = remedy.map_or_else(String::new, |remedy| format!(" {remedy}"));
+                Some(format!("did you mean `{near}`?{more}"))
+            }
+            (None, remedy) => remedy,
+        };
         Self { kind, lines, remedy }
     }
 
@@ -71,6 +81,11 @@ impl Failure {
     /// The same with a next step.
     pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
+    }
+
+    /// What the caller can do about it.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.kind
     }
 
     /// What failed, on one line.
@@ -235,7 +250,7 @@ mod tests {
              |\n  2 | cpu = 2\n    | ^^^\n  unknown field `cpu`, expected one of `architecture`, \
              `firmware`, `cpus`, `memory`, `start-order`, `disks`, `network-cards`, \
              `annotations`\n\
-             help: docs/application-toml.md lists every key with an example\n"
+             help: did you mean `cpus`? docs/application-toml.md lists every key with an example\n"
         );
         assert_eq!(failure.exit_code(), 2);
     }

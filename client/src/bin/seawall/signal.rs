@@ -85,6 +85,7 @@ pub(crate) async fn until_signal(
     };
     // Before the line, which promises it.
     unfinished::remove_all();
+    crate::progress::clear();
     anstream::eprintln!("{}", aftermath.line(name));
     Ok(ExitCode::from(code))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Credentials;
+use super::{Credentials, Listing};
 
 #[derive(Args, Debug)]
 pub(crate) struct RmArgs {
@@ -81,6 +81,8 @@ pub(crate) struct HostsArgs {
     #[arg(long, value_name = "HOST")]
     pub(crate) forget: Option<String>,
     #[command(flatten)]
+    pub(crate) listing: Listing,
+    #[command(flatten)]
     pub(crate) credentials: Credentials,
 }
 
@@ -95,6 +97,7 @@ pub(crate) enum RawRetention {
     /// Show the policies of an application and of its channels
     Show(RetentionOf),
     /// Set a policy: each rule keeps what it says, and what no rule keeps goes when it is applied
+    #[command(override_usage = "seawall retention set [OPTIONS] <APPLICATION> <RULE>…")]
     Set(Box<SetArgs>),
     /// Print what goes and why, and the bytes that it frees; changes nothing
     Plan(RetentionOf),

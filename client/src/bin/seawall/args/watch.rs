@@ -4,17 +4,30 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Credentials;
+use super::{Credentials, Listing};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum RawWatch {
-    /// Show who did what to which release, newest first, or prove that nothing of it was changed
+    /// Show who did what to which release, or prove the log unchanged
     Audit(AuditArgs),
-    /// Tell an address what happens: signed messages, tried again until they are accepted
+    /// Send signed event notifications (webhooks), with retries
     #[command(subcommand, arg_required_else_help = true)]
     Webhooks(RawWebhooks),
-    /// Show or set how much data and how many releases an application may have
+    /// Limit an application; without flags shows current use
     Quota(QuotaArgs),
+}
+
+impl RawWatch {
+    /// How the command prints its list, if it prints one.
+    pub(crate) fn listing(&self) -> Listing {
+        match self {
+            Self::Audit(args) => args.listing.clone(),
+            Self::Webhooks(
+                RawWebhooks::List { listing, .. } | RawWebhooks::Deliveries { listing, .. },
+            ) => listing.clone(),
+            _ => Listing::default(),
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -41,15 +54,19 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "NUMBER@DIGEST", requires = "verify")]
     pub(crate) head: Option<String>,
     #[command(flatten)]
+    pub(crate) listing: Listing,
+    #[command(flatten)]
     pub(crate) credentials: Credentials,
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum RawWebhooks {
-    /// Tell an address what happens from now on
+    /// Send events to an address from now on
     Add(WebhookAddArgs),
     /// List the webhooks, and how many messages wait for each
     List {
+        #[command(flatten)]
+        listing: Listing,
         #[command(flatten)]
         credentials: Credentials,
     },
@@ -65,6 +82,8 @@ pub(crate) enum RawWebhooks {
         /// The webhook, as `list` shows it
         id: String,
         #[command(flatten)]
+        listing: Listing,
+        #[command(flatten)]
         credentials: Credentials,
     },
 }
@@ -73,7 +92,7 @@ pub(crate) enum RawWebhooks {
 pub(crate) struct WebhookAddArgs {
     /// Where to send messages, by POST: http:// or https://
     pub(crate) url: String,
-    /// Of what to tell, between commas: publish, promote, delete, damage
+    /// The events to send, between commas: publish, promote, delete, damage
     #[arg(long, value_name = "EVENTS", value_delimiter = ',', required = true)]
     pub(crate) events: Vec<String>,
     /// Only of this application

@@ -45,6 +45,15 @@ impl Fleet {
             Self::Apply(_) => "retention",
         }
     }
+
+    /// The releases that the order names.
+    pub(super) fn targets_mut(&mut self) -> Vec<&mut Target> {
+        match self {
+            Self::Remove { target, .. } | Self::Unpin { target, .. } => vec![target],
+            Self::Pin { targets, .. } => targets.iter_mut().collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -88,7 +97,7 @@ pub(super) fn pin(args: PinArgs) -> Result<Command, Failure> {
     for path in lockfiles {
         let lock = Lockfile::read(&path)?;
         let selector = Selector::Digest(lock.release);
-        targets.push(Target { application: lock.application, selector });
+        targets.push(Target { application: lock.application, selector, prefix: None });
     }
     let pin = Fleet::Pin { targets, name: name.parse()?, reason };
     Ok(Command::Fleet(Reach { host, credentials }, pin))

@@ -11,6 +11,7 @@ use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::{Reference, Selector};
 
+use super::prefix::{self, Prefix};
 use super::{Command, Patch, Reach, Target, release, threads};
 use crate::args::{DiffArgs, PatchArgs};
 use crate::report::Failure;
@@ -48,7 +49,8 @@ pub(super) fn diff(args: DiffArgs) -> Result<Command, Failure> {
         (false, Some(to)) => {
             let from = release(&args.from)?;
             let is_bare = !to.contains([':', '@', '/']);
-            let sign = if to.starts_with("blake3:") { "@" } else { ":" };
+            let is_prefix = to.starts_with('@') && prefix::fill_up(to)?.is_some();
+            let sign = if to.starts_with("blake3:") || is_prefix { "@" } else { ":" };
             let to = match is_bare || sign == "@" || to.starts_with([':', '@']) {
                 true => release(&format!("{}{sign}{}", from.1.application, bare(to)))?,
                 false => release(to)?,
@@ -97,19 +99,23 @@ impl Folder {
         })
     }
 
-    fn target(&self, selector: Selector) -> (Option<Named>, Target) {
+    fn target(&self, selector: Selector, prefix: Option<Prefix>) -> (Option<Named>, Target) {
         let named = self.origin.registry.clone().map(Named::Origin);
-        (named, Target { application: self.application.clone(), selector })
+        (named, Target { application: self.application.clone(), selector, prefix })
     }
 }
 
 /// Reads `text` as a release, seen from a pulled folder.
 pub(super) fn seen_from(dir: &Path, text: &str) -> Result<(Option<Named>, Target), Failure> {
-    let bare = text.strip_prefix([':', '@']).unwrap_or(text);
+    let bare = bare(text);
     let is_relative =
         bare.len() < text.len() || text.starts_with("blake3:") || !text.contains([':', '@', '/']);
     if is_relative {
-        return Ok(Folder::open(dir)?.target(bare.parse()?));
+        let (selector, prefix) = match prefix::fill_up(text)? {
+            Some((filled, prefix)) => (self::bare(&filled).parse()?, Some(prefix)),
+            None => (bare.parse()?, None),
+        };
+        return Ok(Folder::open(dir)?.target(selector, prefix));
     }
     let (named, target) = release(text)?;
     let origin = || Origin::of_directory(dir).registry.map(Named::Origin);
@@ -130,21 +136,28 @@ pub(super) fn followed(dir: &Path) -> Result<(Option<Named>, Target), Failure> {
             ),
         )
     })?;
-    Ok(folder.target(Selector::Channel(channel)))
+    Ok(folder.target(Selector::Channel(channel), None))
 }
 
 /// Returns the release that a pulled folder holds.
 pub(super) fn held(dir: &Path) -> Result<(Option<Named>, Target), Failure> {
     let folder = Folder::open(dir)?;
     let release = folder.release;
-    Ok(folder.target(Selector::Digest(release)))
+    Ok(folder.target(Selector::Digest(release), None))
 }
 
+/// A reference, and the digits that were typed of its digest where not all were.
+type Read = (Reference, Option<Prefix>);
+
 /// Reads a reference; one that begins with `:` or `@` is seen from the current directory.
-pub(super) fn parse(text: &str) -> Result<(Option<Named>, Reference), Failure> {
+pub(super) fn parse(text: &str) -> Result<(Option<Named>, Read), Failure> {
+    let (filled, prefix) = match prefix::fill_up(text)? {
+        Some((filled, prefix)) => (filled, Some(prefix)),
+        None => (text.to_owned(), None),
+    };
     if !text.starts_with([':', '@']) {
-        let reference: Reference = text.parse()?;
-        return Ok((reference.host.clone().map(Named::Host), reference));
+        let reference: Reference = filled.parse()?;
+        return Ok((reference.host.clone().map(Named::Host), (reference, prefix)));
     }
     let folder = Folder::open(Path::new(".")).map_err(|failure| {
         failure.of_kind(ErrorKind::InvalidInput).with_remedy(format!(
@@ -152,6 +165,6 @@ pub(super) fn parse(text: &str) -> Result<(Option<Named>, Reference), Failure> {
              before it"
         ))
     })?;
-    let reference = format!("{}{text}", folder.application).parse()?;
-    Ok((folder.origin.registry.map(Named::Origin), reference))
+    let reference = format!("{}{filled}", folder.application).parse()?;
+    Ok((folder.origin.registry.map(Named::Origin), (reference, prefix)))
 }

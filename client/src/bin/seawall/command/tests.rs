@@ -49,7 +49,10 @@ fn what_is_typed_is_what_is_meant() {
         ("inspect a.vhd --digest", "digest: true"),
         ("push webshop:1.0 --machine web=a.raw,b.raw", "full_scan: false"),
         ("push webshop:2.0 --machine web=a --machine db=b --full-scan", "full_scan: true"),
-        ("push webshop:2.0 --machine web=a --parent stable", "parent: Some(Channel("),
+        (
+            "push webshop:2.0 --machine web=a --parent stable",
+            "parent: Some(Target { application: ApplicationName(\"webshop\"), selector: Channel(",
+        ),
         ("pull team/webshop:1.0", "into: \"webshop\""),
         ("pull webshop:1.0 --into x --format qcow2", "format: Qcow2"),
         ("pull webshop:1.0/web", "machines: [MachineName(\"web\")]"),
@@ -82,7 +85,7 @@ fn what_cannot_be_meant_says_what_to_write_instead() {
         ("show webshop@1.0", "a digest begins with `blake3:`"),
         ("list webshop:1.0", "leave `1.0` out"),
         ("push webshop:stable --machine web=a", "does not name a version"),
-        ("push webshop:1.0", "required arguments were not provided"),
+        ("push webshop:1.0", "nothing is named to push"),
         ("push webshop:1.0 --machine web", "there is no `=`"),
         ("push webshop:1.0 --machine web=a --file x.toml", "cannot be used with"),
         ("push webshop:1.0 --machine web=a --machine web=b", "`web` is listed twice"),
@@ -100,7 +103,7 @@ fn what_cannot_be_meant_says_what_to_write_instead() {
         ("promote webshop:1.0 stable --expect 0", "no sequence number"),
         ("promote webshop:1.0 stable --expect -1", "unexpected argument"),
         ("diff a.example/w:1 b.example/w:2", "two registries"),
-        ("verify nonsense", "names an application and none of its releases"),
+        ("verify nonsense", "is no directory here"),
         ("frobnicate", "unrecognized subcommand"),
     ];
     for (line, expect) in cases {

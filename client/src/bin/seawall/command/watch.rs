@@ -5,14 +5,14 @@ use std::time::SystemTime;
 
 use seawall::audit::Head;
 use seawall::registry::AuditFilter;
-use seawall_api::audit::Action;
+use seawall_api::audit::{Action, EVENTS};
 use seawall_api::moment;
 use seawall_api::names::ApplicationName;
 
 use super::{Command, Reach, application};
 use crate::args::watch::{AuditArgs, QuotaArgs, RawWatch, RawWebhooks, WebhookAddArgs};
 use crate::report::Failure;
-use crate::size;
+use crate::{size, suggest};
 
 /// The longest file of a secret: 64 bytes in Base64, and some white space.
 const SECRET_FILE_LEN_MAX: u64 = 256;
@@ -107,8 +107,20 @@ fn audit(args: AuditArgs) -> Result<Command, Failure> {
 }
 
 fn action(text: &str) -> Result<Action, Failure> {
-    text.parse().map_err(|error: seawall_api::audit::UnknownAction| {
-        Failure::usage(error.to_string(), "choose one of these")
+    text.parse().map_err(|_: seawall_api::audit::UnknownAction| {
+        let names = Action::ALL.map(Action::as_str);
+        let what = format!("`--action {}` is no action of the audit log", text.escape_debug());
+        Failure::usage(what, suggest::among("actions", text, &names))
+    })
+}
+
+/// An action that webhooks are told of, which not every action of the log is.
+fn sent_event(text: &str) -> Result<Action, Failure> {
+    let found = EVENTS.into_iter().find(|event| event.as_str() == text.trim());
+    found.ok_or_else(|| {
+        let names = EVENTS.map(Action::as_str);
+        let what = format!("`--events {}`: webhooks send no such event", text.escape_debug());
+        Failure::usage(what, suggest::among("events", text, &names))
     })
 }
 
@@ -134,9 +146,9 @@ fn since(text: &str) -> Result<u64, Failure> {
 fn webhooks(raw: RawWebhooks) -> Result<Command, Failure> {
     let (credentials, watch) = match raw {
         RawWebhooks::Add(args) => return add_webhook(args),
-        RawWebhooks::List { credentials } => (credentials, Watch::Webhooks),
+        RawWebhooks::List { credentials, .. } => (credentials, Watch::Webhooks),
         RawWebhooks::Remove { id, credentials } => (credentials, Watch::RemoveWebhook(id)),
-        RawWebhooks::Deliveries { id, credentials } => (credentials, Watch::Deliveries(id)),
+        RawWebhooks::Deliveries { id, credentials, .. } => (credentials, Watch::Deliveries(id)),
     };
     Ok(Command::Watch(Reach { host: None, credentials }, watch))
 }
@@ -149,7 +161,7 @@ fn add_webhook(args: WebhookAddArgs) -> Result<Command, Failure> {
         reach.host = host;
         named = Some(application);
     }
-    let events = args.events.iter().map(|event| action(event)).collect::<Result<_, _>>()?;
+    let events = args.events.iter().map(|event| sent_event(event)).collect::<Result<_, _>>()?;
     let secret = read_secret(&args.secret_file)?;
     let new = AddWebhook { url: args.url, events, application: named, secret };
     Ok(Command::Watch(reach, Watch::AddWebhook(new)))

@@ -6,7 +6,7 @@ use seawall_api::v1::{AuditEntry, PAGE_COUNT_MAX};
 use serde::Serialize;
 
 use super::Surroundings;
-use crate::output::{answer, count, moment, table};
+use crate::output::{Cell, Column, List, Style, answer, answer_list, column, count, print_in_full};
 use crate::report::Failure;
 
 #[derive(Serialize)]
@@ -38,7 +38,7 @@ pub(crate) async fn audit(
             break;
         }
     }
-    answer(around.style, &Shown { entries }, shown_text)
+    answer_list(around.style, &Shown { entries }, shown_list)
 }
 
 pub(crate) async fn verify(around: &Surroundings, noted: Option<Head>) -> Result<(), Failure> {
@@ -57,7 +57,11 @@ pub(crate) async fn verify(around: &Surroundings, noted: Option<Head>) -> Result
     }
     let (entry_count, head) = check.finish().map_err(|error| broken(&error))?;
     let verified = Verified { entry_count, head: head.map(|head| head.to_string()) };
-    answer(around.style, &verified, verified_text)
+    match around.style {
+        // The head is to be noted, so no digit is left out.
+        Style::Text => print_in_full(&verified_text(&verified)),
+        Style::Json(_) => answer(around.style, &verified, verified_text),
+    }
 }
 
 fn broken(error: &BrokenLog) -> Failure {
@@ -66,34 +70,38 @@ fn broken(error: &BrokenLog) -> Failure {
     Failure::damaged(error.to_string(), remedy)
 }
 
-/// What nobody did with a token, and what is not there.
-fn or_dash(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
-}
+const ENTRIES: &[Column] = &[
+    column("entry", 0),
+    column("when", 1),
+    column("by", 1),
+    column("action", 0),
+    column("what", 0),
+    column("particulars", 2),
+];
 
-fn shown_text(shown: &Shown) -> String {
+fn shown_list(shown: &Shown) -> List<'static> {
     let rows = shown.entries.iter().map(|entry| {
         let application = entry.application.as_ref().map(ToString::to_string);
         let version = entry.version.as_ref().map(|version| format!(":{version}"));
         let subject = application.unwrap_or_default() + &version.unwrap_or_default();
         let facts = entry.facts.iter().map(|(name, value)| format!("{name}={value}"));
         vec![
-            entry.sequence.to_string(),
-            moment(entry.at_secs),
-            or_dash(&entry.actor),
-            entry.action.to_string(),
-            or_dash(&subject),
-            facts.collect::<Vec<_>>().join(" "),
+            Cell::Number(entry.sequence),
+            Cell::Moment(entry.at_secs),
+            Cell::from(entry.actor.clone()),
+            Cell::from(&entry.action),
+            Cell::from(subject),
+            Cell::from(facts.collect::<Vec<_>>().join(" ")),
         ]
     });
-    table(&["ENTRY", "WHEN", "BY", "ACTION", "WHAT", "PARTICULARS"], rows)
+    List { columns: ENTRIES, rows: rows.collect(), above: String::new(), below: String::new() }
 }
 
 fn verified_text(verified: &Verified) -> String {
     match &verified.head {
         None => "the audit log is empty\n".to_owned(),
         Some(head) => {
-            let entries = count(verified.entry_count, "entry").replace("entrys", "entries");
+            let entries = count(verified.entry_count, "entry");
             format!("whole: {entries}, the newest is {head}\n")
         }
     }
@@ -124,7 +132,7 @@ mod tests {
             digest: CHAIN_BEGIN,
         };
         assert_eq!(
-            shown_text(&Shown { entries: vec![entry] }),
+            shown_list(&Shown { entries: vec![entry] }).text(),
             "ENTRY  WHEN                  BY  ACTION   WHAT          PARTICULARS\n\
              7      1970-01-01 00:00:00Z  -   promote  team/web:1.0  channel=stable sequence=2\n"
         );

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Surroundings;
 use crate::command::Promote;
-use crate::output::{answer, moment, table};
+use crate::output::{Cell, Column, List, answer, answer_list, column};
 use crate::report::Failure;
 
 #[derive(Serialize)]
@@ -38,7 +38,7 @@ pub(crate) async fn channels(
     application: ApplicationName,
 ) -> Result<(), Failure> {
     let channels = around.registry.channels(&application).await?;
-    answer(around.style, &Channels { application, channels }, channels_text)
+    answer_list(around.style, &Channels { application, channels }, channels_list)
 }
 
 pub(crate) async fn history(
@@ -47,7 +47,7 @@ pub(crate) async fn history(
     channel: ChannelName,
 ) -> Result<(), Failure> {
     let moves = around.registry.channel_history(&application, &channel).await?;
-    answer(around.style, &History { application, channel, moves }, history_text)
+    answer_list(around.style, &History { application, channel, moves }, history_list)
 }
 
 pub(crate) async fn promote(around: &Surroundings, promote: Promote) -> Result<(), Failure> {
@@ -74,30 +74,46 @@ pub(crate) async fn promote(around: &Surroundings, promote: Promote) -> Result<(
     answer(around.style, &promoted, promoted_text)
 }
 
-fn channels_text(list: &Channels) -> String {
+const CHANNELS: &[Column] = &[
+    column("channel", 0),
+    column("version", 0),
+    column("sequence", 2),
+    column("moved", 2),
+    column("release", 1),
+];
+
+const MOVES: &[Column] = &[
+    column("sequence", 0),
+    column("version", 0),
+    column("moved", 1),
+    column("by", 1),
+    column("release", 2),
+];
+
+fn channels_list(list: &Channels) -> List<'static> {
     let rows = list.channels.iter().map(|channel| {
         vec![
-            channel.name.to_string(),
-            channel.version.to_string(),
-            channel.sequence.to_string(),
-            moment(channel.moved_at_secs),
-            channel.release.to_string(),
+            Cell::from(&channel.name),
+            Cell::from(&channel.version),
+            Cell::Number(channel.sequence),
+            Cell::Moment(channel.moved_at_secs),
+            Cell::from(&channel.release),
         ]
     });
-    table(&["CHANNEL", "VERSION", "SEQUENCE", "MOVED", "RELEASE"], rows)
+    List { columns: CHANNELS, rows: rows.collect(), above: String::new(), below: String::new() }
 }
 
-fn history_text(history: &History) -> String {
+fn history_list(history: &History) -> List<'static> {
     let rows = history.moves.iter().map(|step| {
         vec![
-            step.sequence.to_string(),
-            step.version.to_string(),
-            moment(step.moved_at_secs),
-            if step.moved_by.is_empty() { "-".to_owned() } else { step.moved_by.clone() },
-            step.release.to_string(),
+            Cell::Number(step.sequence),
+            Cell::from(&step.version),
+            Cell::Moment(step.moved_at_secs),
+            Cell::from(step.moved_by.clone()),
+            Cell::from(&step.release),
         ]
     });
-    table(&["SEQUENCE", "VERSION", "MOVED", "BY", "RELEASE"], rows)
+    List { columns: MOVES, rows: rows.collect(), above: String::new(), below: String::new() }
 }
 
 fn promoted_text(promoted: &Promoted) -> String {
@@ -129,7 +145,7 @@ mod tests {
         let application: ApplicationName = "web".parse().unwrap();
         let list = Channels { application: application.clone(), channels: vec![channel()] };
         assert_eq!(
-            channels_text(&list),
+            channels_list(&list).text(),
             format!(
                 "CHANNEL  VERSION  SEQUENCE  MOVED                 RELEASE\n\
                  stable   1.0      3         1970-01-01 00:00:00Z  {digest}\n"
@@ -140,7 +156,7 @@ mod tests {
             ChannelMove { sequence, release, version, moved_at_secs, moved_by: "ci".to_owned() };
         let history = History { application, channel: name, moves: vec![step] };
         assert_eq!(
-            history_text(&history),
+            history_list(&history).text(),
             format!(
                 "SEQUENCE  VERSION  MOVED                 BY  RELEASE\n\
                  3         1.0      1970-01-01 00:00:00Z  ci  {digest}\n"

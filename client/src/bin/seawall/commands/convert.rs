@@ -6,6 +6,7 @@ use seawall::convert::{self, ConvertFailure, Destination};
 use seawall::inspect;
 use seawall::progress::Progress;
 
+use super::package;
 use crate::command::{Convert, Inspect};
 use crate::output::{Style, answer};
 use crate::report::Failure;
@@ -41,6 +42,9 @@ pub(crate) async fn inspect(
     style: Style,
 ) -> Result<(), Failure> {
     let Inspect { path, format, access, digest, threads } = command;
+    if let (Some(kind), None) = (package::kind_of(&path), format) {
+        return package::inspect(&path, kind, style);
+    }
     let report =
         inspect::inspect(inspect::Inspect { path, format, access, digest, threads, progress });
     answer(style, &report.await?, |report| format!("{report}\n"))

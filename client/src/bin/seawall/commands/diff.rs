@@ -82,8 +82,8 @@ fn text(from: &str, to: &str, diff: &ReleaseDiff) -> String {
         text += "Machines, disks and descriptions are the same.\n";
     }
     text += &format!(
-        "\nA host on the first must download {} ({}, {} of disk) to be on the second;\n\
-         {} of its data are on the host already.\n",
+        "\nPatching from {from} to {to} downloads {} ({}, {} uncompressed);\n\
+         {} is already there.\n",
         HumanBytes(diff.download_bytes),
         count(diff.download_chunks, "chunk"),
         HumanBytes(diff.new_plain_bytes),
@@ -107,9 +107,10 @@ fn disk_lines(disk: &DiskDiff) -> String {
     let mut text = format!("  {} disk {}", sign(disk.presence), disk.disk);
     if disk.changed_extents > 0 {
         text += &format!(
-            ": {} in {} differ",
+            ": {} in {} {}",
             HumanBytes(disk.changed_bytes),
-            count(disk.changed_extents, "extent")
+            count(disk.changed_extents, "extent"),
+            if disk.changed_extents == 1 { "differs" } else { "differ" }
         );
     }
     if disk.new_plain_bytes > 0 {
@@ -190,8 +191,8 @@ mod tests {
                 "from  web:1.0  {}\nto    web:stable  {}\n\n~ machine web\n  ~ cpus: 1 -> 2\n  \
                  ~ disk root: 3.0 MiB in 2 extents differ, 1.0 MiB of them new\n      \
                  from {}\n      to   {}\n\n\
-                 A host on the first must download 512.0 KiB (9 chunks, 1.0 MiB of disk) to be \
-                 on the second;\n1.0 GiB of its data are on the host already.\n",
+                 Patching from web:1.0 to web:stable downloads 512.0 KiB (9 chunks, 1.0 MiB \
+                 uncompressed);\n1.0 GiB is already there.\n",
                 digest("01"),
                 digest("02"),
                 digest("03"),

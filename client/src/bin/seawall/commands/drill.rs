@@ -14,7 +14,7 @@ use seawall_api::units::HumanBytes;
 use seawall_store::unfinished::Unfinished;
 use serde::Serialize;
 
-use super::recover::Found;
+use super::recover::{Found, check_data};
 use crate::connect::over_http;
 use crate::hosted::{Hosted, refused};
 use crate::output::{Style, answer};
@@ -77,6 +77,7 @@ pub(crate) async fn drill(
     progress: Arc<dyn Progress>,
     style: Style,
 ) -> Result<(), Failure> {
+    check_data(&data)?;
     let (scratch, _unfinished);
     let into = match &into {
         Some(into) => {

@@ -7,13 +7,14 @@ use seawall::error::ErrorKind;
 use seawall::registry::Pages;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
+use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::v1::{DeletedRelease, Holder, HostRun, Pin};
 use serde::Serialize;
 
 use super::{Surroundings, retention};
 use crate::command::{Fleet, Target};
-use crate::output::{answer, count, moment, table};
+use crate::output::{Cell, Column, List, answer, answer_list, column, count, moment, table};
 use crate::report::Failure;
 
 /// What a deletion would do.
@@ -89,13 +90,24 @@ pub(crate) async fn run(around: &Surroundings, order: Fleet) -> Result<(), Failu
 }
 
 async fn remove(around: &Surroundings, target: Target) -> Result<(), Failure> {
-    let Target { application, selector } = target;
+    let Target { application, selector, .. } = target;
     let version = match selector {
         Selector::Version(version) => version,
         // A registry deletes versions alone: what a channel means may change on the way.
         named => around.registry.holders(&application, &named).await?.version,
     };
-    let release = around.registry.delete_release(&application, &version).await?;
+    let release = match around.registry.delete_release(&application, &version).await {
+        Err(error) if error.code() == Some(Code::Held) => {
+            let named = Selector::Version(version.clone());
+            return Err(match around.registry.holders(&application, &named).await {
+                Ok(held) if !held.holders.is_empty() => {
+                    stays(&application, &version, &held.holders)
+                }
+                _ => error.into(),
+            });
+        }
+        deleted => deleted?,
+    };
     answer(around.style, &Removed { application, release }, |removed| {
         let Removed { application, release } = removed;
         let name = format!("{application}:{}", release.version);
@@ -104,7 +116,7 @@ async fn remove(around: &Surroundings, target: Target) -> Result<(), Failure> {
 }
 
 async fn would_remove(around: &Surroundings, target: Target) -> Result<(), Failure> {
-    let Target { application, selector } = target;
+    let Target { application, selector, .. } = target;
     let found = around.registry.holders(&application, &selector).await?;
     let name = format!("{application}:{}", found.version);
     let (version, release, holders) = (found.version, found.digest, found.holders);
@@ -116,13 +128,57 @@ async fn would_remove(around: &Surroundings, target: Target) -> Result<(), Failu
     if removal.holders.is_empty() {
         return Ok(());
     }
-    let what = format!("{name} stays: {} it", count_holders(removal.holders.len()));
-    let remedy = "move the channel on, remove the pin, or patch the host to another release first";
-    Err(Failure::usage(what, remedy).of_kind(ErrorKind::Conflict))
+    Err(stays(&removal.application, &removal.version, &removal.holders))
 }
 
-fn count_holders(holders: usize) -> String {
-    if holders == 1 { "1 thing holds".to_owned() } else { format!("{holders} things hold") }
+/// Why a release is not deleted, and the commands that let go of it.
+fn stays(application: &ApplicationName, version: &Version, holders: &[Holder]) -> Failure {
+    let what = match holders {
+        [one] => format!("{application}:{version} stays: {}", words(one)),
+        [first, more @ ..] => format!(
+            "{application}:{version} stays: {}, and {} more",
+            words(first),
+            count(more.len() as u64, "holder")
+        ),
+        [] => format!("{application}:{version} stays"),
+    };
+    let mut remedies: Vec<String> =
+        holders.iter().map(|holder| remedy(application, version, holder)).collect();
+    remedies.dedup();
+    Failure::usage(what, remedies.join("; ")).of_kind(ErrorKind::Conflict)
+}
+
+fn words(holder: &Holder) -> String {
+    match holder {
+        Holder::Channel { channel } => format!("channel {channel} points at it"),
+        Holder::History { channel, moves_ago } => {
+            format!("channel {channel} pointed at it {} ago", count(*moves_ago, "move"))
+        }
+        Holder::Pin { pin, .. } => format!("pin {pin} holds it"),
+        Holder::Host { host, .. } => format!("host {host} runs it"),
+    }
+}
+
+/// The command that makes a holder let go.
+fn remedy(application: &ApplicationName, version: &Version, holder: &Holder) -> String {
+    match holder {
+        Holder::Channel { channel } => {
+            format!(
+                "point the channel at another: `seawall promote {application}:VERSION {channel}`"
+            )
+        }
+        Holder::History { channel, .. } => format!(
+            "a rollback of {channel} may need it; `seawall retention apply {application}` deletes \
+             what your policy does not keep"
+        ),
+        Holder::Pin { pin, .. } => {
+            format!("take the pin away: `seawall unpin {application}:{version} --name {pin}`")
+        }
+        Holder::Host { host, .. } => format!(
+            "patch the host to another release, or if it is gone: `seawall hosts {application} \
+             --forget {host}`"
+        ),
+    }
 }
 
 /// What holds a release, a line each.
@@ -150,7 +206,7 @@ async fn pin(
     reason: &str,
 ) -> Result<(), Failure> {
     let mut pins = Vec::new();
-    for Target { application, selector } in targets {
+    for Target { application, selector, .. } in targets {
         // By digest: a channel may move meanwhile, and the answer says what was pinned.
         let found = around.registry.holders(&application, &selector).await?;
         let (version, digest) = (found.version, found.digest);
@@ -168,7 +224,7 @@ async fn pin(
 }
 
 async fn unpin(around: &Surroundings, target: Target, pin: PinName) -> Result<(), Failure> {
-    let Target { application, selector } = target;
+    let Target { application, selector, .. } = target;
     let found = around.registry.holders(&application, &selector).await?;
     let (version, digest) = (found.version, found.digest);
     around.registry.unpin(&application, &Selector::Digest(digest), &pin).await?;
@@ -190,26 +246,39 @@ async fn hosts(around: &Surroundings, application: Option<ApplicationName>) -> R
         }
     }
     let summary = summary(&hosts);
-    answer(around.style, &Hosts { summary, hosts }, hosts_text)
+    answer_list(around.style, &Hosts { summary, hosts }, hosts_list)
 }
 
-fn hosts_text(list: &Hosts) -> String {
+const HOSTS: &[Column] = &[
+    column("host", 0),
+    column("application", 1),
+    column("status", 0),
+    column("since", 6),
+    column("heard", 3),
+    column("until", 4),
+    column("directory", 5),
+];
+
+fn hosts_list(list: &Hosts) -> List<'static> {
     let rows = list.hosts.iter().map(|run| {
         vec![
-            run.host.to_string(),
-            run.application.to_string(),
-            sentence(run),
-            moment(run.since_secs),
-            moment(run.renewed_at_secs),
-            if run.is_expired { "expired".to_owned() } else { moment(run.deadline_secs) },
-            run.instance.clone(),
+            Cell::from(&run.host),
+            Cell::from(&run.application),
+            Cell::from(sentence(run)),
+            Cell::Moment(run.since_secs),
+            Cell::Moment(run.renewed_at_secs),
+            match run.is_expired {
+                true => Cell::Text("expired".to_owned()),
+                false => Cell::Moment(run.deadline_secs),
+            },
+            Cell::from(run.instance.clone()),
         ]
     });
-    let headings = ["HOST", "APPLICATION", "STATUS", "SINCE", "HEARD", "UNTIL", "DIRECTORY"];
-    if list.hosts.is_empty() {
-        return "no host reported; `seawall report DIR` on a host does\n".to_owned();
-    }
-    format!("{}\n{}", summary_text(&list.summary), table(&headings, rows))
+    let above = match list.hosts.is_empty() {
+        true => "no host reported; `seawall report DIR` on a host does\n".to_owned(),
+        false => summary_text(&list.summary) + "\n",
+    };
+    List { columns: HOSTS, rows: rows.collect(), above, below: String::new() }
 }
 
 /// What a folder holds, and where its channel is.
@@ -344,7 +413,7 @@ mod tests {
         (other.published_at_secs, other.moves_behind) = (1, Some(0));
         let hosts = vec![run.clone(), run.clone(), other];
         let summary = summary(&hosts);
-        let text = hosts_text(&Hosts { summary, hosts: vec![run.clone()] });
+        let text = hosts_list(&Hosts { summary, hosts: vec![run.clone()] }).text();
         assert_eq!(
             text,
             "APPLICATION  CHANNEL  AT   HOSTS  RUN\n\

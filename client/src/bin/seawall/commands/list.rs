@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use seawall::registry::Pages;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, MachineName};
-use seawall_api::units::HumanBytes;
 use seawall_api::v1::{Application, ReleaseSummary};
 use serde::Serialize;
 
 use super::Surroundings;
-use crate::output::{answer, count, moment, table};
+use crate::output::{Cell, Column, List, answer_list, column, count};
 use crate::report::Failure;
 
 #[derive(Serialize)]
@@ -44,7 +43,7 @@ pub(crate) async fn applications(around: &Surroundings) -> Result<(), Failure> {
             break;
         }
     }
-    answer(around.style, &Applications { applications: all }, applications_text)
+    answer_list(around.style, &Applications { applications: all }, applications_list)
 }
 
 pub(crate) async fn releases(
@@ -66,7 +65,8 @@ pub(crate) async fn releases(
         let own_bytes = own.get(&release.digest).copied();
         Listed { release, own_bytes }
     });
-    answer(around.style, &Releases { application, releases: releases.collect() }, releases_text)
+    let list = Releases { application, releases: releases.collect() };
+    answer_list(around.style, &list, releases_list)
 }
 
 /// What deleting each release frees; of none where the registry cannot say, be it because a
@@ -81,53 +81,57 @@ pub(super) async fn own_bytes(around: &Surroundings) -> HashMap<ReleaseDigest, u
     }
 }
 
-fn applications_text(list: &Applications) -> String {
+const APPLICATIONS: &[Column] =
+    &[column("application", 0), column("releases", 1), column("newest", 1), column("created", 2)];
+
+fn applications_list(list: &Applications) -> List<'static> {
     let rows = list.applications.iter().map(|application| {
-        let newest = application.newest.as_ref().map_or("-".to_owned(), ToString::to_string);
         vec![
-            application.name.to_string(),
-            application.release_count.to_string(),
-            newest,
-            moment(application.created_at_secs),
+            Cell::from(&application.name),
+            Cell::Number(application.release_count),
+            Cell::from(application.newest.as_ref()),
+            Cell::Moment(application.created_at_secs),
         ]
     });
-    table(&["APPLICATION", "RELEASES", "NEWEST", "CREATED"], rows)
+    List { columns: APPLICATIONS, rows: rows.collect(), above: String::new(), below: String::new() }
 }
 
-fn releases_text(list: &Releases) -> String {
+const RELEASES: &[Column] = &[
+    column("version", 0),
+    column("channels", 1),
+    column("held-by", 5),
+    column("published", 2),
+    column("disks", 6),
+    column("data", 3),
+    column("unique", 4),
+    column("machines", 7),
+    column("digest", 1),
+];
+
+fn releases_list(list: &Releases) -> List<'static> {
     let rows = list.releases.iter().map(|Listed { release, own_bytes }| {
         let channels: Vec<_> = release.channels.iter().map(ChannelName::as_str).collect();
         let machines: Vec<_> = release.machines.iter().map(MachineName::as_str).collect();
         vec![
-            release.version.to_string(),
-            if channels.is_empty() { "-".to_owned() } else { channels.join(",") },
-            held(release),
-            moment(release.published_at_secs),
-            HumanBytes(release.disk_bytes).to_string(),
-            HumanBytes(release.data_bytes).to_string(),
-            own_bytes.map_or("-".to_owned(), |bytes| HumanBytes(bytes).to_string()),
-            machines.join(","),
-            release.digest.to_string(),
+            Cell::from(&release.version),
+            Cell::from(channels.join(",")),
+            Cell::from(held(release)),
+            Cell::Moment(release.published_at_secs),
+            Cell::Bytes(release.disk_bytes),
+            Cell::Bytes(release.data_bytes),
+            own_bytes.map_or(Cell::Nothing, Cell::Bytes),
+            Cell::from(machines.join(",")),
+            Cell::from(&release.digest),
         ]
     });
-    let headings = [
-        "VERSION",
-        "CHANNELS",
-        "HELD BY",
-        "PUBLISHED",
-        "DISKS",
-        "DATA",
-        "FREES",
-        "MACHINES",
-        "DIGEST",
-    ];
-    let mut text = table(&headings, rows);
+    let rows = rows.collect();
+    let mut below = String::new();
     let releases = list.releases.iter().map(|listed| &listed.release);
     for release in releases.filter(|release| !release.lost.is_empty()) {
         let (name, lost) = (&list.application, release.lost.join(", "));
-        text += &format!("{name}:{} is DAMAGED, lost: {lost}\n", release.version);
+        below += &format!("{name}:{} is DAMAGED, lost: {lost}\n", release.version);
     }
-    text
+    List { columns: RELEASES, rows, above: String::new(), below }
 }
 
 /// What holds a release besides the channels that point at it.
@@ -137,7 +141,7 @@ fn held(release: &ReleaseSummary) -> String {
         words.push(count(release.host_count, "host"));
     }
     words.extend(release.recent_on.iter().map(|channel| format!("recent on {channel}")));
-    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+    words.join(", ")
 }
 
 #[cfg(test)]
@@ -167,10 +171,10 @@ mod tests {
         let list = Releases { application: "web".parse().unwrap(), releases: vec![release()] };
         let digest = format!("blake3:{}", "ab".repeat(32));
         assert_eq!(
-            releases_text(&list),
+            releases_list(&list).text(),
             format!(
                 "VERSION  CHANNELS  HELD BY                             PUBLISHED             \
-                 DISKS    DATA     FREES    MACHINES  DIGEST\n\
+                 DISKS    DATA     UNIQUE   MACHINES  DIGEST\n\
                  1.0      stable    pin audit, 2 hosts, recent on beta  2026-11-22 04:07:00Z  \
                  8.0 GiB  1.5 GiB  3.0 MiB  db,web    {digest}\n"
             )

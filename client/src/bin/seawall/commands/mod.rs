@@ -13,7 +13,9 @@ mod export;
 mod fleet;
 mod following;
 mod fsck;
+mod hints;
 mod list;
+mod package;
 mod patch;
 mod pull;
 mod push;
@@ -46,9 +48,10 @@ use crate::command::watch::Watch;
 use crate::command::{Command, Target, Upkeep};
 use crate::config::{Keyring, Settings};
 use crate::connect::{Connection, Missing};
-use crate::output::Style;
+use crate::output::{Screen, Style};
 use crate::progress;
 use crate::report::Failure;
+use hints::Wanted;
 
 /// What a command that speaks to a registry gets.
 #[derive(Clone)]
@@ -64,8 +67,9 @@ pub(crate) struct Surroundings {
 }
 
 /// Runs a command to its end.
-pub(crate) async fn run(command: Command, global: Global) -> Result<(), Failure> {
-    let style = if global.json { Style::Json(command.schema()) } else { Style::Text };
+pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Failure> {
+    let is_json = global.json || Screen::get().listing.is_json();
+    let style = if is_json { Style::Json(command.schema()) } else { Style::Text };
     let progress = progress::choose(global.quiet, global.verbose > 0);
     // Each directory has its own registry.
     if let Command::Status(order) = command {
@@ -79,6 +83,7 @@ pub(crate) async fn run(command: Command, global: Global) -> Result<(), Failure>
         progress.finish();
         return outcome;
     };
+    let global = global.with(&reach.credentials);
     let missing = match command {
         Command::Push(..) => Missing::Create,
         _ => Missing::Refuse,
@@ -98,7 +103,18 @@ pub(crate) async fn run(command: Command, global: Global) -> Result<(), Failure>
         state: host_state(&global)?,
         keyring,
     };
-    let outcome = with_registry(command, around).await;
+    let wanted = Wanted::of(&mut command);
+    let registry = Arc::clone(&around.registry);
+    let outcome = async {
+        for target in command.targets_mut() {
+            target.complete(registry.as_ref()).await?;
+        }
+        with_registry(command, around).await
+    };
+    let outcome = match outcome.await {
+        Err(failure) => Err(hints::better(failure, &wanted, registry.as_ref()).await),
+        done => done,
+    };
     progress.finish();
     connection.close().await;
     outcome
@@ -200,7 +216,7 @@ async fn without_registry(
 }
 
 /// What this host remembers, where the XDG rules put state; files of it may be deleted any time.
-fn host_state(global: &Global) -> Result<HostState, Failure> {
+pub(crate) fn host_state(global: &Global) -> Result<HostState, Failure> {
     let usual = || -> Option<PathBuf> {
         let dirs = ProjectDirs::from("", "", "seawall")?;
         Some(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned())

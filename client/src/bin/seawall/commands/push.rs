@@ -16,7 +16,7 @@ pub(crate) async fn push(around: Surroundings, command: Push) -> Result<(), Fail
         package,
         application,
         version,
-        parent,
+        parent: parent.map(|parent| parent.selector),
         full_scan,
         access,
         state,

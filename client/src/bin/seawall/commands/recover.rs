@@ -1,8 +1,9 @@
 //! `seawall recover DATA`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use seawall_server::Rebuilt;
+use seawall::error::ErrorKind;
+use seawall_server::{Rebuilt, StartError};
 use serde::Serialize;
 
 use crate::hosted::refused;
@@ -74,12 +75,39 @@ struct Recovered {
     old_catalog: Option<PathBuf>,
 }
 
+/// Fails unless a registry's data lies in a directory.
+pub(super) fn check_data(data: &Path) -> Result<(), Failure> {
+    if data.join("store").is_dir() {
+        return Ok(());
+    }
+    let what = match data.is_dir() {
+        true => format!("{} holds no registry: it has no folder `store`", data.display()),
+        false => format!("there is no directory {}", data.display()),
+    };
+    let remedy = "name the directory that `seawall serve` was given";
+    Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound))
+}
+
+/// Why a catalog is not rebuilt; most often a registry still serves it.
+fn in_use(data: &Path, error: &StartError) -> Failure {
+    let failure = refused(error);
+    if matches!(error, StartError::Catalog { .. }) && failure.kind() == ErrorKind::Unavailable {
+        let data = data.display();
+        return failure.with_remedy(format!(
+            "a registry serves {data}: stop it (`systemctl stop seawall`), then run `seawall \
+             recover {data}` again"
+        ));
+    }
+    failure
+}
+
 pub(crate) async fn recover(data: PathBuf, style: Style) -> Result<(), Failure> {
-    let recovered = seawall_server::recover(data).await.map_err(|error| refused(&error))?;
+    check_data(&data)?;
+    let recovered =
+        seawall_server::recover(data.clone()).await.map_err(|error| in_use(&data, &error))?;
     let recovered = Recovered { found: recovered.found.into(), old_catalog: recovered.aside };
     answer(style, &recovered, |recovered| {
-        let mut text =
-            "made the catalog anew from the store\n".to_owned() + &recovered.found.text();
+        let mut text = "rebuilt the catalog from the store\n".to_owned() + &recovered.found.text();
         if let Some(old) = &recovered.old_catalog {
             text += &format!("  the old catalog is {} now\n", old.display());
         }

@@ -40,7 +40,7 @@ async fn with_sources(
         connections.push(connection);
     }
     let Surroundings { registry, progress, style, .. } = around;
-    let target = order.target.map(|Target { application, selector }| (application, selector));
+    let target = order.target.map(|Target { application, selector, .. }| (application, selector));
     let report = repair::repair(repair::Repair { registry, sources, target, progress }).await?;
     answer(style, &report, |report| format!("{report}\n"))?;
     if report.is_whole() {

@@ -60,6 +60,7 @@ pub(super) struct Held {
 }
 
 pub(crate) async fn report(report: &Report, global: &Global, style: Style) -> Result<(), Failure> {
+    let global = &global.with(&report.credentials);
     let host = match &report.host {
         Some(host) => host.clone(),
         None => machine_name()?,

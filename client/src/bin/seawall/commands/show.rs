@@ -40,7 +40,7 @@ pub(crate) async fn show(around: &Surroundings, target: &Target) -> Result<(), F
     let shown = Shown { digest, release: release.document(), lost, holders, own_bytes };
     answer(around.style, &shown, |shown| {
         let frees = shown.own_bytes.map_or_else(String::new, |bytes| {
-            format!("\ndeleting it frees {}\n", HumanBytes(bytes))
+            format!("\nunique to this release: {}\n", HumanBytes(bytes))
         });
         text(&release) + &frees + &held(&shown.holders) + &damage(&shown.lost)
     })
@@ -79,7 +79,7 @@ fn damage(lost: &[LostObject]) -> String {
         vec![lost.object.clone(), disks, lost.what.clone()]
     });
     format!(
-        "\nDAMAGED: `seawall repair` brings again what is lost\n{}",
+        "\nDAMAGED: `seawall repair` restores what is lost\n{}",
         table(&["LOST", "DISKS", "WHY"], rows)
     )
 }

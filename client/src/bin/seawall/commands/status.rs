@@ -65,6 +65,7 @@ enum State {
 }
 
 pub(crate) async fn status(status: &Status, global: &Global, style: Style) -> Result<(), Failure> {
+    let global = &global.with(&status.credentials);
     let mut failed = None;
     let mut entries = Vec::new();
     for dir in directories(&status.dirs, global)? {

@@ -25,7 +25,7 @@ pub(crate) async fn dir(
 
 pub(crate) async fn release(around: Surroundings, target: Target) -> Result<(), Failure> {
     let Surroundings { registry, progress, style, .. } = around;
-    let Target { application, selector } = target;
+    let Target { application, selector, .. } = target;
     let order = VerifyRelease { registry, application, selector, progress };
     let report = verify::verify_release(order).await?;
     tell(

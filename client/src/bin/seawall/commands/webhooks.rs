@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Surroundings;
 use crate::command::watch::AddWebhook;
-use crate::output::{answer, moment, table};
+use crate::output::{Cell, Column, List, answer, answer_list, column};
 use crate::report::Failure;
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ pub(crate) async fn add(around: &Surroundings, new: AddWebhook) -> Result<(), Fa
 
 pub(crate) async fn list(around: &Surroundings) -> Result<(), Failure> {
     let webhooks = around.registry.webhooks().await?;
-    answer(around.style, &Webhooks { webhooks }, list_text)
+    answer_list(around.style, &Webhooks { webhooks }, webhooks_list)
 }
 
 pub(crate) async fn remove(around: &Surroundings, id: String) -> Result<(), Failure> {
@@ -47,43 +47,62 @@ pub(crate) async fn remove(around: &Surroundings, id: String) -> Result<(), Fail
 
 pub(crate) async fn deliveries(around: &Surroundings, id: &str) -> Result<(), Failure> {
     let deliveries = around.registry.deliveries(id).await?.deliveries;
-    answer(around.style, &Deliveries { deliveries }, deliveries_text)
+    answer_list(around.style, &Deliveries { deliveries }, deliveries_list)
 }
 
 fn names(events: &[Action]) -> String {
     events.iter().map(|event| event.as_str()).collect::<Vec<_>>().join(",")
 }
 
-fn list_text(list: &Webhooks) -> String {
+const WEBHOOKS: &[Column] = &[
+    column("webhook", 0),
+    column("events", 2),
+    column("application", 3),
+    column("pending", 1),
+    column("since", 5),
+    column("lost", 4),
+    column("url", 1),
+];
+
+const DELIVERIES: &[Column] = &[
+    column("message", 3),
+    column("entry", 1),
+    column("event", 0),
+    column("state", 0),
+    column("tries", 1),
+    column("next", 2),
+    column("outcome", 1),
+];
+
+fn webhooks_list(list: &Webhooks) -> List<'static> {
     let rows = list.webhooks.iter().map(|webhook| {
         let application = webhook.application.as_ref();
         vec![
-            webhook.id.clone(),
-            names(&webhook.events),
-            application.map_or_else(|| "all".to_owned(), ToString::to_string),
-            webhook.pending_count.to_string(),
-            webhook.pending_since_secs.map_or_else(|| "-".to_owned(), moment),
-            webhook.lost_count.to_string(),
-            webhook.url.clone(),
+            Cell::from(webhook.id.clone()),
+            Cell::from(names(&webhook.events)),
+            Cell::from(application.map_or_else(|| "all".to_owned(), ToString::to_string)),
+            Cell::Number(webhook.pending_count),
+            webhook.pending_since_secs.map_or(Cell::Nothing, Cell::Moment),
+            Cell::Number(webhook.lost_count),
+            Cell::from(webhook.url.clone()),
         ]
     });
-    table(&["WEBHOOK", "EVENTS", "APPLICATION", "PENDING", "SINCE", "LOST", "URL"], rows)
+    List { columns: WEBHOOKS, rows: rows.collect(), above: String::new(), below: String::new() }
 }
 
-fn deliveries_text(list: &Deliveries) -> String {
+fn deliveries_list(list: &Deliveries) -> List<'static> {
     let rows = list.deliveries.iter().map(|delivery| {
-        let outcome = &delivery.outcome;
         vec![
-            delivery.message.clone(),
-            delivery.entry.sequence.to_string(),
-            delivery.entry.action.to_string(),
-            delivery.state.clone(),
-            delivery.attempt_count.to_string(),
-            delivery.next_at_secs.map_or_else(|| "-".to_owned(), moment),
-            if outcome.is_empty() { "-".to_owned() } else { outcome.clone() },
+            Cell::from(delivery.message.clone()),
+            Cell::Number(delivery.entry.sequence),
+            Cell::from(&delivery.entry.action),
+            Cell::from(delivery.state.clone()),
+            Cell::Number(delivery.attempt_count.into()),
+            delivery.next_at_secs.map_or(Cell::Nothing, Cell::Moment),
+            Cell::from(delivery.outcome.clone()),
         ]
     });
-    table(&["MESSAGE", "ENTRY", "EVENT", "STATE", "TRIES", "NEXT", "OUTCOME"], rows)
+    List { columns: DELIVERIES, rows: rows.collect(), above: String::new(), below: String::new() }
 }
 
 #[cfg(test)]
@@ -105,7 +124,7 @@ mod tests {
         };
         let id = "0".repeat(32);
         assert_eq!(
-            list_text(&Webhooks { webhooks: vec![webhook] }),
+            webhooks_list(&Webhooks { webhooks: vec![webhook] }).text(),
             format!(
                 "WEBHOOK                           EVENTS          APPLICATION  PENDING  SINCE\
                  {:17}LOST  URL\n\

@@ -15,8 +15,7 @@ impl World {
         fs::write(&path, config).unwrap();
         fs::write(folder.path().join("token"), "from-file\n").unwrap();
         let config = Some(path);
-        let global =
-            Global { registry: None, config, state: None, json: false, quiet: false, verbose: 0 };
+        let global = Global { config, ..Global::default() };
         Self { folder, global, reach: Reach::default(), environment: Environment::default() }
     }
 
@@ -176,7 +175,10 @@ fn mistakes_name_what_to_look_at() {
     assert!(text.contains("https://registry.example"), "{text}");
 
     world.global.registry = Some("http://h".into());
-    world.reach.credentials = Credentials { token_file: Some(world.folder.path().join("missing")) };
+    world.reach.credentials = Credentials {
+        token_file: Some(world.folder.path().join("missing")),
+        ..Credentials::default()
+    };
     let failure = world.find().unwrap_err();
     assert_eq!(failure.exit_code(), 3, "{failure}");
     world.reach.credentials.token_file = None;

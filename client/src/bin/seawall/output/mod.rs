@@ -8,6 +8,12 @@ use serde::Serialize;
 use crate::contract;
 use crate::report::{Failure, plain};
 
+mod listing;
+mod screen;
+
+pub(crate) use listing::{Cell, Column, List, answer_list, column};
+pub(crate) use screen::{Screen, paint_error, shorten_digests};
+
 /// How a command answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Style {
@@ -29,15 +35,31 @@ pub(crate) fn answer<T: Serialize>(
     }
 }
 
-/// Prints a text; control characters in it are shown, not sent.
+/// Prints a text; control characters in it are shown, not sent. On a terminal digests are short
+/// and status words have colours.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    write(&plain(text))
+    let text = plain(text);
+    let text = if Screen::get().is_short { shorten_digests(&text) } else { text };
+    print_painted(&screen::paint(&text))
+}
+
+/// Prints a text with every digest in full, since somebody is to note it.
+pub(crate) fn print_in_full(text: &str) -> Result<(), Failure> {
+    print_painted(&screen::paint(&plain(text)))
+}
+
+fn print_painted(text: &str) -> Result<(), Failure> {
+    crate::progress::clear();
+    written(text, &mut anstream::stdout().lock())
 }
 
 /// Prints exactly these bytes.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
     crate::progress::clear();
-    let mut out = io::stdout().lock();
+    written(text, &mut io::stdout().lock())
+}
+
+fn written(text: &str, out: &mut dyn Write) -> Result<(), Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::io("cannot write to standard output", &error)),
@@ -45,14 +67,28 @@ pub(crate) fn write(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Rows under their headings, without lines and never folded, so that `grep` and `awk` work.
+/// Rows under their headings, without lines. Elsewhere than on a terminal they are never folded,
+/// so that `grep` and `awk` work.
 pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    let screen = Screen::get();
+    match screen.width.and_then(|width| u16::try_from(width).ok()) {
+        Some(width) => {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(width);
+        }
+        None => {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+    }
+    let shown = |cell: &String| {
+        let cell = plain(cell).replace('\n', " ");
+        if screen.is_short { shorten_digests(&cell) } else { cell }
+    };
     table.set_header(headings.iter().copied());
     for row in rows {
-        table.add_row(row.iter().map(|cell| plain(cell).replace('\n', " ")));
+        table.add_row(row.iter().map(shown));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -65,9 +101,13 @@ pub(crate) fn moment(secs: u64) -> String {
     seawall_api::moment::rfc3339(secs).replace('T', " ")
 }
 
-/// `1 chunk`, `2 chunks`.
+/// `1 chunk`, `2 chunks`, `2 entries`.
 pub(crate) fn count(number: u64, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+    match one.strip_suffix('y') {
+        _ if number == 1 => format!("1 {one}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {one}s"),
+    }
 }
 
 #[cfg(test)]

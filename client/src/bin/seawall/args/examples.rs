@@ -1,0 +1,430 @@
+//! Two examples or more for every command: on `--help`, on the man pages, and held to the parser
+//! by a test.
+
+/// A line to type, and what it does.
+#[derive(Debug)]
+pub(super) struct Example {
+    pub(super) line: &'static str,
+    pub(super) does: &'static str,
+}
+
+const fn example(does: &'static str, line: &'static str) -> Example {
+    Example { line, does }
+}
+
+/// The examples of a command by the words that lead to it; none for what is no command.
+pub(super) fn of(path: &str) -> &'static [Example] {
+    let found = EXAMPLES.iter().find(|(of, _)| *of == path);
+    found.map_or(&[], |(_, examples)| examples)
+}
+
+type Examples = (&'static str, &'static [Example]);
+
+const EXAMPLES: &[Examples] = &[
+    (
+        "",
+        &[
+            example(
+                "Push a disk as the first release of an application",
+                "seawall push shop:1.0.0 --machine web=disk.qcow2",
+            ),
+            example("Pull it on a host", "seawall pull shop:1.0.0 --into ./shop"),
+            example(
+                "Move the host to the next release in place",
+                "seawall patch ./shop --to shop:1.1.0",
+            ),
+        ],
+    ),
+    (
+        "push",
+        &[
+            example(
+                "One machine with one disk",
+                "seawall push shop:1.0.0 --machine web=disk.qcow2",
+            ),
+            example(
+                "Two machines, the second with two disks that have names",
+                "seawall push shop:1.0.0 --machine web=web.raw --machine db=root:db.raw,data:data.vmdk",
+            ),
+            example(
+                "Machines that an application.toml describes",
+                "seawall push shop:1.1.0 --file application.toml",
+            ),
+            example("The machines of an OVA package", "seawall push shop:1.2.0 appliance.ova"),
+        ],
+    ),
+    (
+        "pull",
+        &[
+            example("Pull what a channel points at", "seawall pull shop:stable --into ./shop"),
+            example(
+                "Pull disks as qcow2, with scripts that run them under QEMU",
+                "seawall pull shop:1.0.0 --as qemu",
+            ),
+            example(
+                "See what would be downloaded for one machine",
+                "seawall pull shop:1.0.0/web --dry-run",
+            ),
+        ],
+    ),
+    (
+        "describe",
+        &[
+            example("Write domain XML for libvirt", "seawall describe ./shop --as libvirt"),
+            example(
+                "Write scripts for QEMU and for Proxmox VE",
+                "seawall describe ./shop --as qemu --as proxmox",
+            ),
+        ],
+    ),
+    (
+        "export",
+        &[
+            example(
+                "Write a disk in the format that the name says",
+                "seawall export shop:1.0.0/web/disk0 -o web.vmdk",
+            ),
+            example(
+                "Write a disk to a volume of another host",
+                "seawall export shop:stable/web/disk0 -o - | ssh host dd of=/dev/vg/web",
+            ),
+            example(
+                "Write a VHD as Azure takes it",
+                "seawall export shop:1.0.0/web/disk0 --format vhd-fixed --round mib -o web.vhd",
+            ),
+        ],
+    ),
+    (
+        "patch",
+        &[
+            example(
+                "See what would be downloaded",
+                "seawall patch ./shop --to shop:1.1.0 --dry-run",
+            ),
+            example("Move to where the channel of the directory is", "seawall patch ./shop"),
+            example("Follow a channel from now on", "seawall patch ./shop --to stable"),
+        ],
+    ),
+    (
+        "diff",
+        &[
+            example("Compare two versions", "seawall diff shop:1.0.0 shop:1.1.0"),
+            example("Compare what runs with what comes next", "seawall diff ./shop"),
+            example("Compare two channels", "seawall diff shop:stable beta"),
+        ],
+    ),
+    (
+        "list",
+        &[
+            example("List the applications", "seawall list"),
+            example("List the releases of one", "seawall list shop"),
+            example("Print versions alone, for a script", "seawall list shop --format names"),
+            example(
+                "Choose columns, for a spreadsheet",
+                "seawall list shop --columns version,published,data --format csv",
+            ),
+        ],
+    ),
+    (
+        "show",
+        &[
+            example("Show what is in a release", "seawall show shop:1.0.0"),
+            example("Print its document as JSON", "seawall show shop:stable --json"),
+        ],
+    ),
+    (
+        "channels",
+        &[
+            example("List the channels of an application", "seawall channels shop"),
+            example("See who moved a channel, and when", "seawall channels shop stable"),
+        ],
+    ),
+    (
+        "promote",
+        &[
+            example("Point a channel at a release", "seawall promote shop:1.1.0 stable"),
+            example("Give a channel what another has", "seawall promote shop:beta stable"),
+            example(
+                "In a script, fail if someone else moved it meanwhile",
+                "seawall promote shop:1.1.0 stable --expect 7",
+            ),
+        ],
+    ),
+    (
+        "rm",
+        &[
+            example("See what holds a release", "seawall rm shop:1.0.0 --dry-run"),
+            example("Delete it", "seawall rm shop:1.0.0"),
+        ],
+    ),
+    (
+        "pin",
+        &[
+            example(
+                "Keep a release for the auditors",
+                "seawall pin shop:1.0.0 --name audit --reason 'audit of 2026'",
+            ),
+            example(
+                "Keep the release that a lockfile names",
+                "seawall pin --lockfile shop/seawall.lock --reason 'in production'",
+            ),
+        ],
+    ),
+    (
+        "unpin",
+        &[
+            example("Take the pin `manual` away", "seawall unpin shop:1.0.0"),
+            example("Take another pin away", "seawall unpin shop:1.0.0 --name audit"),
+        ],
+    ),
+    (
+        "status",
+        &[
+            example("Every release that this host pulled", "seawall status"),
+            example("One directory", "seawall status ./shop"),
+        ],
+    ),
+    (
+        "report",
+        &[
+            example("From a timer: every release that this host pulled", "seawall report --all"),
+            example(
+                "One directory, kept for two weeks if this host falls silent",
+                "seawall report ./shop --ttl 2w",
+            ),
+        ],
+    ),
+    (
+        "hosts",
+        &[
+            example("List the hosts of an application", "seawall hosts shop"),
+            example("Forget a host that is gone", "seawall hosts --forget web-3"),
+        ],
+    ),
+    (
+        "retention",
+        &[
+            example("Keep the last five releases", "seawall retention set shop --keep-last 5"),
+            example("See what would be deleted", "seawall retention plan shop"),
+        ],
+    ),
+    (
+        "retention show",
+        &[
+            example("Show the policies of an application", "seawall retention show shop"),
+            example("Print them as JSON", "seawall retention show shop --json"),
+        ],
+    ),
+    (
+        "retention set",
+        &[
+            example("Keep the last five releases", "seawall retention set shop --keep-last 5"),
+            example(
+                "Keep what a channel left in the last 30 days",
+                "seawall retention set shop --channel stable --keep-superseded 30d",
+            ),
+            example("Remove the policy", "seawall retention set shop --none"),
+        ],
+    ),
+    (
+        "retention plan",
+        &[
+            example("See what would be deleted, and why", "seawall retention plan shop"),
+            example("Print it as JSON", "seawall retention plan shop --json"),
+        ],
+    ),
+    (
+        "retention apply",
+        &[
+            example("Delete what the plan says", "seawall retention apply shop"),
+            example(
+                "The same in a registry's directory",
+                "seawall retention apply shop --registry /var/lib/seawall",
+            ),
+        ],
+    ),
+    (
+        "verify",
+        &[
+            example("Hash the disks of a pulled release", "seawall verify ./shop"),
+            example("Hash a release in the registry", "seawall verify shop:1.0.0"),
+        ],
+    ),
+    (
+        "gc",
+        &[
+            example("See what would be removed", "seawall gc --dry-run"),
+            example("Remove it, copying 50 MiB/s at most", "seawall gc --rate 50"),
+        ],
+    ),
+    (
+        "convert",
+        &[
+            example("Formats are told by content and name", "seawall convert disk.vmdk disk.qcow2"),
+            example(
+                "Say what the image is, and replace what was written before",
+                "seawall convert raw:disk.img disk.qcow2 --force",
+            ),
+            example(
+                "Write to a pipe",
+                "seawall convert disk.vhdx - --format raw | ssh host dd of=/dev/vg/web",
+            ),
+        ],
+    ),
+    (
+        "inspect",
+        &[
+            example("Say what an image is", "seawall inspect disk.vmdk"),
+            example("Print the digest of its disk, too", "seawall inspect disk.qcow2 --digest"),
+        ],
+    ),
+    (
+        "fsck",
+        &[
+            example("Check everything, or resume a check", "seawall fsck"),
+            example("See how far the newest check is", "seawall fsck --status"),
+        ],
+    ),
+    (
+        "repair",
+        &[
+            example(
+                "Restore what is lost from another registry",
+                "seawall repair --from https://mirror.example",
+            ),
+            example(
+                "Restore one release from disks that were pulled",
+                "seawall repair shop:1.0.0 --from ./shop",
+            ),
+        ],
+    ),
+    (
+        "backup",
+        &[
+            example(
+                "Copy the catalog of a registry's directory",
+                "seawall backup /var/lib/seawall catalog.backup",
+            ),
+            example(
+                "Copy the catalog of a registry that runs",
+                "seawall backup catalog.backup --registry http://127.0.0.1:7440",
+            ),
+        ],
+    ),
+    (
+        "recover",
+        &[
+            example("Rebuild the catalog of a registry", "seawall recover /var/lib/seawall"),
+            example("Print what was found as JSON", "seawall recover /var/lib/seawall --json"),
+        ],
+    ),
+    (
+        "drill",
+        &[
+            example("Rehearse a recovery", "seawall drill /var/lib/seawall"),
+            example(
+                "Verify 50 releases, and keep the catalog",
+                "seawall drill /var/lib/seawall --releases 50 --into ./drill",
+            ),
+        ],
+    ),
+    (
+        "audit",
+        &[
+            example("Show what was done to an application", "seawall audit shop --since 7d"),
+            example("Prove that the log was not changed", "seawall audit --verify"),
+        ],
+    ),
+    (
+        "webhooks",
+        &[
+            example(
+                "Send an event for every release",
+                "seawall webhooks add https://hooks.example/a --events publish --secret-file key",
+            ),
+            example("List the webhooks", "seawall webhooks list"),
+        ],
+    ),
+    (
+        "webhooks add",
+        &[
+            example(
+                "Send an event for every release and every move of a channel",
+                "seawall webhooks add https://hooks.example/a --events publish,promote --secret-file key",
+            ),
+            example(
+                "Send events of one application",
+                "seawall webhooks add https://hooks.example/b --events delete --application shop \
+                 --secret-file key",
+            ),
+        ],
+    ),
+    (
+        "webhooks list",
+        &[
+            example("List the webhooks", "seawall webhooks list"),
+            example("Print their identifiers alone", "seawall webhooks list --format names"),
+        ],
+    ),
+    (
+        "webhooks remove",
+        &[
+            example(
+                "Remove a webhook by its identifier",
+                "seawall webhooks remove 3f2a9c0d5e6b7a8190a1b2c3d4e5f607",
+            ),
+            example(
+                "Remove it in a registry's directory",
+                "seawall webhooks remove 3f2a9c0d5e6b7a8190a1b2c3d4e5f607 --registry ./registry",
+            ),
+        ],
+    ),
+    (
+        "webhooks deliveries",
+        &[
+            example(
+                "See how a receiver answered",
+                "seawall webhooks deliveries 3f2a9c0d5e6b7a8190a1b2c3d4e5f607",
+            ),
+            example(
+                "Print it as CSV",
+                "seawall webhooks deliveries 3f2a9c0d5e6b7a8190a1b2c3d4e5f607 --format csv",
+            ),
+        ],
+    ),
+    (
+        "quota",
+        &[
+            example("Show current use", "seawall quota shop"),
+            example("Set limits", "seawall quota shop --bytes 500GiB --releases 50"),
+            example("Take a limit away", "seawall quota shop --bytes none"),
+        ],
+    ),
+    (
+        "serve",
+        &[
+            example("Serve on the loopback address", "seawall serve ./registry"),
+            example(
+                "Serve a network, to those who have a token",
+                "seawall serve /var/lib/seawall --listen 0.0.0.0:7440 --token-file /etc/seawall/tokens",
+            ),
+        ],
+    ),
+    (
+        "completions",
+        &[
+            example("For bash, in this shell", "source <(seawall completions bash)"),
+            example(
+                "For zsh, from the next shell on",
+                "seawall completions zsh > ~/.zfunc/_seawall",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[
+            example("Read the page", "seawall man | man -l -"),
+            example("Write a page for each command", "seawall man ~/.local/share/man/man1"),
+        ],
+    ),
+];

@@ -1,0 +1,137 @@
+//! The commands that write or look at one disk image, proven.
+
+use std::path::{Path, PathBuf};
+
+use seawall::convert::Overwrite;
+use seawall::disk::{DiskAccess, Scratch};
+use seawall_store::image::Format;
+use seawall_store::image::layout::{ExportFormat, Round};
+
+use super::{Command, Convert, Export, Inspect, Reach, parse, target, threads};
+use crate::args::{ConvertArgs, DiskArgs, ExportArgs, InspectArgs, RawRound};
+use crate::report::Failure;
+
+pub(super) fn export(args: ExportArgs) -> Result<Command, Failure> {
+    let (host, (reference, prefix)) = parse(&args.reference)?;
+    let (Some(machine), Some(disk)) = (reference.machine.clone(), reference.disk.clone()) else {
+        return Err(Failure::usage(
+            format!("`{}` names no disk", args.reference),
+            "write application:version/machine/disk; `seawall show` lists the disks",
+        ));
+    };
+    let format = export_format(args.format, &args.output)?;
+    let round = round(args.round, format)?;
+    let reach = Reach { host, credentials: args.credentials };
+    let export = Export {
+        target: target((reference, prefix), &args.reference)?,
+        machine,
+        disk,
+        format,
+        round,
+        output: (args.output.as_os_str() != "-").then_some(args.output),
+        threads: threads(args.threads),
+    };
+    Ok(Command::Export(reach, export))
+}
+
+/// The format to export: as it is given, else as the file's name says, else raw. A name that says
+/// another format than the one that is given would deceive whoever opens the file.
+fn export_format(given: Option<ExportFormat>, output: &Path) -> Result<ExportFormat, Failure> {
+    let Some(given) = given else {
+        let has_extension = output.extension().is_some() && !is_device(output);
+        return if has_extension { by_extension(output) } else { Ok(ExportFormat::Raw) };
+    };
+    match by_extension(output) {
+        Ok(said) if family(said) != family(given) => Err(Failure::usage(
+            format!("`{}` says another format than --format {given}", output.display()),
+            format!("name the file `{}`", output.with_extension(family(given)).display()),
+        )),
+        _ => Ok(given),
+    }
+}
+
+fn is_device(path: &Path) -> bool {
+    path.starts_with("/dev")
+}
+
+/// The extension of a format's files.
+fn family(format: ExportFormat) -> &'static str {
+    let name = format.name();
+    name.split_once('-').map_or(name, |(family, _)| family)
+}
+
+pub(super) fn convert(args: ConvertArgs) -> Result<Command, Failure> {
+    let ConvertArgs { image, out, format, from, round: to_round, force, disks, threads: count } =
+        args;
+    let (from_format, from) = disk(&image, from)?;
+    let is_piped = out.as_os_str() == "-";
+    let format = match format {
+        Some(name) => name.parse().map_err(usage)?,
+        None => by_extension(&out)?,
+    };
+    let overwrite = if force { Overwrite::Replace } else { Overwrite::Refuse };
+    Ok(Command::Convert(Convert {
+        from,
+        from_format,
+        access: disks.into(),
+        to: (!is_piped).then_some((out, overwrite)),
+        format,
+        round: round(to_round, format)?,
+        threads: threads(count),
+    }))
+}
+
+/// How the length of a disk in this format is rounded.
+fn round(raw: Option<RawRound>, format: ExportFormat) -> Result<Round, Failure> {
+    let round = raw.map_or(Round::Exact, |RawRound::Mib| Round::UpToMib);
+    format.check_round(round).map_err(|error| {
+        let remedy = "leave --round out, or give `--format vhd-fixed`, which is what Azure takes";
+        Failure::usage(error.to_string(), remedy)
+    })?;
+    Ok(round)
+}
+
+/// The format that a file of this name most likely should have.
+fn by_extension(out: &Path) -> Result<ExportFormat, Failure> {
+    let extension = out.extension().and_then(|extension| extension.to_str());
+    match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("raw" | "img") => Ok(ExportFormat::Raw),
+        Some("qcow2") => Ok(ExportFormat::Qcow2),
+        Some("vmdk") => Ok(ExportFormat::Vmdk),
+        Some("vhd") => Ok(ExportFormat::Vhd),
+        Some("vhdx") => Ok(ExportFormat::Vhdx),
+        _ => Err(Failure::usage(
+            format!("`{}` does not say which format to write", out.display()),
+            format!("give --format: {}", ExportFormat::ALL.map(ExportFormat::name).join(", ")),
+        )),
+    }
+}
+
+pub(super) fn inspect(args: InspectArgs) -> Result<Command, Failure> {
+    let InspectArgs { file, format, digest, disks, threads: count } = args;
+    let (format, path) = disk(&file, format)?;
+    let access = disks.into();
+    Ok(Command::Inspect(Inspect { path, format, access, digest, threads: threads(count) }))
+}
+
+/// The format and the path of a disk given as `[FORMAT:]PATH`, or with a flag for the format.
+fn disk(text: &Path, flag: Option<String>) -> Result<(Option<Format>, PathBuf), Failure> {
+    match flag {
+        Some(name) => Ok((Some(name.parse().map_err(usage)?), text.to_owned())),
+        None => Ok(Format::split_path(text.as_os_str())),
+    }
+}
+
+impl From<DiskArgs> for DiskAccess {
+    fn from(args: DiskArgs) -> Self {
+        let DiskArgs { allow_backing, scratch, allow_in_use } = args;
+        let scratch = scratch.filter(|folder| !folder.as_os_str().is_empty());
+        let scratch = scratch.map_or_else(Scratch::default, Scratch::new);
+        Self { allowed: allow_backing, scratch, allow_in_use }
+    }
+}
+
+/// A name of a format that is none; the message lists those that are.
+fn usage(error: impl std::fmt::Display) -> Failure {
+    Failure::usage(error.to_string(), "docs/images.md says what each format is for")
+}

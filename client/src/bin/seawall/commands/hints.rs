@@ -1,0 +1,174 @@
+//! The next step after "not found": what exists, and what was likely meant.
+//!
+//! Asked only when a command has failed. What goes wrong here leaves the failure as it was.
+
+use seawall::error::ErrorKind;
+use seawall::registry::Registry;
+use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName};
+use seawall_api::reference::Selector;
+
+use crate::command::watch::Watch;
+use crate::command::{Command, Fleet, Target};
+use crate::report::Failure;
+use crate::suggest;
+
+/// More pages would keep a person waiting.
+const PAGES_MAX: usize = 5;
+
+/// What a command names in a registry.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    targets: Vec<Target>,
+    application: Option<ApplicationName>,
+    channel: Option<ChannelName>,
+    pin: Option<PinName>,
+    host: Option<HostName>,
+    webhook: Option<String>,
+}
+
+impl Wanted {
+    pub(super) fn of(command: &mut Command) -> Self {
+        let targets: Vec<Target> =
+            command.targets_mut().into_iter().map(|target| target.clone()).collect();
+        let mut wanted = Self { targets, ..Self::default() };
+        match command {
+            Command::Releases(_, application) | Command::Channels(_, application) => {
+                wanted.application = Some(application.clone());
+            }
+            Command::History(_, application, channel) => {
+                wanted.application = Some(application.clone());
+                wanted.channel = Some(channel.clone());
+            }
+            Command::Fleet(_, Fleet::Unpin { name, .. }) => wanted.pin = Some(name.clone()),
+            Command::Fleet(_, Fleet::Forget { host, .. }) => wanted.host = Some(host.clone()),
+            Command::Fleet(
+                _,
+                Fleet::Policies(application) | Fleet::Plan(application) | Fleet::Apply(application),
+            ) => wanted.application = Some(application.clone()),
+            Command::Watch(_, Watch::RemoveWebhook(id) | Watch::Deliveries(id)) => {
+                wanted.webhook = Some(id.clone());
+            }
+            _ => {}
+        }
+        wanted
+    }
+}
+
+/// The failure with a better next step, where the registry knows one.
+pub(super) async fn better(failure: Failure, wanted: &Wanted, registry: &dyn Registry) -> Failure {
+    if failure.kind() != ErrorKind::NotFound {
+        return failure;
+    }
+    match hint(wanted, registry).await {
+        Some(remedy) => failure.with_remedy(remedy),
+        None => failure,
+    }
+}
+
+async fn hint(wanted: &Wanted, registry: &dyn Registry) -> Option<String> {
+    if let Some(host) = &wanted.host {
+        return host_hint(host, registry).await;
+    }
+    if let Some(id) = &wanted.webhook {
+        let webhooks = registry.webhooks().await.ok()?;
+        let ids: Vec<&str> = webhooks.iter().map(|webhook| webhook.id.as_str()).collect();
+        return Some(suggest::among("webhooks", id, &ids));
+    }
+    let named = wanted.targets.iter().map(|target| &target.application);
+    let named: Vec<_> = named.chain(&wanted.application).collect();
+    let applications = applications(registry).await?;
+    for application in named {
+        if !applications.iter().any(|name| name == application.as_str()) {
+            return Some(application_hint(application, &applications));
+        }
+    }
+    if let (Some(application), Some(channel)) = (&wanted.application, &wanted.channel) {
+        let channels = channels(registry, application).await?;
+        let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+        return Some(suggest::among("channels", channel.as_str(), &channels));
+    }
+    for target in &wanted.targets {
+        if let Some(hint) = target_hint(target, wanted.pin.as_ref(), registry).await {
+            return Some(hint);
+        }
+    }
+    None
+}
+
+fn application_hint(application: &ApplicationName, applications: &[String]) -> String {
+    if applications.is_empty() {
+        return "this registry has no applications yet; push one: `seawall push \
+                APPLICATION:1.0.0 --machine web=disk.qcow2`"
+            .to_owned();
+    }
+    let names: Vec<&str> = applications.iter().map(String::as_str).collect();
+    suggest::among("applications", application.as_str(), &names)
+}
+
+/// What a release that is not there was likely meant to be; `None` where it is there.
+async fn target_hint(
+    target: &Target,
+    pin: Option<&PinName>,
+    registry: &dyn Registry,
+) -> Option<String> {
+    let Target { application, selector, prefix } = target;
+    if prefix.is_some() {
+        return None;
+    }
+    let releases = registry.releases(application, None).await.ok()?.releases;
+    let versions: Vec<String> = releases.iter().map(|it| it.version.to_string()).collect();
+    let channels = channels(registry, application).await.unwrap_or_default();
+    let named = selector.to_string();
+    let is_there = match selector {
+        Selector::Digest(digest) => releases.iter().any(|it| it.digest == *digest),
+        _ => versions.contains(&named) || channels.contains(&named),
+    };
+    if is_there {
+        let pin = pin?;
+        let of = |it: &&seawall_api::v1::ReleaseSummary| {
+            it.version.to_string() == named || it.channels.iter().any(|c| c.as_str() == named)
+        };
+        let pins = releases.iter().find(of).map(|it| it.pins.clone()).unwrap_or_default();
+        let pins: Vec<&str> = pins.iter().map(PinName::as_str).collect();
+        return Some(suggest::among("pins of it", pin.as_str(), &pins));
+    }
+    let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
+    let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+    let all: Vec<&str> = versions.iter().chain(&channels).copied().collect();
+    let mut remedy = String::new();
+    if let Some(near) = suggest::nearest(&named, &all) {
+        remedy += &format!("did you mean `{application}:{near}`? ");
+    }
+    remedy += &suggest::listed("versions", &versions);
+    if !channels.is_empty() {
+        remedy += &format!("; {}", suggest::listed("channels", &channels));
+    }
+    Some(remedy)
+}
+
+async fn host_hint(host: &HostName, registry: &dyn Registry) -> Option<String> {
+    let hosts = registry.hosts(None, None).await.ok()?.hosts;
+    let mut names: Vec<&str> = hosts.iter().map(|run| run.host.as_str()).collect();
+    names.dedup();
+    Some(suggest::among("hosts", host.as_str(), &names) + "; `seawall hosts` shows more of them")
+}
+
+async fn applications(registry: &dyn Registry) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut after = None;
+    for _ in 0..PAGES_MAX {
+        let page = registry.applications(after.as_ref()).await.ok()?;
+        names.extend(page.applications.iter().map(|application| application.name.to_string()));
+        after = page.next;
+        if after.is_none() {
+            return Some(names);
+        }
+    }
+    // With so many, the one that is meant may lie beyond.
+    None
+}
+
+async fn channels(registry: &dyn Registry, application: &ApplicationName) -> Option<Vec<String>> {
+    let channels = registry.channels(application).await.ok()?;
+    Some(channels.iter().map(|channel| channel.name.to_string()).collect())
+}
