@@ -90,7 +90,7 @@ fn a_release_is_pushed_shown_promoted_and_compared() {
 #[test]
 fn what_goes_wrong_has_its_exit_code_and_a_next_step() {
     let world = World::new();
-    world.fails("list", 3, "there is no registry at ./repo");
+    world.fails("list", 3, "there is no registry in ./repo");
     assert!(!world.path().join("repo").exists(), "reading makes nothing");
     world.ok("push web:1.0 --machine web=disk.raw");
     world.fails("show web:2.0", 3, "web:2.0");
@@ -164,7 +164,7 @@ fn a_server_asks_for_a_token_where_it_was_given_any() {
     let len = serve.stdout.as_mut().unwrap().read(&mut line).unwrap();
     let line = String::from_utf8_lossy(&line[..len]);
     let url = line.trim().strip_prefix("listening on ").unwrap();
-    world.fails(&format!("list --registry {url}"), 7, "--token-file FILE");
+    world.fails(&format!("list --registry {url}"), 7, "--token-file");
     world.ok(&format!("list --registry {url} --token-file token"));
     world.ok(&format!("push web:1.0 --machine web=disk.raw --registry {url} --token-file token"));
     serve.kill().unwrap();

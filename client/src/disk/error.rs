@@ -96,7 +96,7 @@ impl Failure for DiskError {
                  reads the disk as it is, as after a power failure"
                     .to_owned(),
             ),
-            Self::InUse(_) => None,
+            Self::InUse(ImageLockError::Host(error)) => error.remedy(),
             Self::Inflate { source, .. } if kind_of(source) == ErrorKind::InvalidInput => {
                 Some("download the file again, and compare its checksum".to_owned())
             }

@@ -292,8 +292,9 @@ fn a_disk_that_names_other_files_is_refused() {
     qcow2[20..24].copy_from_slice(&16_u32.to_be_bytes());
     qcow2[96..104].copy_from_slice(&[0, 0, 0, 4, 0, 0, 0, 104]);
     qcow2[104..115].copy_from_slice(b"/etc/passwd");
-    folder.put("db.raw", &qcow2);
-    folder.put("it.ovf", COLLECTION.replace("urn:raw", "").as_bytes());
+    folder.put("db.qcow2", &qcow2);
+    let text = COLLECTION.replace("urn:raw", "").replace("db.raw", "db.qcow2");
+    folder.put("it.ovf", text.as_bytes());
     let package = folder.open().unwrap();
     let disk = &package.spec().machines[0].disks[0];
     let outcome = disk.packed.as_ref().unwrap().open(&disk.path, disk.format);

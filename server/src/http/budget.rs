@@ -247,14 +247,15 @@ mod tests {
         let budget = budget();
         let from =
             |last: u8| Sender { token: "fleet".into(), address: Some([10, 0, 0, last].into()) };
-        let held = [taken(&budget, &from(1), 6), taken(&budget, &from(2), 2)];
+        let (kept, dropped) = (taken(&budget, &from(1), 6), taken(&budget, &from(2), 2));
         let (one, three) = (from(1), from(3));
         let mut first = Box::pin(budget.share(&one, UNIT));
-        let mut third = Box::pin(budget.share(&three, 8 * UNIT));
+        let mut third = Box::pin(budget.share(&three, 2 * UNIT));
         assert!(first.as_mut().now_or_never().is_none());
         assert!(third.as_mut().now_or_never().is_none());
-        drop(held);
+        drop(dropped);
         assert!(third.now_or_never().is_some(), "the address that holds nothing");
+        drop(kept);
         assert!(first.now_or_never().is_some(), "and then the other");
     }
 

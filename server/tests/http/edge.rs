@@ -279,10 +279,12 @@ async fn it_refuses_to_start_unsafely() {
     let error = start(Config { listen: wide, ..open.clone() }).await.unwrap_err();
     assert!(matches!(error, StartError::Exposed(_)), "{error}");
     assert!(error.remedy().unwrap().contains("token file"));
-    let readable = Access::TokenFile(token_file(dir.path(), 0o644));
+    // Beside the data directory: one with a file in it is no new registry.
+    let tokens = tempfile::tempdir().unwrap();
+    let readable = Access::TokenFile(token_file(tokens.path(), 0o644));
     let error = start(Config { access: readable, ..open.clone() }).await.unwrap_err();
     assert!(error.remedy().unwrap().starts_with("chmod 600"), "{error}");
-    let safe = Access::TokenFile(token_file(dir.path(), 0o600));
+    let safe = Access::TokenFile(token_file(tokens.path(), 0o600));
     start(Config { access: safe, listen: wide, ..open.clone() })
         .await
         .unwrap()

@@ -167,6 +167,12 @@ async fn a_check_in_a_long_step_is_alive() {
     let [one, other] = [over(&site, Arc::clone(&site.store)), over(&site, Arc::clone(&site.store))];
     let permits = Arc::clone(&one.proving).acquire_many_owned(2).await.unwrap();
     one.start_fsck(ORDER).await.unwrap();
+    let mut looks = 0;
+    while other.fsck_status(0).await.unwrap().phase != "packs" {
+        looks += 1;
+        assert!(looks < LOOKS_MAX, "it never comes to its long step");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     for _ in 0..3 {
         site.pass(PATIENCE_SECS - 1);
         let mut looks = 0;

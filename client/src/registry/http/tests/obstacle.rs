@@ -17,6 +17,9 @@ async fn odd(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
             let mut head = vec![0; 16 << 10];
             let _ = stream.read(&mut head).await;
             let _ = stream.write_all(answer).await;
+            // A socket that is closed with bytes unread is reset, and the answer may be lost with it.
+            let _ = stream.shutdown().await;
+            while stream.read(&mut head).await.is_ok_and(|len| len > 0) {}
             // The rest of what is sent meets a closed connection.
         }
     });
