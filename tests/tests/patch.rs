@@ -361,3 +361,25 @@ fn a_new_disk_of_a_machine_on_another_file_system_is_brought_there() {
         }
     }
 }
+
+/// As on FUSE and NFS, where a folder keeps the name of a file that is still open.
+#[test]
+fn a_patch_that_cannot_clean_up_after_itself_is_done_and_says_what_stays() {
+    let world = World::new();
+    two_releases(&world);
+    world.pull("shop:1", "host");
+    let folder = fs::canonicalize(world.path("host")).unwrap().join(".seawall/patch");
+    let in_the_way = |run: seawall_tests::Run| {
+        run.with_fault("rmdir,unlinkat", "ENOTEMPTY", [folder.as_path(), Path::new("patch")])
+    };
+
+    let run = in_the_way(world.local("patch host --to shop:2"));
+    run.succeeds().says("warning: cannot remove").says(".seawall/patch");
+
+    world.holds("host", "shop:2");
+    world.local("verify host").succeeds();
+    assert!(folder.exists());
+    in_the_way(world.local("patch host --to shop:2")).succeeds().says("warning: cannot remove");
+    world.local("patch host --to shop:1").succeeds();
+    assert!(!folder.exists());
+}

@@ -3,15 +3,24 @@
 
 use seawall_tests::{Done, MIB, Noise, World, can_mount, raw};
 
-/// `shop:1` has 6 MiB of data on a disk of 32 MiB; an empty folder `vol` waits for a volume.
+/// `shop:1` has 6 MiB of data on a disk of 32 MiB; `b.raw` is another such disk.
+fn world_of_files() -> World {
+    let world = World::new();
+    for name in ["a", "b"] {
+        let data = Noise::new(name).bytes(6 * MIB);
+        raw(&world.path(format!("{name}.raw")), 32 * MIB, &[(4 * MIB, data)]);
+    }
+    world.push("shop:1", &["a=a.raw"]);
+    world
+}
+
+/// The same where an empty folder `vol` waits for a volume.
 fn world() -> Option<World> {
     if !can_mount() {
         println!("skipped: no file system can be mounted here");
         return None;
     }
-    let world = World::new();
-    raw(&world.path("a.raw"), 32 * MIB, &[(4 * MIB, Noise::new("a").bytes(6 * MIB))]);
-    world.push("shop:1", &["a=a.raw"]);
+    let world = world_of_files();
     std::fs::create_dir(world.path("vol")).unwrap();
     Some(world)
 }
@@ -31,5 +40,60 @@ fn what_does_not_fit_is_said_before_the_first_byte() {
         assert_eq!(done.stdout, "", "nothing is left there: {done}");
         let done = in_volume(&world, 12, command);
         assert!(done.status.success(), "the holes need no room: {done}");
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_is_needed_and_what_is_free() {
+    let world = world_of_files();
+    let plan = world.local("pull shop:1 --into host --dry-run --json").succeeds().json();
+    assert_eq!(plan["neededBytes"], 6 * MIB, "{plan}");
+    assert!(plan["freeBytes"].as_u64().is_some_and(|free| free > 0), "{plan}");
+    world.local("pull shop:1 --into host --dry-run").succeeds().prints("needs 6.0 MiB, ");
+    world.pull("shop:1", "host");
+    world.push("shop:2", &["a=b.raw"]);
+    world.local("patch host --to shop:2 --dry-run").succeeds().prints("needs ");
+}
+
+#[test]
+fn a_release_is_pulled_into_a_mount_point() {
+    let Some(world) = world() else { return };
+    let done = in_volume(&world, 3, "pull shop:1 --into vol");
+    assert_eq!(done.status.code(), Some(8), "{done}");
+    done.explains().says("6.0 MiB is needed in");
+    assert!(!world.path(".vol.seawall-pull").exists(), "nothing is fetched beside it");
+    let done = in_volume(&world, 16, "pull shop:1 --into vol");
+    assert!(done.status.success(), "{done}");
+    let names: Vec<_> = done.stdout.lines().rev().take(4).collect();
+    assert_eq!(names, ["seawall.lock", "release.json", "a", ".seawall"], "{done}");
+    assert!(!world.path(".vol.seawall-pull").exists());
+}
+
+#[test]
+fn a_release_is_pulled_through_a_link_and_into_the_working_directory() {
+    let world = world_of_files();
+    for name in ["target", "here"] {
+        std::fs::create_dir(world.path(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("target", world.path("link")).unwrap();
+    world.local("pull shop:1 --into link").succeeds();
+    world.holds("target", "shop:1");
+    assert!(world.path("link").is_symlink());
+    world.local("pull shop:1 --into .").inside(world.path("here")).succeeds();
+    world.holds("here", "shop:1");
+    world.local("verify here").succeeds();
+    world.local("pull shop:1 --into link").succeeds().prints("was there already");
+}
+
+#[test]
+fn what_is_in_the_way_is_said_before_anything_is_fetched() {
+    let world = world_of_files();
+    std::fs::write(world.path("file"), "x").unwrap();
+    std::os::unix::fs::symlink("nowhere", world.path("dangling")).unwrap();
+    for into in ["file", "dangling", "/etc/passwd"] {
+        for dry in ["", " --dry-run"] {
+            let run = world.local(&format!("pull shop:1 --into {into}{dry}"));
+            run.exits_with(4).explains().says("is in the way").says("help: name another directory");
+        }
     }
 }

@@ -163,8 +163,8 @@ fn errors_of_pulled_directories_have_the_kind_of_their_cause() {
         Q::Host(_) => |io| Q::Host(host(io)),
         Q::Lock(_) => |io| Q::Lock(L::Host(host(io))),
         Q::Verify(_) => |io| Q::Verify(VerifyError::Host(host(io)));
-        Q::NotEmpty { .. }, Q::OtherRelease { .. }, Q::PresentDamaged { .. },
-        Q::PresentModified { .. },
+        Q::NotEmpty { .. }, Q::InTheWay { .. }, Q::NoRoom(_), Q::OtherRelease { .. },
+        Q::PresentDamaged { .. }, Q::PresentModified { .. },
         Q::NoName { .. }, Q::LockedElsewhere { .. }, Q::NoSuchMachine { .. }, Q::WrongIndex { .. },
         Q::OddLength { .. }, Q::Defect);
     check!(PatchError: P::Registry(_) => |io| P::Registry(kept(io)),
@@ -174,7 +174,7 @@ fn errors_of_pulled_directories_have_the_kind_of_their_cause() {
         P::Image(_) => |io| P::Image(image(io)),
         P::Scan { .. } => |io| P::Scan { path: "a".into(), source: ScanError::Image(image(io)) },
         P::InUse(_) => |io| P::InUse(ImageLockError::Host(host(io)));
-        P::Changed { .. }, P::Written { .. }, P::Changing { .. }, P::WrittenBetween { .. },
+        P::NoRoom(_), P::Changed { .. }, P::Written { .. }, P::Changing { .. }, P::WrittenBetween { .. },
         P::InProgress { .. }, P::Journal { .. }, P::OtherJournal { .. }, P::WrongIndex { .. },
         P::Foreign { .. }, P::NoSuchMachine { .. }, P::OddLength { .. }, P::Defect);
 }

@@ -29,17 +29,19 @@ const COPY_LEN: usize = 1 << 20;
 /// Applies the committed journal, describes the directory anew, and removes the journal. `alone`
 /// has the old disks; those that the journal makes are locked besides.
 ///
+/// Returns what could not be removed though the directory is the new release.
+///
 /// # Errors
 /// When a disk cannot be written or was written to, or the journal is damaged; the journal stays.
 pub(super) fn roll_forward(
     directory: &Directory,
-    alone: &mut ImageLocks,
+    mut alone: ImageLocks,
     threads: usize,
-) -> Result<(), PatchError> {
+) -> Result<Vec<HostError>, PatchError> {
     let folder = directory.folder();
     let reader = Reader::open(folder, &journal::journal())?;
     let header = reader.header().clone();
-    watch::made_alone(alone, directory, &header)?;
+    watch::made_alone(&mut alone, directory, &header)?;
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
     // Before a disk is written: an overlay above other bytes would be a damaged disk to its guest.
     set_aside(folder, header.old.release)?;
@@ -53,15 +55,21 @@ pub(super) fn roll_forward(
     })?;
     disks.sync()?;
     replace(folder, &header)?;
-    remove_stale(directory, &header.old, &release, &header.new)?;
+    let mut left = Vec::new();
+    left.extend(remove_stale(directory, &header.old, &release, &header.new).err());
     DiskTimes::note(folder, &header.new)?;
     directory.describe(directory.root(), &release, &header.new)?;
-    remove_dropped(folder, &header)?;
+    // Closed before they are removed: on FUSE and NFS an open file keeps a name in its folder.
+    drop((reader, disks));
+    left.extend(remove_dropped(folder, &header));
     // The journal first: a folder without it is garbage, a journal without its files is not.
     folder.remove(&journal::journal())?;
     // Or it would be back after power loss, and be applied over what a machine wrote since.
     folder.sync_folder_of(&journal::journal())?;
-    Ok(journal::remove_folder(directory)?)
+    // Not before: a machine that starts now may write.
+    drop(alone);
+    left.extend(journal::remove_folder(directory).err());
+    Ok(left)
 }
 
 /// One worker: takes records one by one; their order does not matter.
@@ -255,9 +263,9 @@ fn copy_file(source: &File, copy: &File) -> io::Result<()> {
     copy.sync_all()
 }
 
-/// Removes the files of disks that the new release does not have.
-fn remove_dropped(folder: &Folder, header: &Header) -> Result<(), HostError> {
+/// Removes the files of disks that the new release does not have; returns why one is still there.
+fn remove_dropped(folder: &Folder, header: &Header) -> Vec<HostError> {
     let is_dropped = |file: &FolderPath| header.new.disks.iter().all(|new| new.file != *file);
-    let mut dropped = header.old.disks.iter().filter(|disk| is_dropped(&disk.file));
-    dropped.try_for_each(|disk| folder.remove(&disk.file))
+    let dropped = header.old.disks.iter().filter(|disk| is_dropped(&disk.file));
+    dropped.filter_map(|disk| folder.remove(&disk.file).err()).collect()
 }

@@ -13,6 +13,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::fetch::FetchError;
 use crate::host::{HostError, ImageLockError};
 use crate::registry::RegistryError;
+use crate::room::NoRoom;
 
 /// Why a patch failed. The disks are the old release, or the next patch makes them the new one.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +127,9 @@ pub enum PatchError {
         /// The format.
         format: ExportFormat,
     },
+    /// The journal does not fit into the directory.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// A thread of the patch ended without a word.
     #[error("the patch stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
@@ -155,6 +159,7 @@ impl Failure for PatchError {
             | Self::InProgress { .. } => ErrorKind::Conflict,
             Self::NoSuchMachine { .. } => ErrorKind::NotFound,
             Self::OddLength { .. } => ErrorKind::InvalidInput,
+            Self::NoRoom(error) => error.kind(),
             Self::Defect => ErrorKind::Internal,
         }
     }
@@ -166,6 +171,7 @@ impl Failure for PatchError {
             Self::Host(error) => return error.remedy(),
             Self::Lock(error) => return error.remedy(),
             Self::Image(error) => return error.remedy(),
+            Self::NoRoom(error) => return error.remedy(),
             Self::Scan { source, .. } => return source.remedy(),
             Self::Changed { remedy, .. } => remedy,
             Self::InUse(ImageLockError::Host(error)) => return error.remedy(),

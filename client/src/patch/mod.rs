@@ -54,9 +54,10 @@ pub use report::{PatchPlan, PatchReport, Side};
 use crate::directory::{self, Described, Directory, DiskLayout, LockedDisk, Lockfile};
 use crate::fetch::{Fetch, FetchStats};
 use crate::folder::FolderPath;
-use crate::host::{Holding, HostState, ImageLocks};
+use crate::host::{Holding, HostError, HostState, ImageLocks};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
+use crate::room::Room;
 use plan::{OldDisk, Steps};
 use stage::Stager;
 use watch::Watched;
@@ -107,8 +108,9 @@ pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
     let in_place = in_place(&sides.old_lock, &sides.new_lock);
     let steps = Steps::between(&sides.old, &sides.new, &in_place)?;
     let measured = patch.fetch().measure(steps.wanted()).await?;
+    let room = Some(Room::of(sides.directory.root(), measured.fetched_stored_bytes));
     let plan = PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured);
-    Ok(PatchPlan { in_use: watch::in_use(&sides.directory, &sides.old_lock), ..plan })
+    Ok(PatchPlan { room, in_use: watch::in_use(&sides.directory, &sides.old_lock), ..plan })
 }
 
 /// Moves a pulled directory to another release, in place.
@@ -124,7 +126,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
         // What a patch leaves that dies between its journal's end and its own; or one that was
         // never committed. Of one that runs beside this one it is not ours.
         if let Ok(_alone) = watch::alone(&directory, &old_lock) {
-            journal::remove_folder(&directory)?;
+            warn_of(&patch, journal::remove_folder(&directory).err());
         }
         return Ok(PatchReport::unchanged(&new_lock, directory.root(), rolled_forward));
     }
@@ -136,6 +138,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     let watched = Watched::of(&directory, &old_lock);
     survey::survey(&patch, &directory, &old_lock).await?;
     let steps = Steps::between(&old, &new, &in_place(&old_lock, &new_lock))?;
+    check_room(&patch, &directory, &steps).await?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
     let stager = Stager::create(&directory, &old_lock, &new_lock, &release, &new)?;
     let stager = Arc::new(stager);
@@ -151,8 +154,10 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     // Again: the fetch may have taken hours.
     refuse_foreign_files(&directory, &old_lock, &new_lock)?;
     stager.commit(&steps, &watched)?;
+    // It has the journal and the old disks open, which are about to be removed.
+    drop(stager);
     patch.progress.begin(Stage::Apply, None);
-    let directory = roll_forward(directory, alone, patch.threads).await?;
+    let directory = roll_forward(&patch, directory, alone).await?;
     let root = directory.root();
     patch.state.hold(&Holding::of(root, &new_lock));
     patch.progress.finish();
@@ -164,15 +169,38 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
 /// Applies a journal in a thread that has the directory and the locks for its own: it writes on
 /// when this future is dropped.
 async fn roll_forward(
+    patch: &Patch,
     directory: Directory,
-    mut alone: ImageLocks,
-    threads: usize,
+    alone: ImageLocks,
 ) -> Result<Directory, PatchError> {
+    let threads = patch.threads;
     let apply = move || {
-        apply::roll_forward(&directory, &mut alone, threads)?;
-        Ok(directory)
+        let left = apply::roll_forward(&directory, alone, threads)?;
+        Ok::<_, PatchError>((directory, left))
     };
-    tokio::task::spawn_blocking(apply).await.map_err(|_| PatchError::Defect)?
+    let applied = tokio::task::spawn_blocking(apply).await.map_err(|_| PatchError::Defect)?;
+    let (directory, left) = applied?;
+    warn_of(patch, left);
+    Ok(directory)
+}
+
+/// Tells of files that stay though they are of no use any more: the patch is done all the same.
+fn warn_of(patch: &Patch, left: impl IntoIterator<Item = HostError>) {
+    for error in left {
+        let why = &error.source;
+        patch.progress.note(&format!("warning: {error}: {why}; it is of no use any more"));
+    }
+}
+
+/// Fails if the journal cannot fit. Where its longest form does not, the registry is asked how
+/// long it gets: what is fetched is kept as it is stored.
+async fn check_room(patch: &Patch, directory: &Directory, steps: &Steps) -> Result<(), PatchError> {
+    let root = directory.root();
+    if Room::of(root, steps.sums().written_bytes()).check().is_ok() {
+        return Ok(());
+    }
+    let measured = patch.fetch().measure(steps.wanted()).await?;
+    Ok(Room::of(root, measured.fetched_stored_bytes).check()?)
 }
 
 /// Whether a crash left the directory between two releases; the next patch ends that.
@@ -201,7 +229,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         let old_lock = journal::Reader::open(directory.folder(), &journal::journal())?;
         let old_lock = old_lock.header().old.clone();
         let alone = watch::alone(&directory, &old_lock)?;
-        directory = roll_forward(directory, alone, patch.threads).await?;
+        directory = roll_forward(patch, directory, alone).await?;
         rolled_forward = true;
     }
     let (old_lock, _) = Lockfile::of_folder(directory.folder())?;

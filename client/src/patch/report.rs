@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::plan::Sums;
 use crate::directory::{Described, Lockfile};
 use crate::fetch::FetchStats;
+use crate::room::Room;
 
 /// One side of a patch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -41,6 +42,9 @@ pub struct PatchPlan {
     pub disks: Sums,
     /// What would be fetched.
     pub transfer: FetchStats,
+    /// What the journal needs of the file system at least, and what is free.
+    #[serde(flatten)]
+    pub room: Option<Room>,
     /// Disks that another process has open; a patch would refuse them.
     pub in_use: Vec<PathBuf>,
 }
@@ -53,6 +57,7 @@ impl PatchPlan {
             to: Side::of(new),
             disks,
             transfer,
+            room: None,
             in_use: Vec::new(),
         }
     }
@@ -75,6 +80,7 @@ impl fmt::Display for PatchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} would become {}", self.application, self.from.version, self.to.version)?;
         write_sums(f, &self.disks, &self.transfer)?;
+        self.room.iter().try_for_each(|room| write!(f, "\n  {room}"))?;
         self.in_use.iter().try_for_each(|path| {
             write!(f, "\n  {} is in use: stop what has it open before the patch", path.display())
         })

@@ -10,6 +10,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::fetch::FetchError;
 use crate::host::HostError;
 use crate::registry::RegistryError;
+use crate::room::NoRoom;
 use crate::verify::VerifyError;
 
 /// Why a pull failed. The directory is not there, or is what it was.
@@ -63,6 +64,15 @@ pub enum PullError {
         /// The disk.
         disk: String,
     },
+    /// What has the directory's name is no directory.
+    #[error("{} is in the way: it is no directory", path.display())]
+    InTheWay {
+        /// What has the name.
+        path: PathBuf,
+    },
+    /// The disks do not fit where they are to go.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The path has no last part to be named.
     #[error("`{}` cannot be the name of a directory to make", into.display())]
     NoName {
@@ -116,7 +126,9 @@ impl Failure for PullError {
             Self::Host(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Verify(error) => error.kind(),
+            Self::NoRoom(error) => error.kind(),
             Self::NotEmpty { .. }
+            | Self::InTheWay { .. }
             | Self::OtherRelease { .. }
             | Self::PresentModified { .. }
             | Self::LockedElsewhere { .. } => ErrorKind::Conflict,
@@ -134,7 +146,10 @@ impl Failure for PullError {
             Self::Host(error) => return error.remedy(),
             Self::Lock(error) => return error.remedy(),
             Self::Verify(error) => return error.remedy(),
-            Self::NotEmpty { .. } => "name another directory with --into".to_owned(),
+            Self::NoRoom(error) => return error.remedy(),
+            Self::NotEmpty { .. } | Self::InTheWay { .. } => {
+                "name another directory with --into".to_owned()
+            }
             Self::OtherRelease { directory, .. } => format!(
                 "move it with `seawall patch {0} --to …`, describe it as it is with `seawall describe \
                  {0} --as …`, or pull into another directory",

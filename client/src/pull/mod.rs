@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //!
-//! 1. The directory appears under its name when every disk in it is whole and durable.
+//! 1. The directory appears under its name when every disk in it is whole and durable; a place
+//!    that no rename can replace is filled, its lockfile last ([`site`]).
 //! 2. A pull that broke off is resumed: what it left in the staging directory is hashed and kept.
 //!
 //! # At the same time
@@ -22,6 +23,7 @@ mod plan;
 mod report;
 pub(crate) mod seeds;
 pub(crate) mod sink;
+mod site;
 pub(crate) mod target;
 
 use std::path::PathBuf;
@@ -42,6 +44,7 @@ use crate::fetch::{Fetch, FetchStats, Group};
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
+use crate::room::Room;
 use seeds::Seeds;
 use target::{Assembly, Staging, Target};
 
@@ -100,6 +103,7 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
     if target::look(pull, &lock)? == Target::Present {
         return Ok(PullPlan::of(&release, &[], FetchStats::default(), described));
     }
+    site::check_writable(&pull.into)?;
     let scratch = target::Scratch::new(&pull.state)?;
     let layouts = layouts(pull, &release, &lock, &scratch.indexes()).await?;
     let seeds = Seeds::open(&pull.state, &release, &pull.into);
@@ -110,7 +114,9 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
         stats.seeded_bytes += seeded.iter().map(|(want, _)| u64::from(want.chunk.len)).sum::<u64>();
         stats += pull.fetch().measure(wanted).await?;
     }
-    Ok(PullPlan::of(&release, &layouts, stats, described))
+    let room = Room::of(&pull.into, plan::data_bytes(&layouts)?);
+    let plan = PullPlan::of(&release, &layouts, stats, described);
+    Ok(PullPlan { room: Some(room), ..plan })
 }
 
 /// Pulls a release. Pulling what the directory holds already verifies it and changes nothing.
@@ -121,6 +127,7 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
 pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
     let release = resolve(&pull).await?;
     let lock = pull.lock(&release);
+    site::finish_move(&pull.into)?;
     if target::look(&pull, &lock)? == Target::Present {
         target::verify(&pull, &lock).await?;
         let described = target::describe(&pull, &release)?;
@@ -134,6 +141,7 @@ pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
     let described = Described::of(staging.place(), described);
     let layouts = layouts(&pull, &release, &lock, &staging.directory().indexes()).await?;
     let total = plan::data_bytes(&layouts)?;
+    staging.check_room(&lock, total)?;
     pull.progress.begin(Stage::Fetch, Some(total));
     let seeds = Seeds::open(&pull.state, &release, &pull.into);
     let assembly = Arc::new(staging.assembly(&lock, &layouts, seeds, pull.format)?);

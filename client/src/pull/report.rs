@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::directory::{Described, DiskLayout, Lockfile};
 use crate::fetch::FetchStats;
+use crate::room::Room;
 
 /// What a pull would do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -26,6 +27,9 @@ pub struct PullPlan {
     pub disk_bytes: u64,
     /// What comes from where.
     pub transfer: FetchStats,
+    /// What of the file system is needed and free; absent where all is there.
+    #[serde(flatten)]
+    pub room: Option<Room>,
     /// The descriptors for hosts, and what these cannot be told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub descriptors: Vec<Described>,
@@ -45,6 +49,7 @@ impl PullPlan {
             release: release.digest(),
             disk_bytes: layouts.iter().map(|layout| layout.index().disk_len().get()).sum(),
             transfer,
+            room: None,
         }
     }
 }
@@ -65,6 +70,7 @@ impl fmt::Display for PullPlan {
         let disks = HumanBytes(self.disk_bytes);
         write!(f, "{}:{} would make {disks} of disks", self.application, self.version)?;
         write_transfer(f, &self.transfer)?;
+        self.room.iter().try_for_each(|room| write!(f, "\n  {room}"))?;
         self.descriptors.iter().try_for_each(|described| write!(f, "\n  {described}"))
     }
 }

@@ -1,7 +1,7 @@
 //! Pull, stages 2 and 5: the place a release goes to.
 
-use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,13 +10,17 @@ use seawall_store::image::layout::ExportFormat;
 
 use super::seeds::Seeds;
 use super::sink::Sink;
+use super::site::{self, Site};
 use super::{Pull, PullError};
-use crate::directory::{self, Described, Directory, DiskLayout, DiskTimes, IndexCache, Lockfile};
+use crate::directory::{
+    self, Described, Directory, DiskLayout, DiskTimes, IndexCache, LockedDisk, Lockfile,
+};
 use crate::error::ErrorKind;
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::folder::{Folder, FolderPath, Untouchable, mode};
 use crate::host::{Holding, HostError, HostState, make_own_folder};
 use crate::patch::keep_or_discard;
+use crate::room::Room;
 use crate::verify;
 
 /// What lies where the release is to go.
@@ -31,12 +35,23 @@ pub(super) enum Target {
 /// Looks at the place; anything but nothing or the same is refused.
 pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
     let into = &pull.into;
+    let in_the_way = || PullError::InTheWay { path: into.clone() };
     let folder = match Folder::open(into) {
         Ok(folder) => folder,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Target::Free),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // A link that leads nowhere has the name all the same.
+            return if into.symlink_metadata().is_ok() {
+                Err(in_the_way())
+            } else {
+                Ok(Target::Free)
+            };
+        }
+        Err(error) if error.source.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(in_the_way());
+        }
         Err(error) => return Err(error.into()),
     };
-    let names = folder.names(2)?;
+    let names = site::names(into, &folder)?;
     if names.is_empty() {
         return Ok(Target::Free);
     }
@@ -125,22 +140,15 @@ impl Drop for Scratch {
     }
 }
 
-/// The directory beside the place, in which the release is assembled.
+/// The directory in which a release is assembled.
 pub(super) struct Staging {
     directory: Directory,
-    /// The folder that both are in.
-    parent: Folder,
-    /// Its name there.
-    staged: FolderPath,
-    /// The name that it will have.
-    name: FolderPath,
-    /// Where it will be.
-    place: PathBuf,
+    site: Site,
     is_resumed: bool,
 }
 
 /// The file in a staging directory that says what is being pulled.
-const MARK: &str = ".seawall/pulling";
+pub(super) const MARK: &str = ".seawall/pulling";
 /// The longest one that is read, in bytes.
 const MARK_LEN_MAX: u64 = 16 << 20;
 
@@ -151,27 +159,21 @@ impl Staging {
     /// link is refused, and so is a directory of anybody but this user or the owner of the folder
     /// above, who could change disks that were verified.
     pub(super) fn open(pull: &Pull, lock: &Lockfile) -> Result<Self, PullError> {
-        let no_name = || PullError::NoName { into: pull.into.clone() };
-        let name = pull.into.file_name().ok_or_else(no_name)?;
-        let mut staged = OsString::from(".");
-        staged.push(name);
-        staged.push(".seawall-pull");
-        let [name, staged] = [name.to_owned(), staged].map(FolderPath::new);
-        let (name, staged) = (name.map_err(|_| no_name())?, staged.map_err(|_| no_name())?);
-        let above = pull.into.parent().unwrap_or(Path::new(""));
-        if above != Path::new("") {
-            fs::create_dir_all(above).map_err(|e| HostError::new("create", above, e))?;
-        }
-        let parent = Folder::open(above)?;
-        parent.make_folder(&staged, mode::FOLDER)?;
-        let folder = parent.folder(&staged)?;
-        refuse_foreign(&parent, &folder)?;
-        let root = fs::canonicalize(if above == Path::new("") { Path::new(".") } else { above });
-        let root = root.map_err(|e| HostError::new("open", above, e))?;
-        let directory = Directory::of(folder.named(root.join(&staged)))?;
+        let site = Site::of(&pull.into)?;
+        let folder = site.staging()?;
+        refuse_foreign(site.parent(), &folder)?;
+        let directory = Directory::of(folder)?;
         let is_resumed = resume(directory.folder(), lock)?;
-        let place = root.join(&name);
-        Ok(Self { directory, parent, staged, name, place, is_resumed })
+        Ok(Self { directory, site, is_resumed })
+    }
+
+    /// Fails if the data of these disks does not fit, but for what is there already.
+    pub(super) fn check_room(&self, lock: &Lockfile, data_bytes: u64) -> Result<(), PullError> {
+        let root = self.directory.root();
+        let blocks =
+            |disk: &LockedDisk| fs::metadata(root.join(&disk.file)).map_or(0, |it| it.blocks());
+        let there: u64 = lock.disks.iter().map(|disk| blocks(disk) * 512).sum();
+        Ok(Room::of(root, data_bytes.saturating_sub(there)).check()?)
     }
 
     pub(super) fn directory(&self) -> &Directory {
@@ -180,7 +182,7 @@ impl Staging {
 
     /// Where the directory will be.
     pub(super) fn place(&self) -> &Path {
-        &self.place
+        self.site.place()
     }
 
     /// Whether an earlier pull of the same release left something here.
@@ -218,10 +220,14 @@ impl Staging {
         let sync = move || assembly.sinks.iter().try_for_each(Sink::sync);
         tokio::task::spawn_blocking(sync).await.map_err(|_| PullError::Defect)??;
         DiskTimes::note(self.directory.folder(), lock)?;
-        self.directory.describe(&self.place, release, lock)?;
-        let place = directory::commit(&self.directory, &self.parent, &self.staged, &self.name)?;
+        self.directory.describe(self.site.place(), release, lock)?;
+        let place = self.site.commit(&self.directory)?;
         // After the rename: a pull that fails there finds its whole download again.
-        self.directory.folder().remove(&FolderPath::composed(MARK))?;
+        let mark = Folder::open(&place).and_then(|it| it.remove(&FolderPath::composed(MARK)));
+        if let Err(error) = mark {
+            let why = &error.source;
+            pull.progress.note(&format!("warning: {error}: {why}; it is of no use any more"));
+        }
         pull.state.hold(&Holding::of(&place, lock));
         Ok(place)
     }
