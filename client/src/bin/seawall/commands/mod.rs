@@ -111,7 +111,7 @@ pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Fail
         }
         with_registry(command, around).await
     };
-    let outcome = match outcome.await {
+    let outcome = match Box::pin(outcome).await {
         Err(failure) => Err(hints::better(failure, &wanted, registry.as_ref()).await),
         done => done,
     };
