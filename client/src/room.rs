@@ -32,8 +32,8 @@ pub struct Room {
 
 /// There is less room than what is to be written takes.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is needed in {}, and {} is free", HumanBytes(*.needed_bytes), .folder.display(),
-    HumanBytes(*.free_bytes))]
+#[error("not enough space in {}: {} is needed, and {} is free", .folder.display(),
+    HumanBytes(*.needed_bytes), HumanBytes(*.free_bytes))]
 pub struct NoRoom {
     /// The folder that was to be written to.
     pub folder: PathBuf,
@@ -129,7 +129,10 @@ mod tests {
         let room = Room { folder: "/srv".into(), needed_bytes: 3 << 30, free_bytes: Some(2 << 30) };
         assert_eq!(room.to_string(), "needs 3.0 GiB, 2.0 GiB free in /srv");
         let error = room.check().unwrap_err();
-        assert_eq!(error.to_string(), "3.0 GiB is needed in /srv, and 2.0 GiB is free");
+        assert_eq!(
+            error.to_string(),
+            "not enough space in /srv: 3.0 GiB is needed, and 2.0 GiB is free"
+        );
         assert!(error.remedy().unwrap().contains("free 1.0 GiB"));
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         for free_bytes in [None, Some(3 << 30)] {

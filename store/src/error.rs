@@ -53,6 +53,9 @@ impl ErrorKind {
             | Io::InvalidInput
             | Io::InvalidData
             | Io::UnexpectedEof => Self::InvalidInput,
+            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                Self::InvalidInput
+            }
             _ => Self::Unavailable,
         }
     }

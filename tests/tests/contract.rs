@@ -202,9 +202,9 @@ fn holds_the_rules(args: &str, at: &str, value: &Value) {
 fn no_command_is_without_a_place_in_the_contract() {
     let world = World::new();
     let help = world.seawall("--help").succeeds().stdout;
-    let commands = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
-    let commands: Vec<_> = commands
-        .take_while(|line| line.starts_with(' ') || line.is_empty())
+    let commands: Vec<_> = help
+        .lines()
+        .take_while(|line| !line.starts_with("Global options:"))
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();

@@ -70,7 +70,7 @@ fn a_registry_that_a_pulled_folder_names_gets_no_token_but_its_own() {
     let thief = Thief::start();
     let origin = format!("{{\"registry\":\"http://127.0.0.1:{}\"}}", thief.port);
     fs::write(world.path("host/.seawall/origin.json"), origin).unwrap();
-    for args in ["status host", "status host --token-file token"] {
+    for args in ["report host", "report host --token-file token"] {
         world.seawall(args).env("SEAWALL_TOKEN", SECRET).exits_with(7).explains();
         thief.got_no_token();
     }

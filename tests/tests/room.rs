@@ -36,7 +36,7 @@ fn what_does_not_fit_is_said_before_the_first_byte() {
     for command in ["convert a.raw vol/a.qcow2", "export shop:1/a/disk0 -o vol/a.raw"] {
         let done = in_volume(&world, 3, command);
         assert_eq!(done.status.code(), Some(8), "{done}");
-        let done = done.explains().says("6.0 MiB is needed in").says("is free").says("help: ");
+        let done = done.explains().says("6.0 MiB is needed").says("is free").says("help: ");
         assert_eq!(done.stdout, "", "nothing is left there: {done}");
         let done = in_volume(&world, 12, command);
         assert!(done.status.success(), "the holes need no room: {done}");
@@ -60,7 +60,7 @@ fn a_release_is_pulled_into_a_mount_point() {
     let Some(world) = world() else { return };
     let done = in_volume(&world, 3, "pull shop:1 --into vol");
     assert_eq!(done.status.code(), Some(8), "{done}");
-    done.explains().says("6.0 MiB is needed in");
+    done.explains().says("6.0 MiB is needed");
     assert!(!world.path(".vol.seawall-pull").exists(), "nothing is fetched beside it");
     let done = in_volume(&world, 16, "pull shop:1 --into vol");
     assert!(done.status.success(), "{done}");

@@ -279,7 +279,10 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
         }
         Code::Unavailable | Code::RateLimited => Some("run the command again in a moment"),
         Code::QuotaExceeded => Some("`seawall quota APPLICATION` shows what is used of it"),
-        Code::StorageFull => Some("make room in the registry's store, then run this again"),
+        Code::StorageFull => Some(
+            "delete releases with `seawall rm` and run `seawall gc`, or give the registry's disk \
+             more room; then run this again",
+        ),
         Code::Damaged => Some("run `seawall verify REF`, then push the release again"),
         Code::Held => {
             Some("move the channel on, remove the pin, or patch the host to another release first")

@@ -11,8 +11,8 @@ use seawall_api::index::LEAF_SPAN;
 pub const GRANULE: u64 = 2 << 20;
 /// Granules are known up to this disk offset.
 const GRANULES_END: u64 = 128 << 30;
-/// Whole leaves are known up to this disk offset. A part of the format: a leaf of zeros from here on
-/// has the value of the one at offset 0 (docs/adr/0002).
+/// Whole leaves are known up to this disk offset. A part of the format: a leaf of zeros from here
+/// on has the value of the one at offset 0 (docs/adr/0002).
 pub const LEAVES_END: u64 = 5 << 40;
 
 const TABLE_LEN: u64 = (GRANULES_END / GRANULE + LEAVES_END / LEAF_SPAN) * 32;

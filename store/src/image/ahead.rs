@@ -1,7 +1,7 @@
 //! Remembers the last hole that was found.
 //!
-//! A scan goes leaf by leaf and asks at each where data begins. A map of many terabytes without data
-//! would be walked from each leaf to its end: the square of its length.
+//! A scan goes leaf by leaf and asks at each where data begins. A map of many terabytes without
+//! data would be walked from each leaf to its end: the square of its length.
 //!
 //! # Invariants
 //!

@@ -199,7 +199,7 @@ fn a_descriptor_that_cannot_be_is_refused() {
         ("RW 100 SPARSE \"a.raw\"", "KDMV or COWD"),
         ("RW 100 SPARSE \"s.vmdk\"", "says 2048"),
         ("RW 100 SPARSE \"se.vmdk\"", "seSparse"),
-        ("RW 100 SESPARSE \"se.vmdk\"", "SESPARSE"),
+        ("RW 100 SESPARSE \"se.vmdk\"", "seSparse"),
         ("RW 100 VMFSRDM \"a.raw\"", "VMFSRDM"),
         ("NOACCESS 100 FLAT \"a.raw\" 0", "NOACCESS"),
         ("WR 100 FLAT \"a.raw\" 0", "may be an extent"),

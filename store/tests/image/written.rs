@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use proptest::prelude::*;
 use seawall_api::digest::ContentDigest;
 use seawall_store::image::layout::{ExportFormat, Layout, Part, Round, lay_out, write_metadata};
-use seawall_store::image::{OpenOptions, open};
+use seawall_store::image::{Format, OpenOptions, open};
 
 use super::qemu::{Bench, content, qemu_format, read_mapped, runs};
 
@@ -88,7 +88,9 @@ fn check(format: ExportFormat, disk_len: u64, data: &[Range<u64>]) {
     // The file with all its zeros written has the map of its format, which is QEMU's.
     bench.assert_same(name);
     // The one with holes of its own reads the same.
-    let opened = open(&bench.path("one"), &OpenOptions::default()).unwrap();
+    let is_raw = qemu == "raw";
+    let said = OpenOptions { format: is_raw.then_some(Format::Raw), ..OpenOptions::default() };
+    let opened = open(&bench.path("one"), &said).unwrap();
     assert_eq!(opened.disk_len(), disk_len, "{format}");
     assert!(read_mapped(&*opened, 1 << 20) == bytes, "{format}: our reader");
     let covered = |at: &u64| runs(&*opened).iter().any(|run| run.contains(at));

@@ -64,8 +64,8 @@ impl Transport {
         timeouts: Timeouts,
     ) -> Result<Self, reqwest::Error> {
         let client = match client(&base, &timeouts).build() {
-            // A machine without certificate authorities. Plain HTTP needs none; what such a registry
-            // redirects to over HTTPS is not trusted.
+            // A machine without certificate authorities. Plain HTTP needs none; what such a
+            // registry redirects to over HTTPS is not trusted.
             Err(_) if base.scheme() == "http" => {
                 client(&base, &timeouts).tls_certs_only([]).build()?
             }

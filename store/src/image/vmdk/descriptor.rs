@@ -1,10 +1,10 @@
 //! The descriptor: text that says what a disk is made of, in a file of its own or embedded.
 //!
-//! Lines are `key=value`, comments, or extents (`RW 4194304 SPARSE "disk-s001.vmdk"`). Writers differ
-//! in much: a byte order mark, blank lines and comments before the first line or no first line at
-//! all, ends of lines, tabs, quotes, case, and the code page that `encoding` names. All of that is
-//! read. A line that could be an extent and is not understood is refused: an extent that is passed
-//! over would shift all that follow.
+//! Lines are `key=value`, comments, or extents (`RW 4194304 SPARSE "disk-s001.vmdk"`). Writers
+//! differ in much: a byte order mark, blank lines and comments before the first line or no first
+//! line at all, ends of lines, tabs, quotes, case, and the code page that `encoding` names. All
+//! of that is read. A line that could be an extent and is not understood is refused: an extent
+//! that is passed over would shift all that follow.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
