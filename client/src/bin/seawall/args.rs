@@ -104,7 +104,7 @@ pub(crate) enum RawCommand {
     Pin(fleet::PinArgs),
     /// Take a pin away
     Unpin(fleet::UnpinArgs),
-    /// Show what this host holds, whether guests wrote to it, and how far it is behind its channel
+    /// Show what this host holds, what guests wrote to, how far it is behind
     Status(fleet::StatusArgs),
     /// Tell the registry what this host runs, so that it keeps it
     Report(fleet::ReportArgs),
@@ -118,7 +118,7 @@ pub(crate) enum RawCommand {
     Gc(GcArgs),
     /// Write a disk image in another format; needs no registry
     Convert(ConvertArgs),
-    /// Say what a disk image is and what is on its disk; needs no registry
+    /// Say what a disk image is and what is on it; needs no registry
     Inspect(InspectArgs),
     /// Check every object, reference and row of a registry; resumable
     Fsck(FsckArgs),

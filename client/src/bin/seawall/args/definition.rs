@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn the_list_of_commands_fits_80_columns() {
-        for line in root_help(&Cli::command()).to_string().lines().take(50) {
+        let help = root_help(&Cli::command()).to_string();
+        for line in help.lines().take_while(|line| *line != "Global options:") {
             assert!(line.starts_with("  status") || line.chars().count() <= 80, "{line}");
         }
     }

@@ -146,6 +146,6 @@ mod tests {
         let statuses = statuses();
         let numbers: Vec<_> = statuses.iter().map(|(number, _)| number.as_str()).collect();
         assert_eq!(numbers, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "130", "141", "143"]);
-        assert!(statuses[4].1.ends_with("in use or was changed"), "{:?}", statuses[4]);
+        assert!(statuses[4].1.ends_with("in use or modified by a guest"), "{:?}", statuses[4]);
     }
 }

@@ -1,0 +1,84 @@
+//! A push, proven.
+
+use std::path::PathBuf;
+
+use seawall::ovf;
+use seawall::spec::{file, flags};
+use seawall_api::names::ApplicationName;
+use seawall_api::reference::Selector;
+
+use super::{Command, Push, Reach, Target, prefix, release, threads};
+use crate::args::PushArgs;
+use crate::report::Failure;
+
+pub(super) fn push(args: PushArgs) -> Result<Command, Failure> {
+    let (host, target) = release(&args.reference)?;
+    let version = match &target.selector {
+        Selector::Version(version) => version.clone(),
+        named => return Err(no_version(&args.reference, &target.application, named)),
+    };
+    let package = args.package.as_deref().map(ovf::Package::open).transpose()?;
+    let spec = match (&package, &args.file) {
+        (Some(package), _) => package.spec().clone(),
+        (None, Some(path)) => file::read(path)?,
+        (None, None) if args.machines.is_empty() => file::read(&usual_file(&args.reference)?)?,
+        (None, None) => {
+            let machines = args.machines.iter().map(|flag| flag.parse());
+            flags::describe(machines.collect::<Result<_, _>>()?)?
+        }
+    };
+    let parent = args.parent.as_deref().map(|text| parent(&target.application, text));
+    let push = Push {
+        spec,
+        package,
+        access: args.disks.into(),
+        version,
+        parent: parent.transpose()?,
+        application: target.application,
+        full_scan: args.full_scan,
+        threads: threads(args.threads),
+    };
+    Ok(Command::Push(Reach { host, credentials: args.credentials }, Box::new(push)))
+}
+
+/// Why a push needs a version, and which is likely meant.
+fn no_version(text: &str, application: &ApplicationName, named: &Selector) -> Failure {
+    let what = format!("`{text}` does not name a version");
+    let bare = named.to_string();
+    let bare = bare.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let remedy = match named {
+        Selector::Channel(_) if !bare.is_empty() => {
+            format!("a version begins with a digit: {application}:{bare}")
+        }
+        Selector::Channel(channel) => format!(
+            "push a version, as in {application}:1.0.0, then `seawall promote \
+             {application}:1.0.0 {channel}`"
+        ),
+        _ => format!("push a version, as in {application}:1.0.0"),
+    };
+    Failure::usage(what, remedy)
+}
+
+/// The `application.toml` in this folder, which describes a push that names nothing else.
+fn usual_file(text: &str) -> Result<PathBuf, Failure> {
+    let usual = PathBuf::from("application.toml");
+    if usual.is_file() {
+        return Ok(usual);
+    }
+    Err(Failure::usage(
+        "nothing is named to push, and there is no application.toml here",
+        format!(
+            "name disks: `seawall push {text} --machine web=disk.qcow2`; or a package: `seawall \
+             push {text} appliance.ova`; or a description: `seawall push {text} --file FILE`"
+        ),
+    ))
+}
+
+/// A release of the same application, without its name.
+fn parent(application: &ApplicationName, text: &str) -> Result<Target, Failure> {
+    let (selector, prefix) = match prefix::fill_up(text)? {
+        Some((filled, prefix)) => (filled.parse()?, Some(prefix)),
+        None => (text.parse()?, None),
+    };
+    Ok(Target { application: application.clone(), selector, prefix })
+}
