@@ -15,8 +15,8 @@ const MOMENTS: [u64; 9] =
 fn unfinished(dir: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // A pull goes on in its staging folder.
-        if name.ends_with(".seawall-pull") {
+        // A pull goes on in its staging folder, and a patch begins its journal anew in its own.
+        if name.ends_with(".seawall-pull") || name == "journal.part" {
             continue;
         }
         let in_scratch = entry.path().parent().is_some_and(|above| above.ends_with("scratch"));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use seawall_api::release::Release;
 use seawall_store::image::layout::ExportFormat;
+use seawall_store::unfinished::Unfinished;
 
 use super::seeds::Seeds;
 use super::sink::Sink;
@@ -120,23 +121,23 @@ pub(super) fn describe(pull: &Pull, release: &Release) -> Result<Vec<Described>,
 }
 
 /// A folder for a plan's indexes, removed with the value.
-pub(crate) struct Scratch(Folder);
+pub(crate) struct Scratch {
+    folder: Folder,
+    /// Also where the process is told to end: nothing is dropped then.
+    _unfinished: Unfinished,
+}
 
 impl Scratch {
     pub(crate) fn new(state: &HostState) -> Result<Self, HostError> {
         let root = state.scratch();
-        make_own_folder(&root)?;
-        Ok(Self(Folder::open(&root)?))
+        let make = || make_own_folder(&root).map_err(|error| error.source);
+        let (unfinished, ()) =
+            Unfinished::make(&root, make).map_err(|e| HostError::new("create", &root, e))?;
+        Ok(Self { folder: Folder::open(&root)?, _unfinished: unfinished })
     }
 
     pub(crate) fn indexes(&self) -> IndexCache {
-        IndexCache::new(self.0.clone())
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(self.0.path());
+        IndexCache::new(self.folder.clone())
     }
 }
 

@@ -154,7 +154,7 @@ fn words(holder: &Holder) -> String {
         Holder::History { channel, moves_ago } => {
             format!("channel {channel} pointed at it {} ago", count(*moves_ago, "move"))
         }
-        Holder::Pin { pin, .. } => format!("pin {pin} holds it"),
+        Holder::Pin { pin, reason } => format!("pin {pin}: {reason}"),
         Holder::Host { host, .. } => format!("host {host} runs it"),
     }
 }
