@@ -420,7 +420,7 @@ fn a_disk_of_any_length_keeps_it() {
     for len in [1, 511, 512, 4095, 4097, MIB + 512, 3 * MIB + 12_345] {
         let bytes = Noise::new("odd").bytes(len);
         raw(&world.path(format!("{len}.raw")), len, &[(0, bytes)]);
-        machines.push(format!("m{len}=root:{len}.raw"));
+        machines.push(format!("m{len}=root:raw:{len}.raw"));
     }
     let machines: Vec<&str> = machines.iter().map(String::as_str).collect();
 

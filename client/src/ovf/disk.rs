@@ -38,7 +38,14 @@ impl Packed {
         let unknown = match opened {
             Ok(image) if image.variant().format == Format::Raw && self.stated.is_some() => None,
             Ok(image) => return Ok(image),
-            Err(error) if is_unrecognised(&error) => Some(error),
+            // The name may contradict the content: then the content counts, as a package's
+            // descriptor names no more than a file.
+            Err(error) if is_unrecognised(&error) => {
+                match self.open_as(&name.with_extension(""), None) {
+                    Ok(image) if image.variant().format != Format::Raw => return Ok(image),
+                    _ => Some(error),
+                }
+            }
             Err(error) => return Err(error),
         };
         // What is no image is the disk itself if it is exactly as long as that.
