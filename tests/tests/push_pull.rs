@@ -105,7 +105,7 @@ fn a_compressed_image_that_is_new_is_sent_whole_and_nothing_of_it_twice() {
         let application = format!("app{version}");
 
         let pushed = world.push(&format!("{application}:1"), &[&format!("a=root:{version}.img")]);
-        let same = world.push(&format!("{application}:2"), &["a=root:plain.raw"]);
+        let same = world.push(&format!("{application}:2"), &["a=root:raw:plain.raw"]);
         world.pull(&format!("{application}:1"), &application);
 
         assert_eq!(pushed["disks"][0]["content"], *b3sum(&raw), "{options}");

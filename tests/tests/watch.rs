@@ -226,6 +226,8 @@ fn the_audit_log_names_who_did_what_and_shows_when_it_was_changed() {
 #[test]
 fn a_quota_refuses_what_would_pass_it_before_it_is_uploaded() {
     let world = World::new();
+    raw(&world.path("first.raw"), MIB, &[]);
+    world.push("first:1", &["a=root:first.raw"]);
     for (name, seed, data) in
         [("1.raw", "one", MIB), ("2.raw", "two", MIB), ("big.raw", "b", 24 * MIB)]
     {
