@@ -60,7 +60,7 @@ function Confirm-Switch([string]$Name) {
     }
 }
 
-Confirm-Switch 'team-shop_2-back--end'
+Confirm-Switch 'team-shop_2-back----end'
 Confirm-Switch 'team-shop_2-public'
 
 # arm
@@ -95,7 +95,7 @@ $disk = Resolve-Disk 'old' 'disk4' (Find-Disk 'old\disk4.vhdx' 'old/disk4.qcow2'
 Add-VMHardDiskDrive -VM $vm -ControllerType IDE -ControllerNumber 1 -ControllerLocation 1 -Path $disk
 $disk = Resolve-Disk 'old' 'disk5' (Find-Disk 'old\disk5.vhdx' 'old/disk5.qcow2')
 Add-VMHardDiskDrive -VM $vm -ControllerType SCSI -ControllerNumber 0 -ControllerLocation 1 -Path $disk
-Add-VMNetworkAdapter -VM $vm -SwitchName 'team-shop_2-back--end' -StaticMacAddress '00155DA1F8EC'
+Add-VMNetworkAdapter -VM $vm -SwitchName 'team-shop_2-back----end' -StaticMacAddress '00155DA1F8EC'
 
 # web
 Clear-Name 'team-shop_2-web'
@@ -122,8 +122,8 @@ Add-VMHardDiskDrive -VM $vm -ControllerType SCSI -ControllerNumber 0 -Controller
 Set-VMFirmware -VM $vm -EnableSecureBoot Off -FirstBootDevice $boot
 
 # app--1
-Clear-Name 'team-shop_2-app--1'
-$vm = New-VM -Name 'team-shop_2-app--1' -Generation 2 -MemoryStartupBytes 2048MB -NoVHD
+Clear-Name 'team-shop_2-app----1'
+$vm = New-VM -Name 'team-shop_2-app----1' -Generation 2 -MemoryStartupBytes 2048MB -NoVHD
 Set-VM -VM $vm -ProcessorCount 240 -StaticMemory -Notes 'team/shop_2 2.0.0--rc_1, machine app--1, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85'
 Get-VMNetworkAdapter -VM $vm | Remove-VMNetworkAdapter
 Get-VMDvdDrive -VM $vm | Remove-VMDvdDrive
@@ -139,13 +139,13 @@ Add-VMHardDiskDrive -VM $vm -ControllerType SCSI -ControllerNumber 0 -Controller
 $disk = Resolve-Disk 'app--1' 'disk4' (Find-Disk 'app--1\disk4.vhdx' 'app--1/disk4.qcow2')
 Add-VMHardDiskDrive -VM $vm -ControllerType SCSI -ControllerNumber 0 -ControllerLocation 4 -Path $disk
 Add-VMNetworkAdapter -VM $vm -SwitchName 'team-shop_2-public' -StaticMacAddress '00155DAF79FB'
-Add-VMNetworkAdapter -VM $vm -SwitchName 'team-shop_2-back--end' -StaticMacAddress '00155D51D44D'
-Add-VMNetworkAdapter -VM $vm -SwitchName 'team-shop_2-back--end' -StaticMacAddress '00155D71215E'
+Add-VMNetworkAdapter -VM $vm -SwitchName 'team-shop_2-back----end' -StaticMacAddress '00155D51D44D'
+Add-VMNetworkAdapter -VM $vm -SwitchName 'team-shop_2-back----end' -StaticMacAddress '00155D71215E'
 Set-VMFirmware -VM $vm -EnableSecureBoot On -SecureBootTemplate $SecureBootTemplate -FirstBootDevice $boot
 
 if ($Start) {
     Start-VM -Name 'team-shop_2-arm'
     Start-VM -Name 'team-shop_2-old'
     Start-VM -Name 'team-shop_2-web'
-    Start-VM -Name 'team-shop_2-app--1'
+    Start-VM -Name 'team-shop_2-app----1'
 }

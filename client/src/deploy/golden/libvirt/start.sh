@@ -123,7 +123,7 @@ overlay() {
   mv -- "$overlay.part" "$overlay"
 }
 
-network 'team-shop_2-back--end' 'networks/back--end.xml' 'back--end' 10.152.48
+network 'team-shop_2-back----end' 'networks/back--end.xml' 'back--end' 10.152.48
 network 'team-shop_2-public' 'networks/public.xml' 'public' 10.169.149
 if [ -z "$direct" ]; then
   :
@@ -167,4 +167,4 @@ start 'team-shop_2-old' 'old.xml' i686
 start 'team-shop_2-power' 'power.xml' ppc64le
 start 'team-shop_2-web' 'web.xml' x86_64
 start 'team-shop_2-risc' 'risc.xml' riscv64
-start 'team-shop_2-app--1' 'app--1.xml' x86_64
+start 'team-shop_2-app----1' 'app--1.xml' x86_64

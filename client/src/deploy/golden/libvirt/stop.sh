@@ -42,7 +42,7 @@ stop() {
   done
 }
 
-stop 'team-shop_2-app--1'
+stop 'team-shop_2-app----1'
 stop 'team-shop_2-risc'
 stop 'team-shop_2-web'
 stop 'team-shop_2-power'

@@ -81,7 +81,7 @@ id=$((id + 1))
 
 # app--1
 qm create "$id" \
-  --name 'team-shop-2-app--1' \
+  --name 'team-shop-2-app----1' \
   --description 'team/shop_2 2.0.0--rc_1, machine app--1, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85' \
   --memory 2048 --cores 255 \
   --smbios1 uuid=56096e09-966e-88db-9998-60a440c0e5d4 \

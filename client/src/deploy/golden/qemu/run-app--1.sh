@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs machine app--1 of team/shop_2 2.0.0--rc_1, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85.
-name='team-shop_2-app--1'
+name='team-shop_2-app----1'
 machine=app--1
 release=d2b46c1803dabfc6
 networks='back--end public'

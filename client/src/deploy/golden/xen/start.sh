@@ -95,4 +95,4 @@ if [ -z "$direct" ]; then
 fi
 start 'team-shop_2-old' 'old.cfg'
 start 'team-shop_2-web' 'web.cfg'
-start 'team-shop_2-app--1' 'app--1.cfg'
+start 'team-shop_2-app----1' 'app--1.cfg'
