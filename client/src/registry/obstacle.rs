@@ -30,12 +30,7 @@ impl Obstacle {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(error) = next {
             let io = error.downcast_ref::<io::Error>();
-            // What an I/O error wraps is not in its chain, only what that was caused by.
-            let wrapped = io.and_then(io::Error::get_ref);
-            let tls = error
-                .downcast_ref::<TlsError>()
-                .or_else(|| wrapped.and_then(|inner| inner.downcast_ref::<TlsError>()));
-            if let Some(tls) = tls {
+            if let Some(tls) = tls_error(error) {
                 return Self::of_tls(tls);
             }
             if io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied) {
@@ -59,6 +54,18 @@ impl Obstacle {
             TlsError::InvalidCertificate(_) | TlsError::NoCertificatesPresented => Self::Untrusted,
             _ => Self::Tls,
         }
+    }
+}
+
+/// Finds an error of TLS: itself, or within I/O errors. What those wrap, one in another perhaps, is
+/// not in the chain of causes; only what the wrapped error was caused by is.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
+    let mut inner = error;
+    loop {
+        if let Some(tls) = inner.downcast_ref::<TlsError>() {
+            return Some(tls);
+        }
+        inner = inner.downcast_ref::<io::Error>()?.get_ref()?;
     }
 }
 

@@ -20,7 +20,7 @@ fn told(error: &SpecError) -> String {
 #[test]
 fn the_documented_example_is_read_as_the_page_says() {
     let page = include_str!("../../../docs/application-toml.md");
-    let example = page.split("```toml\n").nth(1).unwrap().split("\n```").next().unwrap();
+    let example = page.split("```toml\n").nth(2).unwrap().split("\n```").next().unwrap();
     let spec = parse(example).unwrap();
 
     let names: Vec<_> = spec.machines.iter().map(|machine| machine.name.as_str()).collect();

@@ -39,7 +39,7 @@ fn retrying(url: &str) -> Retry<HttpRegistry> {
 async fn tls_spoken_to_a_plain_registry_names_its_plain_address() {
     let (address, count) = odd(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
     let error = retrying(&format!("https://{address}")).server_version().await.unwrap_err();
-    assert!(!error.is_transient());
+    assert!(!error.is_transient(), "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let remedy = error.remedy().unwrap();
     assert!(remedy.contains(&format!("plain HTTP there: name it as http://{address}")), "{remedy}");
