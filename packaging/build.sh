@@ -22,13 +22,13 @@ version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo
 architecture=$(dpkg --print-architecture)
 machine=$(uname -m)
 
-# `release` is built as everybody builds it, so that one is not built twice.
-if [[ $profile != release ]]; then
+# A profile that is built for other uses, too, is built as it is there, and once.
+if [[ $profile == dist ]]; then
   home=${CARGO_HOME:-$HOME/.cargo}
   export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=/seawall --remap-path-prefix=$home=/cargo"
 fi
 cargo build --locked --profile "$profile" -p seawall
-built=$(realpath "${CARGO_TARGET_DIR:-target}/$profile/seawall")
+built=$(realpath "${CARGO_TARGET_DIR:-target}/${profile/#dev/debug}/seawall")
 
 mkdir -p "$out"
 out=$(realpath "$out")

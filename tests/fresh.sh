@@ -184,7 +184,7 @@ for command in "${commands[@]}"; do
   case $command in
     needs) timed './dev needs' './dev needs' ;;
     # By the profile of the demo, so that both take one build.
-    package) timed tests/package.sh 'tests/package.sh --profile release' ;;
+    package) timed tests/package.sh 'tests/package.sh --profile dev' ;;
     *) timed "./dev $command" "./dev $command" ;;
   esac
 done
