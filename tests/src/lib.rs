@@ -33,6 +33,8 @@ pub use proxy::{Answer, Asked, Proxy};
 pub use receiver::{Received, Receiver};
 pub use registry::{Registry, object_files};
 pub use run::{Done, Run, Started, peak_memory_kib};
+/// A signal for [`Started::signal`].
+pub use rustix::process::Signal;
 pub use terminal::Drawn;
 pub use tool::{exists, tool};
 pub use world::World;

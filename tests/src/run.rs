@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// A run that takes longer hangs.
@@ -163,8 +164,9 @@ impl Started {
     }
 
     /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
-        crate::tool::tool("kill", ["-s", name, &self.child.id().to_string()]);
+    pub fn signal(&self, signal: Signal) {
+        // By the system call: the program `kill` starts so slowly that the moment has passed.
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits until it has read and written so many bytes, by the kernel's count; false if it ends

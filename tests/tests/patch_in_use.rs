@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use seawall_tests::{
-    Answer, Asked, Done, MIB, Noise, Proxy, Registry, Run, World, b3sum, raw, same_bytes, tool,
+    Answer, Asked, Done, MIB, Noise, Proxy, Registry, Run, Signal, World, b3sum, raw, same_bytes,
+    tool,
 };
 
 /// Where both releases have the same bytes, where they differ, and where neither has any.
@@ -243,7 +244,7 @@ fn an_interrupted_patch_says_whether_the_disks_are_half_done() {
                 is_running = run.is_running();
             }
             if is_running {
-                run.signal("INT");
+                run.signal(Signal::INT);
             }
             let done = run.ends();
             if done.status.code() == Some(130) && file.exists() {
