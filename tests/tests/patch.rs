@@ -1,7 +1,7 @@
 //! A pulled release moves to another one in place: exactly, cheaply, or not at all.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use seawall_tests::{
@@ -386,4 +386,28 @@ fn a_patch_that_cannot_clean_up_after_itself_is_done_and_says_what_stays() {
     in_the_way(world.local("patch host --to shop:2")).succeeds().says("warning: cannot remove");
     world.local("patch host --to shop:1").succeeds();
     assert!(!folder.exists());
+}
+
+/// A hypervisor that runs as a user of its own was given the old file.
+#[test]
+fn a_disk_that_is_replaced_keeps_its_owner_and_mode() {
+    let world = World::new();
+    two_releases(&world);
+    world.local("pull shop:1 --into host --format qcow2").succeeds();
+    let disks = || {
+        let folder = fs::read_dir(world.path("host/web")).unwrap();
+        let files = folder.map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|it| it == "qcow2")).collect::<Vec<_>>()
+    };
+    let mine = fs::metadata(world.path("host")).unwrap().uid();
+    let owner = if mine == 0 { 65534 } else { mine };
+    for disk in disks() {
+        fs::set_permissions(&disk, Permissions::from_mode(0o660)).unwrap();
+        chown(&disk, Some(owner), None).unwrap();
+    }
+    world.local("patch host --to shop:2").succeeds();
+    for disk in disks() {
+        let found = fs::metadata(&disk).unwrap();
+        assert_eq!((found.uid(), found.mode() & 0o777), (owner, 0o660), "{}", disk.display());
+    }
 }

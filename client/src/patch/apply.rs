@@ -4,11 +4,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, Gid, Mode, Uid, fallocate, fchmod, fchown};
 use seawall_api::digest::ChunkDigest;
 use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
@@ -235,15 +235,45 @@ fn move_file(folder: &Folder, from: &FolderPath, to: &FolderPath) -> Result<(), 
     let path = folder.path_of(to);
     // A link would become the disk.
     let source = folder.file(from)?;
+    let access = match folder.file(to) {
+        Ok(old) => Access::of(&old).map_err(|error| HostError::new("inspect", &path, error))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Access::default(),
+        Err(error) => return Err(error),
+    };
+    access.give(&source);
     match folder.rename_raw(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
         done => return done.map_err(|error| HostError::new("replace", &path, error)),
     }
     let part = part_of(to);
     let copy = folder.create(&part, mode::FILE)?;
+    access.give(&copy);
     copy_file(&source, &copy).map_err(|error| HostError::new("replace", &path, error))?;
     folder.rename(&part, to)?;
     folder.remove(from)
+}
+
+/// The owner and mode of a disk that is replaced: a hypervisor that runs as a user of its own was
+/// given the old file, and must be able to open the new one.
+#[derive(Default)]
+struct Access {
+    old: Option<(u32, u32, u32)>,
+}
+
+impl Access {
+    fn of(file: &File) -> io::Result<Self> {
+        let found = file.metadata()?;
+        Ok(Self { old: Some((found.uid(), found.gid(), found.mode() & 0o777)) })
+    }
+
+    /// Gives a file the same owner and mode, as far as this user may: only root gives files away.
+    fn give(&self, file: &File) {
+        let Some((owner, group, mode)) = self.old else { return };
+        let (owner, group) = (Uid::from_raw(owner), Gid::from_raw(group));
+        if fchown(file, Some(owner), Some(group)).is_ok() {
+            let _ = fchmod(file, Mode::from_raw_mode(mode));
+        }
+    }
 }
 
 fn copy_file(source: &File, copy: &File) -> io::Result<()> {
