@@ -21,7 +21,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::ImageError;
-use super::source::{DiskFile, Identity};
+use super::source::{DiskFile, Identity, identify};
 
 /// Why a file that an image names is not opened.
 #[derive(Debug)]
@@ -73,6 +73,9 @@ impl Trust {
     /// Opens a file that the image names.
     pub(super) fn open(&self, path: &Path) -> Result<DiskFile, Refusal> {
         let real = fs::canonicalize(path).map_err(Refusal::Io)?;
+        // What can never be a disk is refused as such: permission for it would be of no use.
+        let found = fs::symlink_metadata(&real).map_err(Refusal::Io)?;
+        identify(path, &found).map_err(Refusal::Image)?;
         for root in &self.roots {
             let Ok(inner) = real.strip_prefix(&root.real) else { continue };
             if root.is_own && is_hidden(inner) {
@@ -120,7 +123,7 @@ fn plain<'a>(part: &'a Component<'_>) -> io::Result<&'a Path> {
 fn open_at(at: impl std::os::fd::AsFd, name: &Path) -> io::Result<File> {
     let look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let found = File::from(openat(&at, name, look, Mode::empty())?).metadata()?;
-    super::source::identify(name, &found).map_err(|error| match error {
+    identify(name, &found).map_err(|error| match error {
         ImageError::NotADisk { found, .. } => {
             io::Error::new(io::ErrorKind::InvalidInput, format!("it is {found}"))
         }

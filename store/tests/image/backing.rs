@@ -117,7 +117,7 @@ fn a_backing_name_that_is_not_a_path_is_refused() {
 fn a_backing_file_that_is_not_a_disk_is_refused() {
     let bench = Bench::new();
     bench.run("mkfifo pipe");
-    for (name, found) in [("/dev/zero", "/dev/zero"), ("pipe", "pipe"), (".", "directory")] {
+    for (name, found) in [("/dev/zero", "character device"), ("pipe", "pipe"), (".", "directory")] {
         bench.run(&format!("qemu-img create -q -u -f qcow2 -b {name} -F raw top.qcow2 1M"));
         let message = fails(&bench.path("top.qcow2"), &OpenOptions::default());
         assert!(message.contains(found), "{name}: {message}");
