@@ -64,6 +64,8 @@ codes! {
     CheckRuns = 409, "check-runs", "A check of the registry runs";
     /// The application would have more than its quota.
     QuotaExceeded = 409, "quota-exceeded", "The application's quota does not permit this";
+    /// A token, a host or the registry has as many leases or hosts as it may have.
+    LimitReached = 409, "limit-reached", "There are as many of these as there may be";
     /// The channel moved since it was read.
     PreconditionFailed = 412, "precondition-failed", "The object changed since it was read";
     /// The body is over its limit.

@@ -100,6 +100,22 @@ impl fmt::Display for HumanBytes {
     }
 }
 
+/// A number of things: `1 chunk`, `2 chunks`, `2 entries`, `2 leaves`; the noun is a singular.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a>(pub u64, pub &'a str);
+
+impl fmt::Display for Counted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, noun) = self;
+        match (number, noun.strip_suffix('y'), noun.strip_suffix('f')) {
+            (1, ..) => write!(f, "1 {noun}"),
+            (_, Some(stem), _) => write!(f, "{number} {stem}ies"),
+            (_, _, Some(stem)) => write!(f, "{number} {stem}ves"),
+            _ => write!(f, "{number} {noun}s"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

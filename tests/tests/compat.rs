@@ -150,7 +150,7 @@ fn catalogs_with_a_row_in_every_table_are_migrated_pulled_collected_and_checked(
         drop(migrated);
 
         let held = world.local("rm golden:1.0.0").exits_with(4).stderr;
-        assert!(held.contains("--name audit"), "{schema}: {held}");
+        assert!(held.contains("pin audit"), "{schema}: {held}");
         world.local("push golden:0.9.0 --machine web=root:x.raw").exits_with(3);
         // What schema 3 and later had condemned goes, and nothing that is visible.
         let collected = world.local("gc --json").succeeds().json();

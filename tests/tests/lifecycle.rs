@@ -35,15 +35,15 @@ fn what_is_held_is_not_deleted_and_the_refusal_names_what_holds_it() {
     pin.succeeds();
     world.pull("shop:1.1", "host");
     world.local("report host --host rack4").succeeds();
-    for (reference, holder) in [
-        ("shop:1.0", "pin audit: the auditors read it"),
-        ("shop:1.1", "host rack4 runs it"),
-        ("shop:1.2", "channel stable pointed at it 1 move ago"),
-        ("shop:1.3", "channel stable points at it"),
-        ("shop:stable", "channel stable points at it"),
+    for (reference, holder, remedy) in [
+        ("shop:1.0", "pin audit: the auditors read it", "seawall unpin shop:1.0 --name audit"),
+        ("shop:1.1", "host rack4 runs it", "seawall hosts shop --forget rack4"),
+        ("shop:1.2", "channel stable pointed at it 1 move ago", "seawall retention apply shop"),
+        ("shop:1.3", "channel stable points at it", "seawall promote shop:VERSION stable"),
+        ("shop:stable", "channel stable points at it", "seawall promote shop:VERSION stable"),
     ] {
         let done = world.local(&format!("rm {reference}")).exits_with(4).explains();
-        done.says(holder).says("help: ");
+        done.says(holder).says("help: ").says(remedy);
         let dry = world.local(&format!("rm {reference} --dry-run --json")).exits_with(4);
         assert_eq!(dry.json()["holders"].as_array().unwrap().len(), 1, "{dry}");
     }

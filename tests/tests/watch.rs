@@ -240,7 +240,7 @@ fn a_quota_refuses_what_would_pass_it_before_it_is_uploaded() {
     let before = packs();
 
     let refused = world.local("push shop:2 --machine a=root:big.raw --threads 1").exits_with(8);
-    let refused = refused.explains().says("its quota is 8388608").says("seawall quota ");
+    let refused = refused.explains().says("its quota is 8388608").says("seawall quota shop");
     assert_eq!(world.versions("shop"), ["1"], "{refused}");
     assert!(packs() <= before + 1, "it stops at the pack that passes the quota");
 

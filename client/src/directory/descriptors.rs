@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use seawall_api::release::Release;
+use seawall_api::units::Counted;
 use serde::Serialize;
 
 use super::lock::read_release;
@@ -40,8 +41,8 @@ impl Described {
 
 impl std::fmt::Display for Described {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (target, folder, count) = (self.target, self.folder.display(), self.files.len());
-        write!(f, "{target}: {count} files in {folder}")?;
+        let (target, folder) = (self.target, self.folder.display());
+        write!(f, "{target}: {} in {folder}", Counted(self.files.len() as u64, "file"))?;
         if !self.losses.is_empty() {
             write!(f, "; what they cannot say:")?;
         }

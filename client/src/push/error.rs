@@ -74,6 +74,14 @@ pub enum PushError {
 }
 
 impl PushError {
+    /// Returns the same error, naming the application in what the registry refused.
+    pub(super) fn about(self, application: &ApplicationName) -> Self {
+        match self {
+            Self::Registry(error) => Self::Registry(error.about(application)),
+            other => other,
+        }
+    }
+
     /// Whether the registry lacks something that the push relied on.
     pub(super) fn is_incomplete(&self) -> bool {
         matches!(

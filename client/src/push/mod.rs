@@ -89,7 +89,7 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
         let _ = push.registry.end_lease(&lease).await;
     }
     push.progress.finish();
-    outcome
+    outcome.map_err(|error| error.about(&push.application))
 }
 
 async fn transfer_and_publish(

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use seawall_api::names::ApplicationName;
 use seawall_api::problem::{Code, Problem};
 use seawall_store::error::io_remedy;
 
+use super::asked::{Asked, problem_remedy};
 use super::obstacle::Obstacle;
 use crate::error::ErrorKind;
 use crate::plain::one_line;
@@ -20,6 +22,8 @@ pub enum RegistryError {
     Problem {
         /// What it said.
         problem: Box<Problem>,
+        /// The names in the request that it refused.
+        asked: Asked,
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
@@ -126,7 +130,7 @@ impl RegistryError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             // Never what the registry advises: a person runs what stands there.
-            Self::Problem { problem, .. } => problem_remedy(problem.code).map(str::to_owned),
+            Self::Problem { problem, asked, .. } => asked.remedy(problem.code),
             Self::NoToken { url } => Some(format!(
                 "a token is sent only to the registry it was given for: name this one with \
                  --registry or SEAWALL_REGISTRY beside --token-file, SEAWALL_TOKEN_FILE or \
@@ -140,7 +144,7 @@ impl RegistryError {
                  `client_max_body_size 64m;`)"
             )),
             Self::Status { status: 401 | 403, .. } => {
-                problem_remedy(Code::Unauthenticated).map(str::to_owned)
+                Asked::default().remedy(Code::Unauthenticated)
             }
             Self::Status { url, .. } => {
                 Some(format!("check that {url} is a Seawall registry: `curl {url}/v1/version`"))
@@ -182,6 +186,16 @@ impl RegistryError {
         }
     }
 
+    /// Returns the same error, naming the application that the refused request was for. The address
+    /// of most requests of a push does not.
+    #[must_use]
+    pub fn about(mut self, application: &ApplicationName) -> Self {
+        if let Self::Problem { asked, .. } = &mut self {
+            asked.application.get_or_insert_with(|| application.to_string());
+        }
+        self
+    }
+
     /// How long the registry asks to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -198,6 +212,13 @@ impl RegistryError {
             Self::Problem { problem, .. } => Some(problem.code),
             _ => None,
         }
+    }
+}
+
+impl From<Problem> for RegistryError {
+    /// Wraps a problem that a successful answer reports, such as the error of a job.
+    fn from(problem: Problem) -> Self {
+        Self::Problem { problem: Box::new(problem), asked: Asked::default(), retry_after: None }
     }
 }
 
@@ -252,6 +273,7 @@ fn problem_kind(code: Code) -> ErrorKind {
         | Code::LeaseEnded
         | Code::Held
         | Code::CheckRuns
+        | Code::LimitReached
         | Code::PreconditionFailed
         | Code::PreconditionRequired => ErrorKind::Conflict,
         Code::DigestMismatch | Code::Damaged => ErrorKind::Damaged,
@@ -259,39 +281,5 @@ fn problem_kind(code: Code) -> ErrorKind {
         // Both are mended by making room: exit code 8 tells a script to.
         Code::StorageFull | Code::QuotaExceeded => ErrorKind::StorageFull,
         Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => ErrorKind::Internal,
-    }
-}
-
-fn problem_remedy(code: Code) -> Option<&'static str> {
-    match code {
-        Code::Unauthenticated => Some(
-            "give a token the registry knows: --token-file FILE, SEAWALL_TOKEN_FILE or \
-             SEAWALL_TOKEN",
-        ),
-        Code::Denied => Some("use a token that permits this: --token-file FILE"),
-        Code::NotFound => Some("`seawall list` and `seawall list APPLICATION` show what there is"),
-        Code::VersionTaken => Some("a version is never reused: push under a new one"),
-        Code::Incomplete | Code::LeaseEnded => {
-            Some("run the push again: it resumes and sends only what is missing")
-        }
-        Code::PreconditionFailed => {
-            Some("run `seawall channels APPLICATION CHANNEL` to see who moved it, then retry")
-        }
-        Code::Unavailable | Code::RateLimited => Some("run the command again in a moment"),
-        Code::QuotaExceeded => Some("`seawall quota APPLICATION` shows what is used of it"),
-        Code::StorageFull => Some(
-            "delete releases with `seawall rm` and run `seawall gc`, or give the registry's disk \
-             more room; then run this again",
-        ),
-        Code::Damaged => Some("run `seawall verify REF`, then push the release again"),
-        Code::Held => {
-            Some("move the channel on, remove the pin, or patch the host to another release first")
-        }
-        Code::Gone => {
-            Some("choose another release: `seawall list APPLICATION` shows those that are left")
-        }
-        Code::CheckRuns => Some("wait for its end, or stop it: `seawall fsck --stop`"),
-        Code::Internal => Some("the registry's log has the cause"),
-        _ => None,
     }
 }

@@ -10,6 +10,7 @@
 //! 3. The bearer token goes to the registry's own origin and nowhere else.
 //! 4. Ports have no default methods, and [`retry`] forwards each of them by name.
 
+mod asked;
 mod error;
 pub mod fleet;
 pub mod http;
@@ -20,6 +21,7 @@ pub mod retry;
 mod upkeep;
 pub mod watch;
 
+pub use asked::Asked;
 pub use error::RegistryError;
 pub use fleet::Fleet;
 pub use http::{HttpRegistry, InvalidUrl, Token, TokenError};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, Version};
-use seawall_api::units::HumanBytes;
+use seawall_api::units::{Counted, HumanBytes};
 use seawall_api::v1::{DamagedRelease, LostObject};
 use serde::Serialize;
 
@@ -85,9 +85,10 @@ impl fmt::Display for RepairReport {
             return write!(f, "no release is known to be damaged; `seawall fsck` looks for damage");
         }
         let bytes = HumanBytes(self.bytes);
-        write!(f, "brought {} chunks ({bytes}) in {} packs, ", self.chunks, self.packs)?;
-        write!(f, "{} leaves, {} documents, ", self.leaves, self.documents)?;
-        write!(f, "{} descriptors", self.descriptors)?;
+        let (chunks, packs) = (Counted(self.chunks, "chunk"), Counted(self.packs, "pack"));
+        write!(f, "brought {chunks} ({bytes}) in {packs}, {}, ", Counted(self.leaves, "leaf"))?;
+        let documents = Counted(self.documents, "document");
+        write!(f, "{documents}, {}", Counted(self.descriptors, "descriptor"))?;
         for release in &self.releases {
             let state = match (release.was_damaged, release.is_whole) {
                 (false, _) => "is not known to be damaged",

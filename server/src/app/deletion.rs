@@ -4,6 +4,7 @@
 
 use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
+use seawall_api::units::Counted;
 
 use super::{AppError, Registry};
 use crate::catalog::Release;
@@ -135,11 +136,8 @@ fn remedy_of(title: &str, holders: &[Holder]) -> String {
 fn word(holder: &Holder) -> String {
     match holder {
         Holder::Channel(channel) => format!("channel {channel} points at it"),
-        Holder::History { channel, moves_ago: 1 } => {
-            format!("channel {channel} pointed at it 1 move ago")
-        }
         Holder::History { channel, moves_ago } => {
-            format!("channel {channel} pointed at it {moves_ago} moves ago")
+            format!("channel {channel} pointed at it {} ago", Counted(*moves_ago, "move"))
         }
         Holder::Pin { name, reason } => format!("pin {name}: {reason}"),
         Holder::Host { host, .. } => format!("host {host} runs it"),

@@ -248,7 +248,8 @@ impl AppError {
             Self::CheckRuns => Code::CheckRuns,
             Self::RootUnreadable { source, .. } => source.code(),
             Self::TooLarge { .. } => Code::TooLarge,
-            Self::QuotaExceeded { .. } | Self::LimitReached { .. } => Code::QuotaExceeded,
+            Self::QuotaExceeded { .. } => Code::QuotaExceeded,
+            Self::LimitReached { .. } => Code::LimitReached,
             Self::OfAnother { .. } => Code::Denied,
             Self::NoRoom { .. } | Self::ReadOnly { barrier: Barrier::Full, .. } => {
                 Code::StorageFull

@@ -123,8 +123,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 fn log_to_stderr(global: &Global) {
     let filter = match global.verbose {
-        // What goes wrong in a library reaches the user as an error of ours, or not at all.
-        0 => "seawall=error,seawall_store=error,seawall_server=error",
+        // What goes wrong below reaches the user as an error of ours, or not at all; that holds for
+        // a registry in this process, too.
+        0 => "seawall=error,seawall_store=error",
         1 => "seawall=info,seawall_store=info,warn",
         _ => "seawall=trace,seawall_store=trace,seawall_server=debug,hyper_util=debug,info",
     };

@@ -258,9 +258,8 @@ mod tests {
     #[test]
     fn every_problem_has_the_documented_exit_code() {
         let code_of = |code| {
-            let problem = Box::new(Problem::new(code, "webshop:1.0: …"));
-            let failure = Failure::from(RegistryError::Problem { problem, retry_after: None });
-            failure.exit_code()
+            let problem = Problem::new(code, "webshop:1.0: …");
+            Failure::from(RegistryError::from(problem)).exit_code()
         };
         for code in Code::ALL {
             let expect = match code {
@@ -271,6 +270,7 @@ mod tests {
                 | Code::LeaseEnded
                 | Code::Held
                 | Code::CheckRuns
+                | Code::LimitReached
                 | Code::PreconditionFailed
                 | Code::PreconditionRequired => 4,
                 Code::DigestMismatch | Code::Damaged => 5,
@@ -285,8 +285,8 @@ mod tests {
 
     #[test]
     fn a_registry_cannot_write_to_the_terminal() {
-        let problem = Box::new(Problem::new(Code::NotFound, "no \x1b[2Jsuch\u{202e} thing\u{7}"));
-        let failure = Failure::from(RegistryError::Problem { problem, retry_after: None });
+        let problem = Problem::new(Code::NotFound, "no \x1b[2Jsuch\u{202e} thing\u{7}");
+        let failure = Failure::from(RegistryError::from(problem));
         let text = failure.to_string();
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");
         assert!(!text.contains('\u{202e}'));

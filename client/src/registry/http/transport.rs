@@ -18,7 +18,7 @@ use seawall_api::problem::Problem;
 use super::{
     IDLE_CONNECTION_TIME_MAX, IDLE_CONNECTIONS_MAX, PROBLEM_LEN_MAX, REDIRECTS_MAX, Timeouts, Token,
 };
-use crate::registry::RegistryError;
+use crate::registry::{Asked, RegistryError};
 
 /// A body is handed to the connection in pieces of this length: the watchdog's grain.
 const UPLOAD_PIECE_LEN: usize = 128 << 10;
@@ -87,6 +87,7 @@ impl Transport {
     pub(super) async fn send(&self, call: Call) -> Result<Response, RegistryError> {
         let Call { what, method, mut url, headers, body } = call;
         let may_redirect = body.is_none() && (method == Method::GET || method == Method::HEAD);
+        let asked = Asked::of(&url);
         let mut hops = 0;
         while hops <= REDIRECTS_MAX {
             let mut request = self.client.request(method.clone(), url.clone());
@@ -124,7 +125,7 @@ impl Transport {
                     _ => {}
                 }
             }
-            return Err(self.refusal(&what, response).await);
+            return Err(self.refusal(&what, asked, response).await);
         }
         Err(RegistryError::Protocol { what, why: format!("more than {REDIRECTS_MAX} redirects") })
     }
@@ -205,12 +206,14 @@ impl Transport {
     }
 
     /// Why the registry refused, read from its problem document where it sent one.
-    async fn refusal(&self, what: &str, response: Response) -> RegistryError {
+    async fn refusal(&self, what: &str, asked: Asked, response: Response) -> RegistryError {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         let body = self.read(what, response, PROBLEM_LEN_MAX).await.unwrap_or_default();
         match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => RegistryError::Problem { problem: Box::new(problem), retry_after },
+            Ok(problem) => {
+                RegistryError::Problem { problem: Box::new(problem), asked, retry_after }
+            }
             Err(_) => RegistryError::Status {
                 url: self.address.clone(),
                 what: what.to_owned(),

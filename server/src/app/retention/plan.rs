@@ -8,6 +8,7 @@ use std::fmt;
 
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ChannelName, HostName, PinName, Version};
+use seawall_api::units::Counted;
 
 use super::policy::{Policies, Policy};
 use crate::catalog::ChannelMove;
@@ -79,9 +80,8 @@ impl fmt::Display for Reason {
         };
         match self {
             Self::Channel(channel) => write!(f, "channel {channel} points at it"),
-            Self::History(channel, 1) => write!(f, "channel {channel} pointed at it 1 move ago"),
             Self::History(channel, ago) => {
-                write!(f, "channel {channel} pointed at it {ago} moves ago")
+                write!(f, "channel {channel} pointed at it {} ago", Counted(*ago, "move"))
             }
             Self::Pin(pin) => write!(f, "pin {pin}"),
             Self::Host(host, others) => write!(f, "runs on host {host}{}", more(others)),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use seawall_api::units::Counted;
+
 /// What an application may have. `None` is no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Quota {
@@ -66,7 +68,7 @@ impl fmt::Display for Excess {
                 write!(f, "{would_be} bytes of disk data, and its quota is {limit}")
             }
             Self::ReleaseCount { would_be, limit } => {
-                write!(f, "{would_be} releases, and its quota is {limit}")
+                write!(f, "{}, and its quota is {limit}", Counted(*would_be, "release"))
             }
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall::registry::{Registry, RegistryError};
+use seawall_api::problem::Problem;
 use seawall_api::units::HumanBytes;
 use seawall_api::v1::{Collection, CollectionPhase, CollectionPlan, CollectionTotals};
 
 use super::Surroundings;
 use crate::command::Collect;
-use crate::output::{answer, moment};
+use crate::output::{answer, count, moment};
 use crate::report::Failure;
 
 /// Between two looks how far it is.
@@ -69,28 +70,25 @@ fn check(collection: &Collection) -> Result<(), Failure> {
     let Some(error) = collection.last.as_ref().and_then(|last| last.error.as_ref()) else {
         return Ok(());
     };
-    let mut problem = Box::new(error.clone());
-    problem.detail = format!("the registry could not collect: {}", error.detail);
-    Err(RegistryError::Problem { problem, retry_after: None }.into())
+    let detail = format!("the registry could not collect: {}", error.detail);
+    Err(RegistryError::from(Problem { detail, ..error.clone() }).into())
 }
 
 fn plan_text(plan: &CollectionPlan) -> String {
-    format!(
-        "{} chunks are reachable\n{}",
-        plan.reachable_chunks,
-        totals_text("would free", &plan.totals)
-    )
+    let are = if plan.reachable_chunks == 1 { "is" } else { "are" };
+    let chunks = count(plan.reachable_chunks, "chunk");
+    format!("{chunks} {are} reachable\n{}", totals_text("would free", &plan.totals))
 }
 
 fn totals_text(verb: &str, totals: &CollectionTotals) -> String {
     let mut text = format!("{verb} {}", HumanBytes(totals.freed_bytes));
     // A String takes whatever is written.
-    let _ = write!(text, ": {} packs ({})", totals.packs, HumanBytes(totals.pack_bytes));
-    let _ =
-        write!(text, ", {} other objects ({})", totals.objects, HumanBytes(totals.object_bytes));
+    let (packs, others) = (count(totals.packs, "pack"), count(totals.objects, "other object"));
+    let _ = write!(text, ": {packs} ({})", HumanBytes(totals.pack_bytes));
+    let _ = write!(text, ", {others} ({})", HumanBytes(totals.object_bytes));
     if totals.repacked > 0 {
-        let new = HumanBytes(totals.repacked_bytes);
-        let _ = write!(text, "; {} packs ({new}) are new", totals.repacked);
+        let (new, len) = (count(totals.repacked, "new pack"), HumanBytes(totals.repacked_bytes));
+        let _ = write!(text, "; wrote {new} ({len})");
     }
     text + "\n"
 }
@@ -108,8 +106,8 @@ fn collection_text(collection: &Collection) -> String {
     }
     let mut text = totals_text("freed", &last.totals);
     if let Some(until) = last.waits_until_secs {
-        let (count, until) = (last.waits_for_leases, moment(until));
-        let _ = writeln!(text, "waits for {count} older pushes and pulls, until {until} at most");
+        let (older, until) = (count(last.waits_for_leases, "older lease"), moment(until));
+        let _ = writeln!(text, "waits for {older} of pushes and pulls, until {until} at most");
     }
     text
 }

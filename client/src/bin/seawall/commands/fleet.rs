@@ -17,6 +17,9 @@ use crate::command::{Fleet, Target};
 use crate::output::{Cell, Column, List, answer, answer_list, column, count, moment, table};
 use crate::report::Failure;
 
+/// How many holders an error names. Hosts alone may be thousands.
+const NAMED_HOLDERS_MAX: usize = 10;
+
 /// What a deletion would do.
 #[derive(Serialize)]
 struct Removal {
@@ -133,17 +136,14 @@ async fn would_remove(around: &Surroundings, target: Target) -> Result<(), Failu
 
 /// Why a release is not deleted, and the commands that let go of it.
 fn stays(application: &ApplicationName, version: &Version, holders: &[Holder]) -> Failure {
-    let what = match holders {
-        [one] => format!("{application}:{version} stays: {}", words(one)),
-        [first, more @ ..] => format!(
-            "{application}:{version} stays: {}, and {} more",
-            words(first),
-            count(more.len() as u64, "holder")
-        ),
-        [] => format!("{application}:{version} stays"),
-    };
+    let named = holders.iter().take(NAMED_HOLDERS_MAX);
+    let mut causes: Vec<String> = named.clone().map(words).collect();
+    if let more @ 1.. = holders.len().saturating_sub(NAMED_HOLDERS_MAX) {
+        causes.push(format!("and {}", count(more as u64, "more holder")));
+    }
+    let what = format!("{application}:{version} stays: {}", causes.join("; "));
     let mut remedies: Vec<String> =
-        holders.iter().map(|holder| remedy(application, version, holder)).collect();
+        named.map(|holder| remedy(application, version, holder)).collect();
     remedies.dedup();
     Failure::usage(what, remedies.join("; ")).of_kind(ErrorKind::Conflict)
 }

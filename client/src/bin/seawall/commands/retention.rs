@@ -53,7 +53,7 @@ pub(super) async fn apply(
         false => collect::freed(&around.registry).await,
     };
     let has_deleted = !outcome.deleted.is_empty();
-    let failed = outcome.error.clone().map(Box::new);
+    let failed = outcome.error.clone();
     let freed_bytes = freed.as_ref().ok().copied().flatten();
     match around.style {
         Style::Text if has_deleted && freed.is_ok() => print(&freed_text(freed_bytes))?,
@@ -63,7 +63,7 @@ pub(super) async fn apply(
         }
     }
     match failed {
-        Some(problem) => Err(RegistryError::Problem { problem, retry_after: None }.into()),
+        Some(problem) => Err(RegistryError::from(problem).into()),
         None => freed.map(drop),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use seawall_api::units::Counted;
 use serde::Serialize;
 
 use crate::contract;
@@ -102,12 +103,8 @@ pub(crate) fn moment(secs: u64) -> String {
 }
 
 /// `1 chunk`, `2 chunks`, `2 entries`.
-pub(crate) fn count(number: u64, one: &str) -> String {
-    match one.strip_suffix('y') {
-        _ if number == 1 => format!("1 {one}"),
-        Some(stem) => format!("{number} {stem}ies"),
-        None => format!("{number} {one}s"),
-    }
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    Counted(number, noun).to_string()
 }
 
 #[cfg(test)]

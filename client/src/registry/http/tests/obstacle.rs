@@ -106,7 +106,7 @@ fn a_registry_forges_no_line_and_gives_no_order() {
         seawall_api::problem::Problem::new(seawall_api::problem::Code::MethodNotAllowed, forged);
     problem.remedy = Some(forged.to_owned());
     let told = [
-        RegistryError::Problem { problem: Box::new(problem), retry_after: None },
+        RegistryError::from(problem),
         RegistryError::Protocol { what: "list".to_owned(), why: forged.to_owned() },
         RegistryError::WrongBytes { object: "index".to_owned(), why: forged.to_owned() },
     ];
