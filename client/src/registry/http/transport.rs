@@ -6,8 +6,8 @@
 //! direction; `reqwest`'s own read timeout counts from the request's begin and would end a long
 //! upload while it runs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -51,6 +51,8 @@ impl Call {
 /// Connections to one registry.
 pub(super) struct Transport {
     client: Client,
+    /// Connections to where a registry on plain HTTP redirects to over HTTPS.
+    secure: OnceLock<Client>,
     base: Url,
     address: String,
     token: Option<Token>,
@@ -63,16 +65,14 @@ impl Transport {
         token: Option<Token>,
         timeouts: Timeouts,
     ) -> Result<Self, reqwest::Error> {
-        let client = match client(&base, &timeouts).build() {
-            // A machine without certificate authorities. Plain HTTP needs none; what such a
-            // registry redirects to over HTTPS is not trusted.
-            Err(_) if base.scheme() == "http" => {
-                client(&base, &timeouts).tls_certs_only([]).build()?
-            }
-            built => built?,
-        };
+        let mut client = client(&base, &timeouts);
+        // To read this machine's certificate authorities takes longer than most calls.
+        if base.scheme() == "http" {
+            client = client.tls_certs_only([]);
+        }
+        let client = client.build()?;
         let address = base.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client, base, address, token, timeouts })
+        Ok(Self { client, secure: OnceLock::new(), base, address, token, timeouts })
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -90,7 +90,8 @@ impl Transport {
         let asked = Asked::of(&url);
         let mut hops = 0;
         while hops <= REDIRECTS_MAX {
-            let mut request = self.client.request(method.clone(), url.clone());
+            let client = self.client_to(&what, &url)?;
+            let mut request = client.request(method.clone(), url.clone());
             request = request.headers(headers.clone());
             let token = self.token.as_ref().filter(|_| is_same_origin(&self.base, &url));
             let sent = token.map(Token::header);
@@ -188,6 +189,19 @@ impl Transport {
             }
             seen = now;
         }
+    }
+
+    /// Returns the connections that an address is reached by.
+    fn client_to(&self, what: &str, url: &Url) -> Result<&Client, RegistryError> {
+        if url.scheme() == self.base.scheme() {
+            return Ok(&self.client);
+        }
+        if let Some(client) = self.secure.get() {
+            return Ok(client);
+        }
+        let client = client(url, &self.timeouts).build();
+        let client = client.map_err(|error| self.broken(what, error))?;
+        Ok(self.secure.get_or_init(|| client))
     }
 
     fn broken(&self, what: &str, source: reqwest::Error) -> RegistryError {
