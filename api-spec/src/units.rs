@@ -146,4 +146,19 @@ mod tests {
             assert_eq!(HumanBytes(bytes).to_string(), text);
         }
     }
+
+    #[test]
+    fn a_noun_agrees_with_its_number() {
+        let cases = [
+            (0, "chunk", "0 chunks"),
+            (1, "chunk", "1 chunk"),
+            (2, "other object", "2 other objects"),
+            (1, "entry", "1 entry"),
+            (3, "entry", "3 entries"),
+            (2, "leaf", "2 leaves"),
+        ];
+        for (number, noun, text) in cases {
+            assert_eq!(Counted(number, noun).to_string(), text);
+        }
+    }
 }
