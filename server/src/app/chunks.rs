@@ -1,4 +1,4 @@
-//! Which chunks and leaves are missing, and where chunks lie.
+//! Queries for missing chunks and leaves, and for the places of chunks.
 
 use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
 
@@ -6,10 +6,10 @@ use super::{AppError, Registry};
 use crate::catalog::{ChunkPlace, LeaseId, Located};
 
 impl Registry {
-    /// Positions of the chunks that a push under `lease` has to upload.
+    /// Returns the positions of the chunks that a push under `lease` has to upload.
     ///
     /// # Errors
-    /// When the lease has ended or the catalog fails.
+    /// Fails if the lease has ended or the catalog fails.
     pub async fn missing_chunks(
         &self,
         lease: LeaseId,
@@ -19,10 +19,11 @@ impl Registry {
         Ok(self.catalog.missing_chunks(chunks, grip).await?)
     }
 
-    /// Positions of the leaves that a push under `lease` has to send; the others are complete.
+    /// Returns the positions of the leaves that a push under `lease` has to send. The others are
+    /// complete.
     ///
     /// # Errors
-    /// When the lease has ended or the catalog fails.
+    /// Fails if the lease has ended or the catalog fails.
     pub async fn missing_leaves(
         &self,
         lease: LeaseId,
@@ -33,10 +34,10 @@ impl Registry {
         Ok((0..).zip(rows).filter(|(_, row)| row.is_none()).map(|(at, _)| at).collect())
     }
 
-    /// Where chunks lie: the packs, and a place in one of them for each chunk.
+    /// Locates chunks: returns the packs, and for each chunk its place in one of them.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] naming the first chunk that is missing.
+    /// [`AppError::NotFound`] with the first missing chunk.
     pub async fn locate_chunks(
         &self,
         chunks: Vec<ChunkDigest>,

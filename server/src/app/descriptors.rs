@@ -1,7 +1,7 @@
-//! Original descriptors: kept and given back byte for byte, never interpreted.
+//! Original descriptors, stored and returned byte for byte, never interpreted.
 //!
-//! The catalog has no row for them: the store alone says which are there, and a release names
-//! the few that it needs.
+//! The catalog has no rows for descriptors: their presence is known to the store alone, and a
+//! release names the few it needs.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::catalog::LeaseId;
 use crate::catalog::collect::Collectable;
 
 impl Registry {
-    /// Keeps a descriptor.
+    /// Stores a descriptor.
     ///
     /// # Errors
-    /// When the lease has ended, the bytes are not that descriptor, or a port fails.
+    /// Fails if the lease has ended, the bytes do not match the digest, or a port fails.
     pub async fn put_descriptor(
         &self,
         lease: LeaseId,
@@ -32,10 +32,10 @@ impl Registry {
         .await
     }
 
-    /// The bytes of a descriptor.
+    /// Returns the bytes of a descriptor.
     ///
     /// # Errors
-    /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
+    /// [`AppError::NotFound`], or [`AppError::Damaged`] if the descriptor is altered at rest.
     pub async fn descriptor_bytes(&self, digest: DescriptorDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Descriptor(digest);
         if self.store.len(&name).await?.is_none() {
@@ -44,7 +44,7 @@ impl Registry {
         self.proven_bytes(&name, |b| DescriptorDigest::of(b) == digest).await
     }
 
-    /// The first descriptor that a release names and that is not here.
+    /// Returns the first missing descriptor among those named by a release.
     pub(super) async fn missing_descriptor(
         &self,
         release: &Release,
@@ -58,7 +58,7 @@ impl Registry {
     }
 }
 
-/// The descriptors that a release names, each once.
+/// Returns the descriptors named by a release, without duplicates.
 pub(super) fn descriptors_of(release: &Release) -> BTreeSet<DescriptorDigest> {
     let descriptors = release.machines().iter().filter_map(|m| m.descriptor.as_ref());
     descriptors.map(|descriptor| descriptor.digest).collect()

@@ -1,4 +1,4 @@
-//! Why a use case failed.
+//! The errors of use cases.
 
 use seawall_api::moment::rfc3339;
 use seawall_api::names::ApplicationName;
@@ -10,180 +10,180 @@ use crate::catalog::{Barrier, CatalogError, Excess, REBUILD};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a use case failed. Messages name the object and never repeat their source.
+/// An error of a use case. Messages name the object and never repeat their source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {
-    /// There is no such thing.
+    /// The object does not exist.
     #[error("{object} is not in this registry")]
     NotFound {
-        /// Which.
+        /// The object, in words.
         object: String,
     },
-    /// What was sent is malformed.
+    /// The request is malformed.
     #[error("{what}")]
     Invalid {
-        /// What, and where.
+        /// The malformed part and its place.
         what: String,
-        /// The rule it breaks.
+        /// The violated rule.
         source: Option<Source>,
     },
-    /// The bytes are not what their name says.
+    /// The bytes do not match their digest.
     #[error("what was sent as {expected} is {actual}")]
     DigestMismatch {
-        /// The name they came under.
+        /// The digest named by the request.
         expected: String,
-        /// The name they have.
+        /// The digest of the bytes.
         actual: String,
     },
-    /// A version names another release.
+    /// The version already names another release.
     #[error("{version} is {published}, not {offered}")]
     VersionTaken {
         /// The application and version.
         version: String,
-        /// What it names.
+        /// The release that the version names.
         published: String,
-        /// What it should have named.
+        /// The release that was to be published.
         offered: String,
     },
-    /// The version was deleted.
+    /// The version was deleted, and must not be reused.
     #[error("release {version} was deleted, and a version is never used again")]
     VersionDeleted {
         /// The application and version.
         version: String,
     },
-    /// What is asked for was deleted.
+    /// The requested release was deleted.
     #[error("release {version} was deleted by `{by}` at {}", rfc3339(*at_secs))]
     Gone {
         /// The application and version.
         version: String,
-        /// Who deleted it.
+        /// The token that deleted the release.
         by: String,
-        /// When.
+        /// The time of the deletion, in seconds since 1970-01-01 UTC.
         at_secs: u64,
     },
-    /// A release that may not be deleted.
+    /// The release is held and cannot be deleted.
     #[error("release {version} stays: {holders}")]
     Held {
         /// The application and version.
         version: String,
-        /// What holds it, in words.
+        /// The holders, in words.
         holders: String,
-        /// What takes the first of them away, as a command.
+        /// The command that removes the first holder.
         remedy: String,
     },
-    /// Something that is relied on is not present.
+    /// A referenced object is not present.
     #[error("{object} needs {missing}, which this registry does not hold")]
     Incomplete {
-        /// What was sent.
+        /// The object that was sent.
         object: String,
-        /// What it lacks.
+        /// The missing object.
         missing: String,
     },
-    /// The lease is not alive.
+    /// The lease has ended or never existed.
     #[error("lease {lease} has ended or never was")]
     LeaseEnded {
-        /// Its name.
+        /// The lease's id.
         lease: String,
     },
-    /// The object changed since it was read.
+    /// The object changed since the caller read it.
     #[error("{object} {is_now}")]
     Stale {
-        /// Which.
+        /// The object, in words.
         object: String,
-        /// The command that shows how it changed.
+        /// The command that shows the change.
         shown_by: String,
-        /// What it is now.
+        /// The present state of the object.
         is_now: String,
     },
-    /// It is not this request's turn, and will not be soon.
+    /// The registry is busy with something else, and the request was not served in time.
     #[error("{what} now")]
     Busy {
-        /// What keeps the registry busy.
+        /// The activity that keeps the registry busy.
         what: &'static str,
     },
-    /// A check that is to begin anew meets one that runs.
+    /// A new check was requested while another one runs.
     #[error("a check of the registry runs")]
     CheckRuns,
-    /// What a visible release needs cannot be read, so nothing may be collected.
+    /// An object needed by a visible release is unreadable, so nothing may be collected.
     #[error("nothing is collected: {root} cannot be read")]
     RootUnreadable {
-        /// What.
+        /// The unreadable object.
         root: String,
-        /// Why.
+        /// The error from reading the object.
         source: Box<AppError>,
     },
-    /// Somebody asked it to stop.
+    /// The task was stopped on request.
     #[error("{what} was stopped")]
     Stopped {
-        /// What.
+        /// The stopped task.
         what: &'static str,
     },
-    /// The answer would be larger than the limit.
+    /// The response would exceed a limit.
     #[error("{what} is larger than the limit of {limit}")]
     TooLarge {
-        /// What.
+        /// The oversized response.
         what: String,
         /// The limit, with its unit.
         limit: String,
     },
-    /// The application would have more than it may.
+    /// The application would exceed its quota.
     #[error("application {application} would have {excess}")]
     QuotaExceeded {
-        /// Which.
+        /// The application.
         application: ApplicationName,
-        /// How much it would have, and may have.
+        /// The usage that would result, and the quota.
         excess: Excess,
     },
-    /// Somebody has as many of something as they may.
+    /// A limit on the number of items is reached.
     #[error("{whose} has {limit}, as many as it may")]
     LimitReached {
-        /// Who.
+        /// The owner of the items.
         whose: String,
-        /// How many, and of what.
+        /// The limit, with the kind of item.
         limit: String,
         /// The next step.
         remedy: &'static str,
     },
-    /// Another token speaks for it.
+    /// The object belongs to another token.
     #[error("{object} is another token's")]
     OfAnother {
-        /// What.
+        /// The object, in words.
         object: String,
     },
-    /// What is left of the disk is kept.
+    /// The upload would use disk space reserved for other operations.
     #[error("the registry's disk has {free} bytes free, of which it keeps {kept} from uploads")]
     NoRoom {
-        /// How much is left.
+        /// Free space, in bytes.
         free: u64,
-        /// How much is kept.
+        /// Space reserved from uploads, in bytes.
         kept: u64,
     },
-    /// The registry can be read and not be written.
+    /// The registry is read-only.
     #[error("this registry is read-only: {}; it cannot {action}", barrier.as_str())]
     ReadOnly {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// Why not.
+        /// The reason for being read-only.
         barrier: Barrier,
     },
-    /// It happened, and only the store could not be told.
+    /// The operation succeeded, but its record could not be written to the store.
     #[error("{done}, and the store cannot record it")]
     Unrecorded {
-        /// What happened.
+        /// The completed operation.
         done: String,
-        /// What to do, once the store can be written.
+        /// The next step once the store can be written.
         next: &'static str,
-        /// Why not.
+        /// The error from writing the record.
         source: Box<StoreError>,
     },
-    /// The catalog does not know what happened, but the store does.
+    /// The store has a record of an event that is missing from the catalog.
     #[error("{object} is in the store, and the catalog does not know of it: it is an older copy")]
     CatalogOld {
-        /// The path of the record that tells of it.
+        /// The path of the record.
         object: String,
     },
-    /// Bytes at rest do not match their digest, or are gone.
+    /// Bytes at rest are missing or do not match their digest.
     #[error("{object} is damaged or missing in the store")]
     Damaged {
         /// The object's path.
@@ -195,12 +195,12 @@ pub enum AppError {
     /// The catalog failed.
     #[error(transparent)]
     Catalog(CatalogError),
-    /// A defect of ours.
+    /// A defect in Seawall.
     #[error("cannot {action}")]
     Internal {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: Source,
     },
 }
@@ -221,7 +221,8 @@ impl AppError {
         Self::NotFound { object: object.into() }
     }
 
-    /// What is said of a record that failed after the catalog's commit of what it tells.
+    /// Wraps a store error from writing a record after the catalog's commit as
+    /// [`Self::Unrecorded`].
     pub(super) fn unrecorded(self, done: impl FnOnce() -> String, next: &'static str) -> Self {
         match self {
             Self::Store(source) => {
@@ -231,7 +232,7 @@ impl AppError {
         }
     }
 
-    /// The row of the closed table of problems that it belongs to.
+    /// Returns the problem code of the error.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
@@ -263,7 +264,7 @@ impl AppError {
         }
     }
 
-    /// The caller's next step, where there is one.
+    /// Returns the caller's next step, if there is one.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
@@ -326,11 +327,12 @@ impl AppError {
     }
 }
 
-/// A failure of a port is never the caller's: what the caller sent was proven before.
+/// Maps an error of a port to a problem code. Port errors are never the caller's fault, because the
+/// caller's input was proven before.
 fn code_of(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::Damaged => Code::Damaged,
-        // What a port is denied, it is denied by this machine: the operator has to mend it.
+        // The machine denies access to the port, so that the operator has to act.
         ErrorKind::Unavailable | ErrorKind::Denied => Code::Unavailable,
         ErrorKind::StorageFull => Code::StorageFull,
         ErrorKind::NotFound

@@ -1,4 +1,4 @@
-//! Leaves and indexes: kept once everything they name is present.
+//! Leaves and indexes, stored once everything they name is present.
 
 use bytes::Bytes;
 use seawall_api::digest::{IndexDigest, LeafDigest};
@@ -9,15 +9,15 @@ use super::{AppError, Registry, check_name};
 use crate::catalog::collect::{Added, Grip};
 use crate::catalog::{IndexRow, LeafAdded, LeafRow, LeaseId};
 
-/// How many missing leaves an error names.
+/// Missing leaves listed in an error.
 const MISSING_NAMED: usize = 4;
 
 impl Registry {
-    /// Keeps a leaf whose chunks are all present.
+    /// Stores a leaf whose chunks are all present.
     ///
     /// # Errors
-    /// [`AppError::Incomplete`] when one is not; when the lease has ended, the bytes are not that
-    /// leaf, or a port fails.
+    /// [`AppError::Incomplete`] if a chunk is missing. Also fails if the lease has ended, the bytes
+    /// do not match the digest, or a port fails.
     pub async fn put_leaf(
         &self,
         lease: LeaseId,
@@ -38,11 +38,11 @@ impl Registry {
         .await
     }
 
-    /// Keeps an index whose leaves are all present.
+    /// Stores an index whose leaves are all present.
     ///
     /// # Errors
-    /// [`AppError::Incomplete`] when one is not; when the lease has ended, the bytes are not that
-    /// index, or a port fails.
+    /// [`AppError::Incomplete`] if a leaf is missing. Also fails if the lease has ended, the bytes
+    /// do not match the digest, or a port fails.
     pub async fn put_index(
         &self,
         lease: LeaseId,
@@ -62,8 +62,8 @@ impl Registry {
         .await
     }
 
-    /// The row of an index whose leaves are all present and describe the spans that their positions
-    /// give them.
+    /// Returns the row of an index. Fails unless every leaf is present and its span has the length
+    /// given by its position.
     async fn prove_leaves(
         &self,
         index: &DiskIndex,
@@ -89,10 +89,10 @@ impl Registry {
         })
     }
 
-    /// The bytes of a leaf.
+    /// Returns the bytes of a leaf.
     ///
     /// # Errors
-    /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
+    /// [`AppError::NotFound`], or [`AppError::Damaged`] if the leaf is missing or altered at rest.
     pub async fn leaf_bytes(&self, digest: LeafDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Leaf(digest);
         if self.store.len(&name).await?.is_none() && !self.knows_leaf(digest).await? {
@@ -101,16 +101,16 @@ impl Registry {
         self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await
     }
 
-    /// Whether a leaf was ever added, be it that its chunks were lost since.
+    /// Returns whether the catalog has known the leaf, including a leaf that lost its chunks.
     async fn knows_leaf(&self, digest: LeafDigest) -> Result<bool, AppError> {
         Ok(self.catalog.leaves(vec![digest], Grip::ANY).await? != [None]
             || !self.catalog.packs_of(vec![digest]).await?.is_empty())
     }
 
-    /// The bytes of an index's list.
+    /// Returns the bytes of an index's list of leaves.
     ///
     /// # Errors
-    /// [`AppError::NotFound`], or [`AppError::Damaged`] when they are not what they were.
+    /// [`AppError::NotFound`], or [`AppError::Damaged`] if the list is missing or altered at rest.
     pub async fn index_bytes(&self, digest: IndexDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Index(digest);
         if self.store.len(&name).await?.is_none()
@@ -121,14 +121,14 @@ impl Registry {
         self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await
     }
 
-    /// An index that a published release names.
+    /// Reads and proves an index of a published release.
     pub(super) async fn read_index(&self, digest: IndexDigest) -> Result<DiskIndex, AppError> {
         let name = ObjectName::Index(digest);
         let bytes = self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await?;
         DiskIndex::decode(&bytes).map_err(|_| AppError::Damaged { object: name.path() })
     }
 
-    /// A leaf that a kept index names.
+    /// Reads and proves a leaf of a stored index.
     pub(super) async fn read_leaf(&self, digest: LeafDigest) -> Result<Leaf, AppError> {
         let name = ObjectName::Leaf(digest);
         let bytes = self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await?;
@@ -142,17 +142,17 @@ fn unfit(leaf: LeafDigest, chunks: &[ChunkRef]) -> AppError {
     AppError::Incomplete { object: format!("leaf {leaf}"), missing }
 }
 
-/// What the catalog keeps of a leaf.
+/// Returns the catalog's row of a leaf.
 pub(super) fn leaf_row(digest: LeafDigest, leaf: &Leaf) -> LeafRow {
     let data_bytes = leaf.extents().iter().map(data_len).sum();
     LeafRow { digest, span_len: leaf.span_len(), data_bytes }
 }
 
-/// What the catalog keeps of an index whose leaves have these rows.
+/// Returns the catalog's row of an index, from the rows of its leaves.
 ///
 /// # Errors
-/// The position of the first leaf that has none, or describes another span than its position
-/// gives it.
+/// The position of the first leaf that has no row, or whose span differs from the one given by its
+/// position.
 pub(super) fn index_row(
     digest: IndexDigest,
     index: &DiskIndex,
@@ -172,7 +172,7 @@ pub(super) fn index_row(
     Ok(IndexRow { digest, disk_len, content, data_bytes })
 }
 
-/// How much data an extent is.
+/// Returns the data bytes of an extent.
 fn data_len(extent: &Extent) -> u64 {
     match extent {
         Extent::Data(chunk) => chunk.len.into(),

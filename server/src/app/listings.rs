@@ -1,4 +1,4 @@
-//! Listings of applications and releases, a page at a time.
+//! Paginated listings of applications and releases.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,17 @@ use crate::catalog::check::LostObject;
 use crate::catalog::fleet::Marks;
 use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
 
-/// A page of a listing; `next` is where the one after it begins.
+/// A page of a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page<T, K> {
-    /// What it holds.
+    /// The items of the page.
     pub items: Vec<T>,
-    /// The last item's name, when there are more.
+    /// The key of the last item, as the cursor of the next page. `None` on the last page.
     pub next: Option<K>,
 }
 
 impl<T, K> Page<T, K> {
-    /// From one item more than the page may hold, when there are as many.
+    /// Builds a page from up to `limit + 1` items; the extra item shows that there is a next page.
     pub(super) fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
@@ -31,24 +31,24 @@ impl<T, K> Page<T, K> {
     }
 }
 
-/// A release as a listing shows it.
+/// A release in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListedRelease {
     /// The release.
     pub release: Release,
-    /// The channels that point at it.
+    /// The channels pointing at the release.
     pub channels: Vec<ChannelName>,
-    /// What else holds it.
+    /// The other holders of the release.
     pub marks: Marks,
-    /// What it is known to lack.
+    /// The objects known to be missing from the release.
     pub lost: Vec<LostObject>,
 }
 
 impl Registry {
-    /// Applications by name, from the one after `after`.
+    /// Lists applications by name, starting after `after`.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn applications(
         &self,
         after: Option<ApplicationName>,
@@ -58,16 +58,16 @@ impl Registry {
         Ok(Page::of(items, limit, |application| application.name.clone()))
     }
 
-    /// An application.
+    /// Returns an application.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is none of that name.
+    /// [`AppError::NotFound`] if there is no application of this name.
     pub async fn application(&self, name: &ApplicationName) -> Result<Application, AppError> {
         let found = self.catalog.application(name.clone()).await?;
         found.ok_or_else(|| no_application(name))
     }
 
-    /// Proves that there is an application of that name.
+    /// Fails unless the application exists.
     pub(super) async fn find_application(&self, name: &ApplicationName) -> Result<(), AppError> {
         if self.catalog.has_application(name.clone()).await? {
             return Ok(());
@@ -75,11 +75,11 @@ impl Registry {
         Err(no_application(name))
     }
 
-    /// Releases of an application, newest first, from the one published before `after`: fewer than
-    /// `limit` where the names of their machines are long.
+    /// Lists the releases of an application, newest first, starting after `after`. A page has fewer
+    /// than `limit` releases if the names of their machines are long.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such application or no such `after`.
+    /// [`AppError::NotFound`] if the application or `after` does not exist.
     pub async fn releases(
         &self,
         application: &ApplicationName,
@@ -116,7 +116,7 @@ fn no_application(name: &ApplicationName) -> AppError {
     AppError::not_found(format!("application {name}"))
 }
 
-/// How many of these releases, at least one, one answer may hold the machines of.
+/// Returns the number of releases, at least one, whose machine names fit into one response.
 fn fitting(releases: &[Release]) -> u32 {
     let mut names_len = 0;
     let fit = releases.iter().take_while(|release| {

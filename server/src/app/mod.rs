@@ -1,14 +1,14 @@
-//! Use cases: what the registry does, without a framework.
+//! The use cases of the registry, independent of any framework.
 //!
 //! # Invariants
 //!
 //! 1. Bytes before names: the store holds an object before the catalog names it.
-//! 2. What is received is proven (decoded, re-hashed) before it is kept; what is served under a
-//!    digest is proven again, so that damage at rest is an error and never an answer.
+//! 2. Received bytes are proven (decoded, re-hashed) before they are stored. Bytes served under a
+//!    digest are proven again, so that damage at rest is reported as an error and never served.
 //! 3. A release becomes visible in one catalog transaction, and only when every chunk of every
-//!    index of it is present.
+//!    index of the release is present.
 //!
-//! # At the same time
+//! # Concurrency
 //!
 //! | running ↓ / starting → | upload | put leaf, index | publish | read |
 //! |---|---|---|---|---|
@@ -16,12 +16,13 @@
 //! | put leaf, index | free | the same one twice is one | sees it or answers `incomplete` | free |
 //! | publish | free | free | one wins; the other finds it present or taken | all of it or none |
 //!
-//! A deletion, a pin and what a host reports are one transaction of the catalog each: of a deletion
-//! and anything that would hold its release, the first wins, and the other is told.
+//! A deletion, a pin and a host's report are one catalog transaction each. If a deletion races with
+//! a request that would hold the same release, the first to commit wins and the other fails.
 //!
 //! # After a crash
 //!
-//! Objects without a row: a second try finds their bytes present and adds the row. A row whose
+//! An object without a row: a retry finds the bytes present and adds the row. A row whose record is
+//! missing from the store: `names` writes the record. A lost catalog: `rebuild`.
 //! record is missing in the store: `names` adds it. A catalog that is gone: `rebuild`.
 
 use std::fmt::Display;
@@ -73,11 +74,12 @@ pub use publish::Publisher;
 pub use resolve::ReleaseBytes;
 pub use webhooks::Delivered;
 
-/// How many diffs are computed at once: each may hold `diff::CHUNKS_MAX` chunks in memory.
+/// Concurrent diffs. Each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
 
-/// Between two looks whether a sweep has taken what is to be put again. It mostly takes
-/// milliseconds; who has looked this often is asked to come again, and another may use the time.
+/// The delay between retries while a sweep removes an object that is to be stored again. A sweep
+/// usually takes milliseconds; after `SWEEP_TRIES` attempts the request fails with
+/// [`AppError::Busy`].
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 const SWEEP_TRIES: u32 = 500;
 const SWEEP_RUNS: &str = "what this needs is being collected";
@@ -87,7 +89,7 @@ pub struct Registry {
     store: Arc<dyn ObjectStore>,
     catalog: Arc<dyn Catalog>,
     host: Arc<dyn Host>,
-    /// One permit per processor: proving a pack keeps one busy.
+    /// One permit per processor, because proving a pack keeps one processor busy.
     proving: Arc<Semaphore>,
     diffing: Semaphore,
     lease_ttl_secs: u64,
@@ -101,7 +103,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Joins the ports; `cpus` packs are proven at once.
+    /// Creates a registry over its ports that proves up to `cpus` packs concurrently.
     pub fn new(
         store: Arc<dyn ObjectStore>,
         catalog: Arc<dyn Catalog>,
@@ -109,7 +111,7 @@ impl Registry {
         cpus: usize,
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
-        // Without randomness it is nobody's in particular: checks of two processes then share one.
+        // Without randomness the id is all zeros, and two processes share one.
         let checks = fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
         let (collecting, usage, noted, receivers) = <_>::default();
@@ -130,19 +132,20 @@ impl Registry {
         }
     }
 
-    /// What keeps the registry from being written, where something does.
+    /// Returns the reason why the registry is read-only, if it is.
     #[must_use]
     pub fn barrier(&self) -> Option<Barrier> {
         self.catalog.barrier()
     }
 
-    /// Proves that the store and the catalog can be read and written.
+    /// Checks that the store and the catalog can be read and written. A read-only registry is
+    /// checked for reads.
     ///
     /// # Errors
-    /// When one of them cannot.
+    /// Fails if either of them fails.
     pub async fn probe(&self) -> Result<(), AppError> {
         if self.barrier().is_some() {
-            // A probe of the store writes.
+            // Probing the store writes to it.
             self.store.list(ObjectKind::Release).await?;
         } else {
             self.store.probe().await?;
@@ -150,8 +153,8 @@ impl Registry {
         Ok(self.catalog.probe().await?)
     }
 
-    /// Keeps bytes that were proven to be what `name` says, whatever lies there already: an object
-    /// that was damaged at rest is mended by whoever brings it again.
+    /// Stores bytes that were proven to match `name`. Replaces the object at rest if its bytes are
+    /// unreadable or differ: a new upload repairs damage at rest.
     async fn keep(&self, name: &ObjectName, bytes: Bytes, hand: Hand) -> Result<Put, AppError> {
         if self.store.put(name, bytes.clone()).await? == Put::Created {
             self.healed(name, hand, Healing::IfNoted).await?;
@@ -170,7 +173,7 @@ impl Registry {
         Ok(Put::Created)
     }
 
-    /// An object is what its name says: what was noted of it before is over.
+    /// Clears the damage recorded for an object that was found or made sound.
     async fn healed(
         &self,
         name: &ObjectName,
@@ -182,8 +185,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Keeps bytes under a lease and names them in the catalog by `add`: as often as a sweep may
-    /// have taken what lay there between the two.
+    /// Stores bytes under a lease and adds their row with `add`. Retries while a sweep may have
+    /// removed the bytes between the two steps.
     async fn keep_under(
         &self,
         lease: LeaseId,
@@ -196,7 +199,7 @@ impl Registry {
             let is_noted = self.note_kept(&found, name).await?;
             let put = self.keep(name, bytes.clone(), self.hand(Some(lease))).await?;
             if put == Put::Created && !is_noted {
-                // A sweep took it in between.
+                // A sweep removed the object after `note_kept` found it.
                 self.catalog.note_kept(lease).await?;
             }
             if add(found.grip).await? == Added::Present {
@@ -207,20 +210,22 @@ impl Registry {
         Err(AppError::Busy { what: SWEEP_RUNS })
     }
 
-    /// Lets a sweep take what is to be put again; one that nobody carries on is ended here.
+    /// Waits for a running sweep, after finishing one that was abandoned.
     async fn wait_for_sweep(&self) -> Result<(), AppError> {
         self.finish_abandoned_sweep().await?;
         tokio::time::sleep(SWEEP_PAUSE).await;
         Ok(())
     }
 
-    /// Whoever holds a lease, or the registry itself, now.
+    /// The actor for the audit log: the holder of the lease, or the registry itself, at the present
+    /// time.
     fn hand(&self, lease: Option<LeaseId>) -> Hand {
         Hand { lease, at_secs: self.host.now_secs() }
     }
 
-    /// Notes that an object is about to be kept under a lease, unless that was noted before or the
-    /// object is there: then whoever brought it has it on their lease. Whether it is noted.
+    /// Marks the lease as keeping an object, before the object is stored. Skips the mark if the
+    /// object is already present, because the lease that brought it is marked. Returns whether the
+    /// lease is marked.
     async fn note_kept(&self, lease: &Lease, name: &ObjectName) -> Result<bool, AppError> {
         if !lease.has_kept {
             if self.store.len(name).await?.is_some() {
@@ -231,7 +236,8 @@ impl Registry {
         Ok(true)
     }
 
-    /// Bytes that the catalog says are there; `is_intact` compares them with their name.
+    /// Returns the bytes of an object that the catalog lists, proven by `is_intact`. Logs damage
+    /// and fails if the object is missing or altered.
     async fn proven_bytes(
         &self,
         name: &ObjectName,
@@ -247,7 +253,7 @@ impl Registry {
     }
 }
 
-/// Refuses bytes that came under another name than theirs.
+/// Fails if the digest of the received bytes differs from the expected one.
 fn check_name<D: Copy + PartialEq + Display>(
     kind: &str,
     expected: D,
@@ -260,7 +266,7 @@ fn check_name<D: Copy + PartialEq + Display>(
     Err(AppError::DigestMismatch { expected, actual })
 }
 
-/// Tells an object that is not there from a store that cannot answer.
+/// Converts a not-found error to `None`.
 fn present<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,16 +1,17 @@
-//! What the store alone says of names: a record for each release, each move of a channel and each
-//! deletion, so that a lost catalog can be rebuilt (docs/FORMAT.md, section 7).
+//! Name records in the store: one for each release, channel move and deletion, from which a lost
+//! catalog is rebuilt (docs/FORMAT.md, section 7).
 //!
 //! # Invariants
 //!
-//! 1. A record is written after the catalog's commit and before the answer: it says nothing that
-//!    did not happen, and what was answered is in it.
-//! 2. A record is a function of the catalog's row, so whoever finds it missing can write it.
-//! 3. Before a channel moves on, its last move and the release it moves to have their records:
-//!    only the newest move of a channel can lack one.
-//! 4. No commit contradicts a record: an older copy of the catalog publishes, moves and collects
-//!    nothing that the store knows to be otherwise.
-//! 5. The record of a release stays when the release is deleted: beside it lies its tombstone.
+//! 1. A record is written after the catalog's commit and before the response: every record
+//!    describes a committed event, and every acknowledged event has a record.
+//! 2. A record is a function of the catalog's row, so any process that finds a record missing can
+//!    write it.
+//! 3. Before a channel moves, its last move and the target release have their records: only the
+//!    newest move of a channel can lack a record.
+//! 4. No commit contradicts a record: an older copy of the catalog cannot publish, move or collect
+//!    against the store's records.
+//! 5. The record of a release remains after the deletion of the release, beside the tombstone.
 
 use bytes::Bytes;
 use seawall_api::digest::ReleaseDigest;
@@ -28,25 +29,25 @@ mod complete;
 
 pub use complete::Completed;
 
-/// Between an application and what is told of it: `@` is in no name, so no application's segment
-/// can take its place in a directory.
+/// The separator between an application and its records. Names do not contain `@`, so no
+/// application's path collides with a record's.
 const MARK: &str = "/@";
-/// Where moves lie; it begins with a letter, as no version does.
+/// The folder of moves. Versions never begin with a letter.
 const CHANNELS: &str = "channels/";
-/// Where tombstones lie.
+/// The folder of tombstones.
 const DELETED: &str = "deleted/";
 
-/// The last move that a channel can have: what a catalog can count.
+/// The largest sequence number of a channel: the largest integer of the catalog.
 const SEQUENCE_MAX: u64 = i64::MAX as u64;
 
-/// What a record is about; its object's name is a function of it.
+/// The subject of a record, which determines the name of the record's object.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Subject {
     /// A published release.
     Release(ApplicationName, Version),
-    /// A move of a channel, by its sequence number.
+    /// A channel move, by its sequence number.
     Move(ApplicationName, ChannelName, u64),
-    /// A release that was deleted.
+    /// A deleted release.
     Tombstone(ApplicationName, Version),
 }
 
@@ -55,7 +56,7 @@ impl Subject {
         Self::Release(release.application.clone(), release.version.clone())
     }
 
-    /// The name of its record.
+    /// Returns the name of the record's object.
     pub(super) fn object(&self) -> ObjectName {
         ObjectName::Name(match self {
             Self::Release(application, version) => format!("{application}{MARK}{version}"),
@@ -68,7 +69,7 @@ impl Subject {
         })
     }
 
-    /// Whether bytes are a record of such a subject.
+    /// Returns whether the bytes are a valid record of this kind of subject.
     fn is_told_by(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Release(..) => ReleaseRecord::decode(bytes).is_some(),
@@ -77,7 +78,7 @@ impl Subject {
         }
     }
 
-    /// Reads what [`Self::object`] writes; `None` for anything else.
+    /// Parses a name written by [`Self::object`]. Returns `None` for any other name.
     pub(super) fn parse(object: &ObjectName) -> Option<Self> {
         let ObjectName::Name(text) = object else { return None };
         let (application, rest) = text.split_once(MARK)?;
@@ -91,34 +92,35 @@ impl Subject {
         } else {
             Self::Release(application, rest.parse().ok()?)
         };
-        // One subject is one name: `01` is not read as 1.
+        // Each subject has exactly one name: `01` is not accepted as 1.
         (subject.object() == *object).then_some(subject)
     }
 }
 
-/// The rules that records follow.
+/// The schema of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Schema {
     #[serde(rename = "seawall.name/1")]
     V1,
 }
 
-/// Bytes at rest. Fields stand in the order of their keys, which makes the text canonical.
+/// A record as stored. The fields are declared in the order of their keys, which makes the JSON
+/// canonical.
 pub(super) trait Record: Serialize + DeserializeOwned {
-    /// Its canonical bytes.
+    /// Returns the canonical bytes.
     fn encode(&self) -> Bytes {
-        // Texts and numbers: this cannot fail.
+        // Strings and numbers always serialize.
         Bytes::from(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Reads what [`Self::encode`] writes, nothing else.
+    /// Parses bytes written by [`Self::encode`], and rejects all others.
     fn decode(bytes: &[u8]) -> Option<Self> {
         let record: Self = serde_json::from_slice(bytes).ok()?;
         (record.encode() == bytes).then_some(record)
     }
 }
 
-/// What the store says of a release beside its document.
+/// The record of a release: the facts missing from the release document.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReleaseRecord {
@@ -141,7 +143,7 @@ impl From<&Release> for ReleaseRecord {
     }
 }
 
-/// What the store says of a move of a channel.
+/// The record of a channel move.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct MoveRecord {
@@ -166,7 +168,7 @@ impl From<&ChannelMove> for MoveRecord {
     }
 }
 
-/// What the store says of a release that was deleted.
+/// The record of a deletion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TombstoneRecord {
@@ -190,8 +192,8 @@ impl From<&Tombstone> for TombstoneRecord {
 }
 
 impl Registry {
-    /// Writes the record of a deletion where it is missing; returns whether it was. The first one
-    /// that was written stays.
+    /// Writes the record of a deletion unless one exists. Returns whether a record was written. An
+    /// existing record is never replaced.
     pub(super) async fn record_tombstone(&self, tombstone: &Tombstone) -> Result<bool, AppError> {
         let Release { application, version, .. } = &tombstone.release;
         let object = Subject::Tombstone(application.clone(), version.clone()).object();
@@ -202,7 +204,7 @@ impl Registry {
         Ok(put == Put::Created)
     }
 
-    /// Whether the store knows that a release was deleted, whatever the catalog says.
+    /// Returns whether the store has the tombstone of a release, regardless of the catalog.
     pub(super) async fn is_buried(
         &self,
         application: &ApplicationName,
@@ -212,7 +214,8 @@ impl Registry {
         Ok(self.store.len(&object).await?.is_some())
     }
 
-    /// Writes a release's record where it is missing or unreadable; returns whether it was.
+    /// Writes the record of a release if it is missing or unreadable. Returns whether a record was
+    /// written.
     pub(super) async fn record_release(&self, release: &Release) -> Result<bool, AppError> {
         let object = Subject::of(release).object();
         let bytes = ReleaseRecord::from(release).encode();
@@ -227,9 +230,9 @@ impl Registry {
         }
     }
 
-    /// Refuses a move of which the store has a record already: the catalog is an older copy. A move
-    /// that somebody else makes meanwhile is none of those: it is in the catalog before its record
-    /// is in the store.
+    /// Fails if the store already has a record of the move to be made, because then the catalog is
+    /// an older copy. A concurrent move by another process does not fail: its commit in the catalog
+    /// precedes its record in the store.
     pub(super) async fn check_move(
         &self,
         application: &ApplicationName,
@@ -240,7 +243,7 @@ impl Registry {
             Expected::Absent => 0,
             Expected::Sequence(sequence) => sequence,
         };
-        // No channel was ever moved as often: the catalog finds the request stale.
+        // Sequence numbers never get this high; the catalog rejects the request as stale.
         let Some(next) = last.checked_add(1) else { return Ok(()) };
         let object = Subject::Move(application.clone(), channel.clone(), next).object();
         let Some(bytes) = present(self.store.get(&object).await)? else { return Ok(()) };
@@ -255,8 +258,8 @@ impl Registry {
         })
     }
 
-    /// Writes the record of a move that was just made. That the store has another one says that
-    /// the catalog is older than the store.
+    /// Writes the record of a move that was just committed. Fails with [`AppError::CatalogOld`] if
+    /// the store has a different record.
     pub(super) async fn record_move(
         &self,
         application: &ApplicationName,
@@ -272,7 +275,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Writes the record of a channel's last move where it is missing; returns whether it was.
+    /// Writes the record of a channel's last move if it is missing. Returns whether a record was
+    /// written.
     pub(super) async fn record_last_move(
         &self,
         application: &ApplicationName,
@@ -284,7 +288,7 @@ impl Registry {
             return Ok(false);
         }
         let moves = self.catalog.channel_moves(application.clone(), channel.clone(), 1).await?;
-        // When it has moved on, whoever moved it came by here first.
+        // If the channel has moved on, the later move wrote this record first.
         let last = moves.first().filter(|last| last.sequence == sequence);
         if let Some(last) = last {
             self.record_move(application, channel, last).await?;
@@ -332,7 +336,7 @@ mod tests {
         }
     }
 
-    /// Golden bytes: an edit that moves them changes what is at rest in every store.
+    /// Golden bytes: a change here breaks the records at rest in every store.
     #[test]
     fn records_have_these_bytes_and_no_others_are_read() {
         let digest = ReleaseDigest::of(b"seawall");

@@ -1,4 +1,4 @@
-//! Packs: kept once every frame of them was decoded and re-hashed.
+//! Packs, stored after every frame was decoded and re-hashed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::rebuild::readable;
 use super::{AppError, Registry, present};
 use crate::catalog::{Frame, LeaseId, NewPack};
 
-/// A pack that is open to be read.
+/// A pack opened for reading.
 #[derive(Clone)]
 pub struct PackObject {
     digest: PackDigest,
@@ -22,21 +22,21 @@ pub struct PackObject {
 }
 
 impl PackObject {
-    /// Its name.
+    /// Returns the digest of the pack.
     pub fn digest(&self) -> PackDigest {
         self.digest
     }
 
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     #[allow(clippy::len_without_is_empty)] // none is
     pub fn len(&self) -> u64 {
         self.object.len()
     }
 
-    /// Some of its bytes. Whoever decodes them proves them: chunk by chunk, against the index.
+    /// Reads a range of bytes, unproven. The client proves each decoded chunk against the index.
     ///
     /// # Errors
-    /// When it was cut meanwhile, or the store fails.
+    /// Fails if the pack was truncated after it was opened, or the store fails.
     pub async fn read(&self, range: Range<u64>) -> Result<Bytes, AppError> {
         match self.object.read(range).await {
             Ok(bytes) => Ok(bytes),
@@ -50,16 +50,16 @@ fn damaged(pack: PackDigest) -> AppError {
     AppError::Damaged { object: ObjectName::Pack(pack).path() }
 }
 
-/// What became of an upload.
+/// The result of an upload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeptPack {
-    /// Whether the store had it.
+    /// The outcome in the store: created, or already present.
     pub put: Put,
-    /// How many chunks it holds.
+    /// The number of chunks in the pack.
     pub chunk_count: u64,
 }
 
-/// A frame as the catalog keeps it.
+/// Converts a frame to its row in the catalog.
 pub(super) fn frame_of(frame: &pack::Frame) -> Frame {
     Frame {
         digest: frame.digest,
@@ -70,17 +70,17 @@ pub(super) fn frame_of(frame: &pack::Frame) -> Frame {
     }
 }
 
-/// What the catalog keeps of a pack.
+/// Returns the catalog's row of a pack.
 pub(super) fn row_of(pack: &VerifiedPack) -> NewPack {
     let frames = pack.frames().iter().map(frame_of).collect();
     NewPack { digest: pack.digest(), len: pack.bytes().len() as u64, frames }
 }
 
 impl Registry {
-    /// Keeps a pack and makes its chunks known. Sending it again is harmless.
+    /// Stores a pack and registers its chunks. Idempotent.
     ///
     /// # Errors
-    /// When the lease has ended, the bytes are not that pack, or a port fails.
+    /// Fails if the lease has ended, the bytes do not match the digest, or a port fails.
     pub async fn upload_pack(
         &self,
         lease: LeaseId,
@@ -102,7 +102,7 @@ impl Registry {
         Ok(KeptPack { put, chunk_count: pack.frames().len() as u64 })
     }
 
-    /// A pack of which every frame was decoded and hashed.
+    /// Decodes and hashes every frame of a pack.
     pub(super) async fn prove_pack(
         &self,
         expected: PackDigest,
@@ -111,7 +111,7 @@ impl Registry {
         Ok(self.examine(move || VerifiedPack::verify(expected, bytes)).await??)
     }
 
-    /// Decodes and hashes a pack, where that blocks no request.
+    /// Runs work on a pack on a blocking thread, once a permit is free.
     pub(super) async fn examine<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -120,14 +120,14 @@ impl Registry {
         let permit = Arc::clone(&self.proving).acquire_owned().await;
         let permit = permit.map_err(|error| internal(error.into()))?;
         let proof = tokio::task::spawn_blocking(move || {
-            // It goes on when its client is gone, and is counted until it ends.
+            // The work continues after its client disconnects, and holds the permit until it ends.
             let _permit = permit;
             work()
         });
         proof.await.map_err(|error| internal(error.into()))
     }
 
-    /// Whether every byte of a pack is what it was.
+    /// Returns whether every byte of a stored pack is intact.
     pub(super) async fn is_sound(&self, pack: PackDigest) -> Result<bool, AppError> {
         let read = || async {
             let bytes = self.store.get(&ObjectName::Pack(pack)).await;
@@ -142,10 +142,10 @@ impl Registry {
         Ok(twice(read).await?.is_ok())
     }
 
-    /// Says of a pack that it is damaged or gone, to whoever may mend it.
+    /// Marks a pack as lost in the catalog, and logs the damage.
     pub(super) async fn lose_pack(&self, pack: PackDigest) -> Result<(), AppError> {
         match self.catalog.lose_pack(pack).await {
-            // Who may write it finds it lost as well.
+            // A process that can write the catalog will find the loss itself.
             Err(error) if error.barrier().is_some() => return Ok(()),
             outcome => outcome?,
         }
@@ -153,10 +153,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Opens a pack, found to be as long as it was when it was kept.
+    /// Opens a pack after comparing its length with the catalog.
     ///
     /// # Errors
-    /// [`AppError::NotFound`], or [`AppError::Damaged`] when it was cut or is gone.
+    /// [`AppError::NotFound`], or [`AppError::Damaged`] if the pack is missing or truncated.
     pub async fn pack(&self, digest: PackDigest) -> Result<PackObject, AppError> {
         let len = self.catalog.pack_len(digest).await?;
         let len = len.ok_or_else(|| AppError::not_found(format!("pack {digest}")))?;

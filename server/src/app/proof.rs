@@ -1,9 +1,10 @@
-//! Proofs that what the catalog says is there can still be read.
+//! Proofs that content listed in the catalog is still readable.
 //!
-//! The catalog knows what was kept; a person or a disk may have taken it away since. A release must
-//! not become visible over a hole, and a push must send again what is gone. So whoever relies on an
-//! index looks first: its list and leaves are read and hashed, its packs are there in full length.
-//! Not here: the bytes inside of packs, which would be as much work as to pull the disk.
+//! The catalog records stored objects, but a person or a failing disk may have removed them since.
+//! A release must not become visible with content missing, and a push must send lost content again.
+//! Therefore an index is proven before it is relied on: its list and its leaves are read and
+//! hashed, and its packs are checked for their full length. The bytes inside packs are not read,
+//! because that would cost as much as pulling the disk.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest};
@@ -13,17 +14,17 @@ use seawall_store::port::ObjectName;
 use super::{AppError, Registry};
 use crate::catalog::collect::Grip;
 
-/// How many objects are looked at at once.
+/// Objects read concurrently.
 const LOOKS_AT_ONCE: usize = 16;
-/// How many leaves the catalog is asked about at once.
+/// Leaves per catalog query.
 const LEAVES_ASKED: usize = 1024;
 
 impl Registry {
-    /// Whether everything that a pull of an index reads is there. What is found to be gone is
-    /// forgotten, so that the next question about it is answered with *missing*.
+    /// Returns whether everything needed to pull an index is present. Missing objects are marked as
+    /// lost, so that later queries report them as missing.
     ///
     /// # Errors
-    /// When a port fails.
+    /// Fails if a port fails.
     pub async fn is_whole(&self, index: IndexDigest) -> Result<bool, AppError> {
         if self.catalog.index(index, Grip::NEWEST).await?.is_none() {
             return Ok(false);
@@ -40,10 +41,10 @@ impl Registry {
         }
     }
 
-    /// Proves that everything that a pull of an index reads is there.
+    /// Proves that everything needed to pull an index is present.
     ///
     /// # Errors
-    /// What is missing or damaged first; when a port fails.
+    /// The first missing or damaged object, or the error of a port.
     pub(super) async fn prove_index(&self, index: IndexDigest, grip: Grip) -> Result<(), AppError> {
         let list = self.read_index(index).await?;
         let leaves: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();

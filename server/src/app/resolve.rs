@@ -1,4 +1,4 @@
-//! Resolve: from what a person names to the bytes of a release document.
+//! Resolution of a reference to a release document.
 
 use bytes::Bytes;
 use seawall_api::digest::ReleaseDigest;
@@ -10,20 +10,20 @@ use seawall_store::port::ObjectName;
 use super::deletion::gone;
 use super::{AppError, Registry};
 
-/// A release's document as it is served.
+/// A release document as served.
 #[derive(Clone, Debug)]
 pub struct ReleaseBytes {
-    /// Its identity.
+    /// The digest of the release.
     pub digest: ReleaseDigest,
-    /// Its canonical bytes, which hash to the digest.
+    /// The canonical bytes, which hash to the digest.
     pub bytes: Bytes,
 }
 
 impl Registry {
-    /// The release that a selector means now.
+    /// Returns the digest of the release that a selector currently refers to.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when it means none, [`AppError::Gone`] when that was deleted.
+    /// [`AppError::NotFound`] if there is no such release, [`AppError::Gone`] if it was deleted.
     pub async fn resolve(
         &self,
         application: &ApplicationName,
@@ -48,10 +48,11 @@ impl Registry {
         })
     }
 
-    /// The document of the release that a selector means now.
+    /// Returns the document of the release that a selector currently refers to.
     ///
     /// # Errors
-    /// [`AppError::NotFound`], or [`AppError::Damaged`] when the document at rest is.
+    /// As [`Self::resolve`], and [`AppError::Damaged`] if the document at rest is missing or
+    /// altered.
     pub async fn release_bytes(
         &self,
         application: &ApplicationName,
@@ -63,7 +64,7 @@ impl Registry {
         Ok(ReleaseBytes { digest, bytes })
     }
 
-    /// The same as a proven value.
+    /// Reads and parses the document of the release that a selector currently refers to.
     pub(super) async fn read_release(
         &self,
         application: &ApplicationName,

@@ -1,8 +1,8 @@
-//! Room: uploads are refused while there is still some left, so that everything else goes on.
+//! Disk space reserved from uploads.
 //!
-//! A disk that is full to the last byte fails in the middle of things: the catalog cannot commit,
-//! a channel cannot move, nothing can be deleted. So the last part of it is kept from uploads.
-//! Reads, publishing what was uploaded, and moving channels ask for no room.
+//! On a disk that is completely full, operations fail halfway: the catalog cannot commit, a channel
+//! cannot move, and nothing can be deleted. Uploads are therefore refused while some space is left.
+//! Reads, publishing uploaded content, and moving channels need no reservation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,26 +10,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{AppError, Registry};
 use crate::host::{Space, Volume};
 
-/// As much again as is kept: below this a disk is said to get full, while uploads still pass.
+/// The warning threshold as a multiple of the reserved space. Uploads still succeed below the
+/// warning threshold.
 const LOW_FACTOR: u64 = 2;
-/// What is kept where nobody says how much: this part of the disk,
+/// The default reserved space, in percent of the disk,
 const USUAL_PERCENT: u8 = 5;
-/// but no more than this.
+/// and its upper limit, in bytes.
 const USUAL_BYTES_MAX: u64 = 1 << 30;
 
-/// How much of a disk is kept free of uploads.
+/// The disk space reserved from uploads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MinFree {
-    /// 5 % of it, or 1 GiB where that is less.
+    /// 5 % of the disk, or 1 GiB if that is less.
     Usual,
-    /// So many bytes.
+    /// An absolute amount, in bytes.
     Bytes(u64),
-    /// So many hundredths of it, at most 100.
+    /// A percentage of the disk, at most 100.
     Percent(u8),
 }
 
 impl MinFree {
-    /// In bytes, of a disk of this size.
+    /// Returns the reserved bytes on a disk of `size` bytes.
     #[must_use]
     pub fn of(self, size: u64) -> u64 {
         let part = |percent: u8| size / 100 * u64::from(percent.min(100));
@@ -41,25 +42,26 @@ impl MinFree {
     }
 }
 
-/// The disk that the store lies on, and what is on its way there.
+/// The disk of the store, with the bytes of uploads in progress.
 pub struct Room {
     volume: Arc<dyn Volume>,
     min_free: MinFree,
     incoming: Arc<AtomicU64>,
 }
 
-/// How much room there is.
+/// The disk space and the thresholds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoomState {
-    /// The disk.
+    /// Size and free space of the disk.
     pub space: Space,
-    /// With less than this free, uploads are refused.
+    /// The free bytes below which uploads are refused.
     pub min_free: u64,
-    /// With less than this free, somebody should look after it.
+    /// The free bytes below which the operator is warned.
     pub low_free: u64,
 }
 
-/// Room that an upload has taken until this is dropped: until it is on the disk, or given up.
+/// Disk space reserved by an upload. Dropping the value releases the reservation, after the upload
+/// is on the disk or was abandoned.
 #[derive(Debug)]
 pub struct Reserved {
     len: u64,
@@ -73,7 +75,7 @@ impl Drop for Reserved {
 }
 
 impl Room {
-    /// Keeps some of a disk free.
+    /// Reserves `min_free` of the volume from uploads.
     #[must_use]
     pub fn new(volume: Arc<dyn Volume>, min_free: MinFree) -> Self {
         Self { volume, min_free, incoming: Arc::new(AtomicU64::new(0)) }
@@ -87,7 +89,7 @@ impl Room {
                 Some(RoomState { space, min_free, low_free })
             }
             Err(error) => {
-                // A disk that is really full says so when it is written to.
+                // A write to a full disk fails with its own error.
                 tracing::warn!(%error, "cannot ask how much room there is");
                 None
             }
@@ -95,7 +97,8 @@ impl Room {
     }
 
     fn reserve(&self, len: u64) -> Result<Reserved, AppError> {
-        // Counted before it is compared, so that of two that would fit one by one only one does.
+        // Added before the comparison: of two concurrent uploads that fit only one at a time, at
+        // most one succeeds.
         let others = self.incoming.fetch_add(len, Ordering::Relaxed);
         let reserved = Reserved { len, incoming: Arc::clone(&self.incoming) };
         let Some(RoomState { space, min_free, .. }) = self.state() else { return Ok(reserved) };
@@ -108,21 +111,21 @@ impl Room {
 }
 
 impl Registry {
-    /// Makes it keep some of its disk free.
+    /// Reserves part of the registry's disk from uploads.
     #[must_use]
     pub fn with_room(self, room: Room) -> Self {
         Self { room: Some(room), ..self }
     }
 
-    /// Takes room for an upload of `len` bytes.
+    /// Reserves disk space for an upload of `len` bytes.
     ///
     /// # Errors
-    /// [`AppError::NoRoom`] when less than what is kept would be left.
+    /// [`AppError::NoRoom`] if less than the reserved space would remain.
     pub fn reserve(&self, len: u64) -> Result<Option<Reserved>, AppError> {
         self.room.as_ref().map(|room| room.reserve(len)).transpose()
     }
 
-    /// How much room there is, where that is known.
+    /// Returns the state of the registry's disk, if known.
     #[must_use]
     pub fn room(&self) -> Option<RoomState> {
         self.room.as_ref()?.state()
@@ -136,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk of which a test says how full it is.
+    /// A disk with a configurable amount of free space.
     struct Dial(Mutex<io::Result<Space>>);
 
     impl Volume for Dial {

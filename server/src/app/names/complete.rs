@@ -1,7 +1,7 @@
-//! Records that a crash between a commit and its record left out.
+//! Completion of records that a crash between a commit and its record left out.
 //!
-//! Runs at the start, and before a collection decides anything: records are functions of rows, so
-//! it does not matter who writes one.
+//! Runs at startup and before every collection. Records are functions of rows, so any process may
+//! write a missing one.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,34 +11,34 @@ use seawall_store::port::ObjectKind;
 use super::{MoveRecord, Record, Subject};
 use crate::app::{AppError, Registry, present};
 
-/// How many rows are read at once.
+/// Rows per catalog query.
 const PAGE_COUNT: u32 = 1000;
 
-/// The records that the store has, as far as the catalog was not found to know them.
+/// The records in the store that were not yet matched with the catalog.
 struct Recorded {
     releases: HashSet<(ApplicationName, Version)>,
-    /// The last move of each channel.
+    /// The sequence number of the last move of each channel.
     moves: BTreeMap<(ApplicationName, ChannelName), u64>,
     tombstones: HashSet<(ApplicationName, Version)>,
 }
 
-/// What became of the records of a store.
+/// The result of [`Registry::complete_records`].
 #[derive(Debug)]
 pub struct Completed {
-    /// How many were missing, and are written now.
+    /// The number of missing records that were written.
     pub written: u64,
-    /// Of those that the store has and the catalog knows nothing of: why one of them is there.
+    /// The error for a record in the store without a row in the catalog, if there is one.
     pub unknown: Option<AppError>,
 }
 
 impl Registry {
-    /// Writes the records that are missing, and looks for those that only the store knows.
+    /// Writes missing records, and looks for records that are unknown to the catalog.
     ///
     /// # Errors
-    /// When a port fails; what is left is written the next time.
+    /// Fails if a port fails; the next run completes the rest.
     pub async fn complete_records(&self) -> Result<Completed, AppError> {
-        // Listed before the catalog is read: a commit comes before its record, so what is listed
-        // is in the catalog, unless that is an old copy.
+        // The store is listed before the catalog is read. A commit precedes its record, so every
+        // listed record has a row unless the catalog is an older copy.
         let mut recorded = self.recorded().await?;
         let mut written = 0;
         let mut after = None;
@@ -57,19 +57,19 @@ impl Registry {
         Ok(Completed { written, unknown: self.unknown(recorded).await? })
     }
 
-    /// Writes the records that are missing, or says that the catalog does not know what was
-    /// published: what it calls unreachable may then be what somebody relies on.
+    /// Writes missing records. Fails if the store has records unknown to the catalog, because
+    /// content that is unreachable in an older catalog may still be in use.
     ///
     /// # Errors
-    /// [`AppError::CatalogOld`], or [`AppError::Damaged`] where the record that it does not know
-    /// cannot be read; when a port fails.
+    /// [`AppError::CatalogOld`], or [`AppError::Damaged`] if the unknown record is unreadable; or
+    /// the error of a port.
     pub(in crate::app) async fn prove_current(&self) -> Result<(), AppError> {
         self.complete_records().await?.unknown.map_or(Ok(()), Err)
     }
 
-    /// What one of these records says of the catalog, which knows none of them. A tombstone that
-    /// cannot be read says nothing: there is nothing left to lose of what it names. Nor does a move
-    /// to a release that the store cannot name: a rebuild would not bring it back.
+    /// Returns the error for the first conclusive record among those unknown to the catalog. Skips
+    /// unreadable tombstones, because their release is already deleted, and moves to a release
+    /// unknown to the catalog, because a rebuild would not restore such a move.
     async fn unknown(&self, recorded: Recorded) -> Result<Option<AppError>, AppError> {
         let Recorded { releases, moves, tombstones } = recorded;
         let tombstones = tombstones.into_iter().map(|(a, v)| Subject::Tombstone(a, v));
