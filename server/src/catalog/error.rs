@@ -1,24 +1,24 @@
-//! Why the catalog failed.
+//! Errors of the catalog.
 
 use seawall_store::error::ErrorKind;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// What to do about a catalog that does not say what the store says.
+/// The remedy for a catalog that disagrees with the store.
 pub const REBUILD: &str = "stop the registry, move catalog.sqlite* aside and start it again: the \
                            catalog is rebuilt from the store";
 
-/// What keeps a catalog from being written.
+/// The condition that keeps the catalog read-only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Barrier {
-    /// This user may not write its files, or the disk is mounted to be read.
+    /// The catalog's files are not writable by this user, or the disk is mounted read-only.
     Denied,
-    /// The disk has no room, not even for what a deletion takes.
+    /// The disk is full: too full even for a deletion.
     Full,
 }
 
 impl Barrier {
-    /// Why nothing is written, as a clause.
+    /// Returns the reason for the refusal to write, as a clause.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Barrier {
     }
 }
 
-/// Why a catalog operation failed.
+/// A failed catalog operation.
 #[derive(Debug, thiserror::Error)]
 #[error("the catalog cannot {action}")]
 pub struct CatalogError {
@@ -39,7 +39,7 @@ pub struct CatalogError {
 }
 
 impl CatalogError {
-    /// The refusal to do `action` in a catalog that is only read.
+    /// Returns the refusal to do `action` in a read-only catalog.
     pub fn read_only(action: &'static str, barrier: Barrier) -> Self {
         let kind = match barrier {
             Barrier::Denied => ErrorKind::Denied,
@@ -48,30 +48,30 @@ impl CatalogError {
         Self { kind, action, source: barrier.as_str().into(), barrier: Some(barrier) }
     }
 
-    /// What was tried.
+    /// Returns the operation that failed.
     #[must_use]
     pub fn action(&self) -> &'static str {
         self.action
     }
 
-    /// Why the catalog is only read, where it is.
+    /// Returns the barrier, if the catalog refused to write because of one.
     #[must_use]
     pub fn barrier(&self) -> Option<Barrier> {
         self.barrier
     }
 
-    /// A failure to do `action` with the engine's own reason.
+    /// Returns a failure to do `action`, with the engine's error as source.
     pub fn new(kind: ErrorKind, action: &'static str, source: impl Into<Source>) -> Self {
         Self { kind, action, source: source.into(), barrier: None }
     }
 
-    /// What the caller can do about it.
+    /// Returns the kind of the error, which tells the caller how to react.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The operator's next step.
+    /// Returns the next step for the operator, if there is one.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self.kind {

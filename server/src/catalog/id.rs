@@ -1,6 +1,6 @@
-//! Names that are 128 random bits: nobody guesses one. Text: 32 lower-case hexadecimal digits.
+//! Random ids of 128 bits, which cannot be guessed. In text: 32 lower-case hexadecimal digits.
 
-/// Defines such a name, and what a text is that is none.
+/// Defines an id type and the error of parsing one.
 macro_rules! random_id {
     ($(#[$doc:meta])* $id:ident, $invalid:ident, $noun:literal) => {
         $(#[$doc])*
@@ -13,13 +13,13 @@ macro_rules! random_id {
         pub struct $invalid;
 
         impl $id {
-            /// Takes 16 random bytes.
+            /// Makes an id of 16 random bytes.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
 
-            /// Its bytes.
+            /// Returns the bytes of the id.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
@@ -48,12 +48,12 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// The name of a lease.
+    /// The id of a lease.
     LeaseId, InvalidLeaseId, "lease"
 }
 
 random_id! {
-    /// The name of a webhook.
+    /// The id of a webhook.
     WebhookId, InvalidWebhookId, "webhook"
 }
 

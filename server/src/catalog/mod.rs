@@ -1,15 +1,15 @@
-//! The catalog: what keeps names and state (applications, releases, channels, leases, and where
-//! chunks lie).
+//! The catalog: names and state (applications, releases, channels, leases) and the places of
+//! chunks.
 //!
-//! Not a store: it holds no bytes of any image, and what it holds of content can be rebuilt from
-//! the store alone.
+//! The catalog is not a store. It holds no image bytes, and its rows about content can be rebuilt
+//! from the store alone.
 //!
 //! # Invariants
 //!
-//! 1. Every method of [`Catalog`] is one transaction: it happened or it did not.
-//! 2. What a row names is in the store already: callers put bytes before names.
-//! 3. The SQL of an adapter keeps to what PostgreSQL runs unchanged; what differs has a named
-//!    placeholder (`sqlite/schema.rs`).
+//! 1. Every method of [`Catalog`] is one transaction: it takes effect in full or not at all.
+//! 2. An object named by a row is already in the store: callers put bytes before names.
+//! 3. The SQL of an adapter also runs on PostgreSQL. The words in which the engines differ are
+//!    named placeholders (`sqlite/schema.rs`).
 
 pub mod check;
 pub mod collect;

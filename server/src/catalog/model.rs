@@ -1,4 +1,4 @@
-//! What the catalog keeps, as proven values.
+//! Rows, requests and answers of the catalog, as validated values.
 
 use seawall_api::digest::{
     ChunkDigest, ContentDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest,
@@ -12,132 +12,132 @@ use super::collect::Grip;
 use super::id::LeaseId;
 use super::watch::Excess;
 
-/// What a lease is for.
+/// The purpose of a lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// To send a release and publish it.
+    /// Pushing a release and publishing it.
     Push,
-    /// To read one: nothing that it needs is swept meanwhile.
+    /// Reading a release. Nothing that the release needs is swept meanwhile.
     Pull,
 }
 
-/// The most leases of one token at once: as many pulls and pushes as run with it.
+/// The maximum number of open leases of one token, which bounds its concurrent pulls and pushes.
 pub const LEASES_PER_TOKEN_MAX: u32 = 4096;
-/// The most leases of all tokens at once.
+/// The maximum number of open leases of all tokens together.
 pub const LEASES_MAX: u32 = 65_536;
-/// How long a lease to pull can be renewed, in seconds: a collection waits for older leases, and a
-/// pull that goes on opens another.
+/// The age up to which a pull lease can be renewed, in seconds. A collection waits for older
+/// leases; a longer pull opens another lease.
 pub const PULL_LEASE_AGE_MAX_SECS: u64 = 24 * 3600;
 
-/// What became of a lease that was to be opened.
+/// The outcome of opening a lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LeaseOpened {
-    /// It is open.
+    /// The lease is open.
     Done,
-    /// Its token has as many as it may have.
+    /// The token has [`LEASES_PER_TOKEN_MAX`] open leases.
     TooManyOfToken,
-    /// There are as many as there may be.
+    /// The registry has [`LEASES_MAX`] open leases.
     TooMany,
 }
 
-/// A lease that is to be opened.
+/// A lease to be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewLease {
-    /// Its name.
+    /// The id of the lease.
     pub id: LeaseId,
-    /// The application it is for.
+    /// The application to push to or pull from.
     pub application: ApplicationName,
-    /// What it is for.
+    /// The purpose of the lease.
     pub purpose: Purpose,
-    /// When it ends, seconds since 1970-01-01 UTC.
+    /// End of the lease, in seconds since 1970-01-01 UTC.
     pub deadline_secs: u64,
-    /// The name of the token it is opened with; empty without authentication.
+    /// The name of the token that opens the lease; empty without authentication.
     pub opened_by: String,
 }
 
-/// What a push or a pull relies on, until its deadline.
+/// The right of a push or a pull to rely on content until a deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lease {
-    /// Its name.
+    /// The id of the lease.
     pub id: LeaseId,
-    /// The application it is for.
+    /// The application to push to or pull from.
     pub application: ApplicationName,
-    /// What it is for.
+    /// The purpose of the lease.
     pub purpose: Purpose,
-    /// When it ends, seconds since 1970-01-01 UTC.
+    /// End of the lease, in seconds since 1970-01-01 UTC.
     pub deadline_secs: u64,
-    /// What may be relied on under it, as of when it was read.
+    /// The content that may be relied on under this lease, as of when the lease was read.
     pub grip: Grip,
-    /// Whether something may have been kept under it that nothing reaches yet.
+    /// True if objects may have been stored under the lease that no release reaches yet.
     pub has_kept: bool,
 }
 
 /// A pack whose frames were decoded and re-hashed.
 #[derive(Clone, Debug)]
 pub struct NewPack {
-    /// Its name.
+    /// The pack's digest.
     pub digest: PackDigest,
-    /// Its length in bytes.
+    /// Length of the pack in bytes.
     pub len: u64,
-    /// What it holds.
+    /// The chunks in the pack.
     pub frames: Vec<Frame>,
 }
 
-/// A chunk as a pack holds it.
+/// A chunk as stored in a pack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame {
-    /// The chunk's name.
+    /// The chunk's digest.
     pub digest: ChunkDigest,
-    /// Where in the pack it begins, in bytes.
+    /// Offset of the frame in the pack, in bytes.
     pub offset: u64,
-    /// Its length there, in bytes.
+    /// Length of the frame in the pack, in bytes.
     pub stored_len: u32,
-    /// Its length when decoded.
+    /// Length of the decoded chunk.
     pub plain_len: ChunkLen,
-    /// How it is encoded; the numbers of docs/FORMAT.md, section 5.
+    /// Encoding, as numbered in docs/FORMAT.md, section 5.
     pub encoding: u8,
 }
 
-/// Where a chunk lies; `pack` counts in [`Located::All`]'s packs.
+/// The place of a chunk in one of the packs of [`Located::All`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ChunkPlace {
-    /// Position among the packs of the answer.
+    /// Position of the pack in the answer's list of packs.
     pub pack: u32,
-    /// The frame there.
+    /// The frame in the pack.
     pub frame: Frame,
 }
 
-/// The answer to where chunks lie.
+/// The answer to a query for the places of chunks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Located {
-    /// Every chunk has a place, in the order asked.
+    /// Every chunk has a place. Places are in the order of the query.
     All {
-        /// The packs that the places name by position.
+        /// The packs to which the places refer by position.
         packs: Vec<PackDigest>,
-        /// A place for each chunk.
+        /// One place per chunk.
         places: Vec<ChunkPlace>,
     },
-    /// The first chunk that the registry lacks.
+    /// The first chunk without a place.
     Missing(ChunkDigest),
 }
 
 /// A leaf whose chunks are all present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeafRow {
-    /// Its name.
+    /// The leaf's digest.
     pub digest: LeafDigest,
-    /// The bytes of disk it describes.
+    /// Length of the part of the disk that the leaf describes, in bytes.
     pub span_len: u64,
-    /// Those of them that are data.
+    /// Bytes of data in that part.
     pub data_bytes: u64,
 }
 
-/// What became of a leaf that was to be added.
+/// The outcome of adding a leaf.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LeafAdded {
-    /// It is there.
+    /// The leaf is present.
     Present,
-    /// The first few of its chunks that have no place, or another plain length.
+    /// The first few chunks of the leaf that have no place or another decoded length.
     Unfit(Vec<ChunkRef>),
     /// As [`Added::Swept`](super::collect::Added::Swept).
     Swept,
@@ -146,178 +146,178 @@ pub enum LeafAdded {
 /// An index whose leaves are all present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IndexRow {
-    /// Its name.
+    /// The index's digest.
     pub digest: IndexDigest,
-    /// Length of its disk.
+    /// Length of the disk.
     pub disk_len: DiskLen,
-    /// Identity of its disk.
+    /// Content digest of the disk.
     pub content: ContentDigest,
-    /// Those bytes of the disk that are data.
+    /// Bytes of data on the disk.
     pub data_bytes: u64,
 }
 
 /// An application and a summary of its releases.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Application {
-    /// Its name.
+    /// The application's name.
     pub name: ApplicationName,
-    /// When its first release was published.
+    /// Time of the first publication, in seconds since 1970-01-01 UTC.
     pub created_at_secs: u64,
-    /// How many releases it has.
+    /// The number of releases, deleted ones excluded.
     pub release_count: u64,
-    /// The version published last.
+    /// The version of the newest release.
     pub newest: Option<Version>,
 }
 
 /// A published release.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Release {
-    /// Its application.
+    /// The application of the release.
     pub application: ApplicationName,
-    /// Its version.
+    /// The version of the release.
     pub version: Version,
-    /// Its identity.
+    /// The digest of the release document.
     pub digest: ReleaseDigest,
-    /// Its machines.
+    /// The machines of the release.
     pub machines: Vec<MachineName>,
-    /// When it was published.
+    /// Time of publication, in seconds since 1970-01-01 UTC.
     pub published_at_secs: u64,
-    /// The token it was published with; empty without authentication.
+    /// The name of the publishing token; empty without authentication.
     pub published_by: String,
-    /// Sum of its disks' lengths.
+    /// Sum of the lengths of the disks, in bytes.
     pub disk_bytes: u64,
-    /// Sum of its disks' data.
+    /// Sum of the data on the disks, in bytes.
     pub data_bytes: u64,
 }
 
-/// The longest names of machines that one listing of releases holds, in bytes: a release may have
-/// tens of thousands of them.
+/// The total length of machine names, in bytes, after which a listing of releases ends. One release
+/// may have tens of thousands of machines.
 pub const LISTED_NAMES_LEN_MAX: usize = 1 << 20;
 
 impl Release {
-    /// How long the names of its machines are together.
+    /// Returns the total length of the machine names, in bytes.
     #[must_use]
     pub fn names_len(&self) -> usize {
         self.machines.iter().map(|name| name.as_str().len()).sum()
     }
 }
 
-/// Asks to make a release visible and to end the lease it was pushed under.
+/// A request to publish a release and end the lease of its push.
 #[derive(Clone, Debug)]
 pub struct NewRelease {
     /// The release.
     pub release: Release,
-    /// Its indexes, each once.
+    /// The indexes of the release, each once.
     pub indexes: Vec<IndexDigest>,
-    /// The original descriptors it names.
+    /// The original descriptors of the release.
     pub descriptors: Vec<DescriptorDigest>,
-    /// The lease, which must be alive at `release.published_at_secs`.
+    /// The lease of the push, which must be alive at `release.published_at_secs`.
     pub lease: LeaseId,
-    /// What the lease permits to rely on, read before the document was kept.
+    /// The grip of the lease, read before the release document was stored.
     pub grip: Grip,
 }
 
-/// What became of a [`NewRelease`].
+/// The outcome of a [`NewRelease`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Publication {
-    /// It is visible now.
+    /// The release is published.
     Created,
-    /// It was published before.
+    /// The release was published before.
     AlreadyPresent,
-    /// Its version names another release.
+    /// The version belongs to another release.
     VersionTaken(ReleaseDigest),
     /// The lease is not alive.
     LeaseEnded,
-    /// One of its indexes is gone.
+    /// An index of the release is missing.
     IndexMissing(IndexDigest),
-    /// Its application would have more than it may.
+    /// The release would exceed the quota of its application.
     QuotaExceeded(Excess),
-    /// One of its descriptors is about to go.
+    /// A descriptor of the release is condemned.
     DescriptorMissing(DescriptorDigest),
-    /// A sweep may have taken its document meanwhile: keep it again.
+    /// A sweep may have removed the release document. The caller stores it again and retries.
     Swept,
-    /// Its version was deleted, at this time: it is never used again.
+    /// The version was deleted at this time, in seconds since 1970-01-01 UTC, and is never reused.
     Deleted(u64),
 }
 
-/// Where a channel points.
+/// A channel and the release it points at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Channel {
-    /// Its name.
+    /// The channel's name.
     pub name: ChannelName,
-    /// The release it points at.
+    /// The release the channel points at.
     pub release: ReleaseDigest,
-    /// That release's version.
+    /// The version of that release.
     pub version: Version,
-    /// Counts its moves from 1.
+    /// The number of the channel's last move, from 1.
     pub sequence: u64,
-    /// When it moved here.
+    /// Time of the last move, in seconds since 1970-01-01 UTC.
     pub moved_at_secs: u64,
 }
 
 /// One move of a channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChannelMove {
-    /// Which move, from 1.
+    /// The number of the move, from 1.
     pub sequence: u64,
-    /// The release it moved to.
+    /// The release the channel moved to.
     pub release: ReleaseDigest,
-    /// That release's version.
+    /// The version of that release.
     pub version: Version,
-    /// When.
+    /// Time of the move, in seconds since 1970-01-01 UTC.
     pub moved_at_secs: u64,
-    /// The token it was moved with; empty without authentication.
+    /// The name of the token that moved the channel; empty without authentication.
     pub moved_by: String,
 }
 
-/// A channel as it was before its catalog was lost.
+/// A channel as known before its catalog was lost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PastChannel {
-    /// Its application.
+    /// The application of the channel.
     pub application: ApplicationName,
-    /// Its name.
+    /// The channel's name.
     pub name: ChannelName,
-    /// Its moves as far as they are known, oldest first; at least one.
+    /// The known moves, oldest first; at least one.
     pub moves: Vec<ChannelMove>,
-    /// Its last move, known or not: a sequence number is never used again.
+    /// The number of the last move, whether or not that move is known. A number is never reused.
     pub sequence: u64,
 }
 
-/// What a move of a channel says it replaces.
+/// The state of a channel that a move expects to replace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expected {
-    /// There is no such channel yet.
+    /// The channel does not exist yet.
     Absent,
-    /// The channel's last move is this one.
+    /// The channel's last move has this number.
     Sequence(u64),
 }
 
-/// Asks to move a channel.
+/// A request to move a channel.
 #[derive(Clone, Debug)]
 pub struct MoveRequest {
     /// The channel's application.
     pub application: ApplicationName,
     /// The channel.
     pub channel: ChannelName,
-    /// What it replaces.
+    /// The expected state of the channel.
     pub expected: Expected,
     /// The release to point at.
     pub release: ReleaseDigest,
-    /// When it is asked.
+    /// Time of the request, in seconds since 1970-01-01 UTC.
     pub now_secs: u64,
-    /// By whom.
+    /// The name of the requesting token; empty without authentication.
     pub moved_by: String,
 }
 
-/// What became of a [`MoveRequest`].
+/// The outcome of a [`MoveRequest`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Moved {
-    /// It points there now.
+    /// The channel points at the release.
     Done(Channel),
-    /// It is not where the request says; its last move, if it has any.
+    /// The channel is not in the expected state. The number of its last move, if any.
     Stale(Option<u64>),
-    /// The release is none of this application.
+    /// The application has no such release.
     NoSuchRelease,
-    /// The application has as many channels as it may have: this many.
+    /// The application already has the maximum number of channels, given here.
     TooMany(u32),
 }
