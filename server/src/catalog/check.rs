@@ -1,12 +1,12 @@
-//! The trait through which checks keep how far they are, what they found and which releases
-//! suffer, and compare the catalog's rows with the store.
+//! The part of the catalog's port for checks (fsck): progress, findings, damaged releases, and the
+//! rows to compare with the store.
 //!
 //! # Invariants
 //!
-//! 1. How far a check is and what it found up to there are one transaction: one that is killed
-//!    goes on where it was, and reports nothing twice.
-//! 2. Whether a release is damaged is never stored: it follows from what is lost, and ends when
-//!    that is put again.
+//! 1. A check's progress and its findings up to that point are saved in one transaction. After a
+//!    kill, the check resumes at its last saved state and reports nothing twice.
+//! 2. No row says that a release is damaged. A release is damaged as long as an object it needs is
+//!    lost, and is sound once that object is stored again.
 
 use std::path::PathBuf;
 
@@ -18,136 +18,137 @@ use super::collect::Hand;
 use super::error::CatalogError;
 use super::model::{ChannelMove, Frame, IndexRow, LeafRow, NewPack, Release};
 
-/// Names who runs a check, among all processes that serve a catalog.
+/// The id of the process that runs a check, unique among all processes that serve a catalog.
 pub type Runner = [u8; 16];
 
-/// How far a check is.
+/// A check and its progress.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CheckRun {
-    /// Counts checks from 1.
+    /// The number of the check, from 1.
     pub run: u64,
-    /// Who runs it.
+    /// The process that runs the check.
     pub runner: Runner,
-    /// When its runner gave a sign of life last, seconds since 1970-01-01 UTC.
+    /// Time of the last heartbeat, in seconds since 1970-01-01 UTC.
     pub beat_at_secs: u64,
-    /// It was told to stop.
+    /// True if the check was told to stop.
     pub is_stopped: bool,
-    /// When it began.
+    /// Start of the check, in seconds since 1970-01-01 UTC.
     pub started_at_secs: u64,
-    /// When it had looked at everything.
+    /// End of the check, in seconds since 1970-01-01 UTC; `None` until the check has covered
+    /// everything.
     pub completed_at_secs: Option<u64>,
-    /// Bytes a second at most; 0 for no limit.
+    /// Limit of the read rate, in bytes per second; 0 for no limit.
     pub rate: u64,
-    /// What it looks at: the caller's number.
+    /// The current phase, numbered by the caller.
     pub phase: u32,
-    /// The last of these that it has looked at: the caller's text.
+    /// The last item checked in this phase, as text of the caller's choice.
     pub cursor: String,
-    /// Objects and rows it has looked at.
+    /// The number of objects and rows checked.
     pub objects: u64,
-    /// Bytes it has read.
+    /// The number of bytes read.
     pub bytes: u64,
-    /// About how many there were to read when it began.
+    /// The approximate number of bytes to read, estimated at the start.
     pub total_bytes: u64,
-    /// Objects that nobody needs.
+    /// The number of objects that nothing needs.
     pub reclaimable_count: u64,
-    /// Their bytes.
+    /// Total length of those objects, in bytes.
     pub reclaimable_bytes: u64,
-    /// Why it broke off.
+    /// The reason the check failed, if it did.
     pub failure: Option<String>,
 }
 
-/// Asks to run a check.
+/// A request to run a check.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimCheck {
-    /// Who asks.
+    /// The requesting process.
     pub runner: Runner,
-    /// When.
+    /// Time of the request, in seconds since 1970-01-01 UTC.
     pub now_secs: u64,
-    /// A runner that gave no sign of life for as long is dead.
+    /// The time without a heartbeat after which a runner is taken for dead, in seconds.
     pub patience_secs: u64,
-    /// Bytes a second at most; 0 for no limit.
+    /// Limit of the read rate, in bytes per second; 0 for no limit.
     pub rate: u64,
-    /// Begin anew where one was interrupted.
+    /// True to start over instead of resuming an interrupted check.
     pub restart: bool,
 }
 
-/// What became of a [`ClaimCheck`].
+/// The outcome of a [`ClaimCheck`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ClaimedCheck {
-    /// The caller runs it: a new one, or one that goes on.
+    /// The caller runs this check, which is new or resumed.
     Yours(CheckRun),
     /// Another runner is alive.
     Held,
 }
 
-/// What is to be made of a finding.
+/// The class of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Class {
-    /// Something that is needed is gone or is not what its name says.
+    /// A needed object is missing or does not match its name.
     Damage,
-    /// It was, and is mended.
+    /// Damage that was found and repaired.
     Mended,
-    /// Nobody needs it.
+    /// An object that nothing needs.
     Reclaimable,
 }
 
-/// Something that a check found.
+/// A finding of a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// What kind of thing it is.
+    /// The kind of the object.
     pub kind: String,
-    /// Which one.
+    /// The object.
     pub object: String,
-    /// What is wrong with it.
+    /// The description of the finding.
     pub what: String,
-    /// What is to be made of it.
+    /// The class of the finding.
     pub class: Class,
 }
 
-/// What a check found, as far as it was asked for.
+/// The findings of a check, up to a limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Findings {
-    /// Damage first, then by object.
+    /// The findings, damage first, then by object.
     pub list: Vec<Finding>,
-    /// How many are damage, by kind.
+    /// The number of damaged or mended objects, by kind.
     pub damage: Vec<(String, u64)>,
 }
 
-/// Something that a release lacks.
+/// An object that a release needs and the store lacks.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LostObject {
-    /// Its path in the store.
+    /// The object's path in the store.
     pub object: String,
-    /// What is wrong with it.
+    /// The description of the damage.
     pub what: String,
 }
 
-/// Whether something that is sound was healed.
+/// The evidence that a sound object was damaged before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Healing {
-    /// If it is known to have been damaged.
+    /// The object counts as healed only if its damage was recorded.
     IfNoted,
-    /// The caller saw that it was damaged, and replaced it.
+    /// The caller saw the damage and replaced the object.
     Seen,
 }
 
-/// A pack as the catalog has it.
+/// A pack as recorded in the catalog.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KnownPack {
-    /// Its name.
+    /// The pack's digest.
     pub digest: PackDigest,
-    /// Its length in bytes.
+    /// Length of the pack in bytes.
     pub len: u64,
-    /// Whether the store was found not to hold it.
+    /// True if the store was found to lack the pack.
     pub is_lost: bool,
-    /// Whether it is about to be collected: its chunks may have no places any more.
+    /// True if the pack is condemned. Chunks of a condemned pack may have no place.
     pub is_condemned: bool,
 }
 
-/// A move of some channel.
+/// A move of a channel, in the list of all moves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MoveRow {
-    /// Its place among all moves, to go on from.
+    /// The position in the list of all moves, as a cursor.
     pub at: String,
     /// The application.
     pub application: ApplicationName,
@@ -157,120 +158,123 @@ pub struct MoveRow {
     pub change: ChannelMove,
 }
 
-/// Keeps what checks know. Part of [`Catalog`](super::Catalog), under the same contract.
+/// The part of the catalog for checks. The contract is that of [`Catalog`](super::Catalog).
 #[async_trait::async_trait]
 pub trait Checking: Send + Sync + 'static {
-    /// The newest check.
+    /// Returns the newest check.
     async fn check_run(&self) -> Result<Option<CheckRun>, CatalogError>;
-    /// When the last check that came to its end did so.
+    /// Returns the time of the last completed check, in seconds since 1970-01-01 UTC.
     async fn last_complete_check(&self) -> Result<Option<u64>, CatalogError>;
-    /// Begins a check, or goes on with one that broke off.
+    /// Starts a check or resumes an unfinished one.
     async fn claim_check(&self, claim: ClaimCheck) -> Result<ClaimedCheck, CatalogError>;
-    /// Keeps how far a check is and what it found since the last time; false when it is not the
-    /// caller's any more, or was told to stop: then nothing is kept.
+    /// Saves the progress of a check and its findings since the last save. Returns false, and saves
+    /// nothing, if the check belongs to another runner or was told to stop.
     async fn save_check(&self, run: CheckRun, found: Vec<Finding>) -> Result<bool, CatalogError>;
-    /// Gives a sign of life of a check, whatever step takes its time; false when it is not the
-    /// caller's any more, or has ended.
+    /// Records a heartbeat of a check, so that a slow step is not taken for a dead runner. Returns
+    /// false if the check belongs to another runner, was told to stop, or has ended.
     async fn beat_check(
         &self,
         run: u64,
         runner: Runner,
         now_secs: u64,
     ) -> Result<bool, CatalogError>;
-    /// Tells the check under way to stop.
+    /// Tells the running check to stop.
     async fn stop_check(&self) -> Result<(), CatalogError>;
-    /// What a check found, at most `limit` of it.
+    /// Returns the findings of a check, at most `limit` in the list.
     async fn findings(&self, run: u64, limit: u32) -> Result<Findings, CatalogError>;
 
-    /// Notes that an object is damaged, and which releases need it; packs and leaves need none to
-    /// be named, as the catalog knows.
+    /// Records that an object is damaged, and the releases that need it. For packs and leaves no
+    /// releases are passed: the catalog has the references.
     async fn note_damage(
         &self,
         object: LostObject,
         needed_by: Vec<ReleaseDigest>,
         now_secs: u64,
     ) -> Result<(), CatalogError>;
-    /// Notes that an object is sound again, and logs that it was healed; false when it was not
-    /// known to be damaged. A pack or a leaf that is lost is sound, and logged, once it is added.
+    /// Records that an object is sound and logs the repair. Returns false if no damage was known. A
+    /// lost pack or leaf is sound, and its repair logged, only once its rows are added again.
     async fn note_sound(
         &self,
         object: ObjectName,
         hand: Hand,
         healing: Healing,
     ) -> Result<bool, CatalogError>;
-    /// Forgets a leaf whose bytes the store does not hold any more, and remembers that it is lost
-    /// until it is added again.
+    /// Deletes the row of a leaf whose bytes are missing from the store, and records the leaf as
+    /// lost until it is added again.
     async fn lose_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError>;
-    /// What a release is known to lack.
+    /// Returns the objects a release is known to lack.
     async fn lost_of(&self, release: ReleaseDigest) -> Result<Vec<LostObject>, CatalogError>;
-    /// The indexes of releases that need an object: a pack, a leaf, or an index itself.
+    /// Returns the indexes, of releases, that need a pack or leaf. An index needs itself; for other
+    /// objects the list is empty.
     async fn indexes_needing(&self, object: ObjectName) -> Result<Vec<IndexDigest>, CatalogError>;
-    /// Releases that are known to lack something, at most `limit`.
+    /// Lists releases that are known to lack objects, at most `limit`.
     async fn damaged_releases(&self, limit: u32) -> Result<Vec<Release>, CatalogError>;
 
-    /// Remembers which leaves an index has.
+    /// Records the leaves of an index.
     async fn note_leaves(
         &self,
         index: IndexDigest,
         leaves: Vec<LeafDigest>,
     ) -> Result<(), CatalogError>;
-    /// Remembers which indexes a release has, of those that are present.
+    /// Records those indexes of a release that are present.
     async fn note_indexes(
         &self,
         release: ReleaseDigest,
         indexes: Vec<IndexDigest>,
     ) -> Result<(), CatalogError>;
-    /// Whether a release needs an object; of descriptors and records the catalog does not know.
+    /// Returns whether a release needs an object. The catalog does not know this of descriptors and
+    /// records: the answer is false.
     async fn is_needed(&self, object: ObjectName) -> Result<bool, CatalogError>;
 
-    /// What the packs have in bytes, together.
+    /// Returns the total length of all packs, in bytes.
     async fn packs_len(&self) -> Result<u64, CatalogError>;
-    /// A pack.
+    /// Returns a pack.
     async fn known_pack(&self, pack: PackDigest) -> Result<Option<KnownPack>, CatalogError>;
-    /// Packs by name, from the one after `after`.
+    /// Lists packs by digest, beginning after `after`.
     async fn known_packs(
         &self,
         after: Option<PackDigest>,
         limit: u32,
     ) -> Result<Vec<KnownPack>, CatalogError>;
-    /// Those of a pack's frames whose chunks the catalog does not know, or knows to lie elsewhere
-    /// in that pack.
+    /// Returns those frames of a pack whose chunks have no row, or a row with another place in the
+    /// same pack.
     async fn misplaced(
         &self,
         pack: PackDigest,
         frames: Vec<Frame>,
     ) -> Result<Vec<Frame>, CatalogError>;
-    /// Makes the rows of a pack and its chunks say what its footer says.
+    /// Corrects the rows of a pack and its chunks to match the pack's footer. A condemned pack is
+    /// left alone.
     async fn correct_pack(&self, pack: NewPack, hand: Hand) -> Result<(), CatalogError>;
-    /// Leaves by name, complete or not, from the one after `after`.
+    /// Lists leaves by digest, complete or not, beginning after `after`.
     async fn known_leaves(
         &self,
         after: Option<LeafDigest>,
         limit: u32,
     ) -> Result<Vec<LeafRow>, CatalogError>;
-    /// Indexes by name, from the one after `after`.
+    /// Lists indexes by digest, beginning after `after`.
     async fn known_indexes(
         &self,
         after: Option<IndexDigest>,
         limit: u32,
     ) -> Result<Vec<IndexRow>, CatalogError>;
-    /// Releases that were not deleted, in the order of publishing, from the one after `after`.
+    /// Lists releases in order of publication, deleted ones excluded, beginning after `after`.
     async fn known_releases(
         &self,
         after: Option<(ApplicationName, Version)>,
         limit: u32,
     ) -> Result<Vec<Release>, CatalogError>;
-    /// A release by its name, deleted or not.
+    /// Returns a release by its version, deleted or not.
     async fn named_release(
         &self,
         application: ApplicationName,
         version: Version,
     ) -> Result<Option<Release>, CatalogError>;
-    /// A release by its digest, unless it was deleted.
+    /// Returns a release by its digest, unless deleted.
     async fn release_of(&self, release: ReleaseDigest) -> Result<Option<Release>, CatalogError>;
-    /// Moves of all channels, from the one after `after`.
+    /// Lists the moves of all channels, beginning after the cursor `after`.
     async fn known_moves(&self, after: String, limit: u32) -> Result<Vec<MoveRow>, CatalogError>;
-    /// A move of a channel.
+    /// Returns a move of a channel.
     async fn known_move(
         &self,
         application: ApplicationName,
@@ -278,10 +282,11 @@ pub trait Checking: Send + Sync + 'static {
         sequence: u64,
     ) -> Result<Option<ChannelMove>, CatalogError>;
 
-    /// What the engine itself finds wrong with its file and the references between its rows.
+    /// Returns the faults the engine finds in its file and in the references between rows.
     async fn check_rows(&self) -> Result<Vec<String>, CatalogError>;
-    /// The path of a file beside the catalog, whose name ends with `suffix`.
+    /// Returns the path of a file beside the catalog: the catalog's own path with `suffix`
+    /// appended.
     fn beside(&self, suffix: &str) -> PathBuf;
-    /// Writes a copy of the catalog as it is at one moment into a new file, and proves it whole.
+    /// Writes a consistent snapshot of the catalog to a new file and verifies the copy.
     async fn back_up(&self, path: PathBuf) -> Result<(), CatalogError>;
 }

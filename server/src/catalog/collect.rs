@@ -1,4 +1,4 @@
-//! The trait through which the registry deletes releases and collects what they leave behind.
+//! The part of the catalog's port for deletion and collection.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -13,48 +13,51 @@ use super::error::CatalogError;
 use super::id::LeaseId;
 use super::model::{NewPack, Release};
 
-/// What a caller may rely on.
+/// The condemned content a caller may still rely on.
 ///
-/// Collections count generations: what is condemned bears the number of the collection that
-/// condemned it. A lease that was open before may still rely on it, and the sweep waits for that
-/// lease; everybody else is told that it is missing.
+/// Collections are numbered as generations, and condemned content bears the generation that
+/// condemned it. A lease opened before that generation may still rely on the content, and the sweep
+/// waits for the lease. For every other caller the content is missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Grip {
-    /// The newest generation when its lease was opened: what was condemned since is still there.
+    /// The newest generation when the lease was opened. Content condemned in later generations is
+    /// still present.
     pub generation: u64,
-    /// How many sweeps had begun when the caller looked at what it is about to name; `None` where
-    /// it is certain that none runs. Bytes that were found before another sweep began may be gone.
+    /// The sweep counter ([`CollectState::sweeps`]) when the caller found the content it is about
+    /// to name; `None` if certainly no sweep runs. If the counter has moved since, the bytes may be
+    /// gone.
     pub sweeps: Option<u64>,
-    /// Whose hand it is that adds; `None` where rows are only made anew from what is there.
+    /// The actor credited in the audit log. `None` during a rebuild.
     pub hand: Option<Hand>,
 }
 
-/// Whose hand brings something, and when: what it heals is logged so.
+/// The actor and the time of an addition, for the audit log if the addition heals damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hand {
-    /// That of whoever opened this lease; `None` for the registry itself.
+    /// The lease, whose opener is the actor; `None` for the registry itself.
     pub lease: Option<LeaseId>,
-    /// Seconds since 1970-01-01 UTC.
+    /// Time of the addition, in seconds since 1970-01-01 UTC.
     pub at_secs: u64,
 }
 
 impl Grip {
-    /// Relies on nothing that is condemned: of whoever asks without a lease.
+    /// Relies on nothing condemned: for callers without a lease.
     pub const NEWEST: Self = Self { generation: i64::MAX as u64, sweeps: None, hand: None };
-    /// Relies on whatever is there: of a collection, which decides what goes, and of a rebuild.
+    /// Relies on everything that is not being swept: for collections, checks and rebuilds.
     pub const ANY: Self = Self { generation: 0, sweeps: None, hand: None };
 }
 
-/// What became of something that was to be added.
+/// The outcome of an addition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Added {
-    /// It is there.
+    /// The object is present.
     Present,
-    /// A sweep may have taken its bytes meanwhile: keep them again, then add it again.
+    /// A sweep may have removed the object's bytes. The caller stores them again and retries.
     Swept,
 }
 
-/// An object of the store that is no pack; packs are condemned by what lies in them.
+/// An object, other than a pack, that a collection can remove. Packs are condemned for the chunks
+/// in them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Collectable {
     /// A leaf of an index.
@@ -68,7 +71,7 @@ pub enum Collectable {
 }
 
 impl Collectable {
-    /// Its name in the store.
+    /// Returns the object's name in the store.
     #[must_use]
     pub const fn object(self) -> ObjectName {
         match self {
@@ -79,7 +82,7 @@ impl Collectable {
         }
     }
 
-    /// What it is, if it is one.
+    /// Returns the collectable object of this name; `None` for packs and names.
     #[must_use]
     pub const fn of(object: &ObjectName) -> Option<Self> {
         match object {
@@ -92,262 +95,262 @@ impl Collectable {
     }
 }
 
-/// Names a pack within one catalog; never stored outside of it.
+/// The key of a pack within one catalog, never stored elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct PackKey(pub i64);
 
-/// A pack as the catalog knows it.
+/// A pack as recorded in the catalog.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PackRow {
-    /// Names it in [`PlaceRow`]s.
+    /// The key used in [`PlaceRow`]s.
     pub key: PackKey,
-    /// Its name.
+    /// The pack's digest.
     pub digest: PackDigest,
-    /// Its length in bytes.
+    /// Length of the pack in bytes.
     pub len: u64,
-    /// Whether the store was found not to hold it.
+    /// True if the store was found to lack the pack.
     pub is_lost: bool,
-    /// The generation that condemned it.
+    /// The generation in which the pack was condemned, if it is.
     pub condemned: Option<u64>,
 }
 
-/// Where a chunk lies.
+/// The place of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PlaceRow {
     /// The chunk.
     pub digest: ChunkDigest,
     /// The pack.
     pub pack: PackKey,
-    /// Its length there, in bytes.
+    /// Length of the frame in the pack, in bytes.
     pub stored_len: u32,
 }
 
-/// How far collections are.
+/// The counters of collection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CollectState {
     /// The newest generation.
     pub generation: u64,
-    /// Counts what may have left something to collect.
+    /// The litter counter, incremented by each event that may leave something to collect.
     pub litter: u64,
-    /// The `litter` up to which all was collected.
+    /// The value of the litter counter up to which everything has been collected.
     pub collected: u64,
-    /// Counts releases that became visible.
+    /// The publication counter, incremented by each publication, repeated ones included.
     pub published: u64,
-    /// How many sweeps were begun.
+    /// The sweep counter, incremented when a sweep begins and when one ends.
     pub sweeps: u64,
-    /// How many packs and objects are condemned, and not swept yet.
+    /// The number of condemned packs and objects not being swept.
     pub condemned: u64,
-    /// Whether a sweep was begun and not ended.
+    /// True if a sweep has begun and not ended.
     pub is_sweeping: bool,
 }
 
-/// What must not be collected: what visible releases name.
+/// The roots of collection: the visible releases.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Roots {
-    /// The releases; their documents name all that they need.
+    /// The visible releases. Their documents name all they need.
     pub releases: Vec<Release>,
-    /// How many releases had become visible by then, in all.
+    /// The publication counter when the releases were read.
     pub published: u64,
 }
 
-/// The leases that a sweep waits for.
+/// The leases a sweep waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OlderLeases {
-    /// How many are alive.
+    /// The number of leases still alive.
     pub count: u64,
-    /// When the last of them ends, unless it is renewed; seconds since 1970-01-01 UTC.
+    /// The latest deadline among them, in seconds since 1970-01-01 UTC. Leases can be renewed.
     pub deadline_secs: u64,
 }
 
-/// What is to be swept, all of it unreachable when it was looked at last.
+/// The candidates for a sweep, all unreachable when last looked at.
 #[derive(Clone, Default, Debug)]
 pub struct Sweep {
-    /// The generation whose older leases have ended: what was condemned since stays.
+    /// The generation up to which content may be swept: no older lease is alive.
     pub generation: u64,
-    /// Condemned packs in which no reachable chunk lies.
+    /// Condemned packs without a reachable chunk.
     pub packs: Vec<PackDigest>,
     /// Condemned objects that no release reaches.
     pub objects: Vec<Collectable>,
-    /// The leaves that releases reach: a pack that one of them needs stays.
+    /// The leaves that releases reach. A pack needed by one of these leaves is not swept.
     pub live_leaves: HashSet<LeafDigest>,
 }
 
-/// What a sweep has decided to remove: nobody relies on it any more, and nobody can begin to.
+/// The content a sweep removes. No caller relies on any of it, or can begin to.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Sweeping {
-    /// Packs.
+    /// The packs.
     pub packs: Vec<PackDigest>,
-    /// Other objects.
+    /// The other objects.
     pub objects: Vec<Collectable>,
 }
 
-/// Why a release may not be deleted.
+/// A reason why a release may not be deleted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Holder {
-    /// A channel points at it.
+    /// A channel points at the release.
     Channel(ChannelName),
-    /// It is among the last moves of a channel, to which one may want to go back.
+    /// The release is among the recent moves of a channel, held for a rollback.
     History {
         /// The channel.
         channel: ChannelName,
-        /// How many moves ago, from 1.
+        /// The number of moves since the channel pointed at the release, from 1.
         moves_ago: u64,
     },
-    /// Somebody pinned it.
+    /// The release is pinned.
     Pin {
         /// The pin's name.
         name: PinName,
-        /// Why.
+        /// The reason for the pin.
         reason: String,
     },
-    /// A host runs it.
+    /// A host runs the release.
     Host {
         /// The host's name.
         host: HostName,
-        /// When it said so last, seconds since 1970-01-01 UTC.
+        /// Time of the host's last report, in seconds since 1970-01-01 UTC.
         renewed_at_secs: u64,
     },
 }
 
-/// Asks to delete a release.
+/// A request to delete a release.
 #[derive(Clone, Debug)]
 pub struct DeleteRequest {
-    /// Its application.
+    /// The application of the release.
     pub application: ApplicationName,
-    /// Its version.
+    /// The version of the release.
     pub version: Version,
-    /// When it is asked, seconds since 1970-01-01 UTC.
+    /// Time of the request, in seconds since 1970-01-01 UTC.
     pub now_secs: u64,
-    /// By whom: the name of a token.
+    /// The name of the requesting token; empty without authentication.
     pub deleted_by: String,
-    /// How many moves of a channel are remembered as places to go back to.
+    /// The number of past moves of a channel whose releases are held.
     pub moves_held: u32,
 }
 
-/// What became of a [`DeleteRequest`].
+/// The outcome of a [`DeleteRequest`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Deletion {
-    /// It is gone.
+    /// The release was deleted.
     Done(Release),
-    /// It is held, and stays.
+    /// The release is held and was not deleted.
     Held(Vec<Holder>),
     /// There is no such release.
     Absent,
-    /// It was deleted before.
+    /// The release was deleted before.
     Already(Tombstone),
 }
 
-/// What stays of a release that was deleted.
+/// The record of a deleted release.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tombstone {
-    /// The release as it was.
+    /// The release before its deletion.
     pub release: Release,
-    /// When, seconds since 1970-01-01 UTC.
+    /// Time of the deletion, in seconds since 1970-01-01 UTC.
     pub deleted_at_secs: u64,
-    /// By whom.
+    /// The name of the deleting token; empty without authentication.
     pub deleted_by: String,
 }
 
-/// Held by the one collection that may sweep; dropping it lets another.
+/// The exclusive right to sweep, released when dropped.
 #[derive(Debug)]
 pub struct CollectClaim {
     _held: Box<dyn Any + Send>,
 }
 
 impl CollectClaim {
-    /// A claim that holds as long as `held` is not dropped.
+    /// Makes a claim that lasts until `held` is dropped.
     pub fn new(held: impl Any + Send) -> Self {
         Self { _held: Box::new(held) }
     }
 }
 
-/// Deletes releases and collects what nothing reaches any more.
+/// The part of the catalog for deleting releases and collecting unreachable content.
 ///
 /// # Contract
 ///
 /// 1. Each method is one transaction.
-/// 2. What is condemned is missing for every [`Grip`] of its generation or a later one.
-/// 3. What [`Self::begin_sweep`] has decided on has no row that names it as present, and can get
-///    none before [`Self::end_sweep`].
+/// 2. Condemned content is missing for every [`Grip`] of its generation or a later one.
+/// 3. No row names content chosen by [`Self::begin_sweep`] as present, and none can until
+///    [`Self::end_sweep`].
 #[async_trait::async_trait]
 pub trait Collecting: Send + Sync + 'static {
-    /// Claims the sweeping for one collection, as long as the claim is held; `None` when another
-    /// holds it, in this process or in another one. It ends with the process.
+    /// Claims the exclusive right to sweep, among all processes. Returns `None` if the right is
+    /// taken. A claim ends with its process at the latest.
     async fn claim_collecting(&self) -> Result<Option<CollectClaim>, CatalogError>;
-    /// Forgets leases that ended before `now_secs`, and tells how far collections are.
+    /// Deletes leases that ended before `now_secs`, and returns the counters of collection.
     async fn collect_state(&self, now_secs: u64) -> Result<CollectState, CatalogError>;
-    /// What must not be collected.
+    /// Returns the roots of collection.
     async fn roots(&self) -> Result<Roots, CatalogError>;
-    /// Every pack.
+    /// Lists all packs.
     async fn all_packs(&self) -> Result<Vec<PackRow>, CatalogError>;
-    /// Where chunks lie, in the order of their digests, from the one after `after`.
+    /// Lists the places of chunks by digest, beginning after `after`.
     async fn places(
         &self,
         after: Option<ChunkDigest>,
         limit: u32,
     ) -> Result<Vec<PlaceRow>, CatalogError>;
-    /// Where these chunks lie, those that have a place.
+    /// Returns the places of these chunks; chunks without a place are left out.
     async fn places_of(&self, chunks: Vec<ChunkDigest>) -> Result<Vec<PlaceRow>, CatalogError>;
-    /// Every leaf and index there is a row for.
+    /// Lists all leaves and indexes with a row.
     async fn all_objects(&self) -> Result<Vec<Collectable>, CatalogError>;
-    /// The leaves that are said to need one of these packs.
+    /// Returns the leaves recorded as needing one of these packs.
     async fn leaves_in(&self, packs: Vec<PackDigest>) -> Result<Vec<LeafDigest>, CatalogError>;
-    /// Adds a pack and gives its chunks their place in it where they lie in one of `from`.
+    /// Adds a pack and moves to it those of its chunks that have their place in one of `from`.
     async fn move_frames(
         &self,
         pack: NewPack,
         from: Vec<PackDigest>,
         grip: Grip,
     ) -> Result<Added, CatalogError>;
-    /// Condemns packs of these lengths, known or not, and objects, in a new generation, which it
-    /// returns.
+    /// Condemns packs (with their lengths, known or not) and objects in a new generation. Returns
+    /// the generation.
     async fn condemn(
         &self,
         packs: Vec<(PackDigest, u64)>,
         objects: Vec<Collectable>,
     ) -> Result<u64, CatalogError>;
-    /// What is condemned, and not swept yet.
+    /// Returns the condemned content not being swept.
     async fn condemned(&self) -> Result<Sweeping, CatalogError>;
-    /// The leases that are older than a generation and alive at `now_secs`; those that are not are
-    /// forgotten, so that none of them publishes any more.
+    /// Returns the leases older than `generation` and alive at `now_secs`. Leases that have ended
+    /// are deleted, so that none of them can publish any more.
     async fn older_leases(
         &self,
         generation: u64,
         now_secs: u64,
     ) -> Result<Option<OlderLeases>, CatalogError>;
-    /// Pardons what is condemned, but for what is being swept.
+    /// Pardons condemned content, except content being swept.
     async fn pardon(
         &self,
         packs: Vec<PackDigest>,
         objects: Vec<Collectable>,
     ) -> Result<(), CatalogError>;
-    /// Decides what is swept: what is still condemned, but for packs that a live leaf needs.
-    /// Removes the rows of leaves and indexes that go, and of those that need a pack that goes.
+    /// Chooses the content to sweep: candidates still condemned, except packs that a live leaf
+    /// needs. Deletes the rows of chosen leaves and indexes, and of leaves that need a chosen pack.
     async fn begin_sweep(&self, sweep: Sweep) -> Result<Sweeping, CatalogError>;
-    /// What a sweep has decided on and not ended.
+    /// Returns the content of sweeps that have begun and not ended.
     async fn sweeping(&self) -> Result<Sweeping, CatalogError>;
-    /// Removes the places in packs that are swept among the next `limit` chunks after `after`;
-    /// returns the last of them, `None` once all were seen.
+    /// Deletes the places in swept packs among the next `limit` chunks after `after`. Returns the
+    /// last of these chunks; `None` once all chunks were seen.
     async fn forget_places(
         &self,
         after: Option<ChunkDigest>,
         limit: u32,
     ) -> Result<Option<ChunkDigest>, CatalogError>;
-    /// Forgets what was swept: its bytes are gone.
+    /// Deletes the rows of swept content, whose bytes are gone.
     async fn end_sweep(&self, done: Sweeping) -> Result<(), CatalogError>;
-    /// Notes that everything up to `litter` was collected.
+    /// Records that everything up to `litter` has been collected.
     async fn end_collection(&self, litter: u64) -> Result<(), CatalogError>;
 
-    /// Pardons an object that was kept again; [`Added::Swept`] when its bytes may be gone.
+    /// Pardons an object that was stored again. Returns [`Added::Swept`] if its bytes may be gone.
     async fn revive(&self, object: Collectable, grip: Grip) -> Result<Added, CatalogError>;
-    /// Deletes a release that nothing holds.
+    /// Deletes a release unless it is held.
     async fn delete_release(&self, request: DeleteRequest) -> Result<Deletion, CatalogError>;
-    /// Releases that were deleted, in the order of their publishing, from the one after `after`.
+    /// Lists deleted releases in order of publication, beginning after `after`.
     async fn tombstones(
         &self,
         after: Option<(ApplicationName, Version)>,
         limit: u32,
     ) -> Result<Vec<Tombstone>, CatalogError>;
-    /// Notes that a release that was just restored had been deleted.
+    /// Marks a restored release as deleted.
     async fn restore_tombstone(&self, tombstone: Tombstone) -> Result<(), CatalogError>;
 }

@@ -1,4 +1,4 @@
-//! The trait through which the registry knows what runs where, and what must stay.
+//! The part of the catalog's port for retention: pins, hosts and policies.
 
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
@@ -8,210 +8,210 @@ use super::collect::{Holder, Tombstone};
 use super::error::CatalogError;
 use super::model::ChannelMove;
 
-/// The most pins of a release.
+/// The maximum number of pins of a release.
 pub const PINS_MAX: u32 = 64;
-/// The most instances of one host.
+/// The maximum number of instances of one host.
 pub const INSTANCES_MAX: u32 = 64;
-/// The most instances of all hosts.
+/// The maximum number of instances of all hosts.
 pub const HOSTS_MAX: u32 = 100_000;
-/// The most instances of all hosts of which one token says what they run.
+/// The maximum number of instances reported by one token.
 pub const HOSTS_PER_TOKEN_MAX: u32 = 10_000;
-/// A host that was not heard of for this long after its deadline is forgotten, in seconds.
+/// The time after its deadline until a silent host is forgotten, in seconds.
 pub const HOST_FORGOTTEN_SECS: u64 = 366 * 24 * 3600;
 
-/// Keeps a release until somebody takes it away.
+/// A pin, which holds a release until removed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pin {
-    /// Its name, unique among the pins of its release.
+    /// The pin's name, unique among the pins of its release.
     pub name: PinName,
-    /// Why the release must stay.
+    /// The reason why the release must stay.
     pub reason: String,
-    /// When it was set last, seconds since 1970-01-01 UTC.
+    /// Time the pin was last set, in seconds since 1970-01-01 UTC.
     pub pinned_at_secs: u64,
-    /// The token it was set with; empty without authentication.
+    /// The name of the token that set the pin; empty without authentication.
     pub pinned_by: String,
 }
 
-/// What became of a pin that was to be set.
+/// The outcome of setting a pin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pinned {
-    /// It is new.
+    /// The pin is new.
     Created,
-    /// There was one of that name, which it replaces.
+    /// The pin replaced one of the same name.
     Replaced,
     /// There is no such release.
     NoSuchRelease,
-    /// The release has as many pins as it may have.
+    /// The release has [`PINS_MAX`] pins.
     TooMany,
 }
 
-/// A host says what it runs.
+/// A host's report of a release it runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostReport {
     /// The host.
     pub host: HostName,
     /// The application.
     pub application: ApplicationName,
-    /// What tells two copies on one host apart.
+    /// The name of the instance, which distinguishes copies on one host.
     pub instance: String,
     /// The release.
     pub release: ReleaseDigest,
-    /// The channel it follows.
+    /// The channel the instance follows.
     pub channel: Option<ChannelName>,
-    /// How many disks it has of it.
+    /// The number of disks of the release on the host.
     pub disks: u64,
-    /// When it says so, seconds since 1970-01-01 UTC.
+    /// Time of the report, in seconds since 1970-01-01 UTC.
     pub now_secs: u64,
-    /// Until when that holds.
+    /// Time until which the report holds, in seconds since 1970-01-01 UTC.
     pub deadline_secs: u64,
-    /// The token it is said with; empty without authentication.
+    /// The name of the reporting token; empty without authentication.
     pub reported_by: String,
-    /// Whether that token may speak for hosts of which another spoke first.
+    /// True if the token may also report hosts first reported by another token.
     pub speaks_for_all: bool,
 }
 
-/// What became of a [`HostReport`].
+/// The outcome of a [`HostReport`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reported {
-    /// It is noted.
+    /// The report is recorded.
     Done(Box<HostRow>),
     /// There is no such release.
     NoSuchRelease,
-    /// The host has as many instances as it may have.
+    /// The host has [`INSTANCES_MAX`] instances.
     TooManyInstances,
-    /// There are as many hosts as there may be.
+    /// The registry has [`HOSTS_MAX`] instances.
     TooManyHosts,
-    /// The token speaks for as many hosts as it may.
+    /// The token reports [`HOSTS_PER_TOKEN_MAX`] instances.
     TooManyOfToken,
-    /// Another token speaks for the host.
+    /// Another token reports this host.
     OfAnother,
 }
 
-/// A release that a host runs.
+/// A release run by a host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostRow {
     /// The host.
     pub host: HostName,
     /// The application.
     pub application: ApplicationName,
-    /// What tells two copies on one host apart.
+    /// The name of the instance, which distinguishes copies on one host.
     pub instance: String,
     /// The release.
     pub release: ReleaseDigest,
-    /// That release's version.
+    /// The version of the release.
     pub version: Version,
-    /// When that release was published.
+    /// Time the release was published, in seconds since 1970-01-01 UTC.
     pub published_at_secs: u64,
-    /// The channel it follows.
+    /// The channel the instance follows.
     pub channel: Option<ChannelName>,
-    /// Where that channel points.
+    /// The version the channel points at.
     pub channel_version: Option<Version>,
-    /// How many moves that channel has made since it pointed at the release.
+    /// The number of moves the channel has made since it pointed at the release.
     pub moves_behind: Option<u64>,
-    /// How many disks it has of it.
+    /// The number of disks of the release on the host.
     pub disks: u64,
-    /// Since when it runs this release.
+    /// Time since which the instance runs this release, in seconds since 1970-01-01 UTC.
     pub since_secs: u64,
-    /// When it said so last.
+    /// Time of the last report, in seconds since 1970-01-01 UTC.
     pub renewed_at_secs: u64,
-    /// Until when that holds.
+    /// Time until which the report holds, in seconds since 1970-01-01 UTC.
     pub deadline_secs: u64,
 }
 
-/// Hosts, and where the next page begins.
+/// A page of hosts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostRows {
-    /// What they run, by host, application and instance.
+    /// The releases run by the hosts, by host, application and instance.
     pub rows: Vec<HostRow>,
-    /// The last host, where there are more.
+    /// The last host on the page, if more follow.
     pub next: Option<HostName>,
 }
 
-/// Which of the things that a host runs are meant.
+/// A selection of the instances of a host.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct HostPart {
-    /// Those of this application; of all where there is none.
+    /// The application to select; all if `None`.
     pub application: Option<ApplicationName>,
-    /// This instance; all where there is none.
+    /// The instance to select; all if `None`.
     pub instance: Option<String>,
 }
 
-/// A policy at rest: what it says is the registry's business, not the catalog's.
+/// A policy as stored. The catalog does not interpret its text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyRow {
-    /// The channel it is for; `None` for all of the application.
+    /// The channel the policy applies to; `None` for the whole application.
     pub channel: Option<ChannelName>,
-    /// Its text.
+    /// The text of the policy.
     pub policy: String,
-    /// When it was set, seconds since 1970-01-01 UTC.
+    /// Time the policy was set, in seconds since 1970-01-01 UTC.
     pub set_at_secs: u64,
-    /// The token it was set with; empty without authentication.
+    /// The name of the token that set the policy; empty without authentication.
     pub set_by: String,
 }
 
-/// What a listing shows of what holds a release, besides the channels that point at it.
+/// The holders of a release shown in a listing, except channels that point at it.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Marks {
-    /// The channels that pointed at it a few moves ago, by name.
+    /// The channels that pointed at the release a few moves ago, by name.
     pub recent_on: Vec<ChannelName>,
-    /// Its pins, by name.
+    /// The pins of the release, by name.
     pub pins: Vec<PinName>,
-    /// How many hosts run it.
+    /// The number of hosts that run the release.
     pub host_count: u64,
 }
 
-/// A release as retention sees it.
+/// A release, as input to retention.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StandingRelease {
-    /// Its version.
+    /// The version of the release.
     pub version: Version,
-    /// Its identity.
+    /// The digest of the release document.
     pub digest: ReleaseDigest,
-    /// When it was published, seconds since 1970-01-01 UTC.
+    /// Time of publication, in seconds since 1970-01-01 UTC.
     pub published_at_secs: u64,
 }
 
-/// A host as retention sees it.
+/// A host, as input to retention.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StandingHost {
-    /// The release it runs.
+    /// The release the host runs.
     pub release: ReleaseDigest,
-    /// Its name.
+    /// The host's name.
     pub host: HostName,
-    /// Until when that holds, or held.
+    /// Time until which the report holds or held, in seconds since 1970-01-01 UTC.
     pub deadline_secs: u64,
 }
 
-/// All that decides which releases of an application stay, as of one moment.
+/// Everything that decides which releases of an application stay, at one moment.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Standing {
-    /// Those that are visible, newest first.
+    /// The visible releases, newest first.
     pub releases: Vec<StandingRelease>,
     /// Every move of every channel, by channel, oldest first.
     pub moves: Vec<(ChannelName, ChannelMove)>,
-    /// Pins of releases.
+    /// The pins of all releases.
     pub pins: Vec<(ReleaseDigest, PinName)>,
-    /// Hosts, those past their deadline too.
+    /// The hosts, including those past their deadline.
     pub hosts: Vec<StandingHost>,
-    /// The application's policy and those of its channels.
+    /// The policies of the application and its channels.
     pub policies: Vec<PolicyRow>,
 }
 
-/// Keeps what people and hosts say about releases.
+/// The part of the catalog for pins, hosts and policies.
 ///
 /// # Contract
 ///
 /// 1. Each method is one transaction.
-/// 2. What is said of a release ends with the release: its deletion forgets pins and hosts.
+/// 2. Deleting a release deletes its pins and host reports.
 #[async_trait::async_trait]
 pub trait Fleet: Send + Sync + 'static {
-    /// A release that was deleted, by its version or digest; a channel names none.
+    /// Returns a deleted release by version or digest. A channel never selects one.
     async fn deleted(
         &self,
         application: ApplicationName,
         selector: Selector,
     ) -> Result<Option<Tombstone>, CatalogError>;
-    /// What holds a release; `None` when there is no such release.
+    /// Returns the holders of a release; `None` if there is no such release.
     async fn holders(
         &self,
         application: ApplicationName,
@@ -219,15 +219,15 @@ pub trait Fleet: Send + Sync + 'static {
         now_secs: u64,
         moves_held: u32,
     ) -> Result<Option<Vec<Holder>>, CatalogError>;
-    /// What holds the releases of an application, for those that anything but a channel's pointing
-    /// at it holds.
+    /// Returns the marks of an application's releases. A release held by no more than channels
+    /// pointing at it has none.
     async fn marks(
         &self,
         application: ApplicationName,
         now_secs: u64,
         moves_held: u32,
     ) -> Result<Vec<(ReleaseDigest, Marks)>, CatalogError>;
-    /// All that decides which releases of an application stay.
+    /// Returns everything that decides which releases of an application stay.
     async fn standing(&self, application: ApplicationName) -> Result<Standing, CatalogError>;
 
     /// Pins a release.
@@ -237,45 +237,46 @@ pub trait Fleet: Send + Sync + 'static {
         release: ReleaseDigest,
         pin: Pin,
     ) -> Result<Pinned, CatalogError>;
-    /// Takes a pin away; false when there is none of that name.
+    /// Removes a pin. Returns false if there is none of this name.
     async fn unpin(
         &self,
         application: ApplicationName,
         release: ReleaseDigest,
         name: PinName,
     ) -> Result<bool, CatalogError>;
-    /// The pins of a release, by name.
+    /// Lists the pins of a release by name.
     async fn pins(
         &self,
         application: ApplicationName,
         release: ReleaseDigest,
     ) -> Result<Vec<Pin>, CatalogError>;
 
-    /// Notes what a host runs, and forgets hosts that were silent for [`HOST_FORGOTTEN_SECS`].
+    /// Records the release a host runs. Before adding an instance, deletes hosts silent for
+    /// [`HOST_FORGOTTEN_SECS`].
     async fn report_host(&self, report: HostReport) -> Result<Reported, CatalogError>;
-    /// At most `limit` hosts by name, from the one after `after`: those that run something of
-    /// `application` where one is given.
+    /// Lists at most `limit` hosts by name, beginning after `after`; only hosts and instances of
+    /// `application` if given.
     async fn hosts(
         &self,
         application: Option<ApplicationName>,
         after: Option<HostName>,
         limit: u32,
     ) -> Result<HostRows, CatalogError>;
-    /// Forgets what a host runs; returns how many instances that were.
+    /// Deletes instances of a host. Returns the number deleted.
     async fn forget_host(&self, host: HostName, part: HostPart) -> Result<u64, CatalogError>;
 
-    /// Sets a policy of an application that is there.
+    /// Sets a policy of an existing application.
     async fn set_policy(
         &self,
         application: ApplicationName,
         policy: PolicyRow,
     ) -> Result<(), CatalogError>;
-    /// Removes a policy; false when there was none.
+    /// Removes a policy. Returns false if there was none.
     async fn remove_policy(
         &self,
         application: ApplicationName,
         channel: Option<ChannelName>,
     ) -> Result<bool, CatalogError>;
-    /// The policies of an application: its own first, then those of its channels by name.
+    /// Lists the policies of an application: its own first, then those of its channels by name.
     async fn policies(&self, application: ApplicationName) -> Result<Vec<PolicyRow>, CatalogError>;
 }

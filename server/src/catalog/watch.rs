@@ -1,11 +1,11 @@
-//! What is kept for those who watch a registry: the audit log, webhooks and quotas.
+//! The part of the catalog's port for observing a registry: the audit log, webhooks and quotas.
 //!
 //! # Invariants
 //!
-//! 1. An act that is a transaction of the catalog is logged in that transaction: it is logged
-//!    exactly if it happened.
-//! 2. An entry is never changed or removed, and bound by its digest to all before it.
-//! 3. What is to be delivered is written with the entry that it tells of.
+//! 1. An action that is a transaction of the catalog is logged in that same transaction: the entry
+//!    exists exactly if the action took effect.
+//! 2. An entry is never changed or removed, and its digest covers all entries before it.
+//! 3. Webhook deliveries are written in the same transaction as the entry they report.
 
 use seawall_api::names::ApplicationName;
 
@@ -24,26 +24,26 @@ pub use webhooks::{
     WebhookStatus,
 };
 
-/// The part of the catalog that is for those who watch.
+/// The part of the catalog for the audit log, webhooks and quotas.
 #[async_trait::async_trait]
 pub trait Watching: Send + Sync + 'static {
-    /// Logs an act that is no transaction of the catalog itself.
+    /// Logs an action that is no transaction of the catalog itself.
     async fn log(&self, entry: Entry) -> Result<Logged, CatalogError>;
-    /// Entries of the audit log, newest first.
+    /// Returns entries of the audit log, newest first.
     async fn audit(&self, query: AuditQuery) -> Result<Vec<Logged>, CatalogError>;
 
-    /// Adds a webhook, unless there are as many as there may be. Logged.
+    /// Adds a webhook, up to a maximum number. Logged.
     async fn add_webhook(&self, webhook: Webhook) -> Result<WebhookAdded, CatalogError>;
-    /// Every webhook, oldest first, and how it fares.
+    /// Lists all webhooks with their status, oldest first.
     async fn webhooks(&self) -> Result<Vec<WebhookStatus>, CatalogError>;
-    /// Removes a webhook and what was to be delivered to it; false when there is none. Logged.
+    /// Removes a webhook and its deliveries. Returns false if there is none. Logged.
     async fn remove_webhook(
         &self,
         id: WebhookId,
         actor: String,
         now_secs: u64,
     ) -> Result<bool, CatalogError>;
-    /// Deliveries of a webhook, newest first, from the one before `after`; `None` when there is no
+    /// Lists the deliveries of a webhook older than `after`, newest first; `None` if there is no
     /// such webhook.
     async fn deliveries(
         &self,
@@ -51,18 +51,19 @@ pub trait Watching: Send + Sync + 'static {
         after: Option<u64>,
         limit: u32,
     ) -> Result<Option<Vec<DeliveryRow>>, CatalogError>;
-    /// The webhooks to which something is to be delivered at `now_secs`.
+    /// Returns the webhooks with a delivery due at `now_secs`.
     async fn due_webhooks(&self, now_secs: u64) -> Result<Vec<WebhookId>, CatalogError>;
-    /// What is to be delivered next to a webhook, if anything is by `now_secs`. Nobody else is
-    /// given it before `until_secs`.
+    /// Claims the next delivery of a webhook due at `now_secs`, if any. No other caller gets this
+    /// delivery before `until_secs`.
     async fn claim_delivery(
         &self,
         id: WebhookId,
         now_secs: u64,
         until_secs: u64,
     ) -> Result<Option<Delivery>, CatalogError>;
-    /// Writes down how a try to deliver to a webhook ended. A delivery that went with its webhook
-    /// meanwhile is nothing any more, though another's may bear its number now.
+    /// Records the outcome of an attempt to deliver. Does nothing if the delivery is settled or was
+    /// removed with its webhook; `id` is needed because its number may have been reused for another
+    /// webhook's delivery.
     async fn settle_delivery(
         &self,
         id: WebhookId,
@@ -70,7 +71,7 @@ pub trait Watching: Send + Sync + 'static {
         settlement: Settlement,
     ) -> Result<(), CatalogError>;
 
-    /// The quota of an application, and what it has; it need not exist.
+    /// Returns the quota and usage of an application, which need not exist.
     async fn quota(&self, application: ApplicationName) -> Result<QuotaState, CatalogError>;
     /// Sets the quota of an application. Logged.
     async fn set_quota(
@@ -80,14 +81,14 @@ pub trait Watching: Send + Sync + 'static {
         actor: String,
         now_secs: u64,
     ) -> Result<(), CatalogError>;
-    /// What a lease brought and what frames would bring besides, where its application has a quota
-    /// of data.
+    /// Returns the load of a lease, with the chunks in `frames` not yet stored; `None` if its
+    /// application has no quota of data.
     async fn lease_load(
         &self,
         lease: LeaseId,
         application: ApplicationName,
         frames: Vec<Frame>,
     ) -> Result<Option<LeaseLoad>, CatalogError>;
-    /// Notes that a lease brought data, and forgets the notes of leases that are gone.
+    /// Adds to the data counted under a lease, and deletes the counts of leases that are gone.
     async fn add_lease_load(&self, lease: LeaseId, data_bytes: u64) -> Result<(), CatalogError>;
 }

@@ -6,30 +6,30 @@ use seawall_api::audit::{Action, Said};
 use seawall_api::digest::{EntryDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, Version};
 
-/// The longest value of a fact, in bytes; what is longer is cut.
+/// The maximum length of a fact's value, in bytes. Longer values are truncated.
 const FACT_LEN_MAX: usize = 1024;
 
-/// What is to be logged.
+/// The content of an audit log entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// When.
+    /// Time of the action, in seconds since 1970-01-01 UTC.
     pub at_secs: u64,
-    /// The token used; empty without authentication, and for the registry's own acts.
+    /// The name of the token used; empty without authentication and for the registry's own actions.
     pub actor: String,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// To which application.
+    /// The application acted on.
     pub application: Option<ApplicationName>,
-    /// To which version of it.
+    /// The version acted on.
     pub version: Option<Version>,
-    /// To which release.
+    /// The release acted on.
     pub release: Option<ReleaseDigest>,
-    /// The particulars, by name.
+    /// Further facts, by name.
     pub facts: BTreeMap<String, String>,
 }
 
 impl Entry {
-    /// An act without particulars.
+    /// Makes an entry without facts.
     #[must_use]
     pub fn new(action: Action, actor: &str, at_secs: u64) -> Self {
         Self {
@@ -43,19 +43,19 @@ impl Entry {
         }
     }
 
-    /// The same, done to an application.
+    /// Names the application acted on.
     #[must_use]
     pub fn to_application(self, application: &ApplicationName) -> Self {
         Self { application: Some(application.clone()), ..self }
     }
 
-    /// The same, done to a release of its application.
+    /// Names the release acted on.
     #[must_use]
     pub fn to_release(self, version: &Version, release: ReleaseDigest) -> Self {
         Self { version: Some(version.clone()), release: Some(release), ..self }
     }
 
-    /// The same with a particular; a name in camel case, as in the bodies of the API.
+    /// Adds a fact. Names are in camel case, as in the bodies of the API.
     #[must_use]
     #[allow(clippy::needless_pass_by_value)] // numbers and names alike, without an `&` at each call
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
@@ -66,19 +66,19 @@ impl Entry {
     }
 }
 
-/// An entry of the log.
+/// An entry of the log, with its position and digest.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Logged {
-    /// Which, from 1.
+    /// The number of the entry, from 1.
     pub sequence: u64,
-    /// What it says.
+    /// The content of the entry.
     pub entry: Entry,
-    /// Binds it to all before it.
+    /// The digest that chains the entry to all before it.
     pub digest: EntryDigest,
 }
 
 impl Logged {
-    /// The entry that follows one of sequence and digest `last`.
+    /// Makes the entry that follows the one with number and digest `last`.
     #[must_use]
     pub fn after(last: (u64, EntryDigest), entry: Entry) -> Self {
         let sequence = last.0 + 1;
@@ -100,19 +100,19 @@ fn said(sequence: u64, entry: &Entry) -> Said<'_> {
     }
 }
 
-/// Which entries are asked for. Those that are `None` do not narrow it.
+/// A filter for entries of the audit log. `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
-    /// Of this application.
+    /// Only entries of this application.
     pub application: Option<ApplicationName>,
-    /// Of this kind.
+    /// Only entries of this action.
     pub action: Option<Action>,
-    /// With this token.
+    /// Only entries of this actor.
     pub actor: Option<String>,
-    /// Not before this time.
+    /// Only entries from this time on, in seconds since 1970-01-01 UTC.
     pub since_secs: Option<u64>,
-    /// Older than the entry of this sequence.
+    /// Only entries older than the one with this number.
     pub after: Option<u64>,
-    /// At most this many.
+    /// The maximum number of entries to return.
     pub limit: u32,
 }

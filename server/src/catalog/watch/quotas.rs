@@ -1,62 +1,62 @@
-//! What an application may have.
+//! Quotas of applications.
 
 use std::fmt;
 
 use seawall_api::units::Counted;
 
-/// What an application may have. `None` is no limit.
+/// The limits of an application. `None` means no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Quota {
-    /// The data of its releases' disks together.
+    /// Limit of the data on the disks of all its releases, in bytes.
     pub data_bytes_max: Option<u64>,
-    /// How many releases.
+    /// Limit of the number of releases.
     pub release_count_max: Option<u64>,
 }
 
-/// What an application has.
+/// The usage of an application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
-    /// The data of its releases' disks together, each release counted in full.
+    /// Data on the disks of all its releases, in bytes; each release counts in full.
     pub data_bytes: u64,
-    /// How many releases.
+    /// The number of releases.
     pub release_count: u64,
 }
 
-/// The two side by side.
+/// The quota of an application and its usage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct QuotaState {
-    /// What it may have.
+    /// The limits.
     pub quota: Quota,
-    /// What it has.
+    /// The usage.
     pub usage: Usage,
 }
 
-/// What a push brings to an application that has a quota of data.
+/// The data of a push to an application with a quota of data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeaseLoad {
-    /// The application's quota, and what is used of it.
+    /// The quota of the application and its usage.
     pub state: QuotaState,
-    /// The data that the lease brought so far.
+    /// Data counted under the lease so far, in bytes.
     pub brought: u64,
-    /// The chunks that come now and have no place yet.
+    /// Decoded length of the new chunks that have no place yet, in bytes.
     pub brings: u64,
 }
 
-/// Which limit would be passed, with the numbers.
+/// A limit that would be exceeded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Excess {
-    /// More data than it may have.
+    /// The limit of data.
     DataBytes {
-        /// What it would have.
+        /// Data that would be used, in bytes.
         would_be: u64,
-        /// What it may have.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// More releases than it may have.
+    /// The limit of the number of releases.
     ReleaseCount {
-        /// What it would have.
+        /// The number of releases there would be.
         would_be: u64,
-        /// What it may have.
+        /// The limit.
         limit: u64,
     },
 }
@@ -75,7 +75,7 @@ impl fmt::Display for Excess {
 }
 
 impl QuotaState {
-    /// The limit that another release with this much data would pass, if any.
+    /// Returns the limit exceeded by another release with this much data, if any.
     #[must_use]
     pub fn excess(&self, data_bytes: u64) -> Option<Excess> {
         let would_be = self.usage.release_count.saturating_add(1);
@@ -85,7 +85,7 @@ impl QuotaState {
         self.data_excess(data_bytes)
     }
 
-    /// The limit of data that this much more would pass, if any.
+    /// Returns the excess of data after adding this much more, if any.
     #[must_use]
     pub fn data_excess(&self, data_bytes: u64) -> Option<Excess> {
         let would_be = self.usage.data_bytes.saturating_add(data_bytes);

@@ -1,4 +1,4 @@
-//! Webhooks, and what is to be delivered to them.
+//! Webhooks and their deliveries.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use seawall_api::names::ApplicationName;
 use super::Logged;
 use crate::catalog::id::WebhookId;
 
-/// What a webhook's messages are signed with. It is kept as it is: whoever signs needs it.
+/// The secret that signs a webhook's messages. Stored in plain text, because signing needs it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookSecret(Vec<u8>);
 
 impl WebhookSecret {
-    /// Takes a secret; how long one is, is for the caller to prove.
+    /// Takes a secret. The caller checks its length.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -32,27 +32,27 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
-/// An address that is told what happens.
+/// A webhook: an address to notify of events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Webhook {
-    /// Its name.
+    /// The id of the webhook.
     pub id: WebhookId,
-    /// Where messages go.
+    /// The address to send messages to.
     pub url: String,
-    /// What signs them.
+    /// The secret that signs the messages.
     pub secret: WebhookSecret,
-    /// Of what it is told.
+    /// The event types to deliver.
     pub events: Vec<Action>,
-    /// Of which application; `None` for all.
+    /// The application to report on; `None` for all.
     pub application: Option<ApplicationName>,
-    /// When it was added.
+    /// Time the webhook was added, in seconds since 1970-01-01 UTC.
     pub created_at_secs: u64,
-    /// With which token.
+    /// The name of the token that added the webhook; empty without authentication.
     pub created_by: String,
 }
 
 impl Webhook {
-    /// Whether it is to be told of an act.
+    /// Returns whether an entry is to be delivered to this webhook.
     #[must_use]
     pub fn wants(&self, logged: &Logged) -> bool {
         let named = self.application.as_ref();
@@ -61,44 +61,44 @@ impl Webhook {
     }
 }
 
-/// What became of a webhook that was to be added.
+/// The outcome of adding a webhook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WebhookAdded {
-    /// It is there.
+    /// The webhook was added.
     Done,
-    /// There are as many as there may be: this many.
+    /// The registry already has the maximum number of webhooks, given here.
     TooMany(u32),
 }
 
-/// A webhook, and how it fares.
+/// A webhook and its delivery status.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WebhookStatus {
     /// The webhook.
     pub webhook: Webhook,
-    /// How many messages wait for it.
+    /// The number of pending messages.
     pub pending_count: u64,
-    /// Since when the oldest of them waits.
+    /// Creation time of the oldest pending message, in seconds since 1970-01-01 UTC.
     pub pending_since_secs: Option<u64>,
-    /// How many messages were given up: after the time for it, or because too many waited.
+    /// The number of lost messages: given up after too long, or dropped because the queue was full.
     pub lost_count: u64,
 }
 
-/// How far a delivery is.
+/// The state of a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeliveryState {
-    /// To be tried, perhaps again.
+    /// To be attempted, possibly again.
     Pending,
-    /// The receiver accepted it.
+    /// Accepted by the receiver.
     Delivered,
-    /// It was tried for as long as it is.
+    /// Abandoned after the time for retries.
     GivenUp,
 }
 
 impl DeliveryState {
-    /// Every state.
+    /// All states.
     pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::GivenUp];
 
-    /// Its text.
+    /// Returns the state's name in the API and in the catalog.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -109,47 +109,47 @@ impl DeliveryState {
     }
 }
 
-/// A message that is to be delivered now.
+/// A message to deliver now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Delivery {
-    /// Which.
+    /// The number of the delivery.
     pub id: u64,
-    /// To whom.
+    /// The receiver.
     pub webhook: Webhook,
-    /// Of what it tells.
+    /// The entry to report.
     pub logged: Logged,
-    /// How often it was tried.
+    /// The number of attempts so far.
     pub attempt_count: u32,
-    /// Since when it waits.
+    /// Time since which the message is pending, in seconds since 1970-01-01 UTC.
     pub created_at_secs: u64,
 }
 
-/// A delivery as it is listed.
+/// A delivery in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeliveryRow {
-    /// Which.
+    /// The number of the delivery.
     pub id: u64,
-    /// Of what it tells.
+    /// The entry reported.
     pub logged: Logged,
-    /// How far it is.
+    /// The state of the delivery.
     pub state: DeliveryState,
-    /// How often it was tried.
+    /// The number of attempts so far.
     pub attempt_count: u32,
-    /// When it is tried next, where it is pending.
+    /// Time of the next attempt if pending, in seconds since 1970-01-01 UTC.
     pub next_at_secs: u64,
-    /// How the last try ended; empty before the first.
+    /// The outcome of the last attempt; empty before the first.
     pub outcome: String,
 }
 
-/// How a try to deliver ended.
+/// The outcome of an attempt to deliver.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settlement {
-    /// How far the delivery is now.
+    /// The state of the delivery after the attempt.
     pub state: DeliveryState,
-    /// When this was found.
+    /// Time of the attempt, in seconds since 1970-01-01 UTC.
     pub at_secs: u64,
-    /// When it is tried next, where it is pending.
+    /// Time of the next attempt if pending, in seconds since 1970-01-01 UTC.
     pub next_at_secs: u64,
-    /// What the receiver answered, or why it did not.
+    /// The receiver's answer, or the reason for its absence.
     pub outcome: String,
 }
