@@ -1,8 +1,8 @@
-//! Files and folders that are worthless unless the work that makes them comes to its end.
+//! Temporary files and folders, removed unless their work is committed.
 //!
 //! A destructor removes them when the work fails. A signal ends the process while other threads
-//! still hold them, and no destructor runs: [`remove_all`] then removes them, and keeps any thread
-//! from giving one its final name. The list is the process's, because a signal is.
+//! still hold them, and no destructor runs. [`remove_all`] then removes them, and stops every
+//! thread from giving one its final name. Signals are per process, so the list is a static.
 //!
 //! # At the same time
 //!
@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How often a folder is removed that other threads still write to.
+/// Attempts to remove a folder into which other threads still write.
 const ATTEMPTS_MAX: usize = 16;
 
 static LIST: Mutex<List> = Mutex::new(List { next: 0, paths: BTreeMap::new(), is_closed: false });
@@ -25,7 +25,7 @@ static LIST: Mutex<List> = Mutex::new(List { next: 0, paths: BTreeMap::new(), is
 struct List {
     next: u64,
     paths: BTreeMap<u64, PathBuf>,
-    /// Set by [`remove_all`]: the process ends.
+    /// Set by [`remove_all`]: the process is about to end.
     is_closed: bool,
 }
 
@@ -33,17 +33,17 @@ fn list() -> MutexGuard<'static, List> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file or folder that is removed when this is dropped, or when the process is told to end.
+/// A temporary file or folder, removed on drop or when the process is told to end.
 #[derive(Debug)]
 pub struct Unfinished {
     id: u64,
 }
 
 impl Unfinished {
-    /// Makes a file or folder by `make` and lists it under `path`.
+    /// Creates a file or folder by `make` and lists it under `path`.
     ///
     /// # Errors
-    /// Those of `make`; [`io::ErrorKind::Interrupted`] once the process ends.
+    /// The errors of `make`; [`io::ErrorKind::Interrupted`] after [`remove_all`].
     pub fn make<T>(path: &Path, make: impl FnOnce() -> io::Result<T>) -> io::Result<(Self, T)> {
         let mut list = list();
         if list.is_closed {
@@ -56,19 +56,21 @@ impl Unfinished {
         Ok((Self { id }, made))
     }
 
-    /// Takes the path off the list if `name`, which gives it its final name, succeeds.
+    /// Runs `name`, which gives the path its final name, and takes the path off the list on
+    /// success.
     ///
     /// # Errors
-    /// Those of `name`; [`io::ErrorKind::Interrupted`] once the process ends.
+    /// The errors of `name`; [`io::ErrorKind::Interrupted`] after [`remove_all`].
     pub fn commit<T>(&self, name: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         commit_all(&[self], name)
     }
 }
 
-/// Does `name`, which makes things visible, and takes these off the list if it succeeds.
+/// Runs `name`, which gives all of `unfinished` their final names, and takes them off the list on
+/// success.
 ///
 /// # Errors
-/// Those of `name`; [`io::ErrorKind::Interrupted`] once the process ends.
+/// The errors of `name`; [`io::ErrorKind::Interrupted`] after [`remove_all`].
 pub fn commit_all<T>(
     unfinished: &[&Unfinished],
     name: impl FnOnce() -> io::Result<T>,
@@ -93,8 +95,8 @@ impl Drop for Unfinished {
     }
 }
 
-/// Removes everything on the list, and lets nothing be made or committed from now on. Called once,
-/// before the process ends.
+/// Removes everything on the list, and refuses [`Unfinished::make`] and [`Unfinished::commit`] from
+/// now on. Called once, before the process ends.
 pub fn remove_all() {
     let mut list = list();
     list.is_closed = true;
@@ -103,15 +105,15 @@ pub fn remove_all() {
     }
 }
 
-/// Removes a file, or a folder with all that is in it.
+/// Removes a file, or a folder with its content.
 fn remove(path: &Path) {
     for _ in 0..ATTEMPTS_MAX {
         let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
         let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         match removed {
-            // A thread that still runs put a file into the folder meanwhile.
+            // A thread that still runs has put a file into the folder meanwhile: retry.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-            // Nobody is left to tell: the process ends, or another error is on its way.
+            // An error has no reader: the process ends, or another error is being reported.
             _ => return,
         }
     }

@@ -1,7 +1,7 @@
-//! A file whose bytes are on their way to the disk while more are written.
+//! A file synced in the background while it is written.
 //!
-//! What is written must survive loss of power before a command says so, and a sync at the very end
-//! would wait for all of it. Here it waits for the last part only.
+//! Bytes must survive loss of power before a command reports success. One sync at the very end
+//! would wait for the whole file; syncing as the file grows leaves only the last part to wait for.
 
 use std::fs::File;
 use std::io;
@@ -17,27 +17,29 @@ const STEP: u64 = 64 << 20;
 pub struct WriteBehind {
     file: Arc<File>,
     written: AtomicU64,
-    /// The sync under way. Its failure is kept: the kernel reports one only once.
+    /// The background sync, if one runs. Its failure must be collected here, as the kernel reports
+    /// a failure only once.
     syncing: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
 impl WriteBehind {
-    /// Takes a file that is about to be written.
+    /// Wraps a file about to be written.
     #[must_use]
     pub fn new(file: File) -> Self {
         Self { file: Arc::new(file), written: AtomicU64::new(0), syncing: Mutex::new(None) }
     }
 
-    /// The file; who writes to it says so ([`Self::wrote`]).
+    /// Returns the file. Report each write with [`Self::wrote`].
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Takes note that so many bytes were written; begins a sync when enough were.
+    /// Counts `len` bytes as written. Starts a background sync each time another 64 MiB are
+    /// written, unless one still runs.
     ///
     /// # Errors
-    /// When an earlier sync failed.
+    /// When an earlier background sync failed.
     pub fn wrote(&self, len: usize) -> io::Result<()> {
         let before = self.written.fetch_add(len as u64, Ordering::Relaxed);
         if before / STEP == (before + len as u64) / STEP {
@@ -53,15 +55,16 @@ impl WriteBehind {
         Ok(())
     }
 
-    /// Waits for the sync under way, if there is one; what was written since may not be durable.
+    /// Waits for the background sync, if one runs. Bytes written since its start may not be
+    /// durable.
     ///
     /// # Errors
-    /// When it failed.
+    /// When that sync failed.
     pub fn settle(&self) -> io::Result<()> {
         join(self.syncing.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
 
-    /// Waits until everything survives loss of power.
+    /// Makes all bytes durable: waits for the background sync, then syncs the rest.
     ///
     /// # Errors
     /// When a sync failed.

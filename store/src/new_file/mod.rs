@@ -1,15 +1,15 @@
-//! A file that has its name only when it is whole.
+//! New files, which appear under their name only when complete.
 //!
-//! Where the file system can, the file has no name at all until then (`O_TMPFILE`), and any death
-//! of the process leaves nothing. Elsewhere it is `.NAME.PID.part` beside its place, locked by
-//! its process: an error or a signal removes it, and after `kill -9` the next [`NewFile`] of the
-//! same name does.
+//! Where the file system supports `O_TMPFILE`, the file has no name until the commit, so a process
+//! that dies leaves nothing behind. Elsewhere the file is `.NAME.PID.part` in the same folder,
+//! locked by its process. An error or a signal removes it; after `kill -9`, the next [`NewFile`] of
+//! the same name does.
 //!
 //! # File systems without hard links and without `RENAME_NOREPLACE`
 //!
 //! exFAT and FAT have neither. There an empty file is created under the name (`O_EXCL`, so that
-//! nothing is replaced) and the whole one is renamed over it. A crash between the two leaves the
-//! empty file.
+//! nothing is replaced), and the complete file is renamed over it. A crash between the two steps
+//! leaves the empty file.
 
 mod name;
 #[cfg(test)]
@@ -26,26 +26,26 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 use crate::unfinished::{self, Unfinished};
 
-/// What to do when the name is taken.
+/// The action if the name is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Overwrite {
-    /// Leave what is there.
+    /// Fail, and leave the existing file.
     Refuse,
-    /// Replace it, if it is a regular file, once the new one is whole.
+    /// Replace the existing file, if it is a regular file, at the commit.
     Replace,
 }
 
-/// Why a file was not made.
+/// An error of creating a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NewFileError {
-    /// Something has the name.
+    /// The name is taken.
     #[error("{} exists", path.display())]
     Exists {
         /// The file's path.
         path: PathBuf,
     },
-    /// What has the name is no file that could be replaced.
+    /// The name is taken by something other than a regular file, which is never replaced.
     #[error("{} is not a regular file", path.display())]
     NotAFile {
         /// The file's path.
@@ -54,16 +54,16 @@ pub enum NewFileError {
     /// The operating system refused.
     #[error("cannot {verb} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         verb: &'static str,
-        /// On which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A file being written; gone when dropped before it is committed.
+/// A file being written, removed if dropped before [`NewFile::commit`].
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -72,25 +72,25 @@ pub struct NewFile {
     overwrite: Overwrite,
 }
 
-/// Where the bytes are until the commit.
+/// The place of the bytes before the commit.
 #[derive(Debug)]
 enum Staged {
-    /// In a file without a name.
+    /// A file without a name.
     Unnamed,
-    /// In a file beside the place.
+    /// A file `.NAME.PID.part` in the final folder.
     Part { part: PathBuf, guard: Unfinished },
 }
 
 impl NewFile {
-    /// Begins a file that will be `path`.
+    /// Begins a file to be named `path` at the commit.
     ///
     /// # Errors
-    /// When the name is taken and not to be replaced, or the directory cannot be written.
+    /// When the name is taken and may not be replaced, or the folder is not writable.
     pub fn create(path: &Path, overwrite: Overwrite) -> Result<Self, NewFileError> {
         Self::begin(path, overwrite, 0o666, true)
     }
 
-    /// Begins a file that will be `path`, which must be free, and that its owner alone reads.
+    /// Begins a file to be named `path`, readable by its owner only. The name must be free.
     ///
     /// # Errors
     /// As [`Self::create`].
@@ -118,7 +118,8 @@ impl NewFile {
                     options.read(true).write(true).create_new(true).mode(mode).open(&part)
                 };
                 let (guard, file) = Unfinished::make(&part, create).map_err(failed)?;
-                // Tells others that its process lives; a file system without locks tells nobody.
+                // The lock tells other processes that the writer lives. Without support for locks
+                // in the file system, nothing does.
                 let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
                 (file, Staged::Part { part, guard })
             }
@@ -126,19 +127,19 @@ impl NewFile {
         Ok(Self { file, staged, path: path.to_owned(), overwrite })
     }
 
-    /// The file; it is empty at first.
+    /// Returns the file, empty at first.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// The folder that it will be in.
+    /// Returns the folder of the final name.
     #[must_use]
     pub fn folder(&self) -> &Path {
         folder_of(&self.path)
     }
 
-    /// Makes the file durable, then visible.
+    /// Makes the file durable, then gives it its name.
     ///
     /// # Errors
     /// When it cannot be synced, or the name was taken meanwhile.
@@ -146,8 +147,9 @@ impl NewFile {
         Self::commit_all(std::slice::from_ref(self))
     }
 
-    /// Makes files durable, then all of them visible, in this order; none if one cannot be. A crash
-    /// in between leaves the first ones.
+    /// Makes files durable, then names all of them, in this order. If one cannot be named, new
+    /// names given so far are removed; files replaced so far stay replaced. A crash in between
+    /// leaves the first ones named.
     ///
     /// # Errors
     /// As [`Self::commit`].
@@ -219,7 +221,7 @@ impl Staged {
     }
 }
 
-/// Fails if the name is taken by something that is not to be replaced.
+/// Fails if the name is taken and the existing file may not be replaced.
 fn check(path: &Path, overwrite: Overwrite) -> Result<(), NewFileError> {
     match fs::symlink_metadata(path) {
         Ok(_) if overwrite == Overwrite::Refuse => {
@@ -233,14 +235,14 @@ fn check(path: &Path, overwrite: Overwrite) -> Result<(), NewFileError> {
     }
 }
 
-/// A file in `folder` that has no name; `None` where there is no such thing.
+/// Creates a file without a name in `folder`; `None` where this is not supported.
 fn unnamed(folder: &Path, mode: u32) -> io::Result<Option<File>> {
     use rustix::io::Errno;
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(folder, flags, Mode::from_raw_mode(mode)) {
-        // Without /proc it could never be given a name.
+        // Without /proc, the file could never be given a name.
         Ok(file) => Ok(Some(File::from(file)).filter(name::has_address)),
-        // What kernels and file systems say that do not know the flag.
+        // Answers of kernels and file systems without support for the flag.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
@@ -253,7 +255,7 @@ fn part_name(name: &OsStr, process: u32) -> OsString {
     part
 }
 
-/// Removes the parts of a file that processes left which were killed: those that nobody locks.
+/// Removes the `.part` files of dead processes for this name: the unlocked ones.
 fn remove_abandoned(folder: &Path, name: &OsStr) {
     let mut start = OsString::from(".");
     start.push(name);
@@ -263,14 +265,14 @@ fn remove_abandoned(folder: &Path, name: &OsStr) {
         let rest = found.as_encoded_bytes().strip_prefix(start.as_encoded_bytes());
         let process = rest.and_then(|rest| rest.strip_suffix(b".part"));
         if process.is_some_and(|it| !it.is_empty() && it.iter().all(u8::is_ascii_digit)) {
-            // One that cannot be removed takes room, and nothing else.
+            // A file left in place only takes space.
             let _ = remove_unlocked(&entry.path());
         }
     }
 }
 
 fn remove_unlocked(part: &Path) -> io::Result<()> {
-    // Never through a link, and without waiting for whoever would write to a pipe.
+    // Never follows a link, and never blocks on a FIFO.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(part, flags, Mode::empty())?);
     if file.metadata()?.is_file() {

@@ -1,4 +1,4 @@
-//! Ways to give a file a name that nothing else has.
+//! Naming a file without replacing an existing one.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,18 +12,19 @@ fn address(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
-/// Whether a file without a name can be given one.
+/// Returns whether `file`, which has no name, can be given one: its path in /proc exists.
 pub(super) fn has_address(file: &File) -> bool {
     address(file).symlink_metadata().is_ok()
 }
 
-/// Gives a file without a name this one, which must be free.
+/// Links a file without a name to `path`. Fails if the name is taken.
 pub(super) fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
     let linked = rustix::fs::linkat(CWD, address(file), CWD, path, AtFlags::SYMLINK_FOLLOW);
     linked.map_err(io::Error::from)
 }
 
-/// Renames a file to a name that must be free, by whichever way the file system knows.
+/// Renames a file, or fails if the name is taken. Uses the first that the file system supports of
+/// `RENAME_NOREPLACE`, a hard link, and a placeholder.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(errno) if is_lacking(errno) => {}
@@ -37,7 +38,7 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     rename_over_placeholder(from, to)
 }
 
-/// Takes the name by an empty file, which is then replaced.
+/// Reserves the name with an empty file, then renames `from` over it.
 pub(super) fn rename_over_placeholder(from: &Path, to: &Path) -> io::Result<()> {
     File::options().write(true).create_new(true).open(to)?;
     fs::rename(from, to).inspect_err(|_| {
@@ -45,8 +46,8 @@ pub(super) fn rename_over_placeholder(from: &Path, to: &Path) -> io::Result<()> 
     })
 }
 
-/// Whether a file system says so that it has no such operation. `EPERM` is what link(2) answers
-/// where there are no hard links; a folder that may not be written to is `EACCES`.
+/// Returns whether an error means that the file system lacks the operation. `EPERM` is the answer
+/// of link(2) where there are no hard links; for a folder without write permission it is `EACCES`.
 pub(super) fn is_lacking(errno: Errno) -> bool {
     matches!(
         errno,

@@ -10,7 +10,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Files that have no name until they are whole, and files beside their place.
+/// `may_be_unnamed`: files without a name until the commit, and `.part` files.
 const WAYS: [bool; 2] = [true, false];
 
 #[test]
