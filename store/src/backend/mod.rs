@@ -1,4 +1,5 @@
-//! Where objects lie: a directory, or memory for tests. S3-compatible stores fit the same adapter.
+//! Backends of the store port: a directory, and memory for tests. S3-compatible stores fit the same
+//! adapter.
 
 mod objects;
 mod path;

@@ -1,10 +1,11 @@
-//! Objects behind any `object_store`: a local directory today.
+//! The adapter from the store port to the `object_store` crate: a local directory today.
 //!
 //! # Invariants
 //!
-//! 1. An object under its path is complete: the directory writes elsewhere, syncs, and links in.
-//! 2. An object that `put` found present is as durable as one it made: another `put` of it may be
-//!    running still.
+//! 1. An object under its path is complete: the directory backend writes to a staged file, syncs
+//!    it, and links it to the path.
+//! 2. An object that `put` found present is as durable as a new one, although the `put` that
+//!    created it may still be running.
 //! 3. No object is ever opened for writing after it has its path, so readers take no lock.
 //!
 //! # At the same time
@@ -12,20 +13,20 @@
 //! | running ↓ / starting → | `get` | `put` | `delete` |
 //! |---|---|---|---|
 //! | `get` | free | free | an open file stays readable |
-//! | `put` | free | one links, the other finds it present | last one decides; callers hold a lease |
+//! | `put` | free | one links, the other finds it present | the last wins; callers hold a lease |
 //! | `delete` | sees it or `Missing` | as above | one removes, the other finds nothing |
 //!
 //! # File systems without hard links
 //!
-//! exFAT and FAT have none. There an object is written elsewhere and renamed in, if it is not there
-//! yet; puts of one process wait for each other. Two processes that put the same name at once both
-//! say that they created it, and the last one's bytes stay: all but [`ObjectName::Name`] have the
-//! same bytes then.
+//! exFAT and FAT have none. There an object is written to a staged file and renamed to its path if
+//! the path is free; the puts of one process run one at a time. If two processes put the same name
+//! at once, both report `Created`, and the bytes of the last one stay. Only [`ObjectName::Name`]
+//! can have different bytes then.
 //!
 //! # After a crash
 //!
-//! Staged files whose name ends in `#` and a number are garbage; listings never show them, and
-//! `remove_staged` removes those that are too old to be a put's under way.
+//! Staged files, whose names end in `#` and a number, are garbage. Listings never show them, and
+//! [`Objects::remove_staged`] removes those too old to belong to a running put.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -45,40 +46,40 @@ use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path}
 use crate::error::{StoreError, io_error};
 use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
-/// What a probe writes and reads back.
+/// The bytes a probe writes and reads back.
 const PROBE: &[u8] = b"seawall";
 
 /// An [`ObjectStore`] over a backend of the `object_store` crate.
 #[derive(Debug, Clone)]
 pub struct Objects {
     backend: Arc<dyn Backend>,
-    /// The same backend where it is a directory: its objects are files, which can be kept open.
+    /// The same backend if it is a directory: its objects are files, which can stay open.
     local: Option<Arc<LocalFileSystem>>,
     linkless: Arc<Linkless>,
 }
 
-/// Whether the directory has no hard links, as far as is known.
+/// The state of a directory whose file system lacks hard links.
 #[derive(Debug, Default)]
 struct Linkless {
     is_known: AtomicBool,
-    /// Held by the one put that looks for an object and writes it.
+    /// Serialises puts: each checks for the object, then writes it.
     turn: tokio::sync::Mutex<()>,
 }
 
-/// Opens the directory at `root`, which must exist, as a store.
+/// Opens the existing directory `root` as a store.
 ///
 /// # Errors
-/// When it is not a readable directory.
+/// When `root` is not a readable directory.
 pub fn directory(root: &Path) -> Result<Objects, StoreError> {
     let backend = LocalFileSystem::new_with_prefix(root)
         .map_err(|source| failed("open", root.display().to_string(), source))?
-        // Off by default. Without it a push that was answered can lose packs when the power goes.
+        // Off by default. Without it, an acknowledged push can lose packs when the power fails.
         .with_fsync(true);
     let local = Arc::new(backend);
     Ok(Objects { backend: Arc::clone(&local) as _, local: Some(local), linkless: Arc::default() })
 }
 
-/// A store in memory, for tests.
+/// Returns a store in memory, for tests.
 #[must_use]
 pub fn memory() -> Objects {
     Objects { backend: Arc::new(InMemory::new()), local: None, linkless: Arc::default() }
@@ -92,11 +93,12 @@ fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
 }
 
 impl Objects {
-    /// Removes what puts that died left half written before `before`, where the store is a
-    /// directory; returns how many files. Blocks; no object is ever touched.
+    /// Removes staged files last written before `before`, left by puts that died, and returns their
+    /// number. Does nothing unless the store is a directory. Blocks the thread. Never touches an
+    /// object.
     ///
     /// # Errors
-    /// When a folder cannot be read or a file not be removed.
+    /// When a folder cannot be read or a file cannot be removed.
     pub fn remove_staged(&self, before: SystemTime) -> Result<u64, StoreError> {
         let Some(local) = &self.local else { return Ok(0) };
         let root = local
@@ -135,8 +137,8 @@ impl Objects {
         Ok(Put::Created)
     }
 
-    /// Makes the name of an object durable that was found present. Whoever put it may not have
-    /// come as far: its bytes are synced before they are linked, the folders that name it after.
+    /// Makes the name of an existing object durable. The `put` that created the object may still be
+    /// running: it syncs the bytes before it links them, and the folders after.
     async fn sync_name(&self, path: &str) -> Result<(), StoreError> {
         let Some(local) = &self.local else { return Ok(()) };
         let place = local
@@ -148,13 +150,13 @@ impl Objects {
     }
 }
 
-/// Whether a file is of a put under way, or of one that died: no object's name has a `#`.
+/// Returns whether a file is staged by a put, running or dead: no object's name has a `#`.
 fn is_staged(name: &OsStr) -> bool {
     let count = name.to_str().and_then(|name| name.rsplit_once('#'));
     count.is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Removes a file that was written last before `before`; false for one that is younger or gone.
+/// Removes a file last written before `before`. Returns false if the file is younger or gone.
 fn remove_older(path: &Path, before: SystemTime) -> Result<bool, StoreError> {
     let remove = || {
         if fs::metadata(path)?.modified()? >= before {
@@ -168,8 +170,8 @@ fn remove_older(path: &Path, before: SystemTime) -> Result<bool, StoreError> {
     }
 }
 
-/// Whether a file system says so that it has no hard links: a folder that may not be written to is
-/// `EACCES`.
+/// Returns whether an error means that the file system lacks hard links. For a folder without write
+/// permission, the code is `EACCES`.
 fn lacks_links(error: &Error) -> bool {
     const EPERM: i32 = 1;
     const EMLINK: i32 = 31;
@@ -179,7 +181,8 @@ fn lacks_links(error: &Error) -> bool {
     code.is_some_and(|code| [EPERM, EMLINK, ENOSYS, EOPNOTSUPP].contains(&code))
 }
 
-/// The folders that name the object with this `path` in the store, up to the store's root.
+/// Returns the folders on the way from `place`, where the object with this `path` lies, up to the
+/// store's root.
 fn folders_of(place: &Path, path: &str) -> Vec<PathBuf> {
     place.ancestors().skip(1).take(path.split('/').count()).map(Path::to_owned).collect()
 }
@@ -283,7 +286,7 @@ impl ObjectStore for Objects {
             Ok(answer) => answer.bytes().await,
             Err(source) => Err(source),
         };
-        // Another process's probe writes the same bytes.
+        // The probe of another process writes the same bytes.
         match read.map_err(|source| failed("read", object.clone(), source))? {
             bytes if bytes == PROBE => Ok(()),
             _ => Err(StoreError::Damaged { object }),
@@ -291,7 +294,7 @@ impl ObjectStore for Objects {
     }
 }
 
-/// An object that is a file of this host.
+/// An object in a local file.
 struct OpenFile {
     file: Arc<File>,
     len: u64,
@@ -314,7 +317,7 @@ impl OpenObject for OpenFile {
         });
         match read.await {
             Ok(bytes) => Ok(bytes.into()),
-            // It was cut after it was opened.
+            // The file was cut after it was opened.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(outside(&range, &self.object))
             }
@@ -323,7 +326,7 @@ impl OpenObject for OpenFile {
     }
 }
 
-/// An object behind a protocol that asks for ranges by name.
+/// An object of a remote backend: each read requests a range by name.
 struct Remote {
     backend: Arc<dyn Backend>,
     len: u64,
@@ -343,7 +346,7 @@ impl OpenObject for Remote {
         }
         match self.backend.get_range(&location(&self.object), range.clone()).await {
             Ok(bytes) if bytes.len() == len => Ok(bytes),
-            // Backends clip a range that begins inside: it was cut after it was opened.
+            // Backends clip a range at the object's end: the object was cut after it was opened.
             Ok(_) => Err(outside(&range, &self.object)),
             Err(source) => Err(failed("read", self.object.clone(), source)),
         }
@@ -354,21 +357,22 @@ fn outside(range: &Range<u64>, object: &str) -> StoreError {
     StoreError::Range { object: object.to_owned(), start: range.start, end: range.end }
 }
 
-/// The length of a range that lies in an object of `len` bytes.
+/// Returns the length of a range. Fails if the range does not lie in an object of `len` bytes.
 fn within(range: &Range<u64>, len: u64, object: &str) -> Result<usize, StoreError> {
     let refused = || outside(range, object);
     let wanted = range.end.checked_sub(range.start).filter(|_| range.end <= len);
     wanted.and_then(|wanted| usize::try_from(wanted).ok()).ok_or_else(refused)
 }
 
-/// Runs work that waits for a disk where it holds up nothing else.
+/// Runs blocking I/O on the thread pool, so that no other task waits.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// A path we made: its parts are names and hexadecimal digits, so nothing in it is escaped.
+/// Converts a path made by [`ObjectName::path`]. Its parts are names and hexadecimal digits, so
+/// nothing is escaped.
 fn location(path: &str) -> path::Path {
     path::Path::from(path)
 }
@@ -408,7 +412,7 @@ mod tests {
         assert_eq!(store.get(&name).await.unwrap(), "x");
     }
 
-    /// As on exFAT.
+    /// The case of exFAT.
     #[tokio::test]
     async fn without_hard_links_a_put_makes_an_object_once() {
         let root = tempfile::tempdir().unwrap();
@@ -426,7 +430,7 @@ mod tests {
         }
     }
 
-    /// Their sync is an error where a folder cannot be opened, so a name is never vouched for.
+    /// A folder that cannot be opened is an error, so no name is wrongly reported as durable.
     #[tokio::test]
     async fn a_name_whose_folder_is_gone_is_not_said_to_be_durable() {
         let root = tempfile::tempdir().unwrap();

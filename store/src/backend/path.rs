@@ -1,15 +1,15 @@
-//! The path of an object is a function of its name alone (docs/FORMAT.md, section 2).
+//! Object paths, determined by the name alone (docs/FORMAT.md, section 2).
 
 use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
 
 use crate::port::{ObjectKind, ObjectName};
 
 impl ObjectKind {
-    /// Each kind.
+    /// All kinds.
     pub(super) const ALL: [Self; 6] =
         [Self::Pack, Self::Index, Self::Leaf, Self::Release, Self::Descriptor, Self::Name];
 
-    /// The folder that holds every object of the kind.
+    /// Returns the folder of all objects of the kind.
     #[must_use]
     pub const fn folder(self) -> &'static str {
         match self {
@@ -23,13 +23,14 @@ impl ObjectKind {
     }
 }
 
-/// Objects are spread over 256 folders by their first byte: directories stay small.
+/// Returns the path of an object in one of 256 folders, chosen by the first byte of its digest, so
+/// that directories stay small.
 fn sharded(kind: ObjectKind, hex: &str) -> String {
     format!("{}/{}/{hex}", kind.folder(), &hex[..2])
 }
 
 impl ObjectName {
-    /// The object's path from the root of the store.
+    /// Returns the object's path, relative to the root of the store.
     #[must_use]
     pub fn path(&self) -> String {
         match self {
@@ -42,13 +43,14 @@ impl ObjectName {
         }
     }
 
-    /// Reads what [`Self::path`] writes, of whichever kind; `None` for anything else.
+    /// Parses a path written by [`Self::path`], of any kind; `None` for any other path.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
         ObjectKind::ALL.into_iter().find_map(|kind| Self::from_path(kind, path))
     }
 
-    /// Reads what [`Self::path`] writes; `None` for anything else that lies in the store.
+    /// Parses a path of this kind written by [`Self::path`]; `None` for any other file in the
+    /// store.
     pub(super) fn from_path(kind: ObjectKind, path: &str) -> Option<Self> {
         let rest = path.strip_prefix(kind.folder())?.strip_prefix('/')?;
         let hex = || rest.split_once('/').map(|(_, hex)| hex);

@@ -1,4 +1,4 @@
-//! Wrappers of the store port, one concern each.
+//! Wrappers of the store port, each with one concern.
 
 mod read_only;
 

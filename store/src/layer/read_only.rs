@@ -1,4 +1,4 @@
-//! A store that nobody can change: whoever reads through it is certain to leave it as it is.
+//! A wrapper of a store that permits reads only.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::error::StoreError;
 use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
-/// A store that is read and never written.
+/// A read-only store.
 pub struct ReadOnly<S>(S);
 
 impl<S: ObjectStore> ReadOnly<S> {
@@ -54,7 +54,8 @@ impl<S: ObjectStore> ObjectStore for ReadOnly<S> {
         Err(refused("delete", name))
     }
 
-    /// A probe writes; that it can be listed is proof enough of a store that is only read.
+    /// Lists releases instead of writing a probe: a store opened for reading only need not be
+    /// writable.
     async fn probe(&self) -> Result<(), StoreError> {
         self.0.list(ObjectKind::Release).await.map(|_| ())
     }
