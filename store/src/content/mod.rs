@@ -1,15 +1,15 @@
-//! The subtree values that make up a disk's content digest, computed leaf by leaf.
+//! The subtree values of leaves, from which a disk's content digest is computed.
 //!
-//! BLAKE3 mixes each kilobyte's position into its value, so zeros hash differently at every
-//! offset and a hole would cost what data costs. The values of aligned runs of zeros are constants,
-//! and a committed table holds them (docs/adr/0002): a hole costs a look-up.
+//! BLAKE3 mixes the position of each KiB into its value, so zeros hash differently at every offset.
+//! Hashing a hole would cost as much as hashing data. The values of aligned runs of zeros are
+//! therefore looked up in a committed table (docs/adr/0002).
 //!
 //! # Invariants
 //!
 //! 1. Values are those of plain BLAKE3: the table only saves time (`the_table_is_true`). The one
-//!    exception: a whole leaf of zeros past the table, at [`LEAVES_END`], has the value of the leaf
-//!    of zeros at offset 0, as no look-up has its own.
-//! 2. A value follows from the leaf's bytes and its offset alone, however they are fed.
+//!    exception is a whole leaf of zeros past the table, at [`LEAVES_END`] or later. No table entry
+//!    exists for its offset, so it has the value of the leaf of zeros at offset 0.
+//! 2. A value depends only on the leaf's bytes and its offset, not on the way they are fed.
 
 mod pieces;
 mod zeros;
@@ -26,21 +26,23 @@ pub use zeros::{GRANULE, LEAVES_END};
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// Hashes one leaf of a disk, fed in order with runs of data and of zeros.
+/// The hasher of one leaf of a disk, fed in order with runs of data and zeros.
 pub struct LeafHasher {
     offset: u64,
     is_root: bool,
     granule: Hasher,
-    /// Values of the granules before `offset`.
+    /// Values of the leaf's granules before `offset`.
     values: Vec<SubtreeValue>,
-    /// Zeros that the leaf begins with, not hashed yet: past the table, all of it may be zeros.
+    /// Length of the leading zeros of a leaf past the table, in bytes. Not hashed until data
+    /// follows, as the whole leaf may be zeros.
     pending: u64,
 }
 
 impl LeafHasher {
-    /// Begins a leaf that starts at `start`, a multiple of [`LEAF_SPAN`].
+    /// Begins the leaf at `start`, a multiple of [`LEAF_SPAN`].
     ///
-    /// `is_root` says that it is its disk's only leaf, so that its value is the disk's digest.
+    /// `is_root` is true if the leaf is its disk's only one, so that its value is the disk's
+    /// digest.
     #[must_use]
     pub fn new(start: u64, is_root: bool) -> Self {
         debug_assert!(start.is_multiple_of(LEAF_SPAN));
@@ -73,7 +75,7 @@ impl LeafHasher {
         }
     }
 
-    /// Whether the leaf lies past the table and had nothing but zeros so far.
+    /// Returns whether the leaf lies past the table and had nothing but zeros so far.
     fn may_be_zeros(&self) -> bool {
         self.offset >= LEAVES_END
             && self.offset.is_multiple_of(LEAF_SPAN)
@@ -89,8 +91,8 @@ impl LeafHasher {
     fn hash_zeros(&mut self, mut len: u64) {
         while len > 0 {
             self.end_full_granule();
-            // The first granule of an only leaf may be the whole disk, and a root has another
-            // value than the subtree that the table knows.
+            // The first granule of an only leaf may be the whole disk. The value of a root differs
+            // from that of the subtree, which the table has.
             let may_be_root = self.is_root && self.offset == 0;
             let known = zeros::known(self.offset).filter(|known| known.len <= len && !may_be_root);
             let step = if let Some(known) = known {
@@ -107,21 +109,22 @@ impl LeafHasher {
         }
     }
 
-    /// Takes the value of the next granule, of `len` bytes: less than [`GRANULE`] only at the end.
+    /// Takes the value of the next granule, of `len` bytes. Only the disk's last granule may be
+    /// shorter than [`GRANULE`].
     ///
-    /// What came before ends at a granule.
+    /// The bytes so far must end at a granule.
     fn update_granule(&mut self, value: SubtreeValue, len: u64) {
         self.hash_pending();
         self.end_full_granule();
         debug_assert!(self.granule.count() == 0 && self.offset.is_multiple_of(GRANULE));
         self.values.push(value);
         self.offset += len;
-        // At the disk's end nothing follows.
+        // After a partial granule, at the disk's end, nothing follows.
         let is_full = self.offset.is_multiple_of(GRANULE);
         self.granule = if is_full { hasher_at(self.offset) } else { Hasher::new() };
     }
 
-    /// The leaf's value, or the digest of the disk whose only leaf it is.
+    /// Returns the leaf's value, or the disk's digest if the leaf is the only one.
     #[must_use]
     pub fn finish(mut self) -> SubtreeValue {
         if self.pending == LEAF_SPAN
@@ -139,12 +142,13 @@ impl LeafHasher {
         merge(&self.values, self.is_root)
     }
 
-    /// Bytes left in the granule that `offset` lies in.
+    /// Returns the number of bytes left in the granule at `offset`.
     fn room(&self) -> u64 {
         GRANULE - self.offset % GRANULE
     }
 
-    /// A granule is ended only when more follows: the last one may have to be the root.
+    /// Ends a full granule, when more bytes follow. The last granule is left open, as it may have
+    /// to be the root.
     fn end_full_granule(&mut self) {
         if self.granule.count() > 0 && self.offset.is_multiple_of(GRANULE) {
             self.values.push(SubtreeValue(self.granule.finalize_non_root()));

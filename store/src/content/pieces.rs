@@ -1,4 +1,4 @@
-//! A disk's digest from the values of pieces that were hashed in any order.
+//! The digest of a disk from pieces hashed in any order.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use seawall_api::index::LEAF_SPAN;
 
 use super::{GRANULE, LeafHasher, hasher_at};
 
-/// Length of a piece; all but a disk's last have it.
+/// Length of a piece in bytes; a disk's last piece may be shorter.
 pub const PIECE_LEN: u64 = GRANULE;
 
-/// The value of the piece that begins at `start`; `is_root` says that it is its whole disk.
+/// Returns the value of the piece at `start`. `is_root` is true if the piece is the whole disk.
 #[must_use]
 pub fn piece_value(start: u64, bytes: &[u8], is_root: bool) -> SubtreeValue {
     debug_assert!(start.is_multiple_of(PIECE_LEN) && bytes.len() as u64 <= PIECE_LEN);
@@ -24,7 +24,7 @@ fn value(hasher: &blake3::Hasher, is_root: bool) -> SubtreeValue {
     SubtreeValue(if is_root { *hasher.finalize().as_bytes() } else { hasher.finalize_non_root() })
 }
 
-/// The values of those pieces of a disk that have data. Memory follows their number.
+/// The values of a disk's pieces with data. Memory grows with their number.
 #[derive(Debug)]
 pub struct Pieces {
     disk_len: u64,
@@ -32,24 +32,24 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Of a disk of `disk_len` bytes, no piece is known.
+    /// Begins with no pieces, for a disk of `disk_len` bytes.
     #[must_use]
     pub fn new(disk_len: u64) -> Self {
         Self { disk_len, values: BTreeMap::new() }
     }
 
-    /// Takes the value of the piece that begins at `start`.
+    /// Adds the value of the piece at `start`.
     pub fn put(&mut self, start: u64, value: SubtreeValue) {
         self.values.insert(start, value);
     }
 
-    /// Whether a piece that begins at 0 is the whole disk.
+    /// Returns whether the disk is a single piece, whose value is computed as a root.
     #[must_use]
     pub fn is_one(&self) -> bool {
         self.disk_len <= PIECE_LEN
     }
 
-    /// The value of the leaf that begins at `start`; what no value is known of is zeros.
+    /// Returns the value of the leaf at `start`. Pieces without a value are zeros.
     #[must_use]
     pub fn leaf(&self, start: u64) -> SubtreeValue {
         let end = (start + LEAF_SPAN).min(self.disk_len);

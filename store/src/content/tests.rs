@@ -122,8 +122,8 @@ fn pieces_hash_to_the_digest_that_leaves_hash_to() {
     }
 }
 
-/// Past the table a leaf of zeros is the one at offset 0, in whatever way its zeros are fed; any
-/// other leaf is what plain BLAKE3 says.
+/// Past the table, a leaf of zeros has the value of the one at offset 0, in whatever way its zeros
+/// are fed. Any other leaf has the value of plain BLAKE3.
 #[test]
 fn a_leaf_of_zeros_past_the_table_is_a_constant_and_no_other_leaf_is() {
     let past = LEAVES_END + 7 * LEAF_SPAN;
@@ -156,7 +156,7 @@ fn a_leaf_of_zeros_past_the_table_is_a_constant_and_no_other_leaf_is() {
         feed(&mut plain, LEAF_SPAN - at - 1);
         assert_eq!(fed.finish(), SubtreeValue(plain.finalize_non_root()), "data at {at}");
     }
-    // The last leaf of a disk may be shorter.
+    // The last leaf of a disk may be short.
     let mut short = LeafHasher::new(past, false);
     short.update_zeros(4096);
     let mut plain = hasher_at(past);

@@ -1,18 +1,18 @@
-//! The values of aligned runs of zeros, from a committed table.
+//! Subtree values of aligned runs of zeros, from a committed table.
 //!
-//! `zeros.bin` holds the value of each granule of the first [`GRANULES_END`] bytes of a disk, then
-//! that of each leaf up to [`LEAVES_END`]. `./dev zeros` writes the table anew; a test recomputes a
-//! part of it.
+//! `zeros.bin` has the value of each granule of the first [`GRANULES_END`] bytes of a disk, then
+//! the value of each leaf up to [`LEAVES_END`]. `./dev zeros` writes the table anew; a test
+//! recomputes a part of it.
 
 use seawall_api::content::SubtreeValue;
 use seawall_api::index::LEAF_SPAN;
 
-/// The finest run of zeros with a known value, in bytes.
+/// Length of the shortest run of zeros with a known value, in bytes.
 pub const GRANULE: u64 = 2 << 20;
-/// Granules are known up to this disk offset.
+/// Disk offset up to which granules have known values, in bytes.
 const GRANULES_END: u64 = 128 << 30;
-/// Whole leaves are known up to this disk offset. A part of the format: a leaf of zeros from here
-/// on has the value of the one at offset 0 (docs/adr/0002).
+/// Disk offset up to which whole leaves have known values, in bytes. A part of the format: a leaf
+/// of zeros at this offset or later has the value of the leaf of zeros at offset 0 (docs/adr/0002).
 pub const LEAVES_END: u64 = 5 << 40;
 
 const TABLE_LEN: u64 = (GRANULES_END / GRANULE + LEAVES_END / LEAF_SPAN) * 32;
@@ -22,13 +22,13 @@ const _: () = assert!(
     "the table has one value for each granule and each leaf"
 );
 
-/// A run of zeros whose value is known.
+/// A run of zeros with a known value.
 pub(super) struct Known {
     pub(super) value: SubtreeValue,
     pub(super) len: u64,
 }
 
-/// The run of zeros that begins at `offset`, if the table has one.
+/// Returns the run of zeros at `offset`, if the table has one.
 pub(super) fn known(offset: u64) -> Option<Known> {
     if offset < GRANULES_END && offset.is_multiple_of(GRANULE) {
         Some(Known { value: entry(offset / GRANULE)?, len: GRANULE })
@@ -39,7 +39,7 @@ pub(super) fn known(offset: u64) -> Option<Known> {
     }
 }
 
-/// The value of the leaf of zeros that begins at `offset`, if the table has it.
+/// Returns the value of the leaf of zeros at `offset`, if the table has one.
 pub(super) fn known_leaf(offset: u64) -> Option<SubtreeValue> {
     let is_leaf = offset < LEAVES_END && offset.is_multiple_of(LEAF_SPAN);
     is_leaf.then(|| entry(GRANULES_END / GRANULE + offset / LEAF_SPAN)).flatten()
