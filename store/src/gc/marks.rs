@@ -1,12 +1,12 @@
-//! A compact set of chunks.
+//! A compact set of reachable chunks.
 
 use seawall_api::digest::ChunkDigest;
 
-/// The first bytes of a digest. Digests are uniform, so eight bytes tell apart all the chunks that
-/// fit into any store, but for accidents that keep a chunk longer than need be.
+/// The first eight bytes of a digest. Digests are uniform, so the prefix tells apart the chunks of
+/// any store. A collision, however unlikely, only keeps a chunk longer than needed.
 type Prefix = u64;
 
-/// As long as a builder's unsorted part is at most this, it is not sorted.
+/// Minimum number of unsorted entries in a builder before they are sorted in.
 const TAIL_COUNT_MIN: usize = 1 << 16;
 
 fn prefix(digest: &ChunkDigest) -> Prefix {
@@ -14,14 +14,14 @@ fn prefix(digest: &ChunkDigest) -> Prefix {
     Prefix::from_be_bytes(*bytes.first_chunk().unwrap_or(&[0; 8]))
 }
 
-/// The chunks that are reachable: 8 bytes each.
+/// The set of reachable chunks, at 8 bytes each.
 #[derive(Clone, Debug, Default)]
 pub struct Marks(Vec<Prefix>);
 
-/// Collects [`Marks`]; a chunk may be added any number of times.
+/// A builder of [`Marks`]. Chunks may be added repeatedly.
 #[derive(Debug, Default)]
 pub struct MarksBuilder {
-    /// Sorted, each once.
+    /// Sorted, without duplicates.
     sorted: Vec<Prefix>,
     tail: Vec<Prefix>,
 }
@@ -30,8 +30,8 @@ impl MarksBuilder {
     /// Adds a chunk.
     pub fn add(&mut self, chunk: &ChunkDigest) {
         self.tail.push(prefix(chunk));
-        // Sorted when it is a quarter of the whole: memory stays in proportion to distinct chunks,
-        // and each of them is merged only a few times.
+        // Sorted in at a quarter of the sorted part: memory stays in proportion to the distinct
+        // chunks, and each of them is merged only a few times.
         if self.tail.len() >= TAIL_COUNT_MIN.max(self.sorted.len() / 4) {
             self.settle();
         }
@@ -40,13 +40,13 @@ impl MarksBuilder {
     fn settle(&mut self) {
         self.tail.sort_unstable();
         self.tail.dedup();
-        // Stable sort finds the two runs and merges them.
+        // The stable sort detects the two sorted runs and merges them.
         self.sorted.append(&mut self.tail);
         self.sorted.sort();
         self.sorted.dedup();
     }
 
-    /// The set of all that was added.
+    /// Returns the set of the chunks added.
     #[must_use]
     pub fn finish(mut self) -> Marks {
         self.settle();
@@ -56,36 +56,37 @@ impl MarksBuilder {
 }
 
 impl Marks {
-    /// Whether a chunk was added.
+    /// Returns whether a chunk is in the set.
     #[must_use]
     pub fn contains(&self, chunk: &ChunkDigest) -> bool {
         self.0.binary_search(&prefix(chunk)).is_ok()
     }
 
-    /// How many distinct chunks were added.
+    /// Returns the number of distinct chunks.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Answers [`Self::contains`] for chunks in ascending order, in a few steps each.
+    /// Returns a walk, for membership tests of chunks in ascending order: cheaper than
+    /// [`Self::contains`] for each.
     #[must_use]
     pub fn walk(&self) -> Walk<'_> {
         Walk { rest: &self.0 }
     }
 }
 
-/// Goes through [`Marks`] beside a sorted list.
+/// A cursor over [`Marks`], for membership tests in ascending order.
 #[derive(Debug)]
 pub struct Walk<'a> {
     rest: &'a [Prefix],
 }
 
 impl Walk<'_> {
-    /// Whether a chunk, which comes after all that were asked about, was added.
+    /// Returns whether a chunk is in the set. Chunks must be asked for in ascending order.
     pub fn contains(&mut self, chunk: &ChunkDigest) -> bool {
         let wanted = prefix(chunk);
-        // Doubling steps: the next chunk of a list is not far.
+        // Exponential search: the next chunk of a sorted list is near.
         let mut step = 1;
         while self.rest.get(step).is_some_and(|found| *found <= wanted) {
             self.rest = &self.rest[step..];

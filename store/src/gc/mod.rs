@@ -1,14 +1,13 @@
-//! What a collection knows of chunks and packs: which chunks are reachable, what of a pack is, and
-//! how the rest of a sparse pack becomes part of a new one.
+//! The parts of a collection that concern chunks and packs: the set of reachable chunks, the
+//! reachable share of a pack, and repacking of sparse packs.
 //!
-//! Not here: what reaches them (releases), and when something may go (leases); those are the
-//! registry's.
+//! Reachability (releases) and the time of removal (leases) are the registry's.
 //!
 //! # Invariants
 //!
-//! 1. [`Marks`] errs on one side only: a chunk that was added is in it. One that was not is, with a
-//!    probability of 2⁻⁶⁴ for each that was added.
-//! 2. Repacking copies frames as they are; whoever keeps the new pack verifies it as any other.
+//! 1. [`Marks`] has no false negatives. A chunk that was not added is a false positive with a
+//!    probability of 2⁻⁶⁴ for each chunk that was.
+//! 2. Repacking copies frames unchanged. The new pack is verified like any other when it is stored.
 
 mod marks;
 mod repack;

@@ -1,32 +1,32 @@
-//! Sparse packs: what of them is reachable moves to new packs.
+//! Repacking: moves the reachable chunks of sparse packs to new packs.
 
 use seawall_api::digest::PackDigest;
 
 use crate::pack::{self, FRAMES_MAX, Frame, PACK_LEN_TARGET, PackError, PackWriter};
 
-/// What of a pack is reachable.
+/// The reachable part of a pack.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Liveness {
-    /// How many chunks.
+    /// The number of reachable chunks.
     pub chunk_count: u64,
-    /// Their frames' length, in bytes.
+    /// The length of their frames, in bytes.
     pub stored_bytes: u64,
 }
 
 impl Liveness {
-    /// Notes a reachable chunk.
+    /// Counts a reachable chunk, with a frame of `stored_len` bytes.
     pub fn add(&mut self, stored_len: u32) {
         self.chunk_count += 1;
         self.stored_bytes += u64::from(stored_len);
     }
 
-    /// How long a pack of these chunks alone is, in bytes.
+    /// Returns the length of a pack of these chunks alone, in bytes.
     #[must_use]
     pub fn pack_len(&self) -> u64 {
         pack::len_of(self.chunk_count, self.stored_bytes)
     }
 
-    /// Whether less than `percent` of a pack of `len` bytes is reachable.
+    /// Returns whether less than `percent` of a pack of `len` bytes is reachable.
     #[must_use]
     pub fn is_sparse(&self, len: u64, percent: u8) -> bool {
         self.pack_len().saturating_mul(100) < len.saturating_mul(u64::from(percent))
@@ -36,26 +36,26 @@ impl Liveness {
 /// The reachable frames of a sparse pack.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Repack {
-    /// The pack.
+    /// The sparse pack.
     pub source: PackDigest,
-    /// Its reachable frames, in their order.
+    /// The reachable frames, in the pack's order.
     pub frames: Vec<Frame>,
 }
 
-/// Sparse packs whose frames make one new pack.
+/// Sparse packs to be merged into one new pack.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct RepackGroup {
-    /// The packs, and what moves.
+    /// The sparse packs with their reachable frames.
     pub sources: Vec<Repack>,
-    /// What the new pack holds.
+    /// The content of the new pack.
     pub live: Liveness,
 }
 
 impl Repack {
-    /// Appends its frames, which lie in `bytes`, to the new pack that `writer` fills.
+    /// Appends the frames to the pack that `writer` fills. `bytes` are the whole sparse pack.
     ///
     /// # Errors
-    /// When a frame lies outside of them.
+    /// When a frame lies outside `bytes`.
     pub fn copy_into(&self, writer: &mut PackWriter, bytes: &[u8]) -> Result<(), PackError> {
         self.frames.iter().try_for_each(|frame| {
             let stored = usize::try_from(frame.range().start)
@@ -69,7 +69,7 @@ impl Repack {
     }
 }
 
-/// Joins sparse packs, in their order, into groups that make full packs.
+/// Groups sparse packs, in order, so that each group fills one new pack.
 #[must_use]
 pub fn group(sparse: Vec<Repack>) -> Vec<RepackGroup> {
     let mut groups: Vec<RepackGroup> = Vec::new();
