@@ -1,17 +1,17 @@
-//! Frames: one chunk as it lies in a pack, raw or compressed.
+//! Frames: the form of a chunk in a pack, raw or compressed.
 //!
 //! # Invariants
 //!
-//! 1. Decoding never writes more bytes than the plain length the caller names: a hostile frame
-//!    cannot make memory grow.
-//! 2. What comes out of [`Decoder::decode`] has exactly that length. That it is the right chunk
-//!    is proven by hashing it, which is for the caller.
+//! 1. Decoding never writes more bytes than the plain length given by the caller: a hostile frame
+//!    cannot exhaust memory.
+//! 2. The output of [`Decoder::decode`] has exactly this length. The caller hashes it to prove that
+//!    it is the right chunk.
 
 use seawall_api::units::ChunkLen;
 use seawall_api::v1::{ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
 use zstd_safe::{CCtx, CParameter, DCtx};
 
-/// How a frame holds its chunk.
+/// The encoding of a chunk in its frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Encoding {
     /// The plain bytes.
@@ -21,7 +21,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Its number at rest and on the wire.
+    /// Returns the encoding's number at rest and on the wire.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -30,7 +30,7 @@ impl Encoding {
         }
     }
 
-    /// Reads what [`Self::number`] gives.
+    /// Returns the encoding with this [`Self::number`].
     ///
     /// # Errors
     /// For the reserved delta encoding and for unknown ones.
@@ -44,33 +44,33 @@ impl Encoding {
     }
 }
 
-/// Why a frame cannot be encoded or decoded.
+/// An error of decoding a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// A number this version does not know.
+    /// The encoding is unknown to this version.
     #[error("frame encoding {0} is unknown to this version; a newer seawall can read it")]
     UnknownEncoding(u8),
-    /// Reserved in epoch 1 and not written by any version so far.
+    /// The encoding is delta: reserved in epoch 1, not written by any version so far.
     #[error("frame encoding 2 (delta) is unknown to this version; a newer seawall can read it")]
     Delta,
-    /// The frame is not what zstd writes.
+    /// zstd cannot decompress the frame.
     #[error("a frame cannot be decompressed: {0}")]
     Zstd(&'static str),
-    /// The frame holds another number of bytes than its chunk has.
+    /// The decoded length differs from the chunk's.
     #[error("a frame holds {actual} bytes where its chunk has {expected}")]
     Length {
-        /// The chunk's plain length.
+        /// The chunk's plain length, in bytes.
         expected: usize,
-        /// What came out.
+        /// The decoded length, in bytes.
         actual: usize,
     },
 }
 
-/// Level 1: one and a half times as fast as 3 for 5 % more bytes (docs/adr/0004).
+/// Level 1 is one and a half times as fast as level 3, for 5 % more bytes (docs/adr/0004).
 const LEVEL: i32 = 1;
 
-/// Compresses chunks; keeps its context and is made once per thread.
+/// A compressor of chunks. Reuses its zstd context: make one per thread.
 pub struct Encoder {
     context: CCtx<'static>,
 }
@@ -79,7 +79,7 @@ impl Default for Encoder {
     fn default() -> Self {
         let mut context = CCtx::create();
         for parameter in [CParameter::CompressionLevel(LEVEL), CParameter::ChecksumFlag(false)] {
-            // Fails only for values out of zstd's bounds, and these are constants within them.
+            // Fails only for values out of bounds; these are constants within them.
             context.set_parameter(parameter).expect("zstd knows its own parameters");
         }
         Self { context }
@@ -87,15 +87,16 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// The most bytes a frame of a chunk of `plain_len` bytes can need while it is written.
+    /// Returns the buffer length needed to encode a chunk of `plain_len` bytes.
     #[must_use]
     pub fn bound(plain_len: usize) -> usize {
         zstd_safe::compress_bound(plain_len)
     }
 
-    /// Writes the frame of `plain` to the front of `out`, which has room for [`Self::bound`].
+    /// Encodes `plain` to the front of `out`, which has at least [`Self::bound`] bytes. Returns the
+    /// encoding and the frame's length in bytes.
     ///
-    /// A frame that does not save a twentieth is kept raw: it would cost every reader time.
+    /// A chunk that zstd shrinks by less than a twentieth is stored raw, to save readers the time.
     ///
     /// # Panics
     /// When `out` is shorter than the bound.
@@ -111,7 +112,7 @@ impl Encoder {
     }
 }
 
-/// Decompresses frames; keeps its context and is made once per thread.
+/// A decompressor of frames. Reuses its zstd context: make one per thread.
 pub struct Decoder {
     context: DCtx<'static>,
 }
@@ -123,10 +124,10 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Writes the chunk of `plain_len` bytes that `frame` holds to the front of `out`.
+    /// Decodes `frame`, a chunk of `plain_len` bytes, to the front of `out`, and returns the chunk.
     ///
     /// # Errors
-    /// When the frame is malformed or holds another number of bytes.
+    /// When the frame is malformed or its chunk has another length.
     ///
     /// # Panics
     /// When `out` is shorter than `plain_len`.

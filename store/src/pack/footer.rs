@@ -1,4 +1,4 @@
-//! The footer: what a pack holds, in order.
+//! The footer of a pack: a list of its chunks, in order.
 
 use std::ops::Range;
 
@@ -17,72 +17,72 @@ const OUTSIDE: &str = "it lies outside the pack";
 /// One frame of a pack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame {
-    /// The chunk it holds.
+    /// The digest of the chunk.
     pub digest: ChunkDigest,
-    /// How.
+    /// The encoding of the frame.
     pub encoding: Encoding,
-    /// The chunk's length in plain bytes.
+    /// The plain length of the chunk, in bytes.
     pub plain_len: ChunkLen,
-    /// Where in the pack it begins, in bytes.
+    /// The offset of the frame in the pack, in bytes.
     pub offset: u64,
-    /// Its length there, in bytes.
+    /// The length of the frame, in bytes.
     pub stored_len: u32,
 }
 
 impl Frame {
-    /// Where in the pack it lies.
+    /// Returns the range of the frame in the pack, in bytes.
     #[must_use]
     pub fn range(&self) -> Range<u64> {
         self.offset..self.offset + u64::from(self.stored_len)
     }
 }
 
-/// Why bytes are not a pack.
+/// A defect of a pack.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
-    /// Fewer or more bytes than a pack can have.
+    /// The length in bytes, which no pack can have.
     #[error("a pack has {HEADER_LEN} to {PACK_LEN_MAX} bytes, not {0}")]
     Length(usize),
-    /// The magic number is another's.
+    /// The bytes do not begin with the magic number of packs.
     #[error("this is not a pack: its magic number differs")]
     Magic,
-    /// A later version of Seawall wrote it.
+    /// The format epoch is unknown to this version.
     #[error("format epoch {0} is unknown to this version (it reads epoch {FORMAT_EPOCH})")]
     Epoch(u32),
     /// The footer contradicts itself or the pack around it.
     #[error("the pack's footer is malformed: {0}")]
     Footer(&'static str),
-    /// The footer is not the one the pack is named after.
+    /// The footer does not match the pack's name.
     #[error("pack {expected} has the footer of {actual}")]
     Name {
-        /// The name it came under.
+        /// The name by which the pack was requested.
         expected: PackDigest,
-        /// The name its footer gives it.
+        /// The digest of the footer.
         actual: PackDigest,
     },
     /// A frame cannot be decoded.
     #[error("chunk {digest} in the pack cannot be decoded")]
     Frame {
-        /// The chunk it should hold.
+        /// The chunk listed in the footer.
         digest: ChunkDigest,
-        /// Why.
+        /// The cause.
         source: CodecError,
     },
-    /// A frame holds other bytes than its chunk.
+    /// A frame does not hold its chunk.
     #[error("chunk {expected} in the pack hashes to {actual}")]
     Chunk {
-        /// The chunk it should hold.
+        /// The digest listed in the footer.
         expected: ChunkDigest,
-        /// The chunk it holds.
+        /// The digest of the decoded bytes.
         actual: ChunkDigest,
     },
-    /// The footer has an encoding this version cannot read.
+    /// A frame's encoding cannot be read by this version.
     #[error("chunk {digest} in the pack is beyond this version")]
     Encoding {
-        /// The chunk.
+        /// The digest of the chunk.
         digest: ChunkDigest,
-        /// Which encoding.
+        /// The cause, which names the encoding.
         source: CodecError,
     },
 }
@@ -94,18 +94,18 @@ pub struct Footer {
 }
 
 impl Footer {
-    /// Joins frames that lie one behind the other from the pack's header on.
+    /// Makes the footer of frames that follow the header without gaps.
     pub(super) fn new(frames: Vec<Frame>) -> Self {
         Self { frames }
     }
 
-    /// The frames in the order they lie in.
+    /// Returns the frames, in the pack's order.
     #[must_use]
     pub fn frames(&self) -> &[Frame] {
         &self.frames
     }
 
-    /// The footer's bytes.
+    /// Encodes the footer.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(FOOTER_HEADER_LEN + self.frames.len() * ENTRY_LEN);
@@ -121,10 +121,10 @@ impl Footer {
         out
     }
 
-    /// Reads the footer of a pack from the pack's bytes, and the pack's name.
+    /// Reads the footer of a whole pack, and returns the pack's name with it.
     ///
     /// # Errors
-    /// When the bytes are not laid out as a pack.
+    /// When the bytes do not have the layout of a pack.
     pub fn of_pack(pack: &[u8]) -> Result<(PackDigest, Self), PackError> {
         if !(HEADER_LEN + TRAILER_LEN..=PACK_LEN_MAX).contains(&pack.len()) {
             return Err(PackError::Length(pack.len()));
@@ -149,11 +149,11 @@ impl Footer {
         Ok((name, Self::of_tail(name, footer, place.start)?))
     }
 
-    /// Where in a pack of `pack_len` bytes its footer lies, by the pack's trailer: its last
-    /// [`TRAILER_LEN`] bytes.
+    /// Returns the range of the footer in a pack of `pack_len` bytes, from the pack's trailer: its
+    /// last [`TRAILER_LEN`] bytes.
     ///
     /// # Errors
-    /// When there is no room for such a footer.
+    /// When the pack is too short for a footer of this length.
     pub fn place(pack_len: u64, trailer: &[u8; TRAILER_LEN]) -> Result<Range<u64>, PackError> {
         let footer_len = word(trailer, 0).map_or(u64::MAX, u64::from);
         if footer_len > FOOTER_LEN_MAX {
@@ -164,11 +164,11 @@ impl Footer {
         Ok(start.ok_or(PackError::Footer("it is longer than the pack"))?..end)
     }
 
-    /// Reads the footer of pack `expected` from the footer's bytes, which begin in the pack at
-    /// `start`: what a pack holds, without reading what it holds.
+    /// Reads the footer of pack `expected` from the footer's bytes, without the pack's frames. The
+    /// footer lies at `start` in the pack.
     ///
     /// # Errors
-    /// When they are not that pack's footer.
+    /// When the bytes are not the footer of that pack.
     pub fn of_tail(expected: PackDigest, footer: &[u8], start: u64) -> Result<Self, PackError> {
         if PackDigest::of(footer) != expected {
             return Err(PackError::Footer("its digest differs from the one at the pack's end"));
@@ -176,7 +176,7 @@ impl Footer {
         Self::decode(footer, start)
     }
 
-    /// Reads a footer's bytes; `frames_end` is where in the pack the last frame ends.
+    /// Decodes a footer. `frames_end` is the offset in the pack at which the last frame must end.
     fn decode(bytes: &[u8], frames_end: u64) -> Result<Self, PackError> {
         let epoch = word(bytes, 0).ok_or(PackError::Footer("it is too short"))?;
         if epoch != FORMAT_EPOCH {

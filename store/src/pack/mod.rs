@@ -6,9 +6,9 @@
 //!
 //! # Invariants
 //!
-//! 1. A pack's name is the digest of its footer, and the footer names every chunk: a pack under
-//!    its name says truly what it claims to hold. That its frames hold it is proven by decoding.
-//! 2. Frames lie in the footer's order with no gap, so offsets follow from lengths.
+//! 1. A pack's name is the digest of its footer, and the footer lists every chunk: the name vouches
+//!    for the list. Decoding the frames proves that they hold these chunks.
+//! 2. Frames lie in the footer's order without gaps, so offsets follow from lengths.
 
 mod footer;
 mod verify;
@@ -20,20 +20,22 @@ pub use writer::{FinishedPack, PackWriter};
 
 use seawall_api::units::CHUNK_LEN_MAX;
 
-/// A writer begins another pack once this many bytes are filled.
+/// Length at which a pack is full, in bytes.
 pub const PACK_LEN_TARGET: usize = 16 << 20;
-/// The most chunks in one pack: as many as fit when each is one block and hardly compresses.
+/// Maximum number of chunks in a pack. Reached before the target length only if frames average less
+/// than 1 KiB.
 pub const FRAMES_MAX: usize = 16_384;
-/// The longest pack in bytes: a full one, a last frame, and the longest footer.
+/// Maximum length of a pack in bytes: a full pack, a last frame, and the longest footer.
 pub const PACK_LEN_MAX: usize =
     PACK_LEN_TARGET + CHUNK_LEN_MAX as usize + FRAMES_MAX * footer::ENTRY_LEN + 4096;
 
 const MAGIC: &[u8; 8] = b"SWPACK\0\0";
 const HEADER_LEN: usize = 16;
-/// The footer's length and digest, at the very end.
+/// Length of the trailer in bytes: the footer's length and digest, at the pack's end.
 pub const TRAILER_LEN: usize = 4 + 32;
 
-/// How long a pack of `chunk_count` frames of `stored_bytes` bytes in all is, in bytes.
+/// Returns the length in bytes of a pack with `chunk_count` frames of `stored_bytes` bytes in
+/// total.
 #[must_use]
 pub const fn len_of(chunk_count: u64, stored_bytes: u64) -> u64 {
     let around = HEADER_LEN + footer::FOOTER_HEADER_LEN + TRAILER_LEN;

@@ -11,7 +11,7 @@ fn pack_of(chunks: &[&[u8]]) -> FinishedPack {
     writer.finish(None)
 }
 
-/// Golden bytes: an edit that moves them changes what is at rest in every store.
+/// Golden bytes: an edit that changes them changes the format of every store.
 #[test]
 fn a_pack_has_these_bytes() {
     let pack = pack_of(&[b"seawall"]);
@@ -56,8 +56,8 @@ fn a_writer_begins_a_clean_pack_after_each_and_reuses_memory() {
     assert_eq!(writer.finish(Some(second.bytes)).bytes, first.bytes);
 }
 
-/// {flip a bit, truncate, swap} × every place: refused, or (zstd has bits that mean nothing) every
-/// chunk was still decoded to the bytes its name says.
+/// {flip a bit, truncate, swap} × every place. The pack is refused, or (zstd ignores some bits)
+/// every chunk still decodes to its bytes.
 #[test]
 fn no_damage_changes_a_chunk_unseen() {
     let pack = pack_of(&[b"seawall", &b"sea ".repeat(200), b"x"]);

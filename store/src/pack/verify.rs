@@ -1,4 +1,4 @@
-//! Proves that a pack's frames hold the chunks its footer names.
+//! Verification of a pack's frames against the chunks its footer lists.
 
 use bytes::Bytes;
 use seawall_api::digest::{ChunkDigest, PackDigest};
@@ -7,7 +7,7 @@ use seawall_api::units::CHUNK_LEN_MAX;
 use super::{Footer, Frame, PackError};
 use crate::codec::Decoder;
 
-/// A pack of which every frame was decoded and hashed.
+/// A pack whose every frame was decoded and hashed.
 #[derive(Clone, Debug)]
 pub struct VerifiedPack {
     digest: PackDigest,
@@ -16,12 +16,13 @@ pub struct VerifiedPack {
 }
 
 impl VerifiedPack {
-    /// Decodes and hashes every frame of the pack that came under the name `expected`.
+    /// Decodes and hashes every frame of a pack received under the name `expected`.
     ///
-    /// Works for tens of milliseconds without a pause: run it where that blocks nobody.
+    /// Computes for tens of milliseconds: run it on a thread that may block.
     ///
     /// # Errors
-    /// When the bytes are not a pack, or not that pack, or a frame does not hold its chunk.
+    /// When the bytes are not a pack or not the pack `expected`, or a frame does not hold its
+    /// chunk.
     pub fn verify(expected: PackDigest, bytes: Bytes) -> Result<Self, PackError> {
         let (actual, footer) = Footer::of_pack(&bytes)?;
         if actual != expected {
@@ -35,41 +36,41 @@ impl VerifiedPack {
         Ok(Self { digest: actual, bytes, footer })
     }
 
-    /// The pack's name.
+    /// Returns the pack's name.
     #[must_use]
     pub fn digest(&self) -> PackDigest {
         self.digest
     }
 
-    /// The pack's bytes; cheap to clone.
+    /// Returns the pack's bytes, which are cheap to clone.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Its frames in the order they lie in.
+    /// Returns the frames, in the pack's order.
     #[must_use]
     pub fn frames(&self) -> &[Frame] {
         self.footer.frames()
     }
 }
 
-/// What a pack holds, and which of it is damaged.
+/// The frames of a pack, and the errors of the damaged ones.
 #[derive(Debug)]
 pub struct InspectedPack {
-    /// Its frames in the order they lie in.
+    /// The frames, in the pack's order.
     pub frames: Vec<Frame>,
-    /// What is wrong with those that do not hold their chunk, each with its place among them.
+    /// The damaged frames: the position in `frames` and the error of each.
     pub unsound: Vec<(usize, PackError)>,
 }
 
 impl InspectedPack {
-    /// Decodes and hashes every frame of the pack `expected`, past those that are damaged.
+    /// Decodes and hashes every frame of the pack `expected`, and does not stop at damaged ones.
     ///
-    /// Works for tens of milliseconds without a pause: run it where that blocks nobody.
+    /// Computes for tens of milliseconds: run it on a thread that may block.
     ///
     /// # Errors
-    /// When it cannot even be told what the pack holds.
+    /// When the footer cannot be read, or is not that of the pack `expected`.
     pub fn read(expected: PackDigest, bytes: &Bytes) -> Result<Self, PackError> {
         let (actual, footer) = Footer::of_pack(bytes)?;
         if actual != expected {
@@ -93,7 +94,7 @@ fn verify_frame(
     decoder: &mut Decoder,
     plain: &mut [u8],
 ) -> Result<(), PackError> {
-    // `Footer::of_pack` proved that frames end where the footer begins, inside the pack.
+    // `Footer::of_pack` proved that frames end where the footer begins.
     let range = frame.range();
     let outside = PackError::Footer("a frame lies outside the pack");
     let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end)) else {

@@ -1,4 +1,4 @@
-//! Fills a pack chunk by chunk.
+//! The writer of packs.
 
 use bytes::{Bytes, BytesMut};
 use seawall_api::digest::{ChunkDigest, PackDigest};
@@ -8,20 +8,20 @@ use seawall_api::units::{CHUNK_LEN_MAX, ChunkLen};
 use super::{FRAMES_MAX, Footer, Frame, HEADER_LEN, MAGIC, PACK_LEN_TARGET};
 use crate::codec::Encoder;
 
-/// A pack ready to be kept.
+/// A pack ready to be stored.
 #[derive(Clone, Debug)]
 pub struct FinishedPack {
-    /// Its name.
+    /// The pack's name.
     pub digest: PackDigest,
-    /// Its bytes.
+    /// The pack's bytes.
     pub bytes: Bytes,
-    /// How many chunks it holds.
+    /// The number of chunks.
     pub chunk_count: usize,
-    /// How many plain bytes these have.
+    /// The chunks' total plain length, in bytes.
     pub plain_bytes: u64,
 }
 
-/// A pack being filled; owned by one thread, its buffer and context are used again.
+/// A pack under construction. Used by one thread; reuses its buffer and its compressor.
 pub struct PackWriter {
     encoder: Encoder,
     buffer: BytesMut,
@@ -37,12 +37,12 @@ impl Default for PackWriter {
 }
 
 impl PackWriter {
-    /// Appends the chunk `plain`, whose digest the caller has just computed.
+    /// Appends the chunk `plain`. The caller has computed its digest; nothing checks it here.
     pub fn push(&mut self, digest: ChunkDigest, plain_len: ChunkLen, plain: &[u8]) {
         debug_assert_eq!(usize::from(plain_len), plain.len());
         let room = self.filled + Encoder::bound(plain.len());
         if self.buffer.len() < room {
-            // Grown to its full size at once, and zeroed once: later packs reuse the memory.
+            // Grown to its full size at once and zeroed once; later packs reuse the memory.
             let full = PACK_LEN_TARGET + Encoder::bound(CHUNK_LEN_MAX as usize);
             self.buffer.resize(room.max(full), 0);
         }
@@ -57,7 +57,7 @@ impl PackWriter {
         self.filled += stored_len;
     }
 
-    /// Appends a frame as another pack has it; `stored` are its bytes there.
+    /// Appends a frame of another pack unchanged. `stored` is its bytes there.
     pub fn push_stored(&mut self, frame: &Frame, stored: &[u8]) {
         let room = self.filled + stored.len();
         if self.buffer.len() < room {
@@ -68,19 +68,20 @@ impl PackWriter {
         self.filled = room;
     }
 
-    /// Whether it holds no chunk.
+    /// Returns whether the pack has no chunk.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
-    /// Whether it should be finished before another chunk comes.
+    /// Returns whether the pack is full: finish it before the next chunk.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.filled >= PACK_LEN_TARGET || self.frames.len() >= FRAMES_MAX
     }
 
-    /// Ends the pack and begins another, in the memory of `recycled` where that is free again.
+    /// Finishes the pack and begins another, in the memory of `recycled` if nothing else refers to
+    /// it.
     pub fn finish(&mut self, recycled: Option<Bytes>) -> FinishedPack {
         let next = recycled.and_then(|bytes| bytes.try_into_mut().ok()).unwrap_or_default();
         let mut pack = std::mem::replace(&mut self.buffer, next);
