@@ -1,6 +1,6 @@
-//! Where to cut a disk into chunks: block-aligned content-defined chunking, format epoch 1.
+//! Block-aligned content-defined chunking of disks, format epoch 1.
 //!
-//! Cuts are a storage format: a change of any constant here gives every disk other chunks, and
+//! Cuts are a storage format: changing any constant here changes the chunks of every disk, and
 //! needs a new epoch. docs/FORMAT.md, section 3, has the rule and its rationale; the golden test
 //! below pins it.
 //!
@@ -9,29 +9,30 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// No chunk is cut by content before it has this many bytes.
+/// Minimum length of a chunk cut by content, in bytes.
 pub const CHUNK_LEN_MIN: u32 = 16 << 10;
-/// The length that chunks of changing data have on average, about.
+/// Approximate mean length of chunks, in bytes.
 pub const CHUNK_LEN_MEAN: u32 = 64 << 10;
-/// A chunk is cut when it has this many bytes.
+/// Maximum length of a chunk, in bytes.
 pub const CHUNK_LEN_MAX: u32 = seawall_api::units::CHUNK_LEN_MAX;
 
-/// Before the mean one block in 16 begins a chunk …
+/// The mask below the mean length: one block in 16 begins a chunk.
 const MASK_BEFORE_MEAN: u64 = 0b1111;
-/// … and one in 8 after it, so that lengths gather around the mean (normalised chunking).
+/// The mask from the mean length on: one block in 8 begins a chunk, so that lengths gather around
+/// the mean (normalised chunking).
 const MASK_AFTER_MEAN: u64 = 0b111;
 
-/// Decides, block by block, where chunks begin.
+/// The chunker's state: decides, block by block, where chunks begin.
 #[derive(Default, Debug)]
 pub struct Cutter {
-    /// Bytes in the chunk so far; 0 when the next block begins one in any case.
+    /// Length of the chunk so far, in bytes; 0 if the next block begins a chunk in any case.
     chunk_len: u32,
 }
 
 impl Cutter {
-    /// Takes the next block of the grid; whether a new chunk begins with it.
+    /// Takes the next block of the grid, and returns whether a new chunk begins with it.
     ///
-    /// A block has 4096 bytes; shorter ones stand at the ends of a leaf or of the disk only.
+    /// A block has 4096 bytes; only those at the ends of a leaf or of the disk may be shorter.
     pub fn begins_chunk(&mut self, block: &[u8]) -> bool {
         let mask = match self.chunk_len {
             ..CHUNK_LEN_MIN => u64::MAX,
@@ -46,7 +47,7 @@ impl Cutter {
         is_cut
     }
 
-    /// Ends the chunk: a hole or the end of a leaf follows.
+    /// Ends the chunk, before a hole or the end of a leaf.
     pub fn end(&mut self) {
         self.chunk_len = 0;
     }

@@ -1,8 +1,8 @@
-//! One pass over a leaf of a disk: where its chunks begin, their digests, and its subtree value.
+//! One pass over a leaf of a disk, which finds its chunks, their digests and its subtree value.
 //!
-//! Cuts, zero blocks and both hashes are decided over a window that stays in the cache. The
-//! result depends on the guest's bytes alone, not on the file's allocation: a block of zeros is a
-//! hole whether or not the file has it.
+//! Cuts, zero blocks and both hashes are computed on a window that stays in the cache. The result
+//! depends on the guest's bytes alone, not on the file's allocation: a block of zeros is a hole
+//! whether it is allocated or not.
 
 use seawall_api::content::SubtreeValue;
 use seawall_api::digest::ChunkDigest;
@@ -20,16 +20,16 @@ mod grid;
 pub use disk::scan_disk;
 pub use grid::grid_offset;
 
-/// What one pass over a leaf found.
+/// The result of a pass over a leaf.
 #[derive(Clone, Debug)]
 pub struct LeafScan {
     /// The leaf's extents.
     pub leaf: Leaf,
-    /// What it contributes to the content digest.
+    /// The leaf's contribution to the content digest.
     pub value: SubtreeValue,
 }
 
-/// Why a disk cannot be scanned.
+/// An error of scanning a disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScanError {
@@ -39,13 +39,13 @@ pub enum ScanError {
     /// The disk is empty or too long.
     #[error(transparent)]
     Limits(#[from] OutOfLimits),
-    /// A defect of ours: the extents found are not in canonical form.
+    /// A defect of Seawall: the extents found are not in canonical form.
     #[error("the scan made a malformed index")]
     Index(#[from] InvalidIndex),
 }
 
 impl ScanError {
-    /// What the caller can do about it.
+    /// Returns the class of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -55,7 +55,7 @@ impl ScanError {
         }
     }
 
-    /// The operator's next step.
+    /// Returns the operator's next step.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
@@ -65,12 +65,12 @@ impl ScanError {
     }
 }
 
-/// Bytes read at once: small enough for the cache that one core has to itself.
+/// Length of a read in bytes: small enough for the cache of one core.
 const WINDOW_LEN: usize = 1 << 20;
 
-/// Scans leaves, one after the other; owned by one thread, its buffer is used again.
+/// A scanner of leaves. Used by one thread; reuses its buffer.
 pub struct LeafScanner {
-    /// The chunk that the last window left open, then the window.
+    /// The open chunk from the last window, then the window.
     buffer: Vec<u8>,
 }
 
@@ -80,24 +80,24 @@ impl Default for LeafScanner {
     }
 }
 
-/// Told of each chunk of a leaf, in disk order.
+/// A callback for each chunk of a leaf, in disk order.
 pub type OnChunk<'a, E> = dyn FnMut(ChunkRef, &[u8]) -> Result<(), E> + 'a;
 
-/// Which leaf of which disk to scan.
+/// A leaf of a disk, to be scanned.
 #[derive(Clone, Copy)]
 pub struct LeafOf<'a> {
     /// The disk.
     pub image: &'a dyn DiskImage,
-    /// Its length.
+    /// The disk's length.
     pub disk_len: DiskLen,
-    /// Where the first whole block of its grid begins.
+    /// The offset of the first whole block of the disk's grid, in bytes.
     pub grid_offset: u32,
-    /// Which leaf, from 0.
+    /// The position of the leaf, from 0.
     pub position: usize,
 }
 
 impl LeafScanner {
-    /// Scans one leaf. `advance` is told how many bytes of data were read, as they are read.
+    /// Scans one leaf. Reports the number of bytes of data to `advance` as they are read.
     ///
     /// # Errors
     /// When the image cannot be read.
@@ -105,7 +105,7 @@ impl LeafScanner {
         self.scan_chunks(of, advance, &mut |_, _| Ok(()))
     }
 
-    /// Scans one leaf, and gives each of its chunks to `on_chunk` while its bytes are at hand.
+    /// Scans one leaf, and passes each chunk with its bytes to `on_chunk`.
     ///
     /// # Errors
     /// When the image cannot be read, or the first error of `on_chunk`.
@@ -130,7 +130,7 @@ impl LeafScanner {
                 self.hole(&mut pass, span.end - offset)?;
                 break;
             };
-            // Whole blocks of the grid: what of them lies outside the run reads as zeros.
+            // Whole blocks of the grid: bytes of a block outside the run read as zeros.
             let start = grid::floor(run.start, of.grid_offset).max(offset);
             let end = grid::ceil(run.end, of.grid_offset).min(span.end);
             self.hole(&mut pass, start - offset)?;
@@ -156,14 +156,14 @@ impl LeafScanner {
         Ok(())
     }
 
-    /// Reads one window behind the open chunk and cuts it.
+    /// Reads one window into the buffer, after the open chunk, and cuts it.
     fn window<E: From<ScanError>>(
         &mut self,
         of: LeafOf<'_>,
         range: std::ops::Range<u64>,
         pass: &mut Pass<'_, '_, E>,
     ) -> Result<(), E> {
-        // At most WINDOW_LEN: fits.
+        // At most WINDOW_LEN, so it fits.
         let len = usize::try_from(range.end - range.start).unwrap_or(WINDOW_LEN);
         let open = pass.open_len;
         let read = of.image.read_at(range.start, &mut self.buffer[open..open + len]);
@@ -200,18 +200,19 @@ impl LeafScanner {
     }
 }
 
-/// What has been found of a leaf so far.
+/// The state of a pass over a leaf.
 struct Pass<'f, 'g, E> {
     cutter: Cutter,
     hasher: LeafHasher,
     extents: Vec<Extent>,
-    /// Bytes of the chunk that the last window left open; they lie at the buffer's front.
+    /// Length of the open chunk from the last window, in bytes. The chunk lies at the buffer's
+    /// front.
     open_len: usize,
     on_chunk: &'f mut OnChunk<'g, E>,
 }
 
 impl<E> Pass<'_, '_, E> {
-    /// Takes one whole chunk, or nothing.
+    /// Adds a chunk. Empty bytes are ignored.
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), E> {
         if let Ok(len) = ChunkLen::new(bytes.len() as u64) {
             let chunk = ChunkRef { digest: ChunkDigest::of(bytes), len };
@@ -221,7 +222,7 @@ impl<E> Pass<'_, '_, E> {
         Ok(())
     }
 
-    /// Takes what is open as a chunk: a hole or the leaf's end follows.
+    /// Ends the open chunk, before a hole or the end of the leaf.
     fn end_chunk(&mut self, bytes: &[u8]) -> Result<(), E> {
         self.chunk(bytes)?;
         self.cutter.end();
@@ -240,7 +241,7 @@ impl<E> Pass<'_, '_, E> {
     }
 }
 
-/// Whether all bytes are zero; stops at the first that is not.
+/// Returns whether all bytes are zero. Stops at the first other byte.
 #[must_use]
 pub fn is_zero(bytes: &[u8]) -> bool {
     static ZEROS: [u8; 4096] = [0; 4096];

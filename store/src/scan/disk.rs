@@ -1,4 +1,4 @@
-//! Scans a whole disk on several threads, leaf by leaf.
+//! Scans of whole disks on several threads, leaf by leaf.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +9,11 @@ use seawall_api::units::DiskLen;
 use super::{LeafOf, LeafScan, LeafScanner, ScanError, grid_offset};
 use crate::image::DiskImage;
 
-/// Scans every leaf of `image` on `threads` threads and gives the disk's index.
+/// Scans every leaf of `image` on `threads` threads, and returns the disk's index.
 ///
-/// `on_leaf` is given each leaf with its position, in no particular order, from several threads,
-/// and keeps of it what its caller needs: memory does not grow with the disk. `advance` is told
-/// how many bytes of data were read, as they are read.
+/// `on_leaf` receives each leaf with its position, from several threads and in no particular order.
+/// Leaves are not kept here, so memory does not grow with their extents. `advance` receives the
+/// number of bytes of data, as they are read.
 ///
 /// # Errors
 /// The first error of a read or of `on_leaf`; the other threads stop at their next leaf.

@@ -1,36 +1,36 @@
-//! The grid of 4 KiB blocks that chunks are cut on.
+//! The grid of 4 KiB blocks on which chunks are cut.
 //!
-//! It begins at the disk's start, or is shifted so that the first partition lies on it: a file
-//! system inside a 63-sector DOS partition moves its files in steps of the partition's own blocks.
+//! The grid begins at the disk's start, or is shifted to align with the first partition. A file
+//! system in a DOS partition at sector 63 lays out its files in blocks relative to the partition.
 
 use seawall_api::units::{BLOCK_LEN, SECTOR_LEN};
 
 use crate::image::{DiskImage, ImageError};
 
-/// The last block boundary at or before `offset`; 0 before the first.
+/// Returns the last block boundary at or before `offset`; 0 before the first.
 pub(super) fn floor(offset: u64, grid_offset: u32) -> u64 {
     let shift = u64::from(grid_offset);
     if offset < shift { 0 } else { offset - (offset - shift) % BLOCK_LEN }
 }
 
-/// The first block boundary at or after `offset`.
+/// Returns the first block boundary at or after `offset`.
 pub(super) fn ceil(offset: u64, grid_offset: u32) -> u64 {
     let below = floor(offset, grid_offset);
     match below {
         _ if below == offset => offset,
-        // The block before the grid's first boundary is a short one.
+        // The block before the grid's first boundary is short.
         0 if grid_offset > 0 && offset <= u64::from(grid_offset) => u64::from(grid_offset),
         _ => below + BLOCK_LEN,
     }
 }
 
-/// Where the first whole block of a disk's grid begins: the first partition's offset within a
-/// block, from its partition table (UEFI 2.10, sections 5.2.1 and 5.3); 0 where there is none.
+/// Returns the offset of the first whole block of a disk's grid: the first partition's offset
+/// within a block, from the partition table (UEFI 2.10, sections 5.2.1 and 5.3), or 0 without one.
 ///
 /// # Errors
 /// When the image cannot be read.
 pub fn grid_offset(image: &dyn DiskImage) -> Result<u32, ImageError> {
-    // The protective table, the GPT's header and its usual 128 entries.
+    // The protective MBR, the GPT header and its usual 128 entries.
     let mut head = [0; 34 * 512];
     let len = usize::try_from(image.disk_len()).unwrap_or(usize::MAX).min(head.len());
     image.read_at(0, &mut head[..len])?;
@@ -39,14 +39,14 @@ pub fn grid_offset(image: &dyn DiskImage) -> Result<u32, ImageError> {
     Ok(u32::try_from(start % BLOCK_LEN).unwrap_or(0))
 }
 
-/// Offset in bytes of the partition that begins first.
+/// Returns the offset in bytes of the first partition on the disk.
 fn first_partition(head: &[u8], disk_len: u64) -> Option<u64> {
     const GPT_PROTECTIVE: u8 = 0xEE;
     if head.get(510..512)? != [0x55, 0xAA] {
         return None;
     }
     let entries: Vec<&[u8]> = head[446..510].chunks_exact(16).collect();
-    // A boot sector without a table has code here: an entry begins with 0x00 or 0x80.
+    // A boot sector without a partition table has code here: an entry begins with 0x00 or 0x80.
     if entries.iter().any(|entry| entry[0] & 0x7F != 0) {
         return None;
     }
@@ -60,7 +60,7 @@ fn first_partition(head: &[u8], disk_len: u64) -> Option<u64> {
     offsets.filter(|&offset| offset > 0 && offset < disk_len).min()
 }
 
-/// First sectors of the used entries in a GPT whose table lies where every tool puts it.
+/// Returns the first sectors of the used entries in a GPT with its table in the usual place.
 fn gpt_starts(head: &[u8]) -> Vec<u64> {
     const ENTRY_LEN: usize = 128;
     let sector = usize::try_from(SECTOR_LEN).unwrap_or(512);

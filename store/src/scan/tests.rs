@@ -7,7 +7,7 @@ use seawall_api::index::DiskIndex;
 
 use super::*;
 
-/// A disk in memory whose allocation map may call zeros data, as files do.
+/// A disk in memory. Its allocation map may list zeros as data, as files do.
 struct MemoryDisk {
     bytes: Vec<u8>,
     data: Vec<Range<u64>>,
@@ -62,7 +62,7 @@ fn scan(disk: &MemoryDisk, threads: usize) -> (DiskIndex, Vec<Leaf>) {
     (index, leaves.into_iter().map(|(_, leaf)| leaf).collect())
 }
 
-/// Reads the disk back from its extents: every chunk hashes to its name, every hole is zero.
+/// Checks that the extents cover the disk: every chunk hashes to its name, every hole is zero.
 fn check(disk: &MemoryDisk) -> DiskIndex {
     let (index, leaves) = scan(disk, 1);
     assert_eq!(index.content(), ContentDigest::of(&disk.bytes), "b3sum agrees");
@@ -175,7 +175,8 @@ fn a_dos_partition_shifts_the_grid_and_keeps_its_chunks() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Any mixture of data and zeros, allocated or not, is covered exactly and named as b3sum does.
+    /// Any mixture of data and zeros, allocated or not, is covered exactly, with the digest of
+    /// b3sum.
     #[test]
     fn any_disk_is_covered(parts in prop::collection::vec((0u8..3, 1usize..300_000), 1..8)) {
         let mut disk = MemoryDisk { bytes: Vec::new(), data: Vec::new() };
