@@ -1,4 +1,4 @@
-//! Why the content engine failed, and what its caller can do.
+//! Errors of the content engine, and the caller's remedy for each.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,30 +8,31 @@ use seawall_api::digest::ChunkDigest;
 use crate::image::ImageError;
 use crate::pack::PackError;
 
-/// What the caller can do about an error: the one thing that edges branch on.
+/// The class of an error, by the caller's remedy. API handlers and the command line branch on
+/// nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorKind {
     /// The object does not exist.
     NotFound,
-    /// Something else holds the name, or it moved since it was read.
+    /// The name is taken, or the object changed since the caller's read.
     Conflict,
-    /// What the caller sent is malformed.
+    /// The caller's input is malformed.
     InvalidInput,
-    /// Bytes at rest are not what their name says.
+    /// Bytes at rest do not match their name.
     Damaged,
-    /// A machine, disk or network cannot serve now; trying again may help.
+    /// A machine, disk or network cannot serve at present; a retry may succeed.
     Unavailable,
-    /// There is no room.
+    /// No space is left.
     StorageFull,
-    /// The caller may not do this.
+    /// The caller lacks permission.
     Denied,
-    /// A defect of ours.
+    /// A defect of Seawall.
     Internal,
 }
 
 impl ErrorKind {
-    /// What the caller can do when the operating system refuses a file of the caller's: the only
-    /// place that decides so, whichever flow met the error.
+    /// Classifies an operating system error on a file of the caller's. Every flow uses this
+    /// mapping, so that the same error is never classified in two ways.
     #[must_use]
     pub fn of_io(error: &io::Error) -> Self {
         use io::ErrorKind as Io;
@@ -43,13 +44,14 @@ impl ErrorKind {
             | Io::ResourceBusy
             | Io::ExecutableFileBusy => Self::Conflict,
             Io::StorageFull | Io::QuotaExceeded => Self::StorageFull,
-            // A file system with a limit of its own, unless it is a limit of ours.
+            // A limit of the file system. Without a code of the operating system, the limit is
+            // Seawall's.
             Io::FileTooLarge if error.raw_os_error().is_some() => Self::StorageFull,
             Io::InvalidFilename
             | Io::NotADirectory
             | Io::IsADirectory
             | Io::FileTooLarge
-            // Not what an operating system says of a sound request, but what a parser does.
+            // From a parser: no operating system answers a sound request with these.
             | Io::InvalidInput
             | Io::InvalidData
             | Io::UnexpectedEof => Self::InvalidInput,
@@ -61,7 +63,7 @@ impl ErrorKind {
     }
 }
 
-/// Why a store operation failed.
+/// An error of a store operation.
 ///
 /// Messages name the object and never repeat their source; reporters walk the chain.
 #[derive(Debug, thiserror::Error)]
@@ -78,23 +80,23 @@ pub enum StoreError {
     Range {
         /// The object's path.
         object: String,
-        /// First byte asked for.
+        /// Start of the requested range, in bytes.
         start: u64,
-        /// One past the last.
+        /// End of the requested range, exclusive.
         end: u64,
     },
-    /// An object at rest is not what its name says.
+    /// An object at rest does not match its name.
     #[error("{object} is damaged")]
     Damaged {
         /// The object's path.
         object: String,
     },
-    /// A chunk's bytes hash to another digest.
+    /// The bytes of a chunk do not match its digest.
     #[error("the bytes of chunk {expected} hash to {actual}")]
     DigestMismatch {
-        /// The name they came under.
+        /// The digest by which the bytes were requested.
         expected: ChunkDigest,
-        /// The name they have.
+        /// The digest of the bytes.
         actual: ChunkDigest,
     },
     /// A pack is malformed.
@@ -106,31 +108,31 @@ pub enum StoreError {
     /// A file cannot be used.
     #[error("cannot {verb} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         verb: &'static str,
-        /// On which file.
+        /// The file's path.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
     /// The object store behind the port failed.
     #[error("the store cannot {verb} {object}")]
     Backend {
-        /// What was tried.
+        /// The attempted operation.
         verb: &'static str,
-        /// On which object.
+        /// The object's path.
         object: String,
-        /// Why it failed.
+        /// The cause.
         source: object_store::Error,
     },
 }
 
-/// `EIO`: the medium cannot give or take these bytes.
+/// `EIO`: the medium cannot read or write these bytes.
 const EIO: i32 = 5;
-/// `ENFILE` and `EMFILE`: the machine or this process has no more files to open.
+/// `ENFILE` and `EMFILE`: the limit of open files of the machine or of this process is reached.
 const FILES_EXHAUSTED: [i32; 2] = [23, 24];
 
-/// The I/O error in the chain that begins with `error`.
+/// Returns the first I/O error in the chain of sources that begins with `error`.
 #[must_use]
 pub fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
@@ -147,7 +149,7 @@ fn is_full(error: &io::Error) -> bool {
     [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind())
 }
 
-/// What an operator can do about an I/O error.
+/// Returns the operator's next step after an I/O error, if there is one.
 #[must_use]
 pub fn io_remedy(error: &io::Error) -> Option<&'static str> {
     match (error.raw_os_error(), error.kind()) {
@@ -172,12 +174,12 @@ pub fn io_remedy(error: &io::Error) -> Option<&'static str> {
 }
 
 impl StoreError {
-    /// An I/O error on a file.
+    /// Makes an I/O error on a file.
     pub fn io(verb: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { verb, path: path.into(), source }
     }
 
-    /// What the caller can do about it.
+    /// Returns the class of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -194,7 +196,7 @@ impl StoreError {
         }
     }
 
-    /// The operator's next step, printed on a line of its own by the command line.
+    /// Returns the operator's next step, which the command line prints on a line of its own.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match (self, self.kind()) {
@@ -208,7 +210,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the medium could not give or take the bytes: a bad sector, or a disk that died.
+    /// Returns whether the medium could not read or write the bytes: a bad sector, or a dead disk.
     #[must_use]
     pub fn is_media_failure(&self) -> bool {
         self.io_error().is_some_and(|error| error.raw_os_error() == Some(EIO))
@@ -227,7 +229,7 @@ impl StoreError {
 mod tests {
     use super::*;
 
-    /// However deep a backend buries it.
+    /// At any depth in a backend's chain of sources.
     #[test]
     fn an_io_error_says_what_to_do() {
         let cases = [

@@ -1,4 +1,4 @@
-//! The traits through which the engine reaches bytes at rest, nothing else.
+//! The traits through which the engine reaches bytes at rest.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest,
 
 use crate::error::StoreError;
 
-/// The name of an object at rest. Its path is a function of the name alone ([`ObjectName::path`]).
+/// The name of an object at rest, which alone determines its path ([`ObjectName::path`]).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ObjectName {
     /// An immutable set of compressed chunks.
@@ -21,12 +21,12 @@ pub enum ObjectName {
     Release(ReleaseDigest),
     /// An original descriptor.
     Descriptor(DescriptorDigest),
-    /// What the catalog's owner keeps beside the bytes so that they alone rebuild it: a path of
-    /// names joined by `/`, each proven by its type.
+    /// A record that the catalog's owner keeps with the bytes, so that a lost catalog can be
+    /// rebuilt from the store alone: a path of names joined by `/`, each validated by its type.
     Name(String),
 }
 
-/// The kinds of objects, to list them by.
+/// A kind of object, for listings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)] // as in `ObjectName`
 pub enum ObjectKind {
@@ -38,50 +38,52 @@ pub enum ObjectKind {
     Name,
 }
 
-/// What a `put` did.
+/// The outcome of a `put`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Put {
     /// The object is new.
     Created,
-    /// An object of that name was there; its bytes were left as they are.
+    /// An object of this name existed; its bytes were left as they are.
     AlreadyPresent,
 }
 
-/// An object that is open for reading.
+/// An object opened for reading.
 #[async_trait::async_trait]
-// Not `is_empty`: no object is, and nobody asks.
+// No `is_empty`: no object is empty.
 #[allow(clippy::len_without_is_empty)]
 pub trait OpenObject: Send + Sync {
-    /// Its length in bytes when it was opened.
+    /// Returns the object's length in bytes at the time of opening.
     fn len(&self) -> u64;
-    /// Some of its bytes; [`StoreError::Range`] when they do not lie in it, or no longer do.
+    /// Reads a range of bytes. Fails with [`StoreError::Range`] if the range lies outside the
+    /// object, or does by now because the object was cut.
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError>;
 }
 
-/// Keeps immutable objects by name.
+/// A store of immutable objects, by name.
 ///
-/// # Contract (`testing::conformance` holds every backend and layer to it)
+/// # Contract (`testing::conformance` checks every backend and layer)
 ///
-/// 1. When `put` returns, the object survives loss of power; before that it is absent or whole.
-/// 2. `put` never replaces: the first bytes of a name stay. `replace` does, in one step.
-/// 3. Bytes come back as they were put, or the call fails; whether they match their digest is for
-///    the caller to prove.
+/// 1. When `put` returns, the object survives loss of power; before, it is absent or whole.
+/// 2. `put` never replaces: the first bytes under a name stay. `replace` does, atomically.
+/// 3. Reads return the bytes as they were put, or fail. Checking bytes against their digest is the
+///    caller's task.
 #[async_trait::async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
-    /// Keeps `bytes` under `name`.
+    /// Stores `bytes` under `name`, unless the name is taken.
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError>;
-    /// Keeps `bytes` under `name` in place of what may be there, which was found to be damaged.
+    /// Stores `bytes` under `name`, over a damaged object if there is one.
     async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError>;
-    /// All bytes of an object; [`StoreError::Missing`] where there is none.
+    /// Returns an object's bytes. Fails with [`StoreError::Missing`] if there is no such object.
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError>;
-    /// Opens an object, to read parts of it; [`StoreError::Missing`] where there is none.
+    /// Opens an object for reads of ranges. Fails with [`StoreError::Missing`] if there is no such
+    /// object.
     async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError>;
-    /// Length of an object in bytes, `None` where there is none.
+    /// Returns an object's length in bytes, `None` if there is no such object.
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError>;
-    /// Every object of a kind, in no particular order.
+    /// Returns the names of all objects of a kind, in no particular order.
     async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError>;
-    /// Removes an object; removing what is not there is not an error.
+    /// Removes an object. A missing object is not an error.
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError>;
-    /// Proves that the store can be read and written; for readiness checks.
+    /// Checks that the store can be read and written, for readiness checks.
     async fn probe(&self) -> Result<(), StoreError>;
 }

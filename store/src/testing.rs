@@ -1,4 +1,4 @@
-//! Conformance and fault injection for the ports of this crate, for the tests of every crate.
+//! Conformance tests and fault injection for the ports of this crate, for the tests of every crate.
 
 mod fault;
 
@@ -10,10 +10,10 @@ use seawall_api::digest::PackDigest;
 use crate::error::{ErrorKind, StoreError};
 use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
 
-/// Holds a store, empty at the start, to the contract of [`ObjectStore`].
+/// Tests a store, empty at the start, against the contract of [`ObjectStore`].
 ///
 /// # Panics
-/// At the first rule it breaks.
+/// On the first violation.
 pub async fn conformance(store: &dyn ObjectStore) {
     let name = ObjectName::Pack(PackDigest::of(b"pack"));
     let first = Bytes::from_static(b"0123456789");

@@ -1,4 +1,4 @@
-//! Fails one chosen write, and every later one: what a process that dies there leaves.
+//! Fault injection: fails a chosen write and every later one, as if the process died there.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::error::StoreError;
 use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
-/// A store whose writes fail from a chosen one on.
+/// A store that fails a chosen write and every later one.
 #[derive(Debug)]
 pub struct FaultAt<S> {
     inner: S,
@@ -19,12 +19,12 @@ pub struct FaultAt<S> {
 }
 
 impl<S> FaultAt<S> {
-    /// Fails the write number `at`, from 0, and all that follow.
+    /// Fails the write number `at`, counted from 0, and all later ones.
     pub fn write(at: usize, inner: S) -> Self {
         Self { inner, at, writes: AtomicUsize::new(0) }
     }
 
-    /// Whether a write was made to fail.
+    /// Returns whether a write was made to fail.
     pub fn has_failed(&self) -> bool {
         self.writes.load(Ordering::SeqCst) > self.at
     }
