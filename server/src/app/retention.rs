@@ -1,7 +1,7 @@
-//! Retention: policies say which releases stay; what none of them keeps, and nothing holds, goes.
+//! Retention: policies select the releases to keep, and the rest are deleted unless they are held.
 //!
-//! Not a job: nothing goes until somebody applies the plan. Nor a collection: the bytes of what
-//! went are left to one, which the edge starts.
+//! Nothing is deleted until somebody applies the plan. The bytes of deleted releases are left to a
+//! collection, started by the edge.
 
 use std::collections::HashSet;
 
@@ -22,54 +22,53 @@ mod policy;
 pub use plan::{Reason, Scope, Verdict, plan};
 pub use policy::{Policies, Policy};
 
-/// A policy, and who set it.
+/// A policy with its author.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetPolicy {
-    /// The channel it is for; `None` for all of the application.
+    /// The channel of the policy; `None` for the whole application.
     pub channel: Option<ChannelName>,
-    /// What it keeps.
+    /// The policy itself.
     pub policy: Policy,
-    /// When it was set, seconds since 1970-01-01 UTC.
+    /// The time of setting the policy, in seconds since 1970-01-01 UTC.
     pub set_at_secs: u64,
-    /// The token it was set with; empty without authentication.
+    /// The name of the token used; empty without authentication.
     pub set_by: String,
 }
 
-/// What the policies of an application make of its releases.
+/// The verdicts of an application's policies on its releases.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RetentionPlan {
-    /// Every release, newest first.
+    /// The verdict on every release, newest first.
     pub verdicts: Vec<Verdict>,
-    /// By how much deleting those that go, and a collection, would shrink the store, in bytes.
+    /// The bytes that a collection would free after the planned deletions.
     pub freed_bytes: u64,
 }
 
 impl RetentionPlan {
-    /// The releases that go, newest first.
+    /// Returns the releases to delete, newest first.
     pub fn going(&self) -> impl Iterator<Item = &StandingRelease> {
         self.verdicts.iter().filter(|verdict| verdict.goes).map(|verdict| &verdict.release)
     }
 }
 
-/// What applying a plan did.
+/// The result of applying a plan.
 #[derive(Default, Debug)]
 pub struct RetentionOutcome {
-    /// What is gone.
+    /// The deleted releases.
     pub deleted: Vec<Tombstone>,
-    /// What was to go and stays, and why.
+    /// The releases that were to be deleted but are held, with their holders in words.
     pub kept: Vec<(StandingRelease, String)>,
-    /// By how much a collection would shrink the store now, in bytes; `None` where that cannot be
-    /// told.
+    /// The bytes that a collection would free now; `None` if unknown.
     pub planned_bytes: Option<u64>,
-    /// What failed when something was deleted already: the rest is as it was.
+    /// An error after the first deletion. The remaining releases are unchanged.
     pub failure: Option<AppError>,
 }
 
 impl Registry {
-    /// The policies of an application: its own first, then those of its channels by name.
+    /// Returns the policies of an application: first its own, then those of its channels by name.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such application.
+    /// [`AppError::NotFound`] if there is no such application.
     pub async fn policies(
         &self,
         application: &ApplicationName,
@@ -84,12 +83,12 @@ impl Registry {
         rows.into_iter().map(read).collect()
     }
 
-    /// Sets the policy of an application or of one of its channels; one that says nothing removes
-    /// what was set.
+    /// Sets the policy of an application or of one of its channels. An empty policy removes the
+    /// present one.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such application or channel, [`AppError::Invalid`]
-    /// when a number is not within its limits.
+    /// [`AppError::NotFound`] if there is no such application or channel, [`AppError::Invalid`] if
+    /// a number is out of range.
     pub async fn set_policy(
         &self,
         application: &ApplicationName,
@@ -128,10 +127,10 @@ impl Registry {
         Ok(set)
     }
 
-    /// What the policies of an application make of its releases now.
+    /// Returns the verdicts of an application's policies on its releases now.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such application.
+    /// [`AppError::NotFound`] if there is no such application.
     pub async fn retention_plan(
         &self,
         application: &ApplicationName,
@@ -150,7 +149,7 @@ impl Registry {
         self.find_application(application).await?;
         let standing = self.catalog.standing(application.clone()).await?;
         let mut policies = Policies::default();
-        // One that cannot be read ends it: what it would have kept is not known.
+        // An unreadable policy is an error, because the releases it would keep are unknown.
         for row in &standing.policies {
             let policy = Policy::decode(&row.policy)?;
             match &row.channel {
@@ -161,12 +160,12 @@ impl Registry {
         Ok(plan(&standing, &policies, self.host.now_secs(), MOVES_HELD))
     }
 
-    /// Deletes what the plan says goes; of that only what is in `only`, where it is given. Its
-    /// bytes are left to a collection: one takes longer than whoever asks waits for an answer.
+    /// Deletes the releases that the plan does not keep, restricted to `only` if given. The bytes
+    /// are left to a collection, which takes longer than a request may.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such application; when a port fails before anything
-    /// was deleted.
+    /// [`AppError::NotFound`] if there is no such application; or an error before the first
+    /// deletion.
     pub async fn apply_retention(
         &self,
         application: &ApplicationName,
@@ -183,10 +182,10 @@ impl Registry {
             match self.remove_release(application, &release.version, token).await {
                 Ok(tombstone) => outcome.deleted.push(tombstone),
                 Err(AppError::Held { holders, .. }) => outcome.kept.push((release, holders)),
-                // Somebody else was faster.
+                // Another request deleted the release first.
                 Err(AppError::Gone { .. } | AppError::NotFound { .. }) => {}
                 Err(error) if outcome.deleted.is_empty() => return Err(error),
-                // What is deleted is deleted, and who asked is to hear it.
+                // The caller must learn of the completed deletions.
                 Err(error) => {
                     outcome.failure = Some(error);
                     return Ok(outcome);
@@ -195,7 +194,7 @@ impl Registry {
         }
         if !outcome.deleted.is_empty() {
             let plan = self.plan_collection(&HashSet::new(), CollectOptions::default()).await;
-            // Why not is said by the collection.
+            // The collection reports the error itself.
             outcome.planned_bytes = plan.ok().map(|plan| plan.freed_bytes());
         }
         Ok(outcome)

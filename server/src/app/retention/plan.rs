@@ -1,7 +1,8 @@
-//! The plan: what becomes of each release, and why. Pure.
+//! The retention plan: a verdict with reasons for each release. Pure functions.
 //!
-//! A release goes when a policy decides on it, no such policy keeps it, and nothing holds it. The
-//! application's policy decides on all of its releases, a channel's on those it ever pointed at.
+//! A release is deleted if at least one policy decides on it, no such policy keeps it, and nothing
+//! holds it. The application's policy decides on all of its releases, a channel's policy on those
+//! that the channel ever pointed at.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -16,23 +17,23 @@ use crate::catalog::fleet::{Standing, StandingRelease};
 
 const DAY_SECS: u64 = 24 * 3600;
 
-/// What becomes of a release, and why.
+/// The verdict on a release.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
     /// The release.
     pub release: StandingRelease,
-    /// Whether it goes.
+    /// True if the release is to be deleted.
     pub goes: bool,
-    /// Why.
+    /// The reasons for the verdict.
     pub reasons: Vec<Reason>,
 }
 
-/// Whose policy it is.
+/// The scope of a policy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// The application's.
+    /// The whole application.
     Application,
-    /// A channel's.
+    /// One channel.
     Channel(ChannelName),
 }
 
@@ -45,30 +46,30 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Why a release stays or goes.
+/// A reason to keep or delete a release.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reason {
-    /// A channel points at it.
+    /// A channel points at the release.
     Channel(ChannelName),
-    /// A channel pointed at it so many moves ago, and may want to go back.
+    /// A channel pointed at the release this many moves ago, and may be rolled back.
     History(ChannelName, u64),
-    /// It is pinned.
+    /// The release is pinned.
     Pin(PinName),
-    /// A host runs it, and so many more do.
+    /// The release runs on a host, and on this many others.
     Host(HostName, usize),
-    /// A host that is silent ran it, and so many more did.
+    /// The release ran on a host past its deadline, and on this many others.
     SilentHost(HostName, usize),
-    /// It is among the last so many.
+    /// The release is among the last so many.
     Last(Scope, u32),
-    /// It is among the last so many prereleases.
+    /// The release is among the last so many prereleases.
     LastPrerelease(Scope, u32),
-    /// It was published less than so many seconds ago.
+    /// The release was published less than this many seconds ago.
     Younger(Scope, u64),
-    /// A channel left it less than so many seconds ago.
+    /// A channel left the release less than this many seconds ago.
     Superseded(Scope, u64),
-    /// No policy decides on it.
+    /// No policy decides on the release.
     NoPolicy,
-    /// A policy decides on it, and none of its rules keeps it.
+    /// A policy decides on the release, and none of its rules keeps the release.
     Unkept(Scope),
 }
 
@@ -105,7 +106,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A time as people say it: `30d`, `12h`, `90s`.
+/// A duration for people, in seconds: `30d`, `12h`, `90s`.
 struct Age(u64);
 
 impl fmt::Display for Age {
@@ -118,12 +119,12 @@ impl fmt::Display for Age {
     }
 }
 
-/// A channel's moves, oldest first.
+/// The moves of each channel, oldest first.
 type Moves<'a> = BTreeMap<&'a ChannelName, Vec<&'a ChannelMove>>;
-/// Why releases stay.
+/// The reasons to keep each release.
 type Keeps = HashMap<ReleaseDigest, Vec<Reason>>;
 
-/// What becomes of each release, in the order of `standing`: newest first.
+/// Returns the verdict on each release, in the order of `standing`: newest first.
 #[must_use]
 pub fn plan(
     standing: &Standing,
@@ -190,7 +191,7 @@ fn held_by_hosts(standing: &Standing, grace_secs: u64, now_secs: u64, keeps: &mu
             continue;
         }
         let hosts = running.entry((host.release, is_silent)).or_default();
-        // Hosts come in the order of their names.
+        // Hosts are sorted by name.
         if hosts.last() != Some(&&host.host) {
             hosts.push(&host.host);
         }
@@ -202,7 +203,7 @@ fn held_by_hosts(standing: &Standing, grace_secs: u64, now_secs: u64, keeps: &mu
     }
 }
 
-/// The policies that decide on anything.
+/// Returns the policies with at least one keeping rule.
 fn deciding(policies: &Policies) -> impl Iterator<Item = (Scope, &Policy)> {
     let application = policies.application.iter().map(|policy| (Scope::Application, policy));
     let channels = policies.channels.iter();
@@ -210,14 +211,15 @@ fn deciding(policies: &Policies) -> impl Iterator<Item = (Scope, &Policy)> {
     application.chain(channels).filter(|(_, policy)| policy.decides())
 }
 
-/// A release that a policy decides on.
+/// A release subject to a policy.
 struct Subject<'a> {
     release: &'a StandingRelease,
-    /// When a channel that the policy is for left it last.
+    /// The last time a channel in the policy's scope left the release, in seconds since 1970-01-01
+    /// UTC.
     left_at_secs: Option<u64>,
 }
 
-/// The releases that a policy decides on, the last first.
+/// Returns the releases subject to a policy, newest first.
 fn subjects<'a>(scope: &Scope, standing: &'a Standing, moves: &Moves<'a>) -> Vec<Subject<'a>> {
     let all = standing.releases.iter();
     match scope {
@@ -250,7 +252,7 @@ fn subjects<'a>(scope: &Scope, standing: &'a Standing, moves: &Moves<'a>) -> Vec
     }
 }
 
-/// When a channel left each of its releases last.
+/// Collects the last time a channel left each of its releases.
 fn left_at(steps: &[&ChannelMove], left: &mut HashMap<ReleaseDigest, u64>) {
     for pair in steps.windows(2) {
         if pair[0].release != pair[1].release {
@@ -260,7 +262,7 @@ fn left_at(steps: &[&ChannelMove], left: &mut HashMap<ReleaseDigest, u64>) {
     }
 }
 
-/// Notes what the rules of a policy keep.
+/// Adds the releases kept by the rules of a policy.
 fn keep(
     scope: &Scope,
     policy: &Policy,
@@ -297,7 +299,7 @@ fn keep(
     }
 }
 
-/// Whether a version names a prerelease (semver 2.0.0, section 9).
+/// Returns whether a version names a prerelease (semver 2.0.0, section 9).
 fn is_prerelease(version: &Version) -> bool {
     let text = version.as_str();
     text.split_once('+').map_or(text, |(version, _)| version).contains('-')

@@ -1,48 +1,50 @@
-//! Policies: what keeps releases.
+//! Retention policies.
 
 use seawall_api::names::ChannelName;
 use serde::{Deserialize, Serialize};
 
 use crate::app::AppError;
 
-/// The largest count of a rule.
+/// The maximum count of a rule.
 const COUNT_MAX: u32 = 1_000_000;
-/// The longest time of a rule, in seconds: a hundred years.
+/// The maximum age in a rule, in seconds: a hundred years.
 const AGE_SECS_MAX: u64 = 100 * 366 * 24 * 3600;
-/// The longest time that a silent host counts, in seconds: then the registry forgets it.
+/// The maximum grace period of silent hosts, in seconds. The registry forgets a host after this
+/// time.
 const EXPIRED_HOSTS_SECS_MAX: u64 = 366 * 24 * 3600;
-/// How long a silent host counts where no policy says so, in seconds: 30 days.
+/// The default grace period of silent hosts, in seconds: 30 days.
 const EXPIRED_HOSTS_SECS: u64 = 30 * 24 * 3600;
 
-/// What keeps releases, each rule on its own. This is also its text at rest.
+/// The rules for keeping releases; each rule applies on its own. Serialized as stored.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Policy {
-    /// The newest this many.
+    /// The number of newest releases to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_last: Option<u32>,
-    /// The newest this many prereleases, which `keep_last` then does not count.
+    /// The number of newest prereleases to keep; `keep_last` then counts no prereleases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_last_prereleases: Option<u32>,
-    /// Those published less than this many seconds ago.
+    /// The age up to which releases are kept, in seconds since publication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_younger_secs: Option<u64>,
-    /// Those that a channel left less than this many seconds ago.
+    /// The time for which releases are kept after a channel left them, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_superseded_secs: Option<u64>,
-    /// How long a host counts after its deadline.
+    /// The time for which a host holds its release after the host's deadline, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_expired_hosts_secs: Option<u64>,
 }
 
 impl Policy {
-    /// Whether it says nothing at all.
+    /// Returns whether the policy has no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it decides on releases: one without a rule that keeps lets none go.
+    /// Returns whether the policy has a rule that keeps releases. A policy without such a rule
+    /// deletes nothing.
     #[must_use]
     pub(super) fn decides(&self) -> bool {
         self.keep_last.is_some()
@@ -50,7 +52,7 @@ impl Policy {
             || self.keep_superseded_secs.is_some()
     }
 
-    /// Proves that its numbers are within their limits.
+    /// Fails if a number is out of range.
     pub(super) fn check(&self) -> Result<(), AppError> {
         let rule = |text: String| Err(AppError::rule(text));
         for (name, count) in
@@ -75,13 +77,13 @@ impl Policy {
         Ok(())
     }
 
-    /// Its text at rest.
+    /// Returns the stored form.
     pub(super) fn encode(&self) -> String {
-        // Numbers: this cannot fail.
+        // Numbers always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads what [`Self::encode`] writes.
+    /// Parses the output of [`Self::encode`].
     pub(super) fn decode(text: &str) -> Result<Self, AppError> {
         serde_json::from_str(text).map_err(|error| AppError::Internal {
             action: "read a retention policy",
@@ -90,17 +92,17 @@ impl Policy {
     }
 }
 
-/// The policies of an application.
+/// All policies of an application.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Policies {
-    /// For all of its releases.
+    /// The policy for all releases of the application.
     pub application: Option<Policy>,
-    /// For those that a channel pointed at.
+    /// The policies for the releases of individual channels.
     pub channels: Vec<(ChannelName, Policy)>,
 }
 
 impl Policies {
-    /// How long a host counts after its deadline: the longest that a policy says.
+    /// Returns the grace period of silent hosts, in seconds: the longest of any policy.
     pub(super) fn expired_hosts_secs(&self) -> u64 {
         let all = self.application.iter().chain(self.channels.iter().map(|(_, policy)| policy));
         all.filter_map(|policy| policy.keep_expired_hosts_secs).max().unwrap_or(EXPIRED_HOSTS_SECS)

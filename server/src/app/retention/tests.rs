@@ -1,4 +1,4 @@
-//! What stays and what goes.
+//! Tests of retention plans.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ fn release(n: u8, days: u64) -> StandingRelease {
     StandingRelease { version, digest: digest(n), published_at_secs: NOW - days * DAY }
 }
 
-/// A channel that moved to these releases, each so many days ago, oldest first.
+/// Builds a channel's moves to these releases, each so many days ago, oldest first.
 fn moves(channel: &str, steps: &[(u8, u64)]) -> Vec<(ChannelName, ChannelMove)> {
     let step = |(i, (n, days)): (usize, &(u8, u64))| {
         let step = ChannelMove {
@@ -41,7 +41,8 @@ fn host(name: &str, n: u8, deadline_secs: u64) -> StandingHost {
     StandingHost { release: digest(n), host: name.parse().unwrap(), deadline_secs }
 }
 
-/// Ten releases, 9 the newest, one each ten days; `stable` is at 5 and was at 1, 2, 3 before.
+/// Builds ten releases at intervals of ten days, 9 the newest; `stable` is at 5, previously at 1, 2
+/// and 3.
 fn standing() -> Standing {
     Standing {
         releases: (0..10).rev().map(|n| release(n, 100 - u64::from(n) * 10)).collect(),
@@ -58,7 +59,7 @@ fn for_stable(policy: Policy) -> Policies {
     Policies { application: None, channels: vec![("stable".parse().unwrap(), policy)] }
 }
 
-/// The numbers of the releases that go, ascending.
+/// Returns the numbers of the releases to delete, ascending.
 fn going(standing: &Standing, policies: &Policies) -> Vec<u8> {
     let verdicts = plan(standing, policies, NOW, MOVES_HELD);
     assert_eq!(verdicts.len(), standing.releases.len(), "each has its verdict");
@@ -93,22 +94,22 @@ fn each_rule_keeps_what_it_says_and_no_more() {
     let standing = standing();
     let younger = |days| Policy { keep_younger_secs: Some(days * DAY), ..Policy::default() };
     let left = |days| Policy { keep_superseded_secs: Some(days * DAY), ..Policy::default() };
-    // Held by `stable` whatever a policy says: 5, and 3 and 2 one and two moves ago.
+    // Held by `stable` under any policy: 5, and 3 and 2 one and two moves ago.
     let cases = [
         (for_application(last(1)), vec![0, 1, 4, 6, 7, 8]),
         (for_application(last(4)), vec![0, 1, 4]),
         (for_application(last(10)), vec![]),
         (for_application(younger(25)), vec![0, 1, 4, 6, 7]),
-        // Published exactly as long ago: not younger.
+        // Published exactly 30 days ago: not younger.
         (for_application(younger(30)), vec![0, 1, 4, 6, 7]),
         (for_application(left(71)), vec![0, 4, 6, 7, 8, 9]),
         (for_application(left(70)), vec![0, 1, 4, 6, 7, 8, 9]),
-        // A channel's policy decides on what it pointed at alone.
+        // A channel's policy decides only on the releases of the channel.
         (for_stable(last(1)), vec![1]),
         (for_stable(last(4)), vec![]),
         (for_stable(left(71)), vec![]),
         (for_stable(younger(1)), vec![1]),
-        // Either rule keeps.
+        // One keeping rule is enough.
         (for_application(Policy { keep_last: Some(1), ..younger(25) }), vec![0, 1, 4, 6, 7]),
     ];
     for (policies, want) in cases {
@@ -194,11 +195,11 @@ fn policies_have_limits_and_one_spelling_at_rest() {
     for policy in bad {
         policy.check().unwrap_err();
     }
-    // One that a later version wrote is not read as if it said less.
+    // A policy with an unknown rule, from a later version, is an error.
     Policy::decode(r#"{"keepLast":3,"keepSigned":true}"#).unwrap_err();
 }
 
-/// A standing of up to 12 releases with channels that moved among them.
+/// Generates up to 12 releases with channels that moved among them.
 fn any_standing() -> impl Strategy<Value = Standing> {
     let releases = vec((0..3_u64, any::<bool>()), 0..12);
     let steps = || vec((0..12_u8, 0..90_u64), 0..6);
@@ -271,7 +272,7 @@ fn any_policies() -> impl Strategy<Value = Policies> {
     })
 }
 
-/// Every number of a policy a little smaller; no rule is added or taken away.
+/// Reduces every number of a policy without adding or removing rules.
 fn stricter(policy: &Policy) -> Policy {
     let fewer = |count: Option<u32>| count.map(|count| count.div_ceil(2));
     let less = |secs: Option<u64>| secs.map(|secs| secs / 3);
@@ -280,12 +281,12 @@ fn stricter(policy: &Policy) -> Policy {
         keep_last_prereleases: fewer(policy.keep_last_prereleases),
         keep_younger_secs: less(policy.keep_younger_secs),
         keep_superseded_secs: less(policy.keep_superseded_secs),
-        // Where none is given, 30 days are meant.
+        // Without a number, the default of 30 days applies to both.
         keep_expired_hosts_secs: less(policy.keep_expired_hosts_secs),
     }
 }
 
-/// What holds a release, told in another way than the plan does.
+/// Returns whether a release is held, computed independently of the plan.
 fn is_held(standing: &Standing, n: ReleaseDigest) -> bool {
     let by_channel = |name: &str| {
         let steps: Vec<_> = standing.moves.iter().filter(|(of, _)| of.as_str() == name).collect();
@@ -313,7 +314,7 @@ proptest! {
         }
     }
 
-    /// A stricter policy deletes all that the other does.
+    /// A stricter policy deletes all releases that the looser policy deletes.
     #[test]
     fn a_stricter_policy_keeps_nothing_more(standing in any_standing(), policies in any_policies()) {
         let strict = Policies {
@@ -328,7 +329,7 @@ proptest! {
         prop_assert!(loose.iter().all(|n| strict.contains(n)), "{loose:?} {strict:?}");
     }
 
-    /// Time alone, too, lets only more go.
+    /// As time passes, more releases are deleted, never fewer.
     #[test]
     fn what_goes_today_goes_tomorrow(standing in any_standing(), policies in any_policies()) {
         let goes = |now| -> HashSet<_> {
