@@ -1,4 +1,4 @@
-//! The audit log, read and added to.
+//! Access to the audit log.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -10,32 +10,33 @@ use super::listings::Page;
 use super::{AppError, Registry};
 use crate::catalog::{AuditQuery, Entry, Logged};
 
-/// How many damaged objects are remembered as logged. Past them each is logged no more: the log
-/// must not grow with every request for something that is damaged.
+/// The maximum number of damaged objects remembered as logged. Once it is reached, further damage
+/// is not logged: the log must not grow with every request for a damaged object.
 const NOTED_COUNT_MAX: usize = 10_000;
 
-/// Damaged objects that this process has logged.
+/// The damaged objects already logged by this process.
 #[derive(Debug, Default)]
 pub(super) struct Noted(Mutex<HashSet<String>>);
 
 impl Noted {
-    /// Whether an object is not among them yet; it is from now on.
+    /// Remembers an object. Returns false if the object was remembered before or the limit is
+    /// reached.
     fn is_new(&self, path: &str) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noted.len() < NOTED_COUNT_MAX && noted.insert(path.to_owned())
     }
 
-    /// It is sound again: should it be damaged another time, that is logged, too.
+    /// Forgets an object after its repair, so that new damage is logged again.
     pub(super) fn forget(&self, path: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 }
 
 impl Registry {
-    /// Entries of the audit log, newest first; `query.limit` of them at most.
+    /// Returns audit log entries, newest first, at most `query.limit`.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn audit(&self, mut query: AuditQuery) -> Result<Page<Logged, u64>, AppError> {
         let limit = query.limit;
         query.limit = limit.saturating_add(1);
@@ -43,13 +44,13 @@ impl Registry {
         Ok(Page::of(entries, limit, |logged| logged.sequence))
     }
 
-    /// Logs that an object is damaged or gone, the first time that this process finds it so. That
-    /// it cannot be logged is no reason to fail another way than with the damage.
+    /// Logs a damaged or missing object, once per process. Ignores a failure to log, so that the
+    /// caller reports the damage instead.
     pub(super) async fn note_damage(&self, object: &ObjectName) {
         self.log_damage(object.path()).await;
     }
 
-    /// The same of whatever has a path, or is called so.
+    /// As [`Self::note_damage`], for an object given by its path or a description.
     pub(super) async fn log_damage(&self, path: String) {
         if !self.noted.is_new(&path) {
             return;

@@ -6,40 +6,40 @@ use seawall_api::names::{ApplicationName, ChannelName};
 use super::{AppError, Registry};
 use crate::catalog::{Channel, ChannelMove, Expected, MoveRequest, Moved};
 
-/// How many moves of a channel's history one answer holds, newest first.
+/// The maximum number of moves in a response, newest first.
 const HISTORY_COUNT_MAX: u32 = 1000;
 
-/// What to do when a move happened that the store was not told of.
+/// The next step after a move whose record could not be written.
 const READ_CHANNEL: &str = "read the channel: it moved, and its next move or the next start \
                             records it";
 
-/// Asks to point a channel at a release.
+/// A request to point a channel at a release.
 #[derive(Clone, Debug)]
 pub struct ChannelChange {
     /// The channel.
     pub channel: ChannelName,
-    /// The release to point at, one of the same application.
+    /// The target release, of the same application.
     pub release: ReleaseDigest,
-    /// What the change replaces.
+    /// The state that the change replaces.
     pub expected: Expected,
     /// The name of the token used; empty without authentication.
     pub token: String,
 }
 
 impl Registry {
-    /// All channels of an application, by name.
+    /// Returns all channels of an application, by name.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such application.
+    /// [`AppError::NotFound`] if there is no such application.
     pub async fn channels(&self, application: &ApplicationName) -> Result<Vec<Channel>, AppError> {
         self.find_application(application).await?;
         Ok(self.catalog.channels(application.clone()).await?)
     }
 
-    /// A channel.
+    /// Returns a channel.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is none.
+    /// [`AppError::NotFound`] if there is no such channel.
     pub async fn channel(
         &self,
         application: &ApplicationName,
@@ -49,10 +49,10 @@ impl Registry {
         found.ok_or_else(|| AppError::not_found(format!("channel {application}:{channel}")))
     }
 
-    /// The newest moves of a channel, newest first.
+    /// Returns the latest moves of a channel, newest first.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is none.
+    /// [`AppError::NotFound`] if there is no such channel.
     pub async fn channel_history(
         &self,
         application: &ApplicationName,
@@ -66,11 +66,12 @@ impl Registry {
         Ok(moves)
     }
 
-    /// Moves a channel, unless it moved since the caller read it.
+    /// Moves a channel, unless the channel moved after the caller read it.
     ///
     /// # Errors
-    /// [`AppError::Stale`] when it did, [`AppError::NotFound`] when there is no such release,
-    /// [`AppError::CatalogOld`] when the store knows of a later move than the catalog.
+    /// [`AppError::Stale`] if the channel moved, [`AppError::NotFound`] if there is no such
+    /// release, [`AppError::CatalogOld`] if the store has a record of a later move than the
+    /// catalog.
     pub async fn move_channel(
         &self,
         application: &ApplicationName,
@@ -82,7 +83,7 @@ impl Registry {
         let Some(named) = named else {
             return Err(AppError::not_found(format!("release {application}@{release}")));
         };
-        // What the move will rely on when the store alone is left: its release and the move before.
+        // A rebuild from the store needs the records of the release and of the previous move.
         self.record_release(&named).await?;
         if let Expected::Sequence(last) = change.expected {
             self.record_last_move(application, &change.channel, last).await?;
@@ -112,7 +113,7 @@ impl Registry {
                 Ok(channel)
             }
             Moved::Stale(current) => {
-                // Whoever tries again after a crash comes by here, and reads where it points.
+                // A retry after a crash arrives here and completes the record.
                 if let Some(last) = current {
                     self.record_last_move(application, &name, last).await?;
                 }

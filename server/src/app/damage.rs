@@ -1,4 +1,4 @@
-//! Which releases are damaged, and how what they lack comes back.
+//! Damaged releases, and the upload that restores a lost release document.
 
 use bytes::Bytes;
 use seawall_api::digest::ReleaseDigest;
@@ -11,24 +11,24 @@ use super::{AppError, Registry, check_name};
 use crate::catalog::check::LostObject;
 use crate::catalog::{self, LeaseId};
 
-/// Something that a release lacks, and which of its disks need it.
+/// An object missing from a release, and the disks that need it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lack {
-    /// What is lost.
+    /// The lost object.
     pub lost: LostObject,
-    /// `machine/disk`, in the order of the release; none where all of it needs what is lost, or its
-    /// document cannot be read.
+    /// The affected disks as `machine/disk`, in the order of the release. Empty if the whole
+    /// release is affected or its document is unreadable.
     pub disks: Vec<String>,
 }
 
-/// A release and what it lacks.
+/// A release and its missing objects.
 pub type DamagedRelease = (catalog::Release, Vec<Lack>);
 
 impl Registry {
-    /// Releases that are known to lack something, at most `limit`, and whether there are more.
+    /// Returns up to `limit` releases with known damage, and whether there are more.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn damage(&self, limit: u32) -> Result<(Vec<DamagedRelease>, bool), AppError> {
         let mut releases = self.catalog.damaged_releases(limit.saturating_add(1)).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -42,13 +42,13 @@ impl Registry {
         Ok((damaged, is_cut))
     }
 
-    /// What a release lacks, and which of its disks need that.
+    /// Returns the missing objects of a release, each with the affected disks.
     async fn lacks(&self, row: &catalog::Release) -> Result<Vec<Lack>, AppError> {
         let lost = self.catalog.lost_of(row.digest).await?;
         if lost.is_empty() {
             return Ok(Vec::new());
         }
-        // The document itself may be what is lost.
+        // The document may itself be lost.
         let selector = Selector::Digest(row.digest);
         let release = self.read_release(&row.application, &selector).await.ok();
         let mut lacks = Vec::with_capacity(lost.len());
@@ -65,10 +65,10 @@ impl Registry {
         Ok(lacks)
     }
 
-    /// What a release is known to lack; nothing when it is whole.
+    /// Returns a release and its objects known to be missing; none if the release is intact.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such release.
+    /// As [`Self::resolve`].
     pub async fn damage_of(
         &self,
         application: &ApplicationName,
@@ -81,7 +81,7 @@ impl Registry {
         Ok((row, lacks))
     }
 
-    /// Which of these releases are known to lack something, and what.
+    /// Returns the objects known to be missing from each of these releases.
     pub(super) async fn lost_of_all(
         &self,
         releases: &[catalog::Release],
@@ -99,11 +99,11 @@ impl Registry {
         Ok(lost)
     }
 
-    /// Keeps the document of a release that was published before.
+    /// Stores the document of an already published release again.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when it was not; when the lease has ended, the bytes are not that
-    /// document, or a port fails.
+    /// [`AppError::NotFound`] if the release was not published. Also fails if the lease has ended,
+    /// the bytes do not match the digest, or a port fails.
     pub async fn put_document(
         &self,
         lease: LeaseId,

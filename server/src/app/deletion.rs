@@ -1,6 +1,6 @@
-//! Delete: a release goes when nothing holds it, and its version is never used again.
+//! Deletion of releases without holders. The version of a deleted release is never used again.
 //!
-//! Its bytes go later, when what nothing reaches any more is collected.
+//! The bytes are removed later by a collection.
 
 use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
@@ -10,22 +10,22 @@ use super::{AppError, Registry};
 use crate::catalog::Release;
 use crate::catalog::collect::{DeleteRequest, Deletion, Holder, Tombstone};
 
-/// How many moves of a channel are remembered as places to go back to: what was promoted by
-/// mistake is often noticed one promotion later.
+/// The number of previous moves of a channel whose releases are held for a rollback. A mistaken
+/// promotion is often noticed only after the next one.
 pub const MOVES_HELD: u32 = 2;
 
-/// How many holders an error names.
+/// The maximum number of holders listed in an error.
 const NAMED_HOLDERS_MAX: usize = 10;
 
-/// What to do when a release was deleted that the store was not told of.
+/// The next step after a deletion whose record could not be written.
 const DELETE_AGAIN: &str = "delete it again, so that it is recorded";
 
 impl Registry {
-    /// Deletes a release that nothing holds.
+    /// Deletes a release that has no holders.
     ///
     /// # Errors
-    /// [`AppError::Held`] with the names of what holds it, [`AppError::Gone`] when it was deleted
-    /// before, [`AppError::NotFound`] when it never was.
+    /// [`AppError::Held`] with the holders, [`AppError::Gone`] if the release was deleted before,
+    /// [`AppError::NotFound`] if the release never existed.
     pub async fn remove_release(
         &self,
         application: &ApplicationName,
@@ -35,7 +35,7 @@ impl Registry {
         let title = format!("{application}:{version}");
         self.catalog.make_room().await?;
         let selector = Selector::Version(version.clone());
-        // What a rebuild needs besides the tombstone: when it was published, and by whom.
+        // A rebuild needs the time and author of the publication besides the tombstone.
         if let Some(release) = self.catalog.resolve(application.clone(), selector).await?
             && let Some(release) = self.catalog.release(application.clone(), release).await?
         {
@@ -58,7 +58,7 @@ impl Registry {
                 Ok(tombstone)
             }
             Deletion::Already(tombstone) => {
-                // Whoever tries again after a crash comes by here.
+                // A retry after a crash arrives here and completes the record.
                 self.record_tombstone(&tombstone).await?;
                 Err(gone(&tombstone))
             }
@@ -70,7 +70,7 @@ impl Registry {
         }
     }
 
-    /// A release and everything that keeps it from being deleted, the strongest first.
+    /// Returns a release and its holders, the strongest first.
     ///
     /// # Errors
     /// As [`Registry::resolve`].
@@ -88,7 +88,7 @@ impl Registry {
     }
 }
 
-/// What is said of a release that was deleted.
+/// Returns the error for a deleted release.
 pub(super) fn gone(tombstone: &Tombstone) -> AppError {
     let Tombstone { release, deleted_at_secs, deleted_by } = tombstone;
     let by = match deleted_by.as_str() {
@@ -102,7 +102,7 @@ pub(super) fn gone(tombstone: &Tombstone) -> AppError {
     }
 }
 
-/// What holds a release, for people.
+/// Describes the holders of a release for people.
 fn in_words(holders: &[Holder]) -> String {
     let mut words: Vec<_> = holders.iter().take(NAMED_HOLDERS_MAX).map(word).collect();
     let more = holders.len().saturating_sub(NAMED_HOLDERS_MAX);
@@ -112,7 +112,7 @@ fn in_words(holders: &[Holder]) -> String {
     words.join("; ")
 }
 
-/// The command that takes away what holds a release most.
+/// Returns the command that removes the strongest holder.
 fn remedy_of(title: &str, holders: &[Holder]) -> String {
     let application = title.rsplit_once(':').map_or(title, |(application, _)| application);
     match holders.first() {

@@ -1,4 +1,4 @@
-//! Hosts: what runs where, as the hosts themselves say it.
+//! Hosts and the releases on them, as reported by the hosts themselves.
 
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, HostName};
@@ -14,49 +14,51 @@ use crate::catalog::fleet::{
     Reported,
 };
 
-/// The longest name of an instance, in bytes.
+/// The maximum length of an instance's name, in bytes.
 const INSTANCE_LEN_MAX: usize = 1024;
-/// The most hosts that one answer holds: each may have many instances.
+/// The maximum number of hosts in a response, as each host may have many instances.
 const HOSTS_PER_PAGE_MAX: u32 = 256;
 
 const FORGET_SOME: &str = "forget hosts that are gone: `seawall hosts --forget HOST`";
 
-/// What a host says that it runs.
+/// A host's report of a release.
 #[derive(Clone, Debug)]
 pub struct HostRuns {
     /// The application.
     pub application: ApplicationName,
-    /// What tells two copies on one host apart.
+    /// Distinguishes several copies of the application on one host.
     pub instance: String,
     /// The release.
     pub release: ReleaseDigest,
-    /// The channel it follows.
+    /// The channel followed by the host.
     pub channel: Option<ChannelName>,
-    /// How many disks it has of it.
+    /// The number of disks of the release on the host.
     pub disks: u64,
-    /// How long this holds.
+    /// The validity of the report, in seconds.
     pub ttl_secs: u64,
-    /// The token it is said with; empty without authentication.
+    /// The name of the reporting token; empty without authentication.
     pub reported_by: String,
-    /// Whether that token may speak for hosts of which another spoke first.
+    /// True if the token may also report for hosts first reported by another token.
     pub speaks_for_all: bool,
 }
 
-/// What a host runs, and whether that still holds.
+/// A reported release on a host, and whether the report has expired.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostSeen {
-    /// What it said.
+    /// The report.
     pub row: HostRow,
-    /// Its deadline has passed.
+    /// True once the deadline has passed.
     pub is_expired: bool,
 }
 
 impl Registry {
-    /// Notes what a host runs; it holds its release until the deadline.
+    /// Records a release on a host. The release is held until the deadline.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] or [`AppError::Gone`] when there is no such release,
-    /// [`AppError::Invalid`] when a limit is broken.
+    /// [`AppError::NotFound`] or [`AppError::Gone`] if there is no such release,
+    /// [`AppError::Invalid`] if a field is malformed or out of range, [`AppError::LimitReached`] if
+    /// there are too many hosts or instances, [`AppError::OfAnother`] if the host belongs to
+    /// another token.
     pub async fn report_host(&self, host: HostName, runs: HostRuns) -> Result<HostSeen, AppError> {
         check_text("the instance", &runs.instance, INSTANCE_LEN_MAX)?;
         if !(HOST_TTL_SECS_MIN..=HOST_TTL_SECS_MAX).contains(&runs.ttl_secs) {
@@ -112,10 +114,10 @@ impl Registry {
         }
     }
 
-    /// A page of hosts by name, from the one after `after`.
+    /// Lists hosts by name, starting after `after`.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such application.
+    /// [`AppError::NotFound`] if there is no such application.
     pub async fn hosts(
         &self,
         application: Option<ApplicationName>,
@@ -132,10 +134,10 @@ impl Registry {
         Ok(Page { items: rows.into_iter().map(seen).collect(), next })
     }
 
-    /// Forgets what a host runs, or a part of it.
+    /// Removes all or part of a host's reports.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when nothing is known of it.
+    /// [`AppError::NotFound`] if there is no such report.
     pub async fn forget_host(&self, host: &HostName, part: HostPart) -> Result<(), AppError> {
         if self.catalog.forget_host(host.clone(), part).await? > 0 {
             return Ok(());

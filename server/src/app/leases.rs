@@ -1,4 +1,5 @@
-//! Leases: what a push relies on stays until its deadline.
+//! Leases, which protect content from collection until their deadline while a push or a pull relies
+//! on it.
 
 use seawall_api::names::ApplicationName;
 
@@ -7,28 +8,29 @@ use crate::catalog::{
     LEASES_MAX, LEASES_PER_TOKEN_MAX, Lease, LeaseId, LeaseOpened, NewLease, Purpose,
 };
 
-/// How long a lease holds after it was opened or used last, where nothing else is said.
+/// The default validity of a lease after it is opened or used, in seconds.
 pub const LEASE_TTL_SECS: u64 = 3600;
-/// A use renews a lease only when this much of it is gone: each renewal costs a sync of the disk.
+/// The minimum elapsed time before a use renews a lease, in seconds. Each renewal costs a sync of
+/// the disk.
 const RENEW_AFTER_SECS: u64 = 60;
 
 impl Registry {
-    /// Gives leases another time to hold, in seconds.
+    /// Sets the validity of leases, in seconds.
     #[must_use]
     pub fn with_lease_ttl(self, secs: u64) -> Self {
         Self { lease_ttl_secs: secs.max(1), ..self }
     }
 
-    /// How long a lease holds after it was opened or used last, in seconds.
+    /// Returns the validity of a lease after it is opened or used, in seconds.
     #[must_use]
     pub fn lease_ttl_secs(&self) -> u64 {
         self.lease_ttl_secs
     }
 
-    /// Opens a lease on `application`, which need not exist yet where it is to push.
+    /// Opens a lease on `application`. The application of a push lease need not exist yet.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// [`AppError::LimitReached`] if there are too many leases; or the error of the catalog.
     pub async fn open_lease(
         &self,
         application: ApplicationName,
@@ -37,11 +39,12 @@ impl Registry {
         self.open_lease_as(application, purpose, String::new()).await
     }
 
-    /// Opens a lease on `application` for the holder of a token: what is healed under it is logged
-    /// as theirs.
+    /// Opens a lease on `application` for a token. Repairs under the lease are logged under the
+    /// token's name.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// [`AppError::LimitReached`] if the token or the registry has too many leases; or the error of
+    /// the catalog.
     pub async fn open_lease_as(
         &self,
         application: ApplicationName,
@@ -72,10 +75,11 @@ impl Registry {
         }
     }
 
-    /// Proves that a lease to push is alive, and keeps it so.
+    /// Returns a live push lease, renewed if enough of its validity has elapsed.
     ///
     /// # Errors
-    /// [`AppError::LeaseEnded`] when it is not.
+    /// [`AppError::LeaseEnded`] if the lease has ended, [`AppError::Invalid`] if it is a pull
+    /// lease.
     pub async fn use_lease(&self, id: LeaseId) -> Result<Lease, AppError> {
         let ended = || AppError::LeaseEnded { lease: id.to_string() };
         let now_secs = self.host.now_secs();
@@ -91,10 +95,10 @@ impl Registry {
         Ok(lease)
     }
 
-    /// Gives a lease its full time again.
+    /// Renews a lease for its full validity.
     ///
     /// # Errors
-    /// [`AppError::LeaseEnded`] when it is not alive.
+    /// [`AppError::LeaseEnded`] if the lease has ended.
     pub async fn renew_lease(&self, id: LeaseId) -> Result<(), AppError> {
         let now_secs = self.host.now_secs();
         if self.catalog.renew_lease(id, now_secs, now_secs + self.lease_ttl_secs).await? {
@@ -104,10 +108,10 @@ impl Registry {
         }
     }
 
-    /// Ends a lease; ending what has ended is not an error.
+    /// Ends a lease. Idempotent.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn end_lease(&self, id: LeaseId) -> Result<(), AppError> {
         Ok(self.catalog.end_lease(id).await?)
     }

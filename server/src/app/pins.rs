@@ -1,4 +1,4 @@
-//! Pins: a person says that a release must stay, and why.
+//! Pins, with which people hold releases for a stated reason.
 
 use seawall_api::audit::Action;
 use seawall_api::names::{ApplicationName, PinName};
@@ -9,18 +9,18 @@ use super::{AppError, Registry};
 use crate::catalog::Entry;
 use crate::catalog::fleet::{PINS_MAX, Pin, Pinned};
 
-/// Asks to pin a release.
+/// A request to pin a release.
 #[derive(Clone, Debug)]
 pub struct NewPin {
     /// The pin's name.
     pub name: PinName,
-    /// Why the release must stay.
+    /// The reason to hold the release.
     pub reason: String,
     /// The name of the token used; empty without authentication.
     pub token: String,
 }
 
-/// A text that people read: not empty, not long, on one line.
+/// Fails unless a text is non-blank, at most `len_max` bytes long, and free of control characters.
 pub(super) fn check_text(what: &str, text: &str, len_max: usize) -> Result<(), AppError> {
     let is_plain = !text.chars().any(char::is_control);
     if is_plain && !text.trim().is_empty() && text.len() <= len_max {
@@ -31,12 +31,12 @@ pub(super) fn check_text(what: &str, text: &str, len_max: usize) -> Result<(), A
 }
 
 impl Registry {
-    /// Pins the release that a selector means now; a pin of that name is replaced. Returns the pin
-    /// and whether it is new.
+    /// Pins the release that a selector currently refers to, and replaces a pin of the same name.
+    /// Returns the pin and whether the pin is new.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such release, [`AppError::Invalid`] when the reason
-    /// is none or the release has too many pins.
+    /// [`AppError::NotFound`] if there is no such release, [`AppError::Invalid`] if the reason is
+    /// malformed or the release has too many pins.
     pub async fn pin(
         &self,
         application: &ApplicationName,
@@ -62,10 +62,10 @@ impl Registry {
         }
     }
 
-    /// Takes a pin away.
+    /// Removes a pin.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such release or pin.
+    /// [`AppError::NotFound`] if there is no such release or pin.
     pub async fn unpin(
         &self,
         application: &ApplicationName,
@@ -84,10 +84,10 @@ impl Registry {
         Err(AppError::not_found(format!("pin {name} of release {application}@{release}")))
     }
 
-    /// The pins of a release, by name.
+    /// Returns the pins of a release, by name.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such release.
+    /// [`AppError::NotFound`] if there is no such release.
     pub async fn pins(
         &self,
         application: &ApplicationName,

@@ -1,4 +1,4 @@
-//! Publish: a release becomes visible, all of it at once.
+//! Publication: a release becomes visible atomically.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::{AppError, Registry, SWEEP_RUNS, SWEEP_TRIES, present, quotas};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
-/// Who publishes, and under which lease.
+/// The publishing token and its lease.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     /// The lease the release was pushed under.
@@ -26,13 +26,14 @@ pub struct Publisher {
 }
 
 impl Registry {
-    /// Publishes the release whose document `bytes` are. Doing it again is harmless.
+    /// Publishes the release described by the document in `bytes`. Idempotent.
     ///
-    /// Returns its digest and whether it was published before.
+    /// Returns the digest of the release, and whether the release was published before.
     ///
     /// # Errors
-    /// When the document is none, names another application, is taken, lacks an index or a
-    /// descriptor, or its lease has ended; then nothing of it is visible.
+    /// Fails if the document is invalid, belongs to another application, reuses a version, or lacks
+    /// an index or a descriptor; if the lease has ended; or if a port fails. Nothing of the release
+    /// becomes visible, except with [`AppError::Unrecorded`].
     pub async fn publish(
         &self,
         application: &ApplicationName,
@@ -50,7 +51,7 @@ impl Registry {
         let grip = self.use_lease(publisher.lease).await;
         let grip = match grip {
             Ok(lease) => lease.grip,
-            // Publishing again what is there needs none.
+            // Publishing an already published release again needs no lease.
             Err(AppError::LeaseEnded { .. }) => Grip::NEWEST,
             Err(error) => return Err(error),
         };
@@ -64,7 +65,7 @@ impl Registry {
                 new.grip = lease.grip;
                 self.note_kept(&lease, &name).await?;
             }
-            // Looked for under the grip: a sweep that takes it from now on is noticed.
+            // Checked under the grip: `publish` detects any sweep that begins after this point.
             if let Some(descriptor) = self.missing_descriptor(&release).await? {
                 return Err(incomplete(&release, format!("descriptor {descriptor}")));
             }
@@ -78,7 +79,7 @@ impl Registry {
         match publication {
             Publication::Created => {}
             Publication::AlreadyPresent => {
-                // The record tells of the first time it was published.
+                // The record describes the first publication.
                 let published = self.catalog.release(application.clone(), row.digest).await?;
                 row = published.unwrap_or(row);
             }
@@ -98,13 +99,14 @@ impl Registry {
                 return Err(incomplete(&release, format!("descriptor {descriptor}")));
             }
         }
-        // After the commit: a crash in between leaves a visible release that the store alone
-        // does not name yet. Its push has not been answered, and trying again comes by here.
+        // Written after the commit. After a crash in between, the release is visible without a
+        // record in the store. The push was not acknowledged, and its retry writes the record here.
         self.record_release(&row).await.map_err(|error| unrecorded(&release, error))?;
         Ok((release.digest(), publication))
     }
 
-    /// A version stays what the store says it is, even where the catalog was lost.
+    /// Fails if the store's records assign the version to another release or mark it as deleted,
+    /// even if the catalog was lost.
     async fn check_name(&self, release: &Release) -> Result<(), AppError> {
         let (application, version) = (release.application(), release.version());
         if self.is_buried(application, version).await? {
@@ -122,9 +124,9 @@ impl Registry {
         }
     }
 
-    /// Publishing writes a record that nobody can read anew, if no other release can be meant: the
-    /// catalog has this one, or the release has lost its document, too, and to push it again is
-    /// the only way back.
+    /// Permits publishing over an unreadable record only if the record cannot belong to another
+    /// release: either the catalog has this release under the version, or no other document in the
+    /// store has the version. A push is then the only way to restore the record.
     async fn check_lost_name(&self, release: &Release, object: String) -> Result<(), AppError> {
         let (application, version) = (release.application(), release.version());
         let selector = Selector::Version(version.clone());
@@ -150,7 +152,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Every disk's index is present, whole, and that of a disk of this length and content.
+    /// Returns the index rows of all disks. Fails unless every index is whole and matches the
+    /// length and content of its disk.
     async fn prove_disks(
         &self,
         release: &Release,
@@ -235,8 +238,8 @@ fn incomplete(release: &Release, missing: String) -> AppError {
     AppError::Incomplete { object, missing }
 }
 
-/// Fails if a host could not keep the disks of a release under their names. A release that is there
-/// already may have such names; a push of a new one learns it before anybody pulls.
+/// Fails if a host could not store the disks of a release under their names. Applies to new
+/// releases only: the push reports the problem before any pull does.
 fn usable(release: &Release) -> Result<(), AppError> {
     let check = |(machine, disk): (&Machine, &Disk)| {
         machine.name.check_usable().and_then(|()| disk.name.check_usable())

@@ -1,9 +1,9 @@
-//! Quotas: what an application may have.
+//! Quotas on the data and the number of releases of an application.
 //!
-//! Counted is the data of its releases' disks, each release in full: what it costs does not change
-//! when somebody else deletes a release that shared chunks with it. Publishing decides; what comes
-//! before only spares a push that cannot succeed its uploads. These guard against accidents: a
-//! publisher may also set them.
+//! A quota counts the data of every release's disks in full, so that the usage of one application
+//! does not change when a release sharing its chunks is deleted elsewhere. The quota is enforced at
+//! publication. Earlier checks only spare a doomed push its uploads. Quotas guard against
+//! accidents, not against publishers, who may also set them.
 
 use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
@@ -12,18 +12,18 @@ use super::{AppError, Registry};
 use crate::catalog::{Excess, Frame, Lease, Quota, QuotaState};
 
 impl Registry {
-    /// The quota of an application, and what is used of it; it need not exist.
+    /// Returns the quota and the usage of an application, which need not exist.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn quota(&self, application: &ApplicationName) -> Result<QuotaState, AppError> {
         Ok(self.catalog.quota(application.clone()).await?)
     }
 
-    /// Sets the quota of an application. What it has already stays, whatever the quota.
+    /// Sets the quota of an application. Existing releases remain, even above the quota.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// [`AppError::Invalid`] if a limit is out of range; or the error of the catalog.
     pub async fn set_quota(
         &self,
         application: &ApplicationName,
@@ -39,11 +39,12 @@ impl Registry {
         self.quota(application).await
     }
 
-    /// Refuses a push for which there is no room, or a new version that no quota permits, whatever
-    /// its size. One that repeats a version may be mending it, and takes nothing more.
+    /// Fails if the disk has no space for uploads, or the quota leaves no room for a new version of
+    /// any size. A push of an existing version is admitted, because the push may repair the release
+    /// and adds no data.
     ///
     /// # Errors
-    /// [`AppError::NoRoom`], [`AppError::QuotaExceeded`], or when the catalog fails.
+    /// [`AppError::NoRoom`], [`AppError::QuotaExceeded`], or the error of the catalog.
     pub async fn admit_push(
         &self,
         application: &ApplicationName,
@@ -51,7 +52,7 @@ impl Registry {
     ) -> Result<(), AppError> {
         self.reserve(0)?;
         let Some(version) = version else { return Ok(()) };
-        // Any release has data.
+        // A new release is assumed to add at least one byte.
         let Some(excess) = self.quota(application).await?.excess(1) else { return Ok(()) };
         let selector = Selector::Version(version);
         if self.catalog.resolve(application.clone(), selector).await?.is_some() {
@@ -60,8 +61,9 @@ impl Registry {
         Err(exceeded(application, excess))
     }
 
-    /// Refuses a pack whose new chunks, with those that its lease brought before, would pass the
-    /// quota: they are all data of one release. Returns how much the pack brings where it counts.
+    /// Fails if the new chunks of a pack, together with earlier uploads under the same lease,
+    /// exceed the quota, because all of them belong to one release. Returns the bytes of the new
+    /// chunks, or `None` without a quota on data.
     pub(super) async fn check_quota_of_pack(
         &self,
         lease: &Lease,

@@ -1,7 +1,7 @@
-//! Webhooks: addresses that are told what happens.
+//! Webhooks, which send events to registered URLs.
 //!
-//! An act and the messages that tell of it are one transaction of the catalog (its outbox);
-//! delivering them is `jobs/deliver`, a step at a time by [`Registry::deliver_next`].
+//! An action and its messages are committed in one catalog transaction (a transactional outbox).
+//! `jobs/deliver` delivers the messages, one [`Registry::deliver_next`] at a time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,54 +21,54 @@ mod message;
 
 pub use message::{body_of, message_id};
 
-/// The longest address of a webhook, in bytes.
+/// The maximum length of a webhook's URL, in bytes.
 const URL_LEN_MAX: usize = 2048;
-/// For how long a message is tried.
+/// The time after which an undelivered message is abandoned, in seconds.
 const GIVE_UP_AFTER_SECS: u64 = 3 * 86_400;
-/// For how long a message is nobody else's once it was taken: longer than any try lasts.
+/// The duration of a claim on a message, in seconds: longer than any delivery attempt.
 const CLAIM_SECS: u64 = 15;
-/// The first pause between two tries; each is twice the one before,
+/// The first delay between attempts, in seconds. Each delay is twice the previous one,
 const PAUSE_SECS_FIRST: u64 = 2;
-/// but no longer than this.
+/// up to this maximum, in seconds.
 const PAUSE_SECS_MAX: u64 = 3600;
 
-/// Asks to tell an address what happens.
+/// A request to add a webhook.
 #[derive(Clone)]
 pub struct NewWebhook {
-    /// Where messages go.
+    /// The URL that receives the messages.
     pub url: String,
-    /// Of what it is told.
+    /// The event types to deliver.
     pub events: Vec<Action>,
-    /// Of which application; `None` for all.
+    /// The application whose events are delivered; `None` for all applications.
     pub application: Option<ApplicationName>,
-    /// What signs the messages, as people write it.
+    /// The signing secret, in Base64.
     pub secret: String,
     /// The name of the token used; empty without authentication.
     pub token: String,
 }
 
-/// How a try to deliver ended.
+/// The outcome of a delivery attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Delivered {
-    /// The receiver accepted it.
+    /// The receiver accepted the message.
     Accepted,
-    /// It did not, and is asked again later.
+    /// The receiver did not accept the message. The delivery will be retried.
     Failed,
-    /// It did not, for as long as messages are tried.
+    /// The receiver did not accept the message, and the message has expired.
     GivenUp,
 }
 
-/// A receiver that did not accept what it was sent last.
+/// A receiver that did not accept the last message.
 #[derive(Clone, Copy, Debug)]
 struct Deaf {
-    /// So many times in a row.
+    /// The number of consecutive failures.
     failure_count: u32,
-    /// It is sent nothing before.
+    /// The earliest time of the next attempt, in seconds since 1970-01-01 UTC.
     until_secs: u64,
 }
 
-/// The receivers that this process finds deaf: whatever waits for one, it is tried no oftener than
-/// one message alone would be. Their number is that of webhooks.
+/// The failing receivers known to this process. Throttles attempts per receiver, so that a backlog
+/// causes no more attempts than a single message. At most one entry per webhook.
 #[derive(Debug, Default)]
 pub(super) struct Receivers(Mutex<HashMap<WebhookId, Deaf>>);
 
@@ -78,7 +78,7 @@ impl Receivers {
         receivers.get(&id).is_none_or(|deaf| deaf.until_secs <= now_secs)
     }
 
-    /// One did not accept a message; whether it accepted the one before.
+    /// Records a failed attempt. Returns true on the first failure in a row.
     fn failed(&self, id: WebhookId, at_secs: u64, jitter: u8) -> bool {
         let mut receivers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let deaf = receivers.entry(id).or_insert(Deaf { failure_count: 0, until_secs: 0 });
@@ -87,12 +87,13 @@ impl Receivers {
         deaf.failure_count == 1
     }
 
-    /// One accepts messages, or is none any more; whether it did not before.
+    /// Forgets a receiver that accepts messages or was removed. Returns whether the receiver was
+    /// failing.
     fn forget(&self, id: WebhookId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id).is_some()
     }
 
-    /// Forgets those that are webhooks no more: another process may have removed them.
+    /// Retains the listed webhooks, because another process may have removed some.
     fn keep(&self, known: &[WebhookStatus]) {
         let mut receivers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         receivers.retain(|id, _| known.iter().any(|status| status.webhook.id == *id));
@@ -100,7 +101,7 @@ impl Receivers {
 }
 
 impl Registry {
-    /// Says which addresses may be webhooks.
+    /// Sets the addresses permitted for webhooks.
     #[must_use]
     pub fn with_reach(self, reach: Reach) -> Self {
         Self { reach, ..self }
@@ -109,7 +110,8 @@ impl Registry {
     /// Adds a webhook.
     ///
     /// # Errors
-    /// When its address or secret is none, or there are too many.
+    /// [`AppError::Invalid`] if the URL, the events or the secret are invalid, or there are too
+    /// many webhooks; or the error of the catalog.
     pub async fn add_webhook(&self, new: NewWebhook) -> Result<WebhookStatus, AppError> {
         let url = self.prove_url(&new.url)?;
         let mut events = new.events;
@@ -167,20 +169,20 @@ impl Registry {
         Ok(url)
     }
 
-    /// Every webhook, oldest first, and how it fares.
+    /// Returns every webhook with its delivery status, oldest first.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn webhooks(&self) -> Result<Vec<WebhookStatus>, AppError> {
         let webhooks = self.catalog.webhooks().await?;
         self.receivers.keep(&webhooks);
         Ok(webhooks)
     }
 
-    /// Removes a webhook, and with it what was to be delivered to it.
+    /// Removes a webhook with its pending deliveries.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is none.
+    /// [`AppError::NotFound`] if there is no such webhook.
     pub async fn remove_webhook(&self, id: WebhookId, token: String) -> Result<(), AppError> {
         if self.catalog.remove_webhook(id, token, self.host.now_secs()).await? {
             self.receivers.forget(id);
@@ -189,10 +191,10 @@ impl Registry {
         Err(AppError::not_found(format!("webhook {id}")))
     }
 
-    /// Deliveries of a webhook, newest first.
+    /// Returns the deliveries of a webhook, newest first.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when there is no such webhook.
+    /// [`AppError::NotFound`] if there is no such webhook.
     pub async fn deliveries(
         &self,
         id: WebhookId,
@@ -204,20 +206,20 @@ impl Registry {
         Ok(Page::of(rows, limit, |row| row.id))
     }
 
-    /// The webhooks to which something is to be delivered now.
+    /// Returns the webhooks with due deliveries.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn due_webhooks(&self) -> Result<Vec<WebhookId>, AppError> {
         Ok(self.catalog.due_webhooks(self.host.now_secs()).await?)
     }
 
-    /// Tries to deliver what is due next to a webhook; `None` when nothing is, or when it did not
-    /// accept the last one and its time has not come. Then what was not tried for longest goes
-    /// first, so that a message which is never accepted holds up no other for long.
+    /// Attempts the next due delivery of a webhook. Returns `None` if nothing is due, or if the
+    /// receiver failed and its delay has not elapsed. The delivery due for longest comes first, so
+    /// that a message which is never accepted does not block the others.
     ///
     /// # Errors
-    /// When the catalog fails: then it is tried again when the claim on it has ended.
+    /// Fails if the catalog fails. The delivery is retried once its claim expires.
     pub async fn deliver_next(
         &self,
         id: WebhookId,
@@ -252,7 +254,8 @@ impl Registry {
         Ok(Some(delivered))
     }
 
-    /// A receiver that goes deaf is worth a line, and so is one that hears again.
+    /// Updates the state of a receiver, and logs when a receiver starts failing and when it
+    /// recovers.
     fn note_receiver(&self, id: WebhookId, delivered: Delivered, outcome: &str, at_secs: u64) {
         if delivered == Delivered::Accepted {
             if self.receivers.forget(id) {
@@ -273,8 +276,8 @@ impl Registry {
     }
 }
 
-/// How long to wait after so many tries and one more; half of it fixed, half by chance, so that
-/// what failed together does not come back together.
+/// Returns the delay after `attempt_count` previous attempts and one more, in seconds. Half of the
+/// delay is fixed and half is random jitter, so that failed deliveries are not retried in step.
 fn pause_secs(attempt_count: u32, jitter: u8) -> u64 {
     let doubled = PAUSE_SECS_FIRST.checked_shl(attempt_count.min(32)).unwrap_or(PAUSE_SECS_MAX);
     let half = doubled.min(PAUSE_SECS_MAX) / 2;
@@ -291,11 +294,11 @@ mod tests {
     use crate::catalog::Entry;
     use crate::courier::Message;
 
-    /// A receiver on the test's clock.
+    /// A receiver for tests.
     #[derive(Default)]
     struct Ear {
         is_deaf: AtomicBool,
-        /// It never accepts a message whose body holds this.
+        /// The body text of messages that are never accepted.
         dislikes: Option<&'static str>,
         try_count: AtomicU32,
     }
@@ -330,7 +333,7 @@ mod tests {
         (registry, id)
     }
 
-    /// Delivers for some seconds, as `jobs/deliver` does; how many messages wait then.
+    /// Delivers for some seconds, as `jobs/deliver` does. Returns the number of pending messages.
     async fn pass(site: &Site, registry: &Registry, id: WebhookId, ear: &Ear, secs: u64) -> u64 {
         for _ in 0..secs {
             site.pass(1);
@@ -339,7 +342,7 @@ mod tests {
         registry.webhooks().await.unwrap()[0].pending_count
     }
 
-    /// However much waits for it, a receiver that is down is tried as often as for one message.
+    /// A failing receiver with a backlog is tried as often as for a single message.
     #[tokio::test]
     async fn a_dead_receiver_is_tried_no_oftener_for_its_backlog() {
         let site = Site::new();
@@ -366,7 +369,8 @@ mod tests {
             [0, 1, 2, 10, 11, 40, u32::MAX].map(|n| (pause_secs(n, 0), pause_secs(n, 255)));
         let hour = (1800, 3600);
         assert_eq!(pauses, [(1, 2), (2, 4), (4, 8), (1024, 2048), hour, hour, hour]);
-        // A receiver that is down for three days is asked some eighty times, not thousands.
+        // A receiver that is down for three days is tried about eighty times, not thousands of
+        // times.
         let mut secs = 0;
         let tries = (0..).take_while(|n| {
             secs += pause_secs(*n, 128);

@@ -1,5 +1,5 @@
-//! Messages to webhooks, as the Standard Webhooks specification 1.0 has them: an id that stays the
-//! same for every try, the time of the try, and an HMAC-SHA-256 over both and the body.
+//! Webhook messages as defined by the Standard Webhooks specification 1.0: an id shared by all
+//! attempts, the time of the attempt, and an HMAC-SHA-256 over both and the body.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,26 +11,26 @@ use sha2::Sha256;
 use crate::catalog::{Delivery, Logged, WebhookSecret};
 use crate::courier::Message;
 
-/// What a secret may begin with.
+/// The optional prefix of a secret.
 const SECRET_PREFIX: &str = "whsec_";
-/// How many bytes a secret has.
+/// The permitted length of a secret, in bytes.
 const SECRET_LEN: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// Reads a secret as people write it.
+/// Parses a secret in Base64, with or without the prefix.
 pub(super) fn parse_secret(text: &str) -> Option<WebhookSecret> {
     let text = text.trim();
     let bytes = BASE64.decode(text.strip_prefix(SECRET_PREFIX).unwrap_or(text)).ok()?;
     SECRET_LEN.contains(&bytes.len()).then(|| WebhookSecret::new(bytes))
 }
 
-/// The id of the message that tells of an entry: a receiver that had it knows it again. It comes
-/// from the entry's digest, so that it is another one when a catalog begins to count anew.
+/// Returns the message id of an audit entry, by which receivers recognize duplicates. Derived from
+/// the entry's digest, because sequence numbers restart with a new catalog.
 #[must_use]
 pub fn message_id(logged: &Logged) -> String {
     format!("msg_{}", &logged.digest.to_hex()[..32])
 }
 
-/// The message for a try at `now_secs`.
+/// Builds the message of an attempt at `now_secs`.
 pub(super) fn message(delivery: &Delivery, now_secs: u64) -> Message {
     let id = message_id(&delivery.logged);
     let timestamp = now_secs.to_string();
@@ -39,7 +39,7 @@ pub(super) fn message(delivery: &Delivery, now_secs: u64) -> Message {
         timestamp: rfc3339(delivery.logged.entry.at_secs),
         data: body_of(delivery.logged.clone()),
     };
-    // Strings, numbers and maps of strings: this cannot fail.
+    // Strings, numbers and maps of strings always serialize.
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let signature = sign(delivery.webhook.secret.expose(), &[&id, ".", &timestamp, "."], &body);
     Message {
@@ -53,9 +53,9 @@ pub(super) fn message(delivery: &Delivery, now_secs: u64) -> Message {
     }
 }
 
-/// `v1,` and the Base64 of the HMAC over the head and the body.
+/// Returns `v1,` and the Base64 of the HMAC over the head and the body.
 fn sign(secret: &[u8], head: &[&str], body: &[u8]) -> String {
-    // A key of any length will do.
+    // HMAC accepts keys of any length.
     let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(secret) else { return String::new() };
     for part in head {
         hmac.update(part.as_bytes());
@@ -64,7 +64,7 @@ fn sign(secret: &[u8], head: &[&str], body: &[u8]) -> String {
     format!("v1,{}", BASE64.encode(hmac.finalize().into_bytes()))
 }
 
-/// An entry as it crosses the wire.
+/// Converts an audit entry to its wire form.
 #[must_use]
 pub fn body_of(logged: Logged) -> AuditEntry {
     let entry = logged.entry;
@@ -85,7 +85,7 @@ pub fn body_of(logged: Logged) -> AuditEntry {
 mod tests {
     use super::*;
 
-    /// The example of the specification's reference libraries.
+    /// The example from the specification's reference libraries.
     #[test]
     fn the_signature_is_that_of_the_specification() {
         let secret = parse_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
