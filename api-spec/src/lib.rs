@@ -1,7 +1,8 @@
-//! Seawall's contract: what crosses a process or a release boundary.
+//! Seawall's contract: the data that crosses a process or release boundary.
 //!
-//! Names, digests, the formats at rest of epoch 1 and the bodies of the HTTP API. Pure data: no
-//! file, no socket, no clock, no randomness, no async runtime (docs/ARCHITECTURE.md, invariant 1).
+//! Defines names, digests, the on-disk formats of epoch 1 and the bodies of the HTTP API. The crate
+//! is pure data: no file, no socket, no clock, no randomness, no async runtime
+//! (docs/ARCHITECTURE.md, invariant 1).
 
 pub mod audit;
 pub mod content;

@@ -9,11 +9,11 @@ use crate::names::{ApplicationName, Version};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
-    /// Its name.
+    /// The application's name.
     pub name: ApplicationName,
-    /// When its first release was published, seconds since 1970-01-01 UTC.
+    /// The time of the first publication, in seconds since 1970-01-01 UTC.
     pub created_at_secs: u64,
-    /// How many releases it has.
+    /// The number of releases.
     pub release_count: u64,
     /// The version published last, if any.
     pub newest: Option<Version>,
@@ -25,7 +25,7 @@ pub struct Application {
 pub struct ApplicationPage {
     /// The applications.
     pub applications: Vec<Application>,
-    /// Pass as `after` for the next page; absent on the last.
+    /// The value of `after` for the next page. Absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<ApplicationName>,
 }

@@ -9,35 +9,36 @@ use crate::audit::{Action, Said};
 use crate::digest::{EntryDigest, ReleaseDigest};
 use crate::names::{ApplicationName, Version};
 
-/// One entry: who did what to which release.
+/// An entry of the audit log: one actor, one action, one subject.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {
-    /// Which entry, from 1; none is ever left out.
+    /// The position in the log, counted from 1 without gaps.
     pub sequence: u64,
-    /// When, seconds since 1970-01-01 UTC.
+    /// The time of the action, in seconds since 1970-01-01 UTC.
     pub at_secs: u64,
-    /// The name of the token used; empty without authentication and for the registry's own acts.
+    /// The name of the actor's token. Empty without authentication and for the registry's own
+    /// actions.
     pub actor: String,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// To which application.
+    /// The application acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationName>,
-    /// To which version of it.
+    /// The version acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// To which release.
+    /// The release acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseDigest>,
-    /// The particulars, by name.
+    /// The details of the action, by name.
     pub facts: BTreeMap<String, String>,
-    /// Binds this entry to all before it.
+    /// The digest of this entry and, through the chain, of all entries before.
     pub digest: EntryDigest,
 }
 
 impl AuditEntry {
-    /// What it says, apart from its digest.
+    /// Returns the contents of the entry without the digest.
     #[must_use]
     pub fn said(&self) -> Said<'_> {
         Said {
@@ -59,7 +60,7 @@ impl AuditEntry {
 pub struct AuditPage {
     /// The entries.
     pub entries: Vec<AuditEntry>,
-    /// Pass as `after` for the next page; absent on the last.
+    /// The value of `after` for the next page. Absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }

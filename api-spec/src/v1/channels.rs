@@ -6,19 +6,19 @@ use utoipa::ToSchema;
 use crate::digest::ReleaseDigest;
 use crate::names::{ChannelName, Version};
 
-/// Where a channel points. Its ETag is the sequence number in quotes.
+/// The current state of a channel. The ETag is the sequence number in quotes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Channel {
-    /// Its name.
+    /// The channel's name.
     pub name: ChannelName,
-    /// The release it points at.
+    /// The release the channel points to.
     pub release: ReleaseDigest,
-    /// That release's version.
+    /// The version of the release.
     pub version: Version,
-    /// Counts its moves; 1 is the first.
+    /// The number of moves so far. The first move has number 1.
     pub sequence: u64,
-    /// When it moved here, seconds since 1970-01-01 UTC.
+    /// The time of the last move, in seconds since 1970-01-01 UTC.
     pub moved_at_secs: u64,
 }
 
@@ -29,12 +29,13 @@ pub struct ChannelPage {
     pub channels: Vec<Channel>,
 }
 
-/// Asks to move a channel. `If-Match: "<sequence>"` says what it replaces,
-/// `If-None-Match: *` that it must be new.
+/// A request to point a channel to a release.
+///
+/// `If-Match: "<sequence>"` names the state to replace. `If-None-Match: *` requires a new channel.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveChannel {
-    /// The release to point at, one of the same application.
+    /// The release to point to. It must belong to the same application.
     pub release: ReleaseDigest,
 }
 
@@ -42,15 +43,15 @@ pub struct MoveChannel {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelMove {
-    /// Which move, from 1.
+    /// The number of the move, from 1.
     pub sequence: u64,
-    /// The release it moved to.
+    /// The release the channel moved to.
     pub release: ReleaseDigest,
-    /// That release's version.
+    /// The version of the release.
     pub version: Version,
-    /// When, seconds since 1970-01-01 UTC.
+    /// The time of the move, in seconds since 1970-01-01 UTC.
     pub moved_at_secs: u64,
-    /// Who moved it: the name of the token used; empty without authentication.
+    /// The name of the token that moved the channel. Empty without authentication.
     pub moved_by: String,
 }
 

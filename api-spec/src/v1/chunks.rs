@@ -1,66 +1,67 @@
-//! Chunks: which are missing, and where those that are not lie.
+//! Chunks: queries for missing chunks and for the locations of present ones.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::digest::{ChunkDigest, PackDigest};
 
-/// The most chunks one question may name: those of 1 GiB of the smallest usual chunks.
+/// The maximum number of chunks per query: 1 GiB of disk in chunks of the smallest usual size.
 pub const CHUNKS_PER_QUESTION_MAX: usize = 65_536;
 
-/// A frame holds the plain bytes (docs/FORMAT.md, section 5).
+/// The frame holds the plain bytes (docs/FORMAT.md, section 5).
 pub const ENCODING_RAW: u8 = 0;
-/// A frame holds one zstd frame.
+/// The frame holds one zstd frame.
 pub const ENCODING_ZSTD: u8 = 1;
-/// A frame holds one zstd frame with another chunk as prefix. Reserved in epoch 1.
+/// The frame holds one zstd frame with another chunk as prefix. Reserved in epoch 1.
 pub const ENCODING_DELTA: u8 = 2;
 
-/// Asks which of these chunks the registry lacks.
+/// A query for the chunks that the registry lacks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MissingChunks {
-    /// The lease under which the answer holds: what is answered as present stays until it ends.
+    /// The lease for the query. Chunks reported as present stay until the lease ends.
     pub lease: String,
-    /// At most [`CHUNKS_PER_QUESTION_MAX`] chunks.
+    /// The chunks, at most 65536.
     pub chunks: Vec<ChunkDigest>,
 }
 
-/// The answer to a question about a list: what is missing of it.
+/// The positions of the missing items of a query.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct MissingPositions {
-    /// Positions in the question's list, ascending, from 0.
+    /// The positions in the list of the query, from 0, ascending.
     pub missing: Vec<u32>,
 }
 
-/// Asks where these chunks lie.
+/// A query for the locations of chunks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LocateChunks {
-    /// At most [`CHUNKS_PER_QUESTION_MAX`] chunks.
+    /// The chunks, at most 65536.
     pub chunks: Vec<ChunkDigest>,
 }
 
-/// Where chunks lie. A chunk the registry lacks makes the whole question a 404.
+/// The locations of chunks. If the registry lacks any chunk of the query, the answer is 404
+/// instead.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LocatedChunks {
-    /// The packs that the locations name by position.
+    /// The packs, referred to by position.
     pub packs: Vec<PackDigest>,
-    /// One location for each chunk asked for, in that order.
+    /// The locations, one per chunk, in the order of the query.
     pub locations: Vec<ChunkLocation>,
 }
 
-/// Where one frame lies and how to decode it.
+/// The location of one frame, and its encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChunkLocation {
-    /// Position in [`LocatedChunks::packs`].
+    /// The position of the pack in `packs`, from 0.
     pub pack: u32,
-    /// Where in the pack the frame begins, in bytes.
+    /// The offset of the frame in the pack, in bytes.
     pub offset: u64,
-    /// Its length there, in bytes.
+    /// The length of the frame in the pack, in bytes.
     pub stored_len: u32,
-    /// Its length when decoded, in bytes.
+    /// The length of the decoded frame, in bytes.
     pub plain_len: u32,
-    /// [`ENCODING_RAW`] or [`ENCODING_ZSTD`].
+    /// The encoding: 0 for raw bytes, 1 for a zstd frame.
     pub encoding: u8,
 }

@@ -1,4 +1,4 @@
-//! Collections: what no release reaches any more goes.
+//! Collections: removal of everything that no release reaches.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,124 +6,124 @@ use utoipa::ToSchema;
 use crate::digest::ReleaseDigest;
 use crate::problem::Problem;
 
-/// Asks for a collection.
+/// A request to start a collection.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "livePercentMin": 60 }))]
 pub struct StartCollection {
-    /// Packs of which less than this is reachable are rewritten, in percent, 0 to 100; 60 where it
-    /// is not given. 100 leaves nothing unreachable, 0 rewrites nothing.
+    /// The rewrite threshold, in percent (0 to 100, default 60): a pack with a smaller reachable
+    /// part is rewritten. 100 leaves nothing unreachable, 0 rewrites nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 100)]
     pub live_percent_min: Option<u8>,
-    /// How much may be copied for that, in bytes per second; no limit where it is not given.
+    /// The maximum rate of copying during rewrites, in bytes per second. Unlimited by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "crate::schema::number")]
     pub rate_max: Option<u64>,
-    /// Looks even where nothing was deleted and no push failed since the last one.
+    /// True to collect even if nothing was deleted and no push failed since the last collection.
     #[serde(default)]
     pub force: bool,
 }
 
-/// What a collection does now.
+/// The phase of a collection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CollectionPhase {
-    /// None runs.
+    /// No collection is running.
     Idle,
-    /// It reads what releases reach.
+    /// The collection reads everything that releases reach.
     Marking,
-    /// It rewrites packs of which little is reachable.
+    /// The collection rewrites packs with a small reachable part.
     Repacking,
-    /// It writes down what goes: from now on, no push begins to rely on it.
+    /// The collection records the objects to remove. From now on, no push starts to rely on them.
     Condemning,
-    /// It waits for pushes and pulls that began before.
+    /// The collection waits for pushes and pulls that started earlier.
     Waiting,
-    /// It removes what goes.
+    /// The collection removes the recorded objects.
     Sweeping,
 }
 
-/// Quantities of a collection.
+/// The totals of a collection.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollectionTotals {
-    /// Packs that go.
+    /// The number of packs to remove.
     pub packs: u64,
-    /// Their length, in bytes.
+    /// The length of these packs, in bytes.
     pub pack_bytes: u64,
-    /// Packs written for what was reachable in some of them.
+    /// The number of packs written to replace rewritten ones.
     pub repacked: u64,
-    /// Their length, in bytes.
+    /// The length of the new packs, in bytes.
     pub repacked_bytes: u64,
-    /// Leaves, indexes, descriptors and release documents that go.
+    /// The number of leaves, indexes, descriptors and release documents to remove.
     pub objects: u64,
-    /// Their length, in bytes.
+    /// The length of these objects, in bytes.
     pub object_bytes: u64,
-    /// By how much the store shrinks, in bytes.
+    /// The net reduction of the store, in bytes.
     pub freed_bytes: u64,
 }
 
-/// What a collection would do now.
+/// The result of a dry run: the effect of a collection now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollectionPlan {
-    /// How many distinct chunks releases reach.
+    /// The number of distinct chunks that releases reach.
     pub reachable_chunks: u64,
-    /// What would go.
+    /// The totals of the collection.
     pub totals: CollectionTotals,
 }
 
-/// How a collection ended.
+/// The outcome of a collection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollectionOutcome {
-    /// When, seconds since 1970-01-01 UTC.
+    /// The time of the outcome, in seconds since 1970-01-01 UTC.
     pub at_secs: u64,
-    /// Whether it looked: where nothing was deleted and no push failed, it does not.
+    /// False if the collection was skipped because nothing was deleted and no push failed.
     pub has_looked: bool,
-    /// What went.
+    /// The totals of the removed objects.
     pub totals: CollectionTotals,
-    /// How many leases it waits for.
+    /// The number of leases the collection waits for.
     pub waits_for_leases: u64,
-    /// When the last of them ends, unless it is renewed, seconds since 1970-01-01 UTC.
+    /// The time when the last of these leases ends unless renewed, in seconds since 1970-01-01 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_until_secs: Option<u64>,
-    /// Why it failed; then nothing that is reachable is gone.
+    /// The error, if the collection failed. No reachable object was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Problem>,
 }
 
-/// How far a collection is.
+/// The progress of a collection.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Collection {
-    /// What it does now.
+    /// The current phase.
     pub phase: CollectionPhase,
-    /// What it is going to remove, as far as it knows.
+    /// The totals of the planned removal, as far as known.
     pub planned: CollectionTotals,
-    /// How the last one ended; absent when there was none since the registry started.
+    /// The outcome of the last collection. Absent if there was none since the registry started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<CollectionOutcome>,
 }
 
-/// What a release occupies alone.
+/// The storage used by one release alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseUsage {
     /// The release.
     pub digest: ReleaseDigest,
-    /// The stored bytes of chunks that no other release reaches: what deleting it frees.
+    /// The stored bytes of chunks that no other release reaches. Deleting the release frees them.
     pub own_bytes: u64,
 }
 
-/// What releases occupy in the store.
+/// The storage used by releases.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Every release of the registry.
+    /// The releases of the registry, all of them.
     pub releases: Vec<ReleaseUsage>,
     /// The stored bytes of chunks that several releases reach.
     pub shared_bytes: u64,
-    /// The stored bytes of chunks that none reaches: a collection removes them.
+    /// The stored bytes of chunks that no release reaches. A collection removes them.
     pub unreachable_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! What differs between two releases.
+//! Differences between two releases.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,86 +6,87 @@ use utoipa::ToSchema;
 use crate::digest::{ContentDigest, ReleaseDigest};
 use crate::names::{DiskName, MachineName};
 
-/// What differs between two releases, and what moving from one to the other costs.
+/// The differences between two releases, and the cost of moving from one to the other.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseDiff {
-    /// The release compared from.
+    /// The old release.
     pub from: ReleaseDigest,
-    /// The release compared to.
+    /// The new release.
     pub to: ReleaseDigest,
-    /// Fields of the documents outside machines that differ.
+    /// The differing fields of the documents, outside machines.
     pub fields: Vec<FieldDiff>,
-    /// Machines that differ, by name.
+    /// The differing machines, by name.
     pub machines: Vec<MachineDiff>,
-    /// Distinct chunks that `to` has and `from` has not.
+    /// The number of distinct chunks in `to` but not in `from`.
     pub download_chunks: u64,
-    /// Their stored bytes: what a host on `from` must download to be on `to`.
+    /// The stored bytes of these chunks: the download of a host that moves from `from` to `to`.
     pub download_bytes: u64,
-    /// Their plain bytes.
+    /// The plain bytes of these chunks.
     pub new_plain_bytes: u64,
-    /// Plain bytes of `to`'s data that `from` has somewhere.
+    /// The plain bytes of data in `to` that are also present anywhere in `from`.
     pub reused_plain_bytes: u64,
 }
 
-/// In which of two releases something is.
+/// The kind of a difference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
-    /// Only in `to`.
+    /// Present only in `to`.
     Added,
-    /// Only in `from`.
+    /// Present only in `from`.
     Removed,
-    /// In both, and different.
+    /// Present in both, with different values.
     Changed,
 }
 
-/// A field that differs.
+/// A differing field.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FieldDiff {
-    /// Its path in the document, `memoryMib` or `annotations/owner`.
+    /// The path of the field in the document, such as `memoryMib` or `annotations/owner`.
     pub field: String,
-    /// Its value in `from`, as JSON text; absent where it is added.
+    /// The value in `from`, as JSON text. Absent for an added field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Its value in `to`, as JSON text; absent where it is removed.
+    /// The value in `to`, as JSON text. Absent for a removed field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
 
-/// A machine that differs.
+/// A differing machine.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct MachineDiff {
-    /// Its name.
+    /// The machine's name.
     pub machine: MachineName,
-    /// Where it is.
+    /// The kind of the difference.
     pub presence: Presence,
-    /// Descriptor fields that differ, outside disks.
+    /// The differing fields of the machine, outside disks.
     pub fields: Vec<FieldDiff>,
-    /// Disks that differ, by name.
+    /// The differing disks, by name.
     pub disks: Vec<DiskDiff>,
 }
 
-/// A disk that differs.
+/// A differing disk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskDiff {
-    /// Its name.
+    /// The disk's name.
     pub disk: DiskName,
-    /// Where it is.
+    /// The kind of the difference.
     pub presence: Presence,
-    /// Fields other than content that differ.
+    /// The differing fields other than the content.
     pub fields: Vec<FieldDiff>,
-    /// Its content in `from`.
+    /// The content in `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<ContentDigest>,
-    /// Its content in `to`.
+    /// The content in `to`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<ContentDigest>,
-    /// Runs of `to` that hold other bytes than `from` at the same offset, at chunk granularity.
+    /// The number of extents of `to` whose bytes differ from `from` at the same offset, at chunk
+    /// granularity.
     pub changed_extents: u64,
-    /// Bytes in those runs.
+    /// The length of these extents, in bytes.
     pub changed_bytes: u64,
-    /// Plain bytes of chunks that are nowhere in `from`.
+    /// The plain bytes of chunks that are nowhere in `from`.
     pub new_plain_bytes: u64,
 }

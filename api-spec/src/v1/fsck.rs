@@ -1,4 +1,4 @@
-//! Checks of a whole registry, and what they found.
+//! Checks of a whole registry, and their findings.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,143 +6,145 @@ use utoipa::ToSchema;
 use crate::digest::ReleaseDigest;
 use crate::names::{ApplicationName, Version};
 
-/// Asks to check every object, reference and row: begins, or goes on where a check broke off.
+/// A request to check every object, reference and row.
+///
+/// Resumes the last check if it did not complete. Otherwise starts a new one.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "rateBytesPerSec": 50_000_000, "restart": false }))]
 pub struct StartFsck {
-    /// Read at most this many bytes of objects a second; 0 for as fast as one reader goes.
+    /// The maximum read rate, in bytes per second. 0 for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "crate::schema::number")]
     pub rate_bytes_per_sec: Option<u64>,
-    /// Begin anew, even where a check broke off.
+    /// True to start over instead of resuming an incomplete check.
     #[serde(default)]
     pub restart: bool,
 }
 
-/// What a check does now.
+/// The state of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FsckState {
-    /// There was none yet.
+    /// There was no check yet.
     Never,
-    /// It reads.
+    /// The check is running.
     Running,
-    /// Whoever ran it is gone: starting it goes on where it broke off.
+    /// The process that ran the check is gone. Starting a check resumes it.
     Interrupted,
-    /// It was told to stop: starting it goes on.
+    /// The check was stopped on request. Starting a check resumes it.
     Stopped,
-    /// The store or the catalog failed it; `failure` says how. Starting it goes on.
+    /// The store or the catalog failed; see `failure`. Starting a check resumes it.
     Failed,
-    /// It has looked at everything.
+    /// The check is complete.
     Complete,
 }
 
-/// What is to be made of a finding.
+/// The class of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FindingClass {
-    /// Something that is needed is gone or is not what its name says.
+    /// Something required is missing or does not match its name.
     Damage,
-    /// The same, and it was mended at once from what the registry itself knows.
+    /// Damage, repaired at once from the registry's own data.
     Mended,
-    /// Nobody needs it: not damage.
+    /// Unreferenced data. This is not damage.
     Reclaimable,
 }
 
-/// Something that a check found.
+/// A finding of a check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// `pack`, `leaf`, `index`, `release`, `descriptor`, `name` or `catalog`.
+    /// The kind of object: `pack`, `leaf`, `index`, `release`, `descriptor`, `name` or `catalog`.
     pub kind: String,
-    /// Which one: its path in the store, or the row.
+    /// The object: its path in the store, or the row.
     pub object: String,
-    /// What is wrong with it.
+    /// The problem with the object.
     pub what: String,
-    /// What is to be made of it.
+    /// The class of the finding.
     pub class: FindingClass,
 }
 
-/// How far a check is.
+/// The progress and the findings of a check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fsck {
-    /// What it does.
+    /// The state of the check.
     pub state: FsckState,
-    /// Counts checks from 1; 0 where there was none.
+    /// The number of the check, from 1. 0 if there was none.
     pub run: u64,
-    /// What it looks at now.
+    /// The current phase.
     pub phase: String,
-    /// When it began, seconds since 1970-01-01 UTC.
+    /// The start time, in seconds since 1970-01-01 UTC.
     pub started_at_secs: u64,
-    /// When it had looked at everything.
+    /// The time of completion, in seconds since 1970-01-01 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at_secs: Option<u64>,
-    /// Objects and rows it has looked at.
+    /// The number of objects and rows checked.
     pub objects: u64,
-    /// Bytes of objects it has read and hashed.
+    /// The bytes of objects read and hashed.
     pub bytes: u64,
-    /// About how many there were to read when it began.
+    /// The approximate number of bytes to read, as of the start.
     pub total_bytes: u64,
-    /// How many findings are damage, be it mended or not.
+    /// The number of findings of damage, repaired or not.
     pub damage_count: u64,
-    /// How many objects nobody needs.
+    /// The number of unreferenced objects.
     pub reclaimable_count: u64,
-    /// Their bytes.
+    /// The bytes of unreferenced objects.
     pub reclaimable_bytes: u64,
-    /// What it found: damage first; of what is reclaimable some examples.
+    /// The findings: damage first, then some examples of unreferenced data.
     pub findings: Vec<Finding>,
-    /// Findings of damage that this answer has no room for.
+    /// The number of findings of damage omitted from this answer.
     pub findings_left_out: u64,
-    /// Why it failed.
+    /// The error that ended the check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// When the last check that came to its end did so.
+    /// The completion time of the last complete check, in seconds since 1970-01-01 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_complete_at_secs: Option<u64>,
 }
 
-/// Something that a release needs and the registry does not hold, or not as it should be.
+/// An object that a release needs and that is missing or damaged.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LostObject {
-    /// Its path in the store.
+    /// The path of the object in the store.
     pub object: String,
-    /// What is wrong with it.
+    /// The problem with the object.
     pub what: String,
-    /// The disks of the release that need it, as `machine/disk`, in the order of its document: to
-    /// push any release with the content of these brings it back. Empty where all of the release
-    /// needs it, or the document cannot be read.
+    /// The disks that need the object, as `machine/disk`, in the order of the document. Pushing any
+    /// release with the content of these disks restores the object. Empty if the whole release
+    /// needs the object, or if the document cannot be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<String>,
 }
 
-/// A release that cannot be pulled whole.
+/// A release that cannot be pulled completely.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DamagedRelease {
-    /// Its application.
+    /// The application.
     pub application: ApplicationName,
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its identity.
+    /// The release's digest.
     pub digest: ReleaseDigest,
-    /// What it lacks; none when it is whole.
+    /// The missing or damaged objects. Empty for a sound release.
     pub lost: Vec<LostObject>,
 }
 
-/// Every release that is known to be damaged.
+/// The releases known to be damaged.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Damage {
-    /// The releases; at most [`DAMAGED_RELEASES_MAX`] of them.
+    /// The releases, at most 1000.
     pub releases: Vec<DamagedRelease>,
-    /// There are more.
+    /// True if more releases are damaged than listed.
     pub is_cut: bool,
 }
 
-/// The most damaged releases one answer names.
+/// The maximum number of damaged releases per answer.
 pub const DAMAGED_RELEASES_MAX: u32 = 1000;
-/// The most findings one answer names.
+/// The maximum number of findings per answer.
 pub const FINDINGS_MAX: u32 = 10_000;

@@ -1,4 +1,4 @@
-//! Hosts: which of them runs which release.
+//! Hosts, and the releases they run.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,34 +6,34 @@ use utoipa::ToSchema;
 use crate::digest::ReleaseDigest;
 use crate::names::{ApplicationName, ChannelName, HostName, Version};
 
-/// The shortest time that a host may ask to be remembered for, in seconds.
+/// The shortest time to live of a host's report, in seconds.
 pub const HOST_TTL_SECS_MIN: u64 = 60;
-/// The longest, in seconds: 90 days.
+/// The longest time to live of a host's report, in seconds: 90 days.
 pub const HOST_TTL_SECS_MAX: u64 = 90 * 24 * 3600;
 
-/// A host says what it runs.
+/// A host's report of the release it runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RenewHost {
     /// The application.
     pub application: ApplicationName,
-    /// What tells two copies on one host apart: the directory, 1 to 1024 bytes.
+    /// The directory, 1 to 1024 bytes. Distinguishes several copies on one host.
     #[schema(min_length = 1, max_length = 1024, example = "/srv/webshop")]
     pub instance: String,
-    /// The release it runs.
+    /// The release.
     pub release: ReleaseDigest,
-    /// The channel it follows, where it follows one.
+    /// The channel the host follows, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,
-    /// How many disks it has of it.
+    /// The number of disks of the release on the host.
     #[schema(maximum = 4_294_967_295_u32)]
     pub disks: u64,
-    /// How long this holds, in seconds, 60 to 7776000 (90 days).
+    /// The validity of the report, in seconds: 60 to 7776000 (90 days).
     #[schema(minimum = 60, maximum = 7_776_000)]
     pub ttl_secs: u64,
 }
 
-/// A release that a host runs.
+/// A release on a host.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HostRun {
@@ -41,43 +41,43 @@ pub struct HostRun {
     pub host: HostName,
     /// The application.
     pub application: ApplicationName,
-    /// What tells two copies on one host apart: the directory.
+    /// The directory. Distinguishes several copies on one host.
     pub instance: String,
     /// The release.
     pub release: ReleaseDigest,
-    /// That release's version.
+    /// The version of the release.
     pub version: Version,
-    /// When that release was published, seconds since 1970-01-01 UTC.
+    /// The publish time of the release, in seconds since 1970-01-01 UTC.
     pub published_at_secs: u64,
-    /// The channel it follows, where it follows one.
+    /// The channel the host follows, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,
-    /// Where that channel points, where there is such a channel.
+    /// The version the channel points to, if the channel exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_version: Option<Version>,
-    /// How many moves that channel has made since it pointed at this release; absent where it never
-    /// did.
+    /// The number of moves of the channel since its last move to this release. Absent if the
+    /// channel never pointed to the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moves_behind: Option<u64>,
-    /// How many disks it has of it.
+    /// The number of disks of the release on the host.
     pub disks: u64,
-    /// Since when it runs this release, seconds since 1970-01-01 UTC.
+    /// The time of the first report of this release, in seconds since 1970-01-01 UTC.
     pub since_secs: u64,
-    /// When it said so last.
+    /// The time of the last report, in seconds since 1970-01-01 UTC.
     pub renewed_at_secs: u64,
-    /// Until when that holds.
+    /// The end of the report's validity, in seconds since 1970-01-01 UTC.
     pub deadline_secs: u64,
-    /// The deadline has passed: it may not run it any more.
+    /// True if the report has expired. The host may no longer run the release.
     pub is_expired: bool,
 }
 
-/// A page of hosts, by name, then application and instance.
+/// A page of hosts, ordered by name, application and instance.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HostPage {
-    /// What they run.
+    /// The releases on the hosts of the page.
     pub hosts: Vec<HostRun>,
-    /// Pass as `after` for the next page; absent on the last.
+    /// The value of `after` for the next page. Absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<HostName>,
 }

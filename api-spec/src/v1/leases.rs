@@ -1,34 +1,34 @@
-//! Leases: what a push relies on stays until its deadline.
+//! Leases: protection from collection for the objects of a push or pull.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::names::{ApplicationName, Version};
 
-/// Asks for a lease.
+/// A request to open a lease.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "application": "team/webshop", "version": "1.0.0", "purpose": "push" }))]
 pub struct OpenLease {
-    /// The application that will be pushed to, or pulled from.
+    /// The application to push to or pull from.
     pub application: ApplicationName,
-    /// The version that will be published: a push that would pass the application's quota is then
-    /// refused at once, but for one that was published before.
+    /// The version to publish. A push that exceeds the application's quota is then refused at once,
+    /// unless the version was published before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// What it is for; to push where it is not given.
+    /// The purpose. The default is a push.
     #[serde(default)]
     pub purpose: LeasePurpose,
 }
 
-/// What a lease is for.
+/// The purpose of a lease.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LeasePurpose {
-    /// To send a release and publish it.
+    /// Sending and publishing a release.
     #[default]
     Push,
-    /// To read one: what it needs is not collected meanwhile, even if it is deleted.
+    /// Reading a release. The release's objects are not collected meanwhile, even if it is deleted.
     Pull,
 }
 
@@ -36,8 +36,8 @@ pub enum LeasePurpose {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// Its name, for the requests that rely on it. Not guessable.
+    /// The unguessable id of the lease, for the requests that rely on it.
     pub id: String,
-    /// How long it holds from now unless it is renewed, in seconds.
+    /// The time until the lease ends unless renewed, in seconds.
     pub ttl_secs: u64,
 }

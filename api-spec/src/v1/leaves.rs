@@ -5,17 +5,18 @@ use utoipa::ToSchema;
 
 use crate::digest::LeafDigest;
 
-/// The most leaves one question may name: those of 4 TiB of disk.
+/// The maximum number of leaves per query: 4 TiB of disk.
 pub const LEAVES_PER_QUESTION_MAX: usize = 16_384;
 
-/// Asks which of these leaves the registry lacks; answered by
-/// [`MissingPositions`](super::MissingPositions). A leaf that is present is complete: every
-/// chunk it lists is present, too, and stays until the lease ends.
+/// A query for the leaves that the registry lacks.
+///
+/// The answer is a list of missing positions. A present leaf is complete: every chunk in it is
+/// present as well, and stays until the lease ends.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MissingLeaves {
-    /// The lease under which the answer holds.
+    /// The lease for the query.
     pub lease: String,
-    /// At most [`LEAVES_PER_QUESTION_MAX`] leaves.
+    /// The leaves, at most 16384.
     pub leaves: Vec<LeafDigest>,
 }

@@ -1,6 +1,6 @@
-//! Bodies of version 1 of the HTTP API, a file per resource.
+//! The bodies of version 1 of the HTTP API, one file per resource.
 //!
-//! Plain data as it crosses the wire; the edges convert it, once.
+//! Plain data as sent over the wire. The edges convert the data once.
 
 mod applications;
 mod audit;
@@ -48,7 +48,7 @@ pub use webhooks::{
     DeliveryPage, NewWebhook, Webhook, WebhookDelivery, WebhookMessage, WebhookPage,
 };
 
-/// The header that carries a release's digest beside its document.
+/// The header with a release's digest, sent along with the document.
 pub const RELEASE_HEADER: &str = "seawall-release";
-/// The most items one page of a listing holds; also the default.
+/// The maximum number of items per page of a listing, and the default.
 pub const PAGE_COUNT_MAX: u32 = 1000;

@@ -1,4 +1,4 @@
-//! Pins, and everything else that keeps a release from being deleted.
+//! Pins and the other holders of releases.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,26 +9,26 @@ use crate::names::{ChannelName, HostName, PinName, Version};
 /// The longest reason of a pin, in bytes.
 pub const PIN_REASON_LEN_MAX: usize = 1024;
 
-/// Asks to pin a release.
+/// A request to pin a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "the auditors read it until 2027" }))]
 pub struct SetPin {
-    /// Why it must stay; a person reads it who wants to delete the release.
+    /// The reason, for people who want to delete the release.
     pub reason: String,
 }
 
-/// A pin: its release stays until somebody takes it away.
+/// A pin. The release cannot be deleted until the pin is removed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pin {
-    /// Its name, unique among the pins of its release.
+    /// The pin's name, unique among the pins of the release.
     pub name: PinName,
-    /// Why the release must stay.
+    /// The reason for the pin.
     pub reason: String,
-    /// When it was set last, seconds since 1970-01-01 UTC.
+    /// The time when the pin was last set, in seconds since 1970-01-01 UTC.
     pub pinned_at_secs: u64,
-    /// Who set it: the name of the token used; empty without authentication.
+    /// The name of the token that set the pin. Empty without authentication.
     pub pinned_by: String,
 }
 
@@ -39,45 +39,45 @@ pub struct PinPage {
     pub pins: Vec<Pin>,
 }
 
-/// What keeps a release from being deleted.
+/// A reason why a release cannot be deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Holder {
-    /// A channel points at it.
+    /// A channel points to the release.
     Channel {
         /// The channel.
         channel: ChannelName,
     },
-    /// A channel pointed at it a few moves ago, and may want to go back.
+    /// A channel pointed to the release a few moves ago and may need to roll back.
     History {
         /// The channel.
         channel: ChannelName,
-        /// How many moves ago, from 1.
+        /// The number of moves ago, from 1.
         moves_ago: u64,
     },
-    /// Somebody pinned it.
+    /// A pin.
     Pin {
-        /// The pin.
+        /// The pin's name.
         pin: PinName,
-        /// Why.
+        /// The reason for the pin.
         reason: String,
     },
-    /// A host runs it.
+    /// A host runs the release.
     Host {
         /// The host.
         host: HostName,
-        /// When it said so last, seconds since 1970-01-01 UTC.
+        /// The time of the host's last report, in seconds since 1970-01-01 UTC.
         renewed_at_secs: u64,
     },
 }
 
-/// Everything that keeps a release from being deleted; nothing does where the list is empty.
+/// The holders of a release. Without holders, the release can be deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Holders {
     /// The release's version.
     pub version: Version,
-    /// Its identity.
+    /// The release's digest.
     pub digest: ReleaseDigest,
-    /// What holds it, the strongest first.
+    /// The holders, the strongest first.
     pub holders: Vec<Holder>,
 }

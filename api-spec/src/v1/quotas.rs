@@ -1,37 +1,38 @@
-//! Quotas: what an application may have.
+//! Quotas: limits per application.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::names::ApplicationName;
 
-/// Sets a quota. What is absent or null is not limited.
+/// A request to set a quota. Absent or null means unlimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "dataBytesMax": 500_000_000_000_u64, "releaseCountMax": 100 }))]
 pub struct SetQuota {
-    /// The data of the disks of its releases together, in bytes.
+    /// The maximum amount of disk data in all releases together, in bytes.
     #[serde(default)]
     #[serde(deserialize_with = "crate::schema::number")]
     pub data_bytes_max: Option<u64>,
-    /// How many releases.
+    /// The maximum number of releases.
     #[serde(default)]
     #[serde(deserialize_with = "crate::schema::number")]
     pub release_count_max: Option<u64>,
 }
 
-/// A quota, and what is used of it.
+/// A quota and its current usage.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Quota {
     /// The application.
     pub application: ApplicationName,
-    /// The data that its releases' disks may have together, in bytes; null is no limit.
+    /// The maximum amount of disk data in all releases together, in bytes. Null for no limit.
     pub data_bytes_max: Option<u64>,
-    /// The data that they have: each release counts in full, whatever it shares with others.
+    /// The amount of disk data, in bytes. Each release counts in full, even if it shares data with
+    /// others.
     pub data_bytes: u64,
-    /// How many releases it may have; null is no limit.
+    /// The maximum number of releases. Null for no limit.
     pub release_count_max: Option<u64>,
-    /// How many it has.
+    /// The number of releases.
     pub release_count: u64,
 }

@@ -6,57 +6,57 @@ use utoipa::ToSchema;
 use crate::digest::ReleaseDigest;
 use crate::names::{ChannelName, MachineName, PinName, Version};
 
-/// A release as a listing shows it.
+/// A release in a listing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseSummary {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its identity.
+    /// The release's digest.
     pub digest: ReleaseDigest,
-    /// When it was published, seconds since 1970-01-01 UTC.
+    /// The publish time, in seconds since 1970-01-01 UTC.
     pub published_at_secs: u64,
-    /// Who published it: the name of the token used; empty without authentication.
+    /// The name of the publisher's token. Empty without authentication.
     pub published_by: String,
-    /// Its machines.
+    /// The machines.
     pub machines: Vec<MachineName>,
-    /// Sum of its disks' lengths, in bytes.
+    /// The total length of the disks, in bytes.
     pub disk_bytes: u64,
-    /// Sum of its disks' data, holes left out and repeats counted, in bytes.
+    /// The total data of the disks, in bytes, without holes and with repeats counted.
     pub data_bytes: u64,
-    /// The channels that point at it now.
+    /// The channels that point to the release now.
     pub channels: Vec<ChannelName>,
-    /// What it is known to lack, by path in the store; absent when it is whole.
+    /// The missing or damaged objects, by path in the store. Absent for a sound release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
-    /// The channels that pointed at it a few moves ago, and may want to go back.
+    /// The channels that pointed to the release a few moves ago and may need to roll back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_on: Vec<ChannelName>,
-    /// Its pins.
+    /// The names of the release's pins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinName>,
-    /// How many hosts run it.
+    /// The number of hosts that run the release.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub host_count: u64,
 }
 
-/// Whether a count may be left out.
+/// Returns true if a count is omitted from the JSON text.
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde wants it so
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// A release that was deleted: its version is never used again.
+/// A deleted release. The version is never used again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletedRelease {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its identity.
+    /// The release's digest.
     pub digest: ReleaseDigest,
-    /// When it was deleted, seconds since 1970-01-01 UTC.
+    /// The time of deletion, in seconds since 1970-01-01 UTC.
     pub deleted_at_secs: u64,
-    /// Who deleted it: the name of the token used; empty without authentication.
+    /// The name of the token that deleted the release. Empty without authentication.
     pub deleted_by: String,
 }
 
@@ -66,17 +66,17 @@ pub struct DeletedRelease {
 pub struct ReleasePage {
     /// The releases.
     pub releases: Vec<ReleaseSummary>,
-    /// Pass as `after` for the next page; absent on the last.
+    /// The value of `after` for the next page. Absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Version>,
 }
 
-/// The answer to a publish: 201 when the release is new, 200 when it was there.
+/// The answer to a publish: 201 for a new release, 200 for one published before.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Published {
     /// The release's identity.
     pub digest: ReleaseDigest,
-    /// It was published before, with this very content.
+    /// True if the same release was published before.
     pub already_present: bool,
 }

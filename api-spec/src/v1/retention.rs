@@ -1,4 +1,4 @@
-//! Retention: which releases stay, and which go.
+//! Retention: policies that decide which releases to delete.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,126 +8,130 @@ use crate::digest::ReleaseDigest;
 use crate::names::{ApplicationName, ChannelName, Version};
 use crate::problem::Problem;
 
-/// What keeps releases, each rule on its own: a release stays while one of them keeps it. A policy
-/// without a rule that keeps is none, and removes the one that was set.
+/// A retention policy: a set of independent rules, each of which keeps releases.
+///
+/// A release stays as long as one rule keeps it. An empty policy removes the one in force. A policy
+/// without `keepLast`, `keepYoungerSecs` and `keepSupersededSecs` marks no release for deletion.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(example = json!({ "keepLast": 5, "keepYoungerSecs": 2_592_000 }))]
 pub struct RetentionPolicy {
-    /// The newest this many: of the application, or of those that the channel pointed at.
+    /// The number of newest releases to keep, of the application or of the channel's history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_last: Option<u32>,
-    /// The newest this many prereleases; where it is given, `keepLast` counts no prereleases.
+    /// The number of newest prereleases to keep, only beside `keepLast`, which then does not count
+    /// prereleases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_last_prereleases: Option<u32>,
-    /// Those published less than this many seconds ago.
+    /// The time for which to keep a release after its publication, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "crate::schema::number")]
     pub keep_younger_secs: Option<u64>,
-    /// Those that the channel, or any channel of the application, left less than this many seconds
-    /// ago.
+    /// The time for which to keep a release after the channel (or any channel of the application)
+    /// moved on from it, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "crate::schema::number")]
     pub keep_superseded_secs: Option<u64>,
-    /// How long the release of a host that has not been heard of since its deadline stays; 30 days
-    /// where no policy of the application says so. Hosts within their deadline always count.
+    /// The time for which a host's release is kept after the deadline of the host's last report, in
+    /// seconds. The longest time in any policy of the application applies, by default 30 days.
+    /// Hosts within their deadline always count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "crate::schema::number")]
     pub keep_expired_hosts_secs: Option<u64>,
 }
 
-/// A policy, and who set it.
+/// A policy in force.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
-    /// The channel whose releases it is for; absent for all of the application.
+    /// The channel the policy applies to. Absent for the policy of the whole application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,
-    /// What it keeps.
+    /// The policy.
     pub policy: RetentionPolicy,
-    /// When it was set, seconds since 1970-01-01 UTC.
+    /// The time when the policy was set, in seconds since 1970-01-01 UTC.
     pub set_at_secs: u64,
-    /// Who set it: the name of the token used; empty without authentication.
+    /// The name of the token that set the policy. Empty without authentication.
     pub set_by: String,
 }
 
-/// The policies of an application: its own first, then those of its channels by name.
+/// The policies of an application: its own first, then the ones of its channels, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Policies {
     /// The policies.
     pub policies: Vec<Policy>,
 }
 
-/// What becomes of a release.
+/// The fate of a release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Fate {
-    /// It stays.
+    /// The release stays.
     Stays,
-    /// It goes.
+    /// The release is to be deleted.
     Goes,
 }
 
-/// What becomes of a release, and why.
+/// The fate of a release, with reasons.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its identity.
+    /// The release's digest.
     pub digest: ReleaseDigest,
-    /// What becomes of it.
+    /// The fate.
     pub fate: Fate,
-    /// Why, in words.
+    /// The reasons, in words.
     pub reasons: Vec<String>,
 }
 
-/// What the policies of an application make of its releases now.
+/// The effect of an application's policies on its releases now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionPlan {
     /// The application.
     pub application: ApplicationName,
-    /// Every release, newest first.
+    /// The verdicts on all releases, newest first.
     pub verdicts: Vec<Verdict>,
-    /// What deleting and collecting those that go would free, in bytes of the store; absent where
-    /// the registry cannot tell.
+    /// The bytes of the store freed by deleting and collecting the releases, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed_bytes: Option<u64>,
 }
 
-/// Asks to delete what the plan says goes.
+/// A request to delete the releases that the plan marks for deletion.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRetention {
-    /// Of what goes, only these: those of a plan that somebody read. All of it where it is absent.
+    /// The releases to delete, of the ones marked for deletion. Pass the releases of a plan that
+    /// was reviewed. Absent for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub releases: Option<Vec<ReleaseDigest>>,
 }
 
-/// A release that was to go, and stays.
+/// A release that was to be deleted and stays.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct KeptRelease {
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its identity.
+    /// The release's digest.
     pub digest: ReleaseDigest,
-    /// Why it stays, in words.
+    /// The reason, in words.
     pub why: String,
 }
 
-/// What was deleted.
+/// The outcome of applying the policies.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionOutcome {
-    /// The releases that are gone.
+    /// The deleted releases.
     pub deleted: Vec<DeletedRelease>,
-    /// Those that were to go, and that somebody began to hold meanwhile.
+    /// The releases that gained a holder since the plan was made.
     pub kept: Vec<KeptRelease>,
-    /// What the collection that begins now is to free, in bytes of the store; absent where nothing
-    /// was deleted, or the registry cannot tell.
+    /// The bytes of the store that the collection started now is expected to free. Absent if
+    /// nothing was deleted or the amount is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_bytes: Option<u64>,
-    /// What failed when something was deleted already: the rest is as it was.
+    /// The error that occurred after some releases were deleted. The remaining ones are unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Problem>,
 }

@@ -1,4 +1,4 @@
-//! Webhooks: addresses that are told what happens.
+//! Webhooks: delivery of events to external addresses.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,7 +7,7 @@ use super::AuditEntry;
 use crate::audit::Action;
 use crate::names::ApplicationName;
 
-/// Asks to tell an address what happens.
+/// A request to add a webhook.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({
@@ -16,40 +16,41 @@ use crate::names::ApplicationName;
     "secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 }))]
 pub struct NewWebhook {
-    /// Where messages are sent, by POST: http:// or https://.
+    /// The http:// or https:// URL to POST messages to.
     pub url: String,
-    /// Of what: `publish`, `promote`, `delete`, `damage`; at least one.
+    /// The event types to deliver, at least one of `publish`, `promote`, `delete`, `damage`.
     pub events: Vec<Action>,
-    /// Of this application alone.
+    /// The application whose events to deliver. Absent for all applications.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationName>,
-    /// What signs the messages: 24 to 64 bytes in Base64, with or without `whsec_` before them.
+    /// The key that signs the messages: 24 to 64 bytes in Base64, optionally prefixed with
+    /// `whsec_`.
     pub secret: String,
 }
 
-/// A webhook. Its secret is never shown.
+/// A webhook. The secret is never returned.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// Its name.
+    /// The webhook's id.
     pub id: String,
-    /// Where messages are sent.
+    /// The URL that messages are sent to.
     pub url: String,
-    /// Of what it is told.
+    /// The event types to deliver.
     pub events: Vec<Action>,
-    /// Of which application; absent for all.
+    /// The application whose events are delivered. Absent for all applications.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationName>,
-    /// When it was added, seconds since 1970-01-01 UTC.
+    /// The time when the webhook was added, in seconds since 1970-01-01 UTC.
     pub created_at_secs: u64,
-    /// Who added it: the name of the token used; empty without authentication.
+    /// The name of the token that added the webhook. Empty without authentication.
     pub created_by: String,
-    /// How many messages wait for it.
+    /// The number of pending messages.
     pub pending_count: u64,
-    /// Since when the oldest of them waits.
+    /// The time when the oldest pending message was queued, in seconds since 1970-01-01 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_since_secs: Option<u64>,
-    /// How many messages were given up.
+    /// The number of messages given up.
     pub lost_count: u64,
 }
 
@@ -60,24 +61,24 @@ pub struct WebhookPage {
     pub webhooks: Vec<Webhook>,
 }
 
-/// A message to a webhook, as it is listed.
+/// A message to a webhook, in a listing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookDelivery {
-    /// Counts messages of all webhooks.
+    /// The delivery's number, counted over all webhooks.
     pub id: u64,
-    /// `webhook-id` of the message.
+    /// The message's `webhook-id`.
     pub message: String,
-    /// `pending`, `delivered` or `given-up`.
+    /// The state: `pending`, `delivered` or `given-up`.
     pub state: String,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempt_count: u32,
-    /// When it is tried next, where it is pending.
+    /// The time of the next attempt of a pending message, in seconds since 1970-01-01 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at_secs: Option<u64>,
-    /// How the last try ended; empty before the first.
+    /// The outcome of the last attempt. Empty before the first.
     pub outcome: String,
-    /// Of what it tells.
+    /// The entry of the audit log that the message carries.
     pub entry: AuditEntry,
 }
 
@@ -87,7 +88,7 @@ pub struct WebhookDelivery {
 pub struct DeliveryPage {
     /// The deliveries.
     pub deliveries: Vec<WebhookDelivery>,
-    /// Pass as `after` for the next page; absent on the last.
+    /// The value of `after` for the next page. Absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }
@@ -95,10 +96,10 @@ pub struct DeliveryPage {
 /// The body of a message to a webhook (Standard Webhooks 1.0).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WebhookMessage {
-    /// What happened.
+    /// The event type.
     #[serde(rename = "type")]
     pub kind: Action,
-    /// When, as RFC 3339.
+    /// The time of the event, as RFC 3339.
     pub timestamp: String,
     /// The entry of the audit log.
     pub data: AuditEntry,
