@@ -1,8 +1,8 @@
-//! The audit log: who did what to which release, each entry bound to all before it.
+//! The audit log: actors, actions and subjects, with each entry bound to all entries before.
 //!
-//! Whoever holds the entries can compute the chain anew: an entry that was changed, left out or
-//! moved breaks it from there on. What it cannot show alone is that the newest entries are gone;
-//! compare with a digest noted earlier (every webhook carries one).
+//! Anyone with the entries can recompute the chain: a changed, omitted or moved entry breaks the
+//! chain from there on. The chain alone cannot show that the newest entries were removed. For this,
+//! compare with a digest noted earlier, such as the one in every webhook message.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{EntryDigest, ReleaseDigest};
 use crate::names::{ApplicationName, Version};
 
-/// What the first entry follows.
+/// The predecessor of the first entry.
 pub const CHAIN_BEGIN: EntryDigest = EntryDigest::from_bytes([0; 32]);
 
-/// A text that is no action.
+/// A text that names no action of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no action of the audit log; there are {list}", list = listed())]
 pub struct UnknownAction(String);
@@ -27,7 +27,7 @@ fn listed() -> String {
 
 macro_rules! actions {
     ($count:literal: $($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
-        /// What was done. The table is closed.
+        /// The action of an entry. The table is closed.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         #[derive(Serialize, Deserialize)]
         pub enum Action {
@@ -35,10 +35,10 @@ macro_rules! actions {
         }
 
         impl Action {
-            /// Every action, in the order of the table.
+            /// The actions, in the order of the table.
             pub const ALL: [Self; $count] = [$(Self::$name),+];
 
-            /// Its text.
+            /// Returns the action's text.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
@@ -48,7 +48,7 @@ macro_rules! actions {
 }
 
 actions! { 12:
-    /// A release became visible.
+    /// A release was published.
     Publish = "publish";
     /// A channel moved.
     Promote = "promote";
@@ -56,7 +56,7 @@ actions! { 12:
     Delete = "delete";
     /// A release was pinned.
     Pin = "pin";
-    /// A pin was taken away.
+    /// A pin was removed.
     Unpin = "unpin";
     /// A retention policy was set or removed.
     Policy = "policy";
@@ -64,19 +64,19 @@ actions! { 12:
     Quota = "quota";
     /// A webhook was added or removed.
     Webhook = "webhook";
-    /// Bytes at rest were found damaged or gone.
+    /// An object in the store was found damaged or missing.
     Damage = "damage";
-    /// Garbage was collected.
+    /// A collection removed unreachable objects.
     Collect = "collect";
     /// Damage was repaired.
     Repair = "repair";
-    /// The catalog was rebuilt from the store; what was logged before is lost.
+    /// The catalog was rebuilt from the store. Earlier entries are lost.
     Recover = "recover";
 }
 
 crate::schema::of_texts!(Action, "What was done. The table is closed.");
 
-/// The actions that webhooks can be told of.
+/// The actions that webhooks can deliver.
 pub const EVENTS: [Action; 4] = [Action::Publish, Action::Promote, Action::Delete, Action::Damage];
 
 impl FromStr for Action {
@@ -96,33 +96,34 @@ impl fmt::Display for Action {
     }
 }
 
-/// All that an entry says, borrowed from wherever it is kept.
+/// The contents of an entry without its digest, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Said<'a> {
-    /// Which entry, from 1.
+    /// The position in the log, from 1.
     pub sequence: u64,
-    /// When, seconds since 1970-01-01 UTC.
+    /// The time of the action, in seconds since 1970-01-01 UTC.
     pub at_secs: u64,
-    /// The name of the token used; empty without one.
+    /// The name of the actor's token. Empty without a token.
     pub actor: &'a str,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// To which application.
+    /// The application acted on.
     pub application: Option<&'a ApplicationName>,
-    /// To which version of it.
+    /// The version acted on.
     pub version: Option<&'a Version>,
-    /// To which release.
+    /// The release acted on.
     pub release: Option<ReleaseDigest>,
-    /// The particulars.
+    /// The details of the action, by name.
     pub facts: &'a BTreeMap<String, String>,
 }
 
 impl Said<'_> {
-    /// The digest of the entry that says this and follows `previous`.
+    /// Returns the digest of the entry with these contents and the predecessor `previous`.
     ///
-    /// Over: the previous digest; sequence and time as 8 bytes, little-endian; then actor, action,
-    /// application, version, release (its text) and each fact's name and value in the order of
-    /// their names, each as its length in 8 bytes and its bytes; what is absent is empty.
+    /// Input of the hash: the previous digest; sequence and time as 8 bytes each, little-endian;
+    /// then actor, action, application, version, release (as text), and the name and value of each
+    /// detail in the order of names. Each of these texts is preceded by its length in 8 bytes. An
+    /// absent text is empty.
     #[must_use]
     pub fn digest(&self, previous: EntryDigest) -> EntryDigest {
         let release = self.release.map(|release| release.to_string());
@@ -158,7 +159,7 @@ mod tests {
         assert!(error.contains("publish, promote") && !error.contains('\u{1b}'), "{error}");
     }
 
-    /// Fails where a field is left out of the digest, or two texts can run into each other.
+    /// Fails if a field is missing from the digest, or if two texts can run into each other.
     #[test]
     fn whatever_an_entry_says_is_in_its_digest() {
         let facts = BTreeMap::from([("channel".to_owned(), "stable".to_owned())]);

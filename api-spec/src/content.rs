@@ -1,24 +1,24 @@
-//! How the content digest of a disk is made from parts that are hashed apart.
+//! The content digest of a disk, computed from separately hashed parts.
 //!
 //! A content digest is plain BLAKE3 over the whole disk. BLAKE3 is a binary tree over 1 KiB inputs
-//! (BLAKE3 paper, section 2.1), so an aligned run of a power of two bytes is a subtree with a
-//! *chaining value* of its own, and the values of all leaves of an index merge to the digest.
+//! (BLAKE3 paper, section 2.1). An aligned run with a power-of-two length is therefore a subtree
+//! with its own *chaining value*, and the values of all leaves of an index merge into the digest.
 
 use blake3::hazmat::{self, Mode};
 
 use crate::digest::ContentDigest;
 
-/// The chaining value of one aligned subtree of a disk; for a disk of one leaf, its digest.
+/// The chaining value of an aligned subtree of a disk. For a disk with one leaf, the disk's digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SubtreeValue(pub [u8; 32]);
 
-/// Merges the values of equal, aligned spans (the last may be shorter) to one value.
+/// Merges the values of equal, aligned spans (the last may be shorter) into one value.
 ///
-/// The spans begin at a multiple of their common power-of-two capacity, or at 0. `is_root` says
-/// that they are the whole input, so that the last merge is BLAKE3's root.
+/// The spans start at 0 or at a multiple of their common power-of-two capacity. `is_root` states
+/// that the spans are the whole input, so that the last merge is BLAKE3's root.
 ///
 /// # Panics
-/// When `values` is empty: a disk has at least one byte.
+/// If `values` is empty: a disk has at least one byte.
 #[must_use]
 pub fn merge(values: &[SubtreeValue], is_root: bool) -> SubtreeValue {
     match values {
@@ -39,7 +39,7 @@ pub fn merge(values: &[SubtreeValue], is_root: bool) -> SubtreeValue {
     }
 }
 
-/// The content digest of a disk whose leaves have `values`.
+/// Returns the content digest of a disk whose leaves have `values`.
 #[must_use]
 pub fn content_digest(values: &[SubtreeValue]) -> ContentDigest {
     ContentDigest::from_bytes(merge(values, true).0)
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use blake3::hazmat::HasherExt;
 
-    /// Any number of whole spans and a rest merge to what `b3sum` prints.
+    /// Merging any number of whole spans and a remainder gives the digest that `b3sum` prints.
     #[test]
     fn merged_subtrees_are_the_plain_digest() {
         const SPAN: usize = 4096;

@@ -1,28 +1,28 @@
 //! Digests: the names of content.
 //!
-//! Every object Seawall keeps is named by the BLAKE3-256 digest of its bytes. The role of a digest
-//! is part of its type, so that a pack's name cannot be passed where a chunk's is meant.
+//! Every object in Seawall is named by the BLAKE3-256 digest of its bytes. The role of a digest is
+//! part of its type, so that a pack's name cannot be passed for a chunk's.
 //!
-//! Text form: `blake3:` and 64 lower-case hexadecimal digits. One spelling per digest.
+//! Text form: `blake3:` and 64 lower-case hexadecimal digits. Each digest has one spelling.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Length of a digest in bytes.
+/// The length of a digest, in bytes.
 pub const DIGEST_LEN: usize = 32;
 
 const PREFIX: &str = "blake3:";
 
-/// Why a text is not a digest.
+/// The reason a text is not a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDigest {
-    /// The text does not begin with a known algorithm.
+    /// The text does not start with a known algorithm.
     #[error("a digest begins with `blake3:`")]
     Algorithm,
-    /// Upper-case digits would be a second spelling of one name.
+    /// The text has upper-case digits, a second spelling of the same name.
     #[error("a digest is written in lower case")]
     UpperCase,
-    /// Not 64 hexadecimal digits.
+    /// The text does not have 64 hexadecimal digits.
     #[error("a digest has 64 hexadecimal digits after `blake3:`")]
     Hex,
 }
@@ -54,34 +54,34 @@ macro_rules! digest_role {
         pub struct $name([u8; DIGEST_LEN]);
 
         impl $name {
-            /// The digest of `bytes`.
+            /// Returns the digest of `bytes`.
             #[must_use]
             pub fn of(bytes: &[u8]) -> Self {
                 Self(*blake3::hash(bytes).as_bytes())
             }
 
-            /// Takes 32 bytes that some format says are a digest in this role.
+            /// Wraps 32 bytes read from a format that defines them as a digest in this role.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; DIGEST_LEN]) -> Self {
                 Self(bytes)
             }
 
-            /// The digest's 32 bytes.
+            /// Returns the digest's 32 bytes.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; DIGEST_LEN] {
                 &self.0
             }
 
-            /// The 64 hexadecimal digits alone, as object paths carry them.
+            /// Returns the 64 hexadecimal digits without the prefix, as used in object paths.
             #[must_use]
             pub fn to_hex(&self) -> String {
                 hex::encode(self.0)
             }
 
-            /// Reads what [`Self::to_hex`] writes.
+            /// Parses the output of [`Self::to_hex`].
             ///
             /// # Errors
-            /// When the text is not 64 lower-case hexadecimal digits.
+            /// If the text is not 64 lower-case hexadecimal digits.
             pub fn from_hex(digits: &str) -> Result<Self, InvalidDigest> {
                 parse_hex(digits).map(Self)
             }
@@ -153,8 +153,8 @@ digest_role! {
     ChunkDigest
 }
 digest_role! {
-    /// The identity of a disk: the digest of all its guest-visible bytes, holes read as zeros.
-    /// `b3sum disk.raw` prints it.
+    /// The identity of a disk: the digest of all guest-visible bytes, with holes read as zeros.
+    /// `b3sum disk.raw` prints the same digest.
     ContentDigest
 }
 digest_role! {
@@ -162,7 +162,7 @@ digest_role! {
     IndexDigest
 }
 digest_role! {
-    /// The name of one leaf of a disk index: the digest of the leaf's bytes ([`crate::index`]).
+    /// The name of a leaf of a disk index: the digest of the leaf's bytes ([`crate::index`]).
     LeafDigest
 }
 digest_role! {
@@ -170,15 +170,15 @@ digest_role! {
     ReleaseDigest
 }
 digest_role! {
-    /// The name of a pack: the digest of its footer ([`crate::pack`]).
+    /// The name of a pack: the digest of its footer (docs/FORMAT.md, section 5).
     PackDigest
 }
 digest_role! {
-    /// The name of a descriptor (an OVF document, say) kept byte for byte.
+    /// The name of a descriptor (such as an OVF document) stored byte for byte.
     DescriptorDigest
 }
 digest_role! {
-    /// What an entry of the audit log says, and every entry before it ([`crate::audit`]).
+    /// The digest of an audit log entry and of every entry before ([`crate::audit`]).
     EntryDigest
 }
 

@@ -2,14 +2,14 @@
 //!
 //! A *leaf* lists the extents of one span of [`LEAF_SPAN`] bytes of disk. The *list* names the
 //! leaves in order and binds them to the disk's content digest. Two releases share the leaves of
-//! spans that did not change.
+//! unchanged spans.
 //!
 //! # Invariants
 //!
 //! 1. A value of these types is in canonical form: the same disk gives the same bytes.
-//! 2. Extents cover their span with no gap and no overlap; two holes never touch.
-//! 3. The leaves' subtree values merge to the content digest. That a leaf's chunks hash to its
-//!    subtree value is proven by whoever reads the bytes (`verify`), not by decoding.
+//! 2. Extents cover their span without gaps or overlaps. Two holes never touch.
+//! 3. The leaves' subtree values merge into the content digest. Decoding does not prove that a
+//!    leaf's chunks hash to its subtree value. The reader of the bytes does (`verify`).
 
 use crate::content::{SubtreeValue, content_digest};
 use crate::digest::{ChunkDigest, ContentDigest, DIGEST_LEN, IndexDigest, LeafDigest};
@@ -21,31 +21,31 @@ mod list;
 pub use leaf::{LEAF_LEN_MAX, Leaf};
 pub use list::{DiskIndex, INDEX_LEN_MAX, LeafRef};
 
-/// The bytes of disk one leaf describes; only a disk's last leaf describes fewer.
+/// The length of disk per leaf, in bytes. Only a disk's last leaf may cover less.
 pub const LEAF_SPAN: u64 = 256 << 20;
-/// The format epoch this crate writes.
+/// The format epoch that this crate writes.
 pub const FORMAT_EPOCH: u32 = 1;
 
-/// A descriptor of a chunk.
+/// A reference to a chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ChunkRef {
     /// The chunk's name.
     pub digest: ChunkDigest,
-    /// Its length in plain bytes.
+    /// The chunk's length, in plain bytes.
     pub len: ChunkLen,
 }
 
 /// A run of a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Extent {
-    /// The bytes of one chunk.
+    /// A run with the bytes of one chunk.
     Data(ChunkRef),
-    /// That many zeros; never stored or sent.
+    /// A run of zeros, with its length in bytes. Zeros are never stored or sent.
     Hole(u32),
 }
 
 impl Extent {
-    /// The bytes of disk it covers.
+    /// Returns the length of the extent on disk, in bytes.
     #[must_use]
     pub fn disk_len(&self) -> u64 {
         match self {
@@ -55,59 +55,59 @@ impl Extent {
     }
 }
 
-/// Why bytes are not a leaf or a list.
+/// The reason bytes are not a leaf or a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidIndex {
-    /// The magic number is another's.
+    /// The magic number belongs to another format.
     #[error("this is not {0} of a disk index: its magic number differs")]
     Magic(&'static str),
-    /// A later version of Seawall wrote it.
+    /// The bytes were written by a later version of Seawall.
     #[error("format epoch {0} is unknown to this version (it reads epoch {FORMAT_EPOCH})")]
     Epoch(u32),
-    /// The bytes end early, late, or are more than the limit.
+    /// The bytes are too few, too many, or over the limit.
     #[error("{0} has {1} bytes, which cannot be right")]
     Length(&'static str, usize),
-    /// A length outside its limits.
+    /// A length is outside its limits.
     #[error(transparent)]
     Limits(#[from] OutOfLimits),
-    /// Extents that break the canonical form.
+    /// An extent breaks the canonical form.
     #[error("extent {position}: {why}")]
     Extent {
-        /// Which extent, from 0.
+        /// The position of the extent, from 0.
         position: usize,
-        /// The rule it breaks.
+        /// The broken rule.
         why: &'static str,
     },
-    /// The extents cover another length than their span has.
+    /// The extents do not add up to the length of the span.
     #[error("the extents cover {actual} bytes of a span of {expected}")]
     Coverage {
-        /// The span's length in bytes.
+        /// The span's length, in bytes.
         expected: u64,
-        /// What the extents add up to.
+        /// The total length of the extents, in bytes.
         actual: u64,
     },
-    /// The grid's offset is no multiple of the sector below the block length.
+    /// The grid's offset is not a multiple of the sector length below the block length.
     #[error("a grid offset is a multiple of {SECTOR_LEN} below {BLOCK_LEN}, not {0}")]
     GridOffset(u32),
-    /// The leaves' values merge to another digest.
+    /// The leaves' values merge into another digest.
     #[error("the leaves belong to a disk with digest {actual}, the list says {expected}")]
     Content {
-        /// What the list says.
+        /// The digest in the list.
         expected: ContentDigest,
-        /// What its leaves merge to.
+        /// The digest of the merged leaves.
         actual: ContentDigest,
     },
 }
 
-/// How many leaves a disk of `len` has.
+/// Returns the number of leaves of a disk of `len`.
 #[must_use]
 pub fn leaf_count(len: DiskLen) -> usize {
     // At most 64 TiB / 256 MiB = 2^18.
     usize::try_from(len.get().div_ceil(LEAF_SPAN)).unwrap_or(usize::MAX)
 }
 
-/// The bytes of disk that leaf `position` describes.
+/// Returns the byte range of disk that leaf `position` covers.
 #[must_use]
 pub fn leaf_range(len: DiskLen, position: usize) -> std::ops::Range<u64> {
     let start = position as u64 * LEAF_SPAN;

@@ -1,6 +1,6 @@
-//! Moments as people write them, in UTC.
+//! Conversion between Unix time and date texts in UTC.
 
-/// `2026-11-22T04:07:00Z` (RFC 3339) for seconds since 1970-01-01 UTC.
+/// Formats seconds since 1970-01-01 UTC as `2026-11-22T04:07:00Z` (RFC 3339).
 #[must_use]
 pub fn rfc3339(secs: u64) -> String {
     let (days, rest) = (secs / 86_400, secs % 86_400);
@@ -18,8 +18,10 @@ pub fn rfc3339(secs: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Seconds since 1970-01-01 UTC of `2026-11-22`, `2026-11-22T04:07:00Z` or the same with a space;
-/// `None` for anything else, and for what was before 1970.
+/// Parses `2026-11-22`, `2026-11-22T04:07:00Z`, or the same with a space instead of the `T`, into
+/// seconds since 1970-01-01 UTC.
+///
+/// Returns `None` for any other text and for times before 1970.
 #[must_use]
 pub fn parse(text: &str) -> Option<u64> {
     let (date, time) = text.split_at_checked(10)?;

@@ -1,28 +1,29 @@
-//! Names people give: applications, machines, disks, channels, versions.
+//! Names given by people: applications, machines, disks, channels, versions.
 //!
-//! Every name is proven when it exists: no path can escape through it (`..`, `/`, control
-//! characters, leading dots), and it has one spelling, lower case.
+//! A name is proven on construction. No path can escape through a name (`..`, `/`, control
+//! characters, leading dots), and each name except a version has one spelling, in lower case.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// The longest segment of a name, in bytes; also what file systems and object keys take with ease.
+/// The maximum length of a name's segment, in bytes. File systems and object keys take such lengths
+/// with ease.
 pub const NAME_LEN_MAX: usize = 64;
-/// How many `/`-separated segments an application name may have.
+/// The maximum number of `/`-separated segments of an application name.
 pub const APPLICATION_SEGMENTS_MAX: usize = 4;
-/// The longest version, in bytes.
+/// The maximum length of a version, in bytes.
 pub const VERSION_LEN_MAX: usize = 128;
 
-/// Why a text is not a name.
+/// The reason a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {what}: {why}")]
 pub struct InvalidName {
-    /// What was read, shortened and with control characters escaped.
+    /// The rejected text, shortened and with control characters escaped.
     pub text: String,
-    /// What kind of name it should have been, with its article.
+    /// The kind of name expected, with its article.
     pub what: &'static str,
-    /// The rule it breaks.
+    /// The broken rule.
     pub why: &'static str,
 }
 
@@ -50,16 +51,16 @@ fn segment(text: &str, what: &'static str) -> Result<(), InvalidName> {
     if is_segment(text) { Ok(()) } else { Err(InvalidName::new(text, what, SEGMENT_RULE)) }
 }
 
-/// What the OpenAPI document says of a kind of name.
+/// The OpenAPI schema of a kind of name.
 struct NameSchema {
-    /// Which texts are names, in the dialect of ECMA 262.
+    /// The pattern of valid names, in the dialect of ECMA 262.
     pattern: &'static str,
     len_max: usize,
     example: &'static str,
 }
 
-/// A segment, without the length's limit: no two dots in a row, nothing but a letter or digit at
-/// either end.
+/// The pattern of a segment, without the limit on the length: no two dots in a row, and a letter or
+/// digit at either end.
 macro_rules! segment_pattern {
     () => {
         r"[a-z0-9](?:(?:\.?[_-])*\.?[a-z0-9])*"
@@ -80,7 +81,7 @@ macro_rules! name {
         pub struct $name(String);
 
         impl $name {
-            /// The name's text.
+            /// Returns the name's text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -145,7 +146,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of an application: one to four segments, `team/webshop`.
+    /// The name of an application: one to four segments, such as `team/webshop`.
     ApplicationName,
     NameSchema {
         pattern: concat!("^", segment_pattern!(), "(?:/", segment_pattern!(), "){0,3}$"),
@@ -161,37 +162,37 @@ name! {
     }
 }
 name! {
-    /// The name of a machine: its role in the release, `web`.
+    /// The name of a machine: its role in the release, such as `web`.
     MachineName,
     segment_schema("web"),
     |text| segment(text, "a machine name")
 }
 name! {
-    /// The name of a disk within its machine, `root`.
+    /// The name of a disk within its machine, such as `root`.
     DiskName,
     segment_schema("root"),
     |text| segment(text, "a disk name")
 }
 name! {
-    /// The name of a network that machines of a release share, `backend`.
+    /// The name of a network shared by machines of a release, such as `backend`.
     NetworkName,
     segment_schema("backend"),
     |text| segment(text, "a network name")
 }
 name! {
-    /// The name of a host that runs machines of a release, `rack4.example`.
+    /// The name of a host that runs machines of a release, such as `rack4.example`.
     HostName,
     segment_schema("rack4.example"),
     |text| segment(text, "a host name")
 }
 name! {
-    /// The name of a pin, which keeps a release until somebody takes it away, `audit-2026`.
+    /// The name of a pin, which keeps a release until the pin is removed, such as `audit-2026`.
     PinName,
     segment_schema("audit-2026"),
     |text| segment(text, "a pin name")
 }
 name! {
-    /// The name of a channel: a segment that begins with a letter, `stable`.
+    /// The name of a channel: a segment that begins with a letter, such as `stable`.
     ChannelName,
     NameSchema {
         pattern: concat!("^(?![0-9])", segment_pattern!(), "$"),
@@ -209,8 +210,10 @@ name! {
 }
 
 name! {
-    /// An immutable name of one release: a semantic version (semver 2.0.0), which begins with a
-    /// digit. `1.0` is accepted as people write it and is not the same version as `1.0.0`.
+    /// The version of a release: an immutable name that begins with a digit, normally a semantic
+    /// version (semver 2.0.0).
+    ///
+    /// `1.0` is accepted as written and is not the same version as `1.0.0`.
     Version,
     NameSchema {
         pattern: r"^[0-9](?:(?:\.?[A-Za-z0-9+_-])*\.?[A-Za-z0-9])?$",
@@ -237,12 +240,12 @@ name! {
     }
 }
 
-/// Files that a pulled folder has beside the folders of machines.
+/// The files of a pulled folder beside the folders of machines.
 const FOLDER_FILES: [&str; 2] = ["seawall.lock", "release.json"];
-/// Names that stand for devices on Windows, whatever follows a dot in them.
+/// The device names of Windows, which apply with any extension.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
-/// Whether Windows opens a device where a file has this name.
+/// Returns true if Windows opens a device instead of a file with this name.
 fn is_device(name: &str) -> bool {
     let name = name.split('.').next().unwrap_or(name);
     let port = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
@@ -251,17 +254,18 @@ fn is_device(name: &str) -> bool {
 }
 
 impl MachineName {
-    /// Whether a pulled folder has a file of this name where the machine's folder would be.
+    /// Returns true if the machine's folder would clash with a file of a pulled folder.
     #[must_use]
     pub fn is_file_of_folder(&self) -> bool {
         FOLDER_FILES.contains(&self.as_str())
     }
 
-    /// Fails if a host could not keep the machine's disks under its name. Such names can be in
-    /// releases that are there; a new release is refused.
+    /// Fails if a host cannot store the machine's disks under its name.
+    ///
+    /// Existing releases may have such names. New releases are refused.
     ///
     /// # Errors
-    /// When the name is one of a pulled folder's own files, or of a device on Windows.
+    /// If the name is one of a pulled folder's own files, or of a device on Windows.
     pub fn check_usable(&self) -> Result<(), InvalidName> {
         if self.is_file_of_folder() {
             let why = "a pulled folder has a file of this name; choose another";
@@ -272,10 +276,10 @@ impl MachineName {
 }
 
 impl DiskName {
-    /// Fails if a host could not keep the disk under its name, as [`MachineName::check_usable`].
+    /// Fails if a host cannot store the disk under its name, as [`MachineName::check_usable`] does.
     ///
     /// # Errors
-    /// When the name is one of a device on Windows.
+    /// If the name is one of a device on Windows.
     pub fn check_usable(&self) -> Result<(), InvalidName> {
         check_device(self.as_str(), "a disk name")
     }
@@ -290,17 +294,18 @@ fn check_device(name: &str, what: &'static str) -> Result<(), InvalidName> {
 }
 
 impl Version {
-    /// Compares as semantic versions do (semver 2.0.0, section 11); `1.0` counts as `1.0.0`.
+    /// Compares by semantic version precedence (semver 2.0.0, section 11). `1.0` counts as `1.0.0`.
     ///
-    /// What is not a semantic version sorts before all that are, by its text, so that the order
-    /// is total and listings are stable.
+    /// Other texts sort before all semantic versions, by text, so that the order is total and
+    /// listings are stable.
     #[must_use]
     pub fn precedence(&self, other: &Self) -> std::cmp::Ordering {
         let parse = |version: &Self| semver::Version::parse(&version.padded()).ok();
         (parse(self), &self.0).cmp(&(parse(other), &other.0))
     }
 
-    /// The text with missing numeric parts filled with zeros: `1.0-rc1` becomes `1.0.0-rc1`.
+    /// Returns the text with missing numeric parts filled with zeros: `1.0-rc1` becomes
+    /// `1.0.0-rc1`.
     fn padded(&self) -> String {
         let end = self.0.find(['-', '+', '_']).unwrap_or(self.0.len());
         let (core, rest) = self.0.split_at(end);

@@ -8,29 +8,29 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:literal, $code:literal, $title:literal;)+) => {
-        /// What went wrong, for programs. The table is closed: a client may match on all of it.
+        /// The machine-readable error code. The table is closed: a client may match on all codes.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $code)] $name,)+
         }
 
         impl Code {
-            /// Every code, in the order of the table.
+            /// The codes, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// The HTTP status that goes with it.
+            /// Returns the code's HTTP status.
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(Self::$name => $status),+ }
             }
 
-            /// Its text in a problem document.
+            /// Returns the code's text in a problem document.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code),+ }
             }
 
-            /// What it says to a person, the same for every occurrence.
+            /// Returns the code's title for people, the same for every occurrence.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title),+ }
@@ -42,47 +42,47 @@ macro_rules! codes {
 codes! {
     /// A name, digest, parameter or body is malformed.
     InvalidInput = 400, "invalid-input", "The request is malformed";
-    /// No token, or one the registry does not know.
+    /// The token is missing or unknown.
     Unauthenticated = 401, "unauthenticated", "The request needs a valid token";
-    /// The token does not permit this.
+    /// The token does not permit this request.
     Denied = 403, "denied", "The token does not permit this";
-    /// No such application, release, channel, index or pack.
+    /// There is no such application, release, channel, index or pack.
     NotFound = 404, "not-found", "There is no such object";
-    /// The path exists, the method does not.
+    /// The path exists, but does not support the method.
     MethodNotAllowed = 405, "method-not-allowed", "This resource has no such method";
-    /// The version names another release already.
+    /// The version already names another release.
     VersionTaken = 409, "version-taken", "The version names another release";
-    /// A channel, a pin or a host needs the release: it cannot be deleted.
+    /// A channel, pin or host needs the release, so the release cannot be deleted.
     Held = 409, "held", "The release is in use";
     /// The release was deleted.
     Gone = 410, "gone", "The release was deleted";
     /// The release needs chunks or leaves that the registry does not hold.
     Incomplete = 409, "incomplete", "The release needs what the registry does not hold";
-    /// The lease ended or never was: nothing that relied on it may be published.
+    /// The lease has ended or never existed. Uploads that relied on it may not be published.
     LeaseEnded = 409, "lease-ended", "The lease has ended";
-    /// A check is to begin anew while one runs.
+    /// A restart of a check was requested while one is running.
     CheckRuns = 409, "check-runs", "A check of the registry runs";
-    /// The application would have more than its quota.
+    /// The request would exceed the application's quota.
     QuotaExceeded = 409, "quota-exceeded", "The application's quota does not permit this";
-    /// A token, a host or the registry has as many leases or hosts as it may have.
+    /// A token, a host or the registry has reached its limit of leases or hosts.
     LimitReached = 409, "limit-reached", "There are as many of these as there may be";
     /// The channel moved since it was read.
     PreconditionFailed = 412, "precondition-failed", "The object changed since it was read";
     /// The body is over its limit.
     TooLarge = 413, "too-large", "The request is larger than the limit";
-    /// The bytes are not what their name says.
+    /// The bytes do not match their name.
     DigestMismatch = 422, "digest-mismatch", "The bytes are not what their name says";
     /// The range lies outside the object.
     RangeNotSatisfiable = 416, "range-not-satisfiable", "The range lies outside the object";
-    /// A change of a channel must say what it replaces.
+    /// A change of a channel must name the state to replace.
     PreconditionRequired = 428, "precondition-required", "The request must say what it replaces";
-    /// Too many requests in too short a time.
+    /// The client sent too many requests in a short time.
     RateLimited = 429, "rate-limited", "There are too many requests";
-    /// A defect; the log has it under the request's id.
+    /// A defect. The log has the cause under the request's id.
     Internal = 500, "internal", "The registry failed";
-    /// Bytes at rest do not match their digest.
+    /// The stored bytes do not match their digest.
     Damaged = 500, "damaged", "An object at rest is damaged";
-    /// The store or the catalog cannot be reached; try again.
+    /// The store or the catalog cannot be reached. Retry later.
     Unavailable = 503, "unavailable", "The registry cannot serve this now";
     /// The store has no room.
     StorageFull = 507, "storage-full", "The store is full";
@@ -90,30 +90,30 @@ codes! {
 
 crate::schema::of_texts!(Code, "What went wrong, for programs. The table is closed.");
 
-/// The body of every error (RFC 9457, section 3).
+/// The body of every error response (RFC 9457, section 3).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// `urn:seawall:problem:` and the code; docs/API.md explains each.
+    /// `urn:seawall:problem:` and the code. docs/API.md explains each code.
     #[serde(rename = "type")]
     pub type_uri: String,
     /// The code's title.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// The code itself.
+    /// The code.
     pub code: Code,
-    /// What happened, on which object, and why.
+    /// The event, the object and the cause, in words.
     pub detail: String,
-    /// What to do next, where that is known.
+    /// The next step, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
-    /// The request's id, as the registry's log has it.
+    /// The request's id, as in the registry's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
 }
 
 impl Problem {
-    /// A problem of one kind with its particulars.
+    /// Returns a problem with a code and details.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl Problem {
         }
     }
 
-    /// The same with a next step.
+    /// Returns the problem with a next step.
     #[must_use]
     pub fn with_remedy(self, remedy: Option<String>) -> Self {
         Self { remedy, ..self }

@@ -1,11 +1,11 @@
-//! References: what a person types to name a release or a part of it.
+//! References: texts that name a release or a part of one.
 //!
 //! ```text
 //! [host[:port]/]application[:version | :channel | @blake3:…][/machine[/disk]]
 //! ```
 //!
-//! The first segment is a host when it contains a `.` or a `:` or is `localhost`. A machine can
-//! only follow a version, channel or digest, as without one a slash continues the application.
+//! The first segment is a host if it contains a `.` or a `:` or is `localhost`. A machine can only
+//! follow a version, channel or digest. Without one, a slash continues the application.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,17 +13,17 @@ use std::str::FromStr;
 use crate::digest::{InvalidDigest, ReleaseDigest};
 use crate::names::{ApplicationName, ChannelName, DiskName, InvalidName, MachineName, Version};
 
-/// The longest reference that is looked at, in bytes.
+/// The maximum length of a reference, in bytes.
 pub const REFERENCE_LEN_MAX: usize = 1024;
 
-/// Which release of an application is meant.
+/// The selector of a release within an application.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Selector {
-    /// An immutable name.
+    /// A version, an immutable name.
     Version(Version),
-    /// The release a channel points at when it is resolved.
+    /// A channel. Selects the release that the channel points to when resolved.
     Channel(ChannelName),
-    /// The release itself.
+    /// The digest of the release.
     Digest(ReleaseDigest),
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Selector {
 impl FromStr for Selector {
     type Err = InvalidReference;
 
-    /// Reads a version, a channel or a digest: each is known by how it begins.
+    /// Parses a version, a channel or a digest, told apart by their beginnings.
     fn from_str(text: &str) -> Result<Self, InvalidReference> {
         if text.starts_with("blake3:") {
             return Ok(Self::Digest(text.parse()?));
@@ -55,34 +55,34 @@ impl FromStr for Selector {
 /// A parsed reference.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Reference {
-    /// The registry's host, with its port where one was given.
+    /// The registry's host, with its port if given.
     pub host: Option<String>,
     /// The application.
     pub application: ApplicationName,
-    /// The release; `None` names the application itself.
+    /// The release. `None` names the application itself.
     pub selector: Option<Selector>,
-    /// One machine of the release.
+    /// A machine of the release.
     pub machine: Option<MachineName>,
-    /// One disk of the machine.
+    /// A disk of the machine.
     pub disk: Option<DiskName>,
 }
 
-/// Why a text is not a reference.
+/// The reason a text is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReference {
-    /// Longer than [`REFERENCE_LEN_MAX`].
+    /// The text is longer than [`REFERENCE_LEN_MAX`].
     #[error("a reference has at most {REFERENCE_LEN_MAX} bytes")]
     TooLong,
-    /// The host is empty or has characters no host has.
+    /// The host is empty or has invalid characters.
     #[error("`{0}` is not a host or host:port")]
     Host(String),
-    /// More than machine and disk after the release.
+    /// The text continues after machine and disk.
     #[error("a reference ends with /machine or /machine/disk")]
     TooDeep,
-    /// One of the names in it is malformed.
+    /// A name in the reference is malformed.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// The digest in it is malformed.
+    /// The digest in the reference is malformed.
     #[error(transparent)]
     Digest(#[from] InvalidDigest),
 }
@@ -108,7 +108,8 @@ impl FromStr for Reference {
         let selector = if sign == b'@' {
             Selector::Digest(selector.parse()?)
         } else {
-            // `app:blake3:…` is a slip for `app@blake3:…`; both say the same, so both are read.
+            // `app:blake3:…` is a slip for `app@blake3:…`. The meaning is clear, so both are
+            // accepted.
             selector.parse()?
         };
         let machine = parts.next().map(str::parse).transpose()?;
@@ -122,8 +123,8 @@ impl FromStr for Reference {
 
 fn split_host(text: &str) -> Result<(Option<String>, &str), InvalidReference> {
     let Some((first, rest)) = text.split_once('/') else { return Ok((None, text)) };
-    // `webshop:1.0/web` has a colon in its first segment, too: a port is digits alone, and what
-    // follows a version's digits is a dot or the machine.
+    // `webshop:1.0/web` has a colon in its first segment as well. A port has digits alone. A
+    // version's first digits are followed by a dot or the machine.
     let is_host = match first.rsplit_once(':') {
         Some((host, port)) => looks_like_host(host) && is_port(port),
         None => looks_like_host(first),

@@ -1,10 +1,10 @@
-//! The release document: what a release is, byte for byte.
+//! The release document, which defines a release byte for byte.
 //!
-//! A release is one JSON document in canonical form (RFC 8785). Its BLAKE3 digest is the
-//! release's identity, so it carries no time, no host and no parent: the same machines with the
-//! same disks under the same name are the same release wherever they are pushed from.
+//! A release is one JSON document in canonical form (RFC 8785). The document's BLAKE3 digest is the
+//! release's identity. The document therefore carries no time, no host and no parent: the same
+//! machines with the same disks under the same name are the same release, wherever pushed from.
 //!
-//! [`Release`] is the proven value; [`Document`] its plain parts.
+//! [`Release`] is the proven value, [`Document`] its plain parts.
 
 use crate::digest::ReleaseDigest;
 use crate::names::{ApplicationName, MachineName, Version};
@@ -16,38 +16,38 @@ pub use document::{
     NetworkModel, Parameter, Schema,
 };
 
-/// The longest release document, in bytes.
+/// The maximum length of a release document, in bytes.
 pub const RELEASE_LEN_MAX: usize = 4 << 20;
-/// The most machines of a release.
+/// The maximum number of machines of a release.
 pub const MACHINES_MAX: usize = 1024;
-/// The most disks of a machine.
+/// The maximum number of disks of a machine.
 pub const DISKS_MAX: usize = 256;
-/// The most annotations, parameters, networks or cards in one place.
+/// The maximum number of annotations, parameters, networks or cards in one place.
 pub const ENTRIES_MAX: usize = 1024;
-/// The longest original descriptor, in bytes.
+/// The maximum length of an original descriptor, in bytes.
 pub const DESCRIPTOR_LEN_MAX: usize = 4 << 20;
-/// The longest key or text in a document, in bytes.
+/// The maximum length of a key or text in a document, in bytes.
 pub const TEXT_LEN_MAX: usize = 16 << 10;
 
-/// Why bytes or parts are not a release document.
+/// The reason bytes or parts are not a release document.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRelease {
-    /// More bytes than [`RELEASE_LEN_MAX`].
+    /// The document is longer than [`RELEASE_LEN_MAX`].
     #[error("a release document has at most {RELEASE_LEN_MAX} bytes, not {0}")]
     TooLong(usize),
-    /// Not JSON, or not of this schema.
+    /// The document is not JSON, or not of this schema.
     #[error("the release document does not follow its schema")]
     Schema(#[source] serde_json::Error),
-    /// JSON of the right schema whose bytes are not the canonical ones.
+    /// The document follows the schema, but its bytes are not canonical.
     #[error("the release document is not in canonical form (RFC 8785)")]
     NotCanonical,
-    /// A rule that the schema cannot say.
+    /// The document breaks a rule that the schema cannot express.
     #[error("{place}: {why}")]
     Rule {
-        /// Where in the document.
+        /// The place in the document.
         place: String,
-        /// The rule it breaks.
+        /// The broken rule.
         why: String,
     },
 }
@@ -64,7 +64,7 @@ impl Release {
     /// Proves a document and fixes its bytes.
     ///
     /// # Errors
-    /// When it breaks a rule; the error names the place.
+    /// If the document breaks a rule. The error names the place.
     pub fn new(document: Document) -> Result<Self, InvalidRelease> {
         document.check()?;
         let bytes = serde_json_canonicalizer::to_vec(&document).map_err(InvalidRelease::Schema)?;
@@ -75,10 +75,10 @@ impl Release {
         Ok(Self { document, bytes, digest })
     }
 
-    /// Reads a release's bytes.
+    /// Parses a release document.
     ///
     /// # Errors
-    /// When they are not exactly what [`Self::bytes`] gives for some document.
+    /// If the bytes are not exactly the [`Self::bytes`] of some document.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRelease> {
         if bytes.len() > RELEASE_LEN_MAX {
             return Err(InvalidRelease::TooLong(bytes.len()));
@@ -92,48 +92,48 @@ impl Release {
         Ok(release)
     }
 
-    /// The canonical bytes.
+    /// Returns the canonical bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The release's identity.
+    /// Returns the release's identity.
     #[must_use]
     pub fn digest(&self) -> ReleaseDigest {
         self.digest
     }
 
-    /// The application it is a release of.
+    /// Returns the application of the release.
     #[must_use]
     pub fn application(&self) -> &ApplicationName {
         &self.document.application
     }
 
-    /// Its version.
+    /// Returns the version of the release.
     #[must_use]
     pub fn version(&self) -> &Version {
         &self.document.version
     }
 
-    /// Its machines, ordered by name.
+    /// Returns the machines, ordered by name.
     #[must_use]
     pub fn machines(&self) -> &[Machine] {
         &self.document.machines
     }
 
-    /// The machine of that name.
+    /// Returns the machine with a name.
     #[must_use]
     pub fn machine(&self, name: &MachineName) -> Option<&Machine> {
         self.document.machines.iter().find(|machine| machine.name == *name)
     }
 
-    /// Every disk with the machine it belongs to, in document order.
+    /// Returns every disk with its machine, in document order.
     pub fn disks(&self) -> impl Iterator<Item = (&Machine, &Disk)> {
         self.machines().iter().flat_map(|m| m.disks.iter().map(move |disk| (m, disk)))
     }
 
-    /// The parts.
+    /// Returns the parts of the document.
     #[must_use]
     pub fn document(&self) -> &Document {
         &self.document

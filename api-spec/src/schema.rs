@@ -1,11 +1,11 @@
-//! What the OpenAPI document says of types whose text form is the contract.
+//! OpenAPI schemas of types whose text form is the contract.
 
 use serde::{Deserialize, Deserializer, de};
 
-/// The largest number in a body: what every database and most languages can hold.
+/// The maximum number in a body: the largest that every database and most languages can hold.
 pub(crate) const NUMBER_MAX: u64 = i64::MAX as u64;
 
-/// Reads a number that is at most [`NUMBER_MAX`], or nothing.
+/// Deserializes an optional number of at most [`NUMBER_MAX`].
 pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let number = Option::<u64>::deserialize(from)?;
     match number {
@@ -17,7 +17,7 @@ pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, 
     }
 }
 
-/// Describes an enum by the texts of its `ALL`: the derive does not see names that a macro wrote.
+/// Describes an enum by the texts of its `ALL`. The derive does not see names written by a macro.
 macro_rules! of_texts {
     ($name:ident, $doc:literal) => {
         impl utoipa::PartialSchema for $name {

@@ -1,28 +1,29 @@
-//! Quantities with their limits proven once.
+//! Quantities with limits proven on construction.
 
 use std::fmt;
 
 /// The size of a file-system block and of the chunking grid, in bytes.
 pub const BLOCK_LEN: u64 = 4096;
-/// The smallest unit a guest addresses, in bytes.
+/// The smallest unit that a guest addresses, in bytes.
 pub const SECTOR_LEN: u64 = 512;
-/// The longest chunk of any format epoch, in plain bytes.
+/// The maximum length of a chunk in any format epoch, in plain bytes.
 pub const CHUNK_LEN_MAX: u32 = 256 * 1024;
-/// The longest disk, in bytes: 64 TiB, the largest any supported container format allows.
+/// The maximum length of a disk, in bytes: 64 TiB, the most that any supported container format
+/// allows.
 pub const DISK_LEN_MAX: u64 = 64 << 40;
 
-/// A quantity outside its limits.
+/// An error for a quantity outside its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfLimits {
-    /// A chunk is 1 byte to [`CHUNK_LEN_MAX`].
+    /// The length of a chunk is not 1 to [`CHUNK_LEN_MAX`].
     #[error("a chunk has 1 to {CHUNK_LEN_MAX} bytes, not {0}")]
     Chunk(u64),
-    /// A disk is 1 byte to [`DISK_LEN_MAX`].
+    /// The length of a disk is not 1 to [`DISK_LEN_MAX`].
     #[error("a disk has 1 to {DISK_LEN_MAX} bytes, not {0}")]
     Disk(u64),
 }
 
-/// Length of a chunk in plain bytes: 1 to [`CHUNK_LEN_MAX`].
+/// The length of a chunk in plain bytes: 1 to [`CHUNK_LEN_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ChunkLen(u32);
 
@@ -30,7 +31,7 @@ impl ChunkLen {
     /// Proves a length.
     ///
     /// # Errors
-    /// When it is zero or over [`CHUNK_LEN_MAX`].
+    /// If the length is zero or over [`CHUNK_LEN_MAX`].
     pub fn new(len: u64) -> Result<Self, OutOfLimits> {
         match u32::try_from(len) {
             Ok(len @ 1..=CHUNK_LEN_MAX) => Ok(Self(len)),
@@ -38,7 +39,7 @@ impl ChunkLen {
         }
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
@@ -57,7 +58,7 @@ impl From<ChunkLen> for usize {
     }
 }
 
-/// Length of a disk in bytes: 1 to [`DISK_LEN_MAX`].
+/// The length of a disk in bytes: 1 to [`DISK_LEN_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct DiskLen(u64);
 
@@ -65,7 +66,7 @@ impl DiskLen {
     /// Proves a length.
     ///
     /// # Errors
-    /// When it is zero or over [`DISK_LEN_MAX`].
+    /// If the length is zero or over [`DISK_LEN_MAX`].
     pub fn new(len: u64) -> Result<Self, OutOfLimits> {
         match len {
             1..=DISK_LEN_MAX => Ok(Self(len)),
@@ -73,14 +74,14 @@ impl DiskLen {
         }
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
     }
 }
 
-/// Prints a number of bytes for people: `1.5 GiB`; exact below 1 KiB.
+/// A number of bytes, printed for people as `1.5 GiB`. Exact below 1 KiB.
 #[derive(Clone, Copy, Debug)]
 pub struct HumanBytes(pub u64);
 
@@ -100,7 +101,7 @@ impl fmt::Display for HumanBytes {
     }
 }
 
-/// A number of things: `1 chunk`, `2 chunks`, `2 entries`, `2 leaves`; the noun is a singular.
+/// A counted noun: `1 chunk`, `2 chunks`, `2 entries`, `2 leaves`. The noun is a singular.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted<'a>(pub u64, pub &'a str);
 

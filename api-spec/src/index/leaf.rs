@@ -1,4 +1,4 @@
-//! One leaf: the extents of a span.
+//! A leaf: the extents of one span.
 
 use super::{
     ChunkRef, DIGEST_LEN, Extent, FORMAT_EPOCH, InvalidIndex, LEAF_SPAN, LeafDigest, digest_at,
@@ -9,9 +9,10 @@ use crate::units::{CHUNK_LEN_MAX, ChunkLen};
 
 const MAGIC: &[u8; 4] = b"SWLF";
 const HEADER_LEN: usize = 8;
-/// Marks the length word of a hole; what is left of the word counts its bytes.
+/// The bit that marks the length word of a hole. The other bits are the hole's length.
 const HOLE_BIT: u32 = 1 << 31;
-/// The longest leaf in bytes: one chunk per block and as many holes as fit between them.
+/// The maximum length of a leaf, in bytes: one chunk per block, and as many holes as fit between
+/// them.
 pub const LEAF_LEN_MAX: usize = 4 << 20;
 
 /// The extents of one span of disk, in canonical form.
@@ -24,7 +25,7 @@ impl Leaf {
     /// Proves that `extents` are in canonical form and cover `span_len` bytes.
     ///
     /// # Errors
-    /// When they do not, or when `span_len` is not 1 to [`LEAF_SPAN`].
+    /// If the extents do not, or if `span_len` is not 1 to [`LEAF_SPAN`].
     pub fn new(extents: Vec<Extent>, span_len: u64) -> Result<Self, InvalidIndex> {
         let mut actual = 0;
         let mut after_hole = false;
@@ -45,10 +46,10 @@ impl Leaf {
         Ok(Self { extents })
     }
 
-    /// The leaf of a span that is one hole.
+    /// Returns the leaf of a span that is one hole.
     ///
     /// # Panics
-    /// When `span_len` is not 1 to [`LEAF_SPAN`].
+    /// If `span_len` is not 1 to [`LEAF_SPAN`].
     #[must_use]
     pub fn hole(span_len: u64) -> Self {
         assert!((1..=LEAF_SPAN).contains(&span_len), "a leaf spans 1 to {LEAF_SPAN} bytes");
@@ -56,13 +57,13 @@ impl Leaf {
         Self { extents: vec![Extent::Hole(len)] }
     }
 
-    /// The extents in disk order.
+    /// Returns the extents in disk order.
     #[must_use]
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
 
-    /// The chunks in disk order; one that repeats is listed each time.
+    /// Returns the chunks in disk order. A repeated chunk is listed each time.
     pub fn chunks(&self) -> impl Iterator<Item = ChunkRef> + '_ {
         self.extents.iter().filter_map(|extent| match extent {
             Extent::Data(chunk) => Some(*chunk),
@@ -70,19 +71,19 @@ impl Leaf {
         })
     }
 
-    /// The bytes of disk it describes.
+    /// Returns the length of disk covered, in bytes.
     #[must_use]
     pub fn span_len(&self) -> u64 {
         self.extents.iter().map(Extent::disk_len).sum()
     }
 
-    /// The name of the leaf.
+    /// Returns the leaf's name.
     #[must_use]
     pub fn digest(&self) -> LeafDigest {
         LeafDigest::of(&self.encode())
     }
 
-    /// The leaf's bytes at rest.
+    /// Returns the leaf's bytes at rest.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_LEN + self.extents.len() * (4 + DIGEST_LEN));
@@ -100,10 +101,10 @@ impl Leaf {
         out
     }
 
-    /// Reads the bytes of a leaf whose span has `span_len` bytes.
+    /// Decodes a leaf whose span has `span_len` bytes.
     ///
     /// # Errors
-    /// When they are not exactly what [`Self::encode`] writes for such a span.
+    /// If the bytes are not exactly the output of [`Self::encode`] for such a span.
     pub fn decode(bytes: &[u8], span_len: u64) -> Result<Self, InvalidIndex> {
         let leaf = Self::decode_any(bytes)?;
         let actual = leaf.span_len();
@@ -113,10 +114,10 @@ impl Leaf {
         Ok(leaf)
     }
 
-    /// Reads the bytes of a leaf whose span is not known, as a registry does on receipt.
+    /// Decodes a leaf with a span of unknown length, as a registry does on receipt.
     ///
     /// # Errors
-    /// When they are not exactly what [`Self::encode`] writes for some span.
+    /// If the bytes are not exactly the output of [`Self::encode`] for some span.
     pub fn decode_any(bytes: &[u8]) -> Result<Self, InvalidIndex> {
         const WHAT: &str = "a leaf";
         let length = || InvalidIndex::Length(WHAT, bytes.len());

@@ -9,17 +9,17 @@ use crate::units::{BLOCK_LEN, DISK_LEN_MAX, SECTOR_LEN};
 const MAGIC: &[u8; 8] = b"SWINDEX\0";
 const HEADER_LEN: usize = 8 + 4 + 4 + 8 + DIGEST_LEN;
 const ENTRY_LEN: usize = 2 * DIGEST_LEN;
-/// The longest list in bytes: that of a disk of [`DISK_LEN_MAX`].
+/// The maximum length of a list, in bytes, for a disk of [`DISK_LEN_MAX`].
 #[allow(clippy::cast_possible_truncation)] // 2^18 leaves: fits every usize
 pub const INDEX_LEN_MAX: usize =
     HEADER_LEN + (DISK_LEN_MAX / super::LEAF_SPAN) as usize * ENTRY_LEN;
 
-/// One leaf as the list names it.
+/// An entry of the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeafRef {
     /// The leaf's name.
     pub digest: LeafDigest,
-    /// What the leaf contributes to the content digest.
+    /// The leaf's subtree value, which contributes to the content digest.
     pub value: SubtreeValue,
 }
 
@@ -33,12 +33,13 @@ pub struct DiskIndex {
 }
 
 impl DiskIndex {
-    /// Joins the leaves of a disk; its content digest follows from them.
+    /// Joins the leaves of a disk. The content digest follows from the leaves.
     ///
-    /// `grid_offset` is where the first whole block of the chunking grid begins.
+    /// `grid_offset` is the offset of the first whole block of the chunking grid, in bytes.
     ///
     /// # Errors
-    /// When the number of leaves is not that of the disk, or the offset is no sector's.
+    /// If the number of leaves does not match the disk's length, or if the offset is not a multiple
+    /// of the sector length below the block length.
     pub fn new(
         disk_len: DiskLen,
         grid_offset: u32,
@@ -55,37 +56,37 @@ impl DiskIndex {
         Ok(Self { disk_len, grid_offset, content: content_digest(&values), leaves })
     }
 
-    /// Length of the disk.
+    /// Returns the disk's length.
     #[must_use]
     pub fn disk_len(&self) -> DiskLen {
         self.disk_len
     }
 
-    /// Where the first whole block of the chunking grid begins, in bytes.
+    /// Returns the offset of the first whole block of the chunking grid, in bytes.
     #[must_use]
     pub fn grid_offset(&self) -> u32 {
         self.grid_offset
     }
 
-    /// The disk's identity.
+    /// Returns the disk's identity.
     #[must_use]
     pub fn content(&self) -> ContentDigest {
         self.content
     }
 
-    /// The leaves in disk order.
+    /// Returns the leaves in disk order.
     #[must_use]
     pub fn leaves(&self) -> &[LeafRef] {
         &self.leaves
     }
 
-    /// The name of the index.
+    /// Returns the name of the index.
     #[must_use]
     pub fn digest(&self) -> IndexDigest {
         IndexDigest::of(&self.encode())
     }
 
-    /// The list's bytes at rest.
+    /// Returns the list's bytes at rest.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_LEN + self.leaves.len() * ENTRY_LEN);
@@ -101,10 +102,10 @@ impl DiskIndex {
         out
     }
 
-    /// Reads the bytes of a list.
+    /// Decodes a list.
     ///
     /// # Errors
-    /// When they are not exactly what [`Self::encode`] writes.
+    /// If the bytes are not exactly the output of [`Self::encode`].
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidIndex> {
         const WHAT: &str = "a list";
         let length = || InvalidIndex::Length(WHAT, bytes.len());

@@ -10,10 +10,10 @@ use crate::digest::{ContentDigest, DescriptorDigest, IndexDigest};
 use crate::names::{ApplicationName, DiskName, MachineName, NetworkName, Version};
 use crate::units::DiskLen;
 
-/// Which schema a document follows.
+/// The schema of a document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub enum Schema {
-    /// The first; format epoch 1.
+    /// The first schema, of format epoch 1.
     #[serde(rename = "seawall.release/1")]
     V1,
 }
@@ -22,45 +22,45 @@ pub enum Schema {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Document {
-    /// Which schema it follows.
+    /// The schema of the document.
     pub schema: Schema,
-    /// The application it is a release of.
+    /// The application of the release.
     pub application: ApplicationName,
-    /// Its version; never used again.
+    /// The version of the release. A version is never reused.
     pub version: Version,
     /// The machines, ordered by name.
     pub machines: Vec<Machine>,
     /// The networks that the machines share, ordered by name.
     pub networks: Vec<Network>,
-    /// What an operator may set when the release is deployed, by key.
+    /// The values an operator may set at deployment, by key.
     pub parameters: BTreeMap<String, Parameter>,
-    /// Free text by key, kept and not interpreted.
+    /// Free text by key, stored and not interpreted.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A role in the release: hardware and disks.
+/// A machine: a role in the release, with hardware and disks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Machine {
-    /// Its name, unique in the release.
+    /// The machine's name, unique in the release.
     pub name: MachineName,
-    /// The instruction set its disks are built for.
+    /// The instruction set that the disks are built for.
     pub architecture: Architecture,
-    /// What starts its boot disk.
+    /// The firmware that starts the boot disk.
     pub firmware: Firmware,
-    /// Virtual processors, 1 to 4096.
+    /// The number of virtual processors, 1 to 4096.
     pub cpus: u32,
-    /// Memory in MiB, 1 to 2^26 (64 TiB).
+    /// The memory, in MiB, 1 to 2^26 (64 TiB).
     pub memory_mib: u64,
-    /// Lower numbers start first; equal ones at the same time.
+    /// The position in the start order. Lower numbers start first, equal ones together.
     pub start_order: u32,
-    /// The disks in bus order; the first is the one it boots from.
+    /// The disks in bus order. The machine boots from the first.
     pub disks: Vec<Disk>,
     /// The network cards in slot order.
     pub network_cards: Vec<NetworkCard>,
-    /// Free text by key, kept and not interpreted.
+    /// Free text by key, stored and not interpreted.
     pub annotations: BTreeMap<String, String>,
-    /// The original descriptor, byte for byte, where there was one.
+    /// The original descriptor, byte for byte, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Descriptor>,
 }
@@ -69,19 +69,19 @@ pub struct Machine {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Disk {
-    /// Its name, unique in the machine.
+    /// The disk's name, unique in the machine.
     pub name: DiskName,
-    /// Length in bytes, as the guest sees it.
+    /// The length visible to the guest, in bytes.
     pub len: u64,
-    /// Identity: BLAKE3 of all guest-visible bytes.
+    /// The identity: BLAKE3 of all guest-visible bytes.
     pub content: ContentDigest,
-    /// The index that lists its chunks.
+    /// The index with the disk's chunks.
     pub index: IndexDigest,
-    /// What it is attached to.
+    /// The bus that the disk is attached to.
     pub bus: Bus,
 }
 
-/// An instruction set, named as the Linux kernel and libvirt do.
+/// An instruction set, with the name used by the Linux kernel and libvirt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the names say all there is
@@ -95,7 +95,7 @@ pub enum Architecture {
     S390x,
 }
 
-/// What starts a machine's boot disk.
+/// The firmware that starts a machine's boot disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Firmware {
@@ -103,11 +103,11 @@ pub enum Firmware {
     Bios,
     /// UEFI.
     Uefi,
-    /// UEFI with secure boot enforced.
+    /// UEFI with Secure Boot enforced.
     UefiSecure,
 }
 
-/// What a disk is attached to.
+/// The bus that a disk is attached to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)] // the names say all there is
@@ -120,13 +120,13 @@ pub enum Bus {
     Nvme,
 }
 
-/// A network that machines of the release share.
+/// A network shared by machines of the release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Network {
-    /// Its name, unique in the release.
+    /// The network's name, unique in the release.
     pub name: NetworkName,
-    /// What it is for.
+    /// The purpose of the network.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -135,13 +135,13 @@ pub struct Network {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct NetworkCard {
-    /// The network it is on, one of the release's.
+    /// The network of the card, one of the release's.
     pub network: NetworkName,
-    /// The device the guest sees.
+    /// The device visible to the guest.
     pub model: NetworkModel,
 }
 
-/// The network device a guest sees.
+/// The network device visible to a guest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // the names say all there is
@@ -153,28 +153,28 @@ pub enum NetworkModel {
     Rtl8139,
 }
 
-/// Something an operator may set when the release is deployed.
+/// A value that an operator may set at deployment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Parameter {
-    /// What it means.
+    /// The meaning of the parameter.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Its value where none is set.
+    /// The default value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
-    /// Deployment must set it.
+    /// True if the value must be set at deployment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
 }
 
-/// An original descriptor kept byte for byte.
+/// An original descriptor, stored byte for byte.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Descriptor {
-    /// The name of its bytes.
+    /// The digest of the descriptor's bytes.
     pub digest: DescriptorDigest,
-    /// What it is, `application/ovf+xml` for instance.
+    /// The media type, such as `application/ovf+xml`.
     pub media_type: String,
 }
 
@@ -198,7 +198,7 @@ fn texts(place: &str, map: &BTreeMap<String, String>) -> Result<(), InvalidRelea
     Ok(())
 }
 
-/// Names that a list must hold in strictly ascending order: one order, no name twice.
+/// Fails unless the names are in strictly ascending order: one order, and no name twice.
 fn ascending<'a, T: Ord + std::fmt::Display + 'a>(
     place: &str,
     mut names: impl Iterator<Item = &'a T>,
