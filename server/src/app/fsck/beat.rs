@@ -1,5 +1,6 @@
-//! The sign of life of a check, beside its work: a step may take minutes (the engine's own look at
-//! the catalog, the wait for a processor), and a check that looks dead is taken over.
+//! The heartbeat of a check. Runs beside the check itself, because a single step may take minutes
+//! (the engine's own check of the catalog, the wait for a processor), and a check without a
+//! heartbeat is taken over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,10 @@ use tokio::task::JoinHandle;
 
 use super::{PATIENCE_SECS, Registry};
 
-/// How often a check says that it is alive.
+/// The interval between heartbeats.
 pub(super) const BEAT_EVERY: Duration = Duration::from_secs(PATIENCE_SECS / 6);
 
-/// Says that a check is alive, until it is dropped.
+/// A heartbeat of a check, until dropped.
 pub(super) struct Beat(JoinHandle<()>);
 
 impl Beat {
@@ -23,7 +24,7 @@ impl Beat {
                 let runner = registry.checks.runner;
                 match registry.catalog.beat_check(run, runner, now_secs).await {
                     Ok(true) => {}
-                    // It was stopped, or is another's: the check learns that when it saves.
+                    // The check was stopped or taken over, and will notice at its next save.
                     Ok(false) => return,
                     Err(error) => tracing::warn!(%error, run, "cannot say that a check is alive"),
                 }

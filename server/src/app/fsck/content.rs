@@ -1,4 +1,4 @@
-//! Leaves and lists of indexes: hashed, and every chunk that they name has its place.
+//! Checks of leaves and index lists: their hashes, and the places of the chunks they name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::app::rebuild::read_pack;
 use crate::catalog::collect::Grip;
 use crate::catalog::{IndexRow, LeafAdded, Located};
 
-/// How many leaves are asked about at once.
+/// Leaves per catalog query.
 const LEAVES_ASKED: usize = 1024;
 
-/// A leaf as it was found: whole, or what is wrong with it; `None` where there is none.
+/// A leaf with its length, or the description of its damage; `None` if absent.
 type FoundLeaf = Option<Result<(Leaf, u64), String>>;
 
 impl Check {
@@ -35,7 +35,7 @@ impl Check {
         })
     }
 
-    /// A list as it was found: whole, or what is wrong with it; `None` where there is none.
+    /// Reads an index's list with its length, or the description of its damage; `None` if absent.
     pub(super) async fn read_list(
         &self,
         digest: IndexDigest,
@@ -53,7 +53,7 @@ impl Check {
         })
     }
 
-    /// Looks at a leaf; returns how many bytes were read.
+    /// Checks a leaf. Returns the number of bytes read.
     pub(super) async fn leaf(&mut self, digest: LeafDigest) -> Result<u64, Halt> {
         let name = ObjectName::Leaf(digest);
         let catalog = Arc::clone(&self.registry.catalog);
@@ -96,15 +96,15 @@ impl Check {
         Ok(len)
     }
 
-    /// A leaf that the catalog does not know to be complete is made known, if it is. What a lost
-    /// pack took is told of the pack.
+    /// Adds the row of a leaf that is missing from the catalog, if the leaf is complete. Chunks in
+    /// lost packs are reported with the pack.
     async fn complete_leaf(&mut self, digest: LeafDigest, leaf: &Leaf) -> Result<(), Halt> {
         let name = ObjectName::Leaf(digest);
         let catalog = Arc::clone(&self.registry.catalog);
         let row = leaf_row(digest, leaf);
         let digests = match catalog.add_leaf(row, leaf.chunks().collect(), self.grip()).await? {
             LeafAdded::Present => return self.sound(&name).await,
-            // A sweep took it: then nobody needed it when that began.
+            // A sweep removed the leaf, so the leaf was unreferenced when the sweep began.
             LeafAdded::Swept => return Ok(()),
             LeafAdded::Unfit(unfit) => unfit.iter().map(|chunk| chunk.digest).collect(),
         };
@@ -116,7 +116,7 @@ impl Check {
         Ok(())
     }
 
-    /// The places that the catalog gives the chunks of a leaf are those that packs give them.
+    /// Compares the catalog's places of a leaf's chunks with the footers of the packs.
     async fn check_places(&mut self, leaf: &Leaf) -> Result<(), Halt> {
         let chunks: Vec<_> = leaf.chunks().collect();
         let digests = chunks.iter().map(|chunk| chunk.digest).collect();
@@ -138,7 +138,7 @@ impl Check {
         Ok(())
     }
 
-    /// A pack's frames by its own word; a pack that cannot say is told of elsewhere.
+    /// Returns the frames in a pack's footer. An unreadable footer is reported elsewhere.
     async fn frames_of(&mut self, pack: PackDigest) -> Result<Frames, Halt> {
         if let Some(frames) = self.footers.find(pack) {
             return Ok(frames);
@@ -152,7 +152,7 @@ impl Check {
         Ok(frames)
     }
 
-    /// Every row of a leaf has its object.
+    /// Checks that every leaf in the catalog has its object.
     pub(super) async fn leaf_rows(&mut self) -> Result<(), Halt> {
         let catalog = Arc::clone(&self.registry.catalog);
         loop {
@@ -174,7 +174,7 @@ impl Check {
         }
     }
 
-    /// A leaf that cannot be read is lost where a release needs it, and forgotten elsewhere.
+    /// Marks an unreadable leaf as lost if a release needs it, and deletes its row otherwise.
     async fn lost_leaf(&mut self, digest: LeafDigest, what: String) -> Result<(), Halt> {
         let name = ObjectName::Leaf(digest);
         let catalog = Arc::clone(&self.registry.catalog);
@@ -185,7 +185,7 @@ impl Check {
         Ok(catalog.forget_leaf(digest).await?)
     }
 
-    /// Looks at an index's list; returns how many bytes were read.
+    /// Checks an index's list. Returns the number of bytes read.
     pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<u64, Halt> {
         let name = ObjectName::Index(digest);
         let catalog = Arc::clone(&self.registry.catalog);
@@ -218,8 +218,8 @@ impl Check {
         Ok(len)
     }
 
-    /// Makes known which leaves an index has. Those that the catalog does not know to be complete,
-    /// because it was migrated or made anew, are read; what is lost of them is told.
+    /// Records the leaves of an index in the catalog. Leaves missing from the catalog, after a
+    /// migration or a rebuild, are read and added, or reported as lost.
     pub(super) async fn complete_index(
         &mut self,
         digest: IndexDigest,
@@ -232,7 +232,7 @@ impl Check {
             let rows = catalog.leaves(batch.to_vec(), Grip::ANY).await?;
             for (leaf, _) in batch.iter().zip(rows).filter(|(_, row)| row.is_none()) {
                 match self.read_leaf(*leaf).await? {
-                    // What it lacks is told of it when leaves are looked at.
+                    // The leaf's missing chunks are reported in the leaves phase.
                     Some(Ok((found, _))) => {
                         let chunks = found.chunks().collect();
                         catalog.add_leaf(leaf_row(*leaf, &found), chunks, self.grip()).await?;
@@ -249,7 +249,7 @@ impl Check {
         Ok(())
     }
 
-    /// The row of an index whose leaves are all complete; else the first that is not.
+    /// Returns the row of an index, or the first leaf that is not complete.
     pub(super) async fn row_of(
         &self,
         digest: IndexDigest,
@@ -261,7 +261,7 @@ impl Check {
     }
 }
 
-/// The name just before a leaf's; `None` before the first.
+/// Returns the digest immediately before a leaf's; `None` for the first digest.
 fn preceding(leaf: LeafDigest) -> Option<LeafDigest> {
     let mut bytes = *leaf.as_bytes();
     for byte in bytes.iter_mut().rev() {

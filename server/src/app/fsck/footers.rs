@@ -1,4 +1,4 @@
-//! What packs hold by their own word, a few of them kept: neighbours of a leaf lie together.
+//! A small cache of pack footers. Neighbouring leaves share packs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use seawall_api::digest::PackDigest;
 
 use crate::catalog::Frame;
 
-/// Packs whose frames are remembered: those of some leaves.
+/// The maximum number of cached packs: those of a few leaves.
 const KEPT: usize = 64;
 
-/// A pack's frames by their offset; `None` where its footer cannot be read.
+/// The frames of a pack by offset; `None` if the footer is unreadable.
 pub(super) type Frames = Option<Arc<HashMap<u64, Frame>>>;
 
-/// The frames of the packs that were asked about last.
+/// A cache of pack footers, oldest first.
 #[derive(Default)]
 pub(super) struct Footers {
     kept: VecDeque<(PackDigest, Frames)>,

@@ -1,23 +1,24 @@
-//! Fsck: every object is read and hashed, every reference followed, every row held against the
-//! store, while pushes and pulls go on.
+//! Fsck, the check of the registry: reads and hashes every object, follows every reference, and
+//! compares every row with the store, while pushes and pulls continue.
 //!
-//! Not a repair: it mends only what the registry itself knows better (a record of a row, a row of
-//! a pack). What is damaged it quarantines, so that the next push or a repair brings it again, and
-//! the releases that need it are marked.
+//! A check is not a repair: it corrects only what follows from other data of the registry (a record
+//! from its row, a row from its pack). Damaged content is quarantined, so that the next push or
+//! repair brings it again, and the releases that need it are marked.
 //!
 //! # Invariants
 //!
-//! 1. What was found and how far it is are saved together: a check that was killed goes on where it
-//!    was and tells nothing twice.
+//! 1. Findings and progress are saved in one transaction: a killed check resumes where it was and
+//!    reports nothing twice.
 //! 2. One check runs at a time, however many processes serve the directory.
-//! 3. What nobody needs is reclaimable, never damage; what vanished together with its row neither.
-//! 4. A store that cannot answer ends the check, and is no damage.
+//! 3. An unreferenced object is reclaimable, never damage. An object that vanished together with
+//!    its row is neither.
+//! 4. A failing store ends the check and is not reported as damage.
 //!
-//! # At the same time
+//! # Concurrency
 //!
 //! | running ↓ / starting → | upload, publish | pull | deletion of an object |
 //! |---|---|---|---|
-//! | fsck | an object without its row yet is said to be reclaimable | free | its row is asked for again before anything is said |
+//! | fsck | an object without its row yet is reported as reclaimable | free | its row is read again before anything is reported |
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,26 +49,26 @@ use beat::Beat;
 use footers::Footers;
 use pace::Pace;
 
-/// What is read a second where nobody says otherwise: half of what a plain disk gives.
+/// The default read rate, in bytes per second: half the throughput of a plain disk.
 pub const RATE_DEFAULT: u64 = 128 << 20;
-/// A runner that gave no sign of life for as long is dead.
+/// The time without a heartbeat after which a runner counts as dead, in seconds.
 const PATIENCE_SECS: u64 = 6;
-/// How long a check that was told to stop is waited for by the next one.
+/// The time to wait for a stopped check to end before the next one starts.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(3);
-/// Between two looks whether it has stopped.
+/// The delay between polls for the end of a stopped check.
 const STOP_PAUSE: Duration = Duration::from_millis(20);
-/// How often it is saved how far a check is.
+/// The interval between saves of a check's progress.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
-/// How many rows are asked for at once.
+/// Rows per catalog query.
 const PAGE_COUNT: u32 = 1000;
-/// How many objects that nobody needs are named; the others are counted.
+/// The maximum number of reclaimable objects listed. Further ones are only counted.
 const RECLAIMABLE_NAMED: u64 = 1000;
 
-/// The longest record of a name that is read.
+/// The maximum length of a name record, in bytes.
 const RECORD_LEN_MAX: usize = 64 << 10;
 
-/// What is looked at, in this order: what names things before the bulk of the bytes, so that by
-/// then it is known who needs them.
+/// The phases of a check, in order. Releases and indexes are checked before packs and leaves, so
+/// that the bulk of the content is checked with its references known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Catalog,
@@ -97,7 +98,7 @@ const PHASES: [(Phase, &str); 11] = [
     (Phase::Moves, "channels"),
 ];
 
-/// What this process knows of checks; one for each registry.
+/// The state of checks in this process; one per registry.
 pub(super) struct Checks {
     runner: Runner,
     is_running: AtomicBool,
@@ -112,7 +113,7 @@ impl Checks {
     }
 }
 
-/// The turn of the one check that this process may run; given back when it is dropped.
+/// The right to run the one check of this process, released on drop.
 struct Turn(Arc<Registry>);
 
 impl Turn {
@@ -128,16 +129,16 @@ impl Drop for Turn {
     }
 }
 
-/// How a check is to be run.
+/// The parameters of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct FsckOrder {
-    /// Bytes a second at most; 0 for no limit.
+    /// The maximum read rate, in bytes per second; 0 for no limit.
     pub rate: u64,
-    /// Begin anew where one broke off.
+    /// True to start over instead of resuming an interrupted check.
     pub restart: bool,
 }
 
-/// What a check does now.
+/// The state of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)] // as in the contract
 pub enum FsckState {
@@ -149,41 +150,42 @@ pub enum FsckState {
     Complete,
 }
 
-/// How far the newest check is, and what it found.
+/// The progress and the findings of the latest check.
 #[derive(Clone, Debug)]
 pub struct FsckStatus {
-    /// What it does.
+    /// The state of the check.
     pub state: FsckState,
-    /// How far it is.
+    /// The progress of the check.
     pub run: CheckRun,
-    /// What it looks at.
+    /// The name of the current phase.
     pub phase: &'static str,
-    /// What it found.
+    /// The findings of the check.
     pub found: Findings,
-    /// When the last check that came to its end did so.
+    /// The time of the last complete check, in seconds since 1970-01-01 UTC.
     pub last_complete_at_secs: Option<u64>,
 }
 
-/// What is counted of checks, for whoever watches.
+/// The figures of checks, for monitoring.
 #[derive(Clone, Debug, Default)]
 pub struct FsckTally {
-    /// Objects and rows that this process looked at.
+    /// The number of objects and rows checked by this process.
     pub objects: u64,
-    /// Bytes that it read and hashed.
+    /// The number of bytes read and hashed by this process.
     pub bytes: u64,
-    /// Damage that the newest check found, by kind.
+    /// The damage found by the latest check, by kind.
     pub damage: Vec<(String, u64)>,
-    /// Releases that are known to lack something.
+    /// The number of releases with known damage, counted up to 1000.
     pub damaged_releases: u64,
-    /// When the last check that came to its end did so.
+    /// The time of the last complete check, in seconds since 1970-01-01 UTC.
     pub last_complete_at_secs: Option<u64>,
 }
 
 impl Registry {
-    /// Begins a check, or goes on with one that broke off; it runs beside whatever is served.
+    /// Starts a check, or resumes an interrupted one, in the background.
     ///
     /// # Errors
-    /// [`AppError::CheckRuns`] when one runs and it should begin anew; when the catalog fails.
+    /// [`AppError::CheckRuns`] if a check runs and `order` demands a restart; [`AppError::Busy`] if
+    /// a stopped check has not ended yet; or the error of the catalog.
     pub async fn start_fsck(self: &Arc<Self>, order: FsckOrder) -> Result<(), AppError> {
         let Some(turn) = self.turn().await? else { return runs_already(order) };
         let claim = ClaimCheck {
@@ -204,8 +206,8 @@ impl Registry {
         Ok(())
     }
 
-    /// The turn to check, waited for where a check has ended and only has to notice; `None` where
-    /// one runs on.
+    /// Takes the turn to check. Waits briefly for a check that is over but has not returned its
+    /// turn. Returns `None` if a check is still running.
     async fn turn(self: &Arc<Self>) -> Result<Option<Turn>, AppError> {
         let deadline = Instant::now() + STOP_WAIT_MAX;
         loop {
@@ -226,18 +228,18 @@ impl Registry {
         }
     }
 
-    /// Tells the check under way to stop, wherever it runs.
+    /// Stops the current check, in whichever process it runs.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn stop_fsck(&self) -> Result<(), AppError> {
         Ok(self.catalog.stop_check().await?)
     }
 
-    /// How far the newest check is, and at most `limit` of what it found.
+    /// Returns the progress of the latest check, and at most `limit` findings.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn fsck_status(&self, limit: u32) -> Result<FsckStatus, AppError> {
         let run = self.catalog.check_run().await?;
         let last_complete_at_secs = self.catalog.last_complete_check().await?;
@@ -263,10 +265,10 @@ impl Registry {
         Ok(FsckStatus { state, run, phase, found, last_complete_at_secs })
     }
 
-    /// What is counted of checks.
+    /// Returns the figures of checks.
     ///
     /// # Errors
-    /// When the catalog fails.
+    /// Fails if the catalog fails.
     pub async fn fsck_tally(&self) -> Result<FsckTally, AppError> {
         let status = self.fsck_status(0).await?;
         let damaged = self.catalog.damaged_releases(PAGE_COUNT).await?;
@@ -280,15 +282,15 @@ impl Registry {
     }
 }
 
-/// An order to check meets a check that runs, here or in another process: it is the one that is
-/// asked for, unless that should begin anew.
+/// Responds to an order while a check runs: fails if the order demands a restart, and otherwise
+/// succeeds, because the running check serves the order.
 fn runs_already(order: FsckOrder) -> Result<(), AppError> {
     if order.restart { Err(AppError::CheckRuns) } else { Ok(()) }
 }
 
-/// Why a check ends before its end.
+/// The reason for the early end of a check.
 enum Halt {
-    /// It was told to, or another process runs it.
+    /// The check was stopped, or taken over by another process.
     Stopped,
     Failed(AppError),
 }
@@ -311,20 +313,20 @@ impl From<StoreError> for Halt {
     }
 }
 
-/// What became of a read.
+/// The result of reading an object.
 enum Read {
     Bytes(Bytes),
-    /// It was removed since it was listed, or never was.
+    /// The object does not exist, or was removed after the listing.
     Gone,
-    /// It cannot be what it should be; why.
+    /// The object is unreadable or malformed, for this reason.
     Bad(String),
 }
 
-/// A check under way.
+/// A check in progress.
 struct Check {
     registry: Arc<Registry>,
     run: CheckRun,
-    /// What was found since it was saved last.
+    /// The findings since the last save.
     found: Vec<Finding>,
     saved: Instant,
     pace: Pace,
@@ -349,7 +351,7 @@ impl Check {
             Err(Halt::Failed(error)) => {
                 tracing::error!(%error, "a check of the store broke off");
                 self.run.failure = Some(error.to_string());
-                // What failed it may be the catalog; then it is taken for interrupted.
+                // If the catalog itself failed, the check later appears as interrupted.
                 let _ = self.save().await;
             }
         }
@@ -378,7 +380,7 @@ impl Check {
         self.save().await
     }
 
-    /// What the catalog's engine says of its own file.
+    /// Runs the catalog engine's own check of its file.
     async fn catalog(&mut self) -> Result<(), Halt> {
         let faults = self.registry.catalog.check_rows().await?;
         if !faults.is_empty() {
@@ -387,7 +389,7 @@ impl Check {
         self.done(String::new(), 0).await
     }
 
-    /// Every object of a kind that was not looked at yet, in the order of their paths.
+    /// Checks the remaining objects of a kind, in the order of their paths.
     async fn objects(&mut self, kind: ObjectKind) -> Result<(), Halt> {
         for (path, name) in self.listed(kind).await? {
             let len = match &name {
@@ -403,7 +405,7 @@ impl Check {
         Ok(())
     }
 
-    /// The objects of a kind that were not looked at yet.
+    /// Lists the remaining objects of a kind, in the order of their paths.
     async fn listed(&self, kind: ObjectKind) -> Result<Vec<(String, ObjectName)>, Halt> {
         let names = self.registry.store.list(kind).await?;
         let mut listed: Vec<_> = names.into_iter().map(|name| (name.path(), name)).collect();
@@ -412,8 +414,8 @@ impl Check {
         Ok(listed)
     }
 
-    /// Reads an object of at most `len_max` bytes. What is wrong with it is wrong twice: a disk may
-    /// fail once, and a push may mend it meanwhile.
+    /// Reads an object of at most `len_max` bytes. Reads damaged objects twice, because a disk may
+    /// fail once, or a push may have repaired the object in between.
     async fn read(&self, name: &ObjectName, len_max: usize) -> Result<Read, Halt> {
         match self.read_once(name, len_max).await? {
             Read::Bytes(bytes) if is_of_name(name, &bytes) => Ok(Read::Bytes(bytes)),
@@ -442,7 +444,7 @@ impl Check {
         }
     }
 
-    /// One more was looked at: saves it now and then, and keeps to the rate.
+    /// Counts one checked item. Saves at intervals, and throttles to the rate.
     async fn done(&mut self, cursor: String, len: u64) -> Result<(), Halt> {
         self.run.cursor = cursor;
         self.run.objects += 1;
@@ -478,7 +480,7 @@ impl Check {
         self.found.push(Finding { kind: kind.to_owned(), object, what, class });
     }
 
-    /// Something that is needed is damaged: it is noted until it is put again.
+    /// Reports damage to a referenced object, and records the damage until a repair.
     async fn damage(
         &mut self,
         name: &ObjectName,
@@ -494,18 +496,20 @@ impl Check {
         Ok(())
     }
 
-    /// The catalog contradicts itself or the store, which no object of the store is to blame for.
+    /// Reports a contradiction within the catalog, or with the store, that is not the fault of a
+    /// stored object.
     async fn catalog_damage(&mut self, object: String, what: String) {
         self.registry.log_damage(object.clone()).await;
         self.find("catalog", object, what, Class::Damage);
     }
 
-    /// It was damaged, and is sound now.
+    /// Reports an object that was damaged and is now repaired.
     fn mended(&mut self, name: &ObjectName, what: String) {
         self.find(kind_of(name), name.path(), what, Class::Mended);
     }
 
-    /// Nobody needs it.
+    /// Reports an unreferenced object. All are counted, but only the first [`RECLAIMABLE_NAMED`]
+    /// are listed.
     fn reclaimable(&mut self, name: &ObjectName, len: u64, what: &str) {
         self.run.reclaimable_count += 1;
         self.run.reclaimable_bytes = self.run.reclaimable_bytes.saturating_add(len);
@@ -514,20 +518,20 @@ impl Check {
         }
     }
 
-    /// It is what it should be: what was noted of it before is over.
+    /// Clears the damage recorded for an object now found intact.
     async fn sound(&self, name: &ObjectName) -> Result<(), Halt> {
         self.registry.healed(name, self.registry.hand(None), Healing::IfNoted).await?;
         Ok(())
     }
 
-    /// Adds what is there to the catalog; what that heals, the check has healed.
+    /// Returns the grip for adding rows, which credits repairs to the registry.
     fn grip(&self) -> Grip {
         Grip { hand: Some(self.registry.hand(None)), ..Grip::ANY }
     }
 }
 
-/// Whether bytes are those of their name, where that is their digest; a pack is inspected, and a
-/// record decoded.
+/// Returns whether bytes match the digest in their name. Always true for packs, which are inspected
+/// elsewhere, and for records, which are decoded elsewhere.
 fn is_of_name(name: &ObjectName, bytes: &[u8]) -> bool {
     match name {
         ObjectName::Leaf(digest) => LeafDigest::of(bytes) == *digest,
@@ -538,7 +542,7 @@ fn is_of_name(name: &ObjectName, bytes: &[u8]) -> bool {
     }
 }
 
-/// What an object is called in a report.
+/// Returns the kind of an object for reports.
 fn kind_of(name: &ObjectName) -> &'static str {
     match name {
         ObjectName::Pack(_) => "pack",

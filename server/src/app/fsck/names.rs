@@ -1,9 +1,10 @@
-//! Records of names: each says what the catalog's row says, and each row has its record.
+//! Checks of name records: each record agrees with the catalog's row, and each row has its record.
 //!
-//! A record is a function of its row, so one that is gone or cannot be read is written anew. Where
-//! both can be read and differ, the release documents decide, which name their application and
-//! version, where only the catalog's does so; where nothing decides, it is damage: one of the two
-//! is another registry's.
+//! A record is a function of its row, so a missing or unreadable record is rewritten from the row.
+//! If a release record differs from its row, the release documents decide, because they name their
+//! application and version: the record is rewritten if a document confirms the row and no document
+//! confirms a different release. Any other contradiction is reported as damage, because one of the
+//! two may belong to another registry.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ const OLDER_COPY: &str = "the catalog does not know of it: it is an older copy, 
 const CONTRADICTION: &str = "it says otherwise than the catalog, and nothing tells which is right";
 
 impl Check {
-    /// Looks at a record; returns how many bytes were read.
+    /// Checks a record. Returns the number of bytes read.
     pub(super) async fn record(&mut self, name: &ObjectName) -> Result<u64, Halt> {
         let bytes = match self.read(name, RECORD_LEN_MAX).await? {
             Read::Bytes(bytes) => Ok(bytes),
@@ -65,7 +66,7 @@ impl Check {
         }
         let is_certain = match &record {
             Err(_) => true,
-            // A record that its own document bears out was acknowledged once, too.
+            // A record confirmed by a document of its own was acknowledged as well.
             Ok(record) => {
                 self.is_documented(row.digest, &row).await?
                     && (record.digest == row.digest
@@ -81,7 +82,8 @@ impl Check {
         Ok(())
     }
 
-    /// Whether the document of this digest is there and names the release that a row names.
+    /// Returns whether the document with this digest exists and names the application and version
+    /// of the row.
     async fn is_documented(&self, digest: ReleaseDigest, row: &Release) -> Result<bool, Halt> {
         Ok(matches!(
             self.read_document(digest).await?,
@@ -121,7 +123,7 @@ impl Check {
     ) -> Result<(), Halt> {
         let row = self.registry.catalog.known_move(application, channel, sequence).await?;
         let Some(row) = row else {
-            // A catalog that was made anew has no row for a move that it could not read.
+            // A rebuilt catalog has no row for a move whose record was unreadable.
             let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
             return self.damage(name, what, vec![]).await;
         };
@@ -139,13 +141,13 @@ impl Check {
         Ok(())
     }
 
-    /// Writes the record of a release where it is gone.
+    /// Writes the record of a release if it is missing.
     pub(super) async fn missing_record(&mut self, row: &Release) -> Result<(), Halt> {
         let name = Subject::of(row).object();
         if self.registry.store.len(&name).await?.is_some() {
             return Ok(());
         }
-        // A push commits, then records: it may have been between the two.
+        // Meanwhile a push may have written the record, or a deletion may have removed the release.
         let is_still = self.registry.catalog.release_of(row.digest).await?.is_some();
         if is_still && self.registry.record_release(row).await? {
             self.mended(&name, format!("{GONE}; written anew by the catalog"));
@@ -153,7 +155,7 @@ impl Check {
         Ok(())
     }
 
-    /// Every move that the catalog knows has its record.
+    /// Checks that every move in the catalog has its record.
     pub(super) async fn moves(&mut self) -> Result<(), Halt> {
         let catalog = Arc::clone(&self.registry.catalog);
         loop {
@@ -184,7 +186,7 @@ fn decode<T: Record>(bytes: &[u8]) -> Result<T, String> {
     T::decode(bytes).ok_or_else(|| UNREADABLE.to_owned())
 }
 
-/// What is wrong with it, now that it is known which of the two was right.
+/// Shortens the description of a contradiction that was resolved in favour of the catalog.
 fn short(what: &str) -> &str {
     if what == CONTRADICTION { "it said otherwise than the catalog and the document" } else { what }
 }

@@ -1,24 +1,24 @@
-//! How fast a check reads.
+//! The read rate of a check.
 
 use std::time::{Duration, Instant};
 
-/// Time that was lost to something else is caught up with this far.
+/// The maximum time lost to other work that is caught up at full speed.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
-/// Keeps reads to a rate.
+/// A throttle for reads.
 pub(super) struct Pace {
     rate: u64,
-    /// When the next read may begin.
+    /// The earliest time of the next read.
     next: Instant,
 }
 
 impl Pace {
-    /// At most `rate` bytes a second; 0 for no limit.
+    /// Creates a throttle of `rate` bytes per second; 0 for no limit.
     pub(super) fn new(rate: u64) -> Self {
         Self { rate, next: Instant::now() }
     }
 
-    /// `len` bytes were read.
+    /// Accounts for `len` bytes read.
     pub(super) fn read(&mut self, len: u64) {
         if self.rate == 0 {
             return;
@@ -28,7 +28,7 @@ impl Pace {
         self.next = self.next.max(earliest) + Duration::from_micros(micros);
     }
 
-    /// How long to wait before the next read.
+    /// Returns the delay before the next read, if any.
     pub(super) fn pause(&self) -> Option<Duration> {
         let pause = self.next.saturating_duration_since(Instant::now());
         (!pause.is_zero()).then_some(pause)

@@ -1,4 +1,4 @@
-//! Packs: decoded and hashed frame by frame, and held against their rows.
+//! Checks of packs: every frame is decoded and hashed, and compared with the rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::app::rebuild::read_pack;
 use crate::catalog::NewPack;
 use crate::catalog::collect::{Added, Grip};
 
-/// How many bad chunks a finding names.
+/// The maximum number of damaged chunks listed in a finding.
 const BAD_NAMED: usize = 3;
 
 impl Check {
-    /// Looks at a pack; returns how many bytes were read.
+    /// Checks a pack. Returns the number of bytes read.
     pub(super) async fn pack(&mut self, digest: PackDigest) -> Result<u64, Halt> {
         let mut is_second = false;
         loop {
@@ -39,7 +39,8 @@ impl Check {
                 Ok(pack) => what_of(&pack),
                 Err(error) => error.to_string(),
             };
-            // Read anew: a disk may err once, and a push may have mended it meanwhile.
+            // Read again, because a disk may fail once, or a push may have repaired the pack in
+            // between.
             if is_second {
                 self.bad_pack(digest, len, what).await?;
                 return Ok(len);
@@ -48,7 +49,7 @@ impl Check {
         }
     }
 
-    /// Quarantines a pack: its chunks have no place any more, until a push or a repair brings them.
+    /// Quarantines a pack: its chunks count as missing until a push or a repair brings them again.
     async fn bad_pack(&mut self, digest: PackDigest, len: u64, what: String) -> Result<(), Halt> {
         let name = ObjectName::Pack(digest);
         let catalog = Arc::clone(&self.registry.catalog);
@@ -87,7 +88,7 @@ impl Check {
             catalog.correct_pack(NewPack { digest, len, frames }, self.registry.hand(None)).await?;
             self.mended(&name, "it was lost, and is there again".to_owned());
         } else if known.len != len || !misplaced.is_empty() {
-            // Whoever collects condemns a pack before the places of its chunks go.
+            // A collection condemns a pack before the places of its chunks are removed.
             if catalog.known_pack(digest).await?.is_some_and(|known| !known.is_condemned) {
                 let hand = self.registry.hand(None);
                 catalog.correct_pack(NewPack { digest, len, frames }, hand).await?;
@@ -99,7 +100,7 @@ impl Check {
         self.sound(&name).await
     }
 
-    /// Every row of a pack has its object in full length.
+    /// Checks that every pack in the catalog has its object in full length.
     pub(super) async fn pack_rows(&mut self) -> Result<(), Halt> {
         let catalog = Arc::clone(&self.registry.catalog);
         loop {
@@ -130,9 +131,9 @@ impl Check {
         self.adopt_packs().await
     }
 
-    /// Chunks whose pack is lost have their place from now on in another pack that holds them,
-    /// known or not: of two pushes at once, or of a repack or a repair that an older copy of the
-    /// catalog does not know of.
+    /// Moves the chunks of lost packs to other packs that hold the same chunks, whether in the
+    /// catalog or not. Such packs come from concurrent pushes, or from a repack or a repair that is
+    /// unknown to an older copy of the catalog.
     async fn adopt_packs(&mut self) -> Result<(), Halt> {
         let registry = Arc::clone(&self.registry);
         let lost = registry.catalog.all_packs().await?.into_iter().filter(|pack| pack.is_lost);
@@ -151,7 +152,8 @@ impl Check {
                 self.done(self.run.cursor.clone(), 0).await?;
                 continue;
             }
-            // Before its bytes are found: a sweep that begins or ends from now on is noticed.
+            // Read before the pack's bytes, so that `add_pack` detects a sweep that begins or ends
+            // in between.
             let sweeps = registry.catalog.collect_state(registry.host.now_secs()).await?.sweeps;
             let is_here = registry.is_sound(digest).await?;
             self.done(self.run.cursor.clone(), if is_here { pack.len } else { 0 }).await?;

@@ -1,4 +1,4 @@
-//! Releases: their documents, and whatever these name.
+//! Checks of releases: their documents, and everything the documents name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::catalog::Release;
 use crate::catalog::collect::Grip;
 
 impl Check {
-    /// Every release that is visible, in the order of publishing.
+    /// Checks every visible release, in the order of publication.
     pub(super) async fn releases(&mut self) -> Result<(), Halt> {
         let catalog = Arc::clone(&self.registry.catalog);
         let mut looked_at = HashMap::new();
@@ -43,7 +43,7 @@ impl Check {
         let described = match self.read_document(row.digest).await? {
             Some(Ok(described)) => described,
             found => {
-                // One that was deleted meanwhile took its document along.
+                // The release was deleted in the meantime, together with its document.
                 if catalog.release_of(row.digest).await?.is_some() {
                     let what = found.and_then(Result::err).unwrap_or_else(|| GONE.to_owned());
                     self.damage(&name, what, vec![row.digest]).await?;
@@ -67,7 +67,7 @@ impl Check {
         Ok(())
     }
 
-    /// Looks at an index that a release names; whether its list is sound and its row is there.
+    /// Checks an index named by a release. Returns true if the list is intact and its row exists.
     async fn index_of(&mut self, release: ReleaseDigest, index: IndexDigest) -> Result<bool, Halt> {
         let name = ObjectName::Index(index);
         let catalog = Arc::clone(&self.registry.catalog);
@@ -84,7 +84,7 @@ impl Check {
         if catalog.index(index, Grip::ANY).await?.is_some() {
             return Ok(true);
         }
-        // A catalog that was made anew knows only the indexes that were complete then.
+        // A rebuilt catalog has rows only for indexes that were complete at the time.
         self.complete_index(index, &list).await?;
         match self.row_of(index, &list).await? {
             Ok(known) => {
@@ -99,7 +99,7 @@ impl Check {
         }
     }
 
-    /// A document as it was found: whole, or what is wrong with it; `None` where there is none.
+    /// Reads a release document, or the description of its damage; `None` if absent.
     pub(super) async fn read_document(
         &self,
         digest: ReleaseDigest,
@@ -114,7 +114,7 @@ impl Check {
         })
     }
 
-    /// Looks at a document; returns how many bytes were read.
+    /// Checks a release document. Returns the number of bytes read.
     pub(super) async fn document(&mut self, digest: ReleaseDigest) -> Result<u64, Halt> {
         let name = ObjectName::Release(digest);
         let is_known = self.registry.catalog.release_of(digest).await?.is_some();
@@ -138,7 +138,7 @@ impl Check {
         }
     }
 
-    /// Every descriptor, and every one that a release names.
+    /// Checks every descriptor in the store or named by a release.
     pub(super) async fn descriptors(&mut self) -> Result<(), Halt> {
         let mut needed = self.needed_descriptors().await?;
         let in_store = self.registry.store.list(ObjectKind::Descriptor).await?;
@@ -189,7 +189,7 @@ impl Check {
         Ok(len)
     }
 
-    /// Which releases need which descriptors, as far as their documents can be read.
+    /// Returns the releases that need each descriptor, as far as their documents are readable.
     async fn needed_descriptors(
         &mut self,
     ) -> Result<HashMap<DescriptorDigest, Vec<ReleaseDigest>>, Halt> {

@@ -1,4 +1,4 @@
-//! Checks over a store that fails, and over one that changes under them.
+//! Tests of checks over a failing store, and over a changing one.
 
 use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
@@ -12,7 +12,7 @@ use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{AuditQuery, Catalog, Purpose};
 
 const ORDER: FsckOrder = FsckOrder { rate: 0, restart: false };
-/// How often a check is looked at before it is taken for stuck.
+/// The number of polls after which a check counts as stuck.
 const LOOKS_MAX: u32 = 20_000;
 
 async fn furnished() -> (Site, TinyRelease) {
@@ -27,7 +27,7 @@ fn over(site: &Site, store: Arc<dyn seawall_store::port::ObjectStore>) -> Arc<Re
     Arc::new(Registry::new(store, Arc::new(catalog), Arc::clone(&site.host) as _, 2))
 }
 
-/// Runs a check to its end, whatever that is.
+/// Runs a check to its end, successful or not.
 async fn checked(registry: &Arc<Registry>) -> FsckStatus {
     registry.start_fsck(ORDER).await.unwrap();
     for _ in 0..LOOKS_MAX {
@@ -39,7 +39,7 @@ async fn checked(registry: &Arc<Registry>) -> FsckStatus {
     panic!("the check does not end");
 }
 
-/// The objects that the log says were found damaged.
+/// Returns the damaged objects in the audit log.
 async fn logged(registry: &Registry) -> Vec<String> {
     let query = AuditQuery { action: Some(Action::Damage), limit: 10, ..AuditQuery::default() };
     let entries = registry.audit(query).await.unwrap().items;
@@ -50,8 +50,8 @@ fn damage(status: &FsckStatus) -> Vec<&Finding> {
     status.found.list.iter().filter(|finding| finding.class == Class::Damage).collect()
 }
 
-/// A store that cannot answer is no damage: the check says that it failed, and the next one goes
-/// on. The loop ends with a check that met no fault.
+/// A failing store is not damage: the check fails, and the next one resumes. The loop ends with the
+/// first check that met no fault.
 #[tokio::test]
 async fn a_store_that_fails_at_any_read_is_not_damage() {
     let (site, _) = furnished().await;
@@ -88,14 +88,14 @@ async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_
     assert_eq!(logged(&registry).await, [name.path()], "whoever watches is told");
     assert_eq!(damage(&checked(&registry).await).len(), 1);
     assert_eq!(logged(&registry).await.len(), 1, "once");
-    // The next push of the same disk brings it again.
+    // The next push of the same disk uploads the pack again.
     push(&site.sound(), &tiny).await.unwrap();
     let registry = over(&site, Arc::clone(&site.store));
     assert_eq!(registry.damage(10).await.unwrap().0, []);
     assert_eq!(damage(&checked(&registry).await), [] as [&Finding; 0]);
 }
 
-/// What nobody needs is counted and named, and is no damage: not even when it is damaged.
+/// Unreferenced objects are counted and listed, but never damage, even in a damaged state.
 #[tokio::test]
 async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
     let (site, _) = furnished().await;
@@ -125,7 +125,7 @@ async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
     assert!(check.damage(10).await.unwrap().0.is_empty());
 }
 
-/// Rows that say otherwise than a pack's footer are corrected.
+/// Rows that contradict a pack's footer are corrected.
 #[tokio::test]
 async fn a_row_that_lies_about_a_pack_is_corrected_by_the_pack() {
     let (site, tiny) = furnished().await;
@@ -143,7 +143,7 @@ async fn a_row_that_lies_about_a_pack_is_corrected_by_the_pack() {
     assert_eq!(checked(&registry).await.found, Findings::default());
 }
 
-/// One process at a time; the other learns that it runs.
+/// One process runs the check; the other learns of the running check.
 #[tokio::test]
 async fn of_two_processes_one_runs_the_check() {
     let (site, _) = furnished().await;
@@ -160,7 +160,7 @@ async fn of_two_processes_one_runs_the_check() {
     assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Stopped);
 }
 
-/// A step that takes longer than a dead runner is waited for is no reason to take the check over.
+/// A step longer than the heartbeat timeout does not cause a takeover.
 #[tokio::test]
 async fn a_check_in_a_long_step_is_alive() {
     let (site, _) = furnished().await;
@@ -202,7 +202,7 @@ async fn a_check_begun_right_after_a_stop_runs() {
     assert_eq!(checked(&registry).await.state, FsckState::Complete);
 }
 
-/// One error of the disk quarantines nothing: what is damaged is so twice.
+/// A single read error quarantines nothing: damage must be read twice.
 #[tokio::test]
 async fn a_read_that_fails_once_is_no_damage() {
     let (site, tiny) = furnished().await;
@@ -228,8 +228,8 @@ async fn a_read_that_fails_once_is_no_damage() {
     }
 }
 
-/// Of a record and a row that both have a document, either was acknowledged: neither is written
-/// over.
+/// If the record and the row each have a document, both were acknowledged, and neither is
+/// overwritten.
 #[tokio::test]
 async fn a_record_with_a_document_of_its_own_is_damage_and_stays() {
     let (site, tiny) = furnished().await;
@@ -250,7 +250,7 @@ async fn a_record_with_a_document_of_its_own_is_damage_and_stays() {
     let found: Vec<_> = damage(&status).iter().map(|finding| finding.object.clone()).collect();
     assert_eq!(found, [name.path()]);
     assert_eq!(site.store.get(&name).await.unwrap(), bytes);
-    // Without that document nothing but the catalog speaks for itself.
+    // Without the other document, only the catalog's release is confirmed.
     site.store.delete(&document).await.unwrap();
     let status = checked(&registry).await;
     assert_eq!(damage(&status), [] as [&Finding; 0]);
