@@ -1,16 +1,16 @@
-//! Rebuild: a new catalog from the store alone, when the old one was lost.
+//! Rebuild of a lost catalog from the store alone.
 //!
-//! Not a repair: it runs on a catalog that is empty and that nobody else sees yet.
+//! A rebuild is not a repair: it fills an empty catalog that no other process uses yet.
 //!
 //! # Invariants
 //!
-//! 1. What the store names is in the catalog afterwards, damaged or not: a release whose bytes
-//!    are not all there is listed, and said to be damaged, rather than forgotten.
-//! 2. A chunk, leaf or index is in the catalog only when it is complete, as ever: the next push of
-//!    the same disk sends what is missing, and mends what is damaged.
-//! 3. A store that cannot answer ends it: only what is surely damaged is left out.
+//! 1. Everything named in the store is in the catalog afterwards, damaged or not: a release with
+//!    missing bytes is listed and reported as damaged, not forgotten.
+//! 2. As always, a chunk, leaf or index is in the catalog only if it is complete: the next push of
+//!    the same disk sends what is missing and repairs the damage.
+//! 3. A failing store ends the rebuild: only content known to be damaged is left out.
 //!
-//! What is gone: leases, and what was never answered (a release document without its record).
+//! Lost by design: leases, and unacknowledged releases (documents without a record).
 
 use std::sync::Arc;
 
@@ -25,38 +25,38 @@ mod names;
 
 pub(super) use content::read_pack;
 
-/// How many objects are read at once.
+/// Objects read concurrently.
 const READS_AT_ONCE: usize = 8;
-/// Between two lines in the log, in objects.
+/// The interval between progress messages, in objects.
 const PROGRESS_EVERY: u64 = 1000;
 
-/// Something of the store that a rebuilt catalog cannot vouch for.
+/// An object or release that a rebuild found damaged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Damage {
-    /// The object at fault, by its path, or the release that suffers.
+    /// The path of the damaged object, or the title of the affected release.
     pub object: String,
-    /// What is wrong with it.
+    /// A description of the damage.
     pub what: String,
 }
 
-/// What a rebuild found.
+/// The results of a rebuild.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Rebuilt {
-    /// Packs whose chunks are known again.
+    /// The number of packs with a readable footer.
     pub packs: u64,
-    /// Leaves that are complete.
+    /// The number of complete leaves.
     pub leaves: u64,
-    /// Indexes that are complete.
+    /// The number of complete indexes.
     pub indexes: u64,
-    /// Releases, damaged ones too.
+    /// The number of releases, including damaged ones.
     pub releases: u64,
-    /// Releases that were deleted.
+    /// The number of deleted releases.
     pub deleted: u64,
-    /// Channels.
+    /// The number of channels.
     pub channels: u64,
-    /// Release documents that were never acknowledged.
+    /// The number of release documents that were never acknowledged.
     pub unnamed: u64,
-    /// What is damaged.
+    /// The damage found.
     pub damage: Vec<Damage>,
 }
 
@@ -68,7 +68,7 @@ impl Rebuilt {
     }
 }
 
-/// The ports, and what was found so far.
+/// A rebuild in progress.
 struct Rebuild<'a> {
     store: Arc<dyn ObjectStore>,
     catalog: &'a dyn Catalog,
@@ -76,10 +76,10 @@ struct Rebuild<'a> {
     now_secs: u64,
 }
 
-/// Fills an empty catalog with what the store holds at `now_secs`.
+/// Fills an empty catalog from the store. `now_secs` stands in for lost publication times.
 ///
 /// # Errors
-/// When a port cannot serve; the catalog is then to be thrown away.
+/// Fails if a port fails. The catalog must then be discarded.
 pub async fn rebuild(
     store: Arc<dyn ObjectStore>,
     catalog: &dyn Catalog,
@@ -109,7 +109,7 @@ pub async fn rebuild(
 }
 
 impl Rebuild<'_> {
-    /// Objects of a kind, in the order of their names, so that two rebuilds are the same.
+    /// Lists the objects of a kind, sorted by name, so that rebuilds are deterministic.
     async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, AppError> {
         let mut names = self.store.list(kind).await?;
         names.sort_by_cached_key(ObjectName::path);
@@ -126,8 +126,9 @@ fn progress(kind: ObjectKind, done: u64) {
     }
 }
 
-/// Tells bytes that are not there from a store that cannot answer. One bad sector is damage: a
-/// disk that fails altogether cannot be probed either.
+/// Separates damage or absence, the inner error, from a store that cannot serve, the outer error. A
+/// read error of the medium counts as damage if the store still passes a probe: one bad sector is
+/// damage, a failing disk is not.
 pub(super) async fn readable<T>(
     store: &dyn ObjectStore,
     result: Result<T, StoreError>,

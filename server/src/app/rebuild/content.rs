@@ -1,4 +1,4 @@
-//! Packs, leaves and indexes: known again once they are found to be complete.
+//! Packs, leaves and indexes, added to the catalog once found complete.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::app::packs::frame_of;
 use crate::catalog::collect::Grip;
 use crate::catalog::{IndexRow, LeafAdded, NewPack};
 
-/// What was read, or what is wrong with it.
+/// A value, or the description of its damage.
 type Sound<T> = Result<T, String>;
 
-/// What is wrong is wrong twice: a disk may fail once where it serves else.
+/// Retries a failed read once, so that a transient read error is not reported as damage.
 pub(in crate::app) async fn twice<T, R>(read: impl Fn() -> R) -> Result<Sound<T>, AppError>
 where
     R: Future<Output = Result<Sound<T>, AppError>>,
@@ -29,7 +29,7 @@ where
     }
 }
 
-/// The length of a pack and what it holds, by its end alone.
+/// Reads the length and the footer of a pack, without reading the frames.
 pub(in crate::app) async fn read_footer(
     store: Arc<dyn ObjectStore>,
     digest: PackDigest,
@@ -61,7 +61,7 @@ pub(in crate::app) async fn read_footer(
     Ok(footer.map(|footer| (len, footer)))
 }
 
-/// The same as a row.
+/// Reads the catalog's row of a pack from its footer.
 pub(in crate::app) async fn read_pack(
     store: Arc<dyn ObjectStore>,
     digest: PackDigest,

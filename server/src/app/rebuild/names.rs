@@ -1,4 +1,4 @@
-//! Releases and channels: what the store's records say of them.
+//! Releases and channels, rebuilt from the store's records.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::catalog::{ChannelMove, PastChannel, Release};
 
 const UNREADABLE: &str = "it is no record that this version of Seawall can read";
 
-/// What the store says of moves: by channel, then by sequence.
+/// The records of moves by channel, then by sequence number.
 pub(super) type Moves = BTreeMap<(ApplicationName, ChannelName), BTreeMap<u64, ObjectName>>;
 
-/// A release's record and where it stands.
+/// A release record with its name and its tombstone.
 struct Named {
     application: ApplicationName,
     version: Version,
@@ -33,7 +33,7 @@ struct Named {
     deleted: Option<Deleted>,
 }
 
-/// When a release was deleted, and by whom, as far as that can be read.
+/// The time and author of a deletion; defaults if the tombstone is unreadable.
 #[derive(Clone, Default)]
 struct Deleted {
     at_secs: u64,
@@ -49,8 +49,7 @@ async fn read_record<T: Record>(
 }
 
 impl Rebuild<'_> {
-    /// Adds every release that has a record, in the order of publishing; returns the moves that
-    /// have one.
+    /// Adds every release with a record, in the order of publication. Returns the recorded moves.
     pub(super) async fn releases(&mut self) -> Result<Moves, AppError> {
         let mut moves = Moves::new();
         let (mut releases, mut tombstones) = (Vec::new(), Vec::new());
@@ -129,9 +128,10 @@ impl Rebuild<'_> {
         Ok(named)
     }
 
-    /// Adds releases whose records cannot be read: a document says of which version it is. When
-    /// it was published and by whom is lost; it counts as published now, so that no rule about age
-    /// deletes it soon. Where several documents say the same, none is believed.
+    /// Recovers releases with unreadable records from the release documents, which name their
+    /// version. The publication time and author are lost: the present time is used, so that no age
+    /// rule deletes the release soon. A version with several candidate documents is reported as
+    /// damaged and not listed.
     async fn name_by_documents(
         &mut self,
         named: &mut Vec<Named>,
@@ -173,8 +173,8 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// Notes that a release was deleted: that there is a tombstone says so, even one that cannot be
-    /// read. What it named may be gone, and nothing of it is read.
+    /// Marks a release as deleted. An unreadable tombstone counts as well. The content of a deleted
+    /// release is not read, because it may have been collected.
     async fn bury(
         &mut self,
         named: &mut Vec<Named>,
@@ -203,7 +203,7 @@ impl Rebuild<'_> {
                 }
                 found.deleted = Some(deleted);
             }
-            // Its record is lost: its version stays taken all the same.
+            // The release record is lost, but the version must stay taken.
             None => named.push(Named {
                 application,
                 version,
@@ -216,7 +216,7 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// Adds a release that was deleted.
+    /// Adds a deleted release with its tombstone.
     async fn deleted(&mut self, row: Release, deleted: Deleted) -> Result<(), AppError> {
         let title = format!("release {}:{}", row.application, row.version);
         if !self.catalog.restore_release(row.clone(), vec![]).await? {
@@ -230,7 +230,7 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// Adds a release, whatever state its bytes are in.
+    /// Adds a release, regardless of the state of its bytes.
     async fn release(&mut self, named: Named) -> Result<(), AppError> {
         let Named { application, version, digest, published_at_secs, published_by, deleted } =
             named;
@@ -287,7 +287,7 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// Remembers that a release needs something that is damaged.
+    /// Records the damage of an object needed by a release.
     async fn needed(
         &self,
         name: &ObjectName,
@@ -295,11 +295,11 @@ impl Rebuild<'_> {
         release: ReleaseDigest,
     ) -> Result<(), AppError> {
         let lost = LostObject { object: name.path(), what: what.to_owned() };
-        // A rebuild has no clock; when it was found is for the log.
+        // A rebuild has no clock; the time of discovery is used only by the log.
         Ok(self.catalog.note_damage(lost, vec![release], 0).await?)
     }
 
-    /// Reports the descriptors of a release that are not what their names say.
+    /// Reports the missing or damaged descriptors of a release.
     async fn descriptors(&mut self, title: &str, release: &Described) -> Result<(), AppError> {
         for digest in descriptors_of(release) {
             let name = ObjectName::Descriptor(digest);
@@ -320,7 +320,7 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// The document that a release's record names.
+    /// Reads and parses a release document by its digest.
     async fn document_of(
         &self,
         digest: ReleaseDigest,
@@ -347,7 +347,7 @@ impl Rebuild<'_> {
         }))
     }
 
-    /// Adds every channel that has a record of a move to a release that is there.
+    /// Adds every channel with at least one recorded move to a known release.
     pub(super) async fn channels(&mut self, moves: &Moves) -> Result<(), AppError> {
         for ((application, channel), objects) in moves {
             let mut past = Vec::new();
@@ -391,7 +391,7 @@ impl Rebuild<'_> {
         };
         let release = match self.catalog.release(application.clone(), record.release).await? {
             Some(release) => Some(release),
-            // Histories name what was deleted, too.
+            // Histories also contain deleted releases.
             None => {
                 let selector = Selector::Digest(record.release);
                 let buried = self.catalog.deleted(application.clone(), selector).await?;

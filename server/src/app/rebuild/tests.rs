@@ -1,4 +1,4 @@
-//! What a rebuild says of a store that is not whole.
+//! Tests of rebuilds from damaged stores.
 
 use std::collections::HashSet;
 
@@ -19,12 +19,12 @@ use crate::catalog::collect::Grip;
 use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::{Expected, Release};
 
-/// What is done to an object.
+/// A kind of damage to an object.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Harm {
     Delete,
     Truncate,
-    /// The last byte but 40: of a pack, in its footer.
+    /// Flips a bit of the 40th byte from the end, which lies in the footer of a pack.
     Flip,
 }
 
@@ -44,7 +44,7 @@ async fn harm(store: &dyn ObjectStore, name: &ObjectName, how: Harm) {
     store.put(name, bytes).await.unwrap();
 }
 
-/// Two releases and a channel that moved from the first to the second.
+/// Builds a site with two releases and a channel that moved from the first to the second.
 async fn furnished() -> (Site, [TinyRelease; 2]) {
     let site = Site::new();
     let releases = [("1.0", "cd"), ("2.0", "ef")];
@@ -102,8 +102,8 @@ async fn a_sound_store_gives_all_of_it_back() {
     assert_eq!(versions(&catalog).await, ["2.0", "1.0"]);
 }
 
-/// {delete, truncate, flip} × {pack, leaf, index, release document}: both releases are listed, the
-/// object is named (a pack that is gone, by the leaf that needs it), and so is the release.
+/// {delete, truncate, flip} × {pack, leaf, index, release document}: both releases are listed, and
+/// the damaged object and its release are reported (a missing pack through the leaf that needs it).
 #[tokio::test]
 async fn a_release_that_is_damaged_is_listed_and_reported() {
     for how in [Harm::Delete, Harm::Truncate, Harm::Flip] {
@@ -140,7 +140,7 @@ async fn a_release_that_is_damaged_is_listed_and_reported() {
     }
 }
 
-/// {delete, truncate, flip} of a descriptor: the release is listed, and what it lacks is said.
+/// {delete, truncate, flip} of a descriptor: the release is listed, and the damage is reported.
 #[tokio::test]
 async fn a_release_whose_descriptor_is_damaged_is_listed_and_reported() {
     const TEXT: &[u8] = &[b' '; 64];
@@ -166,7 +166,7 @@ async fn a_release_whose_descriptor_is_damaged_is_listed_and_reported() {
     }
 }
 
-/// Pushing a damaged release again sends what is missing, and heals it.
+/// A new push of a damaged release sends the missing content and repairs the release.
 #[tokio::test]
 async fn a_damaged_release_is_healed_by_a_push() {
     let (site, [_, two]) = furnished().await;
@@ -193,7 +193,7 @@ async fn records_that_cannot_be_read_are_reported_and_take_nothing_with_them() {
         site.store.put(&release, Bytes::from_static(b"{}")).await.unwrap();
         let (_dir, catalog, found) = rebuilt(&site).await;
         let named: HashSet<_> = found.damage.iter().map(|d| d.object.as_str()).collect();
-        // The document tells what the record did; the channel is where it was before.
+        // The document replaces the release record; the channel falls back to its previous move.
         let (release, last) = (release.path(), last.path());
         let want =
             [release.as_str(), "release webshop:1.0", last.as_str(), "channel webshop:stable"];
@@ -205,7 +205,7 @@ async fn records_that_cannot_be_read_are_reported_and_take_nothing_with_them() {
     }
 }
 
-/// A sequence number is never used again, even where nobody knows any more what it was.
+/// A sequence number is never reused, even if the record of its move is unreadable.
 #[tokio::test]
 async fn a_channel_whose_last_move_is_unreadable_moves_on_from_it() {
     let (site, [one, _]) = furnished().await;
@@ -223,7 +223,7 @@ async fn a_channel_whose_last_move_is_unreadable_moves_on_from_it() {
     assert_eq!(rebuilt(&site).await.2.channels, 1);
 }
 
-/// A store that cannot answer is not taken for one that holds less: whichever of its reads fails.
+/// A failing store is not mistaken for a store with less content, whichever read fails.
 #[tokio::test]
 async fn a_store_that_fails_ends_the_rebuild() {
     for at in 0.. {
@@ -241,8 +241,8 @@ async fn a_store_that_fails_ends_the_rebuild() {
     }
 }
 
-/// One sector that cannot be read costs what lies on it, not the whole rebuild; a disk that
-/// cannot be written either is no store.
+/// An unreadable sector costs only the objects on it, not the whole rebuild. A disk that also fails
+/// a probe ends the rebuild.
 #[tokio::test]
 async fn an_object_on_a_bad_sector_is_damage() {
     for is_probed in [true, false] {
