@@ -1,13 +1,13 @@
-//! Diff: what differs between two releases, and what moving between them costs.
+//! Diff: the differences between two releases, and the cost of moving from one to the other.
 //!
 //! # Invariants
 //!
-//! 1. Leaves that both releases have are never opened for their chunks' sake: what is in one of
-//!    them is in `from`.
-//! 2. Memory grows with the chunks that only `to` has, at most [`CHUNKS_MAX`], and with the lists
-//!    of both releases' indexes, at most [`LEAVES_MAX`] entries; of leaves it holds two.
-//! 3. Nothing is read before it is its turn, and no turn lasts longer than [`TIME_MAX`], whether
-//!    or not anybody waits for it still.
+//! 1. A leaf in both releases adds no new chunks. Only leaves exclusive to `to` are searched for
+//!    new chunks; the chunks of every leaf of `from` are then removed.
+//! 2. Memory is bounded by the chunks in leaves exclusive to `to`, at most [`CHUNKS_MAX`], the
+//!    lists of both releases' indexes, at most [`LEAVES_MAX`] entries, and two leaves.
+//! 3. A diff reads nothing before its turn, and no turn exceeds [`TIME_MAX`], even after the client
+//!    has disconnected.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -30,90 +30,90 @@ mod fields;
 use extents::Comparison;
 pub use fields::FieldDiff;
 
-/// The most chunks new in `to` that one diff counts: those of 128 GiB of new data.
+/// The maximum number of chunks in the leaves exclusive to `to`: those of 128 GiB of data.
 const CHUNKS_MAX: usize = 2_000_000;
-/// The most leaves that the indexes of both releases may list, some 130 MiB of memory.
+/// The maximum number of leaves in the indexes of both releases, some 130 MiB of memory.
 const LEAVES_MAX: usize = 1 << 20;
-/// How long a diff waits for its turn.
+/// The maximum time to wait for a turn.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long a diff may take.
+/// The maximum duration of a diff.
 const TIME_MAX: Duration = Duration::from_secs(60);
-/// How many chunks are located in one question to the catalog.
+/// Chunks per catalog query.
 const LOCATE_BATCH: usize = 16_384;
 
-/// What differs between two releases.
+/// The differences between two releases.
 #[derive(Clone, Debug)]
 pub struct ReleaseDiff {
-    /// The release compared from.
+    /// The base release.
     pub from: ReleaseDigest,
-    /// The release compared to.
+    /// The target release.
     pub to: ReleaseDigest,
-    /// Fields outside machines that differ.
+    /// The differing fields outside machines.
     pub fields: Vec<FieldDiff>,
-    /// Machines that differ.
+    /// The differing machines.
     pub machines: Vec<MachineDiff>,
-    /// Distinct chunks that only `to` has.
+    /// The number of distinct chunks exclusive to `to`.
     pub download_chunks: u64,
-    /// Their stored bytes.
+    /// The stored length of the chunks exclusive to `to`, in bytes.
     pub download_bytes: u64,
-    /// Their plain bytes.
+    /// The plain length of the chunks exclusive to `to`, in bytes.
     pub new_plain_bytes: u64,
-    /// Data of `to` in chunks that `from` has somewhere.
+    /// The data of `to` in chunks present anywhere in `from`, in bytes.
     pub reused_plain_bytes: u64,
 }
 
-/// A machine that differs.
+/// An added, removed or changed machine.
 #[derive(Clone, Debug)]
 pub struct MachineDiff {
-    /// Its name.
+    /// The machine's name.
     pub machine: MachineName,
-    /// In which releases it is.
+    /// The presence of the machine in the two releases.
     pub presence: Presence,
-    /// Fields outside disks that differ.
+    /// The differing fields outside disks.
     pub fields: Vec<FieldDiff>,
-    /// Disks that differ.
+    /// The differing disks.
     pub disks: Vec<DiskDiff>,
 }
 
-/// In which of two releases something is.
+/// The presence of an item in two releases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Presence {
-    /// Only in `to`.
+    /// The item is only in `to`.
     Added,
-    /// Only in `from`.
+    /// The item is only in `from`.
     Removed,
-    /// In both.
+    /// The item is in both, and differs.
     Changed,
 }
 
-/// A disk that differs.
+/// An added, removed or changed disk.
 #[derive(Clone, Debug)]
 pub struct DiskDiff {
-    /// Its name.
+    /// The disk's name.
     pub disk: DiskName,
-    /// In which releases it is.
+    /// The presence of the disk in the two releases.
     pub presence: Presence,
-    /// Fields other than content that differ.
+    /// The differing fields other than the content.
     pub fields: Vec<FieldDiff>,
     /// The disk in `from`.
     pub from: Option<Disk>,
     /// The disk in `to`.
     pub to: Option<Disk>,
-    /// Runs of `to` that hold other bytes than `from` does there.
+    /// The number of runs in `to` with bytes that differ from `from` at the same place.
     pub changed_extents: u64,
-    /// Bytes in those runs.
+    /// The total length of the differing runs, in bytes.
     pub changed_bytes: u64,
-    /// Plain bytes of its chunks that are nowhere in `from`.
+    /// The plain length of the disk's chunks absent from `from`, in bytes.
     pub new_plain_bytes: u64,
 }
 
-/// One of the two releases to compare.
+/// One of the two releases in a comparison.
 pub type Side = (ApplicationName, Selector);
 
-/// The indexes that the two releases name, each read once.
+/// The indexes of both releases, each read once.
 type Indexes = HashMap<IndexDigest, DiskIndex>;
 
-/// The chunks that only `to` has, and for each the disk it was counted for last.
+/// The chunks exclusive to `to`: the plain length, and the last disk that counted the chunk.
 type NewChunks = HashMap<ChunkDigest, (u32, Option<u32>)>;
 
 fn presence(from: bool, to: bool) -> Presence {
@@ -128,8 +128,8 @@ impl Registry {
     /// Compares two releases.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] when one does not exist, [`AppError::TooLarge`] past the limits,
-    /// [`AppError::Busy`] when others are compared for too long.
+    /// [`AppError::NotFound`] if either release does not exist, [`AppError::TooLarge`] beyond the
+    /// limits, [`AppError::Busy`] if other comparisons take too long.
     pub async fn diff(&self, from: Side, to: Side) -> Result<ReleaseDiff, AppError> {
         let turn = timeout(WAIT_MAX, self.diffing.acquire()).await;
         let turn = turn.map_err(|_| AppError::Busy { what: "other releases are compared" })?;
@@ -164,7 +164,8 @@ impl Registry {
 
     async fn indexes_of(&self, releases: [&Release; 2]) -> Result<Indexes, AppError> {
         let mut indexes = Indexes::new();
-        // Before any of them is read: a document names its disks' lengths, proven at publish.
+        // Checked before any index is read: the document has the disk lengths, proven at
+        // publication.
         let lens: HashMap<_, _> = releases
             .iter()
             .flat_map(|release| release.disks())
@@ -179,7 +180,7 @@ impl Registry {
         Ok(indexes)
     }
 
-    /// Data of all disks of a release, repeats counted.
+    /// Returns the data bytes of all disks of a release, counting repeated disks each time.
     async fn data_bytes(&self, release: &Release) -> Result<u64, AppError> {
         let mut sum: u64 = 0;
         for (_, disk) in release.disks() {
@@ -312,12 +313,12 @@ impl Registry {
     }
 }
 
-/// What is counted over all disks.
+/// The totals over all disks.
 struct Tally {
     new: NewChunks,
-    /// Which disk is compared, counted from 1.
+    /// The number of the current disk, from 1.
     disk: u32,
-    /// Data in chunks that only `to` has, repeats counted.
+    /// The data in chunks exclusive to `to`, in bytes, counting repeats.
     new_data_bytes: u64,
 }
 
@@ -325,11 +326,11 @@ fn too_large(limit: String) -> AppError {
     AppError::TooLarge { what: "the difference of these releases".to_owned(), limit }
 }
 
-/// Whether the indexes of disks of these lengths may be held in memory.
+/// Fails if the indexes of disks of these lengths exceed the memory limit.
 fn check_leaves(disk_lens: impl Iterator<Item = u64>) -> Result<(), AppError> {
     let mut count: usize = 0;
     for len in disk_lens {
-        // A length that no disk has is found when its index is read.
+        // An invalid length is reported later, when the index is read.
         let leaves = DiskLen::new(len).map_or(0, leaf_count);
         count = count.saturating_add(leaves);
         if count > LEAVES_MAX {
@@ -346,7 +347,7 @@ fn leaves_of(release: &Release, indexes: &Indexes) -> HashSet<LeafDigest> {
 
 type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
 
-/// Brings what has the same name together, ordered by name.
+/// Pairs items of the same name, ordered by name.
 fn pairs<'a, T, K: Ord>(
     from: &'a [T],
     to: &'a [T],
@@ -371,7 +372,7 @@ mod tests {
 
     #[test]
     fn releases_whose_indexes_do_not_fit_in_memory_are_not_compared() {
-        // A quarter of all leaves that may be listed.
+        // A quarter of the permitted leaves.
         let longest = DISK_LEN_MAX;
         assert_eq!(leaf_count(DiskLen::new(longest).unwrap()) * 4, LEAVES_MAX);
         check_leaves([longest; 4].into_iter()).unwrap();

@@ -1,35 +1,35 @@
-//! Which bytes of a disk differ from those of another, by their extents alone.
+//! The comparison of two disks by their extents, without reading chunks.
 
 use seawall_api::index::{Extent, LEAF_SPAN};
 
-/// What is known of the disk so far; leaves are given in disk order.
+/// The state of a comparison. Leaves are added in disk order.
 #[derive(Default, Debug)]
 pub(super) struct Comparison {
     runs: u64,
     bytes: u64,
-    /// The bytes before the next leaf are part of a run.
+    /// True if the bytes before the next leaf belong to a run.
     in_run: bool,
-    /// Plain bytes of chunks that are nowhere in `from`, each counted once.
+    /// The plain length of chunks absent from `from`, in bytes, each chunk counted once.
     pub(super) new_plain_bytes: u64,
 }
 
 impl Comparison {
-    /// Runs of other bytes.
+    /// Returns the number of runs of differing bytes.
     pub(super) fn runs(&self) -> u64 {
         self.runs
     }
 
-    /// Bytes in those runs.
+    /// Returns the total length of the runs, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The next leaf is the same on both sides.
+    /// Adds a leaf identical on both sides.
     pub(super) fn same_leaf(&mut self) {
         self.in_run = false;
     }
 
-    /// The next leaf. Past the end of `from` its disk reads as zeros, as a longer one would.
+    /// Adds a leaf. Beyond its end, `from` reads as zeros.
     pub(super) fn leaf(&mut self, from: &[Extent], to: &[Extent]) {
         let mut before = Cursor::new(from);
         for extent in to {
@@ -66,10 +66,10 @@ impl Comparison {
     }
 }
 
-/// A place in a list of extents that is followed by an endless hole.
+/// A position in a list of extents, followed by an endless hole.
 struct Cursor<'a> {
     extents: &'a [Extent],
-    /// Where the first of `extents` begins.
+    /// The start of the first extent.
     start: u64,
     position: u64,
 }
@@ -79,7 +79,7 @@ impl<'a> Cursor<'a> {
         Self { extents, start: 0, position: 0 }
     }
 
-    /// The extent that begins at this very position.
+    /// Returns the extent that begins exactly at this position.
     fn at_start(&self) -> Option<&'a Extent> {
         if self.start == self.position { self.extents.first() } else { None }
     }
@@ -88,7 +88,7 @@ impl<'a> Cursor<'a> {
         !matches!(self.extents.first(), Some(Extent::Data(_)))
     }
 
-    /// Where the extent at this position ends.
+    /// Returns the end of the extent at this position.
     fn end(&self) -> u64 {
         self.extents.first().map_or(LEAF_SPAN, |extent| self.start + extent.disk_len())
     }

@@ -1,4 +1,5 @@
-//! Which fields of two documents differ: over their JSON, so that a new field needs no edit here.
+//! The comparison of two documents field by field, over their JSON, so that new fields need no code
+//! here.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +9,14 @@ use serde_json::{Map, Value};
 
 use crate::app::AppError;
 
-/// A field that differs; values as JSON text, absent where the document has none.
+/// A differing field. Values are JSON text, and `None` if absent from the document.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FieldDiff {
-    /// Its path in the document.
+    /// The field's path in the document.
     pub field: String,
-    /// Its value in `from`.
+    /// The value in `from`.
     pub from: Option<String>,
-    /// Its value in `to`.
+    /// The value in `to`.
     pub to: Option<String>,
 }
 
@@ -55,7 +56,7 @@ fn object<T: Serialize>(part: Option<&T>, except: &[&str]) -> Result<Map<String,
     Ok(object)
 }
 
-/// Objects are compared key by key; anything else, lists too, as one value.
+/// Compares objects key by key, and any other value, including a list, as a whole.
 fn compare(
     path: &str,
     from: &Map<String, Value>,
