@@ -1,14 +1,14 @@
-//! Backup: a copy of the catalog at one moment, while it is read and written.
+//! Backup: a consistent copy of the catalog, made while the catalog is in use.
 //!
-//! # At the same time
+//! # Concurrency
 //!
-//! One copy at a time, of all processes that serve a directory: a lock in a file of its own. Until
-//! the last of it is sent a copy takes room, which is reserved as an upload's is.
+//! There is one copy at a time among all processes that serve a directory, guarded by a lock file.
+//! A copy reserves disk space like an upload, until its last byte is sent.
 //!
 //! # After a crash
 //!
-//! A copy under way has a name beside the catalog that ends in `.copy`; nothing ever reads it, and
-//! the next start removes it.
+//! An unfinished copy lies beside the catalog with a name ending in `.copy`. Nothing ever reads
+//! such a file, and the next start removes it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -23,18 +23,18 @@ use bytes::Bytes;
 use super::room::Reserved;
 use super::{AppError, Registry};
 
-/// How the name of a copy ends.
+/// The suffix of a copy's name.
 const COPY: &str = ".copy";
-/// The file beside the catalog that is locked for as long as there is a copy.
+/// The file beside the catalog that is locked while a copy exists.
 const LOCK: &str = "backup.lock";
-/// How long another copy's end is waited for.
+/// The time to wait for the end of another copy.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(1);
-/// Between two looks whether it has ended.
+/// The delay between attempts to take the lock.
 const TURN_PAUSE: Duration = Duration::from_millis(20);
-/// The owner alone: a catalog holds the secrets of webhooks.
+/// Readable by the owner alone, because a catalog holds the secrets of webhooks.
 const PRIVATE: u32 = 0o600;
 
-/// A copy that is open to be read; its file is gone once it is dropped.
+/// A copy open for reading. Its file is already unlinked, and its space is freed on drop.
 #[derive(Clone, Debug)]
 pub struct CatalogCopy {
     file: Arc<File>,
@@ -42,7 +42,7 @@ pub struct CatalogCopy {
     _held: Arc<Held>,
 }
 
-/// What a copy takes for as long as it is there.
+/// The lock and the disk space held by a copy.
 #[derive(Debug)]
 struct Held {
     _lock: File,
@@ -50,17 +50,17 @@ struct Held {
 }
 
 impl CatalogCopy {
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // none is
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Some of its bytes.
+    /// Reads a range of bytes.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// Fails if the disk fails.
     pub async fn read(&self, range: Range<u64>) -> Result<Bytes, AppError> {
         let file = Arc::clone(&self.file);
         let read = move || {
@@ -73,11 +73,11 @@ impl CatalogCopy {
 }
 
 impl Registry {
-    /// Copies the catalog and proves the copy whole.
+    /// Copies the catalog and verifies the copy.
     ///
     /// # Errors
-    /// [`AppError::Busy`] when there is another copy; when there is no room, or the catalog is
-    /// damaged.
+    /// [`AppError::Busy`] while another copy exists, [`AppError::NoRoom`] without enough disk
+    /// space; also fails if the catalog is damaged.
     pub async fn back_up(&self) -> Result<CatalogCopy, AppError> {
         let id = self.host.random().ok_or_else(|| AppError::Internal {
             action: ACTION,
@@ -95,7 +95,7 @@ impl Registry {
         let room = self.reserve(len).inspect_err(|_| remove(&path))?;
         let held = Held { _lock: lock, _room: room };
         let catalog = Arc::clone(&self.catalog);
-        // It goes on to its end when whoever asked is gone: until then it holds its turn.
+        // The copy continues after its client disconnects, and holds the lock until it ends.
         let copy = tokio::spawn(async move {
             catalog.back_up(path.clone()).await.inspect_err(|_| remove(&path))?;
             blocking(move || open_once(&path, held)).await
@@ -103,8 +103,8 @@ impl Registry {
         copy.await.map_err(|error| AppError::Internal { action: ACTION, source: error.into() })?
     }
 
-    /// The lock of the one copy, waited for a moment: whoever has read the last of a copy may be
-    /// faster than the end of its request.
+    /// Takes the lock of the one copy. Waits briefly, because a client that has read the last byte
+    /// of a copy may return before the copy is dropped.
     async fn turn_to_copy(&self, catalog: &Path) -> Result<File, AppError> {
         let deadline = Instant::now() + TURN_WAIT_MAX;
         loop {
@@ -120,12 +120,12 @@ impl Registry {
     }
 }
 
-/// Removes what was written of a copy; that there may be none is no failure of its own.
+/// Removes an unfinished copy, if any.
 fn remove(copy: &Path) {
     let _ = fs::remove_file(copy);
 }
 
-/// Locks what one copy at a time may hold; `None` while another does.
+/// Takes the lock beside the catalog; `None` while another copy holds the lock.
 fn lock_beside(catalog: &Path) -> io::Result<Option<File>> {
     let path = catalog.with_file_name(LOCK);
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
@@ -136,7 +136,7 @@ fn lock_beside(catalog: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// How long a copy of the catalog is at most, the part in its log included.
+/// Returns the maximum length of a copy: the catalog and its write-ahead log.
 fn len_of(catalog: &Path) -> u64 {
     let mut log = catalog.as_os_str().to_owned();
     log.push("-wal");
@@ -144,10 +144,10 @@ fn len_of(catalog: &Path) -> u64 {
     len(catalog).saturating_add(len(Path::new(&log)))
 }
 
-/// Removes the copies that a crash left beside a catalog; how many there were. While another
-/// process makes one, none is touched.
+/// Removes copies that a crash left beside a catalog, unless another process is making one. Returns
+/// the number of removed copies.
 ///
-/// # Errors
+/// Fails if the folder cannot be read or written.
 /// When the folder cannot be read or written.
 pub fn remove_left(catalog: &Path) -> io::Result<usize> {
     let (Some(folder), Some(name)) = (catalog.parent(), catalog.file_name()) else { return Ok(0) };
@@ -172,7 +172,7 @@ pub fn remove_left(catalog: &Path) -> io::Result<usize> {
 
 const ACTION: &str = "read the catalog's copy";
 
-/// Opens a file that nobody will open again.
+/// Opens and unlinks a finished copy.
 fn open_once(path: &Path, held: Held) -> io::Result<CatalogCopy> {
     let file = File::open(path)?;
     fs::remove_file(path)?;
