@@ -15,17 +15,17 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .service(web::resource("/v1/applications/{application}").route(web::get().to(read)));
 }
 
-/// Which page.
+/// The page to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<ApplicationName>,
-    /// At most this many, 1 to 1000; 1000 where it is not given.
+    /// The maximum number of applications, 1 to 1000. The default is 1000.
     limit: Option<u32>,
 }
 
-/// Proves a page's length.
+/// Checks the length of a page.
 pub(super) fn page_len(limit: Option<u32>) -> Result<u32, ApiError> {
     match limit.unwrap_or(PAGE_COUNT_MAX) {
         limit @ 1..=PAGE_COUNT_MAX => Ok(limit),
@@ -42,7 +42,7 @@ fn body_of(application: catalog::Application) -> v1::Application {
     }
 }
 
-/// Applications, ordered by name.
+/// Lists the applications, ordered by name.
 #[utoipa::path(get, path = "/v1/applications", tag = "applications", params(Page),
     responses((status = 200, description = "A page of applications", body = v1::ApplicationPage)))]
 pub(super) async fn list(
@@ -55,7 +55,7 @@ pub(super) async fn list(
     Ok(web::Json(v1::ApplicationPage { applications, next: page.next }))
 }
 
-/// An application.
+/// Returns an application.
 #[utoipa::path(get, path = "/v1/applications/{application}", tag = "applications",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
     responses((status = 200, description = "The application", body = v1::Application)))]

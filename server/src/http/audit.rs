@@ -17,25 +17,25 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/audit").route(web::get().to(list)));
 }
 
-/// Which entries.
+/// The entries to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
-    /// Of this application.
+    /// Only entries about this application.
     application: Option<ApplicationName>,
-    /// Of this kind.
+    /// Only entries with this action.
     action: Option<Action>,
-    /// With the token of this name.
+    /// Only entries by the token of this name.
     actor: Option<String>,
-    /// Not before this time, seconds since 1970-01-01 UTC.
+    /// Only entries at or after this time, in seconds since 1970-01-01 UTC.
     since: Option<u64>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<u64>,
-    /// At most this many, 1 to 1000; 1000 where it is not given.
+    /// The maximum number of entries, 1 to 1000. The default is 1000.
     limit: Option<u32>,
 }
 
-/// Who did what to which release, newest first.
+/// Lists the entries of the audit log, newest first.
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(Wanted),
     responses((status = 200, description = "A page of the log", body = v1::AuditPage)))]
 pub(super) async fn list(
@@ -56,5 +56,5 @@ pub(super) async fn list(
     Ok(web::Json(v1::AuditPage { entries, next: page.next }))
 }
 
-/// Nothing is later, and no entry newer.
+/// The latest time and the highest sequence number that the catalog can hold.
 const SINCE_MAX: u64 = i64::MAX as u64;

@@ -1,4 +1,4 @@
-//! Who asks, and whether they may.
+//! Authentication and authorization of requests.
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::{Method, header};
@@ -10,20 +10,20 @@ use super::Edge;
 use super::problem::ApiError;
 use crate::tokens::Role;
 
-/// Paths that need no token: what a load balancer asks, and the API's own description, which
-/// says nothing about this registry.
+/// Paths open without a token: the endpoints of load balancers, and the API's own description,
+/// which reveals nothing about this registry.
 const OPEN: [&str; 4] = ["/", "/healthz", "/readyz", "/v1/openapi.json"];
 const OPEN_FOLDER: &str = "/docs";
-/// What a reader may do though its method is none that reads: questions with a body, leases to
-/// pull ([`Actor::publishes`] bars the others), and to say what a host runs.
+/// Paths where a reader may use writing methods: queries with a body, leases to pull
+/// ([`Actor::publishes`] refuses leases to push), and reports of hosts.
 const OPEN_TO_READERS: [&str; 3] = ["/v1/chunks/locate", "/v1/leases", "/v1/hosts"];
 
-/// The token a request came with, by name; empty without authentication.
+/// The name and the role of a request's token. The name is empty without authentication.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Actor(pub(super) String, Option<Role>);
 
 impl Actor {
-    /// Refuses a reader, where only what is asked for tells whether it may.
+    /// Fails for a reader. For handlers that decide by the request's contents.
     pub(super) fn publishes(&self) -> Result<(), ApiError> {
         match self.1 {
             Some(Role::Reader) => Err(only_reads(&self.0)),
@@ -37,7 +37,7 @@ fn only_reads(name: &str) -> ApiError {
     ApiError::new(Code::Denied, format!("token `{name}` may only read")).with_remedy(remedy)
 }
 
-/// Whether `path` is one of those that readers may write to, or lies below one.
+/// Returns true if `path` is, or lies below, a path in [`OPEN_TO_READERS`].
 fn is_open_to_readers(path: &str) -> bool {
     OPEN_TO_READERS.iter().any(|open| {
         path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -53,8 +53,8 @@ impl FromRequest for Actor {
     }
 }
 
-/// Who asks, where no reader may: a handler that takes this never runs for one, however its path
-/// was spelled.
+/// The name of a publisher's token. A handler with this extractor never runs for a reader, even if
+/// the path was spelled to evade [`admit`].
 #[derive(Clone, Debug)]
 pub(super) struct Publishing(pub(super) String);
 
@@ -73,8 +73,9 @@ impl FromRequest for Publishing {
     }
 }
 
-/// The path that a request is routed by: escapes that stand for plain letters are undone.
-/// Whoever compares paths compares these, as the raw spelling is the client's choice.
+/// Returns the path that a request is routed by, with the escapes of plain letters decoded.
+///
+/// Checks must compare this path, as the client controls the raw spelling.
 pub(super) fn routed_path(request: &ServiceRequest) -> &str {
     request.match_info().as_str()
 }
@@ -86,7 +87,7 @@ pub(super) fn is_open(path: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Finds out who asks and whether they may.
+/// Authenticates a request and checks its permission.
 pub(super) fn admit(request: &ServiceRequest, edge: &Edge) -> Result<Actor, ApiError> {
     let Some(tokens) = &edge.tokens else { return Ok(Actor::default()) };
     let tokens = tokens.now();

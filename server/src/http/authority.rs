@@ -1,8 +1,9 @@
-//! Under which name a request came.
+//! Validation of the host name that a request is addressed to.
 //!
-//! A registry without tokens trusts whoever reaches it on this machine, and a browser here reaches
-//! it for any page in the world whose name is made to point at 127.0.0.1 (DNS rebinding). Such a
-//! request names that page's host, so only names that nobody else can give are answered.
+//! A registry without tokens trusts every client on this machine. A browser on this machine can be
+//! made to send requests by any web page whose name resolves to 127.0.0.1 (DNS rebinding). Such a
+//! request carries the host name of that page, so the registry answers only to loopback names that
+//! nobody else can register.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -13,8 +14,8 @@ use seawall_api::problem::Code;
 use super::Edge;
 use super::problem::ApiError;
 
-/// Refuses a request that did not come under a name of this machine's loopback, where there are
-/// no tokens to tell friend from foe.
+/// Fails for a registry without tokens unless the request is addressed to a loopback name of this
+/// machine.
 pub(super) fn check(request: &ServiceRequest, edge: &Edge) -> Result<(), ApiError> {
     if edge.tokens.is_some() {
         return Ok(());
@@ -32,7 +33,7 @@ pub(super) fn check(request: &ServiceRequest, edge: &Edge) -> Result<(), ApiErro
     Err(ApiError::new(Code::Denied, detail).with_remedy(remedy.to_owned()))
 }
 
-/// Whether `host[:port]` is the loopback's, whatever a resolver says.
+/// Returns true if `host[:port]` names the loopback interface, regardless of any resolver.
 fn is_loopback(authority: &str) -> bool {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest

@@ -17,7 +17,9 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/backup").route(web::post().to(backup)));
 }
 
-/// A copy of the catalog as it is at one moment, proven whole, while everything goes on.
+/// Returns a verified copy of the catalog at one point in time.
+///
+/// The registry keeps serving meanwhile.
 #[utoipa::path(post, path = "/v1/backup", tag = "fsck", operation_id = "back_up",
     responses((status = 200, description = "The catalog, an SQLite file", body = Vec<u8>,
                content_type = "application/octet-stream")))]
@@ -26,7 +28,8 @@ pub(super) async fn backup(
     _: Publishing,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    // As for every body: a page of another site cannot make a browser send these unasked.
+    // As for all bodies: another site's page cannot make a browser send these types without a
+    // preflight.
     if !["application/json", OCTETS].contains(&request.content_type()) {
         let types = format!("application/json nor {OCTETS}");
         return Err(ApiError::invalid(format!("the content-type is neither {types}")));

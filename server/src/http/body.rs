@@ -1,13 +1,14 @@
-//! Bodies of uploads and questions: bounded in length, pace and memory.
+//! Request bodies, bounded in length, pace and memory.
 //!
 //! # Invariants
 //!
-//! 1. A body's share of memory is given back when the last of its bytes is dropped, not before:
-//!    work that goes on after its client is gone still holds it.
-//! 2. Questions have a share of their own: however many packs crawl in, they are answered.
-//! 3. No body waits for memory, or comes in below the slowest pace, for ever.
-//! 4. A body that is not whole after [`limits::SPOOL_AFTER`] is kept on the disk, and takes its
-//!    share again once it is whole: while it is waited for, the memory is others'.
+//! 1. A body's share of memory is released when the last of its bytes is dropped, not before: work
+//!    that continues after the client is gone still holds the share.
+//! 2. Queries have a budget of their own. They are answered no matter how many packs are being
+//!    uploaded slowly.
+//! 3. No body waits for memory forever or arrives below the minimum pace forever.
+//! 4. A body that is incomplete after [`limits::SPOOL_AFTER`] is spooled to disk and acquires its
+//!    share again once complete. Meanwhile, others can use the memory.
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest, dev, web};
@@ -26,7 +27,7 @@ use crate::app::Registry;
 use crate::app::room::Reserved;
 use crate::metrics::Metrics;
 
-/// Bytes that hold their share of memory.
+/// Bytes with their share of memory.
 struct Held {
     bytes: Vec<u8>,
     _share: Share,
@@ -38,8 +39,8 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// How fast a body comes in, seen through windows of time: a line may be slow and may falter, but
-/// a client that stalls must not hold its share of memory.
+/// The pace of an incoming body, measured in time windows. A connection may be slow or falter, but
+/// a stalled client must not hold its share of memory.
 struct Pace {
     window_end: Instant,
     window_len: usize,
@@ -50,7 +51,7 @@ impl Pace {
         Self { window_end: now + limits::PACE_WINDOW, window_len: 0 }
     }
 
-    /// Counts `len` bytes that came at `now`.
+    /// Counts `len` bytes received at `now`.
     fn received(&mut self, now: Instant, len: usize) {
         self.window_len += len;
         if self.window_len >= limits::PACE_LEN_MIN {
@@ -58,7 +59,7 @@ impl Pace {
         }
     }
 
-    /// When the body is given up, unless enough of it comes before.
+    /// Returns the time when the body is given up unless enough bytes arrive before.
     fn deadline(&self) -> Instant {
         self.window_end
     }
@@ -71,7 +72,7 @@ fn too_slow() -> ApiError {
         .with_remedy("send it again, with fewer uploads at once or over a faster line".to_owned())
 }
 
-/// Reads an upload of at most `limit` bytes, once there is memory for it.
+/// Reads an upload of at most `limit` bytes, once memory is available.
 pub(super) async fn receive(
     request: &HttpRequest,
     payload: web::Payload,
@@ -80,8 +81,10 @@ pub(super) async fn receive(
     receive_in(request, payload, limit, |edge| &edge.uploads).await
 }
 
-/// The same for what goes to the store, once there is room for it there. The room is held until
-/// what is returned is dropped.
+/// Reads an upload into the store of at most `limit` bytes, once memory and disk space are
+/// available.
+///
+/// The disk space stays reserved until the returned reservation is dropped.
 pub(super) async fn receive_for_store(
     request: &HttpRequest,
     payload: web::Payload,
@@ -104,19 +107,19 @@ fn content_len(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body in JSON.
+/// Reads a JSON body.
 pub(super) async fn json<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<T, ApiError> {
     let limit = limits::JSON_LEN_MAX;
     let bytes = receive_in(request, payload, limit, |edge| &edge.questions).await?;
-    // A page of another site can make a browser send anything but this type without asking us.
+    // A page of another site can make a browser send any type but this one without a preflight.
     if request.content_type() != "application/json" {
         return Err(ApiError::invalid("the body is not declared as JSON")
             .with_remedy("send `content-type: application/json`".to_owned()));
     }
-    // Field by field in order an array would do for a struct; the API has none for a body.
+    // Serde would also accept an array with the fields in order. The API does not.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(ApiError::invalid("the body does not follow its schema: it is not an object"));
     }
@@ -149,11 +152,11 @@ async fn receive_in(
     }
 }
 
-/// What takes a body in.
+/// The context for reading a body.
 struct Receiver<'a> {
     sender: Sender,
     budget: &'a Budget,
-    /// Where slow bodies are kept; `None` keeps them in memory.
+    /// The spool for slow bodies. `None` keeps them in memory.
     spool: Option<&'a Spool>,
     metrics: &'a Metrics,
 }
@@ -206,13 +209,13 @@ impl Receiver<'_> {
         Ok(Bytes::from_owner(Held { bytes: spooled.read().await?, _share: share }))
     }
 
-    /// Takes the rest of a body.
+    /// Reads the rest of a body.
     async fn rest(&self, payload: &mut dev::Payload, coming: &mut Coming) -> Result<(), ApiError> {
         while self.next(payload, coming).await? {}
         Ok(())
     }
 
-    /// Takes what comes next; false at the body's end.
+    /// Reads the next piece. Returns false at the end of the body.
     async fn next(
         &self,
         payload: &mut dev::Payload,
@@ -236,21 +239,22 @@ impl Receiver<'_> {
     }
 }
 
-/// A body that comes in.
+/// An incoming body.
 struct Coming {
-    /// What came since some of it was last put on the disk.
+    /// The bytes received since the last write to the spool.
     bytes: Vec<u8>,
-    /// How much came in all.
+    /// The number of bytes received.
     len: usize,
-    /// How much may come.
+    /// The maximum number of bytes to receive.
     room: usize,
     limit: usize,
     pace: Pace,
 }
 
-/// Reads on for a while after a refusal. A sender that meets a closed connection while it is
-/// still writing never gets to see the answer. Where the body goes on, the answer ends the
-/// connection.
+/// Reads and discards the rest of a refused body, within limits.
+///
+/// A sender that meets a closed connection while still writing never sees the answer. If the body
+/// exceeds the limits, the answer ends the connection.
 pub(super) async fn drain(request: &HttpRequest, payload: &mut dev::Payload, metrics: &Metrics) {
     let rest = async {
         let mut len = 0;
@@ -290,7 +294,7 @@ mod tests {
         receiver.read(&HeaderMap::new(), &mut payload, limits::BUDGET_UNIT).await
     }
 
-    /// A body of which the rest comes when the test says so.
+    /// A body whose rest arrives when the test says so.
     #[tokio::test]
     async fn a_slow_body_waits_on_the_disk_and_leaves_the_memory_to_others() {
         let (budget, dir) = (budget(1), tempfile::tempdir().unwrap());
@@ -318,7 +322,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "its file has no name");
     }
 
-    /// The handler that received it may be gone long before the last one who works on it.
+    /// The handler that received the body may be gone long before the last user of its bytes.
     #[tokio::test]
     async fn a_share_of_memory_is_held_until_the_last_of_its_bytes_is_dropped() {
         let budget = budget(1);
@@ -340,7 +344,7 @@ mod tests {
         assert!(error.problem().remedy.as_ref().unwrap().contains("again"));
     }
 
-    /// Three packs of 16 MiB at once over 1 Mbit/s, in pieces of 4 KiB, and one that trickles.
+    /// Three packs of 16 MiB in parallel over 1 Mbit/s, in pieces of 4 KiB, and one that trickles.
     #[test]
     fn a_slow_line_is_waited_for_and_a_trickle_is_not() {
         let begin = Instant::now();

@@ -1,13 +1,13 @@
-//! Memory for bodies, shared fairly between those who send them.
+//! Memory for bodies, shared fairly between senders.
 //!
 //! # Invariants
 //!
-//! 1. What is given out never passes the whole.
-//! 2. Of those who wait, whoever holds least is next, first by token, then by address; those who
-//!    hold the same are served in the order in which they came. Nobody overtakes who is next.
-//! 3. Who does not wait gets no more than is left for others ([`Budget::try_share`]).
+//! 1. The shares never exceed the budget.
+//! 2. The waiting sender that holds least is served next, compared first by token, then by address.
+//!    Among equals, the order of arrival decides. Nobody overtakes the next in line.
+//! 3. A sender that does not wait gets no more than is left for others ([`Budget::try_share`]).
 //!
-//! Shares are held for a short time: a body that comes in slowly is kept on the disk (`spool`).
+//! Shares are short-lived: a slow body is kept on the disk instead (`spool`).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ use super::auth::Actor;
 use super::limits;
 use super::problem::ApiError;
 
-/// Who sends: a token, from an address.
+/// A sender: a token and an address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Sender {
     token: Arc<str>,
@@ -31,7 +31,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// The sender of a request.
+    /// Returns the sender of a request.
     pub(super) fn of(request: &HttpRequest) -> Self {
         let token = request.extensions().get::<Actor>().map(|actor| Arc::from(&*actor.0));
         Self {
@@ -46,7 +46,7 @@ impl Sender {
     }
 }
 
-/// Memory of one kind, in units of `limits::BUDGET_UNIT`.
+/// A memory budget, in units of `limits::BUDGET_UNIT`.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     shared: Arc<Shared>,
@@ -55,7 +55,7 @@ pub(super) struct Budget {
 #[derive(Debug)]
 struct Shared {
     units: usize,
-    /// How long a body may wait for its share.
+    /// The maximum time that a body waits for its share.
     wait_max: Duration,
     state: Mutex<State>,
 }
@@ -75,7 +75,7 @@ struct Waiter {
     turn: oneshot::Sender<Share>,
 }
 
-/// A share of the memory, given back when it is dropped.
+/// A share of the budget, released on drop.
 #[derive(Debug)]
 pub(super) struct Share {
     shared: Arc<Shared>,
@@ -90,7 +90,7 @@ impl Drop for Share {
             state.give_back(&self.sender, self.units);
             Shared::serve(&self.shared, &mut state)
         };
-        // Outside of the lock: a share whose waiter went away is dropped at once.
+        // Outside the lock: a share whose waiter is gone is dropped at once.
         for (turn, share) in ready {
             drop(turn.send(share));
         }
@@ -103,7 +103,7 @@ impl Budget {
         Self { shared: Arc::new(Shared { units, wait_max, state }) }
     }
 
-    /// Room for `len` bytes, as soon as it is this sender's turn.
+    /// Waits for this sender's turn and returns a share of `len` bytes.
     pub(super) async fn share(&self, sender: &Sender, len: usize) -> Result<Share, ApiError> {
         let units = len.div_ceil(limits::BUDGET_UNIT);
         let (turn, share) = oneshot::channel();
@@ -127,8 +127,10 @@ impl Budget {
         }
     }
 
-    /// A share at once, or none: no token holds more than is left for others, so that whoever comes
-    /// next finds some however long it is held.
+    /// Returns a share at once, or none.
+    ///
+    /// No token gets more than is left for others. The next sender therefore always finds memory,
+    /// no matter how long shares are held.
     pub(super) fn try_share(&self, sender: &Sender, len: usize) -> Option<Share> {
         let units = len.div_ceil(limits::BUDGET_UNIT);
         let mut state = self.shared.locked();
@@ -157,7 +159,7 @@ impl Shared {
         Share { shared: Arc::clone(shared), sender, units }
     }
 
-    /// Gives out what can be given now.
+    /// Grants the shares that fit now to waiters, in order.
     fn serve(shared: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Share>, Share)> {
         let mut ready = Vec::new();
         state.waiting.retain(|waiter| !waiter.turn.is_closed());
@@ -177,7 +179,7 @@ impl Shared {
 }
 
 impl State {
-    /// What the token of a sender holds, and the sender itself.
+    /// Returns the units held by a sender's token and by the sender itself.
     fn held(&self, sender: &Sender) -> (usize, usize) {
         let token = self.by_token.get(&sender.token).copied().unwrap_or(0);
         (token, self.by_sender.get(sender).copied().unwrap_or(0))
@@ -209,7 +211,7 @@ mod tests {
         Budget::new(8, Duration::from_secs(60))
     }
 
-    /// A share that is there at once.
+    /// Returns a share that is available at once.
     fn taken(budget: &Budget, sender: &Sender, units: usize) -> Share {
         budget.share(sender, units * UNIT).now_or_never().expect("it need not wait").unwrap()
     }

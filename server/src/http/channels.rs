@@ -54,7 +54,7 @@ fn etag_of(channel: &Channel) -> String {
     format!("\"{}\"", channel.sequence)
 }
 
-/// All channels of an application, by name.
+/// Lists the channels of an application, ordered by name.
 #[utoipa::path(get, path = "/v1/applications/{application}/channels", tag = "channels",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
     responses((status = 200, description = "The channels", body = v1::ChannelPage)))]
@@ -66,7 +66,7 @@ pub(super) async fn list(
     Ok(web::Json(v1::ChannelPage { channels: channels.into_iter().map(body_of).collect() }))
 }
 
-/// Where a channel points.
+/// Returns the current state of a channel.
 #[utoipa::path(get, path = "/v1/applications/{application}/channels/{channel}", tag = "channels",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
            ("channel" = ChannelName, Path, description = "Its name"),
@@ -91,7 +91,7 @@ pub(super) async fn read(
     Ok(response.json(body_of(channel)))
 }
 
-/// Points a channel at a release, unless it moved since it was read.
+/// Points a channel to a release, unless the channel moved since it was read.
 #[utoipa::path(put, path = "/v1/applications/{application}/channels/{channel}", tag = "channels",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
            ("channel" = ChannelName, Path, description = "Its name"),
@@ -116,7 +116,7 @@ pub(super) async fn advance(
     Ok(HttpResponse::build(status).insert_header((ETAG, etag)).json(body_of(moved)))
 }
 
-/// What a change of a channel says it replaces.
+/// Parses the expected state of a channel from the request's preconditions.
 fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
     let malformed = |what: &str| Err(ApiError::invalid(what.to_owned()));
@@ -139,7 +139,7 @@ fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
     }
 }
 
-/// The newest 1000 moves of a channel, newest first.
+/// Lists the last 1000 moves of a channel, newest first.
 #[utoipa::path(get, path = "/v1/applications/{application}/channels/{channel}/history",
     tag = "channels",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),

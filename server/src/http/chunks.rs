@@ -1,4 +1,4 @@
-//! `/v1/chunks` and `/v1/leaves/missing`: questions about many things at once.
+//! `/v1/chunks` and `/v1/leaves/missing`: queries about many objects at once.
 
 use actix_web::{HttpRequest, web};
 use seawall_api::v1::{self, CHUNKS_PER_QUESTION_MAX, LEAVES_PER_QUESTION_MAX};
@@ -23,7 +23,7 @@ fn at_most(count: usize, max: usize, what: &str) -> Result<(), ApiError> {
         .with_remedy("ask in several questions".to_owned()))
 }
 
-/// Which of these chunks a push has to upload.
+/// Returns the positions of the chunks that a push has to upload.
 #[utoipa::path(post, path = "/v1/chunks/missing", tag = "chunks", request_body = v1::MissingChunks,
     responses((status = 200, description = "What is missing", body = v1::MissingPositions)))]
 pub(super) async fn missing_chunks(
@@ -36,7 +36,9 @@ pub(super) async fn missing_chunks(
     Ok(web::Json(v1::MissingPositions { missing }))
 }
 
-/// Which of these leaves a push has to send; the others are complete.
+/// Returns the positions of the leaves that a push has to upload.
+///
+/// The other leaves are complete.
 #[utoipa::path(post, path = "/v1/leaves/missing", tag = "indexes", request_body = v1::MissingLeaves,
     responses((status = 200, description = "What is missing", body = v1::MissingPositions)))]
 pub(super) async fn missing_leaves(
@@ -49,7 +51,7 @@ pub(super) async fn missing_leaves(
     Ok(web::Json(v1::MissingPositions { missing }))
 }
 
-/// Where these chunks lie: the pack, the range in it, and how to decode it.
+/// Returns the locations of chunks: the pack, the range in the pack, and the encoding.
 #[utoipa::path(post, path = "/v1/chunks/locate", tag = "chunks", request_body = v1::LocateChunks,
     responses((status = 200, description = "A location for each", body = v1::LocatedChunks)))]
 pub(super) async fn locate(

@@ -31,14 +31,16 @@ fn percent(percent: Option<u8>) -> Result<u8, ApiError> {
     }
 }
 
-/// How far a collection is, or what the last one did.
+/// Returns the progress of the running collection and the outcome of the last one.
 #[utoipa::path(get, path = "/v1/collection", tag = "collection",
     responses((status = 200, description = "How far it is", body = v1::Collection)))]
 pub(super) async fn status(registry: web::Data<Registry>) -> web::Json<v1::Collection> {
     web::Json(body_of(registry.collect_status()))
 }
 
-/// Starts a collection, which goes on when the client is gone; one that runs collects once more.
+/// Starts a collection, which continues without the client.
+///
+/// If a collection is already running, another one follows.
 #[utoipa::path(post, path = "/v1/collection", tag = "collection",
     request_body = v1::StartCollection,
     responses((status = 202, description = "It runs", body = v1::Collection)))]
@@ -56,7 +58,9 @@ pub(super) async fn start(
     Ok(HttpResponse::Accepted().json(body_of(registry.collect_status())))
 }
 
-/// Asks the collection that runs to stop at its next step; another one goes on from there.
+/// Stops the running collection at its next step.
+///
+/// The next collection resumes from there.
 #[utoipa::path(delete, path = "/v1/collection", tag = "collection",
     responses((status = 202, description = "It stops", body = v1::Collection)))]
 pub(super) async fn stop(registry: web::Data<Registry>) -> HttpResponse {
@@ -64,16 +68,18 @@ pub(super) async fn stop(registry: web::Data<Registry>) -> HttpResponse {
     HttpResponse::Accepted().json(body_of(registry.collect_status()))
 }
 
-/// How to plan.
+/// The options of a plan.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PlanQuery {
-    /// As in a collection.
+    /// The rewrite threshold of a collection, in percent.
     live_percent_min: Option<u8>,
 }
 
-/// What a collection would remove now; changes nothing.
+/// Returns what a collection would remove now.
+///
+/// Nothing is changed.
 #[utoipa::path(get, path = "/v1/collection/plan", tag = "collection", params(PlanQuery),
     responses((status = 200, description = "What would go", body = v1::CollectionPlan)))]
 pub(super) async fn plan(
@@ -87,7 +93,9 @@ pub(super) async fn plan(
     Ok(web::Json(v1::CollectionPlan { reachable_chunks, totals: totals_of(plan.totals()) }))
 }
 
-/// What each release occupies alone, which is what deleting it frees.
+/// Returns the storage used by each release alone.
+///
+/// This is the amount that deleting the release would free.
 #[utoipa::path(get, path = "/v1/usage", tag = "collection",
     responses((status = 200, description = "What releases occupy", body = v1::Usage)))]
 pub(super) async fn usage(registry: web::Data<Registry>) -> Result<web::Json<v1::Usage>, ApiError> {

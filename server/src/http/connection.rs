@@ -1,18 +1,18 @@
-//! A connection and the limits that hold for all of it, whatever its requests are answered.
+//! A connection, with limits that hold regardless of the answers to its requests.
 //!
-//! The framework reads on behind an answer: a chunked body that nobody wants is taken for as long
-//! as it comes, and only the first request's head has a deadline. A handler cannot bound that, so
-//! the socket is wrapped: bytes are counted and deadlines kept where they come in and go out.
+//! The framework keeps reading after an answer: an unwanted chunked body is read for as long as it
+//! arrives, and only the first request's head has a deadline. A handler cannot bound this. The
+//! socket is therefore wrapped, and bytes and deadlines are checked on input and output.
 //!
 //! # Invariants
 //!
-//! 1. Between two requests a connection lies idle for [`limits::IDLE_TIME_MAX`] at most; once a
-//!    byte came, the next request's head is whole within [`limits::HEAD_TIME_MAX`], or the
-//!    connection ends.
-//! 2. Behind an answer no more than [`limits::DRAIN_LEN_MAX`] bytes are read, and none later than
-//!    [`limits::CLOSE_TIME_MAX`] where the answer ends the connection.
-//! 3. A client that is sent something takes [`limits::SEND_LEN_MIN`] bytes of it in any
-//!    [`limits::SEND_WINDOW`], or the rest of it.
+//! 1. A connection is idle between two requests for at most [`limits::IDLE_TIME_MAX`]. Once the
+//!    first byte arrives, the head of the next request must be complete within
+//!    [`limits::HEAD_TIME_MAX`], or the connection ends.
+//! 2. After an answer, at most [`limits::DRAIN_LEN_MAX`] bytes are read. After the last answer of a
+//!    connection, reading ends after [`limits::CLOSE_TIME_MAX`].
+//! 3. A client accepts [`limits::SEND_LEN_MIN`] bytes of an answer, or the rest of it, in any
+//!    [`limits::SEND_WINDOW`].
 
 use std::cell::RefCell;
 use std::io;
@@ -27,22 +27,22 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limits;
 
-/// The clock and the counters of one connection.
+/// The clock and the counters of a connection.
 #[derive(Debug)]
 struct Watch {
-    /// Requests whose answers have not been handed to the socket whole.
+    /// The number of requests whose answers were not completely handed to the socket.
     open_count: u32,
-    /// Bytes read since the last request began or the last answer ended.
+    /// The number of bytes read since the last request started or the last answer ended.
     received_len: usize,
-    /// When the connection ends unless a request begins.
+    /// The time when the connection ends unless a request starts.
     read_deadline: Option<Instant>,
-    /// Whether bytes came since the last answer ended.
+    /// True if bytes arrived since the last answer ended.
     has_begun: bool,
-    /// Whether the answer under way is the last.
+    /// True if the connection ends after the current answer.
     is_closing: bool,
-    /// Since when the client takes too little of what it is sent, and how much it took.
+    /// The time since when the client accepts too little, and the number of bytes accepted since.
     blocked: Option<(Instant, usize)>,
-    /// The task that serves the connection.
+    /// The waker of the task that serves the connection.
     waker: Option<Waker>,
 }
 
@@ -59,7 +59,7 @@ impl Watch {
         }
     }
 
-    /// Counts bytes that came in; false when they are too many.
+    /// Counts received bytes. Returns false if they exceed the limit.
     fn received(&mut self, now: Instant, len: usize) -> bool {
         self.received_len = self.received_len.saturating_add(len);
         if self.open_count > 0 {
@@ -88,7 +88,7 @@ impl Watch {
         let time = if self.is_closing { limits::CLOSE_TIME_MAX } else { limits::IDLE_TIME_MAX };
         self.read_deadline = Some(now + time);
         if let Some(waker) = &self.waker {
-            // The deadline is new: whoever sleeps for the old one has to look again.
+            // The deadline changed: a task that sleeps until the old one has to look again.
             waker.wake_by_ref();
         }
     }
@@ -106,7 +106,7 @@ impl Watch {
         }
     }
 
-    /// When the connection ends unless something happens before.
+    /// Returns the time when the connection ends unless something happens before.
     fn deadline(&self) -> Option<Instant> {
         let send = self.blocked.map(|(since, _)| since + limits::SEND_WINDOW);
         self.read_deadline.into_iter().chain(send).min()
@@ -117,29 +117,29 @@ impl Watch {
     }
 }
 
-/// A connection, as its requests see it.
+/// The handle of a connection for its requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection(Rc<RefCell<Watch>>);
 
 impl Connection {
-    /// Begins a request, which lasts until what is returned is dropped.
+    /// Starts a request, which lasts until the returned guard is dropped.
     pub(super) fn begin(&self) -> Asking {
         self.0.borrow_mut().begin();
         Asking(self.clone())
     }
 
-    /// Makes the answer under way the last.
+    /// Ends the connection after the current answer.
     pub(super) fn close(&self) {
         self.0.borrow_mut().is_closing = true;
     }
 
-    /// Whether the answer under way is the last.
+    /// Returns true if the connection ends after the current answer.
     pub(super) fn is_closing(&self) -> bool {
         self.0.borrow().is_closing
     }
 }
 
-/// A request under way.
+/// A request in progress.
 #[derive(Debug)]
 pub(super) struct Asking(Connection);
 
@@ -149,7 +149,7 @@ impl Drop for Asking {
     }
 }
 
-/// An answer's body; its request lasts until all of it was handed on.
+/// The body of an answer. The request lasts until the whole body was handed on.
 pub(super) struct Answer {
     body: BoxBody,
     _asking: Option<Asking>,
@@ -176,7 +176,7 @@ impl MessageBody for Answer {
     }
 }
 
-/// A socket that ends when its connection's limits say so.
+/// A socket that enforces the limits of its connection.
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     socket: S,
@@ -185,19 +185,19 @@ pub(crate) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    /// Begins to watch a connection that was just accepted.
+    /// Wraps a newly accepted connection.
     pub(crate) fn new(socket: S) -> Self {
         let watch = Watch::new(Instant::now());
         let timer = Box::pin(sleep_until(Instant::now() + limits::HEAD_TIME_MAX));
         Self { socket, watch: Rc::new(RefCell::new(watch)), timer }
     }
 
-    /// The connection, for its requests.
+    /// Returns the handle for the connection's requests.
     pub(crate) fn connection(&self) -> Connection {
         Connection(Rc::clone(&self.watch))
     }
 
-    /// Ready once the connection is over; else its task is woken when it is.
+    /// Ready once the connection has expired. Until then, the task is woken at the deadline.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(deadline) = self.watch.borrow().deadline() else { return Poll::Pending };
@@ -220,7 +220,7 @@ fn too_slow() -> io::Error {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    /// A connection that is over reads as one that its client has closed.
+    /// An expired connection reads as if closed by the client.
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -273,7 +273,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         }
     }
 
-    /// All that there was to send is with the kernel.
+    /// At this point, all output has been passed to the kernel.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
         me.watch.borrow_mut().blocked = None;
@@ -347,8 +347,8 @@ mod tests {
         assert!(!watch.received(Instant::now(), 1));
     }
 
-    /// Sixteen answers at once over 1 Mbit/s, which reach the client in pieces of 64 KiB; and one
-    /// that takes 1 KiB/s.
+    /// Sixteen parallel answers over 1 Mbit/s, which reach the client in pieces of 64 KiB, and one
+    /// client that accepts 1 KiB/s.
     #[test]
     fn a_slow_line_is_sent_to_and_one_that_trickles_is_not() {
         let begin = Instant::now();

@@ -19,7 +19,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     );
 }
 
-/// The bytes of an original descriptor, an OVF document for instance.
+/// Returns the bytes of an original descriptor, such as an OVF document.
 #[utoipa::path(get, path = "/v1/descriptors/{descriptor}", tag = "descriptors",
     operation_id = "read_descriptor",
     params(("descriptor" = DescriptorDigest, Path, description = "Its name")),
@@ -33,7 +33,9 @@ pub(super) async fn read(
     Ok(immutable(&request, *descriptor, registry.descriptor_bytes(*descriptor).await?))
 }
 
-/// Keeps an original descriptor byte for byte; a release that names it can then be published.
+/// Stores an original descriptor byte for byte.
+///
+/// A release that refers to the descriptor can then be published.
 #[utoipa::path(put, path = "/v1/descriptors/{descriptor}", tag = "descriptors",
     operation_id = "put_descriptor",
     params(("descriptor" = DescriptorDigest, Path, description = "Its name"), UnderLease),

@@ -14,14 +14,13 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/diff").route(web::get().to(diff)));
 }
 
-/// Which releases.
+/// The releases to compare.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Sides {
-    /// The release compared from: `application:version`, `application:channel` or
-    /// `application@blake3:…`.
+    /// The old release, as `application:version`, `application:channel` or `application@blake3:…`.
     from: String,
-    /// The release compared to, in the same form.
+    /// The new release, in the same form.
     to: String,
 }
 
@@ -40,7 +39,7 @@ fn side(name: &str, text: &str) -> Result<Side, ApiError> {
     }
 }
 
-/// What differs between two releases, and what a host on one must download to be on the other.
+/// Compares two releases, and computes the download of a host that moves from one to the other.
 #[utoipa::path(get, path = "/v1/diff", tag = "releases", params(Sides),
     responses((status = 200, description = "What differs", body = v1::ReleaseDiff)))]
 pub(super) async fn diff(

@@ -1,4 +1,4 @@
-//! What every request passes through: its id, admission, the log, the metrics, and the form of
+//! The middleware of all requests: request ids, admission, logging, metrics, and the form of
 //! errors.
 
 use std::panic::AssertUnwindSafe;
@@ -22,12 +22,12 @@ use super::{Edge, authority, limits};
 use crate::metrics::Metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest request id that is taken over from a client.
+/// The maximum length of a request id accepted from a client.
 const REQUEST_ID_LEN_MAX: usize = 64;
-/// What the route of a request that matches none is called in metrics.
+/// The route in metrics for requests that match none.
 const NO_ROUTE: &str = "none";
 
-/// What is known of a request before it is answered.
+/// The properties of a request known before the answer.
 struct Asked {
     id: String,
     method: String,
@@ -71,7 +71,7 @@ pub(crate) async fn edge(
     }))
 }
 
-/// Counts a request to who asks it; what needs no token is free of limits, too.
+/// Applies the rate limits. Paths open without a token have none.
 fn within_rate(request: &ServiceRequest, state: &Edge, actor: Actor) -> Result<Actor, ApiError> {
     if !is_open(routed_path(request)) {
         state.limiter.admit(request, &actor.0)?;
@@ -79,7 +79,7 @@ fn within_rate(request: &ServiceRequest, state: &Edge, actor: Actor) -> Result<A
     Ok(actor)
 }
 
-/// The answer as the handlers give it; a panic of one is a failure of this request alone.
+/// Runs the handler and returns its answer. A panic fails only this request.
 async fn answer(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -106,7 +106,7 @@ async fn answer(
     }
 }
 
-/// Counts and logs an answer, gives it the request's id, and errors their form.
+/// Counts and logs an answer, adds the request's id, and converts errors to problem documents.
 fn conclude(
     answer: Result<ServiceResponse<BoxBody>, actix_web::Error>,
     asked: &Asked,
@@ -150,7 +150,7 @@ fn record(
 ) {
     state.metrics.answered(&asked.method, route, status, took);
     state.metrics.sent(sent_len);
-    // In whole microseconds: more digits are noise of the conversion.
+    // Whole microseconds: more digits are noise of the conversion.
     let took_ms = f64::from(u32::try_from(took.as_micros()).unwrap_or(u32::MAX)) / 1000.0;
     tracing::info!(
         method = %asked.method, path = %asked.path, route, status, sent_len, took_ms,
@@ -158,7 +158,7 @@ fn record(
     );
 }
 
-/// The answer with a problem document for its body, whoever made it.
+/// Replaces the body of an error answer with a problem document.
 fn as_problem(
     mut response: ServiceResponse<BoxBody>,
     id: &str,
@@ -200,7 +200,7 @@ fn check_head(request: &ServiceRequest) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The client's id where it is fit for a log line, else one of ours.
+/// Returns the client's request id if suitable for a log line, otherwise a new one.
 fn request_id(headers: &HeaderMap, state: &Edge) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');

@@ -1,4 +1,4 @@
-//! `/v1/fsck` and what is damaged.
+//! `/v1/fsck` and the queries for damage.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -74,14 +74,16 @@ fn body_of(status: FsckStatus) -> v1::Fsck {
     }
 }
 
-/// How far the newest check of the registry is, and what it found.
+/// Returns the progress and the findings of the newest check.
 #[utoipa::path(get, path = "/v1/fsck", tag = "fsck", operation_id = "read_fsck",
     responses((status = 200, description = "How far it is", body = v1::Fsck)))]
 pub(super) async fn read(registry: web::Data<Registry>) -> Result<web::Json<v1::Fsck>, ApiError> {
     Ok(web::Json(body_of(registry.fsck_status(v1::FINDINGS_MAX).await?)))
 }
 
-/// Checks every object, reference and row: begins, or goes on where a check broke off.
+/// Starts a check of every object, reference and row.
+///
+/// If the last check did not complete, the check resumes.
 #[utoipa::path(post, path = "/v1/fsck", tag = "fsck", operation_id = "start_fsck",
     request_body = v1::StartFsck,
     responses((status = 202, description = "It runs", body = v1::Fsck)))]
@@ -97,7 +99,9 @@ pub(super) async fn begin(
     Ok(HttpResponse::build(StatusCode::ACCEPTED).json(body_of(status)))
 }
 
-/// Stops the check under way; the next one goes on where it ended.
+/// Stops the running check.
+///
+/// The next check resumes from there.
 #[utoipa::path(delete, path = "/v1/fsck", tag = "fsck", operation_id = "stop_fsck",
     responses((status = 204, description = "It stops")))]
 pub(super) async fn stop(registry: web::Data<Registry>) -> Result<HttpResponse, ApiError> {
@@ -119,7 +123,7 @@ fn damaged((release, lacks): DamagedRelease) -> v1::DamagedRelease {
     }
 }
 
-/// Releases that are known to lack something, and what.
+/// Lists the releases known to be damaged, with the missing or damaged objects.
 #[utoipa::path(get, path = "/v1/damage", tag = "fsck", operation_id = "read_damage",
     responses((status = 200, description = "The releases", body = v1::Damage)))]
 pub(super) async fn damage(
@@ -129,7 +133,9 @@ pub(super) async fn damage(
     Ok(web::Json(v1::Damage { releases: releases.into_iter().map(damaged).collect(), is_cut }))
 }
 
-/// What a release is known to lack; nothing when it is whole.
+/// Lists the missing or damaged objects of a release.
+///
+/// The list is empty for a sound release.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}/damage",
     tag = "fsck", operation_id = "read_damage_of",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
@@ -145,7 +151,7 @@ pub(super) async fn damage_of(
     Ok(web::Json(damaged(registry.damage_of(&application, &selector).await?)))
 }
 
-/// Keeps the document of a release that was published before, where it was lost.
+/// Restores the lost document of a published release.
 #[utoipa::path(put, path = "/v1/releases/{release}", tag = "fsck", operation_id = "put_document",
     params(("release" = ReleaseDigest, Path, description = "Its digest"), UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),

@@ -22,23 +22,23 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     );
 }
 
-/// Which page.
+/// The page to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
-    /// Only what runs of this application.
+    /// Only hosts that run this application.
     application: Option<ApplicationName>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<HostName>,
-    /// At most this many hosts, 1 to 1000; an answer may hold fewer.
+    /// The maximum number of hosts, 1 to 1000. An answer may hold fewer.
     limit: Option<u32>,
 }
 
-/// Which part of what a host runs.
+/// The part of a host's report to remove.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Part {
-    /// Only what it runs of this application.
+    /// Only the releases of this application.
     application: Option<ApplicationName>,
     /// Only this instance.
     instance: Option<String>,
@@ -63,7 +63,7 @@ fn body_of(HostSeen { row, is_expired }: HostSeen) -> v1::HostRun {
     }
 }
 
-/// Which host runs which release, by host.
+/// Lists the hosts and the releases they run, ordered by host.
 #[utoipa::path(get, path = "/v1/hosts", operation_id = "list_hosts", tag = "hosts", params(Page),
     responses((status = 200, description = "A page of hosts", body = v1::HostPage)))]
 pub(super) async fn list(
@@ -76,7 +76,9 @@ pub(super) async fn list(
     Ok(web::Json(v1::HostPage { hosts, next: page.next }))
 }
 
-/// A host says what it runs: that release stays until the deadline. A reader may say so, too.
+/// Records the release that a host runs.
+///
+/// The release cannot be deleted until the report expires. Readers may send reports as well.
 #[utoipa::path(put, path = "/v1/hosts/{host}", operation_id = "report_host", tag = "hosts",
     params(("host" = HostName, Path, description = "Its name")),
     request_body = v1::RenewHost,
@@ -101,7 +103,9 @@ pub(super) async fn report(
     Ok(web::Json(body_of(registry.report_host(host.into_inner(), runs).await?)))
 }
 
-/// Forgets what a host runs: its releases are not held by it any more.
+/// Removes a host's reports.
+///
+/// The host no longer holds its releases.
 #[utoipa::path(delete, path = "/v1/hosts/{host}", operation_id = "forget_host", tag = "hosts",
     params(("host" = HostName, Path, description = "Its name"), Part),
     responses((status = 204, description = "It is forgotten")))]
@@ -111,7 +115,7 @@ pub(super) async fn forget(
     part: web::Query<Part>,
     actor: Actor,
 ) -> Result<HttpResponse, ApiError> {
-    // A reader could take the hold of others away.
+    // Not for readers, who could otherwise remove the hold of others.
     actor.publishes()?;
     let Part { application, instance } = part.into_inner();
     registry.forget_host(&host, HostPart { application, instance }).await?;

@@ -30,7 +30,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     );
 }
 
-/// 201 for what is new, 200 for what was there.
+/// Returns 201 for a new object, 200 for one already present.
 pub(super) fn status_of(put: Put) -> HttpResponse {
     HttpResponse::build(match put {
         Put::Created => StatusCode::CREATED,
@@ -54,7 +54,7 @@ pub(super) fn immutable(
     response.content_type(OCTETS).body(bytes)
 }
 
-/// The bytes of a leaf.
+/// Returns the bytes of a leaf.
 #[utoipa::path(get, path = "/v1/leaves/{leaf}", tag = "indexes",
     params(("leaf" = LeafDigest, Path, description = "Its name"),
            ("If-None-Match" = Option<String>, Header, description = "Entity tags one has")),
@@ -69,7 +69,7 @@ pub(super) async fn read_leaf(
     Ok(immutable(&request, *leaf, registry.leaf_bytes(*leaf).await?))
 }
 
-/// Keeps a leaf whose chunks are all present.
+/// Stores a leaf whose chunks are all present.
 #[utoipa::path(put, path = "/v1/leaves/{leaf}", tag = "indexes",
     params(("leaf" = LeafDigest, Path, description = "Its name"), UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
@@ -87,7 +87,7 @@ pub(super) async fn put_leaf(
     Ok(status_of(registry.put_leaf(lease, *leaf, body).await?))
 }
 
-/// The bytes of an index's list.
+/// Returns the bytes of an index's list.
 #[utoipa::path(get, path = "/v1/indexes/{index}", tag = "indexes",
     params(("index" = IndexDigest, Path, description = "Its name"),
            ("If-None-Match" = Option<String>, Header, description = "Entity tags one has")),
@@ -102,7 +102,9 @@ pub(super) async fn read_index(
     Ok(immutable(&request, *index, registry.index_bytes(*index).await?))
 }
 
-/// Whether a disk can be pulled by an index: it and all that it needs is there.
+/// Checks if a disk can be pulled by its index.
+///
+/// The index and every object needed for a pull must be present.
 #[utoipa::path(head, path = "/v1/indexes/{index}", tag = "indexes",
     params(("index" = IndexDigest, Path, description = "Its name")),
     responses((status = 200, description = "Its leaves and packs are there"),
@@ -119,7 +121,7 @@ pub(super) async fn find_index(
     Err(AppError::NotFound { object: format!("all of index {index}") }.into())
 }
 
-/// Keeps an index whose leaves are all present.
+/// Stores an index whose leaves are all present.
 #[utoipa::path(put, path = "/v1/indexes/{index}", tag = "indexes",
     params(("index" = IndexDigest, Path, description = "Its name"), UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),

@@ -19,7 +19,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     );
 }
 
-/// The lease a request relies on.
+/// The lease of a request.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct UnderLease {
@@ -37,8 +37,10 @@ pub(super) fn lease_id(text: &str) -> Result<LeaseId, ApiError> {
     text.parse().map_err(|error| ApiError::invalid(format!("the lease: {error}")))
 }
 
-/// Opens a lease: what a push or a pull relies on stays until it ends. A reader may open one to
-/// pull.
+/// Opens a lease for a push or a pull.
+///
+/// The objects of the push or pull are not collected until the lease ends. Readers may open leases
+/// to pull.
 #[utoipa::path(post, path = "/v1/leases", tag = "leases", request_body = v1::OpenLease,
     responses((status = 201, description = "The lease", body = v1::Lease)))]
 pub(super) async fn open(
@@ -60,7 +62,9 @@ pub(super) async fn open(
     Ok(HttpResponse::Created().json(body))
 }
 
-/// Gives a lease its full time again; so does every request that relies on it.
+/// Renews a lease for its full time.
+///
+/// Every request under the lease renews it as well.
 #[utoipa::path(put, path = "/v1/leases/{lease}", tag = "leases",
     params(("lease" = String, Path, description = "Its id")),
     responses((status = 200, description = "The lease", body = v1::Lease)))]
@@ -72,7 +76,9 @@ pub(super) async fn renew(
     Ok(web::Json(v1::Lease { id: lease.into_inner(), ttl_secs: registry.lease_ttl_secs() }))
 }
 
-/// Ends a lease; ending what has ended is harmless.
+/// Ends a lease.
+///
+/// Ending a lease twice is harmless.
 #[utoipa::path(delete, path = "/v1/leases/{lease}", tag = "leases",
     params(("lease" = String, Path, description = "Its id")),
     responses((status = 204, description = "It has ended")))]

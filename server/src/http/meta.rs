@@ -1,4 +1,4 @@
-//! About the registry itself: version, health, metrics, and the API's description.
+//! Metadata of the registry: version, health, metrics, and the API's description.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use crate::app::Registry;
 
 /// The media type of the metrics (OpenMetrics 1.0).
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// What the page of the API may load: its own files.
+/// The content security policy of the API's page, which may load its own files only.
 const PAGE_POLICY: &str =
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
 
@@ -34,7 +34,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
         .service(web::resource("/docs/{file:.*}").route(web::get().to(page)));
 }
 
-/// Says what answers here, and where the API is described.
+/// Identifies the server, and links to the API's description.
 async fn root(request: HttpRequest) -> HttpResponse {
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/html")) {
@@ -47,14 +47,14 @@ async fn root(request: HttpRequest) -> HttpResponse {
     }))
 }
 
-/// What a browser is shown at `/`.
+/// The page shown to browsers at `/`.
 const ROOT_PAGE: &str = "<!doctype html><html lang=\"en\"><title>Seawall registry</title>\
     <h1>Seawall registry</h1><p>This is the address of a registry of virtual machine images: \
     <code>seawall --registry ADDRESS list</code> shows what it holds.</p>\
     <p><a href=\"/docs/\">The API</a> is described here, and in \
     <a href=\"/v1/openapi.json\">one document</a>.</p></html>\n";
 
-/// Names the program and its version.
+/// Returns the name and the version of the server.
 #[utoipa::path(get, path = "/v1/version", tag = "meta",
     responses((status = 200, description = "What answers here", body = ServerVersion)))]
 pub(super) async fn version() -> web::Json<ServerVersion> {
@@ -65,14 +65,14 @@ pub(super) async fn version() -> web::Json<ServerVersion> {
     })
 }
 
-/// Answers while the process does.
+/// Answers as long as the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "meta", security(()),
     responses((status = 200, description = "The process answers", body = Health)))]
 pub(super) async fn healthz() -> web::Json<Health> {
     web::Json(Health { status: "ok".to_owned() })
 }
 
-/// Answers while the registry can serve.
+/// Answers as long as the registry can serve requests.
 #[utoipa::path(get, path = "/readyz", tag = "meta", security(()),
     responses((status = 200, description = "It can serve: store and catalog can be read and written, \
                and it is not about to stop", body = Health)))]
@@ -86,12 +86,14 @@ pub(super) async fn readyz(
     if is_ready(&registry, &edge).await {
         return Ok(web::Json(Health { status: "ok".to_owned() }));
     }
-    // Nobody who asks this has shown a token, so nothing of the cause is told.
+    // The client has shown no token and must not learn the cause.
     Err(ApiError::new(Code::Unavailable, "the store or the catalog cannot serve now"))
 }
 
-/// Whether a probe succeeds, or did a moment ago: a probe writes and syncs, and whoever reaches
-/// the registry may ask for one. There is one at a time.
+/// Returns true if a probe succeeds, or did a moment ago.
+///
+/// A probe writes and syncs, and any client may trigger one. There is therefore one probe at a
+/// time, and its outcome is reused.
 async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
     let mut last = edge.probed.lock().await;
     if let Some((at, outcome)) = *last
@@ -114,14 +116,14 @@ async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
     outcome
 }
 
-/// Lists the counters and gauges of this process.
+/// Returns the counters and gauges of this process.
 #[utoipa::path(get, path = "/metrics", tag = "meta",
     responses((status = 200, description = "Counters and gauges, as OpenMetrics text",
                body = String, content_type = "application/openmetrics-text")))]
 pub(super) async fn metrics(
     (registry, edge): (web::Data<Registry>, web::Data<Edge>),
 ) -> Result<HttpResponse, ApiError> {
-    // What the process counts itself is told even when the catalog cannot be asked.
+    // The counters of the process are reported even if the catalog does not answer.
     match timeout(limits::PROBE_TIME_MAX, registry.fsck_tally()).await {
         Ok(Ok(tally)) => edge.metrics.checked(&tally),
         Ok(Err(error)) => tracing::warn!(%error, "the metrics of checks are old"),
@@ -130,7 +132,7 @@ pub(super) async fn metrics(
     if let Some(room) = registry.room() {
         edge.metrics.watched.room(room);
     }
-    // The rest is worth telling when the catalog cannot: its gauges stay as they were.
+    // If the catalog fails, its gauges keep their last values.
     match registry.webhooks().await {
         Ok(webhooks) => edge.metrics.watched.webhooks(&webhooks),
         Err(error) => tracing::warn!(%error, "the metrics of webhooks are old"),
@@ -142,7 +144,7 @@ pub(super) async fn metrics(
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, OPENMETRICS)).body(text))
 }
 
-/// Describes the API.
+/// Returns the OpenAPI document of the API.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "meta", security(()),
     responses((status = 200, description = "This document", content_type = "application/json",
                body = serde_json::Value)))]
@@ -154,7 +156,7 @@ async fn to_page() -> HttpResponse {
     HttpResponse::TemporaryRedirect().insert_header((LOCATION, "/docs/")).finish()
 }
 
-/// The browsable page; its files are part of the program.
+/// Serves the API's browsable page, whose files are part of the program.
 async fn page(file: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let config = Arc::new(utoipa_swagger_ui::Config::from("/v1/openapi.json"));
     match utoipa_swagger_ui::serve(&file, config) {
@@ -171,7 +173,7 @@ async fn page(file: web::Path<String>) -> Result<HttpResponse, ApiError> {
     }
 }
 
-/// A file of the page under the registry's name instead of the viewer's.
+/// Replaces the viewer's title in a file of the page with the registry's.
 fn titled(bytes: Vec<u8>) -> Vec<u8> {
     match std::str::from_utf8(&bytes) {
         Ok(text) if text.contains(VIEWER_TITLE) && text.len() < PAGE_LEN_MAX => {
@@ -182,10 +184,10 @@ fn titled(bytes: Vec<u8>) -> Vec<u8> {
 }
 
 const VIEWER_TITLE: &str = "<title>Swagger UI</title>";
-/// Scripts are longer than the page itself.
+/// The maximum length of a file to retitle, in bytes. Scripts are longer.
 const PAGE_LEN_MAX: usize = 64 << 10;
 
-/// Answers what no route matches.
+/// Answers requests that no route matches.
 pub(super) async fn no_such_route(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let path: String = request.path().chars().take(200).flat_map(char::escape_default).collect();
     let remedy = "GET /v1/openapi.json lists them; a `/` in a name is sent as %2F".to_owned();

@@ -1,12 +1,12 @@
-//! The edge: HTTP to use cases and back, a file per resource.
+//! The HTTP edge: translates between HTTP and use cases, one file per resource.
 //!
-//! Not a place for decisions: a handler parses, calls one use case and picks a status.
+//! Decisions do not belong here. A handler parses, calls one use case and picks a status.
 //!
 //! # Invariants
 //!
 //! 1. Every error answer is a problem document with the request's id (`edge`).
 //! 2. Every body, header, count and wait has a named limit (`limits`).
-//! 3. No answer is held in memory whole, but for documents with limits of their own.
+//! 3. No answer is held in memory as a whole, except documents with limits of their own.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -57,34 +57,34 @@ pub(crate) use connection::Watched;
 pub(crate) use edge::edge;
 pub use openapi::openapi_json;
 
-/// What the edge itself keeps; one for all workers.
+/// The state of the edge, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Edge {
-    /// Who may do what; `None` lets everybody do everything.
+    /// The tokens and their roles. `None` permits everything to everybody.
     pub(crate) tokens: Option<TokenBook>,
-    /// What is counted.
+    /// The metrics.
     pub(crate) metrics: Metrics,
-    /// Set once the registry is about to stop.
+    /// Set when the registry is about to stop.
     pub(crate) draining: AtomicBool,
-    /// Memory for what is uploaded.
+    /// The memory budget of uploads.
     uploads: Budget,
-    /// Memory for bodies in JSON.
+    /// The memory budget of JSON bodies.
     questions: Budget,
-    /// Memory for packs on their way out.
+    /// The memory budget of outgoing packs.
     answers: Budget,
-    /// Where bodies are kept that come in slowly.
+    /// The spool for slow bodies.
     spool: Option<Spool>,
-    /// When store and catalog were probed last, and whether they could serve.
+    /// The time and the outcome of the last probe of store and catalog.
     probed: Mutex<Option<(Instant, bool)>>,
-    /// How many requests are answered.
+    /// The rate limits.
     limiter: rate::Limiter,
-    /// Begins the ids this process gives to requests.
+    /// The prefix of the request ids made by this process.
     request_prefix: u64,
     request_count: AtomicU64,
 }
 
 impl Edge {
-    /// An edge whose request ids begin with `request_prefix`.
+    /// Returns an edge whose request ids start with `request_prefix`.
     #[must_use]
     pub(crate) fn new(tokens: Option<TokenBook>, request_prefix: u64, rates: Rates) -> Self {
         Self {
@@ -104,14 +104,14 @@ impl Edge {
 }
 
 impl Edge {
-    /// The same with a folder in which bodies are kept that come in slowly.
+    /// Returns the edge with a folder for slow bodies.
     #[must_use]
     pub(crate) fn with_spool(self, folder: &Path) -> Self {
         Self { spool: Some(Spool::new(folder)), ..self }
     }
 }
 
-/// Every route of the registry.
+/// Registers every route of the registry.
 pub(crate) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.configure(limits::extractors)
         .configure(meta::routes)

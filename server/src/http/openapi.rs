@@ -1,4 +1,4 @@
-//! The OpenAPI document: made from the handlers, so that it cannot say what they do not do.
+//! The OpenAPI document, generated from the handlers so that the two cannot disagree.
 
 use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
 use utoipa::openapi::path::Operation;
@@ -43,16 +43,16 @@ use super::{
 )]
 struct Api;
 
-/// The document, pretty-printed, with a newline at its end.
+/// Returns the OpenAPI document, pretty-printed, with a trailing newline.
 #[must_use]
 pub fn openapi_json() -> String {
-    // Strings and maps: this cannot fail.
+    // Strings and maps: cannot fail.
     let mut text = Api::openapi().to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// Describes the tokens.
+/// A modifier: adds the security scheme of tokens.
 struct Bearer;
 
 impl Modify for Bearer {
@@ -67,10 +67,10 @@ impl Modify for Bearer {
     }
 }
 
-/// What is read can be asked about, too: a HEAD is a GET without its body.
+/// A modifier: adds HEAD operations, as a HEAD is a GET without the body.
 struct Heads;
 
-/// The resources that answer HEAD.
+/// The resources with a HEAD operation.
 const HEADS: [&str; 5] = [
     "/v1/applications/{application}/releases/{selector}",
     "/v1/leaves/{leaf}",
@@ -95,10 +95,10 @@ impl Modify for Heads {
     }
 }
 
-/// Adds the failures of each operation: those every request can meet, and its own.
+/// A modifier: adds the error responses of each operation, the common ones and its own.
 struct Failures;
 
-/// Every request behind the edge.
+/// The error codes of every authenticated operation.
 const ANY: [Code; 7] = [
     Code::InvalidInput,
     Code::Unauthenticated,
@@ -109,7 +109,7 @@ const ANY: [Code; 7] = [
     Code::Unavailable,
 ];
 
-/// What an operation can answer besides, by method and path.
+/// The further error codes of each operation, by method and path.
 const OWN: [(&str, &str, &[Code]); 28] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
@@ -168,7 +168,8 @@ const OWN: [(&str, &str, &[Code]); 28] = [
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];
-/// The same for packs, whose upload needs nothing to be there and whose bytes have ranges.
+/// The further error codes for packs (an upload needs no other objects, reads have ranges), quotas
+/// and webhooks.
 const PACK: [(&str, &str, &[Code]); 6] = [
     ("get", "/v1/packs/{pack}", &[Code::NotFound, Code::RangeNotSatisfiable, Code::Damaged]),
     (
@@ -182,7 +183,7 @@ const PACK: [(&str, &str, &[Code]); 6] = [
     ("get", "/v1/webhooks/{webhook}/deliveries", &[Code::NotFound]),
 ];
 
-/// The same for what keeps releases, and deletes them.
+/// The further error codes for the retention and deletion of releases.
 const FLEET: [(&str, &str, &[Code]); 13] = [
     (
         "delete",

@@ -31,7 +31,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     );
 }
 
-/// Keeps a pack, once every frame of it was decoded and re-hashed.
+/// Stores a pack after decoding and re-hashing each of its frames.
 #[utoipa::path(put, path = "/v1/packs/{pack}", tag = "packs",
     params(("pack" = PackDigest, Path, description = "Its name"), UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
@@ -52,7 +52,7 @@ pub(super) async fn upload(
     Ok(status_of(kept.put))
 }
 
-/// The bytes of a pack, all or one range of them.
+/// Returns the bytes of a pack, or one range of them.
 #[utoipa::path(get, path = "/v1/packs/{pack}", tag = "packs",
     params(("pack" = PackDigest, Path, description = "Its name"),
            ("Range" = Option<String>, Header, description = "One range, `bytes=0-4095`"),
@@ -79,7 +79,7 @@ pub(super) async fn read(
     if range::matches_any(headers.get_all(IF_NONE_MATCH), &etag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
-    // A range means something to GET alone (RFC 9110, 14.2).
+    // Ranges apply to GET only (RFC 9110, 14.2).
     let is_head = request.method() == Method::HEAD;
     let wanted = headers.get(header::RANGE).filter(|_| !is_head);
     let wanted = wanted.and_then(|value| value.to_str().ok());
@@ -109,8 +109,10 @@ pub(super) async fn read(
 #[allow(clippy::cast_possible_truncation)] // 256 KiB
 const LONG_PIECE: usize = limits::PIECE_LEN as usize;
 
-/// The bytes of `range` in pieces. While one piece is sent the next two are read: three are in
-/// memory for each client, however slow it is, and they are short where memory is.
+/// Streams the bytes of `range` in pieces.
+///
+/// While one piece is sent, the next two are read: each client, however slow, takes the memory of
+/// three pieces. The pieces are short if memory is.
 fn pieces(
     pack: PackObject,
     range: Range<u64>,
@@ -129,7 +131,7 @@ fn pieces(
     let read = planned.map(move |(part, share)| {
         let pack = pack.clone();
         let read = async move { pack.read(part).await };
-        // A task of its own: it reads while the piece before it is written to the socket.
+        // A separate task, which reads while the previous piece is written to the socket.
         async move {
             let read = match tokio::spawn(read).await {
                 Ok(bytes) => bytes.inspect_err(|error| {
@@ -142,7 +144,7 @@ fn pieces(
             read.map(|bytes| (bytes, share))
         }
     });
-    // A piece is in memory until the one after it is asked for.
+    // A piece stays in memory until the next one is requested.
     read.buffered(2).scan(None, |held: &mut Option<Share>, piece| {
         let piece = piece.map(|(bytes, share)| {
             *held = share;

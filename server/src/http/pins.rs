@@ -52,7 +52,7 @@ fn holder_of(holder: Holder) -> v1::Holder {
     }
 }
 
-/// Everything that keeps a release from being deleted.
+/// Lists the holders of a release: everything that prevents its deletion.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}/holders",
     operation_id = "list_holders", tag = "releases",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
@@ -68,7 +68,7 @@ pub(super) async fn holders(
     Ok(web::Json(v1::Holders { version: release.version, digest: release.digest, holders }))
 }
 
-/// The pins of a release, by name.
+/// Lists the pins of a release, ordered by name.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}/pins",
     operation_id = "list_pins", tag = "releases",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
@@ -83,7 +83,10 @@ pub(super) async fn list(
     Ok(web::Json(v1::PinPage { pins: pins.into_iter().map(body_of).collect() }))
 }
 
-/// Pins a release: it stays until the pin is taken away. A pin of that name is replaced.
+/// Pins a release.
+///
+/// The release cannot be deleted until the pin is removed. An existing pin of the same name is
+/// replaced.
 #[utoipa::path(put, path = "/v1/applications/{application}/releases/{selector}/pins/{pin}",
     operation_id = "put_pin", tag = "releases",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
@@ -106,7 +109,7 @@ pub(super) async fn pin(
     Ok(HttpResponse::build(status).json(body_of(pin)))
 }
 
-/// Takes a pin away.
+/// Removes a pin.
 #[utoipa::path(delete, path = "/v1/applications/{application}/releases/{selector}/pins/{pin}",
     operation_id = "delete_pin", tag = "releases",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),

@@ -1,4 +1,4 @@
-//! Failures as problem documents.
+//! Errors as problem documents.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
 
 use crate::app::AppError;
 
-/// When to come back, said with every answer of which the code is `unavailable`.
+/// The `Retry-After` header of every answer with the code `unavailable`, in seconds.
 const RETRY_AFTER_SECS: &str = "1";
 
-/// A failure on its way to the client.
+/// An error to be sent to the client.
 #[derive(Debug)]
 pub(super) struct ApiError(Box<Failure>);
 
 #[derive(Debug)]
 struct Failure {
     problem: Problem,
-    /// Headers that belong to the answer.
+    /// Extra headers of the answer.
     headers: Vec<(header::HeaderName, String)>,
-    /// What the log says of it; the client of a defect is told only where to look.
+    /// The cause for the log. The client of a defect is only referred to the log.
     cause: Option<AppError>,
 }
 
@@ -57,7 +57,7 @@ impl ApiError {
         &self.0.problem
     }
 
-    /// The whole chain of causes, for the log.
+    /// Returns the chain of causes, for the log.
     pub(super) fn chain(&self) -> String {
         let mut text = self.0.problem.detail.clone();
         if let Some(cause) = &self.0.cause {
@@ -67,7 +67,7 @@ impl ApiError {
     }
 }
 
-/// An error and everything below it.
+/// Returns an error's text with all its sources.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -83,7 +83,8 @@ impl From<AppError> for ApiError {
     fn from(error: AppError) -> Self {
         let code = error.code();
         let detail = match code {
-            // What went wrong inside is for the log alone: it may name paths and addresses.
+            // The cause of an internal error may name paths and addresses, so it goes to the log
+            // only.
             Code::Internal => "the registry's log has the cause under this request's id".to_owned(),
             Code::Unavailable | Code::StorageFull => error.to_string(),
             _ => chain(&error),
@@ -116,13 +117,13 @@ impl ResponseError for ApiError {
     }
 }
 
-/// A problem's bytes.
+/// Returns the JSON text of a problem.
 pub(super) fn encode(problem: &Problem) -> String {
-    // Strings, a number and a unit enum: this cannot fail.
+    // Strings, a number and a unit enum: cannot fail.
     serde_json::to_string(problem).unwrap_or_default()
 }
 
-/// The code of an answer that the framework made.
+/// Returns the code for an error status from the framework.
 pub(super) fn code_of(status: StatusCode) -> Code {
     match status.as_u16() {
         404 => Code::NotFound,

@@ -28,7 +28,9 @@ fn body_of(application: ApplicationName, state: QuotaState) -> v1::Quota {
     }
 }
 
-/// What an application may have, and has. It need not exist yet.
+/// Returns the quota and the usage of an application.
+///
+/// The application need not exist yet.
 #[utoipa::path(get, path = "/v1/applications/{application}/quota", tag = "applications",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
     responses((status = 200, description = "The quota", body = v1::Quota)))]
@@ -40,7 +42,9 @@ pub(super) async fn read(
     Ok(web::Json(body_of(application.into_inner(), state)))
 }
 
-/// Sets what an application may have from now on; what it has stays.
+/// Sets the quota of an application.
+///
+/// A lower quota does not affect existing releases.
 #[utoipa::path(put, path = "/v1/applications/{application}/quota", tag = "applications",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
     request_body = v1::SetQuota,

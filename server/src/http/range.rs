@@ -4,26 +4,28 @@ use std::ops::Range;
 
 use actix_web::http::header::HeaderValue;
 
-/// What is named by its digest never changes. Private: a cache that knows no tokens must not
-/// hand it on.
+/// The caching of objects named by digest, which never change. Private, because a shared cache
+/// knows no tokens and must not serve the object to others.
 pub(super) const IMMUTABLE: &str = "private, max-age=31536000, immutable";
 
-/// What may mean something else next time: a copy is asked about before it is used.
+/// The caching of names that may change their meaning. A cached copy is revalidated before use.
 pub(super) const CHECKED: &str = "private, no-cache";
 
-/// What part of an object a request asks for.
+/// The part of an object selected by a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Selected {
-    /// All of it: no range, or one that may be ignored (RFC 9110, 14.2).
+    /// The whole object: there is no range, or one that may be ignored (RFC 9110, 14.2).
     Whole,
-    /// These bytes; never empty.
+    /// A byte range, never empty.
     Part(Range<u64>),
-    /// Bytes that it does not have.
+    /// A range outside the object.
     Outside,
 }
 
-/// Reads a `Range` header for an object of `len` bytes. Several ranges are answered with the
-/// whole object, as the standard allows: our clients coalesce, and ask for one at a time.
+/// Parses a `Range` header for an object of `len` bytes.
+///
+/// Several ranges select the whole object, as the standard permits. Seawall's clients merge ranges
+/// and request one at a time.
 pub(super) fn select(header: Option<&str>, len: u64) -> Selected {
     let Some(spec) = header.and_then(|text| text.trim().strip_prefix("bytes=")) else {
         return Selected::Whole;
@@ -31,7 +33,7 @@ pub(super) fn select(header: Option<&str>, len: u64) -> Selected {
     let Some((first, last)) = spec.trim().split_once('-') else { return Selected::Whole };
     let number = |text: &str| {
         let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        // A number too large to read is past the end of everything.
+        // A number too large to parse is beyond the end of any object.
         is_digits.then(|| text.parse().unwrap_or(u64::MAX))
     };
     match (first.trim(), last.trim()) {
@@ -58,8 +60,8 @@ pub(super) fn select(header: Option<&str>, len: u64) -> Selected {
     }
 }
 
-/// Whether an `If-None-Match` header names `etag`; weak comparison, as that header wants.
-/// Several lines are one list (RFC 9110, 5.3).
+/// Returns true if an `If-None-Match` header matches `etag`, by weak comparison as the standard
+/// requires. Several lines form one list (RFC 9110, 5.3).
 pub(super) fn matches_any<'a>(
     lines: impl IntoIterator<Item = &'a HeaderValue>,
     etag: &str,
@@ -69,7 +71,7 @@ pub(super) fn matches_any<'a>(
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// Whether a range still applies under an `If-Range` header: strong comparison; a date never
+/// Returns true if a range applies under an `If-Range` header, by strong comparison. A date never
 /// matches, as objects named by digest have none.
 pub(super) fn range_applies(header: Option<&HeaderValue>, etag: &str) -> bool {
     header.is_none_or(|value| value.as_bytes() == etag.as_bytes())

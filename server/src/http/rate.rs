@@ -1,5 +1,5 @@
-//! How many requests a token, or an application, may make in a second: a bucket for each, which
-//! fills at the rate and holds a burst.
+//! Rate limits per token and per application, as token buckets that fill at the rate and hold a
+//! burst.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,16 +14,16 @@ use super::auth::routed_path;
 use super::problem::ApiError;
 use crate::config::{Rate, Rates};
 
-/// How many buckets are kept; those that are full again are dropped first. Past them, applications
-/// that come new share one: a client can make names up.
+/// The maximum number of buckets. Full buckets are dropped first. If none are full, new
+/// applications share one bucket: a client can make names up.
 const BUCKET_COUNT_MAX: usize = 10_000;
-/// The bucket of applications that got none of their own.
+/// The name of the shared bucket.
 const SHARED: &str = "";
 const APPLICATIONS: &str = "/v1/applications/";
-/// What an application's name in a path is never longer than: each byte escaped.
+/// The maximum length of an application's name in a path, with each byte escaped.
 const ESCAPED_LEN_MAX: usize = 4 * (NAME_LEN_MAX + 1) * 3;
 
-/// The buckets of one registry.
+/// The rate limiter of a registry.
 #[derive(Debug)]
 pub(super) struct Limiter {
     tokens: Option<Buckets>,
@@ -38,7 +38,8 @@ impl Limiter {
         }
     }
 
-    /// Counts a request, or refuses it. `actor` is the token's name.
+    /// Counts a request. Fails if the rate of the token or the application is exceeded. `actor` is
+    /// the token's name.
     pub(super) fn admit(&self, request: &ServiceRequest, actor: &str) -> Result<(), ApiError> {
         let now = Instant::now();
         if let Some(tokens) = &self.tokens {
@@ -56,19 +57,19 @@ impl Limiter {
     }
 }
 
-/// The application that a path is about.
+/// Returns the application that a path belongs to.
 fn application_of(path: &str) -> Option<ApplicationName> {
     let rest = path.strip_prefix(APPLICATIONS)?;
     let escaped = rest.split('/').next()?;
     if escaped.len() > ESCAPED_LEN_MAX {
         return None;
     }
-    // Only a slash is still escaped in the path that a request is routed by.
+    // The path that a request is routed by has no escapes but the slash's.
     escaped.replace("%2F", "/").replace("%2f", "/").parse().ok()
 }
 
 fn too_many(whose: &str, rate: Rate, wait: Duration) -> ApiError {
-    // Rounded up: whoever comes back at that second finds room.
+    // Rounded up, so that a retry after that many seconds succeeds.
     let secs = wait.as_millis().div_ceil(1000).max(1);
     let plural = if rate.per_sec == 1 { "" } else { "s" };
     let detail = format!("{whose} may make {} request{plural} a second", rate.per_sec);
@@ -83,7 +84,7 @@ struct Buckets {
     filled: Mutex<HashMap<String, Bucket>>,
 }
 
-/// What was in a bucket at some time.
+/// The level of a bucket at some time.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     level: f64,
@@ -102,7 +103,7 @@ impl Buckets {
         Self { rate, filled: Mutex::new(HashMap::new()) }
     }
 
-    /// Takes one request's worth out of a bucket, or says when there will be as much.
+    /// Takes one request from a bucket. Fails with the time until the next one is available.
     fn take(&self, name: &str, now: Instant) -> Result<(), Duration> {
         let rate = self.rate;
         let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);

@@ -35,13 +35,13 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     );
 }
 
-/// Which page.
+/// The page to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<Version>,
-    /// At most this many, 1 to 1000; 1000 where it is not given.
+    /// The maximum number of releases, 1 to 1000. The default is 1000.
     limit: Option<u32>,
 }
 
@@ -63,7 +63,7 @@ fn body_of(listed: ListedRelease) -> v1::ReleaseSummary {
     }
 }
 
-/// Releases of an application, newest first.
+/// Lists the releases of an application, newest first.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases", tag = "releases",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"), Page),
     responses((status = 200, description = "A page of releases", body = v1::ReleasePage)))]
@@ -78,9 +78,10 @@ pub(super) async fn list(
     Ok(web::Json(v1::ReleasePage { releases, next: page.next }))
 }
 
-/// Publishes a release: all of it becomes visible at once, and its lease ends.
+/// Publishes a release.
 ///
-/// Publishing the same release again answers 200.
+/// The whole release becomes visible at once, and the lease ends. Publishing the same release again
+/// answers 200.
 #[utoipa::path(post, path = "/v1/applications/{application}/releases", tag = "releases",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
            UnderLease),
@@ -107,7 +108,9 @@ pub(super) async fn publish(
     Ok(HttpResponse::build(status).json(v1::Published { digest, already_present }))
 }
 
-/// The document of a release, byte for byte: the bytes hash to the release's digest.
+/// Returns the document of a release, byte for byte.
+///
+/// The BLAKE3 digest of the bytes is the release's digest.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}", tag = "releases",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
            ("selector" = String, Path, description = "A version, a channel or `blake3:…`"),
@@ -140,13 +143,15 @@ pub(super) async fn read(
     if is_known {
         return Ok(response.finish());
     }
-    // By digest: a channel may have moved since it was resolved.
+    // By digest, as a channel may have moved since it was resolved.
     let release = registry.release_bytes(&application, &Selector::Digest(digest)).await?;
     Ok(response.content_type("application/json").body(release.bytes))
 }
 
-/// Deletes a release that nothing holds; its version is never used again. What only it needed is
-/// collected later.
+/// Deletes a release that has no holders.
+///
+/// The version is never used again. A later collection removes the data that no other release
+/// needs.
 #[utoipa::path(delete, path = "/v1/applications/{application}/releases/{selector}",
     tag = "releases",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
@@ -159,7 +164,7 @@ pub(super) async fn delete(
 ) -> Result<web::Json<v1::DeletedRelease>, ApiError> {
     let (application, version) = path.into_inner();
     let version: Version = version.parse().map_err(|error| {
-        // A channel may move between the decision and the request.
+        // By version only: a channel may move between the decision and the request.
         ApiError::invalid(format!("a release is deleted by its version: {error}"))
     })?;
     let tombstone = registry.remove_release(&application, &version, actor.0).await?;

@@ -65,7 +65,7 @@ fn kept_of((release, why): (StandingRelease, String)) -> v1::KeptRelease {
     v1::KeptRelease { version: release.version, digest: release.digest, why }
 }
 
-/// The policies of an application and of its channels.
+/// Lists the retention policies of an application and its channels.
 #[utoipa::path(get, path = "/v1/applications/{application}/policy", operation_id = "list_policies",
     tag = "retention",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
@@ -78,8 +78,9 @@ pub(super) async fn policies(
     Ok(web::Json(v1::Policies { policies: policies.into_iter().map(body_of).collect() }))
 }
 
-/// Sets the policy of an application; an empty one removes it. Nothing goes until the plan is
-/// applied.
+/// Sets the retention policy of an application.
+///
+/// An empty policy removes the one in force. No release is deleted until the plan is applied.
 #[utoipa::path(put, path = "/v1/applications/{application}/policy", tag = "retention",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
     request_body = v1::RetentionPolicy,
@@ -94,7 +95,9 @@ pub(super) async fn set_policy(
     Ok(web::Json(body_of(registry.set_policy(&application, None, policy, actor.0).await?)))
 }
 
-/// Sets the policy for the releases that a channel pointed at; an empty one removes it.
+/// Sets the retention policy for the releases that a channel has pointed to.
+///
+/// An empty policy removes the one in force.
 #[utoipa::path(put, path = "/v1/applications/{application}/channels/{channel}/policy",
     tag = "retention",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
@@ -113,7 +116,9 @@ pub(super) async fn set_channel_policy(
     Ok(web::Json(body_of(set)))
 }
 
-/// What the policies make of the releases now: what goes, what stays, and why. Changes nothing.
+/// Returns the effect of the policies on the releases now, with reasons.
+///
+/// Nothing is changed.
 #[utoipa::path(get, path = "/v1/applications/{application}/retention",
     operation_id = "plan_retention", tag = "retention",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
@@ -130,8 +135,10 @@ pub(super) async fn plan(
     }))
 }
 
-/// Deletes what the plan says goes, as it is now: no more than is asked for, where that is given.
-/// A collection of it begins, as `POST /v1/collection` begins one: `GET` there says how far it is.
+/// Deletes the releases that the policies mark for deletion now.
+///
+/// If the request lists releases, only these are deleted. A collection starts afterwards, as with
+/// `POST /v1/collection`. `GET /v1/collection` returns its progress.
 #[utoipa::path(post, path = "/v1/applications/{application}/retention",
     operation_id = "apply_retention", tag = "retention",
     params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),

@@ -1,9 +1,9 @@
-//! Bodies that come in slowly are kept on the disk until they are whole, so that a slow line, or a
-//! client that means harm, holds no memory that others wait for.
+//! A spool for slow bodies: they are kept on disk until complete, so that a slow connection or a
+//! malicious client holds no memory that others need.
 //!
 //! # After a crash
 //!
-//! Nothing: the files have no names.
+//! Nothing remains: the files have no names.
 
 use std::fs::File;
 use std::io;
@@ -16,24 +16,25 @@ use rustix::fs::{Mode, OFlags};
 use super::problem::ApiError;
 use crate::app::AppError;
 
-/// Where slow bodies are kept.
+/// A folder for slow bodies.
 #[derive(Clone, Debug)]
 pub(crate) struct Spool(PathBuf);
 
-/// A body on its way to the disk.
+/// A body in the spool.
 pub(super) struct Spooled {
     file: Arc<File>,
     len: u64,
 }
 
 impl Spool {
-    /// Keeps them in a folder, which must be on a disk with room for uploads.
+    /// Uses a folder, which must be on a disk with room for uploads.
     pub(crate) fn new(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
 
-    /// Begins to keep a body, where that is possible: on a file system that has files without
-    /// names, and that can be written.
+    /// Starts to spool a body.
+    ///
+    /// Returns `None` if the file system is not writable or does not support files without names.
     pub(super) async fn begin(&self) -> Option<Spooled> {
         let folder = self.0.clone();
         let open = move || {
@@ -46,12 +47,12 @@ impl Spool {
 }
 
 impl Spooled {
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub(super) fn len(&self) -> usize {
         usize::try_from(self.len).unwrap_or(usize::MAX)
     }
 
-    /// Adds what came in.
+    /// Appends bytes.
     pub(super) async fn push(&mut self, bytes: Vec<u8>) -> Result<(), ApiError> {
         let (file, at, len) = (Arc::clone(&self.file), self.len, bytes.len() as u64);
         blocking(move || file.write_all_at(&bytes, at)).await?;
@@ -59,7 +60,7 @@ impl Spooled {
         Ok(())
     }
 
-    /// All of it.
+    /// Reads the whole body.
     pub(super) async fn read(self) -> Result<Vec<u8>, ApiError> {
         let len = self.len();
         let file = self.file;

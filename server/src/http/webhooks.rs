@@ -53,7 +53,9 @@ fn webhook_id(text: &str) -> Result<WebhookId, ApiError> {
     text.parse().map_err(|error| ApiError::invalid(format!("the webhook: {error}")))
 }
 
-/// All webhooks, oldest first, and how they fare. For publishers: an address may hold a secret.
+/// Lists the webhooks, oldest first, with their delivery status.
+///
+/// Requires a publisher's token, because a URL may contain a secret.
 #[utoipa::path(get, path = "/v1/webhooks", tag = "webhooks",
     responses((status = 200, description = "The webhooks", body = v1::WebhookPage)))]
 pub(super) async fn list(
@@ -64,7 +66,9 @@ pub(super) async fn list(
     Ok(web::Json(v1::WebhookPage { webhooks }))
 }
 
-/// Tells an address what happens from now on. Messages follow Standard Webhooks 1.0.
+/// Adds a webhook, to which events are delivered from now on.
+///
+/// Messages follow Standard Webhooks 1.0.
 #[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks", request_body = v1::NewWebhook,
     responses((status = 201, description = "The webhook", body = v1::Webhook)))]
 pub(super) async fn add(
@@ -83,7 +87,7 @@ pub(super) async fn add(
     Ok(HttpResponse::Created().json(webhook_of(registry.add_webhook(new).await?)))
 }
 
-/// Removes a webhook, and with it what was to be delivered to it.
+/// Removes a webhook and its pending messages.
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", tag = "webhooks",
     params(("webhook" = String, Path, description = "Its id")),
     responses((status = 204, description = "It is gone")))]
@@ -96,17 +100,19 @@ pub(super) async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Which page.
+/// The page to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     after: Option<u64>,
-    /// At most this many, 1 to 1000; 1000 where it is not given.
+    /// The maximum number of deliveries, 1 to 1000. The default is 1000.
     limit: Option<u32>,
 }
 
-/// What a webhook was told or is to be told, newest first; the newest 1000 that are settled.
+/// Lists the deliveries of a webhook, newest first.
+///
+/// Includes all pending messages and the last 1000 completed ones.
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", tag = "webhooks",
     params(("webhook" = String, Path, description = "Its id"), Page),
     responses((status = 200, description = "A page of deliveries", body = v1::DeliveryPage)))]
