@@ -5,8 +5,8 @@
 //!
 //! 1. A check's progress and its findings up to that point are saved in one transaction. After a
 //!    kill, the check resumes at its last saved state and reports nothing twice.
-//! 2. No row says that a release is damaged. A release is damaged as long as an object it needs is
-//!    lost, and is sound once that object is stored again.
+//! 2. Damage of a release is derived, never stored. A release is damaged as long as an object it
+//!    needs is lost, and is sound once that object is stored again.
 
 use std::path::PathBuf;
 
@@ -204,7 +204,7 @@ pub trait Checking: Send + Sync + 'static {
     async fn lose_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError>;
     /// Returns the objects a release is known to lack.
     async fn lost_of(&self, release: ReleaseDigest) -> Result<Vec<LostObject>, CatalogError>;
-    /// Returns the indexes, of releases, that need a pack or leaf. An index needs itself; for other
+    /// Returns those indexes of releases that need a pack or leaf. An index needs itself; for other
     /// objects the list is empty.
     async fn indexes_needing(&self, object: ObjectName) -> Result<Vec<IndexDigest>, CatalogError>;
     /// Lists releases that are known to lack objects, at most `limit`.

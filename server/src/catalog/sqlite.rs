@@ -2,9 +2,11 @@
 //!
 //! # Invariants
 //!
-//! 1. Write-ahead log, `synchronous = FULL`: a transaction that returned survives loss of power.
-//! 2. Writes begin as `IMMEDIATE`: none fails half-way because another process wrote first.
-//! 3. A connection is lent to one call at a time; a call that panics leaves no transaction open.
+//! 1. The file uses a write-ahead log and `synchronous = FULL`: a transaction that returned
+//!    survives loss of power.
+//! 2. Write transactions begin as `IMMEDIATE`, so that none fails half-way because another process
+//!    wrote first.
+//! 3. A connection is lent to one call at a time. A call that panics leaves no transaction open.
 //!
 //! # At the same time
 //!
@@ -15,8 +17,8 @@
 //!
 //! # After a crash
 //!
-//! SQLite rolls the log back or forward when the file is opened next; nothing is half done. A
-//! catalog that is being rebuilt is another file until it is whole (`scratch`).
+//! SQLite rolls the log back or forward when the file is next opened; no transaction is half done.
+//! A catalog being rebuilt is a separate file until it is complete (`scratch`).
 
 use std::fs::File;
 use std::path::Path;
@@ -63,21 +65,21 @@ pub use scratch::{Found, Scratch};
 #[derive(Debug)]
 pub struct SqliteCatalog {
     connections: Connections,
-    /// Held as long as it is used: nobody makes another catalog in its place meanwhile.
+    /// Held while the catalog is in use, so that no process replaces the file meanwhile.
     _lock: Option<File>,
 }
 
 impl SqliteCatalog {
-    /// Opens the catalog at `path`, which is made and migrated where necessary.
+    /// Opens the catalog at `path`, creating and migrating the file where necessary.
     ///
     /// # Errors
-    /// When the file cannot be used, is no catalog, or was written by a later version.
+    /// If the file cannot be used, is not a catalog, or was written by a later version.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
         let connections = Connections::open(path, Durability::EveryCommit)?;
         Ok(Self { connections, _lock: None })
     }
 
-    /// The same, with commits that need not survive loss of power.
+    /// Opens the catalog with commits that need not survive loss of power.
     ///
     /// # Errors
     /// As [`Self::open`].

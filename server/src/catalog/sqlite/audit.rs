@@ -10,7 +10,7 @@ use super::connection::SqlResult;
 use super::{row, webhooks};
 use crate::catalog::watch::{AuditQuery, Entry, Logged};
 
-/// Logs an act in the transaction that does it, and puts what is to be told of it in the outbox.
+/// Appends an entry in the transaction of its action, and enqueues its webhook deliveries.
 pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> SqlResult<Logged> {
     let logged = Logged::after(last(tx)?, entry.clone());
     let facts = serde_json::to_string(&entry.facts)
@@ -35,7 +35,7 @@ pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> SqlResult<Logged> {
     Ok(logged)
 }
 
-/// Sequence and digest of the newest entry.
+/// Returns the sequence number and the digest of the newest entry.
 fn last(tx: &Transaction<'_>) -> SqlResult<(u64, EntryDigest)> {
     let sql = "SELECT sequence, digest FROM audit ORDER BY sequence DESC LIMIT 1";
     let found = tx.prepare_cached(sql)?.query_row([], |found| {
@@ -44,7 +44,7 @@ fn last(tx: &Transaction<'_>) -> SqlResult<(u64, EntryDigest)> {
     Ok(found.optional()?.unwrap_or((0, CHAIN_BEGIN)))
 }
 
-/// Column by column what [`read_entry`] reads.
+/// The columns read by [`read_entry`], in order.
 pub(super) const ENTRY: &str = "a.sequence, a.at_secs, a.actor, a.action, a.application, a.version, a.release_digest, \
      a.facts, a.digest";
 
@@ -73,7 +73,7 @@ pub(super) fn query(tx: &Transaction<'_>, query: &AuditQuery) -> SqlResult<Vec<L
     let before = query.after.map_or(Ok(i64::MAX), row::integer)?;
     let since = query.since_secs.map_or(Ok(0), row::integer)?;
     let mut sql = format!("SELECT {ENTRY} FROM audit a WHERE a.sequence < $1 AND a.at_secs >= $2");
-    // A condition for each column that is asked for, so that its index serves.
+    // One condition for each given column, so that the index of the column is used.
     let columns = [
         ("application", query.application.as_ref().map(ApplicationName::as_str)),
         ("action", query.action.map(|action| action.as_str())),

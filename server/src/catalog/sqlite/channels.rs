@@ -10,7 +10,7 @@ use super::{audit, row};
 use crate::catalog::Entry;
 use crate::catalog::model::{Channel, ChannelMove, Expected, MoveRequest, Moved, PastChannel};
 
-/// The most channels of an application: what one listing holds.
+/// The maximum number of channels of an application. One listing holds them all.
 const CHANNELS_MAX: u32 = 1000;
 
 const CHANNEL: &str = "SELECT c.name, r.digest, r.version, c.sequence, c.moved_at_secs
@@ -115,7 +115,7 @@ fn count(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<u32> 
         .query_row([application.as_str()], |found| found.get(0))
 }
 
-/// Writes the channel's new place and appends to its history.
+/// Writes the channel's new target and appends the move to its history.
 fn record(
     tx: &Transaction<'_>,
     request: &MoveRequest,
@@ -124,13 +124,13 @@ fn record(
 ) -> SqlResult<()> {
     let place = (&request.application, &request.channel);
     let at = (sequence, release_id, request.now_secs);
-    // The history's key is what makes a move exclusive where writers are not serialised.
+    // The primary key of the history makes moves exclusive even where writers are not serialized.
     append(tx, place, at, &request.moved_by)?;
     point(tx, place, at)
 }
 
 type Place<'a> = (&'a ApplicationName, &'a ChannelName);
-/// Sequence, release and time of a move.
+/// Number, release and time of a move.
 type At = (u64, i64, u64);
 
 fn append(

@@ -1,4 +1,4 @@
-//! How far checks are, what they found, and which releases suffer.
+//! Progress and findings of checks, and damaged releases.
 
 use std::path::{Path, PathBuf};
 
@@ -88,7 +88,7 @@ impl Checking for SqliteCatalog {
     ) -> Result<bool, CatalogError> {
         const ACTION: &str = "note that an object is sound";
         let text = object.path();
-        // Asked with every object that is kept, and true of hardly any: no write is begun for it.
+        // Called for every stored object and rarely true, so a read comes before the write.
         if healing == Healing::IfNoted
             && !self.connections.read(ACTION, move |tx| damage::is_noted(tx, &text)).await?
         {
@@ -242,7 +242,7 @@ impl Checking for SqliteCatalog {
     }
 }
 
-/// Copies the catalog at one moment while others read and write it, and proves the copy.
+/// Copies the catalog at one moment while others use it, and verifies the copy.
 fn copy(own: &Path, copy: &Path) -> Result<(), CatalogError> {
     const ACTION: &str = "be copied";
     let fail = |error| failed(ACTION, error);
@@ -328,7 +328,8 @@ fn claim_run(tx: &Transaction<'_>, claim: &ClaimCheck) -> SqlResult<ClaimedCheck
             ])?;
         }
         _ => {
-            // What earlier checks found has been told; when they ended stays known.
+            // The findings of earlier checks have been reported. The times of completed checks are
+            // kept.
             tx.execute("DELETE FROM findings", [])?;
             tx.execute("DELETE FROM checks WHERE completed_at_secs IS NULL", [])?;
             let sql = "INSERT INTO checks (runner, beat_at_secs, started_at_secs, rate)

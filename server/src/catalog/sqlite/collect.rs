@@ -15,7 +15,7 @@ use crate::catalog::collect::{
 };
 use crate::catalog::model::NewPack;
 
-/// Counts that a collection goes by.
+/// The names of the counters of collection, as in the table `counters`.
 pub(super) const GENERATION: &str = "generation";
 pub(super) const SWEEPS: &str = "sweeps";
 pub(super) const LITTER: &str = "litter";
@@ -32,7 +32,7 @@ pub(super) fn count_up(tx: &Transaction<'_>, name: &str) -> SqlResult<()> {
     Ok(())
 }
 
-/// The kind of an object as its row has it.
+/// Returns the kind and the digest of an object, as stored in its row.
 fn kind_of(object: Collectable) -> (&'static str, [u8; 32]) {
     match object {
         Collectable::Leaf(digest) => ("leaf", *digest.as_bytes()),
@@ -53,7 +53,7 @@ fn read_object(found: &Row<'_>) -> SqlResult<Collectable> {
     })
 }
 
-/// Whether bytes that were found under `grip` may be gone, as a sweep began since.
+/// Returns whether bytes found under `grip` may be gone, because the sweep counter has moved since.
 fn is_stale(tx: &Transaction<'_>, grip: Grip) -> SqlResult<bool> {
     Ok(match grip.sweeps {
         Some(sweeps) => counter(tx, SWEEPS)? != sweeps,
@@ -61,14 +61,14 @@ fn is_stale(tx: &Transaction<'_>, grip: Grip) -> SqlResult<bool> {
     })
 }
 
-/// Whether a pack is being swept, or was since `grip`.
+/// Returns whether a pack is being swept, or may have been swept since `grip`.
 pub(super) fn is_pack_swept(tx: &Transaction<'_>, pack: PackDigest, grip: Grip) -> SqlResult<bool> {
     let sql = "SELECT 1 FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
                WHERE p.digest = $1 AND k.is_swept = 1";
     Ok(is_stale(tx, grip)? || tx.prepare_cached(sql)?.exists([pack.as_bytes()])?)
 }
 
-/// Whether an object is condemned for `grip`.
+/// Returns whether an object is condemned for `grip`.
 pub(super) fn is_condemned(
     tx: &Transaction<'_>,
     object: Collectable,
@@ -82,7 +82,7 @@ pub(super) fn is_condemned(
     .exists(params![kind, digest, row::integer(grip.generation)?])
 }
 
-/// Pardons an object that was kept again, unless it is being swept, or was since `grip`.
+/// Pardons an object that was stored again, unless a sweep may have removed its bytes since `grip`.
 pub(super) fn revive(tx: &Transaction<'_>, object: Collectable, grip: Grip) -> SqlResult<Added> {
     let (kind, digest) = kind_of(object);
     let sql = "SELECT 1 FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 1";
@@ -93,8 +93,8 @@ pub(super) fn revive(tx: &Transaction<'_>, object: Collectable, grip: Grip) -> S
     Ok(Added::Present)
 }
 
-/// What was pardoned may turn out to be reached by nothing after all: it is litter until a
-/// collection has looked at it again.
+/// Pardons an object. A pardoned object may be unreachable after all, so it counts as litter until
+/// a collection has looked again.
 fn pardon_object(tx: &Transaction<'_>, object: Collectable) -> SqlResult<()> {
     let (kind, digest) = kind_of(object);
     let sql = "DELETE FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 0";
@@ -172,7 +172,7 @@ fn read_place(found: &Row<'_>) -> SqlResult<PlaceRow> {
     })
 }
 
-/// What every digest comes after: no text or number, but the empty bytes.
+/// The lower bound of all digests: the empty byte string, not a text or a number.
 const FIRST: &[u8] = &[];
 
 pub(super) fn places(
@@ -265,7 +265,7 @@ pub(super) fn condemn(
         "INSERT INTO condemned_packs (pack_id, generation, is_swept)
          SELECT id, $1, 0 FROM packs WHERE digest = $2 ON CONFLICT (pack_id) DO NOTHING",
     )?;
-    // One that a push is about to name has no row yet: the push pardons it.
+    // A pack that a push is about to name has no row yet. The push pardons the pack.
     let mut known = tx
         .prepare_cached("INSERT INTO packs (digest, len) VALUES ($1, $2) ON CONFLICT DO NOTHING")?;
     for (pack, len) in packs {
@@ -283,7 +283,7 @@ pub(super) fn condemn(
     Ok(generation)
 }
 
-/// Packs and objects that are condemned: those that are being swept, or those that are not yet.
+/// Lists the condemned packs and objects: those being swept if `is_swept`, otherwise the rest.
 fn listed(tx: &Transaction<'_>, is_swept: bool) -> SqlResult<Sweeping> {
     let packs = tx
         .prepare_cached(
@@ -364,12 +364,12 @@ pub(super) fn begin_sweep(tx: &Transaction<'_>, sweep: &Sweep) -> SqlResult<Swee
     Ok(begun)
 }
 
-/// Removes the rows that name an object as present.
+/// Deletes the rows that name an object as present.
 fn forget_object(tx: &Transaction<'_>, object: Collectable) -> SqlResult<()> {
     match object {
         Collectable::Leaf(leaf) => content::forget_leaf(tx, leaf)?,
         Collectable::Index(index) => {
-            // Of releases that were restored, and are gone since.
+            // These may be left from restored releases that are gone since.
             for sql in [
                 "DELETE FROM release_indexes WHERE index_digest = $1",
                 "DELETE FROM index_leaves WHERE index_digest = $1",
@@ -431,7 +431,7 @@ pub(super) fn end_sweep(tx: &Transaction<'_>, done: &Sweeping) -> SqlResult<()> 
         let (kind, digest) = kind_of(*object);
         forget.execute(params![kind, digest])?;
     }
-    // Bytes that somebody found while they were being removed were found before now.
+    // Invalidates lookups made while the bytes were being removed.
     count_up(tx, SWEEPS)
 }
 

@@ -1,4 +1,4 @@
-//! The port for collections, one statement of `collect` or `deletion` each.
+//! The port for collection. Each method runs one function of `collect` or `deletion`.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -16,7 +16,7 @@ use crate::catalog::collect::{
 use crate::catalog::error::CatalogError;
 use crate::catalog::model::NewPack;
 
-/// The file beside the catalog that is locked by the collection that may sweep.
+/// Suffix of the file that is locked by the collection with the right to sweep.
 const CLAIM_SUFFIX: &str = "-collecting";
 
 #[async_trait::async_trait]

@@ -1,8 +1,9 @@
-//! Connections: one that writes, a few that read, lent to the blocking pool one call at a time.
+//! Connections to the catalog: one writer and a few readers, each lent to one call at a time on the
+//! blocking pool.
 //!
-//! Where the catalog cannot be written ([`Barrier`]) it is read all the same: as other readers do
-//! while another process has it open, else as a file that does not change (`immutable=1`), which
-//! each transaction proves of it when it ends.
+//! A catalog that cannot be written ([`Barrier`]) is still read. If another process has the file
+//! open, this process reads as any other reader does. Otherwise the file is opened as immutable
+//! (`immutable=1`), and each transaction checks at its end that the file did not change.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,26 +19,26 @@ use super::reserve::Reserve;
 use super::schema;
 use crate::catalog::error::{Barrier, CatalogError};
 
-/// How many calls read at once.
+/// The maximum number of concurrent reads.
 const READERS: usize = 4;
-/// How long a write waits for another process to finish its own.
+/// The time a write waits for the write of another process.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
-/// Between tries where SQLite does not wait itself.
+/// Pause between retries where SQLite does not wait itself.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// Page cache of one connection, in KiB.
 const CACHE_KIB: i32 = 8 * 1024;
-/// Prepared statements that a connection keeps.
+/// The number of prepared statements cached per connection.
 const STATEMENTS: usize = 64;
 
-/// What the functions that hold the SQL return.
+/// The result of a function that runs SQL.
 pub(super) type SqlResult<T> = Result<T, rusqlite::Error>;
 
-/// What a commit waits for.
+/// The durability of commits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Durability {
-    /// Each is durable when it returns.
+    /// Every commit is durable when it returns.
     EveryCommit,
-    /// None is: for a file that has its place only once it was synced whole.
+    /// No commit is durable: for a file that gets its name only after a sync of the whole.
     Never,
 }
 
@@ -46,25 +47,26 @@ pub(super) struct Connections {
     writer: Arc<Lane>,
     readers: Arc<Lane>,
     reserve: Arc<Reserve>,
-    /// What keeps the catalog from being written.
+    /// The barrier to writing, if any.
     barrier: Arc<Mutex<Option<Barrier>>>,
 }
 
-/// Connections that stand in for each other.
+/// A pool of interchangeable connections.
 #[derive(Debug)]
 struct Lane {
     path: PathBuf,
     durability: Durability,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
-    /// How the file was when it was opened as one that does not change.
+    /// The state of the file when it was opened as immutable.
     immutable: Mutex<Option<Stamp>>,
-    /// Counts how often connections became of no use; those that are lent then do not come back.
+    /// Counts the renewals of the lane. A connection lent before a renewal is dropped, not
+    /// returned.
     epoch: AtomicU64,
     barrier: Arc<Mutex<Option<Barrier>>>,
 }
 
-/// What tells a file from what it was.
+/// The state of a file, to detect changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Stamp {
     inode: u64,
@@ -82,7 +84,7 @@ impl Stamp {
     }
 }
 
-/// The write-ahead log of a database.
+/// Returns the path of a database's write-ahead log.
 fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -93,7 +95,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A connection that goes back to its lane when the call ends, however it ends.
+/// A connection on loan, returned to its lane when the call ends, even by a panic.
 struct Lent {
     lane: Arc<Lane>,
     connection: Option<Connection>,
@@ -138,12 +140,13 @@ impl Connections {
         Ok(Self { writer, readers, reserve: Arc::new(Reserve::beside(path)), barrier })
     }
 
-    /// What keeps the catalog from being written, where something does.
+    /// Returns the barrier to writing, if any.
     pub(super) fn barrier(&self) -> Option<Barrier> {
         *locked(&self.barrier)
     }
 
-    /// Gives the room away that is kept for deletions, where there is no other.
+    /// Releases the reserve if the disk is full. A catalog read-only for lack of space becomes
+    /// writable again.
     pub(super) async fn make_room(&self) -> Result<(), CatalogError> {
         const ACTION: &str = "delete or collect";
         let (lane, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
@@ -173,7 +176,7 @@ impl Connections {
         tokio::task::spawn_blocking(work).await.map_err(internal)?
     }
 
-    /// Keeps room for deletions again, where there is enough.
+    /// Makes the reserve again if the disk has enough room.
     pub(super) async fn keep_room(&self) {
         if self.barrier().is_none() {
             let reserve = Arc::clone(&self.reserve);
@@ -181,12 +184,12 @@ impl Connections {
         }
     }
 
-    /// Where the catalog lies.
+    /// Returns the path of the catalog.
     pub(super) fn path(&self) -> &Path {
         &self.writer.path
     }
 
-    /// Runs `work` in a transaction that sees one state of the catalog and changes nothing.
+    /// Runs `work` in a read transaction, which sees one state of the catalog.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         action: &'static str,
@@ -195,8 +198,8 @@ impl Connections {
         self.readers.run(action, TransactionBehavior::Deferred, work).await
     }
 
-    /// Runs `work` in a transaction that is durable when this returns, and did not happen when
-    /// this fails.
+    /// Runs `work` in a write transaction. The changes are durable when this returns, and have no
+    /// effect when this fails.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         action: &'static str,
@@ -240,7 +243,7 @@ impl Lane {
         Ok(connection)
     }
 
-    /// Makes whoever comes next open the file anew.
+    /// Drops idle connections and retires lent ones, so that later calls open the file again.
     fn renew(&self) {
         let mut idle = locked(&self.idle);
         self.epoch.fetch_add(1, Ordering::Relaxed);
@@ -248,7 +251,7 @@ impl Lane {
         *locked(&self.immutable) = None;
     }
 
-    /// Fails if the file that was opened as one that does not change has changed.
+    /// Fails if a file opened as immutable has changed.
     fn check_unchanged(&self) -> SqlResult<()> {
         let Some(stamp) = *locked(&self.immutable) else { return Ok(()) };
         if Stamp::of(&self.path).is_ok_and(|now| now == stamp) {
@@ -272,8 +275,8 @@ impl Lane {
             return Err(CatalogError::new(ErrorKind::Unavailable, action, "it is closing"));
         };
         let lane = Arc::clone(self);
-        // The work goes on when the caller is dropped: a commit is never left in doubt by a
-        // client that hangs up.
+        // The work continues when the caller is dropped: a client that hangs up never leaves a
+        // commit in doubt.
         tokio::task::spawn_blocking(move || {
             let (idle, epoch) = {
                 let mut idle = locked(&lane.idle);
@@ -296,7 +299,7 @@ impl Lane {
             let value = work(&tx);
             let value = value.and_then(|value| tx.commit().map(|()| value));
             if let Err(error) = lane.check_unchanged() {
-                // It may have seen half of a change.
+                // The transaction may have seen part of a change.
                 lent.connection = None;
                 return Err(error);
             }
@@ -322,14 +325,13 @@ pub(super) fn connect(path: &Path, durability: Durability) -> SqlResult<Connecti
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    // Else a row that another replaces goes without the triggers that guard it.
+    // Without this, a REPLACE deletes rows without firing the triggers that guard them.
     connection.pragma_update(None, "recursive_triggers", "ON")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }
 
-/// Opens a file that cannot be written; also how it was, where it is read as one that does not
-/// change.
+/// Opens a file that cannot be written. If the file is opened as immutable, also returns its state.
 fn connect_to_read(path: &Path) -> SqlResult<(Connection, Option<Stamp>)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let settle = |connection: &Connection| {
@@ -338,7 +340,7 @@ fn connect_to_read(path: &Path) -> SqlResult<(Connection, Option<Stamp>)> {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.query_row("SELECT COUNT(*) FROM sqlite_master", [], |_| Ok(()))
     };
-    // While another process has it open, its log's index is there to be shared.
+    // While another process has the file open, the index of its log exists and can be shared.
     let shared = Connection::open_with_flags(path, flags).and_then(|connection| {
         settle(&connection)?;
         Ok(connection)
@@ -354,7 +356,7 @@ fn connect_to_read(path: &Path) -> SqlResult<(Connection, Option<Stamp>)> {
     Ok((connection, Some(stamp)))
 }
 
-/// A path as a URI has it.
+/// Escapes a path for use in a URI.
 fn escaped(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
     let bytes = path.as_os_str().as_encoded_bytes().iter();
@@ -365,8 +367,8 @@ fn escaped(path: &Path) -> String {
     bytes.map(escape).collect()
 }
 
-/// Turns the log on. Of processes that open a new file at once one does it; SQLite tells the
-/// others at once that it is busy, without waiting as it does for a lock, so they try again.
+/// Enables the write-ahead log. When several processes open a new file at once, one of them does
+/// this. SQLite reports busy to the others at once, without waiting as for a lock, so they retry.
 fn use_write_ahead_log(connection: &Connection) -> SqlResult<()> {
     let deadline = Instant::now() + BUSY_WAIT;
     loop {
@@ -386,7 +388,7 @@ pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogErr
     use rusqlite::Error;
     let kind = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
-        // The index of the log, which SQLite maps and therefore fills when it makes it.
+        // SQLite allocates the index of the log in full before mapping it.
         Some(ErrorCode::SystemIoFailure)
             if error.sqlite_error().is_some_and(|error| {
                 error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
@@ -406,8 +408,8 @@ pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogErr
         ) => ErrorKind::Unavailable,
         Some(_) => ErrorKind::Internal,
         None => match error {
-            // A value that does not parse, a row that is not there or one too many: none of our
-            // statements left it so.
+            // A value that does not parse, a missing row or a surplus row. No statement of this
+            // program leaves the file in such a state.
             Error::FromSqlConversionFailure(..)
             | Error::IntegralValueOutOfRange(..)
             | Error::InvalidColumnType(..)
@@ -426,8 +428,9 @@ mod tests {
 
     use super::*;
 
-    /// Only what was read can be damaged: a value that we cannot write is a defect of ours, and a
-    /// file that we may not write is for the operator. Neither is mended by another catalog.
+    /// Only data read from the file can be damaged. A value that cannot be written is a bug, and a
+    /// file that may not be written is for the operator to mend; another catalog helps in neither
+    /// case.
     #[test]
     fn only_what_was_read_is_said_to_be_damaged() {
         let coded = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);

@@ -15,21 +15,22 @@ use super::row;
 use crate::catalog::collect::{Added, Collectable, Grip, Hand};
 use crate::catalog::model::{ChunkPlace, Frame, IndexRow, LeafAdded, LeafRow, Located, NewPack};
 
-/// How many unfit chunks are named; a caller who lacks one lacks many.
+/// The maximum number of unfit chunks named. A caller that lacks one usually lacks many.
 const UNFIT_NAMED: usize = 4;
 
-/// True of a pack that nobody of generation `$9` may begin to rely on: the store was found not to
-/// hold it any more, or it is condemned.
+/// SQL for a pack on which no caller of generation `$9` may begin to rely, because the pack is lost
+/// or condemned.
 const IS_UNSOUND: &str = "(EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
      OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.pack_id
                 AND (k.generation <= $9 OR k.is_swept = 1)))";
 
-/// Numbers the placeholder of the generation.
+/// Returns the condition with `generation_at` as the placeholder of the generation.
 fn unsound(generation_at: &str) -> String {
     IS_UNSOUND.replace("$9", generation_at)
 }
 
-/// Writes the row of a pack that was just kept, by whose hand.
+/// Writes the row of a pack that was just stored, and returns its id. Logs a repair if the pack was
+/// lost.
 pub(super) fn put_row(tx: &Transaction<'_>, pack: &NewPack, hand: Option<Hand>) -> SqlResult<i64> {
     let digest = pack.digest.as_bytes();
     let sql = "INSERT INTO packs (digest, len) VALUES ($1, $2)
@@ -51,7 +52,7 @@ pub(super) fn add_pack(tx: &Transaction<'_>, pack: &NewPack, grip: Grip) -> SqlR
     }
     let id = put_row(tx, pack, grip.hand)?;
     pardon_pack(tx, pack.digest)?;
-    // A chunk keeps its place, unless that is lost or condemned.
+    // A chunk keeps its place unless that pack is lost or condemned.
     let mut insert = tx.prepare_cached(
         "INSERT INTO chunks (digest, pack_id, frame_offset, stored_len, plain_len, encoding)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE
@@ -89,8 +90,8 @@ pub(super) fn pack_len(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<Opti
         .optional()
 }
 
-/// Positions of `digests` by digest, so that neighbours in the tree are looked up one after the
-/// other: pages are read once.
+/// Returns the positions of `digests` in digest order. Neighbours in the tree are then looked up
+/// one after the other, and pages are read once.
 fn by_digest<T: Ord>(digests: &[T]) -> SqlResult<Vec<u32>> {
     let count = u32::try_from(digests.len())
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -149,7 +150,7 @@ pub(super) fn locate(tx: &Transaction<'_>, chunks: &[ChunkDigest]) -> SqlResult<
     Ok(Located::All { packs: packs.digests, places })
 }
 
-/// The packs of an answer, each once, in the order they are met.
+/// The packs of an answer, each once, in the order of first use.
 #[derive(Default)]
 struct Packs {
     digests: Vec<PackDigest>,
@@ -164,7 +165,7 @@ impl Packs {
         let digest = tx
             .prepare_cached("SELECT digest FROM packs WHERE id = $1")?
             .query_row([id], |found| row::digest(found, 0))?;
-        // Never more packs than chunks asked about, whose positions are `u32`.
+        // There are never more packs than chunks in the query, whose positions are `u32`.
         let position = u32::try_from(self.digests.len()).unwrap_or(u32::MAX);
         self.digests.push(PackDigest::from_bytes(digest));
         self.positions.insert(id, position);
@@ -190,7 +191,7 @@ pub(super) fn add_leaf(
                ON CONFLICT (digest) DO NOTHING";
     let (span_len, data_bytes) = (row::integer(leaf.span_len)?, row::integer(leaf.data_bytes)?);
     tx.prepare_cached(sql)?.execute(params![leaf.digest.as_bytes(), span_len, data_bytes])?;
-    // Where it was before, its chunks may have lain in packs that are lost now.
+    // References of an earlier row may name packs that are lost now.
     tx.prepare_cached("DELETE FROM leaf_packs WHERE leaf_digest = $1")?
         .execute([leaf.digest.as_bytes()])?;
     let mut insert =
@@ -202,7 +203,8 @@ pub(super) fn add_leaf(
     Ok(LeafAdded::Present)
 }
 
-/// The first few of `chunks` that have no place or another length, and the packs of the others.
+/// Returns the first few of `chunks` that have no place or another length, and the packs of the
+/// others.
 fn fit(
     tx: &Transaction<'_>,
     chunks: &[ChunkRef],
@@ -241,7 +243,7 @@ pub(super) fn forget_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<(
     Ok(())
 }
 
-/// Forgets a leaf whose bytes are gone: chunks that it alone named may be litter now.
+/// Deletes the row of a leaf whose bytes are gone. Chunks of this leaf alone may be litter now.
 pub(super) fn lose_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<()> {
     forget_leaf(tx, leaf)?;
     count_up(tx, LITTER)

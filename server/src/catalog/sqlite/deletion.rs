@@ -1,4 +1,4 @@
-//! Releases that are deleted, and what holds those that may not be.
+//! Deleted releases, and the holders that prevent a deletion.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
@@ -36,7 +36,7 @@ pub(super) fn delete(tx: &Transaction<'_>, request: &DeleteRequest) -> SqlResult
     Ok(Deletion::Done(release))
 }
 
-/// Marks a release as deleted; what named its indexes goes.
+/// Marks a release as deleted, and deletes its pins, its hosts and its references to indexes.
 fn bury(tx: &Transaction<'_>, id: i64, deleted_at_secs: u64, deleted_by: &str) -> SqlResult<()> {
     let sql = "UPDATE releases SET deleted_at_secs = $1, deleted_by = $2 WHERE id = $3";
     tx.prepare_cached(sql)?.execute(params![row::integer(deleted_at_secs)?, deleted_by, id])?;
@@ -50,7 +50,7 @@ fn bury(tx: &Transaction<'_>, id: i64, deleted_at_secs: u64, deleted_by: &str) -
     Ok(())
 }
 
-/// What holds a release, the strongest first.
+/// Returns the holders of a release, the strongest first.
 pub(super) fn holders(
     tx: &Transaction<'_>,
     id: i64,
@@ -117,7 +117,7 @@ pub(super) fn tombstone(
         .optional()
 }
 
-/// The same by the release's digest.
+/// Returns a tombstone by the digest of its release.
 pub(super) fn tombstone_of(
     tx: &Transaction<'_>,
     application: &ApplicationName,

@@ -19,7 +19,7 @@ use crate::catalog::fleet::{
 };
 use crate::catalog::model::ChannelMove;
 
-/// Stands for an application's own policy where a channel's name would be; no channel has it.
+/// Stands for an application's own policy in the column of channels. No channel has this name.
 const NO_CHANNEL: &str = "";
 
 pub(super) fn deleted(
@@ -34,7 +34,7 @@ pub(super) fn deleted(
     }
 }
 
-/// The row of a release that is visible.
+/// Returns the row id of a visible release.
 fn release_id(
     tx: &Transaction<'_>,
     application: &ApplicationName,
@@ -332,8 +332,8 @@ pub(super) fn report(tx: &Transaction<'_>, report: &HostReport) -> SqlResult<Rep
     Ok(Reported::Done(Box::new(row)))
 }
 
-/// Whether another token speaks for a host. What it said before its deadline passed binds nobody:
-/// a token that was replaced is not heard of again.
+/// Returns whether another token reports this host. Reports past their deadline do not count,
+/// because a replaced token is not heard of again.
 fn is_of_another(tx: &Transaction<'_>, report: &HostReport) -> SqlResult<bool> {
     let sql = "SELECT 1 FROM hosts WHERE host = $1 AND reported_by <> $2 AND reported_by <> ''
                    AND deadline_secs > $3";
@@ -347,7 +347,7 @@ pub(super) fn hosts(
     after: Option<&HostName>,
     limit: u32,
 ) -> SqlResult<HostRows> {
-    // No name is empty: the empty text is before all hosts, and stands for all applications.
+    // No name is empty. The empty text sorts before all hosts, and stands for all applications.
     let application = application.map_or("", ApplicationName::as_str);
     let after = after.map_or("", HostName::as_str);
     let mut names: Vec<HostName> = tx

@@ -1,4 +1,4 @@
-//! The port for pins, hosts and policies, one statement of `fleet` each.
+//! The port for pins, hosts and policies. Each method runs one function of `fleet`.
 
 use rusqlite::Transaction;
 use seawall_api::digest::ReleaseDigest;

@@ -13,7 +13,7 @@ use crate::catalog::model::{
     Purpose,
 };
 
-/// Forgets leases that have ended. What was kept under one of them is litter.
+/// Deletes leases that have ended. Objects stored under them count as litter.
 pub(super) fn forget_ended(tx: &Transaction<'_>, now_secs: u64) -> SqlResult<()> {
     let now = row::integer(now_secs)?;
     let kept = tx
@@ -63,7 +63,7 @@ pub(super) fn note_kept(tx: &Transaction<'_>, id: LeaseId) -> SqlResult<()> {
     Ok(())
 }
 
-/// The application of a lease, and who opened it.
+/// Returns the application and the opener of a lease.
 pub(super) fn opener(
     tx: &Transaction<'_>,
     id: LeaseId,
@@ -99,7 +99,7 @@ pub(super) fn renew(
     now_secs: u64,
     deadline_secs: u64,
 ) -> SqlResult<bool> {
-    // Of leases from before version 8 nobody knows when they were opened.
+    // Leases from before schema version 8 have no opening time.
     let sql = "UPDATE leases SET deadline_secs = $1 WHERE id = $2 AND deadline_secs > $3
                    AND (is_pull = 0 OR opened_at_secs = 0 OR opened_at_secs > $4)";
     let (deadline, now) = (row::integer(deadline_secs)?, row::integer(now_secs)?);
@@ -108,7 +108,7 @@ pub(super) fn renew(
     Ok(count == 1)
 }
 
-/// Ends a lease without a release to show for it: what was kept under it, if anything, is litter.
+/// Ends a lease without a release. Objects stored under the lease count as litter.
 pub(super) fn end(tx: &Transaction<'_>, id: LeaseId) -> SqlResult<()> {
     let sql = "DELETE FROM leases WHERE id = $1 AND has_kept = 1";
     if tx.prepare_cached(sql)?.execute([id.as_bytes()])? > 0 {
@@ -117,13 +117,13 @@ pub(super) fn end(tx: &Transaction<'_>, id: LeaseId) -> SqlResult<()> {
     close(tx, id)
 }
 
-/// Ends a lease whose release became visible.
+/// Ends a lease whose release was published.
 pub(super) fn close(tx: &Transaction<'_>, id: LeaseId) -> SqlResult<()> {
     tx.prepare_cached("DELETE FROM leases WHERE id = $1")?.execute([id.as_bytes()])?;
     Ok(())
 }
 
-/// A statement that needs the write lock and changes nothing.
+/// Runs a statement that takes the write lock and changes nothing.
 pub(super) fn probe(tx: &Transaction<'_>) -> SqlResult<()> {
     tx.prepare_cached("DELETE FROM leases WHERE deadline_secs < 0")?.execute([])?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Quotas, and what leases brought.
+//! Quotas, and the data counted under leases.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use seawall_api::audit::Action;
@@ -22,7 +22,7 @@ fn quota(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<Quota
     Ok(found.optional()?.unwrap_or_default())
 }
 
-/// What is visible of an application; a deleted release counts no more.
+/// Returns the usage of an application. Deleted releases do not count.
 fn usage(tx: &Transaction<'_>, application: &ApplicationName) -> SqlResult<Usage> {
     let sql = "SELECT COALESCE(SUM(data_bytes), 0), COUNT(*) FROM releases
                WHERE application = $1 AND deleted_at_secs IS NULL";
@@ -35,7 +35,7 @@ pub(super) fn read(tx: &Transaction<'_>, application: &ApplicationName) -> SqlRe
     Ok(QuotaState { quota: quota(tx, application)?, usage: usage(tx, application)? })
 }
 
-/// The limit that a release with this much data would pass, if any.
+/// Returns the limit exceeded by another release with this much data, if any.
 pub(super) fn excess(
     tx: &Transaction<'_>,
     application: &ApplicationName,

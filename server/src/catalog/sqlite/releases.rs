@@ -15,7 +15,7 @@ use crate::catalog::model::{
     Application, LISTED_NAMES_LEN_MAX, Lease, NewRelease, Publication, Release,
 };
 
-/// Between the machines of a release in one column; no name contains it.
+/// Separates the machines of a release in their column. No machine's name contains a comma.
 const SEPARATOR: &str = ",";
 
 pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publication> {
@@ -27,7 +27,7 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
         if digest != release.digest {
             return Ok(Publication::VersionTaken(digest));
         }
-        // One that was restored without its document or its indexes has them now.
+        // A release restored without its document or its indexes has them now.
         describe(tx, release)?;
         name_indexes(tx, digest, &new.indexes)?;
         count_up(tx, PUBLISHED)?;
@@ -52,7 +52,7 @@ pub(super) fn publish(tx: &Transaction<'_>, new: &NewRelease) -> SqlResult<Publi
         return Ok(Publication::Swept);
     }
     if !insert(tx, release)? {
-        // Its digest is there under another version, which no document of that digest names.
+        // The digest exists under another version, although its document names only this one.
         return Err(rusqlite::Error::StatementChangedRows(0));
     }
     name_indexes(tx, release.digest, &new.indexes)?;
@@ -83,7 +83,7 @@ pub(super) fn restore(
     Ok(is_new)
 }
 
-/// Remembers those of a release's indexes that are present.
+/// Records those indexes of a release that are present.
 pub(super) fn name_indexes(
     tx: &Transaction<'_>,
     release: ReleaseDigest,
@@ -115,7 +115,7 @@ fn first_missing(
     Ok(None)
 }
 
-/// Adds a release; false when its digest or version is there.
+/// Adds a release. Returns false if its digest or version exists.
 fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<bool> {
     let published_at = row::integer(release.published_at_secs)?;
     let application = release.application.as_str();
@@ -144,7 +144,7 @@ fn insert(tx: &Transaction<'_>, release: &Release) -> SqlResult<bool> {
     Ok(count == 1)
 }
 
-/// Fills in what a release's document says, where only its record was known.
+/// Fills in the fields of the document, for a release known only by its record.
 fn describe(tx: &Transaction<'_>, release: &Release) -> SqlResult<()> {
     let machines: Vec<_> = release.machines.iter().map(AsRef::as_ref).collect();
     let sql = "UPDATE releases SET machines = $1, disk_bytes = $2, data_bytes = $3
@@ -198,8 +198,8 @@ pub(super) fn resolve(
     }
 }
 
-/// Where in the order of publishing a version is, or was before it was deleted: where a list that
-/// ended with it goes on.
+/// Returns the position of a version in the order of publication, deleted or not. A listing that
+/// ended with this version continues there.
 pub(super) fn position(
     tx: &Transaction<'_>,
     application: &ApplicationName,
@@ -249,7 +249,7 @@ pub(super) fn read(
         .optional()
 }
 
-/// Every release that is visible.
+/// Lists all visible releases.
 pub(super) fn visible(tx: &Transaction<'_>) -> SqlResult<Vec<Release>> {
     let sql = format!("{RELEASE} WHERE deleted_at_secs IS NULL ORDER BY id");
     tx.prepare_cached(&sql)?.query_map([], read_release)?.collect()
@@ -259,7 +259,8 @@ pub(super) fn by_id(tx: &Transaction<'_>, id: i64) -> SqlResult<Release> {
     tx.prepare_cached(&format!("{RELEASE} WHERE id = $1"))?.query_row([id], read_release)
 }
 
-/// The columns that [`read_release`] reads; a text, so that constants can be made of it.
+/// Expands to a query for [`read_release`] with further columns. A macro, because constants are
+/// built from it.
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
@@ -272,11 +273,11 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// What [`read_release`] reads.
+/// The query for [`read_release`].
 pub(super) const RELEASE: &str = columns!("");
 
 pub(super) fn read_release(found: &Row<'_>) -> SqlResult<Release> {
-    // A release whose document was lost was restored without its machines.
+    // A release restored without its document has no machines.
     let machines: String = found.get(2)?;
     let machines = machines.split(SEPARATOR).filter(|name| !name.is_empty());
     Ok(Release {
@@ -314,7 +315,7 @@ pub(super) fn applications(
     limit: u32,
 ) -> SqlResult<Vec<Application>> {
     let sql = format!("{APPLICATION} WHERE a.name > $1 ORDER BY a.name LIMIT $2");
-    // No name is empty, so all of them come after the empty text.
+    // No name is empty, so every name sorts after the empty text.
     let after = after.map_or("", ApplicationName::as_str);
     tx.prepare_cached(&sql)?.query_map(params![after, limit], read_application)?.collect()
 }

@@ -1,12 +1,12 @@
-//! Room that is kept for deletions: a file of blocks that nothing uses.
+//! Disk space reserved for deletions: a file of allocated, unused blocks.
 //!
-//! To free room a registry needs some: a deletion is a transaction, and each connection to the
-//! catalog opens with a write-ahead log and its index. On a disk without a free block the file
-//! goes first, and what it held is there for as long as it takes to delete and to collect.
+//! Freeing space takes some space. A deletion is a transaction, and each connection to the catalog
+//! opens with a write-ahead log and its index. On a full disk the reserve is removed first, and its
+//! blocks serve the deletion and the collection that follows.
 //!
 //! # After a crash
 //!
-//! The file is there or not; the next start makes it again as soon as there is room for four.
+//! The file exists or not. The next start makes it again if four times its length is free.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,33 +15,33 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-/// The file beside the catalog.
+/// The name of the file, beside the catalog.
 const FILE: &str = "reserve";
-/// The most that is kept: as much as SQLite's log grows to before it is written back.
+/// The maximum length in bytes: as long as SQLite's log grows before a checkpoint.
 const LEN_MAX: u64 = 4 << 20;
-/// The least, on the smallest of disks: a log's index and some pages.
+/// The minimum length in bytes, on the smallest disks: the index of a log, and some pages.
 const LEN_MIN: u64 = 512 << 10;
-/// Kept is this part of a disk that is small.
+/// The part of a small disk to reserve, as a divisor of its length.
 const DISK_PART: u64 = 16;
-/// It is made where there is room for so many of it.
+/// The free space required to make the reserve, in multiples of its length.
 const ROOM_FACTOR: u64 = 4;
-/// The owner alone.
+/// The file's mode: owner only.
 const PRIVATE: u32 = 0o600;
 
-/// The file of a directory.
+/// The reserve of one directory.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
 }
 
-/// A disk, in bytes.
+/// Length and free space of a disk, in bytes.
 struct Disk {
     len: u64,
     free: u64,
 }
 
 impl Reserve {
-    /// That of the directory in which `catalog` lies.
+    /// Returns the reserve in the directory of `catalog`.
     pub(super) fn beside(catalog: &Path) -> Self {
         Self { path: catalog.with_file_name(FILE) }
     }
@@ -53,12 +53,12 @@ impl Reserve {
         Ok(Disk { len: bytes(found.f_blocks), free: bytes(found.f_bavail) })
     }
 
-    /// Whether the disk has less room than a deletion may take.
+    /// Returns whether the disk has less free space than a deletion may take.
     pub(super) fn is_needed(&self) -> bool {
         self.disk().is_ok_and(|disk| disk.free < len_on(&disk))
     }
 
-    /// Gives the room away; false where there was none.
+    /// Releases the space. Returns false if nothing was reserved.
     pub(super) fn release(&self) -> bool {
         let is_released = fs::remove_file(&self.path).is_ok();
         if is_released {
@@ -67,7 +67,7 @@ impl Reserve {
         is_released
     }
 
-    /// Keeps room again, where there is enough. That it cannot is no reason to fail.
+    /// Makes the reserve if there is enough room. A failure is only logged.
     pub(super) fn keep(&self) {
         if let Err(error) = self.try_keep() {
             tracing::debug!(%error, "no room is kept for deletions");
@@ -95,7 +95,8 @@ fn len_on(disk: &Disk) -> u64 {
     (disk.len / DISK_PART).clamp(LEN_MIN, LEN_MAX)
 }
 
-/// Blocks that are the file's own; a file system without that notion keeps none.
+/// Allocates the file's blocks. Fails, so that nothing is reserved, on a file system that cannot
+/// allocate.
 fn fill(file: &File, len: u64) -> io::Result<()> {
     fallocate(file, FallocateFlags::empty(), 0, len)?;
     file.sync_all()

@@ -1,6 +1,6 @@
-//! The tables, and how a catalog of an earlier version becomes one of this.
+//! The tables, and migrations from earlier versions of the schema.
 //!
-//! A migration is never edited once released; a change is a new one. Placeholders stand for the
+//! A released migration is never edited; a change is a new migration. Placeholders stand for the
 //! words in which SQLite and PostgreSQL differ.
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -9,16 +9,16 @@ use seawall_store::error::ErrorKind;
 use super::connection::failed;
 use crate::catalog::error::CatalogError;
 
-/// What stands for what: placeholder, in SQLite (in PostgreSQL).
+/// The placeholders and their replacements in SQLite. Comments give the replacement in PostgreSQL.
 const DIALECT: [(&str, &str); 5] = [
-    // GENERATED ALWAYS AS IDENTITY PRIMARY KEY, over BIGINT.
+    // GENERATED ALWAYS AS IDENTITY PRIMARY KEY, after BIGINT.
     ("{IDENTITY}", "INTEGER PRIMARY KEY"),
     // BYTEA.
     ("{BYTES}", "BLOB"),
     // Nothing: PostgreSQL has no clustered primary key.
     ("{CLUSTERED}", "WITHOUT ROWID"),
-    // A trigger BEFORE UPDATE OR DELETE OR TRUNCATE that executes a function which raises an
-    // exception; besides, the registry's user has INSERT and SELECT on the table alone.
+    // A trigger BEFORE UPDATE OR DELETE OR TRUNCATE that executes a function raising an exception.
+    // In addition, the registry's user has only INSERT and SELECT on the table.
     (
         "{AUDIT_ONLY_GROWS}",
         "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
@@ -35,10 +35,10 @@ const DIALECT: [(&str, &str); 5] = [
     ),
 ];
 
-/// Each migration takes the schema from the version of its position to the next.
+/// The migrations. Each takes the schema from the version of its position to the next version.
 const MIGRATIONS: [&str; 8] = [V1, V2, V3, V4, V5, V6, V7, V8];
 
-/// The version of the schema that this program writes.
+/// The schema version of this program.
 const VERSION: u32 = 8;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
@@ -123,9 +123,9 @@ CREATE TABLE leases (
 );
 ";
 
-/// Which packs a leaf needs, and which packs are lost. What the leaves of version 1 need is not
-/// known: they are forgotten, so that the next push of their disks sends them again, without their
-/// chunks. Reads do not ask for these rows.
+/// Adds lost packs, and the packs each leaf needs. For leaves of version 1 these are unknown, so
+/// the leaves are deleted: the next push of their disks sends them again, without their chunks.
+/// Reads do not use rows of leaves.
 const V2: &str = "
 CREATE TABLE leaf_packs (
     leaf_digest {BYTES} NOT NULL,
@@ -140,9 +140,9 @@ CREATE TABLE lost_packs (
 DELETE FROM leaves;
 ";
 
-/// What it takes to delete, and to collect what deletion leaves. A release that was deleted keeps
-/// its row: its version is never used again, and histories name it. The places of chunks do not
-/// refer to packs any more: each pack that goes would be looked for in all of them.
+/// Adds deletion and collection. A deleted release keeps its row, because its version is never
+/// reused and histories name it. The places of chunks no longer reference packs: deleting a pack
+/// would search all of them.
 const V3: &str = "
 ALTER TABLE releases ADD COLUMN deleted_at_secs BIGINT;
 ALTER TABLE releases ADD COLUMN deleted_by TEXT;
@@ -219,7 +219,7 @@ CREATE TABLE policies (
 );
 ";
 
-/// How far checks are and what they found; what is lost, and what follows from it.
+/// Adds checks and their findings, and the tables of lost and damaged objects.
 const V4: &str = "
 CREATE TABLE checks (
     run {IDENTITY},
@@ -272,8 +272,8 @@ CREATE TABLE index_leaves (
 ) {CLUSTERED};
 ";
 
-/// For those who watch: the audit log, webhooks with their outbox, and quotas. Releases that are
-/// there already are not logged: who published them when is in their rows.
+/// Adds the audit log, webhooks with their outbox, and quotas. Existing releases are not logged;
+/// their rows have the publisher and the time.
 const V5: &str = "
 CREATE TABLE audit (
     sequence BIGINT NOT NULL PRIMARY KEY,
@@ -327,7 +327,7 @@ CREATE TABLE lease_loads (
 );
 ";
 
-/// Every table there is.
+/// The names of all tables.
 const TABLES: [&str; 29] = [
     "applications",
     "packs",
@@ -360,21 +360,21 @@ const TABLES: [&str; 29] = [
     "index_leaves",
 ];
 
-/// For sweeps, which forget the leaves of one index after the other.
+/// Adds an index for sweeps, which delete the leaves of one index after the other.
 const V6: &str = "
 CREATE INDEX index_leaves_by_index ON index_leaves (index_digest);
 ";
 
-/// Of a lease: whether anything was kept under it, which nobody knows of those that are open, and
-/// who opened it.
+/// Adds the opener of a lease, and a mark that objects may have been stored under it. Open push
+/// leases get the mark, because nothing is known of them.
 const V7: &str = "
 ALTER TABLE leases ADD COLUMN has_kept BIGINT NOT NULL DEFAULT 1;
 ALTER TABLE leases ADD COLUMN opened_by TEXT NOT NULL DEFAULT '';
 UPDATE leases SET has_kept = 0 WHERE is_pull = 1;
 ";
 
-/// Who opened a lease and when, and who said what a host runs: what each of them may have is
-/// bounded, and nobody speaks for another.
+/// Adds the opening time of leases and the reporter of hosts. They bound the resources of each
+/// token, and keep a token from reporting another token's hosts.
 const V8: &str = "
 ALTER TABLE leases ADD COLUMN opened_at_secs BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX leases_by_opener ON leases (opened_by);
@@ -387,8 +387,8 @@ fn in_dialect(sql: &str) -> String {
     DIALECT.iter().fold(sql.to_owned(), |sql, (placeholder, word)| sql.replace(placeholder, word))
 }
 
-/// Brings the schema to this version, in one transaction: of two processes that open a new
-/// directory at once, one migrates and the other finds it done.
+/// Migrates the schema to this version in one transaction. If two processes open a new directory at
+/// once, one migrates and the other finds it done.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
     const ACTION: &str = "be migrated";
     let fail = |error| failed(ACTION, error);
@@ -415,7 +415,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
     tx.commit().map_err(fail)
 }
 
-/// Fails if a catalog that is only read is of another version: it cannot be migrated.
+/// Fails if a read-only catalog has another schema version, because it cannot be migrated.
 pub(super) fn check_version(connection: &Connection) -> Result<(), CatalogError> {
     const ACTION: &str = "be read";
     let found = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
@@ -430,15 +430,15 @@ pub(super) fn check_version(connection: &Connection) -> Result<(), CatalogError>
     Err(CatalogError::new(ErrorKind::Conflict, ACTION, why))
 }
 
-/// Whether any table was ever made.
+/// Returns whether there are any tables.
 pub(super) fn has_tables(connection: &Connection) -> Result<bool, rusqlite::Error> {
     connection
         .query_row("SELECT COUNT(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))
         .map(|count| count > 0)
 }
 
-/// Reads the root of every table: what an accident leaves of a file seldom passes, and it costs
-/// less than a millisecond whatever the catalog's length. Damage further down is found when read.
+/// Reads the root of every table. A file damaged by accident seldom passes, and the check takes
+/// less than a millisecond at any length of the catalog. Damage further down is found when read.
 pub(super) fn check(connection: &Connection) -> Result<(), CatalogError> {
     const ACTION: &str = "be read";
     for table in TABLES {

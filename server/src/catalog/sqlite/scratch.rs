@@ -1,17 +1,18 @@
-//! A catalog that is made anew: from the store, in a file of its own, until it is whole.
+//! A catalog being rebuilt from the store, in a separate file until it is complete.
 //!
 //! # At the same time
 //!
-//! A lock in a file of its own, which stays when the catalog is moved away:
+//! The lock is a separate file, which stays in place when the catalog is moved away:
 //!
 //! | running ↓ / starting → | with a catalog | without |
 //! |---|---|---|
 //! | serves (shared) | free | refused: the catalog was moved away under it |
-//! | makes the catalog (exclusive) | — | waits, says so, and finds it |
+//! | rebuilds (exclusive) | — | waits with a warning, then finds the catalog |
 //!
 //! # After a crash
 //!
-//! There is still no catalog: the next start begins again. What was written is thrown away.
+//! There is still no catalog, and the next start begins again. The rows written so far are
+//! discarded.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -29,32 +30,33 @@ use super::{SqliteCatalog, schema};
 use crate::catalog::error::{Barrier, CatalogError};
 use crate::startup::make_private;
 
-/// The file of a catalog that is not whole yet ends so.
+/// File name suffix of an incomplete catalog.
 const SCRATCH: &str = ".rebuild";
-/// The file beside the catalog that is locked. Its name does not begin as the catalog's: whoever
-/// moves `catalog.sqlite*` aside leaves it.
+/// The lock file beside the catalog. Its name does not begin as the catalog's does, so that moving
+/// `catalog.sqlite*` aside leaves it in place.
 const LOCK: &str = "registry.lock";
-/// The file of a catalog that was replaced ends so, and with a number.
+/// File name suffix of a replaced catalog, followed by a number.
 const ASIDE: &str = ".old-";
-/// More are not kept in one directory.
+/// The maximum number of replaced catalogs in one directory.
 const ASIDE_MAX: u32 = 1000;
-/// How long a lock is waited for that others hold only to look for the catalog.
+/// The time to wait for processes that hold the lock only to look for the catalog.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(3);
-/// Between two tries to lock.
+/// Pause between attempts to lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// What SQLite keeps beside a database.
+/// Suffixes of the files SQLite keeps beside a database.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
-/// What lies where a catalog belongs.
+/// The result of looking for a catalog.
 #[derive(Debug)]
 pub enum Found {
     /// A catalog.
     Catalog(SqliteCatalog),
-    /// Nothing, or a file that a crash left before it got its tables.
+    /// No catalog, or a file left by a crash before its tables were made.
     Nothing(Scratch),
 }
 
-/// A catalog that no other process sees yet. Dropped, it never was.
+/// A catalog under construction, not visible to other processes. Has no effect if dropped before
+/// [`Scratch::finish`].
 #[derive(Debug)]
 pub struct Scratch {
     catalog: SqliteCatalog,
@@ -63,11 +65,11 @@ pub struct Scratch {
 }
 
 impl SqliteCatalog {
-    /// Opens the catalog at `path`, or begins one where there is none. A catalog that cannot be
-    /// written is opened to be read.
+    /// Opens the catalog at `path`, or begins one if there is none. A catalog that cannot be
+    /// written is opened read-only.
     ///
     /// # Errors
-    /// When the file cannot be used, is no catalog, or was written by a later version.
+    /// If the file cannot be used, is not a catalog, or was written by a later version.
     pub fn find(path: &Path) -> Result<Found, CatalogError> {
         if is_denied(path) && fs::metadata(path).is_ok_and(|meta| meta.len() > 0) {
             return Self::find_to_read(path, Barrier::Denied).map(Found::Catalog);
@@ -76,7 +78,7 @@ impl SqliteCatalog {
             Err(error) if is_for_room(&error, path) && path.exists() => {
                 match Self::find_to_read(path, Barrier::Full) {
                     Ok(found) => Ok(Found::Catalog(found)),
-                    // A log that a crash left takes room to be read.
+                    // Reading the log left by a crash takes space.
                     Err(_) if Reserve::beside(path).release() => Self::find_to_write(path),
                     Err(_) => Err(error),
                 }
@@ -91,7 +93,8 @@ impl SqliteCatalog {
                 lock.lock_shared().map_err(unlocked)?;
                 Some(lock)
             }
-            // It was never written by a version that locks, or the file is another user's alone.
+            // The catalog was never written by a version that locks, or the lock file is private to
+            // another user.
             Err(_) => None,
         };
         tracing::warn!(path = %path.display(), why = barrier.as_str(), "the catalog is only read");
@@ -109,7 +112,7 @@ impl SqliteCatalog {
             }
             lock.unlock().map_err(unlocked)?;
             match lock.try_lock() {
-                // Whoever had the lock may have made it.
+                // The previous holder of the lock may have made the catalog.
                 Ok(()) if exists(path)? => lock.unlock().map_err(unlocked)?,
                 Ok(()) => break,
                 Err(TryLockError::Error(error)) => return Err(unlocked(error)),
@@ -126,10 +129,10 @@ impl SqliteCatalog {
         Ok(Found::Nothing(Scratch::begin(path, lock)?))
     }
 
-    /// Begins a catalog that will take the place of the one at `path`, sound or not.
+    /// Begins a catalog to replace the one at `path`, sound or not.
     ///
     /// # Errors
-    /// When a registry serves that one, or the file cannot be made.
+    /// If a registry serves the present catalog, or the file cannot be made.
     pub fn begin_anew(path: &Path) -> Result<Scratch, CatalogError> {
         let lock = lock_file(path).map_err(unlocked)?;
         match lock.try_lock() {
@@ -153,17 +156,17 @@ impl Scratch {
         Ok(Self { catalog, path: path.to_owned(), lock })
     }
 
-    /// Moves what lies in its place aside, under a name that is new; `None` where nothing does.
-    /// A crash after it leaves no catalog: the next start makes one.
+    /// Moves the present catalog aside, under an unused name. Returns `None` if there is none.
+    /// After a crash there is no catalog, and the next start makes one.
     ///
     /// # Errors
-    /// When it cannot be moved.
+    /// If the catalog cannot be moved.
     pub fn set_aside(&self) -> Result<Option<PathBuf>, CatalogError> {
         const ACTION: &str = "be set aside";
         if !self.path.exists() {
             return Ok(None);
         }
-        // Closing it moves its log into the file, where both can be read.
+        // Closing the connection moves the log into the file, if both can be read.
         drop(connect(&self.path, Durability::EveryCommit));
         let free = (1..=ASIDE_MAX).map(|n| beside(&self.path, &format!("{ASIDE}{n}")));
         let Some(aside) = free.into_iter().find(|aside| !aside.exists()) else {
@@ -184,28 +187,28 @@ impl Scratch {
         Ok(Some(aside))
     }
 
-    /// The catalog to fill.
+    /// Returns the catalog to fill.
     #[must_use]
     pub fn catalog(&self) -> &SqliteCatalog {
         &self.catalog
     }
 
-    /// Gives it its place, whole and durable.
+    /// Puts the catalog in its place, complete and durable.
     ///
     /// # Errors
-    /// When its file cannot be synced or moved; then there is no catalog still.
+    /// If the file cannot be synced or moved. Then there is still no catalog.
     pub fn finish(self) -> Result<SqliteCatalog, CatalogError> {
         const ACTION: &str = "be given its place";
         let Self { catalog, path, lock } = self;
         let scratch = beside(&path, SCRATCH);
-        // The last connection that closes moves the log into the file and removes the log.
+        // Closing the last connection moves the log into the file and removes the log.
         drop(catalog);
         let settle = || {
             if beside(&scratch, COMPANIONS[0]).exists() {
                 return Err(io::Error::other("its log is still in use"));
             }
             File::open(&scratch)?.sync_all()?;
-            // A log that lost its database would be played into the new one.
+            // A log left by another database would be applied to the new one.
             remove(&path)?;
             fs::rename(&scratch, &path)?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -218,7 +221,7 @@ impl Scratch {
     }
 }
 
-/// Whether a catalog was not opened for want of room: a log that cannot be made is also said to be
+/// Returns whether opening failed for lack of space. SQLite may report a log that cannot be made as
 /// one that cannot be opened.
 fn is_for_room(error: &CatalogError, path: &Path) -> bool {
     match error.kind() {
@@ -228,7 +231,7 @@ fn is_for_room(error: &CatalogError, path: &Path) -> bool {
     }
 }
 
-/// Whether this user may not write a catalog, or not what lies beside it.
+/// Returns whether this user may not write the catalog or its directory.
 fn is_denied(path: &Path) -> bool {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let may_write = |path: &Path| accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
@@ -242,7 +245,7 @@ fn lock_file(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).write(true).open(lock)
 }
 
-/// Takes the lock as those do who serve a catalog; whether there is one.
+/// Takes the shared lock of a serving process. Returns whether a catalog exists.
 fn share(lock: &File, path: &Path) -> Result<bool, CatalogError> {
     match lock.try_lock_shared() {
         Ok(()) => {}
@@ -259,7 +262,7 @@ fn unlocked(error: io::Error) -> CatalogError {
     unusable("be locked", error)
 }
 
-/// Whether there is a catalog, sound or not.
+/// Returns whether a catalog exists, sound or not.
 fn exists(path: &Path) -> Result<bool, CatalogError> {
     const ACTION: &str = "be opened";
     match fs::metadata(path) {
@@ -279,7 +282,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Removes a database and what SQLite keeps beside it.
+/// Removes a database and the files SQLite keeps beside it.
 fn remove(path: &Path) -> io::Result<()> {
     let companions = COMPANIONS.map(|suffix| beside(path, suffix));
     for path in companions.iter().map(PathBuf::as_path).chain([path]) {

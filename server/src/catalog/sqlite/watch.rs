@@ -1,4 +1,4 @@
-//! The methods of [`Watching`] over the functions that hold the SQL.
+//! The methods of [`Watching`]. Each runs one function of `audit`, `quotas` or `webhooks`.
 
 use rusqlite::Transaction;
 use seawall_api::names::ApplicationName;

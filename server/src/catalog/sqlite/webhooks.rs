@@ -1,7 +1,7 @@
 //! Webhooks and their outbox.
 //!
-//! A delivery points at the entry of the log that it tells of, which never changes; a message is
-//! made anew from it for every try.
+//! A delivery refers to its entry in the audit log, which never changes. Every attempt builds the
+//! message from the entry again.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use seawall_api::audit::{Action, EVENTS};
@@ -15,17 +15,18 @@ use crate::catalog::watch::{
 };
 use crate::catalog::{Entry, WebhookId};
 
-/// The most webhooks of a registry: each may take a connection of its own.
+/// The maximum number of webhooks of a registry. Each may take a connection of its own.
 const WEBHOOKS_MAX: u32 = 32;
-/// The most messages that wait for one webhook; what comes after them is counted as lost.
+/// The maximum number of pending messages of one webhook. Further messages count as lost.
 const QUEUE_LEN_MAX: u32 = 10_000;
-/// The most settled deliveries of a webhook that are remembered.
+/// The number of settled deliveries kept per webhook.
 const SETTLED_COUNT_MAX: u32 = 1000;
-/// How many of those beyond are forgotten at once: what an older program left takes some steps.
+/// The maximum number of settled deliveries pruned at once. A surplus left by an older program
+/// takes several steps.
 const PRUNED_COUNT_MAX: u32 = 64;
-/// Between the events of a webhook in one column.
+/// Separates the events of a webhook in their column.
 const SEPARATOR: &str = ",";
-/// The longest outcome that is kept.
+/// The maximum length of a stored outcome, in bytes.
 const OUTCOME_LEN_MAX: usize = 500;
 
 const WEBHOOK: &str = "SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
@@ -58,7 +59,7 @@ fn one(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<Option<Webhook>> {
     tx.prepare_cached(&sql)?.query_row([id.as_bytes()], read_webhook).optional()
 }
 
-/// Puts an act into the outbox of every webhook that wants to know of it.
+/// Adds an entry to the outbox of every webhook that wants it.
 pub(super) fn enqueue(tx: &Transaction<'_>, logged: &Logged) -> SqlResult<()> {
     if !EVENTS.contains(&logged.entry.action) {
         return Ok(());
@@ -83,7 +84,7 @@ pub(super) fn enqueue(tx: &Transaction<'_>, logged: &Logged) -> SqlResult<()> {
     Ok(())
 }
 
-/// How many messages wait for a webhook, and since when.
+/// Returns the number of pending messages of a webhook, and the creation time of the oldest.
 fn pending(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<(u64, Option<u64>)> {
     let sql = "SELECT COUNT(*), MIN(created_at_secs) FROM deliveries
                WHERE webhook_id = $1 AND state = $2";
@@ -130,7 +131,8 @@ pub(super) fn add(tx: &Transaction<'_>, webhook: &Webhook) -> SqlResult<WebhookA
     Ok(WebhookAdded::Done)
 }
 
-/// A webhook's address may hold a secret: the log names its host alone.
+/// Makes the log entry of a change. A webhook's address may hold a secret, so the entry names only
+/// the host.
 fn changed(webhook: &Webhook, actor: &str, now_secs: u64) -> Entry {
     let host = webhook.url.split('/').nth(2).unwrap_or_default();
     let entry =
@@ -249,8 +251,8 @@ pub(super) fn settle(
 ) -> SqlResult<()> {
     let outcome = &settlement.outcome;
     let outcome = &outcome[..outcome.floor_char_boundary(OUTCOME_LEN_MAX)];
-    // One that was settled by another process in the meantime stays as it is. Its number alone does
-    // not name it: SQLite gives that of a removed one again.
+    // A delivery settled by another process meanwhile stays as it is. Its number alone does not
+    // identify a delivery: SQLite reuses the number of a removed one.
     let sql = "UPDATE deliveries SET state = $1, attempt_count = attempt_count + 1,
                    next_at_secs = $2, settled_at_secs = $3, outcome = $4
                WHERE id = $5 AND state = $6 AND webhook_id = $7";
@@ -274,9 +276,9 @@ pub(super) fn settle(
     prune(tx, webhook)
 }
 
-/// Forgets some of the oldest settled deliveries of a webhook, where there are too many.
+/// Deletes some of the oldest settled deliveries of a webhook if there are too many.
 fn prune(tx: &Transaction<'_>, id: WebhookId) -> SqlResult<()> {
-    // Counted in the index `deliveries_due`, a state at a time.
+    // Counts in the index `deliveries_due`, one state at a time.
     let sql = "SELECT COUNT(*) FROM deliveries WHERE webhook_id = $1 AND state IN ($2, $3)";
     let (delivered, given_up) =
         (DeliveryState::Delivered.as_str(), DeliveryState::GivenUp.as_str());
@@ -304,7 +306,7 @@ mod tests {
 
     const NOW: u64 = 1_000_000;
 
-    /// Each has its newest thousand, whoever else takes numbers between.
+    /// Each webhook keeps its newest thousand, even if other webhooks take numbers in between.
     #[test]
     fn of_webhooks_that_take_turns_each_remembers_as_much_as_it_should() {
         let mut connection = Connection::open_in_memory().unwrap();

@@ -1,7 +1,8 @@
-//! What is lost, and which releases need it.
+//! Lost objects, and the releases that need them.
 //!
-//! Of packs and leaves the tables of content know (`lost_packs`, `lost_leaves` and what refers to
-//! them); of everything else a note says which releases need it, until it is put again.
+//! For packs and leaves, the tables of content have the answer (`lost_packs`, `lost_leaves` and the
+//! tables that refer to them). For every other object, a note lists the releases that need it,
+//! until the object is stored again.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use seawall_api::audit::Action;
@@ -16,10 +17,10 @@ use crate::catalog::check::{Healing, LostObject};
 use crate::catalog::collect::Hand;
 use crate::catalog::model::Release;
 
-/// Said of what a reader found to be gone before any check did.
+/// The description of damage that a reader found before any check did.
 const GONE: &str = "it is gone, cut or unreadable";
 
-/// Leaves that are not there, or of which some chunk is not.
+/// SQL for the leaves that are missing or lack a chunk.
 const LOST_LEAVES: &str = "
     SELECT x.leaf_digest FROM lost_leaves x
     WHERE NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest)
@@ -52,7 +53,7 @@ pub(super) fn is_noted(tx: &Transaction<'_>, object: &str) -> SqlResult<bool> {
     tx.prepare_cached("SELECT 1 FROM damaged WHERE object = $1")?.exists([object])
 }
 
-/// What was noted of an object is over; whether that was logged.
+/// Clears the damage noted of an object. Returns whether a repair was logged.
 pub(super) fn sound(
     tx: &Transaction<'_>,
     object: &ObjectName,
@@ -64,7 +65,7 @@ pub(super) fn sound(
         ObjectName::Leaf(leaf) => is_lost_leaf(tx, *leaf)?,
         _ => false,
     };
-    // Its bytes are there, but what needs them is not whole until it is added.
+    // The bytes are there, but the objects that need them are incomplete until the row is added.
     if is_lost || (healing == Healing::IfNoted && !is_noted(tx, &object.path())?) {
         return Ok(false);
     }
@@ -72,7 +73,7 @@ pub(super) fn sound(
     Ok(true)
 }
 
-/// Forgets what was noted of an object, and logs by whom it was healed.
+/// Clears the damage noted of an object. Logs the repair and its actor, if `hand` is given.
 pub(in super::super) fn healed(
     tx: &Transaction<'_>,
     object: &ObjectName,
@@ -101,14 +102,14 @@ fn is_lost_pack(tx: &Transaction<'_>, pack: PackDigest) -> SqlResult<bool> {
     tx.prepare_cached(sql)?.exists([pack.as_bytes()])
 }
 
-/// Whether a leaf was lost, and not added since.
+/// Returns whether a leaf was lost and not added since.
 pub(in super::super) fn is_lost_leaf(tx: &Transaction<'_>, leaf: LeafDigest) -> SqlResult<bool> {
     let sql = "SELECT 1 FROM lost_leaves x WHERE x.leaf_digest = $1
                AND NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest)";
     tx.prepare_cached(sql)?.exists([leaf.as_bytes()])
 }
 
-/// The lost packs that hold chunks of a leaf, and that some release needs.
+/// Returns the lost packs with chunks of a leaf, as far as a release needs them.
 pub(in super::super) fn lost_packs_of(
     tx: &Transaction<'_>,
     leaf: LeafDigest,
@@ -126,7 +127,7 @@ pub(in super::super) fn lost_packs_of(
     Ok(lost)
 }
 
-/// The lost packs that a check noted.
+/// Returns the lost packs noted by a check.
 fn noted_packs(tx: &Transaction<'_>) -> SqlResult<Vec<PackDigest>> {
     let sql = "SELECT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id";
     let mut statement = tx.prepare_cached(sql)?;
@@ -140,7 +141,7 @@ fn noted_packs(tx: &Transaction<'_>) -> SqlResult<Vec<PackDigest>> {
     Ok(noted)
 }
 
-/// Whether some release needs a leaf that is lost: which packs that one needs is not known.
+/// Returns whether a release needs a lost leaf. The packs of a lost leaf are not known.
 fn lacks_leaves(tx: &Transaction<'_>) -> SqlResult<bool> {
     let sql = "SELECT 1 FROM lost_leaves x
                JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
@@ -149,7 +150,7 @@ fn lacks_leaves(tx: &Transaction<'_>) -> SqlResult<bool> {
     tx.prepare_cached(sql)?.exists([])
 }
 
-/// A leaf was added: it is lost no more, and neither are those of `packs` that nothing needs now.
+/// Clears the damage of a leaf that was added, and of those `packs` that nothing needs now.
 pub(in super::super) fn leaf_added(
     tx: &Transaction<'_>,
     leaf: LeafDigest,
@@ -160,7 +161,7 @@ pub(in super::super) fn leaf_added(
         tx.prepare_cached("DELETE FROM lost_leaves WHERE leaf_digest = $1")?
             .execute([leaf.as_bytes()])?;
         healed(tx, &ObjectName::Leaf(leaf), hand)?;
-        // What it needed was forgotten with it.
+        // The leaf's references to packs were deleted with it, so every noted pack is looked at.
         if !lacks_leaves(tx)? {
             packs.extend(noted_packs(tx)?);
             packs.sort_unstable();

@@ -1,4 +1,4 @@
-//! Rows as a check compares them with the store.
+//! Rows, as a check compares them with the store.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use seawall_api::digest::{ContentDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
@@ -12,11 +12,11 @@ use crate::catalog::check::{KnownPack, MoveRow};
 use crate::catalog::collect::{Grip, Hand};
 use crate::catalog::model::{ChannelMove, Frame, IndexRow, LeafRow, NewPack, Release};
 
-/// How many faults of each kind the engine names.
+/// The maximum number of faults listed per kind.
 const FAULTS_NAMED: usize = 100;
-/// Between the parts of a move's place; no name has one.
+/// Separates the parts of a cursor over moves. No name contains a space.
 const SEPARATOR: char = ' ';
-/// Comes before every digest.
+/// The lower bound of all digests.
 const FIRST: [u8; 0] = [];
 
 pub(super) fn note_leaves(
@@ -34,7 +34,7 @@ pub(super) fn note_leaves(
     Ok(())
 }
 
-/// The indexes of releases that need an object.
+/// Returns those indexes of releases that need an object.
 pub(super) fn indexes_needing(
     tx: &Transaction<'_>,
     object: &ObjectName,
@@ -144,12 +144,12 @@ pub(super) fn misplaced(
 }
 
 pub(super) fn correct(tx: &Transaction<'_>, pack: &NewPack, hand: Hand) -> SqlResult<()> {
-    // What is condemned stays so: whoever collects looks at it again before it goes.
+    // A condemned pack stays condemned: a collection looks at it again before the sweep.
     if self::pack(tx, pack.digest)?.is_some_and(|known| known.is_condemned) {
         return Ok(());
     }
     content::add_pack(tx, pack, Grip { hand: Some(hand), ..Grip::ANY })?;
-    // A chunk keeps its place when a pack is added: those in this one are set right.
+    // Adding a pack leaves known chunks in place. Those in this pack are corrected here.
     let mut place = tx.prepare_cached(
         "UPDATE chunks SET frame_offset = $1, stored_len = $2, plain_len = $3, encoding = $4
          WHERE digest = $5 AND pack_id = (SELECT id FROM packs WHERE digest = $6)",
@@ -284,7 +284,8 @@ pub(super) fn one_move(
     Ok(found.map(|found| found.change))
 }
 
-/// What SQLite finds wrong with its pages, and references that lead nowhere.
+/// Returns the faults SQLite finds in its pages, references to missing rows, and channels that do
+/// not point where their last move says.
 pub(super) fn check(tx: &Transaction<'_>) -> SqlResult<Vec<String>> {
     let mut faults = Vec::new();
     let mut statement = tx.prepare(&format!("PRAGMA integrity_check({FAULTS_NAMED})"))?;
@@ -299,7 +300,7 @@ pub(super) fn check(tx: &Transaction<'_>) -> SqlResult<Vec<String>> {
     for line in dangling.take(FAULTS_NAMED) {
         faults.push(line?);
     }
-    // A channel that was restored may have a last move that nobody can read.
+    // The last move of a restored channel may be unreadable, and has no row then.
     let sql = "SELECT c.application, c.name FROM channels c JOIN channel_moves m
                ON m.application = c.application AND m.channel = c.name AND m.sequence = c.sequence
                WHERE m.release_id <> c.release_id";
