@@ -1,4 +1,4 @@
-//! What every catalog must do, and SQLite held to it.
+//! The conformance tests of every catalog, run against SQLite.
 
 use seawall_api::audit::Action;
 use seawall_api::digest::{
@@ -117,7 +117,7 @@ fn leaf_row(name: &str) -> LeafRow {
     LeafRow { digest: LeafDigest::of(name.as_bytes()), span_len: 8192, data_bytes: 4096 }
 }
 
-/// Adds a leaf; returns its chunks that are unfit.
+/// Adds a leaf and returns its unfit chunks.
 async fn add_leaf(catalog: &dyn Catalog, leaf: LeafRow, chunks: Vec<ChunkRef>) -> Vec<ChunkRef> {
     match catalog.add_leaf(leaf, chunks, Grip::NEWEST).await.unwrap() {
         LeafAdded::Present => vec![],
@@ -158,7 +158,7 @@ async fn what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog: &dyn C
     assert_eq!(add_leaf(catalog, torn, both.clone()).await, both[..1]);
     assert!(matches!(catalog.locate_chunks(asked.clone()).await.unwrap(), Located::All { .. }));
 
-    // Some of it comes in another pack, the rest in the one that was lost.
+    // Some chunks come in another pack, the rest in the pack that was lost.
     let again = pack(32, 300..302);
     catalog.add_pack(again.clone(), Grip::ANY).await.unwrap();
     assert_eq!(catalog.missing_chunks(asked.clone(), Grip::NEWEST).await.unwrap(), [2]);
@@ -364,8 +364,8 @@ async fn a_catalog_of_a_later_version_is_refused() {
     assert!(cause.contains("version 99"), "{cause}");
 }
 
-/// A question about 16,384 chunks among a million is answered within its budget.
-/// Run with `--release -- --ignored --nocapture`.
+/// Measures queries for 16,384 chunks among a million. Run with `--release -- --ignored
+/// --nocapture`.
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn how_fast_chunks_are_looked_up() {
@@ -391,12 +391,12 @@ async fn sqlite_is_watched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
     watch::all(&SqliteCatalog::open(&path).unwrap()).await;
-    // Whoever opens the file with another program is told, too.
+    // The triggers also stop other programs that write to the file.
     let other = rusqlite::Connection::open(&path).unwrap();
     for sql in [
         "UPDATE audit SET actor = 'me'",
         "DELETE FROM audit WHERE sequence = 5",
-        // A row that is replaced goes without the trigger that forbids its deletion.
+        // REPLACE in another program deletes the row without firing the trigger against deletion.
         "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
         "REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
     ] {
@@ -405,7 +405,7 @@ async fn sqlite_is_watched() {
     }
 }
 
-/// What a token may have is bounded, and no lease to pull holds collections up for ever.
+/// A token's leases are bounded, and no pull lease holds up collections for ever.
 #[tokio::test]
 async fn leases_are_counted_by_token_and_those_to_pull_grow_old() {
     let dir = tempfile::tempdir().unwrap();
@@ -442,7 +442,7 @@ async fn leases_are_counted_by_token_and_those_to_pull_grow_old() {
     assert!(!catalog.renew_lease(old.id, at + 1, at + 100).await.unwrap(), "it is a day old");
 }
 
-/// A receiver that is dead for long takes a bounded part of the catalog.
+/// A webhook that fails for a long time takes a bounded part of the catalog.
 #[tokio::test]
 async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
     const QUEUE: u32 = 10_000;

@@ -1,4 +1,4 @@
-//! What every catalog must do for checks.
+//! The conformance of checks.
 
 use seawall_api::audit::Action;
 use seawall_api::digest::DescriptorDigest;
@@ -11,7 +11,7 @@ use super::super::collect::{Grip, Hand};
 use super::*;
 use crate::catalog::{AuditQuery, Entry};
 
-/// Of a check, which heals by itself.
+/// The actor of repairs made by a check.
 const CHECK: Hand = Hand { lease: None, at_secs: NOW + 30 };
 const ONE: Runner = [1; 16];
 const OTHER: Runner = [2; 16];
@@ -31,7 +31,8 @@ fn finding(object: &str, class: Class) -> Finding {
     Finding { kind: "pack".to_owned(), object: object.to_owned(), what: "gone".to_owned(), class }
 }
 
-/// One runs at a time; what it saved is where the next one goes on, and is told once.
+/// One check runs at a time. The next runner resumes from the saved state, and each finding is
+/// reported once.
 pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &dyn Catalog) {
     assert_eq!(catalog.check_run().await.unwrap(), None);
     assert_eq!(catalog.last_complete_check().await.unwrap(), None);
@@ -51,7 +52,7 @@ pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &dyn Catalog) {
     let late = vec![finding("late", Class::Damage)];
     assert!(!catalog.save_check(run, late).await.unwrap(), "it is the other's now");
     let mut run = taken;
-    // It comes by the same damage again.
+    // The check finds the same damage again.
     assert!(catalog.save_check(run.clone(), vec![finding("a", Class::Damage)]).await.unwrap());
     let told = catalog.findings(1, 10).await.unwrap();
     assert_eq!(told.list, [finding("a", Class::Damage), finding("b", Class::Reclaimable)]);
@@ -73,8 +74,8 @@ pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &dyn Catalog) {
     assert_eq!(catalog.last_complete_check().await.unwrap(), Some(NOW + 13));
 }
 
-/// After `publishing_is_all_or_nothing`: two releases of `index` are there, whose one leaf lies in
-/// a pack.
+/// Runs after `publishing_is_all_or_nothing`, which leaves two releases of `index`. Its one leaf
+/// lies in a pack.
 pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(catalog: &dyn Catalog) {
     let (index, leaf) = (index_row().digest, leaf_row("checked"));
     catalog.add_pack(pack(70, 700..702), Grip::ANY).await.unwrap();
@@ -103,13 +104,13 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     assert_eq!(lost().await.first().map(|lost| &*lost.object), Some(&*pack_name.path()));
     let damaged = catalog.damaged_releases(10).await.unwrap();
     assert!(damaged.iter().any(|release| release.digest == first.digest));
-    // It comes again: once and for all.
+    // The pack comes twice; the repair is logged once.
     for _ in 0..2 {
         catalog.add_pack(pack(70, 700..702), grip).await.unwrap();
     }
     assert_eq!(lost().await, []);
     assert_eq!(healed(catalog).await, [pack_name.path()]);
-    // Its chunks come in another pack, and the leaf is put again.
+    // The leaf's chunks come in another pack, and the leaf is added again.
     catalog.lose_pack(pack(70, 0..0).digest).await.unwrap();
     catalog.add_pack(pack(71, 700..702), grip).await.unwrap();
     assert_eq!(healed(catalog).await, [pack_name.path()], "its leaf still needs it");
@@ -123,7 +124,7 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     assert_eq!(lost().await.first().map(|lost| &lost.object), Some(&name));
     let noted = LostObject { object: name.clone(), what: "cut".to_owned() };
     catalog.note_damage(noted, vec![], NOW).await.unwrap();
-    // Its bytes are there; it is not whole before its chunks are.
+    // The leaf's bytes are there, but it is incomplete until its row is added.
     let object = ObjectName::Leaf(leaf.digest);
     assert!(!catalog.note_sound(object, CHECK, Healing::IfNoted).await.unwrap());
     for _ in 0..2 {
@@ -158,7 +159,7 @@ async fn each_healing_is_logged_once(catalog: &dyn Catalog, lease: &NewLease) {
     assert_eq!(log[2].facts["was"], "cut");
 }
 
-/// What the log says was healed, oldest first.
+/// Returns the repairs in the log, oldest first.
 async fn repairs(catalog: &dyn Catalog) -> Vec<Entry> {
     let query = AuditQuery { action: Some(Action::Repair), limit: 100, ..AuditQuery::default() };
     let log = catalog.audit(query).await.unwrap();
@@ -175,7 +176,7 @@ pub(super) async fn rows_are_listed_and_corrected(catalog: &dyn Catalog) {
     let after = catalog.known_packs(Some(packs[0].digest), 1).await.unwrap();
     assert_eq!(after, packs[1..2]);
     assert!(catalog.packs_len().await.unwrap() >= 1000 * packs.len() as u64);
-    // A row that says otherwise than the pack.
+    // A row that disagrees with its pack.
     let right = pack(71, 700..702);
     let mut wrong = right.frames.clone();
     wrong[0].offset += 1;

@@ -1,4 +1,4 @@
-//! What every catalog must do with pins, hosts and policies.
+//! The conformance of pins, hosts and policies.
 
 use seawall_api::names::{ApplicationName, HostName};
 
@@ -53,7 +53,7 @@ async fn promote(catalog: &dyn Catalog, version: &str, expected: Expected) {
     assert!(matches!(catalog.move_channel(request).await.unwrap(), Moved::Done(_)));
 }
 
-/// Releases 1.0 to 5.0; `stable` was at 1.0, 2.0 and 3.0 and is at 4.0.
+/// Adds releases 1.0 to 5.0 and moves `stable` from 1.0 over 2.0 and 3.0 to 4.0.
 async fn furnish(catalog: &dyn Catalog) {
     for version in ["1.0", "2.0", "3.0", "4.0", "5.0"] {
         let release = Release {
@@ -122,7 +122,7 @@ async fn hosts_say_what_they_run(catalog: &dyn Catalog) {
     assert_eq!((row.version.as_str(), row.moves_behind), ("2.0", Some(2)));
     assert_eq!(row.channel_version.as_ref().unwrap().as_str(), "4.0");
     assert_eq!((row.since_secs, row.renewed_at_secs, row.deadline_secs), (NOW, NOW, NOW + 100));
-    // The same release again: since when stays; another: it begins anew.
+    // A report of the same release keeps the start time; another release resets it.
     let Reported::Done(row) = catalog.report_host(report("b", "/x", "2.0", NOW + 5)).await.unwrap()
     else {
         panic!("it is noted")
@@ -133,7 +133,7 @@ async fn hosts_say_what_they_run(catalog: &dyn Catalog) {
         panic!("it is noted")
     };
     assert_eq!((row.since_secs, row.moves_behind), (NOW + 9, Some(0)));
-    // A release that its channel never pointed at; a channel that is not there; none.
+    // A release its channel never pointed at, a channel that does not exist, and no channel.
     let mut never = report("c", "/x", "5.0", NOW);
     catalog.report_host(never.clone()).await.unwrap();
     never.channel = Some("beta".parse().unwrap());
@@ -292,7 +292,7 @@ async fn what_is_said_of_a_release_ends_with_it(catalog: &dyn Catalog) {
     assert_eq!(holders(catalog, "1.0").await, None);
     let none = report("h", "/x", "1.0", NOW);
     assert_eq!(catalog.report_host(none).await.unwrap(), Reported::NoSuchRelease);
-    // The channel's history still names it.
+    // The channel's history still names the release.
     assert_eq!(catalog.standing(shop()).await.unwrap().moves.len(), 4);
 }
 

@@ -1,4 +1,4 @@
-//! The part for those who watch: log, outbox, quotas.
+//! The conformance of the audit log, webhooks and quotas.
 
 use seawall_api::audit::{Action, CHAIN_BEGIN};
 use seawall_api::digest::ReleaseDigest;
@@ -24,7 +24,7 @@ async fn push(catalog: &dyn Catalog, version: &str, seed: u8) -> Publication {
     assert_eq!(add_leaf(catalog, leaf_row("leaf"), vec![]).await, []);
     catalog.add_index(index_row(), Grip::ANY).await.unwrap();
     let lease = lease(seed, NOW + 10);
-    // One that was refused still holds it.
+    // A refused publication leaves the lease open.
     catalog.end_lease(lease.id).await.unwrap();
     catalog.open_lease(lease.clone(), NOW).await.unwrap();
     catalog.publish(release(version, &lease, index_row().digest)).await.unwrap()
@@ -61,7 +61,7 @@ pub(in crate::catalog) fn webhook(
 async fn acts_are_logged_exactly_if_they_happened(catalog: &dyn Catalog) {
     assert_eq!(log_of(catalog).await, []);
     assert_eq!(push(catalog, "1.0", 1).await, Publication::Created);
-    // One that happened before, one that is refused.
+    // One repetition and one refusal, which are not logged.
     assert_eq!(push(catalog, "1.0", 2).await, Publication::AlreadyPresent);
     assert!(matches!(promote(catalog, Expected::Sequence(9), "1.0").await, Moved::Stale(None)));
     assert!(matches!(promote(catalog, Expected::Absent, "1.0").await, Moved::Done(_)));
@@ -136,7 +136,7 @@ async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &dyn Catalo
     settle(second.id, DeliveryState::Delivered, NOW + 2, 0, "HTTP status 204").await;
     let again = catalog.claim_delivery(all.id, NOW + 5, NOW + 20).await.unwrap().unwrap();
     assert_eq!((again.id, again.attempt_count), (first.id, 1));
-    // A claim that was lost in a crash ends.
+    // A claim lost in a crash expires.
     let again = catalog.claim_delivery(all.id, NOW + 20, NOW + 40).await.unwrap().unwrap();
     assert_eq!(again.id, first.id);
     settle(again.id, DeliveryState::GivenUp, NOW + 21, 0, &"é".repeat(600)).await;
@@ -160,8 +160,8 @@ async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &dyn Catalo
     assert_eq!(log[0].entry.facts["host"], "hooks.example", "its path may be a secret");
 }
 
-/// A message under way to a webhook that is removed meanwhile settles nothing of another, whatever
-/// number the engine gives to that one's.
+/// Settling a delivery of a removed webhook affects no delivery of another webhook, even if the
+/// engine reuses the number.
 async fn a_removed_webhook_settles_nothing_of_another(catalog: &dyn Catalog) {
     let [gone, stays] = [3, 4].map(|seed| webhook(seed, &[Action::Promote], None));
     catalog.add_webhook(gone.clone()).await.unwrap();
@@ -232,13 +232,13 @@ async fn what_a_lease_brings_is_counted_once(catalog: &dyn Catalog) {
     assert_eq!(load(&frames).await, Some((10_000, 0)), "what has a place is no more to bring");
     let unlimited = "other".parse().unwrap();
     assert_eq!(catalog.lease_load(lease.id, unlimited, frames.clone()).await.unwrap(), None);
-    // Another lease's note sweeps those of leases that ended.
+    // A note of another lease deletes the notes of leases that ended.
     catalog.end_lease(lease.id).await.unwrap();
     catalog.add_lease_load(LeaseId::from_bytes([8; 16]), 1).await.unwrap();
     assert_eq!(load(&frames).await, Some((0, 0)));
 }
 
-/// Everything that needs no engine's own tools.
+/// Runs all tests that need no tools of the engine.
 pub(super) async fn all(catalog: &dyn Catalog) {
     acts_are_logged_exactly_if_they_happened(catalog).await;
     the_log_is_asked_by_what_it_says(catalog).await;
