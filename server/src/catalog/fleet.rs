@@ -237,7 +237,7 @@ pub trait Fleet: Send + Sync + 'static {
         release: ReleaseDigest,
         pin: Pin,
     ) -> Result<Pinned, CatalogError>;
-    /// Removes a pin. Returns false if there is none of this name.
+    /// Removes a pin. Returns false if there is none of this name. The caller logs the removal.
     async fn unpin(
         &self,
         application: ApplicationName,
@@ -271,7 +271,7 @@ pub trait Fleet: Send + Sync + 'static {
         application: ApplicationName,
         policy: PolicyRow,
     ) -> Result<(), CatalogError>;
-    /// Removes a policy. Returns false if there was none.
+    /// Removes a policy. Returns false if there was none. The caller logs the removal.
     async fn remove_policy(
         &self,
         application: ApplicationName,

@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! 1. An action that is a transaction of the catalog is logged in that same transaction: the entry
-//!    exists exactly if the action took effect.
+//!    exists exactly if the action took effect. Only the removal of a pin or a policy is logged by
+//!    the caller, in a second transaction.
 //! 2. An entry is never changed or removed, and its digest covers all entries before it.
 //! 3. Webhook deliveries are written in the same transaction as the entry they report.
 
