@@ -1,4 +1,4 @@
-//! Mark: what visible releases reach.
+//! The mark: everything reachable from visible releases.
 
 use std::collections::HashSet;
 
@@ -12,17 +12,17 @@ use crate::app::{AppError, Registry};
 use crate::catalog::Release;
 use crate::catalog::collect::Collectable;
 
-/// How many objects are read at once.
+/// Objects read concurrently.
 const READS_AT_ONCE: usize = 8;
 
-/// What visible releases reach.
+/// Everything reachable from visible releases.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reached {
-    /// Chunks.
+    /// The reachable chunks.
     pub(super) chunks: Marks,
-    /// Leaves, indexes, descriptors and documents.
+    /// The reachable leaves, indexes, descriptors and documents.
     pub(super) objects: HashSet<Collectable>,
-    /// How many releases had become visible when they were listed.
+    /// The number of releases that had become visible when the roots were listed.
     pub(super) published: u64,
 }
 
@@ -40,14 +40,14 @@ impl Reached {
     }
 }
 
-/// A collection must not guess what a release needs.
+/// Wraps an error from reading a root, because a collection must not guess the needs of a release.
 fn unreadable(root: impl Into<String>) -> impl FnOnce(AppError) -> AppError {
     let root = root.into();
     move |source| AppError::RootUnreadable { root, source: Box::new(source) }
 }
 
 impl Registry {
-    /// Marks what every visible release reaches, but for those in `without`.
+    /// Marks everything reachable from visible releases, except those in `without`.
     pub(super) async fn mark(&self, without: &HashSet<ReleaseDigest>) -> Result<Reached, AppError> {
         let roots = self.catalog.roots().await?;
         let mut objects = HashSet::new();
@@ -76,7 +76,7 @@ impl Registry {
         Ok(Reached { chunks: chunks.finish(), objects, published: roots.published })
     }
 
-    /// Marks a release's document and descriptors; returns its indexes.
+    /// Marks a release's document and descriptors. Returns the release's indexes.
     async fn mark_document(
         &self,
         row: &Release,
@@ -85,7 +85,7 @@ impl Registry {
         let selector = Selector::Digest(row.digest);
         let title = format!("release {}:{}", row.application, row.version);
         let release = match self.read_release(&row.application, &selector).await {
-            // It was deleted since it was listed: the next collection has it.
+            // The release was deleted after the listing, and is left to the next collection.
             Err(AppError::NotFound { .. } | AppError::Gone { .. }) => return Ok(vec![]),
             read => read.map_err(unreadable(title))?,
         };

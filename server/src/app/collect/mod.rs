@@ -1,41 +1,41 @@
-//! Collect: what no release reaches any more goes, while pushes and pulls run.
+//! Collection: removes content unreachable from all releases, while pushes and pulls run.
 //!
-//! 1. `mark` what every visible release reaches.
-//! 2. `plan`: dead packs, sparse packs, dead objects, to the byte.
-//! 3. `repack`: what lives in sparse packs moves to new ones.
-//! 4. `condemn`: a list in the catalog; from now on nobody who comes newly is told that what is on
-//!    it is there.
-//! 5. Wait for the leases that are older.
-//! 6. `mark` again, and `sweep` what is still unreachable: names, then bytes.
+//! 1. `mark` everything reachable from visible releases.
+//! 2. `plan` the removal of dead packs, sparse packs and dead objects, with exact sizes.
+//! 3. `repack`: move the reachable chunks of sparse packs to new packs.
+//! 4. `condemn` the dead content by listing it in the catalog. From then on, it counts as missing
+//!    for new leases.
+//! 5. Wait for older leases to end.
+//! 6. `mark` again, and `sweep` what is still unreachable: first the rows, then the bytes.
 //!
 //! # Invariants
 //!
-//! 1. A lease relies on nothing that was condemned before it was opened; what was condemned since
-//!    stays until it has ended, and a lease that has ended publishes nothing.
-//! 2. A root that cannot be read ends it before anything is condemned or swept.
-//! 3. A row is written for bytes only when no sweep began since they were found, so no row names
-//!    what a sweep took.
-//! 4. Nothing is swept whose release's deletion the store alone does not tell of, nor by a catalog
-//!    that does not know what the store alone tells of.
-//! 5. One collection at a time sweeps, of all processes that share the catalog.
-//! 6. A pack with a reachable chunk in it goes only once that chunk was read in the place that it
-//!    has elsewhere: what the catalog says of places may be older than the store.
+//! 1. A lease relies on nothing condemned before it was opened. Content condemned later stays until
+//!    the lease has ended, and an ended lease cannot publish.
+//! 2. An unreadable root ends the collection before anything is condemned or swept.
+//! 3. A row is written for existing bytes only if no sweep began since the bytes were found, so no
+//!    row names swept bytes.
+//! 4. Before content is swept, the deletions of its releases are recorded in the store. A catalog
+//!    that lacks any of the store's records sweeps nothing.
+//! 5. One collection sweeps at a time, among all processes that share the catalog.
+//! 6. A pack with a reachable chunk is removed only after the chunk was read from its place in
+//!    another pack, because the catalog's places may be older than the store.
 //!
-//! # At the same time
+//! # Concurrency
 //!
 //! | running ↓ / starting → | push | pull | delete, promote | collect |
 //! |---|---|---|---|---|
-//! | push | as ever | free | free | its lease is waited for |
-//! | pull | free | free | reads on under its lease | its lease is waited for |
-//! | mark, plan | may publish: marked the second time | free | taken note of the next time | one at a time |
-//! | condemned | older: relies on it; newer: sends it again | free | free | goes on with it |
-//! | sweep | puts it again once it is gone | never reads it: older leases have ended | free | goes on with it |
+//! | push | as without collections | free | free | waits for the push's lease |
+//! | pull | free | free | continues under its lease | waits for the pull's lease |
+//! | mark, plan | may publish: included in the second mark | free | left to the next collection | one at a time |
+//! | condemned | older leases rely on it; newer ones send it again | free | free | resumes |
+//! | sweep | stores the content again after its removal | never reads it: older leases have ended | free | resumes |
 //!
 //! # After a crash
 //!
-//! Repacked: the new pack is there, the old one dead; both are found the next time. Condemned: the
-//! next collection goes on waiting and marks again. Swept in part: the next one removes the rest
-//! first, or a push of the same bytes does.
+//! Repacked: the new pack exists and the old one is dead; the next collection finds both.
+//! Condemned: the next collection resumes waiting and marks again. Partly swept: the next
+//! collection first removes the rest, or a push of the same bytes does.
 
 use std::collections::HashSet;
 
@@ -60,19 +60,19 @@ pub use status::{CollectFailure, CollectStatus, Phase};
 pub(in crate::app) use usage::Measured;
 pub use usage::Usage;
 
-/// How a collection goes about it.
+/// The parameters of a collection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CollectOptions {
-    /// Packs of which less than this is reachable are repacked, in percent.
+    /// The threshold for repacking, in percent: a pack with a smaller reachable part is repacked.
     pub live_percent_min: u8,
-    /// How much may be copied while repacking, in bytes per second; `None` as fast as it goes.
+    /// The maximum copy rate while repacking, in bytes per second; `None` for no limit.
     pub rate_max: Option<u64>,
-    /// Looks for something to collect even where nothing was deleted and no push failed.
+    /// True to search for garbage even if nothing was deleted and no push failed.
     pub is_forced: bool,
 }
 
 impl CollectOptions {
-    /// What satisfies who asked first and who asks now: the newer limit holds.
+    /// Merges the options of an earlier and a newer request. The newer rate limit applies.
     fn with(self, newer: Self) -> Self {
         Self {
             live_percent_min: self.live_percent_min.max(newer.live_percent_min),
@@ -88,22 +88,22 @@ impl Default for CollectOptions {
     }
 }
 
-/// What a collection did.
+/// The results of a collection.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Collected {
-    /// Whether it looked: where nothing may be left to collect, it does not.
+    /// True if the collection searched for garbage; false if there can be none.
     pub has_looked: bool,
-    /// What was swept, and what was copied for it.
+    /// The quantities swept, and copied by repacking.
     pub swept: CollectTotals,
-    /// The leases that are waited for, and what waits.
+    /// The older leases that delay the sweep, if any.
     pub waits_for: Option<OlderLeases>,
 }
 
 impl Registry {
-    /// What a collection would remove now, were `without` deleted.
+    /// Plans a collection as if the releases in `without` were deleted.
     ///
     /// # Errors
-    /// When a root cannot be read, or a port fails.
+    /// Fails if a root is unreadable, or a port fails.
     pub async fn plan_collection(
         &self,
         without: &HashSet<ReleaseDigest>,
@@ -113,11 +113,13 @@ impl Registry {
         self.plan(reached, options).await
     }
 
-    /// Collects as much as can be collected now: call it again while it says that it waits.
+    /// Collects as much as possible now. Must be called again while [`Collected::waits_for`] is
+    /// set.
     ///
     /// # Errors
-    /// [`AppError::Busy`] when one runs; [`AppError::CatalogOld`] when the store knows more; when a
-    /// root cannot be read, or a port fails. Nothing that is reachable is gone then.
+    /// [`AppError::Busy`] while another collection runs; [`AppError::CatalogOld`] if the store has
+    /// records unknown to the catalog; also fails if a root is unreadable or a port fails.
+    /// Reachable content is never removed.
     pub async fn collect(&self, options: CollectOptions) -> Result<Collected, AppError> {
         if let Err(error) = self.catalog.make_room().await {
             let outcome = Err(error.into());

@@ -1,4 +1,4 @@
-//! Plan: what goes, to the byte, as data.
+//! The plan of a collection: the content to remove, with exact sizes.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
@@ -15,23 +15,23 @@ use crate::app::rebuild::content::read_footer;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{Collectable, PackKey, PackRow};
 
-/// How many places are looked at in one transaction.
+/// Places per catalog query.
 pub(super) const PLACES_PAGE: u32 = 100_000;
 
-/// Quantities of a collection.
+/// The quantities of a collection.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct CollectTotals {
-    /// Packs that go: nothing in them is reachable, or what was has moved.
+    /// The number of removed packs: without reachable chunks, or with all of them moved.
     pub pack_count: u64,
-    /// Their length, in bytes.
+    /// The length of the removed packs, in bytes.
     pub pack_bytes: u64,
-    /// Packs that are written for what is reachable in sparse ones.
+    /// The number of packs written for the reachable chunks of sparse packs.
     pub repacked_count: u64,
-    /// Their length, in bytes.
+    /// The length of the written packs, in bytes.
     pub repacked_bytes: u64,
-    /// Leaves, indexes, descriptors and release documents that go.
+    /// The number of removed leaves, indexes, descriptors and release documents.
     pub object_count: u64,
-    /// Their length, in bytes.
+    /// The length of the removed objects, in bytes.
     pub object_bytes: u64,
 }
 
@@ -47,27 +47,27 @@ impl AddAssign for CollectTotals {
 }
 
 impl CollectTotals {
-    /// By how much the store shrinks, in bytes.
+    /// Returns the decrease in the size of the store, in bytes.
     #[must_use]
     pub fn freed_bytes(&self) -> u64 {
         (self.pack_bytes + self.object_bytes).saturating_sub(self.repacked_bytes)
     }
 }
 
-/// What a collection would do.
+/// The plan of a collection.
 #[derive(Clone, Debug, Default)]
 pub struct CollectPlan {
     reached: Reached,
-    /// Packs in which nothing reachable lies, and their lengths.
+    /// Packs without reachable chunks, and their lengths in bytes.
     dead: Vec<(PackDigest, u64)>,
-    /// Sparse packs and their lengths.
+    /// Sparse packs, and their lengths in bytes.
     sparse: Vec<(PackDigest, u64)>,
     pub(super) groups: Vec<RepackGroup>,
     objects: Vec<(Collectable, u64)>,
 }
 
 impl CollectPlan {
-    /// Its quantities.
+    /// Returns the quantities of the plan.
     #[must_use]
     pub fn totals(&self) -> CollectTotals {
         let bytes = |packs: &[(PackDigest, u64)]| packs.iter().map(|(_, len)| len).sum::<u64>();
@@ -81,13 +81,13 @@ impl CollectPlan {
         }
     }
 
-    /// By how much the store shrinks, in bytes.
+    /// Returns the planned decrease in the size of the store, in bytes.
     #[must_use]
     pub fn freed_bytes(&self) -> u64 {
         self.totals().freed_bytes()
     }
 
-    /// How many chunks are reachable.
+    /// Returns the number of reachable chunks.
     #[must_use]
     pub fn reachable_chunk_count(&self) -> u64 {
         self.reached.chunks.count() as u64
@@ -105,7 +105,7 @@ impl CollectPlan {
         self.objects.iter().map(|(object, _)| *object).collect()
     }
 
-    /// Takes sparse packs out of it: they stay.
+    /// Removes sparse packs from the plan, so that they stay.
     pub(super) fn spare(&mut self, packs: &[PackDigest]) {
         self.sparse.retain(|(pack, _)| !packs.contains(pack));
     }
@@ -120,7 +120,7 @@ impl CollectPlan {
 }
 
 impl Registry {
-    /// Finds what is not reached.
+    /// Plans the removal of everything outside `reached`.
     pub(super) async fn plan(
         &self,
         reached: Reached,
@@ -162,7 +162,7 @@ impl Registry {
         Ok(plan)
     }
 
-    /// What of each pack is reachable.
+    /// Returns the reachable part of each pack.
     async fn liveness(
         &self,
         packs: &[PackRow],
@@ -179,7 +179,7 @@ impl Registry {
                 if !marks.contains(&place.digest) {
                     continue;
                 }
-                // One that is not listed is new, and no pack of this plan.
+                // A pack that is not listed is newer than the plan.
                 if let Some(pack) = positions.get(&place.pack).and_then(|at| live.get_mut(*at)) {
                     pack.add(place.stored_len);
                 }
@@ -192,8 +192,8 @@ impl Registry {
         }
     }
 
-    /// The frames of a sparse pack that are reachable and have their place there; `None` where it
-    /// cannot be read: then it stays, for a check to find.
+    /// Returns the reachable frames of a sparse pack whose chunks have their place there. Returns
+    /// `None` if the pack is unreadable; it then stays, to be found by a check.
     async fn live_frames(
         &self,
         pack: &PackRow,
@@ -216,8 +216,8 @@ impl Registry {
         Ok(Some(Repack { source: pack.digest, frames }))
     }
 
-    /// Leaves, indexes, descriptors and documents that nothing reaches, with their lengths: those
-    /// that have a row and those that only lie in the store.
+    /// Returns the unreachable leaves, indexes, descriptors and documents in the catalog or the
+    /// store, with their lengths in bytes.
     async fn dead_objects(&self, reached: &Reached) -> Result<Vec<(Collectable, u64)>, AppError> {
         let mut known: HashSet<_> = self.catalog.all_objects().await?.into_iter().collect();
         for kind in
@@ -235,7 +235,7 @@ impl Registry {
         Ok(objects)
     }
 
-    /// Packs that lie in the store and have no row.
+    /// Returns the packs in the store that have no row, with their lengths in bytes.
     async fn unknown_packs(&self, packs: &[PackRow]) -> Result<Vec<(PackDigest, u64)>, AppError> {
         let known: HashSet<_> = packs.iter().map(|pack| pack.digest).collect();
         let mut unknown = Vec::new();

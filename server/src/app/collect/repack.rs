@@ -1,4 +1,4 @@
-//! Repack: what is reachable in sparse packs moves to new ones.
+//! Repacking: the reachable chunks of sparse packs move to new packs.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::app::{AppError, Registry};
 use crate::catalog::collect::{Added, Grip};
 
 impl Registry {
-    /// Moves what is reachable in a plan's sparse packs; those that could not be moved leave it.
+    /// Moves the reachable chunks of a plan's sparse packs. Removes packs that could not be moved
+    /// from the plan.
     pub(super) async fn repack(
         &self,
         plan: &mut CollectPlan,
@@ -30,13 +31,13 @@ impl Registry {
             self.collecting.check_stop()?;
             let made = match self.repack_group(&group).await {
                 Ok(made) => made,
-                // What is damaged stays where it is until it is mended; the rest goes on.
+                // Damaged packs stay until their repair; the other groups continue.
                 Err(AppError::Damaged { object }) => {
                     tracing::warn!(object, "not repacked: run `seawall fsck`");
                     plan.spare(&sources);
                     continue;
                 }
-                // What is dead goes first; the next collection has room to copy.
+                // Dead packs are removed first, so that the next collection has space for the copy.
                 Err(error) if error.code() == Code::StorageFull => {
                     tracing::warn!(%error, "not repacked: there is no room for a copy");
                     plan.spare(&sources);
@@ -48,7 +49,7 @@ impl Registry {
             totals.repacked_bytes += made;
             self.refit_leaves(&sources, plan.reached()).await?;
             if let Some(rate) = options.rate_max {
-                // What was read and what was written.
+                // Counts the bytes read and the bytes written.
                 let copied = (2 * made).saturating_mul(1000);
                 tokio::time::sleep(Duration::from_millis(copied / rate.max(1))).await;
             }
@@ -56,13 +57,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Returns the length of the new pack.
+    /// Moves one group to a new pack. Returns the length of the new pack, in bytes.
     async fn repack_group(&self, group: &RepackGroup) -> Result<u64, AppError> {
         let pack = match self.copy_group(group).await? {
             Some(pack) => pack,
             None => {
                 self.lose_unsound(group).await?;
-                // It was read wrongly once.
+                // All sources are intact now: the first read had a transient error.
                 let internal = || AppError::Internal {
                     action: "repack",
                     source: "sound packs made an unsound one".into(),
@@ -84,8 +85,8 @@ impl Registry {
         }
     }
 
-    /// The new pack, decoded and hashed as if it were uploaded: damage at rest is not passed on.
-    /// `None` where there is some.
+    /// Builds the new pack and proves it like an upload, so that damage at rest is not copied.
+    /// Returns `None` if a source is damaged.
     async fn copy_group(&self, group: &RepackGroup) -> Result<Option<VerifiedPack>, AppError> {
         let mut writer = PackWriter::default();
         for source in &group.sources {
@@ -104,10 +105,10 @@ impl Registry {
         }
     }
 
-    /// Finds the pack that is damaged.
+    /// Fails on the first damaged source, and marks it as lost.
     ///
     /// # Errors
-    /// [`AppError::Damaged`] when there is one; when a port fails.
+    /// [`AppError::Damaged`] if a source is damaged, or the error of a port.
     async fn lose_unsound(&self, group: &RepackGroup) -> Result<(), AppError> {
         for source in &group.sources {
             if !self.is_sound(source.source).await? {
@@ -118,7 +119,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Writes anew which packs the reachable leaves need that needed one of `packs`.
+    /// Updates the packs of the reachable leaves that needed one of `packs`.
     pub(super) async fn refit_leaves(
         &self,
         packs: &[PackDigest],
@@ -128,7 +129,7 @@ impl Registry {
             if reached.has_leaf(leaf) {
                 let read = self.read_leaf(leaf).await?;
                 let chunks = read.chunks().collect();
-                // One whose chunks are lost keeps its rows: its packs stay.
+                // A leaf with lost chunks keeps its rows, and thereby its packs.
                 self.catalog.add_leaf(leaf_row(leaf, &read), chunks, Grip::ANY).await?;
             }
         }

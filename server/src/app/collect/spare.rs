@@ -1,8 +1,8 @@
-//! Spare packs: what is reachable in them lies in its own place as well, and that was read.
+//! Spare packs: packs whose reachable chunks all have their place in another, proven pack.
 //!
-//! A catalog may be wrong about where a chunk lies: it is an older copy and knows of no repack and
-//! no repair since, or the pack rotted. So a pack with a reachable chunk in it goes only once the
-//! bytes in that chunk's place are proven.
+//! The catalog may be wrong about the place of a chunk: an older copy does not know of later
+//! repacks and repairs, and a pack may have rotted. Therefore, a pack with a reachable chunk is
+//! removed only after the bytes at the chunk's place were proven.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use crate::app::rebuild::content::{read_footer, twice};
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{PackKey, PackRow};
 
-/// The packs that have rows, and what was found of them since.
+/// The rows of packs, and the packs proven so far.
 pub(super) struct Homes {
     rows: HashMap<PackKey, PackRow>,
-    /// Those that were read; `None` where the catalog is believed, as a plan does.
+    /// The packs that were read and found intact; `None` to trust the catalog.
     proven: Option<HashSet<PackKey>>,
 }
 
 impl Homes {
-    /// As the catalog has them: for a plan, which changes nothing.
+    /// Trusts the catalog. For plans, which change nothing.
     pub(super) fn believed(rows: &[PackRow]) -> Self {
         let rows = rows.iter().map(|row| (row.key, *row)).collect();
         Self { rows, proven: None }
     }
 
-    /// Each is read before anything relies on it.
+    /// Requires every pack to be read before anything relies on it.
     pub(super) fn proven(rows: &[PackRow]) -> Self {
         Self { proven: Some(HashSet::new()), ..Self::believed(rows) }
     }
 }
 
 impl Registry {
-    /// Whether every reachable chunk in a pack has its place in another one, which is sound. A pack
-    /// that turns out not to be is lost from then on.
+    /// Returns whether every reachable chunk in a pack has its place in another, intact pack. Marks
+    /// packs found damaged as lost.
     pub(super) async fn is_spare(
         &self,
         pack: PackDigest,
@@ -45,7 +45,7 @@ impl Registry {
     ) -> Result<bool, AppError> {
         let footer = match twice(|| read_footer(Arc::clone(&self.store), pack)).await? {
             Ok((_, footer)) => footer,
-            // What cannot be read cannot be served either.
+            // An unreadable pack cannot be served either.
             Err(_) => return Ok(true),
         };
         let chunks = footer.frames().iter().map(|frame| frame.digest);
@@ -63,14 +63,14 @@ impl Registry {
         Ok(true)
     }
 
-    /// Whether what has its place in a pack is safe there when `without` goes.
+    /// Returns whether the chunks placed in a pack are safe there if `without` is removed.
     async fn is_home(
         &self,
         key: PackKey,
         without: PackDigest,
         homes: &mut Homes,
     ) -> Result<bool, AppError> {
-        // One that has no row here is newer than the rows.
+        // A pack without a row here is newer than the rows.
         let Some(home) = homes.rows.get_mut(&key).filter(|row| !row.is_lost) else {
             return Ok(false);
         };

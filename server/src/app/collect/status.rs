@@ -1,4 +1,4 @@
-//! How far a collection is, for those who watch it.
+//! The status of collections.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,44 +7,44 @@ use seawall_api::problem::Code;
 use super::{CollectOptions, CollectPlan, CollectTotals, Collected};
 use crate::app::{AppError, Registry};
 
-/// What a collection does now.
+/// The phase of a collection.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Phase {
-    /// None runs.
+    /// No collection is running.
     #[default]
     Idle,
-    /// It reads what releases reach.
+    /// The collection is reading everything reachable from releases.
     Marking,
-    /// It moves what is reachable in sparse packs.
+    /// The collection is moving the reachable chunks of sparse packs.
     Repacking,
-    /// It writes down what goes.
+    /// The collection is listing dead content in the catalog.
     Condemning,
-    /// It waits for older leases.
+    /// The collection is waiting for older leases.
     Waiting,
-    /// It removes what nobody reaches.
+    /// The collection is removing unreachable content.
     Sweeping,
 }
 
-/// How far a collection is, or what the last one did.
+/// The progress of the current collection, and the result of the last one.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct CollectStatus {
-    /// What it does now.
+    /// The current phase.
     pub phase: Phase,
-    /// What it is going to do.
+    /// The quantities of the current plan.
     pub planned: CollectTotals,
-    /// When the last one ended, seconds since 1970-01-01 UTC, and how; `None` when there was none
-    /// since the registry started.
+    /// The end of the last collection, in seconds since 1970-01-01 UTC, and its outcome; `None` if
+    /// there was none since the registry started.
     pub last: Option<(u64, Result<Collected, CollectFailure>)>,
 }
 
-/// Why a collection failed.
+/// The failure of a collection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CollectFailure {
-    /// The row of the closed table of problems that it belongs to.
+    /// The problem code.
     pub code: Code,
-    /// What failed, and its causes.
+    /// The error and its causes.
     pub detail: String,
-    /// The next step, where there is one.
+    /// The next step, if there is one.
     pub remedy: Option<String>,
 }
 
@@ -54,29 +54,29 @@ impl CollectFailure {
     }
 }
 
-/// Who goes on collecting until nothing is waited for.
+/// The state of the job that collects until no older leases remain.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Job {
     #[default]
     None,
     Runs,
-    /// It runs, and was asked for again: what was deleted since it marked is not in its plan.
+    /// The job is running and was requested again, because its plan lacks later deletions.
     RunsAgain,
 }
 
-/// What is known of collections, all under one lock: who asks sees no step half taken.
+/// The state of collections. Held under one lock, so that readers see consistent values.
 #[derive(Debug, Default)]
 struct State {
     status: CollectStatus,
     job: Job,
-    /// How those want it who asked again.
+    /// The options of the repeated requests.
     wanted: CollectOptions,
     is_stopped: bool,
-    /// The next outcome is one with the last: the same job collects again.
+    /// True if the next outcome is added to the last, because the same job collects again.
     is_continued: bool,
 }
 
-/// The state of collections in this process.
+/// The shared state of collections in this process.
 #[derive(Debug, Default)]
 pub(in crate::app) struct Collecting {
     state: Mutex<State>,
@@ -95,7 +95,7 @@ impl Collecting {
         self.with(|state| state.status.planned = plan.totals());
     }
 
-    /// Ends the collection where somebody asked for it.
+    /// Fails if the collection was asked to stop.
     pub(super) fn check_stop(&self) -> Result<(), AppError> {
         match self.with(|state| state.is_stopped) {
             true => Err(AppError::Stopped { what: "the collection" }),
@@ -156,7 +156,7 @@ impl State {
     }
 }
 
-/// An error and its causes.
+/// Formats an error with its causes.
 fn in_full(error: &AppError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -169,28 +169,28 @@ fn in_full(error: &AppError) -> String {
 }
 
 impl Registry {
-    /// How far the collection is that runs, or what the last one did.
+    /// Returns the progress of the current collection, or the result of the last one.
     #[must_use]
     pub fn collect_status(&self) -> CollectStatus {
         self.collecting.with(|state| state.status.clone())
     }
 
-    /// Says that somebody collects until nothing is waited for; false when somebody does already:
-    /// then that one collects once more with these options, as what was deleted meanwhile is not
-    /// in its plan.
+    /// Starts the job that collects until no older leases remain. Returns false if a job is already
+    /// running; that job then collects once more with these options, because its plan lacks
+    /// releases deleted in the meantime.
     #[must_use]
     pub fn begin_collecting(&self, options: CollectOptions) -> bool {
         self.collecting.with(|state| state.begin(options))
     }
 
-    /// Ends what [`Self::begin_collecting`] began; how to go on where it was asked for again
-    /// meanwhile.
+    /// Ends a round started by [`Self::begin_collecting`]. Returns the options of the next round if
+    /// the collection was requested again in the meantime.
     #[must_use]
     pub fn end_collecting(&self) -> Option<CollectOptions> {
         self.collecting.with(State::end)
     }
 
-    /// Ends it however far it is: the thread of who began it is gone.
+    /// Resets the state after the thread of the job died.
     pub fn abandon_collecting(&self) {
         self.collecting.with(|state| {
             let status = std::mem::take(&mut state.status);
@@ -199,12 +199,12 @@ impl Registry {
         });
     }
 
-    /// Asks the collection that runs to stop at the next step; where none does, nothing changes.
+    /// Asks the running job to stop at its next step. Without a job, nothing happens.
     pub fn stop_collecting(&self) {
         self.collecting.with(State::stop);
     }
 
-    /// Whether somebody asked for that.
+    /// Returns whether the running job was asked to stop.
     #[must_use]
     pub fn is_collecting_stopped(&self) -> bool {
         self.collecting.with(|state| state.is_stopped)

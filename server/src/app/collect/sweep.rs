@@ -1,4 +1,4 @@
-//! Sweep: names first, then bytes, of what is still unreachable when nobody relies on it any more.
+//! The sweep: removes the rows, then the bytes, of condemned content without users.
 
 use std::collections::HashSet;
 
@@ -13,12 +13,12 @@ use super::{CollectTotals, Phase};
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{OlderLeases, Sweep, Sweeping};
 
-/// How many objects are removed at once.
+/// Objects removed concurrently.
 const REMOVALS_AT_ONCE: usize = 8;
 
 impl Registry {
-    /// Sweeps what is condemned, unless an older lease is alive; `reached` is what an earlier mark
-    /// found, which holds as long as no release became visible since.
+    /// Sweeps condemned content, unless an older lease is alive. `reached` is an earlier mark,
+    /// reused if no release became visible since.
     pub(super) async fn sweep(
         &self,
         reached: Option<Reached>,
@@ -31,8 +31,8 @@ impl Registry {
             return Ok(older);
         }
         self.collecting.enter(Phase::Sweeping);
-        // From here on, no lease that relies on what is condemned publishes: what it published is
-        // among the roots.
+        // From here on, no lease that relies on condemned content can publish, and everything
+        // published under such a lease is among the roots.
         let published = self.catalog.collect_state(self.host.now_secs()).await?.published;
         let reached = match reached {
             Some(reached) if reached.published == published => reached,
@@ -45,8 +45,8 @@ impl Registry {
         self.catalog.pardon(needed, alive).await?;
         self.refit_leaves(&packs, &reached).await?;
         self.collecting.check_stop()?;
-        // Releases were deleted since the collection began: else the store alone would bring back
-        // what is swept now.
+        // Releases may have been deleted since the collection began. Without their records, a
+        // rebuild would restore releases whose content is swept now.
         self.prove_current().await?;
         let live_leaves = reached.leaves();
         let sweep = Sweep { generation: state.generation, packs, objects, live_leaves };
@@ -55,8 +55,8 @@ impl Registry {
         Ok(None)
     }
 
-    /// Tells condemned packs that hold what is reachable and sound nowhere else from those that may
-    /// go.
+    /// Splits condemned packs into those with a reachable chunk not proven elsewhere, which must
+    /// stay, and those that may be removed.
     async fn split_packs(
         &self,
         packs: Vec<PackDigest>,
@@ -76,7 +76,7 @@ impl Registry {
         Ok((needed, dead))
     }
 
-    /// Finishes a sweep that stands in the way, if nobody is about to.
+    /// Finishes an interrupted sweep that blocks a request, unless another process is collecting.
     pub(in crate::app) async fn finish_abandoned_sweep(&self) -> Result<(), AppError> {
         if self.catalog.sweeping().await? == Sweeping::default() {
             return Ok(());
@@ -88,7 +88,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes what a sweep has decided on: this one, or one that a crash ended.
+    /// Carries out a decided sweep, which a crash may have interrupted.
     pub(super) async fn finish_sweep(&self) -> Result<CollectTotals, AppError> {
         let sweeping = self.catalog.sweeping().await?;
         let mut totals = CollectTotals::default();
@@ -112,7 +112,7 @@ impl Registry {
         Ok(totals)
     }
 
-    /// Removes objects; returns how many there were, and their length in bytes.
+    /// Removes objects. Returns their number, and their length in bytes.
     async fn remove(&self, names: Vec<ObjectName>) -> Result<(u64, u64), AppError> {
         let removals = stream::iter(names.into_iter().map(|name| async move {
             let len = self.store.len(&name).await?;

@@ -1,4 +1,4 @@
-//! Collections over a store in memory and a real catalog.
+//! Tests of collections over a store in memory and a real catalog.
 
 mod actors;
 mod gate;

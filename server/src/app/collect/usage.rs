@@ -1,4 +1,4 @@
-//! What deleting each release would free.
+//! The disk usage of releases: the bytes freed by deleting each release.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,40 +9,42 @@ use seawall_api::reference::Selector;
 use super::plan::PLACES_PAGE;
 use crate::app::{AppError, Registry};
 
-/// How many leaves are read at once.
+/// Leaves read concurrently.
 const READS_AT_ONCE: usize = 8;
-/// Of a leaf or chunk that more than one release reaches.
+/// The owner of a leaf or chunk reachable from several releases.
 const SHARED: u32 = u32::MAX;
 
-/// What releases occupy in the store.
+/// The disk usage of all releases.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Usage {
-    /// For each release, the bytes of chunks, as they are stored, that no other release reaches.
-    /// Those of which something is damaged are not there, and do not count as others; where
-    /// several have what is damaged, none is.
+    /// The stored bytes of chunks exclusive to each release. A release with damaged content is
+    /// omitted, and its unreadable content is ignored. Empty if the damaged content is shared by
+    /// several releases.
     pub own_bytes: HashMap<ReleaseDigest, u64>,
-    /// The bytes of chunks that several releases reach.
+    /// The stored bytes of chunks reachable from several releases.
     pub shared_bytes: u64,
-    /// The bytes of chunks that no release that can be read reaches: a collection removes them.
+    /// The stored bytes of chunks unreachable from every readable release, as a collection would
+    /// remove.
     pub unreachable_bytes: u64,
 }
 
-/// For how long a damaged release is not looked at again: nothing in the catalog tells that it was
-/// mended.
+/// The validity of a measurement with damaged releases, in seconds. The catalog does not signal
+/// their repair.
 const PARTIAL_TTL_SECS: u64 = 60;
 
-/// What releases occupied last, the state of the catalog then, and until when that holds.
+/// The last measurement: the catalog's state, the expiry in seconds since 1970-01-01 UTC, and the
+/// usage.
 pub(in crate::app) type Measured = tokio::sync::Mutex<Option<(At, u64, Usage)>>;
-/// Releases that had become visible, what may have left litter, and sweeps: as long as they stay,
-/// so does what releases occupy.
+/// The counters of published releases, of litter, and of sweeps. Usage does not change while these
+/// counters stay the same.
 type At = (u64, u64, u64);
 
 impl Registry {
-    /// What each visible release occupies alone: reads every leaf and looks at every chunk, unless
-    /// nothing changed since it did.
+    /// Returns the disk usage of all visible releases. Reads every leaf and looks up every chunk,
+    /// unless the last measurement is still valid.
     ///
     /// # Errors
-    /// When a port fails.
+    /// Fails if a port fails.
     pub async fn usage(&self) -> Result<Usage, AppError> {
         let now_secs = self.host.now_secs();
         let state = self.catalog.collect_state(now_secs).await?;
@@ -60,7 +62,7 @@ impl Registry {
         Ok(usage)
     }
 
-    /// Measures, and tells whether everything could be read.
+    /// Measures the usage. Returns false as the second value if anything was unreadable.
     async fn measure(&self) -> Result<(Usage, bool), AppError> {
         let releases = self.catalog.roots().await?.releases;
         let mut damaged = HashSet::new();
@@ -108,7 +110,8 @@ impl Registry {
         Ok((usage, damaged.is_empty()))
     }
 
-    /// Each chunk's prefix and owner, ascending; whose leaves are damaged.
+    /// Returns the prefix and the owner of each chunk, ascending. Adds the owners of damaged leaves
+    /// to `damaged`.
     async fn owned_chunks(
         &self,
         leaves: HashMap<LeafDigest, u32>,
@@ -130,7 +133,7 @@ impl Registry {
             };
             let prefix = |bytes: &[u8; 32]| *bytes.first_chunk().unwrap_or(&[0; 8]);
             chunks.extend(leaf.chunks().map(|chunk| (prefix(chunk.digest.as_bytes()), owner)));
-            // As in `MarksBuilder`: what repeats takes no room for long.
+            // As in `MarksBuilder`: duplicates are removed regularly, to bound memory.
             if chunks.len() > 2 * settled + (1 << 20) {
                 settle(&mut chunks);
                 settled = chunks.len();
@@ -171,7 +174,7 @@ impl Registry {
     }
 }
 
-/// Sorts by chunk, each once: with its owner, or as shared.
+/// Sorts and deduplicates by chunk; a chunk with several owners becomes shared.
 fn settle(chunks: &mut Vec<([u8; 8], u32)>) {
     chunks.sort_unstable();
     chunks.dedup_by(|next, kept| {

@@ -1,4 +1,4 @@
-//! Who asks for a collection gets one that has seen what they deleted.
+//! Every requested collection covers the deletions before the request.
 
 use super::*;
 use crate::catalog::collect::OlderLeases;

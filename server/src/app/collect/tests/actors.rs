@@ -1,4 +1,4 @@
-//! Who acts in the simulation: what a client does, step by step, through the use cases.
+//! The actors of the simulation: a client's steps through the use cases.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -18,9 +18,8 @@ use crate::app::tests::fixture::{TinyDisk, TinyRelease};
 use crate::app::{AppError, Publisher, Registry};
 use crate::catalog::{LeaseId, Purpose};
 
-/// Pushes a release as the command line does; where the registry lacks something after all, once
-/// more from the beginning. `trusted` are chunks that a parent release was seen to have: they are
-/// not asked about.
+/// Pushes a release like the command line, and starts over once if content is missing at the end.
+/// The chunks in `trusted` were seen in a parent release and are not asked about.
 pub(super) async fn push(
     registry: &Registry,
     tiny: &TinyRelease,
@@ -81,18 +80,18 @@ pub(super) async fn upload(
     registry.put_index(lease, index, bytes).await.map(|_| ())
 }
 
-/// What a pull found.
+/// The outcome of a pull.
 #[derive(Debug, PartialEq)]
 pub(super) enum Pulled {
-    /// Every byte of the release.
+    /// Every byte of the release was read.
     Whole,
-    /// There is no such release.
+    /// The release does not exist.
     Absent,
-    /// Its lease ended while it read: it may not rely on anything.
+    /// The lease ended during the pull, so that missing content is permitted.
     LeaseEnded,
 }
 
-/// Pulls a release under a lease and compares every chunk with its name.
+/// Pulls a release under a lease, and compares every chunk with its digest.
 pub(super) async fn pull(registry: &Registry, version: &Version) -> Result<Pulled, AppError> {
     let lease = registry.open_lease(application(), Purpose::Pull).await?;
     let selector = Selector::Version(version.clone());
@@ -110,7 +109,7 @@ pub(super) async fn pull(registry: &Registry, version: &Version) -> Result<Pulle
     outcome.map(|()| Pulled::Whole)
 }
 
-/// Reads every chunk of a release out of its pack and compares it with its name.
+/// Reads every chunk of a release from its pack, and compares the chunk with its digest.
 pub(super) async fn read_all(registry: &Registry, document: &[u8]) -> Result<(), AppError> {
     let release = Release::parse(document).unwrap();
     for (_, disk) in release.disks() {

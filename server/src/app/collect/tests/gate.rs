@@ -1,5 +1,5 @@
-//! A store at whose every call the caller waits for its turn, before and after: who goes on next
-//! is for the simulation to say.
+//! A store whose callers wait at a gate before and after every call, so that the simulation decides
+//! on the next step.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,11 +11,11 @@ use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 use tokio::sync::oneshot;
 
 tokio::task_local! {
-    /// Who calls.
+    /// The calling actor.
     pub(super) static ACTOR: u32;
 }
 
-/// Where actors wait. Without an actor (the oracle looks) nobody waits.
+/// The gate at which actors wait. Calls outside an actor, from the oracle, pass freely.
 #[derive(Default)]
 pub(super) struct Gate {
     waiting: Mutex<BTreeMap<u32, Vec<oneshot::Sender<()>>>>,
@@ -26,16 +26,16 @@ impl Gate {
         let Ok(actor) = ACTOR.try_with(|actor| *actor) else { return };
         let (grant, granted) = oneshot::channel();
         self.waiting.lock().unwrap().entry(actor).or_default().push(grant);
-        // Dropped in a crash, and then nobody polls this any more.
+        // A crash drops the sender; this future is then no longer polled.
         let _ = granted.await;
     }
 
-    /// Those who wait.
+    /// Returns the waiting actors.
     pub(super) fn waiting(&self) -> Vec<u32> {
         self.waiting.lock().unwrap().keys().copied().collect()
     }
 
-    /// Lets one call of an actor go on.
+    /// Lets one call of an actor continue.
     pub(super) fn grant(&self, actor: u32) {
         let mut waiting = self.waiting.lock().unwrap();
         let calls = waiting.get_mut(&actor).unwrap();
@@ -43,11 +43,11 @@ impl Gate {
         if calls.is_empty() {
             waiting.remove(&actor);
         }
-        // An actor that gave this call up does not wait for it.
+        // An actor that has abandoned this call is not waiting for it.
         let _ = call.send(());
     }
 
-    /// Forgets everybody: they are gone.
+    /// Removes all waiting actors after a crash.
     pub(super) fn clear(&self) {
         self.waiting.lock().unwrap().clear();
     }

@@ -1,5 +1,5 @@
-//! Grips: a row is only written for bytes that no sweep had a chance to take. The simulation seldom
-//! meets these moments: each is of one call, between the look at the bytes and the row.
+//! Tests of grips: a row is written only for bytes that no sweep can have removed. The simulation
+//! seldom hits the interval between finding the bytes and writing the row.
 
 use seawall_api::digest::LeafDigest;
 
@@ -8,7 +8,7 @@ use crate::app::tests::Site;
 use crate::catalog::collect::{Collectable, Grip, Sweep};
 use crate::catalog::{LeafAdded, LeafRow};
 
-/// What a lease that is read now holds on to.
+/// Returns the grip of a lease opened now.
 async fn grip(site: &Site, registry: &Registry) -> Grip {
     let state = registry.catalog.collect_state(site.now_secs()).await.unwrap();
     Grip { generation: state.generation, sweeps: Some(state.sweeps), hand: None }
@@ -43,7 +43,7 @@ async fn what_a_sweep_is_about_to_take_is_not_put_until_it_is_gone() {
     let sweep = Sweep { generation, objects: vec![object], ..Sweep::default() };
     registry.catalog.begin_sweep(sweep).await.unwrap();
 
-    // It looked after the sweep began, and found the bytes that are removed next.
+    // The grip was taken after the sweep began, and the bytes about to be removed were found.
     let during = grip(&site, &registry).await;
     assert_eq!(add(during).await.unwrap(), LeafAdded::Swept, "its bytes are about to go");
     registry.finish_sweep().await.unwrap();
@@ -52,8 +52,8 @@ async fn what_a_sweep_is_about_to_take_is_not_put_until_it_is_gone() {
     assert_eq!(add(after).await.unwrap(), LeafAdded::Present);
 }
 
-/// Who came before the condemnation relies on it, and is waited for; who came later must not: the
-/// sweep waits for nobody who did.
+/// Leases from before the condemnation rely on the condemned content, and the sweep waits for them.
+/// Later leases must not rely on it, because the sweep does not wait for them.
 #[tokio::test]
 async fn what_is_condemned_is_there_for_older_leases_only() {
     let site = Site::new();

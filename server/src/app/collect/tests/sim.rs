@@ -1,8 +1,8 @@
-//! A simulation: pushes, pulls, promotions, deletions, collections, crashes and jumps of the clock
-//! in an order that a seed decides, against an oracle that knows which releases are visible.
+//! A simulation of pushes, pulls, promotions, deletions, collections, crashes and clock jumps,
+//! ordered by a seed and checked against an oracle that knows the visible releases.
 //!
-//! One actor at a time goes on, from one call of the store to the next. `SIM_SEED=N` repeats one
-//! seed, `SIM_COUNT=N` runs that many; with `--nocapture` the last line says what they did.
+//! One actor at a time runs, from one store call to the next. `SIM_SEED=N` repeats one seed, and
+//! `SIM_COUNT=N` runs N seeds. With `--nocapture`, the last line shows the counts of events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -28,18 +28,19 @@ use crate::app::{AppError, Registry};
 use crate::catalog::collect::{DeleteRequest, Deletion};
 use crate::catalog::{Expected, Purpose};
 
-/// How many seeds a test run tries.
+/// The number of seeds in a test run.
 const SEED_COUNT: u64 = 40;
-/// How many turns an episode has before everybody may finish.
+/// The number of turns in an episode before the actors are drained.
 const TURN_COUNT: u32 = 400;
-/// How many turns an episode may take until everybody has finished: more is somebody who tries
-/// the same thing for ever. Sixty seeds took 30,000 in all.
+/// The maximum number of turns in an episode. More turns indicate an endless retry: sixty seeds
+/// took 30,000 turns in all.
 const TURN_COUNT_MAX: u64 = 20_000;
-/// How long an episode may take: more is somebody who neither waits for a turn nor ends.
+/// The maximum duration of an episode. A longer one indicates an actor that neither waits at the
+/// gate nor ends.
 const EPISODE_MAX: Duration = Duration::from_secs(120);
-/// After how many seeds a long run says how far it is.
+/// The interval between progress messages of a long run, in seeds.
 const PROGRESS_EVERY: u64 = 100;
-/// How many act at once.
+/// The maximum number of concurrent actors.
 const ACTORS_MAX: usize = 5;
 
 pub(super) fn application() -> ApplicationName {
@@ -67,14 +68,14 @@ impl Dice {
         from.get(usize::try_from(at).unwrap())
     }
 
-    /// Chunks and holes of a disk; few letters, so that disks share chunks.
+    /// Returns the chunks and holes of a disk, from few letters, so that disks share chunks.
     fn letters(&mut self) -> String {
         let len = 1 + self.below(9);
         (0..len).map(|_| *self.pick(b"abcdefghijklmnop....").unwrap() as char).collect()
     }
 }
 
-/// What came of an actor.
+/// The outcome of an actor.
 enum Outcome {
     Pushed(usize, Result<(), AppError>),
     Pulled(usize, Result<Pulled, AppError>),
@@ -83,13 +84,13 @@ enum Outcome {
     Other(Result<(), AppError>),
 }
 
-/// What is known of a release.
+/// The oracle's knowledge of a release.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Known {
-    /// Its push was not answered.
+    /// The push was not acknowledged.
     Maybe,
     Visible,
-    /// Its deletion was not answered.
+    /// The deletion was not acknowledged.
     MaybeDeleted,
     Deleted,
 }
@@ -99,7 +100,7 @@ struct World {
     gate: Arc<Gate>,
     registry: Rc<Registry>,
     releases: Vec<Rc<TinyRelease>>,
-    /// What is on the disks of each.
+    /// The content of each release's disks.
     letters: Vec<(String, String)>,
     known: BTreeMap<usize, Known>,
     actors: BTreeMap<u32, JoinHandle<Outcome>>,
@@ -136,7 +137,7 @@ impl World {
         self.actors.insert(id, tokio::task::spawn_local(ACTOR.scope(id, actor)));
     }
 
-    /// Begins something.
+    /// Starts a random action.
     fn begin(&mut self) {
         let registry = Rc::clone(&self.registry);
         let any = self.dice.below(self.releases.len().max(1) as u64);
@@ -153,7 +154,7 @@ impl World {
                 });
             }
             3..=4 if any < self.releases.len() => {
-                // One that is there has more to read; one that is not is worth a try.
+                // A visible release has more to read; any other release is still worth a try.
                 let at = self.dice.pick(&self.visible()).copied().unwrap_or(any);
                 let version = self.version(at);
                 self.act(
@@ -166,7 +167,7 @@ impl World {
                 self.act(async move { Outcome::Other(promote(&registry, digest).await) });
             }
             8 => {
-                // A push that dies half-way, and nobody ends its lease.
+                // A push that dies halfway and leaves its lease open.
                 let at = self.make_release();
                 let tiny = Rc::clone(&self.releases[at]);
                 self.act(async move {
@@ -184,8 +185,8 @@ impl World {
 
     fn make_release(&mut self) -> usize {
         let version = format!("1.{}", self.releases.len());
-        // Often the disks of a release that is there, or was: its leaves, indexes and packs are
-        // put again while a collection condemns or sweeps them.
+        // Often reuses the disks of a present or deleted release, so that its leaves, indexes and
+        // packs are stored again while a collection condemns or sweeps them.
         let (db, web) = match self.dice.pick(&self.letters).cloned() {
             Some(again) if self.dice.below(2) == 0 => again,
             _ => (self.dice.letters(), self.dice.letters()),
@@ -200,8 +201,8 @@ impl World {
         visible.map(|(at, _)| *at).collect()
     }
 
-    /// The chunks of a release that is visible now: a push that takes it for its parent does not
-    /// ask about them.
+    /// Returns the chunks of a visible release, which a push with this release as parent does not
+    /// ask about.
     fn trusted(&mut self) -> BTreeSet<ChunkDigest> {
         let visible = self.visible();
         match self.dice.pick(&visible) {
@@ -240,7 +241,7 @@ impl World {
         self.act(async move { Outcome::Collected(registry.collect(options).await) });
     }
 
-    /// Waits until every actor waits at the gate or is done; notes what became of the latter.
+    /// Waits until every actor is at the gate or done, and notes the outcomes of those done.
     async fn settle(&mut self) {
         loop {
             tokio::task::yield_now().await;
@@ -310,7 +311,7 @@ impl World {
         }
     }
 
-    /// One turn: somebody begins, somebody goes on, time passes, or everything dies.
+    /// Runs one turn: an action starts or continues, time passes, or all processes crash.
     async fn turn(&mut self) {
         self.tally.turns += 1;
         match self.dice.below(300) {
@@ -343,7 +344,7 @@ impl World {
         self.check().await;
     }
 
-    /// Everybody goes on until they are done.
+    /// Runs all actors to their end.
     async fn drain(&mut self) {
         loop {
             self.settle().await;
@@ -355,7 +356,7 @@ impl World {
         }
     }
 
-    /// Every visible release reads back, and no other is visible.
+    /// Checks that every visible release reads back, and that no other release is visible.
     async fn check(&mut self) {
         for (at, known) in self.known.clone() {
             let selector = Selector::Version(self.version(at));
@@ -381,7 +382,7 @@ impl World {
         }
     }
 
-    /// After a full collection exactly what visible releases reach is left.
+    /// Checks that a full collection has left exactly the content reachable from visible releases.
     async fn check_nothing_is_left_over(&self) {
         let visible = self.known.iter().filter(|(_, known)| **known == Known::Visible);
         let visible: Vec<_> = visible.map(|(at, _)| &self.releases[*at]).collect();
@@ -429,7 +430,7 @@ async fn promote(
     registry.move_channel(&application(), change).await.map(|_| ())
 }
 
-/// One seed; returns what happened.
+/// Runs one seed. Returns the counts of events.
 async fn episode(seed: u64) -> Tally {
     let mut world = World::new(seed);
     for _ in 0..TURN_COUNT {
@@ -438,7 +439,7 @@ async fn episode(seed: u64) -> Tally {
     world.drain().await;
     world.check().await;
     world.site.pass(2 * LEASE_TTL_SECS);
-    // The second repacks what the first found dead in packs that it had to leave.
+    // The second collection repacks what the first one found dead in packs that had to stay.
     for is_forced in [true, true, false] {
         let options = CollectOptions { live_percent_min: 100, is_forced, rate_max: None };
         let done = world.registry.collect(options).await.unwrap();
@@ -456,7 +457,7 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// Both halves of what a collection promises, whatever happens at once.
+/// Checks both guarantees of collections under concurrency.
 #[test]
 fn whatever_is_visible_reads_back_and_nothing_unreachable_stays() {
     let seeds = match setting("SIM_SEED") {
@@ -481,6 +482,6 @@ fn whatever_is_visible_reads_back_and_nothing_unreachable_stays() {
         }
     }
     println!("{tally}");
-    // One seed may do without something; of all of them each thing must be met.
+    // A single seed may miss an event, but a full run must meet each at least once.
     assert!(count < SEED_COUNT || tally.has_all(), "what was to be tried was not: {tally}");
 }

@@ -1,4 +1,4 @@
-//! What the simulation did: a run that met no sweep proves nothing.
+//! The counts of events in a simulation. A run without a sweep proves nothing.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -7,12 +7,12 @@ use crate::app::collect::Collected;
 
 macro_rules! tally {
     ($($(#[$doc:meta])* $field:ident: $words:literal,)*) => {
-        /// How often things happened.
+        /// The number of occurrences of each event.
         #[derive(Clone, Copy, Default, Debug)]
         pub(super) struct Tally { $($(#[$doc])* pub(super) $field: u64,)* }
 
         impl Tally {
-            /// Whether everything happened at least once.
+            /// Returns whether every event occurred at least once.
             pub(super) fn has_all(&self) -> bool {
                 [$(self.$field),*].iter().all(|count| *count > 0)
             }
@@ -41,25 +41,25 @@ tally! {
     turns: "turns",
     crashes: "crashes",
     clock_jumps: "clock jumps",
-    /// Pushes that were answered.
+    /// Acknowledged pushes.
     published: "releases published",
-    /// Pulls that read every byte.
+    /// Pulls of every byte.
     pulled: "releases pulled",
     deleted: "releases deleted",
-    /// Collections that ended without an error.
+    /// Collections without an error.
     collections: "collections",
-    /// Those of them that found an older lease alive.
+    /// Collections that found an older lease alive.
     waits: "waits for older leases",
     repacked: "packs repacked",
-    /// In collections that crashed too.
+    /// Includes collections that crashed.
     condemned: "condemnations",
-    /// In collections that crashed too.
+    /// Includes collections that crashed.
     sweeps: "sweeps begun",
     swept: "packs and objects swept",
 }
 
 impl Tally {
-    /// Notes a collection.
+    /// Counts a collection.
     pub(super) fn collected(&mut self, done: &Collected) {
         self.collections += 1;
         self.waits += u64::from(done.waits_for.is_some());
