@@ -1,4 +1,4 @@
-//! Use cases over a store in memory that can be made to fail, and a real catalog.
+//! Tests of use cases over a fallible store in memory and a real catalog.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,10 +34,10 @@ pub(super) mod fixture;
 use faults::{BadSector, Failing, FaultAt, broken};
 use fixture::{TinyDisk, TinyRelease};
 
-/// When tests rebuild a catalog.
+/// The time of rebuilds in tests, in seconds since 1970-01-01 UTC.
 pub(super) const NOW: u64 = 1_900_000_000;
 
-/// A clock that the test turns, and randomness that counts.
+/// A settable clock and predictable randomness.
 #[derive(Default)]
 pub(super) struct TestHost {
     now_secs: AtomicU64,
@@ -57,7 +57,7 @@ impl Host for TestHost {
     }
 }
 
-/// What survives a crash: the store's objects and the catalog's file.
+/// The state that survives a crash: the store's objects and the catalog's file.
 pub(super) struct Site {
     pub(super) dir: TempDir,
     pub(super) store: Arc<dyn ObjectStore>,
@@ -78,7 +78,8 @@ impl Site {
         Registry::new(store, Arc::new(catalog), Arc::clone(&self.host) as _, 2)
     }
 
-    /// Of a simulation, in which only processes die: commits need not survive loss of power.
+    /// Opens a registry for a simulation of process crashes, in which commits need not survive a
+    /// loss of power.
     pub(super) fn open_unsynced(&self, store: Arc<dyn ObjectStore>) -> Registry {
         let path = self.dir.path().join("catalog.sqlite");
         let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
@@ -89,7 +90,7 @@ impl Site {
         self.host.now_secs()
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub(super) fn pass(&self, secs: u64) {
         self.host.now_secs.fetch_add(secs, Ordering::Relaxed);
     }
@@ -98,12 +99,12 @@ impl Site {
         self.open(Arc::clone(&self.store))
     }
 
-    /// The store, of which read number `at` fails.
+    /// Returns the store, with every read failing from read number `at` on.
     pub(super) fn failing_read(&self, at: u32) -> Arc<dyn ObjectStore> {
         Arc::new(FaultAt::read(Arc::clone(&self.store), at))
     }
 
-    /// The store, of which `object` cannot be read, and perhaps nothing be written.
+    /// Returns the store with an unreadable `object`; all probes fail unless `is_probed`.
     pub(super) fn bad_sector(&self, object: ObjectName, is_probed: bool) -> Arc<dyn ObjectStore> {
         let left = AtomicU64::new(u64::MAX);
         Arc::new(BadSector { inner: Arc::clone(&self.store), object, left, is_probed })
@@ -135,7 +136,7 @@ pub(super) async fn push(registry: &Registry, tiny: &TinyRelease) -> Result<Publ
     Ok(registry.publish(application, bytes, publisher).await?.1)
 }
 
-/// Whether the release is visible; where it is, all of it must read back.
+/// Returns whether a release is visible, and checks that a visible release reads back.
 async fn is_visible(registry: &Registry, tiny: &TinyRelease) -> bool {
     let application = tiny.release.application();
     let version = Selector::Version(tiny.release.version().clone());
@@ -159,8 +160,8 @@ async fn is_visible(registry: &Registry, tiny: &TinyRelease) -> bool {
     true
 }
 
-/// Kills a push at each of its writes in turn. The loop ends only with a run that met no fault,
-/// so a write added later is covered without an edit here.
+/// Kills a push at each of its writes in turn. The loop ends only with a run that met no fault, so
+/// that writes added later are covered without a change here.
 #[tokio::test]
 async fn a_push_that_dies_at_any_write_is_not_half_there_and_can_be_tried_again() {
     for how in [Failing::Before, Failing::After] {
@@ -168,7 +169,7 @@ async fn a_push_that_dies_at_any_write_is_not_half_there_and_can_be_tried_again(
             let site = Site::new();
             let tiny = TinyRelease::new("team/webshop", "1.0", "ab.c", "aabd");
             let outcome = push(&site.failing(at, how, broken), &tiny).await;
-            // What the next process finds.
+            // The view of the next process.
             let registry = site.sound();
             let visible = is_visible(&registry, &tiny).await;
             let Err(error) = outcome else {
@@ -176,7 +177,7 @@ async fn a_push_that_dies_at_any_write_is_not_half_there_and_can_be_tried_again(
                 break;
             };
             assert_eq!(error.code(), Code::Unavailable);
-            // The last write comes after the commit: it names in the store what is visible.
+            // The last write follows the commit and records the visible release in the store.
             let is_recording = matches!(error, AppError::Unrecorded { .. });
             assert_eq!(visible, is_recording, "write {at} failed, yet the release is visible");
             push(&registry, &tiny).await.unwrap();
@@ -199,7 +200,7 @@ async fn a_full_store_is_said_to_be_full_and_keeps_nothing_half() {
         let Err(error) = outcome else { break };
         assert_eq!(error.code(), Code::StorageFull);
         assert!(error.remedy().unwrap().contains("free some space"));
-        // That nothing happened must not be said of what can be seen.
+        // A visible release must not be reported as a failure without effect.
         let is_visible = is_visible(&site.sound(), &tiny).await;
         assert_eq!(error.to_string().contains("webshop:1.0 is visible"), is_visible, "{error}");
         assert_eq!(error.remedy().unwrap().contains("push it again"), is_visible);
@@ -222,7 +223,7 @@ async fn use_keeps_a_lease_alive_and_time_ends_it() {
     assert_eq!(error.code(), Code::LeaseEnded);
 }
 
-/// A catalog that was lost must not make a version mean another release than it did.
+/// The loss of the catalog must not assign a version to another release.
 #[tokio::test]
 async fn a_version_stays_what_it_was_when_the_catalog_is_lost() {
     let mut site = Site::new();
@@ -268,8 +269,8 @@ async fn an_application_with_all_its_channels_says_how_many_and_what_to_do() {
     assert!(text.contains("1000 channels") && text.contains("move one of them"), "{text}");
 }
 
-/// A move that dies at any of its writes happened or did not, and the store is told of it by the
-/// next move, by a second try or by the next start, whichever comes first.
+/// A move that dies at any write is either made or not. Its missing record is written by the next
+/// move, by a retry or at the next start, whichever comes first.
 #[tokio::test]
 async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
     let moves = |site: &Site| {
@@ -317,7 +318,7 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
     }
 }
 
-/// A page is bounded by what it holds, not by how many it lists; none is skipped.
+/// A page is limited by its size as well as its number of releases, and no release is skipped.
 #[tokio::test]
 async fn releases_of_very_many_machines_come_in_shorter_pages() {
     let site = Site::new();
@@ -351,7 +352,7 @@ async fn releases_of_very_many_machines_come_in_shorter_pages() {
     assert_eq!((page.items.len(), page.next.unwrap().as_str()), (1, "5"));
 }
 
-/// However many ask at once, each holds two documents at most once it is its turn.
+/// However many diffs are requested, only the one whose turn it is holds documents.
 #[tokio::test]
 async fn a_diff_reads_nothing_before_it_is_its_turn() {
     let site = Site::new();
@@ -366,7 +367,7 @@ async fn a_diff_reads_nothing_before_it_is_its_turn() {
     assert_eq!(error.code(), Code::NotFound);
 }
 
-/// Of clients that hang up one after another, none leaves a proof behind that is not counted.
+/// A proof abandoned by its client still counts against the limit.
 #[test]
 fn a_proof_is_counted_until_it_ends_whoever_waits_for_it() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -383,14 +384,14 @@ fn a_proof_is_counted_until_it_ends_whoever_waits_for_it() {
         assert_eq!(registry.proving.available_permits(), before - 1, "it was dropped");
         go.send(()).unwrap();
         busy.await.unwrap().unwrap();
-        // Behind the proof in the queue of the only thread.
+        // Queued behind the proof on the only thread.
         tokio::task::spawn_blocking(|| ()).await.unwrap();
         registry.proving.available_permits()
     });
     assert_eq!(after, before);
 }
 
-/// A catalog restored from a backup must not take a channel where the store says it never was.
+/// A catalog restored from a backup must not move a channel against the store's records.
 #[tokio::test]
 async fn an_older_copy_of_the_catalog_moves_no_channel() {
     let mut site = Site::new();
@@ -421,8 +422,8 @@ async fn an_older_copy_of_the_catalog_moves_no_channel() {
     }
 }
 
-/// A release whose push died before it was answered is visible: the next start records it, and
-/// so does the first channel that points at it.
+/// A visible release whose push died before its acknowledgement is recorded by the next start, or
+/// by the first channel move to the release.
 #[tokio::test]
 async fn a_release_that_is_visible_is_recorded_before_anything_relies_on_it() {
     for by_channel in [false, true] {
@@ -461,7 +462,7 @@ async fn an_index_whose_leaf_has_another_span_is_refused() {
     }
 }
 
-/// A chunk's length is part of what an index says of it.
+/// The length of a chunk is part of its description in an index.
 #[tokio::test]
 async fn a_leaf_that_gives_a_chunk_another_length_is_incomplete() {
     let site = Site::new();

@@ -1,4 +1,4 @@
-//! Collections beside what may be wrong with a catalog, a store or another process.
+//! Tests of collections with an outdated catalog, a damaged store or a second process.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -17,7 +17,7 @@ fn tiny(version: &str, content: &str) -> TinyRelease {
     TinyRelease::new("webshop", version, content, content)
 }
 
-/// Every object that no record is.
+/// Returns the paths of all objects except records.
 async fn objects(site: &Site) -> BTreeSet<String> {
     let kinds = [
         ObjectKind::Pack,
@@ -39,7 +39,7 @@ async fn delete(registry: &Registry, tiny: &TinyRelease) {
     registry.remove_release(application, version, "ops".to_owned()).await.unwrap();
 }
 
-/// Every catalog file that is there goes, and `from` takes its place.
+/// Replaces all files of the catalog with the copy `from`.
 fn put_back(site: &Site, from: &std::path::Path) {
     for entry in fs::read_dir(site.dir.path()).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
@@ -47,7 +47,7 @@ fn put_back(site: &Site, from: &std::path::Path) {
     fs::copy(from, site.dir.path().join("catalog.sqlite")).unwrap();
 }
 
-/// What the store has and the copy does not know is unreachable to it, and live all the same.
+/// Content added after the copy is unreachable in the copy, but still in use.
 #[tokio::test]
 async fn a_catalog_that_is_an_older_copy_collects_nothing() {
     for since in ["release", "move", "deletion"] {
@@ -71,8 +71,7 @@ async fn a_catalog_that_is_an_older_copy_collects_nothing() {
     }
 }
 
-/// As of a copy that was made while a sweep was under way: what it was about to remove may have
-/// been put again since.
+/// The copy was made during a sweep. The content to be swept may have been stored again since.
 #[tokio::test]
 async fn an_older_copy_ends_no_sweep() {
     let site = Site::new();
@@ -93,7 +92,7 @@ async fn an_older_copy_ends_no_sweep() {
     assert_eq!(objects(&site).await, before);
 }
 
-/// Decides to sweep everything, and removes nothing.
+/// Decides on a sweep of everything, and removes nothing.
 async fn die_sweeping(site: &Site) {
     let registry = site.sound();
     let catalog = &registry.catalog;
@@ -134,7 +133,7 @@ async fn of_two_processes_one_collects() {
     one.collect(FORCED).await.unwrap();
 }
 
-/// What was condemned after the look at its leases is swept by whoever looks again.
+/// Content condemned after the check for older leases is left to the next sweep.
 #[tokio::test]
 async fn a_sweep_takes_nothing_that_a_later_generation_condemned() {
     let site = Site::new();
@@ -148,7 +147,7 @@ async fn a_sweep_takes_nothing_that_a_later_generation_condemned() {
     assert_eq!(catalog.begin_sweep(sweep).await.unwrap(), Sweeping::default());
 }
 
-/// The document still says what the record said.
+/// The document replaces the damaged record.
 #[tokio::test]
 async fn a_release_whose_record_is_damaged_is_neither_forgotten_nor_collected() {
     let site = Site::new();
@@ -165,7 +164,7 @@ async fn a_release_whose_record_is_damaged_is_neither_forgotten_nor_collected() 
     assert_eq!(found.releases, 2);
     let said: Vec<_> = found.damage.iter().map(|damage| damage.object.as_str()).collect();
     assert_eq!(said, ["names/webshop/@1.1", "release webshop:1.1"], "{found:?}");
-    // As no rule about age may take it for old.
+    // The present time, so that no age rule deletes the release.
     assert_eq!(release_row(&site, &two).await.published_at_secs, NOW);
     let before = objects(&site).await;
     registry.collect(FORCED).await.unwrap();
@@ -178,8 +177,8 @@ async fn release_row(site: &Site, tiny: &TinyRelease) -> Release {
     site.sound().catalog.release(application, digest).await.unwrap().unwrap()
 }
 
-/// Neither a record that nobody can read nor a document: nobody knows what is still needed, until
-/// the release is pushed again. That a channel pointed at it is no circle.
+/// With an unreadable record and a missing document, the needs of a release are unknown until the
+/// release is pushed again. This also holds for the target of a channel.
 #[tokio::test]
 async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() {
     for is_promoted in [false, true] {
@@ -207,7 +206,7 @@ async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() 
         assert!(is_visible(&registry, &two).await);
         match registry.collect(FORCED).await {
             Ok(_) => assert!(!is_promoted),
-            // The channel can be brought back now.
+            // The channel can be restored now.
             Err(error) => assert!(is_promoted && matches!(error, AppError::CatalogOld { .. })),
         }
         let elsewhere = tempfile::tempdir().unwrap();
@@ -240,7 +239,7 @@ async fn a_pack_that_cannot_be_moved_is_named_and_hinders_no_collection() {
     assert_eq!(damage.0.len(), 1, "{damage:?}");
 }
 
-/// Publishes without a pack: every chunk is there.
+/// Publishes without uploading a pack, because every chunk is present.
 async fn push_lean(registry: &Registry, tiny: &TinyRelease) {
     let application = tiny.release.application();
     let lease = registry.open_lease(application.clone(), Purpose::Push).await.unwrap();
@@ -255,7 +254,7 @@ async fn push_lean(registry: &Registry, tiny: &TinyRelease) {
     registry.publish(application, bytes, publisher).await.unwrap();
 }
 
-/// Runs a check to its end; returns how much damage it found.
+/// Runs a check to its end. Returns the number of damage findings.
 async fn check(site: &Site) -> usize {
     let registry = Arc::new(site.sound());
     registry.start_fsck(FsckOrder { rate: 0, restart: false }).await.unwrap();
@@ -269,7 +268,7 @@ async fn check(site: &Site) -> usize {
     }
 }
 
-/// Everything that a release needs is sound, and a collection lets it be.
+/// Checks that everything a release needs is intact and survives a collection.
 async fn reads_back(site: &Site, tiny: &TinyRelease) {
     let registry = site.sound();
     registry.collect(FORCED).await.unwrap();
@@ -282,7 +281,7 @@ async fn reads_back(site: &Site, tiny: &TinyRelease) {
     }
 }
 
-/// A release that shares half of an older one's pack, which was deleted.
+/// Builds a site with a release that shares half of the pack of a deleted release.
 async fn sparse() -> (Site, TinyRelease) {
     let site = Site::new();
     let (old, new) = (tiny("1.0", "ab"), tiny("1.1", "a"));
@@ -292,8 +291,8 @@ async fn sparse() -> (Site, TinyRelease) {
     (site, new)
 }
 
-/// No name tells that chunks moved: what holds the only copy of one stays, whatever the catalog
-/// says of it.
+/// Repacks leave no record in the store: a pack with the only copy of a chunk stays, whatever the
+/// catalog says about the pack.
 #[tokio::test]
 async fn a_catalog_from_before_a_repack_collects_no_chunk_that_moved() {
     let (site, new) = sparse().await;
@@ -314,7 +313,7 @@ async fn a_catalog_from_before_a_repack_collects_no_chunk_that_moved() {
     reads_back(&site, &new).await;
 }
 
-/// As a repair leaves it, of which an older copy of the catalog does not know.
+/// A repair leaves such a pack, unknown to an older copy of the catalog.
 #[tokio::test]
 async fn a_pack_without_a_row_stays_while_what_it_holds_is_damaged_elsewhere() {
     let (site, new) = sparse().await;
@@ -336,7 +335,7 @@ async fn a_pack_without_a_row_stays_while_what_it_holds_is_damaged_elsewhere() {
     assert!(site.store.len(&home).await.unwrap().is_none(), "nothing lives in it any more");
 }
 
-/// What deleting a release frees is known, whatever became of another one.
+/// The bytes freed by deleting a release are known, whatever the state of other releases.
 #[tokio::test]
 async fn a_damaged_release_hides_its_own_size_alone() {
     let site = Site::new();

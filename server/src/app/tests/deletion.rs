@@ -1,4 +1,4 @@
-//! Deleting releases, and what the store remembers of it.
+//! Tests of deletions and their records in the store.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ fn tombstone_object(tiny: &TinyRelease) -> ObjectName {
     Subject::Tombstone(application.clone(), version.clone()).object()
 }
 
-/// As for a push: each write in turn, before and after it happened.
+/// Kills a deletion at each of its writes in turn, before and after the write.
 #[tokio::test]
 async fn a_deletion_that_dies_at_any_write_happened_or_not_and_can_be_tried_again() {
     for how in [Failing::Before, Failing::After] {
@@ -68,12 +68,12 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
     push(&registry, &old).await.unwrap();
     push(&registry, &new).await.unwrap();
     promote(&registry, &old, Expected::Absent).await.unwrap();
-    // Two moves on, `stable` is not to go back to it any more.
+    // After three more moves, `stable` no longer holds the release for a rollback.
     for sequence in 1..=3 {
         promote(&registry, &new, Expected::Sequence(sequence)).await.unwrap();
     }
     delete(&registry, &old).await.unwrap();
-    // What a collection leaves of it.
+    // The state after a collection.
     site.store.delete(&ObjectName::Release(old.release.digest())).await.unwrap();
 
     let dir = tempfile::tempdir().unwrap();
@@ -108,7 +108,7 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
     assert_eq!(rebuilt.complete_records().await.unwrap().written, 0, "nothing is missing");
 }
 
-/// A tombstone that is damaged is reported, and still one; the record of the release may be lost.
+/// A damaged tombstone is reported but still counts; the record of the release may be lost.
 #[tokio::test]
 async fn a_version_stays_deleted_whatever_is_left_of_its_records() {
     for harm in ["tombstone", "record", "digest"] {
@@ -160,7 +160,7 @@ async fn a_tombstone_that_the_store_lacks_is_written_at_the_next_start() {
     assert_eq!(site.sound().complete_records().await.unwrap().written, 0);
 }
 
-/// An older copy of a catalog lists what was deleted since, and publishes nothing in its place.
+/// An older copy of a catalog may list a release deleted since, but must not publish that version.
 #[tokio::test]
 async fn a_catalog_that_is_an_older_copy_publishes_no_deleted_version() {
     let site = Site::new();
@@ -174,7 +174,7 @@ async fn a_catalog_that_is_an_older_copy_publishes_no_deleted_version() {
     assert!(matches!(error, AppError::VersionDeleted { .. }), "{error}");
 }
 
-/// What the plan says goes is what can be deleted, and nothing that is held goes.
+/// A plan lists exactly the releases that can be deleted; held releases stay.
 #[tokio::test]
 async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays() {
     let site = Site::new();
@@ -218,13 +218,14 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
     assert_eq!(deleted, ["1.4"]);
     let plan = registry.retention_plan(&application).await.unwrap();
     assert_eq!(plan.going().count(), 0);
-    // What the plan holds back, deletion refuses, too.
+    // Releases kept by the plan cannot be deleted by hand either.
     for (at, holder) in [(0, "pin audit"), (1, "channel stable"), (2, "pin"), (3, "host rack4")] {
         let error = delete(&registry, &releases[at]).await.unwrap_err();
         assert_eq!(error.code(), Code::Held);
         assert!(error.to_string().contains(holder), "{error}");
     }
-    // The host is silent for a day: it can be deleted by hand, and retention waits for a month.
+    // After a day of silence, a host no longer blocks a deletion by hand, but retention waits a
+    // month.
     site.host.now_secs.fetch_add(24 * 3600, Ordering::Relaxed);
     let plan = registry.retention_plan(&application).await.unwrap();
     assert_eq!(plan.going().count(), 0);

@@ -1,4 +1,4 @@
-//! Stores that fail: at a write, at a read, at one object.
+//! Failing stores: at a write, at a read, or at one object.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use bytes::Bytes;
 use seawall_store::error::StoreError;
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
-/// How a write that is made to fail fails.
+/// The effect of an injected write failure.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Failing {
     /// Nothing is written.
     Before,
-    /// It is written, and the caller never hears of it: a crash before the next step.
+    /// The write succeeds but reports an error, like a crash before the next step.
     After,
 }
 
-/// A store whose write number `at` fails.
+/// A store that fails at write number `at`, or from a given read on.
 pub(super) struct FaultAt {
     inner: Arc<dyn ObjectStore>,
     at: u32,
@@ -28,7 +28,7 @@ pub(super) struct FaultAt {
 }
 
 impl FaultAt {
-    /// Fails at a write.
+    /// Creates a store that fails at one write.
     pub(super) fn write(
         inner: Arc<dyn ObjectStore>,
         at: u32,
@@ -39,14 +39,14 @@ impl FaultAt {
         Self { inner, at, how, writes: AtomicU32::new(0), reads, source }
     }
 
-    /// Fails at a read, and from there on.
+    /// Creates a store that fails at a read and all later reads.
     pub(super) fn read(inner: Arc<dyn ObjectStore>, at: u32) -> Self {
         let reads = Arc::new(Reads(AtomicU32::new(at)));
         Self { reads, ..Self::write(inner, u32::MAX, Failing::Before, broken) }
     }
 }
 
-/// Counts reads down to the first that fails; every read after it fails, too.
+/// A countdown to the first failing read; all later reads fail as well.
 struct Reads(AtomicU32);
 
 impl Reads {
@@ -128,13 +128,13 @@ impl ObjectStore for FaultAt {
     }
 }
 
-/// A store with an object that its disk cannot read: for ever, or the first few times.
+/// A store with an unreadable object, permanently or for the first few reads.
 pub(in crate::app) struct BadSector {
     pub(in crate::app) inner: Arc<dyn ObjectStore>,
     pub(in crate::app) object: ObjectName,
-    /// How many reads fail before the disk reads it after all.
+    /// The number of reads that fail before the first success.
     pub(in crate::app) left: AtomicU64,
-    /// Whether the store lets itself be written to.
+    /// True if probes of the store succeed.
     pub(in crate::app) is_probed: bool,
 }
 
