@@ -137,8 +137,12 @@ impl Registry {
     /// Removes all or part of a host's reports.
     ///
     /// # Errors
-    /// [`AppError::NotFound`] if there is no such report.
+    /// [`AppError::NotFound`] if there is no such report, [`AppError::Invalid`] if the instance is
+    /// malformed. An empty one could be meant as any part of the host, or as all of it.
     pub async fn forget_host(&self, host: &HostName, part: HostPart) -> Result<(), AppError> {
+        if let Some(instance) = &part.instance {
+            check_text("the instance", instance, INSTANCE_LEN_MAX)?;
+        }
         if self.catalog.forget_host(host.clone(), part).await? > 0 {
             return Ok(());
         }

@@ -119,6 +119,8 @@ async fn what_holds_a_release_is_listed_refuses_its_deletion_and_lets_go() {
     }
     assert_eq!(delete(&world, &pin).await.status(), StatusCode::NO_CONTENT);
     assert_problem(delete(&world, &pin).await, Code::NotFound).await;
+    let empty = "/v1/hosts/rack4.example?application=team%2Fwebshop&instance=";
+    assert_problem(delete(&world, empty).await, Code::InvalidInput).await;
     let part = "/v1/hosts/rack4.example?application=team%2Fwebshop&instance=/srv/shop";
     assert_eq!(delete(&world, part).await.status(), StatusCode::NO_CONTENT);
     assert_problem(delete(&world, part).await, Code::NotFound).await;
