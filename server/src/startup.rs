@@ -1,11 +1,11 @@
-//! Start and stop: the only file that names concrete adapters.
+//! Starting and stopping: the only file that names concrete adapters.
 //!
-//! # At the same time
+//! # Concurrency
 //!
 //! Any number of registries, in one process or several, may serve one directory: the store's
-//! objects never change, and the catalog's transactions exclude each other. Of those that find no
-//! catalog one rebuilds it from the store; the others wait for it. While one runs whose catalog
-//! was moved away, no other starts: there would be two truths.
+//! objects never change, and the catalog's transactions exclude each other. If several registries
+//! find no catalog, one rebuilds it from the store and the others wait. No registry starts while
+//! another one runs whose catalog was moved away, because there would be two sources of truth.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -51,41 +51,41 @@ pub(crate) use folder::make_private;
 
 /// The folder of the store in the data directory.
 const STORE_FOLDER: &str = "store";
-/// The catalog's file in the data directory.
+/// The file of the catalog in the data directory.
 const CATALOG_FILE: &str = "catalog.sqlite";
-/// How old a half-written file is that no write under way can own.
+/// The age above which a half-written file cannot belong to a write in progress, in seconds.
 const STAGED_AGE_MAX_SECS: u64 = 86_400;
-/// The name in histories of the token of a registry hosted inside another process.
+/// The name of the token of a registry hosted inside another process, as shown in histories.
 const EPHEMERAL_NAME: &str = "local";
 
-/// Why a registry cannot start.
+/// The reason a registry cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// It would serve the network without asking who comes.
+    /// The registry would serve the network without authentication.
     #[error("refusing to listen on {0} without authentication")]
     Exposed(SocketAddr),
-    /// The tokens cannot be used.
+    /// The token file cannot be used.
     #[error("the tokens cannot be used")]
     Tokens(#[from] InvalidTokens),
     /// The data directory cannot be used.
     #[error("cannot use data directory {}", path.display())]
     DataDir {
-        /// Which.
+        /// The data directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The directory holds no registry, and none is to be made.
+    /// The directory holds no registry, and creating one was not permitted.
     #[error("there is no registry in {}", path.display())]
     NoRegistry {
-        /// Which.
+        /// The data directory.
         path: PathBuf,
     },
-    /// The directory holds something else.
+    /// The directory holds something other than a registry.
     #[error("{} is not empty, and holds no registry", path.display())]
     NotEmpty {
-        /// Which.
+        /// The data directory.
         path: PathBuf,
     },
     /// The store cannot be opened.
@@ -94,29 +94,29 @@ pub enum StartError {
     /// The catalog cannot be opened.
     #[error("cannot open the catalog at {}", path.display())]
     Catalog {
-        /// Where.
+        /// The path of the catalog.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: CatalogError,
     },
     /// The catalog was lost and cannot be rebuilt.
     #[error("cannot rebuild the catalog from the store")]
     Rebuild(#[from] AppError),
-    /// The address is taken, or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     #[error("cannot listen on {listen}")]
     Listen {
-        /// Where.
+        /// The address.
         listen: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The machine gives no thread or no random bytes.
+    /// The machine provides no thread or no random bytes.
     #[error("cannot start: {0}")]
     Machine(&'static str),
 }
 
 impl StartError {
-    /// The operator's next step.
+    /// Returns the operator's next step.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
@@ -141,7 +141,9 @@ impl StartError {
     }
 }
 
-/// A registry that serves. Dropping it stops it at once; [`Running::stop`] is the gentle way.
+/// A running registry.
+///
+/// Dropping this value stops the registry at once. [`Running::stop`] stops it gracefully.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
@@ -154,37 +156,38 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where it listens.
+    /// Returns the listening address.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The token that opens it, where its access is [`Access::Ephemeral`].
+    /// Returns the access token of a registry with [`Access::Ephemeral`].
     #[must_use]
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// Stops it: not ready any more, then no new connections, then no more once the requests in
-    /// flight are answered.
+    /// Stops the registry gracefully: reports not ready, then refuses new connections, then stops
+    /// once the requests in progress are answered.
     ///
     /// # Errors
-    /// When serving had failed.
+    /// If serving had failed.
     pub async fn stop(self) -> io::Result<()> {
         drain(&self.edge, self.drain_time).await;
-        // Sends the command at once; what it returns only waits.
+        // The command is sent at once. The returned future only waits.
         drop(self.handle.stop(true));
         self.wait().await
     }
 
-    /// Waits until it has stopped, by a signal for instance.
+    /// Waits until the registry has stopped, for instance by a signal.
     ///
     /// # Errors
-    /// When serving failed.
+    /// If serving failed.
     pub async fn wait(mut self) -> io::Result<()> {
         if let Some(ended) = self.ended.take() {
-            // An error says that the thread is gone without a word; joining it says why.
+            // An error means that the thread ended without a message. Joining the thread tells the
+            // cause.
             let _ = ended.await;
         }
         match self.thread.take().map(JoinHandle::join) {
@@ -203,7 +206,7 @@ impl Drop for Running {
     }
 }
 
-/// The clock and the randomness of this machine.
+/// The clock and the random source of this machine.
 struct Machine;
 
 impl Host for Machine {
@@ -219,7 +222,7 @@ impl Host for Machine {
     }
 }
 
-/// The disk that a directory lies on.
+/// The disk that a directory is on.
 struct Disk(PathBuf);
 
 impl Volume for Disk {
@@ -230,16 +233,16 @@ impl Volume for Disk {
     }
 }
 
-/// Opens the data directory and serves it, on threads of its own: any caller may await this, in
-/// whatever runtime or none.
+/// Opens the data directory and serves it on separate threads, so that callers may await this in
+/// any runtime or none.
 ///
 /// # Errors
-/// When it cannot serve; see [`StartError::remedy`].
+/// If the registry cannot serve. See [`StartError::remedy`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
     if config.access == Access::Open && !config.listen.ip().is_loopback() {
         return Err(StartError::Exposed(config.listen));
     }
-    // Before anything is opened: what is refused leaves nothing behind.
+    // Before anything is opened: a refused start leaves nothing behind.
     drop(tokens(&config.access)?);
     let (data_dir, cpus, absent) = (config.data_dir.clone(), config.workers, config.absent);
     let registry = on_a_thread(move || {
@@ -250,7 +253,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     serve_on(registry, config).await
 }
 
-/// Serves a registry on threads of its own.
+/// Serves a registry on separate threads.
 async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartError> {
     let (tokens, token) = tokens(&config.access)?;
     let registry = registry.with_lease_ttl(config.lease_ttl.as_secs());
@@ -266,12 +269,12 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     let listen = |source| StartError::Listen { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
-    // The connections that it accepts inherit both.
+    // Accepted connections inherit both options.
     set_tcp_user_timeout(&listener, millis(config.stall_time_max))
         .map_err(|error| listen(error.into()))?;
     SockRef::from(&listener).set_tcp_notsent_lowat(limits::UNSENT_LEN_MAX).map_err(listen)?;
-    // What a command does in a directory it hosts for a moment is told by the registry that serves
-    // the directory, which alone knows what its operator lets it reach.
+    // A command may host a directory for a moment. Its events are delivered by the directory's
+    // regular registry, which alone knows the operator's limits on addresses.
     let courier = (config.access != Access::Ephemeral
         && registry.barrier() != Some(Barrier::Denied))
     .then(|| Arc::new(HttpCourier::new(reach)) as Arc<dyn Courier>);
@@ -281,7 +284,7 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     let (send_end, ended) = oneshot::channel();
     let serve = move || {
         let result = actix_web::rt::System::new().block_on(serve(site, config, send_handle));
-        // Nobody listens when the registry was dropped.
+        // The receiver is gone if the registry was dropped.
         let _ = send_end.send(());
         result
     };
@@ -305,14 +308,14 @@ fn tokens(access: &Access) -> Result<(Option<TokenBook>, Option<String>), StartE
     }
 }
 
-/// Opens something on a thread of its own: that reads and locks files, and it may have to wait for
-/// another process or read the whole store.
+/// Runs `open` on a separate thread. It reads and locks files, and may have to wait for another
+/// process or read the whole store.
 async fn on_a_thread<T: Send + 'static>(
     open: impl FnOnce() -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {
     let (send, done) = oneshot::channel();
     let work = move || {
-        // Nobody listens when the start was given up: what was opened is closed again.
+        // The receiver is gone if the start was given up. The opened resource is then closed again.
         let _ = send.send(open());
     };
     std::thread::Builder::new()
@@ -348,7 +351,7 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus))
 }
 
-/// Removes what puts that died left in the store, beside whatever is served meanwhile.
+/// Removes files of interrupted writes from the store, in the background.
 fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
     let before_secs = Machine.now_secs().saturating_sub(STAGED_AGE_MAX_SECS);
     let before = SystemTime::UNIX_EPOCH + Duration::from_secs(before_secs);
@@ -361,7 +364,7 @@ fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
     thread.map(|_| ()).map_err(|_| StartError::Machine("no thread to be had"))
 }
 
-/// Fills a new catalog with what the store holds: nothing in a new directory, all of it where a
+/// Fills a new catalog from the store: with nothing in a new directory, with everything if the
 /// catalog was lost.
 fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
@@ -371,7 +374,7 @@ fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, Start
         if rebuilt == Rebuilt::default() {
             return Ok(rebuilt);
         }
-        // The log that was is lost with its catalog: the new one says why it begins here.
+        // The old audit log is lost with its catalog. This entry tells why the new log starts here.
         let entry = Entry::new(Action::Recover, "", Machine.now_secs())
             .with("releaseCount", rebuilt.releases)
             .with("channelCount", rebuilt.channels)
@@ -381,19 +384,19 @@ fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, Start
     })
 }
 
-/// What a recovery made, and of what.
+/// The outcome of a recovery.
 #[derive(Debug)]
 pub struct Recovered {
-    /// What the store holds, and what of it is damaged.
+    /// The contents of the store, and the damage found.
     pub found: Rebuilt,
-    /// Where the catalog is now that was there before.
+    /// The new path of the previous catalog, if there was one.
     pub aside: Option<PathBuf>,
 }
 
-/// Makes a new catalog for `data_dir` from its store alone, and keeps the old one aside.
+/// Makes a new catalog for `data_dir` from its store alone, and sets the old catalog aside.
 ///
 /// # Errors
-/// When a registry serves the directory, or its store cannot be read; then nothing has changed.
+/// If a registry serves the directory, or if the store cannot be read. Nothing has changed then.
 pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
     on_a_thread(move || {
         let store = Arc::new(opened_store(&data_dir)?);
@@ -409,10 +412,11 @@ pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
 }
 
 /// Makes a catalog in `scratch_dir` from the store of `data_dir`, and serves both to this process.
-/// Nothing below `data_dir` is written, whoever serves it meanwhile.
+///
+/// Nothing below `data_dir` is written. Other registries may serve the directory meanwhile.
 ///
 /// # Errors
-/// When the store cannot be read, or `scratch_dir` has a catalog already.
+/// If the store cannot be read, or if `scratch_dir` already has a catalog.
 pub async fn drill(
     data_dir: PathBuf,
     scratch_dir: PathBuf,
@@ -435,7 +439,7 @@ pub async fn drill(
     Ok((serve_on(registry, config).await?, found))
 }
 
-/// The store of a data directory, which must be there.
+/// Opens the existing store of a data directory.
 fn opened_store(data_dir: &Path) -> Result<backend::Objects, StartError> {
     let store_dir = data_dir.join(STORE_FOLDER);
     if !store_dir.is_dir() {
@@ -445,11 +449,11 @@ fn opened_store(data_dir: &Path) -> Result<backend::Objects, StartError> {
     Ok(backend::directory(&store_dir)?)
 }
 
-/// What is served, and where.
+/// The parts of a server.
 struct Site {
     registry: web::Data<Registry>,
     edge: web::Data<Edge>,
-    /// Brings messages to webhooks; `None` where that is another registry's work.
+    /// The courier of webhook messages. `None` if another registry delivers them.
     courier: Option<Arc<dyn Courier>>,
     listener: TcpListener,
 }
@@ -466,7 +470,7 @@ async fn serve(
     });
     let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
-    // It ends with the system that it runs in: what is under way then is sent again.
+    // The outbox ends with this runtime. Messages in progress at that time are sent again.
     if let Some(outbox) = outbox {
         actix_web::rt::spawn(outbox);
     }
@@ -501,7 +505,7 @@ async fn serve(
             }
         });
     }
-    // Nobody waits for it when the caller of `start` was dropped.
+    // The receiver is gone if the caller of `start` was dropped.
     let _ = send_handle.send(handle);
     server.await
 }
@@ -516,7 +520,7 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
         .max_concurrent_connections(connections)
         .backlog(limits::BACKLOG);
     let stopping = server.graceful_shutdown_signal();
-    // As actix's own `HttpServer` does it, but for the socket: its limits hold for connections.
+    // Like actix's own `HttpServer`, except for the socket, which enforces limits per connection.
     let service = move || {
         let app = App::new()
             .app_data(registry.clone())
@@ -538,7 +542,7 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
             .finish(map_config(app, |()| AppConfig::default()));
         fn_service(async |socket: TcpStream| {
             let peer = socket.peer_addr().ok();
-            // Answers are written whole: nothing is gained by waiting for more.
+            // Answers are written as a whole, so waiting for more data gains nothing.
             if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(%error, "cannot turn Nagle's algorithm off");
             }
@@ -558,7 +562,7 @@ async fn drain(edge: &Edge, time: Duration) {
     if time.is_zero() {
         return;
     }
-    // A thread's sleep: whoever stops a registry may have no runtime to keep time for them.
+    // A thread's sleep: the caller may have no runtime with timers.
     let (send, slept) = oneshot::channel();
     std::thread::spawn(move || {
         std::thread::sleep(time);

@@ -1,18 +1,21 @@
-//! How many files the process may open, and how many connections that is enough for.
+//! The limit of open files, and the resulting number of connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::http::limits;
 
-/// Files that are no client's: the catalog's, the listener's, the log's, and some to spare.
+/// The number of files reserved for the catalog, the listener, the log and other purposes.
 const FILES_KEPT: u64 = 128;
-/// Files that a connection takes: its socket, and the pack it reads.
+/// The number of files per connection: the socket, and the pack being read.
 const FILES_PER_CONNECTION: u64 = 2;
-/// A worker serves as many in any case; what is refused a file answers that it cannot serve.
+/// The minimum number of connections per worker. A request that cannot open its file is answered
+/// with an error.
 const CONNECTIONS_MIN: u64 = 16;
 
-/// Raises the limit of open files as far as the process may, and returns it. The usual soft limit
-/// of 1024 is for programs that use `select`; connections beyond it could not even be refused.
+/// Raises the limit of open files as far as permitted, and returns the limit.
+///
+/// The usual soft limit of 1024 is for programs that use `select`. Connections beyond the limit
+/// could not even be refused.
 pub(super) fn raise_limit() -> u64 {
     let found = getrlimit(Resource::Nofile);
     let wanted = Rlimit { current: found.maximum, maximum: found.maximum };
@@ -23,11 +26,11 @@ pub(super) fn raise_limit() -> u64 {
             found
         }
     };
-    // None is no limit.
+    // `None` means unlimited.
     now.current.unwrap_or(u64::MAX)
 }
 
-/// How many connections each of `workers` may have at once.
+/// Returns the maximum number of connections for each of `workers`.
 pub(super) fn connections_per_worker(files: u64, workers: usize) -> usize {
     let workers = u64::try_from(workers).unwrap_or(u64::MAX).max(1);
     let connections = files.saturating_sub(FILES_KEPT) / FILES_PER_CONNECTION / workers;

@@ -1,8 +1,8 @@
-//! The data directory: whether a registry is there, and who may read it.
+//! The data directory: detection, creation and permissions.
 //!
-//! Catalog and store hold what webhooks are signed with, live leases and every disk. They are the
-//! registry's user's alone, whatever the umask: the directory itself is closed to others, and the
-//! files with secrets once more.
+//! Catalog and store hold the signing keys of webhooks, live leases and every disk. They are
+//! private to the registry's user, regardless of the umask: the directory is closed to other users,
+//! and so is each file with secrets.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
@@ -16,10 +16,10 @@ use crate::config::Absent;
 const FOLDER_MODE: u32 = 0o700;
 /// The mode of files with secrets.
 const FILE_MODE: u32 = 0o600;
-/// What file systems put into an empty root.
+/// The entry that file systems create in an empty root.
 const OF_FILE_SYSTEM: &str = "lost+found";
 
-/// What is at the path of a data directory.
+/// The contents of a data directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum There {
     Registry,
@@ -27,7 +27,7 @@ enum There {
     SomethingElse,
 }
 
-/// Whether a registry keeps its data in a directory.
+/// Returns true if a directory holds the data of a registry.
 fn is_registry(data_dir: &Path) -> bool {
     data_dir.join(STORE_FOLDER).is_dir() || data_dir.join(CATALOG_FILE).is_file()
 }
@@ -48,11 +48,11 @@ fn look(data_dir: &Path) -> io::Result<There> {
     Ok(There::Nothing)
 }
 
-/// Prepares a data directory: one that is there is closed to other users, one that is not is made
-/// if `absent` says so.
+/// Prepares a data directory: closes an existing one to other users, and creates a missing one if
+/// `absent` permits.
 ///
 /// # Errors
-/// When there is no registry and none is to be made, or the directory holds something else.
+/// If there is no registry and none is to be created, or if the directory holds something else.
 pub(super) fn prepare(data_dir: &Path, absent: Absent) -> Result<(), StartError> {
     let path = || data_dir.to_owned();
     let unusable = |source| StartError::DataDir { path: path(), source };
@@ -61,7 +61,7 @@ pub(super) fn prepare(data_dir: &Path, absent: Absent) -> Result<(), StartError>
         (There::Nothing, Absent::Create) => {
             let mut builder = DirBuilder::new();
             builder.recursive(true).mode(FOLDER_MODE);
-            // The store first: what a crash leaves is a registry, and is taken for one.
+            // The store first: after a crash, the directory is recognized as a registry.
             builder.create(data_dir.join(STORE_FOLDER)).map_err(unusable)?;
         }
         (There::SomethingElse, Absent::Create) => {
@@ -78,8 +78,10 @@ pub(super) fn prepare(data_dir: &Path, absent: Absent) -> Result<(), StartError>
     Ok(())
 }
 
-/// Takes the rights of others away, if there are any. Who may not do that serves all the same: the
-/// directory may be one that this user only reads.
+/// Removes the permissions of other users, if any.
+///
+/// A registry without the right to do so starts anyway: its user may only have read access to the
+/// directory.
 fn tighten(path: &Path, mode: u32) {
     let Ok(found) = fs::symlink_metadata(path) else { return };
     if found.is_symlink() || found.permissions().mode() & 0o077 == 0 {
@@ -94,8 +96,10 @@ fn tighten(path: &Path, mode: u32) {
     }
 }
 
-/// Makes the file of a catalog before SQLite does, which would leave its mode to the umask. The
-/// files that SQLite keeps beside it get the mode of this one.
+/// Creates the file of a catalog before SQLite does, because SQLite would leave the mode to the
+/// umask.
+///
+/// The files that SQLite keeps beside the catalog inherit the mode.
 pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(path).map(drop)
 }
