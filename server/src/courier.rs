@@ -1,25 +1,25 @@
-//! The trait through which messages leave for the world outside, nothing else.
+//! The port for outgoing messages.
 
 mod address;
 pub mod http;
 
 pub use address::Reach;
 
-/// A message on its way.
+/// An outgoing message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
-    /// Where it goes.
+    /// The URL to send the message to.
     pub url: String,
-    /// Headers besides the type of its body, which is JSON.
+    /// The headers other than `Content-Type`, which is JSON.
     pub headers: Vec<(&'static str, String)>,
-    /// Its body.
+    /// The body, in JSON.
     pub body: Vec<u8>,
 }
 
-/// Brings messages to their receivers.
+/// Delivers messages to their receivers.
 #[async_trait::async_trait]
 pub trait Courier: Send + Sync + 'static {
-    /// Sends a message by POST and returns the status it was answered with, or why there was none,
-    /// within a bounded time.
+    /// Sends a message by POST, within a bounded time. Returns the status of the answer, or the
+    /// reason there was none.
     async fn post(&self, message: Message) -> Result<u16, String>;
 }

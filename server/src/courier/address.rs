@@ -1,27 +1,27 @@
-//! Which addresses a registry sends messages to.
+//! The addresses that a registry sends messages to.
 //!
-//! A webhook makes the registry send requests where its owner wants. On a network that is more than
-//! its owner may do: behind the registry lie services that trust whoever reaches them (a cloud's
-//! metadata at 169.254.169.254, an unprotected database). So what has tokens, and therefore users
-//! that are not its operator, tells public addresses alone unless the operator says otherwise. A
-//! registry without tokens is used from its own machine only, by those who reach the same
-//! addresses without it.
+//! A webhook makes the registry send requests to an address of its owner's choice. On a network,
+//! this can exceed the owner's permissions: behind the registry there are services that trust every
+//! client in reach (a cloud's metadata at 169.254.169.254, an unprotected database). A registry
+//! with tokens has users other than its operator. It sends to public addresses only, unless the
+//! operator permits otherwise. A registry without tokens is used from its own machine only, by
+//! users who can reach the same addresses directly.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Which addresses may be told.
+/// The permitted addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
-    /// All.
+    /// All addresses.
     Everywhere,
-    /// Those that the whole Internet routes.
+    /// Globally routed addresses.
     PublicOnly,
 }
 
 impl Reach {
-    /// Whether an address may be told.
+    /// Returns true if the address is permitted.
     #[must_use]
     pub fn permits(self, address: IpAddr) -> bool {
         match self {
@@ -30,8 +30,8 @@ impl Reach {
         }
     }
 
-    /// Whether a URL may be told as far as it says itself where it is: a name is looked up when
-    /// something is sent.
+    /// Returns true if the host of a URL is permitted, as far as the URL shows. A name is resolved
+    /// and checked on sending.
     #[must_use]
     pub fn permits_host_of(self, url: &Url) -> bool {
         match url.host() {
@@ -43,7 +43,7 @@ impl Reach {
     }
 }
 
-/// Whether the whole Internet routes an address (IANA's special-purpose registries, 2026).
+/// Returns true if an address is globally routed (IANA's special-purpose registries, 2026).
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
@@ -68,7 +68,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, ..] = address.segments();
-    // What is given out lies in 2000::/3; what translates or tunnels to IPv4 leads anywhere.
+    // Assigned addresses are in 2000::/3. Translation and tunnels to IPv4 may lead anywhere.
     let is_given_out = a & 0xe000 == 0x2000;
     let is_documentation = (a == 0x2001 && b == 0x0db8) || (a == 0x3fff && b < 0x1000);
     let is_for_protocols = a == 0x2001 && b < 0x0200;

@@ -1,8 +1,8 @@
-//! Messages over HTTP.
+//! Delivery of messages over HTTP.
 //!
-//! Follows no redirect and asks no proxy: either would carry a message where nobody checked that
-//! it may go. What a name means is checked when it is connected to, so that it cannot mean
-//! something else a moment later.
+//! Follows no redirect and uses no proxy: either would carry a message to an unchecked address. The
+//! addresses of a name are checked when connecting, so that the name cannot change its meaning
+//! after the check.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -16,26 +16,26 @@ use url::Url;
 
 use super::{Courier, Message, Reach};
 
-/// How long a receiver may take for all of it.
+/// The maximum time of a delivery, including the answer.
 pub const POST_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long connecting to one may take.
+/// The maximum time to connect.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long a connection is kept for the next message.
+/// The time for which an idle connection is kept for the next message.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(20);
-/// What is said of addresses that do not answer, do not exist, or may not be told, alike.
+/// The error for addresses that do not answer, do not exist, or are not permitted, alike.
 const UNREACHABLE: &str = "the address cannot be reached from this registry";
 const USER_AGENT: &str = concat!("seawall/", env!("CARGO_PKG_VERSION"));
 
-/// Brings messages by HTTP.
+/// A courier over HTTP.
 #[derive(Debug)]
 pub struct HttpCourier {
     reach: Reach,
-    /// Made when it is needed first: most registries have no webhook.
+    /// The client, created on first use: most registries have no webhook.
     client: OnceLock<Result<Client, String>>,
 }
 
 impl HttpCourier {
-    /// A courier that goes as far as `reach`.
+    /// Returns a courier with a set of permitted addresses.
     #[must_use]
     pub fn new(reach: Reach) -> Self {
         Self { reach, client: OnceLock::new() }
@@ -54,8 +54,8 @@ impl HttpCourier {
                     .pool_idle_timeout(IDLE_TIME_MAX)
                     .pool_max_idle_per_host(1)
             };
-            // A machine without certificate authorities trusts no receiver over HTTPS; the others
-            // need none.
+            // A machine without certificate authorities trusts no HTTPS receiver. Plain HTTP
+            // receivers need none.
             let built = client().build().or_else(|_| client().tls_certs_only([]).build());
             built.map_err(|error| error.to_string())
         });
@@ -77,8 +77,8 @@ impl Courier for HttpCourier {
         // The answer's body is not read.
         match request.body(message.body).send().await {
             Ok(answer) => Ok(answer.status().as_u16()),
-            // Outcomes are listed to those who may not know this network: which names it has, and
-            // what answers there. The log tells its operator.
+            // Outcomes are visible to users who must not learn the names and services of this
+            // network. The log has the cause for the operator.
             Err(error) => {
                 let error = error.without_url();
                 tracing::debug!(cause = chain(&error), "a webhook was not reached");
@@ -99,7 +99,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Knows of a name only the addresses that may be told.
+/// A resolver that returns the permitted addresses of a name only.
 #[derive(Debug)]
 struct Resolver(Reach);
 
