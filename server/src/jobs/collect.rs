@@ -1,4 +1,4 @@
-//! Collections: to their end, however long older leases take.
+//! Runs collections to their end, however long older leases take.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::app::collect::CollectOptions;
 use crate::app::{AppError, Registry};
 
-/// Between two looks whether older leases have ended.
+/// The pause between checks for the end of older leases.
 const WAIT_PAUSE: Duration = Duration::from_secs(2);
 
-/// Starts a collection on a thread of its own; where one runs in this process, that one collects
-/// again once it is done.
+/// Starts a collection on a separate thread. If this process is already collecting, another
+/// collection follows.
 pub(crate) fn start(registry: Arc<Registry>, options: CollectOptions) -> Result<(), AppError> {
     let internal = |source| AppError::Internal { action: "start a collection", source };
     let Some(job) = Job::begin(registry, options) else { return Ok(()) };
@@ -27,11 +27,11 @@ pub(crate) fn start(registry: Arc<Registry>, options: CollectOptions) -> Result<
     thread.map(|_| ()).map_err(|error| internal(error.into()))
 }
 
-/// A collection that was begun; dropping it before its end lets another begin, whatever became of
+/// A started collection. Dropping this value early lets another one start, whatever happened to
 /// this one.
 struct Job {
     registry: Arc<Registry>,
-    /// How to collect; `None` once nobody wants more.
+    /// The options of the next run. `None` once no further run is requested.
     next: Option<CollectOptions>,
 }
 
@@ -54,7 +54,7 @@ impl Drop for Job {
     }
 }
 
-/// Starts a collection each time that `pause` has passed.
+/// Starts a collection in intervals of `pause`.
 pub(crate) async fn repeat(registry: Arc<Registry>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
@@ -70,7 +70,7 @@ async fn run(registry: &Registry, options: CollectOptions) {
             Ok(done) if done.waits_for.is_some() && !registry.is_collecting_stopped() => {
                 tokio::time::sleep(WAIT_PAUSE).await;
             }
-            // Of another process on the same directory.
+            // Another process collects in the same directory.
             Err(AppError::Busy { .. }) if !registry.is_collecting_stopped() => {
                 tokio::time::sleep(WAIT_PAUSE).await;
             }

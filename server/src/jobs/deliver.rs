@@ -1,21 +1,21 @@
-//! Delivers what is in the outbox.
+//! Delivers the messages of the outbox.
 //!
 //! # Invariants
 //!
-//! 1. One message is under way to a webhook at a time, of this process: a receiver that is dead or
-//!    slow holds up nobody but itself, and gets at most one connection.
-//! 2. A message leaves the outbox only when its receiver accepted it, or when it was tried for as
-//!    long as messages are.
+//! 1. Each process sends one message at a time to a webhook. A dead or slow receiver delays only
+//!    itself and gets at most one connection.
+//! 2. A message leaves the outbox only when its receiver accepts it, or when the time for attempts
+//!    is over.
 //!
-//! # At the same time
+//! # Concurrency
 //!
-//! Any number of processes may deliver from one catalog: a message that one of them takes is not
-//! given to another before it must have been answered (`Registry::deliver_next`).
+//! Any number of processes may deliver from one catalog. A message taken by one process is not
+//! given to another before the first attempt must have ended (`Registry::deliver_next`).
 //!
 //! # After a crash
 //!
-//! A message that was under way is sent again: at least once, not once. `webhook-id` tells a
-//! receiver that it had it.
+//! A message in progress is sent again: delivery is at least once. The receiver recognizes a
+//! duplicate by its `webhook-id`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,12 +30,12 @@ use crate::catalog::WebhookId;
 use crate::courier::Courier;
 use crate::metrics::Watched;
 
-/// How often the outbox is looked at.
+/// The interval of checks of the outbox.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How many messages go to a webhook before the outbox is looked at anew.
+/// The maximum number of messages per webhook before the outbox is checked again.
 const BATCH: usize = 64;
 
-/// Delivers for as long as it is polled.
+/// Delivers messages for as long as the future is polled.
 pub(crate) async fn deliver(registry: Arc<Registry>, courier: Arc<dyn Courier>, watched: Watched) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -60,7 +60,7 @@ pub(crate) async fn deliver(registry: Arc<Registry>, courier: Arc<dyn Courier>, 
     }
 }
 
-/// Delivers what is due to one webhook until something fails.
+/// Delivers due messages to one webhook until one fails.
 async fn drain(
     webhook: WebhookId,
     registry: &Registry,

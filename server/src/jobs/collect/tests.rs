@@ -1,4 +1,4 @@
-//! One job at a time collects, as everybody who asked wants it.
+//! Tests that one job collects at a time, and that later requests are merged into the next run.
 
 use seawall_store::backend;
 
@@ -10,7 +10,7 @@ use crate::host::Host;
 const FORCED: CollectOptions =
     CollectOptions { live_percent_min: 100, rate_max: Some(7), is_forced: true };
 
-/// Time stands still.
+/// A host whose clock stands still.
 struct Still;
 
 impl Host for Still {
