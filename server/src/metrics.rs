@@ -1,4 +1,4 @@
-//! What the registry counts, for Prometheus.
+//! The registry's metrics, in the format of Prometheus.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ pub(crate) use watch::Watched;
 
 use crate::app::fsck::FsckTally;
 
-/// Upper bounds of the latency histogram's buckets, in seconds.
+/// The upper bounds of the latency histogram's buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
@@ -49,7 +49,7 @@ struct KindLabels {
     kind: String,
 }
 
-/// What checks of the store count; read from the registry when somebody asks.
+/// The metrics of checks, updated from the registry on each scrape.
 struct CheckMetrics {
     objects: Counter,
     bytes: Counter,
@@ -83,7 +83,7 @@ impl CheckMetrics {
     }
 }
 
-/// Counters and gauges of one registry.
+/// The counters and gauges of one registry.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RouteLabels, Counter>,
@@ -97,7 +97,7 @@ pub(crate) struct Metrics {
     checks: CheckMetrics,
     problems: Family<ProblemLabels, Counter>,
     log_dropped: Counter,
-    /// Room, webhooks.
+    /// The metrics of disk space and webhooks.
     pub(crate) watched: Watched,
 }
 
@@ -107,7 +107,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// Counts a request as in flight until it is dropped.
+/// A guard that counts a request as in flight until dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight(Gauge);
 
@@ -142,7 +142,7 @@ impl Default for Metrics {
         let checks = CheckMetrics::new(&mut registry);
         let problems: Family<ProblemLabels, Counter> = Family::default();
         for code in Code::ALL {
-            // A series that begins with its first refusal hides it from `increase()`.
+            // A series that starts with its first refusal hides that refusal from `increase()`.
             drop(problems.get_or_create(&ProblemLabels { code: code.as_str() }));
         }
         let help = "Requests answered with a problem, by its code";
@@ -167,14 +167,14 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A request begins.
+    /// Counts a request as in flight until the returned guard is dropped.
     #[must_use]
     pub(crate) fn enter(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
     }
 
-    /// A request was answered.
+    /// Counts an answered request.
     pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let (method, route) = (known_method(method), route.to_owned());
         let labels = LatencyLabels { route: route.clone(), method: method.clone() };
@@ -182,33 +182,33 @@ impl Metrics {
         self.requests.get_or_create(&RouteLabels { route, method, status }).inc();
     }
 
-    /// A request was answered with a problem.
+    /// Counts a request answered with a problem.
     pub(crate) fn refused(&self, code: Code) {
         self.problems.get_or_create(&ProblemLabels { code: code.as_str() }).inc();
     }
 
-    /// A piece of a body came in.
+    /// Counts received bytes of a body.
     pub(crate) fn received(&self, len: usize) {
         self.received_bytes.inc_by(len as u64);
     }
 
-    /// A body goes out.
+    /// Counts sent bytes of a body.
     pub(crate) fn sent(&self, sent_len: u64) {
         self.sent_bytes.inc_by(sent_len);
     }
 
-    /// A pack was kept.
+    /// Counts a stored pack and its chunks.
     pub(crate) fn pack_kept(&self, chunk_count: u64) {
         self.packs.inc();
         self.chunks.inc_by(chunk_count);
     }
 
-    /// A release was published.
+    /// Counts a published release.
     pub(crate) fn published(&self) {
         self.publishes.inc();
     }
 
-    /// What checks of the store have counted so far.
+    /// Updates the metrics of checks.
     pub(crate) fn checked(&self, tally: &FsckTally) {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let checks = &self.checks;
@@ -223,10 +223,10 @@ impl Metrics {
         checks.last_complete.set(number(tally.last_complete_at_secs.unwrap_or(0)));
     }
 
-    /// All of it in the OpenMetrics text format.
+    /// Returns all metrics in the OpenMetrics text format.
     ///
     /// # Errors
-    /// When a value cannot be written.
+    /// If a value cannot be written.
     pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
         self.log_dropped.inner().store(crate::telemetry::dropped_count(), Ordering::Relaxed);
         let mut text = String::new();
@@ -235,7 +235,7 @@ impl Metrics {
     }
 }
 
-/// Methods are a closed set here: a client must not be able to make labels up.
+/// Maps unknown methods to one label: clients must not be able to create labels.
 fn known_method(method: &str) -> String {
     let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
     (if known.contains(&method) { method } else { "other" }).to_owned()

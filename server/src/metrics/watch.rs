@@ -1,4 +1,4 @@
-//! What those who watch a registry look at: room, webhooks, refusals.
+//! Metrics for monitoring: disk space and webhooks.
 
 use std::sync::atomic::AtomicU64;
 
@@ -25,7 +25,7 @@ enum Outcome {
     given_up,
 }
 
-/// Counters and gauges; a clone counts into the same.
+/// Counters and gauges. Clones share their values.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched {
     size_bytes: Gauge<u64, AtomicU64>,
@@ -72,7 +72,7 @@ impl Watched {
         }
     }
 
-    /// A try to deliver ended.
+    /// Counts an attempt at a delivery.
     pub(crate) fn attempted(&self, delivered: Delivered) {
         let outcome = match delivered {
             Delivered::Accepted => Outcome::accepted,
@@ -82,7 +82,7 @@ impl Watched {
         self.attempts.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// How much room there is.
+    /// Updates the metrics of disk space.
     pub(crate) fn room(&self, state: RoomState) {
         self.size_bytes.set(state.space.size);
         self.free_bytes.set(state.space.free);
@@ -90,7 +90,7 @@ impl Watched {
         self.low_free_bytes.set(state.low_free);
     }
 
-    /// How the webhooks fare.
+    /// Updates the metrics of webhooks.
     pub(crate) fn webhooks(&self, webhooks: &[WebhookStatus]) {
         self.pending.set(webhooks.iter().map(|status| status.pending_count).sum());
         let since = webhooks.iter().filter_map(|status| status.pending_since_secs).min();
