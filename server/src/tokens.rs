@@ -1,7 +1,7 @@
-//! Tokens: who may do what.
+//! Access tokens and their roles.
 //!
-//! A token file has one `NAME ROLE TOKEN` per line; `#` begins a comment line. A `reader` may
-//! read, a `publisher` may do everything.
+//! A token file has one `NAME ROLE TOKEN` per line. `#` starts a comment line. A `reader` may read,
+//! a `publisher` may do everything.
 
 mod book;
 
@@ -13,60 +13,60 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use book::TokenBook;
 
-/// The longest token file, in bytes.
+/// The maximum length of a token file, in bytes.
 const FILE_LEN_MAX: u64 = 1 << 20;
-/// The shortest secret: 128 bits when it is random hexadecimal digits, and far from guessable
-/// over a network in any case.
+/// The minimum length of a secret, in bytes. Even 16 random hexadecimal digits (64 bits) are too
+/// many to guess over a network.
 const SECRET_LEN_MIN: usize = 16;
 
-/// What a token permits.
+/// The permissions of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// May read.
+    /// Permission to read.
     Reader,
-    /// May do everything.
+    /// Permission to do everything.
     Publisher,
 }
 
-/// Why a token file is refused.
+/// The reason a token file is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTokens {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read token file {}", path.display())]
     Io {
-        /// Which.
+        /// The token file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Others on this machine may read it.
+    /// Other users of this machine can read the file.
     #[error("token file {} can be read by other users", path.display())]
     Exposed {
-        /// Which.
+        /// The token file.
         path: PathBuf,
     },
-    /// It is longer than any token file.
+    /// The file is longer than 1 MiB.
     #[error("token file {} has more than {FILE_LEN_MAX} bytes", path.display())]
     TooLong {
-        /// Which.
+        /// The token file.
         path: PathBuf,
     },
     /// A line breaks a rule.
     #[error("line {line}: {why}")]
     Line {
-        /// Which, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// The rule.
+        /// The broken rule.
         why: &'static str,
     },
-    /// Nobody could do anything.
+    /// The file has no token, so nobody could do anything.
     #[error("the token file has no token")]
     Empty,
 }
 
 impl InvalidTokens {
-    /// The operator's next step.
+    /// Returns the operator's next step.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
@@ -85,16 +85,16 @@ impl InvalidTokens {
 struct Token {
     name: String,
     role: Role,
-    /// Of the secret; compared in constant time, as `blake3::Hash` does.
+    /// The digest of the secret. `blake3::Hash` compares in constant time.
     digest: blake3::Hash,
 }
 
-/// The tokens a registry knows. Secrets are not kept, only their digests.
+/// The tokens of a registry. Only the digests of secrets are kept.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Tokens(Vec<Token>);
 
 impl Tokens {
-    /// One token that may do everything, for a registry hosted inside another process.
+    /// Returns a single token with all permissions, for a registry hosted inside another process.
     #[must_use]
     pub fn single(name: &str, secret: &str) -> Self {
         let digest = blake3::hash(secret.as_bytes());
@@ -104,7 +104,7 @@ impl Tokens {
     /// Reads a token file.
     ///
     /// # Errors
-    /// When it cannot be read, is open to others, or breaks a rule.
+    /// If the file cannot be read, is readable by other users, or breaks a rule.
     pub fn read(path: &Path) -> Result<Self, InvalidTokens> {
         let io = |source| InvalidTokens::Io { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(io)?;
@@ -119,10 +119,10 @@ impl Tokens {
         Self::parse(&text)
     }
 
-    /// Reads the text of a token file.
+    /// Parses the text of a token file.
     ///
     /// # Errors
-    /// When a line breaks a rule; the error names the line, never the token.
+    /// If a line breaks a rule. The error names the line, never the token.
     pub fn parse(text: &str) -> Result<Self, InvalidTokens> {
         let mut tokens: Vec<Token> = Vec::new();
         let (mut names, mut digests) = (HashSet::new(), HashSet::new());
@@ -155,11 +155,11 @@ impl Tokens {
         if tokens.is_empty() { Err(InvalidTokens::Empty) } else { Ok(Self(tokens)) }
     }
 
-    /// Whose secret this is.
+    /// Returns the name and the role of the token with a secret.
     #[must_use]
     pub fn find(&self, secret: &str) -> Option<(&str, Role)> {
         let digest = blake3::hash(secret.as_bytes());
-        // All of them are compared: the time tells nothing of which one matched.
+        // All tokens are compared, so that the time does not reveal which one matched.
         let matching = self
             .0
             .iter()

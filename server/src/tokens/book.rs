@@ -1,8 +1,8 @@
-//! The tokens of a file, read again when the file changes.
+//! The tokens of a file, reloaded when the file changes.
 //!
-//! Each request looks whether the file is the one that was read last: a token that was taken out is
-//! refused from then on, and nobody has to restart the registry. A file that cannot be used leaves
-//! the tokens as they were, and the log says why.
+//! Each request checks if the file changed since the last read. A removed token is therefore
+//! refused at once, without a restart of the registry. If the file becomes unusable, the tokens
+//! stay as they were and the log has the reason.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use super::{InvalidTokens, Tokens};
 
-/// How long after a change the file is read at each request: file systems stamp times by a clock
-/// that ticks, the coarsest every two seconds, and a second change within a tick leaves no trace.
+/// The time after a change during which every request reads the file. The clocks of file systems
+/// tick, the coarsest every two seconds, and a second change within a tick is not visible in the
+/// time stamps.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
-/// What changes with every change of a file, but for one within a tick of its clock.
+/// A fingerprint of a file, which changes with every change of the file, except within one tick of
+/// the file system's clock.
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// The tokens that are valid now.
@@ -30,14 +32,14 @@ pub(crate) struct TokenBook {
 struct State {
     tokens: Arc<Tokens>,
     stamp: Option<Stamp>,
-    /// Until then the stamp may hide a change.
+    /// The time until which the stamp may hide a change.
     settles: Instant,
-    /// Why the file as it is now cannot be used; told once.
+    /// The reason the current file cannot be used, logged once.
     problem: Option<String>,
 }
 
 impl TokenBook {
-    /// Tokens that never change.
+    /// Returns a book with tokens that never change.
     pub(crate) fn fixed(tokens: Tokens) -> Self {
         let settles = Instant::now();
         let tokens = Arc::new(tokens);
@@ -56,7 +58,7 @@ impl TokenBook {
         Ok(Self { file: Some(path.to_owned()), state: Mutex::new(state) })
     }
 
-    /// The tokens that are valid now.
+    /// Returns the tokens valid now.
     pub(crate) fn now(&self) -> Arc<Tokens> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = &self.file {
@@ -102,7 +104,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
     let found = fs::metadata(path).ok()?;
     let (modified, changed) = (
         (found.mtime(), found.mtime_nsec()),
-        // Of the mode, too, which decides whether the file is taken.
+        // Also changes with the mode, which decides if the file is accepted.
         (found.ctime(), found.ctime_nsec()),
     );
     Some((found.dev(), found.ino(), found.len(), modified, changed))
@@ -134,10 +136,10 @@ mod tests {
         write(&path, &format!("ci publisher {ONE}\n"), 0o600);
         let book = TokenBook::open(&path).unwrap();
         assert!(knows(&book, ONE) && !knows(&book, TWO));
-        // As long as before, and within the same tick perhaps.
+        // The same length as before, and possibly within the same tick.
         write(&path, &format!("ci publisher {TWO}\n"), 0o600);
         assert!(knows(&book, TWO) && !knows(&book, ONE));
-        // As Kubernetes and careful people do: another file is renamed to its place.
+        // As Kubernetes and careful people do: another file is renamed into place.
         let other = dir.path().join("other");
         write(&other, &format!("ci publisher {ONE}\n"), 0o600);
         fs::rename(&other, &path).unwrap();
