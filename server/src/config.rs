@@ -1,4 +1,4 @@
-//! How a registry is set up.
+//! The configuration of a registry.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,80 +8,83 @@ use crate::app::leases::LEASE_TTL_SECS;
 use crate::app::room::MinFree;
 use crate::http::limits;
 
-/// Who may use a registry.
+/// The access control of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Everybody who can reach it, which must be this machine alone.
+    /// Every client has full access. The registry must listen on a loopback address.
     Open,
-    /// Whoever has a token of this file ([`crate::tokens`]).
+    /// The tokens of a file have access ([`crate::tokens`]).
     TokenFile(PathBuf),
-    /// Whoever has the token that [`crate::Running::token`] gives: the process that hosts it.
+    /// The token from [`crate::Running::token`] has access: for the process that hosts the
+    /// registry.
     Ephemeral,
 }
 
-/// What to do where no registry is.
+/// The action for a data directory without a registry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Absent {
-    /// Make one, in a directory that is empty or not there.
+    /// Creates a registry, if the directory is empty or missing.
     Create,
-    /// Fail.
+    /// Fails.
     Refuse,
 }
 
-/// How many requests are answered.
+/// A limit on the rate of requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
-    /// In a second, for long.
+    /// The sustained number of requests per second.
     pub per_sec: u32,
-    /// At once, after a pause.
+    /// The number of requests in a burst after a pause.
     pub burst: u32,
 }
 
-/// How many requests are answered to whom. `None` is no limit.
+/// The rate limits of a registry. `None` is no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rates {
-    /// With one token; of all, where there are no tokens.
+    /// The rate per token, or of all clients together without tokens.
     pub per_token: Option<Rate>,
-    /// About one application.
+    /// The rate per application.
     pub per_application: Option<Rate>,
 }
 
-/// How a registry is set up.
+/// The configuration of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Where bytes and catalog lie.
+    /// The directory of the store and the catalog.
     pub data_dir: PathBuf,
-    /// What to do where no registry is in it.
+    /// The action if the directory holds no registry.
     pub absent: Absent,
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on. Port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Who may use it.
+    /// The access control.
     pub access: Access,
-    /// Threads that serve connections.
+    /// The number of threads that serve connections.
     pub workers: usize,
-    /// Whether SIGTERM and SIGINT stop it: not inside another process.
+    /// True to stop on SIGTERM and SIGINT. False inside another process.
     pub handle_signals: bool,
-    /// How long it goes on serving, not ready, before it stops: for load balancers to notice.
+    /// The time for which the registry reports not ready but keeps serving before it stops, so that
+    /// load balancers notice.
     pub drain_time: Duration,
-    /// How long a client may take none of what it is sent before its connection is dropped.
+    /// The maximum time without progress of a client being sent data. The connection is dropped
+    /// then.
     pub stall_time_max: Duration,
-    /// How long requests in flight may take once it stops.
+    /// The maximum time of requests in progress after a stop.
     pub shutdown_time_max: Duration,
-    /// How long a push or a pull that is heard of no more is waited for by collections.
+    /// The validity of a lease: the time for which collections wait for a silent push or pull.
     pub lease_ttl: Duration,
-    /// How much of the disk is kept free of uploads.
+    /// The part of the disk kept free of uploads.
     pub min_free: MinFree,
-    /// How many requests are answered.
+    /// The rate limits.
     pub rates: Rates,
-    /// Whether webhooks at private addresses are told where there is a token file; without one
-    /// they always are (`courier/address.rs` says why).
+    /// True to deliver webhooks to private addresses although there is a token file. Without a
+    /// token file, messages are always delivered (`courier/address.rs` has the reason).
     pub private_webhooks: bool,
-    /// How often to collect what no release reaches; `None`: when it is asked to.
+    /// The interval of collections. `None` collects on request only.
     pub collect_every: Option<Duration>,
 }
 
 impl Config {
-    /// A registry in `data_dir` for this machine alone, on the usual port.
+    /// Returns the configuration of a local registry in `data_dir` on the default port.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -101,7 +104,7 @@ impl Config {
         }
     }
 
-    /// The same, hosted inside this process on a free port.
+    /// Returns the configuration of a registry hosted inside this process on a free port.
     pub fn in_process(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -111,7 +114,7 @@ impl Config {
     }
 }
 
-/// The port a registry listens on where none is given.
+/// The default port of a registry.
 pub const DEFAULT_PORT: u16 = 7440;
 
 fn default_workers() -> usize {

@@ -1,30 +1,29 @@
-//! What the registry asks of the machine it runs on, besides bytes: the time,
-//! randomness, and how much room there is.
+//! The ports for the machine's clock, randomness and disk space.
 
 use std::io;
 
 /// A clock and a source of randomness.
 pub trait Host: Send + Sync + 'static {
-    /// Seconds since 1970-01-01 UTC.
+    /// Returns the seconds since 1970-01-01 UTC.
     fn now_secs(&self) -> u64;
-    /// 128 bits that nobody can guess; `None` when the machine has none to give.
+    /// Returns 128 unguessable bits, or `None` if the machine has none to give.
     fn random(&self) -> Option<[u8; 16]>;
 }
 
-/// A disk, or what else files lie on.
+/// The space of a disk or other file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Space {
-    /// How long it is, in bytes.
+    /// The total size, in bytes.
     pub size: u64,
-    /// How much of it this process may still fill.
+    /// The free space available to this process, in bytes.
     pub free: u64,
 }
 
-/// Where the store lies.
+/// The volume of the store.
 pub trait Volume: Send + Sync + 'static {
-    /// How much room there is now.
+    /// Returns the current space.
     ///
     /// # Errors
-    /// When the machine does not say.
+    /// If the operating system does not report the space.
     fn space(&self) -> io::Result<Space>;
 }

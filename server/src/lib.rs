@@ -1,8 +1,8 @@
 //! Seawall's registry: releases of virtual machine images over HTTP.
 //!
-//! `http → app → ports (catalog, store)`; [`start`] joins them. A registry serves one data
-//! directory: `store/` with packs, indexes and release documents as plain objects, and
-//! `catalog.sqlite` with names and state.
+//! `http → app → ports (catalog, store)`, joined by [`start`]. A registry serves one data
+//! directory: `store/` holds packs, indexes and release documents as plain objects, and
+//! `catalog.sqlite` holds names and state.
 
 pub mod app;
 pub mod catalog;

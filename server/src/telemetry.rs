@@ -1,12 +1,14 @@
-//! Structured logs. Only a program that serves installs them: a registry hosted inside another
-//! process logs to whatever that process has.
+//! Structured logs.
+//!
+//! Only a serving program installs the logger. A registry hosted inside another process logs to
+//! that process's subscriber.
 //!
 //! # Invariants
 //!
-//! 1. Logging never fails and never waits: a line goes to a queue, and a thread writes the queue
-//!    to standard error. A reader that went away, a full disk or a full pipe costs lines, which
-//!    are counted, and nothing else.
-//! 2. The queue holds [`QUEUE_LEN_MAX`] bytes at most.
+//! 1. Logging never fails and never waits: a line goes to a queue, and a thread writes the queue to
+//!    standard error. A closed reader, a full disk or a full pipe only loses lines, which are
+//!    counted.
+//! 2. The queue holds at most [`QUEUE_LEN_MAX`] bytes.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -18,25 +20,25 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-/// The most bytes of lines that wait to be written.
+/// The maximum length of the queued lines, in bytes.
 const QUEUE_LEN_MAX: usize = 4 << 20;
 
-/// The queue of this process, once there is one.
+/// The queue of this process, once created.
 static LINES: OnceLock<Arc<Lines>> = OnceLock::new();
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 
-/// Sends log lines to standard error from here on, those of panics too. `filter` is in
-/// `RUST_LOG`'s syntax; what does not parse in it is ignored.
+/// Sends log lines, including panics, to standard error from now on.
 ///
-/// Returns false when the process has a subscriber already, which then stays.
+/// `filter` has the syntax of `RUST_LOG`. Malformed directives are ignored. Returns false if the
+/// process already has a subscriber, which then stays.
 pub fn init(format: LogFormat, filter: &str) -> bool {
     let Ok(lines) = Lines::start() else { return false };
     let filter = EnvFilter::builder().parse_lossy(filter);
@@ -48,18 +50,18 @@ pub fn init(format: LogFormat, filter: &str) -> bool {
         .with_writer(move || Line(Arc::clone(&queue)));
     let is_installed = match format {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init().is_ok(),
-        // Colours are for people who watch; a file or a journal keeps the text alone.
+        // Colours only for a terminal. Files and journals get plain text.
         LogFormat::Text => subscriber.with_ansi(is_terminal).try_init().is_ok(),
     };
     if is_installed {
         let _ = LINES.set(lines);
-        // The default hook writes to standard error itself, and waits where that is full.
+        // The default hook writes to standard error directly, and blocks if that is full.
         std::panic::set_hook(Box::new(|info| tracing::error!(panic = %info, "panicked")));
     }
     is_installed
 }
 
-/// Waits until every line is written, but no longer than `time_max`.
+/// Waits until every line is written, but at most `time_max`.
 pub fn flush(time_max: Duration) {
     if let Some(lines) = LINES.get() {
         let queue = lines.locked();
@@ -68,18 +70,18 @@ pub fn flush(time_max: Duration) {
     }
 }
 
-/// How many lines were lost since the process began: they found the queue full, or standard error
-/// refused them.
+/// Returns the number of lines lost since the process started, because the queue was full or
+/// standard error refused them.
 #[must_use]
 pub fn dropped_count() -> u64 {
     LINES.get().map_or(0, |lines| lines.dropped.load(Ordering::Relaxed))
 }
 
-/// Lines on their way to standard error.
+/// A queue of lines for standard error.
 #[derive(Debug, Default)]
 struct Lines {
     queue: Mutex<Queue>,
-    /// The queue was filled or emptied.
+    /// Notified after lines were queued or written.
     changed: Condvar,
     dropped: AtomicU64,
 }
@@ -87,16 +89,16 @@ struct Lines {
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Vec<u8>>,
-    /// The length of all of them, in bytes.
+    /// The total length of the queued lines, in bytes.
     len: usize,
-    /// Whether lines were taken that are not written yet.
+    /// True while lines taken from the queue are being written.
     is_writing: bool,
 }
 
 impl Lines {
-    /// Begins to write to standard error.
+    /// Starts the thread that writes to standard error.
     fn start() -> io::Result<Arc<Self>> {
-        // A descriptor of its own: whoever holds std's lock may wait for ever.
+        // A separate descriptor: the holder of std's lock may block forever.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         let lines = Arc::new(Self::default());
         let queue = Arc::clone(&lines);
@@ -132,7 +134,7 @@ impl Lines {
             queue.is_writing = true;
             drop(queue);
             for line in lines {
-                // Each is tried: a disk may have room again, a pipe another reader.
+                // Each line is tried: a disk may have room again, or a pipe a new reader.
                 if out.write_all(&line).is_err() {
                     self.dropped.fetch_add(1, Ordering::Relaxed);
                 }
@@ -144,7 +146,7 @@ impl Lines {
     }
 }
 
-/// Takes a line.
+/// A writer that queues one line.
 struct Line(Arc<Lines>);
 
 impl Write for Line {
@@ -164,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes lines when the test says so, and refuses those that say so.
+    /// A writer that accepts lines when the test says so, and refuses the line `refused`.
     struct Gate(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
 
     impl Write for Gate {
