@@ -147,8 +147,8 @@ fn len_of(catalog: &Path) -> u64 {
 /// Removes copies that a crash left beside a catalog, unless another process is making one. Returns
 /// the number of removed copies.
 ///
+/// # Errors
 /// Fails if the folder cannot be read or written.
-/// When the folder cannot be read or written.
 pub fn remove_left(catalog: &Path) -> io::Result<usize> {
     let (Some(folder), Some(name)) = (catalog.parent(), catalog.file_name()) else { return Ok(0) };
     let (mut left, begin) = (Vec::new(), format!("{}.", name.to_string_lossy()));

@@ -23,7 +23,6 @@
 //!
 //! An object without a row: a retry finds the bytes present and adds the row. A row whose record is
 //! missing from the store: `names` writes the record. A lost catalog: `rebuild`.
-//! record is missing in the store: `names` adds it. A catalog that is gone: `rebuild`.
 
 use std::fmt::Display;
 use std::sync::Arc;
