@@ -138,7 +138,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`AppError::NotFound`] if there is no such report, [`AppError::Invalid`] if the instance is
-    /// malformed. An empty one could be meant as any part of the host, or as all of it.
+    /// malformed. An empty instance is refused, because it could mean one instance or all of them.
     pub async fn forget_host(&self, host: &HostName, part: HostPart) -> Result<(), AppError> {
         if let Some(instance) = &part.instance {
             check_text("the instance", instance, INSTANCE_LEN_MAX)?;

@@ -51,7 +51,7 @@ impl fmt::Display for Scope {
 pub enum Reason {
     /// A channel points at the release.
     Channel(ChannelName),
-    /// A channel pointed at the release this many moves ago, and may be rolled back.
+    /// A channel pointed at the release this many moves ago, within the range held for rollbacks.
     History(ChannelName, u64),
     /// The release is pinned.
     Pin(PinName),
@@ -59,9 +59,9 @@ pub enum Reason {
     Host(HostName, usize),
     /// The release ran on a host past its deadline, and on this many others.
     SilentHost(HostName, usize),
-    /// The release is among the last so many.
+    /// The release is among this many latest releases of the scope.
     Last(Scope, u32),
-    /// The release is among the last so many prereleases.
+    /// The release is among this many latest prereleases of the scope.
     LastPrerelease(Scope, u32),
     /// The release was published less than this many seconds ago.
     Younger(Scope, u64),
