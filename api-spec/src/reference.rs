@@ -4,8 +4,9 @@
 //! [host[:port]/]application[:version | :channel | @blake3:…][/machine[/disk]]
 //! ```
 //!
-//! The first segment is a host if it contains a `.` or a `:` or is `localhost`. A machine can only
-//! follow a version, channel or digest. Without one, a slash continues the application.
+//! The first segment before a slash is a host if it is `localhost`, contains a `.` or starts with
+//! `[`, not counting a port of digits. A machine can only follow a version, channel or digest.
+//! Without one, a slash continues the application.
 
 use std::fmt;
 use std::str::FromStr;
@@ -123,8 +124,7 @@ impl FromStr for Reference {
 
 fn split_host(text: &str) -> Result<(Option<String>, &str), InvalidReference> {
     let Some((first, rest)) = text.split_once('/') else { return Ok((None, text)) };
-    // `webshop:1.0/web` has a colon in its first segment as well. A port has digits alone. A
-    // version's first digits are followed by a dot or the machine.
+    // `webshop:1.0/web` also has a colon in its first segment, but `1.0` is not a port.
     let is_host = match first.rsplit_once(':') {
         Some((host, port)) => looks_like_host(host) && is_port(port),
         None => looks_like_host(first),

@@ -19,7 +19,7 @@ fn list_of(disk_len: u64) -> DiskIndex {
     DiskIndex::new(len, 0, leaves).unwrap()
 }
 
-/// Golden bytes: an edit that moves one of these changes what is at rest in every store.
+/// Golden bytes: a change here changes the format of every store.
 #[test]
 fn a_leaf_has_these_bytes() {
     let leaf = Leaf::new(vec![chunk(1, 4096), Extent::Hole(8192), chunk(2, 512)], 12_800).unwrap();
@@ -76,7 +76,7 @@ fn damaged_bytes_are_refused_or_are_another_valid_leaf_never_a_panic() {
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        // A flip within a digest is a leaf still, with another name.
+        // A flip within a digest gives another valid leaf, with another name.
         assert_ne!(LeafDigest::of(&flipped), leaf.digest());
         let _ = Leaf::decode(&flipped, 12_800);
     }

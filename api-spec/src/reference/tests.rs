@@ -4,7 +4,7 @@ use super::*;
 
 const DIGEST: &str = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
 
-/// Parses, and gives back the parts as one readable line.
+/// Parses a reference and returns its parts as one readable line.
 fn parts(text: &str) -> Result<String, InvalidReference> {
     let r: Reference = text.parse()?;
     let none = || "-".to_owned();
@@ -71,7 +71,7 @@ fn what_is_no_reference_is_refused() {
 }
 
 proptest! {
-    /// Whatever is typed, the parser answers, and what it accepts it prints the same.
+    /// The parser never panics, and an accepted reference survives printing and parsing.
     #[test]
     fn parsing_is_total_and_printing_is_its_inverse(text in "[a-z0-9.:/@_\\[\\]-]{0,60}") {
         if let Ok(reference) = text.parse::<Reference>() {

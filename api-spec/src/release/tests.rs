@@ -36,7 +36,7 @@ fn document(machines: Vec<Machine>) -> Document {
     }
 }
 
-/// Golden bytes: an edit that moves them gives every existing release another identity.
+/// Golden bytes: a change here gives every existing release another identity.
 #[test]
 fn a_release_has_these_bytes() {
     let release = Release::new(document(vec![machine("web")])).unwrap();
@@ -84,7 +84,7 @@ fn unknown_fields_and_schemas_are_refused() {
     }
 }
 
-/// A break of one rule and the place its error names.
+/// A violation of one rule, and the place named by the error.
 type Case = (fn(&mut Document), &'static str);
 
 #[test]

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::digest::ReleaseDigest;
 use crate::names::{ChannelName, HostName, PinName, Version};
 
-/// The longest reason of a pin, in bytes.
+/// The maximum length of a pin's reason, in bytes.
 pub const PIN_REASON_LEN_MAX: usize = 1024;
 
 /// A request to pin a release.

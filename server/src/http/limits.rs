@@ -60,7 +60,7 @@ pub const REQUEST_LEN_MAX: usize = 4 * PACK_LEN_MAX;
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
 /// The maximum idle time of a connection between requests.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
-/// The maximum time without progress of a client that is sent data.
+/// The maximum time without progress of a client being sent data.
 ///
 /// The kernel enforces this limit (`TCP_USER_TIMEOUT`): the connection's data is neither
 /// acknowledged nor fits into the client's window for that long.

@@ -1,5 +1,5 @@
-//! A spool for slow bodies: they are kept on disk until complete, so that a slow connection or a
-//! malicious client holds no memory that others need.
+//! A disk spool for slow bodies. A slow connection or a malicious client therefore holds no memory
+//! that others need.
 //!
 //! # After a crash
 //!
