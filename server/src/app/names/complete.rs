@@ -67,9 +67,10 @@ impl Registry {
         self.complete_records().await?.unknown.map_or(Ok(()), Err)
     }
 
-    /// Returns the error for the first conclusive record among those unknown to the catalog. Skips
-    /// unreadable tombstones, because their release is already deleted, and moves to a release
-    /// unknown to the catalog, because a rebuild would not restore such a move.
+    /// Returns [`AppError::CatalogOld`] if a readable record is unknown to the catalog, or else
+    /// [`AppError::Damaged`] if an unreadable one is. Skips unreadable tombstones, because their
+    /// release is already deleted, and moves to a release unknown to the catalog, because a rebuild
+    /// would not restore such a move.
     async fn unknown(&self, recorded: Recorded) -> Result<Option<AppError>, AppError> {
         let Recorded { releases, moves, tombstones } = recorded;
         let tombstones = tombstones.into_iter().map(|(a, v)| Subject::Tombstone(a, v));
