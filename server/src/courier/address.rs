@@ -1,4 +1,4 @@
-//! The addresses that a registry sends messages to.
+//! The permitted destinations of outgoing messages.
 //!
 //! A webhook makes the registry send requests to an address of its owner's choice. On a network,
 //! this can exceed the owner's permissions: behind the registry there are services that trust every

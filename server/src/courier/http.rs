@@ -99,7 +99,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A resolver that returns the permitted addresses of a name only.
+/// A resolver limited to the permitted addresses of a name.
 #[derive(Debug)]
 struct Resolver(Reach);
 

@@ -21,7 +21,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(2);
 /// the file system's clock.
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
-/// The tokens that are valid now.
+/// The currently valid tokens.
 #[derive(Debug)]
 pub(crate) struct TokenBook {
     file: Option<PathBuf>,
@@ -39,7 +39,7 @@ struct State {
 }
 
 impl TokenBook {
-    /// Returns a book with tokens that never change.
+    /// Returns a book of fixed tokens.
     pub(crate) fn fixed(tokens: Tokens) -> Self {
         let settles = Instant::now();
         let tokens = Arc::new(tokens);
