@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Bytes written between two syncs in the background.
+/// Number of bytes between two background syncs.
 const STEP: u64 = 64 << 20;
 
 /// A file being written; shared between threads.
