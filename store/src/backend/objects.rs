@@ -6,7 +6,7 @@
 //!    it, and links it to the path.
 //! 2. An object that `put` found present is as durable as a new one, although the `put` that
 //!    created it may still be running.
-//! 3. No object is ever opened for writing after it has its path, so readers take no lock.
+//! 3. No object is opened for writing once it has its path, so readers take no lock.
 //!
 //! # At the same time
 //!
@@ -93,9 +93,9 @@ fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
 }
 
 impl Objects {
-    /// Removes staged files last written before `before`, left by puts that died, and returns their
-    /// number. Does nothing unless the store is a directory. Blocks the thread. Never touches an
-    /// object.
+    /// Removes staged files last written before `before`, which dead puts left behind, and returns
+    /// their number. Does nothing unless the store is a directory. Blocks the thread. Never touches
+    /// an object.
     ///
     /// # Errors
     /// When a folder cannot be read or a file cannot be removed.

@@ -23,8 +23,8 @@ impl ObjectKind {
     }
 }
 
-/// Returns the path of an object in one of 256 folders, chosen by the first byte of its digest, so
-/// that directories stay small.
+/// Returns the path of an object in one of 256 folders, chosen by the first byte of its digest to
+/// keep directories small.
 fn sharded(kind: ObjectKind, hex: &str) -> String {
     format!("{}/{}/{hex}", kind.folder(), &hex[..2])
 }
