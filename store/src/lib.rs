@@ -1,6 +1,7 @@
-//! The content engine of Seawall: disk images in, chunks, packs and indexes out, and back.
+//! The content engine of Seawall, which turns disk images into chunks, packs and indexes, and back.
 //!
-//! Knows no HTTP, no application, no channel and no user (docs/ARCHITECTURE.md, invariant 2).
+//! The engine knows no HTTP, no application, no channel and no user (docs/ARCHITECTURE.md,
+//! invariant 2).
 
 pub mod backend;
 pub mod chunker;
