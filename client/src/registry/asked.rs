@@ -5,8 +5,8 @@ use seawall_api::problem::Code;
 
 /// The names in the address of a request.
 ///
-/// The client fills them into its own remedies, because the remedies of a registry are not repeated
-/// as commands: a hostile registry would choose what a person runs.
+/// The client writes its own remedies with these names. A remedy sent by the registry is never
+/// repeated as a command: a hostile registry would choose the commands that a person runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Asked {
     pub(super) application: Option<String>,

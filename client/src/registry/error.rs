@@ -1,4 +1,4 @@
-//! Why a registry did not answer as asked.
+//! Errors of calls to a registry.
 
 use std::time::Duration;
 
@@ -11,96 +11,96 @@ use super::obstacle::Obstacle;
 use crate::error::ErrorKind;
 use crate::plain::one_line;
 
-/// Why a call to a registry failed.
+/// An error of a call to a registry.
 ///
 /// Messages name the object and never repeat their source; reporters walk the chain.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// The registry refused, and said why.
+    /// The registry refused the request with a problem document.
     #[error("{}", told(problem))]
     Problem {
-        /// What it said.
+        /// The problem document.
         problem: Box<Problem>,
-        /// The names in the request that it refused.
+        /// The names in the refused request.
         asked: Asked,
-        /// How long it asks to be left alone.
+        /// The pause before a retry, requested by the registry.
         retry_after: Option<Duration>,
     },
-    /// The registry asks for a token, and none is for it.
+    /// The registry requires a token, and none is configured for its address.
     #[error("{url} asks for a token, and no token is configured for it")]
     NoToken {
         /// The registry.
         url: String,
     },
-    /// Something answered with an error that is not the registry's own: a proxy, or another server.
+    /// An error status without a problem document, from a proxy or another server.
     #[error("{url} answered with HTTP status {status} when asked to {what}")]
     Status {
         /// The registry.
         url: String,
-        /// What was asked.
+        /// The request, as a phrase with a verb.
         what: String,
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// How long it asks to be left alone.
+        /// The pause before a retry, requested by the answer.
         retry_after: Option<Duration>,
     },
-    /// No connection, or it broke off.
+    /// The connection failed or broke off.
     #[error("cannot {what} at {url}")]
     Unreachable {
         /// The registry.
         url: String,
-        /// What was asked.
+        /// The request, as a phrase with a verb.
         what: String,
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// The connection stood still for too long.
+    /// The transfer stalled for longer than the idle limit.
     #[error("{url} stood still for {} s while asked to {what}", .idle.as_secs_f32())]
     Stalled {
         /// The registry.
         url: String,
-        /// What was asked.
+        /// The request, as a phrase with a verb.
         what: String,
-        /// For how long nothing moved.
+        /// The idle limit that was exceeded.
         idle: Duration,
     },
     /// An answer that no registry of this API version gives.
     #[error("the registry broke its protocol when asked to {what}: {}", one_line(why))]
     Protocol {
-        /// What was asked.
+        /// The request, as a phrase with a verb.
         what: String,
-        /// What is wrong with the answer.
+        /// The defect of the answer.
         why: String,
     },
-    /// Bytes that are not what their name says.
+    /// An object that does not match its digest or its name.
     #[error("the registry sent wrong bytes for {object}: {}", one_line(why))]
     WrongBytes {
-        /// What was asked for.
+        /// The object.
         object: String,
-        /// How they differ from it.
+        /// The difference.
         why: String,
     },
-    /// What the registry sent cannot be kept here.
+    /// The answer could not be written to a local file.
     #[error("cannot write {}", .path.display())]
     Kept {
         /// The file.
         path: std::path::PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// An answer over its limit; it was not read.
+    /// An answer over its limit, which was not read to its end.
     #[error("asked to {what}, the registry sent more than the limit of {limit} bytes")]
     TooLarge {
-        /// What was asked.
+        /// The request, as a phrase with a verb.
         what: String,
-        /// The limit that it breaks.
+        /// The limit in bytes.
         limit: u64,
     },
 }
 
 impl RegistryError {
-    /// What the caller can do about it.
+    /// Returns the kind of the error, which decides the exit code.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -109,7 +109,8 @@ impl RegistryError {
             Self::Status { status, .. } => match status {
                 401 | 403 | 407 => ErrorKind::Denied,
                 404 | 410 => ErrorKind::NotFound,
-                // A 413 that is no problem document is a proxy's: the registry's limits are known.
+                // A 413 without a problem document comes from a proxy: the client keeps the
+                // registry's limits.
                 408 | 413 | 429 | 502..=504 => ErrorKind::Unavailable,
                 507 => ErrorKind::StorageFull,
                 _ => ErrorKind::Internal,
@@ -125,11 +126,11 @@ impl RegistryError {
         }
     }
 
-    /// The next step, where one is known.
+    /// Returns the next step, if one is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
-            // Never what the registry advises: a person runs what stands there.
+            // Never the registry's advice: a person runs the command that is printed here.
             Self::Problem { problem, asked, .. } => asked.remedy(problem.code),
             Self::NoToken { url } => Some(format!(
                 "a token is sent only to the registry it was given for: name this one with \
@@ -168,7 +169,7 @@ impl RegistryError {
         }
     }
 
-    /// Whether the same call may succeed a moment later.
+    /// Returns whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -186,8 +187,8 @@ impl RegistryError {
         }
     }
 
-    /// Returns the same error, naming the application that the refused request was for. The address
-    /// of most requests of a push does not.
+    /// Returns the same error, naming the application of the refused request. Most addresses of a
+    /// push do not contain the application.
     #[must_use]
     pub fn about(mut self, application: &ApplicationName) -> Self {
         if let Self::Problem { asked, .. } = &mut self {
@@ -196,7 +197,7 @@ impl RegistryError {
         self
     }
 
-    /// How long the registry asks to be left alone.
+    /// Returns the pause before a retry, if the answer asks for one.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -205,7 +206,7 @@ impl RegistryError {
         }
     }
 
-    /// The code, where the registry gave one.
+    /// Returns the code of the problem document, if there is one.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         match self {
@@ -222,7 +223,7 @@ impl From<Problem> for RegistryError {
     }
 }
 
-/// What a problem says, on one line; advice of the registry's own where we have none.
+/// Returns a problem's detail on one line, with the registry's advice if the client has no remedy.
 fn told(problem: &Problem) -> String {
     let detail = one_line(&problem.detail);
     match problem.remedy.as_deref().filter(|_| problem_remedy(problem.code).is_none()) {
@@ -231,7 +232,7 @@ fn told(problem: &Problem) -> String {
     }
 }
 
-/// The next step where a registry was not reached.
+/// Returns the next step after a failed connection.
 fn unreached(url: &str, obstacle: Obstacle) -> String {
     match obstacle {
         Obstacle::NoTls => {
@@ -278,7 +279,7 @@ fn problem_kind(code: Code) -> ErrorKind {
         | Code::PreconditionRequired => ErrorKind::Conflict,
         Code::DigestMismatch | Code::Damaged => ErrorKind::Damaged,
         Code::Unavailable | Code::RateLimited => ErrorKind::Unavailable,
-        // Both are mended by making room: exit code 8 tells a script to.
+        // Freeing space mends both: exit code 8 tells a script to do so.
         Code::StorageFull | Code::QuotaExceeded => ErrorKind::StorageFull,
         Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => ErrorKind::Internal,
     }

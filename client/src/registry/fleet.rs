@@ -1,4 +1,4 @@
-//! The trait through which a person or a host says what must stay, and what goes.
+//! The part of the port for retention: pins, hosts, policies and deletion.
 
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
 use seawall_api::reference::Selector;
@@ -9,30 +9,29 @@ use seawall_api::v1::{
 
 use super::RegistryError;
 
-/// What keeps releases in a registry, and deletes them.
+/// A registry's retention: the calls that keep and delete releases.
 ///
 /// # Contract
 ///
-/// Every call may be repeated with the same outcome but for those that take something away
-/// ([`Self::delete_release`], [`Self::unpin`], [`Self::forget_host`], [`Self::apply_retention`]),
-/// which a repeat finds gone.
+/// Every call is idempotent except the deletions ([`Self::delete_release`], [`Self::unpin`],
+/// [`Self::forget_host`], [`Self::apply_retention`]): a repeat finds nothing left to delete.
 #[async_trait::async_trait]
 pub trait Fleet: Send + Sync {
-    /// Deletes a release that nothing holds.
+    /// Deletes a release without holders.
     async fn delete_release(
         &self,
         application: &ApplicationName,
         version: &Version,
     ) -> Result<DeletedRelease, RegistryError>;
 
-    /// Everything that keeps a release from being deleted.
+    /// Returns everything that keeps a release from being deleted.
     async fn holders(
         &self,
         application: &ApplicationName,
         selector: &Selector,
     ) -> Result<Holders, RegistryError>;
 
-    /// Pins a release; a pin of that name is replaced.
+    /// Pins a release, replacing a pin of the same name.
     async fn pin(
         &self,
         application: &ApplicationName,
@@ -41,7 +40,7 @@ pub trait Fleet: Send + Sync {
         reason: &str,
     ) -> Result<Pin, RegistryError>;
 
-    /// Takes a pin away.
+    /// Removes a pin.
     async fn unpin(
         &self,
         application: &ApplicationName,
@@ -49,31 +48,32 @@ pub trait Fleet: Send + Sync {
         name: &PinName,
     ) -> Result<(), RegistryError>;
 
-    /// Says what a host runs.
+    /// Records the release that a host runs.
     async fn report_host(
         &self,
         host: &HostName,
         runs: &RenewHost,
     ) -> Result<HostRun, RegistryError>;
 
-    /// A page of hosts by name, beginning after `after`.
+    /// Returns a page of hosts by name, beginning after `after`.
     async fn hosts(
         &self,
         application: Option<&ApplicationName>,
         after: Option<&HostName>,
     ) -> Result<HostPage, RegistryError>;
 
-    /// Forgets what a host runs, of one application where that is given.
+    /// Deletes the records of a host, or only the one of `application`.
     async fn forget_host(
         &self,
         host: &HostName,
         application: Option<&ApplicationName>,
     ) -> Result<(), RegistryError>;
 
-    /// The policies of an application and of its channels.
+    /// Returns the policies of an application and of its channels.
     async fn policies(&self, application: &ApplicationName) -> Result<Policies, RegistryError>;
 
-    /// Sets the policy of an application, or of one of its channels; an empty one removes it.
+    /// Sets the policy of an application or of one of its channels. An empty policy removes the old
+    /// one.
     async fn set_policy(
         &self,
         application: &ApplicationName,
@@ -81,13 +81,13 @@ pub trait Fleet: Send + Sync {
         policy: &RetentionPolicy,
     ) -> Result<Policy, RegistryError>;
 
-    /// What the policies make of the releases now.
+    /// Returns the releases that the policies keep and delete at this moment.
     async fn retention_plan(
         &self,
         application: &ApplicationName,
     ) -> Result<RetentionPlan, RegistryError>;
 
-    /// Deletes what the plan says goes.
+    /// Deletes the releases that the plan lists for deletion.
     async fn apply_retention(
         &self,
         application: &ApplicationName,

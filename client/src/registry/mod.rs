@@ -1,14 +1,14 @@
-//! The registry as the flows see it: a port, its HTTP adapter and a wrapper that tries again.
+//! The registry as the flows see it: a port, its HTTP adapter and a wrapper that retries.
 //!
-//! Not a cache and not a flow: every call is one question to the registry, and nothing is kept.
+//! Every call is one question to the registry, and no answer is cached.
 //!
 //! # Invariants
 //!
-//! 1. A release, index or leaf that this module returns matches the digest it was asked by; a
-//!    registry or a proxy that lies is an error ([`RegistryError::WrongBytes`]), never a value.
+//! 1. A release, index or leaf returned by this module matches the requested digest. A mismatch is
+//!    an error ([`RegistryError::WrongBytes`]), never a value.
 //! 2. Every answer is bounded by a named limit before it is held in memory ([`http`]).
 //! 3. The bearer token goes to the registry's own origin and nowhere else.
-//! 4. Ports have no default methods, and [`retry`] forwards each of them by name.
+//! 4. Ports have no default methods, and [`retry`] forwards each method by name.
 
 mod asked;
 mod error;

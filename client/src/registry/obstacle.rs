@@ -1,31 +1,31 @@
-//! What stands between this host and a registry, told from the error of the connection.
+//! The obstacles between this host and a registry, derived from connection errors.
 
 use std::error::Error;
 use std::io;
 
 use rustls::Error as TlsError;
 
-/// Why a request was not answered, as far as it decides what to do next.
+/// The obstacle to a request, as far as the next step depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Obstacle {
     /// TLS was spoken to something that speaks plain HTTP.
     NoTls,
-    /// HTTP was spoken to something that speaks another protocol, TLS perhaps.
+    /// HTTP was spoken to something that speaks another protocol, perhaps TLS.
     NoHttp,
-    /// The certificate is not one that this host trusts for that name.
+    /// This host does not trust the certificate for the requested name.
     Untrusted,
-    /// TLS failed for another reason that stays.
+    /// TLS failed for another permanent reason.
     Tls,
-    /// There is no host of that name.
+    /// No host has the requested name.
     NoSuchHost,
-    /// This host forbids the connection: a firewall or a sandbox.
+    /// This host forbids the connection, by a firewall or a sandbox.
     Forbidden,
-    /// Anything that may be otherwise a moment later.
+    /// Any transient obstacle.
     Passing,
 }
 
 impl Obstacle {
-    /// Reads the chain of causes.
+    /// Classifies an error by its chain of causes.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(error) = next {
@@ -57,8 +57,8 @@ impl Obstacle {
     }
 }
 
-/// Finds an error of TLS: itself, or within I/O errors. What those wrap, one in another perhaps, is
-/// not in the chain of causes; only what the wrapped error was caused by is.
+/// Returns a TLS error: `error` itself, or one nested in I/O errors. An error wrapped by an I/O
+/// error is missing from the chain of causes, where only its own source appears.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     let mut inner = error;
     loop {
@@ -69,10 +69,10 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     }
 }
 
-/// What resolvers say (glibc, musl) where asking again gives the same answer.
+/// Messages of resolvers (glibc, musl) for a permanent failure.
 const NO_SUCH_HOST: [&str; 3] =
     ["Name or service not known", "No address associated with hostname", "Name does not resolve"];
-/// What hyper says of bytes that are no HTTP answer.
+/// Messages of hyper for bytes that are not an HTTP answer.
 const NO_HTTP: [&str; 2] = ["invalid HTTP version parsed", "invalid HTTP status-code parsed"];
 
 #[cfg(test)]

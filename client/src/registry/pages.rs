@@ -1,4 +1,4 @@
-//! Follows the pages of a list to its end, which a hostile registry need not give it.
+//! Follows the pages of a list to its end, and stops if a hostile registry sends no end.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -6,10 +6,10 @@ use std::hash::Hash;
 
 use super::RegistryError;
 
-/// Pages of one list: with a hundred entries each, ten million.
+/// The number of pages in one list: at a hundred entries each, ten million entries.
 const PAGES_MAX: usize = 100_000;
 
-/// The pages of one list that were read so far.
+/// The pages of one list read so far.
 #[derive(Debug)]
 pub struct Pages<C> {
     what: &'static str,
@@ -17,16 +17,16 @@ pub struct Pages<C> {
 }
 
 impl<C: Clone + Display + Eq + Hash> Pages<C> {
-    /// A list of which no page was read; `what` says what the registry is asked to do.
+    /// Starts a list without pages. `what` is the request, as a phrase with a verb.
     #[must_use]
     pub fn of(what: &'static str) -> Self {
         Self { what, seen: HashSet::new() }
     }
 
-    /// Takes the cursor that a page ends with, and returns it; none after the last page.
+    /// Takes the cursor at the end of a page and returns it, or `None` after the last page.
     ///
     /// # Errors
-    /// When the cursor led to a page before, or there are more pages than a registry can have.
+    /// When the cursor was seen before, or the list has more than `PAGES_MAX` pages.
     pub fn follow(&mut self, next: Option<C>) -> Result<Option<C>, RegistryError> {
         let Some(cursor) = next else { return Ok(None) };
         let endless = |why: String| RegistryError::Protocol { what: self.what.to_owned(), why };

@@ -1,4 +1,4 @@
-//! The trait through which flows reach a registry, nothing else.
+//! The trait through which flows reach a registry.
 
 use std::ops::Range;
 
@@ -18,24 +18,24 @@ use seawall_api::v1::{
 
 use super::{Fleet, RegistryError, Upkeep, Watching};
 
-/// What a move of a channel replaces.
+/// The state of a channel that a move replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expect {
-    /// Nothing: the channel must not exist.
+    /// The channel must not exist.
     New,
-    /// The channel as it is at this move.
+    /// The sequence number of the channel's last move.
     Sequence(u64),
 }
 
-/// Where chunks lie.
+/// The locations of chunks.
 ///
-/// Proven: there is one location per chunk asked for, each names a pack of the list, and its
-/// lengths are those a frame can have. Whether the bytes there are the chunk is for the reader.
+/// The structure is proven: there is one location per requested chunk, each names a pack of the
+/// list, and its lengths are possible for a frame. The reader must prove the bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Located {
-    /// The packs that locations name by position, each once.
+    /// The packs, each once. Locations refer to their positions.
     pub packs: Vec<PackDigest>,
-    /// One for each chunk asked for, in that order.
+    /// One location per requested chunk, in the same order.
     pub locations: Vec<ChunkLocation>,
 }
 
@@ -43,31 +43,32 @@ pub struct Located {
 ///
 /// # Contract
 ///
-/// 1. What is returned by digest matches that digest.
-/// 2. Every call may be repeated with the same outcome but for [`Self::move_channel`], which a
-///    repeat finds moved already, and [`Self::open_lease`], which a repeat opens twice.
+/// 1. An object returned by digest matches that digest.
+/// 2. Every call is idempotent except [`Self::move_channel`], whose repeat reports a conflict, and
+///    [`Self::open_lease`], whose repeat opens a second lease.
 #[async_trait::async_trait]
 pub trait Registry: Upkeep + Fleet + Watching {
-    /// What answers, and which format epochs it knows.
+    /// Returns the server's name, version and format epochs.
     async fn server_version(&self) -> Result<ServerVersion, RegistryError>;
 
-    /// A page of applications by name, beginning after `after`.
+    /// Returns a page of applications by name, beginning after `after`.
     async fn applications(
         &self,
         after: Option<&ApplicationName>,
     ) -> Result<ApplicationPage, RegistryError>;
 
-    /// One application.
+    /// Returns one application.
     async fn application(&self, name: &ApplicationName) -> Result<Application, RegistryError>;
 
-    /// A page of an application's releases, newest first, beginning after `after`.
+    /// Returns a page of an application's releases, newest first, beginning after `after`.
     async fn releases(
         &self,
         application: &ApplicationName,
         after: Option<&Version>,
     ) -> Result<ReleasePage, RegistryError>;
 
-    /// The release that `selector` names now; its bytes, application and version are verified.
+    /// Returns the release that `selector` names now. Its bytes, application and version are
+    /// verified.
     async fn release(
         &self,
         application: &ApplicationName,
@@ -77,17 +78,17 @@ pub trait Registry: Upkeep + Fleet + Watching {
     /// Makes a release visible. Publishing the same release again is a no-op.
     async fn publish(&self, release: &Release, lease: &Lease) -> Result<Published, RegistryError>;
 
-    /// All channels of an application, by name.
+    /// Returns all channels of an application, by name.
     async fn channels(&self, application: &ApplicationName) -> Result<Vec<Channel>, RegistryError>;
 
-    /// One channel; `None` where it, or its application, does not exist.
+    /// Returns one channel, or `None` if the channel or its application does not exist.
     async fn channel(
         &self,
         application: &ApplicationName,
         channel: &ChannelName,
     ) -> Result<Option<Channel>, RegistryError>;
 
-    /// Points a channel at a release, if it still is what `expect` says.
+    /// Points a channel at a release, if its state still matches `expect`.
     async fn move_channel(
         &self,
         application: &ApplicationName,
@@ -96,15 +97,15 @@ pub trait Registry: Upkeep + Fleet + Watching {
         release: ReleaseDigest,
     ) -> Result<Channel, RegistryError>;
 
-    /// The moves of a channel, newest first.
+    /// Returns the moves of a channel, newest first.
     async fn channel_history(
         &self,
         application: &ApplicationName,
         channel: &ChannelName,
     ) -> Result<Vec<ChannelMove>, RegistryError>;
 
-    /// Opens a lease: what a push is told to be present under it, or a pull reads, stays until it
-    /// ends. A push says which version it brings, so that a quota can refuse it at once.
+    /// Opens a lease. Objects that a push is told are present, or that a pull reads, stay until the
+    /// lease ends. A push names its version, so that a quota can refuse the push at once.
     async fn open_lease(
         &self,
         application: &ApplicationName,
@@ -112,51 +113,52 @@ pub trait Registry: Upkeep + Fleet + Watching {
         version: Option<&Version>,
     ) -> Result<Lease, RegistryError>;
 
-    /// Puts a lease's deadline off to its full time from now.
+    /// Extends a lease to its full duration from now.
     async fn renew_lease(&self, lease: &Lease) -> Result<Lease, RegistryError>;
 
-    /// Ends a lease; one that has ended already is not an error.
+    /// Ends a lease. Succeeds if the lease has ended already.
     async fn end_lease(&self, lease: &Lease) -> Result<(), RegistryError>;
 
-    /// For each chunk in turn: is it missing? Any number may be asked at once.
+    /// Returns for each chunk whether the registry lacks it. There is no limit on their number.
     async fn missing_chunks(
         &self,
         lease: &Lease,
         chunks: &[ChunkDigest],
     ) -> Result<Vec<bool>, RegistryError>;
 
-    /// For each leaf in turn: is it missing? Any number may be asked at once.
+    /// Returns for each leaf whether the registry lacks it. There is no limit on their number.
     async fn missing_leaves(
         &self,
         lease: &Lease,
         leaves: &[LeafDigest],
     ) -> Result<Vec<bool>, RegistryError>;
 
-    /// Where chunks lie; not found if the registry lacks one. Any number may be asked at once.
+    /// Returns the locations of chunks. Fails if the registry lacks one. There is no limit on their
+    /// number.
     async fn locate_chunks(&self, chunks: &[ChunkDigest]) -> Result<Located, RegistryError>;
 
-    /// Whether the registry holds an index.
+    /// Returns whether the registry holds an index.
     async fn has_index(&self, index: IndexDigest) -> Result<bool, RegistryError>;
 
-    /// An index, verified.
+    /// Returns an index, verified.
     async fn index(&self, index: IndexDigest) -> Result<DiskIndex, RegistryError>;
 
-    /// A leaf of a span of `span_len` bytes, verified.
+    /// Returns a leaf of a span of `span_len` bytes, verified.
     async fn leaf(&self, leaf: LeafDigest, span_len: u64) -> Result<Leaf, RegistryError>;
 
-    /// Gives the registry a leaf; its chunks must be there.
+    /// Stores a leaf. The registry must hold its chunks.
     async fn put_leaf(&self, lease: &Lease, leaf: &Leaf) -> Result<(), RegistryError>;
 
-    /// Gives the registry an index; its leaves must be there.
+    /// Stores an index. The registry must hold its leaves.
     async fn put_index(&self, lease: &Lease, index: &DiskIndex) -> Result<(), RegistryError>;
 
-    /// An original descriptor, verified.
+    /// Returns an original descriptor, verified.
     async fn descriptor(&self, descriptor: DescriptorDigest) -> Result<Bytes, RegistryError>;
 
-    /// Gives the registry an original descriptor.
+    /// Stores an original descriptor.
     async fn put_descriptor(&self, lease: &Lease, bytes: Bytes) -> Result<(), RegistryError>;
 
-    /// Gives the registry a pack.
+    /// Stores a pack.
     async fn put_pack(
         &self,
         lease: &Lease,
@@ -164,29 +166,31 @@ pub trait Registry: Upkeep + Fleet + Watching {
         bytes: Bytes,
     ) -> Result<(), RegistryError>;
 
-    /// Exactly these bytes of a pack. The caller verifies the chunks it decodes from them.
+    /// Returns exactly the bytes `range` of a pack. The caller verifies the chunks decoded from
+    /// them.
     async fn pack_range(&self, pack: PackDigest, range: Range<u64>)
     -> Result<Bytes, RegistryError>;
 
-    /// What differs between two releases, and what moving from one to the other costs.
+    /// Returns the differences between two releases, and the cost of moving from one to the other.
     async fn diff(
         &self,
         from: (&ApplicationName, &Selector),
         to: (&ApplicationName, &Selector),
     ) -> Result<ReleaseDiff, RegistryError>;
 
-    /// Starts a collection, unless one runs.
+    /// Starts a collection unless one is running.
     async fn start_collection(&self, order: StartCollection) -> Result<Collection, RegistryError>;
 
-    /// How far a collection is.
+    /// Returns the progress of the current or last collection.
     async fn collection(&self) -> Result<Collection, RegistryError>;
 
-    /// What a collection would remove now, with packs rewritten below this percentage.
+    /// Returns what a collection would remove now, rewriting packs below this percentage of live
+    /// bytes.
     async fn collection_plan(
         &self,
         live_percent_min: Option<u8>,
     ) -> Result<CollectionPlan, RegistryError>;
 
-    /// What releases occupy.
+    /// Returns the storage that releases occupy.
     async fn usage(&self) -> Result<Usage, RegistryError>;
 }

@@ -1,8 +1,8 @@
-//! A registry that is asked again when the network or the server stumbles.
+//! A registry that retries when the network or the server fails for a moment.
 //!
-//! One concern: which calls may be repeated, when, and how often. A push, publish included, can be
-//! repeated, as everything it names is named by digest. [`Registry::move_channel`] cannot: when
-//! the first answer is lost, the repeat would find the channel moved and report a conflict.
+//! This module alone decides which calls are retried, when, and how often. A push can be retried,
+//! publishing included, because every object is named by digest. [`Registry::move_channel`] cannot:
+//! if the first answer is lost, the repeat finds the channel moved and reports a conflict.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -30,20 +30,20 @@ mod fleet;
 mod upkeep;
 mod watch;
 
-/// How often and how fast to try again.
+/// The number and pace of retries.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// Tries in all, the first included.
+    /// The number of attempts, the first included.
     pub attempts_max: u32,
-    /// The pause after the first failure; it doubles with each further one.
+    /// The pause after the first failure. Each further failure doubles the pause.
     pub delay_first: Duration,
-    /// No pause is longer, whatever the registry asks for.
+    /// The longest pause, even if the registry asks for a longer one.
     pub delay_max: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        // A registry that restarts is back within these 0.25 + 0.5 + 1 + 2 s.
+        // A restarting registry is back within the pauses of up to 0.25 + 0.5 + 1 + 2 + 4 s.
         Self {
             attempts_max: 6,
             delay_first: Duration::from_millis(250),
@@ -53,16 +53,16 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after failure number `failure` (from 0); `jitter` is 0 to 1.
+    /// Returns the pause after failure number `failure` (from 0). `jitter` is 0 to 1.
     fn delay(&self, failure: u32, asked: Option<Duration>, jitter: f64) -> Duration {
         let doubled = self.delay_first.saturating_mul(1_u32 << failure.min(16));
-        // Half fixed, half random: clients that failed together do not come back together.
+        // Half fixed, half random, so that clients that failed together do not return together.
         let own = doubled.min(self.delay_max).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
         asked.map_or(own, |asked| asked.max(own)).min(self.delay_max)
     }
 }
 
-/// Asks the registry inside it again where that is safe and may help.
+/// A registry that retries the calls of an inner registry if they are idempotent.
 pub struct Retry<R> {
     inner: R,
     policy: RetryPolicy,
@@ -76,7 +76,7 @@ impl<R> Retry<R> {
         Self { inner, policy, hear: Box::new(|_| {}), was_heard: AtomicBool::new(false) }
     }
 
-    /// The same, telling `hear` why it asks again: once, however often it does.
+    /// Calls `hear` with the error before the first retry, once in the life of this wrapper.
     #[must_use]
     pub fn telling(self, hear: impl Fn(&RegistryError) + Send + Sync + 'static) -> Self {
         Self { hear: Box::new(hear), ..self }
@@ -105,7 +105,7 @@ impl<R> Retry<R> {
     }
 }
 
-/// A number from 0 to 1; its quality does not matter.
+/// Returns a random number from 0 to 1 of low quality.
 fn jitter() -> f64 {
     RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
@@ -178,7 +178,7 @@ impl<R: Registry> Registry for Retry<R> {
         self.again(|| self.inner.channel_history(application, channel)).await
     }
 
-    /// A lease opened by a lost try is never used and ends at its deadline.
+    /// Retries: a lease opened by a lost attempt is never used and expires.
     async fn open_lease(
         &self,
         application: &ApplicationName,

@@ -1,4 +1,4 @@
-//! The part of the port that is for those who watch a registry, nothing else.
+//! The part of the port for observers: audit log, webhooks and quotas.
 
 use seawall_api::audit::Action;
 use seawall_api::names::ApplicationName;
@@ -6,24 +6,23 @@ use seawall_api::v1::{AuditPage, DeliveryPage, NewWebhook, Quota, SetQuota, Webh
 
 use super::RegistryError;
 
-/// Which entries of the audit log are asked for. What is `None` does not narrow it.
+/// A filter of audit log entries. A field that is `None` matches every entry.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AuditFilter {
-    /// Of this application.
+    /// The application of the entry.
     pub application: Option<ApplicationName>,
-    /// Of this kind.
+    /// The action of the entry.
     pub action: Option<Action>,
-    /// With the token of this name.
+    /// The name of the token that acted.
     pub actor: Option<String>,
-    /// Not before this time.
+    /// The earliest time, in Unix seconds.
     pub since_secs: Option<u64>,
 }
 
-/// A registry, for those who watch it.
+/// A registry's audit log, webhooks and quotas.
 #[async_trait::async_trait]
 pub trait Watching: Send + Sync {
-    /// A page of at most `limit` entries of the audit log, newest first, from the one before
-    /// `after`.
+    /// Returns at most `limit` entries of the audit log, newest first, older than entry `after`.
     async fn audit(
         &self,
         filter: &AuditFilter,
@@ -31,16 +30,16 @@ pub trait Watching: Send + Sync {
         limit: u32,
     ) -> Result<AuditPage, RegistryError>;
 
-    /// All webhooks.
+    /// Returns all webhooks.
     async fn webhooks(&self) -> Result<Vec<Webhook>, RegistryError>;
-    /// Adds a webhook; a repeat adds another.
+    /// Adds a webhook. A repeat adds another.
     async fn add_webhook(&self, webhook: &NewWebhook) -> Result<Webhook, RegistryError>;
     /// Removes a webhook.
     async fn remove_webhook(&self, id: &str) -> Result<(), RegistryError>;
-    /// The newest deliveries of a webhook.
+    /// Returns the newest deliveries of a webhook.
     async fn deliveries(&self, id: &str) -> Result<DeliveryPage, RegistryError>;
 
-    /// The quota of an application, and what is used of it.
+    /// Returns the quota of an application and its usage.
     async fn quota(&self, application: &ApplicationName) -> Result<Quota, RegistryError>;
     /// Sets the quota of an application.
     async fn set_quota(

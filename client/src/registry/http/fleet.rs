@@ -1,4 +1,4 @@
-//! What keeps releases, and deletes them, over HTTP.
+//! Pins, hosts, policies and deletion over HTTP.
 
 use async_trait::async_trait;
 use reqwest::{Method, Url};
@@ -25,7 +25,7 @@ impl HttpRegistry {
         self.v1(segments.into_iter().chain(rest.iter().copied()))
     }
 
-    /// A call whose answer has no body.
+    /// Sends a call whose answer has no body.
     async fn done(&self, call: Call) -> Result<(), RegistryError> {
         self.transport.send(call).await.map(drop)
     }

@@ -1,11 +1,11 @@
 //! The registry over HTTP, version 1 of its API.
 //!
-//! Each method asks one question; [`transport`] sends it, [`path`] names it and [`proof`] decides
-//! whether the answer is what was asked for. Nothing is tried twice here (`registry/retry.rs`).
+//! Each method sends one request. [`transport`] sends it, [`path`] builds its address and [`proof`]
+//! checks that the answer matches the question. Retries belong to `registry/retry.rs`.
 //!
 //! # Limits
 //!
-//! | what | limit | past it |
+//! | subject | limit | error past it |
 //! |---|---|---|
 //! | a JSON answer | [`JSON_LEN_MAX`] | [`RegistryError::TooLarge`](super::RegistryError) |
 //! | a release, index, leaf | the format's own | the same |
@@ -29,40 +29,41 @@ use reqwest::Url;
 pub use token::{InvalidToken, Token, TokenError};
 use transport::Transport;
 
-/// The longest JSON answer: the locations of as many chunks as one question may name.
+/// The longest JSON answer in bytes: the locations of as many chunks as one request may name.
 pub const JSON_LEN_MAX: u64 = 32 << 20;
-/// The longest problem document that is read.
+/// The longest problem document that is read, in bytes.
 pub const PROBLEM_LEN_MAX: u64 = 64 << 10;
-/// How many redirects a GET follows.
+/// The number of redirects that a GET follows.
 pub const REDIRECTS_MAX: usize = 3;
-/// How many idle connections are kept for later questions.
+/// The number of idle connections kept for later requests.
 const IDLE_CONNECTIONS_MAX: usize = 16;
-/// For how long.
+/// The idle time after which a connection is closed.
 const IDLE_CONNECTION_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// How long a connection may stand still. There is no limit on a transfer that moves.
+/// Limits on the time without progress. A transfer that moves has no limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// To open a connection.
+    /// The limit for opening a connection.
     pub connect: Duration,
-    /// Between two pieces of a body, and between the request's end and the answer's begin.
+    /// The limit between two pieces of a body, and from the end of a request to the start of its
+    /// answer.
     pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        // A publish of a large release is one silent wait for the server's proof.
+        // Publishing a large release is one silent wait for the server's proof.
         Self { connect: Duration::from_secs(10), idle: Duration::from_secs(120) }
     }
 }
 
-/// Why a text does not name a registry.
+/// The error of a text that is not the address of a registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{url}` is not a registry's address: {why}")]
 pub struct InvalidUrl {
-    /// What was read, with control characters escaped.
+    /// The text, with control characters escaped. The host alone if the text holds a password.
     pub url: String,
-    /// What is wrong with it.
+    /// The defect of the text.
     pub why: String,
 }
 
@@ -72,10 +73,11 @@ pub struct HttpRegistry {
 }
 
 impl HttpRegistry {
-    /// A registry at `url`, spoken to with `token` where one is given. Connects on first use.
+    /// Returns a registry at `url`, with the bearer token `token` if given. Connects on first use.
     ///
     /// # Errors
-    /// When `url` is not plain `http://` or `https://` with a host.
+    /// When `url` is not plain `http://` or `https://` with a host, or the HTTP client cannot be
+    /// built.
     pub fn new(url: &str, token: Option<Token>, timeouts: Timeouts) -> Result<Self, InvalidUrl> {
         let base = parse_base(url)?;
         let transport = Transport::new(base, token, timeouts).map_err(|error| InvalidUrl {
@@ -89,14 +91,14 @@ impl HttpRegistry {
         Ok(Self { transport })
     }
 
-    /// Its address.
+    /// Returns the address of the registry.
     #[must_use]
     pub fn url(&self) -> &str {
         self.transport.address()
     }
 }
 
-/// Returns the cause that says most: the outer ones of a client that cannot be made say nothing.
+/// Returns the innermost cause. The outer errors of a client that cannot be built are generic.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -112,7 +114,7 @@ fn parse_base(text: &str) -> Result<Url, InvalidUrl> {
         return Err(bad("it begins with http:// or https://"));
     }
     if !base.username().is_empty() || base.password().is_some() {
-        // Not shown: the text holds a password.
+        // Only the host: the text holds a password.
         let why = "it carries a user or password; give a token with --token-file instead";
         return Err(InvalidUrl {
             url: base.host_str().unwrap_or("…").to_owned(), why: why.into()
@@ -121,7 +123,7 @@ fn parse_base(text: &str) -> Result<Url, InvalidUrl> {
     if base.query().is_some() || base.fragment().is_some() {
         return Err(bad("it has a `?` or `#` part"));
     }
-    // It is added to the address, so that one of a later version is the same.
+    // The client adds the version itself, so that an address outlives version 1.
     if base.path_segments().and_then(|mut it| it.rfind(|part| !part.is_empty())) == Some("v1") {
         let without = base.as_str().trim_end_matches('/').trim_end_matches("/v1");
         return Err(bad(&format!("leave out the path: {without}")));

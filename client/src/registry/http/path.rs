@@ -13,7 +13,7 @@ pub(super) fn v1<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) ->
     url
 }
 
-/// The same with a query; a pair without a value is left out.
+/// Adds a query to an address, leaving out pairs without a value.
 pub(super) fn with_query<'a>(
     mut url: Url,
     pairs: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
@@ -51,7 +51,7 @@ pub(super) fn history(base: &Url, application: &ApplicationName, channel: &Chann
     v1(base, ["applications", application, "channels", channel.as_str(), "history"])
 }
 
-/// `application:selector`, as a diff names its sides; a digest follows an `@`.
+/// Returns a side of a diff: `application:selector`, or `application@digest` for a digest.
 pub(super) fn side((application, selector): (&ApplicationName, &Selector)) -> String {
     match selector {
         Selector::Digest(digest) => format!("{application}@{digest}"),

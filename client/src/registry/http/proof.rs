@@ -1,4 +1,4 @@
-//! Whether an answer is what was asked for. Pure: bytes in, proven values out.
+//! Checks that an answer matches its request. Pure: bytes in, proven values out.
 
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
@@ -11,7 +11,7 @@ use seawall_api::v1::{LocatedChunks, RELEASE_HEADER};
 
 use crate::registry::RegistryError;
 
-/// How much longer than its plain bytes a frame may be at rest.
+/// The number of bytes by which a stored frame may exceed its plain chunk.
 const FRAME_SLACK: u32 = 4096;
 
 fn wrong(object: String, why: impl Into<String>) -> RegistryError {
@@ -40,7 +40,7 @@ pub(super) fn release(
     let agrees = match selector {
         Selector::Digest(digest) => *digest == actual,
         Selector::Version(version) => version == release.version(),
-        // Which release a channel points at is the registry's word alone.
+        // The registry alone decides which release a channel points at.
         Selector::Channel(_) => true,
     };
     if !agrees || release.application() != application {
@@ -50,7 +50,7 @@ pub(super) fn release(
     Ok(release)
 }
 
-/// Proves that `bytes` are the index of that name.
+/// Proves that `bytes` are the index named `digest`.
 pub(super) fn index(digest: IndexDigest, bytes: &[u8]) -> Result<DiskIndex, RegistryError> {
     let object = || format!("index {digest}");
     let actual = IndexDigest::of(bytes);
@@ -60,7 +60,7 @@ pub(super) fn index(digest: IndexDigest, bytes: &[u8]) -> Result<DiskIndex, Regi
     DiskIndex::decode(bytes).map_err(|error| wrong(object(), error.to_string()))
 }
 
-/// Proves that `bytes` are the descriptor of that name.
+/// Proves that `bytes` are the descriptor named `digest`.
 pub(super) fn descriptor(digest: DescriptorDigest, bytes: &[u8]) -> Result<(), RegistryError> {
     let actual = DescriptorDigest::of(bytes);
     if actual == digest {
@@ -69,7 +69,7 @@ pub(super) fn descriptor(digest: DescriptorDigest, bytes: &[u8]) -> Result<(), R
     Err(wrong(format!("descriptor {digest}"), format!("their digest is {actual}")))
 }
 
-/// Proves that `bytes` are the leaf of that name, and span that much of a disk.
+/// Proves that `bytes` are the leaf named `digest`, covering `span` bytes of a disk.
 pub(super) fn leaf(digest: LeafDigest, span: u64, bytes: &[u8]) -> Result<Leaf, RegistryError> {
     let object = || format!("leaf {digest}");
     let actual = LeafDigest::of(bytes);
@@ -79,7 +79,7 @@ pub(super) fn leaf(digest: LeafDigest, span: u64, bytes: &[u8]) -> Result<Leaf, 
     Leaf::decode(bytes, span).map_err(|error| wrong(object(), error.to_string()))
 }
 
-/// Proves that locations answer a question about `asked` chunks and can be read as they stand.
+/// Proves that locations answer a request about `asked` chunks and have possible lengths.
 pub(super) fn located(asked: usize, answer: &LocatedChunks) -> Result<(), RegistryError> {
     let bad = |why: String| RegistryError::Protocol { what: "locate chunks".to_owned(), why };
     let count = answer.locations.len();
@@ -98,11 +98,12 @@ pub(super) fn located(asked: usize, answer: &LocatedChunks) -> Result<(), Regist
     Ok(())
 }
 
-/// Proves that positions of what is missing lie in a list of `asked` items; true is missing.
+/// Proves that all missing positions lie within a list of `asked` items. Returns true for each
+/// missing item.
 pub(super) fn missing(what: &str, asked: usize, at: &[u32]) -> Result<Vec<bool>, RegistryError> {
     let mut missing = vec![false; asked];
     for &position in at {
-        // An answer about something else would make a push rely on chunks that are not there.
+        // An answer to another question would make a push rely on chunks that are not there.
         let slot = missing.get_mut(position as usize).ok_or_else(|| RegistryError::Protocol {
             what: what.to_owned(),
             why: format!("it answered for position {position} of a list of {asked}"),
@@ -112,7 +113,7 @@ pub(super) fn missing(what: &str, asked: usize, at: &[u32]) -> Result<Vec<bool>,
     Ok(missing)
 }
 
-/// Proves that a partial answer is the range that was asked for.
+/// Proves that a partial answer is the requested range.
 pub(super) fn range(
     pack: PackDigest,
     range: &std::ops::Range<u64>,
@@ -129,7 +130,7 @@ pub(super) fn range(
     })
 }
 
-/// An error and its causes on one line.
+/// Joins an error and its causes on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! The port's methods, one question each.
+//! The methods of the port [`Registry`], one request each.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -65,7 +65,7 @@ impl HttpRegistry {
         self.json(call.with_body(body.into())).await
     }
 
-    /// Puts an object under its digest; that it was there already is a success, too.
+    /// Stores an object under its digest. Succeeds if the object is there already.
     pub(super) async fn put(
         &self,
         kind: &str,
@@ -78,7 +78,7 @@ impl HttpRegistry {
         let mut call = Call::new(Method::PUT, url, what.clone()).with_body(body);
         call.headers.insert(CONTENT_TYPE, OCTETS);
         let response = self.transport.send(call).await?;
-        // Read to its end, so that the connection can be used again.
+        // Read to its end, so that the connection can be reused.
         self.transport.read(&what, response, JSON_LEN_MAX).await?;
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Registry for HttpRegistry {
         let call = Call::new(Method::DELETE, self.v1(["leases", &lease.id]), "end a lease");
         match self.transport.send(call).await {
             Ok(_) => Ok(()),
-            // A repeat, or a publish, ended it: what was asked for is so.
+            // An earlier attempt or a publish ended the lease: the outcome is the same.
             Err(error) if matches!(error.code(), Some(Code::NotFound | Code::LeaseEnded)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -270,7 +270,7 @@ impl Registry for HttpRegistry {
             let answer: LocatedChunks = self.ask(call, &question).await?;
             proof::located(batch.len(), &answer)?;
             for mut at in answer.locations {
-                // Each batch numbers its own packs; here they share one list.
+                // Each batch numbers its own packs. The result has one list of packs.
                 let pack = answer.packs[at.pack as usize];
                 at.pack = *position_of.entry(pack).or_insert_with(|| {
                     located.packs.push(pack);
@@ -287,7 +287,7 @@ impl Registry for HttpRegistry {
         match self.transport.send(Call::new(Method::HEAD, url, format!("find index {index}"))).await
         {
             Ok(_) => Ok(true),
-            // The answer to HEAD has no body, so there is no code to go by.
+            // The answer to HEAD has no body, hence no problem code.
             Err(RegistryError::Status { status, .. }) if status == StatusCode::NOT_FOUND => {
                 Ok(false)
             }

@@ -1,4 +1,4 @@
-//! Against a server that is made by hand, so that it can misbehave in ways no framework allows.
+//! Tests against a hand-written server, which can misbehave in ways that no framework allows.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -25,16 +25,16 @@ use crate::registry::{Expect, Registry, RegistryError, Retry, RetryPolicy};
 use crate::spec::{DiskContent, flags};
 use crate::verify::{VerifyRelease, verify_release};
 
-/// What the server does with one connection, which is one request.
+/// The server's behaviour on one connection, which carries one request.
 #[derive(Clone)]
 enum Act {
     /// Answers, then closes.
     Answer(Vec<u8>),
-    /// Answers, then keeps the connection open and says no more.
+    /// Answers, then keeps the connection open without sending more.
     Hang(Vec<u8>),
     /// Closes without an answer.
     Reset,
-    /// Sends the head, then a byte of the body now and then.
+    /// Sends the head, then single bytes of the body with a pause before each.
     Drip(Vec<u8>, Duration, usize),
 }
 
@@ -44,7 +44,7 @@ struct Server {
 }
 
 impl Server {
-    /// Acts in turn, one per connection; the last one again and again.
+    /// Performs the acts in turn, one per connection, repeating the last one.
     async fn start(acts: Vec<Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -69,7 +69,7 @@ impl Server {
         HttpRegistry::new(&self.url(), Some(token), patient()).unwrap()
     }
 
-    /// Gives a connection that stands still one second.
+    /// Returns a client that waits one second for a stalled connection.
     fn impatient(&self) -> HttpRegistry {
         HttpRegistry::new(&self.url(), None, impatient()).unwrap()
     }
@@ -249,7 +249,7 @@ async fn nobody_listening_is_said_with_the_address() {
 async fn an_answer_over_its_limit_is_not_read() {
     let announced =
         format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", u64::MAX / 2).into_bytes();
-    // Without a length: chunked, each chunk 1 MiB, without end.
+    // Without a length: 1 MiB pieces in chunked encoding, past the limit.
     let mut endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     for _ in 0..=(JSON_LEN_MAX >> 20) {
         endless.extend_from_slice(b"100000\r\n");
@@ -274,7 +274,7 @@ async fn what_stands_still_is_ended_and_what_moves_is_not() {
         assert!(matches!(error, RegistryError::Stalled { .. }), "{error:?}");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
-    // Eight pauses of 200 ms are longer than the limit of a second for one.
+    // Eight pauses of 200 ms exceed the limit of one second; a single pause does not.
     let slow = Act::Drip(head.to_vec(), Duration::from_millis(200), 8);
     let server = Server::start(vec![slow]).await;
     let bytes = server.impatient().pack_range(pack, 0..8).await.unwrap();
@@ -283,8 +283,8 @@ async fn what_stands_still_is_ended_and_what_moves_is_not() {
 
 #[tokio::test]
 async fn an_upload_that_takes_long_is_not_cut_off_while_it_moves() {
-    // A reader that takes a little at a time: the whole takes longer than the idle limit.
-    // Little of it lies in buffers: what moves last is what is read last.
+    // A slow reader: the whole upload takes longer than the idle limit. The receive buffer is
+    // small, so that the last bytes sent are among the last bytes read.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(256 << 10).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -511,7 +511,7 @@ fn addresses_that_are_none_are_refused_and_never_show_a_password() {
     assert_eq!(HttpRegistry::new("https://h/a/", None, patient()).unwrap().url(), "https://h/a");
 }
 
-/// What the registry will not say now is not damaged: nothing is known of it.
+/// A refused descriptor is not reported as damaged: its state is unknown.
 #[tokio::test]
 async fn a_descriptor_that_may_not_be_read_is_no_damage() {
     let mut document = release().document().clone();

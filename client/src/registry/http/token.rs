@@ -1,7 +1,7 @@
-//! The bearer token: a secret that is sent and never shown.
+//! The bearer token: a secret that is sent and never printed.
 //!
-//! A token that lies in a file is read again when the registry refuses it: a flow that takes hours
-//! outlives a token that is rotated.
+//! A token from a file is read again when the registry refuses it, because a flow of several hours
+//! outlives a rotated token.
 
 use std::fmt;
 use std::fs::File;
@@ -11,22 +11,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::header::HeaderValue;
 
-/// The longest token that is read.
+/// The longest token in bytes.
 pub(super) const TOKEN_LEN_MAX: usize = 4096;
 
-/// Why a text is not a token. The text is not shown: it may be nearly one.
+/// The error of a text that is not a token. The text is not shown: it may be a mistyped token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a token is one line of 1 to {TOKEN_LEN_MAX} printable ASCII characters without spaces")]
 pub struct InvalidToken;
 
-/// Why a file gives no token.
+/// An error of reading a token from a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
     /// The file cannot be read.
     #[error("the token's file cannot be read")]
     Io(#[from] io::Error),
-    /// It holds something else.
+    /// The file does not hold a token.
     #[error(transparent)]
     Invalid(#[from] InvalidToken),
 }
@@ -35,15 +35,15 @@ pub enum TokenError {
 #[derive(Clone)]
 pub struct Token {
     value: Arc<Mutex<HeaderValue>>,
-    /// Where it is read again.
+    /// The file to read again after a refusal.
     file: Option<Arc<PathBuf>>,
 }
 
 impl Token {
-    /// Reads a token; white space around it, as an editor leaves it, is not part of it.
+    /// Parses a token, ignoring surrounding white space such as an editor's last newline.
     ///
     /// # Errors
-    /// When what is left is not 1 to [`TOKEN_LEN_MAX`] printable ASCII characters.
+    /// When the rest is not 1 to [`TOKEN_LEN_MAX`] printable ASCII characters.
     pub fn parse(text: &str) -> Result<Self, InvalidToken> {
         let text = text.trim();
         let legal = (1..=TOKEN_LEN_MAX).contains(&text.len())
@@ -57,25 +57,25 @@ impl Token {
         Ok(Self { value: Arc::new(Mutex::new(value)), file: None })
     }
 
-    /// Reads the token that a file holds; it is read again when the registry refuses it.
+    /// Reads a token from a file, and again each time the registry refuses the token.
     ///
     /// # Errors
     /// When the file cannot be read or holds no token.
     pub fn of_file(path: &Path) -> Result<Self, TokenError> {
         let mut bytes = Vec::new();
-        // One byte more than a token with all the white space that an editor may leave.
+        // Room for the longest token and as much white space around it.
         File::open(path)?.take(2 * TOKEN_LEN_MAX as u64).read_to_end(&mut bytes)?;
         let text = String::from_utf8(bytes).map_err(|_| InvalidToken)?;
         Ok(Self { file: Some(Arc::new(path.to_owned())), ..Self::parse(&text)? })
     }
 
-    /// The value of the `Authorization` header.
+    /// Returns the value of the `Authorization` header.
     pub(super) fn header(&self) -> HeaderValue {
         self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the file again after the registry refused `refused`; whether there is another token
-    /// now. A file that holds none any more changes nothing.
+    /// Reads the file again after the registry refused `refused`. Returns whether the token differs
+    /// now. A file without a valid token changes nothing.
     pub(super) fn has_changed(&self, refused: &HeaderValue) -> bool {
         if let Some(path) = &self.file {
             match Self::of_file(path) {

@@ -1,10 +1,10 @@
-//! Sending one request and reading one bounded answer.
+//! Sends one request and reads one bounded answer.
 //!
-//! Knows methods, addresses, statuses and time; not what any of them mean.
+//! The transport knows methods, addresses, statuses and time, but not their meaning.
 //!
-//! Time: nothing limits a transfer that moves. A watchdog ends one that stands still, in either
-//! direction; `reqwest`'s own read timeout counts from the request's begin and would end a long
-//! upload while it runs.
+//! A transfer that moves has no time limit. A watchdog ends a transfer that stalls in either
+//! direction. `reqwest`'s own read timeout counts from the start of the request and would end a
+//! long upload.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,13 +20,13 @@ use super::{
 };
 use crate::registry::{Asked, RegistryError};
 
-/// A body is handed to the connection in pieces of this length: the watchdog's grain.
+/// The length in bytes of the pieces of an upload, which is the granularity of the watchdog.
 const UPLOAD_PIECE_LEN: usize = 128 << 10;
 const USER_AGENT: &str = concat!("seawall/", env!("CARGO_PKG_VERSION"));
 
 /// One request.
 pub(super) struct Call {
-    /// What it does, as a phrase with a verb: `read index …`.
+    /// The purpose, as a phrase with a verb: `read index …`.
     pub(super) what: String,
     pub(super) method: Method,
     pub(super) url: Url,
@@ -51,7 +51,7 @@ impl Call {
 /// Connections to one registry.
 pub(super) struct Transport {
     client: Client,
-    /// Connections to where a registry on plain HTTP redirects to over HTTPS.
+    /// Connections for a redirect from a registry on plain HTTP to HTTPS.
     secure: OnceLock<Client>,
     base: Url,
     address: String,
@@ -66,7 +66,7 @@ impl Transport {
         timeouts: Timeouts,
     ) -> Result<Self, reqwest::Error> {
         let mut client = client(&base, &timeouts);
-        // To read this machine's certificate authorities takes longer than most calls.
+        // Reading this machine's certificate authorities takes longer than most calls.
         if base.scheme() == "http" {
             client = client.tls_certs_only([]);
         }
@@ -83,7 +83,7 @@ impl Transport {
         &self.address
     }
 
-    /// Sends a request; whatever is not a success is an error.
+    /// Sends a request. Every status other than success is an error.
     pub(super) async fn send(&self, call: Call) -> Result<Response, RegistryError> {
         let Call { what, method, mut url, headers, body } = call;
         let may_redirect = body.is_none() && (method == Method::GET || method == Method::HEAD);
@@ -115,7 +115,7 @@ impl Transport {
             }
             if status == StatusCode::UNAUTHORIZED {
                 match (token, &sent) {
-                    // At most once for each time that the file changes.
+                    // At most once per change of the file.
                     (Some(token), Some(sent)) if token.has_changed(sent) => {
                         hops += 1;
                         continue;
@@ -154,7 +154,7 @@ impl Transport {
         Ok(body.freeze())
     }
 
-    /// The next piece of an answer; `None` at its end.
+    /// Returns the next piece of an answer, or `None` at its end.
     pub(super) async fn piece(
         &self,
         what: &str,
@@ -163,7 +163,7 @@ impl Transport {
         self.watch(what, &AtomicU64::new(0), response.chunk()).await
     }
 
-    /// Waits for `work` for as long as `moved` goes on counting.
+    /// Waits for `work`. Fails if `moved` does not change within the idle limit.
     async fn watch<T>(
         &self,
         what: &str,
@@ -175,7 +175,7 @@ impl Transport {
         loop {
             match tokio::time::timeout(self.timeouts.idle, work.as_mut()).await {
                 Ok(Ok(done)) => return Ok(done),
-                // Without the address: its query may hold a lease, and `url` says the rest.
+                // Without the address: its query may hold a lease, and `url` names the registry.
                 Ok(Err(error)) => return Err(self.broken(what, error.without_url())),
                 Err(_) => {}
             }
@@ -191,7 +191,7 @@ impl Transport {
         }
     }
 
-    /// Returns the connections that an address is reached by.
+    /// Returns the client for an address.
     fn client_to(&self, what: &str, url: &Url) -> Result<&Client, RegistryError> {
         if url.scheme() == self.base.scheme() {
             return Ok(&self.client);
@@ -219,7 +219,7 @@ impl Transport {
         }
     }
 
-    /// Why the registry refused, read from its problem document where it sent one.
+    /// Returns the error of a refusal, read from the problem document if there is one.
     async fn refusal(&self, what: &str, asked: Asked, response: Response) -> RegistryError {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
@@ -238,7 +238,7 @@ impl Transport {
     }
 }
 
-/// The body in pieces, counting each as it is taken.
+/// Streams the body in pieces, counting each piece as it is taken.
 fn watched(body: Bytes, moved: Arc<AtomicU64>) -> reqwest::Body {
     let pieces = futures::stream::unfold((body, moved), |(mut rest, moved)| async move {
         if rest.is_empty() {
@@ -251,7 +251,7 @@ fn watched(body: Bytes, moved: Arc<AtomicU64>) -> reqwest::Body {
     reqwest::Body::wrap_stream(pieces)
 }
 
-/// Seconds only: a date would need a clock that agrees with the registry's.
+/// Parses `Retry-After` in seconds. A date would need a clock that agrees with the registry's.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
@@ -261,15 +261,15 @@ fn is_same_origin(a: &Url, b: &Url) -> bool {
     a.origin() == b.origin()
 }
 
-/// Prepares the connections to the registry at `base`.
+/// Prepares a client for the registry at `base`.
 fn client(base: &Url, timeouts: &Timeouts) -> ClientBuilder {
     let client = Client::builder()
         .user_agent(USER_AGENT)
-        .http1_only() // packs over HTTP/2 share one connection's window: slower by far
-        .redirect(redirect::Policy::none()) // `send` follows those of GET, and drops the token
+        .http1_only() // HTTP/2 is far slower: packs would share the window of one connection
+        .redirect(redirect::Policy::none()) // `send` follows redirects of GET, and drops the token
         .connect_timeout(timeouts.connect)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-        // Before the server does: a request that meets its closing would be lost.
+        // Sooner than the server: a request sent while the server closes would be lost.
         .pool_idle_timeout(IDLE_CONNECTION_TIME_MAX)
         .tcp_nodelay(true);
     if is_loopback(base) { client.no_proxy() } else { client }

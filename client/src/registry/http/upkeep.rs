@@ -59,8 +59,8 @@ impl Upkeep for HttpRegistry {
         let what = "copy its catalog";
         let mut call = Call::new(Method::POST, self.v1(["backup"]), what);
         call.headers.insert(CONTENT_TYPE, OCTETS);
-        // First, so that a name that is taken is said before anything is copied. Its owner alone
-        // reads it: a catalog holds the secrets of webhooks.
+        // First, so that an existing file is reported before the copy begins. Only the owner may
+        // read the file: a catalog holds the secrets of webhooks.
         let file = NewFile::create_private(into).map_err(|error| kept(into, error))?;
         let mut response = self.transport.send(call.with_body(Bytes::new())).await?;
         let expected = response.content_length();

@@ -1,4 +1,4 @@
-//! The methods for those who watch a registry, one question each.
+//! Audit log, webhooks and quotas over HTTP.
 
 use async_trait::async_trait;
 use reqwest::{Method, Url};

