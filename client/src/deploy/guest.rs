@@ -1,4 +1,4 @@
-//! The machines of a release as every target sees them.
+//! The machines of a release, in a form shared by every target.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use super::identity::{self, Vendor};
 use super::quote::shell;
 use super::{DiskFile, Draft, STATE_FOLDER, Subject, Writes, state_name};
 
-/// A machine that is to run on a host.
+/// A machine to run on a host.
 pub(super) struct Guest<'a> {
     pub(super) machine: &'a Machine,
-    /// Its name on the host: `webshop-web`.
+    /// The machine's name on the host, such as `webshop-web`.
     pub(super) name: String,
     pub(super) uuid: String,
-    /// Its place in the start order, from 0; equal for those that start together.
+    /// The position in the start order, from 0. Machines that start together have the same rank.
     pub(super) rank: usize,
     pub(super) disks: Vec<GuestDisk<'a>>,
 }
@@ -22,16 +22,16 @@ pub(super) struct Guest<'a> {
 /// A disk of a machine and its file.
 pub(super) struct GuestDisk<'a> {
     pub(super) disk: &'a Disk,
-    /// From the directory, with `/` between names.
+    /// The path relative to the directory, with `/` as separator.
     pub(super) file: String,
     pub(super) format: &'a str,
 }
 
-/// Returns a name for what the application has on a host that others share: `team-shop-web`.
+/// Returns a name for an application's object on a shared host, such as `team-shop-web`.
 ///
-/// A single `-` stands between two names, and one within a name is doubled. So no two pairs of an
-/// application and a name have one name on a host: names begin and end with a letter or a digit.
-/// An application's name may hold `/`, which files and domains cannot.
+/// A single `-` separates two names, and a `-` within a name is doubled. Names begin and end with a
+/// letter or a digit, so different pairs of application and name never share a host name. An
+/// application's name may contain `/`, which file and domain names cannot.
 pub(super) fn host_name(subject: &Subject<'_>, name: &str) -> String {
     joined(subject.release.application().as_str(), name)
 }
@@ -41,7 +41,7 @@ fn joined(application: &str, name: &str) -> String {
     names.iter().map(|name| name.replace('-', "--")).collect::<Vec<_>>().join("-")
 }
 
-/// The machines whose disks are there, in start order, equal ones by name.
+/// Returns the machines with disks in the directory, in start order, then by name.
 pub(super) fn guests<'a>(subject: &Subject<'a>) -> Vec<Guest<'a>> {
     let release = subject.release;
     let mut guests: Vec<_> = release
@@ -78,7 +78,7 @@ fn disks<'a>(machine: &'a Machine, files: &'a [DiskFile]) -> Vec<GuestDisk<'a>> 
 }
 
 impl Guest<'_> {
-    /// Whether it is a PC.
+    /// Returns true if the machine is a PC.
     pub(super) fn is_pc(&self) -> bool {
         matches!(self.machine.architecture, Architecture::X86_64 | Architecture::I686)
     }
@@ -95,12 +95,13 @@ impl Guest<'_> {
         self.disks.iter().any(|disk| disk.disk.bus == bus)
     }
 
-    /// Whether it wants the old PC, the only one with IDE; secure boot wants the new one.
+    /// Returns true if the machine needs the i440FX board, the only one with IDE. Secure boot needs
+    /// Q35.
     pub(super) fn is_i440fx(&self) -> bool {
         self.is_pc() && self.has(Bus::Ide) && !self.is_secure()
     }
 
-    /// Its cards with their addresses.
+    /// Returns the machine's network cards with their MAC addresses.
     pub(super) fn cards(
         &self,
         subject: &Subject<'_>,
@@ -112,7 +113,7 @@ impl Guest<'_> {
         cards.map(|(slot, card)| (card, mac(slot))).collect()
     }
 
-    /// Returns the lines of a script that make the machine's overlays.
+    /// Returns the script lines to create the machine's overlays.
     pub(super) fn overlay_lines(&self) -> String {
         let line = |disk: &GuestDisk<'_>| {
             let format = qemu_format(disk.format);
@@ -123,7 +124,7 @@ impl Guest<'_> {
         self.disks.iter().map(line).collect()
     }
 
-    /// Reports that annotations stay behind.
+    /// Reports annotations as lost.
     pub(super) fn lose_annotations(&self, draft: &mut Draft) {
         let count = self.machine.annotations.len();
         if count > 0 {
@@ -131,7 +132,7 @@ impl Guest<'_> {
         }
     }
 
-    /// How many processors a host with room for `max` gives it.
+    /// Returns the number of processors on a host that supports `max`.
     pub(super) fn cpus(&self, draft: &mut Draft, max: u32) -> u32 {
         let cpus = self.machine.cpus;
         if cpus > max {
@@ -140,10 +141,10 @@ impl Guest<'_> {
         cpus.min(max)
     }
 
-    /// The most processors of QEMU's board for it.
+    /// Returns the maximum number of processors of the machine's QEMU board.
     pub(super) fn qemu_cpus_max(&self) -> u32 {
         match self.machine.architecture {
-            // More of them need a virtual IOMMU.
+            // More than 255 need a virtual IOMMU.
             Architecture::X86_64 | Architecture::I686 => 255,
             Architecture::Aarch64 | Architecture::Riscv64 => 512,
             Architecture::Ppc64le => 1024,
@@ -151,7 +152,7 @@ impl Guest<'_> {
         }
     }
 
-    /// Reports disks whose format the target does not open.
+    /// Reports disks in formats unknown to the target.
     pub(super) fn lose_formats(&self, draft: &mut Draft, takes: &[&str], instead: &str) {
         let mut formats: Vec<_> = self.disks.iter().map(|disk| disk.format).collect();
         formats.sort_unstable();
@@ -163,8 +164,8 @@ impl Guest<'_> {
 }
 
 impl GuestDisk<'_> {
-    /// Returns the file that the machine writes to and its format, seen from the directory.
-    /// `folder` is the target's.
+    /// Returns the file that the machine writes to, relative to the directory, and its format.
+    /// `folder` is the target's folder.
     pub(super) fn written(
         &self,
         writes: Writes,
@@ -178,19 +179,19 @@ impl GuestDisk<'_> {
         (format!("{folder}/{STATE_FOLDER}/{state}/{machine}/{}.qcow2", self.disk.name), "qcow2")
     }
 
-    /// Reports that the disk's bus is not the one it had.
+    /// Reports that the disk is on another bus than in the release.
     pub(super) fn lose_bus(&self, draft: &mut Draft, guest: &Guest<'_>, instead: &str) {
         let (name, bus) = (&self.disk.name, bus_name(self.disk.bus));
         draft.lose(guest, format!("disk {name} on {bus}"), instead);
     }
 }
 
-/// Returns QEMU's name of a format. It calls a VHD by the product that it came from.
+/// Returns QEMU's name of a format. QEMU calls VHD `vpc`, after Virtual PC.
 pub(super) fn qemu_format(format: &str) -> &str {
     if format == "vhd" { "vpc" } else { format }
 }
 
-/// As application.toml writes it.
+/// Returns a bus's name in application.toml.
 pub(super) fn bus_name(bus: Bus) -> &'static str {
     match bus {
         Bus::Virtio => "virtio",
@@ -202,7 +203,7 @@ pub(super) fn bus_name(bus: Bus) -> &'static str {
     }
 }
 
-/// As application.toml writes it.
+/// Returns a network card model's name in application.toml.
 pub(super) fn model_name(model: NetworkModel) -> &'static str {
     match model {
         NetworkModel::Virtio => "virtio",
@@ -213,7 +214,7 @@ pub(super) fn model_name(model: NetworkModel) -> &'static str {
     }
 }
 
-/// As application.toml, the Linux kernel and libvirt write it.
+/// Returns an architecture's name in application.toml, the Linux kernel and libvirt.
 pub(super) fn architecture_name(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::X86_64 => "x86_64",
@@ -225,11 +226,11 @@ pub(super) fn architecture_name(architecture: Architecture) -> &'static str {
     }
 }
 
-/// The name of a disk's device: `vda`, `sdz`, `sdaa`.
+/// Returns the name of a block device, such as `vda`, `sdz` or `sdaa`.
 pub(super) fn device(prefix: &str, mut at: usize) -> String {
     let mut letters = Vec::new();
     loop {
-        // At most 25, which is a letter.
+        // `at % 26` is at most 25, so the sum is a letter.
         letters.push(char::from(b'a' + u8::try_from(at % 26).unwrap_or(0)));
         if at < 26 {
             break;

@@ -1,7 +1,7 @@
-//! Hyper-V: one PowerShell script that makes the switches and the virtual machines.
+//! Hyper-V: one PowerShell script that creates the switches and the virtual machines.
 //!
-//! BIOS becomes generation 1, UEFI generation 2. The script is ASCII: Windows PowerShell reads
-//! anything else in the machine's code page.
+//! BIOS becomes generation 1, UEFI generation 2. The script is ASCII, because Windows PowerShell
+//! decodes other bytes in the host's code page.
 
 use seawall_api::release::{Architecture, Bus};
 
@@ -10,14 +10,14 @@ use super::identity::Vendor;
 use super::quote::powershell;
 use super::{DescriptorTarget, Draft, Guest, Subject, state_name};
 
-/// Places on the IDE controllers of generation 1, and on one SCSI controller.
+/// Disks on the IDE controllers of generation 1, and on one SCSI controller.
 const IDE_PLACES: usize = 4;
 const SCSI_PLACES: usize = 64;
-/// Synthetic network cards of a machine.
+/// The maximum number of synthetic network cards of a machine.
 const CARDS_MAX: usize = 8;
-/// Virtual processors of a machine of generation 1 and 2.
+/// The maximum number of virtual processors, for generations 1 and 2.
 const CPUS_MAX: [u32; 2] = [64, 240];
-/// Memory in MiB: least, and multiple.
+/// Memory in MiB: the minimum and the granularity.
 const MEMORY_MIN: u64 = 32;
 const MEMORY_STEP: u64 = 2;
 
@@ -144,7 +144,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
         notes = powershell(&notes),
     );
     if guest.rank > 0 {
-        // Half a minute for each step, when the host starts.
+        // Each rank waits another 30 seconds when the host starts the machines.
         let delay = guest.rank.saturating_mul(30);
         script.push_str(&format!("Set-VM -VM $vm -AutomaticStartDelay {delay}\n"));
         let what = format!("start order {}", machine.start_order);
@@ -185,7 +185,7 @@ fn lose_hardware(draft: &mut Draft, guest: &Guest<'_>, is_second: bool) {
     }
 }
 
-/// What Hyper-V can open: the file itself, or one beside it that is to be made.
+/// Returns the file that Hyper-V opens: the pulled file, or a `.vhdx` converted from it.
 fn vhd_file(file: &str, format: &str, takes: &[&str]) -> String {
     let stem = file.strip_suffix(format).filter(|_| !takes.contains(&format));
     stem.map_or_else(|| file.to_owned(), |stem| format!("{stem}vhdx"))
@@ -196,7 +196,7 @@ fn disks(script: &mut String, draft: &mut Draft, guest: &Guest<'_>, is_second: b
     let takes = DescriptorTarget::Hyperv.formats();
     let takes = if is_second { &takes[..1] } else { takes };
     for (at, disk) in guest.disks.iter().enumerate() {
-        // Generation 1 boots from IDE alone, generation 2 has none.
+        // Generation 1 boots only from IDE. Generation 2 has no IDE.
         let wants_ide = !is_second && (at == 0 || disk.disk.bus == Bus::Ide);
         let (bus, number, place) = if wants_ide && ide < IDE_PLACES {
             ide += 1;

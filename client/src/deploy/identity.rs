@@ -1,8 +1,8 @@
-//! Identifiers that hosts want and a release does not have: derived, so that they stay.
+//! Identifiers that hosts need and releases lack, derived from names so that they are stable.
 
 use seawall_api::names::{ApplicationName, MachineName, NetworkName};
 
-/// Addresses of hypervisors' own vendors, as their tools hand them out.
+/// A hypervisor vendor, as the owner of a prefix of MAC addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Vendor {
     /// QEMU and libvirt.
@@ -26,7 +26,7 @@ impl Vendor {
 fn hash(what: &str, parts: &[&str]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("seawall host descriptors 1");
     for part in [&[what], parts].concat() {
-        // No name holds a zero byte, so no two lists of names give the same bytes.
+        // Names contain no NUL, so different lists of names give different bytes.
         hasher.update(part.as_bytes()).update(&[0]);
     }
     *hasher.finalize().as_bytes()
@@ -34,7 +34,7 @@ fn hash(what: &str, parts: &[&str]) -> [u8; 32] {
 
 fn uuid(hash: [u8; 32]) -> String {
     let mut bytes: [u8; 16] = std::array::from_fn(|i| hash[i]);
-    // Version 8 (made by a rule of one's own) and the variant of RFC 9562.
+    // Version 8 (custom) and the variant of RFC 9562.
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex = hex(&bytes);
@@ -45,17 +45,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A machine's UUID.
+/// Returns a machine's UUID.
 pub(super) fn machine_uuid(application: &ApplicationName, machine: &MachineName) -> String {
     uuid(hash("machine", &[application.as_str(), machine.as_str()]))
 }
 
-/// A network's UUID.
+/// Returns a network's UUID.
 pub(super) fn network_uuid(application: &ApplicationName, network: &NetworkName) -> String {
     uuid(hash("network", &[application.as_str(), network.as_str()]))
 }
 
-/// The hardware address of a machine's card at `slot`: `52:54:00:…`.
+/// Returns the MAC address of a machine's network card at `slot`, such as `52:54:00:…`.
 pub(super) fn mac(
     vendor: Vendor,
     application: &ApplicationName,
@@ -68,21 +68,20 @@ pub(super) fn mac(
     [a, b, c, hash[0], hash[1], hash[2]].map(|byte| format!("{byte:02x}")).join(":")
 }
 
-/// The name of a network's bridge on a host; Linux takes 15 bytes.
+/// Returns the name of a network's bridge on a host. Linux allows 15 bytes.
 pub(super) fn bridge(application: &ApplicationName, network: &NetworkName) -> String {
     let hash = hash("bridge", &[application.as_str(), network.as_str()]);
     format!("sw{}", hex(&hash[..5]))
 }
 
-/// Returns the first three numbers of a network's addresses where the host lets it out by NAT.
+/// Returns the first three octets of a network's subnet, used if the host connects it by NAT.
 pub(super) fn subnet(application: &ApplicationName, network: &NetworkName) -> String {
     let hash = hash("subnet", &[application.as_str(), network.as_str()]);
-    // 10.128.0.0/9: below it are the networks of most sites and the defaults of other software.
+    // In 10.128.0.0/9: most sites and the defaults of other software use addresses below it.
     format!("10.{}.{}", 128 + hash[0] % 128, hash[1])
 }
 
-/// A multicast group and port of a network, in the range that never leaves an organisation
-/// (RFC 2365).
+/// Returns a network's multicast group and port, in the organisation-local scope (RFC 2365).
 pub(super) fn multicast(application: &ApplicationName, network: &NetworkName) -> String {
     let hash = hash("multicast", &[application.as_str(), network.as_str()]);
     let port = 20_000 + u16::from_be_bytes([hash[3], hash[4]]) % 10_000;

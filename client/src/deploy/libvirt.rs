@@ -1,6 +1,6 @@
-//! libvirt: a domain for each machine, a network for each network, and a script that starts them.
+//! libvirt: an XML file for each machine and network, and scripts to start, stop and undefine them.
 //!
-//! Written for libvirt 9 (Debian 12), whose schema `virt-xml-validate` checks.
+//! Targets libvirt 9 (Debian 12). `virt-xml-validate` checks its schema.
 
 use seawall_api::names::NetworkName;
 use seawall_api::release::{Architecture, Bus, NetworkModel};
@@ -11,13 +11,13 @@ use super::quote::shell;
 use super::xml::Xml;
 use super::{DescriptorTarget, Draft, Guest, OVERLAY, Subject, Writes, state_name};
 
-/// Names the element in a domain's metadata that says which release it is of.
+/// The XML namespace of a domain's metadata about its release.
 const NAMESPACE: &str = "urn:seawall:release:1";
-/// What the scripts begin with, whatever the release.
+/// The fixed beginnings of the scripts.
 const START: &str = include_str!("libvirt-start.sh");
 const STOP: &str = include_str!("libvirt-stop.sh");
 const UNDEFINE: &str = include_str!("libvirt-undefine.sh");
-/// Units that an LSI controller, an AHCI controller and a PC's two IDE channels have.
+/// Units of an LSI controller, of an AHCI controller, and of a PC's two IDE channels.
 const LSI_UNITS: usize = 7;
 const AHCI_UNITS: usize = 6;
 const IDE_UNITS: usize = 4;
@@ -32,7 +32,7 @@ pub(super) fn describe(
         let name = &guest.machine.name;
         let xml = domain(draft, subject, guest, (place, Writes::Overlay));
         draft.file(&format!("{name}.xml"), xml);
-        // What it loses was reported.
+        // The first draft reported the losses.
         let mut unheard = Draft { folder: draft.folder.clone(), ..Draft::default() };
         let xml = domain(&mut unheard, subject, guest, (place, Writes::Disk));
         draft.file(&format!("{}{name}.xml", Writes::Disk.folder()), xml);
@@ -65,7 +65,7 @@ fn domain(
     let takes = DescriptorTarget::Libvirt.formats();
     guest.lose_formats(draft, takes, "not opened by libvirt: pull with --format qcow2");
     boot(&mut xml, draft, guest);
-    // The others know no such words: they have the host's, or their board's.
+    // The other architectures do not support `host-passthrough`: their default applies.
     if !matches!(machine.architecture, Architecture::Riscv64 | Architecture::Ppc64le) {
         xml.empty("cpu", &[("mode", "host-passthrough"), ("check", "none")]);
     }
@@ -119,7 +119,7 @@ fn metadata(xml: &mut Xml, subject: &Subject<'_>, guest: &Guest<'_>) {
     xml.close();
 }
 
-/// `os` and `features`: what the machine is and what starts it.
+/// Writes `os` and `features`: the board and the firmware.
 fn boot(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>) {
     let architecture = guest.machine.architecture;
     let kind = match architecture {
@@ -157,7 +157,7 @@ fn boot(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>) {
         xml.empty("loader", &[("secure", "yes")]);
     }
     xml.close();
-    // ACPI on a `virt` board comes with UEFI; other boards have a device tree or channels.
+    // On a `virt` board, ACPI comes with UEFI. Other boards have a device tree or channels.
     if guest.is_pc() || architecture == Architecture::Aarch64 {
         xml.open("features", &[]);
         xml.empty("acpi", &[]);
@@ -171,7 +171,7 @@ fn boot(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>) {
     }
 }
 
-/// Where a disk goes: the bus as libvirt names it and, but for virtio, the drive's address.
+/// A disk's place: libvirt's name of the bus and, except for virtio, the drive's address.
 struct Slot {
     bus: &'static str,
     target: String,
@@ -179,7 +179,7 @@ struct Slot {
     address: Option<[usize; 4]>,
 }
 
-/// Hands out slots; SATA and SCSI share their names, each counts its own addresses.
+/// An allocator of slots. SATA and SCSI share device names, but count addresses separately.
 #[derive(Default)]
 struct Slots {
     vd: usize,
@@ -224,12 +224,12 @@ impl Slots {
     }
 }
 
-/// The bus that a machine of this kind has instead, if it does not have the disk's.
+/// Returns the replacement of a bus that the machine lacks or has no room on, otherwise `None`.
 fn instead(guest: &Guest<'_>, bus: Bus, ide_count: usize) -> Option<Bus> {
     let is_pc = guest.is_pc();
     match bus {
         Bus::Virtio | Bus::VirtioScsi => None,
-        // libvirt 9 has no NVMe disk but a host's own device; AHCI drivers are everywhere on PCs.
+        // libvirt 9 supports NVMe only as a host's device. Every PC guest has AHCI drivers.
         Bus::Nvme => Some(if is_pc { Bus::Sata } else { Bus::Virtio }),
         Bus::Ide if guest.is_i440fx() && ide_count < IDE_UNITS => None,
         Bus::Ide if is_pc => Some(Bus::Sata),
@@ -281,7 +281,7 @@ fn disks(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>, files: &[(String, 
     }
 }
 
-/// Isolated: no address of the host on it, no way out.
+/// Returns the XML of an isolated network: no address of the host, no forwarding.
 fn network_xml(subject: &Subject<'_>, network: &NetworkName) -> String {
     let application = subject.release.application();
     let mut xml = Xml::new();
@@ -294,7 +294,7 @@ fn network_xml(subject: &Subject<'_>, network: &NetworkName) -> String {
     xml.finish()
 }
 
-/// Begins a script: what it does, and the release's names for what follows.
+/// Returns the head of a script: its purpose and the release.
 fn begin(subject: &Subject<'_>, what: &str) -> String {
     let (application, version) = (subject.release.application(), subject.release.version());
     format!(
@@ -339,7 +339,7 @@ fn start(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
     script
 }
 
-/// Stops the machines, the last that started first.
+/// Returns the script to stop the machines in reverse start order.
 fn stop(subject: &Subject<'_>, guests: &[Guest<'_>]) -> String {
     let mut script = begin(subject, "Shuts down, in reverse order, the machines of");
     script.push_str(STOP);

@@ -1,15 +1,16 @@
-//! Host descriptors: what a hypervisor needs beside the disks to run a release's machines.
+//! Host descriptors: the files with which a hypervisor runs a release's machines on pulled disks.
 //!
-//! Pure: a release, the files of its disks and the place they lie in become texts, and a list of
-//! what the target could not be told ([`Loss`]). The same input gives the same bytes.
+//! This module does no I/O. It turns a release, its disk files and their directory into texts and a
+//! fidelity report, the list of every [`Loss`]. The same input gives the same bytes.
 //!
 //! # Invariants
 //!
-//! 1. Every text from a release or a path goes through [`quote`] or [`xml`]; none can end the
-//!    string it stands in. Comments hold names alone, and those of XML nothing of the release.
-//! 2. What a target cannot express is in the fidelity report, never left out without a word.
-//! 3. A machine's UUID and addresses follow from its application and name ([`identity`]), not
-//!    from the version: a patched machine stays the same machine to its host.
+//! 1. Every text from a release or a path goes through [`quote`] or [`xml`], so no such text can
+//!    end the string literal around it. Comments contain only names. XML comments contain nothing
+//!    of the release.
+//! 2. The fidelity report names everything that a target cannot express.
+//! 3. A machine's UUID and addresses are derived from its application and name ([`identity`]), not
+//!    from the version: to its host, a patched machine is the same machine.
 
 mod guest;
 mod hyperv;
@@ -33,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use guest::{Guest, guests};
 
-/// A kind of host that machines can be described for.
+/// A kind of host for which machines can be described.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DescriptorTarget {
@@ -50,10 +51,10 @@ pub enum DescriptorTarget {
 }
 
 impl DescriptorTarget {
-    /// All of them.
+    /// Every target.
     pub const ALL: [Self; 5] = [Self::Libvirt, Self::Xen, Self::Hyperv, Self::Qemu, Self::Proxmox];
 
-    /// Its name, which is also that of its folder.
+    /// Returns the target's name, which is also the name of its folder.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,7 +66,7 @@ impl DescriptorTarget {
         }
     }
 
-    /// The disk formats it takes, the best first.
+    /// Returns the target's disk formats, in order of preference.
     fn formats(self) -> &'static [&'static str] {
         match self {
             Self::Libvirt => &["qcow2", "raw", "vmdk", "vhd", "vdi"],
@@ -76,7 +77,7 @@ impl DescriptorTarget {
         }
     }
 
-    /// The format to pull disks in where none is named.
+    /// Returns the format to pull disks in if none is given.
     #[must_use]
     pub fn default_format(self) -> ExportFormat {
         self.formats().iter().find_map(|name| name.parse().ok()).unwrap_or(ExportFormat::Raw)
@@ -89,7 +90,7 @@ impl fmt::Display for DescriptorTarget {
     }
 }
 
-/// A name that stands for no target.
+/// An error of an unknown target name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("unknown target {0:?}; known are libvirt, xen, hyperv, qemu and proxmox")]
 pub struct UnknownTarget(String);
@@ -103,39 +104,39 @@ impl FromStr for DescriptorTarget {
     }
 }
 
-/// The file of a disk.
+/// A disk's file in the directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskFile {
-    /// Its machine.
+    /// The disk's machine.
     pub machine: MachineName,
-    /// Its name.
+    /// The disk's name.
     pub disk: DiskName,
-    /// Its path from the directory.
+    /// The file's path, relative to the directory.
     pub file: PathBuf,
-    /// Its format, as [`seawall_store::image::Format`] is written.
+    /// The file's format, in the notation of [`seawall_store::image::Format`].
     pub format: String,
 }
 
-/// What is to be described: the machines of a release that have disks in a directory.
+/// The input of a description: the machines of a release that have disks in a directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The release.
     pub release: &'a Release,
-    /// The directory, absolute; some targets know no relative paths.
+    /// The directory's absolute path. Some targets accept no relative paths.
     pub place: &'a Path,
-    /// The disks that are there.
+    /// The disks in the directory.
     pub files: &'a [DiskFile],
 }
 
-/// What a target cannot be told, and what was done instead.
+/// A property that a target cannot express, and its substitute.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Loss {
-    /// The machine; none where it is the release's.
+    /// The machine. `None` if the property belongs to the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineName>,
-    /// What the release says.
+    /// The property in the release.
     pub what: String,
-    /// What the descriptors say instead.
+    /// The substitute in the descriptors.
     pub instead: String,
 }
 
@@ -151,32 +152,32 @@ impl fmt::Display for Loss {
 /// A file of a description.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DescribedFile {
-    /// Its path from the directory.
+    /// The file's path, relative to the directory.
     pub path: PathBuf,
-    /// Its bytes.
+    /// The file's contents.
     pub contents: String,
-    /// Whether it is to be run.
+    /// True if the file is a script to be run.
     pub is_executable: bool,
 }
 
-/// Descriptors and what is lost in them.
+/// The descriptors for one target, and their losses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Description {
-    /// What they are for.
+    /// The target.
     pub target: DescriptorTarget,
-    /// Their folder, from the directory.
+    /// The folder of the descriptors, relative to the directory.
     pub folder: PathBuf,
-    /// The files, no two with one path.
+    /// The files. Their paths are unique.
     pub files: Vec<DescribedFile>,
-    /// What the target cannot express.
+    /// The properties that the target cannot express.
     pub losses: Vec<Loss>,
 }
 
-/// Why a release cannot be described.
+/// The reason a release cannot be described.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Indescribable {
-    /// A path that a descriptor cannot hold.
+    /// A path that descriptors cannot contain.
     #[error("{target} descriptors cannot name a path that is not UTF-8 or has control characters")]
     Place {
         /// The target.
@@ -184,21 +185,22 @@ pub enum Indescribable {
     },
 }
 
-/// The fidelity report's file in a target's folder.
+/// The name of the fidelity report in a target's folder.
 const FIDELITY_FILE: &str = "fidelity.txt";
-/// The folder in a target's folder that holds what guests wrote, a folder for each release.
+/// The folder of guests' overlays in a target's folder, with a subfolder for each release.
 pub(crate) const STATE_FOLDER: &str = "state";
-/// How a script makes an overlay, for the targets whose scripts are a shell's.
+/// The shell function with which scripts create overlays.
 const OVERLAY: &str = include_str!("overlay.sh");
 
 /// Returns the name of a release's folder in [`STATE_FOLDER`].
 ///
-/// By digest: an overlay on the disks of another release would be damage.
+/// The name is derived from the digest, because an overlay on another release's disks would be
+/// corrupt.
 pub(crate) fn state_name(release: ReleaseDigest) -> String {
     release.to_hex().chars().take(16).collect()
 }
 
-/// Whether a machine writes to its pulled disks or to overlays of them.
+/// The files that a machine writes to: overlays, or the pulled disks themselves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Writes {
     Overlay,
@@ -206,7 +208,7 @@ enum Writes {
 }
 
 impl Writes {
-    /// Returns the folder of the descriptors for it, in the target's folder.
+    /// Returns the folder of the descriptors, relative to the target's folder.
     fn folder(self) -> &'static str {
         match self {
             Self::Overlay => "",
@@ -218,7 +220,7 @@ impl Writes {
 /// Describes the machines for a target.
 ///
 /// # Errors
-/// When the directory's path cannot be written in its descriptors.
+/// Fails if the descriptors cannot contain the directory's path.
 pub fn describe(
     subject: &Subject<'_>,
     target: DescriptorTarget,
@@ -239,14 +241,14 @@ pub fn describe(
     Ok(Description { target, folder, files, losses })
 }
 
-/// The folder of a target's files; no machine's folder, which a name with `_` at its end cannot be.
+/// Returns the folder of a target's files. Avoids machines' folders: no machine's name ends in `_`.
 fn folder(release: &Release, target: DescriptorTarget) -> PathBuf {
     let is_taken =
         release.machines().iter().any(|machine| machine.name.as_str() == target.as_str());
     PathBuf::from(if is_taken { format!("{target}_") } else { target.to_string() })
 }
 
-/// A path as a descriptor can hold it.
+/// Returns the path if a descriptor can contain it: absolute, UTF-8, no control characters.
 fn plain_path(path: &Path) -> Option<&str> {
     path.to_str().filter(|text| path.is_absolute() && !text.chars().any(char::is_control))
 }
@@ -300,7 +302,7 @@ impl Draft {
             let instead = "in release.json only".to_owned();
             self.losses.push(Loss { machine: None, what, instead });
         }
-        // A name is free text, which reports of hosts repeat only where it is a plain word.
+        // A parameter's name is free text. Reports contain it only if it is a plain word.
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         for (name, parameter) in parameters {
             let name = if name.chars().all(is_plain) { name } else { "of an odd name" };

@@ -1,6 +1,6 @@
 //! Proxmox VE: a script of `qm` commands that imports the disks into a storage.
 //!
-//! Written for Proxmox VE 7.2 and later, where `qm` imports a file while it makes a machine.
+//! Targets Proxmox VE 7.2 and later, whose `qm create` imports disk files.
 
 use seawall_api::release::{Architecture, Bus};
 
@@ -9,14 +9,14 @@ use super::identity::Vendor;
 use super::quote::shell;
 use super::{DescriptorTarget, Draft, Guest, Subject};
 
-/// Places of each bus, as `qm` counts them.
+/// The number of disks on each bus of `qm`.
 const IDE_PLACES: usize = 4;
 const SATA_PLACES: usize = 6;
 const SCSI_PLACES: usize = 31;
 const VIRTIO_PLACES: usize = 16;
-/// Network cards of a machine.
+/// The maximum number of network cards of a machine.
 const CARDS_MAX: usize = 32;
-/// The least memory in MiB.
+/// The minimum memory in MiB.
 const MEMORY_MIN: u64 = 16;
 
 const BEGIN: &str = r#"# Written by seawall, and anew by `seawall patch`: change a copy.
@@ -75,7 +75,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     if guest.is_secure() && !guest.is_pc() {
         draft.lose(guest, "secure boot", "UEFI that does not enforce it");
     }
-    // It becomes a host's name in places, where `_` is not allowed.
+    // Proxmox VE may use the name as a host name, which cannot contain `_`.
     let name = guest.name.replace('_', "-");
     if name != guest.name {
         draft.lose(guest, format!("the name {}", guest.name), name.clone());
@@ -115,7 +115,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     format!("\n# {}\nqm create \"$id\" \\\n  {options}\nid=$((id + 1))\n", machine.name)
 }
 
-/// How many disks are on each bus so far.
+/// The number of disks on each bus so far.
 #[derive(Default)]
 struct Places {
     ide: usize,
@@ -125,7 +125,8 @@ struct Places {
 }
 
 impl Places {
-    /// The next place on `bus`, or on one that has room and most guests have drivers for.
+    /// Returns the next place on `bus`, or on a free bus for which most guests have drivers. `None`
+    /// if every bus is full.
     fn next(&mut self, guest: &Guest<'_>, bus: Bus) -> Option<(Bus, String)> {
         let ide_places = if guest.is_i440fx() { IDE_PLACES } else { 0 };
         let sata_places = if guest.is_pc() { SATA_PLACES } else { 0 };
@@ -147,7 +148,7 @@ impl Places {
 }
 
 fn disks(options: &mut Vec<String>, draft: &mut Draft, guest: &Guest<'_>) {
-    // One kind of SCSI controller serves the whole machine.
+    // A machine has SCSI controllers of one kind only.
     let is_lsi = guest.is_pc() && guest.has(Bus::Scsi) && !guest.has(Bus::VirtioScsi);
     options.push(format!("--scsihw {}", if is_lsi { "lsi" } else { "virtio-scsi-pci" }));
     let mut places = Places::default();

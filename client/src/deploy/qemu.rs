@@ -1,8 +1,8 @@
-//! QEMU: a script that runs a machine, for each, and one that starts them all in order.
+//! QEMU: a script for each machine, and a script that starts all machines in order.
 //!
-//! Written for QEMU 7.2 (Debian 12). Guests write to overlays, so that the pulled disks stay what
-//! they are and can be patched; what is kept of a run lies in a folder named by the release, as an
-//! overlay on other disks would be damage.
+//! Targets QEMU 7.2 (Debian 12). Guests write to overlays, so that the pulled disks stay unchanged
+//! and can be patched. The state of a run is in a folder named after the release, because an
+//! overlay on other disks would be corrupt.
 
 use seawall_api::release::{Architecture, Bus, NetworkModel};
 
@@ -11,14 +11,14 @@ use super::identity::{self, Vendor};
 use super::quote::shell;
 use super::{Draft, Guest, OVERLAY, Subject, state_name};
 
-/// Units that an LSI controller, an AHCI controller and a PC's two IDE channels have.
+/// Units of an LSI controller, of an AHCI controller, and of a PC's two IDE channels.
 const LSI_UNITS: usize = 7;
 const AHCI_UNITS: usize = 6;
 const IDE_UNITS: usize = 4;
-/// Devices that a board's first bus has slots for, its own left out.
+/// Slots of a board's first bus, without the board's own devices.
 const SLOTS_MAX: usize = 24;
 
-/// Everything that is the same for each machine.
+/// The parts of the script that are the same for every machine.
 const RUN: &str = include_str!("qemu-run.sh");
 const MACHINE: &str = include_str!("qemu-machine.sh");
 
@@ -43,11 +43,11 @@ pub(super) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest
     draft.script("start-all.sh", all);
 }
 
-/// What QEMU calls an architecture, its board, and how the board takes devices.
+/// QEMU's name of an architecture, its board, and the board's virtio transport.
 struct Board {
     program: &'static str,
     kind: &'static str,
-    /// The end of the names of its virtio devices.
+    /// The suffix of the names of virtio devices.
     virtio: &'static str,
 }
 
@@ -120,7 +120,7 @@ fn run(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> String {
     script
 }
 
-/// What the script looks for: `bios` is the board's own.
+/// Returns the firmware that the script looks for. `bios` is the board's default firmware.
 fn firmware(draft: &mut Draft, guest: &Guest<'_>) -> &'static str {
     let has_uefi =
         !matches!(guest.machine.architecture, Architecture::Ppc64le | Architecture::S390x);
@@ -141,7 +141,7 @@ fn firmware(draft: &mut Draft, guest: &Guest<'_>) -> &'static str {
     }
 }
 
-/// How many disks are on each bus so far.
+/// The number of disks on each bus so far.
 #[derive(Default)]
 struct Places {
     ide: usize,
@@ -151,7 +151,7 @@ struct Places {
 }
 
 impl Places {
-    /// The device of the next disk on a bus, and the controller to be made before it.
+    /// Returns the device of the next disk on a bus, and a controller to create before the disk.
     fn next(&mut self, bus: Bus, board: &Board) -> (String, Option<String>) {
         let take = |count: &mut usize| {
             *count += 1;
@@ -185,7 +185,7 @@ impl Places {
     }
 }
 
-/// The bus that the board has instead, if it does not have the disk's.
+/// Returns the replacement of a bus that the board lacks or has no room on, otherwise `None`.
 fn instead(guest: &Guest<'_>, bus: Bus, ide_count: usize) -> Option<Bus> {
     match bus {
         Bus::Ide if guest.is_i440fx() && ide_count < IDE_UNITS => None,
@@ -215,7 +215,7 @@ fn disks(script: &mut String, draft: &mut Draft, guest: &Guest<'_>, board: &Boar
 
 fn disk_line(at: usize, disk: &GuestDisk<'_>, device: &str) -> String {
     let format = qemu_format(disk.format);
-    // A number by which the guest may tell drives apart; NVMe must have one.
+    // QEMU requires a serial number for NVMe.
     let serial = if device == "nvme" { format!(",serial=seawall{at}") } else { String::new() };
     let (file, name) = (shell(&disk.file), shell(disk.disk.name.as_str()));
     format!(

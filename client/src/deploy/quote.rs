@@ -1,14 +1,15 @@
-//! Texts as string literals of other languages. Total: no text ends the literal it stands in.
+//! Texts as string literals of other languages. No text can end its literal.
 
-/// One word of a POSIX shell. A shell cannot hold NUL: it becomes U+FFFD.
+/// Returns one word of a POSIX shell. NUL, which a shell cannot store, becomes U+FFFD.
 pub(super) fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\0', "\u{fffd}").replace('\'', "'\\''"))
 }
 
-/// A PowerShell expression whose value is the text, in ASCII alone.
+/// Returns an ASCII PowerShell expression whose value is the text.
 ///
-/// PowerShell ends a string at four kinds of quotes, and Windows PowerShell reads a file without
-/// a byte order mark in the machine's code page, where other letters' bytes are quotes too.
+/// PowerShell ends a string at any of four quote characters. Windows PowerShell decodes a file
+/// without a byte order mark in the machine's code page, where bytes of other letters may become
+/// quotes.
 pub(super) fn powershell(text: &str) -> String {
     let is_plain = |c: u16| (0x20..0x7f).contains(&c);
     let mut parts = Vec::new();
@@ -23,13 +24,13 @@ pub(super) fn powershell(text: &str) -> String {
     match &parts[..] {
         [] => "''".to_owned(),
         [part] if part.starts_with('\'') => part.clone(),
-        // A string first, or characters would be added as numbers.
+        // The sum starts with a string. Otherwise, PowerShell would add the characters as numbers.
         _ if parts[0].starts_with('\'') => format!("({})", parts.join(" + ")),
         _ => format!("('' + {})", parts.join(" + ")),
     }
 }
 
-/// A string of an `xl.cfg`. Its reader knows C's escapes; control characters become U+FFFD.
+/// Returns a string of an `xl.cfg`, with C's escapes. Control characters become U+FFFD.
 pub(super) fn xl(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -71,7 +72,7 @@ mod tests {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What PowerShell reads, by its grammar: strings in `'`, `[char]` literals, `+` between.
+    /// Evaluates an expression by PowerShell's grammar: strings in `'`, `[char]` literals and `+`.
     fn said_by_powershell(expression: &str) -> String {
         assert!(expression.bytes().all(|b| (0x20..0x7f).contains(&b)), "{expression}");
         let inner = expression.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
@@ -102,7 +103,7 @@ mod tests {
         }
     }
 
-    /// What libxlutil reads: its lexer ends a string at the first quote without a backslash.
+    /// Decodes a string like libxlutil, whose lexer ends it at the first quote without a backslash.
     fn said_by_xl(literal: &str) -> String {
         let mut chars = literal.strip_prefix('"').unwrap().chars();
         let mut text = String::new();

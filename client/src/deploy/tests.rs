@@ -13,10 +13,10 @@ mod powershell;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/deploy/golden");
 
-/// What would end a string, a comment, a line or a document in one language or another.
+/// Text that ends a string, a comment, a line or a document in some language.
 const HOSTILE: &str = "'\"`$(reboot)\\;]]>--></domain><!-- \u{2019};Stop-Computer\n\0\u{7f}${x}";
 
-/// A directory that one may have, and that each language reads in its own way.
+/// A possible directory with characters that are special in every language.
 const PLACE: &str = "/srv/o'neil & \"sons\", <1>/$HOME `x`";
 
 fn machine(name: &str, architecture: Architecture, firmware: Firmware, buses: &[Bus]) -> Machine {
@@ -68,7 +68,7 @@ fn release(machines: Vec<Machine>) -> Release {
     Release::new(document).unwrap()
 }
 
-/// One of everything: old and new PCs, other architectures, every bus and card.
+/// A release with old and new PCs, other architectures, every bus and every card.
 fn rich() -> Release {
     let mut app = machine(
         "app--1",
@@ -133,7 +133,7 @@ fn loss_of<'a>(description: &'a Description, machine: &str, what: &str) -> Vec<&
 }
 
 #[test]
-#[allow(clippy::disallowed_methods)] // a switch for people, read here alone
+#[allow(clippy::disallowed_methods)] // a switch for developers, read only here
 fn the_descriptors_of_a_rich_release_are_these() {
     let release = rich();
     for target in DescriptorTarget::ALL {
@@ -213,7 +213,7 @@ fn a_patched_machine_stays_the_same_machine_to_its_host() {
             let files = described(release, target, "qcow2").files;
             let text: String = files.into_iter().map(|file| file.contents).collect();
             let is_identity = |line: &&str| line.contains("uuid") || line.contains("mac");
-            // The digest is in names of folders and nowhere else on these lines.
+            // On these lines, the digest is only in names of folders.
             text.lines().filter(is_identity).map(str::to_owned).collect()
         };
         let without_names = |lines: Vec<String>| -> Vec<String> {
@@ -274,7 +274,7 @@ fn what_a_target_cannot_say_is_reported() {
 
 #[test]
 fn every_disk_and_card_is_described_or_reported() {
-    // Two hundred and fifty-six disks are more than some hosts have places for.
+    // Some hosts have fewer than 256 places for disks.
     for bus in [Bus::Virtio, Bus::VirtioScsi, Bus::Scsi, Bus::Sata, Bus::Ide, Bus::Nvme] {
         for firmware in [Firmware::Bios, Firmware::UefiSecure] {
             let mut many = machine("many", Architecture::X86_64, firmware, &[bus; 256]);
@@ -332,7 +332,7 @@ fn no_two_disks_of_a_domain_have_one_place() {
         after.map(|rest| rest.split(end).next().unwrap().to_owned()).collect()
     };
     let domain = text_of(&libvirt, "m.xml");
-    // A drive's address counts on its bus; targets are one namespace.
+    // A drive's address counts on its own bus. Target names share one namespace.
     let devices = targets(domain, "<target dev=\"", '"');
     let letters = targets(text_of(&xen, "m.cfg"), "vdev=", ',');
     let letters =
@@ -375,7 +375,7 @@ fn a_place_that_a_descriptor_cannot_name_is_refused() {
             let error = describe(&subject, target).unwrap_err();
             assert_eq!(error, Indescribable::Place { target });
         }
-        // Scripts find the disks from where they lie themselves.
+        // Scripts find the disks relative to their own folder.
         assert!(describe(&subject, DescriptorTarget::Qemu).is_ok());
     }
 }

@@ -1,6 +1,8 @@
-//! Xen: an `xl.cfg` for each machine, and a script that makes the bridges and starts them.
+//! Xen: an `xl.cfg` for each machine, and a script that creates the bridges and starts the
+//! machines.
 //!
-//! Written for Xen 4.17 (Debian 12). Full virtualisation throughout: the disks boot themselves.
+//! Targets Xen 4.17 (Debian 12). All machines are fully virtualised, because the disks boot
+//! themselves.
 
 use seawall_api::release::{Bus, NetworkModel};
 
@@ -9,13 +11,13 @@ use super::identity::{self, Vendor};
 use super::quote::{shell, xl};
 use super::{DescriptorTarget, Draft, Guest, OVERLAY, Subject, Writes, state_name};
 
-/// Disks that the device model emulates on its first controllers; later ones are paravirtual.
+/// The number of disks on the device model's emulated controllers. Later disks are paravirtual.
 const EMULATED_MAX: usize = 4;
 /// Units of the SCSI controller that the device model emulates.
 const LSI_UNITS: usize = 7;
-/// What the starting script begins with, whatever the release.
+/// The fixed beginning of the start script.
 const START: &str = include_str!("xen-start.sh");
-/// What `xl` takes for a machine with emulated devices.
+/// The maximum number of processors that `xl` accepts for a fully virtualised machine.
 const CPUS_MAX: u32 = 128;
 
 pub(super) fn describe(
@@ -30,7 +32,7 @@ pub(super) fn describe(
             let name = &guest.machine.name;
             let text = machine(draft, subject, guest, (place, Writes::Overlay));
             draft.file(&format!("{name}.cfg"), text);
-            // What it loses was reported.
+            // The first draft reported the losses.
             let mut unheard = Draft { folder: draft.folder.clone(), ..Draft::default() };
             let text = machine(&mut unheard, subject, guest, (place, Writes::Disk));
             draft.file(&format!("{}{name}.cfg", Writes::Disk.folder()), text);
@@ -102,14 +104,15 @@ fn machine(
 }
 
 fn disks(text: &mut String, draft: &mut Draft, guest: &Guest<'_>, files: &[(String, String)]) {
-    // One kind of controller serves every `hd`.
+    // A machine has `hd` controllers of one kind only.
     let is_ahci = guest.has(Bus::Sata) && !guest.has(Bus::Ide);
     if is_ahci {
         text.push_str("hdtype = \"ahci\"\n");
     }
     text.push_str("disk = [\n");
     for (at, (disk, (file, format))) in guest.disks.iter().zip(files).enumerate() {
-        // `hda`, `xvda` and `sda` are one number to a guest, so each place has its own letter.
+        // `hda`, `xvda` and `sda` have the same number in a guest, so every disk has its own
+        // letter.
         let (prefix, lost) = match disk.disk.bus {
             Bus::Ide if at < EMULATED_MAX => ("hd", None),
             Bus::Sata if at < EMULATED_MAX && is_ahci => ("hd", None),
@@ -121,7 +124,7 @@ fn disks(text: &mut String, draft: &mut Draft, guest: &Guest<'_>, files: &[(Stri
             disk.lose_bus(draft, guest, instead);
         }
         let device = device(prefix, at);
-        // What follows `target=` is the path to the end, commas and all.
+        // `target=` takes the rest of the line as the path, including commas.
         let line = format!("format={format}, vdev={device}, access=rw, target={file}");
         text.push_str(&format!("  {},\n", xl(&line)));
     }

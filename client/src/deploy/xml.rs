@@ -1,6 +1,6 @@
-//! A writer of XML whose texts and attributes cannot be anything else.
+//! A writer of XML that escapes all texts and attributes.
 
-/// A document being written, two spaces a level.
+/// A document under construction, indented by two spaces a level.
 pub(super) struct Xml {
     out: String,
     open: Vec<&'static str>,
@@ -14,20 +14,20 @@ impl Xml {
         Self { out, open: Vec::new() }
     }
 
-    /// A comment; fixed texts only, as two hyphens would end it.
+    /// Writes a comment. The text is fixed, because two hyphens would end the comment.
     pub(super) fn comment(&mut self, text: &'static str) {
         self.indent();
         self.out.push_str(&format!("<!-- {text} -->\n"));
     }
 
-    /// Begins an element, which [`Self::close`] ends.
+    /// Begins an element, to be ended by [`Self::close`].
     pub(super) fn open(&mut self, name: &'static str, attributes: Attributes<'_>) {
         self.tag(name, attributes);
         self.out.push_str(">\n");
         self.open.push(name);
     }
 
-    /// Ends the element that was opened last.
+    /// Ends the innermost open element.
     pub(super) fn close(&mut self) {
         if let Some(name) = self.open.pop() {
             self.indent();
@@ -35,19 +35,19 @@ impl Xml {
         }
     }
 
-    /// An element without content.
+    /// Writes an element without content.
     pub(super) fn empty(&mut self, name: &'static str, attributes: Attributes<'_>) {
         self.tag(name, attributes);
         self.out.push_str("/>\n");
     }
 
-    /// An element with a text.
+    /// Writes an element with a text.
     pub(super) fn text(&mut self, name: &'static str, attributes: Attributes<'_>, text: &str) {
         self.tag(name, attributes);
         self.out.push_str(&format!(">{}</{name}>\n", escape(text)));
     }
 
-    /// The document; what is open is closed.
+    /// Closes the open elements and returns the document.
     pub(super) fn finish(mut self) -> String {
         while !self.open.is_empty() {
             self.close();
@@ -68,7 +68,7 @@ impl Xml {
     }
 }
 
-/// Text as content or attribute. What XML 1.0 has no way to say becomes U+FFFD.
+/// Escapes a text for content or an attribute. Characters that XML 1.0 forbids become U+FFFD.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -78,7 +78,8 @@ fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&apos;"),
-            // As references, or a reader would make spaces or line ends of them.
+            // As references. A parser would normalise the characters themselves to spaces or line
+            // ends.
             '\t' | '\n' | '\r' => escaped.push_str(&format!("&#{};", u32::from(c))),
             '\0'..'\x20' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
             c => escaped.push(c),

@@ -1,5 +1,5 @@
-//! No Hyper-V runs here: the grammar of PowerShell and the names that its modules document are the
-//! referees of the script.
+//! Checks of the script against PowerShell's grammar and the documented parameters of its modules,
+//! because tests have no Hyper-V.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use tree_sitter::{Node, Parser};
 
 use super::*;
 
-/// Commands of the script, and the parameters that it gives them.
+/// The script's commands and their parameters.
 ///
 /// Source: Microsoft's reference of the modules Hyper-V, Microsoft.PowerShell.Core, .Management
 /// and .Utility.
@@ -46,11 +46,11 @@ const COMMANDS: [(&str, &[&str]); 23] = [
     ("Set-VM", &["-VM", "-ProcessorCount", "-StaticMemory", "-Notes", "-AutomaticStartDelay"]),
     ("Set-VMFirmware", &["-VM", "-EnableSecureBoot", "-SecureBootTemplate", "-FirstBootDevice"]),
 ];
-/// Those that stand in parentheses and conditions as well.
+/// The commands that also occur in parentheses and conditions.
 const OTHERS: [(&str, &[&str]); 3] =
     [("Split-Path", &["-Parent"]), ("Start-VM", &["-Name"]), ("Test-Path", &["-LiteralPath"])];
 
-/// The nodes of a tree of one kind, in order.
+/// Returns the nodes of one kind in a tree, in order.
 fn nodes<'t>(root: Node<'t>, kind: &str) -> Vec<Node<'t>> {
     let mut found = Vec::new();
     let mut left = vec![root];
