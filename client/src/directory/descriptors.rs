@@ -13,21 +13,21 @@ use crate::deploy::{self, Description, DescriptorTarget, DiskFile, Loss, Subject
 use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
 
-/// Descriptors in a directory, as reports show them.
+/// Descriptors in a directory, in the form that reports show.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Described {
-    /// The host they are for.
+    /// The host that the descriptors are for.
     pub target: DescriptorTarget,
-    /// Their folder.
+    /// The descriptors' folder.
     pub folder: PathBuf,
-    /// Their files; those that will be, in a plan.
+    /// The descriptors' files. In a plan, the files to be written.
     pub files: Vec<PathBuf>,
-    /// What the host cannot be told.
+    /// The properties that the host cannot express.
     pub losses: Vec<Loss>,
 }
 
 impl Described {
-    /// Those of a directory at `place`.
+    /// Converts the descriptions of a directory at `place`.
     pub(crate) fn of(place: &Path, descriptions: Vec<Description>) -> Vec<Self> {
         let of = |description: Description| Self {
             target: description.target,
@@ -50,10 +50,10 @@ impl std::fmt::Display for Described {
     }
 }
 
-/// Describes what a directory at `place` holds for every host that its lockfile names.
+/// Describes the machines of a directory at `place` for every host in its lockfile.
 ///
 /// # Errors
-/// When the path cannot stand in a descriptor.
+/// Fails if descriptors cannot contain the path.
 pub(crate) fn describe(
     place: &Path,
     release: &Release,
@@ -73,10 +73,10 @@ pub(crate) fn describe(
     })
 }
 
-/// Writes descriptors into a directory, each at once.
+/// Writes descriptors into a directory, each file atomically.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// Fails if a file cannot be written.
 pub(super) fn write(folder: &Folder, description: &Description) -> Result<(), HostError> {
     for file in &description.files {
         let path = below(folder, &file.path)?;
@@ -87,7 +87,7 @@ pub(super) fn write(folder: &Folder, description: &Description) -> Result<(), Ho
     Ok(())
 }
 
-/// Proves that a file of a description lies below its directory.
+/// Checks that a file of a description lies below its directory.
 fn below(folder: &Folder, path: &Path) -> Result<FolderPath, HostError> {
     FolderPath::new(path).map_err(|error| {
         HostError::new(
@@ -98,13 +98,13 @@ fn below(folder: &Folder, path: &Path) -> Result<FolderPath, HostError> {
     })
 }
 
-/// Removes the descriptors that a directory has for `old` and that `new` will not have.
+/// Removes the descriptors of the lockfile `old` that `new` does not have.
 ///
-/// Works from the release document that is there, so it is done before that is replaced; where it
-/// is another one, a crash came after this was done.
+/// The caller runs this before it replaces the release document, which names the old machines. If
+/// the document is already another one, a run before a crash removed the descriptors.
 ///
 /// # Errors
-/// When a file cannot be removed.
+/// Fails if a file cannot be removed.
 pub(crate) fn remove_stale(
     directory: &Directory,
     old: &Lockfile,

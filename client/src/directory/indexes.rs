@@ -1,6 +1,6 @@
 //! Indexes and leaves on this host, by digest.
 //!
-//! A cache: what is missing or damaged is fetched again, and what is read is verified.
+//! A cache: missing and damaged entries are fetched again, and every read is verified.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -18,18 +18,18 @@ use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
 use crate::registry::Registry;
 
-/// Leaves fetched at the same time.
+/// The number of leaves fetched concurrently.
 const LEAVES_AT_ONCE: usize = 8;
 
 /// A folder of indexes and leaves.
 #[derive(Clone, Debug)]
 pub struct IndexCache {
     root: Folder,
-    /// The cache's folder below it; none where it is the folder itself.
+    /// The cache's folder below `root`. `None` if the cache is `root` itself.
     below: Option<FolderPath>,
 }
 
-/// The index of a disk whose leaves are all in the cache.
+/// A disk's index whose leaves were all in the cache.
 #[derive(Clone, Debug)]
 pub struct DiskLayout {
     index: DiskIndex,
@@ -37,13 +37,13 @@ pub struct DiskLayout {
 }
 
 impl IndexCache {
-    /// A cache in a folder.
+    /// Returns a cache in a folder.
     #[must_use]
     pub fn new(root: Folder) -> Self {
         Self { root, below: None }
     }
 
-    /// The cache of a pulled directory, whose folder is made when it is first needed.
+    /// Returns the cache of a pulled directory. Its folder is created on demand.
     #[must_use]
     pub(crate) fn below(directory: &Folder) -> Self {
         let below = Some(FolderPath::composed(INDEXES_FOLDER));
@@ -65,18 +65,18 @@ impl IndexCache {
 
     fn put(&self, path: &FolderPath, bytes: &[u8]) -> Result<(), HostError> {
         self.root.make_folder_of(path, mode::OWN_FOLDER)?;
-        // Not synced: what a crash leaves of it does not match its name, and is fetched again.
+        // Not synced: a file torn by a crash does not match its digest and is fetched again.
         let mut file = self.root.create(path, mode::FILE)?;
         let failed = |source| HostError::new("write", &self.root.path_of(path), source);
         file.write_all(bytes).map_err(failed)
     }
 
-    /// Reads a file that is no longer than `len_max`; `None` where that fails for any reason.
+    /// Reads a file of at most `len_max` bytes. Returns `None` on any error.
     fn read(&self, path: &FolderPath, len_max: usize) -> Option<Vec<u8>> {
         self.root.read(path, len_max as u64).ok()
     }
 
-    /// The layout of a disk; `None` unless its list and every leaf are here, undamaged.
+    /// Returns a disk's layout, or `None` unless its list and every leaf are cached and undamaged.
     #[must_use]
     pub fn layout(&self, index: IndexDigest) -> Option<DiskLayout> {
         let index = self.list(index)?;
@@ -93,10 +93,10 @@ impl IndexCache {
         DiskIndex::decode(&bytes).ok()
     }
 
-    /// The layout of a disk, what is missing of it fetched from the registry.
+    /// Returns a disk's layout. Fetches its missing parts from the registry.
     ///
     /// # Errors
-    /// When the registry fails, or the cache cannot be written.
+    /// Fails if the registry fails or the cache cannot be written.
     pub async fn load(
         &self,
         registry: &Arc<dyn Registry>,
@@ -134,13 +134,13 @@ impl IndexCache {
 }
 
 impl DiskLayout {
-    /// The index itself.
+    /// Returns the index.
     #[must_use]
     pub fn index(&self) -> &DiskIndex {
         &self.index
     }
 
-    /// Whether it describes the disk that the release document says: its bytes and its length.
+    /// Returns true if the index matches the disk's content digest and length in the release.
     #[must_use]
     pub fn is_of(&self, release: &Release, disk: &LockedDisk) -> bool {
         let mut disks = release.disks().filter(|(machine, _)| machine.name == disk.machine);
@@ -149,7 +149,7 @@ impl DiskLayout {
         said.is_some_and(|said| (said.content, said.len) == (content, len))
     }
 
-    /// How many leaves the disk has.
+    /// Returns the number of leaves of the disk.
     #[must_use]
     pub fn leaf_count(&self) -> usize {
         self.index.leaves().len()
@@ -160,12 +160,12 @@ impl DiskLayout {
         (leaf.digest, leaf_range(self.index.disk_len(), position))
     }
 
-    /// The leaf at `position`; `None` where the cache has lost it.
+    /// Returns the leaf at `position`, or `None` if the cache lost it.
     #[must_use]
     pub fn leaf(&self, position: usize) -> Option<Leaf> {
         let (digest, span) = self.span(position);
         let span_len = span.end - span.start;
-        // The leaf of a hole is known by its name alone.
+        // A hole's leaf is not stored: its digest is known from its length.
         let hole = Leaf::hole(span_len);
         if hole.digest() == digest {
             return Some(hole);
@@ -177,10 +177,10 @@ impl DiskLayout {
         Leaf::decode(&bytes, span_len).ok()
     }
 
-    /// Every extent with its offset, leaf by leaf.
+    /// Returns every extent with its offset in bytes, in order.
     ///
     /// # Errors
-    /// When the cache has lost a leaf meanwhile.
+    /// Fails if the cache has lost a leaf since.
     pub fn extents(
         &self,
     ) -> impl Iterator<Item = Result<(u64, Extent), HostError>> + Send + use<'_> {
@@ -203,10 +203,10 @@ impl DiskLayout {
         })
     }
 
-    /// Runs of data, joined where they touch.
+    /// Returns the ranges of data in bytes, with adjacent ranges joined.
     ///
     /// # Errors
-    /// When the cache has lost a leaf meanwhile.
+    /// Fails if the cache has lost a leaf since.
     pub fn data_runs(&self) -> Result<Vec<Range<u64>>, HostError> {
         let mut runs: Vec<Range<u64>> = Vec::new();
         for extent in self.extents() {

@@ -1,4 +1,4 @@
-//! The lockfile: what was pulled, by digest, so that it can be pulled again.
+//! The lockfile: a record of a pull by digest, from which the pull can be repeated.
 
 use std::path::{Path, PathBuf};
 
@@ -15,38 +15,39 @@ use crate::error::{ErrorKind, Failure};
 use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
 
-/// The longest lockfile or release document that is read, in bytes.
+/// The maximum length of a lockfile or release document, in bytes.
 const FILE_LEN_MAX: u64 = 16 << 20;
 
-/// What a directory holds.
+/// The release and the disks of a directory.
 ///
-/// A value is proven wherever it was read from, a lockfile or a patch's journal: it names files of
-/// formats that disks are pulled in, each in the one place that its machine and disk give it.
+/// Deserialising validates every value, from a lockfile or from a patch's journal: each disk is in
+/// a format that disks are pulled in, and its file is at the one path that its machine and its name
+/// determine.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Lockfile {
-    /// Which schema it follows: `seawall.lock/1`.
+    /// The schema: `seawall.lock/1`.
     pub schema: LockSchema,
     /// The application.
     pub application: ApplicationName,
-    /// The version it had.
+    /// The release's version.
     pub version: Version,
-    /// The release.
+    /// The release's digest.
     pub release: ReleaseDigest,
-    /// All machines of the release were pulled, not some picked ones.
+    /// True if all machines of the release were pulled, false if some were selected.
     pub whole: bool,
     /// The disks that were pulled.
     #[serde(deserialize_with = "placed")]
     pub disks: Vec<LockedDisk>,
-    /// The hosts that the machines are described for, in order; a patch describes them anew.
+    /// The hosts for which machines are described, in order. A patch describes them again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub descriptors: Vec<DescriptorTarget>,
 }
 
-/// Which schema a lockfile follows.
+/// The schema of a lockfile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LockSchema {
-    /// The first.
+    /// Version 1.
     #[serde(rename = "seawall.lock/1")]
     V1,
 }
@@ -55,53 +56,54 @@ pub enum LockSchema {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct LockedDisk {
-    /// Its machine.
+    /// The disk's machine.
     pub machine: MachineName,
-    /// Its name.
+    /// The disk's name.
     pub disk: DiskName,
-    /// Its file, from the directory.
+    /// The disk's file, relative to the directory.
     pub file: FolderPath,
-    /// The file's format: `raw` or `qcow2`.
+    /// The name of the file's [`ExportFormat`], such as `raw` or `qcow2`.
     pub format: String,
-    /// The disk's identity.
+    /// The digest of the disk's content.
     pub content: ContentDigest,
-    /// The disk's index.
+    /// The digest of the disk's index.
     pub index: IndexDigest,
 }
 
-/// Why a directory's own description cannot be used.
+/// The reason a directory's lockfile or release document cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// The file cannot be read.
+    /// A file cannot be read.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// There is none.
+    /// The directory has no lockfile.
     #[error("{} holds no pulled release: it has no seawall.lock", directory.display())]
     Missing {
         /// The directory.
         directory: PathBuf,
     },
-    /// The file is malformed.
+    /// A file is malformed.
     #[error("{} is malformed", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The files are of two releases, as a crash of a patch leaves them.
+    /// The lockfile and the release document are of two releases, as an interrupted patch leaves
+    /// them.
     #[error("{} is between two releases: a patch was interrupted", directory.display())]
     InProgress {
         /// The directory.
         directory: PathBuf,
     },
-    /// The files contradict each other.
+    /// The lockfile and the release document contradict each other.
     #[error("{} does not describe what seawall.lock says: {why}", path.display())]
     Contradiction {
         /// The file.
         path: PathBuf,
-        /// What differs.
+        /// The difference.
         why: String,
     },
 }
@@ -128,7 +130,7 @@ impl Failure for LockError {
     }
 }
 
-/// Reads disks, each of which must lie where its machine and its name say.
+/// Reads disks. Fails if a disk's file is not at the path that its machine and name determine.
 fn placed<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<LockedDisk>, D::Error> {
     use serde::de::Error;
     let disks = Vec::<LockedDisk>::deserialize(from)?;
@@ -148,7 +150,7 @@ fn placed<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<LockedDisk>, 
 /// Reads the release document of a directory.
 ///
 /// # Errors
-/// When it cannot be read or is malformed.
+/// Fails if the document cannot be read or is malformed.
 pub(super) fn read_release(folder: &Folder) -> Result<Release, LockError> {
     let file = FolderPath::composed(RELEASE_FILE);
     let bytes = folder.read(&file, FILE_LEN_MAX)?;
@@ -163,7 +165,7 @@ fn malformed(
 }
 
 impl LockedDisk {
-    /// The format its file is read as; a lockfile's formats were parsed when it was read.
+    /// Returns the container format of the disk's file. `None` only if `format` is not a format.
     #[must_use]
     pub fn container(&self) -> Option<Format> {
         self.format.parse().ok().map(ExportFormat::container)
@@ -171,7 +173,7 @@ impl LockedDisk {
 }
 
 impl Lockfile {
-    /// Describes the disks of `release` that `is_pulled` picks.
+    /// Returns the lockfile of the disks of `release` whose machines `is_pulled` selects.
     #[must_use]
     pub fn of(
         release: &Release,
@@ -199,7 +201,7 @@ impl Lockfile {
         }
     }
 
-    /// The same with the machines described for these hosts too.
+    /// Adds hosts for which the machines are described.
     #[must_use]
     pub fn described_for(mut self, targets: &[DescriptorTarget]) -> Self {
         self.descriptors.extend(targets);
@@ -208,24 +210,27 @@ impl Lockfile {
         self
     }
 
-    /// Whether both are of the same disks, however their machines are described.
+    /// Returns true if both lockfiles are the same except for their descriptors.
     #[must_use]
     pub fn has_disks_of(&self, other: &Self) -> bool {
         let descriptors = other.descriptors.clone();
         Self { descriptors, ..self.clone() } == *other
     }
 
-    /// Whether all machines of the release were pulled, not some picked ones.
+    /// Returns true if all machines of the release were pulled.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// Reads a lockfile that somebody named. Its folder's path may hold links; the file itself is
-    /// none, as it may lie where others write.
+    /// Reads a lockfile at a path given by the user.
+    ///
+    /// The path of its folder may contain symbolic links. The file itself must not be one, because
+    /// it may lie in a folder that others write to.
     ///
     /// # Errors
-    /// When it cannot be read or is malformed; a file it names cannot lie outside the directory.
+    /// Fails if the file cannot be read or is malformed. A valid lockfile names no file outside the
+    /// directory.
     pub fn read(path: &Path) -> Result<Self, LockError> {
         let failed = |error| HostError::new("read", path, std::io::Error::other(error));
         let name = FolderPath::new(path.file_name().unwrap_or_default()).map_err(failed)?;
@@ -234,10 +239,10 @@ impl Lockfile {
         serde_json::from_slice(&bytes).map_err(|error| malformed(path, error))
     }
 
-    /// Reads the lockfile in a folder that others may write to; `None` where there is none.
+    /// Reads the lockfile of a folder that others may write to. `None` if the folder has none.
     ///
     /// # Errors
-    /// When it is a link, cannot be read or is malformed.
+    /// Fails if the lockfile is a symbolic link, cannot be read or is malformed.
     pub(crate) fn below(folder: &Folder) -> Result<Option<Self>, LockError> {
         let file = FolderPath::composed(LOCKFILE);
         if folder.look(&file)?.is_none() {
@@ -251,7 +256,7 @@ impl Lockfile {
     /// Reads the lockfile and the release document of a directory.
     ///
     /// # Errors
-    /// When there is none, or the two contradict each other.
+    /// Fails if one of them is missing, or if the two contradict each other.
     pub fn of_directory(directory: &Path) -> Result<(Self, Release), LockError> {
         match Folder::open(directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -261,7 +266,7 @@ impl Lockfile {
         }
     }
 
-    /// The same of a folder that is open already.
+    /// Reads the lockfile and the release document of an open folder.
     ///
     /// # Errors
     /// As [`Self::of_directory`].
@@ -294,10 +299,10 @@ impl Lockfile {
         Ok((lock, release))
     }
 
-    /// Writes the lockfile of a directory, at once.
+    /// Writes the lockfile of a directory, atomically.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Fails if the file cannot be written.
     pub(super) fn write(&self, folder: &Folder) -> Result<(), HostError> {
         let file = FolderPath::composed(LOCKFILE);
         let failed =

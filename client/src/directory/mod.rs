@@ -3,24 +3,24 @@
 //! ```text
 //! DIR/web/root.raw         a disk: <machine>/<disk>.<format>
 //! DIR/release.json         the release document, its canonical bytes
-//! DIR/seawall.lock         what was pulled: names, digests, files
-//! DIR/libvirt/…            descriptors for a host, where they were asked for
-//! DIR/libvirt/state/…      what guests wrote above the disks, a folder for each release
-//! DIR/.seawall/origin.json the registry, and the channel it follows; the host's own memory
-//! DIR/.seawall/times.json  when its disks were put in place, to know whether one was written to
+//! DIR/seawall.lock         the lockfile: names, digests and files of the pulled disks
+//! DIR/libvirt/…            descriptors for a host, if requested
+//! DIR/libvirt/state/…      guests' overlays on the disks, a folder for each release
+//! DIR/.seawall/origin.json the registry and the followed channel, known only to this host
+//! DIR/.seawall/times.json  modification times of the disks after the pull, to detect later writes
 //! DIR/.seawall/indexes/    indexes and leaves of the disks, by digest; a cache, verified on use
-//! DIR/.seawall/patch/      what a patch stages; a `journal` in it: between two releases
-//! DIR/.seawall/pulling     what is being pulled; only in a staging directory
+//! DIR/.seawall/patch/      a patch's staging area; with a `journal`, a committed patch
+//! DIR/.seawall/pulling     the pull in progress; only in a staging directory
 //! ```
 //!
 //! # Invariants
 //!
-//! 1. A directory with a lockfile holds a whole release: it is staged beside its place, synced,
-//!    and renamed in.
-//! 2. Names of machines and disks cannot leave the directory: their types forbid it. Every other
+//! 1. A directory with a lockfile holds a complete release: a pull stages the directory beside its
+//!    place, syncs it, and renames it into place.
+//! 2. The types of machine and disk names cannot express a path out of the directory. Every other
 //!    path in a file of the directory is a [`FolderPath`].
-//! 3. The directory may belong to somebody else: all that is below it is opened by [`Folder`],
-//!    which follows no links.
+//! 3. The directory may belong to another user. Everything below it is opened by [`Folder`], which
+//!    follows no symbolic links.
 
 mod descriptors;
 mod indexes;
@@ -58,17 +58,18 @@ use crate::host::HostError;
 pub const LOCKFILE: &str = "seawall.lock";
 /// The release document's name.
 pub const RELEASE_FILE: &str = "release.json";
-/// The folder of what Seawall keeps for itself.
+/// The folder of Seawall's own files.
 pub const OWN_FOLDER: &str = ".seawall";
-/// A patch's own folder.
+/// The staging folder of a patch.
 pub(crate) const PATCH_FOLDER: &str = ".seawall/patch";
-/// The committed journal of a patch.
+/// The journal of a committed patch.
 pub(crate) const JOURNAL: &str = ".seawall/patch/journal";
 /// The folder of indexes and leaves.
 const INDEXES_FOLDER: &str = ".seawall/indexes";
 
-/// Whether a patch of a directory was committed and is not done: its disks are neither release,
-/// and the next patch makes them the new one.
+/// Returns true if a patch of the directory was committed but not finished.
+///
+/// The disks are then of neither release. The next patch finishes the committed one.
 #[must_use]
 pub fn is_between_releases(root: &Path) -> bool {
     Folder::open(root).is_ok_and(|folder| has_journal(&folder))
@@ -78,43 +79,43 @@ fn has_journal(folder: &Folder) -> bool {
     folder.has(&FolderPath::composed(JOURNAL))
 }
 
-/// Whether a directory has a lockfile, so that a release was pulled there.
+/// Returns true if the directory has a lockfile, i.e. a pulled release.
 #[must_use]
 pub fn has_lockfile(root: &Path) -> bool {
     Folder::open(root).is_ok_and(|folder| folder.has(&FolderPath::composed(LOCKFILE)))
 }
 
-/// Where a disk's file lies, from the directory.
+/// Returns the path of a disk's file, relative to the directory.
 #[must_use]
 pub fn disk_file(machine: &MachineName, disk: &DiskName, format: ExportFormat) -> FolderPath {
-    // Nothing with `_` at its end is a machine's name, so no other machine has this folder.
+    // A machine's name cannot end in `_`, so no other machine has this folder.
     let suffix = if machine.is_file_of_folder() { "_" } else { "" };
     FolderPath::composed(format!("{machine}{suffix}/{disk}.{}", format.container()))
 }
 
-/// A directory, pulled or being pulled; locked against other commands while this exists.
+/// A directory of a pulled release or of a pull, locked against other commands.
 #[derive(Debug)]
 pub struct Directory {
     folder: Folder,
-    /// Holds the lock; never read.
+    /// The descriptor that holds the lock. Never read.
     _lock: OwnedFd,
 }
 
 impl Directory {
-    /// Opens a directory for this command alone.
+    /// Opens a directory and locks it.
     ///
     /// # Errors
-    /// When it does not exist, or another command works on it.
+    /// Fails if the directory does not exist, or if another command holds the lock.
     pub fn open(root: &Path) -> Result<Self, HostError> {
         let failed = |source| HostError::new("open", root, source);
         let folder = Folder::open(root)?;
         Self::of(folder.named(fs::canonicalize(root).map_err(failed)?))
     }
 
-    /// Takes an open folder for this command alone.
+    /// Locks an open folder.
     ///
     /// # Errors
-    /// When another command works on it.
+    /// Fails if another command holds the lock.
     pub(crate) fn of(folder: Folder) -> Result<Self, HostError> {
         let failed = |errno: rustix::io::Errno| {
             let source = match errno {
@@ -126,44 +127,45 @@ impl Directory {
             };
             HostError::new("lock", folder.path(), source)
         };
-        // A handle of its own: clones of the folder may live longer than the lock.
+        // A separate handle, because clones of the folder's handle may outlive the lock.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let lock = openat(folder.handle(), ".", flags, Mode::empty()).map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(failed)?;
         Ok(Self { folder, _lock: lock })
     }
 
-    /// The directory's canonical path.
+    /// Returns the directory's canonical path.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The directory's handle, by which everything below it is opened.
+    /// Returns the directory's handle, by which everything below it is opened.
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// The indexes kept in it.
+    /// Returns the cache of indexes in the directory.
     #[must_use]
     pub fn indexes(&self) -> IndexCache {
         IndexCache::below(&self.folder)
     }
 
-    /// Opens the image of a disk, which names no other file to be read.
+    /// Opens the image of a disk. The image must not refer to other files.
     ///
     /// # Errors
-    /// When the disk's file is missing, damaged, a link, or based on other files.
+    /// Fails if the disk's file is missing, damaged, a symbolic link, or based on other files.
     pub(crate) fn image(&self, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, ImageError> {
         open_image(&self.folder, &disk.file, disk.container())
     }
 
-    /// Writes the descriptors, the release document and the lockfile, and makes every name below
-    /// durable. `place` is where the directory is or will be.
+    /// Writes the descriptors, the release document and the lockfile, and syncs the folders.
+    ///
+    /// `place` is the directory's path, now or after the rename.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// Fails if a file cannot be written.
     pub fn describe(
         &self,
         place: &Path,

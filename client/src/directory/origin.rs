@@ -1,7 +1,7 @@
-//! Where a pulled directory came from: the registry, and the channel that it follows.
+//! The origin of a pulled directory: the registry, and the channel that the directory follows.
 //!
-//! A host's own memory, not part of the lockfile: it says nothing of what the directory holds. A
-//! directory without it, or with a damaged one, is one of which only the lockfile is known.
+//! The origin is this host's memory and not part of the lockfile, because it says nothing about the
+//! directory's contents. A missing or damaged file counts as an unknown origin.
 
 use std::path::Path;
 
@@ -12,22 +12,22 @@ use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
 
 const FILE: &str = ".seawall/origin.json";
-/// The longest that is read, in bytes.
+/// The maximum length of the file, in bytes.
 const FILE_LEN_MAX: u64 = 64 << 10;
 
-/// Where a directory came from.
+/// The origin of a directory.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Origin {
     /// The registry: an address, or the path of a directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
-    /// The channel that it was pulled or patched by.
+    /// The channel of the last pull or patch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,
 }
 
 impl Origin {
-    /// What is known of a directory.
+    /// Reads the origin of a directory, empty if the file is missing or damaged.
     #[must_use]
     pub fn of_directory(directory: &Path) -> Self {
         let read = |folder: Folder| folder.read(&FolderPath::composed(FILE), FILE_LEN_MAX);
@@ -35,10 +35,10 @@ impl Origin {
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// Remembers it, at once.
+    /// Writes the origin of a directory, atomically.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), HostError> {
         let (folder, path) = (Folder::open(directory)?, FolderPath::composed(FILE));
         let failed =

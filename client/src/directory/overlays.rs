@@ -1,9 +1,9 @@
-//! What guests wrote above the disks of a release, in the folders of its host descriptors.
+//! Guests' overlays on the disks of a release, in the folders of its host descriptors.
 //!
-//! An overlay belongs to one release's bytes. A patch sets those of the release that it leaves
-//! aside, by a rename, so that no machine can be started on an overlay whose base was changed:
-//! its file is not where the host looks for it. The start scripts take them up again when the
-//! directory comes back to that release, and nothing of Seawall removes them.
+//! An overlay is valid only on one release's bytes. A patch renames the overlays of the old
+//! release, so that no machine can start on an overlay whose base has changed. If the directory
+//! returns to that release, the start scripts rename its overlays back. Seawall never removes an
+//! overlay.
 
 use std::path::PathBuf;
 
@@ -14,15 +14,15 @@ use crate::deploy::{DescriptorTarget, STATE_FOLDER, state_name};
 use crate::folder::{Folder, FolderPath};
 use crate::host::HostError;
 
-/// The end of the name of a folder of overlays that was set aside.
+/// The suffix of a folder of overlays that was set aside.
 const ASIDE: &str = "aside";
 
-/// Sets the overlays of a release aside, on every host that it was described for.
+/// Sets the overlays of a release aside, for every host.
 ///
-/// Idempotent: what was set aside before a crash stays.
+/// Idempotent: overlays that were set aside before a crash stay set aside.
 ///
 /// # Errors
-/// When a folder cannot be renamed.
+/// Fails if a folder cannot be renamed.
 pub(crate) fn set_aside(folder: &Folder, release: ReleaseDigest) -> Result<(), HostError> {
     for states in state_folders(folder) {
         let name = state_name(release);
@@ -30,7 +30,7 @@ pub(crate) fn set_aside(folder: &Folder, release: ReleaseDigest) -> Result<(), H
         if !is_folder(folder, &state) {
             continue;
         }
-        // Taken only if somebody made overlays beside those that were aside.
+        // A number is appended only if somebody created overlays while others were set aside.
         let names = (1..).map(|at| match at {
             1 => format!("{name}.{ASIDE}"),
             _ => format!("{name}.{ASIDE}-{at}"),
@@ -43,24 +43,24 @@ pub(crate) fn set_aside(folder: &Folder, release: ReleaseDigest) -> Result<(), H
     Ok(())
 }
 
-/// Lists the overlays of a release that are aside.
+/// Lists the folders of a release's overlays that are set aside.
 pub(crate) fn aside(folder: &Folder, release: ReleaseDigest) -> Vec<PathBuf> {
     let name = FolderPath::composed(format!("{}.{ASIDE}", state_name(release)));
     let aside = state_folders(folder).map(|states| states.join(&name));
     aside.filter(|path| is_folder(folder, path)).map(|path| folder.path_of(&path)).collect()
 }
 
-/// Each folder of overlays that there is; a link is none.
+/// Returns the folders of overlays. Symbolic links do not count.
 fn state_folders(folder: &Folder) -> impl Iterator<Item = FolderPath> {
     let names = DescriptorTarget::ALL.into_iter().flat_map(|target| {
-        // Where a machine has the target's name, its folder has another.
+        // If a machine has the target's name, the target's folder has a `_` appended.
         [target.to_string(), format!("{target}_")]
     });
     let states = names.map(|name| FolderPath::composed(PathBuf::from(name).join(STATE_FOLDER)));
     states.filter(|states| is_folder(folder, states))
 }
 
-/// Whether a name is a folder's; no link on the way is followed.
+/// Returns true if the path is a folder. Follows no symbolic links.
 fn is_folder(folder: &Folder, path: &FolderPath) -> bool {
     folder.look(path).is_ok_and(|found| found.is_some_and(|it| it.kind == FileType::Directory))
 }
@@ -92,7 +92,7 @@ mod tests {
         }
         assert!(state.join(state_name(two)).join("web/root.qcow2").exists());
         assert!(aside(&folder, two).is_empty());
-        // Made anew by hand: both are kept.
+        // Overlays created again by hand: both are kept.
         fs::create_dir_all(state.join(state_name(one))).unwrap();
         set_aside(&folder, one).unwrap();
         assert!(state.join(state_name(one)).with_extension("aside-2").exists());

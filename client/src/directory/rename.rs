@@ -1,4 +1,4 @@
-//! The last step of a pull: a staged directory gets its place.
+//! The last step of a pull: the rename of the staged directory into its place.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,11 +9,12 @@ use super::{Directory, LOCKFILE};
 use crate::folder::{Folder, FolderPath};
 use crate::host::HostError;
 
-/// Gives the directory `staged` in `parent` the name `name` there, at once. A lockfile that lies
-/// alone in the place is replaced: the staged directory has one of its own.
+/// Renames the directory `staged` in `parent` to `name`, atomically.
+///
+/// Replaces a directory that holds only a lockfile: the staged directory has its own lockfile.
 ///
 /// # Errors
-/// When anything else lies there that is not an empty directory.
+/// Fails if anything else but an empty directory has the name.
 pub(crate) fn commit(
     directory: &Directory,
     parent: &Folder,
@@ -32,7 +33,8 @@ pub(crate) fn commit(
     } else if parent.exchange(staged.name(), name.name()).is_ok() {
         let _ = parent.remove_tree(staged);
     } else {
-        // A file system that cannot exchange: a crash in between leaves the lockfile staged.
+        // The file system cannot exchange names. After a crash here, the lockfile is in the staged
+        // directory only.
         parent.remove(&lockfile)?;
         parent.rename_raw(staged, name).map_err(failed)?;
     }

@@ -1,7 +1,8 @@
-//! When the disks of a directory were put in place: whether somebody wrote to one since.
+//! The modification times of a directory's disks after a pull, to detect later writes.
 //!
-//! A disk whose bytes differ from its release was written to by a guest, or its medium lost them.
-//! The file's own time tells the two apart: a guest's write moves it, a failing medium does not.
+//! If a disk's bytes differ from its release, either a guest wrote to the disk or its medium lost
+//! them. The file's modification time tells the two apart: a write changes it, a failing medium
+//! does not.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,14 +14,14 @@ use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
 
 const FILE: &str = "times.json";
-/// The longest that is read, in bytes.
+/// The maximum length of the file, in bytes.
 const FILE_LEN_MAX: u64 = 16 << 20;
 
-/// The length and time of a file, which a write to it changes.
+/// The length and modification time of a file. A write changes either.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Stamp {
     len: u64,
-    /// Seconds and nanoseconds since 1970.
+    /// Seconds and nanoseconds since the Unix epoch.
     modified: (i64, i64),
 }
 
@@ -31,16 +32,16 @@ impl Stamp {
     }
 }
 
-/// The times of a directory's disks as they were when its release was put in place.
+/// The lengths and times of a directory's disks when its release was put in place.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DiskTimes(BTreeMap<PathBuf, Stamp>);
 
 impl DiskTimes {
-    /// Notes the times of the disks, which were just written or verified.
+    /// Records the current times of the disks, which were just written or verified.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Fails if the file cannot be written.
     pub(crate) fn note(folder: &Folder, lock: &Lockfile) -> Result<(), HostError> {
         let stamp = |file: &FolderPath| Some((file.as_path().to_owned(), Stamp::of(folder, file)?));
         let times = Self(lock.disks.iter().filter_map(|disk| stamp(&disk.file)).collect());
@@ -51,14 +52,14 @@ impl DiskTimes {
         folder.replace(&path, &serde_json::to_vec(&times).map_err(failed)?, mode::FILE)
     }
 
-    /// Reads what was noted; nothing where the file is absent or damaged.
+    /// Reads the recorded times. Empty if the file is missing or damaged.
     #[must_use]
     pub fn of_folder(folder: &Folder) -> Self {
         let bytes = folder.read(&file(), FILE_LEN_MAX).ok();
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// Whether a disk was written to since; `None` where its time was not noted.
+    /// Returns true if a disk was written to since. `None` if its time was not recorded.
     #[must_use]
     pub fn is_written(&self, folder: &Folder, file: &FolderPath) -> Option<bool> {
         let noted = self.0.get(file.as_path())?;
@@ -66,7 +67,7 @@ impl DiskTimes {
     }
 }
 
-/// Where the times are noted.
+/// Returns the path of the file of recorded times.
 fn file() -> FolderPath {
     FolderPath::composed(PathBuf::from(OWN_FOLDER).join(FILE))
 }
