@@ -1,18 +1,18 @@
-//! A disk of a release as an image that is read from the registry: no copy of it is made.
+//! An image of a release's disk, read from the registry without a local copy.
 //!
 //! Reads are served from windows of the disk. A window is fetched as a pull fetches (coalesced
-//! ranges of packs, seeds first), verified, and kept until others are wanted more; the one after
-//! it is fetched ahead.
+//! ranges of packs, seeds first), verified, and kept in a bounded cache. The window after the
+//! requested one is fetched ahead.
 //!
 //! # Invariants
 //!
-//! 1. Nothing is read that was not hashed: windows are filled through [`crate::fetch`].
-//! 2. At most [`WINDOWS_MAX`] windows are in memory, whatever the disk and its readers.
+//! 1. Windows are filled through [`crate::fetch`], so every byte that a reader gets was hashed.
+//! 2. At most [`WINDOWS_MAX`] windows are cached, regardless of the disk and the number of readers.
 //!
-//! # At the same time
+//! # Concurrency
 //!
-//! Readers on many threads share windows; a window that two want is fetched once. A read blocks:
-//! it must not be called on a thread that runs the runtime's tasks.
+//! Readers on many threads share windows. A window wanted by two readers is fetched once. A read
+//! blocks, so it must not be called on a thread that runs the runtime's tasks.
 
 mod release;
 mod window;
@@ -37,9 +37,9 @@ use crate::registry::Registry;
 pub(crate) use release::RemoteRelease;
 use window::Loader;
 
-/// How much of the disk is fetched at once: enough for several requests under way.
+/// The length of a window in bytes: enough for several concurrent requests.
 const WINDOW_LEN: u64 = 16 << 20;
-/// Windows in memory: 128 MiB.
+/// The number of windows in memory: 128 MiB.
 const WINDOWS_MAX: usize = 8;
 
 type Window = Arc<Vec<u8>>;
@@ -52,18 +52,18 @@ pub struct RemoteDisk {
     runs: Vec<Range<u64>>,
     loader: Arc<Loader>,
     handle: Handle,
-    /// By position, the one wanted last at the end.
+    /// Windows by position, the least recently used first.
     windows: Mutex<VecDeque<(u64, Loading)>>,
     failure: Mutex<Option<Arc<FetchError>>>,
 }
 
 impl RemoteDisk {
-    /// The disk that `layout` describes; `name` stands for it in errors.
+    /// Opens the disk described by `layout`. Errors refer to it as `name`.
     ///
-    /// Must be called within a runtime, which then does the fetching.
+    /// Must be called within a runtime, on which the windows are then fetched.
     ///
     /// # Errors
-    /// When the layout has lost a leaf.
+    /// When the layout lacks a leaf.
     pub(crate) fn open(
         name: PathBuf,
         layout: DiskLayout,
@@ -85,13 +85,13 @@ impl RemoteDisk {
         })
     }
 
-    /// Where it has data: sorted, joined where they touch.
+    /// Returns the ranges of the disk with data, sorted and merged.
     #[must_use]
     pub fn data_runs(&self) -> &[Range<u64>] {
         &self.runs
     }
 
-    /// Why a read failed, if one did: an [`ImageError`] says less.
+    /// Returns the cause of a failed read, which is more precise than its [`ImageError`].
     pub(crate) fn failure(&self) -> Option<Arc<FetchError>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -106,7 +106,7 @@ impl RemoteDisk {
         start..start.saturating_add(WINDOW_LEN).min(self.disk_len)
     }
 
-    /// The window at `position`, under way or loaded; the one after it is begun.
+    /// Returns the window at `position`, loading or loaded, and starts loading the next one.
     fn window(&self, position: u64) -> Loading {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let ahead = position + 1;

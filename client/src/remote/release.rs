@@ -24,7 +24,7 @@ pub(crate) struct RemoteRelease {
 }
 
 impl RemoteRelease {
-    /// Resolves the release, and opens what this host holds as seeds.
+    /// Resolves the release and opens this host's holdings as seeds.
     pub(crate) async fn open(
         registry: Arc<dyn Registry>,
         (application, selector): (&ApplicationName, &Selector),
@@ -45,7 +45,8 @@ impl RemoteRelease {
         &self.registry
     }
 
-    /// A disk of it; `None` where the index that the release names is of another disk.
+    /// Returns a disk of the release, or `None` if its index describes other content or another
+    /// length.
     pub(crate) async fn disk(
         &self,
         machine: &MachineName,

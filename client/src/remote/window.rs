@@ -1,4 +1,4 @@
-//! One window of a remote disk, filled from seeds and packs.
+//! Loads one window of a remote disk from seeds and packs.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,12 +12,12 @@ use crate::fetch::{Deliver, Fetch, FetchError, Group, Origin, Place, SeedPlace, 
 use crate::host::HostError;
 use crate::pull::seeds::Seeds;
 
-/// Fetches windows.
+/// Loads windows of one disk.
 pub(super) struct Loader {
     layout: DiskLayout,
     fetch: Fetch,
     seeds: Arc<Seeds>,
-    /// The leaf read last, and its position: windows of one leaf follow each other.
+    /// The last leaf read and its position. Consecutive windows share a leaf.
     leaf: Mutex<Option<(usize, Arc<Leaf>)>>,
 }
 
@@ -26,7 +26,7 @@ impl Loader {
         Self { layout, fetch, seeds, leaf: Mutex::new(None) }
     }
 
-    /// The bytes of a range of the disk, which lies in one leaf.
+    /// Returns the bytes of a range of the disk. The range must lie in one leaf.
     pub(super) async fn load(&self, range: Range<u64>) -> Result<Vec<u8>, FetchError> {
         let mut group = Group::default();
         for (chunk, places) in self.chunks(&range)? {
@@ -54,7 +54,7 @@ impl Loader {
         Ok(filling.bytes.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The chunks that reach into a range, each with every place where it begins.
+    /// Returns the chunks that overlap a range, each with the places where it begins.
     fn chunks(&self, range: &Range<u64>) -> Result<HashMap<ChunkRef, Vec<Place>>, FetchError> {
         let position = usize::try_from(range.start / LEAF_SPAN).map_err(|_| FetchError::Defect)?;
         let leaf = self.leaf(position)?;
@@ -84,7 +84,7 @@ impl Loader {
     }
 }
 
-/// The bytes of a window, being filled by several threads.
+/// A window while several threads fill it.
 struct Filling {
     start: u64,
     bytes: Mutex<Vec<u8>>,
@@ -95,7 +95,7 @@ impl Deliver for Filling {
     fn deliver(&self, want: &Want, plain: &[u8], _origin: Origin<'_>) -> Result<(), HostError> {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         for place in &want.places {
-            // A chunk may begin before the window, and end behind it.
+            // A chunk may begin before the window and end after it.
             let skip = usize::try_from(self.start.saturating_sub(place.offset)).unwrap_or(0);
             let at = usize::try_from(place.offset.saturating_sub(self.start)).unwrap_or(0);
             let (Some(from), Some(to)) = (plain.get(skip..), bytes.get_mut(at..)) else { continue };
