@@ -1,7 +1,7 @@
-//! Brings chunks to where they are wanted: from local seeds, else from the registry's packs.
+//! Fetches chunks from local seeds or from the registry's packs.
 //!
-//! Pull, patch and verify differ in what they want and what they do with a chunk; how it comes
-//! is the same. Groups of wants flow through three bounded stages:
+//! Pull, patch and verify differ in the chunks they want and in the use they make of them. Fetching
+//! is the same for all. Groups of wanted chunks flow through three bounded stages:
 //!
 //! ```text
 //! groups → locate (one question a group) → ranges → fetch (several connections) ┐
@@ -10,11 +10,11 @@
 //!
 //! # Invariants
 //!
-//! 1. Nothing is delivered that was not hashed: a chunk reaches [`Deliver`] only when its bytes
-//!    match its name, wherever they came from.
-//! 2. Memory is bounded by the constants below, whatever the size of a disk.
-//! 3. A seed that does not hold what it should is no failure: its chunks are given back as missed
-//!    and fetched.
+//! 1. A chunk reaches [`Deliver`] only after its bytes were hashed and match its digest, from any
+//!    source.
+//! 2. Memory is bounded by the constants below, regardless of the size of a disk.
+//! 3. A seed with other bytes than expected is not an error. Its chunks are returned as missed and
+//!    fetched from the registry.
 
 mod ranges;
 mod stats;
@@ -37,118 +37,119 @@ use crate::registry::{Registry, RegistryError};
 pub(crate) use ranges::{Request, coalesce};
 use worker::Work;
 
-/// Requests under way at the same time. One connection of an object store gives about 90 MB/s.
+/// The number of concurrent requests. One connection of an object store gives about 90 MB/s.
 const CONNECTIONS: usize = 6;
-/// Answers that wait for a worker.
+/// The number of answers waiting for a worker.
 const ANSWERS_MAX: usize = 2;
-/// Groups that are located ahead of the one being fetched.
+/// The number of groups located ahead of the one being fetched.
 const GROUPS_AHEAD: usize = 2;
 
-/// Where a chunk is wanted.
+/// A place on a disk where a chunk is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    /// Which of the flow's disks.
+    /// The position of the disk among the flow's disks.
     pub disk: usize,
-    /// Where on it, in bytes.
+    /// The offset on the disk in bytes.
     pub offset: u64,
 }
 
-/// A chunk and every place it is wanted at.
+/// A chunk and every place where it is wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Want {
     /// The chunk.
     pub chunk: ChunkRef,
-    /// At least one place.
+    /// The places, at least one for [`Fetch::run`].
     pub places: Vec<Place>,
 }
 
-/// A place among the local seeds that may hold a chunk; the flow knows what it means.
+/// A place among the local seeds that may hold a chunk. Only the flow can interpret the place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeedPlace {
-    /// Which of the flow's seeds.
+    /// The position of the seed among the flow's seeds.
     pub seed: usize,
-    /// Where in it, in bytes.
+    /// The offset in the seed in bytes.
     pub offset: u64,
 }
 
-/// Wants that are located with one question.
+/// Wanted chunks that are located with one request.
 #[derive(Clone, Default, Debug)]
 pub struct Group {
-    /// What a seed may hold.
+    /// Chunks that a seed may hold.
     pub seeded: Vec<(Want, SeedPlace)>,
-    /// What has to come from the registry.
+    /// Chunks to fetch from the registry.
     pub wanted: Vec<Want>,
 }
 
-/// A frame as it lies in a pack.
+/// A frame as stored in a pack.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredFrame<'a> {
-    /// How it holds its chunk.
+    /// The encoding of the chunk.
     pub encoding: Encoding,
-    /// Its bytes.
+    /// The encoded bytes.
     pub bytes: &'a [u8],
 }
 
-/// Where a chunk came from.
+/// The source of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub enum Origin<'a> {
     /// A local seed.
     Seed(SeedPlace),
-    /// The registry, as this frame.
+    /// The registry, which sent this frame.
     Pack(StoredFrame<'a>),
 }
 
-/// Takes chunks. Called from several threads at once.
+/// A receiver of chunks. Called from several threads concurrently.
 pub trait Deliver: Send + Sync {
-    /// Takes a chunk that matches its name.
+    /// Takes a chunk whose bytes match its digest.
     ///
     /// # Errors
-    /// When it cannot be kept; the whole fetch stops.
+    /// When the chunk cannot be stored. The whole fetch stops.
     fn deliver(&self, want: &Want, plain: &[u8], origin: Origin<'_>) -> Result<(), HostError>;
 
-    /// Fills `plain` with what lies at a place among the seeds; `false` where it cannot be read.
+    /// Fills `plain` with the bytes at a place among the seeds. Returns false if they cannot be
+    /// read.
     fn read_seed(&self, place: SeedPlace, plain: &mut [u8]) -> bool;
 }
 
-/// Why chunks could not be brought.
+/// An error of a fetch.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// A chunk cannot be kept.
+    /// A chunk could not be stored locally.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// What the registry holds for a chunk cannot be decoded.
+    /// The registry's bytes for a chunk cannot be decoded.
     #[error("pack {pack} holds damaged bytes for chunk {}", chunk.digest)]
     Codec {
         /// The chunk.
         chunk: ChunkRef,
-        /// The pack it was read from.
+        /// The pack with the damaged frame.
         pack: seawall_api::digest::PackDigest,
-        /// Why.
+        /// The cause.
         source: CodecError,
     },
-    /// What the registry holds for a chunk is something else.
+    /// The registry's bytes for a chunk do not match its digest.
     #[error("pack {pack} holds other bytes for chunk {}: they hash to {actual}", chunk.digest)]
     Digest {
         /// The chunk.
         chunk: ChunkRef,
-        /// The pack it was read from.
+        /// The pack with the wrong bytes.
         pack: seawall_api::digest::PackDigest,
-        /// What its bytes hash to.
+        /// The digest of the received bytes.
         actual: seawall_api::digest::ChunkDigest,
     },
-    /// The registry describes a chunk otherwise than the index does.
+    /// The registry and the index disagree about the length of a chunk.
     #[error("the registry gives chunk {} a length of {actual} bytes", chunk.digest)]
     Length {
         /// The chunk.
         chunk: ChunkRef,
-        /// The length it gives.
+        /// The length in bytes given by the registry.
         actual: u32,
     },
-    /// A worker thread ended without a word.
+    /// A worker thread panicked, or an internal invariant was broken.
     #[error("the transfer stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
 }
@@ -177,20 +178,20 @@ impl Failure for FetchError {
     }
 }
 
-/// What a fetch works with.
+/// A fetch's registry, progress sink and number of threads.
 #[derive(Clone)]
 pub struct Fetch {
-    /// Where chunks come from.
+    /// The registry to fetch from.
     pub registry: Arc<dyn Registry>,
-    /// Hears how far it is, in plain bytes.
+    /// The receiver of progress in plain bytes.
     pub progress: Arc<dyn Progress>,
-    /// How many threads decode and hash.
+    /// The number of threads that decode and hash.
     pub threads: usize,
 }
 
 impl Fetch {
-    /// Delivers every chunk of `groups`, but those whose seed did not hold them: these are
-    /// returned, to be wanted again without a seed.
+    /// Delivers every chunk of `groups`. Chunks whose seed did not hold them are returned instead,
+    /// to be wanted again without a seed.
     ///
     /// # Errors
     /// The first failure of the registry, a worker or `deliver`.
@@ -222,7 +223,8 @@ impl Fetch {
                     false
                 }
             };
-            // Workers stop listening when one of them fails; theirs is the error to report.
+            // Workers close the channel when one of them fails. The worker's error is the one to
+            // report.
             if !sent {
                 break;
             }
@@ -235,7 +237,7 @@ impl Fetch {
         }
     }
 
-    /// One question: where a group's chunks lie.
+    /// Locates a group's chunks with one request, and coalesces them into requests for ranges.
     async fn locate(&self, group: Group) -> Result<(Option<Seeds>, Vec<Request>), FetchError> {
         let Group { seeded, wanted } = group;
         let digests: Vec<_> = wanted.iter().map(|want| want.chunk.digest).collect();
@@ -259,10 +261,10 @@ impl Fetch {
         }
     }
 
-    /// Where chunks lie and how much of the packs has to be read for them; fetches nothing.
+    /// Returns the amount that a fetch of these chunks would read from packs, without fetching.
     ///
     /// # Errors
-    /// When the registry fails, or lacks one of them.
+    /// When the registry fails, or lacks one of the chunks.
     pub async fn measure(&self, wants: Vec<Want>) -> Result<FetchStats, FetchError> {
         let (_, requests) = self.locate(Group { seeded: Vec::new(), wanted: wants }).await?;
         Ok(FetchStats::planned(&requests))

@@ -1,4 +1,4 @@
-//! Joins the frames of a group to few, long ranges of packs.
+//! Coalesces the frames of a group into few long ranges of packs.
 
 use std::ops::Range;
 
@@ -8,9 +8,9 @@ use seawall_store::codec::Encoding;
 use super::{FetchError, Want};
 use crate::registry::Located;
 
-/// The longest range asked for at once, unless a single frame is longer.
+/// The longest range in bytes, unless a single frame is longer.
 const RANGE_LEN_MAX: u64 = 4 << 20;
-/// A gap this long is cheaper to read and drop than a second request.
+/// The longest gap in bytes that is read and discarded, because a second request costs more.
 const GAP_LEN_MAX: u64 = 128 << 10;
 
 /// One frame of a request.
@@ -18,7 +18,7 @@ const GAP_LEN_MAX: u64 = 128 << 10;
 pub(crate) struct Frame {
     pub(crate) want: Want,
     pub(crate) encoding: Encoding,
-    /// Where in the request's bytes it lies.
+    /// The position of the frame in the bytes of the request.
     pub(crate) range: Range<usize>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Request {
     pub(crate) frames: Vec<Frame>,
 }
 
-/// Joins what is wanted to requests, pack by pack, in the order frames lie in.
+/// Coalesces wanted chunks into requests, pack by pack, in the order of their offsets.
 pub(crate) fn coalesce(wants: Vec<Want>, located: &Located) -> Result<Vec<Request>, FetchError> {
     if wants.len() != located.locations.len() {
         return Err(FetchError::Defect);
@@ -79,7 +79,7 @@ mod tests {
     use seawall_api::units::ChunkLen;
     use seawall_api::v1::ChunkLocation;
 
-    /// Frames as (pack, offset, length); the ranges that are asked for.
+    /// Coalesces frames given as (pack, offset, length), and returns (pack, range, frame count).
     fn ranges(frames: &[(u32, u64, u32)]) -> Vec<(usize, Range<u64>, usize)> {
         let packs = vec![PackDigest::of(b"0"), PackDigest::of(b"1")];
         let wants = (0..frames.len()).map(|i| Want {

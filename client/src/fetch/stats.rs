@@ -1,4 +1,4 @@
-//! What a fetch did, or would do.
+//! Counters of a fetch, done or planned.
 
 use std::ops::AddAssign;
 
@@ -6,21 +6,21 @@ use serde::Serialize;
 
 use super::ranges::Request;
 
-/// Bytes and requests of a fetch.
+/// The bytes and requests of a fetch.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FetchStats {
-    /// Distinct chunks from the registry.
+    /// The number of distinct chunks from the registry.
     pub fetched_chunks: u64,
-    /// Their plain bytes.
+    /// The plain bytes of the chunks from the registry.
     pub fetched_plain_bytes: u64,
-    /// Bytes of packs that were read for them, short gaps included.
+    /// The bytes read from packs, including short gaps.
     pub fetched_stored_bytes: u64,
-    /// Requests for ranges of packs.
+    /// The number of requests for ranges of packs.
     pub requests: u64,
-    /// Distinct chunks from local seeds.
+    /// The number of distinct chunks from local seeds.
     pub seeded_chunks: u64,
-    /// Their plain bytes.
+    /// The plain bytes of the chunks from seeds.
     pub seeded_bytes: u64,
 }
 

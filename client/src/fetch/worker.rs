@@ -1,4 +1,4 @@
-//! Decodes, hashes and delivers, on threads of its own.
+//! Decodes, hashes and delivers chunks, on threads of its own.
 
 use std::sync::{Arc, PoisonError};
 
@@ -13,7 +13,7 @@ use super::ranges::Request;
 use super::{Deliver, Fetch, FetchError, FetchStats, Origin, SeedPlace, StoredFrame, Want};
 use crate::progress::Progress;
 
-/// What a worker takes from the channel.
+/// A unit of work in the workers' channel.
 pub(super) enum Work {
     Frames(Request, Bytes),
     Seeds(Vec<(Want, SeedPlace)>),
@@ -22,7 +22,7 @@ pub(super) enum Work {
 type Outcome = Result<(FetchStats, Vec<Want>), FetchError>;
 type Works = Arc<std::sync::Mutex<mpsc::Receiver<Work>>>;
 
-/// Starts the workers; they end when the channel does, or at the first failure of one of them.
+/// Starts the workers. They end with the channel, or at the first failure of one of them.
 pub(super) fn spawn(
     fetch: &Fetch,
     works: mpsc::Receiver<Work>,
@@ -84,7 +84,7 @@ impl Worker {
 
     fn run(&mut self, works: &Works) -> Result<(), FetchError> {
         loop {
-            // The lock is held while waiting: another worker would wait for the same work.
+            // Waiting under the lock is harmless: the other workers would wait for the same work.
             let work = works.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
             match work {
                 None => return Ok(()),
@@ -134,7 +134,7 @@ impl Worker {
     }
 }
 
-/// What a want adds to the disks: its chunk, once for every place.
+/// Returns the bytes that a want fills on the disks: its chunk's length, once per place.
 fn wanted_bytes(want: &Want) -> u64 {
     u64::from(want.chunk.len) * want.places.len() as u64
 }
