@@ -1,8 +1,8 @@
-//! Whether an audit log is whole: its entries are hashed anew, newest first.
+//! Verifies an audit log by hashing its entries again, newest first.
 //!
-//! What it proves: no entry between the oldest and the newest shown was changed, left out or moved
-//! since an entry after it was read by somebody. What it cannot: that none is gone after the
-//! newest; give it a head that was noted earlier ([`Head`]).
+//! The check proves the chain: an entry that was changed, removed or reordered no longer matches
+//! the digests after it. A log rewritten as a whole, or cut at its newest end, is detected only
+//! with a head noted earlier ([`Head`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,16 +11,16 @@ use seawall_api::audit::CHAIN_BEGIN;
 use seawall_api::digest::EntryDigest;
 use seawall_api::v1::AuditEntry;
 
-/// An entry as one notes it: its number and digest. Printed as `12@blake3:…`.
+/// The number and digest of an entry, as a person notes them. Printed as `12@blake3:…`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
-    /// Which entry.
+    /// The number of the entry.
     pub sequence: u64,
-    /// Its digest.
+    /// The digest of the entry.
     pub digest: EntryDigest,
 }
 
-/// A text that is no head.
+/// The error of an invalid head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the head of a log is written NUMBER@blake3:…")]
 pub struct InvalidHead;
@@ -41,30 +41,30 @@ impl fmt::Display for Head {
     }
 }
 
-/// Why a log is not whole.
+/// A violation of the log's integrity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokenLog {
-    /// An entry is not what its digest says, or what went before it is not.
+    /// The digest of an entry does not match its content and the digest before it.
     #[error("entry {sequence} of the audit log, or the one before it, was changed")]
     Changed {
-        /// Which.
+        /// The number of the entry.
         sequence: u64,
     },
-    /// Numbers are left out or repeated.
+    /// A number in the sequence is missing or out of order.
     #[error("the audit log has no entry {sequence}")]
     LeftOut {
-        /// Which.
+        /// The number of the missing entry.
         sequence: u64,
     },
-    /// It is not the log that was seen before.
+    /// The log does not hold the head that was noted earlier.
     #[error("the audit log does not hold the entry {head} that was noted")]
     OtherHead {
-        /// What was noted.
+        /// The noted head.
         head: Head,
     },
 }
 
-/// Checks a log, entry by entry, newest first; holds one of them at a time.
+/// A check of a log, entry by entry, newest first. Holds one entry at a time.
 #[derive(Debug, Default)]
 pub struct Check {
     newest: Option<Head>,
@@ -74,16 +74,16 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check of a log that must hold what was noted of it.
+    /// Starts a check of a log. The log must hold the head `noted`, if given.
     #[must_use]
     pub fn new(noted: Option<Head>) -> Self {
         Self { noted, ..Self::default() }
     }
 
-    /// Takes the entry before the last one taken.
+    /// Takes the next older entry.
     ///
     /// # Errors
-    /// When the two do not fit.
+    /// When the entry does not chain to the newer one, or is not the noted head at its number.
     pub fn take(&mut self, entry: AuditEntry) -> Result<(), BrokenLog> {
         let head = Head { sequence: entry.sequence, digest: entry.digest };
         match self.last.take() {
@@ -106,10 +106,10 @@ impl Check {
         Ok(())
     }
 
-    /// Ends at the oldest entry; returns how many there are, and the newest.
+    /// Ends the check at the oldest entry. Returns the number of entries and the newest one.
     ///
     /// # Errors
-    /// When it is not the first there ever was.
+    /// When the oldest entry is not number 1, or the noted head was not found.
     pub fn finish(self) -> Result<(u64, Option<Head>), BrokenLog> {
         if let Some(first) = &self.last {
             if first.sequence != 1 {
@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// A sound log, newest first.
+    /// Returns a valid log, newest first.
     fn log(len: u64) -> Vec<AuditEntry> {
         let mut previous = CHAIN_BEGIN;
         let entries = (1..=len).map(|sequence| {
@@ -198,12 +198,12 @@ mod tests {
             assert!(check(&other, None).is_err(), "{at}");
             let mut shorter = sound.clone();
             shorter.remove(at);
-            // The newest is missed by whoever noted it.
+            // The removal of the newest entry is detected with a noted head only.
             let outcome = check(&shorter, Some(head(&sound[0])));
             assert!(outcome.is_err(), "{at}");
             assert_eq!(check(&shorter, None).is_ok(), at == 0);
         }
-        // Somebody who may write anything writes all of it anew: the noted head is not in it.
+        // An attacker with full access rewrites the whole log: the noted head is not in it.
         let anew = {
             let mut entries = log(6);
             entries[3].actor = "somebody".to_owned();
