@@ -1,4 +1,4 @@
-//! Describe: a pulled directory gets descriptors for a host; its disks stay as they are.
+//! Describe: writes descriptors for a host into a pulled directory, without touching its disks.
 
 use std::path::{Path, PathBuf};
 
@@ -8,17 +8,17 @@ use crate::error::{ErrorKind, Failure};
 use crate::host::HostError;
 use crate::patch;
 
-/// Why a directory was not described.
+/// An error of describing a directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DescribeError {
-    /// The directory does not say what it holds.
+    /// The directory has no valid lockfile.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// A file cannot be written, or the path cannot stand in a descriptor.
+    /// A file cannot be written, or the path cannot be expressed in a descriptor.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// A journal waits to be applied.
+    /// The directory holds an unfinished patch.
     #[error("{} is between two releases: a patch was interrupted", directory.display())]
     InProgress {
         /// The directory.
@@ -44,10 +44,10 @@ impl Failure for DescribeError {
     }
 }
 
-/// Writes descriptors for these hosts, and anew those that are there.
+/// Writes descriptors for these hosts, and rewrites the existing ones.
 ///
 /// # Errors
-/// When the directory holds no release, or a file cannot be written.
+/// When the directory holds no release or an unfinished patch, or a file cannot be written.
 pub fn describe(
     root: &Path,
     targets: &[DescriptorTarget],

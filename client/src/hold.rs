@@ -1,7 +1,7 @@
-//! Hold: what a flow reads is not collected meanwhile, even if its release is deleted.
+//! Hold: protects the objects that a flow reads from collection, even if their release is deleted.
 //!
-//! A convenience, not a condition: a registry whose disk is full, or a mirror that only reads,
-//! opens no lease and serves all the same. What a flow reads is proven either way.
+//! Holding is best effort. A registry with a full disk, or a read-only mirror, grants no lease but
+//! still serves reads. The flow verifies its reads in either case.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use seawall_api::v1::{Lease, LeasePurpose};
 
 use crate::registry::{Registry, RegistryError};
 
-/// A lease is renewed this often while it holds.
+/// The number of renewals within the lifetime of a lease.
 const RENEWALS_PER_TTL: u32 = 4;
 
-/// Does `work`, which reads releases of `application`, under a lease. The lease is there before
-/// the work begins, so what the work resolves stays.
+/// Runs `work`, which reads releases of `application`, under a lease. The lease is opened before
+/// the work begins, so that every release it resolves is protected.
 ///
 /// # Errors
 /// Those of the work.
@@ -38,7 +38,8 @@ pub async fn during<T, E>(
                 pause(&lease).await;
                 let Err(error) = registry.renew_lease(&lease).await else { continue };
                 unheld(&error);
-                // It ended while this host slept, say: from now on another holds what is left.
+                // The lease may have expired while this host slept. A new one protects the
+                // remaining objects.
                 if let Ok(another) = open().await {
                     lease = another;
                 }
@@ -49,13 +50,13 @@ pub async fn during<T, E>(
             () = renew => unreachable!("it renews for ever"),
         }
     };
-    // It ends by itself, too.
+    // An unended lease expires.
     let _ = registry.end_lease(&lease).await;
     outcome
 }
 
-/// Keeps `lease` alive while `work` is done, however long that asks nothing of the registry. When
-/// it ends all the same, the registry tells the work.
+/// Keeps `lease` alive while `work` runs, even if the work makes no requests for a long time. If
+/// the lease ends nevertheless, the registry's answers tell the work.
 pub async fn renewing<T>(
     registry: &Arc<dyn Registry>,
     lease: &Lease,
