@@ -1,4 +1,5 @@
-//! The content of a release: descriptors, lists, leaves and chunks that the registry lacks.
+//! Restores the content of a release: descriptors, indexes, leaves and chunks that the registry
+//! lacks.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,20 +13,20 @@ use seawall_store::pack::PackWriter;
 use super::report::RepairReport;
 use super::{RegistrySource, Repair, RepairError, Source, permanent};
 
-/// Plain bytes that a source is asked for at once.
+/// The number of plain bytes requested from a source at once.
 const BATCH_LEN: u64 = 16 << 20;
 
-/// Leaves that wait for their pack; more are not kept in memory, at most 4 MiB each.
+/// The number of leaves held in memory until their pack is sent, at most 4 MiB each.
 const LEAVES_HELD_MAX: usize = 16;
-/// Pieces that no source has which are named; the others are counted.
+/// The number of missing objects reported by name. The others are only counted.
 const MISSING_NAMED_MAX: usize = 1000;
 
-/// What no source has.
+/// The objects missing in every source.
 #[derive(Default)]
 pub(super) struct Missing {
-    /// The first of it.
+    /// The first missing objects, by name.
     pub(super) named: Vec<String>,
-    /// How much there is besides.
+    /// The number of missing objects beyond the named ones.
     pub(super) left_out: u64,
 }
 
@@ -43,13 +44,13 @@ impl Missing {
     }
 }
 
-/// Brings the content of one release.
+/// A repair of the content of one release.
 pub(super) struct Content<'a> {
     repair: &'a Repair,
     lease: &'a Lease,
     report: &'a mut RepairReport,
     pack: PackWriter,
-    /// Leaves whose last chunks are in the open pack.
+    /// Leaves waiting for the open pack, which may hold their last chunks.
     leaves: Vec<Leaf>,
     missing: Missing,
 }
@@ -60,7 +61,7 @@ impl<'a> Content<'a> {
         Self { repair, lease, report, pack: PackWriter::default(), leaves, missing }
     }
 
-    /// Brings the original descriptors that the registry cannot read.
+    /// Restores the unreadable original descriptors.
     pub(super) async fn descriptors(&mut self, release: &Release) -> Result<(), RepairError> {
         let named = release.machines().iter().filter_map(|m| m.descriptor.as_ref());
         let named: BTreeSet<_> = named.map(|descriptor| descriptor.digest).collect();
@@ -88,7 +89,7 @@ impl<'a> Content<'a> {
         Ok(())
     }
 
-    /// Brings what a disk's index lacks, then the index itself.
+    /// Restores the missing leaves of a disk's index, then the index itself.
     pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<(), RepairError> {
         let Some(list) = self.list(digest).await? else {
             self.missing.add(format!("index {digest}"));
@@ -107,13 +108,13 @@ impl<'a> Content<'a> {
         }
         self.ship().await?;
         if self.missing.count() == before {
-            // Harmless where it is there; where it was lost or incomplete, it is not any more.
+            // Idempotent if the index is there. A lost or incomplete index is now restored.
             registry.put_index(self.lease, &list).await?;
         }
         Ok(())
     }
 
-    /// A list: from the registry itself, else from a source.
+    /// Returns an index from the registry itself or from a source.
     async fn list(&self, digest: IndexDigest) -> Result<Option<DiskIndex>, RepairError> {
         match self.repair.registry.index(digest).await {
             Ok(list) => return Ok(Some(list)),
@@ -128,7 +129,7 @@ impl<'a> Content<'a> {
         Ok(None)
     }
 
-    /// Brings a leaf: the chunks it lacks, then the leaf itself.
+    /// Restores a leaf: its missing chunks, then the leaf itself.
     async fn leaf(&mut self, list: &DiskIndex, position: usize) -> Result<(), RepairError> {
         let digest = list.leaves()[position].digest;
         let span = leaf_range(list.disk_len(), position);
@@ -166,10 +167,10 @@ impl<'a> Content<'a> {
         Ok(())
     }
 
-    /// Packs chunks from the sources; whether there were all of them.
+    /// Packs chunks from the sources. Returns whether all of them were found.
     ///
-    /// A damaged pack counts as missing whole, though most of its chunks are sound: what no source
-    /// has is sought in the damaged registry itself.
+    /// The registry counts a damaged pack as missing entirely, although most of its chunks are
+    /// intact. The damaged registry is therefore the last source.
     async fn chunks(&mut self, wanted: Vec<ChunkRef>) -> Result<bool, RepairError> {
         let mut is_whole = true;
         let own: Arc<dyn Source> = Arc::new(RegistrySource(Arc::clone(&self.repair.registry)));
@@ -215,7 +216,7 @@ impl<'a> Content<'a> {
         Ok(())
     }
 
-    /// Sends the open pack and the leaves that waited for it.
+    /// Sends the open pack, then the waiting leaves.
     async fn ship(&mut self) -> Result<(), RepairError> {
         self.send_pack().await?;
         for leaf in std::mem::take(&mut self.leaves) {
@@ -224,7 +225,7 @@ impl<'a> Content<'a> {
         Ok(())
     }
 
-    /// Sends what is left; returns what no source has.
+    /// Sends the rest and returns the objects missing in every source.
     pub(super) async fn finish(mut self) -> Result<Missing, RepairError> {
         self.ship().await?;
         Ok(self.missing)

@@ -1,24 +1,24 @@
-//! Why a repair could not be done at all.
+//! Errors of a repair.
 
 use crate::directory::LockError;
 use crate::error::{ErrorKind, Failure};
 use crate::host::HostError;
 use crate::registry::RegistryError;
 
-/// Why a repair could not be done at all.
+/// An error of a repair as a whole.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepairError {
     /// The damaged registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// A directory that was to be a source does not say what it holds.
+    /// A source directory has no valid lockfile.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// It cannot be opened.
+    /// A source directory cannot be opened.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// A thread ended without a word.
+    /// A thread panicked.
     #[error("the repair stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
 }

@@ -1,20 +1,20 @@
-//! Repair: what a registry lost is brought again from wherever it still is.
+//! Repair: restores lost objects of a registry from other sources.
 //!
-//! Another registry, or a directory that a release was pulled into: every host's disk is a source,
-//! because nothing is taken on its word. What is brought goes the way of a push: chunks in new
-//! packs, then leaves, then indexes, and the registry proves each again.
+//! A source is another registry, or a directory with a pulled release. No source is trusted: every
+//! object is hashed. Restored objects are uploaded as in a push (chunks in new packs, then leaves,
+//! then indexes), and the registry verifies each one again.
 //!
-//! 1. ask which releases are damaged;
-//! 2. of each: its document, its descriptors, the lists of its disks;
-//! 3. of each disk: the leaves that are not complete, and of these the chunks that are missing;
-//! 4. publish again, which proves the whole; else say what is still lost.
+//! 1. Ask the registry for its damaged releases.
+//! 2. For each release, restore its document, its descriptors and the indexes of its disks.
+//! 3. For each disk, restore the incomplete leaves and their missing chunks.
+//! 4. Publish again, which proves the whole release. Otherwise report what is still lost.
 //!
 //! # Invariants
 //!
-//! 1. Nothing is sent that was not hashed here; nothing is kept that was not hashed there.
-//! 2. What no source has is no failure of the rest: all that can be healed is. The registry is
-//!    the last source of what is sound in its own damaged packs.
-//! 3. A repair that dies leaves chunks that the next one finds.
+//! 1. The client hashes every object before sending it, and the registry before keeping it.
+//! 2. An object without a source does not stop the repair of the others. The registry itself is the
+//!    last source: its damaged packs still hold intact chunks.
+//! 3. An interrupted repair leaves chunks that the next repair finds.
 
 mod content;
 mod error;
@@ -39,23 +39,23 @@ use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
 use content::{Content, Missing};
 
-/// What to repair, and with what.
+/// The inputs of a repair.
 pub struct Repair {
     /// The damaged registry.
     pub registry: Arc<dyn Registry>,
-    /// Where to look for what it lacks, in this order.
+    /// The sources of lost objects, in the order of use.
     pub sources: Vec<Arc<dyn Source>>,
-    /// The release to repair; every damaged one where `None`.
+    /// The release to repair, or `None` for every damaged release.
     pub target: Option<(ApplicationName, Selector)>,
-    /// Hears how far it is.
+    /// The receiver of progress.
     pub progress: Arc<dyn Progress>,
 }
 
-/// Brings again what a registry is known to lack.
+/// Restores the known losses of a registry.
 ///
 /// # Errors
-/// When the registry cannot be reached, or has no room. What no source has is no error: it is in
-/// the report.
+/// When the registry cannot be reached or is full. An object without a source is not an error but
+/// an entry in the report.
 pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
     let registry = &repair.registry;
     let (damaged, is_cut) = match &repair.target {
@@ -77,7 +77,7 @@ pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
         let lease = registry.open_lease(&release.application, LeasePurpose::Push, None).await?;
         let work = heal(&repair, &release, &lease, &mut report);
         let outcome = hold::renewing(registry, &lease, work).await;
-        // It ends by itself, too.
+        // An unended lease expires.
         let _ = registry.end_lease(&lease).await;
         let gaps = outcome?;
         let selector = Selector::Digest(release.digest);
@@ -92,16 +92,16 @@ pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
     Ok(report)
 }
 
-/// Why a release is not whole yet.
+/// The gaps of a release after a repair.
 #[derive(Default)]
 struct Gaps {
-    /// What no source has.
+    /// The objects missing in every source.
     missing: Missing,
-    /// Why the registry did not publish it again though all was brought.
+    /// The registry's reason for refusing to publish the restored release.
     refused: Option<String>,
 }
 
-/// Heals one release as far as can be; returns what stands against the rest.
+/// Restores one release as far as possible. Returns the remaining gaps.
 async fn heal(
     repair: &Repair,
     damaged: &DamagedRelease,
@@ -121,7 +121,7 @@ async fn heal(
     }
     gaps.missing = content.finish().await?;
     if gaps.missing.count() == 0 {
-        // Proves the whole once more, and names again what a lost catalog forgot.
+        // Proves the whole release again, and restores its name after the loss of a catalog.
         if let Err(error) = repair.registry.publish(&release, lease).await {
             gaps.refused = Some(permanent(error)?.to_string());
         }
@@ -129,7 +129,7 @@ async fn heal(
     Ok(gaps)
 }
 
-/// The release's document: from the registry itself, else from a source, which is then given to it.
+/// Returns the release's document from the registry, or restores the document from a source.
 async fn document(
     repair: &Repair,
     damaged: &DamagedRelease,
@@ -152,7 +152,7 @@ async fn document(
     Ok(None)
 }
 
-/// Tells a registry that has lost something from one that cannot answer.
+/// Returns an error that reports a loss. Fails on an error that says nothing about losses.
 fn permanent(error: RegistryError) -> Result<RegistryError, RepairError> {
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::Denied | ErrorKind::StorageFull => Err(error.into()),

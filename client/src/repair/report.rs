@@ -1,4 +1,4 @@
-//! What a repair did.
+//! The report of a repair.
 
 use std::fmt;
 
@@ -8,27 +8,27 @@ use seawall_api::units::{Counted, HumanBytes};
 use seawall_api::v1::{DamagedRelease, LostObject};
 use serde::Serialize;
 
-/// A release that was to be repaired.
+/// The outcome for one release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RepairedRelease {
-    /// Its application.
+    /// The application.
     pub application: ApplicationName,
-    /// Its version.
+    /// The version.
     pub version: Version,
-    /// Its identity.
+    /// The digest of the release document.
     pub digest: ReleaseDigest,
-    /// It was known to be damaged.
+    /// True if the release was known to be damaged.
     pub was_damaged: bool,
-    /// It lacks nothing that is known of.
+    /// True if the release has no known damage left.
     pub is_whole: bool,
-    /// What it still lacks.
+    /// The objects still missing in the release.
     pub lost: Vec<LostObject>,
-    /// What no source has, the first of it.
+    /// The first objects missing in every source, by name.
     pub missing: Vec<String>,
-    /// How much no source has besides.
+    /// The number of further objects missing in every source.
     pub missing_left_out: u64,
-    /// Why the registry did not publish it again though all was brought.
+    /// The registry's reason for refusing to publish the restored release.
     pub refused: Option<String>,
 }
 
@@ -49,30 +49,31 @@ impl RepairedRelease {
     }
 }
 
-/// What a repair did.
+/// The report of a repair.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RepairReport {
-    /// The releases that were to be repaired.
+    /// The outcome for each release.
     pub releases: Vec<RepairedRelease>,
-    /// Chunks that were brought again.
+    /// The number of restored chunks.
     pub chunks: u64,
-    /// Their plain bytes.
+    /// The plain bytes of the restored chunks.
     pub bytes: u64,
-    /// Packs they were sent in.
+    /// The number of packs sent.
     pub packs: u64,
-    /// Leaves that were brought again.
+    /// The number of restored leaves.
     pub leaves: u64,
-    /// Release documents that were brought again.
+    /// The number of restored release documents.
     pub documents: u64,
-    /// Descriptors that were brought again.
+    /// The number of restored descriptors.
     pub descriptors: u64,
-    /// There are more damaged releases than were looked at: run it again.
+    /// True if the registry has more damaged releases than this run handled. Another run is
+    /// needed.
     pub is_cut: bool,
 }
 
 impl RepairReport {
-    /// Whether all that was to be repaired is.
+    /// Returns whether every damaged release was repaired.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         !self.is_cut && self.releases.iter().all(|release| release.is_whole)

@@ -1,4 +1,4 @@
-//! Where a repair looks for what a registry lost. Whatever a source gives is hashed by the repair.
+//! Sources of lost objects. The repair hashes everything that a source returns.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,30 +22,31 @@ use crate::directory::{Directory, Lockfile};
 use crate::fetch::{Want, coalesce};
 use crate::registry::Registry;
 
-/// Where a repair looks. What a source does not have, or cannot give, is `None`.
+/// A source of lost objects. Returns `None` for objects that it lacks or cannot read.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// A release document.
+    /// Returns a release document.
     async fn document(
         &self,
         application: &ApplicationName,
         release: ReleaseDigest,
     ) -> Option<Release>;
-    /// An original descriptor.
+    /// Returns an original descriptor.
     async fn descriptor(&self, descriptor: DescriptorDigest) -> Option<Bytes>;
-    /// An index.
+    /// Returns an index.
     async fn index(&self, index: IndexDigest) -> Option<DiskIndex>;
-    /// A leaf of a span of `span_len` bytes.
+    /// Returns a leaf of a span of `span_len` bytes.
     async fn leaf(&self, leaf: LeafDigest, span_len: u64) -> Option<Leaf>;
-    /// Those of some chunks that it has, in any order.
+    /// Returns the available chunks, in any order.
     async fn chunks(&self, chunks: Vec<ChunkRef>) -> Vec<(ChunkRef, Vec<u8>)>;
 }
 
-/// Another registry.
+/// A registry as a source.
 pub struct RegistrySource(pub Arc<dyn Registry>);
 
 impl RegistrySource {
-    /// Reads chunks; where one is missing the whole question fails, so it is halved.
+    /// Reads chunks. A request fails as a whole if one chunk is missing, so a failed request is
+    /// halved.
     async fn read(&self, chunks: Vec<ChunkRef>) -> Vec<(ChunkRef, Vec<u8>)> {
         let mut questions = vec![chunks];
         let mut found = Vec::new();
@@ -124,26 +125,26 @@ impl Source for RegistrySource {
     }
 }
 
-/// A directory that a release was pulled into: its disks, and the indexes kept beside them. A disk
-/// without its index is cut anew.
+/// A directory with a pulled release as a source: its disks and their cached indexes. A disk
+/// without a cached index is scanned again.
 pub struct DirectorySource(Arc<Held>);
 
 struct Held {
-    /// Holds the directory's lock.
+    /// The directory, whose lock is held.
     directory: Directory,
     release: Release,
     disks: Vec<Box<dyn DiskImage>>,
     indexes: HashMap<IndexDigest, DiskIndex>,
-    /// Leaves of disks that were cut anew, which may lie in no cache.
+    /// Leaves of rescanned disks, which may be missing from the cache of indexes.
     leaves: HashMap<LeafDigest, Leaf>,
     chunks: HashMap<ChunkDigest, (usize, u64)>,
 }
 
 impl DirectorySource {
-    /// Opens a directory; disks without an index are read whole, on `threads` threads.
+    /// Opens a directory. Disks without a cached index are read whole, on `threads` threads.
     ///
     /// # Errors
-    /// When it holds no pulled release.
+    /// When the directory holds no pulled release.
     pub async fn open(root: &Path, threads: usize) -> Result<Self, RepairError> {
         let root = root.to_owned();
         let open = move || Held::open(&root, threads);
@@ -189,7 +190,7 @@ impl Held {
         self.disks.push(image);
     }
 
-    /// Cuts a disk anew, as a push does: what did not change has the same names.
+    /// Scans a disk as a push does, so that unchanged content has the same digests.
     fn cut(&mut self, image: &dyn DiskImage, disk: usize, threads: usize) {
         let found = Mutex::new(Vec::new());
         let keep = |position: usize, scan: &LeafScan| -> Result<(), ScanError> {
@@ -242,7 +243,7 @@ impl Source for DirectorySource {
     }
 
     async fn descriptor(&self, _: DescriptorDigest) -> Option<Bytes> {
-        // A pulled directory has descriptors for its hosts, not the originals.
+        // A pulled directory has descriptors for its hosts, but not the original ones.
         None
     }
 
