@@ -17,7 +17,7 @@ use crate::progress::{Progress, Stage};
 /// Hashes every disk of a pulled directory. Needs no registry.
 ///
 /// # Errors
-/// When the directory does not say what it should hold. Damage is no error: it is in the report.
+/// When the directory has no valid lockfile. Damage is not an error but an entry in the report.
 pub async fn verify_dir(
     root: &Path,
     threads: usize,
@@ -37,7 +37,7 @@ pub async fn verify_dir(
             let found = verify_disk(&directory, disk, threads, &progress, &mut report)?;
             let state = match found {
                 Found::Intact => DiskState::Intact,
-                // Without a note of its time a guest is the likelier cause.
+                // Without a record of the file's times, a guest's write is the likelier cause.
                 Found::Differs(what)
                     if times.is_written(directory.folder(), &disk.file) != Some(false) =>
                 {
@@ -63,10 +63,10 @@ pub async fn verify_dir(
     tokio::task::spawn_blocking(verify).await.map_err(|_| VerifyError::Defect)?
 }
 
-/// What was found of a disk.
+/// The state found on a disk.
 enum Found {
     Intact,
-    /// It is sound, and other bytes than the release's.
+    /// The disk is readable, but its bytes differ from the release.
     Differs(Damage),
     Unreadable(Damage),
 }
@@ -105,14 +105,14 @@ fn verify_disk(
     let outcome = scan::scan_disk(image.as_ref(), threads, &compare, &advance);
     report.hashed_bytes += hashed.into_inner();
     Ok(match outcome {
-        // What this user may not read is not known to be damaged.
+        // A disk that this user may not read is not known to be damaged.
         Err(error) if error.kind() == ErrorKind::Denied => return Err(error.into()),
         Err(ScanError::Image(error)) => {
             Found::Unreadable(Damage::from_error(path.display(), &error))
         }
         Err(error) => return Err(error.into()),
         Ok(index) if index.digest() == disk.index => Found::Intact,
-        // No guest changes the length of its disk.
+        // A guest cannot change the length of its disk.
         Ok(index)
             if layout.as_ref().is_some_and(|of| of.index().disk_len() != index.disk_len()) =>
         {
@@ -134,7 +134,7 @@ fn open(directory: &Directory, disk: &LockedDisk) -> Result<Box<dyn DiskImage>, 
     directory.image(disk)
 }
 
-/// Where on the disk the first extent that differs begins.
+/// Returns the offset on the disk of the first extent that differs.
 fn first_difference(layout: &DiskLayout, position: usize, scan: &LeafScan) -> Option<u64> {
     let expected = layout.leaf(position)?;
     let mut offset = position as u64 * LEAF_SPAN;

@@ -1,14 +1,14 @@
-//! Verify: everything is read and hashed again; nothing that was believed before is believed now.
+//! Verify: reads and hashes everything again, without relying on earlier results.
 //!
-//! Of a directory, the disks are scanned as a push scans them and must give the very index that
-//! the lockfile names. Of a release in a registry, every chunk of every disk is fetched, decoded
-//! and hashed, and the leaves' subtree values are computed anew: what the registry took on a
-//! publisher's word (docs/adr/0006) is proven here.
+//! In a directory, the disks are scanned as in a push and must produce the indexes named in the
+//! lockfile. For a release in a registry, every chunk of every disk is fetched, decoded and hashed,
+//! and the subtree values of leaves are computed again. This proves the values that the registry
+//! accepted from a publisher unchecked (docs/adr/0006).
 //!
-//! A disk of a directory that differs and was written to since it was pulled is `modified`: a guest
-//! did that. One that differs and was not is damaged.
+//! A disk of a directory that differs from its release is `modified` if it was written after the
+//! pull, which means by a guest. Otherwise it is damaged.
 //!
-//! Damage does not stop it: all of it is listed.
+//! Verification continues after damage and lists all of it.
 
 mod directory;
 mod release;
@@ -28,11 +28,11 @@ use crate::error::{ErrorKind, Failure};
 use crate::host::HostError;
 use crate::registry::RegistryError;
 
-/// Why something could not be verified at all.
+/// An error that prevents a verification.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The directory does not say what it holds.
+    /// The directory has no valid lockfile.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The directory cannot be opened.
@@ -50,13 +50,13 @@ pub enum VerifyError {
     /// A disk cannot be scanned.
     #[error(transparent)]
     Scan(#[from] ScanError),
-    /// A thread ended without a word.
+    /// A thread panicked.
     #[error("the verification stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
 }
 
-/// What a failed read says: damage of `object`, unless the registry cannot or will not answer now.
-/// Then nothing is known of the rest, and to list it as lost would be false.
+/// Returns a failed read as damage of `object`. Fails if the registry is unavailable or denies
+/// access: the state of the object is then unknown, and to report it as lost would be false.
 fn damage_of(object: impl fmt::Display, error: RegistryError) -> Result<Damage, VerifyError> {
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::Denied => Err(error.into()),

@@ -20,28 +20,28 @@ use crate::fetch::{Request, Want, coalesce};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 
-/// Leaves verified at the same time.
+/// The number of leaves verified concurrently.
 const LEAVES_AT_ONCE: usize = 4;
-/// Ranges of packs that one leaf keeps, at most 4 MiB each: chunks that repeat are near.
+/// The number of ranges of packs cached per leaf, at most 4 MiB each. Repeated chunks lie close.
 const RANGES_KEPT: usize = 6;
 
-/// What to verify, and with what.
+/// The inputs of a verification.
 pub struct VerifyRelease {
-    /// Where the release is.
+    /// The registry that holds the release.
     pub registry: Arc<dyn Registry>,
     /// The application.
     pub application: ApplicationName,
-    /// Which of its releases.
+    /// The selector of the release.
     pub selector: Selector,
-    /// Hears how far it is.
+    /// The receiver of progress.
     pub progress: Arc<dyn Progress>,
 }
 
 /// Fetches and hashes every chunk of a release.
 ///
 /// # Errors
-/// When the release cannot be resolved or the registry cannot be reached. Damage is no error: it
-/// is in the report.
+/// When the release cannot be resolved or the registry cannot be reached. Damage is not an error
+/// but an entry in the report.
 pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, VerifyError> {
     let release: Release = verify.registry.release(&verify.application, &verify.selector).await?;
     let mut report = VerifyReport::new(&release);
@@ -79,7 +79,7 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
     Ok(report)
 }
 
-/// Reads the original descriptors, whose bytes the registry's client hashes.
+/// Reads the original descriptors. The registry's client hashes their bytes.
 async fn verify_descriptors(
     verify: &VerifyRelease,
     release: &Release,
@@ -175,7 +175,7 @@ impl LeafCheck {
                 }
             }
         }
-        // With a chunk gone the value cannot be right, and says nothing new.
+        // With a chunk missing, the value differs for a reason that is reported already.
         if self.damage.is_empty() && hasher.finish() != self.leaf.value {
             let what = "its bytes do not hash to the value that the index gives it";
             self.damage.push(Damage::new(format!("leaf {}", self.leaf.digest), what));
@@ -183,12 +183,12 @@ impl LeafCheck {
         Ok((hashed_bytes, self.damage))
     }
 
-    /// Where the leaf's chunks lie; chunks the registry has lost are damage.
+    /// Locates the leaf's chunks. Reports lost chunks as damage.
     fn locate(&mut self, leaf: &Leaf) -> Result<(), VerifyError> {
         let mut seen = HashSet::new();
         let chunks: Vec<_> = leaf.chunks().filter(|chunk| seen.insert(*chunk)).collect();
         if self.locate_all(&chunks)?.is_some() {
-            // One chunk is lost, so the whole question failed: each is asked about alone.
+            // A request fails as a whole if one chunk is lost, so each chunk is located alone.
             for chunk in &chunks {
                 let damage = self.locate_all(std::slice::from_ref(chunk))?;
                 self.damage.extend(damage);
@@ -197,7 +197,7 @@ impl LeafCheck {
         Ok(())
     }
 
-    /// Plans the reads of chunks; what is wrong with the answer is damage.
+    /// Plans the reads of chunks. Returns a defect of the answer as damage.
     fn locate_all(&mut self, chunks: &[ChunkRef]) -> Result<Option<Damage>, VerifyError> {
         let object =
             || chunks.first().map_or_else(String::new, |it| format!("chunk {}", it.digest));
@@ -221,7 +221,7 @@ impl LeafCheck {
         Ok(None)
     }
 
-    /// Reads a chunk to the front of `plain`; what is wrong with it is damage.
+    /// Reads a chunk into the front of `plain`. Reports a defective chunk as damage.
     fn read(&mut self, chunk: ChunkRef) -> Result<Option<usize>, VerifyError> {
         let Some(&(position, frame_position)) = self.places.get(&chunk) else { return Ok(None) };
         let Some(bytes) = self.range(position)? else { return Ok(None) };
@@ -236,13 +236,13 @@ impl LeafCheck {
             }
             Err(error) => Damage::from_error(object, &error),
         };
-        // Once for each chunk, however often the disk repeats it.
+        // Reported once per chunk, even if the disk repeats the chunk.
         self.places.remove(&chunk);
         self.damage.push(damage);
         Ok(None)
     }
 
-    /// The bytes of a request, kept for its other chunks.
+    /// Returns the bytes of a request, cached for its other chunks.
     fn range(&mut self, position: usize) -> Result<Option<Bytes>, VerifyError> {
         if let Some((_, bytes)) = self.kept.iter().find(|(kept, _)| *kept == position) {
             return Ok(Some(bytes.clone()));

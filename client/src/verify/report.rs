@@ -1,4 +1,4 @@
-//! What a verification found.
+//! The report of a verification.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use seawall_api::release::Release;
 use seawall_api::units::HumanBytes;
 use serde::Serialize;
 
-/// Something that is not what its name says.
+/// A damaged object.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Damage {
     /// The object: a file, a pack, a leaf, a chunk.
     pub object: String,
-    /// What is wrong with it.
+    /// The defect.
     pub what: String,
 }
 
@@ -23,7 +23,7 @@ impl Damage {
         Self { object: object.to_string(), what: what.to_string() }
     }
 
-    /// Damage that an error tells of, with the chain of its causes.
+    /// Returns damage described by an error and its causes.
     pub(super) fn from_error(object: impl fmt::Display, error: &dyn std::error::Error) -> Self {
         let mut what = error.to_string();
         let mut next = error.source();
@@ -36,36 +36,36 @@ impl Damage {
     }
 }
 
-/// What a verification says of a disk.
+/// The state of a verified disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskState {
-    /// It holds the bytes of its release: every one was read.
+    /// Every byte was read and matches the release.
     Intact,
-    /// It holds other bytes, and was written to since it was pulled: a guest's work.
+    /// The disk differs and was written after the pull, hence by a guest.
     Modified,
-    /// Bytes of it are lost: it cannot be read, or changed without being written to.
+    /// The disk cannot be read, or differs without having been written.
     Damaged,
 }
 
-/// A disk that was verified.
+/// A verified disk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedDisk {
-    /// Its machine.
+    /// The machine.
     pub machine: MachineName,
-    /// Its name.
+    /// The name of the disk.
     pub disk: DiskName,
-    /// The identity it should have.
+    /// The expected digest of the content.
     pub content: ContentDigest,
-    /// Whether it has it.
+    /// The state of the disk.
     pub state: DiskState,
-    /// The file, of a pulled directory.
+    /// The file of the disk in a pulled directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
 }
 
-/// What a verification found.
+/// The report of a verification.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyReport {
@@ -73,16 +73,16 @@ pub struct VerifyReport {
     pub application: ApplicationName,
     /// The version.
     pub version: Version,
-    /// The release's identity.
+    /// The digest of the release document.
     pub release: ReleaseDigest,
-    /// Its disks.
+    /// The verified disks.
     pub disks: Vec<VerifiedDisk>,
-    /// Bytes of data that were hashed.
+    /// The number of hashed bytes of data.
     pub hashed_bytes: u64,
-    /// What guests changed; none when nothing was written to.
+    /// Disks modified by guests.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub modified: Vec<Damage>,
-    /// All that is damaged; none when all is well.
+    /// All damage, empty if the release is intact.
     pub damage: Vec<Damage>,
 }
 
@@ -99,7 +99,7 @@ impl VerifyReport {
         }
     }
 
-    /// Returns the state of the whole: the worst of its disks.
+    /// Returns the state of the release: the worst state of its disks.
     #[must_use]
     pub fn state(&self) -> DiskState {
         if !self.damage.is_empty() {
