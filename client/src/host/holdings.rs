@@ -1,4 +1,4 @@
-//! Releases that this host pulled, as seeds for later pulls.
+//! Releases pulled by this host, as seeds for later pulls.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use super::{HostState, replace_file};
 use crate::directory::Lockfile;
 use crate::folder::FolderPath;
 
-/// The most holdings that are looked at; more are directories of garbage, not a host's.
+/// The number of holdings read from the directory. A real host has fewer.
 const HOLDINGS_MAX: usize = 1024;
-/// The longest record that is read, in bytes.
+/// The longest record in bytes.
 const RECORD_LEN_MAX: u64 = 1 << 20;
 
-/// A directory that holds a pulled release.
+/// A directory with a pulled release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Holding {
     /// The directory.
     pub directory: PathBuf,
     /// The application.
     pub application: ApplicationName,
-    /// The release that was pulled or patched into it.
+    /// The release last pulled or patched into the directory.
     pub release: ReleaseDigest,
     /// Its disks.
     pub disks: Vec<HeldDisk>,
@@ -32,14 +32,14 @@ pub struct Holding {
 /// A disk of a holding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeldDisk {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What it held when it was written.
+    /// The index of the content when the file was written.
     pub index: IndexDigest,
 }
 
 impl Holding {
-    /// What a directory holds by its lockfile.
+    /// Returns the holding that a lockfile describes.
     pub(crate) fn of(directory: &Path, lock: &Lockfile) -> Self {
         let disks = lock.disks.iter();
         Self {
@@ -52,26 +52,26 @@ impl Holding {
         }
     }
 
-    /// The file of a disk, from the directory; `None` where the record is damaged.
+    /// Returns the disk's file relative to the directory, or `None` if the record is damaged.
     pub(crate) fn file(&self, disk: &HeldDisk) -> Option<FolderPath> {
         FolderPath::new(disk.path.strip_prefix(&self.directory).ok()?).ok()
     }
 }
 
 impl HostState {
-    /// Remembers that `holding.directory` holds a release. Failure is silent: seeds are lost.
+    /// Records that `holding.directory` holds a release. Ignores failure, which only loses seeds.
     pub fn hold(&self, holding: &Holding) {
         if let Ok(bytes) = serde_json::to_vec(holding) {
             let _ = replace_file(&self.file("holdings", &holding.directory), &bytes);
         }
     }
 
-    /// Forgets the holding in a directory.
+    /// Deletes the record of a directory.
     pub fn let_go(&self, directory: &Path) {
         let _ = fs::remove_file(self.file("holdings", directory));
     }
 
-    /// What this host holds, those of `application` first.
+    /// Returns this host's holdings, those of `application` first.
     #[must_use]
     pub fn holdings(&self, application: &ApplicationName) -> Vec<Holding> {
         let mut holdings = self.all_holdings();
@@ -79,12 +79,12 @@ impl HostState {
         holdings
     }
 
-    /// What this host holds.
+    /// Returns this host's holdings.
     #[must_use]
     pub fn all_holdings(&self) -> Vec<Holding> {
         let Ok(entries) = fs::read_dir(self.root.join("holdings")) else { return Vec::new() };
         let mut paths: Vec<_> = entries.take(HOLDINGS_MAX).flatten().map(|e| e.path()).collect();
-        // The order of a directory is the file system's whim; a plan is printed and compared.
+        // Sorted, because file systems list in any order, and plans are printed and compared.
         paths.sort();
         paths
             .iter()

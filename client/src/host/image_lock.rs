@@ -1,20 +1,21 @@
-//! The locks by which processes of QEMU tell each other what they do with an image.
+//! The locks with which QEMU processes coordinate access to an image.
 //!
-//! Who opens an image (a machine, `qemu-nbd`, `qemu-img`) holds shared locks of the open file
-//! description on single bytes of it: byte 100 + n while it uses permission n, byte 200 + n while
-//! it suffers nobody else to (QEMU's block/file-posix.c, `RAW_LOCK_PERM_BASE` and
-//! `RAW_LOCK_SHARED_BASE`). They lock nothing but each other: the bytes of the disk are not meant.
+//! A process with an open image (a machine, `qemu-nbd`, `qemu-img`) holds shared locks of the open
+//! file description on single bytes of the file: byte 100 + n if it uses permission n, byte 200 + n
+//! if it denies permission n to others (QEMU's block/file-posix.c, `RAW_LOCK_PERM_BASE` and
+//! `RAW_LOCK_SHARED_BASE`). The locks are advisory and unrelated to the disk's bytes at these
+//! offsets.
 //!
-//! Not a proof that nobody writes: `dd` takes no locks, nor does QEMU with `locking=off`, on
-//! another host of a file system that does not pass locks on, or through a copy in another mount
-//! namespace with its own inode. What such a writer does is for [`super::FileIdentity`] to notice.
+//! The locks do not prove that there is no writer. `dd` takes no locks. Neither does QEMU with
+//! `locking=off`, on another host of a file system that does not forward locks, or through a copy
+//! with its own inode in another mount namespace. [`super::FileIdentity`] detects such writes.
 //!
 //! # Invariants
 //!
-//! 1. Locks are taken before others' are looked for, as QEMU does: of two who come at once at
-//!    least one sees the other.
-//! 2. Whoever only reads an image in use is in the way, too: a machine whose overlay lies above it
-//!    would see another disk below.
+//! 1. Own locks are taken before foreign locks are looked for, as in QEMU. Of two concurrent
+//!    processes, at least one sees the other.
+//! 2. A process that only reads an image conflicts with [`ImageLocks`], too: a machine whose
+//!    overlay is based on the image would see its backing disk change.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,56 +26,55 @@ use nix::libc;
 
 use super::HostError;
 
-/// Permission n is in use: byte 100 + n is locked.
+/// The first byte of used permissions: byte 100 + n stands for permission n.
 const PERMISSIONS_AT: libc::off_t = 100;
-/// Permission n is not shared: byte 200 + n is locked.
+/// The first byte of denied permissions: byte 200 + n stands for permission n.
 const UNSHARED_AT: libc::off_t = 200;
-/// Any lock up to here, 100 permissions each, is somebody at work. A lock of the whole file is met
-/// by this, too: other programs take one.
+/// The length of the range with both kinds of locks, 100 permissions each. Overlaps a lock of the
+/// whole file, too, as other programs take.
 const LOCKS_LEN: libc::off_t = 200;
-/// To read what a guest sees consistently, to write it, and to change its length.
+/// Permissions for consistent reads, for writes and for changing the length.
 const PERMISSIONS: [libc::off_t; 3] = [0, 1, 3];
 
-/// To read what a guest sees consistently.
+/// The permission for consistent reads.
 const CONSISTENT_READ: libc::off_t = 0;
-/// To write, and to change the length.
+/// The permissions for writes and for changing the length.
 const WRITES: [libc::off_t; 2] = [1, 3];
 
-/// Why an image cannot be had alone.
+/// An error of locking an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageLockError {
-    /// Somebody has it open.
+    /// Another process holds a conflicting lock.
     #[error("{} is in use: another process holds a lock on it, at byte {offset}", path.display())]
     InUse {
         /// The image.
         path: PathBuf,
-        /// The first byte that is locked; QEMU's begin at 100.
+        /// The first locked byte. QEMU's locks begin at 100.
         offset: i64,
     },
-    /// It cannot be opened.
+    /// The image cannot be opened.
     #[error(transparent)]
     Host(#[from] HostError),
 }
 
-/// Images that no process of QEMU has open, nor can open until this is dropped.
+/// Images that no QEMU process has open or can open while this value exists.
 #[derive(Debug)]
 pub(crate) struct ImageLocks {
-    /// A lock ends with its open file.
+    /// The open files, which hold the locks.
     files: Vec<File>,
 }
 
 impl ImageLocks {
-    /// No image yet.
+    /// Returns an empty set.
     pub(crate) fn none() -> Self {
         Self { files: Vec::new() }
     }
 
-    /// Locks one more for one's own use, which must be none of these: one's own lock is in the way
-    /// as anybody's is.
+    /// Locks one more image. The image must not be in the set: the set's own lock would conflict.
     ///
     /// # Errors
-    /// When it is in use; the others stay locked.
+    /// When the image is in use. The images in the set stay locked.
     pub(crate) fn add(&mut self, path: &Path, file: File) -> Result<(), ImageLockError> {
         lock(path, &file)?;
         self.files.push(file);
@@ -82,12 +82,12 @@ impl ImageLocks {
     }
 }
 
-/// Images that no process of QEMU may write to, nor open for writing until this is dropped.
+/// Images that no QEMU process writes or can open for writing while this value exists.
 ///
-/// Others may read them: a backing file is shared by the machines that are based on it.
+/// Other processes may read the images: machines share a backing file.
 #[derive(Debug)]
 pub struct ReadLocks {
-    /// A lock ends with its open file.
+    /// The open files, which hold the locks.
     _files: Vec<File>,
 }
 
@@ -95,11 +95,11 @@ impl ReadLocks {
     /// Locks images for reading, as `qemu-img convert` does.
     ///
     /// # Errors
-    /// When another process writes to one, or cannot bear readers.
+    /// When another process writes to an image or denies readers.
     pub fn take(paths: &[PathBuf]) -> Result<Self, ImageLockError> {
         let mut files = Vec::new();
         for path in paths {
-            // The image is open by now; a name that went away has nobody who could open it.
+            // The caller has the image open. A deleted path cannot be opened by anyone else.
             let Ok(file) = File::open(path) else { continue };
             let own = [PERMISSIONS_AT + CONSISTENT_READ]
                 .into_iter()
@@ -109,7 +109,7 @@ impl ReadLocks {
                     Err(Errno::EAGAIN | Errno::EACCES) => {
                         return Err(ImageLockError::InUse { path: path.clone(), offset });
                     }
-                    // A file system or kernel without such locks: QEMU takes none there either.
+                    // QEMU takes no locks on such a file system or kernel either.
                     Err(_) => break,
                     Ok(_) => {}
                 }
@@ -129,7 +129,7 @@ impl ReadLocks {
     }
 }
 
-/// Whether somebody has an image open; takes no lock, and so keeps nobody from opening it.
+/// Returns whether another process has the image open. Takes no lock, so others can open the image.
 pub(crate) fn is_in_use(file: &File) -> bool {
     holder(file).is_some()
 }
@@ -140,7 +140,7 @@ fn lock(path: &Path, file: &File) -> Result<(), ImageLockError> {
     for offset in own {
         match fcntl(file, FcntlArg::F_OFD_SETLK(&range(libc::F_RDLCK, offset, 1))) {
             Err(Errno::EAGAIN | Errno::EACCES) => return Err(in_use(offset)),
-            // A file system or kernel without such locks: QEMU takes none there either.
+            // QEMU takes no locks on such a file system or kernel either.
             Err(_) => return Ok(()),
             Ok(_) => {}
         }
@@ -148,14 +148,14 @@ fn lock(path: &Path, file: &File) -> Result<(), ImageLockError> {
     holder(file).map_or(Ok(()), |offset| Err(in_use(offset)))
 }
 
-/// The first byte that another open file has locked.
+/// Returns the first byte locked through another open file.
 fn holder(file: &File) -> Option<i64> {
     holder_of(file, PERMISSIONS_AT, LOCKS_LEN)
 }
 
-/// The first byte of a range that another open file has locked.
+/// Returns the first byte of a range that is locked through another open file.
 fn holder_of(file: &File, start: libc::off_t, len: libc::off_t) -> Option<i64> {
-    // As if it were to be locked against everybody: the answer is who would not let us.
+    // Asks about an exclusive lock, which conflicts with every other lock.
     let mut found = range(libc::F_WRLCK, start, len);
     let is_asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)).is_ok();
     (is_asked && i32::from(found.l_type) != libc::F_UNLCK).then_some(found.l_start)
@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    /// As QEMU holds them: each of its bytes is seen, and no byte beside them.
+    /// Sees each byte that QEMU locks, and no byte beside them.
     #[test]
     fn every_lock_of_qemu_is_seen_and_ends_with_its_holder() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -222,7 +222,7 @@ mod tests {
         assert!(!is_in_use(two.path()));
     }
 
-    /// A reader minds writers only, and is in the way of writers only.
+    /// A reader conflicts with writers only.
     #[test]
     fn who_reads_shares_an_image_with_readers_and_with_no_writer() {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -1,4 +1,4 @@
-//! Disks that were scanned before: a re-push of an unchanged disk costs a stat.
+//! A cache of scans: pushing an unchanged disk again costs a stat.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{FileIdentity, HostState, replace_file};
 
-/// The longest memo that is read, in bytes: an index of the longest disk and its header.
+/// The longest memo in bytes: an index of the longest disk and its header.
 const MEMO_LEN_MAX: u64 = 32 << 20;
 
-/// The identity of every file a disk image is made of, taken before its bytes are read.
+/// The identities of all files of a disk image, taken before its bytes are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanMemo {
     key: PathBuf,
@@ -29,7 +29,7 @@ struct Header {
 const VERSION: u32 = 1;
 
 impl ScanMemo {
-    /// The memo of one part of these files, as there may be other disks in them.
+    /// Returns the memo of one of several disks in the same files.
     #[must_use]
     pub fn of_part(mut self, part: &str) -> Self {
         let mut key = self.key.into_os_string();
@@ -39,7 +39,7 @@ impl ScanMemo {
         self
     }
 
-    /// Whether the files are still what they were when this was taken.
+    /// Returns whether the files are unchanged since the memo was taken.
     #[must_use]
     pub fn is_current(&self) -> bool {
         identities(self.files.iter().map(FileIdentity::path)).is_some_and(|now| now == self.files)
@@ -51,7 +51,8 @@ fn identities<'a>(paths: impl Iterator<Item = &'a Path>) -> Option<Vec<FileIdent
 }
 
 impl HostState {
-    /// Takes the identity of a disk's files; `None` where the file system does not tell it.
+    /// Takes the identities of a disk's files. Returns `None` if a file cannot be inspected or is
+    /// not a regular file.
     #[must_use]
     pub fn memo(&self, files: &[PathBuf]) -> Option<ScanMemo> {
         let taken = self.now();
@@ -60,7 +61,7 @@ impl HostState {
         Some(ScanMemo { key, files, taken })
     }
 
-    /// The index that a scan found when the files had this very identity.
+    /// Returns the index found by a scan of files with the same identities.
     #[must_use]
     pub fn recall(&self, memo: &ScanMemo) -> Option<DiskIndex> {
         let path = self.file("scans", &memo.key);
@@ -76,9 +77,9 @@ impl HostState {
         DiskIndex::decode(&bytes[split + 1..]).ok()
     }
 
-    /// Remembers what a scan found, if a later change of the files is sure to show.
+    /// Stores the index found by a scan, if any later write to the files is detectable.
     ///
-    /// Failure is silent: the next push scans again.
+    /// Ignores failure: the next push scans again.
     pub fn remember(&self, memo: &ScanMemo, index: &DiskIndex) {
         if !memo.files.iter().all(|file| file.is_settled_at(memo.taken)) || !memo.is_current() {
             return;

@@ -1,12 +1,12 @@
-//! What this host remembers between commands: disks it scanned, releases it pulled.
+//! State kept on this host between commands: scanned disks and pulled releases.
 //!
-//! A cache throughout: every file may be deleted at any time, and what is read from it is
-//! believed only as far as the file system's own times vouch for it, or verified on use.
+//! The state is a cache. Every file may be deleted at any time, and every record is verified on use
+//! or trusted only as far as the file system's timestamps prove it.
 //!
 //! # Invariants
 //!
-//! 1. Files are written beside their place and renamed in; a reader sees all of one or none.
-//! 2. A damaged or foreign file is as good as none.
+//! 1. Files are replaced by rename, so a reader sees the old or the new content.
+//! 2. A damaged or foreign file is treated as missing.
 
 mod holdings;
 mod image_lock;
@@ -32,15 +32,15 @@ use seawall_store::error::io_remedy;
 use crate::error::ErrorKind;
 use crate::folder::{Folder, FolderPath, Untouchable, mode};
 
-/// Why the host's own files cannot be used.
+/// An error of access to a local file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {}", path.display())]
 pub struct HostError {
-    /// What was tried.
+    /// The failed operation.
     pub verb: &'static str,
-    /// On which file.
+    /// The file.
     pub path: PathBuf,
-    /// Why it failed.
+    /// The cause.
     pub source: io::Error,
 }
 
@@ -49,7 +49,7 @@ impl HostError {
         Self { verb, path: path.to_owned(), source }
     }
 
-    /// What the caller can do about it.
+    /// Returns the kind of the error, which decides the exit code.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         if Untouchable::of(&self.source).is_some() {
@@ -58,7 +58,7 @@ impl HostError {
         ErrorKind::of_io(&self.source)
     }
 
-    /// The operator's next step.
+    /// Returns the next step, if one is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         if let Some(untouchable) = Untouchable::of(&self.source) {
@@ -77,7 +77,7 @@ impl HostError {
     }
 }
 
-/// The directory where this host remembers, and its clock.
+/// The directory of this host's state, and its clock.
 #[derive(Clone, Debug)]
 pub struct HostState {
     root: PathBuf,
@@ -85,19 +85,19 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// Remembers under `root`, which is made when it is first needed.
+    /// Returns the state under `root`, which is created on first use.
     #[must_use]
     pub fn new(root: PathBuf, now: fn() -> SystemTime) -> Self {
         Self { root, now }
     }
 
-    /// The time, as file systems count it.
+    /// Returns the current time by the clock of file timestamps.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         (self.now)()
     }
 
-    /// A folder for one command's temporary files.
+    /// Returns a directory for the temporary files of one process.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join("scratch").join(std::process::id().to_string())
     }
@@ -108,8 +108,8 @@ impl HostState {
     }
 }
 
-/// Gives a file of the host's state these bytes at once: a crash leaves the old bytes or the new
-/// ones. What a host remembers is its user's alone, whatever the umask.
+/// Replaces a file of the host's state atomically: a crash leaves the old or the new bytes. Only
+/// the user can read it, regardless of the umask.
 ///
 /// # Errors
 /// When the directory or the file cannot be written.
@@ -121,10 +121,10 @@ fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
     Folder::open(folder)?.replace(&name, bytes, mode::FILE)
 }
 
-/// Makes a folder of the host's state, and those above it, for its user alone.
+/// Creates a folder of the host's state and its parents, accessible only to the user.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// When the folder cannot be created.
 pub(crate) fn make_own_folder(folder: &Path) -> Result<(), HostError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(mode::OWN_FOLDER.bits());

@@ -1,4 +1,4 @@
-//! A file's identity as the file system tells it, without reading the file.
+//! A file's identity by its metadata, without reading its content.
 
 use std::fs;
 use std::io;
@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// A kernel stamps times by its tick, at most this long ago.
+/// The longest delay of the kernel's clock for timestamps.
 const TICK: Duration = Duration::from_millis(20);
-/// File systems without fractions of a second stamp by two of them (FAT).
+/// The resolution of timestamps on file systems without fractions of a second (FAT).
 const COARSE_TICK: Duration = Duration::from_secs(2);
 
-/// What changes whenever a file's bytes are changed through its file system.
+/// The metadata that change whenever a file's bytes are changed through its file system.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileIdentity {
     path: PathBuf,
@@ -25,18 +25,18 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// The identity of the file at `path` now.
+    /// Returns the identity of the file at `path`.
     ///
     /// # Errors
-    /// When the file cannot be inspected, or is no regular file: the times of a block device do
-    /// not tell of writes to it.
+    /// When the file cannot be inspected, or is not a regular file: writes to a block device do not
+    /// change its times.
     pub fn of(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let meta = fs::metadata(&path)?;
         Self::from_metadata(path, &meta)
     }
 
-    /// The identity of an open file, which `path` stands for.
+    /// Returns the identity of an open file, named `path`.
     ///
     /// # Errors
     /// As [`Self::of`].
@@ -58,15 +58,17 @@ impl FileIdentity {
         })
     }
 
-    /// The file, by its canonical path.
+    /// Returns the canonical path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether a write after `moment` would show: git's rule for racy timestamps.
+    /// Returns whether a write after `moment` would change the identity: git's rule for racy
+    /// timestamps.
     ///
-    /// A file written within the same tick before and after it was read has one time for both.
+    /// A file written before and after a read within one tick has the same timestamp for both
+    /// writes.
     #[must_use]
     pub fn is_settled_at(&self, moment: SystemTime) -> bool {
         [self.modified, self.changed].into_iter().all(|(secs, nanos)| {

@@ -1,4 +1,4 @@
-//! A file that is synced while it is written, and whose errors name it.
+//! A file that is synced while it is written, with errors that name the file.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::HostError;
 
-/// A file being written; shared between threads.
+/// A file being written, shared between threads.
 #[derive(Debug)]
 pub(crate) struct WriteBehind {
     path: PathBuf,
@@ -28,7 +28,7 @@ impl WriteBehind {
         move |source| HostError::new(verb, &self.path, source)
     }
 
-    /// An error about this file that no system call gave.
+    /// Returns an error about this file that no system call caused.
     pub(crate) fn error(&self, verb: &'static str, why: &'static str) -> HostError {
         HostError::new(verb, &self.path, io::Error::other(why))
     }
@@ -39,12 +39,12 @@ impl WriteBehind {
         self.wrote(bytes.len())
     }
 
-    /// Takes note that so many bytes were written; begins a sync when enough were.
+    /// Counts written bytes, and starts a sync after enough of them.
     pub(crate) fn wrote(&self, len: usize) -> Result<(), HostError> {
         self.file.wrote(len).map_err(self.failed("sync"))
     }
 
-    /// Waits until everything survives loss of power.
+    /// Waits until all writes survive a loss of power.
     pub(crate) fn sync(&self) -> Result<(), HostError> {
         self.file.sync().map_err(self.failed("sync"))
     }
