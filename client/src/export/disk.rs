@@ -1,4 +1,4 @@
-//! One disk, in any format, to a file or down a pipe.
+//! The export of one disk, in any format, to a file or a pipe.
 
 use std::fmt;
 use std::io::Write;
@@ -24,57 +24,58 @@ use crate::registry::Registry;
 use crate::remote::{RemoteDisk, RemoteRelease};
 use crate::room::Room;
 
-/// Where an export goes.
+/// The destination of an export.
 pub enum Output {
-    /// A file that is not there yet.
+    /// A new file, or a block device.
     File(PathBuf),
     /// A pipe.
     Pipe(Box<dyn Write + Send>),
 }
 
-/// What to export, and with what.
+/// An export to run.
 pub struct Export {
-    /// Where from.
+    /// The registry to export from.
     pub registry: Arc<dyn Registry>,
     /// The application.
     pub application: ApplicationName,
-    /// Which of its releases.
+    /// The selector of one of the application's releases.
     pub selector: Selector,
     /// The machine.
     pub machine: MachineName,
-    /// Its disk.
+    /// The disk's name.
     pub disk: DiskName,
     /// The format.
     pub format: ExportFormat,
-    /// What the length of the disk is made to be.
+    /// The rounding of the disk's length.
     pub round: Round,
-    /// Where to.
+    /// The destination.
     pub output: Output,
-    /// What this host remembers.
+    /// This host's state directory.
     pub state: HostState,
-    /// Hears how far it is.
+    /// The receiver of progress reports.
     pub progress: Arc<dyn Progress>,
-    /// How many threads decode, hash and compress.
+    /// The number of threads that decode, hash and compress.
     pub threads: usize,
 }
 
-/// What an export did.
+/// The result of an export.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportReport {
     /// The disk, as `application:version/machine/disk`.
     pub disk: String,
-    /// Its identity.
+    /// The digest of the disk's content.
     pub content: ContentDigest,
-    /// Its length as the guest sees it.
+    /// The length of the disk in the guest, in bytes.
     pub len: u64,
-    /// The file that was made; `None` for a pipe.
+    /// The written file or device. `None` for a pipe.
     pub file: Option<PathBuf>,
-    /// Its format.
+    /// The format of the output.
     pub format: String,
-    /// The length of what was written, holes of a file included.
+    /// The length of the output in bytes, including a file's holes.
     pub file_len: u64,
-    /// The length that the disk was filled up to with zeros, where that was asked for.
+    /// The length in bytes to which the disk was padded with zeros. `None` if no rounding was
+    /// requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rounded_len: Option<u64>,
 }
@@ -95,8 +96,8 @@ impl fmt::Display for ExportReport {
 /// Exports a disk.
 ///
 /// # Errors
-/// When there is no such disk, the registry fails or lies, or the file cannot be written; then
-/// there is no file.
+/// Fails if there is no such disk, if the registry fails or returns wrong data, or if the output
+/// cannot be written. A failed export leaves no new file.
 pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
     let Export { registry, application, selector, state, threads, .. } = export;
     export.format.check_round(export.round).map_err(ConvertError::from)?;
@@ -123,7 +124,8 @@ pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
     Ok(ExportReport { disk: title, content, len, file, format, file_len, rounded_len })
 }
 
-/// The failure of a read says what kind it is; what the formats make of it does not.
+/// Replaces the error by the cause of a failed read, because the formats' errors lose the cause's
+/// kind.
 pub(super) fn explained(image: &RemoteDisk, error: ExportError) -> ExportError {
     image.failure().map_or(error, ExportError::Read)
 }
@@ -157,7 +159,7 @@ fn find<'a>(
     })
 }
 
-/// Writes one disk; blocks.
+/// A writer of one disk. Its methods block.
 pub(super) struct Writer {
     pub(super) content: ContentDigest,
     pub(super) format: ExportFormat,
@@ -197,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// Writes the disk; returns the length of what was written.
+    /// Writes the disk and returns the length of the output in bytes.
     pub(super) fn convert(
         &self,
         image: &RemoteDisk,

@@ -1,4 +1,4 @@
-//! Why a disk or a package could not be written.
+//! The errors of exports.
 
 use std::io;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use crate::host::HostError;
 use crate::registry::RegistryError;
 use crate::room::NoRoom;
 
-/// Why an export failed. What it was to make is not there.
+/// The reason an export failed. A failed export leaves no new file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// Chunks could not be brought.
+    /// Chunks could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Chunks could not be brought while a disk was read.
+    /// Chunks could not be fetched during a read of a disk.
     #[error("cannot read a disk of the release")]
     Read(#[source] Arc<FetchError>),
     /// A file of this host cannot be used.
@@ -31,7 +31,7 @@ pub enum ExportError {
     /// A disk or its file cannot be written.
     #[error(transparent)]
     Convert(#[from] ConvertError),
-    /// The file does not fit where it is to go.
+    /// The file system has too little free space for the output.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
     /// The release has no such machine or disk.
@@ -39,21 +39,21 @@ pub enum ExportError {
     NoSuch {
         /// The release.
         release: String,
-        /// What was asked for.
+        /// The requested machine or disk.
         what: String,
-        /// What there is.
+        /// The names of the existing machines or disks.
         known: String,
     },
-    /// The registry's index of a disk is not that disk's.
+    /// The registry's index describes another disk.
     #[error("the registry's index of {disk} describes another disk")]
     WrongIndex {
         /// The disk.
         disk: String,
     },
-    /// A name that a package cannot have.
+    /// The name is not allowed in a package.
     #[error("a package cannot hold a file of that name")]
     Name(#[source] io::Error),
-    /// A thread of the export ended without a word.
+    /// A thread of the export ended unexpectedly.
     #[error("the export stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
 }

@@ -1,12 +1,13 @@
-//! Export: a disk of a release as one file or down a pipe, or machines as an OVF package.
+//! Exports a disk of a release to a file or a pipe, or machines as an OVF package.
 //!
-//! Disks are read from the registry as they are written ([`crate::remote`]); there is no copy in
-//! between. A pull keeps a directory that can be patched; what this makes is for other tools.
+//! An export reads disks from the registry while it writes the output ([`crate::remote`]), without
+//! an intermediate copy. A pull creates a directory for later patches; an export is for other
+//! tools.
 //!
 //! # Invariants
 //!
-//! 1. A file appears under its name when it is whole and durable.
-//! 2. What lies there already is not overwritten.
+//! 1. A file appears under its name only when complete and durable.
+//! 2. Existing files are not overwritten.
 
 mod disk;
 mod error;

@@ -1,4 +1,4 @@
-//! Whether the descriptor that a release was pushed with describes a package of it still.
+//! The original descriptor of a release, used in a package if it still describes the release.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -23,21 +23,21 @@ pub(super) struct File {
     pub(super) disk: Disk,
     pub(super) href: String,
     pub(super) format: ExportFormat,
-    /// The length that the descriptor gives it.
+    /// The file's length in bytes in the descriptor.
     pub(super) said_len: Option<u64>,
 }
 
-/// The descriptor that machines were pushed with.
+/// The original descriptor of the machines.
 pub(super) enum Original {
-    /// There is none.
+    /// The machines share no OVF descriptor.
     None,
-    /// It describes the package, whose files are these.
+    /// The descriptor describes a package of these files.
     Usable { bytes: Bytes, files: Vec<File> },
-    /// It goes beside the package's own.
+    /// The original descriptor, to be stored beside a new one.
     Beside(Bytes),
 }
 
-/// Finds the descriptor of `machines`; why it is not used is reported.
+/// Finds the original descriptor of `machines`. Adds to `unmapped` if the package needs a new one.
 pub(super) async fn find(
     remote: &RemoteRelease,
     machines: &[&Machine],
@@ -68,8 +68,10 @@ pub(super) async fn find(
     }
 }
 
-/// The files of the package that a descriptor describes, or why it does not describe the release
-/// in a package that can be written.
+/// Returns the files of the package that a descriptor describes.
+///
+/// Fails with the reason if the descriptor differs from the release, or if its package cannot be
+/// written.
 fn usable(bytes: &[u8], descriptor: &Descriptor, release: &Release) -> Result<Vec<File>, String> {
     let envelope = parse(bytes, Path::new("original.ovf")).map_err(|error| error.to_string())?;
     let formats = formats(&envelope)?;
@@ -113,13 +115,13 @@ fn usable(bytes: &[u8], descriptor: &Descriptor, release: &Release) -> Result<Ve
     if described != *release.document() {
         return Err("the release says something else".to_owned());
     }
-    // In the order of References.
+    // In the order of `References`.
     let position = |href: &str| envelope.files.iter().position(|file| file.href == href);
     files.sort_by_key(|file| position(&file.href));
     Ok(files)
 }
 
-/// The format of each file, as the descriptor says; all of them are disks.
+/// Returns the format of each file in the descriptor. Fails if a file is not a disk.
 fn formats(envelope: &Envelope) -> Result<HashMap<&str, ExportFormat>, String> {
     let mut formats = HashMap::new();
     let used: BTreeSet<_> =

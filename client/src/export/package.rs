@@ -1,4 +1,4 @@
-//! Machines of a release as OVF packages: one archive each, or a descriptor with files beside it.
+//! Exports machines as OVF packages: an archive, or a descriptor with files beside it.
 
 use std::fmt;
 use std::fs::File;
@@ -28,10 +28,10 @@ use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use crate::remote::{RemoteDisk, RemoteRelease};
 
-/// Bytes gathered before they are hashed and written.
+/// The size of the buffer before hashing and writing, in bytes.
 const STEP: usize = 1 << 20;
 
-/// What a package looks like.
+/// The form of a package.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PackageKind {
     /// One tar archive.
@@ -40,44 +40,44 @@ pub enum PackageKind {
     Ovf,
 }
 
-/// What to make packages of, and with what.
+/// An export of packages to run.
 pub struct WritePackage {
-    /// Where from.
+    /// The registry to export from.
     pub registry: Arc<dyn Registry>,
     /// The application.
     pub application: ApplicationName,
-    /// Which of its releases.
+    /// The selector of one of the application's releases.
     pub selector: Selector,
-    /// A package for each of these; empty for one package of all machines.
+    /// The machines, each to be written to its own package. Empty for one package of all machines.
     pub machines: Vec<MachineName>,
-    /// What a package looks like.
+    /// The form of the packages.
     pub kind: PackageKind,
-    /// The directory they go to; made if need be.
+    /// The directory of the packages, created if missing.
     pub into: PathBuf,
-    /// What this host remembers.
+    /// This host's state directory.
     pub state: HostState,
-    /// Hears how far it is.
+    /// The receiver of progress reports.
     pub progress: Arc<dyn Progress>,
-    /// How many threads decode, hash and compress.
+    /// The number of threads that decode, hash and compress.
     pub threads: usize,
 }
 
-/// A package that was made.
+/// A written package.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageFile {
     /// The archive, or the descriptor.
     pub file: PathBuf,
-    /// Bytes of all its files.
+    /// The total length of the package's files, in bytes.
     pub len: u64,
-    /// Its descriptor is the one that was pushed, byte for byte.
+    /// True if the descriptor is the original, byte for byte.
     pub is_original: bool,
-    /// What of the release it does not carry, or carries changed.
+    /// The parts of the release that the package lacks or contains changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Unmapped>,
 }
 
-/// What was made.
+/// The result of an export of packages.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PackageReport {
     /// The release, as `application:version`.
@@ -102,11 +102,11 @@ impl fmt::Display for PackageReport {
     }
 }
 
-/// Makes packages of a release's machines.
+/// Writes packages of a release's machines.
 ///
 /// # Errors
-/// When there is no such release or machine, the registry fails or lies, or a file cannot be
-/// written; a package is there whole, or not at all.
+/// Fails if there is no such release or machine, if the registry fails or returns wrong data, or if
+/// a file cannot be written. Every package is complete or absent.
 pub async fn write_package(order: WritePackage) -> Result<PackageReport, ExportError> {
     let from = (&order.application, &order.selector);
     let registry = Arc::clone(&order.registry);
@@ -123,7 +123,7 @@ pub async fn write_package(order: WritePackage) -> Result<PackageReport, ExportE
     Ok(PackageReport { release: title, packages })
 }
 
-/// The packages to make: their names and machines.
+/// Returns the names and machines of the packages to write.
 fn groups<'a>(
     release: &'a Release,
     wanted: &[MachineName],
@@ -148,7 +148,7 @@ fn groups<'a>(
     wanted.iter().map(group).collect()
 }
 
-/// A disk of a package, and the file it becomes.
+/// A disk of a package, and the disk's future file.
 struct PackedDisk {
     image: RemoteDisk,
     writer: Writer,
@@ -204,7 +204,7 @@ async fn one(
     };
     let draft = Draft { name: name.to_owned(), text, extra, disks };
     let finished = |lens: &[u64]| sheet.descriptor(lens);
-    // The sheet borrows the release: what is written is decided once the lengths are known.
+    // The sheet borrows the release, so it stays out of the task, which determines the lengths.
     let (kind, into) = (order.kind, order.into.clone());
     let path = into.join(match kind {
         PackageKind::Ova => format!("{name}.ova"),
@@ -229,34 +229,34 @@ async fn one(
     Ok(PackageFile { file: path, len, is_original, unmapped })
 }
 
-/// What a package will hold.
+/// The contents of a package to write.
 struct Draft {
     name: String,
-    /// The descriptor, as long as it can get.
+    /// The descriptor at its maximum length.
     text: Bytes,
-    /// The original descriptor, where it is not the package's own.
+    /// The original descriptor, unless the package uses it as its own.
     extra: Option<Bytes>,
     disks: Vec<PackedDisk>,
 }
 
-/// Where the files of a package are being written.
+/// The unfinished files of a package.
 enum Place {
-    /// One file, with room at its start for the descriptor and the manifest.
+    /// One file, with space at its start for the descriptor and the manifest.
     Archive(NewFile),
-    /// The disks, and what is plain text: named together when all is there.
+    /// The disks and the text files, to be committed together.
     Folder { disks: Vec<NewFile>, plain: Vec<NewFile> },
 }
 
-/// A package whose disks are written.
+/// A package with all disks written.
 struct Archive {
     place: Place,
     name: String,
     text: Bytes,
     extra: Option<Bytes>,
-    /// Name and digest of each disk's file.
+    /// The name and digest of each disk's file.
     files: Vec<(String, String)>,
     lens: Vec<u64>,
-    /// Where the disks of an archive end.
+    /// The end of an archive's disks, as an offset in bytes.
     end: u64,
 }
 
@@ -285,7 +285,7 @@ impl Archive {
         let Draft { name, text, extra, disks } = draft;
         make_folder(into)?;
         let (mut files, mut lens) = (Vec::new(), Vec::new());
-        // All of them first: a name that is taken is said before anything is fetched.
+        // All files first, so that an existing name fails before any disk is fetched.
         let create = |name: &str| -> Result<NewFile, ExportError> {
             let path = into.join(name);
             make_folder(path.parent().unwrap_or(into))?;
@@ -303,8 +303,8 @@ impl Archive {
         Ok(Self { place, name, text, extra, files, lens, end: 0 })
     }
 
-    /// Writes the descriptor and the manifest, and makes the package visible; `text` replaces the
-    /// draft of the descriptor.
+    /// Writes the descriptor and the manifest, and commits the package. `text` replaces the draft
+    /// of the descriptor.
     fn finish(self, text: Option<String>) -> Result<u64, ExportError> {
         let Self { place, name, text: draft, extra, mut files, lens, end } = self;
         let is_archive = matches!(place, Place::Archive(_));
@@ -313,7 +313,7 @@ impl Archive {
             Some(text) => {
                 let mut text = text.into_bytes();
                 if is_archive {
-                    // The room that the draft took: white space may follow the last element.
+                    // Fills the space of the draft: XML allows white space after the last element.
                     text.resize(draft.len(), b'\n');
                 }
                 text.into()
@@ -361,7 +361,7 @@ impl Archive {
                     file.file().write_all_at(bytes, 0).map_err(ConvertError::Write)?;
                     len += bytes.len() as u64;
                 }
-                // The descriptor last: what it names is there.
+                // The descriptor last, so that its files exist.
                 let all: Vec<_> = disks.into_iter().chain(new.into_iter().rev()).collect();
                 NewFile::commit_all(&all)?;
                 Ok(len)
@@ -370,7 +370,7 @@ impl Archive {
     }
 }
 
-/// The files of a package that are no disks: descriptor, manifest, original descriptor.
+/// Returns the names of the text files of a package: descriptor, manifest, original descriptor.
 fn plain_names(name: &str, has_extra: bool) -> Vec<String> {
     let mut names = vec![format!("{name}.ovf"), format!("{name}.mf")];
     names.extend(has_extra.then(|| original_name(name)));
@@ -381,7 +381,7 @@ fn original_name(name: &str) -> String {
     format!("{name}.ovf.original")
 }
 
-/// A manifest as long as it will be.
+/// Returns a manifest of the final length, with placeholders as digests.
 fn manifest_text(name: &str, hrefs: &[String], has_extra: bool) -> String {
     let digest = "0".repeat(64);
     let mut names = vec![format!("{name}.ovf")];
@@ -399,7 +399,8 @@ fn make_folder(folder: &Path) -> Result<(), HostError> {
 }
 
 impl PackedDisk {
-    /// Writes the disk's file into `file` from `at` on; its length and SHA-256.
+    /// Writes the disk's file into `file` from offset `at`. Returns its length in bytes and
+    /// SHA-256.
     fn write(&self, file: &File, at: u64) -> Result<(u64, String), ExportError> {
         let hashing = Hashing { file, at, start: at, hasher: Hasher::new(Algorithm::Sha256) };
         let mut out = BufWriter::with_capacity(STEP, hashing);
@@ -410,7 +411,7 @@ impl PackedDisk {
     }
 }
 
-/// Writes to a place in a file, and hashes what goes there.
+/// A writer to an offset in a file that hashes all bytes.
 struct Hashing<'a> {
     file: &'a File,
     start: u64,
