@@ -1,4 +1,4 @@
-//! Why a description of a release is not one.
+//! The errors of release descriptions.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use seawall_api::units::OutOfLimits;
 
 use crate::error::ErrorKind;
 
-/// Why a description of a release is not one.
+/// The reason a description of a release is invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
@@ -18,54 +18,54 @@ pub enum SpecError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The file is longer than a description can be.
+    /// The file is longer than the limit.
     #[error("{path} has {len} bytes, more than the limit of {limit}", path = .path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
-        /// Its length in bytes.
+        /// The file's length in bytes.
         len: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The file is not TOML, or has other keys or values than the schema.
+    /// The file is not TOML, or violates the schema.
     #[error("{path} does not describe an application", path = .path.display())]
     Toml {
         /// The file.
         path: PathBuf,
-        /// Where and why: it quotes the line.
+        /// The position and cause, with a quote of the line.
         source: Box<toml::de::Error>,
     },
-    /// A `--machine` flag that does not say what it must.
+    /// A malformed `--machine` flag.
     #[error("`--machine {flag}`: {why}")]
     Flag {
-        /// What was read, with control characters escaped.
+        /// The flag, with control characters escaped.
         flag: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// A name that is none.
+    /// An invalid name.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// A rule of release documents is broken.
+    /// A violation of a rule of release documents.
     #[error("this cannot become a release")]
     Rule(#[from] InvalidRelease),
-    /// A length outside its limits.
+    /// A length outside of the limits.
     #[error(transparent)]
     Limits(#[from] OutOfLimits),
-    /// This host's own architecture has no name in a release.
+    /// The host's architecture has no name in a release.
     #[error("machines have no default architecture on this host ({host})")]
     Architecture {
-        /// What Rust calls the host.
+        /// Rust's name of the architecture.
         host: &'static str,
     },
 }
 
 impl SpecError {
-    /// What the caller can do about it.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -74,7 +74,7 @@ impl SpecError {
         }
     }
 
-    /// The next step, where one is known.
+    /// Returns the next step for the user, if known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         const SCHEMA: &str = "docs/application-toml.md lists every key with an example";

@@ -18,7 +18,7 @@ use super::{
     host_architecture,
 };
 
-/// The longest `application.toml`, in bytes.
+/// The maximum length of an `application.toml`, in bytes.
 pub const FILE_LEN_MAX: u64 = 4 << 20;
 
 #[derive(Deserialize)]
@@ -85,15 +85,15 @@ struct RawParameter {
     required: bool,
 }
 
-/// Reads an `application.toml`; disks lie relative to the folder it is in.
+/// Reads an `application.toml`. Disks' paths are relative to its folder.
 ///
 /// # Errors
-/// When it cannot be read or does not follow the schema; the error quotes the line.
+/// Fails if the file cannot be read or violates the schema. The error quotes the line.
 pub fn read(path: &Path) -> Result<ReleaseSpec, SpecError> {
     let read_error = |source| SpecError::Read { path: path.to_owned(), source };
     let file = fs::File::open(path).map_err(read_error)?;
     let mut text = String::new();
-    // One byte more than is allowed tells a file of exactly the limit from a longer one.
+    // One byte more than the limit, to detect a longer file.
     file.take(FILE_LEN_MAX + 1).read_to_string(&mut text).map_err(read_error)?;
     let len = text.len() as u64;
     if len > FILE_LEN_MAX {
@@ -102,10 +102,10 @@ pub fn read(path: &Path) -> Result<ReleaseSpec, SpecError> {
     parse(&text, path)
 }
 
-/// Reads the text of an `application.toml` that lies at `path`.
+/// Parses the text of an `application.toml`. `path` is used for errors and relative paths.
 ///
 /// # Errors
-/// When it does not follow the schema; the error quotes the line.
+/// Fails if the text violates the schema. The error quotes the line.
 pub fn parse(text: &str, path: &Path) -> Result<ReleaseSpec, SpecError> {
     let raw: RawApplication = toml::from_str(text)
         .map_err(|error| SpecError::Toml { path: path.to_owned(), source: Box::new(error) })?;
@@ -162,7 +162,7 @@ impl RawMachine {
     }
 }
 
-/// Reads disks as tables, or as paths alone: `disks = ["web.qcow2"]`.
+/// Reads disks as tables or as plain paths, such as `disks = ["web.qcow2"]`.
 fn disks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RawDisk>, D::Error> {
     struct Entry(RawDisk);
 

@@ -1,11 +1,11 @@
-//! `--machine NAME=[DISK:][FORMAT:]PATH[,…]`, the short way to describe a release.
+//! `--machine NAME=[DISK:][FORMAT:]PATH[,…]`, the short form of a release description.
 //!
-//! Everything else has its default: 1 CPU, 1024 MiB, BIOS, this host's architecture, virtio disks
-//! named `disk0`, `disk1`, … in the order given. A comma cannot be part of a path here.
+//! Everything else has a default: 1 CPU, 1024 MiB, BIOS, this host's architecture, and virtio disks
+//! named `disk0`, `disk1`, … in the given order. A path in a flag cannot contain a comma.
 //!
-//! The name of a format before a colon (`raw`, `qcow2`, `vmdk`, `vhd`, `vhdx`, `vdi`) is a format,
-//! any other name a disk's: a disk that is called `raw` is `raw:raw:PATH`. A path that would read
-//! as one of these is written with a `./` before it.
+//! Before a colon, the name of a format (`raw`, `qcow2`, `vmdk`, `vhd`, `vhdx`, `vdi`) is a format.
+//! Any other name is a disk's. A disk named `raw` is written `raw:raw:PATH`. A path that would be
+//! read as one of these forms needs a leading `./`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,18 +26,18 @@ use super::{
 pub struct MachineFlag {
     /// The machine's name.
     pub name: MachineName,
-    /// Its disks, at least one.
+    /// The machine's disks, at least one.
     pub disks: Vec<FlaggedDisk>,
 }
 
 /// One disk of a `--machine` flag.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FlaggedDisk {
-    /// Its name.
+    /// The disk's name.
     pub name: DiskName,
-    /// Its format, where it is given.
+    /// The disk's format, if given.
     pub format: Option<Format>,
-    /// Its file.
+    /// The disk's file.
     pub path: PathBuf,
 }
 
@@ -68,9 +68,9 @@ impl FromStr for MachineFlag {
     }
 }
 
-/// Splits the name of a disk off `DISK:…`.
+/// Splits the disk's name off `DISK:…`.
 ///
-/// The name of a format is a disk's only if another format follows.
+/// The name of a format is a disk's name only if another format follows.
 fn named(text: &str) -> Option<(DiskName, &str)> {
     let (name, rest) = text.split_once(':')?;
     let is_format = name.parse::<Format>().is_ok();
@@ -78,10 +78,10 @@ fn named(text: &str) -> Option<(DiskName, &str)> {
     is_name.then(|| Some((name.parse().ok()?, rest)))?
 }
 
-/// Describes a release by flags.
+/// Describes a release by `--machine` flags.
 ///
 /// # Errors
-/// When there is none, a machine is named twice, or a rule of release documents is broken.
+/// Fails without flags, on a repeated machine, or on a violation of a rule of release documents.
 pub fn describe(flags: Vec<MachineFlag>) -> Result<ReleaseSpec, SpecError> {
     let architecture = host_architecture()?;
     let mut machines: Vec<_> = flags

@@ -1,11 +1,11 @@
-//! Memory as people write it: `2048` (MiB), `"512 MiB"`, `"2 GiB"`, `"1 TiB"`.
+//! A quantity of memory as users write it: `2048` (MiB), `"512 MiB"`, `"2 GiB"`, `"1 TiB"`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// Memory in MiB.
+/// A quantity of memory in MiB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct MemoryMib(pub(super) u64);
 
@@ -25,8 +25,8 @@ impl FromStr for MemoryMib {
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let number: u64 = number.parse().map_err(|_| RULE)?;
-        // `4G` is how QEMU and virsh write GiB. `GB` is refused: some mean 10^9 by it, and no
-        // guest has such a memory.
+        // `4G` means GiB in QEMU and virsh. `GB` is refused, because some read it as 10^9 bytes,
+        // and no guest has such a memory.
         let factor = match unit.trim_start() {
             "" | "M" | "MiB" => 1,
             "G" | "GiB" => 1 << 10,

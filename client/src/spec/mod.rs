@@ -1,12 +1,12 @@
-//! What to push: the machines of a release and the files that hold their disks.
+//! Descriptions of releases to push: the machines and the files of their disks.
 //!
-//! Comes from an `application.toml` ([`file`], docs/application-toml.md) or from `--machine`
-//! flags ([`flags`]); both give the same [`ReleaseSpec`]. Nothing here opens a disk.
+//! A description is read from an `application.toml` ([`file`], docs/application-toml.md) or from
+//! `--machine` flags ([`flags`]). Both produce a [`ReleaseSpec`]. Nothing here opens a disk.
 //!
 //! # Invariants
 //!
-//! 1. A [`ReleaseSpec`] that exists follows every rule of a release document: what a push finds
-//!    wrong later is in the disks, not in the description.
+//! 1. Every [`ReleaseSpec`] follows all rules of release documents. Later errors of a push are
+//!    errors of the disks, not of the description.
 //! 2. Machines and networks are in the order of a release document, by name.
 
 use std::collections::BTreeMap;
@@ -29,61 +29,61 @@ mod memory;
 
 pub use error::SpecError;
 
-/// The machine's processors where none are given.
+/// The default number of a machine's processors.
 const CPUS_DEFAULT: u32 = 1;
 
-/// A release that is about to be pushed.
+/// A release to push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReleaseSpec {
     /// The machines, ordered by name; at least one.
     pub machines: Vec<MachineSpec>,
     /// The networks that the machines share, ordered by name.
     pub networks: Vec<Network>,
-    /// What an operator may set when the release is deployed, by key.
+    /// The parameters that an operator may set on deployment, by key.
     pub parameters: BTreeMap<String, Parameter>,
-    /// Free text by key.
+    /// Free texts by key.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A machine whose disks are still files.
+/// A machine to push, with disks as files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MachineSpec {
-    /// Its name, unique in the release.
+    /// The machine's name, unique in the release.
     pub name: MachineName,
-    /// The instruction set its disks are built for.
+    /// The instruction set of the machine's software.
     pub architecture: Architecture,
-    /// What starts its boot disk.
+    /// The firmware, which starts the boot disk.
     pub firmware: Firmware,
-    /// Virtual processors.
+    /// The number of virtual processors.
     pub cpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// Lower numbers start first.
+    /// The position in the start order. Lower numbers start first.
     pub start_order: u32,
-    /// The disks in bus order; the first is the one it boots from.
+    /// The disks in bus order. The machine boots from the first.
     pub disks: Vec<DiskSpec>,
     /// The network cards in slot order.
     pub network_cards: Vec<NetworkCard>,
-    /// Free text by key.
+    /// Free texts by key.
     pub annotations: BTreeMap<String, String>,
-    /// The original descriptor, where there was one.
+    /// The descriptor of the package that the machine comes from, if any.
     pub descriptor: Option<Descriptor>,
 }
 
-/// How a disk's file lies in a package.
+/// The location of a disk's file in a package.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Packed {
-    /// The ranges of files that hold it, end to end; none for an empty disk.
+    /// The ranges of files that contain the file, in order. Empty for an empty disk.
     pub slices: Vec<FileSlice>,
-    /// How its bytes are taken out of them, the first step first; none where they are its bytes.
+    /// The steps that extract the file from the ranges, in order. Empty if the ranges are the file.
     pub steps: Vec<Unpack>,
-    /// The disk's length, if the package says it.
+    /// The disk's length in bytes, if the package states one.
     pub capacity: Option<u64>,
-    /// The format of its file, if the package says it.
+    /// The file's format, if the package states one.
     pub stated: Option<Format>,
 }
 
-/// A step in taking a file out of an archive.
+/// A step in the extraction of a file from an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unpack {
     /// Inflates gzip.
@@ -94,42 +94,42 @@ pub enum Unpack {
     Part(Range<u64>),
 }
 
-/// A disk that is still a file.
+/// A disk to push, stored as a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskSpec {
-    /// Its name, unique in the machine.
+    /// The disk's name, unique in the machine.
     pub name: DiskName,
-    /// What it is attached to.
+    /// The bus that the disk is attached to.
     pub bus: Bus,
-    /// The file that holds it; what errors call it where it is in a package.
+    /// The disk's file. For a disk in a package, a name for errors.
     pub path: PathBuf,
-    /// The file's format; recognised from its content where `None`.
+    /// The file's format. If `None`, the format is detected from the content.
     pub format: Option<Format>,
-    /// Where its file lies, if that is in a package.
+    /// The file's location in a package. `None` for a file of its own.
     pub packed: Option<Packed>,
 }
 
-/// What a scan found in a disk's file.
+/// The result of a scan of a disk's file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DiskContent {
-    /// Length as the guest sees it.
+    /// The length in the guest.
     pub len: DiskLen,
-    /// Its identity.
+    /// The digest of the disk's content.
     pub content: ContentDigest,
-    /// The index that lists its chunks.
+    /// The digest of the disk's index, which lists its chunks.
     pub index: IndexDigest,
 }
 
 impl ReleaseSpec {
-    /// Every disk with the machine it belongs to, in document order.
+    /// Returns every disk with its machine, in document order.
     pub fn disks(&self) -> impl Iterator<Item = (&MachineSpec, &DiskSpec)> {
         self.machines.iter().flat_map(|m| m.disks.iter().map(move |disk| (m, disk)))
     }
 
-    /// The release document, each disk as `content_of` says it is.
+    /// Returns the release document, with the contents of disks from `content_of`.
     ///
     /// # Errors
-    /// The first of `content_of`.
+    /// Fails with the first error of `content_of`.
     pub fn into_document<E>(
         self,
         application: ApplicationName,
@@ -168,8 +168,8 @@ impl ReleaseSpec {
         })
     }
 
-    /// Holds the rules of a release document against everything but the disks' content, so that
-    /// a mistake is found before gigabytes are read.
+    /// Checks all rules of release documents except for the disks' contents, so that a mistake is
+    /// found before gigabytes are read.
     pub(crate) fn proven(self) -> Result<Self, SpecError> {
         let stand_in = |_: &MachineName, _: &DiskSpec| {
             Ok::<_, SpecError>(DiskContent {
@@ -188,7 +188,7 @@ impl ReleaseSpec {
     }
 }
 
-/// The architecture of this host, which is the default for machines.
+/// Returns this host's architecture, the default of machines.
 fn host_architecture() -> Result<Architecture, SpecError> {
     match std::env::consts::ARCH {
         "x86_64" => Ok(Architecture::X86_64),
@@ -201,7 +201,7 @@ fn host_architecture() -> Result<Architecture, SpecError> {
     }
 }
 
-/// `disk0`, `disk1`, …: a disk's name where none is given.
+/// Returns the default name of a disk: `disk0`, `disk1`, ….
 fn default_disk_name(position: usize) -> Result<DiskName, SpecError> {
     Ok(format!("disk{position}").parse()?)
 }
