@@ -1,9 +1,9 @@
-//! Convert: a disk image becomes a file of another format, or a stream of one. No registry.
+//! Converts a disk image to a file or a stream of another format, without a registry.
 //!
 //! # After a crash
 //!
-//! A file has its name only when it is whole ([`seawall_store::new_file`] says what stays until
-//! then, and who removes it).
+//! A file gets its name only when complete. [`seawall_store::new_file`] describes the remains of an
+//! unfinished file and their removal.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,57 +24,58 @@ use crate::error::{ErrorKind, Failure};
 use crate::progress::{Progress, Stage};
 use crate::room::{self, NoRoom, Room};
 
-/// Where the new image goes.
+/// The destination of a new image.
 pub enum Destination {
-    /// A file.
+    /// A file or a block device.
     File {
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// What to do when the name is taken.
+        /// The action if the path exists.
         overwrite: Overwrite,
     },
     /// A pipe.
     Pipe(Box<dyn Write + Send>),
 }
 
-/// What to convert, and to what.
+/// A conversion to run.
 pub struct Convert {
-    /// The image.
+    /// The image's path.
     pub from: PathBuf,
-    /// Its format, where its content is not to be asked.
+    /// The image's format. If `None`, the format is detected from the content.
     pub from_format: Option<Format>,
-    /// How it may be opened.
+    /// The permissions for opening disks.
     pub access: DiskAccess,
-    /// Where to.
+    /// The destination.
     pub to: Destination,
     /// The new format.
     pub format: ExportFormat,
-    /// What the length of the disk is made to be.
+    /// The rounding of the disk's length.
     pub round: Round,
-    /// How many threads read, hash and compress.
+    /// The number of threads that read, hash and compress.
     pub threads: usize,
-    /// Hears how far it is.
+    /// The receiver of progress reports.
     pub progress: Arc<dyn Progress>,
 }
 
-/// What was converted.
+/// The result of a conversion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConvertReport {
     /// The new format.
     pub format: String,
-    /// What the image was taken for, and every file that was read.
+    /// The detected source, with every file that was read.
     pub source: DiskSource,
-    /// Length of the disk in bytes.
+    /// The length of the disk in bytes.
     pub disk_len: u64,
-    /// Bytes in blocks that are not all zero.
+    /// The total length of blocks that are not all zeros, in bytes.
     pub data_bytes: u64,
-    /// Length of what was written, in bytes.
+    /// The length of the output in bytes.
     pub file_len: u64,
-    /// The length that the disk was filled up to with zeros, where that was asked for.
+    /// The length in bytes to which the disk was padded with zeros. `None` if no rounding was
+    /// requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rounded_len: Option<u64>,
-    /// The disk's identity; `b3sum` of the raw disk prints it.
+    /// The digest of the disk's content, which equals `b3sum` of the raw disk.
     pub content: ContentDigest,
 }
 
@@ -102,20 +103,20 @@ impl Failure for ConvertError {
     }
 }
 
-/// Why a conversion failed.
+/// The reason a conversion failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertFailure {
     /// The image cannot be opened.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The engine failed.
+    /// The conversion engine failed.
     #[error(transparent)]
     Convert(#[from] ConvertError),
-    /// The new file does not fit where it is to go.
+    /// The file system has too little free space for the new file.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// A thread ended without a word.
+    /// A thread ended unexpectedly.
     #[error("the conversion stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
 }
@@ -149,8 +150,8 @@ impl Failure for ConvertFailure {
 /// Converts an image.
 ///
 /// # Errors
-/// When the image cannot be read, does not fit the format, or the output cannot be written. There
-/// is no file then; of a pipe's bytes nothing can be used.
+/// Fails if the image cannot be read or does not fit the format, or if the output cannot be
+/// written. A failure leaves no new file. Bytes already in a pipe are unusable.
 pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
     let Convert { from, from_format, access, to, format, round, threads, progress } = order;
     let heard = Arc::clone(&progress);
@@ -158,7 +159,7 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
     let opened = tokio::task::spawn_blocking(open).await;
     let disk = opened.map_err(|_| ConvertFailure::Defect)??;
     let source = disk.source.clone();
-    // Here and not in the thread: a name that is taken is said before anything is read.
+    // Outside of the thread, so that a taken name fails before anything is read.
     let (new, mut pipe) = match to {
         Destination::File { path, overwrite } if Device::is_at(&path) => {
             let len = (format == ExportFormat::Raw).then(|| disk.image.disk_len());
@@ -216,8 +217,10 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
     })
 }
 
-/// Fails if a file that is laid out does not fit into a folder. Where the image's map alone does
-/// not say so, the disk is read for the bytes that are other than zero.
+/// Fails if a laid-out file does not fit into a folder.
+///
+/// If the image's map alone does not prove that the file fits, the disk is read to count its
+/// nonzero bytes.
 fn check_room(
     folder: &Path,
     image: &dyn DiskImage,
@@ -234,7 +237,7 @@ fn check_room(
     Ok(Room::of(folder, data_bytes).check()?)
 }
 
-/// The length that a disk was filled up to; `None` where that was not asked for.
+/// Returns the disk's length after rounding. `None` if no rounding was requested.
 pub(crate) fn rounded(round: Round, disk_len: u64) -> Option<u64> {
     round.up(disk_len).filter(|_| round != Round::Exact)
 }
