@@ -1,4 +1,4 @@
-//! Inspect: what an image file is, and what is on its disk. No registry, and nothing is written.
+//! Describes an image file and the partitions of its disk. Needs no registry and writes nothing.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,53 +15,53 @@ use crate::convert::ConvertFailure;
 use crate::disk::{DiskAccess, DiskSource};
 use crate::progress::{Progress, Stage};
 
-/// What to inspect, and how closely.
+/// An inspection to run.
 pub struct Inspect {
-    /// The image.
+    /// The image's path.
     pub path: PathBuf,
-    /// Its format, where its content is not to be asked.
+    /// The image's format. If `None`, the format is detected from the content.
     pub format: Option<Format>,
-    /// How it may be opened.
+    /// The permissions for opening disks.
     pub access: DiskAccess,
-    /// Whether to read the whole disk for its digest.
+    /// True to read the whole disk for its digest.
     pub digest: bool,
-    /// How many threads hash.
+    /// The number of threads that hash.
     pub threads: usize,
-    /// Hears how far it is.
+    /// The receiver of progress reports.
     pub progress: Arc<dyn Progress>,
 }
 
-/// What an image is.
+/// The properties of an image.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InspectReport {
-    /// Its format.
+    /// The image's format.
     pub format: String,
-    /// Which kind of it; empty where there is nothing to tell apart.
+    /// The variant of the format. Empty if the format has no variants.
     pub variant: String,
-    /// What the file is compressed by as a whole.
+    /// The compression of the file as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
-    /// Length of its logical sectors in bytes, where they are other than 512.
+    /// The length of a logical sector in bytes, unless 512.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sector_len: Option<u64>,
-    /// Length of the disk in bytes.
+    /// The length of the disk in bytes.
     pub disk_len: u64,
-    /// Bytes that its map calls data.
+    /// The total length of data according to the image's map, in bytes.
     pub allocated_bytes: u64,
-    /// In how many runs they are.
+    /// The number of contiguous runs of data.
     pub allocated_runs: u64,
-    /// Every file it is made of, backing files last.
+    /// The image's files, with backing files last.
     pub files: Vec<String>,
     /// `mbr` or `gpt`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_table: Option<&'static str>,
     /// The partitions.
     pub partitions: Vec<InspectedPartition>,
-    /// The disk's identity, where it was asked for; `b3sum` of the raw disk prints it.
+    /// The digest of the disk's content if requested, which equals `b3sum` of the raw disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<ContentDigest>,
-    /// Bytes in blocks that are not all zero, where the digest was asked for.
+    /// The total length of blocks that are not all zeros, in bytes. `None` without a digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_bytes: Option<u64>,
 }
@@ -70,23 +70,23 @@ pub struct InspectReport {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InspectedPartition {
-    /// Its number as Linux counts.
+    /// The partition's number in Linux.
     pub number: u64,
-    /// Where it begins on the disk, in bytes.
+    /// The offset on the disk in bytes.
     pub start: u64,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub len: u64,
-    /// Its type: hexadecimal digits, or a GUID.
+    /// The partition's type: hexadecimal digits, or a GUID.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its name; of GPT only.
+    /// The partition's name, only in a GPT.
     pub name: String,
 }
 
 /// Inspects an image.
 ///
 /// # Errors
-/// When the image cannot be read.
+/// Fails if the image cannot be read.
 pub async fn inspect(order: Inspect) -> Result<InspectReport, ConvertFailure> {
     let progress = Arc::clone(&order.progress);
     let outcome = tokio::task::spawn_blocking(move || look(&order)).await;
@@ -96,7 +96,7 @@ pub async fn inspect(order: Inspect) -> Result<InspectReport, ConvertFailure> {
 
 fn look(order: &Inspect) -> Result<InspectReport, ConvertFailure> {
     let mut access = order.access.clone();
-    // What stands in a disk's tables may be looked at while a machine runs.
+    // Partition tables may be read while a machine runs.
     access.allow_in_use |= !order.digest;
     let disk = access.open(&order.path, order.format, order.progress.as_ref())?;
     let image = &disk.image;
@@ -139,10 +139,10 @@ fn look(order: &Inspect) -> Result<InspectReport, ConvertFailure> {
     })
 }
 
-/// Bytes that the map calls data, and in how many runs they are.
+/// Returns the total length of data in bytes and the number of contiguous runs.
 fn allocated(image: &dyn DiskImage) -> Result<(u64, u64), ConvertError> {
     let (mut bytes, mut runs, mut at) = (0, 0, 0);
-    // Where the run before ended: runs are given in pieces.
+    // The end of the previous run. Adjacent pieces count as one run.
     let mut end = None;
     while let Some(run) = image.next_data(at)? {
         bytes += run.end - run.start;
