@@ -1,4 +1,4 @@
-//! Why a disk was not opened.
+//! The errors of opening disks.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,43 +9,43 @@ use seawall_store::image::{ImageError, Wrapping};
 use crate::error::{ErrorKind, Failure};
 use crate::host::ImageLockError;
 
-/// Why a disk was not opened.
+/// The reason a disk was not opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiskError {
     /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// Another process may write to it.
+    /// Another process may write to the disk.
     #[error(transparent)]
     InUse(ImageLockError),
-    /// The compressed bytes are broken off or damaged, or cannot be read.
+    /// The compressed data is truncated, damaged or unreadable.
     #[error("cannot inflate {}, which is compressed by {wrapping}", path.display())]
     Inflate {
         /// The compressed file.
         path: PathBuf,
-        /// What it is compressed by.
+        /// The compression.
         wrapping: Wrapping,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The compressed bytes are more than any disk has.
+    /// The inflated data would be longer than any disk.
     #[error("{} inflates to more than {limit} bytes", path.display())]
     TooLong {
         /// The compressed file.
         path: PathBuf,
-        /// The longest that is read.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// What is inflated cannot be written.
+    /// The inflated data cannot be written.
     #[error("cannot write to the scratch folder {}", folder.display())]
     Scratch {
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// There is less room than the compressed file has bytes.
+    /// The scratch folder has less free space than the length of the compressed file.
     #[error(
         "the scratch folder {} has {} of free space; to inflate the disk takes more than {}",
         folder.display(), HumanBytes(*free), HumanBytes(*needed)
@@ -53,14 +53,14 @@ pub enum DiskError {
     NoRoom {
         /// The folder.
         folder: PathBuf,
-        /// What is needed at least, in bytes.
+        /// The minimum of needed bytes.
         needed: u64,
-        /// What is free, in bytes.
+        /// The number of free bytes.
         free: u64,
     },
 }
 
-/// What the kind of an input or output error is for a caller.
+/// Returns the kind of an I/O error. Invalid data counts as invalid input.
 fn kind_of(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {

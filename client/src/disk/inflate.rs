@@ -1,9 +1,9 @@
-//! Reads a compressed disk as a stream into a scratch file; zeros become holes.
+//! Inflates a compressed disk into a scratch file. Zeros become holes.
 //!
 //! # Invariants
 //!
-//! 1. Memory has a bound: windows of at most [`WINDOW_LEN_MAX`].
-//! 2. The file has at most [`LEN_MAX`] bytes, and takes up space for those that are not zero.
+//! 1. Memory is bounded by windows of at most [`WINDOW_LEN_MAX`].
+//! 2. The file has at most [`LEN_MAX`] bytes, and blocks of zeros take up no space.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -18,12 +18,12 @@ use seawall_store::scan::is_zero;
 use super::{DiskError, Scratch};
 use crate::progress::{Progress, Stage};
 
-/// The longest disk, and what its format adds at most.
+/// The maximum length of an inflated file in bytes: the longest disk and its format's overhead.
 const LEN_MAX: u64 = DISK_LEN_MAX + DISK_LEN_MAX / 1024;
-/// The longest window or dictionary of a compressor; `zstd --long` has one of 128 MiB.
+/// The maximum window or dictionary of a compressor, in bytes. `zstd --long` needs 128 MiB.
 const WINDOW_LEN_MAX: u32 = 128 << 20;
 const WINDOW_LOG_MAX: u32 = WINDOW_LEN_MAX.ilog2();
-/// Bytes that become a hole if all are zero.
+/// The length of a block in bytes. A block of zeros becomes a hole.
 const BLOCK_LEN: usize = 64 << 10;
 const INPUT_LEN: usize = 256 << 10;
 
@@ -67,7 +67,7 @@ pub(super) fn to_scratch(
     Ok(output)
 }
 
-/// Fills the block as far as the stream goes.
+/// Fills the block as far as the stream goes, and returns the number of bytes.
 fn fill(from: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < block.len() {
@@ -92,7 +92,7 @@ fn reader<'a>(input: impl BufRead + 'a, wrapping: Wrapping) -> Box<dyn Read + 'a
     }
 }
 
-/// Tells how many compressed bytes were read.
+/// A reader that reports the number of compressed bytes as progress.
 struct Counted<'a> {
     input: File,
     progress: &'a dyn Progress,
@@ -110,7 +110,7 @@ impl Read for Counted<'_> {
 struct Zstd<R> {
     input: R,
     context: Option<zstd_safe::DCtx<'static>>,
-    /// Whether the last frame is whole.
+    /// True if the last frame is complete.
     is_between: bool,
 }
 

@@ -1,12 +1,11 @@
-//! The disks that a command was given: opened, inflated where they are compressed, and told what
-//! they were taken for.
+//! Opens and inflates a command's disks, and describes their detected formats.
 //!
 //! # Invariants
 //!
-//! 1. A file that a disk's own bytes name is read only where [`DiskAccess::allowed`] or its folder
-//!    permits it.
-//! 2. A disk that a process of QEMU may write is refused, unless the caller insists.
-//! 3. What is inflated lies in a file without a name: it goes away with its handle.
+//! 1. A file named in a disk's own bytes is read only if [`DiskAccess::allowed`] or the disk's
+//!    folder permits it.
+//! 2. A disk in use by a QEMU process is refused, unless the caller allows it.
+//! 3. An inflated disk is in an unnamed file, which disappears with its handle.
 
 mod error;
 mod inflate;
@@ -24,48 +23,48 @@ pub use scratch::Scratch;
 use crate::host::ReadLocks;
 use crate::progress::Progress;
 
-/// How the disks that a command was given may be opened.
+/// The permissions for opening a command's disks.
 #[derive(Clone, Debug, Default)]
 pub struct DiskAccess {
-    /// Folders and files that an image may name besides the files in its own folder.
+    /// Further files and folders that an image may refer to. Files in its own folder are allowed.
     pub allowed: Vec<PathBuf>,
-    /// Where compressed disks are inflated to.
+    /// The folder for inflated disks.
     pub scratch: Scratch,
-    /// Whether a disk may be read that another process has open for writing.
+    /// True to read disks that another process has open for writing.
     pub allow_in_use: bool,
 }
 
 /// An open disk.
 pub struct OpenDisk {
-    /// What the guest reads.
+    /// The disk as the guest reads it.
     pub image: Arc<dyn DiskImage>,
-    /// What its file was taken for.
+    /// The detected source.
     pub source: DiskSource,
-    /// Keeps processes of QEMU from writing to it.
+    /// Locks against writes by QEMU. `None` if disks in use are allowed.
     _locks: Option<ReadLocks>,
 }
 
-/// What a disk's file was taken for, and every file that was read for it.
+/// A detected format, and every file that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskSource {
     /// The format.
     pub format: String,
-    /// Which kind of it; empty where there is nothing to tell apart.
+    /// The variant of the format. Empty if the format has no variants.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub variant: String,
-    /// What the file is compressed by as a whole.
+    /// The compression of the file as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
-    /// Length of the disk's logical sectors in bytes, where they are other than 512.
+    /// The length of a logical sector in bytes, unless 512.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sector_len: Option<u64>,
-    /// Every file that was read, the one that was given first.
+    /// The files that were read, starting with the given one.
     pub files: Vec<String>,
 }
 
 impl DiskSource {
-    /// Describes an image that is open.
+    /// Describes an open image.
     #[must_use]
     pub fn of(image: &dyn DiskImage, wrapping: Option<Wrapping>) -> Self {
         let variant = image.variant();
@@ -79,8 +78,10 @@ impl DiskSource {
     }
 }
 
-/// The length of a disk's sectors, where that is other than 512: as the file says, or as its
-/// partition table stands. A GPT begins in the second sector.
+/// Returns the length of the disk's sectors in bytes, unless 512.
+///
+/// The length is stated by the file or derived from the partition table: a GPT begins in the second
+/// sector.
 fn sector_len(image: &dyn DiskImage, said: Option<u64>) -> Option<u64> {
     let begins_gpt = |offset: u64| {
         let mut mark = [0; 8];
@@ -97,7 +98,7 @@ fn sector_len(image: &dyn DiskImage, said: Option<u64>) -> Option<u64> {
 }
 
 impl DiskSource {
-    /// Tells this reading of a file from others of the same file.
+    /// Returns a key that differs between interpretations of the same file.
     pub(crate) fn taken_for(&self) -> String {
         match &self.compression {
             Some(compression) => format!("{compression}:{}", self.format),
@@ -120,11 +121,11 @@ impl std::fmt::Display for DiskSource {
 }
 
 impl DiskAccess {
-    /// Opens a disk; `format` is what the caller says that it is.
+    /// Opens a disk. `format` overrides detection.
     ///
     /// # Errors
-    /// When the file cannot be read, is not recognised, names files that it may not, is in use, or
-    /// when there is no room to inflate it.
+    /// Fails if the file is unreadable, unrecognised or in use, if it refers to forbidden files, or if
+    /// there is no space to inflate it.
     pub fn open(
         &self,
         path: &Path,
@@ -145,10 +146,10 @@ impl DiskAccess {
         self.guard(image.into(), wrapping)
     }
 
-    /// Takes an image that was opened in another way.
+    /// Locks an image that was opened in another way.
     ///
     /// # Errors
-    /// When one of its files is in use.
+    /// Fails if one of the image's files is in use.
     pub fn guard(
         &self,
         image: Arc<dyn DiskImage>,

@@ -1,4 +1,4 @@
-//! Where compressed disks are inflated to.
+//! The scratch folder, which receives inflated disks.
 
 use std::fs::File;
 use std::io;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::DiskError;
 
-/// The folder for files that are needed while a command runs; they have no names there.
+/// The folder for a command's temporary files, which have no names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scratch(PathBuf);
 
 impl Default for Scratch {
-    /// The folder for large temporary files: `/tmp` is memory on many hosts.
+    /// Returns the folder for large temporary files: on many hosts, `/tmp` is in memory.
     fn default() -> Self {
         let large = Path::new("/var/tmp");
         Self(if large.is_dir() { large.to_owned() } else { PathBuf::from("/tmp") })
@@ -19,22 +19,22 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// A folder that the caller chose.
+    /// Returns a scratch folder at a path chosen by the caller.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         Self(folder)
     }
 
-    /// Where it is.
+    /// Returns the folder's path.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.0
     }
 
-    /// Creates a file without a name, for at least `len` bytes.
+    /// Creates an unnamed file for at least `len` bytes.
     ///
     /// # Errors
-    /// When it cannot be created, or the file system has less room than that.
+    /// Fails if the file cannot be created, or if the file system has less than `len` bytes free.
     pub(super) fn file(&self, len: u64) -> Result<File, DiskError> {
         let file = tempfile::tempfile_in(&self.0).map_err(|source| self.failed(source))?;
         let Ok(found) = rustix::fs::fstatvfs(&file) else { return Ok(file) };
@@ -45,7 +45,7 @@ impl Scratch {
         Ok(file)
     }
 
-    /// The error of a file in it.
+    /// Returns the error of an operation on a scratch file.
     pub(super) fn failed(&self, source: io::Error) -> DiskError {
         DiskError::Scratch { folder: self.0.clone(), source }
     }

@@ -1,4 +1,4 @@
-//! Compressed disks read as what they hold.
+//! Tests of reads from compressed disks.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::progress::Silent;
 
 const MIB: usize = 1 << 20;
 
-/// A disk with a boot signature, a hole and an end.
+/// A disk with a boot signature, a hole and a marked end.
 fn disk() -> Vec<u8> {
     let mut disk = vec![0; 3 * MIB];
     disk[..512].fill(7);
@@ -68,7 +68,7 @@ fn bytes(disk: &OpenDisk) -> Vec<u8> {
 #[test]
 fn a_compressed_disk_reads_as_the_disk_that_it_holds() {
     let bench = Bench::new();
-    // As bgzip, pigz and `cat` make them: several members, one after the other.
+    // Several members in sequence, as written by bgzip, pigz and `cat`.
     let (first, second) = (&disk()[..MIB], &disk()[MIB..]);
     for (name, compressed, wrapping) in [
         ("d.gz", gzip(&disk()), "gzip"),
@@ -86,7 +86,7 @@ fn a_compressed_disk_reads_as_the_disk_that_it_holds() {
         let data = opened.image.next_data(MIB as u64).unwrap().unwrap();
         assert!(data.start >= 2 * MIB as u64, "zeros are holes in the scratch file: {data:?}");
     }
-    // Whoever says raw means the compressed bytes.
+    // An explicit `raw` means the compressed bytes.
     let opened = bench.open(&bench.file("d.gz", &gzip(&disk())), Some(Format::Raw)).unwrap();
     assert!(bytes(&opened) == gzip(&disk()));
 }
