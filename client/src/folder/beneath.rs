@@ -1,7 +1,7 @@
-//! Opens names below a folder's handle, and never through a link.
+//! Opens names below a folder's handle without following symbolic links.
 //!
-//! Linux 5.6 and later resolve a whole path so in one call (`openat2`). Where a kernel or a sandbox
-//! lacks that call, the path is opened name by name, each without following links.
+//! Linux 5.6 and later resolve a whole path in one call (`openat2`). If a kernel or a sandbox lacks
+//! the call, each name of the path is opened separately, without following links.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,10 +11,10 @@ use rustix::io::Errno;
 
 use super::FolderPath;
 
-/// A handle of a folder: no reading of the folder's names, only steps below it.
+/// The flags of a handle for steps below a folder, without reading its entries.
 const STEP: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Opens a path below `folder`. No part of the path may be a link; mount points may be crossed.
+/// Opens a path below `folder`. Fails on any symbolic link; mount points may be crossed.
 pub(super) fn open(
     folder: BorrowedFd<'_>,
     path: &FolderPath,
@@ -24,8 +24,8 @@ pub(super) fn open(
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match openat2(folder, path.as_path(), flags, mode, resolve) {
-        // EPERM is what sandboxes answer for calls they do not know; EAGAIN a race with a rename.
-        // Step by step a link where a folder was wanted is told from a file.
+        // EPERM is a sandbox's answer to an unknown call, EAGAIN a race with a rename. Only the
+        // steps tell a link from a file in the place of a folder.
         Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN | Errno::INVAL | Errno::NOTDIR) => {
             open_by_steps(folder, path, flags, mode)
         }
@@ -33,7 +33,7 @@ pub(super) fn open(
     }
 }
 
-/// The same without `openat2`.
+/// Opens a path below `folder` like `open`, but without `openat2`.
 pub(super) fn open_by_steps(
     folder: BorrowedFd<'_>,
     path: &FolderPath,
@@ -46,7 +46,7 @@ pub(super) fn open_by_steps(
         .map_err(|errno| no_link(parent, name, errno))
 }
 
-/// Opens the folder that holds the last name of a path: `None` where that is `folder` itself.
+/// Opens the parent folder of a path. `None` if the parent is `folder` itself.
 pub(super) fn parent<'a>(
     folder: BorrowedFd<'_>,
     path: &'a FolderPath,
@@ -78,7 +78,8 @@ fn parent_by_steps<'a>(
     Ok((at, last))
 }
 
-/// Tells a link where a folder was wanted from a file: both are `ENOTDIR` to the kernel.
+/// Distinguishes a link from a file in the place of a folder: the kernel reports `ENOTDIR` for
+/// both.
 fn no_link(folder: BorrowedFd<'_>, name: &std::ffi::OsStr, errno: Errno) -> io::Error {
     if errno == Errno::NOTDIR
         && let Ok(found) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
@@ -89,7 +90,7 @@ fn no_link(folder: BorrowedFd<'_>, name: &std::ffi::OsStr, errno: Errno) -> io::
     errno.into()
 }
 
-/// Opens a folder by the path that somebody typed: links on the way there are theirs.
+/// Opens a folder at the user's path. Symbolic links in this path are followed.
 pub(super) fn open_root(path: &std::path::Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(openat(CWD, path, flags, Mode::empty())?)
@@ -101,7 +102,7 @@ mod tests {
 
     type Open = fn(BorrowedFd<'_>, &FolderPath, OFlags, Mode) -> io::Result<OwnedFd>;
 
-    /// Both ways agree, so that a kernel without `openat2` is no weaker.
+    /// Checks that a kernel without `openat2` is no weaker.
     #[test]
     fn both_ways_open_what_is_below_and_follow_no_link() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,20 +1,20 @@
-//! A folder that is worked in by its handle, though others may write to it.
+//! A folder accessed by its handle, because others may write to it.
 //!
-//! A pulled folder may belong to another user than the one that patches it, or lie where others may
-//! write. Whoever may write there can put a link in the place of any name. Followed by root, such a
-//! link reads, empties or overwrites any file of the host.
+//! A pulled folder may belong to another user than the one who patches it, or lie where others may
+//! write. Anybody with write access can replace a name by a symbolic link. If root followed such a
+//! link, it would read, empty or overwrite any file of the host.
 //!
 //! # Invariants
 //!
-//! 1. A folder's own path may hold links: somebody typed it. Below the folder no link is followed,
-//!    on the way to a name or as the name, for reading as for writing.
-//! 2. Only regular files are read and written, and a file that has a second name (a hard link) is
-//!    never written: the other name may be anybody's.
-//! 3. A file that is made is made exclusively: a name that is taken is removed first, never opened.
-//! 4. What is made has the modes of [`mode`], which the umask can only restrict further.
+//! 1. A folder's own path may contain links, because the user gave it. Below the folder no link is
+//!    followed, neither on the way to a name nor as the name, for reading or writing.
+//! 2. Only regular files are read and written. A file with another name (a hard link) is never
+//!    written, because the other name may be anybody's.
+//! 3. Files are created exclusively: an existing name is removed first, never opened.
+//! 4. Created files and folders have the modes of [`mode`], restricted further by the umask.
 //!
-//! Whether the files *below* the folder may be trusted is not its concern: everything that is read
-//! is parsed into proven types or hashed.
+//! This module does not decide if the contents of files can be trusted. Callers parse all contents
+//! into validated types, or hash them.
 
 mod beneath;
 mod path;
@@ -37,51 +37,53 @@ pub use path::{FolderPath, InvalidFolderPath};
 
 use crate::host::HostError;
 
-/// The modes of what Seawall makes in folders; the umask may take bits away, and adds none.
+/// The modes of files and folders that Seawall creates. The umask can only remove bits.
 pub(crate) mod mode {
     use rustix::fs::Mode;
 
-    /// A disk, which holds what a machine keeps secret, and what Seawall keeps for itself.
+    /// The mode of disks, which contain secrets, and of Seawall's own files.
     pub(crate) const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
-    /// A lockfile, a release document, a descriptor: what the registry tells every reader.
+    /// The mode of lockfiles, release documents and descriptors, which every reader may know.
     pub(crate) const DOCUMENT: Mode = FILE.union(Mode::RGRP).union(Mode::ROTH);
-    /// A folder of disks and documents. A hypervisor that runs machines under a user of its own, as
-    /// libvirt does, is given the disks, and has to pass the folders above them.
+    /// The mode of folders of disks and documents.
+    ///
+    /// A hypervisor may run machines as a user of its own, as libvirt does. This user needs to
+    /// traverse the folders above the disks.
     pub(crate) const FOLDER: Mode = PROGRAM;
-    /// A script.
+    /// The mode of scripts.
     pub(crate) const PROGRAM: Mode = DOCUMENT.union(Mode::XUSR).union(Mode::XGRP).union(Mode::XOTH);
-    /// A folder that no other program has to pass.
+    /// The mode of folders for Seawall alone.
     pub(crate) const OWN_FOLDER: Mode = Mode::RWXU;
 }
 
-/// Why a name in a folder is not touched.
+/// The reason a name in a folder is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untouchable {
-    /// It is a link, or lies behind one.
+    /// The name is a symbolic link, or lies behind one.
     #[error("it is a symbolic link, or lies behind one; links in a pulled folder are not followed")]
     Link,
-    /// It is a device, a pipe or a folder.
+    /// The name is a device, a pipe or a folder.
     #[error("it is not a regular file")]
     NotAFile,
-    /// It is a file with other names.
+    /// The file has other names.
     #[error(
         "it has {links} names (hard links): writing to it would change the file under the others"
     )]
     HardLinks {
-        /// How many names it has.
+        /// The number of the file's names.
         links: u64,
     },
-    /// Somebody else owns it.
+    /// Another user owns the file.
     #[error("it belongs to the user {owner}, who could change what is put there")]
     Foreign {
-        /// The owner's number.
+        /// The owner's user ID.
         owner: u32,
     },
 }
 
 impl Untouchable {
-    /// The operator's next step.
+    /// Returns the next step for the operator.
     pub(crate) fn remedy(self, path: &Path) -> String {
         let path = path.display();
         match self {
@@ -103,13 +105,13 @@ impl Untouchable {
         io::Error::other(self)
     }
 
-    /// The refusal that an error of the file system is, if it is one.
+    /// Returns the refusal in an I/O error, if any.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
 
-/// A folder by its handle; cheap to clone.
+/// A folder's handle, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Folder {
     handle: Arc<OwnedFd>,
@@ -117,10 +119,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder at a path that somebody typed.
+    /// Opens the folder at the user's path.
     ///
     /// # Errors
-    /// When it is no folder, or cannot be opened.
+    /// Fails if the path is not a folder, or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let typed = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let handle =
@@ -128,19 +130,19 @@ impl Folder {
         Ok(Self { handle: Arc::new(handle), path: path.to_owned() })
     }
 
-    /// The same folder with another path for messages.
+    /// Replaces the path used in messages.
     #[must_use]
     pub(crate) fn named(self, path: PathBuf) -> Self {
         Self { path, ..self }
     }
 
-    /// The folder's path, for messages and for what is told to other programs.
+    /// Returns the folder's path, for messages and other programs.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of a name below, for messages and for what is told to other programs.
+    /// Returns the path of a name below, for messages and other programs.
     #[must_use]
     pub fn path_of(&self, file: &FolderPath) -> PathBuf {
         self.path.join(file)
@@ -161,7 +163,7 @@ impl Folder {
     /// Opens a folder below.
     ///
     /// # Errors
-    /// When it is a link, no folder, or cannot be opened.
+    /// Fails if the name is a symbolic link, is not a folder, or cannot be opened.
     pub(crate) fn folder(&self, folder: &FolderPath) -> Result<Self, HostError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let handle = beneath::open(self.handle(), folder, flags, Mode::empty())
@@ -169,10 +171,10 @@ impl Folder {
         Ok(Self { handle: Arc::new(handle), path: self.path_of(folder) })
     }
 
-    /// Makes a folder below and those above it, where they are not there.
+    /// Creates a folder below and its missing parents.
     ///
     /// # Errors
-    /// When a name on the way is taken by anything but a folder.
+    /// Fails if a name on the way exists and is not a folder.
     pub(crate) fn make_folder(&self, folder: &FolderPath, mode: Mode) -> Result<(), HostError> {
         let failed = self.failed("create", folder);
         let mut above = PathBuf::new();
@@ -186,13 +188,13 @@ impl Folder {
                 Err(errno) => return Err(failed(errno.into())),
             }
         }
-        // What is there already may be a link or a file.
+        // An existing name may be a link or a file.
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         beneath::open(self.handle(), folder, flags, Mode::empty()).map_err(failed)?;
         Ok(())
     }
 
-    /// Makes the folder that is to hold a file below.
+    /// Creates the parent folder of a file below.
     ///
     /// # Errors
     /// As [`Self::make_folder`].
@@ -201,7 +203,7 @@ impl Folder {
     }
 
     fn open_file(&self, file: &FolderPath, flags: OFlags) -> io::Result<File> {
-        // A pipe must not block, and a terminal not become this process's own.
+        // Opening must neither block on a pipe nor make a terminal the controlling one.
         let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
         let opened = File::from(beneath::open(self.handle(), file, flags, Mode::empty())?);
         if !opened.metadata()?.is_file() {
@@ -213,15 +215,15 @@ impl Folder {
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// When it is a link or anything else, or cannot be opened.
+    /// Fails if the name is not a regular file, or cannot be opened. Does not follow links.
     pub(crate) fn file(&self, file: &FolderPath) -> Result<File, HostError> {
         self.open_file(file, OFlags::RDONLY).map_err(self.failed("open", file))
     }
 
-    /// Opens a regular file that has no other name for reading and writing.
+    /// Opens a regular file without other names for reading and writing.
     ///
     /// # Errors
-    /// When it is a link or anything else, has other names, or cannot be opened.
+    /// Fails if the name is not a regular file, has other names, or cannot be opened.
     pub(crate) fn file_to_write(&self, file: &FolderPath) -> Result<File, HostError> {
         let open = || -> io::Result<File> {
             let opened = self.open_file(file, OFlags::RDWR)?;
@@ -233,10 +235,10 @@ impl Folder {
         open().map_err(self.failed("open", file))
     }
 
-    /// Makes a new file for reading and writing; whatever has the name is removed first.
+    /// Creates a file for reading and writing. Removes an existing file or link of the name first.
     ///
     /// # Errors
-    /// When its folder is not there, or the name is a folder's.
+    /// Fails if the parent folder is missing, or if the name is a folder's.
     pub(crate) fn create(&self, file: &FolderPath, mode: Mode) -> Result<File, HostError> {
         let create = || -> io::Result<File> {
             self.unlink(file)?;
@@ -246,10 +248,10 @@ impl Folder {
         create().map_err(self.failed("create", file))
     }
 
-    /// Gives a file these bytes at once: a crash leaves the old bytes or the new ones.
+    /// Replaces a file's contents atomically: after a crash, the file is either old or new.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Fails if the file cannot be written.
     pub(crate) fn replace(
         &self,
         file: &FolderPath,
@@ -261,7 +263,7 @@ impl Folder {
             let mut opened = self.create(&part, mode)?;
             let failed = self.failed("write", file);
             opened.write_all(bytes).map_err(&failed)?;
-            // Data before name: a rename that outlives its data is an empty file after power loss.
+            // Data before name: a name that survives power loss without its data is an empty file.
             opened.sync_all().map_err(failed)?;
             self.rename(&part, file)?;
             self.sync_folder_of(file)
@@ -269,19 +271,19 @@ impl Folder {
         write().inspect_err(|_| drop(self.unlink(&part)))
     }
 
-    /// Reads a file that cannot be longer than `len_max`.
+    /// Reads a file of at most `len_max` bytes.
     ///
     /// # Errors
-    /// When it is longer, is no regular file, or cannot be read.
+    /// Fails if the file is longer, is not a regular file, or cannot be read.
     pub(crate) fn read(&self, file: &FolderPath, len_max: u64) -> Result<Vec<u8>, HostError> {
         let opened = self.open_file(file, OFlags::RDONLY).map_err(self.failed("read", file))?;
         read_at_most(opened, len_max).map_err(self.failed("read", file))
     }
 
-    /// The kind and length of what has a name; `None` where nothing has.
+    /// Returns the metadata of a name, `None` if nothing has the name. Does not follow links.
     ///
     /// # Errors
-    /// When a folder on the way is a link, or cannot be looked into.
+    /// Fails if a folder on the way is a symbolic link, or cannot be searched.
     pub(crate) fn look(&self, file: &FolderPath) -> Result<Option<Found>, HostError> {
         let look = || -> io::Result<Option<Found>> {
             let (parent, name) = match beneath::parent(self.handle(), file) {
@@ -306,21 +308,22 @@ impl Folder {
         look().map_err(self.failed("inspect", file))
     }
 
-    /// Whether anything has a name below, be it a link that leads nowhere.
+    /// Returns true if the name exists, even as a dangling link.
     #[must_use]
     pub(crate) fn has(&self, file: &FolderPath) -> bool {
         self.look(file).is_ok_and(|found| found.is_some())
     }
 
-    /// Renames a file below, over whatever has the other name.
+    /// Renames a file below, replacing an existing file of the new name.
     ///
     /// # Errors
-    /// When a folder on the way is a link, or the file system refuses.
+    /// Fails if a folder on the way is a symbolic link, or if the file system refuses.
     pub(crate) fn rename(&self, from: &FolderPath, to: &FolderPath) -> Result<(), HostError> {
         self.rename_raw(from, to).map_err(self.failed("rename", from))
     }
 
-    /// The same with the file system's own error, for callers that tell its kinds apart.
+    /// Renames a file and returns the file system's own error, for callers that tell its kinds
+    /// apart.
     ///
     /// # Errors
     /// As [`Self::rename`].
@@ -332,10 +335,10 @@ impl Folder {
         Ok(renameat(old_parent, old, new_parent, new)?)
     }
 
-    /// Exchanges two names of this folder.
+    /// Exchanges two names in this folder atomically.
     ///
     /// # Errors
-    /// When the file system cannot.
+    /// Fails if the file system does not support exchanges, or refuses.
     pub(crate) fn exchange(&self, one: &OsStr, other: &OsStr) -> io::Result<()> {
         let (here, flags) = (self.handle(), RenameFlags::EXCHANGE);
         Ok(renameat_with(here, one, here, other, flags)?)
@@ -353,18 +356,18 @@ impl Folder {
         }
     }
 
-    /// Removes a file or a link, if it is there.
+    /// Removes a file or a symbolic link, if one exists.
     ///
     /// # Errors
-    /// When it cannot be removed, or a folder on the way is a link.
+    /// Fails if the file cannot be removed, or if a folder on the way is a symbolic link.
     pub(crate) fn remove(&self, file: &FolderPath) -> Result<(), HostError> {
         self.unlink(file).map_err(self.failed("remove", file))
     }
 
-    /// Removes a folder with all that is in it, or a file or a link, if it is there.
+    /// Removes a folder with its contents, or a file or a link, if one exists.
     ///
     /// # Errors
-    /// When something in it cannot be removed.
+    /// Fails if an entry cannot be removed.
     pub(crate) fn remove_tree(&self, file: &FolderPath) -> Result<(), HostError> {
         let remove = || -> io::Result<()> {
             let (parent, name) = match beneath::parent(self.handle(), file) {
@@ -376,45 +379,45 @@ impl Folder {
         remove().map_err(self.failed("remove", file))
     }
 
-    /// The names in the folder, at most `count_max` of them.
+    /// Returns at most `count_max` names in the folder.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Fails if the folder cannot be read.
     pub(crate) fn names(&self, count_max: usize) -> Result<Vec<OsString>, HostError> {
         names(self.handle(), count_max).map_err(|e| HostError::new("read", &self.path, e))
     }
 
-    /// Makes the names in this folder survive loss of power.
+    /// Syncs the folder, so that its names survive power loss.
     ///
     /// # Errors
-    /// When the file system fails.
+    /// Fails if the file system fails.
     pub(crate) fn sync(&self) -> Result<(), HostError> {
         fsync(self.handle()).map_err(|errno| HostError::new("sync", &self.path, errno.into()))
     }
 
-    /// The same for the folder that holds a file below.
+    /// Syncs the parent folder of a file below.
     ///
     /// # Errors
-    /// When the folder is a link, or the file system fails.
+    /// Fails if the folder is a symbolic link, or if the file system fails.
     pub(crate) fn sync_folder_of(&self, file: &FolderPath) -> Result<(), HostError> {
         file.parent().map_or_else(|| self.sync(), |folder| self.folder(&folder)?.sync())
     }
 }
 
-/// What has a name.
+/// The metadata of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Found {
     pub(crate) kind: FileType,
     /// The length in bytes.
     pub(crate) len: u64,
-    /// The owner's number.
+    /// The owner's user ID.
     pub(crate) owner: u32,
-    /// When its content was modified, in seconds and nanoseconds since 1970.
+    /// The modification time, in seconds and nanoseconds since the Unix epoch.
     pub(crate) modified: (i64, i64),
 }
 
-/// The name under which a file is written before it has its own: hidden, which no name that a
-/// release gives can be.
+/// Returns the temporary name of a file. The name is hidden, so it never clashes with a name in a
+/// release.
 pub(crate) fn part_of(file: &FolderPath) -> FolderPath {
     let mut part = OsString::from(".");
     part.push(file.name());
@@ -422,7 +425,7 @@ pub(crate) fn part_of(file: &FolderPath) -> FolderPath {
     file.with_name(part)
 }
 
-/// Reads all of an open file, or fails where it is longer than `len_max`.
+/// Reads an open file completely. Fails if the file is longer than `len_max` bytes.
 pub(crate) fn read_at_most(file: File, len_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(len_max.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -452,7 +455,7 @@ fn names(folder: BorrowedFd<'_>, count_max: usize) -> io::Result<Vec<OsString>> 
 fn remove_tree(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        // Linux answers EISDIR, POSIX allows EPERM.
+        // Linux returns EISDIR, POSIX allows EPERM.
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(errno) => return Err(errno.into()),
     }

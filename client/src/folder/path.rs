@@ -1,4 +1,4 @@
-//! A path below a folder, proven when it is read.
+//! A relative path below a folder, validated on construction.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -7,30 +7,30 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Why a path cannot be one below a folder.
+/// The reason a path is not a valid path below a folder.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{}` is no path below a folder: {why}", path.escape_debug())]
 pub struct InvalidFolderPath {
-    /// What was read.
+    /// The rejected path.
     path: String,
-    /// The rule that it breaks.
+    /// The violated rule.
     why: &'static str,
 }
 
 /// A relative path that stays below the folder it is resolved from.
 ///
-/// A value has one or more plain names: it is not absolute, has no `..`, no `.`, no empty part and
-/// no NUL byte. Every path that comes out of a file in a pulled folder is read into this type. The
-/// type does not know links: [`super::Folder`] refuses to follow them.
+/// A value consists of one or more plain names: it is not absolute, and has no `..`, no `.`, no
+/// empty part and no NUL byte. Every path from a file in a pulled folder is parsed into this type.
+/// The type does not know about symbolic links: [`super::Folder`] refuses to follow them.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "PathBuf", into = "PathBuf")]
 pub struct FolderPath(PathBuf);
 
 impl FolderPath {
-    /// Proves a path.
+    /// Validates a path.
     ///
     /// # Errors
-    /// When the path could leave the folder, or is not in its plain spelling.
+    /// Fails if the path could leave the folder, or is not in its plain spelling.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, InvalidFolderPath> {
         let path = path.into();
         match broken_rule(&path) {
@@ -39,46 +39,46 @@ impl FolderPath {
         }
     }
 
-    /// Takes a path that this program composes of names it has proven already.
+    /// Wraps a path composed of validated names.
     pub(crate) fn composed(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         debug_assert_eq!(broken_rule(&path), None, "{path:?}");
         Self(path)
     }
 
-    /// The same path below `self`.
+    /// Appends a path.
     #[must_use]
     pub(crate) fn join(&self, below: &Self) -> Self {
         Self(self.0.join(&below.0))
     }
 
-    /// Another name in the same folder.
+    /// Replaces the last name.
     #[must_use]
     pub(crate) fn with_name(&self, name: impl AsRef<OsStr>) -> Self {
         Self::composed(self.0.with_file_name(name))
     }
 
-    /// The path for the file system's calls and for messages.
+    /// Returns the path for system calls and messages.
     #[must_use]
     pub fn as_path(&self) -> &Path {
         &self.0
     }
 
-    /// The folder that holds it; `None` where that is the folder it is resolved from.
+    /// Returns the parent. `None` if the path has only one name.
     #[must_use]
     pub(crate) fn parent(&self) -> Option<Self> {
         self.0.parent().filter(|parent| *parent != Path::new("")).map(|it| Self(it.to_owned()))
     }
 
-    /// The last name.
+    /// Returns the last name.
     #[must_use]
     pub(crate) fn name(&self) -> &OsStr {
         self.0.file_name().unwrap_or_default()
     }
 
-    /// The names, from the folder down.
+    /// Returns the names from the root down.
     pub(crate) fn names(&self) -> impl Iterator<Item = &OsStr> {
-        // Whatever the path is, nothing but plain names is ever handed to the kernel.
+        // Whatever the path is, the kernel gets only plain names.
         self.0.components().filter_map(|part| match part {
             Component::Normal(name) => Some(name),
             _ => None,
@@ -97,7 +97,7 @@ fn broken_rule(path: &Path) -> Option<&'static str> {
     if path.is_absolute() {
         return Some("it is absolute");
     }
-    // By bytes: `components` would drop `.` and empty parts, and so allow a file two spellings.
+    // By bytes: `components` drops `.` and empty parts, so a file would have two spellings.
     bytes.split(|byte| *byte == b'/').find_map(|name| match name {
         b"" | b"." => Some("a part of it is empty or `.`"),
         b".." => Some("it has `..`"),

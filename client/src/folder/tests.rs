@@ -1,11 +1,11 @@
-//! Nothing outside a folder is read, written or removed, whatever names are links.
+//! Tests with symbolic links: nothing outside a folder is read, written or removed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 
-/// A folder, and files outside that must stay as they are.
+/// A folder, and files outside of it that must stay unchanged.
 struct World {
     dir: tempfile::TempDir,
     folder: Folder,
