@@ -1,15 +1,15 @@
-//! What the caller of any flow or port can do about a failure.
+//! The common interface of all flows' errors.
 
 pub use seawall_store::error::ErrorKind;
 
 use crate::host::HostError;
 use crate::registry::RegistryError;
 
-/// What every flow's error can say of itself.
+/// The interface of every flow's error.
 pub trait Failure: std::error::Error {
-    /// What the caller can do about it.
+    /// Returns the kind of the error.
     fn kind(&self) -> ErrorKind;
-    /// The next step, printed on a line of its own.
+    /// Returns the next step for the user, printed on a line of its own.
     fn remedy(&self) -> Option<String>;
 }
 

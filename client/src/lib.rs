@@ -1,6 +1,6 @@
-//! Seawall's flows as a library: what the binary `seawall` does, without a terminal.
+//! Seawall's flows as a library: the functions of the binary `seawall`, without a terminal.
 //!
-//! `bin → flow → port`: a flow sees the registry through [`registry::Registry`] alone.
+//! `bin → flow → port`: a flow accesses the registry only through [`registry::Registry`].
 
 pub mod audit;
 pub mod convert;

@@ -1,9 +1,10 @@
-//! Text that somebody else wrote, as a person's terminal may show it.
+//! Sanitises untrusted text for a terminal.
 
-/// The longest text that is shown of somebody else's, in characters.
+/// The maximum length of a shown text, in characters.
 const TEXT_LEN_MAX: usize = 1000;
 
-/// Whether a character moves the cursor, hides or reorders text (Unicode TR 9), or ends a line.
+/// Returns true if a character moves the cursor, hides or reorders text (Unicode TR 9), or ends a
+/// line.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
@@ -11,8 +12,9 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text on one line: whatever is unsafe, line ends too, is shown as an escape, so that nobody
-/// can forge a line of ours. Text that nobody would read to its end is cut.
+/// Returns the text on one line, with unsafe characters and line ends as escapes.
+///
+/// The text cannot forge a line of output. Text longer than the limit is truncated.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(4 * TEXT_LEN_MAX));

@@ -1,39 +1,39 @@
-//! What a flow tells about its work while it runs.
+//! Progress reports of a running flow.
 
-/// Which part of a flow runs.
+/// A stage of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {
     /// Reading local disks and cutting them into chunks.
     Scan,
     /// Sending packs to the registry.
     Upload,
-    /// Getting packs from the registry.
+    /// Downloading packs from the registry.
     Fetch,
     /// Writing a disk.
     Apply,
-    /// Hashing what is there.
+    /// Hashing existing data.
     Verify,
     /// Inflating a compressed disk.
     Unpack,
 }
 
-/// Hears how far a flow is. Called from many threads; must return at once.
+/// A receiver of a flow's progress. Called from many threads; must return at once.
 pub trait Progress: Send + Sync {
-    /// A stage begins, with its bytes where they are known. Ends the one before.
+    /// Reports the start of a stage, which ends the previous one. `total_bytes` is `None` if unknown.
     fn begin(&self, stage: Stage, total_bytes: Option<u64>);
-    /// That many more bytes of the stage are done.
+    /// Reports that another `bytes` bytes of the stage are done.
     fn advance(&self, bytes: u64);
-    /// That many bytes need not be transferred, as they were there; they count as done, too.
+    /// Reports that `bytes` bytes are already present. They count as done, without a transfer.
     fn reused(&self, bytes: u64);
-    /// That many bytes crossed the network, as they were sent or received: compressed.
+    /// Reports that `bytes` compressed bytes crossed the network.
     fn transferred(&self, bytes: u64);
-    /// Something a person may want to know.
+    /// Reports a remark for the user.
     fn note(&self, text: &str);
-    /// The flow has ended.
+    /// Reports the end of the flow.
     fn finish(&self);
 }
 
-/// Tells nobody.
+/// A receiver that ignores all reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,8 +1,8 @@
-//! Whether a file system has room for what a flow is about to write.
+//! A check for free space before a flow writes.
 //!
-//! A comparison before the first byte, not a reservation: somebody else may take the room
-//! meanwhile, and then the write fails as it would have. What is compared is never more than what
-//! will be written, so that nothing is refused that would have fitted.
+//! A comparison before the first byte, not a reservation: if another process takes the space, the
+//! write fails as usual. The compared size is a lower bound of the written bytes, so that nothing
+//! is refused that would have fitted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,33 +13,33 @@ use serde::Serialize;
 
 use crate::error::{ErrorKind, Failure};
 
-/// File systems that may compress what is written: zfs, btrfs, bcachefs.
+/// The magic numbers of file systems with compression: zfs, btrfs, bcachefs.
 const COMPRESSING: [u64; 3] = [0x2FC1_2FC1, 0x9123_683E, 0xCA45_1A4E];
 
-/// What a flow needs of a file system, and what that has.
+/// The space that a flow needs on a file system, and the free space.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Room {
-    /// The folder that is written to.
+    /// The folder to write to, or its closest existing ancestor.
     #[serde(skip)]
     pub folder: PathBuf,
-    /// Bytes to be written at least.
+    /// The minimum of bytes to be written.
     pub needed_bytes: u64,
-    /// Bytes that are free for this user; `None` where the file system does not say.
+    /// The number of bytes free for this user. `None` if the file system does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<u64>,
 }
 
-/// There is less room than what is to be written takes.
+/// The file system has too little free space.
 #[derive(Debug, thiserror::Error)]
 #[error("not enough space in {}: {} is needed, and {} is free", .folder.display(),
     HumanBytes(*.needed_bytes), HumanBytes(*.free_bytes))]
 pub struct NoRoom {
-    /// The folder that was to be written to.
+    /// The folder to write to.
     pub folder: PathBuf,
-    /// Bytes to be written at least.
+    /// The minimum of bytes to be written.
     pub needed_bytes: u64,
-    /// Bytes that are free for this user.
+    /// The number of bytes free for this user.
     pub free_bytes: u64,
 }
 
@@ -55,7 +55,7 @@ impl Failure for NoRoom {
 }
 
 impl Room {
-    /// Looks at the file system of `folder`, or of the first folder above it that is there.
+    /// Measures the file system of `folder`, or of its closest existing ancestor.
     #[must_use]
     pub fn of(folder: &Path, needed_bytes: u64) -> Self {
         let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
@@ -64,10 +64,10 @@ impl Room {
         Self { folder: there, needed_bytes, free_bytes }
     }
 
-    /// Fails if what is needed does not fit.
+    /// Checks the free space.
     ///
     /// # Errors
-    /// When less is free than is needed.
+    /// Fails if less is free than needed. Passes if the free space is unknown.
     pub fn check(&self) -> Result<(), NoRoom> {
         match self.free_bytes {
             Some(free_bytes) if free_bytes < self.needed_bytes => Err(NoRoom {
@@ -90,24 +90,24 @@ impl std::fmt::Display for Room {
     }
 }
 
-/// Bytes that this user may write in a folder; `None` where the file system does not say, or may
-/// need less of them than are written.
+/// Returns the number of bytes that this user may write in a folder. `None` if the file system does
+/// not report it, or may compress the data.
 fn free_bytes(folder: &Path) -> io::Result<Option<u64>> {
     let kind = u64::try_from(rustix::fs::statfs(folder)?.f_type).unwrap_or(0);
     let found = rustix::fs::statvfs(folder)?;
     if COMPRESSING.contains(&(kind & 0xFFFF_FFFF)) || found.f_blocks == 0 {
         return Ok(None);
     }
-    // Some blocks are kept for the superuser.
+    // Some blocks are reserved for root.
     let is_root = rustix::process::geteuid().is_root();
     let blocks = if is_root { found.f_bfree } else { found.f_bavail };
     Ok(Some(blocks.saturating_mul(found.f_frsize)))
 }
 
-/// Bytes that an image's map calls data: at most these are other than zero.
+/// Returns the bytes of data according to an image's map, an upper bound of the nonzero bytes.
 ///
 /// # Errors
-/// When the map cannot be read.
+/// Fails if the map cannot be read.
 pub(crate) fn allocated_bytes(image: &dyn DiskImage) -> Result<u64, ImageError> {
     let (mut bytes, mut at) = (0, 0);
     while let Some(run) = image.next_data(at)? {

@@ -1,4 +1,4 @@
-//! Every error of a flow that an operating system's refusal caused has the kind of that refusal.
+//! Tests of errors caused by the operating system: each keeps the kind of its cause.
 
 use std::io;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::repair::RepairError;
 use crate::spec::SpecError;
 use crate::verify::VerifyError;
 
-/// What Linux says, and what a script is to do about it.
+/// Linux error numbers and their kinds.
 const REFUSALS: [(i32, ErrorKind); 12] = [
     (2, ErrorKind::NotFound),      // ENOENT
     (1, ErrorKind::Denied),        // EPERM
@@ -41,8 +41,8 @@ const REFUSALS: [(i32, ErrorKind); 12] = [
     (20, ErrorKind::InvalidInput), // ENOTDIR
 ];
 
-/// Checks an error enum. Its variants are matched without a wildcard, so that one that is added
-/// has to be given a sample, or be listed among those that no refusal causes.
+/// Checks an error enum. The match has no wildcard, so a new variant needs a sample or a place in
+/// the list of variants without an I/O cause.
 macro_rules! check {
     ($error:ident: $($pattern:pat => $sample:expr),+; $($other:pat),*) => {{
         fn _covers(error: &$error) {
