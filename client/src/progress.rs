@@ -19,7 +19,7 @@ pub enum Stage {
 
 /// A receiver of a flow's progress. Called from many threads; must return at once.
 pub trait Progress: Send + Sync {
-    /// Reports the start of a stage, which ends the previous one. `total_bytes` is `None` if unknown.
+    /// Reports the start of a stage, which ends the previous one. `total_bytes` may be unknown.
     fn begin(&self, stage: Stage, total_bytes: Option<u64>);
     /// Reports that another `bytes` bytes of the stage are done.
     fn advance(&self, bytes: u64);

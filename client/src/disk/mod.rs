@@ -124,8 +124,8 @@ impl DiskAccess {
     /// Opens a disk. `format` overrides detection.
     ///
     /// # Errors
-    /// Fails if the file is unreadable, unrecognised or in use, if it refers to forbidden files, or if
-    /// there is no space to inflate it.
+    /// Fails if the file is unreadable, unrecognised or in use, if it refers to forbidden files, or
+    /// if there is no space to inflate it.
     pub fn open(
         &self,
         path: &Path,
