@@ -1,4 +1,4 @@
-//! Why a push failed.
+//! Errors of a push.
 
 use std::path::PathBuf;
 
@@ -14,14 +14,14 @@ use crate::error::{ErrorKind, Failure};
 use crate::ovf::OvfError;
 use crate::registry::RegistryError;
 
-/// Why a push failed. Nothing of it is visible in the registry.
+/// An error of a push. The release is not visible in the registry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The package is not what it says.
+    /// The package contradicts its descriptor or manifest.
     #[error(transparent)]
     Package(#[from] OvfError),
     /// A disk's file cannot be opened.
@@ -32,10 +32,10 @@ pub enum PushError {
     Scan {
         /// The disk's file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: ScanError,
     },
-    /// A disk's file was written while it was read.
+    /// A disk's file was modified during the push.
     #[error("{} changed while it was pushed", path.display())]
     Changed {
         /// The disk's file.
@@ -50,9 +50,9 @@ pub enum PushError {
         application: ApplicationName,
         /// The version.
         version: Version,
-        /// What the version names.
+        /// The existing release.
         taken_by: ReleaseDigest,
-        /// What was to be pushed.
+        /// The rejected release.
         pushed: ReleaseDigest,
     },
     /// The version was deleted.
@@ -62,19 +62,19 @@ pub enum PushError {
         application: ApplicationName,
         /// The version.
         version: Version,
-        /// What the registry says of it.
+        /// The registry's refusal.
         source: Box<RegistryError>,
     },
-    /// The description breaks a rule of release documents.
+    /// The description violates a rule of release documents.
     #[error("the release cannot be described")]
     Release(#[from] InvalidRelease),
-    /// A thread of the push ended without a word.
+    /// A thread of the push panicked.
     #[error("the push stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
 }
 
 impl PushError {
-    /// Returns the same error, naming the application in what the registry refused.
+    /// Returns the same error, naming the application of the refused request.
     pub(super) fn about(self, application: &ApplicationName) -> Self {
         match self {
             Self::Registry(error) => Self::Registry(error.about(application)),
@@ -82,7 +82,7 @@ impl PushError {
         }
     }
 
-    /// Whether the registry lacks something that the push relied on.
+    /// Returns whether the registry lacks an object that the push relied on.
     pub(super) fn is_incomplete(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! What is on its way: chunks claimed by one worker, leaves that wait for their chunks.
+//! Objects in flight: chunks claimed by one worker, and leaves waiting for their chunks.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,32 +8,34 @@ use seawall_api::index::Leaf;
 
 /// A leaf that is sent once the last pack with one of its chunks has arrived.
 ///
-/// Every batch and pack with such a chunk holds the leaf by an [`Arc`], as does who scans it;
-/// whoever lets go of the last one sends it. A leaf that was never whole, or is seen to by
-/// another, is not sent.
+/// Every batch and pack with such a chunk holds the leaf by an [`Arc`], and so does the worker that
+/// scans the leaf. The holder that drops the last reference sends the leaf. An incomplete leaf, or
+/// one handled by another worker, is not sent.
 #[derive(Default, Debug)]
 pub(super) struct PendingLeaf(OnceLock<Whole>);
 
 #[derive(Debug)]
 struct Whole {
     leaf: Leaf,
-    /// It also needs a chunk that some other leaf brings, so it is sent at the end.
+    /// True if the leaf also needs a chunk that is sent for another leaf. Such a leaf is sent at
+    /// the end.
     is_deferred: bool,
 }
 
 impl PendingLeaf {
-    /// The scan has ended; the leaf is to be sent. Is called once.
+    /// Completes the leaf after its scan, so that it will be sent. Called at most once.
     pub(super) fn is_whole(&self, leaf: Leaf, is_deferred: bool) {
         let _ = self.0.set(Whole { leaf, is_deferred });
     }
 }
 
-/// Keeps two workers from sending one thing twice. Shared by all of them.
+/// The claims that keep two workers from sending the same object. Shared by all workers.
 #[derive(Default)]
 pub(super) struct Ledger {
-    /// Bounded by the packs in flight and the batches of the leaves being scanned.
+    /// The claimed chunks, bounded by the packs in flight and the batches of the leaves being
+    /// scanned.
     chunks: Mutex<HashSet<ChunkDigest>>,
-    /// Leaves that the registry has, or will have when this push ends; one per span of disk.
+    /// The leaves that the registry has or will have at the end of this push, one per span of disk.
     leaves: Mutex<HashSet<LeafDigest>>,
     deferred: Mutex<Vec<Leaf>>,
 }
@@ -43,18 +45,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Ledger {
-    /// Whether the caller is the first to claim the leaf, and so has to see to it.
+    /// Claims a leaf. Returns whether the caller is the first, who has to handle the leaf.
     pub(super) fn claim_leaf(&self, leaf: LeafDigest) -> bool {
         lock(&self.leaves).insert(leaf)
     }
 
-    /// Claims each chunk; for each in turn, whether the caller is the first and has to send it.
+    /// Claims each chunk. Returns for each whether the caller is the first, who has to send the
+    /// chunk.
     pub(super) fn claim(&self, chunks: impl Iterator<Item = ChunkDigest>) -> Vec<bool> {
         let mut claimed = lock(&self.chunks);
         chunks.map(|chunk| claimed.insert(chunk)).collect()
     }
 
-    /// The chunks have arrived: from now on the registry itself answers for them.
+    /// Drops the claims of arrived chunks. From now on, the registry reports them as present.
     pub(super) fn arrived(&self, chunks: &[ChunkDigest]) {
         let mut claimed = lock(&self.chunks);
         for chunk in chunks {
@@ -62,7 +65,7 @@ impl Ledger {
         }
     }
 
-    /// Lets go of leaves; those that waited for nothing else are given back, to be sent now.
+    /// Drops references to leaves. Returns the leaves that are ready to be sent.
     pub(super) fn let_go(&self, leaves: Vec<Arc<PendingLeaf>>) -> Vec<Leaf> {
         let last = leaves.into_iter().filter_map(Arc::into_inner);
         let whole = last.filter_map(|pending| pending.0.into_inner());
@@ -71,7 +74,7 @@ impl Ledger {
         ready.into_iter().map(|whole| whole.leaf).collect()
     }
 
-    /// The leaves that wait for the end.
+    /// Takes the leaves deferred to the end.
     pub(super) fn take_deferred(&self) -> Vec<Leaf> {
         std::mem::take(&mut *lock(&self.deferred))
     }

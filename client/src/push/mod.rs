@@ -1,15 +1,16 @@
-//! Push: disks of an application become a release in a registry.
+//! Push: uploads an application's disks to a registry as a release.
 //!
-//! 1. [`sources`]: open every image; recall those that did not change since they were scanned.
+//! 1. [`sources`]: open every image, and recall the indexes of disks unchanged since their last
+//!    scan.
 //! 2. [`pipeline`]: scan → cut → ask → pack → upload, leaf by leaf, on every core at once.
-//! 3. publish: indexes, then the release document, which the registry makes visible as one.
+//! 3. publish: indexes, then the release document, which makes the release visible atomically.
 //!
 //! # Invariants
 //!
-//! 1. Bytes before names: a leaf is sent when its chunks are there, an index when its leaves are,
-//!    the document last. A push that dies leaves chunks that the next push finds, and no name.
-//! 2. Memory does not grow with the disks: what is held is bounded by [`pipeline`]'s constants.
-//! 3. A disk that changes while it is read is refused: its bytes would be of no moment at all.
+//! 1. Content before names: a leaf is sent after its chunks, an index after its leaves, the
+//!    document last. An interrupted push leaves chunks that the next push finds, but no names.
+//! 2. Memory does not grow with the disks. It is bounded by the constants of [`pipeline`].
+//! 3. A disk that changes during the push is refused: its bytes would match no point in time.
 
 mod error;
 mod ledger;
@@ -40,39 +41,39 @@ use crate::registry::{Registry, RegistryError};
 use crate::spec::{DiskContent, ReleaseSpec};
 use sources::Source;
 
-/// What to push, and with what.
+/// The inputs of a push.
 pub struct Push {
-    /// Where to.
+    /// The registry to push to.
     pub registry: Arc<dyn Registry>,
     /// The machines and their disks' files.
     pub spec: ReleaseSpec,
-    /// The package that these come from, where there is one.
+    /// The package of the machines, if there is one.
     pub package: Option<Package>,
     /// The application.
     pub application: ApplicationName,
     /// The version.
     pub version: Version,
-    /// The release that most likely shares chunks; the newest where `None`.
+    /// The release that most likely shares chunks, or `None` for the newest release.
     pub parent: Option<Selector>,
-    /// Read every disk, even one that did not change since it was scanned.
+    /// True to read every disk, even if it is unchanged since its last scan.
     pub full_scan: bool,
-    /// How the disks may be opened.
+    /// The permitted ways to open disks.
     pub access: DiskAccess,
-    /// What this host remembers.
+    /// The state kept on this host.
     pub state: HostState,
-    /// Hears how far it is.
+    /// The receiver of progress.
     pub progress: Arc<dyn Progress>,
-    /// How many threads cut and compress.
+    /// The number of threads that cut and compress.
     pub threads: usize,
 }
 
 /// Pushes a release.
 ///
-/// Pushing what is there already is a success and changes nothing. Whatever was uploaded before
-/// a failure stays for the next try, until the lease ends.
+/// Pushing an existing release succeeds and restores lost objects. After a failure, uploaded
+/// objects stay for the next attempt until the lease ends.
 ///
 /// # Errors
-/// When a disk cannot be read or changes meanwhile, the registry fails, or the version names
+/// When a disk cannot be read or changes during the push, the registry fails, or the version names
 /// another release.
 pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let push = Arc::new(push);
@@ -81,11 +82,11 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let existing = existing(&push).await?;
     let version = Some(&push.version);
     let lease = push.registry.open_lease(&push.application, LeasePurpose::Push, version).await?;
-    // A disk that is mostly known takes long to read, and meanwhile nothing is asked.
+    // Renewed, because a mostly known disk takes long to read without any request.
     let work = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease);
     let outcome = hold::renewing(&push.registry, &lease, work).await;
     if outcome.is_err() || existing.is_some() {
-        // It ends by itself, too; the registry's answer changes nothing for the caller.
+        // An unended lease expires, and the registry's answer changes nothing for the caller.
         let _ = push.registry.end_lease(&lease).await;
     }
     push.progress.finish();
@@ -99,8 +100,8 @@ async fn transfer_and_publish(
     lease: &Lease,
 ) -> Result<PushReport, PushError> {
     if let Some(taken) = existing {
-        // Nothing may be sent under a version that is taken; whether it is the same is for the
-        // content to say.
+        // Nothing may be sent under an existing version. Only its content tells whether the release
+        // is the same.
         sources::scan(push, sources).await?;
         refuse_changed(sources)?;
         let pushed = release_from(push, sources)?.digest();
@@ -110,14 +111,14 @@ async fn transfer_and_publish(
             return Err(PushError::VersionTaken { application, version, taken_by, pushed });
         }
     }
-    // Of a release that is there, what was lost is looked for: nothing is taken to be present.
+    // An existing release may have losses. Without a parent, no leaf is assumed to be present.
     let parent = match existing {
         Some(_) => Vec::new(),
         None => known_leaves(push).await?,
     };
     let (release, reuse, already_present) = match send(push, sources, existing, lease, parent).await
     {
-        // Something that the parent's leaves need is gone: all is asked about, and mended.
+        // The registry lacks objects of the parent's leaves. Send again without assuming any leaf.
         Err(error) if error.is_incomplete() => {
             send(push, sources, existing, lease, Vec::new()).await?
         }
@@ -136,7 +137,7 @@ async fn transfer_and_publish(
     Ok(report)
 }
 
-/// Holds the package's manifest against its files, which are open by now.
+/// Checks the package's files, which are open by now, against its manifest.
 async fn check_package(push: &Arc<Push>) -> Result<(), PushError> {
     let push = Arc::clone(push);
     sources::blocking(move || match &push.package {
@@ -146,7 +147,8 @@ async fn check_package(push: &Arc<Push>) -> Result<(), PushError> {
     .await
 }
 
-/// Disks whose sectors have other than 512 bytes: a release does not carry that.
+/// Returns a note on each disk with sectors of other than 512 bytes, as a release does not carry
+/// them.
 fn sectors<'a>(push: &'a Push, sources: &'a [Source]) -> impl Iterator<Item = Unmapped> + 'a {
     push.spec.disks().zip(sources).filter_map(|((machine, disk), source)| {
         let len = source.taken_for().sector_len?;
@@ -164,8 +166,7 @@ fn sectors<'a>(push: &'a Push, sources: &'a [Source]) -> impl Iterator<Item = Un
     })
 }
 
-/// Brings what the registry lacks, then publishes. A release that is there already may still lack
-/// something: what was lost since is brought again.
+/// Uploads missing objects, then publishes. For an existing release, restores losses.
 async fn send(
     push: &Arc<Push>,
     sources: &mut [Source],
@@ -182,7 +183,7 @@ async fn send(
     refuse_changed(sources)?;
     let release = release_from(push, sources)?;
     if let Some(package) = &push.package {
-        // Of a release that is there, too: it may be what was lost of it.
+        // For an existing release, too: the descriptor may be lost.
         push.registry.put_descriptor(lease, package.descriptor().clone()).await?;
     }
     let already_present = match existing {
@@ -192,8 +193,8 @@ async fn send(
     Ok((release, reuse, already_present))
 }
 
-/// Names the disk that changed meanwhile, which explains any other failure: its chunks are read
-/// twice, to cut and to send, and the registry refuses those that differ.
+/// Fails if a disk changed during the push. Explains other failures: chunks are read twice, to cut
+/// and to send, and the registry refuses chunks that differ.
 fn refuse_changed(sources: &[Source]) -> Result<(), PushError> {
     sources.iter().try_for_each(Source::check_unchanged)
 }
@@ -212,7 +213,7 @@ fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {
     Ok(Release::new(document)?)
 }
 
-/// What its version names already, if it names anything.
+/// Returns the release that the version names already, if any.
 async fn existing(push: &Push) -> Result<Option<Release>, PushError> {
     let found = release_of(push, &Selector::Version(push.version.clone())).await;
     found.map_err(|source| match source.code() {
@@ -225,8 +226,8 @@ async fn existing(push: &Push) -> Result<Option<Release>, PushError> {
     })
 }
 
-/// The release of that name, if there is one. A document that was damaged is as good as none: to
-/// publish it again mends it, and the registry still knows what the version names.
+/// Returns the named release, if any. A damaged document is treated as missing: publishing again
+/// restores it, and the registry still knows the digest that the version names.
 async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>, RegistryError> {
     match push.registry.release(&push.application, selector).await {
         Ok(release) => Ok(Some(release)),
@@ -239,14 +240,14 @@ async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>,
     }
 }
 
-/// Indexes of the parent release: their leaves need no question.
+/// Returns the indexes of the parent release, whose leaves are assumed to be present.
 async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
     let parent = match &push.parent {
         Some(selector) => Some(push.registry.release(&push.application, selector).await?),
         None => match push.registry.application(&push.application).await {
             Ok(application) => match application.newest {
                 Some(newest) => match release_of(push, &Selector::Version(newest)).await {
-                    // Somebody deleted it a moment ago.
+                    // Deleted since the application was read.
                     Err(error) if error.code() == Some(Code::Gone) => None,
                     found => found?,
                 },
@@ -260,7 +261,7 @@ async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
     for (_, disk) in parent.iter().flat_map(Release::disks) {
         match push.registry.index(disk.index).await {
             Ok(index) => indexes.push(index),
-            // What is lost there is no help, and no hindrance either.
+            // A lost index is of no use, but does no harm either.
             Err(RegistryError::Problem { problem, .. })
                 if matches!(problem.code, Code::NotFound | Code::Damaged) => {}
             Err(error) => return Err(error.into()),

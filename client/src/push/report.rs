@@ -1,4 +1,4 @@
-//! What a push did.
+//! The report of a push.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -13,25 +13,26 @@ use super::sources::Source;
 use crate::disk::DiskSource;
 use crate::ovf::Unmapped;
 
-/// What was reused and what was sent, in plain bytes of data unless it says otherwise.
+/// The amounts of reused and sent data, in plain bytes except where noted.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reuse {
-    /// In disks that did not change since they were scanned, and that the registry holds.
+    /// The number of disks that are unchanged since their last scan and held by the registry.
     pub unchanged_disks: u64,
-    /// In leaves of the parent release.
+    /// The bytes in leaves of the parent release.
     pub parent_bytes: u64,
-    /// In leaves and chunks that the registry held for any release, or from an earlier try.
+    /// The bytes in leaves and chunks that the registry held from another release or an earlier
+    /// attempt.
     pub registry_bytes: u64,
-    /// In chunks that occur more than once in this push.
+    /// The bytes in chunks that repeat within this push.
     pub repeated_bytes: u64,
-    /// In chunks that were sent.
+    /// The bytes in sent chunks.
     pub sent_bytes: u64,
-    /// Chunks that were sent.
+    /// The number of sent chunks.
     pub sent_chunks: u64,
-    /// Bytes of the packs that carried them.
+    /// The stored bytes of the sent packs.
     pub sent_stored_bytes: u64,
-    /// Packs that carried them.
+    /// The number of sent packs.
     pub sent_packs: u64,
 }
 
@@ -48,25 +49,25 @@ impl AddAssign for Reuse {
     }
 }
 
-/// A disk of a push.
+/// A pushed disk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PushedDisk {
-    /// Its machine.
+    /// The machine.
     pub machine: MachineName,
-    /// Its name.
+    /// The name of the disk.
     pub disk: DiskName,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub len: u64,
-    /// Its identity; `b3sum` of the raw disk prints it.
+    /// The digest of the content, as `b3sum` of the raw disk prints it.
     pub content: ContentDigest,
-    /// It was not read: its file did not change since the last scan.
+    /// True if the disk was not read, because its file is unchanged since its last scan.
     pub recalled: bool,
-    /// What its file was taken for, and every file that was read for it.
+    /// The assumed format of the disk's file, and every file that was read for the disk.
     #[serde(flatten)]
     pub source: DiskSource,
 }
 
-/// What a push did.
+/// The report of a push.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushReport {
@@ -74,15 +75,15 @@ pub struct PushReport {
     pub application: ApplicationName,
     /// The version.
     pub version: Version,
-    /// The release's identity.
+    /// The digest of the release document.
     pub digest: ReleaseDigest,
-    /// The same release was there before.
+    /// True if the same release existed before.
     pub already_present: bool,
-    /// Its disks.
+    /// The pushed disks.
     pub disks: Vec<PushedDisk>,
-    /// What was reused and what was sent.
+    /// The amounts of reused and sent data.
     pub reuse: Reuse,
-    /// What of a package the release does not carry, or carries changed.
+    /// The parts of a package that the release does not carry, or carries changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Unmapped>,
 }

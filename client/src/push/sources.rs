@@ -1,4 +1,4 @@
-//! Push, stage 1: the disks' files.
+//! Push, stage 1: opens the disks' files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::host::{HostState, ScanMemo};
 use crate::progress::Stage;
 use crate::spec::DiskSpec;
 
-/// A disk's file, open, and what is known of its content.
+/// An open disk and the known part of its content.
 pub(super) struct Source {
     path: PathBuf,
     disk: OpenDisk,
@@ -24,13 +24,13 @@ pub(super) struct Source {
     is_recalled: bool,
 }
 
-/// Opens every disk of the push, in document order, and recalls what it can.
+/// Opens every disk of the push, in document order, and recalls known indexes.
 pub(super) async fn open(push: &Arc<Push>) -> Result<Vec<Source>, PushError> {
     let push = Arc::clone(push);
     blocking(move || push.spec.disks().map(|(_, disk)| Source::open(&push, disk)).collect()).await
 }
 
-/// Runs work that blocks where that holds up nothing else.
+/// Runs blocking work on a thread for blocking work.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PushError> + Send + 'static,
 ) -> Result<T, PushError> {
@@ -47,9 +47,9 @@ impl Source {
                 push.access.guard(image.into(), None)?
             }
         };
-        // Before any byte is cut: a write after this moment shows.
+        // Taken before any byte is cut, so that every later write is detected.
         let memo = push.state.memo(disk.image.files());
-        // Several disks may lie in one file, and one file may be taken for several formats.
+        // A file may contain several disks, and may be read in several formats.
         let memo = memo.map(|memo| match packed {
             None => memo.of_part(&disk.source.taken_for()),
             Some(packed) => memo.of_part(&packed.part()),
@@ -66,7 +66,7 @@ impl Source {
         &self.disk.image
     }
 
-    /// What the disk's file was taken for.
+    /// Returns the assumed format of the disk's file.
     pub(super) fn taken_for(&self) -> &DiskSource {
         &self.disk.source
     }
@@ -88,7 +88,7 @@ impl Source {
         self.is_recalled = false;
     }
 
-    /// Refuses a disk whose files changed since they were opened.
+    /// Fails if the disk's files changed since they were opened.
     pub(super) fn check_unchanged(&self) -> Result<(), PushError> {
         match &self.memo {
             Some(memo) if !memo.is_current() => Err(PushError::Changed { path: self.path.clone() }),
@@ -102,7 +102,7 @@ impl Source {
         }
     }
 
-    /// Bytes that reading the disk will read: what its allocation map calls data.
+    /// Returns the number of bytes to read, which are data by the disk's allocation map.
     pub(super) fn allocated_bytes(&self) -> Result<u64, PushError> {
         let mut sum = 0;
         let mut offset = 0;
@@ -118,13 +118,13 @@ impl Source {
         move |source| PushError::Scan { path: path.clone(), source }
     }
 
-    /// Proves the disk's length before anything is sent.
+    /// Checks the disk's length before anything is sent.
     pub(super) fn disk_len(&self) -> Result<DiskLen, PushError> {
         DiskLen::new(self.image().disk_len()).map_err(|e| self.scan_error()(e.into()))
     }
 }
 
-/// Scans every disk that was not recalled, and sends nothing.
+/// Scans every disk without a recalled index, and sends nothing.
 pub(super) async fn scan(push: &Arc<Push>, sources: &mut [Source]) -> Result<(), PushError> {
     let pending: Vec<_> = sources.iter_mut().filter(|source| source.index.is_none()).collect();
     let mut total = 0;
@@ -145,7 +145,7 @@ pub(super) async fn scan(push: &Arc<Push>, sources: &mut [Source]) -> Result<(),
     Ok(())
 }
 
-/// Positions of the disks that have to be read: the registry does not hold their index.
+/// Returns the positions of the disks to read, whose indexes the registry does not hold.
 pub(super) async fn not_held(
     push: &Arc<Push>,
     sources: &mut [Source],
@@ -167,7 +167,7 @@ pub(super) async fn not_held(
     Ok(pending)
 }
 
-/// A sum that many threads add to.
+/// A counter shared by threads.
 #[derive(Default)]
 pub(super) struct Counter(AtomicU64);
 

@@ -1,4 +1,4 @@
-//! Push, the way out: a bounded number of packs in flight, then the leaves they complete.
+//! Push, uploads: a bounded number of packs in flight, then the leaves that they complete.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,17 +16,17 @@ use super::{PushError, Reuse};
 use crate::progress::Progress;
 use crate::registry::{Registry, RegistryError};
 
-/// Packs sent at the same time; each is held in memory until the registry has it.
+/// The number of concurrent uploads of packs. Each pack stays in memory until it has arrived.
 const IN_FLIGHT_MAX: usize = 3;
 
-/// A pack and what hangs on its arrival.
+/// A pack with its chunks and the leaves waiting for them.
 pub(super) struct Cargo {
     pub(super) pack: FinishedPack,
     pub(super) chunks: Vec<ChunkDigest>,
     pub(super) leaves: Vec<Arc<PendingLeaf>>,
 }
 
-/// Sends packs and leaves in the background.
+/// Background uploads of packs and leaves.
 pub(super) struct Uploads {
     registry: Arc<dyn Registry>,
     progress: Arc<dyn Progress>,
@@ -73,7 +73,7 @@ impl Uploads {
         }
     }
 
-    /// Sends a pack; waits while too many are under way. For worker threads only.
+    /// Sends a pack in the background. Waits if too many are in flight. For worker threads only.
     ///
     /// # Errors
     /// When an earlier pack could not be sent.
@@ -102,7 +102,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Takes note of what has ended, without waiting.
+    /// Collects ended uploads without waiting.
     fn reap(&self) -> Result<(), PushError> {
         let mut tasks = lock(&self.tasks);
         while let Some(ended) = tasks.try_join_next() {
@@ -112,12 +112,12 @@ impl Uploads {
         Ok(())
     }
 
-    /// Memory of a pack that has arrived, for the next one.
+    /// Returns the memory of an arrived pack, for reuse.
     pub(super) fn spare(&self) -> Option<Bytes> {
         lock(&self.spare).pop()
     }
 
-    /// Waits until everything has arrived, then sends the leaves that waited for the end.
+    /// Waits for all uploads, then sends the deferred leaves.
     pub(super) async fn finish(self: Arc<Self>) -> Result<Reuse, PushError> {
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         while let Some(ended) = tasks.join_next().await {

@@ -1,9 +1,9 @@
-//! A leaf that is asked about in pieces, while it is scanned and its bytes are at hand.
+//! Asks about a leaf in pieces while it is scanned and its bytes are in memory.
 //!
 //! # Invariants
 //!
-//! 1. At most [`PIECE_LEN`] and a chunk is kept. A piece with missing chunks goes to whoever is
-//!    idle; where nobody is, the worker that scans packs it first.
+//! 1. At most [`PIECE_LEN`] and one chunk are kept. A piece with missing chunks is queued for idle
+//!    workers. If the queue is full, the scanning worker packs the piece itself.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use super::queue::{Batch, Plain};
 use crate::push::PushError;
 use crate::push::ledger::PendingLeaf;
 
-/// Bytes that one question is about: some hundred chunks.
+/// The plain bytes covered by one request: some hundred chunks.
 const PIECE_LEN: usize = 4 << 20;
 
-/// What is kept of a leaf that is being scanned.
+/// The pieces of a leaf during its scan.
 pub(super) struct Early<'t> {
     transfer: &'t Transfer,
     questions: Questions,
@@ -41,7 +41,8 @@ impl<'t> Early<'t> {
         }
     }
 
-    /// Keeps the next chunk of the leaf; with the piece full, sees to what of it is missing.
+    /// Keeps the next chunk of the leaf. Once the piece is full, asks about it and queues missing
+    /// chunks.
     pub(super) fn take(
         &mut self,
         packer: &mut Packer<'_>,
@@ -58,8 +59,9 @@ impl<'t> Early<'t> {
         if self.plain.len() < PIECE_LEN { Ok(()) } else { self.end_piece(packer) }
     }
 
-    /// The last chunk has come. Gives whether the leaf is mostly new to the registry; `is_ours`
-    /// tells whether it is for us to send, given whether the registry has all of its chunks.
+    /// Ends the leaf after its last chunk. Returns whether the leaf is mostly new to the registry.
+    /// `is_ours` decides whether this worker sends the leaf, given whether the registry has all its
+    /// chunks.
     pub(super) fn finish(
         mut self,
         packer: &mut Packer<'_>,

@@ -1,28 +1,28 @@
 //! Push, stages 2 to 4: scan → cut → ask → pack → upload, on every core at once.
 //!
-//! Each worker takes the next task: a batch of missing chunks to compress if there is one, else
-//! the next leaf to scan. A leaf is scanned whole, then asked about in one question, then only
-//! what is missing is read again (from the page cache) and compressed: one round trip per 256 MiB
-//! of changed disk, none for a leaf of the parent release.
+//! Each worker takes the next task: a batch of missing chunks to compress if there is one, else the
+//! next leaf to scan. A leaf is scanned as a whole and asked about in one request. Then only the
+//! missing chunks are read again (from the page cache) and compressed. This costs one round trip
+//! per 256 MiB of changed disk, and none for a leaf of the parent release.
 //!
-//! To read again what an image has compressed is to inflate it again, which costs more than all
-//! that is done with it but to compress it. Where such a leaf is likely to be new, it is asked
-//! about in pieces whose bytes are kept ([`early`]).
+//! Reading a compressed image again means inflating it again, which costs more than any other step
+//! except compression. If such a leaf is likely to be new, it is asked about in pieces whose bytes
+//! are kept ([`early`]).
 //!
 //! # Invariants
 //!
-//! 1. Each worker holds one window, one chunk, one pack and, of leaves asked about in pieces, one
-//!    piece; at most [`queue::KEPT_MAX`] batches hold bytes, the others name chunks.
+//! 1. Each worker holds one window, one chunk, one pack and, for leaves asked about in pieces, one
+//!    piece. At most [`queue::KEPT_MAX`] batches hold bytes. The others only name chunks.
 //! 2. Batches come before scans, so at most one leaf per worker waits to be compressed.
-//! 3. Chunks of one pack come from at most a few runs of disk, in disk order: pulls read them so.
+//! 3. The chunks of a pack come from a few runs of disk at most, in disk order, as pulls read them.
 //!
-//! # At the same time
+//! # Concurrency
 //!
 //! | | another worker | an upload |
 //! |---|---|---|
 //! | queue | under its lock, no I/O inside | never |
-//! | chunk | claimed by the first ([`Ledger`]) | unclaimed on arrival; a later claim asks the registry |
-//! | leaf | one worker scans it | sent by whoever lets go of it last |
+//! | chunk | claimed by the first ([`Ledger`]) | unclaimed on arrival; later claims ask the registry |
+//! | leaf | one worker scans it | sent by the holder of the last reference |
 
 mod early;
 mod packer;
@@ -55,11 +55,11 @@ struct Disk {
     image: Arc<dyn DiskImage>,
     disk_len: DiskLen,
     grid_offset: u32,
-    /// Whether the leaf that was scanned last was mostly missing; of a disk of no parent, at first.
+    /// True if the last scanned leaf was mostly missing. Initially true without a parent.
     is_new: AtomicBool,
 }
 
-/// What the workers share.
+/// The state shared by the workers.
 struct Transfer {
     push: Arc<Push>,
     lease: Lease,
@@ -74,7 +74,7 @@ struct Transfer {
     repeated_bytes: Counter,
 }
 
-/// Brings the disks at `pending` to the registry: chunks, leaves and indexes.
+/// Uploads the disks at `pending`: chunks, leaves and indexes.
 ///
 /// # Errors
 /// The first failure of any worker or upload.

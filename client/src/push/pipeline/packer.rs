@@ -1,4 +1,4 @@
-//! Compresses chunks into packs and sends these.
+//! Compresses chunks into packs and sends the packs.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use crate::push::PushError;
 use crate::push::ledger::PendingLeaf;
 use crate::push::uploads::Cargo;
 
-/// The pack that a worker fills.
+/// A worker's open pack.
 pub(super) struct Packer<'t> {
     transfer: &'t Transfer,
     pack: PackWriter,
-    /// What the open pack holds, and which leaves wait for it.
+    /// The chunks in the open pack. `leaves` wait for the pack.
     chunks: Vec<ChunkDigest>,
     leaves: Vec<Arc<PendingLeaf>>,
     plain: Vec<u8>,
-    /// Memory of a batch that was packed, for the next piece that is kept.
+    /// The memory of a packed batch, for the next kept piece.
     pub(super) spare: Vec<u8>,
 }
 
@@ -80,11 +80,11 @@ impl<'t> Packer<'t> {
         Ok(())
     }
 
-    /// Sends the open pack, if it holds anything.
+    /// Sends the open pack, unless it is empty.
     pub(super) fn ship(&mut self) -> Result<(), PushError> {
         let leaves = std::mem::take(&mut self.leaves);
         if self.pack.is_empty() {
-            // Every chunk of these leaves is in packs that went before.
+            // Every chunk of these leaves is in an earlier pack.
             return self.transfer.let_go(leaves);
         }
         let pack = self.pack.finish(self.transfer.uploads.spare());

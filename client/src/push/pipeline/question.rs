@@ -1,4 +1,4 @@
-//! What the registry is asked about a leaf's chunks, and what becomes of each.
+//! Asks the registry about a leaf's chunks, and decides the fate of each chunk.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,17 +8,17 @@ use seawall_api::index::ChunkRef;
 use super::Transfer;
 use crate::push::PushError;
 
-/// What is known of one leaf's chunks; they may be asked about in one question or in several.
+/// The state of one leaf's chunks, which may be asked about in one request or in several.
 #[derive(Default)]
 pub(super) struct Questions {
     asked: HashSet<ChunkDigest>,
-    /// Of each missing chunk, whether it is for us to send and was not given out yet.
+    /// The missing chunks. True for a chunk that this worker still has to send.
     missing: HashMap<ChunkDigest, bool>,
     is_deferred: bool,
 }
 
 impl Questions {
-    /// Asks about those chunks that were not asked about yet.
+    /// Asks about the chunks that were not asked about before.
     pub(super) fn ask(
         &mut self,
         transfer: &Transfer,
@@ -38,8 +38,8 @@ impl Questions {
         Ok(())
     }
 
-    /// Whether to send a chunk that was asked about. The first place of a chunk that we claimed is
-    /// sent; what else needs no sending is counted as what it is.
+    /// Returns whether to send a chunk that was asked about. A chunk claimed by this worker is sent
+    /// at its first place. Other chunks are counted as reused.
     pub(super) fn is_to_send(&mut self, transfer: &Transfer, chunk: ChunkRef) -> bool {
         let reused = match self.missing.get_mut(&chunk.digest) {
             Some(fate) if *fate => {
@@ -54,12 +54,12 @@ impl Questions {
         false
     }
 
-    /// Whether some chunk of the leaf is brought for another leaf.
+    /// Returns whether a chunk of the leaf is sent for another leaf.
     pub(super) fn is_deferred(&self) -> bool {
         self.is_deferred
     }
 
-    /// Whether the registry has every chunk that was asked about.
+    /// Returns whether the registry has every requested chunk.
     pub(super) fn all_present(&self) -> bool {
         self.missing.is_empty()
     }

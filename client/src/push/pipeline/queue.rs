@@ -7,32 +7,32 @@ use seawall_api::index::{ChunkRef, LeafRef};
 
 use crate::push::ledger::PendingLeaf;
 
-/// Batches that hold bytes and wait: enough for workers that run out of leaves.
+/// The number of waiting batches with bytes: enough for workers without a leaf to scan.
 pub(super) const KEPT_MAX: usize = 4;
 
 /// Missing chunks of one leaf, in disk order.
 pub(super) struct Batch {
     pub(super) leaf: Arc<PendingLeaf>,
     pub(super) plain: Plain,
-    /// Each with its offset in `plain`, in bytes.
+    /// The chunks, each with its offset in `plain` in bytes.
     pub(super) chunks: Vec<(u64, ChunkRef)>,
 }
 
-/// Where the bytes of a batch's chunks are.
+/// The source of the bytes of a batch's chunks.
 pub(super) enum Plain {
-    /// On the disk of this number.
+    /// The position of the disk to read from.
     Disk(usize),
-    /// Here.
+    /// The bytes themselves.
     Kept(Vec<u8>),
 }
 
-/// What a worker does next.
+/// A worker's next step.
 pub(super) enum Task {
     Scan { disk: usize, leaf: usize },
     Pack(Batch),
 }
 
-/// Hands out tasks. No I/O happens under its lock.
+/// The queue of tasks. No I/O happens under its lock.
 pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
@@ -47,7 +47,7 @@ struct State {
 }
 
 impl Queue {
-    /// A queue of every leaf of disks with so many leaves each.
+    /// Returns a queue of all leaves, given the number of leaves of each disk.
     pub(super) fn new(leaf_counts: impl Iterator<Item = usize>) -> Self {
         let leaves = leaf_counts.map(|count| vec![None; count]).collect();
         let state =
@@ -59,7 +59,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next task; waits while a scan may still bring one; `None` when all is done or lost.
+    /// Returns the next task. Waits while a scan may still add one. Returns `None` at the end or
+    /// after a failure.
     pub(super) fn next(&self) -> Option<Task> {
         let mut state = self.lock();
         loop {
@@ -80,7 +81,7 @@ impl Queue {
         }
     }
 
-    /// Takes a batch that holds bytes, unless as many wait as may; gives it back then.
+    /// Queues a batch with bytes. Returns the batch if too many are waiting.
     pub(super) fn offer(&self, batch: Batch) -> Option<Batch> {
         let mut state = self.lock();
         let is_kept = |batch: &&Batch| matches!(batch.plain, Plain::Kept(_));
@@ -92,7 +93,7 @@ impl Queue {
         None
     }
 
-    /// A scan has ended with this leaf and these batches.
+    /// Ends a scan with its leaf and batches.
     pub(super) fn scanned(&self, at: (usize, usize), leaf: LeafRef, batches: Vec<Batch>) {
         let mut state = self.lock();
         state.leaves[at.0][at.1] = Some(leaf);
@@ -101,7 +102,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// A worker failed: the others stop at their next task.
+    /// Ends the queue after a worker failed. The others stop at their next task.
     pub(super) fn fail(&self) {
         self.lock().failed = true;
         self.changed.notify_all();

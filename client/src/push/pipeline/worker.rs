@@ -1,4 +1,4 @@
-//! One worker: scans leaves, asks what is missing, compresses it.
+//! A worker: scans leaves, asks for missing chunks and compresses them.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -16,16 +16,17 @@ use super::{Disk, Transfer};
 use crate::push::PushError;
 use crate::push::ledger::PendingLeaf;
 
-/// Plain bytes of one batch: some packs' worth of order, yet little to wait for at the end.
+/// The plain bytes of a batch: several packs in disk order, but little to wait for at the end.
 const BATCH_LEN: u64 = 16 << 20;
 
-/// Each worker fills a pack of its own, so memory bounds their number.
+/// The number of workers, bounded by memory: each worker fills its own pack.
 const WORKERS_MAX: usize = 8;
 
-/// Runs the workers until all is scanned and packed.
+/// Runs the workers until everything is scanned and packed.
 pub(super) fn run(transfer: &Transfer) -> Result<(), PushError> {
     std::thread::scope(|scope| {
-        // One more than there are cores: one often waits for an answer or for room to send.
+        // One more than the number of cores, because one often waits for an answer or for an
+        // upload.
         let count = (transfer.push.threads.max(1) + 1).min(WORKERS_MAX);
         let workers: Vec<_> = (0..count)
             .map(|_| {
@@ -38,8 +39,8 @@ pub(super) fn run(transfer: &Transfer) -> Result<(), PushError> {
                 })
             })
             .collect();
-        // A panic is resumed only after every worker has ended; `fail` cannot have been called
-        // for it, but its scan never ends either, so the others must be told.
+        // All workers are joined, even after a panic. [`FailOnPanic`] has told the others to stop,
+        // as the scan of a panicked worker never ends.
         let outcomes: Vec<_> =
             workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         outcomes.into_iter().try_for_each(|outcome| outcome.unwrap_or(Err(PushError::Defect)))
@@ -52,7 +53,7 @@ struct Worker<'t> {
     packer: Packer<'t>,
 }
 
-/// Tells the queue when a worker ends by a panic.
+/// A guard that ends the queue if its worker panics.
 struct FailOnPanic<'t>(&'t Transfer);
 
 impl Drop for FailOnPanic<'_> {
@@ -63,7 +64,7 @@ impl Drop for FailOnPanic<'_> {
     }
 }
 
-/// Why a scan ended early.
+/// The reason for an aborted scan.
 enum Stop {
     Scan(ScanError),
     Push(PushError),
@@ -76,7 +77,7 @@ impl From<ScanError> for Stop {
 }
 
 impl Transfer {
-    /// Whether a leaf is in the parent release, or another worker sees to it.
+    /// Returns whether the parent release has the leaf, or another worker handles the leaf.
     fn is_seen_to(&self, leaf: LeafDigest) -> bool {
         self.known.contains(&leaf) || !self.ledger.claim_leaf(leaf)
     }
@@ -87,7 +88,7 @@ impl Transfer {
         Ok(missing == [false])
     }
 
-    /// Asks about a leaf that was scanned whole; batches of what has to be sent for it.
+    /// Asks about a scanned leaf. Returns batches of the chunks to send.
     fn ask(&self, disk: usize, start: u64, leaf: Leaf) -> Result<Vec<Batch>, PushError> {
         let digest = leaf.digest();
         let data_bytes: u64 = leaf.chunks().map(|chunk| u64::from(chunk.len)).sum();
@@ -126,7 +127,7 @@ impl Transfer {
         Ok(batches)
     }
 
-    /// Lets go of leaves, and sends those that waited for nothing else.
+    /// Drops references to leaves, and sends the ready leaves.
     pub(super) fn let_go(&self, leaves: Vec<Arc<PendingLeaf>>) -> Result<(), PushError> {
         for leaf in self.ledger.let_go(leaves) {
             self.handle.block_on(self.push.registry.put_leaf(&self.lease, &leaf))?;
@@ -147,7 +148,7 @@ impl<'t> Worker<'t> {
                 Task::Scan { disk, leaf } => self.scan(disk, leaf)?,
                 Task::Pack(batch) => {
                     self.packer.pack(batch)?;
-                    // Who does not scan keeps no piece.
+                    // Only scans need the spare memory.
                     self.packer.spare = Vec::new();
                 }
             }
@@ -179,13 +180,13 @@ impl<'t> Worker<'t> {
             Stop::Push(error) => error,
         })?;
         let data_bytes: u64 = leaf.chunks().map(|chunk| u64::from(chunk.len)).sum();
-        // Blocks of zeros that the file has: read, and nothing else to do for them.
+        // Blocks of zeros in the file are read but need no further work.
         transfer.push.progress.advance(read.get().saturating_sub(data_bytes));
         let digest = leaf.digest();
         let batches = match early {
             Some(early) => {
                 let is_ours = |all_present| {
-                    // A leaf of which a chunk is missing is not there.
+                    // The registry cannot have a leaf without all of its chunks.
                     let may_be_there =
                         || if all_present { transfer.is_present(digest) } else { Ok(false) };
                     Ok(!transfer.is_seen_to(digest) && !may_be_there()?)
@@ -201,8 +202,8 @@ impl<'t> Worker<'t> {
     }
 }
 
-/// Whether to ask about a leaf while it is scanned: it is likely to be sent, and its bytes cost
-/// more to read again than to keep.
+/// Returns whether to ask about a leaf during its scan: if the leaf is likely to be sent, and
+/// reading its bytes again costs more than keeping them.
 fn is_early(disk: &Disk, start: u64) -> Result<bool, PushError> {
     if !disk.is_new.load(Ordering::Relaxed) {
         return Ok(false);
