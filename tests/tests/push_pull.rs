@@ -39,6 +39,17 @@ fn allocated(path: impl AsRef<Path>) -> u64 {
     fs::metadata(path).unwrap().blocks() * 512
 }
 
+/// Every leaf of a hole is the same one: its length in tebibytes must not be its price.
+#[test]
+fn a_hole_is_verified_with_one_question_however_long_it_is() {
+    let world = World::new();
+    raw(&world.path("a.raw"), 2 << 40, &[(1 << 40, Noise::new("a").bytes(4096))]);
+    world.push("shop:1", &["a=a.raw"]);
+    let done = world.local("verify shop:1 -vv").succeeds().prints("is intact; 4.0 KiB hashed");
+    let asked = done.stderr.lines().filter(|line| line.contains("GET path=/v1/leaves/")).count();
+    assert_eq!(asked, 2, "the leaf of zeros, and that with data: {done}");
+}
+
 #[test]
 fn a_pulled_raw_disk_is_the_pushed_one_and_b3sum_prints_the_digest_that_show_prints() {
     let world = World::new();

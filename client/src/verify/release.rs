@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use seawall_api::digest::ChunkDigest;
-use seawall_api::index::{ChunkRef, DiskIndex, Extent, Leaf, leaf_count, leaf_range};
+use seawall_api::digest::{ChunkDigest, LeafDigest};
+use seawall_api::index::{
+    ChunkRef, DiskIndex, Extent, LEAF_SPAN, Leaf, LeafRef, leaf_count, leaf_range,
+};
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
@@ -24,6 +26,9 @@ use crate::registry::Registry;
 const LEAVES_AT_ONCE: usize = 4;
 /// The number of ranges of packs cached per leaf, at most 4 MiB each. Repeated chunks lie close.
 const RANGES_KEPT: usize = 6;
+
+/// The damage reported for a leaf that belongs to another disk.
+const WRONG_VALUE: &str = "its bytes do not hash to the value that the index gives it";
 
 /// The inputs of a verification.
 pub struct VerifyRelease {
@@ -103,7 +108,13 @@ async fn verify_disk(
     index: &DiskIndex,
     report: &mut VerifyReport,
 ) -> Result<(), VerifyError> {
-    let mut leaves = stream::iter(0..index.leaves().len())
+    let zeros = zeros_leaf();
+    let is_zeros = |leaf: &LeafRef| Some(leaf.digest) == zeros;
+    // The registry is asked for it once, however long the hole is.
+    let first_zeros = index.leaves().iter().position(is_zeros);
+    let positions = (0..index.leaves().len())
+        .filter(|&position| !is_zeros(&index.leaves()[position]) || Some(position) == first_zeros);
+    let mut leaves = stream::iter(positions)
         .map(|position| {
             let check = LeafCheck::new(verify, index, position);
             tokio::task::spawn_blocking(move || check.run())
@@ -114,7 +125,35 @@ async fn verify_disk(
         report.hashed_bytes += hashed_bytes;
         report.damage.extend(damage);
     }
+    if first_zeros.is_some() {
+        let index = index.clone();
+        let values = move || zeros_with_wrong_values(&index, zeros);
+        let damage = tokio::task::spawn_blocking(values).await.map_err(|_| VerifyError::Defect)?;
+        report.damage.extend(damage);
+    }
     Ok(())
+}
+
+/// Returns the digest of a whole leaf without data.
+fn zeros_leaf() -> Option<LeafDigest> {
+    let len = u32::try_from(LEAF_SPAN).ok()?;
+    let leaf = Leaf::new(vec![Extent::Hole(len)], LEAF_SPAN).ok()?;
+    Some(LeafDigest::of(&leaf.encode()))
+}
+
+/// Returns the leaves without data whose values in the index are not those of zeros.
+fn zeros_with_wrong_values(index: &DiskIndex, zeros: Option<LeafDigest>) -> Vec<Damage> {
+    let is_root = leaf_count(index.disk_len()) == 1;
+    let leaves = index.leaves().iter().enumerate();
+    // The first one was read like any other.
+    let of_zeros = leaves.filter(|(_, leaf)| Some(leaf.digest) == zeros).skip(1);
+    let wrong = of_zeros.filter(|(position, leaf)| {
+        let span = leaf_range(index.disk_len(), *position);
+        let mut hasher = LeafHasher::new(span.start, is_root);
+        hasher.update_zeros(span.end - span.start);
+        hasher.finish() != leaf.value
+    });
+    wrong.map(|(_, leaf)| Damage::new(format!("leaf {}", leaf.digest), WRONG_VALUE)).collect()
 }
 
 /// The verification of one leaf, on a thread of its own.
@@ -122,7 +161,7 @@ struct LeafCheck {
     registry: Arc<dyn Registry>,
     progress: Arc<dyn Progress>,
     handle: Handle,
-    leaf: seawall_api::index::LeafRef,
+    leaf: LeafRef,
     span: std::ops::Range<u64>,
     is_root: bool,
     decoder: Decoder,
@@ -177,8 +216,7 @@ impl LeafCheck {
         }
         // With a chunk missing, the value differs for a reason that is reported already.
         if self.damage.is_empty() && hasher.finish() != self.leaf.value {
-            let what = "its bytes do not hash to the value that the index gives it";
-            self.damage.push(Damage::new(format!("leaf {}", self.leaf.digest), what));
+            self.damage.push(Damage::new(format!("leaf {}", self.leaf.digest), WRONG_VALUE));
         }
         Ok((hashed_bytes, self.damage))
     }
