@@ -50,7 +50,7 @@ impl Failure for NoRoom {
 
     fn remedy(&self) -> Option<String> {
         let lacking = HumanBytes(self.needed_bytes.saturating_sub(self.free_bytes));
-        Some(format!("nothing was written: free {lacking} there, or write to another file system"))
+        Some(format!("nothing was changed: free {lacking} there, or write to another file system"))
     }
 }
 

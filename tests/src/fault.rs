@@ -44,6 +44,14 @@ impl Run {
         self.within(unshare)
     }
 
+    /// Runs the program again with the arguments of `line`, if it succeeded.
+    #[must_use]
+    pub fn then(self, line: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("\"$@\" && exec \"$1\" {line}")).arg("sh");
+        self.within(shell)
+    }
+
     /// The same command, run by another program.
     fn within(self, mut outer: Command) -> Self {
         let inner = self.into_command();

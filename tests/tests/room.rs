@@ -55,6 +55,28 @@ fn a_dry_run_says_what_is_needed_and_what_is_free() {
     world.local("patch host --to shop:2 --dry-run").succeeds().prints("needs ");
 }
 
+/// Applied, a patch fills holes of the disks beside its journal. Without room for both it would
+/// leave the disks between two releases.
+#[test]
+fn a_patch_is_refused_where_its_disks_cannot_grow() {
+    let Some(world) = world() else { return };
+    let data = ["a", "c"].map(|name| Noise::new(name).bytes(6 * MIB));
+    let [old, new] = data;
+    raw(&world.path("c.raw"), 32 * MIB, &[(4 * MIB, old), (20 * MIB, new)]);
+    world.push("shop:2", &["a=c.raw"]);
+    for format in ["raw", "qcow2"] {
+        let run = |mib| {
+            let pull = world.local(&format!("pull shop:1 --into vol/host --format {format}"));
+            pull.then("patch vol/host --to shop:2").with_volume(&world.path("vol"), mib).ends()
+        };
+        let done = run(16);
+        assert_eq!(done.status.code(), Some(8), "{done}");
+        done.explains().says("12.0 MiB is needed").says("help: nothing was changed");
+        let done = run(22);
+        assert!(done.status.success(), "what is needed is enough: {done}");
+    }
+}
+
 #[test]
 fn a_release_is_pulled_into_a_mount_point() {
     let Some(world) = world() else { return };

@@ -30,6 +30,7 @@
 //! | after it | in between | rolls forward first |
 
 mod apply;
+mod demand;
 mod error;
 mod journal;
 mod plan;
@@ -57,7 +58,7 @@ use crate::folder::FolderPath;
 use crate::host::{Holding, HostError, HostState, ImageLocks};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
-use crate::room::Room;
+use demand::Demand;
 use plan::{OldDisk, Steps};
 use stage::Stager;
 use watch::Watched;
@@ -108,7 +109,7 @@ pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
     let in_place = in_place(&sides.old_lock, &sides.new_lock);
     let steps = Steps::between(&sides.old, &sides.new, &in_place)?;
     let measured = patch.fetch().measure(steps.wanted()).await?;
-    let room = Some(Room::of(sides.directory.root(), measured.fetched_stored_bytes));
+    let room = Some(Demand::of(&sides, &steps)?.measured(patch, &sides, &steps).await?);
     let plan = PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured);
     Ok(PatchPlan { room, in_use: watch::in_use(&sides.directory, &sides.old_lock), ..plan })
 }
@@ -120,27 +121,29 @@ pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
 /// Until the journal is committed the disks are untouched; afterwards the next patch goes on.
 pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     let sides = sides(&patch, Rolling::Forward).await?;
-    let Sides { directory, old_lock, release, new_lock, old, new, rolled_forward } = sides;
+    let Sides { directory, old_lock, release, new_lock, old, new, rolled_forward } = &sides;
+    let rolled_forward = *rolled_forward;
     if old_lock.release == new_lock.release && old_lock.disks == new_lock.disks {
         patch.progress.finish();
         // What a patch leaves that dies between its journal's end and its own; or one that was
         // never committed. Of one that runs beside this one it is not ours.
-        if let Ok(_alone) = watch::alone(&directory, &old_lock) {
-            warn_of(&patch, journal::remove_folder(&directory).err());
+        if let Ok(_alone) = watch::alone(directory, old_lock) {
+            warn_of(&patch, journal::remove_folder(directory).err());
         }
-        return Ok(PatchReport::unchanged(&new_lock, directory.root(), rolled_forward));
+        return Ok(PatchReport::unchanged(new_lock, directory.root(), rolled_forward));
     }
-    refuse_foreign_files(&directory, &old_lock, &new_lock)?;
+    refuse_foreign_files(directory, old_lock, new_lock)?;
     // Before anything is committed: a path may not fit into a descriptor.
-    let described = directory::describe(directory.root(), &release, &new_lock)?;
+    let described = directory::describe(directory.root(), release, new_lock)?;
     let described = Described::of(directory.root(), described);
-    let alone = watch::alone(&directory, &old_lock)?;
-    let watched = Watched::of(&directory, &old_lock);
-    survey::survey(&patch, &directory, &old_lock).await?;
-    let steps = Steps::between(&old, &new, &in_place(&old_lock, &new_lock))?;
-    check_room(&patch, &directory, &steps).await?;
+    let alone = watch::alone(directory, old_lock)?;
+    let watched = Watched::of(directory, old_lock);
+    survey::survey(&patch, directory, old_lock).await?;
+    let steps = Steps::between(old, new, &in_place(old_lock, new_lock))?;
+    let demand = Demand::of(&sides, &steps)?;
+    demand.check(&patch, &sides, &steps).await?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
-    let stager = Stager::create(&directory, &old_lock, &new_lock, &release, &new)?;
+    let stager = Stager::create(directory, old_lock, new_lock, release, new)?;
     let stager = Arc::new(stager);
     stager.stage_fixed(&steps)?;
     let fetch = patch.fetch();
@@ -152,11 +155,13 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     }
     stats.seeded_bytes += kept_bytes;
     // Again: the fetch may have taken hours.
-    refuse_foreign_files(&directory, &old_lock, &new_lock)?;
+    refuse_foreign_files(directory, old_lock, new_lock)?;
+    demand.check_growth(directory)?;
     stager.commit(&steps, &watched)?;
     // It has the journal and the old disks open, which are about to be removed.
     drop(stager);
     patch.progress.begin(Stage::Apply, None);
+    let Sides { directory, old_lock, new_lock, .. } = sides;
     let directory = roll_forward(&patch, directory, alone).await?;
     let root = directory.root();
     patch.state.hold(&Holding::of(root, &new_lock));
@@ -190,17 +195,6 @@ fn warn_of(patch: &Patch, left: impl IntoIterator<Item = HostError>) {
         let why = &error.source;
         patch.progress.note(&format!("warning: {error}: {why}; it is of no use any more"));
     }
-}
-
-/// Fails if the journal cannot fit. Where its longest form does not, the registry is asked how
-/// long it gets: what is fetched is kept as it is stored.
-async fn check_room(patch: &Patch, directory: &Directory, steps: &Steps) -> Result<(), PatchError> {
-    let root = directory.root();
-    if Room::of(root, steps.sums().written_bytes()).check().is_ok() {
-        return Ok(());
-    }
-    let measured = patch.fetch().measure(steps.wanted()).await?;
-    Ok(Room::of(root, measured.fetched_stored_bytes).check()?)
 }
 
 /// Whether a crash left the directory between two releases; the next patch ends that.

@@ -143,6 +143,30 @@ impl Steps {
         away.map(|(want, _)| want.clone()).collect()
     }
 
+    /// Returns the contents of the journal: the bytes that move, and the chunks that are fetched.
+    ///
+    /// A chunk counts once, and only if `is_in_place` holds for one of its disks.
+    pub(super) fn journal_parts(&self, is_in_place: impl Fn(usize) -> bool) -> (u64, Vec<Want>) {
+        let (mut moved, mut wanted) = (0, Vec::new());
+        let needs = self.needs.iter();
+        let gathered =
+            needs.filter(|(want, _)| want.places.iter().any(|place| is_in_place(place.disk)));
+        for (want, found) in gathered {
+            match found {
+                Found::Stays(_) => {}
+                Found::Moves(_) => moved += u64::from(want.chunk.len),
+                Found::Away => wanted.push(want.clone()),
+            }
+        }
+        (moved, wanted)
+    }
+
+    /// Returns the length of the journal's chunks, decoded.
+    pub(super) fn journal_bytes(&self, is_in_place: impl Fn(usize) -> bool) -> u64 {
+        let (moved, wanted) = self.journal_parts(is_in_place);
+        moved + wanted.iter().map(|want| u64::from(want.chunk.len)).sum::<u64>()
+    }
+
     /// What has to be staged and is not yet, a group at a time; and the plain bytes that are.
     pub(super) fn groups(
         &self,

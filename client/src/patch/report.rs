@@ -42,7 +42,7 @@ pub struct PatchPlan {
     pub disks: Sums,
     /// What would be fetched.
     pub transfer: FetchStats,
-    /// What the journal needs of the file system at least, and what is free.
+    /// What journal and disks need of the file system at least, and what is free.
     #[serde(flatten)]
     pub room: Option<Room>,
     /// Disks that another process has open; a patch would refuse them.
