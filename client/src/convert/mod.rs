@@ -160,18 +160,9 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
     let disk = opened.map_err(|_| ConvertFailure::Defect)??;
     let source = disk.source.clone();
     // Outside of the thread, so that a taken name fails before anything is read.
-    let (new, mut pipe) = match to {
-        Destination::File { path, overwrite } if Device::is_at(&path) => {
-            let len = (format == ExportFormat::Raw).then(|| disk.image.disk_len());
-            let device = Device::open(&path, overwrite, len)?;
-            (None, Some(Box::new(device) as Box<dyn Write + Send>))
-        }
-        Destination::File { path, overwrite } => (Some(NewFile::create(&path, overwrite)?), None),
-        Destination::Pipe(pipe) => (None, Some(pipe)),
-    };
-    let new = new.map(Arc::new);
-    let place = new.as_ref().map(|new| new.folder().to_owned()).filter(|_| format.is_laid_out());
-    let (file, heard) = (new.clone(), Arc::clone(&progress));
+    let mut opened = Opened::new(to, format, disk.image.disk_len())?;
+    let place = opened.folder().filter(|_| format.is_laid_out());
+    let heard = Arc::clone(&progress);
     let work = move || -> Result<engine::ConvertReport, ConvertFailure> {
         let begin = |pass, total| {
             let stage = match pass {
@@ -193,15 +184,9 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
         }
         let engine =
             engine::Convert { image: &*disk.image, format, round, threads, begin, advance };
-        match (&file, &mut pipe) {
-            (Some(file), _) => {
-                let report = engine.run(Output::File(file.file()))?;
-                file.commit()?;
-                Ok(report)
-            }
-            (None, Some(pipe)) => Ok(engine.run(Output::Pipe(&mut **pipe))?),
-            (None, None) => Ok(engine.run(Output::Pipe(&mut std::io::sink()))?),
-        }
+        let report = engine.run(opened.output())?;
+        opened.commit()?;
+        Ok(report)
     };
     let outcome = tokio::task::spawn_blocking(work).await;
     progress.finish();
@@ -215,6 +200,51 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
         content: report.content,
         rounded_len: rounded(round, report.disk_len),
     })
+}
+
+/// A destination that is open.
+enum Opened {
+    File(NewFile),
+    Device(Device),
+    Pipe(Box<dyn Write + Send>),
+}
+
+impl Opened {
+    /// Opens a destination for a disk of `disk_len` bytes.
+    fn new(to: Destination, format: ExportFormat, disk_len: u64) -> Result<Self, ConvertError> {
+        Ok(match to {
+            Destination::File { path, overwrite } if Device::is_at(&path) => {
+                let len = (format == ExportFormat::Raw).then_some(disk_len);
+                Self::Device(Device::open(&path, overwrite, len)?)
+            }
+            Destination::File { path, overwrite } => Self::File(NewFile::create(&path, overwrite)?),
+            Destination::Pipe(pipe) => Self::Pipe(pipe),
+        })
+    }
+
+    /// Returns the folder of a file.
+    fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(file) => Some(file.folder().to_owned()),
+            Self::Device(_) | Self::Pipe(_) => None,
+        }
+    }
+
+    fn output(&mut self) -> Output<'_> {
+        match self {
+            Self::File(file) => Output::File(file.file()),
+            Self::Device(device) => Output::Device(device),
+            Self::Pipe(pipe) => Output::Pipe(&mut **pipe),
+        }
+    }
+
+    /// Gives a file its name.
+    fn commit(&self) -> Result<(), NewFileError> {
+        match self {
+            Self::File(file) => file.commit(),
+            Self::Device(_) | Self::Pipe(_) => Ok(()),
+        }
+    }
 }
 
 /// Fails if a laid-out file does not fit into a folder.

@@ -178,7 +178,7 @@ impl Writer {
             Output::File(path) if Device::is_at(&path) => {
                 let len = (self.format == ExportFormat::Raw).then(|| image.disk_len());
                 let mut device = Device::open(&path, Overwrite::Refuse, len)?;
-                let len = self.convert(image, convert::Output::Pipe(&mut device))?;
+                let len = self.convert(image, convert::Output::Device(&mut device))?;
                 Ok((Some(path), len))
             }
             Output::File(path) => {

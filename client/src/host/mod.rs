@@ -65,7 +65,7 @@ impl HostError {
             return Some(untouchable.remedy(&self.path));
         }
         match self.kind() {
-            ErrorKind::StorageFull => {
+            ErrorKind::StorageFull if self.source.kind() != io::ErrorKind::FileTooLarge => {
                 Some("free some space and run the same command again: it resumes".to_owned())
             }
             ErrorKind::InvalidInput => Some("use a directory of another name".to_owned()),

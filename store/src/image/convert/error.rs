@@ -60,6 +60,12 @@ pub enum ConvertError {
         /// The format.
         format: ExportFormat,
     },
+    /// The format says at the end of its file what it is, and a device ends elsewhere.
+    #[error("{format} cannot be written to a block device: only a file ends where it does")]
+    NotForDevices {
+        /// The format.
+        format: ExportFormat,
+    },
     /// Compression failed.
     #[error("cannot compress: {0}")]
     Compress(String),
@@ -93,9 +99,10 @@ impl ConvertError {
         match self {
             Self::Image(error) => error.kind(),
             Self::Write(source) | Self::Output { source, .. } => ErrorKind::of_io(source),
-            Self::Layout(_) | Self::NotForPipes { .. } | Self::NotAFile { .. } => {
-                ErrorKind::InvalidInput
-            }
+            Self::Layout(_)
+            | Self::NotForPipes { .. }
+            | Self::NotForDevices { .. }
+            | Self::NotAFile { .. } => ErrorKind::InvalidInput,
             Self::Exists { .. } | Self::Device { .. } => ErrorKind::Conflict,
             Self::Compress(_) => ErrorKind::Unavailable,
         }
@@ -125,13 +132,11 @@ impl ConvertError {
                                       best a raw one, sent through a pipe"
             }
             Self::NotForPipes { .. } => "write it to a file, or send qcow2, raw or vmdk-stream",
+            Self::NotForDevices { .. } => "write raw or qcow2 to the device, or this to a file",
             Self::Layout(LayoutError::NotRounded { .. }) => {
                 "leave the rounding out, or write a VHD"
             }
             Self::Layout(_) => "choose a format that holds such a disk: raw or qcow2",
-            Self::Write(_) | Self::Output { .. } if self.kind() == ErrorKind::StorageFull => {
-                "free some space and run the same command again"
-            }
             Self::Write(source) | Self::Output { source, .. } => io_remedy(source)?,
             Self::Compress(_) => return None,
         };

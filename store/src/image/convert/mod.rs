@@ -35,6 +35,7 @@ use seawall_api::digest::ContentDigest;
 use super::DiskImage;
 use super::layout::{ExportFormat, Layout, Round, add_metadata, lay_out, write_metadata};
 use super::stream::{self, Compression, Disk};
+use pipe::Pipe;
 use survey::{Survey, survey};
 
 pub use device::Device;
@@ -47,6 +48,8 @@ pub enum Output<'a> {
     File(&'a File),
     /// A pipe, which takes bytes in order.
     Pipe(&'a mut (dyn Write + Send)),
+    /// A block device, which takes bytes in order, too.
+    Device(&'a mut Device),
 }
 
 /// What runs, for those who show how far it is.
@@ -124,6 +127,9 @@ impl Convert<'_> {
             (format @ (ExportFormat::Qcow2Zstd | ExportFormat::Qcow2Zlib), Output::Pipe(_)) => {
                 Err(ConvertError::NotForPipes { format })
             }
+            (format, Output::Device(_)) if !format.is_for_devices() => {
+                Err(ConvertError::NotForDevices { format })
+            }
             _ => Ok(()),
         }
     }
@@ -150,7 +156,13 @@ impl Convert<'_> {
             }
             (_, Output::Pipe(out)) => {
                 let layout = self.layout(survey)?;
-                pipe::write(self.image, &*layout, out, self.advance)?;
+                pipe::write(self.image, &*layout, &mut Pipe(out), self.advance)?;
+                layout.file_len()
+            }
+            (_, Output::Device(device)) => {
+                let layout = self.layout(survey)?;
+                device.check_room(layout.file_len())?;
+                pipe::write(self.image, &*layout, device, self.advance)?;
                 layout.file_len()
             }
         };

@@ -91,6 +91,14 @@ impl ExportFormat {
         !matches!(self, Self::VmdkStream | Self::Qcow2Zstd | Self::Qcow2Zlib)
     }
 
+    /// Returns true if a block device can hold the file.
+    ///
+    /// `vhd-fixed` and `vmdk-stream` end with a footer, and a longer device ends with other bytes.
+    #[must_use]
+    pub const fn is_for_devices(self) -> bool {
+        self.is_laid_out() && !matches!(self, Self::VhdFixed)
+    }
+
     /// Whether a disk's length is rounded on request: only those who take VHDs ask for it.
     ///
     /// # Errors
