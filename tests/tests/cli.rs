@@ -373,6 +373,25 @@ fn a_host_in_a_reference_cannot_collect_a_configured_token() {
     assert!(!request.contains("0123456789abcdef"), "{request}");
 }
 
+/// As where a unit's standard error is a file on a full disk.
+#[test]
+fn what_cannot_be_said_on_standard_error_stops_nothing() {
+    let world = World::new();
+    raw(&world.path("a.raw"), 8 * MIB, &[(0, Noise::new("a").bytes(2 * MIB))]);
+    for (line, code) in [
+        ("push shop:1 --machine a=a.raw", 0),
+        ("pull shop:1 --into host", 0),
+        ("verify shop:1", 0),
+        ("show shop:2", 3),
+        ("show shop:2 --json", 3),
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = world.local(line).into_command();
+        let status = command.stdout(std::process::Stdio::null()).stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{line}");
+    }
+}
+
 #[test]
 fn a_disk_that_is_written_while_it_is_pushed_is_refused() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM at any moment of any long command: it ends at once, says so, does not panic,
+//! SIGINT, SIGTERM and SIGHUP at any moment of any long command: it ends at once, says so, does not panic,
 //! and leaves nothing that only a finished command is to leave.
 //!
 //! A moment is an amount of bytes that the process has read and written, by the kernel's count.
@@ -10,6 +10,13 @@ use seawall_tests::{MIB, Noise, Run, Signal, World, raw};
 /// Moments in bytes of input and output. A run that ends before one of them ends the row.
 const MOMENTS: [u64; 9] =
     [0, MIB / 4, MIB, 4 * MIB, 10 * MIB, 17 * MIB, 24 * MIB, 36 * MIB, 60 * MIB];
+
+/// What asks a command for its end, its exit status then, and what it says.
+const SIGNALS: [(Signal, i32, &str); 3] = [
+    (Signal::INT, 130, "interrupted"),
+    (Signal::TERM, 143, "terminated"),
+    (Signal::HUP, 129, "hung up"),
+];
 
 /// Paths below `dir` whose names only something unfinished has.
 fn unfinished(dir: &Path, found: &mut Vec<String>) {
@@ -43,7 +50,7 @@ fn at_every_moment(world: &World, command: &dyn Fn() -> Run, reset: &dyn Fn()) {
 fn at_each_moment(world: &World, command: &dyn Fn() -> Run, reset: &dyn Fn()) -> usize {
     let mut interrupted = 0;
     for (turn, moment) in MOMENTS.into_iter().enumerate() {
-        let (signal, code) = if turn % 2 == 0 { (Signal::INT, 130) } else { (Signal::TERM, 143) };
+        let (signal, code, said) = SIGNALS[turn % SIGNALS.len()];
         let mut run = command().start();
         let is_met = run.moves(moment);
         if is_met {
@@ -56,7 +63,6 @@ fn at_each_moment(world: &World, command: &dyn Fn() -> Run, reset: &dyn Fn()) ->
         assert!(found.is_empty(), "{found:?} is left at {moment} bytes by\n{done}");
         match done.status.code() {
             Some(status) if status == code => {
-                let said = if signal == Signal::INT { "interrupted" } else { "terminated" };
                 assert!(done.stderr.contains(said), "{done}");
                 interrupted += 1;
             }

@@ -36,6 +36,7 @@ const EXIT_STATUS: &str = "  0    done
   6    the registry cannot be reached, or it or a disk cannot serve now
   7    denied: by the registry (the token) or by this host (owner and mode of a file)
   8    no space left, here or at the registry
+  129  the same as 130, by SIGHUP, unless it is ignored as under nohup
   130  interrupted: push, pull, patch and repair resume; what convert and export wrote is removed
   141  the reader of standard output went away (export, convert)
   143  the same as 130, by SIGTERM";

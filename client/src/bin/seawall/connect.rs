@@ -10,6 +10,7 @@ use seawall::registry::http::Timeouts;
 use seawall::registry::{HttpRegistry, Registry, RegistryError, Retry, RetryPolicy, Token};
 
 use crate::config::{Location, Settings, is_in_the_clear};
+use crate::output::tell;
 use crate::report::{Failure, plain};
 
 /// Whether a directory without a registry becomes one.
@@ -86,11 +87,11 @@ pub(crate) fn over_http(
 ) -> Result<Arc<dyn Registry>, Failure> {
     if token.is_some() && is_in_the_clear(url) {
         // Not refused: the network may be encrypted below, and whoever wrote http:// chose it.
-        anstream::eprintln!(
+        tell(format_args!(
             "warning: the token for {} is sent unencrypted; serve the registry behind TLS and name \
              it by https://",
             plain(url)
-        );
+        ));
     }
     let registry = HttpRegistry::new(url, token, Timeouts::default()).map_err(|error| {
         let remedy = "write it as https://registry.example or http://127.0.0.1:7440".to_owned();

@@ -62,14 +62,17 @@ fn main() -> ExitCode {
 fn tell(failure: &Failure, is_json: bool) -> ExitCode {
     progress::clear();
     // Without a word where the reader of a pipe went away.
-    if is_json && !failure.what().is_empty() {
+    if failure.what().is_empty() {
+        return ExitCode::from(failure.exit_code());
+    }
+    if is_json {
         // A line of its own: what was logged before stays readable.
-        anstream::eprintln!("{}", contract::error(failure));
+        output::tell(contract::error(failure));
     } else {
         let text = failure.to_string();
         let is_short = output::Screen::get().is_short_on_errors;
         let text = if is_short { output::shorten_digests(&text) } else { text };
-        anstream::eprint!("{}", output::paint_error(&text));
+        output::tell(output::paint_error(text.trim_end_matches('\n')));
     }
     ExitCode::from(failure.exit_code())
 }
@@ -125,7 +128,7 @@ fn log_to_stderr(global: &Global) {
     let filter = match global.verbose {
         // What goes wrong below reaches the user as an error of ours, or not at all; that holds for
         // a registry in this process, too.
-        0 => "seawall=error,seawall_store=error",
+        0 => "seawall=error,seawall_server=off,seawall_store=error",
         1 => "seawall=info,seawall_store=info,warn",
         _ => "seawall=trace,seawall_store=trace,seawall_server=debug,hyper_util=debug,info",
     };

@@ -1,22 +1,27 @@
-//! Ends a command when SIGINT or SIGTERM asks for it.
+//! Ends a command when SIGINT, SIGTERM or SIGHUP asks for it.
 //!
 //! The command has threads of its own and is not waited for: those that read, hash or write end
 //! with the process. What only a finished command leaves is removed first
 //! ([`seawall_store::unfinished`]), and a line says what there is now.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use seawall::directory::is_between_releases;
+use seawall_store::image::convert::Device;
 use seawall_store::unfinished;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::{Command, Upkeep};
+use crate::output::tell;
 use crate::report::{Failure, plain};
 
 /// What a shell reports for a program that a signal ended: 128 and the signal's number.
 const EXIT_SIGINT: u8 = 130;
 const EXIT_SIGTERM: u8 = 143;
+const EXIT_SIGHUP: u8 = 129;
+/// The bit of SIGHUP in the kernel's masks.
+const MASK_SIGHUP: u64 = 1;
 
 /// What a command leaves when a signal ends it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +32,8 @@ pub(crate) enum Aftermath {
     Resumes,
     /// Nothing: what it wrote is removed.
     Removed,
+    /// A block device with a part of an image on it.
+    Device(PathBuf),
     /// A directory that is either release, or between the two.
     Patched(PathBuf),
 }
@@ -37,12 +44,21 @@ impl Aftermath {
             Command::Patch(_, patch) if !patch.dry_run => Self::Patched(patch.dir.clone()),
             Command::Pull(_, pull) if !pull.dry_run => Self::Resumes,
             Command::Push(..) | Command::Upkeep(_, Upkeep::Repair(_)) => Self::Resumes,
-            Command::Export(..)
-            | Command::Package(..)
-            | Command::Convert(..)
+            Command::Export(_, export) => Self::of_output(export.output.as_deref()),
+            Command::Convert(convert) => Self::of_output(convert.to.as_ref().map(|to| &*to.0)),
+            Command::Package(..)
             | Command::BackupOf(..)
             | Command::Upkeep(_, Upkeep::Backup(_)) => Self::Removed,
             _ => Self::Nothing,
+        }
+    }
+
+    /// Returns the aftermath of writing an image to a file, a device, or a pipe (`None`).
+    fn of_output(path: Option<&Path>) -> Self {
+        match path {
+            Some(path) if Device::is_at(path) => Self::Device(path.to_owned()),
+            Some(_) => Self::Removed,
+            None => Self::Nothing,
         }
     }
 
@@ -60,9 +76,22 @@ impl Aftermath {
             Self::Removed => {
                 format!("{name}: what was written is removed; the same command begins again")
             }
+            Self::Device(path) => format!(
+                "{name}: a part of the image is on {0}, which is no disk now; empty it \
+                 (`blkdiscard -z {0}`), then run the same command again",
+                plain(&path.display().to_string())
+            ),
             Self::Nothing => name.to_owned(),
         }
     }
+}
+
+/// Returns true if the process was started with SIGHUP ignored, as `nohup` does.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & MASK_SIGHUP != 0)
 }
 
 /// Runs a command until it ends or a signal asks for its end.
@@ -73,6 +102,16 @@ pub(crate) async fn until_signal(
     let cannot = |error| Failure::io("cannot listen for signals", &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut hangup = match is_hangup_ignored() {
+        true => None,
+        false => Some(signal(SignalKind::hangup()).map_err(cannot)?),
+    };
+    let hung_up = async {
+        match &mut hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     // A task of its own: one that computes for long keeps no signal from being heard.
     let command = tokio::spawn(command);
     let (name, code) = tokio::select! {
@@ -82,11 +121,13 @@ pub(crate) async fn until_signal(
         }
         _ = interrupt.recv() => ("interrupted", EXIT_SIGINT),
         _ = terminate.recv() => ("terminated", EXIT_SIGTERM),
+        _ = hung_up => ("hung up", EXIT_SIGHUP),
     };
     // Before the line, which promises it.
     unfinished::remove_all();
     crate::progress::clear();
-    anstream::eprintln!("{}", aftermath.line(name));
+    // The terminal may be gone.
+    tell(aftermath.line(name));
     Ok(ExitCode::from(code))
 }
 
@@ -103,6 +144,8 @@ mod tests {
         std::fs::write(dir.path().join(".seawall/patch/journal"), "").unwrap();
         assert!(patched.line("interrupted").contains("between two releases"));
         assert!(Aftermath::Removed.line("terminated").starts_with("terminated: what was written"));
+        let device = Aftermath::Device("/dev/sdx".into());
+        assert!(device.line("hung up").contains("`blkdiscard -z /dev/sdx`"));
         assert_eq!(Aftermath::Nothing.line("interrupted"), "interrupted");
     }
 }

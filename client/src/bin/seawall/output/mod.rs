@@ -1,5 +1,7 @@
 //! Standard output: texts, tables and JSON. A reader that goes away (`| head`) is not an error.
+//! Standard error: what is said beside the answer, and is lost where nobody takes it.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -58,6 +60,12 @@ fn print_painted(text: &str) -> Result<(), Failure> {
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
     crate::progress::clear();
     written(text, &mut io::stdout().lock())
+}
+
+/// Writes a line to standard error. Where that is full or closed nobody is left to tell: the work
+/// goes on, and the exit status says how it went.
+pub(crate) fn tell(line: impl Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
 fn written(text: &str, out: &mut dyn Write) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use seawall::progress::{Progress, Silent, Stage};
 
+use crate::output::tell;
 use crate::report::plain;
 
 mod meter;
@@ -116,8 +117,8 @@ impl Progress for Bar {
     fn note(&self, text: &str) {
         let text = plain(text);
         match lock(&self.drawn).as_ref() {
-            Some(bar) => bar.suspend(|| anstream::eprintln!("{text}")),
-            None => anstream::eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| tell(&text)),
+            None => tell(&text),
         }
     }
 
@@ -144,7 +145,7 @@ impl Lines {
         act(meter);
         if told.elapsed() >= LINE_EVERY {
             *told = Instant::now();
-            anstream::eprintln!("{}", meter.log(*told));
+            tell(meter.log(*told));
         }
     }
 
@@ -153,7 +154,7 @@ impl Lines {
         let ended = std::mem::replace(&mut *lock(&self.running), next.map(|meter| (meter, now)));
         // A stage that had nothing to do is no news.
         if let Some((ended, _)) = ended.filter(|(meter, _)| meter.is_begun()) {
-            anstream::eprintln!("{}", ended.log(now));
+            tell(ended.log(now));
         }
     }
 }
@@ -176,7 +177,7 @@ impl Progress for Lines {
     }
 
     fn note(&self, text: &str) {
-        anstream::eprintln!("{}", plain(text));
+        tell(plain(text));
     }
 
     fn finish(&self) {
