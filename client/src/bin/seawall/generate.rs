@@ -1,8 +1,11 @@
 //! Completions and man pages, made from the very definition that parses the command line.
 
+use std::io::Write;
 use std::path::Path;
 
 use clap_complete::Shell;
+use seawall::convert::ConvertFailure;
+use seawall_store::new_file::{NewFile, Overwrite};
 
 use crate::args::pages;
 use crate::complete;
@@ -21,7 +24,11 @@ pub(crate) fn man(dir: Option<&Path>) -> Result<(), Failure> {
         |error| Failure::io(&format!("cannot write man pages to {}", dir.display()), &error);
     std::fs::create_dir_all(dir).map_err(cannot)?;
     for page in pages::all().map_err(cannot)? {
-        std::fs::write(dir.join(&page.file), &page.text).map_err(cannot)?;
+        // Never through a link that somebody put there.
+        let path = dir.join(&page.file);
+        let new = NewFile::create(&path, Overwrite::Replace).map_err(ConvertFailure::from)?;
+        new.file().write_all(&page.text).map_err(cannot)?;
+        new.commit().map_err(ConvertFailure::from)?;
     }
     Ok(())
 }
