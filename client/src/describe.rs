@@ -52,6 +52,9 @@ pub fn describe(
     root: &Path,
     targets: &[DescriptorTarget],
 ) -> Result<Vec<Described>, DescribeError> {
+    if !root.is_dir() {
+        return Err(LockError::missing(root).into());
+    }
     let directory = Directory::open(root)?;
     if patch::is_interrupted(&directory) {
         return Err(DescribeError::InProgress { directory: root.to_owned() });

@@ -121,7 +121,8 @@ impl StartError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Exposed(_) => Some(
-                "give it a token file (one `NAME ROLE TOKEN` per line), or listen on 127.0.0.1"
+                "give it tokens, a `NAME ROLE TOKEN` on each line of `--token-file FILE`, or listen \
+                 on 127.0.0.1"
                     .to_owned(),
             ),
             Self::Tokens(error) => error.remedy(),

@@ -76,7 +76,11 @@ impl InvalidTokens {
                  `openssl rand -hex 32` makes a token"
                     .to_owned(),
             ),
-            Self::Io { .. } | Self::TooLong { .. } => None,
+            Self::Io { path, .. } => Some(format!(
+                "write a `NAME ROLE TOKEN` into {}, mode 600: `openssl rand -hex 32` makes a token",
+                path.display()
+            )),
+            Self::TooLong { .. } => None,
         }
     }
 }

@@ -33,10 +33,18 @@ fn names_of_the_registry_and_of_this_host_are_offered() {
     world.push("shed:2.0.0", &["web=root:1.raw"]);
     world.local("promote shop:1.0.0 stable").succeeds();
     world.local("pull shop:1.0.0 --into pulled").succeeds();
+    world.local("report pulled --host rack4").succeeds();
     for (line, offers) in [
         ("seawall sho", &["show"][..]),
         ("seawall show sh", &["shed:", "shop:"]),
         ("seawall show shop:", &["1.0.0", "stable"]),
+        ("seawall patch pulled --to st", &["stable"]),
+        ("seawall patch pulled --to 1", &["1.0.0"]),
+        ("seawall diff shop:1.0.0 st", &["stable"]),
+        ("seawall audit --action publ", &["publish"]),
+        ("seawall webhooks add http://h --events publ", &["publish"]),
+        ("seawall hosts --forget rac", &["rack4"]),
+        ("seawall describe pulled --as ", &["hyperv", "libvirt", "proxmox", "qemu", "xen"]),
         ("seawall pull shop:st", &["stable"]),
         ("seawall pull shop:1.0.0/", &["1.0.0/db", "1.0.0/web"]),
         ("seawall export shop:1.0.0/web/", &["1.0.0/web/root"]),

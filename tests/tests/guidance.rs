@@ -32,6 +32,14 @@ fn a_name_that_is_not_there_is_answered_by_the_one_that_was_meant() {
         ("hosts --forget rack9", 3, "there are no hosts"),
         ("list shop --columns digets", 2, "did you mean `digest`?"),
         ("verify nodir", 3, "is no directory here"),
+        ("export shop:1.0.0/wbe/root -o x.raw", 3, "did you mean `web`?"),
+        ("export shop:1.0.0/web/rot -o x.raw", 3, "did you mean `root`?"),
+        ("pull shop:1.0.0/wbe --into x", 3, "did you mean `web`?"),
+        ("pull shop:1.0.0 --machine wbe --into x", 3, "machines: web"),
+        ("hosts shpo", 3, "did you mean `shop`?"),
+        ("retention set shpo --keep-last 3", 3, "did you mean `shop`?"),
+        ("unpin shop:1.1.0 --name audit", 3, "shop:1.1.0 has no pin `audit`"),
+        ("unpin shop:1.1.0 --name audit", 3, "`seawall show shop:1.1.0`"),
         ("webhooks add http://h.example --events publishing --secret-file x", 2, "`publish`"),
         ("lsit", 2, "list"),
         ("list --jsno", 2, "--json"),
@@ -158,4 +166,67 @@ fn offline_commands_say_whose_directory_they_need() {
     }
     let _serving = world.serve();
     world.seawall("recover registry").exits_with(6).says("`systemctl stop seawall`");
+}
+
+#[test]
+fn a_folder_that_is_none_is_called_what_it_is() {
+    let world = shop();
+    world.local("pull shop:1.0.0 --into host").succeeds();
+    fs::create_dir(world.path("empty")).unwrap();
+    for command in ["patch", "status", "report", "describe --as qemu"] {
+        world.local(&format!("{command} nodir")).exits_with(3).says("there is no directory nodir");
+        world.local(&format!("{command} 1.0.0.raw")).exits_with(2).says("1.0.0.raw is a file");
+        world.local(&format!("{command} empty")).exits_with(3).says("holds no pulled release");
+    }
+    for (line, code, says) in [
+        ("verify 1.0.0.raw", 2, "`seawall inspect 1.0.0.raw --digest`"),
+        ("diff nodir", 3, "`nodir` is no directory here"),
+        ("diff nodir 1.0.0", 3, "`nodir` is no directory here"),
+        ("diff shop:1.0.0", 2, "is compared to nothing"),
+        ("pull shop:1.0.0 --into new --locked", 3, "there is no lockfile new/seawall.lock"),
+        ("pull shop:1.1.0 --into host", 4, "host holds shop:1.0.0"),
+        ("pull shop:1.0.0 --into host --format qcow2", 4, "in another format"),
+        ("list --registry 1.0.0.raw", 2, "`1.0.0.raw` is a file, and no registry"),
+        ("pin --lockfile nofile --reason x", 3, "cannot read nofile"),
+        ("drill registry --into host", 4, "is not an empty directory"),
+        ("export shop:1.0.0/web/root -o nodir/x.raw", 3, "make the folder nodir first"),
+        ("inspect 1.1.0.ra", 3, "check the path"),
+    ] {
+        world.local(line).exits_with(code).explains().says(says);
+    }
+}
+
+#[test]
+fn a_release_that_a_rollback_may_need_names_no_command_that_would_not_help() {
+    let world = shop();
+    world.local("promote shop:1.1.0 stable").succeeds();
+    let said = world.local("rm shop:1.0.0").exits_with(4).stderr;
+    assert!(said.contains("it can go once stable has moved on"), "{said}");
+    assert!(!said.contains("retention apply"), "{said}");
+}
+
+#[test]
+fn a_pull_that_finds_the_release_there_leaves_the_folder_with_its_channel() {
+    let world = shop();
+    world.local("pull shop:stable --into host").succeeds();
+    let again = world.local("pull shop:1.0.0 --into host --json").succeeds().json();
+    assert_eq!(again["follows"], "stable", "{again}");
+    assert!(again.get("leftChannel").is_none(), "{again}");
+    world.local("promote shop:1.1.0 stable").succeeds();
+    world.local("patch host").succeeds().prints("1.0.0 is now 1.1.0");
+    world.local("patch host --dry-run").succeeds().prints("nothing to do");
+    world.local("patch host").succeeds().prints("1.1.0 is in");
+    // A patch is a word about the channel, and so is a pull that names one.
+    world.local("patch host --to 1.1.0").succeeds().prints("no longer follows stable");
+    world.local("pull shop:stable --into host").succeeds();
+    let followed = world.local("status host --json").succeeds().json();
+    assert_eq!(followed["directories"][0]["channel"], "stable", "{followed}");
+}
+
+#[test]
+fn a_folder_in_a_comparison_goes_by_the_version_that_it_holds() {
+    let world = shop();
+    world.local("pull shop:stable --into host").succeeds();
+    let compared = world.local("diff host 1.1.0").succeeds().stdout;
+    assert!(compared.contains("Patching from shop:1.0.0 to shop:1.1.0"), "{compared}");
 }

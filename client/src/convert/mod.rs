@@ -21,6 +21,7 @@ pub use seawall_store::new_file::Overwrite;
 
 use crate::disk::{DiskAccess, DiskError, DiskSource};
 use crate::error::{ErrorKind, Failure};
+use crate::host::make_folder_of;
 use crate::progress::{Progress, Stage};
 use crate::room::{self, NoRoom, Room};
 
@@ -140,10 +141,22 @@ impl Failure for ConvertFailure {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Disk(error) => error.remedy(),
-            Self::Convert(error) => error.remedy(),
+            Self::Convert(error) => remedy_of(error),
             Self::NoRoom(error) => error.remedy(),
             Self::Defect => None,
         }
+    }
+}
+
+/// Returns the next step after a failure of the engine.
+pub(crate) fn remedy_of(error: &ConvertError) -> Option<String> {
+    match error {
+        ConvertError::Output { verb: "create", path, source }
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            make_folder_of(path)
+        }
+        error => error.remedy(),
     }
 }
 

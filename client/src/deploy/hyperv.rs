@@ -21,7 +21,7 @@ const CPUS_MAX: [u32; 2] = [64, 240];
 const MEMORY_MIN: u64 = 32;
 const MEMORY_STEP: u64 = 2;
 
-const BEGIN: &str = r#"# Written by seawall, and anew by `seawall patch`: change a copy.
+const BEGIN: &str = r#"# Written by seawall; `seawall patch` rewrites it: change a copy.
 # Run it on the Hyper-V host, from an elevated PowerShell. -Start starts the machines in order.
 [CmdletBinding()]
 param(

@@ -56,7 +56,7 @@ fn domain(
     let cpus = guest.cpus(draft, guest.qemu_cpus_max());
     let mut xml = Xml::new();
     xml.open("domain", &[("type", "kvm")]);
-    xml.comment("Written by seawall, and anew by `seawall patch`: change a copy.");
+    xml.comment("Written by seawall; `seawall patch` rewrites it: change a copy.");
     xml.text("name", &[], &guest.name);
     xml.text("uuid", &[], &guest.uuid);
     metadata(&mut xml, subject, guest);
@@ -286,7 +286,7 @@ fn network_xml(subject: &Subject<'_>, network: &NetworkName) -> String {
     let application = subject.release.application();
     let mut xml = Xml::new();
     xml.open("network", &[]);
-    xml.comment("Written by seawall, and anew by `seawall patch`: change a copy.");
+    xml.comment("Written by seawall; `seawall patch` rewrites it: change a copy.");
     xml.text("name", &[], &host_name(subject, network.as_str()));
     xml.text("uuid", &[], &identity::network_uuid(application, network));
     let bridge = identity::bridge(application, network);
@@ -300,7 +300,7 @@ fn begin(subject: &Subject<'_>, what: &str) -> String {
     format!(
         "#!/bin/sh\n\
          # {what} {application} {version}.\n\
-         # Written by seawall, and anew by `seawall patch`: change a copy.\n"
+         # Written by seawall; `seawall patch` rewrites it: change a copy.\n"
     )
 }
 

@@ -19,7 +19,7 @@ const CARDS_MAX: usize = 32;
 /// The minimum memory in MiB.
 const MEMORY_MIN: u64 = 16;
 
-const BEGIN: &str = r#"# Written by seawall, and anew by `seawall patch`: change a copy.
+const BEGIN: &str = r#"# Written by seawall; `seawall patch` rewrites it: change a copy.
 # Run it as root on a node. It copies the disks: the machines do not use the pulled files.
 set -eu
 usage() {

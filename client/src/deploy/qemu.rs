@@ -31,7 +31,7 @@ pub(super) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest
     let mut all = format!(
         "#!/bin/sh\n\
          # Starts the machines of {application} {version} in order, in the background.\n\
-         # Written by seawall, and anew by `seawall patch`: change a copy.\n\
+         # Written by seawall; `seawall patch` rewrites it: change a copy.\n\
          # Options and arguments go to each machine's script.\n\
          set -eu\n\
          here=$(CDPATH='' cd -- \"$(dirname -- \"$0\")\" && pwd)\n"

@@ -63,7 +63,7 @@ fn machine(
     let firmware = if guest.is_uefi() { "ovmf" } else { "seabios" };
     let mut text = format!(
         "# Machine {} of {} {}, {}.\n\
-         # Written by seawall, and anew by `seawall patch`: change a copy.\n\
+         # Written by seawall; `seawall patch` rewrites it: change a copy.\n\
          name = {}\n\
          uuid = {}\n\
          type = \"hvm\"\n\
@@ -139,7 +139,7 @@ fn start(subject: &Subject<'_>, guests: &[&Guest<'_>]) -> String {
     let mut script = format!(
         "#!/bin/sh\n\
          # Makes the bridges of {application} {version} and starts its machines in order.\n\
-         # Written by seawall, and anew by `seawall patch`: change a copy.\n\
+         # Written by seawall; `seawall patch` rewrites it: change a copy.\n\
          release={}\n\
          networks={}\n\
          {START}{OVERLAY}\n",

@@ -83,6 +83,18 @@ pub enum LockError {
         /// The directory.
         directory: PathBuf,
     },
+    /// There is no such directory.
+    #[error("there is no directory {}", path.display())]
+    NoDirectory {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// What was named is a file.
+    #[error("{} is a file, and no directory that a release was pulled into", path.display())]
+    NotDirectory {
+        /// What was named.
+        path: PathBuf,
+    },
     /// A file is malformed.
     #[error("{} is malformed", path.display())]
     Malformed {
@@ -108,11 +120,24 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    /// Says why a directory has no lockfile: it may not be there itself, or be a file.
+    #[must_use]
+    pub fn missing(directory: &Path) -> Self {
+        match std::fs::metadata(directory) {
+            Ok(found) if found.is_dir() => Self::Missing { directory: directory.to_owned() },
+            Ok(_) => Self::NotDirectory { path: directory.to_owned() },
+            Err(_) => Self::NoDirectory { path: directory.to_owned() },
+        }
+    }
+}
+
 impl Failure for LockError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Host(error) => error.kind(),
-            Self::Missing { .. } => ErrorKind::NotFound,
+            Self::NotDirectory { .. } => ErrorKind::InvalidInput,
+            Self::Missing { .. } | Self::NoDirectory { .. } => ErrorKind::NotFound,
             Self::InProgress { .. } => ErrorKind::Conflict,
             Self::Malformed { .. } | Self::Contradiction { .. } => ErrorKind::Damaged,
         }
@@ -121,7 +146,16 @@ impl Failure for LockError {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Host(error) => error.remedy(),
-            Self::Missing { .. } => Some("pull a release with `seawall pull`".to_owned()),
+            Self::Missing { .. } => Some(
+                "name the directory that a release was pulled into (`seawall status` lists those \
+                 of this host), or pull one: `seawall pull REFERENCE --into DIR`"
+                    .to_owned(),
+            ),
+            Self::NoDirectory { .. } | Self::NotDirectory { .. } => Some(
+                "name the directory that a release was pulled into; `seawall status` lists those \
+                 of this host"
+                    .to_owned(),
+            ),
             Self::InProgress { .. } => Some("run `seawall patch` again to finish it".to_owned()),
             Self::Malformed { .. } | Self::Contradiction { .. } => {
                 Some("pull the release again into another directory".to_owned())
@@ -259,8 +293,11 @@ impl Lockfile {
     /// Fails if one of them is missing, or if the two contradict each other.
     pub fn of_directory(directory: &Path) -> Result<(Self, Release), LockError> {
         match Folder::open(directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(LockError::Missing { directory: directory.to_owned() })
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+                match directory.is_dir() {
+                    true => Err(error.into()),
+                    false => Err(LockError::missing(directory)),
+                }
             }
             folder => Self::of_folder(&folder?),
         }

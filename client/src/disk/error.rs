@@ -86,8 +86,7 @@ impl Failure for DiskError {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Image(error) if error.kind() == ErrorKind::NotFound => Some(
-                "check the path: one in an application.toml is relative to the folder of that \
-                     file"
+                "check the path; a path in an application.toml is relative to its folder"
                     .to_owned(),
             ),
             Self::Image(error) => error.remedy(),

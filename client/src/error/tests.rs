@@ -88,7 +88,8 @@ fn errors_of_what_is_on_this_host_have_the_kind_of_their_cause() {
     use SpecError as S;
     check!(HostError: HostError { .. } => host;);
     check!(LockError: L::Host(_) => |io| L::Host(host(io));
-        L::Missing { .. }, L::Malformed { .. }, L::InProgress { .. },
+        L::Missing { .. }, L::NoDirectory { .. }, L::NotDirectory { .. }, L::Malformed { .. },
+        L::InProgress { .. },
         L::Contradiction { .. });
     check!(DescribeError: D::Host(_) => |io| D::Host(host(io)),
         D::Lock(_) => |io| D::Lock(L::Host(host(io)));
@@ -163,7 +164,7 @@ fn errors_of_pulled_directories_have_the_kind_of_their_cause() {
         Q::Host(_) => |io| Q::Host(host(io)),
         Q::Lock(_) => |io| Q::Lock(L::Host(host(io))),
         Q::Verify(_) => |io| Q::Verify(VerifyError::Host(host(io)));
-        Q::NotEmpty { .. }, Q::InTheWay { .. }, Q::NoRoom(_), Q::OtherRelease { .. },
+        Q::NotEmpty { .. }, Q::InTheWay { .. }, Q::NoRoom(_), Q::OtherRelease { .. }, Q::OtherDisks { .. }, Q::NoLockfile { .. },
         Q::PresentDamaged { .. }, Q::PresentModified { .. },
         Q::NoName { .. }, Q::LockedElsewhere { .. }, Q::NoSuchMachine { .. }, Q::WrongIndex { .. },
         Q::OddLength { .. }, Q::Defect);

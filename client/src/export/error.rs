@@ -92,7 +92,7 @@ impl Failure for ExportError {
             Self::Convert(ConvertError::NotForPipes { .. }) => {
                 Some("write it to a file: `-o FILE`".to_owned())
             }
-            Self::Convert(error) => error.remedy(),
+            Self::Convert(error) => crate::convert::remedy_of(error),
             Self::NoRoom(error) => error.remedy(),
             Self::WrongIndex { .. } => Some("run `seawall verify` on the release".to_owned()),
             _ => None,

@@ -430,7 +430,8 @@ pub(crate) fn read_at_most(file: File, len_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(len_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > len_max {
-        return Err(io::Error::other("it is longer than such a file can be"));
+        let why = "it is longer than such a file can be";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     Ok(bytes)
 }

@@ -68,13 +68,25 @@ impl HostError {
             ErrorKind::StorageFull if self.source.kind() != io::ErrorKind::FileTooLarge => {
                 Some("free some space and run the same command again: it resumes".to_owned())
             }
-            ErrorKind::InvalidInput => Some("use a directory of another name".to_owned()),
+            ErrorKind::InvalidInput => Some(match self.source.kind() {
+                io::ErrorKind::NotADirectory => "a folder of this path is a file".to_owned(),
+                io::ErrorKind::IsADirectory => "name a file: this is a directory".to_owned(),
+                io::ErrorKind::InvalidData => "name another file".to_owned(),
+                _ => "use a directory of another name".to_owned(),
+            }),
+            ErrorKind::NotFound if self.verb == "create" => make_folder_of(&self.path),
             ErrorKind::Denied if self.source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("check the owner and mode of the path".to_owned())
             }
             _ => io_remedy(&self.source).map(str::to_owned),
         }
     }
+}
+
+/// Returns the next step where a file cannot be made because its folder is missing.
+pub(crate) fn make_folder_of(file: &Path) -> Option<String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    Some(format!("make the folder {} first, or name another", folder.display()))
 }
 
 /// The directory of this host's state, and its clock.

@@ -22,6 +22,7 @@ use crate::error::ErrorKind;
 use crate::fetch::Place;
 use crate::folder::{Folder, FolderPath, mode, part_of};
 use crate::host::{HostError, ImageLocks, WriteBehind};
+use crate::progress::Progress;
 
 /// How much of a file is copied at once.
 const COPY_LEN: usize = 1 << 20;
@@ -37,6 +38,7 @@ pub(super) fn roll_forward(
     directory: &Directory,
     mut alone: ImageLocks,
     threads: usize,
+    progress: &dyn Progress,
 ) -> Result<Vec<HostError>, PatchError> {
     let folder = directory.folder();
     let reader = Reader::open(folder, &journal::journal())?;
@@ -47,7 +49,7 @@ pub(super) fn roll_forward(
     set_aside(folder, header.old.release)?;
     let disks = Disks::open(folder, &header)?;
     let reader = Mutex::new(reader);
-    let apply = || Applier::new(&reader, &disks).run();
+    let apply = || Applier::new(&reader, &disks).run(progress);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(apply)).collect();
         let outcomes: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
@@ -90,7 +92,7 @@ impl<'a> Applier<'a> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).damaged()
     }
 
-    fn run(mut self) -> Result<(), PatchError> {
+    fn run(mut self, progress: &dyn Progress) -> Result<(), PatchError> {
         loop {
             let record = self.reader.lock().unwrap_or_else(PoisonError::into_inner).next();
             match record.ok_or_else(|| self.damaged())? {
@@ -104,6 +106,7 @@ impl<'a> Applier<'a> {
                         return Err(PatchError::WrittenBetween { path: path.to_owned() });
                     }
                     self.disks.write(&places, plain)?;
+                    progress.advance(written(&places, plain));
                 }
                 Record::Chunk { digest, plain_len, encoding, stored, places } => {
                     let decoded =
@@ -111,6 +114,7 @@ impl<'a> Applier<'a> {
                     match decoded {
                         Ok(plain) if ChunkDigest::of(plain) == digest => {
                             self.disks.write(&places, plain)?;
+                            progress.advance(written(&places, plain));
                         }
                         _ => return Err(self.damaged()),
                     }
@@ -118,6 +122,11 @@ impl<'a> Applier<'a> {
             }
         }
     }
+}
+
+/// Counts the bytes that a record writes.
+fn written(places: &[Place], plain: &[u8]) -> u64 {
+    places.len() as u64 * plain.len() as u64
 }
 
 /// The files that are written in place, and the old ones that copies come from.

@@ -178,9 +178,9 @@ async fn roll_forward(
     directory: Directory,
     alone: ImageLocks,
 ) -> Result<Directory, PatchError> {
-    let threads = patch.threads;
+    let (threads, progress) = (patch.threads, Arc::clone(&patch.progress));
     let apply = move || {
-        let left = apply::roll_forward(&directory, alone, threads)?;
+        let left = apply::roll_forward(&directory, alone, threads, progress.as_ref())?;
         Ok::<_, PatchError>((directory, left))
     };
     let applied = tokio::task::spawn_blocking(apply).await.map_err(|_| PatchError::Defect)?;

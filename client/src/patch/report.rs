@@ -78,6 +78,10 @@ fn write_sums(f: &mut fmt::Formatter<'_>, sums: &Sums, transfer: &FetchStats) ->
 
 impl fmt::Display for PatchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from.digest == self.to.digest {
+            let version = &self.to.version;
+            return write!(f, "{}: {version} is there already: nothing to do", self.application);
+        }
         write!(f, "{}: {} would become {}", self.application, self.from.version, self.to.version)?;
         write_sums(f, &self.disks, &self.transfer)?;
         self.room.iter().try_for_each(|room| write!(f, "\n  {room}"))?;
@@ -141,6 +145,13 @@ impl fmt::Display for PatchReport {
         let (application, from, to) = (&self.application, &self.from.version, &self.to.version);
         if self.rolled_forward {
             writeln!(f, "{directory}: an interrupted patch was finished")?;
+        }
+        if self.from.digest == self.to.digest && !self.rolled_forward {
+            return write!(
+                f,
+                "{application}: {to} is in {directory} already\n  {}",
+                self.to.digest
+            );
         }
         write!(f, "{application}: {from} is now {to} in {directory}\n  {}", self.to.digest)?;
         write_sums(f, &self.disks, &self.transfer)?;

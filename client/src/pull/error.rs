@@ -38,9 +38,19 @@ pub enum PullError {
         /// The directory.
         directory: PathBuf,
     },
-    /// The directory holds another release, or other disks or formats of it.
-    #[error("{} holds {present}, or other disks or another format of it", directory.display())]
+    /// The directory holds another release.
+    #[error("{} holds {present}", directory.display())]
     OtherRelease {
+        /// The directory.
+        directory: PathBuf,
+        /// What it holds.
+        present: String,
+    },
+    /// The directory holds other machines of this release, or its disks in another format.
+    #[error(
+        "{} holds {present} already, with other machines or in another format", directory.display()
+    )]
+    OtherDisks {
         /// The directory.
         directory: PathBuf,
         /// What it holds.
@@ -78,6 +88,12 @@ pub enum PullError {
     NoName {
         /// The path.
         into: PathBuf,
+    },
+    /// There is no lockfile to go by.
+    #[error("there is no lockfile {}", path.display())]
+    NoLockfile {
+        /// Where it would be.
+        path: PathBuf,
     },
     /// The lockfile is another application's or version's.
     #[error("{} locks {locked}", path.display())]
@@ -130,10 +146,11 @@ impl Failure for PullError {
             Self::NotEmpty { .. }
             | Self::InTheWay { .. }
             | Self::OtherRelease { .. }
+            | Self::OtherDisks { .. }
             | Self::PresentModified { .. }
             | Self::LockedElsewhere { .. } => ErrorKind::Conflict,
             Self::NoName { .. } | Self::OddLength { .. } => ErrorKind::InvalidInput,
-            Self::NoSuchMachine { .. } => ErrorKind::NotFound,
+            Self::NoSuchMachine { .. } | Self::NoLockfile { .. } => ErrorKind::NotFound,
             Self::PresentDamaged { .. } | Self::WrongIndex { .. } => ErrorKind::Damaged,
             Self::Defect => ErrorKind::Internal,
         }
@@ -151,13 +168,20 @@ impl Failure for PullError {
                 "name another directory with --into".to_owned()
             }
             Self::OtherRelease { directory, .. } => format!(
-                "move it with `seawall patch {0} --to …`, describe it as it is with `seawall describe \
-                 {0} --as …`, or pull into another directory",
+                "move it with `seawall patch {} --to …`, or pull into another directory",
+                directory.display()
+            ),
+            Self::OtherDisks { directory, .. } => format!(
+                "describe it as it is with `seawall describe {} --as …`, or pull into another \
+                 directory",
                 directory.display()
             ),
             Self::PresentModified { remedy, .. } => remedy.to_string(),
             Self::PresentDamaged { .. } => {
                 "pull into another directory, or remove this one first".to_owned()
+            }
+            Self::NoLockfile { .. } => {
+                "name the lockfile with --lockfile FILE, or pull without --locked".to_owned()
             }
             Self::NoName { .. } => "name a directory with --into".to_owned(),
             Self::LockedElsewhere { .. } => {

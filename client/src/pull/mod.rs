@@ -186,6 +186,9 @@ async fn resolve(pull: &Pull) -> Result<Release, PullError> {
     let selector = match &pull.locked {
         None => pull.selector.clone(),
         Some(path) => {
+            if !path.exists() {
+                return Err(PullError::NoLockfile { path: path.clone() });
+            }
             let lock = Lockfile::read(path)?;
             let agrees = lock.application == pull.application
                 && match &pull.selector {

@@ -66,9 +66,12 @@ pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
     if is_bare && pull.locked.is_none() {
         return Ok(Target::Free);
     }
-    Err(PullError::OtherRelease {
-        directory: into.clone(),
-        present: format!("{}:{}", present.application, present.version),
+    let directory = into.clone();
+    let is_same = present.release == lock.release;
+    let present = format!("{}:{}", present.application, present.version);
+    Err(match is_same {
+        true => PullError::OtherDisks { directory, present },
+        false => PullError::OtherRelease { directory, present },
     })
 }
 

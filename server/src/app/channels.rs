@@ -107,7 +107,7 @@ impl Registry {
                     moved_at_secs: channel.moved_at_secs,
                     moved_by,
                 };
-                let done = || format!("{object} is at move {} now", change.sequence);
+                let done = || format!("{object} is at sequence {} now", change.sequence);
                 let recorded = self.record_move(application, &name, &change).await;
                 recorded.map_err(|error| error.unrecorded(done, READ_CHANNEL))?;
                 Ok(channel)
@@ -118,7 +118,7 @@ impl Registry {
                     self.record_last_move(application, &name, last).await?;
                 }
                 let is_now = match current {
-                    Some(sequence) => format!("is at move {sequence} now"),
+                    Some(sequence) => format!("is at sequence {sequence} now"),
                     None => "does not exist yet".to_owned(),
                 };
                 let shown_by = format!("seawall channels {application} {name}");

@@ -53,7 +53,7 @@ pub enum AppError {
         version: String,
     },
     /// The requested release was deleted.
-    #[error("release {version} was deleted by `{by}` at {}", rfc3339(*at_secs))]
+    #[error("release {version} was deleted by {by} at {}", rfc3339(*at_secs))]
     Gone {
         /// The application and version.
         version: String,

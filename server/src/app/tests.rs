@@ -289,7 +289,7 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
             let outcome = promote(&site.failing(at, how, broken), &one, Expected::Absent).await;
             assert_eq!(outcome.is_err(), at == 0);
             if let Err(error) = outcome {
-                assert!(error.to_string().contains("is at move 1 now"), "{error}");
+                assert!(error.to_string().contains("is at sequence 1 now"), "{error}");
                 assert!(error.remedy().unwrap().contains("read the channel"));
             }
             let registry = site.sound();

@@ -107,7 +107,7 @@ pub(crate) enum RawCommand {
     Unpin(fleet::UnpinArgs),
     /// Show what this host holds, what guests wrote to, how far it is behind
     Status(fleet::StatusArgs),
-    /// Tell the registry what this host runs, so that it keeps it
+    /// Report what this host runs, so that the registry keeps those releases
     Report(fleet::ReportArgs),
     /// List which host runs which release
     Hosts(fleet::HostsArgs),
@@ -199,7 +199,7 @@ pub(crate) struct PullArgs {
     /// Pull exactly what the lockfile says, or fail
     #[arg(long)]
     pub(crate) locked: bool,
-    /// The lockfile that --locked goes by [default: DIR/seawall.lock]
+    /// The lockfile for --locked [default: DIR/seawall.lock]
     #[arg(long, value_name = "FILE", requires = "locked")]
     pub(crate) lockfile: Option<PathBuf>,
     #[command(flatten)]
@@ -214,7 +214,7 @@ pub(crate) struct DescribeArgs {
     pub(crate) dir: PathBuf,
     /// The host to describe the machines for; may be repeated
     #[arg(long = "as", value_enum, value_name = "TARGET", required = true)]
-    pub(crate) descriptors: Vec<RawTarget>,
+    pub(crate) descriptors: Vec<RawHost>,
 }
 
 #[derive(Args, Debug)]
@@ -224,7 +224,7 @@ pub(crate) struct ExportArgs {
     /// The format [default: what FILE ends with, else raw]
     #[arg(long, value_name = "FORMAT", value_parser = export_formats())]
     pub(crate) format: Option<ExportFormat>,
-    /// Fill a VHD up with zeros to a multiple of this, as Azure demands
+    /// Pad a VHD with zeros to a multiple of this, as Azure demands
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(crate) round: Option<RawRound>,
     /// The file to make, or `-` for standard output
@@ -303,8 +303,8 @@ pub(crate) struct PromoteArgs {
     pub(crate) reference: String,
     /// The channel
     pub(crate) channel: String,
-    /// What the move replaces: the channel's sequence number, or `new` where there must be none
-    /// [default: whatever it is when this command looks]
+    /// The sequence number that the channel must still have, or `new` if there must be no such
+    /// channel [default: what this command finds when it starts]
     #[arg(long, value_name = "SEQUENCE|new")]
     pub(crate) expect: Option<String>,
     #[command(flatten)]
@@ -331,14 +331,14 @@ pub(crate) struct GcArgs {
     /// [default: 60]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) live_percent: Option<u8>,
-    /// Copy no more than this for it
+    /// Copy at most this much while packs are rewritten
     #[arg(long, value_name = "MIB/S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rate: Option<u64>,
-    /// Look, even where nothing was deleted and no push failed since the last time
+    /// Scan even if nothing was deleted and no push failed since the last collection
     #[arg(long)]
     pub(crate) force: bool,
-    /// Start it and do not wait for its end; a directory that no registry serves is waited for all
-    /// the same
+    /// Start the collection and return at once; where the registry is a directory that nobody
+    /// serves, the command waits all the same
     #[arg(long)]
     pub(crate) no_wait: bool,
     #[command(flatten)]
@@ -347,7 +347,7 @@ pub(crate) struct GcArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ConvertArgs {
-    /// The image, told by its content and its name; raw:PATH, qcow2:PATH, … says what it is
+    /// The image; its format is detected, or given as raw:PATH, qcow2:PATH, …
     #[arg(value_name = "[FORMAT:]IN")]
     pub(crate) image: PathBuf,
     /// The file to write, or - for standard output
@@ -360,7 +360,7 @@ pub(crate) struct ConvertArgs {
     /// Take IN for this format, whatever its content; the same as FORMAT:IN
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
-    /// Fill a VHD up with zeros to a multiple of this, as Azure demands
+    /// Pad a VHD with zeros to a multiple of this, as Azure demands
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(crate) round: Option<RawRound>,
     /// Replace OUT, if it is there, once the new file is whole
@@ -374,7 +374,7 @@ pub(crate) struct ConvertArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// The image; raw:PATH, qcow2:PATH, … says what it is
+    /// The image; its format is detected, or given as raw:PATH, qcow2:PATH, …
     #[arg(value_name = "[FORMAT:]FILE")]
     pub(crate) file: PathBuf,
     /// Take it for this format, whatever its content; the same as FORMAT:FILE
@@ -399,7 +399,7 @@ pub(crate) struct DiskArgs {
     /// Where compressed disks are inflated to [default: /var/tmp]
     #[arg(long, value_name = "DIR", env = "TMPDIR", hide_env_values = true)]
     pub(crate) scratch: Option<PathBuf>,
-    /// Read a disk though a machine has it open for writing: it may be of no single moment
+    /// Read a disk that a machine has open for writing: what is read may be inconsistent
     #[arg(long)]
     pub(crate) allow_in_use: bool,
 }
@@ -412,15 +412,15 @@ pub(crate) struct ServeArgs {
     /// The address to listen on; anything but loopback needs --token-file
     #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
     pub(crate) listen: SocketAddr,
-    /// The tokens that clients may send: a file with a `NAME ROLE TOKEN` a line, ROLE being reader
-    /// or publisher
+    /// The tokens that clients may send: a file with `NAME ROLE TOKEN` on each line, ROLE being
+    /// reader or publisher
     #[arg(long, value_name = "TOKENS")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Wait this long, when collecting, for a push or a pull that is heard of no more
+    /// How long a collection waits for a push or a pull that has fallen silent
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
     pub(crate) lease_ttl: u64,
-    /// How much of the disk to keep free: uploads are refused before it is less, everything else
-    /// goes on. A size as 10GiB, or a part as 5% [default: 5%, or 1GiB where that is less]
+    /// How much of the disk to keep free, as a size (10GiB) or a share (5%): uploads are refused
+    /// before less is left, everything else goes on [default: 5%, or 1GiB where that is less]
     #[arg(long, value_name = "SIZE|PERCENT")]
     pub(crate) min_free: Option<String>,
     /// How many requests each token may make: so many a second, and so many at once
@@ -430,7 +430,7 @@ pub(crate) struct ServeArgs {
     /// How many requests may be made about each application
     #[arg(long, value_name = "RATE[:BURST]")]
     pub(crate) application_rate_limit: Option<String>,
-    /// Tell webhooks at private addresses, too; without --token-file they always are
+    /// Send events to private addresses, too; without --token-file that is always allowed
     #[arg(long)]
     pub(crate) private_webhooks: bool,
     /// Collect what no release reaches any more this often [default: when `seawall gc` asks]
@@ -473,6 +473,40 @@ pub(crate) enum RawTarget {
     Ova,
     /// An OVF package: a descriptor, a manifest and streamOptimized VMDKs
     Ovf,
+}
+
+/// The hosts of `describe --as`: packages are neither shown nor completed, and their names say
+/// what to run instead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawHost {
+    /// Domain and network XML
+    Libvirt,
+    /// Files for xl
+    Xen,
+    /// A PowerShell script
+    Hyperv,
+    /// Runnable scripts
+    Qemu,
+    /// A script of qm commands
+    Proxmox,
+    #[value(hide = true)]
+    Ova,
+    #[value(hide = true)]
+    Ovf,
+}
+
+impl From<RawHost> for RawTarget {
+    fn from(host: RawHost) -> Self {
+        match host {
+            RawHost::Libvirt => Self::Libvirt,
+            RawHost::Xen => Self::Xen,
+            RawHost::Hyperv => Self::Hyperv,
+            RawHost::Qemu => Self::Qemu,
+            RawHost::Proxmox => Self::Proxmox,
+            RawHost::Ova => Self::Ova,
+            RawHost::Ovf => Self::Ovf,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -207,7 +207,8 @@ impl Command {
             RawCommand::Push(args) => push::push(args),
             RawCommand::Pull(args) => pull(args),
             RawCommand::Describe(DescribeArgs { dir, descriptors }) => {
-                Ok(Self::Describe(dir, targets(&descriptors)?))
+                let hosts: Vec<RawTarget> = descriptors.into_iter().map(Into::into).collect();
+                Ok(Self::Describe(dir, targets(&hosts)?))
             }
             RawCommand::Export(args) => images::export(args),
             RawCommand::Patch(args) => relative::patch(args),
@@ -222,7 +223,7 @@ impl Command {
             RawCommand::Rm(args) => fleet::remove(args),
             RawCommand::Pin(args) => fleet::pin(args),
             RawCommand::Unpin(args) => fleet::unpin(args),
-            RawCommand::Status(args) => Ok(fleet::status(args)),
+            RawCommand::Status(args) => fleet::status(args),
             RawCommand::Report(args) => fleet::report(args),
             RawCommand::Hosts(args) => fleet::hosts(args),
             RawCommand::Retention(args) => fleet::retention(args),
@@ -461,6 +462,17 @@ fn channels(args: ChannelsArgs) -> Result<Command, Failure> {
 }
 
 fn promote(args: PromoteArgs) -> Result<Command, Failure> {
+    let PromoteArgs { reference, channel, .. } = &args;
+    if !reference.contains([':', '@']) && channel.contains([':', '@']) {
+        return Err(Failure::usage(
+            format!("`{}` names no release", reference.escape_debug()),
+            format!(
+                "the release comes first: `seawall promote {} {}`",
+                channel.escape_debug(),
+                reference.escape_debug()
+            ),
+        ));
+    }
     let (host, target) = release(&args.reference)?;
     let expect = match args.expect.as_deref() {
         None => None,
@@ -481,6 +493,13 @@ fn promote(args: PromoteArgs) -> Result<Command, Failure> {
 
 fn verify(args: VerifyArgs) -> Result<Command, Failure> {
     let path = Path::new(&args.target);
+    if path.is_file() {
+        let shown = args.target.escape_debug();
+        return Err(Failure::usage(
+            format!("`{shown}` is a file, and no directory that a release was pulled into"),
+            format!("`seawall inspect {shown} --digest` hashes a disk image"),
+        ));
+    }
     // A directory that exists, or a text that can only be a path, is meant as one.
     if path.is_dir() || args.target.starts_with(['.', '/']) {
         return Ok(Command::VerifyDir(path.to_owned(), threads(args.threads)));
@@ -536,7 +555,10 @@ fn application(text: &str) -> Result<(Option<Named>, ApplicationName), Failure> 
     if let Some(selector) = reference.selector {
         return Err(Failure::usage(
             format!("`{text}` names a release of `{}`", reference.application),
-            format!("this command is for the application: leave `{selector}` out"),
+            format!(
+                "this command is for the application: leave `{selector}` out; `seawall show \
+                 {text}` shows the release"
+            ),
         ));
     }
     Ok((host, reference.application))

@@ -14,8 +14,10 @@ use clap::Command;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter};
 use clap_complete::env::Shells;
 use clap_complete::{Shell, engine::ValueCompleter as _};
+use seawall::directory::{LOCKFILE, Lockfile, Origin};
 use seawall::progress::{Progress, Silent};
 use seawall::registry::Registry;
+use seawall_api::audit::{Action, EVENTS};
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::{Reference, Selector};
 
@@ -105,13 +107,14 @@ impl Line {
     /// Asks the registry; `None` where it does not answer, or not soon.
     fn ask<T, F>(
         &self,
-        host: Option<String>,
+        host: impl Into<Where>,
         question: impl FnOnce(Arc<dyn Registry>) -> F,
     ) -> Option<T>
     where
         F: Future<Output = Option<T>>,
     {
-        let reach = Reach { host: host.map(Named::Host), credentials: Credentials::default() };
+        let Where(host) = host.into();
+        let reach = Reach { host, credentials: Credentials::default() };
         let runtime = crate::runtime().ok()?;
         let answer = runtime.block_on(async {
             let silent: Arc<dyn Progress> = Arc::new(Silent);
@@ -139,6 +142,15 @@ impl Line {
     }
 }
 
+/// The registry that the line names besides its options.
+struct Where(Option<Named>);
+
+impl From<Option<String>> for Where {
+    fn from(host: Option<String>) -> Self {
+        Self(host.map(Named::Host))
+    }
+}
+
 /// The definition with completers where names are typed.
 fn with_names(command: Command, line: &Arc<Line>) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
@@ -161,6 +173,20 @@ fn completer(command: &str, id: &str, line: &Arc<Line>) -> Option<ArgValueComple
         ("push", "reference") => ArgValueCompleter::new(move |text: &OsStr| {
             let Some(text) = text.to_str() else { return Vec::new() };
             if text.contains(':') { Vec::new() } else { applications(&line, text, ":") }
+        }),
+        ("patch" | "diff", "to") => ArgValueCompleter::new(move |text: &OsStr| {
+            let mut found = relative(&line, text);
+            found.extend(references(&line, text));
+            found
+        }),
+        ("hosts", "forget") => ArgValueCompleter::new(move |text: &OsStr| hosts(&line, text)),
+        ("audit", "action") => ArgValueCompleter::new(move |text: &OsStr| {
+            let names = Action::ALL.map(|action| action.as_str().to_owned());
+            matching(names, &text.to_string_lossy())
+        }),
+        ("add", "events") => ArgValueCompleter::new(move |text: &OsStr| {
+            let names = EVENTS.map(|event| event.as_str().to_owned());
+            matching(names, &text.to_string_lossy())
         }),
         (_, "reference" | "from" | "to") if command != "repair" && command != "convert" => {
             ArgValueCompleter::new(move |text: &OsStr| references(&line, text))
@@ -191,11 +217,41 @@ fn matching(names: impl IntoIterator<Item = String>, typed: &str) -> Vec<Complet
 }
 
 fn applications(line: &Line, typed: &str, end: &str) -> Vec<CompletionCandidate> {
-    let found = line.ask(None, async |registry| {
+    let found = line.ask(Where(None), async |registry| {
         let page = registry.applications(None).await.ok()?;
         Some(page.applications.iter().map(|it| format!("{}{end}", it.name)).collect::<Vec<_>>())
     });
     matching(found.unwrap_or_default(), typed)
+}
+
+/// Offers versions and channels of the application of the folder or release that the line names.
+fn relative(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(typed) = text.to_str().filter(|typed| !typed.contains([':', '@', '/'])) else {
+        return Vec::new();
+    };
+    let named = line.words.iter().skip(2).rev().skip(1).rev().filter(|word| !word.starts_with('-'));
+    let folder = named.map(Path::new).find_map(|dir| {
+        let lock = Lockfile::read(&dir.join(LOCKFILE)).ok()?;
+        Some((lock.application, Origin::of_directory(dir).registry.map(Named::Origin)))
+    });
+    let release = || {
+        let named = line.application().filter(|named| named.selector.is_some())?;
+        Some((named.application, named.host.map(Named::Host)))
+    };
+    let Some((application, named)) = folder.or_else(release) else { return Vec::new() };
+    let found =
+        line.ask(Where(named), async |registry| selectors(registry.as_ref(), &application).await);
+    matching(found.unwrap_or_default(), typed)
+}
+
+fn hosts(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
+    let found = line.ask(Where(None), async |registry| {
+        let page = registry.hosts(None, None).await.ok()?;
+        let mut names: Vec<_> = page.hosts.iter().map(|run| run.host.to_string()).collect();
+        names.dedup();
+        Some(names)
+    });
+    matching(found.unwrap_or_default(), &text.to_string_lossy())
 }
 
 /// `shop` → `shop:`; `shop:` → versions and channels; `shop:1.0/` → machines; then disks.

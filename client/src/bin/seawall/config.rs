@@ -135,6 +135,12 @@ fn location(text: &str) -> Result<Location, Failure> {
         return Ok(Location::Url(text.to_owned()));
     }
     let path = Path::new(text);
+    if path.is_file() {
+        return Err(Failure::usage(
+            format!("`{text}` is a file, and no registry"),
+            "a registry is an address, or the directory that `seawall serve` was given",
+        ));
+    }
     if text.starts_with(['.', '/']) || path.is_dir() {
         return Ok(Location::Directory(path.to_owned()));
     }

@@ -16,13 +16,14 @@ const VERSION: u32 = 1;
 
 /// A field that the contract calls otherwise: the object it is in (`*` for any), its name, and the
 /// name it gets.
-const RENAMED: [(&str, &str, &str); 29] = [
+const RENAMED: [(&str, &str, &str); 30] = [
     ("*", "alreadyThere", "alreadyPresent"),
     ("*", "diskLen", "diskBytes"),
     ("*", "fileLen", "fileBytes"),
     ("*", "roundedLen", "roundedBytes"),
     ("*", "instance", "directory"),
     ("applications", "name", "application"),
+    ("channel", "name", "channel"),
     ("channels", "name", "channel"),
     ("deliveries", "id", "delivery"),
     ("disks", "len", "diskBytes"),

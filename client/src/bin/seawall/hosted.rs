@@ -6,6 +6,7 @@ use std::path::Path;
 use seawall::error::ErrorKind;
 use seawall::registry::Token;
 use seawall_server::config::Absent;
+use seawall_server::tokens::InvalidTokens;
 use seawall_server::{Config, Running, StartError};
 
 use crate::connect::Missing;
@@ -57,6 +58,7 @@ impl Hosted {
 /// Why a registry does not start, for `serve` and for directories alike.
 pub(crate) fn refused(error: &StartError) -> Failure {
     let kind = match error {
+        StartError::Tokens(InvalidTokens::Io { source, .. }) => ErrorKind::of_io(source),
         StartError::Exposed(_) | StartError::Tokens(_) | StartError::Listen { .. } => {
             ErrorKind::InvalidInput
         }

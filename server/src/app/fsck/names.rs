@@ -19,7 +19,7 @@ use crate::catalog::Release;
 
 const UNREADABLE: &str = "it is no record that this version of Seawall can read";
 const OLDER_COPY: &str = "the catalog does not know of it: it is an older copy, or of another \
-                          registry; `seawall recover` makes it anew";
+                          registry; `seawall recover` rebuilds it";
 const CONTRADICTION: &str = "it says otherwise than the catalog, and nothing tells which is right";
 
 impl Check {
@@ -78,7 +78,7 @@ impl Check {
             return self.damage(name, what, vec![row.digest]).await;
         }
         self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
-        self.mended(name, format!("{}; written anew by the catalog", short(&what)));
+        self.mended(name, format!("{}; rewritten from the catalog", short(&what)));
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Check {
             Err(what) => what,
         };
         self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
-        self.mended(name, format!("{what}; written anew by the catalog"));
+        self.mended(name, format!("{what}; rewritten from the catalog"));
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl Check {
             Err(what) => what,
         };
         self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
-        self.mended(name, format!("{what}; written anew by the catalog"));
+        self.mended(name, format!("{what}; rewritten from the catalog"));
         Ok(())
     }
 
@@ -150,7 +150,7 @@ impl Check {
         // Meanwhile a push may have written the record, or a deletion may have removed the release.
         let is_still = self.registry.catalog.release_of(row.digest).await?.is_some();
         if is_still && self.registry.record_release(row).await? {
-            self.mended(&name, format!("{GONE}; written anew by the catalog"));
+            self.mended(&name, format!("{GONE}; rewritten from the catalog"));
         }
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Check {
                     let record =
                         self.registry.record_move(&row.application, &row.channel, &row.change);
                     record.await?;
-                    self.mended(&name, format!("{GONE}; written anew by the catalog"));
+                    self.mended(&name, format!("{GONE}; rewritten from the catalog"));
                 }
                 self.done(row.at, 0).await?;
             }

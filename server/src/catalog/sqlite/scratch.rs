@@ -140,7 +140,7 @@ impl SqliteCatalog {
             Err(TryLockError::Error(error)) => Err(unlocked(error)),
             Err(TryLockError::WouldBlock) => {
                 let why = "a registry of this directory runs: stop it first";
-                Err(CatalogError::new(ErrorKind::Unavailable, "be made anew", why))
+                Err(CatalogError::new(ErrorKind::Unavailable, "be rebuilt", why))
             }
         }
     }

@@ -51,11 +51,20 @@ pub(crate) struct StatusArgs {
     /// Pulled directories [default: all that this host remembers]
     #[arg(value_name = "DIR")]
     pub(crate) dirs: Vec<PathBuf>,
+    /// What `report` takes: timers from before it was a command of its own give it here
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) host: Option<String>,
+    /// The same
+    #[arg(long, value_name = "TIME", hide = true)]
+    pub(crate) ttl: Option<String>,
     #[command(flatten)]
     pub(crate) credentials: Credentials,
 }
 
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "seawall report [OPTIONS] <DIR>…\n       seawall report [OPTIONS] --all"
+)]
 pub(crate) struct ReportArgs {
     /// Pulled directories, whose releases the registry is to keep
     #[arg(value_name = "DIR", required_unless_present = "all", conflicts_with = "all")]
@@ -96,12 +105,12 @@ pub(crate) struct RetentionArgs {
 pub(crate) enum RawRetention {
     /// Show the policies of an application and of its channels
     Show(RetentionOf),
-    /// Set a policy: each rule keeps what it says, and what no rule keeps goes when it is applied
+    /// Set a policy: `apply` deletes what none of its rules keeps
     #[command(override_usage = "seawall retention set [OPTIONS] <APPLICATION> <RULE>…")]
     Set(Box<SetArgs>),
-    /// Print what goes and why, and the bytes that it frees; changes nothing
+    /// Print what would be deleted and why, and the bytes that it frees; changes nothing
     Plan(RetentionOf),
-    /// Delete what the plan says goes, and collect it
+    /// Delete what `plan` prints, and collect it
     Apply(RetentionOf),
 }
 
@@ -113,6 +122,11 @@ pub(crate) struct RetentionOf {
     pub(crate) credentials: Credentials,
 }
 
+/// Parses how many releases a rule keeps.
+fn how_many() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1_000_000)
+}
+
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("rules").required(true).multiple(true))]
 pub(crate) struct SetArgs {
@@ -122,10 +136,10 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "CHANNEL")]
     pub(crate) channel: Option<String>,
     /// Keep the last N
-    #[arg(long, value_name = "N", group = "rules")]
+    #[arg(long, value_name = "N", group = "rules", value_parser = how_many())]
     pub(crate) keep_last: Option<u32>,
     /// Keep the last N prereleases, and do not count them among the others
-    #[arg(long, value_name = "N", requires = "keep_last")]
+    #[arg(long, value_name = "N", requires = "keep_last", value_parser = how_many())]
     pub(crate) keep_last_prereleases: Option<u32>,
     /// Keep what was published less than this ago
     #[arg(long, value_name = "TIME", group = "rules")]
@@ -133,10 +147,10 @@ pub(crate) struct SetArgs {
     /// Keep what a channel left less than this ago
     #[arg(long, value_name = "TIME", group = "rules")]
     pub(crate) keep_superseded: Option<String>,
-    /// Keep what a host ran that is silent, for this long after its deadline [default: 30d]
+    /// Keep what a host ran that has fallen silent, for this long after its deadline [default: 30d]
     #[arg(long, value_name = "TIME", group = "rules")]
     pub(crate) keep_expired_hosts: Option<String>,
-    /// Remove the policy: nothing goes by it any more
+    /// Remove the policy: nothing is deleted by it any more
     #[arg(long, group = "rules", conflicts_with_all = [
         "keep_last", "keep_last_prereleases", "keep_younger", "keep_superseded",
         "keep_expired_hosts"

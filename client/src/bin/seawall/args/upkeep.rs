@@ -11,10 +11,10 @@ pub(crate) struct FsckArgs {
     /// Read at most this many MiB a second; 0 for no limit [default: 128]
     #[arg(long, value_name = "MIB")]
     pub(crate) rate: Option<u64>,
-    /// Begin anew, even where a check broke off
+    /// Start over, even where a check broke off
     #[arg(long, conflicts_with_all = ["status", "stop"])]
     pub(crate) restart: bool,
-    /// Begin nothing: show how far the newest check is and what it found
+    /// Start nothing: show how far the newest check is and what it found
     #[arg(long, conflicts_with = "stop")]
     pub(crate) status: bool,
     /// Stop the check that runs; the next one goes on where it ended

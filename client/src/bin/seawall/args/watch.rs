@@ -32,22 +32,22 @@ impl RawWatch {
 
 #[derive(Args, Debug)]
 pub(crate) struct AuditArgs {
-    /// Only acts on this application
+    /// Only actions on this application
     pub(crate) application: Option<String>,
-    /// Only such acts: publish, promote, delete, pin, unpin, policy, quota, webhook, damage,
+    /// Only this action: publish, promote, delete, pin, unpin, policy, quota, webhook, damage,
     /// collect, repair or recover
     #[arg(long)]
     pub(crate) action: Option<String>,
-    /// Only acts with the token of this name
+    /// Only actions with the token of this name
     #[arg(long, value_name = "NAME")]
     pub(crate) actor: Option<String>,
-    /// Only acts since then: 2026-11-22, 2026-11-22T04:07:00Z, or for how long: 90m, 12h, 7d
+    /// Only actions since then: 2026-11-22, 2026-11-22T04:07:00Z, or 90m, 12h, 7d ago
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
     /// How many to show
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub(crate) limit: u32,
-    /// Hash the whole log anew, and print its head: note it, elsewhere
+    /// Hash the whole log again and print its head, to be noted elsewhere
     #[arg(long, conflicts_with_all = ["application", "action", "actor", "since", "limit"])]
     pub(crate) verify: bool,
     /// A head noted earlier, which the log must still hold

@@ -109,8 +109,17 @@ pub(super) fn unpin(args: UnpinArgs) -> Result<Command, Failure> {
     Ok(Command::Fleet(reach, Fleet::Unpin { target, name: args.name.parse()? }))
 }
 
-pub(super) fn status(args: StatusArgs) -> Command {
-    Command::Status(Status { dirs: args.dirs, credentials: args.credentials })
+pub(super) fn status(args: StatusArgs) -> Result<Command, Failure> {
+    let StatusArgs { dirs, host, ttl, credentials } = args;
+    let flags = [("--host", &host), ("--ttl", &ttl)];
+    if let Some((flag, _)) = flags.iter().find(|(_, given)| given.is_some()) {
+        return Err(Failure::usage(
+            format!("`seawall status` only reads, and takes no {flag}"),
+            "`seawall report` tells the registry: let the timer run `seawall report --all`, or \
+             `seawall report DIR --ttl 7d`",
+        ));
+    }
+    Ok(Command::Status(Status { dirs, credentials }))
 }
 
 pub(super) fn report(args: ReportArgs) -> Result<Command, Failure> {

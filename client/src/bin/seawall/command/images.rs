@@ -100,6 +100,10 @@ fn by_extension(out: &Path) -> Result<ExportFormat, Failure> {
         Some("vmdk") => Ok(ExportFormat::Vmdk),
         Some("vhd") => Ok(ExportFormat::Vhd),
         Some("vhdx") => Ok(ExportFormat::Vhdx),
+        Some("ova" | "ovf") => Err(Failure::usage(
+            format!("`{}` is the name of a package, and this writes one disk", out.display()),
+            "`seawall pull REFERENCE --as ova` writes a package of a release",
+        )),
         _ => Err(Failure::usage(
             format!("`{}` does not say which format to write", out.display()),
             format!("give --format: {}", ExportFormat::ALL.map(ExportFormat::name).join(", ")),
@@ -118,7 +122,23 @@ pub(super) fn inspect(args: InspectArgs) -> Result<Command, Failure> {
 fn disk(text: &Path, flag: Option<String>) -> Result<(Option<Format>, PathBuf), Failure> {
     match flag {
         Some(name) => Ok((Some(name.parse().map_err(usage)?), text.to_owned())),
-        None => Ok(Format::split_path(text.as_os_str())),
+        None => {
+            let (format, path) = Format::split_path(text.as_os_str());
+            if let (None, false, Some(text)) = (format, path.exists(), text.to_str()) {
+                refuse_unknown(text)?;
+            }
+            Ok((format, path))
+        }
+    }
+}
+
+/// Fails if a path is there that only begins with the name of no format.
+fn refuse_unknown(text: &str) -> Result<(), Failure> {
+    match text.split_once(':') {
+        Some((name, path)) if Path::new(path).exists() => {
+            name.parse::<Format>().map(|_| ()).map_err(usage)
+        }
+        _ => Ok(()),
     }
 }
 

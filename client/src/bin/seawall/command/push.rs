@@ -1,9 +1,10 @@
 //! A push, proven.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use seawall::ovf;
-use seawall::spec::{file, flags};
+use seawall::spec::file;
+use seawall::spec::flags::{self, MachineFlag};
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 
@@ -12,6 +13,9 @@ use crate::args::PushArgs;
 use crate::report::Failure;
 
 pub(super) fn push(args: PushArgs) -> Result<Command, Failure> {
+    if !args.reference.contains([':', '@']) {
+        return Err(no_release(&args.reference));
+    }
     let (host, target) = release(&args.reference)?;
     let version = match &target.selector {
         Selector::Version(version) => version.clone(),
@@ -24,7 +28,9 @@ pub(super) fn push(args: PushArgs) -> Result<Command, Failure> {
         (None, None) if args.machines.is_empty() => file::read(&usual_file(&args.reference)?)?,
         (None, None) => {
             let machines = args.machines.iter().map(|flag| flag.parse());
-            flags::describe(machines.collect::<Result<_, _>>()?)?
+            let machines: Vec<MachineFlag> = machines.collect::<Result<_, _>>()?;
+            refuse_twice(&machines)?;
+            flags::describe(machines)?
         }
     };
     let parent = args.parent.as_deref().map(|text| parent(&target.application, text));
@@ -39,6 +45,37 @@ pub(super) fn push(args: PushArgs) -> Result<Command, Failure> {
         threads: threads(args.threads),
     };
     Ok(Command::Push(Reach { host, credentials: args.credentials }, Box::new(push)))
+}
+
+/// Says what the first word of a push is, where it names no release.
+fn no_release(text: &str) -> Failure {
+    let shown = text.escape_debug();
+    if Path::new(text).is_file() {
+        return Failure::usage(
+            format!("`{shown}` is a file, and a push begins with the release to make"),
+            format!("write `seawall push APPLICATION:1.0.0 --machine web={shown}`"),
+        );
+    }
+    match text.parse::<ApplicationName>() {
+        Ok(name) => Failure::usage(
+            format!("`{name}` names an application and no version of it"),
+            format!("say which version to make, as in `seawall push {name}:1.0.0`"),
+        ),
+        Err(error) => error.into(),
+    }
+}
+
+/// Fails if two flags are of one machine.
+fn refuse_twice(machines: &[MachineFlag]) -> Result<(), Failure> {
+    let twice = machines.iter().enumerate().find_map(|(at, flag)| {
+        machines[..at].iter().any(|other| other.name == flag.name).then_some(&flag.name)
+    });
+    twice.map_or(Ok(()), |name| {
+        Err(Failure::usage(
+            format!("the machine `{name}` is given twice"),
+            format!("give all of its disks at once: `--machine {name}=FIRST,SECOND`"),
+        ))
+    })
 }
 
 /// Why a push needs a version, and which is likely meant.

@@ -45,8 +45,13 @@ pub(super) fn diff(args: DiffArgs) -> Result<Command, Failure> {
     let ((from_host, from), (to_host, to)) = match (is_dir, &args.to) {
         (true, Some(to)) => (held(dir)?, seen_from(dir, to)?),
         (true, None) => (held(dir)?, followed(dir)?),
-        (false, None) => (held(here)?, seen_from(here, &args.from)?),
+        (false, None) => {
+            (held(here).map_err(|error| alone(error, &args.from))?, seen_from(here, &args.from)?)
+        }
         (false, Some(to)) => {
+            if !args.from.contains([':', '@']) {
+                return Err(no_side(&args.from));
+            }
             let from = release(&args.from)?;
             let is_bare = !to.contains([':', '@', '/']);
             let is_prefix = to.starts_with('@') && prefix::fill_up(to)?.is_some();
@@ -70,6 +75,34 @@ pub(super) fn diff(args: DiffArgs) -> Result<Command, Failure> {
     Ok(Command::Diff(Reach { host, credentials: args.credentials }, from, to))
 }
 
+/// Says why one side alone cannot be compared, where the current directory is no pulled folder.
+fn alone(error: Failure, text: &str) -> Failure {
+    if error.kind() != ErrorKind::NotFound {
+        return error;
+    }
+    if !text.contains([':', '@']) {
+        return no_side(text);
+    }
+    let shown = text.escape_debug();
+    Failure::usage(
+        format!("`{shown}` is compared to nothing: the current directory holds no pulled release"),
+        format!(
+            "name both sides, as in `seawall diff {shown} OTHER` or `seawall diff DIR {shown}`"
+        ),
+    )
+}
+
+/// Says that a side of a comparison is neither a folder nor a release.
+fn no_side(text: &str) -> Failure {
+    let shown = text.escape_debug();
+    Failure::usage(
+        format!("`{shown}` is no directory here, and names no release"),
+        "name a directory that a release was pulled into, or two releases: `seawall diff \
+         shop:1.0.0 shop:1.1.0`",
+    )
+    .of_kind(ErrorKind::NotFound)
+}
+
 /// Returns a selector without its sign.
 fn bare(text: &str) -> &str {
     text.strip_prefix([':', '@']).unwrap_or(text)
@@ -87,7 +120,7 @@ impl Folder {
     fn open(dir: &Path) -> Result<Self, Failure> {
         let path = dir.join(LOCKFILE);
         if !path.exists() {
-            return Err(LockError::Missing { directory: dir.to_owned() }.into());
+            return Err(LockError::missing(dir).into());
         }
         // Not compared with the release document: a patch that was interrupted left two.
         let lock = Lockfile::read(&path)?;
@@ -151,6 +184,13 @@ type Read = (Reference, Option<Prefix>);
 
 /// Reads a reference; one that begins with `:` or `@` is seen from the current directory.
 pub(super) fn parse(text: &str) -> Result<(Option<Named>, Read), Failure> {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let (host, release) = rest.split_once('/').unwrap_or((rest, "APPLICATION:VERSION"));
+        return Err(Failure::usage(
+            format!("`{}` is an address and no reference", text.escape_debug()),
+            format!("write `{host}/{release}`, or `--registry {scheme}://{host}` and `{release}`"),
+        ));
+    }
     let (filled, prefix) = match prefix::fill_up(text)? {
         Some((filled, prefix)) => (filled, Some(prefix)),
         None => (text.to_owned(), None),

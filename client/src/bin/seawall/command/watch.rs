@@ -143,12 +143,27 @@ fn since(text: &str) -> Result<u64, Failure> {
     })
 }
 
+/// Proves the identifier of a webhook.
+fn webhook_id(id: String) -> Result<String, Failure> {
+    if id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(id);
+    }
+    Err(Failure::usage(
+        format!("`{}` is no webhook: one is named by 32 hexadecimal digits", id.escape_debug()),
+        "`seawall webhooks list` shows them",
+    ))
+}
+
 fn webhooks(raw: RawWebhooks) -> Result<Command, Failure> {
     let (credentials, watch) = match raw {
         RawWebhooks::Add(args) => return add_webhook(args),
         RawWebhooks::List { credentials, .. } => (credentials, Watch::Webhooks),
-        RawWebhooks::Remove { id, credentials } => (credentials, Watch::RemoveWebhook(id)),
-        RawWebhooks::Deliveries { id, credentials, .. } => (credentials, Watch::Deliveries(id)),
+        RawWebhooks::Remove { id, credentials } => {
+            (credentials, Watch::RemoveWebhook(webhook_id(id)?))
+        }
+        RawWebhooks::Deliveries { id, credentials, .. } => {
+            (credentials, Watch::Deliveries(webhook_id(id)?))
+        }
     };
     Ok(Command::Watch(Reach { host: None, credentials }, watch))
 }
@@ -168,8 +183,11 @@ fn add_webhook(args: WebhookAddArgs) -> Result<Command, Failure> {
 }
 
 fn read_secret(path: &Path) -> Result<String, Failure> {
-    let cannot =
-        |error| Failure::io(&format!("cannot read the secret in {}", path.display()), &error);
+    let cannot = |error| {
+        let path = path.display();
+        Failure::io(&format!("cannot read the secret in {path}"), &error)
+            .with_remedy(format!("`openssl rand -base64 32 > {path}` makes one"))
+    };
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut text = String::new();
     std::io::Read::read_to_string(&mut std::io::Read::take(file, SECRET_FILE_LEN_MAX), &mut text)

@@ -100,7 +100,14 @@ fn channels_list(list: &Channels) -> List<'static> {
             Cell::from(&channel.release),
         ]
     });
-    List { columns: CHANNELS, rows: rows.collect(), above: String::new(), below: String::new() }
+    let above = match list.channels.is_empty() {
+        true => format!(
+            "{0} has no channels; `seawall promote {0}:VERSION CHANNEL` makes one\n",
+            list.application
+        ),
+        false => String::new(),
+    };
+    List { columns: CHANNELS, rows: rows.collect(), above, below: String::new() }
 }
 
 fn history_list(history: &History) -> List<'static> {
@@ -119,7 +126,7 @@ fn history_list(history: &History) -> List<'static> {
 fn promoted_text(promoted: &Promoted) -> String {
     let Promoted { application, already_there, channel } = promoted;
     let Channel { name, version, release, sequence, .. } = channel;
-    let verb = if *already_there { "points already" } else { "points now" };
+    let verb = if *already_there { "already points" } else { "now points" };
     format!("{application}:{name} {verb} at {version} ({release}), sequence {sequence}\n")
 }
 

@@ -14,13 +14,14 @@ use crate::output::{Style, answer, count, print};
 use crate::report::Failure;
 
 pub(crate) async fn diff(around: &Surroundings, from: &Target, to: &Target) -> Result<(), Failure> {
-    let side = |target: &Target| format!("{}:{}", target.application, target.selector);
     let diff = around
         .registry
         .diff((&from.application, &from.selector), (&to.application, &to.selector))
         .await?;
     let Style::Json(_) = around.style else {
-        return print(&text(&side(from), &side(to), &diff));
+        let from = side(around, from, diff.from).await?;
+        let to = side(around, to, diff.to).await?;
+        return print(&text(&from, &to, &diff));
     };
     let compared = Compared {
         from: named(around, from, diff.from).await?,
@@ -53,6 +54,22 @@ impl Serialize for Compared {
         value["to"] = serde_json::to_value(&self.to).map_err(S::Error::custom)?;
         value.serialize(serializer)
     }
+}
+
+/// Returns a side as a person writes it: one that a digest names, or a folder, by its version.
+async fn side(
+    around: &Surroundings,
+    target: &Target,
+    digest: ReleaseDigest,
+) -> Result<String, Failure> {
+    let application = &target.application;
+    Ok(match &target.selector {
+        Selector::Digest(_) => {
+            let version = named(around, target, digest).await?.version;
+            format!("{application}:{version}")
+        }
+        named => format!("{application}:{named}"),
+    })
 }
 
 /// Returns a side with the version that it has.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use seawall::error::ErrorKind;
 use seawall::progress::Progress;
 use seawall::registry::{Pages, Registry};
 use seawall::verify::{DiskState, VerifyRelease, VerifyReport, verify_release};
@@ -82,6 +83,7 @@ pub(crate) async fn drill(
     let into = match &into {
         Some(into) => {
             check_apart(&data, into)?;
+            check_scratch(into)?;
             std::fs::create_dir_all(into)
                 .map_err(|error| Failure::io("cannot make the scratch directory", &error))?;
             into.as_path()
@@ -130,6 +132,20 @@ fn check_apart(data: &Path, into: &Path) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Fails unless the scratch place is empty: a drill makes a registry there.
+fn check_scratch(into: &Path) -> Result<(), Failure> {
+    let is_free = match std::fs::read_dir(into) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => !into.exists(),
+    };
+    if is_free {
+        return Ok(());
+    }
+    let what = format!("{} is not an empty directory", into.display());
+    let remedy = "name an empty directory, or one that is not there yet, with `--into`";
+    Err(Failure::usage(what, remedy).of_kind(ErrorKind::Conflict))
 }
 
 /// Reads releases whole: the newest of each application, then the one before it, and so on.

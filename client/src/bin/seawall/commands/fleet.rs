@@ -168,8 +168,8 @@ fn remedy(application: &ApplicationName, version: &Version, holder: &Holder) -> 
             )
         }
         Holder::History { channel, .. } => format!(
-            "a rollback of {channel} may need it; `seawall retention apply {application}` deletes \
-             what your policy does not keep"
+            "a rollback of {channel} may need it: it can go once {channel} has moved on, as \
+             `seawall channels {application} {channel}` shows"
         ),
         Holder::Pin { pin, .. } => {
             format!("take the pin away: `seawall unpin {application}:{version} --name {pin}`")
@@ -227,6 +227,15 @@ async fn unpin(around: &Surroundings, target: Target, pin: PinName) -> Result<()
     let Target { application, selector, .. } = target;
     let found = around.registry.holders(&application, &selector).await?;
     let (version, digest) = (found.version, found.digest);
+    if !found
+        .holders
+        .iter()
+        .any(|held| matches!(held, Holder::Pin { pin: name, .. } if *name == pin))
+    {
+        let what = format!("{application}:{version} has no pin `{pin}`");
+        let remedy = format!("`seawall show {application}:{version}` lists what holds it");
+        return Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound));
+    }
     around.registry.unpin(&application, &Selector::Digest(digest), &pin).await?;
     let unpinned = Unpinned { application, version, digest, pin };
     answer(around.style, &unpinned, |done| {
@@ -296,7 +305,7 @@ pub(super) fn sentence_of(position: &Position<'_>) -> String {
     let Some(channel) = channel else { return on };
     match (channel_version, moves_behind) {
         (None, _) => format!("{on}, channel {channel} is gone"),
-        (Some(_), Some(0)) => format!("{on}, channel {channel} too"),
+        (Some(_), Some(0)) => format!("{on}, up to date with {channel}"),
         (Some(to), Some(moves)) => {
             format!("{on}, channel {channel} at {to}, {} behind", count(*moves, "move"))
         }
@@ -424,7 +433,7 @@ mod tests {
              1970-01-01 00:01:00Z  expired  /srv/shop\n"
         );
         run.moves_behind = Some(0);
-        assert_eq!(sentence(&run), "on 1.0, channel stable too");
+        assert_eq!(sentence(&run), "on 1.0, up to date with stable");
         run.moves_behind = None;
         assert_eq!(sentence(&run), "on 1.0, channel stable at 1.2, was never at 1.0");
         run.channel_version = None;

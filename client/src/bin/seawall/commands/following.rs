@@ -19,6 +19,9 @@ pub(super) struct Following {
     left_channel: Option<ChannelName>,
     #[serde(skip)]
     origin: Origin,
+    /// What the folder's own note says before the command.
+    #[serde(skip)]
+    before: Origin,
 }
 
 /// A report, and what the folder follows.
@@ -37,10 +40,21 @@ impl Following {
             Selector::Channel(channel) => Some(channel.clone()),
             Selector::Version(_) | Selector::Digest(_) => None,
         };
-        let left_channel =
-            Origin::of_directory(dir).channel.filter(|old| Some(old) != follows.as_ref());
+        let before = Origin::of_directory(dir);
+        let left_channel = before.channel.clone().filter(|old| Some(old) != follows.as_ref());
         let origin = Origin { registry: Some(address), channel: follows.clone() };
-        Self { follows, left_channel, origin }
+        Self { follows, left_channel, origin, before }
+    }
+
+    /// Keeps the channel of a folder that held the release already, unless a channel was named.
+    ///
+    /// Such a pull only checks the folder: a version in it says nothing about what to follow.
+    pub(super) fn unless_present(self, already_present: bool) -> Self {
+        if !already_present || self.follows.is_some() || self.left_channel.is_none() {
+            return self;
+        }
+        let Self { left_channel, before, .. } = self;
+        Self { follows: left_channel, left_channel: None, origin: before.clone(), before }
     }
 
     /// Notes it in the folder. The release is there whether or not that succeeds.

@@ -4,7 +4,7 @@
 
 use seawall::error::ErrorKind;
 use seawall::registry::Registry;
-use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName};
+use seawall_api::names::{ApplicationName, ChannelName, DiskName, HostName, MachineName, PinName};
 use seawall_api::reference::Selector;
 
 use crate::command::watch::Watch;
@@ -24,6 +24,8 @@ pub(super) struct Wanted {
     pin: Option<PinName>,
     host: Option<HostName>,
     webhook: Option<String>,
+    machines: Vec<MachineName>,
+    disk: Option<DiskName>,
 }
 
 impl Wanted {
@@ -41,6 +43,18 @@ impl Wanted {
             }
             Command::Fleet(_, Fleet::Unpin { name, .. }) => wanted.pin = Some(name.clone()),
             Command::Fleet(_, Fleet::Forget { host, .. }) => wanted.host = Some(host.clone()),
+            Command::Fleet(_, Fleet::Hosts(application)) => {
+                wanted.application.clone_from(application);
+            }
+            Command::Fleet(_, Fleet::SetPolicy(set)) => {
+                wanted.application = Some(set.application.clone());
+            }
+            Command::Pull(_, pull) => wanted.machines.clone_from(&pull.machines),
+            Command::Package(_, package) => wanted.machines.clone_from(&package.machines),
+            Command::Export(_, export) => {
+                wanted.machines = vec![export.machine.clone()];
+                wanted.disk = Some(export.disk.clone());
+            }
             Command::Fleet(
                 _,
                 Fleet::Policies(application) | Fleet::Plan(application) | Fleet::Apply(application),
@@ -87,6 +101,11 @@ async fn hint(wanted: &Wanted, registry: &dyn Registry) -> Option<String> {
         let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
         return Some(suggest::among("channels", channel.as_str(), &channels));
     }
+    if let Some(target) = wanted.targets.first()
+        && let Some(hint) = part_hint(wanted, target, registry).await
+    {
+        return Some(hint);
+    }
     for target in &wanted.targets {
         if let Some(hint) = target_hint(target, wanted.pin.as_ref(), registry).await {
             return Some(hint);
@@ -103,6 +122,26 @@ fn application_hint(application: &ApplicationName, applications: &[String]) -> S
     }
     let names: Vec<&str> = applications.iter().map(String::as_str).collect();
     suggest::among("applications", application.as_str(), &names)
+}
+
+/// Names the machine or disk that was likely meant; `None` where those of `wanted` are there.
+async fn part_hint(wanted: &Wanted, target: &Target, registry: &dyn Registry) -> Option<String> {
+    let release = registry.release(&target.application, &target.selector).await.ok()?;
+    let machines: Vec<&str> = release.machines().iter().map(|it| it.name.as_str()).collect();
+    for name in &wanted.machines {
+        let Some(machine) = release.machine(name) else {
+            return Some(suggest::among("machines", name.as_str(), &machines));
+        };
+        let disks: Vec<&str> = machine.disks.iter().map(|disk| disk.name.as_str()).collect();
+        match &wanted.disk {
+            Some(disk) if !disks.contains(&disk.as_str()) => {
+                let what = format!("disks of {name}");
+                return Some(suggest::among(&what, disk.as_str(), &disks));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What a release that is not there was likely meant to be; `None` where it is there.
@@ -130,7 +169,10 @@ async fn target_hint(
         };
         let pins = releases.iter().find(of).map(|it| it.pins.clone()).unwrap_or_default();
         let pins: Vec<&str> = pins.iter().map(PinName::as_str).collect();
-        return Some(suggest::among("pins of it", pin.as_str(), &pins));
+        return Some(match pins.is_empty() {
+            true => format!("`seawall show {application}:{named}` lists what holds it"),
+            false => suggest::among("its pins", pin.as_str(), &pins),
+        });
     }
     let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
     let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
@@ -150,7 +192,7 @@ async fn host_hint(host: &HostName, registry: &dyn Registry) -> Option<String> {
     let hosts = registry.hosts(None, None).await.ok()?.hosts;
     let mut names: Vec<&str> = hosts.iter().map(|run| run.host.as_str()).collect();
     names.dedup();
-    Some(suggest::among("hosts", host.as_str(), &names) + "; `seawall hosts` shows more of them")
+    Some(suggest::among("hosts", host.as_str(), &names) + "; `seawall hosts` shows what they run")
 }
 
 async fn applications(registry: &dyn Registry) -> Option<Vec<String>> {

@@ -93,7 +93,11 @@ fn applications_list(list: &Applications) -> List<'static> {
             Cell::Moment(application.created_at_secs),
         ]
     });
-    List { columns: APPLICATIONS, rows: rows.collect(), above: String::new(), below: String::new() }
+    let above = match list.applications.is_empty() {
+        true => "no application yet; `seawall push APPLICATION:1.0.0` makes one\n".to_owned(),
+        false => String::new(),
+    };
+    List { columns: APPLICATIONS, rows: rows.collect(), above, below: String::new() }
 }
 
 const RELEASES: &[Column] = &[
@@ -131,7 +135,11 @@ fn releases_list(list: &Releases) -> List<'static> {
         let (name, lost) = (&list.application, release.lost.join(", "));
         below += &format!("{name}:{} is DAMAGED, lost: {lost}\n", release.version);
     }
-    List { columns: RELEASES, rows, above: String::new(), below }
+    let above = match list.releases.is_empty() {
+        true => format!("{} has no releases: all of them were deleted\n", list.application),
+        false => String::new(),
+    };
+    List { columns: RELEASES, rows, above, below }
 }
 
 /// What holds a release besides the channels that point at it.

@@ -34,6 +34,7 @@ pub(crate) async fn pull(around: Surroundings, command: Pull) -> Result<(), Fail
         return answer(style, &plan, |plan| format!("{plan}\n"));
     }
     let report = pull::pull(order).await?;
+    let following = following.unless_present(report.already_present);
     following.note(&report.directory, heard.as_ref());
     let report = Followed { report, following };
     answer(style, &report, |done| format!("{}\n{}", done.report, done.following.text(&named)))

@@ -1,5 +1,6 @@
 //! `seawall quota APPLICATION`.
 
+use seawall_api::units::HumanBytes;
 use seawall_api::v1::{self, SetQuota};
 
 use super::Surroundings;
@@ -21,13 +22,13 @@ pub(crate) async fn quota(around: &Surroundings, quota: Quota) -> Result<(), Fai
 }
 
 fn text(quota: &v1::Quota) -> String {
-    let row = |what: &str, used: u64, limit: Option<u64>| {
-        let limit = limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
-        vec![what.to_owned(), used.to_string(), limit]
+    let row = |what: &str, used: u64, limit: Option<u64>, show: fn(u64) -> String| {
+        vec![what.to_owned(), show(used), limit.map_or_else(|| "none".to_owned(), show)]
     };
+    let bytes = |bytes| HumanBytes(bytes).to_string();
     let rows = [
-        row("bytes of disk data", quota.data_bytes, quota.data_bytes_max),
-        row("releases", quota.release_count, quota.release_count_max),
+        row("data of disks", quota.data_bytes, quota.data_bytes_max, bytes),
+        row("releases", quota.release_count, quota.release_count_max, |count| count.to_string()),
     ];
     table(&[quota.application.as_str(), "USED", "QUOTA"], rows)
 }

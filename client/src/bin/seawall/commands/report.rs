@@ -113,6 +113,26 @@ pub(super) fn settings(
     }
 }
 
+/// Opens the registry of some directories, and notes a failure for each of them.
+pub(super) async fn connect(
+    settings: Result<Settings, Failure>,
+    is_quiet: bool,
+    places: &[usize],
+    mut note: impl FnMut(usize, String),
+) -> Result<Connection, Failure> {
+    let opened = match settings {
+        Ok(settings) => {
+            Connection::open(settings, Missing::Refuse, &progress::choose(is_quiet, false)).await
+        }
+        Err(failure) => Err(failure),
+    };
+    opened.inspect_err(|failure| {
+        for at in places {
+            note(*at, failure.what().to_owned());
+        }
+    })
+}
+
 /// Tells one registry of the directories that came from it; the first failure of all.
 async fn tell(
     report: &Report,
@@ -121,18 +141,8 @@ async fn tell(
     is_quiet: bool,
     (entries, places): (&mut [Entry], &[usize]),
 ) -> Result<(), Failure> {
-    let opened = async {
-        Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet, false)).await
-    };
-    let connection = match opened.await {
-        Ok(connection) => connection,
-        Err(failure) => {
-            for at in places {
-                entries[*at].problem = Some(failure.what().to_owned());
-            }
-            return Err(failure);
-        }
-    };
+    let noted = |at: usize, why| entries[at].problem = Some(why);
+    let connection = connect(settings, is_quiet, places, noted).await?;
     let registry = connection.registry();
     let mut failed = None;
     for at in places {

@@ -15,13 +15,11 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use serde::Serialize;
 
 use super::fleet::{Position, sentence_of};
-use super::report::{Held, directories, held, settings};
+use super::report::{Held, connect, directories, held, settings};
 use crate::args::Global;
 use crate::command::Status;
 use crate::config::{Keyring, Settings};
-use crate::connect::{Connection, Missing};
 use crate::output::{Style, answer, table};
-use crate::progress;
 use crate::report::Failure;
 
 #[derive(Serialize)]
@@ -138,18 +136,8 @@ async fn ask(
     entries: &mut [Entry],
     places: &[usize],
 ) -> Result<(), Failure> {
-    let opened = async {
-        Connection::open(settings?, Missing::Refuse, &progress::choose(is_quiet, false)).await
-    };
-    let connection = match opened.await {
-        Ok(connection) => connection,
-        Err(failure) => {
-            for at in places {
-                entries[*at].problem = Some(failure.what().to_owned());
-            }
-            return Err(failure);
-        }
-    };
+    let noted = |at: usize, why| entries[at].problem = Some(why);
+    let connection = connect(settings, is_quiet, places, noted).await?;
     let registry = connection.registry();
     let mut failed = None;
     for at in places {

@@ -87,7 +87,11 @@ fn webhooks_list(list: &Webhooks) -> List<'static> {
             Cell::from(webhook.url.clone()),
         ]
     });
-    List { columns: WEBHOOKS, rows: rows.collect(), above: String::new(), below: String::new() }
+    let above = match list.webhooks.is_empty() {
+        true => "no webhook is set up; `seawall webhooks add` sets one up\n".to_owned(),
+        false => String::new(),
+    };
+    List { columns: WEBHOOKS, rows: rows.collect(), above, below: String::new() }
 }
 
 fn deliveries_list(list: &Deliveries) -> List<'static> {

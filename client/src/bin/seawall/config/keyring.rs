@@ -101,7 +101,11 @@ pub(super) fn token_in(path: &Path) -> Result<Token, Failure> {
             Failure::io(&format!("cannot read the token file {}", path.display()), &error)
                 .with_remedy("write the token alone into it, on one line")
         }
-        error => refuse(&error, &path.display().to_string()),
+        error => refuse(&error, &path.display().to_string()).with_remedy(format!(
+            "write one token alone into {}, on one line; a file with `NAME ROLE TOKEN` on each \
+             line is for `seawall serve`",
+            path.display()
+        )),
     })
 }
 

@@ -131,7 +131,11 @@ impl List<'_> {
             ListFormat::Json => String::new(),
             ListFormat::Names => {
                 let first = chosen.as_ref().and_then(|chosen| chosen.first()).copied();
-                self.rows.iter().map(|row| row[first.unwrap_or(0)].raw() + "\n").collect()
+                let names = self.rows.iter().map(|row| row[first.unwrap_or(0)].raw() + "\n");
+                let mut names: Vec<String> = names.collect();
+                // A host with several directories has several rows.
+                names.dedup();
+                names.concat()
             }
             ListFormat::Csv => self.separated(&chosen.unwrap_or_else(all), csv, ","),
             ListFormat::Tsv => self.separated(&chosen.unwrap_or_else(all), tsv, "\t"),

@@ -122,6 +122,10 @@ impl Meter {
         let mut head = verb(self.stage).to_owned();
         let amount = match self.total {
             Some(total) => pair(self.done(), total),
+            // Syncing writes nothing that is counted: `0 B` would look stuck.
+            None if self.stage == Stage::Apply && !self.is_begun() => {
+                return head.chars().take(width).collect();
+            }
             None => HumanBytes(self.counts.done).to_string(),
         };
         let bare = format!("{head} {amount}");

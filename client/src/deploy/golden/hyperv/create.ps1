@@ -1,4 +1,4 @@
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 # Run it on the Hyper-V host, from an elevated PowerShell. -Start starts the machines in order.
 [CmdletBinding()]
 param(

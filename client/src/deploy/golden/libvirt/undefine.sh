@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes libvirt forget the machines and networks of team/shop_2 2.0.0--rc_1.
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 set -eu
 usage() {
   cat <<END

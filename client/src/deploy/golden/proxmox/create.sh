@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the machines of team/shop_2 2.0.0--rc_1 with qm.
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 # Run it as root on a node. It copies the disks: the machines do not use the pulled files.
 set -eu
 usage() {

@@ -8,7 +8,7 @@ program=qemu-system-aarch64
 architecture=aarch64
 board=virt,gic-version=max
 firmware=uefi
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 set -eu
 usage() {
   cat <<END

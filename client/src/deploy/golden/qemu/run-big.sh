@@ -8,7 +8,7 @@ program=qemu-system-s390x
 architecture=s390x
 board=s390-ccw-virtio
 firmware=bios
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 set -eu
 usage() {
   cat <<END

@@ -8,7 +8,7 @@ program=qemu-system-i386
 architecture=i686
 board=pc
 firmware=bios
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 set -eu
 usage() {
   cat <<END

@@ -8,7 +8,7 @@ program=qemu-system-ppc64
 architecture=ppc64le
 board=pseries
 firmware=bios
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 set -eu
 usage() {
   cat <<END

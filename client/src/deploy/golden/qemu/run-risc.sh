@@ -8,7 +8,7 @@ program=qemu-system-riscv64
 architecture=riscv64
 board=virt
 firmware=uefi
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 set -eu
 usage() {
   cat <<END

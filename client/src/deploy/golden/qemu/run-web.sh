@@ -8,7 +8,7 @@ program=qemu-system-x86_64
 architecture=x86_64
 board=q35
 firmware=uefi
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 set -eu
 usage() {
   cat <<END

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts the machines of team/shop_2 2.0.0--rc_1 in order, in the background.
-# Written by seawall, and anew by `seawall patch`: change a copy.
+# Written by seawall; `seawall patch` rewrites it: change a copy.
 # Options and arguments go to each machine's script.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
