@@ -541,13 +541,13 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
                 data.insert(socket.connection());
             })
             .finish(map_config(app, |()| AppConfig::default()));
-        fn_service(async |socket: TcpStream| {
+        fn_service(move |socket: TcpStream| async move {
             let peer = socket.peer_addr().ok();
             // Answers are written as a whole, so waiting for more data gains nothing.
             if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(%error, "cannot turn Nagle's algorithm off");
             }
-            Ok((Watched::new(socket), Protocol::Http1, peer))
+            Ok((Watched::new(socket, connections), Protocol::Http1, peer))
         })
         .and_then(service)
     };

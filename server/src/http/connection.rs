@@ -11,13 +11,15 @@
 //!    [`limits::HEAD_TIME_MAX`], or the connection ends.
 //! 2. After an answer, at most [`limits::DRAIN_LEN_MAX`] bytes are read. After the last answer of a
 //!    connection, reading ends after [`limits::CLOSE_TIME_MAX`].
-//! 3. A client accepts [`limits::SEND_LEN_MIN`] bytes of an answer, or the rest of it, in any
+//! 3. A new connection finds room: if a worker has nearly as many connections as it accepts, the
+//!    connection that has waited longest for its next request ends.
+//! 4. A client accepts [`limits::SEND_LEN_MIN`] bytes of an answer, or the rest of it, in any
 //!    [`limits::SEND_WINDOW`].
 
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -40,6 +42,8 @@ struct Watch {
     has_begun: bool,
     /// True if the connection ends after the current answer.
     is_closing: bool,
+    /// The time when the connection was accepted or its last answer ended.
+    waits_since: Instant,
     /// The time since when the client accepts too little, and the number of bytes accepted since.
     blocked: Option<(Instant, usize)>,
     /// The waker of the task that serves the connection.
@@ -54,6 +58,7 @@ impl Watch {
             read_deadline: Some(now + limits::HEAD_TIME_MAX),
             has_begun: true,
             is_closing: false,
+            waits_since: now,
             blocked: None,
             waker: None,
         }
@@ -84,9 +89,14 @@ impl Watch {
             return;
         }
         self.received_len = 0;
+        self.waits_since = now;
         self.has_begun = false;
         let time = if self.is_closing { limits::CLOSE_TIME_MAX } else { limits::IDLE_TIME_MAX };
-        self.read_deadline = Some(now + time);
+        self.ends_at(now + time);
+    }
+
+    fn ends_at(&mut self, deadline: Instant) {
+        self.read_deadline = Some(deadline);
         if let Some(waker) = &self.waker {
             // The deadline changed: a task that sleeps until the old one has to look again.
             waker.wake_by_ref();
@@ -115,6 +125,31 @@ impl Watch {
     fn is_over(&self, now: Instant) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= now)
     }
+}
+
+thread_local! {
+    /// The connections of this worker, which is one thread.
+    static CROWD: RefCell<Vec<Weak<RefCell<Watch>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Adds a connection to its worker's; in a crowd of `crowd_len` and more the one that has waited
+/// longest for a request ends. Idle connections cost nothing to open, and no others would be
+/// accepted beside as many as there may be.
+fn join_crowd(watch: &Rc<RefCell<Watch>>, now: Instant, crowd_len: usize) {
+    CROWD.with_borrow_mut(|crowd| {
+        crowd.retain(|other| other.strong_count() > 0);
+        if crowd.len() >= crowd_len {
+            let others = crowd.iter().filter_map(Weak::upgrade);
+            let waiting = others.filter(|other| {
+                let other = other.borrow();
+                other.open_count == 0 && !other.is_over(now)
+            });
+            if let Some(oldest) = waiting.min_by_key(|other| other.borrow().waits_since) {
+                oldest.borrow_mut().ends_at(now);
+            }
+        }
+        crowd.push(Rc::downgrade(watch));
+    });
 }
 
 /// The handle of a connection for its requests.
@@ -185,11 +220,14 @@ pub(crate) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    /// Wraps a newly accepted connection.
-    pub(crate) fn new(socket: S) -> Self {
-        let watch = Watch::new(Instant::now());
-        let timer = Box::pin(sleep_until(Instant::now() + limits::HEAD_TIME_MAX));
-        Self { socket, watch: Rc::new(RefCell::new(watch)), timer }
+    /// Wraps a newly accepted connection of a worker that accepts `connections_max` at once.
+    pub(crate) fn new(socket: S, connections_max: usize) -> Self {
+        let now = Instant::now();
+        let watch = Rc::new(RefCell::new(Watch::new(now)));
+        let room = connections_max / limits::CROWD_ROOM_PART;
+        join_crowd(&watch, now, connections_max.saturating_sub(room.max(1)));
+        let timer = Box::pin(sleep_until(now + limits::HEAD_TIME_MAX));
+        Self { socket, watch, timer }
     }
 
     /// Returns the handle for the connection's requests.
@@ -345,6 +383,29 @@ mod tests {
         assert_eq!(watch.deadline(), None, "another is under way");
         assert!(watch.received(Instant::now(), limits::REQUEST_LEN_MAX));
         assert!(!watch.received(Instant::now(), 1));
+    }
+
+    /// Those that are answered stay, however long they take.
+    #[tokio::test]
+    async fn in_a_crowd_the_connection_that_waits_longest_ends() {
+        let now = Instant::now();
+        let is_over = |it: &Watched<()>| it.watch.borrow().is_over(Instant::now());
+        let first = Watched::new((), 4);
+        let asking = first.connection().begin();
+        let mut later = Vec::new();
+        for _ in 0..3 {
+            later.push(Watched::new((), 4));
+            later.last().unwrap().watch.borrow_mut().waits_since =
+                now + Duration::from_secs(later.len() as u64);
+        }
+        assert!(!is_over(&first) && is_over(&later[0]), "the fourth needs room");
+        assert!(!is_over(&later[1]) && !is_over(&later[2]));
+        drop(asking);
+        first.watch.borrow_mut().waits_since = now + Duration::from_secs(9);
+        let last = Watched::new((), 4);
+        assert!(is_over(&later[1]) && !is_over(&first) && !is_over(&last));
+        drop((later, first));
+        assert!(!is_over(&Watched::new((), 4)) && !is_over(&last), "there is room again");
     }
 
     /// Sixteen parallel answers over 1 Mbit/s, which reach the client in pieces of 64 KiB, and one

@@ -82,6 +82,9 @@ pub const HEADERS_LEN_MAX: usize = 16 << 10;
 /// The maximum number of connections per worker, if enough files are available. Others wait in the
 /// backlog.
 pub const CONNECTIONS_PER_WORKER_MAX: usize = 1024;
+/// The part of these connections that is kept free: with less room, idle connections end for new
+/// ones.
+pub const CROWD_ROOM_PART: usize = 8;
 /// The maximum number of connections that wait to be accepted.
 pub const BACKLOG: u32 = 1024;
 /// The length of a piece of an outgoing pack, in bytes. A piece of this length stays in the
@@ -91,6 +94,8 @@ pub const PIECE_LEN: u64 = 256 << 10;
 /// The length of a piece if memory is short, or if one token uses as much as is left for all
 /// others.
 pub const SHORT_PIECE_LEN: u64 = 16 << 10;
+/// The length of a piece of an answer that is the same for every client.
+pub const FIXED_PIECE_LEN: usize = 16 << 10;
 
 /// Makes extractors answer with problem documents. By default, actix answers 404 to a malformed
 /// path segment, and plain text to other errors.

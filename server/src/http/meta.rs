@@ -1,7 +1,7 @@
 //! Metadata of the registry: version, health, metrics, and the API's description.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use actix_web::http::header::{
@@ -13,6 +13,7 @@ use seawall_api::problem::Code;
 use seawall_api::v1::{Health, ServerVersion};
 use tokio::time::timeout;
 
+use super::fixed::{Fixed, Shelf};
 use super::problem::ApiError;
 use super::{Edge, limits, openapi};
 use crate::app::Registry;
@@ -149,7 +150,9 @@ pub(super) async fn metrics(
     responses((status = 200, description = "This document", content_type = "application/json",
                body = serde_json::Value)))]
 pub(super) async fn document() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(openapi::openapi_json())
+    static DOCUMENT: LazyLock<Fixed> =
+        LazyLock::new(|| openapi::openapi_json().into_bytes().into());
+    HttpResponse::Ok().content_type("application/json").body(DOCUMENT.clone())
 }
 
 async fn to_page() -> HttpResponse {
@@ -158,15 +161,21 @@ async fn to_page() -> HttpResponse {
 
 /// Serves the API's browsable page, whose files are part of the program.
 async fn page(file: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let config = Arc::new(utoipa_swagger_ui::Config::from("/v1/openapi.json"));
-    match utoipa_swagger_ui::serve(&file, config) {
-        Ok(Some(found)) => Ok(HttpResponse::Ok()
-            .content_type(found.content_type.as_str())
+    static FILES: Shelf<(String, Fixed)> = Shelf::new();
+    let find = || {
+        let config = Arc::new(utoipa_swagger_ui::Config::from("/v1/openapi.json"));
+        let found = utoipa_swagger_ui::serve(&file, config)?;
+        Ok(found.map(|found| (found.content_type, titled(found.bytes.into_owned()).into())))
+    };
+    match FILES.get(&file, find) {
+        Ok(Some((content_type, body))) => Ok(HttpResponse::Ok()
+            .content_type(content_type)
             .insert_header((CACHE_CONTROL, "max-age=3600"))
             .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
-            .body(titled(found.bytes.into_owned()))),
+            .body(body)),
         Ok(None) => Err(ApiError::new(Code::NotFound, "the page has no such file")),
         Err(error) => {
+            let error: Box<dyn std::error::Error> = error;
             tracing::error!(%error, "the page of the API cannot be made");
             Err(ApiError::new(Code::Internal, "the page cannot be made"))
         }

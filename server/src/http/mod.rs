@@ -35,6 +35,7 @@ mod connection;
 mod descriptors;
 mod diff;
 mod edge;
+mod fixed;
 mod fsck;
 mod hosts;
 mod indexes;
