@@ -12,6 +12,7 @@ pub mod host;
 mod http;
 mod jobs;
 mod metrics;
+mod own_file;
 mod startup;
 pub mod telemetry;
 pub mod tokens;

@@ -42,6 +42,7 @@ use crate::courier::{Courier, Reach};
 use crate::host::{Host, Space, Volume};
 use crate::http::{self, Edge, Watched, limits};
 use crate::jobs::{self, deliver::deliver};
+use crate::own_file::Suspect;
 use crate::tokens::{InvalidTokens, TokenBook, Tokens};
 
 mod files;
@@ -87,6 +88,15 @@ pub enum StartError {
     NotEmpty {
         /// The data directory.
         path: PathBuf,
+    },
+    /// Another user may have put something into the data directory that leads elsewhere.
+    #[error("refusing to use {}", path.display())]
+    Suspect {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        why: Suspect,
     },
     /// The store cannot be opened.
     #[error("cannot open the store")]
@@ -134,6 +144,7 @@ impl StartError {
                 "check the path; `seawall serve {}`, or a push to it, makes a registry there",
                 path.display()
             )),
+            Self::Suspect { path, why } => Some(why.remedy(path)),
             Self::NotEmpty { .. } => {
                 Some("name an empty directory, or one that is not there yet".to_owned())
             }
@@ -401,6 +412,7 @@ pub struct Recovered {
 pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
     on_a_thread(move || {
         let store = Arc::new(opened_store(&data_dir)?);
+        folder::check(&data_dir)?;
         let path = data_dir.join(CATALOG_FILE);
         let unusable = |source| StartError::Catalog { path: path.clone(), source };
         let scratch = SqliteCatalog::begin_anew(&path).map_err(unusable)?;
@@ -426,6 +438,7 @@ pub async fn drill(
     let cpus = config.workers;
     let opened = on_a_thread(move || {
         let store: Arc<dyn ObjectStore> = Arc::new(ReadOnly::new(opened_store(&data_dir)?));
+        folder::check(&scratch_dir)?;
         let path = scratch_dir.join(CATALOG_FILE);
         let unusable = |source| StartError::Catalog { path: path.clone(), source };
         let Found::Nothing(scratch) = SqliteCatalog::find(&path).map_err(unusable)? else {

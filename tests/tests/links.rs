@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use seawall_tests::{MIB, Noise, Run, World, raw, tool};
@@ -235,6 +235,64 @@ fn a_staging_folder_of_somebody_else_is_refused() {
     tool("chown", ["-R", "12345", world.path("theirs").to_str().unwrap()]);
     world.local("pull shop:1 --into theirs/new").succeeds();
     world.holds("theirs/new", "shop:1");
+}
+
+/// What commands of a registry's directory open by name, and the command that does.
+const REGISTRY_NAMES: [(&str, &str); 7] = [
+    ("catalog.sqlite", "list"),
+    ("catalog.sqlite-journal", "list"),
+    ("catalog.sqlite-wal", "list"),
+    ("catalog.sqlite-collecting", "gc"),
+    ("registry.lock", "list"),
+    ("backup.lock", "backup registry copy"),
+    ("reserve", "recover registry"),
+];
+
+#[test]
+fn no_command_follows_a_link_of_a_registrys_directory_or_waits_for_a_pipe() {
+    let world = world();
+    let outside = world.path("outside");
+    fs::create_dir(&outside).unwrap();
+    for (name, command) in REGISTRY_NAMES {
+        let path = world.path("registry").join(name);
+        let kept = world.path("kept");
+        let was_there = fs::rename(&path, &kept).is_ok();
+        symlink(outside.join("made"), &path).unwrap();
+        let done = world.local(command).exits_with(4);
+        done.explains().says("refusing to use").says(&format!("registry/{name}"));
+        assert!(!outside.join("made").exists(), "{command}: {name} was followed");
+        fs::remove_file(&path).unwrap();
+        tool("mkfifo", [path.to_str().unwrap()]);
+        world.local(command).exits_with(4).explains().says("not a regular file");
+        fs::remove_file(&path).unwrap();
+        if was_there {
+            fs::rename(&kept, &path).unwrap();
+        }
+    }
+    world.local("list").succeeds();
+}
+
+#[test]
+fn what_others_could_put_into_a_store_is_not_followed() {
+    let world = world();
+    let registry = world.path("registry");
+    let outside = world.path("outside");
+    fs::rename(registry.join("store/packs"), &outside).unwrap();
+    symlink(&outside, registry.join("store/packs")).unwrap();
+    world.local("verify shop:1").succeeds();
+    // Only this user could make the link: its directory was closed to others. Now it is not.
+    let open = |mode| fs::set_permissions(&registry, fs::Permissions::from_mode(mode)).unwrap();
+    for command in ["list", "verify shop:1", "gc", "push shop:3 --machine web=web-1.raw"] {
+        open(0o777);
+        let code = harmless(world.local(command), &outside, command);
+        assert_eq!(code, 4, "{command}");
+    }
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        open(0o700);
+        tool("chown", ["12345", registry.to_str().unwrap()]);
+        let done = world.local("list").exits_with(4);
+        done.explains().says("belongs to the user 12345").says("sudo -u '#12345'");
+    }
 }
 
 #[test]

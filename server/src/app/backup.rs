@@ -22,6 +22,7 @@ use bytes::Bytes;
 
 use super::room::Reserved;
 use super::{AppError, Registry};
+use crate::own_file::open_own;
 
 /// The suffix of a copy's name.
 const COPY: &str = ".copy";
@@ -128,7 +129,7 @@ fn remove(copy: &Path) {
 /// Takes the lock beside the catalog; `None` while another copy holds the lock.
 fn lock_beside(catalog: &Path) -> io::Result<Option<File>> {
     let path = catalog.with_file_name(LOCK);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let file = open_own(&path, OpenOptions::new().write(true).create(true).truncate(false))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

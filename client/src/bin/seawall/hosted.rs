@@ -63,7 +63,7 @@ pub(crate) fn refused(error: &StartError) -> Failure {
             ErrorKind::InvalidInput
         }
         StartError::NoRegistry { .. } => ErrorKind::NotFound,
-        StartError::NotEmpty { .. } => ErrorKind::Conflict,
+        StartError::NotEmpty { .. } | StartError::Suspect { .. } => ErrorKind::Conflict,
         StartError::Store(error) => error.kind(),
         StartError::Catalog { source, .. } => source.kind(),
         StartError::DataDir { path, source } => {

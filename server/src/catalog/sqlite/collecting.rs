@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::path::PathBuf;
 
 use rusqlite::Transaction;
 use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
@@ -15,6 +16,7 @@ use crate::catalog::collect::{
 };
 use crate::catalog::error::CatalogError;
 use crate::catalog::model::NewPack;
+use crate::own_file::open_own;
 
 /// Suffix of the file that is locked by the collection with the right to sweep.
 const CLAIM_SUFFIX: &str = "-collecting";
@@ -24,8 +26,10 @@ impl Collecting for SqliteCatalog {
     async fn claim_collecting(&self) -> Result<Option<CollectClaim>, CatalogError> {
         let mut path = self.connections.path().as_os_str().to_owned();
         path.push(CLAIM_SUFFIX);
+        let path = PathBuf::from(path);
         let claimed = tokio::task::spawn_blocking(move || {
-            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            let mut options = File::options();
+            let file = open_own(&path, options.create(true).truncate(false).write(true))?;
             match file.try_lock() {
                 Ok(()) => Ok(Some(CollectClaim::new(file))),
                 Err(TryLockError::WouldBlock) => Ok(None),

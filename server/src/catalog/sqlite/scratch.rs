@@ -28,6 +28,7 @@ use super::connection::{Connections, Durability, connect, failed};
 use super::reserve::Reserve;
 use super::{SqliteCatalog, schema};
 use crate::catalog::error::{Barrier, CatalogError};
+use crate::own_file::open_own;
 use crate::startup::make_private;
 
 /// File name suffix of an incomplete catalog.
@@ -88,7 +89,7 @@ impl SqliteCatalog {
     }
 
     fn find_to_read(path: &Path, barrier: Barrier) -> Result<Self, CatalogError> {
-        let lock = match File::open(path.with_file_name(LOCK)) {
+        let lock = match open_own(&path.with_file_name(LOCK), File::options().read(true)) {
             Ok(lock) => {
                 lock.lock_shared().map_err(unlocked)?;
                 Some(lock)
@@ -242,7 +243,7 @@ fn is_denied(path: &Path) -> bool {
 
 fn lock_file(path: &Path) -> io::Result<File> {
     let lock = path.with_file_name(LOCK);
-    File::options().create(true).truncate(false).write(true).open(lock)
+    open_own(&lock, File::options().create(true).truncate(false).write(true))
 }
 
 /// Takes the shared lock of a serving process. Returns whether a catalog exists.
