@@ -399,6 +399,9 @@ async fn sqlite_is_watched() {
         // REPLACE in another program deletes the row without firing the trigger against deletion.
         "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
         "REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
+        // By the number that the file gives it.
+        "INSERT OR REPLACE INTO audit (rowid, sequence, at_secs, actor, action, facts, digest)
+         SELECT rowid, 1000, at_secs, actor, action, facts, digest FROM audit WHERE sequence = 5",
     ] {
         let error = other.execute(sql, []).unwrap_err().to_string();
         assert!(error.contains("the audit log only grows"), "{error}");

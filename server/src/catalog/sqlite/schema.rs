@@ -30,7 +30,7 @@ const DIALECT: [(&str, &str); 5] = [
     (
         "{AUDIT_IS_NOT_REPLACED}",
         "CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
-             WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = NEW.sequence)
+             WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = NEW.sequence OR rowid = NEW.rowid)
              BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;",
     ),
 ];
