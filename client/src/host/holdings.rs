@@ -1,16 +1,17 @@
 //! Releases pulled by this host, as seeds for later pulls.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::ApplicationName;
 use serde::{Deserialize, Serialize};
 
-use super::{HostState, replace_file};
+use super::{HostState, file_of};
 use crate::directory::Lockfile;
-use crate::folder::FolderPath;
+use crate::folder::{Folder, FolderPath};
 
+/// The folder of the holdings, within the state's.
+const FOLDER: &str = "holdings";
 /// The number of holdings read from the directory. A real host has fewer.
 const HOLDINGS_MAX: usize = 1024;
 /// The longest record in bytes.
@@ -62,13 +63,14 @@ impl HostState {
     /// Records that `holding.directory` holds a release. Ignores failure, which only loses seeds.
     pub fn hold(&self, holding: &Holding) {
         if let Ok(bytes) = serde_json::to_vec(holding) {
-            let _ = replace_file(&self.file("holdings", &holding.directory), &bytes);
+            let _ = self.replace(&file_of(FOLDER, &holding.directory), &bytes);
         }
     }
 
     /// Deletes the record of a directory.
     pub fn let_go(&self, directory: &Path) {
-        let _ = fs::remove_file(self.file("holdings", directory));
+        let remove = |root: Folder| root.remove(&file_of(FOLDER, directory));
+        let _ = Folder::open(&self.root).and_then(remove);
     }
 
     /// Returns this host's holdings, those of `application` first.
@@ -82,14 +84,14 @@ impl HostState {
     /// Returns this host's holdings.
     #[must_use]
     pub fn all_holdings(&self) -> Vec<Holding> {
-        let Ok(entries) = fs::read_dir(self.root.join("holdings")) else { return Vec::new() };
-        let mut paths: Vec<_> = entries.take(HOLDINGS_MAX).flatten().map(|e| e.path()).collect();
+        let open = |root: Folder| root.folder(&FolderPath::composed(FOLDER));
+        let Ok(folder) = Folder::open(&self.root).and_then(open) else { return Vec::new() };
+        let mut names = folder.names(HOLDINGS_MAX).unwrap_or_default();
         // Sorted, because file systems list in any order, and plans are printed and compared.
-        paths.sort();
-        paths
-            .iter()
-            .filter(|path| fs::metadata(path).is_ok_and(|meta| meta.len() <= RECORD_LEN_MAX))
-            .filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok())
-            .collect()
+        names.sort();
+        let records = names
+            .into_iter()
+            .filter_map(|name| folder.read(&FolderPath::new(&name).ok()?, RECORD_LEN_MAX).ok());
+        records.filter_map(|record| serde_json::from_slice(&record).ok()).collect()
     }
 }

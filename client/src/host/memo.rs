@@ -1,13 +1,12 @@
 //! A cache of scans: pushing an unchanged disk again costs a stat.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use seawall_api::index::DiskIndex;
 use serde::{Deserialize, Serialize};
 
-use super::{FileIdentity, HostState, replace_file};
+use super::{FileIdentity, HostState, file_of};
 
 /// The longest memo in bytes: an index of the longest disk and its header.
 const MEMO_LEN_MAX: u64 = 32 << 20;
@@ -64,11 +63,7 @@ impl HostState {
     /// Returns the index found by a scan of files with the same identities.
     #[must_use]
     pub fn recall(&self, memo: &ScanMemo) -> Option<DiskIndex> {
-        let path = self.file("scans", &memo.key);
-        if fs::metadata(&path).ok()?.len() > MEMO_LEN_MAX {
-            return None;
-        }
-        let bytes = fs::read(path).ok()?;
+        let bytes = self.read(&file_of("scans", &memo.key), MEMO_LEN_MAX)?;
         let split = bytes.iter().position(|&b| b == b'\n')?;
         let header: Header = serde_json::from_slice(&bytes[..split]).ok()?;
         if header.version != VERSION || header.files != memo.files {
@@ -88,6 +83,6 @@ impl HostState {
         let Ok(mut bytes) = serde_json::to_vec(&header) else { return };
         bytes.push(b'\n');
         bytes.extend(index.encode());
-        let _ = replace_file(&self.file("scans", &memo.key), &bytes);
+        let _ = self.replace(&file_of("scans", &memo.key), &bytes);
     }
 }

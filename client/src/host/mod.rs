@@ -7,6 +7,7 @@
 //!
 //! 1. Files are replaced by rename, so a reader sees the old or the new content.
 //! 2. A damaged or foreign file is treated as missing.
+//! 3. Below the state's folder, no link is followed and no pipe is opened ([`Folder`]).
 
 mod holdings;
 mod image_lock;
@@ -109,35 +110,56 @@ impl HostState {
         (self.now)()
     }
 
-    /// Returns a directory for the temporary files of one process.
-    pub(crate) fn scratch(&self) -> PathBuf {
-        self.root.join("scratch").join(std::process::id().to_string())
+    /// Returns the path of a directory for the temporary files of one process.
+    pub(crate) fn scratch_path(&self) -> PathBuf {
+        self.root.join(scratch_name())
     }
 
-    fn file(&self, folder: &str, key: &Path) -> PathBuf {
-        let name = blake3::hash(key.as_os_str().as_encoded_bytes()).to_hex();
-        self.root.join(folder).join(&name.as_str()[..32])
+    /// Creates the folder at [`Self::scratch_path`] and opens it.
+    ///
+    /// # Errors
+    /// When it cannot be created, or its name is a link.
+    pub(crate) fn make_scratch(&self) -> Result<Folder, HostError> {
+        let name = scratch_name();
+        make_own_folder(&self.root)?;
+        let root = Folder::open(&self.root)?;
+        root.make_folder(&name, mode::OWN_FOLDER)?;
+        root.folder(&name)
+    }
+
+    /// Reads a record; `None` if there is no readable one.
+    fn read(&self, file: &FolderPath, len_max: u64) -> Option<Vec<u8>> {
+        Folder::open(&self.root).and_then(|root| root.read(file, len_max)).ok()
+    }
+
+    /// Replaces a record atomically: a crash leaves the old or the new bytes. Only the user can
+    /// read it, regardless of the umask.
+    ///
+    /// # Errors
+    /// When the folder or the file cannot be written.
+    fn replace(&self, file: &FolderPath, bytes: &[u8]) -> Result<(), HostError> {
+        make_own_folder(&self.root)?;
+        let root = Folder::open(&self.root)?;
+        root.make_folder_of(file, mode::OWN_FOLDER)?;
+        root.replace(file, bytes, mode::FILE)
     }
 }
 
-/// Replaces a file of the host's state atomically: a crash leaves the old or the new bytes. Only
-/// the user can read it, regardless of the umask.
-///
-/// # Errors
-/// When the directory or the file cannot be written.
-fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
-    let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name());
-    let name = FolderPath::new(name.unwrap_or_default())
-        .map_err(|error| HostError::new("write", path, io::Error::other(error)))?;
-    make_own_folder(folder)?;
-    Folder::open(folder)?.replace(&name, bytes, mode::FILE)
+fn scratch_name() -> FolderPath {
+    FolderPath::composed(format!("scratch/{}", std::process::id()))
 }
 
-/// Creates a folder of the host's state and its parents, accessible only to the user.
+/// Returns the path of a record, relative to the state's folder.
+fn file_of(folder: &str, key: &Path) -> FolderPath {
+    let name = blake3::hash(key.as_os_str().as_encoded_bytes()).to_hex();
+    FolderPath::composed(format!("{folder}/{}", &name.as_str()[..32]))
+}
+
+/// Creates the folder of the host's state and its parents, accessible only to the user.
 ///
 /// # Errors
 /// When the folder cannot be created.
-pub(crate) fn make_own_folder(folder: &Path) -> Result<(), HostError> {
+fn make_own_folder(folder: &Path) -> Result<(), HostError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(mode::OWN_FOLDER.bits());
     builder.create(folder).map_err(|source| HostError::new("create", folder, source))

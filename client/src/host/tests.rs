@@ -64,7 +64,7 @@ fn a_damaged_memo_is_as_good_as_none() {
     let state = HostState::new(dir.path().join("state"), an_hour_on);
     let memo = state.memo(&[disk]).unwrap();
     state.remember(&memo, &index());
-    let path = state.file("scans", &memo_key(&memo));
+    let path = dir.path().join("state").join(file_of("scans", &memo_key(&memo)));
     let bytes = fs::read(&path).unwrap();
     for len in 0..bytes.len() {
         fs::write(&path, &bytes[..len]).unwrap();
@@ -76,4 +76,34 @@ fn memo_key(memo: &ScanMemo) -> PathBuf {
     let text = format!("{memo:?}");
     let start = text.find("key: \"").unwrap() + 6;
     PathBuf::from(&text[start..start + text[start..].find('"').unwrap()])
+}
+
+#[test]
+fn no_link_and_no_pipe_in_the_state_is_read_or_written_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = dir.path().join("disk.raw");
+    fs::write(&disk, b"one").unwrap();
+    let root = dir.path().join("state");
+    let state = HostState::new(root.clone(), an_hour_on);
+    let memo = state.memo(&[disk]).unwrap();
+    state.remember(&memo, &index());
+    let path = root.join(file_of("scans", &memo_key(&memo)));
+    let outside = dir.path().join("outside");
+    fs::rename(&path, &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, &path).unwrap();
+    assert_eq!(state.recall(&memo), None, "a link");
+    fs::remove_file(&path).unwrap();
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert_eq!(state.recall(&memo), None, "a pipe that nobody writes to");
+    assert!(state.all_holdings().is_empty());
+
+    fs::remove_dir_all(root.join("scans")).unwrap();
+    fs::create_dir(dir.path().join("folder")).unwrap();
+    for name in ["scans", "scratch"] {
+        std::os::unix::fs::symlink(dir.path().join("folder"), root.join(name)).unwrap();
+    }
+    state.remember(&memo, &index());
+    assert!(state.make_scratch().is_err());
+    assert_eq!(fs::read_dir(dir.path().join("folder")).unwrap().count(), 0);
 }

@@ -19,7 +19,7 @@ use crate::directory::{
 use crate::error::ErrorKind;
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::folder::{Folder, FolderPath, Untouchable, mode};
-use crate::host::{Holding, HostError, HostState, make_own_folder};
+use crate::host::{Holding, HostError, HostState};
 use crate::patch::keep_or_discard;
 use crate::room::Room;
 use crate::verify;
@@ -132,11 +132,11 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new(state: &HostState) -> Result<Self, HostError> {
-        let root = state.scratch();
-        let make = || make_own_folder(&root).map_err(|error| error.source);
-        let (unfinished, ()) =
-            Unfinished::make(&root, make).map_err(|e| HostError::new("create", &root, e))?;
-        Ok(Self { folder: Folder::open(&root)?, _unfinished: unfinished })
+        let path = state.scratch_path();
+        let make = || state.make_scratch().map_err(|error| error.source);
+        let (unfinished, folder) =
+            Unfinished::make(&path, make).map_err(|e| HostError::new("create", &path, e))?;
+        Ok(Self { folder, _unfinished: unfinished })
     }
 
     pub(crate) fn indexes(&self) -> IndexCache {
