@@ -75,8 +75,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     if guest.is_secure() && !guest.is_pc() {
         draft.lose(guest, "secure boot", "UEFI that does not enforce it");
     }
-    // Proxmox VE may use the name as a host name, which cannot contain `_`.
-    let name = guest.name.replace('_', "-");
+    let name = dns_name(&guest.name);
     if name != guest.name {
         draft.lose(guest, format!("the name {}", guest.name), name.clone());
     }
@@ -113,6 +112,32 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     cards(&mut options, draft, subject, guest);
     let options = options.join(" \\\n  ");
     format!("\n# {}\nqm create \"$id\" \\\n  {options}\nid=$((id + 1))\n", machine.name)
+}
+
+/// The longest part of a host's name between dots, and what is left of it before the digits that
+/// keep it apart from others.
+const LABEL_LEN_MAX: usize = 63;
+const STEM_LEN_MAX: usize = 40;
+
+/// Returns a machine's name as `qm` accepts it: a host name.
+///
+/// A name that is no host name is shortened and ends with digits of its digest, so that no two
+/// machines share a name. Three hyphens precede the digits; no other name has three in a row.
+fn dns_name(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric();
+    let is_label = |label: &str| {
+        label.len() <= LABEL_LEN_MAX
+            && label.chars().all(|c| is_plain(c) || c == '-')
+            && label.starts_with(is_plain)
+            && label.ends_with(is_plain)
+    };
+    if name.len() <= LABEL_LEN_MAX && name.split('.').all(is_label) {
+        return name.to_owned();
+    }
+    let stem = name.chars().take(STEM_LEN_MAX);
+    let stem: String = stem.map(|c| if is_plain(c) { c } else { '-' }).collect();
+    let digits = &blake3::hash(name.as_bytes()).to_hex()[..8];
+    format!("{}---{digits}", stem.trim_end_matches('-'))
 }
 
 /// The number of disks on each bus so far.
@@ -182,5 +207,27 @@ fn cards(options: &mut Vec<String>, draft: &mut Draft, subject: &Subject<'_>, gu
         };
         let mac = mac.to_uppercase();
         options.push(format!("--net{slot} \"{model}={mac},bridge=$bridge{at}\""));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dns_name;
+
+    #[test]
+    fn every_name_becomes_a_hosts_name_and_no_two_the_same() {
+        for name in ["shop-web", "team-shop-web--1", "a.b-c"] {
+            assert_eq!(dns_name(name), name);
+        }
+        let long = "x".repeat(300);
+        let odd = ["a_b", "a-b", "a--b", "a.-b", "a-.b", "a._b", &long, &long[1..]];
+        let names: std::collections::BTreeSet<_> = odd.iter().map(|name| dns_name(name)).collect();
+        assert_eq!(names.len(), odd.len());
+        for name in names {
+            let labels = name.split('.');
+            let is_label = |label: &str| !label.starts_with('-') && !label.ends_with('-');
+            assert!(name.len() <= 63 && !name.contains('_'), "{name}");
+            assert!(labels.into_iter().all(|label| !label.is_empty() && is_label(label)), "{name}");
+        }
     }
 }

@@ -269,7 +269,7 @@ fn what_a_target_cannot_say_is_reported() {
     assert_eq!(loss_of(&hyperv, "app--1", "network card").len(), 3);
     assert_eq!(loss_of(&proxmox, "web", "disk6 on sata"), ["virtio-scsi"]);
     assert_eq!(loss_of(&proxmox, "big", "s390x").len(), 1);
-    assert_eq!(loss_of(&proxmox, "app--1", "the name"), ["team-shop-2-app----1"]);
+    assert_eq!(loss_of(&proxmox, "app--1", "the name"), ["team-shop-2-app----1---71c539ea"]);
 }
 
 #[test]

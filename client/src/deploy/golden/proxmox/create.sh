@@ -23,7 +23,7 @@ bridge1=${BRIDGE1:?set it to the bridge of network public, vmbr1 for instance}
 
 # arm
 qm create "$id" \
-  --name 'team-shop-2-arm' \
+  --name 'team-shop-2-arm---70394077' \
   --description 'team/shop_2 2.0.0--rc_1, machine arm, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85' \
   --memory 2048 --cores 2 \
   --smbios1 uuid=b4a8b4fc-d183-8f24-89c7-c6537ce45a2c \
@@ -40,7 +40,7 @@ id=$((id + 1))
 
 # old
 qm create "$id" \
-  --name 'team-shop-2-old' \
+  --name 'team-shop-2-old---ce2a2ebe' \
   --description 'team/shop_2 2.0.0--rc_1, machine old, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85' \
   --memory 31 --cores 2 \
   --smbios1 uuid=52183a98-cae5-8bca-85dc-559c261ada4b \
@@ -59,7 +59,7 @@ id=$((id + 1))
 
 # web
 qm create "$id" \
-  --name 'team-shop-2-web' \
+  --name 'team-shop-2-web---9d09796a' \
   --description 'team/shop_2 2.0.0--rc_1, machine web, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85' \
   --memory 2048 --cores 2 \
   --smbios1 uuid=d64753f1-b0ad-8498-abf4-af6d8c4ab3e9 \
@@ -81,7 +81,7 @@ id=$((id + 1))
 
 # app--1
 qm create "$id" \
-  --name 'team-shop-2-app----1' \
+  --name 'team-shop-2-app----1---71c539ea' \
   --description 'team/shop_2 2.0.0--rc_1, machine app--1, blake3:d2b46c1803dabfc6c5547f7790b053e4e85d1f95058214ea5ffab69a611f2c85' \
   --memory 2048 --cores 255 \
   --smbios1 uuid=56096e09-966e-88db-9998-60a440c0e5d4 \
