@@ -185,6 +185,22 @@ fn a_log_that_nobody_reads_stops_nothing() {
     ends_by_sigterm(child, "a full pipe");
 }
 
+#[test]
+fn a_command_whose_errors_nobody_can_read_does_what_it_should() {
+    let world = World::new();
+    raw(&world.path("web.raw"), MIB, &[(0, Noise::new("web").bytes(100 * KIB))]);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let run = |args: &str| {
+        let mut command = world.local(args).into_command();
+        command.stdout(Stdio::null()).stderr(full()).status().unwrap().code()
+    };
+    assert_eq!(run("push shop:1 --machine web=root:web.raw"), Some(0));
+    assert_eq!(run("pull shop:1 --into host"), Some(0));
+    world.holds("host", "shop:1");
+    assert_eq!(run("list nosuch"), Some(3));
+    assert_eq!(run("list nosuch --json"), Some(3));
+}
+
 /// Asks as the holder of a token.
 fn ask(
     registry: &Registry,

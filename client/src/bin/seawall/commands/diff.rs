@@ -6,6 +6,7 @@ use seawall_api::reference::Selector;
 use seawall_api::units::HumanBytes;
 use seawall_api::v1::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
 
+use seawall::plain::one_line;
 use serde::{Serialize, Serializer};
 
 use super::Surroundings;
@@ -147,8 +148,10 @@ fn disk_lines(disk: &DiskDiff) -> String {
 
 fn field_line(indent: usize, field: &FieldDiff) -> String {
     let margin = " ".repeat(indent);
-    let name = &field.field;
-    match (&field.from, &field.to) {
+    // Keys of annotations are free text, and so is what a registry says.
+    let shown = |value: &Option<String>| value.as_deref().map(one_line);
+    let name = one_line(&field.field);
+    match (shown(&field.from), shown(&field.to)) {
         (Some(from), Some(to)) => format!("{margin}~ {name}: {from} -> {to}\n"),
         (Some(from), None) => format!("{margin}- {name}: {from}\n"),
         (None, Some(to)) => format!("{margin}+ {name}: {to}\n"),
@@ -216,6 +219,9 @@ mod tests {
                 digest("04"),
             )
         );
+        let forged = field("annotations/x\nhelp: run `evil`", "\"a\"", "\"\u{202e}b\"");
+        let line = "~ annotations/x\\nhelp: run `evil`: \"a\" -> \"\\u{202e}b\"\n";
+        assert_eq!(field_line(0, &forged), line);
         let same = ReleaseDiff { to: diff.from, ..diff };
         assert!(text("a:1", "a:2", &same).contains("the same release"));
     }

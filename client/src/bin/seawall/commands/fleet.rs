@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use seawall::error::ErrorKind;
+use seawall::plain::one_line;
 use seawall::registry::Pages;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
@@ -154,7 +155,7 @@ fn words(holder: &Holder) -> String {
         Holder::History { channel, moves_ago } => {
             format!("channel {channel} pointed at it {} ago", count(*moves_ago, "move"))
         }
-        Holder::Pin { pin, reason } => format!("pin {pin}: {reason}"),
+        Holder::Pin { pin, reason } => format!("pin {pin}: {}", one_line(reason)),
         Holder::Host { host, .. } => format!("host {host} runs it"),
     }
 }
