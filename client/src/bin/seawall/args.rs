@@ -107,7 +107,7 @@ pub(crate) enum RawCommand {
     Unpin(fleet::UnpinArgs),
     /// Show what this host holds, what guests wrote to, how far it is behind
     Status(fleet::StatusArgs),
-    /// Report what this host runs, so that the registry keeps those releases
+    /// Report what this host runs, so that the registry keeps it
     Report(fleet::ReportArgs),
     /// List which host runs which release
     Hosts(fleet::HostsArgs),
