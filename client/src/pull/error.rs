@@ -1,4 +1,4 @@
-//! Why a pull failed.
+//! Errors of a pull.
 
 use std::path::PathBuf;
 
@@ -13,26 +13,26 @@ use crate::registry::RegistryError;
 use crate::room::NoRoom;
 use crate::verify::VerifyError;
 
-/// Why a pull failed. The directory is not there, or is what it was.
+/// An error of a pull. The directory does not exist, or is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PullError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// Chunks could not be brought.
+    /// Chunks could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// A file of this host cannot be used.
+    /// A local file cannot be used.
     #[error(transparent)]
     Host(#[from] HostError),
     /// A lockfile cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// What is there already cannot be verified.
+    /// The existing directory cannot be verified.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// The directory holds something else.
+    /// The directory holds other files.
     #[error("{} is not empty and holds no pulled release", directory.display())]
     NotEmpty {
         /// The directory.
@@ -43,7 +43,7 @@ pub enum PullError {
     OtherRelease {
         /// The directory.
         directory: PathBuf,
-        /// What it holds.
+        /// The release in the directory.
         present: String,
     },
     /// The directory holds other machines of this release, or its disks in another format.
@@ -53,20 +53,20 @@ pub enum PullError {
     OtherDisks {
         /// The directory.
         directory: PathBuf,
-        /// What it holds.
+        /// The release in the directory.
         present: String,
     },
-    /// The directory holds this release, and a guest wrote to it since.
+    /// The directory holds this release, but a guest modified a disk.
     #[error("{} holds the release, but {disk} is modified", directory.display())]
     PresentModified {
         /// The directory.
         directory: PathBuf,
         /// The disk.
         disk: String,
-        /// The commands to keep or to discard what was written.
+        /// The commands to keep or to discard the guest's changes.
         remedy: Box<str>,
     },
-    /// The directory holds this release, and lost some of it.
+    /// The directory holds this release, but a disk is damaged.
     #[error("{} holds the release, but {disk} is damaged", directory.display())]
     PresentDamaged {
         /// The directory.
@@ -74,33 +74,33 @@ pub enum PullError {
         /// The disk.
         disk: String,
     },
-    /// What has the directory's name is no directory.
+    /// The directory's path exists and is not a directory.
     #[error("{} is in the way: it is no directory", path.display())]
     InTheWay {
-        /// What has the name.
+        /// The path.
         path: PathBuf,
     },
-    /// The disks do not fit where they are to go.
+    /// The file system has too little free space for the disks.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// The path has no last part to be named.
+    /// The path has no last component to name a directory.
     #[error("`{}` cannot be the name of a directory to make", into.display())]
     NoName {
         /// The path.
         into: PathBuf,
     },
-    /// There is no lockfile to go by.
+    /// The requested lockfile does not exist.
     #[error("there is no lockfile {}", path.display())]
     NoLockfile {
-        /// Where it would be.
+        /// The path of the lockfile.
         path: PathBuf,
     },
-    /// The lockfile is another application's or version's.
+    /// The lockfile names another application or version.
     #[error("{} locks {locked}", path.display())]
     LockedElsewhere {
         /// The lockfile.
         path: PathBuf,
-        /// What it locks.
+        /// The application and version in the lockfile.
         locked: String,
     },
     /// The release has no such machine.
@@ -108,12 +108,12 @@ pub enum PullError {
     NoSuchMachine {
         /// The release.
         release: String,
-        /// What was asked for.
+        /// The requested machine.
         machine: MachineName,
-        /// What there is.
+        /// The machines of the release.
         machines: Vec<String>,
     },
-    /// The index that the release names is of another disk than the release says.
+    /// An index does not describe the disk named by the release.
     #[error("the index of {disk} describes other bytes than the release does")]
     WrongIndex {
         /// Machine and disk.
@@ -124,12 +124,12 @@ pub enum PullError {
     OddLength {
         /// Machine and disk.
         disk: String,
-        /// Its length in bytes.
+        /// The length of the disk in bytes.
         disk_len: u64,
         /// The format.
         format: ExportFormat,
     },
-    /// A thread of the pull ended without a word.
+    /// A thread of the pull panicked.
     #[error("the pull stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
 }

@@ -1,18 +1,19 @@
-//! Pull: a release becomes files on this host, exact and complete, or nothing.
+//! Pull: downloads a release to this host, completely or not at all.
 //!
-//! 1. resolve: the reference, or the lockfile, to a release document, verified.
-//! 2. [`target`]: the place it goes to, and the staging directory beside it.
-//! 3. [`plan`]: for each extent *in place*, *seed* or *fetch*; `--dry-run` prints its sums.
-//! 4. fetch and assemble ([`crate::fetch`], [`sink`]): verified chunks at their offsets.
+//! 1. resolve: the reference or the lockfile to a verified release document.
+//! 2. [`target`]: the destination, and the staging directory beside it.
+//! 3. [`plan`]: *in place*, *seed* or *fetch* for each extent. `--dry-run` prints the sums.
+//! 4. fetch and assemble ([`crate::fetch`], [`sink`]): write verified chunks at their offsets.
 //! 5. commit: sync, describe, rename.
 //!
 //! # Invariants
 //!
-//! 1. The directory appears under its name when every disk in it is whole and durable; a place
-//!    that no rename can replace is filled, its lockfile last ([`site`]).
-//! 2. A pull that broke off is resumed: what it left in the staging directory is hashed and kept.
+//! 1. The directory appears under its name once every disk in it is complete and durable. A
+//!    destination that cannot be replaced by a rename is filled instead, its lockfile last
+//!    ([`site`]).
+//! 2. An interrupted pull is resumed: the chunks in the staging directory are hashed and kept.
 //!
-//! # At the same time
+//! # Concurrency
 //!
 //! | running ↓ / starting → | pull into the same directory | pull elsewhere, push |
 //! |---|---|---|
@@ -48,29 +49,29 @@ use crate::room::Room;
 use seeds::Seeds;
 use target::{Assembly, Staging, Target};
 
-/// What to pull, and with what.
+/// The inputs of a pull.
 pub struct Pull {
-    /// Where from.
+    /// The registry to pull from.
     pub registry: Arc<dyn Registry>,
     /// The application.
     pub application: ApplicationName,
-    /// Which of its releases.
+    /// The selector of the release.
     pub selector: Selector,
-    /// The directory to make.
+    /// The directory to create.
     pub into: PathBuf,
     /// The format of the disks' files.
     pub format: ExportFormat,
-    /// The machines to pull; empty for all.
+    /// The machines to pull, or empty for all machines.
     pub machines: Vec<MachineName>,
-    /// The hosts to describe them for.
+    /// The hosts to write descriptors for.
     pub descriptors: Vec<DescriptorTarget>,
-    /// Take exactly the release that this lockfile names, or fail.
+    /// The lockfile that names the release to pull.
     pub locked: Option<PathBuf>,
-    /// What this host remembers.
+    /// The state kept on this host.
     pub state: HostState,
-    /// Hears how far it is.
+    /// The receiver of progress.
     pub progress: Arc<dyn Progress>,
-    /// How many threads decode and hash.
+    /// The number of threads that decode and hash.
     pub threads: usize,
 }
 
@@ -90,7 +91,7 @@ impl Pull {
     }
 }
 
-/// What a pull would do; changes nothing.
+/// Returns the plan of a pull without changing anything.
 ///
 /// # Errors
 /// When the release cannot be resolved or the registry fails.
@@ -98,7 +99,7 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
     let release = resolve(pull).await?;
     let lock = pull.lock(&release);
     let place = target::place(&pull.into);
-    // A path that cannot stand in a descriptor fails the plan as it would fail the pull.
+    // A path that cannot be expressed in a descriptor fails the plan, as it would fail the pull.
     let described = Described::of(&place, directory::describe(&place, &release, &lock)?);
     if target::look(pull, &lock)? == Target::Present {
         return Ok(PullPlan::of(&release, &[], FetchStats::default(), described));
@@ -119,11 +120,11 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
     Ok(PullPlan { room: Some(room), ..plan })
 }
 
-/// Pulls a release. Pulling what the directory holds already verifies it and changes nothing.
+/// Pulls a release. If the directory holds the release already, verifies the disks.
 ///
 /// # Errors
-/// When the release cannot be resolved, the registry fails or lies, or the disk is full; what was
-/// done so far is kept for the next try.
+/// When the release cannot be resolved, the registry fails or sends wrong data, or the disk is
+/// full. The staged data is kept for the next attempt.
 pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
     let release = resolve(&pull).await?;
     let lock = pull.lock(&release);
@@ -136,7 +137,7 @@ pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
         return Ok(PullReport { descriptors: described, ..report });
     }
     let staging = Staging::open(&pull, &lock)?;
-    // Before anything is fetched: a path may not fit into a descriptor.
+    // Before the fetch: the path may not be expressible in a descriptor.
     let described = directory::describe(staging.place(), &release, &lock)?;
     let described = Described::of(staging.place(), described);
     let layouts = layouts(&pull, &release, &lock, &staging.directory().indexes()).await?;
@@ -153,8 +154,8 @@ pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
     Ok(PullReport { descriptors: described, ..report })
 }
 
-/// Brings every chunk: from its place, where a pull that broke off may have left it, else from a
-/// seed, else from the registry.
+/// Delivers every chunk: from its place in the staging directory if the pull is resumed, else from
+/// a seed, else from the registry.
 async fn bring(
     pull: &Pull,
     layouts: &[DiskLayout],
@@ -169,7 +170,7 @@ async fn bring(
         let (brought, mut missed) =
             fetch.run(stream::iter(part), Arc::clone(assembly) as _).await?;
         stats += brought;
-        // Seeds that were asked already are not asked again.
+        // Chunks missed in place are looked up in the seeds once, and then fetched.
         let mut seeds = is_resumed.then(|| assembly.seeds());
         while !missed.is_empty() {
             let again = plan::regroup(missed, seeds.take(), layouts.len());
@@ -194,7 +195,7 @@ async fn resolve(pull: &Pull) -> Result<Release, PullError> {
                 && match &pull.selector {
                     Selector::Version(version) => *version == lock.version,
                     Selector::Digest(digest) => *digest == lock.release,
-                    // A channel may have moved on: that is what the lockfile is for.
+                    // The lockfile pins a release on purpose, while the channel may have moved on.
                     Selector::Channel(_) => true,
                 };
             if !agrees {
@@ -215,7 +216,7 @@ async fn resolve(pull: &Pull) -> Result<Release, PullError> {
     Ok(release)
 }
 
-/// The layouts of the locked disks; each is the disk that the release document names.
+/// Returns the layouts of the locked disks, checked against the release document.
 async fn layouts(
     pull: &Pull,
     release: &Release,

@@ -1,4 +1,4 @@
-//! Pull, stage 3: for each extent in place, seed or fetch. Pure but for reading cached leaves.
+//! Pull, stage 3: in place, seed or fetch for each extent. Pure except for reading cached leaves.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use crate::directory::DiskLayout;
 use crate::fetch::{FetchError, Group, Place, SeedPlace, Want};
 use crate::host::HostError;
 
-/// Chunks located with one question: those of about 256 MiB of disk.
+/// The number of chunks located with one request: those of about 256 MiB of disk.
 const GROUP_LEN: usize = 4096;
 
-/// Plain bytes of data on the disks, repeats counted.
+/// Returns the number of data bytes on the disks, including repeated chunks.
 pub(super) fn data_bytes(layouts: &[DiskLayout]) -> Result<u64, HostError> {
     let mut sum = 0;
     for layout in layouts {
@@ -23,10 +23,10 @@ pub(super) fn data_bytes(layouts: &[DiskLayout]) -> Result<u64, HostError> {
     Ok(sum)
 }
 
-/// What is wanted, in disk order, a group at a time.
+/// Returns the wanted chunks in disk order, in groups.
 ///
-/// Seeds are numbered after the disks themselves: a seed below `layouts.len()` is the disk's own
-/// file, which a pull that broke off may have filled in part (`is_resumed`).
+/// Seeds are numbered after the disks. A seed below `layouts.len()` is the disk's own file, which
+/// an interrupted pull may have filled in part (`is_resumed`).
 pub(super) fn groups<'a>(
     layouts: &'a [DiskLayout],
     seeds: &'a Seeds,
@@ -48,17 +48,17 @@ pub(super) fn groups<'a>(
     })
 }
 
-/// Groups that are brought before what they missed is: about 4 GiB of disk. A pull that goes on
-/// may miss all that it looks for in place, and remembers no more than this.
+/// The number of groups fetched before their missed chunks: about 4 GiB of disk. Bounds the memory
+/// of a resumed pull, which may miss every chunk in place.
 pub(super) const GROUPS_AT_ONCE: usize = 16;
 
-/// What was not found where it was looked for, to be taken from `seeds` or else fetched.
+/// Groups missed chunks anew, to be taken from `seeds` or else fetched.
 pub(super) fn regroup(
     missed: Vec<Want>,
     seeds: Option<&Seeds>,
     own_count: usize,
 ) -> Vec<Result<Group, FetchError>> {
-    // The same chunk may have been missed at several places.
+    // A chunk may be missed at several places.
     let mut wants: Vec<Want> = Vec::new();
     let mut positions: HashMap<ChunkRef, usize> = HashMap::new();
     for want in missed {
@@ -89,7 +89,7 @@ pub(super) fn regroup(
 struct Gather<'a> {
     group: Group,
     len: usize,
-    /// Where in the group a chunk is, so that each is read or fetched once.
+    /// The position of each chunk in the group, so that each is read or fetched once.
     wanted: HashMap<ChunkRef, usize>,
     seeded: HashMap<ChunkRef, usize>,
     seeds: &'a Seeds,
@@ -107,8 +107,8 @@ impl<'a> Gather<'a> {
     fn add(&mut self, place: Place, extent: Extent) {
         let Extent::Data(chunk) = extent else { return };
         if self.is_resumed {
-            // Each place is looked at by itself: the same chunk may be whole at one and not yet
-            // written at another.
+            // Each place is checked separately: a chunk may be complete at one place and unwritten
+            // at another.
             let own = SeedPlace { seed: place.disk, offset: place.offset };
             self.group.seeded.push((Want { chunk, places: vec![place] }, own));
         } else if let Some(&at) = self.seeded.get(&chunk) {

@@ -1,4 +1,4 @@
-//! What a pull did, or would do.
+//! The plan and the report of a pull.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::directory::{Described, DiskLayout, Lockfile};
 use crate::fetch::FetchStats;
 use crate::room::Room;
 
-/// What a pull would do.
+/// The plan of a pull.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullPlan {
@@ -21,16 +21,16 @@ pub struct PullPlan {
     pub application: ApplicationName,
     /// The version.
     pub version: Version,
-    /// The release's identity.
+    /// The digest of the release document.
     pub release: ReleaseDigest,
-    /// Sum of the lengths of the disks to make, in bytes; none where all is there.
+    /// The total length of the disks to create in bytes, or zero if the disks exist.
     pub disk_bytes: u64,
-    /// What comes from where.
+    /// The sources of the chunks.
     pub transfer: FetchStats,
-    /// What of the file system is needed and free; absent where all is there.
+    /// The required and the free space, or `None` if the disks exist.
     #[serde(flatten)]
     pub room: Option<Room>,
-    /// The descriptors for hosts, and what these cannot be told.
+    /// The descriptors for hosts, with the settings that each host cannot express.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub descriptors: Vec<Described>,
 }
@@ -75,20 +75,20 @@ impl fmt::Display for PullPlan {
     }
 }
 
-/// A disk of a pull.
+/// A pulled disk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PulledDisk {
-    /// Its machine.
+    /// The machine.
     pub machine: MachineName,
-    /// Its name.
+    /// The name of the disk.
     pub disk: DiskName,
-    /// Its file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its identity; `b3sum` of a raw disk prints it.
+    /// The digest of the content, as `b3sum` of a raw disk prints it.
     pub content: ContentDigest,
 }
 
-/// What a pull did.
+/// The report of a pull.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullReport {
@@ -96,17 +96,17 @@ pub struct PullReport {
     pub application: ApplicationName,
     /// The version.
     pub version: Version,
-    /// The release's identity.
+    /// The digest of the release document.
     pub release: ReleaseDigest,
     /// The directory.
     pub directory: PathBuf,
-    /// The release was there; its disks were verified.
+    /// True if the release existed and its disks were verified.
     pub already_present: bool,
-    /// Its disks.
+    /// The pulled disks.
     pub disks: Vec<PulledDisk>,
-    /// Bytes of data on the disks, holes left out.
+    /// The number of data bytes on the disks, without holes.
     pub data_bytes: u64,
-    /// What came from where.
+    /// The sources of the chunks.
     pub transfer: FetchStats,
     /// The descriptors for hosts.
     #[serde(skip_serializing_if = "Vec::is_empty")]

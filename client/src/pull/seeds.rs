@@ -1,4 +1,4 @@
-//! Local disks whose chunks may stand in for a fetch.
+//! Local disks whose chunks replace fetches.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::fetch::SeedPlace;
 use crate::folder::Folder;
 use crate::host::HostState;
 
-/// Disks that are opened as seeds at most.
+/// The number of disks opened as seeds.
 const SEED_DISKS_MAX: usize = 64;
-/// Chunks that are remembered of them: about 64 GiB of data, and 64 MiB of memory.
+/// The number of chunks indexed: about 64 GiB of data, in 64 MiB of memory.
 const SEED_CHUNKS_MAX: usize = 1 << 20;
 
 /// The chunks of local disks, by digest.
@@ -26,9 +26,9 @@ pub(crate) struct Seeds {
 }
 
 impl Seeds {
-    /// Opens the releases that this host holds, those of the same application first.
+    /// Opens the holdings of this host as seeds, those of the same application first.
     ///
-    /// A holding that cannot be read is left out: a seed only saves time.
+    /// Skips holdings that cannot be read, because a seed only saves time.
     pub(crate) fn open(state: &HostState, release: &Release, except: &Path) -> Self {
         let mut seeds = Self::default();
         for holding in state.holdings(release.application()) {
@@ -41,7 +41,8 @@ impl Seeds {
                 if seeds.disks.len() < SEED_DISKS_MAX
                     && let Some(file) = holding.file(disk)
                     && let Some(layout) = cache.layout(disk.index)
-                    // A directory that others may write to names no further files to be read.
+                    // Without permission for further files, as others may have write access to the
+                    // directory.
                     && let Ok(image) = open_image(&folder, &file, None)
                 {
                     seeds.add(image, &layout);
@@ -66,13 +67,13 @@ impl Seeds {
         self.disks.push(image);
     }
 
-    /// A place that held the chunk when its disk was pulled.
+    /// Returns a place that held the chunk when its disk was pulled.
     pub(crate) fn find(&self, chunk: ChunkDigest) -> Option<SeedPlace> {
         let (disk, offset) = self.chunks.get(&chunk)?;
         Some(SeedPlace { seed: *disk as usize, offset: *offset })
     }
 
-    /// Fills `plain` from a place; `false` where it cannot be read.
+    /// Fills `plain` from a place. Returns false if the bytes cannot be read.
     pub(crate) fn read(&self, place: SeedPlace, plain: &mut [u8]) -> bool {
         self.disks.get(place.seed).is_some_and(|disk| {
             let end = place.offset.checked_add(plain.len() as u64);

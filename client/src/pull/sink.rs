@@ -1,4 +1,4 @@
-//! A disk's file being written at offsets, from several threads, in any order.
+//! A disk's file that several threads write at arbitrary offsets.
 
 use std::io;
 use std::ops::Range;
@@ -10,17 +10,17 @@ use seawall_store::image::layout::{ExportFormat, Layout, Round, lay_out, write_m
 use crate::folder::{Folder, FolderPath, mode, part_of};
 use crate::host::{HostError, WriteBehind};
 
-/// Writes guest bytes into a container file.
+/// A writer of guest bytes into a container file.
 pub(crate) struct Sink {
     file: WriteBehind,
     layout: Box<dyn Layout>,
 }
 
 impl Sink {
-    /// Opens or makes the file of a disk whose data lies in `runs`, in a folder that is there.
+    /// Opens or creates the file of a disk with data in `runs`, in an existing folder.
     ///
-    /// What a pull that broke off left in the file stays, to be verified in place. What is no file
-    /// of its own, a link say, is replaced.
+    /// Keeps the content of a file left by an interrupted pull, to be verified in place. Replaces
+    /// anything but a regular file, such as a link.
     ///
     /// # Errors
     /// When the file cannot be written, or the disk does not fit the format.
@@ -32,7 +32,7 @@ impl Sink {
     ) -> Result<Self, HostError> {
         let path = folder.path_of(file);
         let failed = |source| HostError::new("create", &path, source);
-        // A pulled disk is proven, moved on and described by the length that its release says.
+        // The exact length, which the release uses to verify, patch and describe the disk.
         let disk_len = index.disk_len().get();
         let layout = lay_out(format, Round::Exact, disk_len, &index.content(), runs)
             .map_err(|error| failed(io::Error::other(error)))?;
@@ -42,12 +42,12 @@ impl Sink {
         {
             return Ok(Self { file: WriteBehind::new(&path, found), layout });
         }
-        // Under another name until its tables are written: what is found under this one is whole
-        // but for its data.
+        // Created under another name until its tables are written, so that a file under this name
+        // lacks nothing but data.
         let part = part_of(file);
         let made = folder.create(&part, mode::FILE)?;
         write_metadata(layout.as_ref(), &made).map_err(failed)?;
-        // Tables before the name that vouches for them.
+        // The tables are synced before the name that promises them.
         made.sync_all().map_err(failed)?;
         folder.rename(&part, file)?;
         Ok(Self { file: WriteBehind::new(&path, made), layout })
@@ -58,7 +58,7 @@ impl Sink {
         self.each_run(offset, bytes.len(), |at, range| self.file.write_at(at, &bytes[range]))
     }
 
-    /// Reads guest bytes from a guest offset; `false` where they cannot be read.
+    /// Reads guest bytes from a guest offset. Returns false if they cannot be read.
     pub(crate) fn read_at(&self, offset: u64, bytes: &mut [u8]) -> bool {
         let len = bytes.len();
         let file = self.file.file();
@@ -69,7 +69,7 @@ impl Sink {
         .is_ok()
     }
 
-    /// Makes what was written survive loss of power.
+    /// Waits until all writes survive a loss of power.
     pub(crate) fn sync(&self) -> Result<(), HostError> {
         self.file.sync()
     }

@@ -1,14 +1,14 @@
-//! Pull, stages 2 and 5: where a release is assembled, and how it gets its place.
+//! Pull, stages 2 and 5: the staging directory of a release, and its move to the destination.
 //!
-//! Beside the place, as `.NAME.seawall-pull`, which then gets the name at once. A place that cannot
-//! be replaced by a rename (a mount point, a link, the working directory, one in a folder that this
-//! user may not write to) is filled instead: the release is assembled in `.seawall-pull` in it, and
-//! what that holds is moved up.
+//! A release is assembled beside the destination, in `.NAME.seawall-pull`, which is then renamed.
+//! Some destinations cannot be replaced by a rename: a mount point, a link, the working directory,
+//! or one in a folder that this user may not write to. Such a destination is filled: the release is
+//! assembled inside, in `.seawall-pull`, and its contents are moved up.
 //!
 //! # After a crash
 //!
-//! A directory in which some names were moved up has `.seawall-pull/moving` and no lockfile yet:
-//! the next pull moves the rest first. All that is moved was synced before.
+//! A directory with some names moved up holds `.seawall-pull/moving` and no lockfile yet. The next
+//! pull moves the rest first. Everything moved was synced before.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,26 +21,26 @@ use crate::directory::{self, Directory, LOCKFILE};
 use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
 
-/// The folder that a release is assembled in, in a place that is filled.
+/// The staging directory inside a destination that is filled.
 const INSIDE: &str = ".seawall-pull";
-/// The file in it that says that everything is there and is moved up.
+/// The marker of a complete staging directory whose contents are being moved up.
 const MOVING: &str = ".seawall-pull/moving";
-/// What `mkfs` puts into a new file system.
+/// The folder that `mkfs` creates in a new file system.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Where a release is assembled.
+/// A staging directory and its destination.
 pub(super) struct Site {
-    /// The folder that the staging directory is in: the place itself, where that is filled.
+    /// The folder that contains the staging directory. The destination itself if it is filled.
     parent: Folder,
-    /// The staging directory's name in it.
+    /// The name of the staging directory in `parent`.
     staged: FolderPath,
-    /// The name that the staging directory gets; `None` where what it holds is moved up.
+    /// The final name of the staging directory, or `None` if its contents are moved up.
     name: Option<FolderPath>,
-    /// Where the release will be.
+    /// The path of the destination.
     place: PathBuf,
 }
 
-/// Whether a place that is there cannot be replaced by a rename.
+/// Returns whether an existing destination cannot be replaced by a rename.
 fn is_filled(into: &Path, folder: &Folder) -> bool {
     let parent = into.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
     into.file_name().is_none()
@@ -51,11 +51,11 @@ fn is_filled(into: &Path, folder: &Folder) -> bool {
 
 fn is_mount_point(folder: &Folder) -> bool {
     let found = statx(folder.handle(), "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
-    // Kernels before 5.8 do not say: there the rename does, in the end.
+    // Kernels before 5.8 do not report mount points. There, the rename fails in the end.
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// The names in a place that count as something: what a pull left, or `mkfs`, does not.
+/// Returns the names in a destination, without the leftovers of a pull or of `mkfs`.
 pub(super) fn names(into: &Path, folder: &Folder) -> Result<Vec<OsString>, HostError> {
     let mut names = folder.names(4)?;
     if is_filled(into, folder) {
@@ -64,16 +64,16 @@ pub(super) fn names(into: &Path, folder: &Folder) -> Result<Vec<OsString>, HostE
     Ok(names)
 }
 
-/// Ends the move that a pull which was killed began.
+/// Completes the move of an interrupted pull.
 pub(super) fn finish_move(into: &Path) -> Result<(), HostError> {
     match Folder::open(into) {
         Ok(folder) if folder.has(&FolderPath::composed(MOVING)) => move_up(&folder),
-        // Why it cannot be opened is for those to say who need it.
+        // The functions that need the folder report the error.
         _ => Ok(()),
     }
 }
 
-/// Fails if this user may not write where the release for `into` is assembled.
+/// Fails if this user has no write access to the place of the staging directory of `into`.
 pub(super) fn check_writable(into: &Path) -> Result<(), HostError> {
     let place = std::path::absolute(into).map_err(|e| HostError::new("use", into, e))?;
     let is_filled = Folder::open(into).is_ok_and(|folder| is_filled(into, &folder));
@@ -84,7 +84,7 @@ pub(super) fn check_writable(into: &Path) -> Result<(), HostError> {
 }
 
 impl Site {
-    /// Decides where the release for `into` is assembled; the folders above are made.
+    /// Decides on the staging directory for `into`, and creates the parent folders.
     pub(super) fn of(into: &Path) -> Result<Self, PullError> {
         if let Ok(folder) = Folder::open(into)
             && is_filled(into, &folder)
@@ -112,18 +112,18 @@ impl Site {
         &self.parent
     }
 
-    /// Opens the staging directory, which is made if it is not there.
+    /// Opens the staging directory, creating it if necessary.
     pub(super) fn staging(&self) -> Result<Folder, HostError> {
         self.parent.make_folder(&self.staged, mode::FOLDER)?;
         Ok(self.parent.folder(&self.staged)?.named(self.parent.path_of(&self.staged)))
     }
 
-    /// Where the release will be.
+    /// Returns the path of the destination.
     pub(super) fn place(&self) -> &Path {
         &self.place
     }
 
-    /// Makes a staging directory, whose files are durable, visible.
+    /// Makes a staging directory with durable files visible under its destination.
     pub(super) fn commit(&self, directory: &Directory) -> Result<PathBuf, HostError> {
         let Some(name) = &self.name else {
             let moving = FolderPath::composed(MOVING);
@@ -135,7 +135,7 @@ impl Site {
     }
 }
 
-/// Moves what is in [`INSIDE`] up, the lockfile last: a directory that has one is whole.
+/// Moves the contents of [`INSIDE`] up, the lockfile last: a directory with a lockfile is complete.
 fn move_up(place: &Folder) -> Result<(), HostError> {
     let inside = FolderPath::composed(INSIDE);
     let mut names = place.folder(&inside)?.names(usize::MAX)?;
@@ -144,13 +144,13 @@ fn move_up(place: &Folder) -> Result<(), HostError> {
     for name in names {
         let up = FolderPath::composed(name);
         if up.as_path() == Path::new(LOCKFILE) {
-            // What it vouches for has its name before it has.
+            // The files must have their names before the lockfile that promises them.
             place.sync()?;
         }
         place.rename(&inside.join(&up), &up)?;
     }
     place.sync()?;
-    // A pull that was killed leaves it; it is of no use to anybody.
+    // An interrupted pull leaves its mark, which has no further use.
     let _ = place.remove(&FolderPath::composed(super::target::MARK));
     place.remove_tree(&inside)
 }
@@ -159,7 +159,7 @@ fn move_up(place: &Folder) -> Result<(), HostError> {
 mod tests {
     use super::*;
 
-    /// However many names were moved up when the pull was killed.
+    /// For any number of names moved up before the interruption.
     #[test]
     fn a_move_that_was_cut_off_is_ended_by_the_next_pull() {
         for moved in 0..=3 {

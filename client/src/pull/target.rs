@@ -1,4 +1,4 @@
-//! Pull, stages 2 and 5: the place a release goes to.
+//! Pull, stages 2 and 5: the destination of a release.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -24,23 +24,23 @@ use crate::patch::keep_or_discard;
 use crate::room::Room;
 use crate::verify;
 
-/// What lies where the release is to go.
+/// The state of the destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Target {
-    /// Nothing, or a lockfile alone, which the one that is pulled replaces.
+    /// The destination is empty or holds only a lockfile, which the new one replaces.
     Free,
-    /// The very disks that are wanted, by their lockfile.
+    /// The destination holds exactly the wanted disks, by its lockfile.
     Present,
 }
 
-/// Looks at the place; anything but nothing or the same is refused.
+/// Inspects the destination. Fails if other content is in the way.
 pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
     let into = &pull.into;
     let in_the_way = || PullError::InTheWay { path: into.clone() };
     let folder = match Folder::open(into) {
         Ok(folder) => folder,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // A link that leads nowhere has the name all the same.
+            // A dangling link occupies the name as well.
             return if into.symlink_metadata().is_ok() {
                 Err(in_the_way())
             } else {
@@ -75,7 +75,7 @@ pub(super) fn look(pull: &Pull, lock: &Lockfile) -> Result<Target, PullError> {
     })
 }
 
-/// The place as descriptors name it: absolute, though nothing may be there yet.
+/// Returns the destination's absolute path as used in descriptors. The destination need not exist.
 pub(super) fn place(into: &Path) -> PathBuf {
     let found = fs::canonicalize(into).or_else(|_| {
         let name = into.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;
@@ -85,7 +85,7 @@ pub(super) fn place(into: &Path) -> PathBuf {
     found.unwrap_or_else(|_| into.to_owned())
 }
 
-/// Hashes what is there already.
+/// Verifies the existing disks by hashing them.
 pub(super) async fn verify(pull: &Pull, lock: &Lockfile) -> Result<(), PullError> {
     let progress = Arc::clone(&pull.progress);
     let report = verify::verify_dir(&pull.into, pull.threads, progress).await?;
@@ -103,13 +103,14 @@ pub(super) async fn verify(pull: &Pull, lock: &Lockfile) -> Result<(), PullError
         });
     }
     let place = fs::canonicalize(&pull.into).unwrap_or(pull.into.clone());
-    // Every byte was read: whatever touched the files left them as they were.
+    // Every byte was verified, so the current times of the files are recorded as those of the
+    // release.
     DiskTimes::note(&Folder::open(&place)?, lock)?;
     pull.state.hold(&Holding::of(&place, lock));
     Ok(())
 }
 
-/// Describes what is there for the hosts that were asked for, and for those it is described for.
+/// Describes an existing directory for the requested hosts and for those described already.
 pub(super) fn describe(pull: &Pull, release: &Release) -> Result<Vec<Described>, PullError> {
     if pull.descriptors.is_empty() {
         return Ok(Vec::new());
@@ -123,10 +124,10 @@ pub(super) fn describe(pull: &Pull, release: &Release) -> Result<Vec<Described>,
     Ok(Described::of(root, descriptions))
 }
 
-/// A folder for a plan's indexes, removed with the value.
+/// A folder for a plan's indexes, removed on drop.
 pub(crate) struct Scratch {
     folder: Folder,
-    /// Also where the process is told to end: nothing is dropped then.
+    /// Also removes the folder on a signal, when nothing is dropped.
     _unfinished: Unfinished,
 }
 
@@ -151,17 +152,17 @@ pub(super) struct Staging {
     is_resumed: bool,
 }
 
-/// The file in a staging directory that says what is being pulled.
+/// The file in a staging directory that names the release and disks being pulled.
 pub(super) const MARK: &str = ".seawall/pulling";
-/// The longest one that is read, in bytes.
+/// The longest mark in bytes.
 const MARK_LEN_MAX: u64 = 16 << 20;
 
 impl Staging {
-    /// Opens the staging directory of a pull; what a pull of other disks left there is removed.
+    /// Opens the staging directory of a pull. Removes leftovers of a pull of other disks.
     ///
-    /// Where others may write to the folder above, they may have put something in its place: a
-    /// link is refused, and so is a directory of anybody but this user or the owner of the folder
-    /// above, who could change disks that were verified.
+    /// If others have write access to the parent folder, they may have planted the directory. A
+    /// link is refused. So is a directory that belongs neither to this user nor to the owner of the
+    /// parent folder: its owner could change verified disks.
     pub(super) fn open(pull: &Pull, lock: &Lockfile) -> Result<Self, PullError> {
         let site = Site::of(&pull.into)?;
         let folder = site.staging()?;
@@ -171,7 +172,7 @@ impl Staging {
         Ok(Self { directory, site, is_resumed })
     }
 
-    /// Fails if the data of these disks does not fit, but for what is there already.
+    /// Fails if the data of these disks does not fit, not counting the data staged already.
     pub(super) fn check_room(&self, lock: &Lockfile, data_bytes: u64) -> Result<(), PullError> {
         let root = self.directory.root();
         let blocks =
@@ -184,12 +185,12 @@ impl Staging {
         &self.directory
     }
 
-    /// Where the directory will be.
+    /// Returns the destination of the directory.
     pub(super) fn place(&self) -> &Path {
         self.site.place()
     }
 
-    /// Whether an earlier pull of the same release left something here.
+    /// Returns whether an earlier pull of the same disks left data in the directory.
     pub(super) fn is_resumed(&self) -> bool {
         self.is_resumed
     }
@@ -212,7 +213,7 @@ impl Staging {
         Ok(Assembly { sinks, seeds })
     }
 
-    /// Makes everything durable, then visible.
+    /// Makes the release durable, then visible.
     pub(super) async fn commit(
         self,
         pull: &Pull,
@@ -226,7 +227,7 @@ impl Staging {
         DiskTimes::note(self.directory.folder(), lock)?;
         self.directory.describe(self.site.place(), release, lock)?;
         let place = self.site.commit(&self.directory)?;
-        // After the rename: a pull that fails there finds its whole download again.
+        // After the rename, so that a pull whose rename fails can be resumed.
         let mark = Folder::open(&place).and_then(|it| it.remove(&FolderPath::composed(MARK)));
         if let Err(error) = mark {
             let why = &error.source;
@@ -237,7 +238,7 @@ impl Staging {
     }
 }
 
-/// Fails where somebody else owns a staging directory.
+/// Fails if another user owns a staging directory.
 fn refuse_foreign(parent: &Folder, staging: &Folder) -> Result<(), HostError> {
     let owner = |folder: &Folder| {
         let found = rustix::fs::fstat(folder.handle());
@@ -251,10 +252,10 @@ fn refuse_foreign(parent: &Folder, staging: &Folder) -> Result<(), HostError> {
     Err(HostError::new("use", staging.path(), foreign))
 }
 
-/// Whether a staging directory has parts of these disks; anything else in it is removed.
+/// Returns whether a staging directory holds parts of these disks. Removes any other content.
 fn resume(folder: &Folder, lock: &Lockfile) -> Result<bool, HostError> {
     let mark = FolderPath::composed(MARK);
-    // Disks of machines that are no longer wanted would be let through half done.
+    // The mark lists the files: a partial disk of a deselected machine must not be published.
     let files: Vec<_> = lock.disks.iter().map(|disk| disk.file.to_string()).collect();
     let wanted = format!("{}\n{}", lock.release, files.join("\n"));
     if folder.read(&mark, MARK_LEN_MAX).is_ok_and(|found| found == wanted.as_bytes()) {
@@ -268,7 +269,7 @@ fn resume(folder: &Folder, lock: &Lockfile) -> Result<bool, HostError> {
     Ok(false)
 }
 
-/// The disks being written and the seeds they may be written from.
+/// The disks being written, and their seeds.
 pub(super) struct Assembly {
     sinks: Vec<Sink>,
     seeds: Seeds,
@@ -284,7 +285,7 @@ impl Deliver for Assembly {
     fn deliver(&self, want: &Want, plain: &[u8], origin: Origin<'_>) -> Result<(), HostError> {
         for place in &want.places {
             let own = SeedPlace { seed: place.disk, offset: place.offset };
-            // What lies in place and was just hashed is not written again.
+            // A chunk that was verified in place is not written again.
             if !matches!(origin, Origin::Seed(seed) if seed == own) {
                 let Place { disk, offset } = *place;
                 self.sinks[disk].write_at(offset, plain)?;
