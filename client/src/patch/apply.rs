@@ -1,6 +1,6 @@
-//! Patch, stage 4: what the journal says is written to the disks.
+//! Patch, stage 4: writes the journal to the disks.
 //!
-//! Needs no registry and nothing but the directory, so that it can be done again after any crash.
+//! Needs only the directory and no registry, so that it can be repeated after any crash.
 
 use std::fs::File;
 use std::io;
@@ -24,16 +24,16 @@ use crate::folder::{Folder, FolderPath, mode, part_of};
 use crate::host::{HostError, ImageLocks, WriteBehind};
 use crate::progress::Progress;
 
-/// How much of a file is copied at once.
+/// The number of bytes copied at once.
 const COPY_LEN: usize = 1 << 20;
 
-/// Applies the committed journal, describes the directory anew, and removes the journal. `alone`
-/// has the old disks; those that the journal makes are locked besides.
+/// Applies the committed journal, describes the directory again, and removes the journal. `alone`
+/// holds the locks of the old disks. The disks created by the journal are locked in addition.
 ///
-/// Returns what could not be removed though the directory is the new release.
+/// Returns the errors of removing leftovers, which do not affect the new release.
 ///
 /// # Errors
-/// When a disk cannot be written or was written to, or the journal is damaged; the journal stays.
+/// When a disk cannot be written or was modified, or the journal is damaged. The journal stays.
 pub(super) fn roll_forward(
     directory: &Directory,
     mut alone: ImageLocks,
@@ -45,7 +45,7 @@ pub(super) fn roll_forward(
     let header = reader.header().clone();
     watch::made_alone(&mut alone, directory, &header)?;
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
-    // Before a disk is written: an overlay above other bytes would be a damaged disk to its guest.
+    // Before a disk is written: an overlay on a changed disk would be a damaged disk to its guest.
     set_aside(folder, header.old.release)?;
     let disks = Disks::open(folder, &header)?;
     let reader = Mutex::new(reader);
@@ -61,20 +61,20 @@ pub(super) fn roll_forward(
     left.extend(remove_stale(directory, &header.old, &release, &header.new).err());
     DiskTimes::note(folder, &header.new)?;
     directory.describe(directory.root(), &release, &header.new)?;
-    // Closed before they are removed: on FUSE and NFS an open file keeps a name in its folder.
+    // Closed before removal: on FUSE and NFS, an open file keeps a name in its folder.
     drop((reader, disks));
     left.extend(remove_dropped(folder, &header));
-    // The journal first: a folder without it is garbage, a journal without its files is not.
+    // The journal first: a folder without a journal is garbage, but a journal needs its files.
     folder.remove(&journal::journal())?;
-    // Or it would be back after power loss, and be applied over what a machine wrote since.
+    // Otherwise a power loss could restore the journal, and a machine's later writes would be lost.
     folder.sync_folder_of(&journal::journal())?;
-    // Not before: a machine that starts now may write.
+    // Not earlier: a machine that starts now may write.
     drop(alone);
     left.extend(journal::remove_folder(directory).err());
     Ok(left)
 }
 
-/// One worker: takes records one by one; their order does not matter.
+/// A worker that takes records one by one. The order of records does not matter.
 struct Applier<'a> {
     reader: &'a Mutex<Reader>,
     disks: &'a Disks,
@@ -101,7 +101,8 @@ impl<'a> Applier<'a> {
                 Record::Copy { digest, plain_len, source, places } => {
                     let plain = &mut self.plain[..usize::from(plain_len)];
                     let path = self.disks.read_old(source, plain)?;
-                    // It was proven before the commit, and no record writes it.
+                    // The bytes were verified before the commit, and no record writes to their
+                    // place.
                     if ChunkDigest::of(plain) != digest {
                         return Err(PatchError::WrittenBetween { path: path.to_owned() });
                     }
@@ -124,18 +125,18 @@ impl<'a> Applier<'a> {
     }
 }
 
-/// Counts the bytes that a record writes.
+/// Returns the number of bytes that a record writes.
 fn written(places: &[Place], plain: &[u8]) -> u64 {
     places.len() as u64 * plain.len() as u64
 }
 
-/// The files that are written in place, and the old ones that copies come from.
+/// The files written in place, and the old files as sources of copies.
 struct Disks {
     new: Vec<Option<WriteBehind>>,
     old: Vec<(PathBuf, File)>,
 }
 
-/// Opens a disk for writing; one that is not there is made.
+/// Opens a disk for writing, creating it if necessary.
 fn open(folder: &Folder, file: &FolderPath) -> Result<File, HostError> {
     folder.make_folder_of(file, mode::FOLDER)?;
     match folder.file_to_write(file) {
@@ -154,7 +155,7 @@ impl Disks {
             }
             let path = folder.path_of(&disk.file);
             let file = open(folder, &disk.file)?;
-            // Grown now, cut at the end: a copy's source may lie behind the new length.
+            // Grown now, but shortened at the end: a copy's source may lie past the new length.
             let len = file.metadata().map_err(|e| HostError::new("inspect", &path, e))?.len();
             let wanted = header.disk_lens.get(position).copied().unwrap_or(len);
             if len < wanted {
@@ -164,7 +165,7 @@ impl Disks {
         }
         let mut old = Vec::new();
         for disk in &header.old.disks {
-            // A disk that the new release drops was removed if a crash came after that.
+            // Created empty if a crash came after the removal of a dropped disk.
             old.push((folder.path_of(&disk.file), open(folder, &disk.file)?));
         }
         Ok(Self { new, old })
@@ -177,7 +178,7 @@ impl Disks {
         })
     }
 
-    /// Reads what stays on an old disk; that disk's file.
+    /// Reads an old disk at a place that stays. Returns the path of its file.
     fn read_old(&self, source: Place, plain: &mut [u8]) -> Result<&Path, HostError> {
         let (path, file) = self.old.get(source.disk).ok_or_else(|| {
             let path = PathBuf::from(format!("disk {}", source.disk));
@@ -200,7 +201,7 @@ impl Disks {
         if fallocate(disk.file(), flags, place.offset, len).is_ok() {
             return Ok(());
         }
-        // A file system without holes: zeros say the same.
+        // A file system without holes gets zeros, which read the same.
         let zeros = vec![0; 1 << 20];
         let mut done = 0;
         while done < len {
@@ -216,14 +217,14 @@ impl Disks {
     }
 }
 
-/// Cuts disks that became shorter, and renames staged files to their places.
+/// Shortens disks, and renames staged files to their places.
 fn replace(folder: &Folder, header: &Header) -> Result<(), HostError> {
     for (position, disk) in header.new.disks.iter().enumerate() {
         let path = folder.path_of(&disk.file);
         let staged = staged_file(&header.new, position);
         if header.replaced.contains(&position) {
             folder.make_folder_of(&disk.file, mode::FOLDER)?;
-            // Absent when a crash came after its rename.
+            // Absent if a crash came after the rename.
             if folder.look(&staged)?.is_some() {
                 move_file(folder, &staged, &disk.file)?;
             }
@@ -239,10 +240,10 @@ fn replace(folder: &Folder, header: &Header) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Renames a file, into a folder on another file system by way of a copy beside its new place.
+/// Renames a file. On another file system, copies it beside its new place first.
 fn move_file(folder: &Folder, from: &FolderPath, to: &FolderPath) -> Result<(), HostError> {
     let path = folder.path_of(to);
-    // A link would become the disk.
+    // Fails on a link, which would become the disk.
     let source = folder.file(from)?;
     let access = match folder.file(to) {
         Ok(old) => Access::of(&old).map_err(|error| HostError::new("inspect", &path, error))?,
@@ -262,8 +263,8 @@ fn move_file(folder: &Folder, from: &FolderPath, to: &FolderPath) -> Result<(), 
     folder.remove(from)
 }
 
-/// The owner and mode of a disk that is replaced: a hypervisor that runs as a user of its own was
-/// given the old file, and must be able to open the new one.
+/// The owner and mode of a replaced disk. A hypervisor with a user of its own was given the old
+/// file, and must be able to open the new one.
 #[derive(Default)]
 struct Access {
     old: Option<(u32, u32, u32)>,
@@ -275,7 +276,7 @@ impl Access {
         Ok(Self { old: Some((found.uid(), found.gid(), found.mode() & 0o777)) })
     }
 
-    /// Gives a file the same owner and mode, as far as this user may: only root gives files away.
+    /// Gives a file the same owner and mode, as far as permitted: only root can change owners.
     fn give(&self, file: &File) {
         let Some((owner, group, mode)) = self.old else { return };
         let (owner, group) = (Uid::from_raw(owner), Gid::from_raw(group));
@@ -292,7 +293,7 @@ fn copy_file(source: &File, copy: &File) -> io::Result<()> {
     while at < len {
         let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(COPY_LEN);
         source.read_exact_at(&mut bytes[..step], at)?;
-        // What is not written is a hole.
+        // Skipped zeros become a hole.
         if bytes[..step].iter().any(|byte| *byte != 0) {
             copy.write_all_at(&bytes[..step], at)?;
         }
@@ -302,7 +303,7 @@ fn copy_file(source: &File, copy: &File) -> io::Result<()> {
     copy.sync_all()
 }
 
-/// Removes the files of disks that the new release does not have; returns why one is still there.
+/// Removes the files of disks that the new release drops. Returns the errors.
 fn remove_dropped(folder: &Folder, header: &Header) -> Vec<HostError> {
     let is_dropped = |file: &FolderPath| header.new.disks.iter().all(|new| new.file != *file);
     let dropped = header.old.disks.iter().filter(|disk| is_dropped(&disk.file));

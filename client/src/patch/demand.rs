@@ -1,8 +1,8 @@
-//! Patch, before stage 3: the room that the journal and the disks take.
+//! Patch, before stage 3: the space for the journal and the disks.
 //!
-//! A journal that is committed and cannot be applied leaves disks between two releases, so what the
-//! disks grow by counts, too. As everywhere ([`crate::room`]) the sum is never more than what will
-//! be written.
+//! A committed journal that cannot be applied leaves the disks between two releases, so the growth
+//! of the disks counts, too. As everywhere ([`crate::room`]), the sum is a lower bound of the bytes
+//! to write.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -13,18 +13,18 @@ use crate::folder::FolderPath;
 use crate::host::HostError;
 use crate::room::Room;
 
-/// Length in bytes of the blocks that stat(2) counts.
+/// The length in bytes of the blocks counted by stat(2).
 const STAT_BLOCK_LEN: u64 = 512;
 
-/// The least room that a patch takes of the file system, in bytes.
+/// The minimum space for a patch in bytes.
 pub(super) struct Demand {
-    /// Length of the chunks in the journal, decoded.
+    /// The plain length of the chunks in the journal.
     journal: u64,
-    /// Files that are staged whole beside it.
+    /// The length of the data in complete files staged beside the journal.
     staged: u64,
-    /// Length of both that an interrupted patch left.
+    /// The length of the journal and staged files left by an interrupted patch.
     there: u64,
-    /// Growth of the disks that are written in place.
+    /// The growth of the disks written in place.
     growth: u64,
 }
 
@@ -48,13 +48,13 @@ impl Demand {
         })
     }
 
-    /// Returns the room that is needed by a journal of `journal` bytes.
+    /// Returns the space for a patch whose journal has `journal` bytes.
     fn room(&self, directory: &Directory, journal: u64) -> Room {
         let gathered = (journal + self.staged).saturating_sub(self.there);
         Room::of(directory.root(), gathered + self.growth)
     }
 
-    /// Measures the room that is needed; the journal keeps chunks as the registry stores them.
+    /// Returns the space for a patch whose journal keeps chunks as stored by the registry.
     pub(super) async fn measured(
         &self,
         patch: &Patch,
@@ -69,8 +69,8 @@ impl Demand {
         Ok(self.room(&sides.directory, moved + stored.min(plain)))
     }
 
-    /// Fails if the patch does not fit. The registry is asked for stored lengths only if the
-    /// decoded ones do not fit.
+    /// Fails if the patch does not fit. Asks the registry for stored lengths only if the plain
+    /// lengths do not fit.
     pub(super) async fn check(
         &self,
         patch: &Patch,
@@ -83,18 +83,18 @@ impl Demand {
         Ok(self.measured(patch, sides, steps).await?.check()?)
     }
 
-    /// Fails if the disks cannot grow beside the journal.
+    /// Fails if the space left beside the journal is too small for the growth of the disks.
     pub(super) fn check_growth(&self, directory: &Directory) -> Result<(), PatchError> {
         Ok(Room::of(directory.root(), self.growth).check()?)
     }
 }
 
-/// Returns the bytes of data on a disk.
+/// Returns the number of data bytes on a disk.
 fn data_bytes(layout: &DiskLayout) -> Result<u64, HostError> {
     Ok(layout.data_runs()?.iter().map(|run| run.end - run.start).sum())
 }
 
-/// Returns the growth in bytes of a file that becomes the disk `new`; negative if it shrinks.
+/// Returns the growth in bytes of a file that becomes the disk `new`, negative for a shrinking file.
 fn grown(
     directory: &Directory,
     old: &[OldDisk],
@@ -108,13 +108,13 @@ fn grown(
     let old = old.iter().find(|disk| disk.file == *file);
     let old_bytes = old.map_or(Ok(0), |disk| data_bytes(&disk.layout))?;
     if blocks == 0 && old_bytes > 0 {
-        // A file system that does not say what a file takes.
+        // The file system does not report the allocated blocks.
         return Ok(0);
     }
     Ok(i128::from(data_bytes(new)?) - i128::from(blocks.max(old_bytes)))
 }
 
-/// Returns the bytes that an interrupted patch left for the next one.
+/// Returns the number of bytes left by an interrupted patch.
 fn there(directory: &Directory) -> u64 {
     let Ok(folder) = directory.folder().folder(&journal::folder()) else { return 0 };
     let names = folder.names(usize::MAX).unwrap_or_default();

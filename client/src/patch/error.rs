@@ -1,4 +1,4 @@
-//! Why a patch failed.
+//! Errors of a patch.
 
 use std::path::{Path, PathBuf};
 
@@ -15,20 +15,20 @@ use crate::host::{HostError, ImageLockError};
 use crate::registry::RegistryError;
 use crate::room::NoRoom;
 
-/// Why a patch failed. The disks are the old release, or the next patch makes them the new one.
+/// An error of a patch. The disks are the old release, or the next patch completes the new one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatchError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// Chunks could not be brought.
+    /// Chunks could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// A file of this host cannot be used.
+    /// A local file cannot be used.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The directory does not say what it holds.
+    /// The directory has no valid lockfile.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A disk's file cannot be read.
@@ -39,19 +39,19 @@ pub enum PatchError {
     Scan {
         /// The disk's file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: ScanError,
     },
-    /// A disk is not what it was when it was pulled.
+    /// A disk was modified after the pull.
     #[error("{} was changed since it was pulled, so it is modified: it holds {actual}, not {expected}", path.display())]
     Changed {
         /// The disk's file.
         path: PathBuf,
-        /// The commands to keep or to discard what was written ([`keep_or_discard`]).
+        /// The commands to keep or to discard the guest's changes ([`keep_or_discard`]).
         remedy: Box<str>,
-        /// What it should hold.
+        /// The digest of the expected content.
         expected: ContentDigest,
-        /// What it holds.
+        /// The digest of the actual content.
         actual: ContentDigest,
     },
     /// A disk is in use.
@@ -63,21 +63,21 @@ pub enum PatchError {
         /// The disk's file.
         path: PathBuf,
     },
-    /// A disk changed between the survey and now.
+    /// A disk was modified after the survey, which found the chunk on the disk.
     #[error("a disk in {} changes while it is patched: chunk {chunk} is gone", directory.display())]
     Changing {
         /// The directory.
         directory: PathBuf,
-        /// The chunk that was there a moment ago.
+        /// The chunk that disappeared.
         chunk: ChunkDigest,
     },
-    /// A disk was written to after a patch was interrupted, and what has to be copied is gone.
+    /// A disk was written after a patch was interrupted, and a chunk to copy is gone.
     #[error("{} was written to while it was between two releases", path.display())]
     WrittenBetween {
         /// The disk's file.
         path: PathBuf,
     },
-    /// A journal waits to be applied.
+    /// The directory holds a committed journal.
     #[error("{} is between two releases: a patch was interrupted", directory.display())]
     InProgress {
         /// The directory.
@@ -88,7 +88,7 @@ pub enum PatchError {
     Journal {
         /// The journal's file.
         path: PathBuf,
-        /// Where.
+        /// The offset of the damaged record in bytes.
         offset: u64,
     },
     /// Another version of this program committed the journal.
@@ -97,19 +97,19 @@ pub enum PatchError {
         /// The journal's file.
         path: PathBuf,
     },
-    /// The index that the release names is of another disk than the release says.
+    /// An index does not describe the disk named by the release.
     #[error("the index of {disk} describes other bytes than the release does")]
     WrongIndex {
         /// Machine and disk.
         disk: String,
     },
-    /// A new disk's place is taken by a file that no release put there.
+    /// A foreign file occupies the place of a new disk.
     #[error("{} is in the way: the release has a disk of that name", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// The directory holds machines that the release does not have.
+    /// The release lacks a machine of a directory that was pulled in part.
     #[error("{release} has no machine `{machine}`, which the directory holds alone")]
     NoSuchMachine {
         /// The release.
@@ -122,15 +122,15 @@ pub enum PatchError {
     OddLength {
         /// Machine and disk.
         disk: String,
-        /// Its length in bytes.
+        /// The length of the disk in bytes.
         disk_len: u64,
         /// The format.
         format: ExportFormat,
     },
-    /// The journal does not fit into the directory.
+    /// The file system has too little free space for the journal.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// A thread of the patch ended without a word.
+    /// A thread of the patch panicked.
     #[error("the patch stopped for a reason it cannot name; this is a defect of seawall")]
     Defect,
 }
@@ -200,7 +200,7 @@ impl Failure for PatchError {
     }
 }
 
-/// The kind of an error on a disk that was pulled: what contradicts itself there was sound once.
+/// Returns the kind of an error on a pulled disk. A contradiction means damage: the disk was valid.
 pub(crate) fn of_pulled(error: &ImageError) -> ErrorKind {
     match error {
         ImageError::Io { .. } => error.kind(),
@@ -208,7 +208,7 @@ pub(crate) fn of_pulled(error: &ImageError) -> ErrorKind {
     }
 }
 
-/// Returns the commands for a directory whose disks a guest changed.
+/// Returns the commands for a directory whose disks a guest modified.
 #[must_use]
 pub fn keep_or_discard(
     directory: &Path,

@@ -1,4 +1,4 @@
-//! The journal of a patch: every byte that will be written, and where to.
+//! The journal of a patch: every byte to write, with its place.
 //!
 //! ```text
 //! journal := magic, header length, header (JSON), record*, end
@@ -6,16 +6,16 @@
 //!            bytes
 //! ```
 //!
-//! All numbers are little endian. A journal is read by versions that write its magic, on the host
-//! that wrote it; it is gone when the patch is done.
+//! All numbers are little endian. Only versions with the same magic on the same host read a
+//! journal. A completed patch removes its journal.
 //!
 //! # Invariants
 //!
-//! 1. `journal.part` is being written; `journal` is whole, synced, and the decision to patch.
-//! 2. The checksum covers what stands before it in its record; a chunk's bytes are proven by their
-//!    digest. A torn page is never taken for a record.
-//! 3. Applying a journal twice gives what applying it once gives: every record says what bytes a
-//!    place will have, and a copy's source is a place that no record writes.
+//! 1. `journal.part` is incomplete. `journal` is complete and synced, and commits the patch.
+//! 2. The checksum covers the preceding bytes of its record. The digest covers a chunk's bytes. A
+//!    torn page is never taken for a record.
+//! 3. Applying a journal is idempotent: a record states the final bytes of its places, and a copy's
+//!    source is a place that no record writes.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -40,54 +40,54 @@ const RECORD_LEN: usize = 48;
 const PLACE_LEN: usize = 16;
 const CHECKSUM_LEN: usize = 8;
 
-/// The folder a patch works in, below the directory.
+/// Returns the path of the patch's working folder in the directory.
 pub(super) fn folder() -> FolderPath {
     FolderPath::composed(PATCH_FOLDER)
 }
 
-/// A committed journal, below the directory.
+/// Returns the path of a committed journal in the directory.
 pub(super) fn journal() -> FolderPath {
     FolderPath::composed(JOURNAL)
 }
 
-/// A journal that is being written, below the directory.
+/// Returns the path of an uncommitted journal in the directory.
 pub(super) fn part() -> FolderPath {
     folder().join(&FolderPath::composed("journal.part"))
 }
 
-/// Removes that folder, in which there is no committed journal.
+/// Removes the patch's working folder, which holds no committed journal.
 ///
 /// # Errors
-/// When it cannot be removed.
+/// When the folder cannot be removed.
 pub(super) fn remove_folder(directory: &Directory) -> Result<(), HostError> {
     directory.folder().remove_tree(&folder())
 }
 
-/// Whether a crash left a committed journal.
+/// Returns whether an interrupted patch left a committed journal.
 pub(super) fn is_committed(directory: &Directory) -> bool {
     directory.folder().has(&journal())
 }
 
-/// What a journal is for.
+/// The header of a journal.
 ///
-/// Whoever may write to the directory can forge one: the paths in it are those of [`Lockfile`]s,
-/// which stay below the directory whatever a journal says.
+/// Anyone with write access to the directory can forge a header. Its paths are parsed as part of
+/// [`Lockfile`]s, which cannot name files outside the directory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Header {
-    /// What the directory was.
+    /// The lockfile before the patch.
     pub(super) old: Lockfile,
-    /// What it becomes.
+    /// The lockfile after the patch.
     pub(super) new: Lockfile,
-    /// The new release document's canonical bytes.
+    /// The canonical bytes of the new release document.
     pub(super) release: String,
-    /// For each new disk its length in bytes.
+    /// The length of each new disk in bytes.
     pub(super) disk_lens: Vec<u64>,
-    /// New disks whose files are whole below the patch's folder, and are renamed to their places.
+    /// The positions of new disks that are staged as complete files, to be renamed to their places.
     pub(super) replaced: Vec<usize>,
 }
 
 impl Header {
-    /// Whether the release is the one that the new lockfile names, and each number is of a disk.
+    /// Returns whether the release document matches the new lockfile, and all positions exist.
     fn is_consistent(&self) -> bool {
         let count = self.new.disks.len();
         let release = Release::parse(self.release.as_bytes());
@@ -97,10 +97,10 @@ impl Header {
     }
 }
 
-/// One entry of a journal.
+/// A record of a journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Record {
-    /// These places get a chunk that the journal holds.
+    /// Writes a chunk from the journal to the places.
     Chunk {
         digest: ChunkDigest,
         plain_len: ChunkLen,
@@ -108,11 +108,11 @@ pub(super) enum Record {
         stored: Vec<u8>,
         places: Vec<Place>,
     },
-    /// These places get a chunk that stays at the first place, on an old disk.
+    /// Copies a chunk from a place on an old disk that stays.
     Copy { digest: ChunkDigest, plain_len: ChunkLen, source: Place, places: Vec<Place> },
-    /// This run becomes a hole.
+    /// Turns a run into a hole.
     Hole { place: Place, len: u64 },
-    /// There is no more.
+    /// The end of the journal.
     End,
 }
 
@@ -122,7 +122,7 @@ const KIND_HOLE: u32 = 3;
 const KIND_END: u32 = 4;
 
 impl Record {
-    /// The record's bytes; those of a chunk follow from its frame.
+    /// Encodes the record. The bytes of a chunk follow its frame.
     pub(super) fn encode(&self) -> Vec<u8> {
         let (kind, encoding, plain_len, stored, digest, source, places) = match self {
             Self::Chunk { digest, plain_len, encoding, stored, places } => {
@@ -171,14 +171,14 @@ impl Record {
     }
 }
 
-/// The first bytes of a BLAKE3 hash.
+/// Returns the first bytes of a BLAKE3 hash.
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
     let mut checksum = [0; CHECKSUM_LEN];
     checksum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM_LEN]);
     checksum
 }
 
-/// Reads a journal from its start.
+/// A reader of a journal from its start.
 pub(super) struct Reader {
     path: PathBuf,
     file: BufReader<File>,
@@ -192,12 +192,12 @@ impl Reader {
     /// Opens a journal and reads its header.
     ///
     /// # Errors
-    /// When it cannot be read, or its header is damaged or contradicts itself.
+    /// When the journal cannot be read, or its header is damaged or contradicts itself.
     pub(super) fn open(folder: &Folder, journal: &FolderPath) -> Result<Self, PatchError> {
         Self::of(folder.path_of(journal), folder.file(journal)?)
     }
 
-    /// Reads a journal's open file from its start.
+    /// Reads a journal from the start of an open file.
     fn of(path: PathBuf, mut file: File) -> Result<Self, PatchError> {
         let failed = |source| HostError::new("read", &path, source);
         file.rewind().map_err(failed)?;
@@ -227,18 +227,18 @@ impl Reader {
         &self.header
     }
 
-    /// Where the record that is read next begins.
+    /// Returns the offset of the next record in bytes.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next record; `None` where the journal breaks off or is damaged. The end repeats.
+    /// Returns the next record, or `None` if the journal is cut off or damaged. Repeats the end.
     pub(super) fn next(&mut self) -> Option<Record> {
         if self.ended {
             return Some(Record::End);
         }
-        // Behind a broken record nothing is where it should be: bytes of a chunk could pass for
-        // records of their own.
+        // Stops at a broken record: later offsets are unreliable, and a chunk's bytes could pass
+        // for records.
         if self.broken {
             return None;
         }
@@ -257,7 +257,7 @@ impl Reader {
             return None;
         }
         let digest = ChunkDigest::from_bytes(head[16..48].try_into().ok()?);
-        // Grows with what is there: a count that lies allocates nothing.
+        // Grows with the actual bytes: a false count allocates nothing.
         let places_len = u64::from(count) * PLACE_LEN as u64;
         (&mut self.file).take(places_len).read_to_end(&mut head).ok()?;
         let mut found = [0; CHECKSUM_LEN];
@@ -296,17 +296,18 @@ impl Reader {
         })
     }
 
-    /// An error that says the journal breaks off here.
+    /// Returns an error for damage at the current offset.
     pub(super) fn damaged(&self) -> PatchError {
         PatchError::Journal { path: self.path.clone(), offset: self.offset }
     }
 }
 
-/// Opens a journal for writing: anew, or behind what an interrupted patch to the same release
-/// left whole. `keep` proves each record; what follows one that it refuses is dropped.
+/// Opens a journal for writing: a new one, or an interrupted one to the same release after its last
+/// intact record. `keep` verifies each record. The first refused record and all later ones are
+/// dropped.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the journal cannot be written.
 pub(super) fn begin(
     folder: &Folder,
     part: &FolderPath,
@@ -316,7 +317,7 @@ pub(super) fn begin(
     let path = folder.path_of(part);
     let failed = |source| HostError::new("write", &path, source);
     folder.make_folder_of(part, mode::OWN_FOLDER)?;
-    // A file that others may have put there is not written to.
+    // Never writes to a file that others may have planted.
     let found = folder.file_to_write(part).ok();
     let mut end = 0;
     if let Some(found) = &found
@@ -325,7 +326,7 @@ pub(super) fn begin(
     {
         end = reader.offset();
         while let Some(record) = reader.next() {
-            // Only chunks are dear; the rest is written again.
+            // Only chunks are expensive. Other records are written again.
             let Record::Chunk { .. } = record else { break };
             if !keep(&record) {
                 break;

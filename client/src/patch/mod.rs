@@ -1,33 +1,34 @@
-//! Patch: a pulled directory moves to another release, fetching only what its disks do not hold.
+//! Patch: moves a pulled directory to another release, fetching only chunks missing on its disks.
 //!
-//! 1. [`survey`]: every disk is scanned and must be what the lockfile says, or nothing is touched.
-//! 2. [`plan`]: for each extent of the new release: in place, copied from where it stays, moved
-//!    from where it is overwritten, or fetched. Pure; `--dry-run` prints its sums.
-//! 3. [`journal`]: all bytes that will be written are staged in one file and synced; its rename
-//!    commits the patch for all disks at once.
-//! 4. [`apply`]: the journal is written to the disks, synced, described, and removed.
+//! 1. [`survey`]: scan every disk. Each must match the lockfile, or nothing is changed.
+//! 2. [`plan`]: for each extent of the new release, decide: in place, copied from a place that
+//!    stays, moved from a place that is overwritten, or fetched. Pure. `--dry-run` prints the sums.
+//! 3. [`journal`]: stage all bytes to write in one file and sync it. Its rename commits the patch
+//!    for all disks at once.
+//! 4. [`apply`]: write the journal to the disks, sync, describe, and remove the journal.
 //!
-//! The journal is a redo log (docs/adr/0007): before its commit the disks are the old release and
-//! after it the next command makes them the new one, without the registry. Images that cannot be
-//! written in place (qcow2) and disks that only the new release has are staged whole, and renamed
-//! to their places by the same journal.
+//! The journal is a redo log (docs/adr/0007). Before its commit, the disks are the old release.
+//! After the commit, the next command completes the new release without the registry. Images that
+//! cannot be written in place (qcow2) and new disks are staged as complete files, and renamed to
+//! their places by the same journal.
 //!
 //! # While a machine runs
 //!
-//! | a writer | is noticed |
+//! | writer | detected by |
 //! |---|---|
-//! | takes QEMU's locks, before or after | by `watch::alone`: the patch refuses; or the machine cannot start |
-//! | wants a disk that only the new release has | there is none before it is whole, and locked |
-//! | takes none, before the survey | by the survey |
-//! | takes none, between survey and commit | by the file's times, or by a chunk that is gone |
-//! | takes none, after the commit | by a copy whose source is gone; else its bytes are lost, or stay and `verify` finds them |
+//! | takes QEMU's locks before the patch | `watch::alone`: the patch refuses |
+//! | takes QEMU's locks during the patch | QEMU: the machine cannot start |
+//! | wants a disk that only the new release has | QEMU: the disk appears complete and locked |
+//! | takes no locks, writes before the survey | the survey |
+//! | takes no locks, writes between survey and commit | the file's times, or a missing chunk |
+//! | takes no locks, writes after the commit | a copy with a missing source, `verify`, or nothing |
 //!
 //! # After a crash
 //!
-//! | where | the disks are | the next patch |
+//! | time | the disks are | the next patch |
 //! |---|---|---|
-//! | before the commit | the old release | keeps what was staged, fetches the rest |
-//! | after it | in between | rolls forward first |
+//! | before the commit | the old release | keeps the staged chunks, fetches the rest |
+//! | after the commit | in between | rolls forward first |
 
 mod apply;
 mod demand;
@@ -63,25 +64,25 @@ use plan::{OldDisk, Steps};
 use stage::Stager;
 use watch::Watched;
 
-/// What to patch, and with what.
+/// The inputs of a patch.
 pub struct Patch {
-    /// Where releases come from.
+    /// The registry to fetch from.
     pub registry: Arc<dyn Registry>,
     /// The pulled directory.
     pub directory: PathBuf,
     /// The application of the release to move to.
     pub application: ApplicationName,
-    /// Which of its releases.
+    /// The selector of the release to move to.
     pub selector: Selector,
-    /// What this host remembers.
+    /// The state kept on this host.
     pub state: HostState,
-    /// Hears how far it is.
+    /// The receiver of progress.
     pub progress: Arc<dyn Progress>,
-    /// How many threads scan, decode and hash.
+    /// The number of threads that scan, decode and hash.
     pub threads: usize,
 }
 
-/// A patch whose two sides are known.
+/// The old and the new side of a patch.
 struct Sides {
     directory: Directory,
     old_lock: Lockfile,
@@ -99,10 +100,10 @@ impl Patch {
     }
 }
 
-/// What a patch would do; changes nothing on the disks, and keeps no machine from running on them.
+/// Returns the plan of a patch. Changes no disk, and takes no lock that would stop a machine.
 ///
 /// # Errors
-/// As [`patch`], but for disks that are in use: the plan names them.
+/// As for [`patch`], except for disks in use, which the plan lists.
 pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
     let sides = sides(patch, Rolling::Refused).await?;
     survey::survey(patch, &sides.directory, &sides.old_lock).await?;
@@ -117,23 +118,24 @@ pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
 /// Moves a pulled directory to another release, in place.
 ///
 /// # Errors
-/// When a disk was changed since it was pulled, the registry fails or lies, or a disk is full.
-/// Until the journal is committed the disks are untouched; afterwards the next patch goes on.
+/// When a disk was modified after the pull, the registry fails or sends wrong data, or a disk is
+/// full. The disks are unchanged until the journal is committed. After that, the next patch
+/// continues.
 pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     let sides = sides(&patch, Rolling::Forward).await?;
     let Sides { directory, old_lock, release, new_lock, old, new, rolled_forward } = &sides;
     let rolled_forward = *rolled_forward;
     if old_lock.release == new_lock.release && old_lock.disks == new_lock.disks {
         patch.progress.finish();
-        // What a patch leaves that dies between its journal's end and its own; or one that was
-        // never committed. Of one that runs beside this one it is not ours.
+        // Removes leftovers of a patch that was killed after its journal was removed, or never
+        // committed. Without the locks, the folder may belong to a concurrent patch.
         if let Ok(_alone) = watch::alone(directory, old_lock) {
             warn_of(&patch, journal::remove_folder(directory).err());
         }
         return Ok(PatchReport::unchanged(new_lock, directory.root(), rolled_forward));
     }
     refuse_foreign_files(directory, old_lock, new_lock)?;
-    // Before anything is committed: a path may not fit into a descriptor.
+    // Before the commit: the path may not be expressible in a descriptor.
     let described = directory::describe(directory.root(), release, new_lock)?;
     let described = Described::of(directory.root(), described);
     let alone = watch::alone(directory, old_lock)?;
@@ -149,16 +151,16 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     let fetch = patch.fetch();
     let (groups, kept_bytes) = steps.groups(|want| stager.is_staged(want));
     let (mut stats, missed) = fetch.run(stream::iter(groups), stager.clone()).await?;
-    // What was surveyed a moment ago and is gone now was written by somebody else.
+    // A surveyed chunk is gone: another process wrote to the disk.
     if let Some(want) = missed.first() {
         return Err(PatchError::Changing { directory: patch.directory, chunk: want.chunk.digest });
     }
     stats.seeded_bytes += kept_bytes;
-    // Again: the fetch may have taken hours.
+    // Checked again, because the fetch may have taken hours.
     refuse_foreign_files(directory, old_lock, new_lock)?;
     demand.check_growth(directory)?;
     stager.commit(&steps, &watched)?;
-    // It has the journal and the old disks open, which are about to be removed.
+    // Closes the journal and the old disks, which are about to be removed.
     drop(stager);
     patch.progress.begin(Stage::Apply, None);
     let Sides { directory, old_lock, new_lock, .. } = sides;
@@ -171,8 +173,8 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     Ok(PatchReport { descriptors: described, overlays, ..report })
 }
 
-/// Applies a journal in a thread that has the directory and the locks for its own: it writes on
-/// when this future is dropped.
+/// Applies a journal on a thread that owns the directory and the locks. The thread continues if
+/// this future is dropped.
 async fn roll_forward(
     patch: &Patch,
     directory: Directory,
@@ -189,7 +191,7 @@ async fn roll_forward(
     Ok(directory)
 }
 
-/// Tells of files that stay though they are of no use any more: the patch is done all the same.
+/// Reports leftovers, which do not affect the completed patch.
 fn warn_of(patch: &Patch, left: impl IntoIterator<Item = HostError>) {
     for error in left {
         let why = &error.source;
@@ -197,17 +199,18 @@ fn warn_of(patch: &Patch, left: impl IntoIterator<Item = HostError>) {
     }
 }
 
-/// Whether a crash left the directory between two releases; the next patch ends that.
+/// Returns whether a crash left the directory between two releases. The next patch completes the
+/// move.
 pub(crate) fn is_interrupted(directory: &Directory) -> bool {
     journal::is_committed(directory)
 }
 
-/// What to do about a journal that a crash left.
+/// The treatment of a committed journal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rolling {
-    /// Apply it.
+    /// The journal is applied.
     Forward,
-    /// A plan changes nothing: say so.
+    /// The command fails, because a plan changes nothing.
     Refused,
 }
 
@@ -218,7 +221,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         if rolling == Rolling::Refused {
             return Err(PatchError::InProgress { directory: patch.directory.clone() });
         }
-        // By what the journal says: the crash may have come between the release document and the
+        // Taken from the journal: the crash may have come between the release document and the
         // lockfile, which then contradict each other.
         let old_lock = journal::Reader::open(directory.folder(), &journal::journal())?;
         let old_lock = old_lock.header().old.clone();
@@ -237,7 +240,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
             machine: lost.machine.clone(),
         });
     }
-    // A directory of some machines stays one of these machines.
+    // A directory that was pulled in part keeps its machines.
     let new_lock = Lockfile::of(&release, format, |machine| {
         old_lock.is_whole() || old_lock.disks.iter().any(|disk| disk.machine == *machine)
     });
@@ -265,7 +268,7 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
     Ok(Sides { directory, old_lock, release, new_lock, old, new, rolled_forward })
 }
 
-/// A disk that is new in the release must not overwrite what somebody else put in its place.
+/// Fails if a new disk would overwrite a foreign file.
 fn refuse_foreign_files(
     directory: &Directory,
     old: &Lockfile,
@@ -273,7 +276,7 @@ fn refuse_foreign_files(
 ) -> Result<(), PatchError> {
     for disk in &new.disks {
         let is_ours = old.disks.iter().any(|old| old.file == disk.file);
-        // Also where a file or a link has the name of its folder.
+        // Also fails if a file or a link has the name of the disk's folder.
         if !is_ours && !matches!(directory.folder().look(&disk.file), Ok(None)) {
             return Err(PatchError::Foreign { path: directory.folder().path_of(&disk.file) });
         }
@@ -281,8 +284,8 @@ fn refuse_foreign_files(
     Ok(())
 }
 
-/// For each new disk the old one's file that it is written into in place, if it has one and its
-/// format allows that.
+/// Returns for each new disk the old file to write in place, or `None` if there is no such file or
+/// its format does not allow writing in place.
 fn in_place(old: &Lockfile, new: &Lockfile) -> Vec<Option<FolderPath>> {
     let is_there = |file: &FolderPath| old.disks.iter().any(|disk| disk.file == *file);
     let file = |disk: &LockedDisk| {

@@ -1,4 +1,4 @@
-//! Patch, stage 2: the steps from one release to another. Pure but for reading cached leaves.
+//! Patch, stage 2: the steps from one release to another. Pure except for reading cached leaves.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,24 +10,24 @@ use crate::fetch::{FetchError, Group, Place, SeedPlace, Want};
 use crate::folder::FolderPath;
 use crate::host::HostError;
 
-/// Chunks located with one question.
+/// The number of chunks located with one request.
 const GROUP_LEN: usize = 4096;
 
-/// A disk of the directory as it is.
+/// A disk of the directory before the patch.
 pub(super) struct OldDisk {
     pub(super) layout: DiskLayout,
-    /// Its file, from the directory.
+    /// The path of the file in the directory.
     pub(super) file: FolderPath,
 }
 
-/// Where a needed chunk is found.
+/// The place of a needed chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Found {
-    /// On an old disk, at a place that the patch leaves as it is: copied when it is applied.
+    /// On an old disk, at a place that the patch leaves unchanged. Copied during the application.
     Stays(SeedPlace),
-    /// On an old disk, at a place that the patch overwrites: staged before.
+    /// On an old disk, at a place that the patch overwrites. Staged before the commit.
     Moves(SeedPlace),
-    /// Nowhere here.
+    /// Only in the registry.
     Away,
 }
 
@@ -35,27 +35,27 @@ pub(super) enum Found {
 #[derive(Default, Debug)]
 pub(super) struct Steps {
     needs: Vec<(Want, Found)>,
-    /// Disk, offset and length of runs that become zeros.
+    /// The runs that become holes, with their lengths in bytes.
     holes: Vec<(Place, u64)>,
     sums: Sums,
 }
 
-/// Sums of a plan, in plain bytes of data.
+/// The sums of a plan, in plain bytes of data.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sums {
-    /// Stays where it is.
+    /// The bytes that stay in place.
     pub in_place_bytes: u64,
-    /// Is on the disks elsewhere.
+    /// The bytes found elsewhere on the disks.
     pub moved_bytes: u64,
-    /// Has to be fetched; a chunk that repeats counts each time.
+    /// The bytes to fetch, counting repeated chunks each time.
     pub fetched_bytes: u64,
-    /// Runs that become holes.
+    /// The bytes of data that become holes.
     pub punched_bytes: u64,
 }
 
 impl Sums {
-    /// What is written to the disks.
+    /// Returns the number of bytes to write to the disks.
     #[must_use]
     pub fn written_bytes(&self) -> u64 {
         self.moved_bytes + self.fetched_bytes
@@ -63,8 +63,8 @@ impl Sums {
 }
 
 impl Steps {
-    /// The steps from `old` to `new`. `in_place` has for each new disk the file that it is
-    /// written into; `None` for one that is made anew.
+    /// Returns the steps from `old` to `new`. `in_place` has the file to write in place for each
+    /// new disk, or `None` for a disk that is created.
     pub(super) fn between(
         old: &[OldDisk],
         new: &[DiskLayout],
@@ -113,7 +113,7 @@ impl Steps {
         Ok(steps)
     }
 
-    /// Punches what of a new hole was data before.
+    /// Punches the parts of a new hole that were data.
     fn punch(&mut self, place: Place, len: u64, before: &Before) {
         for (start, end) in before.data_within(place.offset, place.offset + len) {
             self.sums.punched_bytes += end - start;
@@ -129,7 +129,7 @@ impl Steps {
         &self.holes
     }
 
-    /// What is copied when the patch is applied: it needs no staging.
+    /// Returns the chunks to copy when the patch is applied, which need no staging.
     pub(super) fn copies(&self) -> impl Iterator<Item = (&Want, SeedPlace)> {
         self.needs.iter().filter_map(|(want, found)| match found {
             Found::Stays(place) => Some((want, *place)),
@@ -137,13 +137,13 @@ impl Steps {
         })
     }
 
-    /// What has to be fetched.
+    /// Returns the chunks to fetch.
     pub(super) fn wanted(&self) -> Vec<Want> {
         let away = self.needs.iter().filter(|(_, found)| *found == Found::Away);
         away.map(|(want, _)| want.clone()).collect()
     }
 
-    /// Returns the contents of the journal: the bytes that move, and the chunks that are fetched.
+    /// Returns the contents of the journal: the number of moved bytes, and the chunks to fetch.
     ///
     /// A chunk counts once, and only if `is_in_place` holds for one of its disks.
     pub(super) fn journal_parts(&self, is_in_place: impl Fn(usize) -> bool) -> (u64, Vec<Want>) {
@@ -161,13 +161,13 @@ impl Steps {
         (moved, wanted)
     }
 
-    /// Returns the length of the journal's chunks, decoded.
+    /// Returns the plain length of the journal's chunks in bytes.
     pub(super) fn journal_bytes(&self, is_in_place: impl Fn(usize) -> bool) -> u64 {
         let (moved, wanted) = self.journal_parts(is_in_place);
         moved + wanted.iter().map(|want| u64::from(want.chunk.len)).sum::<u64>()
     }
 
-    /// What has to be staged and is not yet, a group at a time; and the plain bytes that are.
+    /// Returns the groups of chunks to stage, and the number of plain bytes staged already.
     pub(super) fn groups(
         &self,
         is_staged: impl Fn(&Want) -> bool,
@@ -197,7 +197,7 @@ impl Steps {
     }
 }
 
-/// The data extents of a disk as it is, by offset.
+/// The data extents of a disk before the patch, by offset.
 #[derive(Default)]
 struct Before {
     extents: Vec<(u64, ChunkRef)>,
@@ -219,7 +219,7 @@ impl Before {
         at.is_ok_and(|at| self.extents[at].1 == chunk)
     }
 
-    /// Runs of data between two offsets, joined where they touch.
+    /// Returns the runs of data between two offsets, merged.
     fn data_within(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
         let first = self.extents.partition_point(|(at, chunk)| at + u64::from(chunk.len) <= start);
         let mut runs: Vec<(u64, u64)> = Vec::new();
@@ -234,7 +234,7 @@ impl Before {
     }
 }
 
-/// Where the changed chunks are on the old disks; a place that stays is preferred.
+/// Locates the changed chunks on the old disks, preferring places that stay.
 fn sources(
     old: &[OldDisk],
     changes: &[(Place, ChunkRef)],

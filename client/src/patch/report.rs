@@ -1,4 +1,4 @@
-//! What a patch did, or would do.
+//! The plan and the report of a patch.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::room::Room;
 pub struct Side {
     /// The version.
     pub version: Version,
-    /// The release's identity.
+    /// The digest of the release document.
     pub digest: ReleaseDigest,
 }
 
@@ -28,24 +28,24 @@ impl Side {
     }
 }
 
-/// What a patch would do.
+/// The plan of a patch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PatchPlan {
     /// The application.
     pub application: ApplicationName,
-    /// The release that the directory holds.
+    /// The current release of the directory.
     pub from: Side,
-    /// The release that it would hold.
+    /// The planned release of the directory.
     pub to: Side,
-    /// What would become of each byte.
+    /// The planned changes of the disks.
     pub disks: Sums,
-    /// What would be fetched.
+    /// The planned transfer.
     pub transfer: FetchStats,
-    /// What journal and disks need of the file system at least, and what is free.
+    /// The minimum space for the journal and the disks, and the free space.
     #[serde(flatten)]
     pub room: Option<Room>,
-    /// Disks that another process has open; a patch would refuse them.
+    /// The disks in use by another process, which a patch would refuse.
     pub in_use: Vec<PathBuf>,
 }
 
@@ -91,28 +91,28 @@ impl fmt::Display for PatchPlan {
     }
 }
 
-/// What a patch did.
+/// The report of a patch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PatchReport {
     /// The application.
     pub application: ApplicationName,
-    /// The release that the directory held.
+    /// The old release of the directory.
     pub from: Side,
-    /// The release that it holds.
+    /// The new release of the directory.
     pub to: Side,
     /// The directory.
     pub directory: PathBuf,
-    /// An interrupted patch was finished first.
+    /// True if an interrupted patch was completed first.
     pub rolled_forward: bool,
-    /// What became of each byte.
+    /// The changes of the disks.
     pub disks: Sums,
-    /// What was fetched.
+    /// The transfer.
     pub transfer: FetchStats,
-    /// The descriptors for hosts, written anew.
+    /// The rewritten descriptors for hosts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub descriptors: Vec<Described>,
-    /// What guests wrote above the disks of the release that was left, set aside.
+    /// The guests' overlays on disks of the old release, which were set aside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overlays: Vec<PathBuf>,
 }

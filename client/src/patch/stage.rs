@@ -1,7 +1,7 @@
-//! Patch, stage 3: all that will be written is gathered in the journal, then committed.
+//! Patch, stage 3: gathers all bytes to write in the journal, then commits the patch.
 //!
-//! What cannot be written in place (qcow2) and what is not there yet (a disk that only the new
-//! release has) is staged as whole files, which nobody can open as disks before they are.
+//! Disks that cannot be written in place (qcow2) and new disks are staged as complete files, which
+//! nobody can open as disks before the commit.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -27,28 +27,28 @@ use crate::folder::{Folder, FolderPath, mode};
 use crate::host::{HostError, WriteBehind};
 use crate::pull::sink::Sink;
 
-/// Writes the journal; takes chunks from several threads.
+/// A writer of the journal and of staged files. Takes chunks from several threads.
 pub(super) struct Stager {
     folder: Folder,
     part: PathBuf,
     old_disks: Vec<Box<dyn DiskImage>>,
-    /// For each new disk that is made anew, its staged file.
+    /// The staged file of each new disk, or `None` for a disk that is written in place.
     sinks: Vec<Option<StagedFile>>,
     writer: Mutex<BufWriter<File>>,
-    /// The same file, on its way to the disk.
+    /// The journal's file, for syncing behind the writer.
     behind: WriteBehind,
-    /// Chunks that an interrupted patch left in the journal.
+    /// The chunks in the journal of an interrupted patch.
     kept: HashSet<ChunkRef>,
 }
 
 struct StagedFile {
     sink: Sink,
-    /// An interrupted patch left it: some of it may be there.
+    /// True if an interrupted patch left the file, possibly with part of its data.
     was_there: bool,
 }
 
 impl Stager {
-    /// Opens the journal and the old disks; keeps what an interrupted patch has staged.
+    /// Opens the journal and the old disks, keeping the staged chunks of an interrupted patch.
     pub(super) fn create(
         directory: &Directory,
         old_lock: &Lockfile,
@@ -101,7 +101,7 @@ impl Stager {
         Ok(Self { folder, part, old_disks, sinks, writer, behind, kept })
     }
 
-    /// Whether an interrupted patch staged a chunk for all places that want it.
+    /// Returns whether an interrupted patch staged a chunk for all its places.
     pub(super) fn is_staged(&self, want: &Want) -> bool {
         let is_in_journal = self.in_place(want).is_empty() || self.kept.contains(&want.chunk);
         let mut plain = Vec::new();
@@ -120,7 +120,7 @@ impl Stager {
         self.behind.wrote(bytes.len())
     }
 
-    /// Copies onto staged files what they share with the old disks at places that stay.
+    /// Copies chunks from unchanged places on the old disks to staged files.
     pub(super) fn stage_fixed(&self, steps: &Steps) -> Result<(), PatchError> {
         let mut plain = vec![0; CHUNK_LEN_MAX as usize];
         for (want, source) in steps.copies() {
@@ -134,7 +134,7 @@ impl Stager {
         Ok(())
     }
 
-    /// What the old disks hold at a place that stays, if it is still what was surveyed.
+    /// Reads an old disk at a place that stays. Fails if the bytes changed since the survey.
     fn read_fixed<'a>(
         &self,
         want: &Want,
@@ -162,14 +162,14 @@ impl Stager {
         Ok(())
     }
 
-    /// Ends the journal, makes it durable, and commits it.
+    /// Completes the journal, makes it durable, and commits the patch.
     pub(super) fn commit(&self, steps: &Steps, watched: &Watched) -> Result<(), PatchError> {
         let mut plain = vec![0; CHUNK_LEN_MAX as usize];
         for (want, source) in steps.copies() {
             let places: Vec<_> = self.in_place(want);
             if !places.is_empty() {
-                // The survey is minutes old after a long fetch. A machine that writes to a disk
-                // must be noticed now: after the commit there is no way back.
+                // After a long fetch, the survey is old. A machine that writes to a disk must be
+                // detected now: the commit cannot be undone.
                 self.read_fixed(want, source, &mut plain)?;
                 let source = Place { disk: source.seed, offset: source.offset };
                 let (digest, plain_len) = (want.chunk.digest, want.chunk.len);
@@ -187,8 +187,8 @@ impl Stager {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.flush().map_err(failed)?;
         self.behind.sync()?;
-        // The folder may be new: a journal in a folder that power loss takes away is none, and one
-        // without the files beside it is worse.
+        // The folder may be new. A power loss must remove neither the journal's folder nor the
+        // files beside a committed journal.
         let journal = journal::journal();
         self.folder.sync_folder_of(&journal)?;
         self.folder.sync_folder_of(&journal::folder())?;
@@ -204,10 +204,10 @@ impl Stager {
     }
 }
 
-/// The file that becomes a disk's, beside the journal.
+/// Returns the path of a disk's staged file, beside the journal.
 ///
-/// Named by what it will hold: what a patch to another release left is never taken for it. And by
-/// which disk it is: two may be alike.
+/// The name contains the index, so that leftovers of a patch to another release are never reused,
+/// and the position, because two disks may be identical.
 pub(super) fn staged_file(new: &Lockfile, position: usize) -> FolderPath {
     let disk = &new.disks[position];
     let name = format!("{}-{position}.{}", disk.index.to_hex(), disk.format);

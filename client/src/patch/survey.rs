@@ -1,4 +1,4 @@
-//! Patch, stage 1: the disks must be what their lockfile says.
+//! Patch, stage 1: checks that the disks match their lockfile.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::directory::{Directory, Lockfile};
 use crate::error::ErrorKind;
 use crate::progress::Stage;
 
-/// Scans every disk; refuses a directory of which one was changed.
+/// Scans every disk. Fails if a disk was modified.
 pub(super) async fn survey(
     patch: &Patch,
     directory: &Directory,
@@ -18,8 +18,8 @@ pub(super) async fn survey(
     patch.progress.begin(Stage::Scan, None);
     for disk in &lock.disks {
         let path = directory.folder().path_of(&disk.file);
-        // Before hours of fetching: it is written in place, or replaced. That it is missing is
-        // said below.
+        // Before hours of fetching: the disk is written in place or replaced. A missing disk is
+        // reported below.
         match directory.folder().file_to_write(&disk.file) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}

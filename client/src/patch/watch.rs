@@ -1,4 +1,4 @@
-//! Whether somebody else uses the disks that are patched.
+//! Detects other users of the disks during a patch.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::error::ErrorKind;
 use crate::folder::{Folder, FolderPath};
 use crate::host::{self, FileIdentity, ImageLocks};
 
-/// Locks every disk as QEMU would that shares nothing, until this is dropped.
+/// Locks every disk exclusively by QEMU's protocol, until the locks are dropped.
 pub(super) fn alone(directory: &Directory, lock: &Lockfile) -> Result<ImageLocks, PatchError> {
     let mut locks = ImageLocks::none();
     for disk in &lock.disks {
@@ -19,7 +19,7 @@ pub(super) fn alone(directory: &Directory, lock: &Lockfile) -> Result<ImageLocks
     Ok(locks)
 }
 
-/// Locks one more disk; one that does not exist is nobody's.
+/// Locks one more disk, unless the disk does not exist.
 fn add(locks: &mut ImageLocks, folder: &Folder, file: &FolderPath) -> Result<(), PatchError> {
     match folder.file(file) {
         Ok(opened) => Ok(locks.add(&folder.path_of(file), opened)?),
@@ -28,7 +28,7 @@ fn add(locks: &mut ImageLocks, folder: &Folder, file: &FolderPath) -> Result<(),
     }
 }
 
-/// The disks that somebody has open, for a plan: it takes no lock.
+/// Returns the disks in use by another process. Takes no lock, as a plan must not.
 pub(super) fn in_use(directory: &Directory, lock: &Lockfile) -> Vec<PathBuf> {
     let folder = directory.folder();
     let files = lock.disks.iter().map(|disk| &disk.file);
@@ -36,8 +36,7 @@ pub(super) fn in_use(directory: &Directory, lock: &Lockfile) -> Vec<PathBuf> {
     files.filter(is_in_use).map(|file| folder.path_of(file)).collect()
 }
 
-/// Locks what a journal makes besides the old disks: files that were staged, under whichever of
-/// their two names.
+/// Locks the disks that the journal creates, under their staged and their final names.
 pub(super) fn made_alone(
     alone: &mut ImageLocks,
     directory: &Directory,
@@ -54,12 +53,12 @@ pub(super) fn made_alone(
     Ok(())
 }
 
-/// The disks as they were before the survey.
+/// The identities of the disks before the survey.
 ///
-/// A write that only lands where the new release writes, or where both releases agree, meets no
-/// chunk that is read again before the commit. It changes the file's times, though: but for one
-/// in the same tick of the kernel's clock as the write before it, and for one through a mapping
-/// whose page was dirty already.
+/// Some writes meet no chunk that is read again before the commit: those to places that the new
+/// release overwrites, or where both releases agree. Such a write changes the file's times, with
+/// two exceptions: a write in the same tick of the kernel's clock as the previous write, and a
+/// write through a mapping whose page was dirty already.
 pub(super) struct Watched {
     folder: Folder,
     disks: Vec<(FolderPath, FileIdentity)>,
@@ -70,13 +69,13 @@ impl Watched {
     pub(super) fn of(directory: &Directory, lock: &Lockfile) -> Self {
         let folder = directory.folder().clone();
         let files = lock.disks.iter().map(|disk| disk.file.clone());
-        // One that has no identity is missing, which the survey says, or no regular file.
+        // A disk without an identity is missing, as the survey reports, or not a regular file.
         let disks = files.filter_map(|file| Some((file.clone(), identity(&folder, &file)?)));
         let disks = disks.collect();
         Self { folder, disks }
     }
 
-    /// Fails if any disk was written to since [`Self::of`].
+    /// Fails if any disk was modified since [`Self::of`].
     pub(super) fn check(&self) -> Result<(), PatchError> {
         let changed = self
             .disks

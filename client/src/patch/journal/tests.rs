@@ -1,4 +1,4 @@
-//! What a crash or a disk leaves of a journal is never taken for more than it is.
+//! Leftovers of a crash or of a faulty disk are never accepted beyond their intact part.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn chunk(seed: u8) -> Record {
     }
 }
 
-/// A folder and the name in it that a test's path stands for.
+/// Splits a test's path into its folder and its name.
 fn split(path: &Path) -> (Folder, FolderPath) {
     let name = FolderPath::composed(path.file_name().unwrap());
     (Folder::open(path.parent().unwrap()).unwrap(), name)
@@ -96,7 +96,7 @@ fn records_read_back_as_they_were_written() {
     assert_eq!(records(&path), written);
 }
 
-/// A page of the file that never reached the disk, at every place that one can be.
+/// Damages one page at each possible place, as if it had never reached the disk.
 #[test]
 fn a_torn_page_ends_what_is_resumed() {
     let written = [chunk(1), chunk(2), chunk(3)];
@@ -111,7 +111,7 @@ fn a_torn_page_ends_what_is_resumed() {
         bytes[at..end].iter_mut().for_each(|byte| *byte ^= 0x5a);
         fs::write(&path, bytes).unwrap();
 
-        // What a resumed patch proves of each record it keeps.
+        // A resumed patch verifies each kept record in this way.
         let mut kept = Vec::new();
         drop(begin(&path, &header(), |record| {
             let Record::Chunk { digest, stored, .. } = record else { return false };

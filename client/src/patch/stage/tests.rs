@@ -1,4 +1,4 @@
-//! What a staged file gets is what the release says, or the patch stops.
+//! A staged file gets the bytes of the release, or the patch stops.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::patch::in_place;
 use crate::patch::plan::OldDisk;
 
-/// A directory that holds machine `a`, and a release that has a machine `b` with a disk like it.
+/// A directory with machine `a`, and a release that adds machine `b` with an identical disk.
 struct Twins {
     directory: Directory,
     old: Lockfile,
@@ -75,7 +75,7 @@ impl Twins {
         Steps::between(&[old], &new, &in_place(&self.old, &self.new)).unwrap()
     }
 
-    /// What is staged for `b`.
+    /// Returns the bytes staged for `b`.
     fn staged(&self) -> Vec<u8> {
         fs::read(self.directory.folder().path_of(&staged_file(&self.new, 1))).unwrap()
     }
