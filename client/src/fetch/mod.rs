@@ -39,7 +39,7 @@ use worker::Work;
 
 /// The number of concurrent requests. One connection of an object store gives about 90 MB/s.
 const CONNECTIONS: usize = 6;
-/// The number of answers waiting for a worker.
+/// The maximum number of answers waiting for a worker.
 const ANSWERS_MAX: usize = 2;
 /// The number of groups located ahead of the one being fetched.
 const GROUPS_AHEAD: usize = 2;

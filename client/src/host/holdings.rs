@@ -12,7 +12,7 @@ use crate::folder::{Folder, FolderPath};
 
 /// The folder of the holdings, within the state's.
 const FOLDER: &str = "holdings";
-/// The number of holdings read from the directory. A real host has fewer.
+/// The maximum number of holdings read from the directory. A real host has fewer.
 const HOLDINGS_MAX: usize = 1024;
 /// The longest record in bytes.
 const RECORD_LEN_MAX: u64 = 1 << 20;

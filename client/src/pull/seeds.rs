@@ -13,9 +13,9 @@ use crate::fetch::SeedPlace;
 use crate::folder::Folder;
 use crate::host::HostState;
 
-/// The number of disks opened as seeds.
+/// The maximum number of disks opened as seeds.
 const SEED_DISKS_MAX: usize = 64;
-/// The number of chunks indexed: about 64 GiB of data, in 64 MiB of memory.
+/// The maximum number of chunks indexed: about 64 GiB of data, in 64 MiB of memory.
 const SEED_CHUNKS_MAX: usize = 1 << 20;
 
 /// The chunks of local disks, by digest.

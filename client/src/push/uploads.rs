@@ -16,7 +16,7 @@ use super::{PushError, Reuse};
 use crate::progress::Progress;
 use crate::registry::{Registry, RegistryError};
 
-/// The number of concurrent uploads of packs. Each pack stays in memory until it has arrived.
+/// The maximum number of packs in flight. Each pack stays in memory until it has arrived.
 const IN_FLIGHT_MAX: usize = 3;
 
 /// A pack with its chunks and the leaves waiting for them.

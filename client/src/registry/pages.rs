@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use super::RegistryError;
 
-/// The number of pages in one list: at a hundred entries each, ten million entries.
+/// The maximum number of pages in one list: at a hundred entries each, ten million entries.
 const PAGES_MAX: usize = 100_000;
 
 /// The pages of one list read so far.

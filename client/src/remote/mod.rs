@@ -39,7 +39,7 @@ use window::Loader;
 
 /// The length of a window in bytes: enough for several concurrent requests.
 const WINDOW_LEN: u64 = 16 << 20;
-/// The number of windows in memory: 128 MiB.
+/// The maximum number of windows in memory: 128 MiB.
 const WINDOWS_MAX: usize = 8;
 
 type Window = Arc<Vec<u8>>;

@@ -16,9 +16,9 @@ use super::{RegistrySource, Repair, RepairError, Source, permanent};
 /// The number of plain bytes requested from a source at once.
 const BATCH_LEN: u64 = 16 << 20;
 
-/// The number of leaves held in memory until their pack is sent, at most 4 MiB each.
+/// The maximum number of leaves held in memory until their pack is sent, at most 4 MiB each.
 const LEAVES_HELD_MAX: usize = 16;
-/// The number of missing objects reported by name. The others are only counted.
+/// The maximum number of missing objects reported by name. The others are only counted.
 const MISSING_NAMED_MAX: usize = 1000;
 
 /// The objects missing in every source.

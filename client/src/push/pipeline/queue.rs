@@ -7,7 +7,7 @@ use seawall_api::index::{ChunkRef, LeafRef};
 
 use crate::push::ledger::PendingLeaf;
 
-/// The number of waiting batches with bytes: enough for workers without a leaf to scan.
+/// The maximum number of waiting batches with bytes: enough for workers without a leaf to scan.
 pub(super) const KEPT_MAX: usize = 4;
 
 /// Missing chunks of one leaf, in disk order.

@@ -19,7 +19,7 @@ use crate::push::ledger::PendingLeaf;
 /// The plain bytes of a batch: several packs in disk order, but little to wait for at the end.
 const BATCH_LEN: u64 = 16 << 20;
 
-/// The number of workers, bounded by memory: each worker fills its own pack.
+/// The maximum number of workers, bounded by memory: each worker fills its own pack.
 const WORKERS_MAX: usize = 8;
 
 /// Runs the workers until everything is scanned and packed.

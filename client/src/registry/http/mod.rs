@@ -33,9 +33,9 @@ use transport::Transport;
 pub const JSON_LEN_MAX: u64 = 32 << 20;
 /// The longest problem document that is read, in bytes.
 pub const PROBLEM_LEN_MAX: u64 = 64 << 10;
-/// The number of redirects that a GET follows.
+/// The maximum number of redirects that a GET follows.
 pub const REDIRECTS_MAX: usize = 3;
-/// The number of idle connections kept for later requests.
+/// The maximum number of idle connections kept for later requests.
 const IDLE_CONNECTIONS_MAX: usize = 16;
 /// The idle time after which a connection is closed.
 const IDLE_CONNECTION_TIME_MAX: Duration = Duration::from_secs(15);
