@@ -10,7 +10,7 @@ use super::{HostState, file_of};
 use crate::directory::Lockfile;
 use crate::folder::{Folder, FolderPath};
 
-/// The folder of the holdings, within the state's.
+/// The name of the folder of holdings in the state's folder.
 const FOLDER: &str = "holdings";
 /// The maximum number of holdings read from the directory. A real host has fewer.
 const HOLDINGS_MAX: usize = 1024;

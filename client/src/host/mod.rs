@@ -84,7 +84,7 @@ impl HostError {
     }
 }
 
-/// Returns the next step where a file cannot be made because its folder is missing.
+/// Returns the next step if a file cannot be created because its folder is missing.
 pub(crate) fn make_folder_of(file: &Path) -> Option<String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     Some(format!("make the folder {} first, or name another", folder.display()))
@@ -118,7 +118,7 @@ impl HostState {
     /// Creates the folder at [`Self::scratch_path`] and opens it.
     ///
     /// # Errors
-    /// When it cannot be created, or its name is a link.
+    /// When the folder cannot be created, or is a link.
     pub(crate) fn make_scratch(&self) -> Result<Folder, HostError> {
         let name = scratch_name();
         make_own_folder(&self.root)?;
@@ -127,7 +127,7 @@ impl HostState {
         root.folder(&name)
     }
 
-    /// Reads a record; `None` if there is no readable one.
+    /// Reads a record. Returns `None` if the record is missing or unreadable.
     fn read(&self, file: &FolderPath, len_max: u64) -> Option<Vec<u8>> {
         Folder::open(&self.root).and_then(|root| root.read(file, len_max)).ok()
     }

@@ -52,7 +52,7 @@ pub(super) fn groups<'a>(
 /// of a resumed pull, which may miss every chunk in place.
 pub(super) const GROUPS_AT_ONCE: usize = 16;
 
-/// Groups missed chunks anew, to be taken from `seeds` or else fetched.
+/// Groups missed chunks again, to be taken from `seeds` or else fetched.
 pub(super) fn regroup(
     missed: Vec<Want>,
     seeds: Option<&Seeds>,

@@ -27,7 +27,7 @@ const LEAVES_AT_ONCE: usize = 4;
 /// The number of ranges of packs cached per leaf, at most 4 MiB each. Repeated chunks lie close.
 const RANGES_KEPT: usize = 6;
 
-/// The damage reported for a leaf that belongs to another disk.
+/// The defect of a leaf whose bytes do not match its value in the index.
 const WRONG_VALUE: &str = "its bytes do not hash to the value that the index gives it";
 
 /// The inputs of a verification.
@@ -110,7 +110,7 @@ async fn verify_disk(
 ) -> Result<(), VerifyError> {
     let zeros = zeros_leaf();
     let is_zeros = |leaf: &LeafRef| Some(leaf.digest) == zeros;
-    // The registry is asked for it once, however long the hole is.
+    // The leaf of zeros is fetched once, regardless of the length of a hole.
     let first_zeros = index.leaves().iter().position(is_zeros);
     let positions = (0..index.leaves().len())
         .filter(|&position| !is_zeros(&index.leaves()[position]) || Some(position) == first_zeros);
@@ -134,18 +134,18 @@ async fn verify_disk(
     Ok(())
 }
 
-/// Returns the digest of a whole leaf without data.
+/// Returns the digest of a full-length leaf without data.
 fn zeros_leaf() -> Option<LeafDigest> {
     let len = u32::try_from(LEAF_SPAN).ok()?;
     let leaf = Leaf::new(vec![Extent::Hole(len)], LEAF_SPAN).ok()?;
     Some(LeafDigest::of(&leaf.encode()))
 }
 
-/// Returns the leaves without data whose values in the index are not those of zeros.
+/// Returns damage for each leaf of zeros with a wrong value in the index.
 fn zeros_with_wrong_values(index: &DiskIndex, zeros: Option<LeafDigest>) -> Vec<Damage> {
     let is_root = leaf_count(index.disk_len()) == 1;
     let leaves = index.leaves().iter().enumerate();
-    // The first one was read like any other.
+    // The first one was fetched and checked like any other leaf.
     let of_zeros = leaves.filter(|(_, leaf)| Some(leaf.digest) == zeros).skip(1);
     let wrong = of_zeros.filter(|(position, leaf)| {
         let span = leaf_range(index.disk_len(), *position);
