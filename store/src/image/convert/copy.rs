@@ -1,4 +1,4 @@
-//! The pass that writes guest bytes to their places in a file.
+//! The pass that writes guest bytes to their places in a laid-out file.
 
 use std::fs::File;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use seawall_api::units::BLOCK_LEN;
 use super::super::layout::Layout;
 use super::{Convert, ConvertError};
 
-/// The most that is read and written at once.
+/// Maximum length of one read and write, in bytes.
 pub(super) const PIECE_LEN: u64 = 2 << 20;
 
-/// Copies the data runs into a file that has its metadata.
+/// Copies the data runs into a file whose metadata is written.
 pub(super) fn copy(
     order: &Convert<'_>,
     layout: &dyn Layout,
@@ -51,14 +51,14 @@ fn pieces(run: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
     (start..end).step_by(step).map(move |at| at..end.min(at + PIECE_LEN))
 }
 
-/// Writes guest bytes where the layout has them.
+/// Writes guest bytes at the offsets given by the layout.
 fn write(layout: &dyn Layout, start: u64, bytes: &[u8], file: &File) -> Result<(), ConvertError> {
     let mut done = 0;
     while done < bytes.len() {
         let left = bytes.len() - done;
         let at = start + done as u64;
         let Some(host) = layout.host_offset(at) else {
-            // A gap that the runs were joined over: zeros, which have no place in the file.
+            // A gap over which runs were joined: zeros without a place in the file.
             let gap = BLOCK_LEN - at % BLOCK_LEN;
             done += usize::try_from(gap).unwrap_or(usize::MAX).min(left);
             continue;

@@ -1,8 +1,8 @@
-//! A block device that is written in place.
+//! Block devices as output, written in place.
 //!
 //! # After a crash
 //!
-//! A device has no other name to be whole under: what was written stays, and is no disk.
+//! A device cannot be replaced as a whole: what was written so far stays, and is not a disk.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -15,31 +15,32 @@ use super::ConvertError;
 use crate::new_file::Overwrite;
 use crate::scan::is_zero;
 
-/// Bytes at the start and at the end that boot sectors, labels and file systems put their marks in.
+/// Length of the start and of the end examined for data, in bytes: boot sectors, labels and file
+/// systems leave their marks there.
 const LOOKED_AT: u64 = 1 << 20;
 
-/// The alignment in bytes of requests for zeros; a device's blocks are at most as long.
+/// The alignment of requests for zeros, in bytes: the maximum length of a device's blocks.
 const BLOCK_LEN: u64 = 4096;
 
-/// A block device open for writing, alone: the kernel refuses one that is mounted or in use.
+/// A block device open for exclusive writing: the kernel refuses one that is mounted or in use.
 #[derive(Debug)]
 pub struct Device {
     file: File,
     path: PathBuf,
-    /// Its length in bytes.
+    /// The length of the device, in bytes.
     len: u64,
     /// Offset of the next byte.
     at: u64,
 }
 
 impl Device {
-    /// Whether a path is that of a block device.
+    /// Returns whether `path` is a block device.
     #[must_use]
     pub fn is_at(path: &Path) -> bool {
         std::fs::metadata(path).is_ok_and(|found| found.file_type().is_block_device())
     }
 
-    /// Opens a device for an image of `len` bytes, where that is known.
+    /// Opens a device for an image of `len` bytes, or of unknown length.
     ///
     /// # Errors
     /// When the device is in use or too small, or holds data that may not be replaced.
@@ -87,9 +88,9 @@ impl Device {
         Err(refused(&self.path, reason, remedy))
     }
 
-    /// Makes the next `len` bytes zeros, so that no old data shows through a hole of the image.
+    /// Writes `len` zeros, so that no old data shows through a hole of the image.
     ///
-    /// The device is asked to, where it can: that also frees the blocks of a thin one.
+    /// The device does so itself if it can, which also frees the blocks of a thin device.
     pub(super) fn write_zeros(&mut self, len: u64) -> io::Result<()> {
         let end = self.at + len;
         let first = self.at.next_multiple_of(BLOCK_LEN).min(end);
@@ -124,8 +125,8 @@ fn refused(path: &Path, reason: String, remedy: String) -> ConvertError {
     ConvertError::Device { path: path.to_owned(), reason, remedy }
 }
 
-/// Returns true if the start or the end of a device has anything but zeros: partition tables, RAID,
-/// LVM and file systems leave their marks there.
+/// Returns whether the start or the end of a device has bytes other than zero: partition tables,
+/// RAID, LVM and file systems leave their marks there.
 fn has_marks(device: &File, len: u64) -> io::Result<bool> {
     let step = len.min(LOOKED_AT);
     let mut bytes = vec![0; usize::try_from(step).unwrap_or(0)];
@@ -145,7 +146,7 @@ impl Write for Device {
         Ok(written)
     }
 
-    /// Makes what was written durable.
+    /// Makes the written bytes durable.
     fn flush(&mut self) -> io::Result<()> {
         self.file.sync_all()
     }
@@ -157,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// A file in place of a device, and what it holds at first.
+    /// Returns a file in place of a device, and its initial content.
     fn device(len: usize) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("device");

@@ -1,4 +1,4 @@
-//! Why a disk was not converted.
+//! Errors of a conversion.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::super::stream::StreamError;
 use crate::error::{ErrorKind, io_remedy};
 use crate::new_file::NewFileError;
 
-/// Why a disk was not converted. Nothing has the output's name then.
+/// An error of a conversion, after which no file has the output's name.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
@@ -22,45 +22,45 @@ pub enum ConvertError {
     /// The bytes cannot be written.
     #[error("cannot write the image")]
     Write(#[source] io::Error),
-    /// The output's file cannot be made or named.
+    /// The output file cannot be created or named.
     #[error("cannot {verb} {}", path.display())]
     Output {
-        /// What was tried.
+        /// The attempted operation.
         verb: &'static str,
-        /// On which file.
+        /// The file's path.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Something has the output's name.
+    /// The output's name is taken.
     #[error("{} exists", path.display())]
     Exists {
         /// The output's path.
         path: PathBuf,
     },
-    /// What has the output's name is no file that could be replaced.
+    /// The output's name is taken by something other than a regular file, which is never replaced.
     #[error("{} is not a regular file", path.display())]
     NotAFile {
         /// The output's path.
         path: PathBuf,
     },
-    /// A block device is not written to.
+    /// The block device is refused as output.
     #[error("the block device {} {reason}", path.display())]
     Device {
         /// The device.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
         /// The next step for the operator.
         remedy: String,
     },
-    /// The format has parts at its start that are known at its end only.
+    /// The start of the format is known only at the end of the conversion.
     #[error("{format} cannot be written to a pipe: its tables are known when all is compressed")]
     NotForPipes {
         /// The format.
         format: ExportFormat,
     },
-    /// The format says at the end of its file what it is, and a device ends elsewhere.
+    /// The format ends with a footer, and a device ends elsewhere.
     #[error("{format} cannot be written to a block device: only a file ends where it does")]
     NotForDevices {
         /// The format.
@@ -93,7 +93,7 @@ impl From<StreamError> for ConvertError {
 }
 
 impl ConvertError {
-    /// What the caller can do about it.
+    /// Returns the class of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -108,13 +108,13 @@ impl ConvertError {
         }
     }
 
-    /// Whether the reader of a pipe went away.
+    /// Returns whether the reader of a pipe went away.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Write(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// The operator's next step.
+    /// Returns the operator's next step.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let text = match self {

@@ -1,23 +1,23 @@
-//! From a disk image to a file of another format.
+//! Conversion of a disk image to a file of another format.
 //!
-//! A file that is laid out takes one pass: places follow from the order of the data, and the tables
-//! come last. Where the tables before the data turn out longer or shorter than the image's map had
-//! them, the file is written again by what the pass found.
+//! A laid-out format takes one pass: the place of data follows from its order, and the tables are
+//! written last. If the tables, which precede the data, turn out longer or shorter than predicted
+//! from the image's map, the file is written again from the result of the pass.
 //!
-//! For compressed formats, and for pipes, the first pass reads what the image's map calls data and
-//! finds where bytes are other than zero, and the disk's digest; the second writes. All run on all
-//! threads. The file is a function of the disk and the format: not of the image that it came from,
-//! the threads, or the day.
+//! Compressed formats and pipes take two passes. The first one reads the data in the image's map,
+//! and finds the runs of bytes other than zero and the disk's digest; the second one writes. All
+//! passes run on all threads. The file depends only on the disk and the format, not on the source
+//! image, the number of threads, or the date.
 //!
 //! # Invariants
 //!
 //! 1. Holes stay holes, and blocks of zeros become holes.
-//! 2. Memory follows the number of data runs and pieces; threads have buffers of at most
+//! 2. Memory grows with the number of data runs and pieces; each thread has a buffer of at most
 //!    [`copy::PIECE_LEN`].
 //!
 //! # After a crash
 //!
-//! [`NewFile`](crate::new_file::NewFile) has its name only when it is whole.
+//! A [`NewFile`](crate::new_file::NewFile) has its name only when complete.
 
 mod copy;
 mod device;
@@ -42,60 +42,60 @@ pub use device::Device;
 pub use error::ConvertError;
 pub use survey::content_digest;
 
-/// Where the file goes.
+/// The destination of the file.
 pub enum Output<'a> {
     /// An empty file.
     File(&'a File),
     /// A pipe, which takes bytes in order.
     Pipe(&'a mut (dyn Write + Send)),
-    /// A block device, which takes bytes in order, too.
+    /// A block device, which also takes bytes in order.
     Device(&'a mut Device),
 }
 
-/// What runs, for those who show how far it is.
+/// A pass, for progress displays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pass {
     /// Reading the disk for its map and its digest.
     Survey,
-    /// Writing the file; of a raw one, reading too.
+    /// Writing the file; in a conversion of one pass, also reading the disk.
     Write,
 }
 
-/// How to convert.
+/// A conversion to be run.
 pub struct Convert<'a> {
     /// The disk.
     pub image: &'a dyn DiskImage,
-    /// What to write.
+    /// The format of the file.
     pub format: ExportFormat,
-    /// What the length of the disk is made to be, by zeros past its end.
+    /// The rounding of the disk's length, by zeros past its end.
     pub round: Round,
-    /// How many threads read, hash and compress.
+    /// The number of threads that read, hash and compress.
     pub threads: usize,
-    /// Told when a pass begins, with its bytes where they are known.
+    /// A callback for the start of a pass, with its total number of bytes if known.
     pub begin: &'a (dyn Fn(Pass, Option<u64>) + Sync),
-    /// Told how many bytes of the disk's data are done, as they are.
+    /// A callback for progress, with the number of further bytes of data done.
     pub advance: &'a (dyn Fn(u64) + Sync),
 }
 
-/// What was converted.
+/// The result of a conversion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConvertReport {
     /// Length of the disk in bytes.
     pub disk_len: u64,
-    /// The disk's identity; `b3sum` of the raw disk prints it.
+    /// The disk's digest, as printed by `b3sum` of the raw disk.
     pub content: ContentDigest,
-    /// Bytes in blocks that are not all zero.
+    /// Length of the blocks that are not all zero, in bytes.
     pub data_len: u64,
-    /// Length of the file that was written, in bytes.
+    /// Length of the written file, in bytes.
     pub file_len: u64,
 }
 
 impl Convert<'_> {
-    /// Writes the disk in its new format.
+    /// Writes the disk in the new format.
     ///
     /// # Errors
-    /// When the image cannot be read, does not fit the format, or the output cannot be written.
-    /// The output is garbage then.
+    /// When the image cannot be read, does not fit the format, or the output cannot be written. The
+    /// output is garbage then.
     pub fn run(&self, output: Output<'_>) -> Result<ConvertReport, ConvertError> {
         self.format.check_round(self.round)?;
         if let (true, Output::File(file)) = (self.format.is_laid_out(), &output) {
@@ -105,8 +105,8 @@ impl Convert<'_> {
         self.write(&self.survey()?, output)
     }
 
-    /// Writes a disk whose digest and map are known, in one pass: `runs` has every byte that is
-    /// other than zero, in runs that are sorted and do not overlap.
+    /// Writes a disk with known digest and map, in one pass. `runs` are sorted, do not overlap, and
+    /// cover every byte other than zero.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -174,8 +174,8 @@ impl Convert<'_> {
         survey(self.image, self.threads, self.advance)
     }
 
-    /// Writes a file of a format that is laid out, in one pass if the image's map is as good as it
-    /// has to be.
+    /// Writes a laid-out file in one pass, or in two if the layout predicted from the image's map
+    /// proves wrong.
     fn write_once(&self, file: &File) -> Result<ConvertReport, ConvertError> {
         (self.begin)(Pass::Write, None);
         let guess = self.guess()?;
@@ -192,10 +192,10 @@ impl Convert<'_> {
         Ok(self.report(&survey, layout.file_len()))
     }
 
-    /// The layout that the file has if all that the image's map calls data is other than zero.
+    /// Returns the layout predicted from the image's map, as if all its data were other than zero.
     fn guess(&self) -> Result<Box<dyn Layout>, ConvertError> {
         let mut runs = Vec::new();
-        // Of the other formats, data begins at the same place whatever there is of it.
+        // In the other formats, the start of the data does not depend on the runs.
         if self.format == ExportFormat::Qcow2 {
             let mut at = 0;
             while let Some(run) = self.image.next_data(at)? {
@@ -203,7 +203,7 @@ impl Convert<'_> {
                 survey::push(&mut runs, run, survey::GAP_MAX);
             }
         }
-        // Identifiers have a place, and this guess is not written.
+        // The guess is not written, so its identifiers do not matter.
         let content = ContentDigest::from_bytes([0; 32]);
         Ok(lay_out(self.format, self.round, self.image.disk_len(), &content, runs)?)
     }

@@ -1,15 +1,14 @@
-//! The pass that does all at once: reads the disk, hashes it, finds what is zero, and writes the
-//! rest where the format has it.
+//! The single pass over a disk: reads and hashes the disk, finds runs of zeros, and writes the rest
+//! to its place in the file.
 //!
-//! Where a piece of data goes depends on how much data comes before it, and on nothing else of the
-//! disk: pieces are read in parallel, take their places in disk order, and are written when it
-//! suits.
+//! The place of a piece of data depends only on the amount of data before it. Pieces are read in
+//! parallel, take their places in disk order, and are written in any order.
 //!
 //! # Invariants
 //!
 //! 1. Each worker holds one piece.
-//! 2. Places are those of the layout of all runs, if that has the placement that was given.
-//! 3. A worker that ends early, by an error or a panic, wakes those that wait for its turn.
+//! 2. Places are those of the final layout, if its placement is the one given.
+//! 3. A worker that ends early, by an error or a panic, wakes the workers that wait for their turn.
 
 use std::fs::File;
 use std::ops::Range;
@@ -30,7 +29,7 @@ use crate::write_behind::WriteBehind;
 
 const WORKERS_MAX: usize = 64;
 
-/// Copies the disk's data into an empty file; tells what there is of it.
+/// Copies the disk's data into an empty file, and returns the survey of the disk.
 pub(super) fn run(
     order: &Convert<'_>,
     placement: Placement,
@@ -47,8 +46,8 @@ pub(super) fn run(
         found: Mutex::new(Found::new(order.image.disk_len())),
     };
     thread::scope(|scope| {
-        // As many as there are cores: one more hands the file on more often, which takes longer
-        // than the core stands idle (docs/bench/2026-11-22-formats.md).
+        // One per core: one more would pass the file on more often, which costs more than the idle
+        // time of the core (docs/bench/2026-11-22-formats.md).
         let count = order.threads.clamp(1, WORKERS_MAX);
         let workers: Vec<_> = (0..count).map(|_| scope.spawn(|| pass.work())).collect();
         let ended: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
@@ -56,7 +55,7 @@ pub(super) fn run(
             outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     })?;
-    // The kernel tells of a write that failed once, and then to whoever syncs first.
+    // The kernel reports a failed write only once, to the next caller that syncs.
     pass.file.settle().map_err(ConvertError::Write)?;
     let Found { mut runs, pieces, data_len } =
         pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -73,23 +72,23 @@ struct Pass<'a> {
     next: Mutex<Next>,
     turn: Mutex<Turn>,
     turned: Condvar,
-    /// File systems let one writer at a file; who waits for another here does not spin.
+    /// File systems admit one writer per file. Waiting here avoids spinning in the kernel.
     writing: Mutex<()>,
     failed: AtomicBool,
     found: Mutex<Found>,
 }
 
-/// The next piece of data: its number, and the rest of the run that it begins in.
+/// The number of the next piece, and the rest of the run in which the piece begins.
 struct Next {
     number: u64,
     run: Range<u64>,
 }
 
-/// A piece of the disk that has data.
+/// A piece of the disk with data.
 struct Piece {
     number: u64,
     range: Range<u64>,
-    /// What of it the image's map calls data.
+    /// The data in the piece, by the image's map.
     data: Vec<Range<u64>>,
 }
 
@@ -109,12 +108,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the pass for all when a worker does not come to its end.
+/// A guard that ends the pass for all workers when one fails or panics.
 struct FailOnDrop<'p, 'a>(&'p Pass<'a>);
 
 impl Drop for FailOnDrop<'_, '_> {
     fn drop(&mut self) {
-        // Under the lock, or one who is about to wait would not hear of it.
+        // Under the lock, or a worker about to wait would miss the signal.
         let _turn = lock(&self.0.turn);
         self.0.failed.store(true, Ordering::Relaxed);
         self.0.turned.notify_all();
@@ -147,8 +146,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The next piece that the image's map says has data. The map is asked once about each run: an
-    /// answer takes long where it is about much.
+    /// Returns the next piece with data, by the image's map. The map is queried once for each run,
+    /// as an answer about a long run takes long.
     fn next_piece(&self) -> Result<Option<Piece>, ConvertError> {
         if self.failed.load(Ordering::Relaxed) {
             return Ok(None);
@@ -197,12 +196,13 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// A raw file has a hole wherever the disk has zeros; others have units, and gain nothing.
+    /// Returns the maximum gap over which runs are joined, in bytes. A raw file has a hole for
+    /// every block of zeros; formats with units gain nothing from short holes.
     fn gap_max(&self) -> u64 {
         if lock(&self.turn).placement.units.is_some() { GAP_MAX } else { 0 }
     }
 
-    /// Waits for the piece's turn, and gives its runs their places; `None` when the pass failed.
+    /// Waits for the piece's turn, and returns the places of its runs; `None` if the pass failed.
     fn place(&self, number: u64, start: u64, runs: &[Range<usize>]) -> Option<Vec<Placed>> {
         let mut turn = lock(&self.turn);
         while turn.number != number {
@@ -233,19 +233,20 @@ impl Pass<'_> {
     }
 }
 
-/// Bytes of a piece, and where they go.
+/// A range of a piece, and its offset in the file.
 struct Placed {
     range: Range<usize>,
     host: u64,
 }
 
-/// Gives places in disk order.
+/// The allocator of places, in disk order.
 struct Turn {
     placement: Placement,
-    /// Whose turn it is.
+    /// The number of the piece whose turn it is.
     number: u64,
-    /// The unit that got a place last, and how many got one.
+    /// The last unit placed.
     unit: Option<u64>,
+    /// The number of units placed.
     units: u64,
 }
 
@@ -254,7 +255,7 @@ impl Turn {
         Self { placement, number: 0, unit: None, units: 0 }
     }
 
-    /// Adds the places of a run of the piece that begins at `start`.
+    /// Adds the places of a run of the piece at `start`.
     fn place(&mut self, start: u64, run: Range<usize>, places: &mut Vec<Placed>) {
         let mut at = run.start;
         while at < run.end {
@@ -288,7 +289,8 @@ impl Turn {
     }
 }
 
-/// The runs of a piece that are not zero, and how many bytes are in blocks that are not.
+/// Returns the runs of a piece that are not zero, and the length in bytes of its blocks that are
+/// not all zero.
 fn runs_of(bytes: &[u8], gap_max: u64) -> (Vec<Range<usize>>, u64) {
     let block_len = usize::try_from(BLOCK_LEN).unwrap_or(usize::MAX);
     let gap_max = usize::try_from(gap_max).unwrap_or(0);

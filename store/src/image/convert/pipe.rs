@@ -1,4 +1,4 @@
-//! A laid-out file sent down a pipe, or written to a device.
+//! Laid-out files written to a pipe or a device.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -14,13 +14,13 @@ const WINDOW_LEN: u64 = 1 << 20;
 pub(super) trait Taker {
     /// Takes bytes.
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Takes that many zeros.
+    /// Takes `len` zeros.
     fn zeros(&mut self, len: u64) -> io::Result<()>;
-    /// Flushes all that was taken.
+    /// Flushes all bytes taken.
     fn end(&mut self) -> io::Result<()>;
 }
 
-/// A pipe, into which every zero is written.
+/// A pipe, which receives every zero as a byte.
 pub(super) struct Pipe<'a>(pub(super) &'a mut (dyn Write + Send));
 
 impl Taker for Pipe<'_> {
@@ -56,7 +56,7 @@ impl Taker for Device {
     }
 }
 
-/// Writes a file from its first byte to its last.
+/// Writes a file from start to end.
 pub(super) fn write(
     image: &dyn DiskImage,
     layout: &dyn Layout,
@@ -72,7 +72,7 @@ pub(super) fn write(
                 for window in windows(range, WINDOW_LEN) {
                     let len = window.end - window.start;
                     let bytes = &mut buffer[..usize::try_from(len).unwrap_or(0)];
-                    // Formats of whole sectors end past a disk that does not.
+                    // In formats of whole sectors, the file's disk may be longer than the image's.
                     let in_disk = image.disk_len().clamp(window.start, window.end) - window.start;
                     let (guest, past) = bytes.split_at_mut(usize::try_from(in_disk).unwrap_or(0));
                     image.read_at(window.start, guest)?;

@@ -1,4 +1,4 @@
-//! The pass that reads a disk: where it has data, and its digest.
+//! The pass that reads a disk, to find its runs of data and its digest.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,22 +15,22 @@ use super::ConvertError;
 use crate::content::{LeafHasher, Pieces};
 use crate::scan::is_zero;
 
-/// Bytes read at once: small enough for the cache that one core has to itself.
+/// Length of a read in bytes: small enough for the cache of one core.
 const WINDOW_LEN: u64 = 1 << 20;
-/// Runs with a shorter gap between them become one. No format but raw, whose runs are not kept,
-/// has a finer unit, and every run costs memory and two system calls.
+/// Maximum gap over which two runs are joined, in bytes. Every run costs memory and two system
+/// calls, and no format has a finer unit but raw, whose runs are not kept.
 pub(super) const GAP_MAX: u64 = 32 << 10;
 
-/// What the pass found.
+/// The result of the pass.
 pub(super) struct Survey {
-    /// Runs that are other than zero, sorted, with gaps of more than [`GAP_MAX`].
+    /// Runs of bytes other than zero, sorted, with gaps of more than [`GAP_MAX`].
     pub(super) runs: Vec<Range<u64>>,
     pub(super) content: ContentDigest,
-    /// Bytes in blocks that are other than zero.
+    /// Length of the blocks that are not all zero, in bytes.
     pub(super) data_len: u64,
 }
 
-/// The digest of a disk, and the bytes in its blocks that are not all zero.
+/// Returns the digest of a disk, and the length in bytes of its blocks that are not all zero.
 ///
 /// # Errors
 /// When the image cannot be read.
@@ -43,13 +43,13 @@ pub fn content_digest(
     Ok((survey.content, survey.data_len))
 }
 
-/// Reads a disk on several threads.
+/// Surveys a disk on several threads.
 pub(super) fn survey(
     image: &dyn DiskImage,
     threads: usize,
     advance: &(dyn Fn(u64) + Sync),
 ) -> Result<Survey, ConvertError> {
-    // A disk of no bytes is one leaf of none.
+    // An empty disk has one empty leaf.
     let count = usize::try_from(image.disk_len().div_ceil(LEAF_SPAN)).unwrap_or(usize::MAX).max(1);
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let leaves = Mutex::new(Vec::new());
@@ -91,7 +91,7 @@ fn joined(mut leaves: Vec<(usize, SubtreeValue, Vec<Range<u64>>, u64)>) -> Surve
     Survey { runs, content: content::content_digest(&values), data_len }
 }
 
-/// Adds a run, which is joined to the one before it if that ends at most `gap_max` before.
+/// Adds a run. Joins it to the last one if the gap between them is at most `gap_max` bytes.
 pub(super) fn push(runs: &mut Vec<Range<u64>>, run: Range<u64>, gap_max: u64) {
     match runs.last_mut() {
         Some(last) if run.start >= last.end && run.start - last.end <= gap_max => {
@@ -101,8 +101,8 @@ pub(super) fn push(runs: &mut Vec<Range<u64>>, run: Range<u64>, gap_max: u64) {
     }
 }
 
-/// The digest of a disk by the values of its pieces. The rest is zeros, which cost time where no
-/// table knows their values.
+/// Returns the digest of a disk from the values of its pieces. The rest is zeros, which take time
+/// to hash where the table has no value for them.
 pub(super) fn digest_of(pieces: &Pieces, disk_len: u64, threads: usize) -> ContentDigest {
     let count = usize::try_from(disk_len.div_ceil(LEAF_SPAN)).unwrap_or(usize::MAX).max(1);
     let next = AtomicUsize::new(0);
@@ -142,7 +142,7 @@ impl Leaf<'_> {
         while at < span.end {
             let data = self.image.next_data(at)?.filter(|run| run.start < span.end);
             let Some(run) = data else { break };
-            // Whole blocks: what of them lies outside the run reads as zeros.
+            // Whole blocks: bytes of a block outside the run read as zeros.
             let start = (run.start - run.start % BLOCK_LEN).max(at);
             let end = run.end.next_multiple_of(BLOCK_LEN).min(span.end);
             self.hasher.update_zeros(start - at);

@@ -1,13 +1,13 @@
-//! Files whose length is known only once their data is compressed.
+//! Writers of compressed formats, whose layout is known only after compression.
 //!
-//! Threads read and compress spans of the disk; one thread writes what they made, in guest order,
-//! so the file does not depend on how many they are.
+//! Threads read and compress spans of the disk; one thread writes the results in guest order, so
+//! the file does not depend on the number of threads.
 //!
 //! # Invariants
 //!
-//! 1. At most [`SPANS_AHEAD`] spans a thread are in memory.
-//! 2. The same disk and format give the same bytes, on any number of threads, by one release of
-//!    the compressors.
+//! 1. At most [`SPANS_AHEAD`] spans per thread wait to be written.
+//! 2. The same disk and format give the same bytes on any number of threads, for one version of the
+//!    compressors.
 
 mod pipeline;
 mod qcow2;
@@ -24,7 +24,7 @@ use super::{DiskImage, ImageError};
 
 pub use qcow2::Compression;
 
-/// Why a stream was not written to its end.
+/// An error of writing a stream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StreamError {
@@ -37,38 +37,39 @@ pub enum StreamError {
     /// The file cannot be written.
     #[error("cannot write the image")]
     Write(#[source] io::Error),
-    /// A compressor failed; they fail for want of memory only.
+    /// A compressor failed, which happens only for lack of memory.
     #[error("cannot compress: {0}")]
     Compress(String),
 }
 
-/// What is written.
+/// The disk to be written, and the resources to do so.
 #[derive(Clone, Copy)]
 pub struct Disk<'a> {
     /// The disk.
     pub image: &'a dyn DiskImage,
-    /// Its digest, which identifiers are made from.
+    /// The disk's digest, from which identifiers are derived.
     pub content: &'a ContentDigest,
-    /// Where it has data: sorted, and none overlaps the next.
+    /// The disk's runs of data, sorted and without overlaps.
     pub data_runs: &'a [Range<u64>],
-    /// How many threads read and compress.
+    /// The number of threads that read and compress.
     pub threads: usize,
-    /// Told how many bytes of the guest were written, as they are.
+    /// A callback for progress, with the number of further guest bytes written.
     pub advance: &'a (dyn Fn(u64) + Sync),
 }
 
-/// Writes a VMDK of the kind `streamOptimized`; gives the file's length.
+/// Writes a VMDK of the kind `streamOptimized`, and returns the file's length in bytes.
 ///
 /// # Errors
-/// When the disk cannot be read or the stream not be written.
+/// When the disk cannot be read or the stream cannot be written.
 pub fn write_vmdk(disk: &Disk<'_>, out: &mut dyn Write) -> Result<u64, StreamError> {
     vmdk::write(disk, out)
 }
 
-/// Writes a qcow2 image of compressed clusters into an empty file; gives the file's length.
+/// Writes a qcow2 image of compressed clusters into an empty file, and returns the file's length in
+/// bytes.
 ///
 /// # Errors
-/// When the disk cannot be read or the file not be written.
+/// When the disk cannot be read or the file cannot be written.
 pub fn write_qcow2(
     disk: &Disk<'_>,
     compression: Compression,

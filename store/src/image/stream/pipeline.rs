@@ -1,4 +1,4 @@
-//! Clusters compressed by many threads, consumed by one in guest order.
+//! A pipeline in which many threads compress clusters, and one consumes them in guest order.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -6,26 +6,27 @@ use std::thread;
 use super::{Disk, StreamError};
 use crate::image::layout::Clusters;
 
-/// Clusters in a span: one read, where they lie side by side.
+/// Maximum number of clusters in a span, which is read at once.
 const SPAN_CLUSTERS: u64 = 16;
-/// Spans that a thread may be ahead of the writer.
+/// Maximum number of spans by which a thread may be ahead of the writer.
 const SPANS_AHEAD: usize = 4;
 
-/// Compresses one cluster behind what is in the buffer.
+/// A compressor, which appends one compressed cluster to the buffer. Takes the cluster's number and
+/// its bytes.
 pub(super) type Compress<'a> = dyn FnMut(u64, &[u8], &mut Vec<u8>) -> Result<(), StreamError> + 'a;
 
-/// Clusters that lie side by side, compressed.
+/// Adjoining clusters, compressed.
 pub(super) struct Span {
-    /// The first one's number on the disk.
+    /// The number of the first cluster on the disk.
     pub(super) first: u64,
-    /// The compressed clusters, one behind the other.
+    /// The compressed clusters, end to end.
     pub(super) bytes: Vec<u8>,
-    /// Where each of them ends.
+    /// The end of each cluster in `bytes`.
     pub(super) ends: Vec<usize>,
 }
 
 impl Span {
-    /// Each cluster's number and its bytes.
+    /// Returns the number and the compressed bytes of each cluster.
     pub(super) fn clusters(&self) -> impl Iterator<Item = (u64, &[u8])> + '_ {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let parts = starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end]);
@@ -33,9 +34,9 @@ impl Span {
     }
 }
 
-/// Compresses every cluster that has data and hands spans of them to `consume`, in order.
+/// Compresses every cluster with data, and passes them in spans to `consume`, in order.
 ///
-/// `compressor` is called once in each thread.
+/// `compressor` is called once on each thread.
 pub(super) fn run(
     disk: &Disk<'_>,
     clusters: &Clusters,
@@ -53,12 +54,12 @@ pub(super) fn run(
                 let spans = spans(clusters).skip(turn).step_by(threads);
                 let worker = Worker { disk, cluster_len };
                 if let Err(error) = worker.run(spans, compressor, &sender) {
-                    // Nobody listens when the writer failed.
+                    // Without a receiver, the writer has failed and its error is reported.
                     let _ = sender.send(Err(error));
                 }
             });
         }
-        // What is returned early drops the channels, and the threads end at their next send.
+        // An early return drops the channels, and the threads end at their next send.
         collect(&channels, disk, cluster_len, consume)
     })
 }
@@ -72,7 +73,7 @@ fn collect(
     consume: &mut dyn FnMut(Span) -> Result<(), StreamError>,
 ) -> Result<(), StreamError> {
     for channel in channels.iter().cycle() {
-        // A thread that has no more spans hangs up; then the others have none either.
+        // A thread without further spans hangs up; the other threads have none either then.
         let Ok(span) = channel.recv() else { return Ok(()) };
         let span = span?;
         let count = span.ends.len() as u64;
@@ -82,7 +83,7 @@ fn collect(
     Ok(())
 }
 
-/// First cluster and number of clusters of each span, in order.
+/// Returns the first cluster and the number of clusters of each span, in order.
 fn spans(clusters: &Clusters) -> impl Iterator<Item = (u64, u64)> + '_ {
     clusters.runs().iter().flat_map(|run| {
         let end = run.end();

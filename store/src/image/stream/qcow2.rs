@@ -1,8 +1,8 @@
-//! A qcow2 image of compressed clusters, written in one pass.
+//! The writer of qcow2 images with compressed clusters, in one pass.
 //!
-//! The header's cluster, then compressed clusters packed side by side, an L2 table behind the
-//! clusters that it lists; at the end L1 and the reference counts. The header is written last: a
-//! file that was not finished has no magic.
+//! The header's cluster comes first, then compressed clusters side by side, with each L2 table
+//! after the clusters that it lists; L1 and the reference counts come last. The header is written
+//! at the very end: an unfinished file has no magic number.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -24,18 +24,18 @@ const REFCOUNT_ORDER: u32 = 4;
 const HEADER_LEN: u32 = 112;
 const COPIED: u64 = 1 << 63;
 const COMPRESSED: u64 = 1 << 62;
-/// Where the number of further sectors begins in the entry of a compressed cluster.
+/// The shift of the number of further sectors in the entry of a compressed cluster.
 const SECTORS_SHIFT: u32 = 62 - (CLUSTER_BITS - 8);
 const FEATURE_COMPRESSION: u64 = 1 << 3;
-/// docs/adr/0004 has the measurements.
+/// The compression level (docs/adr/0004 has measurements).
 const ZSTD_LEVEL: i32 = 1;
 
-/// What clusters are compressed with.
+/// The compression of clusters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Compression {
-    /// Read by every release of QEMU.
+    /// Deflate, which every release of QEMU reads.
     Deflate,
-    /// Faster and smaller; read by QEMU 5.1 and later.
+    /// Zstandard, which is faster and smaller, and read by QEMU 5.1 and later.
     Zstd,
 }
 
@@ -64,7 +64,8 @@ pub(super) fn write(
     writer.finish(disk_len.next_multiple_of(SECTOR_LEN), compression)
 }
 
-/// Appends a compressed cluster, or the cluster itself where that is not shorter.
+/// Returns a compressor, which appends the compressed cluster, or the plain one if that is not
+/// longer.
 fn compressor(compression: Compression) -> Result<Box<Compress<'static>>, StreamError> {
     let failed = |error: &dyn std::fmt::Display| StreamError::Compress(error.to_string());
     Ok(match compression {
@@ -72,7 +73,7 @@ fn compressor(compression: Compression) -> Result<Box<Compress<'static>>, Stream
             let mut deflate = Compressor::new(CompressionLvl::default());
             Box::new(move |_, plain, out| {
                 let start = out.len();
-                // One byte short of the cluster: what does not fit there is not worth it.
+                // One byte less than the cluster: a stream that does not fit is not worth it.
                 out.resize(start + plain.len() - 1, 0);
                 match deflate.deflate_compress(plain, &mut out[start..]) {
                     Ok(len) => out.truncate(start + len),
@@ -106,19 +107,19 @@ fn stored(out: &mut Vec<u8>, start: usize, plain: &[u8]) {
 
 struct Writer<'a> {
     file: &'a File,
-    /// Where the next compressed cluster goes.
+    /// The length of the file so far, at which the next cluster goes.
     len: u64,
     /// The reference count of each cluster of the file.
     counts: Vec<u16>,
     l1: Vec<u64>,
-    /// The L2 table of the clusters that are written now.
+    /// The L2 table of the clusters being written.
     table: Vec<u64>,
     table_index: u64,
 }
 
 impl Writer<'_> {
     fn span(&mut self, span: &Span) -> Result<(), StreamError> {
-        // What goes to the file as one write, which begins here.
+        // Bytes to be written at once, and their offset.
         let (mut pending, mut pending_at) = (Vec::with_capacity(span.bytes.len()), self.len);
         for (cluster, bytes) in span.clusters() {
             let is_stored = bytes.len() as u64 == CLUSTER_LEN;
@@ -142,17 +143,17 @@ impl Writer<'_> {
         self.put(&pending, pending_at)
     }
 
-    /// Counts the whole cluster that begins at the end; gives its entry.
+    /// Counts the plain cluster at the end of the file, and returns its L2 entry.
     fn count_stored(&mut self) -> u64 {
         self.count(self.len..self.len + CLUSTER_LEN);
         COPIED | self.len
     }
 
-    /// Counts the compressed cluster that begins at the end; gives its entry.
+    /// Counts the compressed cluster at the end of the file, and returns its L2 entry.
     fn count_packed(&mut self, bytes: &[u8]) -> u64 {
         let last = self.len + bytes.len() as u64 - 1;
         let sectors = last / SECTOR_LEN - self.len / SECTOR_LEN;
-        // References are counted by sectors, to the last one's end.
+        // The cluster refers to whole sectors, to the end of the last one.
         self.count(self.len..(last / SECTOR_LEN + 1) * SECTOR_LEN);
         COMPRESSED | sectors << SECTORS_SHIFT | self.len
     }
@@ -164,7 +165,8 @@ impl Writer<'_> {
             self.counts.resize(last + 1, 0);
         }
         for count in &mut self.counts[first..=last] {
-            // A compressed cluster has several bytes, so one cluster holds far fewer than 2^16.
+            // Compressed clusters have several bytes each, so far fewer than 2^16 share one
+            // cluster.
             *count = count.saturating_add(1);
         }
     }
@@ -188,7 +190,8 @@ impl Writer<'_> {
         let l1_at = self.put_clusters(&l1)?;
         self.len = self.len.next_multiple_of(CLUSTER_LEN);
 
-        // The counts count themselves; each turn only grows, and by less than the one before.
+        // Reference counts cover their own clusters. Each iteration only grows, by less than the
+        // one before.
         let others = self.len / CLUSTER_LEN;
         let (mut table, mut blocks) = (1, 1);
         loop {
@@ -247,7 +250,7 @@ impl Writer<'_> {
         header
     }
 
-    /// Writes a table at the next cluster, and gives where that is.
+    /// Writes a table at the next cluster boundary, and returns its offset.
     fn put_clusters(&mut self, bytes: &[u8]) -> Result<u64, StreamError> {
         let at = self.len.next_multiple_of(CLUSTER_LEN);
         let end = at + (bytes.len() as u64).next_multiple_of(CLUSTER_LEN);

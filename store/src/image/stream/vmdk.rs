@@ -1,7 +1,8 @@
-//! A VMDK of the kind `streamOptimized`: every byte is written once, in order.
+//! The writer of VMDKs of the kind `streamOptimized`: every byte is written once, in order.
 //!
-//! Header, descriptor, compressed grains each behind a marker, a table behind the grains that it
-//! lists, the directory, a footer with what the header could not know, and the end of the stream.
+//! The order is: header, descriptor, compressed grains each after a marker, with each grain table
+//! after its grains, the directory, a footer with the fields unknown to the header, and the
+//! end-of-stream marker.
 
 use std::io::{self, Write};
 
@@ -15,16 +16,16 @@ use crate::image::layout::vmdk::head::{
 use crate::image::layout::{Clusters, LayoutError};
 
 const GRAIN_BITS: u32 = 16;
-/// Line ends are guarded, grains are compressed, and markers stand before them.
+/// Flags: line-end check, compressed grains, markers.
 const FLAGS: u32 = 1 | 1 << 16 | 1 << 17;
 const VERSION: u32 = 3;
-/// The directory's place is in the footer.
+/// The directory offset in the header of a stream: the real one is in the footer.
 const GD_AT_END: u64 = u64::MAX;
 const MARKER_TABLE: u32 = 1;
 const MARKER_DIRECTORY: u32 = 2;
 const MARKER_FOOTER: u32 = 3;
 const MARKER_END: u32 = 0;
-/// The sector and the length that stand before a compressed grain.
+/// Length of the marker before a compressed grain, in bytes: sector and length.
 const MARKER_LEN: usize = 12;
 
 pub(super) fn write(disk: &Disk<'_>, out: &mut dyn Write) -> Result<u64, StreamError> {
@@ -74,7 +75,7 @@ fn compressor() -> Result<Box<Compress<'static>>, StreamError> {
             .zlib_compress(plain, &mut out[start + MARKER_LEN..])
             .map_err(|error| StreamError::Compress(error.to_string()))?;
         out.truncate(start + MARKER_LEN + len);
-        // Little more than a grain: fits.
+        // Little more than a grain, so it fits.
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         out[start + 8..start + MARKER_LEN].copy_from_slice(&len.to_le_bytes());
         // Everything begins at a sector.
@@ -86,16 +87,16 @@ fn compressor() -> Result<Box<Compress<'static>>, StreamError> {
 struct Stream<'a> {
     out: &'a mut dyn Write,
     len: u64,
-    /// Sectors of the tables; 0 where there is none.
+    /// The first sector of each grain table; 0 if there is none.
     directory: Vec<u32>,
-    /// The table of the grains that are written now.
+    /// The table of the grains being written.
     table: Vec<u32>,
     table_index: u64,
 }
 
 impl Stream<'_> {
     fn span(&mut self, span: &Span) -> Result<(), StreamError> {
-        // Grains of two tables in one span: a table stands between them.
+        // A span may have grains of two tables; the first table goes between them.
         let mut written = 0;
         let mut end = 0;
         for (grain, bytes) in span.clusters() {
@@ -140,7 +141,7 @@ impl Stream<'_> {
         Ok(self.len)
     }
 
-    /// A sector that says what the next `sectors` hold.
+    /// Writes a marker: a sector that states the kind of the next `sectors` sectors.
     fn marker(&mut self, kind: u32, sectors: u64) -> Result<(), StreamError> {
         let mut bytes = [0; 512];
         bytes[..8].copy_from_slice(&sectors.to_le_bytes());
@@ -160,7 +161,7 @@ impl Stream<'_> {
     }
 }
 
-/// Entries have 32 bits; data that does not shrink could make the stream too long.
+/// Converts an offset to a sector number. Fails past 32 bits, which incompressible data can reach.
 fn sector(at: u64) -> Result<u32, StreamError> {
     u32::try_from(at / SECTOR_LEN).map_err(|_| {
         let reason = "the stream is longer than the 2 TiB that the format can address";
