@@ -1,28 +1,28 @@
-//! Runs of guest data, cut at the unit in which a format allocates.
+//! Runs of guest data, in the clusters in which a format allocates.
 
 use std::ops::Range;
 
 use super::{HostRun, LayoutError};
 
-/// Data that lies side by side both in the guest and in the file, in clusters.
+/// A run of clusters that adjoin both in the guest and in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) struct ClusterRun {
-    /// Its first cluster, counted in the guest.
+    /// The number of the first cluster in the guest.
     pub(in super::super) guest: u64,
-    /// How many clusters it has.
+    /// The number of clusters.
     pub(in super::super) count: u64,
-    /// Its first cluster, counted over the data of the file.
+    /// The number of the first cluster among the clusters with data.
     pub(in super::super) rank: u64,
 }
 
 impl ClusterRun {
-    /// The guest cluster after its last.
+    /// Returns the guest cluster after the last one.
     pub(in super::super) fn end(&self) -> u64 {
         self.guest + self.count
     }
 }
 
-/// The clusters of a disk that hold data, in guest order.
+/// The clusters of a disk with data, in guest order.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Clusters {
     cluster_bits: u32,
@@ -30,9 +30,9 @@ pub(in super::super) struct Clusters {
 }
 
 impl Clusters {
-    /// Cuts data runs at clusters of `1 << cluster_bits` bytes and joins those that touch.
+    /// Extends data runs to clusters of `1 << cluster_bits` bytes, and joins runs that touch.
     ///
-    /// Runs are sorted and do not overlap.
+    /// Fails unless the runs are sorted, do not overlap and lie in the disk.
     pub(in super::super) fn of(
         cluster_bits: u32,
         disk_len: u64,
@@ -61,17 +61,17 @@ impl Clusters {
         Ok(Self { cluster_bits, runs })
     }
 
-    /// How many clusters hold data.
+    /// Returns the number of clusters with data.
     pub(in super::super) fn count(&self) -> u64 {
         self.runs.last().map_or(0, |run| run.rank + run.count)
     }
 
-    /// All runs, in guest order.
+    /// Returns all runs, in guest order.
     pub(in super::super) fn runs(&self) -> &[ClusterRun] {
         &self.runs
     }
 
-    /// The runs that have clusters in a range of guest clusters, in guest order, clipped to it.
+    /// Returns the runs in a range of guest clusters, clipped to it and in guest order.
     pub(in super::super) fn within(
         &self,
         clusters: Range<u64>,
@@ -84,8 +84,8 @@ impl Clusters {
         })
     }
 
-    /// Where guest bytes go, counted from the first byte of data in the file, when clusters of
-    /// data follow one another with nothing in between.
+    /// Returns the place of guest bytes, relative to the start of the data in the file, if clusters
+    /// with data follow one another without gaps.
     pub(in super::super) fn host_offset(&self, guest_offset: u64) -> Option<HostRun> {
         let cluster = guest_offset >> self.cluster_bits;
         let after = self.runs.partition_point(|run| run.guest <= cluster);

@@ -1,4 +1,4 @@
-//! Which formats an export has, and the layout of each.
+//! The formats of an export, and the layout of each.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::{
     VhdxSectors, VmdkLayout,
 };
 
-/// A format, and the variant of it, in which a disk is exported.
+/// A format and variant for the export of a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ExportFormat {
@@ -20,17 +20,17 @@ pub enum ExportFormat {
     Raw,
     /// QEMU's copy-on-write format, version 3.
     Qcow2,
-    /// VHD that grows with its data.
+    /// VHD, dynamic: grows with its data.
     Vhd,
-    /// VHD that is the disk and a footer, which is what Azure takes.
+    /// VHD, fixed: the disk and a footer, as Azure requires.
     VhdFixed,
-    /// VHDX that grows with its data.
+    /// VHDX, dynamic: grows with its data.
     Vhdx,
-    /// VHDX with a place for every block.
+    /// VHDX, fixed: with a place for every block.
     VhdxFixed,
-    /// VMware's format, in one file that grows with its data.
+    /// VMware's format, in one sparse file.
     Vmdk,
-    /// VMware's format for transport: compressed, written and read from its start to its end.
+    /// VMware's format for transport: compressed, and written and read from start to end.
     VmdkStream,
     /// QEMU's format, compressed with zstd.
     Qcow2Zstd,
@@ -39,7 +39,7 @@ pub enum ExportFormat {
 }
 
 impl ExportFormat {
-    /// All formats, in the order in which they are listed.
+    /// All formats, in the order of listings.
     pub const ALL: [Self; 10] = [
         Self::Raw,
         Self::Qcow2,
@@ -53,7 +53,7 @@ impl ExportFormat {
         Self::Qcow2Zlib,
     ];
 
-    /// The name as it is typed.
+    /// Returns the name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl ExportFormat {
 }
 
 impl ExportFormat {
-    /// The format that such a file is read as.
+    /// Returns the container format of such a file.
     #[must_use]
     pub const fn container(self) -> Format {
         match self {
@@ -84,14 +84,14 @@ impl ExportFormat {
         }
     }
 
-    /// Whether the file is laid out before its first byte, so that it can be written and patched
-    /// in any order; the others are written from start to end.
+    /// Returns whether the file is laid out before its first byte, and can be written and patched
+    /// in any order. Other formats are written from start to end.
     #[must_use]
     pub const fn is_laid_out(self) -> bool {
         !matches!(self, Self::VmdkStream | Self::Qcow2Zstd | Self::Qcow2Zlib)
     }
 
-    /// Returns true if a block device can hold the file.
+    /// Returns whether the file can be written to a block device.
     ///
     /// `vhd-fixed` and `vmdk-stream` end with a footer, and a longer device ends with other bytes.
     #[must_use]
@@ -99,10 +99,10 @@ impl ExportFormat {
         self.is_laid_out() && !matches!(self, Self::VhdFixed)
     }
 
-    /// Whether a disk's length is rounded on request: only those who take VHDs ask for it.
+    /// Fails if rounding is requested of a format other than VHD.
     ///
     /// # Errors
-    /// When it is asked for and the format has no such thing.
+    /// [`LayoutError::NotRounded`].
     pub fn check_round(self, round: Round) -> Result<(), LayoutError> {
         match (round, self) {
             (Round::Exact, _) | (Round::UpToMib, Self::Vhd | Self::VhdFixed) => Ok(()),
@@ -117,7 +117,7 @@ impl fmt::Display for ExportFormat {
     }
 }
 
-/// A name that stands for no format that Seawall writes.
+/// A name of no format that Seawall writes.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("unknown export format {0:?}; known are {known}", known = known())]
 pub struct UnknownExportFormat(String);
@@ -137,12 +137,12 @@ impl FromStr for ExportFormat {
 
 /// Lays out a disk of `disk_len` bytes with this content for export.
 ///
-/// `data_runs` are sorted and do not overlap; what is outside of them reads as zeros. Identifiers
-/// in the file are made from `content`, so the same disk gives the same file.
+/// `data_runs` are sorted and do not overlap; everything else reads as zeros. Identifiers in the
+/// file are derived from `content`, so the same disk gives the same file.
 ///
 /// # Errors
 ///
-/// When the format does not hold a disk of this length, or does not round it, or the runs are out
+/// When the format does not permit a disk of this length, or does not round it, or the runs are out
 /// of order.
 pub fn lay_out(
     format: ExportFormat,

@@ -1,10 +1,10 @@
-//! Identifiers of files that are a function of their disk.
+//! Identifiers of files, derived from their disk.
 
 use seawall_api::digest::ContentDigest;
 
-/// An identifier made from the disk and the kind of file, with `context` to tell several apart.
+/// Derives an identifier from the disk. `context` names the kind of file and identifier.
 ///
-/// The bytes have no version and variant of a UUID yet: formats differ in their place.
+/// The UUID variant is set, the version is not: formats differ in its place.
 pub(super) fn derive(context: &str, disk_len: u64, content: &ContentDigest) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new_derive_key(context);
     hasher.update(&disk_len.to_le_bytes()).update(content.as_bytes());
@@ -15,7 +15,7 @@ pub(super) fn derive(context: &str, disk_len: u64, content: &ContentDigest) -> [
     id
 }
 
-/// What makes 16 bytes a UUID of a version that its maker defines (RFC 9562, section 5.8).
+/// Sets version 8, which its maker defines (RFC 9562, section 5.8), in byte `at` of an identifier.
 pub(super) fn with_version(mut id: [u8; 16], at: usize) -> [u8; 16] {
     id[at] = id[at] & 0x0f | 0x80;
     id

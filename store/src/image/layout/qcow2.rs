@@ -1,5 +1,5 @@
-//! The layout of a qcow2 file: version 3, clusters of 64 KiB that are not compressed, no backing
-//! file; header, reference counts, L1, L2 tables, then data in guest order.
+//! The layout of a qcow2 file: version 3, uncompressed clusters of 64 KiB, no backing file. The
+//! order is: header, reference counts, L1, L2 tables, data in guest order.
 //!
 //! # Invariants
 //!
@@ -14,9 +14,9 @@ use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, Units};
 const CLUSTER_BITS: u32 = 16;
 const CLUSTER_LEN: u64 = 1 << CLUSTER_BITS;
 const SECTOR_LEN: u64 = 512;
-/// Entries of 8 bytes in one cluster: those of a table of any sort.
+/// Number of entries of 8 bytes in a cluster of any table.
 const TABLE_ENTRIES: u64 = CLUSTER_LEN / 8;
-/// Reference counts of 16 bits in one cluster.
+/// Number of reference counts of 16 bits in a cluster.
 const COUNTS: u64 = CLUSTER_LEN / 2;
 const REFCOUNT_ORDER: u32 = 4;
 const HEADER_LEN: u32 = 112;
@@ -29,7 +29,7 @@ const DISK_LEN_MAX: u64 = 64 << 40;
 pub struct Qcow2Layout {
     disk_len: u64,
     data: Clusters,
-    /// The L1 entries that have an L2 table, ascending.
+    /// The indexes of L1 entries with an L2 table, ascending.
     tables: Vec<u64>,
     /// The first cluster of each part of the file.
     refcount_blocks_start: u64,
@@ -40,9 +40,9 @@ pub struct Qcow2Layout {
 }
 
 impl Qcow2Layout {
-    /// Lays out a disk of `disk_len` bytes, rounded up to a sector, that holds data in these runs.
+    /// Lays out a disk of `disk_len` bytes, rounded up to a sector, with data in these runs.
     ///
-    /// Runs are sorted and do not overlap; what is outside of them reads as zeros.
+    /// Runs are sorted and do not overlap; everything else reads as zeros.
     pub fn new(
         disk_len: u64,
         data_runs: impl IntoIterator<Item = Range<u64>>,
@@ -57,7 +57,8 @@ impl Qcow2Layout {
         let l1_entries = l1_entries(disk_len);
         let l1 = l1_entries.div_ceil(TABLE_ENTRIES);
         let others = 1 + l1 + count(tables.len()) + data.count();
-        // The counts count themselves; each turn only grows, and by less than the one before.
+        // Reference counts cover their own clusters. Each iteration only grows, by less than the
+        // one before.
         let (mut refcount_table, mut refcount_blocks) = (1, 1);
         loop {
             let blocks = (others + refcount_table + refcount_blocks).div_ceil(COUNTS);
@@ -107,7 +108,7 @@ impl Qcow2Layout {
         header
     }
 
-    /// A table whose entries point to these clusters of the file, to the end of its last cluster.
+    /// Returns a table with pointers to these clusters of the file, padded to whole clusters.
     fn pointers(clusters: Range<u64>) -> Vec<u8> {
         padded(clusters.flat_map(|cluster| (cluster << CLUSTER_BITS).to_be_bytes()).collect())
     }
@@ -133,7 +134,7 @@ impl Qcow2Layout {
         bytes
     }
 
-    /// The L2 table that L1 entry `index` points to.
+    /// Returns the L2 table of L1 entry `index`.
     fn table(&self, index: u64) -> Vec<u64> {
         let clusters = index * TABLE_ENTRIES..(index + 1) * TABLE_ENTRIES;
         let mut entries = Vec::new();
@@ -180,7 +181,7 @@ impl Layout for Qcow2Layout {
     }
 }
 
-/// The L1 entries that the runs need, ascending.
+/// Returns the indexes of the L1 entries that the runs need, ascending.
 fn tables_of(data: &Clusters) -> Vec<u64> {
     let mut tables: Vec<u64> = Vec::new();
     for run in data.runs() {
@@ -196,7 +197,7 @@ fn l1_entries(disk_len: u64) -> u64 {
     disk_len.div_ceil(CLUSTER_LEN * TABLE_ENTRIES)
 }
 
-/// Fills up to the end of the last cluster.
+/// Pads to the end of the last cluster.
 fn padded(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.resize(bytes.len().next_multiple_of(1 << CLUSTER_BITS), 0);
     bytes

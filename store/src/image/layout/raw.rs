@@ -1,22 +1,22 @@
-//! The layout of a raw file: the disk itself, with holes where it has none of its own bytes.
+//! The layout of a raw file: the disk itself, with holes between its runs of data.
 
 use std::iter;
 use std::ops::Range;
 
 use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement};
 
-/// The plan of a raw file, or of the part of a file that is one.
+/// The plan of a raw file, or of the raw part of a file.
 #[derive(Clone, Debug)]
 pub struct RawLayout {
     disk_len: u64,
-    /// Clusters of one byte: runs stand as they were given.
+    /// Clusters of one byte, so that runs are kept as given.
     data: Clusters,
 }
 
 impl RawLayout {
-    /// Lays out a disk of `disk_len` bytes that holds data in these runs.
+    /// Lays out a disk of `disk_len` bytes with data in these runs.
     ///
-    /// Runs are sorted and do not overlap; what is outside of them reads as zeros.
+    /// Runs are sorted and do not overlap; everything else reads as zeros.
     pub fn new(
         disk_len: u64,
         data_runs: impl IntoIterator<Item = Range<u64>>,

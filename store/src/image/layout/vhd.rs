@@ -1,12 +1,13 @@
-//! The layout of a VHD file: the disk and a footer, or a table, blocks of 2 MiB and a footer.
+//! The layout of a VHD file. A fixed VHD is the disk and a footer; a dynamic one has a table,
+//! blocks of 2 MiB and a footer.
 //!
 //! # Invariants
 //!
-//! 1. The disk keeps its exact length. The geometry is the greatest there is, so that QEMU, which
-//!    otherwise may take the disk's length from it, reads the length; XenServer, Hyper-V and Azure
+//! 1. The disk keeps its exact length. The geometry is the maximum, so that QEMU, which may
+//!    otherwise derive the disk's length from it, reads the length; XenServer, Hyper-V and Azure
 //!    always do.
-//! 2. The data of each block starts at a multiple of 4 KiB, as XenServer has it, so that guests
-//!    with such sectors do not write across two of the host's.
+//! 2. The data of each block starts at a multiple of 4 KiB, as in files of XenServer, so that
+//!    writes of a guest with 4 KiB sectors do not cross two sectors of the host.
 
 use std::iter;
 use std::ops::Range;
@@ -20,33 +21,34 @@ use super::super::vhd::header::{HEADER_CHECKSUM_AT, HEADER_COOKIE, HEADER_LEN};
 use super::super::vhd::{UNUSED, bitmap_len};
 use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, RawLayout, Units, identity};
 
-/// What all writers of VHD use; Azure and XenServer refuse others.
+/// The block length of all writers of VHD, as a power of two; Azure and XenServer refuse others.
 const BLOCK_BITS: u32 = 21;
 const BLOCK_LEN: u64 = 1 << BLOCK_BITS;
 const PAGE_LEN: u64 = 4096;
-/// From one block to the next: a bitmap at the end of a page, then the data.
+/// The distance from one block to the next, in bytes: a page that ends with the bitmap, then the
+/// data.
 const STRIDE: u64 = PAGE_LEN + BLOCK_LEN;
 const HEADER_AT: u64 = FOOTER_LEN;
 const TABLE_AT: u64 = HEADER_AT + 1024;
 const MIB: u64 = 1 << 20;
-/// Who made the file, as QEMU writes it where the length is exact: with any other name, releases
-/// before 10.0 would go by the geometry.
+/// The creator that QEMU writes if the length is exact. With any other name, releases before 10.0
+/// would use the geometry.
 const CREATOR: [u8; 4] = *b"qem2";
 const HOST_OS: [u8; 4] = *b"Wi2k";
 
-/// Whether every block has its place.
+/// The kind of a VHD.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VhdKind {
     /// The disk and a footer.
     Fixed,
-    /// Blocks that have data, and a table of them.
+    /// The blocks with data, and a table of them.
     Dynamic,
 }
 
-/// What the length of the disk is made to be.
+/// The rounding of the disk's length.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Round {
-    /// As it is.
+    /// No rounding.
     #[default]
     Exact,
     /// Up to a multiple of 1 MiB, as Azure demands.
@@ -54,7 +56,7 @@ pub enum Round {
 }
 
 impl Round {
-    /// What a disk of `disk_len` bytes is made to be; `None` beyond the end of all lengths.
+    /// Returns the rounded length of a disk of `disk_len` bytes; `None` on overflow.
     #[must_use]
     pub const fn up(self, disk_len: u64) -> Option<u64> {
         match self {
@@ -68,20 +70,20 @@ impl Round {
 #[derive(Clone, Debug)]
 pub struct VhdLayout {
     kind: VhdKind,
-    /// What there is of the guest's bytes.
+    /// Length of the disk before rounding, in bytes.
     guest_len: u64,
     disk_len: u64,
     id: [u8; 16],
-    /// Of a fixed VHD.
+    /// The data of a fixed VHD.
     raw: RawLayout,
-    /// Of a dynamic VHD.
+    /// The data of a dynamic VHD.
     blocks: Clusters,
 }
 
 impl VhdLayout {
-    /// Lays out a disk of `disk_len` bytes with this content, which has data in these runs.
+    /// Lays out a disk of `disk_len` bytes with this content, and data in these runs.
     ///
-    /// Runs are sorted and do not overlap; what is outside of them reads as zeros.
+    /// Runs are sorted and do not overlap; everything else reads as zeros.
     pub fn new(
         kind: VhdKind,
         round: Round,
@@ -166,7 +168,7 @@ impl VhdLayout {
         TABLE_AT + (self.entries() * 4).next_multiple_of(SECTOR_LEN)
     }
 
-    /// Where the bitmap of the block that comes `rank`-th in the file is.
+    /// Returns the offset of the bitmap of the `rank`-th block in the file.
     fn bitmap_at(&self, rank: u64) -> u64 {
         let bitmap_len = bitmap_len(BLOCK_LEN);
         (self.table_end() + bitmap_len).next_multiple_of(PAGE_LEN) - bitmap_len + rank * STRIDE
@@ -178,7 +180,7 @@ impl VhdLayout {
         let unused = |count| iter::repeat_n(UNUSED, usize::try_from(count).unwrap_or(0));
         for run in self.blocks.runs() {
             table.extend(unused(run.guest - next));
-            // A file of 2040 GiB in blocks has fewer than 2^32 sectors.
+            // A file with 2040 GiB of blocks has fewer than 2^32 sectors.
             let sectors = (run.rank..run.rank + run.count)
                 .map(|rank| u32::try_from(self.bitmap_at(rank) / SECTOR_LEN).unwrap_or(UNUSED));
             table.extend(sectors);
@@ -188,7 +190,8 @@ impl VhdLayout {
         table.into_iter().flat_map(u32::to_be_bytes).collect()
     }
 
-    /// Each block of data: what comes before it, its bitmap, the guest's bytes, the rest.
+    /// Returns the parts of each block with data: the gap before, the bitmap, the guest's bytes,
+    /// the rest.
     fn block_parts(&self) -> impl Iterator<Item = Part> + Send + '_ {
         let blocks = self
             .blocks
@@ -254,7 +257,7 @@ impl Layout for VhdLayout {
     }
 }
 
-/// Fills a structure with zeros to its length and puts its checksum in.
+/// Pads a structure with zeros to its length, and sets its checksum.
 fn sealed(mut bytes: Vec<u8>, len: usize, checksum_at: usize) -> Vec<u8> {
     bytes.resize(len, 0);
     let checksum = checksum(&bytes, checksum_at);

@@ -1,13 +1,13 @@
-//! The layout of a VHDX file: headers, an empty log, metadata, the table of blocks, then blocks in
+//! The layout of a VHDX file: headers, an empty log, metadata, the block table, then blocks in
 //! guest order.
 //!
-//! Blocks have 1 MiB, the least there is: a file takes its space in blocks, and Linux guests write
-//! little here and there, for which Microsoft, too, advises 1 MiB. A disk that would need more than
-//! [`BLOCKS_MAX`] has larger ones.
+//! Blocks have 1 MiB, the minimum: space is allocated in blocks, and Linux guests write small
+//! scattered areas, for which Microsoft, too, advises 1 MiB. A disk that would need more than
+//! [`BLOCKS_MAX`] blocks has larger ones.
 //!
 //! # Invariants
 //!
-//! 1. Blocks of the file adjoin, so data that adjoins in the guest adjoins in the file.
+//! 1. Blocks of the file adjoin, so data contiguous in the guest is contiguous in the file.
 
 use std::iter;
 use std::ops::Range;
@@ -20,7 +20,8 @@ use super::super::vhdx::header::{HEADER_LEN, HEADERS_AT, MAGIC, MIB, REGIONS_AT,
 use super::super::vhdx::metadata::{DISK_LEN_MAX, TABLE_LEN};
 use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, RawLayout, Units, identity};
 
-/// A table of 16 MiB; a disk of 64 TiB then has the blocks of 32 MiB that Hyper-V gives it.
+/// Maximum number of blocks, for a table of 16 MiB: a disk of 64 TiB has blocks of 32 MiB, as in
+/// files of Hyper-V.
 const BLOCKS_MAX: u64 = 1 << 21;
 const LOG_AT: u64 = MIB;
 const METADATA_AT: u64 = 2 * MIB;
@@ -29,19 +30,19 @@ const PHYSICAL_SECTOR_LEN: u32 = 4096;
 const FULLY_PRESENT: u64 = 6;
 const LEAVE_BLOCKS_ALLOCATED: u32 = 1;
 
-/// Whether every block has its place.
+/// The kind of a VHDX.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VhdxKind {
     /// Every block, in guest order.
     Fixed,
-    /// Blocks that have data.
+    /// The blocks with data.
     Dynamic,
 }
 
-/// The sectors that the guest sees. The host's have 4 KiB either way.
+/// The logical sectors that the guest sees. Physical sectors have 4 KiB in both cases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VhdxSectors {
-    /// 512 bytes, on a disk that has 4 KiB inside (512e). QEMU reads nothing else.
+    /// 512 bytes (512e). QEMU reads nothing else.
     Emulated512,
     /// 4 KiB.
     Native4k,
@@ -65,16 +66,16 @@ pub struct VhdxLayout {
     block_bits: u32,
     /// File, data and disk identifiers.
     ids: [[u8; 16]; 3],
-    /// Of a fixed VHDX.
+    /// The data of a fixed VHDX.
     raw: RawLayout,
-    /// Of a dynamic VHDX.
+    /// The data of a dynamic VHDX.
     blocks: Clusters,
 }
 
 impl VhdxLayout {
-    /// Lays out a disk of `disk_len` bytes with this content, which has data in these runs.
+    /// Lays out a disk of `disk_len` bytes with this content, and data in these runs.
     ///
-    /// Runs are sorted and do not overlap; what is outside of them reads as zeros.
+    /// Runs are sorted and do not overlap; everything else reads as zeros.
     pub fn new(
         kind: VhdxKind,
         sectors: VhdxSectors,
@@ -113,12 +114,12 @@ impl VhdxLayout {
         Ok(Self { kind, sectors, disk_len, block_bits, ids, raw, blocks })
     }
 
-    /// How many blocks the disk has.
+    /// Returns the number of blocks of the disk.
     fn block_count(&self) -> u64 {
         self.disk_len.div_ceil(1 << self.block_bits)
     }
 
-    /// How many blocks stand between two entries for sector bitmaps.
+    /// Returns the number of blocks between two entries for sector bitmaps.
     fn chunk_blocks(&self) -> u64 {
         (u64::from(self.sectors.bytes()) << 23) >> self.block_bits
     }
@@ -133,7 +134,7 @@ impl VhdxLayout {
         BAT_AT + self.bat_len()
     }
 
-    /// What stands before the table of blocks, by its offset.
+    /// Returns the structures before the block table, each with its offset.
     fn head(&self) -> Vec<(u64, Vec<u8>)> {
         let creator = "Seawall".encode_utf16().flat_map(u16::to_le_bytes);
         let mut head = vec![(0, MAGIC.into_iter().chain(creator).collect())];
@@ -183,7 +184,7 @@ impl VhdxLayout {
         sealed(table, REGIONS_LEN)
     }
 
-    /// The table of items, and the items.
+    /// Returns the metadata table, and the items.
     fn metadata(&self) -> (Vec<u8>, Vec<u8>) {
         const REQUIRED: u32 = 4;
         const OF_DISK: u32 = 2 | REQUIRED;
@@ -215,8 +216,8 @@ impl VhdxLayout {
         (table, values)
     }
 
-    /// The table of blocks. An entry for a sector bitmap, which only children need, comes after the
-    /// entries of each chunk of blocks that others follow.
+    /// Returns the block table. Each chunk of blocks but the last is followed by an entry for a
+    /// sector bitmap, which only differencing files use.
     fn bat(&self) -> Vec<u8> {
         let (data_at, chunk) = (self.data_at(), self.chunk_blocks());
         let mut bat = vec![0u64; usize::try_from(self.bat_len() / 8).unwrap_or(0)];
@@ -292,7 +293,7 @@ impl Layout for VhdxLayout {
     }
 }
 
-/// Fills a structure with zeros to its length and puts its checksum in.
+/// Pads a structure with zeros to its length, and sets its checksum.
 fn sealed(mut bytes: Vec<u8>, len: usize) -> Vec<u8> {
     bytes.resize(len, 0);
     let checksum = crc32c::of_structure(&bytes);

@@ -1,30 +1,31 @@
-//! The header and the descriptor of a sparse VMDK, which all variants share.
+//! The header and the descriptor of sparse VMDKs, shared by all variants.
 
 use seawall_api::digest::ContentDigest;
 
 pub(in super::super::super) const SECTOR_LEN: u64 = 512;
 pub(in super::super::super) const GRAIN_LEN: u64 = 64 << 10;
 pub(in super::super::super) const GRAIN_SECTORS: u64 = GRAIN_LEN / SECTOR_LEN;
-/// Entries of 4 bytes in a grain table: four sectors of them.
+/// Number of entries of 4 bytes in a grain table: four sectors.
 pub(in super::super::super) const TABLE_ENTRIES: u64 = 512;
 pub(in super::super::super) const TABLE_LEN: u64 = TABLE_ENTRIES * 4;
-/// Where the descriptor is, and its room, in sectors; as QEMU and VMware have it.
+/// The offset of the descriptor in sectors, as in files of QEMU and VMware.
 pub(in super::super::super) const DESCRIPTOR_SECTOR: u64 = 1;
+/// The length reserved for the descriptor, in sectors.
 pub(in super::super::super) const DESCRIPTOR_SECTORS: u64 = 20;
 
-/// Entries point to sectors by 32 bits, so grains begin in the first 2 TiB of the file; what is
-/// left to that is room for tables and markers.
+/// Maximum length of a disk, in bytes. Entries have sector numbers of 32 bits, so all grains begin
+/// in the first 2 TiB of the file; the difference leaves room for tables and markers.
 pub(in super::super::super) const DISK_LEN_MAX: u64 = 2040 << 30;
 
-/// CIDs that do not stand for content: no parent, and none yet.
+/// CIDs with a special meaning: no parent, and none yet.
 const CIDS_TAKEN: [u32; 2] = [u32::MAX, u32::MAX - 1];
-/// What disks of a machine that boots from SCSI say; importers go by their own description.
+/// The adapter of disks for machines that boot from SCSI. Importers use their own description.
 const ADAPTER: &str = "lsilogic";
 const HARDWARE_VERSION: &str = "13";
 const HEADS: u64 = 255;
 const SECTORS_PER_TRACK: u64 = 63;
 
-/// The fields of a header in which variants differ.
+/// The header fields that differ between variants.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super::super) struct Head {
     pub(in super::super::super) version: u32,
@@ -36,12 +37,12 @@ pub(in super::super::super) struct Head {
     pub(in super::super::super) directory: u64,
     /// The sector of the first grain.
     pub(in super::super::super) grains: u64,
-    /// 1: grains are zlib streams.
+    /// The compression: 1 if grains are zlib streams.
     pub(in super::super::super) compression: u16,
 }
 
 impl Head {
-    /// The header's sector.
+    /// Returns the sector of the header.
     pub(in super::super::super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(512);
         bytes.extend(b"KDMV");
@@ -63,7 +64,7 @@ impl Head {
     }
 }
 
-/// The descriptor, filled up to its room.
+/// Returns the descriptor, padded to [`DESCRIPTOR_SECTORS`].
 pub(in super::super::super) fn descriptor(
     create_type: &str,
     sectors: u64,
@@ -74,7 +75,7 @@ pub(in super::super::super) fn descriptor(
     let cid = Some(u32::from_be_bytes([a, b, c, d]));
     let cid = cid.filter(|cid| !CIDS_TAKEN.contains(cid)).unwrap_or(1);
     let cylinders = (sectors / (HEADS * SECTORS_PER_TRACK)).max(1);
-    // The file's name is not known here; readers of embedded descriptors do not look at it.
+    // The file's name is unknown here; readers of embedded descriptors ignore it.
     let mut text = format!(
         "# Disk DescriptorFile\nversion=1\nCID={cid:08x}\nparentCID=ffffffff\n\
          createType=\"{create_type}\"\n\n# Extent description\nRW {sectors} SPARSE \"disk.vmdk\"\n\n\

@@ -1,10 +1,10 @@
-//! The layout of a VMDK of the kind `monolithicSparse`: header, descriptor, the second directory
-//! with its tables, the first with its tables, then grains in guest order.
+//! The layout of a VMDK of the kind `monolithicSparse`: header, descriptor, the redundant directory
+//! with its tables, the directory with its tables, then grains in guest order.
 //!
 //! # Invariants
 //!
-//! 1. Every table has its place, as in the files of VMware and QEMU, who write into them; where
-//!    there is no data the tables are holes of the file.
+//! 1. Every table has its place, as in files of VMware and QEMU, which write into them. Tables
+//!    without data are holes of the file.
 
 pub(in super::super) mod head;
 
@@ -20,7 +20,7 @@ use head::{
 };
 
 const GRAIN_BITS: u32 = 16;
-/// Line ends are guarded, and there is a second directory.
+/// Flags: line-end check, redundant directory.
 const FLAGS: u32 = 3;
 
 /// The plan of a VMDK file.
@@ -36,9 +36,9 @@ pub struct VmdkLayout {
 }
 
 impl VmdkLayout {
-    /// Lays out a disk of `disk_len` bytes, rounded up to a sector, that holds data in these runs.
+    /// Lays out a disk of `disk_len` bytes, rounded up to a sector, with data in these runs.
     ///
-    /// Runs are sorted and do not overlap; what is outside of them reads as zeros.
+    /// Runs are sorted and do not overlap; everything else reads as zeros.
     pub fn new(
         disk_len: u64,
         content: &ContentDigest,
@@ -85,7 +85,7 @@ impl VmdkLayout {
         [head.bytes(), descriptor("monolithicSparse", sectors, &self.content)].concat()
     }
 
-    /// A directory that begins at `sector`, and the tables that follow it.
+    /// Returns the directory at `sector`, and the tables after it.
     fn directory_and_tables(&self, sector: u64) -> impl Iterator<Item = Part> + Send + '_ {
         let tables_start = sector + self.directory_sectors;
         let directory = move || {
@@ -149,7 +149,7 @@ impl Layout for VmdkLayout {
     }
 }
 
-/// A word of 32 bits; sectors fit as the disk is not longer than [`DISK_LEN_MAX`].
+/// Encodes a sector number in 32 bits. All fit, as the disk is at most [`DISK_LEN_MAX`] long.
 fn le32(sector: u64) -> [u8; 4] {
     u32::try_from(sector).unwrap_or(u32::MAX).to_le_bytes()
 }
