@@ -2,11 +2,11 @@
 //!
 //! # Invariants
 //!
-//! 1. A cluster inflates to exactly its length. Output never leaves the buffer given for it, so a
-//!    cluster that would inflate to more is an error that costs no memory.
-//! 2. Input is at most two clusters long, by the width of its field.
+//! 1. A cluster decompresses to exactly its length. Output never leaves the given buffer, so a
+//!    cluster that would decompress to more is an error that costs no memory.
+//! 2. Input is at most two clusters long, by the width of its length field.
 //!
-//! Each thread keeps its own state for inflation; threads never wait for one another here.
+//! Each thread has its own decompressor; threads never wait for one another here.
 
 use std::cell::RefCell;
 
@@ -18,26 +18,27 @@ use super::header::Compression;
 use super::layer::Layer;
 
 const SECTOR_LEN: u64 = 512;
-/// Input is kept between clusters of one thread up to this length.
+/// Maximum length of the input buffer kept between clusters, per thread, in bytes.
 const INPUT_KEPT_MAX: usize = 256 << 10;
 
-/// Where the compressed bytes of a cluster are.
+/// The place of the compressed bytes of a cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Packed {
     pub(super) host: u64,
-    /// Up to a sector more than the stream has, clipped to the file.
+    /// Length in bytes, up to a sector more than the stream's, clipped to the file.
     len: u64,
 }
 
 impl Packed {
-    /// Reads the descriptor in an L2 entry; `None` if it points past the end of the file.
+    /// Parses the descriptor in an L2 entry; `None` if the offset lies past the end of the file.
     pub(super) fn parse(entry: u64, cluster_bits: u32, file_len: u64) -> Option<Self> {
         let offset_bits = 62 - (cluster_bits - 8);
         let host = entry & ((1 << offset_bits) - 1);
         let sectors = (entry >> offset_bits) & ((1 << (cluster_bits - 8)) - 1);
-        // The first sector may be entered in the middle; the count is of those that follow it.
+        // The stream may begin within its first sector; the field counts the sectors after that
+        // one.
         let len = (sectors + 1) * SECTOR_LEN - host % SECTOR_LEN;
-        // The last cluster's last sector need not be in the file to its end.
+        // The file may end within the last sector of the last cluster.
         let len = len.min(file_len.checked_sub(host)?);
         (len > 0).then_some(Self { host, len })
     }
@@ -57,7 +58,7 @@ thread_local! {
     });
 }
 
-/// Inflates a whole cluster into `cluster`, which is as long as clusters of `layer` are.
+/// Decompresses a whole cluster into `cluster`, which has the cluster length of `layer`.
 pub(super) fn inflate(layer: &Layer, packed: Packed, cluster: &mut [u8]) -> Result<(), ImageError> {
     SCRATCH.with_borrow_mut(|scratch| {
         let len = usize::try_from(packed.len).unwrap_or(0);
@@ -100,16 +101,17 @@ fn inflate_deflate(
     }
 }
 
-/// Inflates one frame after the other until the cluster is full; what follows is padding.
+/// Decompresses frame after frame until the cluster is full. The rest of the input is padding.
 ///
-/// Whole frames straight into the cluster need no window, of which a stream may ask for 128 MiB.
+/// Decompressing whole frames straight into the cluster needs no window, for which a stream may
+/// demand 128 MiB.
 fn inflate_zstd(
     context: &mut DCtx<'_>,
     mut input: &[u8],
     cluster: &mut [u8],
 ) -> Result<(), String> {
     let mut filled = 0;
-    // A frame has at least its magic, so input shrinks each turn.
+    // A frame has at least its magic, so the input shrinks with each iteration.
     while filled < cluster.len() {
         let broken = |code| format!("it is not a zstd frame: {}", zstd_safe::get_error_name(code));
         if input.is_empty() {

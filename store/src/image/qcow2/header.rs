@@ -1,7 +1,7 @@
 //! The qcow2 header, its extensions, and the name of the backing file.
 //!
-//! Everything that Seawall does not read is refused here, so the other modules deal with one kind
-//! of image only.
+//! Features that Seawall does not read are refused here, so the other modules deal with one kind of
+//! image only.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -11,17 +11,17 @@ use super::super::ImageError;
 use super::super::format::QCOW2_MAGIC;
 use super::super::source::NamedSource;
 
-/// QEMU's own limit on the size of clusters.
+/// QEMU's limits on the cluster size, as powers of two.
 const CLUSTER_BITS: std::ops::RangeInclusive<u32> = 9..=21;
-/// The format's own limit where entries have subclusters.
+/// The format's minimum with subclusters.
 const EXTENDED_CLUSTER_BITS_MIN: u32 = 14;
-/// The longest disk that is opened.
+/// Maximum length of a disk, in bytes.
 const DISK_LEN_MAX: u64 = 64 << 40;
 const SECTOR_LEN: u64 = 512;
 const BACKING_NAME_LEN_MAX: u64 = 1023;
 const HEADER_LEN_V2: u64 = 72;
 const HEADER_LEN_V3_MIN: u64 = 104;
-/// The fixed part with every field that is looked at; absent fields are zeros.
+/// Length of the fixed part with every field that is read, in bytes; absent fields are zeros.
 const FIXED_LEN: usize = 112;
 
 const INCOMPATIBLE_DIRTY: u64 = 1 << 0;
@@ -33,23 +33,23 @@ const INCOMPATIBLE_EXTENDED_L2: u64 = 1 << 4;
 const EXTENSION_END: u32 = 0;
 const EXTENSION_BACKING_FORMAT: u32 = 0xe279_2aca;
 
-/// What compressed clusters are compressed with.
+/// The compression of compressed clusters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Compression {
     Deflate,
     Zstd,
 }
 
-/// The file that holds what an image does not.
+/// The backing file, which has the bytes that an image does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in super::super) struct Backing {
-    /// As written in the image; relative names are relative to the image's directory.
+    /// The name as written in the image; relative names are relative to the image's directory.
     pub(in super::super) name: PathBuf,
     /// The format as written in the image.
     pub(in super::super) format: Option<String>,
 }
 
-/// A proven header: every combination of fields that it can hold is read correctly.
+/// A validated header: every combination of its fields can be read correctly.
 #[derive(Clone, Debug)]
 pub(super) struct Header {
     pub(super) version: u32,
@@ -74,7 +74,7 @@ impl Header {
             ));
         }
         let header_len = fixed.header_len(cluster_bits)?;
-        // Only version 3 has feature bits; in version 2, extensions stand in their place.
+        // Only version 3 has feature bits; version 2 has extensions in their place.
         let features = if fixed.version == 3 { fixed.be64(72) } else { 0 };
         fixed.check_features(features)?;
         let extended_l2 = features & INCOMPATIBLE_EXTENDED_L2 != 0;
@@ -98,7 +98,7 @@ impl Header {
     }
 }
 
-/// The first bytes of the file, of which the magic and the version are known to be right.
+/// The first bytes of the file, with a valid magic number and version.
 struct Fixed<'a> {
     source: &'a NamedSource,
     bytes: [u8; FIXED_LEN],
@@ -181,7 +181,7 @@ impl<'a> Fixed<'a> {
     }
 
     fn compression(&self, features: u64, header_len: u64) -> Result<Compression, ImageError> {
-        // The byte at 104; a shorter header has extensions there.
+        // The byte at 104. A shorter header has extensions there.
         let kind = if self.version == 3 && header_len > 104 { self.bytes[104] } else { 0 };
         let marked = features & INCOMPATIBLE_COMPRESSION != 0;
         match (kind, marked) {
@@ -232,10 +232,10 @@ impl<'a> Fixed<'a> {
         Ok(Some(Backing { name: PathBuf::from(OsStr::from_bytes(&name)), format }))
     }
 
-    /// Looks for the one extension that matters among those between the header and `end`.
+    /// Looks for the extension with the backing format, between the header and `end`.
     fn backing_format(&self, header_len: u64, end: u64) -> Result<Option<String>, ImageError> {
         let mut offset = header_len;
-        // Each turn takes at least 8 bytes of one cluster.
+        // Each iteration consumes at least 8 bytes of one cluster.
         while offset + 8 <= end {
             let mut head = [0; 8];
             self.source.read(offset, &mut head)?;
@@ -261,7 +261,7 @@ fn unsupported(source: &NamedSource, feature: String, remedy: &str) -> ImageErro
     ImageError::Unsupported { path: source.path.clone(), feature, remedy: remedy.to_owned() }
 }
 
-/// Reads a few bytes, of which the caller has bounded the number by a cluster.
+/// Reads `len` bytes; callers bound `len` by a cluster.
 fn read_bytes(source: &NamedSource, offset: u64, len: u64) -> Result<Vec<u8>, ImageError> {
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     source.read(offset, &mut bytes)?;

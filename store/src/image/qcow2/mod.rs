@@ -1,16 +1,16 @@
-//! qcow2, versions 2 and 3: a reader for whole backing chains, and a layout for writing.
+//! qcow2, versions 2 and 3: a reader of whole backing chains.
 //!
-//! The reader knows standard, zero and compressed (deflate, zstd) clusters, and subclusters. It
-//! does not look at reference counts, internal snapshots, bitmaps or lazy-refcount state, none of
-//! which changes what the guest reads; encrypted images and external data files are refused.
+//! The reader supports standard, zero and compressed (deflate, zstd) clusters, and subclusters. It
+//! ignores reference counts, internal snapshots, bitmaps and lazy refcounts, none of which change
+//! what the guest reads. Encrypted images and external data files are refused.
 //!
-//! A chain is kept flat, topmost file first, with an image of another format at most at its end.
+//! A chain is kept flat, topmost file first. An image of another format can only be its base.
 //!
 //! # Invariants
 //!
-//! 1. Every table that is used lies in its file, and so does the start of every cluster.
-//! 2. Memory has a bound for the chain as a whole: L1 entries and L2 slices (`table`), and inflated
-//!    clusters ([`CLUSTERS_LEN_MAX`]).
+//! 1. Every table in use lies in its file, and so does the start of every cluster.
+//! 2. Memory is bounded for the chain as a whole: L1 entries and L2 slices (`table`), and
+//!    decompressed clusters ([`CLUSTERS_LEN_MAX`]).
 
 mod compressed;
 mod header;
@@ -33,9 +33,10 @@ pub(super) use header::Backing;
 pub(super) use layer::Layer;
 pub(super) use table::Limits;
 
-/// Inflated clusters kept for reads that want only a part of one.
+/// Total length of decompressed clusters cached for partial reads, in bytes.
 const CLUSTERS_LEN_MAX: u64 = 8 << 20;
-/// Readers go forward, so a few clusters per thread serve; more would only be searched.
+/// Maximum number of cached clusters. Readers move forward, so a few per thread suffice, and more
+/// would slow down the search.
 const CLUSTERS_MAX: u64 = 64;
 
 /// A qcow2 image with its backing files.
@@ -47,20 +48,20 @@ pub struct Qcow2Image {
     clusters: Cache<(usize, Packed), Arc<[u8]>>,
 }
 
-/// Where some guest bytes are to be had.
+/// The place of guest bytes in a chain.
 enum Place<'a> {
     Zero,
     Base(&'a dyn DiskImage),
-    /// In a layer, of which this is the place in the chain. Never `Unallocated` or `Zero`.
+    /// In the layer at this position in the chain. Never `Unallocated` or `Zero`.
     Layer(usize, Kind),
 }
 
 impl Qcow2Image {
-    /// Opens an image that is not a file, as tests and fuzzing do; `name` stands for it in errors.
+    /// Opens an image that is not a file, for tests and fuzzing. `name` is its name in errors.
     ///
     /// # Errors
     ///
-    /// As [`open`](super::open); an image that has a backing file is refused.
+    /// As [`open`](super::open). An image with a backing file is refused.
     pub fn from_source(name: PathBuf, source: Box<dyn Source>) -> Result<Self, ImageError> {
         let layer = Layer::open(NamedSource::new(name.clone(), source), &mut Limits::default())?;
         if let Some(backing) = layer.backing() {
@@ -74,7 +75,7 @@ impl Qcow2Image {
         Ok(Self::new(vec![layer], None, vec![name]))
     }
 
-    /// Joins a chain, topmost first; there is at least one layer.
+    /// Joins a chain of at least one layer, topmost first.
     pub(super) fn new(
         layers: Vec<Layer>,
         base: Option<Box<dyn DiskImage>>,
@@ -87,16 +88,17 @@ impl Qcow2Image {
         Self { layers, base, files, slices, clusters: Cache::new(clusters) }
     }
 
-    /// Where the bytes at `offset` are, and how many of `len_max` are there; at least one.
+    /// Returns the place of the bytes at `offset`, and their number there: at least one, at most
+    /// `len_max`.
     fn resolve(&self, offset: u64, len_max: u64) -> Result<(Place<'_>, u64), ImageError> {
         let mut len = len_max;
         for (id, layer) in self.layers.iter().enumerate() {
-            // A backing file that is shorter reads as zeros past its end, whatever is below it.
+            // A shorter backing file reads as zeros past its end, whatever is below it.
             if offset >= layer.disk_len() {
                 return Ok((Place::Zero, len));
             }
             let mapping = layer.map(&self.slices, id, offset, len)?;
-            // What is past this layer's end, too, is unallocated only for those above.
+            // `map` clips the length to this layer's end, past which the layers above read zeros.
             len = mapping.len;
             match mapping.kind {
                 Kind::Unallocated => {}
@@ -112,13 +114,13 @@ impl Qcow2Image {
         }
     }
 
-    /// What is at `offset`: `Ok(len)` of data, or `Err(len)` of a hole.
+    /// Returns the content at `offset`: `Ok(len)` for data, `Err(len)` for a hole.
     fn step(&self, offset: u64) -> Result<Result<u64, u64>, ImageError> {
         let (place, len) = self.resolve(offset, self.disk_len() - offset)?;
         Ok(match place {
             Place::Zero => Err(len),
             Place::Base(base) => at_start(base.next_data(offset)?, offset, len),
-            // Preallocated clusters that were never written are holes of the file.
+            // Clusters allocated and never written are holes of the file.
             Place::Layer(id, Kind::Data(host)) => {
                 at_start(self.layers[id].source.next_run(host)?, host, len)
             }
@@ -126,7 +128,7 @@ impl Qcow2Image {
         })
     }
 
-    /// Reads from a compressed cluster, from `in_cluster` bytes into it.
+    /// Reads from a compressed cluster, starting `in_cluster` bytes into it.
     fn read_compressed(
         &self,
         id: usize,

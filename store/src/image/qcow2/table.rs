@@ -1,9 +1,9 @@
-//! L1 and L2 tables: where they are, and loading them a slice at a time.
+//! L1 and L2 tables; L2 tables are loaded a slice at a time.
 //!
 //! # Invariants
 //!
-//! 1. An L1 table is kept as its non-empty entries only. All of a chain together have at most
-//!    [`L1_ENTRIES_MAX`], a limit that [`Limits`] carries from image to image.
+//! 1. Only the non-empty entries of an L1 table are kept. The tables of a chain together have at
+//!    most [`L1_ENTRIES_MAX`] entries, a limit that [`Limits`] carries from image to image.
 //! 2. L2 tables are read in slices of at most [`SLICE_LEN_MAX`] bytes; a chain shares one cache of
 //!    at most [`SLICES_LEN_MAX`] bytes.
 
@@ -14,17 +14,18 @@ use super::super::cache::Cache;
 use super::super::source::NamedSource;
 use super::header::{Header, be64};
 
-/// QEMU's limit of 32 MiB for one table.
+/// Maximum number of L1 entries: QEMU's limit of 32 MiB for one table.
 const L1_ENTRIES_MAX: u64 = (32 << 20) / 8;
 const SLICE_LEN_MAX: u64 = 64 << 10;
 const SLICES_LEN_MAX: u64 = 8 << 20;
-/// More would make the search for the oldest slice slow; matters for the smallest clusters only.
+/// Maximum number of cached slices. More would slow down the search for the oldest slice; reached
+/// only with the smallest clusters.
 const SLICES_MAX: u64 = 1024;
 
-/// Bits 9 to 55: the offset in an L1 entry, or in an L2 entry of a standard cluster.
+/// Bits 9 to 55: the offset in an L1 entry, and in an L2 entry of a standard cluster.
 pub(super) const OFFSET_MASK: u64 = 0x00ff_ffff_ffff_fe00;
 
-/// What a chain of images may still use up while it is opened.
+/// The L1 entries left for a chain of images while it is opened.
 pub(in super::super) struct Limits {
     l1_entries: u64,
 }
@@ -37,7 +38,7 @@ impl Default for Limits {
 
 /// The non-empty entries of an L1 table.
 pub(super) struct L1 {
-    /// Ascending. At most 2^22 entries, so 32 bits are enough.
+    /// In ascending order. At most 2^22 entries, so 32 bits suffice.
     indexes: Vec<u32>,
     offsets: Vec<u64>,
 }
@@ -90,7 +91,8 @@ impl L1 {
         Ok(table)
     }
 
-    /// The offset of the L2 table, or else the index of the next L1 entry that has one.
+    /// Returns the offset of the L2 table at `index`, or else the index of the next L1 entry with a
+    /// table.
     pub(super) fn find(&self, index: u64) -> Result<u64, Option<u64>> {
         let at = self.indexes.partition_point(|it| u64::from(*it) < index);
         match self.indexes.get(at) {
@@ -100,22 +102,22 @@ impl L1 {
     }
 }
 
-/// How many L1 entries are read at once: 64 KiB of them.
+/// Number of L1 entries read at once: 64 KiB of them.
 const L1_PART: u32 = 8192;
 
-/// L2 slices of a whole chain, keyed by layer and offset.
+/// A cache of the L2 slices of a whole chain, keyed by layer and offset.
 pub(super) struct Slices {
     cache: Cache<(usize, u64), Arc<[u64]>>,
 }
 
 impl Slices {
-    /// A cache for slices of `slice_len` bytes at most.
+    /// Creates a cache for slices of at most `slice_len` bytes.
     pub(super) fn new(slice_len: u64) -> Self {
         let capacity = (SLICES_LEN_MAX / slice_len.max(1)).clamp(1, SLICES_MAX);
         Self { cache: Cache::new(usize::try_from(capacity).unwrap_or(1)) }
     }
 
-    /// The slice of an L2 table that starts at `offset`.
+    /// Returns the slice of an L2 table at `offset`.
     pub(super) fn load(
         &self,
         layer: usize,
@@ -136,7 +138,7 @@ impl Slices {
     }
 }
 
-/// The length of L2 slices where clusters have `cluster_len` bytes: a power of two.
+/// Returns the length in bytes of L2 slices for clusters of `cluster_len` bytes: a power of two.
 pub(super) fn slice_len(cluster_len: u64) -> u64 {
     cluster_len.min(SLICE_LEN_MAX)
 }
