@@ -1,17 +1,17 @@
-//! VMDK: a reader for disks of hosted products and of ESX, with their parents.
+//! VMDK: a reader of disks of hosted products and of ESX, with their parents.
 //!
-//! A disk is one sparse file with a descriptor in it (`monolithicSparse`, `streamOptimized`), or a
-//! descriptor that names its extents: flat, sparse (`KDMV`, `COWD`) or zero. Grains may be
-//! compressed, and a directory may stand at the end of its file. `seSparse` extents and disks that
-//! stand for a device are refused.
+//! A disk is one sparse file with an embedded descriptor (`monolithicSparse`, `streamOptimized`),
+//! or a descriptor that lists extents: flat, sparse (`KDMV`, `COWD`) or zero. Grains may be
+//! compressed, and the grain directory may lie at the end of its file. `seSparse` extents and disks
+//! that stand for a device are refused.
 //!
 //! # Invariants
 //!
-//! 1. The extents of a layer cover its disk from its start to its end, without a gap.
+//! 1. The extents of a layer cover its disk without gaps.
 //! 2. Extents and parents are opened by the rules of [`open`](super::open()), wherever their names
-//!    point. A path of another machine stands for the file of its name beside the image.
-//! 3. Memory has a bound for the image as a whole: directories ([`sparse`]), grain tables
-//!    ([`TABLES_MAX`]) and inflated grains ([`GRAINS_LEN_MAX`]).
+//!    point. A path of another machine means the file of the same name next to the image.
+//! 3. Memory is bounded for the image as a whole: directories ([`sparse`]), grain tables
+//!    ([`TABLES_MAX`]) and decompressed grains ([`GRAINS_LEN_MAX`]).
 
 mod descriptor;
 mod header;
@@ -34,16 +34,17 @@ pub(super) use descriptor::is_descriptor;
 pub(super) use layer::{Files, Found};
 
 const SECTOR_LEN: u64 = 512;
-/// The longest disk that is opened: 64 TiB.
+/// Maximum length of a disk, in sectors: 64 TiB.
 const DISK_SECTORS_MAX: u64 = 1 << 37;
-/// Grain tables kept, of 16 KiB at most.
+/// Number of grain tables cached, each of at most 16 KiB.
 const TABLES_MAX: usize = 512;
-/// Inflated grains kept for reads that want only a part of one.
+/// Total length of decompressed grains cached for partial reads, in bytes.
 const GRAINS_LEN_MAX: u64 = 8 << 20;
-/// Readers go forward, so a few grains per thread serve; more would only be searched.
+/// Maximum number of cached grains. Readers move forward, so a few per thread suffice, and more
+/// would slow down the search.
 const GRAINS_MAX: u64 = 64;
 
-/// Whether a file that starts like this is a VMDK or an extent of one.
+/// Returns whether a file with these first bytes is a VMDK or an extent of one.
 pub(super) fn is_vmdk(head: &[u8]) -> bool {
     let signature = descriptor::SIGNATURE;
     let start = head.get(..signature.len());
@@ -53,27 +54,27 @@ pub(super) fn is_vmdk(head: &[u8]) -> bool {
 
 /// A VMDK image with its extents and parents.
 pub struct VmdkImage {
-    /// Topmost first; there is at least one.
+    /// The images of the chain, topmost first; at least one.
     layers: Vec<Layer>,
     files: Vec<PathBuf>,
     tables: Tables,
     grains: Cache<(usize, u64), Arc<[u8]>>,
 }
 
-/// Where some guest bytes are to be had.
+/// The place of guest bytes in a chain.
 enum Place<'a> {
     Zero,
-    /// In an extent; the range is of the extent.
+    /// In an extent, at this offset of the extent.
     Extent(&'a layer::Extent, u64, Kind),
 }
 
 impl VmdkImage {
-    /// Opens an image that is not a file of its own, as in an OVA, in tests and in fuzzing; `name`
-    /// stands for it in errors.
+    /// Opens an image that is not a separate file, as in an OVA, in tests and in fuzzing. `name` is
+    /// its name in errors.
     ///
     /// # Errors
     ///
-    /// As [`open`](super::open()); an image of several files is refused.
+    /// As [`open`](super::open()). An image of several files is refused.
     pub fn from_source(name: PathBuf, source: Box<dyn Source>) -> Result<Self, ImageError> {
         let source = NamedSource::new(name.clone(), source);
         let mut refuse = |overlay: &Path, names: &[PathBuf], _| {
@@ -90,7 +91,7 @@ impl VmdkImage {
         Ok(image)
     }
 
-    /// Opens an image and all files that it is made of, which `files` opens by name.
+    /// Opens an image and all its files, which `files` opens by name.
     pub(super) fn open(source: NamedSource, files: &mut Files<'_>) -> Result<Self, ImageError> {
         let mut limits = Limits::default();
         let mut extents = 0;
@@ -114,11 +115,12 @@ impl VmdkImage {
         Ok(Self { layers, files: paths, tables: Cache::new(TABLES_MAX), grains })
     }
 
-    /// Where the bytes at `offset` are, and how many of `len_max` are there; at least one.
+    /// Returns the place of the bytes at `offset`, and their number there: at least one, at most
+    /// `len_max`.
     fn resolve(&self, offset: u64, len_max: u64) -> Result<(Place<'_>, u64), ImageError> {
         let mut len = len_max;
         for layer in &self.layers {
-            // A parent that is shorter reads as zeros past its end, whatever is below it.
+            // A shorter parent reads as zeros past its end, whatever is below it.
             let Some(extent) = layer.find(offset) else { return Ok((Place::Zero, len)) };
             let in_extent = offset - extent.start;
             let piece = extent.map(&self.tables, in_extent, len)?;
@@ -132,16 +134,16 @@ impl VmdkImage {
         Ok((Place::Zero, len))
     }
 
-    /// What is at `offset`: `Ok(len)` of data, or `Err(len)` of a hole.
+    /// Returns the content at `offset`: `Ok(len)` for data, `Err(len)` for a hole.
     fn step(&self, offset: u64) -> Result<Result<u64, u64>, ImageError> {
         let (place, len) = self.resolve(offset, self.disk_len() - offset)?;
         let Place::Extent(extent, _, kind) = place else { return Ok(Err(len)) };
         let (Kind::Data(host), Some(source)) = (kind, extent.source()) else { return Ok(Ok(len)) };
-        // What was preallocated and never written is a hole of the file.
+        // Space allocated and never written is a hole of the file.
         Ok(at_start(source.next_run(host)?, host, len))
     }
 
-    /// Reads from the compressed grain that `offset` of its extent lies in.
+    /// Reads from the compressed grain at `offset` of its extent.
     fn read_packed(
         &self,
         extent: &layer::Extent,

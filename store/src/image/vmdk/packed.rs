@@ -2,11 +2,11 @@
 //!
 //! # Invariants
 //!
-//! 1. A grain inflates to what its place on the disk needs, and to no more than its length. Output
-//!    never leaves the buffer given for it.
+//! 1. A grain decompresses to at least the length needed at its place on the disk, and at most to
+//!    the grain length. Output never leaves the given buffer.
 //! 2. Input is at most twice the length of a grain.
 //!
-//! Each thread keeps its own state for inflation; threads never wait for one another here.
+//! Each thread has its own decompressor; threads never wait for one another here.
 
 use std::cell::RefCell;
 
@@ -17,9 +17,9 @@ use super::SECTOR_LEN;
 use super::header::{le32, le64};
 use super::sparse::Sparse;
 
-/// The sector and the length that stand before a compressed grain.
+/// Length of the marker before a compressed grain, in bytes: sector and length.
 const MARKER_LEN: u64 = 12;
-/// Input is kept between grains of one thread up to this length.
+/// Maximum length of the input buffer kept between grains, per thread, in bytes.
 const INPUT_KEPT_MAX: usize = 256 << 10;
 
 thread_local! {
@@ -27,10 +27,10 @@ thread_local! {
         RefCell::new((Vec::new(), Decompressor::new()));
 }
 
-/// Inflates the grain of an extent that begins at `start` into `grain`.
+/// Decompresses the grain at `start` of an extent into `grain`.
 ///
-/// The buffer is as long as a grain, or ends where the extent does; a stream may be longer than
-/// that by what lies past the extent's end.
+/// The buffer has the length of a grain, or ends with the extent. In the latter case, the stream
+/// may be longer, as some writers pad the last grain.
 pub(super) fn inflate(
     extent: &Sparse,
     host: u64,
@@ -89,7 +89,7 @@ fn inflate_zlib(
     let len = if wanted == grain_len {
         deflate.zlib_decompress(input, grain).map_err(explain)?
     } else {
-        // The last grain of the extent: some writers fill it up, others do not.
+        // The last grain of the extent: some writers pad it to the grain length.
         let mut whole = vec![0; grain_len];
         let len = deflate.zlib_decompress(input, &mut whole).map_err(explain)?;
         grain.copy_from_slice(&whole[..wanted]);

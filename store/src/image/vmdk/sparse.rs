@@ -1,10 +1,10 @@
-//! A sparse extent: from offsets in it to places in its file, by a directory of tables of grains.
+//! A sparse extent, which maps its offsets to places in its file by a directory of grain tables.
 //!
 //! # Invariants
 //!
 //! 1. A [`Piece`] covers at least one byte, so every walk ends.
-//! 2. Tables that are used lie in the file, and so does the start of every grain.
-//! 3. All directories of an image together have at most [`DIRECTORY_ENTRIES_MAX`] entries.
+//! 2. Tables in use lie in the file, and so does the start of every grain.
+//! 3. The directories of an image together have at most [`DIRECTORY_ENTRIES_MAX`] entries.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use super::super::walk::{Mapping, MappingKind};
 use super::SECTOR_LEN;
 use super::header::{Header, le32};
 
-/// 64 TiB in grains of 64 KiB, twice, as there is a copy of the directory.
+/// Maximum number of directory entries: two directories for 64 TiB in grains of 64 KiB.
 const DIRECTORY_ENTRIES_MAX: u64 = 4 << 20;
-/// How much of a directory is read at once.
+/// Length of a read of a directory, in bytes.
 const READ_LEN_MAX: usize = 64 << 10;
-/// An entry that stands for a grain of zeros, where the header says so.
+/// The table entry of a grain of zeros, if enabled in the header.
 const ZERO_GRAIN: u32 = 1;
 
-/// What an image may still use up while it is opened.
+/// The directory entries left for an image while it is opened.
 pub(super) struct Limits {
     directory_entries: u64,
 }
@@ -33,19 +33,20 @@ impl Default for Limits {
     }
 }
 
-/// Grain tables of a whole image, keyed by the extent's number and the table's offset.
+/// A cache of the grain tables of a whole image, keyed by the extent's number and the table's
+/// offset.
 pub(super) type Tables = Cache<(usize, u64), Arc<[u32]>>;
 
-/// What an extent knows of some of its bytes.
+/// The place of bytes, as known to an extent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// Nothing; the parent image does.
+    /// Not in this extent: read the parent.
     Unallocated,
-    /// They are zeros, whatever the parent holds.
+    /// Zeros, whatever the parent has.
     Zero,
-    /// They are in the file from this offset.
+    /// In the file, from this offset.
     Data(u64),
-    /// They are in the compressed grain that begins at this offset of the file.
+    /// In the compressed grain at this offset of the file.
     Packed(u64),
 }
 
@@ -62,11 +63,11 @@ impl MappingKind for Kind {
 /// A run of bytes of one kind.
 pub(super) type Piece = Mapping<Kind>;
 
-/// A sparse extent with a proven header.
+/// A sparse extent with a validated header.
 pub(super) struct Sparse {
     pub(super) source: NamedSource,
     pub(super) header: Header,
-    /// Sectors of the grain tables; 0 where there is none.
+    /// The first sector of each grain table; 0 if there is none.
     directory: Vec<u32>,
 }
 
@@ -79,7 +80,7 @@ impl Sparse {
         Ok(this)
     }
 
-    /// Takes the entries of the second directory where those of the first cannot be right.
+    /// Replaces invalid directory entries by those of the redundant directory.
     fn mend(&mut self, limits: &mut Limits) -> Result<(), ImageError> {
         let is_wrong = |entry: &u32| !self.is_table(*entry);
         let Some(broken) = self.directory.iter().position(is_wrong) else { return Ok(()) };
@@ -103,15 +104,16 @@ impl Sparse {
         Ok(())
     }
 
-    /// Whether a directory entry stands for no table, or for one that lies in the file.
+    /// Returns whether a directory entry is valid: no table, or one that lies in the file.
     fn is_table(&self, sector: u32) -> bool {
         let len = u64::from(self.header.table_entries) * 4;
         sector == 0 || u64::from(sector) * SECTOR_LEN + len <= self.source.len
     }
 
-    /// What is at `offset`, which is inside the extent, to the end of its grain or of a gap.
+    /// Returns the place of the bytes at `offset`, to the end of their grain or of a gap. `offset`
+    /// must lie in the extent.
     ///
-    /// `id` is this extent's number, under which it shares `tables` with the others.
+    /// `id` is the extent's number, by which its entries in the shared `tables` are keyed.
     pub(super) fn piece(
         &self,
         tables: &Tables,
@@ -154,14 +156,14 @@ impl Sparse {
         };
         let entry = table.get(index).copied().unwrap_or(0);
         if let Some(kind) = kind_of(entry) {
-            // Grains without data come in long runs: one look at the table takes them all.
+            // Grains without data come in long runs: one look at the table covers all of them.
             let alike = table[index..].iter().take_while(|next| kind_of(**next) == Some(kind));
             let grains = u64::try_from(alike.count()).unwrap_or(1).max(1);
             return Ok(Piece { kind, len: grains * grain_len - in_grain });
         }
         let host = u64::from(entry) * SECTOR_LEN;
-        // The last grain may end past the end, where QEMU reads zeros; one that starts there is
-        // what a truncated file looks like.
+        // The last grain may end past the end of the file, where QEMU reads zeros. A grain that
+        // starts there means that the file was truncated.
         if host >= self.source.len {
             let reason = format!(
                 "entry {index} points to {host}, past the end of the file at {}",
