@@ -1,11 +1,11 @@
-//! VDI, the format of VirtualBox: a reader for dynamic and fixed files of version 1.1.
+//! VDI, the format of VirtualBox: a reader of dynamic and fixed files of version 1.1.
 //!
-//! Refused: differencing and undo images, which name their parent by an identifier that only
-//! VirtualBox's register of media resolves.
+//! Differencing and undo images are refused: they name their parent by an identifier that only
+//! VirtualBox's media registry resolves.
 //!
 //! # Invariants
 //!
-//! 1. A block that is used lies in the file.
+//! 1. A block in use lies in the file.
 
 use super::blocks::{BlockFile, Kind, Mapping, TableLimits};
 use super::fields::{array, le32, le64};
@@ -13,7 +13,7 @@ use super::parent::{Id, Parent};
 use super::source::NamedSource;
 use super::{Format, ImageError};
 
-/// Where the signature stands, after a text that differs.
+/// Offset of the signature, after a text that varies.
 pub(super) const SIGNATURE_AT: usize = 64;
 pub(super) const SIGNATURE: [u8; 4] = 0xbeda_107f_u32.to_le_bytes();
 
@@ -22,11 +22,11 @@ const VERSION: u32 = 0x0001_0001;
 const DYNAMIC: u32 = 1;
 const FIXED: u32 = 2;
 const SECTOR_LEN: u64 = 512;
-/// The longest disk that is opened.
+/// Maximum length of a disk, in bytes.
 const DISK_LEN_MAX: u64 = 64 << 40;
-/// VirtualBox writes 1 MiB.
+/// Maximum length of a block, in bytes. VirtualBox writes blocks of 1 MiB.
 const BLOCK_LEN_MAX: u64 = 256 << 20;
-/// Entries from here on name no block: one never written, or one discarded.
+/// Entries from this value on have no block: one never written, or one discarded.
 const DISCARDED: u32 = 0xffff_fffe;
 
 /// A VDI file.
@@ -35,7 +35,7 @@ pub(super) struct VdiFile {
     disk_len: u64,
     is_fixed: bool,
     block_len: u64,
-    /// What comes before each block.
+    /// Length of the extra data before each block, in bytes.
     extra_len: u64,
     blocks_offset: u64,
     table_offset: u64,
@@ -69,7 +69,7 @@ impl BlockFile for VdiFile {
             return refuse(format!("VDI version {}.{}", version >> 16, version & 0xffff));
         }
         let kind = le32(&header, 76);
-        // The identifier of the image that this one was linked to, or of its parent.
+        // The identifier of the linked image or of the parent.
         let alone = header[424..456].iter().all(|byte| *byte == 0);
         if !matches!(kind, DYNAMIC | FIXED) || !alone {
             return refuse(format!("a parent, as a VDI of type {kind}"));
@@ -87,7 +87,7 @@ impl BlockFile for VdiFile {
         if disk_len > DISK_LEN_MAX {
             return wrong(368, format!("a disk of {disk_len} bytes is longer than 64 TiB"));
         }
-        // QEMU rounds up, too; VirtualBox makes whole sectors only.
+        // QEMU rounds up, too; VirtualBox only makes whole sectors.
         let disk_len = disk_len.next_multiple_of(SECTOR_LEN);
         let (needed, blocks) = (disk_len.div_ceil(block_len), u64::from(le32(&header, 384)));
         if needed > blocks {
@@ -125,7 +125,7 @@ impl BlockFile for VdiFile {
         if entry >= DISCARDED {
             return Ok(Mapping { kind: Kind::Zero, len });
         }
-        // Fewer than 2^32 times at most 2^29, and 32 bits: no overflow.
+        // Less than 2^32 times at most 2^29, plus 32 bits: no overflow.
         let stride = self.extra_len + self.block_len;
         let host = self.blocks_offset + u64::from(entry) * stride + self.extra_len;
         let used = self.block_len.min(self.disk_len - (offset - in_block));

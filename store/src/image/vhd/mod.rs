@@ -1,16 +1,16 @@
-//! VHD: a reader for fixed, dynamic and differencing files.
+//! VHD: a reader of fixed, dynamic and differencing files.
 //!
-//! The disk has the length that Hyper-V, Azure and XenServer see, or, where Virtual PC or an old
-//! QEMU made it, the one of its geometry. A sector whose bit is not set reads as zeros, or as the
-//! parent has it.
+//! The disk has the length that Hyper-V, Azure and XenServer see; in files of Virtual PC or an old
+//! QEMU, the length of the geometry. A sector whose bit is not set reads as zeros, or as the parent
+//! has it.
 //!
-//! Not read: footers of 511 bytes, which Virtual PC wrote before 2004.
+//! Footers of 511 bytes, which Virtual PC wrote before 2004, are not read.
 //!
 //! # Invariants
 //!
-//! 1. Footer and header have right checksums. Of the two footers of a file with blocks, the one at
-//!    the start is used, and the one at the end only if that one is damaged.
-//! 2. A block that is used lies in the file.
+//! 1. Footer and header have valid checksums. A file with blocks has two footers: the one at the
+//!    start is used, or the one at the end if the first is damaged.
+//! 2. A block in use lies in the file.
 
 pub(super) mod footer;
 pub(super) mod header;
@@ -24,24 +24,24 @@ use super::{Format, ImageError};
 use footer::{FOOTER_LEN, Footer, SECTOR_LEN};
 use header::Header;
 
-/// `qemu-img check` knows nothing of VHD.
+/// `qemu-img check` does not support VHD.
 const REPAIR: &str = "check it where it was made: in Hyper-V with `Test-VHD`, in XenServer with \
                       `vhd-util check`; a raw disk that only looks like a VHD needs the format \
                       `raw`";
-/// The entry of a block that is not in the file.
+/// The table entry of a block that is not in the file.
 pub(super) const UNUSED: u32 = u32::MAX;
 
 /// A VHD file.
 pub(super) struct VhdFile {
     source: NamedSource,
     footer: Footer,
-    /// `None` for a fixed VHD, which is all data.
+    /// The blocks; `None` for a fixed VHD, which is all data.
     blocks: Option<Blocks>,
 }
 
 struct Blocks {
     block_len: u64,
-    /// Of the bitmap that comes before each block.
+    /// Length of the bitmap before each block, in bytes.
     bitmap_len: u64,
     table: Vec<u32>,
     table_offset: u64,
@@ -98,14 +98,14 @@ impl BlockFile for VhdFile {
     }
 }
 
-/// Bytes from the end in which the footer of a fixed VHD is looked for: tools that copy to whole
-/// MiB leave zeros behind it.
+/// Length of the end searched for the footer of a fixed VHD, in bytes: tools that copy whole MiB
+/// leave zeros after the footer.
 const PADDING_LEN_MAX: u64 = 1 << 20;
 
-/// Where the footer at the end of a VHD is; `None` if there is none.
+/// Returns the offset of the footer at the end of a VHD; `None` if there is none.
 ///
-/// A footer with zeros behind it counts only where it is right and ends its own disk: a guest's
-/// disk may have stale ones.
+/// A footer with zeros after it counts only if it is valid and its disk ends there: a guest's disk
+/// may contain stale footers.
 pub(super) fn find_footer<E>(
     source: &dyn Source,
     failed: &dyn Fn(std::io::Error) -> E,
@@ -132,7 +132,8 @@ pub(super) fn find_footer<E>(
     }))
 }
 
-/// The footer at the start or else the one at the end, and where that is.
+/// Reads the footer at the start, or else the one at the end. Returns it with the offset of the
+/// footer at the end.
 fn read_footer(source: &NamedSource) -> Result<(Footer, u64), ImageError> {
     let Some(end) = source.len.checked_sub(FOOTER_LEN) else {
         let reason = format!("the file has {} bytes, a footer has 512", source.len);
@@ -143,7 +144,7 @@ fn read_footer(source: &NamedSource) -> Result<(Footer, u64), ImageError> {
         source.read(offset, &mut bytes)?;
         Ok::<_, ImageError>(Footer::parse(&bytes))
     };
-    // A fixed VHD starts with what the guest wrote there, which is never a footer to trust.
+    // A fixed VHD starts with guest data, where a footer is never to be trusted.
     if let Ok(footer) = read(0)?
         && (end == 0 || footer.kind != footer::Kind::Fixed)
     {
@@ -166,7 +167,7 @@ impl Blocks {
             let reason = format!("{} blocks do not hold {} bytes", header.entries, footer.disk_len);
             return Err(source.damaged("VHD header", footer.header_offset, reason));
         }
-        // Both factors have 32 bits.
+        // Both factors fit 32 bits.
         let table = limits.load(source, header.table_offset, needed * 4)?;
         let parent = match footer.kind {
             footer::Kind::Differencing => Some(header.parent(source)?),
@@ -212,7 +213,7 @@ impl Blocks {
     }
 }
 
-/// The length of the bitmap before each block, in whole sectors.
+/// Returns the length of the bitmap before each block in bytes, a multiple of the sector length.
 pub(super) fn bitmap_len(block_len: u64) -> u64 {
     (block_len / SECTOR_LEN).div_ceil(8).next_multiple_of(SECTOR_LEN)
 }

@@ -1,4 +1,4 @@
-//! GUIDs as they stand in a file: the first three groups with their lowest byte first.
+//! GUIDs in the byte order of a file: the first three groups are little-endian.
 
 use super::super::parent::Id;
 
@@ -12,7 +12,7 @@ pub(in super::super) const PHYSICAL_SECTOR: Id = guid("cda348c7445d44719cc9e9885
 pub(super) const PARENT_LOCATOR: Id = guid("a8d35f2db30b454dabf7d3d84834ab0c");
 pub(super) const LOCATOR_OF_VHDX: Id = guid("b04aefb7d19e4a81b78925b8e9445913");
 
-/// The order in which the bytes of the text stand in the file.
+/// The place in the file of each byte of the text.
 const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
 
 const fn guid(digits: &str) -> Id {
@@ -22,7 +22,7 @@ const fn guid(digits: &str) -> Id {
     }
 }
 
-/// Reads a GUID; what is no digit separates.
+/// Parses a GUID; all other characters than hexadecimal digits are separators.
 pub(super) const fn parse(text: &[u8]) -> Option<Id> {
     let mut id = [0; 16];
     let (mut at, mut digits) = (0, 0);
