@@ -1,21 +1,21 @@
-//! What a file's name says of its content.
+//! Formats claimed by file names.
 
 use std::path::{Path, PathBuf};
 
 use super::super::format::Format;
 
-/// What a name says.
+/// The claim of a file name about the content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Claim {
-    /// Nothing that is known.
+    /// No known claim.
     None,
-    /// A disk of any format: `.img` is on raw and on qcow2 disks alike.
+    /// A disk of any format: `.img` is common for raw and qcow2 disks alike.
     AnyDisk,
     /// A disk of this format.
     Format(Format),
     /// A compression.
     Wrapping(&'static str),
-    /// A file that is no disk, or a disk of a format that is not read.
+    /// A file that is not a disk, or a disk of a format that Seawall does not read.
     Foreign(&'static str),
 }
 
@@ -77,14 +77,14 @@ const CLAIMS: [(&str, Claim); 55] = [
     ("ex01", Claim::Foreign("EWF")),
 ];
 
-/// What the end of a name says.
+/// Returns the claim of a name's extension.
 pub(super) fn claim(path: &Path) -> Claim {
     let Some(extension) = path.extension().and_then(|it| it.to_str()) else { return Claim::None };
     let found = CLAIMS.iter().find(|(name, _)| name.eq_ignore_ascii_case(extension));
     found.map_or(Claim::None, |(_, claim)| *claim)
 }
 
-/// The name that a compressed file has when it is inflated.
+/// Returns the name of a compressed file without the extension of its compression.
 pub(super) fn unwrapped(path: &Path) -> PathBuf {
     match claim(path) {
         Claim::Wrapping(_) => path.with_extension(""),
@@ -92,7 +92,7 @@ pub(super) fn unwrapped(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether VMware gives such names to the parts of a disk.
+/// Returns whether a name has the form of an extent of a VMware disk.
 pub(super) fn is_extent(path: &Path) -> bool {
     let stem = path.file_stem().and_then(|it| it.to_str()).unwrap_or_default();
     let is_numbered = stem.rsplit_once('-').is_some_and(|(_, end)| {

@@ -1,4 +1,4 @@
-//! Marks of a raw disk: what firmware, partitioners and file systems write at its start.
+//! Marks of a raw disk: signatures that firmware, partitioners and file systems write at its start.
 
 /// Offset and bytes, from the first 128 KiB of a disk.
 const MARKS: [(usize, &[u8]); 33] = [
@@ -27,15 +27,15 @@ const MARKS: [(usize, &[u8]); 33] = [
     (1024, b"HX"),
     // APFS.
     (32, b"NXSB"),
-    // A physical volume of LVM stands in one of the first four sectors.
+    // The label of an LVM physical volume, in one of the first four sectors.
     (0, b"LABELONE"),
     (512, b"LABELONE"),
     (1024, b"LABELONE"),
     (1536, b"LABELONE"),
-    // A member of a RAID of Linux, versions 1.1 and 1.2.
+    // A member of a Linux RAID, versions 1.1 and 1.2.
     (0, b"\xfc\x4e\x2b\xa9"),
     (4096, b"\xfc\x4e\x2b\xa9"),
-    // Swap, with pages of 4, 8, 16 and 64 KiB.
+    // Linux swap, with pages of 4, 8, 16 and 64 KiB.
     (4086, b"SWAPSPACE2"),
     (8182, b"SWAPSPACE2"),
     (16374, b"SWAPSPACE2"),
@@ -51,7 +51,7 @@ const MARKS: [(usize, &[u8]); 33] = [
     (8192 + 1372, b"\x54\x19\x01\x00"),
 ];
 
-/// Whether a disk that begins like this was written by a guest or a partitioner.
+/// Returns whether a disk with these first bytes was written by a guest or a partitioner.
 pub(super) fn is_plain(head: &[u8]) -> bool {
     MARKS.iter().any(|(at, bytes)| head.get(*at..).is_some_and(|it| it.starts_with(bytes)))
 }
