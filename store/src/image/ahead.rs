@@ -1,11 +1,11 @@
-//! Remembers the last hole that was found.
+//! A cache of the last long hole of an image.
 //!
-//! A scan goes leaf by leaf and asks at each where data begins. A map of many terabytes without
-//! data would be walked from each leaf to its end: the square of its length.
+//! A scan asks at each leaf for the next data. In an image of many terabytes without data, each
+//! answer would walk the map to its end, in time quadratic in the disk's length.
 //!
 //! # Invariants
 //!
-//! 1. An answer is the one that the image gave, or a part of it.
+//! 1. An answer is the image's own.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -13,16 +13,16 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{DiskImage, ImageError, Variant};
 
-/// Shorter holes cost less to find again than to remember.
+/// Minimum length of a hole worth remembering, in bytes: a shorter one is cheap to find again.
 const HOLE_LEN_MIN: u64 = 16 << 20;
 
-/// An image whose last long hole is remembered.
+/// An image with a cache of its last long hole.
 pub(super) struct Ahead {
     image: Box<dyn DiskImage>,
     last: Mutex<Option<Hole>>,
 }
 
-/// A hole from where it was asked for, and the data behind it.
+/// A hole, from the offset of the query, and the data after it.
 #[derive(Clone)]
 struct Hole {
     from: u64,
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// A disk of 64 TiB with data in its middle, which counts the questions.
+    /// A disk of 64 TiB with data in its middle, which counts queries.
     struct Counting(AtomicUsize);
 
     impl DiskImage for &'static Counting {

@@ -1,4 +1,4 @@
-//! Which sectors of a block a file holds, one bit each.
+//! Sector bitmaps: one bit for each sector of a block, set if the file has the sector.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use super::ImageError;
 use super::cache::Cache;
 use super::source::NamedSource;
 
-/// Bitmaps kept per file. Readers go forward, so a few per thread serve; of the longest, 64 KiB
-/// for blocks of 256 MiB, a chain of 64 files keeps 32 MiB.
+/// Number of bitmaps cached per file. Readers move forward, so a few per thread suffice. With
+/// bitmaps of the maximum length, 64 KiB for blocks of 256 MiB, a chain of 64 files caches 32 MiB.
 const BITMAPS_MAX: usize = 8;
 
-/// Which bit of a byte stands for the first of its eight sectors.
+/// The bit of a byte that stands for the first of its eight sectors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum First {
     Highest,
     Lowest,
 }
 
-/// The bitmaps of a file, by their offset in it.
+/// The bitmaps of a file, keyed by file offset.
 pub(super) struct Bitmaps {
     first: First,
     cache: Cache<u64, Arc<[u8]>>,
@@ -28,8 +28,8 @@ impl Bitmaps {
         Self { first, cache: Cache::new(BITMAPS_MAX) }
     }
 
-    /// Whether the bitmap of `len` bytes at `offset` has the bit of `sector`, and for how many
-    /// sectors from there on, to its end at most, it says the same.
+    /// Returns the bit of `sector` in the bitmap of `len` bytes at `offset`, and the number of
+    /// sectors from there on, within the bitmap, with the same bit.
     pub(super) fn run(
         &self,
         source: &NamedSource,

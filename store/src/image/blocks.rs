@@ -1,12 +1,12 @@
-//! Images whose disk is cut into blocks of one length, each in the file or not: VHD, VHDX, VDI.
+//! Images of fixed-length blocks, each present in the file or not: VHD, VHDX, VDI.
 //!
-//! A differencing image knows some of its disk and has a parent of the same format for the rest. A
+//! A differencing image has a part of its disk, and a parent of the same format for the rest. A
 //! chain of them is kept flat, topmost file first.
 //!
 //! # Invariants
 //!
 //! 1. A [`Mapping`] covers at least one byte, so every walk ends.
-//! 2. A chain of files together keeps at most [`TABLES_LEN_MAX`] bytes of block tables.
+//! 2. The files of a chain together keep at most [`TABLES_LEN_MAX`] bytes of block tables.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ use super::source::{NamedSource, Source, at_start};
 use super::walk::{self, MappingKind, join};
 use super::{DiskImage, Format, ImageError, Variant};
 
-/// The tables of a chain, in bytes of the files. A VHD of the greatest length has 4 MiB, a VHDX
-/// with blocks of 32 MiB, as Hyper-V makes them, 16 MiB at its greatest length of 64 TiB.
+/// Maximum length of the tables of a chain, in bytes. The longest VHD has 4 MiB. A VHDX with blocks
+/// of 32 MiB, as Hyper-V makes them, has 16 MiB at its maximum length of 64 TiB.
 const TABLES_LEN_MAX: u64 = 64 << 20;
 
-/// What a chain of files may still use up while it is opened.
+/// The memory left for the tables of a chain while it is opened.
 pub(super) struct TableLimits {
     bytes: u64,
 }
@@ -34,7 +34,7 @@ impl Default for TableLimits {
 }
 
 impl TableLimits {
-    /// Reads a table of `len` bytes, if it lies in the file and within the limits.
+    /// Reads a table of `len` bytes. Fails if the table ends past the file or exceeds the limits.
     pub(super) fn load(
         &mut self,
         source: &NamedSource,
@@ -61,14 +61,14 @@ impl TableLimits {
     }
 }
 
-/// What one file knows of some guest bytes.
+/// The place of guest bytes, as known to one file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// Nothing; its parent does.
+    /// Not in this file: read the parent.
     Below,
-    /// They are zeros.
+    /// Zeros.
     Zero,
-    /// They are in the file from this offset.
+    /// In the file, from this offset.
     Data(u64),
 }
 
@@ -85,7 +85,7 @@ impl MappingKind for Kind {
 /// A run of guest bytes of one kind.
 pub(super) type Mapping = walk::Mapping<Kind>;
 
-/// A file of blocks with a proven header.
+/// A file of blocks with a validated header.
 pub(super) trait BlockFile: Send + Sync + Sized {
     /// The format of such files.
     const FORMAT: Format;
@@ -94,57 +94,58 @@ pub(super) trait BlockFile: Send + Sync + Sized {
 
     fn source(&self) -> &NamedSource;
 
-    /// Whether it has a place for every block, so that none are a matter of its tables.
+    /// Returns whether the file is of the fixed kind, with a place for every block.
     fn is_fixed(&self) -> bool;
 
-    /// Length of the disk's logical sectors, where the format says it.
+    /// Returns the length of the disk's logical sectors in bytes, if the format states it.
     fn sector_len(&self) -> Option<u64> {
         None
     }
 
     fn disk_len(&self) -> u64;
 
-    /// What is at `offset`, which is inside the disk, to the end of its block at most.
+    /// Returns the place of the bytes at `offset`, at most to the end of the block. `offset` must
+    /// lie in the disk.
     fn piece(&self, offset: u64) -> Result<Mapping, ImageError>;
 
-    /// The identifier that children know this file by.
+    /// Returns the identifier by which children name this file.
     fn id(&self) -> Id;
 
-    /// The image that holds what this one does not.
+    /// Returns the parent of a differencing image.
     fn parent(&self) -> Option<&Parent>;
 }
 
-/// An image of blocks with its parents.
+/// An image of blocks, with its parents.
 pub(super) struct BlockImage<F> {
     files: Vec<F>,
     paths: Vec<PathBuf>,
     last: Mutex<Option<Answer>>,
 }
 
-/// Where some guest bytes are to be had.
+/// The place of guest bytes in a chain.
 enum Place<'a> {
     Zero,
     /// In a file, from this offset.
     Stored(&'a NamedSource, u64),
 }
 
-/// What `next_data` said last. An overlay of another format asks for each of its clusters, and to
-/// walk a long hole or run each time anew would take the square of its length.
+/// The last answer of `next_data`. An overlay of another format asks for each of its clusters;
+/// walking a long hole or run each time would take time quadratic in its length.
 #[derive(Clone)]
 struct Answer {
     from: u64,
-    /// Empty, at the end of the disk, where there was no data.
+    /// Empty, at the end of the disk, if there was no more data.
     run: Range<u64>,
 }
 
 impl<F: BlockFile> BlockImage<F> {
-    /// Joins a chain, topmost first; there is at least one file.
+    /// Joins a chain of at least one file, topmost first.
     pub(super) fn new(files: Vec<F>) -> Self {
         let paths = files.iter().map(|file| file.source().path.clone()).collect();
         Self { files, paths, last: Mutex::new(None) }
     }
 
-    /// Opens an image that is not a file; one with a parent is refused.
+    /// Opens an image that is not a file. Fails if the image has a parent.
     pub(super) fn from_source(name: PathBuf, source: Box<dyn Source>) -> Result<Self, ImageError> {
         let file = F::open(NamedSource::new(name, source), &mut TableLimits::default())?;
         if let Some(parent) = file.parent() {
@@ -158,11 +159,12 @@ impl<F: BlockFile> BlockImage<F> {
         Ok(Self::new(vec![file]))
     }
 
-    /// Where the bytes at `offset` are, and how many of `len_max` are there; at least one.
+    /// Returns the place of the bytes at `offset`, and their number there: at least one, at most
+    /// `len_max`.
     fn resolve(&self, offset: u64, len_max: u64) -> Result<(Place<'_>, u64), ImageError> {
         let mut len = len_max;
         for file in &self.files {
-            // A parent that is shorter reads as zeros past its end, whatever is below it.
+            // A shorter parent reads as zeros past its end, whatever is below it.
             if offset >= file.disk_len() {
                 break;
             }
@@ -178,12 +180,12 @@ impl<F: BlockFile> BlockImage<F> {
         Ok((Place::Zero, len))
     }
 
-    /// What is at `offset`: `Ok(len)` of data, or `Err(len)` of a hole.
+    /// Returns the content at `offset`: `Ok(len)` for data, `Err(len)` for a hole.
     fn step(&self, offset: u64) -> Result<Result<u64, u64>, ImageError> {
         let (place, len) = self.resolve(offset, self.disk_len() - offset)?;
         Ok(match place {
             Place::Zero => Err(len),
-            // Blocks that were set aside and never written are holes of the file.
+            // Blocks allocated and never written are holes of the file.
             Place::Stored(source, host) => at_start(source.next_run(host)?, host, len),
         })
     }

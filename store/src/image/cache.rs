@@ -1,10 +1,10 @@
-//! A small map with a bound: what was used longest ago leaves first.
+//! A small bounded map, which evicts the least recently used value.
 //!
 //! # Invariants
 //!
-//! 1. It never holds more than `capacity` values.
-//! 2. Its lock is held for look-ups only; values are made by the caller, outside of it. Two threads
-//!    may make the same value at the same time; one of the two stays.
+//! 1. The map never holds more than `capacity` values.
+//! 2. The lock is held for look-ups only. Callers make values without it, so two threads may make
+//!    the same value at once; one of the two stays.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -47,7 +47,7 @@ impl<K: Copy + Eq + Hash, V: Clone> Cache<K, V> {
         inner.values.insert(key, (value, now));
     }
 
-    // A panic elsewhere leaves the map whole: nothing in here panics halfway through a change.
+    // A poisoned lock is harmless: no code under it panics halfway through a change.
     fn lock(&self) -> MutexGuard<'_, Inner<K, V>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,6 @@
 //! CRC-32C (Castagnoli), the checksum of VHDX.
 
-/// The polynomial 0x1EDC6F41, its bits reversed.
+/// The polynomial 0x1EDC6F41, bit-reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
 const TABLE: [u32; 256] = table();
@@ -22,7 +22,7 @@ const fn table() -> [u32; 256] {
     table
 }
 
-/// The checksum of a structure that counts its own checksum, of 4 bytes at 4, as zeros.
+/// Returns the checksum of a structure, with its own checksum (4 bytes at offset 4) taken as zeros.
 pub(super) fn of_structure(bytes: &[u8]) -> u32 {
     let crc = bytes.iter().enumerate().fold(u32::MAX, |crc, (at, byte)| {
         let byte = if (4..8).contains(&at) { 0 } else { *byte };
@@ -33,8 +33,8 @@ pub(super) fn of_structure(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    /// The check value of the catalogue of CRCs is for `123456789`; with zeros in the place of the
-    /// checksum it is another, which another implementation gave.
+    /// The check value of the catalogue of CRCs is for `123456789`. With zeros in place of the
+    /// checksum, the value is different; it comes from another implementation.
     #[test]
     fn a_known_checksum_comes_out() {
         assert_eq!(super::of_structure(b"1234"), 0xf63a_f4ee);

@@ -1,6 +1,6 @@
-//! Numbers at fixed places of the headers of images.
+//! Numbers at fixed offsets of image headers.
 //!
-//! The caller has as many bytes as the structure has; only then are its fields asked for.
+//! Panics if the buffer is too short: callers read the whole structure first.
 
 pub(super) fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes(array(bytes, at))
@@ -26,7 +26,7 @@ pub(super) fn le64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array(bytes, at))
 }
 
-/// So many bytes from `at`.
+/// Returns `N` bytes from `at`.
 pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     std::array::from_fn(|i| bytes[at + i])
 }

@@ -1,4 +1,4 @@
-//! The container formats that are read, and their names.
+//! The container formats Seawall reads, and their names.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A container format that Seawall reads.
+/// A container format.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Format {
     /// The disk's bytes and nothing else.
@@ -24,7 +24,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// All formats, with their names here and, where it has another one, in QEMU.
+    /// All formats, each with its name in Seawall and its name in QEMU.
     const NAMES: [(Self, &str, &str); 6] = [
         (Self::Raw, "raw", "raw"),
         (Self::Qcow2, "qcow2", "qcow2"),
@@ -34,19 +34,19 @@ impl Format {
         (Self::Vmdk, "vmdk", "vmdk"),
     ];
 
-    /// The format that QEMU calls so.
+    /// Returns the format with this name in QEMU.
     pub(super) fn of_qemu(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(_, _, of_qemu)| *of_qemu == name).map(|(format, ..)| *format)
     }
 
-    /// QEMU's name of the format.
+    /// Returns the format's name in QEMU.
     pub(super) fn qemu_name(self) -> &'static str {
         Self::NAMES.iter().find(|(format, ..)| *format == self).map_or("raw", |(.., name)| name)
     }
 
-    /// Parses `[FORMAT:]PATH`: a prefix that is the name of a format says what the file is.
+    /// Parses `[FORMAT:]PATH`, where the optional prefix is the name of a format.
     ///
-    /// A path that begins like this itself is written with `./` before it.
+    /// Write `./` before a path that itself begins with such a prefix.
     #[must_use]
     pub fn split_path(text: &OsStr) -> (Option<Self>, PathBuf) {
         let bytes = text.as_bytes();
@@ -71,7 +71,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// A name that stands for no format that Seawall reads.
+/// A name of no format that Seawall reads.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("unknown image format {0:?}; known are {known}", known = known())]
 pub struct UnknownFormat(String);
@@ -89,7 +89,7 @@ impl FromStr for Format {
     }
 }
 
-/// `QFI\xfb`; versions 2 and 3 are qcow2, version 1 is told apart by the header parser.
+/// The magic number of qcow and qcow2. Version 1 is qcow, which the header parser refuses.
 pub(super) const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
 
 #[cfg(test)]

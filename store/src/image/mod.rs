@@ -1,10 +1,10 @@
-//! Guest-visible bytes behind disk image files.
+//! Readers of disk image files, and layouts for export.
 //!
-//! Seawall cuts, hashes and stores what a guest would read, never the container file. This module
-//! turns a container file into that: a length, runs of data, and reads at guest offsets. It also
-//! lays out files for export ([`layout`]).
+//! Seawall chunks, hashes and stores the bytes that a guest reads, never the container file. A
+//! reader presents an image as a length, runs of data, and reads at guest offsets. [`layout`] plans
+//! the files written by an export.
 //!
-//! It does not write into images, repair them, or read their internal snapshots.
+//! Images are never modified or repaired, and their internal snapshots are not read.
 //!
 //! # Invariants
 //!
@@ -12,14 +12,14 @@
 //!    holds.
 //! 2. A reader never opens a file for writing.
 //! 3. Bytes outside the runs that [`DiskImage::next_data`] reports read as zeros.
-//! 4. A file is raw because something says so, never for want of a signature ([`detect`]).
-//! 5. Which other files an image may name is for its opener to say, not for the image ([`trust`]).
+//! 4. A file is taken for raw only on evidence, not for lack of a signature ([`detect`]).
+//! 5. The opener of an image, not the image, decides which other files it may name ([`trust`]).
 //!
 //! # At the same time
 //!
-//! A [`DiskImage`] is shared between threads freely; no lock is held during I/O or inflation. A
-//! file that is *written* while it is read gives bytes of no single moment, and where the reader
-//! can tell (the file shrank, a table is broken) an error.
+//! A [`DiskImage`] can be shared between threads; no lock is held during I/O or decompression. If
+//! the file is *written* meanwhile, reads return bytes of no single moment. The reader returns an
+//! error where it notices (the file shrank, a table is broken).
 
 mod ahead;
 mod bitmap;
@@ -60,44 +60,44 @@ pub use slices::{FileSlice, SlicedFile, empty, open_file, open_inflated, open_sl
 pub use source::Source;
 pub use vmdk::VmdkImage;
 
-/// The longest run that [`DiskImage::next_data`] reports.
+/// Maximum length of a run reported by [`DiskImage::next_data`], in bytes.
 pub const RUN_LEN_MAX: u64 = 256 << 20;
 
-/// A format, and what of it a file uses.
+/// A format, and the variant of it that a file has.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Variant {
     /// The format.
     pub format: Format,
-    /// Such as `streamOptimized`; empty where there is nothing to tell apart.
+    /// The variant, such as `streamOptimized`; empty if the format has only one.
     pub detail: String,
-    /// Length of the disk's logical sectors in bytes, where the file says it.
+    /// Length of the disk's logical sectors in bytes, if the file states it.
     pub sector_len: Option<u64>,
 }
 
 /// A disk image opened for reading; safe to share between threads.
 pub trait DiskImage: Send + Sync {
-    /// Length of the disk the guest sees, in bytes.
+    /// Returns the length of the guest's disk, in bytes.
     fn disk_len(&self) -> u64;
 
-    /// The first run that may hold data at or after `from`, clipped to the disk.
+    /// Returns the first run at or after `from` that may hold data, clipped to the disk.
     ///
-    /// Everything from `from` to the run's start is a hole. `None` when only a hole remains. Runs
-    /// are as long as is cheap to know (at most [`RUN_LEN_MAX`]), never empty, and adjoining runs
-    /// are allowed.
+    /// Everything from `from` to the run's start is a hole. `None` means that only a hole remains.
+    /// Runs are as long as is cheap to determine (at most [`RUN_LEN_MAX`]) and never empty;
+    /// adjoining runs are allowed.
     fn next_data(&self, from: u64) -> Result<Option<Range<u64>>, ImageError>;
 
-    /// Fills `buf` with the guest's bytes from `offset`; zeros past what is allocated.
+    /// Fills `buf` with the guest's bytes from `offset`. Unallocated bytes are zeros.
     ///
     /// The range must lie within the disk. After an error the content of `buf` is undefined.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError>;
 
-    /// Whether the bytes at `offset`, which is on the disk, are inflated by each read: who needs
-    /// them twice does well to keep them.
+    /// Returns whether each read of the bytes at `offset` decompresses them, so that a caller that
+    /// needs them twice should keep them. `offset` must lie in the disk.
     fn is_packed(&self, offset: u64) -> Result<bool, ImageError>;
 
-    /// What the file is, for people.
+    /// Returns the file's format and variant, for display.
     fn variant(&self) -> Variant;
 
-    /// Every file this image is made of, backing files last: the identity a stat cache watches.
+    /// Returns all files of the image, backing files last. A stat cache watches these.
     fn files(&self) -> &[PathBuf];
 }

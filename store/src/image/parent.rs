@@ -1,31 +1,31 @@
-//! The parent of a differencing image, and where on this machine it may be.
+//! The parent of a differencing image, and its possible places on this machine.
 //!
-//! Images of Windows name their parents by several paths, most of them of the machine that made
-//! them. A path that says nothing here still has a file name, which is looked for beside the image.
+//! Images made on Windows name a parent by several paths, most of them of the machine that made the
+//! image. For a path without meaning here, a file of the same name is looked for next to the image.
 
 use std::path::{Path, PathBuf};
 
 use super::ImageError;
 
-/// What tells one image from all others: a GUID or UUID, as its bytes stand in the file.
+/// The unique identifier of an image: a GUID or UUID, in the byte order of the file.
 pub(super) type Id = [u8; 16];
 
-/// A parent, as its child names it.
+/// A parent, as named by its child.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Parent {
-    /// The parent has one of these.
+    /// Identifiers, one of which the parent must have.
     pub(super) ids: Vec<Id>,
-    /// Paths and URLs of it, most trusted first.
+    /// Paths and URLs of the parent, most trusted first.
     pub(super) names: Vec<String>,
 }
 
-/// The next step for who has a chain of which not all is at hand.
+/// The remedy for a chain with missing files.
 pub(super) const JOIN: &str = "put its parents beside it, or make it one file where it was \
                                made: in Hyper-V with `Convert-VHD`, in XenServer with \
                                `vhd-util coalesce`";
 
 impl Parent {
-    /// The places where the file that `child` means may be, most trusted first.
+    /// Returns the possible paths of the parent of `child`, most trusted first.
     pub(super) fn places(&self, child: &Path) -> Vec<PathBuf> {
         let beside = child.parent().unwrap_or(Path::new(""));
         let named = self.names.iter().filter_map(|name| local(name));
@@ -33,7 +33,7 @@ impl Parent {
         named.chain(plain).map(|path| beside.join(path)).collect()
     }
 
-    /// Why the parent is not used.
+    /// Returns the error for a parent that is not used.
     pub(super) fn refuse(&self, child: &Path, reason: &str) -> ImageError {
         ImageError::Backing {
             path: child.to_owned(),
@@ -44,7 +44,7 @@ impl Parent {
     }
 }
 
-/// A name as a path of this machine: relative, or absolute and not of Windows.
+/// Returns a name as a path of this machine; `None` for a Windows path with a drive or share.
 pub(super) fn local(name: &str) -> Option<PathBuf> {
     let name = name.strip_prefix("file://").unwrap_or(name);
     let path = name.replace('\\', "/");
@@ -52,13 +52,13 @@ pub(super) fn local(name: &str) -> Option<PathBuf> {
     (!of_windows && !path.is_empty()).then(|| path.into())
 }
 
-/// What stands after the last separator of a name.
+/// Returns the last component of a name, of Unix or Windows.
 pub(super) fn file_name(name: &str) -> Option<PathBuf> {
     let last = name.rsplit(['\\', '/', ':']).next()?;
     (!matches!(last, "" | "." | "..")).then(|| last.into())
 }
 
-/// Text of 16-bit units up to the first zero; `None` if it is empty or no text.
+/// Decodes UTF-16 up to the first zero; `None` if the text is empty or malformed.
 pub(super) fn utf16(units: impl Iterator<Item = u16>) -> Option<String> {
     let text: Result<String, _> = char::decode_utf16(units.take_while(|unit| *unit != 0)).collect();
     text.ok().filter(|text| !text.is_empty())

@@ -1,29 +1,29 @@
-//! What a disk's partition table says: MBR with its extended partitions, and GPT.
+//! Partition tables: MBR with extended partitions, and GPT.
 //!
-//! For people to look at; nothing is decided by it. A table that is broken is told as far as it
-//! can be read.
+//! For display only: no decision depends on it. A broken table is shown as far as it can be read.
 //!
 //! # Invariants
 //!
-//! 1. At most [`ENTRIES_MAX`] entries are looked at, and chains of extended partitions end.
+//! 1. At most [`ENTRIES_MAX`] entries are read, and chains of extended partitions end.
 
 use super::{DiskImage, ImageError};
 
-/// Entries of a GPT, or links of a chain of extended partitions. Tools make 128.
+/// Maximum number of entries of a GPT, or of links in a chain of extended partitions. Tools make
+/// 128.
 const ENTRIES_MAX: u64 = 1024;
-/// UEFI 2.10, section 5.3.2: 128 times a power of two.
+/// Lengths of a GPT entry, in bytes (UEFI 2.10, section 5.3.2: 128 times a power of two).
 const ENTRY_LENS: std::ops::RangeInclusive<u64> = 128..=4096;
 const SECTOR_LEN: u64 = 512;
 const BOOT_SIGNATURE: [u8; 2] = [0x55, 0xaa];
 const GPT_SIGNATURE: &[u8] = b"EFI PART";
 const GPT_PROTECTIVE: u8 = 0xee;
-/// Types of partitions that hold others: CHS, LBA, Linux.
+/// Types of extended partitions: CHS, LBA, Linux.
 const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
 
 /// The kind of a partition table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TableKind {
-    /// A table in the first sector, as DOS had it.
+    /// A table in the first sector, in the format of DOS.
     Mbr,
     /// A GUID partition table.
     Gpt,
@@ -32,28 +32,28 @@ pub enum TableKind {
 /// A partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partition {
-    /// Its number as Linux counts, from 1.
+    /// The number by which Linux names the partition, from 1.
     pub number: u64,
-    /// Where it begins on the disk, in bytes.
+    /// The offset of the partition on the disk, in bytes.
     pub start: u64,
-    /// Its length in bytes.
+    /// The length of the partition, in bytes.
     pub len: u64,
     /// The type: a byte as hexadecimal digits, or a GUID.
     pub kind: String,
-    /// Its name; of GPT only.
+    /// The name; only GPT has names.
     pub name: String,
 }
 
 /// A disk's partition table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PartitionTable {
-    /// Which kind of table it is.
+    /// The kind of the table.
     pub kind: TableKind,
-    /// Its partitions, by number.
+    /// The partitions, by number.
     pub partitions: Vec<Partition>,
 }
 
-/// Reads the partition table of a disk; `None` where there is none.
+/// Reads the partition table of a disk; `None` if there is none.
 ///
 /// # Errors
 /// When the image cannot be read.
@@ -61,7 +61,7 @@ pub fn partition_table(image: &dyn DiskImage) -> Result<Option<PartitionTable>, 
     let Some(sector) = read(image, 0, SECTOR_LEN)? else { return Ok(None) };
     let Some(entries) = table_of(&sector) else { return Ok(None) };
     if entries.iter().any(|entry| entry.kind == GPT_PROTECTIVE) {
-        // Sectors of 512 bytes, or of 4 KiB as on some devices.
+        // Sectors have 512 bytes, or 4 KiB on some devices.
         for sector_len in [SECTOR_LEN, 4096] {
             if let Some(partitions) = gpt(image, sector_len)? {
                 return Ok(Some(PartitionTable { kind: TableKind::Gpt, partitions }));
@@ -72,7 +72,7 @@ pub fn partition_table(image: &dyn DiskImage) -> Result<Option<PartitionTable>, 
     Ok(Some(PartitionTable { kind: TableKind::Mbr, partitions }))
 }
 
-/// An entry of a table in a boot sector.
+/// An entry of the partition table in a boot sector.
 #[derive(Clone, Copy)]
 struct Entry {
     kind: u8,
@@ -84,7 +84,7 @@ impl Entry {
     fn partition(self, number: u64, base: u64) -> Partition {
         Partition {
             number,
-            // All of 32 bits: no overflow.
+            // Sums and products of values of 32 bits: no overflow.
             start: (base + self.first) * SECTOR_LEN,
             len: self.sectors * SECTOR_LEN,
             kind: format!("{:02x}", self.kind),
@@ -93,7 +93,7 @@ impl Entry {
     }
 }
 
-/// The four entries of a boot sector that has a table.
+/// Returns the four entries of a boot sector, if it has a partition table.
 fn table_of(sector: &[u8]) -> Option<Vec<Entry>> {
     if sector.get(510..512)? != BOOT_SIGNATURE {
         return None;
@@ -131,7 +131,7 @@ fn mbr(image: &dyn DiskImage, entries: &[Entry]) -> Result<Vec<Partition>, Image
             number += 1;
         }
         match entries.get(1) {
-            // The next link lies further on, or the chain could come back.
+            // The next link must lie further on, or the chain could loop.
             Some(next) if next.kind != 0 && extended.first + next.first > link => {
                 link = extended.first + next.first;
             }
@@ -152,7 +152,7 @@ fn gpt(image: &dyn DiskImage, sector_len: u64) -> Result<Option<Vec<Partition>>,
     let Some(table) = table.filter(|_| ENTRY_LENS.contains(&entry_len)) else {
         return Ok(Some(Vec::new()));
     };
-    // At most 4 MiB. A table that ends past the disk is none.
+    // At most 4 MiB. A table that ends past the disk is ignored.
     let Some(bytes) = read(image, table, count * entry_len)? else { return Ok(Some(Vec::new())) };
     let entries = bytes.chunks_exact(usize::try_from(entry_len).unwrap_or(usize::MAX));
     let partitions = (1..).zip(entries).filter_map(|(number, entry)| {
@@ -171,7 +171,7 @@ fn gpt(image: &dyn DiskImage, sector_len: u64) -> Result<Option<Vec<Partition>>,
     Ok(Some(partitions.collect()))
 }
 
-/// Bytes of the disk; `None` where they are not all in it.
+/// Reads bytes of the disk; `None` if the range goes past its end.
 fn read(image: &dyn DiskImage, offset: u64, len: u64) -> Result<Option<Vec<u8>>, ImageError> {
     if offset.checked_add(len).is_none_or(|end| end > image.disk_len()) {
         return Ok(None);
@@ -181,7 +181,7 @@ fn read(image: &dyn DiskImage, offset: u64, len: u64) -> Result<Option<Vec<u8>>,
     Ok(Some(bytes))
 }
 
-/// The text of a GUID, of which the first three parts are little-endian.
+/// Formats a GUID, whose first three groups are little-endian.
 fn guid(bytes: &[u8]) -> String {
     const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
     let mut text = String::new();

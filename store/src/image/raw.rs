@@ -1,11 +1,11 @@
 //! Raw images: the file is the disk.
 //!
-//! Holes come from the file system (`SEEK_DATA`, `SEEK_HOLE`). Where it does not tell, as on block
-//! devices, all is data; that is slower to push and gives the same index.
+//! Holes come from the file system (`SEEK_DATA`, `SEEK_HOLE`). Where these are not supported, as on
+//! block devices, everything is data: slower to push, with the same index.
 //!
 //! # Invariants
 //!
-//! 1. The disk keeps the length it had when opened. Bytes that go away are an error, not a hole.
+//! 1. The disk keeps its length as of opening. Bytes missing later are an error, not a hole.
 
 use std::io;
 use std::ops::Range;

@@ -1,9 +1,9 @@
-//! Where an image's bytes come from: a file or device, or memory for tests and fuzzing.
+//! Sources of an image's bytes: a file or device, or memory for tests and fuzzing.
 //!
 //! # Invariants
 //!
-//! 1. A file is opened read-only, and never blocks the opener: what is neither a regular file nor a
-//!    block device is refused before it is opened.
+//! 1. A file is opened read-only, and opening never blocks: anything but a regular file or a block
+//!    device is refused before it is opened.
 //! 2. The length is taken once, at open. Bytes missing later are an error, never zeros.
 
 use std::fs::{File, Metadata};
@@ -19,23 +19,24 @@ use rustix::io::Errno;
 use super::ImageError;
 
 /// Random access to the bytes of an image file.
-// Not `len`: that name asks for an `is_empty`, and no caller would use it.
+// Not `len`: clippy would demand an `is_empty`, which no caller needs.
 pub trait Source: Send + Sync {
-    /// How many bytes there are; does not change.
+    /// Returns the number of bytes, which is constant.
     fn source_len(&self) -> u64;
 
-    /// Fills `buf` from `offset`.
+    /// Fills `buf` with the bytes from `offset`.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the bytes end first.
+    /// `UnexpectedEof` if the range goes past the end.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
 
-    /// The first run at or after `from` that may be other than zeros; `None` if there is none.
+    /// Returns the first run at or after `from` that may have other bytes than zeros; `None` if
+    /// there is none.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the bytes end before `source_len`.
+    /// `UnexpectedEof` if there are fewer bytes than `source_len` by now.
     fn next_run(&self, from: u64) -> io::Result<Option<Range<u64>>>;
 }
 
@@ -57,7 +58,8 @@ impl Source for Vec<u8> {
     }
 }
 
-/// What makes two paths the same file: device and inode, or the device a node stands for.
+/// The identity of a file behind any path: device and inode, or the device number of a block
+/// device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Identity {
     File { dev: u64, ino: u64 },
@@ -71,17 +73,17 @@ pub(super) struct DiskFile {
     path: PathBuf,
     len: u64,
     identity: Identity,
-    /// The last run of data that was found. A file system walks a long run from its start to its
-    /// end, so to ask again for each cluster in it would take the square of its length.
+    /// The last run of data found. A file system walks a long run from its start to its end, so
+    /// asking again for each cluster in the run would take time quadratic in its length.
     last_run: Mutex<Range<u64>>,
 }
 
-/// Where a `SEEK_DATA` or a `SEEK_HOLE` led.
+/// The result of a `SEEK_DATA` or a `SEEK_HOLE`.
 enum Seek {
     At(u64),
-    /// Nothing but a hole, or nothing at all, from here on.
+    /// Only a hole, or the end of the file, follows.
     PastEnd,
-    /// The file system or the device does not tell.
+    /// The file system or the device does not support the call.
     Unknown,
 }
 
@@ -97,16 +99,16 @@ impl DiskFile {
         Self::of(path, File::from(fd))
     }
 
-    /// Takes an open file, which `path` stands for in errors.
+    /// Wraps an open file, named `path` in errors.
     pub(super) fn of(path: &Path, file: File) -> Result<Self, ImageError> {
         let fail =
             |verb| move |source: io::Error| ImageError::Io { verb, path: path.to_owned(), source };
-        // The name may have moved between the two steps; what was opened is what counts.
+        // The path may lead to another file by now: check the one that was opened.
         let metadata = file.metadata().map_err(fail("inspect"))?;
         let identity = identify(path, &metadata)?;
         let len = match identity {
             Identity::File { .. } => metadata.len(),
-            // A device node has no length of its own.
+            // The metadata of a device node has no length.
             Identity::Device(_) => rustix::fs::seek(&file, SeekFrom::End(0))
                 .map_err(|errno| fail("find the length of")(errno.into()))?,
         };
@@ -121,7 +123,7 @@ impl DiskFile {
         self.identity
     }
 
-    /// Fails when a regular file is shorter than it was when opened.
+    /// Fails if a regular file is shorter than at open.
     fn check_len(&self) -> io::Result<()> {
         match self.identity {
             Identity::File { .. } if self.file.metadata()?.len() < self.len => {
@@ -135,7 +137,7 @@ impl DiskFile {
         self.last_run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    // Moves the file's cursor, which nothing else uses: reads name their offset.
+    // Moves the file's cursor. Nothing else uses it, as reads name their offset.
     fn seek(&self, to: SeekFrom) -> io::Result<Seek> {
         match rustix::fs::seek(&self.file, to) {
             Ok(offset) => Ok(Seek::At(offset)),
@@ -159,20 +161,20 @@ impl Source for DiskFile {
         if from >= self.len {
             return Ok(None);
         }
-        // What was data once may have become a hole; it still reads right.
+        // If the run has become a hole since, it still reads correctly.
         let last = self.last_run().clone();
         if last.contains(&from) {
             return Ok(Some(from..last.end));
         }
         let start = match self.seek(SeekFrom::Data(from))? {
             Seek::At(start) if start < self.len => start,
-            // The file grew; what was added is not part of what was opened.
+            // The file grew; the new part does not belong to the disk.
             Seek::At(_) => return Ok(None),
             Seek::PastEnd => return self.check_len().map(|()| None),
             Seek::Unknown => from,
         };
         let end = match self.seek(SeekFrom::Hole(start))? {
-            // A file that shrinks or is punched right now can say that data ends where it starts.
+            // In a file that shrinks or is punched meanwhile, data can end where it starts.
             Seek::At(end) => end.max(start.saturating_add(1)),
             Seek::PastEnd => return self.check_len().map(|()| None),
             Seek::Unknown => self.len,
@@ -203,7 +205,8 @@ pub(super) fn identify(path: &Path, metadata: &Metadata) -> Result<Identity, Ima
     Err(ImageError::NotADisk { path: path.to_owned(), found })
 }
 
-/// What the next run of data, if any, says of the `len` bytes at `at`: data or a hole, how much.
+/// Returns the content of up to `len` bytes at `at`, given the next run of data: `Ok` with the
+/// length of data, or `Err` with the length of a hole.
 pub(super) fn at_start(run: Option<Range<u64>>, at: u64, len: u64) -> Result<u64, u64> {
     match run {
         Some(run) if run.start <= at => Ok(len.min(run.end - at)),
@@ -212,16 +215,16 @@ pub(super) fn at_start(run: Option<Range<u64>>, at: u64, len: u64) -> Result<u64
     }
 }
 
-/// A source and the name that errors give it.
+/// A source, and the name it has in errors.
 pub(super) struct NamedSource {
     pub(super) path: PathBuf,
     pub(super) len: u64,
     source: Box<dyn Source>,
-    /// What says more about damage in a file of this format, or repairs it.
+    /// The step advised for a damaged file of this format.
     repair: &'static str,
 }
 
-/// What [`NamedSource::damaged`] tells to do where the format has nothing better.
+/// The step that [`NamedSource::damaged`] advises for formats without a better one.
 const REPAIR: &str = "run `qemu-img check` on it";
 
 impl NamedSource {
@@ -229,12 +232,12 @@ impl NamedSource {
         Self { path, len: source.source_len(), source, repair: REPAIR }
     }
 
-    /// Tells another thing to do about damage.
+    /// Sets the step advised for a damaged file.
     pub(super) fn with_repair(self, repair: &'static str) -> Self {
         Self { repair, ..self }
     }
 
-    /// The same file with other bytes, such as after changes that are still in its log.
+    /// Wraps the source, for instance to lay the changes of a log over the file.
     pub(super) fn with_source<S: Source + 'static>(
         self,
         wrap: impl FnOnce(Box<dyn Source>) -> S,
@@ -243,8 +246,8 @@ impl NamedSource {
         Self { path: self.path, len: source.source_len(), source, repair: self.repair }
     }
 
-    /// Reads what is in the file from `offset`, and zeros past its end: the last unit of a file
-    /// need not be written to its end.
+    /// Fills `buf` from `offset`, with zeros past the end of the file: the last unit of a file need
+    /// not be complete.
     pub(super) fn read_padded(&self, offset: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         let in_file = self.len.saturating_sub(offset);
         let in_file = usize::try_from(in_file).map_or(buf.len(), |len| len.min(buf.len()));
@@ -256,12 +259,12 @@ impl NamedSource {
         self.read(offset, stored)
     }
 
-    /// The bytes without their name.
+    /// Returns the source without its name.
     pub(super) fn bytes(&self) -> &dyn Source {
         self.source.as_ref()
     }
 
-    /// The error of a read whose place does not matter.
+    /// Returns the error of a read at an unspecified offset.
     pub(super) fn failed(&self, source: io::Error) -> ImageError {
         read_error(&self.path, self.len, self.len, source)
     }
@@ -292,7 +295,8 @@ impl NamedSource {
     }
 }
 
-/// Tells bytes that went away from a disk that fails.
+/// Returns the error of a failed read: [`ImageError::Shrunk`] for a file that ends early,
+/// [`ImageError::Io`] otherwise.
 pub(super) fn read_error(path: &Path, len: u64, offset: u64, source: io::Error) -> ImageError {
     let path = path.to_owned();
     if source.kind() == io::ErrorKind::UnexpectedEof {

@@ -1,17 +1,17 @@
-//! Which files an image may name.
+//! The rules for files that an image may name.
 //!
-//! Whoever writes a disk decides what its first bytes are: a guest that writes the header of an
-//! image into its raw disk, or the author of a downloaded image, could name any file of this host
-//! and have it published. So a file that is named counts only where its opener expects such files:
-//! in the folder of the image that was given, or in the folders of
+//! The writer of a disk controls its first bytes. A guest that writes an image header into its raw
+//! disk, or the author of a downloaded image, could name any file of this host and have it
+//! published. A named file is therefore used only where the opener expects such files: in the
+//! folder of the given image, or in the folders of
 //! [`OpenOptions::allowed`](super::OpenOptions::allowed).
 //!
 //! # Invariants
 //!
-//! 1. The real path counts: links are resolved first, and the file is then opened from its folder's
-//!    handle, component by component, without following any.
-//! 2. The folder of the image grants nothing where it is the root, where the image is a block
-//!    device, and for hidden files, block devices and whatever else is no regular file.
+//! 1. The real path counts. Links are resolved first; the file is then opened from its folder's
+//!    handle, component by component, without following links.
+//! 2. The folder of the image grants nothing if it is the root, or if the image is a block device.
+//!    It never grants hidden files, block devices and other files that are not regular.
 
 use std::fs::{self, File};
 use std::io;
@@ -23,31 +23,32 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use super::ImageError;
 use super::source::{DiskFile, Identity, identify};
 
-/// Why a file that an image names is not opened.
+/// The reason for which a file named by an image is not opened.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// It cannot be found or opened.
+    /// The file cannot be found or opened.
     Io(io::Error),
-    /// It is no disk.
+    /// The file is not a disk.
     Image(ImageError),
-    /// It lies where the image may not name files; its real path.
+    /// The file lies outside the allowed places. The value is its real path.
     Outside(PathBuf),
 }
 
-/// A place in which an image may name files.
+/// A folder or file that an image may name.
 struct Root {
     real: PathBuf,
-    /// It is the image's own folder, and nobody said that the image may name files there.
+    /// True for the image's own folder, unless explicitly allowed: hidden files, and all but
+    /// regular ones, stay refused.
     is_own: bool,
 }
 
-/// The places in which an image may name files.
+/// The places of the files that an image may name.
 pub(super) struct Trust {
     roots: Vec<Root>,
 }
 
 impl Trust {
-    /// Of the image at `top`: its folder and what was allowed.
+    /// Collects the places for the image `top`: its folder, and the allowed paths.
     pub(super) fn of(top: &DiskFile, allowed: &[PathBuf]) -> Result<Self, ImageError> {
         let mut roots = Vec::new();
         for path in allowed {
@@ -59,7 +60,7 @@ impl Trust {
             roots.push(Root { real, is_own: false });
         }
         if matches!(top.identity(), Identity::File { .. }) {
-            // Both the folder that was named and, if the image is a link, the one it lies in.
+            // The folder of the given path and, if the image is a link, the folder of its target.
             let named = folder(top.path());
             let of_file = fs::canonicalize(top.path());
             let of_file = of_file.ok().and_then(|real| real.parent().map(Path::to_owned));
@@ -70,10 +71,10 @@ impl Trust {
         Ok(Self { roots })
     }
 
-    /// Opens a file that the image names.
+    /// Opens a file named by the image. Fails if the file lies in no allowed place.
     pub(super) fn open(&self, path: &Path) -> Result<DiskFile, Refusal> {
         let real = fs::canonicalize(path).map_err(Refusal::Io)?;
-        // What can never be a disk is refused as such: permission for it would be of no use.
+        // A file that can never be a disk is refused as such: permission for it would not help.
         let found = fs::symlink_metadata(&real).map_err(Refusal::Io)?;
         identify(path, &found).map_err(Refusal::Image)?;
         for root in &self.roots {
@@ -91,7 +92,7 @@ impl Trust {
     }
 }
 
-/// The folder that a file lies in.
+/// Returns the folder of a file.
 pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
@@ -100,7 +101,7 @@ fn is_hidden(inner: &Path) -> bool {
     inner.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
 }
 
-/// Opens `root`/`inner`, of which no component may be a link by now.
+/// Opens `root`/`inner`. Fails if a component is a link by now.
 fn open_beneath(root: &Path, inner: &Path) -> io::Result<File> {
     let parts: Vec<_> = inner.components().collect();
     let Some((last, folders)) = parts.split_last() else { return open_at(CWD, root) };
@@ -119,7 +120,7 @@ fn plain<'a>(part: &'a Component<'_>) -> io::Result<&'a Path> {
     }
 }
 
-/// Opens a file for reading once it is known to be one that opening does not harm.
+/// Opens a file for reading, after a check that opening is harmless.
 fn open_at(at: impl std::os::fd::AsFd, name: &Path) -> io::Result<File> {
     let look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let found = File::from(openat(&at, name, look, Mode::empty())?).metadata()?;

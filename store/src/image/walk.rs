@@ -1,4 +1,4 @@
-//! How images with tables are walked: pieces join to mappings, steps to runs of data.
+//! Walks over images with tables: joins pieces to mappings, and steps to runs of data.
 //!
 //! # Invariants
 //!
@@ -9,15 +9,15 @@ use std::ops::Range;
 
 use super::{ImageError, RUN_LEN_MAX};
 
-/// The most pieces that are joined into one mapping.
+/// Maximum number of pieces joined into one mapping.
 pub(super) const PIECES_MAX: usize = 8192;
 
-/// What guest bytes of a mapping are.
+/// The kind of the guest bytes of a mapping.
 pub(super) trait MappingKind: Copy + PartialEq {
-    /// Where in the file they begin, if they are there as the guest reads them.
+    /// Returns the offset of the bytes in the file, if they are stored there uncompressed.
     fn host(self) -> Option<u64>;
 
-    /// Whether they are compressed: such a piece is read by itself.
+    /// Returns whether the bytes are compressed: such a piece is read by itself.
     fn is_compressed(self) -> bool;
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Mapping<K> {
     pub(super) len: u64,
 }
 
-/// Joins the pieces from `offset` that lie side by side in the file too, up to `len_max` bytes.
+/// Joins pieces from `offset` on that adjoin in the file too, up to `len_max` bytes.
 pub(super) fn join<K: MappingKind>(
     offset: u64,
     len_max: u64,
@@ -53,8 +53,8 @@ pub(super) fn join<K: MappingKind>(
     Ok(run)
 }
 
-/// The first run of data at or after `from`. `step` says what is at an offset: `Ok(len)` of data,
-/// or `Err(len)` of a hole.
+/// Returns the first run of data at or after `from`. `step` returns the content at an offset:
+/// `Ok(len)` for data, `Err(len)` for a hole.
 pub(super) fn next_run(
     disk_len: u64,
     from: u64,

@@ -45,7 +45,7 @@ fn a_run_is_bounded() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("disk.raw");
     let file = File::create(&path).unwrap();
-    // Allocated, and never written: the file system calls it data or not, both are right.
+    // Allocated and never written: the file system may report data or a hole.
     let len = RUN_LEN_MAX + (1 << 20);
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len).unwrap();
     let image = open(&path, &OpenOptions::default()).unwrap();
