@@ -304,4 +304,11 @@ fn sectors_of_4_kib_are_reported_where_a_release_loses_them() {
         "{unmapped}"
     );
     world.local("inspect big.raw").succeeds().prints("sectors    4096 bytes");
+    // Wherever the disk goes, its next host has to be told.
+    let exported = told(&world, "export x:1/a/disk0 -o out.qcow2");
+    assert_eq!(exported["sectorLen"], 4096);
+    for host in ["qemu", "libvirt", "xen", "hyperv", "proxmox", "ova", "ovf"] {
+        let pulled = told(&world, &format!("pull x:1 --as {host} --into {host}")).to_string();
+        assert!(pulled.contains("sectors of 4096 bytes of disk"), "{host}: {pulled}");
+    }
 }

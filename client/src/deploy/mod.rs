@@ -28,11 +28,13 @@ use std::str::FromStr;
 
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{DiskName, MachineName};
-use seawall_api::release::Release;
+use seawall_api::release::{Disk, Machine, Release};
 use seawall_store::image::layout::ExportFormat;
 use serde::{Deserialize, Serialize};
 
 use guest::{Guest, guests};
+
+use crate::disk::sectors;
 
 /// A kind of host for which machines can be described.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -228,6 +230,7 @@ pub fn describe(
     let guests = guests(subject);
     let mut draft = Draft { folder: folder(subject.release, target), ..Draft::default() };
     draft.lose_what_no_target_has(subject.release);
+    draft.lose_sectors(subject);
     let place = || plain_path(subject.place).ok_or(Indescribable::Place { target });
     match target {
         DescriptorTarget::Libvirt => libvirt::describe(&mut draft, subject, &guests, place()?),
@@ -292,6 +295,21 @@ impl Draft {
     fn lose(&mut self, guest: &Guest<'_>, what: impl Into<String>, instead: impl Into<String>) {
         let machine = Some(guest.machine.name.clone());
         self.losses.push(Loss { machine, what: what.into(), instead: instead.into() });
+    }
+
+    /// Reports disks whose sectors have other than 512 bytes.
+    fn lose_sectors(&mut self, subject: &Subject<'_>) {
+        let is_here = |machine: &Machine, disk: &Disk| {
+            subject.files.iter().any(|it| it.machine == machine.name && it.disk == disk.name)
+        };
+        for (machine, disk) in subject.release.disks().filter(|(m, disk)| is_here(m, disk)) {
+            let Some(len) = sectors::len_of(machine, &disk.name) else { continue };
+            self.losses.push(Loss {
+                machine: Some(machine.name.clone()),
+                what: format!("sectors of {len} bytes of disk {}", disk.name),
+                instead: format!("sectors of 512 bytes; {}", sectors::advice(len)),
+            });
+        }
     }
 
     fn lose_what_no_target_has(&mut self, release: &Release) {

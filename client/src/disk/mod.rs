@@ -8,8 +8,9 @@
 //! 3. An inflated disk is in an unnamed file, which disappears with its handle.
 
 mod error;
-mod inflate;
+pub(crate) mod inflate;
 mod scratch;
+pub(crate) mod sectors;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,7 +117,10 @@ impl std::fmt::Display for DiskSource {
         if let Some(len) = self.sector_len {
             write!(f, " with sectors of {len} bytes")?;
         }
-        write!(f, ": {}", self.files.join(", "))
+        match &self.files[..] {
+            [] => f.write_str(": no file, an empty disk"),
+            files => write!(f, ": {}", files.join(", ")),
+        }
     }
 }
 

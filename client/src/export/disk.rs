@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::ExportError;
 use crate::convert::rounded;
+use crate::disk::sectors;
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
@@ -68,6 +69,9 @@ pub struct ExportReport {
     pub content: ContentDigest,
     /// The length of the disk in the guest, in bytes.
     pub len: u64,
+    /// The length of the logical sectors in bytes, where the release says that it is not 512.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sector_len: Option<u64>,
     /// The written file or device. `None` for a pipe.
     pub file: Option<PathBuf>,
     /// The format of the output.
@@ -88,6 +92,9 @@ impl fmt::Display for ExportReport {
         if let Some(len) = self.rounded_len {
             writeln!(f, "  then zeros up to {len} bytes")?;
         }
+        if let Some(len) = self.sector_len {
+            writeln!(f, "  sectors of {len} bytes: {}", sectors::advice(len))?;
+        }
         let file = self.file.as_ref().map_or("the pipe".into(), |file| file.to_string_lossy());
         write!(f, "  {} of {} in {file}", HumanBytes(self.file_len), self.format)
     }
@@ -103,6 +110,8 @@ pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
     export.format.check_round(export.round).map_err(ConvertError::from)?;
     let remote = RemoteRelease::open(registry, (&application, &selector), &state, threads).await?;
     let disk = find(remote.release(), &export.machine, &export.disk)?.clone();
+    let machine = remote.release().machine(&export.machine);
+    let sector_len = machine.and_then(|machine| sectors::len_of(machine, &export.disk));
     let title =
         format!("{application}:{}/{}/{}", remote.release().version(), export.machine, export.disk);
     let image = open(&remote, &export.machine, &disk).await?;
@@ -121,7 +130,8 @@ pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
     progress.finish();
     let (content, len, format) = (disk.content, disk.len, format.to_string());
     let rounded_len = rounded(round, len);
-    Ok(ExportReport { disk: title, content, len, file, format, file_len, rounded_len })
+    let disk = title;
+    Ok(ExportReport { disk, content, len, sector_len, file, format, file_len, rounded_len })
 }
 
 /// Replaces the error by the cause of a failed read, because the formats' errors lose the cause's

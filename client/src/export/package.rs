@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::ExportError;
 use super::disk::{Writer, explained, open};
 use super::original::{self, Original};
+use crate::disk::sectors;
 use crate::host::{HostError, HostState};
 use crate::ovf::manifest::{self, Algorithm, Hasher};
 use crate::ovf::write::Sheet;
@@ -164,6 +165,17 @@ async fn one(
     let release = remote.release();
     let mut unmapped = Vec::new();
     let original = original::find(remote, &machines, &mut unmapped).await?;
+    for machine in &machines {
+        let lens = machine
+            .disks
+            .iter()
+            .filter_map(|disk| Some((&disk.name, sectors::len_of(machine, &disk.name)?)));
+        unmapped.extend(lens.map(|(disk, len)| {
+            let what = format!("sectors of {len} bytes of disk `{disk}`");
+            let why = format!("OVF has no word for their length: {}", sectors::advice(len));
+            Unmapped::new("DiskSection", what, why).of(machine.name.as_str())
+        }));
+    }
     let sheet = Sheet::new(name, release, machines);
     let files: Vec<_> = match &original {
         Original::Usable { files, .. } => files.clone(),

@@ -31,7 +31,7 @@ use seawall_api::v1::{Lease, LeasePurpose};
 pub use error::PushError;
 pub use report::{PushReport, PushedDisk, Reuse};
 
-use crate::disk::DiskAccess;
+use crate::disk::{self, DiskAccess};
 use crate::hold;
 use crate::host::HostState;
 use crate::ovf::disk::contradicted;
@@ -147,22 +147,13 @@ async fn check_package(push: &Arc<Push>) -> Result<(), PushError> {
     .await
 }
 
-/// Returns a note on each disk with sectors of other than 512 bytes, as a release does not carry
-/// them.
+/// Returns a note on each disk with sectors of other than 512 bytes: hosts are not told of them.
 fn sectors<'a>(push: &'a Push, sources: &'a [Source]) -> impl Iterator<Item = Unmapped> + 'a {
     push.spec.disks().zip(sources).filter_map(|((machine, disk), source)| {
         let len = source.taken_for().sector_len?;
-        Some(Unmapped {
-            section: "disk".to_owned(),
-            machine: Some(machine.name.to_string()),
-            what: format!("sectors of {len} bytes of disk `{}`", disk.name),
-            why: format!(
-                "a release does not carry their length: attach the disk with it (in QEMU \
-                 `logical_block_size={len},physical_block_size={len}`, in libvirt `<blockio \
-                 logical_block_size='{len}' physical_block_size='{len}'/>`), or a guest does not \
-                 find its partitions"
-            ),
-        })
+        let what = format!("sectors of {len} bytes of disk `{}`", disk.name);
+        let why = format!("hosts are not told their length: {}", disk::sectors::advice(len));
+        Some(Unmapped::new("disk", what, why).of(machine.name.as_str()))
     })
 }
 
@@ -200,16 +191,21 @@ fn refuse_changed(sources: &[Source]) -> Result<(), PushError> {
 }
 
 fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {
+    let mut spec = push.spec.clone();
+    let mut lens = sources.iter().map(|source| source.taken_for().sector_len);
+    for machine in &mut spec.machines {
+        for (disk, len) in machine.disks.iter().zip(lens.by_ref()) {
+            if let Some(len) = len {
+                machine.annotations.insert(disk::sectors::key(&disk.name), len.to_string());
+            }
+        }
+    }
     let mut next = sources.iter();
-    let document = push.spec.clone().into_document(
-        push.application.clone(),
-        push.version.clone(),
-        |_, _| {
-            let index = next.next().and_then(Source::index).ok_or(PushError::Defect)?;
-            let (len, content) = (index.disk_len(), index.content());
-            Ok::<_, PushError>(DiskContent { len, content, index: index.digest() })
-        },
-    )?;
+    let document = spec.into_document(push.application.clone(), push.version.clone(), |_, _| {
+        let index = next.next().and_then(Source::index).ok_or(PushError::Defect)?;
+        let (len, content) = (index.disk_len(), index.content());
+        Ok::<_, PushError>(DiskContent { len, content, index: index.digest() })
+    })?;
     Ok(Release::new(document)?)
 }
 
