@@ -78,6 +78,33 @@ fn a_disk_of_another_format_is_read_as_what_it_is_and_that_is_reported() {
 }
 
 #[test]
+fn a_package_in_xz_and_a_disk_in_xz_are_read() {
+    let world = World::new();
+    let disk = disk(&world);
+    let stream = converted(&disk, &["vmdk", "-o", "subformat=streamOptimized"]);
+    let xz = |path: &Path| {
+        tool("xz", ["-k", path.to_str().unwrap()]);
+        fs::read(format!("{}.xz", path.display())).unwrap()
+    };
+    let plain = world.path("plain.vmdk");
+    fs::write(&plain, &stream).unwrap();
+    let done = push(&world, "1.0.0", &xz(&plain));
+    assert!(done.status.success(), "{done}");
+    done.says("it is compressed by xz, which the descriptor does not say");
+    world.pull("team/web:1.0.0", "one");
+    same_bytes(world.path("one/web/root0.raw"), &disk);
+
+    fs::write(world.path("in/web.vmdk"), &stream).unwrap();
+    let (folder, package) = (world.path("in"), world.path("web.ova"));
+    let [from, into] = [&folder, &package].map(|path| path.to_str().unwrap());
+    tool("tar", ["-C", from, "-cf", into, "web.ovf", "web.vmdk"]);
+    fs::write(world.path("packed.ova"), xz(&package)).unwrap();
+    world.local("push team/web:2.0.0 packed.ova").succeeds();
+    world.pull("team/web:2.0.0", "two");
+    same_bytes(world.path("two/web/root0.raw"), &disk);
+}
+
+#[test]
 fn a_compressed_disk_is_inflated_where_there_is_room() {
     let world = World::new();
     let small = world.path("in");

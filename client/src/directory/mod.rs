@@ -201,7 +201,7 @@ pub(crate) fn open_image(
         let (verb, path) = (error.verb, error.path);
         ImageError::Io { verb, path, source: error.source }
     })?;
-    image::open_file(&path, opened, vec![path.clone()], format)
+    image::open_file(&path, opened, vec![path.clone()], format, None)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use seawall_api::units::DISK_LEN_MAX;
 use seawall_store::image::{ImageError, Wrapping};
 use seawall_store::scan::is_zero;
@@ -81,9 +81,13 @@ fn fill(from: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-fn reader<'a>(input: impl BufRead + 'a, wrapping: Wrapping) -> Box<dyn Read + 'a> {
+/// The bytes that `input` inflates to.
+pub(crate) fn reader<'a>(
+    input: impl BufRead + Send + 'a,
+    wrapping: Wrapping,
+) -> Box<dyn Read + Send + 'a> {
     match wrapping {
-        Wrapping::Gzip => Box::new(MultiGzDecoder::new(input)),
+        Wrapping::Gzip => Box::new(Gzip(Some(GzDecoder::new(input)))),
         Wrapping::Xz => {
             Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, WINDOW_LEN_MAX >> 9))
         }
@@ -104,6 +108,46 @@ impl Read for Counted<'_> {
         self.progress.advance(count as u64);
         Ok(count)
     }
+}
+
+/// A stream of gzip members; `None` after the last one.
+struct Gzip<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while let Some(mut member) = self.0.take() {
+            let count = member.read(buf)?;
+            if count > 0 || buf.is_empty() {
+                self.0 = Some(member);
+                return Ok(count);
+            }
+            self.0 = next_member(member.into_inner())?;
+        }
+        Ok(0)
+    }
+}
+
+/// Goes to the next member, if there is one. Zeros may follow the last one, as copies in whole
+/// blocks leave them.
+fn next_member<R: BufRead>(mut input: R) -> io::Result<Option<GzDecoder<R>>> {
+    let mut has_zeros = false;
+    loop {
+        let available = input.fill_buf()?;
+        let (len, zeros) = (available.len(), available.iter().take_while(|it| **it == 0).count());
+        if len == 0 {
+            return Ok(None);
+        }
+        has_zeros |= zeros > 0;
+        input.consume(zeros);
+        if zeros < len {
+            break;
+        }
+    }
+    if has_zeros {
+        let why = "bytes follow the zeros at the end of the gzip stream";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(Some(GzDecoder::new(input)))
 }
 
 /// A stream of zstd frames.

@@ -73,7 +73,10 @@ fn a_compressed_disk_reads_as_the_disk_that_it_holds() {
     for (name, compressed, wrapping) in [
         ("d.gz", gzip(&disk()), "gzip"),
         ("d.raw.gz", [gzip(first), gzip(second)].concat(), "gzip"),
+        // Copied in whole blocks, as by dd or from tape.
+        ("e.raw.gz", [gzip(&disk()), vec![0; 70_000]].concat(), "gzip"),
         ("d.img.zst", zstd(&disk()), "zstd"),
+        ("f.zst", [b"\x50\x2a\x4d\x18\x04\0\0\0abcd".to_vec(), zstd(&disk())].concat(), "zstd"),
         ("e.zst", [zstd(first), zstd(second)].concat(), "zstd"),
         ("d.img.bz2", bzip2(&disk()), "bzip2"),
         ("e.bz2", [bzip2(first), bzip2(second)].concat(), "bzip2"),
@@ -101,6 +104,8 @@ fn a_stream_that_is_broken_off_or_damaged_is_refused() {
             let error = bench.open(&bench.file(name, &whole[..len]), None).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name} {len}: {error}");
         }
+        let tail = [&whole[..], &[0; 512], b"more"].concat();
+        assert!(bench.open(&bench.file(name, &tail), None).is_err(), "{name}");
         let mut damaged = whole.clone();
         let at = whole.len() / 2;
         damaged[at] ^= 0x55;

@@ -128,7 +128,7 @@ fn formats(envelope: &Envelope) -> Result<HashMap<&str, ExportFormat>, String> {
         envelope.systems.iter().flat_map(|system| &system.disks).map(|it| it.disk).collect();
     for disk in used.into_iter().filter_map(|disk| envelope.disks.get(disk)) {
         let Some(file) = disk.file.and_then(|file| envelope.files.get(file)) else { continue };
-        if file.is_gzip || file.chunk_len.is_some() {
+        if file.compression.is_some() || file.chunk_len.is_some() {
             return Err(format!("`{}` is compressed or in chunks there", file.href));
         }
         if file.href.len() > tar::NAME_LEN_MAX || !tar::is_plain(&file.href) {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use seawall_api::names::{DiskName, MachineName, NAME_LEN_MAX, NetworkName};
 use seawall_api::release::{Descriptor, Network, NetworkCard, Parameter};
-use seawall_store::image::Format;
 
 use super::OvfError;
 use super::envelope::{AttachedDisk, Envelope, Property, Unmapped, VirtualDisk, VirtualSystem};
@@ -171,8 +170,7 @@ fn disks(
         };
         packed.capacity = disk.capacity;
         packed.stated = disk.stated;
-        let format = disk.stated.filter(|format| *format == Format::Raw);
-        specs.push(DiskSpec { name, bus: *bus, path, format, packed: Some(packed) });
+        specs.push(DiskSpec { name, bus: *bus, path, format: None, packed: Some(packed) });
     }
     Ok(specs)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use seawall_store::image::{self, DiskImage, Format, ImageError, SlicedFile};
+use seawall_store::image::{self, DiskImage, Format, ImageError, SlicedFile, Source, Wrapping};
 
 use super::envelope::Unmapped;
 use super::{OvfError, files, scratch};
@@ -10,8 +10,8 @@ use crate::spec::{Packed, ReleaseSpec, Unpack};
 
 /// What a container format may add to a disk that it holds, besides a sixteenth of it.
 const CONTAINER_LEN_MAX: u64 = 64 << 20;
-/// How a file of gzip begins.
-const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
+/// How often a file may be compressed.
+const WRAPPINGS_MAX: usize = 3;
 /// Bytes of a file that an error shows.
 const SHOWN_LEN: usize = 24;
 
@@ -31,21 +31,21 @@ impl Packed {
         if self.slices.is_empty() {
             return Ok(image::empty(self.capacity.unwrap_or(0)));
         }
-        let opened = self.open_as(name, format);
         if format.is_some() {
-            return opened;
+            return self.open_as(name, format);
         }
-        let unknown = match opened {
-            Ok(image) if image.variant().format == Format::Raw && self.stated.is_some() => None,
-            Ok(image) => return Ok(image),
-            // The name may contradict the content: then the content counts, as a package's
-            // descriptor names no more than a file.
-            Err(error) if is_unrecognised(&error) => {
-                match self.open_as(&name.with_extension(""), None) {
-                    Ok(image) if image.variant().format != Format::Raw => return Ok(image),
-                    _ => Some(error),
-                }
+        if self.stated == Some(Format::Raw) && self.capacity.is_some() {
+            // Where the length bears out that it is raw, its first bytes are its guest's.
+            let image = self.open_as(name, Some(Format::Raw))?;
+            if self.capacity == Some(image.disk_len()) {
+                return Ok(image);
             }
+        }
+        let is_image = self.stated.is_some_and(|stated| stated != Format::Raw);
+        let unknown = match self.open_as(name, None) {
+            Ok(image) if image.variant().format == Format::Raw && is_image => None,
+            Ok(image) => return Ok(image),
+            Err(error) if is_unrecognised(&error) => Some(error),
             Err(error) => return Err(error),
         };
         // What is no image is the disk itself if it is exactly as long as that.
@@ -64,7 +64,8 @@ impl Packed {
 
     fn open_as(&self, name: &Path, format: Option<Format>) -> Result<Box<dyn DiskImage>, OvfError> {
         if self.steps.is_empty() {
-            return image::open_slices(name, &self.slices, format).map_err(refused);
+            let opened = image::open_slices(name, &self.slices, format, self.stated);
+            return opened.map_err(refused);
         }
         let source = SlicedFile::open(&self.slices)?;
         let len_max = self.capacity.map_or(u64::MAX, |capacity| {
@@ -73,7 +74,7 @@ impl Packed {
         let file = scratch::unpack(name, &source, &self.steps, &self.folders(), len_max)?;
         let mut files: Vec<_> = self.slices.iter().map(|slice| slice.path.clone()).collect();
         files.dedup();
-        image::open_file(name, file, files, format).map_err(refused)
+        image::open_file(name, file, files, format, self.stated).map_err(refused)
     }
 
     /// Folders that may hold inflated bytes: that of the package first, which has room for it.
@@ -99,30 +100,60 @@ impl Packed {
         part
     }
 
-    /// Holds what the package says of compression against the first bytes.
-    fn sniff(&mut self, name: &Path) -> Result<Option<&'static str>, OvfError> {
+    /// Holds what the package says of compression against the first bytes, and takes those.
+    fn sniff(&mut self, name: &Path) -> Result<Option<String>, OvfError> {
         if self.slices.is_empty() {
             return Ok(None);
         }
         let io = |source| OvfError::Io { verb: "read", path: name.to_owned(), source };
         let source = SlicedFile::open(&self.slices)?;
-        let is_told = self.steps.last() == Some(&Unpack::Gzip);
-        let outer = &self.steps[..self.steps.len() - usize::from(is_told)];
-        let is_gzip = files::head_of(&source, outer, 0).map_err(io)?.starts_with(&GZIP_MAGIC);
-        // A disk of raw bytes may begin with whatever its guest wrote there.
-        let is_called_so = files::has_extension(&name.to_string_lossy(), "gz");
-        let is_image = self.stated.is_some_and(|stated| stated != Format::Raw);
-        Ok(match (is_told, is_gzip) {
-            (true, false) => {
-                self.steps.pop();
-                Some("it is not compressed, although the descriptor says so")
-            }
-            (false, true) if is_called_so || is_image => {
-                self.steps.push(Unpack::Gzip);
-                Some("it is compressed by gzip, which the descriptor does not say")
-            }
+        let told = match self.steps.last() {
+            Some(Unpack::Inflate(told)) => Some(*told),
             _ => None,
+        };
+        self.steps.truncate(self.steps.len() - usize::from(told.is_some()));
+        let mut found = Vec::new();
+        while found.len() < WRAPPINGS_MAX {
+            let head = files::head_of(&source, &self.steps, 0).map_err(io)?;
+            let Some(wrapping) = Wrapping::of(&head) else { break };
+            let is_told = told.is_some() && found.is_empty();
+            if !is_told && !self.may_be_wrapped(name, &source) {
+                break;
+            }
+            self.steps.push(Unpack::Inflate(wrapping));
+            found.push(wrapping);
+        }
+        let each: Vec<_> = found.iter().map(Wrapping::to_string).collect();
+        let found_words = each.join(" and ");
+        Ok(match told {
+            Some(told) if found == [told] => None,
+            None if found.is_empty() => None,
+            Some(_) if found.is_empty() => {
+                Some("it is not compressed, although the descriptor says so".to_owned())
+            }
+            Some(told) => Some(format!(
+                "it is compressed by {found_words}, and the descriptor says by {told}"
+            )),
+            None => Some(format!(
+                "it is compressed by {found_words}, which the descriptor does not say"
+            )),
         })
+    }
+
+    /// Whether bytes that begin as a compressed file does are one. A disk of raw bytes may begin
+    /// with whatever its guest wrote there.
+    fn may_be_wrapped(&self, name: &Path, source: &SlicedFile) -> bool {
+        let is_image = self.stated.is_some_and(|stated| stated != Format::Raw);
+        let len = match self.steps.last() {
+            None => Some(source.source_len()),
+            Some(Unpack::Part(range)) => Some(range.end - range.start),
+            Some(Unpack::Inflate(_) | Unpack::Deflate) => None,
+        };
+        let is_other_len = len.is_some() && self.capacity.is_some() && len != self.capacity;
+        let name = name.to_string_lossy();
+        let is_called_so = len.is_some()
+            && ["gz", "xz", "zst", "zstd", "bz2"].iter().any(|it| files::has_extension(&name, it));
+        is_image || is_other_len || is_called_so
     }
 }
 
@@ -202,8 +233,10 @@ fn shown(image: &dyn DiskImage) -> String {
         return "it is empty".to_owned();
     }
     match image.read_at(0, &mut head) {
-        Ok(()) if head.starts_with(&GZIP_MAGIC) => "it is compressed by gzip".to_owned(),
-        Ok(()) => format!("it begins with \"{}\"", head.escape_ascii()),
+        Ok(()) => match Wrapping::of(&head) {
+            Some(wrapping) => format!("it is compressed by {wrapping}"),
+            None => format!("it begins with \"{}\"", head.escape_ascii()),
+        },
         Err(_) => "it cannot be read".to_owned(),
     }
 }

@@ -1,9 +1,10 @@
 //! What a descriptor says, without its XML: the neutral description of a package.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use seawall_api::release::{Architecture, Bus, Firmware, NetworkModel, Parameter};
-use seawall_store::image::Format;
+use seawall_store::image::{Format, Wrapping};
 use serde::Serialize;
 
 /// Something of a descriptor that a release does not carry, or carries changed.
@@ -36,6 +37,14 @@ impl Unmapped {
     }
 }
 
+impl fmt::Display for Unmapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { section, machine, what, why } = self;
+        let of = machine.as_ref().map_or(String::new(), |machine| format!(" of {machine}"));
+        write!(f, "{section}{of}: {what}: {why}")
+    }
+}
+
 /// A descriptor.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Envelope {
@@ -64,8 +73,8 @@ pub struct FileReference {
     pub href: String,
     /// Its length in bytes, where it is told.
     pub len: Option<u64>,
-    /// It is compressed by gzip.
-    pub is_gzip: bool,
+    /// What it is compressed by, as the descriptor says.
+    pub compression: Option<Wrapping>,
     /// It is stored in chunks of this many bytes (`ovf:chunkSize`).
     pub chunk_len: Option<u64>,
 }

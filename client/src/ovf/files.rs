@@ -13,7 +13,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use seawall_store::image::{FileSlice, SlicedFile, Source};
+use seawall_store::image::{FileSlice, SlicedFile, Source, Wrapping};
 
 use super::names::Outside;
 use super::names::{absolute, base, canonical, folder_of, has_scheme, joined, percent_decoded};
@@ -80,8 +80,8 @@ impl Files {
         let range = 0..whole.source_len();
         let members = if head.starts_with(b"PK\x03\x04") {
             zipped(path, &whole)?
-        } else if head.starts_with(b"\x1f\x8b") {
-            streamed(path, &whole, range, vec![Unpack::Gzip])?
+        } else if let Some(wrapping) = Wrapping::of(&head) {
+            streamed(path, &whole, range, vec![Unpack::Inflate(wrapping)])?
         } else if tar::is_tar(&head) || (extension.as_deref() == Some("ova") && !is_text(&head)) {
             let found = tar::members(path, &whole)?;
             found.into_iter().map(|it| Member::plain(it.name, it.range)).collect()
@@ -132,6 +132,18 @@ impl Files {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn is_archive(&self) -> bool {
+        matches!(self.place, Place::Archive { .. })
+    }
+
+    /// What errors call the file of this name.
+    pub(super) fn shown(&self, href: &str) -> PathBuf {
+        match &self.place {
+            Place::Archive { .. } => self.path.join(href),
+            Place::Folder(_) => self.path.with_file_name(href),
+        }
     }
 
     fn io(&self, verb: &'static str, source: io::Error) -> OvfError {
@@ -280,6 +292,9 @@ impl Files {
         if let Some(found) = self.look(&format!("{stem}.{extension}"))? {
             return Ok(Some(found));
         }
+        if let Some(found) = self.look_in_any_case(&format!("{stem}.{extension}"))? {
+            return Ok(Some(found));
+        }
         // In an archive that was renamed, whatever its stem is.
         Ok(match &self.place {
             Place::Archive { members, .. } => {
@@ -312,6 +327,13 @@ impl Member {
     }
 }
 
+/// Whether a file is an archive that is not compressed as a whole.
+pub(super) fn is_archive(path: &Path) -> bool {
+    let whole = SlicedFile::open(&[FileSlice { path: path.to_owned(), range: None }]);
+    let head = whole.map(|whole| head_of(&whole, &[], 0));
+    matches!(head, Ok(Ok(head)) if head.starts_with(b"PK\x03\x04") || tar::is_tar(&head))
+}
+
 /// The members of a zip archive, or of the one OVA in it.
 fn zipped(path: &Path, whole: &SlicedFile) -> Result<Vec<Member>, OvfError> {
     let found = zip::members(path, whole)?;
@@ -339,9 +361,7 @@ fn streamed(
     let slice = FileSlice { path: path.to_owned(), range: Some(range.clone()) };
     let source = SlicedFile::open(&[slice])?;
     // A zip archive may hold an OVA that was compressed once more.
-    if head_of(&source, &steps, 0).map_err(io)?.starts_with(b"\x1f\x8b") {
-        steps.push(Unpack::Gzip);
-    }
+    steps.extend(Wrapping::of(&head_of(&source, &steps, 0).map_err(io)?).map(Unpack::Inflate));
     if !tar::is_tar(&head_of(&source, &steps, 0).map_err(io)?) {
         return Err(OvfError::Unsupported {
             what: format!("{}, in which there is no OVA,", path.display()),

@@ -15,7 +15,8 @@ use super::xml::{children, foreign, is_yes, kind, text_of, title};
 const SECTION: &str = "VirtualHardwareSection";
 const MIB: u64 = 1 << 20;
 /// Families of hardware that sections are written for; versions follow.
-const FAMILIES: [&str; 6] = ["vmx", "virtualbox", "kvm", "qemu", "xen", "hvm"];
+const FAMILIES: [&str; 11] =
+    ["vmx", "virtualbox", "kvm", "qemu", "xen", "hvm", "hyper-v", "ahv", "engine", "ovirt", "rhev"];
 
 /// The hardware of a virtual system.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -114,7 +115,7 @@ fn shown(types: &str) -> String {
 
 fn is_known(types: &str) -> bool {
     let types = types.to_ascii_lowercase();
-    let mut each = types.split(|c: char| c.is_whitespace() || c == ',');
+    let mut each = types.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':'));
     each.any(|one| FAMILIES.iter().any(|family| one.starts_with(family)))
 }
 
@@ -201,6 +202,11 @@ impl Hardware {
                 let what = format!("settings {} of {}", item.settings.join(", "), item.title);
                 self.report(&what, "they are one hypervisor's own");
             }
+            // A reference to a disk makes a disk of a device of any type.
+            if let Referred::Disk(disk) = referred(item, context)? {
+                found.push((position, disk));
+                continue;
+            }
             match item.resource {
                 Some(CPU | MEMORY) => {
                     let id = (item.resource, item.instance);
@@ -218,10 +224,7 @@ impl Hardware {
                 }
                 Some(ETHERNET) => self.card(item),
                 _ if item.is_controller() => {}
-                _ => match referred(item, context)? {
-                    Referred::Disk(disk) => found.push((position, disk)),
-                    Referred::Other => self.other(item),
-                },
+                _ => self.other(item),
             }
         }
         attach(self, items, &found, context);

@@ -67,7 +67,8 @@ pub(super) struct Item<'a> {
 impl<'a> Item<'a> {
     pub(super) fn read(node: Node<'a, '_>, is_chosen: bool) -> Self {
         let texts = |name: &'static str| {
-            let named = children(node).filter(move |child| child.tag_name().name() == name);
+            let named = children(node)
+                .filter(move |child| child.tag_name().name().eq_ignore_ascii_case(name));
             named.map(text).filter(|text| !text.is_empty()).collect()
         };
         let exact = |name| node.attribute((SEAWALL, name));
@@ -76,7 +77,7 @@ impl<'a> Item<'a> {
         let sockets = ["num_of_sockets", "cpu_per_socket", "threads_per_cpu"];
         let sockets = sockets.into_iter().map(|name| text_of(node, name));
         Self {
-            instance: instance_of(node),
+            instance: text_of(node, "InstanceID"),
             parent: text_of(node, "Parent"),
             resource: resource_text.parse().ok(),
             resource_text,
@@ -118,25 +119,17 @@ impl<'a> Item<'a> {
     }
 }
 
-/// The identifier; CIM before 2.18 spells it `InstanceId`.
-fn instance_of<'a>(node: Node<'a, '_>) -> &'a str {
-    match text_of(node, "InstanceID") {
-        "" => text_of(node, "InstanceId"),
-        instance => instance,
-    }
-}
-
 pub(super) fn title_of(node: Node<'_, '_>) -> String {
     let name = ["ElementName", "Caption"].map(|name| text_of(node, name));
     match name.into_iter().find(|name| !name.is_empty()) {
-        None => format!("item {}", instance_of(node)),
+        None => format!("item {}", text_of(node, "InstanceID")),
         Some(name) => name.to_owned(),
     }
 }
 
 /// What an item has besides what is read.
 fn setting(child: Node<'_, '_>) -> Option<String> {
-    const KNOWN: [&str; 21] = [
+    const KNOWN: [&str; 20] = [
         "Address",
         "AddressOnParent",
         "AllocationUnits",
@@ -149,7 +142,6 @@ fn setting(child: Node<'_, '_>) -> Option<String> {
         "ElementName",
         "HostResource",
         "InstanceID",
-        "InstanceId",
         "Parent",
         "ResourceSubType",
         "ResourceType",
@@ -160,7 +152,7 @@ fn setting(child: Node<'_, '_>) -> Option<String> {
         "threads_per_cpu",
     ];
     match child.tag_name().name() {
-        name if KNOWN.contains(&name) => None,
+        name if KNOWN.iter().any(|known| name.eq_ignore_ascii_case(known)) => None,
         "Config" => foreign(child, "key").map(str::to_owned),
         name => Some(format!("{name} {}", text(child)).trim_end().to_owned()),
     }

@@ -77,13 +77,13 @@ pub struct Line {
 
 /// Reads a manifest: lines of `SHA256(name)= digest`, or of `digest  name` as `sha256sum` writes.
 ///
-/// Lines end with CR, LF or both; empty ones and those that begin with `#` say nothing.
+/// Lines end with CR, LF or both, or with NUL, as `sha256sum --zero` ends them; empty ones and those that begin with `#` say nothing.
 ///
 /// # Errors
 /// The first line that is none.
 pub fn parse(text: &str) -> Result<Vec<Line>, OvfError> {
     let text = text.replace("\r\n", "\n");
-    let lines = text.split(['\r', '\n']).enumerate();
+    let lines = text.split(['\r', '\n', '\0']).enumerate();
     let told = lines.map(|(at, line)| (at + 1, line.trim_matches(is_padding)));
     told.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .map(|(at, line)| parse_line(line).map_err(|why| OvfError::Manifest { line: at, why }))
@@ -109,21 +109,30 @@ fn parse_line(line: &str) -> Result<Line, &'static str> {
     if digest.len() != algorithm.digits() || !is_hex(&digest) {
         return Err(DIGEST);
     }
-    let file = file.trim();
+    let file = unquoted(file.trim());
     if file.is_empty() {
         return Err("names no file");
     }
     Ok(Line { algorithm, file: file.to_owned(), digest })
 }
 
+/// A name without the quotes that some writers put around it.
+fn unquoted(name: &str) -> &str {
+    let inner = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(name)
+}
+
 /// Reads `digest  file`, and `digest *file` of a file that was read as binary.
 fn coreutils(line: &str) -> Option<Line> {
-    let (digest, file) = line.split_once(|c: char| c.is_ascii_whitespace())?;
+    // A backslash before the line says that those in the name are doubled.
+    let escaped = line.strip_prefix('\\');
+    let (digest, file) = escaped.unwrap_or(line).split_once(|c: char| c.is_ascii_whitespace())?;
     let algorithm = Algorithm::of_digits(digest.len()).filter(|_| is_hex(digest))?;
     let file = file.trim_start();
     let file = file.strip_prefix('*').unwrap_or(file);
     let digest = digest.to_ascii_lowercase();
-    (!file.is_empty()).then(|| Line { algorithm, file: file.to_owned(), digest })
+    let file = if escaped.is_some() { file.replace("\\\\", "\\") } else { file.to_owned() };
+    (!file.is_empty()).then_some(Line { algorithm, file, digest })
 }
 
 fn is_hex(text: &str) -> bool {

@@ -47,7 +47,7 @@ pub use envelope::{
 };
 pub use error::OvfError;
 pub use names::HREF_LEN_MAX;
-pub use package::Package;
+pub use package::{Package, Survey};
 pub use parse::{FILES_MAX, parse};
 
 /// What a descriptor is called in a release document.

@@ -7,17 +7,18 @@ use std::path::Path;
 use bytes::Bytes;
 use seawall_api::digest::DescriptorDigest;
 use seawall_api::release::{DESCRIPTOR_LEN_MAX, Descriptor};
-use seawall_store::image::SlicedFile;
+use seawall_store::image::{self, DiskImage, SlicedFile};
 
 use super::describe::describe;
-use super::disk::sniff;
+use super::disk::{contradicted, sniff};
 use super::envelope::{Envelope, FileReference, Unmapped};
-use super::files::{Files, Found};
+use super::files::{self, Files, Found};
 use super::manifest::{self, Hasher, Line, MANIFEST_LEN_MAX};
 use super::parse::{FILES_MAX, parse};
 use super::{MEDIA_TYPE, OvfError, scratch, text};
+use crate::disk::DiskSource;
 use crate::progress::{Progress, Stage};
-use crate::spec::{Packed, ReleaseSpec};
+use crate::spec::{Packed, ReleaseSpec, Unpack};
 
 /// Bytes hashed at once.
 const STEP: usize = 1 << 20;
@@ -35,6 +36,15 @@ pub struct Package {
     unmapped: Vec<Unmapped>,
 }
 
+/// What the disks of a package are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Survey {
+    /// The length of each disk in bytes and what its file was taken for, in document order.
+    pub disks: Vec<(u64, DiskSource)>,
+    /// What of the package a release does not carry, or carries changed.
+    pub unmapped: Vec<Unmapped>,
+}
+
 impl Package {
     /// Opens the package at `path`; reads its descriptor and its manifest.
     ///
@@ -50,7 +60,7 @@ impl Package {
             let reference = envelope.files.get(position).ok_or_else(|| {
                 OvfError::rule("References", format!("there is no file {position}"))
             })?;
-            Ok((path.join(&reference.href), packed(&files, reference)?))
+            Ok((files.shown(&reference.href), packed(&files, reference)?))
         };
         let (mut spec, mut unmapped) = describe(&envelope, &named, &place)?;
         sniff(&mut spec, &mut unmapped)?;
@@ -75,6 +85,34 @@ impl Package {
     #[must_use]
     pub fn unmapped(&self) -> &[Unmapped] {
         &self.unmapped
+    }
+
+    /// Whether a file under any name may be a package: it is a tar or zip archive.
+    #[must_use]
+    pub fn may_be(path: &Path) -> bool {
+        files::is_archive(path)
+    }
+
+    /// Whether it is one file.
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        self.files.is_archive()
+    }
+
+    /// Opens every disk, as a push does, but for what is in use.
+    ///
+    /// # Errors
+    /// As a push would fail.
+    pub fn survey(&self) -> Result<Survey, OvfError> {
+        let disks = self.spec.disks().map(|(_, disk)| match &disk.packed {
+            Some(packed) => packed.open(&disk.path, disk.format),
+            None => Ok(image::empty(0)),
+        });
+        let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
+        let mut unmapped = self.unmapped.clone();
+        unmapped.extend(contradicted(&self.spec, disks.iter().map(|disk| &**disk)));
+        let told = |disk: &dyn DiskImage| (disk.disk_len(), DiskSource::of(disk, None));
+        Ok(Survey { disks: disks.iter().map(|disk| told(&**disk)).collect(), unmapped })
     }
 
     /// Holds every file against the manifest; reads each to its end.
@@ -137,13 +175,13 @@ fn differences(envelope: &Envelope, files: &Files, unmapped: &mut Vec<Unmapped>)
 /// Finds where a file of the descriptor lies: in one piece, or in chunks called NAME.000000000 and
 /// so on.
 fn packed(files: &Files, reference: &FileReference) -> Result<Packed, OvfError> {
-    let gzip = reference.is_gzip.then_some(crate::spec::Unpack::Gzip);
+    let told = reference.compression.map(Unpack::Inflate);
     if reference.chunk_len.is_none() {
         let found = files.find(&reference.href)?;
-        let steps = found.steps.into_iter().chain(gzip).collect();
+        let steps = found.steps.into_iter().chain(told).collect();
         return Ok(Packed { slices: vec![found.slice], steps, ..Packed::default() });
     }
-    let mut packed = Packed { steps: gzip.into_iter().collect(), ..Packed::default() };
+    let mut packed = Packed { steps: told.into_iter().collect(), ..Packed::default() };
     let mut len = 0;
     for position in 0..FILES_MAX {
         let name = chunk_name(&reference.href, position);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use roxmltree::Node;
-use seawall_store::image::Format;
+use seawall_store::image::{Format, Wrapping};
 
 use super::OvfError;
 use super::envelope::{FileReference, Unmapped, VirtualDisk};
@@ -33,15 +33,12 @@ pub(super) fn file(
     if href.len() > HREF_LEN_MAX {
         return Err(OvfError::rule(place, format!("its href has more than {HREF_LEN_MAX} bytes")));
     }
-    let is_gzip = match attribute(node, "compression") {
-        None | Some("" | "identity" | "none") => false,
-        Some(gzip) if matches!(&*gzip.to_ascii_lowercase(), "gzip" | "gz") => true,
-        Some(other) => {
-            return Err(OvfError::Unsupported {
-                what: format!("`{href}`, compressed by `{}`,", other.escape_debug()),
-                remedy: "gzip is read".to_owned(),
-            });
-        }
+    let compression = match attribute(node, "compression").unwrap_or_default() {
+        "" | "identity" | "none" => None,
+        word => Some(compression(word).ok_or_else(|| OvfError::Unsupported {
+            what: format!("`{href}`, compressed by `{}`,", word.escape_debug()),
+            remedy: "gzip, xz, zstd and bzip2 are read".to_owned(),
+        })?),
     };
     let mut len = None;
     match attribute(node, "size") {
@@ -64,7 +61,20 @@ pub(super) fn file(
             }
         },
     };
-    Ok(FileReference { id: id.to_owned(), href: href.to_owned(), len, is_gzip, chunk_len })
+    Ok(FileReference { id: id.to_owned(), href: href.to_owned(), len, compression, chunk_len })
+}
+
+/// The compression that a word names: OVF's `gzip`, a media type, or the end of a file's name.
+fn compression(word: &str) -> Option<Wrapping> {
+    let word = word.to_ascii_lowercase();
+    let word = word.strip_prefix("application/").unwrap_or(&word);
+    match word.strip_prefix("x-").unwrap_or(word) {
+        "gzip" | "gz" => Some(Wrapping::Gzip),
+        "xz" => Some(Wrapping::Xz),
+        "zstd" | "zst" => Some(Wrapping::Zstd),
+        "bzip2" | "bz2" | "bzip" => Some(Wrapping::Bzip2),
+        _ => None,
+    }
 }
 
 /// Reads the disks of an envelope, whose files are read already.

@@ -1,17 +1,20 @@
 //! Bytes taken out of an archive: as a stream, or in a file without a name.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::read::{DeflateDecoder, MultiGzDecoder};
+use flate2::read::DeflateDecoder;
 use seawall_store::image::{SlicedFile, Source};
 
 use super::OvfError;
+use crate::disk::inflate;
 use crate::spec::Unpack;
 
 /// Bytes inflated at once; what of them is zeros becomes a hole.
 const STEP: usize = 256 << 10;
+/// Compressed bytes read at once.
+const INPUT_LEN: usize = 64 << 10;
 
 /// The bytes that `steps` take out of `source`, from the first to the last.
 pub(super) fn stream<'a>(
@@ -21,7 +24,10 @@ pub(super) fn stream<'a>(
     let mut stream: Box<dyn Read + Send + 'a> = Box::new(Reader { source, offset: 0 });
     for step in steps {
         stream = match step {
-            Unpack::Gzip => Box::new(MultiGzDecoder::new(stream)),
+            Unpack::Inflate(wrapping) => {
+                let input = BufReader::with_capacity(INPUT_LEN, stream);
+                inflate::reader(input, *wrapping)
+            }
             Unpack::Deflate => Box::new(DeflateDecoder::new(stream)),
             Unpack::Part(range) => {
                 skip(&mut stream, range.start)?;

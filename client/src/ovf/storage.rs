@@ -10,7 +10,7 @@ use seawall_api::release::Bus;
 use super::OvfError;
 use super::envelope::{AttachedDisk, Envelope, VirtualDisk};
 use super::hardware::{Context, Hardware};
-use super::item::{DISK, IDE, Item, SCSI, STORAGE_EXTENT};
+use super::item::{CPU, DISK, ETHERNET, IDE, Item, MEMORY, SCSI, STORAGE_EXTENT};
 use super::names::percent_decoded;
 
 /// The disks and files of an envelope, by every name that an item may have for them.
@@ -109,8 +109,11 @@ pub(super) enum Referred {
 /// Finds what an item refers to, and remembers that the disk was named.
 pub(super) fn referred(item: &Item<'_>, context: &mut Context<'_>) -> Result<Referred, OvfError> {
     let is_disk = item.is(DISK) || item.is(STORAGE_EXTENT);
+    // A network or a processor pool may be called as a disk is: there, the place has to be said.
+    let is_storage = is_disk || !matches!(item.resource, Some(CPU | MEMORY | ETHERNET));
     let Context { table, disks, named, .. } = context;
-    let found = item.hosts.iter().find_map(|host| table.find(host, disks, is_disk));
+    let hosts = item.hosts.iter().filter(|host| is_storage || reference(host).0.is_some());
+    let found = hosts.into_iter().find_map(|host| table.find(host, disks, is_disk));
     if let Some(disk) = found {
         named.insert(disk);
         return Ok(if item.is_removable() { Referred::Other } else { Referred::Disk(disk) });
@@ -136,7 +139,9 @@ pub(super) fn attach(
 ) {
     let controllers = controllers(hardware, items);
     let used: HashSet<_> = found.iter().map(|(item, _)| items[*item].parent).collect();
-    for item in items.iter().filter(|item| item.is_controller()) {
+    let disks: HashSet<_> = found.iter().map(|(item, _)| *item).collect();
+    let others = items.iter().enumerate().filter(|(at, _)| !disks.contains(at));
+    for (_, item) in others.filter(|(_, item)| item.is_controller()) {
         report_controller(hardware, item, used.contains(item.instance));
     }
     let boot: HashMap<_, _> =

@@ -116,6 +116,8 @@ struct Listing {
 impl Listing {
     fn add(&mut self, file: &dyn Source, header: Header, range: Range<u64>) -> Result<(), Refused> {
         match header.kind {
+            // Before ustar, a folder was a file whose name ends so.
+            0 if header.name.ends_with('/') => self.extended = Extended::default(),
             b'0' | 0 | b'7' => return self.add_file(header.name, range),
             b'x' | b'X' => pax(&extended(file, &range)?, &mut self.extended)?,
             b'L' => {

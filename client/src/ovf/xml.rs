@@ -45,7 +45,8 @@ pub(super) struct Prepared<'a> {
 /// although all that OVF itself needs of it is there.
 pub(super) fn prepare(text: &str) -> Result<Prepared<'_>, Refused> {
     work::measure(text).map_err(Refused::Costly)?;
-    let mut prepared = Prepared { text: without_doctype(text), undeclared: Vec::new() };
+    let mut prepared =
+        Prepared { text: without_doctype(without_comments(text)), undeclared: Vec::new() };
     while let Some(prefix) = prepared.undeclared_prefix() {
         if prepared.undeclared.len() >= UNDECLARED_MAX || prepared.undeclared.contains(&prefix) {
             break;
@@ -81,15 +82,51 @@ impl Prepared<'_> {
     }
 }
 
-/// Drops a document type that is a name and nothing else: it declares nothing.
-fn without_doctype(text: &str) -> Cow<'_, str> {
-    let found = text.find("<!DOCTYPE").and_then(|at| Some((at, at + text[at..].find('>')? + 1)));
-    let Some((start, end)) = found else { return Cow::Borrowed(text) };
-    let name = text[start + "<!DOCTYPE".len()..end - 1].trim();
-    if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, ':' | '_')) {
+/// Drops comments and processing instructions: either would cut the text that it stands in.
+fn without_comments(text: &str) -> Cow<'_, str> {
+    let mut kept = String::new();
+    let (mut from, mut at) = (0, 0);
+    while let Some(found) = text[at..].find('<') {
+        let start = at + found;
+        let rest = &text[start..];
+        let is_declaration = start == 0 && rest.starts_with("<?xml");
+        let (begin, end, is_dropped) = if rest.starts_with("<!--") {
+            ("<!--", "-->", true)
+        } else if rest.starts_with("<?") {
+            ("<?", "?>", !is_declaration)
+        } else if rest.starts_with("<![CDATA[") {
+            ("<![CDATA[", "]]>", false)
+        } else {
+            at = start + 1;
+            continue;
+        };
+        // What does not end is for the parser to refuse.
+        let Some(len) = rest[begin.len()..].find(end) else { break };
+        at = start + begin.len() + len + end.len();
+        if is_dropped {
+            kept.push_str(&text[from..start]);
+            from = at;
+        }
+    }
+    if from == 0 {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(format!("{}{}", &text[..start], &text[end..]))
+    kept.push_str(&text[from..]);
+    Cow::Owned(kept)
+}
+
+/// Drops a document type that is a name and nothing else: it declares nothing.
+fn without_doctype(text: Cow<'_, str>) -> Cow<'_, str> {
+    const START: &str = "<!DOCTYPE";
+    let Some(at) = root_name_end(&text).filter(|at| text[..*at].ends_with(START)) else {
+        return text;
+    };
+    let Some(end) = text[at..].find('>').map(|end| at + end) else { return text };
+    let name = text[at..end].trim();
+    if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || matches!(c, ':' | '_')) {
+        return text;
+    }
+    Cow::Owned(format!("{}{}", &text[..at - START.len()], &text[end + 1..]))
 }
 
 /// Where the name of the first element ends.
@@ -179,9 +216,12 @@ pub(super) fn text<'a>(node: Node<'a, '_>) -> &'a str {
     node.text().map_or("", str::trim)
 }
 
-/// The text of the first element below that has this name, in whatever namespace.
+/// The text of the first element below that has this name, in whatever namespace. Where none is
+/// called exactly so, the case of letters is overlooked: CIM's names changed it.
 pub(super) fn text_of<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
-    children(node).find(|child| child.tag_name().name() == name).map_or("", text)
+    let exact = children(node).find(|child| child.tag_name().name() == name);
+    let alike = || children(node).find(|it| it.tag_name().name().eq_ignore_ascii_case(name));
+    exact.or_else(alike).map_or("", text)
 }
 
 /// What an element is called where a person reads it: `vmw:Config`.

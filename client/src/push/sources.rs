@@ -52,7 +52,7 @@ impl Source {
         // A file may contain several disks, and may be read in several formats.
         let memo = memo.map(|memo| match packed {
             None => memo.of_part(&disk.source.taken_for()),
-            Some(packed) => memo.of_part(&packed.part()),
+            Some(packed) => memo.of_part(&format!("{}:{}", disk.source.taken_for(), packed.part())),
         });
         let recalled = if push.full_scan { None } else { memo.as_ref() };
         let index = recalled

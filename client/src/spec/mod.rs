@@ -20,7 +20,7 @@ use seawall_api::release::{
     Parameter, Release, Schema,
 };
 use seawall_api::units::DiskLen;
-use seawall_store::image::{FileSlice, Format};
+use seawall_store::image::{FileSlice, Format, Wrapping};
 
 mod error;
 pub mod file;
@@ -86,8 +86,8 @@ pub struct Packed {
 /// A step in the extraction of a file from an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unpack {
-    /// Inflates gzip.
-    Gzip,
+    /// Inflates the file as a whole.
+    Inflate(Wrapping),
     /// Inflates a member of a zip archive.
     Deflate,
     /// Takes a range of the bytes.

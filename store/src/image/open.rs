@@ -286,7 +286,17 @@ impl<'a> Chain<'a> {
             Identity::File { .. } => Origin::File,
             Identity::Device(_) => Origin::Device,
         };
-        let format = detect(file.path(), file, origin)?;
+        let format = match detect(file.path(), file, origin) {
+            // A caller inflates the disk that it was given, and would take this file for that.
+            Err(ImageError::Wrapped { path, wrapping }) if self.paths.len() > 1 => {
+                let overlay = &self.paths[self.paths.len() - 2];
+                let reason = format!("it is compressed by {wrapping}");
+                let remedy = "decompress it, and give the image that as its backing file with \
+                              `qemu-img rebase -u`";
+                return Err(refuse(overlay, &path.display().to_string(), &reason, remedy));
+            }
+            told => told?,
+        };
         match self.paths.iter().rev().nth(1) {
             Some(overlay) if format != Format::Raw => Err(ImageError::Backing {
                 path: overlay.clone(),

@@ -139,7 +139,8 @@ impl Source for SlicedFile {
     }
 }
 
-/// Opens the image that lies in `slices`; errors call it `name`.
+/// Opens the image that lies in `slices`; errors call it `name`. Without `format` its content tells
+/// what it is; the name, and the format that the package has `stated`, are advice.
 ///
 /// # Errors
 /// As [`super::open`] does; and an image that is based on other files is refused.
@@ -147,10 +148,11 @@ pub fn open_slices(
     name: &Path,
     slices: &[FileSlice],
     format: Option<Format>,
+    stated: Option<Format>,
 ) -> Result<Box<dyn DiskImage>, ImageError> {
     let source = SlicedFile::open(slices)?;
     let files = source.files.iter().map(|file| file.path().to_owned()).collect();
-    open_over(name, Box::new(source), files, format, Origin::File)
+    open_over(name, Box::new(source), files, format, Origin::Member(stated))
 }
 
 /// Opens the image that a compressed file holds, which was inflated to `file`; `name` is the
@@ -163,12 +165,24 @@ pub fn open_inflated(
     file: File,
     files: Vec<PathBuf>,
 ) -> Result<Box<dyn DiskImage>, ImageError> {
-    open_over(name, Box::new(DiskFile::of(name, file)?), files, None, Origin::Inflated)
+    let opened =
+        open_over(name, Box::new(DiskFile::of(name, file)?), files, None, Origin::Inflated);
+    opened.map_err(|error| match error {
+        ImageError::Backing { path, backing, .. } => ImageError::Backing {
+            path,
+            backing,
+            reason: "an image in a compressed file cannot be based on other files".to_owned(),
+            remedy: "decompress it beside the files that it names, and give what comes out"
+                .to_owned(),
+        },
+        error => error,
+    })
 }
 
 /// Opens the image that an open file holds, one without a name perhaps; errors call it `name`.
 ///
-/// `files` are those that a stat cache shall watch in its place.
+/// `files` are those that a stat cache shall watch in its place. Without `format` its content tells
+/// what it is; the name, and the format that the package has `stated`, are advice.
 ///
 /// # Errors
 /// As [`super::open`] does; and an image that is based on other files is refused.
@@ -177,8 +191,10 @@ pub fn open_file(
     file: File,
     files: Vec<PathBuf>,
     format: Option<Format>,
+    stated: Option<Format>,
 ) -> Result<Box<dyn DiskImage>, ImageError> {
-    open_over(name, Box::new(DiskFile::of(name, file)?), files, format, Origin::Inflated)
+    let source = Box::new(DiskFile::of(name, file)?);
+    open_over(name, source, files, format, Origin::Member(stated))
 }
 
 /// A disk of `len` zeros, which no file holds.
@@ -359,9 +375,9 @@ mod tests {
         let path = dir.path().join("package");
         std::fs::write(&path, [&b"QFI\xfb"[..], &[7; 5116]].concat()).unwrap();
         let name = Path::new("disk.img");
-        let disk = open_slices(name, &[slice(&path, 512..5120)], None).unwrap();
+        let disk = open_slices(name, &[slice(&path, 512..5120)], None, None).unwrap();
         assert_eq!(disk.disk_len(), 4608);
         assert_eq!(disk.files(), std::slice::from_ref(&path));
-        assert!(open_slices(name, &[slice(&path, 0..5120)], None).is_err(), "a broken qcow2");
+        assert!(open_slices(name, &[slice(&path, 0..5120)], None, None).is_err(), "a broken qcow2");
     }
 }

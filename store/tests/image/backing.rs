@@ -71,6 +71,22 @@ fn a_declared_format_beats_the_content_of_the_backing_file() {
 }
 
 #[test]
+fn a_compressed_backing_file_is_refused_and_never_taken_for_the_disk() {
+    let bench = Bench::new();
+    bench.raw("base.raw", 1 << 20);
+    bench.run("gzip -k base.raw");
+    bench.run("qemu-img create -f qcow2 -u -b base.raw.gz -F raw top.qcow2 1M");
+    // QEMU no longer writes images that do not say the format of their backing file.
+    let path = bench.path("top.qcow2");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let extension = bytes.windows(4).position(|it| *it == 0xe279_2aca_u32.to_be_bytes()).unwrap();
+    bytes[extension..extension + 4].copy_from_slice(&0x1234_5678_u32.to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let message = fails(&path, &OpenOptions::default());
+    assert!(message.contains("it is compressed by gzip"), "{message}");
+}
+
+#[test]
 fn a_chain_that_comes_back_to_a_file_is_refused() {
     let bench = Bench::new();
     bench.run("qemu-img create -f qcow2 -u -b ./self.qcow2 -F qcow2 self.qcow2 1M");

@@ -201,9 +201,56 @@ fn compression_is_told_by_the_bytes_where_the_descriptor_is_wrong() {
     assert_eq!(content(&package.spec().machines[0].disks[0]), noise(1, 4096));
     assert_reported(&package, &["it is compressed by gzip, which the descriptor does not say"]);
     let folder = Folder::plain(&[]);
-    folder.put("one.raw", &gzip(b"what a guest wrote"));
+    let mut disk = gzip(b"what a guest wrote");
+    disk.resize(4096, 7);
+    folder.put("one.raw", &disk);
     let package = folder.open().unwrap();
-    assert_eq!(content(&package.spec().machines[0].disks[0]), gzip(b"what a guest wrote"));
+    assert_eq!(content(&package.spec().machines[0].disks[0]), disk);
+}
+
+#[test]
+fn disks_and_archives_are_inflated_whatever_compresses_them() {
+    let (one, two) = (noise(1, 4096), noise(2, 8192));
+    let members = members(&one, &two);
+    for pack in [gzip, zstd, bzip2] {
+        assert_disks("it.ova", &pack(&tarred(&members)));
+        let folder = Folder::plain(&[]);
+        folder.put("one.raw", &pack(&one));
+        let package = folder.open().unwrap();
+        assert_eq!(content(&package.spec().machines[0].disks[0]), one);
+        assert_reported(&package, &["which the descriptor does not say"]);
+    }
+    // As the descriptor says, in another way than it says, and twice.
+    for (said, bytes, note) in [
+        ("zstd", zstd(&one), None),
+        ("application/x-gzip", gzip(&one), None),
+        ("gzip", zstd(&one), Some("compressed by zstd, and the descriptor says by gzip")),
+    ] {
+        let compression = format!("\"one.raw\" ovf:compression=\"{said}\"");
+        let folder = Folder::plain(&[("\"one.raw\"", &compression)]);
+        folder.put("one.raw", &bytes);
+        let package = folder.open().unwrap();
+        assert_eq!(content(&package.spec().machines[0].disks[0]), one, "{said}");
+        match note {
+            Some(note) => assert_reported(&package, &[note]),
+            None => assert!(!reported(&package).iter().any(|it| it.contains("compressed"))),
+        }
+    }
+    let folder = Folder::plain(&[("\"one.raw\"", "\"one.raw\" ovf:compression=\"lz4\"")]);
+    assert!(folder.refused().contains("compressed by `lz4`"));
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; zstd_safe::compress_bound(bytes.len())];
+    let len = zstd_safe::compress(&mut out[..], bytes, 1).unwrap();
+    out.truncate(len);
+    out
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[test]

@@ -94,6 +94,104 @@ fn disks_are_found_under_every_spelling_of_their_reference() {
 }
 
 #[test]
+fn a_device_of_any_type_that_refers_to_a_disk_is_one() {
+    let second = "<rasd:InstanceID>5</rasd:InstanceID><rasd:Parent>3</rasd:Parent>\
+                  <rasd:ResourceType>17</rasd:ResourceType>";
+    for kind in ["3", "4", "5", "6", "10", "19", "20", "22", "31", "", "x", "32768"] {
+        let folder = Folder::plain(&[(second, &second.replace("17", kind))]);
+        let package = folder.open().unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let machine = &package.spec().machines[0];
+        assert_eq!(disks(machine), [("one", Bus::Scsi), ("two", Bus::Scsi)], "{kind}");
+        assert_eq!((machine.cpus, machine.memory_mib, machine.network_cards.len()), (2, 256, 1));
+    }
+    // A network that is called like a disk is none.
+    let card = "<rasd:Connection>lan</rasd:Connection>";
+    let called = format!("{card}<rasd:HostResource>two</rasd:HostResource>");
+    let package = Folder::plain(&[(card, &called)]).open().unwrap();
+    assert_eq!(package.spec().machines[0].disks.len(), 2);
+}
+
+#[test]
+fn a_text_is_whole_whatever_stands_in_it() {
+    let quantity = "<rasd:VirtualQuantity>256</rasd:VirtualQuantity>";
+    for text in [
+        "2<!-- a comment -->56",
+        "<?tool mark?>256",
+        "2<![CDATA[56]]>",
+        "<!-- <![CDATA[ -->256<!-- ]]> -->",
+        "&#50;56",
+        "<!-->-->256",
+    ] {
+        let edit = format!("<rasd:VirtualQuantity>{text}</rasd:VirtualQuantity>");
+        let package = Folder::plain(&[(quantity, &edit)]).open().unwrap();
+        assert_eq!(package.spec().machines[0].memory_mib, 256, "{text}");
+        let host = format!("ovf:/disk/o{}ne", text.replace(['2', '5', '6'], ""));
+        if text.starts_with("2<!--") {
+            let package = Folder::plain(&[("ovf:/disk/one", &host)]).open().unwrap();
+            assert_eq!(package.spec().machines[0].disks.len(), 2, "{host}");
+        }
+    }
+    for broken in ["256<!-- without end", "256<![CDATA[", "256<?x"] {
+        let edit = format!("<rasd:VirtualQuantity>{broken}</rasd:VirtualQuantity>");
+        assert!(Folder::plain(&[(quantity, &edit)]).open().is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn the_hardware_for_a_known_hypervisor_is_told_however_its_type_is_spelled() {
+    let (start, end) = ("<VirtualHardwareSection><Info>Hardware</Info>", "</VirtualSystem>");
+    let of = |kind: &str| {
+        format!("{start}<System><vssd:VirtualSystemType>{kind}</vssd:VirtualSystemType></System>")
+    };
+    let second = edited(PLAIN, &[]);
+    let second = &second[second.find(start).unwrap()..second.find(end).unwrap()];
+    for kind in [
+        "vmx-07",
+        "VMX-13",
+        "vmx-04;vmx-07",
+        "foo vmx-4",
+        "DMTF:xen:hvm",
+        "AHV",
+        "Microsoft:Hyper-V:SubType:2",
+        "virtualbox-2.2",
+    ] {
+        let second = second.replace(start, &of(kind)).replace(">256<", ">512<");
+        let both = format!("{second}{end}");
+        let folder = Folder::plain(&[(start, &of("acme-9")), (end, &both)]);
+        let package = folder.open().unwrap();
+        assert_eq!(package.spec().machines[0].memory_mib, 512, "{kind}");
+        assert_reported(&package, &["hardware for `acme-9`"]);
+    }
+}
+
+#[test]
+fn a_disk_that_is_said_to_be_raw_is_one_where_its_length_bears_it_out() {
+    let qcow2 = |len: usize| {
+        let mut bytes = vec![0; len];
+        bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+        bytes
+    };
+    let folder = Folder::plain(&[]);
+    folder.put("one.raw", &qcow2(4096));
+    let package = folder.open().unwrap();
+    assert_eq!(content(&package.spec().machines[0].disks[0]), qcow2(4096), "a guest wrote it");
+    for (bytes, why) in [
+        (qcow2(8192), "one.raw"),
+        (b"<html>404 Not Found</html>".to_vec(), "is no raw image, as the descriptor says"),
+        (Vec::new(), "it is empty"),
+    ] {
+        folder.put("one.raw", &bytes);
+        let package = folder.open().unwrap();
+        let error = package.survey().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    // A data disk has no signature at all.
+    folder.put("one.raw", &noise(1, 8192));
+    let package = folder.open().unwrap();
+    assert_eq!(content(&package.spec().machines[0].disks[0]), noise(1, 8192));
+}
+
+#[test]
 fn numbers_are_exact_or_an_error_or_reported() {
     let cpus = "<rasd:VirtualQuantity>2</rasd:VirtualQuantity>";
     let quantity = |text: &str| format!("<rasd:VirtualQuantity>{text}</rasd:VirtualQuantity>");
@@ -269,6 +367,10 @@ fn manifests_of_many_writers_are_held_against_the_files() {
         manifest(&|name, digest| format!("{digest}  ./{name}\n")).into_bytes(),
         manifest(&|name, digest| format!("SHA2-256 ({name}) = {digest}\n")).into_bytes(),
         format!("\u{feff}# by hand\n{usual}\0").into_bytes(),
+        usual.replace('\n', "\0").into_bytes(),
+        manifest(&|name, digest| format!("{digest}  {name}\0")).into_bytes(),
+        manifest(&|name, digest| format!("\\{digest} *.\\\\{name}\n")).into_bytes(),
+        manifest(&|name, digest| format!("SHA256(\"{name}\")= {digest}\n")).into_bytes(),
         [b"\xff\xfe", &*utf16].concat(),
         utf16,
     ]
@@ -292,6 +394,12 @@ fn manifests_of_many_writers_are_held_against_the_files() {
         let error = folder.open().unwrap().check(&Silent).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{at}");
     }
+    // The manifest's own name may be in another case.
+    folder.put("it.mf", b"");
+    fs::remove_file(folder.0.path().join("it.mf")).unwrap();
+    folder.put("IT.MF", usual.as_bytes());
+    assert!(folder.open().unwrap().check(&Silent).is_err());
+    fs::remove_file(folder.0.path().join("IT.MF")).unwrap();
     // `sha256sum *` names its own output, which was empty by then.
     folder.put("it.mf", format!("{}  it.mf\n{}  ../gone\n", digest(b""), digest(b"")).as_bytes());
     let package = folder.open().unwrap();

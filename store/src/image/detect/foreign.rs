@@ -34,7 +34,7 @@ const TAR: Foreign =
     foreign(257, b"ustar", "tar (an OVA, an XVA or an archive)", Step::Unpack("tar -xf"));
 const DMG: Foreign = foreign(0, b"koly\0\0\0\x04\0\0\x02\0", "DMG", Step::Qemu);
 
-const FOREIGN: [Foreign; 38] = [
+const FOREIGN: [Foreign; 50] = [
     foreign(0, b"QED\0", "QED", Step::Qemu),
     foreign(0, b"WithoutFreeSpace", "Parallels", Step::Qemu),
     foreign(0, b"WithouFreSpacExt", "Parallels", Step::Qemu),
@@ -60,6 +60,13 @@ const FOREIGN: [Foreign; 38] = [
     foreign(0, b"sprs", "Apple sparse image", Step::Run("hdiutil convert -format UDTO")),
     foreign(0, b"partclone-image", "partclone", Step::Run("partclone.restore -o")),
     foreign(0, b"\0ntfsclone-image", "ntfsclone", Step::Run("ntfsclone --restore-image -O")),
+    foreign(0, b"PaRtImAgE-VoLuMe", "partimage", Step::Run("partimage restore")),
+    foreign(0, b"FsA0", "FSArchiver", Step::Run("fsarchiver restfs")),
+    foreign(0, b"\xfe\xef\x01", "Ghost", Step::Run("ghost -clone")),
+    foreign(0, b"encrcdsa", "encrypted DMG", Step::Run("hdiutil convert -format UDTO")),
+    foreign(0, b"shdw", "ASIF", Step::Run("diskutil image create from --format RAW")),
+    foreign(0, b"\xd2\xbe\xd2\xbe", "snapshot of VMware's memory", Step::NoDisk),
+    foreign(0, b"\xd0\xbe\xd2\xbe", "snapshot of VMware's memory", Step::NoDisk),
     foreign(0, b"VMA\0", "VMA (a Proxmox backup)", Step::Run("vma extract")),
     foreign(0, b"\xbe\xba\xfe\xca\0\0\0\0", "seSparse", Step::Run("vmkfstools -i IN -d thin")),
     foreign(0, b"PK\x03\x04", "zip", Step::Unpack("unzip")),
@@ -75,6 +82,9 @@ const FOREIGN: [Foreign; 38] = [
     foreign(0, b"!<arch>\n", "ar", Step::Unpack("ar x")),
     foreign(0, b"\xed\xab\xee\xdb", "RPM", Step::NoDisk),
     foreign(0, b"\x04\x22\x4d\x18", "lz4", Step::Unpack("lz4 -d")),
+    foreign(0, b"\x02\x21\x4c\x18", "lz4", Step::Unpack("lz4 -d")),
+    foreign(0, b"LRZI", "lrzip", Step::Unpack("lrunzip")),
+    foreign(7, b"**ACE**", "ACE", Step::Unpack("unace x")),
     foreign(0, b"\x5d\0\0\x80\0", "lzma", Step::Unpack("unlzma")),
     foreign(0, b"\x5d\0\0\0\x04", "lzma", Step::Unpack("unlzma")),
     foreign(0, b"\x89LZO\0\r\n\x1a\n", "lzop", Step::Unpack("lzop -d")),
@@ -82,6 +92,8 @@ const FOREIGN: [Foreign; 38] = [
     foreign(0, b"\x1f\x9d", "compress", Step::Unpack("uncompress")),
     foreign(0, b"\x7fELF", "ELF", Step::NoDisk),
     foreign(0, b"%PDF-", "PDF", Step::NoDisk),
+    foreign(0, b"\x89PNG\r\n\x1a\n", "PNG", Step::NoDisk),
+    foreign(0, b"SQLite format 3\0", "SQLite", Step::NoDisk),
     foreign(0, b"ANDROID!", "Android boot image", Step::NoDisk),
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! | found | taken for |
 //! |---|---|
+//! | nothing | refused |
 //! | the signature of a format that is read | that format, unless the name says another |
 //! | the signature of a compression | a wrapping, to be read as a stream |
 //! | the signature of anything else that is no disk | refused by name |
@@ -58,15 +59,25 @@ impl Wrapping {
         (Self::Bzip2, "bzip2", b"BZh"),
     ];
 
-    fn of(head: &[u8]) -> Option<Self> {
-        let (found, ..) =
-            Self::ALL.into_iter().find(|(_, _, signature)| head.starts_with(signature))?;
+    /// Tells the compression of a file that begins with `head`, of which ten bytes are enough.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Option<Self> {
+        let found = Self::ALL.into_iter().find(|(_, _, signature)| head.starts_with(signature));
+        let Some((found, ..)) = found else {
+            return is_skippable(head).then_some(Self::Zstd);
+        };
         // Three letters are a short signature: a block or the end of the stream follows.
         let follows = head.get(4..10);
         let is_bzip2 = head.get(3).is_some_and(u8::is_ascii_digit)
             && follows.is_some_and(|it| it == b"1AY&SY" || it == b"\x17rE8P\x90");
         (found != Self::Bzip2 || is_bzip2).then_some(found)
     }
+}
+
+/// Whether bytes begin with a skippable frame, as those of `pzstd` do. LZ4 has the same frames, but
+/// no program writes one first.
+fn is_skippable(head: &[u8]) -> bool {
+    matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 impl fmt::Display for Wrapping {
@@ -92,6 +103,9 @@ pub(super) enum Origin {
     Device,
     /// What a compressed file of this name inflates to.
     Inflated,
+    /// A disk in a package, under this name, of which the package may state the format. The name
+    /// and the statement are advice: content with a signature outweighs both.
+    Member(Option<Format>),
 }
 
 /// Tells the format of an open file.
@@ -102,11 +116,15 @@ pub(super) enum Origin {
 /// raw, it would give the guest the container's bytes. [`ImageError::Wrapped`] for a compressed
 /// file.
 pub(super) fn detect(path: &Path, file: &dyn Source, origin: Origin) -> Result<Format, ImageError> {
+    if file.source_len() == 0 {
+        return Err(empty(path));
+    }
     let head = read_some(path, file, 0, HEAD_LEN)?;
     let claim = match origin {
         Origin::Device => Claim::None,
         Origin::File => name::claim(path),
-        Origin::Inflated => name::claim(&name::unwrapped(path)),
+        Origin::Inflated | Origin::Member(None) => name::claim(&name::unwrapped(path)),
+        Origin::Member(Some(stated)) => Claim::Format(stated),
     };
     let kind = match signature(path, file, &head)? {
         Some(kind) => kind,
@@ -118,11 +136,16 @@ pub(super) fn detect(path: &Path, file: &dyn Source, origin: Origin) -> Result<F
         }
         (Kind::Disk(format), Claim::None | Claim::AnyDisk) => Ok(format),
         (Kind::Disk(format), Claim::Format(named)) if format == named => Ok(format),
+        (Kind::Disk(format), _) if format != Format::Raw && matches!(origin, Origin::Member(_)) => {
+            Ok(format)
+        }
         (Kind::Disk(format), Claim::Format(named)) => Err(contradiction(path, format, named)),
         (Kind::Disk(Format::Raw), Claim::Foreign(said) | Claim::Wrapping(said)) => {
             Err(not_what_it_says(path, said))
         }
-        (Kind::Disk(format), Claim::Foreign(_) | Claim::Wrapping(_)) => Ok(format),
+        // A download that was inflated on its way keeps the name of the compressed file.
+        (Kind::Disk(format), Claim::Wrapping(_)) => Ok(format),
+        (Kind::Disk(format), Claim::Foreign(said)) => Err(two_formats(path, format, said)),
     }
 }
 
@@ -244,6 +267,25 @@ fn no_disk(path: &Path, what: &str) -> ImageError {
 
 fn not_what_it_says(path: &Path, said: &str) -> ImageError {
     unrecognised(path, format!("its name says {said}, and its content does not"))
+}
+
+fn empty(path: &Path) -> ImageError {
+    ImageError::Unrecognised {
+        path: path.to_owned(),
+        reason: "it is empty".to_owned(),
+        remedy: "copy or download the disk again, and compare its length with the original"
+            .to_owned(),
+    }
+}
+
+/// A name that says what Seawall does not read, on content that it reads.
+fn two_formats(path: &Path, found: Format, said: &str) -> ImageError {
+    let shown = path.display();
+    ImageError::Unrecognised {
+        path: path.to_owned(),
+        reason: format!("its name says {said}, and its content {found}"),
+        remedy: format!("if it is a {found} image, say so: `{found}:{shown}`"),
+    }
 }
 
 /// A name of one format on content of another.

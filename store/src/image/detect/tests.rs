@@ -101,6 +101,9 @@ fn files_that_are_no_disks_are_refused_by_name() {
         ("a", b"OOOM\0\0\0\x02".to_vec(), "COW"),
         ("a", b"QED\0".to_vec(), "QED"),
         ("a.hdd", b"WithoutFreeSpace".to_vec(), "Parallels"),
+        ("a.img", b"PaRtImAgE-VoLuMe".to_vec(), "partimage"),
+        ("a.img", b"\x02\x21\x4c\x18".to_vec(), "lz4 -d"),
+        ("a.img", b"<!-- error --><HTML></HTML>".to_vec(), "an HTML page"),
         ("a", b"LUKS\xba\xbe\0\x01".to_vec(), "LUKS"),
         ("a.vmx", b".encoding = \"UTF-8\"\nconfig.version = \"8\"\n".to_vec(), "fileName"),
         ("a.ovf", b"<?xml version=\"1.0\"?>\n<Envelope/>".to_vec(), "an OVF descriptor"),
@@ -133,11 +136,54 @@ fn a_name_that_says_another_format_than_the_content_is_refused() {
 }
 
 #[test]
+fn an_empty_file_is_no_disk_under_any_name() {
+    for name in ["disk.raw", "disk.img", "disk", "disk.qcow2", "disk.vmdk"] {
+        let message = told(name, Vec::new()).unwrap_err();
+        assert!(message.contains("it is empty"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_name_of_what_is_not_read_on_an_image_is_refused_until_the_format_is_given() {
+    let qcow2 = || with(noise(LEN), 0, &QCOW2_MAGIC);
+    for name in ["disk.ova", "disk.qed", "disk.tar", "disk.hdd", "disk.txt"] {
+        let message = told(name, qcow2()).unwrap_err();
+        assert!(message.contains(&format!("`qcow2:{name}`")), "{message}");
+    }
+    // A browser inflates what it downloads and keeps the name.
+    assert_eq!(told("disk.qcow2.gz", qcow2()), Ok(Format::Qcow2));
+}
+
+#[test]
+fn in_a_package_name_and_statement_are_advice_and_a_signature_counts() {
+    let told = |name: &str, bytes: Vec<u8>, stated| {
+        detect(Path::new(name), &bytes, Origin::Member(stated)).map_err(|error| error.to_string())
+    };
+    let qcow2 = || with(noise(LEN), 0, &QCOW2_MAGIC);
+    for stated in [None, Some(Format::Vmdk), Some(Format::Raw)] {
+        for name in ["disk1.vmdk", "disk1.raw", "disk1", "disk1.txt"] {
+            assert_eq!(told(name, qcow2(), stated), Ok(Format::Qcow2), "{name} {stated:?}");
+        }
+    }
+    assert_eq!(told("disk1", noise(LEN), Some(Format::Raw)), Ok(Format::Raw));
+    assert_eq!(told("disk1.img", noise(LEN), None), Ok(Format::Raw));
+    for (name, bytes, stated) in [
+        ("disk1", noise(LEN), None),
+        ("disk1.img", noise(LEN), Some(Format::Vmdk)),
+        ("disk1.raw", b"<html>404</html>".to_vec(), Some(Format::Raw)),
+        ("disk1.raw", Vec::new(), Some(Format::Raw)),
+    ] {
+        assert!(told(name, bytes, stated).is_err(), "{name} {stated:?}");
+    }
+}
+
+#[test]
 fn compressed_files_are_told_from_disks() {
     for (head, wrapping) in [
         (&b"\x1f\x8b\x08\0"[..], Wrapping::Gzip),
         (b"\xfd7zXZ\0", Wrapping::Xz),
         (b"\x28\xb5\x2f\xfd", Wrapping::Zstd),
+        (b"\x50\x2a\x4d\x18\x04\0\0\0", Wrapping::Zstd),
         (b"BZh91AY&SY", Wrapping::Bzip2),
     ] {
         let found = detect(Path::new("x.img"), &with(noise(LEN), 0, head), Origin::File);

@@ -53,7 +53,8 @@ fn known(start: &[u8]) -> Option<&'static str> {
     };
     let early = &start[..start.len().min(4096)];
     let has = |what: &[u8]| early.windows(what.len()).any(|it| it.eq_ignore_ascii_case(what));
-    if begins("<!doctype html") || begins("<html") {
+    let is_comment = begins("<!--") && has(b"<html");
+    if begins("<!doctype html") || begins("<html") || is_comment {
         return Some(HTML);
     }
     if begins("<?xml") || begins("<envelope") || begins("<ovf:envelope") {
@@ -65,7 +66,7 @@ fn known(start: &[u8]) -> Option<&'static str> {
             XML
         });
     }
-    if begins("version https://git-lfs") {
+    if begins("version https://git-lfs") || begins("version https://hawser.") {
         return Some(LFS);
     }
     if (begins(".encoding") || begins("config.version")) && has(b"config.version") {
