@@ -132,6 +132,26 @@ fn a_package_is_inspected_as_one() {
     assert!(shown.contains("OVA package of 1 machine") && shown.contains("web"), "{shown}");
     let json = world.seawall("inspect packed/shop.ova --json").succeeds().json();
     assert_eq!(json["machines"][0]["disks"][0]["disk"], "root", "{json}");
+    assert_eq!(json["machines"][0]["disks"][0]["format"], "vmdk", "{json}");
+    // A folder and an archive of another name are packages to `push`, and so they are here.
+    world.local("pull shop:1.0.0 --as ovf --into loose").succeeds();
+    fs::copy(world.path("packed/shop.ova"), world.path("download")).unwrap();
+    for path in ["loose", "download"] {
+        world.seawall(&format!("inspect {path}")).succeeds().prints("package of 1 machine");
+    }
+}
+
+#[test]
+fn inspecting_a_package_fails_where_a_push_would() {
+    let world = shop();
+    world.local("pull shop:1.0.0 --as ovf --into loose").succeeds();
+    let folder = world.path("loose");
+    let disk = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let disk = disk.into_iter().find(|path| path.extension().is_some_and(|it| it == "vmdk"));
+    fs::write(disk.unwrap(), "<html>404 Not Found</html>").unwrap();
+    fs::remove_file(folder.join("shop.mf")).unwrap();
+    let run = world.seawall("inspect loose");
+    run.exits_with(2).says("is no vmdk image, as the descriptor says");
 }
 
 #[test]

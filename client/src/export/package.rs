@@ -156,6 +156,16 @@ struct PackedDisk {
     href: String,
 }
 
+/// Reports the disks of a machine whose sectors have other than 512 bytes.
+fn odd_sectors(machine: &Machine) -> impl Iterator<Item = Unmapped> {
+    machine.disks.iter().filter_map(|disk| {
+        let len = sectors::len_of(machine, &disk.name)?;
+        let what = format!("sectors of {len} bytes of disk `{}`", disk.name);
+        let why = format!("OVF has no word for their length: {}", sectors::advice(len));
+        Some(Unmapped::new("DiskSection", what, why).of(machine.name.as_str()))
+    })
+}
+
 async fn one(
     order: &WritePackage,
     remote: &RemoteRelease,
@@ -165,17 +175,7 @@ async fn one(
     let release = remote.release();
     let mut unmapped = Vec::new();
     let original = original::find(remote, &machines, &mut unmapped).await?;
-    for machine in &machines {
-        let lens = machine
-            .disks
-            .iter()
-            .filter_map(|disk| Some((&disk.name, sectors::len_of(machine, &disk.name)?)));
-        unmapped.extend(lens.map(|(disk, len)| {
-            let what = format!("sectors of {len} bytes of disk `{disk}`");
-            let why = format!("OVF has no word for their length: {}", sectors::advice(len));
-            Unmapped::new("DiskSection", what, why).of(machine.name.as_str())
-        }));
-    }
+    unmapped.extend(machines.iter().flat_map(|machine| odd_sectors(machine)));
     let sheet = Sheet::new(name, release, machines);
     let files: Vec<_> = match &original {
         Original::Usable { files, .. } => files.clone(),

@@ -77,7 +77,8 @@ pub struct Line {
 
 /// Reads a manifest: lines of `SHA256(name)= digest`, or of `digest  name` as `sha256sum` writes.
 ///
-/// Lines end with CR, LF or both, or with NUL, as `sha256sum --zero` ends them; empty ones and those that begin with `#` say nothing.
+/// Lines end with CR, LF or both, or with NUL, as `sha256sum --zero` ends them; empty ones and those
+/// that begin with `#` say nothing.
 ///
 /// # Errors
 /// The first line that is none.

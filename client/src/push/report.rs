@@ -126,9 +126,8 @@ impl fmt::Display for PushReport {
             writeln!(f, "  {machine}/{name}  {len}  {}{how}", disk.content)?;
             writeln!(f, "    taken for {}", disk.source)?;
         }
-        for Unmapped { section, machine, what, why } in &self.unmapped {
-            let of = machine.as_ref().map_or(String::new(), |machine| format!(" of {machine}"));
-            writeln!(f, "  not mapped: {section}{of}: {what}: {why}")?;
+        for unmapped in &self.unmapped {
+            writeln!(f, "  not mapped: {unmapped}")?;
         }
         let reuse = &self.reuse;
         for (bytes, why) in [

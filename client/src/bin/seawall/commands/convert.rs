@@ -42,8 +42,10 @@ pub(crate) async fn inspect(
     style: Style,
 ) -> Result<(), Failure> {
     let Inspect { path, format, access, digest, threads } = command;
-    if let (Some(kind), None) = (package::kind_of(&path), format) {
-        return package::inspect(&path, kind, style);
+    if format.is_none()
+        && let Some(package) = package::open(&path)?
+    {
+        return package::inspect(package, path, style).await;
     }
     let report =
         inspect::inspect(inspect::Inspect { path, format, access, digest, threads, progress });

@@ -1,8 +1,11 @@
 //! `seawall inspect` of an OVA or OVF package: the machines in it and their disks.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use seawall::ovf::Package;
+use seawall::convert::ConvertFailure;
+use seawall::disk::DiskSource;
+use seawall::ovf::{Package, Survey, Unmapped};
 use seawall_api::names::{DiskName, MachineName};
 use seawall_api::units::HumanBytes;
 use serde::Serialize;
@@ -16,8 +19,10 @@ struct Inspected {
     format: &'static str,
     file: PathBuf,
     machines: Vec<InspectedMachine>,
-    /// What of the description has no place in a release.
+    /// How much of the description has no place in a release.
     not_mapped: u64,
+    /// What that is.
+    unmapped: Vec<Unmapped>,
 }
 
 #[derive(Serialize)]
@@ -34,21 +39,34 @@ struct InspectedMachine {
 struct InspectedDisk {
     disk: DiskName,
     file: PathBuf,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    disk_bytes: Option<u64>,
+    disk_bytes: u64,
+    /// What its file was taken for, and every file that was read for it.
+    #[serde(flatten)]
+    source: DiskSource,
 }
 
-/// The kind of package that a file's name says; `None` for an image.
-pub(super) fn kind_of(path: &Path) -> Option<&'static str> {
-    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "ova" => Some("ova"),
-        "ovf" => Some("ovf"),
-        _ => None,
+/// Opens the package at `path`; `None` for what is a disk, or nothing.
+///
+/// A folder and a file of this name are packages; an archive under another name is one if a
+/// descriptor is in it.
+pub(super) fn open(path: &Path) -> Result<Option<Package>, Failure> {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    if path.is_dir() || matches!(&*extension.to_ascii_lowercase(), "ova" | "ovf") {
+        return Ok(Some(Package::open(path)?));
     }
+    Ok(if Package::may_be(path) { Package::open(path).ok() } else { None })
 }
 
-pub(super) fn inspect(path: &Path, format: &'static str, style: Style) -> Result<(), Failure> {
-    let package = Package::open(path)?;
+/// Shows the machines of a package. Every disk is opened, as a push opens it.
+pub(super) async fn inspect(package: Package, file: PathBuf, style: Style) -> Result<(), Failure> {
+    let (package, survey) = tokio::task::spawn_blocking(move || {
+        let survey = package.survey();
+        (package, survey)
+    })
+    .await
+    .map_err(|_| ConvertFailure::Defect)?;
+    let Survey { disks, unmapped } = survey?;
+    let mut surveyed = disks.into_iter();
     let machines = package.spec().machines.iter().map(|machine| InspectedMachine {
         machine: machine.name.clone(),
         cpus: machine.cpus,
@@ -56,18 +74,21 @@ pub(super) fn inspect(path: &Path, format: &'static str, style: Style) -> Result
         disks: machine
             .disks
             .iter()
-            .map(|disk| InspectedDisk {
+            .zip(surveyed.by_ref())
+            .map(|(disk, (disk_bytes, source))| InspectedDisk {
                 disk: disk.name.clone(),
                 file: disk.path.clone(),
-                disk_bytes: disk.packed.as_ref().and_then(|packed| packed.capacity),
+                disk_bytes,
+                source,
             })
             .collect(),
     });
     let inspected = Inspected {
-        format,
-        file: path.to_owned(),
+        format: if package.is_archive() { "ova" } else { "ovf" },
+        file,
         machines: machines.collect(),
-        not_mapped: package.unmapped().len() as u64,
+        not_mapped: unmapped.len() as u64,
+        unmapped,
     };
     answer(style, &inspected, text)
 }
@@ -81,23 +102,28 @@ fn text(inspected: &Inspected) -> String {
     );
     let rows = inspected.machines.iter().flat_map(|machine| {
         machine.disks.iter().map(|disk| {
-            let len = disk.disk_bytes.map_or("-".to_owned(), |len| HumanBytes(len).to_string());
             vec![
                 machine.machine.to_string(),
                 machine.cpus.to_string(),
                 HumanBytes(machine.memory_mib << 20).to_string(),
                 disk.disk.to_string(),
-                len,
+                HumanBytes(disk.disk_bytes).to_string(),
+                disk.source.format.clone(),
                 disk.file.display().to_string(),
             ]
         })
     });
-    text += &table(&["MACHINE", "CPUS", "MEMORY", "DISK", "LENGTH", "FILE"], rows);
-    if inspected.not_mapped > 0 {
-        let lines = count(inspected.not_mapped, "item");
-        text += &format!(
-            "\n{lines} of its description would not be mapped; `seawall push` lists them\n"
-        );
+    text += &table(&["MACHINE", "CPUS", "MEMORY", "DISK", "LENGTH", "FORMAT", "FILE"], rows);
+    for disk in inspected.machines.iter().flat_map(|machine| &machine.disks) {
+        if let Some(len) = disk.source.sector_len {
+            text += &format!("\ndisk {} has sectors of {len} bytes\n", disk.disk);
+        }
+    }
+    if !inspected.unmapped.is_empty() {
+        text.push('\n');
+    }
+    for unmapped in &inspected.unmapped {
+        text += &format!("not mapped: {unmapped}\n");
     }
     text
 }
