@@ -278,7 +278,7 @@ async fn it_refuses_to_start_unsafely() {
     let open = Config { access: Access::Open, ..Config::in_process(dir.path()) };
     let error = start(Config { listen: wide, ..open.clone() }).await.unwrap_err();
     assert!(matches!(error, StartError::Exposed(_)), "{error}");
-    assert!(error.remedy().unwrap().contains("token file"));
+    assert!(error.remedy().unwrap().contains("--token-file FILE"));
     // Beside the data directory: one with a file in it is no new registry.
     let tokens = tempfile::tempdir().unwrap();
     let readable = Access::TokenFile(token_file(tokens.path(), 0o644));
