@@ -1,4 +1,4 @@
-//! From an [`Envelope`] to what can be pushed: names, order and texts as a release has them.
+//! Converts an [`Envelope`] to a release description, with a release's names, order and texts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use super::OvfError;
 use super::envelope::{AttachedDisk, Envelope, Property, Unmapped, VirtualDisk, VirtualSystem};
 use crate::spec::{DiskSpec, MachineSpec, Packed, ReleaseSpec};
 
-/// Where the bytes of a disk's file lie, and what errors call it.
+/// Finds the file at a position of [`Envelope::files`]: its name in errors, and its location.
 pub(crate) type Place<'a> = &'a dyn Fn(usize) -> Result<(PathBuf, Packed), OvfError>;
 
-/// Describes the release; `place` finds the file at a position of [`Envelope::files`].
+/// Describes the release. `place` locates the disks' files.
 pub(crate) fn describe(
     envelope: &Envelope,
     descriptor: &Descriptor,
@@ -68,7 +68,7 @@ fn spec_error(error: seawall_api::names::InvalidName) -> OvfError {
     OvfError::Spec(error.into())
 }
 
-/// Reports what no virtual system uses.
+/// Reports the disks and files that no virtual system uses.
 fn unused(envelope: &Envelope, notes: &mut Vec<Unmapped>) {
     let attached: BTreeSet<_> =
         envelope.systems.iter().flat_map(|system| &system.disks).map(|it| it.disk).collect();
@@ -91,9 +91,9 @@ fn unused(envelope: &Envelope, notes: &mut Vec<Unmapped>) {
     }
 }
 
-/// The networks by name, and each one's name by what the descriptor calls it.
+/// Returns the networks ordered by name, and their names by the names in the descriptor.
 ///
-/// A card's network that no section lists is one nevertheless.
+/// Adds the networks of cards that no section lists.
 fn networks(
     envelope: &Envelope,
     notes: &mut Vec<Unmapped>,
@@ -202,9 +202,10 @@ fn annotations_of(
     annotations
 }
 
-/// Adds properties: one that may be set on deployment as a parameter, a fixed one as an annotation.
+/// Adds properties: configurable ones as parameters, fixed ones as annotations.
 ///
-/// Of two with the same key the first is kept, and the other one reported.
+/// Of several properties with the same key and different values, the first is kept and the others
+/// are reported.
 fn add_properties(
     properties: &[Property],
     prefix: &str,
@@ -231,7 +232,7 @@ fn add_properties(
     }
 }
 
-/// The start order of each system. Orders of nested collections become one: ranks.
+/// Returns the start order of each system. Flattens the orders of nested collections to ranks.
 fn starts(envelope: &Envelope) -> Vec<u32> {
     let paths: Vec<_> = envelope.systems.iter().map(|system| system.start.clone()).collect();
     if paths.iter().all(|path| path.len() <= 1) {
@@ -242,16 +243,18 @@ fn starts(envelope: &Envelope) -> Vec<u32> {
     paths.iter().map(|path| u32::try_from(rank(path)).unwrap_or(u32::MAX)).collect()
 }
 
-/// Names that were given, so that no two are the same.
+/// An allocator of unique names.
 #[derive(Default)]
 struct Names {
     given: BTreeSet<String>,
-    /// How often a name was wanted, so that the next one is found without trying all.
+    /// The number of requests for each name, so that the next free suffix is found without a
+    /// search.
     wanted: HashMap<String, usize>,
 }
 
 impl Names {
-    /// The name closest to `wanted` that is one and was not given yet.
+    /// Returns the closest valid name to `wanted` that is still free. `otherwise` replaces a text
+    /// without any valid character.
     fn take(&mut self, wanted: &str, otherwise: &str) -> String {
         let base = slug(wanted).unwrap_or_else(|| otherwise.to_owned());
         let mut name = base.clone();
@@ -266,19 +269,19 @@ impl Names {
     }
 }
 
-/// Whether an identifier tells nothing to people: what some tools call every system, or a UUID.
+/// Returns true if an identifier is meaningless to people: a tool's constant, or a UUID.
 fn names_nothing(id: &str) -> bool {
     let hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     matches!(id, "vm" | "out") || (id.len() == 36 && id.bytes().all(hex))
 }
 
-/// The name that a text comes closest to; `None` where nothing of it can be in a name.
+/// Converts a text to the closest valid name. `None` if the text has no valid character.
 fn slug(text: &str) -> Option<String> {
     let mut slug = String::new();
     for c in text.chars().map(|c| c.to_ascii_lowercase()) {
         let plain = c.is_ascii_lowercase() || c.is_ascii_digit();
         let c = if plain || matches!(c, '_' | '.') { c } else { '-' };
-        // No `..` and no `--`, and it begins with a letter or digit.
+        // Names begin with a letter or digit, and have no two marks in sequence.
         let follows_mark = slug.is_empty() || slug.ends_with(['-', '_', '.']);
         if (plain || !follows_mark) && slug.len() < NAME_LEN_MAX {
             slug.push(c);

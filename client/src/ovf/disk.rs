@@ -1,4 +1,4 @@
-//! Disks in a package, opened where they lie.
+//! Opens the disks of a package in place.
 
 use std::path::{Path, PathBuf};
 
@@ -8,21 +8,21 @@ use super::envelope::Unmapped;
 use super::{OvfError, files, scratch};
 use crate::spec::{Packed, ReleaseSpec, Unpack};
 
-/// What a container format may add to a disk that it holds, besides a sixteenth of it.
+/// The maximum overhead of a container format in bytes, besides a sixteenth of the disk.
 const CONTAINER_LEN_MAX: u64 = 64 << 20;
-/// How often a file may be compressed.
+/// The maximum number of nested compressions of a file.
 const WRAPPINGS_MAX: usize = 3;
-/// Bytes of a file that an error shows.
+/// The number of a file's first bytes in an error.
 const SHOWN_LEN: usize = 24;
 
 impl Packed {
-    /// Opens the disk; errors call it `name`. Without `format` its content tells the format, and
-    /// what the package says of it is held against that.
+    /// Opens the disk. Errors name the disk `name`. If `format` is `None`, the format is detected
+    /// from the content, and checked against the package's statement.
     ///
     /// # Errors
-    /// When its bytes are not there, are not of the format, or name other files; when the package
-    /// says that it is an image and it is none; and when its bytes inflate to more than a disk of
-    /// its capacity can need.
+    /// Fails if the disk's bytes are missing, are not of the format, or refer to other files; if
+    /// the package states an image format and the file is no image; or if the file inflates to more
+    /// bytes than a disk of its capacity can need.
     pub fn open(
         &self,
         name: &Path,
@@ -35,7 +35,7 @@ impl Packed {
             return self.open_as(name, format);
         }
         if self.stated == Some(Format::Raw) && self.capacity.is_some() {
-            // Where the length bears out that it is raw, its first bytes are its guest's.
+            // If the length confirms a raw disk, the first bytes are the guest's.
             let image = self.open_as(name, Some(Format::Raw))?;
             if self.capacity == Some(image.disk_len()) {
                 return Ok(image);
@@ -48,7 +48,7 @@ impl Packed {
             Err(error) if is_unrecognised(&error) => Some(error),
             Err(error) => return Err(error),
         };
-        // What is no image is the disk itself if it is exactly as long as that.
+        // A file that is no image is a raw disk if its length is the capacity.
         let image = self.open_as(name, Some(Format::Raw))?;
         match (self.stated, unknown) {
             _ if self.capacity == Some(image.disk_len()) => Ok(image),
@@ -77,7 +77,8 @@ impl Packed {
         image::open_file(name, file, files, format, self.stated).map_err(refused)
     }
 
-    /// Folders that may hold inflated bytes: that of the package first, which has room for it.
+    /// Returns the folders for inflated files, in order of preference. The package's own is likely
+    /// to have space.
     fn folders(&self) -> Vec<PathBuf> {
         let beside = self.slices.first().and_then(|slice| slice.path.parent());
         let beside = beside.filter(|folder| !folder.as_os_str().is_empty());
@@ -87,7 +88,7 @@ impl Packed {
         folders
     }
 
-    /// Which part of its files it is; tells disks in the same file apart.
+    /// Returns a key that distinguishes disks in the same files.
     pub(crate) fn part(&self) -> String {
         let mut part =
             if self.steps.is_empty() { String::from("plain") } else { format!("{:?}", self.steps) };
@@ -100,7 +101,8 @@ impl Packed {
         part
     }
 
-    /// Holds what the package says of compression against the first bytes, and takes those.
+    /// Corrects the steps if the first bytes contradict the stated compression, and returns a
+    /// remark.
     fn sniff(&mut self, name: &Path) -> Result<Option<String>, OvfError> {
         if self.slices.is_empty() {
             return Ok(None);
@@ -140,8 +142,9 @@ impl Packed {
         })
     }
 
-    /// Whether bytes that begin as a compressed file does are one. A disk of raw bytes may begin
-    /// with whatever its guest wrote there.
+    /// Returns true if bytes with the magic number of a compression may be compressed.
+    ///
+    /// A raw disk may begin with any bytes, because the guest wrote them.
     fn may_be_wrapped(&self, name: &Path, source: &SlicedFile) -> bool {
         let is_image = self.stated.is_some_and(|stated| stated != Format::Raw);
         let len = match self.steps.last() {
@@ -157,7 +160,7 @@ impl Packed {
     }
 }
 
-/// Says of an image of several files what there is to do about it in a package.
+/// Converts an image error. Explains what to do about a disk in several files.
 fn refused(error: ImageError) -> OvfError {
     match error {
         ImageError::Backing { path, backing, .. } => OvfError::Unsupported {
@@ -169,7 +172,7 @@ fn refused(error: ImageError) -> OvfError {
     }
 }
 
-/// Whether nothing told the format of a file, so that there was no reader to find it wrong.
+/// Returns true if no reader recognised the file's format.
 fn is_unrecognised(error: &OvfError) -> bool {
     match error {
         OvfError::Image(error) => !matches!(
@@ -186,7 +189,7 @@ fn is_unrecognised(error: &OvfError) -> bool {
     }
 }
 
-/// Mends how disks are unpacked where their files contradict the descriptor, and reports it.
+/// Corrects the unpacking of disks whose files contradict the descriptor, and reports the change.
 pub(super) fn sniff(spec: &mut ReleaseSpec, unmapped: &mut Vec<Unmapped>) -> Result<(), OvfError> {
     for machine in &mut spec.machines {
         for disk in &mut machine.disks {
@@ -201,7 +204,7 @@ pub(super) fn sniff(spec: &mut ReleaseSpec, unmapped: &mut Vec<Unmapped>) -> Res
     Ok(())
 }
 
-/// Reports what the package says of its disks and their images do not bear out.
+/// Reports the package's statements that its disks' images contradict.
 pub(crate) fn contradicted<'a>(
     spec: &'a ReleaseSpec,
     images: impl Iterator<Item = &'a dyn DiskImage> + 'a,
@@ -225,7 +228,7 @@ pub(crate) fn contradicted<'a>(
     })
 }
 
-/// What a file that is no image begins with.
+/// Describes the first bytes of a file that is no image.
 fn shown(image: &dyn DiskImage) -> String {
     let len = usize::try_from(image.disk_len()).unwrap_or(usize::MAX).min(SHOWN_LEN);
     let mut head = vec![0; len];

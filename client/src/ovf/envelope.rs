@@ -1,4 +1,4 @@
-//! What a descriptor says, without its XML: the neutral description of a package.
+//! The contents of a descriptor, independent of XML.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,19 +7,19 @@ use seawall_api::release::{Architecture, Bus, Firmware, NetworkModel, Parameter}
 use seawall_store::image::{Format, Wrapping};
 use serde::Serialize;
 
-/// Something of a descriptor that a release does not carry, or carries changed.
+/// A part of a descriptor that a release cannot carry, or carries changed.
 ///
-/// The original descriptor still has it: it is kept byte for byte.
+/// The registry keeps the original descriptor byte for byte, with all parts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Unmapped {
-    /// The section it stands in.
+    /// The section of the part.
     pub section: String,
-    /// The virtual system it belongs to.
+    /// The virtual system of the part. `None` if the part belongs to the whole package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
-    /// What it is.
+    /// The part.
     pub what: String,
-    /// What became of it, and why.
+    /// The outcome and its reason.
     pub why: String,
 }
 
@@ -48,104 +48,104 @@ impl fmt::Display for Unmapped {
 /// A descriptor.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Envelope {
-    /// The files of the package, in the order of References.
+    /// The files of the package, in the order of `References`.
     pub files: Vec<FileReference>,
     /// The disks.
     pub disks: Vec<VirtualDisk>,
     /// The networks.
     pub networks: Vec<OvfNetwork>,
-    /// The virtual systems, those of nested collections too, in document order.
+    /// The virtual systems, including those in nested collections, in document order.
     pub systems: Vec<VirtualSystem>,
-    /// Properties of collections.
+    /// The properties of collections.
     pub properties: Vec<Property>,
-    /// Positions of the disks that an item names, of whatever machine and configuration.
+    /// Positions of the disks that some item refers to, in any machine and configuration.
     pub named: BTreeSet<usize>,
-    /// What was read and has no place above.
+    /// The parts without a place above.
     pub unmapped: Vec<Unmapped>,
 }
 
 /// A file of the package.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileReference {
-    /// What the descriptor calls it.
+    /// The file's identifier in the descriptor.
     pub id: String,
-    /// Its name in the package, as it is written there: what it names is for the package to tell.
+    /// The file's name, as spelled in the descriptor. The package resolves the name.
     pub href: String,
-    /// Its length in bytes, where it is told.
+    /// The file's length in bytes, if stated.
     pub len: Option<u64>,
-    /// What it is compressed by, as the descriptor says.
+    /// The stated compression.
     pub compression: Option<Wrapping>,
-    /// It is stored in chunks of this many bytes (`ovf:chunkSize`).
+    /// The length of a chunk in bytes, if the file is stored in chunks (`ovf:chunkSize`).
     pub chunk_len: Option<u64>,
 }
 
 /// A disk of the package.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct VirtualDisk {
-    /// What the descriptor calls it.
+    /// The disk's identifier in the descriptor.
     pub id: String,
-    /// The position of its file; `None` for an empty disk.
+    /// The position of the disk's file. `None` for an empty disk.
     pub file: Option<usize>,
-    /// Its length in bytes, as the guest sees it; `None` where only the file tells it.
+    /// The disk's length in the guest, in bytes. `None` if only the file has it.
     pub capacity: Option<u64>,
-    /// The URI of its format.
+    /// The URI of the disk's format.
     pub format: String,
-    /// The format that its file has, as the descriptor says.
+    /// The stated format of the file.
     pub stated: Option<Format>,
-    /// What it is attached to, where no controller tells it.
+    /// The stated bus, used for a disk without a controller.
     pub bus: Option<Bus>,
-    /// The machine boots from it.
+    /// True if the machine boots from the disk.
     pub is_boot: bool,
 }
 
 /// A network of the package.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OvfNetwork {
-    /// Its name.
+    /// The network's name.
     pub name: String,
-    /// What it is for.
+    /// The network's purpose.
     pub description: String,
 }
 
 /// A virtual machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VirtualSystem {
-    /// What the descriptor calls it.
+    /// The system's identifier in the descriptor.
     pub id: String,
-    /// What people call it.
+    /// The system's name for people.
     pub name: String,
     /// The guest's operating system, in words.
     pub operating_system: String,
-    /// What it is for.
+    /// The system's purpose.
     pub annotation: String,
     /// The instruction set.
     pub architecture: Architecture,
-    /// What starts its boot disk.
+    /// The firmware, which starts the boot disk.
     pub firmware: Firmware,
-    /// Virtual processors.
+    /// The number of virtual processors.
     pub cpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// Its place in the start order, and before it those of the collections it is in.
+    /// The position in the start order, preceded by the positions of the enclosing collections.
     pub start: Vec<u32>,
-    /// Its disks in bus order.
+    /// The disks in bus order.
     pub disks: Vec<AttachedDisk>,
-    /// Its network cards.
+    /// The network cards.
     pub cards: Vec<Card>,
-    /// Facts about the product in it, by key.
+    /// Facts about the installed product, by key.
     pub facts: Vec<(&'static str, String)>,
-    /// Properties of the product in it.
+    /// Properties of the installed product.
     pub properties: Vec<Property>,
 }
 
 /// A disk of a virtual machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AttachedDisk {
-    /// Its position in [`Envelope::disks`].
+    /// The disk's position in [`Envelope::disks`].
     pub disk: usize,
-    /// What it is attached to.
+    /// The bus that the disk is attached to.
     pub bus: Bus,
-    /// What the release that it was written from called it.
+    /// The disk's name in the release that the package was written from.
     pub name: Option<String>,
 }
 
@@ -154,7 +154,7 @@ pub struct AttachedDisk {
 pub struct Card {
     /// The network's name in the descriptor.
     pub network: String,
-    /// The device the guest sees.
+    /// The device in the guest.
     pub model: NetworkModel,
 }
 
@@ -163,8 +163,8 @@ pub struct Card {
 pub struct Property {
     /// `class.key.instance`, without the parts that are not given.
     pub key: String,
-    /// Whether whoever deploys the package may set it.
+    /// True if a deployer may set the property.
     pub is_configurable: bool,
-    /// Its meaning and value.
+    /// The meaning and the value.
     pub parameter: Parameter,
 }

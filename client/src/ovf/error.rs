@@ -1,4 +1,4 @@
-//! Why a package is not one that can be pushed, or cannot be written.
+//! The errors of OVF packages.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,60 +9,60 @@ use seawall_store::image::ImageError;
 use crate::error::{ErrorKind, Failure};
 use crate::spec::SpecError;
 
-/// Why a package is not one that can be pushed.
+/// The reason a package cannot be read or pushed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OvfError {
     /// A file of the package cannot be read.
     #[error("cannot {verb} {path}", path = .path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         verb: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// The descriptor is not well-formed XML, or has what none may have.
+    /// The descriptor is not well-formed XML, or has forbidden constructs.
     #[error("the descriptor in {path} is not XML that is read", path = .path.display())]
     Xml {
         /// The package.
         path: PathBuf,
-        /// Where and why.
+        /// The position and cause.
         source: Box<roxmltree::Error>,
     },
-    /// The descriptor is XML and breaks a rule of OVF.
+    /// The descriptor violates a rule of OVF.
     #[error("the descriptor breaks a rule: {place}: {why}")]
     Envelope {
-        /// Where in it.
+        /// The place in the descriptor.
         place: String,
         /// The rule.
         why: String,
     },
-    /// Something of OVF that is not read.
+    /// A feature of OVF that is not supported.
     #[error("{what} is not read")]
     Unsupported {
-        /// What.
+        /// The feature.
         what: String,
         /// The operator's next step.
         remedy: String,
     },
-    /// The OVA file is not a tar archive of the kind that OVF asks for.
+    /// The OVA is not a tar archive as OVF requires.
     #[error("{path} is no OVA: at byte {offset}, {why}", path = .path.display())]
     Archive {
         /// The file.
         path: PathBuf,
-        /// Where in it.
+        /// The offset in the file, in bytes.
         offset: u64,
-        /// The rule it breaks.
+        /// The violated rule.
         why: String,
     },
-    /// The descriptor names a file that is not in the package.
+    /// The descriptor names a file that the package lacks.
     #[error("`{href}` is not in the package {path}", path = .path.display())]
     Missing {
         /// The package.
         path: PathBuf,
-        /// What it names.
+        /// The missing file's name.
         href: String,
     },
     /// A name leads out of the package.
@@ -70,23 +70,23 @@ pub enum OvfError {
     Escapes {
         /// The name, with control characters escaped.
         href: String,
-        /// How.
+        /// The reason.
         why: &'static str,
     },
-    /// A disk with content is named by no item.
+    /// No item refers to a disk with content.
     #[error("disk `{disk}` is in the DiskSection, and no virtual system has it")]
     Unattached {
-        /// Its identifier.
+        /// The disk's identifier.
         disk: String,
     },
-    /// A disk's file is of another format than the descriptor says.
+    /// A disk's file is of another format than stated.
     #[error("{path} is no {stated} image, as the descriptor says: {found}", path = .path.display())]
     NotStated {
         /// The file.
         path: PathBuf,
-        /// What the descriptor says.
+        /// The stated format.
         stated: String,
-        /// What the file is.
+        /// A description of the file's content.
         found: String,
     },
     /// A file inflates to more bytes than a disk of its capacity needs.
@@ -94,38 +94,38 @@ pub enum OvfError {
     Endless {
         /// The file.
         path: PathBuf,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// No folder has room for a disk that must be inflated.
+    /// No folder has space for an inflated disk.
     #[error("cannot inflate a disk into {}", shown(.folders))]
     Scratch {
         /// The folders that were tried.
         folders: Vec<PathBuf>,
-        /// Why the last one failed.
+        /// The cause in the last folder.
         source: io::Error,
     },
-    /// The manifest is none.
+    /// The manifest is malformed.
     #[error("line {line} of the manifest {why}")]
     Manifest {
-        /// Which line, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The fault in the line.
         why: &'static str,
     },
-    /// A file is not what the manifest says.
+    /// A file's digest differs from the manifest.
     #[error("`{file}` is not what the manifest says: its {algorithm} is {actual}, not {expected}")]
     Digest {
         /// The file.
         file: String,
         /// The algorithm.
         algorithm: &'static str,
-        /// What the manifest says.
+        /// The digest in the manifest.
         expected: String,
-        /// What it is.
+        /// The file's digest.
         actual: String,
     },
-    /// What the package says cannot become a release.
+    /// The package cannot be described as a release.
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// A disk cannot be read.
@@ -133,7 +133,7 @@ pub enum OvfError {
     Image(#[from] ImageError),
 }
 
-/// Folders as a sentence names them.
+/// Lists folders for an error message.
 fn shown(folders: &[PathBuf]) -> String {
     let shown: Vec<_> = folders.iter().map(|it| it.display().to_string()).collect();
     shown.join(" or ")

@@ -1,9 +1,9 @@
-//! Where the files of a package lie: in an archive, or in a folder.
+//! Locates the files of a package in an archive or a folder.
 //!
 //! # Invariants
 //!
-//! 1. What a name leads to is held against the package's root, whatever the name's spelling: an
-//!    archive has its members only, a folder what its real path contains.
+//! 1. The target of a name must be within the package, whatever the spelling: a member of the
+//!    archive, or a file whose real path is below the folder.
 //! 2. An archive is listed, never extracted.
 
 use std::collections::HashMap;
@@ -21,9 +21,9 @@ use super::stream::Forward;
 use super::{OvfError, scratch, tar, zip};
 use crate::spec::Unpack;
 
-/// Entries of a folder that are looked at for a name in another case.
+/// The maximum number of a folder's entries to search.
 const ENTRIES_MAX: usize = 100_000;
-/// Bytes that tell what a file is.
+/// The number of bytes read to detect a file's kind.
 const HEAD_LEN: usize = 512;
 
 /// The files of a package.
@@ -31,7 +31,7 @@ const HEAD_LEN: usize = 512;
 pub(super) struct Files {
     path: PathBuf,
     place: Place,
-    /// The folder of the descriptor, from the package's root; empty for the root itself.
+    /// The descriptor's folder, relative to the package's root. Empty for the root.
     folder: String,
 }
 
@@ -53,22 +53,23 @@ struct Member {
 /// A file of a package.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Found {
-    /// Its canonical name.
+    /// The file's canonical name.
     pub(super) name: String,
-    /// Where its bytes are.
+    /// The location of the stored bytes.
     pub(super) slice: FileSlice,
-    /// How they are taken out.
+    /// The steps that extract the file.
     pub(super) steps: Vec<Unpack>,
-    /// How many there are then.
+    /// The file's length in bytes after extraction.
     pub(super) len: u64,
-    /// The name is another one than was asked for.
+    /// True if the name differs from the requested one.
     pub(super) is_guess: bool,
 }
 
 impl Files {
     /// Finds the files of the package at `path`, and its descriptor.
     ///
-    /// What the file is is told by its content: an archive is called `.ovf` at times, or nothing.
+    /// The content decides the kind of package: some archives are named `.ovf`, or have no
+    /// extension.
     pub(super) fn open(path: &Path) -> Result<(Self, Found), OvfError> {
         let io = |source| OvfError::Io { verb: "open", path: path.to_owned(), source };
         if fs::metadata(path).map_err(io)?.is_dir() {
@@ -138,7 +139,7 @@ impl Files {
         matches!(self.place, Place::Archive { .. })
     }
 
-    /// What errors call the file of this name.
+    /// Returns the path of a file for errors.
     pub(super) fn shown(&self, href: &str) -> PathBuf {
         match &self.place {
             Place::Archive { .. } => self.path.join(href),
@@ -156,14 +157,13 @@ impl Files {
         Found { name, slice, steps, len, is_guess: false }
     }
 
-    /// Finds a file by the name that a descriptor or a manifest has for it.
+    /// Finds a file by its name in a descriptor or a manifest.
     ///
-    /// The name is meant in the descriptor's folder. Where nothing is called exactly so, a URI's
-    /// escapes are undone, a path of the machine that wrote the package is cut, and the case of
-    /// letters is overlooked.
+    /// The name is relative to the descriptor's folder. If no file has exactly this name, the
+    /// search decodes a URI's escapes, cuts off an absolute path, and ignores case.
     ///
     /// # Errors
-    /// When the name leads out of the package, or no file is called so.
+    /// Fails if the name leads out of the package, or if no file matches.
     pub(super) fn find(&self, href: &str) -> Result<Found, OvfError> {
         let decoded = percent_decoded(href);
         let spelled: Vec<_> = [Some(href), decoded.as_deref()].into_iter().flatten().collect();
@@ -177,7 +177,7 @@ impl Files {
                 }
                 Err(why) => outside = outside.or(Some(why)),
             }
-            // Some writers mean the archive's root.
+            // Some writers resolve names from the archive's root.
             if let (false, Ok(name)) = (self.folder.is_empty(), canonical(name))
                 && let Some(found) = self.look(&name)?
             {
@@ -202,7 +202,7 @@ impl Files {
         })
     }
 
-    /// The file of a canonical name.
+    /// Returns the file with a canonical name.
     pub(super) fn look(&self, name: &str) -> Result<Option<Found>, OvfError> {
         let folder = match &self.place {
             Place::Archive { members, by_name } => {
@@ -213,7 +213,8 @@ impl Files {
         self.look_at(name, &folder.join(name))
     }
 
-    /// A file whose name has a backslash in it, on a system where that is a letter.
+    /// Returns a file with a backslash in its name. On this system, a backslash is an ordinary
+    /// character.
     fn look_literally(&self, name: &str) -> Result<Option<Found>, OvfError> {
         match &self.place {
             Place::Folder(folder) if name.contains('\\') && !name.contains('/') => {
@@ -223,7 +224,7 @@ impl Files {
         }
     }
 
-    /// The file at a path, if that is in the folder.
+    /// Returns the file at a path, if the path is below the folder.
     fn look_at(&self, name: &str, path: &Path) -> Result<Option<Found>, OvfError> {
         let Place::Folder(folder) = &self.place else { return Ok(None) };
         let path = match fs::canonicalize(path) {
@@ -231,7 +232,7 @@ impl Files {
             Err(error) if is_no_such_file(&error) => return Ok(None),
             Err(error) => return Err(self.io("find a file of", error)),
         };
-        // A link beside a descriptor is part of what may be hostile.
+        // A symbolic link beside a descriptor may be hostile, like the descriptor.
         if !path.starts_with(folder) {
             return Err(Outside("it is a link to a file elsewhere").of(name));
         }
@@ -240,13 +241,13 @@ impl Files {
         Ok(Some(Found { name, slice, steps: Vec::new(), len, is_guess: false }))
     }
 
-    /// A file that a name stands for although nothing is called so.
+    /// Returns the most likely file for a name that no file has exactly.
     fn look_around(&self, name: &str) -> Result<Option<Found>, OvfError> {
         let Some(path) = absolute(name) else {
             let name = joined(&self.folder, name);
             return name.map_or(Ok(None), |name| self.look_in_any_case(&name));
         };
-        // An absolute path that is in the package after all.
+        // The absolute path may be inside of the package.
         if let Place::Folder(folder) = &self.place
             && let Ok(real) = fs::canonicalize(path)
             && let Ok(inside) = real.strip_prefix(folder)
@@ -254,14 +255,14 @@ impl Files {
         {
             return self.look_at(inside, &real);
         }
-        // Where the package was built, its file had a path of that machine.
+        // The absolute path may be from the machine that wrote the package.
         match joined(&self.folder, base(path)) {
             Ok(name) => self.look(&name),
             Err(_) => Ok(None),
         }
     }
 
-    /// The only file that is called so in whatever case.
+    /// Returns the only file whose name differs at most in case.
     fn look_in_any_case(&self, name: &str) -> Result<Option<Found>, OvfError> {
         let lower = name.to_lowercase();
         let names: Vec<String> = match &self.place {
@@ -282,7 +283,7 @@ impl Files {
         }
     }
 
-    /// The file that has the descriptor's name and this extension.
+    /// Returns the file with the descriptor's name and another extension.
     pub(super) fn beside(
         &self,
         descriptor: &Found,
@@ -295,7 +296,7 @@ impl Files {
         if let Some(found) = self.look_in_any_case(&format!("{stem}.{extension}"))? {
             return Ok(Some(found));
         }
-        // In an archive that was renamed, whatever its stem is.
+        // The archive may have been renamed, so any stem matches.
         Ok(match &self.place {
             Place::Archive { members, .. } => {
                 let found = members.iter().find(|member| has_extension(&member.name, extension));
@@ -305,7 +306,7 @@ impl Files {
         })
     }
 
-    /// The bytes of a short file.
+    /// Reads a file of at most `len_max` bytes.
     pub(super) fn read(&self, found: &Found, len_max: u64) -> Result<Vec<u8>, OvfError> {
         let source = SlicedFile::open(std::slice::from_ref(&found.slice))?;
         let io = |error| self.io("read", error);
@@ -327,14 +328,14 @@ impl Member {
     }
 }
 
-/// Whether a file is an archive that is not compressed as a whole.
+/// Returns true if a file is an archive, and is not compressed as a whole.
 pub(super) fn is_archive(path: &Path) -> bool {
     let whole = SlicedFile::open(&[FileSlice { path: path.to_owned(), range: None }]);
     let head = whole.map(|whole| head_of(&whole, &[], 0));
     matches!(head, Ok(Ok(head)) if head.starts_with(b"PK\x03\x04") || tar::is_tar(&head))
 }
 
-/// The members of a zip archive, or of the one OVA in it.
+/// Returns the members of a zip archive, or of the single OVA in it.
 fn zipped(path: &Path, whole: &SlicedFile) -> Result<Vec<Member>, OvfError> {
     let found = zip::members(path, whole)?;
     let packages = || found.iter().filter(|it| has_extension(&it.name, "ova"));
@@ -350,7 +351,7 @@ fn zipped(path: &Path, whole: &SlicedFile) -> Result<Vec<Member>, OvfError> {
     Ok(found.into_iter().map(member).collect())
 }
 
-/// The members of a tar archive that `steps` take out of a range of the file.
+/// Returns the members of a tar archive, which `steps` extract from a range of the file.
 fn streamed(
     path: &Path,
     whole: &SlicedFile,
@@ -360,7 +361,7 @@ fn streamed(
     let io = |source| OvfError::Io { verb: "read", path: path.to_owned(), source };
     let slice = FileSlice { path: path.to_owned(), range: Some(range.clone()) };
     let source = SlicedFile::open(&[slice])?;
-    // A zip archive may hold an OVA that was compressed once more.
+    // A zip archive may contain an OVA with another compression.
     steps.extend(Wrapping::of(&head_of(&source, &steps, 0).map_err(io)?).map(Unpack::Inflate));
     if !tar::is_tar(&head_of(&source, &steps, 0).map_err(io)?) {
         return Err(OvfError::Unsupported {
@@ -380,25 +381,25 @@ fn streamed(
     Ok(found.into_iter().map(member).collect())
 }
 
-/// The first bytes of what `steps` take out of a source, past `skip`.
+/// Returns the first bytes that `steps` extract from a source, after `skip` bytes.
 pub(super) fn head_of(source: &SlicedFile, steps: &[Unpack], skip: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut stream = scratch::stream(source, steps)?;
     scratch::skip(&mut stream, skip)?;
     match stream.take(HEAD_LEN as u64).read_to_end(&mut head) {
-        // What is no archive is told by what could be read of it.
+        // Broken compressed data: the bytes read so far decide.
         Err(error) if !steps.is_empty() && error.kind() != io::ErrorKind::Interrupted => Ok(head),
         read => read.map(|_| head),
     }
 }
 
-/// Whether bytes begin as XML does, in whatever encoding.
+/// Returns true if bytes begin like XML, in any encoding.
 fn is_text(head: &[u8]) -> bool {
     let text = super::text::decode(head).text;
     text.starts_with('<')
 }
 
-/// The one descriptor in a folder.
+/// Returns the only descriptor in a folder.
 fn descriptor_in(folder: &Path) -> Result<PathBuf, OvfError> {
     let io = |source| OvfError::Io { verb: "read", path: folder.to_owned(), source };
     let mut found = Vec::new();

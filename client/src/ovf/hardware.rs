@@ -1,4 +1,4 @@
-//! `VirtualHardwareSection`: processors, memory, buses, disks and cards of one virtual system.
+//! `VirtualHardwareSection`: the processors, memory, buses, disks and cards of a virtual system.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -14,7 +14,7 @@ use super::xml::{children, foreign, is_yes, kind, text_of, title};
 
 const SECTION: &str = "VirtualHardwareSection";
 const MIB: u64 = 1 << 20;
-/// Families of hardware that sections are written for; versions follow.
+/// The prefixes of known virtual system types. A version follows.
 const FAMILIES: [&str; 11] =
     ["vmx", "virtualbox", "kvm", "qemu", "xen", "hvm", "hyper-v", "ahv", "engine", "ovirt", "rhev"];
 
@@ -29,24 +29,26 @@ pub(super) struct Hardware {
     pub(super) unmapped: Vec<Unmapped>,
 }
 
-/// What hardware is read with.
+/// The state for reading hardware.
 pub(super) struct Context<'a> {
-    /// The virtual system.
+    /// The virtual system's identifier.
     pub(super) system: &'a str,
-    /// The configuration that is taken of several.
+    /// The chosen configuration, if the package has several.
     pub(super) configuration: Option<&'a str>,
-    /// Identifiers of the items that it boots from, in order.
+    /// The identifiers of the boot devices' items, in boot order.
     pub(super) boot: Vec<&'a str>,
     pub(super) table: &'a mut DiskTable,
     pub(super) disks: &'a mut Vec<VirtualDisk>,
-    /// Positions of the disks that an item names, of whatever section and configuration.
+    /// Positions of the disks that some item refers to, in any section and configuration.
     pub(super) named: &'a mut BTreeSet<usize>,
 }
 
-/// Reads the hardware of a system: of several sections, the one for a known hypervisor with disks.
+/// Reads the hardware of a system.
+///
+/// Of several sections, prefers one with disks, then one for a known hypervisor.
 ///
 /// # Errors
-/// When a disk that it names is not there, or a number is none.
+/// Fails if a referenced disk is missing, or if a number is malformed.
 pub(super) fn read(
     sections: &[Node<'_, '_>],
     context: &mut Context<'_>,
@@ -83,8 +85,10 @@ pub(super) fn read(
     Ok(hardware)
 }
 
-/// Whether a section has a disk. Every disk that it names counts as named, whatever is chosen; a
-/// reference to none is an error where its section is.
+/// Returns true if a section has a disk.
+///
+/// Marks every disk of the section as named, whichever section is chosen. Ignores references to
+/// missing disks, which are an error when the section is read.
 fn names_disk(section: Node<'_, '_>, context: &mut Context<'_>) -> bool {
     let mut has_disk = false;
     for node in children(section).filter(is_item) {
@@ -99,13 +103,13 @@ fn is_item(node: &Node<'_, '_>) -> bool {
     matches!(kind(*node), "Item" | "StorageItem" | "EthernetPortItem")
 }
 
-/// The hypervisors that a section is for, as it names them; empty where it does not.
+/// Returns the names of a section's hypervisors, empty if missing.
 fn system_types(section: Node<'_, '_>) -> String {
     let system = children(section).find(|child| child.tag_name().name() == "System");
     system.map_or("", |system| text_of(system, "VirtualSystemType")).to_owned()
 }
 
-/// Hypervisors as a sentence names them.
+/// Formats hypervisors for a message.
 fn shown(types: &str) -> String {
     match types {
         "" => "an unnamed system".to_owned(),
@@ -119,7 +123,7 @@ fn is_known(types: &str) -> bool {
     each.any(|one| FAMILIES.iter().any(|family| one.starts_with(family)))
 }
 
-/// The items of the chosen configuration, and the hypervisor's settings.
+/// Returns the items of the chosen configuration, and the hypervisor's settings.
 fn parts<'a, 'i>(
     section: Node<'a, 'i>,
     configuration: Option<&str>,
@@ -140,7 +144,7 @@ fn parts<'a, 'i>(
             _ => hardware.report(&title(child), "there is no place for it in a release"),
         }
     }
-    // What a configuration says of an item counts more than what is said for all.
+    // An item of the configuration replaces the general item with the same identifier.
     let chosen =
         items.iter().filter(|item: &&Item<'_>| item.is_chosen && !item.instance.is_empty());
     let chosen: HashSet<_> = chosen.map(|item| item.instance).collect();
@@ -148,7 +152,8 @@ fn parts<'a, 'i>(
     (items, settings)
 }
 
-/// Whether an item is of the chosen configuration (`Some(true)`), of all of them, or of another.
+/// Returns `Some(true)` for an item of the chosen configuration, `Some(false)` for an item of every
+/// configuration, and `None` for others.
 fn of_configuration(item: Node<'_, '_>, configuration: Option<&str>) -> Option<bool> {
     let of = foreign(item, "configuration").filter(|of| !of.is_empty());
     let Some(of) = of else { return Some(false) };
@@ -162,7 +167,8 @@ impl Hardware {
         self.unmapped.push(Unmapped::new(SECTION, what, why));
     }
 
-    /// `vmw:Config` and `vmw:ExtraConfig`: firmware; the rest is reported in one line.
+    /// Reads `vmw:Config` and `vmw:ExtraConfig`. Uses the firmware and reports the rest as one
+    /// entry.
     fn settings(&mut self, settings: &[Node<'_, '_>]) {
         let mut rest = Vec::new();
         let (mut is_efi, mut is_secure) = (false, false);
@@ -202,7 +208,7 @@ impl Hardware {
                 let what = format!("settings {} of {}", item.settings.join(", "), item.title);
                 self.report(&what, "they are one hypervisor's own");
             }
-            // A reference to a disk makes a disk of a device of any type.
+            // A device of any type is a disk if it refers to one.
             if let Referred::Disk(disk) = referred(item, context)? {
                 found.push((position, disk));
                 continue;
@@ -231,7 +237,7 @@ impl Hardware {
         self.sizes(cpus, memory, context.system)
     }
 
-    /// Whether an item is a device, and not an end of a range.
+    /// Returns true if an item is a device, and not a bound of a range.
     fn is_device(&mut self, item: &Item<'_>) -> bool {
         match item.bound.to_ascii_lowercase().as_str() {
             "" | "normal" => true,
@@ -247,7 +253,7 @@ impl Hardware {
         }
     }
 
-    /// Reports an item that is neither read nor a disk.
+    /// Reports an unused item that is not a disk.
     fn other(&mut self, item: &Item<'_>) {
         let is_file = item.hosts.iter().any(|host| host.contains("/file/"));
         let kind = item.resource_text.escape_debug();
@@ -271,7 +277,8 @@ impl Hardware {
         self.report(&what, &why);
     }
 
-    /// Processors, or bytes of memory, that an item stands for; `None` where it gives no quantity.
+    /// Returns an item's number of processors, or bytes of memory. `None` if the item has no
+    /// quantity.
     fn amount(&mut self, item: &Item<'_>, system: &str) -> Result<Option<u64>, OvfError> {
         let bad =
             |why: String| OvfError::rule(format!("virtual system `{system}`, {}", item.title), why);
@@ -292,7 +299,7 @@ impl Hardware {
         }
         let unit = match item.resource {
             Some(CPU) => 1,
-            // Without a unit, tools mean MiB.
+            // Tools that omit the unit mean MiB.
             _ if item.units.is_empty() => MIB,
             _ => bytes_in(item.units)
                 .ok_or_else(|| bad(format!("`{}` is no unit", item.units.escape_debug())))?,
@@ -355,7 +362,7 @@ fn model_of(subtype: &str) -> Option<NetworkModel> {
         "e1000e" => Some(NetworkModel::E1000e),
         "vmxnet3" => Some(NetworkModel::Vmxnet3),
         "rtl8139" => Some(NetworkModel::Rtl8139),
-        // oVirt's numbers.
+        // oVirt's numbers of models.
         "1" => Some(NetworkModel::Rtl8139),
         "2" => Some(NetworkModel::E1000),
         "3" => Some(NetworkModel::Virtio),
@@ -364,7 +371,7 @@ fn model_of(subtype: &str) -> Option<NetworkModel> {
     }
 }
 
-/// VirtualBox's own section: the firmware, which OVF has no word for.
+/// Returns the firmware from VirtualBox's own section, because OVF cannot express the firmware.
 pub(super) fn vbox_firmware(machine: Node<'_, '_>) -> Option<Firmware> {
     let hardware = children(machine).find(|child| child.tag_name().name() == "Hardware")?;
     let firmware = children(hardware).find(|child| child.tag_name().name() == "Firmware")?;

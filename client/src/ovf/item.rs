@@ -1,11 +1,11 @@
-//! An `Item` of a hardware section: a device, in the words of CIM.
+//! An `Item` of a hardware section: a device in CIM's terms.
 
 use roxmltree::Node;
 use seawall_api::release::{Bus, NetworkModel};
 
 use super::xml::{SEAWALL, children, foreign, text, text_of};
 
-/// Resource types of CIM_ResourceAllocationSettingData that mean something here.
+/// The supported resource types of CIM_ResourceAllocationSettingData.
 pub(super) const CPU: u32 = 3;
 pub(super) const MEMORY: u32 = 4;
 pub(super) const IDE: u32 = 5;
@@ -15,11 +15,11 @@ pub(super) const FLOPPY: u32 = 14;
 pub(super) const CD: u32 = 15;
 pub(super) const DVD: u32 = 16;
 pub(super) const DISK: u32 = 17;
-/// A storage extent: what XenServer calls a disk.
+/// A storage extent: XenServer's type of a disk.
 pub(super) const STORAGE_EXTENT: u32 = 19;
 pub(super) const OTHER_STORAGE: u32 = 20;
 
-/// What else there is, as a person calls it.
+/// Returns the name of another resource type, for messages.
 fn device(resource: u32) -> &'static str {
     match resource {
         FLOPPY => "floppy drive",
@@ -35,11 +35,11 @@ fn device(resource: u32) -> &'static str {
     }
 }
 
-/// An `Item`, as far as it is read. Texts are as they stand; empty where there are none.
+/// The parts of an `Item` in use. Texts are verbatim, and empty if missing.
 pub(super) struct Item<'a> {
     pub(super) instance: &'a str,
     pub(super) parent: &'a str,
-    /// The resource type; `None` where its text is no number.
+    /// The resource type. `None` if the text is not a number.
     pub(super) resource: Option<u32>,
     pub(super) resource_text: &'a str,
     pub(super) subtype: &'a str,
@@ -53,14 +53,14 @@ pub(super) struct Item<'a> {
     pub(super) exact_bus: Option<Bus>,
     pub(super) exact_name: Option<&'a str>,
     pub(super) exact_model: Option<NetworkModel>,
-    /// `min` or `max` where the item is an end of a range.
+    /// `min` or `max` if the item is a bound of a range.
     pub(super) bound: &'a str,
-    /// oVirt's count of processors: sockets, cores and threads.
+    /// oVirt's numbers of sockets, cores and threads.
     pub(super) sockets: Vec<&'a str>,
-    /// oVirt's place in the boot order; 0 or empty where it has none.
+    /// The position in oVirt's boot order. 0 or empty if not bootable.
     pub(super) boot_order: &'a str,
     pub(super) settings: Vec<String>,
-    /// The item stands for a configuration, and takes the place of those that do not.
+    /// True if the item belongs to a configuration, and replaces the general item.
     pub(super) is_chosen: bool,
 }
 
@@ -108,12 +108,12 @@ impl<'a> Item<'a> {
         matches!(self.resource, Some(IDE | SCSI | OTHER_STORAGE))
     }
 
-    /// Whether what it refers to is put in and taken out: no disk of the machine.
+    /// Returns true if the item is a drive of removable media, whose media are no disks.
     pub(super) fn is_removable(&self) -> bool {
         matches!(self.resource, Some(FLOPPY | CD | DVD))
     }
 
-    /// What it is, for a person.
+    /// Returns the device's name for messages.
     pub(super) fn device(&self) -> &'static str {
         self.resource.map_or("device", device)
     }
@@ -127,7 +127,7 @@ pub(super) fn title_of(node: Node<'_, '_>) -> String {
     }
 }
 
-/// What an item has besides what is read.
+/// Returns a description of an element that is not read.
 fn setting(child: Node<'_, '_>) -> Option<String> {
     const KNOWN: [&str; 20] = [
         "Address",

@@ -1,6 +1,7 @@
 //! The manifest: a digest for each file of a package.
 //!
-//! Not a proof of origin: whoever changes a file can write a new manifest. It tells damage.
+//! A manifest detects damage. It does not prove the origin: an attacker who changes a file can also
+//! write a new manifest.
 
 use std::fmt::Write as _;
 
@@ -9,24 +10,24 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::OvfError;
 
-/// The longest manifest that is read, in bytes: the most files with the longest names.
+/// The maximum length of a manifest in bytes: the most files with the longest names.
 pub const MANIFEST_LEN_MAX: u64 = 8 << 20;
 
-/// How a manifest names files' bytes.
+/// A digest algorithm of manifests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Algorithm {
-    /// OVF 1.0 knows this one only.
+    /// SHA-1, the only algorithm of OVF 1.0.
     Sha1,
-    /// The usual one.
+    /// SHA-256, the most common.
     Sha256,
-    /// A shortened SHA-512.
+    /// SHA-384, a truncated SHA-512.
     Sha384,
-    /// What OVF 2 asks for, and OVF 1.1 allows.
+    /// SHA-512, required by OVF 2 and allowed by OVF 1.1.
     Sha512,
 }
 
 impl Algorithm {
-    /// Its name in a manifest.
+    /// Returns the algorithm's name in a manifest.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +38,7 @@ impl Algorithm {
         }
     }
 
-    /// Hexadecimal digits of a digest.
+    /// Returns the number of hexadecimal digits of a digest.
     fn digits(self) -> usize {
         match self {
             Self::Sha1 => 40,
@@ -49,7 +50,7 @@ impl Algorithm {
 
     const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
 
-    /// Reads `SHA256`, `sha-256` and OpenSSL 3's `SHA2-256`.
+    /// Parses `SHA256`, `sha-256` and OpenSSL 3's `SHA2-256`.
     fn parse(text: &str) -> Option<Self> {
         let name: String = text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).collect();
         let name = name.to_ascii_uppercase();
@@ -58,7 +59,7 @@ impl Algorithm {
         Self::ALL.into_iter().find(|it| it.as_str().strip_prefix("SHA") == Some(bits))
     }
 
-    /// The algorithm whose digests have that many hexadecimal digits.
+    /// Returns the algorithm whose digests have `digits` hexadecimal digits.
     fn of_digits(digits: usize) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.digits() == digits)
     }
@@ -67,7 +68,7 @@ impl Algorithm {
 /// A line of a manifest.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line {
-    /// How the digest is made.
+    /// The digest's algorithm.
     pub algorithm: Algorithm,
     /// The file's name in the package.
     pub file: String,
@@ -75,13 +76,13 @@ pub struct Line {
     pub digest: String,
 }
 
-/// Reads a manifest: lines of `SHA256(name)= digest`, or of `digest  name` as `sha256sum` writes.
+/// Parses a manifest of lines `SHA256(name)= digest`, or `digest  name` as in `sha256sum`.
 ///
-/// Lines end with CR, LF or both, or with NUL, as `sha256sum --zero` ends them; empty ones and those
-/// that begin with `#` say nothing.
+/// Lines end with CR, LF or both, or with NUL as in `sha256sum --zero`. Empty lines and comments
+/// with `#` are ignored.
 ///
 /// # Errors
-/// The first line that is none.
+/// Fails with the number of the first malformed line.
 pub fn parse(text: &str) -> Result<Vec<Line>, OvfError> {
     let text = text.replace("\r\n", "\n");
     let lines = text.split(['\r', '\n', '\0']).enumerate();
@@ -102,7 +103,7 @@ fn parse_line(line: &str) -> Result<Line, &'static str> {
         return Ok(line);
     }
     let (algorithm, rest) = line.split_once('(').ok_or(FORM)?;
-    // A name may have brackets of its own; a digest has none.
+    // A name may contain brackets, a digest cannot.
     let (file, digest) = rest.rsplit_once(')').ok_or(FORM)?;
     let digest = digest.trim_start().strip_prefix('=').ok_or(FORM)?.trim().to_ascii_lowercase();
     let algorithm = Algorithm::parse(algorithm.trim());
@@ -117,15 +118,15 @@ fn parse_line(line: &str) -> Result<Line, &'static str> {
     Ok(Line { algorithm, file: file.to_owned(), digest })
 }
 
-/// A name without the quotes that some writers put around it.
+/// Removes the quotes that some writers put around a name.
 fn unquoted(name: &str) -> &str {
     let inner = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
     inner('"').or_else(|| inner('\'')).unwrap_or(name)
 }
 
-/// Reads `digest  file`, and `digest *file` of a file that was read as binary.
+/// Parses `digest  file`, or `digest *file` for binary mode.
 fn coreutils(line: &str) -> Option<Line> {
-    // A backslash before the line says that those in the name are doubled.
+    // A leading backslash means that backslashes in the name are doubled.
     let escaped = line.strip_prefix('\\');
     let (digest, file) = escaped.unwrap_or(line).split_once(|c: char| c.is_ascii_whitespace())?;
     let algorithm = Algorithm::of_digits(digest.len()).filter(|_| is_hex(digest))?;
@@ -145,13 +146,13 @@ fn is_hex(text: &str) -> bool {
 pub fn write<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
     for (file, digest) in lines {
-        // To a string: this cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "SHA256({file})= {digest}");
     }
     text
 }
 
-/// Hashes bytes as a manifest does.
+/// A hasher for the digests of manifests.
 #[derive(Clone, Debug)]
 pub enum Hasher {
     /// SHA-1.
@@ -165,7 +166,7 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// A hasher of no bytes yet.
+    /// Returns a hasher with no bytes yet.
     #[must_use]
     pub fn new(algorithm: Algorithm) -> Self {
         match algorithm {
@@ -176,7 +177,7 @@ impl Hasher {
         }
     }
 
-    /// Takes more bytes.
+    /// Hashes more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha1(hasher) => hasher.update(bytes),
@@ -186,7 +187,7 @@ impl Hasher {
         }
     }
 
-    /// The digest in lower-case hexadecimal.
+    /// Returns the digest in lower-case hexadecimal.
     #[must_use]
     pub fn finish(self) -> String {
         match self {
@@ -201,7 +202,7 @@ impl Hasher {
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        // To a string: this cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text

@@ -1,19 +1,20 @@
 //! OVF packages: a descriptor and its files, side by side or in one archive (OVA).
 //!
-//! [`Package`] opens one for a push: what its descriptor says becomes a [`ReleaseSpec`], its disks
-//! are read where they lie, and what a release has no place for is reported ([`Unmapped`]). The
-//! descriptor itself is kept by the registry byte for byte.
+//! [`Package`] opens a package for a push. The descriptor becomes a [`ReleaseSpec`], disks are read
+//! in place, and the parts without a place in a release are reported ([`Unmapped`]). The registry
+//! keeps the descriptor itself, byte for byte.
 //!
 //! # Invariants
 //!
-//! 1. A package is hostile: parsers are total, what they hold is bounded by named limits, and
-//!    nothing outside of the package is read, whatever its descriptor, archive or disks name.
-//! 2. Nothing is extracted: a disk is a range of the package's file. Only what is compressed is
-//!    inflated, to a file without a name.
-//! 3. What of the descriptor a release does not carry is reported. A disk that no machine gets
-//!    ends the push.
-//! 4. A number, a unit or a format that cannot be read is an error or is reported; no default
-//!    stands in for it.
+//! 1. A package is hostile: parsers are total, their results are bounded by named limits, and
+//!    nothing outside of the package is read, whatever names its descriptor, archive or disks
+//!    contain.
+//! 2. Nothing is extracted: a disk is a range of the package's file. Only compressed disks are
+//!    inflated, to an unnamed file.
+//! 3. Every part of the descriptor that a release cannot carry is reported. A disk without a
+//!    machine fails the push.
+//! 4. An unreadable number, unit or format is an error or is reported. No default replaces it
+//!    silently.
 //!
 //! [`ReleaseSpec`]: crate::spec::ReleaseSpec
 
@@ -50,7 +51,7 @@ pub use names::HREF_LEN_MAX;
 pub use package::{Package, Survey};
 pub use parse::{FILES_MAX, parse};
 
-/// What a descriptor is called in a release document.
+/// The media type of a descriptor in a release document.
 pub const MEDIA_TYPE: &str = "application/ovf+xml";
 
 #[cfg(test)]

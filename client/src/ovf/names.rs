@@ -1,28 +1,28 @@
-//! Names of files in a package: many spellings of one path, none of which leads out.
+//! Names of files in a package: many spellings of one path, confined to the package.
 
 use super::OvfError;
 
-/// The longest name of a file in a package, in bytes.
+/// The maximum length of a file's name in a package, in bytes.
 pub const HREF_LEN_MAX: usize = 1024;
 
-/// Why a name is not one of a file in the package.
+/// The reason a name is not a file's name in the package.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Outside(pub(super) &'static str);
 
 impl Outside {
-    /// The error that names `href`, with control characters escaped.
+    /// Returns the error for `href`, with control characters escaped.
     pub(super) fn of(self, href: &str) -> OvfError {
         let href = href.chars().take(HREF_LEN_MAX).flat_map(char::escape_debug).collect();
         OvfError::Escapes { href, why: self.0 }
     }
 }
 
-/// The path that a name stands for, from the package's root: parts with one `/` between them.
+/// Resolves a name to a path from the package's root, with single `/` separators.
 ///
-/// A backslash separates parts, too. `..` is taken as far as the root and not above it.
+/// A backslash is a separator, too. `..` is resolved, but not above the root.
 ///
 /// # Errors
-/// When the name is absolute, leads above the root or is no name of a file.
+/// Fails if the name is absolute, leads above the root, or is not a file's name.
 pub(super) fn canonical(name: &str) -> Result<String, Outside> {
     if name.is_empty() || name.len() > HREF_LEN_MAX {
         return Err(Outside("it is empty or too long"));
@@ -48,9 +48,9 @@ pub(super) fn canonical(name: &str) -> Result<String, Outside> {
     Ok(parts.join("/"))
 }
 
-/// `name` as it is meant in a folder of the package, which is empty for the root.
+/// Resolves `name` relative to a folder of the package. The root is empty.
 pub(super) fn joined(folder: &str, name: &str) -> Result<String, Outside> {
-    // Says of the name by itself that it is absolute.
+    // An absolute name gets its own error.
     if folder.is_empty() || absolute(name).is_some() {
         return canonical(name);
     }
@@ -60,17 +60,17 @@ pub(super) fn joined(folder: &str, name: &str) -> Result<String, Outside> {
     canonical(&format!("{folder}/{name}"))
 }
 
-/// The folder of a canonical name; empty for the root.
+/// Returns the folder of a canonical name, empty for the root.
 pub(super) fn folder_of(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// The last part of a name.
+/// Returns the last part of a name.
 pub(super) fn base(name: &str) -> &str {
     name.rsplit(['/', '\\']).next().unwrap_or(name)
 }
 
-/// The absolute path that a name is: of this system, of Windows, or in a `file:` URI.
+/// Returns the absolute path in a name: of Unix, of Windows, or in a `file:` URI.
 pub(super) fn absolute(name: &str) -> Option<&str> {
     let path = match name.get(..5) {
         Some(scheme) if scheme.eq_ignore_ascii_case("file:") => {
@@ -85,14 +85,14 @@ pub(super) fn absolute(name: &str) -> Option<&str> {
     is_absolute.then_some(path)
 }
 
-/// Whether a name begins as a URI does, such as `http:`.
+/// Returns true if a name begins with a URI's scheme, such as `http:`.
 pub(super) fn has_scheme(name: &str) -> bool {
     name.split_once(':').is_some_and(|(scheme, _)| {
         scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
     })
 }
 
-/// A URI's text without its escapes; `None` where one is broken or there is none.
+/// Decodes a URI's escapes. `None` if one is malformed, or if there is none.
 pub(super) fn percent_decoded(text: &str) -> Option<String> {
     if !text.contains('%') {
         return None;

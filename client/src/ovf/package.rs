@@ -1,4 +1,4 @@
-//! A package on disk: an OVA, or an `.ovf` with its files beside it.
+//! A package on disk: an OVA, or an `.ovf` with files beside it.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -20,13 +20,13 @@ use crate::disk::DiskSource;
 use crate::progress::{Progress, Stage};
 use crate::spec::{Packed, ReleaseSpec, Unpack};
 
-/// Bytes hashed at once.
+/// The size of the buffer for hashing, in bytes.
 const STEP: usize = 1 << 20;
 
-/// A package that can be pushed.
+/// A package to push.
 ///
-/// Proven: its descriptor describes a release, and every file that this needs is there. Whether
-/// the files are what the manifest says is for [`Self::check`].
+/// Its descriptor describes a valid release, and every file of the release exists. [`Self::check`]
+/// compares the files with the manifest.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Package {
     files: Files,
@@ -36,20 +36,21 @@ pub struct Package {
     unmapped: Vec<Unmapped>,
 }
 
-/// What the disks of a package are.
+/// The disks of a package after opening.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Survey {
-    /// The length of each disk in bytes and what its file was taken for, in document order.
+    /// The length of each disk in bytes and its detected source, in document order.
     pub disks: Vec<(u64, DiskSource)>,
-    /// What of the package a release does not carry, or carries changed.
+    /// The parts of the package that a release lacks or carries changed.
     pub unmapped: Vec<Unmapped>,
 }
 
 impl Package {
-    /// Opens the package at `path`; reads its descriptor and its manifest.
+    /// Opens the package at `path` and reads its descriptor and manifest.
     ///
     /// # Errors
-    /// When it is none, breaks a rule, leads out of itself or lacks a file.
+    /// Fails if the file is not a package, violates a rule, leads out of the package or lacks a
+    /// file.
     pub fn open(path: &Path) -> Result<Self, OvfError> {
         let (files, found) = Files::open(path)?;
         let descriptor = files.read(&found, DESCRIPTOR_LEN_MAX as u64)?;
@@ -69,40 +70,40 @@ impl Package {
         Ok(Self { files, descriptor: descriptor.into(), manifest, spec, unmapped })
     }
 
-    /// The release that it describes.
+    /// Returns the description of the release.
     #[must_use]
     pub fn spec(&self) -> &ReleaseSpec {
         &self.spec
     }
 
-    /// Its descriptor, byte for byte.
+    /// Returns the descriptor, byte for byte.
     #[must_use]
     pub fn descriptor(&self) -> &Bytes {
         &self.descriptor
     }
 
-    /// What of it the release does not carry, or carries changed.
+    /// Returns the parts of the package that the release lacks or carries changed.
     #[must_use]
     pub fn unmapped(&self) -> &[Unmapped] {
         &self.unmapped
     }
 
-    /// Whether a file under any name may be a package: it is a tar or zip archive.
+    /// Returns true if a file of any name may be a package: a tar or zip archive.
     #[must_use]
     pub fn may_be(path: &Path) -> bool {
         files::is_archive(path)
     }
 
-    /// Whether it is one file.
+    /// Returns true if the package is one file.
     #[must_use]
     pub fn is_archive(&self) -> bool {
         self.files.is_archive()
     }
 
-    /// Opens every disk, as a push does, but for what is in use.
+    /// Opens every disk like a push, except that disks may be in use.
     ///
     /// # Errors
-    /// As a push would fail.
+    /// Fails if a push would fail to open a disk.
     pub fn survey(&self) -> Result<Survey, OvfError> {
         let disks = self.spec.disks().map(|(_, disk)| match &disk.packed {
             Some(packed) => packed.open(&disk.path, disk.format),
@@ -115,10 +116,10 @@ impl Package {
         Ok(Survey { disks: disks.iter().map(|disk| told(&**disk)).collect(), unmapped })
     }
 
-    /// Holds every file against the manifest; reads each to its end.
+    /// Compares every file with the manifest. Reads each file completely.
     ///
     /// # Errors
-    /// The first file that is not what the manifest says.
+    /// Fails on the first file whose digest differs from the manifest.
     pub fn check(&self, progress: &dyn Progress) -> Result<(), OvfError> {
         let total = self.manifest.iter().map(|(_, found)| found.len).sum();
         progress.begin(Stage::Verify, Some(total));
@@ -156,7 +157,7 @@ fn digest(mut stream: impl Read, line: &Line, progress: &dyn Progress) -> io::Re
     }
 }
 
-/// Reports files that are not as long as the descriptor says, or not called so.
+/// Reports files whose length or name differs from the descriptor.
 fn differences(envelope: &Envelope, files: &Files, unmapped: &mut Vec<Unmapped>) {
     let mut note = |what: String, why| unmapped.push(Unmapped::new("References", what, why));
     for reference in envelope.files.iter().filter(|it| it.chunk_len.is_none()) {
@@ -172,8 +173,7 @@ fn differences(envelope: &Envelope, files: &Files, unmapped: &mut Vec<Unmapped>)
     }
 }
 
-/// Finds where a file of the descriptor lies: in one piece, or in chunks called NAME.000000000 and
-/// so on.
+/// Locates a file of the descriptor: one file, or chunks named NAME.000000000 and so on.
 fn packed(files: &Files, reference: &FileReference) -> Result<Packed, OvfError> {
     let told = reference.compression.map(Unpack::Inflate);
     if reference.chunk_len.is_none() {
@@ -187,7 +187,7 @@ fn packed(files: &Files, reference: &FileReference) -> Result<Packed, OvfError> 
         let name = chunk_name(&reference.href, position);
         let found = match files.find(&name) {
             Ok(found) => found,
-            // A chunk that is missing at the end shows by the length alone.
+            // Only the stated length reveals missing chunks at the end.
             Err(OvfError::Missing { .. })
                 if position > 0 && reference.len.is_none_or(|said| len >= said) =>
             {
@@ -208,8 +208,10 @@ fn packed(files: &Files, reference: &FileReference) -> Result<Packed, OvfError> 
     Err(OvfError::rule("References", why))
 }
 
-/// The manifest's lines with the files that they name; reports what it does not cover, files that
-/// are gone, and that a certificate is not looked at.
+/// Returns the manifest's lines with their files.
+///
+/// Reports files that the manifest lacks, listed files that are missing, and an unverified
+/// certificate.
 fn covered(
     files: &Files,
     descriptor: &Found,
@@ -235,7 +237,7 @@ fn covered(
             unmapped.push(Unmapped::new("manifest", what, why));
         };
         match files.find(&line.file) {
-            // `sha256sum *` lists its own output, and a file that is signed later changes.
+            // `sha256sum *` lists its own output, and a later signature changes the manifest.
             Ok(found) if found.name == own.name => note("it is the manifest itself"),
             Ok(found) => {
                 listed.insert(found.name.clone());

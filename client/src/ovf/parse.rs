@@ -1,7 +1,7 @@
-//! From a descriptor's bytes to an [`Envelope`].
+//! Parses a descriptor to an [`Envelope`].
 //!
-//! Total: whatever the bytes are, the outcome is an envelope or an error. What is read and has no
-//! place in a release is in [`Envelope::unmapped`].
+//! The parser is total: any bytes give an envelope or an error. The parts without a place in a
+//! release are in [`Envelope::unmapped`].
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,13 +13,13 @@ use super::envelope::{Envelope, OvfNetwork, Unmapped};
 use super::xml::{self, attribute, children, is, is_ovf, is_yes, kind, named, text_of, title};
 use super::{OvfError, references, storage, system, text};
 
-/// How many files a package may have.
+/// The maximum number of a package's files.
 pub const FILES_MAX: usize = 4096;
 
-/// Reads a descriptor; `path` names it in errors.
+/// Parses a descriptor. `path` names the descriptor in errors.
 ///
 /// # Errors
-/// When it is no OVF descriptor, costs too much to parse, or breaks a rule.
+/// Fails if the bytes are not an OVF descriptor, cost too much to parse, or violate a rule.
 pub fn parse(bytes: &[u8], path: &Path) -> Result<Envelope, OvfError> {
     if bytes.len() > DESCRIPTOR_LEN_MAX {
         let why = format!("it has {} bytes, the limit is {DESCRIPTOR_LEN_MAX}", bytes.len());
@@ -107,7 +107,7 @@ fn networks(root: Node<'_, '_>, envelope: &mut Envelope) -> Result<(), OvfError>
     Ok(())
 }
 
-/// The virtual system or the collection; sections of no use are reported.
+/// Returns the virtual system or the collection. Reports unused sections.
 fn content<'a, 'i>(root: Node<'a, 'i>, envelope: &mut Envelope) -> Result<Node<'a, 'i>, OvfError> {
     const READ: [&str; 4] =
         ["References", "DiskSection", "NetworkSection", "DeploymentOptionSection"];
@@ -136,7 +136,7 @@ fn content<'a, 'i>(root: Node<'a, 'i>, envelope: &mut Envelope) -> Result<Node<'
     content.ok_or_else(|| OvfError::rule("the content", "there is no virtual system in it"))
 }
 
-/// The default configuration; that there are others is reported.
+/// Returns the default configuration. Reports the others.
 fn configuration(root: Node<'_, '_>, unmapped: &mut Vec<Unmapped>) -> Option<String> {
     let section = named(root, "DeploymentOptionSection").next()?;
     let options: Vec<_> = named(section, "Configuration").collect();
@@ -152,7 +152,7 @@ fn configuration(root: Node<'_, '_>, unmapped: &mut Vec<Unmapped>) -> Option<Str
     Some(chosen)
 }
 
-/// An attribute that must be there.
+/// Returns a mandatory attribute.
 pub(super) fn required<'a>(
     node: Node<'a, '_>,
     place: &str,
@@ -175,7 +175,7 @@ fn unique<'a>(place: &str, mut ids: impl Iterator<Item = &'a str>) -> Result<(),
     }
 }
 
-/// A text as a release may hold it; that it was cut is reported.
+/// Cuts a text to a release's limit, and reports the cut.
 pub(super) fn shortened(text: &str, envelope: &mut Envelope, section: &str) -> String {
     if text.len() <= TEXT_LEN_MAX {
         return text.to_owned();
@@ -186,10 +186,10 @@ pub(super) fn shortened(text: &str, envelope: &mut Envelope, section: &str) -> S
     text[..end].to_owned()
 }
 
-/// The architecture that a guest's operating system is for.
+/// Returns the architecture of a guest's operating system.
 ///
-/// CIM's numbers do not tell most of them apart; VMware's and VirtualBox's names do. What runs
-/// on i686 runs on x86_64, so 32 bits are not told apart.
+/// CIM's numbers do not distinguish most architectures; VMware's and VirtualBox's names do. 32-bit
+/// x86 becomes x86_64, which runs the same software.
 pub(super) fn architecture(kind: &str) -> Architecture {
     let kind = kind.to_ascii_lowercase();
     if kind.starts_with("arm") || kind.ends_with("_arm64") || kind.contains("aarch64") {

@@ -1,4 +1,4 @@
-//! `ProductSection`: facts about a product, and the properties that whoever deploys it may set.
+//! `ProductSection`: facts about a product, and properties that a deployer may set.
 
 use roxmltree::Node;
 use seawall_api::release::Parameter;
@@ -9,7 +9,7 @@ use super::xml::{SEAWALL, attribute, children, flag, foreign, named, text, text_
 
 const SECTION: &str = "ProductSection";
 
-/// Reads a section of `machine`, which is empty for none.
+/// Reads a section. `machine` is empty for a collection's section.
 pub(super) fn product(
     section: Node<'_, '_>,
     machine: &str,

@@ -1,4 +1,4 @@
-//! `References` and `DiskSection`: the files of a package and the disks in them.
+//! `References` and `DiskSection`: the files of a package and their disks.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,8 @@ const DISK_SECTION: &str = "DiskSection";
 /// Reads a `File`.
 ///
 /// # Errors
-/// When it has no identifier or no name, or is compressed in a way that is not read.
+/// Fails if the name is missing or too long, if the compression is unsupported, or if the length of
+/// a chunk is malformed.
 pub(super) fn file(
     node: Node<'_, '_>,
     unmapped: &mut Vec<Unmapped>,
@@ -64,7 +65,7 @@ pub(super) fn file(
     Ok(FileReference { id: id.to_owned(), href: href.to_owned(), len, compression, chunk_len })
 }
 
-/// The compression that a word names: OVF's `gzip`, a media type, or the end of a file's name.
+/// Returns the compression for a word: OVF's `gzip`, a media type, or a file's extension.
 fn compression(word: &str) -> Option<Wrapping> {
     let word = word.to_ascii_lowercase();
     let word = word.strip_prefix("application/").unwrap_or(&word);
@@ -77,15 +78,15 @@ fn compression(word: &str) -> Option<Wrapping> {
     }
 }
 
-/// Reads the disks of an envelope, whose files are read already.
+/// A reader of an envelope's disks, which refer to files read before.
 pub(super) struct Disks<'a> {
     files: HashMap<&'a str, usize>,
-    /// The values of properties, wherever they are declared; a capacity may be one.
+    /// The values of all properties in the descriptor, because a capacity may refer to one.
     properties: HashMap<&'a str, &'a str>,
 }
 
 impl<'a> Disks<'a> {
-    /// Prepares to read the disks below `root`.
+    /// Returns a reader of the disks below `root`.
     pub(super) fn new(root: Node<'a, '_>, files: &'a [FileReference]) -> Self {
         let mut by_name: HashMap<_, _> =
             files.iter().enumerate().map(|(at, file)| (&*file.href, at)).collect();
@@ -102,8 +103,8 @@ impl<'a> Disks<'a> {
     /// Reads a `Disk`.
     ///
     /// # Errors
-    /// When its file is not there, it is a difference to another disk, or it is empty and its
-    /// length is not told.
+    /// Fails if the disk's file is missing, if the disk is a difference to another, or if the disk
+    /// is empty and of unknown length.
     pub(super) fn read(
         &self,
         node: Node<'_, '_>,
@@ -130,7 +131,7 @@ impl<'a> Disks<'a> {
         };
         let capacity = match self.capacity(node) {
             Ok(capacity) => capacity,
-            // The file knows its length; an empty disk has nothing else.
+            // The file has a length, but an empty disk has only its capacity.
             Err(why) if file.is_some() => {
                 let what = format!("capacity of disk `{id}`");
                 unmapped.push(Unmapped::new(DISK_SECTION, what, why + "; its image tells it"));
@@ -152,7 +153,7 @@ impl<'a> Disks<'a> {
         })
     }
 
-    /// The capacity in bytes; `None` where none is given, or why it is none.
+    /// Returns the capacity in bytes, `None` if missing. Fails with the reason if malformed.
     fn capacity(&self, node: Node<'_, '_>) -> Result<Option<u64>, String> {
         let Some(text) = attribute(node, "capacity").filter(|text| !text.is_empty()) else {
             return Ok(None);
@@ -171,16 +172,17 @@ impl<'a> Disks<'a> {
     }
 }
 
-/// Whether an identifier is a UUID of zeros, as oVirt writes that there is no parent.
+/// Returns true if an identifier is the nil UUID, oVirt's value for "no parent".
 fn is_nil(id: &str) -> bool {
     id.len() == 36 && id.bytes().all(|byte| matches!(byte, b'0' | b'-'))
 }
 
-/// The format that a descriptor says a disk's file has.
+/// Returns the stated format of a disk's file.
 ///
-/// The URIs are those of tools' specifications; many are misspelled, so a word in them tells.
+/// Format URIs come from the tools' specifications, and many are misspelled. A word in the URI
+/// decides.
 fn stated(disk: Node<'_, '_>) -> Option<Format> {
-    // oVirt names VMDK for every disk, and the truth beside it.
+    // oVirt states VMDK for every disk, and the real format in an attribute of its own.
     match foreign(disk, "volume-format").map(str::to_ascii_lowercase).as_deref() {
         Some("raw") => return Some(Format::Raw),
         Some("cow" | "qcow2") => return Some(Format::Qcow2),

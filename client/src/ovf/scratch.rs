@@ -1,4 +1,4 @@
-//! Bytes taken out of an archive: as a stream, or in a file without a name.
+//! Extraction from an archive, as a stream or to an unnamed file.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -11,12 +11,12 @@ use super::OvfError;
 use crate::disk::inflate;
 use crate::spec::Unpack;
 
-/// Bytes inflated at once; what of them is zeros becomes a hole.
+/// The length of an inflated block in bytes. A block of zeros becomes a hole.
 const STEP: usize = 256 << 10;
-/// Compressed bytes read at once.
+/// The size of the buffer for compressed bytes.
 const INPUT_LEN: usize = 64 << 10;
 
-/// The bytes that `steps` take out of `source`, from the first to the last.
+/// Returns a stream of the bytes that `steps` extract from `source`.
 pub(super) fn stream<'a>(
     source: &'a SlicedFile,
     steps: &[Unpack],
@@ -38,10 +38,10 @@ pub(super) fn stream<'a>(
     Ok(stream)
 }
 
-/// Passes over bytes.
+/// Skips `len` bytes.
 ///
 /// # Errors
-/// `InvalidData` when the stream ends before them.
+/// Fails with `InvalidData` if the stream ends before.
 pub(super) fn skip(mut stream: impl Read, len: u64) -> io::Result<()> {
     if io::copy(&mut stream.by_ref().take(len), &mut io::sink()).map_err(cut)? < len {
         let why = "the archive ends within a member";
@@ -50,7 +50,7 @@ pub(super) fn skip(mut stream: impl Read, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The error of compressed bytes that end too soon, told apart from the end of what they hold.
+/// Converts the error of truncated compressed data, to distinguish it from the end of the content.
 fn cut(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
@@ -60,11 +60,12 @@ fn cut(error: io::Error) -> io::Error {
     }
 }
 
-/// Puts the bytes that `steps` take out of `source` in a file that goes away with its handle:
-/// beside the package, or in `TMPDIR` where there is no room. Errors call the bytes `name`.
+/// Extracts bytes from `source` by `steps` to an unnamed file, which disappears with its handle.
+///
+/// Tries `folders` in order. Errors name the data `name`.
 ///
 /// # Errors
-/// When there are more than `len_max` bytes, they are damaged, or no folder takes them.
+/// Fails if the data is damaged or longer than `len_max` bytes, or if no folder has enough space.
 pub(super) fn unpack(
     name: &Path,
     source: &SlicedFile,
@@ -127,7 +128,7 @@ fn fill(mut file: File, stream: &mut dyn Read, len_max: u64) -> Result<File, Fai
     Ok(file)
 }
 
-/// Reads until `buf` is full or the stream ends: a decoder gives its bytes in small pieces.
+/// Reads until `buf` is full or the stream ends, because a decoder returns small pieces.
 pub(super) fn read_full(stream: &mut dyn Read, buf: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while len < buf.len() {
@@ -141,7 +142,7 @@ pub(super) fn read_full(stream: &mut dyn Read, buf: &mut [u8]) -> io::Result<usi
     Ok(len)
 }
 
-/// Reads a source from its begin to its end.
+/// A reader of a source from start to end.
 struct Reader<'a> {
     source: &'a SlicedFile,
     offset: u64,

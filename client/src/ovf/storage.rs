@@ -1,7 +1,7 @@
-//! Controllers and disks of a hardware section: which disk is which, on what, in which order.
+//! The controllers and disks of a hardware section, and the order of the disks.
 //!
-//! The order of items in the text means nothing. A machine looks at its controllers by their
-//! addresses, and on each of them at the disks by theirs; the first one is what it boots from.
+//! The order of items in the text is meaningless. A machine scans its controllers by address, and
+//! the disks on a controller by address. The machine boots from the first disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use super::hardware::{Context, Hardware};
 use super::item::{CPU, DISK, ETHERNET, IDE, Item, MEMORY, SCSI, STORAGE_EXTENT};
 use super::names::percent_decoded;
 
-/// The disks and files of an envelope, by every name that an item may have for them.
+/// The disks and files of an envelope, by every name that an item may use.
 pub(super) struct DiskTable {
     disks: HashMap<String, usize>,
     files: HashMap<String, usize>,
@@ -29,15 +29,16 @@ impl DiskTable {
             disks: disks().map(|(at, disk)| (disk.id.clone(), at)).collect(),
             files: files().map(|(at, file)| (file.id.clone(), at)).collect(),
             hrefs: files().map(|(at, file)| (file.href.clone(), at)).collect(),
-            // The first one that has the file.
+            // The first disk of a file wins.
             of_file: disks().rev().filter_map(|(at, disk)| Some((disk.file?, at))).collect(),
         }
     }
 
-    /// Finds the disk that an item refers to: `ovf:/disk/ID`, `/disk/ID`, `disk/ID`,
-    /// `ovf://disk/ID`, the same of a file, or an identifier alone, as oVirt writes it.
+    /// Finds the disk that an item refers to.
     ///
-    /// A file that is no disk yet becomes one where `may_add` says that the item is a disk.
+    /// The reference is `ovf:/disk/ID`, `/disk/ID`, `disk/ID` or `ovf://disk/ID`, the same forms
+    /// for a file, or only an identifier, as oVirt writes it. If `may_add`, a file without a disk
+    /// becomes a disk.
     fn find(&mut self, host: &str, disks: &mut Vec<VirtualDisk>, may_add: bool) -> Option<usize> {
         let decoded = percent_decoded(host);
         [Some(host), decoded.as_deref()]
@@ -76,7 +77,7 @@ impl DiskTable {
     }
 }
 
-/// `disk` or `file`, where a text says which, and the identifier in it.
+/// Splits a reference into its kind, `disk` or `file` if present, and its identifier.
 fn reference(host: &str) -> (Option<&'static str>, &str) {
     let scheme = host.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("ovf:"));
     let path = scheme.map_or(host, |_| &host[4..]).trim_start_matches('/');
@@ -88,28 +89,29 @@ fn reference(host: &str) -> (Option<&'static str>, &str) {
     (None, if scheme.is_some() { path } else { host })
 }
 
-/// A disk, and its place in the machine.
+/// A disk with its position in the machine.
 struct Attached {
-    /// Its place in the boot order that the package gives; the last for most.
+    /// The position in the package's boot order. `u64::MAX` for most disks.
     boot: u64,
-    /// The place of its controller.
+    /// The position of the disk's controller.
     controller: usize,
     address: u64,
     disk: AttachedDisk,
 }
 
-/// What becomes of an item that refers to something.
+/// The target of an item's reference.
 pub(super) enum Referred {
-    /// It is a disk of the machine, at this position.
+    /// A disk of the machine, at a position of the envelope's disks.
     Disk(usize),
-    /// It is none.
+    /// Anything else.
     Other,
 }
 
-/// Finds what an item refers to, and remembers that the disk was named.
+/// Finds the target of an item's reference, and marks a disk as named.
 pub(super) fn referred(item: &Item<'_>, context: &mut Context<'_>) -> Result<Referred, OvfError> {
     let is_disk = item.is(DISK) || item.is(STORAGE_EXTENT);
-    // A network or a processor pool may be called as a disk is: there, the place has to be said.
+    // A network or a processor pool may have a disk's name, so these items need the kind in the
+    // reference.
     let is_storage = is_disk || !matches!(item.resource, Some(CPU | MEMORY | ETHERNET));
     let Context { table, disks, named, .. } = context;
     let hosts = item.hosts.iter().filter(|host| is_storage || reference(host).0.is_some());
@@ -130,7 +132,7 @@ pub(super) fn referred(item: &Item<'_>, context: &mut Context<'_>) -> Result<Ref
     Err(OvfError::rule(place, why))
 }
 
-/// Puts the disks of a machine in the order in which it finds them.
+/// Attaches the disks of a machine in the order in which the machine scans them.
 pub(super) fn attach(
     hardware: &mut Hardware,
     items: &[Item<'_>],
@@ -171,7 +173,7 @@ pub(super) fn attach(
             disk: AttachedDisk { disk: *position, bus, name: item.exact_name.map(str::to_owned) },
         });
     }
-    // The sort keeps equals as they stand.
+    // The sort is stable.
     attached.sort_by_key(|it| (it.boot, it.controller, it.address));
     hardware.disks = attached.into_iter().map(|it| it.disk).collect();
 }
@@ -181,12 +183,12 @@ struct Controller {
     place: usize,
 }
 
-/// The controllers by their identifiers.
+/// Returns the controllers by identifier.
 ///
-/// Those of one kind stand in the order of their addresses, in the places that the text has for
-/// the kind: no rule orders one kind before another.
+/// Controllers of one kind are ordered by address, within their kind's positions in the text. No
+/// rule orders the kinds.
 fn controllers<'a>(hardware: &mut Hardware, items: &[Item<'a>]) -> HashMap<&'a str, Controller> {
-    // Addresses and places of each kind.
+    // The addresses and positions of each kind.
     let mut kinds = BTreeMap::<_, Vec<(u64, usize)>>::new();
     for (position, item) in items.iter().enumerate().filter(|(_, item)| item.is_controller()) {
         let address = number(hardware, item, "Address", item.address);
@@ -211,7 +213,7 @@ fn address_on_parent(hardware: &mut Hardware, item: &Item<'_>) -> u64 {
     }
 }
 
-/// An address; the last one where there is none or its text is no number, which is reported.
+/// Parses an address. `u64::MAX` if missing or malformed; a malformed address is reported.
 fn number(hardware: &mut Hardware, item: &Item<'_>, name: &str, text: &str) -> u64 {
     text.parse().unwrap_or_else(|_| {
         if !text.is_empty() {
@@ -245,13 +247,13 @@ fn bus_of(controller: &Item<'_>) -> Bus {
         _ if subtype.contains("nvme") => Bus::Nvme,
         _ if is_virtio && subtype.contains("scsi") => Bus::VirtioScsi,
         _ if is_virtio => Bus::Virtio,
-        // VirtualBox writes its SAS controller as one of this kind.
+        // VirtualBox writes its SAS controller as this type.
         _ if subtype.contains("sas") || subtype.contains("lsi") => Bus::Scsi,
         _ => Bus::Sata,
     }
 }
 
-/// The bus that oVirt's attribute `disk-interface` names.
+/// Returns the bus in oVirt's attribute `disk-interface`.
 pub(super) fn bus_named(name: &str) -> Option<Bus> {
     match name.to_ascii_lowercase().as_str() {
         "ide" => Some(Bus::Ide),
@@ -262,7 +264,7 @@ pub(super) fn bus_named(name: &str) -> Option<Bus> {
     }
 }
 
-/// Fails if a disk with content is named by no item: it would be missing from the release.
+/// Fails if no item refers to a disk with content, because the release would lack the disk.
 pub(super) fn all_named(disks: &[VirtualDisk], named: &BTreeSet<usize>) -> Result<(), OvfError> {
     let lost = disks.iter().enumerate().find(|(at, it)| it.file.is_some() && !named.contains(at));
     let Some((_, disk)) = lost else { return Ok(()) };

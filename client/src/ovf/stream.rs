@@ -1,4 +1,4 @@
-//! A compressed archive, read once from its begin to its end to list what is in it.
+//! A compressed archive, read once from start to end to list its members.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -8,7 +8,7 @@ use seawall_store::image::Source;
 
 use super::scratch::{read_full, skip};
 
-/// A stream as a source that is only read forward. Its length is not known before its end.
+/// A source that can only be read forward. Its length is unknown until the end.
 pub(super) struct Forward<'a>(Mutex<State<'a>>);
 
 struct State<'a> {
@@ -27,7 +27,8 @@ impl Source for Forward<'_> {
         u64::MAX
     }
 
-    /// `UnexpectedEof` where the stream ends at `offset`, `InvalidData` where it ends before.
+    /// Fails with `UnexpectedEof` if the stream ends at or after `offset`, with `InvalidData` if
+    /// before.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ahead = offset.checked_sub(state.at).ok_or(io::ErrorKind::Unsupported)?;

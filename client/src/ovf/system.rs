@@ -15,10 +15,10 @@ use super::xml::{
     SEAWALL, attribute, children, foreign, is, is_ovf, is_yes, kind, named, text_of, title,
 };
 
-/// How deep collections may stand in each other.
+/// The maximum depth of nested collections.
 const DEPTH_MAX: usize = 16;
 
-/// Why a section is not carried. That its writer calls it required is said.
+/// Returns the reason a section is not carried. Mentions if the package requires the section.
 pub(super) fn no_place(section: Node<'_, '_>) -> &'static str {
     let is_foreign = section.tag_name().namespace().is_some_and(|it| !is_ovf(it));
     if is_foreign && attribute(section, "required").is_some_and(is_yes) {
@@ -40,7 +40,7 @@ pub(super) fn read_content(
     if !reader.envelope.systems.is_empty() {
         return Ok(());
     }
-    // A disk that nobody has says more.
+    // A disk without a machine is the more helpful error.
     storage::all_named(&reader.envelope.disks, &reader.envelope.named)?;
     let why = if reader.has_system {
         "no virtual system in it has a disk, and a release is of machines with disks"
@@ -54,12 +54,12 @@ struct Reader<'a> {
     configuration: Option<&'a str>,
     envelope: &'a mut Envelope,
     table: DiskTable,
-    /// There was a virtual system, with disks or without.
+    /// True if there was a virtual system, even without disks.
     has_system: bool,
 }
 
 impl Reader<'_> {
-    /// `start` is the order of the collections around it.
+    /// Reads a system or a collection. `start` is the start order of the enclosing collections.
     fn entity(&mut self, node: Node<'_, '_>, start: &[u32]) -> Result<(), OvfError> {
         if is(node, "VirtualSystem") {
             self.system(node, start)
@@ -107,7 +107,7 @@ impl Reader<'_> {
         self.envelope.unmapped.push(unmapped);
     }
 
-    /// `StartupSection`: the order; delays and actions are reported.
+    /// Reads the order of a `StartupSection`. Reports delays and actions.
     fn startup(
         &mut self,
         section: Node<'_, '_>,
@@ -181,7 +181,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The identifier; where there is none, the name, or a number.
+    /// Returns the identifier. If missing, the name or a number replaces the identifier.
     fn id_of(&mut self, node: Node<'_, '_>) -> String {
         if let Some(id) = attribute(node, "id").filter(|id| !id.is_empty()) {
             return id.to_owned();
@@ -195,7 +195,7 @@ impl Reader<'_> {
         id
     }
 
-    /// Reads the sections but for hardware, which is returned.
+    /// Reads all sections except for hardware, whose nodes are returned.
     fn parts<'a, 'i>(&mut self, node: Node<'a, 'i>, system: &mut VirtualSystem) -> Parts<'a, 'i> {
         let id = system.id.clone();
         let mut parts = Parts { hardware: Vec::new(), boot: Vec::new(), firmware: None };
@@ -234,11 +234,11 @@ impl Reader<'_> {
 
     fn operating_system(&mut self, section: Node<'_, '_>, system: &mut VirtualSystem) {
         let kind = foreign(section, "osType").map(str::to_owned).unwrap_or_else(|| {
-            // VirtualBox has an element for it.
+            // VirtualBox has an element instead of an attribute.
             text_of(section, "OSType").to_owned()
         });
         let exact = section.attribute((SEAWALL, "architecture"));
-        // IBM's tools have an element for it.
+        // IBM's tools have an element instead of an attribute.
         let said = exact.unwrap_or_else(|| text_of(section, "architecture"));
         let word = serde_json::Value::String(said.to_ascii_lowercase());
         let known = serde_json::from_value(word).ok();
@@ -249,18 +249,18 @@ impl Reader<'_> {
         }
         system.architecture = known.unwrap_or_else(|| architecture(&kind));
         let description = text_of(section, "Description");
-        // A kind that we wrote ourselves says nothing that the architecture does not.
+        // An operating system written by Seawall itself only repeats the architecture.
         let is_told = !description.is_empty() || exact.is_some();
         let words = if is_told { description } else { &*kind };
         system.operating_system = shortened(words, self.envelope, "OperatingSystemSection");
     }
 }
 
-/// What of a virtual system is read later.
+/// The parts of a virtual system to read later.
 struct Parts<'a, 'i> {
     hardware: Vec<Node<'a, 'i>>,
-    /// Identifiers of the items that it boots from, in order.
+    /// The identifiers of the boot devices' items, in boot order.
     boot: Vec<&'a str>,
-    /// The firmware that VirtualBox's own section names.
+    /// The firmware in VirtualBox's own section.
     firmware: Option<Firmware>,
 }

@@ -1,6 +1,6 @@
-//! The tar archive that an OVA is: read as a list of members, written as a stream.
+//! The tar archive of an OVA: read as a list of members, written as a stream.
 //!
-//! Nothing is extracted: a member is a name and the range of the file that holds it.
+//! Nothing is extracted: a member is a name and a range of the archive.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,28 +15,28 @@ use super::parse::FILES_MAX;
 
 const BLOCK_LEN: usize = 512;
 pub(crate) const BLOCK: u64 = BLOCK_LEN as u64;
-/// The longest name in a plain header, in bytes.
+/// The maximum length of a name in a plain header, in bytes.
 pub(crate) const NAME_LEN_MAX: usize = 100;
-/// Members that are looked at, those included that only describe the next one.
+/// The maximum number of headers, including extended ones.
 const MEMBERS_MAX: usize = 4 * FILES_MAX;
-/// The longest extended header (pax, or a long name of GNU tar), in bytes. Attributes of files
-/// that macOS and SELinux keep are in it.
+/// The maximum length of an extended header (pax, or GNU's long names), in bytes. macOS and SELinux
+/// store file attributes there.
 const EXTENDED_LEN_MAX: u64 = 1 << 20;
-/// What a file name begins with that holds another one's attributes (AppleDouble).
+/// The prefix of a file with another file's attributes (AppleDouble).
 const APPLE_DOUBLE: &str = "._";
-/// The longest file whose length 11 octal digits hold.
+/// The maximum length of a file in 11 octal digits, in bytes.
 const OCTAL_LEN_MAX: u64 = (1 << 33) - 1;
 
 /// A file in an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Member {
-    /// Its canonical name.
+    /// The file's canonical name.
     pub(super) name: String,
-    /// Where its bytes are.
+    /// The range of the file's bytes.
     pub(super) range: Range<u64>,
 }
 
-/// What an extended header says of the next member.
+/// The properties of the next member from an extended header.
 #[derive(Default)]
 struct Extended {
     name: Option<String>,
@@ -53,7 +53,7 @@ pub(super) fn members(path: &Path, file: &dyn Source) -> Result<Vec<Member>, Ovf
         let mut block = [0; BLOCK_LEN];
         match read_header(file, offset, &mut block) {
             Ok(true) => {}
-            // Some writers leave the two empty blocks at the end out.
+            // Some writers omit the two empty blocks at the end.
             Ok(false) if offset > 0 => return Ok(listing.members),
             Ok(false) => return Err(bad("it is too short".to_owned())),
             Err(source) => {
@@ -79,20 +79,20 @@ pub(super) fn members(path: &Path, file: &dyn Source) -> Result<Vec<Member>, Ovf
     Err(OvfError::Archive { path: path.to_owned(), offset, why })
 }
 
-/// Reads a block; `false` where the archive ends before it or within it.
+/// Reads a block. Returns `false` if the archive ends before or within the block.
 fn read_header(file: &dyn Source, offset: u64, block: &mut [u8]) -> io::Result<bool> {
     if file.source_len().checked_sub(offset).is_none_or(|rest| rest < BLOCK) {
         return Ok(false);
     }
     match file.read_exact_at(offset, block) {
         Ok(()) => Ok(true),
-        // A stream tells its length only here.
+        // A stream reports its end only here.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Why a member is not listed.
+/// The reason a member is not listed.
 enum Refused {
     Rule(String),
     Name(OvfError),
@@ -105,7 +105,7 @@ impl From<&str> for Refused {
     }
 }
 
-/// The members so far, and what is known of the next one.
+/// The members so far, and the known properties of the next one.
 #[derive(Default)]
 struct Listing {
     members: Vec<Member>,
@@ -116,7 +116,7 @@ struct Listing {
 impl Listing {
     fn add(&mut self, file: &dyn Source, header: Header, range: Range<u64>) -> Result<(), Refused> {
         match header.kind {
-            // Before ustar, a folder was a file whose name ends so.
+            // Before ustar, a directory was a file whose name ends with a slash.
             0 if header.name.ends_with('/') => self.extended = Extended::default(),
             b'0' | 0 | b'7' => return self.add_file(header.name, range),
             b'x' | b'X' => pax(&extended(file, &range)?, &mut self.extended)?,
@@ -125,9 +125,9 @@ impl Listing {
                 let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
                 self.extended.name = Some(decoded(&bytes[..end]));
             }
-            // Defaults for all members, a volume's label: nothing in them that matters here.
+            // Defaults for all members, or a volume's label: not needed.
             b'g' | b'V' => {}
-            // A directory holds nothing; OVF asks for none and some tools write them.
+            // Directories are redundant, but some tools write them.
             b'5' => self.extended = Extended::default(),
             b'1' | b'2' | b'K' => return Err("a member is a link, not a file".into()),
             b'S' => return Err("a member is stored sparse".into()),
@@ -154,12 +154,12 @@ impl Listing {
     }
 }
 
-/// Whether a file holds nothing but another one's attributes, as macOS adds them to archives.
+/// Returns true if a file has only another file's attributes, as macOS adds to archives.
 pub(super) fn is_apple_double(name: &str) -> bool {
     base(name).starts_with(APPLE_DOUBLE) || name.starts_with("__MACOSX/")
 }
 
-/// The bytes of an extended header.
+/// Reads the contents of an extended header.
 fn extended(file: &dyn Source, range: &Range<u64>) -> Result<Vec<u8>, Refused> {
     let len = range.end - range.start;
     if len > EXTENDED_LEN_MAX {
@@ -170,18 +170,18 @@ fn extended(file: &dyn Source, range: &Range<u64>) -> Result<Vec<u8>, Refused> {
     Ok(bytes)
 }
 
-/// A name's text. Bytes that are not UTF-8 are taken one by one, so that names stay apart.
+/// Decodes a name. Invalid UTF-8 is read as Latin-1, so that different names stay different.
 fn decoded(bytes: &[u8]) -> String {
     let text = std::str::from_utf8(bytes).map(str::to_owned);
     text.unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect())
 }
 
-/// Whether a name is that of a file at the root of an archive, spelled in the one way.
+/// Returns true if a name is the canonical name of a file at the root of an archive.
 pub(crate) fn is_plain(name: &str) -> bool {
     canonical(name).is_ok_and(|canonical| canonical == name && base(name) == name)
 }
 
-/// Whether bytes begin as an archive does.
+/// Returns true if bytes begin with a valid tar header.
 pub(super) fn is_tar(head: &[u8]) -> bool {
     head.first_chunk::<BLOCK_LEN>().is_some_and(|block| Header::parse(block).is_ok())
 }
@@ -194,7 +194,7 @@ struct Header {
 
 impl Header {
     fn parse(block: &[u8; BLOCK_LEN]) -> Result<Self, &'static str> {
-        // The checksum field counts as spaces. Old writers summed signed bytes.
+        // The checksum field counts as spaces. Old writers add signed bytes.
         let sum = |of: fn(u8) -> i64| {
             let counted = |(at, byte): (usize, &u8)| {
                 if (148..156).contains(&at) { i64::from(b' ') } else { of(*byte) }
@@ -229,7 +229,7 @@ fn octal(field: &[u8]) -> Option<u64> {
     u64::from_str_radix(text, 8).ok()
 }
 
-/// A length: octal digits, or GNU's big-endian number that begins with 0x80.
+/// Parses a length: octal digits, or GNU's big-endian number with a leading 0x80.
 fn number(field: &[u8]) -> Option<u64> {
     if field.first()? & 0x80 == 0 {
         return octal(field);
@@ -239,8 +239,8 @@ fn number(field: &[u8]) -> Option<u64> {
     is_small.then(|| u64::from_be_bytes(low.try_into().unwrap_or([0xff; 8])))
 }
 
-/// Reads records `LEN KEY=VALUE\n`. Only the values of keys that matter here are text: tools put
-/// bytes of any kind into others.
+/// Parses records `LEN KEY=VALUE\n`. Only the values of known keys are decoded, because tools write
+/// arbitrary bytes into others.
 fn pax(mut bytes: &[u8], extended: &mut Extended) -> Result<(), &'static str> {
     const BAD: &str = "a pax header is broken";
     while !bytes.is_empty() {
@@ -265,12 +265,12 @@ fn pax(mut bytes: &[u8], extended: &mut Extended) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The header of a file: ustar, with GNU's form for lengths past 8 GiB, as other tools write.
+/// Returns the header of a file: ustar, with GNU's form for lengths above 8 GiB.
 ///
-/// It has no owner and no time, so that the same package is the same archive.
+/// The header has no owner and no time, so that the same package gives the same archive.
 ///
 /// # Errors
-/// When the name does not fit.
+/// Fails if the name does not fit.
 pub(crate) fn header(name: &str, len: u64) -> io::Result<[u8; BLOCK_LEN]> {
     debug_assert!(name.len() <= HREF_LEN_MAX, "names are proven");
     let mut block = [0; BLOCK_LEN];
@@ -299,7 +299,7 @@ pub(crate) fn header(name: &str, len: u64) -> io::Result<[u8; BLOCK_LEN]> {
     Ok(block)
 }
 
-/// How many zeros follow a file of that length.
+/// Returns the number of zeros after a file of length `len`.
 pub(crate) fn padding(len: u64) -> u64 {
     len.wrapping_neg() % BLOCK
 }

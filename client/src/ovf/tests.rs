@@ -1,4 +1,4 @@
-//! Packages in the shapes that tools export, and hostile ones.
+//! Tests with packages in the forms of many tools, and with hostile ones.
 
 use std::fs;
 use std::io::Write as _;
@@ -51,7 +51,7 @@ impl Folder {
         Package::open(&self.path())
     }
 
-    /// A folder with [`PLAIN`], edited, and its disks.
+    /// Returns a folder with [`PLAIN`] after edits, and its disks.
     fn plain(edits: &[(&str, &str)]) -> Self {
         Self::new(
             &edited(PLAIN, edits),
@@ -74,7 +74,7 @@ fn edited(text: &str, edits: &[(&str, &str)]) -> String {
     })
 }
 
-/// What is reported of a package, a line each.
+/// Returns the reports on a package, one line each.
 fn reported(package: &Package) -> Vec<String> {
     let line = |it: &super::Unmapped| format!("{}: {}: {}", it.section, it.what, it.why);
     package.unmapped().iter().map(line).collect()
@@ -86,7 +86,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Bytes of a disk, other ones for each seed.
+/// Returns pseudorandom bytes of a disk for a seed.
 fn noise(seed: u8, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
@@ -271,7 +271,7 @@ fn what_leads_out_of_the_package_is_refused() {
         folder.put("it.ovf", descriptor.as_bytes());
         assert!(folder.refused().contains("leads out of the package"), "{href}");
     }
-    // Escaped twice: what the escapes stand for must not lead out either.
+    // Percent-encoded: the decoded name must not lead out either.
     let descriptor = COLLECTION.replace("\"db.raw\"", "\"%2e%2e/secret\"");
     let (folder, _) = collection();
     folder.put("it.ovf", descriptor.as_bytes());
@@ -374,7 +374,7 @@ fn deep_and_wide_descriptors_are_refused_without_harm() {
 }
 
 proptest! {
-    /// Whatever is cut from a descriptor or changed in it: an envelope or an error, no panic.
+    /// A cut or changed descriptor gives an envelope or an error, never a panic.
     #[test]
     fn no_damage_makes_the_parser_panic(
         which in 0..3_usize, at in any::<prop::sample::Index>(), len in 0..80_usize, byte in any::<u8>(),

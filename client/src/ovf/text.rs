@@ -1,23 +1,23 @@
-//! From bytes to text, in whatever encoding a tool wrote a descriptor or a manifest.
+//! Decodes descriptors and manifests from the encodings that tools write.
 
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// How many bytes of a document may precede the end of its XML declaration.
+/// The maximum length of an XML declaration with the bytes before it, in bytes.
 const DECLARATION_LEN_MAX: usize = 512;
 
-/// Text, and what was wrong with how its bytes encode it.
+/// A decoded text, and the fault in its encoding.
 #[derive(Debug)]
 pub(super) struct Decoded<'a> {
     pub(super) text: Cow<'a, str>,
     pub(super) note: Option<String>,
 }
 
-/// Decodes bytes by their byte order mark, their XML declaration, or as UTF-8.
+/// Decodes bytes by their byte order mark, by their XML declaration, or as UTF-8.
 ///
-/// Never fails: bytes that are not of the encoding are read as Windows-1252 or become U+FFFD, and
-/// the note says so. White space and zeros around the text are dropped.
+/// Never fails: invalid bytes are decoded as Windows-1252 or become U+FFFD, with a note. Trims
+/// white space and zeros around the text.
 pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
     let (encoding, skip, mut note) = encoding_of(bytes);
     let bytes = &bytes[skip..];
@@ -39,12 +39,12 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
     Decoded { text: trimmed(text), note }
 }
 
-/// The encoding, the length of the byte order mark, and what contradicts the declaration.
+/// Returns the encoding, the length of the byte order mark, and a fault in the declaration.
 fn encoding_of(bytes: &[u8]) -> (&'static Encoding, usize, Option<String>) {
     if let Some((encoding, len)) = Encoding::for_bom(bytes) {
         return (encoding, len, None);
     }
-    // Without a mark, the first characters tell: both kinds of document begin with ASCII.
+    // Without a mark, the first two bytes decide: descriptors and manifests begin with ASCII.
     match bytes {
         [0, second, ..] if *second != 0 => return (UTF_16BE, 0, None),
         [first, 0, ..] if *first != 0 => return (UTF_16LE, 0, None),
@@ -52,7 +52,7 @@ fn encoding_of(bytes: &[u8]) -> (&'static Encoding, usize, Option<String>) {
     }
     let Some(label) = declared(bytes) else { return (UTF_8, 0, None) };
     match Encoding::for_label(label.as_bytes()) {
-        // Tools that hold text as UTF-16 declare that, whatever they write.
+        // Tools with UTF-16 strings declare UTF-16, whatever they write.
         Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => {
             let note = format!("it says that it is in `{}`, and is not", label.escape_debug());
             (UTF_8, 0, Some(note))
@@ -65,7 +65,7 @@ fn encoding_of(bytes: &[u8]) -> (&'static Encoding, usize, Option<String>) {
     }
 }
 
-/// The encoding that an XML declaration names.
+/// Returns the encoding named by an XML declaration.
 fn declared(bytes: &[u8]) -> Option<&str> {
     let head = &bytes[..bytes.len().min(DECLARATION_LEN_MAX)];
     let head = &head[head.iter().position(|byte| !byte.is_ascii_whitespace())?..];

@@ -1,11 +1,11 @@
-//! Numbers and allocation units: `byte * 2^20` (DSP0004, annex C), and what other tools write.
+//! Numbers and allocation units: `byte * 2^20` (DSP0004, annex C), and other tools' notations.
 
-/// Bytes in a unit; `None` for what is none. Without any word a unit is bytes.
+/// Returns the number of bytes in a unit. `None` if malformed. An empty unit means bytes.
 ///
 /// Prefixes are binary in every spelling, as hypervisors mean them: `MB` is `byte * 2^20`.
 pub(super) fn bytes_in(unit: &str) -> Option<u64> {
     let unit = unit.trim().to_lowercase().replace(['×', '·'], "*");
-    // `x` is a sign of multiplication where it stands alone.
+    // A separate `x` is a multiplication sign.
     let unit = unit.replace(" x ", "*").replace("**", "^");
     if unit.is_empty() {
         return Some(1);
@@ -30,7 +30,7 @@ pub(super) fn bytes_in(unit: &str) -> Option<u64> {
     (words == 1).then_some(product)
 }
 
-/// Bytes in `byte`, `MegaBytes`, `Mega Bytes`, `mebibyte`, `MiB` and so on.
+/// Returns the bytes in a word such as `byte`, `MegaBytes`, `Mega Bytes`, `mebibyte` or `MiB`.
 fn word(word: &str) -> Option<u64> {
     let word: String = word.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-')).collect();
     let prefix = ["bytes", "byte", "b"].iter().find_map(|suffix| word.strip_suffix(suffix))?;
@@ -44,9 +44,9 @@ fn word(word: &str) -> Option<u64> {
     }
 }
 
-/// A decimal number of units, where the product is whole: `0.5` of 1024 is 512.
+/// Multiplies a decimal number by a unit. `None` if the product is not whole: `0.5` of 1024 is 512.
 ///
-/// Other notations (`0x10`, `1e3`, `1,024`) are no numbers here: readers disagree on them.
+/// Other notations (`0x10`, `1e3`, `1,024`) are malformed, because readers disagree on their value.
 pub(super) fn scaled(text: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

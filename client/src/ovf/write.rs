@@ -1,9 +1,9 @@
-//! A descriptor written for machines of a release, in the form that virt-v2v, VMware's tools,
+//! Writes a descriptor for machines of a release, in the form that virt-v2v, VMware's tools,
 //! VirtualBox and COT read.
 //!
-//! Where OVF has no word for something a release says (virtio, the architecture), the nearest is
-//! written, and the exact one beside it in an attribute of our own namespace, which other readers
-//! pass over. So what is written reads back as it was.
+//! OVF cannot express some properties of a release (virtio, the architecture). The descriptor then
+//! has the nearest value, and the exact one in an attribute of Seawall's namespace, which other
+//! readers ignore. So the descriptor reads back as the same release.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -23,24 +23,24 @@ const VSSD: &str = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_Virtua
 const VMW: &str = "http://www.vmware.com/schema/ovf";
 const STREAM_OPTIMIZED: &str =
     "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
-/// ESX 6.5: the first with NVMe and secure boot.
+/// ESX 6.5, the first version with NVMe and secure boot.
 const HARDWARE_VERSION: &str = "vmx-13";
 
-/// What a package holds, but for the lengths of its files.
+/// The contents of a package, except for the lengths of its files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sheet<'a> {
     /// The package's name.
     pub name: &'a str,
     /// The release.
     pub release: &'a Release,
-    /// The machines of it, at least one.
+    /// The machines to package, at least one.
     pub machines: Vec<&'a Machine>,
-    /// The file of each disk, machine by machine.
+    /// The name of each disk's file, in the order of [`Self::disks`].
     pub hrefs: Vec<String>,
 }
 
 impl<'a> Sheet<'a> {
-    /// A sheet of machines of a release; names the files of their disks.
+    /// Returns a sheet of machines, with names for their disks' files.
     #[must_use]
     pub fn new(name: &'a str, release: &'a Release, machines: Vec<&'a Machine>) -> Self {
         let mut sheet = Self { name, release, machines, hrefs: Vec::new() };
@@ -57,7 +57,7 @@ impl<'a> Sheet<'a> {
         sheet
     }
 
-    /// Every disk with its machine.
+    /// Returns every disk with its machine.
     pub fn disks(&self) -> impl Iterator<Item = (&'a Machine, &'a Disk)> + use<'a> {
         let machines = self.machines.clone();
         machines.into_iter().flat_map(|m| m.disks.iter().map(move |disk| (m, disk)))
@@ -71,7 +71,7 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// The descriptor; `lens` are the lengths of the disks' files.
+    /// Returns the descriptor. `lens` are the lengths of the disks' files in bytes.
     #[must_use]
     pub fn descriptor(&self, lens: &[u64]) -> String {
         let mut xml = Xml::default();
@@ -104,7 +104,7 @@ impl<'a> Sheet<'a> {
         xml.text
     }
 
-    /// What of the release the descriptor has no place for.
+    /// Returns the parts of the release that the descriptor cannot carry.
     #[must_use]
     pub fn unmapped(&self) -> Vec<Unmapped> {
         let mut unmapped = Vec::new();
@@ -157,7 +157,7 @@ impl<'a> Sheet<'a> {
             .iter()
             .flat_map(|machine| machine.network_cards.iter().map(|card| &card.network))
             .collect();
-        // Of a part of a release, those that the part is on.
+        // A part of a release has only the networks of its machines.
         let is_whole = self.machines.len() == self.release.machines().len();
         let networks = &self.release.document().networks;
         let mut networks =
@@ -189,8 +189,10 @@ impl<'a> Sheet<'a> {
         self.product(xml, None);
     }
 
-    /// Facts and properties: those of a machine, and those of the release where nothing stands
-    /// around the machine that could have them.
+    /// Writes facts and properties of a machine, or of the release.
+    ///
+    /// The release's are written in the collection. Without a collection, they are written in the
+    /// only machine.
     fn product(&self, xml: &mut Xml, machine: Option<&Machine>) {
         const FACTS: [(&str, &str); 6] = [
             ("product", "Product"),
@@ -246,7 +248,7 @@ impl<'a> Sheet<'a> {
         let text = |key: &str| machine.annotations.get(key).map_or("", String::as_str);
         xml.open("VirtualSystem", &[("ovf:id", name)]);
         xml.leaf("Info", &[], Some("A virtual machine"));
-        // What calls itself `vm` is known by its name to readers, to ours as well.
+        // Readers, including Seawall, use the name of a system with the identifier `vm`.
         let shown = Some(text("name")).filter(|shown| !shown.is_empty() && name != "vm");
         xml.leaf("Name", &[], Some(shown.unwrap_or(name)));
         let guest = match machine.architecture {
@@ -279,7 +281,7 @@ impl<'a> Sheet<'a> {
     }
 }
 
-/// Whether an annotation of a machine has a place in a descriptor.
+/// Returns true if a machine's annotation has a place in a descriptor.
 fn is_written(key: &str) -> bool {
     key.starts_with("property.")
         || [
@@ -296,7 +298,7 @@ fn is_written(key: &str) -> bool {
         .contains(&key)
 }
 
-/// The word that a release document has for a value.
+/// Returns the word of a value in a release document.
 fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
@@ -355,7 +357,7 @@ fn hardware(xml: &mut Xml, machine: &Machine, first_disk: usize) {
     items.disks(machine, first_disk);
     for card in &machine.network_cards {
         let model = match card.model {
-            // What a VMware host has in their place.
+            // The closest models of a VMware host.
             NetworkModel::Virtio | NetworkModel::Vmxnet3 => "VmxNet3",
             NetworkModel::E1000 | NetworkModel::Rtl8139 => "E1000",
             NetworkModel::E1000e => "E1000e",
@@ -386,16 +388,16 @@ fn hardware(xml: &mut Xml, machine: &Machine, first_disk: usize) {
     xml.close("VirtualHardwareSection");
 }
 
-/// Items of one machine.
+/// A writer of one machine's items.
 struct Items<'a> {
     xml: &'a mut Xml,
     instance: u32,
-    /// How many controllers of a resource type there are.
+    /// The number of controllers of each resource type.
     addresses: BTreeMap<&'static str, u32>,
 }
 
 impl Items<'_> {
-    /// Writes an item; its children stand in the order of their names, as the schema has them.
+    /// Writes an item. The schema requires the children in the order of their names.
     fn item(&mut self, attributes: &[(&str, &str)], children: &[(&str, &str)]) -> u32 {
         self.instance += 1;
         let instance = self.instance.to_string();
@@ -410,7 +412,7 @@ impl Items<'_> {
         self.instance
     }
 
-    /// A new controller for each change of the bus, so that the order of the disks stays.
+    /// Writes the disks. Each change of the bus starts a new controller, to keep the disks' order.
     fn disks(&mut self, machine: &Machine, first_disk: usize) {
         let mut current: Option<(Bus, u32, u64)> = None;
         for (position, disk) in machine.disks.iter().enumerate() {
@@ -419,7 +421,7 @@ impl Items<'_> {
                 Some((bus, parent, unit)) if bus == disk.bus && unit < unit_max => (parent, unit),
                 _ => (self.controller(disk.bus), 0),
             };
-            // A SCSI controller has the seventh place for itself.
+            // Place 7 of a SCSI controller is the controller's own.
             let is_own = unit + 1 == 7 && controller(disk.bus).1 == "6";
             current = Some((disk.bus, parent, if is_own { 8 } else { unit + 1 }));
             let host = format!("ovf:/disk/disk{}", first_disk + position + 1);
@@ -455,10 +457,10 @@ impl Items<'_> {
     }
 }
 
-/// A bus's name, resource type and subtype, and how many places it has.
+/// Returns a bus's name, resource type and subtype, and the number of its places.
 fn controller(bus: Bus) -> (&'static str, &'static str, &'static str, u64) {
     match bus {
-        // Virtio is unknown to VMware's hosts, and SCSI to no guest.
+        // VMware's hosts lack virtio, and every guest supports SCSI.
         Bus::Virtio | Bus::VirtioScsi | Bus::Scsi => ("SCSI", "6", "lsilogic", 16),
         Bus::Sata => ("SATA", "20", "vmware.sata.ahci", 30),
         Bus::Ide => ("IDE", "5", "PIIX4", 2),
@@ -466,7 +468,7 @@ fn controller(bus: Bus) -> (&'static str, &'static str, &'static str, u64) {
     }
 }
 
-/// A document being written.
+/// A document under construction.
 #[derive(Default)]
 struct Xml {
     text: String,
@@ -482,7 +484,7 @@ impl Xml {
 
     fn close(&mut self, tag: &str) {
         self.depth = self.depth.saturating_sub(1);
-        // To a string: this cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.text, "{:1$}</{tag}>", "", self.depth * 2);
     }
 
@@ -514,11 +516,11 @@ impl Xml {
                 '<' => self.text.push_str("&lt;"),
                 '>' => self.text.push_str("&gt;"),
                 '"' => self.text.push_str("&quot;"),
-                // In attributes a reader makes spaces of them otherwise.
+                // In attributes, a parser would normalise the characters themselves to spaces.
                 '\n' | '\t' | '\r' => {
                     let _ = write!(self.text, "&#{};", u32::from(c));
                 }
-                // No XML holds these, not even escaped.
+                // XML forbids these characters, even escaped.
                 '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => self.text.push('\u{fffd}'),
                 c => self.text.push(c),
             }

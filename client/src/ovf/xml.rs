@@ -1,4 +1,4 @@
-//! The document tree, read the way OVF means it.
+//! Access to the document tree by OVF's rules.
 
 mod work;
 
@@ -6,16 +6,16 @@ use std::borrow::Cow;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-/// Elements, attributes and texts of one descriptor: about 100 for each virtual machine.
+/// The maximum number of nodes in a descriptor. A virtual machine has about 100.
 const NODES_MAX: u32 = 500_000;
-/// Prefixes that a document may use without a declaration.
+/// The maximum number of undeclared prefixes in a document.
 const UNDECLARED_MAX: usize = 16;
 
-/// OVF 1.x.
+/// The namespace of OVF 1.x.
 pub(super) const OVF: &str = "http://schemas.dmtf.org/ovf/envelope/1";
-/// Our own attributes, where OVF has no word: foreign ones are allowed everywhere.
+/// The namespace of Seawall's attributes, for properties that OVF cannot express.
 pub(super) const SEAWALL: &str = "urn:seawall:ovf:1";
-/// The schemes of names that OVF itself uses, where a document forgets to declare them.
+/// The namespaces of OVF's own prefixes, for documents that lack their declarations.
 const WELL_KNOWN: [(&str, &str); 4] = [
     ("ovf", OVF),
     ("rasd", "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"),
@@ -23,26 +23,26 @@ const WELL_KNOWN: [(&str, &str); 4] = [
     ("xsi", "http://www.w3.org/2001/XMLSchema-instance"),
 ];
 
-/// Why a text is not parsed.
+/// The reason a text is not parsed.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// Parsing it would cost more than any descriptor needs.
+    /// Parsing would cost more than any descriptor needs.
     Costly(String),
     Malformed(roxmltree::Error),
 }
 
-/// A text made fit for the parser.
+/// A text prepared for the parser.
 #[derive(Debug)]
 pub(super) struct Prepared<'a> {
     text: Cow<'a, str>,
-    /// Prefixes that it uses and does not declare.
+    /// The prefixes that are used but not declared.
     pub(super) undeclared: Vec<String>,
 }
 
-/// Bounds what parsing a text costs, and declares the prefixes that it does not declare.
+/// Bounds the cost of parsing a text, and adds missing declarations of prefixes.
 ///
-/// A tool that drops the declaration of a namespace leaves a document that no parser takes,
-/// although all that OVF itself needs of it is there.
+/// Some tools drop a namespace's declaration. No parser accepts such a document, although the parts
+/// of OVF itself are intact.
 pub(super) fn prepare(text: &str) -> Result<Prepared<'_>, Refused> {
     work::measure(text).map_err(Refused::Costly)?;
     let mut prepared =
@@ -62,12 +62,13 @@ pub(super) fn prepare(text: &str) -> Result<Prepared<'_>, Refused> {
 }
 
 impl Prepared<'_> {
-    /// Parses the document. It has no DTD: entities cannot multiply, nothing outside is read.
+    /// Parses the document. DTDs are forbidden: entities cannot multiply, and nothing outside is
+    /// read.
     pub(super) fn document(&self) -> Result<Document<'_>, Refused> {
         self.parse().map_err(Refused::Malformed)
     }
 
-    /// The first prefix that is used and not declared.
+    /// Returns the first prefix that is used but not declared.
     fn undeclared_prefix(&self) -> Option<String> {
         match self.parse() {
             Err(roxmltree::Error::UnknownNamespace(prefix, _)) => Some(prefix),
@@ -82,7 +83,7 @@ impl Prepared<'_> {
     }
 }
 
-/// Drops comments and processing instructions: either would cut the text that it stands in.
+/// Drops comments and processing instructions, because each would split the text around it.
 fn without_comments(text: &str) -> Cow<'_, str> {
     let mut kept = String::new();
     let (mut from, mut at) = (0, 0);
@@ -100,7 +101,7 @@ fn without_comments(text: &str) -> Cow<'_, str> {
             at = start + 1;
             continue;
         };
-        // What does not end is for the parser to refuse.
+        // The parser refuses an unterminated construct.
         let Some(len) = rest[begin.len()..].find(end) else { break };
         at = start + begin.len() + len + end.len();
         if is_dropped {
@@ -115,7 +116,7 @@ fn without_comments(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// Drops a document type that is a name and nothing else: it declares nothing.
+/// Drops a document type with only a name, because it declares nothing.
 fn without_doctype(text: Cow<'_, str>) -> Cow<'_, str> {
     const START: &str = "<!DOCTYPE";
     let Some(at) = root_name_end(&text).filter(|at| text[..*at].ends_with(START)) else {
@@ -129,7 +130,7 @@ fn without_doctype(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(format!("{}{}", &text[..at - START.len()], &text[end + 1..]))
 }
 
-/// Where the name of the first element ends.
+/// Returns the end of the root element's name.
 fn root_name_end(text: &str) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -147,7 +148,7 @@ fn root_name_end(text: &str) -> Option<usize> {
     }
 }
 
-/// Whether a namespace is OVF's: of versions 1 and 2, or of the drafts that tools implemented.
+/// Returns true for a namespace of OVF 1 or 2, or of the drafts that tools implement.
 pub(super) fn is_ovf(namespace: &str) -> bool {
     let name = namespace.trim().trim_end_matches('/').to_ascii_lowercase();
     let name = name.split_once("://").map_or(&*name, |(_, name)| name);
@@ -161,12 +162,13 @@ pub(super) fn is_ovf(namespace: &str) -> bool {
     )
 }
 
-/// The elements right below one.
+/// Returns the child elements.
 pub(super) fn children<'a, 'i>(node: Node<'a, 'i>) -> impl Iterator<Item = Node<'a, 'i>> {
     node.children().filter(Node::is_element)
 }
 
-/// What an element is. Drafts of OVF, and oVirt still, write `Section xsi:type="X_Type"` for `X`.
+/// Returns the kind of an element. Drafts of OVF and oVirt write `Section xsi:type="X_Type"` for
+/// `X`.
 pub(super) fn kind<'a>(node: Node<'a, '_>) -> &'a str {
     let name = node.tag_name().name();
     if !matches!(name, "Section" | "Content") {
@@ -177,12 +179,12 @@ pub(super) fn kind<'a>(node: Node<'a, '_>) -> &'a str {
     kind.strip_suffix("_Type").unwrap_or(kind)
 }
 
-/// Whether an element is of OVF's own and of this kind. oVirt's have no namespace.
+/// Returns true if an element is OVF's and of this kind. oVirt's elements have no namespace.
 pub(super) fn is(node: Node<'_, '_>, name: &str) -> bool {
     kind(node) == name && node.tag_name().namespace().is_none_or(is_ovf)
 }
 
-/// The elements of OVF's own right below one that are of this kind.
+/// Returns OVF's child elements of one kind.
 pub(super) fn named<'a, 'i>(
     node: Node<'a, 'i>,
     name: &'static str,
@@ -190,41 +192,42 @@ pub(super) fn named<'a, 'i>(
     children(node).filter(move |child| is(*child, name))
 }
 
-/// An attribute of OVF's own. Tools write it with and without the prefix.
+/// Returns an attribute of OVF. Tools write these with and without the prefix.
 pub(super) fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     let of_ovf = |it: &roxmltree::Attribute<'_, '_>| it.namespace().is_none_or(is_ovf);
     node.attributes().find(|it| it.name() == name && of_ovf(it)).map(|it| it.value().trim())
 }
 
-/// An attribute of whatever namespace.
+/// Returns an attribute in any namespace.
 pub(super) fn foreign<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     node.attributes().find(|it| it.name() == name).map(|it| it.value().trim())
 }
 
-/// Whether an attribute of OVF's own says yes.
+/// Returns the value of a boolean attribute of OVF.
 pub(super) fn flag(node: Node<'_, '_>, name: &str) -> Option<bool> {
     attribute(node, name).map(is_yes)
 }
 
-/// Whether a value of XML says yes, in whatever case.
+/// Returns true if a value means yes, in any case.
 pub(super) fn is_yes(value: &str) -> bool {
     value.eq_ignore_ascii_case("true") || value == "1" || value.eq_ignore_ascii_case("yes")
 }
 
-/// The text of an element, without the white space around it.
+/// Returns the text of an element, trimmed.
 pub(super) fn text<'a>(node: Node<'a, '_>) -> &'a str {
     node.text().map_or("", str::trim)
 }
 
-/// The text of the first element below that has this name, in whatever namespace. Where none is
-/// called exactly so, the case of letters is overlooked: CIM's names changed it.
+/// Returns the text of the first child element with a name, in any namespace.
+///
+/// Falls back to a match without case, because CIM changed the case of names.
 pub(super) fn text_of<'a>(node: Node<'a, '_>, name: &str) -> &'a str {
     let exact = children(node).find(|child| child.tag_name().name() == name);
     let alike = || children(node).find(|it| it.tag_name().name().eq_ignore_ascii_case(name));
     exact.or_else(alike).map_or("", text)
 }
 
-/// What an element is called where a person reads it: `vmw:Config`.
+/// Returns the name of an element for messages, such as `vmw:Config`.
 pub(super) fn title(node: Node<'_, '_>) -> String {
     let name = kind(node);
     match node.tag_name().namespace() {

@@ -1,6 +1,6 @@
-//! A package in a zip archive, as some vendors ship one: its members where they lie.
+//! A package in a zip archive, as some vendors ship: lists its members in place.
 //!
-//! Not a general reader: members are stored or deflated, whole and unencrypted.
+//! Not a general reader: members are stored or deflated, and unencrypted.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -17,18 +17,18 @@ use super::parse::FILES_MAX;
 use super::tar::is_apple_double;
 use crate::spec::Unpack;
 
-/// Bytes of a local header before the name.
+/// The length of a local header before the name, in bytes.
 const LOCAL_LEN: usize = 30;
 
 /// A file in an archive.
 pub(super) struct Member {
-    /// Its canonical name.
+    /// The file's canonical name.
     pub(super) name: String,
-    /// Where its bytes are.
+    /// The range of the stored bytes.
     pub(super) range: Range<u64>,
-    /// How they are taken out.
+    /// The steps that extract the file.
     pub(super) steps: Vec<Unpack>,
-    /// How many there are then.
+    /// The file's length in bytes after extraction.
     pub(super) len: u64,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn members(path: &Path, file: &dyn Source) -> Result<Vec<Member>, Ovf
     Ok(members)
 }
 
-/// Where the bytes of the member lie whose local header is at `start`.
+/// Returns the range of a member's bytes. `start` is the offset of its local header.
 fn data_range(file: &dyn Source, start: u64, len: u64) -> Option<Range<u64>> {
     let mut header = [0; LOCAL_LEN];
     file.read_exact_at(start, &mut header).ok()?;
@@ -90,7 +90,7 @@ fn data_range(file: &dyn Source, start: u64, len: u64) -> Option<Range<u64>> {
     Some(data..end)
 }
 
-/// A source with a position, as readers of archives want it.
+/// A source with a position, as the archive reader requires.
 struct Cursor<'a> {
     file: &'a dyn Source,
     at: u64,

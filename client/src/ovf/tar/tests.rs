@@ -2,7 +2,7 @@ use super::*;
 
 const MIB: usize = 1 << 20;
 
-/// An archive of these members, each with the type that its header gives it.
+/// Returns an archive of members, with the type of each header.
 fn archive(members: &[(&str, u8, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, kind, content) in members {
@@ -14,7 +14,7 @@ fn archive(members: &[(&str, u8, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// A header that was edited, with the right checksum.
+/// Returns a header after an edit, with the right checksum.
 fn sealed(name: &str, len: u64, edit: impl FnOnce(&mut [u8; 512])) -> [u8; 512] {
     let mut block = header(name, len).unwrap();
     edit(&mut block);
@@ -160,7 +160,7 @@ fn names_are_listed_in_their_canonical_form() {
     assert_eq!(names([&latin[..], &[0; 1024]].concat()), [("é".to_owned(), 0)]);
 }
 
-/// GNU's big-endian form is for long files, and some tools write it always.
+/// GNU's big-endian form is meant for large files, but some tools always use it.
 #[test]
 fn short_lengths_are_read_in_base_256() {
     let mut block = sealed("a", 1, |block| {

@@ -1,9 +1,9 @@
-//! Packages in archives: tar, zip, and compressed ones.
+//! Tests with packages in archives: tar, zip, and compressed ones.
 
 use super::*;
 use crate::ovf::tar;
 
-/// A tar archive of these members.
+/// Returns a tar archive of members.
 fn tarred(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, content) in members {
@@ -15,7 +15,7 @@ fn tarred(members: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// A zip archive of these members, each deflated or stored.
+/// Returns a zip archive of members, deflated or stored.
 fn zipped(members: &[(&str, &[u8])], is_deflated: bool) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for (name, content) in members {
@@ -66,7 +66,7 @@ fn members<'a>(one: &'a [u8], two: &'a [u8]) -> [(&'static str, &'a [u8]); 3] {
     [("it.ovf", PLAIN.as_bytes()), ("one.raw", one), ("two.raw", two)]
 }
 
-/// Opens bytes as a file of that name.
+/// Opens bytes as a file with a name.
 fn open(name: &str, bytes: &[u8]) -> Result<(Package, TempDir), OvfError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -144,7 +144,7 @@ fn members_in_a_folder_are_meant_from_the_descriptors_folder() {
     let all: [(&str, &[u8]); 3] =
         [("out/it.ovf", text.as_bytes()), ("disks/one.raw", &one), ("./out/two.raw", &two)];
     assert_disks("it.ova", &tarred(&all));
-    // Names from the root are taken, too.
+    // Names relative to the root are accepted, too.
     let text = edited(PLAIN, &[("\"one.raw\"", "\"disks/one.raw\"")]);
     let all: [(&str, &[u8]); 3] =
         [("out/it.ovf", text.as_bytes()), ("disks/one.raw", &one), ("out/two.raw", &two)];
@@ -172,7 +172,7 @@ fn an_archive_that_is_ambiguous_or_cut_is_refused_by_name() {
     all[3] = ("other.ovf", PLAIN.as_bytes());
     let error = open("it.ova", &tarred(&all)).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("several descriptors, `it.ovf` and `other.ovf`"), "{error}");
-    // What macOS adds is nobody's descriptor.
+    // macOS's additions do not count as descriptors.
     all[3] = ("._it.ovf", b"\0\x05\x16\x07");
     assert_disks("it.ova", &tarred(&all));
     all[3] = ("__MACOSX/._it.ovf", b"\0\x05\x16\x07");
@@ -189,12 +189,13 @@ fn an_archive_that_is_ambiguous_or_cut_is_refused_by_name() {
 
 #[test]
 fn compression_is_told_by_the_bytes_where_the_descriptor_is_wrong() {
-    // Said and not so.
+    // Stated, but not compressed.
     let folder = Folder::plain(&[("\"one.raw\"", "\"one.raw\" ovf:compression=\"gzip\"")]);
     let package = folder.open().unwrap();
     assert_eq!(content(&package.spec().machines[0].disks[0]), noise(1, 4096));
     assert_reported(&package, &["it is not compressed, although the descriptor says so"]);
-    // So and not said: told by the name as well, as a raw disk may begin in any way.
+    // Compressed, but not stated. The name must confirm it, because a raw disk may begin with any
+    // bytes.
     let folder = Folder::plain(&[("\"one.raw\"", "\"one.raw.gz\"")]);
     folder.put("one.raw.gz", &gzip(&noise(1, 4096)));
     let package = folder.open().unwrap();
@@ -220,7 +221,7 @@ fn disks_and_archives_are_inflated_whatever_compresses_them() {
         assert_eq!(content(&package.spec().machines[0].disks[0]), one);
         assert_reported(&package, &["which the descriptor does not say"]);
     }
-    // As the descriptor says, in another way than it says, and twice.
+    // Compressed as stated, by another method, and twice.
     for (said, bytes, note) in [
         ("zstd", zstd(&one), None),
         ("application/x-gzip", gzip(&one), None),

@@ -1,4 +1,4 @@
-//! Names, numbers, units, encodings and namespaces as many tools spell them.
+//! Tests with names, numbers, units, encodings and namespaces in the spellings of many tools.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn an_absolute_path_in_the_package_is_one_of_its_files() {
     folder.put("it.ovf", text.as_bytes());
     let package = folder.open().unwrap();
     assert_eq!(content(&package.spec().machines[0].disks[0]), noise(1, 4096));
-    // And one elsewhere is not, though it exists.
+    // An absolute path outside of the package is refused, although the file exists.
     let folder = Folder::plain(&[("\"one.raw\"", "\"file:///etc/passwd\"")]);
     assert!(folder.refused().contains("leads out of the package"));
 }
@@ -76,7 +76,7 @@ fn disks_are_found_under_every_spelling_of_their_reference() {
         let expect = [("one", Bus::Scsi), ("two", Bus::Scsi)];
         assert_eq!(disks(&package.spec().machines[0]), expect, "{host}");
     }
-    // A file without a Disk is a disk where an item of that kind refers to it.
+    // A file without a `Disk` is a disk if a disk item refers to it.
     let disk = "<Disk ovf:diskId=\"one\" ovf:fileRef=\"file1\" ovf:capacity=\"4096\" \
                 ovf:format=\"urn:raw\"/>";
     let folder = Folder::plain(&[(disk, ""), ("ovf:/disk/one", "ovf:/file/file1")]);
@@ -104,7 +104,7 @@ fn a_device_of_any_type_that_refers_to_a_disk_is_one() {
         assert_eq!(disks(machine), [("one", Bus::Scsi), ("two", Bus::Scsi)], "{kind}");
         assert_eq!((machine.cpus, machine.memory_mib, machine.network_cards.len()), (2, 256, 1));
     }
-    // A network that is called like a disk is none.
+    // A network with a disk's name is not a disk.
     let card = "<rasd:Connection>lan</rasd:Connection>";
     let called = format!("{card}<rasd:HostResource>two</rasd:HostResource>");
     let package = Folder::plain(&[(card, &called)]).open().unwrap();
@@ -185,7 +185,7 @@ fn a_disk_that_is_said_to_be_raw_is_one_where_its_length_bears_it_out() {
         let error = package.survey().unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
-    // A data disk has no signature at all.
+    // A data disk has no signature.
     folder.put("one.raw", &noise(1, 8192));
     let package = folder.open().unwrap();
     assert_eq!(content(&package.spec().machines[0].disks[0]), noise(1, 8192));
@@ -205,7 +205,7 @@ fn numbers_are_exact_or_an_error_or_reported() {
             "{refused}"
         );
         let refused = Folder::plain(&[(&quantity("256"), &quantity(text))]);
-        // Half a MiB is a number of bytes.
+        // Half a MiB is a whole number of bytes.
         assert_eq!(refused.open().is_ok(), text == "2.5", "{text}");
     }
     let package = Folder::plain(&[(cpus, "")]).open().unwrap();
@@ -264,7 +264,7 @@ fn a_capacity_that_is_missing_or_wrong_is_told_by_the_file() {
         if let Some(note) = note {
             assert_reported(&package, &[note]);
         }
-        // An empty disk has nothing else to tell its length.
+        // Only the capacity gives the length of an empty disk.
         let empty = Folder::plain(&[(" ovf:fileRef=\"file1\"", ""), (capacity, text)]);
         let is_told = text.contains("\"4\" ovf:capacityAllocationUnits=\"byte")
             || text.contains("\"MB\"")
@@ -285,7 +285,7 @@ fn namespaces_are_told_from_all_versions_and_repaired_where_they_are_missing() {
     ] {
         let package = Folder::plain(&[(ours, namespace)]).open().unwrap();
         assert_eq!(package.spec().machines[0].disks.len(), 2, "{namespace}");
-        // OVF 1's attributes in an envelope of another version, as ovftool 2 writes them.
+        // Attributes of OVF 1 in an envelope of another version, as written by ovftool 2.
         let prefix = format!("xmlns:ovf=\"{namespace}\"");
         Folder::plain(&[("xmlns:ovf=\"http://schemas.dmtf.org/ovf/envelope/1\"", &prefix)])
             .open()
@@ -394,13 +394,13 @@ fn manifests_of_many_writers_are_held_against_the_files() {
         let error = folder.open().unwrap().check(&Silent).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{at}");
     }
-    // The manifest's own name may be in another case.
+    // The manifest's name may differ in case.
     folder.put("it.mf", b"");
     fs::remove_file(folder.0.path().join("it.mf")).unwrap();
     folder.put("IT.MF", usual.as_bytes());
     assert!(folder.open().unwrap().check(&Silent).is_err());
     fs::remove_file(folder.0.path().join("IT.MF")).unwrap();
-    // `sha256sum *` names its own output, which was empty by then.
+    // `sha256sum *` lists its own output, which is still empty then.
     folder.put("it.mf", format!("{}  it.mf\n{}  ../gone\n", digest(b""), digest(b"")).as_bytes());
     let package = folder.open().unwrap();
     package.check(&Silent).unwrap();

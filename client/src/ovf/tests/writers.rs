@@ -1,4 +1,4 @@
-//! Hardware as tools of many makers and years describe it.
+//! Tests with hardware sections in the forms of many tools and versions.
 
 use super::*;
 
@@ -55,7 +55,7 @@ fn what_refers_to_a_disk_is_one_whatever_its_resource_type() {
         )]);
         assert_eq!(disks(&machine).len(), 2, "{kind}");
     }
-    // OVF 2 has an element of its own for storage.
+    // OVF 2 has a separate element for storage.
     let (found, _) = machine(&[
         (&format!("<Item>{FIRST}"), &format!("<StorageItem>{FIRST}")),
         (
@@ -64,7 +64,7 @@ fn what_refers_to_a_disk_is_one_whatever_its_resource_type() {
         ),
     ]);
     assert_eq!(disks(&found).len(), 2);
-    // A medium in a drive is no disk of the machine, and not lost either: it is reported.
+    // A medium in a drive is not a disk of the machine. It is reported.
     let (machine, package) = machine(&[(
         "<rasd:ResourceType>17</rasd:ResourceType></Item>\n<Item><rasd:AddressOnParent>7",
         "<rasd:ResourceType>15</rasd:ResourceType></Item>\n<Item><rasd:AddressOnParent>7",
@@ -79,7 +79,7 @@ fn a_disk_that_no_machine_gets_ends_the_push() {
     let error = folder.open().unwrap_err();
     assert!(error.to_string().contains("disk `two` is in the DiskSection"), "{error}");
     assert!(error.remedy().unwrap().contains("ovf:/disk/ID"));
-    // One without a file holds nothing.
+    // A disk without a file has no content to lose.
     let edits = [("ovf:/disk/two", "ovf:/disk/one"), (" ovf:fileRef=\"file2\"", "")];
     let package = Folder::plain(&edits).open().unwrap();
     assert_reported(&package, &["disk `two`: no virtual system has it"]);
@@ -107,7 +107,7 @@ fn disks_follow_the_addresses_of_controllers_and_not_the_text() {
     let (found, package) = machine(&[(FIRST, odd)]);
     assert_eq!(disks(&found), [("two", Bus::Scsi), ("one", Bus::Scsi)]);
     assert_reported(&package, &["AddressOnParent `0:0` of first disk: it is no number"]);
-    // VMware's boot order goes before addresses.
+    // VMware's boot order precedes addresses.
     let order = "</VirtualHardwareSection><vmw:BootOrderSection vmw:instanceId=\"6 5\" \
                  vmw:type=\"net disk\"><Info>x</Info></vmw:BootOrderSection>";
     let (found, _) = machine(&[("</VirtualHardwareSection>", order)]);
@@ -163,7 +163,7 @@ fn a_configurations_items_take_the_place_of_those_for_all() {
     };
     let (large, small) = (" ovf:configuration=\"a large\"", " ovf:configuration=\"small\"");
     let id = "<rasd:InstanceID>1</rasd:InstanceID>";
-    // Before the item for all or after it; with the older spelling, too.
+    // Before or after the general item, and also with the older spelling.
     for (before, after) in
         [(item(large, id, 8), String::new()), (String::new(), item(large, id, 8))]
     {
@@ -179,11 +179,11 @@ fn a_configurations_items_take_the_place_of_those_for_all() {
             assert_reported(&package, &["configurations small"]);
         }
     }
-    // Items without an identifier take nobody's place.
+    // Items without an identifier replace no other item.
     let text = format!("{}{}", item("", "", 2), item(large, "", 4));
     let (found, _) = machine(&[("<NetworkSection>", options), (&item("", id, 2), &text)]);
     assert_eq!(found.cpus, 6);
-    // One that is there twice counts once.
+    // A repeated item counts once.
     let twice = item("", id, 2).repeat(2);
     let (found, package) = machine(&[(&item("", id, 2), &twice)]);
     assert_eq!(found.cpus, 2);
@@ -215,7 +215,7 @@ fn of_several_hardware_sections_the_one_for_a_known_system_with_disks_is_taken()
         let why = format!("a machine has one, and that for {name} is taken");
         assert_reported(&package, &[&why]);
     }
-    // Both have the disks: the known one counts, whichever is first.
+    // Both sections have the disks. The known hypervisor wins in either order.
     let start = PLAIN.find(ours).unwrap();
     let end = PLAIN.find("</VirtualSystem>").unwrap();
     let section = &PLAIN[start..end];
@@ -334,7 +334,7 @@ fn an_unknown_section_that_is_required_is_reported_as_that() {
 
 #[test]
 fn large_descriptors_are_described_in_time_that_grows_with_them() {
-    // Ten thousand items of one name on as many controllers: what is looked up is in tables.
+    // Ten thousand items with one name on as many controllers: lookups must use tables.
     let item = "<Item><rasd:ElementName>c</rasd:ElementName><rasd:ResourceType>6</rasd:ResourceType>\
                 <rasd:InstanceID>c%</rasd:InstanceID></Item>";
     let items: String = (0..10_000).map(|at| item.replace('%', &at.to_string())).collect();

@@ -12,7 +12,7 @@ use crate::ovf::describe::describe;
 use crate::ovf::parse;
 use crate::spec::{DiskContent, Packed};
 
-/// A text as people type it, with what XML has to escape.
+/// Generates a text with characters that XML escapes.
 fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9<>&\"'ä]([a-zA-Z0-9 <>&\"'\n\tä.]{0,12}[a-z<&\"])?"
 }
@@ -94,7 +94,7 @@ prop_compose! {
     ) -> Release {
         let mut machines = machines;
         if machines.len() == 1 {
-            // Nothing starts before or after it.
+            // A single machine has no start order.
             machines[0].start_order = 0;
         }
         Release::new(Document {
@@ -109,7 +109,7 @@ prop_compose! {
     }
 }
 
-/// What a push of the descriptor would publish, with the disks of `release`.
+/// Returns the document that a push of the descriptor would publish, with the disks of `release`.
 fn read_back(text: &str, release: &Release) -> Document {
     let envelope = parse(text.as_bytes(), Path::new("it.ovf")).unwrap();
     let descriptor = seawall_api::release::Descriptor {
@@ -135,7 +135,7 @@ fn read_back(text: &str, release: &Release) -> Document {
 }
 
 proptest! {
-    /// What is written of a release reads back as that release.
+    /// A written descriptor reads back as the same release.
     #[test]
     fn a_descriptor_reads_back_as_it_was_written(release in release()) {
         let sheet = Sheet::new("webshop", &release, release.machines().iter().collect());

@@ -1,36 +1,36 @@
-//! A bound on what it costs to parse a document, found before it is parsed.
+//! A bound on the cost of parsing a document, computed before parsing.
 //!
-//! A document's length does not bound the work: resolving names compares every attribute of an
-//! element with the others, and with every namespace in scope; 207 KiB kept a parser busy for
-//! 12.8 s. [`measure`] reads the tags once and adds up the comparisons that the parser will make.
+//! The length of a document does not bound the cost. To resolve names, a parser compares every
+//! attribute of an element with the others, and with every namespace in scope: 207 KiB kept a
+//! parser busy for 12.8 s. [`measure`] reads the tags once and adds up the parser's comparisons.
 
-/// Namespaces that one document may declare, repetitions included.
+/// The maximum number of a document's namespace declarations, including repetitions.
 const DECLARATIONS_MAX: u64 = 10_000;
-/// Attributes of one element.
+/// The maximum number of an element's attributes.
 const ATTRIBUTES_MAX: u64 = 256;
-/// Elements around an element.
+/// The maximum depth of elements.
 const DEPTH_MAX: usize = 256;
-/// The longest prefix or namespace name, in bytes.
+/// The maximum length of a prefix or namespace name, in bytes.
 const NAME_LEN_MAX: usize = 512;
-/// Comparisons of names in one document: a few tenths of a second.
+/// The maximum number of comparisons in a document, which take a few tenths of a second.
 const COMPARISONS_MAX: u64 = 50_000_000;
-/// Bytes of a name that count as one comparison.
+/// The number of bytes of a name that count as one comparison.
 const COMPARED_LEN: u64 = 32;
 
-/// What parsing a document costs.
+/// The cost of parsing a document.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Work {
     pub(super) declarations: u64,
     pub(super) comparisons: u64,
 }
 
-/// Adds up what parsing `text` costs.
+/// Adds up the cost of parsing `text`.
 ///
 /// # Errors
-/// The limit that the document exceeds.
+/// Fails with the exceeded limit.
 pub(super) fn measure(text: &str) -> Result<Work, String> {
     let mut work = Work::default();
-    // Namespaces in scope of each open element.
+    // The number of namespaces in scope of each open element.
     let mut scopes: Vec<u64> = Vec::new();
     let mut name_len: u64 = 0;
     let mut rest = text;
@@ -79,7 +79,7 @@ pub(super) fn measure(text: &str) -> Result<Work, String> {
     Ok(work)
 }
 
-/// What follows a comment, CDATA, an instruction or a declaration at the start of `rest`.
+/// Returns the rest after a comment, CDATA, an instruction or a declaration at the start of `rest`.
 fn skipped(rest: &str) -> Option<&str> {
     let (_, end) = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>"), ("<!", ">")]
         .into_iter()
@@ -87,7 +87,7 @@ fn skipped(rest: &str) -> Option<&str> {
     Some(rest.find(end).map_or("", |at| &rest[at + end.len()..]))
 }
 
-/// The length of the tag at the start of `rest`: quotes hide the `>` in them.
+/// Returns the length of the tag at the start of `rest`. A quoted `>` does not end a tag.
 fn tag_len(rest: &str) -> usize {
     let mut quote = None;
     for (at, byte) in rest.bytes().enumerate() {
@@ -101,12 +101,12 @@ fn tag_len(rest: &str) -> usize {
     rest.len()
 }
 
-/// A start tag's counts.
+/// The counts of a start tag.
 #[derive(Default)]
 struct Tag {
     attributes: u64,
     declarations: u64,
-    /// The longest namespace name that it declares.
+    /// The length of the longest declared namespace name, in bytes.
     name_len: u64,
 }
 
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use std::fmt::Write as _;
 
-    /// Elements that each see `count` namespaces and declare one of their own.
+    /// Returns elements in scope of `count` namespaces, with one declaration each.
     fn namespaces(count: usize, elements: usize) -> String {
         let mut text = String::from("<a");
         for at in 0..count {
@@ -160,12 +160,12 @@ mod tests {
         let few = measure(&namespaces(10, 10)).unwrap();
         assert_eq!(few.declarations, 20);
         assert_eq!(few.comparisons, 10 * 10 + 10 + 10 * (11 * 11 + 11));
-        // As many bytes, and far more work: what an attacker sends.
+        // An attack: as many bytes, but far more comparisons.
         let text = namespaces(4_000, 5_000);
         assert!(text.len() < 207 << 10);
         assert!(measure(&text).unwrap_err().contains("names to compare"), "{}", text.len());
         assert!(measure(&namespaces(10, 10_000)).unwrap_err().contains("declares more namespaces"));
-        // Large and plain: a thousand virtual machines of today's tools.
+        // A large but simple document: a thousand virtual machines of current tools.
         let plain = "<Item a='1'><x:b xmlns:x='y'>2</x:b></Item>".repeat(9_000);
         assert!(measure(&format!("<a>{plain}</a>")).is_ok());
     }
