@@ -215,7 +215,7 @@ pub async fn convert(order: Convert) -> Result<ConvertReport, ConvertFailure> {
     })
 }
 
-/// A destination that is open.
+/// An open destination.
 enum Opened {
     File(NewFile),
     Device(Device),

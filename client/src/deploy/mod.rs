@@ -297,7 +297,7 @@ impl Draft {
         self.losses.push(Loss { machine, what: what.into(), instead: instead.into() });
     }
 
-    /// Reports disks whose sectors have other than 512 bytes.
+    /// Reports disks with sectors of other lengths than 512 bytes.
     fn lose_sectors(&mut self, subject: &Subject<'_>) {
         let is_here = |machine: &Machine, disk: &Disk| {
             subject.files.iter().any(|it| it.machine == machine.name && it.disk == disk.name)

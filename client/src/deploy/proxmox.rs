@@ -114,8 +114,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     format!("\n# {}\nqm create \"$id\" \\\n  {options}\nid=$((id + 1))\n", machine.name)
 }
 
-/// The longest part of a host's name between dots, and what is left of it before the digits that
-/// keep it apart from others.
+/// The maximum length of a host name's label, and of a shortened name's stem, in bytes.
 const LABEL_LEN_MAX: usize = 63;
 const STEM_LEN_MAX: usize = 40;
 

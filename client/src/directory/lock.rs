@@ -83,16 +83,16 @@ pub enum LockError {
         /// The directory.
         directory: PathBuf,
     },
-    /// There is no such directory.
+    /// The path does not exist.
     #[error("there is no directory {}", path.display())]
     NoDirectory {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
-    /// What was named is a file.
+    /// The path is a file.
     #[error("{} is a file, and no directory that a release was pulled into", path.display())]
     NotDirectory {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
     /// A file is malformed.
@@ -121,7 +121,7 @@ pub enum LockError {
 }
 
 impl LockError {
-    /// Says why a directory has no lockfile: it may not be there itself, or be a file.
+    /// Returns the error for a missing lockfile: the directory may be missing, or be a file.
     #[must_use]
     pub fn missing(directory: &Path) -> Self {
         match std::fs::metadata(directory) {

@@ -81,7 +81,7 @@ fn fill(from: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The bytes that `input` inflates to.
+/// Returns the bytes that `input` inflates to.
 pub(crate) fn reader<'a>(
     input: impl BufRead + Send + 'a,
     wrapping: Wrapping,
@@ -110,7 +110,7 @@ impl Read for Counted<'_> {
     }
 }
 
-/// A stream of gzip members; `None` after the last one.
+/// A stream of gzip members. `None` after the last member.
 struct Gzip<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Read for Gzip<R> {
@@ -127,8 +127,8 @@ impl<R: BufRead> Read for Gzip<R> {
     }
 }
 
-/// Goes to the next member, if there is one. Zeros may follow the last one, as copies in whole
-/// blocks leave them.
+/// Goes to the next member, if there is one. Zeros may follow the last member, as padding to whole
+/// blocks.
 fn next_member<R: BufRead>(mut input: R) -> io::Result<Option<GzDecoder<R>>> {
     let mut has_zeros = false;
     loop {

@@ -1,23 +1,23 @@
-//! Sectors of other than 512 bytes, as the host of a disk had them.
+//! Disks with sectors of other lengths than 512 bytes.
 //!
-//! A release has no field for their length: it is an annotation of the machine, so that whoever
-//! describes or exports the disk can say what its next host has to be told.
+//! A release document has no field for the length. An annotation of the machine keeps it, so that
+//! exports and host descriptors can tell the user.
 
 use seawall_api::names::DiskName;
 use seawall_api::release::Machine;
 
-/// The key of the annotation.
+/// Returns the key of the annotation.
 pub(crate) fn key(disk: &DiskName) -> String {
     format!("sector-length.{disk}")
 }
 
-/// The length of a disk's sectors in bytes, where its release says that it is not 512.
+/// Returns the length of a disk's sectors in bytes, if the release states one other than 512.
 pub(crate) fn len_of(machine: &Machine, disk: &DiskName) -> Option<u64> {
     let len = machine.annotations.get(&key(disk))?.parse().ok()?;
     (len != 512).then_some(len)
 }
 
-/// What to tell the host that gets such a disk.
+/// Returns the advice for the disk's next host.
 pub(crate) fn advice(len: u64) -> String {
     format!(
         "attach the disk with it (in QEMU `logical_block_size={len},physical_block_size={len}`, in \

@@ -73,7 +73,7 @@ fn a_compressed_disk_reads_as_the_disk_that_it_holds() {
     for (name, compressed, wrapping) in [
         ("d.gz", gzip(&disk()), "gzip"),
         ("d.raw.gz", [gzip(first), gzip(second)].concat(), "gzip"),
-        // Copied in whole blocks, as by dd or from tape.
+        // Padded to whole blocks, as by dd or on tape.
         ("e.raw.gz", [gzip(&disk()), vec![0; 70_000]].concat(), "gzip"),
         ("d.img.zst", zstd(&disk()), "zstd"),
         ("f.zst", [b"\x50\x2a\x4d\x18\x04\0\0\0abcd".to_vec(), zstd(&disk())].concat(), "zstd"),

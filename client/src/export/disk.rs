@@ -69,7 +69,7 @@ pub struct ExportReport {
     pub content: ContentDigest,
     /// The length of the disk in the guest, in bytes.
     pub len: u64,
-    /// The length of the logical sectors in bytes, where the release says that it is not 512.
+    /// The length of the logical sectors in bytes, if the release states one other than 512.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sector_len: Option<u64>,
     /// The written file or device. `None` for a pipe.

@@ -156,7 +156,7 @@ struct PackedDisk {
     href: String,
 }
 
-/// Reports the disks of a machine whose sectors have other than 512 bytes.
+/// Reports a machine's disks with sectors of other lengths than 512 bytes.
 fn odd_sectors(machine: &Machine) -> impl Iterator<Item = Unmapped> {
     machine.disks.iter().filter_map(|disk| {
         let len = sectors::len_of(machine, &disk.name)?;

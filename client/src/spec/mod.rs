@@ -86,7 +86,7 @@ pub struct Packed {
 /// A step in the extraction of a file from an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unpack {
-    /// Inflates the file as a whole.
+    /// Inflates a file that is compressed as a whole.
     Inflate(Wrapping),
     /// Inflates a member of a zip archive.
     Deflate,
