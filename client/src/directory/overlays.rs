@@ -43,7 +43,7 @@ pub(crate) fn set_aside(folder: &Folder, release: ReleaseDigest) -> Result<(), H
     Ok(())
 }
 
-/// Lists the folders of a release's overlays that are set aside.
+/// Lists the folders of a release's overlays that are set aside, except for numbered ones.
 pub(crate) fn aside(folder: &Folder, release: ReleaseDigest) -> Vec<PathBuf> {
     let name = FolderPath::composed(format!("{}.{ASIDE}", state_name(release)));
     let aside = state_folders(folder).map(|states| states.join(&name));

@@ -59,7 +59,7 @@ impl DiskTimes {
         bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// Returns true if a disk was written to since. `None` if its time was not recorded.
+    /// Returns true if a disk was written to or removed since. `None` if its time was not recorded.
     #[must_use]
     pub fn is_written(&self, folder: &Folder, file: &FolderPath) -> Option<bool> {
         let noted = self.0.get(file.as_path())?;
