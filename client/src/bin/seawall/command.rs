@@ -1,4 +1,4 @@
-//! The command line as it is meant: every text proven, before anything is done.
+//! The validated command line: all text is parsed before anything runs.
 
 use std::path::{Path, PathBuf};
 
@@ -45,21 +45,21 @@ use watch::Watch;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Target {
     pub(crate) application: ApplicationName,
-    /// With a prefix, a stand-in until [`Target::complete`] has found the release.
+    /// A placeholder while `prefix` is set; [`Target::complete`] replaces it.
     pub(crate) selector: Selector,
-    /// The digits that were typed of a digest, where not all were.
+    /// The typed digits of an abbreviated digest.
     pub(crate) prefix: Option<Prefix>,
 }
 
-/// How to reach the registry, as far as the command says.
+/// The parts of a command that lead to its registry.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reach {
-    /// The registry that its references name, or the folder that it is about.
+    /// The host in a reference, or the origin of a pulled folder.
     pub(crate) host: Option<Named>,
     pub(crate) credentials: Credentials,
 }
 
-/// What to do.
+/// A validated command.
 #[derive(Debug)]
 pub(crate) enum Command {
     Push(Reach, Box<Push>),
@@ -84,7 +84,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     VerifyRelease(Reach, Target),
     Upkeep(Reach, Upkeep),
-    /// A backup of the registry in a directory.
+    /// A backup of the registry in a directory: the directory, then the output file.
     BackupOf(Reach, PathBuf, PathBuf),
     #[cfg(feature = "server")]
     Offline(Offline),
@@ -108,11 +108,11 @@ pub(crate) struct Pull {
     pub(crate) target: Target,
     pub(crate) into: PathBuf,
     pub(crate) format: ExportFormat,
-    /// Empty means all.
+    /// The machines to pull; empty for all.
     pub(crate) machines: Vec<MachineName>,
     pub(crate) descriptors: Vec<DescriptorTarget>,
     pub(crate) dry_run: bool,
-    /// The lockfile to go by.
+    /// The lockfile that determines the release, with `--locked`.
     pub(crate) locked: Option<PathBuf>,
     pub(crate) threads: usize,
 }
@@ -122,7 +122,7 @@ pub(crate) struct Package {
     pub(crate) target: Target,
     pub(crate) into: PathBuf,
     pub(crate) kind: PackageKind,
-    /// Empty means all, in one package.
+    /// The machines to package; empty for all.
     pub(crate) machines: Vec<MachineName>,
     pub(crate) threads: usize,
 }
@@ -134,7 +134,7 @@ pub(crate) struct Export {
     pub(crate) disk: DiskName,
     pub(crate) format: ExportFormat,
     pub(crate) round: Round,
-    /// `None` for standard output.
+    /// The output file; `None` for standard output.
     pub(crate) output: Option<PathBuf>,
     pub(crate) threads: usize,
 }
@@ -151,7 +151,7 @@ pub(crate) struct Patch {
 pub(crate) struct Promote {
     pub(crate) target: Target,
     pub(crate) channel: ChannelName,
-    /// `None`: whatever the channel is when the command looks.
+    /// The expected state of the channel; `None` for its state when the command runs.
     pub(crate) expect: Option<Expect>,
 }
 
@@ -167,7 +167,7 @@ pub(crate) struct Convert {
     pub(crate) from: PathBuf,
     pub(crate) from_format: Option<Format>,
     pub(crate) access: DiskAccess,
-    /// `None`: standard output.
+    /// The output file; `None` for standard output.
     pub(crate) to: Option<(PathBuf, Overwrite)>,
     pub(crate) format: ExportFormat,
     pub(crate) round: Round,
@@ -184,7 +184,7 @@ pub(crate) struct Inspect {
 }
 
 impl Command {
-    /// The releases that the command names.
+    /// Returns the releases named by the command.
     pub(crate) fn targets_mut(&mut self) -> Vec<&mut Target> {
         match self {
             Self::Push(_, push) => push.parent.iter_mut().collect(),
@@ -201,7 +201,7 @@ impl Command {
         }
     }
 
-    /// Proves a command that speaks to a registry or reads what came from one.
+    /// Validates a command, except those that `main` runs directly.
     pub(crate) fn prove(raw: RawCommand) -> Result<Self, Failure> {
         match raw {
             RawCommand::Push(args) => push::push(args),
@@ -247,7 +247,7 @@ impl Command {
         }
     }
 
-    /// Returns the schema of the answer (docs/json.md), without `seawall.` and its version.
+    /// Returns the name of the answer's schema (docs/json.md), without `seawall.` and the version.
     pub(crate) fn schema(&self) -> &'static str {
         match self {
             Self::Push(..) => "push",
@@ -284,8 +284,8 @@ impl Command {
         }
     }
 
-    /// Whether it may write to the store of a registry in a directory, and nothing but that: files
-    /// that a user asks for get the modes that the user's umask gives them.
+    /// Returns true if the command may write to the store of a registry in a directory and creates
+    /// no other files. Files made for the user get the modes of the user's umask.
     pub(crate) fn writes_registry(&self) -> bool {
         match self {
             Self::Pull(..)
@@ -317,7 +317,7 @@ impl Command {
         }
     }
 
-    /// How to reach the registry; `None` for what needs none.
+    /// Returns the way to the registry; `None` for commands without one.
     pub(crate) fn reach(&self) -> Option<&Reach> {
         match self {
             Self::Push(reach, _)
@@ -427,7 +427,7 @@ fn collect(args: GcArgs) -> Command {
     Command::Collect(Reach { host: None, credentials }, collect)
 }
 
-/// The package to make instead of a directory of disks.
+/// Returns the kind of package to make instead of a directory of disks.
 fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
     let kind = match args.descriptors[..] {
         [RawTarget::Ova] => PackageKind::Ova,
@@ -500,12 +500,12 @@ fn verify(args: VerifyArgs) -> Result<Command, Failure> {
             format!("`seawall inspect {shown} --digest` hashes a disk image"),
         ));
     }
-    // A directory that exists, or a text that can only be a path, is meant as one.
+    // An existing directory, or text that can only be a path, is taken as a directory.
     if path.is_dir() || args.target.starts_with(['.', '/']) {
         return Ok(Command::VerifyDir(path.to_owned(), threads(args.threads)));
     }
     if !args.target.contains([':', '@']) {
-        // Neither a directory nor, without a version, a release.
+        // Not a directory, and without a version not a release either.
         return Err(Failure::usage(
             format!("`{}` is no directory here, and names no release", args.target.escape_debug()),
             format!(
@@ -523,7 +523,7 @@ fn verify(args: VerifyArgs) -> Result<Command, Failure> {
 
 use relative::parse;
 
-/// A reference to one whole release, and its host.
+/// Parses a reference to a whole release, and its host.
 fn release(text: &str) -> Result<(Option<Named>, Target), Failure> {
     let (host, (reference, prefix)) = parse(text)?;
     if let Some(machine) = &reference.machine {
@@ -549,7 +549,7 @@ fn target((reference, prefix): (Reference, Option<Prefix>), text: &str) -> Resul
     Ok(Target { application, selector, prefix })
 }
 
-/// A reference to an application alone, and its host.
+/// Parses a reference to an application alone, and its host.
 fn application(text: &str) -> Result<(Option<Named>, ApplicationName), Failure> {
     let (host, (reference, _)) = parse(text)?;
     if let Some(selector) = reference.selector {

@@ -1,9 +1,9 @@
-//! Completion while somebody types: commands and options from the definition, and names from the
-//! registry and from this host.
+//! Shell completion of commands and options from the definition, and of names from the registry and
+//! this host.
 //!
-//! A shell's function (`seawall completions SHELL`) runs `seawall` with `SEAWALL_COMPLETE` set.
-//! Nothing is said when something goes wrong, nothing is made, and a registry that does not answer
-//! soon is not waited for: a person is typing.
+//! A shell's function (`seawall completions SHELL`) runs `seawall` with `SEAWALL_COMPLETE` set. As
+//! a person is typing, errors are silent, nothing is created, and a slow registry is abandoned
+//! after `PATIENCE`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -27,17 +27,17 @@ use crate::config::{Keyring, Settings};
 use crate::connect::{Connection, Missing};
 use crate::report::Failure;
 
-/// The variable that a shell's function sets to the name of the shell.
+/// The variable in which a shell's function passes the name of the shell.
 pub(crate) const VARIABLE: &str = "SEAWALL_COMPLETE";
 
-/// A registry that takes longer is not waited for.
+/// The time limit for an answer of the registry.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// The function for bash. The one of `clap_complete` takes the words as bash splits them, at `:`
-/// and `@`, which references are full of.
+/// The function for bash. The one in `clap_complete` uses the words as bash splits them, at `:` and
+/// `@`, and references contain both.
 const BASH: &str = include_str!("complete.bash");
 
-/// The function of a shell, to be sourced by it.
+/// Returns the function for a shell to source.
 pub(crate) fn function(shell: Shell) -> Result<String, Failure> {
     if shell == Shell::Bash {
         return Ok(BASH.to_owned());
@@ -54,7 +54,7 @@ pub(crate) fn function(shell: Shell) -> Result<String, Failure> {
     String::from_utf8(script).map_err(|error| Failure::internal(error.to_string()))
 }
 
-/// Answers a shell's function: `args` are the words of the line behind `--`.
+/// Prints the completions for a shell's function; `args` has the words of the line after `--`.
 pub(crate) fn answer(shell: &OsStr, args: impl Iterator<Item = OsString>) {
     let words: Vec<OsString> = args.skip_while(|word| word != "--").skip(1).collect();
     let shells = Shells::builtins();
@@ -63,12 +63,12 @@ pub(crate) fn answer(shell: &OsStr, args: impl Iterator<Item = OsString>) {
     let mut answer = Vec::new();
     let here = std::env::current_dir().ok();
     if completer.write_complete(&mut command, words, here.as_deref(), &mut answer).is_ok() {
-        // Nobody reads an error here.
+        // No one reads an error here.
         let _ = std::io::Write::write_all(&mut std::io::stdout(), &answer);
     }
 }
 
-/// What stands on the line besides the word that is completed.
+/// The command line being completed.
 #[derive(Debug)]
 struct Line {
     words: Vec<String>,
@@ -104,7 +104,7 @@ impl Line {
         Self { words, global }
     }
 
-    /// Asks the registry; `None` where it does not answer, or not soon.
+    /// Asks the registry; returns `None` if it fails or is too slow.
     fn ask<T, F>(
         &self,
         host: impl Into<Where>,
@@ -132,7 +132,7 @@ impl Line {
         answer
     }
 
-    /// The application that the line names before the word that is completed.
+    /// Finds the first reference on the line before the word being completed.
     fn application(&self) -> Option<Reference> {
         let words = self.words.iter().skip(2).rev().skip(1).rev();
         words.filter(|word| !word.starts_with('-')).find_map(|word| {
@@ -142,7 +142,7 @@ impl Line {
     }
 }
 
-/// The registry that the line names besides its options.
+/// The registry named on the line other than by options.
 struct Where(Option<Named>);
 
 impl From<Option<String>> for Where {
@@ -151,7 +151,7 @@ impl From<Option<String>> for Where {
     }
 }
 
-/// The definition with completers where names are typed.
+/// Adds completers to the arguments that take names.
 fn with_names(command: Command, line: &Arc<Line>) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
     let mut command = command;
@@ -159,14 +159,14 @@ fn with_names(command: Command, line: &Arc<Line>) -> Command {
         command = command.mut_subcommand(&name, |sub| with_names(sub, line));
     }
     let of_command = command.get_name().to_owned();
-    // In place: an argument that is taken out and put back becomes the last positional one.
+    // Changed in place: an argument removed and added again becomes the last positional one.
     command.mut_args(|arg| match completer(&of_command, arg.get_id().as_str(), line) {
         Some(completer) => arg.add(completer),
         None => arg,
     })
 }
 
-/// What completes an argument of a command; `None` for what the engine completes by itself.
+/// Returns the completer of a command's argument; `None` where the default applies.
 fn completer(command: &str, id: &str, line: &Arc<Line>) -> Option<ArgValueCompleter> {
     let line = Arc::clone(line);
     Some(match (command, id) {
@@ -224,7 +224,7 @@ fn applications(line: &Line, typed: &str, end: &str) -> Vec<CompletionCandidate>
     matching(found.unwrap_or_default(), typed)
 }
 
-/// Offers versions and channels of the application of the folder or release that the line names.
+/// Completes versions and channels of the application of the folder or release on the line.
 fn relative(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = text.to_str().filter(|typed| !typed.contains([':', '@', '/'])) else {
         return Vec::new();
@@ -254,7 +254,8 @@ fn hosts(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
     matching(found.unwrap_or_default(), &text.to_string_lossy())
 }
 
-/// `shop` → `shop:`; `shop:` → versions and channels; `shop:1.0/` → machines; then disks.
+/// Completes a reference step by step: `shop` → `shop:`; `shop:` → versions and channels;
+/// `shop:1.0/` → machines; then disks.
 fn references(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = text.to_str() else { return Vec::new() };
     let Some((before, after)) = typed.rsplit_once(':').filter(|(_, after)| !is_port(after)) else {
@@ -283,7 +284,7 @@ fn references(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 fn is_port(text: &str) -> bool {
-    // `host:7440/shop` names a host; `shop:7440` a version.
+    // In `host:7440/shop` the number is a port; in `shop:7440` a version.
     text.split_once('/').is_some_and(|(port, rest)| {
         !rest.is_empty() && port.len() >= 2 && port.bytes().all(|byte| byte.is_ascii_digit())
     })
@@ -315,7 +316,7 @@ fn machines(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
     matching(found.unwrap_or_default(), typed)
 }
 
-/// The folders that this host pulled into, then any folder.
+/// Completes the folders this host pulled into, then all other folders.
 fn folders(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
     let typed = text.to_string_lossy();
     let here = std::env::current_dir().unwrap_or_default();

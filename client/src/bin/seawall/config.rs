@@ -1,4 +1,5 @@
-//! Where the registry is: flags, environment, reference, file. `keyring.rs` knows the tokens.
+//! Finds the registry of a command from flags, the environment, references and the configuration
+//! file. `keyring.rs` finds the token.
 //!
 //! | first | then | then | then |
 //! |---|---|---|---|
@@ -30,32 +31,32 @@ const FILE_LEN_MAX: u64 = 64 << 10;
 pub(crate) struct File {
     /// The registry: an address or a directory.
     pub(crate) registry: Option<String>,
-    /// A file that holds the token for it.
+    /// The file with the token for `registry`.
     pub(crate) token_file: Option<PathBuf>,
-    /// Other registries that there are tokens for, by address.
+    /// Token files of other registries, by address.
     #[serde(default)]
     pub(crate) registries: BTreeMap<String, Known>,
 }
 
-/// A registry that there is a token for.
+/// The settings of a registry under `registries`.
 #[derive(Deserialize, Debug, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Known {
-    /// A file that holds the token.
+    /// The file with the token.
     pub(crate) token_file: PathBuf,
 }
 
-/// A registry, as it was named.
+/// The location of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Location {
-    /// Reached over HTTP.
+    /// An address, reached over HTTP.
     Url(String),
-    /// Hosted in this process.
+    /// A directory, hosted in this process.
     Directory(PathBuf),
 }
 
 impl Location {
-    /// How a later command names it, wherever it is run.
+    /// Returns the location as text that names the registry from any working directory.
     pub(crate) fn address(&self) -> String {
         match self {
             Self::Url(url) => url.clone(),
@@ -67,7 +68,7 @@ impl Location {
     }
 }
 
-/// A registry and how to be known to it.
+/// A registry and the token to send to it.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) location: Location,
@@ -75,12 +76,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The registry in a directory, hosted in this process.
+    /// Returns the settings of a registry in a directory, hosted in this process.
     pub(crate) fn of_directory(dir: &Path) -> Self {
         Self { location: Location::Directory(dir.to_owned()), token: None }
     }
 
-    /// A registry that is named beside the one of the command, with a token of its own.
+    /// Returns the settings of a second registry, named beside the command's own, with a token of
+    /// its own.
     pub(crate) fn beside(
         text: &str,
         token_file: Option<&Path>,
@@ -94,15 +96,16 @@ impl Settings {
         Ok(Self { location, token })
     }
 
-    /// The registry that a pulled directory remembers. Whoever may write to the directory may have
-    /// put it there, so no token is for it but one that is kept for that very registry.
+    /// Returns the settings of the registry recorded in a pulled directory. Anyone with write
+    /// access to the directory may have changed the record, so the only token sent is one
+    /// configured for exactly this registry.
     pub(crate) fn remembered(text: &str, keyring: &Keyring) -> Result<Self, Failure> {
         let location = location(text)?;
         let token = keyring.token_of(&location)?;
         Ok(Self { location, token })
     }
 
-    /// Decides which registry is meant.
+    /// Finds the registry of a command and its token.
     pub(crate) fn find(global: &Global, reach: &Reach, keyring: &Keyring) -> Result<Self, Failure> {
         let global = global.with(&reach.credentials);
         let given = global.registry.as_deref().filter(|text| !text.is_empty());
@@ -119,7 +122,8 @@ impl Settings {
                 ));
             }
         };
-        // A flag is typed beside the reference whose host it is for; a variable is not.
+        // `--token-file` is given together with the reference, so it applies to whichever host the
+        // reference names; an environment variable does not.
         let flag = global.token_file.as_deref().filter(|p| !p.as_os_str().is_empty());
         let token = match flag {
             Some(path) => Some(keyring::token_in(path)?),
@@ -129,7 +133,7 @@ impl Settings {
     }
 }
 
-/// An address, or else a directory; what could be either is refused rather than guessed.
+/// Parses an address or a directory; refuses ambiguous text rather than guess.
 fn location(text: &str) -> Result<Location, Failure> {
     if text.contains("://") {
         return Ok(Location::Url(text.to_owned()));
@@ -150,7 +154,8 @@ fn location(text: &str) -> Result<Location, Failure> {
     ))
 }
 
-/// A reference names a host without a scheme: plain HTTP only where nobody else can listen.
+/// Returns the URL of a host in a reference, which has no scheme: HTTP for loopback, HTTPS for
+/// every other host.
 fn url_of_host(host: &str) -> String {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -159,13 +164,13 @@ fn url_of_host(host: &str) -> String {
     if is_loopback(name) { format!("http://{host}") } else { format!("https://{host}") }
 }
 
-/// Whether a host's name is this machine's own.
+/// Returns true if the name is `localhost` or a loopback address.
 fn is_loopback(name: &str) -> bool {
     let address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     name == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The configuration file that is named, or the one in its usual place if it is there.
+/// Reads the given configuration file, or the default one if present.
 fn read(named: Option<&Path>) -> Result<File, Failure> {
     let usual = || Some(ProjectDirs::from("", "", "seawall")?.config_dir().join("config.toml"));
     let named = named.filter(|path| !path.as_os_str().is_empty());
@@ -190,7 +195,7 @@ fn read(named: Option<&Path>) -> Result<File, Failure> {
         );
         Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))
     })?;
-    // As with every path in a file: relative to the folder the file is in.
+    // Paths in the file are relative to its folder.
     let folder = path.parent().unwrap_or(Path::new(""));
     file.token_file = file.token_file.map(|token| folder.join(token));
     for known in file.registries.values_mut() {

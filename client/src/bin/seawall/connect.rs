@@ -1,5 +1,5 @@
-//! Opens the registry that was named: over HTTP, or hosted in this process and then over HTTP,
-//! too, so that there is one code path.
+//! Opens a registry over HTTP. A registry in a directory is hosted in this process and reached over
+//! HTTP as well, so that there is one code path.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::config::{Location, Settings, is_in_the_clear};
 use crate::output::tell;
 use crate::report::{Failure, plain};
 
-/// Whether a directory without a registry becomes one.
+/// The handling of a directory without a registry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Missing {
-    /// It does, if it is empty or not there: the command is a push.
+    /// Create a registry if the directory is empty or absent; for a push.
     Create,
-    /// An error: the name is likely mistyped.
+    /// Fail: the name is probably mistyped.
     Refuse,
 }
 
@@ -65,12 +65,12 @@ impl Connection {
         ))
     }
 
-    /// The registry.
+    /// Returns the registry.
     pub(crate) fn registry(&self) -> Arc<dyn Registry> {
         self.registry.clone()
     }
 
-    /// Ends what [`Self::open`] began.
+    /// Stops the registry if [`Self::open`] started one in this process.
     pub(crate) async fn close(self) {
         #[cfg(feature = "server")]
         if let Some(hosted) = self.hosted {
@@ -79,14 +79,16 @@ impl Connection {
     }
 }
 
-/// A registry at an address. That it is asked again is said once.
+/// Returns a client of the registry at an address. Only its first retry is reported through
+/// `progress`.
 pub(crate) fn over_http(
     url: &str,
     token: Option<Token>,
     progress: &Arc<dyn Progress>,
 ) -> Result<Arc<dyn Registry>, Failure> {
     if token.is_some() && is_in_the_clear(url) {
-        // Not refused: the network may be encrypted below, and whoever wrote http:// chose it.
+        // Not refused: a layer below may encrypt the traffic, and the user wrote http://
+        // deliberately.
         tell(format_args!(
             "warning: the token for {} is sent unencrypted; serve the registry behind TLS and name \
              it by https://",

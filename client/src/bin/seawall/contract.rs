@@ -1,9 +1,9 @@
-//! The contract of `--json` (docs/json.md): one name for each thing, over all commands.
+//! The contract of `--json` (docs/json.md): one name per concept across all commands.
 //!
-//! Answers are made of the registry's bodies and of reports, which have names of their own. Here
-//! they get those of the contract: every object says its schema, the digest of a release is
-//! `digest`, lengths end in `Bytes`, moments stand as RFC 3339 beside their seconds, and nothing
-//! is JSON in a string.
+//! Answers are built from API bodies and reports, whose fields have other names. This module
+//! renames them: every object states its schema, the digest of a release is `digest`, lengths end
+//! in `Bytes`, moments appear in RFC 3339 beside their seconds, and no value is JSON inside a
+//! string.
 
 use seawall_api::moment::rfc3339;
 use serde::Serialize;
@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::report::Failure;
 
-/// The version of every schema; a change that a program could stumble over raises it.
+/// The version of every schema; raised by a change that could break a program.
 const VERSION: u32 = 1;
 
-/// A field that the contract calls otherwise: the object it is in (`*` for any), its name, and the
-/// name it gets.
+/// The renamed fields: the enclosing object (`*` for any), the field's name, and its name in the
+/// contract.
 const RENAMED: [(&str, &str, &str); 30] = [
     ("*", "alreadyThere", "alreadyPresent"),
     ("*", "diskLen", "diskBytes"),
@@ -49,11 +49,11 @@ const RENAMED: [(&str, &str, &str); 30] = [
     ("seawall.webhook", "id", "webhook"),
 ];
 
-/// Objects that are a format of their own, and pass as they are: what they are in, their name.
+/// Objects with a format of their own, passed unchanged: the enclosing object and the field's name.
 const FOREIGN: [(&str, &str); 3] =
     [("seawall.show", "release"), ("seawall.retention", "error"), ("last", "error")];
 
-/// Returns an answer as the contract has it.
+/// Returns an answer in the form of the contract.
 pub(crate) fn shaped(schema: &str, value: &impl Serialize) -> Result<Value, Failure> {
     let value = serde_json::to_value(value)
         .map_err(|error| Failure::internal(format!("the answer is no JSON: {error}")))?;
@@ -65,7 +65,7 @@ pub(crate) fn shaped(schema: &str, value: &impl Serialize) -> Result<Value, Fail
     Ok(Value::Object(map))
 }
 
-/// Returns a failure as the contract has it, for standard error.
+/// Returns a failure in the form of the contract, for standard error.
 pub(crate) fn error(failure: &Failure) -> Value {
     json!({
         "schema": format!("seawall.error/{VERSION}"),
@@ -77,7 +77,7 @@ pub(crate) fn error(failure: &Failure) -> Value {
     })
 }
 
-/// Shapes an object that stands under `parent`; a list's items stand under its name.
+/// Shapes an object found under the name `parent`; items of a list take the list's name.
 fn object(parent: &str, map: Map<String, Value>) -> Map<String, Value> {
     let mut shaped = Map::new();
     for (name, value) in map {
@@ -109,13 +109,13 @@ fn renamed<'a>(parent: &str, name: &'a str, value: &Value) -> &'a str {
     let rule = RENAMED.iter().find(|(of, old, _)| (*of == "*" || *of == parent) && *old == name);
     match (rule, name, value) {
         (Some((.., new)), ..) => new,
-        // The digest of a release, wherever it stands.
+        // The digest of a release, in any object.
         (None, "release", Value::String(text)) if text.starts_with("blake3:") => "digest",
         _ => name,
     }
 }
 
-/// Returns what a string stands for: a fact that is a number, a field's value that is JSON.
+/// Decodes a string that holds another type: a number in `facts`, JSON in `fields`.
 fn unpacked(parent: &str, name: &str, text: String) -> Value {
     let is_number = |name: &str| {
         ["Bytes", "Count", "BytesMax", "CountMax"].iter().any(|end| name.ends_with(end))
@@ -124,7 +124,7 @@ fn unpacked(parent: &str, name: &str, text: String) -> Value {
     match parent {
         "facts" if is_number(name) => match text.parse::<u64>() {
             Ok(number) => json!(number),
-            // A quota that was lifted.
+            // A lifted quota.
             Err(_) if text == "none" => Value::Null,
             Err(_) => Value::String(text),
         },
@@ -136,7 +136,8 @@ fn unpacked(parent: &str, name: &str, text: String) -> Value {
     }
 }
 
-/// Returns the name of a moment by that of its seconds; none for a duration's.
+/// Returns the name for the RFC 3339 form of a moment in seconds, such as `movedAt` for
+/// `movedAtSecs`; `None` for durations.
 fn moment_name(name: &str) -> Option<&str> {
     let stem = name.strip_suffix("Secs")?;
     let is_moment = ["At", "Since", "Until"].iter().any(|end| stem.ends_with(end))

@@ -1,4 +1,4 @@
-//! Completions and man pages, made from the very definition that parses the command line.
+//! Completions and man pages, generated from the definition that also parses the command line.
 
 use std::io::Write;
 use std::path::Path;
@@ -17,14 +17,14 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     output::write(&complete::function(shell)?)
 }
 
-/// Prints the man page, or writes one for each command into a directory.
+/// Prints the man page of `seawall`, or writes a page per command into a directory.
 pub(crate) fn man(dir: Option<&Path>) -> Result<(), Failure> {
     let Some(dir) = dir else { return output::write(&man_text()?) };
     let cannot =
         |error| Failure::io(&format!("cannot write man pages to {}", dir.display()), &error);
     std::fs::create_dir_all(dir).map_err(cannot)?;
     for page in pages::all().map_err(cannot)? {
-        // Never through a link that somebody put there.
+        // Never through a symbolic link at that path.
         let path = dir.join(&page.file);
         let new = NewFile::create(&path, Overwrite::Replace).map_err(ConvertFailure::from)?;
         new.file().write_all(&page.text).map_err(cannot)?;

@@ -1,5 +1,5 @@
-//! A registry in a directory, hosted by this process on a loopback port and opened by a token
-//! that nobody else knows.
+//! A registry in a directory, hosted by this process on a loopback port behind a token known only
+//! to this process.
 
 use std::path::Path;
 
@@ -35,27 +35,27 @@ impl Hosted {
         Ok(Self { running })
     }
 
-    /// Its address.
+    /// Returns the registry's address.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.running.addr())
     }
 
-    /// The token that opens it.
+    /// Returns the token to send to the registry.
     pub(crate) fn token(&self) -> Result<Token, Failure> {
         let token = self.running.token().unwrap_or_default();
         Token::parse(token).map_err(|error| Failure::internal(error.to_string()))
     }
 
-    /// Lets requests in flight end and stops.
+    /// Stops the registry once requests in flight have ended.
     pub(crate) async fn stop(self) {
-        // Every answer that mattered has arrived: how it stops changes nothing for the command.
+        // Every answer that matters has arrived, so a failed stop does not fail the command.
         if let Err(error) = self.running.stop().await {
             tracing::warn!(%error, "the hosted registry stopped badly");
         }
     }
 }
 
-/// Why a registry does not start, for `serve` and for directories alike.
+/// Converts the error of a registry that does not start, in `serve` or in a directory.
 pub(crate) fn refused(error: &StartError) -> Failure {
     let kind = match error {
         StartError::Tokens(InvalidTokens::Io { source, .. }) => ErrorKind::of_io(source),

@@ -1,7 +1,9 @@
-//! The command line: texts in, a flow, an answer and an exit code out.
+//! The `seawall` program: parses arguments, runs a command, prints the answer and sets the exit
+//! code.
 //!
-//! A composition root: the only place that reads the environment, names adapters and hosts a
-//! registry. `args` (raw) → `command` (proven) → `commands` (one file each, over a flow).
+//! This is the composition root, the only code that reads the environment, names adapters and hosts
+//! a registry. `args` holds raw arguments, `command` validates them, and `commands` runs the result
+//! (one file per command).
 
 mod args;
 mod command;
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if std::env::args_os().len() < 2 {
-        // As git does: nothing was asked for, so what there is to ask for is shown.
+        // As git does without arguments: show the help.
         let _ = definition::command().print_help();
         return ExitCode::SUCCESS;
     }
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
             return tell(&Failure::usage(what, "`seawall help COMMAND` lists what it takes"), true);
         }
         Err(error) => {
-            // Help goes to standard output, whose reader may be gone: nothing to be done then.
+            // Help goes to standard output; nothing can be done if its reader is gone.
             let _ = error.print();
             return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
@@ -58,15 +60,15 @@ fn main() -> ExitCode {
     run(cli).unwrap_or_else(|failure| tell(&failure, is_json))
 }
 
-/// Tells why a command failed, on standard error.
+/// Prints the failure to standard error and returns its exit code.
 fn tell(failure: &Failure, is_json: bool) -> ExitCode {
     progress::clear();
-    // Without a word where the reader of a pipe went away.
+    // A closed pipe is not reported (`Failure::reader_gone`).
     if failure.what().is_empty() {
         return ExitCode::from(failure.exit_code());
     }
     if is_json {
-        // A line of its own: what was logged before stays readable.
+        // On a line of its own, so that log lines above stay readable.
         output::tell(contract::error(failure));
     } else {
         let text = failure.to_string();
@@ -77,7 +79,7 @@ fn tell(failure: &Failure, is_json: bool) -> ExitCode {
     ExitCode::from(failure.exit_code())
 }
 
-/// Whether a command line that cannot be read asks for JSON.
+/// Returns true if a command line that does not parse contains `--json`.
 fn wants_json() -> bool {
     std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json")
 }
@@ -100,8 +102,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 keep_private();
             }
             let aftermath = Aftermath::of(&command);
-            // Never shut down: a thread that outlives the command may wait for an answer in it, and
-            // would panic. It ends with the process, and what it was making is removed before.
+            // The runtime is never shut down: a thread that outlives the command may still wait for
+            // an answer from the runtime, and would panic. Such threads end with the process;
+            // unfinished files are removed below.
             let runtime = ManuallyDrop::new(runtime()?);
             let work = commands::run(command, cli.global);
             let outcome = runtime.block_on(signal::until_signal(work, &aftermath));
@@ -111,8 +114,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Makes what this process writes its user's alone: a registry's store has every disk, its catalog
-/// the secrets of webhooks.
+/// Sets the umask so that new files are readable by their owner only: a registry's store holds
+/// every disk, its catalog the secrets of webhooks.
 fn keep_private() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
@@ -126,24 +129,25 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 fn log_to_stderr(global: &Global) {
     let filter = match global.verbose {
-        // What goes wrong below reaches the user as an error of ours, or not at all; that holds for
-        // a registry in this process, too.
+        // Errors of the layers below reach the user as a `Failure` or not at all. The same holds
+        // for a registry hosted in this process.
         0 => "seawall=error,seawall_server=off,seawall_store=error",
         1 => "seawall=info,seawall_store=info,warn",
         _ => "seawall=trace,seawall_store=trace,seawall_server=debug,hyper_util=debug,info",
     };
-    // A second subscriber cannot be set; nobody else sets one.
+    // Setting a subscriber fails only if one is set already, and no other code sets one.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // Else a line that cannot be written is a panic.
+        // Otherwise a line that cannot be written causes a panic.
         .log_internal_errors(false)
         .with_ansi(false)
         .try_init();
 }
 
-/// Reads what `clap` does not: a token is never a flag, as every user sees those, and its file is
-/// for another registry when a variable names it than when a flag does.
+/// Reads the variables that `clap` does not. There is no flag for a token, because any user can
+/// read another process's arguments. `SEAWALL_TOKEN_FILE` is for a different registry than
+/// `--token-file` (`config/keyring.rs`).
 #[allow(clippy::disallowed_methods)] // this is the composition root
 fn environment() -> Environment {
     Environment {
@@ -152,13 +156,13 @@ fn environment() -> Environment {
     }
 }
 
-/// A variable of the environment; one that is set to nothing is not set.
+/// Returns an environment variable, or `None` if the variable is unset or empty.
 #[allow(clippy::disallowed_methods)] // this is the composition root
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The time as file systems count it, to tell whether a file has settled.
+/// Returns the system's wall-clock time.
 #[allow(clippy::disallowed_methods)] // this is the composition root
 fn now() -> std::time::SystemTime {
     std::time::SystemTime::now()

@@ -1,4 +1,4 @@
-//! What a person reads when a command fails, and the number a script gets.
+//! Failures of a command: the text for a person and the exit code for a script.
 
 use std::error::Error;
 use std::fmt;
@@ -8,12 +8,12 @@ use seawall::error::{ErrorKind, Failure as _};
 use seawall::plain::{is_unsafe, one_line};
 use seawall_store::error::io_remedy;
 
-/// What a shell reports for a program that SIGPIPE ended.
+/// The exit status that a shell reports for a program ended by SIGPIPE.
 const EXIT_SIGPIPE: u8 = 141;
 
 use crate::suggest;
 
-/// Why a command failed: an error and its causes, its kind and the next step.
+/// The failure of a command: an error, its causes, its kind and the next step.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: ErrorKind,
@@ -22,7 +22,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The caller typed something that cannot be right.
+    /// Returns a failure for invalid input.
     pub(crate) fn usage(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             kind: ErrorKind::InvalidInput,
@@ -31,25 +31,25 @@ impl Failure {
         }
     }
 
-    /// Bytes that are not what their names say.
+    /// Returns a failure for bytes that do not match their digest or name.
     pub(crate) fn damaged(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         let (kind, remedy) = (ErrorKind::Damaged, Some(remedy.into()));
         Self { kind, lines: vec![what.into()], remedy }
     }
 
-    /// A defect of this program.
+    /// Returns a failure for a defect of this program.
     pub(crate) fn internal(what: impl Into<String>) -> Self {
         let remedy = "this is a defect of Seawall: report it with the command you ran";
         Self { kind: ErrorKind::Internal, lines: vec![what.into()], remedy: Some(remedy.into()) }
     }
 
-    /// An error of some kind with its next step.
+    /// Returns a failure for an error of any kind, with its causes and the next step.
     pub(crate) fn new(kind: ErrorKind, error: &dyn Error, remedy: Option<String>) -> Self {
         let mut lines = vec![error.to_string()];
         let mut cause = error.source();
         while let Some(error) = cause {
             let line = error.to_string();
-            // A transparent error and its source say the same.
+            // A transparent error and its source have the same text.
             if lines.last() != Some(&line) {
                 lines.push(line);
             }
@@ -66,40 +66,40 @@ impl Failure {
         Self { kind, lines, remedy }
     }
 
-    /// An I/O error on something that has a name.
+    /// Returns a failure for an I/O error; `what` says which operation failed.
     pub(crate) fn io(what: &str, source: &std::io::Error) -> Self {
         let remedy = io_remedy(source).map(str::to_owned);
         let lines = vec![what.to_owned(), source.to_string()];
         Self { kind: ErrorKind::of_io(source), lines, remedy }
     }
 
-    /// The same as another kind.
+    /// Returns the failure with another kind.
     pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
         Self { kind, ..self }
     }
 
-    /// The same with a next step.
+    /// Returns the failure with another next step.
     pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
-    /// What the caller can do about it.
+    /// Returns the kind.
     pub(crate) fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What failed, on one line.
+    /// Returns the error without its causes.
     pub(crate) fn what(&self) -> &str {
         self.lines.first().map_or("", String::as_str)
     }
 
-    /// What failed and why, on one line.
+    /// Returns the error and its causes on one line.
     pub(crate) fn on_one_line(&self) -> String {
         self.lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join(": ")
     }
 
-    /// The reader of a pipe that a disk was written to went away: nothing is said, as by any
-    /// program that SIGPIPE ends.
+    /// Returns the failure of writing a disk to a pipe whose reader is gone. Nothing is printed, as
+    /// by any program that SIGPIPE ends.
     pub(crate) fn reader_gone() -> Self {
         Self { kind: ErrorKind::Unavailable, lines: Vec::new(), remedy: None }
     }
@@ -114,7 +114,7 @@ impl Failure {
         self.remedy.as_deref()
     }
 
-    /// Returns the word for the kind (docs/json.md).
+    /// Returns the name of the kind (docs/json.md).
     pub(crate) fn code(&self) -> &'static str {
         match self.kind {
             ErrorKind::Internal => "internal",
@@ -128,7 +128,7 @@ impl Failure {
         }
     }
 
-    /// The documented number for scripts (`args::EXIT_STATUS`).
+    /// Returns the exit status for scripts (`args::EXIT_STATUS`).
     pub(crate) fn exit_code(&self) -> u8 {
         if self.lines.is_empty() {
             return EXIT_SIGPIPE;
@@ -147,7 +147,7 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// `error: …`, a line for each cause, and `help: …`.
+    /// Writes `error: …`, a line for each cause, and `help: …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (depth, line) in self.lines.iter().enumerate() {
             let line: Vec<_> = plain(line).trim_end().split('\n').map(shortened).collect();
@@ -209,10 +209,10 @@ impl From<seawall_api::names::InvalidName> for Failure {
     }
 }
 
-/// The longest line that is shown, in characters; a hostile file could have one of megabytes.
+/// The longest line shown, in characters; a hostile file could contain megabytes in one line.
 const LINE_LEN_MAX: usize = 400;
 
-/// The beginning of a line that nobody would read to its end.
+/// Cuts a line after [`LINE_LEN_MAX`] characters.
 fn shortened(line: &str) -> String {
     match line.char_indices().nth(LINE_LEN_MAX) {
         Some((end, _)) => format!("{} …", &line[..end]),
@@ -220,8 +220,8 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// Text from a registry or a file name as a terminal may show it: no control characters but line
-/// ends, so that nobody else moves the cursor or hides a line.
+/// Escapes control characters other than line ends, so that text from a registry or a file name
+/// cannot move the cursor or hide a line.
 pub(crate) fn plain(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' => "\n".to_owned(),

@@ -1,8 +1,9 @@
-//! Ends a command when SIGINT, SIGTERM or SIGHUP asks for it.
+//! Ends a command on SIGINT, SIGTERM or SIGHUP.
 //!
-//! The command has threads of its own and is not waited for: those that read, hash or write end
-//! with the process. What only a finished command leaves is removed first
-//! ([`seawall_store::unfinished`]), and a line says what there is now.
+//! The command's own threads are not joined: readers, hashers and writers end with the process.
+//! Files that only a finished command would leave are removed first
+//! ([`seawall_store::unfinished`]), and a line on standard error tells the user the state of the
+//! output.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,25 +17,26 @@ use crate::command::{Command, Upkeep};
 use crate::output::tell;
 use crate::report::{Failure, plain};
 
-/// What a shell reports for a program that a signal ended: 128 and the signal's number.
+/// The exit statuses that a shell reports for a program ended by a signal: 128 plus the signal's
+/// number.
 const EXIT_SIGINT: u8 = 130;
 const EXIT_SIGTERM: u8 = 143;
 const EXIT_SIGHUP: u8 = 129;
 /// The bit of SIGHUP in the kernel's masks.
 const MASK_SIGHUP: u64 = 1;
 
-/// What a command leaves when a signal ends it.
+/// The state that a command leaves behind when a signal ends it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Aftermath {
-    /// Nothing: it only read or asked.
+    /// Nothing to clean up: the command only read or asked.
     Nothing,
-    /// What was transferred, for the same command to go on with.
+    /// Transferred data, from which the same command resumes.
     Resumes,
-    /// Nothing: what it wrote is removed.
+    /// Nothing: the command's output is removed.
     Removed,
-    /// A block device with a part of an image on it.
+    /// A block device that holds part of an image.
     Device(PathBuf),
-    /// A directory that is either release, or between the two.
+    /// A patched directory: on the old release, on the new one, or between the two.
     Patched(PathBuf),
 }
 
@@ -62,7 +64,7 @@ impl Aftermath {
         }
     }
 
-    /// The line that says so.
+    /// Returns the line to print, for a signal described by `name`.
     fn line(&self, name: &str) -> String {
         match self {
             Self::Patched(dir) if is_between_releases(dir) => format!(
@@ -94,7 +96,7 @@ fn is_hangup_ignored() -> bool {
     mask.is_some_and(|mask| mask & MASK_SIGHUP != 0)
 }
 
-/// Runs a command until it ends or a signal asks for its end.
+/// Runs a command to its end or until a signal arrives.
 pub(crate) async fn until_signal(
     command: impl Future<Output = Result<(), Failure>> + Send + 'static,
     aftermath: &Aftermath,
@@ -112,7 +114,7 @@ pub(crate) async fn until_signal(
             None => std::future::pending().await,
         }
     };
-    // A task of its own: one that computes for long keeps no signal from being heard.
+    // In its own task, so that a command busy computing does not delay signals.
     let command = tokio::spawn(command);
     let (name, code) = tokio::select! {
         ended = command => {
@@ -123,10 +125,10 @@ pub(crate) async fn until_signal(
         _ = terminate.recv() => ("terminated", EXIT_SIGTERM),
         _ = hung_up => ("hung up", EXIT_SIGHUP),
     };
-    // Before the line, which promises it.
+    // Before the line is printed, which promises the removal.
     unfinished::remove_all();
     crate::progress::clear();
-    // The terminal may be gone.
+    // The terminal may be gone; `tell` ignores errors.
     tell(aftermath.line(name));
     Ok(ExitCode::from(code))
 }

@@ -1,6 +1,7 @@
-//! Sizes as people write them.
+//! Parsing of sizes such as `500GiB`.
 
-/// Bytes of `500GiB`, `2TB`, `4096`: a whole number and a unit, or none.
+/// Parses a size such as `500GiB`, `2TB` or `4096`, a whole number with an optional unit, into
+/// bytes.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

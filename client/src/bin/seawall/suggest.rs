@@ -1,13 +1,13 @@
-//! "Did you mean": the nearest of the names that exist, and which those are.
+//! "Did you mean": suggestions of the nearest names, and lists of existing ones.
 
-/// How many names are listed; more would hide the one that is meant.
+/// The maximum number of names listed; a longer list would bury the intended one.
 const LISTED_MAX: usize = 10;
 
-/// The name nearest to what was typed, if any is near.
+/// Returns the name nearest to `typed`, if any is near.
 pub(crate) fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&typed, &name.to_lowercase());
-    // A slip for every three characters, at least two; a name of two may not become another.
+    // One edit per three characters of the longer name, at least one and at most four.
     let limit = |name: &str| (typed.chars().count().max(name.chars().count()) / 3).clamp(1, 4);
     let near = |name: &&&str| {
         let starts = typed.len() >= 3 && name.to_lowercase().starts_with(&typed);
@@ -16,7 +16,8 @@ pub(crate) fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
     names.iter().filter(near).min_by_key(|name| distance(name)).copied()
 }
 
-/// `did you mean `stable`? channels: beta, stable`; `what` is a plural.
+/// Returns a suggestion and a list, as in ``did you mean `stable`? channels: beta, stable``; `what`
+/// is a plural noun.
 pub(crate) fn among(what: &str, typed: &str, names: &[&str]) -> String {
     let mut remedy = String::new();
     if let Some(near) = nearest(typed, names) {
@@ -25,8 +26,8 @@ pub(crate) fn among(what: &str, typed: &str, names: &[&str]) -> String {
     remedy + &listed(what, names)
 }
 
-/// What an unknown key or value likely was, where an error of serde lists what there is: "unknown
-/// field `cpu`, expected one of `cpus`, `memory`".
+/// Returns the likely meaning of an unknown key or value, from an error of serde that lists the
+/// known ones: "unknown field `cpu`, expected one of `cpus`, `memory`".
 pub(crate) fn of_unknown(error: &str) -> Option<&str> {
     let (_, rest) = error.split_once("unknown field `").or(error.split_once("unknown variant `"))?;
     let (typed, rest) = rest.split_once('`')?;
@@ -35,7 +36,7 @@ pub(crate) fn of_unknown(error: &str) -> Option<&str> {
     nearest(typed, &known)
 }
 
-/// `channels: beta, stable`, as many as a person reads.
+/// Returns a list such as `channels: beta, stable`, cut after ten names.
 pub(crate) fn listed(what: &str, names: &[&str]) -> String {
     if names.is_empty() {
         return format!("there are no {what}");

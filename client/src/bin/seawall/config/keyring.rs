@@ -1,4 +1,4 @@
-//! Which token is for which registry.
+//! The tokens of this user, each with the registry it belongs to.
 //!
 //! A token belongs to one registry, by its origin: scheme, host and port. It is sent to no other,
 //! whatever a reference, a pulled directory or a redirect names.
@@ -22,7 +22,7 @@ use super::{File, Location, is_loopback};
 use crate::args::Global;
 use crate::report::Failure;
 
-/// What the environment holds besides what `clap` reads.
+/// The environment variables that `clap` does not read.
 #[derive(Default, Debug, Clone)]
 pub(crate) struct Environment {
     /// `SEAWALL_TOKEN`.
@@ -31,20 +31,20 @@ pub(crate) struct Environment {
     pub(crate) token_file: Option<PathBuf>,
 }
 
-/// The tokens of this user, and what each is for.
+/// The tokens of this user and their registries.
 #[derive(Debug, Clone)]
 pub(crate) struct Keyring(std::sync::Arc<Kept>);
 
 #[derive(Debug)]
 struct Kept {
     file: File,
-    /// The registry that the variables are for, as it was written.
+    /// The registry that the variables belong to, as written in the flag, the variable or the file.
     given: Option<String>,
     environment: Environment,
 }
 
 impl Keyring {
-    /// Reads the configuration file, and remembers what the environment holds.
+    /// Reads the configuration file and keeps the environment's tokens.
     pub(crate) fn read(global: &Global, environment: Environment) -> Result<Self, Failure> {
         let file = super::read(global.config.as_deref())?;
         let given = global.registry.clone().filter(|text| !text.is_empty());
@@ -61,7 +61,7 @@ impl Keyring {
         self.0.file.registry.as_deref().filter(|text| !text.is_empty())
     }
 
-    /// The token that is kept for a registry.
+    /// Returns the token for a registry.
     pub(super) fn token_of(&self, location: &Location) -> Result<Option<Token>, Failure> {
         let Kept { file, given, environment } = &*self.0;
         let is_same = |text: &str| is_same_registry(location, text);
@@ -79,8 +79,8 @@ impl Keyring {
     }
 }
 
-/// Whether an address that somebody wrote is that of a registry. A directory is hosted in this
-/// process and has a token of its own.
+/// Returns true if `text` is an address with the same origin as the registry. Always false for a
+/// directory, which is hosted in this process with a token of its own.
 fn is_same_registry(location: &Location, text: &str) -> bool {
     let Location::Url(url) = location else { return false };
     match (Url::parse(url), Url::parse(text)) {
@@ -89,7 +89,7 @@ fn is_same_registry(location: &Location, text: &str) -> bool {
     }
 }
 
-/// Whether everybody on the way can read what is sent to a registry.
+/// Returns true if requests to the registry travel unencrypted over a network.
 pub(crate) fn is_in_the_clear(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     url.scheme() == "http" && !is_loopback(url.host_str().unwrap_or_default())

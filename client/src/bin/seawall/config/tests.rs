@@ -31,7 +31,7 @@ impl World {
         self.find().unwrap().token.is_some()
     }
 
-    /// Whether a token goes to a registry that a pulled directory remembers.
+    /// Returns true if a token is sent to a registry that a pulled directory remembers.
     fn has_token_for_remembered(&self, url: &str) -> bool {
         Settings::remembered(url, &self.keyring().unwrap()).unwrap().token.is_some()
     }
