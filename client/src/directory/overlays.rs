@@ -31,11 +31,11 @@ pub(crate) fn set_aside(folder: &Folder, release: ReleaseDigest) -> Result<(), H
             continue;
         }
         // A number is appended only if somebody created overlays while others were set aside.
-        let names = (1..).map(|at| match at {
+        let names = (1_u64..).map(|at| match at {
             1 => format!("{name}.{ASIDE}"),
             _ => format!("{name}.{ASIDE}-{at}"),
         });
-        let mut names = names.take(1000).map(|name| state.with_name(name));
+        let mut names = names.map(|name| state.with_name(name));
         if let Some(aside) = names.find(|aside| !folder.has(aside)) {
             folder.rename(&state, &aside)?;
         }
