@@ -1,4 +1,4 @@
-//! Lists: rows under columns, as a table that fits the terminal, as CSV or TSV, or names alone.
+//! Lists, printed as a table that fits the terminal, as CSV or TSV, or as names alone.
 
 use seawall_api::units::HumanBytes;
 use serde::Serialize;
@@ -9,15 +9,15 @@ use crate::args::{ListFormat, Listing};
 use crate::report::{Failure, plain};
 use crate::suggest;
 
-/// The narrowest a column is cut to.
+/// The width in characters below which no column is cut.
 const CUT_MIN: usize = 8;
 
 /// A column of a list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
-    /// What `--columns` calls it; the heading is the same in capitals, with spaces.
+    /// The name for `--columns`; the heading is the name in capitals, with spaces.
     pub(crate) key: &'static str,
-    /// What a narrow terminal leaves out first has the highest; 0 always stays.
+    /// The order of removal on a narrow terminal, highest first; 0 is never removed.
     pub(crate) rank: u8,
 }
 
@@ -27,12 +27,12 @@ impl Column {
     }
 }
 
-/// Shorthand for the columns of a list.
+/// Returns a column; shorthand for the definitions of lists.
 pub(crate) const fn column(key: &'static str, rank: u8) -> Column {
     Column { key, rank }
 }
 
-/// What stands in a row under a column.
+/// The value of a row in a column.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Cell {
     Text(String),
@@ -62,7 +62,7 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
 }
 
 impl Cell {
-    /// For people.
+    /// Formats the cell for people.
     fn text(&self) -> String {
         match self {
             Self::Text(text) => plain(text).replace('\n', " "),
@@ -73,7 +73,8 @@ impl Cell {
         }
     }
 
-    /// For programs: bytes and moments in full, nothing as nothing.
+    /// Formats the cell for programs: bytes as a number, moments in RFC 3339, no value as an empty
+    /// string.
     fn raw(&self) -> String {
         match self {
             Self::Bytes(bytes) => bytes.to_string(),
@@ -85,17 +86,17 @@ impl Cell {
     }
 }
 
-/// A list: columns, rows, and what is said above and below a table.
+/// A list: columns, rows, and the text above and below the table.
 #[derive(Debug)]
 pub(crate) struct List<'a> {
     pub(crate) columns: &'a [Column],
     pub(crate) rows: Vec<Vec<Cell>>,
-    /// Alone where there are no rows.
+    /// The text above the table; printed alone if there are no rows.
     pub(crate) above: String,
     pub(crate) below: String,
 }
 
-/// Prints a value as JSON, or as the list that it is.
+/// Prints a value as JSON or as a list.
 pub(crate) fn answer_list<T: Serialize>(
     style: Style,
     value: &T,
@@ -114,7 +115,7 @@ pub(crate) fn answer_list<T: Serialize>(
 }
 
 impl List<'_> {
-    /// The whole list as text, as a file or a pipe gets it.
+    /// Returns the list as a table, as a file or a pipe gets it.
     #[cfg(test)]
     pub(crate) fn text(&self) -> String {
         self.print(ListFormat::Table, &Screen::default()).unwrap()
@@ -160,7 +161,7 @@ impl List<'_> {
         })
     }
 
-    /// The positions of the columns that were asked for.
+    /// Returns the positions of the columns of `--columns`; `None` without the option.
     fn chosen(&self, listing: &Listing) -> Result<Option<Vec<usize>>, Failure> {
         if listing.columns.is_empty() {
             return Ok(None);
@@ -194,7 +195,7 @@ impl List<'_> {
     }
 }
 
-/// A field of CSV (RFC 4180).
+/// Quotes a field of CSV (RFC 4180).
 fn csv(field: &str) -> String {
     if field.contains([',', '"', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -207,7 +208,7 @@ fn tsv(field: &str) -> String {
     field.replace('\t', " ")
 }
 
-/// A table before it is drawn.
+/// A table to be fitted to a width.
 struct Grid {
     heads: Vec<String>,
     ranks: Vec<u8>,
@@ -231,8 +232,8 @@ impl Grid {
         total.saturating_sub(width)
     }
 
-    /// Makes the table as narrow as `width`: moments lose their seconds, then the least important
-    /// columns go, then the widest cells are cut.
+    /// Narrows the table to `width`: moments lose their seconds, then the columns of highest rank
+    /// are removed, then the widest cells are cut.
     fn fit(&mut self, width: usize, may_drop: bool) {
         if self.excess(width) > 0 {
             for cell in self.rows.iter_mut().flatten().filter(|cell| is_moment(cell)) {
@@ -263,7 +264,7 @@ impl Grid {
     }
 }
 
-/// Whether a cell is what [`moment`] writes.
+/// Returns true if a cell has the format of [`moment`].
 fn is_moment(cell: &str) -> bool {
     let form = "dddd-dd-dd dd:dd:ddZ";
     cell.len() == form.len()

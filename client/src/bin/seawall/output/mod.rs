@@ -1,5 +1,5 @@
-//! Standard output: texts, tables and JSON. A reader that goes away (`| head`) is not an error.
-//! Standard error: what is said beside the answer, and is lost where nobody takes it.
+//! Answers on standard output (text, tables, JSON) and messages on standard error. A reader that
+//! goes away (`| head`) is not an error; a message that cannot be written is dropped.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -17,16 +17,16 @@ mod screen;
 pub(crate) use listing::{Cell, Column, List, answer_list, column};
 pub(crate) use screen::{Screen, paint_error, shorten_digests};
 
-/// How a command answers.
+/// The form of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Style {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For programs, by a schema of the contract.
+    /// JSON for programs, with the name of its schema.
     Json(&'static str),
 }
 
-/// Prints a value as JSON, or what `text` makes of it.
+/// Prints a value as JSON, or as text made by `text`.
 pub(crate) fn answer<T: Serialize>(
     style: Style,
     value: &T,
@@ -38,15 +38,15 @@ pub(crate) fn answer<T: Serialize>(
     }
 }
 
-/// Prints a text; control characters in it are shown, not sent. On a terminal digests are short
-/// and status words have colours.
+/// Prints text with control characters escaped. A terminal gets short digests and coloured status
+/// words.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let text = plain(text);
     let text = if Screen::get().is_short { shorten_digests(&text) } else { text };
     print_painted(&screen::paint(&text))
 }
 
-/// Prints a text with every digest in full, since somebody is to note it.
+/// Prints text with digests in full, for values that the user has to record.
 pub(crate) fn print_in_full(text: &str) -> Result<(), Failure> {
     print_painted(&screen::paint(&plain(text)))
 }
@@ -56,14 +56,14 @@ fn print_painted(text: &str) -> Result<(), Failure> {
     written(text, &mut anstream::stdout().lock())
 }
 
-/// Prints exactly these bytes.
+/// Prints text unchanged.
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
     crate::progress::clear();
     written(text, &mut io::stdout().lock())
 }
 
-/// Writes a line to standard error. Where that is full or closed nobody is left to tell: the work
-/// goes on, and the exit status says how it went.
+/// Writes a line to standard error. Errors are ignored: the work continues, and the exit status
+/// reports the outcome.
 pub(crate) fn tell(line: impl Display) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
@@ -76,8 +76,8 @@ fn written(text: &str, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-/// Rows under their headings, without lines. Elsewhere than on a terminal they are never folded,
-/// so that `grep` and `awk` work.
+/// Returns a table of rows under headings, without lines. Cells are folded only on a terminal, so
+/// that `grep` and `awk` work on a file or a pipe.
 pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -105,12 +105,12 @@ pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// A moment as people write it, in UTC: `2026-11-22 04:07:00Z`.
+/// Formats a moment in UTC, as in `2026-11-22 04:07:00Z`.
 pub(crate) fn moment(secs: u64) -> String {
     seawall_api::moment::rfc3339(secs).replace('T', " ")
 }
 
-/// `1 chunk`, `2 chunks`, `2 entries`.
+/// Formats a number and a noun: `1 chunk`, `2 chunks`, `2 entries`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     Counted(number, noun).to_string()
 }

@@ -1,5 +1,5 @@
-//! What standard output and standard error are: how wide, and whether digests are shortened and
-//! status words painted. Pure functions but for [`Screen::look`].
+//! The properties of standard output and standard error: width, short digests, colours. All
+//! functions are pure except [`Screen::look`].
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -8,29 +8,29 @@ use anstyle::{AnsiColor, Style};
 
 use crate::args::{Digests, Listing};
 
-/// How many digits of a digest a terminal shows; as many as are enough to type it again.
+/// The digits of a digest shown on a terminal; enough to type as a reference.
 pub(crate) const DIGITS_SHORT: usize = 12;
 
-/// What a digest begins with.
+/// The prefix of a digest.
 const ALGORITHM: &str = "blake3:";
 const DIGITS_ALL: usize = 64;
 
-/// How this process prints.
+/// The print settings of this process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Screen {
-    /// The columns of standard output where it is a terminal.
+    /// The width of standard output in columns; `None` unless a terminal.
     pub(crate) width: Option<usize>,
-    /// Whether standard output, and standard error, get short digests.
+    /// True if standard output, or standard error in the next field, gets short digests.
     pub(crate) is_short: bool,
     pub(crate) is_short_on_errors: bool,
-    /// How lists are printed.
+    /// The format and columns of lists.
     pub(crate) listing: Listing,
 }
 
 static SCREEN: OnceLock<Screen> = OnceLock::new();
 
 impl Screen {
-    /// Looks at the streams, once for the process.
+    /// Inspects the streams, once per process.
     pub(crate) fn look(digests: Option<Digests>, listing: Listing) {
         let is_terminal = std::io::stdout().is_terminal();
         let width = terminal_size::terminal_size_of(std::io::stdout())
@@ -47,17 +47,17 @@ impl Screen {
             is_short_on_errors: is_short(std::io::stderr().is_terminal()),
             listing,
         };
-        // Nobody looks twice.
+        // Called once; a second value would be ignored.
         let _ = SCREEN.set(screen);
     }
 
-    /// What was seen; a file or a pipe before anything was.
+    /// Returns the settings found by [`Self::look`]; those of a file or a pipe if not called yet.
     pub(crate) fn get() -> Self {
         SCREEN.get().cloned().unwrap_or_default()
     }
 }
 
-/// A text with every digest cut to its first digits.
+/// Cuts every full digest in a text to [`DIGITS_SHORT`] digits.
 pub(crate) fn shorten_digests(text: &str) -> String {
     let mut shortened = String::with_capacity(text.len());
     let mut rest = text;
@@ -76,7 +76,7 @@ const fn colour(colour: AnsiColor) -> Style {
     Style::new().bold().fg_color(Some(anstyle::Color::Ansi(colour)))
 }
 
-/// Words that say how something is, and what they are painted with.
+/// The status words and their styles.
 const WORDS: &[(&str, Style)] = &[
     ("DAMAGED", colour(AnsiColor::Red)),
     ("UNREADABLE", colour(AnsiColor::Red)),
@@ -91,7 +91,7 @@ const WORDS: &[(&str, Style)] = &[
     ("stays", colour(AnsiColor::Green)),
 ];
 
-/// What begins a line of an error, and what it is painted with.
+/// The prefixes of error lines and their styles.
 const PREFIXES: &[(&str, Style)] = &[
     ("error:", colour(AnsiColor::Red)),
     ("  cause:", colour(AnsiColor::Red)),
@@ -99,8 +99,8 @@ const PREFIXES: &[(&str, Style)] = &[
     ("help:", colour(AnsiColor::Cyan)),
 ];
 
-/// An answer with headings in bold and status words in colour. `anstream` takes both out again
-/// where they do not belong: no terminal, `NO_COLOR`.
+/// Paints headings bold and status words in colour. `anstream` removes both where unwanted: without
+/// a terminal, or with `NO_COLOR`.
 pub(crate) fn paint(text: &str) -> String {
     let bold = Style::new().bold();
     let mut painted = String::with_capacity(text.len());
@@ -115,7 +115,7 @@ pub(crate) fn paint(text: &str) -> String {
     painted
 }
 
-/// An error with the beginnings of its lines in colour.
+/// Paints the prefixes of an error's lines.
 pub(crate) fn paint_error(text: &str) -> String {
     let paint = |line: &str| {
         let found = PREFIXES.iter().find(|(prefix, _)| line.starts_with(prefix));
@@ -127,13 +127,13 @@ pub(crate) fn paint_error(text: &str) -> String {
     text.split_inclusive('\n').map(paint).collect()
 }
 
-/// Whether a line is a table's headings: words in capitals, some columns of them.
+/// Returns true for the headings of a table: words in capitals, in several columns.
 fn is_heading(line: &str) -> bool {
     let is_capital = |c: char| c.is_ascii_uppercase() || c == ' ';
     line.len() > 3 && line.contains("  ") && line.chars().all(is_capital)
 }
 
-/// A line with its status words painted, where they are whole words.
+/// Paints the status words of a line, where they are whole words.
 fn words(line: &str) -> String {
     let mut line = line.to_owned();
     for (word, style) in WORDS {

@@ -1,4 +1,4 @@
-//! How far a stage is and how fast, as one line that fits a width. Pure: the clock is handed in.
+//! The position and speed of a stage, formatted to fit a width. Pure: the caller passes the time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use seawall::progress::Stage;
 use seawall_api::units::HumanBytes;
 
-/// Rates are measured over this much of the past.
+/// The period over which rates are measured.
 const WINDOW: Duration = Duration::from_secs(8);
 
-/// No time left is told before this: the first packs say nothing about the rest.
+/// The time before the first estimate of the time left; the first packs say little about the rest.
 const ETA_AFTER: Duration = Duration::from_secs(3);
 
-/// The longest and the shortest bar, in columns.
+/// The longest bar, and the shortest below, in columns.
 const BAR_MAX: usize = 24;
 const BAR_MIN: usize = 8;
 
-/// The word for a stage.
+/// Returns the verb for a stage.
 pub(super) fn verb(stage: Stage) -> &'static str {
     match stage {
         Stage::Scan => "scanning",
@@ -31,16 +31,16 @@ pub(super) fn verb(stage: Stage) -> &'static str {
 /// Counts of one stage, in bytes.
 #[derive(Clone, Copy, Default, Debug)]
 struct Counts {
-    /// Bytes of disks that are done, reused ones included.
+    /// Bytes of disks completed, including reused ones.
     done: u64,
-    /// Of those, bytes that were there already.
+    /// The part of `done` that was present already.
     reused: u64,
-    /// Bytes that crossed the network.
+    /// Bytes transferred over the network.
     network: u64,
 }
 
 impl Counts {
-    /// Bytes that took work: what speed is measured by.
+    /// Returns the bytes that took work, from which the speed is measured.
     fn fresh(self) -> u64 {
         self.done - self.reused
     }
@@ -57,40 +57,40 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// A stage that begins now.
+    /// Returns the meter of a stage that starts at `now`.
     pub(super) fn new(stage: Stage, total: Option<u64>, now: Instant) -> Self {
         let samples = VecDeque::from([(now, Counts::default())]);
         Self { stage, total, counts: Counts::default(), began: now, samples }
     }
 
-    /// Counts bytes that were worked on.
+    /// Counts bytes processed.
     pub(super) fn advance(&mut self, bytes: u64) {
         self.counts.done = self.counts.done.saturating_add(bytes);
     }
 
-    /// Counts bytes that were there already.
+    /// Counts bytes already present.
     pub(super) fn reused(&mut self, bytes: u64) {
         self.advance(bytes);
         self.counts.reused = self.counts.reused.saturating_add(bytes);
     }
 
-    /// Counts bytes that crossed the network.
+    /// Counts bytes transferred over the network.
     pub(super) fn transferred(&mut self, bytes: u64) {
         self.counts.network = self.counts.network.saturating_add(bytes);
     }
 
-    /// Whether anything was done.
+    /// Returns true once the stage has counted any bytes.
     pub(super) fn is_begun(&self) -> bool {
         self.counts.done > 0 || self.counts.network > 0
     }
 
-    /// Bytes done, never more than the total: what the source allocates is only an estimate of
-    /// what is cut from it.
+    /// Returns the bytes done, capped at the total: the total is an estimate from the source's
+    /// allocation.
     fn done(&self) -> u64 {
         self.total.map_or(self.counts.done, |total| self.counts.done.min(total))
     }
 
-    /// Remembers where the stage is now, so that rates follow the recent past.
+    /// Records the current counts, so that rates follow the last [`WINDOW`].
     pub(super) fn sample(&mut self, now: Instant) {
         self.samples.push_back((now, self.counts));
         while self.samples.len() > 2 && now.duration_since(self.samples[1].0) >= WINDOW {
@@ -98,7 +98,8 @@ impl Meter {
         }
     }
 
-    /// A rate over the window, in bytes a second; `None` while there is nothing to measure.
+    /// Returns a rate over the window, in bytes per second; `None` if there is too little to
+    /// measure.
     fn rate(&self, now: Instant, of: impl Fn(Counts) -> u64) -> Option<f64> {
         let (then, counts) = *self.samples.front()?;
         let secs = now.duration_since(then).as_secs_f64();
@@ -106,7 +107,7 @@ impl Meter {
         (secs >= 0.5 && bytes > 0).then(|| bytes as f64 / secs)
     }
 
-    /// The time left, as far as the recent rate tells.
+    /// Estimates the time left from the recent rate.
     fn eta(&self, now: Instant) -> Option<Duration> {
         let left = self.total?.checked_sub(self.counts.done).filter(|left| *left > 0)?;
         if now.duration_since(self.began) < ETA_AFTER {
@@ -116,13 +117,12 @@ impl Meter {
         Duration::try_from_secs_f64(left as f64 / rate).ok()
     }
 
-    /// The stage in at most `width` columns: what does not fit is left out, the least important
-    /// part first.
+    /// Formats the stage in at most `width` columns, leaving out the least important parts first.
     pub(super) fn line(&self, now: Instant, width: usize) -> String {
         let mut head = verb(self.stage).to_owned();
         let amount = match self.total {
             Some(total) => pair(self.done(), total),
-            // Syncing writes nothing that is counted: `0 B` would look stuck.
+            // Syncing counts no bytes, and `0 B` would look stuck.
             None if self.stage == Stage::Apply && !self.is_begun() => {
                 return head.chars().take(width).collect();
             }
@@ -142,7 +142,7 @@ impl Meter {
             bytes => format!(", {} reused", HumanBytes(bytes)),
         };
         let label = if self.counts.network > 0 { "disk " } else { "" };
-        // The most important choice that fits; each later one has a part less.
+        // The first choice that fits is used; each has fewer parts than the one before.
         let choices = [
             format!("{label}{amount}{disk_rate}{network}{eta}{reused}"),
             format!("{label}{amount}{network}{eta}{reused}"),
@@ -165,7 +165,7 @@ impl Meter {
         format!("{head} {text}")
     }
 
-    /// The stage as a line of a log: all of it, with the time it took.
+    /// Formats the stage as a log line, complete and with the time taken.
     pub(super) fn log(&self, now: Instant) -> String {
         let secs = now.duration_since(self.began).as_secs_f64();
         let mut line = format!("{}: {}", verb(self.stage), HumanBytes(self.done()));
@@ -182,7 +182,7 @@ impl Meter {
     }
 }
 
-/// `=====>   `, as long as `columns`.
+/// Returns a bar such as `=====>   ` of `columns` characters.
 fn bar(done: u64, total: u64, columns: usize) -> String {
     let share = u128::from(done) * columns as u128 / u128::from(total);
     let full = usize::try_from(share).unwrap_or(columns).min(columns);
@@ -190,7 +190,7 @@ fn bar(done: u64, total: u64, columns: usize) -> String {
     format!("{:columns$}", "=".repeat(full) + tip)
 }
 
-/// `1.3/1.5 GiB`; the unit stands once where both have the same.
+/// Formats two sizes, as in `1.3/1.5 GiB`; a common unit is written once.
 fn pair(done: u64, total: u64) -> String {
     let (done, total) = (HumanBytes(done).to_string(), HumanBytes(total).to_string());
     match (done.split_once(' '), total.split_once(' ')) {
@@ -200,7 +200,7 @@ fn pair(done: u64, total: u64) -> String {
     }
 }
 
-/// `8.1 MB/s`: speeds are decimal, as those of networks and disks are.
+/// Formats a speed, as in `8.1 MB/s`, in decimal units as usual for networks and disks.
 fn speed(bytes_per_sec: f64) -> String {
     let (mut value, mut unit) = (bytes_per_sec / 1e3, "kB/s");
     for larger in ["MB/s", "GB/s"] {
@@ -211,7 +211,7 @@ fn speed(bytes_per_sec: f64) -> String {
     if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
-/// `40s`, `3m20s`, `2h05m`; seconds count up, so that it never says that none is left.
+/// Formats a duration as `40s`, `3m20s` or `2h05m`, rounded up so that time left is never zero.
 fn span(left: Duration) -> String {
     let secs = left.as_secs() + u64::from(left.subsec_nanos() > 0);
     match secs {

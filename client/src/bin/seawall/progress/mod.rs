@@ -1,4 +1,5 @@
-//! Progress on standard error: a bar on a terminal, a rare line elsewhere, nothing when quiet.
+//! Progress on standard error: a bar on a terminal, occasional lines elsewhere, nothing with
+//! `--quiet`.
 //!
 //! # Invariants
 //!
@@ -22,17 +23,17 @@ mod meter;
 
 use meter::Meter;
 
-/// Elsewhere than on a terminal a line is written this often at most.
+/// The minimum time between two lines of a stage without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
-/// A terminal that does not tell its width is taken for this wide.
+/// The width assumed for a terminal of unknown width, in columns.
 const WIDTH_USUAL: usize = 80;
 
-/// The progress of this process, for [`clear`].
+/// The progress output of this process, for [`clear`].
 static SHOWN: OnceLock<Arc<dyn Progress>> = OnceLock::new();
 
-/// Chooses what fits the terminal and the flags. With a log on standard error there is no bar:
-/// log lines would tear it.
+/// Chooses the progress output for the terminal and the flags. There is no bar if logs go to
+/// standard error, because log lines would break the bar apart.
 pub(crate) fn choose(quiet: bool, is_logged: bool) -> Arc<dyn Progress> {
     let chosen: Arc<dyn Progress> = if quiet {
         Arc::new(Silent)
@@ -44,7 +45,7 @@ pub(crate) fn choose(quiet: bool, is_logged: bool) -> Arc<dyn Progress> {
     SHOWN.get_or_init(|| chosen).clone()
 }
 
-/// Removes the bar, if there is one, so that something else can be printed.
+/// Removes the bar, if any, before other output.
 pub(crate) fn clear() {
     if let Some(shown) = SHOWN.get() {
         shown.finish();
@@ -55,7 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The stage that runs.
+/// The running stage.
 type Running = Arc<Mutex<Option<Meter>>>;
 
 /// One bar for all stages.
@@ -73,14 +74,14 @@ impl Bar {
     }
 }
 
-/// Draws the running stage; indicatif calls it some times a second.
+/// Draws the running stage; called by indicatif several times a second.
 fn draw(running: &Running, out: &mut dyn fmt::Write) {
     let width = terminal_size::terminal_size_of(std::io::stderr())
         .map_or(WIDTH_USUAL, |(width, _)| usize::from(width.0));
     if let Some(meter) = lock(running).as_mut() {
         let now = Instant::now();
         meter.sample(now);
-        // The last column stays free: some terminals wrap when it is written.
+        // The last column stays free: some terminals wrap once it is filled.
         let _ = out.write_str(&meter.line(now, width.saturating_sub(1).max(1)));
     }
 }
@@ -123,7 +124,7 @@ impl Progress for Bar {
     }
 
     fn finish(&self) {
-        // Taken out first: `draw` holds `running` while indicatif holds its own lock.
+        // Taken first, because `draw` locks `running` while indicatif holds its own lock.
         let bar = lock(&self.drawn).take();
         if let Some(bar) = bar {
             bar.finish_and_clear();
@@ -132,7 +133,7 @@ impl Progress for Bar {
     }
 }
 
-/// A line when a stage ends, and now and then while it runs.
+/// Progress as lines: one at the end of a stage, and one every [`LINE_EVERY`] at most.
 #[derive(Default)]
 struct Lines {
     running: Mutex<Option<(Meter, Instant)>>,
@@ -152,7 +153,7 @@ impl Lines {
     fn replace(&self, next: Option<Meter>) {
         let now = Instant::now();
         let ended = std::mem::replace(&mut *lock(&self.running), next.map(|meter| (meter, now)));
-        // A stage that had nothing to do is no news.
+        // A stage without work is not reported.
         if let Some((ended, _)) = ended.filter(|(meter, _)| meter.is_begun()) {
             tell(ended.log(now));
         }
