@@ -1,4 +1,4 @@
-//! What keeps releases, and deletes them: proven.
+//! Validation of the commands that keep and delete releases.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::args::fleet::{
 };
 use crate::report::Failure;
 
-/// What to do.
+/// A validated command on retention.
 #[derive(Debug)]
 pub(crate) enum Fleet {
     Remove { target: Target, dry_run: bool },
@@ -30,7 +30,7 @@ pub(crate) enum Fleet {
 }
 
 impl Fleet {
-    /// Returns the schema of the answer.
+    /// Returns the name of the answer's schema.
     pub(super) fn schema(&self) -> &'static str {
         match self {
             Self::Remove { dry_run: true, .. } => "rm-plan",
@@ -46,7 +46,7 @@ impl Fleet {
         }
     }
 
-    /// The releases that the order names.
+    /// Returns the releases named by the command.
     pub(super) fn targets_mut(&mut self) -> Vec<&mut Target> {
         match self {
             Self::Remove { target, .. } | Self::Unpin { target, .. } => vec![target],
@@ -65,16 +65,16 @@ pub(crate) struct SetPolicy {
 
 #[derive(Debug)]
 pub(crate) struct Status {
-    /// Empty means all that this host remembers.
+    /// The pulled directories; empty for all that this host remembers.
     pub(crate) dirs: Vec<PathBuf>,
     pub(crate) credentials: Credentials,
 }
 
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// Empty means all that this host remembers.
+    /// The pulled directories; empty for all that this host remembers.
     pub(crate) dirs: Vec<PathBuf>,
-    /// `None`: the machine's name.
+    /// The host's name; `None` for the machine's name.
     pub(crate) host: Option<HostName>,
     pub(crate) ttl_secs: u64,
     pub(crate) credentials: Credentials,
@@ -124,7 +124,7 @@ pub(super) fn status(args: StatusArgs) -> Result<Command, Failure> {
 
 pub(super) fn report(args: ReportArgs) -> Result<Command, Failure> {
     Ok(Command::Report(Report {
-        // Named ones, or none for all: `clap` sees to it that it is either.
+        // `clap` requires either directories or `--all`; an empty list stands for all.
         dirs: if args.all { Vec::new() } else { args.dirs },
         host: args.host.as_deref().map(str::parse).transpose()?,
         ttl_secs: seconds("--ttl", &args.ttl)?,
@@ -177,7 +177,7 @@ fn set_policy(args: SetArgs) -> Result<Command, Failure> {
     Ok(Command::Fleet(reach, Fleet::SetPolicy(Box::new(set))))
 }
 
-/// A time as people write it: `90s`, `30m`, `12h`, `7d`, `4w`.
+/// Parses a duration such as `90s`, `30m`, `12h`, `7d` or `4w` into seconds.
 fn seconds(flag: &str, text: &str) -> Result<u64, Failure> {
     let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
     let read = |(unit, secs): &(&str, u64)| {

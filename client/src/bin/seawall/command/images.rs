@@ -1,4 +1,4 @@
-//! The commands that write or look at one disk image, proven.
+//! Validation of the commands on a single disk image.
 
 use std::path::{Path, PathBuf};
 
@@ -34,8 +34,9 @@ pub(super) fn export(args: ExportArgs) -> Result<Command, Failure> {
     Ok(Command::Export(reach, export))
 }
 
-/// The format to export: as it is given, else as the file's name says, else raw. A name that says
-/// another format than the one that is given would deceive whoever opens the file.
+/// Returns the format to export: the given one, else that of the file's extension, else raw. An
+/// extension of another format than the given one is refused, since it would mislead readers of the
+/// file.
 fn export_format(given: Option<ExportFormat>, output: &Path) -> Result<ExportFormat, Failure> {
     let Some(given) = given else {
         let has_extension = output.extension().is_some() && !is_device(output);
@@ -54,7 +55,7 @@ fn is_device(path: &Path) -> bool {
     path.starts_with("/dev")
 }
 
-/// The extension of a format's files.
+/// Returns the usual extension of a format's files.
 fn family(format: ExportFormat) -> &'static str {
     let name = format.name();
     name.split_once('-').map_or(name, |(family, _)| family)
@@ -81,7 +82,7 @@ pub(super) fn convert(args: ConvertArgs) -> Result<Command, Failure> {
     }))
 }
 
-/// How the length of a disk in this format is rounded.
+/// Returns the rounding of a disk's length; fails if the format does not allow it.
 fn round(raw: Option<RawRound>, format: ExportFormat) -> Result<Round, Failure> {
     let round = raw.map_or(Round::Exact, |RawRound::Mib| Round::UpToMib);
     format.check_round(round).map_err(|error| {
@@ -91,7 +92,7 @@ fn round(raw: Option<RawRound>, format: ExportFormat) -> Result<Round, Failure> 
     Ok(round)
 }
 
-/// The format that a file of this name most likely should have.
+/// Returns the format for a file's extension.
 fn by_extension(out: &Path) -> Result<ExportFormat, Failure> {
     let extension = out.extension().and_then(|extension| extension.to_str());
     match extension.map(str::to_ascii_lowercase).as_deref() {
@@ -118,7 +119,7 @@ pub(super) fn inspect(args: InspectArgs) -> Result<Command, Failure> {
     Ok(Command::Inspect(Inspect { path, format, access, digest, threads: threads(count) }))
 }
 
-/// The format and the path of a disk given as `[FORMAT:]PATH`, or with a flag for the format.
+/// Parses a disk given as `[FORMAT:]PATH`, or with a flag for the format.
 fn disk(text: &Path, flag: Option<String>) -> Result<(Option<Format>, PathBuf), Failure> {
     match flag {
         Some(name) => Ok((Some(name.parse().map_err(usage)?), text.to_owned())),
@@ -132,7 +133,7 @@ fn disk(text: &Path, flag: Option<String>) -> Result<(Option<Format>, PathBuf), 
     }
 }
 
-/// Fails if a path is there that only begins with the name of no format.
+/// Fails if `text` is `NAME:PATH`, the path exists, and `NAME` is not a format.
 fn refuse_unknown(text: &str) -> Result<(), Failure> {
     match text.split_once(':') {
         Some((name, path)) if Path::new(path).exists() => {
@@ -151,7 +152,7 @@ impl From<DiskArgs> for DiskAccess {
     }
 }
 
-/// A name of a format that is none; the message lists those that are.
+/// Returns the failure for an unknown format; the error lists the known ones.
 fn usage(error: impl std::fmt::Display) -> Failure {
     Failure::usage(error.to_string(), "docs/images.md says what each format is for")
 }

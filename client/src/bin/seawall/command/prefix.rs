@@ -1,5 +1,5 @@
-//! Digests that are typed in part: `app@blake3:6e27c1bf`. A registry knows whole digests only, so
-//! the release is sought among those of the application before anything else is asked.
+//! Abbreviated digests: `app@blake3:6e27c1bf`. A registry knows full digests only, so the release
+//! is first searched among those of its application.
 
 use seawall::error::ErrorKind;
 use seawall::registry::Registry;
@@ -8,23 +8,23 @@ use seawall_api::reference::Selector;
 use super::Target;
 use crate::report::Failure;
 
-/// Fewer digits are likely to mean another release one day.
+/// The minimum number of digits; fewer would likely match a second release one day.
 const DIGITS_MIN: usize = 8;
 const DIGITS_ALL: usize = 64;
 const ALGORITHM: &str = "blake3:";
 
-/// More pages than any registry has.
+/// A limit on pages, beyond the size of any registry.
 const PAGES_MAX: usize = 10_000;
 
 /// The first digits of a digest, in lower case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Prefix(String);
 
-/// A reference or a digest whose digits are filled up with zeros, so that it parses, and the
-/// prefix that was typed; `None` where it has no digest or a whole one.
+/// Pads an abbreviated digest in a reference with zeros, so that the reference parses, and returns
+/// the typed digits; `None` for a full digest or no digest.
 ///
 /// # Errors
-/// When the prefix is too short to mean one release for long.
+/// If the prefix has fewer than [`DIGITS_MIN`] digits.
 pub(super) fn fill_up(text: &str) -> Result<Option<(String, Prefix)>, Failure> {
     let Some(start) = start_of_digits(text) else { return Ok(None) };
     let digits: String = text[start..].chars().take_while(char::is_ascii_hexdigit).collect();
@@ -44,7 +44,7 @@ pub(super) fn fill_up(text: &str) -> Result<Option<(String, Prefix)>, Failure> {
     Ok(Some((filled, Prefix(digits))))
 }
 
-/// Where the digits of a digest begin: behind `blake3:`, or behind an `@`.
+/// Finds the first digit of a digest: after `blake3:`, or after an `@`.
 fn start_of_digits(text: &str) -> Option<usize> {
     match text.find(ALGORITHM) {
         Some(at) if at == 0 || text[..at].ends_with(['@', ':']) => Some(at + ALGORITHM.len()),
@@ -53,10 +53,10 @@ fn start_of_digits(text: &str) -> Option<usize> {
 }
 
 impl Target {
-    /// Finds the one release whose digest begins as it was typed.
+    /// Finds the only release whose digest has the prefix.
     ///
     /// # Errors
-    /// When none or several do, or the registry cannot be asked.
+    /// If no release or several match, or the registry fails.
     pub(crate) async fn complete(&mut self, registry: &dyn Registry) -> Result<(), Failure> {
         let Some(Prefix(digits)) = self.prefix.take() else { return Ok(()) };
         let begin = format!("{ALGORITHM}{digits}");

@@ -1,4 +1,4 @@
-//! A push, proven.
+//! Validation of `seawall push`.
 
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub(super) fn push(args: PushArgs) -> Result<Command, Failure> {
     Ok(Command::Push(Reach { host, credentials: args.credentials }, Box::new(push)))
 }
 
-/// Says what the first word of a push is, where it names no release.
+/// Returns the failure for a first argument that names no release.
 fn no_release(text: &str) -> Failure {
     let shown = text.escape_debug();
     if Path::new(text).is_file() {
@@ -65,7 +65,7 @@ fn no_release(text: &str) -> Failure {
     }
 }
 
-/// Fails if two flags are of one machine.
+/// Fails if two flags describe one machine.
 fn refuse_twice(machines: &[MachineFlag]) -> Result<(), Failure> {
     let twice = machines.iter().enumerate().find_map(|(at, flag)| {
         machines[..at].iter().any(|other| other.name == flag.name).then_some(&flag.name)
@@ -78,7 +78,7 @@ fn refuse_twice(machines: &[MachineFlag]) -> Result<(), Failure> {
     })
 }
 
-/// Why a push needs a version, and which is likely meant.
+/// Returns the failure for a reference without a version, with a likely correction.
 fn no_version(text: &str, application: &ApplicationName, named: &Selector) -> Failure {
     let what = format!("`{text}` does not name a version");
     let bare = named.to_string();
@@ -96,7 +96,7 @@ fn no_version(text: &str, application: &ApplicationName, named: &Selector) -> Fa
     Failure::usage(what, remedy)
 }
 
-/// The `application.toml` in this folder, which describes a push that names nothing else.
+/// Returns `application.toml` in the current directory, used if a push names no disks.
 fn usual_file(text: &str) -> Result<PathBuf, Failure> {
     let usual = PathBuf::from("application.toml");
     if usual.is_file() {
@@ -111,7 +111,7 @@ fn usual_file(text: &str) -> Result<PathBuf, Failure> {
     ))
 }
 
-/// A release of the same application, without its name.
+/// Parses a release of the same application, written without the application's name.
 fn parent(application: &ApplicationName, text: &str) -> Result<Target, Failure> {
     let (selector, prefix) = match prefix::fill_up(text)? {
         Some((filled, prefix)) => (filled.parse()?, Some(prefix)),

@@ -1,7 +1,7 @@
-//! References that are relative to a pulled folder: `stable`, `1.1.0`, `:stable`, `@blake3:…`.
+//! References relative to a pulled folder: `stable`, `1.1.0`, `:stable`, `@blake3:…`.
 //!
-//! A folder knows its application by its lockfile, and its registry and the channel that it
-//! follows by `.seawall/origin.json`.
+//! The folder's lockfile names the application; `.seawall/origin.json` names the registry and the
+//! channel followed.
 
 use std::path::Path;
 
@@ -16,16 +16,16 @@ use super::{Command, Patch, Reach, Target, release, threads};
 use crate::args::{DiffArgs, PatchArgs};
 use crate::report::Failure;
 
-/// The registry that the words of a command name.
+/// The registry named by a command's arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Named {
-    /// The host in a reference.
+    /// The host of a reference.
     Host(String),
-    /// The registry that a folder came from: an address or a directory.
+    /// The origin of a folder: an address or a directory.
     Origin(String),
 }
 
-/// Proves a patch: without `--to` the folder moves to where its channel is.
+/// Validates a patch; without `--to`, the folder moves to the release of its channel.
 pub(super) fn patch(args: PatchArgs) -> Result<Command, Failure> {
     let (host, target) = match &args.to {
         Some(text) => seen_from(&args.dir, text)?,
@@ -36,10 +36,10 @@ pub(super) fn patch(args: PatchArgs) -> Result<Command, Failure> {
     Ok(Command::Patch(Reach { host, credentials }, patch))
 }
 
-/// Proves a comparison; a folder stands for the release that it holds.
+/// Validates a comparison; a folder stands for its release.
 pub(super) fn diff(args: DiffArgs) -> Result<Command, Failure> {
     let dir = Path::new(&args.from);
-    // As `verify` tells a folder from a reference.
+    // Folders and references are told apart as in `verify`.
     let is_dir = dir.is_dir() || args.from.starts_with(['.', '/']);
     let here = Path::new(".");
     let ((from_host, from), (to_host, to)) = match (is_dir, &args.to) {
@@ -75,7 +75,7 @@ pub(super) fn diff(args: DiffArgs) -> Result<Command, Failure> {
     Ok(Command::Diff(Reach { host, credentials: args.credentials }, from, to))
 }
 
-/// Says why one side alone cannot be compared, where the current directory is no pulled folder.
+/// Replaces the error for a single side, where the current directory is no pulled folder.
 fn alone(error: Failure, text: &str) -> Failure {
     if error.kind() != ErrorKind::NotFound {
         return error;
@@ -92,7 +92,7 @@ fn alone(error: Failure, text: &str) -> Failure {
     )
 }
 
-/// Says that a side of a comparison is neither a folder nor a release.
+/// Returns the failure for a side that is neither a folder nor a release.
 fn no_side(text: &str) -> Failure {
     let shown = text.escape_debug();
     Failure::usage(
@@ -103,12 +103,12 @@ fn no_side(text: &str) -> Failure {
     .of_kind(ErrorKind::NotFound)
 }
 
-/// Returns a selector without its sign.
+/// Strips the `:` or `@` before a selector.
 fn bare(text: &str) -> &str {
     text.strip_prefix([':', '@']).unwrap_or(text)
 }
 
-/// A pulled folder, as far as references need it.
+/// The parts of a pulled folder that references need.
 struct Folder {
     application: ApplicationName,
     version: Version,
@@ -122,7 +122,7 @@ impl Folder {
         if !path.exists() {
             return Err(LockError::missing(dir).into());
         }
-        // Not compared with the release document: a patch that was interrupted left two.
+        // Not compared with the release document: an interrupted patch leaves two.
         let lock = Lockfile::read(&path)?;
         Ok(Self {
             application: lock.application,
@@ -138,7 +138,7 @@ impl Folder {
     }
 }
 
-/// Reads `text` as a release, seen from a pulled folder.
+/// Parses `text` as a release, relative to a pulled folder.
 pub(super) fn seen_from(dir: &Path, text: &str) -> Result<(Option<Named>, Target), Failure> {
     let bare = bare(text);
     let is_relative =
@@ -155,7 +155,7 @@ pub(super) fn seen_from(dir: &Path, text: &str) -> Result<(Option<Named>, Target
     Ok((named.or_else(origin), target))
 }
 
-/// Returns the channel that a pulled folder follows, as the release that it points at.
+/// Returns the channel followed by a pulled folder, as a target.
 pub(super) fn followed(dir: &Path) -> Result<(Option<Named>, Target), Failure> {
     let folder = Folder::open(dir)?;
     let channel = folder.origin.channel.clone().ok_or_else(|| {
@@ -172,17 +172,17 @@ pub(super) fn followed(dir: &Path) -> Result<(Option<Named>, Target), Failure> {
     Ok(folder.target(Selector::Channel(channel), None))
 }
 
-/// Returns the release that a pulled folder holds.
+/// Returns the release in a pulled folder, as a target.
 pub(super) fn held(dir: &Path) -> Result<(Option<Named>, Target), Failure> {
     let folder = Folder::open(dir)?;
     let release = folder.release;
     Ok(folder.target(Selector::Digest(release), None))
 }
 
-/// A reference, and the digits that were typed of its digest where not all were.
+/// A reference, and the typed digits if its digest is abbreviated.
 type Read = (Reference, Option<Prefix>);
 
-/// Reads a reference; one that begins with `:` or `@` is seen from the current directory.
+/// Parses a reference; a leading `:` or `@` makes the reference relative to the current directory.
 pub(super) fn parse(text: &str) -> Result<(Option<Named>, Read), Failure> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let (host, release) = rest.split_once('/').unwrap_or((rest, "APPLICATION:VERSION"));

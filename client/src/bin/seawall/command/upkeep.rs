@@ -1,4 +1,4 @@
-//! Commands that keep a registry whole, as they are meant.
+//! Validation of the commands that maintain a registry.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::args::{BackupArgs, FsckArgs, RepairArgs};
 use crate::args::{DrillArgs, RecoverArgs};
 use crate::report::Failure;
 
-/// What to do for a registry.
+/// A maintenance command for a registry.
 #[derive(Debug)]
 pub(crate) enum Upkeep {
     Fsck(StartFsck),
@@ -28,7 +28,7 @@ pub(crate) struct Repair {
     pub(crate) threads: usize,
 }
 
-/// What to do to the data of a registry that this process does not serve.
+/// A command on a registry's data directory, without going through a running registry.
 #[cfg(feature = "server")]
 #[derive(Debug)]
 pub(crate) enum Offline {

@@ -1,4 +1,4 @@
-//! The commands for those who watch a registry, proven.
+//! Validation of `audit`, `webhooks` and `quota`.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -14,12 +14,12 @@ use crate::args::watch::{AuditArgs, QuotaArgs, RawWatch, RawWebhooks, WebhookAdd
 use crate::report::Failure;
 use crate::{size, suggest};
 
-/// The longest file of a secret: 64 bytes in Base64, and some white space.
+/// The longest file read for a secret, in bytes: 64 bytes in Base64 and some white space.
 const SECRET_FILE_LEN_MAX: u64 = 256;
-/// What a limit is not set by.
+/// The word that removes a limit.
 const NONE: &str = "none";
 
-/// What those who watch ask for.
+/// A validated `audit`, `webhooks` or `quota` command.
 pub(crate) enum Watch {
     Audit(AuditFilter, u32),
     VerifyAudit(Option<Head>),
@@ -31,7 +31,7 @@ pub(crate) enum Watch {
 }
 
 impl Watch {
-    /// Returns the schema of the answer.
+    /// Returns the name of the answer's schema.
     pub(super) fn schema(&self) -> &'static str {
         match self {
             Self::Audit(..) => "audit",
@@ -46,7 +46,7 @@ impl Watch {
 }
 
 impl std::fmt::Debug for Watch {
-    /// By name: one of them holds a secret.
+    /// Omits the secret of a webhook.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Audit(filter, limit) => write!(f, "Audit({filter:?}, {limit})"),
@@ -67,7 +67,7 @@ pub(crate) struct AddWebhook {
     pub(crate) secret: String,
 }
 
-/// `None` leaves a limit as it is, `Some(None)` takes it away.
+/// Limits to set: `None` keeps a limit, `Some(None)` removes it.
 #[derive(Debug)]
 pub(crate) struct Quota {
     pub(crate) application: ApplicationName,
@@ -114,7 +114,7 @@ fn action(text: &str) -> Result<Action, Failure> {
     })
 }
 
-/// An action that webhooks are told of, which not every action of the log is.
+/// Parses an event of webhooks, which are a subset of the actions in the log.
 fn sent_event(text: &str) -> Result<Action, Failure> {
     let found = EVENTS.into_iter().find(|event| event.as_str() == text.trim());
     found.ok_or_else(|| {
@@ -124,7 +124,7 @@ fn sent_event(text: &str) -> Result<Action, Failure> {
     })
 }
 
-/// A moment, or how long ago.
+/// Parses a moment, or a time before now, into seconds since 1970.
 fn since(text: &str) -> Result<u64, Failure> {
     if let Some(secs) = moment::parse(text) {
         return Ok(secs);
@@ -143,7 +143,7 @@ fn since(text: &str) -> Result<u64, Failure> {
     })
 }
 
-/// Proves the identifier of a webhook.
+/// Validates the identifier of a webhook.
 fn webhook_id(id: String) -> Result<String, Failure> {
     if id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return Ok(id);
