@@ -18,7 +18,7 @@ struct Shown {
 #[serde(rename_all = "camelCase")]
 struct Verified {
     entry_count: u64,
-    /// The newest entry, to be noted.
+    /// The newest entry, for the user to record.
     head: Option<String>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn verify(around: &Surroundings, noted: Option<Head>) -> Result
     let (entry_count, head) = check.finish().map_err(|error| broken(&error))?;
     let verified = Verified { entry_count, head: head.map(|head| head.to_string()) };
     match around.style {
-        // The head is to be noted, so no digit is left out.
+        // The user records the head, so digests are printed in full.
         Style::Text => print_in_full(&verified_text(&verified)),
         Style::Json(_) => answer(around.style, &verified, verified_text),
     }

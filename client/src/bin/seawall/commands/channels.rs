@@ -27,7 +27,7 @@ struct History {
 #[derive(Serialize)]
 struct Promoted {
     application: ApplicationName,
-    /// The channel pointed there before, so nothing was moved.
+    /// True if the channel pointed to the release already and was not moved.
     #[serde(rename = "alreadyThere")]
     already_there: bool,
     channel: Channel,
@@ -59,7 +59,7 @@ pub(crate) async fn promote(around: &Surroundings, promote: Promote) -> Result<(
     };
     let expect = match expect {
         Some(expect) => expect,
-        // Still compare-and-set: a move between this look and ours is refused.
+        // Still a compare-and-set: a move between this read and the update is refused.
         None => match around.registry.channel(&application, &channel).await? {
             Some(channel) if channel.release == release => {
                 let promoted = Promoted { application, already_there: true, channel };

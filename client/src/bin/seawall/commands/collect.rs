@@ -1,4 +1,4 @@
-//! `seawall gc`: removes what no release reaches any more.
+//! `seawall gc`: deletes data that no release references.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::command::Collect;
 use crate::output::{answer, count, moment};
 use crate::report::Failure;
 
-/// Between two looks how far it is.
+/// The pause between two polls of a collection.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) async fn collect(around: &Surroundings, collect: Collect) -> Result<(), Failure> {
@@ -23,7 +23,7 @@ pub(crate) async fn collect(around: &Surroundings, collect: Collect) -> Result<(
         return answer(around.style, &plan, plan_text);
     }
     let mut collection = around.registry.start_collection(collect.order).await?;
-    // A registry in this process ends with it, and so would its collection.
+    // A registry in this process, and its collection, would end with the command.
     if collect.wait || is_hosted(around) {
         collection = finished(&around.registry).await?;
     }
@@ -31,12 +31,13 @@ pub(crate) async fn collect(around: &Surroundings, collect: Collect) -> Result<(
     answer(around.style, &collection, collection_text)
 }
 
-/// The collection under way once it is over.
+/// Waits until the collection under way is over.
 async fn finished(registry: &Arc<dyn Registry>) -> Result<Collection, Failure> {
     come_to(registry, &[CollectionPhase::Idle]).await
 }
 
-/// What the collection under way freed; `None` when it waits for somebody who began before.
+/// Returns the bytes freed by the collection under way; `None` if the collection waits for older
+/// leases.
 pub(super) async fn freed(registry: &Arc<dyn Registry>) -> Result<Option<u64>, Failure> {
     let collection = come_to(registry, &[CollectionPhase::Idle, CollectionPhase::Waiting]).await?;
     check(&collection)?;
@@ -62,7 +63,7 @@ fn is_hosted(around: &Surroundings) -> bool {
     !around.address.contains("://")
 }
 
-/// Whether the last collection failed; while one runs, nobody knows how it ends.
+/// Fails if the last collection failed. A collection under way counts as no failure.
 fn check(collection: &Collection) -> Result<(), Failure> {
     if !is_over(collection) {
         return Ok(());
@@ -82,7 +83,7 @@ fn plan_text(plan: &CollectionPlan) -> String {
 
 fn totals_text(verb: &str, totals: &CollectionTotals) -> String {
     let mut text = format!("{verb} {}", HumanBytes(totals.freed_bytes));
-    // A String takes whatever is written.
+    // Writing to a `String` cannot fail.
     let (packs, others) = (count(totals.packs, "pack"), count(totals.objects, "other object"));
     let _ = write!(text, ": {packs} ({})", HumanBytes(totals.pack_bytes));
     let _ = write!(text, ", {others} ({})", HumanBytes(totals.object_bytes));

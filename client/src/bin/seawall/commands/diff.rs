@@ -32,7 +32,7 @@ pub(crate) async fn diff(around: &Surroundings, from: &Target, to: &Target) -> R
     answer(around.style, &compared, |_| String::new())
 }
 
-/// A comparison whose sides say which releases they are.
+/// A comparison with the application and version of each side.
 struct Compared {
     from: Side,
     to: Side,
@@ -47,7 +47,7 @@ struct Side {
 }
 
 impl Serialize for Compared {
-    /// The registry's comparison, with its two digests replaced by the sides.
+    /// Serializes the registry's comparison, with each side's digest replaced by a [`Side`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error as _;
         let mut value = serde_json::to_value(&self.diff).map_err(S::Error::custom)?;
@@ -57,7 +57,7 @@ impl Serialize for Compared {
     }
 }
 
-/// Returns a side as a person writes it: one that a digest names, or a folder, by its version.
+/// Formats a side for people; a digest or a folder appears as its version.
 async fn side(
     around: &Surroundings,
     target: &Target,
@@ -73,7 +73,7 @@ async fn side(
     })
 }
 
-/// Returns a side with the version that it has.
+/// Returns a side with its version, read from the registry.
 async fn named(
     around: &Surroundings,
     target: &Target,
@@ -148,7 +148,7 @@ fn disk_lines(disk: &DiskDiff) -> String {
 
 fn field_line(indent: usize, field: &FieldDiff) -> String {
     let margin = " ".repeat(indent);
-    // Keys of annotations are free text, and so is what a registry says.
+    // Keys of annotations are free text, as is any text from the registry.
     let shown = |value: &Option<String>| value.as_deref().map(one_line);
     let name = one_line(&field.field);
     match (shown(&field.from), shown(&field.to)) {

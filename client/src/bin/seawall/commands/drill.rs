@@ -1,4 +1,4 @@
-//! `seawall drill DATA`: a recovery is rehearsed in a scratch place, and releases are read whole.
+//! `seawall drill DATA`: rehearses a recovery in a scratch directory and reads releases in full.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::hosted::{Hosted, refused};
 use crate::output::{Style, answer};
 use crate::report::Failure;
 
-/// A release that was read whole.
+/// A release read in full.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Verified {
@@ -31,17 +31,17 @@ struct Verified {
     secs: f64,
 }
 
-/// How a rehearsal went.
+/// The outcome of a rehearsal.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Drill {
     found: Found,
-    /// How long the catalog took.
+    /// The time to rebuild the catalog, in seconds.
     recover_secs: f64,
     verified: Vec<Verified>,
-    /// How long the releases took.
+    /// The time to read the releases, in seconds.
     verify_secs: f64,
-    /// Releases that cannot be read at all.
+    /// Releases that could not be read, with their errors.
     unreadable: Vec<String>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn drill(
                 .prefix("seawall-drill-")
                 .tempdir()
                 .map_err(|error| Failure::io("cannot make a scratch directory", &error))?;
-            // Also when a signal ends the drill while its registry still writes there.
+            // Also removed if a signal ends the drill while its registry still writes there.
             _unfinished = Unfinished::make(scratch.path(), || Ok(()))
                 .map_err(|error| Failure::io("cannot make a scratch directory", &error))?;
             scratch.path()
@@ -119,11 +119,11 @@ pub(crate) async fn drill(
     Err(Failure::damaged("a recovery would leave gaps", remedy))
 }
 
-/// A drill leaves the data alone, so its scratch place lies elsewhere.
+/// Fails if the scratch directory lies in the data directory, which a drill must not change.
 fn check_apart(data: &Path, into: &Path) -> Result<(), Failure> {
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let absolute = std::path::absolute(into).unwrap_or_else(|_| into.to_owned());
-    // What is not there yet lies in the first folder above it that is.
+    // A path not there yet is resolved through its nearest existing ancestor.
     let there = absolute.ancestors().find(|path| path.exists()).unwrap_or(into);
     if canonical(there).starts_with(canonical(data)) {
         return Err(Failure::usage(
@@ -134,7 +134,7 @@ fn check_apart(data: &Path, into: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fails unless the scratch place is empty: a drill makes a registry there.
+/// Fails unless the scratch directory is empty or absent: a drill creates a registry there.
 fn check_scratch(into: &Path) -> Result<(), Failure> {
     let is_free = match std::fs::read_dir(into) {
         Ok(mut entries) => entries.next().is_none(),
@@ -148,7 +148,7 @@ fn check_scratch(into: &Path) -> Result<(), Failure> {
     Err(Failure::usage(what, remedy).of_kind(ErrorKind::Conflict))
 }
 
-/// Reads releases whole: the newest of each application, then the one before it, and so on.
+/// Reads `count` releases in full: the newest of each application, then the next newest, and so on.
 async fn verify(
     registry: &Arc<dyn Registry>,
     count: usize,

@@ -1,4 +1,4 @@
-//! `seawall rm`, `pin`, `unpin` and `hosts`.
+//! `seawall rm`, `pin`, `unpin` and `hosts`, and dispatch to `retention`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,16 +18,16 @@ use crate::command::{Fleet, Target};
 use crate::output::{Cell, Column, List, answer, answer_list, column, count, moment, table};
 use crate::report::Failure;
 
-/// How many holders an error names. Hosts alone may be thousands.
+/// The number of holders named in an error; hosts alone may number thousands.
 const NAMED_HOLDERS_MAX: usize = 10;
 
-/// What a deletion would do.
+/// The outcome of `rm --dry-run`.
 #[derive(Serialize)]
 struct Removal {
     application: ApplicationName,
     version: Version,
     release: ReleaseDigest,
-    /// What holds it; nothing does where this is empty.
+    /// The holders of the release; a release without holders would be deleted.
     holders: Vec<Holder>,
 }
 
@@ -62,7 +62,7 @@ struct Unpinned {
 
 #[derive(Serialize)]
 struct Hosts {
-    /// By application and channel.
+    /// Counts by application and channel.
     summary: Vec<Summary>,
     hosts: Vec<HostRun>,
 }
@@ -72,7 +72,7 @@ struct Forgotten {
     host: HostName,
 }
 
-/// Runs one of these commands.
+/// Runs a retention command.
 pub(crate) async fn run(around: &Surroundings, order: Fleet) -> Result<(), Failure> {
     match order {
         Fleet::Remove { target, dry_run: true } => would_remove(around, target).await,
@@ -97,7 +97,8 @@ async fn remove(around: &Surroundings, target: Target) -> Result<(), Failure> {
     let Target { application, selector, .. } = target;
     let version = match selector {
         Selector::Version(version) => version,
-        // A registry deletes versions alone: what a channel means may change on the way.
+        // A registry deletes by version only, because a channel may move before the request
+        // arrives.
         named => around.registry.holders(&application, &named).await?.version,
     };
     let release = match around.registry.delete_release(&application, &version).await {
@@ -135,7 +136,7 @@ async fn would_remove(around: &Surroundings, target: Target) -> Result<(), Failu
     Err(stays(&removal.application, &removal.version, &removal.holders))
 }
 
-/// Why a release is not deleted, and the commands that let go of it.
+/// Returns the failure for a held release, with the commands that release each holder.
 fn stays(application: &ApplicationName, version: &Version, holders: &[Holder]) -> Failure {
     let named = holders.iter().take(NAMED_HOLDERS_MAX);
     let mut causes: Vec<String> = named.clone().map(words).collect();
@@ -160,7 +161,7 @@ fn words(holder: &Holder) -> String {
     }
 }
 
-/// The command that makes a holder let go.
+/// Returns the next step that makes a holder let go.
 fn remedy(application: &ApplicationName, version: &Version, holder: &Holder) -> String {
     match holder {
         Holder::Channel { channel } => {
@@ -182,7 +183,7 @@ fn remedy(application: &ApplicationName, version: &Version, holder: &Holder) -> 
     }
 }
 
-/// What holds a release, a line each.
+/// Formats the holders of a release as a table.
 pub(super) fn holders_text(holders: &[Holder]) -> String {
     let row = |holder: &Holder| match holder {
         Holder::Channel { channel } => {
@@ -208,7 +209,7 @@ async fn pin(
 ) -> Result<(), Failure> {
     let mut pins = Vec::new();
     for Target { application, selector, .. } in targets {
-        // By digest: a channel may move meanwhile, and the answer says what was pinned.
+        // By digest, so that a channel that moves meanwhile cannot change the pinned release.
         let found = around.registry.holders(&application, &selector).await?;
         let (version, digest) = (found.version, found.digest);
         let selector = Selector::Digest(digest);
@@ -291,7 +292,7 @@ fn hosts_list(list: &Hosts) -> List<'static> {
     List { columns: HOSTS, rows: rows.collect(), above, below: String::new() }
 }
 
-/// What a folder holds, and where its channel is.
+/// The release of a folder and the state of its channel.
 pub(super) struct Position<'a> {
     pub(super) version: &'a Version,
     pub(super) channel: Option<&'a ChannelName>,
@@ -299,7 +300,7 @@ pub(super) struct Position<'a> {
     pub(super) moves_behind: Option<u64>,
 }
 
-/// Says it: `on 1.0.1, channel stable at 1.1.0, 1 move behind`.
+/// Formats a position, as in `on 1.0.1, channel stable at 1.1.0, 1 move behind`.
 pub(super) fn sentence_of(position: &Position<'_>) -> String {
     let Position { version, channel, channel_version, moves_behind } = position;
     let on = format!("on {version}");
@@ -314,7 +315,7 @@ pub(super) fn sentence_of(position: &Position<'_>) -> String {
     }
 }
 
-/// Says it of a host that reported.
+/// Formats the position of a host that reported.
 pub(super) fn sentence(run: &HostRun) -> String {
     sentence_of(&Position {
         version: &run.version,
@@ -324,15 +325,15 @@ pub(super) fn sentence(run: &HostRun) -> String {
     })
 }
 
-/// How many hosts of an application follow a channel, and what they are on.
+/// The number of an application's hosts on a channel, and their versions.
 #[derive(Serialize, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
     application: ApplicationName,
-    /// Absent for hosts that follow none.
+    /// The channel; absent for hosts without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<ChannelName>,
-    /// Where it is; absent where it is gone.
+    /// The channel's version; absent if the channel was deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_version: Option<Version>,
     host_count: u64,
@@ -346,7 +347,8 @@ struct VersionCount {
     host_count: u64,
 }
 
-/// Counts hosts by application and channel; a host with two folders on one version counts once.
+/// Counts hosts by application and channel, and by version. A host with two folders on the same
+/// version counts once.
 fn summary(hosts: &[HostRun]) -> Vec<Summary> {
     type Key<'a> = (&'a ApplicationName, Option<&'a ChannelName>);
     let mut groups: BTreeMap<Key<'_>, Vec<&HostRun>> = BTreeMap::new();
@@ -358,7 +360,7 @@ fn summary(hosts: &[HostRun]) -> Vec<Summary> {
     };
     let group = |((application, channel), runs): (Key<'_>, Vec<&HostRun>)| {
         let at = runs.iter().find_map(|run| run.channel_version.as_ref());
-        // What the channel is at first, then the newest release.
+        // The channel's version first, then the newest release.
         let mut versions: Vec<_> =
             runs.iter().map(|run| (run.published_at_secs, &run.version)).collect();
         versions.sort_by_key(|(published, version)| {

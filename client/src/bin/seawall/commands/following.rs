@@ -1,4 +1,4 @@
-//! Which channel a pulled folder follows, and that a command changes that.
+//! The channel that a pulled folder follows, and changes to the channel by a command.
 
 use std::path::Path;
 
@@ -8,23 +8,23 @@ use seawall_api::names::ChannelName;
 use seawall_api::reference::Selector;
 use serde::Serialize;
 
-/// What a folder follows once a command is done.
+/// The channel of a folder after a command.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Following {
-    /// The channel; none where it holds a release by its version or digest.
+    /// The channel; `None` for a folder pulled by version or digest.
     follows: Option<ChannelName>,
-    /// The channel that it followed before, and that it leaves.
+    /// The channel followed before and left by the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_channel: Option<ChannelName>,
     #[serde(skip)]
     origin: Origin,
-    /// What the folder's own note says before the command.
+    /// The folder's origin file before the command.
     #[serde(skip)]
     before: Origin,
 }
 
-/// A report, and what the folder follows.
+/// A report with the channel that the folder follows.
 #[derive(Serialize)]
 pub(super) struct Followed<T> {
     #[serde(flatten)]
@@ -34,7 +34,7 @@ pub(super) struct Followed<T> {
 }
 
 impl Following {
-    /// Compares what a folder follows with what a release that was named so makes it follow.
+    /// Compares the folder's channel with the channel of `selector`, if any.
     pub(super) fn of(dir: &Path, address: String, selector: &Selector) -> Self {
         let follows = match selector {
             Selector::Channel(channel) => Some(channel.clone()),
@@ -46,9 +46,10 @@ impl Following {
         Self { follows, left_channel, origin, before }
     }
 
-    /// Keeps the channel of a folder that held the release already, unless a channel was named.
+    /// Keeps the folder's channel if the release was already present, unless a channel was named.
     ///
-    /// Such a pull only checks the folder: a version in it says nothing about what to follow.
+    /// Such a pull only checks the folder, so a version on the command line is no decision to leave
+    /// the channel.
     pub(super) fn unless_present(self, already_present: bool) -> Self {
         if !already_present || self.follows.is_some() || self.left_channel.is_none() {
             return self;
@@ -57,7 +58,7 @@ impl Following {
         Self { follows: left_channel, left_channel: None, origin: before.clone(), before }
     }
 
-    /// Notes it in the folder. The release is there whether or not that succeeds.
+    /// Writes the origin file. A failure is only a warning, since the release itself is in place.
     pub(super) fn note(&self, dir: &Path, progress: &dyn Progress) {
         if let Err(error) = self.origin.write(dir) {
             let why = &error.source;
@@ -65,7 +66,7 @@ impl Following {
         }
     }
 
-    /// Says that a channel is left, in a line of its own; nothing where none is.
+    /// Returns a line on the channel left; empty if the folder left none.
     pub(super) fn text(&self, dir: &Path) -> String {
         let Some(left) = &self.left_channel else { return String::new() };
         let dir = dir.display();

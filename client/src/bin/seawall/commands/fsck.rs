@@ -11,17 +11,17 @@ use super::Surroundings;
 use crate::output::{Style, answer, count, moment, print};
 use crate::report::Failure;
 
-/// Between two looks at a check that runs.
+/// The longest pause between two polls of a running check.
 const POLL_EVERY: Duration = Duration::from_millis(300);
-/// The first looks come sooner: small registries are checked at once.
+/// The first pause, doubled after every poll: small registries are checked at once.
 const POLL_FIRST: Duration = Duration::from_millis(20);
-/// How many disks of a damaged release are named; `show` names all of them.
+/// The number of disks named for a damaged release; `show` names them all.
 const DISKS_NAMED: usize = 20;
 
 pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<(), Failure> {
     let registry = &around.registry;
     let mut fsck = registry.start_fsck(&order).await?;
-    // What is begun anew is begun once; after that it goes on.
+    // A restart applies once; later orders resume the check.
     order.restart = false;
     around.progress.begin(Stage::Verify, Some(fsck.total_bytes));
     let (mut told, mut pause) = (0, POLL_FIRST);
@@ -34,7 +34,7 @@ pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<
                 pause = POLL_EVERY.min(pause * 2);
                 fsck = registry.fsck().await?;
             }
-            // Its runner died, and left no sign of life for long enough.
+            // The process that ran the check died, and no sign of life came for some time.
             FsckState::Interrupted => {
                 tokio::time::sleep(POLL_EVERY).await;
                 fsck = registry.start_fsck(&order).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn fsck(around: &Surroundings, mut order: StartFsck) -> Result<
     ended(&fsck)
 }
 
-/// What was asked for is a whole check.
+/// Fails unless the check is complete.
 fn ended(fsck: &Fsck) -> Result<(), Failure> {
     if fsck.state == FsckState::Complete {
         return Ok(());
@@ -71,7 +71,7 @@ pub(crate) async fn stop(around: &Surroundings) -> Result<(), Failure> {
     answer(around.style, &fsck, text)
 }
 
-/// Prints what was found; damage that is left is a failure, and so is a check that broke off.
+/// Prints the state of a check. Remaining damage is a failure, as is a check that broke off.
 async fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
     answer(around.style, fsck, text)?;
     if is_damaged(fsck) && around.style == Style::Text {
@@ -80,13 +80,13 @@ async fn tell(around: &Surroundings, fsck: &Fsck) -> Result<(), Failure> {
     judge(fsck)
 }
 
-/// Whether damage is left that the registry could not mend.
+/// Returns true if the check found damage that the registry could not mend.
 fn is_damaged(fsck: &Fsck) -> bool {
     damage_left(fsck).0 > 0
 }
 
-/// How many findings are damage that is left, and whether that is only the least: damage is listed
-/// first, so that a list that is cut has all of it where it has others too.
+/// Returns the number of findings with remaining damage, and whether the number is a minimum.
+/// Damage is listed first, so a truncated list with other findings contains all damage.
 fn damage_left(fsck: &Fsck) -> (u64, bool) {
     let is_left = |finding: &&Finding| finding.class == FindingClass::Damage;
     let left = fsck.findings.iter().filter(is_left).count();
@@ -111,7 +111,7 @@ fn judge(fsck: &Fsck) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Which releases lack something, and which of their disks: what somebody has to push again.
+/// Lists damaged releases and the affected disks, as candidates for another push.
 fn damaged_text(damage: &Damage) -> String {
     let mut text = String::new();
     for release in &damage.releases {

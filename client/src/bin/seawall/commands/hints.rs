@@ -1,6 +1,6 @@
-//! The next step after "not found": what exists, and what was likely meant.
+//! The next step after "not found": existing names, and the likely intended one.
 //!
-//! Asked only when a command has failed. What goes wrong here leaves the failure as it was.
+//! Runs only after a command has failed. An error in here keeps the original failure.
 
 use seawall::error::ErrorKind;
 use seawall::registry::Registry;
@@ -12,10 +12,10 @@ use crate::command::{Command, Fleet, Target};
 use crate::report::Failure;
 use crate::suggest;
 
-/// More pages would keep a person waiting.
+/// The maximum number of pages to read; more would keep the user waiting.
 const PAGES_MAX: usize = 5;
 
-/// What a command names in a registry.
+/// The names in a command that a registry may not have.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     targets: Vec<Target>,
@@ -68,7 +68,7 @@ impl Wanted {
     }
 }
 
-/// The failure with a better next step, where the registry knows one.
+/// Returns the failure, with a better next step if the registry offers one.
 pub(super) async fn better(failure: Failure, wanted: &Wanted, registry: &dyn Registry) -> Failure {
     if failure.kind() != ErrorKind::NotFound {
         return failure;
@@ -124,7 +124,7 @@ fn application_hint(application: &ApplicationName, applications: &[String]) -> S
     suggest::among("applications", application.as_str(), &names)
 }
 
-/// Names the machine or disk that was likely meant; `None` where those of `wanted` are there.
+/// Suggests a machine or disk; `None` if the release has all those in `wanted`.
 async fn part_hint(wanted: &Wanted, target: &Target, registry: &dyn Registry) -> Option<String> {
     let release = registry.release(&target.application, &target.selector).await.ok()?;
     let machines: Vec<&str> = release.machines().iter().map(|it| it.name.as_str()).collect();
@@ -144,7 +144,8 @@ async fn part_hint(wanted: &Wanted, target: &Target, registry: &dyn Registry) ->
     None
 }
 
-/// What a release that is not there was likely meant to be; `None` where it is there.
+/// Suggests a version or channel, or a pin if the release exists; `None` if there is nothing to
+/// suggest.
 async fn target_hint(
     target: &Target,
     pin: Option<&PinName>,
@@ -206,7 +207,7 @@ async fn applications(registry: &dyn Registry) -> Option<Vec<String>> {
             return Some(names);
         }
     }
-    // With so many, the one that is meant may lie beyond.
+    // Beyond the limit, the intended name may be on a page not read.
     None
 }
 

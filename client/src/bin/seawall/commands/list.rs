@@ -27,7 +27,7 @@ struct Releases {
 struct Listed {
     #[serde(flatten)]
     release: ReleaseSummary,
-    /// What deleting it frees; absent where the registry cannot say.
+    /// The bytes freed by deleting the release; absent if the registry cannot tell.
     #[serde(rename = "ownBytes", skip_serializing_if = "Option::is_none")]
     own_bytes: Option<u64>,
 }
@@ -69,8 +69,8 @@ pub(crate) async fn releases(
     answer_list(around.style, &list, releases_list)
 }
 
-/// What deleting each release frees; of none where the registry cannot say, be it because a
-/// release is damaged.
+/// Returns the bytes freed by deleting each release; empty if the registry cannot tell, for example
+/// because a release is damaged.
 pub(super) async fn own_bytes(around: &Surroundings) -> HashMap<ReleaseDigest, u64> {
     match around.registry.usage().await {
         Ok(usage) => usage.releases.into_iter().map(|r| (r.digest, r.own_bytes)).collect(),
@@ -142,7 +142,7 @@ fn releases_list(list: &Releases) -> List<'static> {
     List { columns: RELEASES, rows, above, below }
 }
 
-/// What holds a release besides the channels that point at it.
+/// Lists the holders of a release other than channels that point to the release.
 fn held(release: &ReleaseSummary) -> String {
     let mut words: Vec<_> = release.pins.iter().map(|pin| format!("pin {pin}")).collect();
     if release.host_count > 0 {

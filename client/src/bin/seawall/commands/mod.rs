@@ -1,4 +1,4 @@
-//! The commands, a file each: a flow called, its report printed.
+//! The commands, one file each: every command calls a flow and prints its report.
 
 mod audit;
 mod backup;
@@ -53,16 +53,16 @@ use crate::progress;
 use crate::report::Failure;
 use hints::Wanted;
 
-/// What a command that speaks to a registry gets.
+/// The context of a command that uses a registry.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) registry: Arc<dyn Registry>,
-    /// What a later command names it by.
+    /// The registry's address for later commands.
     pub(crate) address: String,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) style: Style,
     pub(crate) state: HostState,
-    /// The tokens for other registries that the command names.
+    /// The tokens for other registries named by the command.
     pub(crate) keyring: Keyring,
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Fail
     let is_json = global.json || Screen::get().listing.is_json();
     let style = if is_json { Style::Json(command.schema()) } else { Style::Text };
     let progress = progress::choose(global.quiet, global.verbose > 0);
-    // Each directory has its own registry.
+    // Every directory has a registry of its own.
     if let Command::Status(order) = command {
         return status::status(&order, &global, style).await;
     }
@@ -176,7 +176,7 @@ async fn watched(around: &Surroundings, watch: Watch) -> Result<(), Failure> {
     }
 }
 
-/// Does `work` while the registry keeps what the release of `target` needs.
+/// Runs `work` under a lease, so that the registry keeps the data of the target's release.
 async fn held(
     around: &Surroundings,
     target: &Target,
@@ -215,7 +215,8 @@ async fn without_registry(
     }
 }
 
-/// What this host remembers, where the XDG rules put state; files of it may be deleted any time.
+/// Returns this host's state directory, from `--state` or the XDG rules. Its files may be deleted
+/// at any time.
 pub(crate) fn host_state(global: &Global) -> Result<HostState, Failure> {
     let usual = || -> Option<PathBuf> {
         let dirs = ProjectDirs::from("", "", "seawall")?;

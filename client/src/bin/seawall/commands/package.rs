@@ -19,9 +19,9 @@ struct Inspected {
     format: &'static str,
     file: PathBuf,
     machines: Vec<InspectedMachine>,
-    /// How much of the description has no place in a release.
+    /// The number of entries in `unmapped`.
     not_mapped: u64,
-    /// What that is.
+    /// The parts of the description without a counterpart in a release.
     unmapped: Vec<Unmapped>,
 }
 
@@ -40,15 +40,15 @@ struct InspectedDisk {
     disk: DiskName,
     file: PathBuf,
     disk_bytes: u64,
-    /// What its file was taken for, and every file that was read for it.
+    /// The detected format of the disk's file, and all files read for the disk.
     #[serde(flatten)]
     source: DiskSource,
 }
 
-/// Opens the package at `path`; `None` for what is a disk, or nothing.
+/// Opens the package at `path`; returns `None` for a disk or other file.
 ///
-/// A folder and a file of this name are packages; an archive under another name is one if a
-/// descriptor is in it.
+/// Folders and files named `.ova` or `.ovf` must be packages. Other files are packages if they are
+/// archives with a descriptor.
 pub(super) fn open(path: &Path) -> Result<Option<Package>, Failure> {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     if path.is_dir() || matches!(&*extension.to_ascii_lowercase(), "ova" | "ovf") {
@@ -57,7 +57,7 @@ pub(super) fn open(path: &Path) -> Result<Option<Package>, Failure> {
     Ok(if Package::may_be(path) { Package::open(path).ok() } else { None })
 }
 
-/// Shows the machines of a package. Every disk is opened, as a push opens it.
+/// Prints the machines of a package. Opens every disk like a push, except that disks may be in use.
 pub(super) async fn inspect(package: Package, file: PathBuf, style: Style) -> Result<(), Failure> {
     let (package, survey) = tokio::task::spawn_blocking(move || {
         let survey = package.survey();

@@ -10,7 +10,7 @@ use crate::hosted::refused;
 use crate::output::{Style, answer, count};
 use crate::report::Failure;
 
-/// What a store holds, found while its catalog was made anew.
+/// The contents of a store, found while its catalog was rebuilt.
 #[derive(Serialize, Clone)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Found {
@@ -23,7 +23,7 @@ pub(super) struct Found {
     pub(super) damage: Vec<Damage>,
 }
 
-/// Something that is not as it should be.
+/// A damaged object.
 #[derive(Serialize, Clone)]
 pub(super) struct Damage {
     pub(super) object: String,
@@ -75,7 +75,7 @@ struct Recovered {
     old_catalog: Option<PathBuf>,
 }
 
-/// Fails unless a registry's data lies in a directory.
+/// Fails unless the directory holds a registry's data.
 pub(super) fn check_data(data: &Path) -> Result<(), Failure> {
     if data.join("store").is_dir() {
         return Ok(());
@@ -88,7 +88,7 @@ pub(super) fn check_data(data: &Path) -> Result<(), Failure> {
     Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound))
 }
 
-/// Why a catalog is not rebuilt; most often a registry still serves it.
+/// Returns the failure of a rebuild; most often a registry still serves the data.
 fn in_use(data: &Path, error: &StartError) -> Failure {
     let failure = refused(error);
     if matches!(error, StartError::Catalog { .. }) && failure.kind() == ErrorKind::Unavailable {

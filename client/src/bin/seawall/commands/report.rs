@@ -1,7 +1,7 @@
-//! `seawall report`: what this host runs, told to the registries it came from.
+//! `seawall report`: tells registries which releases this host runs.
 //!
-//! What it is told keeps a release, so one directory that cannot be read, or one registry that
-//! cannot be reached, does not stand in the way of the others: the command goes on and fails last.
+//! A report keeps a release from deletion, so an unreadable directory or an unreachable registry
+//! does not stop the others: the command continues and fails at the end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,23 +28,23 @@ struct Answer {
     directories: Vec<Entry>,
 }
 
-/// What a directory holds, and what its registry says to that.
+/// The release in a directory, and the registry's answer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
     directory: PathBuf,
-    /// Absent where it cannot be read.
+    /// The release; absent if unreadable.
     #[serde(flatten)]
     held: Option<Held>,
-    /// What the registry noted; absent where it could not be told.
+    /// The registry's record; absent if the report failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     noted: Option<HostRun>,
-    /// Why not.
+    /// The reason that the release could not be read or reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
-/// What a directory's own files say.
+/// The release of a directory, according to its own files.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Held {
@@ -95,8 +95,8 @@ pub(crate) async fn report(report: &Report, global: &Global, style: Style) -> Re
     failed.map_or(Ok(()), Err)
 }
 
-/// Finds the registry of some directories: what is named for this command goes before what a
-/// directory remembers.
+/// Finds the registry of some directories. A registry named for this command takes precedence over
+/// a recorded one.
 pub(super) fn settings(
     credentials: &Credentials,
     global: &Global,
@@ -113,7 +113,7 @@ pub(super) fn settings(
     }
 }
 
-/// Opens the registry of some directories, and notes a failure for each of them.
+/// Opens the registry of some directories; on failure, notes the failure for each of them.
 pub(super) async fn connect(
     settings: Result<Settings, Failure>,
     is_quiet: bool,
@@ -133,7 +133,7 @@ pub(super) async fn connect(
     })
 }
 
-/// Tells one registry of the directories that came from it; the first failure of all.
+/// Reports directories to their registry; continues after errors and returns the first.
 async fn tell(
     report: &Report,
     host: &HostName,
@@ -169,13 +169,13 @@ async fn tell(
     failed.map_or(Ok(()), Err)
 }
 
-/// The directories that are named, or all that this host remembers and that are still there.
+/// Returns the named directories, or all remembered directories still present.
 pub(super) fn directories(named: &[PathBuf], global: &Global) -> Result<Vec<PathBuf>, Failure> {
     if !named.is_empty() {
         return Ok(named.to_vec());
     }
     let held = host_state(global)?.all_holdings().into_iter().map(|holding| holding.directory);
-    // What cannot be looked at may well run.
+    // A directory that cannot be inspected may still be in use, and is kept.
     let mut dirs: Vec<_> = held
         .filter(|dir| dir.join(seawall::directory::LOCKFILE).try_exists().unwrap_or(true))
         .collect();
@@ -202,7 +202,7 @@ pub(super) fn held(dir: &Path) -> Result<Held, Failure> {
     })
 }
 
-/// The machine's name as a host's name.
+/// Returns the machine's name as a host name.
 fn machine_name() -> Result<HostName, Failure> {
     let uname = rustix::system::uname();
     let name = uname.nodename().to_string_lossy().to_lowercase();

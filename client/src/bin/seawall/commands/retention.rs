@@ -41,11 +41,12 @@ pub(super) async fn apply(
 ) -> Result<(), Failure> {
     let plan = around.registry.retention_plan(application).await?;
     let going = plan.verdicts.iter().filter(|verdict| verdict.fate == Fate::Goes);
-    // What would go only by the time that the registry gets to it was not looked at by anybody.
+    // Releases that become deletable only after the plan was made are excluded, since the user has
+    // not seen them.
     let order = ApplyRetention { releases: Some(going.map(|verdict| verdict.digest).collect()) };
     let outcome = around.registry.apply_retention(application, &order).await?;
     if around.style == Style::Text {
-        // Collecting takes its time, and may fail: what is gone is said before.
+        // Printed first, because collecting takes time and may fail.
         print(&outcome_text(application, &outcome))?;
     }
     let freed = match outcome.deleted.is_empty() {
@@ -68,13 +69,13 @@ pub(super) async fn apply(
     }
 }
 
-/// What applying a plan did, to its end.
+/// The outcome of applying a plan, including the collection.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Applied {
     #[serde(flatten)]
     outcome: RetentionOutcome,
-    /// Absent where the collection waits for somebody.
+    /// The bytes freed; absent while the collection waits for older leases.
     #[serde(skip_serializing_if = "Option::is_none")]
     freed_bytes: Option<u64>,
 }

@@ -10,13 +10,14 @@ use crate::hosted::refused;
 use crate::report::Failure;
 use crate::size;
 
-/// What is logged: the registry's own doings and every request, of others only what goes wrong.
+/// The log filters, without and with `--verbose`: by default the server's own messages and every
+/// request, and warnings of other modules.
 const LOG_FILTER: [&str; 2] = ["warn,seawall_server=info", "info,seawall_server=debug"];
 
-/// How long the last log lines may take once it has stopped.
+/// The time limit for the last log lines after the server has stopped.
 const LOG_FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Serves until SIGINT or SIGTERM; requests in flight are finished then.
+/// Serves until SIGINT or SIGTERM, then finishes the requests in flight.
 pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
     let format = match args.log_format {
         args::LogFormat::Text => LogFormat::Text,
@@ -39,7 +40,8 @@ pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
         ..Config::new(args.data)
     };
     let running = seawall_server::start(config).await.map_err(|error| refused(&error))?;
-    // On standard output, so that a script that asked for port 0 can read it. Nobody has to.
+    // On standard output, so that a script that asked for port 0 can read the port. A failure is
+    // only logged.
     if let Err(error) = crate::output::write(&format!("listening on http://{}\n", running.addr())) {
         tracing::warn!(error = error.what(), "cannot say on standard output where it listens");
     }
@@ -60,7 +62,7 @@ fn min_free(text: &str) -> Result<MinFree, Failure> {
     })
 }
 
-/// `100` or `100:500`; a burst is as many as two seconds bring where it is not given.
+/// Parses a rate as `100` or `100:500`; the default burst is two seconds' worth of requests.
 fn rate(text: &str) -> Result<Rate, Failure> {
     let (per_sec, burst) = match text.split_once(':') {
         Some((per_sec, burst)) => (per_sec.parse().ok(), burst.parse().ok()),

@@ -21,12 +21,12 @@ use crate::report::Failure;
 struct Shown<'a> {
     digest: ReleaseDigest,
     release: &'a Document,
-    /// What it is known to lack; absent when it is whole.
+    /// The release's lost objects; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lost: Vec<LostObject>,
-    /// What keeps it from being deleted.
+    /// The holders of the release, which prevent its deletion.
     holders: Vec<Holder>,
-    /// What deleting it frees; absent where the registry cannot say.
+    /// The bytes freed by deleting the release; absent if the registry cannot tell.
     #[serde(rename = "ownBytes", skip_serializing_if = "Option::is_none")]
     own_bytes: Option<u64>,
 }
@@ -50,7 +50,7 @@ fn held(holders: &[Holder]) -> String {
     if holders.is_empty() { String::new() } else { format!("\n{}", holders_text(holders)) }
 }
 
-/// What holds a release; nothing where the registry is too old to know.
+/// Returns the holders of a release; empty if the registry is too old to answer.
 async fn holders_of(around: &Surroundings, release: &Release) -> Result<Vec<Holder>, Failure> {
     let selector = Selector::Digest(release.digest());
     match around.registry.holders(release.application(), &selector).await {
@@ -60,7 +60,7 @@ async fn holders_of(around: &Surroundings, release: &Release) -> Result<Vec<Hold
     }
 }
 
-/// What a release is known to lack; nothing where the registry is too old to know.
+/// Returns the lost objects of a release; empty if the registry is too old to answer.
 async fn lost_of(around: &Surroundings, release: &Release) -> Result<Vec<LostObject>, Failure> {
     let selector = Selector::Digest(release.digest());
     match around.registry.damage_of(release.application(), &selector).await {
@@ -155,7 +155,7 @@ fn annotations(owner: &str, annotations: &BTreeMap<String, String>) -> String {
     format!("\n{}", table(&["ANNOTATION", "TEXT"], rows))
 }
 
-/// The word that an enumeration of the contract has in a document.
+/// Returns the name of an enumeration's value in a release document.
 fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,

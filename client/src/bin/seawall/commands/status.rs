@@ -1,8 +1,8 @@
-//! `seawall status`: what this host holds, and how far that is behind. Changes nothing, here or at
-//! a registry.
+//! `seawall status`: shows the releases on this host and how far each is behind its channel.
+//! Changes nothing, on the host or at a registry.
 //!
-//! One directory that cannot be read, or one registry that cannot be reached, does not stand in
-//! the way of the others: the command goes on and fails last.
+//! An unreadable directory or an unreachable registry does not stop the others: the command
+//! continues and fails at the end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,38 +27,38 @@ struct Answer {
     directories: Vec<Entry>,
 }
 
-/// What a directory holds, and where its channel is.
+/// The release of a directory and the state of its channel.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
     directory: PathBuf,
-    /// Absent where it cannot be read.
+    /// The release; absent if unreadable.
     #[serde(flatten)]
     held: Option<Held>,
-    /// Whether its disks were written to since they were pulled, by their times.
+    /// The state of the disks by their timestamps; absent if unreadable.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<State>,
-    /// The disks that were, as machine and disk.
+    /// The modified disks, as `machine/disk`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     modified: Vec<String>,
-    /// Where the channel that it follows is; absent where it follows none or that is not known.
+    /// The version of the followed channel; absent without a channel or an answer.
     #[serde(skip_serializing_if = "Option::is_none", rename = "channelVersion")]
     channel_version: Option<Version>,
-    /// How many moves of the channel this host has not followed.
+    /// The number of channel moves since this release; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     moves_behind: Option<u64>,
-    /// Why something of this is not known.
+    /// The reason that a part of the entry is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
-/// What the times of a directory's disks say; `verify` reads the disks themselves.
+/// The state of a directory's disks by their timestamps; `verify` reads the disks themselves.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
     Unmodified,
     Modified,
-    /// Pulled by a version that noted no times.
+    /// No timestamps were recorded at the pull, by an older version of Seawall.
     Unknown,
 }
 
@@ -73,14 +73,14 @@ pub(crate) async fn status(status: &Status, global: &Global, style: Style) -> Re
     }
     let mut by_registry = BTreeMap::<String, Vec<usize>>::new();
     for (at, entry) in entries.iter().enumerate() {
-        // Without a channel there is nothing to ask.
+        // Without a channel there is no question to ask.
         if let Some(Held { channel: Some(_), registry: Some(registry), .. }) = &entry.held {
             by_registry.entry(registry.clone()).or_default().push(at);
         }
     }
     let keyring = Keyring::read(global, crate::environment())?;
     for (registry, places) in by_registry {
-        // What is named for this command goes before what a directory remembers.
+        // A registry named for this command takes precedence over a recorded one.
         let settings = settings(&status.credentials, global, Some(&registry), &keyring);
         let asked = ask(settings, global.quiet, &mut entries, &places).await;
         failed = failed.or(asked.err());
@@ -129,7 +129,7 @@ fn modified(dir: &Path) -> Result<(State, Vec<String>), Failure> {
     Ok((state, written.map(|(disk, _)| format!("{}/{}", disk.machine, disk.disk)).collect()))
 }
 
-/// Asks one registry where the channels of directories are; the first failure of all.
+/// Asks a registry for the channels of directories; continues after errors and returns the first.
 async fn ask(
     settings: Result<Settings, Failure>,
     is_quiet: bool,
@@ -159,8 +159,8 @@ async fn ask(
     failed.map_or(Ok(()), Err)
 }
 
-/// Finds where a channel is and how many of its moves a directory has not followed; none where
-/// the channel is gone, or never pointed at what the directory holds.
+/// Returns the channel's version and the number of moves since the directory's release. The version
+/// is `None` if the channel is gone, the number if the channel never pointed to the release.
 async fn position(
     registry: &Arc<dyn Registry>,
     application: &ApplicationName,

@@ -36,7 +36,7 @@ pub(crate) async fn release(around: Surroundings, target: Target) -> Result<(), 
     )
 }
 
-/// Returns the next step for a directory that is not what its release says.
+/// Returns the next step for a modified or damaged directory.
 fn remedy_of(dir: &Path, report: &VerifyReport) -> String {
     let release = format!("{}@{}", report.application, report.release);
     match report.state() {
@@ -48,7 +48,7 @@ fn remedy_of(dir: &Path, report: &VerifyReport) -> String {
     }
 }
 
-/// Prints the report; damage and disks that were modified are failures.
+/// Prints the report; fails on damage and on modified disks.
 fn tell(report: &VerifyReport, style: Style, remedy: &str) -> Result<(), Failure> {
     answer(style, report, |report| format!("{report}\n"))?;
     let release = format!("{}:{}", report.application, report.version);
