@@ -4,10 +4,10 @@
 //! written last. If the tables, which precede the data, turn out longer or shorter than predicted
 //! from the image's map, the file is written again from the result of the pass.
 //!
-//! Compressed formats and pipes take two passes. The first one reads the data in the image's map,
-//! and finds the runs of bytes other than zero and the disk's digest; the second one writes. All
-//! passes run on all threads. The file depends only on the disk and the format, not on the source
-//! image, the number of threads, or the date.
+//! Compressed formats, pipes and devices take two passes. The first one reads the data in the
+//! image's map, and finds the runs of bytes other than zero and the disk's digest; the second one
+//! writes. All passes run on all threads. The file depends only on the disk and the format, not on
+//! the source image, the number of threads, or the date.
 //!
 //! # Invariants
 //!
