@@ -1,23 +1,23 @@
-//! Signatures of files that are not read: archives, packages, and disks of other formats.
+//! Signatures of files that Seawall does not read: archives, packages, and disks of other formats.
 
 use std::path::Path;
 
 use super::super::ImageError;
 
-/// The next step for a file that is not read.
+/// The operator's next step for a file of a foreign kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Step {
-    /// QEMU reads it.
+    /// Convert the file with QEMU.
     Qemu,
-    /// Its disk is a member of it.
+    /// Unpack the disk with this program.
     Unpack(&'static str),
-    /// Another program makes a raw disk of it.
+    /// Make a raw disk with this program.
     Run(&'static str),
-    /// It is no disk.
+    /// The file is not a disk.
     NoDisk,
 }
 
-/// A kind of file that is not read.
+/// A kind of file that Seawall does not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Foreign {
     at: usize,
@@ -97,19 +97,19 @@ const FOREIGN: [Foreign; 50] = [
     foreign(0, b"ANDROID!", "Android boot image", Step::NoDisk),
 ];
 
-/// The kind of file that begins like this.
+/// Returns the kind of a file by its first bytes.
 pub(super) fn find(head: &[u8]) -> Option<Foreign> {
     let is = |it: &&Foreign| head.get(it.at..).is_some_and(|bytes| bytes.starts_with(it.bytes));
     FOREIGN.iter().find(is).copied().or_else(|| is_tar(head).then_some(TAR))
 }
 
-/// The kind of file whose last 512 bytes are these.
+/// Returns the kind of a file by its last 512 bytes.
 pub(super) fn find_trailer(tail: &[u8]) -> Option<Foreign> {
     (tail.len() == 512 && tail.starts_with(DMG.bytes)).then_some(DMG)
 }
 
-/// Whether the first block is the header of a member: its checksum says so, in old archives and
-/// new. A guest's boot sector has code there.
+/// Returns whether the first block is the header of a tar member, old or new, by its checksum. A
+/// guest's boot sector has code there.
 fn is_tar(head: &[u8]) -> bool {
     let Some(block) = head.get(..512) else { return false };
     let digits = block[148..156].trim_ascii_start().split(|byte| !byte.is_ascii_digit()).next();

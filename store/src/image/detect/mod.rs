@@ -1,20 +1,20 @@
-//! Tells what a file is that nobody named the format of: by its content, held against its name.
+//! Detects the format of a file by its content, checked against its name.
 //!
-//! | found | taken for |
+//! | content | taken for |
 //! |---|---|
 //! | nothing | refused |
-//! | the signature of a format that is read | that format, unless the name says another |
-//! | the signature of a compression | a wrapping, to be read as a stream |
-//! | the signature of anything else that is no disk | refused by name |
+//! | the signature of a format that Seawall reads | that format, unless the name says another |
+//! | the signature of a compression | wrapped, to be decompressed as a stream |
+//! | the signature of anything else that is not a disk | refused by name |
 //! | text | a VMDK descriptor, or refused |
 //! | a boot sector, a partition table, a file system, zeros | raw, unless the name says a format |
 //! | anything else | raw if the name says so or it is a block device, else refused |
 //!
 //! # Invariants
 //!
-//! 1. A file without a signature is not raw by that alone: published as raw, a file that is no
-//!    disk would be found out by the guest that does not boot.
-//! 2. Nothing here decides what a file may name: [`super::trust`] does.
+//! 1. A file is not raw merely for lack of a signature. If something other than a disk were
+//!    published as raw, only the guest that fails to boot would reveal it.
+//! 2. The files that an image may name are decided by [`super::trust`], not here.
 
 mod foreign;
 mod name;
@@ -30,15 +30,16 @@ use super::vhd::footer::{COOKIE, FOOTER_LEN};
 use super::{ImageError, vdi, vhd, vhdx, vmdk};
 use name::Claim;
 
-/// Bytes from the start that are looked at: signatures of file systems stand in the first 64 KiB.
+/// Length of the start that is examined, in bytes: signatures of file systems lie in the first 64
+/// KiB.
 const HEAD_LEN: u64 = 128 << 10;
-/// The sector that every raw disk is made of.
+/// Length of a sector, in bytes. Raw disks consist of whole sectors.
 const SECTOR_LEN: u64 = 512;
 
-/// The least length of a raw disk that is not whole sectors.
+/// Minimum length of a raw disk that does not end with a sector, in bytes.
 const ODD_LEN_MIN: u64 = 4096;
 
-/// A compression around one file, which can be read as a stream.
+/// The compression of a single file, which can be decompressed as a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Wrapping {
     /// RFC 1952.
@@ -59,14 +60,15 @@ impl Wrapping {
         (Self::Bzip2, "bzip2", b"BZh"),
     ];
 
-    /// Tells the compression of a file that begins with `head`, of which ten bytes are enough.
+    /// Returns the compression of a file that begins with `head`, of which ten bytes suffice.
     #[must_use]
     pub fn of(head: &[u8]) -> Option<Self> {
         let found = Self::ALL.into_iter().find(|(_, _, signature)| head.starts_with(signature));
         let Some((found, ..)) = found else {
             return is_skippable(head).then_some(Self::Zstd);
         };
-        // Three letters are a short signature: a block or the end of the stream follows.
+        // Three letters are a short signature: check also that a block or the end of the stream
+        // follows.
         let follows = head.get(4..10);
         let is_bzip2 = head.get(3).is_some_and(u8::is_ascii_digit)
             && follows.is_some_and(|it| it == b"1AY&SY" || it == b"\x17rE8P\x90");
@@ -74,8 +76,8 @@ impl Wrapping {
     }
 }
 
-/// Whether bytes begin with a skippable frame, as those of `pzstd` do. LZ4 has the same frames, but
-/// no program writes one first.
+/// Returns whether bytes begin with a skippable frame of zstd, as the output of `pzstd` does. LZ4
+/// has the same frames, but no program writes one first.
 fn is_skippable(head: &[u8]) -> bool {
     matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
@@ -87,34 +89,34 @@ impl fmt::Display for Wrapping {
     }
 }
 
-/// What a file was found to be.
+/// The kind of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Disk(Format),
     Wrapped(Wrapping),
 }
 
-/// Where the bytes come from; it decides what a name is worth.
+/// The origin of the bytes, which decides the weight of the name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Origin {
     /// A regular file of this name, or a range of one.
     File,
     /// A block device, whose name says nothing.
     Device,
-    /// What a compressed file of this name inflates to.
+    /// The decompressed content of a file of this name.
     Inflated,
-    /// A disk in a package, under this name, of which the package may state the format. The name
-    /// and the statement are advice: content with a signature outweighs both.
+    /// A disk of this name in a package, which may state the format. Both the name and the
+    /// statement are advice: a signature in the content outweighs them.
     Member(Option<Format>),
 }
 
-/// Tells the format of an open file.
+/// Returns the format of an open file.
 ///
 /// # Errors
 ///
-/// What is recognised and not read is refused by name, and so is what is not recognised: stored as
-/// raw, it would give the guest the container's bytes. [`ImageError::Wrapped`] for a compressed
-/// file.
+/// A known format that Seawall does not read is refused by name. An unknown file is refused too:
+/// stored as raw, it would give the guest the container's bytes. [`ImageError::Wrapped`] for a
+/// compressed file.
 pub(super) fn detect(path: &Path, file: &dyn Source, origin: Origin) -> Result<Format, ImageError> {
     if file.source_len() == 0 {
         return Err(empty(path));
@@ -143,13 +145,13 @@ pub(super) fn detect(path: &Path, file: &dyn Source, origin: Origin) -> Result<F
         (Kind::Disk(Format::Raw), Claim::Foreign(said) | Claim::Wrapping(said)) => {
             Err(not_what_it_says(path, said))
         }
-        // A download that was inflated on its way keeps the name of the compressed file.
+        // A download decompressed in transit keeps the name of the compressed file.
         (Kind::Disk(format), Claim::Wrapping(_)) => Ok(format),
         (Kind::Disk(format), Claim::Foreign(said)) => Err(two_formats(path, format, said)),
     }
 }
 
-/// Looks for the signatures of everything that has one.
+/// Looks for a signature of a disk format, a compression, or a foreign kind of file.
 fn signature(path: &Path, file: &dyn Source, head: &[u8]) -> Result<Option<Kind>, ImageError> {
     let known: [(usize, &[u8], Format); 4] = [
         (0, &QCOW2_MAGIC, Format::Qcow2),
@@ -171,8 +173,8 @@ fn signature(path: &Path, file: &dyn Source, head: &[u8]) -> Result<Option<Kind>
     if let Some(foreign) = foreign::find(head) {
         return Err(foreign.refuse(path));
     }
-    // Trailers: a fixed VHD is the disk and a footer. One that is damaged is not taken for raw
-    // either: its reader says what is wrong with it.
+    // Trailers: a fixed VHD is the disk and a footer. With a damaged footer it is not taken for raw
+    // either: the VHD reader reports the damage.
     if vhd::find_footer(file, &|source| read_error(path, file.source_len(), 0, source))?.is_some() {
         return Ok(Some(Kind::Disk(Format::Vhd)));
     }
@@ -183,7 +185,7 @@ fn signature(path: &Path, file: &dyn Source, head: &[u8]) -> Result<Option<Kind>
     Ok(None)
 }
 
-/// Decides about a file that has no signature.
+/// Decides the format of a file without a signature.
 fn without_signature(
     path: &Path,
     file: &dyn Source,
@@ -197,7 +199,7 @@ fn without_signature(
         text::Text::Known(what) => return Err(no_disk(path, what)),
         text::Text::None | text::Text::Other => {}
     }
-    // Who says `.raw` may mean a disk that does not end with a sector, if it is one at all.
+    // A file named `.raw` may end within a sector, if it is long enough to be a disk.
     let is_said = claim == Claim::Format(Format::Raw) && len >= ODD_LEN_MIN;
     let is_whole = len.is_multiple_of(SECTOR_LEN) || is_said;
     if is_whole && plain::is_plain(head) {
@@ -241,7 +243,7 @@ fn read_some(
     Ok(bytes)
 }
 
-/// The way to say that a file is the disk itself.
+/// Returns the remedy for a file that is the disk itself.
 fn say_raw(path: &Path) -> String {
     let path = path.display();
     format!(
@@ -278,7 +280,7 @@ fn empty(path: &Path) -> ImageError {
     }
 }
 
-/// A name that says what Seawall does not read, on content that it reads.
+/// Returns the error for a name of a foreign kind on content in a format that Seawall reads.
 fn two_formats(path: &Path, found: Format, said: &str) -> ImageError {
     let shown = path.display();
     ImageError::Unrecognised {
@@ -288,7 +290,7 @@ fn two_formats(path: &Path, found: Format, said: &str) -> ImageError {
     }
 }
 
-/// A name of one format on content of another.
+/// Returns the error for a name that contradicts the content.
 fn contradiction(path: &Path, found: Format, named: Format) -> ImageError {
     if found == Format::Raw {
         let extent = if named == Format::Vmdk && name::is_extent(path) {

@@ -1,12 +1,12 @@
-//! One table: what a file of this content and this name is taken for, or why it is refused.
+//! Tables of content and name, with the format detected or the reason of the refusal.
 
 use super::*;
 
 const MIB: usize = 1 << 20;
-/// More than is looked at.
+/// More than is examined.
 const LEN: usize = 144 << 10;
 
-/// Bytes that have no signature, whole sectors of them.
+/// Returns bytes without a signature.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let step = |_| {
@@ -17,7 +17,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(step).collect()
 }
 
-/// Noise, or zeros, with bytes at a place.
+/// Returns `bytes` with `what` at offset `at`.
 fn with(mut bytes: Vec<u8>, at: usize, what: &[u8]) -> Vec<u8> {
     bytes[at..at + what.len()].copy_from_slice(what);
     bytes
@@ -150,7 +150,7 @@ fn a_name_of_what_is_not_read_on_an_image_is_refused_until_the_format_is_given()
         let message = told(name, qcow2()).unwrap_err();
         assert!(message.contains(&format!("`qcow2:{name}`")), "{message}");
     }
-    // A browser inflates what it downloads and keeps the name.
+    // A browser may decompress a download and keep the name.
     assert_eq!(told("disk.qcow2.gz", qcow2()), Ok(Format::Qcow2));
 }
 
@@ -192,7 +192,7 @@ fn compressed_files_are_told_from_disks() {
         assert!(is_told, "{wrapping}");
     }
     assert_eq!(told("x.img", with(noise(LEN), 0, b"BZhuman")), Ok(Format::Raw));
-    // What comes out is held against the name without its last part.
+    // The content is checked against the name without its last extension.
     let inflated = |name: &str, bytes: Vec<u8>| detect(Path::new(name), &bytes, Origin::Inflated);
     assert_eq!(inflated("d.raw.gz", noise(LEN)).unwrap(), Format::Raw);
     assert_eq!(inflated("d.gz", with(noise(LEN), 510, b"\x55\xaa")).unwrap(), Format::Raw);

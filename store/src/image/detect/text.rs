@@ -1,5 +1,4 @@
-//! Text where a disk should be: a descriptor that is read, or one of the files that people give
-//! by mistake.
+//! Text in place of a disk: a VMDK descriptor, or a file given by mistake.
 
 use super::super::vmdk;
 
@@ -10,27 +9,28 @@ pub(super) const HTML: &str = "an HTML page";
 const XML: &str = "XML";
 const SCRIPT: &str = "a script";
 
-/// The longest text that is looked for: a descriptor has at most as much.
+/// Maximum length of text, in bytes: that of a descriptor.
 const TEXT_LEN_MAX: u64 = 1 << 20;
 
-/// What text a file is.
+/// The kind of text in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Text {
-    /// None.
+    /// No text.
     None,
-    /// A VMDK descriptor, with or without the line that one should begin with.
+    /// A VMDK descriptor, with or without its usual first line.
     Descriptor,
-    /// What is known of it.
+    /// Text of a known kind, with its description.
     Known(&'static str),
-    /// Any other.
+    /// Other text.
     Other,
 }
 
-/// Tells what text a file of `len` bytes is that begins with `head`.
+/// Returns the kind of text in a file of `len` bytes that begins with `head`.
 pub(super) fn classify(head: &[u8], len: u64) -> Text {
     let end = head.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let text = &head[..end];
-    // Zeros may fill the last block of a descriptor; a disk that begins with text goes on.
+    // Zeros may fill the last block of a descriptor. In a disk that begins with text, other bytes
+    // follow.
     let is_all = text.len() == head.len() || len <= TEXT_LEN_MAX;
     if len <= TEXT_LEN_MAX && vmdk::is_descriptor(text) {
         return Text::Descriptor;
