@@ -1,12 +1,13 @@
-//! From a path to a [`DiskImage`]: formats, backing chains, and what of them is refused.
+//! Opening of images: format detection, backing chains, and the refusal of files that an image may
+//! not name.
 //!
 //! # Invariants
 //!
-//! 1. Only regular files and block devices are opened, by plain paths; never a URI. Of those that
-//!    an image names, only such as [`trust`](super::trust) lets pass.
-//! 2. A chain ends: it has at most [`CHAIN_LEN_MAX`] files and no file twice.
-//! 3. Layers of one format are kept flat. An image of another format stands below them as a whole,
-//!    so the price of a step through a chain adds up and does not multiply.
+//! 1. Only regular files and block devices are opened, by plain paths, never by URIs. Files named
+//!    by an image must also pass [`trust`](super::trust).
+//! 2. A chain is finite: it has at most [`CHAIN_LEN_MAX`] files, and no file twice.
+//! 3. Consecutive layers of one format form one flat image. An image of another format stands below
+//!    them as a whole, so the costs of the formats in a chain add up and do not multiply.
 
 use std::path::{Path, PathBuf};
 
@@ -24,18 +25,19 @@ use super::vhdx::VhdxFile;
 use super::vmdk::{Found, VmdkImage};
 use super::{DiskImage, ImageError, parent};
 
-/// How many files an image may be made of.
+/// Maximum number of files of an image.
 const CHAIN_LEN_MAX: usize = 64;
 
-/// How to open an image.
+/// Options for opening an image.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Takes the file for this format, whatever its content; `None` looks at the content.
+    /// The format to assume, whatever the content. `None` detects the format.
     pub format: Option<Format>,
-    /// Whether an image may name another local file that it is based on: in its own folder, and in
-    /// [`Self::allowed`]. The extents that a VMDK consists of are there or refused either way.
+    /// True if an image may name other local files on which it is based, in its own folder and in
+    /// [`Self::allowed`]. The extents of a VMDK must lie there in either case.
     pub allow_backing: bool,
-    /// Folders, files and block devices that an image may name besides the files in its own folder.
+    /// Folders, files and block devices that an image may name, besides the files in its own
+    /// folder.
     pub allowed: Vec<PathBuf>,
 }
 
@@ -45,24 +47,24 @@ impl Default for OpenOptions {
     }
 }
 
-/// Opens a disk image and every file it is based on.
+/// Opens a disk image and all files on which it is based.
 ///
 /// # Errors
 ///
-/// [`ImageError::Unsupported`] for formats and features that are recognised and not read, and
-/// [`ImageError::Backing`] for backing files that are not allowed; both have a remedy.
+/// [`ImageError::Unsupported`] for known formats and features that Seawall does not read;
+/// [`ImageError::Backing`] for backing files that are not allowed. Both have a remedy.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, ImageError> {
     let mut chain = Chain::new(options);
     let (file, format) = chain.enter(path, options.format, "")?;
     Ok(Ahead::of(chain.image(file, format)?))
 }
 
-/// Opens an image that is not a file, as tests and fuzzing do; `name` stands for it in errors.
+/// Opens an image that is not a file, for tests and fuzzing. `name` is its name in errors.
 ///
 /// # Errors
 ///
-/// As [`open`]; an image that is based on another file is refused, and so is a raw one, which is
-/// its source.
+/// As [`open`]. An image based on another file is refused, and so is a raw one, whose bytes are
+/// those of the source.
 pub fn open_source(
     name: PathBuf,
     source: Box<dyn Source>,
@@ -89,10 +91,10 @@ const FLATTEN: &str = "make it one file with `qemu-img convert -O qcow2`";
 const EXTENTS: &str = "an image of several files needs all of them in one directory, under the \
                        names that its descriptor has for them";
 
-/// The files of a chain opened so far, topmost first, and what is left of their limits.
+/// The files of a chain opened so far, topmost first, and the unused part of its limits.
 struct Chain<'a> {
     options: &'a OpenOptions,
-    /// Known when the topmost file is open.
+    /// `None` until the topmost file is open.
     trust: Option<Trust>,
     seen: Vec<Identity>,
     paths: Vec<PathBuf>,
@@ -106,7 +108,7 @@ impl<'a> Chain<'a> {
         Self { options, trust: None, seen: Vec::new(), paths: Vec::new(), clusters, blocks }
     }
 
-    /// The image that a file is, with every file below it.
+    /// Opens the image in `file`, with all files below it.
     fn image(&mut self, file: DiskFile, format: Format) -> Result<Box<dyn DiskImage>, ImageError> {
         match format {
             Format::Raw => Ok(Box::new(RawImage::new(file))),
@@ -118,7 +120,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Layers of qcow2, as far as they go, above an image of any other format.
+    /// Opens a chain of qcow2 layers, above an optional base of another format.
     fn qcow2(&mut self, mut file: DiskFile) -> Result<Box<dyn DiskImage>, ImageError> {
         let (mut layers, mut files) = (Vec::new(), Vec::new());
         let base = loop {
@@ -139,7 +141,7 @@ impl<'a> Chain<'a> {
         Ok(Box::new(Qcow2Image::new(layers, base, files)))
     }
 
-    /// An image of blocks with its parents, which have the same format.
+    /// Opens an image of blocks with its parents, all of one format.
     fn blocks<F: BlockFile + 'static>(
         &mut self,
         mut file: DiskFile,
@@ -168,7 +170,7 @@ impl<'a> Chain<'a> {
         Ok(Box::new(BlockImage::new(files)))
     }
 
-    /// A VMDK with its extents and its parents, which have the same format.
+    /// Opens a VMDK with its extents and its parents, all of one format.
     fn vmdk(&mut self, file: DiskFile) -> Result<Box<dyn DiskImage>, ImageError> {
         let source = NamedSource::new(file.path().to_owned(), Box::new(file));
         let mut files = |overlay: &Path, names: &[PathBuf], found| {
@@ -199,7 +201,7 @@ impl<'a> Chain<'a> {
         Ok(Box::new(VmdkImage::open(source, &mut files)?))
     }
 
-    /// Opens the next file of the chain and tells its format.
+    /// Opens the next file of the chain, and detects its format unless `format` is given.
     fn enter(
         &mut self,
         path: &Path,
@@ -226,7 +228,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Opens the first of several places that is there as the next file of the chain.
+    /// Opens the first existing file of `places` as the next file of the chain.
     fn enter_any(
         &mut self,
         overlay: &Path,
@@ -238,7 +240,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Opens the first of several places that is there and that the image may name.
+    /// Opens the first of `places` that exists and that the image may name.
     fn open_any(&self, overlay: &Path, places: &[PathBuf]) -> Result<Option<DiskFile>, ImageError> {
         let mut first = None;
         for path in places {
@@ -261,7 +263,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Notes an open file as a part of the chain.
+    /// Adds an open file to the chain. Fails on a loop or an overlong chain.
     fn entered(&mut self, file: DiskFile, above: &Path) -> Result<DiskFile, ImageError> {
         let path = file.path().to_owned();
         let refuse = |reason: &str| refuse(above, &path.display().to_string(), reason, REBASE);
@@ -276,10 +278,10 @@ impl<'a> Chain<'a> {
         Ok(file)
     }
 
-    /// The format of a file that nobody named.
+    /// Detects the format of a file with no declared format.
     ///
-    /// A backing file of no declared format is raw or nothing: a guest that once owned a raw base
-    /// could have written a header into it that names a file of this host (QEMU 6.1 made the
+    /// A backing file without a declared format must be raw. A guest that once owned a raw base
+    /// could have written a header into it, to name a file of this host (QEMU 6.1 made the
     /// declaration mandatory for the same reason).
     fn detected(&self, file: &DiskFile) -> Result<Format, ImageError> {
         let origin = match file.identity() {
@@ -287,7 +289,7 @@ impl<'a> Chain<'a> {
             Identity::Device(_) => Origin::Device,
         };
         let format = match detect(file.path(), file, origin) {
-            // A caller inflates the disk that it was given, and would take this file for that.
+            // A caller that decompresses the given disk would mistake this file for that disk.
             Err(ImageError::Wrapped { path, wrapping }) if self.paths.len() > 1 => {
                 let overlay = &self.paths[self.paths.len() - 2];
                 let reason = format!("it is compressed by {wrapping}");
@@ -323,11 +325,11 @@ fn refuse(overlay: &Path, backing: &str, reason: &str, remedy: &str) -> ImageErr
     }
 }
 
-/// Why the file at `path`, which `overlay` names, is not opened.
+/// Returns the error for a file that `overlay` names and that was not opened.
 fn refused(overlay: &Path, path: &Path, refusal: Refusal, remedy: &str) -> ImageError {
     let backing = path.display().to_string();
     match refusal {
-        // Says which image asked for a file that is not there.
+        // Name the image that requires the missing file.
         Refusal::Io(source) => {
             refuse(overlay, &backing, &format!("it cannot be opened: {source}"), remedy)
         }
@@ -350,8 +352,8 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
 }
 
-/// The places of a file that a VMDK names: as it is written, and by its own name beside the image
-/// where that is a path of the machine on which the image was made.
+/// Returns the possible paths of a file that a VMDK names: the name as written, then its last
+/// component next to the image, for paths of the machine on which the image was made.
 fn foreign_places(overlay: &Path, name: &Path) -> Vec<PathBuf> {
     let beside = overlay.parent().unwrap_or(Path::new(""));
     let mut places = vec![beside.join(name)];
@@ -365,12 +367,13 @@ fn foreign_places(overlay: &Path, name: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// Refuses what QEMU takes for a protocol: a colon before the first slash. `json:` is one of them.
+/// Fails if QEMU would take the name for a protocol, `json:` included: a colon before the first
+/// slash.
 fn refuse_uri(overlay: &Path, name: &Path) -> Result<(), ImageError> {
     let bytes = name.as_os_str().as_encoded_bytes();
     let colon = bytes.iter().position(|byte| matches!(byte, b':' | b'/' | b'\\'));
     match colon {
-        // The letter of a drive of Windows.
+        // A colon at position 1 follows a Windows drive letter.
         Some(at) if bytes[at] == b':' && at != 1 => Err(refuse(
             overlay,
             &name.display().to_string(),
@@ -381,7 +384,7 @@ fn refuse_uri(overlay: &Path, name: &Path) -> Result<(), ImageError> {
     }
 }
 
-/// The path and the format of the backing file that `overlay` names.
+/// Returns the path and the declared format of the backing file that `overlay` names.
 fn resolve(
     overlay: &Path,
     backing: &Backing,
@@ -396,7 +399,7 @@ fn resolve(
     if !options.allow_backing {
         return Err(refuse("backing files are not allowed here", FLATTEN));
     }
-    // QEMU's rule: a colon before the first slash makes a protocol. `json:` is one of them.
+    // QEMU's rule: a colon before the first slash makes a protocol, `json:` included.
     let bytes = backing.name.as_os_str().as_encoded_bytes();
     if bytes.iter().find(|byte| matches!(byte, b':' | b'/')) == Some(&b':') {
         return Err(refuse("it is a URI, and only paths of local files are followed", URI));
@@ -407,7 +410,7 @@ fn resolve(
             refuse(&format!("its format {name:?} is not one that seawall reads"), FLATTEN)
         })?),
     };
-    // An absolute name replaces the directory.
+    // `join` drops the directory if the name is absolute.
     let directory = overlay.parent().unwrap_or(Path::new(""));
     Ok((directory.join(&backing.name), format))
 }

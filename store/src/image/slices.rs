@@ -1,10 +1,10 @@
-//! Images that lie in a range of a file, or in several ranges end to end: disks in packages.
+//! Images in one or several ranges of files, end to end: disks in packages.
 //!
 //! # Invariants
 //!
-//! 1. Nothing outside of the ranges is read: neither by offset nor by what an image names. An
-//!    image that is based on other files is refused.
-//! 2. A file that holds several ranges is opened once.
+//! 1. Nothing outside the ranges is read, neither by offset nor because an image names it. An image
+//!    based on other files is refused.
+//! 2. A file with several ranges is opened once.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +19,7 @@ use super::open::open_source;
 use super::source::{DiskFile, NamedSource, Source};
 use super::{DiskImage, ImageError, RUN_LEN_MAX, Variant};
 
-/// How many files one image may be spread over: each stays open.
+/// Maximum number of files of one image, all of which stay open.
 const FILES_MAX: usize = 256;
 
 /// A range of a file.
@@ -27,11 +27,11 @@ const FILES_MAX: usize = 256;
 pub struct FileSlice {
     /// The file.
     pub path: PathBuf,
-    /// The range of its bytes; all of them where `None`.
+    /// The range of the file in bytes; `None` for the whole file.
     pub range: Option<Range<u64>>,
 }
 
-/// Ranges of files, end to end.
+/// A source made of ranges of files, end to end.
 #[derive(Debug)]
 pub struct SlicedFile {
     files: Vec<DiskFile>,
@@ -39,19 +39,19 @@ pub struct SlicedFile {
     len: u64,
 }
 
-/// A range of one of the files, and where it stands.
+/// A range of one of the files, and its place in the source.
 #[derive(Clone, Copy, Debug)]
 struct Slice {
     file: usize,
-    /// Where it starts in the file.
+    /// The offset of the range in the file.
     start: u64,
-    /// Where it starts in the whole.
+    /// The offset of the range in the source.
     at: u64,
     len: u64,
 }
 
 impl SlicedFile {
-    /// Opens the files.
+    /// Opens the files of all ranges.
     ///
     /// # Errors
     /// When one cannot be opened, a range is not in its file, or there are too many files.
@@ -95,7 +95,7 @@ impl SlicedFile {
         Ok(opened)
     }
 
-    /// The position of the slice that holds `offset`, or of the first one after it.
+    /// Returns the position of the slice with `offset`, or of the first one after it.
     fn position(&self, offset: u64) -> usize {
         self.slices.partition_point(|slice| slice.at + slice.len <= offset)
     }
@@ -128,7 +128,7 @@ impl Source for SlicedFile {
         for slice in &self.slices[self.position(from)..] {
             let skip = from.saturating_sub(slice.at);
             let found = self.files[slice.file].next_run(slice.start + skip)?;
-            // A run is known by its place in the file; what lies past the slice is not of it.
+            // Translate the run from file to source offsets, clipped to the slice.
             let end = slice.start + slice.len;
             if let Some(run) = found.filter(|run| run.start < end) {
                 let place = |offset: u64| slice.at + (offset.min(end) - slice.start);
@@ -139,11 +139,11 @@ impl Source for SlicedFile {
     }
 }
 
-/// Opens the image that lies in `slices`; errors call it `name`. Without `format` its content tells
-/// what it is; the name, and the format that the package has `stated`, are advice.
+/// Opens the image in `slices`, named `name` in errors. Without `format`, the content decides the
+/// format; the name, and the format `stated` by the package, are advice.
 ///
 /// # Errors
-/// As [`super::open`] does; and an image that is based on other files is refused.
+/// As [`super::open`]. An image based on other files is refused.
 pub fn open_slices(
     name: &Path,
     slices: &[FileSlice],
@@ -155,11 +155,11 @@ pub fn open_slices(
     open_over(name, Box::new(source), files, format, Origin::Member(stated))
 }
 
-/// Opens the image that a compressed file holds, which was inflated to `file`; `name` is the
-/// compressed file's, as are `files`.
+/// Opens the image in `file`, the decompressed content of a compressed file. `name` and `files` are
+/// those of the compressed file.
 ///
 /// # Errors
-/// As [`super::open`] does; and an image that is based on other files is refused.
+/// As [`super::open`]. An image based on other files is refused.
 pub fn open_inflated(
     name: &Path,
     file: File,
@@ -179,13 +179,13 @@ pub fn open_inflated(
     })
 }
 
-/// Opens the image that an open file holds, one without a name perhaps; errors call it `name`.
+/// Opens the image in an open file, which may have no name. Errors call it `name`.
 ///
-/// `files` are those that a stat cache shall watch in its place. Without `format` its content tells
-/// what it is; the name, and the format that the package has `stated`, are advice.
+/// `files` are the files that a stat cache watches instead. Without `format`, the content decides
+/// the format; the name, and the format `stated` by the package, are advice.
 ///
 /// # Errors
-/// As [`super::open`] does; and an image that is based on other files is refused.
+/// As [`super::open`]. An image based on other files is refused.
 pub fn open_file(
     name: &Path,
     file: File,
@@ -197,7 +197,7 @@ pub fn open_file(
     open_over(name, source, files, format, Origin::Member(stated))
 }
 
-/// A disk of `len` zeros, which no file holds.
+/// Returns a disk of `len` zeros, without a file.
 #[must_use]
 pub fn empty(len: u64) -> Box<dyn DiskImage> {
     let source = NamedSource::new(PathBuf::new(), Box::new(Zeros(len)));
@@ -223,7 +223,7 @@ fn open_over(
     Ok(Ahead::of(Box::new(Watched { image, files })))
 }
 
-/// An image, and the files that stand for it in a stat cache.
+/// An image, with the files that a stat cache watches for it.
 struct Watched {
     image: Box<dyn DiskImage>,
     files: Vec<PathBuf>,
@@ -255,7 +255,7 @@ impl DiskImage for Watched {
     }
 }
 
-/// The disk's bytes and nothing else, in a source.
+/// A raw disk in a source.
 struct RawSource {
     source: NamedSource,
     files: Vec<PathBuf>,
@@ -289,7 +289,7 @@ impl DiskImage for RawSource {
     }
 }
 
-/// That many zeros, and no data.
+/// A source of zeros, without data.
 struct Zeros(u64);
 
 impl Source for Zeros {

@@ -11,7 +11,7 @@
 //! 1. The real path counts. Links are resolved first; the file is then opened from its folder's
 //!    handle, component by component, without following links.
 //! 2. The folder of the image grants nothing if it is the root, or if the image is a block device.
-//!    It never grants hidden files, block devices and other files that are not regular.
+//!    It never grants hidden files, block devices, or other files that are not regular.
 
 use std::fs::{self, File};
 use std::io;
