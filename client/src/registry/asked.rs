@@ -38,7 +38,7 @@ impl Asked {
 }
 
 /// Returns the next step after a refusal, with `APPLICATION` and `CHANNEL` for the names.
-pub(super) fn problem_remedy(code: Code) -> Option<&'static str> {
+fn problem_remedy(code: Code) -> Option<&'static str> {
     match code {
         Code::Unauthenticated => Some(
             "give a token the registry knows: --token-file FILE, SEAWALL_TOKEN_FILE or \
@@ -72,6 +72,13 @@ pub(super) fn problem_remedy(code: Code) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// Returns true if the code alone tells the next step. Otherwise the advice of the registry, which
+/// knows the case, is shown as well.
+pub(super) fn knows_next_step(code: Code) -> bool {
+    let has_many_causes = matches!(code, Code::Denied | Code::Damaged | Code::StorageFull);
+    problem_remedy(code).is_some() && !has_many_causes
 }
 
 #[cfg(test)]

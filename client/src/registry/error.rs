@@ -6,7 +6,7 @@ use seawall_api::names::ApplicationName;
 use seawall_api::problem::{Code, Problem};
 use seawall_store::error::io_remedy;
 
-use super::asked::{Asked, problem_remedy};
+use super::asked::{Asked, knows_next_step};
 use super::obstacle::Obstacle;
 use crate::error::ErrorKind;
 use crate::plain::one_line;
@@ -223,10 +223,11 @@ impl From<Problem> for RegistryError {
     }
 }
 
-/// Returns a problem's detail on one line, with the registry's advice if the client has no remedy.
+/// Returns a problem's detail on one line, with the registry's advice where the code does not tell the
+/// next step.
 fn told(problem: &Problem) -> String {
     let detail = one_line(&problem.detail);
-    match problem.remedy.as_deref().filter(|_| problem_remedy(problem.code).is_none()) {
+    match problem.remedy.as_deref().filter(|_| !knows_next_step(problem.code)) {
         Some(advice) => format!("{detail} (the registry advises: {})", one_line(advice)),
         None => detail,
     }
