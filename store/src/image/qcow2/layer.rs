@@ -1,10 +1,10 @@
-//! One qcow2 file of a chain: from guest offsets to places in the file.
+//! One qcow2 file of a chain, which maps guest offsets to places in the file.
 //!
 //! # Invariants
 //!
 //! 1. A [`Mapping`] covers at least one byte, so every walk ends.
-//! 2. A mapping costs at most [`walk::PIECES_MAX`] table look-ups: where a hole in this file is
-//!    made of many table entries and the data below of many runs, a walk stays linear.
+//! 2. A mapping costs at most [`walk::PIECES_MAX`] table look-ups, so that a walk stays linear even
+//!    if a hole in this file spans many table entries above many runs of data.
 
 use std::sync::Arc;
 
@@ -19,16 +19,16 @@ const COMPRESSED: u64 = 1 << 62;
 const READS_AS_ZEROS: u64 = 1 << 0;
 const SUBCLUSTERS: u32 = 32;
 
-/// What this file knows of some guest bytes.
+/// The place of guest bytes, as known to this file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// Nothing; the backing file does.
+    /// Not in this file: read the backing file.
     Unallocated,
-    /// They are zeros, whatever the backing file holds.
+    /// Zeros, whatever the backing file has.
     Zero,
-    /// They are in the file from this offset.
+    /// In the file, from this offset.
     Data(u64),
-    /// They are in a compressed cluster.
+    /// In a compressed cluster.
     Compressed(Packed),
 }
 
@@ -45,7 +45,7 @@ impl MappingKind for Kind {
 /// A run of guest bytes of one kind.
 pub(super) type Mapping = walk::Mapping<Kind>;
 
-/// A qcow2 file with a proven header.
+/// A qcow2 file with a validated header.
 pub(in super::super) struct Layer {
     pub(super) source: NamedSource,
     header: Header,
@@ -79,7 +79,7 @@ impl Layer {
         self.header.compression
     }
 
-    /// Version, length of clusters, and what compressed ones are compressed with.
+    /// Returns the version, the cluster length and the compression, for display.
     pub(super) fn describe(&self) -> String {
         let Header { version, cluster_bits, extended_l2, .. } = self.header;
         let kib = (1u64 << cluster_bits) as f64 / 1024.0;
@@ -95,10 +95,10 @@ impl Layer {
         slice_len(self.cluster_len())
     }
 
-    /// What is at `offset`, which is inside this file's disk, and for how many of `len_max` bytes.
+    /// Returns the place of up to `len_max` bytes at `offset`, which must lie in this file's disk.
     ///
-    /// Clusters that lie side by side in the file too come as one mapping. `id` is this layer's
-    /// place in the chain, under which it shares `slices` with the others.
+    /// Clusters that adjoin in the file, too, are returned as one mapping. `id` is the layer's
+    /// position in the chain, by which its entries in the shared `slices` are keyed.
     pub(super) fn map(
         &self,
         slices: &Slices,
@@ -111,18 +111,18 @@ impl Layer {
         join(offset, len_max, |offset| walk.piece(offset))
     }
 
-    /// Reads guest bytes that are in the file from `host`; zeros where the file's last cluster is
-    /// not written to its end.
+    /// Reads guest bytes stored in the file from `host`, with zeros past the file's end: the last
+    /// cluster need not be complete.
     pub(super) fn read_data(&self, host: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         self.source.read_padded(host, buf)
     }
 }
 
-/// The lengths that follow from a header; all are powers of two.
+/// Lengths that follow from a header, as powers of two.
 #[derive(Clone, Copy)]
 struct Shape {
     cluster_bits: u32,
-    /// Of an entry in an L2 table: 3 for one word, 4 for two.
+    /// Length of an L2 entry in bytes, as a power of two: 3 for one word, 4 for two.
     entry_bits: u32,
 }
 
@@ -132,13 +132,13 @@ impl Shape {
         Self { cluster_bits: header.cluster_bits, entry_bits }
     }
 
-    /// How far to shift a guest offset for its L1 index: 39 at most.
+    /// Returns the shift from a guest offset to its L1 index: at most 39.
     fn l1_shift(self) -> u32 {
         self.cluster_bits + self.cluster_bits - self.entry_bits
     }
 }
 
-/// A walk along a layer, which keeps the slice it is in at hand.
+/// A walk along a layer, with the current L2 slice.
 struct Walk<'a> {
     layer: &'a Layer,
     shape: Shape,
@@ -148,13 +148,14 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// What is at `offset`, to the end of its cluster, of its part of it, or of a gap in L1.
+    /// Returns the place of the bytes at `offset`, to the end of their cluster, of their run of
+    /// subclusters, or of a gap in L1.
     fn piece(&mut self, offset: u64) -> Result<Mapping, ImageError> {
         let l1_shift = self.shape.l1_shift();
         let table = match self.layer.l1.find(offset >> l1_shift) {
             Ok(table) => table,
             Err(next) => {
-                // The disk may end within the gap; `map` clips.
+                // The disk may end within the gap; `map` clips the length.
                 let end = next.map_or(self.layer.disk_len(), |index| index << l1_shift);
                 return Ok(Mapping { kind: Kind::Unallocated, len: end - offset });
             }
@@ -171,7 +172,7 @@ impl Walk<'_> {
                 &self.at.insert((slice_offset, slice)).1
             }
         };
-        // Less than 64 KiB, and the slice is `slice_len` long.
+        // Less than 64 KiB, and within the slice of `slice_len` bytes.
         let word = usize::try_from(entry_offset % slice_len / 8).unwrap_or(0);
         let entry = Entry {
             layer: self.layer,
@@ -184,7 +185,7 @@ impl Walk<'_> {
     }
 }
 
-/// An L2 entry, and the place in its cluster that is asked about.
+/// An L2 entry, with an offset in its cluster.
 struct Entry<'a> {
     layer: &'a Layer,
     at: u64,
@@ -215,7 +216,8 @@ impl Entry<'_> {
         }
     }
 
-    /// The bitmap has 32 bits for parts that are in the cluster, then 32 for parts that are zeros.
+    /// Decodes an entry with a bitmap: 32 bits for subclusters allocated in the cluster, then 32
+    /// for subclusters of zeros.
     fn decode_subcluster(&self, bitmap: u64) -> Result<Mapping, ImageError> {
         let allocated = bitmap & u64::from(u32::MAX);
         let zeros = bitmap >> SUBCLUSTERS;
@@ -243,8 +245,8 @@ impl Entry<'_> {
         if !host.is_multiple_of(self.layer.cluster_len()) {
             return Err(self.wrong(format!("its data at {host} is not at a cluster")));
         }
-        // The last cluster may end past the end, where QEMU reads zeros; one that starts there is
-        // what a truncated file looks like.
+        // The last cluster may end past the end of the file, where QEMU reads zeros. A cluster that
+        // starts there means that the file was truncated.
         if host >= self.layer.source.len {
             let len = self.layer.source.len;
             return Err(self.wrong(format!("its data at {host} is past the end of file at {len}")));
