@@ -1,10 +1,10 @@
-//! The descriptor: text that says what a disk is made of, in a file of its own or embedded.
+//! The descriptor of a VMDK: a text that lists the parts of a disk, in a separate file or embedded.
 //!
-//! Lines are `key=value`, comments, or extents (`RW 4194304 SPARSE "disk-s001.vmdk"`). Writers
-//! differ in much: a byte order mark, blank lines and comments before the first line or no first
-//! line at all, ends of lines, tabs, quotes, case, and the code page that `encoding` names. All
-//! of that is read. A line that could be an extent and is not understood is refused: an extent
-//! that is passed over would shift all that follow.
+//! Lines are `key=value`, comments, or extents (`RW 4194304 SPARSE "disk-s001.vmdk"`). Writers vary
+//! widely: a byte order mark, blank lines and comments before the first line or no first line at
+//! all, line ends, tabs, quotes, case, and the code page in `encoding`. All of these are read. A
+//! line that may be an extent and is not understood is refused: skipping an extent would shift all
+//! later ones.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,15 +16,16 @@ use super::super::ImageError;
 use super::super::source::NamedSource;
 use super::{DISK_SECTORS_MAX, SECTOR_LEN};
 
-/// What every descriptor in a file of its own begins with.
+/// The first line of a descriptor in a separate file.
 pub(super) const SIGNATURE: &[u8] = b"# Disk DescriptorFile";
 
-/// QEMU's limit, too.
+/// Maximum length of a descriptor, in bytes; QEMU has the same limit.
 pub(super) const DESCRIPTOR_LEN_MAX: u64 = 1 << 20;
-/// Extents of one file share it, others are an open file each. 8192 of 2 GiB are 16 TiB.
+/// Maximum number of extents. Flat extents in the same file share one open file; others have one
+/// each. 8192 extents of 2 GiB are 16 TiB.
 const EXTENTS_MAX: usize = 8192;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// Kinds of disks that stand for a device of the machine they were made on.
+/// Values of `createType` for disks that stand for a device of their machine.
 const DEVICES: [&str; 6] = [
     "fullDevice",
     "partitionedDevice",
@@ -33,17 +34,17 @@ const DEVICES: [&str; 6] = [
     "vmfsPassthroughRawDeviceMap",
     "vmfsRDM",
 ];
-/// The CID that stands for no parent.
+/// The parent CID of a disk without a parent.
 const CID_NONE: u32 = u32::MAX;
 
-/// What an extent is stored as.
+/// The storage of an extent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ExtentKind {
-    /// Bytes as they are, from this offset of the file.
+    /// Plain bytes, from this offset of the file.
     Flat { offset: u64 },
-    /// Grains behind a header of its own, of hosted products or of ESX.
+    /// Grains with a header, of hosted products or of ESX.
     Sparse,
-    /// Nothing but zeros; has no file.
+    /// Zeros, without a file.
     Zero,
 }
 
@@ -52,34 +53,35 @@ pub(super) enum ExtentKind {
 pub(super) struct ExtentLine {
     pub(super) sectors: u64,
     pub(super) kind: ExtentKind,
-    /// Its names, as read by the descriptor's encoding and as they are; none if it has no file.
+    /// The file's possible names, decoded by the descriptor's encoding and as raw bytes; empty if
+    /// there is no file.
     pub(super) names: Vec<PathBuf>,
-    /// Where the line stands in the image file, for messages.
+    /// The offset of the line in the image file, for messages.
     pub(super) at: u64,
 }
 
-/// The image that holds what this one does not.
+/// The parent, which has the bytes that this image does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Parent {
-    /// Its names, as read by the descriptor's encoding and as they are; relative to the image's
-    /// directory, or of another machine.
+    /// Possible names, decoded by the descriptor's encoding and as raw bytes; relative to the
+    /// image's directory, or of another machine.
     pub(super) names: Vec<PathBuf>,
     /// The content identifier that the parent had when this image was made from it.
     pub(super) cid: u32,
 }
 
-/// A proven descriptor.
+/// A validated descriptor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Descriptor {
     pub(super) cid: Option<u32>,
     pub(super) parent: Option<Parent>,
-    /// Such as `monolithicFlat`.
+    /// The kind of the disk, such as `monolithicFlat`.
     pub(super) create_type: Option<String>,
     pub(super) extents: Vec<ExtentLine>,
 }
 
 impl Descriptor {
-    /// Reads the descriptor that lies at `start` and has at most `len` bytes.
+    /// Reads the descriptor of at most `len` bytes at `start`.
     pub(super) fn read(source: &NamedSource, start: u64, len: u64) -> Result<Self, ImageError> {
         let wrong = |reason: String| source.damaged("descriptor", start, reason);
         if len > DESCRIPTOR_LEN_MAX {
@@ -98,14 +100,15 @@ impl Descriptor {
         Parser { source, start, encoding, keys, extents: Vec::new() }.parse(text)
     }
 
-    /// The length of the disk in sectors.
+    /// Returns the length of the disk, in sectors.
     pub(super) fn sectors(&self) -> u64 {
         // Each line has at most DISK_SECTORS_MAX, 2^37, and there are at most 2^13 lines.
         self.extents.iter().map(|extent| extent.sectors).sum()
     }
 }
 
-/// What of a file may be a descriptor: an embedded one is filled up with zeros.
+/// Returns the bytes up to the first zero, without a byte order mark: embedded descriptors are
+/// padded with zeros.
 fn text_of(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let text = &bytes[..end];
@@ -116,13 +119,13 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii)
 }
 
-/// Splits `key=value`; the value is without its quotes.
+/// Splits `key=value`, and removes the quotes around the value.
 fn key_and_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let equals = line.iter().position(|byte| *byte == b'=')?;
     Some((line[..equals].trim_ascii(), unquoted(line[equals + 1..].trim_ascii())))
 }
 
-/// Whether a line begins as one that names an extent: an access and a length.
+/// Returns whether a line begins with the access mode of an extent.
 fn is_extent(line: &[u8]) -> bool {
     let mut rest = line;
     let access = word(&mut rest);
@@ -130,7 +133,7 @@ fn is_extent(line: &[u8]) -> bool {
     known.iter().any(|it| access.eq_ignore_ascii_case(it.as_bytes()))
 }
 
-/// Whether text is a descriptor, with or without the line that one should begin with.
+/// Returns whether text is a descriptor, with or without the usual first line.
 pub(in super::super) fn is_descriptor(bytes: &[u8]) -> bool {
     let text = text_of(bytes).trim_ascii_start();
     let is_signed =
@@ -144,7 +147,7 @@ pub(in super::super) fn is_descriptor(bytes: &[u8]) -> bool {
     is_signed || (lines(text).any(is_key) && lines(text).any(names_extent))
 }
 
-/// The encoding that the descriptor says it has; `None` for UTF-8 and for names that are unknown.
+/// Returns the encoding stated in the descriptor; `None` for UTF-8 and unknown names.
 fn encoding(text: &[u8]) -> Option<&'static Encoding> {
     let said = lines(text).filter_map(key_and_value);
     let mut said = said.filter(|(key, _)| key.eq_ignore_ascii_case(b"encoding"));
@@ -163,7 +166,7 @@ struct Keys {
 struct Parser<'a> {
     source: &'a NamedSource,
     start: u64,
-    /// What names are written in, where it is not UTF-8.
+    /// The encoding of file names, if other than UTF-8.
     encoding: Option<&'static Encoding>,
     keys: Keys,
     extents: Vec<ExtentLine>,
@@ -237,7 +240,8 @@ impl Parser<'_> {
             .ok_or_else(|| self.wrong(at, "a CID has up to eight hexadecimal digits"))
     }
 
-    /// `ACCESS SECTORS TYPE ["FILE" [OFFSET]]`, with more words where it stands for a device.
+    /// Parses `ACCESS SECTORS TYPE ["FILE" [OFFSET]]`. Disks that stand for a device have more
+    /// words.
     fn extent(&self, at: u64, line: &[u8]) -> Result<ExtentLine, ImageError> {
         let mut rest = line;
         let access = word(&mut rest);
@@ -259,7 +263,7 @@ impl Parser<'_> {
             return Err(unsupported(self.source, feature, DEVICE));
         }
         let kind = match (kind, word(&mut rest)) {
-            // More words follow in disks of partitions.
+            // More words may follow in disks of partitions.
             (ExtentKind::Flat { .. }, offset) if !offset.is_empty() => {
                 let offset = number(offset).and_then(|sectors| sectors.checked_mul(SECTOR_LEN));
                 let offset = offset.ok_or_else(|| self.wrong(at, "its offset is no number"))?;
@@ -294,7 +298,7 @@ impl Parser<'_> {
         Err(unsupported(self.source, feature, CLONE))
     }
 
-    /// A file name in double or single quotes, or a single word.
+    /// Takes a file name off the line: in double or single quotes, or a single word.
     fn name<'b>(&self, at: u64, rest: &mut &'b [u8]) -> Result<&'b [u8], ImageError> {
         let text = rest.trim_ascii_start();
         let name = match text.first() {
@@ -312,7 +316,7 @@ impl Parser<'_> {
         Ok(name)
     }
 
-    /// The names that a text may stand for, most likely first.
+    /// Returns the possible file names for a text, most likely first.
     fn names(&self, name: &[u8]) -> Vec<PathBuf> {
         let mut names = Vec::new();
         if let Some(encoding) = self.encoding {
@@ -343,7 +347,7 @@ pub(super) fn unsupported(source: &NamedSource, feature: String, remedy: &str) -
     ImageError::Unsupported { path: source.path.clone(), feature, remedy: remedy.to_owned() }
 }
 
-/// Whether an extent's name is that of a device of Linux or Windows.
+/// Returns whether an extent's name is that of a device of Linux, ESX or Windows.
 fn is_device(name: &[u8]) -> bool {
     let begins =
         |with: &[u8]| name.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with));
@@ -352,7 +356,7 @@ fn is_device(name: &[u8]) -> bool {
         .any(|it| begins(it))
 }
 
-/// Takes the next word off a line; empty at its end.
+/// Takes the next word off a line; empty at the end.
 fn word<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     let text = rest.trim_ascii_start();
     let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());

@@ -1,26 +1,26 @@
 //! Headers of sparse extents: `KDMV` of hosted products, `COWD` of ESX snapshots.
 //!
-//! Both give the same shape: a directory of tables of grains.
+//! Both are parsed to the same shape: a directory of grain tables.
 
 use super::super::ImageError;
 use super::super::source::NamedSource;
 use super::descriptor::unsupported;
 use super::{DISK_SECTORS_MAX, SECTOR_LEN};
 
-/// A hosted sparse extent.
+/// The magic number of a hosted sparse extent.
 pub(super) const SPARSE_MAGIC: [u8; 4] = *b"KDMV";
-/// A sparse extent of ESX.
+/// The magic number of a sparse extent of ESX.
 pub(super) const COWD_MAGIC: [u8; 4] = *b"COWD";
 
 const HEADER_LEN: usize = 512;
-/// The longest grain in sectors: 2 MiB.
+/// Maximum length of a grain, in sectors: 2 MiB.
 const GRAIN_SECTORS_MAX: u64 = 4096;
-/// The most entries that a grain table has.
+/// Maximum number of entries of a grain table.
 const TABLE_ENTRIES_MAX: u32 = 4096;
 const COWD_TABLE_ENTRIES: u32 = 4096;
-/// The directory's offset is in the footer, as it was not known when the header was written.
+/// The directory offset of a stream, whose real value is in the footer.
 const GD_AT_END: u64 = u64::MAX;
-/// The footer's marker, the footer, and the marker that ends the stream.
+/// Length of the footer's marker, the footer, and the marker at the end of the stream.
 const TAIL_LEN: usize = 3 * HEADER_LEN;
 const MARKER_FOOTER: u32 = 3;
 
@@ -30,24 +30,24 @@ const FLAG_ZERO_GRAINS: u32 = 1 << 2;
 const FLAG_COMPRESSED: u32 = 1 << 16;
 const FLAG_MARKERS: u32 = 1 << 17;
 
-/// A proven header: every combination of fields that it can hold is read correctly.
+/// A validated header: every combination of its fields can be read correctly.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Header {
     pub(super) sectors: u64,
     /// Length of a grain in sectors, a power of two.
     pub(super) grain_sectors: u64,
-    /// Entries in a grain table.
+    /// The number of entries in a grain table.
     pub(super) table_entries: u32,
     /// Offset of the grain directory, in bytes.
     pub(super) directory: u64,
-    /// Offset of the copy of the grain directory, in bytes.
+    /// Offset of the redundant grain directory, in bytes.
     pub(super) redundant: Option<u64>,
-    /// Whether a table's entry of 1 stands for a grain of zeros.
+    /// True if a table entry of 1 means a grain of zeros.
     pub(super) zero_grains: bool,
     pub(super) compressed: bool,
-    /// Whether a compressed grain has its sector and length before it.
+    /// True if a compressed grain follows a marker with its sector and length.
     pub(super) markers: bool,
-    /// Where the embedded descriptor is, offset and length in bytes.
+    /// Offset and length of the embedded descriptor, in bytes.
     pub(super) descriptor: Option<(u64, u64)>,
 }
 
@@ -66,18 +66,18 @@ impl Header {
         Err(fields.wrong(0, "it does not start with KDMV or COWD"))
     }
 
-    /// Length of a grain in bytes.
+    /// Returns the length of a grain, in bytes.
     pub(super) fn grain_len(&self) -> u64 {
         self.grain_sectors * SECTOR_LEN
     }
 
-    /// Guest bytes that one grain table stands for: at most 2^33.
+    /// Returns the number of guest bytes covered by one grain table: at most 2^33.
     pub(super) fn table_span(&self) -> u64 {
         self.grain_len() * u64::from(self.table_entries)
     }
 }
 
-/// The header, or the footer, at some offset of a file.
+/// The fields of a header or footer, at some offset of a file.
 struct Fields<'a> {
     source: &'a NamedSource,
     at: u64,
@@ -210,7 +210,8 @@ impl Fields<'_> {
         Err(self.wrong(44, &reason))
     }
 
-    /// An offset or length that is given in sectors.
+    /// Converts an offset or length in sectors to bytes. Fails if the result lies past the end of
+    /// the file.
     fn bytes_of(&self, field: u64, sectors: u64) -> Result<u64, ImageError> {
         sectors
             .checked_mul(SECTOR_LEN)
@@ -238,12 +239,12 @@ impl Fields<'_> {
 const CONVERT: &str = "convert it with the release of the tool that made it, or with `qemu-img \
                        convert -O qcow2`";
 
-/// A word of a buffer that has it; 0 past its end.
+/// Reads a 32-bit word; 0 past the end of the buffer.
 pub(super) fn le32(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).map_or(0, |word| u32::from_le_bytes(word.try_into().unwrap_or_default()))
 }
 
-/// A double word of a buffer that has it; 0 past its end.
+/// Reads a 64-bit word; 0 past the end of the buffer.
 pub(super) fn le64(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).map_or(0, |word| u64::from_le_bytes(word.try_into().unwrap_or_default()))
 }

@@ -1,4 +1,4 @@
-//! One image of a chain: its descriptor and its extents.
+//! One image of a chain, with its descriptor and extents.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,24 +17,24 @@ use super::{DISK_SECTORS_MAX, SECTOR_LEN};
 /// The first bytes of a seSparse extent.
 const SE_SPARSE_MAGIC: [u8; 8] = 0xcafe_babe_u64.to_le_bytes();
 
-/// What a file is to the image that names it.
+/// The role of a file for the image that names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Found {
     /// A part of the image.
     Extent,
-    /// The image that holds what this one does not.
+    /// The parent, which has the bytes that the image does not.
     Parent,
 }
 
-/// Opens the file that an image names: the image's path, the names, most likely first, and what it
-/// is.
+/// A callback that opens a file named by an image. Takes the image's path, the file's possible
+/// names, most likely first, and its role.
 pub(in super::super) type Files<'a> =
     dyn FnMut(&Path, &[PathBuf], Found) -> Result<NamedSource, ImageError> + 'a;
 
-/// How the bytes of an extent are stored.
+/// The storage of an opened extent.
 pub(super) enum Stored {
     Zero,
-    /// Extents in one file share it.
+    /// One source is shared by all flat extents in the same file.
     Flat {
         source: Arc<NamedSource>,
         offset: u64,
@@ -44,16 +44,16 @@ pub(super) enum Stored {
 
 /// A part of a disk.
 pub(super) struct Extent {
-    /// Its number in the whole image.
+    /// The number of the extent in the whole chain.
     pub(super) id: usize,
-    /// Where it begins on the disk.
+    /// The offset of the extent on the disk, in bytes.
     pub(super) start: u64,
     pub(super) len: u64,
     pub(super) stored: Stored,
 }
 
 impl Extent {
-    /// The file it is in.
+    /// Returns the extent's file, if it has one.
     pub(super) fn source(&self) -> Option<&NamedSource> {
         match &self.stored {
             Stored::Zero => None,
@@ -62,9 +62,9 @@ impl Extent {
         }
     }
 
-    /// What is at `offset`, which is inside the extent, and for how many of `len_max` bytes.
+    /// Returns the place of up to `len_max` bytes at `offset`, which must lie in the extent.
     ///
-    /// Grains that lie side by side in the file too come as one.
+    /// Grains that adjoin in the file, too, are returned as one piece.
     pub(super) fn map(
         &self,
         tables: &Tables,
@@ -82,8 +82,8 @@ impl Extent {
         join(offset, len_max, |offset| sparse.piece(tables, self.id, offset))
     }
 
-    /// Reads bytes that are in the file from `host`; zeros where the file's last grain is not
-    /// written to its end.
+    /// Reads bytes stored in the file from `host`, with zeros past the file's end: the last grain
+    /// need not be complete.
     pub(super) fn read_data(&self, host: u64, buf: &mut [u8]) -> Result<(), ImageError> {
         let Some(source) = self.source() else { return Ok(()) };
         source.read_padded(host, buf)
@@ -95,12 +95,12 @@ pub(super) struct Layer {
     path: PathBuf,
     descriptor: Descriptor,
     extents: Vec<Extent>,
-    /// Where the descriptor has a file of its own.
+    /// True if the descriptor is a separate file.
     is_split: bool,
 }
 
 impl Layer {
-    /// Opens an image and its extents; numbers them on from `ids`.
+    /// Opens an image and its extents, and numbers the extents from `ids` on.
     pub(super) fn open(
         source: NamedSource,
         ids: &mut usize,
@@ -140,7 +140,7 @@ impl Layer {
         Ok(layer)
     }
 
-    /// A sparse file with its descriptor in it.
+    /// Opens a sparse file with an embedded descriptor.
     fn of_one_file(
         source: NamedSource,
         ids: &mut usize,
@@ -152,12 +152,12 @@ impl Layer {
             Some((start, len)) => Some(Descriptor::read(&sparse.source, start, len)?),
             None => None,
         };
-        // QEMU leaves room for one in extents that have none.
+        // QEMU leaves room for a descriptor in extents that have none.
         let Some(descriptor) = descriptor.filter(|found| !found.extents.is_empty()) else {
             let feature = "an extent without its descriptor".to_owned();
             return Err(unsupported(&sparse.source, feature, OPEN_TEXT));
         };
-        // Its name in the descriptor is that of the day it was made.
+        // The file may have been renamed, so its name in the descriptor is ignored.
         let is_alone = matches!(&descriptor.extents[..], [one] if one.kind == ExtentKind::Sparse);
         if !is_alone {
             let feature = "several extents named by an embedded descriptor".to_owned();
@@ -225,7 +225,7 @@ impl Layer {
         &self.path
     }
 
-    /// Every file of this image, the descriptor's first.
+    /// Returns all files of this image, the descriptor's first.
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         let text = self.is_split.then_some(self.path.as_path());
         let extents = self.extents.iter().filter_map(Extent::source);
@@ -238,7 +238,7 @@ impl Layer {
         self.descriptor.parent.as_ref()
     }
 
-    /// The kind that the descriptor says it is.
+    /// Returns the kind of the image, as stated in the descriptor.
     pub(super) fn describe(&self) -> String {
         self.descriptor.create_type.clone().unwrap_or_default()
     }
@@ -247,7 +247,7 @@ impl Layer {
         self.extents.last().map_or(0, |last| last.start + last.len)
     }
 
-    /// The longest grain that may have to be inflated.
+    /// Returns the length of the longest grain, in bytes.
     pub(super) fn grain_len(&self) -> u64 {
         let of = |extent: &Extent| match &extent.stored {
             Stored::Sparse(sparse) => sparse.header.grain_len(),
@@ -256,14 +256,14 @@ impl Layer {
         self.extents.iter().map(of).max().unwrap_or(0)
     }
 
-    /// The extent that an offset on the disk lies in.
+    /// Returns the extent at an offset on the disk.
     pub(super) fn find(&self, offset: u64) -> Option<&Extent> {
         let after = self.extents.partition_point(|extent| extent.start <= offset);
         let extent = self.extents.get(after.checked_sub(1)?)?;
         (offset - extent.start < extent.len).then_some(extent)
     }
 
-    /// Fails when `below` is not the image that this one was made from.
+    /// Fails if `below` is not the parent from which this image was made.
     pub(super) fn check_parent(&self, below: &Self) -> Result<(), ImageError> {
         let expected = self.parent().map(|parent| parent.cid);
         if below.descriptor.cid == expected {
