@@ -1,16 +1,16 @@
-//! The footer: at the end of each VHD, and once more at the start of those that have blocks.
+//! The footer of a VHD: at the end of the file, with a copy at the start of files with blocks.
 
 use super::super::fields::{array, be16, be32, be64};
 use super::super::parent::Id;
 
 pub(in super::super) const FOOTER_LEN: u64 = 512;
 pub(in super::super) const COOKIE: [u8; 8] = *b"conectix";
-/// Where the checksum stands, in the footer.
+/// Offset of the checksum in the footer.
 pub(in super::super) const CHECKSUM_AT: usize = 64;
-/// The longest disk of the format: 2040 GiB.
+/// Maximum length of a disk, in bytes: 2040 GiB.
 pub(in super::super) const DISK_LEN_MAX: u64 = 0xff00_0000 * SECTOR_LEN;
 pub(in super::super) const SECTOR_LEN: u64 = 512;
-/// Cylinders, heads and sectors of a disk that has more than geometry can say.
+/// Cylinders, heads and sectors of a disk that exceeds any geometry.
 pub(in super::super) const GEOMETRY_MAX: (u16, u8, u8) = (65_535, 16, 255);
 
 const VERSION: u32 = 0x0001_0000;
@@ -18,7 +18,7 @@ const FIXED: u32 = 2;
 const DYNAMIC: u32 = 3;
 const DIFFERENCING: u32 = 4;
 
-/// What kind of VHD a file is.
+/// The kind of a VHD.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Kind {
     Fixed,
@@ -26,17 +26,17 @@ pub(in super::super) enum Kind {
     Differencing,
 }
 
-/// A footer with a right checksum.
+/// A footer with a valid checksum.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Footer {
     pub(super) kind: Kind,
     pub(super) disk_len: u64,
-    /// Where the header of a VHD with blocks is.
+    /// The offset of the header of a VHD with blocks.
     pub(super) header_offset: u64,
     pub(super) id: Id,
 }
 
-/// The one's complement of the sum of all bytes but those of the checksum itself.
+/// Returns the one's complement of the sum of all bytes except the checksum's.
 pub(in super::super) fn checksum(bytes: &[u8], checksum_at: usize) -> u32 {
     let counted =
         bytes.iter().enumerate().filter(|(at, _)| !(checksum_at..checksum_at + 4).contains(at));
@@ -44,7 +44,7 @@ pub(in super::super) fn checksum(bytes: &[u8], checksum_at: usize) -> u32 {
 }
 
 impl Footer {
-    /// Proves a footer, or says what is wrong with it.
+    /// Parses and validates a footer. The error is the reason.
     pub(in super::super) fn parse(bytes: &[u8; 512]) -> Result<Self, String> {
         if bytes[..8] != COOKIE {
             return Err("it does not start with `conectix`".to_owned());
@@ -71,8 +71,8 @@ impl Footer {
     }
 }
 
-/// The length of the disk. Virtual PC and old releases of QEMU show the guest as much as geometry
-/// can say and name more than that, all others mean what they name.
+/// Returns the length of the disk, in bytes. Files of Virtual PC and of old releases of QEMU have
+/// the length of their geometry and state a greater one; all others have the length they state.
 fn disk_len(bytes: &[u8]) -> u64 {
     let named = be64(bytes, 48);
     let geometry = (be16(bytes, 56), bytes[58], bytes[59]);
@@ -81,6 +81,6 @@ fn disk_len(bytes: &[u8]) -> u64 {
         let (cylinders, heads, sectors) = geometry;
         return u64::from(cylinders) * u64::from(heads) * u64::from(sectors) * SECTOR_LEN;
     }
-    // A guest sees whole sectors only.
+    // A guest only sees whole sectors.
     named - named % SECTOR_LEN
 }

@@ -1,4 +1,4 @@
-//! The header of a VHD that has blocks: where its table is, and its parent.
+//! The header of a VHD with blocks, which locates the block table and the parent.
 
 use super::super::ImageError;
 use super::super::fields::{array, be16, be32, be64, le16};
@@ -8,20 +8,21 @@ use super::footer::{SECTOR_LEN, checksum};
 
 pub(in super::super) const HEADER_LEN: usize = 1024;
 pub(in super::super) const HEADER_COOKIE: [u8; 8] = *b"cxsparse";
-/// Where the checksum stands, in the header.
+/// Offset of the checksum in the header.
 pub(in super::super) const HEADER_CHECKSUM_AT: usize = 36;
 
 const VERSION: u32 = 0x0001_0000;
-/// Most have 2 MiB; up to this much, bitmaps of blocks have at most 64 KiB.
+/// Maximum length of a block, in bytes. Most files have 2 MiB. At the maximum, a block's bitmap has
+/// 64 KiB.
 const BLOCK_LEN_MAX: u64 = 256 << 20;
 const LOCATORS: usize = 8;
-/// A path of Windows has at most 32767 units of two bytes.
+/// Maximum length of a locator, in bytes. A Windows path has at most 32767 units of two bytes.
 const LOCATOR_LEN_MAX: u32 = 64 << 10;
 
-/// A proven header.
+/// A validated header.
 pub(super) struct Header {
     pub(super) table_offset: u64,
-    /// Entries of the table, of which the disk may need fewer.
+    /// The number of table entries; the disk may need fewer.
     pub(super) entries: u64,
     pub(super) block_len: u64,
     bytes: [u8; HEADER_LEN],
@@ -57,7 +58,7 @@ impl Header {
         Ok(Self { table_offset, entries, block_len, bytes, offset })
     }
 
-    /// The parent of a differencing VHD.
+    /// Reads the parent of a differencing VHD.
     pub(super) fn parent(&self, source: &NamedSource) -> Result<Parent, ImageError> {
         let mut ranked = Vec::new();
         for at in (0..LOCATORS).map(|i| 576 + i * 24) {
@@ -78,7 +79,7 @@ impl Header {
         Ok(Parent { ids: vec![array(&self.bytes, 40)], names })
     }
 
-    /// The path in the locator at `at` of the header.
+    /// Reads the path of the locator at `at` in the header.
     fn locator(&self, source: &NamedSource, at: usize) -> Result<Option<String>, ImageError> {
         let (len, offset) = (be32(&self.bytes, at + 8), be64(&self.bytes, at + 16));
         let end = offset.checked_add(u64::from(len));

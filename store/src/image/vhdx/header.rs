@@ -1,4 +1,4 @@
-//! The start of a VHDX: two headers, of which one is current, and two equal tables of regions.
+//! The start of a VHDX: two headers, one of which is current, and two equal region tables.
 
 use super::super::ImageError;
 use super::super::crc32c;
@@ -12,23 +12,23 @@ pub(in super::super) const HEADERS_AT: [u64; 2] = [64 << 10, 128 << 10];
 pub(in super::super) const HEADER_LEN: usize = 4096;
 pub(in super::super) const REGIONS_AT: [u64; 2] = [192 << 10, 256 << 10];
 pub(in super::super) const REGIONS_LEN: usize = 64 << 10;
-/// Regions and blocks start at multiples of this, and none lies in the first.
+/// The alignment of regions and blocks, in bytes; none lies in the first MiB.
 pub(in super::super) const MIB: u64 = 1 << 20;
 
 const VERSION: u16 = 1;
-/// What fits in the table.
+/// Maximum number of entries that fit in the table.
 const REGIONS_MAX: u32 = 2047;
 
 /// The current header.
 #[derive(Debug)]
 pub(super) struct Header {
-    /// Changes whenever the disk does; children name it.
+    /// The identifier by which children name this file; it changes whenever the disk does.
     pub(super) data_id: Id,
-    /// Zero when the log is empty.
+    /// The identifier of the log; zero if the log is empty.
     pub(super) log_id: Id,
     pub(super) log_offset: u64,
     pub(super) log_len: u64,
-    /// Where the header is.
+    /// The offset of the header in the file.
     pub(super) at: u64,
 }
 
@@ -85,21 +85,21 @@ impl Header {
     }
 }
 
-/// A part of the file.
+/// A region of the file, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Region {
     pub(super) offset: u64,
     pub(super) len: u64,
 }
 
-/// The regions that every VHDX has.
+/// The required regions of a VHDX.
 pub(super) struct Regions {
     pub(super) bat: Region,
     pub(super) metadata: Region,
 }
 
 impl Regions {
-    /// Reads the first of the two tables that has a right checksum.
+    /// Reads the first of the two tables with a valid checksum.
     pub(super) fn read(source: &NamedSource) -> Result<Self, ImageError> {
         for at in REGIONS_AT {
             let mut bytes = vec![0; REGIONS_LEN];

@@ -1,12 +1,12 @@
-//! The log of a VHDX: changes of metadata that were promised and may not be in place.
+//! The log of a VHDX: logged changes of metadata that may not have been applied.
 //!
-//! A file whose writer died has to be read as it will be once its log is replayed. The log is read
-//! into memory and laid over the file, which stays as it is.
+//! A file whose writer died must be read as if its log had been replayed. The log is read into
+//! memory and laid over the file, which is not modified.
 //!
 //! # Invariants
 //!
-//! 1. Only a whole sequence of entries is replayed: the one that ends with the newest entry.
-//! 2. Memory and work have a bound: [`LOG_LEN_MAX`], [`PATCHES_MAX`], [`CHECKED_MAX`].
+//! 1. Only a complete sequence of entries is replayed: the one that ends with the newest entry.
+//! 2. Memory and work are bounded: [`LOG_LEN_MAX`], [`PATCHES_MAX`], [`CHECKED_MAX`].
 
 use std::io;
 use std::ops::Range;
@@ -18,25 +18,25 @@ use super::super::parent::Id;
 use super::super::source::{NamedSource, Source};
 use super::header::{Header, MIB};
 
-/// What an operator does about a log that is not replayed here.
+/// The remedy for a log that is not replayed here.
 pub(super) const REPLAY: &str =
     "open it once in Hyper-V, or run `qemu-img check -r all` on a copy of it";
 
-/// Hyper-V and QEMU write logs of 1 MiB.
+/// Maximum length of a log, in bytes. Hyper-V and QEMU write logs of 1 MiB.
 const LOG_LEN_MAX: u64 = 16 << 20;
-/// Each read looks at all of them.
+/// Maximum number of changes: each read examines all of them.
 const PATCHES_MAX: usize = 8192;
-/// How many times the log's length is checked at most. Stale entries, and those whose start is in
-/// another, make it more than once.
+/// Maximum number of checksummed bytes, as a multiple of the log's length. Stale entries, and
+/// entries that start within another one, make this more than one.
 const CHECKED_MAX: usize = 4;
 
 const SECTOR_LEN: usize = 4096;
 const ENTRY_HEADER_LEN: usize = 64;
 const DESCRIPTOR_LEN: usize = 32;
-/// No file is longer than its disk's 64 TiB and as much again.
+/// Maximum length of a file, in bytes: twice that of the longest disk.
 const FILE_LEN_MAX: u64 = 128 << 40;
 
-/// Lays what the log promises over the file.
+/// Lays the changes of the log over the file.
 pub(super) fn replay(source: NamedSource, header: &Header) -> Result<NamedSource, ImageError> {
     if header.log_id == [0; 16] {
         return Ok(source);
@@ -78,18 +78,18 @@ pub(super) fn replay(source: NamedSource, header: &Header) -> Result<NamedSource
     Ok(source.with_source(|below| Replayed { below, patches, file_len }))
 }
 
-/// All of the log, which is a ring.
+/// The whole log, a ring buffer.
 struct Log {
     bytes: Vec<u8>,
     id: Id,
 }
 
-/// An entry with a right checksum. Places are counted in sectors of the log.
+/// An entry with a valid checksum. Places and lengths are in sectors of the log.
 #[derive(Clone, Copy)]
 struct Entry {
     start: usize,
     sectors: usize,
-    /// Where the oldest entry is that was not yet applied when this one was written.
+    /// The place of the oldest entry not yet applied when this one was written.
     tail: usize,
     sequence: u64,
     descriptors: usize,
@@ -97,10 +97,10 @@ struct Entry {
     file_len: u64,
 }
 
-/// What one descriptor of the log changes.
+/// The change of one descriptor.
 struct Patch {
     range: Range<u64>,
-    /// `None` for zeros.
+    /// The new bytes; `None` for zeros.
     bytes: Option<Box<[u8]>>,
 }
 
@@ -109,13 +109,14 @@ impl Log {
         self.bytes.len() / SECTOR_LEN
     }
 
-    /// So many sectors from `start`, across the end of the ring.
+    /// Reads `sectors` sectors from `start`, across the end of the ring.
     fn read(&self, start: usize, sectors: usize) -> Vec<u8> {
         let ring = self.bytes.chunks_exact(SECTOR_LEN).cycle();
         ring.skip(start).take(sectors).flatten().copied().collect()
     }
 
-    /// The entry at each sector, if there is one; `None` where to find out is too much work.
+    /// Returns the entry at each sector, if there is one; `None` if the search exceeds
+    /// [`CHECKED_MAX`].
     fn entries(&self) -> Option<Vec<Option<Entry>>> {
         let mut left = self.bytes.len() * CHECKED_MAX;
         (0..self.sectors())
@@ -128,7 +129,7 @@ impl Log {
             .collect()
     }
 
-    /// What looks like an entry at a sector; its checksum is still to be looked at.
+    /// Parses a possible entry at a sector, without a check of its checksum.
     fn head(&self, start: usize) -> Option<Entry> {
         let bytes = self.bytes.get(start * SECTOR_LEN..(start + 1) * SECTOR_LEN)?;
         let (len, tail) = (le32(bytes, 8) as usize, le32(bytes, 12) as usize);
@@ -154,7 +155,7 @@ impl Log {
         })
     }
 
-    /// The sequence that is to be replayed: from the tail that the newest entry names to itself.
+    /// Returns the sequence to replay: from the tail named by the newest entry to the newest entry.
     fn active(&self, entries: &[Option<Entry>]) -> Option<Vec<Entry>> {
         let whole = entries.iter().flatten().filter_map(|newest| {
             let mut sequence = vec![*entries.get(newest.tail)?.as_ref()?];
@@ -179,7 +180,7 @@ impl Log {
         whole.max_by_key(|sequence| sequence.last().map_or(0, |newest| newest.sequence))
     }
 
-    /// The changes of an entry, in their order.
+    /// Returns the changes of an entry, in order.
     fn patches(&self, entry: Entry) -> Result<Vec<Patch>, String> {
         let bytes = self.read(entry.start, entry.sectors);
         let first_data =
@@ -219,7 +220,7 @@ impl Log {
     }
 }
 
-/// A sector as it will be: its first 8 and last 4 bytes stand in the descriptor.
+/// Assembles a changed sector. Its first 8 and last 4 bytes are in the descriptor.
 fn whole(descriptor: &[u8], data: &[u8], sequence: u64) -> Result<Box<[u8]>, String> {
     let found = u64::from(le32(data, 4)) << 32 | u64::from(le32(data, SECTOR_LEN - 4));
     if data[..4] != *b"data" || found != sequence {
@@ -228,10 +229,10 @@ fn whole(descriptor: &[u8], data: &[u8], sequence: u64) -> Result<Box<[u8]>, Str
     Ok([&descriptor[8..16], &data[8..SECTOR_LEN - 4], &descriptor[4..8]].concat().into())
 }
 
-/// A file with the changes of its log laid over.
+/// A file with the changes of its log applied.
 struct Replayed {
     below: Box<dyn Source>,
-    /// In the order in which they are applied.
+    /// The changes, in the order of application.
     patches: Vec<Patch>,
     file_len: u64,
 }

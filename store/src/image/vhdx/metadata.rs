@@ -1,6 +1,6 @@
-//! The metadata of a VHDX: what the disk is like, and where its parent is.
+//! The metadata of a VHDX: properties of the disk, and the parent.
 //!
-//! Nothing in here has a checksum.
+//! The metadata has no checksum.
 
 use super::super::ImageError;
 use super::super::fields::{array, le16, le32, le64};
@@ -9,27 +9,27 @@ use super::super::source::NamedSource;
 use super::guid;
 use super::header::{MIB, Region};
 
-/// The table is so long, whatever it holds; the items come after it.
+/// Length of the table, in bytes; the items follow.
 pub(in super::super) const TABLE_LEN: usize = 64 << 10;
 const ITEMS_MAX: u16 = 2047;
 const LOCATOR_LEN_MAX: u32 = 1 << 20;
-/// The longest disk of the format.
+/// Maximum length of a disk, in bytes.
 pub(in super::super) const DISK_LEN_MAX: u64 = 64 << 40;
 pub(super) const BLOCK_LEN_MAX: u64 = 256 << 20;
 const HAS_PARENT: u32 = 1 << 1;
 const LEAVE_BLOCKS: u32 = 1 << 0;
 
-/// Proven metadata.
+/// Validated metadata.
 pub(super) struct Metadata {
     pub(super) disk_len: u64,
     pub(super) block_len: u64,
     pub(super) sector_len: u64,
-    /// Every block has its place from the start.
+    /// True if every block is allocated from the start.
     pub(super) is_fixed: bool,
     pub(super) parent: Option<Parent>,
 }
 
-/// One item's place in the region.
+/// The place of an item in the file.
 #[derive(Clone, Copy)]
 struct Item {
     offset: u64,
@@ -119,7 +119,7 @@ impl Items {
             if in_region < table_len || in_region + u64::from(len) > region.len {
                 return wrong(format!("an item of {len} bytes at {in_region} is out of place"));
             }
-            // The region lies in the file.
+            // The region lies in the file, so the sum does not overflow.
             *place = Some(Item { offset: region.offset + in_region, len });
         }
         Ok(items)
@@ -131,7 +131,7 @@ fn unknown(source: &NamedSource, id: &Id) -> ImageError {
     source.unsupported(feature, "convert it where it was made")
 }
 
-/// Reads keys and values of the parent locator.
+/// Reads the keys and values of the parent locator.
 fn parent(source: &NamedSource, item: Item) -> Result<Parent, ImageError> {
     let wrong = |reason: &str| Err(source.damaged("VHDX parent locator", item.offset, reason));
     if !(20..=LOCATOR_LEN_MAX).contains(&item.len) {
@@ -161,7 +161,7 @@ fn parent(source: &NamedSource, item: Item) -> Result<Parent, ImageError> {
             _ => {}
         }
     }
-    // `parent_linkage2` is all zeros where it is not used.
+    // An unused `parent_linkage2` is all zeros.
     ids.retain(|id| *id != [0; 16]);
     if ids.is_empty() {
         return wrong("it has no `parent_linkage`, which tells the parent from others");

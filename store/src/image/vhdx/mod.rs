@@ -1,12 +1,12 @@
-//! VHDX: a reader for fixed, dynamic and differencing files, with sectors of 512 bytes and 4 KiB.
+//! VHDX: a reader of fixed, dynamic and differencing files, with sectors of 512 bytes and 4 KiB.
 //!
-//! A log that was not replayed is replayed in memory (`log`); the file stays as it is.
+//! An unapplied log is replayed in memory (`log`); the file is not modified.
 //!
 //! # Invariants
 //!
-//! 1. The header and the region table that are used have right checksums, and the header is the
-//!    newer of two.
-//! 2. A block that is used lies in the file, and not in its first MiB.
+//! 1. The header and the region table in use have valid checksums, and the header is the newer of
+//!    the two.
+//! 2. A block in use lies in the file, after its first MiB.
 
 pub(super) mod guid;
 pub(super) mod header;
@@ -22,16 +22,16 @@ use super::{Format, ImageError};
 use header::{Header, MIB, Regions};
 use metadata::Metadata;
 
-/// How many sectors one bitmap of 1 MiB speaks for.
+/// Number of sectors covered by one bitmap of 1 MiB.
 const BITMAP_SECTORS: u64 = 1 << 23;
-/// The low bits of a table entry.
+/// The state bits of a table entry.
 const STATE_MASK: u64 = 7;
 
 /// A VHDX file.
 pub(super) struct VhdxFile {
     source: NamedSource,
     metadata: Metadata,
-    /// How many blocks one sector bitmap speaks for; its entry follows theirs.
+    /// The number of blocks covered by one sector bitmap, whose entry follows theirs.
     chunk_blocks: u64,
     table: Vec<u64>,
     table_offset: u64,
@@ -95,7 +95,7 @@ impl BlockFile for VhdxFile {
         let used = block_len.min(self.metadata.disk_len - (offset - in_block));
         match (entry & STATE_MASK, &self.metadata.parent) {
             (0, Some(_)) => whole(Kind::Below),
-            // Not present, undefined, zero, unmapped, and unmapped as drafts had it.
+            // Not present, undefined, zero, unmapped, and unmapped in drafts of the format.
             (0..=3 | 5, _) => whole(Kind::Zero),
             (6, _) => whole(Kind::Data(self.place(index, used)? + in_block)),
             (7, Some(_)) => self.partial(block, in_block, self.place(index, used)?),
@@ -121,7 +121,8 @@ impl VhdxFile {
         self.table.get(index).copied().unwrap_or(0)
     }
 
-    /// Where the `len` bytes are that an entry points to.
+    /// Returns the offset to which an entry points. Fails if the `len` bytes there are not in the
+    /// file.
     fn place(&self, index: u64, len: u64) -> Result<u64, ImageError> {
         let host = self.entry(index) & !(MIB - 1);
         let end = host.checked_add(len);
@@ -132,7 +133,7 @@ impl VhdxFile {
         Ok(host)
     }
 
-    /// What is at a place in a block of which the parent has a part.
+    /// Returns the place of bytes in a partially present block, by its sector bitmap.
     fn partial(&self, block: u64, in_block: u64, host: u64) -> Result<Mapping, ImageError> {
         let Metadata { block_len, sector_len, .. } = self.metadata;
         let (chunk, in_chunk) = (block / self.chunk_blocks, block % self.chunk_blocks);
