@@ -1,4 +1,4 @@
-//! Why an image could not be opened or read, and what the operator can do next.
+//! Errors of opening or reading an image, with the operator's next step.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::detect::Wrapping;
 use crate::error::{ErrorKind, io_remedy};
 
-/// Why an image could not be opened or read.
+/// An error of opening or reading an image.
 ///
 /// Messages name the file and the structure, and never repeat their source; reporters walk the
 /// chain.
@@ -16,11 +16,11 @@ pub enum ImageError {
     /// The operating system refused.
     #[error("cannot {verb} {path}")]
     Io {
-        /// What was tried, such as `open`.
+        /// The attempted operation, such as `open`.
         verb: &'static str,
-        /// The file it was tried on.
+        /// The file's path.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The image contradicts its own format.
@@ -28,89 +28,89 @@ pub enum ImageError {
     Damaged {
         /// The image file.
         path: PathBuf,
-        /// The structure that is wrong, such as `L2 table`.
+        /// The damaged structure, such as `L2 table`.
         structure: &'static str,
-        /// Where in the file the structure lies.
+        /// The offset of the structure in the file, in bytes.
         offset: u64,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
-        /// What says more about it, or repairs it.
+        /// A step that diagnoses or repairs the file.
         repair: &'static str,
     },
-    /// The image is sound, as far as can be told, but of a kind that Seawall does not read.
+    /// The image appears sound, but Seawall does not read its kind.
     #[error("{path} uses {feature}, which seawall does not read")]
     Unsupported {
         /// The image file.
         path: PathBuf,
-        /// The format or the feature of it.
+        /// The unsupported format or feature.
         feature: String,
         /// The next step for the operator.
         remedy: String,
     },
-    /// A backing file is named that will not be used.
+    /// The image names a backing file that is not permitted or not usable.
     #[error("backing file {backing:?} of {path} is not used: {reason}")]
     Backing {
         /// The image that names the backing file.
         path: PathBuf,
-        /// The name, as it stands in the image.
+        /// The backing file's name, as written in the image.
         backing: String,
-        /// Why it is not used.
+        /// The reason for the refusal.
         reason: String,
         /// The next step for the operator.
         remedy: String,
     },
-    /// Nothing says that the file is a disk, or two things contradict each other.
+    /// The file has no sign of being a disk, or its name and content contradict each other.
     #[error("cannot tell what {path} is: {reason}")]
     Unrecognised {
         /// The file.
         path: PathBuf,
-        /// What was looked for, and what was found.
+        /// The evidence looked for and found.
         reason: String,
         /// The next step for the operator.
         remedy: String,
     },
-    /// The file is compressed as a whole; the caller may inflate it and open what it holds.
+    /// The file is compressed as a whole. The caller may decompress it and open the content.
     #[error("{path} is compressed by {wrapping}")]
     Wrapped {
         /// The file.
         path: PathBuf,
-        /// What it is compressed by.
+        /// The compression.
         wrapping: Wrapping,
     },
-    /// Something that is neither a regular file nor a block device was given as an image.
+    /// The path is neither a regular file nor a block device.
     #[error("{path} is {found}, not a regular file or a block device")]
     NotADisk {
-        /// The path that was given.
+        /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file found.
         found: &'static str,
     },
-    /// The file lost bytes after it was opened.
+    /// The file shrank after opening.
     #[error("{path} was {len} bytes long when it was opened, but now ends before byte {offset}")]
     Shrunk {
         /// The image file.
         path: PathBuf,
-        /// Its length when it was opened.
+        /// The file's length in bytes at the time of opening.
         len: u64,
-        /// Where bytes were expected and not found.
+        /// The offset of the missing bytes.
         offset: u64,
     },
-    /// A caller asked for bytes past the end of the disk.
+    /// A caller requested bytes past the end of the disk.
     #[error("bytes {offset}+{len} are outside of the disk in {path}, which has {disk_len} bytes")]
     OutOfRange {
         /// The image file.
         path: PathBuf,
-        /// The guest offset asked for.
+        /// The requested guest offset.
         offset: u64,
-        /// How many bytes were asked for.
+        /// The number of bytes requested.
         len: usize,
-        /// The length of the disk.
+        /// The length of the disk, in bytes.
         disk_len: u64,
     },
 }
 
 impl ImageError {
-    /// What the caller can do about it.
+    /// Returns the class of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -120,7 +120,7 @@ impl ImageError {
         }
     }
 
-    /// The operator's next step, printed on a line of its own by the CLI.
+    /// Returns the operator's next step, which the command line prints on a line of its own.
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Unsupported { remedy, .. }
@@ -139,7 +139,7 @@ impl ImageError {
     }
 }
 
-/// Refuses a range that does not lie within the disk.
+/// Fails if a range does not lie within the disk.
 pub(super) fn check_range(
     path: &std::path::Path,
     disk_len: u64,
