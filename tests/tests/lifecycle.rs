@@ -38,7 +38,7 @@ fn what_is_held_is_not_deleted_and_the_refusal_names_what_holds_it() {
     for (reference, holder, remedy) in [
         ("shop:1.0", "pin audit: the auditors read it", "seawall unpin shop:1.0 --name audit"),
         ("shop:1.1", "host rack4 runs it", "seawall hosts shop --forget rack4"),
-        ("shop:1.2", "channel stable pointed at it 1 move ago", "seawall retention apply shop"),
+        ("shop:1.2", "channel stable pointed at it 1 move ago", "seawall channels shop stable"),
         ("shop:1.3", "channel stable points at it", "seawall promote shop:VERSION stable"),
         ("shop:stable", "channel stable points at it", "seawall promote shop:VERSION stable"),
     ] {
