@@ -1,20 +1,20 @@
-//! Where everything goes in a disk image file that is written for export.
+//! Layouts of disk image files written by an export.
 //!
-//! A file is laid out before its first byte is written, from the disk's length and the runs of its
-//! data alone. Threads then write guest bytes at the offsets that the layout names, in any order,
-//! or one writer sends the file's [`Part`]s down a pipe; both give the same file.
+//! A file is laid out before its first byte is written, from the disk's length and its runs of data
+//! alone. Threads then write guest bytes at the offsets given by the layout, in any order, or one
+//! writer sends the file's [`Part`]s down a pipe; both produce the same file.
 //!
-//! Not here: formats whose length is known only once their data is compressed.
+//! Compressed formats are in `stream`, as their layout is known only after compression.
 //!
 //! # Invariants
 //!
 //! 1. A layout is a function of the disk's length, identity and data runs.
-//! 2. The lengths of the parts sum up to [`Layout::file_len`]; guest bytes are in guest order.
-//! 3. Memory follows the number of runs and of tables, not the length of the disk.
+//! 2. The lengths of the parts add up to [`Layout::file_len`]; guest bytes are in guest order.
+//! 3. Memory grows with the number of runs and tables, not with the length of the disk.
 //!
 //! # After a crash
 //!
-//! A file whose writer did not finish is garbage; nothing in it says so.
+//! An unfinished file is garbage, without any mark to say so.
 
 mod clusters;
 mod export;
@@ -38,26 +38,26 @@ pub use vhd::{Round, VhdKind, VhdLayout};
 pub use vhdx::{VhdxKind, VhdxLayout, VhdxSectors};
 pub use vmdk::VmdkLayout;
 
-/// Why a disk cannot be laid out.
+/// An error of laying out a disk.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// The disk is longer than the format holds, or than Seawall writes.
+    /// The disk is longer than the format, or Seawall, permits.
     #[error("a disk of {disk_len} bytes is too long for {format}, which holds {disk_len_max}")]
     DiskTooLong {
-        /// The length of the disk.
+        /// The length of the disk, in bytes.
         disk_len: u64,
         /// The format.
         format: &'static str,
-        /// The longest disk it is written for.
+        /// The maximum length of a disk, in bytes.
         disk_len_max: u64,
     },
-    /// A run overlaps the one before it, or does not lie in the disk.
+    /// A run overlaps the one before, or does not lie in the disk.
     #[error("data run {start}..{end} is out of order or outside of the disk")]
     RunOutOfPlace {
-        /// Where the run starts.
+        /// The start of the run, in bytes.
         start: u64,
-        /// Where the run ends.
+        /// The end of the run, exclusive.
         end: u64,
     },
     /// The disk does not end with a sector of the format.
@@ -65,7 +65,7 @@ pub enum LayoutError {
         "a disk of {disk_len} bytes is not in sectors of {sector_len} bytes, as {format} has them"
     )]
     NotSectors {
-        /// The length of the disk.
+        /// The length of the disk, in bytes.
         disk_len: u64,
         /// The format.
         format: &'static str,
@@ -80,7 +80,7 @@ pub enum LayoutError {
         /// The format.
         format: ExportFormat,
     },
-    /// The format's parts have their places only once its data is compressed.
+    /// The layout of the format is known only after compression.
     #[error("{format} has no layout before its data is compressed")]
     NotLaidOut {
         /// The format.
@@ -88,28 +88,28 @@ pub enum LayoutError {
     },
 }
 
-/// Where guest bytes go in the file.
+/// The place of guest bytes in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HostRun {
-    /// The offset in the file.
+    /// The offset in the file, in bytes.
     pub offset: u64,
-    /// How many bytes go there side by side.
+    /// The number of guest bytes placed contiguously there.
     pub len: u64,
 }
 
-/// What stands next in the file.
+/// The next part of a file, in file order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// Bytes of the format's own.
+    /// Metadata of the format.
     Bytes(Vec<u8>),
-    /// That many zeros.
+    /// Zeros, of this length in bytes.
     Zeros(u64),
-    /// The guest's bytes of a range of the disk.
+    /// Guest bytes, of this range of the disk.
     Guest(Range<u64>),
 }
 
 impl Part {
-    /// Its length in the file, in bytes.
+    /// Returns the length of the part in the file, in bytes.
     pub fn part_len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
@@ -119,42 +119,43 @@ impl Part {
     }
 }
 
-/// Where data goes in a file, by the order of it alone.
+/// The rule that places data in a file, by disk order alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Placement {
-    /// Where data begins in the file.
+    /// The start of the data in the file, in bytes.
     pub start: u64,
-    /// What a place is given to as a whole; `None` where every byte of the disk has its place.
+    /// The units that are placed as a whole; `None` if every byte of the disk has its place.
     pub units: Option<Units>,
 }
 
-/// Units of the guest that have a place in the file if they have data, in guest order.
+/// The units of a disk. Each unit with data has a place in the file, in guest order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Units {
-    /// The logarithm of a unit's length: 16 at least.
+    /// The length of a unit, as a power of two: at least 16.
     pub bits: u32,
-    /// From one unit to the next in the file.
+    /// The distance between the starts of two successive units in the file, in bytes.
     pub stride: u64,
 }
 
-/// The plan of a file; writers on many threads share it.
+/// The plan of a file, shared by writers on many threads.
 pub trait Layout: Send + Sync {
-    /// The length of the whole file in bytes.
+    /// Returns the length of the file, in bytes.
     fn file_len(&self) -> u64;
 
-    /// Where the guest's bytes from `guest_offset` go; `None` in a hole, which is not written.
+    /// Returns the place of the guest's bytes from `guest_offset`; `None` in a hole, which is not
+    /// written.
     fn host_offset(&self, guest_offset: u64) -> Option<HostRun>;
 
-    /// The rule behind [`Self::host_offset`].
+    /// Returns the rule behind [`Self::host_offset`].
     fn placement(&self) -> Placement;
 
-    /// The file from its first byte to its last.
+    /// Returns all parts of the file, in order.
     fn parts(&self) -> Box<dyn Iterator<Item = Part> + Send + '_>;
 }
 
-/// Writes all but the guest's bytes into an empty file, and gives the file its full length.
+/// Writes the metadata into an empty file, and gives the file its full length.
 ///
-/// What is not written later reads as zeros, as the file is sparse there.
+/// The rest is sparse, and reads as zeros until guest bytes are written.
 pub fn write_metadata(layout: &dyn Layout, file: &File) -> io::Result<()> {
     if file.metadata()?.len() != 0 {
         let reason = "an image is written into an empty file only";
@@ -163,7 +164,7 @@ pub fn write_metadata(layout: &dyn Layout, file: &File) -> io::Result<()> {
     add_metadata(layout, file)
 }
 
-/// Writes all but the guest's bytes into a file in which those are, or will be, and gives it its
+/// Writes the metadata into a file, which may have its guest bytes already, and gives the file its
 /// full length.
 pub(super) fn add_metadata(layout: &dyn Layout, file: &File) -> io::Result<()> {
     file.set_len(layout.file_len())?;
