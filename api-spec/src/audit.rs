@@ -18,7 +18,7 @@ pub const CHAIN_BEGIN: EntryDigest = EntryDigest::from_bytes([0; 32]);
 
 /// A text that names no action of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no action of the audit log; there are {list}", list = listed())]
+#[error("`{0}` is not an action of the audit log; the actions are {list}", list = listed())]
 pub struct UnknownAction(String);
 
 fn listed() -> String {
@@ -74,7 +74,7 @@ actions! { 12:
     Recover = "recover";
 }
 
-crate::schema::of_texts!(Action, "What was done. The table is closed.");
+crate::schema::of_texts!(Action, "The action of an audit log entry. The table is closed.");
 
 /// The actions that webhooks can deliver.
 pub const EVENTS: [Action; 4] = [Action::Publish, Action::Promote, Action::Delete, Action::Damage];

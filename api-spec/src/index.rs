@@ -66,7 +66,7 @@ pub enum InvalidIndex {
     #[error("format epoch {0} is unknown to this version (it reads epoch {FORMAT_EPOCH})")]
     Epoch(u32),
     /// The bytes are too few, too many, or over the limit.
-    #[error("{0} has {1} bytes, which cannot be right")]
+    #[error("{0} has {1} bytes, which is not a valid length")]
     Length(&'static str, usize),
     /// A length is outside its limits.
     #[error(transparent)]
@@ -91,7 +91,7 @@ pub enum InvalidIndex {
     #[error("a grid offset is a multiple of {SECTOR_LEN} below {BLOCK_LEN}, not {0}")]
     GridOffset(u32),
     /// The leaves' values merge into another digest.
-    #[error("the leaves belong to a disk with digest {actual}, the list says {expected}")]
+    #[error("the leaves belong to a disk with digest {actual}, but the list says {expected}")]
     Content {
         /// The digest in the list.
         expected: ContentDigest,

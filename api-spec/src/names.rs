@@ -202,7 +202,8 @@ name! {
     |text| {
         segment(text, "a channel name")?;
         if text.as_bytes()[0].is_ascii_digit() {
-            let why = "a channel begins with a letter; what begins with a digit is a version";
+            let why = "a channel begins with a letter; a name that begins with a digit is a \
+                       version";
             return Err(InvalidName::new(text, "a channel name", why));
         }
         Ok(())
@@ -226,7 +227,8 @@ name! {
             return bad("use 1 to 128 characters");
         }
         if !text.as_bytes()[0].is_ascii_digit() {
-            return bad("a version begins with a digit; what begins with a letter is a channel");
+            return bad("a version begins with a digit; a name that begins with a letter is a \
+                        channel");
         }
         if text.contains("..") || !text.bytes().last().is_some_and(|b| b.is_ascii_alphanumeric()) {
             return bad("a version ends with a letter or digit and has no empty part");
@@ -287,7 +289,7 @@ impl DiskName {
 
 fn check_device(name: &str, what: &'static str) -> Result<(), InvalidName> {
     if is_device(name) {
-        let why = "it stands for a device on Windows, where Hyper-V runs; choose another";
+        let why = "it names a device on Windows, where Hyper-V runs; choose another";
         return Err(InvalidName::new(name, what, why));
     }
     Ok(())

@@ -45,50 +45,50 @@ codes! {
     /// The token is missing or unknown.
     Unauthenticated = 401, "unauthenticated", "The request needs a valid token";
     /// The token does not permit this request.
-    Denied = 403, "denied", "The token does not permit this";
+    Denied = 403, "denied", "The token does not permit this request";
     /// There is no such application, release, channel, index or pack.
-    NotFound = 404, "not-found", "There is no such object";
+    NotFound = 404, "not-found", "The object does not exist";
     /// The path exists, but does not support the method.
-    MethodNotAllowed = 405, "method-not-allowed", "This resource has no such method";
+    MethodNotAllowed = 405, "method-not-allowed", "The resource does not support this method";
     /// The version already names another release.
-    VersionTaken = 409, "version-taken", "The version names another release";
+    VersionTaken = 409, "version-taken", "The version already names another release";
     /// A channel, pin or host needs the release, so the release cannot be deleted.
     Held = 409, "held", "The release is in use";
     /// The release was deleted.
     Gone = 410, "gone", "The release was deleted";
     /// The release needs chunks or leaves that the registry does not hold.
-    Incomplete = 409, "incomplete", "The release needs what the registry does not hold";
+    Incomplete = 409, "incomplete", "The registry lacks objects that the release needs";
     /// The lease has ended or never existed. Uploads that relied on it may not be published.
     LeaseEnded = 409, "lease-ended", "The lease has ended";
     /// A restart of a check was requested while one is running.
-    CheckRuns = 409, "check-runs", "A check of the registry runs";
+    CheckRuns = 409, "check-runs", "A check is already running";
     /// The request would exceed the application's quota.
-    QuotaExceeded = 409, "quota-exceeded", "The application's quota does not permit this";
+    QuotaExceeded = 409, "quota-exceeded", "The request would exceed the application's quota";
     /// A token, a host or the registry has reached its limit of leases or hosts.
-    LimitReached = 409, "limit-reached", "There are as many of these as there may be";
+    LimitReached = 409, "limit-reached", "A limit on the number of leases or hosts is reached";
     /// The channel moved since it was read.
     PreconditionFailed = 412, "precondition-failed", "The object changed since it was read";
     /// The body is over its limit.
     TooLarge = 413, "too-large", "The request is larger than the limit";
     /// The bytes do not match their name.
-    DigestMismatch = 422, "digest-mismatch", "The bytes are not what their name says";
+    DigestMismatch = 422, "digest-mismatch", "The bytes do not match their digest";
     /// The range lies outside the object.
     RangeNotSatisfiable = 416, "range-not-satisfiable", "The range lies outside the object";
     /// A change of a channel must name the state to replace.
-    PreconditionRequired = 428, "precondition-required", "The request must say what it replaces";
+    PreconditionRequired = 428, "precondition-required", "The request must name the state to replace";
     /// The client sent too many requests in a short time.
-    RateLimited = 429, "rate-limited", "There are too many requests";
+    RateLimited = 429, "rate-limited", "Too many requests";
     /// A defect. The log has the cause under the request's id.
-    Internal = 500, "internal", "The registry failed";
+    Internal = 500, "internal", "Internal error";
     /// The stored bytes do not match their digest.
-    Damaged = 500, "damaged", "An object at rest is damaged";
+    Damaged = 500, "damaged", "A stored object is damaged";
     /// The store or the catalog cannot be reached. Retry later.
-    Unavailable = 503, "unavailable", "The registry cannot serve this now";
+    Unavailable = 503, "unavailable", "The registry is temporarily unavailable";
     /// The store has no room.
     StorageFull = 507, "storage-full", "The store is full";
 }
 
-crate::schema::of_texts!(Code, "What went wrong, for programs. The table is closed.");
+crate::schema::of_texts!(Code, "The machine-readable error code. The table is closed.");
 
 /// The body of every error response (RFC 9457, section 3).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]

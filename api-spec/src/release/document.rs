@@ -263,7 +263,7 @@ impl Machine {
             })?;
         }
         if let Some(card) = self.network_cards.iter().find(|c| !networks.contains(&c.network)) {
-            let why = format!("network `{}` is not one of the release's", card.network);
+            let why = format!("the release has no network `{}`", card.network);
             return Err(rule(place("networkCards"), why));
         }
         if self.descriptor.as_ref().is_some_and(|d| d.media_type.len() > 255) {

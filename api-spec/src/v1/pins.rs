@@ -12,7 +12,7 @@ pub const PIN_REASON_LEN_MAX: usize = 1024;
 /// A request to pin a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "reason": "the auditors read it until 2027" }))]
+#[schema(example = json!({ "reason": "needed by the auditors until 2027" }))]
 pub struct SetPin {
     /// The reason, for people who want to delete the release.
     pub reason: String,

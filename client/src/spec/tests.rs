@@ -81,7 +81,7 @@ fn a_mistake_is_shown_with_its_line_or_key() {
         ),
         (
             format!("[machines.web]\nnetwork-cards = [{{ network = 'lan' }}]\n{disks}"),
-            "network `lan` is not one of the release's",
+            "the release has no network `lan`",
         ),
         ("machines = 3".into(), "line 1"),
         ("[machines.web".into(), "line 1"),

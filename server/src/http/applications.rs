@@ -6,6 +6,7 @@ use seawall_api::v1::{self, PAGE_COUNT_MAX};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::openapi;
 use super::problem::ApiError;
 use crate::app::Registry;
 use crate::catalog;
@@ -29,7 +30,9 @@ pub(super) struct Page {
 pub(super) fn page_len(limit: Option<u32>) -> Result<u32, ApiError> {
     match limit.unwrap_or(PAGE_COUNT_MAX) {
         limit @ 1..=PAGE_COUNT_MAX => Ok(limit),
-        other => Err(ApiError::invalid(format!("limit is 1 to {PAGE_COUNT_MAX}, not {other}"))),
+        other => {
+            Err(ApiError::invalid(format!("limit must be 1 to {PAGE_COUNT_MAX}, not {other}")))
+        }
     }
 }
 
@@ -57,7 +60,7 @@ pub(super) async fn list(
 
 /// Returns an application.
 #[utoipa::path(get, path = "/v1/applications/{application}", tag = "applications",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),
     responses((status = 200, description = "The application", body = v1::Application)))]
 pub(super) async fn read(
     registry: web::Data<Registry>,

@@ -37,7 +37,7 @@ pub(super) struct Wanted {
 
 /// Lists the entries of the audit log, newest first.
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", params(Wanted),
-    responses((status = 200, description = "A page of the log", body = v1::AuditPage)))]
+    responses((status = 200, description = "A page of the audit log", body = v1::AuditPage)))]
 pub(super) async fn list(
     registry: web::Data<Registry>,
     wanted: web::Query<Wanted>,

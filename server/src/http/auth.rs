@@ -64,7 +64,7 @@ impl FromRequest for Publishing {
 
     fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
         let actor = request.extensions().get::<Actor>().cloned();
-        let unknown = || ApiError::new(Code::Internal, "nobody asked who asks");
+        let unknown = || ApiError::new(Code::Internal, "the request was not authenticated");
         let admitted = actor.ok_or_else(unknown).and_then(|actor| {
             actor.publishes()?;
             Ok(Self(actor.0))
@@ -105,7 +105,7 @@ pub(super) fn admit(request: &ServiceRequest, edge: &Edge) -> Result<Actor, ApiE
     let secret = value.to_str().ok().and_then(|text| text.split_once(' '));
     let secret = secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let Some((name, role)) = secret.and_then(|(_, secret)| tokens.find(secret.trim())) else {
-        return Err(unknown("the request's token is not known here"));
+        return Err(unknown("the request's token is unknown"));
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD) || is_open_to_readers(path);
     if role == Role::Reader && !reads {

@@ -28,8 +28,8 @@ pub(super) fn check(request: &ServiceRequest, edge: &Edge) -> Result<(), ApiErro
     {
         return Ok(());
     }
-    let detail = "a registry without tokens answers to names of this machine's loopback alone";
-    let remedy = "ask for it as `localhost` or `127.0.0.1`, or start it with a token file";
+    let detail = "a registry without tokens serves only `localhost` and loopback addresses";
+    let remedy = "connect to `localhost` or `127.0.0.1`, or start the registry with a token file";
     Err(ApiError::new(Code::Denied, detail).with_remedy(remedy.to_owned()))
 }
 

@@ -21,7 +21,7 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
 ///
 /// The registry keeps serving meanwhile.
 #[utoipa::path(post, path = "/v1/backup", tag = "fsck", operation_id = "back_up",
-    responses((status = 200, description = "The catalog, an SQLite file", body = Vec<u8>,
+    responses((status = 200, description = "The catalog as an SQLite file", body = Vec<u8>,
                content_type = "application/octet-stream")))]
 pub(super) async fn backup(
     registry: web::Data<Registry>,
@@ -32,7 +32,7 @@ pub(super) async fn backup(
     // preflight.
     if !["application/json", OCTETS].contains(&request.content_type()) {
         let types = format!("application/json nor {OCTETS}");
-        return Err(ApiError::invalid(format!("the content-type is neither {types}")));
+        return Err(ApiError::invalid(format!("the content type is neither {types}")));
     }
     let copy = registry.back_up().await?;
     let len = copy.len();

@@ -67,9 +67,9 @@ impl Pace {
 
 fn too_slow() -> ApiError {
     let (len, secs) = (limits::PACE_LEN_MIN >> 10, limits::PACE_WINDOW.as_secs());
-    let detail = format!("less than {len} KiB of the body came in {secs} s");
+    let detail = format!("less than {len} KiB of the body arrived in {secs} s");
     ApiError::new(Code::Unavailable, detail)
-        .with_remedy("send it again, with fewer uploads at once or over a faster line".to_owned())
+        .with_remedy("try again with fewer parallel uploads or a faster connection".to_owned())
 }
 
 /// Reads an upload of at most `limit` bytes, once memory is available.
@@ -135,7 +135,7 @@ async fn receive_in(
 ) -> Result<Bytes, ApiError> {
     let edge = request
         .app_data::<web::Data<Edge>>()
-        .ok_or_else(|| ApiError::new(Code::Internal, "the registry is not set up"))?;
+        .ok_or_else(|| ApiError::new(Code::Internal, "the registry is not configured"))?;
     let mut payload = payload.into_inner();
     let receiver = Receiver {
         sender: Sender::of(request),
@@ -233,7 +233,7 @@ impl Receiver<'_> {
                 coming.bytes.extend_from_slice(&piece);
                 Ok(true)
             }
-            Some(Err(error)) => Err(ApiError::invalid(format!("the body broke off: {error}"))),
+            Some(Err(error)) => Err(ApiError::invalid(format!("the body is incomplete: {error}"))),
             None => Ok(false),
         }
     }

@@ -120,9 +120,9 @@ impl Budget {
             Ok(Err(_)) => Err(ApiError::new(Code::Unavailable, "the registry is stopping")),
             Err(_) => {
                 let secs = self.shared.wait_max.as_secs();
-                let detail = format!("no memory for the body came free within {secs} s");
+                let detail = format!("no memory for the body became free within {secs} s");
                 Err(ApiError::new(Code::Unavailable, detail)
-                    .with_remedy("run the command again, with fewer uploads at once".to_owned()))
+                    .with_remedy("run the command again with fewer parallel uploads".to_owned()))
             }
         }
     }

@@ -10,7 +10,7 @@ use seawall_api::v1;
 use super::auth::Actor;
 use super::body::json;
 use super::problem::ApiError;
-use super::range;
+use super::{openapi, range};
 use crate::app::Registry;
 use crate::app::channels::ChannelChange;
 use crate::catalog::{Channel, ChannelMove, Expected};
@@ -56,7 +56,7 @@ fn etag_of(channel: &Channel) -> String {
 
 /// Lists the channels of an application, ordered by name.
 #[utoipa::path(get, path = "/v1/applications/{application}/channels", tag = "channels",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),
     responses((status = 200, description = "The channels", body = v1::ChannelPage)))]
 pub(super) async fn list(
     registry: web::Data<Registry>,
@@ -68,12 +68,14 @@ pub(super) async fn list(
 
 /// Returns the current state of a channel.
 #[utoipa::path(get, path = "/v1/applications/{application}/channels/{channel}", tag = "channels",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("channel" = ChannelName, Path, description = "Its name"),
-           ("If-None-Match" = Option<String>, Header, description = "Sequences one has, in quotes")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("channel" = ChannelName, Path, description = "The channel's name"),
+           ("If-None-Match" = Option<String>, Header,
+            description = "The known sequence numbers, in quotes")),
     responses((status = 200, description = "The channel", body = v1::Channel,
-               headers(("etag" = String, description = "The channel's sequence in quotes"))),
-              (status = 304, description = "It has not moved")))]
+               headers(("etag" = String,
+                        description = "The channel's sequence number, in quotes"))),
+              (status = 304, description = "The channel has not moved")))]
 pub(super) async fn read(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, ChannelName)>,
@@ -93,13 +95,14 @@ pub(super) async fn read(
 
 /// Points a channel to a release, unless the channel moved since it was read.
 #[utoipa::path(put, path = "/v1/applications/{application}/channels/{channel}", tag = "channels",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("channel" = ChannelName, Path, description = "Its name"),
-           ("If-Match" = Option<String>, Header, description = "The sequence it replaces, in quotes"),
-           ("If-None-Match" = Option<String>, Header, description = "`*`: the channel is new")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("channel" = ChannelName, Path, description = "The channel's name"),
+           ("If-Match" = Option<String>, Header,
+            description = "The sequence number to replace, in quotes"),
+           ("If-None-Match" = Option<String>, Header, description = "`*` to create the channel")),
     request_body = v1::MoveChannel,
-    responses((status = 200, description = "It moved", body = v1::Channel),
-              (status = 201, description = "It is new", body = v1::Channel)))]
+    responses((status = 200, description = "The channel moved", body = v1::Channel),
+              (status = 201, description = "The channel was created", body = v1::Channel)))]
 pub(super) async fn advance(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, ChannelName)>,
@@ -125,14 +128,16 @@ fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
             let digits = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
             match digits.and_then(|digits| digits.parse().ok()) {
                 Some(sequence) => Ok(Expected::Sequence(sequence)),
-                None => malformed("If-Match holds a channel's sequence in quotes, `\"3\"`"),
+                None => malformed(
+                    "If-Match must be the channel's sequence number in quotes, such as `\"3\"`",
+                ),
             }
         }
         (None, Some("*")) => Ok(Expected::Absent),
-        (None, Some(_)) => malformed("If-None-Match holds `*` when a channel is new"),
-        (Some(_), Some(_)) => malformed("use one of If-Match and If-None-Match"),
+        (None, Some(_)) => malformed("If-None-Match can only be `*`, which creates a channel"),
+        (Some(_), Some(_)) => malformed("use either If-Match or If-None-Match, not both"),
         (None, None) => {
-            let detail = "a change of a channel says what it replaces";
+            let detail = "a change of a channel must name the state it replaces";
             let remedy = "send `If-Match: \"SEQUENCE\"`, or `If-None-Match: *` for a new channel";
             Err(ApiError::new(Code::PreconditionRequired, detail).with_remedy(remedy.to_owned()))
         }
@@ -142,9 +147,9 @@ fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
 /// Lists the last 1000 moves of a channel, newest first.
 #[utoipa::path(get, path = "/v1/applications/{application}/channels/{channel}/history",
     tag = "channels",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("channel" = ChannelName, Path, description = "Its name")),
-    responses((status = 200, description = "The moves", body = v1::ChannelHistory)))]
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("channel" = ChannelName, Path, description = "The channel's name")),
+    responses((status = 200, description = "The moves of the channel", body = v1::ChannelHistory)))]
 pub(super) async fn history(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, ChannelName)>,

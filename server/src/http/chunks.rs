@@ -19,13 +19,14 @@ fn at_most(count: usize, max: usize, what: &str) -> Result<(), ApiError> {
     if count <= max {
         return Ok(());
     }
-    Err(ApiError::invalid(format!("one question names at most {max} {what}, not {count}"))
-        .with_remedy("ask in several questions".to_owned()))
+    Err(ApiError::invalid(format!("a query may name at most {max} {what}, not {count}"))
+        .with_remedy("split the query".to_owned()))
 }
 
 /// Returns the positions of the chunks that a push has to upload.
 #[utoipa::path(post, path = "/v1/chunks/missing", tag = "chunks", request_body = v1::MissingChunks,
-    responses((status = 200, description = "What is missing", body = v1::MissingPositions)))]
+    responses((status = 200, description = "The positions of the missing items",
+               body = v1::MissingPositions)))]
 pub(super) async fn missing_chunks(
     registry: web::Data<Registry>,
     (request, payload): (HttpRequest, web::Payload),
@@ -40,7 +41,8 @@ pub(super) async fn missing_chunks(
 ///
 /// The other leaves are complete.
 #[utoipa::path(post, path = "/v1/leaves/missing", tag = "indexes", request_body = v1::MissingLeaves,
-    responses((status = 200, description = "What is missing", body = v1::MissingPositions)))]
+    responses((status = 200, description = "The positions of the missing items",
+               body = v1::MissingPositions)))]
 pub(super) async fn missing_leaves(
     registry: web::Data<Registry>,
     (request, payload): (HttpRequest, web::Payload),
@@ -53,7 +55,7 @@ pub(super) async fn missing_leaves(
 
 /// Returns the locations of chunks: the pack, the range in the pack, and the encoding.
 #[utoipa::path(post, path = "/v1/chunks/locate", tag = "chunks", request_body = v1::LocateChunks,
-    responses((status = 200, description = "A location for each", body = v1::LocatedChunks)))]
+    responses((status = 200, description = "One location per chunk", body = v1::LocatedChunks)))]
 pub(super) async fn locate(
     registry: web::Data<Registry>,
     (request, payload): (HttpRequest, web::Payload),

@@ -27,13 +27,14 @@ fn percent(percent: Option<u8>) -> Result<u8, ApiError> {
     match percent {
         None => Ok(CollectOptions::default().live_percent_min),
         Some(percent) if percent <= 100 => Ok(percent),
-        Some(percent) => Err(ApiError::invalid(format!("{percent} is no percentage"))),
+        Some(percent) => Err(ApiError::invalid(format!("{percent} is not a percentage"))),
     }
 }
 
 /// Returns the progress of the running collection and the outcome of the last one.
 #[utoipa::path(get, path = "/v1/collection", tag = "collection",
-    responses((status = 200, description = "How far it is", body = v1::Collection)))]
+    responses((status = 200, description = "The progress of the collection",
+               body = v1::Collection)))]
 pub(super) async fn status(registry: web::Data<Registry>) -> web::Json<v1::Collection> {
     web::Json(body_of(registry.collect_status()))
 }
@@ -43,7 +44,7 @@ pub(super) async fn status(registry: web::Data<Registry>) -> web::Json<v1::Colle
 /// If a collection is already running, another one follows.
 #[utoipa::path(post, path = "/v1/collection", tag = "collection",
     request_body = v1::StartCollection,
-    responses((status = 202, description = "It runs", body = v1::Collection)))]
+    responses((status = 202, description = "The collection is running", body = v1::Collection)))]
 pub(super) async fn start(
     registry: web::Data<Registry>,
     (request, payload): (HttpRequest, web::Payload),
@@ -62,7 +63,7 @@ pub(super) async fn start(
 ///
 /// The next collection resumes from there.
 #[utoipa::path(delete, path = "/v1/collection", tag = "collection",
-    responses((status = 202, description = "It stops", body = v1::Collection)))]
+    responses((status = 202, description = "The collection is stopping", body = v1::Collection)))]
 pub(super) async fn stop(registry: web::Data<Registry>) -> HttpResponse {
     registry.stop_collecting();
     HttpResponse::Accepted().json(body_of(registry.collect_status()))
@@ -81,7 +82,8 @@ pub(super) struct PlanQuery {
 ///
 /// Nothing is changed.
 #[utoipa::path(get, path = "/v1/collection/plan", tag = "collection", params(PlanQuery),
-    responses((status = 200, description = "What would go", body = v1::CollectionPlan)))]
+    responses((status = 200, description = "The objects that a collection would remove",
+               body = v1::CollectionPlan)))]
 pub(super) async fn plan(
     registry: web::Data<Registry>,
     query: web::Query<PlanQuery>,
@@ -97,7 +99,7 @@ pub(super) async fn plan(
 ///
 /// This is the amount that deleting the release would free.
 #[utoipa::path(get, path = "/v1/usage", tag = "collection",
-    responses((status = 200, description = "What releases occupy", body = v1::Usage)))]
+    responses((status = 200, description = "The storage used by each release", body = v1::Usage)))]
 pub(super) async fn usage(registry: web::Data<Registry>) -> Result<web::Json<v1::Usage>, ApiError> {
     let usage = registry.usage().await?;
     let own = usage.own_bytes.into_iter();

@@ -254,7 +254,7 @@ impl<S> Watched<S> {
 }
 
 fn too_slow() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the client takes too little of what it is sent")
+    io::Error::new(io::ErrorKind::TimedOut, "the client reads the response too slowly")
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {

@@ -22,8 +22,8 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
 /// Returns the bytes of an original descriptor, such as an OVF document.
 #[utoipa::path(get, path = "/v1/descriptors/{descriptor}", tag = "descriptors",
     operation_id = "read_descriptor",
-    params(("descriptor" = DescriptorDigest, Path, description = "Its name")),
-    responses((status = 200, description = "Its bytes, as they were put",
+    params(("descriptor" = DescriptorDigest, Path, description = "The descriptor's digest")),
+    responses((status = 200, description = "The bytes as uploaded",
                body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn read(
     registry: web::Data<Registry>,
@@ -38,10 +38,11 @@ pub(super) async fn read(
 /// A release that refers to the descriptor can then be published.
 #[utoipa::path(put, path = "/v1/descriptors/{descriptor}", tag = "descriptors",
     operation_id = "put_descriptor",
-    params(("descriptor" = DescriptorDigest, Path, description = "Its name"), UnderLease),
+    params(("descriptor" = DescriptorDigest, Path, description = "The descriptor's digest"),
+           UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, description = "It is kept"),
-              (status = 200, description = "It was there")))]
+    responses((status = 201, description = "Stored"),
+              (status = 200, description = "Already present")))]
 pub(super) async fn put(
     registry: web::Data<Registry>,
     descriptor: web::Path<DescriptorDigest>,

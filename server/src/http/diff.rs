@@ -41,7 +41,7 @@ fn side(name: &str, text: &str) -> Result<Side, ApiError> {
 
 /// Compares two releases, and computes the download of a host that moves from one to the other.
 #[utoipa::path(get, path = "/v1/diff", tag = "releases", params(Sides),
-    responses((status = 200, description = "What differs", body = v1::ReleaseDiff)))]
+    responses((status = 200, description = "The differences", body = v1::ReleaseDiff)))]
 pub(super) async fn diff(
     registry: web::Data<Registry>,
     sides: web::Query<Sides>,

@@ -43,7 +43,7 @@ pub(crate) async fn edge(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(state) = request.app_data::<web::Data<Edge>>().cloned() else {
-        return Err(ApiError::new(Code::Internal, "the registry is not set up").into());
+        return Err(ApiError::new(Code::Internal, "the registry is not configured").into());
     };
     let admitted = check_head(&request)
         .and_then(|()| authority::check(&request, &state))
@@ -119,7 +119,7 @@ fn conclude(
             let status = error.as_response_error().status_code().as_u16();
             record(asked, state, NO_ROUTE, (status, 0), took);
             let detail = "the registry's log has the cause under this request's id";
-            tracing::error!(error = %error, "failed outside of any handler");
+            tracing::error!(error = %error, "failed outside a handler");
             return Err(ApiError::new(Code::Internal, detail).with_instance(&asked.id).into());
         }
     };

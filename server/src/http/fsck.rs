@@ -10,8 +10,8 @@ use seawall_api::v1;
 use super::body::{json, receive};
 use super::indexes::status_of;
 use super::leases::UnderLease;
-use super::limits;
 use super::problem::ApiError;
+use super::{limits, openapi};
 use crate::app::Registry;
 use crate::app::damage::{DamagedRelease, Lack};
 use crate::app::fsck::{FsckOrder, FsckState, FsckStatus, RATE_DEFAULT};
@@ -76,7 +76,8 @@ fn body_of(status: FsckStatus) -> v1::Fsck {
 
 /// Returns the progress and the findings of the newest check.
 #[utoipa::path(get, path = "/v1/fsck", tag = "fsck", operation_id = "read_fsck",
-    responses((status = 200, description = "How far it is", body = v1::Fsck)))]
+    responses((status = 200, description = "The progress and findings of the check",
+               body = v1::Fsck)))]
 pub(super) async fn read(registry: web::Data<Registry>) -> Result<web::Json<v1::Fsck>, ApiError> {
     Ok(web::Json(body_of(registry.fsck_status(v1::FINDINGS_MAX).await?)))
 }
@@ -86,7 +87,7 @@ pub(super) async fn read(registry: web::Data<Registry>) -> Result<web::Json<v1::
 /// If the last check did not complete, the check resumes.
 #[utoipa::path(post, path = "/v1/fsck", tag = "fsck", operation_id = "start_fsck",
     request_body = v1::StartFsck,
-    responses((status = 202, description = "It runs", body = v1::Fsck)))]
+    responses((status = 202, description = "The check is running", body = v1::Fsck)))]
 pub(super) async fn begin(
     registry: web::Data<Registry>,
     (request, payload): (HttpRequest, web::Payload),
@@ -103,7 +104,7 @@ pub(super) async fn begin(
 ///
 /// The next check resumes from there.
 #[utoipa::path(delete, path = "/v1/fsck", tag = "fsck", operation_id = "stop_fsck",
-    responses((status = 204, description = "It stops")))]
+    responses((status = 204, description = "The check is stopping")))]
 pub(super) async fn stop(registry: web::Data<Registry>) -> Result<HttpResponse, ApiError> {
     registry.stop_fsck().await?;
     Ok(HttpResponse::NoContent().finish())
@@ -125,7 +126,7 @@ fn damaged((release, lacks): DamagedRelease) -> v1::DamagedRelease {
 
 /// Lists the releases known to be damaged, with the missing or damaged objects.
 #[utoipa::path(get, path = "/v1/damage", tag = "fsck", operation_id = "read_damage",
-    responses((status = 200, description = "The releases", body = v1::Damage)))]
+    responses((status = 200, description = "The damaged releases", body = v1::Damage)))]
 pub(super) async fn damage(
     registry: web::Data<Registry>,
 ) -> Result<web::Json<v1::Damage>, ApiError> {
@@ -138,9 +139,10 @@ pub(super) async fn damage(
 /// The list is empty for a sound release.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}/damage",
     tag = "fsck", operation_id = "read_damage_of",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("selector" = String, Path, description = "A version, a channel or `blake3:…`")),
-    responses((status = 200, description = "What it lacks", body = v1::DamagedRelease)))]
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("selector" = String, Path, description = openapi::SELECTOR)),
+    responses((status = 200, description = "The missing or damaged objects",
+               body = v1::DamagedRelease)))]
 pub(super) async fn damage_of(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, String)>,
@@ -153,10 +155,10 @@ pub(super) async fn damage_of(
 
 /// Restores the lost document of a published release.
 #[utoipa::path(put, path = "/v1/releases/{release}", tag = "fsck", operation_id = "put_document",
-    params(("release" = ReleaseDigest, Path, description = "Its digest"), UnderLease),
+    params(("release" = ReleaseDigest, Path, description = "The release's digest"), UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, description = "It is kept"),
-              (status = 200, description = "It was there")))]
+    responses((status = 201, description = "Stored"),
+              (status = 200, description = "Already present")))]
 pub(super) async fn put_document(
     registry: web::Data<Registry>,
     release: web::Path<ReleaseDigest>,

@@ -80,9 +80,9 @@ pub(super) async fn list(
 ///
 /// The release cannot be deleted until the report expires. Readers may send reports as well.
 #[utoipa::path(put, path = "/v1/hosts/{host}", operation_id = "report_host", tag = "hosts",
-    params(("host" = HostName, Path, description = "Its name")),
+    params(("host" = HostName, Path, description = "The host's name")),
     request_body = v1::RenewHost,
-    responses((status = 200, description = "It is noted", body = v1::HostRun)))]
+    responses((status = 200, description = "The report was recorded", body = v1::HostRun)))]
 pub(super) async fn report(
     registry: web::Data<Registry>,
     host: web::Path<HostName>,
@@ -107,8 +107,8 @@ pub(super) async fn report(
 ///
 /// The host no longer holds its releases.
 #[utoipa::path(delete, path = "/v1/hosts/{host}", operation_id = "forget_host", tag = "hosts",
-    params(("host" = HostName, Path, description = "Its name"), Part),
-    responses((status = 204, description = "It is forgotten")))]
+    params(("host" = HostName, Path, description = "The host's name"), Part),
+    responses((status = 204, description = "The reports were removed")))]
 pub(super) async fn forget(
     registry: web::Data<Registry>,
     host: web::Path<HostName>,

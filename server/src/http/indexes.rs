@@ -10,7 +10,7 @@ use seawall_store::port::Put;
 use super::body::receive_for_store;
 use super::leases::UnderLease;
 use super::problem::ApiError;
-use super::{limits, range};
+use super::{limits, openapi, range};
 use crate::app::{AppError, Registry};
 
 pub(super) const OCTETS: &str = "application/octet-stream";
@@ -56,11 +56,11 @@ pub(super) fn immutable(
 
 /// Returns the bytes of a leaf.
 #[utoipa::path(get, path = "/v1/leaves/{leaf}", tag = "indexes",
-    params(("leaf" = LeafDigest, Path, description = "Its name"),
-           ("If-None-Match" = Option<String>, Header, description = "Entity tags one has")),
-    responses((status = 200, description = "Its bytes (docs/FORMAT.md, section 4)",
+    params(("leaf" = LeafDigest, Path, description = "The leaf's digest"),
+           ("If-None-Match" = Option<String>, Header, description = openapi::KNOWN_TAGS)),
+    responses((status = 200, description = "The bytes (docs/FORMAT.md, section 4)",
                body = Vec<u8>, content_type = "application/octet-stream"),
-              (status = 304, description = "One has it")))]
+              (status = 304, description = openapi::NOT_MODIFIED)))]
 pub(super) async fn read_leaf(
     registry: web::Data<Registry>,
     leaf: web::Path<LeafDigest>,
@@ -71,10 +71,10 @@ pub(super) async fn read_leaf(
 
 /// Stores a leaf whose chunks are all present.
 #[utoipa::path(put, path = "/v1/leaves/{leaf}", tag = "indexes",
-    params(("leaf" = LeafDigest, Path, description = "Its name"), UnderLease),
+    params(("leaf" = LeafDigest, Path, description = "The leaf's digest"), UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, description = "It is kept"),
-              (status = 200, description = "It was there")))]
+    responses((status = 201, description = "Stored"),
+              (status = 200, description = "Already present")))]
 pub(super) async fn put_leaf(
     registry: web::Data<Registry>,
     leaf: web::Path<LeafDigest>,
@@ -89,11 +89,11 @@ pub(super) async fn put_leaf(
 
 /// Returns the bytes of an index's list.
 #[utoipa::path(get, path = "/v1/indexes/{index}", tag = "indexes",
-    params(("index" = IndexDigest, Path, description = "Its name"),
-           ("If-None-Match" = Option<String>, Header, description = "Entity tags one has")),
-    responses((status = 200, description = "Its bytes (docs/FORMAT.md, section 4)",
+    params(("index" = IndexDigest, Path, description = "The index's digest"),
+           ("If-None-Match" = Option<String>, Header, description = openapi::KNOWN_TAGS)),
+    responses((status = 200, description = "The bytes (docs/FORMAT.md, section 4)",
                body = Vec<u8>, content_type = "application/octet-stream"),
-              (status = 304, description = "One has it")))]
+              (status = 304, description = openapi::NOT_MODIFIED)))]
 pub(super) async fn read_index(
     registry: web::Data<Registry>,
     index: web::Path<IndexDigest>,
@@ -106,10 +106,10 @@ pub(super) async fn read_index(
 ///
 /// The index and every object needed for a pull must be present.
 #[utoipa::path(head, path = "/v1/indexes/{index}", tag = "indexes",
-    params(("index" = IndexDigest, Path, description = "Its name")),
-    responses((status = 200, description = "Its leaves and packs are there"),
-              (status = 404, description = "It is not known, or something that it needs is gone; \
-                                            a push brings it again")))]
+    params(("index" = IndexDigest, Path, description = "The index's digest")),
+    responses((status = 200, description = "The disk can be pulled"),
+              (status = 404, description = "The index is unknown, or an object it needs \
+                                            is missing; push the disk again")))]
 pub(super) async fn find_index(
     registry: web::Data<Registry>,
     index: web::Path<IndexDigest>,
@@ -123,10 +123,10 @@ pub(super) async fn find_index(
 
 /// Stores an index whose leaves are all present.
 #[utoipa::path(put, path = "/v1/indexes/{index}", tag = "indexes",
-    params(("index" = IndexDigest, Path, description = "Its name"), UnderLease),
+    params(("index" = IndexDigest, Path, description = "The index's digest"), UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, description = "It is kept"),
-              (status = 200, description = "It was there")))]
+    responses((status = 201, description = "Stored"),
+              (status = 200, description = "Already present")))]
 pub(super) async fn put_index(
     registry: web::Data<Registry>,
     index: web::Path<IndexDigest>,

@@ -66,7 +66,7 @@ pub(super) async fn open(
 ///
 /// Every request under the lease renews it as well.
 #[utoipa::path(put, path = "/v1/leases/{lease}", tag = "leases",
-    params(("lease" = String, Path, description = "Its id")),
+    params(("lease" = String, Path, description = "The lease's id")),
     responses((status = 200, description = "The lease", body = v1::Lease)))]
 pub(super) async fn renew(
     registry: web::Data<Registry>,
@@ -80,8 +80,8 @@ pub(super) async fn renew(
 ///
 /// Ending a lease twice is harmless.
 #[utoipa::path(delete, path = "/v1/leases/{lease}", tag = "leases",
-    params(("lease" = String, Path, description = "Its id")),
-    responses((status = 204, description = "It has ended")))]
+    params(("lease" = String, Path, description = "The lease's id")),
+    responses((status = 204, description = "The lease has ended")))]
 pub(super) async fn end(
     registry: web::Data<Registry>,
     lease: web::Path<String>,

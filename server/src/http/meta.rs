@@ -50,14 +50,15 @@ async fn root(request: HttpRequest) -> HttpResponse {
 
 /// The page shown to browsers at `/`.
 const ROOT_PAGE: &str = "<!doctype html><html lang=\"en\"><title>Seawall registry</title>\
-    <h1>Seawall registry</h1><p>This is the address of a registry of virtual machine images: \
-    <code>seawall --registry ADDRESS list</code> shows what it holds.</p>\
-    <p><a href=\"/docs/\">The API</a> is described here, and in \
-    <a href=\"/v1/openapi.json\">one document</a>.</p></html>\n";
+    <h1>Seawall registry</h1><p>A registry of virtual machine images. To list its contents, run \
+    <code>seawall --registry ADDRESS list</code>.</p>\
+    <p><a href=\"/docs/\">API reference</a> (<a href=\"/v1/openapi.json\">OpenAPI document</a>)\
+    </p></html>\n";
 
 /// Returns the name and the version of the server.
 #[utoipa::path(get, path = "/v1/version", tag = "meta",
-    responses((status = 200, description = "What answers here", body = ServerVersion)))]
+    responses((status = 200, description = "The name and version of the server",
+               body = ServerVersion)))]
 pub(super) async fn version() -> web::Json<ServerVersion> {
     web::Json(ServerVersion {
         name: "seawall".to_owned(),
@@ -68,27 +69,28 @@ pub(super) async fn version() -> web::Json<ServerVersion> {
 
 /// Answers as long as the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "meta", security(()),
-    responses((status = 200, description = "The process answers", body = Health)))]
+    responses((status = 200, description = "The process is alive", body = Health)))]
 pub(super) async fn healthz() -> web::Json<Health> {
     web::Json(Health { status: "ok".to_owned() })
 }
 
 /// Answers as long as the registry can serve requests.
 #[utoipa::path(get, path = "/readyz", tag = "meta", security(()),
-    responses((status = 200, description = "It can serve: store and catalog can be read and written, \
-               and it is not about to stop", body = Health)))]
+    responses((status = 200,
+               description = "The registry is ready: store and catalog can be read and \
+               written, and no shutdown is in progress", body = Health)))]
 pub(super) async fn readyz(
     registry: web::Data<Registry>,
     edge: web::Data<Edge>,
 ) -> Result<web::Json<Health>, ApiError> {
     if edge.draining.load(Ordering::Relaxed) {
-        return Err(ApiError::new(Code::Unavailable, "the registry is about to stop"));
+        return Err(ApiError::new(Code::Unavailable, "the registry is shutting down"));
     }
     if is_ready(&registry, &edge).await {
         return Ok(web::Json(Health { status: "ok".to_owned() }));
     }
     // The client has shown no token and must not learn the cause.
-    Err(ApiError::new(Code::Unavailable, "the store or the catalog cannot serve now"))
+    Err(ApiError::new(Code::Unavailable, "the store or the catalog is unavailable"))
 }
 
 /// Returns true if a probe succeeds, or did a moment ago.
@@ -109,7 +111,7 @@ async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
             false
         }
         Err(_) => {
-            tracing::warn!("not ready: the store or the catalog does not answer");
+            tracing::warn!("not ready: the store or the catalog does not respond");
             false
         }
     };
@@ -119,7 +121,7 @@ async fn is_ready(registry: &Registry, edge: &Edge) -> bool {
 
 /// Returns the counters and gauges of this process.
 #[utoipa::path(get, path = "/metrics", tag = "meta",
-    responses((status = 200, description = "Counters and gauges, as OpenMetrics text",
+    responses((status = 200, description = "Counters and gauges as OpenMetrics text",
                body = String, content_type = "application/openmetrics-text")))]
 pub(super) async fn metrics(
     (registry, edge): (web::Data<Registry>, web::Data<Edge>),
@@ -127,8 +129,8 @@ pub(super) async fn metrics(
     // The counters of the process are reported even if the catalog does not answer.
     match timeout(limits::PROBE_TIME_MAX, registry.fsck_tally()).await {
         Ok(Ok(tally)) => edge.metrics.checked(&tally),
-        Ok(Err(error)) => tracing::warn!(%error, "the metrics of checks are old"),
-        Err(_) => tracing::warn!("the metrics of checks are old: the catalog does not answer"),
+        Ok(Err(error)) => tracing::warn!(%error, "the metrics of checks are stale"),
+        Err(_) => tracing::warn!("the metrics of checks are stale: the catalog does not respond"),
     }
     if let Some(room) = registry.room() {
         edge.metrics.watched.room(room);
@@ -136,12 +138,12 @@ pub(super) async fn metrics(
     // If the catalog fails, its gauges keep their last values.
     match registry.webhooks().await {
         Ok(webhooks) => edge.metrics.watched.webhooks(&webhooks),
-        Err(error) => tracing::warn!(%error, "the metrics of webhooks are old"),
+        Err(error) => tracing::warn!(%error, "the metrics of webhooks are stale"),
     }
     let text = edge
         .metrics
         .encode()
-        .map_err(|_| ApiError::new(Code::Internal, "the metrics cannot be written"))?;
+        .map_err(|_| ApiError::new(Code::Internal, "cannot encode the metrics"))?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, OPENMETRICS)).body(text))
 }
 
@@ -173,11 +175,11 @@ async fn page(file: web::Path<String>) -> Result<HttpResponse, ApiError> {
             .insert_header((CACHE_CONTROL, "max-age=3600"))
             .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
             .body(body)),
-        Ok(None) => Err(ApiError::new(Code::NotFound, "the page has no such file")),
+        Ok(None) => Err(ApiError::new(Code::NotFound, "the page of the API has no such file")),
         Err(error) => {
             let error: Box<dyn std::error::Error> = error;
-            tracing::error!(%error, "the page of the API cannot be made");
-            Err(ApiError::new(Code::Internal, "the page cannot be made"))
+            tracing::error!(%error, "cannot build the page of the API");
+            Err(ApiError::new(Code::Internal, "cannot build the page"))
         }
     }
 }
@@ -199,6 +201,6 @@ const PAGE_LEN_MAX: usize = 64 << 10;
 /// Answers requests that no route matches.
 pub(super) async fn no_such_route(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let path: String = request.path().chars().take(200).flat_map(char::escape_default).collect();
-    let remedy = "GET /v1/openapi.json lists them; a `/` in a name is sent as %2F".to_owned();
+    let remedy = "see GET /v1/openapi.json; encode a `/` in a name as %2F".to_owned();
     Err(ApiError::new(Code::NotFound, format!("the API has no path {path}")).with_remedy(remedy))
 }

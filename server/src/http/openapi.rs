@@ -12,10 +12,41 @@ use super::{
     indexes, leases, meta, packs, pins, quotas, releases, retention, webhooks,
 };
 
+/// The description of the parameter `application`.
+pub(super) const APPLICATION: &str = "The application's name, with `/` encoded as `%2F`";
+/// The description of the parameter `selector`.
+pub(super) const SELECTOR: &str = "A version, a channel or a digest (`blake3:…`)";
+/// The description of the header If-None-Match.
+pub(super) const KNOWN_TAGS: &str = "The entity tags of copies the client has";
+/// The description of status 304.
+pub(super) const NOT_MODIFIED: &str = "The client's copy is current";
+
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Seawall", description = "Releases of virtual machine images over HTTP. \
-         Errors are problem documents (RFC 9457) with a closed table of codes."),
+    info(title = "Seawall registry API", description = "Stores, publishes and serves releases of \
+         virtual machine images. Errors are problem documents (RFC 9457) with a closed table of \
+         codes."),
+    tags(
+        (name = "meta", description = "Version, health, metrics and this document"),
+        (name = "applications", description = "Applications and their quotas"),
+        (name = "releases", description = "Releases: publishing, reading, comparing, pinning and \
+             deleting"),
+        (name = "channels", description = "Channels: names that move from release to release"),
+        (name = "retention", description = "Policies that decide which releases to delete"),
+        (name = "hosts", description = "Hosts and the releases they run"),
+        (name = "leases", description = "Protection of the objects of a push or pull from \
+             collection"),
+        (name = "chunks", description = "Chunks: pieces of disks, stored once and located in \
+             packs"),
+        (name = "packs", description = "Packs: immutable files of compressed chunks"),
+        (name = "indexes", description = "Indexes and leaves: the layout of disks in chunks"),
+        (name = "descriptors", description = "Original descriptors, such as OVF documents"),
+        (name = "collection", description = "Removal of objects that no release needs"),
+        (name = "fsck", description = "Checks of the whole registry, known damage, repair and \
+             backup"),
+        (name = "audit", description = "The audit log"),
+        (name = "webhooks", description = "Delivery of events to URLs")
+    ),
     paths(
         meta::version, meta::healthz, meta::readyz, meta::metrics, meta::document,
         applications::list, applications::read,
@@ -57,7 +88,8 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, api: &mut Document) {
-        let description = "A token of the registry's token file; none where it has no such file";
+        let description =
+            "A token from the registry's token file. Not needed if the registry has no token file.";
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(description))

@@ -19,7 +19,7 @@ use super::indexes::{OCTETS, status_of};
 use super::leases::UnderLease;
 use super::problem::ApiError;
 use super::range::{self, Selected};
-use super::{Edge, limits};
+use super::{Edge, limits, openapi};
 use crate::app::{AppError, PackObject, Registry};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
@@ -33,11 +33,11 @@ pub(super) fn routes(cfg: &mut web::ServiceConfig) {
 
 /// Stores a pack after decoding and re-hashing each of its frames.
 #[utoipa::path(put, path = "/v1/packs/{pack}", tag = "packs",
-    params(("pack" = PackDigest, Path, description = "Its name"), UnderLease),
+    params(("pack" = PackDigest, Path, description = "The pack's digest"), UnderLease),
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
-                 description = "Its bytes (docs/FORMAT.md, section 5)"),
-    responses((status = 201, description = "It is kept and its chunks are known"),
-              (status = 200, description = "It was there")))]
+                 description = "The bytes (docs/FORMAT.md, section 5)"),
+    responses((status = 201, description = "Stored; the chunks can be used"),
+              (status = 200, description = "Already present")))]
 pub(super) async fn upload(
     (registry, edge): (web::Data<Registry>, web::Data<Edge>),
     pack: web::Path<PackDigest>,
@@ -54,14 +54,15 @@ pub(super) async fn upload(
 
 /// Returns the bytes of a pack, or one range of them.
 #[utoipa::path(get, path = "/v1/packs/{pack}", tag = "packs",
-    params(("pack" = PackDigest, Path, description = "Its name"),
-           ("Range" = Option<String>, Header, description = "One range, `bytes=0-4095`"),
-           ("If-Range" = Option<String>, Header, description = "The tag for which the range is meant")),
-    responses((status = 200, description = "Its bytes", body = Vec<u8>,
+    params(("pack" = PackDigest, Path, description = "The pack's digest"),
+           ("Range" = Option<String>, Header, description = "One range, such as `bytes=0-4095`"),
+           ("If-Range" = Option<String>, Header,
+            description = "The entity tag the range applies to")),
+    responses((status = 200, description = "The bytes of the pack", body = Vec<u8>,
                content_type = "application/octet-stream"),
-              (status = 206, description = "The range of them", body = Vec<u8>,
+              (status = 206, description = "The requested range", body = Vec<u8>,
                content_type = "application/octet-stream"),
-              (status = 304, description = "One has it")))]
+              (status = 304, description = openapi::NOT_MODIFIED)))]
 pub(super) async fn read(
     (registry, edge): (web::Data<Registry>, web::Data<Edge>),
     pack: web::Path<PackDigest>,
@@ -135,7 +136,7 @@ fn pieces(
         async move {
             let read = match tokio::spawn(read).await {
                 Ok(bytes) => bytes.inspect_err(|error| {
-                    tracing::error!(%error, pack = %digest, "a pack broke off on its way out");
+                    tracing::error!(%error, pack = %digest, "the transfer of a pack was aborted");
                 }),
                 Err(error) => {
                     Err(AppError::Internal { action: "read a pack", source: error.into() })

@@ -8,6 +8,7 @@ use seawall_api::v1;
 
 use super::auth::Actor;
 use super::body::json;
+use super::openapi;
 use super::problem::ApiError;
 use crate::app::Registry;
 use crate::app::pins::NewPin;
@@ -55,9 +56,9 @@ fn holder_of(holder: Holder) -> v1::Holder {
 /// Lists the holders of a release: everything that prevents its deletion.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}/holders",
     operation_id = "list_holders", tag = "releases",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("selector" = String, Path, description = "A version, a channel or `blake3:…`")),
-    responses((status = 200, description = "What holds it", body = v1::Holders)))]
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("selector" = String, Path, description = openapi::SELECTOR)),
+    responses((status = 200, description = "The holders of the release", body = v1::Holders)))]
 pub(super) async fn holders(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, String)>,
@@ -71,8 +72,8 @@ pub(super) async fn holders(
 /// Lists the pins of a release, ordered by name.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}/pins",
     operation_id = "list_pins", tag = "releases",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("selector" = String, Path, description = "A version, a channel or `blake3:…`")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("selector" = String, Path, description = openapi::SELECTOR)),
     responses((status = 200, description = "The pins", body = v1::PinPage)))]
 pub(super) async fn list(
     registry: web::Data<Registry>,
@@ -89,12 +90,12 @@ pub(super) async fn list(
 /// replaced.
 #[utoipa::path(put, path = "/v1/applications/{application}/releases/{selector}/pins/{pin}",
     operation_id = "put_pin", tag = "releases",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("selector" = String, Path, description = "A version, a channel or `blake3:…`"),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("selector" = String, Path, description = openapi::SELECTOR),
            ("pin" = PinName, Path, description = "The pin's name")),
     request_body = v1::SetPin,
-    responses((status = 200, description = "It replaced one of that name", body = v1::Pin),
-              (status = 201, description = "It is new", body = v1::Pin)))]
+    responses((status = 200, description = "The pin of this name was replaced", body = v1::Pin),
+              (status = 201, description = "The pin was added", body = v1::Pin)))]
 pub(super) async fn pin(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, String, PinName)>,
@@ -112,10 +113,10 @@ pub(super) async fn pin(
 /// Removes a pin.
 #[utoipa::path(delete, path = "/v1/applications/{application}/releases/{selector}/pins/{pin}",
     operation_id = "delete_pin", tag = "releases",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("selector" = String, Path, description = "A version, a channel or `blake3:…`"),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("selector" = String, Path, description = openapi::SELECTOR),
            ("pin" = PinName, Path, description = "The pin's name")),
-    responses((status = 204, description = "It is gone")))]
+    responses((status = 204, description = "The pin was removed")))]
 pub(super) async fn unpin(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, String, PinName)>,

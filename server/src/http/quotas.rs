@@ -6,6 +6,7 @@ use seawall_api::v1;
 
 use super::auth::Actor;
 use super::body::json;
+use super::openapi;
 use super::problem::ApiError;
 use crate::app::Registry;
 use crate::catalog::{Quota, QuotaState};
@@ -32,8 +33,8 @@ fn body_of(application: ApplicationName, state: QuotaState) -> v1::Quota {
 ///
 /// The application need not exist yet.
 #[utoipa::path(get, path = "/v1/applications/{application}/quota", tag = "applications",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
-    responses((status = 200, description = "The quota", body = v1::Quota)))]
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),
+    responses((status = 200, description = "The quota and its usage", body = v1::Quota)))]
 pub(super) async fn read(
     registry: web::Data<Registry>,
     application: web::Path<ApplicationName>,
@@ -46,9 +47,9 @@ pub(super) async fn read(
 ///
 /// A lower quota does not affect existing releases.
 #[utoipa::path(put, path = "/v1/applications/{application}/quota", tag = "applications",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),
     request_body = v1::SetQuota,
-    responses((status = 200, description = "The quota", body = v1::Quota)))]
+    responses((status = 200, description = "The quota and its usage", body = v1::Quota)))]
 pub(super) async fn set(
     registry: web::Data<Registry>,
     application: web::Path<ApplicationName>,

@@ -72,10 +72,10 @@ fn too_many(whose: &str, rate: Rate, wait: Duration) -> ApiError {
     // Rounded up, so that a retry after that many seconds succeeds.
     let secs = wait.as_millis().div_ceil(1000).max(1);
     let plural = if rate.per_sec == 1 { "" } else { "s" };
-    let detail = format!("{whose} may make {} request{plural} a second", rate.per_sec);
+    let detail = format!("{whose} may send {} request{plural} per second", rate.per_sec);
     ApiError::new(Code::RateLimited, detail)
         .with_header(RETRY_AFTER, secs.to_string())
-        .with_remedy(format!("run the command again in {secs} s, with fewer requests at once"))
+        .with_remedy(format!("run the command again in {secs} s with fewer parallel requests"))
 }
 
 #[derive(Debug)]

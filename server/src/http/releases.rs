@@ -15,7 +15,7 @@ use super::auth::Actor;
 use super::body::receive;
 use super::leases::UnderLease;
 use super::problem::ApiError;
-use super::{Edge, limits, range};
+use super::{Edge, limits, openapi, range};
 use crate::app::listings::ListedRelease;
 use crate::app::{Publisher, Registry};
 use crate::catalog::Publication;
@@ -65,7 +65,7 @@ fn body_of(listed: ListedRelease) -> v1::ReleaseSummary {
 
 /// Lists the releases of an application, newest first.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases", tag = "releases",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"), Page),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION), Page),
     responses((status = 200, description = "A page of releases", body = v1::ReleasePage)))]
 pub(super) async fn list(
     registry: web::Data<Registry>,
@@ -83,11 +83,11 @@ pub(super) async fn list(
 /// The whole release becomes visible at once, and the lease ends. Publishing the same release again
 /// answers 200.
 #[utoipa::path(post, path = "/v1/applications/{application}/releases", tag = "releases",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
            UnderLease),
     request_body(content = Document, description = "The document in canonical form (RFC 8785)"),
-    responses((status = 201, description = "It is visible now", body = v1::Published),
-              (status = 200, description = "It was published before", body = v1::Published)))]
+    responses((status = 201, description = "Published", body = v1::Published),
+              (status = 200, description = "Already published", body = v1::Published)))]
 pub(super) async fn publish(
     (registry, edge): (web::Data<Registry>, web::Data<Edge>),
     application: web::Path<ApplicationName>,
@@ -112,13 +112,13 @@ pub(super) async fn publish(
 ///
 /// The BLAKE3 digest of the bytes is the release's digest.
 #[utoipa::path(get, path = "/v1/applications/{application}/releases/{selector}", tag = "releases",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("selector" = String, Path, description = "A version, a channel or `blake3:…`"),
-           ("If-None-Match" = Option<String>, Header, description = "Entity tags one has")),
-    responses((status = 200, description = "The document's canonical bytes", body = Document,
-               headers(("etag" = String, description = "The release's digest in quotes"),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("selector" = String, Path, description = openapi::SELECTOR),
+           ("If-None-Match" = Option<String>, Header, description = openapi::KNOWN_TAGS)),
+    responses((status = 200, description = "The canonical bytes of the document", body = Document,
+               headers(("etag" = String, description = "The release's digest, in quotes"),
                        ("seawall-release" = String, description = "The release's digest"))),
-              (status = 304, description = "One has it")))]
+              (status = 304, description = openapi::NOT_MODIFIED)))]
 pub(super) async fn read(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, String)>,
@@ -154,9 +154,9 @@ pub(super) async fn read(
 /// needs.
 #[utoipa::path(delete, path = "/v1/applications/{application}/releases/{selector}",
     tag = "releases",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
            ("selector" = Version, Path, description = "The version")),
-    responses((status = 200, description = "It is gone", body = v1::DeletedRelease)))]
+    responses((status = 200, description = "The release was deleted", body = v1::DeletedRelease)))]
 pub(super) async fn delete(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, String)>,
@@ -165,7 +165,7 @@ pub(super) async fn delete(
     let (application, version) = path.into_inner();
     let version: Version = version.parse().map_err(|error| {
         // By version only: a channel may move between the decision and the request.
-        ApiError::invalid(format!("a release is deleted by its version: {error}"))
+        ApiError::invalid(format!("name the release to delete by its version: {error}"))
     })?;
     let tombstone = registry.remove_release(&application, &version, actor.0).await?;
     Ok(web::Json(deleted_body(tombstone)))

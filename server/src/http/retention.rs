@@ -6,6 +6,7 @@ use seawall_api::v1;
 
 use super::auth::Actor;
 use super::body::json;
+use super::openapi;
 use super::problem::ApiError;
 use super::releases::deleted_body;
 use crate::app::Registry;
@@ -68,7 +69,7 @@ fn kept_of((release, why): (StandingRelease, String)) -> v1::KeptRelease {
 /// Lists the retention policies of an application and its channels.
 #[utoipa::path(get, path = "/v1/applications/{application}/policy", operation_id = "list_policies",
     tag = "retention",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),
     responses((status = 200, description = "The policies", body = v1::Policies)))]
 pub(super) async fn policies(
     registry: web::Data<Registry>,
@@ -82,9 +83,9 @@ pub(super) async fn policies(
 ///
 /// An empty policy removes the one in force. No release is deleted until the plan is applied.
 #[utoipa::path(put, path = "/v1/applications/{application}/policy", tag = "retention",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),
     request_body = v1::RetentionPolicy,
-    responses((status = 200, description = "It is set", body = v1::Policy)))]
+    responses((status = 200, description = "The policy as set", body = v1::Policy)))]
 pub(super) async fn set_policy(
     registry: web::Data<Registry>,
     application: web::Path<ApplicationName>,
@@ -100,10 +101,10 @@ pub(super) async fn set_policy(
 /// An empty policy removes the one in force.
 #[utoipa::path(put, path = "/v1/applications/{application}/channels/{channel}/policy",
     tag = "retention",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F"),
-           ("channel" = ChannelName, Path, description = "Its name")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION),
+           ("channel" = ChannelName, Path, description = "The channel's name")),
     request_body = v1::RetentionPolicy,
-    responses((status = 200, description = "It is set", body = v1::Policy)))]
+    responses((status = 200, description = "The policy as set", body = v1::Policy)))]
 pub(super) async fn set_channel_policy(
     registry: web::Data<Registry>,
     path: web::Path<(ApplicationName, ChannelName)>,
@@ -121,7 +122,7 @@ pub(super) async fn set_channel_policy(
 /// Nothing is changed.
 #[utoipa::path(get, path = "/v1/applications/{application}/retention",
     operation_id = "plan_retention", tag = "retention",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),
     responses((status = 200, description = "The plan", body = v1::RetentionPlan)))]
 pub(super) async fn plan(
     registry: web::Data<Registry>,
@@ -141,9 +142,10 @@ pub(super) async fn plan(
 /// `POST /v1/collection`. `GET /v1/collection` returns its progress.
 #[utoipa::path(post, path = "/v1/applications/{application}/retention",
     operation_id = "apply_retention", tag = "retention",
-    params(("application" = ApplicationName, Path, description = "Its name; `/` is sent as %2F")),
+    params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),
     request_body = v1::ApplyRetention,
-    responses((status = 200, description = "What went", body = v1::RetentionOutcome)))]
+    responses((status = 200, description = "The deleted and the kept releases",
+               body = v1::RetentionOutcome)))]
 pub(super) async fn apply(
     registry: web::Data<Registry>,
     application: web::Path<ApplicationName>,

@@ -77,7 +77,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let outcome = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
     outcome.flatten().map_err(|source| {
-        let path = PathBuf::from("a body that comes in slowly");
+        let path = PathBuf::from("the spool file of a slow body");
         AppError::from(seawall_store::error::StoreError::io("keep", path, source)).into()
     })
 }

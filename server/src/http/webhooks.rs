@@ -89,8 +89,8 @@ pub(super) async fn add(
 
 /// Removes a webhook and its pending messages.
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", tag = "webhooks",
-    params(("webhook" = String, Path, description = "Its id")),
-    responses((status = 204, description = "It is gone")))]
+    params(("webhook" = String, Path, description = "The webhook's id")),
+    responses((status = 204, description = "The webhook was removed")))]
 pub(super) async fn remove(
     registry: web::Data<Registry>,
     webhook: web::Path<String>,
@@ -114,7 +114,7 @@ pub(super) struct Page {
 ///
 /// Includes all pending messages and the last 1000 completed ones.
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", tag = "webhooks",
-    params(("webhook" = String, Path, description = "Its id"), Page),
+    params(("webhook" = String, Path, description = "The webhook's id"), Page),
     responses((status = 200, description = "A page of deliveries", body = v1::DeliveryPage)))]
 pub(super) async fn deliveries(
     registry: web::Data<Registry>,

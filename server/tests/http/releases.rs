@@ -184,7 +184,7 @@ async fn a_document_must_be_what_its_place_says() {
         document.machines[0].disks[0].content = other_disk;
     });
     let problem = assert_problem(world.publish(&lease, &lying).await, Code::InvalidInput).await;
-    assert!(problem.detail.contains("of another disk"), "{}", problem.detail);
+    assert!(problem.detail.contains("describes another disk"), "{}", problem.detail);
 }
 
 #[tokio::test]

@@ -194,7 +194,7 @@ async fn an_application_has_its_own_rate() {
     }
     let after = last.headers()["retry-after"].clone();
     let problem = assert_problem(last, Code::RateLimited).await;
-    assert!(problem.detail.contains("application a may make 1 request a second"), "{problem:?}");
+    assert!(problem.detail.contains("application a may send 1 request per second"), "{problem:?}");
     assert_eq!(after, "1");
     assert_eq!(ask("b").await.status(), StatusCode::OK);
     assert_eq!(world.get("/v1/applications").await.status(), StatusCode::OK);
