@@ -61,18 +61,18 @@ struct CheckMetrics {
 impl CheckMetrics {
     fn new(registry: &mut Registry) -> Self {
         let (objects, bytes) = (Counter::default(), Counter::default());
-        let help = "Objects and rows that checks of the store looked at";
+        let help = "Objects and rows examined by checks";
         registry.register("fsck_objects", help, objects.clone());
-        let help = "Bytes that checks of the store read and hashed";
+        let help = "Bytes read and hashed by checks";
         registry.register("fsck_read_bytes", help, bytes.clone());
         let damage = Family::default();
-        let help = "Damage that the newest check found";
+        let help = "Findings of damage in the newest check, by kind of object";
         registry.register("fsck_damage", help, damage.clone());
         let damaged_releases = Gauge::default();
-        let help = "Releases that are known to lack something";
+        let help = "Releases with missing or damaged objects";
         registry.register("damaged_releases", help, damaged_releases.clone());
         let last_complete = Gauge::default();
-        let help = "When the last check came to its end, as Unix time; 0 for never";
+        let help = "Completion time of the last complete check, as Unix time; 0 if there was none";
         registry.register_with_unit(
             "fsck_last_complete_timestamp",
             help,
@@ -121,23 +121,27 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("seawall");
         let requests = Family::default();
-        registry.register("http_requests", "Requests answered", requests.clone());
+        registry.register(
+            "http_requests",
+            "Requests answered, by route, method and status",
+            requests.clone(),
+        );
         let latency = Family::new_with_constructor(latency_histogram as fn() -> Histogram);
-        let help = "Time until an answer begins";
+        let help = "Time until the response begins";
         registry.register_with_unit("http_latency", help, Unit::Seconds, latency.clone());
         let in_flight = Gauge::default();
-        registry.register("http_in_flight", "Requests not answered yet", in_flight.clone());
+        registry.register("http_in_flight", "Requests in flight", in_flight.clone());
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::<u64, AtomicU64>::default();
             registry.register(name, help, counter.clone());
             counter
         };
-        let received_bytes = counter("http_received_bytes", "Bytes of request bodies");
-        let sent_bytes = counter("http_sent_bytes", "Bytes of answers' bodies");
+        let received_bytes = counter("http_received_bytes", "Bytes of request bodies received");
+        let sent_bytes = counter("http_sent_bytes", "Bytes of response bodies sent");
         let packs = counter("packs", "Packs received");
-        let chunks = counter("chunks", "Chunks decoded and re-hashed on receipt");
+        let chunks = counter("chunks", "Chunks received, decoded and re-hashed");
         let publishes = counter("publishes", "Releases published");
-        let help = "Log lines that standard error did not take";
+        let help = "Log lines that could not be written to standard error";
         let log_dropped = counter("log_dropped_lines", help);
         let checks = CheckMetrics::new(&mut registry);
         let problems: Family<ProblemLabels, Counter> = Family::default();
@@ -145,7 +149,7 @@ impl Default for Metrics {
             // A series that starts with its first refusal hides that refusal from `increase()`.
             drop(problems.get_or_create(&ProblemLabels { code: code.as_str() }));
         }
-        let help = "Requests answered with a problem, by its code";
+        let help = "Requests answered with an error, by problem code";
         registry.register("problems", help, problems.clone());
         let watched = Watched::register(&mut registry);
         Self {

@@ -45,21 +45,25 @@ impl Watched {
             registry.register(name, help, gauge.clone());
             gauge
         };
-        let size_bytes = gauge("store_size_bytes", "Length of the disk that the store lies on");
-        let free_bytes = gauge("store_free_bytes", "Room on it");
+        let size_bytes = gauge("store_size_bytes", "Size of the store's file system");
+        let free_bytes = gauge("store_free_bytes", "Free space on the store's file system");
         let min_free_bytes =
-            gauge("store_min_free_bytes", "With less room than this, uploads are refused");
+            gauge("store_min_free_bytes", "Free space below which uploads are refused");
         let low_free_bytes =
-            gauge("store_low_free_bytes", "With less room than this, it is time to make some");
-        let pending = gauge("webhook_pending_messages", "Messages that wait to be delivered");
+            gauge("store_low_free_bytes", "Free space below which an operator should free some");
+        let pending = gauge("webhook_pending_messages", "Webhook messages waiting for delivery");
         let pending_since = gauge(
             "webhook_pending_since_timestamp_seconds",
-            "Since when the oldest of them waits; 0 when none does",
+            "Time when the oldest waiting message was queued, as Unix time; 0 if none waits",
         );
-        let help = "Messages that were given up, of the webhooks there are";
+        let help = "Messages given up, summed over the present webhooks";
         let lost = gauge("webhook_lost_messages", help);
         let attempts = Family::<OutcomeLabels, Counter>::default();
-        registry.register("webhook_attempts", "Tries to deliver a message", attempts.clone());
+        registry.register(
+            "webhook_attempts",
+            "Attempts to deliver a message, by outcome",
+            attempts.clone(),
+        );
         Self {
             size_bytes,
             free_bytes,
