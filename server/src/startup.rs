@@ -67,7 +67,7 @@ pub enum StartError {
     #[error("refusing to listen on {0} without authentication")]
     Exposed(SocketAddr),
     /// The token file cannot be used.
-    #[error("the tokens cannot be used")]
+    #[error("cannot use the tokens")]
     Tokens(#[from] InvalidTokens),
     /// The data directory cannot be used.
     #[error("cannot use data directory {}", path.display())]
@@ -84,7 +84,7 @@ pub enum StartError {
         path: PathBuf,
     },
     /// The directory holds something other than a registry.
-    #[error("{} is not empty, and holds no registry", path.display())]
+    #[error("{} is not empty and holds no registry", path.display())]
     NotEmpty {
         /// The data directory.
         path: PathBuf,
@@ -141,12 +141,12 @@ impl StartError {
             Self::Rebuild(error) => error.remedy(),
             Self::Listen { .. } => Some("choose another address or port".to_owned()),
             Self::NoRegistry { path } => Some(format!(
-                "check the path; `seawall serve {}`, or a push to it, makes a registry there",
+                "check the path; `seawall serve {}`, or a push to it, creates a registry there",
                 path.display()
             )),
             Self::Suspect { path, why } => Some(why.remedy(path)),
             Self::NotEmpty { .. } => {
-                Some("name an empty directory, or one that is not there yet".to_owned())
+                Some("name an empty directory, or one that does not exist yet".to_owned())
             }
             Self::DataDir { .. } | Self::Machine(_) => None,
         }
@@ -275,7 +275,8 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     };
     let room = Room::new(Arc::new(Disk(config.data_dir.clone())), config.min_free);
     let registry = registry.with_room(room).with_reach(reach);
-    let prefix = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
+    let prefix =
+        Machine.random().ok_or(StartError::Machine("the system provides no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
     let edge = web::Data::new(Edge::new(tokens, prefix, config.rates).with_spool(&config.data_dir));
     let listen = |source| StartError::Listen { listen: config.listen, source };
@@ -301,7 +302,7 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
         result
     };
     let thread = std::thread::Builder::new().name("seawall-registry".to_owned()).spawn(serve);
-    let thread = thread.map_err(|_| StartError::Machine("no thread to be had"))?;
+    let thread = thread.map_err(|_| StartError::Machine("cannot create a thread"))?;
     let handle = handle.await.map_err(|_| StartError::Machine("the server did not start"))?;
     tracing::info!(%addr, "serving");
     Ok(Running { addr, token, edge, handle, thread: Some(thread), ended: Some(ended), drain_time })
@@ -312,7 +313,9 @@ fn tokens(access: &Access) -> Result<(Option<TokenBook>, Option<String>), StartE
         Access::Open => Ok((None, None)),
         Access::TokenFile(path) => Ok((Some(TokenBook::open(path)?), None)),
         Access::Ephemeral => {
-            let secret = Machine.random().ok_or(StartError::Machine("no random bytes"))?;
+            let secret = Machine
+                .random()
+                .ok_or(StartError::Machine("the system provides no random bytes"))?;
             let secret = hex::encode(secret);
             let tokens = TokenBook::fixed(Tokens::single(EPHEMERAL_NAME, &secret));
             Ok((Some(tokens), Some(secret)))
@@ -333,7 +336,7 @@ async fn on_a_thread<T: Send + 'static>(
     std::thread::Builder::new()
         .name("seawall-open".to_owned())
         .spawn(work)
-        .map_err(|_| StartError::Machine("no thread to be had"))?;
+        .map_err(|_| StartError::Machine("cannot create a thread"))?;
     done.await.map_err(|_| StartError::Machine("the registry could not be opened"))?
 }
 
@@ -357,8 +360,10 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     remove_staged(backend::Objects::clone(&store))?;
     match remove_left(&path) {
         Ok(0) => {}
-        Ok(count) => tracing::info!(count, "removed copies of the catalog that a crash had left"),
-        Err(error) => tracing::warn!(%error, "cannot look for copies that a crash left"),
+        Ok(count) => tracing::info!(count, "removed copies of the catalog left by a crash"),
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for copies of the catalog left by a crash")
+        }
     }
     Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus))
 }
@@ -369,18 +374,20 @@ fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
     let before = SystemTime::UNIX_EPOCH + Duration::from_secs(before_secs);
     let work = move || match store.remove_staged(before) {
         Ok(0) => {}
-        Ok(count) => tracing::info!(count, "removed what dead writes had left in the store"),
-        Err(error) => tracing::warn!(%error, "cannot look for what dead writes left in the store"),
+        Ok(count) => tracing::info!(count, "removed files of interrupted writes from the store"),
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for files of interrupted writes in the store")
+        }
     };
     let thread = std::thread::Builder::new().name("seawall-staged".to_owned()).spawn(work);
-    thread.map(|_| ()).map_err(|_| StartError::Machine("no thread to be had"))
+    thread.map(|_| ()).map_err(|_| StartError::Machine("cannot create a thread"))
 }
 
 /// Fills a new catalog from the store: with nothing in a new directory, with everything if the
 /// catalog was lost.
 fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|_| StartError::Machine("no runtime to be had"))?;
+    let runtime = runtime.map_err(|_| StartError::Machine("cannot create a runtime"))?;
     runtime.block_on(async {
         let rebuilt = rebuild(store, scratch.catalog(), Machine.now_secs()).await?;
         if rebuilt == Rebuilt::default() {
@@ -442,7 +449,7 @@ pub async fn drill(
         let path = scratch_dir.join(CATALOG_FILE);
         let unusable = |source| StartError::Catalog { path: path.clone(), source };
         let Found::Nothing(scratch) = SqliteCatalog::find(&path).map_err(unusable)? else {
-            let source = io::Error::new(io::ErrorKind::AlreadyExists, "it has a catalog already");
+            let source = io::Error::new(io::ErrorKind::AlreadyExists, "it already has a catalog");
             return Err(StartError::DataDir { path: scratch_dir, source });
         };
         let found = fill(Arc::clone(&store), &scratch)?;
@@ -495,11 +502,11 @@ async fn serve(
         match registry.complete_records().await {
             Ok(Completed { written, unknown }) => {
                 if written > 0 {
-                    tracing::info!(written, "wrote records that a crash had left out");
+                    tracing::info!(written, "wrote records that were missing after a crash");
                 }
                 if let Some(error) = unknown {
                     let remedy = error.remedy();
-                    tracing::error!(%error, remedy, "the store knows more than the catalog");
+                    tracing::error!(%error, remedy, "the store has records that the catalog lacks");
                 }
             }
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
@@ -513,7 +520,7 @@ async fn serve(
         let handle = handle.clone();
         actix_web::rt::spawn(async move {
             if stop_signal().await.is_ok() {
-                tracing::info!("stopping: requests in flight are finished");
+                tracing::info!("stopping: waiting for requests in flight");
                 drain(&edge, config.drain_time).await;
                 handle.stop(true).await;
             }
@@ -558,7 +565,7 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
             let peer = socket.peer_addr().ok();
             // Answers are written as a whole, so waiting for more data gains nothing.
             if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "cannot turn Nagle's algorithm off");
+                tracing::debug!(%error, "cannot disable Nagle's algorithm");
             }
             Ok((Watched::new(socket, connections), Protocol::Http1, peer))
         })

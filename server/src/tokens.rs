@@ -47,7 +47,7 @@ pub enum InvalidTokens {
         path: PathBuf,
     },
     /// The file is longer than 1 MiB.
-    #[error("token file {} has more than {FILE_LEN_MAX} bytes", path.display())]
+    #[error("token file {} is longer than {FILE_LEN_MAX} bytes", path.display())]
     TooLong {
         /// The token file.
         path: PathBuf,
@@ -140,19 +140,21 @@ impl Tokens {
             let (Some(name), Some(role), Some(secret), None) =
                 (words.next(), words.next(), words.next(), words.next())
             else {
-                return Err(bad("it is not NAME ROLE TOKEN"));
+                return Err(bad("expected NAME ROLE TOKEN"));
             };
             let role = match role {
                 "reader" => Role::Reader,
                 "publisher" => Role::Publisher,
-                _ => return Err(bad("its role is neither reader nor publisher")),
+                _ => return Err(bad("the role is neither reader nor publisher")),
             };
             if secret.len() < SECRET_LEN_MIN || !secret.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(bad("its token has fewer than 16 characters, or strange ones"));
+                return Err(bad(
+                    "the token has fewer than 16 characters, or some are not printable ASCII",
+                ));
             }
             let digest = blake3::hash(secret.as_bytes());
             if !names.insert(name) || !digests.insert(*digest.as_bytes()) {
-                return Err(bad("its name or token is that of an earlier line"));
+                return Err(bad("an earlier line has the same name or token"));
             }
             tokens.push(Token { name: name.to_owned(), role, digest });
         }

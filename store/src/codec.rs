@@ -58,7 +58,7 @@ pub enum CodecError {
     #[error("a frame cannot be decompressed: {0}")]
     Zstd(&'static str),
     /// The decoded length differs from the chunk's.
-    #[error("a frame holds {actual} bytes where its chunk has {expected}")]
+    #[error("a frame decodes to {actual} bytes, but its chunk has {expected}")]
     Length {
         /// The chunk's plain length, in bytes.
         expected: usize,

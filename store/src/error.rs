@@ -155,19 +155,19 @@ pub fn io_remedy(error: &io::Error) -> Option<&'static str> {
     match (error.raw_os_error(), error.kind()) {
         _ if is_full(error) => Some("free some space, then run the same command again"),
         (Some(_), io::ErrorKind::FileTooLarge) => {
-            Some("write to another file system: this one has no room for a file as long as that")
+            Some("write to another file system: this one does not support files of this size")
         }
         (Some(EIO), _) => {
-            Some("a disk fails there: see the kernel's log, and restore what it held from a copy")
+            Some("the disk is failing: check the kernel log, and restore the data from a copy")
         }
         (Some(code), _) if FILES_EXHAUSTED.contains(&code) => {
             Some("raise the limit of open files (`ulimit -n`) and start again")
         }
         (_, io::ErrorKind::PermissionDenied) => {
-            Some("see that the user this runs as may read and write there")
+            Some("check that the current user may read and write there")
         }
         (_, io::ErrorKind::ReadOnlyFilesystem) => Some(
-            "mount the file system for writing: the kernel makes it read-only when its disk fails",
+            "remount the file system for writing: the kernel makes it read-only if its disk fails",
         ),
         _ => None,
     }
@@ -234,7 +234,7 @@ mod tests {
     fn an_io_error_says_what_to_do() {
         let cases = [
             (io::Error::from_raw_os_error(13), ErrorKind::Unavailable, "user"),
-            (io::Error::from_raw_os_error(5), ErrorKind::Unavailable, "kernel's log"),
+            (io::Error::from_raw_os_error(5), ErrorKind::Unavailable, "kernel log"),
             (io::Error::from_raw_os_error(24), ErrorKind::Unavailable, "ulimit"),
             (io::Error::from_raw_os_error(30), ErrorKind::Unavailable, "mount"),
             (io::Error::from_raw_os_error(28), ErrorKind::StorageFull, "space"),

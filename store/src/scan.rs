@@ -40,7 +40,7 @@ pub enum ScanError {
     #[error(transparent)]
     Limits(#[from] OutOfLimits),
     /// A defect of Seawall: the extents found are not in canonical form.
-    #[error("the scan made a malformed index")]
+    #[error("the scan produced a malformed index")]
     Index(#[from] InvalidIndex),
 }
 

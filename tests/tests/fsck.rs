@@ -454,7 +454,7 @@ fn a_registry_that_runs_is_not_recovered_under_its_feet() {
     stock.reset();
     let registry = stock.world.serve();
     let refused = stock.world.seawall("recover registry").exits_with(6).explains();
-    drop(refused.says("a registry of this directory runs"));
+    drop(refused.says("a registry in this directory is running"));
     assert!(!stock.world.path("registry/catalog.sqlite.old-1").exists());
     assert_eq!(registry.status("/readyz"), Some(200));
     drop(registry);

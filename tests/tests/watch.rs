@@ -313,7 +313,7 @@ fn a_registry_refuses_pushes_before_its_disk_is_full_and_goes_on_serving_pulls()
     assert_eq!(refused.status.code(), Some(8), "{refused}");
     assert!(pushed >= 4, "there was room for more than {pushed}: {refused}");
     let refused = refused.explains();
-    assert!(refused.stderr.contains("keeps 16777216 from uploads"), "{refused}");
+    assert!(refused.stderr.contains("must leave 16777216 free"), "{refused}");
 
     let metrics = registry.text("/metrics");
     let free = metric(&metrics, "seawall_store_free_bytes");

@@ -57,7 +57,7 @@ impl Registry {
         }
         let entry = Entry::new(Action::Damage, "", self.host.now_secs()).with("object", &path);
         if let Err(error) = self.catalog.log(entry).await {
-            tracing::warn!(%error, object = path, "cannot log that an object is damaged");
+            tracing::warn!(%error, object = path, "cannot add damage to the audit log");
         }
     }
 }

@@ -82,7 +82,7 @@ impl Registry {
     pub async fn back_up(&self) -> Result<CatalogCopy, AppError> {
         let id = self.host.random().ok_or_else(|| AppError::Internal {
             action: ACTION,
-            source: "the machine gives no random bytes".into(),
+            source: "the system provides no random bytes".into(),
         })?;
         let own = self.catalog.beside("");
         let path = self.catalog.beside(&format!(".{}{COPY}", hex::encode(id)));
@@ -114,7 +114,7 @@ impl Registry {
                 return Ok(lock);
             }
             if Instant::now() >= deadline {
-                return Err(AppError::Busy { what: "another copy of the catalog is made or sent" });
+                return Err(AppError::Busy { what: "another backup is in progress" });
             }
             tokio::time::sleep(TURN_PAUSE).await;
         }
@@ -171,7 +171,7 @@ pub fn remove_left(catalog: &Path) -> io::Result<usize> {
     Ok(left.len())
 }
 
-const ACTION: &str = "read the catalog's copy";
+const ACTION: &str = "read the copy of the catalog";
 
 /// Opens and unlinks a finished copy.
 fn open_once(path: &Path, held: Held) -> io::Result<CatalogCopy> {

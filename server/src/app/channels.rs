@@ -10,8 +10,8 @@ use crate::catalog::{Channel, ChannelMove, Expected, MoveRequest, Moved};
 const HISTORY_COUNT_MAX: u32 = 1000;
 
 /// The next step after a move whose record could not be written.
-const READ_CHANNEL: &str = "read the channel: it moved, and its next move or the next start \
-                            records it";
+const READ_CHANNEL: &str = "read the channel: the move took effect, and the next move or start of \
+                            the registry records it";
 
 /// A request to point a channel at a release.
 #[derive(Clone, Debug)]
@@ -128,8 +128,8 @@ impl Registry {
                 Err(AppError::not_found(format!("release {application}@{release}")))
             }
             Moved::TooMany(limit) => Err(AppError::rule(format!(
-                "application {application} has {limit} channels, as many as it may have: move one \
-                 of them instead of making {object}"
+                "application {application} has {limit} channels, the maximum: move one of them \
+                 instead of creating {object}"
             ))),
         }
     }

@@ -18,7 +18,7 @@ pub const MOVES_HELD: u32 = 2;
 const NAMED_HOLDERS_MAX: usize = 10;
 
 /// The next step after a deletion whose record could not be written.
-const DELETE_AGAIN: &str = "delete it again, so that it is recorded";
+const DELETE_AGAIN: &str = "delete it again to record the deletion";
 
 impl Registry {
     /// Deletes a release that has no holders.
@@ -92,7 +92,7 @@ impl Registry {
 pub(super) fn gone(tombstone: &Tombstone) -> AppError {
     let Tombstone { release, deleted_at_secs, deleted_by } = tombstone;
     let by = match deleted_by.as_str() {
-        "" => "somebody without a token".to_owned(),
+        "" => "a client without a token".to_owned(),
         token => format!("`{token}`"),
     };
     AppError::Gone {
@@ -122,8 +122,9 @@ fn remedy_of(title: &str, holders: &[Holder]) -> String {
             )
         }
         Some(Holder::History { channel, .. }) => format!(
-            "the last {MOVES_HELD} releases of a channel stay, so that it can go back: delete it \
-             once {channel} has moved on; `seawall channels {application} {channel}` shows its moves"
+            "the last {MOVES_HELD} releases of a channel are kept for a rollback: delete this one \
+             once {channel} has moved on; `seawall channels {application} {channel}` shows its \
+             moves"
         ),
         Some(Holder::Pin { name, .. }) => format!("run `seawall unpin {title} --name {name}`"),
         Some(Holder::Host { host, .. }) => format!(

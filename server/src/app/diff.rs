@@ -132,7 +132,8 @@ impl Registry {
     /// limits, [`AppError::Busy`] if other comparisons take too long.
     pub async fn diff(&self, from: Side, to: Side) -> Result<ReleaseDiff, AppError> {
         let turn = timeout(WAIT_MAX, self.diffing.acquire()).await;
-        let turn = turn.map_err(|_| AppError::Busy { what: "other releases are compared" })?;
+        let turn =
+            turn.map_err(|_| AppError::Busy { what: "other comparisons are in progress" })?;
         let _turn = turn.map_err(|error| AppError::Internal {
             action: "compare releases",
             source: error.into(),
@@ -323,7 +324,7 @@ struct Tally {
 }
 
 fn too_large(limit: String) -> AppError {
-    AppError::TooLarge { what: "the difference of these releases".to_owned(), limit }
+    AppError::TooLarge { what: "the difference between these releases".to_owned(), limit }
 }
 
 /// Fails if the indexes of disks of these lengths exceed the memory limit.

@@ -29,7 +29,7 @@ pub enum AppError {
         source: Option<Source>,
     },
     /// The bytes do not match their digest.
-    #[error("what was sent as {expected} is {actual}")]
+    #[error("expected {expected}, received {actual}")]
     DigestMismatch {
         /// The digest named by the request.
         expected: String,
@@ -37,7 +37,7 @@ pub enum AppError {
         actual: String,
     },
     /// The version already names another release.
-    #[error("{version} is {published}, not {offered}")]
+    #[error("{version} already names {published}, not {offered}")]
     VersionTaken {
         /// The application and version.
         version: String,
@@ -47,7 +47,7 @@ pub enum AppError {
         offered: String,
     },
     /// The version was deleted, and must not be reused.
-    #[error("release {version} was deleted, and a version is never used again")]
+    #[error("release {version} was deleted, and versions are never reused")]
     VersionDeleted {
         /// The application and version.
         version: String,
@@ -63,7 +63,7 @@ pub enum AppError {
         at_secs: u64,
     },
     /// The release is held and cannot be deleted.
-    #[error("release {version} stays: {holders}")]
+    #[error("release {version} cannot be deleted: {holders}")]
     Held {
         /// The application and version.
         version: String,
@@ -81,7 +81,7 @@ pub enum AppError {
         missing: String,
     },
     /// The lease has ended or never existed.
-    #[error("lease {lease} has ended or never was")]
+    #[error("lease {lease} has ended or never existed")]
     LeaseEnded {
         /// The lease's id.
         lease: String,
@@ -97,13 +97,13 @@ pub enum AppError {
         is_now: String,
     },
     /// The registry is busy with something else, and the request was not served in time.
-    #[error("{what} now")]
+    #[error("{what}")]
     Busy {
         /// The activity that keeps the registry busy.
         what: &'static str,
     },
     /// A new check was requested while another one runs.
-    #[error("a check of the registry runs")]
+    #[error("a check is already running")]
     CheckRuns,
     /// An object needed by a visible release is unreadable, so nothing may be collected.
     #[error("nothing is collected: {root} cannot be read")]
@@ -136,7 +136,7 @@ pub enum AppError {
         excess: Excess,
     },
     /// A limit on the number of items is reached.
-    #[error("{whose} has {limit}, as many as it may")]
+    #[error("{whose} has {limit}, the maximum")]
     LimitReached {
         /// The owner of the items.
         whose: String,
@@ -146,13 +146,13 @@ pub enum AppError {
         remedy: &'static str,
     },
     /// The object belongs to another token.
-    #[error("{object} is another token's")]
+    #[error("{object} belongs to another token")]
     OfAnother {
         /// The object, in words.
         object: String,
     },
     /// The upload would use disk space reserved for other operations.
-    #[error("the registry's disk has {free} bytes free, of which it keeps {kept} from uploads")]
+    #[error("the registry's disk has {free} bytes free; uploads must leave {kept} free")]
     NoRoom {
         /// Free space, in bytes.
         free: u64,
@@ -168,7 +168,7 @@ pub enum AppError {
         barrier: Barrier,
     },
     /// The operation succeeded, but its record could not be written to the store.
-    #[error("{done}, and the store cannot record it")]
+    #[error("{done}, but the store cannot record it")]
     Unrecorded {
         /// The completed operation.
         done: String,
@@ -178,7 +178,7 @@ pub enum AppError {
         source: Box<StoreError>,
     },
     /// The store has a record of an event that is missing from the catalog.
-    #[error("{object} is in the store, and the catalog does not know of it: it is an older copy")]
+    #[error("{object} is in the store but not in the catalog: the catalog is an older copy")]
     CatalogOld {
         /// The path of the record.
         object: String,
@@ -269,45 +269,46 @@ impl AppError {
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
             Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
-                "a version is never used again: publish under another"
+                "versions are never reused: publish under another version"
             }
-            Self::Gone { .. } => "choose another release: `seawall list` shows those that are left",
+            Self::Gone { .. } => "choose another release: `seawall list` shows the remaining ones",
             Self::Held { remedy, .. } => remedy,
-            Self::Incomplete { .. } => "upload what is missing, then try again",
+            Self::Incomplete { .. } => "upload the missing objects, then try again",
             Self::LeaseEnded { .. } => {
                 "run the command again: it resumes and sends only what is missing"
             }
             Self::Busy { .. } => "run the command again in a moment",
-            Self::CheckRuns => "wait for its end, or stop it: `seawall fsck --stop`",
+            Self::CheckRuns => "wait until it completes, or stop it: `seawall fsck --stop`",
             Self::Stopped { .. } => "start it again: it resumes",
             Self::RootUnreadable { .. } => {
-                "run `seawall fsck`, then repair what it names, or delete the release that needs it"
+                "run `seawall fsck`, then repair the reported damage, or delete the affected \
+                 release"
             }
             Self::Stale { shown_by, .. } => {
                 return Some(format!("run `{shown_by}` to see who changed it, then retry"));
             }
             Self::QuotaExceeded { application, .. } => {
                 return Some(format!(
-                    "delete releases of {application} that nobody needs, or raise its quota: \
+                    "delete unneeded releases of {application}, or raise its quota: \
                      `seawall quota {application}` shows it"
                 ));
             }
             Self::LimitReached { remedy, .. } => remedy,
             Self::OfAnother { .. } => {
-                "use the token that first said what the host runs, or a publisher's; a publisher \
-                 can forget the host: `seawall hosts --forget HOST`"
+                "use the token that first reported this host, or a publisher's token; a publisher \
+                 can also remove the host: `seawall hosts --forget HOST`"
             }
             Self::NoRoom { .. } => {
-                "make room on the registry's disk (`seawall rm`, then `seawall gc`), or enlarge it; \
-                 what is there can be pulled meanwhile"
+                "free space on the registry's disk (`seawall rm`, then `seawall gc`), or enlarge \
+                 it; existing releases can be pulled meanwhile"
             }
             Self::ReadOnly { barrier: Barrier::Full, .. } => {
-                "make room on its disk: `seawall rm` and `seawall gc` have room kept for them; what \
-                 is there can be pulled meanwhile"
+                "free space on its disk: space is reserved for `seawall rm` and `seawall gc` to \
+                 run; existing releases can be pulled meanwhile"
             }
             Self::ReadOnly { barrier: Barrier::Denied, .. } => {
                 "run the command as the owner of the registry, or name the registry by its address; \
-                 list, show, pull, verify, export and diff work as it is"
+                 list, show, pull, verify, export and diff still work"
             }
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => {

@@ -19,7 +19,7 @@ const INSTANCE_LEN_MAX: usize = 1024;
 /// The maximum number of hosts in a response, as each host may have many instances.
 const HOSTS_PER_PAGE_MAX: u32 = 256;
 
-const FORGET_SOME: &str = "forget hosts that are gone: `seawall hosts --forget HOST`";
+const FORGET_SOME: &str = "remove hosts that no longer exist: `seawall hosts --forget HOST`";
 
 /// A host's report of a release.
 #[derive(Clone, Debug)]
@@ -63,8 +63,7 @@ impl Registry {
         check_text("the instance", &runs.instance, INSTANCE_LEN_MAX)?;
         if !(HOST_TTL_SECS_MIN..=HOST_TTL_SECS_MAX).contains(&runs.ttl_secs) {
             return Err(AppError::rule(format!(
-                "a host is remembered for {HOST_TTL_SECS_MIN} to {HOST_TTL_SECS_MAX} seconds, not \
-                 {}",
+                "a report is valid for {HOST_TTL_SECS_MIN} to {HOST_TTL_SECS_MAX} seconds, not {}",
                 runs.ttl_secs
             )));
         }
@@ -99,7 +98,8 @@ impl Registry {
             Reported::TooManyInstances => Err(AppError::LimitReached {
                 whose: format!("host {host}"),
                 limit: format!("{INSTANCES_MAX} releases"),
-                remedy: "forget it (`seawall hosts --forget HOST`), then run `seawall status` on it",
+                remedy: "remove it (`seawall hosts --forget HOST`), then run `seawall status` on \
+                         it",
             }),
             Reported::TooManyHosts => Err(AppError::LimitReached {
                 whose: "this registry".to_owned(),

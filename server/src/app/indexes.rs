@@ -84,7 +84,7 @@ impl Registry {
             let described = rows[position].map_or(0, |row| row.span_len);
             let expected = span.end - span.start;
             AppError::rule(format!(
-                "leaf {position} describes {described} bytes where the index has {expected}"
+                "leaf {position} describes {described} bytes, but the index expects {expected}"
             ))
         })
     }

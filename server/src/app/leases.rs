@@ -53,7 +53,7 @@ impl Registry {
     ) -> Result<LeaseId, AppError> {
         let id = self.host.random().map(LeaseId::from_bytes).ok_or_else(|| AppError::Internal {
             action: "name a lease",
-            source: "the machine gives no random bytes".into(),
+            source: "the system provides no random bytes".into(),
         })?;
         let now_secs = self.host.now_secs();
         let deadline_secs = now_secs + self.lease_ttl_secs;
@@ -64,13 +64,12 @@ impl Registry {
             LeaseOpened::TooManyOfToken => Err(AppError::LimitReached {
                 whose: format!("token `{opened_by}`"),
                 limit: format!("{LEASES_PER_TOKEN_MAX} leases"),
-                remedy: "end some: they end with the pushes and pulls that opened them, or after \
-                         their time",
+                remedy: "wait for running pushes and pulls to end, or for their leases to expire",
             }),
             LeaseOpened::TooMany => Err(AppError::LimitReached {
                 whose: "this registry".to_owned(),
                 limit: format!("{LEASES_MAX} leases"),
-                remedy: "run the command again once some have ended",
+                remedy: "run the command again once some leases have ended",
             }),
         }
     }
@@ -85,7 +84,7 @@ impl Registry {
         let now_secs = self.host.now_secs();
         let lease = self.catalog.lease(id, now_secs).await?.ok_or_else(ended)?;
         if lease.purpose != Purpose::Push {
-            return Err(AppError::rule("a lease to pull permits no push".to_owned()));
+            return Err(AppError::rule("a lease to pull does not permit a push".to_owned()));
         }
         let left_secs = lease.deadline_secs.saturating_sub(now_secs);
         if left_secs + RENEW_AFTER_SECS.min(self.lease_ttl_secs / 4) > self.lease_ttl_secs {

@@ -81,7 +81,7 @@ const DIFFS_AT_ONCE: usize = 1;
 /// [`AppError::Busy`].
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 const SWEEP_TRIES: u32 = 500;
-const SWEEP_RUNS: &str = "what this needs is being collected";
+const SWEEP_RUNS: &str = "an object needed by this request is being collected";
 
 /// The registry's use cases over its ports.
 pub struct Registry {
@@ -164,8 +164,8 @@ impl Registry {
                 self.healed(name, hand, Healing::IfNoted).await?;
                 return Ok(Put::AlreadyPresent);
             }
-            Ok(_) => tracing::warn!(object = name.path(), "mends a damaged object"),
-            Err(error) => tracing::warn!(object = name.path(), %error, "mends a damaged object"),
+            Ok(_) => tracing::warn!(object = name.path(), "repairs a damaged object"),
+            Err(error) => tracing::warn!(object = name.path(), %error, "repairs a damaged object"),
         }
         self.store.replace(name, bytes).await?;
         self.healed(name, hand, Healing::Seen).await?;

@@ -26,7 +26,7 @@ pub(super) fn check_text(what: &str, text: &str, len_max: usize) -> Result<(), A
     if is_plain && !text.trim().is_empty() && text.len() <= len_max {
         return Ok(());
     }
-    let rule = format!("{what} is a text of 1 to {len_max} bytes without control characters");
+    let rule = format!("{what} must be 1 to {len_max} bytes of text without control characters");
     Err(AppError::rule(rule))
 }
 
@@ -57,7 +57,7 @@ impl Registry {
             Pinned::Replaced => Ok((pin, false)),
             Pinned::NoSuchRelease => Err(AppError::not_found(title)),
             Pinned::TooMany => Err(AppError::rule(format!(
-                "{title} has {PINS_MAX} pins, as many as it may have: take one of them away first"
+                "{title} has {PINS_MAX} pins, the maximum: remove one of them first"
             ))),
         }
     }

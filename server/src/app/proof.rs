@@ -33,7 +33,7 @@ impl Registry {
             Ok(()) => Ok(true),
             Err(error) => match error.code() {
                 Code::Incomplete | Code::Damaged | Code::NotFound => {
-                    tracing::warn!(%index, %error, "an index is not whole");
+                    tracing::warn!(%index, %error, "an index is incomplete");
                     Ok(false)
                 }
                 _ => Err(error),

@@ -44,7 +44,7 @@ impl Registry {
             .map_err(|error| AppError::invalid("the body is not a release document", error))?;
         if release.application() != application {
             let named = release.application();
-            let what = format!("the document is of application {named}, not {application}");
+            let what = format!("the document names application {named}, not {application}");
             return Err(AppError::rule(what));
         }
         self.check_name(&release).await?;
@@ -148,7 +148,7 @@ impl Registry {
                 return Err(AppError::Damaged { object });
             }
         }
-        tracing::warn!(object, "nobody can read this record: it is written anew");
+        tracing::warn!(object, "the record cannot be read and is replaced");
         Ok(())
     }
 
@@ -170,7 +170,7 @@ impl Registry {
             };
             if row.disk_len.get() != disk.len || row.content != disk.content {
                 return Err(AppError::rule(format!(
-                    "machine `{}`, disk `{}`: index {} is of another disk ({} bytes, {})",
+                    "machine `{}`, disk `{}`: index {} describes another disk ({} bytes, {})",
                     machine.name,
                     disk.name,
                     disk.index,
@@ -230,7 +230,7 @@ fn deleted(release: &Release) -> AppError {
 
 fn unrecorded(release: &Release, error: AppError) -> AppError {
     let done = || format!("release {}:{} is visible", release.application(), release.version());
-    error.unrecorded(done, "push it again, so that it is recorded")
+    error.unrecorded(done, "push it again to record it")
 }
 
 fn incomplete(release: &Release, missing: String) -> AppError {

@@ -32,7 +32,7 @@ impl Registry {
     ) -> Result<QuotaState, AppError> {
         let limits = [quota.data_bytes_max, quota.release_count_max];
         if limits.iter().flatten().any(|limit| i64::try_from(*limit).is_err()) {
-            return Err(AppError::rule(format!("a quota is at most {}", i64::MAX)));
+            return Err(AppError::rule(format!("a quota can be at most {}", i64::MAX)));
         }
         let now_secs = self.host.now_secs();
         self.catalog.set_quota(application.clone(), quota, token, now_secs).await?;

@@ -102,7 +102,7 @@ pub async fn rebuild(
             channels = found.channels,
             unnamed = found.unnamed,
             damage = found.damage.len(),
-            "there was no catalog: rebuilt it from the store"
+            "the catalog was missing: rebuilt it from the store"
         );
     }
     Ok(found)
@@ -137,7 +137,7 @@ pub(super) async fn readable<T>(
         Ok(value) => Ok(Ok(value)),
         Err(error) if error.is_media_failure() => {
             store.probe().await?;
-            Ok(Err("the disk cannot read it".to_owned()))
+            Ok(Err("the disk failed to read it".to_owned()))
         }
         Err(error) => match error.kind() {
             ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::Damaged => {

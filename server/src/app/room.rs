@@ -90,7 +90,7 @@ impl Room {
             }
             Err(error) => {
                 // A write to a full disk fails with its own error.
-                tracing::warn!(%error, "cannot ask how much room there is");
+                tracing::warn!(%error, "cannot determine the free space");
                 None
             }
         }

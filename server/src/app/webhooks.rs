@@ -119,16 +119,16 @@ impl Registry {
         events.dedup();
         if events.is_empty() || events.iter().any(|event| !EVENTS.contains(event)) {
             let known = EVENTS.map(Action::as_str).join(", ");
-            return Err(AppError::rule(format!("the events of a webhook are some of {known}")));
+            return Err(AppError::rule(format!("the events of a webhook must be among {known}")));
         }
         let secret = message::parse_secret(&new.secret).ok_or_else(|| {
-            AppError::rule("the secret is not 24 to 64 bytes in Base64: `openssl rand -base64 32`")
+            AppError::rule("the secret must be 24 to 64 bytes in Base64: `openssl rand -base64 32`")
         })?;
         let id = self.host.random().map(WebhookId::from_bytes);
         let webhook = Webhook {
             id: id.ok_or_else(|| AppError::Internal {
                 action: "name a webhook",
-                source: "the machine gives no random bytes".into(),
+                source: "the system provides no random bytes".into(),
             })?,
             url: url.into(),
             secret,
@@ -145,22 +145,22 @@ impl Registry {
                 lost_count: 0,
             }),
             WebhookAdded::TooMany(limit) => Err(AppError::rule(format!(
-                "there are {limit} webhooks, as many as there may be: remove one first"
+                "there are {limit} webhooks, the maximum: remove one first"
             ))),
         }
     }
 
     fn prove_url(&self, text: &str) -> Result<Url, AppError> {
-        let bad = |why: &str| AppError::rule(format!("the address of the webhook {why}"));
+        let bad = |why: &str| AppError::rule(format!("the URL of the webhook {why}"));
         if text.len() > URL_LEN_MAX {
             return Err(bad("is longer than 2048 bytes"));
         }
-        let url: Url = text.parse().map_err(|error| bad(&format!("is no URL: {error}")))?;
+        let url: Url = text.parse().map_err(|error| bad(&format!("is not valid: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad("does not begin with http:// or https://"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad("holds a user or a password: put a secret in its path instead"));
+            return Err(bad("contains a user or a password: put a secret in the path instead"));
         }
         if !self.reach.permits_host_of(&url) {
             return Err(bad("is private, and this registry does not send webhooks to private \

@@ -76,12 +76,12 @@ impl CatalogError {
     pub fn remedy(&self) -> Option<String> {
         match self.kind {
             ErrorKind::StorageFull => {
-                Some("free some space and try again: nothing is half done".to_owned())
+                Some("free some space and try again: no change was left incomplete".to_owned())
             }
             ErrorKind::Damaged => Some(REBUILD.to_owned()),
             ErrorKind::Denied => Some(
-                "see that catalog.sqlite* and the data directory exist, that the registry's user \
-                 is their owner and may write there, and that the disk is not mounted read-only"
+                "check that catalog.sqlite* and the data directory exist, that the registry's \
+                 user owns them and may write there, and that the disk is not mounted read-only"
                     .to_owned(),
             ),
             ErrorKind::Unavailable => Some("run the command again in a moment".to_owned()),

@@ -7,7 +7,7 @@ macro_rules! random_id {
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         pub struct $id([u8; 16]);
 
-        #[doc = concat!("A text that is no ", $noun, "'s name.")]
+        #[doc = concat!("A text that is not a ", $noun, "'s name.")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
         #[error("a {} is named by 32 lower-case hexadecimal digits", $noun)]
         pub struct $invalid;

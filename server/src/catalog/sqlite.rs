@@ -115,7 +115,9 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn note_kept(&self, id: LeaseId) -> Result<(), CatalogError> {
-        self.connections.write("note what a lease keeps", move |tx| leases::note_kept(tx, id)).await
+        self.connections
+            .write("record a lease's objects", move |tx| leases::note_kept(tx, id))
+            .await
     }
 
     async fn end_lease(&self, id: LeaseId) -> Result<(), CatalogError> {
@@ -136,7 +138,7 @@ impl Catalog for SqliteCatalog {
         grip: Grip,
     ) -> Result<Vec<u32>, CatalogError> {
         let look = move |tx: &Transaction<'_>| content::missing(tx, &chunks, grip);
-        self.connections.read("look chunks up", look).await
+        self.connections.read("look up chunks", look).await
     }
 
     async fn locate_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Located, CatalogError> {
@@ -144,7 +146,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn lose_pack(&self, pack: PackDigest) -> Result<(), CatalogError> {
-        self.connections.write("note a lost pack", move |tx| content::lose_pack(tx, pack)).await
+        self.connections.write("record a lost pack", move |tx| content::lose_pack(tx, pack)).await
     }
 
     async fn add_leaf(
@@ -173,7 +175,7 @@ impl Catalog for SqliteCatalog {
         leaves: Vec<LeafDigest>,
         grip: Grip,
     ) -> Result<Vec<Option<LeafRow>>, CatalogError> {
-        self.connections.read("look leaves up", move |tx| content::leaves(tx, &leaves, grip)).await
+        self.connections.read("look up leaves", move |tx| content::leaves(tx, &leaves, grip)).await
     }
 
     async fn add_index(&self, index: IndexRow, grip: Grip) -> Result<Added, CatalogError> {

@@ -66,7 +66,7 @@ impl HttpCourier {
 #[async_trait::async_trait]
 impl Courier for HttpCourier {
     async fn post(&self, message: Message) -> Result<u16, String> {
-        let url: Url = message.url.parse().map_err(|error| format!("no URL: {error}"))?;
+        let url: Url = message.url.parse().map_err(|error| format!("not a valid URL: {error}"))?;
         if !self.reach.permits_host_of(&url) {
             return Err(UNREACHABLE.to_owned());
         }
@@ -81,7 +81,7 @@ impl Courier for HttpCourier {
             // network. The log has the cause for the operator.
             Err(error) => {
                 let error = error.without_url();
-                tracing::debug!(cause = chain(&error), "a webhook was not reached");
+                tracing::debug!(cause = chain(&error), "cannot reach a webhook");
                 Err(UNREACHABLE.to_owned())
             }
         }
@@ -111,7 +111,7 @@ impl Resolve for Resolver {
             let permitted: Vec<SocketAddr> =
                 found.filter(|address| reach.permits(address.ip())).collect();
             if permitted.is_empty() {
-                return Err("the name has no address that may be told".into());
+                return Err("the host name has no permitted address".into());
             }
             Ok(Box::new(permitted.into_iter()) as Addrs)
         })

@@ -59,7 +59,7 @@ pub(crate) async fn repeat(registry: Arc<Registry>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
         if let Err(error) = start(Arc::clone(&registry), CollectOptions::default()) {
-            tracing::error!(%error, "a collection cannot start");
+            tracing::error!(%error, "cannot start a collection");
         }
     }
 }

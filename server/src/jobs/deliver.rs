@@ -54,7 +54,7 @@ pub(crate) async fn deliver(registry: Arc<Registry>, courier: Arc<dyn Courier>, 
                         }
                     }
                 }
-                Err(error) => tracing::warn!(%error, "cannot look for messages to deliver"),
+                Err(error) => tracing::warn!(%error, "cannot look for pending messages"),
             }
         }
     }
@@ -77,7 +77,7 @@ async fn drain(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, %webhook, "cannot take a message from the outbox");
+                tracing::warn!(%error, %webhook, "cannot claim a pending message");
                 break;
             }
         }

@@ -101,10 +101,10 @@ fn tighten(path: &Path, mode: u32) {
         return;
     }
     match fs::set_permissions(path, Permissions::from_mode(mode)) {
-        Ok(()) => tracing::info!(path = %path.display(), "closed to other users"),
+        Ok(()) => tracing::info!(path = %path.display(), "removed the permissions of other users"),
         Err(error) => {
             let path = path.display();
-            tracing::warn!(%error, %path, "other users may read it, and that cannot be changed");
+            tracing::warn!(%error, %path, "cannot remove the permissions of other users");
         }
     }
 }

@@ -81,7 +81,7 @@ impl State {
         match Tokens::read(path) {
             Ok(tokens) => {
                 if self.problem.take().is_some() || tokens != *self.tokens {
-                    tracing::info!(path = %path.display(), "read the token file again");
+                    tracing::info!(path = %path.display(), "reloaded the token file");
                 }
                 self.tokens = Arc::new(tokens);
             }
@@ -91,7 +91,7 @@ impl State {
                     let (path, remedy) = (path.display(), error.remedy());
                     tracing::error!(
                         %error, %path, remedy,
-                        "the token file cannot be used: the tokens stay as they were"
+                        "cannot use the token file: keeping the previous tokens"
                     );
                     self.problem = Some(problem);
                 }

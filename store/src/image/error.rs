@@ -126,12 +126,12 @@ impl ImageError {
             Self::Unsupported { remedy, .. }
             | Self::Unrecognised { remedy, .. }
             | Self::Backing { remedy, .. } => Some(remedy.clone()),
-            Self::Wrapped { .. } => Some("decompress it first, and give what comes out".to_owned()),
+            Self::Wrapped { .. } => Some("decompress it first and use the result".to_owned()),
             Self::Damaged { repair, .. } => {
                 Some(format!("compare the file with its origin, and {repair}"))
             }
             Self::Shrunk { .. } => {
-                Some("stop what writes to the image, then start again".to_owned())
+                Some("stop the program that writes to the image, then start again".to_owned())
             }
             Self::Io { source, .. } => io_remedy(source).map(str::to_owned),
             Self::NotADisk { .. } | Self::OutOfRange { .. } => None,

@@ -19,7 +19,7 @@ impl<S: ObjectStore> ReadOnly<S> {
 }
 
 fn refused(verb: &'static str, name: &ObjectName) -> StoreError {
-    let source = io::Error::new(io::ErrorKind::PermissionDenied, "it is opened to be read alone");
+    let source = io::Error::new(io::ErrorKind::PermissionDenied, "it is opened read-only");
     StoreError::io(verb, name.path(), source)
 }
 

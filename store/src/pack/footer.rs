@@ -78,7 +78,7 @@ pub enum PackError {
         actual: ChunkDigest,
     },
     /// A frame's encoding cannot be read by this version.
-    #[error("chunk {digest} in the pack is beyond this version")]
+    #[error("chunk {digest} in the pack needs a newer version")]
     Encoding {
         /// The digest of the chunk.
         digest: ChunkDigest,
@@ -185,7 +185,7 @@ impl Footer {
         let count = word(bytes, 4).ok_or(PackError::Footer("it is too short"))? as usize;
         let (entries, rest) = bytes[FOOTER_HEADER_LEN..].as_chunks::<ENTRY_LEN>();
         if !rest.is_empty() || entries.len() != count || count > FRAMES_MAX {
-            return Err(PackError::Footer("its length does not fit its number of chunks"));
+            return Err(PackError::Footer("its length does not match its number of chunks"));
         }
         let mut offset = HEADER_LEN as u64;
         let mut frames = Vec::with_capacity(count);
@@ -211,7 +211,8 @@ fn decode_entry(entry: &[u8; ENTRY_LEN], offset: u64) -> Result<Frame, PackError
     if stored_len == 0 || stored_len > CHUNK_LEN_MAX {
         return Err(PackError::Footer("a frame is empty or too long"));
     }
-    let number = u8::try_from(word(8)).map_err(|_| PackError::Footer("an encoding is no byte"))?;
+    let number =
+        u8::try_from(word(8)).map_err(|_| PackError::Footer("an encoding exceeds a byte"))?;
     let encoding =
         Encoding::from_number(number).map_err(|source| PackError::Encoding { digest, source })?;
     Ok(Frame { digest, encoding, plain_len, offset, stored_len })

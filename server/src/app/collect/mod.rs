@@ -127,7 +127,7 @@ impl Registry {
             return outcome;
         }
         let Some(_one_at_a_time) = self.catalog.claim_collecting().await? else {
-            return Err(AppError::Busy { what: "another collection runs" });
+            return Err(AppError::Busy { what: "another collection is running" });
         };
         let outcome = self.collect_alone(options).await;
         self.collecting.note(self.host.now_secs(), &outcome);

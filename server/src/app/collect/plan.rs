@@ -202,7 +202,7 @@ impl Registry {
         let footer = match read_footer(Arc::clone(&self.store), pack.digest).await? {
             Ok((_, footer)) => footer,
             Err(what) => {
-                tracing::error!(pack = %pack.digest, what, "a pack cannot be repacked");
+                tracing::error!(pack = %pack.digest, what, "cannot repack a pack");
                 return Ok(None);
             }
         };

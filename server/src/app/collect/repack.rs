@@ -39,7 +39,7 @@ impl Registry {
                 }
                 // Dead packs are removed first, so that the next collection has space for the copy.
                 Err(error) if error.code() == Code::StorageFull => {
-                    tracing::warn!(%error, "not repacked: there is no room for a copy");
+                    tracing::warn!(%error, "not repacked: not enough space for a copy");
                     plan.spare(&sources);
                     continue;
                 }
@@ -66,7 +66,7 @@ impl Registry {
                 // All sources are intact now: the first read had a transient error.
                 let internal = || AppError::Internal {
                     action: "repack",
-                    source: "sound packs made an unsound one".into(),
+                    source: "repacking sound packs produced a damaged one".into(),
                 };
                 self.copy_group(group).await?.ok_or_else(internal)?
             }

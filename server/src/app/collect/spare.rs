@@ -86,7 +86,7 @@ impl Registry {
             proven.insert(key);
             return Ok(true);
         }
-        tracing::error!(pack = %home.digest, "it is damaged: what else holds its chunks stays");
+        tracing::error!(pack = %home.digest, "damaged pack: other packs with its chunks are kept");
         home.is_lost = true;
         self.lose_pack(home.digest).await?;
         Ok(false)

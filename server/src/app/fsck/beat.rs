@@ -26,7 +26,9 @@ impl Beat {
                     Ok(true) => {}
                     // The check was stopped or taken over, and will notice at its next save.
                     Ok(false) => return,
-                    Err(error) => tracing::warn!(%error, run, "cannot say that a check is alive"),
+                    Err(error) => {
+                        tracing::warn!(%error, run, "cannot record the check's heartbeat")
+                    }
                 }
             }
         }))

@@ -75,18 +75,18 @@ impl Check {
         let row = leaf_row(digest, &leaf);
         match catalog.leaves(vec![digest], Grip::ANY).await?.first().copied().flatten() {
             None if !is_needed => {
-                self.reclaimable(&name, len, "no index of a release names it");
+                self.reclaimable(&name, len, "no index of a release refers to it");
                 return Ok(len);
             }
             None => self.complete_leaf(digest, &leaf).await?,
             Some(_) if !is_needed => {
-                self.reclaimable(&name, len, "no index of a release names it");
+                self.reclaimable(&name, len, "no index of a release refers to it");
             }
             Some(known) => {
                 if known != row {
                     catalog.forget_leaf(digest).await?;
                     catalog.add_leaf(row, leaf.chunks().collect(), self.grip()).await?;
-                    let what = "it said otherwise than the leaf".to_owned();
+                    let what = "it contradicted the leaf".to_owned();
                     self.find("catalog", format!("row of {}", name.path()), what, Class::Mended);
                 }
                 self.check_places(&leaf).await?;
@@ -110,7 +110,7 @@ impl Check {
         };
         if let Located::Missing(chunk) = catalog.locate_chunks(digests).await? {
             catalog.lose_leaf(digest).await?;
-            let what = format!("it needs chunk {chunk}, which no pack holds");
+            let what = format!("it needs chunk {chunk}, which no pack contains");
             self.damage(&name, what, vec![]).await?;
         }
         Ok(())
@@ -130,7 +130,7 @@ impl Check {
             let Some(Some(known)) = frames.get(place.pack as usize) else { continue };
             if known.get(&place.frame.offset) != Some(&place.frame) {
                 let pack = packs[place.pack as usize];
-                let what = format!("it says that the chunk lies in {pack}, which does not name it");
+                let what = format!("it places the chunk in {pack}, which does not list it");
                 let object = format!("row of chunk {}", place.frame.digest);
                 self.catalog_damage(object, what).await;
             }
@@ -202,15 +202,15 @@ impl Check {
             }
         };
         let Some(known) = catalog.index(digest, Grip::ANY).await? else {
-            self.reclaimable(&name, len, "no release names it");
+            self.reclaimable(&name, len, "no release refers to it");
             return Ok(len);
         };
         if (known.disk_len, known.content) != (list.disk_len(), list.content()) {
-            let what = "it says otherwise than the list".to_owned();
+            let what = "it contradicts the list".to_owned();
             self.catalog_damage(format!("row of {}", name.path()), what).await;
         }
         if !catalog.is_needed(name.clone()).await? {
-            self.reclaimable(&name, len, "no release names it");
+            self.reclaimable(&name, len, "no release refers to it");
             return Ok(len);
         }
         self.complete_index(digest, &list).await?;

@@ -222,7 +222,7 @@ impl Registry {
                 return Ok(None);
             }
             if Instant::now() >= deadline {
-                return Err(AppError::Busy { what: "the check that was told to stop still ends" });
+                return Err(AppError::Busy { what: "the stopped check has not ended yet" });
             }
             tokio::time::sleep(STOP_PAUSE).await;
         }
@@ -343,13 +343,19 @@ impl Check {
     }
 
     async fn run(mut self) {
-        tracing::info!(run = self.run.run, phase = self.run.phase, "a check of the store runs");
+        tracing::info!(
+            run = self.run.run,
+            phase = self.run.phase,
+            "a check of the store is running"
+        );
         let _beat = Beat::start(Arc::clone(&self.registry), self.run.run);
         match self.phases().await {
             Ok(()) => tracing::info!(run = self.run.run, "a check of the store is complete"),
-            Err(Halt::Stopped) => tracing::info!(run = self.run.run, "a check was stopped"),
+            Err(Halt::Stopped) => {
+                tracing::info!(run = self.run.run, "the check of the store was stopped")
+            }
             Err(Halt::Failed(error)) => {
-                tracing::error!(%error, "a check of the store broke off");
+                tracing::error!(%error, "the check of the store failed");
                 self.run.failure = Some(error.to_string());
                 // If the catalog itself failed, the check later appears as interrupted.
                 let _ = self.save().await;
@@ -474,7 +480,7 @@ impl Check {
     fn find(&mut self, kind: &str, object: String, what: String, class: Class) {
         match class {
             Class::Damage => tracing::warn!(object, what, "damage found"),
-            Class::Mended => tracing::warn!(object, what, "damage found and mended"),
+            Class::Mended => tracing::warn!(object, what, "damage found and repaired"),
             Class::Reclaimable => {}
         }
         self.found.push(Finding { kind: kind.to_owned(), object, what, class });
@@ -554,8 +560,8 @@ fn kind_of(name: &ObjectName) -> &'static str {
     }
 }
 
-const OTHER_BYTES: &str = "its bytes are not those of its name";
-const GONE: &str = "it is gone";
+const OTHER_BYTES: &str = "its bytes do not match its name";
+const GONE: &str = "it is missing";
 
 #[cfg(test)]
 mod tests;

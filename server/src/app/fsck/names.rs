@@ -17,10 +17,10 @@ use super::{Check, GONE, Halt, PAGE_COUNT, RECORD_LEN_MAX, Read};
 use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
 use crate::catalog::Release;
 
-const UNREADABLE: &str = "it is no record that this version of Seawall can read";
-const OLDER_COPY: &str = "the catalog does not know of it: it is an older copy, or of another \
+const UNREADABLE: &str = "this version of Seawall cannot read the record";
+const OLDER_COPY: &str = "it is not in the catalog: the catalog is an older copy, or of another \
                           registry; `seawall recover` rebuilds it";
-const CONTRADICTION: &str = "it says otherwise than the catalog, and nothing tells which is right";
+const CONTRADICTION: &str = "it contradicts the catalog, and it is unknown which is right";
 
 impl Check {
     /// Checks a record. Returns the number of bytes read.
@@ -44,7 +44,7 @@ impl Check {
                 let record = bytes.and_then(|bytes| decode(&bytes));
                 self.tombstone_record(name, (application, version), record).await?;
             }
-            None => self.reclaimable(name, len, "its name is no record's"),
+            None => self.reclaimable(name, len, "its name is not the name of a record"),
         }
         Ok(len)
     }
@@ -133,7 +133,7 @@ impl Check {
             Ok(record) if record.sequence == sequence => {
                 return self.damage(name, CONTRADICTION.to_owned(), vec![]).await;
             }
-            Ok(record) => format!("it is of move {}", record.sequence),
+            Ok(record) => format!("it records move {}", record.sequence),
             Err(what) => what,
         };
         self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
@@ -188,5 +188,5 @@ fn decode<T: Record>(bytes: &[u8]) -> Result<T, String> {
 
 /// Shortens the description of a contradiction that was resolved in favour of the catalog.
 fn short(what: &str) -> &str {
-    if what == CONTRADICTION { "it said otherwise than the catalog and the document" } else { what }
+    if what == CONTRADICTION { "it contradicted the catalog and the document" } else { what }
 }

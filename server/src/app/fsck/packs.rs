@@ -75,7 +75,11 @@ impl Check {
         let name = ObjectName::Pack(digest);
         let catalog = Arc::clone(&self.registry.catalog);
         let Some(known) = catalog.known_pack(digest).await? else {
-            self.reclaimable(&name, len, "no row names it: it is being uploaded, or was left");
+            self.reclaimable(
+                &name,
+                len,
+                "it is not in the catalog: an upload is in progress, or was abandoned",
+            );
             return Ok(());
         };
         if known.is_condemned {
@@ -86,14 +90,14 @@ impl Check {
         let misplaced = catalog.misplaced(digest, frames.clone()).await?;
         if known.is_lost {
             catalog.correct_pack(NewPack { digest, len, frames }, self.registry.hand(None)).await?;
-            self.mended(&name, "it was lost, and is there again".to_owned());
+            self.mended(&name, "it was lost, and is present again".to_owned());
         } else if known.len != len || !misplaced.is_empty() {
             // A collection condemns a pack before the places of its chunks are removed.
             if catalog.known_pack(digest).await?.is_some_and(|known| !known.is_condemned) {
                 let hand = self.registry.hand(None);
                 catalog.correct_pack(NewPack { digest, len, frames }, hand).await?;
                 let count = misplaced.len();
-                let what = format!("its row or those of {count} of its chunks said otherwise");
+                let what = format!("it or the rows of {count} chunks contradicted the pack");
                 self.find("catalog", format!("row of {}", name.path()), what, Class::Mended);
             }
         }
@@ -162,7 +166,7 @@ impl Check {
             }
             let grip = Grip { sweeps: Some(sweeps), ..self.grip() };
             if registry.catalog.add_pack(pack, grip).await? == Added::Present {
-                self.mended(&name, format!("it holds {count} chunks whose own pack is lost"));
+                self.mended(&name, format!("it contains {count} chunks of lost packs"));
             }
         }
         Ok(())

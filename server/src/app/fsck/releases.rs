@@ -92,7 +92,7 @@ impl Check {
                 Ok(true)
             }
             Err(leaf) => {
-                let what = format!("it needs leaf {leaf}, which is not complete");
+                let what = format!("it needs leaf {leaf}, which is incomplete");
                 self.damage(&name, what, vec![release]).await?;
                 Ok(false)
             }
@@ -123,7 +123,7 @@ impl Check {
             Some(Ok(described)) => {
                 let len = described.bytes().len() as u64;
                 if !is_known {
-                    self.reclaimable(&name, len, "a release that was never acknowledged");
+                    self.reclaimable(&name, len, "no release has this document");
                 }
                 Ok(len)
             }
@@ -181,7 +181,7 @@ impl Check {
             }
         }
         match what {
-            None if still.is_empty() => self.reclaimable(&name, len, "no release names it"),
+            None if still.is_empty() => self.reclaimable(&name, len, "no release refers to it"),
             None => self.sound(&name).await?,
             Some(what) if still.is_empty() => self.reclaimable(&name, len, &what),
             Some(what) => self.damage(&name, what, still).await?,

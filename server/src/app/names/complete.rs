@@ -90,7 +90,7 @@ impl Registry {
             if is_record {
                 return Ok(Some(AppError::CatalogOld { object }));
             }
-            tracing::error!(object, "nobody can read this record, and the catalog has no such row");
+            tracing::error!(object, "the record cannot be read, and the catalog has no row for it");
             if !matches!(subject, Subject::Tombstone(..)) {
                 damaged = damaged.or(Some(AppError::Damaged { object }));
             }
@@ -113,7 +113,7 @@ impl Registry {
                 Some(Subject::Tombstone(application, version)) => {
                     tombstones.insert((application, version));
                 }
-                None => tracing::warn!(object = %object.path(), "this is no record of ours"),
+                None => tracing::warn!(object = %object.path(), "unknown file among the records"),
             }
         }
         Ok(Recorded { releases, moves, tombstones })

@@ -48,7 +48,7 @@ pub(in crate::app) async fn read_footer(
         Ok(trailer) => trailer,
         Err(what) => return Ok(Err(what)),
     };
-    let Some(trailer) = trailer.first_chunk() else { return Ok(Err("it was cut".to_owned())) };
+    let Some(trailer) = trailer.first_chunk() else { return Ok(Err("it is truncated".to_owned())) };
     let place = match Footer::place(len, trailer) {
         Ok(place) => place,
         Err(error) => return Ok(Err(error.to_string())),
@@ -80,7 +80,7 @@ async fn read_leaf(
     let bytes = readable(&*store, store.get(&ObjectName::Leaf(digest)).await).await?;
     Ok(bytes.and_then(|bytes| match LeafDigest::of(&bytes) == digest {
         true => Leaf::decode_any(&bytes).map_err(|error| error.to_string()),
-        false => Err("its bytes are not those of its name".to_owned()),
+        false => Err("its bytes do not match its name".to_owned()),
     }))
 }
 
@@ -91,7 +91,7 @@ async fn read_index(
     let bytes = readable(&*store, store.get(&ObjectName::Index(digest)).await).await?;
     Ok(bytes.and_then(|bytes| match IndexDigest::of(&bytes) == digest {
         true => DiskIndex::decode(&bytes).map_err(|error| error.to_string()),
-        false => Err("its bytes are not those of its name".to_owned()),
+        false => Err("its bytes do not match its name".to_owned()),
     }))
 }
 
@@ -160,9 +160,9 @@ impl Rebuild<'_> {
         Ok(match self.catalog.add_leaf(row, chunks, Grip::ANY).await? {
             LeafAdded::Unfit(chunks) => Err(match chunks.first() {
                 Some(chunk) => {
-                    format!("no sound pack holds chunk {}, which it needs", chunk.digest)
+                    format!("it needs chunk {}, which no sound pack contains", chunk.digest)
                 }
-                None => "it needs a chunk that no sound pack holds".to_owned(),
+                None => "it needs a chunk that no sound pack contains".to_owned(),
             }),
             LeafAdded::Present | LeafAdded::Swept => Ok(()),
         })
@@ -199,7 +199,7 @@ impl Rebuild<'_> {
         let rows = self.catalog.leaves(names, Grip::ANY).await?;
         Ok(index_row(digest, &index, &rows).map_err(|position| {
             let leaf = ObjectName::Leaf(index.leaves()[position].digest).path();
-            format!("it needs {leaf}, which is not complete")
+            format!("it needs {leaf}, which is incomplete")
         }))
     }
 }

@@ -18,7 +18,7 @@ use crate::catalog::check::LostObject;
 use crate::catalog::collect::{Grip, Tombstone};
 use crate::catalog::{ChannelMove, PastChannel, Release};
 
-const UNREADABLE: &str = "it is no record that this version of Seawall can read";
+const UNREADABLE: &str = "this version of Seawall cannot read the record";
 
 /// The records of moves by channel, then by sequence number.
 pub(super) type Moves = BTreeMap<(ApplicationName, ChannelName), BTreeMap<u64, ObjectName>>;
@@ -64,7 +64,7 @@ impl Rebuild<'_> {
                 Some(Subject::Tombstone(application, version)) => {
                     tombstones.push((application, version));
                 }
-                None => self.found.damaged(name.path(), "its name is no record's"),
+                None => self.found.damaged(name.path(), "its name is not the name of a record"),
             }
         }
         let mut named = self.read_releases(releases).await?;
@@ -87,7 +87,7 @@ impl Rebuild<'_> {
         for name in self.store.list(ObjectKind::Release).await? {
             if matches!(&name, ObjectName::Release(digest) if !known.contains(digest)) {
                 self.found.unnamed += 1;
-                tracing::info!(object = %name.path(), "a release that was never acknowledged");
+                tracing::info!(object = %name.path(), "found a release document without a release");
             }
         }
         Ok(moves)
@@ -153,8 +153,10 @@ impl Rebuild<'_> {
             let title = format!("release {}:{}", of.0, of.1);
             match found.get(of).map_or(&[][..], Vec::as_slice) {
                 &[digest] => {
-                    self.found
-                        .damaged(title, format!("its record is lost; {digest} says it is it"));
+                    self.found.damaged(
+                        title,
+                        format!("its record is lost; document {digest} has its name"),
+                    );
                     named.push(Named {
                         application: of.0.clone(),
                         version: of.1.clone(),
@@ -166,7 +168,7 @@ impl Rebuild<'_> {
                 }
                 documents => {
                     let what = format!("its record is lost, and {} documents", documents.len());
-                    self.found.damaged(title, format!("{what} say they are it: it is not listed"));
+                    self.found.damaged(title, format!("{what} have its name: it is not listed"));
                 }
             }
         }
@@ -199,7 +201,8 @@ impl Rebuild<'_> {
         match found {
             Some(found) => {
                 if found.digest != record.digest {
-                    self.found.damaged(path, format!("it is not of {}", found.digest));
+                    self.found
+                        .damaged(path, format!("it does not record release {}", found.digest));
                 }
                 found.deleted = Some(deleted);
             }
@@ -263,10 +266,10 @@ impl Rebuild<'_> {
                         None if indexes.contains(&disk.index) => {}
                         None => {
                             let index = ObjectName::Index(disk.index).path();
-                            let what = format!("it needs {index}, which is not complete");
+                            let what = format!("it needs {index}, which is incomplete");
                             self.found.damaged(title.as_str(), what);
                             let name = ObjectName::Index(disk.index);
-                            self.needed(&name, "it is not complete", digest).await?;
+                            self.needed(&name, "it is incomplete", digest).await?;
                         }
                     }
                     indexes.insert(disk.index);
@@ -306,7 +309,7 @@ impl Rebuild<'_> {
             match readable(&*self.store, self.store.get(&name).await).await? {
                 Ok(bytes) if DescriptorDigest::of(&bytes) == digest => {}
                 Ok(_) => {
-                    let what = "its bytes are not those of its name";
+                    let what = "its bytes do not match its name";
                     self.needed(&name, what, release.digest()).await?;
                     self.found.damaged(name.path(), what);
                 }
@@ -329,7 +332,7 @@ impl Rebuild<'_> {
             readable(&*self.store, self.store.get(&ObjectName::Release(digest)).await).await?;
         Ok(bytes.and_then(|bytes| {
             if ReleaseDigest::of(&bytes) != digest {
-                return Err("its bytes are not those of its name".to_owned());
+                return Err("its bytes do not match its name".to_owned());
             }
             Described::parse(&bytes).map_err(|error| error.to_string())
         }))
@@ -360,13 +363,13 @@ impl Rebuild<'_> {
             let last = objects.keys().next_back().copied().unwrap_or_default();
             if past.is_empty() {
                 let title = format!("channel {application}:{channel}");
-                self.found.damaged(title, "none of its moves can be read: it is gone");
+                self.found.damaged(title, "none of its moves can be read: the channel is lost");
                 continue;
             }
             if let Some(newest) = past.last().filter(|newest| newest.sequence < last) {
                 let title = format!("channel {application}:{channel}");
                 let (version, sequence) = (&newest.version, newest.sequence);
-                let what = format!("it is set back to {version}, its move {sequence} of {last}");
+                let what = format!("it was set back to {version}, move {sequence} of {last}");
                 self.found.damaged(title, what);
             }
             let (application, name) = (application.clone(), channel.clone());
@@ -386,7 +389,7 @@ impl Rebuild<'_> {
         let record = read_record::<MoveRecord>(Arc::clone(&self.store), object.clone()).await?;
         let record = match record {
             Ok(record) if record.sequence == sequence => record,
-            Ok(record) => return Ok(Err(format!("it is of move {}", record.sequence))),
+            Ok(record) => return Ok(Err(format!("it records move {}", record.sequence))),
             Err(what) => return Ok(Err(what)),
         };
         let release = match self.catalog.release(application.clone(), record.release).await? {
@@ -399,7 +402,10 @@ impl Rebuild<'_> {
             }
         };
         let Some(release) = release else {
-            return Ok(Err(format!("it names release {}, which has no record", record.release)));
+            return Ok(Err(format!(
+                "it refers to release {}, which has no record",
+                record.release
+            )));
         };
         Ok(Ok(ChannelMove {
             sequence,

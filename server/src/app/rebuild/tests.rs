@@ -213,7 +213,7 @@ async fn a_channel_whose_last_move_is_unreadable_moves_on_from_it() {
     harm(&*site.store, &last, Harm::Truncate).await;
     let (dir, catalog, found) = rebuilt(&site).await;
     assert_eq!((found.channels, found.damage.len()), (1, 2));
-    assert_eq!(found.damage[1].what, "it is set back to 1.0, its move 1 of 2");
+    assert_eq!(found.damage[1].what, "it was set back to 1.0, move 1 of 2");
     let channel = &catalog.channels(webshop()).await.unwrap()[0];
     assert_eq!((channel.sequence, channel.release), (2, one.release.digest()));
     drop(catalog);

@@ -100,7 +100,7 @@ impl fmt::Display for Reason {
             Self::Superseded(scope, secs) => {
                 write!(f, "left by {scope} less than {} ago", Age(*secs))
             }
-            Self::NoPolicy => f.write_str("no policy decides on it"),
+            Self::NoPolicy => f.write_str("no policy applies to it"),
             Self::Unkept(scope) => write!(f, "no rule of {scope} keeps it"),
         }
     }

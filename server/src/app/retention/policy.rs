@@ -59,11 +59,11 @@ impl Policy {
             [("keepLast", self.keep_last), ("keepLastPrereleases", self.keep_last_prereleases)]
         {
             if count.is_some_and(|count| !(1..=COUNT_MAX).contains(&count)) {
-                return rule(format!("{name} is 1 to {COUNT_MAX}"));
+                return rule(format!("{name} must be 1 to {COUNT_MAX}"));
             }
         }
         if self.keep_last_prereleases.is_some() && self.keep_last.is_none() {
-            return rule("keepLastPrereleases stands beside keepLast, not alone".to_owned());
+            return rule("keepLastPrereleases requires keepLast".to_owned());
         }
         for (name, secs, secs_max) in [
             ("keepYoungerSecs", self.keep_younger_secs, AGE_SECS_MAX),
@@ -71,7 +71,7 @@ impl Policy {
             ("keepExpiredHostsSecs", self.keep_expired_hosts_secs, EXPIRED_HOSTS_SECS_MAX),
         ] {
             if secs.is_some_and(|secs| secs > secs_max) {
-                return rule(format!("{name} is 0 to {secs_max} seconds"));
+                return rule(format!("{name} must be 0 to {secs_max} seconds"));
             }
         }
         Ok(())

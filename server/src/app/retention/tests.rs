@@ -84,7 +84,7 @@ fn last(count: u32) -> Policy {
 fn without_a_policy_nothing_goes() {
     let standing = standing();
     assert_eq!(going(&standing, &Policies::default()), NONE);
-    assert_eq!(reasons(&standing, &Policies::default(), 0), ["no policy decides on it"]);
+    assert_eq!(reasons(&standing, &Policies::default(), 0), ["no policy applies to it"]);
     let silent = Policy { keep_expired_hosts_secs: Some(0), ..Policy::default() };
     assert_eq!(going(&standing, &for_application(silent)), NONE, "no rule of it keeps anything");
 }

@@ -24,7 +24,7 @@ pub(super) mod rows;
 #[async_trait::async_trait]
 impl Checking for SqliteCatalog {
     async fn check_run(&self) -> Result<Option<CheckRun>, CatalogError> {
-        self.connections.read("read how far a check is", newest).await
+        self.connections.read("read a check's progress", newest).await
     }
 
     async fn last_complete_check(&self) -> Result<Option<u64>, CatalogError> {
@@ -32,7 +32,7 @@ impl Checking for SqliteCatalog {
         let read = move |tx: &Transaction<'_>| {
             tx.prepare_cached(sql)?.query_row([], |found| optional(found, 0))
         };
-        self.connections.read("read when a check ended", read).await
+        self.connections.read("read a check's completion time", read).await
     }
 
     async fn claim_check(&self, claim: ClaimCheck) -> Result<ClaimedCheck, CatalogError> {
@@ -40,7 +40,7 @@ impl Checking for SqliteCatalog {
     }
 
     async fn save_check(&self, run: CheckRun, found: Vec<Finding>) -> Result<bool, CatalogError> {
-        self.connections.write("save how far a check is", move |tx| save(tx, &run, &found)).await
+        self.connections.write("save a check's progress", move |tx| save(tx, &run, &found)).await
     }
 
     async fn beat_check(
@@ -57,7 +57,7 @@ impl Checking for SqliteCatalog {
             let values = params![row::integer(now_secs)?, row::integer(run)?, runner];
             tx.prepare_cached(sql)?.execute(values).map(|count| count > 0)
         };
-        self.connections.write("say that a check is alive", beat).await
+        self.connections.write("record a check's heartbeat", beat).await
     }
 
     async fn stop_check(&self) -> Result<(), CatalogError> {
@@ -77,7 +77,7 @@ impl Checking for SqliteCatalog {
         now_secs: u64,
     ) -> Result<(), CatalogError> {
         let note = move |tx: &Transaction<'_>| damage::note(tx, &object, &needed_by, now_secs);
-        self.connections.write("note damage", note).await
+        self.connections.write("record damage", note).await
     }
 
     async fn note_sound(
@@ -86,7 +86,7 @@ impl Checking for SqliteCatalog {
         hand: Hand,
         healing: Healing,
     ) -> Result<bool, CatalogError> {
-        const ACTION: &str = "note that an object is sound";
+        const ACTION: &str = "record that an object is sound";
         let text = object.path();
         // Called for every stored object and rarely true, so a read comes before the write.
         if healing == Healing::IfNoted
@@ -99,16 +99,16 @@ impl Checking for SqliteCatalog {
     }
 
     async fn lose_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
-        self.connections.write("note a lost leaf", move |tx| damage::lose_leaf(tx, leaf)).await
+        self.connections.write("record a lost leaf", move |tx| damage::lose_leaf(tx, leaf)).await
     }
 
     async fn lost_of(&self, release: ReleaseDigest) -> Result<Vec<LostObject>, CatalogError> {
-        self.connections.read("list what is lost", move |tx| damage::lost_of(tx, release)).await
+        self.connections.read("list lost objects", move |tx| damage::lost_of(tx, release)).await
     }
 
     async fn indexes_needing(&self, object: ObjectName) -> Result<Vec<IndexDigest>, CatalogError> {
         let list = move |tx: &Transaction<'_>| rows::indexes_needing(tx, &object);
-        self.connections.read("list who needs an object", list).await
+        self.connections.read("list the users of an object", list).await
     }
 
     async fn damaged_releases(&self, limit: u32) -> Result<Vec<Release>, CatalogError> {
@@ -122,7 +122,7 @@ impl Checking for SqliteCatalog {
         leaves: Vec<LeafDigest>,
     ) -> Result<(), CatalogError> {
         let note = move |tx: &Transaction<'_>| rows::note_leaves(tx, index, &leaves);
-        self.connections.write("note an index's leaves", note).await
+        self.connections.write("record an index's leaves", note).await
     }
 
     async fn note_indexes(
@@ -131,7 +131,7 @@ impl Checking for SqliteCatalog {
         indexes: Vec<IndexDigest>,
     ) -> Result<(), CatalogError> {
         let note = move |tx: &Transaction<'_>| super::releases::name_indexes(tx, release, &indexes);
-        self.connections.write("note a release's indexes", note).await
+        self.connections.write("record a release's indexes", note).await
     }
 
     async fn is_needed(&self, object: ObjectName) -> Result<bool, CatalogError> {
@@ -143,7 +143,7 @@ impl Checking for SqliteCatalog {
         let read = move |tx: &Transaction<'_>| {
             tx.prepare_cached(sql)?.query_row([], |found| row::quantity(found, 0))
         };
-        self.connections.read("sum packs up", read).await
+        self.connections.read("sum up packs", read).await
     }
 
     async fn known_pack(&self, pack: PackDigest) -> Result<Option<KnownPack>, CatalogError> {

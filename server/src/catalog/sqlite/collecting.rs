@@ -36,7 +36,7 @@ impl Collecting for SqliteCatalog {
                 Err(TryLockError::Error(error)) => Err(error),
             }
         });
-        let action = "claim the sweeping for one collection";
+        let action = "claim the sweep";
         let failed = |error: io::Error| {
             let kind = match error.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -55,12 +55,12 @@ impl Collecting for SqliteCatalog {
 
     async fn collect_state(&self, now_secs: u64) -> Result<CollectState, CatalogError> {
         let work = move |tx: &Transaction<'_>| collect::state(tx, now_secs);
-        self.connections.write("read how far collections are", work).await
+        self.connections.write("read the progress of collections", work).await
     }
 
     async fn roots(&self) -> Result<Roots, CatalogError> {
         let work = move |tx: &Transaction<'_>| collect::roots(tx);
-        self.connections.read("list what must stay", work).await
+        self.connections.read("list objects to keep", work).await
     }
 
     async fn all_packs(&self) -> Result<Vec<PackRow>, CatalogError> {
@@ -113,7 +113,7 @@ impl Collecting for SqliteCatalog {
 
     async fn condemned(&self) -> Result<Sweeping, CatalogError> {
         let work = move |tx: &Transaction<'_>| collect::condemned(tx);
-        self.connections.read("list what is condemned", work).await
+        self.connections.read("list condemned objects", work).await
     }
 
     async fn older_leases(
@@ -141,7 +141,7 @@ impl Collecting for SqliteCatalog {
 
     async fn sweeping(&self) -> Result<Sweeping, CatalogError> {
         let work = move |tx: &Transaction<'_>| collect::sweeping(tx);
-        self.connections.read("list what is swept", work).await
+        self.connections.read("list objects to sweep", work).await
     }
 
     async fn forget_places(

@@ -258,7 +258,7 @@ impl Lane {
             return Ok(());
         }
         self.renew();
-        let why = "another process writes the catalog, which this one only reads";
+        let why = "another process is writing the catalog, which this process only reads";
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
         Err(rusqlite::Error::SqliteFailure(code, Some(why.to_owned())))
     }
@@ -272,7 +272,11 @@ impl Lane {
         let internal =
             |error: tokio::task::JoinError| CatalogError::new(ErrorKind::Internal, action, error);
         let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-            return Err(CatalogError::new(ErrorKind::Unavailable, action, "it is closing"));
+            return Err(CatalogError::new(
+                ErrorKind::Unavailable,
+                action,
+                "the catalog is closing",
+            ));
         };
         let lane = Arc::clone(self);
         // The work continues when the caller is dropped: a client that hangs up never leaves a

@@ -33,7 +33,7 @@ impl Fleet for SqliteCatalog {
         let work = move |tx: &Transaction<'_>| {
             fleet::holders(tx, (&application, release), now_secs, moves_held)
         };
-        self.connections.read("list what holds a release", work).await
+        self.connections.read("list a release's holders", work).await
     }
 
     async fn marks(
@@ -43,12 +43,12 @@ impl Fleet for SqliteCatalog {
         moves_held: u32,
     ) -> Result<Vec<(ReleaseDigest, Marks)>, CatalogError> {
         let work = move |tx: &Transaction<'_>| fleet::marks(tx, &application, now_secs, moves_held);
-        self.connections.read("list what holds releases", work).await
+        self.connections.read("list the holders of releases", work).await
     }
 
     async fn standing(&self, application: ApplicationName) -> Result<Standing, CatalogError> {
         let work = move |tx: &Transaction<'_>| fleet::standing(tx, &application);
-        self.connections.read("read what decides on releases", work).await
+        self.connections.read("read the inputs of retention", work).await
     }
 
     async fn pin(
@@ -68,7 +68,7 @@ impl Fleet for SqliteCatalog {
         name: PinName,
     ) -> Result<bool, CatalogError> {
         let work = move |tx: &Transaction<'_>| fleet::unpin(tx, (&application, release), &name);
-        self.connections.write("take a pin away", work).await
+        self.connections.write("remove a pin", work).await
     }
 
     async fn pins(
@@ -82,7 +82,7 @@ impl Fleet for SqliteCatalog {
 
     async fn report_host(&self, report: HostReport) -> Result<Reported, CatalogError> {
         let work = move |tx: &Transaction<'_>| fleet::report(tx, &report);
-        self.connections.write("note what a host runs", work).await
+        self.connections.write("record a host's report", work).await
     }
 
     async fn hosts(
@@ -99,7 +99,7 @@ impl Fleet for SqliteCatalog {
 
     async fn forget_host(&self, host: HostName, part: HostPart) -> Result<u64, CatalogError> {
         let work = move |tx: &Transaction<'_>| fleet::forget(tx, &host, &part);
-        self.connections.write("forget a host", work).await
+        self.connections.write("remove a host", work).await
     }
 
     async fn set_policy(

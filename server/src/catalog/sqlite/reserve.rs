@@ -62,7 +62,8 @@ impl Reserve {
     pub(super) fn release(&self) -> bool {
         let is_released = fs::remove_file(&self.path).is_ok();
         if is_released {
-            tracing::warn!(path = %self.path.display(), "the disk is full: its reserve is released");
+            let path = self.path.display();
+            tracing::warn!(%path, "the disk is full: released the reserved space");
         }
         is_released
     }
@@ -70,7 +71,7 @@ impl Reserve {
     /// Makes the reserve if there is enough room. A failure is only logged.
     pub(super) fn keep(&self) {
         if let Err(error) = self.try_keep() {
-            tracing::debug!(%error, "no room is kept for deletions");
+            tracing::debug!(%error, "cannot reserve space for deletions");
         }
     }
 

@@ -401,11 +401,12 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
     let found = version(&tx).map_err(fail)?;
     if found == 0 && has_tables(&tx).map_err(fail)? {
-        let why = "it holds another program's tables";
+        let why = "it contains another program's tables";
         return Err(CatalogError::new(ErrorKind::Damaged, ACTION, why));
     }
     let Some(pending) = MIGRATIONS.get(found as usize..) else {
-        let why = format!("its schema is version {found}; this program knows {VERSION} at most");
+        let why =
+            format!("its schema has version {found}, but this program supports at most {VERSION}");
         return Err(CatalogError::new(ErrorKind::Conflict, ACTION, why));
     };
     for sql in pending {
@@ -424,8 +425,8 @@ pub(super) fn check_version(connection: &Connection) -> Result<(), CatalogError>
         return Ok(());
     }
     let why = format!(
-        "its schema is version {found}, this program's is {VERSION}, and it cannot be written: \
-         use it once where it can"
+        "its schema has version {found}, but this program needs {VERSION} and cannot write it: \
+         open the registry once with write access"
     );
     Err(CatalogError::new(ErrorKind::Conflict, ACTION, why))
 }

@@ -98,7 +98,7 @@ impl SqliteCatalog {
             // another user.
             Err(_) => None,
         };
-        tracing::warn!(path = %path.display(), why = barrier.as_str(), "the catalog is only read");
+        tracing::warn!(path = %path.display(), why = barrier.as_str(), "the catalog is read-only");
         Ok(Self { connections: Connections::open_to_read(path, barrier)?, _lock: lock })
     }
 
@@ -121,7 +121,7 @@ impl SqliteCatalog {
                     std::thread::sleep(LOCK_PAUSE);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let why = "a registry of this directory still runs, and its catalog was \
+                    let why = "a registry in this directory is still running, and its catalog was \
                                moved away: stop it first";
                     return Err(CatalogError::new(ErrorKind::Unavailable, "be made", why));
                 }
@@ -140,7 +140,7 @@ impl SqliteCatalog {
             Ok(()) => Scratch::begin(path, lock),
             Err(TryLockError::Error(error)) => Err(unlocked(error)),
             Err(TryLockError::WouldBlock) => {
-                let why = "a registry of this directory runs: stop it first";
+                let why = "a registry in this directory is running: stop it first";
                 Err(CatalogError::new(ErrorKind::Unavailable, "be rebuilt", why))
             }
         }
@@ -171,7 +171,7 @@ impl Scratch {
         drop(connect(&self.path, Durability::EveryCommit));
         let free = (1..=ASIDE_MAX).map(|n| beside(&self.path, &format!("{ASIDE}{n}")));
         let Some(aside) = free.into_iter().find(|aside| !aside.exists()) else {
-            let why = format!("there are {ASIDE_MAX} older ones: remove some");
+            let why = format!("there are already {ASIDE_MAX} older ones: remove some");
             return Err(CatalogError::new(ErrorKind::Conflict, ACTION, why));
         };
         let move_away = || {
@@ -252,7 +252,7 @@ fn share(lock: &File, path: &Path) -> Result<bool, CatalogError> {
         Ok(()) => {}
         Err(TryLockError::Error(error)) => return Err(unlocked(error)),
         Err(TryLockError::WouldBlock) => {
-            tracing::warn!("another process makes the catalog: waiting until it has");
+            tracing::warn!("another process is creating the catalog: waiting");
             lock.lock_shared().map_err(unlocked)?;
         }
     }

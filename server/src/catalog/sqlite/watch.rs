@@ -15,7 +15,7 @@ use crate::catalog::watch::{
 #[async_trait::async_trait]
 impl Watching for SqliteCatalog {
     async fn log(&self, entry: Entry) -> Result<Logged, CatalogError> {
-        self.connections.write("log an act", move |tx| audit::append(tx, &entry)).await
+        self.connections.write("add an audit log entry", move |tx| audit::append(tx, &entry)).await
     }
 
     async fn audit(&self, query: AuditQuery) -> Result<Vec<Logged>, CatalogError> {
@@ -61,7 +61,7 @@ impl Watching for SqliteCatalog {
         until_secs: u64,
     ) -> Result<Option<Delivery>, CatalogError> {
         let claim = move |tx: &Transaction<'_>| webhooks::claim(tx, id, now_secs, until_secs);
-        self.connections.write("take a message", claim).await
+        self.connections.write("claim a message", claim).await
     }
 
     async fn settle_delivery(
@@ -71,7 +71,7 @@ impl Watching for SqliteCatalog {
         settlement: Settlement,
     ) -> Result<(), CatalogError> {
         let settle = move |tx: &Transaction<'_>| webhooks::settle(tx, id, delivery, &settlement);
-        self.connections.write("settle a message", settle).await
+        self.connections.write("record a delivery attempt", settle).await
     }
 
     async fn quota(&self, application: ApplicationName) -> Result<QuotaState, CatalogError> {
@@ -102,6 +102,6 @@ impl Watching for SqliteCatalog {
 
     async fn add_lease_load(&self, lease: LeaseId, data_bytes: u64) -> Result<(), CatalogError> {
         let add = move |tx: &Transaction<'_>| quotas::add_lease_load(tx, lease, data_bytes);
-        self.connections.write("note a lease's load", add).await
+        self.connections.write("record a lease's load", add).await
     }
 }

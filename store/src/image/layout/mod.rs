@@ -62,7 +62,8 @@ pub enum LayoutError {
     },
     /// The disk does not end with a sector of the format.
     #[error(
-        "a disk of {disk_len} bytes is not in sectors of {sector_len} bytes, as {format} has them"
+        "a disk of {disk_len} bytes does not consist of whole {format} sectors of {sector_len} \
+         bytes"
     )]
     NotSectors {
         /// The length of the disk, in bytes.
@@ -73,9 +74,7 @@ pub enum LayoutError {
         sector_len: u64,
     },
     /// The format keeps the length of a disk.
-    #[error(
-        "{format} keeps the length of a disk: only vhd and vhd-fixed are filled up to whole MiB"
-    )]
+    #[error("{format} keeps the length of a disk: only vhd and vhd-fixed are padded to whole MiB")]
     NotRounded {
         /// The format.
         format: ExportFormat,

@@ -55,7 +55,7 @@ impl Footer {
         }
         let version = be32(bytes, 12);
         if version != VERSION {
-            return Err(format!("its version is {version:#x}, known is {VERSION:#x}"));
+            return Err(format!("its version is {version:#x}, not {VERSION:#x}"));
         }
         let kind = match be32(bytes, 60) {
             FIXED => Kind::Fixed,

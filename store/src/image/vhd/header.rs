@@ -47,7 +47,7 @@ impl Header {
         }
         let version = be32(&bytes, 24);
         if version != VERSION {
-            return Err(wrong(format!("its version is {version:#x}, known is {VERSION:#x}")));
+            return Err(wrong(format!("its version is {version:#x}, not {VERSION:#x}")));
         }
         let block_len = u64::from(be32(&bytes, 32));
         if !block_len.is_power_of_two() || !(SECTOR_LEN..=BLOCK_LEN_MAX).contains(&block_len) {

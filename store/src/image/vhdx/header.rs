@@ -57,7 +57,7 @@ impl Header {
             }
         }
         let none = || {
-            let reason = "neither it nor the second one, at 131072, has a right checksum";
+            let reason = "neither it nor the second one, at 131072, has a valid checksum";
             source.damaged("VHDX header", HEADERS_AT[0], reason)
         };
         current.map(|(_, header)| header).ok_or_else(none)
@@ -109,7 +109,7 @@ impl Regions {
                 return Self::parse(source, at, &bytes);
             }
         }
-        let reason = "neither it nor the second one, at 262144, has a right checksum";
+        let reason = "neither it nor the second one, at 262144, has a valid checksum";
         Err(source.damaged("VHDX region table", REGIONS_AT[0], reason))
     }
 
@@ -136,7 +136,7 @@ impl Regions {
             let in_file = end.is_some_and(|end| end <= source.len);
             if region.offset < MIB || !region.offset.is_multiple_of(MIB) || !in_file {
                 let Region { offset, len } = region;
-                return Err(wrong(format!("{len} bytes at {offset} are no region of the file")));
+                return Err(wrong(format!("{len} bytes at {offset} are not a region of the file")));
             }
             if place.replace(region).is_some() {
                 return Err(wrong("it names a region twice".to_owned()));

@@ -193,7 +193,7 @@ impl Log {
             .map(|descriptor| {
                 let start = le64(descriptor, 16);
                 if le64(descriptor, 24) != entry.sequence {
-                    return Err("a descriptor is of another entry".to_owned());
+                    return Err("a descriptor belongs to another entry".to_owned());
                 }
                 let (len, bytes) = match &descriptor[..4] {
                     b"zero" => (le64(descriptor, 8), None),
@@ -211,9 +211,7 @@ impl Log {
                     {
                         Ok(Patch { range: start..end, bytes })
                     }
-                    _ => {
-                        Err(format!("it changes {len} bytes at {start}, which is no place for it"))
-                    }
+                    _ => Err(format!("it changes {len} bytes at {start}, which is out of place")),
                 }
             })
             .collect()
@@ -224,7 +222,7 @@ impl Log {
 fn whole(descriptor: &[u8], data: &[u8], sequence: u64) -> Result<Box<[u8]>, String> {
     let found = u64::from(le32(data, 4)) << 32 | u64::from(le32(data, SECTOR_LEN - 4));
     if data[..4] != *b"data" || found != sequence {
-        return Err("a sector of data is of another entry".to_owned());
+        return Err("a sector of data belongs to another entry".to_owned());
     }
     Ok([&descriptor[8..16], &data[8..SECTOR_LEN - 4], &descriptor[4..8]].concat().into())
 }

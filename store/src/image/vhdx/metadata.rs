@@ -73,7 +73,7 @@ impl Metadata {
         let parent = match items.locator {
             Some(item) if flags & HAS_PARENT != 0 => Some(parent(source, item)?),
             None if flags & HAS_PARENT != 0 => {
-                return Err(wrong("it has a parent and no locator of it".to_owned()));
+                return Err(wrong("it has a parent but no parent locator".to_owned()));
             }
             _ => None,
         };
@@ -140,7 +140,7 @@ fn parent(source: &NamedSource, item: Item) -> Result<Parent, ImageError> {
     let mut bytes = vec![0; usize::try_from(item.len).unwrap_or(0)];
     source.read(item.offset, &mut bytes)?;
     if bytes[..16] != guid::LOCATOR_OF_VHDX {
-        return wrong("it is not of the type of VHDX");
+        return wrong("its type is not that of VHDX");
     }
     let text = |offset: u32, len: u16| {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -151,7 +151,7 @@ fn parent(source: &NamedSource, item: Item) -> Result<Parent, ImageError> {
     for entry in bytes[20..].chunks_exact(12).take(usize::from(le16(&bytes, 18))) {
         let key = text(le32(entry, 0), le16(entry, 8));
         let Some((key, value)) = key.zip(text(le32(entry, 4), le16(entry, 10))) else {
-            return wrong("a key or a value is not in it, or no text");
+            return wrong("a key or a value lies outside it or is not text");
         };
         match key.as_str() {
             "parent_linkage" | "parent_linkage2" => ids.extend(guid::parse(value.as_bytes())),
@@ -164,7 +164,7 @@ fn parent(source: &NamedSource, item: Item) -> Result<Parent, ImageError> {
     // An unused `parent_linkage2` is all zeros.
     ids.retain(|id| *id != [0; 16]);
     if ids.is_empty() {
-        return wrong("it has no `parent_linkage`, which tells the parent from others");
+        return wrong("it has no `parent_linkage`, which identifies the parent");
     }
     ranked.sort();
     Ok(Parent { ids, names: ranked.into_iter().map(|(_, name)| name).collect() })

@@ -100,7 +100,7 @@ impl BlockFile for VhdxFile {
             (6, _) => whole(Kind::Data(self.place(index, used)? + in_block)),
             (7, Some(_)) => self.partial(block, in_block, self.place(index, used)?),
             (state, _) => {
-                let reason = format!("block {block} is in the state {state}, which it cannot be");
+                let reason = format!("block {block} has the invalid state {state}");
                 Err(self.wrong(index, reason))
             }
         }
@@ -139,7 +139,7 @@ impl VhdxFile {
         let (chunk, in_chunk) = (block / self.chunk_blocks, block % self.chunk_blocks);
         let index = chunk * (self.chunk_blocks + 1) + self.chunk_blocks;
         if self.entry(index) & STATE_MASK != 6 {
-            let reason = format!("block {block} is partial, and its bitmap is not there");
+            let reason = format!("block {block} is partial, but its bitmap is missing");
             return Err(self.wrong(index, reason));
         }
         let bitmap_len = block_len / sector_len / 8;

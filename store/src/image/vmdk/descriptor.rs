@@ -188,7 +188,7 @@ impl Parser<'_> {
         let parent = match parent_cid.filter(|cid| *cid != CID_NONE) {
             None => None,
             Some(cid) if parent_names.is_empty() => {
-                let reason = format!("it has a parent, CID {cid:08x}, and does not name its file");
+                let reason = format!("it has a parent, CID {cid:08x}, but does not name its file");
                 return Err(self.source.damaged("descriptor", self.start, reason));
             }
             Some(cid) => Some(Parent { names: parent_names, cid }),
@@ -215,7 +215,7 @@ impl Parser<'_> {
         let mut rest = line;
         let _ = word(&mut rest);
         if number(word(&mut rest)).is_some() {
-            return Err(self.wrong(at, "it may be an extent, and its access is not known"));
+            return Err(self.wrong(at, "it may be an extent, but its access mode is unknown"));
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Parser<'_> {
             // More words may follow in disks of partitions.
             (ExtentKind::Flat { .. }, offset) if !offset.is_empty() => {
                 let offset = number(offset).and_then(|sectors| sectors.checked_mul(SECTOR_LEN));
-                let offset = offset.ok_or_else(|| self.wrong(at, "its offset is no number"))?;
+                let offset = offset.ok_or_else(|| self.wrong(at, "its offset is not a number"))?;
                 ExtentKind::Flat { offset }
             }
             (kind, _) => kind,

@@ -106,7 +106,7 @@ impl Fields<'_> {
         }
         footer.check_version_and_flags()?;
         if footer.le64(56) == GD_AT_END {
-            return Err(footer.wrong(56, "the footer, too, has no offset of the grain directory"));
+            return Err(footer.wrong(56, "the footer has no offset of the grain directory either"));
         }
         footer.shape()
     }
@@ -124,11 +124,11 @@ impl Fields<'_> {
             return Err(unsupported(self.source, feature, CONVERT));
         }
         if flags & FLAG_NEWLINES != 0 && self.bytes[73..77] != *b"\n \r\n" {
-            return Err(self.wrong(73, "line ends were changed: it was transferred as text"));
+            return Err(self.wrong(73, "line endings were changed: it was transferred as text"));
         }
         match self.le16(77) {
             0 if flags & FLAG_COMPRESSED != 0 => {
-                Err(self.wrong(77, "it says both that grains are compressed and that they are not"))
+                Err(self.wrong(77, "it contradicts itself on whether grains are compressed"))
             }
             0 | 1 => Ok(()),
             other => {

@@ -274,12 +274,13 @@ impl Layer {
             path: self.path.clone(),
             backing: below.path.display().to_string(),
             reason: format!(
-                "its CID is {}, that of the parent was {}: it was written since, or is another",
+                "its CID is {}, but its child expects {}: it was modified since, or is another \
+                 image",
                 shown(below.descriptor.cid),
                 shown(expected)
             ),
-            remedy: "find the parent as it was; if nothing but the CID was changed, write the \
-                     expected one into the parent's descriptor"
+            remedy: "restore the original parent; if only the CID was changed, write the expected \
+                     CID into the parent's descriptor"
                 .to_owned(),
         })
     }

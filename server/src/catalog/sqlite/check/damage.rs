@@ -18,7 +18,7 @@ use crate::catalog::collect::Hand;
 use crate::catalog::model::Release;
 
 /// The description of damage that a reader found before any check did.
-const GONE: &str = "it is gone, cut or unreadable";
+const GONE: &str = "it is missing, truncated or unreadable";
 
 /// SQL for the leaves that are missing or lack a chunk.
 const LOST_LEAVES: &str = "

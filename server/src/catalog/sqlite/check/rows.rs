@@ -295,7 +295,7 @@ pub(super) fn check(tx: &Transaction<'_>) -> SqlResult<Vec<String>> {
     let mut statement = tx.prepare("PRAGMA foreign_key_check")?;
     let dangling = statement.query_map([], |found| {
         let (table, parent): (String, String) = (found.get(0)?, found.get(2)?);
-        Ok(format!("a row of {table} names a row of {parent} that is not there"))
+        Ok(format!("a row of {table} refers to a missing row of {parent}"))
     })?;
     for line in dangling.take(FAULTS_NAMED) {
         faults.push(line?);
@@ -307,7 +307,7 @@ pub(super) fn check(tx: &Transaction<'_>) -> SqlResult<Vec<String>> {
     let mut statement = tx.prepare(sql)?;
     let adrift = statement.query_map([], |found| {
         let (application, channel): (String, String) = (found.get(0)?, found.get(1)?);
-        Ok(format!("channel {application}:{channel} does not point where its last move says"))
+        Ok(format!("channel {application}:{channel} contradicts its last move"))
     })?;
     for line in adrift.take(FAULTS_NAMED) {
         faults.push(line?);
