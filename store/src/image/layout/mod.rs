@@ -70,10 +70,10 @@ pub enum LayoutError {
         disk_len: u64,
         /// The format.
         format: &'static str,
-        /// The length of its sectors.
+        /// The length of the format's sectors, in bytes.
         sector_len: u64,
     },
-    /// The format keeps the length of a disk.
+    /// Rounding was requested of a format that keeps the disk's length.
     #[error("{format} keeps the length of a disk: only vhd and vhd-fixed are padded to whole MiB")]
     NotRounded {
         /// The format.
