@@ -33,7 +33,7 @@ fn list() -> MutexGuard<'static, List> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A temporary file or folder, removed on drop or when the process is told to end.
+/// A temporary file or folder, removed on drop or by [`remove_all`].
 #[derive(Debug)]
 pub struct Unfinished {
     id: u64,

@@ -1,7 +1,7 @@
 //! Subtree values of aligned runs of zeros, from a committed table.
 //!
 //! `zeros.bin` has the value of each granule of the first [`GRANULES_END`] bytes of a disk, then
-//! the value of each leaf up to [`LEAVES_END`]. `./dev zeros` writes the table anew; a test
+//! the value of each leaf up to [`LEAVES_END`]. `./dev zeros` regenerates the table; a test
 //! recomputes a part of it.
 
 use seawall_api::content::SubtreeValue;
