@@ -1,4 +1,5 @@
-//! The command line as it is typed: raw texts and their help. `command.rs` proves them.
+//! The raw command line, as text, with the help of commands and options. `command.rs` validates the
+//! text.
 
 #[cfg(feature = "server")]
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,7 +42,7 @@ const EXIT_STATUS: &str = "  0    done
   141  the reader of standard output went away (export, convert)
   143  the same as 130, by SIGTERM";
 
-/// What a reference is, and whom a token is for, on `--help` and on the man page.
+/// The explanation of references and tokens, on `--help` and on the man page.
 const REFERENCES: &str = "\
 A REFERENCE names a release: application:version, application:channel or
 application@blake3:DIGEST (8 digits or more, as far as they are unique), with [host[:port]/]
@@ -64,7 +65,7 @@ pub(crate) struct Cli {
 }
 
 impl RawCommand {
-    /// How the command prints its list, if it prints one.
+    /// Returns the options for the command's list; the defaults for a command without a list.
     pub(crate) fn listing(&self) -> Listing {
         let listing = match self {
             Self::List(args) => &args.listing,
@@ -101,25 +102,25 @@ pub(crate) enum RawCommand {
     Promote(PromoteArgs),
     /// Delete a release that nothing holds; its version stays taken
     Rm(fleet::RmArgs),
-    /// Keep a release until the pin is taken away
+    /// Keep a release until its pin is removed
     Pin(fleet::PinArgs),
-    /// Take a pin away
+    /// Remove a pin
     Unpin(fleet::UnpinArgs),
-    /// Show what this host holds, what guests wrote to, how far it is behind
+    /// Show this host's releases, modified disks and lag behind channels
     Status(fleet::StatusArgs),
-    /// Report what this host runs, so that the registry keeps it
+    /// Report this host's releases, so that the registry keeps them
     Report(fleet::ReportArgs),
     /// List which host runs which release
     Hosts(fleet::HostsArgs),
-    /// Say which releases stay, and delete the others
+    /// Set which releases to keep, and delete the others
     Retention(fleet::RetentionArgs),
-    /// Hash again what is in a pulled directory or in the registry
+    /// Rehash a pulled directory, or a release in the registry
     Verify(VerifyArgs),
-    /// Remove from the registry what no release reaches any more
+    /// Delete data from the registry that no release references
     Gc(GcArgs),
     /// Write a disk image in another format; needs no registry
     Convert(ConvertArgs),
-    /// Say what a disk image is and what is on it; needs no registry
+    /// Show the format and contents of a disk image; needs no registry
     Inspect(InspectArgs),
     /// Check every object, reference and row of a registry; resumable
     Fsck(FsckArgs),
@@ -145,7 +146,7 @@ pub(crate) enum RawCommand {
     },
     /// Print the man page, or write every page into a directory
     Man {
-        /// Where to write them; created if need be
+        /// The directory for the pages; created if need be
         dir: Option<PathBuf>,
     },
 }
@@ -154,19 +155,19 @@ pub(crate) enum RawCommand {
 pub(crate) struct PushArgs {
     /// The release to make: application:version
     pub(crate) reference: String,
-    /// A package, NAME.ova or NAME.ovf with its files beside it, whose machines to push
+    /// A package to push: NAME.ova, or NAME.ovf with its files in the same folder
     #[arg(value_name = "PACKAGE", conflicts_with_all = ["machines", "file"])]
     pub(crate) package: Option<PathBuf>,
     /// A machine and its disks: NAME=[DISK:][FORMAT:]PATH[,…]; once for each machine
     #[arg(long = "machine", value_name = "NAME=DISKS", conflicts_with = "file")]
     pub(crate) machines: Vec<String>,
-    /// A file that describes the machines [default: application.toml, where nothing is named]
+    /// The description of the machines [default: application.toml, where nothing is named]
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Read every disk in full, even one that has not changed since it was pushed
+    /// Read every disk in full, even if unchanged since the last push
     #[arg(long)]
     pub(crate) full_scan: bool,
-    /// A release of the same application to take for what the registry has [default: the newest]
+    /// The release of the same application to assume present in the registry [default: the newest]
     #[arg(long, value_name = "VERSION|CHANNEL|DIGEST")]
     pub(crate) parent: Option<String>,
     #[command(flatten)]
@@ -181,7 +182,7 @@ pub(crate) struct PushArgs {
 pub(crate) struct PullArgs {
     /// The release; with /machine, only that one
     pub(crate) reference: String,
-    /// Where to put it [default: ./NAME, the last part of the application's name]
+    /// The directory to pull into [default: ./NAME, the last part of the application's name]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
     /// The format of the disk files [default: raw, or what the first --as takes best]
@@ -193,10 +194,10 @@ pub(crate) struct PullArgs {
     /// Only this machine; may be repeated
     #[arg(long = "machine", value_name = "NAME")]
     pub(crate) machines: Vec<String>,
-    /// Print what would be done, in bytes, and do nothing
+    /// Print the planned work in bytes, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Pull exactly what the lockfile says, or fail
+    /// Pull exactly the release in the lockfile, or fail
     #[arg(long)]
     pub(crate) locked: bool,
     /// The lockfile for --locked [default: DIR/seawall.lock]
@@ -210,7 +211,7 @@ pub(crate) struct PullArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DescribeArgs {
-    /// Where the release was pulled into
+    /// The directory of the pulled release
     pub(crate) dir: PathBuf,
     /// The host to describe the machines for; may be repeated
     #[arg(long = "as", value_enum, value_name = "TARGET", required = true)]
@@ -221,7 +222,7 @@ pub(crate) struct DescribeArgs {
 pub(crate) struct ExportArgs {
     /// The disk: application:version/machine/disk
     pub(crate) reference: String,
-    /// The format [default: what FILE ends with, else raw]
+    /// The format [default: by the extension of FILE, else raw]
     #[arg(long, value_name = "FORMAT", value_parser = export_formats())]
     pub(crate) format: Option<ExportFormat>,
     /// Pad a VHD with zeros to a multiple of this, as Azure demands
@@ -238,13 +239,13 @@ pub(crate) struct ExportArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct PatchArgs {
-    /// Where the release was pulled into
+    /// The directory of the pulled release
     pub(crate) dir: PathBuf,
     /// The release to move to: a reference, or a version, channel or digest of the directory's own
     /// application [default: the channel that the directory follows]
     #[arg(long, value_name = "REFERENCE|VERSION|CHANNEL")]
     pub(crate) to: Option<String>,
-    /// Print what would be done, in bytes, and do nothing
+    /// Print the planned work in bytes, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -255,7 +256,7 @@ pub(crate) struct PatchArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DiffArgs {
-    /// The release to compare from, or a directory that one was pulled into
+    /// The release to compare from, or the directory of a pulled release
     #[arg(value_name = "DIR|REFERENCE")]
     pub(crate) from: String,
     /// The release to compare to; a version, channel or digest alone is of the same application
@@ -303,8 +304,8 @@ pub(crate) struct PromoteArgs {
     pub(crate) reference: String,
     /// The channel
     pub(crate) channel: String,
-    /// The sequence number that the channel must still have, or `new` if there must be no such
-    /// channel [default: what this command finds when it starts]
+    /// The channel's expected sequence number, or `new` for a channel not there yet [default: the
+    /// state when the command starts]
     #[arg(long, value_name = "SEQUENCE|new")]
     pub(crate) expect: Option<String>,
     #[command(flatten)]
@@ -313,7 +314,7 @@ pub(crate) struct PromoteArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// A directory that a release was pulled into, or a reference
+    /// The directory of a pulled release, or a reference
     #[arg(value_name = "DIR|REFERENCE")]
     pub(crate) target: String,
     #[command(flatten)]
@@ -324,7 +325,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct GcArgs {
-    /// Print what would be removed, in bytes, and do nothing
+    /// Print the bytes to be removed, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Rewrite packs of which less than this is reachable; 100 leaves nothing unreachable
@@ -353,17 +354,17 @@ pub(crate) struct ConvertArgs {
     /// The file to write, or - for standard output
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
-    /// What to write: raw, qcow2, qcow2-zstd, qcow2-zlib, vmdk, vmdk-stream, vhd, vhd-fixed, vhdx
-    /// or vhdx-fixed [default: what OUT ends with]
+    /// The format to write: raw, qcow2, qcow2-zstd, qcow2-zlib, vmdk, vmdk-stream, vhd, vhd-fixed,
+    /// vhdx or vhdx-fixed [default: by the extension of OUT]
     #[arg(long)]
     pub(crate) format: Option<String>,
-    /// Take IN for this format, whatever its content; the same as FORMAT:IN
+    /// Read IN as this format, whatever its content; the same as FORMAT:IN
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
     /// Pad a VHD with zeros to a multiple of this, as Azure demands
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(crate) round: Option<RawRound>,
-    /// Replace OUT, if it is there, once the new file is whole
+    /// Replace an existing OUT once the new file is complete
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -377,7 +378,7 @@ pub(crate) struct InspectArgs {
     /// The image; its format is detected, or given as raw:PATH, qcow2:PATH, …
     #[arg(value_name = "[FORMAT:]FILE")]
     pub(crate) file: PathBuf,
-    /// Take it for this format, whatever its content; the same as FORMAT:FILE
+    /// Read FILE as this format, whatever its content; the same as FORMAT:FILE
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
     /// Read the whole disk and print its digest
@@ -389,17 +390,17 @@ pub(crate) struct InspectArgs {
     pub(crate) threads: Threads,
 }
 
-/// How the disks that a command is given may be opened.
+/// The options for opening disk images.
 #[derive(Args, Debug)]
 pub(crate) struct DiskArgs {
-    /// A folder or file that an image may name as its backing file, parent or extent, besides
-    /// those in its own folder; may be repeated
+    /// A folder or file an image may name as its backing file, parent or extent, besides the
+    /// image's own folder; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) allow_backing: Vec<PathBuf>,
-    /// Where compressed disks are inflated to [default: /var/tmp]
+    /// The directory for inflated copies of compressed disks [default: /var/tmp]
     #[arg(long, value_name = "DIR", env = "TMPDIR", hide_env_values = true)]
     pub(crate) scratch: Option<PathBuf>,
-    /// Read a disk that a machine has open for writing: what is read may be inconsistent
+    /// Read a disk even if open for writing by a machine; the data may be inconsistent
     #[arg(long)]
     pub(crate) allow_in_use: bool,
 }
@@ -407,56 +408,54 @@ pub(crate) struct DiskArgs {
 #[cfg(feature = "server")]
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Where the registry keeps its data; created if need be
+    /// The registry's data directory; created if need be
     pub(crate) data: PathBuf,
     /// The address to listen on; anything but loopback needs --token-file
     #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
     pub(crate) listen: SocketAddr,
-    /// The tokens that clients may send: a file with `NAME ROLE TOKEN` on each line, ROLE being
-    /// reader or publisher
+    /// The file of accepted tokens, with `NAME ROLE TOKEN` on each line; ROLE is reader or
+    /// publisher
     #[arg(long, value_name = "TOKENS")]
     pub(crate) token_file: Option<PathBuf>,
-    /// How long a collection waits for a push or a pull that has fallen silent
+    /// The time a collection waits for a push or pull gone silent
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
     pub(crate) lease_ttl: u64,
-    /// How much of the disk to keep free, as a size (10GiB) or a share (5%): uploads are refused
+    /// The part of the disk to keep free, as a size (10GiB) or a share (5%): uploads are refused
     /// before less is left, everything else goes on [default: 5%, or 1GiB where that is less]
     #[arg(long, value_name = "SIZE|PERCENT")]
     pub(crate) min_free: Option<String>,
-    /// How many requests each token may make: so many a second, and so many at once
-    /// [default: no limit]
+    /// The request limit of each token: requests a second, and requests at once [default: no limit]
     #[arg(long, value_name = "RATE[:BURST]")]
     pub(crate) rate_limit: Option<String>,
-    /// How many requests may be made about each application
+    /// The request limit of each application
     #[arg(long, value_name = "RATE[:BURST]")]
     pub(crate) application_rate_limit: Option<String>,
-    /// Send events to private addresses, too; without --token-file that is always allowed
+    /// Send events to private addresses, too; always allowed without --token-file
     #[arg(long)]
     pub(crate) private_webhooks: bool,
-    /// Collect what no release reaches any more this often [default: when `seawall gc` asks]
+    /// Collect unreferenced data at this interval [default: when `seawall gc` asks]
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
     pub(crate) collect_every: Option<u64>,
-    /// How to write the log to standard error
+    /// The format of the log on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 }
 
-/// Parses the name of a format that disks are written in, and knows all names for help and
-/// completion.
+/// Returns the parser for a format to write; help and completion list all names.
 fn export_formats() -> impl TypedValueParser<Value = ExportFormat> {
     PossibleValuesParser::new(ExportFormat::ALL.map(ExportFormat::name))
         .try_map(|name| name.parse::<ExportFormat>())
 }
 
-/// How much of this machine to use.
+/// The option for the number of threads.
 #[derive(Args, Debug, Clone, Copy, Default)]
 pub(crate) struct Threads {
-    /// How many threads hash and compress [default: one per processor]
+    /// Threads for hashing and compression [default: one per processor]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 }
 
-/// The hosts of `--as`.
+/// The targets of `pull --as`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum RawTarget {
     /// Domain and network XML
@@ -475,8 +474,8 @@ pub(crate) enum RawTarget {
     Ovf,
 }
 
-/// The hosts of `describe --as`: packages are neither shown nor completed, and their names say
-/// what to run instead.
+/// The targets of `describe --as`. Packages are hidden from help and completion; their error names
+/// the command to run instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum RawHost {
     /// Domain and network XML
@@ -515,11 +514,11 @@ pub(crate) enum RawFormat {
     Raw,
     /// QEMU's format, version 3
     Qcow2,
-    /// VMware's format, in one file that grows with its data
+    /// VMware's format, as one file growing with its data
     Vmdk,
     /// Hyper-V's older format, which grows with its data
     Vhd,
-    /// The disk and a VHD footer, as Azure takes it
+    /// The disk and a VHD footer, as accepted by Azure
     VhdFixed,
     /// Hyper-V's format, which grows with its data
     Vhdx,
@@ -539,6 +538,6 @@ pub(crate) enum RawRound {
 pub(crate) enum LogFormat {
     /// Lines for people
     Text,
-    /// A JSON object a line
+    /// A JSON object per line
     Json,
 }

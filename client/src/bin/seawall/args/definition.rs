@@ -1,5 +1,5 @@
-//! The definition of the command line: what `clap` derives from `args`, with examples, commands in
-//! groups, and usage errors that only say what is wrong.
+//! The definition of the command line: the derive of `clap` over `args`, with examples, groups of
+//! commands, and usage errors without misleading tips.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use super::examples::{self, Example};
 use super::groups::GROUPS;
 use super::{Cli, EXIT_STATUS, REFERENCES};
 
-/// The whole definition.
+/// Returns the whole definition.
 pub(crate) fn command() -> Command {
     let root = with_examples(Cli::command(), "");
     let help = root_help(&root);
@@ -22,7 +22,7 @@ pub(crate) fn command() -> Command {
 /// Parses a command line.
 ///
 /// # Errors
-/// As `clap` says it, but for tips that mislead and options that the environment sets.
+/// The errors of `clap`, without misleading tips and formatted for the command.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
     let mut command = command();
     let parsed = command
@@ -31,7 +31,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Err
     parsed.map_err(|error| plain(error.format(&mut command)))
 }
 
-/// Leaves the advice out that an option be passed as a value: nothing here takes such values.
+/// Removes the tip to pass an option as a value, since no argument takes such values.
 fn plain(mut error: Error) -> Error {
     if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
         let tips: Vec<_> =
@@ -43,7 +43,7 @@ fn plain(mut error: Error) -> Error {
     error
 }
 
-/// Gives every command its examples.
+/// Adds the examples of every command to its help.
 fn with_examples(command: Command, path: &str) -> Command {
     let of_command = examples::of(path);
     let mut command = command;
@@ -72,7 +72,7 @@ fn examples_text(examples: &[Example]) -> StyledStr {
     text.into()
 }
 
-/// The help of `seawall` itself: the commands in their groups, then the options.
+/// Returns the help of `seawall` itself: the commands in groups, then the options.
 fn root_help(root: &Command) -> StyledStr {
     let about = |name: &str| {
         let command = root.find_subcommand(name)?;
@@ -85,7 +85,7 @@ fn root_help(root: &Command) -> StyledStr {
     for (title, names) in GROUPS {
         let _ = writeln!(text, "{}", heading(title));
         for name in *names {
-            // A build without the server has fewer.
+            // Builds without the server have fewer commands.
             if let Some(about) = about(name) {
                 let _ = writeln!(text, "  {literal}{name:<12}{literal:#} {about}");
             }
@@ -111,7 +111,7 @@ fn root_help(root: &Command) -> StyledStr {
 mod tests {
     use super::*;
 
-    /// Every command and the words that lead to it.
+    /// Collects every command with its path.
     fn all(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
             let path = format!("{path} {}", sub.get_name()).trim_start().to_owned();
@@ -127,7 +127,7 @@ mod tests {
         found
     }
 
-    /// The help of a command, as a terminal of 100 columns shows it.
+    /// Returns the help of a command on a terminal of 100 columns.
     fn help(path: &str) -> String {
         let words = std::iter::once("seawall").chain(path.split_whitespace()).chain(["--help"]);
         let error = command().term_width(100).try_get_matches_from(words).unwrap_err();

@@ -1,7 +1,6 @@
-//! Two examples or more for every command: on `--help`, on the man pages, and held to the parser
-//! by a test.
+//! Examples, at least two per command, for `--help` and the man pages. A test parses each of them.
 
-/// A line to type, and what it does.
+/// A command line and its description.
 #[derive(Debug)]
 pub(super) struct Example {
     pub(super) line: &'static str,
@@ -12,7 +11,8 @@ const fn example(does: &'static str, line: &'static str) -> Example {
     Example { line, does }
 }
 
-/// The examples of a command by the words that lead to it; none for what is no command.
+/// Returns the examples of a command by its path, such as `retention set`; empty for an unknown
+/// path.
 pub(super) fn of(path: &str) -> &'static [Example] {
     let found = EXAMPLES.iter().find(|(of, _)| *of == path);
     found.map_or(&[], |(_, examples)| examples)

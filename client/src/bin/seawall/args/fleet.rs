@@ -1,4 +1,4 @@
-//! The arguments of what keeps releases, and deletes them.
+//! The arguments of commands that keep and delete releases.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{Credentials, Listing};
 pub(crate) struct RmArgs {
     /// The release
     pub(crate) reference: String,
-    /// Print what holds it, and do nothing
+    /// Print the holders of the release, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -22,13 +22,13 @@ pub(crate) struct PinArgs {
     /// The release
     #[arg(required_unless_present = "lockfiles")]
     pub(crate) reference: Option<String>,
-    /// Pin the release that this lockfile names; may be repeated
+    /// Pin the release in this lockfile; may be repeated
     #[arg(long = "lockfile", value_name = "FILE", conflicts_with = "reference")]
     pub(crate) lockfiles: Vec<PathBuf>,
-    /// The pin's name, one of several that a release may have
+    /// The pin's name; a release may have several pins
     #[arg(long, default_value = "manual")]
     pub(crate) name: String,
-    /// Why the release must stay: whoever wants to delete it reads this
+    /// The reason for the pin, shown to anyone who tries to delete the release
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
     #[command(flatten)]
@@ -51,10 +51,10 @@ pub(crate) struct StatusArgs {
     /// Pulled directories [default: all that this host remembers]
     #[arg(value_name = "DIR")]
     pub(crate) dirs: Vec<PathBuf>,
-    /// What `report` takes: timers from before it was a command of its own give it here
+    /// Refused with a hint to `report`, for timers written before `report` was a command
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) host: Option<String>,
-    /// The same
+    /// Refused like --host
     #[arg(long, value_name = "TIME", hide = true)]
     pub(crate) ttl: Option<String>,
     #[command(flatten)]
@@ -66,16 +66,16 @@ pub(crate) struct StatusArgs {
     override_usage = "seawall report [OPTIONS] <DIR>…\n       seawall report [OPTIONS] --all"
 )]
 pub(crate) struct ReportArgs {
-    /// Pulled directories, whose releases the registry is to keep
+    /// Pulled directories whose releases to report
     #[arg(value_name = "DIR", required_unless_present = "all", conflicts_with = "all")]
     pub(crate) dirs: Vec<PathBuf>,
-    /// Every directory that this host remembers
+    /// Report all directories pulled by this host
     #[arg(long)]
     pub(crate) all: bool,
     /// The name this host is known by [default: the machine's]
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
-    /// How long the registry is to keep the release without hearing from this host
+    /// The time the registry keeps the releases without another report
     #[arg(long, value_name = "TIME", default_value = "7d")]
     pub(crate) ttl: String,
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub(crate) struct ReportArgs {
 pub(crate) struct HostsArgs {
     /// The application whose hosts to list
     pub(crate) application: Option<String>,
-    /// Forget this host: it does not run the application, or anything, any more
+    /// Forget this host, which no longer runs the application or no longer exists
     #[arg(long, value_name = "HOST")]
     pub(crate) forget: Option<String>,
     #[command(flatten)]
@@ -105,12 +105,12 @@ pub(crate) struct RetentionArgs {
 pub(crate) enum RawRetention {
     /// Show the policies of an application and of its channels
     Show(RetentionOf),
-    /// Set a policy: `apply` deletes what none of its rules keeps
+    /// Set a policy; `apply` deletes releases not kept by any rule
     #[command(override_usage = "seawall retention set [OPTIONS] <APPLICATION> <RULE>…")]
     Set(Box<SetArgs>),
-    /// Print what would be deleted and why, and the bytes that it frees; changes nothing
+    /// Print the releases to be deleted, why, and the bytes freed; changes nothing
     Plan(RetentionOf),
-    /// Delete what `plan` prints, and collect it
+    /// Delete the releases printed by `plan`, and free their space
     Apply(RetentionOf),
 }
 
@@ -122,7 +122,7 @@ pub(crate) struct RetentionOf {
     pub(crate) credentials: Credentials,
 }
 
-/// Parses how many releases a rule keeps.
+/// Returns the parser for the number of releases that a rule keeps.
 fn how_many() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=1_000_000)
 }
@@ -132,7 +132,7 @@ fn how_many() -> clap::builder::RangedI64ValueParser<u32> {
 pub(crate) struct SetArgs {
     /// The application
     pub(crate) application: String,
-    /// For the releases that this channel pointed at, instead of all of the application
+    /// Apply to releases of this channel's history, instead of the whole application
     #[arg(long, value_name = "CHANNEL")]
     pub(crate) channel: Option<String>,
     /// Keep the last N
@@ -141,16 +141,16 @@ pub(crate) struct SetArgs {
     /// Keep the last N prereleases, and do not count them among the others
     #[arg(long, value_name = "N", requires = "keep_last", value_parser = how_many())]
     pub(crate) keep_last_prereleases: Option<u32>,
-    /// Keep what was published less than this ago
+    /// Keep releases published less than this ago
     #[arg(long, value_name = "TIME", group = "rules")]
     pub(crate) keep_younger: Option<String>,
-    /// Keep what a channel left less than this ago
+    /// Keep releases that a channel left less than this ago
     #[arg(long, value_name = "TIME", group = "rules")]
     pub(crate) keep_superseded: Option<String>,
-    /// Keep what a host ran that has fallen silent, for this long after its deadline [default: 30d]
+    /// Keep releases of silent hosts for this long after their deadline [default: 30d]
     #[arg(long, value_name = "TIME", group = "rules")]
     pub(crate) keep_expired_hosts: Option<String>,
-    /// Remove the policy: nothing is deleted by it any more
+    /// Remove the policy
     #[arg(long, group = "rules", conflicts_with_all = [
         "keep_last", "keep_last_prereleases", "keep_younger", "keep_superseded",
         "keep_expired_hosts"

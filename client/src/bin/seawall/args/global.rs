@@ -1,21 +1,21 @@
-//! Options that many commands share: the registry and how to be known to it, how to print.
+//! Options shared by many commands: the registry, the token, and the form of output.
 
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
-/// The heading of the options that many commands share.
+/// The help heading of shared options.
 const GLOBAL: &str = "Global options";
 
-/// Takes a path, or nothing: a variable that is set and empty counts as unset.
+/// Returns a parser for a path that may be empty: a variable set to an empty text counts as unset.
 fn path_or_nothing() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// Options that stand before the command. Those of the registry stand after it, too, where a
-/// command speaks to one ([`Credentials`]); the later one wins. Only here the environment is read:
-/// what it sets is no part of a command's usage.
+/// Options before the command. The registry's options may also follow a command that uses a
+/// registry ([`Credentials`]); the later one wins. Only this struct reads the environment, so that
+/// variables do not appear as part of a command's usage.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Global {
     /// The registry: an http(s) address, or a directory, which is then hosted in-process
@@ -23,9 +23,9 @@ pub(crate) struct Global {
     #[arg(help_heading = GLOBAL)]
     #[arg(display_order = 101)]
     pub(crate) registry: Option<String>,
-    /// A file that holds the token for the registry of this command [env: SEAWALL_TOKEN_FILE]
-    // Not read from the environment here: what a variable names is for another registry than what
-    // is typed (`config/keyring.rs`).
+    /// The file with the token for the registry of this command [env: SEAWALL_TOKEN_FILE]
+    // Not read from the environment here, because a token file in a variable belongs to a different
+    // registry than one in a flag (`config/keyring.rs`).
     #[arg(long, value_name = "FILE")]
     #[arg(help_heading = GLOBAL)]
     #[arg(value_parser = path_or_nothing(), value_hint = ValueHint::FilePath)]
@@ -37,7 +37,8 @@ pub(crate) struct Global {
     #[arg(value_parser = path_or_nothing(), value_hint = ValueHint::FilePath)]
     #[arg(display_order = 103)]
     pub(crate) config: Option<PathBuf>,
-    /// Where this host remembers scans and pulls, instead of seawall in the XDG state directory
+    /// The directory for the state of scans and pulls, instead of seawall in the XDG state
+    /// directory
     #[arg(long, value_name = "DIR", env = "SEAWALL_STATE", hide_env_values = true)]
     #[arg(help_heading = GLOBAL)]
     #[arg(value_parser = path_or_nothing(), value_hint = ValueHint::DirPath)]
@@ -56,7 +57,7 @@ pub(crate) struct Global {
     #[arg(long, short, global = true, help_heading = GLOBAL)]
     #[arg(display_order = 107)]
     pub(crate) quiet: bool,
-    /// Log what is done to standard error; twice for every request
+    /// Log to standard error; give twice to log every request
     #[arg(long, short, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
     #[arg(display_order = 108)]
     pub(crate) verbose: u8,
@@ -67,7 +68,7 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    /// These options with those that stand after the command.
+    /// Returns these options, overridden by those after the command.
     pub(crate) fn with(&self, later: &Credentials) -> Self {
         let Credentials { registry, token_file, config, state } = later.clone();
         Self {
@@ -80,7 +81,7 @@ impl Global {
     }
 }
 
-/// How digests are printed in text.
+/// The length of printed digests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Digests {
     /// The first 12 digits
@@ -89,14 +90,14 @@ pub(crate) enum Digests {
     Full,
 }
 
-/// Which registry, and how to be known to it.
+/// The options for the registry and its token.
 #[derive(Args, Debug, Clone, Default)]
 pub(crate) struct Credentials {
     /// The registry: an http(s) address, or a directory [env: SEAWALL_REGISTRY]
     #[arg(long, value_name = "URL|DIR", help_heading = GLOBAL)]
     #[arg(display_order = 101)]
     pub(crate) registry: Option<String>,
-    /// A file that holds the token for the registry [env: SEAWALL_TOKEN_FILE]
+    /// The file with the token for the registry [env: SEAWALL_TOKEN_FILE]
     #[arg(long, value_name = "FILE", help_heading = GLOBAL)]
     #[arg(value_parser = path_or_nothing(), value_hint = ValueHint::FilePath)]
     #[arg(display_order = 102)]
@@ -106,32 +107,32 @@ pub(crate) struct Credentials {
     #[arg(value_parser = path_or_nothing(), value_hint = ValueHint::FilePath)]
     #[arg(display_order = 103)]
     pub(crate) config: Option<PathBuf>,
-    /// Where this host remembers scans and pulls [env: SEAWALL_STATE]
+    /// The directory for the state of scans and pulls [env: SEAWALL_STATE]
     #[arg(long, value_name = "DIR", help_heading = GLOBAL)]
     #[arg(value_parser = path_or_nothing(), value_hint = ValueHint::DirPath)]
     #[arg(display_order = 104)]
     pub(crate) state: Option<PathBuf>,
 }
 
-/// How a list is printed.
+/// The options of a list.
 #[derive(Args, Debug, Clone, Default)]
 pub(crate) struct Listing {
-    /// How to print the list
+    /// The format of the list
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) format: Option<ListFormat>,
-    /// The columns to print, between commas; `all` for those that a narrow terminal leaves out
+    /// The columns to print, separated by commas; `all` for every column
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
 }
 
 impl Listing {
-    /// Whether the list is to be JSON, as `--json` has it.
+    /// Returns true for JSON, the equivalent of `--json`.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Some(ListFormat::Json)
     }
 }
 
-/// The forms of a list. Not the formats of disks, which are called so where disks are written.
+/// The formats of a list, as opposed to the formats of disks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum ListFormat {
     /// Aligned columns, as many as fit the terminal

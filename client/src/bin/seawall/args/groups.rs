@@ -1,9 +1,9 @@
-//! The commands in the groups that `seawall --help` shows.
+//! The groups of commands in `seawall --help`.
 
-/// A heading and the commands under it, in the order they are shown.
+/// A heading and its commands, in the order shown.
 pub(super) type Group = (&'static str, &'static [&'static str]);
 
-/// Every command stands in one group.
+/// The groups; a test checks for exactly one group per command.
 pub(super) const GROUPS: &[Group] = &[
     ("Make and use releases", &["push", "pull", "patch", "verify", "describe", "export"]),
     ("Look", &["list", "show", "diff", "channels", "status", "report", "hosts"]),

@@ -1,5 +1,5 @@
-//! Man pages: what `clap_mangen` writes of a command, with sections for examples, files, the
-//! environment and exit statuses.
+//! Man pages: the output of `clap_mangen`, with sections for examples, files, the environment and
+//! exit statuses.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::{EXIT_STATUS, REFERENCES, definition, examples};
 
-/// Files that commands read and write: name and purpose.
+/// The files of the FILES section: name and purpose.
 const FILES: &[(&str, &str)] = &[
     (
         "$XDG_CONFIG_HOME/seawall/config.toml",
@@ -24,7 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("DIR/.seawall/", "Where a pulled release came from, and the journal of a patch under way."),
 ];
 
-/// Environment variables that commands read: name and purpose.
+/// The variables of the ENVIRONMENT section: name and purpose.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("SEAWALL_REGISTRY", "The registry, as --registry names it."),
     ("SEAWALL_TOKEN", "The token to send; --token-file wins."),
@@ -35,16 +35,16 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("CLICOLOR_FORCE", "Print colours even where no terminal is, if set and not 0."),
 ];
 
-/// A page: its file's name and its text.
+/// A page: file name and text.
 pub(crate) struct Page {
     pub(crate) file: String,
     pub(crate) text: Vec<u8>,
 }
 
-/// A page for `seawall`, and one for each command and each command below it.
+/// Returns a page for `seawall` and for each command at any depth.
 ///
 /// # Errors
-/// When a page cannot be written, which writing to memory does not cause.
+/// If a page cannot be written, which does not happen in memory.
 pub(crate) fn all() -> io::Result<Vec<Page>> {
     let mut root = definition::command().disable_help_subcommand(true);
     root.build();
@@ -63,7 +63,7 @@ fn add(command: &Command, path: &str, pages: &mut Vec<Page>) -> io::Result<()> {
 
 fn page(command: &Command, path: &str) -> io::Result<Page> {
     let name = format!("seawall {path}").trim_end().replace(' ', "-");
-    // Examples have a section of their own.
+    // Examples have their own section.
     let command = command.clone().after_help("").display_name(name.clone());
     let man = Man::new(command.clone()).title(name.clone()).section("1");
     let mut text = Vec::new();
@@ -108,7 +108,7 @@ fn list(roff: &mut Roff, title: &str, entries: &[(&str, &str)]) {
     }
 }
 
-/// The exit statuses of [`EXIT_STATUS`], their meanings on one line.
+/// Parses [`EXIT_STATUS`] into statuses and one-line meanings.
 fn statuses() -> Vec<(String, String)> {
     let mut statuses: Vec<(String, String)> = Vec::new();
     for line in EXIT_STATUS.lines() {

@@ -1,4 +1,4 @@
-//! Commands that keep a registry whole, as they are typed.
+//! The arguments of commands that maintain a registry.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,13 @@ pub(crate) struct FsckArgs {
     /// Read at most this many MiB a second; 0 for no limit [default: 128]
     #[arg(long, value_name = "MIB")]
     pub(crate) rate: Option<u64>,
-    /// Start over, even where a check broke off
+    /// Start over, even if an unfinished check could be resumed
     #[arg(long, conflicts_with_all = ["status", "stop"])]
     pub(crate) restart: bool,
-    /// Start nothing: show how far the newest check is and what it found
+    /// Show the progress and findings of the newest check, and start none
     #[arg(long, conflicts_with = "stop")]
     pub(crate) status: bool,
-    /// Stop the check that runs; the next one goes on where it ended
+    /// Stop the running check; the next one resumes there
     #[arg(long)]
     pub(crate) stop: bool,
     #[command(flatten)]
@@ -26,13 +26,12 @@ pub(crate) struct FsckArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct RepairArgs {
-    /// The release to repair [default: every one that is known to be damaged]
+    /// The release to repair [default: all releases known to be damaged]
     pub(crate) reference: Option<String>,
-    /// Where to look for what is lost: a registry, or a directory that a release was pulled into;
-    /// may be repeated
+    /// The source of lost data: a registry, or the directory of a pulled release; may be repeated
     #[arg(long, value_name = "URL|DIR", required = true)]
     pub(crate) from: Vec<String>,
-    /// A file that holds the token for registries named by --from
+    /// The file with the token for the registries of --from
     #[arg(long, value_name = "FILE")]
     pub(crate) from_token_file: Option<PathBuf>,
     #[command(flatten)]
@@ -53,7 +52,7 @@ pub(crate) struct BackupArgs {
 #[cfg(feature = "server")]
 #[derive(Args, Debug)]
 pub(crate) struct RecoverArgs {
-    /// The data directory of a registry that does not run
+    /// The data directory of a stopped registry
     pub(crate) data: PathBuf,
 }
 
@@ -62,10 +61,10 @@ pub(crate) struct RecoverArgs {
 pub(crate) struct DrillArgs {
     /// The data directory of a registry; it is only read
     pub(crate) data: PathBuf,
-    /// How many releases to verify in full, the newest of each application first
+    /// The number of releases to verify in full, the newest of each application first
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     pub(crate) releases: u32,
-    /// Where to make the catalog; it is kept [default: a directory that is removed again]
+    /// The directory for the rebuilt catalog, kept afterwards [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
 }

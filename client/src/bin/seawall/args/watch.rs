@@ -1,4 +1,4 @@
-//! The commands for those who watch a registry, as they are typed.
+//! The arguments of `audit`, `webhooks` and `quota`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::{Credentials, Listing};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum RawWatch {
-    /// Show who did what to which release, or prove the log unchanged
+    /// Show who did what to which release, or verify the log
     Audit(AuditArgs),
     /// Send signed event notifications (webhooks), with retries
     #[command(subcommand, arg_required_else_help = true)]
@@ -18,7 +18,7 @@ pub(crate) enum RawWatch {
 }
 
 impl RawWatch {
-    /// How the command prints its list, if it prints one.
+    /// Returns the options for the command's list; the defaults for a command without a list.
     pub(crate) fn listing(&self) -> Listing {
         match self {
             Self::Audit(args) => args.listing.clone(),
@@ -44,13 +44,13 @@ pub(crate) struct AuditArgs {
     /// Only actions since then: 2026-11-22, 2026-11-22T04:07:00Z, or 90m, 12h, 7d ago
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
-    /// How many to show
+    /// The number of entries to show
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub(crate) limit: u32,
-    /// Hash the whole log again and print its head, to be noted elsewhere
+    /// Rehash the whole log and print its head, to be recorded elsewhere
     #[arg(long, conflicts_with_all = ["application", "action", "actor", "since", "limit"])]
     pub(crate) verify: bool,
-    /// A head noted earlier, which the log must still hold
+    /// A head recorded earlier; fails if missing from the log
     #[arg(long, value_name = "NUMBER@DIGEST", requires = "verify")]
     pub(crate) head: Option<String>,
     #[command(flatten)]
@@ -63,23 +63,23 @@ pub(crate) struct AuditArgs {
 pub(crate) enum RawWebhooks {
     /// Send events to an address from now on
     Add(WebhookAddArgs),
-    /// List the webhooks, and how many messages wait for each
+    /// List the webhooks, and the number of pending messages of each
     List {
         #[command(flatten)]
         listing: Listing,
         #[command(flatten)]
         credentials: Credentials,
     },
-    /// Remove a webhook, and what waits for it
+    /// Remove a webhook and its pending messages
     Remove {
-        /// The webhook, as `list` shows it
+        /// The webhook's identifier, shown by `list`
         id: String,
         #[command(flatten)]
         credentials: Credentials,
     },
-    /// List what a webhook was told and how it answered, newest first
+    /// List the messages to a webhook and its answers, newest first
     Deliveries {
-        /// The webhook, as `list` shows it
+        /// The webhook's identifier, shown by `list`
         id: String,
         #[command(flatten)]
         listing: Listing,
@@ -90,16 +90,15 @@ pub(crate) enum RawWebhooks {
 
 #[derive(Args, Debug)]
 pub(crate) struct WebhookAddArgs {
-    /// Where to send messages, by POST: http:// or https://
+    /// The address for messages, sent by POST: http:// or https://
     pub(crate) url: String,
     /// The events to send, between commas: publish, promote, delete, damage
     #[arg(long, value_name = "EVENTS", value_delimiter = ',', required = true)]
     pub(crate) events: Vec<String>,
-    /// Only of this application
+    /// Only events of this application
     #[arg(long, value_name = "APPLICATION")]
     pub(crate) application: Option<String>,
-    /// A file with the secret that signs the messages, in Base64: `openssl rand -base64 32` makes
-    /// one
+    /// The file with the secret that signs messages, in Base64; `openssl rand -base64 32` makes one
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: PathBuf,
     #[command(flatten)]
@@ -110,10 +109,10 @@ pub(crate) struct WebhookAddArgs {
 pub(crate) struct QuotaArgs {
     /// The application; it need not exist yet
     pub(crate) application: String,
-    /// How much data the disks of its releases may have together: 500GiB, a number, or none
+    /// The limit of data in the disks of all its releases together: 500GiB, a number, or none
     #[arg(long, value_name = "SIZE|none")]
     pub(crate) bytes: Option<String>,
-    /// How many releases it may have, or none
+    /// The maximum number of releases, or none
     #[arg(long, value_name = "COUNT|none")]
     pub(crate) releases: Option<String>,
     #[command(flatten)]
