@@ -185,10 +185,10 @@ pub(crate) struct PullArgs {
     /// The directory to pull into [default: ./NAME, the last part of the application's name]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
-    /// The format of the disk files [default: raw, or what the first --as takes best]
+    /// The format of the disk files [default: raw, or the best one for the first --as]
     #[arg(long, value_enum)]
     pub(crate) format: Option<RawFormat>,
-    /// Describe the machines for this host too: scripts or files it takes; may be repeated
+    /// Also describe the machines for this target, as scripts or files; may be repeated
     #[arg(long = "as", value_enum, value_name = "TARGET")]
     pub(crate) descriptors: Vec<RawTarget>,
     /// Only this machine; may be repeated
@@ -259,9 +259,9 @@ pub(crate) struct DiffArgs {
     /// The release to compare from, or the directory of a pulled release
     #[arg(value_name = "DIR|REFERENCE")]
     pub(crate) from: String,
-    /// The release to compare to; a version, channel or digest alone is of the same application
-    /// [default: the channel that DIR follows; with a REFERENCE alone, it is compared to from
-    /// the current directory]
+    /// The release to compare to; a version, channel or digest alone belongs to the same
+    /// application [default: the channel that DIR follows; a REFERENCE alone is compared to, from
+    /// the release in the current directory]
     #[arg(value_name = "REFERENCE|VERSION|CHANNEL")]
     pub(crate) to: Option<String>,
     #[command(flatten)]
@@ -338,8 +338,8 @@ pub(crate) struct GcArgs {
     /// Scan even if nothing was deleted and no push failed since the last collection
     #[arg(long)]
     pub(crate) force: bool,
-    /// Start the collection and return at once; where the registry is a directory that nobody
-    /// serves, the command waits all the same
+    /// Return once the collection has started; a registry in a directory hosted by this command is
+    /// waited for all the same
     #[arg(long)]
     pub(crate) no_wait: bool,
     #[command(flatten)]
@@ -420,8 +420,8 @@ pub(crate) struct ServeArgs {
     /// The time a collection waits for a push or pull gone silent
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
     pub(crate) lease_ttl: u64,
-    /// The part of the disk to keep free, as a size (10GiB) or a share (5%): uploads are refused
-    /// before less is left, everything else goes on [default: 5%, or 1GiB where that is less]
+    /// The space to keep free on the disk, as a size (10GiB) or a share (5%): uploads that would
+    /// leave less are refused, other requests are not [default: 5%, or 1GiB if less]
     #[arg(long, value_name = "SIZE|PERCENT")]
     pub(crate) min_free: Option<String>,
     /// The request limit of each token: requests a second, and requests at once [default: no limit]

@@ -1,8 +1,8 @@
-# Completion of seawall for bash; source it, or put it where bash-completion looks.
+# Completion of seawall for bash; to be sourced, or installed in a directory of bash-completion.
 _seawall() {
     local IFS=$' \t\n' line="${COMP_LINE:0:COMP_POINT}" breaks='' sign
     local -a words
-    # The line as it stands: bash has split it at `:` and `@`, which references have.
+    # The unsplit line: bash splits words at `:` and `@`, and references contain both.
     read -r -a words <<< "$line"
     [[ "$line" == *[[:space:]] ]] && words+=('')
     local current="${words[${#words[@]}-1]}"
@@ -11,7 +11,7 @@ _seawall() {
         SEAWALL_COMPLETE=bash _CLAP_IFS=$'\n' _CLAP_COMPLETE_INDEX=$(( ${#words[@]} - 1 )) \
             "${1/#\~/$HOME}" -- "${words[@]}" 2>/dev/null
     ) )
-    # Bash replaces only what stands behind the last sign that it splits at.
+    # Bash replaces only the text after the last character in COMP_WORDBREAKS.
     for sign in : = @; do
         [[ "$COMP_WORDBREAKS" == *"$sign"* ]] && breaks+="$sign"
     done

@@ -42,7 +42,7 @@ pub(crate) struct RepairArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct BackupArgs {
-    /// The file to make; before it, instead of --registry, the registry's data directory
+    /// The file to create; a data directory before it takes the place of --registry
     #[arg(value_name = "[DATA] OUT", num_args = 1..=2, required = true)]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub(crate) struct RecoverArgs {
 #[cfg(feature = "server")]
 #[derive(Args, Debug)]
 pub(crate) struct DrillArgs {
-    /// The data directory of a registry; it is only read
+    /// The data directory of a registry; only read
     pub(crate) data: PathBuf,
     /// The number of releases to verify in full, the newest of each application first
     #[arg(long, value_name = "COUNT", default_value_t = 10)]

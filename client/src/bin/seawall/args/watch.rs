@@ -41,7 +41,7 @@ pub(crate) struct AuditArgs {
     /// Only actions with the token of this name
     #[arg(long, value_name = "NAME")]
     pub(crate) actor: Option<String>,
-    /// Only actions since then: 2026-11-22, 2026-11-22T04:07:00Z, or 90m, 12h, 7d ago
+    /// Only actions since this time: 2026-11-22, 2026-11-22T04:07:00Z, or 90m, 12h, 7d ago
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
     /// The number of entries to show
@@ -107,7 +107,7 @@ pub(crate) struct WebhookAddArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct QuotaArgs {
-    /// The application; it need not exist yet
+    /// The application, existing or not
     pub(crate) application: String,
     /// The limit of data in the disks of all its releases together: 500GiB, a number, or none
     #[arg(long, value_name = "SIZE|none")]

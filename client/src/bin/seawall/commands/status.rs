@@ -89,7 +89,7 @@ pub(crate) async fn status(status: &Status, global: &Global, style: Style) -> Re
     failed.map_or(Ok(()), Err)
 }
 
-/// Reads one directory.
+/// Reads a directory; a failure is returned beside the entry.
 fn entry(dir: &Path) -> (Entry, Option<Failure>) {
     let directory = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     let empty = Entry {

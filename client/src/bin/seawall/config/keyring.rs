@@ -1,16 +1,16 @@
 //! The tokens of this user, each with the registry it belongs to.
 //!
-//! A token belongs to one registry, by its origin: scheme, host and port. It is sent to no other,
-//! whatever a reference, a pulled directory or a redirect names.
+//! A token belongs to one registry, identified by its origin: scheme, host and port. The token is
+//! sent to no other registry, whatever a reference, a pulled directory or a redirect names.
 //!
 //! | token | for |
 //! |---|---|
-//! | `--token-file` | the registry of the command, however that is named; not one that a pulled directory remembers |
+//! | `--token-file` | the registry of the command, however named, except one recorded in a pulled directory |
 //! | `SEAWALL_TOKEN`, then `SEAWALL_TOKEN_FILE` | the registry of `--registry` or `SEAWALL_REGISTRY`, else of the configuration file |
 //! | `[registries."URL"]` `token_file` in the file | the registry at that address |
 //! | `token_file` in the file | `registry` in the file |
 //!
-//! A variable that is set and empty counts as unset.
+//! An empty variable counts as unset.
 
 use std::path::{Path, PathBuf};
 
