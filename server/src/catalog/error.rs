@@ -81,7 +81,8 @@ impl CatalogError {
             ErrorKind::Damaged => Some(REBUILD.to_owned()),
             ErrorKind::Denied => Some(
                 "check that catalog.sqlite* and the data directory exist, that the registry's \
-                 user owns them and may write there, and that the disk is not mounted read-only"
+                 user is their owner and may write there, and that the disk is not mounted \
+                 read-only"
                     .to_owned(),
             ),
             ErrorKind::Unavailable => Some("run the command again in a moment".to_owned()),

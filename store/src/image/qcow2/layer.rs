@@ -206,7 +206,7 @@ impl Entry<'_> {
         }
         if self.word & READS_AS_ZEROS != 0 {
             if self.layer.header.version < 3 {
-                return Err(self.wrong("it marks zeros, which needs version 3".to_owned()));
+                return Err(self.wrong("it marks zeros, which version 2 lacks".to_owned()));
             }
             return whole(Kind::Zero);
         }
