@@ -254,7 +254,7 @@ fn a_quota_refuses_what_would_pass_it_before_it_is_uploaded() {
     world.push("other:1", &["a=root:big.raw"]);
 
     let shown = world.local("quota shop --releases none --bytes none").succeeds();
-    assert!(shown.stdout.contains("2097152") && shown.stdout.contains("none"), "{shown}");
+    assert!(shown.stdout.contains("2.0 MiB") && shown.stdout.contains("none"), "{shown}");
     world.push("shop:3", &["a=root:big.raw"]);
     world.pull("shop:3", "out");
     world.holds("out", "shop:3");

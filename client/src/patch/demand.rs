@@ -94,7 +94,7 @@ fn data_bytes(layout: &DiskLayout) -> Result<u64, HostError> {
     Ok(layout.data_runs()?.iter().map(|run| run.end - run.start).sum())
 }
 
-/// Returns the growth in bytes of a file that becomes the disk `new`, negative for a shrinking file.
+/// Returns the growth in bytes of a file that becomes the disk `new`; negative if the file shrinks.
 fn grown(
     directory: &Directory,
     old: &[OldDisk],

@@ -223,8 +223,8 @@ impl From<Problem> for RegistryError {
     }
 }
 
-/// Returns a problem's detail on one line, with the registry's advice where the code does not tell the
-/// next step.
+/// Returns a problem's detail on one line, with the registry's advice where the code does not
+/// tell the next step.
 fn told(problem: &Problem) -> String {
     let detail = one_line(&problem.detail);
     match problem.remedy.as_deref().filter(|_| !knows_next_step(problem.code)) {
