@@ -75,7 +75,7 @@ fn a_release_is_pushed_shown_promoted_and_compared() {
     assert!(world.ok("promote team/web:1.0 stable --expect new").contains("sequence 1"));
     assert!(world.ok("promote team/web:1.1 stable").contains("sequence 2"));
     assert!(world.ok("promote team/web:1.1 stable").contains("already points"));
-    world.fails("promote team/web:1.0 stable --expect 1", 4, "move 2");
+    world.fails("promote team/web:1.0 stable --expect 1", 4, "sequence 2");
     world.fails("promote team/web:1.0 stable --expect new", 4, "stable");
 
     assert!(world.ok("diff team/web:1.0 team/web:stable").contains("1 extent differs"));
