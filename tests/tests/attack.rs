@@ -116,6 +116,29 @@ fn a_refused_body_that_pours_in_is_cut_off() {
     assert_eq!(registry.status("/healthz"), Some(200));
 }
 
+/// Many connections, each with many requests and nobody who reads the answers.
+#[test]
+fn requests_whose_answers_nobody_reads_cost_no_memory() {
+    let world = World::new();
+    let registry = guarded(&world);
+    let peak_kib = || seawall_tests::peak_memory_kib(registry.pid()).unwrap();
+    let before_kib = peak_kib();
+    let asked = "GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(500);
+    let flood: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = connect(&registry);
+            stream.write_all(asked.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_secs(2));
+    let begun = Instant::now();
+    assert_eq!(registry.status("/readyz"), Some(200));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let grown_mib = (peak_kib() - before_kib) >> 10;
+    assert!(grown_mib < 64, "{} connections took {grown_mib} MiB", flood.len());
+}
+
 /// Starts `seawall serve` with this for its standard error; its address.
 fn serve_with_log(world: &World, log: Stdio) -> (Child, String) {
     let run = world.seawall("serve data --listen 127.0.0.1:0");

@@ -13,8 +13,11 @@
 //!    connection, reading ends after [`limits::CLOSE_TIME_MAX`].
 //! 3. A new connection finds room: if a worker has nearly as many connections as it accepts, the
 //!    connection that has waited longest for its next request ends.
-//! 4. A client accepts [`limits::SEND_LEN_MIN`] bytes of an answer, or the rest of it, in any
+//! 4. A request is handed on once the answer before it was sent ([`framing`]).
+//! 5. A client accepts [`limits::SEND_LEN_MIN`] bytes of an answer, or the rest of it, in any
 //!    [`limits::SEND_WINDOW`].
+//!
+//! [`framing`]: super::framing
 
 use std::cell::RefCell;
 use std::io;
@@ -23,10 +26,11 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::framing::{Body, Framing};
 use super::limits;
 
 /// The clock and the counters of a connection.
@@ -44,6 +48,8 @@ struct Watch {
     is_closing: bool,
     /// The time when the connection was accepted or its last answer ended.
     waits_since: Instant,
+    /// The boundaries of the connection's requests.
+    framing: Framing,
     /// The time since when the client accepts too little, and the number of bytes accepted since.
     blocked: Option<(Instant, usize)>,
     /// The waker of the task that serves the connection.
@@ -59,6 +65,7 @@ impl Watch {
             has_begun: true,
             is_closing: false,
             waits_since: now,
+            framing: Framing::new(),
             blocked: None,
             waker: None,
         }
@@ -77,10 +84,14 @@ impl Watch {
         self.received_len <= limits::DRAIN_LEN_MAX
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, body: Body) {
         self.open_count += 1;
         self.received_len = 0;
         self.read_deadline = None;
+        if self.framing.begin(body) {
+            // Part of the body arrived with the head.
+            self.wake();
+        }
     }
 
     fn end(&mut self, now: Instant) {
@@ -97,8 +108,12 @@ impl Watch {
 
     fn ends_at(&mut self, deadline: Instant) {
         self.read_deadline = Some(deadline);
+        // The deadline changed: a task that sleeps until the old one has to look again.
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = &self.waker {
-            // The deadline changed: a task that sleeps until the old one has to look again.
             waker.wake_by_ref();
         }
     }
@@ -114,6 +129,12 @@ impl Watch {
                 self.blocked = None;
             }
         }
+    }
+
+    /// Records that all output was passed to the kernel. Returns true if the next request waits.
+    fn flushed(&mut self) -> bool {
+        self.blocked = None;
+        self.open_count == 0 && self.framing.answered()
     }
 
     /// Returns the time when the connection ends unless something happens before.
@@ -157,9 +178,9 @@ fn join_crowd(watch: &Rc<RefCell<Watch>>, now: Instant, crowd_len: usize) {
 pub(crate) struct Connection(Rc<RefCell<Watch>>);
 
 impl Connection {
-    /// Starts a request, which lasts until the returned guard is dropped.
-    pub(super) fn begin(&self) -> Asking {
-        self.0.borrow_mut().begin();
+    /// Starts a request with this body, which lasts until the returned guard is dropped.
+    pub(super) fn begin(&self, body: Body) -> Asking {
+        self.0.borrow_mut().begin(body);
         Asking(self.clone())
     }
 
@@ -215,6 +236,8 @@ impl MessageBody for Answer {
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     socket: S,
+    /// Bytes received and withheld from the framework: at most as many as one read returns.
+    early: BytesMut,
     watch: Rc<RefCell<Watch>>,
     timer: Pin<Box<Sleep>>,
 }
@@ -227,7 +250,7 @@ impl<S> Watched<S> {
         let room = connections_max / limits::CROWD_ROOM_PART;
         join_crowd(&watch, now, connections_max.saturating_sub(room.max(1)));
         let timer = Box::pin(sleep_until(now + limits::HEAD_TIME_MAX));
-        Self { socket, watch, timer }
+        Self { socket, early: BytesMut::new(), watch, timer }
     }
 
     /// Returns the handle for the connection's requests.
@@ -276,18 +299,36 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             }
         }
         let before = buf.filled().len();
-        let polled = Pin::new(&mut me.socket).poll_read(cx, buf);
-        match polled {
-            Poll::Ready(Ok(())) => {
-                let len = buf.filled().len() - before;
-                if len > 0 && !me.watch.borrow_mut().received(now, len) {
-                    buf.set_filled(before);
-                }
-                Poll::Ready(Ok(()))
+        let taken = if me.early.is_empty() {
+            match Pin::new(&mut me.socket).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) if buf.filled().len() == before => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return me.poll_over(cx).map(Ok),
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => me.poll_over(cx).map(Ok),
+            let received = &buf.filled()[before..];
+            let taken = me.watch.borrow_mut().framing.take(received);
+            me.early.extend_from_slice(&received[taken..]);
+            buf.set_filled(before + taken);
+            taken
+        } else {
+            let len = me.early.len().min(buf.remaining());
+            let taken = me.watch.borrow_mut().framing.take(&me.early[..len]);
+            buf.put_slice(&me.early[..taken]);
+            me.early.advance(taken);
+            if me.early.is_empty() {
+                me.early = BytesMut::new();
+            }
+            taken
+        };
+        if taken == 0 {
+            // The start of the current request or the end of its answer wakes the task.
+            return me.poll_over(cx).map(Ok);
         }
+        if !me.watch.borrow_mut().received(now, taken) {
+            buf.set_filled(before);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -314,7 +355,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     /// At this point, all output has been passed to the kernel.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
-        me.watch.borrow_mut().blocked = None;
+        if me.watch.borrow_mut().flushed() {
+            cx.waker().wake_by_ref();
+        }
         Pin::new(&mut me.socket).poll_flush(cx)
     }
 
@@ -329,11 +372,13 @@ mod tests {
 
     use super::*;
 
+    const NONE: Body = Body::Sized(0);
+
     fn answered(is_closing: bool) -> (Watch, Instant) {
         let begin = Instant::now();
         let mut watch = Watch::new(begin);
         assert!(watch.received(begin, 100));
-        watch.begin();
+        watch.begin(NONE);
         watch.is_closing = is_closing;
         watch.end(begin);
         (watch, begin)
@@ -344,7 +389,7 @@ mod tests {
         let begin = Instant::now();
         let mut watch = Watch::new(begin);
         assert!(watch.is_over(begin + limits::HEAD_TIME_MAX));
-        watch.begin();
+        watch.begin(NONE);
         assert_eq!(watch.deadline(), None, "what a handler does has deadlines of its own");
         watch.end(begin);
         assert_eq!(watch.deadline(), Some(begin + limits::IDLE_TIME_MAX));
@@ -377,8 +422,8 @@ mod tests {
     #[test]
     fn an_answer_under_way_is_not_idle_and_its_request_is_bounded() {
         let mut watch = Watch::new(Instant::now());
-        watch.begin();
-        watch.begin();
+        watch.begin(NONE);
+        watch.begin(NONE);
         watch.end(Instant::now());
         assert_eq!(watch.deadline(), None, "another is under way");
         assert!(watch.received(Instant::now(), limits::REQUEST_LEN_MAX));
@@ -391,7 +436,7 @@ mod tests {
         let now = Instant::now();
         let is_over = |it: &Watched<()>| it.watch.borrow().is_over(Instant::now());
         let first = Watched::new((), 4);
-        let asking = first.connection().begin();
+        let asking = first.connection().begin(NONE);
         let mut later = Vec::new();
         for _ in 0..3 {
             later.push(Watched::new((), 4));
@@ -415,7 +460,7 @@ mod tests {
         let begin = Instant::now();
         let takes = |bytes_per_sec: usize| {
             let mut watch = Watch::new(begin);
-            watch.begin();
+            watch.begin(NONE);
             for sent in (0..16 << 20).step_by(64 << 10) {
                 let now = begin + Duration::from_secs_f64(sent as f64 / bytes_per_sec as f64);
                 if watch.is_over(now) {

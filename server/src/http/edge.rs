@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use super::auth::{Actor, admit, is_open, routed_path};
 use super::connection::{Answer, Connection};
+use super::framing::Body;
 use super::problem::{ApiError, code_of, encode};
 use super::{Edge, authority, limits};
 use crate::metrics::Metrics;
@@ -59,7 +60,8 @@ pub(crate) async fn edge(
     };
     let _in_flight = state.metrics.enter();
     let connection = request.conn_data::<Connection>().cloned();
-    let asking = connection.as_ref().map(Connection::begin);
+    let body = Body::of(request.method(), request.headers());
+    let asking = connection.as_ref().map(|connection| connection.begin(body));
     let span = tracing::info_span!("request", id = %asked.id);
     let answer = answer(request, next, admitted, &state.metrics).instrument(span.clone()).await;
     let answer = span.in_scope(|| conclude(answer, &asked, &state))?;

@@ -36,6 +36,7 @@ mod descriptors;
 mod diff;
 mod edge;
 mod fixed;
+mod framing;
 mod fsck;
 mod hosts;
 mod indexes;

@@ -13,6 +13,7 @@ mod lifecycle;
 mod openapi;
 mod openapi_answers;
 mod packs;
+mod pipeline;
 mod rebuild;
 mod releases;
 mod roles;
