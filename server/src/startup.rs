@@ -24,7 +24,6 @@ use actix_web::{App, web};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use seawall_api::audit::Action;
 use seawall_store::backend;
-use seawall_store::error::StoreError;
 use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
 use socket2::SockRef;
@@ -35,19 +34,20 @@ use crate::app::rebuild::{Rebuilt, rebuild};
 use crate::app::room::Room;
 use crate::app::{AppError, Completed, Registry};
 use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
-use crate::catalog::{Barrier, Catalog as _, CatalogError, Entry, Watching};
+use crate::catalog::{Barrier, Catalog as _, Entry, Watching};
 use crate::config::{Access, Config};
 use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
 use crate::host::{Host, Space, Volume};
 use crate::http::{self, Edge, Watched, limits};
 use crate::jobs::{self, deliver::deliver};
-use crate::own_file::Suspect;
-use crate::tokens::{InvalidTokens, TokenBook, Tokens};
+use crate::tokens::{TokenBook, Tokens};
 
+mod error;
 mod files;
 mod folder;
 
+pub use error::StartError;
 pub(crate) use folder::make_private;
 
 /// The folder of the store in the data directory.
@@ -58,100 +58,6 @@ const CATALOG_FILE: &str = "catalog.sqlite";
 const STAGED_AGE_MAX_SECS: u64 = 86_400;
 /// The name of the token of a registry hosted inside another process, as shown in histories.
 const EPHEMERAL_NAME: &str = "local";
-
-/// The reason a registry cannot start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The registry would serve the network without authentication.
-    #[error("refusing to listen on {0} without authentication")]
-    Exposed(SocketAddr),
-    /// The token file cannot be used.
-    #[error("cannot use the tokens")]
-    Tokens(#[from] InvalidTokens),
-    /// The data directory cannot be used.
-    #[error("cannot use data directory {}", path.display())]
-    DataDir {
-        /// The data directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The directory holds no registry, and creating one was not permitted.
-    #[error("there is no registry in {}", path.display())]
-    NoRegistry {
-        /// The data directory.
-        path: PathBuf,
-    },
-    /// The directory holds something other than a registry.
-    #[error("{} is not empty and holds no registry", path.display())]
-    NotEmpty {
-        /// The data directory.
-        path: PathBuf,
-    },
-    /// Another user may have put something into the data directory that leads elsewhere.
-    #[error("refusing to use {}", path.display())]
-    Suspect {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        why: Suspect,
-    },
-    /// The store cannot be opened.
-    #[error("cannot open the store")]
-    Store(#[from] StoreError),
-    /// The catalog cannot be opened.
-    #[error("cannot open the catalog at {}", path.display())]
-    Catalog {
-        /// The path of the catalog.
-        path: PathBuf,
-        /// The cause.
-        source: CatalogError,
-    },
-    /// The catalog was lost and cannot be rebuilt.
-    #[error("cannot rebuild the catalog from the store")]
-    Rebuild(#[from] AppError),
-    /// The address is in use, or does not belong to this machine.
-    #[error("cannot listen on {listen}")]
-    Listen {
-        /// The address.
-        listen: SocketAddr,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The machine provides no thread or no random bytes.
-    #[error("cannot start: {0}")]
-    Machine(&'static str),
-}
-
-impl StartError {
-    /// Returns the operator's next step.
-    #[must_use]
-    pub fn remedy(&self) -> Option<String> {
-        match self {
-            Self::Exposed(_) => Some(
-                "give it tokens, a `NAME ROLE TOKEN` on each line of `--token-file FILE`, or listen \
-                 on 127.0.0.1"
-                    .to_owned(),
-            ),
-            Self::Tokens(error) => error.remedy(),
-            Self::Store(error) => error.remedy(),
-            Self::Catalog { source, .. } => source.remedy(),
-            Self::Rebuild(error) => error.remedy(),
-            Self::Listen { .. } => Some("choose another address or port".to_owned()),
-            Self::NoRegistry { path } => Some(format!(
-                "check the path; `seawall serve {}`, or a push to it, creates a registry there",
-                path.display()
-            )),
-            Self::Suspect { path, why } => Some(why.remedy(path)),
-            Self::NotEmpty { .. } => {
-                Some("name an empty directory, or one that does not exist yet".to_owned())
-            }
-            Self::DataDir { .. } | Self::Machine(_) => None,
-        }
-    }
-}
 
 /// A running registry.
 ///

@@ -1,0 +1,106 @@
+//! The reasons a registry cannot start, and the operator's next steps.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use seawall_store::error::StoreError;
+
+use crate::app::AppError;
+use crate::catalog::CatalogError;
+use crate::own_file::Suspect;
+use crate::tokens::InvalidTokens;
+
+/// The reason a registry cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The registry would serve the network without authentication.
+    #[error("refusing to listen on {0} without authentication")]
+    Exposed(SocketAddr),
+    /// The token file cannot be used.
+    #[error("cannot use the tokens")]
+    Tokens(#[from] InvalidTokens),
+    /// The data directory cannot be used.
+    #[error("cannot use data directory {}", path.display())]
+    DataDir {
+        /// The data directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The directory holds no registry, and creating one was not permitted.
+    #[error("there is no registry in {}", path.display())]
+    NoRegistry {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The directory holds something other than a registry.
+    #[error("{} is not empty and holds no registry", path.display())]
+    NotEmpty {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// Another user may have put something into the data directory that leads elsewhere.
+    #[error("refusing to use {}", path.display())]
+    Suspect {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        why: Suspect,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The catalog cannot be opened.
+    #[error("cannot open the catalog at {}", path.display())]
+    Catalog {
+        /// The path of the catalog.
+        path: PathBuf,
+        /// The cause.
+        source: CatalogError,
+    },
+    /// The catalog was lost and cannot be rebuilt.
+    #[error("cannot rebuild the catalog from the store")]
+    Rebuild(#[from] AppError),
+    /// The address is in use, or does not belong to this machine.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The machine provides no thread or no random bytes.
+    #[error("cannot start: {0}")]
+    Machine(&'static str),
+}
+
+impl StartError {
+    /// Returns the operator's next step.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Exposed(_) => Some(
+                "give it tokens, a `NAME ROLE TOKEN` on each line of `--token-file FILE`, or listen \
+                 on 127.0.0.1"
+                    .to_owned(),
+            ),
+            Self::Tokens(error) => error.remedy(),
+            Self::Store(error) => error.remedy(),
+            Self::Catalog { source, .. } => source.remedy(),
+            Self::Rebuild(error) => error.remedy(),
+            Self::Listen { .. } => Some("choose another address or port".to_owned()),
+            Self::NoRegistry { path } => Some(format!(
+                "check the path; `seawall serve {}`, or a push to it, creates a registry there",
+                path.display()
+            )),
+            Self::Suspect { path, why } => Some(why.remedy(path)),
+            Self::NotEmpty { .. } => {
+                Some("name an empty directory, or one that does not exist yet".to_owned())
+            }
+            Self::DataDir { .. } | Self::Machine(_) => None,
+        }
+    }
+}
