@@ -16,7 +16,7 @@ while [[ $# -gt 0 ]]; do
 done
 
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
-export SOURCE_DATE_EPOCH LC_ALL=C
+export LC_ALL=C
 umask 022
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 architecture=$(dpkg --print-architecture)
@@ -24,10 +24,12 @@ machine=$(uname -m)
 
 # A profile that is built for other uses, too, is built as it is there, and once.
 if [[ $profile == dist ]]; then
+  export SOURCE_DATE_EPOCH
   home=${CARGO_HOME:-$HOME/.cargo}
   export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=/seawall --remap-path-prefix=$home=/cargo"
 fi
 cargo build --locked --profile "$profile" -p seawall
+export SOURCE_DATE_EPOCH
 built=$(realpath "${CARGO_TARGET_DIR:-target}/${profile/#dev/debug}/seawall")
 
 mkdir -p "$out"
