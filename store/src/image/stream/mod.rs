@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //!
-//! 1. At most [`SPANS_AHEAD`] spans per thread wait to be written.
+//! 1. At most [`pipeline::SPANS_AHEAD`] spans per thread wait to be written.
 //! 2. The same disk and format give the same bytes on any number of threads, for one version of the
 //!    compressors.
 
