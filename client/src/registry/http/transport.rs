@@ -87,7 +87,6 @@ impl Transport {
     pub(super) async fn send(&self, call: Call) -> Result<Response, RegistryError> {
         let Call { what, method, mut url, headers, body } = call;
         let may_redirect = body.is_none() && (method == Method::GET || method == Method::HEAD);
-        let asked = Asked::of(&url);
         let mut hops = 0;
         while hops <= REDIRECTS_MAX {
             let client = self.client_to(&what, &url)?;
@@ -126,7 +125,7 @@ impl Transport {
                     _ => {}
                 }
             }
-            return Err(self.refusal(&what, asked, response).await);
+            return Err(self.refusal(&what, Asked::of(&url), response).await);
         }
         Err(RegistryError::Protocol { what, why: format!("more than {REDIRECTS_MAX} redirects") })
     }
