@@ -83,7 +83,7 @@ impl Check {
     /// Takes the next older entry.
     ///
     /// # Errors
-    /// When the entry does not chain to the newer one, or is not the noted head at its number.
+    /// Fails if the entry does not chain to the newer one, or is not the noted head at its number.
     pub fn take(&mut self, entry: AuditEntry) -> Result<(), BrokenLog> {
         let head = Head { sequence: entry.sequence, digest: entry.digest };
         match self.last.take() {
@@ -109,7 +109,7 @@ impl Check {
     /// Ends the check at the oldest entry. Returns the number of entries and the newest one.
     ///
     /// # Errors
-    /// When the oldest entry is not number 1, or the noted head was not found.
+    /// Fails if the oldest entry is not number 1, or the noted head was not found.
     pub fn finish(self) -> Result<(u64, Option<Head>), BrokenLog> {
         if let Some(first) = &self.last {
             if first.sequence != 1 {

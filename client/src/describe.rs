@@ -47,7 +47,7 @@ impl Failure for DescribeError {
 /// Writes descriptors for these hosts, and rewrites the existing ones.
 ///
 /// # Errors
-/// When the directory holds no release or an unfinished patch, or a file cannot be written.
+/// Fails if the directory holds no release or an unfinished patch, or a file cannot be written.
 pub fn describe(
     root: &Path,
     targets: &[DescriptorTarget],

@@ -15,7 +15,7 @@ const PRIVATE: u32 = 0o600;
 /// the other end of a pipe. A file that is made is the owner's alone.
 ///
 /// # Errors
-/// When the name is anything but a regular file, or the operating system refuses.
+/// Fails if the name is anything but a regular file, or the operating system refuses.
 pub(crate) fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
     // All these bits fit: the kernel takes them as an `int`.

@@ -127,7 +127,7 @@ impl Decoder {
     /// Decodes `frame`, a chunk of `plain_len` bytes, to the front of `out`, and returns the chunk.
     ///
     /// # Errors
-    /// When the frame is malformed or its chunk has another length.
+    /// Fails if the frame is malformed or its chunk has another length.
     ///
     /// # Panics
     /// When `out` is shorter than `plain_len`.

@@ -100,7 +100,7 @@ impl LeafScanner {
     /// Scans one leaf. Reports the number of bytes of data to `advance` as they are read.
     ///
     /// # Errors
-    /// When the image cannot be read.
+    /// Fails if the image cannot be read.
     pub fn scan(&mut self, of: LeafOf<'_>, advance: &dyn Fn(u64)) -> Result<LeafScan, ScanError> {
         self.scan_chunks(of, advance, &mut |_, _| Ok(()))
     }
@@ -108,7 +108,7 @@ impl LeafScanner {
     /// Scans one leaf, and passes each chunk with its bytes to `on_chunk`.
     ///
     /// # Errors
-    /// When the image cannot be read, or the first error of `on_chunk`.
+    /// Fails if the image cannot be read, or the first error of `on_chunk`.
     pub fn scan_chunks<E: From<ScanError>>(
         &mut self,
         of: LeafOf<'_>,

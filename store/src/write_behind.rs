@@ -39,7 +39,7 @@ impl WriteBehind {
     /// written, unless one still runs.
     ///
     /// # Errors
-    /// When an earlier background sync failed.
+    /// Fails if an earlier background sync failed.
     pub fn wrote(&self, len: usize) -> io::Result<()> {
         let before = self.written.fetch_add(len as u64, Ordering::Relaxed);
         if before / STEP == (before + len as u64) / STEP {
@@ -59,7 +59,7 @@ impl WriteBehind {
     /// durable.
     ///
     /// # Errors
-    /// When that sync failed.
+    /// Fails if that sync failed.
     pub fn settle(&self) -> io::Result<()> {
         join(self.syncing.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
@@ -67,7 +67,7 @@ impl WriteBehind {
     /// Makes all bytes durable: waits for the background sync, then syncs the rest.
     ///
     /// # Errors
-    /// When a sync failed.
+    /// Fails if a sync failed.
     pub fn sync(&self) -> io::Result<()> {
         self.settle().and_then(|()| self.file.sync_all())
     }

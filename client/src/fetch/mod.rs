@@ -103,7 +103,7 @@ pub trait Deliver: Send + Sync {
     /// Takes a chunk whose bytes match its digest.
     ///
     /// # Errors
-    /// When the chunk cannot be stored. The whole fetch stops.
+    /// Fails if the chunk cannot be stored. The whole fetch stops.
     fn deliver(&self, want: &Want, plain: &[u8], origin: Origin<'_>) -> Result<(), HostError>;
 
     /// Fills `plain` with the bytes at a place among the seeds. Returns false if they cannot be
@@ -264,7 +264,7 @@ impl Fetch {
     /// Returns the amount that a fetch of these chunks would read from packs, without fetching.
     ///
     /// # Errors
-    /// When the registry fails, or lacks one of the chunks.
+    /// Fails if the registry fails, or lacks one of the chunks.
     pub async fn measure(&self, wants: Vec<Want>) -> Result<FetchStats, FetchError> {
         let (_, requests) = self.locate(Group { seeded: Vec::new(), wanted: wants }).await?;
         Ok(FetchStats::planned(&requests))

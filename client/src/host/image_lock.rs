@@ -74,7 +74,7 @@ impl ImageLocks {
     /// Locks one more image. The image must not be in the set: the set's own lock would conflict.
     ///
     /// # Errors
-    /// When the image is in use. The images in the set stay locked.
+    /// Fails if the image is in use. The images in the set stay locked.
     pub(crate) fn add(&mut self, path: &Path, file: File) -> Result<(), ImageLockError> {
         lock(path, &file)?;
         self.files.push(file);
@@ -95,7 +95,7 @@ impl ReadLocks {
     /// Locks images for reading, as `qemu-img convert` does.
     ///
     /// # Errors
-    /// When another process writes to an image or denies readers.
+    /// Fails if another process writes to an image or denies readers.
     pub fn take(paths: &[PathBuf]) -> Result<Self, ImageLockError> {
         let mut files = Vec::new();
         for path in paths {

@@ -118,7 +118,7 @@ impl HostState {
     /// Creates the folder at [`Self::scratch_path`] and opens it.
     ///
     /// # Errors
-    /// When the folder cannot be created, or is a link.
+    /// Fails if the folder cannot be created, or is a link.
     pub(crate) fn make_scratch(&self) -> Result<Folder, HostError> {
         let name = scratch_name();
         make_own_folder(&self.root)?;
@@ -136,7 +136,7 @@ impl HostState {
     /// read it, regardless of the umask.
     ///
     /// # Errors
-    /// When the folder or the file cannot be written.
+    /// Fails if the folder or the file cannot be written.
     fn replace(&self, file: &FolderPath, bytes: &[u8]) -> Result<(), HostError> {
         make_own_folder(&self.root)?;
         let root = Folder::open(&self.root)?;
@@ -158,7 +158,7 @@ fn file_of(folder: &str, key: &Path) -> FolderPath {
 /// Creates the folder of the host's state and its parents, accessible only to the user.
 ///
 /// # Errors
-/// When the folder cannot be created.
+/// Fails if the folder cannot be created.
 fn make_own_folder(folder: &Path) -> Result<(), HostError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(mode::OWN_FOLDER.bits());

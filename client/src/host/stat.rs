@@ -28,8 +28,8 @@ impl FileIdentity {
     /// Returns the identity of the file at `path`.
     ///
     /// # Errors
-    /// When the file cannot be inspected, or is not a regular file: writes to a block device do not
-    /// change its times.
+    /// Fails if the file cannot be inspected, or is not a regular file: writes to a block device do
+    /// not change its times.
     pub fn of(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let meta = fs::metadata(&path)?;

@@ -33,7 +33,7 @@ const COPY_LEN: usize = 1 << 20;
 /// Returns the errors of removing leftovers, which do not affect the new release.
 ///
 /// # Errors
-/// When a disk cannot be written or was modified, or the journal is damaged. The journal stays.
+/// Fails if a disk cannot be written or was modified, or the journal is damaged. The journal stays.
 pub(super) fn roll_forward(
     directory: &Directory,
     mut alone: ImageLocks,

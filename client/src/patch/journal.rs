@@ -58,7 +58,7 @@ pub(super) fn part() -> FolderPath {
 /// Removes the patch's working folder, which holds no committed journal.
 ///
 /// # Errors
-/// When the folder cannot be removed.
+/// Fails if the folder cannot be removed.
 pub(super) fn remove_folder(directory: &Directory) -> Result<(), HostError> {
     directory.folder().remove_tree(&folder())
 }
@@ -192,7 +192,7 @@ impl Reader {
     /// Opens a journal and reads its header.
     ///
     /// # Errors
-    /// When the journal cannot be read, or its header is damaged or contradicts itself.
+    /// Fails if the journal cannot be read, or its header is damaged or contradicts itself.
     pub(super) fn open(folder: &Folder, journal: &FolderPath) -> Result<Self, PatchError> {
         Self::of(folder.path_of(journal), folder.file(journal)?)
     }
@@ -307,7 +307,7 @@ impl Reader {
 /// dropped.
 ///
 /// # Errors
-/// When the journal cannot be written.
+/// Fails if the journal cannot be written.
 pub(super) fn begin(
     folder: &Folder,
     part: &FolderPath,

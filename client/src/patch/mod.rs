@@ -118,8 +118,8 @@ pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
 /// Moves a pulled directory to another release, in place.
 ///
 /// # Errors
-/// When a disk was modified after the pull, the registry fails or sends wrong data, or a disk is
-/// full. The disks are unchanged until the journal is committed. After that, the next patch
+/// Fails if a disk was modified after the pull, the registry fails or sends wrong data, or a disk
+/// is full. The disks are unchanged until the journal is committed. After that, the next patch
 /// continues.
 pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     let sides = sides(&patch, Rolling::Forward).await?;

@@ -94,7 +94,7 @@ impl Pull {
 /// Returns the plan of a pull without changing anything.
 ///
 /// # Errors
-/// When the release cannot be resolved or the registry fails.
+/// Fails if the release cannot be resolved or the registry fails.
 pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
     let release = resolve(pull).await?;
     let lock = pull.lock(&release);
@@ -123,7 +123,7 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
 /// Pulls a release. If the directory holds the release already, verifies the disks.
 ///
 /// # Errors
-/// When the release cannot be resolved, the registry fails or sends wrong data, or the disk is
+/// Fails if the release cannot be resolved, the registry fails or sends wrong data, or the disk is
 /// full. The staged data is kept for the next attempt.
 pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
     let release = resolve(&pull).await?;

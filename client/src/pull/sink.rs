@@ -23,7 +23,7 @@ impl Sink {
     /// anything but a regular file, such as a link.
     ///
     /// # Errors
-    /// When the file cannot be written, or the disk does not fit the format.
+    /// Fails if the file cannot be written, or the disk does not fit the format.
     pub(crate) fn create(
         (folder, file): (&Folder, &FolderPath),
         format: ExportFormat,

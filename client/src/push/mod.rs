@@ -73,8 +73,8 @@ pub struct Push {
 /// objects stay for the next attempt until the lease ends.
 ///
 /// # Errors
-/// When a disk cannot be read or changes during the push, the registry fails, or the version names
-/// another release.
+/// Fails if a disk cannot be read or changes during the push, the registry fails, or the version
+/// names another release.
 pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let push = Arc::new(push);
     let mut sources = sources::open(&push).await?;

@@ -76,7 +76,7 @@ impl Uploads {
     /// Sends a pack in the background. Waits if too many are in flight. For worker threads only.
     ///
     /// # Errors
-    /// When an earlier pack could not be sent.
+    /// Fails if an earlier pack could not be sent.
     pub(super) fn send(&self, cargo: Cargo) -> Result<(), PushError> {
         let room = Arc::clone(&self.room);
         let permit = self.handle.block_on(room.acquire_owned()).map_err(|_| PushError::Defect)?;

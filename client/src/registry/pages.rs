@@ -26,7 +26,7 @@ impl<C: Clone + Display + Eq + Hash> Pages<C> {
     /// Takes the cursor at the end of a page and returns it, or `None` after the last page.
     ///
     /// # Errors
-    /// When the cursor was seen before, or the list has more than `PAGES_MAX` pages.
+    /// Fails if the cursor was seen before, or the list has more than `PAGES_MAX` pages.
     pub fn follow(&mut self, next: Option<C>) -> Result<Option<C>, RegistryError> {
         let Some(cursor) = next else { return Ok(None) };
         let endless = |why: String| RegistryError::Protocol { what: self.what.to_owned(), why };

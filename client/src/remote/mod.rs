@@ -63,7 +63,7 @@ impl RemoteDisk {
     /// Must be called within a runtime, on which the windows are then fetched.
     ///
     /// # Errors
-    /// When the layout lacks a leaf.
+    /// Fails if the layout lacks a leaf.
     pub(crate) fn open(
         name: PathBuf,
         layout: DiskLayout,

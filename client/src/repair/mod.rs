@@ -54,8 +54,8 @@ pub struct Repair {
 /// Restores the known losses of a registry.
 ///
 /// # Errors
-/// When the registry cannot be reached or is full. An object without a source is not an error but
-/// an entry in the report.
+/// Fails if the registry cannot be reached or is full. An object without a source is not an error
+/// but an entry in the report.
 pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
     let registry = &repair.registry;
     let (damaged, is_cut) = match &repair.target {

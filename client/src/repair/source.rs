@@ -144,7 +144,7 @@ impl DirectorySource {
     /// Opens a directory. Disks without a cached index are read whole, on `threads` threads.
     ///
     /// # Errors
-    /// When the directory holds no pulled release.
+    /// Fails if the directory holds no pulled release.
     pub async fn open(root: &Path, threads: usize) -> Result<Self, RepairError> {
         let root = root.to_owned();
         let open = move || Held::open(&root, threads);

@@ -17,7 +17,7 @@ use crate::progress::{Progress, Stage};
 /// Hashes every disk of a pulled directory. Needs no registry.
 ///
 /// # Errors
-/// When the directory has no valid lockfile. Damage is not an error but an entry in the report.
+/// Fails if the directory has no valid lockfile. Damage is not an error but an entry in the report.
 pub async fn verify_dir(
     root: &Path,
     threads: usize,

@@ -45,8 +45,8 @@ pub struct VerifyRelease {
 /// Fetches and hashes every chunk of a release.
 ///
 /// # Errors
-/// When the release cannot be resolved or the registry cannot be reached. Damage is not an error
-/// but an entry in the report.
+/// Fails if the release cannot be resolved or the registry cannot be reached. Damage is not an
+/// error but an entry in the report.
 pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, VerifyError> {
     let release: Release = verify.registry.release(&verify.application, &verify.selector).await?;
     let mut report = VerifyReport::new(&release);

@@ -53,7 +53,7 @@ impl<T: Clone> Shelf<T> {
     /// The one of this name; `make` makes it, or says that there is none.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// Fails if it cannot be made.
     pub(super) fn get<E>(
         &self,
         name: &str,

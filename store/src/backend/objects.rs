@@ -69,7 +69,7 @@ struct Linkless {
 /// Opens the existing directory `root` as a store.
 ///
 /// # Errors
-/// When `root` is not a readable directory.
+/// Fails if `root` is not a readable directory.
 pub fn directory(root: &Path) -> Result<Objects, StoreError> {
     let backend = LocalFileSystem::new_with_prefix(root)
         .map_err(|source| failed("open", root.display().to_string(), source))?
@@ -98,7 +98,7 @@ impl Objects {
     /// an object.
     ///
     /// # Errors
-    /// When a folder cannot be read or a file cannot be removed.
+    /// Fails if a folder cannot be read or a file cannot be removed.
     pub fn remove_staged(&self, before: SystemTime) -> Result<u64, StoreError> {
         let Some(local) = &self.local else { return Ok(0) };
         let root = local

@@ -55,7 +55,7 @@ impl Repack {
     /// Appends the frames to the pack that `writer` fills. `bytes` are the whole sparse pack.
     ///
     /// # Errors
-    /// When a frame lies outside `bytes`.
+    /// Fails if a frame lies outside `bytes`.
     pub fn copy_into(&self, writer: &mut PackWriter, bytes: &[u8]) -> Result<(), PackError> {
         self.frames.iter().try_for_each(|frame| {
             let stored = usize::try_from(frame.range().start)

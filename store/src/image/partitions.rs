@@ -56,7 +56,7 @@ pub struct PartitionTable {
 /// Reads the partition table of a disk; `None` if there is none.
 ///
 /// # Errors
-/// When the image cannot be read.
+/// Fails if the image cannot be read.
 pub fn partition_table(image: &dyn DiskImage) -> Result<Option<PartitionTable>, ImageError> {
     let Some(sector) = read(image, 0, SECTOR_LEN)? else { return Ok(None) };
     let Some(entries) = table_of(&sector) else { return Ok(None) };

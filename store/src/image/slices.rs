@@ -54,7 +54,7 @@ impl SlicedFile {
     /// Opens the files of all ranges.
     ///
     /// # Errors
-    /// When one cannot be opened, a range is not in its file, or there are too many files.
+    /// Fails if one cannot be opened, a range is not in its file, or there are too many files.
     pub fn open(slices: &[FileSlice]) -> Result<Self, ImageError> {
         let mut opened = Self { files: Vec::new(), slices: Vec::new(), len: 0 };
         for slice in slices {

@@ -85,7 +85,7 @@ impl NewFile {
     /// Begins a file to be named `path` at the commit.
     ///
     /// # Errors
-    /// When the name is taken and may not be replaced, or the folder is not writable.
+    /// Fails if the name is taken and may not be replaced, or the folder is not writable.
     pub fn create(path: &Path, overwrite: Overwrite) -> Result<Self, NewFileError> {
         Self::begin(path, overwrite, 0o666, true)
     }
@@ -142,7 +142,7 @@ impl NewFile {
     /// Makes the file durable, then gives it its name.
     ///
     /// # Errors
-    /// When it cannot be synced, or the name was taken meanwhile.
+    /// Fails if it cannot be synced, or the name was taken meanwhile.
     pub fn commit(&self) -> Result<(), NewFileError> {
         Self::commit_all(std::slice::from_ref(self))
     }

@@ -124,7 +124,7 @@ impl Footer {
     /// Reads the footer of a whole pack, and returns the pack's name with it.
     ///
     /// # Errors
-    /// When the bytes do not have the layout of a pack.
+    /// Fails if the bytes do not have the layout of a pack.
     pub fn of_pack(pack: &[u8]) -> Result<(PackDigest, Self), PackError> {
         if !(HEADER_LEN + TRAILER_LEN..=PACK_LEN_MAX).contains(&pack.len()) {
             return Err(PackError::Length(pack.len()));
@@ -153,7 +153,7 @@ impl Footer {
     /// last [`TRAILER_LEN`] bytes.
     ///
     /// # Errors
-    /// When the pack is too short for a footer of this length.
+    /// Fails if the pack is too short for a footer of this length.
     pub fn place(pack_len: u64, trailer: &[u8; TRAILER_LEN]) -> Result<Range<u64>, PackError> {
         let footer_len = word(trailer, 0).map_or(u64::MAX, u64::from);
         if footer_len > FOOTER_LEN_MAX {
@@ -168,7 +168,7 @@ impl Footer {
     /// footer lies at `start` in the pack.
     ///
     /// # Errors
-    /// When the bytes are not the footer of that pack.
+    /// Fails if the bytes are not the footer of that pack.
     pub fn of_tail(expected: PackDigest, footer: &[u8], start: u64) -> Result<Self, PackError> {
         if PackDigest::of(footer) != expected {
             return Err(PackError::Footer("its digest differs from the one at the pack's end"));

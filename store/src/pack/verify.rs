@@ -21,7 +21,7 @@ impl VerifiedPack {
     /// Computes for tens of milliseconds: run it on a thread that may block.
     ///
     /// # Errors
-    /// When the bytes are not a pack or not the pack `expected`, or a frame does not hold its
+    /// Fails if the bytes are not a pack or not the pack `expected`, or a frame does not hold its
     /// chunk.
     pub fn verify(expected: PackDigest, bytes: Bytes) -> Result<Self, PackError> {
         let (actual, footer) = Footer::of_pack(&bytes)?;
@@ -70,7 +70,7 @@ impl InspectedPack {
     /// Computes for tens of milliseconds: run it on a thread that may block.
     ///
     /// # Errors
-    /// When the footer cannot be read, or is not that of the pack `expected`.
+    /// Fails if the footer cannot be read, or is not that of the pack `expected`.
     pub fn read(expected: PackDigest, bytes: &Bytes) -> Result<Self, PackError> {
         let (actual, footer) = Footer::of_pack(bytes)?;
         if actual != expected {

@@ -28,7 +28,7 @@ pub(super) fn ceil(offset: u64, grid_offset: u32) -> u64 {
 /// within a block, from the partition table (UEFI 2.10, sections 5.2.1 and 5.3), or 0 without one.
 ///
 /// # Errors
-/// When the image cannot be read.
+/// Fails if the image cannot be read.
 pub fn grid_offset(image: &dyn DiskImage) -> Result<u32, ImageError> {
     // The protective MBR, the GPT header and its usual 128 entries.
     let mut head = [0; 34 * 512];

@@ -76,8 +76,8 @@ impl HttpRegistry {
     /// Returns a registry at `url`, with the bearer token `token` if given. Connects on first use.
     ///
     /// # Errors
-    /// When `url` is not plain `http://` or `https://` with a host, or the HTTP client cannot be
-    /// built.
+    /// Fails if `url` is not plain `http://` or `https://` with a host, or the HTTP client cannot
+    /// be built.
     pub fn new(url: &str, token: Option<Token>, timeouts: Timeouts) -> Result<Self, InvalidUrl> {
         let base = parse_base(url)?;
         let transport = Transport::new(base, token, timeouts).map_err(|error| InvalidUrl {

@@ -43,7 +43,7 @@ impl Token {
     /// Parses a token, ignoring surrounding white space such as an editor's last newline.
     ///
     /// # Errors
-    /// When the rest is not 1 to [`TOKEN_LEN_MAX`] printable ASCII characters.
+    /// Fails if the rest is not 1 to [`TOKEN_LEN_MAX`] printable ASCII characters.
     pub fn parse(text: &str) -> Result<Self, InvalidToken> {
         let text = text.trim();
         let legal = (1..=TOKEN_LEN_MAX).contains(&text.len())
@@ -60,7 +60,7 @@ impl Token {
     /// Reads a token from a file, and again each time the registry refuses the token.
     ///
     /// # Errors
-    /// When the file cannot be read or holds no token.
+    /// Fails if the file cannot be read or holds no token.
     pub fn of_file(path: &Path) -> Result<Self, TokenError> {
         let mut bytes = Vec::new();
         // Room for the longest token and as much white space around it.

@@ -43,7 +43,7 @@ impl Device {
     /// Opens a device for an image of `len` bytes, or of unknown length.
     ///
     /// # Errors
-    /// When the device is in use or too small, or holds data that may not be replaced.
+    /// Fails if the device is in use or too small, or holds data that may not be replaced.
     pub fn open(path: &Path, overwrite: Overwrite, len: Option<u64>) -> Result<Self, ConvertError> {
         let failed = |source| ConvertError::Output { verb: "open", path: path.into(), source };
         let refuse = |reason: String, remedy: String| Err(refused(path, reason, remedy));
@@ -78,7 +78,7 @@ impl Device {
     /// Fails if an image of `len` bytes does not fit.
     ///
     /// # Errors
-    /// When the device is too small.
+    /// Fails if the device is too small.
     pub(super) fn check_room(&self, len: u64) -> Result<(), ConvertError> {
         if len <= self.len {
             return Ok(());

@@ -94,8 +94,8 @@ impl Convert<'_> {
     /// Writes the disk in the new format.
     ///
     /// # Errors
-    /// When the image cannot be read, does not fit the format, or the output cannot be written. The
-    /// output is garbage then.
+    /// Fails if the image cannot be read, does not fit the format, or the output cannot be written.
+    /// The output is garbage then.
     pub fn run(&self, output: Output<'_>) -> Result<ConvertReport, ConvertError> {
         self.format.check_round(self.round)?;
         if let (true, Output::File(file)) = (self.format.is_laid_out(), &output) {

@@ -33,7 +33,7 @@ pub(super) struct Survey {
 /// Returns the digest of a disk, and the length in bytes of its blocks that are not all zero.
 ///
 /// # Errors
-/// When the image cannot be read.
+/// Fails if the image cannot be read.
 pub fn content_digest(
     image: &dyn DiskImage,
     threads: usize,

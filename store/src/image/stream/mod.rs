@@ -60,7 +60,7 @@ pub struct Disk<'a> {
 /// Writes a VMDK of the kind `streamOptimized`, and returns the file's length in bytes.
 ///
 /// # Errors
-/// When the disk cannot be read or the stream cannot be written.
+/// Fails if the disk cannot be read or the stream cannot be written.
 pub fn write_vmdk(disk: &Disk<'_>, out: &mut dyn Write) -> Result<u64, StreamError> {
     vmdk::write(disk, out)
 }
@@ -69,7 +69,7 @@ pub fn write_vmdk(disk: &Disk<'_>, out: &mut dyn Write) -> Result<u64, StreamErr
 /// bytes.
 ///
 /// # Errors
-/// When the disk cannot be read or the file cannot be written.
+/// Fails if the disk cannot be read or the file cannot be written.
 pub fn write_qcow2(
     disk: &Disk<'_>,
     compression: Compression,
