@@ -83,6 +83,27 @@ fn the_edge_knows_no_backend_and_no_sql() {
     check(&under("server/src/http/"), |source| rules::names_none_of(source, &banned));
 }
 
+/// The edge takes values of `app` and of the contract. Beside them it names its own parts and what
+/// a process is configured with.
+#[test]
+fn the_edge_names_no_type_of_catalog_or_store() {
+    let allowed = [
+        "seawall_api",
+        "crate::app",
+        "crate::http",
+        "crate::config",
+        "crate::jobs",
+        "crate::metrics",
+        "crate::tokens",
+    ];
+    check(&under("server/src/http/"), |source| rules::names_only(source, &allowed));
+    let model = under("server/src/app/model");
+    check(&model, rules::re_exports_names_only);
+    let ports =
+        ["Catalog", "Collecting", "Watching", "Checking", "Fleet", "ObjectStore", "rusqlite"];
+    check(&model, |source| rules::names_none_of(source, &ports));
+}
+
 #[test]
 fn only_the_start_of_a_registry_names_concrete_adapters() {
     let banned = ["seawall_store::backend", "SqliteCatalog", "object_store"];

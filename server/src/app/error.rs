@@ -221,6 +221,11 @@ impl AppError {
         Self::NotFound { object: object.into() }
     }
 
+    /// Wraps an I/O error of the file that holds a slow body.
+    pub(crate) fn spool(source: std::io::Error) -> Self {
+        StoreError::io("keep", "the spool file of a slow body", source).into()
+    }
+
     /// Wraps a store error from writing a record after the catalog's commit as
     /// [`Self::Unrecorded`].
     pub(super) fn unrecorded(self, done: impl FnOnce() -> String, next: &'static str) -> Self {

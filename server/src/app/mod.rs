@@ -54,6 +54,7 @@ pub mod hosts;
 mod indexes;
 pub mod leases;
 pub mod listings;
+pub mod model;
 mod names;
 mod packs;
 pub mod pins;

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::openapi;
 use super::problem::ApiError;
 use crate::app::Registry;
-use crate::catalog;
+use crate::app::model;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/applications").route(web::get().to(list)))
@@ -36,7 +36,7 @@ pub(super) fn page_len(limit: Option<u32>) -> Result<u32, ApiError> {
     }
 }
 
-fn body_of(application: catalog::Application) -> v1::Application {
+fn body_of(application: model::Application) -> v1::Application {
     v1::Application {
         name: application.name,
         created_at_secs: application.created_at_secs,

@@ -10,8 +10,8 @@ use utoipa::IntoParams;
 use super::applications::page_len;
 use super::problem::ApiError;
 use crate::app::Registry;
+use crate::app::model::AuditQuery;
 use crate::app::webhooks::body_of;
-use crate::catalog::AuditQuery;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/audit").route(web::get().to(list)));

@@ -13,7 +13,7 @@ use super::problem::ApiError;
 use super::{openapi, range};
 use crate::app::Registry;
 use crate::app::channels::ChannelChange;
-use crate::catalog::{Channel, ChannelMove, Expected};
+use crate::app::model::{Channel, ChannelMove, Expected};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(

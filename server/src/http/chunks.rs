@@ -7,7 +7,7 @@ use super::body::json;
 use super::leases::lease_id;
 use super::problem::ApiError;
 use crate::app::Registry;
-use crate::catalog::ChunkPlace;
+use crate::app::model::ChunkPlace;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/chunks/missing").route(web::post().to(missing_chunks)))

@@ -15,7 +15,7 @@ use super::{limits, openapi};
 use crate::app::Registry;
 use crate::app::damage::{DamagedRelease, Lack};
 use crate::app::fsck::{FsckOrder, FsckState, FsckStatus, RATE_DEFAULT};
-use crate::catalog::check::{Class, Finding};
+use crate::app::model::{Class, Finding};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(

@@ -12,7 +12,7 @@ use super::body::json;
 use super::problem::ApiError;
 use crate::app::Registry;
 use crate::app::hosts::{HostRuns, HostSeen};
-use crate::catalog::fleet::HostPart;
+use crate::app::model::HostPart;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/hosts").route(web::get().to(list))).service(

@@ -5,12 +5,12 @@ use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use seawall_api::digest::{IndexDigest, LeafDigest};
-use seawall_store::port::Put;
 
 use super::body::receive_for_store;
 use super::leases::UnderLease;
 use super::problem::ApiError;
 use super::{limits, openapi, range};
+use crate::app::model::Put;
 use crate::app::{AppError, Registry};
 
 pub(super) const OCTETS: &str = "application/octet-stream";

@@ -9,7 +9,7 @@ use super::auth::Actor;
 use super::body::json;
 use super::problem::ApiError;
 use crate::app::Registry;
-use crate::catalog::{LeaseId, Purpose};
+use crate::app::model::{LeaseId, Purpose};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(web::resource("/v1/leases").route(web::post().to(open))).service(

@@ -6,15 +6,15 @@ use actix_web::{HttpRequest, web};
 use seawall_api::index::{INDEX_LEN_MAX, LEAF_LEN_MAX};
 use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX};
 use seawall_api::v1::CHUNKS_PER_QUESTION_MAX;
-use seawall_store::pack;
 
 use super::problem::ApiError;
+use crate::app::model;
 
 /// The maximum length of a JSON body, in bytes: the largest query for chunks, with some room for
 /// white space.
 pub const JSON_LEN_MAX: usize = CHUNKS_PER_QUESTION_MAX * 80 + 4096;
 /// The maximum length of a pack, in bytes.
-pub const PACK_LEN_MAX: usize = pack::PACK_LEN_MAX;
+pub const PACK_LEN_MAX: usize = model::PACK_LEN_MAX;
 /// The maximum length of a release document, in bytes.
 pub const DOCUMENT_LEN_MAX: usize = RELEASE_LEN_MAX;
 /// The maximum length of a leaf, in bytes.

@@ -11,9 +11,8 @@ use super::body::json;
 use super::openapi;
 use super::problem::ApiError;
 use crate::app::Registry;
+use crate::app::model::{Holder, Pin};
 use crate::app::pins::NewPin;
-use crate::catalog::collect::Holder;
-use crate::catalog::fleet::Pin;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(

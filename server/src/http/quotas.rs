@@ -9,7 +9,7 @@ use super::body::json;
 use super::openapi;
 use super::problem::ApiError;
 use crate::app::Registry;
-use crate::catalog::{Quota, QuotaState};
+use crate::app::model::{Quota, QuotaState};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(

@@ -17,9 +17,8 @@ use super::leases::UnderLease;
 use super::problem::ApiError;
 use super::{Edge, limits, openapi, range};
 use crate::app::listings::ListedRelease;
+use crate::app::model::{Publication, Tombstone};
 use crate::app::{Publisher, Registry};
-use crate::catalog::Publication;
-use crate::catalog::collect::Tombstone;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(

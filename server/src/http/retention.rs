@@ -11,8 +11,8 @@ use super::problem::ApiError;
 use super::releases::deleted_body;
 use crate::app::Registry;
 use crate::app::collect::CollectOptions;
+use crate::app::model::StandingRelease;
 use crate::app::retention::{Policy, SetPolicy, Verdict};
-use crate::catalog::fleet::StandingRelease;
 use crate::jobs;
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {

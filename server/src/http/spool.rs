@@ -76,8 +76,5 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
     let outcome = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
-    outcome.flatten().map_err(|source| {
-        let path = PathBuf::from("the spool file of a slow body");
-        AppError::from(seawall_store::error::StoreError::io("keep", path, source)).into()
-    })
+    outcome.flatten().map_err(|source| AppError::spool(source).into())
 }

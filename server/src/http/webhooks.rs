@@ -10,8 +10,8 @@ use super::auth::Publishing;
 use super::body::json;
 use super::problem::ApiError;
 use crate::app::Registry;
+use crate::app::model::{DeliveryRow, DeliveryState, WebhookId, WebhookStatus};
 use crate::app::webhooks::{NewWebhook, body_of, message_id};
-use crate::catalog::{DeliveryRow, DeliveryState, WebhookId, WebhookStatus};
 
 pub(super) fn routes(cfg: &mut web::ServiceConfig) {
     cfg.service(

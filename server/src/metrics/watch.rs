@@ -9,8 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::app::Delivered;
+use crate::app::model::WebhookStatus;
 use crate::app::room::RoomState;
-use crate::catalog::WebhookStatus;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct OutcomeLabels {

@@ -30,7 +30,9 @@ pub(crate) fn paths_of(code: &str) -> Vec<String> {
         }
     }
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    paths.extend(code.split(|c| !word(c)).filter(|p| p.contains("::")).map(str::to_owned));
+    // A path before a brace was spread out above.
+    let named = |path: &&str| path.contains("::") && !path.ends_with("::");
+    paths.extend(code.split(|c| !word(c)).filter(named).map(str::to_owned));
     paths
 }
 
@@ -80,6 +82,32 @@ pub(crate) fn names_none_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
     }
     findings.dedup();
     findings
+}
+
+/// Finds paths of this workspace's crates that lie under none of `allowed`.
+pub(crate) fn names_only(source: &Source, allowed: &[&str]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for path in paths_of(&source.code()) {
+        let first = path.trim_start_matches("::").split("::").next().unwrap_or_default();
+        let is_ours = first == "crate" || first.starts_with("seawall");
+        if is_ours && !allowed.iter().any(|allowed| is_under(&path, allowed)) {
+            findings.push(format!("{}: names `{path}`, which lies beyond its reach", source.path));
+        }
+    }
+    findings.dedup();
+    findings
+}
+
+/// Finds re-exports of whole modules. A list of names shows what can be reached.
+pub(crate) fn re_exports_names_only(source: &Source) -> Vec<Finding> {
+    let is_module = |path: &String| {
+        let last = path.rsplit("::").next().unwrap_or_default();
+        path.contains("::") && !last.starts_with(char::is_uppercase)
+    };
+    let mut modules: Vec<_> = paths_of(&source.code()).into_iter().filter(is_module).collect();
+    modules.sort();
+    modules.dedup();
+    modules.iter().map(|path| format!("{}: re-exports all of `{path}`", source.path)).collect()
 }
 
 /// The words of identifiers: `ApplicationName` and `application_name` have two.
@@ -306,6 +334,34 @@ mod tests {
         ] {
             assert_eq!(found(rule, "a.rs", text), 0, "{text}");
         }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_reach_of_a_layer_is_found() {
+        let rule = |source: &Source| names_only(source, &["crate::app", "seawall_api"]);
+        for text in [
+            "use crate::catalog::Channel;",
+            "use crate::{app::Registry, catalog};",
+            "fn f(c: crate::catalog::Channel) {}",
+            "use seawall_store::port::Put;",
+            "use crate::apple::Pie;",
+        ] {
+            assert!(found(rule, "a.rs", text) > 0, "{text}");
+        }
+        for text in
+            ["use crate::app::model;", "use seawall_api::{v1, names::Version};", "use std::io;"]
+        {
+            assert_eq!(found(rule, "a.rs", text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_re_export_of_a_module_is_found() {
+        for text in ["pub use crate::catalog;", "pub use crate::catalog::*;", "pub use a::{B, c};"]
+        {
+            assert_eq!(found(re_exports_names_only, "a.rs", text), 1, "{text}");
+        }
+        assert_eq!(found(re_exports_names_only, "a.rs", "pub use a::{B, c::{D, E_MAX}};"), 0);
     }
 
     #[test]
