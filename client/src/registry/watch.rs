@@ -20,6 +20,11 @@ pub struct AuditFilter {
 }
 
 /// A registry's audit log, webhooks and quotas.
+///
+/// # Contract
+///
+/// Every call is idempotent except [`Self::add_webhook`], whose repeat adds another webhook, and
+/// [`Self::remove_webhook`], whose repeat finds none.
 #[async_trait::async_trait]
 pub trait Watching: Send + Sync {
     /// Returns at most `limit` entries of the audit log, newest first, older than entry `after`.
@@ -32,7 +37,7 @@ pub trait Watching: Send + Sync {
 
     /// Returns all webhooks.
     async fn webhooks(&self) -> Result<Vec<Webhook>, RegistryError>;
-    /// Adds a webhook. A repeat adds another.
+    /// Adds a webhook.
     async fn add_webhook(&self, webhook: &NewWebhook) -> Result<Webhook, RegistryError>;
     /// Removes a webhook.
     async fn remove_webhook(&self, id: &str) -> Result<(), RegistryError>;

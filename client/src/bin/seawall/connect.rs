@@ -7,7 +7,7 @@ use std::sync::Arc;
 use seawall::error::ErrorKind;
 use seawall::progress::Progress;
 use seawall::registry::http::Timeouts;
-use seawall::registry::{HttpRegistry, Registry, RegistryError, Retry, RetryPolicy, Token};
+use seawall::registry::{HttpRegistry, Registry, RegistryError, RetryPolicy, Token};
 
 use crate::config::{Location, Settings, is_in_the_clear};
 use crate::output::tell;
@@ -104,5 +104,5 @@ pub(crate) fn over_http(
         let causes = Failure::new(error.kind(), error, None).on_one_line();
         progress.note(&format!("{causes}; asking again"));
     };
-    Ok(Arc::new(Retry::new(registry, RetryPolicy::default()).telling(tell)))
+    Ok(Arc::new(registry.retrying(RetryPolicy::default(), tell)))
 }

@@ -24,11 +24,6 @@ impl HttpRegistry {
         let segments = ["applications", application.as_str(), "releases", &selector];
         self.v1(segments.into_iter().chain(rest.iter().copied()))
     }
-
-    /// Sends a call whose answer has no body.
-    async fn done(&self, call: Call) -> Result<(), RegistryError> {
-        self.transport.send(call).await.map(drop)
-    }
 }
 
 #[async_trait]
@@ -41,7 +36,7 @@ impl Fleet for HttpRegistry {
     ) -> Result<DeletedRelease, RegistryError> {
         let url = self.of_release(application, &Selector::Version(version.clone()), &[]);
         let what = format!("delete release {application}:{version}");
-        self.json(Call::new(Method::DELETE, url, what)).await
+        self.json(Call::new(Method::DELETE, url, what).once()).await
     }
 
     async fn holders(
@@ -73,7 +68,7 @@ impl Fleet for HttpRegistry {
     ) -> Result<(), RegistryError> {
         let url = self.of_release(application, selector, &["pins", name.as_str()]);
         let what = format!("take pin {name} of {application} {selector} away");
-        self.done(Call::new(Method::DELETE, url, what)).await
+        self.done(Call::new(Method::DELETE, url, what).once()).await
     }
 
     async fn report_host(
@@ -103,7 +98,7 @@ impl Fleet for HttpRegistry {
     ) -> Result<(), RegistryError> {
         let pairs = [("application", application.map(ApplicationName::as_str))];
         let url = path::with_query(self.v1(["hosts", host.as_str()]), pairs);
-        self.done(Call::new(Method::DELETE, url, format!("forget host {host}"))).await
+        self.done(Call::new(Method::DELETE, url, format!("forget host {host}")).once()).await
     }
 
     async fn policies(&self, application: &ApplicationName) -> Result<Policies, RegistryError> {
@@ -143,6 +138,6 @@ impl Fleet for HttpRegistry {
     ) -> Result<RetentionOutcome, RegistryError> {
         let url = self.of_application(application, "retention");
         let call = Call::new(Method::POST, url, format!("delete what goes of {application}"));
-        self.ask(call, order).await
+        self.ask(call.once(), order).await
     }
 }

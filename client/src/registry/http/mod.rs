@@ -1,7 +1,14 @@
 //! The registry over HTTP, version 1 of its API.
 //!
 //! Each method sends one request. [`transport`] sends it, [`path`] builds its address and [`proof`]
-//! checks that the answer matches the question. Retries belong to `registry/retry.rs`.
+//! checks that the answer matches the question.
+//!
+//! # Retries
+//!
+//! A push can be retried, publishing included, because every object is named by digest. A lease
+//! opened by a lost attempt is never used and expires. The calls that the port's contracts except
+//! from idempotence are marked `Call::once`: if the first answer to a move of a channel is lost, the
+//! repeat finds the channel moved and reports a conflict.
 //!
 //! # Limits
 //!
@@ -26,8 +33,11 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::RegistryError;
 pub use token::{InvalidToken, Token, TokenError};
 use transport::Transport;
+use transport::retry::Retry;
+pub use transport::retry::RetryPolicy;
 
 /// The longest JSON answer in bytes: the locations of as many chunks as one request may name.
 pub const JSON_LEN_MAX: u64 = 32 << 20;
@@ -89,6 +99,18 @@ impl HttpRegistry {
             ),
         })?;
         Ok(Self { transport })
+    }
+
+    /// Retries idempotent calls after transient failures, which are not retried otherwise. Calls
+    /// `hear` with the error before the first retry, once in the life of this registry.
+    #[must_use]
+    pub fn retrying(
+        mut self,
+        policy: RetryPolicy,
+        hear: impl Fn(&RegistryError) + Send + Sync + 'static,
+    ) -> Self {
+        self.transport.retry = Retry::new(policy, hear);
+        self
     }
 
     /// Returns the address of the registry.

@@ -25,7 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::transport::Call;
-use super::{HttpRegistry, JSON_LEN_MAX, path, proof};
+use super::{HttpRegistry, path, proof};
 use crate::registry::{Expect, Located, Registry, RegistryError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -37,17 +37,18 @@ impl HttpRegistry {
     }
 
     async fn bytes(&self, call: Call, limit: usize) -> Result<Bytes, RegistryError> {
-        let what = call.what.clone();
-        let response = self.transport.send(call).await?;
-        self.transport.read(&what, response, limit as u64).await
+        Ok(self.transport.send(&call.answered_within(limit as u64)).await?.body)
+    }
+
+    /// Sends a call whose answer says nothing but success.
+    pub(super) async fn done(&self, call: Call) -> Result<(), RegistryError> {
+        self.transport.send(&call).await.map(drop)
     }
 
     pub(super) async fn json<T: DeserializeOwned>(&self, call: Call) -> Result<T, RegistryError> {
-        let what = call.what.clone();
-        let response = self.transport.send(call).await?;
-        let body = self.transport.read(&what, response, JSON_LEN_MAX).await?;
+        let body = self.transport.send(&call).await?.body;
         serde_json::from_slice(&body).map_err(|error| RegistryError::Protocol {
-            what,
+            what: call.what,
             why: format!("its answer is not what this version expects: {error}"),
         })
     }
@@ -75,12 +76,9 @@ impl HttpRegistry {
     ) -> Result<(), RegistryError> {
         let url = path::with_query(self.v1([kind, digest]), [("lease", Some(&*lease.id))]);
         let what = format!("store {kind}/{digest}");
-        let mut call = Call::new(Method::PUT, url, what.clone()).with_body(body);
+        let mut call = Call::new(Method::PUT, url, what).with_body(body);
         call.headers.insert(CONTENT_TYPE, OCTETS);
-        let response = self.transport.send(call).await?;
-        // Read to its end, so that the connection can be reused.
-        self.transport.read(&what, response, JSON_LEN_MAX).await?;
-        Ok(())
+        self.done(call).await
     }
 }
 
@@ -122,10 +120,9 @@ impl Registry for HttpRegistry {
     ) -> Result<Release, RegistryError> {
         let url = path::release(self.transport.base(), application, selector);
         let what = format!("read release {application} {selector}");
-        let response = self.transport.send(Call::get(url, what.clone())).await?;
-        let headers = response.headers().clone();
-        let bytes = self.transport.read(&what, response, RELEASE_LEN_MAX as u64).await?;
-        proof::release((application, selector), &headers, &bytes)
+        let call = Call::get(url, what).answered_within(RELEASE_LEN_MAX as u64);
+        let answer = self.transport.send(&call).await?;
+        proof::release((application, selector), &answer.headers, &answer.body)
     }
 
     async fn publish(&self, release: &Release, lease: &Lease) -> Result<Published, RegistryError> {
@@ -173,7 +170,7 @@ impl Registry for HttpRegistry {
     ) -> Result<Channel, RegistryError> {
         let url = path::channel(self.transport.base(), application, channel);
         let what = format!("move channel {application}:{channel}");
-        let mut call = Call::new(Method::PUT, url, what.clone());
+        let mut call = Call::new(Method::PUT, url, what.clone()).once();
         match expect {
             Expect::New => call.headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*")),
             Expect::Sequence(sequence) => {
@@ -221,11 +218,10 @@ impl Registry for HttpRegistry {
 
     async fn end_lease(&self, lease: &Lease) -> Result<(), RegistryError> {
         let call = Call::new(Method::DELETE, self.v1(["leases", &lease.id]), "end a lease");
-        match self.transport.send(call).await {
-            Ok(_) => Ok(()),
+        match self.done(call).await {
             // An earlier attempt or a publish ended the lease: the outcome is the same.
             Err(error) if matches!(error.code(), Some(Code::NotFound | Code::LeaseEnded)) => Ok(()),
-            Err(error) => Err(error),
+            outcome => outcome,
         }
     }
 
@@ -284,9 +280,8 @@ impl Registry for HttpRegistry {
 
     async fn has_index(&self, index: IndexDigest) -> Result<bool, RegistryError> {
         let url = self.v1(["indexes", &index.to_string()]);
-        match self.transport.send(Call::new(Method::HEAD, url, format!("find index {index}"))).await
-        {
-            Ok(_) => Ok(true),
+        match self.done(Call::new(Method::HEAD, url, format!("find index {index}"))).await {
+            Ok(()) => Ok(true),
             // The answer to HEAD has no body, hence no problem code.
             Err(RegistryError::Status { status, .. }) if status == StatusCode::NOT_FOUND => {
                 Ok(false)
@@ -351,16 +346,19 @@ impl Registry for HttpRegistry {
             return Ok(Bytes::new());
         }
         let what = format!("read a range of pack {pack}");
-        let bad = |why: String| RegistryError::Protocol { what: what.clone(), why };
-        let mut call = Call::get(self.v1(["packs", &pack.to_string()]), what.clone());
+        let call = Call::get(self.v1(["packs", &pack.to_string()]), what.clone());
+        let bad = move |why: String| RegistryError::Protocol { what: what.clone(), why };
         let header = HeaderValue::from_str(&format!("bytes={}-{}", range.start, range.end - 1));
-        call.headers.insert(RANGE, header.map_err(|error| bad(error.to_string()))?);
-        let response = self.transport.send(call).await?;
-        if response.status() != StatusCode::PARTIAL_CONTENT {
-            return Err(bad(format!("it answered {} instead of 206", response.status())));
-        }
-        proof::range(pack, &range, response.headers())?;
-        let bytes = self.transport.read(&what, response, len).await?;
+        let header = header.map_err(|error| bad(error.to_string()))?;
+        let check = bad.clone();
+        let mut call = call.answered_within(len).checked(move |head| {
+            if head.status() != StatusCode::PARTIAL_CONTENT {
+                return Err(check(format!("it answered {} instead of 206", head.status())));
+            }
+            proof::range(pack, &range, head.headers())
+        });
+        call.headers.insert(RANGE, header);
+        let bytes = self.transport.send(&call).await?.body;
         if bytes.len() as u64 != len {
             return Err(bad(format!("{} bytes came of a range of {len}", bytes.len())));
         }

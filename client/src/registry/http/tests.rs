@@ -14,14 +14,14 @@ use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::{Descriptor, Release};
 use seawall_api::units::DiskLen;
-use seawall_api::v1::{Lease, LeasePurpose};
+use seawall_api::v1::{ApplyRetention, Lease, LeasePurpose, NewWebhook};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::error::{ErrorKind, Failure};
 use crate::progress::Silent;
-use crate::registry::{Expect, Registry, RegistryError, Retry, RetryPolicy};
+use crate::registry::{Expect, Fleet, Registry, RegistryError, RetryPolicy, Upkeep, Watching};
 use crate::spec::{DiskContent, flags};
 use crate::verify::{VerifyRelease, verify_release};
 
@@ -450,27 +450,46 @@ async fn what_may_be_repeated_is_and_what_may_not_is_not() {
     let good = ok(br#"{"name":"seawall","version":"1","epochs":[1]}"#);
     let busy = Act::Answer(http("503 Unavailable", "retry-after: 3600\r\n", b""));
     let server = Server::start(vec![Act::Reset, busy.clone(), good]).await;
-    let registry = Retry::new(server.registry(), policy);
+    let registry = server.registry().retrying(policy, |_| {});
     assert_eq!(registry.server_version().await.unwrap().name, "seawall");
     assert_eq!(server.requests().len(), 3);
 
     let server = Server::start(vec![busy.clone()]).await;
-    let registry = Retry::new(server.registry(), policy);
+    let registry = server.registry().retrying(policy, |_| {});
     registry.put_pack(&lease(), PackDigest::of(b"p"), Bytes::from_static(b"x")).await.unwrap_err();
     assert_eq!(server.requests().len(), 3, "attempts are bounded");
 
-    let server = Server::start(vec![busy]).await;
-    let registry = Retry::new(server.registry(), policy);
-    let channel = "stable".parse().unwrap();
-    let digest = ReleaseDigest::of(b"r");
-    registry.move_channel(&application(), &channel, Expect::Sequence(4), digest).await.unwrap_err();
-    assert_eq!(server.requests().len(), 1, "a move is not repeated");
-    assert!(server.requests()[0].contains("if-match: \"4\"\r\n"));
-
     let server = Server::start(vec![Act::Answer(http("400 Bad Request", "", b""))]).await;
-    let registry = Retry::new(server.registry(), policy);
+    let registry = server.registry().retrying(policy, |_| {});
     registry.server_version().await.unwrap_err();
     assert_eq!(server.requests().len(), 1, "a refusal stays one");
+}
+
+#[tokio::test]
+async fn a_call_whose_repeat_is_not_harmless_is_sent_once() {
+    let server = Server::start(vec![Act::Answer(http("503 Unavailable", "", b""))]).await;
+    let policy = RetryPolicy { delay_first: Duration::from_millis(1), ..RetryPolicy::default() };
+    let registry = server.registry().retrying(policy, |_| {});
+    let (application, selector) = (application(), version("1.0"));
+    let (host, pin) = ("host".parse().unwrap(), "pin".parse().unwrap());
+    let channel = "stable".parse().unwrap();
+    let digest = ReleaseDigest::of(b"r");
+    let folder = tempfile::tempdir().unwrap();
+    let (url, secret) = ("https://h/".to_owned(), String::new());
+    let hook = NewWebhook { url, events: Vec::new(), application: None, secret };
+
+    registry.move_channel(&application, &channel, Expect::Sequence(4), digest).await.unwrap_err();
+    registry.delete_release(&application, &"1.0".parse().unwrap()).await.unwrap_err();
+    registry.unpin(&application, &selector, &pin).await.unwrap_err();
+    registry.forget_host(&host, None).await.unwrap_err();
+    registry.apply_retention(&application, &ApplyRetention::default()).await.unwrap_err();
+    registry.add_webhook(&hook).await.unwrap_err();
+    registry.remove_webhook("w1").await.unwrap_err();
+    registry.back_up(&folder.path().join("copy")).await.unwrap_err();
+
+    let requests = server.requests();
+    assert_eq!(requests.len(), 8, "{requests:?}");
+    assert!(requests[0].contains("if-match: \"4\"\r\n"), "{}", requests[0]);
 }
 
 #[tokio::test]

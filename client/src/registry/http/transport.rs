@@ -1,4 +1,4 @@
-//! Sends one request and reads one bounded answer.
+//! Sends a request and reads its bounded answer, with retries where the request permits them.
 //!
 //! The transport knows methods, addresses, statuses and time, but not their meaning.
 //!
@@ -16,27 +16,49 @@ use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url, redirect
 use seawall_api::problem::Problem;
 
 use super::{
-    IDLE_CONNECTION_TIME_MAX, IDLE_CONNECTIONS_MAX, PROBLEM_LEN_MAX, REDIRECTS_MAX, Timeouts, Token,
+    IDLE_CONNECTION_TIME_MAX, IDLE_CONNECTIONS_MAX, JSON_LEN_MAX, PROBLEM_LEN_MAX, REDIRECTS_MAX,
+    Timeouts, Token,
 };
 use crate::registry::{Asked, RegistryError};
+use retry::Retry;
+
+pub(super) mod retry;
 
 /// The length in bytes of the pieces of an upload, which is the granularity of the watchdog.
 const UPLOAD_PIECE_LEN: usize = 128 << 10;
 const USER_AGENT: &str = concat!("seawall/", env!("CARGO_PKG_VERSION"));
 
+/// A check of an answer's status and headers, made before the body is read.
+type HeadCheck = Box<dyn Fn(&Response) -> Result<(), RegistryError> + Send + Sync>;
+
 /// One request.
 pub(super) struct Call {
     /// The purpose, as a phrase with a verb: `read index …`.
     pub(super) what: String,
-    pub(super) method: Method,
-    pub(super) url: Url,
+    method: Method,
+    url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+    body: Option<Bytes>,
+    /// The longest permitted answer in bytes.
+    answer_len_max: u64,
+    check: Option<HeadCheck>,
+    /// True if the request may be sent again after a transient failure, which may have followed its
+    /// success.
+    is_repeatable: bool,
 }
 
 impl Call {
     pub(super) fn new(method: Method, url: Url, what: impl Into<String>) -> Self {
-        Self { what: what.into(), method, url, headers: HeaderMap::new(), body: None }
+        Self {
+            what: what.into(),
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            answer_len_max: JSON_LEN_MAX,
+            check: None,
+            is_repeatable: true,
+        }
     }
 
     pub(super) fn get(url: Url, what: impl Into<String>) -> Self {
@@ -46,6 +68,31 @@ impl Call {
     pub(super) fn with_body(self, body: Bytes) -> Self {
         Self { body: Some(body), ..self }
     }
+
+    /// Limits the answer to `len` bytes instead of [`JSON_LEN_MAX`].
+    pub(super) fn answered_within(self, len: u64) -> Self {
+        Self { answer_len_max: len, ..self }
+    }
+
+    /// Checks the head of each answer before its body is read.
+    pub(super) fn checked(
+        self,
+        check: impl Fn(&Response) -> Result<(), RegistryError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { check: Some(Box::new(check)), ..self }
+    }
+
+    /// Excludes the request from retries. A repeat of it after a lost answer would do more, or would
+    /// be refused.
+    pub(super) fn once(self) -> Self {
+        Self { is_repeatable: false, ..self }
+    }
+}
+
+/// A whole answer.
+pub(super) struct Answer {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 /// Connections to one registry.
@@ -57,6 +104,7 @@ pub(super) struct Transport {
     address: String,
     token: Option<Token>,
     timeouts: Timeouts,
+    pub(super) retry: Retry,
 }
 
 impl Transport {
@@ -72,7 +120,8 @@ impl Transport {
         }
         let client = client.build()?;
         let address = base.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client, secure: OnceLock::new(), base, address, token, timeouts })
+        let (secure, retry) = (OnceLock::new(), Retry::default());
+        Ok(Self { client, secure, base, address, token, timeouts, retry })
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -83,13 +132,34 @@ impl Transport {
         &self.address
     }
 
-    /// Sends a request. Every status other than success is an error.
-    pub(super) async fn send(&self, call: Call) -> Result<Response, RegistryError> {
-        let Call { what, method, mut url, headers, body } = call;
+    /// Sends a request and reads its answer. Retries after a transient failure of either, unless the
+    /// request is not repeatable. Every status other than success is an error.
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, RegistryError> {
+        if call.is_repeatable {
+            self.retry.run(|| self.exchange(call)).await
+        } else {
+            self.exchange(call).await
+        }
+    }
+
+    async fn exchange(&self, call: &Call) -> Result<Answer, RegistryError> {
+        let response = self.open(call).await?;
+        if let Some(check) = &call.check {
+            check(&response)?;
+        }
+        let headers = response.headers().clone();
+        let body = self.read(&call.what, response, call.answer_len_max).await?;
+        Ok(Answer { headers, body })
+    }
+
+    /// Sends a request, once, and returns its answer with an unread body.
+    pub(super) async fn open(&self, call: &Call) -> Result<Response, RegistryError> {
+        let Call { what, method, headers, body, .. } = call;
+        let mut url = call.url.clone();
         let may_redirect = body.is_none() && (method == Method::GET || method == Method::HEAD);
         let mut hops = 0;
         while hops <= REDIRECTS_MAX {
-            let client = self.client_to(&what, &url)?;
+            let client = self.client_to(what, &url)?;
             let mut request = client.request(method.clone(), url.clone());
             request = request.headers(headers.clone());
             let token = self.token.as_ref().filter(|_| is_same_origin(&self.base, &url));
@@ -98,14 +168,14 @@ impl Transport {
                 request = request.header(AUTHORIZATION, sent);
             }
             let moved = Arc::new(AtomicU64::new(0));
-            if let Some(body) = &body {
+            if let Some(body) = body {
                 request = request.header(CONTENT_LENGTH, body.len());
                 request = request.body(watched(body.clone(), moved.clone()));
             }
-            let response = self.watch(&what, &moved, request.send()).await?;
+            let response = self.watch(what, &moved, request.send()).await?;
             let status = response.status();
             if status.is_redirection() && may_redirect {
-                url = self.next_hop(&what, &url, &response)?;
+                url = self.next_hop(what, &url, &response)?;
                 hops += 1;
                 continue;
             }
@@ -125,13 +195,14 @@ impl Transport {
                     _ => {}
                 }
             }
-            return Err(self.refusal(&what, Asked::of(&url), response).await);
+            return Err(self.refusal(what, Asked::of(&url), response).await);
         }
-        Err(RegistryError::Protocol { what, why: format!("more than {REDIRECTS_MAX} redirects") })
+        let why = format!("more than {REDIRECTS_MAX} redirects");
+        Err(RegistryError::Protocol { what: what.clone(), why })
     }
 
     /// Reads an answer of at most `limit` bytes.
-    pub(super) async fn read(
+    async fn read(
         &self,
         what: &str,
         mut response: Response,

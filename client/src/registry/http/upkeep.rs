@@ -31,8 +31,7 @@ impl Upkeep for HttpRegistry {
     }
 
     async fn stop_fsck(&self) -> Result<(), RegistryError> {
-        let call = Call::new(Method::DELETE, self.v1(["fsck"]), "stop its check");
-        self.transport.send(call).await.map(|_| ())
+        self.done(Call::new(Method::DELETE, self.v1(["fsck"]), "stop its check")).await
     }
 
     async fn damage(&self) -> Result<Damage, RegistryError> {
@@ -55,6 +54,7 @@ impl Upkeep for HttpRegistry {
         self.put("releases", &release.digest().to_string(), lease, body).await
     }
 
+    /// Makes a single attempt: a backup is long, and the caller may have started another.
     async fn back_up(&self, into: &Path) -> Result<u64, RegistryError> {
         let what = "copy its catalog";
         let mut call = Call::new(Method::POST, self.v1(["backup"]), what);
@@ -62,7 +62,7 @@ impl Upkeep for HttpRegistry {
         // First, so that an existing file is reported before the copy begins. Only the owner may
         // read the file: a catalog holds the secrets of webhooks.
         let file = NewFile::create_private(into).map_err(|error| kept(into, error))?;
-        let mut response = self.transport.send(call.with_body(Bytes::new())).await?;
+        let mut response = self.transport.open(&call.with_body(Bytes::new())).await?;
         let expected = response.content_length();
         let failed = |source| RegistryError::Kept { path: into.to_owned(), source };
         let mut len = 0;

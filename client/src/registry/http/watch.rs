@@ -7,7 +7,7 @@ use seawall_api::names::ApplicationName;
 use seawall_api::v1::{AuditPage, DeliveryPage, NewWebhook, Quota, SetQuota, Webhook, WebhookPage};
 
 use super::transport::Call;
-use super::{HttpRegistry, JSON_LEN_MAX, path};
+use super::{HttpRegistry, path};
 use crate::registry::RegistryError;
 use crate::registry::watch::{AuditFilter, Watching};
 
@@ -47,15 +47,12 @@ impl Watching for HttpRegistry {
 
     async fn add_webhook(&self, webhook: &NewWebhook) -> Result<Webhook, RegistryError> {
         let call = Call::new(Method::POST, self.v1(["webhooks"]), "add a webhook");
-        self.ask(call, webhook).await
+        self.ask(call.once(), webhook).await
     }
 
     async fn remove_webhook(&self, id: &str) -> Result<(), RegistryError> {
         let what = format!("remove webhook {id}");
-        let call = Call::new(Method::DELETE, self.v1(["webhooks", id]), what.clone());
-        let response = self.transport.send(call).await?;
-        self.transport.read(&what, response, JSON_LEN_MAX).await?;
-        Ok(())
+        self.done(Call::new(Method::DELETE, self.v1(["webhooks", id]), what).once()).await
     }
 
     async fn deliveries(&self, id: &str) -> Result<DeliveryPage, RegistryError> {

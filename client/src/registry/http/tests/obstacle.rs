@@ -32,8 +32,8 @@ fn quick() -> RetryPolicy {
     RetryPolicy { attempts_max: 3, delay_first, delay_max: Duration::from_millis(2) }
 }
 
-fn retrying(url: &str) -> Retry<HttpRegistry> {
-    Retry::new(HttpRegistry::new(url, None, patient()).unwrap(), quick())
+fn retrying(url: &str) -> HttpRegistry {
+    HttpRegistry::new(url, None, patient()).unwrap().retrying(quick(), |_| {})
 }
 
 #[tokio::test]
@@ -78,8 +78,8 @@ async fn that_a_registry_is_asked_again_is_said_once() {
     let server = Server::start(vec![Act::Reset]).await;
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
-    let registry = Retry::new(server.registry(), quick())
-        .telling(move |error| heard.lock().unwrap().push(error.to_string()));
+    let hear = move |error: &RegistryError| heard.lock().unwrap().push(error.to_string());
+    let registry = server.registry().retrying(quick(), hear);
     registry.server_version().await.unwrap_err();
     registry.usage().await.unwrap_err();
     assert_eq!(server.requests().len(), 6);
