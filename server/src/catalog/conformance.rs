@@ -1,4 +1,4 @@
-//! The conformance tests of every catalog, run against SQLite.
+//! The conformance tests of every catalog.
 
 use seawall_api::audit::Action;
 use seawall_api::digest::{
@@ -13,7 +13,11 @@ use super::sqlite::SqliteCatalog;
 use super::*;
 
 mod check;
+mod collecting;
+mod condemn;
 mod fleet;
+mod sqlite;
+mod sweep;
 pub(super) mod watch;
 
 const NOW: u64 = 1_800_000_000;
@@ -322,148 +326,43 @@ async fn all(catalog: &dyn Catalog) {
     a_copy_is_a_catalog_of_its_own(catalog).await;
 }
 
-#[tokio::test]
-async fn sqlite_is_a_catalog() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("catalog.sqlite");
-    all(&SqliteCatalog::open(&path).unwrap()).await;
-    let reopened = SqliteCatalog::open(&path).unwrap();
-    let applications = reopened.applications(None, 10).await.unwrap();
-    assert_eq!(applications.len(), 2, "it is durable");
-}
-
-#[tokio::test]
-async fn sqlite_knows_what_runs_where() {
-    let dir = tempfile::tempdir().unwrap();
-    fleet::all(&SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap()).await;
-}
-
-#[test]
-fn of_processes_that_open_a_new_catalog_at_once_all_succeed() {
-    for _ in 0..40 {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("catalog.sqlite");
-        std::thread::scope(|scope| {
-            let open = || SqliteCatalog::open(&path).map(|_| ()).unwrap();
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
-            for thread in threads {
-                thread.join().unwrap();
-            }
-        });
-    }
-}
-
-#[tokio::test]
-async fn a_catalog_of_a_later_version_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("catalog.sqlite");
-    drop(SqliteCatalog::open(&path).unwrap());
-    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let error = SqliteCatalog::open(&path).unwrap_err();
-    let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("version 99"), "{cause}");
-}
-
-/// Measures queries for 16,384 chunks among a million. Run with `--release -- --ignored
-/// --nocapture`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn how_fast_chunks_are_looked_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-    for n in 0..2000_u32 {
-        catalog.add_pack(pack(n, n * 500..(n + 1) * 500), Grip::ANY).await.unwrap();
-    }
-    for round in 0..3_u32 {
-        let asked: Vec<_> = (0..16_384).map(|n| chunk(n * 61 + round)).collect();
-        let began = std::time::Instant::now();
-        let missing = catalog.missing_chunks(asked.clone(), Grip::NEWEST).await.unwrap().len();
-        let looked_up = began.elapsed();
-        let began = std::time::Instant::now();
-        let located = catalog.locate_chunks(asked).await.unwrap();
-        assert!(matches!(located, Located::All { .. }) && missing == 0);
-        println!("missing {looked_up:?}, locate {:?}", began.elapsed());
-    }
-}
-
-#[tokio::test]
-async fn sqlite_is_watched() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("catalog.sqlite");
-    watch::all(&SqliteCatalog::open(&path).unwrap()).await;
-    // The triggers also stop other programs that write to the file.
-    let other = rusqlite::Connection::open(&path).unwrap();
-    for sql in [
-        "UPDATE audit SET actor = 'me'",
-        "DELETE FROM audit WHERE sequence = 5",
-        // REPLACE in another program deletes the row without firing the trigger against deletion.
-        "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
-        "REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
-        // By the number that the file gives it.
-        "INSERT OR REPLACE INTO audit (rowid, sequence, at_secs, actor, action, facts, digest)
-         SELECT rowid, 1000, at_secs, actor, action, facts, digest FROM audit WHERE sequence = 5",
-    ] {
-        let error = other.execute(sql, []).unwrap_err().to_string();
-        assert!(error.contains("the audit log only grows"), "{error}");
-    }
-}
-
-/// A token's leases are bounded, and no pull lease holds up collections for ever.
-#[tokio::test]
-async fn leases_are_counted_by_token_and_those_to_pull_grow_old() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("catalog.sqlite");
-    let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
-    let fill = |token: &str, count: u32| {
-        let other = rusqlite::Connection::open(&path).unwrap();
-        let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-                   INSERT INTO leases (id, application, deadline_secs, opened_by)
-                   SELECT randomblob(16), 'webshop', $2, $3 FROM n";
-        other.execute(sql, rusqlite::params![count, NOW as i64 + 10, token]).unwrap();
+/// Passes all tests that need a new catalog of their own to the macro `$each`, by module.
+macro_rules! on_new_catalogs {
+    ($each:ident) => {
+        $each! {
+            collecting: the_right_to_sweep_is_exclusive_until_it_is_dropped
+                each_counter_counts_its_own_events
+                every_publication_is_counted
+                what_may_leave_something_behind_counts_as_litter
+                ended_leases_are_deleted_and_leave_litter
+                the_roots_are_the_visible_releases
+                all_packs_are_listed_with_their_state
+                places_come_in_pages_by_digest
+                leaves_are_found_by_their_packs
+                a_repack_moves_only_chunks_that_lie_in_its_sources
+                a_repack_heals_and_pardons_its_pack
+                a_repack_is_refused_once_its_pack_may_be_gone;
+            condemn: each_condemnation_is_a_new_generation
+                a_pack_without_a_row_can_be_condemned
+                condemning_again_keeps_the_first_generation
+                a_grip_sees_what_was_condemned_after_it
+                a_release_relies_on_what_its_lease_relies_on
+                publishing_pardons_the_release_document
+                what_is_stored_again_is_pardoned
+                a_chunk_leaves_a_condemned_pack_for_one_that_is_added
+                a_pardon_counts_as_litter
+                a_sweep_waits_for_older_leases
+                nothing_is_added_once_the_sweep_counter_moved;
+            sweep: a_sweep_takes_what_is_condemned_and_old_enough
+                a_pack_that_a_live_leaf_needs_is_not_swept
+                leaves_lose_their_rows_with_their_packs
+                objects_lose_their_rows_when_they_are_chosen
+                nobody_relies_on_what_is_being_swept
+                places_in_swept_packs_are_forgotten_page_by_page
+                a_cursor_spares_the_places_before_it
+                the_end_of_a_sweep_deletes_the_rows_of_what_is_gone
+                a_collection_ends_with_the_litter_it_began_with;
+        }
     };
-    let by = |id: u8, token: &str| NewLease {
-        opened_by: token.to_owned(),
-        purpose: Purpose::Pull,
-        ..lease(id, NOW + 10)
-    };
-    fill("rack1", LEASES_PER_TOKEN_MAX);
-    let opened = catalog.open_lease(by(1, "rack1"), NOW).await.unwrap();
-    assert_eq!(opened, LeaseOpened::TooManyOfToken);
-    assert_eq!(catalog.open_lease(by(2, "rack2"), NOW).await.unwrap(), LeaseOpened::Done);
-    fill("", LEASES_PER_TOKEN_MAX);
-    let opened = catalog.open_lease(by(3, ""), NOW).await.unwrap();
-    assert_eq!(opened, LeaseOpened::Done, "without tokens only the whole is bounded");
-    fill("rack3", LEASES_MAX);
-    assert_eq!(catalog.open_lease(by(4, "rack4"), NOW).await.unwrap(), LeaseOpened::TooMany);
-    let later = NOW + 11;
-    assert_eq!(catalog.open_lease(by(5, "rack1"), later).await.unwrap(), LeaseOpened::Done);
-
-    let old = NewLease { deadline_secs: later + 2 * PULL_LEASE_AGE_MAX_SECS, ..by(6, "rack1") };
-    catalog.open_lease(old.clone(), later).await.unwrap();
-    let at = later + PULL_LEASE_AGE_MAX_SECS - 1;
-    assert!(catalog.renew_lease(old.id, at, at + 3 * PULL_LEASE_AGE_MAX_SECS).await.unwrap());
-    assert!(!catalog.renew_lease(old.id, at + 1, at + 100).await.unwrap(), "it is a day old");
 }
-
-/// A webhook that fails for a long time takes a bounded part of the catalog.
-#[tokio::test]
-async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
-    const QUEUE: u32 = 10_000;
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("catalog.sqlite");
-    let catalog = SqliteCatalog::open(&path).unwrap();
-    catalog.add_webhook(watch::webhook(1, &[Action::Damage], None)).await.unwrap();
-    let log = async || catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
-    log().await;
-    let other = rusqlite::Connection::open(&path).unwrap();
-    let fill = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-                INSERT INTO deliveries SELECT i, webhook_id, sequence, state, created_at_secs,
-                    attempt_count, next_at_secs, settled_at_secs, outcome
-                FROM deliveries, n WHERE id = 1";
-    other.execute(fill, [QUEUE]).unwrap();
-    log().await;
-    log().await;
-    let status = catalog.webhooks().await.unwrap();
-    assert_eq!((status[0].pending_count, status[0].lost_count), (QUEUE.into(), 2));
-    assert_eq!(status[0].pending_since_secs, Some(NOW));
-}
+use on_new_catalogs;

@@ -1,0 +1,164 @@
+//! The conformance tests, run against SQLite, and tests of SQLite alone.
+
+use super::*;
+
+macro_rules! tests {
+    ($($module:ident: $($test:ident)+;)+) => {
+        $($(
+            #[tokio::test]
+            async fn $test() {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("catalog.sqlite");
+                $module::$test(&SqliteCatalog::open_unsynced(&path).unwrap()).await;
+            }
+        )+)+
+    };
+}
+
+on_new_catalogs!(tests);
+
+#[tokio::test]
+async fn sqlite_is_a_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    all(&SqliteCatalog::open(&path).unwrap()).await;
+    let reopened = SqliteCatalog::open(&path).unwrap();
+    let applications = reopened.applications(None, 10).await.unwrap();
+    assert_eq!(applications.len(), 2, "it is durable");
+}
+
+#[tokio::test]
+async fn sqlite_knows_what_runs_where() {
+    let dir = tempfile::tempdir().unwrap();
+    fleet::all(&SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap()).await;
+}
+
+#[test]
+fn of_processes_that_open_a_new_catalog_at_once_all_succeed() {
+    for _ in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.sqlite");
+        std::thread::scope(|scope| {
+            let open = || SqliteCatalog::open(&path).map(|_| ()).unwrap();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_catalog_of_a_later_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    drop(SqliteCatalog::open(&path).unwrap());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = SqliteCatalog::open(&path).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("version 99"), "{cause}");
+}
+
+/// Measures queries for 16,384 chunks among a million. Run with `--release -- --ignored
+/// --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn how_fast_chunks_are_looked_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    for n in 0..2000_u32 {
+        catalog.add_pack(pack(n, n * 500..(n + 1) * 500), Grip::ANY).await.unwrap();
+    }
+    for round in 0..3_u32 {
+        let asked: Vec<_> = (0..16_384).map(|n| chunk(n * 61 + round)).collect();
+        let began = std::time::Instant::now();
+        let missing = catalog.missing_chunks(asked.clone(), Grip::NEWEST).await.unwrap().len();
+        let looked_up = began.elapsed();
+        let began = std::time::Instant::now();
+        let located = catalog.locate_chunks(asked).await.unwrap();
+        assert!(matches!(located, Located::All { .. }) && missing == 0);
+        println!("missing {looked_up:?}, locate {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn sqlite_is_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    watch::all(&SqliteCatalog::open(&path).unwrap()).await;
+    // The triggers also stop other programs that write to the file.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    for sql in [
+        "UPDATE audit SET actor = 'me'",
+        "DELETE FROM audit WHERE sequence = 5",
+        // REPLACE in another program deletes the row without firing the trigger against deletion.
+        "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
+        "REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
+        // By the number that the file gives it.
+        "INSERT OR REPLACE INTO audit (rowid, sequence, at_secs, actor, action, facts, digest)
+         SELECT rowid, 1000, at_secs, actor, action, facts, digest FROM audit WHERE sequence = 5",
+    ] {
+        let error = other.execute(sql, []).unwrap_err().to_string();
+        assert!(error.contains("the audit log only grows"), "{error}");
+    }
+}
+
+/// A token's leases are bounded, and no pull lease holds up collections for ever.
+#[tokio::test]
+async fn leases_are_counted_by_token_and_those_to_pull_grow_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
+    let fill = |token: &str, count: u32| {
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                   INSERT INTO leases (id, application, deadline_secs, opened_by)
+                   SELECT randomblob(16), 'webshop', $2, $3 FROM n";
+        other.execute(sql, rusqlite::params![count, NOW as i64 + 10, token]).unwrap();
+    };
+    let by = |id: u8, token: &str| NewLease {
+        opened_by: token.to_owned(),
+        purpose: Purpose::Pull,
+        ..lease(id, NOW + 10)
+    };
+    fill("rack1", LEASES_PER_TOKEN_MAX);
+    let opened = catalog.open_lease(by(1, "rack1"), NOW).await.unwrap();
+    assert_eq!(opened, LeaseOpened::TooManyOfToken);
+    assert_eq!(catalog.open_lease(by(2, "rack2"), NOW).await.unwrap(), LeaseOpened::Done);
+    fill("", LEASES_PER_TOKEN_MAX);
+    let opened = catalog.open_lease(by(3, ""), NOW).await.unwrap();
+    assert_eq!(opened, LeaseOpened::Done, "without tokens only the whole is bounded");
+    fill("rack3", LEASES_MAX);
+    assert_eq!(catalog.open_lease(by(4, "rack4"), NOW).await.unwrap(), LeaseOpened::TooMany);
+    let later = NOW + 11;
+    assert_eq!(catalog.open_lease(by(5, "rack1"), later).await.unwrap(), LeaseOpened::Done);
+
+    let old = NewLease { deadline_secs: later + 2 * PULL_LEASE_AGE_MAX_SECS, ..by(6, "rack1") };
+    catalog.open_lease(old.clone(), later).await.unwrap();
+    let at = later + PULL_LEASE_AGE_MAX_SECS - 1;
+    assert!(catalog.renew_lease(old.id, at, at + 3 * PULL_LEASE_AGE_MAX_SECS).await.unwrap());
+    assert!(!catalog.renew_lease(old.id, at + 1, at + 100).await.unwrap(), "it is a day old");
+}
+
+/// A webhook that fails for a long time takes a bounded part of the catalog.
+#[tokio::test]
+async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
+    const QUEUE: u32 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = SqliteCatalog::open(&path).unwrap();
+    catalog.add_webhook(watch::webhook(1, &[Action::Damage], None)).await.unwrap();
+    let log = async || catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
+    log().await;
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+                INSERT INTO deliveries SELECT i, webhook_id, sequence, state, created_at_secs,
+                    attempt_count, next_at_secs, settled_at_secs, outcome
+                FROM deliveries, n WHERE id = 1";
+    other.execute(fill, [QUEUE]).unwrap();
+    log().await;
+    log().await;
+    let status = catalog.webhooks().await.unwrap();
+    assert_eq!((status[0].pending_count, status[0].lost_count), (QUEUE.into(), 2));
+    assert_eq!(status[0].pending_since_secs, Some(NOW));
+}
