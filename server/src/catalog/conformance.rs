@@ -15,7 +15,9 @@ use super::*;
 mod check;
 mod collecting;
 mod condemn;
+mod deletion;
 mod fleet;
+mod rows;
 mod sqlite;
 mod sweep;
 pub(super) mod watch;
@@ -362,6 +364,22 @@ macro_rules! on_new_catalogs {
                 a_cursor_spares_the_places_before_it
                 the_end_of_a_sweep_deletes_the_rows_of_what_is_gone
                 a_collection_ends_with_the_litter_it_began_with;
+            deletion: a_held_release_is_not_deleted
+                each_holder_alone_holds_a_release
+                a_deletion_leaves_a_tombstone
+                pins_end_with_their_release
+                tombstones_come_in_pages_in_order_of_publication;
+            rows: a_heartbeat_keeps_a_check
+                a_check_that_stopped_failed_or_ended_has_no_heartbeat
+                progress_is_saved_with_its_findings
+                the_catalog_knows_what_a_release_needs
+                only_indexes_with_a_row_are_linked
+                publishing_again_completes_a_restored_release
+                a_lease_publishes_for_its_application_only
+                a_lost_pack_leaf_or_noted_object_damages_its_releases
+                a_frame_is_misplaced_if_any_field_differs
+                a_pack_is_corrected_unless_it_is_condemned
+                rows_come_in_pages;
         }
     };
 }

@@ -1,0 +1,351 @@
+//! The conformance of what a check runs by, and of the rows it compares with the store.
+
+use seawall_api::digest::DescriptorDigest;
+use seawall_store::port::ObjectName;
+
+use super::super::check::{
+    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Healing, KnownPack, LostObject, Runner,
+};
+use super::collecting::{added, leaf_of, packs_with, published, shop};
+use super::condemn::condemn;
+use super::*;
+use crate::catalog::AuditQuery;
+
+const ONE: Runner = [1; 16];
+const OTHER: Runner = [2; 16];
+
+async fn claimed(catalog: &dyn Catalog, runner: Runner, now_secs: u64) -> Option<CheckRun> {
+    let claim = ClaimCheck { runner, now_secs, patience_secs: 10, rate: now_secs, restart: false };
+    match catalog.claim_check(claim).await.unwrap() {
+        ClaimedCheck::Yours(run) => Some(run),
+        ClaimedCheck::Held => None,
+    }
+}
+
+pub(super) async fn a_heartbeat_keeps_a_check(catalog: &dyn Catalog) {
+    let beat =
+        async |run: u64, runner, now_secs| catalog.beat_check(run, runner, now_secs).await.unwrap();
+    assert!(!beat(1, ONE, NOW).await, "there is no check");
+    let run = claimed(catalog, ONE, NOW).await.unwrap();
+    assert!(beat(run.run, ONE, NOW + 20).await);
+    assert!(beat(run.run, ONE, NOW + 15).await, "a late one does no harm");
+    assert!(!beat(run.run, OTHER, NOW + 25).await);
+    assert!(!beat(run.run + 1, ONE, NOW + 25).await);
+    let found = catalog.check_run().await.unwrap().unwrap();
+    assert_eq!(found, CheckRun { beat_at_secs: NOW + 20, ..run });
+    assert_eq!(claimed(catalog, OTHER, NOW + 29).await, None);
+    assert!(claimed(catalog, OTHER, NOW + 30).await.is_some(), "it was silent for ten seconds");
+    assert!(!beat(1, ONE, NOW + 31).await, "it is the other's now");
+}
+
+pub(super) async fn a_check_that_stopped_failed_or_ended_has_no_heartbeat(catalog: &dyn Catalog) {
+    let beat =
+        async |run: &CheckRun| catalog.beat_check(run.run, run.runner, NOW + 1).await.unwrap();
+    let run = claimed(catalog, ONE, NOW).await.unwrap();
+    catalog.stop_check().await.unwrap();
+    assert!(catalog.check_run().await.unwrap().unwrap().is_stopped);
+    assert!(!beat(&run).await);
+    let run = claimed(catalog, OTHER, NOW + 1).await.unwrap();
+    assert!(!run.is_stopped, "whoever resumes it clears the mark");
+    let failed = CheckRun { failure: Some("no disk".to_owned()), ..run };
+    assert!(catalog.save_check(failed.clone(), vec![]).await.unwrap());
+    assert!(!beat(&failed).await);
+    let run = claimed(catalog, ONE, NOW + 2).await.unwrap();
+    assert_eq!((&run.failure, run.rate, run.beat_at_secs), (&None, NOW + 2, NOW + 2));
+    let ended = CheckRun { completed_at_secs: Some(NOW + 3), ..run };
+    assert!(catalog.save_check(ended.clone(), vec![]).await.unwrap());
+    assert!(!beat(&ended).await);
+    catalog.stop_check().await.unwrap();
+    assert_eq!(catalog.check_run().await.unwrap(), Some(ended), "too late to be stopped");
+}
+
+pub(super) async fn progress_is_saved_with_its_findings(catalog: &dyn Catalog) {
+    let run = claimed(catalog, ONE, NOW).await.unwrap();
+    let run = CheckRun {
+        phase: 2,
+        cursor: "x".to_owned(),
+        objects: 3,
+        bytes: 4,
+        total_bytes: 5,
+        reclaimable_count: 6,
+        reclaimable_bytes: 7,
+        beat_at_secs: NOW + 8,
+        ..run
+    };
+    let finding = |kind: &str, object: &str, what: &str, class| Finding {
+        kind: kind.to_owned(),
+        object: object.to_owned(),
+        what: what.to_owned(),
+        class,
+    };
+    let first = vec![
+        finding("leaf", "d", "idle", Class::Reclaimable),
+        finding("leaf", "c", "mended", Class::Mended),
+        finding("leaf", "b", "idle", Class::Reclaimable),
+        finding("pack", "a", "gone", Class::Damage),
+    ];
+    assert!(catalog.save_check(run.clone(), first).await.unwrap());
+    assert_eq!(catalog.check_run().await.unwrap(), Some(run.clone()));
+    let again = vec![
+        finding("leaf", "b", "cut", Class::Damage),
+        finding("leaf", "c", "idle", Class::Reclaimable),
+        finding("pack", "a", "mended", Class::Mended),
+    ];
+    assert!(catalog.save_check(run.clone(), again).await.unwrap());
+    let findings = catalog.findings(run.run, 3).await.unwrap();
+    let gravest = [
+        finding("pack", "a", "gone", Class::Damage),
+        finding("leaf", "b", "cut", Class::Damage),
+        finding("leaf", "c", "mended", Class::Mended),
+    ];
+    assert_eq!(findings.list, gravest, "of each object the gravest, the gravest first");
+    let mut damage = findings.damage;
+    damage.sort();
+    assert_eq!(damage, [("leaf".to_owned(), 2), ("pack".to_owned(), 1)], "however few are listed");
+    assert_eq!(catalog.findings(run.run + 1, 3).await.unwrap().list, []);
+}
+
+/// Publishes 1.0 over `index`, whose one leaf lies in one pack.
+async fn furnish(catalog: &dyn Catalog) -> (Release, NewPack, LeafRow) {
+    let pack = pack(1, 0..2);
+    added(catalog, &pack).await;
+    let leaf = leaf_of(catalog, "leaf", &[0, 1]).await;
+    let release = published(catalog, "1.0").await;
+    catalog.note_leaves(index_row().digest, vec![leaf.digest]).await.unwrap();
+    (release, pack, leaf)
+}
+
+pub(super) async fn the_catalog_knows_what_a_release_needs(catalog: &dyn Catalog) {
+    let (release, needed, leaf) = furnish(catalog).await;
+    let idle = pack(2, 2..3);
+    added(catalog, &idle).await;
+    let idle_leaf = leaf_of(catalog, "idle", &[2]).await;
+    let index = index_row().digest;
+    let unnamed = IndexDigest::of(b"unnamed");
+    catalog.note_leaves(unnamed, vec![idle_leaf.digest]).await.unwrap();
+    let none: Vec<IndexDigest> = vec![];
+    let name = ObjectName::Name("webshop/1.0".to_owned());
+    for (object, is_needed, by) in [
+        (ObjectName::Pack(needed.digest), true, vec![index]),
+        (ObjectName::Pack(idle.digest), false, none.clone()),
+        (ObjectName::Leaf(leaf.digest), true, vec![index]),
+        (ObjectName::Leaf(idle_leaf.digest), false, none.clone()),
+        (ObjectName::Index(index), true, vec![index]),
+        (ObjectName::Index(unnamed), false, vec![unnamed]),
+        (ObjectName::Release(release.digest), true, none.clone()),
+        (ObjectName::Release(ReleaseDigest::of(b"none")), false, none.clone()),
+        (ObjectName::Descriptor(DescriptorDigest::of(b"x")), false, none.clone()),
+        (name, false, none),
+    ] {
+        assert_eq!(catalog.is_needed(object.clone()).await.unwrap(), is_needed, "{object:?}");
+        assert_eq!(catalog.indexes_needing(object.clone()).await.unwrap(), by, "{object:?}");
+    }
+}
+
+pub(super) async fn only_indexes_with_a_row_are_linked(catalog: &dyn Catalog) {
+    let index = index_row();
+    let other = IndexRow { digest: IndexDigest::of(b"other"), ..index };
+    let absent = IndexDigest::of(b"absent");
+    catalog.add_index(index, Grip::ANY).await.unwrap();
+    let past = release("1.0", &lease(1, NOW), index.digest).release;
+    let indexes = vec![index.digest, absent];
+    assert!(catalog.restore_release(past.clone(), indexes).await.unwrap());
+    let is_needed = async |index| catalog.is_needed(ObjectName::Index(index)).await.unwrap();
+    assert!(is_needed(index.digest).await && !is_needed(absent).await);
+    catalog.add_index(other, Grip::ANY).await.unwrap();
+    for _ in 0..2 {
+        let both = vec![absent, other.digest];
+        catalog.note_indexes(past.digest, both.clone()).await.unwrap();
+        catalog.note_indexes(ReleaseDigest::of(b"none"), both).await.unwrap();
+    }
+    assert!(is_needed(other.digest).await && !is_needed(absent).await);
+    let leaf = LeafDigest::of(b"leaf");
+    for _ in 0..2 {
+        catalog.note_leaves(index.digest, vec![leaf]).await.unwrap();
+        catalog.note_leaves(other.digest, vec![leaf]).await.unwrap();
+    }
+    let mut both = catalog.indexes_needing(ObjectName::Leaf(leaf)).await.unwrap();
+    both.sort();
+    let mut want = vec![index.digest, other.digest];
+    want.sort();
+    assert_eq!(both, want);
+}
+
+pub(super) async fn publishing_again_completes_a_restored_release(catalog: &dyn Catalog) {
+    let index = index_row();
+    let lease = lease(1, NOW + 10);
+    let whole = release("1.0", &lease, index.digest);
+    let bare = Release { machines: vec![], disk_bytes: 0, data_bytes: 0, ..whole.release.clone() };
+    assert!(catalog.restore_release(bare.clone(), vec![index.digest]).await.unwrap());
+    catalog.add_index(index, Grip::ANY).await.unwrap();
+    assert!(!catalog.is_needed(ObjectName::Index(index.digest)).await.unwrap());
+    catalog.open_lease(lease.clone(), NOW).await.unwrap();
+    let outcome = catalog.publish(whole.clone()).await.unwrap();
+    assert_eq!(outcome, Publication::AlreadyPresent);
+    assert_eq!(catalog.release(shop(), bare.digest).await.unwrap(), Some(whole.release));
+    assert!(catalog.is_needed(ObjectName::Index(index.digest)).await.unwrap());
+    assert_eq!(catalog.lease(lease.id, NOW).await.unwrap(), None);
+}
+
+pub(super) async fn a_lease_publishes_for_its_application_only(catalog: &dyn Catalog) {
+    let other = NewLease { application: "other".parse().unwrap(), ..lease(1, NOW + 10) };
+    catalog.open_lease(other.clone(), NOW).await.unwrap();
+    let mut new = release("1.0", &lease(1, 0), index_row().digest);
+    new.indexes.clear();
+    assert_eq!(catalog.publish(new).await.unwrap(), Publication::LeaseEnded);
+    assert!(!catalog.has_application(shop()).await.unwrap());
+    let mut own = release("1.0", &other, index_row().digest);
+    own.indexes.clear();
+    assert_eq!(catalog.publish(own).await.unwrap(), Publication::Created);
+    assert!(catalog.has_application(other.application).await.unwrap());
+}
+
+/// Returns the damaged releases and what the one release lacks.
+async fn damage(catalog: &dyn Catalog, release: &Release) -> (Vec<Release>, Vec<LostObject>) {
+    let damaged = catalog.damaged_releases(10).await.unwrap();
+    (damaged, catalog.lost_of(release.digest).await.unwrap())
+}
+
+pub(super) async fn a_lost_pack_leaf_or_noted_object_damages_its_releases(catalog: &dyn Catalog) {
+    let (one, needed, leaf) = furnish(catalog).await;
+    let two = published(catalog, "2.0").await;
+    let both = vec![two.clone(), one.clone()];
+    let lost = |object: ObjectName, what: &str| {
+        vec![LostObject { object: object.path(), what: what.to_owned() }]
+    };
+    let unsaid = "it is missing, truncated or unreadable";
+    assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
+
+    added(catalog, &pack(2, 2..3)).await;
+    catalog.lose_pack(pack(2, 0..0).digest).await.unwrap();
+    assert_eq!(damage(catalog, &one).await, (vec![], vec![]), "nobody needs it");
+    catalog.lose_pack(needed.digest).await.unwrap();
+    let object = ObjectName::Pack(needed.digest);
+    assert_eq!(damage(catalog, &one).await, (both.clone(), lost(object.clone(), unsaid)));
+    assert_eq!(catalog.damaged_releases(1).await.unwrap(), both[..1], "the newest first");
+    let noted = lost(object.clone(), "cut")[0].clone();
+    catalog.note_damage(noted, vec![], NOW).await.unwrap();
+    assert_eq!(damage(catalog, &one).await, (both.clone(), lost(object.clone(), "cut")));
+    let hand = Hand { lease: None, at_secs: NOW };
+    for healing in [Healing::IfNoted, Healing::Seen] {
+        let is_sound = catalog.note_sound(object.clone(), hand, healing).await.unwrap();
+        assert!(!is_sound, "its rows are to be added first");
+    }
+    added(catalog, &needed).await;
+    assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
+
+    catalog.lose_leaf(leaf.digest).await.unwrap();
+    assert_eq!(catalog.leaves(vec![leaf.digest], Grip::ANY).await.unwrap(), [None]);
+    let object = ObjectName::Leaf(leaf.digest);
+    assert_eq!(damage(catalog, &one).await, (both, lost(object, unsaid)));
+    leaf_of(catalog, "leaf", &[0, 1]).await;
+    assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
+
+    let document = ObjectName::Release(one.digest);
+    let gone = lost(document.clone(), "gone");
+    catalog.note_damage(gone[0].clone(), vec![one.digest], NOW).await.unwrap();
+    assert_eq!(damage(catalog, &one).await, (vec![one.clone()], gone.clone()));
+    assert_eq!(catalog.lost_of(two.digest).await.unwrap(), [], "the other needs it not");
+    catalog.note_damage(gone[0].clone(), vec![two.digest], NOW).await.unwrap();
+    assert_eq!(damage(catalog, &two).await, (vec![two.clone(), one.clone()], gone));
+    assert!(catalog.note_sound(document, hand, Healing::IfNoted).await.unwrap());
+    assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
+}
+
+pub(super) async fn a_frame_is_misplaced_if_any_field_differs(catalog: &dyn Catalog) {
+    let (here, there) = (pack(1, 0..2), pack(2, 1..3));
+    added(catalog, &here).await;
+    added(catalog, &there).await;
+    let wrong = async |change: fn(&mut Frame)| {
+        let mut frame = here.frames[0];
+        change(&mut frame);
+        let asked = vec![frame, here.frames[1]];
+        catalog.misplaced(here.digest, asked).await.unwrap() == [frame]
+    };
+    assert!(!wrong(|_| {}).await);
+    assert!(wrong(|frame| frame.offset += 1).await);
+    assert!(wrong(|frame| frame.stored_len += 1).await);
+    assert!(wrong(|frame| frame.plain_len = ChunkLen::new(4097).unwrap()).await);
+    assert!(wrong(|frame| frame.encoding = 0).await);
+    assert!(wrong(|frame| frame.digest = chunk(77)).await, "without a row");
+    let elsewhere = Frame { offset: 1, ..there.frames[0] };
+    let asked = vec![elsewhere, there.frames[1]];
+    assert_eq!(
+        catalog.misplaced(there.digest, asked).await.unwrap(),
+        [],
+        "it lies in another pack"
+    );
+}
+
+pub(super) async fn a_pack_is_corrected_unless_it_is_condemned(catalog: &dyn Catalog) {
+    let (other, wrong) = (pack(2, 2..3), pack(1, 0..2));
+    added(catalog, &other).await;
+    added(catalog, &wrong).await;
+    catalog.lose_pack(wrong.digest).await.unwrap();
+    let mut right = pack(1, 0..4);
+    right.len = 999;
+    for frame in &mut right.frames {
+        let plain_len = ChunkLen::new(5000).unwrap();
+        *frame =
+            Frame { offset: frame.offset + 1, stored_len: 77, plain_len, encoding: 0, ..*frame };
+    }
+    condemn(catalog, &[&wrong], &[]).await;
+    let correct = async || {
+        let hand = Hand { lease: None, at_secs: NOW + 3 };
+        catalog.correct_pack(right.clone(), hand).await.unwrap();
+        let known = catalog.known_pack(wrong.digest).await.unwrap().unwrap();
+        (known, catalog.misplaced(right.digest, right.frames[..2].to_vec()).await.unwrap().len())
+    };
+    let before = KnownPack { digest: wrong.digest, len: 1000, is_lost: true, is_condemned: true };
+    assert_eq!(correct().await, (before, 2));
+    catalog.pardon(vec![wrong.digest], vec![]).await.unwrap();
+    let after = KnownPack { len: 999, is_lost: false, is_condemned: false, ..before };
+    assert_eq!(correct().await, (after, 0));
+    let want = [&wrong, &wrong, &other, &wrong].map(|pack| Some(pack.digest));
+    assert_eq!(packs_with(catalog, 0..4).await, want);
+    let repairs = AuditQuery { action: Some(Action::Repair), limit: 9, ..AuditQuery::default() };
+    let log = catalog.audit(repairs).await.unwrap();
+    let [repair] = &log[..] else { panic!("it was healed once: {log:?}") };
+    assert_eq!(repair.entry.at_secs, NOW + 3);
+}
+
+pub(super) async fn rows_come_in_pages(catalog: &dyn Catalog) {
+    assert_eq!(catalog.packs_len().await.unwrap(), 0);
+    let packs = [1, 2, 3].map(|n| pack(n, n..n + 1));
+    let mut indexes = ["a", "b", "c"]
+        .map(|name| IndexRow { digest: IndexDigest::of(name.as_bytes()), ..index_row() });
+    let mut leaves = Vec::new();
+    for pack in &packs {
+        added(catalog, pack).await;
+    }
+    for (name, index) in ["x", "y", "z"].into_iter().zip(indexes) {
+        leaves.push(leaf_of(catalog, name, &[1]).await);
+        catalog.add_index(index, Grip::ANY).await.unwrap();
+    }
+    catalog.lose_pack(packs[0].digest).await.unwrap();
+    condemn(catalog, &[&packs[1]], &[]).await;
+    assert_eq!(catalog.packs_len().await.unwrap(), 3000);
+    assert_eq!(catalog.known_pack(PackDigest::of(b"none")).await.unwrap(), None);
+
+    let mut known = packs.map(|pack| KnownPack {
+        digest: pack.digest,
+        len: 1000,
+        is_lost: pack.digest == self::pack(1, 0..0).digest,
+        is_condemned: pack.digest == self::pack(2, 0..0).digest,
+    });
+    known.sort_by_key(|pack| pack.digest);
+    indexes.sort_by_key(|index| index.digest);
+    leaves.sort_by_key(|leaf| leaf.digest);
+    assert_eq!(catalog.known_packs(None, 2).await.unwrap(), known[..2]);
+    assert_eq!(catalog.known_packs(Some(known[1].digest), 2).await.unwrap(), known[2..]);
+    assert_eq!(catalog.known_indexes(None, 2).await.unwrap(), indexes[..2]);
+    assert_eq!(catalog.known_indexes(Some(indexes[1].digest), 2).await.unwrap(), indexes[2..]);
+    assert_eq!(catalog.known_indexes(Some(indexes[2].digest), 2).await.unwrap(), []);
+    assert_eq!(catalog.known_leaves(None, 2).await.unwrap(), leaves[..2], "complete or not");
+    assert_eq!(catalog.known_leaves(Some(leaves[1].digest), 2).await.unwrap(), leaves[2..]);
+    let (a, b) = (published(catalog, "2.0").await, published(catalog, "1.0").await);
+    let after = |release: &Release| Some((release.application.clone(), release.version.clone()));
+    assert_eq!(catalog.known_releases(None, 1).await.unwrap(), std::slice::from_ref(&a));
+    assert_eq!(catalog.known_releases(after(&a), 9).await.unwrap(), std::slice::from_ref(&b));
+    assert_eq!(catalog.known_releases(after(&b), 9).await.unwrap(), []);
+}
