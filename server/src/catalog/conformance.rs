@@ -379,7 +379,9 @@ macro_rules! on_new_catalogs {
                 a_lost_pack_leaf_or_noted_object_damages_its_releases
                 a_frame_is_misplaced_if_any_field_differs
                 a_pack_is_corrected_unless_it_is_condemned
-                rows_come_in_pages;
+                rows_come_in_pages
+                a_catalog_that_can_be_written_has_no_barrier;
+            watch: a_webhook_is_due_until_its_deliveries_are_claimed;
         }
     };
 }

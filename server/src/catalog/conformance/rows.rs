@@ -6,6 +6,7 @@ use seawall_store::port::ObjectName;
 use super::super::check::{
     CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Healing, KnownPack, LostObject, Runner,
 };
+use super::super::collect::Tombstone;
 use super::collecting::{added, leaf_of, packs_with, published, shop};
 use super::condemn::condemn;
 use super::*;
@@ -248,6 +249,10 @@ pub(super) async fn a_lost_pack_leaf_or_noted_object_damages_its_releases(catalo
     assert_eq!(catalog.lost_of(two.digest).await.unwrap(), [], "the other needs it not");
     catalog.note_damage(gone[0].clone(), vec![two.digest], NOW).await.unwrap();
     assert_eq!(damage(catalog, &two).await, (vec![two.clone(), one.clone()], gone));
+    let (release, deleted_by) = (two.clone(), String::new());
+    let buried = Tombstone { release, deleted_at_secs: NOW, deleted_by };
+    catalog.restore_tombstone(buried).await.unwrap();
+    assert_eq!(catalog.damaged_releases(10).await.unwrap(), std::slice::from_ref(&one));
     assert!(catalog.note_sound(document, hand, Healing::IfNoted).await.unwrap());
     assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
 }
@@ -348,4 +353,13 @@ pub(super) async fn rows_come_in_pages(catalog: &dyn Catalog) {
     assert_eq!(catalog.known_releases(None, 1).await.unwrap(), std::slice::from_ref(&a));
     assert_eq!(catalog.known_releases(after(&a), 9).await.unwrap(), std::slice::from_ref(&b));
     assert_eq!(catalog.known_releases(after(&b), 9).await.unwrap(), []);
+}
+
+pub(super) async fn a_catalog_that_can_be_written_has_no_barrier(catalog: &dyn Catalog) {
+    assert_eq!(catalog.barrier(), None);
+    catalog.keep_room().await.unwrap();
+    catalog.make_room().await.unwrap();
+    assert_eq!(catalog.barrier(), None);
+    catalog.probe().await.unwrap();
+    published(catalog, "1.0").await;
 }

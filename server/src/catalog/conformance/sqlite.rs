@@ -162,3 +162,34 @@ async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
     assert_eq!((status[0].pending_count, status[0].lost_count), (QUEUE.into(), 2));
     assert_eq!(status[0].pending_since_secs, Some(NOW));
 }
+
+/// A file that other programs changed may contradict itself.
+#[tokio::test]
+async fn rows_that_contradict_each_other_are_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
+    let one = collecting::published(&catalog, "1.0").await;
+    let two = collecting::published(&catalog, "2.0").await;
+    for (release, expected) in [(one, Expected::Absent), (two, Expected::Sequence(1))] {
+        let request = MoveRequest {
+            application: release.application,
+            channel: "stable".parse().unwrap(),
+            expected,
+            release: release.digest,
+            now_secs: NOW,
+            moved_by: "ops".to_owned(),
+        };
+        assert!(matches!(catalog.move_channel(request).await.unwrap(), Moved::Done(_)));
+    }
+    assert_eq!(catalog.check_rows().await.unwrap(), [""; 0]);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let sql = "UPDATE channels SET release_id = (SELECT id FROM releases WHERE version = '1.0')";
+    other.execute(sql, []).unwrap();
+    let adrift = "channel webshop:stable contradicts its last move";
+    assert_eq!(catalog.check_rows().await.unwrap(), [adrift]);
+    other.pragma_update(None, "foreign_keys", false).unwrap();
+    other.execute("DELETE FROM indexes", []).unwrap();
+    let dangling = "a row of release_indexes refers to a missing row of indexes";
+    assert_eq!(catalog.check_rows().await.unwrap(), [dangling, dangling, adrift]);
+}

@@ -238,6 +238,29 @@ async fn what_a_lease_brings_is_counted_once(catalog: &dyn Catalog) {
     assert_eq!(load(&frames).await, Some((0, 0)));
 }
 
+/// A webhook is due from the time of its oldest delivery that nobody has claimed or settled.
+pub(super) async fn a_webhook_is_due_until_its_deliveries_are_claimed(catalog: &dyn Catalog) {
+    let [one, two] = [1, 2].map(|seed| webhook(seed, &[Action::Damage], None));
+    catalog.add_webhook(one.clone()).await.unwrap();
+    catalog.add_webhook(two.clone()).await.unwrap();
+    catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
+    let due = async |now_secs| {
+        let mut due = catalog.due_webhooks(now_secs).await.unwrap();
+        due.sort();
+        due
+    };
+    assert_eq!(due(NOW - 1).await, []);
+    assert_eq!(due(NOW).await, [one.id, two.id]);
+    assert_eq!(catalog.claim_delivery(one.id, NOW - 1, NOW + 9).await.unwrap(), None);
+    let claimed = catalog.claim_delivery(one.id, NOW, NOW + 9).await.unwrap().unwrap();
+    assert_eq!(due(NOW + 8).await, [two.id], "nobody else delivers what is claimed");
+    assert_eq!(due(NOW + 9).await, [one.id, two.id]);
+    let (state, outcome) = (DeliveryState::Delivered, "204".to_owned());
+    let settlement = Settlement { state, at_secs: NOW, next_at_secs: 0, outcome };
+    catalog.settle_delivery(one.id, claimed.id, settlement).await.unwrap();
+    assert_eq!(due(NOW + 99).await, [two.id], "it is settled");
+}
+
 /// Runs all tests that need no tools of the engine.
 pub(super) async fn all(catalog: &dyn Catalog) {
     acts_are_logged_exactly_if_they_happened(catalog).await;
