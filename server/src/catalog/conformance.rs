@@ -18,8 +18,8 @@ mod condemn;
 mod deletion;
 mod fleet;
 mod rows;
-mod sqlite;
 mod sweep;
+mod tests;
 pub(super) mod watch;
 
 const NOW: u64 = 1_800_000_000;
@@ -328,7 +328,7 @@ async fn all(catalog: &dyn Catalog) {
     a_copy_is_a_catalog_of_its_own(catalog).await;
 }
 
-/// Passes all tests that need a new catalog of their own to the macro `$each`, by module.
+/// Passes the tests that need a new catalog each to the macro `$each`, by module.
 macro_rules! on_new_catalogs {
     ($each:ident) => {
         $each! {

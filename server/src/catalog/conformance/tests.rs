@@ -2,20 +2,21 @@
 
 use super::*;
 
-macro_rules! tests {
+macro_rules! run {
     ($($module:ident: $($test:ident)+;)+) => {
-        $($(
-            #[tokio::test]
-            async fn $test() {
-                let dir = tempfile::tempdir().unwrap();
-                let path = dir.path().join("catalog.sqlite");
-                $module::$test(&SqliteCatalog::open_unsynced(&path).unwrap()).await;
-            }
-        )+)+
+        $($({
+            println!("{}", stringify!($test));
+            let dir = tempfile::tempdir().unwrap();
+            let catalog = SqliteCatalog::open_unsynced(&dir.path().join("catalog.sqlite")).unwrap();
+            Box::pin($module::$test(&catalog)).await;
+        })+)+
     };
 }
 
-on_new_catalogs!(tests);
+#[tokio::test]
+async fn sqlite_keeps_the_contract_from_a_new_catalog_on() {
+    on_new_catalogs!(run);
+}
 
 #[tokio::test]
 async fn sqlite_is_a_catalog() {
