@@ -19,7 +19,7 @@ const RENEWALS_PER_TTL: u32 = 4;
 ///
 /// # Errors
 /// Those of the work.
-pub async fn during<T, E>(
+pub(crate) async fn during<T, E>(
     registry: &Arc<dyn Registry>,
     application: &ApplicationName,
     work: impl Future<Output = Result<T, E>>,
@@ -57,7 +57,7 @@ pub async fn during<T, E>(
 
 /// Keeps `lease` alive while `work` runs, even if the work makes no requests for a long time. If
 /// the lease ends nevertheless, the registry's answers tell the work.
-pub async fn renewing<T>(
+pub(crate) async fn renewing<T>(
     registry: &Arc<dyn Registry>,
     lease: &Lease,
     work: impl Future<Output = T>,

@@ -5,21 +5,13 @@
 use std::collections::HashSet;
 use std::io::Write;
 use std::ops::Range;
-use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use seawall_api::digest::{IndexDigest, LeafDigest};
 use seawall_api::index::{DiskIndex, Extent, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf, leaf_range};
-use seawall_api::release::Release;
 
-use super::{INDEXES_FOLDER, LockedDisk};
-use crate::fetch::FetchError;
+use super::INDEXES_FOLDER;
 use crate::folder::{Folder, FolderPath, mode};
 use crate::host::HostError;
-use crate::registry::Registry;
-
-/// The number of leaves fetched concurrently.
-const LEAVES_AT_ONCE: usize = 8;
 
 /// A folder of indexes and leaves.
 #[derive(Clone, Debug)]
@@ -71,6 +63,17 @@ impl IndexCache {
         file.write_all(bytes).map_err(failed)
     }
 
+    /// Stores an index. Returns its layout, whose leaves may be missing.
+    pub(crate) fn put_list(&self, index: DiskIndex) -> Result<DiskLayout, HostError> {
+        self.put(&self.list_path(index.digest()), &index.encode())?;
+        Ok(DiskLayout { index, cache: self.clone() })
+    }
+
+    /// Stores a leaf.
+    pub(crate) fn put_leaf(&self, leaf: &Leaf) -> Result<(), HostError> {
+        self.put(&self.leaf_path(leaf.digest()), &leaf.encode())
+    }
+
     /// Reads a file of at most `len_max` bytes. Returns `None` on any error.
     fn read(&self, path: &FolderPath, len_max: usize) -> Option<Vec<u8>> {
         self.root.read(path, len_max as u64).ok()
@@ -79,57 +82,18 @@ impl IndexCache {
     /// Returns a disk's layout, or `None` unless its list and every leaf are cached and undamaged.
     #[must_use]
     pub fn layout(&self, index: IndexDigest) -> Option<DiskLayout> {
-        let index = self.list(index)?;
-        let layout = DiskLayout { index, cache: self.clone() };
-        let complete = (0..layout.leaf_count()).all(|position| layout.leaf(position).is_some());
-        complete.then_some(layout)
+        self.list(index).filter(|layout| layout.missing().is_empty())
     }
 
-    fn list(&self, digest: IndexDigest) -> Option<DiskIndex> {
+    /// Returns a disk's layout, whose leaves may be missing, or `None` unless its list is cached
+    /// and undamaged.
+    pub(crate) fn list(&self, digest: IndexDigest) -> Option<DiskLayout> {
         let bytes = self.read(&self.list_path(digest), INDEX_LEN_MAX)?;
         if IndexDigest::of(&bytes) != digest {
             return None;
         }
-        DiskIndex::decode(&bytes).ok()
-    }
-
-    /// Returns a disk's layout. Fetches its missing parts from the registry.
-    ///
-    /// # Errors
-    /// Fails if the registry fails or the cache cannot be written.
-    pub async fn load(
-        &self,
-        registry: &Arc<dyn Registry>,
-        digest: IndexDigest,
-    ) -> Result<DiskLayout, FetchError> {
-        let index = match self.list(digest) {
-            Some(index) => index,
-            None => {
-                let index = registry.index(digest).await?;
-                self.put(&self.list_path(digest), &index.encode())?;
-                index
-            }
-        };
-        let layout = DiskLayout { index, cache: self.clone() };
-        let mut seen = HashSet::new();
-        let missing: Vec<_> = (0..layout.leaf_count())
-            .filter(|&position| {
-                seen.insert(layout.index.leaves()[position].digest)
-                    && layout.leaf(position).is_none()
-            })
-            .collect();
-        stream::iter(missing)
-            .map(|position| {
-                let (digest, span) = layout.span(position);
-                async move { registry.leaf(digest, span.end - span.start).await }
-            })
-            .buffer_unordered(LEAVES_AT_ONCE)
-            .map_err(FetchError::from)
-            .try_for_each(|leaf| async move {
-                Ok(self.put(&self.leaf_path(leaf.digest()), &leaf.encode())?)
-            })
-            .await?;
-        Ok(layout)
+        let index = DiskIndex::decode(&bytes).ok()?;
+        Some(DiskLayout { index, cache: self.clone() })
     }
 }
 
@@ -138,15 +102,6 @@ impl DiskLayout {
     #[must_use]
     pub fn index(&self) -> &DiskIndex {
         &self.index
-    }
-
-    /// Returns true if the index matches the disk's content digest and length in the release.
-    #[must_use]
-    pub fn is_of(&self, release: &Release, disk: &LockedDisk) -> bool {
-        let mut disks = release.disks().filter(|(machine, _)| machine.name == disk.machine);
-        let said = disks.find(|(_, said)| said.name == disk.disk).map(|(_, said)| said);
-        let (content, len) = (self.index.content(), self.index.disk_len().get());
-        said.is_some_and(|said| (said.content, said.len) == (content, len))
     }
 
     /// Returns the number of leaves of the disk.
@@ -158,6 +113,16 @@ impl DiskLayout {
     fn span(&self, position: usize) -> (LeafDigest, Range<u64>) {
         let leaf = self.index.leaves()[position];
         (leaf.digest, leaf_range(self.index.disk_len(), position))
+    }
+
+    /// Returns the digest and the span in bytes of each leaf that is not cached or damaged, once.
+    pub(crate) fn missing(&self) -> Vec<(LeafDigest, u64)> {
+        let mut seen = HashSet::new();
+        let missing = (0..self.leaf_count()).filter(|&position| {
+            seen.insert(self.index.leaves()[position].digest) && self.leaf(position).is_none()
+        });
+        let spans = missing.map(|position| self.span(position));
+        spans.map(|(digest, span)| (digest, span.end - span.start)).collect()
     }
 
     /// Returns the leaf at `position`, or `None` if the cache lost it.

@@ -22,6 +22,7 @@ use crate::patch::PatchError;
 use crate::pull::PullError;
 use crate::push::PushError;
 use crate::repair::RepairError;
+use crate::resolve::ResolveError;
 use crate::spec::SpecError;
 use crate::verify::VerifyError;
 
@@ -131,11 +132,16 @@ fn errors_of_flows_have_the_kind_of_their_cause() {
         F::Host(_) => |io| F::Host(host(io));
         F::Codec { .. }, F::Digest { .. }, F::Length { .. }, F::Defect);
     check!(ExportError: E::Registry(_) => |io| E::Registry(kept(io)),
-        E::Fetch(_) => |io| E::Fetch(F::Host(host(io))),
+        E::Resolve(_) => |io| E::Resolve(ResolveError::Host(host(io))),
         E::Read(_) => |io| E::Read(Arc::new(F::Host(host(io)))),
         E::Host(_) => |io| E::Host(host(io)),
         E::Convert(_) => |io| E::Convert(ConvertError::Write(io));
         E::Name(_), E::NoRoom(_), E::NoSuch { .. }, E::WrongIndex { .. }, E::Defect);
+    check!(ResolveError: ResolveError::Registry(_) => |io| ResolveError::Registry(kept(io)),
+        ResolveError::Host(_) => |io| ResolveError::Host(host(io)),
+        ResolveError::Lock(_) => |io| ResolveError::Lock(L::Host(host(io)));
+        ResolveError::NoLockfile { .. }, ResolveError::LockedElsewhere { .. },
+        ResolveError::WrongIndex { .. });
     check!(PushError: P::Registry(_) => |io| P::Registry(kept(io)),
         P::Package(_) => |io| P::Package(OvfError::Image(image(io))),
         P::Disk(_) => |io| P::Disk(DiskError::Image(image(io))),
@@ -160,15 +166,16 @@ fn errors_of_pulled_directories_have_the_kind_of_their_cause() {
     use PatchError as P;
     use PullError as Q;
     check!(PullError: Q::Registry(_) => |io| Q::Registry(kept(io)),
+        Q::Resolve(_) => |io| Q::Resolve(ResolveError::Host(host(io))),
         Q::Fetch(_) => |io| Q::Fetch(F::Host(host(io))),
         Q::Host(_) => |io| Q::Host(host(io)),
         Q::Lock(_) => |io| Q::Lock(L::Host(host(io))),
         Q::Verify(_) => |io| Q::Verify(VerifyError::Host(host(io)));
-        Q::NotEmpty { .. }, Q::InTheWay { .. }, Q::NoRoom(_), Q::OtherRelease { .. }, Q::OtherDisks { .. }, Q::NoLockfile { .. },
+        Q::NotEmpty { .. }, Q::InTheWay { .. }, Q::NoRoom(_), Q::OtherRelease { .. }, Q::OtherDisks { .. },
         Q::PresentDamaged { .. }, Q::PresentModified { .. },
-        Q::NoName { .. }, Q::LockedElsewhere { .. }, Q::NoSuchMachine { .. }, Q::WrongIndex { .. },
-        Q::OddLength { .. }, Q::Defect);
+        Q::NoName { .. }, Q::NoSuchMachine { .. }, Q::OddLength { .. }, Q::Defect);
     check!(PatchError: P::Registry(_) => |io| P::Registry(kept(io)),
+        P::Resolve(_) => |io| P::Resolve(ResolveError::Host(host(io))),
         P::Fetch(_) => |io| P::Fetch(F::Host(host(io))),
         P::Host(_) => |io| P::Host(host(io)),
         P::Lock(_) => |io| P::Lock(L::Host(host(io))),
@@ -176,6 +183,6 @@ fn errors_of_pulled_directories_have_the_kind_of_their_cause() {
         P::Scan { .. } => |io| P::Scan { path: "a".into(), source: ScanError::Image(image(io)) },
         P::InUse(_) => |io| P::InUse(ImageLockError::Host(host(io)));
         P::NoRoom(_), P::Changed { .. }, P::Written { .. }, P::Changing { .. }, P::WrittenBetween { .. },
-        P::InProgress { .. }, P::Journal { .. }, P::OtherJournal { .. }, P::WrongIndex { .. },
+        P::InProgress { .. }, P::Journal { .. }, P::OtherJournal { .. },
         P::Foreign { .. }, P::NoSuchMachine { .. }, P::OddLength { .. }, P::Defect);
 }

@@ -23,6 +23,7 @@ use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use crate::remote::{RemoteDisk, RemoteRelease};
+use crate::resolve::{self, Resolved};
 use crate::room::Room;
 
 /// The destination of an export.
@@ -106,16 +107,23 @@ impl fmt::Display for ExportReport {
 /// Fails if there is no such disk, if the registry fails or returns wrong data, or if the output
 /// cannot be written. A failed export leaves no new file.
 pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
-    let Export { registry, application, selector, state, threads, .. } = export;
     export.format.check_round(export.round).map_err(ConvertError::from)?;
-    let remote = RemoteRelease::open(registry, (&application, &selector), &state, threads).await?;
-    let disk = find(remote.release(), &export.machine, &export.disk)?.clone();
-    let machine = remote.release().machine(&export.machine);
-    let sector_len = machine.and_then(|machine| sectors::len_of(machine, &export.disk));
-    let title =
-        format!("{application}:{}/{}/{}", remote.release().version(), export.machine, export.disk);
-    let image = open(&remote, &export.machine, &disk).await?;
-    let Export { format, round, output, progress, .. } = export;
+    let registry = Arc::clone(&export.registry);
+    let (application, selector) = (export.application.clone(), export.selector.clone());
+    resolve::held(&registry, &application, &selector, async |resolved| {
+        export_resolved(export, resolved).await
+    })
+    .await
+}
+
+async fn export_resolved(export: Export, resolved: &Resolved) -> Result<ExportReport, ExportError> {
+    let Export { application, machine, format, round, output, progress, threads, .. } = export;
+    let release = resolved.release();
+    let disk = find(release, &machine, &export.disk)?;
+    let sector_len = release.machine(&machine).and_then(|it| sectors::len_of(it, &disk.name));
+    let title = format!("{application}:{}/{machine}/{}", release.version(), disk.name);
+    let remote = RemoteRelease::open(resolved, &export.state, threads)?;
+    let image = remote.disk(&machine, &disk.name).await?;
     let total = image.data_runs().iter().map(|run| run.end - run.start).sum();
     progress.begin(Stage::Fetch, Some(total));
     let (content, heard) = (disk.content, Arc::clone(&progress));
@@ -138,16 +146,6 @@ pub async fn export(export: Export) -> Result<ExportReport, ExportError> {
 /// kind.
 pub(super) fn explained(image: &RemoteDisk, error: ExportError) -> ExportError {
     image.failure().map_or(error, ExportError::Read)
-}
-
-/// Opens a disk of the release.
-pub(super) async fn open(
-    remote: &RemoteRelease,
-    machine: &MachineName,
-    disk: &Disk,
-) -> Result<RemoteDisk, ExportError> {
-    let image = remote.disk(machine, disk).await?;
-    image.ok_or_else(|| ExportError::WrongIndex { disk: format!("{machine}/{}", disk.name) })
 }
 
 fn find<'a>(

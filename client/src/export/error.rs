@@ -10,6 +10,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::fetch::FetchError;
 use crate::host::HostError;
 use crate::registry::RegistryError;
+use crate::resolve::ResolveError;
 use crate::room::NoRoom;
 
 /// The reason an export failed. A failed export leaves no new file.
@@ -19,9 +20,9 @@ pub enum ExportError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// Chunks could not be fetched.
+    /// The release cannot be resolved.
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Resolve(ResolveError),
     /// Chunks could not be fetched during a read of a disk.
     #[error("cannot read a disk of the release")]
     Read(#[source] Arc<FetchError>),
@@ -58,6 +59,15 @@ pub enum ExportError {
     Defect,
 }
 
+impl From<ResolveError> for ExportError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::WrongIndex { disk } => Self::WrongIndex { disk },
+            error => Self::Resolve(error),
+        }
+    }
+}
+
 impl From<NewFileError> for ExportError {
     fn from(error: NewFileError) -> Self {
         Self::Convert(error.into())
@@ -68,7 +78,7 @@ impl Failure for ExportError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Registry(error) => error.kind(),
-            Self::Fetch(error) => error.kind(),
+            Self::Resolve(error) => error.kind(),
             Self::Read(error) => error.kind(),
             Self::Host(error) => error.kind(),
             Self::NoRoom(error) => error.kind(),
@@ -83,7 +93,7 @@ impl Failure for ExportError {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.remedy(),
-            Self::Fetch(error) => error.remedy(),
+            Self::Resolve(error) => error.remedy(),
             Self::Read(error) => error.remedy(),
             Self::Host(error) => error.remedy(),
             Self::Convert(ConvertError::Exists { .. }) => {

@@ -13,7 +13,7 @@ use seawall_store::image::layout::ExportFormat;
 use super::ExportError;
 use crate::ovf::describe::describe;
 use crate::ovf::{Envelope, MEDIA_TYPE, Unmapped, parse, tar};
-use crate::remote::RemoteRelease;
+use crate::resolve::Resolved;
 use crate::spec::{DiskContent, Packed};
 
 /// A disk's file in a package.
@@ -39,7 +39,7 @@ pub(super) enum Original {
 
 /// Finds the original descriptor of `machines`. Adds to `unmapped` if the package needs a new one.
 pub(super) async fn find(
-    remote: &RemoteRelease,
+    resolved: &Resolved,
     machines: &[&Machine],
     unmapped: &mut Vec<Unmapped>,
 ) -> Result<Original, ExportError> {
@@ -50,8 +50,8 @@ pub(super) async fn find(
     if !is_shared || descriptor.media_type != MEDIA_TYPE {
         return Ok(Original::None);
     }
-    let bytes = remote.registry().descriptor(descriptor.digest).await?;
-    let release = remote.release();
+    let bytes = resolved.registry().descriptor(descriptor.digest).await?;
+    let release = resolved.release();
     let outcome = if machines.len() == release.machines().len() {
         usable(&bytes, descriptor, release)
     } else {

@@ -18,7 +18,7 @@ use seawall_store::new_file::{NewFile, Overwrite};
 use serde::Serialize;
 
 use super::ExportError;
-use super::disk::{Writer, explained, open};
+use super::disk::{Writer, explained};
 use super::original::{self, Original};
 use crate::disk::sectors;
 use crate::host::{HostError, HostState};
@@ -28,6 +28,7 @@ use crate::ovf::{Unmapped, tar};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use crate::remote::{RemoteDisk, RemoteRelease};
+use crate::resolve::{self, Resolved};
 
 /// The size of the buffer before hashing and writing, in bytes.
 const STEP: usize = 1 << 20;
@@ -109,16 +110,24 @@ impl fmt::Display for PackageReport {
 /// Fails if there is no such release or machine, if the registry fails or returns wrong data, or if
 /// a file cannot be written. Every package is complete or absent.
 pub async fn write_package(order: WritePackage) -> Result<PackageReport, ExportError> {
-    let from = (&order.application, &order.selector);
-    let registry = Arc::clone(&order.registry);
-    let remote = RemoteRelease::open(registry, from, &order.state, order.threads).await?;
-    let release = remote.release().clone();
+    resolve::held(&order.registry, &order.application, &order.selector, async |resolved| {
+        write_resolved(&order, resolved).await
+    })
+    .await
+}
+
+async fn write_resolved(
+    order: &WritePackage,
+    resolved: &Resolved,
+) -> Result<PackageReport, ExportError> {
+    let remote = RemoteRelease::open(resolved, &order.state, order.threads)?;
+    let release = resolved.release();
     let title = format!("{}:{}", release.application(), release.version());
-    let groups = groups(&release, &order.machines, &title)?;
+    let groups = groups(release, &order.machines, &title)?;
     order.progress.begin(Stage::Fetch, None);
     let mut packages = Vec::with_capacity(groups.len());
     for (name, machines) in groups {
-        packages.push(one(&order, &remote, &name, machines).await?);
+        packages.push(one(order, &remote, &name, machines).await?);
     }
     order.progress.finish();
     Ok(PackageReport { release: title, packages })
@@ -168,13 +177,13 @@ fn odd_sectors(machine: &Machine) -> impl Iterator<Item = Unmapped> {
 
 async fn one(
     order: &WritePackage,
-    remote: &RemoteRelease,
+    remote: &RemoteRelease<'_>,
     name: &str,
     machines: Vec<&Machine>,
 ) -> Result<PackageFile, ExportError> {
-    let release = remote.release();
+    let release = remote.resolved().release();
     let mut unmapped = Vec::new();
-    let original = original::find(remote, &machines, &mut unmapped).await?;
+    let original = original::find(remote.resolved(), &machines, &mut unmapped).await?;
     unmapped.extend(machines.iter().flat_map(|machine| odd_sectors(machine)));
     let sheet = Sheet::new(name, release, machines);
     let files: Vec<_> = match &original {
@@ -196,7 +205,7 @@ async fn one(
     let mut said_lens = Vec::with_capacity(files.len());
     for original::File { machine, disk, href, format, said_len } in files {
         said_lens.push(said_len);
-        let image = open(remote, &machine, &disk).await?;
+        let image = remote.disk(&machine, &disk.name).await?;
         let Disk { content, .. } = disk;
         let (threads, progress) = (order.threads, Arc::clone(&order.progress));
         let writer = Writer { content, format, round: Round::Exact, threads, progress };

@@ -17,6 +17,7 @@
 //!    fetched from the registry.
 
 mod ranges;
+mod seeds;
 mod stats;
 mod worker;
 
@@ -34,7 +35,9 @@ use crate::error::{ErrorKind, Failure};
 use crate::host::HostError;
 use crate::progress::Progress;
 use crate::registry::{Registry, RegistryError};
+use crate::resolve::Resolved;
 pub(crate) use ranges::{Request, coalesce};
+pub(crate) use seeds::Seeds;
 use worker::Work;
 
 /// The number of concurrent requests. One connection of an object store gives about 90 MB/s.
@@ -181,15 +184,19 @@ impl Failure for FetchError {
 /// A fetch's registry, progress sink and number of threads.
 #[derive(Clone)]
 pub struct Fetch {
-    /// The registry to fetch from.
-    pub registry: Arc<dyn Registry>,
-    /// The receiver of progress in plain bytes.
-    pub progress: Arc<dyn Progress>,
-    /// The number of threads that decode and hash.
-    pub threads: usize,
+    registry: Arc<dyn Registry>,
+    progress: Arc<dyn Progress>,
+    threads: usize,
 }
 
 impl Fetch {
+    /// Returns a fetch from the registry of a resolved release, by `threads` threads that decode
+    /// and hash. Progress is reported in plain bytes.
+    #[must_use]
+    pub fn of(resolved: &Resolved, progress: Arc<dyn Progress>, threads: usize) -> Self {
+        Self { registry: Arc::clone(resolved.registry()), progress, threads }
+    }
+
     /// Delivers every chunk of `groups`. Chunks whose seed did not hold them are returned instead,
     /// to be wanted again without a seed.
     ///
@@ -238,7 +245,7 @@ impl Fetch {
     }
 
     /// Locates a group's chunks with one request, and coalesces them into requests for ranges.
-    async fn locate(&self, group: Group) -> Result<(Option<Seeds>, Vec<Request>), FetchError> {
+    async fn locate(&self, group: Group) -> Result<(Option<Seeded>, Vec<Request>), FetchError> {
         let Group { seeded, wanted } = group;
         let digests: Vec<_> = wanted.iter().map(|want| want.chunk.digest).collect();
         let located = if digests.is_empty() {
@@ -271,9 +278,9 @@ impl Fetch {
     }
 }
 
-type Seeds = Vec<(Want, SeedPlace)>;
+type Seeded = Vec<(Want, SeedPlace)>;
 
 enum Ask {
-    Seeds(Seeds),
+    Seeds(Seeded),
     Range(Request),
 }

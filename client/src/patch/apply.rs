@@ -1,4 +1,4 @@
-//! Patch, stage 4: writes the journal to the disks.
+//! Patch, stage 5: writes the journal to the disks.
 //!
 //! Needs only the directory and no registry, so that it can be repeated after any crash.
 

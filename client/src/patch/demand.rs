@@ -1,4 +1,4 @@
-//! Patch, before stage 3: the space for the journal and the disks.
+//! Patch, before stage 4: the space for the journal and the disks.
 //!
 //! A committed journal that cannot be applied leaves the disks between two releases, so the growth
 //! of the disks counts, too. As everywhere ([`crate::room`]), the sum is a lower bound of the bytes
@@ -7,8 +7,9 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::plan::{OldDisk, Steps};
-use super::{Patch, PatchError, Sides, in_place, journal};
+use super::{PatchError, Sides, in_place, journal};
 use crate::directory::{Directory, DiskLayout};
+use crate::fetch::Fetch;
 use crate::folder::FolderPath;
 use crate::host::HostError;
 use crate::room::Room;
@@ -57,7 +58,7 @@ impl Demand {
     /// Returns the space for a patch whose journal keeps chunks as stored by the registry.
     pub(super) async fn measured(
         &self,
-        patch: &Patch,
+        fetch: &Fetch,
         sides: &Sides,
         steps: &Steps,
     ) -> Result<Room, PatchError> {
@@ -65,7 +66,7 @@ impl Demand {
         let is_in_place = |disk: usize| in_place.get(disk).is_some_and(Option::is_some);
         let (moved, wanted) = steps.journal_parts(is_in_place);
         let plain: u64 = wanted.iter().map(|want| u64::from(want.chunk.len)).sum();
-        let stored = patch.fetch().measure(wanted).await?.fetched_stored_bytes;
+        let stored = fetch.measure(wanted).await?.fetched_stored_bytes;
         Ok(self.room(&sides.directory, moved + stored.min(plain)))
     }
 
@@ -73,14 +74,14 @@ impl Demand {
     /// lengths do not fit.
     pub(super) async fn check(
         &self,
-        patch: &Patch,
+        fetch: &Fetch,
         sides: &Sides,
         steps: &Steps,
     ) -> Result<(), PatchError> {
         if self.room(&sides.directory, self.journal).check().is_ok() {
             return Ok(());
         }
-        Ok(self.measured(patch, sides, steps).await?.check()?)
+        Ok(self.measured(fetch, sides, steps).await?.check()?)
     }
 
     /// Fails if the space left beside the journal is too small for the growth of the disks.

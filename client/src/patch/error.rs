@@ -13,6 +13,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::fetch::FetchError;
 use crate::host::{HostError, ImageLockError};
 use crate::registry::RegistryError;
+use crate::resolve::ResolveError;
 use crate::room::NoRoom;
 
 /// An error of a patch. The disks are the old release, or the next patch completes the new one.
@@ -22,6 +23,9 @@ pub enum PatchError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The release cannot be resolved.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
     /// Chunks could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -97,12 +101,6 @@ pub enum PatchError {
         /// The journal's file.
         path: PathBuf,
     },
-    /// An index does not describe the disk named by the release.
-    #[error("the index of {disk} describes other bytes than the release does")]
-    WrongIndex {
-        /// Machine and disk.
-        disk: String,
-    },
     /// A foreign file occupies the place of a new disk.
     #[error("{} is in the way: the release has a disk of that name", path.display())]
     Foreign {
@@ -139,6 +137,7 @@ impl Failure for PatchError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Registry(error) => error.kind(),
+            Self::Resolve(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Host(error) => error.kind(),
             Self::Lock(error) => error.kind(),
@@ -146,9 +145,7 @@ impl Failure for PatchError {
             Self::Image(error) | Self::Scan { source: ScanError::Image(error), .. } => {
                 of_pulled(error)
             }
-            Self::Scan { .. } | Self::Journal { .. } | Self::WrongIndex { .. } => {
-                ErrorKind::Damaged
-            }
+            Self::Scan { .. } | Self::Journal { .. } => ErrorKind::Damaged,
             Self::Changed { .. }
             | Self::Changing { .. }
             | Self::Written { .. }
@@ -167,6 +164,7 @@ impl Failure for PatchError {
     fn remedy(&self) -> Option<String> {
         let text = match self {
             Self::Registry(error) => return error.remedy(),
+            Self::Resolve(error) => return error.remedy(),
             Self::Fetch(error) => return error.remedy(),
             Self::Host(error) => return error.remedy(),
             Self::Lock(error) => return error.remedy(),
@@ -194,7 +192,7 @@ impl Failure for PatchError {
             Self::Foreign { .. } => "nothing was touched: move the file away",
             Self::NoSuchMachine { .. } => "pull the machines you need into another directory",
             Self::OddLength { .. } => "pull the release with --format raw into another directory",
-            Self::WrongIndex { .. } | Self::Defect => return None,
+            Self::Defect => return None,
         };
         Some(text.to_owned())
     }

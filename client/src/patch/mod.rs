@@ -1,11 +1,12 @@
 //! Patch: moves a pulled directory to another release, fetching only chunks missing on its disks.
 //!
-//! 1. [`survey`]: scan every disk. Each must match the lockfile, or nothing is changed.
-//! 2. [`plan`]: for each extent of the new release, decide: in place, copied from a place that
+//! 1. [`resolve`]: the reference to a proven release, under a lease.
+//! 2. [`survey`]: scan every disk. Each must match the lockfile, or nothing is changed.
+//! 3. [`plan`]: for each extent of the new release, decide: in place, copied from a place that
 //!    stays, moved from a place that is overwritten, or fetched. Pure. `--dry-run` prints the sums.
-//! 3. [`journal`]: stage all bytes to write in one file and sync it. Its rename commits the patch
+//! 4. [`journal`]: stage all bytes to write in one file and sync it. Its rename commits the patch
 //!    for all disks at once.
-//! 4. [`apply`]: write the journal to the disks, sync, describe, and remove the journal.
+//! 5. [`apply`]: write the journal to the disks, sync, describe, and remove the journal.
 //!
 //! The journal is a redo log (docs/adr/0007). Before its commit, the disks are the old release.
 //! After the commit, the next command completes the new release without the registry. Images that
@@ -46,7 +47,6 @@ use std::sync::Arc;
 use futures::stream;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
-use seawall_api::release::Release;
 use seawall_api::units::SECTOR_LEN;
 use seawall_store::image::layout::ExportFormat;
 
@@ -59,6 +59,7 @@ use crate::folder::FolderPath;
 use crate::host::{Holding, HostError, HostState, ImageLocks};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
+use crate::resolve::{self, Resolved};
 use demand::Demand;
 use plan::{OldDisk, Steps};
 use stage::Stager;
@@ -86,7 +87,6 @@ pub struct Patch {
 struct Sides {
     directory: Directory,
     old_lock: Lockfile,
-    release: Release,
     new_lock: Lockfile,
     old: Vec<OldDisk>,
     new: Vec<DiskLayout>,
@@ -94,9 +94,8 @@ struct Sides {
 }
 
 impl Patch {
-    fn fetch(&self) -> Fetch {
-        let (registry, progress) = (Arc::clone(&self.registry), Arc::clone(&self.progress));
-        Fetch { registry, progress, threads: self.threads }
+    fn fetch(&self, resolved: &Resolved) -> Fetch {
+        Fetch::of(resolved, Arc::clone(&self.progress), self.threads)
     }
 }
 
@@ -105,12 +104,25 @@ impl Patch {
 /// # Errors
 /// As for [`patch`], except for disks in use, which the plan lists.
 pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
-    let sides = sides(patch, Rolling::Refused).await?;
+    let opened = open(patch, Rolling::Refused).await?;
+    resolve::held(&patch.registry, &patch.application, &patch.selector, async |resolved| {
+        plan_of(patch, opened, resolved).await
+    })
+    .await
+}
+
+async fn plan_of(
+    patch: &Patch,
+    opened: Opened,
+    resolved: &Resolved,
+) -> Result<PatchPlan, PatchError> {
+    let sides = sides(opened, resolved).await?;
     survey::survey(patch, &sides.directory, &sides.old_lock).await?;
+    let fetch = patch.fetch(resolved);
     let in_place = in_place(&sides.old_lock, &sides.new_lock);
     let steps = Steps::between(&sides.old, &sides.new, &in_place)?;
-    let measured = patch.fetch().measure(steps.wanted()).await?;
-    let room = Some(Demand::of(&sides, &steps)?.measured(patch, &sides, &steps).await?);
+    let measured = fetch.measure(steps.wanted()).await?;
+    let room = Some(Demand::of(&sides, &steps)?.measured(&fetch, &sides, &steps).await?);
     let plan = PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured);
     Ok(PatchPlan { room, in_use: watch::in_use(&sides.directory, &sides.old_lock), ..plan })
 }
@@ -122,15 +134,28 @@ pub async fn plan(patch: &Patch) -> Result<PatchPlan, PatchError> {
 /// is full. The disks are unchanged until the journal is committed. After that, the next patch
 /// continues.
 pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
-    let sides = sides(&patch, Rolling::Forward).await?;
-    let Sides { directory, old_lock, release, new_lock, old, new, rolled_forward } = &sides;
+    let opened = open(&patch, Rolling::Forward).await?;
+    resolve::held(&patch.registry, &patch.application, &patch.selector, async |resolved| {
+        patch_resolved(&patch, opened, resolved).await
+    })
+    .await
+}
+
+async fn patch_resolved(
+    patch: &Patch,
+    opened: Opened,
+    resolved: &Resolved,
+) -> Result<PatchReport, PatchError> {
+    let sides = sides(opened, resolved).await?;
+    let release = resolved.release();
+    let Sides { directory, old_lock, new_lock, old, new, rolled_forward } = &sides;
     let rolled_forward = *rolled_forward;
     if old_lock.release == new_lock.release && old_lock.disks == new_lock.disks {
         patch.progress.finish();
         // Removes leftovers of a patch that was killed after its journal was removed, or never
         // committed. Without the locks, the folder may belong to a concurrent patch.
         if let Ok(_alone) = watch::alone(directory, old_lock) {
-            warn_of(&patch, journal::remove_folder(directory).err());
+            warn_of(patch, journal::remove_folder(directory).err());
         }
         return Ok(PatchReport::unchanged(new_lock, directory.root(), rolled_forward));
     }
@@ -140,20 +165,21 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     let described = Described::of(directory.root(), described);
     let alone = watch::alone(directory, old_lock)?;
     let watched = Watched::of(directory, old_lock);
-    survey::survey(&patch, directory, old_lock).await?;
+    survey::survey(patch, directory, old_lock).await?;
     let steps = Steps::between(old, new, &in_place(old_lock, new_lock))?;
     let demand = Demand::of(&sides, &steps)?;
-    demand.check(&patch, &sides, &steps).await?;
+    let fetch = patch.fetch(resolved);
+    demand.check(&fetch, &sides, &steps).await?;
     patch.progress.begin(Stage::Fetch, Some(steps.sums().written_bytes()));
     let stager = Stager::create(directory, old_lock, new_lock, release, new)?;
     let stager = Arc::new(stager);
     stager.stage_fixed(&steps)?;
-    let fetch = patch.fetch();
     let (groups, kept_bytes) = steps.groups(|want| stager.is_staged(want));
     let (mut stats, missed) = fetch.run(stream::iter(groups), stager.clone()).await?;
     // A surveyed chunk is gone: another process wrote to the disk.
     if let Some(want) = missed.first() {
-        return Err(PatchError::Changing { directory: patch.directory, chunk: want.chunk.digest });
+        let (directory, chunk) = (patch.directory.clone(), want.chunk.digest);
+        return Err(PatchError::Changing { directory, chunk });
     }
     stats.seeded_bytes += kept_bytes;
     // Checked again, because the fetch may have taken hours.
@@ -164,7 +190,7 @@ pub async fn patch(patch: Patch) -> Result<PatchReport, PatchError> {
     drop(stager);
     patch.progress.begin(Stage::Apply, None);
     let Sides { directory, old_lock, new_lock, .. } = sides;
-    let directory = roll_forward(&patch, directory, alone).await?;
+    let directory = roll_forward(patch, directory, alone).await?;
     let root = directory.root();
     patch.state.hold(&Holding::of(root, &new_lock));
     patch.progress.finish();
@@ -214,7 +240,15 @@ enum Rolling {
     Refused,
 }
 
-async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
+/// A directory before a patch, with its lockfile.
+struct Opened {
+    directory: Directory,
+    lock: Lockfile,
+    rolled_forward: bool,
+}
+
+/// Opens the directory. Needs no registry, even to complete an interrupted patch.
+async fn open(patch: &Patch, rolling: Rolling) -> Result<Opened, PatchError> {
     let mut directory = Directory::open(&patch.directory)?;
     let mut rolled_forward = false;
     if journal::is_committed(&directory) {
@@ -229,8 +263,13 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         directory = roll_forward(patch, directory, alone).await?;
         rolled_forward = true;
     }
-    let (old_lock, _) = Lockfile::of_folder(directory.folder())?;
-    let release = patch.registry.release(&patch.application, &patch.selector).await?;
+    let (lock, _) = Lockfile::of_folder(directory.folder())?;
+    Ok(Opened { directory, lock, rolled_forward })
+}
+
+async fn sides(opened: Opened, resolved: &Resolved) -> Result<Sides, PatchError> {
+    let Opened { directory, lock: old_lock, rolled_forward } = opened;
+    let release = resolved.release();
     let format = old_lock.disks.first().and_then(|disk| disk.format.parse().ok());
     let format = format.unwrap_or(ExportFormat::Raw);
     let lost = old_lock.disks.iter().find(|disk| release.machine(&disk.machine).is_none());
@@ -241,31 +280,25 @@ async fn sides(patch: &Patch, rolling: Rolling) -> Result<Sides, PatchError> {
         });
     }
     // A directory that was pulled in part keeps its machines.
-    let new_lock = Lockfile::of(&release, format, |machine| {
+    let new_lock = Lockfile::of(release, format, |machine| {
         old_lock.is_whole() || old_lock.disks.iter().any(|disk| disk.machine == *machine)
     });
     let new_lock = new_lock.described_for(&old_lock.descriptors);
     let cache = directory.indexes();
     let mut old = Vec::with_capacity(old_lock.disks.len());
     for disk in &old_lock.disks {
-        let layout = cache.load(&patch.registry, disk.index).await?;
+        let layout = resolved.load(disk.index, &cache).await?;
         old.push(OldDisk { layout, file: disk.file.clone() });
     }
-    let mut new = Vec::with_capacity(new_lock.disks.len());
-    for disk in &new_lock.disks {
-        let layout = cache.load(&patch.registry, disk.index).await?;
-        if !layout.is_of(&release, disk) {
-            let disk = format!("{}/{}", disk.machine, disk.disk);
-            return Err(PatchError::WrongIndex { disk });
-        }
+    let new = resolved.layouts(&new_lock, &cache).await?;
+    for (disk, layout) in new_lock.disks.iter().zip(&new) {
         let disk_len = layout.index().disk_len().get();
         if format != ExportFormat::Raw && disk_len % SECTOR_LEN != 0 {
             let disk = format!("{}/{}", disk.machine, disk.disk);
             return Err(PatchError::OddLength { disk, disk_len, format });
         }
-        new.push(layout);
     }
-    Ok(Sides { directory, old_lock, release, new_lock, old, new, rolled_forward })
+    Ok(Sides { directory, old_lock, new_lock, old, new, rolled_forward })
 }
 
 /// Fails if a new disk would overwrite a foreign file.

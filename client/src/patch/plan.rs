@@ -1,4 +1,4 @@
-//! Patch, stage 2: the steps from one release to another. Pure except for reading cached leaves.
+//! Patch, stage 3: the steps from one release to another. Pure except for reading cached leaves.
 
 use std::collections::{HashMap, HashSet};
 

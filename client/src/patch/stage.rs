@@ -1,4 +1,4 @@
-//! Patch, stage 3: gathers all bytes to write in the journal, then commits the patch.
+//! Patch, stage 4: gathers all bytes to write in the journal, then commits the patch.
 //!
 //! Disks that cannot be written in place (qcow2) and new disks are staged as complete files, which
 //! nobody can open as disks before the commit.

@@ -1,4 +1,4 @@
-//! Patch, stage 1: checks that the disks match their lockfile.
+//! Patch, stage 2: checks that the disks match their lockfile.
 
 use std::sync::Arc;
 

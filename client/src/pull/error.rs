@@ -10,6 +10,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::fetch::FetchError;
 use crate::host::HostError;
 use crate::registry::RegistryError;
+use crate::resolve::ResolveError;
 use crate::room::NoRoom;
 use crate::verify::VerifyError;
 
@@ -20,6 +21,9 @@ pub enum PullError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The release cannot be resolved.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
     /// Chunks could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -89,20 +93,6 @@ pub enum PullError {
         /// The path.
         into: PathBuf,
     },
-    /// The requested lockfile does not exist.
-    #[error("there is no lockfile {}", path.display())]
-    NoLockfile {
-        /// The path of the lockfile.
-        path: PathBuf,
-    },
-    /// The lockfile names another application or version.
-    #[error("{} locks {locked}", path.display())]
-    LockedElsewhere {
-        /// The lockfile.
-        path: PathBuf,
-        /// The application and version in the lockfile.
-        locked: String,
-    },
     /// The release has no such machine.
     #[error("{release} has no machine `{machine}`; it has {}", machines.join(", "))]
     NoSuchMachine {
@@ -112,12 +102,6 @@ pub enum PullError {
         machine: MachineName,
         /// The machines of the release.
         machines: Vec<String>,
-    },
-    /// An index does not describe the disk named by the release.
-    #[error("the index of {disk} describes other bytes than the release does")]
-    WrongIndex {
-        /// Machine and disk.
-        disk: String,
     },
     /// The format cannot hold a disk of that length.
     #[error("{format} cannot hold {disk}: its {disk_len} bytes are not whole sectors")]
@@ -138,6 +122,7 @@ impl Failure for PullError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Registry(error) => error.kind(),
+            Self::Resolve(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Host(error) => error.kind(),
             Self::Lock(error) => error.kind(),
@@ -147,11 +132,10 @@ impl Failure for PullError {
             | Self::InTheWay { .. }
             | Self::OtherRelease { .. }
             | Self::OtherDisks { .. }
-            | Self::PresentModified { .. }
-            | Self::LockedElsewhere { .. } => ErrorKind::Conflict,
+            | Self::PresentModified { .. } => ErrorKind::Conflict,
             Self::NoName { .. } | Self::OddLength { .. } => ErrorKind::InvalidInput,
-            Self::NoSuchMachine { .. } | Self::NoLockfile { .. } => ErrorKind::NotFound,
-            Self::PresentDamaged { .. } | Self::WrongIndex { .. } => ErrorKind::Damaged,
+            Self::NoSuchMachine { .. } => ErrorKind::NotFound,
+            Self::PresentDamaged { .. } => ErrorKind::Damaged,
             Self::Defect => ErrorKind::Internal,
         }
     }
@@ -159,6 +143,7 @@ impl Failure for PullError {
     fn remedy(&self) -> Option<String> {
         let text = match self {
             Self::Registry(error) => return error.remedy(),
+            Self::Resolve(error) => return error.remedy(),
             Self::Fetch(error) => return error.remedy(),
             Self::Host(error) => return error.remedy(),
             Self::Lock(error) => return error.remedy(),
@@ -180,15 +165,9 @@ impl Failure for PullError {
             Self::PresentDamaged { .. } => {
                 "pull into another directory, or remove this one first".to_owned()
             }
-            Self::NoLockfile { .. } => {
-                "name the lockfile with --lockfile FILE, or pull without --locked".to_owned()
-            }
             Self::NoName { .. } => "name a directory with --into".to_owned(),
-            Self::LockedElsewhere { .. } => {
-                "pull without --locked to take the reference as it is now".to_owned()
-            }
             Self::OddLength { .. } => "pull it with --format raw".to_owned(),
-            Self::NoSuchMachine { .. } | Self::WrongIndex { .. } | Self::Defect => return None,
+            Self::NoSuchMachine { .. } | Self::Defect => return None,
         };
         Some(text)
     }

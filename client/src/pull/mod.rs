@@ -1,6 +1,6 @@
 //! Pull: downloads a release to this host, completely or not at all.
 //!
-//! 1. resolve: the reference or the lockfile to a verified release document.
+//! 1. [`resolve`]: the reference or the lockfile to a proven release, under a lease.
 //! 2. [`target`]: the destination, and the staging directory beside it.
 //! 3. [`plan`]: *in place*, *seed* or *fetch* for each extent. `--dry-run` prints the sums.
 //! 4. fetch and assemble ([`crate::fetch`], [`sink`]): write verified chunks at their offsets.
@@ -22,10 +22,9 @@
 mod error;
 mod plan;
 mod report;
-pub(crate) mod seeds;
 pub(crate) mod sink;
 mod site;
-pub(crate) mod target;
+mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,19 +33,20 @@ use futures::stream;
 use seawall_api::names::{ApplicationName, MachineName};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
+use seawall_api::units::SECTOR_LEN;
 use seawall_store::image::layout::ExportFormat;
 
 pub use error::PullError;
 pub use report::{PullPlan, PullReport, PulledDisk};
 
 use crate::deploy::DescriptorTarget;
-use crate::directory::{self, Described, DiskLayout, Lockfile};
-use crate::fetch::{Fetch, FetchStats, Group};
+use crate::directory::{self, Described, DiskLayout, IndexCache, Lockfile};
+use crate::fetch::{Fetch, FetchStats, Group, Seeds};
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
+use crate::resolve::{self, Resolved, Scratch};
 use crate::room::Room;
-use seeds::Seeds;
 use target::{Assembly, Staging, Target};
 
 /// The inputs of a pull.
@@ -85,9 +85,8 @@ impl Pull {
         lock.described_for(&self.descriptors)
     }
 
-    fn fetch(&self) -> Fetch {
-        let (registry, progress) = (Arc::clone(&self.registry), Arc::clone(&self.progress));
-        Fetch { registry, progress, threads: self.threads }
+    fn fetch(&self, resolved: &Resolved) -> Fetch {
+        Fetch::of(resolved, Arc::clone(&self.progress), self.threads)
     }
 }
 
@@ -96,27 +95,32 @@ impl Pull {
 /// # Errors
 /// Fails if the release cannot be resolved or the registry fails.
 pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
-    let release = resolve(pull).await?;
-    let lock = pull.lock(&release);
+    held(pull, async |resolved| plan_of(pull, resolved).await).await
+}
+
+async fn plan_of(pull: &Pull, resolved: &Resolved) -> Result<PullPlan, PullError> {
+    let release = resolved.release();
+    let lock = pull.lock(release);
     let place = target::place(&pull.into);
     // A path that cannot be expressed in a descriptor fails the plan, as it would fail the pull.
-    let described = Described::of(&place, directory::describe(&place, &release, &lock)?);
+    let described = Described::of(&place, directory::describe(&place, release, &lock)?);
     if target::look(pull, &lock)? == Target::Present {
-        return Ok(PullPlan::of(&release, &[], FetchStats::default(), described));
+        return Ok(PullPlan::of(release, &[], FetchStats::default(), described));
     }
     site::check_writable(&pull.into)?;
-    let scratch = target::Scratch::new(&pull.state)?;
-    let layouts = layouts(pull, &release, &lock, &scratch.indexes()).await?;
-    let seeds = Seeds::open(&pull.state, &release, &pull.into);
+    let scratch = Scratch::new(&pull.state)?;
+    let layouts = layouts(pull, resolved, &lock, &scratch.indexes()).await?;
+    let seeds = Seeds::open(&pull.state, release, &pull.into);
+    let fetch = pull.fetch(resolved);
     let mut stats = FetchStats::default();
     for group in plan::groups(&layouts, &seeds, false) {
         let Group { seeded, wanted } = group?;
         stats.seeded_chunks += seeded.len() as u64;
         stats.seeded_bytes += seeded.iter().map(|(want, _)| u64::from(want.chunk.len)).sum::<u64>();
-        stats += pull.fetch().measure(wanted).await?;
+        stats += fetch.measure(wanted).await?;
     }
     let room = Room::of(&pull.into, plan::data_bytes(&layouts)?);
-    let plan = PullPlan::of(&release, &layouts, stats, described);
+    let plan = PullPlan::of(release, &layouts, stats, described);
     Ok(PullPlan { room: Some(room), ..plan })
 }
 
@@ -126,43 +130,46 @@ pub async fn plan(pull: &Pull) -> Result<PullPlan, PullError> {
 /// Fails if the release cannot be resolved, the registry fails or sends wrong data, or the disk is
 /// full. The staged data is kept for the next attempt.
 pub async fn pull(pull: Pull) -> Result<PullReport, PullError> {
-    let release = resolve(&pull).await?;
-    let lock = pull.lock(&release);
+    held(&pull, async |resolved| pull_resolved(&pull, resolved).await).await
+}
+
+async fn pull_resolved(pull: &Pull, resolved: &Resolved) -> Result<PullReport, PullError> {
+    let release = resolved.release();
+    let lock = pull.lock(release);
     site::finish_move(&pull.into)?;
-    if target::look(&pull, &lock)? == Target::Present {
-        target::verify(&pull, &lock).await?;
-        let described = target::describe(&pull, &release)?;
+    if target::look(pull, &lock)? == Target::Present {
+        target::verify(pull, &lock).await?;
+        let described = target::describe(pull, release)?;
         pull.progress.finish();
-        let report = PullReport::present(&release, &lock, &pull.into);
+        let report = PullReport::present(release, &lock, &pull.into);
         return Ok(PullReport { descriptors: described, ..report });
     }
-    let staging = Staging::open(&pull, &lock)?;
+    let staging = Staging::open(pull, &lock)?;
     // Before the fetch: the path may not be expressible in a descriptor.
-    let described = directory::describe(staging.place(), &release, &lock)?;
+    let described = directory::describe(staging.place(), release, &lock)?;
     let described = Described::of(staging.place(), described);
-    let layouts = layouts(&pull, &release, &lock, &staging.directory().indexes()).await?;
+    let layouts = layouts(pull, resolved, &lock, &staging.directory().indexes()).await?;
     let total = plan::data_bytes(&layouts)?;
     staging.check_room(&lock, total)?;
     pull.progress.begin(Stage::Fetch, Some(total));
-    let seeds = Seeds::open(&pull.state, &release, &pull.into);
+    let seeds = Seeds::open(&pull.state, release, &pull.into);
     let assembly = Arc::new(staging.assembly(&lock, &layouts, seeds, pull.format)?);
-    let stats = bring(&pull, &layouts, &assembly, staging.is_resumed()).await?;
+    let stats = bring(&pull.fetch(resolved), &layouts, &assembly, staging.is_resumed()).await?;
     pull.progress.begin(Stage::Apply, None);
-    let directory = staging.commit(&pull, &release, &lock, &assembly).await?;
+    let directory = staging.commit(pull, release, &lock, &assembly).await?;
     pull.progress.finish();
-    let report = PullReport::pulled(&release, &lock, directory, total, stats);
+    let report = PullReport::pulled(release, &lock, directory, total, stats);
     Ok(PullReport { descriptors: described, ..report })
 }
 
 /// Delivers every chunk: from its place in the staging directory if the pull is resumed, else from
 /// a seed, else from the registry.
 async fn bring(
-    pull: &Pull,
+    fetch: &Fetch,
     layouts: &[DiskLayout],
     assembly: &Arc<Assembly>,
     is_resumed: bool,
 ) -> Result<FetchStats, PullError> {
-    let fetch = pull.fetch();
     let mut groups = plan::groups(layouts, assembly.seeds(), is_resumed).peekable();
     let mut stats = FetchStats::default();
     while groups.peek().is_some() {
@@ -183,59 +190,43 @@ async fn bring(
     Ok(stats)
 }
 
-async fn resolve(pull: &Pull) -> Result<Release, PullError> {
+/// Resolves the release and runs `work` with it. Fails if the release lacks a requested machine.
+async fn held<T>(
+    pull: &Pull,
+    work: impl AsyncFnOnce(&Resolved) -> Result<T, PullError>,
+) -> Result<T, PullError> {
     let selector = match &pull.locked {
         None => pull.selector.clone(),
-        Some(path) => {
-            if !path.exists() {
-                return Err(PullError::NoLockfile { path: path.clone() });
-            }
-            let lock = Lockfile::read(path)?;
-            let agrees = lock.application == pull.application
-                && match &pull.selector {
-                    Selector::Version(version) => *version == lock.version,
-                    Selector::Digest(digest) => *digest == lock.release,
-                    // The lockfile pins a release on purpose, while the channel may have moved on.
-                    Selector::Channel(_) => true,
-                };
-            if !agrees {
-                let locked = format!("{}:{}", lock.application, lock.version);
-                return Err(PullError::LockedElsewhere { path: path.clone(), locked });
-            }
-            Selector::Digest(lock.release)
-        }
+        Some(path) => resolve::locked(path, &pull.application, &pull.selector)?,
     };
-    let release = pull.registry.release(&pull.application, &selector).await?;
-    if let Some(unknown) = pull.machines.iter().find(|name| release.machine(name).is_none()) {
-        return Err(PullError::NoSuchMachine {
-            release: format!("{}:{}", release.application(), release.version()),
-            machine: unknown.clone(),
-            machines: release.machines().iter().map(|m| m.name.to_string()).collect(),
-        });
-    }
-    Ok(release)
+    resolve::held(&pull.registry, &pull.application, &selector, async |resolved| {
+        let release = resolved.release();
+        if let Some(unknown) = pull.machines.iter().find(|name| release.machine(name).is_none()) {
+            return Err(PullError::NoSuchMachine {
+                release: format!("{}:{}", release.application(), release.version()),
+                machine: unknown.clone(),
+                machines: release.machines().iter().map(|m| m.name.to_string()).collect(),
+            });
+        }
+        work(resolved).await
+    })
+    .await
 }
 
-/// Returns the layouts of the locked disks, checked against the release document.
+/// Returns the layouts of the locked disks. Fails if the format cannot hold one of them.
 async fn layouts(
     pull: &Pull,
-    release: &Release,
+    resolved: &Resolved,
     lock: &Lockfile,
-    cache: &crate::directory::IndexCache,
+    cache: &IndexCache,
 ) -> Result<Vec<DiskLayout>, PullError> {
-    let mut layouts = Vec::with_capacity(lock.disks.len());
-    for disk in &lock.disks {
-        let layout = cache.load(&pull.registry, disk.index).await?;
+    let layouts = resolved.layouts(lock, cache).await?;
+    for (disk, layout) in lock.disks.iter().zip(&layouts) {
         let disk_len = layout.index().disk_len().get();
-        if !layout.is_of(release, disk) {
-            let name = format!("{}/{}", disk.machine, disk.disk);
-            return Err(PullError::WrongIndex { disk: name });
+        if pull.format != ExportFormat::Raw && disk_len % SECTOR_LEN != 0 {
+            let disk = format!("{}/{}", disk.machine, disk.disk);
+            return Err(PullError::OddLength { disk, disk_len, format: pull.format });
         }
-        if pull.format != ExportFormat::Raw && disk_len % seawall_api::units::SECTOR_LEN != 0 {
-            let name = format!("{}/{}", disk.machine, disk.disk);
-            return Err(PullError::OddLength { disk: name, disk_len, format: pull.format });
-        }
-        layouts.push(layout);
     }
     Ok(layouts)
 }

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use seawall_api::index::{ChunkRef, Extent};
 
-use super::seeds::Seeds;
 use crate::directory::DiskLayout;
-use crate::fetch::{FetchError, Group, Place, SeedPlace, Want};
+use crate::fetch::{FetchError, Group, Place, SeedPlace, Seeds, Want};
 use crate::host::HostError;
 
 /// The number of chunks located with one request: those of about 256 MiB of disk.

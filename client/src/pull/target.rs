@@ -7,19 +7,15 @@ use std::sync::Arc;
 
 use seawall_api::release::Release;
 use seawall_store::image::layout::ExportFormat;
-use seawall_store::unfinished::Unfinished;
 
-use super::seeds::Seeds;
 use super::sink::Sink;
 use super::site::{self, Site};
 use super::{Pull, PullError};
-use crate::directory::{
-    self, Described, Directory, DiskLayout, DiskTimes, IndexCache, LockedDisk, Lockfile,
-};
+use crate::directory::{self, Described, Directory, DiskLayout, DiskTimes, LockedDisk, Lockfile};
 use crate::error::ErrorKind;
-use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
+use crate::fetch::{Deliver, Origin, Place, SeedPlace, Seeds, Want};
 use crate::folder::{Folder, FolderPath, Untouchable, mode};
-use crate::host::{Holding, HostError, HostState};
+use crate::host::{Holding, HostError};
 use crate::patch::keep_or_discard;
 use crate::room::Room;
 use crate::verify;
@@ -122,27 +118,6 @@ pub(super) fn describe(pull: &Pull, release: &Release) -> Result<Vec<Described>,
     let descriptions = directory::describe(root, release, &lock)?;
     directory.describe(root, release, &lock)?;
     Ok(Described::of(root, descriptions))
-}
-
-/// A folder for a plan's indexes, removed on drop.
-pub(crate) struct Scratch {
-    folder: Folder,
-    /// Also removes the folder on a signal, when nothing is dropped.
-    _unfinished: Unfinished,
-}
-
-impl Scratch {
-    pub(crate) fn new(state: &HostState) -> Result<Self, HostError> {
-        let path = state.scratch_path();
-        let make = || state.make_scratch().map_err(|error| error.source);
-        let (unfinished, folder) =
-            Unfinished::make(&path, make).map_err(|e| HostError::new("create", &path, e))?;
-        Ok(Self { folder, _unfinished: unfinished })
-    }
-
-    pub(crate) fn indexes(&self) -> IndexCache {
-        IndexCache::new(self.folder.clone())
-    }
 }
 
 /// The directory in which a release is assembled.

@@ -38,6 +38,7 @@ use crate::ovf::disk::contradicted;
 use crate::ovf::{Package, Unmapped};
 use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
+use crate::resolve;
 use crate::spec::{DiskContent, ReleaseSpec};
 use sources::Source;
 
@@ -225,7 +226,7 @@ async fn existing(push: &Push) -> Result<Option<Release>, PushError> {
 /// Returns the named release, if any. A damaged document is treated as missing: publishing again
 /// restores it, and the registry still knows the digest that the version names.
 async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>, RegistryError> {
-    match push.registry.release(&push.application, selector).await {
+    match document(push, selector).await {
         Ok(release) => Ok(Some(release)),
         Err(RegistryError::Problem { problem, .. })
             if matches!(problem.code, Code::NotFound | Code::Damaged) =>
@@ -236,10 +237,14 @@ async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>,
     }
 }
 
+async fn document(push: &Push, selector: &Selector) -> Result<Release, RegistryError> {
+    resolve::document(push.registry.as_ref(), &push.application, selector).await
+}
+
 /// Returns the indexes of the parent release, whose leaves are assumed to be present.
 async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
     let parent = match &push.parent {
-        Some(selector) => Some(push.registry.release(&push.application, selector).await?),
+        Some(selector) => Some(document(push, selector).await?),
         None => match push.registry.application(&push.application).await {
             Ok(application) => match application.newest {
                 Some(newest) => match release_of(push, &Selector::Version(newest)).await {

@@ -29,11 +29,8 @@ use seawall_store::image::{DiskImage, Format, ImageError, RUN_LEN_MAX, Variant};
 use tokio::runtime::Handle;
 
 use crate::directory::DiskLayout;
-use crate::fetch::{Fetch, FetchError};
+use crate::fetch::{Fetch, FetchError, Seeds};
 use crate::host::HostError;
-use crate::progress::Silent;
-use crate::pull::seeds::Seeds;
-use crate::registry::Registry;
 pub(crate) use release::RemoteRelease;
 use window::Loader;
 
@@ -67,13 +64,11 @@ impl RemoteDisk {
     pub(crate) fn open(
         name: PathBuf,
         layout: DiskLayout,
-        registry: Arc<dyn Registry>,
+        fetch: Fetch,
         seeds: Arc<Seeds>,
-        threads: usize,
     ) -> Result<Self, HostError> {
         let runs = layout.data_runs()?;
         let disk_len = layout.index().disk_len().get();
-        let fetch = Fetch { registry, progress: Arc::new(Silent), threads };
         Ok(Self {
             name,
             disk_len,

@@ -3,62 +3,47 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use seawall_api::names::{ApplicationName, MachineName};
-use seawall_api::reference::Selector;
-use seawall_api::release::{Disk, Release};
+use seawall_api::names::{DiskName, MachineName};
 
 use super::RemoteDisk;
-use crate::fetch::FetchError;
-use crate::host::HostState;
-use crate::pull::seeds::Seeds;
-use crate::pull::target::Scratch;
-use crate::registry::Registry;
+use crate::fetch::{Fetch, Seeds};
+use crate::host::{HostError, HostState};
+use crate::progress::Silent;
+use crate::resolve::{ResolveError, Resolved, Scratch};
 
-/// A release whose disks are read from the registry.
-pub(crate) struct RemoteRelease {
-    registry: Arc<dyn Registry>,
-    release: Release,
+/// A resolved release whose disks are read from the registry.
+pub(crate) struct RemoteRelease<'a> {
+    resolved: &'a Resolved,
     scratch: Scratch,
     seeds: Arc<Seeds>,
     threads: usize,
 }
 
-impl RemoteRelease {
-    /// Resolves the release and opens this host's holdings as seeds.
-    pub(crate) async fn open(
-        registry: Arc<dyn Registry>,
-        (application, selector): (&ApplicationName, &Selector),
+impl<'a> RemoteRelease<'a> {
+    /// Opens this host's holdings as seeds.
+    pub(crate) fn open(
+        resolved: &'a Resolved,
         state: &HostState,
         threads: usize,
-    ) -> Result<Self, FetchError> {
-        let release = registry.release(application, selector).await?;
+    ) -> Result<Self, HostError> {
         let scratch = Scratch::new(state)?;
-        let seeds = Arc::new(Seeds::open(state, &release, Path::new("")));
-        Ok(Self { registry, release, scratch, seeds, threads })
+        let seeds = Arc::new(Seeds::open(state, resolved.release(), Path::new("")));
+        Ok(Self { resolved, scratch, seeds, threads })
     }
 
-    pub(crate) fn release(&self) -> &Release {
-        &self.release
+    pub(crate) fn resolved(&self) -> &'a Resolved {
+        self.resolved
     }
 
-    pub(crate) fn registry(&self) -> &Arc<dyn Registry> {
-        &self.registry
-    }
-
-    /// Returns a disk of the release, or `None` if its index describes other content or another
-    /// length.
+    /// Returns a disk of the release.
     pub(crate) async fn disk(
         &self,
         machine: &MachineName,
-        disk: &Disk,
-    ) -> Result<Option<RemoteDisk>, FetchError> {
-        let layout = self.scratch.indexes().load(&self.registry, disk.index).await?;
-        let index = layout.index();
-        if index.content() != disk.content || index.disk_len().get() != disk.len {
-            return Ok(None);
-        }
-        let name = PathBuf::from(format!("{machine}/{}", disk.name));
-        let (registry, seeds) = (Arc::clone(&self.registry), Arc::clone(&self.seeds));
-        Ok(Some(RemoteDisk::open(name, layout, registry, seeds, self.threads)?))
+        disk: &DiskName,
+    ) -> Result<RemoteDisk, ResolveError> {
+        let layout = self.resolved.layout(machine, disk, &self.scratch.indexes()).await?;
+        let name = PathBuf::from(format!("{machine}/{disk}"));
+        let fetch = Fetch::of(self.resolved, Arc::new(Silent), self.threads);
+        Ok(RemoteDisk::open(name, layout, fetch, Arc::clone(&self.seeds))?)
     }
 }

@@ -8,9 +8,8 @@ use futures::stream;
 use seawall_api::index::{ChunkRef, Extent, LEAF_SPAN, Leaf};
 
 use crate::directory::DiskLayout;
-use crate::fetch::{Deliver, Fetch, FetchError, Group, Origin, Place, SeedPlace, Want};
+use crate::fetch::{Deliver, Fetch, FetchError, Group, Origin, Place, SeedPlace, Seeds, Want};
 use crate::host::HostError;
-use crate::pull::seeds::Seeds;
 
 /// Loads windows of one disk.
 pub(super) struct Loader {

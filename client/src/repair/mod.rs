@@ -37,6 +37,7 @@ use crate::error::ErrorKind;
 use crate::hold;
 use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
+use crate::resolve;
 use content::{Content, Missing};
 
 /// The inputs of a repair.
@@ -136,8 +137,8 @@ async fn document(
     lease: &Lease,
     report: &mut RepairReport,
 ) -> Result<Option<Release>, RepairError> {
-    let selector = Selector::Digest(damaged.digest);
-    match repair.registry.release(&damaged.application, &selector).await {
+    let (registry, selector) = (repair.registry.as_ref(), Selector::Digest(damaged.digest));
+    match resolve::document(registry, &damaged.application, &selector).await {
         Ok(release) => return Ok(Some(release)),
         Err(error) => drop(permanent(error)?),
     }

@@ -21,6 +21,7 @@ use super::RepairError;
 use crate::directory::{Directory, Lockfile};
 use crate::fetch::{Want, coalesce};
 use crate::registry::Registry;
+use crate::resolve;
 
 /// A source of lost objects. Returns `None` for objects that it lacks or cannot read.
 #[async_trait]
@@ -105,7 +106,7 @@ impl Source for RegistrySource {
         application: &ApplicationName,
         release: ReleaseDigest,
     ) -> Option<Release> {
-        self.0.release(application, &Selector::Digest(release)).await.ok()
+        resolve::document(self.0.as_ref(), application, &Selector::Digest(release)).await.ok()
     }
 
     async fn descriptor(&self, descriptor: DescriptorDigest) -> Option<Bytes> {

@@ -11,7 +11,6 @@ use seawall_api::index::{
 };
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
-use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
 use seawall_store::codec::Decoder;
 use seawall_store::content::LeafHasher;
@@ -21,6 +20,7 @@ use super::{Damage, DiskState, VerifiedDisk, VerifyError, VerifyReport, damage_o
 use crate::fetch::{Request, Want, coalesce};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
+use crate::resolve::{self, Resolved};
 
 /// The number of leaves verified concurrently.
 const LEAVES_AT_ONCE: usize = 4;
@@ -48,13 +48,24 @@ pub struct VerifyRelease {
 /// Fails if the release cannot be resolved or the registry cannot be reached. Damage is not an
 /// error but an entry in the report.
 pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, VerifyError> {
-    let release: Release = verify.registry.release(&verify.application, &verify.selector).await?;
-    let mut report = VerifyReport::new(&release);
-    verify.progress.begin(Stage::Verify, None);
-    verify_descriptors(&verify, &release, &mut report).await?;
+    let VerifyRelease { registry, application, selector, progress } = verify;
+    resolve::held(&registry, &application, &selector, async |resolved| {
+        verify_resolved(resolved, &progress).await
+    })
+    .await
+}
+
+async fn verify_resolved(
+    resolved: &Resolved,
+    progress: &Arc<dyn Progress>,
+) -> Result<VerifyReport, VerifyError> {
+    let release = resolved.release();
+    let mut report = VerifyReport::new(release);
+    progress.begin(Stage::Verify, None);
+    verify_descriptors(resolved, &mut report).await?;
     for (machine, disk) in release.disks() {
         let damage_before = report.damage.len();
-        match verify.registry.index(disk.index).await {
+        match resolved.registry().index(disk.index).await {
             Ok(index) if (index.content(), index.disk_len().get()) != (disk.content, disk.len) => {
                 let (content, len) = (index.content(), index.disk_len().get());
                 let what = format!(
@@ -63,7 +74,10 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
                 );
                 report.damage.push(Damage::new(format!("index {}", disk.index), what));
             }
-            Ok(index) => verify_disk(&verify, &index, &mut report).await?,
+            Ok(index) => {
+                let check = |position| LeafCheck::new(resolved, progress, &index, position);
+                verify_disk(&index, check, &mut report).await?;
+            }
             Err(error) => {
                 report.damage.push(damage_of(format!("index {}", disk.index), error)?);
             }
@@ -80,22 +94,22 @@ pub async fn verify_release(verify: VerifyRelease) -> Result<VerifyReport, Verif
             file: None,
         });
     }
-    verify.progress.finish();
+    progress.finish();
     Ok(report)
 }
 
 /// Reads the original descriptors. The registry's client hashes their bytes.
 async fn verify_descriptors(
-    verify: &VerifyRelease,
-    release: &Release,
+    resolved: &Resolved,
     report: &mut VerifyReport,
 ) -> Result<(), VerifyError> {
     let mut seen = HashSet::new();
-    for descriptor in release.machines().iter().filter_map(|m| m.descriptor.as_ref()) {
+    let machines = resolved.release().machines();
+    for descriptor in machines.iter().filter_map(|m| m.descriptor.as_ref()) {
         if !seen.insert(descriptor.digest) {
             continue;
         }
-        if let Err(error) = verify.registry.descriptor(descriptor.digest).await {
+        if let Err(error) = resolved.registry().descriptor(descriptor.digest).await {
             let object = format!("descriptor {}", descriptor.digest);
             report.damage.push(damage_of(object, error)?);
         }
@@ -104,8 +118,8 @@ async fn verify_descriptors(
 }
 
 async fn verify_disk(
-    verify: &VerifyRelease,
     index: &DiskIndex,
+    check: impl Fn(usize) -> LeafCheck,
     report: &mut VerifyReport,
 ) -> Result<(), VerifyError> {
     let zeros = zeros_leaf();
@@ -116,7 +130,7 @@ async fn verify_disk(
         .filter(|&position| !is_zeros(&index.leaves()[position]) || Some(position) == first_zeros);
     let mut leaves = stream::iter(positions)
         .map(|position| {
-            let check = LeafCheck::new(verify, index, position);
+            let check = check(position);
             tokio::task::spawn_blocking(move || check.run())
         })
         .buffered(LEAVES_AT_ONCE);
@@ -173,10 +187,15 @@ struct LeafCheck {
 }
 
 impl LeafCheck {
-    fn new(verify: &VerifyRelease, index: &DiskIndex, position: usize) -> Self {
+    fn new(
+        resolved: &Resolved,
+        progress: &Arc<dyn Progress>,
+        index: &DiskIndex,
+        position: usize,
+    ) -> Self {
         Self {
-            registry: Arc::clone(&verify.registry),
-            progress: Arc::clone(&verify.progress),
+            registry: Arc::clone(resolved.registry()),
+            progress: Arc::clone(progress),
             handle: Handle::current(),
             leaf: index.leaves()[position],
             span: leaf_range(index.disk_len(), position),

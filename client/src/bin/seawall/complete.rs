@@ -17,6 +17,7 @@ use clap_complete::{Shell, engine::ValueCompleter as _};
 use seawall::directory::{LOCKFILE, Lockfile, Origin};
 use seawall::progress::{Progress, Silent};
 use seawall::registry::Registry;
+use seawall::resolve::document;
 use seawall_api::audit::{Action, EVENTS};
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::{Reference, Selector};
@@ -272,7 +273,7 @@ fn references(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
     let (stem, _) = typed.rsplit_once('/').unwrap_or((typed, ""));
     let Ok(reference) = stem.parse::<Reference>() else { return Vec::new() };
     let found = line.ask(host, async |registry| {
-        let release = registry.release(&application, &reference.selector?).await.ok()?;
+        let release = document(registry.as_ref(), &application, &reference.selector?).await.ok()?;
         Some(match &reference.machine {
             None => release.machines().iter().map(|it| it.name.to_string()).collect::<Vec<_>>(),
             Some(name) => {
@@ -310,7 +311,7 @@ fn machines(line: &Line, text: &OsStr) -> Vec<CompletionCandidate> {
     let (Some(typed), Some(named)) = (text.to_str(), line.application()) else { return Vec::new() };
     let Some(selector): Option<Selector> = named.selector else { return Vec::new() };
     let found = line.ask(named.host, async |registry| {
-        let release = registry.release(&named.application, &selector).await.ok()?;
+        let release = document(registry.as_ref(), &named.application, &selector).await.ok()?;
         Some(release.machines().iter().map(|it| it.name.to_string()).collect::<Vec<_>>())
     });
     matching(found.unwrap_or_default(), typed)

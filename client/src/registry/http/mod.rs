@@ -154,4 +154,4 @@ fn parse_base(text: &str) -> Result<Url, InvalidUrl> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,5 @@
 //! Tests against a hand-written server, which can misbehave in ways that no framework allows.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use seawall_api::release::{Descriptor, Release};
 use seawall_api::units::DiskLen;
 use seawall_api::v1::{ApplyRetention, Lease, LeasePurpose, NewWebhook};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::*;
 use crate::error::{ErrorKind, Failure};
@@ -24,60 +23,7 @@ use crate::progress::Silent;
 use crate::registry::{Expect, Fleet, Registry, RegistryError, RetryPolicy, Upkeep, Watching};
 use crate::spec::{DiskContent, flags};
 use crate::verify::{VerifyRelease, verify_release};
-
-/// The server's behaviour on one connection, which carries one request.
-#[derive(Clone)]
-enum Act {
-    /// Answers, then closes.
-    Answer(Vec<u8>),
-    /// Answers, then keeps the connection open without sending more.
-    Hang(Vec<u8>),
-    /// Closes without an answer.
-    Reset,
-    /// Sends the head, then single bytes of the body with a pause before each.
-    Drip(Vec<u8>, Duration, usize),
-}
-
-struct Server {
-    address: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    /// Performs the acts in turn, one per connection, repeating the last one.
-    async fn start(acts: Vec<Act>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = requests.clone();
-        tokio::spawn(async move {
-            for position in 0.. {
-                let (stream, _) = listener.accept().await.unwrap();
-                let act = acts[position.min(acts.len() - 1)].clone();
-                tokio::spawn(serve(stream, act, seen.clone()));
-            }
-        });
-        Self { address, requests }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    fn registry(&self) -> HttpRegistry {
-        let token = Token::parse("s3cr3t").unwrap();
-        HttpRegistry::new(&self.url(), Some(token), patient()).unwrap()
-    }
-
-    /// Returns a client that waits one second for a stalled connection.
-    fn impatient(&self) -> HttpRegistry {
-        HttpRegistry::new(&self.url(), None, impatient()).unwrap()
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
-    }
-}
+use server::{Act, Server, http, ok};
 
 fn patient() -> Timeouts {
     Timeouts { connect: Duration::from_secs(5), idle: Duration::from_secs(30) }
@@ -85,56 +31,6 @@ fn patient() -> Timeouts {
 
 fn impatient() -> Timeouts {
     Timeouts { idle: Duration::from_secs(1), ..patient() }
-}
-
-async fn serve(mut stream: TcpStream, act: Act, seen: Arc<Mutex<Vec<String>>>) {
-    let mut request = Vec::new();
-    let mut buf = vec![0; 1 << 20];
-    let mut whole_len = usize::MAX;
-    while request.len() < whole_len {
-        match stream.read(&mut buf).await {
-            Ok(0) | Err(_) => return,
-            Ok(count) => request.extend_from_slice(&buf[..count]),
-        }
-        if whole_len == usize::MAX
-            && let Some(head_len) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n")
-        {
-            let head = String::from_utf8_lossy(&request[..head_len]).to_lowercase();
-            let body_len = head.split("content-length: ").nth(1);
-            let body_len = body_len.and_then(|rest| rest.split("\r\n").next()?.parse().ok());
-            whole_len = head_len + 4 + body_len.unwrap_or(0);
-        }
-    }
-    seen.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
-    match act {
-        Act::Answer(bytes) => {
-            let _ = stream.write_all(&bytes).await;
-            let _ = stream.shutdown().await;
-        }
-        Act::Hang(bytes) => {
-            let _ = stream.write_all(&bytes).await;
-            tokio::time::sleep(Duration::from_secs(60)).await;
-        }
-        Act::Reset => drop(stream),
-        Act::Drip(head, every, count) => {
-            let _ = stream.write_all(&head).await;
-            for _ in 0..count {
-                tokio::time::sleep(every).await;
-                if stream.write_all(b"x").await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-fn http(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
-    [head.as_bytes(), body].concat()
-}
-
-fn ok(body: &[u8]) -> Act {
-    Act::Answer(http("200 OK", "", body))
 }
 
 fn application() -> ApplicationName {
@@ -541,6 +437,7 @@ async fn a_descriptor_that_may_not_be_read_is_no_damage() {
     let answers = |status| {
         let release = release_answer(release.digest(), release.bytes());
         vec![
+            ok(br#"{"id":"l1","ttlSecs":60}"#),
             release,
             Act::Answer(http(status, "", b"")),
             Act::Answer(http("404 Not Found", "", b"")),
@@ -562,3 +459,4 @@ async fn a_descriptor_that_may_not_be_read_is_no_damage() {
 }
 
 mod obstacle;
+pub(crate) mod server;

@@ -1,6 +1,7 @@
 //! `seawall channels APPLICATION [CHANNEL]` and `seawall promote REFERENCE CHANNEL`.
 
 use seawall::registry::Expect;
+use seawall::resolve::document;
 use seawall_api::names::{ApplicationName, ChannelName};
 use seawall_api::reference::Selector;
 use seawall_api::v1::{Channel, ChannelMove};
@@ -55,7 +56,7 @@ pub(crate) async fn promote(around: &Surroundings, promote: Promote) -> Result<(
     let application = target.application;
     let release = match target.selector {
         Selector::Digest(digest) => digest,
-        named => around.registry.release(&application, &named).await?.digest(),
+        named => document(around.registry.as_ref(), &application, &named).await?.digest(),
     };
     let expect = match expect {
         Some(expect) => expect,

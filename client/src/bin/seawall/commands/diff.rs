@@ -7,6 +7,7 @@ use seawall_api::units::HumanBytes;
 use seawall_api::v1::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff};
 
 use seawall::plain::one_line;
+use seawall::resolve::document;
 use serde::{Serialize, Serializer};
 
 use super::Surroundings;
@@ -80,7 +81,7 @@ async fn named(
     digest: ReleaseDigest,
 ) -> Result<Side, Failure> {
     let selector = Selector::Digest(digest);
-    let release = around.registry.release(&target.application, &selector).await?;
+    let release = document(around.registry.as_ref(), &target.application, &selector).await?;
     let (application, version) = (target.application.clone(), release.version().clone());
     Ok(Side { application, version, digest })
 }

@@ -4,6 +4,7 @@
 
 use seawall::error::ErrorKind;
 use seawall::registry::Registry;
+use seawall::resolve::document;
 use seawall_api::names::{ApplicationName, ChannelName, DiskName, HostName, MachineName, PinName};
 use seawall_api::reference::Selector;
 
@@ -126,7 +127,7 @@ fn application_hint(application: &ApplicationName, applications: &[String]) -> S
 
 /// Suggests a machine or disk; `None` if the release has all those in `wanted`.
 async fn part_hint(wanted: &Wanted, target: &Target, registry: &dyn Registry) -> Option<String> {
-    let release = registry.release(&target.application, &target.selector).await.ok()?;
+    let release = document(registry, &target.application, &target.selector).await.ok()?;
     let machines: Vec<&str> = release.machines().iter().map(|it| it.name.as_str()).collect();
     for name in &wanted.machines {
         let Some(machine) = release.machine(name) else {

@@ -36,7 +36,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use directories::ProjectDirs;
-use seawall::hold;
 use seawall::host::HostState;
 use seawall::progress::Progress;
 use seawall::registry::Registry;
@@ -45,7 +44,7 @@ use crate::args::Global;
 #[cfg(feature = "server")]
 use crate::command::Offline;
 use crate::command::watch::Watch;
-use crate::command::{Command, Target, Upkeep};
+use crate::command::{Command, Upkeep};
 use crate::config::{Keyring, Settings};
 use crate::connect::{Connection, Missing};
 use crate::output::{Screen, Style};
@@ -123,19 +122,10 @@ pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Fail
 async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
     match command {
         Command::Push(_, push) => push::push(around, *push).await,
-        Command::Pull(_, pull) => {
-            held(&around.clone(), &pull.target.clone(), pull::pull(around, pull)).await
-        }
-        Command::Package(_, package) => {
-            let target = package.target.clone();
-            held(&around.clone(), &target, export::package(around, package)).await
-        }
-        Command::Export(_, order) => {
-            held(&around.clone(), &order.target.clone(), export::export(around, order)).await
-        }
-        Command::Patch(_, patch) => {
-            held(&around.clone(), &patch.target.clone(), patch::patch(around, patch)).await
-        }
+        Command::Pull(_, pull) => pull::pull(around, pull).await,
+        Command::Package(_, package) => export::package(around, package).await,
+        Command::Export(_, order) => export::export(around, order).await,
+        Command::Patch(_, patch) => patch::patch(around, patch).await,
         Command::Collect(_, collect) => collect::collect(&around, collect).await,
         Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
         Command::Applications(_) => list::applications(&around).await,
@@ -148,9 +138,7 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         Command::Promote(_, promote) => channels::promote(&around, promote).await,
         Command::Fleet(_, order) => fleet::run(&around, order).await,
         Command::Watch(_, watch) => watched(&around, watch).await,
-        Command::VerifyRelease(_, target) => {
-            held(&around.clone(), &target.clone(), verify::release(around, target)).await
-        }
+        Command::VerifyRelease(_, target) => verify::release(around, target).await,
         Command::Upkeep(_, upkeep) => keep_up(around, upkeep).await,
         Command::BackupOf(_, _, out) => backup::backup(&around, &out).await,
         #[cfg(feature = "server")]
@@ -174,15 +162,6 @@ async fn watched(around: &Surroundings, watch: Watch) -> Result<(), Failure> {
         Watch::Deliveries(id) => webhooks::deliveries(around, &id).await,
         Watch::Quota(quota) => quota::quota(around, quota).await,
     }
-}
-
-/// Runs `work` under a lease, so that the registry keeps the data of the target's release.
-async fn held(
-    around: &Surroundings,
-    target: &Target,
-    work: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
-    hold::during(&around.registry, &target.application, work).await
 }
 
 async fn keep_up(around: Surroundings, upkeep: Upkeep) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use seawall::error::ErrorKind;
+use seawall::resolve::document;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::reference::Selector;
 use seawall_api::release::{Document, Machine, NetworkCard, Release};
@@ -32,7 +33,8 @@ struct Shown<'a> {
 }
 
 pub(crate) async fn show(around: &Surroundings, target: &Target) -> Result<(), Failure> {
-    let release = around.registry.release(&target.application, &target.selector).await?;
+    let registry = around.registry.as_ref();
+    let release = document(registry, &target.application, &target.selector).await?;
     let lost = lost_of(around, &release).await?;
     let holders = holders_of(around, &release).await?;
     let digest = release.digest();

@@ -8,8 +8,8 @@ use seawall_api::index::Extent;
 use seawall_api::release::Release;
 use seawall_store::image::DiskImage;
 
+use super::SeedPlace;
 use crate::directory::{DiskLayout, IndexCache, open_image};
-use crate::fetch::SeedPlace;
 use crate::folder::Folder;
 use crate::host::HostState;
 
