@@ -129,6 +129,16 @@ fn flows_and_server_never_see_each_other() {
 }
 
 #[test]
+fn flows_and_commands_get_a_release_from_the_stage_that_proves_it() {
+    let mut sources = product();
+    let doors = ["client/src/registry/", "client/src/resolve/"];
+    sources.retain(|s| {
+        s.path.starts_with("client/") && !doors.iter().any(|it| s.path.starts_with(it))
+    });
+    check(&sources, rules::asks_no_registry_for_a_release);
+}
+
+#[test]
 fn packages_depend_in_one_direction() {
     let packages = source::packages();
     let banned: [(&str, &[&str]); 3] = [

@@ -73,6 +73,15 @@ fn is_under(path: &str, banned: &str) -> bool {
         || (banned.starts_with(char::is_uppercase) && path.split("::").any(|part| part == banned))
 }
 
+/// Finds calls of `Registry::release`, told from accessors of that name by their arguments.
+pub(crate) fn asks_no_registry_for_a_release(source: &Source) -> Vec<Finding> {
+    in_code(source, |line| {
+        let (_, arguments) = line.split_once(".release(")?;
+        let is_asked = !arguments.starts_with(')');
+        is_asked.then(|| "asks for a release past `client/src/resolve`".to_owned())
+    })
+}
+
 pub(crate) fn names_none_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in paths_of(&source.code()) {
@@ -362,6 +371,14 @@ mod tests {
             assert_eq!(found(re_exports_names_only, "a.rs", text), 1, "{text}");
         }
         assert_eq!(found(re_exports_names_only, "a.rs", "pub use a::{B, c::{D, E_MAX}};"), 0);
+    }
+
+    #[test]
+    fn a_release_asked_for_past_its_stage_is_found() {
+        let rule = asks_no_registry_for_a_release;
+        assert_eq!(found(rule, "a.rs", "let it = registry.release(&application, it).await;"), 1);
+        assert_eq!(found(rule, "a.rs", "let it = registry\n    .release(\n"), 1);
+        assert_eq!(found(rule, "a.rs", "let it = resolved.release();"), 0);
     }
 
     #[test]
