@@ -186,9 +186,9 @@ impl Metrics {
         self.requests.get_or_create(&RouteLabels { route, method, status }).inc();
     }
 
-    /// Counts a request answered with a problem.
-    pub(crate) fn refused(&self, code: Code) {
-        self.problems.get_or_create(&ProblemLabels { code: code.as_str() }).inc();
+    /// Counts a request answered with an error of this code.
+    pub(crate) fn refused(&self, code: &'static str) {
+        self.problems.get_or_create(&ProblemLabels { code }).inc();
     }
 
     /// Counts received bytes of a body.

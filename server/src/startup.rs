@@ -184,7 +184,9 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     let prefix =
         Machine.random().ok_or(StartError::Machine("the system provides no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
-    let edge = web::Data::new(Edge::new(tokens, prefix, config.rates).with_spool(&config.data_dir));
+    let edge = web::Data::new(
+        Edge::new(tokens, prefix, config.rates, &http::Problems).with_spool(&config.data_dir),
+    );
     let listen = |source| StartError::Listen { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;

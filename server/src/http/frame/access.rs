@@ -1,0 +1,128 @@
+//! Authentication of requests, and the access that routes require.
+
+use std::cell::OnceCell;
+use std::future::{Ready, ready};
+use std::rc::Rc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::ErrorInternalServerError;
+use actix_web::http::header;
+use actix_web::middleware::Next;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+
+use super::body::drain;
+use super::{Edge, Refusal};
+use crate::tokens::Role;
+
+/// The access that a route requires.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Access {
+    /// No token, and no rate limit: for endpoints of load balancers, and for the API's own
+    /// description, which reveals nothing about this registry.
+    Open,
+    /// A token of any role: for reads, queries with a body, leases and reports of hosts. Handlers
+    /// that decide by the request's contents call [`Actor::publishes`].
+    Reader,
+    /// A publisher's token.
+    Publisher,
+}
+
+/// The name and the role of a request's token. The name is empty without authentication.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Actor {
+    pub(crate) name: String,
+    role: Option<Role>,
+}
+
+impl Actor {
+    /// Fails for a reader.
+    pub(crate) fn publishes(&self) -> Result<(), Refusal> {
+        match self.role {
+            Some(Role::Reader) => Err(Refusal::OnlyReads { token: self.name.clone() }),
+            Some(Role::Publisher) | None => Ok(()),
+        }
+    }
+
+    /// Returns the actor of a request. `None` before the request is admitted.
+    pub(super) fn of(request: &impl HttpMessage) -> Option<Self> {
+        request.extensions().get::<Admitted>()?.0.get().cloned()
+    }
+}
+
+/// A place for the actor, filled when the request is admitted. The frame reads the place after the
+/// answer, for the log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Admitted(Rc<OnceCell<Actor>>);
+
+impl Admitted {
+    /// Returns the actor's name, empty if the request was not admitted.
+    pub(super) fn name(&self) -> &str {
+        self.0.get().map_or("", |actor| &actor.name)
+    }
+}
+
+impl FromRequest for Actor {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let unknown = || ErrorInternalServerError("the request was not authenticated");
+        ready(Self::of(request).ok_or_else(unknown))
+    }
+}
+
+/// Runs a handler if the request has the required access and is within the rates.
+pub(super) async fn admitted(
+    access: Access,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let edge = request.app_data::<web::Data<Edge>>().cloned();
+    let edge = edge.ok_or_else(|| ErrorInternalServerError("the registry is not configured"))?;
+    let admitted = authorize(access, &request, &edge).and_then(|actor| {
+        if access != Access::Open {
+            edge.limiter.admit(&request, &actor.name)?;
+        }
+        Ok(actor)
+    });
+    match admitted {
+        Ok(actor) => {
+            if let Some(Admitted(place)) = request.extensions().get() {
+                let _ = place.set(actor);
+            }
+            next.call(request).await
+        }
+        Err(refusal) => Ok(refuse(request, refusal, &edge).await),
+    }
+}
+
+/// Answers a request with a refusal, after reading what its body may have.
+pub(super) async fn refuse(
+    request: ServiceRequest,
+    refusal: Refusal,
+    edge: &Edge,
+) -> ServiceResponse<BoxBody> {
+    let (request, mut payload) = request.into_parts();
+    drain(&request, &mut payload, &edge.metrics).await;
+    let response = HttpResponse::from_error(edge.voice.refuse(refusal));
+    ServiceResponse::new(request, response)
+}
+
+/// Authenticates a request and checks its permission.
+fn authorize(access: Access, request: &ServiceRequest, edge: &Edge) -> Result<Actor, Refusal> {
+    let Some(tokens) = edge.tokens.as_ref().filter(|_| access != Access::Open) else {
+        return Ok(Actor::default());
+    };
+    let tokens = tokens.now();
+    let value = request.headers().get(header::AUTHORIZATION).ok_or(Refusal::NoToken)?;
+    let secret = value.to_str().ok().and_then(|text| text.split_once(' '));
+    let secret = secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let (name, role) =
+        secret.and_then(|(_, secret)| tokens.find(secret.trim())).ok_or(Refusal::UnknownToken)?;
+    let actor = Actor { name: name.to_owned(), role: Some(role) };
+    if access == Access::Publisher {
+        actor.publishes()?;
+    }
+    Ok(actor)
+}

@@ -1,0 +1,5 @@
+//! What an operator watches: the audit log, webhooks and quotas.
+
+pub(super) mod log;
+pub(super) mod quotas;
+pub(super) mod webhooks;
