@@ -104,6 +104,45 @@ fn the_edge_names_no_type_of_catalog_or_store() {
     check(&model, |source| rules::names_none_of(source, &ports));
 }
 
+/// A route registered with the framework alone would declare no access.
+#[test]
+fn every_route_of_the_edge_declares_its_access() {
+    let banned = [
+        "web::resource",
+        "web::scope",
+        "web::route",
+        "web::method",
+        "web::to",
+        "web::get",
+        "web::head",
+        "web::post",
+        "web::put",
+        "web::delete",
+        "web::patch",
+        "actix_web::Resource",
+        "actix_web::Route",
+        "actix_web::Scope",
+    ];
+    let mut sources = under("server/src/http/");
+    sources.retain(|source| source.path != "server/src/http/frame/route.rs");
+    check(&sources, |source| rules::names_none_of(source, &banned));
+}
+
+/// Another protocol brings a voice, not a frame.
+#[test]
+fn the_frame_of_requests_knows_no_protocol() {
+    let banned = [
+        "seawall_api::problem",
+        "crate::app::AppError",
+        "crate::http::voice",
+        "crate::http::extract",
+        "crate::http::v1",
+        "crate::http::meta",
+        "ApiError",
+    ];
+    check(&under("server/src/http/frame/"), |source| rules::names_none_of(source, &banned));
+}
+
 #[test]
 fn only_the_start_of_a_registry_names_concrete_adapters() {
     let banned = ["seawall_store::backend", "SqliteCatalog", "object_store"];
