@@ -2,8 +2,8 @@
 //!
 //! 1. [`sources`]: open every image, and recall the indexes of disks unchanged since their last
 //!    scan.
-//! 2. [`pipeline`]: scan → cut → ask → pack → upload, leaf by leaf, on every core at once.
-//! 3. publish: indexes, then the release document, which makes the release visible atomically.
+//! 2. [`pipeline`]: scan and cut → ask → pack → upload → name, leaf by leaf, on every core at once.
+//! 3. The release document is sent last, and makes the release visible atomically.
 //!
 //! # Invariants
 //!
@@ -13,11 +13,9 @@
 //! 3. A disk that changes during the push is refused: its bytes would match no point in time.
 
 mod error;
-mod ledger;
 mod pipeline;
 mod report;
 mod sources;
-mod uploads;
 
 use std::sync::Arc;
 
@@ -271,3 +269,6 @@ async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
     push.progress.begin(Stage::Upload, None);
     Ok(indexes)
 }
+
+#[cfg(test)]
+mod tests;
