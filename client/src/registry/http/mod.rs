@@ -7,8 +7,8 @@
 //!
 //! A push can be retried, publishing included, because every object is named by digest. A lease
 //! opened by a lost attempt is never used and expires. The calls that the port's contracts except
-//! from idempotence are marked `Call::once`: if the first answer to a move of a channel is lost, the
-//! repeat finds the channel moved and reports a conflict.
+//! from idempotence are marked `Call::once`: if the first answer to a move of a channel is lost,
+//! the repeat finds the channel moved and reports a conflict.
 //!
 //! # Limits
 //!

@@ -82,8 +82,8 @@ impl Call {
         Self { check: Some(Box::new(check)), ..self }
     }
 
-    /// Excludes the request from retries. A repeat of it after a lost answer would do more, or would
-    /// be refused.
+    /// Excludes the request from retries: a repeat after a lost answer would do more, or would be
+    /// refused.
     pub(super) fn once(self) -> Self {
         Self { is_repeatable: false, ..self }
     }
@@ -132,8 +132,8 @@ impl Transport {
         &self.address
     }
 
-    /// Sends a request and reads its answer. Retries after a transient failure of either, unless the
-    /// request is not repeatable. Every status other than success is an error.
+    /// Sends a request and reads its answer. Retries after a transient failure of either if the
+    /// request is repeatable. Every status other than success is an error.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, RegistryError> {
         if call.is_repeatable {
             self.retry.run(|| self.exchange(call)).await
