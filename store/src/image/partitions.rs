@@ -6,6 +6,7 @@
 //!
 //! 1. At most [`ENTRIES_MAX`] entries are read, and chains of extended partitions end.
 
+use super::fields::{le32, le64};
 use super::{DiskImage, ImageError};
 
 /// Maximum number of entries of a GPT, or of links in a chain of extended partitions. Tools make
@@ -102,12 +103,11 @@ fn table_of(sector: &[u8]) -> Option<Vec<Entry>> {
     // A boot sector without a table has code here: an entry begins with 0x00 or 0x80.
     entries
         .map(|entry| {
-            let entry_at = |at| Some(u64::from(le32(entry, at)?));
             let is_entry = entry[0] & 0x7f == 0;
             is_entry.then_some(Entry {
                 kind: entry[4],
-                first: entry_at(8)?,
-                sectors: entry_at(12)?,
+                first: u64::from(le32(entry, 8)),
+                sectors: u64::from(le32(entry, 12)),
             })
         })
         .collect()
@@ -146,9 +146,9 @@ fn gpt(image: &dyn DiskImage, sector_len: u64) -> Result<Option<Vec<Partition>>,
     if !header.starts_with(GPT_SIGNATURE) {
         return Ok(None);
     }
-    let table = le64(&header, 72).and_then(|sector| sector.checked_mul(sector_len));
-    let count = le32(&header, 80).map_or(0, u64::from).min(ENTRIES_MAX);
-    let entry_len = le32(&header, 84).map_or(0, u64::from);
+    let table = le64(&header, 72).checked_mul(sector_len);
+    let count = u64::from(le32(&header, 80)).min(ENTRIES_MAX);
+    let entry_len = u64::from(le32(&header, 84));
     let Some(table) = table.filter(|_| ENTRY_LENS.contains(&entry_len)) else {
         return Ok(Some(Vec::new()));
     };
@@ -157,7 +157,7 @@ fn gpt(image: &dyn DiskImage, sector_len: u64) -> Result<Option<Vec<Partition>>,
     let entries = bytes.chunks_exact(usize::try_from(entry_len).unwrap_or(usize::MAX));
     let partitions = (1..).zip(entries).filter_map(|(number, entry)| {
         let kind = entry.get(..16)?;
-        let (first, last) = (le64(entry, 32)?, le64(entry, 40)?);
+        let (first, last) = (le64(entry, 32), le64(entry, 40));
         let is_used = kind.iter().any(|byte| *byte != 0) && first <= last;
         let len = (last - first.min(last)).checked_add(1)?.checked_mul(sector_len)?;
         is_used.then_some(Partition {
@@ -198,12 +198,4 @@ fn utf16(bytes: &[u8]) -> String {
     let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
     let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
     String::from_utf16_lossy(&units)
-}
-
-fn le32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn le64(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }

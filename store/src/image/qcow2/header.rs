@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::super::ImageError;
+use super::super::fields::{be32, be64};
 use super::super::format::QCOW2_MAGIC;
 use super::super::source::NamedSource;
 
@@ -266,12 +267,4 @@ fn read_bytes(source: &NamedSource, offset: u64, len: u64) -> Result<Vec<u8>, Im
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     source.read(offset, &mut bytes)?;
     Ok(bytes)
-}
-
-fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(std::array::from_fn(|i| bytes[at + i]))
-}
-
-pub(super) fn be64(bytes: &[u8], at: usize) -> u64 {
-    u64::from_be_bytes(std::array::from_fn(|i| bytes[at + i]))
 }

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use super::super::ImageError;
 use super::super::cache::Cache;
+use super::super::fields::be64;
 use super::super::source::NamedSource;
-use super::header::{Header, be64};
+use super::header::Header;
 
 /// Maximum number of L1 entries: QEMU's limit of 32 MiB for one table.
 const L1_ENTRIES_MAX: u64 = (32 << 20) / 8;

@@ -3,6 +3,7 @@
 //! Both are parsed to the same shape: a directory of grain tables.
 
 use super::super::ImageError;
+use super::super::fields::{le16, le32, le64};
 use super::super::source::NamedSource;
 use super::descriptor::unsupported;
 use super::{DISK_SECTORS_MAX, SECTOR_LEN};
@@ -224,7 +225,7 @@ impl Fields<'_> {
     }
 
     fn le16(&self, at: usize) -> u16 {
-        u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]])
+        le16(self.bytes, at)
     }
 
     fn le32(&self, at: usize) -> u32 {
@@ -238,13 +239,3 @@ impl Fields<'_> {
 
 const CONVERT: &str = "convert it with the release of the tool that made it, or with `qemu-img \
                        convert -O qcow2`";
-
-/// Reads a 32-bit word; 0 past the end of the buffer.
-pub(super) fn le32(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).map_or(0, |word| u32::from_le_bytes(word.try_into().unwrap_or_default()))
-}
-
-/// Reads a 64-bit word; 0 past the end of the buffer.
-pub(super) fn le64(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).map_or(0, |word| u64::from_le_bytes(word.try_into().unwrap_or_default()))
-}

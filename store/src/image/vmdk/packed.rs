@@ -13,8 +13,8 @@ use std::cell::RefCell;
 use libdeflater::{DecompressionError, Decompressor};
 
 use super::super::ImageError;
+use super::super::fields::{le32, le64};
 use super::SECTOR_LEN;
-use super::header::{le32, le64};
 use super::sparse::Sparse;
 
 /// Length of the marker before a compressed grain, in bytes: sector and length.

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use super::super::ImageError;
 use super::super::cache::Cache;
+use super::super::fields::le32;
 use super::super::source::NamedSource;
 use super::super::walk::{Mapping, MappingKind};
 use super::SECTOR_LEN;
-use super::header::{Header, le32};
+use super::header::Header;
 
 /// Maximum number of directory entries: two directories for 64 TiB in grains of 64 KiB.
 const DIRECTORY_ENTRIES_MAX: u64 = 4 << 20;
