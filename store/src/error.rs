@@ -3,11 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use seawall_api::digest::ChunkDigest;
-
-use crate::image::ImageError;
-use crate::pack::PackError;
-
 /// The class of an error, by the caller's remedy. API handlers and the command line branch on
 /// nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -91,20 +86,6 @@ pub enum StoreError {
         /// The object's path.
         object: String,
     },
-    /// The bytes of a chunk do not match its digest.
-    #[error("the bytes of chunk {expected} hash to {actual}")]
-    DigestMismatch {
-        /// The digest by which the bytes were requested.
-        expected: ChunkDigest,
-        /// The digest of the bytes.
-        actual: ChunkDigest,
-    },
-    /// A pack is malformed.
-    #[error(transparent)]
-    Pack(#[from] PackError),
-    /// A disk image cannot be read.
-    #[error(transparent)]
-    Image(#[from] ImageError),
     /// A file cannot be used.
     #[error("cannot {verb} {}", path.display())]
     Io {
@@ -173,6 +154,34 @@ pub fn io_remedy(error: &io::Error) -> Option<&'static str> {
     }
 }
 
+/// Classifies an I/O error on a file of the store's. Apart from a full or forbidden file system, the
+/// machine is at fault, not the caller: the names of these files are Seawall's own.
+fn of_store_io(error: &io::Error) -> ErrorKind {
+    match ErrorKind::of_io(error) {
+        ErrorKind::Denied => ErrorKind::Denied,
+        _ if is_full(error) => ErrorKind::StorageFull,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// Classifies an error of a backend of the `object_store` crate.
+fn of_backend(error: &object_store::Error) -> ErrorKind {
+    use object_store::Error as Backend;
+    match error {
+        Backend::NotFound { .. } => ErrorKind::NotFound,
+        Backend::AlreadyExists { .. }
+        | Backend::Precondition { .. }
+        | Backend::NotModified { .. } => ErrorKind::Conflict,
+        Backend::PermissionDenied { .. } | Backend::Unauthenticated { .. } => ErrorKind::Denied,
+        Backend::InvalidPath { .. }
+        | Backend::NotSupported { .. }
+        | Backend::NotImplemented { .. }
+        | Backend::UnknownConfigurationKey { .. } => ErrorKind::Internal,
+        // A directory's I/O error; or throttled, timed out or unreachable after every retry.
+        _ => io_error(error).map_or(ErrorKind::Unavailable, of_store_io),
+    }
+}
+
 impl StoreError {
     /// Makes an I/O error on a file.
     pub fn io(verb: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
@@ -185,14 +194,9 @@ impl StoreError {
         match self {
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::Damaged { .. } => ErrorKind::Damaged,
-            Self::Image(error) => error.kind(),
-            Self::Range { .. } | Self::DigestMismatch { .. } | Self::Pack(_) => {
-                ErrorKind::InvalidInput
-            }
-            Self::Io { .. } | Self::Backend { .. } if self.io_error().is_some_and(is_full) => {
-                ErrorKind::StorageFull
-            }
-            Self::Io { .. } | Self::Backend { .. } => ErrorKind::Unavailable,
+            Self::Range { .. } => ErrorKind::InvalidInput,
+            Self::Io { source, .. } => of_store_io(source),
+            Self::Backend { source, .. } => of_backend(source),
         }
     }
 
@@ -233,19 +237,51 @@ mod tests {
     #[test]
     fn an_io_error_says_what_to_do() {
         let cases = [
-            (io::Error::from_raw_os_error(13), ErrorKind::Unavailable, "user"),
+            (io::Error::from_raw_os_error(13), ErrorKind::Denied, "user"),
             (io::Error::from_raw_os_error(5), ErrorKind::Unavailable, "kernel log"),
             (io::Error::from_raw_os_error(24), ErrorKind::Unavailable, "ulimit"),
-            (io::Error::from_raw_os_error(30), ErrorKind::Unavailable, "mount"),
+            (io::Error::from_raw_os_error(30), ErrorKind::Denied, "mount"),
             (io::Error::from_raw_os_error(28), ErrorKind::StorageFull, "space"),
         ];
         for (error, kind, remedy) in cases {
             let text = error.to_string();
             let is_eio = error.raw_os_error() == Some(EIO);
+            let own = StoreError::io("read", "x", copy(&error));
             let source = object_store::Error::Generic { store: "x", source: Box::new(error) };
-            let error = StoreError::Backend { verb: "read", object: "x".to_owned(), source };
-            assert_eq!((error.kind(), error.is_media_failure()), (kind, is_eio), "{text}");
-            assert!(error.remedy().unwrap().contains(remedy), "{text}");
+            for error in [own, StoreError::Backend { verb: "read", object: "x".to_owned(), source }]
+            {
+                assert_eq!((error.kind(), error.is_media_failure()), (kind, is_eio), "{text}");
+                assert!(error.remedy().unwrap().contains(remedy), "{text}");
+            }
+        }
+    }
+
+    fn copy(error: &io::Error) -> io::Error {
+        io::Error::from_raw_os_error(error.raw_os_error().unwrap())
+    }
+
+    #[test]
+    fn an_answer_of_a_bucket_says_whose_turn_it_is() {
+        use object_store::Error as Backend;
+        let (path, source) = (|| "x".to_owned(), || "403".into());
+        let timed_out = io::Error::from(io::ErrorKind::TimedOut);
+        let cases = [
+            (Backend::NotFound { path: path(), source: source() }, ErrorKind::NotFound),
+            (Backend::AlreadyExists { path: path(), source: source() }, ErrorKind::Conflict),
+            (Backend::Precondition { path: path(), source: source() }, ErrorKind::Conflict),
+            (Backend::PermissionDenied { path: path(), source: source() }, ErrorKind::Denied),
+            (Backend::Unauthenticated { path: path(), source: source() }, ErrorKind::Denied),
+            (Backend::NotSupported { source: source() }, ErrorKind::Internal),
+            (
+                Backend::Generic { store: "S3", source: "503 SlowDown".into() },
+                ErrorKind::Unavailable,
+            ),
+            (Backend::Generic { store: "S3", source: timed_out.into() }, ErrorKind::Unavailable),
+        ];
+        for (source, kind) in cases {
+            let text = source.to_string();
+            let error = StoreError::Backend { verb: "read", object: path(), source };
+            assert_eq!(error.kind(), kind, "{text}");
         }
     }
 }
