@@ -27,7 +27,7 @@ use seawall_server::catalog::{
     Catalog, Frame, IndexRow, LeafRow, NewPack, Publication, Purpose, collect::Grip,
 };
 use seawall_server::host::Host;
-use seawall_store::backend;
+use seawall_store::backend::Directory;
 use seawall_store::port::{ObjectName, ObjectStore};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -65,7 +65,7 @@ fn main() -> Outcome<()> {
 
 fn open(dir: &Path) -> Outcome<(Registry, Arc<dyn ObjectStore>, Arc<SqliteCatalog>)> {
     fs::create_dir_all(dir.join("store"))?;
-    let store: Arc<dyn ObjectStore> = Arc::new(backend::directory(&dir.join("store"))?);
+    let store: Arc<dyn ObjectStore> = Arc::new(Directory::open(&dir.join("store"))?);
     let catalog = Arc::new(SqliteCatalog::open(&dir.join("catalog.sqlite"))?);
     let registry =
         Registry::new(Arc::clone(&store), Arc::clone(&catalog) as _, Arc::new(Machinery), 2);

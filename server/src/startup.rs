@@ -23,7 +23,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use seawall_api::audit::Action;
-use seawall_store::backend;
+use seawall_store::backend::Directory;
 use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
 use socket2::SockRef;
@@ -252,7 +252,7 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     let store_dir = data_dir.join(STORE_FOLDER);
     std::fs::create_dir_all(&store_dir)
         .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
-    let store = Arc::new(backend::directory(&store_dir)?);
+    let store = Arc::new(Directory::open(&store_dir)?);
     let path = data_dir.join(CATALOG_FILE);
     let unusable = |source| StartError::Catalog { path: path.clone(), source };
     let catalog = match SqliteCatalog::find(&path).map_err(unusable)? {
@@ -265,7 +265,7 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     if catalog.barrier().is_some() {
         return Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus));
     }
-    remove_staged(backend::Objects::clone(&store))?;
+    remove_staged(Arc::clone(&store))?;
     match remove_left(&path) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "removed copies of the catalog left by a crash"),
@@ -277,7 +277,7 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
 }
 
 /// Removes files of interrupted writes from the store, in the background.
-fn remove_staged(store: backend::Objects) -> Result<(), StartError> {
+fn remove_staged(store: Arc<Directory>) -> Result<(), StartError> {
     let before_secs = Machine.now_secs().saturating_sub(STAGED_AGE_MAX_SECS);
     let before = SystemTime::UNIX_EPOCH + Duration::from_secs(before_secs);
     let work = move || match store.remove_staged(before) {
@@ -369,13 +369,13 @@ pub async fn drill(
 }
 
 /// Opens the existing store of a data directory.
-fn opened_store(data_dir: &Path) -> Result<backend::Objects, StartError> {
+fn opened_store(data_dir: &Path) -> Result<Directory, StartError> {
     let store_dir = data_dir.join(STORE_FOLDER);
     if !store_dir.is_dir() {
         let source = io::Error::new(io::ErrorKind::NotFound, "it has no folder `store`");
         return Err(StartError::DataDir { path: data_dir.to_owned(), source });
     }
-    Ok(backend::directory(&store_dir)?)
+    Ok(Directory::open(&store_dir)?)
 }
 
 /// The parts of a server.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
 
 use crate::error::StoreError;
@@ -54,10 +55,16 @@ pub enum Put {
 pub trait OpenObject: Send + Sync {
     /// Returns the object's length in bytes at the time of opening.
     fn len(&self) -> u64;
+    /// Returns the length of the reads that suit the backend, in bytes, for callers that read a
+    /// long range in pieces.
+    fn piece_len(&self) -> u64;
     /// Reads a range of bytes. Fails with [`StoreError::Range`] if the range lies outside the
     /// object, or does by now because the object was cut.
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError>;
 }
+
+/// The names of the objects of a kind, in no particular order, as the backend finds them.
+pub type Listing<'a> = BoxStream<'a, Result<ObjectName, StoreError>>;
 
 /// A store of immutable objects, by name.
 ///
@@ -67,6 +74,8 @@ pub trait OpenObject: Send + Sync {
 /// 2. `put` never replaces: the first bytes under a name stay. `replace` does, atomically.
 /// 3. Reads return the bytes as they were put, or fail. Checking bytes against their digest is the
 ///    caller's task.
+/// 4. A listing names every object that was there before the listing began and is not deleted
+///    before the listing ends, once. An object that is put meanwhile may be named or not.
 #[async_trait::async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
     /// Stores `bytes` under `name`, unless the name is taken.
@@ -80,8 +89,8 @@ pub trait ObjectStore: Send + Sync + 'static {
     async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError>;
     /// Returns an object's length in bytes, `None` if there is no such object.
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError>;
-    /// Returns the names of all objects of a kind, in no particular order.
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError>;
+    /// Lists the objects of a kind.
+    fn list(&self, kind: ObjectKind) -> Listing<'_>;
     /// Removes an object. A missing object is not an error.
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError>;
     /// Checks that the store can be read and written, for readiness checks.

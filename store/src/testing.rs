@@ -5,7 +5,8 @@ mod fault;
 pub use fault::FaultAt;
 
 use bytes::Bytes;
-use seawall_api::digest::PackDigest;
+use futures::TryStreamExt;
+use seawall_api::digest::{LeafDigest, PackDigest};
 
 use crate::error::{ErrorKind, StoreError};
 use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
@@ -15,6 +16,12 @@ use crate::port::{ObjectKind, ObjectName, ObjectStore, Put};
 /// # Panics
 /// On the first violation.
 pub async fn conformance(store: &dyn ObjectStore) {
+    one_object(store).await;
+    listings(store).await;
+    store.probe().await.expect("probe");
+}
+
+async fn one_object(store: &dyn ObjectStore) {
     let name = ObjectName::Pack(PackDigest::of(b"pack"));
     let first = Bytes::from_static(b"0123456789");
 
@@ -38,44 +45,76 @@ pub async fn conformance(store: &dyn ObjectStore) {
     assert_eq!(open.read(3..7).await.expect("range"), first.slice(3..7));
     assert_eq!(open.read(0..10).await.expect("all"), first);
     assert_eq!(open.read(10..10).await.expect("nothing"), Bytes::new());
-    for range in [5..11, 10..11, 11..12, 0..u64::MAX] {
+    assert_eq!(open.read(9..10).await.expect("the last byte"), first.slice(9..));
+    #[allow(clippy::reversed_empty_ranges)]
+    for range in [5..11, 10..11, 11..11, 11..12, 7..3, 0..u64::MAX] {
         let outside = open.read(range.clone()).await.expect_err("range outside");
         assert!(matches!(outside, StoreError::Range { .. }), "{range:?}: {outside}");
     }
+    assert!(open.piece_len() > 0, "a long range can be read in pieces");
 
     let note = ObjectName::Name("team/webshop/1.0".to_owned());
     store.put(&note, Bytes::from_static(b"x")).await.expect("put a name");
-    assert_eq!(store.list(ObjectKind::Pack).await.expect("list"), std::slice::from_ref(&name));
-    assert_eq!(store.list(ObjectKind::Name).await.expect("list"), [note]);
-    assert_eq!(store.list(ObjectKind::Leaf).await.expect("list"), []);
+    assert_eq!(listed(store, ObjectKind::Pack).await, std::slice::from_ref(&name));
+    assert_eq!(listed(store, ObjectKind::Name).await, [note]);
+    assert_eq!(listed(store, ObjectKind::Leaf).await, []);
 
+    store.replace(&name, Bytes::from_static(b"cut")).await.expect("replace by less");
+    for (start, end) in [(0, 10), (1, 4)] {
+        if let Ok(bytes) = open.read(start as u64..end as u64).await {
+            assert_eq!(bytes, first.slice(start..end), "what is open is what it was, or an error");
+        }
+    }
+    store.replace(&name, first.clone()).await.expect("replace again");
     store.delete(&name).await.expect("delete");
     store.delete(&name).await.expect("delete what is gone");
     assert_eq!(store.len(&name).await.expect("len"), None);
     if let Ok(bytes) = open.read(0..10).await {
         assert_eq!(bytes, first, "what is open is what it was, or an error");
     }
-    store.probe().await.expect("probe");
+}
+
+/// Lists objects while others are put and deleted.
+async fn listings(store: &dyn ObjectStore) {
+    let leaf = |n: u32| ObjectName::Leaf(LeafDigest::of(&n.to_le_bytes()));
+    for n in 0..60 {
+        store.put(&leaf(n), Bytes::from_static(b"leaf")).await.expect("put");
+    }
+    let mut listing = store.list(ObjectKind::Leaf);
+    let mut names: Vec<_> = listing.try_next().await.expect("list").into_iter().collect();
+    for n in 60..90 {
+        store.put(&leaf(n), Bytes::from_static(b"leaf")).await.expect("put");
+        store.delete(&leaf(n - 20)).await.expect("delete");
+    }
+    names.extend(listing.try_collect::<Vec<_>>().await.expect("list"));
+    let count = |n| names.iter().filter(|name| **name == leaf(n)).count();
+    assert!((0..40).all(|n| count(n) == 1), "what stays is listed once");
+    assert!((40..90).all(|n| count(n) <= 1), "nothing is listed twice");
+    assert_eq!(listed(store, ObjectKind::Leaf).await.len(), 60);
+}
+
+async fn listed(store: &dyn ObjectStore, kind: ObjectKind) -> Vec<ObjectName> {
+    store.list(kind).try_collect().await.expect("list")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend;
+    use crate::backend::{Bucket, Directory};
 
     #[tokio::test]
-    async fn memory_conforms() {
-        conformance(&backend::memory()).await;
+    async fn a_bucket_conforms() {
+        conformance(&Bucket::in_memory()).await;
     }
 
     #[tokio::test]
     async fn a_directory_conforms() {
         let root = tempfile::tempdir().unwrap();
-        conformance(&backend::directory(root.path()).unwrap()).await;
+        conformance(&Directory::open(root.path()).unwrap()).await;
     }
 
     #[tokio::test]
     async fn a_wrapper_without_a_fault_conforms() {
-        conformance(&FaultAt::write(usize::MAX, backend::memory())).await;
+        conformance(&FaultAt::write(usize::MAX, Bucket::in_memory())).await;
     }
 }

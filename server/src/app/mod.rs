@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
@@ -146,7 +147,7 @@ impl Registry {
     pub async fn probe(&self) -> Result<(), AppError> {
         if self.barrier().is_some() {
             // Probing the store writes to it.
-            self.store.list(ObjectKind::Release).await?;
+            self.store.list(ObjectKind::Release).try_next().await?;
         } else {
             self.store.probe().await?;
         }

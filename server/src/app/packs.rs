@@ -33,6 +33,11 @@ impl PackObject {
         self.object.len()
     }
 
+    /// Returns the length of the reads that suit the store, in bytes.
+    pub fn piece_len(&self) -> u64 {
+        self.object.piece_len()
+    }
+
     /// Reads a range of bytes, unproven. The client proves each decoded chunk against the index.
     ///
     /// # Errors

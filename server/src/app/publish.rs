@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
@@ -135,7 +136,8 @@ impl Registry {
             Some(known) => return Err(taken(release, known)),
             None => {}
         }
-        for name in self.store.list(ObjectKind::Release).await? {
+        let mut documents = self.store.list(ObjectKind::Release);
+        while let Some(name) = documents.try_next().await? {
             if name == ObjectName::Release(release.digest()) {
                 continue;
             }

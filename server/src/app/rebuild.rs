@@ -14,6 +14,7 @@
 
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
@@ -111,7 +112,7 @@ pub async fn rebuild(
 impl Rebuild<'_> {
     /// Lists the objects of a kind, sorted by name, so that rebuilds are deterministic.
     async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, AppError> {
-        let mut names = self.store.list(kind).await?;
+        let mut names: Vec<_> = self.store.list(kind).try_collect().await?;
         names.sort_by_cached_key(ObjectName::path);
         if !names.is_empty() {
             tracing::info!(?kind, count = names.len(), "rebuilding the catalog");

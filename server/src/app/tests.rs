@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::{FutureExt, TryStreamExt};
 use seawall_api::content::SubtreeValue;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::index::{DiskIndex, Extent, LEAF_SPAN, Leaf, LeafRef};
 use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::units::DiskLen;
-use seawall_store::backend;
+use seawall_store::backend::Bucket;
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 use tempfile::TempDir;
 
@@ -68,7 +68,7 @@ impl Site {
     pub(super) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            store: Arc::new(backend::memory()),
+            store: Arc::new(Bucket::in_memory()),
             host: Arc::default(),
         }
     }
@@ -93,6 +93,11 @@ impl Site {
     /// Advances the clock.
     pub(super) fn pass(&self, secs: u64) {
         self.host.now_secs.fetch_add(secs, Ordering::Relaxed);
+    }
+
+    /// Returns the names of all objects of a kind.
+    pub(super) async fn listed(&self, kind: ObjectKind) -> Vec<ObjectName> {
+        self.store.list(kind).try_collect().await.unwrap()
     }
 
     pub(super) fn sound(&self) -> Registry {
@@ -182,7 +187,7 @@ async fn a_push_that_dies_at_any_write_is_not_half_there_and_can_be_tried_again(
             assert_eq!(visible, is_recording, "write {at} failed, yet the release is visible");
             push(&registry, &tiny).await.unwrap();
             assert!(is_visible(&registry, &tiny).await);
-            let names = site.store.list(ObjectKind::Name).await.unwrap();
+            let names = site.listed(ObjectKind::Name).await;
             let (application, version) = (tiny.release.application(), tiny.release.version());
             let subject = Subject::Release(application.clone(), version.clone());
             assert_eq!(names, [subject.object()]);
@@ -276,7 +281,7 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
     let moves = |site: &Site| {
         let store = Arc::clone(&site.store);
         async move {
-            let names = store.list(ObjectKind::Name).await.unwrap();
+            let names: Vec<_> = store.list(ObjectKind::Name).try_collect().await.unwrap();
             let moves = names.iter().filter_map(Subject::parse);
             moves.filter(|subject| matches!(subject, Subject::Move(..))).count()
         }

@@ -1,7 +1,9 @@
-//! Backends of the store port: a directory, and memory for tests. S3-compatible stores fit the same
-//! adapter.
+//! Backends of the store port: a directory, and a bucket, which tests keep in memory.
 
-mod objects;
+mod bucket;
+mod calls;
+mod directory;
 mod path;
 
-pub use objects::{Objects, directory, memory};
+pub use bucket::Bucket;
+pub use directory::Directory;

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 
 use crate::error::StoreError;
-use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+use crate::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
 /// A read-only store.
 pub struct ReadOnly<S>(S);
@@ -46,35 +47,35 @@ impl<S: ObjectStore> ObjectStore for ReadOnly<S> {
         self.0.len(name).await
     }
 
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.0.list(kind).await
+    fn list(&self, kind: ObjectKind) -> Listing<'_> {
+        self.0.list(kind)
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
         Err(refused("delete", name))
     }
 
-    /// Lists releases instead of writing a probe: a store opened for reading only need not be
+    /// Lists a release instead of writing a probe: a store opened for reading only need not be
     /// writable.
     async fn probe(&self) -> Result<(), StoreError> {
-        self.0.list(ObjectKind::Release).await.map(|_| ())
+        self.0.list(ObjectKind::Release).try_next().await.map(|_| ())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::memory;
+    use crate::backend::Bucket;
 
     #[tokio::test]
     async fn it_is_read_and_cannot_be_changed() {
-        let inner = memory();
+        let inner = Bucket::in_memory();
         let (name, bytes) = (ObjectName::Name("a/@1".to_owned()), Bytes::from_static(b"a"));
         inner.put(&name, bytes.clone()).await.unwrap();
         let store = ReadOnly::new(inner.clone());
         assert_eq!(store.get(&name).await.unwrap(), bytes);
         assert_eq!(store.open(&name).await.unwrap().len(), 1);
-        assert_eq!(store.list(ObjectKind::Name).await.unwrap(), std::slice::from_ref(&name));
+        assert_eq!(store.list(ObjectKind::Name).try_next().await.unwrap(), Some(name.clone()));
         assert!(store.put(&name, bytes.clone()).await.is_err());
         assert!(store.replace(&name, Bytes::from_static(b"b")).await.is_err());
         assert!(store.delete(&name).await.is_err());

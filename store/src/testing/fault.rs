@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use crate::error::StoreError;
-use crate::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+use crate::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
 /// A store that fails a chosen write and every later one.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ impl<S: ObjectStore> ObjectStore for FaultAt<S> {
         self.inner.len(name).await
     }
 
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.inner.list(kind).await
+    fn list(&self, kind: ObjectKind) -> Listing<'_> {
+        self.inner.list(kind)
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use seawall_api::digest::PackDigest;
 use seawall_store::gc::{Liveness, Repack, RepackGroup, group};
 use seawall_store::port::{ObjectKind, ObjectName};
@@ -223,7 +224,10 @@ impl Registry {
         for kind in
             [ObjectKind::Leaf, ObjectKind::Index, ObjectKind::Descriptor, ObjectKind::Release]
         {
-            known.extend(self.store.list(kind).await?.iter().filter_map(Collectable::of));
+            let mut names = self.store.list(kind);
+            while let Some(name) = names.try_next().await? {
+                known.extend(Collectable::of(&name));
+            }
         }
         let mut dead: Vec<_> = known.difference(&reached.objects).copied().collect();
         dead.sort_unstable();
@@ -239,7 +243,8 @@ impl Registry {
     async fn unknown_packs(&self, packs: &[PackRow]) -> Result<Vec<(PackDigest, u64)>, AppError> {
         let known: HashSet<_> = packs.iter().map(|pack| pack.digest).collect();
         let mut unknown = Vec::new();
-        for name in self.store.list(ObjectKind::Pack).await? {
+        let mut names = self.store.list(ObjectKind::Pack);
+        while let Some(name) = names.try_next().await? {
             let ObjectName::Pack(digest) = name else { continue };
             if !known.contains(&digest)
                 && let Some(len) = self.store.len(&name).await?

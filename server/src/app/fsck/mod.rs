@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, ReleaseDigest};
 use seawall_store::error::StoreError;
 use seawall_store::port::{ObjectKind, ObjectName};
@@ -413,7 +414,7 @@ impl Check {
 
     /// Lists the remaining objects of a kind, in the order of their paths.
     async fn listed(&self, kind: ObjectKind) -> Result<Vec<(String, ObjectName)>, Halt> {
-        let names = self.registry.store.list(kind).await?;
+        let names: Vec<_> = self.registry.store.list(kind).try_collect().await?;
         let mut listed: Vec<_> = names.into_iter().map(|name| (name.path(), name)).collect();
         listed.retain(|(path, _)| *path > self.run.cursor);
         listed.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use seawall_api::digest::PackDigest;
 use seawall_store::pack::{InspectedPack, PACK_LEN_MAX};
 use seawall_store::port::{ObjectKind, ObjectName};
@@ -145,7 +146,8 @@ impl Check {
         if lost.is_empty() {
             return Ok(());
         }
-        for name in registry.store.list(ObjectKind::Pack).await? {
+        let mut names = registry.store.list(ObjectKind::Pack);
+        while let Some(name) = names.try_next().await? {
             let ObjectName::Pack(digest) = name else { continue };
             let Ok(pack) = read_pack(Arc::clone(&registry.store), digest).await? else { continue };
             let chunks = pack.frames.iter().map(|frame| frame.digest).collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use seawall_api::digest::{DescriptorDigest, IndexDigest, ReleaseDigest};
 use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX, Release as Described};
 use seawall_store::port::{ObjectKind, ObjectName};
@@ -141,7 +142,8 @@ impl Check {
     /// Checks every descriptor in the store or named by a release.
     pub(super) async fn descriptors(&mut self) -> Result<(), Halt> {
         let mut needed = self.needed_descriptors().await?;
-        let in_store = self.registry.store.list(ObjectKind::Descriptor).await?;
+        let in_store: Vec<_> =
+            self.registry.store.list(ObjectKind::Descriptor).try_collect().await?;
         let mut names: BTreeMap<_, _> =
             in_store.into_iter().map(|name| (name.path(), name)).collect();
         for digest in needed.keys() {

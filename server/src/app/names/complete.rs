@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use futures::TryStreamExt;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_store::port::ObjectKind;
 
@@ -101,7 +102,8 @@ impl Registry {
     async fn recorded(&self) -> Result<Recorded, AppError> {
         let (mut releases, mut moves) = (HashSet::new(), BTreeMap::new());
         let mut tombstones = HashSet::new();
-        for object in self.store.list(ObjectKind::Name).await? {
+        let mut records = self.store.list(ObjectKind::Name);
+        while let Some(object) = records.try_next().await? {
             match Subject::parse(&object) {
                 Some(Subject::Release(application, version)) => {
                     releases.insert((application, version));

@@ -84,7 +84,8 @@ impl Rebuild<'_> {
         for named in named {
             self.release(named).await?;
         }
-        for name in self.store.list(ObjectKind::Release).await? {
+        let mut documents = self.store.list(ObjectKind::Release);
+        while let Some(name) = documents.try_next().await? {
             if matches!(&name, ObjectName::Release(digest) if !known.contains(digest)) {
                 self.found.unnamed += 1;
                 tracing::info!(object = %name.path(), "found a release document without a release");

@@ -28,8 +28,7 @@ async fn objects(site: &Site) -> BTreeSet<String> {
     ];
     let mut objects = BTreeSet::new();
     for kind in kinds {
-        let listed = site.store.list(kind).await.unwrap();
-        objects.extend(listed.iter().map(ObjectName::path));
+        objects.extend(site.listed(kind).await.iter().map(ObjectName::path));
     }
     objects
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use seawall_store::error::StoreError;
-use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+use seawall_store::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
 /// The effect of an injected write failure.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -70,6 +71,10 @@ impl OpenObject for OpenFaultAt {
         self.inner.len()
     }
 
+    fn piece_len(&self) -> u64 {
+        self.inner.piece_len()
+    }
+
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.reads.next()?;
         self.inner.read(range).await
@@ -114,9 +119,11 @@ impl ObjectStore for FaultAt {
         self.inner.len(name).await
     }
 
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.reads.next()?;
-        self.inner.list(kind).await
+    fn list(&self, kind: ObjectKind) -> Listing<'_> {
+        match self.reads.next() {
+            Ok(()) => self.inner.list(kind),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
@@ -177,8 +184,8 @@ impl ObjectStore for BadSector {
         self.inner.len(name).await
     }
 
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.inner.list(kind).await
+    fn list(&self, kind: ObjectKind) -> Listing<'_> {
+        self.inner.list(kind)
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {

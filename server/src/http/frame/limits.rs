@@ -85,12 +85,10 @@ pub const CONNECTIONS_PER_WORKER_MAX: usize = 1024;
 pub const CROWD_ROOM_PART: usize = 8;
 /// The maximum number of connections that wait to be accepted.
 pub const BACKLOG: u32 = 1024;
-/// The length of a piece of an outgoing pack, in bytes. A piece of this length stays in the
-/// processor's cache between the read and the socket. Pieces of 512 KiB were slower for 16 clients
-/// and took four times the memory.
+/// The length of a piece of an outgoing backup, in bytes.
 pub const PIECE_LEN: u64 = 256 << 10;
-/// The length of a piece if memory is short, or if one token uses as much as is left for all
-/// others.
-pub const SHORT_PIECE_LEN: u64 = 16 << 10;
+/// The part of a pack's piece that is sent at once if memory is short, or if one token uses as much
+/// as is left for all others.
+pub const SHORT_PIECE_PART: u64 = 16;
 /// The length of a piece of an answer that is the same for every client.
 pub const FIXED_PIECE_LEN: usize = 16 << 10;

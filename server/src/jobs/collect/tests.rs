@@ -1,6 +1,6 @@
 //! Tests that one job collects at a time, and that later requests are merged into the next run.
 
-use seawall_store::backend;
+use seawall_store::backend::Bucket;
 
 use super::*;
 use crate::app::collect::Phase;
@@ -26,7 +26,7 @@ impl Host for Still {
 fn registry() -> (tempfile::TempDir, Arc<Registry>) {
     let dir = tempfile::tempdir().unwrap();
     let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-    let store = Arc::new(backend::memory());
+    let store = Arc::new(Bucket::in_memory());
     let registry = Registry::new(store, Arc::new(catalog), Arc::new(Still), 1);
     (dir, Arc::new(registry))
 }

@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use seawall_store::error::StoreError;
-use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+use seawall_store::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 use tokio::sync::oneshot;
 
 tokio::task_local! {
@@ -79,6 +80,10 @@ impl OpenObject for OpenGated {
         self.inner.len()
     }
 
+    fn piece_len(&self) -> u64 {
+        self.inner.piece_len()
+    }
+
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.gate.pass().await;
         self.inner.read(range).await
@@ -109,8 +114,10 @@ impl ObjectStore for Gated {
         self.pass(self.inner.len(name)).await
     }
 
-    async fn list(&self, kind: ObjectKind) -> Result<Vec<ObjectName>, StoreError> {
-        self.pass(self.inner.list(kind)).await
+    fn list(&self, kind: ObjectKind) -> Listing<'_> {
+        let begin = stream::once(self.gate.pass()).flat_map(move |()| self.inner.list(kind));
+        let end = stream::once(self.gate.pass()).filter_map(|()| std::future::ready(None));
+        begin.chain(end).boxed()
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {

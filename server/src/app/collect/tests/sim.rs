@@ -388,20 +388,20 @@ impl World {
         let visible: Vec<_> = visible.map(|(at, _)| &self.releases[*at]).collect();
         let disks = || visible.iter().flat_map(|tiny| &tiny.disks);
         let want: BTreeSet<LeafDigest> = disks().map(|disk| disk.leaf.digest()).collect();
-        let leaves = self.site.store.list(ObjectKind::Leaf).await.unwrap();
+        let leaves = self.site.listed(ObjectKind::Leaf).await;
         let have = leaves.iter().filter_map(|name| match name {
             ObjectName::Leaf(digest) => Some(*digest),
             _ => None,
         });
         assert_eq!(have.collect::<BTreeSet<_>>(), want, "leaves");
         let want: BTreeSet<_> = disks().map(|disk| disk.index.digest()).collect();
-        let indexes = self.site.store.list(ObjectKind::Index).await.unwrap();
+        let indexes = self.site.listed(ObjectKind::Index).await;
         assert_eq!(indexes.len(), want.len(), "indexes");
-        let documents = self.site.store.list(ObjectKind::Release).await.unwrap();
+        let documents = self.site.listed(ObjectKind::Release).await;
         assert_eq!(documents.len(), visible.len(), "documents");
         let want: BTreeSet<_> = disks().flat_map(|disk| disk.chunks()).collect();
         let mut have = BTreeSet::new();
-        for name in self.site.store.list(ObjectKind::Pack).await.unwrap() {
+        for name in self.site.listed(ObjectKind::Pack).await {
             let ObjectName::Pack(digest) = name else { continue };
             let bytes = self.site.store.get(&name).await.unwrap();
             for frame in VerifiedPack::verify(digest, bytes).unwrap().frames() {

@@ -95,9 +95,6 @@ pub(crate) async fn read(
     Ok(response.no_chunking(len).body(SizedStream::new(len, pieces)))
 }
 
-#[allow(clippy::cast_possible_truncation)] // 256 KiB
-const LONG_PIECE: usize = limits::PIECE_LEN as usize;
-
 /// Streams the bytes of `range` in pieces.
 ///
 /// While one piece is sent, the next two are read: each client, however slow, takes the memory of
@@ -107,12 +104,12 @@ fn pieces(
     range: Range<u64>,
     memory: AnswerMemory,
 ) -> impl Stream<Item = Result<Bytes, AppError>> {
-    let digest = pack.digest();
+    let (digest, piece_len) = (pack.digest(), pack.piece_len());
     let planned = stream::unfold(range.start, move |start| {
         let next = (start < range.end).then(|| {
-            let share = memory.try_share(LONG_PIECE);
-            let len = if share.is_some() { limits::PIECE_LEN } else { limits::SHORT_PIECE_LEN };
-            let end = range.end.min(start + len);
+            let share = memory.try_share(usize::try_from(piece_len).unwrap_or(usize::MAX));
+            let part = if share.is_some() { 1 } else { limits::SHORT_PIECE_PART };
+            let end = range.end.min(start + piece_len / part);
             ((start..end, share), end)
         });
         std::future::ready(next)

@@ -1,0 +1,107 @@
+//! The calls that are the same for every backend of the `object_store` crate.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path};
+
+use crate::error::StoreError;
+use crate::port::{Listing, ObjectKind, ObjectName};
+
+/// The bytes a probe writes and reads back.
+const PROBE: &[u8] = b"seawall";
+
+/// Writes an object, over an earlier one if there is one.
+pub(super) async fn write(
+    backend: &dyn Backend,
+    verb: &'static str,
+    path: &str,
+    bytes: Bytes,
+) -> Result<(), StoreError> {
+    match backend.put_opts(&location(path), bytes.into(), PutMode::Overwrite.into()).await {
+        Ok(_) => Ok(()),
+        Err(source) => Err(failed(verb, path.to_owned(), source)),
+    }
+}
+
+/// Returns an object's bytes.
+pub(super) async fn get(backend: &dyn Backend, path: &str) -> Result<Bytes, StoreError> {
+    let answer = match backend.get(&location(path)).await {
+        Ok(answer) => answer.bytes().await,
+        Err(source) => Err(source),
+    };
+    answer.map_err(|source| failed("read", path.to_owned(), source))
+}
+
+/// Returns an object's length in bytes, `None` if there is no such object.
+pub(super) async fn len(backend: &dyn Backend, path: &str) -> Result<Option<u64>, StoreError> {
+    match backend.head(&location(path)).await {
+        Ok(meta) => Ok(Some(meta.size)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(source) => Err(failed("inspect", path.to_owned(), source)),
+    }
+}
+
+/// Lists the objects of a kind. Skips files that are no objects.
+pub(super) fn list(backend: &dyn Backend, kind: ObjectKind) -> Listing<'static> {
+    let objects = backend.list(Some(&location(kind.folder())));
+    let names = objects.filter_map(move |found| {
+        std::future::ready(match found {
+            Ok(meta) => ObjectName::from_path(kind, meta.location.as_ref()).map(Ok),
+            Err(source) => Some(Err(failed("list", kind.folder().to_owned(), source))),
+        })
+    });
+    names.boxed()
+}
+
+/// Removes an object. A missing object is not an error.
+pub(super) async fn delete(backend: &dyn Backend, path: &str) -> Result<(), StoreError> {
+    match backend.delete(&location(path)).await {
+        Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+        Err(source) => Err(failed("delete", path.to_owned(), source)),
+    }
+}
+
+/// Writes a small object and reads it back.
+pub(super) async fn probe(backend: &dyn Backend) -> Result<(), StoreError> {
+    let object = "a probe of the store".to_owned();
+    let place = path::Path::from("probe");
+    let write = backend.put(&place, Bytes::from_static(PROBE).into()).await;
+    write.map_err(|source| failed("write", object.clone(), source))?;
+    let read = match backend.get(&place).await {
+        Ok(answer) => answer.bytes().await,
+        Err(source) => Err(source),
+    };
+    // The probe of another process writes the same bytes.
+    match read.map_err(|source| failed("read", object.clone(), source))? {
+        bytes if bytes == PROBE => Ok(()),
+        _ => Err(StoreError::Damaged { object }),
+    }
+}
+
+/// Makes the error of an operation on an object.
+pub(super) fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
+    match source {
+        Error::NotFound { .. } => StoreError::Missing { object },
+        source => StoreError::Backend { verb, object, source },
+    }
+}
+
+/// Makes the error of a range that lies outside its object.
+pub(super) fn outside(range: &Range<u64>, object: &str) -> StoreError {
+    StoreError::Range { object: object.to_owned(), start: range.start, end: range.end }
+}
+
+/// Returns the length of a range. Fails if the range does not lie in an object of `len` bytes.
+pub(super) fn within(range: &Range<u64>, len: u64, object: &str) -> Result<usize, StoreError> {
+    let refused = || outside(range, object);
+    let wanted = range.end.checked_sub(range.start).filter(|_| range.end <= len);
+    wanted.and_then(|wanted| usize::try_from(wanted).ok()).ok_or_else(refused)
+}
+
+/// Converts a path made by [`ObjectName::path`]. Its parts are names and hexadecimal digits, so
+/// nothing is escaped.
+pub(super) fn location(path: &str) -> path::Path {
+    path::Path::from(path)
+}
