@@ -10,6 +10,7 @@ pub mod content;
 pub mod error;
 pub mod gc;
 pub mod image;
+pub mod kind;
 pub mod layer;
 pub mod new_file;
 pub mod pack;

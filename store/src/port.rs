@@ -5,39 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
 
 use crate::error::StoreError;
-
-/// The name of an object at rest, which alone determines its path ([`ObjectName::path`]).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum ObjectName {
-    /// An immutable set of compressed chunks.
-    Pack(PackDigest),
-    /// The list of a disk index.
-    Index(IndexDigest),
-    /// A leaf of a disk index.
-    Leaf(LeafDigest),
-    /// A release document.
-    Release(ReleaseDigest),
-    /// An original descriptor.
-    Descriptor(DescriptorDigest),
-    /// A record that the catalog's owner keeps with the bytes, so that a lost catalog can be
-    /// rebuilt from the store alone: a path of names joined by `/`, each validated by its type.
-    Name(String),
-}
-
-/// A kind of object, for listings.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[allow(missing_docs)] // as in `ObjectName`
-pub enum ObjectKind {
-    Pack,
-    Index,
-    Leaf,
-    Release,
-    Descriptor,
-    Name,
-}
+pub use crate::kind::{ObjectKind, ObjectName};
 
 /// The outcome of a `put`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

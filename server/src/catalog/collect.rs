@@ -3,11 +3,9 @@
 use std::any::Any;
 use std::collections::HashSet;
 
-use seawall_api::digest::{
-    ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
-};
+use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
-use seawall_store::port::ObjectName;
+pub use seawall_store::kind::Collectable;
 
 use super::error::CatalogError;
 use super::id::LeaseId;
@@ -54,45 +52,6 @@ pub enum Added {
     Present,
     /// A sweep may have removed the object's bytes. The caller stores them again and retries.
     Swept,
-}
-
-/// An object, other than a pack, that a collection can remove. Packs are condemned for the chunks
-/// in them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Collectable {
-    /// A leaf of an index.
-    Leaf(LeafDigest),
-    /// The list of an index.
-    Index(IndexDigest),
-    /// An original descriptor.
-    Descriptor(DescriptorDigest),
-    /// A release document.
-    Release(ReleaseDigest),
-}
-
-impl Collectable {
-    /// Returns the object's name in the store.
-    #[must_use]
-    pub const fn object(self) -> ObjectName {
-        match self {
-            Self::Leaf(digest) => ObjectName::Leaf(digest),
-            Self::Index(digest) => ObjectName::Index(digest),
-            Self::Descriptor(digest) => ObjectName::Descriptor(digest),
-            Self::Release(digest) => ObjectName::Release(digest),
-        }
-    }
-
-    /// Returns the collectable object of this name; `None` for packs and names.
-    #[must_use]
-    pub const fn of(object: &ObjectName) -> Option<Self> {
-        match object {
-            ObjectName::Leaf(digest) => Some(Self::Leaf(*digest)),
-            ObjectName::Index(digest) => Some(Self::Index(*digest)),
-            ObjectName::Descriptor(digest) => Some(Self::Descriptor(*digest)),
-            ObjectName::Release(digest) => Some(Self::Release(*digest)),
-            ObjectName::Pack(_) | ObjectName::Name(_) => None,
-        }
-    }
 }
 
 /// The key of a pack within one catalog, never stored elsewhere.

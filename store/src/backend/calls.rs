@@ -45,11 +45,11 @@ pub(super) async fn len(backend: &dyn Backend, path: &str) -> Result<Option<u64>
 
 /// Lists the objects of a kind. Skips files that are no objects.
 pub(super) fn list(backend: &dyn Backend, kind: ObjectKind) -> Listing<'static> {
-    let objects = backend.list(Some(&location(kind.folder())));
+    let objects = backend.list(Some(&location(kind.rules().folder)));
     let names = objects.filter_map(move |found| {
         std::future::ready(match found {
             Ok(meta) => ObjectName::from_path(kind, meta.location.as_ref()).map(Ok),
-            Err(source) => Some(Err(failed("list", kind.folder().to_owned(), source))),
+            Err(source) => Some(Err(failed("list", kind.rules().folder.to_owned(), source))),
         })
     });
     names.boxed()

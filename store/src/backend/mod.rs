@@ -3,7 +3,6 @@
 mod bucket;
 mod calls;
 mod directory;
-mod path;
 
 pub use bucket::Bucket;
 pub use directory::Directory;

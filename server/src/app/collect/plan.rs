@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use seawall_api::digest::PackDigest;
 use seawall_store::gc::{Liveness, Repack, RepackGroup, group};
+use seawall_store::kind::Root;
 use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::CollectOptions;
@@ -221,10 +222,8 @@ impl Registry {
     /// store, with their lengths in bytes.
     async fn dead_objects(&self, reached: &Reached) -> Result<Vec<(Collectable, u64)>, AppError> {
         let mut known: HashSet<_> = self.catalog.all_objects().await?.into_iter().collect();
-        for kind in
-            [ObjectKind::Leaf, ObjectKind::Index, ObjectKind::Descriptor, ObjectKind::Release]
-        {
-            let mut names = self.store.list(kind);
+        for kind in ObjectKind::ALL.iter().filter(|kind| kind.rules().root == Root::Release) {
+            let mut names = self.store.list(*kind);
             while let Some(name) = names.try_next().await? {
                 known.extend(Collectable::of(&name));
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest};
-use seawall_api::index::{DiskIndex, INDEX_LEN_MAX, LEAF_LEN_MAX, Leaf};
+use seawall_api::index::{DiskIndex, Leaf};
 use seawall_store::port::ObjectName;
 
 use super::footers::Frames;
@@ -22,7 +22,7 @@ type FoundLeaf = Option<Result<(Leaf, u64), String>>;
 
 impl Check {
     async fn read_leaf(&self, digest: LeafDigest) -> Result<FoundLeaf, Halt> {
-        Ok(match self.read(&ObjectName::Leaf(digest), LEAF_LEN_MAX).await? {
+        Ok(match self.read(&ObjectName::Leaf(digest)).await? {
             Read::Gone => None,
             Read::Bad(what) => Some(Err(what)),
             Read::Bytes(bytes) if LeafDigest::of(&bytes) != digest => {
@@ -40,7 +40,7 @@ impl Check {
         &self,
         digest: IndexDigest,
     ) -> Result<Option<Result<(DiskIndex, u64), String>>, Halt> {
-        Ok(match self.read(&ObjectName::Index(digest), INDEX_LEN_MAX).await? {
+        Ok(match self.read(&ObjectName::Index(digest)).await? {
             Read::Gone => None,
             Read::Bad(what) => Some(Err(what)),
             Read::Bytes(bytes) if IndexDigest::of(&bytes) != digest => {

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use seawall_api::digest::{DescriptorDigest, IndexDigest, LeafDigest, ReleaseDigest};
+use seawall_api::digest::ReleaseDigest;
 use seawall_store::error::StoreError;
 use seawall_store::port::{ObjectKind, ObjectName};
 
@@ -64,9 +64,6 @@ const SAVE_EVERY: Duration = Duration::from_millis(500);
 const PAGE_COUNT: u32 = 1000;
 /// The maximum number of reclaimable objects listed. Further ones are only counted.
 const RECLAIMABLE_NAMED: u64 = 1000;
-
-/// The maximum length of a name record, in bytes.
-const RECORD_LEN_MAX: usize = 64 << 10;
 
 /// The phases of a check, in order. Releases and indexes are checked before packs and leaves, so
 /// that the bulk of the content is checked with its references known.
@@ -421,24 +418,24 @@ impl Check {
         Ok(listed)
     }
 
-    /// Reads an object of at most `len_max` bytes. Reads damaged objects twice, because a disk may
+    /// Reads an object. Reads damaged objects twice, because a disk may
     /// fail once, or a push may have repaired the object in between.
-    async fn read(&self, name: &ObjectName, len_max: usize) -> Result<Read, Halt> {
-        match self.read_once(name, len_max).await? {
-            Read::Bytes(bytes) if is_of_name(name, &bytes) => Ok(Read::Bytes(bytes)),
+    async fn read(&self, name: &ObjectName) -> Result<Read, Halt> {
+        match self.read_once(name).await? {
+            Read::Bytes(bytes) if name.is_of(&bytes) => Ok(Read::Bytes(bytes)),
             Read::Gone => Ok(Read::Gone),
-            Read::Bytes(_) | Read::Bad(_) => self.read_once(name, len_max).await,
+            Read::Bytes(_) | Read::Bad(_) => self.read_once(name).await,
         }
     }
 
-    async fn read_once(&self, name: &ObjectName, len_max: usize) -> Result<Read, Halt> {
+    async fn read_once(&self, name: &ObjectName) -> Result<Read, Halt> {
         let store = &*self.registry.store;
         let len = match readable(store, store.len(name).await).await? {
             Ok(Some(len)) => len,
             Ok(None) => return Ok(Read::Gone),
             Err(what) => return Ok(Read::Bad(what)),
         };
-        if len > len_max as u64 {
+        if len > name.kind().rules().len_max as u64 {
             return Ok(Read::Bad(format!("no such object has {len} bytes")));
         }
         match present(store.get(name).await) {
@@ -499,7 +496,7 @@ impl Check {
         let now_secs = self.registry.host.now_secs();
         self.registry.catalog.note_damage(lost, needed_by, now_secs).await?;
         self.registry.note_damage(name).await;
-        self.find(kind_of(name), object, what, Class::Damage);
+        self.find(name.kind().rules().noun, object, what, Class::Damage);
         Ok(())
     }
 
@@ -512,7 +509,7 @@ impl Check {
 
     /// Reports an object that was damaged and is now repaired.
     fn mended(&mut self, name: &ObjectName, what: String) {
-        self.find(kind_of(name), name.path(), what, Class::Mended);
+        self.find(name.kind().rules().noun, name.path(), what, Class::Mended);
     }
 
     /// Reports an unreferenced object. All are counted, but only the first [`RECLAIMABLE_NAMED`]
@@ -521,7 +518,7 @@ impl Check {
         self.run.reclaimable_count += 1;
         self.run.reclaimable_bytes = self.run.reclaimable_bytes.saturating_add(len);
         if self.run.reclaimable_count <= RECLAIMABLE_NAMED {
-            self.find(kind_of(name), name.path(), what.to_owned(), Class::Reclaimable);
+            self.find(name.kind().rules().noun, name.path(), what.to_owned(), Class::Reclaimable);
         }
     }
 
@@ -534,30 +531,6 @@ impl Check {
     /// Returns the grip for adding rows, which credits repairs to the registry.
     fn grip(&self) -> Grip {
         Grip { hand: Some(self.registry.hand(None)), ..Grip::ANY }
-    }
-}
-
-/// Returns whether bytes match the digest in their name. Always true for packs, which are inspected
-/// elsewhere, and for records, which are decoded elsewhere.
-fn is_of_name(name: &ObjectName, bytes: &[u8]) -> bool {
-    match name {
-        ObjectName::Leaf(digest) => LeafDigest::of(bytes) == *digest,
-        ObjectName::Index(digest) => IndexDigest::of(bytes) == *digest,
-        ObjectName::Release(digest) => ReleaseDigest::of(bytes) == *digest,
-        ObjectName::Descriptor(digest) => DescriptorDigest::of(bytes) == *digest,
-        ObjectName::Pack(_) | ObjectName::Name(_) => true,
-    }
-}
-
-/// Returns the kind of an object for reports.
-fn kind_of(name: &ObjectName) -> &'static str {
-    match name {
-        ObjectName::Pack(_) => "pack",
-        ObjectName::Index(_) => "index",
-        ObjectName::Leaf(_) => "leaf",
-        ObjectName::Release(_) => "release",
-        ObjectName::Descriptor(_) => "descriptor",
-        ObjectName::Name(_) => "name",
     }
 }
 

@@ -13,7 +13,7 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_store::port::ObjectName;
 
-use super::{Check, GONE, Halt, PAGE_COUNT, RECORD_LEN_MAX, Read};
+use super::{Check, GONE, Halt, PAGE_COUNT, Read};
 use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
 use crate::catalog::Release;
 
@@ -25,7 +25,7 @@ const CONTRADICTION: &str = "it contradicts the catalog, and it is unknown which
 impl Check {
     /// Checks a record. Returns the number of bytes read.
     pub(super) async fn record(&mut self, name: &ObjectName) -> Result<u64, Halt> {
-        let bytes = match self.read(name, RECORD_LEN_MAX).await? {
+        let bytes = match self.read(name).await? {
             Read::Bytes(bytes) => Ok(bytes),
             Read::Gone => return Ok(0),
             Read::Bad(what) => Err(what),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use seawall_api::digest::PackDigest;
-use seawall_store::pack::{InspectedPack, PACK_LEN_MAX};
+use seawall_store::pack::InspectedPack;
 use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::{Check, Class, GONE, Halt, PAGE_COUNT, Read};
@@ -22,7 +22,7 @@ impl Check {
     pub(super) async fn pack(&mut self, digest: PackDigest) -> Result<u64, Halt> {
         let mut is_second = false;
         loop {
-            let bytes = match self.read(&ObjectName::Pack(digest), PACK_LEN_MAX).await? {
+            let bytes = match self.read(&ObjectName::Pack(digest)).await? {
                 Read::Bytes(bytes) => bytes,
                 Read::Gone => return Ok(0),
                 Read::Bad(what) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use seawall_api::digest::{DescriptorDigest, IndexDigest, ReleaseDigest};
-use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX, Release as Described};
+use seawall_api::release::Release as Described;
 use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::{Check, GONE, Halt, OTHER_BYTES, PAGE_COUNT, Read};
@@ -105,7 +105,7 @@ impl Check {
         &self,
         digest: ReleaseDigest,
     ) -> Result<Option<Result<Described, String>>, Halt> {
-        Ok(match self.read(&ObjectName::Release(digest), RELEASE_LEN_MAX).await? {
+        Ok(match self.read(&ObjectName::Release(digest)).await? {
             Read::Gone => None,
             Read::Bad(what) => Some(Err(what)),
             Read::Bytes(bytes) if ReleaseDigest::of(&bytes) != digest => {
@@ -168,7 +168,7 @@ impl Check {
         needed_by: Vec<ReleaseDigest>,
     ) -> Result<u64, Halt> {
         let name = ObjectName::Descriptor(digest);
-        let (what, len) = match self.read(&name, DESCRIPTOR_LEN_MAX).await? {
+        let (what, len) = match self.read(&name).await? {
             Read::Bytes(bytes) if DescriptorDigest::of(&bytes) == digest => {
                 (None, bytes.len() as u64)
             }

@@ -19,16 +19,9 @@ fn tiny(version: &str, content: &str) -> TinyRelease {
 
 /// Returns the paths of all objects except records.
 async fn objects(site: &Site) -> BTreeSet<String> {
-    let kinds = [
-        ObjectKind::Pack,
-        ObjectKind::Leaf,
-        ObjectKind::Index,
-        ObjectKind::Release,
-        ObjectKind::Descriptor,
-    ];
     let mut objects = BTreeSet::new();
-    for kind in kinds {
-        objects.extend(site.listed(kind).await.iter().map(ObjectName::path));
+    for kind in ObjectKind::ALL.iter().filter(|kind| **kind != ObjectKind::Name) {
+        objects.extend(site.listed(*kind).await.iter().map(ObjectName::path));
     }
     objects
 }

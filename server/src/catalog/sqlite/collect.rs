@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use seawall_api::digest::{
-    ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
-};
+use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
 
 use super::connection::SqlResult;
 use super::{content, leases, releases, row};
@@ -32,25 +30,9 @@ pub(super) fn count_up(tx: &Transaction<'_>, name: &str) -> SqlResult<()> {
     Ok(())
 }
 
-/// Returns the kind and the digest of an object, as stored in its row.
-fn kind_of(object: Collectable) -> (&'static str, [u8; 32]) {
-    match object {
-        Collectable::Leaf(digest) => ("leaf", *digest.as_bytes()),
-        Collectable::Index(digest) => ("index", *digest.as_bytes()),
-        Collectable::Descriptor(digest) => ("descriptor", *digest.as_bytes()),
-        Collectable::Release(digest) => ("release", *digest.as_bytes()),
-    }
-}
-
 fn read_object(found: &Row<'_>) -> SqlResult<Collectable> {
     let (kind, digest) = (found.get::<_, String>(0)?, row::digest(found, 1)?);
-    Ok(match kind.as_str() {
-        "leaf" => Collectable::Leaf(LeafDigest::from_bytes(digest)),
-        "index" => Collectable::Index(IndexDigest::from_bytes(digest)),
-        "descriptor" => Collectable::Descriptor(DescriptorDigest::from_bytes(digest)),
-        "release" => Collectable::Release(ReleaseDigest::from_bytes(digest)),
-        _ => return Err(rusqlite::Error::InvalidColumnName(kind)),
-    })
+    Collectable::of_parts(&kind, digest).ok_or(rusqlite::Error::InvalidColumnName(kind))
 }
 
 /// Returns whether bytes found under `grip` may be gone, because the sweep counter has moved since.
@@ -74,7 +56,7 @@ pub(super) fn is_condemned(
     object: Collectable,
     grip: Grip,
 ) -> SqlResult<bool> {
-    let (kind, digest) = kind_of(object);
+    let (kind, digest) = object.parts();
     tx.prepare_cached(
         "SELECT 1 FROM condemned_objects
          WHERE kind = $1 AND digest = $2 AND (generation <= $3 OR is_swept = 1)",
@@ -84,7 +66,7 @@ pub(super) fn is_condemned(
 
 /// Pardons an object that was stored again, unless a sweep may have removed its bytes since `grip`.
 pub(super) fn revive(tx: &Transaction<'_>, object: Collectable, grip: Grip) -> SqlResult<Added> {
-    let (kind, digest) = kind_of(object);
+    let (kind, digest) = object.parts();
     let sql = "SELECT 1 FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 1";
     if is_stale(tx, grip)? || tx.prepare_cached(sql)?.exists(params![kind, digest])? {
         return Ok(Added::Swept);
@@ -96,7 +78,7 @@ pub(super) fn revive(tx: &Transaction<'_>, object: Collectable, grip: Grip) -> S
 /// Pardons an object. A pardoned object may be unreachable after all, so it counts as litter until
 /// a collection has looked again.
 fn pardon_object(tx: &Transaction<'_>, object: Collectable) -> SqlResult<()> {
-    let (kind, digest) = kind_of(object);
+    let (kind, digest) = object.parts();
     let sql = "DELETE FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 0";
     match tx.prepare_cached(sql)?.execute(params![kind, digest])? {
         0 => Ok(()),
@@ -277,7 +259,7 @@ pub(super) fn condemn(
          VALUES ($1, $2, $3, 0) ON CONFLICT (kind, digest) DO NOTHING",
     )?;
     for object in objects {
-        let (kind, digest) = kind_of(*object);
+        let (kind, digest) = object.parts();
         object_row.execute(params![kind, digest, at])?;
     }
     Ok(generation)
@@ -355,7 +337,7 @@ pub(super) fn begin_sweep(tx: &Transaction<'_>, sweep: &Sweep) -> SqlResult<Swee
          WHERE is_swept = 0 AND kind = $1 AND digest = $2 AND generation <= $3",
     )?;
     for object in &sweep.objects {
-        let (kind, digest) = kind_of(*object);
+        let (kind, digest) = object.parts();
         if take_object.execute(params![kind, digest, generation])? == 1 {
             forget_object(tx, *object)?;
             begun.objects.push(*object);
@@ -428,7 +410,7 @@ pub(super) fn end_sweep(tx: &Transaction<'_>, done: &Sweeping) -> SqlResult<()> 
         "DELETE FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 1",
     )?;
     for object in &done.objects {
-        let (kind, digest) = kind_of(*object);
+        let (kind, digest) = object.parts();
         forget.execute(params![kind, digest])?;
     }
     // Invalidates lookups made while the bytes were being removed.
