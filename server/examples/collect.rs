@@ -22,7 +22,7 @@ use seawall_api::units::{ChunkLen, DiskLen};
 use seawall_server::app::collect::CollectOptions;
 use seawall_server::app::{Publisher, Registry};
 use seawall_server::catalog::collect::DeleteRequest;
-use seawall_server::catalog::sqlite::SqliteCatalog;
+use seawall_server::catalog::sqlite;
 use seawall_server::catalog::{
     Catalog, Frame, IndexRow, LeafRow, NewPack, Publication, Purpose, collect::Grip,
 };
@@ -63,12 +63,11 @@ fn main() -> Outcome<()> {
     }
 }
 
-fn open(dir: &Path) -> Outcome<(Registry, Arc<dyn ObjectStore>, Arc<SqliteCatalog>)> {
+fn open(dir: &Path) -> Outcome<(Registry, Arc<dyn ObjectStore>, Catalog)> {
     fs::create_dir_all(dir.join("store"))?;
     let store: Arc<dyn ObjectStore> = Arc::new(Directory::open(&dir.join("store"))?);
-    let catalog = Arc::new(SqliteCatalog::open(&dir.join("catalog.sqlite"))?);
-    let registry =
-        Registry::new(Arc::clone(&store), Arc::clone(&catalog) as _, Arc::new(Machinery), 2);
+    let catalog = sqlite::open(&dir.join("catalog.sqlite"))?;
+    let registry = Registry::new(Arc::clone(&store), catalog.clone(), Arc::new(Machinery), 2);
     Ok((registry, store, catalog))
 }
 
@@ -88,9 +87,9 @@ async fn build(dir: &Path, chunk_count: u64) -> Outcome<()> {
         let first = next;
         next += leaves * CHUNKS_PER_LEAF;
         for pack in (first..next).step_by(usize::try_from(CHUNKS_PER_PACK)?) {
-            add_pack(dir, &*catalog, pack..(pack + CHUNKS_PER_PACK).min(next)).await?;
+            add_pack(dir, &catalog, pack..(pack + CHUNKS_PER_PACK).min(next)).await?;
         }
-        let index = add_index(&*store, &*catalog, first, leaves).await?;
+        let index = add_index(&*store, &catalog, first, leaves).await?;
         publish(&registry, n, &index).await?;
         print!("\r{} releases, {next} chunks", n + 1);
         std::io::stdout().flush()?;
@@ -100,7 +99,7 @@ async fn build(dir: &Path, chunk_count: u64) -> Outcome<()> {
 }
 
 /// A pack file with a footer and no frames, and its row.
-async fn add_pack(dir: &Path, catalog: &dyn Catalog, chunks: std::ops::Range<u64>) -> Outcome<()> {
+async fn add_pack(dir: &Path, catalog: &Catalog, chunks: std::ops::Range<u64>) -> Outcome<()> {
     const HEADER_LEN: u64 = 16;
     let mut footer = 1u32.to_le_bytes().to_vec();
     footer.extend(u32::try_from(chunks.end - chunks.start)?.to_le_bytes());
@@ -134,7 +133,7 @@ async fn add_pack(dir: &Path, catalog: &dyn Catalog, chunks: std::ops::Range<u64
 
 async fn add_index(
     store: &dyn ObjectStore,
-    catalog: &dyn Catalog,
+    catalog: &Catalog,
     first: u64,
     leaf_count: u64,
 ) -> Outcome<DiskIndex> {
@@ -212,7 +211,7 @@ async fn run(dir: &Path) -> Outcome<()> {
             deleted_by: "bench".to_owned(),
             moves_held: 0,
         };
-        seawall_server::catalog::collect::Collecting::delete_release(&*catalog, request).await?;
+        catalog.delete_release(request).await?;
     }
     timed("a fifth of the releases deleted", &registry, options).await?;
     timed("nothing deleted since", &registry, options).await?;

@@ -29,12 +29,11 @@ use seawall_store::port::ObjectStore;
 use socket2::SockRef;
 use tokio::sync::oneshot;
 
-use crate::app::backup::remove_left;
 use crate::app::rebuild::{Rebuilt, rebuild};
 use crate::app::room::Room;
 use crate::app::{AppError, Completed, Registry};
-use crate::catalog::sqlite::{Found, Scratch, SqliteCatalog};
-use crate::catalog::{Barrier, Catalog as _, Entry, Watching};
+use crate::catalog::sqlite::{self, Found, Scratch};
+use crate::catalog::{Barrier, Entry};
 use crate::config::{Access, Config};
 use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
@@ -255,7 +254,7 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
     let store = Arc::new(Directory::open(&store_dir)?);
     let path = data_dir.join(CATALOG_FILE);
     let unusable = |source| StartError::Catalog { path: path.clone(), source };
-    let catalog = match SqliteCatalog::find(&path).map_err(unusable)? {
+    let catalog = match sqlite::find(&path).map_err(unusable)? {
         Found::Catalog(catalog) => catalog,
         Found::Nothing(scratch) => {
             fill(Arc::clone(&store) as _, &scratch)?;
@@ -263,17 +262,10 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
         }
     };
     if catalog.barrier().is_some() {
-        return Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus));
+        return Ok(Registry::new(store, catalog, Arc::new(Machine), cpus));
     }
     remove_staged(Arc::clone(&store))?;
-    match remove_left(&path) {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "removed copies of the catalog left by a crash"),
-        Err(error) => {
-            tracing::warn!(%error, "cannot look for copies of the catalog left by a crash")
-        }
-    }
-    Ok(Registry::new(store, Arc::new(catalog), Arc::new(Machine), cpus))
+    Ok(Registry::new(store, catalog, Arc::new(Machine), cpus))
 }
 
 /// Removes files of interrupted writes from the store, in the background.
@@ -330,7 +322,7 @@ pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
         folder::check(&data_dir)?;
         let path = data_dir.join(CATALOG_FILE);
         let unusable = |source| StartError::Catalog { path: path.clone(), source };
-        let scratch = SqliteCatalog::begin_anew(&path).map_err(unusable)?;
+        let scratch = sqlite::begin_anew(&path).map_err(unusable)?;
         let found = fill(store, &scratch)?;
         let aside = scratch.set_aside().map_err(unusable)?;
         scratch.finish().map_err(unusable)?;
@@ -356,12 +348,12 @@ pub async fn drill(
         folder::check(&scratch_dir)?;
         let path = scratch_dir.join(CATALOG_FILE);
         let unusable = |source| StartError::Catalog { path: path.clone(), source };
-        let Found::Nothing(scratch) = SqliteCatalog::find(&path).map_err(unusable)? else {
+        let Found::Nothing(scratch) = sqlite::find(&path).map_err(unusable)? else {
             let source = io::Error::new(io::ErrorKind::AlreadyExists, "it already has a catalog");
             return Err(StartError::DataDir { path: scratch_dir, source });
         };
         let found = fill(Arc::clone(&store), &scratch)?;
-        let catalog = Arc::new(scratch.finish().map_err(unusable)?);
+        let catalog = scratch.finish().map_err(unusable)?;
         Ok((Registry::new(store, catalog, Arc::new(Machine), cpus), found))
     });
     let (registry, found) = opened.await?;

@@ -145,11 +145,20 @@ fn the_frame_of_requests_knows_no_protocol() {
 
 #[test]
 fn only_the_start_of_a_registry_names_concrete_adapters() {
-    let banned = ["seawall_store::backend", "SqliteCatalog", "object_store"];
+    let banned = ["seawall_store::backend", "rusqlite", "crate::catalog::sqlite", "object_store"];
     let mut sources = under("server/src/");
     let adapter = |s: &Source| s.path.starts_with("server/src/catalog/sqlite");
     sources.retain(|s| s.path != "server/src/startup.rs" && !adapter(s) && !s.is_test());
     check(&sources, |source| rules::names_none_of(source, &banned));
+}
+
+#[test]
+fn the_rules_of_the_catalog_name_no_engine() {
+    let banned = ["rusqlite", "tokio", "std::fs", "crate::catalog::sqlite", "sqlite"];
+    for folder in ["rules", "model", "verbs"] {
+        let sources = under(&format!("server/src/catalog/{folder}/"));
+        check(&sources, |source| rules::names_none_of(source, &banned));
+    }
 }
 
 #[test]

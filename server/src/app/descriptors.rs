@@ -26,8 +26,8 @@ impl Registry {
         bytes: Bytes,
     ) -> Result<Put, AppError> {
         check_name("descriptor", expected, DescriptorDigest::of(&bytes))?;
-        self.keep_under(lease, &ObjectName::Descriptor(expected), &bytes, async |grip| {
-            Ok(self.catalog.revive(Collectable::Descriptor(expected), grip).await?)
+        self.keep_under(lease, &ObjectName::Descriptor(expected), &bytes, async |stored| {
+            Ok(self.catalog.keep_object(Collectable::Descriptor(expected), stored).await?)
         })
         .await
     }

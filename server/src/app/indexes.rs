@@ -28,8 +28,8 @@ impl Registry {
         let leaf = Leaf::decode_any(&bytes)
             .map_err(|error| AppError::invalid("the body is not a leaf", error))?;
         let row = leaf_row(expected, &leaf);
-        self.keep_under(lease, &ObjectName::Leaf(expected), &bytes, async |grip| {
-            match self.catalog.add_leaf(row, leaf.chunks().collect(), grip).await? {
+        self.keep_under(lease, &ObjectName::Leaf(expected), &bytes, async |stored| {
+            match self.catalog.keep_leaf(row, leaf.chunks().collect(), stored).await? {
                 LeafAdded::Present => Ok(Added::Present),
                 LeafAdded::Swept => Ok(Added::Swept),
                 LeafAdded::Unfit(chunks) => Err(unfit(expected, &chunks)),
@@ -52,12 +52,10 @@ impl Registry {
         check_name("index", expected, IndexDigest::of(&bytes))?;
         let index = DiskIndex::decode(&bytes)
             .map_err(|error| AppError::invalid("the body is not an index", error))?;
-        self.keep_under(lease, &ObjectName::Index(expected), &bytes, async |grip| {
-            let row = self.prove_leaves(&index, expected, grip).await?;
-            let added = self.catalog.add_index(row, grip).await?;
+        self.keep_under(lease, &ObjectName::Index(expected), &bytes, async |stored| {
+            let row = self.prove_leaves(&index, expected, stored.grip).await?;
             let leaves = index.leaves().iter().map(|leaf| leaf.digest).collect();
-            self.catalog.note_leaves(expected, leaves).await?;
-            Ok(added)
+            Ok(self.catalog.keep_index(row, leaves, stored).await?)
         })
         .await
     }

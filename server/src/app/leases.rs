@@ -5,14 +5,12 @@ use seawall_api::names::ApplicationName;
 
 use super::{AppError, Registry};
 use crate::catalog::{
-    LEASES_MAX, LEASES_PER_TOKEN_MAX, Lease, LeaseId, LeaseOpened, NewLease, Purpose,
+    Admission, LEASES_MAX, LEASES_PER_TOKEN_MAX, Lease, LeaseId, LeaseOpened, NewLease, Purpose,
+    Renewal,
 };
 
 /// The default validity of a lease after it is opened or used, in seconds.
 pub const LEASE_TTL_SECS: u64 = 3600;
-/// The minimum elapsed time before a use renews a lease, in seconds. Each renewal costs a sync of
-/// the disk.
-const RENEW_AFTER_SECS: u64 = 60;
 
 impl Registry {
     /// Sets the validity of leases, in seconds.
@@ -74,24 +72,33 @@ impl Registry {
         }
     }
 
-    /// Returns a live push lease, renewed if enough of its validity has elapsed.
+    /// Returns a live push lease.
     ///
     /// # Errors
     /// [`AppError::LeaseEnded`] if the lease has ended, [`AppError::Invalid`] if it is a pull
     /// lease.
     pub async fn use_lease(&self, id: LeaseId) -> Result<Lease, AppError> {
-        let ended = || AppError::LeaseEnded { lease: id.to_string() };
-        let now_secs = self.host.now_secs();
-        let lease = self.catalog.lease(id, now_secs).await?.ok_or_else(ended)?;
-        if lease.purpose != Purpose::Push {
-            return Err(AppError::rule("a lease to pull does not permit a push".to_owned()));
+        let renewal = self.renewal();
+        let lease = push_lease(id, self.catalog.lease(id, renewal.now_secs).await?)?;
+        if renewal.is_due(lease.deadline_secs) {
+            self.renew_lease(id).await?;
         }
-        let left_secs = lease.deadline_secs.saturating_sub(now_secs);
-        if left_secs + RENEW_AFTER_SECS.min(self.lease_ttl_secs / 4) > self.lease_ttl_secs {
-            return Ok(lease);
-        }
-        self.renew_lease(id).await?;
         Ok(lease)
+    }
+
+    /// Admits an object to be stored under a push lease, renewed if enough of its validity has
+    /// elapsed.
+    ///
+    /// # Errors
+    /// As [`Self::use_lease`].
+    pub(super) async fn admit_upload(&self, id: LeaseId) -> Result<Admission, AppError> {
+        let admission = self.catalog.admit_upload(id, self.renewal()).await?;
+        let (lease, load) = admission.map(|admitted| (admitted.lease, admitted.load)).unzip();
+        Ok(Admission { lease: push_lease(id, lease)?, load: load.flatten() })
+    }
+
+    fn renewal(&self) -> Renewal {
+        Renewal { now_secs: self.host.now_secs(), ttl_secs: self.lease_ttl_secs }
     }
 
     /// Renews a lease for its full validity.
@@ -114,4 +121,13 @@ impl Registry {
     pub async fn end_lease(&self, id: LeaseId) -> Result<(), AppError> {
         Ok(self.catalog.end_lease(id).await?)
     }
+}
+
+/// Fails unless a lease is alive and permits a push.
+fn push_lease(id: LeaseId, found: Option<Lease>) -> Result<Lease, AppError> {
+    let lease = found.ok_or_else(|| AppError::LeaseEnded { lease: id.to_string() })?;
+    if lease.purpose != Purpose::Push {
+        return Err(AppError::rule("a lease to pull does not permit a push".to_owned()));
+    }
+    Ok(lease)
 }

@@ -35,8 +35,8 @@ use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, Put};
 use tokio::sync::Semaphore;
 
 use crate::catalog::check::Healing;
-use crate::catalog::collect::{Added, Grip, Hand};
-use crate::catalog::{Barrier, Catalog, Lease, LeaseId};
+use crate::catalog::collect::{Added, Hand, Stored};
+use crate::catalog::{Admission, Barrier, Catalog, Lease, LeaseId};
 use crate::courier::Reach;
 use crate::host::Host;
 
@@ -88,7 +88,7 @@ const SWEEP_RUNS: &str = "an object needed by this request is being collected";
 /// The registry's use cases over its ports.
 pub struct Registry {
     store: Arc<dyn ObjectStore>,
-    catalog: Arc<dyn Catalog>,
+    catalog: Catalog,
     host: Arc<dyn Host>,
     /// One permit per processor, because proving a pack keeps one processor busy.
     proving: Arc<Semaphore>,
@@ -107,7 +107,7 @@ impl Registry {
     /// Creates a registry over its ports that proves up to `cpus` packs concurrently.
     pub fn new(
         store: Arc<dyn ObjectStore>,
-        catalog: Arc<dyn Catalog>,
+        catalog: Catalog,
         host: Arc<dyn Host>,
         cpus: usize,
     ) -> Self {
@@ -154,24 +154,30 @@ impl Registry {
         Ok(self.catalog.probe().await?)
     }
 
+    /// Stores bytes that were proven to match `name`, and clears the damage recorded of the object.
+    async fn keep(&self, name: &ObjectName, bytes: Bytes, hand: Hand) -> Result<Put, AppError> {
+        let (put, healing) = self.store_bytes(name, bytes).await?;
+        self.healed(name, hand, healing).await?;
+        Ok(put)
+    }
+
     /// Stores bytes that were proven to match `name`. Replaces the object at rest if its bytes are
     /// unreadable or differ: a new upload repairs damage at rest.
-    async fn keep(&self, name: &ObjectName, bytes: Bytes, hand: Hand) -> Result<Put, AppError> {
+    async fn store_bytes(
+        &self,
+        name: &ObjectName,
+        bytes: Bytes,
+    ) -> Result<(Put, Healing), AppError> {
         if self.store.put(name, bytes.clone()).await? == Put::Created {
-            self.healed(name, hand, Healing::IfNoted).await?;
-            return Ok(Put::Created);
+            return Ok((Put::Created, Healing::IfNoted));
         }
         match self.store.get(name).await {
-            Ok(found) if found == bytes => {
-                self.healed(name, hand, Healing::IfNoted).await?;
-                return Ok(Put::AlreadyPresent);
-            }
+            Ok(found) if found == bytes => return Ok((Put::AlreadyPresent, Healing::IfNoted)),
             Ok(_) => tracing::warn!(object = name.path(), "repairs a damaged object"),
             Err(error) => tracing::warn!(object = name.path(), %error, "repairs a damaged object"),
         }
         self.store.replace(name, bytes).await?;
-        self.healed(name, hand, Healing::Seen).await?;
-        Ok(Put::Created)
+        Ok((Put::Created, Healing::Seen))
     }
 
     /// Clears the damage recorded for an object that was found or made sound.
@@ -186,27 +192,37 @@ impl Registry {
         Ok(())
     }
 
-    /// Stores bytes under a lease and adds their row with `add`. Retries while a sweep may have
-    /// removed the bytes between the two steps.
+    /// Stores bytes under a lease and adds their row with `add`: one transaction before the bytes,
+    /// one after. Retries while a sweep may have removed the bytes between the two.
     async fn keep_under(
         &self,
         lease: LeaseId,
         name: &ObjectName,
         bytes: &Bytes,
-        add: impl AsyncFn(Grip) -> Result<Added, AppError>,
+        add: impl AsyncFn(Stored) -> Result<Added, AppError>,
     ) -> Result<Put, AppError> {
+        let admission = self.admit_upload(lease).await?;
+        self.keep_admitted(admission, name, bytes, add).await
+    }
+
+    /// As [`Self::keep_under`], once the first transaction is done.
+    async fn keep_admitted(
+        &self,
+        admission: Admission,
+        name: &ObjectName,
+        bytes: &Bytes,
+        add: impl AsyncFn(Stored) -> Result<Added, AppError>,
+    ) -> Result<Put, AppError> {
+        let Admission { mut lease, load } = admission;
         for _ in 0..SWEEP_TRIES {
-            let found = self.use_lease(lease).await?;
-            let is_noted = self.note_kept(&found, name).await?;
-            let put = self.keep(name, bytes.clone(), self.hand(Some(lease))).await?;
-            if put == Put::Created && !is_noted {
-                // A sweep removed the object after `note_kept` found it.
-                self.catalog.note_kept(lease).await?;
-            }
-            if add(found.grip).await? == Added::Present {
+            let (put, healing) = self.store_bytes(name, bytes.clone()).await?;
+            self.noted.forget(&name.path());
+            let stored = Stored { grip: lease.grip, healing, is_metered: load.is_some() };
+            if add(stored).await? == Added::Present {
                 return Ok(put);
             }
             self.wait_for_sweep().await?;
+            lease = self.admit_upload(lease.id).await?.lease;
         }
         Err(AppError::Busy { what: SWEEP_RUNS })
     }

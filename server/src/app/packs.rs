@@ -92,18 +92,15 @@ impl Registry {
         expected: PackDigest,
         bytes: Bytes,
     ) -> Result<KeptPack, AppError> {
-        let found = self.use_lease(lease).await?;
+        let admission = self.admit_upload(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
-        let brings = self.check_quota_of_pack(&found, &row_of(&pack).frames).await?;
+        self.check_quota_of_pack(&admission, &row_of(&pack).frames).await?;
         let name = ObjectName::Pack(expected);
         let put = self
-            .keep_under(lease, &name, pack.bytes(), async |grip| {
-                Ok(self.catalog.add_pack(row_of(&pack), grip).await?)
+            .keep_admitted(admission, &name, pack.bytes(), async |stored| {
+                Ok(self.catalog.keep_pack(row_of(&pack), stored).await?)
             })
             .await?;
-        if let Some(brings) = brings {
-            self.catalog.add_lease_load(lease, brings).await?;
-        }
         Ok(KeptPack { put, chunk_count: pack.frames().len() as u64 })
     }
 

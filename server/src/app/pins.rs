@@ -73,12 +73,11 @@ impl Registry {
         (name, token): (&PinName, &str),
     ) -> Result<(), AppError> {
         let release = self.resolve(application, selector).await?;
-        if self.catalog.unpin(application.clone(), release, name.clone()).await? {
-            let entry = Entry::new(Action::Unpin, token, self.host.now_secs())
-                .to_application(application)
-                .with("release", release)
-                .with("pin", name);
-            self.catalog.log(entry).await?;
+        let entry = Entry::new(Action::Unpin, token, self.host.now_secs())
+            .to_application(application)
+            .with("release", release)
+            .with("pin", name);
+        if self.catalog.unpin(application.clone(), release, name.clone(), entry).await? {
             return Ok(());
         }
         Err(AppError::not_found(format!("pin {name} of release {application}@{release}")))

@@ -9,7 +9,7 @@ use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 
 use super::{AppError, Registry};
-use crate::catalog::{Excess, Frame, Lease, Quota, QuotaState};
+use crate::catalog::{Admission, Excess, Frame, Quota, QuotaState};
 
 impl Registry {
     /// Returns the quota and the usage of an application, which need not exist.
@@ -62,19 +62,24 @@ impl Registry {
     }
 
     /// Fails if the new chunks of a pack, together with earlier uploads under the same lease,
-    /// exceed the quota, because all of them belong to one release. Returns the bytes of the new
-    /// chunks, or `None` without a quota on data.
+    /// exceed the quota, because all of them belong to one release. The catalog is asked which
+    /// chunks are new only if all of them together would exceed it.
     pub(super) async fn check_quota_of_pack(
         &self,
-        lease: &Lease,
+        admission: &Admission,
         frames: &[Frame],
-    ) -> Result<Option<u64>, AppError> {
+    ) -> Result<(), AppError> {
+        let Admission { lease, load: Some(load) } = admission else { return Ok(()) };
+        let all = frames.iter().map(|frame| u64::from(frame.plain_len)).sum::<u64>();
+        if load.state.data_excess(load.brought.saturating_add(all)).is_none() {
+            return Ok(());
+        }
         let application = &lease.application;
         let load = self.catalog.lease_load(lease.id, application.clone(), frames.to_vec()).await?;
-        let Some(load) = load else { return Ok(None) };
+        let Some(load) = load.filter(|load| load.brings > 0) else { return Ok(()) };
         match load.state.data_excess(load.brought.saturating_add(load.brings)) {
-            Some(excess) if load.brings > 0 => Err(exceeded(application, excess)),
-            _ => Ok(Some(load.brings)),
+            Some(excess) => Err(exceeded(application, excess)),
+            None => Ok(()),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Rebuilt {
 /// A rebuild in progress.
 struct Rebuild<'a> {
     store: Arc<dyn ObjectStore>,
-    catalog: &'a dyn Catalog,
+    catalog: &'a Catalog,
     found: Rebuilt,
     now_secs: u64,
 }
@@ -83,7 +83,7 @@ struct Rebuild<'a> {
 /// Fails if a port fails. The catalog must then be discarded.
 pub async fn rebuild(
     store: Arc<dyn ObjectStore>,
-    catalog: &dyn Catalog,
+    catalog: &Catalog,
     now_secs: u64,
 ) -> Result<Rebuilt, AppError> {
     let mut rebuild = Rebuild { store, catalog, found: Rebuilt::default(), now_secs };

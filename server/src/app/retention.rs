@@ -109,9 +109,7 @@ impl Registry {
                 .to_application(application)
                 .with("channel", channel.as_ref().map_or("", ChannelName::as_str))
                 .with("policy", "none");
-            if self.catalog.remove_policy(application.clone(), channel).await? {
-                self.catalog.log(entry).await?;
-            }
+            self.catalog.remove_policy(application.clone(), channel, entry).await?;
             return Ok(set);
         }
         if let Some(channel) = &channel {

@@ -19,7 +19,7 @@ use super::channels::ChannelChange;
 use super::leases::LEASE_TTL_SECS;
 use super::names::Subject;
 use super::{AppError, Publisher, Registry};
-use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::sqlite;
 use crate::catalog::{Channel, Expected, LeaseId, Publication, Purpose, Release};
 use crate::host::Host;
 
@@ -74,16 +74,16 @@ impl Site {
     }
 
     fn open(&self, store: Arc<dyn ObjectStore>) -> Registry {
-        let catalog = SqliteCatalog::open(&self.dir.path().join("catalog.sqlite")).unwrap();
-        Registry::new(store, Arc::new(catalog), Arc::clone(&self.host) as _, 2)
+        let catalog = sqlite::open(&self.dir.path().join("catalog.sqlite")).unwrap();
+        Registry::new(store, catalog, Arc::clone(&self.host) as _, 2)
     }
 
     /// Opens a registry for a simulation of process crashes, in which commits need not survive a
     /// loss of power.
     pub(super) fn open_unsynced(&self, store: Arc<dyn ObjectStore>) -> Registry {
         let path = self.dir.path().join("catalog.sqlite");
-        let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
-        Registry::new(store, Arc::new(catalog), Arc::clone(&self.host) as _, 2)
+        let catalog = sqlite::open_unsynced(&path).unwrap();
+        Registry::new(store, catalog, Arc::clone(&self.host) as _, 2)
     }
 
     pub(super) fn now_secs(&self) -> u64 {

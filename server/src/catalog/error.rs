@@ -4,10 +4,6 @@ use seawall_store::error::ErrorKind;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// The remedy for a catalog that disagrees with the store.
-pub const REBUILD: &str = "stop the registry, move catalog.sqlite* aside and start it again: the \
-                           catalog is rebuilt from the store";
-
 /// The condition that keeps the catalog read-only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Barrier {
@@ -36,6 +32,7 @@ pub struct CatalogError {
     action: &'static str,
     source: Source,
     barrier: Option<Barrier>,
+    remedy: Option<&'static str>,
 }
 
 impl CatalogError {
@@ -45,7 +42,8 @@ impl CatalogError {
             Barrier::Denied => ErrorKind::Denied,
             Barrier::Full => ErrorKind::StorageFull,
         };
-        Self { kind, action, source: barrier.as_str().into(), barrier: Some(barrier) }
+        let source = barrier.as_str().into();
+        Self { kind, action, source, barrier: Some(barrier), remedy: None }
     }
 
     /// Returns the operation that failed.
@@ -62,7 +60,7 @@ impl CatalogError {
 
     /// Returns a failure to do `action`, with the engine's error as source.
     pub fn new(kind: ErrorKind, action: &'static str, source: impl Into<Source>) -> Self {
-        Self { kind, action, source: source.into(), barrier: None }
+        Self { kind, action, source: source.into(), barrier: None, remedy: None }
     }
 
     /// Returns the kind of the error, which tells the caller how to react.
@@ -71,22 +69,22 @@ impl CatalogError {
         self.kind
     }
 
+    /// Adds the next step for the operator, where it depends on the engine.
+    #[must_use]
+    pub fn with_remedy(self, remedy: &'static str) -> Self {
+        Self { remedy: Some(remedy), ..self }
+    }
+
     /// Returns the next step for the operator, if there is one.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
-        match self.kind {
+        let remedy = self.remedy.or(match self.kind {
             ErrorKind::StorageFull => {
-                Some("free some space and try again: no change was left incomplete".to_owned())
+                Some("free some space and try again: no change was left incomplete")
             }
-            ErrorKind::Damaged => Some(REBUILD.to_owned()),
-            ErrorKind::Denied => Some(
-                "check that catalog.sqlite* and the data directory exist, that the registry's \
-                 user is their owner and may write there, and that the disk is not mounted \
-                 read-only"
-                    .to_owned(),
-            ),
-            ErrorKind::Unavailable => Some("run the command again in a moment".to_owned()),
+            ErrorKind::Unavailable => Some("run the command again in a moment"),
             _ => None,
-        }
+        });
+        remedy.map(str::to_owned)
     }
 }

@@ -140,7 +140,7 @@ impl Registry {
                 .with("objects", swept.object_count);
             self.catalog.log(entry).await?;
         }
-        self.catalog.keep_room().await?;
+        self.catalog.make_room().await?;
         outcome
     }
 

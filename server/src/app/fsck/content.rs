@@ -56,7 +56,7 @@ impl Check {
     /// Checks a leaf. Returns the number of bytes read.
     pub(super) async fn leaf(&mut self, digest: LeafDigest) -> Result<u64, Halt> {
         let name = ObjectName::Leaf(digest);
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         let is_needed = catalog.is_needed(name.clone()).await?;
         let (leaf, len) = match self.read_leaf(digest).await? {
             None => return Ok(0),
@@ -100,7 +100,7 @@ impl Check {
     /// lost packs are reported with the pack.
     async fn complete_leaf(&mut self, digest: LeafDigest, leaf: &Leaf) -> Result<(), Halt> {
         let name = ObjectName::Leaf(digest);
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         let row = leaf_row(digest, leaf);
         let digests = match catalog.add_leaf(row, leaf.chunks().collect(), self.grip()).await? {
             LeafAdded::Present => return self.sound(&name).await,
@@ -154,7 +154,7 @@ impl Check {
 
     /// Checks that every leaf in the catalog has its object.
     pub(super) async fn leaf_rows(&mut self) -> Result<(), Halt> {
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         loop {
             let after = LeafDigest::from_hex(&self.run.cursor).ok();
             let page = catalog.known_leaves(after, PAGE_COUNT).await?;
@@ -177,7 +177,7 @@ impl Check {
     /// Marks an unreadable leaf as lost if a release needs it, and deletes its row otherwise.
     async fn lost_leaf(&mut self, digest: LeafDigest, what: String) -> Result<(), Halt> {
         let name = ObjectName::Leaf(digest);
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         if catalog.is_needed(name.clone()).await? {
             catalog.lose_leaf(digest).await?;
             return self.damage(&name, what, vec![]).await;
@@ -188,7 +188,7 @@ impl Check {
     /// Checks an index's list. Returns the number of bytes read.
     pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<u64, Halt> {
         let name = ObjectName::Index(digest);
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         let (list, len) = match self.read_list(digest).await? {
             None => return Ok(0),
             Some(Ok(found)) => found,
@@ -225,7 +225,7 @@ impl Check {
         digest: IndexDigest,
         list: &DiskIndex,
     ) -> Result<(), Halt> {
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
         let mut lost = Vec::new();
         for batch in names.chunks(LEAVES_ASKED) {

@@ -6,8 +6,6 @@
 //! confirms a different release. Any other contradiction is reported as damage, because one of the
 //! two may belong to another registry.
 
-use std::sync::Arc;
-
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
@@ -157,7 +155,7 @@ impl Check {
 
     /// Checks that every move in the catalog has its record.
     pub(super) async fn moves(&mut self) -> Result<(), Halt> {
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         loop {
             let page = catalog.known_moves(self.run.cursor.clone(), PAGE_COUNT).await?;
             if page.is_empty() {

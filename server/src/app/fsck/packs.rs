@@ -53,7 +53,7 @@ impl Check {
     /// Quarantines a pack: its chunks count as missing until a push or a repair brings them again.
     async fn bad_pack(&mut self, digest: PackDigest, len: u64, what: String) -> Result<(), Halt> {
         let name = ObjectName::Pack(digest);
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         if catalog.known_pack(digest).await?.is_none() {
             self.reclaimable(&name, len, &what);
             return Ok(());
@@ -74,7 +74,7 @@ impl Check {
         pack: &InspectedPack,
     ) -> Result<(), Halt> {
         let name = ObjectName::Pack(digest);
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         let Some(known) = catalog.known_pack(digest).await? else {
             self.reclaimable(
                 &name,
@@ -107,7 +107,7 @@ impl Check {
 
     /// Checks that every pack in the catalog has its object in full length.
     pub(super) async fn pack_rows(&mut self) -> Result<(), Halt> {
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         loop {
             let after = PackDigest::from_hex(&self.run.cursor).ok();
             let page = catalog.known_packs(after, PAGE_COUNT).await?;

@@ -1,7 +1,6 @@
 //! Checks of releases: their documents, and everything the documents name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use futures::TryStreamExt;
 use seawall_api::digest::{DescriptorDigest, IndexDigest, ReleaseDigest};
@@ -16,7 +15,7 @@ use crate::catalog::collect::Grip;
 impl Check {
     /// Checks every visible release, in the order of publication.
     pub(super) async fn releases(&mut self) -> Result<(), Halt> {
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         let mut looked_at = HashMap::new();
         loop {
             let after = self.run.cursor.split_once(' ').and_then(|(application, version)| {
@@ -38,7 +37,7 @@ impl Check {
         row: &Release,
         looked_at: &mut HashMap<IndexDigest, bool>,
     ) -> Result<(), Halt> {
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         self.missing_record(row).await?;
         let name = ObjectName::Release(row.digest);
         let described = match self.read_document(row.digest).await? {
@@ -71,7 +70,7 @@ impl Check {
     /// Checks an index named by a release. Returns true if the list is intact and its row exists.
     async fn index_of(&mut self, release: ReleaseDigest, index: IndexDigest) -> Result<bool, Halt> {
         let name = ObjectName::Index(index);
-        let catalog = Arc::clone(&self.registry.catalog);
+        let catalog = self.registry.catalog.clone();
         let list = match self.read_list(index).await? {
             Some(Ok((list, _))) => list,
             found => {

@@ -8,8 +8,8 @@ use crate::app::names::{Record, ReleaseRecord, Subject};
 use crate::app::tests::faults::BadSector;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{Site, push};
-use crate::catalog::sqlite::SqliteCatalog;
-use crate::catalog::{AuditQuery, Catalog, Purpose};
+use crate::catalog::sqlite;
+use crate::catalog::{AuditQuery, Purpose};
 
 const ORDER: FsckOrder = FsckOrder { rate: 0, restart: false };
 /// The number of polls after which a check counts as stuck.
@@ -23,8 +23,8 @@ async fn furnished() -> (Site, TinyRelease) {
 }
 
 fn over(site: &Site, store: Arc<dyn seawall_store::port::ObjectStore>) -> Arc<Registry> {
-    let catalog = SqliteCatalog::open(&site.dir.path().join("catalog.sqlite")).unwrap();
-    Arc::new(Registry::new(store, Arc::new(catalog), Arc::clone(&site.host) as _, 2))
+    let catalog = sqlite::open(&site.dir.path().join("catalog.sqlite")).unwrap();
+    Arc::new(Registry::new(store, catalog, Arc::clone(&site.host) as _, 2))
 }
 
 /// Runs a check to its end, successful or not.
@@ -130,7 +130,7 @@ async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
 async fn a_row_that_lies_about_a_pack_is_corrected_by_the_pack() {
     let (site, tiny) = furnished().await;
     let pack = tiny.disks[0].pack();
-    let catalog = SqliteCatalog::open(&site.dir.path().join("catalog.sqlite")).unwrap();
+    let catalog = sqlite::open(&site.dir.path().join("catalog.sqlite")).unwrap();
     let raw = rusqlite::Connection::open(site.dir.path().join("catalog.sqlite")).unwrap();
     raw.execute("UPDATE chunks SET frame_offset = frame_offset + 1", []).unwrap();
     raw.execute("UPDATE packs SET len = len + 1 WHERE digest = ?1", [pack.digest.as_bytes()])

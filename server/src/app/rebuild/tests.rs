@@ -16,7 +16,7 @@ use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{NOW, Site, promote, push};
 use crate::catalog::Purpose;
 use crate::catalog::collect::Grip;
-use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::sqlite;
 use crate::catalog::{Expected, Release};
 
 /// A kind of damage to an object.
@@ -58,9 +58,9 @@ async fn furnished() -> (Site, [TinyRelease; 2]) {
     (site, releases)
 }
 
-async fn rebuilt(site: &Site) -> (TempDir, SqliteCatalog, Rebuilt) {
+async fn rebuilt(site: &Site) -> (TempDir, Catalog, Rebuilt) {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
     let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
     (dir, catalog, found)
 }
@@ -69,7 +69,7 @@ fn webshop() -> ApplicationName {
     "webshop".parse().unwrap()
 }
 
-async fn versions(catalog: &SqliteCatalog) -> Vec<String> {
+async fn versions(catalog: &Catalog) -> Vec<String> {
     let releases: Vec<Release> = catalog.releases(webshop(), None, 10).await.unwrap();
     releases.iter().map(|release| release.version.to_string()).collect()
 }
@@ -229,7 +229,7 @@ async fn a_store_that_fails_ends_the_rebuild() {
     for at in 0.. {
         let (site, _) = furnished().await;
         let dir = tempfile::tempdir().unwrap();
-        let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+        let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
         match rebuild(site.failing_read(at), &catalog, NOW).await {
             Err(error) => assert_eq!(error.code(), Code::Unavailable, "{error}"),
             Ok(found) => {
@@ -249,7 +249,7 @@ async fn an_object_on_a_bad_sector_is_damage() {
         let (site, [_, two]) = furnished().await;
         let object = ObjectName::Leaf(two.disks[1].leaf.digest());
         let dir = tempfile::tempdir().unwrap();
-        let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+        let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
         let found = rebuild(site.bad_sector(object.clone(), is_probed), &catalog, NOW).await;
         if !is_probed {
             assert_eq!(found.unwrap_err().code(), Code::Unavailable);

@@ -39,6 +39,11 @@ fn put_back(site: &Site, from: &std::path::Path) {
     fs::copy(from, site.dir.path().join("catalog.sqlite")).unwrap();
 }
 
+fn copy_catalog(site: &Site, to: &std::path::Path) {
+    let mut made = (site.sound().catalog.copy().unwrap().make)().unwrap();
+    std::io::copy(&mut made, &mut fs::File::create(to).unwrap()).unwrap();
+}
+
 /// Content added after the copy is unreachable in the copy, but still in use.
 #[tokio::test]
 async fn a_catalog_that_is_an_older_copy_collects_nothing() {
@@ -48,7 +53,7 @@ async fn a_catalog_that_is_an_older_copy_collects_nothing() {
         let copy = elsewhere.path().join("copy.sqlite");
         let (one, two) = (tiny("1.0", "ab"), tiny("1.1", "cd"));
         push(&site.sound(), &one).await.unwrap();
-        site.sound().catalog.back_up(copy.clone()).await.unwrap();
+        copy_catalog(&site, &copy);
         match since {
             "release" => push(&site.sound(), &two).await.map(drop).unwrap(),
             "move" => promote(&site.sound(), &one, Expected::Absent).await.map(drop).unwrap(),
@@ -73,7 +78,7 @@ async fn an_older_copy_ends_no_sweep() {
     push(&site.sound(), &one).await.unwrap();
     delete(&site.sound(), &one).await;
     die_sweeping(&site).await;
-    site.sound().catalog.back_up(copy.clone()).await.unwrap();
+    copy_catalog(&site, &copy);
     push(&site.sound(), &again).await.unwrap();
     let before = objects(&site).await;
     put_back(&site, &copy);
@@ -108,7 +113,7 @@ async fn a_push_ends_the_sweep_that_a_crash_left_in_its_way() {
     assert!(is_visible(&site.sound(), &again).await);
     site.sound().collect(FORCED).await.unwrap();
     let (dir, store) = (tempfile::tempdir().unwrap(), Arc::clone(&site.store));
-    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
     let found = rebuild(store, &catalog, NOW).await.unwrap();
     assert_eq!((found.damage.len(), found.releases), (0, 1), "{found:?}");
 }
@@ -152,7 +157,7 @@ async fn a_release_whose_record_is_damaged_is_neither_forgotten_nor_collected() 
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
     let registry = site.sound();
-    let found = rebuild(Arc::clone(&site.store), &*registry.catalog, NOW).await.unwrap();
+    let found = rebuild(Arc::clone(&site.store), &registry.catalog, NOW).await.unwrap();
     assert_eq!(found.releases, 2);
     let said: Vec<_> = found.damage.iter().map(|damage| damage.object.as_str()).collect();
     assert_eq!(said, ["names/webshop/@1.1", "release webshop:1.1"], "{found:?}");
@@ -187,7 +192,7 @@ async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() 
             fs::remove_file(entry.unwrap().path()).unwrap();
         }
         let registry = site.sound();
-        rebuild(Arc::clone(&site.store), &*registry.catalog, NOW).await.unwrap();
+        rebuild(Arc::clone(&site.store), &registry.catalog, NOW).await.unwrap();
         let before = objects(&site).await;
         let error = registry.collect(FORCED).await.unwrap_err();
         assert!(matches!(error, AppError::Damaged { .. }), "{error}");
@@ -202,7 +207,7 @@ async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() 
             Err(error) => assert!(is_promoted && matches!(error, AppError::CatalogOld { .. })),
         }
         let elsewhere = tempfile::tempdir().unwrap();
-        let catalog = SqliteCatalog::open(&elsewhere.path().join("catalog.sqlite")).unwrap();
+        let catalog = sqlite::open(&elsewhere.path().join("catalog.sqlite")).unwrap();
         let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
         assert_eq!((found.releases, found.channels), (1, u64::from(is_promoted)));
         assert_eq!(found.damage, []);
@@ -290,7 +295,7 @@ async fn a_catalog_from_before_a_repack_collects_no_chunk_that_moved() {
     let (site, new) = sparse().await;
     let elsewhere = tempfile::tempdir().unwrap();
     let copy = elsewhere.path().join("copy.sqlite");
-    site.sound().catalog.back_up(copy.clone()).await.unwrap();
+    copy_catalog(&site, &copy);
     let done = site.sound().collect(FORCED).await.unwrap();
     assert_eq!((done.swept.repacked_count, done.swept.pack_count), (1, 1));
     let before = objects(&site).await;

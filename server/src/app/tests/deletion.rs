@@ -7,7 +7,6 @@ use crate::app::hosts::HostRuns;
 use crate::app::pins::NewPin;
 use crate::app::rebuild::rebuild;
 use crate::app::retention::Policy;
-use crate::catalog::collect::Collecting;
 
 fn tiny(version: &str) -> TinyRelease {
     TinyRelease::new("team/webshop", version, "ab.c", "aabd")
@@ -77,7 +76,7 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
     site.store.delete(&ObjectName::Release(old.release.digest())).await.unwrap();
 
     let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
     let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
     assert_eq!(found.damage, [], "what was deleted is not damaged");
     assert_eq!((found.releases, found.deleted, found.channels), (1, 1, 1));
@@ -95,7 +94,7 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
         )
     };
     assert_eq!(said(&after), said(&before));
-    let rebuilt = Registry::new(Arc::clone(&site.store), Arc::new(catalog), site.host.clone(), 2);
+    let rebuilt = Registry::new(Arc::clone(&site.store), catalog, site.host.clone(), 2);
     let history = rebuilt
         .channel_history(old.release.application(), &"stable".parse().unwrap())
         .await
@@ -136,12 +135,12 @@ async fn a_version_stays_deleted_whatever_is_left_of_its_records() {
             }
         }
         let dir = tempfile::tempdir().unwrap();
-        let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+        let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
         let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
         assert_eq!(found.damage.len(), usize::from(harm != "record"), "{harm}: {found:?}");
         assert_eq!(found.deleted, 1, "{harm}");
         let host = site.host.clone();
-        let rebuilt = Registry::new(Arc::clone(&site.store), Arc::new(catalog), host, 2);
+        let rebuilt = Registry::new(Arc::clone(&site.store), catalog, host, 2);
         let error = push(&rebuilt, &old).await.unwrap_err();
         assert!(matches!(error, AppError::VersionDeleted { .. }), "{harm}: {error}");
     }
@@ -168,8 +167,8 @@ async fn a_catalog_that_is_an_older_copy_publishes_no_deleted_version() {
     push(&site.sound(), &old).await.unwrap();
     delete(&site.sound(), &old).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
-    let older = Registry::new(Arc::clone(&site.store), Arc::new(catalog), site.host.clone(), 2);
+    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let older = Registry::new(Arc::clone(&site.store), catalog, site.host.clone(), 2);
     let error = push(&older, &old).await.unwrap_err();
     assert!(matches!(error, AppError::VersionDeleted { .. }), "{error}");
 }

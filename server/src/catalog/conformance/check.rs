@@ -20,7 +20,7 @@ fn claim(runner: Runner, now_secs: u64) -> ClaimCheck {
     ClaimCheck { runner, now_secs, patience_secs: 10, rate: 5, restart: false }
 }
 
-async fn claimed(catalog: &dyn Catalog, claim: ClaimCheck) -> CheckRun {
+async fn claimed(catalog: &Catalog, claim: ClaimCheck) -> CheckRun {
     match catalog.claim_check(claim).await.unwrap() {
         ClaimedCheck::Yours(run) => run,
         ClaimedCheck::Held => panic!("nobody else is alive"),
@@ -33,7 +33,7 @@ fn finding(object: &str, class: Class) -> Finding {
 
 /// One check runs at a time. The next runner resumes from the saved state, and each finding is
 /// reported once.
-pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &dyn Catalog) {
+pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &Catalog) {
     assert_eq!(catalog.check_run().await.unwrap(), None);
     assert_eq!(catalog.last_complete_check().await.unwrap(), None);
     let mut run = claimed(catalog, claim(ONE, NOW)).await;
@@ -76,7 +76,7 @@ pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &dyn Catalog) {
 
 /// Runs after `publishing_is_all_or_nothing`, which leaves two releases of `index`. Its one leaf
 /// lies in a pack.
-pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(catalog: &dyn Catalog) {
+pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(catalog: &Catalog) {
     let (index, leaf) = (index_row().digest, leaf_row("checked"));
     catalog.add_pack(pack(70, 700..702), Grip::ANY).await.unwrap();
     let chunks = vec![sized(700, 4096)];
@@ -149,7 +149,7 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     catalog.end_lease(lease.id).await.unwrap();
 }
 
-async fn each_healing_is_logged_once(catalog: &dyn Catalog, lease: &NewLease) {
+async fn each_healing_is_logged_once(catalog: &Catalog, lease: &NewLease) {
     let log = repairs(catalog).await;
     let (last, first) = (&log[log.len() - 1], &log[0]);
     assert_eq!(log.len(), 5, "each healing once");
@@ -160,17 +160,17 @@ async fn each_healing_is_logged_once(catalog: &dyn Catalog, lease: &NewLease) {
 }
 
 /// Returns the repairs in the log, oldest first.
-async fn repairs(catalog: &dyn Catalog) -> Vec<Entry> {
+async fn repairs(catalog: &Catalog) -> Vec<Entry> {
     let query = AuditQuery { action: Some(Action::Repair), limit: 100, ..AuditQuery::default() };
     let log = catalog.audit(query).await.unwrap();
     log.into_iter().rev().map(|logged| logged.entry).collect()
 }
 
-async fn healed(catalog: &dyn Catalog) -> Vec<String> {
+async fn healed(catalog: &Catalog) -> Vec<String> {
     repairs(catalog).await.iter().map(|entry| entry.facts["object"].clone()).collect()
 }
 
-pub(super) async fn rows_are_listed_and_corrected(catalog: &dyn Catalog) {
+pub(super) async fn rows_are_listed_and_corrected(catalog: &Catalog) {
     let packs = catalog.known_packs(None, 1000).await.unwrap();
     assert!(packs.is_sorted_by_key(|pack| pack.digest) && packs.len() > 1);
     let after = catalog.known_packs(Some(packs[0].digest), 1).await.unwrap();

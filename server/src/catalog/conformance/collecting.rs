@@ -14,12 +14,12 @@ pub(super) fn shop() -> ApplicationName {
 }
 
 /// Returns the counters of collection, without ending a lease.
-pub(super) async fn state(catalog: &dyn Catalog) -> CollectState {
+pub(super) async fn state(catalog: &Catalog) -> CollectState {
     catalog.collect_state(0).await.unwrap()
 }
 
 /// Opens a lease that ends at `NOW + 100`, and returns it with its grip.
-pub(super) async fn opened(catalog: &dyn Catalog, seed: u8) -> (NewLease, Grip) {
+pub(super) async fn opened(catalog: &Catalog, seed: u8) -> (NewLease, Grip) {
     let lease = lease(seed, NOW + 100);
     assert_eq!(catalog.open_lease(lease.clone(), NOW).await.unwrap(), LeaseOpened::Done);
     let grip = catalog.lease(lease.id, NOW).await.unwrap().unwrap().grip;
@@ -27,7 +27,7 @@ pub(super) async fn opened(catalog: &dyn Catalog, seed: u8) -> (NewLease, Grip) 
 }
 
 /// Adds the index of the suite and publishes a release of it.
-pub(super) async fn published(catalog: &dyn Catalog, version: &str) -> Release {
+pub(super) async fn published(catalog: &Catalog, version: &str) -> Release {
     let (lease, grip) = opened(catalog, 99).await;
     catalog.add_index(index_row(), grip).await.unwrap();
     let new = release(version, &lease, index_row().digest);
@@ -35,12 +35,12 @@ pub(super) async fn published(catalog: &dyn Catalog, version: &str) -> Release {
     new.release
 }
 
-pub(super) async fn added(catalog: &dyn Catalog, pack: &NewPack) {
+pub(super) async fn added(catalog: &Catalog, pack: &NewPack) {
     assert_eq!(catalog.add_pack(pack.clone(), Grip::ANY).await.unwrap(), Added::Present);
 }
 
 /// Adds a leaf of these chunks.
-pub(super) async fn leaf_of(catalog: &dyn Catalog, name: &str, chunks: &[u32]) -> LeafRow {
+pub(super) async fn leaf_of(catalog: &Catalog, name: &str, chunks: &[u32]) -> LeafRow {
     let leaf = leaf_row(name);
     let chunks = chunks.iter().map(|n| sized(*n, 4096)).collect();
     assert_eq!(add_leaf(catalog, leaf, chunks).await, []);
@@ -49,7 +49,7 @@ pub(super) async fn leaf_of(catalog: &dyn Catalog, name: &str, chunks: &[u32]) -
 
 /// Returns the pack in which each chunk lies; `None` for chunks without a place.
 pub(super) async fn packs_with(
-    catalog: &dyn Catalog,
+    catalog: &Catalog,
     chunks: impl Iterator<Item = u32>,
 ) -> Vec<Option<PackDigest>> {
     let mut packs = Vec::new();
@@ -72,12 +72,12 @@ fn delete(version: &str) -> DeleteRequest {
     }
 }
 
-async fn deleted(catalog: &dyn Catalog, version: &str) {
+async fn deleted(catalog: &Catalog, version: &str) {
     let done = catalog.delete_release(delete(version)).await.unwrap();
     assert!(matches!(done, Deletion::Done(_)), "{done:?}");
 }
 
-pub(super) async fn the_right_to_sweep_is_exclusive_until_it_is_dropped(catalog: &dyn Catalog) {
+pub(super) async fn the_right_to_sweep_is_exclusive_until_it_is_dropped(catalog: &Catalog) {
     let claim = catalog.claim_collecting().await.unwrap();
     assert!(claim.is_some());
     assert!(catalog.claim_collecting().await.unwrap().is_none());
@@ -85,7 +85,7 @@ pub(super) async fn the_right_to_sweep_is_exclusive_until_it_is_dropped(catalog:
     assert!(catalog.claim_collecting().await.unwrap().is_some());
 }
 
-pub(super) async fn each_counter_counts_its_own_events(catalog: &dyn Catalog) {
+pub(super) async fn each_counter_counts_its_own_events(catalog: &Catalog) {
     let new = CollectState {
         generation: 0,
         litter: 1,
@@ -119,7 +119,7 @@ pub(super) async fn each_counter_counts_its_own_events(catalog: &dyn Catalog) {
     assert_eq!(state(catalog).await, sweeping, "objects count as packs do");
 }
 
-pub(super) async fn every_publication_is_counted(catalog: &dyn Catalog) {
+pub(super) async fn every_publication_is_counted(catalog: &Catalog) {
     let release = published(catalog, "1.0").await;
     let (lease, grip) = opened(catalog, 1).await;
     let again = NewRelease { grip, ..self::release("1.0", &lease, index_row().digest) };
@@ -134,7 +134,7 @@ pub(super) async fn every_publication_is_counted(catalog: &dyn Catalog) {
     assert_eq!(state(catalog).await.published, 2);
 }
 
-pub(super) async fn what_may_leave_something_behind_counts_as_litter(catalog: &dyn Catalog) {
+pub(super) async fn what_may_leave_something_behind_counts_as_litter(catalog: &Catalog) {
     let mut count = state(catalog).await.litter;
     let mut litter = async |more: u64, why: &str| {
         count += more;
@@ -174,7 +174,7 @@ pub(super) async fn what_may_leave_something_behind_counts_as_litter(catalog: &d
     litter(0, "what was stored is released").await;
 }
 
-pub(super) async fn ended_leases_are_deleted_and_leave_litter(catalog: &dyn Catalog) {
+pub(super) async fn ended_leases_are_deleted_and_leave_litter(catalog: &Catalog) {
     let (kept, unused, alive) = (lease(1, NOW + 10), lease(2, NOW + 10), lease(3, NOW + 11));
     for lease in [&kept, &unused, &alive] {
         catalog.open_lease(lease.clone(), NOW).await.unwrap();
@@ -198,7 +198,7 @@ pub(super) async fn ended_leases_are_deleted_and_leave_litter(catalog: &dyn Cata
     assert_eq!(state(catalog).await.litter, after.litter + 1, "nothing was stored under the last");
 }
 
-pub(super) async fn the_roots_are_the_visible_releases(catalog: &dyn Catalog) {
+pub(super) async fn the_roots_are_the_visible_releases(catalog: &Catalog) {
     assert_eq!(catalog.roots().await.unwrap().releases, []);
     published(catalog, "1.0").await;
     let two = published(catalog, "2.0").await;
@@ -214,7 +214,7 @@ pub(super) async fn the_roots_are_the_visible_releases(catalog: &dyn Catalog) {
     assert_eq!(roots.published, 2);
 }
 
-pub(super) async fn all_packs_are_listed_with_their_state(catalog: &dyn Catalog) {
+pub(super) async fn all_packs_are_listed_with_their_state(catalog: &Catalog) {
     let packs = [pack(1, 0..1), pack(2, 1..2), pack(3, 2..3), pack(4, 3..4)];
     for pack in &packs {
         added(catalog, pack).await;
@@ -246,13 +246,13 @@ pub(super) async fn all_packs_are_listed_with_their_state(catalog: &dyn Catalog)
 }
 
 /// Returns the only pack's key.
-async fn only_key(catalog: &dyn Catalog) -> PackKey {
+async fn only_key(catalog: &Catalog) -> PackKey {
     let packs = catalog.all_packs().await.unwrap();
     assert_eq!(packs.len(), 1);
     packs[0].key
 }
 
-pub(super) async fn places_come_in_pages_by_digest(catalog: &dyn Catalog) {
+pub(super) async fn places_come_in_pages_by_digest(catalog: &Catalog) {
     assert_eq!(catalog.places(None, 10).await.unwrap(), []);
     let mut pack = pack(1, 0..5);
     for (n, frame) in (0..).zip(&mut pack.frames) {
@@ -281,7 +281,7 @@ pub(super) async fn places_come_in_pages_by_digest(catalog: &dyn Catalog) {
     assert_eq!(catalog.places_of(vec![]).await.unwrap(), []);
 }
 
-pub(super) async fn leaves_are_found_by_their_packs(catalog: &dyn Catalog) {
+pub(super) async fn leaves_are_found_by_their_packs(catalog: &Catalog) {
     let (one, two, three) = (pack(1, 0..2), pack(2, 2..4), pack(3, 4..6));
     for pack in [&one, &two, &three] {
         added(catalog, pack).await;
@@ -313,7 +313,7 @@ pub(super) async fn leaves_are_found_by_their_packs(catalog: &dyn Catalog) {
     assert_eq!(leaves_in(&[one.digest]).await, [a]);
 }
 
-pub(super) async fn a_repack_moves_only_chunks_that_lie_in_its_sources(catalog: &dyn Catalog) {
+pub(super) async fn a_repack_moves_only_chunks_that_lie_in_its_sources(catalog: &Catalog) {
     let (one, two, three) = (pack(1, 0..2), pack(2, 2..4), pack(3, 4..6));
     for pack in [&one, &two, &three] {
         added(catalog, pack).await;
@@ -345,7 +345,7 @@ pub(super) async fn a_repack_moves_only_chunks_that_lie_in_its_sources(catalog: 
     assert_eq!(catalog.pack_len(nothing.digest).await.unwrap(), Some(1000));
 }
 
-pub(super) async fn a_repack_heals_and_pardons_its_pack(catalog: &dyn Catalog) {
+pub(super) async fn a_repack_heals_and_pardons_its_pack(catalog: &Catalog) {
     let (one, new) = (pack(1, 0..2), pack(2, 0..2));
     added(catalog, &one).await;
     added(catalog, &new).await;
@@ -367,7 +367,7 @@ pub(super) async fn a_repack_heals_and_pardons_its_pack(catalog: &dyn Catalog) {
     assert_eq!((repair.entry.action, repair.entry.at_secs), (Action::Repair, NOW + 5));
 }
 
-pub(super) async fn a_repack_is_refused_once_its_pack_may_be_gone(catalog: &dyn Catalog) {
+pub(super) async fn a_repack_is_refused_once_its_pack_may_be_gone(catalog: &Catalog) {
     let (one, new) = (pack(1, 0..2), pack(2, 0..2));
     added(catalog, &one).await;
     let before = opened(catalog, 1).await.1;

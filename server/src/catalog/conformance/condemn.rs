@@ -16,22 +16,18 @@ pub(super) fn one_of_each_kind() -> [Collectable; 4] {
     ]
 }
 
-pub(super) async fn condemn(
-    catalog: &dyn Catalog,
-    packs: &[&NewPack],
-    objects: &[Collectable],
-) -> u64 {
+pub(super) async fn condemn(catalog: &Catalog, packs: &[&NewPack], objects: &[Collectable]) -> u64 {
     let packs = packs.iter().map(|pack| (pack.digest, pack.len)).collect();
     catalog.condemn(packs, objects.to_vec()).await.unwrap()
 }
 
 /// Returns the condemned content in ascending order.
-pub(super) async fn condemned(catalog: &dyn Catalog) -> Sweeping {
+pub(super) async fn condemned(catalog: &Catalog) -> Sweeping {
     sorted(catalog.condemned().await.unwrap())
 }
 
 /// Returns the content being swept in ascending order.
-pub(super) async fn sweeping(catalog: &dyn Catalog) -> Sweeping {
+pub(super) async fn sweeping(catalog: &Catalog) -> Sweeping {
     sorted(catalog.sweeping().await.unwrap())
 }
 
@@ -50,7 +46,7 @@ fn of(generation: u64) -> Grip {
     Grip { generation, ..Grip::ANY }
 }
 
-pub(super) async fn each_condemnation_is_a_new_generation(catalog: &dyn Catalog) {
+pub(super) async fn each_condemnation_is_a_new_generation(catalog: &Catalog) {
     assert_eq!(condemn(catalog, &[], &[]).await, 1);
     assert_eq!(condemn(catalog, &[], &[]).await, 2);
     assert_eq!(state(catalog).await.generation, 2);
@@ -62,7 +58,7 @@ pub(super) async fn each_condemnation_is_a_new_generation(catalog: &dyn Catalog)
     assert_eq!(alive.grip.generation, 2);
 }
 
-pub(super) async fn a_pack_without_a_row_can_be_condemned(catalog: &dyn Catalog) {
+pub(super) async fn a_pack_without_a_row_can_be_condemned(catalog: &Catalog) {
     let (known, unknown) = (pack(1, 0..1), pack(2, 1..2).digest);
     added(catalog, &known).await;
     let packs = vec![(unknown, 77), (known.digest, 5)];
@@ -76,7 +72,7 @@ pub(super) async fn a_pack_without_a_row_can_be_condemned(catalog: &dyn Catalog)
     assert_eq!(catalog.sweeping().await.unwrap(), Sweeping::default());
 }
 
-pub(super) async fn condemning_again_keeps_the_first_generation(catalog: &dyn Catalog) {
+pub(super) async fn condemning_again_keeps_the_first_generation(catalog: &Catalog) {
     let one = pack(1, 0..1);
     added(catalog, &one).await;
     catalog.add_index(index_row(), Grip::ANY).await.unwrap();
@@ -90,7 +86,7 @@ pub(super) async fn condemning_again_keeps_the_first_generation(catalog: &dyn Ca
 }
 
 /// Content of generation 2 is present for grips of generations 0 and 1, and missing for all others.
-pub(super) async fn a_grip_sees_what_was_condemned_after_it(catalog: &dyn Catalog) {
+pub(super) async fn a_grip_sees_what_was_condemned_after_it(catalog: &Catalog) {
     let (one, two) = (pack(1, 0..1), pack(2, 1..2));
     added(catalog, &one).await;
     added(catalog, &two).await;
@@ -127,7 +123,7 @@ pub(super) async fn a_grip_sees_what_was_condemned_after_it(catalog: &dyn Catalo
     assert!(matches!(located, Located::All { .. }), "readers still find the bytes");
 }
 
-pub(super) async fn a_release_relies_on_what_its_lease_relies_on(catalog: &dyn Catalog) {
+pub(super) async fn a_release_relies_on_what_its_lease_relies_on(catalog: &Catalog) {
     let descriptor = DescriptorDigest::of(b"descriptor");
     let index = index_row().digest;
     catalog.add_index(index_row(), Grip::ANY).await.unwrap();
@@ -150,7 +146,7 @@ pub(super) async fn a_release_relies_on_what_its_lease_relies_on(catalog: &dyn C
     assert_eq!(condemned(catalog).await, content(&[], &both), "publishing pardons neither");
 }
 
-pub(super) async fn publishing_pardons_the_release_document(catalog: &dyn Catalog) {
+pub(super) async fn publishing_pardons_the_release_document(catalog: &Catalog) {
     let document = Collectable::Release(ReleaseDigest::of(b"1.0"));
     condemn(catalog, &[], &[document, one_of_each_kind()[2]]).await;
     let litter = state(catalog).await.litter;
@@ -159,7 +155,7 @@ pub(super) async fn publishing_pardons_the_release_document(catalog: &dyn Catalo
     assert_eq!(state(catalog).await.litter, litter + 1);
 }
 
-pub(super) async fn what_is_stored_again_is_pardoned(catalog: &dyn Catalog) {
+pub(super) async fn what_is_stored_again_is_pardoned(catalog: &Catalog) {
     let one = pack(1, 0..1);
     let objects = one_of_each_kind();
     condemn(catalog, &[&one], &objects).await;
@@ -199,7 +195,7 @@ pub(super) async fn what_is_stored_again_is_pardoned(catalog: &dyn Catalog) {
     assert_eq!(catalog.leaves(vec![leaf.digest], Grip::NEWEST).await.unwrap(), [None]);
 }
 
-pub(super) async fn a_chunk_leaves_a_condemned_pack_for_one_that_is_added(catalog: &dyn Catalog) {
+pub(super) async fn a_chunk_leaves_a_condemned_pack_for_one_that_is_added(catalog: &Catalog) {
     let (one, two, three) = (pack(1, 0..2), pack(2, 2..3), pack(3, 1..4));
     added(catalog, &one).await;
     added(catalog, &two).await;
@@ -214,7 +210,7 @@ pub(super) async fn a_chunk_leaves_a_condemned_pack_for_one_that_is_added(catalo
     assert_eq!(packs_with(catalog, 0..1).await, [Some(one.digest)]);
 }
 
-pub(super) async fn a_pardon_counts_as_litter(catalog: &dyn Catalog) {
+pub(super) async fn a_pardon_counts_as_litter(catalog: &Catalog) {
     let (one, two) = (pack(1, 0..1), pack(2, 1..2));
     added(catalog, &one).await;
     let objects = one_of_each_kind();
@@ -230,7 +226,7 @@ pub(super) async fn a_pardon_counts_as_litter(catalog: &dyn Catalog) {
     assert_eq!(catalog.missing_chunks(vec![chunk(0)], Grip::NEWEST).await.unwrap(), [0_u32; 0]);
 }
 
-pub(super) async fn a_sweep_waits_for_older_leases(catalog: &dyn Catalog) {
+pub(super) async fn a_sweep_waits_for_older_leases(catalog: &Catalog) {
     let pull = NewLease { purpose: Purpose::Pull, ..lease(2, NOW + 30) };
     catalog.open_lease(lease(1, NOW + 10), NOW).await.unwrap();
     catalog.open_lease(pull.clone(), NOW).await.unwrap();
@@ -257,7 +253,7 @@ pub(super) async fn a_sweep_waits_for_older_leases(catalog: &dyn Catalog) {
 }
 
 /// A grip with a sweep counter names content that was found when the counter had that value.
-pub(super) async fn nothing_is_added_once_the_sweep_counter_moved(catalog: &dyn Catalog) {
+pub(super) async fn nothing_is_added_once_the_sweep_counter_moved(catalog: &Catalog) {
     let (lease, before) = opened(catalog, 1).await;
     let one = pack(1, 0..1);
     let objects = one_of_each_kind();

@@ -18,7 +18,7 @@ fn delete(version: &str, moves_held: u32) -> DeleteRequest {
     }
 }
 
-async fn deleted(catalog: &dyn Catalog, version: &str) -> Release {
+async fn deleted(catalog: &Catalog, version: &str) -> Release {
     match catalog.delete_release(delete(version, 0)).await.unwrap() {
         Deletion::Done(release) => release,
         other => panic!("{version} is not held: {other:?}"),
@@ -26,7 +26,7 @@ async fn deleted(catalog: &dyn Catalog, version: &str) -> Release {
 }
 
 /// Moves a channel to these versions, one after the other.
-async fn promoted(catalog: &dyn Catalog, channel: &str, versions: &[&str]) {
+async fn promoted(catalog: &Catalog, channel: &str, versions: &[&str]) {
     for (sequence, version) in (0..).zip(versions) {
         let request = MoveRequest {
             application: shop(),
@@ -40,7 +40,7 @@ async fn promoted(catalog: &dyn Catalog, channel: &str, versions: &[&str]) {
     }
 }
 
-async fn pinned(catalog: &dyn Catalog, release: ReleaseDigest, name: &str) {
+async fn pinned(catalog: &Catalog, release: ReleaseDigest, name: &str) {
     let pin = Pin {
         name: name.parse().unwrap(),
         reason: format!("for {name}"),
@@ -51,7 +51,7 @@ async fn pinned(catalog: &dyn Catalog, release: ReleaseDigest, name: &str) {
 }
 
 /// Reports that an instance on a host runs a release until `deadline_secs`.
-async fn run(catalog: &dyn Catalog, release: ReleaseDigest, place: [&str; 2], times: [u64; 2]) {
+async fn run(catalog: &Catalog, release: ReleaseDigest, place: [&str; 2], times: [u64; 2]) {
     let report = HostReport {
         host: place[0].parse().unwrap(),
         application: shop(),
@@ -67,7 +67,7 @@ async fn run(catalog: &dyn Catalog, release: ReleaseDigest, place: [&str; 2], ti
     catalog.report_host(report).await.unwrap();
 }
 
-pub(super) async fn a_held_release_is_not_deleted(catalog: &dyn Catalog) {
+pub(super) async fn a_held_release_is_not_deleted(catalog: &Catalog) {
     let one = published(catalog, "1.0").await;
     for version in ["2.0", "3.0"] {
         published(catalog, version).await;
@@ -117,7 +117,7 @@ pub(super) async fn a_held_release_is_not_deleted(catalog: &dyn Catalog) {
     assert_eq!(catalog.tombstones(None, 10).await.unwrap(), []);
 }
 
-pub(super) async fn each_holder_alone_holds_a_release(catalog: &dyn Catalog) {
+pub(super) async fn each_holder_alone_holds_a_release(catalog: &Catalog) {
     let one = published(catalog, "1.0").await;
     published(catalog, "2.0").await;
     let held_by =
@@ -127,7 +127,10 @@ pub(super) async fn each_holder_alone_holds_a_release(catalog: &dyn Catalog) {
         };
     pinned(catalog, one.digest, "a").await;
     assert!(matches!(&held_by(0).await[..], [Holder::Pin { .. }]));
-    catalog.unpin(shop(), one.digest, "a".parse().unwrap()).await.unwrap();
+    catalog
+        .unpin(shop(), one.digest, "a".parse().unwrap(), Entry::new(Action::Unpin, "", NOW))
+        .await
+        .unwrap();
     run(catalog, one.digest, ["rack1", "/x"], [NOW, NOW + 51]).await;
     assert!(matches!(&held_by(0).await[..], [Holder::Host { .. }]));
     run(catalog, one.digest, ["rack1", "/x"], [NOW, NOW + 50]).await;
@@ -146,7 +149,7 @@ pub(super) async fn each_holder_alone_holds_a_release(catalog: &dyn Catalog) {
     assert_eq!(deleted(catalog, "1.0").await, one, "no move is held");
 }
 
-pub(super) async fn a_deletion_leaves_a_tombstone(catalog: &dyn Catalog) {
+pub(super) async fn a_deletion_leaves_a_tombstone(catalog: &Catalog) {
     let one = published(catalog, "1.0").await;
     let index = ObjectName::Index(index_row().digest);
     assert!(catalog.is_needed(index.clone()).await.unwrap());
@@ -187,7 +190,7 @@ pub(super) async fn a_deletion_leaves_a_tombstone(catalog: &dyn Catalog) {
     assert_eq!((&entry.version, entry.release), (&Some(one.version), Some(one.digest)));
 }
 
-pub(super) async fn pins_end_with_their_release(catalog: &dyn Catalog) {
+pub(super) async fn pins_end_with_their_release(catalog: &Catalog) {
     let one = published(catalog, "1.0").await;
     pinned(catalog, one.digest, "a").await;
     run(catalog, one.digest, ["rack1", "/x"], [NOW, NOW + 999]).await;
@@ -211,7 +214,7 @@ pub(super) async fn pins_end_with_their_release(catalog: &dyn Catalog) {
     assert_eq!(catalog.tombstones(None, 10).await.unwrap(), [past]);
 }
 
-pub(super) async fn tombstones_come_in_pages_in_order_of_publication(catalog: &dyn Catalog) {
+pub(super) async fn tombstones_come_in_pages_in_order_of_publication(catalog: &Catalog) {
     for version in ["3.0", "1.0", "4.0", "2.0"] {
         published(catalog, version).await;
     }

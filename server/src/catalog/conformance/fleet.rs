@@ -41,7 +41,7 @@ fn report(host: &str, instance: &str, version: &str, now_secs: u64) -> HostRepor
     }
 }
 
-async fn promote(catalog: &dyn Catalog, version: &str, expected: Expected) {
+async fn promote(catalog: &Catalog, version: &str, expected: Expected) {
     let request = MoveRequest {
         application: shop(),
         channel: "stable".parse().unwrap(),
@@ -53,8 +53,12 @@ async fn promote(catalog: &dyn Catalog, version: &str, expected: Expected) {
     assert!(matches!(catalog.move_channel(request).await.unwrap(), Moved::Done(_)));
 }
 
+fn removal() -> Entry {
+    Entry::new(Action::Unpin, "ops", NOW)
+}
+
 /// Adds releases 1.0 to 5.0 and moves `stable` from 1.0 over 2.0 and 3.0 to 4.0.
-async fn furnish(catalog: &dyn Catalog) {
+async fn furnish(catalog: &Catalog) {
     for version in ["1.0", "2.0", "3.0", "4.0", "5.0"] {
         let release = Release {
             application: shop(),
@@ -74,11 +78,11 @@ async fn furnish(catalog: &dyn Catalog) {
     }
 }
 
-async fn holders(catalog: &dyn Catalog, version: &str) -> Option<Vec<Holder>> {
+async fn holders(catalog: &Catalog, version: &str) -> Option<Vec<Holder>> {
     catalog.holders(shop(), digest(version), NOW, 2).await.unwrap()
 }
 
-async fn pins_are_set_replaced_and_taken_away(catalog: &dyn Catalog) {
+async fn pins_are_set_replaced_and_taken_away(catalog: &Catalog) {
     let (app, one) = (shop(), digest("1.0"));
     assert_eq!(catalog.pin(app.clone(), one, pin("b", "x")).await.unwrap(), Pinned::Created);
     assert_eq!(catalog.pin(app.clone(), one, pin("a", "y")).await.unwrap(), Pinned::Created);
@@ -92,7 +96,7 @@ async fn pins_are_set_replaced_and_taken_away(catalog: &dyn Catalog) {
         catalog.pin(elsewhere.clone(), one, pin("a", "y")).await.unwrap(),
         Pinned::NoSuchRelease
     );
-    assert!(!catalog.unpin(elsewhere, one, "a".parse().unwrap()).await.unwrap());
+    assert!(!catalog.unpin(elsewhere, one, "a".parse().unwrap(), removal()).await.unwrap());
     let held = holders(catalog, "1.0").await.unwrap();
     let names: Vec<_> = want
         .iter()
@@ -100,8 +104,8 @@ async fn pins_are_set_replaced_and_taken_away(catalog: &dyn Catalog) {
         .collect();
     assert_eq!(held, names);
     for name in ["a", "b"] {
-        assert!(catalog.unpin(app.clone(), one, name.parse().unwrap()).await.unwrap());
-        assert!(!catalog.unpin(app.clone(), one, name.parse().unwrap()).await.unwrap());
+        assert!(catalog.unpin(app.clone(), one, name.parse().unwrap(), removal()).await.unwrap());
+        assert!(!catalog.unpin(app.clone(), one, name.parse().unwrap(), removal()).await.unwrap());
     }
     assert_eq!(holders(catalog, "1.0").await, Some(vec![]));
     for n in 0..PINS_MAX {
@@ -110,11 +114,11 @@ async fn pins_are_set_replaced_and_taken_away(catalog: &dyn Catalog) {
     assert_eq!(catalog.pin(app.clone(), one, pin("q", "x")).await.unwrap(), Pinned::TooMany);
     assert_eq!(catalog.pin(app.clone(), one, pin("p0", "y")).await.unwrap(), Pinned::Replaced);
     for n in 0..PINS_MAX {
-        catalog.unpin(app.clone(), one, format!("p{n}").parse().unwrap()).await.unwrap();
+        catalog.unpin(app.clone(), one, format!("p{n}").parse().unwrap(), removal()).await.unwrap();
     }
 }
 
-async fn hosts_say_what_they_run(catalog: &dyn Catalog) {
+async fn hosts_say_what_they_run(catalog: &Catalog) {
     let Reported::Done(row) = catalog.report_host(report("b", "/x", "2.0", NOW)).await.unwrap()
     else {
         panic!("it is noted")
@@ -170,7 +174,7 @@ async fn hosts_say_what_they_run(catalog: &dyn Catalog) {
     assert_eq!(catalog.report_host(none).await.unwrap(), Reported::NoSuchRelease);
 }
 
-async fn a_host_is_forgotten_when_it_is_asked_for_or_silent_for_long(catalog: &dyn Catalog) {
+async fn a_host_is_forgotten_when_it_is_asked_for_or_silent_for_long(catalog: &Catalog) {
     let c: HostName = "c".parse().unwrap();
     let part = |instance: Option<&str>| HostPart {
         application: Some(shop()),
@@ -192,7 +196,7 @@ async fn a_host_is_forgotten_when_it_is_asked_for_or_silent_for_long(catalog: &d
     assert_eq!(hosts, ["b", "f"], "`b` was heard of nine seconds later than `e`");
 }
 
-async fn a_host_is_spoken_for_by_the_token_that_spoke_first(catalog: &dyn Catalog) {
+async fn a_host_is_spoken_for_by_the_token_that_spoke_first(catalog: &Catalog) {
     let by = |token: &str, version: &str, now_secs: u64| HostReport {
         reported_by: token.to_owned(),
         speaks_for_all: false,
@@ -219,7 +223,7 @@ async fn a_host_is_spoken_for_by_the_token_that_spoke_first(catalog: &dyn Catalo
     catalog.forget_host(host, HostPart::default()).await.unwrap();
 }
 
-async fn what_a_listing_shows_agrees_with_what_deletion_refuses(catalog: &dyn Catalog) {
+async fn what_a_listing_shows_agrees_with_what_deletion_refuses(catalog: &Catalog) {
     catalog.pin(shop(), digest("1.0"), pin("audit", "x")).await.unwrap();
     catalog.report_host(report("g", "/x", "5.0", NOW)).await.unwrap();
     catalog.report_host(report("g", "/y", "5.0", NOW)).await.unwrap();
@@ -250,7 +254,7 @@ async fn what_a_listing_shows_agrees_with_what_deletion_refuses(catalog: &dyn Ca
     assert_eq!(hosts, ["b", "f", "g", "g"]);
 }
 
-async fn policies_are_kept_by_scope(catalog: &dyn Catalog) {
+async fn policies_are_kept_by_scope(catalog: &Catalog) {
     let row = |channel: Option<&str>, policy: &str| PolicyRow {
         channel: channel.map(|name| name.parse().unwrap()),
         policy: policy.to_owned(),
@@ -263,12 +267,12 @@ async fn policies_are_kept_by_scope(catalog: &dyn Catalog) {
     let want = [row(None, "b"), row(Some("stable"), "s")];
     assert_eq!(catalog.policies(shop()).await.unwrap(), want);
     assert_eq!(catalog.standing(shop()).await.unwrap().policies, want);
-    assert!(catalog.remove_policy(shop(), None).await.unwrap());
-    assert!(!catalog.remove_policy(shop(), None).await.unwrap());
+    assert!(catalog.remove_policy(shop(), None, removal()).await.unwrap());
+    assert!(!catalog.remove_policy(shop(), None, removal()).await.unwrap());
     assert_eq!(catalog.policies(shop()).await.unwrap(), want[1..]);
 }
 
-async fn what_is_said_of_a_release_ends_with_it(catalog: &dyn Catalog) {
+async fn what_is_said_of_a_release_ends_with_it(catalog: &Catalog) {
     let request = |version: &str| DeleteRequest {
         application: shop(),
         version: version.parse().unwrap(),
@@ -278,7 +282,7 @@ async fn what_is_said_of_a_release_ends_with_it(catalog: &dyn Catalog) {
     };
     let held = catalog.delete_release(request("1.0")).await.unwrap();
     assert!(matches!(&held, Deletion::Held(holders) if holders.len() == 1), "{held:?}");
-    catalog.unpin(shop(), digest("1.0"), "audit".parse().unwrap()).await.unwrap();
+    catalog.unpin(shop(), digest("1.0"), "audit".parse().unwrap(), removal()).await.unwrap();
     let done = catalog.delete_release(request("1.0")).await.unwrap();
     assert!(matches!(done, Deletion::Done(_)), "{done:?}");
     for selector in [Selector::Version("1.0".parse().unwrap()), Selector::Digest(digest("1.0"))] {
@@ -296,7 +300,7 @@ async fn what_is_said_of_a_release_ends_with_it(catalog: &dyn Catalog) {
     assert_eq!(catalog.standing(shop()).await.unwrap().moves.len(), 4);
 }
 
-pub(super) async fn all(catalog: &dyn Catalog) {
+pub(super) async fn all(catalog: &Catalog) {
     furnish(catalog).await;
     pins_are_set_replaced_and_taken_away(catalog).await;
     hosts_say_what_they_run(catalog).await;

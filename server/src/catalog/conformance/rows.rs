@@ -15,7 +15,7 @@ use crate::catalog::AuditQuery;
 const ONE: Runner = [1; 16];
 const OTHER: Runner = [2; 16];
 
-async fn claimed(catalog: &dyn Catalog, runner: Runner, now_secs: u64) -> Option<CheckRun> {
+async fn claimed(catalog: &Catalog, runner: Runner, now_secs: u64) -> Option<CheckRun> {
     let claim = ClaimCheck { runner, now_secs, patience_secs: 10, rate: now_secs, restart: false };
     match catalog.claim_check(claim).await.unwrap() {
         ClaimedCheck::Yours(run) => Some(run),
@@ -23,7 +23,7 @@ async fn claimed(catalog: &dyn Catalog, runner: Runner, now_secs: u64) -> Option
     }
 }
 
-pub(super) async fn a_heartbeat_keeps_a_check(catalog: &dyn Catalog) {
+pub(super) async fn a_heartbeat_keeps_a_check(catalog: &Catalog) {
     let beat =
         async |run: u64, runner, now_secs| catalog.beat_check(run, runner, now_secs).await.unwrap();
     assert!(!beat(1, ONE, NOW).await, "there is no check");
@@ -39,7 +39,7 @@ pub(super) async fn a_heartbeat_keeps_a_check(catalog: &dyn Catalog) {
     assert!(!beat(1, ONE, NOW + 31).await, "it is the other's now");
 }
 
-pub(super) async fn a_check_that_stopped_failed_or_ended_has_no_heartbeat(catalog: &dyn Catalog) {
+pub(super) async fn a_check_that_stopped_failed_or_ended_has_no_heartbeat(catalog: &Catalog) {
     let beat =
         async |run: &CheckRun| catalog.beat_check(run.run, run.runner, NOW + 1).await.unwrap();
     let run = claimed(catalog, ONE, NOW).await.unwrap();
@@ -60,7 +60,7 @@ pub(super) async fn a_check_that_stopped_failed_or_ended_has_no_heartbeat(catalo
     assert_eq!(catalog.check_run().await.unwrap(), Some(ended), "too late to be stopped");
 }
 
-pub(super) async fn progress_is_saved_with_its_findings(catalog: &dyn Catalog) {
+pub(super) async fn progress_is_saved_with_its_findings(catalog: &Catalog) {
     let run = claimed(catalog, ONE, NOW).await.unwrap();
     let run = CheckRun {
         phase: 2,
@@ -107,7 +107,7 @@ pub(super) async fn progress_is_saved_with_its_findings(catalog: &dyn Catalog) {
 }
 
 /// Publishes 1.0 over `index`, whose one leaf lies in one pack.
-async fn furnish(catalog: &dyn Catalog) -> (Release, NewPack, LeafRow) {
+async fn furnish(catalog: &Catalog) -> (Release, NewPack, LeafRow) {
     let pack = pack(1, 0..2);
     added(catalog, &pack).await;
     let leaf = leaf_of(catalog, "leaf", &[0, 1]).await;
@@ -116,7 +116,7 @@ async fn furnish(catalog: &dyn Catalog) -> (Release, NewPack, LeafRow) {
     (release, pack, leaf)
 }
 
-pub(super) async fn the_catalog_knows_what_a_release_needs(catalog: &dyn Catalog) {
+pub(super) async fn the_catalog_knows_what_a_release_needs(catalog: &Catalog) {
     let (release, needed, leaf) = furnish(catalog).await;
     let idle = pack(2, 2..3);
     added(catalog, &idle).await;
@@ -143,7 +143,7 @@ pub(super) async fn the_catalog_knows_what_a_release_needs(catalog: &dyn Catalog
     }
 }
 
-pub(super) async fn only_indexes_with_a_row_are_linked(catalog: &dyn Catalog) {
+pub(super) async fn only_indexes_with_a_row_are_linked(catalog: &Catalog) {
     let index = index_row();
     let other = IndexRow { digest: IndexDigest::of(b"other"), ..index };
     let absent = IndexDigest::of(b"absent");
@@ -172,7 +172,7 @@ pub(super) async fn only_indexes_with_a_row_are_linked(catalog: &dyn Catalog) {
     assert_eq!(both, want);
 }
 
-pub(super) async fn publishing_again_completes_a_restored_release(catalog: &dyn Catalog) {
+pub(super) async fn publishing_again_completes_a_restored_release(catalog: &Catalog) {
     let index = index_row();
     let lease = lease(1, NOW + 10);
     let whole = release("1.0", &lease, index.digest);
@@ -188,7 +188,7 @@ pub(super) async fn publishing_again_completes_a_restored_release(catalog: &dyn 
     assert_eq!(catalog.lease(lease.id, NOW).await.unwrap(), None);
 }
 
-pub(super) async fn a_lease_publishes_for_its_application_only(catalog: &dyn Catalog) {
+pub(super) async fn a_lease_publishes_for_its_application_only(catalog: &Catalog) {
     let other = NewLease { application: "other".parse().unwrap(), ..lease(1, NOW + 10) };
     catalog.open_lease(other.clone(), NOW).await.unwrap();
     let mut new = release("1.0", &lease(1, 0), index_row().digest);
@@ -202,12 +202,12 @@ pub(super) async fn a_lease_publishes_for_its_application_only(catalog: &dyn Cat
 }
 
 /// Returns the damaged releases and what the one release lacks.
-async fn damage(catalog: &dyn Catalog, release: &Release) -> (Vec<Release>, Vec<LostObject>) {
+async fn damage(catalog: &Catalog, release: &Release) -> (Vec<Release>, Vec<LostObject>) {
     let damaged = catalog.damaged_releases(10).await.unwrap();
     (damaged, catalog.lost_of(release.digest).await.unwrap())
 }
 
-pub(super) async fn a_lost_pack_leaf_or_noted_object_damages_its_releases(catalog: &dyn Catalog) {
+pub(super) async fn a_lost_pack_leaf_or_noted_object_damages_its_releases(catalog: &Catalog) {
     let (one, needed, leaf) = furnish(catalog).await;
     let two = published(catalog, "2.0").await;
     let both = vec![two.clone(), one.clone()];
@@ -257,7 +257,7 @@ pub(super) async fn a_lost_pack_leaf_or_noted_object_damages_its_releases(catalo
     assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
 }
 
-pub(super) async fn a_frame_is_misplaced_if_any_field_differs(catalog: &dyn Catalog) {
+pub(super) async fn a_frame_is_misplaced_if_any_field_differs(catalog: &Catalog) {
     let (here, there) = (pack(1, 0..2), pack(2, 1..3));
     added(catalog, &here).await;
     added(catalog, &there).await;
@@ -282,7 +282,7 @@ pub(super) async fn a_frame_is_misplaced_if_any_field_differs(catalog: &dyn Cata
     );
 }
 
-pub(super) async fn a_pack_is_corrected_unless_it_is_condemned(catalog: &dyn Catalog) {
+pub(super) async fn a_pack_is_corrected_unless_it_is_condemned(catalog: &Catalog) {
     let (other, wrong) = (pack(2, 2..3), pack(1, 0..2));
     added(catalog, &other).await;
     added(catalog, &wrong).await;
@@ -314,7 +314,7 @@ pub(super) async fn a_pack_is_corrected_unless_it_is_condemned(catalog: &dyn Cat
     assert_eq!(repair.entry.at_secs, NOW + 3);
 }
 
-pub(super) async fn rows_come_in_pages(catalog: &dyn Catalog) {
+pub(super) async fn rows_come_in_pages(catalog: &Catalog) {
     assert_eq!(catalog.packs_len().await.unwrap(), 0);
     let packs = [1, 2, 3].map(|n| pack(n, n..n + 1));
     let mut indexes = ["a", "b", "c"]
@@ -355,9 +355,9 @@ pub(super) async fn rows_come_in_pages(catalog: &dyn Catalog) {
     assert_eq!(catalog.known_releases(after(&b), 9).await.unwrap(), []);
 }
 
-pub(super) async fn a_catalog_that_can_be_written_has_no_barrier(catalog: &dyn Catalog) {
+pub(super) async fn a_catalog_that_can_be_written_has_no_barrier(catalog: &Catalog) {
     assert_eq!(catalog.barrier(), None);
-    catalog.keep_room().await.unwrap();
+    catalog.make_room().await.unwrap();
     catalog.make_room().await.unwrap();
     assert_eq!(catalog.barrier(), None);
     catalog.probe().await.unwrap();

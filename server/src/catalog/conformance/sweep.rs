@@ -17,11 +17,11 @@ fn sweep(packs: &[&NewPack], objects: &[Collectable]) -> Sweep {
     Sweep { generation: 1, packs, objects: objects.to_vec(), live_leaves: HashSet::new() }
 }
 
-async fn begun(catalog: &dyn Catalog, sweep: Sweep) -> Sweeping {
+async fn begun(catalog: &Catalog, sweep: Sweep) -> Sweeping {
     sorted(catalog.begin_sweep(sweep).await.unwrap())
 }
 
-pub(super) async fn a_sweep_takes_what_is_condemned_and_old_enough(catalog: &dyn Catalog) {
+pub(super) async fn a_sweep_takes_what_is_condemned_and_old_enough(catalog: &Catalog) {
     let packs = [pack(1, 0..1), pack(2, 1..2), pack(3, 2..3), pack(4, 3..4)];
     let [old, unasked, young, sound] = packs.each_ref();
     for pack in &packs {
@@ -48,7 +48,7 @@ pub(super) async fn a_sweep_takes_what_is_condemned_and_old_enough(catalog: &dyn
     assert_eq!(catalog.missing_chunks(vec![chunk(3)], Grip::NEWEST).await.unwrap(), [0_u32; 0]);
 }
 
-pub(super) async fn a_pack_that_a_live_leaf_needs_is_not_swept(catalog: &dyn Catalog) {
+pub(super) async fn a_pack_that_a_live_leaf_needs_is_not_swept(catalog: &Catalog) {
     let (needed, dead) = (pack(1, 0..2), pack(2, 2..3));
     added(catalog, &needed).await;
     added(catalog, &dead).await;
@@ -63,7 +63,7 @@ pub(super) async fn a_pack_that_a_live_leaf_needs_is_not_swept(catalog: &dyn Cat
     assert_eq!(rows, [Some(live), None]);
 }
 
-pub(super) async fn leaves_lose_their_rows_with_their_packs(catalog: &dyn Catalog) {
+pub(super) async fn leaves_lose_their_rows_with_their_packs(catalog: &Catalog) {
     let (chosen, kept, sound) = (pack(1, 0..2), pack(2, 2..3), pack(3, 3..4));
     for pack in [&chosen, &kept, &sound] {
         added(catalog, pack).await;
@@ -80,7 +80,7 @@ pub(super) async fn leaves_lose_their_rows_with_their_packs(catalog: &dyn Catalo
     assert_eq!(packs_with(catalog, 0..1).await, [Some(chosen.digest)], "until it is forgotten");
 }
 
-pub(super) async fn objects_lose_their_rows_when_they_are_chosen(catalog: &dyn Catalog) {
+pub(super) async fn objects_lose_their_rows_when_they_are_chosen(catalog: &Catalog) {
     added(catalog, &pack(1, 0..1)).await;
     let leaf = leaf_of(catalog, "leaf", &[0]).await.digest;
     let release = published(catalog, "1.0").await;
@@ -107,7 +107,7 @@ pub(super) async fn objects_lose_their_rows_when_they_are_chosen(catalog: &dyn C
     assert!(!needs(ObjectName::Leaf(leaf)).await, "nor does it have its leaves any more");
 }
 
-pub(super) async fn nobody_relies_on_what_is_being_swept(catalog: &dyn Catalog) {
+pub(super) async fn nobody_relies_on_what_is_being_swept(catalog: &Catalog) {
     let one = pack(1, 0..1);
     let chunks = vec![sized(0, 4096)];
     added(catalog, &one).await;
@@ -152,7 +152,7 @@ pub(super) async fn nobody_relies_on_what_is_being_swept(catalog: &dyn Catalog) 
 }
 
 /// Deletes places in pages of at least one chunk, each by a call of its own.
-pub(super) async fn places_in_swept_packs_are_forgotten_page_by_page(catalog: &dyn Catalog) {
+pub(super) async fn places_in_swept_packs_are_forgotten_page_by_page(catalog: &Catalog) {
     let (swept, condemned, sound) = (pack(1, 0..8), pack(2, 8..12), pack(3, 12..16));
     for pack in [&swept, &condemned, &sound] {
         added(catalog, pack).await;
@@ -183,7 +183,7 @@ pub(super) async fn places_in_swept_packs_are_forgotten_page_by_page(catalog: &d
     assert_eq!(places().await, left);
 }
 
-pub(super) async fn a_cursor_spares_the_places_before_it(catalog: &dyn Catalog) {
+pub(super) async fn a_cursor_spares_the_places_before_it(catalog: &Catalog) {
     let swept = pack(1, 0..6);
     added(catalog, &swept).await;
     condemn(catalog, &[&swept], &[]).await;
@@ -197,7 +197,7 @@ pub(super) async fn a_cursor_spares_the_places_before_it(catalog: &dyn Catalog) 
     assert_eq!(catalog.forget_places(None, 100).await.unwrap(), None, "an empty catalog");
 }
 
-pub(super) async fn the_end_of_a_sweep_deletes_the_rows_of_what_is_gone(catalog: &dyn Catalog) {
+pub(super) async fn the_end_of_a_sweep_deletes_the_rows_of_what_is_gone(catalog: &Catalog) {
     let (gone, lost, other) = (pack(1, 0..1), pack(2, 1..2), pack(3, 2..3));
     for pack in [&gone, &lost, &other] {
         added(catalog, pack).await;
@@ -243,7 +243,7 @@ pub(super) async fn the_end_of_a_sweep_deletes_the_rows_of_what_is_gone(catalog:
     assert_eq!(log, [], "a pack that was swept is not healed");
 }
 
-pub(super) async fn a_collection_ends_with_the_litter_it_began_with(catalog: &dyn Catalog) {
+pub(super) async fn a_collection_ends_with_the_litter_it_began_with(catalog: &Catalog) {
     added(catalog, &pack(1, 0..1)).await;
     catalog.lose_pack(pack(1, 0..0).digest).await.unwrap();
     let began = state(catalog).await;

@@ -1,13 +1,14 @@
 //! The conformance tests, run against SQLite, and tests of SQLite alone.
 
 use super::*;
+use crate::catalog::sqlite as engine;
 
 macro_rules! run {
     ($($module:ident: $($test:ident)+;)+) => {
         $($({
             println!("{}", stringify!($test));
             let dir = tempfile::tempdir().unwrap();
-            let catalog = SqliteCatalog::open_unsynced(&dir.path().join("catalog.sqlite")).unwrap();
+            let catalog = engine::open_unsynced(&dir.path().join("catalog.sqlite")).unwrap();
             Box::pin($module::$test(&catalog)).await;
         })+)+
     };
@@ -22,8 +23,8 @@ async fn sqlite_keeps_the_contract_from_a_new_catalog_on() {
 async fn sqlite_is_a_catalog() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
-    all(&SqliteCatalog::open(&path).unwrap()).await;
-    let reopened = SqliteCatalog::open(&path).unwrap();
+    all(&engine::open(&path).unwrap()).await;
+    let reopened = engine::open(&path).unwrap();
     let applications = reopened.applications(None, 10).await.unwrap();
     assert_eq!(applications.len(), 2, "it is durable");
 }
@@ -31,7 +32,7 @@ async fn sqlite_is_a_catalog() {
 #[tokio::test]
 async fn sqlite_knows_what_runs_where() {
     let dir = tempfile::tempdir().unwrap();
-    fleet::all(&SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap()).await;
+    fleet::all(&engine::open(&dir.path().join("catalog.sqlite")).unwrap()).await;
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn of_processes_that_open_a_new_catalog_at_once_all_succeed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalog.sqlite");
         std::thread::scope(|scope| {
-            let open = || SqliteCatalog::open(&path).map(|_| ()).unwrap();
+            let open = || engine::open(&path).map(|_| ()).unwrap();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
             for thread in threads {
                 thread.join().unwrap();
@@ -53,9 +54,9 @@ fn of_processes_that_open_a_new_catalog_at_once_all_succeed() {
 async fn a_catalog_of_a_later_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
-    drop(SqliteCatalog::open(&path).unwrap());
+    drop(engine::open(&path).unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let error = SqliteCatalog::open(&path).unwrap_err();
+    let error = engine::open(&path).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("version 99"), "{cause}");
 }
@@ -66,7 +67,7 @@ async fn a_catalog_of_a_later_version_is_refused() {
 #[ignore = "a measurement"]
 async fn how_fast_chunks_are_looked_up() {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let catalog = engine::open(&dir.path().join("catalog.sqlite")).unwrap();
     for n in 0..2000_u32 {
         catalog.add_pack(pack(n, n * 500..(n + 1) * 500), Grip::ANY).await.unwrap();
     }
@@ -86,7 +87,7 @@ async fn how_fast_chunks_are_looked_up() {
 async fn sqlite_is_watched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
-    watch::all(&SqliteCatalog::open(&path).unwrap()).await;
+    watch::all(&engine::open(&path).unwrap()).await;
     // The triggers also stop other programs that write to the file.
     let other = rusqlite::Connection::open(&path).unwrap();
     for sql in [
@@ -109,7 +110,7 @@ async fn sqlite_is_watched() {
 async fn leases_are_counted_by_token_and_those_to_pull_grow_old() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
-    let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
+    let catalog = engine::open_unsynced(&path).unwrap();
     let fill = |token: &str, count: u32| {
         let other = rusqlite::Connection::open(&path).unwrap();
         let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
@@ -147,7 +148,7 @@ async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
     const QUEUE: u32 = 10_000;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
-    let catalog = SqliteCatalog::open(&path).unwrap();
+    let catalog = engine::open(&path).unwrap();
     catalog.add_webhook(watch::webhook(1, &[Action::Damage], None)).await.unwrap();
     let log = async || catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
     log().await;
@@ -169,7 +170,7 @@ async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
 async fn rows_that_contradict_each_other_are_faults() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
-    let catalog = SqliteCatalog::open_unsynced(&path).unwrap();
+    let catalog = engine::open_unsynced(&path).unwrap();
     let one = collecting::published(&catalog, "1.0").await;
     let two = collecting::published(&catalog, "2.0").await;
     for (release, expected) in [(one, Expected::Absent), (two, Expected::Sequence(1))] {

@@ -12,7 +12,7 @@ fn shop() -> ApplicationName {
     "webshop".parse().unwrap()
 }
 
-async fn log_of(catalog: &dyn Catalog) -> Vec<Logged> {
+async fn log_of(catalog: &Catalog) -> Vec<Logged> {
     catalog.audit(AuditQuery { limit: 1000, ..AuditQuery::default() }).await.unwrap()
 }
 
@@ -20,7 +20,7 @@ fn actions(log: &[Logged]) -> Vec<Action> {
     log.iter().map(|logged| logged.entry.action).collect()
 }
 
-async fn push(catalog: &dyn Catalog, version: &str, seed: u8) -> Publication {
+async fn push(catalog: &Catalog, version: &str, seed: u8) -> Publication {
     assert_eq!(add_leaf(catalog, leaf_row("leaf"), vec![]).await, []);
     catalog.add_index(index_row(), Grip::ANY).await.unwrap();
     let lease = lease(seed, NOW + 10);
@@ -30,7 +30,7 @@ async fn push(catalog: &dyn Catalog, version: &str, seed: u8) -> Publication {
     catalog.publish(release(version, &lease, index_row().digest)).await.unwrap()
 }
 
-async fn promote(catalog: &dyn Catalog, expected: Expected, version: &str) -> Moved {
+async fn promote(catalog: &Catalog, expected: Expected, version: &str) -> Moved {
     let request = MoveRequest {
         application: shop(),
         channel: "stable".parse().unwrap(),
@@ -58,7 +58,7 @@ pub(in crate::catalog) fn webhook(
     }
 }
 
-async fn acts_are_logged_exactly_if_they_happened(catalog: &dyn Catalog) {
+async fn acts_are_logged_exactly_if_they_happened(catalog: &Catalog) {
     assert_eq!(log_of(catalog).await, []);
     assert_eq!(push(catalog, "1.0", 1).await, Publication::Created);
     // One repetition and one refusal, which are not logged.
@@ -88,7 +88,7 @@ async fn acts_are_logged_exactly_if_they_happened(catalog: &dyn Catalog) {
     }
 }
 
-async fn the_log_is_asked_by_what_it_says(catalog: &dyn Catalog) {
+async fn the_log_is_asked_by_what_it_says(catalog: &Catalog) {
     let ask = async |query: AuditQuery| -> Vec<u64> {
         catalog.audit(query).await.unwrap().iter().map(|logged| logged.sequence).collect()
     };
@@ -110,7 +110,7 @@ async fn the_log_is_asked_by_what_it_says(catalog: &dyn Catalog) {
     assert_eq!(ask(narrow).await, [1]);
 }
 
-async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &dyn Catalog) {
+async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &Catalog) {
     let all = webhook(1, &[Action::Publish, Action::Promote], None);
     let other = webhook(2, &[Action::Publish], Some("other".parse().unwrap()));
     assert_eq!(catalog.add_webhook(all.clone()).await.unwrap(), WebhookAdded::Done);
@@ -162,7 +162,7 @@ async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &dyn Catalo
 
 /// Settling a delivery of a removed webhook affects no delivery of another webhook, even if the
 /// engine reuses the number.
-async fn a_removed_webhook_settles_nothing_of_another(catalog: &dyn Catalog) {
+async fn a_removed_webhook_settles_nothing_of_another(catalog: &Catalog) {
     let [gone, stays] = [3, 4].map(|seed| webhook(seed, &[Action::Promote], None));
     catalog.add_webhook(gone.clone()).await.unwrap();
     promote(catalog, Expected::Sequence(3), "1.0").await;
@@ -180,7 +180,7 @@ async fn a_removed_webhook_settles_nothing_of_another(catalog: &dyn Catalog) {
     assert!(catalog.remove_webhook(stays.id, "ops".to_owned(), NOW).await.unwrap());
 }
 
-async fn webhooks_are_bounded(catalog: &dyn Catalog) {
+async fn webhooks_are_bounded(catalog: &Catalog) {
     let mut seed = 10;
     let limit = loop {
         match catalog.add_webhook(webhook(seed, &[Action::Delete], None)).await.unwrap() {
@@ -191,7 +191,7 @@ async fn webhooks_are_bounded(catalog: &dyn Catalog) {
     assert_eq!(catalog.webhooks().await.unwrap().len(), limit as usize);
 }
 
-async fn a_quota_is_what_publishing_keeps_to(catalog: &dyn Catalog) {
+async fn a_quota_is_what_publishing_keeps_to(catalog: &Catalog) {
     let state = catalog.quota(shop()).await.unwrap();
     assert_eq!(state.quota, Quota::default());
     let usage = Usage { data_bytes: 15, release_count: 3 };
@@ -215,7 +215,7 @@ async fn a_quota_is_what_publishing_keeps_to(catalog: &dyn Catalog) {
     assert_eq!((entry.action, &*entry.facts["dataBytesMax"]), (Action::Quota, "20"));
 }
 
-async fn what_a_lease_brings_is_counted_once(catalog: &dyn Catalog) {
+async fn what_a_lease_brings_is_counted_once(catalog: &Catalog) {
     let lease = lease(7, NOW + 10);
     catalog.open_lease(lease.clone(), NOW).await.unwrap();
     let frames = pack(70, 700..703).frames;
@@ -239,7 +239,7 @@ async fn what_a_lease_brings_is_counted_once(catalog: &dyn Catalog) {
 }
 
 /// A webhook is due from the time of its oldest delivery that nobody has claimed or settled.
-pub(super) async fn a_webhook_is_due_until_its_deliveries_are_claimed(catalog: &dyn Catalog) {
+pub(super) async fn a_webhook_is_due_until_its_deliveries_are_claimed(catalog: &Catalog) {
     let [one, two] = [1, 2].map(|seed| webhook(seed, &[Action::Damage], None));
     catalog.add_webhook(one.clone()).await.unwrap();
     catalog.add_webhook(two.clone()).await.unwrap();
@@ -262,7 +262,7 @@ pub(super) async fn a_webhook_is_due_until_its_deliveries_are_claimed(catalog: &
 }
 
 /// Runs all tests that need no tools of the engine.
-pub(super) async fn all(catalog: &dyn Catalog) {
+pub(super) async fn all(catalog: &Catalog) {
     acts_are_logged_exactly_if_they_happened(catalog).await;
     the_log_is_asked_by_what_it_says(catalog).await;
     an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog).await;

@@ -11,13 +11,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use seawall_store::error::ErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::error::{SqlResult, failed, fault, refused};
 use super::reserve::Reserve;
 use super::schema;
+use super::tx::SqliteTx;
 use crate::catalog::error::{Barrier, CatalogError};
+use crate::catalog::tx::{Access, TxError, TxResult, Work};
 
 /// The maximum number of concurrent reads.
 const READERS: usize = 4;
@@ -29,9 +32,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(2);
 const CACHE_KIB: i32 = 8 * 1024;
 /// The number of prepared statements cached per connection.
 const STATEMENTS: usize = 64;
-
-/// The result of a function that runs SQL.
-pub(super) type SqlResult<T> = Result<T, rusqlite::Error>;
 
 /// The durability of commits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +85,7 @@ impl Stamp {
 }
 
 /// Returns the path of a database's write-ahead log.
-fn log_of(path: &Path) -> PathBuf {
+pub(super) fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()
@@ -147,7 +147,7 @@ impl Connections {
 
     /// Releases the reserve if the disk is full. A catalog read-only for lack of space becomes
     /// writable again.
-    pub(super) async fn make_room(&self) -> Result<(), CatalogError> {
+    async fn make_room(&self) -> Result<(), CatalogError> {
         const ACTION: &str = "delete or collect";
         let (lane, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
         let (reserve, barrier) = (Arc::clone(&self.reserve), Arc::clone(&self.barrier));
@@ -155,11 +155,11 @@ impl Connections {
             let why = *locked(&barrier);
             match why {
                 Some(Barrier::Denied) => {
-                    return Err(CatalogError::read_only(ACTION, Barrier::Denied));
+                    return Err(refused(ACTION, Barrier::Denied));
                 }
                 Some(Barrier::Full) => {
                     reserve.release();
-                    let refused = |_| CatalogError::read_only(ACTION, Barrier::Full);
+                    let refused = |_| refused(ACTION, Barrier::Full);
                     let writer = connect(&lane.path, lane.durability).map_err(refused)?;
                     schema::check_version(&writer)?;
                     *locked(&barrier) = None;
@@ -171,13 +171,12 @@ impl Connections {
             }
             Ok(())
         };
-        let internal =
-            |error: tokio::task::JoinError| CatalogError::new(ErrorKind::Internal, ACTION, error);
+        let internal = |error: tokio::task::JoinError| fault(ErrorKind::Internal, ACTION, error);
         tokio::task::spawn_blocking(work).await.map_err(internal)?
     }
 
     /// Makes the reserve again if the disk has enough room.
-    pub(super) async fn keep_room(&self) {
+    async fn keep_room(&self) {
         if self.barrier().is_none() {
             let reserve = Arc::clone(&self.reserve);
             let _ = tokio::task::spawn_blocking(move || reserve.keep()).await;
@@ -189,26 +188,41 @@ impl Connections {
         &self.writer.path
     }
 
-    /// Runs `work` in a read transaction, which sees one state of the catalog.
-    pub(super) async fn read<T: Send + 'static>(
+    /// Runs `work` with a connection of its own, beside the transactions.
+    pub(super) async fn inspect<T: Send + 'static>(
         &self,
         action: &'static str,
-        work: impl FnOnce(&Transaction<'_>) -> SqlResult<T> + Send + 'static,
+        work: impl FnOnce(&Connection) -> SqlResult<T> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        self.readers.run(action, TransactionBehavior::Deferred, work).await
+        let lane = Arc::clone(&self.readers);
+        let work = move || work(&lane.connect()?);
+        let done = tokio::task::spawn_blocking(work).await;
+        let done = done.map_err(|error| fault(ErrorKind::Internal, action, error))?;
+        done.map_err(|error| failed(action, error))
     }
 
-    /// Runs `work` in a write transaction. The changes are durable when this returns, and have no
-    /// effect when this fails.
-    pub(super) async fn write<T: Send + 'static>(
+    /// Runs `work` in a transaction. Changes are durable when this returns, and have no effect when
+    /// this fails.
+    pub(super) async fn run(
         &self,
+        access: Access,
         action: &'static str,
-        work: impl FnOnce(&Transaction<'_>) -> SqlResult<T> + Send + 'static,
-    ) -> Result<T, CatalogError> {
-        if let Some(barrier) = self.barrier() {
-            return Err(CatalogError::read_only(action, barrier));
+        work: Work,
+    ) -> Result<(), CatalogError> {
+        if access == Access::Read {
+            return self.readers.run(action, TransactionBehavior::Deferred, work).await;
         }
-        self.writer.run(action, TransactionBehavior::Immediate, work).await
+        if access == Access::Free {
+            self.make_room().await?;
+        }
+        if let Some(barrier) = self.barrier() {
+            return Err(refused(action, barrier));
+        }
+        self.writer.run(action, TransactionBehavior::Immediate, work).await?;
+        if access == Access::Free {
+            self.keep_room().await;
+        }
+        Ok(())
     }
 }
 
@@ -263,55 +277,52 @@ impl Lane {
         Err(rusqlite::Error::SqliteFailure(code, Some(why.to_owned())))
     }
 
-    async fn run<T: Send + 'static>(
+    async fn run(
         self: &Arc<Self>,
         action: &'static str,
         behavior: TransactionBehavior,
-        work: impl FnOnce(&Transaction<'_>) -> SqlResult<T> + Send + 'static,
-    ) -> Result<T, CatalogError> {
-        let internal =
-            |error: tokio::task::JoinError| CatalogError::new(ErrorKind::Internal, action, error);
+        mut work: Work,
+    ) -> Result<(), CatalogError> {
+        let internal = |error: tokio::task::JoinError| fault(ErrorKind::Internal, action, error);
         let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-            return Err(CatalogError::new(
-                ErrorKind::Unavailable,
-                action,
-                "the catalog is closing",
-            ));
+            return Err(fault(ErrorKind::Unavailable, action, "the catalog is closing"));
         };
         let lane = Arc::clone(self);
         // The work continues when the caller is dropped: a client that hangs up never leaves a
         // commit in doubt.
-        tokio::task::spawn_blocking(move || {
-            let (idle, epoch) = {
-                let mut idle = locked(&lane.idle);
-                (idle.pop(), lane.epoch.load(Ordering::Relaxed))
-            };
-            let connection = match idle {
-                Some(connection) => connection,
-                None => lane.connect()?,
-            };
-            let mut lent = Lent {
-                lane: Arc::clone(&lane),
-                connection: Some(connection),
-                epoch,
-                _permit: permit,
-            };
-            let Some(connection) = lent.connection.as_mut() else {
-                return Err(rusqlite::Error::InvalidQuery);
-            };
-            let tx = connection.transaction_with_behavior(behavior)?;
-            let value = work(&tx);
-            let value = value.and_then(|value| tx.commit().map(|()| value));
-            if let Err(error) = lane.check_unchanged() {
-                // The transaction may have seen part of a change.
-                lent.connection = None;
-                return Err(error);
-            }
-            value
-        })
-        .await
-        .map_err(internal)?
-        .map_err(|error| failed(action, error))
+        let done = tokio::task::spawn_blocking(move || lane.run_here(permit, behavior, &mut work));
+        done.await.map_err(internal)?.map_err(|error| failed(action, error))
+    }
+
+    /// Runs `work` in a transaction of a connection of this lane, on this thread.
+    fn run_here(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        behavior: TransactionBehavior,
+        work: &mut Work,
+    ) -> TxResult<()> {
+        let (idle, epoch) = {
+            let mut idle = locked(&self.idle);
+            (idle.pop(), self.epoch.load(Ordering::Relaxed))
+        };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let lane = Arc::clone(self);
+        let mut lent = Lent { lane, connection: Some(connection), epoch, _permit: permit };
+        let Some(connection) = lent.connection.as_mut() else {
+            return Err(TxError::new(ErrorKind::Internal, "a lent connection is gone"));
+        };
+        let tx = connection.transaction_with_behavior(behavior)?;
+        let done = work(&mut SqliteTx(&tx));
+        let done = done.and_then(|()| Ok(tx.commit()?));
+        if let Err(error) = self.check_unchanged() {
+            // The transaction may have seen part of a change.
+            lent.connection = None;
+            return Err(error.into());
+        }
+        done
     }
 }
 
@@ -384,80 +395,6 @@ fn use_write_ahead_log(connection: &Connection) -> SqlResult<()> {
                 std::thread::sleep(BUSY_PAUSE);
             }
             outcome => return outcome,
-        }
-    }
-}
-
-pub(super) fn failed(action: &'static str, error: rusqlite::Error) -> CatalogError {
-    use rusqlite::Error;
-    let kind = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
-        // SQLite allocates the index of the log in full before mapping it.
-        Some(ErrorCode::SystemIoFailure)
-            if error.sqlite_error().is_some_and(|error| {
-                error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-            }) =>
-        {
-            ErrorKind::StorageFull
-        }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Damaged,
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            ErrorKind::Denied
-        }
-        Some(
-            ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::OutOfMemory,
-        ) => ErrorKind::Unavailable,
-        Some(_) => ErrorKind::Internal,
-        None => match error {
-            // A value that does not parse, a missing row or a surplus row. No statement of this
-            // program leaves the file in such a state.
-            Error::FromSqlConversionFailure(..)
-            | Error::IntegralValueOutOfRange(..)
-            | Error::InvalidColumnType(..)
-            | Error::Utf8Error(..)
-            | Error::StatementChangedRows(..)
-            | Error::QueryReturnedNoRows => ErrorKind::Damaged,
-            _ => ErrorKind::Internal,
-        },
-    };
-    CatalogError::new(kind, action, error)
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::types::Type;
-
-    use super::*;
-
-    /// Only data read from the file can be damaged. A value that cannot be written is a bug, and a
-    /// file that may not be written is for the operator to mend; another catalog helps in neither
-    /// case.
-    #[test]
-    fn only_what_was_read_is_said_to_be_damaged() {
-        let coded = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-        let sequence = i64::try_from(u64::MAX).unwrap_err();
-        let cases = [
-            (rusqlite::Error::ToSqlConversionFailure(sequence.into()), ErrorKind::Internal),
-            (rusqlite::Error::InvalidQuery, ErrorKind::Internal),
-            (rusqlite::Error::IntegralValueOutOfRange(0, -1), ErrorKind::Damaged),
-            (rusqlite::Error::StatementChangedRows(0), ErrorKind::Damaged),
-            (rusqlite::Error::InvalidColumnType(0, "x".to_owned(), Type::Null), ErrorKind::Damaged),
-            (coded(rusqlite::ffi::SQLITE_CORRUPT), ErrorKind::Damaged),
-            (coded(rusqlite::ffi::SQLITE_READONLY), ErrorKind::Denied),
-            (coded(rusqlite::ffi::SQLITE_CANTOPEN), ErrorKind::Denied),
-            (coded(rusqlite::ffi::SQLITE_BUSY), ErrorKind::Unavailable),
-            (coded(rusqlite::ffi::SQLITE_FULL), ErrorKind::StorageFull),
-        ];
-        for (error, want) in cases {
-            let text = error.to_string();
-            let error = failed("serve", error);
-            assert_eq!(error.kind(), want, "{text}");
-            let remedy = error.remedy().unwrap_or_default();
-            assert_eq!(remedy.contains("aside"), want == ErrorKind::Damaged, "{text}");
-            assert_eq!(remedy.contains("owner"), want == ErrorKind::Denied, "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use seawall_store::error::ErrorKind;
 
-use super::connection::failed;
+use super::error::{failed, fault};
 use crate::catalog::error::CatalogError;
 
 /// The placeholders and their replacements in SQLite. Comments give the replacement in PostgreSQL.
@@ -402,12 +402,12 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
     let found = version(&tx).map_err(fail)?;
     if found == 0 && has_tables(&tx).map_err(fail)? {
         let why = "it contains another program's tables";
-        return Err(CatalogError::new(ErrorKind::Damaged, ACTION, why));
+        return Err(fault(ErrorKind::Damaged, ACTION, why));
     }
     let Some(pending) = MIGRATIONS.get(found as usize..) else {
         let why =
             format!("its schema has version {found}, but this program supports at most {VERSION}");
-        return Err(CatalogError::new(ErrorKind::Conflict, ACTION, why));
+        return Err(fault(ErrorKind::Conflict, ACTION, why));
     };
     for sql in pending {
         tx.execute_batch(&in_dialect(sql)).map_err(fail)?;
@@ -428,7 +428,7 @@ pub(super) fn check_version(connection: &Connection) -> Result<(), CatalogError>
         "its schema has version {found}, but this program needs {VERSION} and cannot write it: \
          open the registry once with write access"
     );
-    Err(CatalogError::new(ErrorKind::Conflict, ACTION, why))
+    Err(fault(ErrorKind::Conflict, ACTION, why))
 }
 
 /// Returns whether there are any tables.
@@ -447,7 +447,7 @@ pub(super) fn check(connection: &Connection) -> Result<(), CatalogError> {
         match found {
             Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => {}
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
-                return Err(CatalogError::new(ErrorKind::Damaged, ACTION, error));
+                return Err(fault(ErrorKind::Damaged, ACTION, error));
             }
             Err(error) => return Err(failed(ACTION, error)),
         }

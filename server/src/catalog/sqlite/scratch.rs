@@ -14,19 +14,21 @@
 //! There is still no catalog, and the next start begins again. The rows written so far are
 //! discarded.
 
-use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use seawall_store::error::ErrorKind;
 
-use super::connection::{Connections, Durability, connect, failed};
+use super::connection::{Connections, Durability, connect};
+use super::error::{failed, fault};
 use super::reserve::Reserve;
-use super::{SqliteCatalog, schema};
+use super::{Sqlite, beside, copy, opened, schema};
+use crate::catalog::Catalog;
 use crate::catalog::error::{Barrier, CatalogError};
 use crate::own_file::open_own;
 use crate::startup::make_private;
@@ -51,7 +53,7 @@ const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 #[derive(Debug)]
 pub enum Found {
     /// A catalog.
-    Catalog(SqliteCatalog),
+    Catalog(Catalog),
     /// No catalog, or a file left by a crash before its tables were made.
     Nothing(Scratch),
 }
@@ -60,89 +62,89 @@ pub enum Found {
 /// [`Scratch::finish`].
 #[derive(Debug)]
 pub struct Scratch {
-    catalog: SqliteCatalog,
+    catalog: Catalog,
     path: PathBuf,
     lock: File,
 }
 
-impl SqliteCatalog {
-    /// Opens the catalog at `path`, or begins one if there is none. A catalog that cannot be
-    /// written is opened read-only.
-    ///
-    /// # Errors
-    /// If the file cannot be used, is not a catalog, or was written by a later version.
-    pub fn find(path: &Path) -> Result<Found, CatalogError> {
-        if is_denied(path) && fs::metadata(path).is_ok_and(|meta| meta.len() > 0) {
-            return Self::find_to_read(path, Barrier::Denied).map(Found::Catalog);
-        }
-        match Self::find_to_write(path) {
-            Err(error) if is_for_room(&error, path) && path.exists() => {
-                match Self::find_to_read(path, Barrier::Full) {
-                    Ok(found) => Ok(Found::Catalog(found)),
-                    // Reading the log left by a crash takes space.
-                    Err(_) if Reserve::beside(path).release() => Self::find_to_write(path),
-                    Err(_) => Err(error),
-                }
-            }
-            found => found,
-        }
+/// Opens the catalog at `path`, or begins one if there is none. A catalog that cannot be
+/// written is opened read-only.
+///
+/// # Errors
+/// If the file cannot be used, is not a catalog, or was written by a later version.
+pub fn find(path: &Path) -> Result<Found, CatalogError> {
+    if is_denied(path) && fs::metadata(path).is_ok_and(|meta| meta.len() > 0) {
+        return find_to_read(path, Barrier::Denied).map(Found::Catalog);
     }
-
-    fn find_to_read(path: &Path, barrier: Barrier) -> Result<Self, CatalogError> {
-        let lock = match open_own(&path.with_file_name(LOCK), File::options().read(true)) {
-            Ok(lock) => {
-                lock.lock_shared().map_err(unlocked)?;
-                Some(lock)
-            }
-            // The catalog was never written by a version that locks, or the lock file is private to
-            // another user.
-            Err(_) => None,
-        };
-        tracing::warn!(path = %path.display(), why = barrier.as_str(), "the catalog is read-only");
-        Ok(Self { connections: Connections::open_to_read(path, barrier)?, _lock: lock })
-    }
-
-    fn find_to_write(path: &Path) -> Result<Found, CatalogError> {
-        let lock = lock_file(path).map_err(unlocked)?;
-        let deadline = Instant::now() + LOOK_TIME_MAX;
-        loop {
-            if share(&lock, path)? {
-                let found = Self { _lock: Some(lock), ..Self::open(path)? };
-                Reserve::beside(path).keep();
-                return Ok(Found::Catalog(found));
-            }
-            lock.unlock().map_err(unlocked)?;
-            match lock.try_lock() {
-                // The previous holder of the lock may have made the catalog.
-                Ok(()) if exists(path)? => lock.unlock().map_err(unlocked)?,
-                Ok(()) => break,
-                Err(TryLockError::Error(error)) => return Err(unlocked(error)),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(LOCK_PAUSE);
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let why = "a registry in this directory is still running, and its catalog was \
-                               moved away: stop it first";
-                    return Err(CatalogError::new(ErrorKind::Unavailable, "be made", why));
-                }
+    match find_to_write(path) {
+        Err(error) if is_for_room(&error, path) && path.exists() => {
+            match find_to_read(path, Barrier::Full) {
+                Ok(found) => Ok(Found::Catalog(found)),
+                // Reading the log left by a crash takes space.
+                Err(_) if Reserve::beside(path).release() => find_to_write(path),
+                Err(_) => Err(error),
             }
         }
-        Ok(Found::Nothing(Scratch::begin(path, lock)?))
+        found => found,
     }
+}
 
-    /// Begins a catalog to replace the one at `path`, sound or not.
-    ///
-    /// # Errors
-    /// If a registry serves the present catalog, or the file cannot be made.
-    pub fn begin_anew(path: &Path) -> Result<Scratch, CatalogError> {
-        let lock = lock_file(path).map_err(unlocked)?;
+fn find_to_read(path: &Path, barrier: Barrier) -> Result<Catalog, CatalogError> {
+    let lock = match open_own(&path.with_file_name(LOCK), File::options().read(true)) {
+        Ok(lock) => {
+            lock.lock_shared().map_err(unlocked)?;
+            Some(lock)
+        }
+        // The catalog was never written by a version that locks, or the lock file is private to
+        // another user.
+        Err(_) => None,
+    };
+    tracing::warn!(path = %path.display(), why = barrier.as_str(), "the catalog is read-only");
+    let connections = Connections::open_to_read(path, barrier)?;
+    Ok(Catalog::new(Arc::new(Sqlite { connections, _lock: lock })))
+}
+
+fn find_to_write(path: &Path) -> Result<Found, CatalogError> {
+    let lock = lock_file(path).map_err(unlocked)?;
+    let deadline = Instant::now() + LOOK_TIME_MAX;
+    loop {
+        if share(&lock, path)? {
+            let found = opened(path, Durability::EveryCommit, Some(lock))?;
+            Reserve::beside(path).keep();
+            remove_left(path);
+            return Ok(Found::Catalog(found));
+        }
+        lock.unlock().map_err(unlocked)?;
         match lock.try_lock() {
-            Ok(()) => Scratch::begin(path, lock),
-            Err(TryLockError::Error(error)) => Err(unlocked(error)),
-            Err(TryLockError::WouldBlock) => {
-                let why = "a registry in this directory is running: stop it first";
-                Err(CatalogError::new(ErrorKind::Unavailable, "be rebuilt", why))
+            // The previous holder of the lock may have made the catalog.
+            Ok(()) if exists(path)? => lock.unlock().map_err(unlocked)?,
+            Ok(()) => break,
+            Err(TryLockError::Error(error)) => return Err(unlocked(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(LOCK_PAUSE);
             }
+            Err(TryLockError::WouldBlock) => {
+                let why = "a registry in this directory is still running, and its catalog was \
+                           moved away: stop it first";
+                return Err(fault(ErrorKind::Unavailable, "be made", why));
+            }
+        }
+    }
+    Ok(Found::Nothing(Scratch::begin(path, lock)?))
+}
+
+/// Begins a catalog to replace the one at `path`, sound or not.
+///
+/// # Errors
+/// If a registry serves the present catalog, or the file cannot be made.
+pub fn begin_anew(path: &Path) -> Result<Scratch, CatalogError> {
+    let lock = lock_file(path).map_err(unlocked)?;
+    match lock.try_lock() {
+        Ok(()) => Scratch::begin(path, lock),
+        Err(TryLockError::Error(error)) => Err(unlocked(error)),
+        Err(TryLockError::WouldBlock) => {
+            let why = "a registry in this directory is running: stop it first";
+            Err(fault(ErrorKind::Unavailable, "be rebuilt", why))
         }
     }
 }
@@ -153,7 +155,7 @@ impl Scratch {
         remove(&scratch).map_err(|error| unusable("be begun", error))?;
         make_private(&scratch).map_err(|error| unusable("be begun", error))?;
         let connections = Connections::open(&scratch, Durability::Never)?;
-        let catalog = SqliteCatalog { connections, _lock: None };
+        let catalog = Catalog::new(Arc::new(Sqlite { connections, _lock: None }));
         Ok(Self { catalog, path: path.to_owned(), lock })
     }
 
@@ -172,7 +174,7 @@ impl Scratch {
         let free = (1..=ASIDE_MAX).map(|n| beside(&self.path, &format!("{ASIDE}{n}")));
         let Some(aside) = free.into_iter().find(|aside| !aside.exists()) else {
             let why = format!("there are already {ASIDE_MAX} older ones: remove some");
-            return Err(CatalogError::new(ErrorKind::Conflict, ACTION, why));
+            return Err(fault(ErrorKind::Conflict, ACTION, why));
         };
         let move_away = || {
             fs::rename(&self.path, &aside)?;
@@ -190,7 +192,7 @@ impl Scratch {
 
     /// Returns the catalog to fill.
     #[must_use]
-    pub fn catalog(&self) -> &SqliteCatalog {
+    pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
@@ -198,7 +200,7 @@ impl Scratch {
     ///
     /// # Errors
     /// If the file cannot be synced or moved. Then there is still no catalog.
-    pub fn finish(self) -> Result<SqliteCatalog, CatalogError> {
+    pub fn finish(self) -> Result<Catalog, CatalogError> {
         const ACTION: &str = "be given its place";
         let Self { catalog, path, lock } = self;
         let scratch = beside(&path, SCRATCH);
@@ -218,7 +220,7 @@ impl Scratch {
         settle().map_err(|error| unusable(ACTION, error))?;
         lock.unlock().and_then(|()| lock.lock_shared()).map_err(unlocked)?;
         Reserve::beside(&path).keep();
-        Ok(SqliteCatalog { _lock: Some(lock), ..SqliteCatalog::open(&path)? })
+        opened(&path, Durability::EveryCommit, Some(lock))
     }
 }
 
@@ -277,10 +279,15 @@ fn exists(path: &Path) -> Result<bool, CatalogError> {
     schema::has_tables(&connection).map_err(|error| failed(ACTION, error))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
+/// Removes copies of the catalog that a crash left. A failure is only logged.
+fn remove_left(path: &Path) {
+    match copy::remove_left(path) {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "removed copies of the catalog left by a crash"),
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for copies of the catalog left by a crash");
+        }
+    }
 }
 
 /// Removes a database and the files SQLite keeps beside it.
@@ -301,5 +308,5 @@ fn unusable(action: &'static str, error: io::Error) -> CatalogError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
         _ => ErrorKind::Unavailable,
     };
-    CatalogError::new(kind, action, error)
+    fault(kind, action, error)
 }

@@ -4,7 +4,7 @@ use seawall_store::backend::Bucket;
 
 use super::*;
 use crate::app::collect::Phase;
-use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::sqlite;
 use crate::host::Host;
 
 const FORCED: CollectOptions =
@@ -25,9 +25,9 @@ impl Host for Still {
 
 fn registry() -> (tempfile::TempDir, Arc<Registry>) {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
     let store = Arc::new(Bucket::in_memory());
-    let registry = Registry::new(store, Arc::new(catalog), Arc::new(Still), 1);
+    let registry = Registry::new(store, catalog, Arc::new(Still), 1);
     (dir, Arc::new(registry))
 }
 

@@ -1,0 +1,21 @@
+//! Packs, chunks, leaves and indexes.
+
+pub(in crate::catalog) mod chunks;
+pub(in crate::catalog) mod indexes;
+pub(in crate::catalog) mod leaves;
+pub(in crate::catalog) mod packs;
+
+/// Expands to SQL for a pack `c.pack_id` on which no caller of the generation in the placeholder
+/// may begin to rely, because the pack is lost or condemned.
+macro_rules! unsound {
+    ($generation:literal) => {
+        concat!(
+            "(EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
+              OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.pack_id
+                         AND (k.generation <= ",
+            $generation,
+            " OR k.is_swept = 1)))"
+        )
+    };
+}
+use unsound;

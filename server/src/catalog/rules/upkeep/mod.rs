@@ -1,0 +1,6 @@
+//! Checks of the registry: progress, damage, and the rows to compare with the store.
+
+pub(in crate::catalog) mod checks;
+pub(in crate::catalog) mod damage;
+pub(in crate::catalog) mod needs;
+pub(in crate::catalog) mod rows;

@@ -1,0 +1,10 @@
+//! The catalog's verbs, a file for each subject. Each verb is one transaction of the rules.
+
+mod check;
+mod collect;
+mod content;
+mod leases;
+mod releases;
+mod retention;
+mod rows;
+mod watch;
