@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use seawall_api::problem::Code;
+
 /// The class of an error, by the caller's remedy. API handlers and the command line branch on
 /// nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -54,6 +56,30 @@ impl ErrorKind {
                 Self::InvalidInput
             }
             _ => Self::Unavailable,
+        }
+    }
+}
+
+impl From<Code> for ErrorKind {
+    /// Classifies the code of a problem document.
+    fn from(code: Code) -> Self {
+        match code {
+            Code::InvalidInput | Code::TooLarge => Self::InvalidInput,
+            Code::Unauthenticated | Code::Denied => Self::Denied,
+            Code::NotFound | Code::Gone => Self::NotFound,
+            Code::VersionTaken
+            | Code::Incomplete
+            | Code::LeaseEnded
+            | Code::Held
+            | Code::CheckRuns
+            | Code::LimitReached
+            | Code::PreconditionFailed
+            | Code::PreconditionRequired => Self::Conflict,
+            Code::DigestMismatch | Code::Damaged => Self::Damaged,
+            Code::Unavailable | Code::RateLimited => Self::Unavailable,
+            // Freeing space mends both: exit code 8 tells a script to do so.
+            Code::StorageFull | Code::QuotaExceeded => Self::StorageFull,
+            Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => Self::Internal,
         }
     }
 }

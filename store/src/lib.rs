@@ -15,6 +15,7 @@ pub mod layer;
 pub mod new_file;
 pub mod pack;
 pub mod port;
+pub mod read;
 pub mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,8 +1,10 @@
 //! Conformance tests and fault injection for the ports of this crate, for the tests of every crate.
 
 mod fault;
+mod packs;
 
 pub use fault::FaultAt;
+pub use packs::{Calls, MemoryPacks, NotHere};
 
 use bytes::Bytes;
 use futures::TryStreamExt;

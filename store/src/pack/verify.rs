@@ -1,11 +1,11 @@
 //! Verification of a pack's frames against the chunks its footer lists.
 
 use bytes::Bytes;
-use seawall_api::digest::{ChunkDigest, PackDigest};
-use seawall_api::units::CHUNK_LEN_MAX;
+use seawall_api::digest::PackDigest;
+use seawall_api::index::ChunkRef;
 
 use super::{Footer, Frame, PackError};
-use crate::codec::Decoder;
+use crate::read::{FrameError, Prover};
 
 /// A pack whose every frame was decoded and hashed.
 #[derive(Clone, Debug)]
@@ -28,10 +28,9 @@ impl VerifiedPack {
         if actual != expected {
             return Err(PackError::Name { expected, actual });
         }
-        let mut decoder = Decoder::default();
-        let mut plain = vec![0; CHUNK_LEN_MAX as usize];
+        let mut prover = Prover::default();
         for frame in footer.frames() {
-            verify_frame(frame, &bytes, &mut decoder, &mut plain)?;
+            verify_frame(frame, &bytes, &mut prover)?;
         }
         Ok(Self { digest: actual, bytes, footer })
     }
@@ -76,11 +75,10 @@ impl InspectedPack {
         if actual != expected {
             return Err(PackError::Name { expected, actual });
         }
-        let mut decoder = Decoder::default();
-        let mut plain = vec![0; CHUNK_LEN_MAX as usize];
+        let mut prover = Prover::default();
         let frames = footer.frames().to_vec();
         let unsound = frames.iter().enumerate().filter_map(|(position, frame)| {
-            let error = verify_frame(frame, bytes, &mut decoder, &mut plain).err()?;
+            let error = verify_frame(frame, bytes, &mut prover).err()?;
             Some((position, error))
         });
         let unsound = unsound.collect();
@@ -88,12 +86,7 @@ impl InspectedPack {
     }
 }
 
-fn verify_frame(
-    frame: &Frame,
-    pack: &[u8],
-    decoder: &mut Decoder,
-    plain: &mut [u8],
-) -> Result<(), PackError> {
+fn verify_frame(frame: &Frame, pack: &[u8], prover: &mut Prover) -> Result<(), PackError> {
     // `Footer::of_pack` proved that frames end where the footer begins.
     let range = frame.range();
     let outside = PackError::Footer("a frame lies outside the pack");
@@ -102,12 +95,10 @@ fn verify_frame(
     };
     let stored = pack.get(start..end).ok_or(outside)?;
     let digest = frame.digest;
-    let plain = decoder
-        .decode(frame.encoding, stored, frame.plain_len, plain)
-        .map_err(|source| PackError::Frame { digest, source })?;
-    let actual = ChunkDigest::of(plain);
-    if actual != digest {
-        return Err(PackError::Chunk { expected: digest, actual });
+    let chunk = ChunkRef { digest, len: frame.plain_len };
+    match prover.prove(chunk, frame.encoding, stored) {
+        Ok(_) => Ok(()),
+        Err(FrameError::Codec(source)) => Err(PackError::Frame { digest, source }),
+        Err(FrameError::Digest(actual)) => Err(PackError::Chunk { expected: digest, actual }),
     }
-    Ok(())
 }
