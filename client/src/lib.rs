@@ -27,4 +27,6 @@ pub mod repair;
 pub mod resolve;
 pub mod room;
 pub mod spec;
+#[cfg(test)]
+mod testing;
 pub mod verify;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use seawall_store::error::io_error;
 use seawall_store::image::ImageError;
 use seawall_store::image::convert::ConvertError;
+use seawall_store::read::{ReadError, SourceError};
 use seawall_store::scan::ScanError;
 
 use super::*;
@@ -73,6 +74,10 @@ fn image(source: io::Error) -> ImageError {
     ImageError::Io { verb: "read", path: PathBuf::from("disk.raw"), source }
 }
 
+fn read(io: io::Error) -> Arc<ReadError> {
+    Arc::new(SourceError::from(kept(io)).into())
+}
+
 fn kept(source: io::Error) -> RegistryError {
     RegistryError::Kept { path: PathBuf::from("backup"), source }
 }
@@ -128,12 +133,11 @@ fn errors_of_flows_have_the_kind_of_their_cause() {
     check!(RegistryError: R::Kept { .. } => kept;
         R::Problem { .. }, R::Status { .. }, R::Unreachable { .. }, R::Stalled { .. },
         R::Protocol { .. }, R::WrongBytes { .. }, R::TooLarge { .. }, R::NoToken { .. });
-    check!(FetchError: F::Registry(_) => |io| F::Registry(kept(io)),
-        F::Host(_) => |io| F::Host(host(io));
-        F::Codec { .. }, F::Digest { .. }, F::Length { .. }, F::Defect);
+    check!(FetchError: F::Read(_) => |io| F::Read(read(io)),
+        F::Host(_) => |io| F::Host(host(io)););
     check!(ExportError: E::Registry(_) => |io| E::Registry(kept(io)),
         E::Resolve(_) => |io| E::Resolve(ResolveError::Host(host(io))),
-        E::Read(_) => |io| E::Read(Arc::new(F::Host(host(io)))),
+        E::Read(_) => |io| E::Read(read(io)),
         E::Host(_) => |io| E::Host(host(io)),
         E::Convert(_) => |io| E::Convert(ConvertError::Write(io));
         E::Name(_), E::NoRoom(_), E::NoSuch { .. }, E::WrongIndex { .. }, E::Defect);
@@ -151,6 +155,7 @@ fn errors_of_flows_have_the_kind_of_their_cause() {
     check!(VerifyError: V::Lock(_) => |io| V::Lock(L::Host(host(io))),
         V::Host(_) => |io| V::Host(host(io)),
         V::Registry(_) => |io| V::Registry(kept(io)),
+        V::Read(_) => |io| V::Read(read(io)),
         V::Scan(_) => |io| V::Scan(ScanError::Image(image(io)));
         V::InProgress { .. }, V::Defect);
     check!(RepairError: RepairError::Registry(_) => |io| RepairError::Registry(kept(io)),

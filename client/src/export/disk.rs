@@ -14,6 +14,7 @@ use seawall_store::image::DiskImage;
 use seawall_store::image::convert::{self, Convert, ConvertError, Device};
 use seawall_store::image::layout::{ExportFormat, Round};
 use seawall_store::new_file::{NewFile, Overwrite};
+use seawall_store::read::StoredDisk;
 use serde::Serialize;
 
 use super::ExportError;
@@ -22,7 +23,7 @@ use crate::disk::sectors;
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
-use crate::remote::{RemoteDisk, RemoteRelease};
+use crate::remote::RemoteRelease;
 use crate::resolve::{self, Resolved};
 use crate::room::Room;
 
@@ -124,7 +125,7 @@ async fn export_resolved(export: Export, resolved: &Resolved) -> Result<ExportRe
     let title = format!("{application}:{}/{machine}/{}", release.version(), disk.name);
     let remote = RemoteRelease::open(resolved, &export.state, threads)?;
     let image = remote.disk(&machine, &disk.name).await?;
-    let total = image.data_runs().iter().map(|run| run.end - run.start).sum();
+    let total = image.data_runs().map(|run| run.end - run.start).sum();
     progress.begin(Stage::Fetch, Some(total));
     let (content, heard) = (disk.content, Arc::clone(&progress));
     let writer = Writer { content, format, round, threads, progress: heard };
@@ -144,7 +145,7 @@ async fn export_resolved(export: Export, resolved: &Resolved) -> Result<ExportRe
 
 /// Replaces the error by the cause of a failed read, because the formats' errors lose the cause's
 /// kind.
-pub(super) fn explained(image: &RemoteDisk, error: ExportError) -> ExportError {
+pub(super) fn explained(image: &StoredDisk, error: ExportError) -> ExportError {
     image.failure().map_or(error, ExportError::Read)
 }
 
@@ -179,7 +180,7 @@ pub(super) struct Writer {
 impl Writer {
     fn write(
         &self,
-        image: &RemoteDisk,
+        image: &StoredDisk,
         output: Output,
     ) -> Result<(Option<PathBuf>, u64), ExportError> {
         match output {
@@ -192,7 +193,7 @@ impl Writer {
             Output::File(path) => {
                 let new = NewFile::create(&path, Overwrite::Refuse)?;
                 if self.format.is_laid_out() {
-                    let data = image.data_runs().iter().map(|run| run.end - run.start).sum();
+                    let data = image.data_runs().map(|run| run.end - run.start).sum();
                     Room::of(new.folder(), data).check()?;
                 }
                 let len = self.convert(image, convert::Output::File(new.file()))?;
@@ -210,7 +211,7 @@ impl Writer {
     /// Writes the disk and returns the length of the output in bytes.
     pub(super) fn convert(
         &self,
-        image: &RemoteDisk,
+        image: &StoredDisk,
         output: convert::Output<'_>,
     ) -> Result<u64, ConvertError> {
         let convert = Convert {
@@ -221,6 +222,9 @@ impl Writer {
             begin: &|_, _| {},
             advance: &|len| self.progress.advance(len),
         };
-        Ok(convert.run_known(self.content, image.data_runs().to_vec(), output)?.file_len)
+        Ok(convert.run_known(self.content, image.data_runs().collect(), output)?.file_len)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use seawall_store::image::convert::ConvertError;
 use seawall_store::new_file::NewFileError;
+use seawall_store::read::ReadError;
 
 use crate::error::{ErrorKind, Failure};
-use crate::fetch::FetchError;
 use crate::host::HostError;
 use crate::registry::RegistryError;
 use crate::resolve::ResolveError;
@@ -25,7 +25,7 @@ pub enum ExportError {
     Resolve(ResolveError),
     /// Chunks could not be fetched during a read of a disk.
     #[error("cannot read a disk of the release")]
-    Read(#[source] Arc<FetchError>),
+    Read(#[source] Arc<ReadError>),
     /// A file of this host cannot be used.
     #[error(transparent)]
     Host(#[from] HostError),

@@ -15,6 +15,7 @@ use seawall_api::units::HumanBytes;
 use seawall_store::image::convert::{self, ConvertError};
 use seawall_store::image::layout::{ExportFormat, Round};
 use seawall_store::new_file::{NewFile, Overwrite};
+use seawall_store::read::StoredDisk;
 use serde::Serialize;
 
 use super::ExportError;
@@ -27,7 +28,7 @@ use crate::ovf::write::Sheet;
 use crate::ovf::{Unmapped, tar};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
-use crate::remote::{RemoteDisk, RemoteRelease};
+use crate::remote::RemoteRelease;
 use crate::resolve::{self, Resolved};
 
 /// The size of the buffer before hashing and writing, in bytes.
@@ -160,7 +161,7 @@ fn groups<'a>(
 
 /// A disk of a package, and the disk's future file.
 struct PackedDisk {
-    image: RemoteDisk,
+    image: StoredDisk,
     writer: Writer,
     href: String,
 }

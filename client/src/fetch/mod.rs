@@ -1,11 +1,12 @@
 //! Fetches chunks from local seeds or from the registry's packs.
 //!
-//! Pull, patch and verify differ in the chunks they want and in the use they make of them. Fetching
-//! is the same for all. Groups of wanted chunks flow through three bounded stages:
+//! Pull and patch differ in the chunks they want and in the use they make of them. Fetching is the
+//! same for both. Groups of wanted chunks flow through bounded stages of a
+//! [`Reader`](seawall_store::read::Reader):
 //!
 //! ```text
-//! groups → locate (one question a group) → ranges → fetch (several connections) ┐
-//!        └ seeds ───────────────────────────────────────────────────────────────┴→ workers
+//! groups → plan (one question a group) → read (several connections) ┐
+//!        └ seeds ───────────────────────────────────────────────────┴→ work → deliver
 //! ```
 //!
 //! # Invariants
@@ -16,34 +17,29 @@
 //! 3. A seed with other bytes than expected is not an error. Its chunks are returned as missed and
 //!    fetched from the registry.
 
-mod ranges;
+mod error;
 mod seeds;
+mod source;
 mod stats;
-mod worker;
+mod work;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use seawall_api::index::ChunkRef;
-use seawall_store::codec::{CodecError, Encoding};
+use seawall_store::read::{Proven, Reader, Request, Wanted};
 use tokio::sync::mpsc;
 
+pub use error::FetchError;
+pub use source::Packs;
 pub use stats::FetchStats;
 
-use crate::error::{ErrorKind, Failure};
 use crate::host::HostError;
 use crate::progress::Progress;
-use crate::registry::{Registry, RegistryError};
 use crate::resolve::Resolved;
-pub(crate) use ranges::{Request, coalesce};
 pub(crate) use seeds::Seeds;
-use worker::Work;
+use work::Work;
 
-/// The number of concurrent requests. One connection of an object store gives about 90 MB/s.
-const CONNECTIONS: usize = 6;
-/// The maximum number of answers waiting for a worker.
-const ANSWERS_MAX: usize = 2;
 /// The number of groups located ahead of the one being fetched.
 const GROUPS_AHEAD: usize = 2;
 
@@ -65,6 +61,12 @@ pub struct Want {
     pub places: Vec<Place>,
 }
 
+impl Wanted for Want {
+    fn chunk(&self) -> ChunkRef {
+        self.chunk
+    }
+}
+
 /// A place among the local seeds that may hold a chunk. Only the flow can interpret the place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeedPlace {
@@ -83,22 +85,13 @@ pub struct Group {
     pub wanted: Vec<Want>,
 }
 
-/// A frame as stored in a pack.
-#[derive(Clone, Copy, Debug)]
-pub struct StoredFrame<'a> {
-    /// The encoding of the chunk.
-    pub encoding: Encoding,
-    /// The encoded bytes.
-    pub bytes: &'a [u8],
-}
-
 /// The source of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub enum Origin<'a> {
     /// A local seed.
     Seed(SeedPlace),
     /// The registry, which sent this frame.
-    Pack(StoredFrame<'a>),
+    Pack(Proven<'a>),
 }
 
 /// A receiver of chunks. Called from several threads concurrently.
@@ -114,79 +107,11 @@ pub trait Deliver: Send + Sync {
     fn read_seed(&self, place: SeedPlace, plain: &mut [u8]) -> bool;
 }
 
-/// An error of a fetch.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// The registry failed or refused.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// A chunk could not be stored locally.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// The registry's bytes for a chunk cannot be decoded.
-    #[error("pack {pack} holds damaged bytes for chunk {}", chunk.digest)]
-    Codec {
-        /// The chunk.
-        chunk: ChunkRef,
-        /// The pack with the damaged frame.
-        pack: seawall_api::digest::PackDigest,
-        /// The cause.
-        source: CodecError,
-    },
-    /// The registry's bytes for a chunk do not match its digest.
-    #[error("pack {pack} holds other bytes for chunk {}: they hash to {actual}", chunk.digest)]
-    Digest {
-        /// The chunk.
-        chunk: ChunkRef,
-        /// The pack with the wrong bytes.
-        pack: seawall_api::digest::PackDigest,
-        /// The digest of the received bytes.
-        actual: seawall_api::digest::ChunkDigest,
-    },
-    /// The registry and the index disagree about the length of a chunk.
-    #[error("the registry gives chunk {} a length of {actual} bytes", chunk.digest)]
-    Length {
-        /// The chunk.
-        chunk: ChunkRef,
-        /// The length in bytes given by the registry.
-        actual: u32,
-    },
-    /// A worker thread panicked, or an internal invariant was broken.
-    #[error("the transfer stopped for a reason it cannot name; this is a defect of seawall")]
-    Defect,
-}
-
-impl Failure for FetchError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Registry(error) => error.kind(),
-            Self::Host(error) => error.kind(),
-            Self::Codec { .. } | Self::Digest { .. } | Self::Length { .. } => ErrorKind::Damaged,
-            Self::Defect => ErrorKind::Internal,
-        }
-    }
-
-    fn remedy(&self) -> Option<String> {
-        match self {
-            Self::Registry(error) => error.remedy(),
-            Self::Host(error) => error.remedy(),
-            Self::Codec { .. } | Self::Digest { .. } | Self::Length { .. } => Some(
-                "the registry's store is damaged: run `seawall verify` on the release, then \
-                 restore the pack or pull from another registry"
-                    .to_owned(),
-            ),
-            Self::Defect => None,
-        }
-    }
-}
-
-/// A fetch's registry, progress sink and number of threads.
+/// A fetch's reader and progress sink.
 #[derive(Clone)]
 pub struct Fetch {
-    registry: Arc<dyn Registry>,
-    progress: Arc<dyn Progress>,
-    threads: usize,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) progress: Arc<dyn Progress>,
 }
 
 impl Fetch {
@@ -194,7 +119,8 @@ impl Fetch {
     /// and hash. Progress is reported in plain bytes.
     #[must_use]
     pub fn of(resolved: &Resolved, progress: Arc<dyn Progress>, threads: usize) -> Self {
-        Self { registry: Arc::clone(resolved.registry()), progress, threads }
+        let source = Packs(Arc::clone(resolved.registry()));
+        Self { reader: Arc::new(Reader::new(Arc::new(source), threads)), progress }
     }
 
     /// Delivers every chunk of `groups`. Chunks whose seed did not hold them are returned instead,
@@ -207,63 +133,45 @@ impl Fetch {
         groups: impl Stream<Item = Result<Group, FetchError>> + Send,
         deliver: Arc<dyn Deliver>,
     ) -> Result<(FetchStats, Vec<Want>), FetchError> {
-        let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
-        let workers = worker::spawn(self, receiver, &deliver);
-        let works = groups
-            .map_ok(|group| self.locate(group))
+        let (running, mut ended) = mpsc::channel::<()>(1);
+        let work = Work { deliver, progress: Arc::clone(&self.progress), _running: running };
+        let outcomes = groups
+            .map_ok(|group| self.plan(group))
             .try_buffered(GROUPS_AHEAD)
             .map_ok(|(seeds, requests)| {
-                let requests = requests.into_iter().map(Ok::<_, FetchError>);
-                stream::iter(seeds.map(Ask::Seeds).map(Ok))
-                    .chain(stream::iter(requests).map_ok(Ask::Range))
+                let requests = requests.into_iter().map(Ask::Range).map(Ok::<_, FetchError>);
+                stream::iter(seeds.map(Ask::Seeds).map(Ok)).chain(stream::iter(requests))
             })
             .try_flatten()
-            .map_ok(|ask| self.answer(ask))
-            .try_buffer_unordered(CONNECTIONS);
-        let mut works = std::pin::pin!(works);
-        let mut failure = None;
-        while let Some(work) = works.next().await {
-            let sent = match work {
-                Ok(work) => sender.send(work).await.is_ok(),
-                Err(error) => {
-                    failure = Some(error);
-                    false
-                }
-            };
-            // Workers close the channel when one of them fails. The worker's error is the one to
-            // report.
-            if !sent {
-                break;
-            }
-        }
-        drop(sender);
-        let outcome = worker::join(workers).await;
-        match failure {
-            Some(error) => Err(error),
-            None => outcome,
-        }
+            .map_ok(|ask| self.answer(ask, work.clone()))
+            .try_buffer_unordered(self.reader.requests_max());
+        let sum = |(mut stats, mut missed): (FetchStats, Vec<Want>), (more, more_missed)| {
+            stats += more;
+            missed.extend(more_missed);
+            std::future::ready(Ok((stats, missed)))
+        };
+        let outcome = outcomes.try_fold((FetchStats::default(), Vec::new()), sum).await;
+        drop(work);
+        // After a failure, until no worker delivers any more.
+        ended.recv().await;
+        outcome
     }
 
-    /// Locates a group's chunks with one request, and coalesces them into requests for ranges.
-    async fn locate(&self, group: Group) -> Result<(Option<Seeded>, Vec<Request>), FetchError> {
+    /// Locates a group's chunks with one question.
+    async fn plan(&self, group: Group) -> Result<(Option<Seeded>, Vec<Request<Want>>), FetchError> {
         let Group { seeded, wanted } = group;
-        let digests: Vec<_> = wanted.iter().map(|want| want.chunk.digest).collect();
-        let located = if digests.is_empty() {
-            crate::registry::Located::default()
-        } else {
-            self.registry.locate_chunks(&digests).await?
-        };
-        let requests = ranges::coalesce(wanted, &located)?;
+        let requests = self.reader.plan(wanted).await?;
         Ok(((!seeded.is_empty()).then_some(seeded), requests))
     }
 
-    async fn answer(&self, ask: Ask) -> Result<Work, FetchError> {
+    async fn answer(&self, ask: Ask, work: Work) -> Result<(FetchStats, Vec<Want>), FetchError> {
         match ask {
-            Ask::Seeds(seeds) => Ok(Work::Seeds(seeds)),
+            Ask::Seeds(seeds) => self.reader.work(move |prover| work.seeds(seeds, prover)).await?,
             Ask::Range(request) => {
-                let bytes: Bytes =
-                    self.registry.pack_range(request.pack, request.range.clone()).await?;
-                Ok(Work::Frames(request, bytes))
+                let bytes = self.reader.read(&request).await?;
+                let stats =
+                    self.reader.work(move |prover| work.frames(&request, &bytes, prover)).await?;
+                Ok((stats?, Vec::new()))
             }
         }
     }
@@ -273,8 +181,7 @@ impl Fetch {
     /// # Errors
     /// Fails if the registry fails, or lacks one of the chunks.
     pub async fn measure(&self, wants: Vec<Want>) -> Result<FetchStats, FetchError> {
-        let (_, requests) = self.locate(Group { seeded: Vec::new(), wanted: wants }).await?;
-        Ok(FetchStats::planned(&requests))
+        Ok(FetchStats::planned(&self.reader.plan(wants).await?))
     }
 }
 
@@ -282,5 +189,5 @@ type Seeded = Vec<(Want, SeedPlace)>;
 
 enum Ask {
     Seeds(Seeded),
-    Range(Request),
+    Range(Request<Want>),
 }

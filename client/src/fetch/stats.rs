@@ -2,9 +2,10 @@
 
 use std::ops::AddAssign;
 
+use seawall_store::read::Request;
 use serde::Serialize;
 
-use super::ranges::Request;
+use super::Want;
 
 /// The bytes and requests of a fetch.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
@@ -25,21 +26,15 @@ pub struct FetchStats {
 }
 
 impl FetchStats {
-    pub(super) fn planned(requests: &[Request]) -> Self {
-        let mut stats = Self::default();
+    pub(super) fn planned(requests: &[Request<Want>]) -> Self {
+        let mut stats = Self { requests: requests.len() as u64, ..Self::default() };
         for request in requests {
-            stats.add_request(request);
+            stats.fetched_stored_bytes += request.range.end - request.range.start;
+            stats.fetched_chunks += request.frames.len() as u64;
+            let lens = request.frames.iter().map(|frame| u64::from(frame.want.chunk.len));
+            stats.fetched_plain_bytes += lens.sum::<u64>();
         }
         stats
-    }
-
-    pub(super) fn add_request(&mut self, request: &Request) {
-        self.requests += 1;
-        self.fetched_stored_bytes += request.range.end - request.range.start;
-        for frame in &request.frames {
-            self.fetched_chunks += 1;
-            self.fetched_plain_bytes += u64::from(frame.want.chunk.len);
-        }
     }
 }
 

@@ -10,9 +10,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FallocateFlags, Gid, Mode, Uid, fallocate, fchmod, fchown};
 use seawall_api::digest::ChunkDigest;
+use seawall_api::index::ChunkRef;
 use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
-use seawall_store::codec::Decoder;
+use seawall_store::read::Prover;
 
 use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
@@ -78,14 +79,14 @@ pub(super) fn roll_forward(
 struct Applier<'a> {
     reader: &'a Mutex<Reader>,
     disks: &'a Disks,
-    decoder: Decoder,
+    prover: Prover,
     plain: Vec<u8>,
 }
 
 impl<'a> Applier<'a> {
     fn new(reader: &'a Mutex<Reader>, disks: &'a Disks) -> Self {
-        let (decoder, plain) = (Decoder::default(), vec![0; CHUNK_LEN_MAX as usize]);
-        Self { reader, disks, decoder, plain }
+        let (prover, plain) = (Prover::default(), vec![0; CHUNK_LEN_MAX as usize]);
+        Self { reader, disks, prover, plain }
     }
 
     fn damaged(&self) -> PatchError {
@@ -110,15 +111,12 @@ impl<'a> Applier<'a> {
                     progress.advance(written(&places, plain));
                 }
                 Record::Chunk { digest, plain_len, encoding, stored, places } => {
-                    let decoded =
-                        self.decoder.decode(encoding, &stored, plain_len, &mut self.plain);
-                    match decoded {
-                        Ok(plain) if ChunkDigest::of(plain) == digest => {
-                            self.disks.write(&places, plain)?;
-                            progress.advance(written(&places, plain));
-                        }
-                        _ => return Err(self.damaged()),
-                    }
+                    let chunk = ChunkRef { digest, len: plain_len };
+                    let Ok(proven) = self.prover.prove(chunk, encoding, &stored) else {
+                        return Err(self.damaged());
+                    };
+                    self.disks.write(&places, proven.plain)?;
+                    progress.advance(written(&places, proven.plain));
                 }
             }
         }

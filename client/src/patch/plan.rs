@@ -258,3 +258,6 @@ fn sources(
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

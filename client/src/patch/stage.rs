@@ -13,9 +13,10 @@ use seawall_api::digest::ChunkDigest;
 use seawall_api::index::ChunkRef;
 use seawall_api::release::Release;
 use seawall_api::units::CHUNK_LEN_MAX;
-use seawall_store::codec::{Decoder, Encoding};
+use seawall_store::codec::Encoding;
 use seawall_store::image::DiskImage;
 use seawall_store::image::layout::ExportFormat;
+use seawall_store::read::Prover;
 
 use super::PatchError;
 use super::journal::{self, Header, Record};
@@ -81,18 +82,17 @@ impl Stager {
         };
         let part = folder.path_of(&journal::part());
         let mut kept = HashSet::new();
-        let mut decoder = Decoder::default();
-        let mut plain = vec![0; CHUNK_LEN_MAX as usize];
+        let mut prover = Prover::default();
         let file = journal::begin(folder, &journal::part(), &header, |record| {
-            if let Record::Chunk { digest, plain_len, encoding, stored, .. } = record
-                && let Ok(plain) = decoder.decode(*encoding, stored, *plain_len, &mut plain)
-                && ChunkDigest::of(plain) == *digest
-            {
-                kept.insert(ChunkRef { digest: *digest, len: *plain_len });
-                true
-            } else {
-                false
+            let Record::Chunk { digest, plain_len, encoding, stored, .. } = record else {
+                return false;
+            };
+            let chunk = ChunkRef { digest: *digest, len: *plain_len };
+            let is_sound = prover.prove(chunk, *encoding, stored).is_ok();
+            if is_sound {
+                kept.insert(chunk);
             }
+            is_sound
         })?;
         let same = file.try_clone().map_err(|e| HostError::new("open", &part, e))?;
         let behind = WriteBehind::new(&part, same);
@@ -243,7 +243,9 @@ impl Deliver for Stager {
             return Ok(());
         }
         let (encoding, stored) = match origin {
-            Origin::Pack(frame) if frame.bytes.len() < plain.len() => (frame.encoding, frame.bytes),
+            Origin::Pack(frame) if frame.stored.len() < plain.len() => {
+                (frame.encoding, frame.stored)
+            }
             Origin::Pack(_) | Origin::Seed(_) => (Encoding::Raw, plain),
         };
         self.append(&Record::Chunk {

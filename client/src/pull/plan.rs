@@ -125,3 +125,6 @@ impl<'a> Gather<'a> {
         self.len += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

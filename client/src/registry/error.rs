@@ -104,7 +104,7 @@ impl RegistryError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Problem { problem, .. } => problem_kind(problem.code),
+            Self::Problem { problem, .. } => problem.code.into(),
             Self::NoToken { .. } => ErrorKind::Denied,
             Self::Status { status, .. } => match status {
                 401 | 403 | 407 => ErrorKind::Denied,
@@ -262,26 +262,5 @@ fn unreached(url: &str, obstacle: Obstacle) -> String {
             "check that a registry listens at {url} (`curl {url}/healthz`) and that no proxy is in \
              between; what was transferred is kept, so run the command again"
         ),
-    }
-}
-
-fn problem_kind(code: Code) -> ErrorKind {
-    match code {
-        Code::InvalidInput | Code::TooLarge => ErrorKind::InvalidInput,
-        Code::Unauthenticated | Code::Denied => ErrorKind::Denied,
-        Code::NotFound | Code::Gone => ErrorKind::NotFound,
-        Code::VersionTaken
-        | Code::Incomplete
-        | Code::LeaseEnded
-        | Code::Held
-        | Code::CheckRuns
-        | Code::LimitReached
-        | Code::PreconditionFailed
-        | Code::PreconditionRequired => ErrorKind::Conflict,
-        Code::DigestMismatch | Code::Damaged => ErrorKind::Damaged,
-        Code::Unavailable | Code::RateLimited => ErrorKind::Unavailable,
-        // Freeing space mends both: exit code 8 tells a script to do so.
-        Code::StorageFull | Code::QuotaExceeded => ErrorKind::StorageFull,
-        Code::MethodNotAllowed | Code::RangeNotSatisfiable | Code::Internal => ErrorKind::Internal,
     }
 }

@@ -26,6 +26,6 @@ pub use error::RegistryError;
 pub use fleet::Fleet;
 pub use http::{HttpRegistry, InvalidUrl, RetryPolicy, Token, TokenError};
 pub use pages::Pages;
-pub use port::{Expect, Located, Registry};
+pub use port::{Expect, Registry};
 pub use upkeep::Upkeep;
 pub use watch::{AuditFilter, Watching};

@@ -11,10 +11,10 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
-    Application, ApplicationPage, Channel, ChannelMove, ChunkLocation, Collection, CollectionPlan,
-    Lease, LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection,
-    Usage,
+    Application, ApplicationPage, Channel, ChannelMove, Collection, CollectionPlan, Lease,
+    LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
+use seawall_store::read::Place;
 
 use super::{Fleet, RegistryError, Upkeep, Watching};
 
@@ -25,18 +25,6 @@ pub enum Expect {
     New,
     /// The sequence number of the channel's last move.
     Sequence(u64),
-}
-
-/// The locations of chunks.
-///
-/// The structure is proven: there is one location per requested chunk, each names a pack of the
-/// list, and its lengths are possible for a frame. The reader must prove the bytes.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Located {
-    /// The packs, each once. Locations refer to their positions.
-    pub packs: Vec<PackDigest>,
-    /// One location per requested chunk, in the same order.
-    pub locations: Vec<ChunkLocation>,
 }
 
 /// A registry.
@@ -133,9 +121,11 @@ pub trait Registry: Upkeep + Fleet + Watching {
         leaves: &[LeafDigest],
     ) -> Result<Vec<bool>, RegistryError>;
 
-    /// Returns the locations of chunks. Fails if the registry lacks one. There is no limit on their
-    /// number.
-    async fn locate_chunks(&self, chunks: &[ChunkDigest]) -> Result<Located, RegistryError>;
+    /// Returns the places of chunks, in the same order. Fails if the registry lacks one. There is
+    /// no limit on their number.
+    ///
+    /// The lengths are possible for a frame. The reader must prove the bytes.
+    async fn locate_chunks(&self, chunks: &[ChunkDigest]) -> Result<Vec<Place>, RegistryError>;
 
     /// Returns whether the registry holds an index.
     async fn has_index(&self, index: IndexDigest) -> Result<bool, RegistryError>;

@@ -9,17 +9,15 @@ use bytes::Bytes;
 use seawall_api::digest::{ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, ReleaseDigest};
 use seawall_api::index::{ChunkRef, DiskIndex, Extent, LEAF_SPAN, Leaf};
 use seawall_api::names::ApplicationName;
-use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_api::units::CHUNK_LEN_MAX;
-use seawall_store::codec::Decoder;
 use seawall_store::image::DiskImage;
+use seawall_store::read::{Plan, Prover, Reader};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::RepairError;
 use crate::directory::{Directory, Lockfile};
-use crate::fetch::{Want, coalesce};
+use crate::fetch::Packs;
 use crate::registry::Registry;
 use crate::resolve;
 
@@ -46,56 +44,33 @@ pub trait Source: Send + Sync {
 pub struct RegistrySource(pub Arc<dyn Registry>);
 
 impl RegistrySource {
-    /// Reads chunks. A request fails as a whole if one chunk is missing, so a failed request is
-    /// halved.
+    /// Reads the chunks that the registry can prove.
     async fn read(&self, chunks: Vec<ChunkRef>) -> Vec<(ChunkRef, Vec<u8>)> {
-        let mut questions = vec![chunks];
+        let reader = Reader::new(Arc::new(Packs(Arc::clone(&self.0))), 1);
+        let Plan { requests, lost } = reader.plan_each(chunks).await;
         let mut found = Vec::new();
-        while let Some(mut chunks) = questions.pop() {
-            let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
-            let located = match self.0.locate_chunks(&digests).await {
-                Ok(located) => located,
-                Err(error) if error.code() == Some(Code::NotFound) && chunks.len() > 1 => {
-                    let second = chunks.split_off(chunks.len() / 2);
-                    questions.extend([chunks, second]);
-                    continue;
-                }
+        let mut errors: Vec<_> = lost.into_iter().map(|(_, error)| error).collect();
+        let mut prover = Prover::default();
+        for request in requests {
+            let bytes = match reader.read(&request).await {
+                Ok(bytes) => bytes,
                 Err(error) => {
-                    tracing::warn!(%error, "a source cannot say where a chunk lies");
+                    errors.push(error);
                     continue;
                 }
             };
-            let wants = chunks.iter().map(|&chunk| Want { chunk, places: Vec::new() }).collect();
-            match coalesce(wants, &located) {
-                Ok(requests) => {
-                    for request in requests {
-                        self.fetch(&request, &mut found).await;
-                    }
+            for (position, frame) in request.frames.iter().enumerate() {
+                match request.prove(position, &bytes, &mut prover) {
+                    Ok(proven) => found.push((frame.want, proven.plain.to_vec())),
+                    Err(error) => errors.push(Arc::new(error)),
                 }
-                Err(error) => tracing::warn!(%error, "a source is damaged itself"),
             }
+        }
+        errors.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        for error in errors {
+            tracing::warn!(%error, "a source cannot give a chunk");
         }
         found
-    }
-
-    async fn fetch(&self, request: &crate::fetch::Request, found: &mut Vec<(ChunkRef, Vec<u8>)>) {
-        let bytes = match self.0.pack_range(request.pack, request.range.clone()).await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::warn!(%error, "a source cannot give a range of a pack");
-                return;
-            }
-        };
-        let mut decoder = Decoder::default();
-        let mut plain = vec![0; CHUNK_LEN_MAX as usize];
-        for frame in &request.frames {
-            let chunk = frame.want.chunk;
-            let Some(stored) = bytes.get(frame.range.clone()) else { continue };
-            match decoder.decode(frame.encoding, stored, chunk.len, &mut plain) {
-                Ok(plain) => found.push((chunk, plain.to_vec())),
-                Err(error) => tracing::warn!(%error, chunk = %chunk.digest, "damaged in a source"),
-            }
-        }
     }
 }
 

@@ -16,7 +16,9 @@ mod report;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use seawall_store::read::ReadError;
 use seawall_store::scan::ScanError;
 
 pub use directory::verify_dir;
@@ -47,6 +49,9 @@ pub enum VerifyError {
     /// The registry failed or refused.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Chunks cannot be read from the registry.
+    #[error(transparent)]
+    Read(#[from] Arc<ReadError>),
     /// A disk cannot be scanned.
     #[error(transparent)]
     Scan(#[from] ScanError),
@@ -57,7 +62,10 @@ pub enum VerifyError {
 
 /// Returns a failed read as damage of `object`. Fails if the registry is unavailable or denies
 /// access: the state of the object is then unknown, and to report it as lost would be false.
-fn damage_of(object: impl fmt::Display, error: RegistryError) -> Result<Damage, VerifyError> {
+fn damage_of<E: Failure + Into<VerifyError> + 'static>(
+    object: impl fmt::Display,
+    error: E,
+) -> Result<Damage, VerifyError> {
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::Denied => Err(error.into()),
         _ => Ok(Damage::from_error(object, &error)),
@@ -70,6 +78,7 @@ impl Failure for VerifyError {
             Self::Lock(error) => error.kind(),
             Self::Host(error) => error.kind(),
             Self::Registry(error) => error.kind(),
+            Self::Read(error) => error.kind(),
             Self::InProgress { .. } => ErrorKind::Conflict,
             Self::Scan(error) => error.kind(),
             Self::Defect => ErrorKind::Internal,
@@ -81,6 +90,7 @@ impl Failure for VerifyError {
             Self::Lock(error) => error.remedy(),
             Self::Host(error) => error.remedy(),
             Self::Registry(error) => error.remedy(),
+            Self::Read(error) => error.remedy(),
             Self::InProgress { .. } => {
                 Some("run the same `seawall patch` again: it goes on where it ended".to_owned())
             }

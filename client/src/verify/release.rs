@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use seawall_api::digest::{ChunkDigest, LeafDigest};
+use seawall_api::digest::LeafDigest;
 use seawall_api::index::{
     ChunkRef, DiskIndex, Extent, LEAF_SPAN, Leaf, LeafRef, leaf_count, leaf_range,
 };
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
-use seawall_api::units::CHUNK_LEN_MAX;
-use seawall_store::codec::Decoder;
 use seawall_store::content::LeafHasher;
+use seawall_store::read::{Plan, Prover, ReadError, Reader, Request};
 use tokio::runtime::Handle;
 
 use super::{Damage, DiskState, VerifiedDisk, VerifyError, VerifyReport, damage_of};
-use crate::fetch::{Request, Want, coalesce};
+use crate::fetch::Packs;
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use crate::resolve::{self, Resolved};
@@ -62,6 +61,8 @@ async fn verify_resolved(
     let release = resolved.release();
     let mut report = VerifyReport::new(release);
     progress.begin(Stage::Verify, None);
+    let source = Arc::new(Packs(Arc::clone(resolved.registry())));
+    let reader = Arc::new(Reader::new(source, LEAVES_AT_ONCE));
     verify_descriptors(resolved, &mut report).await?;
     for (machine, disk) in release.disks() {
         let damage_before = report.damage.len();
@@ -75,8 +76,8 @@ async fn verify_resolved(
                 report.damage.push(Damage::new(format!("index {}", disk.index), what));
             }
             Ok(index) => {
-                let check = |position| LeafCheck::new(resolved, progress, &index, position);
-                verify_disk(&index, check, &mut report).await?;
+                let check = |position| LeafCheck::new(&reader, progress, &index, position);
+                verify_disk(resolved.registry(), &index, check, &mut report).await?;
             }
             Err(error) => {
                 report.damage.push(damage_of(format!("index {}", disk.index), error)?);
@@ -118,6 +119,7 @@ async fn verify_descriptors(
 }
 
 async fn verify_disk(
+    registry: &Arc<dyn Registry>,
     index: &DiskIndex,
     check: impl Fn(usize) -> LeafCheck,
     report: &mut VerifyReport,
@@ -130,8 +132,8 @@ async fn verify_disk(
         .filter(|&position| !is_zeros(&index.leaves()[position]) || Some(position) == first_zeros);
     let mut leaves = stream::iter(positions)
         .map(|position| {
-            let check = check(position);
-            tokio::task::spawn_blocking(move || check.run())
+            let (check, registry) = (check(position), Arc::clone(registry));
+            tokio::task::spawn_blocking(move || check.run(&*registry))
         })
         .buffered(LEAVES_AT_ONCE);
     while let Some(outcome) = leaves.next().await {
@@ -172,15 +174,14 @@ fn zeros_with_wrong_values(index: &DiskIndex, zeros: Option<LeafDigest>) -> Vec<
 
 /// The verification of one leaf, on a thread of its own.
 struct LeafCheck {
-    registry: Arc<dyn Registry>,
+    reader: Arc<Reader>,
     progress: Arc<dyn Progress>,
     handle: Handle,
     leaf: LeafRef,
     span: std::ops::Range<u64>,
     is_root: bool,
-    decoder: Decoder,
-    plain: Vec<u8>,
-    requests: Vec<Request>,
+    prover: Prover,
+    requests: Vec<Request<ChunkRef>>,
     places: HashMap<ChunkRef, (usize, usize)>,
     kept: VecDeque<(usize, Bytes)>,
     damage: Vec<Damage>,
@@ -188,20 +189,19 @@ struct LeafCheck {
 
 impl LeafCheck {
     fn new(
-        resolved: &Resolved,
+        reader: &Arc<Reader>,
         progress: &Arc<dyn Progress>,
         index: &DiskIndex,
         position: usize,
     ) -> Self {
         Self {
-            registry: Arc::clone(resolved.registry()),
+            reader: Arc::clone(reader),
             progress: Arc::clone(progress),
             handle: Handle::current(),
             leaf: index.leaves()[position],
             span: leaf_range(index.disk_len(), position),
             is_root: leaf_count(index.disk_len()) == 1,
-            decoder: Decoder::default(),
-            plain: vec![0; CHUNK_LEN_MAX as usize],
+            prover: Prover::default(),
             requests: Vec::new(),
             places: HashMap::new(),
             kept: VecDeque::new(),
@@ -209,26 +209,28 @@ impl LeafCheck {
         }
     }
 
-    fn run(mut self) -> Result<(u64, Vec<Damage>), VerifyError> {
+    fn run(self, registry: &dyn Registry) -> Result<(u64, Vec<Damage>), VerifyError> {
         let span_len = self.span.end - self.span.start;
-        let leaf = match self.handle.block_on(self.registry.leaf(self.leaf.digest, span_len)) {
-            Ok(leaf) => leaf,
+        match self.handle.block_on(registry.leaf(self.leaf.digest, span_len)) {
+            Ok(leaf) => self.check(&leaf),
             Err(error) => {
                 let object = format!("leaf {}", self.leaf.digest);
-                return Ok((0, vec![damage_of(object, error)?]));
+                Ok((0, vec![damage_of(object, error)?]))
             }
-        };
-        self.locate(&leaf)?;
+        }
+    }
+
+    fn check(mut self, leaf: &Leaf) -> Result<(u64, Vec<Damage>), VerifyError> {
+        self.locate(leaf)?;
         let mut hasher = LeafHasher::new(self.span.start, self.is_root);
         let mut hashed_bytes = 0;
         for extent in leaf.extents() {
             match extent {
                 Extent::Hole(len) => hasher.update_zeros(u64::from(*len)),
                 Extent::Data(chunk) => {
-                    if let Some(len) = self.read(*chunk)? {
-                        hasher.update(&self.plain[..len]);
-                        hashed_bytes += len as u64;
-                        self.progress.advance(len as u64);
+                    if self.read(*chunk, |plain| hasher.update(plain))? {
+                        hashed_bytes += u64::from(chunk.len);
+                        self.progress.advance(u64::from(chunk.len));
                     }
                 }
             }
@@ -244,74 +246,58 @@ impl LeafCheck {
     fn locate(&mut self, leaf: &Leaf) -> Result<(), VerifyError> {
         let mut seen = HashSet::new();
         let chunks: Vec<_> = leaf.chunks().filter(|chunk| seen.insert(*chunk)).collect();
-        if self.locate_all(&chunks)?.is_some() {
-            // A request fails as a whole if one chunk is lost, so each chunk is located alone.
-            for chunk in &chunks {
-                let damage = self.locate_all(std::slice::from_ref(chunk))?;
-                self.damage.extend(damage);
-            }
+        let Plan { requests, lost } = self.handle.block_on(self.reader.plan_each(chunks));
+        for (chunk, error) in lost {
+            self.damage.push(damage_of(format!("chunk {}", chunk.digest), error)?);
         }
+        for (at, request) in requests.iter().enumerate() {
+            let frames = request.frames.iter().enumerate();
+            self.places.extend(frames.map(|(position, frame)| (frame.want, (at, position))));
+        }
+        self.requests = requests;
         Ok(())
     }
 
-    /// Plans the reads of chunks. Returns a defect of the answer as damage.
-    fn locate_all(&mut self, chunks: &[ChunkRef]) -> Result<Option<Damage>, VerifyError> {
-        let object =
-            || chunks.first().map_or_else(String::new, |it| format!("chunk {}", it.digest));
-        let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
-        let located = match self.handle.block_on(self.registry.locate_chunks(&digests)) {
-            Ok(located) => located,
-            Err(error) => return damage_of(object(), error).map(Some),
-        };
-        let wants = chunks.iter().map(|&chunk| Want { chunk, places: Vec::new() }).collect();
-        let requests = match coalesce(wants, &located) {
-            Ok(requests) => requests,
-            Err(error) => return Ok(Some(Damage::from_error(object(), &error))),
-        };
-        for request in requests {
-            let position = self.requests.len();
-            for (frame_position, frame) in request.frames.iter().enumerate() {
-                self.places.insert(frame.want.chunk, (position, frame_position));
+    /// Reads a chunk and passes its bytes to `hash`. Returns false, and reports damage, if the
+    /// chunk is defective.
+    fn read(&mut self, chunk: ChunkRef, hash: impl FnOnce(&[u8])) -> Result<bool, VerifyError> {
+        let Some(&(at, position)) = self.places.get(&chunk) else { return Ok(false) };
+        let Some(bytes) = self.range(at)? else { return Ok(false) };
+        let request = &self.requests[at];
+        let error = match request.prove(position, &bytes, &mut self.prover) {
+            Ok(proven) => {
+                hash(proven.plain);
+                return Ok(true);
             }
-            self.requests.push(request);
-        }
-        Ok(None)
-    }
-
-    /// Reads a chunk into the front of `plain`. Reports a defective chunk as damage.
-    fn read(&mut self, chunk: ChunkRef) -> Result<Option<usize>, VerifyError> {
-        let Some(&(position, frame_position)) = self.places.get(&chunk) else { return Ok(None) };
-        let Some(bytes) = self.range(position)? else { return Ok(None) };
-        let request = &self.requests[position];
-        let frame = &request.frames[frame_position];
+            Err(error) => error,
+        };
         let object = format!("chunk {} in pack {}", chunk.digest, request.pack);
-        let Some(stored) = bytes.get(frame.range.clone()) else { return Ok(None) };
-        let damage = match self.decoder.decode(frame.encoding, stored, chunk.len, &mut self.plain) {
-            Ok(plain) if ChunkDigest::of(plain) == chunk.digest => return Ok(Some(plain.len())),
-            Ok(plain) => {
-                Damage::new(object, format!("its bytes hash to {}", ChunkDigest::of(plain)))
+        // The object names the pack already.
+        self.damage.push(match &error {
+            ReadError::Digest { actual, .. } => {
+                Damage::new(object, format!("its bytes hash to {actual}"))
             }
-            Err(error) => Damage::from_error(object, &error),
-        };
+            ReadError::Codec { source, .. } => Damage::from_error(object, source),
+            other => Damage::from_error(object, other),
+        });
         // Reported once per chunk, even if the disk repeats the chunk.
         self.places.remove(&chunk);
-        self.damage.push(damage);
-        Ok(None)
+        Ok(false)
     }
 
     /// Returns the bytes of a request, cached for its other chunks.
-    fn range(&mut self, position: usize) -> Result<Option<Bytes>, VerifyError> {
-        if let Some((_, bytes)) = self.kept.iter().find(|(kept, _)| *kept == position) {
+    fn range(&mut self, at: usize) -> Result<Option<Bytes>, VerifyError> {
+        if let Some((_, bytes)) = self.kept.iter().find(|(kept, _)| *kept == at) {
             return Ok(Some(bytes.clone()));
         }
-        let request = &self.requests[position];
-        match self.handle.block_on(self.registry.pack_range(request.pack, request.range.clone())) {
+        let request = &self.requests[at];
+        match self.handle.block_on(self.reader.read(request)) {
             Ok(bytes) => {
                 self.progress.transferred(bytes.len() as u64);
                 if self.kept.len() == RANGES_KEPT {
                     self.kept.pop_front();
                 }
-                self.kept.push_back((position, bytes.clone()));
+                self.kept.push_back((at, bytes.clone()));
                 Ok(Some(bytes))
             }
             Err(error) => {
@@ -319,10 +305,13 @@ impl LeafCheck {
                 let object = format!("pack {}, bytes {}..{}", request.pack, range.start, range.end);
                 self.damage.push(damage_of(object, error)?);
                 for frame in &request.frames {
-                    self.places.remove(&frame.want.chunk);
+                    self.places.remove(&frame.want);
                 }
                 Ok(None)
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,9 +21,10 @@ use seawall_api::v1::{
     LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
 use seawall_store::pack::VerifiedPack;
+use seawall_store::read::Place;
 use tokio::sync::Barrier;
 
-use crate::registry::{Expect, Located, Registry, RegistryError};
+use crate::registry::{Expect, Registry, RegistryError};
 
 mod unused;
 
@@ -210,7 +211,7 @@ impl Registry for FakeRegistry {
         Ok(leaves.iter().map(|leaf| !state.leaves.contains(leaf)).collect())
     }
 
-    async fn locate_chunks(&self, _: &[ChunkDigest]) -> Result<Located, RegistryError> {
+    async fn locate_chunks(&self, _: &[ChunkDigest]) -> Result<Vec<Place>, RegistryError> {
         unused()
     }
 

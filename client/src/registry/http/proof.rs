@@ -7,7 +7,8 @@ use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::units::ChunkLen;
-use seawall_api::v1::{LocatedChunks, RELEASE_HEADER};
+use seawall_api::v1::{ChunkLocation, LocatedChunks, RELEASE_HEADER};
+use seawall_store::read::Place;
 
 use crate::registry::RegistryError;
 
@@ -80,22 +81,23 @@ pub(super) fn leaf(digest: LeafDigest, span: u64, bytes: &[u8]) -> Result<Leaf, 
 }
 
 /// Proves that locations answer a request about `asked` chunks and have possible lengths.
-pub(super) fn located(asked: usize, answer: &LocatedChunks) -> Result<(), RegistryError> {
+pub(super) fn places(asked: usize, answer: &LocatedChunks) -> Result<Vec<Place>, RegistryError> {
     let bad = |why: String| RegistryError::Protocol { what: "locate chunks".to_owned(), why };
     let count = answer.locations.len();
     if count != asked {
         return Err(bad(format!("it was asked for {asked} chunks and located {count}")));
     }
-    for (position, at) in answer.locations.iter().enumerate() {
-        let pack_known = (at.pack as usize) < answer.packs.len();
+    let place = |(position, at): (usize, &ChunkLocation)| {
         let len_legal = ChunkLen::new(u64::from(at.plain_len)).is_ok()
             && (1..=at.plain_len.saturating_add(FRAME_SLACK)).contains(&at.stored_len)
             && at.offset.checked_add(u64::from(at.stored_len)).is_some();
-        if !pack_known || !len_legal {
-            return Err(bad(format!("location {position} cannot be one: {at:?}")));
+        let ChunkLocation { offset, stored_len, plain_len, encoding, .. } = *at;
+        match answer.packs.get(at.pack as usize) {
+            Some(&pack) if len_legal => Ok(Place { pack, offset, stored_len, plain_len, encoding }),
+            _ => Err(bad(format!("location {position} cannot be one: {at:?}"))),
         }
-    }
-    Ok(())
+    };
+    answer.locations.iter().enumerate().map(place).collect()
 }
 
 /// Proves that all missing positions lie within a list of `asked` items. Returns true for each

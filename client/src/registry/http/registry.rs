@@ -1,6 +1,5 @@
 //! The methods of the port [`Registry`], one request each.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use async_trait::async_trait;
@@ -21,12 +20,13 @@ use seawall_api::v1::{
     LocateChunks, LocatedChunks, MissingChunks, MissingLeaves, MissingPositions, MoveChannel,
     OpenLease, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
+use seawall_store::read::Place;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::transport::Call;
 use super::{HttpRegistry, path, proof};
-use crate::registry::{Expect, Located, Registry, RegistryError};
+use crate::registry::{Expect, Registry, RegistryError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -257,25 +257,15 @@ impl Registry for HttpRegistry {
         Ok(missing)
     }
 
-    async fn locate_chunks(&self, chunks: &[ChunkDigest]) -> Result<Located, RegistryError> {
-        let mut located = Located::default();
-        let mut position_of = HashMap::new();
+    async fn locate_chunks(&self, chunks: &[ChunkDigest]) -> Result<Vec<Place>, RegistryError> {
+        let mut places = Vec::with_capacity(chunks.len());
         for batch in chunks.chunks(CHUNKS_PER_QUESTION_MAX) {
             let call = Call::new(Method::POST, self.v1(["chunks", "locate"]), "locate chunks");
             let question = LocateChunks { chunks: batch.to_vec() };
             let answer: LocatedChunks = self.ask(call, &question).await?;
-            proof::located(batch.len(), &answer)?;
-            for mut at in answer.locations {
-                // Each batch numbers its own packs. The result has one list of packs.
-                let pack = answer.packs[at.pack as usize];
-                at.pack = *position_of.entry(pack).or_insert_with(|| {
-                    located.packs.push(pack);
-                    u32::try_from(located.packs.len() - 1).unwrap_or(u32::MAX)
-                });
-                located.locations.push(at);
-            }
+            places.extend(proof::places(batch.len(), &answer)?);
         }
-        Ok(located)
+        Ok(places)
     }
 
     async fn has_index(&self, index: IndexDigest) -> Result<bool, RegistryError> {
