@@ -1,6 +1,11 @@
 //! Queries for missing chunks and leaves, and for the places of chunks.
 
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
 use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
+use seawall_store::read::{Place, Source, SourceError};
 
 use super::{AppError, Registry};
 use crate::catalog::{ChunkPlace, LeaseId, Located};
@@ -46,5 +51,31 @@ impl Registry {
             Located::All { packs, places } => Ok((packs, places)),
             Located::Missing(chunk) => Err(AppError::not_found(format!("chunk {chunk}"))),
         }
+    }
+}
+
+impl From<AppError> for SourceError {
+    fn from(error: AppError) -> Self {
+        Self::new(error.code().into(), error)
+    }
+}
+
+/// The registry as a source of chunks: their places from the catalog, their bytes from the store.
+#[async_trait]
+impl Source for Registry {
+    async fn locate(&self, chunks: &[ChunkDigest]) -> Result<Vec<Place>, SourceError> {
+        let (packs, places) = self.locate_chunks(chunks.to_vec()).await?;
+        let place = |ChunkPlace { pack, frame }| Place {
+            pack: packs[pack as usize],
+            offset: frame.offset,
+            stored_len: frame.stored_len,
+            plain_len: frame.plain_len.get(),
+            encoding: frame.encoding,
+        };
+        Ok(places.into_iter().map(place).collect())
+    }
+
+    async fn range(&self, pack: PackDigest, range: Range<u64>) -> Result<Bytes, SourceError> {
+        Ok(self.pack(pack).await?.read(range).await?)
     }
 }

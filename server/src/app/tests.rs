@@ -26,6 +26,7 @@ use crate::host::Host;
 mod collect;
 mod deletion;
 pub(super) mod faults;
+mod read;
 
 #[path = "../../tests/http/fixture.rs"]
 #[allow(dead_code, unreachable_pub, clippy::cast_possible_truncation)]

@@ -5,13 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use seawall_api::digest::ChunkDigest;
-use seawall_api::index::{Extent, Leaf};
+use seawall_api::index::{ChunkRef, Extent, Leaf};
 use seawall_api::names::Version;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::units::ChunkLen;
-use seawall_store::codec::{Decoder, Encoding};
+use seawall_store::codec::Encoding;
 use seawall_store::pack::PackWriter;
+use seawall_store::read::Prover;
 
 use super::sim::application;
 use crate::app::tests::fixture::{TinyDisk, TinyRelease};
@@ -130,7 +131,7 @@ async fn read_leaf(registry: &Registry, leaf: &Leaf) -> Result<(), AppError> {
     });
     let chunks: Vec<_> = chunks.collect();
     let (packs, places) = registry.locate_chunks(chunks.clone()).await?;
-    let mut open = HashMap::new();
+    let (mut open, mut prover) = (HashMap::new(), Prover::default());
     for (chunk, place) in chunks.iter().zip(places) {
         let pack = packs[place.pack as usize];
         if let Entry::Vacant(entry) = open.entry(pack) {
@@ -139,10 +140,9 @@ async fn read_leaf(registry: &Registry, leaf: &Leaf) -> Result<(), AppError> {
         let frame = place.frame;
         let end = frame.offset + u64::from(frame.stored_len);
         let stored = open[&pack].read(frame.offset..end).await?;
-        let mut plain = vec![0; usize::from(frame.plain_len)];
+        let chunk = ChunkRef { digest: *chunk, len: frame.plain_len };
         let encoding = Encoding::from_number(frame.encoding).unwrap();
-        Decoder::default().decode(encoding, &stored, frame.plain_len, &mut plain).unwrap();
-        assert_eq!(ChunkDigest::of(&plain), *chunk, "the wrong bytes of a chunk");
+        prover.prove(chunk, encoding, &stored).expect("the bytes of the chunk");
     }
     Ok(())
 }
