@@ -4,8 +4,8 @@
 //!
 //! 1. Decoding never writes more bytes than the plain length given by the caller: a hostile frame
 //!    cannot exhaust memory.
-//! 2. The output of [`Decoder::decode`] has exactly this length. The caller hashes it to prove that
-//!    it is the right chunk.
+//! 2. The output of [`Decoder::decode`] has exactly this length. Its one caller, [`crate::read`],
+//!    hashes it to prove that it is the right chunk.
 
 use seawall_api::units::ChunkLen;
 use seawall_api::v1::{ENCODING_DELTA, ENCODING_RAW, ENCODING_ZSTD};
@@ -113,7 +113,7 @@ impl Encoder {
 }
 
 /// A decompressor of frames. Reuses its zstd context: make one per thread.
-pub struct Decoder {
+pub(crate) struct Decoder {
     context: DCtx<'static>,
 }
 
@@ -131,7 +131,7 @@ impl Decoder {
     ///
     /// # Panics
     /// When `out` is shorter than `plain_len`.
-    pub fn decode<'o>(
+    pub(crate) fn decode<'o>(
         &mut self,
         encoding: Encoding,
         frame: &[u8],
