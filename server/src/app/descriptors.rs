@@ -41,7 +41,7 @@ impl Registry {
         if self.store.len(&name).await?.is_none() {
             return Err(AppError::not_found(format!("descriptor {digest}")));
         }
-        self.proven_bytes(&name, |b| DescriptorDigest::of(b) == digest).await
+        self.proven_bytes(&name).await
     }
 
     /// Returns the first missing descriptor among those named by a release.

@@ -175,7 +175,7 @@ impl Registry {
         check_leaves(lens.into_values())?;
         for (_, disk) in releases.into_iter().flat_map(Release::disks) {
             if let Entry::Vacant(vacant) = indexes.entry(disk.index) {
-                vacant.insert(self.read_index(disk.index).await?);
+                vacant.insert(self.read(disk.index).await?);
             }
         }
         Ok(indexes)
@@ -198,7 +198,7 @@ impl Registry {
     ) -> Result<NewChunks, AppError> {
         let mut new = NewChunks::new();
         for leaf in to.difference(from) {
-            for chunk in self.read_leaf(*leaf).await?.chunks() {
+            for chunk in self.read(*leaf).await?.chunks() {
                 new.insert(chunk.digest, (chunk.len.get(), None));
             }
             if new.len() > CHUNKS_MAX {
@@ -209,7 +209,7 @@ impl Registry {
             if new.is_empty() {
                 break;
             }
-            for chunk in self.read_leaf(*leaf).await?.chunks() {
+            for chunk in self.read(*leaf).await?.chunks() {
                 new.remove(&chunk.digest);
             }
         }
@@ -294,9 +294,9 @@ impl Registry {
                 comparison.same_leaf();
                 continue;
             }
-            let after = self.read_leaf(leaf.digest).await?;
+            let after = self.read(leaf.digest).await?;
             let before = match before {
-                Some(digest) => Some(self.read_leaf(digest).await?),
+                Some(digest) => Some(self.read(digest).await?),
                 None => None,
             };
             comparison.leaf(before.as_ref().map_or(&[], |leaf| leaf.extents()), after.extents());

@@ -96,7 +96,7 @@ impl Registry {
         if self.store.len(&name).await?.is_none() && !self.knows_leaf(digest).await? {
             return Err(AppError::not_found(format!("leaf {digest}")));
         }
-        self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await
+        self.proven_bytes(&name).await
     }
 
     /// Returns whether the catalog has known the leaf, including a leaf that lost its chunks.
@@ -116,21 +116,7 @@ impl Registry {
         {
             return Err(AppError::not_found(format!("index {digest}")));
         }
-        self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await
-    }
-
-    /// Reads and proves an index of a published release.
-    pub(super) async fn read_index(&self, digest: IndexDigest) -> Result<DiskIndex, AppError> {
-        let name = ObjectName::Index(digest);
-        let bytes = self.proven_bytes(&name, |b| IndexDigest::of(b) == digest).await?;
-        DiskIndex::decode(&bytes).map_err(|_| AppError::Damaged { object: name.path() })
-    }
-
-    /// Reads and proves a leaf of a stored index.
-    pub(super) async fn read_leaf(&self, digest: LeafDigest) -> Result<Leaf, AppError> {
-        let name = ObjectName::Leaf(digest);
-        let bytes = self.proven_bytes(&name, |b| LeafDigest::of(b) == digest).await?;
-        Leaf::decode_any(&bytes).map_err(|_| AppError::Damaged { object: name.path() })
+        self.proven_bytes(&name).await
     }
 }
 

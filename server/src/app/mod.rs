@@ -57,6 +57,7 @@ pub mod leases;
 pub mod listings;
 pub mod model;
 mod names;
+mod objects;
 mod packs;
 pub mod pins;
 mod proof;
@@ -251,22 +252,6 @@ impl Registry {
             self.catalog.note_kept(lease.id).await?;
         }
         Ok(true)
-    }
-
-    /// Returns the bytes of an object that the catalog lists, proven by `is_intact`. Logs damage
-    /// and fails if the object is missing or altered.
-    async fn proven_bytes(
-        &self,
-        name: &ObjectName,
-        is_intact: impl FnOnce(&[u8]) -> bool,
-    ) -> Result<Bytes, AppError> {
-        match self.store.get(name).await {
-            Ok(bytes) if is_intact(&bytes) => return Ok(bytes),
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        self.note_damage(name).await;
-        Err(AppError::Damaged { object: name.path() })
     }
 }
 

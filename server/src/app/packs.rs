@@ -9,8 +9,7 @@ use seawall_store::error::ErrorKind;
 use seawall_store::pack::{self, VerifiedPack};
 use seawall_store::port::{ObjectName, OpenObject, Put};
 
-use super::rebuild::content::twice;
-use super::rebuild::readable;
+use super::objects::{self, Found};
 use super::{AppError, Registry, present};
 use crate::catalog::{Frame, LeaseId, NewPack};
 
@@ -132,16 +131,19 @@ impl Registry {
     /// Returns whether every byte of a stored pack is intact.
     pub(super) async fn is_sound(&self, pack: PackDigest) -> Result<bool, AppError> {
         let read = || async {
-            let bytes = self.store.get(&ObjectName::Pack(pack)).await;
-            match readable(&*self.store, bytes).await? {
-                Ok(bytes) => {
+            match objects::unproven(&*self.store, &ObjectName::Pack(pack)).await? {
+                Found::Sound(bytes) => {
                     let verified = self.examine(move || VerifiedPack::verify(pack, bytes)).await?;
-                    Ok(verified.map_err(|error| error.to_string()))
+                    Ok(match verified {
+                        Ok(_) => Found::Sound(()),
+                        Err(error) => Found::Damaged(error.to_string()),
+                    })
                 }
-                Err(what) => Ok(Err(what)),
+                Found::Gone => Ok(Found::Gone),
+                Found::Damaged(why) => Ok(Found::Damaged(why)),
             }
         };
-        Ok(twice(read).await?.is_ok())
+        Ok(matches!(objects::retry_once(read).await?, Found::Sound(())))
     }
 
     /// Marks a pack as lost in the catalog, and logs the damage.

@@ -46,7 +46,7 @@ impl Registry {
     /// # Errors
     /// The first missing or damaged object, or the error of a port.
     pub(super) async fn prove_index(&self, index: IndexDigest, grip: Grip) -> Result<(), AppError> {
-        let list = self.read_index(index).await?;
+        let list = self.read(index).await?;
         let leaves: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
         let incomplete = |missing| {
             let object = format!("index {index}");
@@ -67,7 +67,7 @@ impl Registry {
     }
 
     async fn prove_leaf(&self, leaf: LeafDigest) -> Result<(), AppError> {
-        let read = self.read_leaf(leaf).await;
+        let read = self.read(leaf).await;
         if matches!(read, Err(AppError::Damaged { .. })) {
             self.catalog.lose_leaf(leaf).await?;
         }

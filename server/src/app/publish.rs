@@ -12,7 +12,7 @@ use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::descriptors::descriptors_of;
 use super::names::{Record, ReleaseRecord, Subject};
-use super::rebuild::readable;
+use super::objects::{self, Found};
 use super::{AppError, Registry, SWEEP_RUNS, SWEEP_TRIES, present, quotas};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
@@ -141,9 +141,10 @@ impl Registry {
             if name == ObjectName::Release(release.digest()) {
                 continue;
             }
-            let bytes = readable(&*self.store, self.store.get(&name).await).await?;
-            let other = bytes.ok().and_then(|bytes| Release::parse(&bytes).ok());
-            let means = other.is_some_and(|other| {
+            // Unproven: an altered document still claims its version.
+            let found = objects::unproven(&*self.store, &name).await?;
+            let Found::Sound(bytes) = found else { continue };
+            let means = Release::parse(&bytes).is_ok_and(|other| {
                 (other.application(), other.version()) == (application, version)
             });
             if means {

@@ -15,16 +15,13 @@
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
 use super::AppError;
 use crate::catalog::Catalog;
 
-pub(super) mod content;
+mod content;
 mod names;
-
-pub(super) use content::read_pack;
 
 /// Objects read concurrently.
 const READS_AT_ONCE: usize = 8;
@@ -124,28 +121,6 @@ impl Rebuild<'_> {
 fn progress(kind: ObjectKind, done: u64) {
     if done.is_multiple_of(PROGRESS_EVERY) {
         tracing::info!(?kind, done, "rebuilding the catalog");
-    }
-}
-
-/// Separates damage or absence, the inner error, from a store that cannot serve, the outer error. A
-/// read error of the medium counts as damage if the store still passes a probe: one bad sector is
-/// damage, a failing disk is not.
-pub(super) async fn readable<T>(
-    store: &dyn ObjectStore,
-    result: Result<T, StoreError>,
-) -> Result<Result<T, String>, AppError> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(error) if error.is_media_failure() => {
-            store.probe().await?;
-            Ok(Err("the disk failed to read it".to_owned()))
-        }
-        Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::Damaged => {
-                Ok(Err(error.to_string()))
-            }
-            _ => Err(error.into()),
-        },
     }
 }
 

@@ -59,8 +59,7 @@ impl Registry {
         selector: &Selector,
     ) -> Result<ReleaseBytes, AppError> {
         let digest = self.resolve(application, selector).await?;
-        let name = ObjectName::Release(digest);
-        let bytes = self.proven_bytes(&name, |b| ReleaseDigest::of(b) == digest).await?;
+        let bytes = self.proven_bytes(&ObjectName::Release(digest)).await?;
         Ok(ReleaseBytes { digest, bytes })
     }
 
@@ -70,8 +69,7 @@ impl Registry {
         application: &ApplicationName,
         selector: &Selector,
     ) -> Result<Release, AppError> {
-        let ReleaseBytes { digest, bytes } = self.release_bytes(application, selector).await?;
-        let object = ObjectName::Release(digest).path();
-        Release::parse(&bytes).map_err(|_| AppError::Damaged { object })
+        let digest = self.resolve(application, selector).await?;
+        self.read(digest).await
     }
 }

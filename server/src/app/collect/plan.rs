@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
-use std::sync::Arc;
 
 use futures::TryStreamExt;
 use seawall_api::digest::PackDigest;
@@ -13,7 +12,7 @@ use seawall_store::port::{ObjectKind, ObjectName};
 use super::CollectOptions;
 use super::mark::Reached;
 use super::spare::Homes;
-use crate::app::rebuild::content::read_footer;
+use crate::app::objects::read_footer;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{Collectable, PackKey, PackRow};
 
@@ -201,7 +200,8 @@ impl Registry {
         pack: &PackRow,
         reached: &Reached,
     ) -> Result<Option<Repack>, AppError> {
-        let footer = match read_footer(Arc::clone(&self.store), pack.digest).await? {
+        let name = ObjectName::Pack(pack.digest);
+        let footer = match read_footer(&*self.store, pack.digest).await?.sound(&name) {
             Ok((_, footer)) => footer,
             Err(what) => {
                 tracing::error!(pack = %pack.digest, what, "cannot repack a pack");

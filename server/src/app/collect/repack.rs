@@ -11,8 +11,8 @@ use seawall_store::port::ObjectName;
 use super::mark::Reached;
 use super::{CollectOptions, CollectPlan, CollectTotals, Phase};
 use crate::app::indexes::leaf_row;
+use crate::app::objects::{self, Found};
 use crate::app::packs::row_of;
-use crate::app::rebuild::readable;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{Added, Grip};
 
@@ -91,7 +91,7 @@ impl Registry {
         let mut writer = PackWriter::default();
         for source in &group.sources {
             let name = ObjectName::Pack(source.source);
-            let Ok(bytes) = readable(&*self.store, self.store.get(&name).await).await? else {
+            let Found::Sound(bytes) = objects::unproven(&*self.store, &name).await? else {
                 return Ok(None);
             };
             if source.copy_into(&mut writer, &bytes).is_err() {
@@ -127,7 +127,7 @@ impl Registry {
     ) -> Result<(), AppError> {
         for leaf in self.catalog.leaves_in(packs.to_vec()).await? {
             if reached.has_leaf(leaf) {
-                let read = self.read_leaf(leaf).await?;
+                let read = self.read(leaf).await?;
                 let chunks = read.chunks().collect();
                 // A leaf with lost chunks keeps its rows, and thereby its packs.
                 self.catalog.add_leaf(leaf_row(leaf, &read), chunks, Grip::ANY).await?;

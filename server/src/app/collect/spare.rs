@@ -5,12 +5,11 @@
 //! removed only after the bytes at the chunk's place were proven.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use seawall_api::digest::PackDigest;
 
 use super::mark::Reached;
-use crate::app::rebuild::content::{read_footer, twice};
+use crate::app::objects::{Found, read_footer, retry_once};
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{PackKey, PackRow};
 
@@ -43,11 +42,9 @@ impl Registry {
         reached: &Reached,
         homes: &mut Homes,
     ) -> Result<bool, AppError> {
-        let footer = match twice(|| read_footer(Arc::clone(&self.store), pack)).await? {
-            Ok((_, footer)) => footer,
-            // An unreadable pack cannot be served either.
-            Err(_) => return Ok(true),
-        };
+        let read = retry_once(|| read_footer(&*self.store, pack)).await?;
+        // An unreadable pack cannot be served either.
+        let Found::Sound((_, footer)) = read else { return Ok(true) };
         let chunks = footer.frames().iter().map(|frame| frame.digest);
         let chunks: Vec<_> = chunks.filter(|chunk| reached.chunks.contains(chunk)).collect();
         let places = self.catalog.places_of(chunks.clone()).await?;

@@ -8,65 +8,30 @@ use seawall_api::index::{DiskIndex, Leaf};
 use seawall_store::port::ObjectName;
 
 use super::footers::Frames;
-use super::{Check, Class, GONE, Halt, OTHER_BYTES, PAGE_COUNT, Read};
+use super::{Check, Class, GONE, Halt, PAGE_COUNT};
 use crate::app::indexes::{index_row, leaf_row};
-use crate::app::rebuild::read_pack;
+use crate::app::objects::{Found, read_pack};
 use crate::catalog::collect::Grip;
 use crate::catalog::{IndexRow, LeafAdded, Located};
 
 /// Leaves per catalog query.
 const LEAVES_ASKED: usize = 1024;
 
-/// A leaf with its length, or the description of its damage; `None` if absent.
-type FoundLeaf = Option<Result<(Leaf, u64), String>>;
-
 impl Check {
-    async fn read_leaf(&self, digest: LeafDigest) -> Result<FoundLeaf, Halt> {
-        Ok(match self.read(&ObjectName::Leaf(digest)).await? {
-            Read::Gone => None,
-            Read::Bad(what) => Some(Err(what)),
-            Read::Bytes(bytes) if LeafDigest::of(&bytes) != digest => {
-                Some(Err(OTHER_BYTES.to_owned()))
-            }
-            Read::Bytes(bytes) => {
-                let leaf = Leaf::decode_any(&bytes).map_err(|error| error.to_string());
-                Some(leaf.map(|leaf| (leaf, bytes.len() as u64)))
-            }
-        })
-    }
-
-    /// Reads an index's list with its length, or the description of its damage; `None` if absent.
-    pub(super) async fn read_list(
-        &self,
-        digest: IndexDigest,
-    ) -> Result<Option<Result<(DiskIndex, u64), String>>, Halt> {
-        Ok(match self.read(&ObjectName::Index(digest)).await? {
-            Read::Gone => None,
-            Read::Bad(what) => Some(Err(what)),
-            Read::Bytes(bytes) if IndexDigest::of(&bytes) != digest => {
-                Some(Err(OTHER_BYTES.to_owned()))
-            }
-            Read::Bytes(bytes) => {
-                let list = DiskIndex::decode(&bytes).map_err(|error| error.to_string());
-                Some(list.map(|list| (list, bytes.len() as u64)))
-            }
-        })
-    }
-
     /// Checks a leaf. Returns the number of bytes read.
     pub(super) async fn leaf(&mut self, digest: LeafDigest) -> Result<u64, Halt> {
         let name = ObjectName::Leaf(digest);
         let catalog = self.registry.catalog.clone();
         let is_needed = catalog.is_needed(name.clone()).await?;
-        let (leaf, len) = match self.read_leaf(digest).await? {
-            None => return Ok(0),
-            Some(Ok(found)) => found,
-            Some(Err(what)) if is_needed => {
+        let (leaf, len) = match self.read(digest).await? {
+            Found::Gone => return Ok(0),
+            Found::Sound(found) => found,
+            Found::Damaged(what) if is_needed => {
                 catalog.lose_leaf(digest).await?;
                 self.damage(&name, what, vec![]).await?;
                 return Ok(0);
             }
-            Some(Err(what)) => {
+            Found::Damaged(what) => {
                 catalog.forget_leaf(digest).await?;
                 self.reclaimable(&name, 0, &what);
                 return Ok(0);
@@ -143,11 +108,13 @@ impl Check {
         if let Some(frames) = self.footers.find(pack) {
             return Ok(frames);
         }
-        let read = read_pack(Arc::clone(&self.registry.store), pack).await?;
-        let frames = read.ok().map(|pack| {
-            let frames = pack.frames.into_iter().map(|frame| (frame.offset, frame));
-            Arc::new(frames.collect::<HashMap<_, _>>())
-        });
+        let frames = match read_pack(&*self.registry.store, pack).await? {
+            Found::Sound(pack) => {
+                let frames = pack.frames.into_iter().map(|frame| (frame.offset, frame));
+                Some(Arc::new(frames.collect::<HashMap<_, _>>()))
+            }
+            Found::Gone | Found::Damaged(_) => None,
+        };
         self.footers.keep(pack, frames.clone());
         Ok(frames)
     }
@@ -189,10 +156,10 @@ impl Check {
     pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<u64, Halt> {
         let name = ObjectName::Index(digest);
         let catalog = self.registry.catalog.clone();
-        let (list, len) = match self.read_list(digest).await? {
-            None => return Ok(0),
-            Some(Ok(found)) => found,
-            Some(Err(what)) => {
+        let (list, len) = match self.read(digest).await? {
+            Found::Gone => return Ok(0),
+            Found::Sound(found) => found,
+            Found::Damaged(what) => {
                 if catalog.is_needed(name.clone()).await? {
                     self.damage(&name, what, vec![]).await?;
                 } else {
@@ -231,14 +198,14 @@ impl Check {
         for batch in names.chunks(LEAVES_ASKED) {
             let rows = catalog.leaves(batch.to_vec(), Grip::ANY).await?;
             for (leaf, _) in batch.iter().zip(rows).filter(|(_, row)| row.is_none()) {
-                match self.read_leaf(*leaf).await? {
+                match self.read(*leaf).await? {
                     // The leaf's missing chunks are reported in the leaves phase.
-                    Some(Ok((found, _))) => {
+                    Found::Sound((found, _)) => {
                         let chunks = found.chunks().collect();
                         catalog.add_leaf(leaf_row(*leaf, &found), chunks, self.grip()).await?;
                     }
-                    Some(Err(what)) => lost.push((*leaf, what)),
-                    None => lost.push((*leaf, GONE.to_owned())),
+                    Found::Damaged(what) => lost.push((*leaf, what)),
+                    Found::Gone => lost.push((*leaf, GONE.to_owned())),
                 }
             }
         }

@@ -30,8 +30,8 @@ use seawall_api::digest::ReleaseDigest;
 use seawall_store::error::StoreError;
 use seawall_store::port::{ObjectKind, ObjectName};
 
-use super::rebuild::readable;
-use super::{AppError, Registry, present};
+use super::objects::{self, Found, Typed};
+use super::{AppError, Registry};
 use crate::catalog::CatalogError;
 use crate::catalog::check::{
     CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, Healing, LostObject, Runner,
@@ -311,15 +311,6 @@ impl From<StoreError> for Halt {
     }
 }
 
-/// The result of reading an object.
-enum Read {
-    Bytes(Bytes),
-    /// The object does not exist, or was removed after the listing.
-    Gone,
-    /// The object is unreadable or malformed, for this reason.
-    Bad(String),
-}
-
 /// A check in progress.
 struct Check {
     registry: Arc<Registry>,
@@ -418,34 +409,15 @@ impl Check {
         Ok(listed)
     }
 
-    /// Reads an object. Reads damaged objects twice, because a disk may
-    /// fail once, or a push may have repaired the object in between.
-    async fn read(&self, name: &ObjectName) -> Result<Read, Halt> {
-        match self.read_once(name).await? {
-            Read::Bytes(bytes) if name.is_of(&bytes) => Ok(Read::Bytes(bytes)),
-            Read::Gone => Ok(Read::Gone),
-            Read::Bytes(_) | Read::Bad(_) => self.read_once(name).await,
-        }
+    /// Reads an object, with its length in bytes.
+    async fn read<D: Typed>(&self, digest: D) -> Result<Found<(D::Object, u64)>, Halt> {
+        let decode = |bytes: &Bytes| Ok((D::decode(bytes)?, bytes.len() as u64));
+        Ok(objects::read_with(&*self.registry.store, &digest.name(), decode).await?)
     }
 
-    async fn read_once(&self, name: &ObjectName) -> Result<Read, Halt> {
-        let store = &*self.registry.store;
-        let len = match readable(store, store.len(name).await).await? {
-            Ok(Some(len)) => len,
-            Ok(None) => return Ok(Read::Gone),
-            Err(what) => return Ok(Read::Bad(what)),
-        };
-        if len > name.kind().rules().len_max as u64 {
-            return Ok(Read::Bad(format!("no such object has {len} bytes")));
-        }
-        match present(store.get(name).await) {
-            Ok(Some(bytes)) => Ok(Read::Bytes(bytes)),
-            Ok(None) => Ok(Read::Gone),
-            Err(error) => Ok(match readable::<()>(store, Err(error)).await? {
-                Ok(()) => Read::Gone,
-                Err(what) => Read::Bad(what),
-            }),
-        }
+    /// Reads the bytes of an object that has no type.
+    async fn read_bytes(&self, name: &ObjectName) -> Result<Found<Bytes>, Halt> {
+        Ok(objects::read_with(&*self.registry.store, name, |bytes| Ok(bytes.clone())).await?)
     }
 
     /// Counts one checked item. Saves at intervals, and throttles to the rate.
@@ -534,7 +506,6 @@ impl Check {
     }
 }
 
-const OTHER_BYTES: &str = "its bytes do not match its name";
 const GONE: &str = "it is missing";
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_store::port::ObjectName;
 
-use super::{Check, GONE, Halt, PAGE_COUNT, Read};
+use super::{Check, GONE, Halt, PAGE_COUNT};
 use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
+use crate::app::objects::Found;
 use crate::catalog::Release;
 
 const UNREADABLE: &str = "this version of Seawall cannot read the record";
@@ -23,10 +24,10 @@ const CONTRADICTION: &str = "it contradicts the catalog, and it is unknown which
 impl Check {
     /// Checks a record. Returns the number of bytes read.
     pub(super) async fn record(&mut self, name: &ObjectName) -> Result<u64, Halt> {
-        let bytes = match self.read(name).await? {
-            Read::Bytes(bytes) => Ok(bytes),
-            Read::Gone => return Ok(0),
-            Read::Bad(what) => Err(what),
+        let bytes = match self.read_bytes(name).await? {
+            Found::Sound(bytes) => Ok(bytes),
+            Found::Gone => return Ok(0),
+            Found::Damaged(what) => Err(what),
         };
         let len = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         match Subject::parse(name) {
@@ -84,8 +85,8 @@ impl Check {
     /// of the row.
     async fn is_documented(&self, digest: ReleaseDigest, row: &Release) -> Result<bool, Halt> {
         Ok(matches!(
-            self.read_document(digest).await?,
-            Some(Ok(described)) if described.application() == &row.application
+            self.read(digest).await?,
+            Found::Sound((described, _)) if described.application() == &row.application
                 && described.version() == &row.version
         ))
     }

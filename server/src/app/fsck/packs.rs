@@ -8,9 +8,9 @@ use seawall_api::digest::PackDigest;
 use seawall_store::pack::InspectedPack;
 use seawall_store::port::{ObjectKind, ObjectName};
 
-use super::{Check, Class, GONE, Halt, PAGE_COUNT, Read};
+use super::{Check, Class, GONE, Halt, PAGE_COUNT};
+use crate::app::objects::{Found, read_pack};
 use crate::app::packs::frame_of;
-use crate::app::rebuild::read_pack;
 use crate::catalog::NewPack;
 use crate::catalog::collect::{Added, Grip};
 
@@ -22,10 +22,10 @@ impl Check {
     pub(super) async fn pack(&mut self, digest: PackDigest) -> Result<u64, Halt> {
         let mut is_second = false;
         loop {
-            let bytes = match self.read(&ObjectName::Pack(digest)).await? {
-                Read::Bytes(bytes) => bytes,
-                Read::Gone => return Ok(0),
-                Read::Bad(what) => {
+            let bytes = match self.read_bytes(&ObjectName::Pack(digest)).await? {
+                Found::Sound(bytes) => bytes,
+                Found::Gone => return Ok(0),
+                Found::Damaged(what) => {
                     self.bad_pack(digest, 0, what).await?;
                     return Ok(0);
                 }
@@ -149,7 +149,8 @@ impl Check {
         let mut names = registry.store.list(ObjectKind::Pack);
         while let Some(name) = names.try_next().await? {
             let ObjectName::Pack(digest) = name else { continue };
-            let Ok(pack) = read_pack(Arc::clone(&registry.store), digest).await? else { continue };
+            let read = read_pack(&*registry.store, digest).await?;
+            let Found::Sound(pack) = read else { continue };
             let chunks = pack.frames.iter().map(|frame| frame.digest).collect();
             let places = registry.catalog.places_of(chunks).await?;
             let lost_here = places.iter().filter_map(|place| lost.get(&place.pack));

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::TryStreamExt;
 use seawall_api::digest::{DescriptorDigest, IndexDigest, ReleaseDigest};
-use seawall_api::release::Release as Described;
 use seawall_store::port::{ObjectKind, ObjectName};
 
-use super::{Check, GONE, Halt, OTHER_BYTES, PAGE_COUNT, Read};
+use super::{Check, GONE, Halt, PAGE_COUNT};
 use crate::app::descriptors::descriptors_of;
+use crate::app::objects::Found;
 use crate::catalog::Release;
 use crate::catalog::collect::Grip;
 
@@ -40,12 +40,11 @@ impl Check {
         let catalog = self.registry.catalog.clone();
         self.missing_record(row).await?;
         let name = ObjectName::Release(row.digest);
-        let described = match self.read_document(row.digest).await? {
-            Some(Ok(described)) => described,
-            found => {
+        let described = match self.read(row.digest).await?.or_reason(|| GONE.to_owned()) {
+            Ok((described, _)) => described,
+            Err(what) => {
                 // The release was deleted in the meantime, together with its document.
                 if catalog.release_of(row.digest).await?.is_some() {
-                    let what = found.and_then(Result::err).unwrap_or_else(|| GONE.to_owned());
                     self.damage(&name, what, vec![row.digest]).await?;
                 }
                 return Ok(());
@@ -71,11 +70,10 @@ impl Check {
     async fn index_of(&mut self, release: ReleaseDigest, index: IndexDigest) -> Result<bool, Halt> {
         let name = ObjectName::Index(index);
         let catalog = self.registry.catalog.clone();
-        let list = match self.read_list(index).await? {
-            Some(Ok((list, _))) => list,
-            found => {
+        let list = match self.read(index).await?.or_reason(|| GONE.to_owned()) {
+            Ok((list, _)) => list,
+            Err(what) => {
                 if catalog.release_of(release).await?.is_some() {
-                    let what = found.and_then(Result::err).unwrap_or_else(|| GONE.to_owned());
                     self.damage(&name, what, vec![release]).await?;
                 }
                 return Ok(false);
@@ -99,39 +97,23 @@ impl Check {
         }
     }
 
-    /// Reads a release document, or the description of its damage; `None` if absent.
-    pub(super) async fn read_document(
-        &self,
-        digest: ReleaseDigest,
-    ) -> Result<Option<Result<Described, String>>, Halt> {
-        Ok(match self.read(&ObjectName::Release(digest)).await? {
-            Read::Gone => None,
-            Read::Bad(what) => Some(Err(what)),
-            Read::Bytes(bytes) if ReleaseDigest::of(&bytes) != digest => {
-                Some(Err(OTHER_BYTES.to_owned()))
-            }
-            Read::Bytes(bytes) => Some(Described::parse(&bytes).map_err(|error| error.to_string())),
-        })
-    }
-
     /// Checks a release document. Returns the number of bytes read.
     pub(super) async fn document(&mut self, digest: ReleaseDigest) -> Result<u64, Halt> {
         let name = ObjectName::Release(digest);
         let is_known = self.registry.catalog.release_of(digest).await?.is_some();
-        match self.read_document(digest).await? {
-            None => Ok(0),
-            Some(Ok(described)) => {
-                let len = described.bytes().len() as u64;
+        match self.read(digest).await? {
+            Found::Gone => Ok(0),
+            Found::Sound((_, len)) => {
                 if !is_known {
                     self.reclaimable(&name, len, "no release has this document");
                 }
                 Ok(len)
             }
-            Some(Err(what)) if is_known => {
+            Found::Damaged(what) if is_known => {
                 self.damage(&name, what, vec![digest]).await?;
                 Ok(0)
             }
-            Some(Err(what)) => {
+            Found::Damaged(what) => {
                 self.reclaimable(&name, 0, &what);
                 Ok(0)
             }
@@ -167,13 +149,9 @@ impl Check {
         needed_by: Vec<ReleaseDigest>,
     ) -> Result<u64, Halt> {
         let name = ObjectName::Descriptor(digest);
-        let (what, len) = match self.read(&name).await? {
-            Read::Bytes(bytes) if DescriptorDigest::of(&bytes) == digest => {
-                (None, bytes.len() as u64)
-            }
-            Read::Bytes(bytes) => (Some(OTHER_BYTES.to_owned()), bytes.len() as u64),
-            Read::Bad(what) => (Some(what), 0),
-            Read::Gone => (Some(GONE.to_owned()), 0),
+        let (what, len) = match self.read(digest).await?.or_reason(|| GONE.to_owned()) {
+            Ok((_, len)) => (None, len),
+            Err(what) => (Some(what), 0),
         };
         let mut still = Vec::new();
         for release in needed_by {
@@ -201,7 +179,7 @@ impl Check {
             let Some(last) = page.last() else { return Ok(needed) };
             after = Some((last.application.clone(), last.version.clone()));
             for row in page {
-                let Some(Ok(described)) = self.read_document(row.digest).await? else { continue };
+                let Found::Sound((described, _)) = self.read(row.digest).await? else { continue };
                 for digest in descriptors_of(&described) {
                     needed.entry(digest).or_default().push(row.digest);
                 }

@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use seawall_api::digest::{DescriptorDigest, ReleaseDigest};
+use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release as Described;
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
-use super::{READS_AT_ONCE, Rebuild, readable};
+use super::{READS_AT_ONCE, Rebuild};
 use crate::app::AppError;
 use crate::app::descriptors::descriptors_of;
 use crate::app::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
+use crate::app::objects::{self, OTHER_BYTES};
 use crate::catalog::check::LostObject;
 use crate::catalog::collect::{Grip, Tombstone};
 use crate::catalog::{ChannelMove, PastChannel, Release};
@@ -44,8 +46,8 @@ async fn read_record<T: Record>(
     store: Arc<dyn ObjectStore>,
     name: ObjectName,
 ) -> Result<Result<T, String>, AppError> {
-    let bytes = readable(&*store, store.get(&name).await).await?;
-    Ok(bytes.and_then(|bytes| T::decode(&bytes).ok_or_else(|| UNREADABLE.to_owned())))
+    let decode = |bytes: &Bytes| T::decode(bytes).ok_or_else(|| UNREADABLE.to_owned());
+    Ok(objects::read_with(&*store, &name, decode).await?.sound(&name))
 }
 
 impl Rebuild<'_> {
@@ -307,12 +309,11 @@ impl Rebuild<'_> {
     async fn descriptors(&mut self, title: &str, release: &Described) -> Result<(), AppError> {
         for digest in descriptors_of(release) {
             let name = ObjectName::Descriptor(digest);
-            match readable(&*self.store, self.store.get(&name).await).await? {
-                Ok(bytes) if DescriptorDigest::of(&bytes) == digest => {}
+            match objects::unproven(&*self.store, &name).await?.sound(&name) {
+                Ok(bytes) if name.is_of(&bytes) => {}
                 Ok(_) => {
-                    let what = "its bytes do not match its name";
-                    self.needed(&name, what, release.digest()).await?;
-                    self.found.damaged(name.path(), what);
+                    self.needed(&name, OTHER_BYTES, release.digest()).await?;
+                    self.found.damaged(name.path(), OTHER_BYTES);
                 }
                 Err(what) => {
                     self.needed(&name, &what, release.digest()).await?;
@@ -329,14 +330,7 @@ impl Rebuild<'_> {
         &self,
         digest: ReleaseDigest,
     ) -> Result<Result<Described, String>, AppError> {
-        let bytes =
-            readable(&*self.store, self.store.get(&ObjectName::Release(digest)).await).await?;
-        Ok(bytes.and_then(|bytes| {
-            if ReleaseDigest::of(&bytes) != digest {
-                return Err("its bytes do not match its name".to_owned());
-            }
-            Described::parse(&bytes).map_err(|error| error.to_string())
-        }))
+        Ok(objects::read(&*self.store, digest).await?.sound(&ObjectName::Release(digest)))
     }
 
     async fn document(&self, row: &Release) -> Result<Result<Described, String>, AppError> {
