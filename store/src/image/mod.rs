@@ -13,7 +13,7 @@
 //! 2. A reader never opens a file for writing.
 //! 3. Bytes outside the runs that [`DiskImage::next_data`] reports read as zeros.
 //! 4. A file is taken for raw only on evidence, not for lack of a signature ([`detect`]).
-//! 5. The opener of an image, not the image, decides which other files it may name ([`trust`]).
+//! 5. The opener of an image, not the image, decides which other files it may name ([`open::trust`]).
 //!
 //! # At the same time
 //!
@@ -21,31 +21,16 @@
 //! the file is *written* meanwhile, reads return bytes of no single moment. The reader returns an
 //! error where it notices (the file shrank, a table is broken).
 
-mod ahead;
-mod bitmap;
-mod blocks;
-mod cache;
 pub mod convert;
-mod crc32c;
 mod detect;
 mod error;
-mod fields;
 mod format;
+mod formats;
 pub mod layout;
 mod open;
-mod parent;
 pub mod partitions;
-mod qcow2;
-mod raw;
-mod slices;
 mod source;
 pub mod stream;
-mod trust;
-mod vdi;
-mod vhd;
-mod vhdx;
-mod vmdk;
-mod walk;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -53,12 +38,10 @@ use std::path::PathBuf;
 pub use detect::Wrapping;
 pub use error::ImageError;
 pub use format::{Format, UnknownFormat};
-pub use open::{OpenOptions, open, open_source};
-pub use qcow2::Qcow2Image;
-pub use raw::RawImage;
-pub use slices::{FileSlice, SlicedFile, empty, open_file, open_inflated, open_slices};
+pub use formats::{Qcow2Image, RawImage, VmdkImage};
+pub use open::{FileSlice, OpenOptions, SlicedFile};
+pub use open::{empty, open, open_file, open_inflated, open_slices, open_source};
 pub use source::Source;
-pub use vmdk::VmdkImage;
 
 /// Maximum length of a run reported by [`DiskImage::next_data`], in bytes.
 pub const RUN_LEN_MAX: u64 = 256 << 20;

@@ -6,7 +6,7 @@
 //!
 //! 1. At most [`ENTRIES_MAX`] entries are read, and chains of extended partitions end.
 
-use super::fields::{le32, le64};
+use super::formats::fields::{le32, le64};
 use super::{DiskImage, ImageError};
 
 /// Maximum number of entries of a GPT, or of links in a chain of extended partitions. Tools make

@@ -14,7 +14,7 @@
 //!
 //! 1. A file is not raw merely for lack of a signature. If something other than a disk were
 //!    published as raw, only the guest that fails to boot would reveal it.
-//! 2. The files that an image may name are decided by [`super::trust`], not here.
+//! 2. The files that an image may name are decided by [`super::open::trust`], not here.
 
 mod foreign;
 mod name;
@@ -24,10 +24,11 @@ mod text;
 use std::fmt;
 use std::path::Path;
 
+use super::ImageError;
 use super::format::{Format, QCOW2_MAGIC};
+use super::formats::vhd::footer::{COOKIE, FOOTER_LEN};
+use super::formats::{vdi, vhd, vhdx, vmdk};
 use super::source::{Source, read_error};
-use super::vhd::footer::{COOKIE, FOOTER_LEN};
-use super::{ImageError, vdi, vhd, vhdx, vmdk};
 use name::Claim;
 
 /// Length of the start that is examined, in bytes: signatures of file systems lie in the first 64

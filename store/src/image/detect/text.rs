@@ -1,6 +1,6 @@
 //! Text in place of a disk: a VMDK descriptor, or a file given by mistake.
 
-use super::super::vmdk;
+use super::super::formats::vmdk;
 
 pub(super) const VMX: &str = "the configuration of a machine of VMware";
 pub(super) const OVF: &str = "an OVF descriptor";

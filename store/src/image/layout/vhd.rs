@@ -14,11 +14,11 @@ use std::ops::Range;
 
 use seawall_api::digest::ContentDigest;
 
-use super::super::vhd::footer::{
+use super::super::formats::vhd::footer::{
     CHECKSUM_AT, COOKIE, DISK_LEN_MAX, FOOTER_LEN, GEOMETRY_MAX, SECTOR_LEN, checksum,
 };
-use super::super::vhd::header::{HEADER_CHECKSUM_AT, HEADER_COOKIE, HEADER_LEN};
-use super::super::vhd::{UNUSED, bitmap_len};
+use super::super::formats::vhd::header::{HEADER_CHECKSUM_AT, HEADER_COOKIE, HEADER_LEN};
+use super::super::formats::vhd::{UNUSED, bitmap_len};
 use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, RawLayout, Units, identity};
 
 /// The block length of all writers of VHD, as a power of two; Azure and XenServer refuse others.

@@ -14,10 +14,12 @@ use std::ops::Range;
 
 use seawall_api::digest::ContentDigest;
 
-use super::super::crc32c;
-use super::super::vhdx::guid;
-use super::super::vhdx::header::{HEADER_LEN, HEADERS_AT, MAGIC, MIB, REGIONS_AT, REGIONS_LEN};
-use super::super::vhdx::metadata::{DISK_LEN_MAX, TABLE_LEN};
+use super::super::formats::vhdx::crc32c;
+use super::super::formats::vhdx::guid;
+use super::super::formats::vhdx::header::{
+    HEADER_LEN, HEADERS_AT, MAGIC, MIB, REGIONS_AT, REGIONS_LEN,
+};
+use super::super::formats::vhdx::metadata::{DISK_LEN_MAX, TABLE_LEN};
 use super::{Clusters, HostRun, Layout, LayoutError, Part, Placement, RawLayout, Units, identity};
 
 /// Maximum number of blocks, for a table of 16 MiB: a disk of 64 TiB has blocks of 32 MiB, as in
