@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::AuditEntry;
 use crate::audit::Action;
 use crate::names::ApplicationName;
+use crate::v1::AuditEntry;
 
 /// A request to add a webhook.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

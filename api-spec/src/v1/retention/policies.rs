@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::DeletedRelease;
 use crate::digest::ReleaseDigest;
 use crate::names::{ApplicationName, ChannelName, Version};
 use crate::problem::Problem;
+use crate::v1::DeletedRelease;
 
 /// A retention policy: a set of independent rules, each of which keeps releases.
 ///

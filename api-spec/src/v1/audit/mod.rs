@@ -1,0 +1,5 @@
+//! Means of an operator to watch a registry: the audit log, webhooks and quotas.
+
+pub(super) mod log;
+pub(super) mod quotas;
+pub(super) mod webhooks;
