@@ -16,6 +16,7 @@ mod collecting;
 mod condemn;
 mod deletion;
 mod fleet;
+mod jobs;
 mod rows;
 mod sweep;
 mod tests;
@@ -381,6 +382,10 @@ macro_rules! on_new_catalogs {
                 a_pack_is_corrected_unless_it_is_condemned
                 rows_come_in_pages
                 a_catalog_that_can_be_written_has_no_barrier;
+            jobs: a_job_has_one_runner_at_a_time
+                a_job_resumes_until_it_is_complete
+                a_stopped_job_is_free
+                a_request_makes_a_job_go_on;
             watch: a_webhook_is_due_until_its_deliveries_are_claimed;
         }
     };

@@ -50,7 +50,7 @@ pub use model::watch::{
     AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, LeaseLoad, Logged, Quota,
     QuotaState, Settlement, Usage, Webhook, WebhookAdded, WebhookSecret, WebhookStatus,
 };
-pub use model::{check, collect, fleet};
+pub use model::{check, collect, fleet, jobs};
 pub use sqlite::REBUILD;
 
 use tx::{Access, Claim, CopyPlan, Engine, Task, Tx, TxResult};

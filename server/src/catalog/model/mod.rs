@@ -5,6 +5,7 @@ pub mod check;
 pub mod collect;
 pub(super) mod content;
 pub mod fleet;
+pub mod jobs;
 pub(super) mod leases;
 pub(super) mod releases;
 pub(super) mod watch;

@@ -3,6 +3,7 @@
 mod check;
 mod collect;
 mod content;
+mod jobs;
 mod leases;
 mod releases;
 mod retention;

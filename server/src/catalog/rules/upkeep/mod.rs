@@ -2,5 +2,6 @@
 
 pub(in crate::catalog) mod checks;
 pub(in crate::catalog) mod damage;
+pub(in crate::catalog) mod jobs;
 pub(in crate::catalog) mod needs;
 pub(in crate::catalog) mod rows;
