@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::app::leases::LEASE_TTL_SECS;
+use crate::app::content::leases::LEASE_TTL_SECS;
 use crate::app::room::MinFree;
 use crate::http::limits;
 

@@ -16,7 +16,7 @@ mod watch;
 
 pub(crate) use watch::Watched;
 
-use crate::app::fsck::FsckTally;
+use crate::app::upkeep::fsck::FsckTally;
 
 /// The upper bounds of the latency histogram's buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 12] =

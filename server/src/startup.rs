@@ -29,8 +29,8 @@ use seawall_store::port::ObjectStore;
 use socket2::SockRef;
 use tokio::sync::oneshot;
 
-use crate::app::rebuild::{Rebuilt, rebuild};
 use crate::app::room::Room;
+use crate::app::upkeep::rebuild::{Rebuilt, rebuild};
 use crate::app::{AppError, Completed, Registry};
 use crate::catalog::sqlite::{self, Found, Scratch};
 use crate::catalog::{Barrier, Entry};

@@ -40,41 +40,21 @@ use crate::catalog::{Admission, Barrier, Catalog, Lease, LeaseId};
 use crate::courier::Reach;
 use crate::host::Host;
 
-mod audit;
-pub mod backup;
-pub mod channels;
-mod chunks;
-pub mod collect;
-pub mod damage;
-pub mod deletion;
-mod descriptors;
-pub mod diff;
+pub mod audit;
+pub mod content;
 mod error;
-pub mod fsck;
-pub mod hosts;
-mod indexes;
-pub mod leases;
-pub mod listings;
 pub mod model;
-mod names;
-mod objects;
-mod packs;
-pub mod pins;
-mod proof;
-mod publish;
-mod quotas;
-pub mod rebuild;
-mod resolve;
+pub mod releases;
 pub mod retention;
 pub mod room;
-pub mod webhooks;
+pub mod upkeep;
 
+pub use audit::webhooks::Delivered;
+pub use content::packs::{KeptPack, PackObject};
 pub use error::AppError;
-pub use names::Completed;
-pub use packs::{KeptPack, PackObject};
-pub use publish::Publisher;
-pub use resolve::ReleaseBytes;
-pub use webhooks::Delivered;
+pub use releases::names::Completed;
+pub use releases::publish::Publisher;
+pub use releases::resolve::ReleaseBytes;
 
 /// Concurrent diffs. Each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
@@ -95,13 +75,13 @@ pub struct Registry {
     proving: Arc<Semaphore>,
     diffing: Semaphore,
     lease_ttl_secs: u64,
-    noted: audit::Noted,
+    noted: audit::log::Noted,
     room: Option<room::Room>,
     reach: Reach,
-    collecting: collect::Collecting,
-    usage: collect::Measured,
-    checks: fsck::Checks,
-    receivers: webhooks::Receivers,
+    collecting: upkeep::collect::Collecting,
+    usage: upkeep::collect::Measured,
+    checks: upkeep::fsck::Checks,
+    receivers: audit::webhooks::Receivers,
 }
 
 impl Registry {
@@ -114,7 +94,7 @@ impl Registry {
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
         // Without randomness the id is all zeros, and two processes share one.
-        let checks = fsck::Checks::new(host.random().unwrap_or_default());
+        let checks = upkeep::fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
         let (collecting, usage, noted, receivers) = <_>::default();
         Self {
@@ -123,7 +103,7 @@ impl Registry {
             host,
             proving,
             diffing,
-            lease_ttl_secs: leases::LEASE_TTL_SECS,
+            lease_ttl_secs: content::leases::LEASE_TTL_SECS,
             collecting,
             usage,
             checks,

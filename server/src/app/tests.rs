@@ -15,9 +15,9 @@ use seawall_store::backend::Bucket;
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 use tempfile::TempDir;
 
-use super::channels::ChannelChange;
-use super::leases::LEASE_TTL_SECS;
-use super::names::Subject;
+use super::content::leases::LEASE_TTL_SECS;
+use super::releases::channels::ChannelChange;
+use super::releases::names::Subject;
 use super::{AppError, Publisher, Registry};
 use crate::catalog::sqlite;
 use crate::catalog::{Channel, Expected, LeaseId, Publication, Purpose, Release};

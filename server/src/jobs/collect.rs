@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::collect::CollectOptions;
+use crate::app::upkeep::collect::CollectOptions;
 use crate::app::{AppError, Registry};
 
 /// The pause between checks for the end of older leases.

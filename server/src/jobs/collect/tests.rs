@@ -3,7 +3,7 @@
 use seawall_store::backend::Bucket;
 
 use super::*;
-use crate::app::collect::Phase;
+use crate::app::upkeep::collect::Phase;
 use crate::catalog::sqlite;
 use crate::host::Host;
 

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::Registry;
+use crate::app::audit::webhooks::body_of;
 use crate::app::model::AuditQuery;
-use crate::app::webhooks::body_of;
 use crate::http::extract::page_len;
 use crate::http::frame::{Access, Resource, at};
 use crate::http::voice::ApiError;

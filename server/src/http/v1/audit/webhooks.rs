@@ -6,8 +6,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::Registry;
+use crate::app::audit::webhooks::{NewWebhook, body_of, message_id};
 use crate::app::model::{DeliveryRow, DeliveryState, WebhookId, WebhookStatus};
-use crate::app::webhooks::{NewWebhook, body_of, message_id};
 use crate::http::extract::{Body, page_len};
 use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::voice::ApiError;

@@ -7,8 +7,8 @@ use seawall_api::names::ApplicationName;
 use seawall_api::v1;
 
 use crate::app::Registry;
-use crate::app::channels::ChannelChange;
 use crate::app::model::{Channel, ChannelMove};
+use crate::app::releases::channels::ChannelChange;
 use crate::http::extract::{Body, ChannelPath, Known, Precondition};
 use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::v1::answers::CHECKED;

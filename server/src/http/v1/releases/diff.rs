@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::Registry;
-use crate::app::diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff, Side};
+use crate::app::releases::diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff, Side};
 use crate::http::frame::{Access, Resource, at};
 use crate::http::voice::ApiError;
 

@@ -10,8 +10,8 @@ use seawall_api::v1::{self, RELEASE_HEADER};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::app::listings::ListedRelease;
 use crate::app::model::{Publication, Tombstone};
+use crate::app::releases::listings::ListedRelease;
 use crate::app::{Publisher, Registry};
 use crate::http::extract::{Known, ReleasePath, UnderLease, Upload, page_len};
 use crate::http::frame::{Access, Actor, Edge, Resource, at};

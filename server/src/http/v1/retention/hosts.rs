@@ -7,8 +7,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::Registry;
-use crate::app::hosts::{HostRuns, HostSeen};
 use crate::app::model::HostPart;
+use crate::app::retention::hosts::{HostRuns, HostSeen};
 use crate::http::extract::{Body, page_len};
 use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::voice::ApiError;

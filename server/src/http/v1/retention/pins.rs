@@ -6,7 +6,7 @@ use seawall_api::v1;
 
 use crate::app::Registry;
 use crate::app::model::{Holder, Pin};
-use crate::app::pins::NewPin;
+use crate::app::retention::pins::NewPin;
 use crate::http::extract::{Body, PinPath, ReleasePath};
 use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::voice::ApiError;

@@ -5,9 +5,9 @@ use seawall_api::names::ApplicationName;
 use seawall_api::v1;
 
 use crate::app::Registry;
-use crate::app::collect::CollectOptions;
 use crate::app::model::StandingRelease;
-use crate::app::retention::{Policy, SetPolicy, Verdict};
+use crate::app::retention::policies::{Policy, SetPolicy, Verdict};
+use crate::app::upkeep::collect::CollectOptions;
 use crate::http::extract::{Body, ChannelPath};
 use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::v1::openapi;

@@ -6,7 +6,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 
-use crate::app::backup::CatalogCopy;
+use crate::app::upkeep::backup::CatalogCopy;
 use crate::app::{AppError, Registry};
 use crate::http::frame::{Access, Resource, at, limits};
 use crate::http::v1::answers::OCTETS;

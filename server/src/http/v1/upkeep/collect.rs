@@ -7,7 +7,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::Registry;
-use crate::app::collect::{CollectFailure, CollectOptions, CollectStatus, CollectTotals, Phase};
+use crate::app::upkeep::collect::{
+    CollectFailure, CollectOptions, CollectStatus, CollectTotals, Phase,
+};
 use crate::http::extract::Body;
 use crate::http::frame::{Access, Resource, at};
 use crate::http::voice::ApiError;

@@ -5,7 +5,7 @@ use seawall_api::digest::ReleaseDigest;
 use seawall_api::v1;
 
 use crate::app::Registry;
-use crate::app::damage::{DamagedRelease, Lack};
+use crate::app::upkeep::damage::{DamagedRelease, Lack};
 use crate::http::extract::{ReleasePath, UnderLease, Upload};
 use crate::http::frame::{Access, Resource, at};
 use crate::http::v1::answers::status_of;

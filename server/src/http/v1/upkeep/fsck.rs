@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, web};
 use seawall_api::v1;
 
 use crate::app::Registry;
-use crate::app::fsck::{FsckOrder, FsckState, FsckStatus, RATE_DEFAULT};
 use crate::app::model::{Class, Finding};
+use crate::app::upkeep::fsck::{FsckOrder, FsckState, FsckStatus, RATE_DEFAULT};
 use crate::http::extract::Body;
 use crate::http::frame::{Access, Resource, at};
 use crate::http::voice::ApiError;

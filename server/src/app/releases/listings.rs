@@ -1,0 +1,130 @@
+//! Paginated listings of applications and releases.
+
+use std::collections::HashMap;
+
+use seawall_api::names::{ApplicationName, ChannelName, Version};
+use seawall_api::reference::Selector;
+
+use super::deletion::MOVES_HELD;
+use crate::app::{AppError, Registry};
+use crate::catalog::check::LostObject;
+use crate::catalog::fleet::Marks;
+use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
+
+/// A page of a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page<T, K> {
+    /// The items of the page.
+    pub items: Vec<T>,
+    /// The key of the last item, as the cursor of the next page. `None` on the last page.
+    pub next: Option<K>,
+}
+
+impl<T, K> Page<T, K> {
+    /// Builds a page from up to `limit + 1` items; the extra item shows that there is a next page.
+    pub(in crate::app) fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more { items.last().map(key) } else { None };
+        Self { items, next }
+    }
+}
+
+/// A release in a listing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedRelease {
+    /// The release.
+    pub release: Release,
+    /// The channels pointing at the release.
+    pub channels: Vec<ChannelName>,
+    /// The other holders of the release.
+    pub marks: Marks,
+    /// The objects known to be missing from the release.
+    pub lost: Vec<LostObject>,
+}
+
+impl Registry {
+    /// Lists applications by name, starting after `after`.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails.
+    pub async fn applications(
+        &self,
+        after: Option<ApplicationName>,
+        limit: u32,
+    ) -> Result<Page<Application, ApplicationName>, AppError> {
+        let items = self.catalog.applications(after, limit.saturating_add(1)).await?;
+        Ok(Page::of(items, limit, |application| application.name.clone()))
+    }
+
+    /// Returns an application.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] if there is no application of this name.
+    pub async fn application(&self, name: &ApplicationName) -> Result<Application, AppError> {
+        let found = self.catalog.application(name.clone()).await?;
+        found.ok_or_else(|| no_application(name))
+    }
+
+    /// Fails unless the application exists.
+    pub(in crate::app) async fn find_application(
+        &self,
+        name: &ApplicationName,
+    ) -> Result<(), AppError> {
+        if self.catalog.has_application(name.clone()).await? {
+            return Ok(());
+        }
+        Err(no_application(name))
+    }
+
+    /// Lists the releases of an application, newest first, starting after `after`. A page has fewer
+    /// than `limit` releases if the names of their machines are long.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] if the application or `after` does not exist.
+    pub async fn releases(
+        &self,
+        application: &ApplicationName,
+        after: Option<Version>,
+        limit: u32,
+    ) -> Result<Page<ListedRelease, Version>, AppError> {
+        match &after {
+            Some(version) => {
+                self.resolve(application, &Selector::Version(version.clone())).await?;
+            }
+            None => {
+                self.find_application(application).await?;
+            }
+        }
+        let wanted = limit.saturating_add(1);
+        let releases = self.catalog.releases(application.clone(), after, wanted).await?;
+        let fit = fitting(&releases).min(limit);
+        let channels = self.catalog.channels(application.clone()).await?;
+        let lost = self.lost_of_all(&releases).await?;
+        let (of, now_secs) = (application.clone(), self.host.now_secs());
+        let marks = self.catalog.marks(of, now_secs, MOVES_HELD).await?;
+        let mut marks: HashMap<_, _> = marks.into_iter().collect();
+        let items = releases.into_iter().zip(lost).map(|(release, lost)| {
+            let here = channels.iter().filter(|channel| channel.release == release.digest);
+            let channels = here.map(|channel| channel.name.clone()).collect();
+            let marks = marks.remove(&release.digest).unwrap_or_default();
+            ListedRelease { release, channels, marks, lost }
+        });
+        Ok(Page::of(items.collect(), fit, |listed| listed.release.version.clone()))
+    }
+}
+
+fn no_application(name: &ApplicationName) -> AppError {
+    AppError::not_found(format!("application {name}"))
+}
+
+/// Returns the number of releases, at least one, whose machine names fit into one response.
+fn fitting(releases: &[Release]) -> u32 {
+    let mut names_len = 0;
+    let fit = releases.iter().take_while(|release| {
+        names_len += release.names_len();
+        names_len <= LISTED_NAMES_LEN_MAX
+    });
+    u32::try_from(fit.count()).unwrap_or(u32::MAX).max(1)
+}

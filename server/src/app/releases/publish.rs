@@ -1,0 +1,252 @@
+//! Publication: a release becomes visible atomically.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use seawall_api::digest::{IndexDigest, ReleaseDigest};
+use seawall_api::names::ApplicationName;
+use seawall_api::reference::Selector;
+use seawall_api::release::{Disk, Machine, Release};
+use seawall_store::port::{ObjectKind, ObjectName};
+
+use super::names::{Record, ReleaseRecord, Subject};
+use crate::app::audit::quotas;
+use crate::app::content::descriptors::descriptors_of;
+use crate::app::content::objects::{self, Found};
+use crate::app::{AppError, Registry, SWEEP_RUNS, SWEEP_TRIES, present};
+use crate::catalog::collect::Grip;
+use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
+
+/// The publishing token and its lease.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    /// The lease the release was pushed under.
+    pub lease: LeaseId,
+    /// The name of the token used; empty without authentication.
+    pub token: String,
+}
+
+impl Registry {
+    /// Publishes the release described by the document in `bytes`. Idempotent.
+    ///
+    /// Returns the digest of the release, and whether the release was published before.
+    ///
+    /// # Errors
+    /// Fails if the document is invalid, belongs to another application, reuses a version, or lacks
+    /// an index or a descriptor; if the lease has ended; or if a port fails. Nothing of the release
+    /// becomes visible, except with [`AppError::Unrecorded`].
+    pub async fn publish(
+        &self,
+        application: &ApplicationName,
+        bytes: Bytes,
+        publisher: Publisher,
+    ) -> Result<(ReleaseDigest, Publication), AppError> {
+        let release = Release::parse(&bytes)
+            .map_err(|error| AppError::invalid("the body is not a release document", error))?;
+        if release.application() != application {
+            let named = release.application();
+            let what = format!("the document names application {named}, not {application}");
+            return Err(AppError::rule(what));
+        }
+        self.check_name(&release).await?;
+        let grip = self.use_lease(publisher.lease).await;
+        let grip = match grip {
+            Ok(lease) => lease.grip,
+            // Publishing an already published release again needs no lease.
+            Err(AppError::LeaseEnded { .. }) => Grip::NEWEST,
+            Err(error) => return Err(error),
+        };
+        let indexes = self.prove_disks(&release, grip).await?;
+        let mut new = self.new_release(&release, &indexes, (publisher.clone(), grip));
+        let mut row = new.release.clone();
+        let name = ObjectName::Release(release.digest());
+        let mut publication = Publication::Swept;
+        for _ in 0..SWEEP_TRIES {
+            if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
+                new.grip = lease.grip;
+                self.note_kept(&lease, &name).await?;
+            }
+            // Checked under the grip: `publish` detects any sweep that begins after this point.
+            if let Some(descriptor) = self.missing_descriptor(&release).await? {
+                return Err(incomplete(&release, format!("descriptor {descriptor}")));
+            }
+            self.keep(&name, bytes.clone(), self.hand(Some(publisher.lease))).await?;
+            publication = self.catalog.publish(new.clone()).await?;
+            if publication != Publication::Swept {
+                break;
+            }
+            self.wait_for_sweep().await?;
+        }
+        match publication {
+            Publication::Created => {}
+            Publication::AlreadyPresent => {
+                // The record describes the first publication.
+                let published = self.catalog.release(application.clone(), row.digest).await?;
+                row = published.unwrap_or(row);
+            }
+            Publication::VersionTaken(published) => return Err(taken(&release, published)),
+            Publication::Deleted(_) => return Err(deleted(&release)),
+            Publication::Swept => return Err(AppError::Busy { what: SWEEP_RUNS }),
+            Publication::LeaseEnded => {
+                return Err(AppError::LeaseEnded { lease: publisher.lease.to_string() });
+            }
+            Publication::IndexMissing(index) => {
+                return Err(incomplete(&release, format!("index {index}")));
+            }
+            Publication::QuotaExceeded(excess) => {
+                return Err(quotas::exceeded(application, excess));
+            }
+            Publication::DescriptorMissing(descriptor) => {
+                return Err(incomplete(&release, format!("descriptor {descriptor}")));
+            }
+        }
+        // Written after the commit. After a crash in between, the release is visible without a
+        // record in the store. The push was not acknowledged, and its retry writes the record here.
+        self.record_release(&row).await.map_err(|error| unrecorded(&release, error))?;
+        Ok((release.digest(), publication))
+    }
+
+    /// Fails if the store's records assign the version to another release or mark it as deleted,
+    /// even if the catalog was lost.
+    async fn check_name(&self, release: &Release) -> Result<(), AppError> {
+        let (application, version) = (release.application(), release.version());
+        if self.is_buried(application, version).await? {
+            return Err(deleted(release));
+        }
+        let name = Subject::Release(application.clone(), version.clone()).object();
+        let Some(bytes) = present(self.store.get(&name).await)? else {
+            let known = self.catalog.release(application.clone(), release.digest()).await?;
+            return if known.is_some() { Ok(()) } else { usable(release) };
+        };
+        match ReleaseRecord::decode(&bytes) {
+            Some(record) if record.digest == release.digest() => Ok(()),
+            Some(record) => Err(taken(release, record.digest)),
+            None => self.check_lost_name(release, name.path()).await,
+        }
+    }
+
+    /// Permits publishing over an unreadable record only if the record cannot belong to another
+    /// release: either the catalog has this release under the version, or no other document in the
+    /// store has the version. A push is then the only way to restore the record.
+    async fn check_lost_name(&self, release: &Release, object: String) -> Result<(), AppError> {
+        let (application, version) = (release.application(), release.version());
+        let selector = Selector::Version(version.clone());
+        match self.catalog.resolve(application.clone(), selector).await? {
+            Some(known) if known == release.digest() => return Ok(()),
+            Some(known) => return Err(taken(release, known)),
+            None => {}
+        }
+        let mut documents = self.store.list(ObjectKind::Release);
+        while let Some(name) = documents.try_next().await? {
+            if name == ObjectName::Release(release.digest()) {
+                continue;
+            }
+            // Unproven: an altered document still claims its version.
+            let found = objects::unproven(&*self.store, &name).await?;
+            let Found::Sound(bytes) = found else { continue };
+            let means = Release::parse(&bytes).is_ok_and(|other| {
+                (other.application(), other.version()) == (application, version)
+            });
+            if means {
+                return Err(AppError::Damaged { object });
+            }
+        }
+        tracing::warn!(object, "the record cannot be read and is replaced");
+        Ok(())
+    }
+
+    /// Returns the index rows of all disks. Fails unless every index is whole and matches the
+    /// length and content of its disk.
+    async fn prove_disks(
+        &self,
+        release: &Release,
+        grip: Grip,
+    ) -> Result<BTreeMap<IndexDigest, IndexRow>, AppError> {
+        let mut indexes = BTreeMap::new();
+        for (machine, disk) in release.disks() {
+            let row = match indexes.get(&disk.index) {
+                Some(row) => *row,
+                None => self.catalog.index(disk.index, grip).await?.ok_or_else(|| {
+                    let place = format!("machine `{}`, disk `{}`", machine.name, disk.name);
+                    incomplete(release, format!("index {} ({place})", disk.index))
+                })?,
+            };
+            if row.disk_len.get() != disk.len || row.content != disk.content {
+                return Err(AppError::rule(format!(
+                    "machine `{}`, disk `{}`: index {} describes another disk ({} bytes, {})",
+                    machine.name,
+                    disk.name,
+                    disk.index,
+                    row.disk_len.get(),
+                    row.content
+                )));
+            }
+            if indexes.insert(disk.index, row).is_none() {
+                self.prove_index(disk.index, grip).await.map_err(|error| match error {
+                    AppError::Damaged { object } => incomplete(release, object),
+                    error => error,
+                })?;
+            }
+        }
+        Ok(indexes)
+    }
+
+    fn new_release(
+        &self,
+        release: &Release,
+        indexes: &BTreeMap<IndexDigest, IndexRow>,
+        (publisher, grip): (Publisher, Grip),
+    ) -> NewRelease {
+        let data_bytes = release.disks().filter_map(|(_, disk)| indexes.get(&disk.index));
+        NewRelease {
+            release: catalog::Release {
+                application: release.application().clone(),
+                version: release.version().clone(),
+                digest: release.digest(),
+                machines: release.machines().iter().map(|machine| machine.name.clone()).collect(),
+                published_at_secs: self.host.now_secs(),
+                published_by: publisher.token,
+                disk_bytes: release
+                    .disks()
+                    .fold(0, |sum: u64, (_, disk)| sum.saturating_add(disk.len)),
+                data_bytes: data_bytes.fold(0, |sum: u64, row| sum.saturating_add(row.data_bytes)),
+            },
+            indexes: indexes.keys().copied().collect(),
+            descriptors: descriptors_of(release).into_iter().collect(),
+            lease: publisher.lease,
+            grip,
+        }
+    }
+}
+
+fn taken(release: &Release, published: ReleaseDigest) -> AppError {
+    AppError::VersionTaken {
+        version: format!("{}:{}", release.application(), release.version()),
+        published: published.to_string(),
+        offered: release.digest().to_string(),
+    }
+}
+
+fn deleted(release: &Release) -> AppError {
+    AppError::VersionDeleted { version: format!("{}:{}", release.application(), release.version()) }
+}
+
+fn unrecorded(release: &Release, error: AppError) -> AppError {
+    let done = || format!("release {}:{} is visible", release.application(), release.version());
+    error.unrecorded(done, "push it again to record it")
+}
+
+fn incomplete(release: &Release, missing: String) -> AppError {
+    let object = format!("{}:{}", release.application(), release.version());
+    AppError::Incomplete { object, missing }
+}
+
+/// Fails if a host could not store the disks of a release under their names. Applies to new
+/// releases only: the push reports the problem before any pull does.
+fn usable(release: &Release) -> Result<(), AppError> {
+    let check = |(machine, disk): (&Machine, &Disk)| {
+        machine.name.check_usable().and_then(|()| disk.name.check_usable())
+    };
+    release.disks().try_for_each(check).map_err(|error| AppError::rule(error.to_string()))
+}

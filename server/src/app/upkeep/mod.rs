@@ -1,0 +1,7 @@
+//! Maintenance of the store and the catalog: collection, checks, rebuilds and backups.
+
+pub mod backup;
+pub mod collect;
+pub mod damage;
+pub mod fsck;
+pub mod rebuild;
