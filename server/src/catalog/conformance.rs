@@ -18,8 +18,10 @@ mod deletion;
 mod fleet;
 mod jobs;
 mod rows;
+mod statements;
 mod sweep;
 mod tests;
+mod uploads;
 pub(super) mod watch;
 
 const NOW: u64 = 1_800_000_000;
@@ -386,7 +388,8 @@ macro_rules! on_new_catalogs {
                 a_job_resumes_until_it_is_complete
                 a_stopped_job_is_free
                 a_request_makes_a_job_go_on;
-            watch: a_webhook_is_due_until_its_deliveries_are_claimed;
+            watch: a_webhook_is_due_until_its_deliveries_are_claimed
+                webhooks_that_take_turns_remember_equally;
         }
     };
 }

@@ -24,6 +24,7 @@ async fn sqlite_is_a_catalog() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
     all(&engine::open(&path).unwrap()).await;
+    uploads::all(&engine::open_unsynced(&dir.path().join("uploads.sqlite")).unwrap()).await;
     let reopened = engine::open(&path).unwrap();
     let applications = reopened.applications(None, 10).await.unwrap();
     assert_eq!(applications.len(), 2, "it is durable");

@@ -271,3 +271,26 @@ pub(super) async fn all(catalog: &Catalog) {
     a_removed_webhook_settles_nothing_of_another(catalog).await;
     webhooks_are_bounded(catalog).await;
 }
+
+/// Each webhook keeps its newest thousand deliveries, even if other webhooks take numbers in between.
+pub(super) async fn webhooks_that_take_turns_remember_equally(catalog: &Catalog) {
+    const ROUNDS: u64 = 1070;
+    let both = [1, 2].map(|seed| webhook(seed, &[Action::Damage], None));
+    for webhook in &both {
+        catalog.add_webhook(webhook.clone()).await.unwrap();
+    }
+    for round in 0..ROUNDS {
+        catalog.log(Entry::new(Action::Damage, "", NOW).with("object", round)).await.unwrap();
+        for webhook in &both {
+            let sent = catalog.claim_delivery(webhook.id, NOW, NOW).await.unwrap().unwrap();
+            let (state, outcome) = (DeliveryState::Delivered, String::new());
+            let settlement = Settlement { state, at_secs: NOW, next_at_secs: 0, outcome };
+            catalog.settle_delivery(webhook.id, sent.id, settlement).await.unwrap();
+        }
+    }
+    for webhook in &both {
+        let rows = catalog.deliveries(webhook.id, None, u32::MAX).await.unwrap().unwrap();
+        assert_eq!(rows.len(), 1000);
+        assert_eq!(rows[0].logged.entry.facts["object"], (ROUNDS - 1).to_string());
+    }
+}

@@ -13,29 +13,31 @@ mod versions;
 
 use versions::{TABLES, V1, V2, V3, V4, V5, V6, V7, V8, V9};
 
-/// The placeholders and their replacements in SQLite. Comments give the replacement in PostgreSQL.
-const DIALECT: [(&str, &str); 5] = [
-    // GENERATED ALWAYS AS IDENTITY PRIMARY KEY, after BIGINT.
-    ("{IDENTITY}", "INTEGER PRIMARY KEY"),
-    // BYTEA.
-    ("{BYTES}", "BLOB"),
-    // Nothing: PostgreSQL has no clustered primary key.
-    ("{CLUSTERED}", "WITHOUT ROWID"),
-    // A trigger BEFORE UPDATE OR DELETE OR TRUNCATE that executes a function raising an exception.
-    // In addition, the registry's user has only INSERT and SELECT on the table.
+/// The placeholders, and their replacements in SQLite and in PostgreSQL.
+const DIALECT: [(&str, &str, &str); 5] = [
+    ("{IDENTITY}", "INTEGER PRIMARY KEY", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+    ("{BYTES}", "BLOB", "BYTEA"),
+    // PostgreSQL has no clustered primary key.
+    ("{CLUSTERED}", "WITHOUT ROWID", ""),
+    // In PostgreSQL, the registry's user has only INSERT and SELECT on the table, too.
     (
         "{AUDIT_ONLY_GROWS}",
         "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
              BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
          CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
              BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;",
+        "CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS
+             $f$ BEGIN RAISE EXCEPTION 'the audit log only grows'; END $f$;
+         CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+             FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows();",
     ),
-    // Nothing: PostgreSQL has no INSERT that replaces.
+    // PostgreSQL has no INSERT that replaces.
     (
         "{AUDIT_IS_NOT_REPLACED}",
         "CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
              WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = NEW.sequence OR rowid = NEW.rowid)
              BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;",
+        "",
     ),
 ];
 
@@ -47,7 +49,18 @@ const VERSION: u32 = 9;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 fn in_dialect(sql: &str) -> String {
-    DIALECT.iter().fold(sql.to_owned(), |sql, (placeholder, word)| sql.replace(placeholder, word))
+    let replace =
+        |sql: String, (placeholder, word, _): &(&str, &str, &str)| sql.replace(placeholder, word);
+    DIALECT.iter().fold(sql.to_owned(), replace)
+}
+
+/// Returns the migrations as PostgreSQL takes them.
+#[cfg(test)]
+pub(in crate::catalog) fn tables_in_postgresql() -> Vec<String> {
+    let replace =
+        |sql: String, (placeholder, _, word): &(&str, &str, &str)| sql.replace(placeholder, word);
+    let migrations = MIGRATIONS.iter();
+    migrations.map(|sql| DIALECT.iter().fold((*sql).to_owned(), replace)).collect()
 }
 
 /// Migrates the schema to this version in one transaction. If two processes open a new directory at

@@ -75,20 +75,20 @@ pub(in crate::catalog) fn query(tx: &mut dyn Tx, query: &AuditQuery) -> TxResult
     // A text for each first condition, so that the index of its column is used.
     const BY_APPLICATION: &str = select_entry!(
         "",
-        "FROM audit a WHERE a.application = $1 AND ($2 IS NULL OR a.action = $2)
-         AND ($3 IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
+        "FROM audit a WHERE a.application = $1 AND (CAST($2 AS TEXT) IS NULL OR a.action = $2)
+         AND (CAST($3 AS TEXT) IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
          ORDER BY a.sequence DESC LIMIT $6"
     );
     const BY_ACTION: &str = select_entry!(
         "",
-        "FROM audit a WHERE ($1 IS NULL OR a.application = $1) AND a.action = $2
-         AND ($3 IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
+        "FROM audit a WHERE (CAST($1 AS TEXT) IS NULL OR a.application = $1) AND a.action = $2
+         AND (CAST($3 AS TEXT) IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
          ORDER BY a.sequence DESC LIMIT $6"
     );
     const ALL: &str = select_entry!(
         "",
-        "FROM audit a WHERE ($1 IS NULL OR a.application = $1) AND ($2 IS NULL OR a.action = $2)
-         AND ($3 IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
+        "FROM audit a WHERE (CAST($1 AS TEXT) IS NULL OR a.application = $1) AND (CAST($2 AS TEXT) IS NULL OR a.action = $2)
+         AND (CAST($3 AS TEXT) IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
          ORDER BY a.sequence DESC LIMIT $6"
     );
     let AuditQuery { application, action, actor, since_secs, after, limit } = query;
