@@ -8,16 +8,12 @@
 mod args;
 mod command;
 mod commands;
-mod complete;
 mod config;
 mod connect;
-mod contract;
-mod generate;
-#[cfg(feature = "server")]
-mod hosted;
+mod failure;
 mod output;
 mod progress;
-mod report;
+mod shell;
 mod signal;
 mod size;
 mod suggest;
@@ -27,15 +23,16 @@ use std::process::ExitCode;
 
 use seawall_store::unfinished;
 
-use args::{Cli, Global, RawCommand, definition};
+use args::help::definition;
+use args::{Cli, Global, RawCommand};
 use command::Command;
 use config::Environment;
-use report::Failure;
+use failure::Failure;
 use signal::Aftermath;
 
 fn main() -> ExitCode {
-    if let Some(shell) = variable(complete::VARIABLE) {
-        complete::answer(shell.as_ref(), std::env::args_os());
+    if let Some(shell) = variable(shell::complete::VARIABLE) {
+        shell::complete::answer(shell.as_ref(), std::env::args_os());
         return ExitCode::SUCCESS;
     }
     if std::env::args_os().len() < 2 {
@@ -69,7 +66,7 @@ fn tell(failure: &Failure, is_json: bool) -> ExitCode {
     }
     if is_json {
         // On a line of its own, so that log lines above stay readable.
-        output::tell(contract::error(failure));
+        output::tell(output::contract::error(failure));
     } else {
         let text = failure.to_string();
         let is_short = output::Screen::get().is_short_on_errors;
@@ -88,12 +85,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     output::Screen::look(cli.global.digests, cli.command.listing());
     let done = |()| ExitCode::SUCCESS;
     match cli.command {
-        RawCommand::Completions { shell } => generate::completions(shell).map(done),
-        RawCommand::Man { dir } => generate::man(dir.as_deref()).map(done),
+        RawCommand::Completions { shell } => shell::generate::completions(shell).map(done),
+        RawCommand::Man { dir } => shell::generate::man(dir.as_deref()).map(done),
         #[cfg(feature = "server")]
         RawCommand::Serve(args) => {
             keep_private();
-            runtime()?.block_on(commands::serve::serve(args, cli.global.verbose)).map(done)
+            runtime()?.block_on(commands::upkeep::serve::serve(args, cli.global.verbose)).map(done)
         }
         command => {
             log_to_stderr(&cli.global);

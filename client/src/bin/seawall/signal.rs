@@ -14,8 +14,8 @@ use seawall_store::unfinished;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::{Command, Upkeep};
+use crate::failure::{Failure, plain};
 use crate::output::tell;
-use crate::report::{Failure, plain};
 
 /// The exit statuses that a shell reports for a program ended by a signal: 128 plus the signal's
 /// number.

@@ -146,3 +146,11 @@ pub(crate) enum ListFormat {
     /// JSON, as --json
     Json,
 }
+
+/// The option for the number of threads.
+#[derive(Args, Debug, Clone, Copy, Default)]
+pub(crate) struct Threads {
+    /// Threads for hashing and compression [default: one per processor]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}

@@ -7,6 +7,29 @@ use clap::Args;
 use super::{Credentials, Threads};
 
 #[derive(Args, Debug)]
+pub(crate) struct GcArgs {
+    /// Print the bytes to be removed, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Rewrite packs of which less than this is reachable; 100 leaves nothing unreachable
+    /// [default: 60]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) live_percent: Option<u8>,
+    /// Copy at most this much while packs are rewritten
+    #[arg(long, value_name = "MIB/S", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
+    /// Scan even if nothing was deleted and no push failed since the last collection
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Return once the collection has started; a registry in a directory hosted by this command is
+    /// waited for all the same
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct FsckArgs {
     /// Read at most this many MiB a second; 0 for no limit [default: 128]
     #[arg(long, value_name = "MIB")]

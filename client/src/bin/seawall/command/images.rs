@@ -4,12 +4,49 @@ use std::path::{Path, PathBuf};
 
 use seawall::convert::Overwrite;
 use seawall::disk::{DiskAccess, Scratch};
+use seawall_api::names::{DiskName, MachineName};
 use seawall_store::image::Format;
 use seawall_store::image::layout::{ExportFormat, Round};
 
-use super::{Command, Convert, Export, Inspect, Reach, parse, target, threads};
-use crate::args::{ConvertArgs, DiskArgs, ExportArgs, InspectArgs, RawRound};
-use crate::report::Failure;
+use super::reference::relative::parse;
+use super::reference::{Target, target};
+use super::{Command, Reach, threads};
+use crate::args::images::{ConvertArgs, DiskArgs, InspectArgs, RawRound};
+use crate::args::releases::ExportArgs;
+use crate::failure::Failure;
+
+#[derive(Debug)]
+pub(crate) struct Export {
+    pub(crate) target: Target,
+    pub(crate) machine: MachineName,
+    pub(crate) disk: DiskName,
+    pub(crate) format: ExportFormat,
+    pub(crate) round: Round,
+    /// The output file; `None` for standard output.
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Convert {
+    pub(crate) from: PathBuf,
+    pub(crate) from_format: Option<Format>,
+    pub(crate) access: DiskAccess,
+    /// The output file; `None` for standard output.
+    pub(crate) to: Option<(PathBuf, Overwrite)>,
+    pub(crate) format: ExportFormat,
+    pub(crate) round: Round,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inspect {
+    pub(crate) path: PathBuf,
+    pub(crate) format: Option<Format>,
+    pub(crate) access: DiskAccess,
+    pub(crate) digest: bool,
+    pub(crate) threads: usize,
+}
 
 pub(super) fn export(args: ExportArgs) -> Result<Command, Failure> {
     let (host, (reference, prefix)) = parse(&args.reference)?;

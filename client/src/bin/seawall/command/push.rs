@@ -2,15 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
+use seawall::disk::DiskAccess;
 use seawall::ovf;
+use seawall::spec::ReleaseSpec;
 use seawall::spec::file;
 use seawall::spec::flags::{self, MachineFlag};
-use seawall_api::names::ApplicationName;
+use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 
-use super::{Command, Push, Reach, Target, prefix, release, threads};
-use crate::args::PushArgs;
-use crate::report::Failure;
+use super::reference::{Target, prefix, release};
+use super::{Command, Reach, threads};
+use crate::args::releases::PushArgs;
+use crate::failure::Failure;
+
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) spec: ReleaseSpec,
+    pub(crate) package: Option<ovf::Package>,
+    pub(crate) access: DiskAccess,
+    pub(crate) application: ApplicationName,
+    pub(crate) version: Version,
+    pub(crate) parent: Option<Target>,
+    pub(crate) full_scan: bool,
+    pub(crate) threads: usize,
+}
 
 pub(super) fn push(args: PushArgs) -> Result<Command, Failure> {
     if !args.reference.contains([':', '@']) {

@@ -2,13 +2,21 @@
 
 use std::path::PathBuf;
 
-use seawall_api::v1::StartFsck;
+use seawall_api::v1::{StartCollection, StartFsck};
 
-use super::{Command, Reach, Target, release, threads};
-use crate::args::{BackupArgs, FsckArgs, RepairArgs};
+use super::reference::{Target, release};
+use super::{Command, Reach, threads};
+use crate::args::upkeep::{BackupArgs, FsckArgs, GcArgs, RepairArgs};
 #[cfg(feature = "server")]
-use crate::args::{DrillArgs, RecoverArgs};
-use crate::report::Failure;
+use crate::args::upkeep::{DrillArgs, RecoverArgs};
+use crate::failure::Failure;
+
+#[derive(Debug)]
+pub(crate) struct Collect {
+    pub(crate) order: StartCollection,
+    pub(crate) dry_run: bool,
+    pub(crate) wait: bool,
+}
 
 /// A maintenance command for a registry.
 #[derive(Debug)]
@@ -86,4 +94,15 @@ pub(super) fn drill(args: DrillArgs) -> Command {
     let DrillArgs { data, releases, into } = args;
     let releases = usize::try_from(releases).unwrap_or(usize::MAX);
     Command::Offline(Offline::Drill { data, releases, into })
+}
+
+pub(super) fn collect(args: GcArgs) -> Command {
+    let GcArgs { dry_run, live_percent, rate, force, no_wait, credentials } = args;
+    let order = StartCollection {
+        live_percent_min: live_percent,
+        rate_max: rate.map(|mib| mib.saturating_mul(1 << 20)),
+        force,
+    };
+    let collect = Collect { order, dry_run, wait: !no_wait };
+    Command::Collect(Reach { host: None, credentials }, collect)
 }

@@ -9,9 +9,10 @@ use seawall_api::audit::{Action, EVENTS};
 use seawall_api::moment;
 use seawall_api::names::ApplicationName;
 
-use super::{Command, Reach, application};
+use super::reference::application;
+use super::{Command, Reach};
 use crate::args::watch::{AuditArgs, QuotaArgs, RawWatch, RawWebhooks, WebhookAddArgs};
-use crate::report::Failure;
+use crate::failure::Failure;
 use crate::{size, suggest};
 
 /// The longest file read for a secret, in bytes: 64 bytes in Base64 and some white space.

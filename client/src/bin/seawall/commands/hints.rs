@@ -9,8 +9,8 @@ use seawall_api::names::{ApplicationName, ChannelName, DiskName, HostName, Machi
 use seawall_api::reference::Selector;
 
 use crate::command::watch::Watch;
-use crate::command::{Command, Fleet, Target};
-use crate::report::Failure;
+use crate::command::{Command, Retention, Target};
+use crate::failure::Failure;
 use crate::suggest;
 
 /// The maximum number of pages to read; more would keep the user waiting.
@@ -42,12 +42,14 @@ impl Wanted {
                 wanted.application = Some(application.clone());
                 wanted.channel = Some(channel.clone());
             }
-            Command::Fleet(_, Fleet::Unpin { name, .. }) => wanted.pin = Some(name.clone()),
-            Command::Fleet(_, Fleet::Forget { host, .. }) => wanted.host = Some(host.clone()),
-            Command::Fleet(_, Fleet::Hosts(application)) => {
+            Command::Retention(_, Retention::Unpin { name, .. }) => wanted.pin = Some(name.clone()),
+            Command::Retention(_, Retention::Forget { host, .. }) => {
+                wanted.host = Some(host.clone())
+            }
+            Command::Retention(_, Retention::Hosts(application)) => {
                 wanted.application.clone_from(application);
             }
-            Command::Fleet(_, Fleet::SetPolicy(set)) => {
+            Command::Retention(_, Retention::SetPolicy(set)) => {
                 wanted.application = Some(set.application.clone());
             }
             Command::Pull(_, pull) => wanted.machines.clone_from(&pull.machines),
@@ -56,9 +58,11 @@ impl Wanted {
                 wanted.machines = vec![export.machine.clone()];
                 wanted.disk = Some(export.disk.clone());
             }
-            Command::Fleet(
+            Command::Retention(
                 _,
-                Fleet::Policies(application) | Fleet::Plan(application) | Fleet::Apply(application),
+                Retention::Policies(application)
+                | Retention::Plan(application)
+                | Retention::Apply(application),
             ) => wanted.application = Some(application.clone()),
             Command::Watch(_, Watch::RemoveWebhook(id) | Watch::Deliveries(id)) => {
                 wanted.webhook = Some(id.clone());

@@ -1,36 +1,14 @@
-//! The commands, one file each: every command calls a flow and prints its report.
+//! The commands, one file each, in folders by subject: every command calls a flow and prints its
+//! report. A file of this folder is for commands of every subject.
 
-mod audit;
-mod backup;
-mod channels;
-mod collect;
-mod convert;
-mod describe;
-mod diff;
-#[cfg(feature = "server")]
-mod drill;
-mod export;
-mod fleet;
-mod following;
-mod fsck;
 mod hints;
-mod list;
-mod package;
-mod patch;
-mod pull;
-mod push;
-mod quota;
-#[cfg(feature = "server")]
-mod recover;
-mod repair;
-mod report;
+mod hosts;
+mod images;
+mod look;
+mod releases;
 mod retention;
-#[cfg(feature = "server")]
-pub(crate) mod serve;
-mod show;
-mod status;
-mod verify;
-mod webhooks;
+pub(crate) mod upkeep;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,20 +19,26 @@ use seawall::progress::Progress;
 use seawall::registry::Registry;
 
 use crate::args::Global;
+use crate::command::Command;
 #[cfg(feature = "server")]
 use crate::command::Offline;
-use crate::command::watch::Watch;
-use crate::command::{Command, Upkeep};
 use crate::config::{Keyring, Settings};
 use crate::connect::{Connection, Missing};
+use crate::failure::Failure;
 use crate::output::{Screen, Style};
 use crate::progress;
-use crate::report::Failure;
 use hints::Wanted;
+use hosts::{report, status};
+use images::convert;
+use look::{channels, diff, list, show};
+use releases::{describe, export, patch, pull, push, verify};
+use upkeep::{backup, collect};
+#[cfg(feature = "server")]
+use upkeep::{drill, recover};
 
 /// The context of a command that uses a registry.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct Context {
     pub(crate) registry: Arc<dyn Registry>,
     /// The registry's address for later commands.
     pub(crate) address: String,
@@ -94,7 +78,7 @@ pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Fail
     };
     let address = settings.location.address();
     let connection = Connection::open(settings, missing, &progress).await?;
-    let around = Surroundings {
+    let context = Context {
         registry: connection.registry(),
         address,
         progress: progress.clone(),
@@ -103,12 +87,12 @@ pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Fail
         keyring,
     };
     let wanted = Wanted::of(&mut command);
-    let registry = Arc::clone(&around.registry);
+    let registry = Arc::clone(&context.registry);
     let outcome = async {
         for target in command.targets_mut() {
             target.complete(registry.as_ref()).await?;
         }
-        with_registry(command, around).await
+        with_registry(command, context).await
     };
     let outcome = match Box::pin(outcome).await {
         Err(failure) => Err(hints::better(failure, &wanted, registry.as_ref()).await),
@@ -119,28 +103,28 @@ pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Fail
     outcome
 }
 
-async fn with_registry(command: Command, around: Surroundings) -> Result<(), Failure> {
+async fn with_registry(command: Command, context: Context) -> Result<(), Failure> {
     match command {
-        Command::Push(_, push) => push::push(around, *push).await,
-        Command::Pull(_, pull) => pull::pull(around, pull).await,
-        Command::Package(_, package) => export::package(around, package).await,
-        Command::Export(_, order) => export::export(around, order).await,
-        Command::Patch(_, patch) => patch::patch(around, patch).await,
-        Command::Collect(_, collect) => collect::collect(&around, collect).await,
-        Command::Diff(_, from, to) => diff::diff(&around, &from, &to).await,
-        Command::Applications(_) => list::applications(&around).await,
-        Command::Releases(_, application) => list::releases(&around, application).await,
-        Command::Show(_, target) => show::show(&around, &target).await,
-        Command::Channels(_, application) => channels::channels(&around, application).await,
+        Command::Push(_, push) => push::push(context, *push).await,
+        Command::Pull(_, pull) => pull::pull(context, pull).await,
+        Command::Package(_, package) => export::package(context, package).await,
+        Command::Export(_, order) => export::export(context, order).await,
+        Command::Patch(_, patch) => patch::patch(context, patch).await,
+        Command::Collect(_, collect) => collect::collect(&context, collect).await,
+        Command::Diff(_, from, to) => diff::diff(&context, &from, &to).await,
+        Command::Applications(_) => list::applications(&context).await,
+        Command::Releases(_, application) => list::releases(&context, application).await,
+        Command::Show(_, target) => show::show(&context, &target).await,
+        Command::Channels(_, application) => channels::channels(&context, application).await,
         Command::History(_, application, channel) => {
-            channels::history(&around, application, channel).await
+            channels::history(&context, application, channel).await
         }
-        Command::Promote(_, promote) => channels::promote(&around, promote).await,
-        Command::Fleet(_, order) => fleet::run(&around, order).await,
-        Command::Watch(_, watch) => watched(&around, watch).await,
-        Command::VerifyRelease(_, target) => verify::release(around, target).await,
-        Command::Upkeep(_, upkeep) => keep_up(around, upkeep).await,
-        Command::BackupOf(_, _, out) => backup::backup(&around, &out).await,
+        Command::Promote(_, promote) => channels::promote(&context, promote).await,
+        Command::Retention(_, order) => retention::run(&context, order).await,
+        Command::Watch(_, watch) => watch::run(&context, watch).await,
+        Command::VerifyRelease(_, target) => verify::release(context, target).await,
+        Command::Upkeep(_, upkeep) => upkeep::run(context, upkeep).await,
+        Command::BackupOf(_, _, out) => backup::backup(&context, &out).await,
         #[cfg(feature = "server")]
         Command::Offline(..) => Err(Failure::internal("this command needs no registry")),
         Command::Status(..)
@@ -149,28 +133,6 @@ async fn with_registry(command: Command, around: Surroundings) -> Result<(), Fai
         | Command::VerifyDir(..)
         | Command::Convert(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
-    }
-}
-
-async fn watched(around: &Surroundings, watch: Watch) -> Result<(), Failure> {
-    match watch {
-        Watch::Audit(filter, limit) => audit::audit(around, filter, limit).await,
-        Watch::VerifyAudit(head) => audit::verify(around, head).await,
-        Watch::AddWebhook(new) => webhooks::add(around, new).await,
-        Watch::Webhooks => webhooks::list(around).await,
-        Watch::RemoveWebhook(id) => webhooks::remove(around, id).await,
-        Watch::Deliveries(id) => webhooks::deliveries(around, &id).await,
-        Watch::Quota(quota) => quota::quota(around, quota).await,
-    }
-}
-
-async fn keep_up(around: Surroundings, upkeep: Upkeep) -> Result<(), Failure> {
-    match upkeep {
-        Upkeep::Fsck(order) => fsck::fsck(&around, order).await,
-        Upkeep::FsckStatus => fsck::status(&around).await,
-        Upkeep::FsckStop => fsck::stop(&around).await,
-        Upkeep::Repair(order) => repair::repair(around, order).await,
-        Upkeep::Backup(out) => backup::backup(&around, &out).await,
     }
 }
 

@@ -20,7 +20,7 @@ use seawall::registry::{Token, TokenError};
 
 use super::{File, Location, is_loopback};
 use crate::args::Global;
-use crate::report::Failure;
+use crate::failure::Failure;
 
 /// The environment variables that `clap` does not read.
 #[derive(Default, Debug, Clone)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::screen::{Screen, shorten_digests};
 use super::{Style, answer, moment, print, table, write};
 use crate::args::{ListFormat, Listing};
-use crate::report::{Failure, plain};
+use crate::failure::{Failure, plain};
 use crate::suggest;
 
 /// The width in characters below which no column is cut.

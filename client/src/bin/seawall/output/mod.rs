@@ -8,9 +8,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use seawall_api::units::Counted;
 use serde::Serialize;
 
-use crate::contract;
-use crate::report::{Failure, plain};
+use crate::failure::{Failure, plain};
 
+pub(crate) mod contract;
 mod listing;
 mod screen;
 

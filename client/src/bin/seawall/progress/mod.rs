@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use seawall::progress::{Progress, Silent, Stage};
 
+use crate::failure::plain;
 use crate::output::tell;
-use crate::report::plain;
 
 mod meter;
 

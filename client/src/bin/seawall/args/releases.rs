@@ -1,0 +1,201 @@
+//! The arguments of commands that make and use releases.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use seawall_store::image::layout::ExportFormat;
+
+use super::images::{DiskArgs, RawRound};
+use super::{Credentials, Threads};
+
+#[derive(Args, Debug)]
+pub(crate) struct PushArgs {
+    /// The release to make: application:version
+    pub(crate) reference: String,
+    /// A package to push: NAME.ova, or NAME.ovf with its files in the same folder
+    #[arg(value_name = "PACKAGE", conflicts_with_all = ["machines", "file"])]
+    pub(crate) package: Option<PathBuf>,
+    /// A machine and its disks: NAME=[DISK:][FORMAT:]PATH[,…]; once for each machine
+    #[arg(long = "machine", value_name = "NAME=DISKS", conflicts_with = "file")]
+    pub(crate) machines: Vec<String>,
+    /// The description of the machines [default: application.toml, where nothing is named]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Read every disk in full, even if unchanged since the last push
+    #[arg(long)]
+    pub(crate) full_scan: bool,
+    /// The release of the same application to assume present in the registry [default: the newest]
+    #[arg(long, value_name = "VERSION|CHANNEL|DIGEST")]
+    pub(crate) parent: Option<String>,
+    #[command(flatten)]
+    pub(crate) disks: DiskArgs,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PullArgs {
+    /// The release; with /machine, only that one
+    pub(crate) reference: String,
+    /// The directory to pull into [default: ./NAME, the last part of the application's name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+    /// The format of the disk files [default: raw, or the best one for the first --as]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<RawFormat>,
+    /// Also describe the machines for this target, as scripts or files; may be repeated
+    #[arg(long = "as", value_enum, value_name = "TARGET")]
+    pub(crate) descriptors: Vec<RawTarget>,
+    /// Only this machine; may be repeated
+    #[arg(long = "machine", value_name = "NAME")]
+    pub(crate) machines: Vec<String>,
+    /// Print the planned work in bytes, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Pull exactly the release in the lockfile, or fail
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// The lockfile for --locked [default: DIR/seawall.lock]
+    #[arg(long, value_name = "FILE", requires = "locked")]
+    pub(crate) lockfile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DescribeArgs {
+    /// The directory of the pulled release
+    pub(crate) dir: PathBuf,
+    /// The host to describe the machines for; may be repeated
+    #[arg(long = "as", value_enum, value_name = "TARGET", required = true)]
+    pub(crate) descriptors: Vec<RawHost>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// The disk: application:version/machine/disk
+    pub(crate) reference: String,
+    /// The format [default: by the extension of FILE, else raw]
+    #[arg(long, value_name = "FORMAT", value_parser = export_formats())]
+    pub(crate) format: Option<ExportFormat>,
+    /// Pad a VHD with zeros to a multiple of this, as Azure demands
+    #[arg(long, value_enum, value_name = "UNIT")]
+    pub(crate) round: Option<RawRound>,
+    /// The file to make, or `-` for standard output
+    #[arg(long, short, value_name = "FILE|-")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PatchArgs {
+    /// The directory of the pulled release
+    pub(crate) dir: PathBuf,
+    /// The release to move to: a reference, or a version, channel or digest of the directory's own
+    /// application [default: the channel that the directory follows]
+    #[arg(long, value_name = "REFERENCE|VERSION|CHANNEL")]
+    pub(crate) to: Option<String>,
+    /// Print the planned work in bytes, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// The directory of a pulled release, or a reference
+    #[arg(value_name = "DIR|REFERENCE")]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+/// Returns the parser for a format to write; help and completion list all names.
+fn export_formats() -> impl TypedValueParser<Value = ExportFormat> {
+    PossibleValuesParser::new(ExportFormat::ALL.map(ExportFormat::name))
+        .try_map(|name| name.parse::<ExportFormat>())
+}
+
+/// The targets of `pull --as`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawTarget {
+    /// Domain and network XML
+    Libvirt,
+    /// Files for xl
+    Xen,
+    /// A PowerShell script
+    Hyperv,
+    /// Runnable scripts
+    Qemu,
+    /// A script of qm commands
+    Proxmox,
+    /// One OVA package instead of a directory of disks
+    Ova,
+    /// An OVF package: a descriptor, a manifest and streamOptimized VMDKs
+    Ovf,
+}
+
+/// The targets of `describe --as`. Packages are hidden from help and completion; their error names
+/// the command to run instead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawHost {
+    /// Domain and network XML
+    Libvirt,
+    /// Files for xl
+    Xen,
+    /// A PowerShell script
+    Hyperv,
+    /// Runnable scripts
+    Qemu,
+    /// A script of qm commands
+    Proxmox,
+    #[value(hide = true)]
+    Ova,
+    #[value(hide = true)]
+    Ovf,
+}
+
+impl From<RawHost> for RawTarget {
+    fn from(host: RawHost) -> Self {
+        match host {
+            RawHost::Libvirt => Self::Libvirt,
+            RawHost::Xen => Self::Xen,
+            RawHost::Hyperv => Self::Hyperv,
+            RawHost::Qemu => Self::Qemu,
+            RawHost::Proxmox => Self::Proxmox,
+            RawHost::Ova => Self::Ova,
+            RawHost::Ovf => Self::Ovf,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum RawFormat {
+    /// The disk's bytes, sparse
+    Raw,
+    /// QEMU's format, version 3
+    Qcow2,
+    /// VMware's format, as one file growing with its data
+    Vmdk,
+    /// Hyper-V's older format, which grows with its data
+    Vhd,
+    /// The disk and a VHD footer, as accepted by Azure
+    VhdFixed,
+    /// Hyper-V's format, which grows with its data
+    Vhdx,
+    /// VHDX with a place for every block
+    VhdxFixed,
+}

@@ -1,0 +1,50 @@
+//! The arguments of `seawall serve`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use seawall_server::config::DEFAULT_PORT;
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// The registry's data directory; created if need be
+    pub(crate) data: PathBuf,
+    /// The address to listen on; anything but loopback needs --token-file
+    #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
+    pub(crate) listen: SocketAddr,
+    /// The file of accepted tokens, with `NAME ROLE TOKEN` on each line; ROLE is reader or
+    /// publisher
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The time a collection waits for a push or pull gone silent
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
+    pub(crate) lease_ttl: u64,
+    /// The space to keep free on the disk, as a size (10GiB) or a share (5%): uploads that would
+    /// leave less are refused, other requests are not [default: 5%, or 1GiB if less]
+    #[arg(long, value_name = "SIZE|PERCENT")]
+    pub(crate) min_free: Option<String>,
+    /// The request limit of each token: requests a second, and requests at once [default: no limit]
+    #[arg(long, value_name = "RATE[:BURST]")]
+    pub(crate) rate_limit: Option<String>,
+    /// The request limit of each application
+    #[arg(long, value_name = "RATE[:BURST]")]
+    pub(crate) application_rate_limit: Option<String>,
+    /// Send events to private addresses, too; always allowed without --token-file
+    #[arg(long)]
+    pub(crate) private_webhooks: bool,
+    /// Collect unreferenced data at this interval [default: when `seawall gc` asks]
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
+    pub(crate) collect_every: Option<u64>,
+    /// The format of the log on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object per line
+    Json,
+}

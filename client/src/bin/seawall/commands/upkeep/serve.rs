@@ -1,0 +1,106 @@
+//! `seawall serve DATA`.
+
+use std::time::Duration;
+
+use seawall_server::telemetry::{self, LogFormat};
+use seawall_server::{Access, Config, MinFree, Rate, Rates};
+
+use crate::args::serve::{self, ServeArgs};
+use crate::connect::hosted::refused;
+use crate::failure::Failure;
+use crate::size;
+
+/// The log filters, without and with `--verbose`: by default the server's own messages and every
+/// request, and warnings of other modules.
+const LOG_FILTER: [&str; 2] = ["warn,seawall_server=info", "info,seawall_server=debug"];
+
+/// The time limit for the last log lines after the server has stopped.
+const LOG_FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Serves until SIGINT or SIGTERM, then finishes the requests in flight.
+pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
+    let format = match args.log_format {
+        serve::LogFormat::Text => LogFormat::Text,
+        serve::LogFormat::Json => LogFormat::Json,
+    };
+    telemetry::init(format, LOG_FILTER[usize::from(verbose.min(1))]);
+    let access = args.token_file.map_or(Access::Open, Access::TokenFile);
+    let config = Config {
+        listen: args.listen,
+        access,
+        handle_signals: true,
+        lease_ttl: Duration::from_secs(args.lease_ttl),
+        min_free: args.min_free.as_deref().map_or(Ok(MinFree::Usual), min_free)?,
+        rates: Rates {
+            per_token: args.rate_limit.as_deref().map(rate).transpose()?,
+            per_application: args.application_rate_limit.as_deref().map(rate).transpose()?,
+        },
+        private_webhooks: args.private_webhooks,
+        collect_every: args.collect_every.map(|hours| Duration::from_secs(hours * 3600)),
+        ..Config::new(args.data)
+    };
+    let running = seawall_server::start(config).await.map_err(|error| refused(&error))?;
+    // On standard output, so that a script that asked for port 0 can read the port. A failure is
+    // only logged.
+    if let Err(error) = crate::output::write(&format!("listening on http://{}\n", running.addr())) {
+        tracing::warn!(error = error.what(), "cannot say on standard output where it listens");
+    }
+    let outcome = running.wait().await;
+    telemetry::flush(LOG_FLUSH_TIME_MAX);
+    outcome.map_err(|error| Failure::io("the registry stopped", &error))
+}
+
+fn min_free(text: &str) -> Result<MinFree, Failure> {
+    let percent = text.strip_suffix('%').map(|percent| percent.parse().ok());
+    let min_free = match percent {
+        Some(percent) => percent.filter(|percent| *percent <= 100).map(MinFree::Percent),
+        None => size::parse(text).map(MinFree::Bytes),
+    };
+    min_free.ok_or_else(|| {
+        let what = format!("`--min-free {}` is no part of a disk", text.escape_debug());
+        Failure::usage(what, "write a size as 10GiB, or a part as 5%")
+    })
+}
+
+/// Parses a rate as `100` or `100:500`; the default burst is two seconds' worth of requests.
+fn rate(text: &str) -> Result<Rate, Failure> {
+    let (per_sec, burst) = match text.split_once(':') {
+        Some((per_sec, burst)) => (per_sec.parse().ok(), burst.parse().ok()),
+        None => {
+            let per_sec: Option<u32> = text.parse().ok();
+            (per_sec, per_sec.map(|per_sec| per_sec.saturating_mul(2)))
+        }
+    };
+    match (per_sec, burst) {
+        (Some(per_sec @ 1..), Some(burst @ 1..)) => Ok(Rate { per_sec, burst }),
+        _ => Err(Failure::usage(
+            format!("`{}` is no rate of requests", text.escape_debug()),
+            "write how many a second, and perhaps how many at once: 100 or 100:500",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_people_write_them() {
+        let cases = [
+            ("5%", Some(MinFree::Percent(5))),
+            ("10GiB", Some(MinFree::Bytes(10 << 30))),
+            ("0", Some(MinFree::Bytes(0))),
+            ("101%", None),
+            ("%", None),
+            ("much", None),
+        ];
+        for (text, expect) in cases {
+            assert_eq!(min_free(text).ok(), expect, "{text}");
+        }
+        assert_eq!(rate("100").unwrap(), Rate { per_sec: 100, burst: 200 });
+        assert_eq!(rate("100:5").unwrap(), Rate { per_sec: 100, burst: 5 });
+        for text in ["0", "1:0", "", "x", "1:2:3", "-1"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+}
