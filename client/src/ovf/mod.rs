@@ -19,28 +19,13 @@
 //! [`ReleaseSpec`]: crate::spec::ReleaseSpec
 
 pub(crate) mod describe;
-pub(crate) mod disk;
 mod envelope;
 mod error;
-mod files;
-mod hardware;
-mod item;
-pub mod manifest;
 mod names;
-mod package;
-mod parse;
-mod product;
-mod references;
-mod scratch;
-mod storage;
-mod stream;
-mod system;
-pub(crate) mod tar;
+pub(crate) mod package;
+mod read;
 mod text;
-mod units;
 pub mod write;
-mod xml;
-mod zip;
 
 pub use envelope::{
     AttachedDisk, Card, Envelope, FileReference, OvfNetwork, Property, Unmapped, VirtualDisk,
@@ -48,8 +33,9 @@ pub use envelope::{
 };
 pub use error::OvfError;
 pub use names::HREF_LEN_MAX;
-pub use package::{Package, Survey};
-pub use parse::{FILES_MAX, parse};
+pub(crate) use package::tar;
+pub use package::{Package, Survey, manifest};
+pub use read::{FILES_MAX, parse};
 
 /// The media type of a descriptor in a release document.
 pub const MEDIA_TYPE: &str = "application/ovf+xml";

@@ -11,7 +11,7 @@ use seawall_api::release::{Architecture, Bus, Firmware, NetworkModel};
 use seawall_store::image::DiskImage;
 use tempfile::TempDir;
 
-use super::manifest::{Algorithm, Hasher};
+use super::package::manifest::{Algorithm, Hasher};
 use super::{OvfError, Package, parse};
 use crate::error::{ErrorKind, Failure as _};
 use crate::progress::Silent;

@@ -30,14 +30,13 @@ pub use error::PushError;
 pub use report::{PushReport, PushedDisk, Reuse};
 
 use crate::disk::{self, DiskAccess};
-use crate::hold;
 use crate::host::HostState;
-use crate::ovf::disk::contradicted;
+use crate::ovf::package::disk::contradicted;
 use crate::ovf::{Package, Unmapped};
 use crate::progress::{Progress, Stage};
 use crate::registry::{Registry, RegistryError};
-use crate::resolve;
 use crate::spec::{DiskContent, ReleaseSpec};
+use crate::{hold, resolve};
 use sources::Source;
 
 /// The inputs of a push.

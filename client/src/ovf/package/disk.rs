@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use seawall_store::image::{self, DiskImage, Format, ImageError, SlicedFile, Source, Wrapping};
 
-use super::envelope::Unmapped;
-use super::{OvfError, files, scratch};
+use super::{files, scratch};
+use crate::ovf::OvfError;
+use crate::ovf::envelope::Unmapped;
 use crate::spec::{Packed, ReleaseSpec, Unpack};
 
 /// The maximum overhead of a container format in bytes, besides a sixteenth of the disk.

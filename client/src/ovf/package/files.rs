@@ -15,10 +15,12 @@ use std::path::{Path, PathBuf};
 
 use seawall_store::image::{FileSlice, SlicedFile, Source, Wrapping};
 
-use super::names::Outside;
-use super::names::{absolute, base, canonical, folder_of, has_scheme, joined, percent_decoded};
 use super::stream::Forward;
-use super::{OvfError, scratch, tar, zip};
+use super::{scratch, tar, zip};
+use crate::ovf::OvfError;
+use crate::ovf::names::{
+    Outside, absolute, base, canonical, folder_of, has_scheme, joined, percent_decoded,
+};
 use crate::spec::Unpack;
 
 /// The maximum number of a folder's entries to search.
@@ -395,7 +397,7 @@ pub(super) fn head_of(source: &SlicedFile, steps: &[Unpack], skip: u64) -> io::R
 
 /// Returns true if bytes begin like XML, in any encoding.
 fn is_text(head: &[u8]) -> bool {
-    let text = super::text::decode(head).text;
+    let text = crate::ovf::text::decode(head).text;
     text.starts_with('<')
 }
 

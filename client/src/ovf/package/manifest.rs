@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-use super::OvfError;
+use crate::ovf::OvfError;
 
 /// The maximum length of a manifest in bytes: the most files with the longest names.
 pub const MANIFEST_LEN_MAX: u64 = 8 << 20;

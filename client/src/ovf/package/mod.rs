@@ -1,5 +1,13 @@
 //! A package on disk: an OVA, or an `.ovf` with files beside it.
 
+pub(crate) mod disk;
+mod files;
+pub mod manifest;
+mod scratch;
+mod stream;
+pub(crate) mod tar;
+mod zip;
+
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,15 +18,15 @@ use seawall_api::release::{DESCRIPTOR_LEN_MAX, Descriptor};
 use seawall_store::image::{self, DiskImage, SlicedFile};
 
 use super::describe::describe;
-use super::disk::{contradicted, sniff};
 use super::envelope::{Envelope, FileReference, Unmapped};
-use super::files::{self, Files, Found};
-use super::manifest::{self, Hasher, Line, MANIFEST_LEN_MAX};
-use super::parse::{FILES_MAX, parse};
-use super::{MEDIA_TYPE, OvfError, scratch, text};
+use super::read::{FILES_MAX, parse};
+use super::{MEDIA_TYPE, OvfError, text};
 use crate::disk::DiskSource;
 use crate::progress::{Progress, Stage};
 use crate::spec::{Packed, ReleaseSpec, Unpack};
+use disk::{contradicted, sniff};
+use files::{Files, Found};
+use manifest::{Hasher, Line, MANIFEST_LEN_MAX};
 
 /// The size of the buffer for hashing, in bytes.
 const STEP: usize = 1 << 20;

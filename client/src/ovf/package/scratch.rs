@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use flate2::read::DeflateDecoder;
 use seawall_store::image::{SlicedFile, Source};
 
-use super::OvfError;
 use crate::disk::inflate;
+use crate::ovf::OvfError;
 use crate::spec::Unpack;
 
 /// The length of an inflated block in bytes. A block of zeros becomes a hole.

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use seawall_store::image::Source;
 
-use super::OvfError;
-use super::names::{HREF_LEN_MAX, base, canonical};
-use super::parse::FILES_MAX;
+use crate::ovf::OvfError;
+use crate::ovf::names::{HREF_LEN_MAX, base, canonical};
+use crate::ovf::read::FILES_MAX;
 
 const BLOCK_LEN: usize = 512;
 pub(crate) const BLOCK: u64 = BLOCK_LEN as u64;

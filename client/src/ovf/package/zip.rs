@@ -11,10 +11,10 @@ use zip::CompressionMethod;
 use zip::read::Config;
 use zip::unstable::read::ZipIterable;
 
-use super::OvfError;
-use super::names::canonical;
-use super::parse::FILES_MAX;
 use super::tar::is_apple_double;
+use crate::ovf::OvfError;
+use crate::ovf::names::canonical;
+use crate::ovf::read::FILES_MAX;
 use crate::spec::Unpack;
 
 /// The length of a local header before the name, in bytes.

@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashSet};
 use roxmltree::Node;
 use seawall_api::release::{Firmware, NetworkModel};
 
-use super::OvfError;
-use super::envelope::{AttachedDisk, Card, Unmapped, VirtualDisk};
 use super::item::{CPU, DISK, ETHERNET, Item, MEMORY, STORAGE_EXTENT, title_of};
 use super::storage::{DiskTable, Referred, attach, referred};
 use super::units::{bytes_in, scaled};
 use super::xml::{children, foreign, is_yes, kind, text_of, title};
+use crate::ovf::OvfError;
+use crate::ovf::envelope::{AttachedDisk, Card, Unmapped, VirtualDisk};
 
 const SECTION: &str = "VirtualHardwareSection";
 const MIB: u64 = 1 << 20;

@@ -3,6 +3,15 @@
 //! The parser is total: any bytes give an envelope or an error. The parts without a place in a
 //! release are in [`Envelope::unmapped`].
 
+mod hardware;
+mod item;
+mod product;
+mod references;
+mod storage;
+mod system;
+mod units;
+pub(super) mod xml;
+
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -10,8 +19,8 @@ use roxmltree::Node;
 use seawall_api::release::{Architecture, DESCRIPTOR_LEN_MAX, TEXT_LEN_MAX};
 
 use super::envelope::{Envelope, OvfNetwork, Unmapped};
-use super::xml::{self, attribute, children, is, is_ovf, is_yes, kind, named, text_of, title};
-use super::{OvfError, references, storage, system, text};
+use super::{OvfError, text};
+use xml::{attribute, children, is, is_ovf, is_yes, kind, named, text_of, title};
 
 /// The maximum number of a package's files.
 pub const FILES_MAX: usize = 4096;

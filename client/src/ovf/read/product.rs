@@ -3,9 +3,9 @@
 use roxmltree::Node;
 use seawall_api::release::Parameter;
 
-use super::envelope::{Envelope, Property, Unmapped};
-use super::parse::shortened;
+use super::shortened;
 use super::xml::{SEAWALL, attribute, children, flag, foreign, named, text, text_of, title};
+use crate::ovf::envelope::{Envelope, Property, Unmapped};
 
 const SECTION: &str = "ProductSection";
 

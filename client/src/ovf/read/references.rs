@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use roxmltree::Node;
 use seawall_store::image::{Format, Wrapping};
 
-use super::OvfError;
-use super::envelope::{FileReference, Unmapped, VirtualDisk};
-use super::names::HREF_LEN_MAX;
-use super::parse::required;
+use super::required;
 use super::storage::bus_named;
 use super::units::{bytes_in, scaled};
 use super::xml::{attribute, foreign, is, is_yes};
+use crate::ovf::OvfError;
+use crate::ovf::envelope::{FileReference, Unmapped, VirtualDisk};
+use crate::ovf::names::HREF_LEN_MAX;
 
 const REFERENCES: &str = "References";
 const DISK_SECTION: &str = "DiskSection";

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use seawall_api::release::Bus;
 
-use super::OvfError;
-use super::envelope::{AttachedDisk, Envelope, VirtualDisk};
 use super::hardware::{Context, Hardware};
 use super::item::{CPU, DISK, ETHERNET, IDE, Item, MEMORY, SCSI, STORAGE_EXTENT};
-use super::names::percent_decoded;
+use crate::ovf::OvfError;
+use crate::ovf::envelope::{AttachedDisk, Envelope, VirtualDisk};
+use crate::ovf::names::percent_decoded;
 
 /// The disks and files of an envelope, by every name that an item may use.
 pub(super) struct DiskTable {

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use roxmltree::Node;
 use seawall_api::release::{Architecture, Firmware};
 
-use super::OvfError;
-use super::envelope::{Envelope, Unmapped, VirtualSystem};
 use super::hardware::{self, Context, Hardware};
-use super::parse::{architecture, required, shortened};
 use super::product::product;
 use super::storage::{self, DiskTable};
 use super::xml::{
     SEAWALL, attribute, children, foreign, is, is_ovf, is_yes, kind, named, text_of, title,
 };
+use super::{architecture, required, shortened};
+use crate::ovf::OvfError;
+use crate::ovf::envelope::{Envelope, Unmapped, VirtualSystem};
 
 /// The maximum depth of nested collections.
 const DEPTH_MAX: usize = 16;

@@ -1,7 +1,7 @@
 //! Tests with packages in archives: tar, zip, and compressed ones.
 
 use super::*;
-use crate::ovf::tar;
+use crate::ovf::package::tar;
 
 /// Returns a tar archive of members.
 fn tarred(members: &[(&str, &[u8])]) -> Vec<u8> {

@@ -4,7 +4,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use seawall_api::digest::{ContentDigest, IndexDigest};
-use seawall_api::release::{Document, Network, NetworkCard, Schema};
+use seawall_api::release::{Bus, Document, Firmware, Network, NetworkCard, NetworkModel, Schema};
 use seawall_api::units::DiskLen;
 
 use super::*;

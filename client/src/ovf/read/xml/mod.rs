@@ -12,9 +12,9 @@ const NODES_MAX: u32 = 500_000;
 const UNDECLARED_MAX: usize = 16;
 
 /// The namespace of OVF 1.x.
-pub(super) const OVF: &str = "http://schemas.dmtf.org/ovf/envelope/1";
+pub(in crate::ovf) const OVF: &str = "http://schemas.dmtf.org/ovf/envelope/1";
 /// The namespace of Seawall's attributes, for properties that OVF cannot express.
-pub(super) const SEAWALL: &str = "urn:seawall:ovf:1";
+pub(in crate::ovf) const SEAWALL: &str = "urn:seawall:ovf:1";
 /// The namespaces of OVF's own prefixes, for documents that lack their declarations.
 const WELL_KNOWN: [(&str, &str); 4] = [
     ("ovf", OVF),
