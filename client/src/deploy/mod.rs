@@ -13,13 +13,9 @@
 //!    from the version: to its host, a patched machine is the same machine.
 
 mod guest;
-mod hyperv;
 mod identity;
-mod libvirt;
-mod proxmox;
-mod qemu;
 mod quote;
-mod xen;
+mod targets;
 mod xml;
 
 use std::fmt;
@@ -33,6 +29,7 @@ use seawall_store::image::layout::ExportFormat;
 use serde::{Deserialize, Serialize};
 
 use guest::{Guest, guests};
+use targets::{hyperv, libvirt, proxmox, qemu, xen};
 
 use crate::disk::sectors;
 

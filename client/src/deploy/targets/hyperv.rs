@@ -5,10 +5,10 @@
 
 use seawall_api::release::{Architecture, Bus};
 
-use super::guest::{architecture_name, bus_name, host_name, model_name};
-use super::identity::Vendor;
-use super::quote::powershell;
-use super::{DescriptorTarget, Draft, Guest, Subject, state_name};
+use crate::deploy::guest::{architecture_name, bus_name, host_name, model_name};
+use crate::deploy::identity::Vendor;
+use crate::deploy::quote::powershell;
+use crate::deploy::{DescriptorTarget, Draft, Guest, Subject, state_name};
 
 /// Disks on the IDE controllers of generation 1, and on one SCSI controller.
 const IDE_PLACES: usize = 4;
@@ -84,7 +84,7 @@ function Confirm-Switch([string]$Name) {
 }
 "#;
 
-pub(super) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest<'_>]) {
+pub(in crate::deploy) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest<'_>]) {
     let release = format!("$release = '{}'\n", state_name(subject.release.digest()));
     let mut script = BEGIN.replace("@RELEASE@\n", &release);
     let networks = &subject.release.document().networks;

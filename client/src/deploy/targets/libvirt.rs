@@ -5,11 +5,13 @@
 use seawall_api::names::NetworkName;
 use seawall_api::release::{Architecture, Bus, NetworkModel};
 
-use super::guest::{architecture_name, bus_name, device, host_name, model_name, qemu_format};
-use super::identity::{self, Vendor};
-use super::quote::shell;
-use super::xml::Xml;
-use super::{DescriptorTarget, Draft, Guest, OVERLAY, Subject, Writes, state_name};
+use crate::deploy::guest::{
+    architecture_name, bus_name, device, host_name, model_name, qemu_format,
+};
+use crate::deploy::identity::{self, Vendor};
+use crate::deploy::quote::shell;
+use crate::deploy::xml::Xml;
+use crate::deploy::{DescriptorTarget, Draft, Guest, OVERLAY, Subject, Writes, state_name};
 
 /// The XML namespace of a domain's metadata about its release.
 const NAMESPACE: &str = "urn:seawall:release:1";
@@ -22,7 +24,7 @@ const LSI_UNITS: usize = 7;
 const AHCI_UNITS: usize = 6;
 const IDE_UNITS: usize = 4;
 
-pub(super) fn describe(
+pub(in crate::deploy) fn describe(
     draft: &mut Draft,
     subject: &Subject<'_>,
     guests: &[Guest<'_>],

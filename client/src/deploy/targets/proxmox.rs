@@ -4,10 +4,10 @@
 
 use seawall_api::release::{Architecture, Bus};
 
-use super::guest::{architecture_name, bus_name, model_name};
-use super::identity::Vendor;
-use super::quote::shell;
-use super::{DescriptorTarget, Draft, Guest, Subject};
+use crate::deploy::guest::{architecture_name, bus_name, model_name};
+use crate::deploy::identity::Vendor;
+use crate::deploy::quote::shell;
+use crate::deploy::{DescriptorTarget, Draft, Guest, Subject};
 
 /// The number of disks on each bus of `qm`.
 const IDE_PLACES: usize = 4;
@@ -37,7 +37,7 @@ case $root in
 esac
 "#;
 
-pub(super) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest<'_>]) {
+pub(in crate::deploy) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest<'_>]) {
     let (application, version) = (subject.release.application(), subject.release.version());
     let mut script =
         format!("#!/bin/sh\n# Makes the machines of {application} {version} with qm.\n{BEGIN}");

@@ -6,10 +6,10 @@
 
 use seawall_api::release::{Architecture, Bus, NetworkModel};
 
-use super::guest::{GuestDisk, architecture_name, bus_name, model_name, qemu_format};
-use super::identity::{self, Vendor};
-use super::quote::shell;
-use super::{Draft, Guest, OVERLAY, Subject, state_name};
+use crate::deploy::guest::{GuestDisk, architecture_name, bus_name, model_name, qemu_format};
+use crate::deploy::identity::{self, Vendor};
+use crate::deploy::quote::shell;
+use crate::deploy::{Draft, Guest, OVERLAY, Subject, state_name};
 
 /// Units of an LSI controller, of an AHCI controller, and of a PC's two IDE channels.
 const LSI_UNITS: usize = 7;
@@ -22,7 +22,7 @@ const SLOTS_MAX: usize = 24;
 const RUN: &str = include_str!("qemu-run.sh");
 const MACHINE: &str = include_str!("qemu-machine.sh");
 
-pub(super) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest<'_>]) {
+pub(in crate::deploy) fn describe(draft: &mut Draft, subject: &Subject<'_>, guests: &[Guest<'_>]) {
     let (application, version) = (subject.release.application(), subject.release.version());
     for guest in guests {
         let script = run(draft, subject, guest);

@@ -6,10 +6,10 @@
 
 use seawall_api::release::{Bus, NetworkModel};
 
-use super::guest::{architecture_name, device, model_name};
-use super::identity::{self, Vendor};
-use super::quote::{shell, xl};
-use super::{DescriptorTarget, Draft, Guest, OVERLAY, Subject, Writes, state_name};
+use crate::deploy::guest::{architecture_name, device, model_name};
+use crate::deploy::identity::{self, Vendor};
+use crate::deploy::quote::{shell, xl};
+use crate::deploy::{DescriptorTarget, Draft, Guest, OVERLAY, Subject, Writes, state_name};
 
 /// The number of disks on the device model's emulated controllers. Later disks are paravirtual.
 const EMULATED_MAX: usize = 4;
@@ -20,7 +20,7 @@ const START: &str = include_str!("xen-start.sh");
 /// The maximum number of processors that `xl` accepts for a fully virtualised machine.
 const CPUS_MAX: u32 = 128;
 
-pub(super) fn describe(
+pub(in crate::deploy) fn describe(
     draft: &mut Draft,
     subject: &Subject<'_>,
     guests: &[Guest<'_>],
