@@ -44,17 +44,21 @@ pub mod audit;
 pub mod content;
 mod error;
 pub mod model;
+pub mod names;
 pub mod releases;
 pub mod retention;
 pub mod room;
 pub mod upkeep;
 
+use audit::Audit;
 pub use audit::webhooks::Delivered;
 pub use content::packs::{KeptPack, PackObject};
 pub use error::AppError;
+use names::Names;
 pub use releases::names::Completed;
 pub use releases::publish::Publisher;
 pub use releases::resolve::ReleaseBytes;
+use retention::Retention;
 
 /// Concurrent diffs. Each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
@@ -68,6 +72,12 @@ const SWEEP_RUNS: &str = "an object needed by this request is being collected";
 
 /// The registry's use cases over its ports.
 pub struct Registry {
+    /// The audit log, webhooks and quotas.
+    pub audit: Audit,
+    /// Pins, hosts and policies.
+    pub retention: Retention,
+    /// Lookups by name.
+    pub names: Names,
     store: Arc<dyn ObjectStore>,
     catalog: Catalog,
     host: Arc<dyn Host>,
@@ -75,13 +85,10 @@ pub struct Registry {
     proving: Arc<Semaphore>,
     diffing: Semaphore,
     lease_ttl_secs: u64,
-    noted: audit::log::Noted,
     room: Option<room::Room>,
-    reach: Reach,
     collecting: upkeep::collect::Collecting,
     usage: upkeep::collect::Measured,
     checks: upkeep::fsck::Checks,
-    receivers: audit::webhooks::Receivers,
 }
 
 impl Registry {
@@ -96,8 +103,16 @@ impl Registry {
         // Without randomness the id is all zeros, and two processes share one.
         let checks = upkeep::fsck::Checks::new(host.random().unwrap_or_default());
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
-        let (collecting, usage, noted, receivers) = <_>::default();
+        let (collecting, usage) = <_>::default();
+        let names = || Names { catalog: catalog.clone() };
         Self {
+            audit: Audit::new(catalog.clone(), Arc::clone(&host)),
+            retention: Retention {
+                catalog: catalog.clone(),
+                host: Arc::clone(&host),
+                names: names(),
+            },
+            names: names(),
             store,
             catalog,
             host,
@@ -107,11 +122,15 @@ impl Registry {
             collecting,
             usage,
             checks,
-            noted,
-            receivers,
             room: None,
-            reach: Reach::PublicOnly,
         }
+    }
+
+    /// Sets the addresses permitted for webhooks.
+    #[must_use]
+    pub fn with_reach(mut self, reach: Reach) -> Self {
+        self.audit.reach = reach;
+        self
     }
 
     /// Returns the reason why the registry is read-only, if it is.
@@ -168,7 +187,7 @@ impl Registry {
         hand: Hand,
         healing: Healing,
     ) -> Result<(), AppError> {
-        self.noted.forget(&name.path());
+        self.audit.forget_damage(name);
         self.catalog.note_sound(name.clone(), hand, healing).await?;
         Ok(())
     }
@@ -197,7 +216,7 @@ impl Registry {
         let Admission { mut lease, load } = admission;
         for _ in 0..SWEEP_TRIES {
             let (put, healing) = self.store_bytes(name, bytes.clone()).await?;
-            self.noted.forget(&name.path());
+            self.audit.forget_damage(name);
             let stored = Stored { grip: lease.grip, healing, is_metered: load.is_some() };
             if add(stored).await? == Added::Present {
                 return Ok(put);

@@ -46,7 +46,7 @@ pub(crate) async fn deliver(registry: Arc<Registry>, courier: Arc<dyn Courier>, 
             Some(webhook) = running.next(), if !running.is_empty() => {
                 busy.remove(&webhook);
             }
-            _ = ticks.tick() => match registry.due_webhooks().await {
+            _ = ticks.tick() => match registry.audit.due_webhooks().await {
                 Ok(due) => {
                     for webhook in due {
                         if busy.insert(webhook) {
@@ -68,7 +68,7 @@ async fn drain(
     watched: &Watched,
 ) -> WebhookId {
     for _ in 0..BATCH {
-        match registry.deliver_next(webhook, courier.as_ref()).await {
+        match registry.audit.deliver_next(webhook, courier.as_ref()).await {
             Ok(None) => break,
             Ok(Some(outcome)) => {
                 watched.attempted(outcome);

@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use seawall_api::audit::Action;
 use seawall_store::port::ObjectName;
 
-use crate::app::releases::listings::Page;
-use crate::app::{AppError, Registry};
+use super::Audit;
+use crate::app::AppError;
+use crate::app::model::Page;
 use crate::catalog::{AuditQuery, Entry, Logged};
 
 /// The maximum number of damaged objects remembered as logged. Once it is reached, further damage
@@ -16,7 +17,7 @@ const NOTED_COUNT_MAX: usize = 10_000;
 
 /// The damaged objects already logged by this process.
 #[derive(Debug, Default)]
-pub(in crate::app) struct Noted(Mutex<HashSet<String>>);
+pub(super) struct Noted(Mutex<HashSet<String>>);
 
 impl Noted {
     /// Remembers an object. Returns false if the object was remembered before or the limit is
@@ -26,18 +27,17 @@ impl Noted {
         noted.len() < NOTED_COUNT_MAX && noted.insert(path.to_owned())
     }
 
-    /// Forgets an object after its repair, so that new damage is logged again.
-    pub(in crate::app) fn forget(&self, path: &str) {
+    fn forget(&self, path: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 }
 
-impl Registry {
+impl Audit {
     /// Returns audit log entries, newest first, at most `query.limit`.
     ///
     /// # Errors
     /// Fails if the catalog fails.
-    pub async fn audit(&self, mut query: AuditQuery) -> Result<Page<Logged, u64>, AppError> {
+    pub async fn entries(&self, mut query: AuditQuery) -> Result<Page<Logged, u64>, AppError> {
         let limit = query.limit;
         query.limit = limit.saturating_add(1);
         let entries = self.catalog.audit(query).await?;
@@ -48,6 +48,11 @@ impl Registry {
     /// caller reports the damage instead.
     pub(in crate::app) async fn note_damage(&self, object: &ObjectName) {
         self.log_damage(object.path()).await;
+    }
+
+    /// Forgets an object after its repair, so that new damage is logged again.
+    pub(in crate::app) fn forget_damage(&self, object: &ObjectName) {
+        self.noted.forget(&object.path());
     }
 
     /// As [`Self::note_damage`], for an object given by its path or a description.

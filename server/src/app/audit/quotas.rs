@@ -8,10 +8,11 @@
 use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 
-use crate::app::{AppError, Registry};
+use super::Audit;
+use crate::app::AppError;
 use crate::catalog::{Admission, Excess, Frame, Quota, QuotaState};
 
-impl Registry {
+impl Audit {
     /// Returns the quota and the usage of an application, which need not exist.
     ///
     /// # Errors
@@ -39,18 +40,16 @@ impl Registry {
         self.quota(application).await
     }
 
-    /// Fails if the disk has no space for uploads, or the quota leaves no room for a new version of
-    /// any size. A push of an existing version is admitted, because the push may repair the release
+    /// Fails if the quota leaves no room for a new version of any size. A push of an existing version is admitted, because the push may repair the release
     /// and adds no data.
     ///
     /// # Errors
-    /// [`AppError::NoRoom`], [`AppError::QuotaExceeded`], or the error of the catalog.
+    /// [`AppError::QuotaExceeded`], or the error of the catalog.
     pub async fn admit_push(
         &self,
         application: &ApplicationName,
         version: Option<Version>,
     ) -> Result<(), AppError> {
-        self.reserve(0)?;
         let Some(version) = version else { return Ok(()) };
         // A new release is assumed to add at least one byte.
         let Some(excess) = self.quota(application).await?.excess(1) else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! Webhooks, which send events to registered URLs.
 //!
 //! An action and its messages are committed in one catalog transaction (a transactional outbox).
-//! `jobs/deliver` delivers the messages, one [`Registry::deliver_next`] at a time.
+//! `jobs/deliver` delivers the messages, one [`Audit::deliver_next`] at a time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,12 +10,13 @@ use seawall_api::audit::{Action, EVENTS};
 use seawall_api::names::ApplicationName;
 use url::Url;
 
-use crate::app::releases::listings::Page;
-use crate::app::{AppError, Registry};
+use super::Audit;
+use crate::app::AppError;
+use crate::app::model::Page;
 use crate::catalog::{
     DeliveryRow, DeliveryState, Settlement, Webhook, WebhookAdded, WebhookId, WebhookStatus,
 };
-use crate::courier::{Courier, Reach};
+use crate::courier::Courier;
 
 mod message;
 
@@ -70,7 +71,7 @@ struct Deaf {
 /// The failing receivers known to this process. Throttles attempts per receiver, so that a backlog
 /// causes no more attempts than a single message. At most one entry per webhook.
 #[derive(Debug, Default)]
-pub(in crate::app) struct Receivers(Mutex<HashMap<WebhookId, Deaf>>);
+pub(super) struct Receivers(Mutex<HashMap<WebhookId, Deaf>>);
 
 impl Receivers {
     fn may_be_tried(&self, id: WebhookId, now_secs: u64) -> bool {
@@ -100,13 +101,7 @@ impl Receivers {
     }
 }
 
-impl Registry {
-    /// Sets the addresses permitted for webhooks.
-    #[must_use]
-    pub fn with_reach(self, reach: Reach) -> Self {
-        Self { reach, ..self }
-    }
-
+impl Audit {
     /// Adds a webhook.
     ///
     /// # Errors
@@ -290,6 +285,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use super::*;
+    use crate::app::Registry;
     use crate::app::tests::Site;
     use crate::catalog::Entry;
     use crate::courier::Message;
@@ -325,7 +321,7 @@ mod tests {
             secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),
             token: String::new(),
         };
-        let id = registry.add_webhook(new).await.unwrap().webhook.id;
+        let id = registry.audit.add_webhook(new).await.unwrap().webhook.id;
         for n in 0..MESSAGES {
             let entry = Entry::new(Action::Damage, "", site.now_secs());
             registry.catalog.log(entry.with("object", format!("<{n}>"))).await.unwrap();
@@ -337,9 +333,10 @@ mod tests {
     async fn pass(site: &Site, registry: &Registry, id: WebhookId, ear: &Ear, secs: u64) -> u64 {
         for _ in 0..secs {
             site.pass(1);
-            while registry.deliver_next(id, ear).await.unwrap() == Some(Delivered::Accepted) {}
+            while registry.audit.deliver_next(id, ear).await.unwrap() == Some(Delivered::Accepted) {
+            }
         }
-        registry.webhooks().await.unwrap()[0].pending_count
+        registry.audit.webhooks().await.unwrap()[0].pending_count
     }
 
     /// A failing receiver with a backlog is tried as often as for a single message.

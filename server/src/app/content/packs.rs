@@ -93,7 +93,7 @@ impl Registry {
     ) -> Result<KeptPack, AppError> {
         let admission = self.admit_upload(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
-        self.check_quota_of_pack(&admission, &row_of(&pack).frames).await?;
+        self.audit.check_quota_of_pack(&admission, &row_of(&pack).frames).await?;
         let name = ObjectName::Pack(expected);
         let put = self
             .keep_admitted(admission, &name, pack.bytes(), async |stored| {
@@ -153,7 +153,7 @@ impl Registry {
             Err(error) if error.barrier().is_some() => return Ok(()),
             outcome => outcome?,
         }
-        self.note_damage(&ObjectName::Pack(pack)).await;
+        self.audit.note_damage(&ObjectName::Pack(pack)).await;
         Ok(())
     }
 

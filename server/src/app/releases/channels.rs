@@ -32,21 +32,8 @@ impl Registry {
     /// # Errors
     /// [`AppError::NotFound`] if there is no such application.
     pub async fn channels(&self, application: &ApplicationName) -> Result<Vec<Channel>, AppError> {
-        self.find_application(application).await?;
+        self.names.find_application(application).await?;
         Ok(self.catalog.channels(application.clone()).await?)
-    }
-
-    /// Returns a channel.
-    ///
-    /// # Errors
-    /// [`AppError::NotFound`] if there is no such channel.
-    pub async fn channel(
-        &self,
-        application: &ApplicationName,
-        channel: &ChannelName,
-    ) -> Result<Channel, AppError> {
-        let found = self.catalog.channel(application.clone(), channel.clone()).await?;
-        found.ok_or_else(|| AppError::not_found(format!("channel {application}:{channel}")))
     }
 
     /// Returns the latest moves of a channel, newest first.

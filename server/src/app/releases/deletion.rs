@@ -6,13 +6,10 @@ use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::units::Counted;
 
+use crate::app::names::{MOVES_HELD, gone};
 use crate::app::{AppError, Registry};
 use crate::catalog::Release;
 use crate::catalog::collect::{DeleteRequest, Deletion, Holder, Tombstone};
-
-/// The number of previous moves of a channel whose releases are held for a rollback. A mistaken
-/// promotion is often noticed only after the next one.
-pub const MOVES_HELD: u32 = 2;
 
 /// The maximum number of holders listed in an error.
 const NAMED_HOLDERS_MAX: usize = 10;
@@ -73,32 +70,18 @@ impl Registry {
     /// Returns a release and its holders, the strongest first.
     ///
     /// # Errors
-    /// As [`Registry::resolve`].
+    /// As [`Names::resolve`](crate::app::names::Names::resolve).
     pub async fn holders(
         &self,
         application: &ApplicationName,
         selector: &Selector,
     ) -> Result<(Release, Vec<Holder>), AppError> {
-        let digest = self.resolve(application, selector).await?;
+        let digest = self.names.resolve(application, selector).await?;
         let gone = || AppError::not_found(format!("release {application}@{digest}"));
         let release = self.catalog.release(application.clone(), digest).await?.ok_or_else(gone)?;
         let (of, now_secs) = (application.clone(), self.host.now_secs());
         let holders = self.catalog.holders(of, digest, now_secs, MOVES_HELD).await?;
         Ok((release, holders.ok_or_else(gone)?))
-    }
-}
-
-/// Returns the error for a deleted release.
-pub(in crate::app) fn gone(tombstone: &Tombstone) -> AppError {
-    let Tombstone { release, deleted_at_secs, deleted_by } = tombstone;
-    let by = match deleted_by.as_str() {
-        "" => "a client without a token".to_owned(),
-        token => format!("`{token}`"),
-    };
-    AppError::Gone {
-        version: format!("{}:{}", release.application, release.version),
-        by,
-        at_secs: *deleted_at_secs,
     }
 }
 

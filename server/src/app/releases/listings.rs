@@ -5,31 +5,12 @@ use std::collections::HashMap;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
-use super::deletion::MOVES_HELD;
+use crate::app::model::Page;
+use crate::app::names::MOVES_HELD;
 use crate::app::{AppError, Registry};
 use crate::catalog::check::LostObject;
 use crate::catalog::fleet::Marks;
 use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
-
-/// A page of a listing.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Page<T, K> {
-    /// The items of the page.
-    pub items: Vec<T>,
-    /// The key of the last item, as the cursor of the next page. `None` on the last page.
-    pub next: Option<K>,
-}
-
-impl<T, K> Page<T, K> {
-    /// Builds a page from up to `limit + 1` items; the extra item shows that there is a next page.
-    pub(in crate::app) fn of(mut items: Vec<T>, limit: u32, key: impl FnOnce(&T) -> K) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = if more { items.last().map(key) } else { None };
-        Self { items, next }
-    }
-}
 
 /// A release in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,26 +39,6 @@ impl Registry {
         Ok(Page::of(items, limit, |application| application.name.clone()))
     }
 
-    /// Returns an application.
-    ///
-    /// # Errors
-    /// [`AppError::NotFound`] if there is no application of this name.
-    pub async fn application(&self, name: &ApplicationName) -> Result<Application, AppError> {
-        let found = self.catalog.application(name.clone()).await?;
-        found.ok_or_else(|| no_application(name))
-    }
-
-    /// Fails unless the application exists.
-    pub(in crate::app) async fn find_application(
-        &self,
-        name: &ApplicationName,
-    ) -> Result<(), AppError> {
-        if self.catalog.has_application(name.clone()).await? {
-            return Ok(());
-        }
-        Err(no_application(name))
-    }
-
     /// Lists the releases of an application, newest first, starting after `after`. A page has fewer
     /// than `limit` releases if the names of their machines are long.
     ///
@@ -91,10 +52,10 @@ impl Registry {
     ) -> Result<Page<ListedRelease, Version>, AppError> {
         match &after {
             Some(version) => {
-                self.resolve(application, &Selector::Version(version.clone())).await?;
+                self.names.resolve(application, &Selector::Version(version.clone())).await?;
             }
             None => {
-                self.find_application(application).await?;
+                self.names.find_application(application).await?;
             }
         }
         let wanted = limit.saturating_add(1);
@@ -113,10 +74,6 @@ impl Registry {
         });
         Ok(Page::of(items.collect(), fit, |listed| listed.release.version.clone()))
     }
-}
-
-fn no_application(name: &ApplicationName) -> AppError {
-    AppError::not_found(format!("application {name}"))
 }
 
 /// Returns the number of releases, at least one, whose machine names fit into one response.

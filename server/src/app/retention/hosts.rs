@@ -5,10 +5,11 @@ use seawall_api::names::{ApplicationName, ChannelName, HostName};
 use seawall_api::reference::Selector;
 use seawall_api::v1::{HOST_TTL_SECS_MAX, HOST_TTL_SECS_MIN};
 
+use super::Retention;
 use super::pins::check_text;
-use crate::app::releases::deletion::gone;
-use crate::app::releases::listings::Page;
-use crate::app::{AppError, Registry};
+use crate::app::AppError;
+use crate::app::model::Page;
+use crate::app::names::gone;
 use crate::catalog::fleet::{
     HOSTS_MAX, HOSTS_PER_TOKEN_MAX, HostPart, HostReport, HostRow, HostRows, INSTANCES_MAX,
     Reported,
@@ -51,7 +52,7 @@ pub struct HostSeen {
     pub is_expired: bool,
 }
 
-impl Registry {
+impl Retention {
     /// Records a release on a host. The release is held until the deadline.
     ///
     /// # Errors
@@ -125,7 +126,7 @@ impl Registry {
         limit: u32,
     ) -> Result<Page<HostSeen, HostName>, AppError> {
         if let Some(application) = &application {
-            self.find_application(application).await?;
+            self.names.find_application(application).await?;
         }
         let limit = limit.min(HOSTS_PER_PAGE_MAX);
         let HostRows { rows, next } = self.catalog.hosts(application, after, limit).await?;

@@ -1,5 +1,19 @@
 //! Pins, hosts and policies: the reasons to keep a release, and the releases to delete.
 
+use std::sync::Arc;
+
+use super::names::Names;
+use crate::catalog::Catalog;
+use crate::host::Host;
+
+pub mod apply;
 pub mod hosts;
 pub mod pins;
 pub mod policies;
+
+/// The pins, hosts and policies in the catalog.
+pub struct Retention {
+    pub(super) catalog: Catalog,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) names: Names,
+}

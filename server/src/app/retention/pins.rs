@@ -5,7 +5,8 @@ use seawall_api::names::{ApplicationName, PinName};
 use seawall_api::reference::Selector;
 use seawall_api::v1::PIN_REASON_LEN_MAX;
 
-use crate::app::{AppError, Registry};
+use super::Retention;
+use crate::app::AppError;
 use crate::catalog::Entry;
 use crate::catalog::fleet::{PINS_MAX, Pin, Pinned};
 
@@ -21,7 +22,7 @@ pub struct NewPin {
 }
 
 /// Fails unless a text is non-blank, at most `len_max` bytes long, and free of control characters.
-pub(in crate::app) fn check_text(what: &str, text: &str, len_max: usize) -> Result<(), AppError> {
+pub(super) fn check_text(what: &str, text: &str, len_max: usize) -> Result<(), AppError> {
     let is_plain = !text.chars().any(char::is_control);
     if is_plain && !text.trim().is_empty() && text.len() <= len_max {
         return Ok(());
@@ -30,7 +31,7 @@ pub(in crate::app) fn check_text(what: &str, text: &str, len_max: usize) -> Resu
     Err(AppError::rule(rule))
 }
 
-impl Registry {
+impl Retention {
     /// Pins the release that a selector currently refers to, and replaces a pin of the same name.
     /// Returns the pin and whether the pin is new.
     ///
@@ -44,7 +45,7 @@ impl Registry {
         new: NewPin,
     ) -> Result<(Pin, bool), AppError> {
         check_text("the reason", &new.reason, PIN_REASON_LEN_MAX)?;
-        let release = self.resolve(application, selector).await?;
+        let release = self.names.resolve(application, selector).await?;
         let pin = Pin {
             name: new.name,
             reason: new.reason,
@@ -72,7 +73,7 @@ impl Registry {
         selector: &Selector,
         (name, token): (&PinName, &str),
     ) -> Result<(), AppError> {
-        let release = self.resolve(application, selector).await?;
+        let release = self.names.resolve(application, selector).await?;
         let entry = Entry::new(Action::Unpin, token, self.host.now_secs())
             .to_application(application)
             .with("release", release)
@@ -92,7 +93,7 @@ impl Registry {
         application: &ApplicationName,
         selector: &Selector,
     ) -> Result<Vec<Pin>, AppError> {
-        let release = self.resolve(application, selector).await?;
+        let release = self.names.resolve(application, selector).await?;
         Ok(self.catalog.pins(application.clone(), release).await?)
     }
 }

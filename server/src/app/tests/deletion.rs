@@ -37,7 +37,7 @@ async fn a_deletion_that_dies_at_any_write_happened_or_not_and_can_be_tried_agai
             push(&site.sound(), &new).await.unwrap();
             let outcome = delete(&site.failing(at, how, broken), &old).await;
             let registry = site.sound();
-            let found = registry.resolve(old.release.application(), &version(&old)).await;
+            let found = registry.names.resolve(old.release.application(), &version(&old)).await;
             if outcome.is_ok() {
                 assert!(matches!(found, Err(AppError::Gone { .. })), "{found:?}");
             }
@@ -102,7 +102,7 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
     assert_eq!(history.len(), 4, "histories name what was deleted, too");
     let error = push(&rebuilt, &old).await.unwrap_err();
     assert!(matches!(error, AppError::VersionDeleted { .. }), "{error}");
-    let error = rebuilt.resolve(old.release.application(), &version(&old)).await.unwrap_err();
+    let error = rebuilt.names.resolve(old.release.application(), &version(&old)).await.unwrap_err();
     assert_eq!(error.code(), Code::Gone);
     assert_eq!(rebuilt.complete_records().await.unwrap().written, 0, "nothing is missing");
 }
@@ -190,7 +190,7 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
         reason: "the auditors read it".to_owned(),
         token: "ops".to_owned(),
     };
-    registry.pin(&application, &version(&releases[2]), pin.clone()).await.unwrap();
+    registry.retention.pin(&application, &version(&releases[2]), pin.clone()).await.unwrap();
     let runs = HostRuns {
         application: application.clone(),
         instance: "/srv/shop".to_owned(),
@@ -201,15 +201,15 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
         reported_by: String::new(),
         speaks_for_all: true,
     };
-    registry.report_host("rack4".parse().unwrap(), runs).await.unwrap();
+    registry.retention.report_host("rack4".parse().unwrap(), runs).await.unwrap();
     let policy = Policy { keep_last: Some(1), ..Policy::default() };
-    registry.set_policy(&application, None, policy, "ops".to_owned()).await.unwrap();
+    registry.retention.set_policy(&application, None, policy, "ops".to_owned()).await.unwrap();
 
     let plan = registry.retention_plan(&application).await.unwrap();
     let going: Vec<_> = plan.going().map(|release| release.version.to_string()).collect();
     assert_eq!(going, ["1.4", "1.0"]);
     // Pinned after the plan was read.
-    registry.pin(&application, &version(&releases[0]), pin).await.unwrap();
+    registry.retention.pin(&application, &version(&releases[0]), pin).await.unwrap();
     let only = HashSet::from([releases[0].release.digest(), releases[4].release.digest()]);
     let outcome = registry.apply_retention(&application, Some(only), "ops").await.unwrap();
     let deleted: Vec<_> =
@@ -229,6 +229,6 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
     let plan = registry.retention_plan(&application).await.unwrap();
     assert_eq!(plan.going().count(), 0);
     delete(&registry, &releases[3]).await.unwrap();
-    let hosts = registry.hosts(None, None, 10).await.unwrap();
+    let hosts = registry.retention.hosts(None, None, 10).await.unwrap();
     assert!(hosts.items.is_empty(), "what a host ran is forgotten with it");
 }

@@ -68,13 +68,13 @@ impl Registry {
     /// Returns a release and its objects known to be missing; none if the release is intact.
     ///
     /// # Errors
-    /// As [`Self::resolve`].
+    /// As [`Names::resolve`](crate::app::names::Names::resolve).
     pub async fn damage_of(
         &self,
         application: &ApplicationName,
         selector: &Selector,
     ) -> Result<DamagedRelease, AppError> {
-        let digest = self.resolve(application, selector).await?;
+        let digest = self.names.resolve(application, selector).await?;
         let row = self.catalog.release(application.clone(), digest).await?;
         let row = row.ok_or_else(|| AppError::not_found(format!("release {application}")))?;
         let lacks = self.lacks(&row).await?;

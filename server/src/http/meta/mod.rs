@@ -115,7 +115,7 @@ pub(crate) async fn metrics(
         edge.metrics.watched.room(room);
     }
     // If the catalog fails, its gauges keep their last values.
-    match registry.webhooks().await {
+    match registry.audit.webhooks().await {
         Ok(webhooks) => edge.metrics.watched.webhooks(&webhooks),
         Err(error) => tracing::warn!(%error, "the metrics of webhooks are stale"),
     }

@@ -1,11 +1,14 @@
 //! Tests of retention plans.
 
+use std::collections::HashSet;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
+use seawall_api::digest::ReleaseDigest;
 
 use super::*;
 use crate::catalog::ChannelMove;
-use crate::catalog::fleet::{Standing, StandingHost};
+use crate::catalog::fleet::{Standing, StandingHost, StandingRelease};
 
 const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 24 * 3600;

@@ -467,7 +467,7 @@ impl Check {
         let lost = LostObject { object: object.clone(), what: what.clone() };
         let now_secs = self.registry.host.now_secs();
         self.registry.catalog.note_damage(lost, needed_by, now_secs).await?;
-        self.registry.note_damage(name).await;
+        self.registry.audit.note_damage(name).await;
         self.find(name.kind().rules().noun, object, what, Class::Damage);
         Ok(())
     }
@@ -475,7 +475,7 @@ impl Check {
     /// Reports a contradiction within the catalog, or with the store, that is not the fault of a
     /// stored object.
     async fn catalog_damage(&mut self, object: String, what: String) {
-        self.registry.log_damage(object.clone()).await;
+        self.registry.audit.log_damage(object.clone()).await;
         self.find("catalog", object, what, Class::Damage);
     }
 

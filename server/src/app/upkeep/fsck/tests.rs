@@ -42,7 +42,7 @@ async fn checked(registry: &Arc<Registry>) -> FsckStatus {
 /// Returns the damaged objects in the audit log.
 async fn logged(registry: &Registry) -> Vec<String> {
     let query = AuditQuery { action: Some(Action::Damage), limit: 10, ..AuditQuery::default() };
-    let entries = registry.audit(query).await.unwrap().items;
+    let entries = registry.audit.entries(query).await.unwrap().items;
     entries.into_iter().map(|logged| logged.entry.facts["object"].clone()).collect()
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn list(
         since_secs: wanted.since.map(|secs| secs.min(SINCE_MAX)),
         after: wanted.after.map(|sequence| sequence.min(SINCE_MAX)),
     };
-    let page = registry.audit(query).await?;
+    let page = registry.audit.entries(query).await?;
     let entries = page.items.into_iter().map(body_of).collect();
     Ok(web::Json(v1::AuditPage { entries, next: page.next }))
 }

@@ -39,7 +39,7 @@ pub(crate) async fn read(
     registry: web::Data<Registry>,
     application: web::Path<ApplicationName>,
 ) -> Result<web::Json<v1::Quota>, ApiError> {
-    let state = registry.quota(&application).await?;
+    let state = registry.audit.quota(&application).await?;
     Ok(web::Json(body_of(application.into_inner(), state)))
 }
 
@@ -58,6 +58,6 @@ pub(crate) async fn set(
 ) -> Result<web::Json<v1::Quota>, ApiError> {
     let quota =
         Quota { data_bytes_max: body.data_bytes_max, release_count_max: body.release_count_max };
-    let state = registry.set_quota(&application, quota, actor.name).await?;
+    let state = registry.audit.set_quota(&application, quota, actor.name).await?;
     Ok(web::Json(body_of(application.into_inner(), state)))
 }

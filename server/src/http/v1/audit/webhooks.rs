@@ -61,7 +61,7 @@ fn webhook_id(text: &str) -> Result<WebhookId, ApiError> {
 pub(crate) async fn list(
     registry: web::Data<Registry>,
 ) -> Result<web::Json<v1::WebhookPage>, ApiError> {
-    let webhooks = registry.webhooks().await?.into_iter().map(webhook_of).collect();
+    let webhooks = registry.audit.webhooks().await?.into_iter().map(webhook_of).collect();
     Ok(web::Json(v1::WebhookPage { webhooks }))
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn add(
         secret: body.secret,
         token: actor.name,
     };
-    Ok(HttpResponse::Created().json(webhook_of(registry.add_webhook(new).await?)))
+    Ok(HttpResponse::Created().json(webhook_of(registry.audit.add_webhook(new).await?)))
 }
 
 /// Removes a webhook and its pending messages.
@@ -94,7 +94,7 @@ pub(crate) async fn remove(
     webhook: web::Path<String>,
     actor: Actor,
 ) -> Result<HttpResponse, ApiError> {
-    registry.remove_webhook(webhook_id(&webhook)?, actor.name).await?;
+    registry.audit.remove_webhook(webhook_id(&webhook)?, actor.name).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn deliveries(
 ) -> Result<web::Json<v1::DeliveryPage>, ApiError> {
     let limit = page_len(page.limit)?;
     let after = page.after.map(|id| id.min(i64::MAX as u64));
-    let page = registry.deliveries(webhook_id(&webhook)?, after, limit).await?;
+    let page = registry.audit.deliveries(webhook_id(&webhook)?, after, limit).await?;
     let deliveries = page.items.into_iter().map(delivery_of).collect();
     Ok(web::Json(v1::DeliveryPage { deliveries, next: page.next }))
 }

@@ -33,7 +33,8 @@ pub(crate) async fn open(
     };
     if purpose == Purpose::Push {
         actor.publishes()?;
-        registry.admit_push(&body.application, body.version).await?;
+        registry.reserve(0)?;
+        registry.audit.admit_push(&body.application, body.version).await?;
     }
     let lease = registry.open_lease_as(body.application, purpose, actor.name).await?;
     let body = v1::Lease { id: lease.to_string(), ttl_secs: registry.lease_ttl_secs() };

@@ -59,5 +59,5 @@ pub(crate) async fn read(
     registry: web::Data<Registry>,
     name: web::Path<ApplicationName>,
 ) -> Result<web::Json<v1::Application>, ApiError> {
-    Ok(web::Json(body_of(registry.application(&name).await?)))
+    Ok(web::Json(body_of(registry.names.application(&name).await?)))
 }

@@ -76,7 +76,7 @@ pub(crate) async fn read(
     path: web::Path<ChannelPath>,
     known: Known,
 ) -> Result<HttpResponse, ApiError> {
-    let channel = registry.channel(&path.application, &path.channel).await?;
+    let channel = registry.names.channel(&path.application, &path.channel).await?;
     let etag = etag_of(&channel);
     let is_known = known.has(&etag);
     let mut response = HttpResponse::Ok();

@@ -118,7 +118,7 @@ pub(crate) async fn read(
     known: Known,
 ) -> Result<HttpResponse, ApiError> {
     let selector = path.selector()?;
-    let digest = registry.resolve(&path.application, &selector).await?;
+    let digest = registry.names.resolve(&path.application, &selector).await?;
     let etag = format!("\"{digest}\"");
     let caching = match &selector {
         Selector::Digest(_) => IMMUTABLE,

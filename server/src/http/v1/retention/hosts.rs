@@ -70,7 +70,7 @@ pub(crate) async fn list(
     page: web::Query<Page>,
 ) -> Result<web::Json<v1::HostPage>, ApiError> {
     let Page { application, after, limit } = page.into_inner();
-    let page = registry.hosts(application, after, page_len(limit)?).await?;
+    let page = registry.retention.hosts(application, after, page_len(limit)?).await?;
     let hosts = page.items.into_iter().map(body_of).collect();
     Ok(web::Json(v1::HostPage { hosts, next: page.next }))
 }
@@ -98,7 +98,7 @@ pub(crate) async fn report(
         speaks_for_all: actor.publishes().is_ok(),
         reported_by: actor.name,
     };
-    Ok(web::Json(body_of(registry.report_host(host.into_inner(), runs).await?)))
+    Ok(web::Json(body_of(registry.retention.report_host(host.into_inner(), runs).await?)))
 }
 
 /// Removes a host's reports.
@@ -113,6 +113,6 @@ pub(crate) async fn forget(
     part: web::Query<Part>,
 ) -> Result<HttpResponse, ApiError> {
     let Part { application, instance } = part.into_inner();
-    registry.forget_host(&host, HostPart { application, instance }).await?;
+    registry.retention.forget_host(&host, HostPart { application, instance }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -63,7 +63,7 @@ pub(crate) async fn list(
     registry: web::Data<Registry>,
     path: web::Path<ReleasePath>,
 ) -> Result<web::Json<v1::PinPage>, ApiError> {
-    let pins = registry.pins(&path.application, &path.selector()?).await?;
+    let pins = registry.retention.pins(&path.application, &path.selector()?).await?;
     Ok(web::Json(v1::PinPage { pins: pins.into_iter().map(body_of).collect() }))
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn pin(
     let selector = path.selector()?;
     let PinPath { application, pin, .. } = path.into_inner();
     let new = NewPin { name: pin, reason: body.reason, token: actor.name };
-    let (pin, is_new) = registry.pin(&application, &selector, new).await?;
+    let (pin, is_new) = registry.retention.pin(&application, &selector, new).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(status).json(body_of(pin)))
 }
@@ -101,6 +101,9 @@ pub(crate) async fn unpin(
     path: web::Path<PinPath>,
     actor: Actor,
 ) -> Result<HttpResponse, ApiError> {
-    registry.unpin(&path.application, &path.selector()?, (&path.pin, &actor.name)).await?;
+    registry
+        .retention
+        .unpin(&path.application, &path.selector()?, (&path.pin, &actor.name))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }

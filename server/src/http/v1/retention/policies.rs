@@ -71,7 +71,7 @@ pub(crate) async fn policies(
     registry: web::Data<Registry>,
     application: web::Path<ApplicationName>,
 ) -> Result<web::Json<v1::Policies>, ApiError> {
-    let policies = registry.policies(&application).await?;
+    let policies = registry.retention.policies(&application).await?;
     Ok(web::Json(v1::Policies { policies: policies.into_iter().map(body_of).collect() }))
 }
 
@@ -89,7 +89,9 @@ pub(crate) async fn set_policy(
     Body(policy): Body<v1::RetentionPolicy>,
 ) -> Result<web::Json<v1::Policy>, ApiError> {
     let policy = policy_of(&policy);
-    Ok(web::Json(body_of(registry.set_policy(&application, None, policy, actor.name).await?)))
+    Ok(web::Json(body_of(
+        registry.retention.set_policy(&application, None, policy, actor.name).await?,
+    )))
 }
 
 /// Sets the retention policy for the releases that a channel has pointed to.
@@ -108,7 +110,8 @@ pub(crate) async fn set_channel_policy(
 ) -> Result<web::Json<v1::Policy>, ApiError> {
     let ChannelPath { application, channel } = path.into_inner();
     let policy = policy_of(&policy);
-    let set = registry.set_policy(&application, Some(channel), policy, actor.name).await?;
+    let set =
+        registry.retention.set_policy(&application, Some(channel), policy, actor.name).await?;
     Ok(web::Json(body_of(set)))
 }
 

@@ -421,7 +421,7 @@ async fn promote(
     release: seawall_api::digest::ReleaseDigest,
 ) -> Result<(), AppError> {
     let stable = "stable".parse().unwrap();
-    let expected = match registry.channel(&application(), &stable).await {
+    let expected = match registry.names.channel(&application(), &stable).await {
         Ok(channel) => Expected::Sequence(channel.sequence),
         Err(AppError::NotFound { .. }) => Expected::Absent,
         Err(error) => return Err(error),

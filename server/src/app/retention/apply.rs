@@ -1,0 +1,104 @@
+//! Application of retention policies: releases that no policy keeps are deleted, unless held.
+//!
+//! Nothing is deleted until somebody applies the plan. The bytes of deleted releases are left to a
+//! collection, started by the edge. These use cases span rooms, and belong to the registry.
+
+use std::collections::HashSet;
+
+use seawall_api::digest::ReleaseDigest;
+use seawall_api::names::ApplicationName;
+
+use super::policies::Verdict;
+use crate::app::upkeep::collect::CollectOptions;
+use crate::app::{AppError, Registry};
+use crate::catalog::collect::Tombstone;
+use crate::catalog::fleet::StandingRelease;
+
+/// The verdicts of an application's policies on its releases.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RetentionPlan {
+    /// The verdict on every release, newest first.
+    pub verdicts: Vec<Verdict>,
+    /// The bytes that a collection would free after the planned deletions.
+    pub freed_bytes: u64,
+}
+
+impl RetentionPlan {
+    /// Returns the releases to delete, newest first.
+    pub fn going(&self) -> impl Iterator<Item = &StandingRelease> {
+        self.verdicts.iter().filter(|verdict| verdict.goes).map(|verdict| &verdict.release)
+    }
+}
+
+/// The result of applying a plan.
+#[derive(Default, Debug)]
+pub struct RetentionOutcome {
+    /// The deleted releases.
+    pub deleted: Vec<Tombstone>,
+    /// The releases that were to be deleted but are held, with their holders in words.
+    pub kept: Vec<(StandingRelease, String)>,
+    /// The bytes that a collection would free now; `None` if unknown.
+    pub planned_bytes: Option<u64>,
+    /// An error after the first deletion. The remaining releases are unchanged.
+    pub failure: Option<AppError>,
+}
+
+impl Registry {
+    /// Returns the verdicts of an application's policies on its releases now.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] if there is no such application.
+    pub async fn retention_plan(
+        &self,
+        application: &ApplicationName,
+    ) -> Result<RetentionPlan, AppError> {
+        let mut plan =
+            RetentionPlan { verdicts: self.retention.verdicts(application).await?, freed_bytes: 0 };
+        let going: HashSet<_> = plan.going().map(|release| release.digest).collect();
+        if !going.is_empty() {
+            let collection = self.plan_collection(&going, CollectOptions::default()).await?;
+            plan.freed_bytes = collection.freed_bytes();
+        }
+        Ok(plan)
+    }
+
+    /// Deletes the releases that the plan does not keep, restricted to `only` if given. The bytes
+    /// are left to a collection, which takes longer than a request may.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] if there is no such application; or an error before the first
+    /// deletion.
+    pub async fn apply_retention(
+        &self,
+        application: &ApplicationName,
+        only: Option<HashSet<ReleaseDigest>>,
+        token: &str,
+    ) -> Result<RetentionOutcome, AppError> {
+        let verdicts = self.retention.verdicts(application).await?;
+        let mut outcome = RetentionOutcome::default();
+        for Verdict { release, goes, .. } in verdicts {
+            if !goes || only.as_ref().is_some_and(|only| !only.contains(&release.digest)) {
+                continue;
+            }
+            let token = token.to_owned();
+            match self.remove_release(application, &release.version, token).await {
+                Ok(tombstone) => outcome.deleted.push(tombstone),
+                Err(AppError::Held { holders, .. }) => outcome.kept.push((release, holders)),
+                // Another request deleted the release first.
+                Err(AppError::Gone { .. } | AppError::NotFound { .. }) => {}
+                Err(error) if outcome.deleted.is_empty() => return Err(error),
+                // The caller must learn of the completed deletions.
+                Err(error) => {
+                    outcome.failure = Some(error);
+                    return Ok(outcome);
+                }
+            }
+        }
+        if !outcome.deleted.is_empty() {
+            let plan = self.plan_collection(&HashSet::new(), CollectOptions::default()).await;
+            // The collection reports the error itself.
+            outcome.planned_bytes = plan.ok().map(|plan| plan.freed_bytes());
+        }
+        Ok(outcome)
+    }
+}
