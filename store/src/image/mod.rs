@@ -13,7 +13,8 @@
 //! 2. A reader never opens a file for writing.
 //! 3. Bytes outside the runs that [`DiskImage::next_data`] reports read as zeros.
 //! 4. A file is taken for raw only on evidence, not for lack of a signature ([`detect`]).
-//! 5. The opener of an image, not the image, decides which other files it may name ([`open::trust`]).
+//! 5. The opener of an image, not the image, decides which other files the image may name
+//!    ([`open::trust`]).
 //!
 //! # At the same time
 //!

@@ -8,8 +8,8 @@
 //! # Invariants
 //!
 //! 1. The extents of a layer cover its disk without gaps.
-//! 2. Extents and parents are opened by the rules of [`open`](crate::image::open()), wherever their names
-//!    point. A path of another machine means the file of the same name next to the image.
+//! 2. Extents and parents are opened by the rules of [`open`](crate::image::open()), wherever their
+//!    names point. A path of another machine means the file of the same name next to the image.
 //! 3. Memory is bounded for the image as a whole: directories ([`sparse`]), grain tables
 //!    ([`TABLES_MAX`]) and decompressed grains ([`GRAINS_LEN_MAX`]).
 

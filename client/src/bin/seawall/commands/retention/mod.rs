@@ -1,5 +1,5 @@
-//! The commands that say what stays, but `promote`: `seawall rm`, `pin`, `unpin` and `retention`, and
-//! `hosts`, which is validated with them.
+//! The commands that keep and delete releases: `seawall rm`, `pin`, `unpin` and `retention`. They
+//! dispatch `hosts`, which is validated with them.
 
 mod holders;
 mod pins;
