@@ -180,8 +180,8 @@ pub fn io_remedy(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// Classifies an I/O error on a file of the store's. Apart from a full or forbidden file system, the
-/// machine is at fault, not the caller: the names of these files are Seawall's own.
+/// Classifies an I/O error on a file of the store's. Apart from a full or forbidden file system,
+/// the machine is at fault, not the caller: the names of these files are Seawall's own.
 fn of_store_io(error: &io::Error) -> ErrorKind {
     match ErrorKind::of_io(error) {
         ErrorKind::Denied => ErrorKind::Denied,

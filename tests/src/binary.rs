@@ -12,10 +12,10 @@ pub fn binary() -> &'static Path {
 
 /// Builds the binary, if need be, with the flags of `./dev test`.
 ///
-/// Cargo tells a test the binaries of its own package only. The binary is therefore asked for as what
-/// the client's own tests need: the same features then apply, and nothing is compiled a second time.
-/// It lies beside the test itself: `TARGET/PROFILE/deps/TEST` is in use, `TARGET/PROFILE/seawall` is
-/// wanted.
+/// Cargo tells a test the binaries of its own package only. The binary is therefore asked for as
+/// what the client's own tests need: the same features then apply, and nothing is compiled a second
+/// time. It lies beside the test itself: `TARGET/PROFILE/deps/TEST` is in use,
+/// `TARGET/PROFILE/seawall` is wanted.
 fn build() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).expect("a test lies in TARGET/PROFILE/deps");

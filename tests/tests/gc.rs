@@ -57,8 +57,8 @@ fn comes_back(world: &World, versions: &[u32]) {
 fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
     let world = shop();
     world.local("gc").succeeds().prints("freed 0 B");
-    // Which pack a chunk comes to lie in is chance. Release 1 had 2 MiB alone, in packs that live on;
-    // of what release 3 sent, 18 MiB of 20 were its own: some packs are below any bound.
+    // Which pack a chunk comes to lie in is chance. Release 1 had 2 MiB alone, in packs that live
+    // on; of what release 3 sent, 18 MiB of 20 were its own: some packs are below any bound.
     for (gone, left, percent) in [(1, vec![2, 3, 4], 100), (3, vec![2, 4], 60)] {
         world.local(&format!("rm team/shop:{gone}")).succeeds();
         let plan = world.local(&format!("gc --dry-run --json --live-percent {percent}"));
@@ -78,7 +78,8 @@ fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
     assert_eq!(stored(&world.path("registry")), 0, "nothing is left of nothing");
 }
 
-/// Who only looked, or pushed what was there, leaves nothing to collect; who died while sending does.
+/// Who only looked, or pushed what was there, leaves nothing to collect; who died while sending
+/// does.
 #[test]
 fn a_push_that_found_everything_there_gives_a_collection_nothing_to_look_for() {
     let world = shop();

@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP at any moment of any long command: it ends at once, says so, does not panic,
-//! and leaves nothing that only a finished command is to leave.
+//! SIGINT, SIGTERM and SIGHUP at any moment of any long command: it ends at once, says so, does not
+//! panic, and leaves nothing that only a finished command is to leave.
 //!
 //! A moment is an amount of bytes that the process has read and written, by the kernel's count.
 

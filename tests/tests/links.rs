@@ -1,4 +1,5 @@
-//! A folder that others may write to leads no command outside: links, second names, forged journals.
+//! A folder that others may write to leads no command outside: links, second names, forged
+//! journals.
 
 use std::collections::BTreeMap;
 use std::fs;

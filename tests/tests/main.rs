@@ -1,6 +1,7 @@
 //! The black-box tests: one binary, a module per promise.
 //!
-//! One binary, because each links the whole harness: twenty of them took longer to link than to run.
+//! One binary, because each links the whole harness: twenty of them took longer to link than to
+//! run.
 //! `./dev test -p seawall-tests patch::` runs one module.
 
 // Tests; the lints exempt only functions that bear `#[test]`.

@@ -46,8 +46,9 @@ use super::calls::{self, failed, location, outside, within};
 use crate::error::{StoreError, io_error};
 use crate::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
-/// The length of a read, in bytes. A piece of this length stays in the processor's cache between the
-/// read and the socket. Pieces of 512 KiB were slower for 16 clients and took four times the memory.
+/// The length of a read, in bytes. A piece of this length stays in the processor's cache between
+/// the read and the socket. Pieces of 512 KiB were slower for 16 clients and took four times the
+/// memory.
 const PIECE_LEN: u64 = 256 << 10;
 
 /// An [`ObjectStore`] in a local directory.

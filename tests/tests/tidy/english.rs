@@ -27,7 +27,8 @@ impl Sentence {
         self.words().next().is_some_and(|word| QUESTION_WORDS.contains(&word.as_str()))
     }
 
-    /// Returns whether the sentence has a pronoun that another sentence or line may have to explain.
+    /// Returns whether the sentence has a pronoun that another sentence or line may have to
+    /// explain.
     pub(crate) fn rests_on_a_pronoun(&self) -> bool {
         self.words().any(|word| PRONOUNS.contains(&word.as_str()))
     }

@@ -20,7 +20,7 @@ impl Source {
 
     /// Tests, and what serves only tests.
     pub(crate) fn is_test(&self) -> bool {
-        let parts = ["/tests/", "/benches/", "/examples/", "/testing/", "fuzz/"];
+        let parts = ["/tests/", "/benches/", "/examples/", "/testing/", "/conformance/", "fuzz/"];
         let files = ["/tests.rs", "/testing.rs", "/conformance.rs"];
         self.path.starts_with("tests/")
             || parts.iter().any(|part| self.path.contains(part))

@@ -40,8 +40,8 @@ impl Audit {
         self.quota(application).await
     }
 
-    /// Fails if the quota leaves no room for a new version of any size. A push of an existing version is admitted, because the push may repair the release
-    /// and adds no data.
+    /// Fails if the quota leaves no room for a new version of any size. A push of an existing
+    /// version is admitted, because the push may repair the release and adds no data.
     ///
     /// # Errors
     /// [`AppError::QuotaExceeded`], or the error of the catalog.

@@ -272,7 +272,8 @@ pub(super) async fn all(catalog: &Catalog) {
     webhooks_are_bounded(catalog).await;
 }
 
-/// Each webhook keeps its newest thousand deliveries, even if other webhooks take numbers in between.
+/// Each webhook keeps its newest thousand deliveries, even if other webhooks take numbers in
+/// between.
 pub(super) async fn webhooks_that_take_turns_remember_equally(catalog: &Catalog) {
     const ROUNDS: u64 = 1070;
     let both = [1, 2].map(|seed| webhook(seed, &[Action::Damage], None));

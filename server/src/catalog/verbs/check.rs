@@ -51,8 +51,8 @@ impl Catalog {
         self.write("save a check's progress", move |tx| checks::save(tx, &run, &found)).await
     }
 
-    /// Records a heartbeat of a check, so that a slow step is not taken for a dead runner. Returns false
-    /// if the check belongs to another runner, was told to stop, or has ended.
+    /// Records a heartbeat of a check, so that a slow step is not taken for a dead runner. Returns
+    /// false if the check belongs to another runner, was told to stop, or has ended.
     ///
     /// # Errors
     /// If the engine fails.
@@ -119,8 +119,8 @@ impl Catalog {
         self.write(ACTION, move |tx| damage::sound(tx, &object, hand, healing)).await
     }
 
-    /// Deletes the row of a leaf whose bytes are missing from the store, and records the leaf as lost
-    /// until it is added again.
+    /// Deletes the row of a leaf whose bytes are missing from the store, and records the leaf as
+    /// lost until it is added again.
     ///
     /// # Errors
     /// If the engine fails.

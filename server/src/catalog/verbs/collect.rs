@@ -86,8 +86,8 @@ impl Catalog {
         self.read("list leaves", move |tx| roots::leaves_in(tx, &packs)).await
     }
 
-    /// Condemns packs (with their lengths, known or not) and objects in a new generation. Returns the
-    /// generation.
+    /// Condemns packs (with their lengths, known or not) and objects in a new generation. Returns
+    /// the generation.
     ///
     /// # Errors
     /// If the engine fails.
@@ -107,8 +107,8 @@ impl Catalog {
         self.read("list condemned objects", move |tx| condemn::list(tx, false)).await
     }
 
-    /// Returns the leases older than `generation` and alive at `now_secs`. Leases that have ended are
-    /// deleted, so that none of them can publish any more.
+    /// Returns the leases older than `generation` and alive at `now_secs`. Leases that have ended
+    /// are deleted, so that none of them can publish any more.
     ///
     /// # Errors
     /// If the engine fails.
@@ -135,8 +135,8 @@ impl Catalog {
         self.write("pardon", move |tx| condemn::pardon(tx, &packs, &objects)).await
     }
 
-    /// Chooses the content to sweep: candidates still condemned, except packs that a live leaf needs.
-    /// Deletes the rows of chosen leaves and indexes, and of leaves that need a chosen pack.
+    /// Chooses the content to sweep: candidates still condemned, except packs that a live leaf
+    /// needs. Deletes the rows of chosen leaves and indexes, and of leaves that need a chosen pack.
     ///
     /// # Errors
     /// If the engine fails.
@@ -152,8 +152,8 @@ impl Catalog {
         self.read("list objects to sweep", move |tx| condemn::list(tx, true)).await
     }
 
-    /// Deletes the places in swept packs among the next `limit` chunks after `after`. Returns the last
-    /// of these chunks; `None` once all chunks were seen.
+    /// Deletes the places in swept packs among the next `limit` chunks after `after`. Returns the
+    /// last of these chunks; `None` once all chunks were seen.
     ///
     /// # Errors
     /// If the engine fails.

@@ -10,8 +10,8 @@ use super::super::rules::content::{chunks, indexes, leaves, packs};
 use super::super::{Catalog, CatalogError};
 
 impl Catalog {
-    /// Adds a pack whose bytes were just stored, clears the damage recorded of it, and counts its new
-    /// data toward the quota. Otherwise as [`Self::add_pack`].
+    /// Adds a pack whose bytes were just stored, clears the damage recorded of it, and counts its
+    /// new data toward the quota. Otherwise as [`Self::add_pack`].
     ///
     /// # Errors
     /// If the engine fails.
@@ -19,8 +19,8 @@ impl Catalog {
         self.write("add a pack", move |tx| packs::keep(tx, &pack, stored)).await
     }
 
-    /// Adds a pack and its chunks. A chunk keeps its existing place unless that place is in a lost or
-    /// condemned pack. The added pack is no longer lost or condemned.
+    /// Adds a pack and its chunks. A chunk keeps its existing place unless that place is in a lost
+    /// or condemned pack. The added pack is no longer lost or condemned.
     ///
     /// # Errors
     /// If the engine fails.
@@ -49,8 +49,8 @@ impl Catalog {
         self.read("read a pack's length", move |tx| packs::len(tx, pack)).await
     }
 
-    /// Records that the store no longer holds a pack. Until a push adds its chunks again, they have no
-    /// place and the leaves that need them are incomplete.
+    /// Records that the store no longer holds a pack. Until a push adds its chunks again, they have
+    /// no place and the leaves that need them are incomplete.
     ///
     /// # Errors
     /// If the engine fails.
@@ -70,8 +70,8 @@ impl Catalog {
         self.read("look up chunks", move |tx| chunks::missing(tx, &chunks, grip)).await
     }
 
-    /// Returns the places of chunks, including places in lost packs, so that a reader learns which pack
-    /// is lost.
+    /// Returns the places of chunks, including places in lost packs, so that a reader learns which
+    /// pack is lost.
     ///
     /// # Errors
     /// If the engine fails.
@@ -137,8 +137,8 @@ impl Catalog {
         self.read("look up leaves", move |tx| leaves::rows(tx, &leaves, grip)).await
     }
 
-    /// Adds an index whose list was just stored, records its leaves, and clears the damage recorded of
-    /// it. Its leaves must all be present.
+    /// Adds an index whose list was just stored, records its leaves, and clears the damage recorded
+    /// of it. Its leaves must all be present.
     ///
     /// # Errors
     /// If the engine fails.
@@ -171,8 +171,8 @@ impl Catalog {
         self.read("read an index", move |tx| indexes::row(tx, index, grip)).await
     }
 
-    /// Pardons an object whose bytes were just stored, and clears the damage recorded of it. Otherwise
-    /// as [`Self::revive`].
+    /// Pardons an object whose bytes were just stored, and clears the damage recorded of it.
+    /// Otherwise as [`Self::revive`].
     ///
     /// # Errors
     /// If the engine fails.

@@ -25,10 +25,10 @@ impl Catalog {
         self.read("read a lease", move |tx| leases::alive(tx, id, now_secs)).await
     }
 
-    /// Admits an object to be stored under a push lease: records that the lease keeps objects, renews
-    /// the lease when due, and returns both with the data stored under the lease so far. If the lease
-    /// ends without a release, a collection looks for objects left behind. Returns `None` if the lease
-    /// is not alive; a pull lease is returned unchanged.
+    /// Admits an object to be stored under a push lease: records that the lease keeps objects,
+    /// renews the lease when due, and returns both with the data stored under the lease so far. If
+    /// the lease ends without a release, a collection looks for objects left behind. Returns `None`
+    /// if the lease is not alive; a pull lease is returned unchanged.
     ///
     /// # Errors
     /// If the engine fails.
@@ -40,9 +40,9 @@ impl Catalog {
         self.write("admit an upload", move |tx| leases::admit(tx, id, renewal)).await
     }
 
-    /// Moves the deadline of a lease. Returns false if the lease is not alive at `now_secs`, or is a
-    /// pull lease opened at least [`PULL_LEASE_AGE_MAX_SECS`](super::super::PULL_LEASE_AGE_MAX_SECS)
-    /// ago.
+    /// Moves the deadline of a lease. Returns false if the lease is not alive at `now_secs`, or is
+    /// a pull lease opened at least
+    /// [`PULL_LEASE_AGE_MAX_SECS`](super::super::PULL_LEASE_AGE_MAX_SECS) ago.
     ///
     /// # Errors
     /// If the engine fails.
@@ -55,8 +55,8 @@ impl Catalog {
         self.write("renew a lease", move |tx| leases::renew(tx, id, now_secs, deadline_secs)).await
     }
 
-    /// Records that an object is about to be stored under a lease. If the lease ends without a release,
-    /// a collection looks for objects left behind.
+    /// Records that an object is about to be stored under a lease. If the lease ends without a
+    /// release, a collection looks for objects left behind.
     ///
     /// # Errors
     /// If the engine fails.

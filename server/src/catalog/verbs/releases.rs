@@ -31,9 +31,9 @@ impl Catalog {
         self.read("read a release", move |tx| list::one(tx, &application, release)).await
     }
 
-    /// Adds a release published before this catalog was made, as the newest of its application. Links
-    /// the release to those of its indexes that are present. Returns false if its digest or version
-    /// exists.
+    /// Adds a release published before this catalog was made, as the newest of its application.
+    /// Links the release to those of its indexes that are present. Returns false if its digest or
+    /// version exists.
     ///
     /// # Errors
     /// If the engine fails.
@@ -57,9 +57,9 @@ impl Catalog {
         self.read("resolve a release", move |tx| list::resolve(tx, &application, &selector)).await
     }
 
-    /// Lists the releases of an application published before `after`, newest first, at most `limit`. The
-    /// list ends early, but not before the second release, once its machine names exceed
-    /// [`LISTED_NAMES_LEN_MAX`](super::super::LISTED_NAMES_LEN_MAX).
+    /// Lists the releases of an application published before `after`, newest first, at most
+    /// `limit`. The list ends early, but not before the second release, once its machine names
+    /// exceed [`LISTED_NAMES_LEN_MAX`](super::super::LISTED_NAMES_LEN_MAX).
     ///
     /// # Errors
     /// If the engine fails.
@@ -154,8 +154,8 @@ impl Catalog {
         self.write("move a channel", move |tx| channels::advance(tx, &request)).await
     }
 
-    /// Adds a channel that existed before this catalog was made, with its history. Its releases must be
-    /// present.
+    /// Adds a channel that existed before this catalog was made, with its history. Its releases
+    /// must be present.
     ///
     /// # Errors
     /// If the engine fails.

@@ -30,8 +30,8 @@ impl Catalog {
         .await
     }
 
-    /// Returns the marks of an application's releases. A release held by no more than channels pointing
-    /// at it has none.
+    /// Returns the marks of an application's releases. A release held by no more than channels
+    /// pointing at it has none.
     ///
     /// # Errors
     /// If the engine fails.

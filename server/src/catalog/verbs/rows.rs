@@ -43,8 +43,8 @@ impl Catalog {
         self.read("list packs", move |tx| rows::packs(tx, after, limit)).await
     }
 
-    /// Returns those frames of a pack whose chunks have no row, or a row with another place in the same
-    /// pack.
+    /// Returns those frames of a pack whose chunks have no row, or a row with another place in the
+    /// same pack.
     ///
     /// # Errors
     /// If the engine fails.
@@ -57,8 +57,8 @@ impl Catalog {
             .await
     }
 
-    /// Corrects the rows of a pack and its chunks to match the pack's footer. A condemned pack is left
-    /// alone.
+    /// Corrects the rows of a pack and its chunks to match the pack's footer. A condemned pack is
+    /// left alone.
     ///
     /// # Errors
     /// If the engine fails.

@@ -56,8 +56,8 @@ impl Catalog {
         self.write("remove a webhook", move |tx| webhooks::remove(tx, id, &actor, now_secs)).await
     }
 
-    /// Lists the deliveries of a webhook older than `after`, newest first; `None` if there is no such
-    /// webhook.
+    /// Lists the deliveries of a webhook older than `after`, newest first; `None` if there is no
+    /// such webhook.
     ///
     /// # Errors
     /// If the engine fails.

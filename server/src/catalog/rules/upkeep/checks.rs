@@ -72,8 +72,8 @@ pub(in crate::catalog) fn claim(tx: &mut dyn Tx, claim: &ClaimCheck) -> TxResult
     Ok(ClaimedCheck::Yours(run))
 }
 
-/// Records a heartbeat of a check. Returns false if the check belongs to another runner, was told to
-/// stop, or has ended.
+/// Records a heartbeat of a check. Returns false if the check belongs to another runner, was told
+/// to stop, or has ended.
 pub(in crate::catalog) fn beat(
     tx: &mut dyn Tx,
     run: u64,

@@ -55,8 +55,8 @@ pub(in crate::catalog) fn stored(
     Ok(())
 }
 
-/// Clears the damage recorded of an object. Returns whether a repair was logged. A lost pack or leaf
-/// is sound, and its repair logged, only once its rows are added again.
+/// Clears the damage recorded of an object. Returns whether a repair was logged. A lost pack or
+/// leaf is sound, and its repair logged, only once its rows are added again.
 pub(in crate::catalog) fn sound(
     tx: &mut dyn Tx,
     object: &ObjectName,
