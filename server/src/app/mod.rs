@@ -45,6 +45,7 @@ pub mod content;
 mod error;
 pub mod model;
 pub mod names;
+mod page;
 pub mod releases;
 pub mod retention;
 pub mod room;
