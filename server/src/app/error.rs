@@ -119,6 +119,12 @@ pub enum AppError {
         /// The stopped task.
         what: &'static str,
     },
+    /// The process that ran the task ended.
+    #[error("{what} was interrupted: the registry that ran it has ended")]
+    Interrupted {
+        /// The interrupted task.
+        what: &'static str,
+    },
     /// The response would exceed a limit.
     #[error("{what} is larger than the limit of {limit}")]
     TooLarge {
@@ -250,7 +256,9 @@ impl AppError {
             Self::Incomplete { .. } => Code::Incomplete,
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
-            Self::Busy { .. } | Self::Stopped { .. } => Code::Unavailable,
+            Self::Busy { .. } | Self::Stopped { .. } | Self::Interrupted { .. } => {
+                Code::Unavailable
+            }
             Self::CheckRuns => Code::CheckRuns,
             Self::RootUnreadable { source, .. } => source.code(),
             Self::TooLarge { .. } => Code::TooLarge,
@@ -284,7 +292,7 @@ impl AppError {
             }
             Self::Busy { .. } => "run the command again in a moment",
             Self::CheckRuns => "wait until it completes, or stop it: `seawall fsck --stop`",
-            Self::Stopped { .. } => "start it again: it resumes",
+            Self::Stopped { .. } | Self::Interrupted { .. } => "start it again: it resumes",
             Self::RootUnreadable { .. } => {
                 "run `seawall fsck`, then repair the reported damage, or delete the affected \
                  release"

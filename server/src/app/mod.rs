@@ -36,6 +36,7 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::check::Healing;
 use crate::catalog::collect::{Added, Hand, Stored};
+use crate::catalog::jobs::Runner;
 use crate::catalog::{Admission, Barrier, Catalog, Lease, LeaseId};
 use crate::courier::Reach;
 use crate::host::Host;
@@ -87,6 +88,8 @@ pub struct Registry {
     diffing: Semaphore,
     lease_ttl_secs: u64,
     room: Option<room::Room>,
+    /// The id of this registry as a runner of jobs.
+    runner: Runner,
     collecting: upkeep::collect::Collecting,
     usage: upkeep::collect::Measured,
     checks: upkeep::fsck::Checks,
@@ -102,9 +105,9 @@ impl Registry {
     ) -> Self {
         let proving = Arc::new(Semaphore::new(cpus.max(1)));
         // Without randomness the id is all zeros, and two processes share one.
-        let checks = upkeep::fsck::Checks::new(host.random().unwrap_or_default());
+        let runner = host.random().unwrap_or_default();
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
-        let (collecting, usage) = <_>::default();
+        let (collecting, usage, checks) = <_>::default();
         let names = || Names { catalog: catalog.clone() };
         Self {
             audit: Audit::new(catalog.clone(), Arc::clone(&host)),
@@ -120,6 +123,7 @@ impl Registry {
             proving,
             diffing,
             lease_ttl_secs: content::leases::LEASE_TTL_SECS,
+            runner,
             collecting,
             usage,
             checks,

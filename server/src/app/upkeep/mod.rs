@@ -4,4 +4,5 @@ pub mod backup;
 pub mod collect;
 pub mod damage;
 pub mod fsck;
+mod kernel;
 pub mod rebuild;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
 pub use seawall_store::kind::Collectable;
+use serde::{Deserialize, Serialize};
 
 use super::check::Healing;
 use super::releases::Release;
@@ -123,7 +124,7 @@ pub struct Roots {
 }
 
 /// The leases a sweep waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OlderLeases {
     /// The number of leases still alive.
     pub count: u64,

@@ -69,10 +69,10 @@ pub struct Job {
 
 impl Job {
     /// Returns whether a runner works on the job: its last heartbeat is less than `patience_secs`
-    /// ago.
+    /// ago. With a patience of 0, no runner counts as alive.
     #[must_use]
     pub const fn is_alive(&self, now_secs: u64, patience_secs: u64) -> bool {
-        self.end.is_none() && self.beat_at_secs.saturating_add(patience_secs) > now_secs
+        self.end.is_none() && now_secs.saturating_sub(self.beat_at_secs) < patience_secs
     }
 }
 

@@ -41,11 +41,14 @@ use std::collections::HashSet;
 
 use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
+use serde::{Deserialize, Serialize};
 
 use crate::app::{AppError, Registry};
 use crate::catalog::Entry;
 use crate::catalog::collect::OlderLeases;
+use crate::catalog::tx::Claim;
 
+mod job;
 mod mark;
 mod plan;
 mod repack;
@@ -54,6 +57,7 @@ mod status;
 mod sweep;
 mod usage;
 
+pub use job::CollectJob;
 pub use plan::{CollectPlan, CollectTotals};
 pub(in crate::app) use status::Collecting;
 pub use status::{CollectFailure, CollectStatus, Phase};
@@ -61,7 +65,8 @@ pub(in crate::app) use usage::Measured;
 pub use usage::Usage;
 
 /// The parameters of a collection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CollectOptions {
     /// The threshold for repacking, in percent: a pack with a smaller reachable part is repacked.
     pub live_percent_min: u8,
@@ -89,7 +94,7 @@ impl Default for CollectOptions {
 }
 
 /// The results of a collection.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Collected {
     /// True if the collection searched for garbage; false if there can be none.
     pub has_looked: bool,
@@ -121,16 +126,24 @@ impl Registry {
     /// records unknown to the catalog; also fails if a root is unreadable or a port fails.
     /// Reachable content is never removed.
     pub async fn collect(&self, options: CollectOptions) -> Result<Collected, AppError> {
-        if let Err(error) = self.catalog.make_room().await {
-            let outcome = Err(error.into());
-            self.collecting.note(self.host.now_secs(), &outcome);
-            return outcome;
+        self.collect_under(&mut None, options).await
+    }
+
+    /// Collects as [`Self::collect`] does, under the right to sweep, which is obtained if `claim`
+    /// lacks it.
+    async fn collect_under(
+        &self,
+        claim: &mut Option<Claim>,
+        options: CollectOptions,
+    ) -> Result<Collected, AppError> {
+        self.catalog.make_room().await?;
+        if claim.is_none() {
+            *claim = self.catalog.claim_collecting().await?;
         }
-        let Some(_one_at_a_time) = self.catalog.claim_collecting().await? else {
+        if claim.is_none() {
             return Err(AppError::Busy { what: "another collection is running" });
-        };
+        }
         let outcome = self.collect_alone(options).await;
-        self.collecting.note(self.host.now_secs(), &outcome);
         if let Ok(Collected { swept, .. }) = outcome
             && swept.pack_count + swept.object_count > 0
         {

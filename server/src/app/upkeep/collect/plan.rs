@@ -8,6 +8,7 @@ use seawall_api::digest::PackDigest;
 use seawall_store::gc::{Liveness, Repack, RepackGroup, group};
 use seawall_store::kind::Root;
 use seawall_store::port::{ObjectKind, ObjectName};
+use serde::{Deserialize, Serialize};
 
 use super::CollectOptions;
 use super::mark::Reached;
@@ -20,7 +21,7 @@ use crate::catalog::collect::{Collectable, PackKey, PackRow};
 pub(super) const PLACES_PAGE: u32 = 100_000;
 
 /// The quantities of a collection.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct CollectTotals {
     /// The number of removed packs: without reachable chunks, or with all of them moved.
     pub pack_count: u64,

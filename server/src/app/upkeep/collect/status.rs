@@ -1,14 +1,20 @@
-//! The status of collections.
+//! The status of collections, the same in all processes that serve a catalog.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_api::problem::Code;
+use serde::{Deserialize, Serialize};
 
 use super::{CollectOptions, CollectPlan, CollectTotals, Collected};
+use crate::app::upkeep::kernel::{PATIENCE_SECS, Running};
 use crate::app::{AppError, Registry};
+use crate::catalog::jobs::{Job, JobKind};
+
+/// The maximum length of a failure's text that is kept, in characters.
+const DETAIL_LEN_MAX: usize = 8192;
 
 /// The phase of a collection.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub enum Phase {
     /// No collection is running.
     #[default]
@@ -26,19 +32,20 @@ pub enum Phase {
 }
 
 /// The progress of the current collection, and the result of the last one.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CollectStatus {
     /// The current phase.
     pub phase: Phase,
     /// The quantities of the current plan.
     pub planned: CollectTotals,
     /// The end of the last collection, in seconds since 1970-01-01 UTC, and its outcome; `None` if
-    /// there was none since the registry started.
+    /// there was none.
     pub last: Option<(u64, Result<Collected, CollectFailure>)>,
 }
 
 /// The failure of a collection.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CollectFailure {
     /// The problem code.
     pub code: Code,
@@ -50,110 +57,126 @@ pub struct CollectFailure {
 
 impl CollectFailure {
     fn of(error: &AppError) -> Self {
-        Self { code: error.code(), detail: in_full(error), remedy: error.remedy() }
+        let detail = in_full(error).chars().take(DETAIL_LEN_MAX).collect();
+        Self { code: error.code(), detail, remedy: error.remedy() }
     }
 }
 
-/// The state of the job that collects until no older leases remain.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-enum Job {
-    #[default]
-    None,
-    Runs,
-    /// The job is running and was requested again, because its plan lacks later deletions.
-    RunsAgain,
-}
-
-/// The state of collections. Held under one lock, so that readers see consistent values.
-#[derive(Debug, Default)]
-struct State {
-    status: CollectStatus,
-    job: Job,
-    /// The options of the repeated requests.
-    wanted: CollectOptions,
-    is_stopped: bool,
-    /// True if the next outcome is added to the last, because the same job collects again.
-    is_continued: bool,
-}
-
-/// The shared state of collections in this process.
-#[derive(Debug, Default)]
-pub(in crate::app) struct Collecting {
-    state: Mutex<State>,
-}
-
-impl Collecting {
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+impl CollectStatus {
+    /// Reads the progress of a job.
+    fn of(job: &Job) -> Self {
+        serde_json::from_str(&job.progress).unwrap_or_default()
     }
 
-    pub(super) fn enter(&self, phase: Phase) {
-        self.with(|state| state.status.phase = phase);
+    /// Returns the progress of a new collection after the job `before`.
+    pub(super) fn beginning(before: Option<&Job>) -> String {
+        Self { phase: Phase::Marking, ..before.map(Self::of).unwrap_or_default() }.text()
     }
 
-    pub(super) fn planned(&self, plan: &CollectPlan) {
-        self.with(|state| state.status.planned = plan.totals());
+    fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Fails if the collection was asked to stop.
-    pub(super) fn check_stop(&self) -> Result<(), AppError> {
-        match self.with(|state| state.is_stopped) {
-            true => Err(AppError::Stopped { what: "the collection" }),
-            false => Ok(()),
+    /// Returns the status of a job at a time.
+    fn at(job: &Job, now_secs: u64) -> Self {
+        let mut status = Self::of(job);
+        if !job.is_alive(now_secs, PATIENCE_SECS) {
+            status.phase = Phase::Idle;
+            if job.end.is_none() {
+                let error = AppError::Interrupted { what: "the collection" };
+                status.last = Some((job.beat_at_secs, Err(CollectFailure::of(&error))));
+            }
         }
+        status
     }
 
-    pub(super) fn note(&self, now_secs: u64, outcome: &Result<Collected, AppError>) {
-        self.with(|state| state.note(now_secs, outcome));
-    }
-}
-
-impl State {
-    fn begin(&mut self, options: CollectOptions) -> bool {
-        if self.status.phase == Phase::Idle {
-            self.status.phase = Phase::Marking;
-        }
-        let is_first = self.job == Job::None;
-        self.wanted = if self.job == Job::RunsAgain { self.wanted.with(options) } else { options };
-        self.job = if is_first { Job::Runs } else { Job::RunsAgain };
-        is_first
-    }
-
-    fn end(&mut self) -> Option<CollectOptions> {
-        self.is_stopped = false;
-        self.is_continued = self.job == Job::RunsAgain;
-        if self.is_continued {
-            self.job = Job::Runs;
-            return Some(self.wanted);
-        }
-        self.job = Job::None;
-        self.status.phase = Phase::Idle;
-        None
-    }
-
-    fn stop(&mut self) {
-        if self.job != Job::None {
-            (self.job, self.is_stopped) = (Job::Runs, true);
-        }
-    }
-
-    fn note(&mut self, now_secs: u64, outcome: &Result<Collected, AppError>) {
-        let waits = matches!(outcome, Ok(Collected { waits_for: Some(_), .. }));
-        self.status.phase = match self.job {
-            _ if waits => Phase::Waiting,
-            Job::RunsAgain => Phase::Marking,
-            Job::Runs | Job::None => Phase::Idle,
-        };
+    /// Records the outcome of a round, which is added to the last one if the same collection
+    /// continues.
+    pub(super) fn record(
+        &mut self,
+        now_secs: u64,
+        outcome: &Result<Collected, AppError>,
+        is_continued: bool,
+    ) {
         let mut outcome = outcome.as_ref().map(|done| *done).map_err(CollectFailure::of);
-        if let (Ok(done), Some((_, Ok(before)))) = (&mut outcome, &self.status.last)
-            && (before.waits_for.is_some() || self.is_continued)
+        if let (Ok(done), Some((_, Ok(before)))) = (&mut outcome, &self.last)
+            && (before.waits_for.is_some() || is_continued)
         {
             done.swept += before.swept;
             done.has_looked |= before.has_looked;
         }
-        self.is_continued = false;
-        self.status.last = Some((now_secs, outcome));
+        if matches!(outcome, Ok(Collected { waits_for: Some(_), .. })) {
+            self.phase = Phase::Waiting;
+        }
+        self.last = Some((now_secs, outcome));
     }
+}
+
+/// A collection that this process runs as a job, with its progress.
+pub(super) struct Watched {
+    pub(super) running: Arc<Running>,
+    status: Mutex<CollectStatus>,
+}
+
+impl Watched {
+    pub(super) fn new(running: Arc<Running>, job: &Job) -> Self {
+        Self { running, status: Mutex::new(CollectStatus::of(job)) }
+    }
+
+    /// Changes the status that all processes see.
+    pub(super) fn change(&self, change: impl FnOnce(&mut CollectStatus)) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = status.clone();
+        change(&mut status);
+        if *status != before {
+            self.running.tell(status.text());
+        }
+    }
+}
+
+/// The job that this process runs, if any.
+#[derive(Default)]
+pub(in crate::app) struct Collecting {
+    job: Mutex<Option<Arc<Watched>>>,
+}
+
+impl Collecting {
+    fn job(&self) -> Option<Arc<Watched>> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, job: Option<Arc<Watched>>) {
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job;
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        if let Some(job) = self.job() {
+            job.change(|status| status.phase = phase);
+        }
+    }
+
+    pub(super) fn planned(&self, plan: &CollectPlan) {
+        if let Some(job) = self.job() {
+            job.change(|status| status.planned = plan.totals());
+        }
+    }
+
+    /// Fails if the collection was asked to stop.
+    pub(super) fn check_stop(&self) -> Result<(), AppError> {
+        match self.job() {
+            Some(job) if job.running.is_stopped() => {
+                Err(AppError::Stopped { what: "the collection" })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Merges the request of `options` with an earlier one.
+pub(super) fn merged(earlier: &str, options: CollectOptions) -> String {
+    let earlier = serde_json::from_str::<CollectOptions>(earlier);
+    let merged = earlier.map_or(options, |earlier| earlier.with(options));
+    serde_json::to_string(&merged).unwrap_or_default()
 }
 
 /// Formats an error with its causes.
@@ -170,46 +193,25 @@ fn in_full(error: &AppError) -> String {
 
 impl Registry {
     /// Returns the progress of the current collection, or the result of the last one.
-    #[must_use]
-    pub fn collect_status(&self) -> CollectStatus {
-        self.collecting.with(|state| state.status.clone())
+    ///
+    /// # Errors
+    /// Fails if the catalog fails.
+    pub async fn collect_status(&self) -> Result<CollectStatus, AppError> {
+        let job = self.catalog.newest_job(JobKind::Collection).await?;
+        let now_secs = self.host.now_secs();
+        Ok(job.map(|job| CollectStatus::at(&job, now_secs)).unwrap_or_default())
     }
 
-    /// Starts the job that collects until no older leases remain. Returns false if a job is already
-    /// running; that job then collects once more with these options, because its plan lacks
-    /// releases deleted in the meantime.
-    #[must_use]
-    pub fn begin_collecting(&self, options: CollectOptions) -> bool {
-        self.collecting.with(|state| state.begin(options))
-    }
-
-    /// Ends a round started by [`Self::begin_collecting`]. Returns the options of the next round if
-    /// the collection was requested again in the meantime.
-    #[must_use]
-    pub fn end_collecting(&self) -> Option<CollectOptions> {
-        self.collecting.with(State::end)
-    }
-
-    /// Resets the state after the thread of the job died.
-    pub fn abandon_collecting(&self) {
-        self.collecting.with(|state| {
-            let status = std::mem::take(&mut state.status);
-            *state = State { status, ..State::default() };
-            state.status.phase = Phase::Idle;
-        });
-    }
-
-    /// Asks the running job to stop at its next step. Without a job, nothing happens.
-    pub fn stop_collecting(&self) {
-        self.collecting.with(State::stop);
-    }
-
-    /// Returns whether the running job was asked to stop.
-    #[must_use]
-    pub fn is_collecting_stopped(&self) -> bool {
-        self.collecting.with(|state| state.is_stopped)
+    /// Asks the running collection to stop at its next step, in whichever process it runs. Without
+    /// one, nothing happens.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails.
+    pub async fn stop_collecting(&self) -> Result<(), AppError> {
+        self.catalog.stop_job(JobKind::Collection).await?;
+        if let Some(job) = self.collecting.job() {
+            job.running.stop();
+        }
+        Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

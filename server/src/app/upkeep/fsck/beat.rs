@@ -3,14 +3,11 @@
 //! heartbeat is taken over.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::{PATIENCE_SECS, Registry};
-
-/// The interval between heartbeats.
-pub(super) const BEAT_EVERY: Duration = Duration::from_secs(PATIENCE_SECS / 6);
+use super::Registry;
+use crate::app::upkeep::kernel::BEAT_EVERY;
 
 /// A heartbeat of a check, until dropped.
 pub(super) struct Beat(JoinHandle<()>);
@@ -21,7 +18,7 @@ impl Beat {
             loop {
                 tokio::time::sleep(BEAT_EVERY).await;
                 let now_secs = registry.host.now_secs();
-                let runner = registry.checks.runner;
+                let runner = registry.runner;
                 match registry.catalog.beat_check(run, runner, now_secs).await {
                     Ok(true) => {}
                     // The check was stopped or taken over, and will notice at its next save.

@@ -31,10 +31,11 @@ use seawall_store::error::StoreError;
 use seawall_store::port::{ObjectKind, ObjectName};
 
 use crate::app::content::objects::{self, Found, Typed};
+use crate::app::upkeep::kernel::PATIENCE_SECS;
 use crate::app::{AppError, Registry};
 use crate::catalog::CatalogError;
 use crate::catalog::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, Healing, LostObject, Runner,
+    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, Healing, LostObject,
 };
 use crate::catalog::collect::Grip;
 
@@ -52,8 +53,6 @@ use pace::Pace;
 
 /// The default read rate, in bytes per second: half the throughput of a plain disk.
 pub const RATE_DEFAULT: u64 = 128 << 20;
-/// The time without a heartbeat after which a runner counts as dead, in seconds.
-const PATIENCE_SECS: u64 = 6;
 /// The time to wait for a stopped check to end before the next one starts.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(3);
 /// The delay between polls for the end of a stopped check.
@@ -97,18 +96,11 @@ const PHASES: [(Phase, &str); 11] = [
 ];
 
 /// The state of checks in this process; one per registry.
+#[derive(Default)]
 pub(in crate::app) struct Checks {
-    runner: Runner,
     is_running: AtomicBool,
     objects: AtomicU64,
     bytes: AtomicU64,
-}
-
-impl Checks {
-    pub(in crate::app) fn new(runner: Runner) -> Self {
-        let (objects, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { runner, is_running: AtomicBool::new(false), objects, bytes }
-    }
 }
 
 /// The right to run the one check of this process, released on drop.
@@ -187,7 +179,7 @@ impl Registry {
     pub async fn start_fsck(self: &Arc<Self>, order: FsckOrder) -> Result<(), AppError> {
         let Some(turn) = self.turn().await? else { return runs_already(order) };
         let claim = ClaimCheck {
-            runner: self.checks.runner,
+            runner: self.runner,
             now_secs: self.host.now_secs(),
             patience_secs: PATIENCE_SECS,
             rate: order.rate,

@@ -189,7 +189,7 @@ async fn a_check_in_a_long_step_is_alive() {
     drop(permits);
     assert_eq!(checked(&one).await.state, FsckState::Complete);
     site.pass(PATIENCE_SECS);
-    tokio::time::sleep(beat::BEAT_EVERY * 2).await;
+    tokio::time::sleep(crate::app::upkeep::kernel::BEAT_EVERY * 2).await;
     assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Complete);
 }
 

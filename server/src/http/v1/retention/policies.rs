@@ -153,7 +153,8 @@ pub(crate) async fn apply(
     let only = body.releases.map(|releases| releases.into_iter().collect());
     let mut outcome = registry.apply_retention(&application, only, &actor.name).await?;
     if !outcome.deleted.is_empty()
-        && let Err(error) = jobs::collect::start(registry.into_inner(), CollectOptions::default())
+        && let Err(error) =
+            jobs::collect::start(&registry.into_inner(), CollectOptions::default()).await
     {
         outcome.failure.get_or_insert(error);
     }

@@ -38,8 +38,10 @@ fn percent(percent: Option<u8>) -> Result<u8, ApiError> {
 #[utoipa::path(get, path = "/v1/collection", tag = "collection",
     responses((status = 200, description = "The progress of the collection",
                body = v1::Collection)))]
-pub(crate) async fn status(registry: web::Data<Registry>) -> web::Json<v1::Collection> {
-    web::Json(body_of(registry.collect_status()))
+pub(crate) async fn status(
+    registry: web::Data<Registry>,
+) -> Result<web::Json<v1::Collection>, ApiError> {
+    Ok(web::Json(body_of(registry.collect_status().await?)))
 }
 
 /// Starts a collection, which continues without the client.
@@ -57,8 +59,8 @@ pub(crate) async fn start(
         rate_max: body.rate_max,
         is_forced: body.force,
     };
-    jobs::collect::start(registry.clone().into_inner(), options)?;
-    Ok(HttpResponse::Accepted().json(body_of(registry.collect_status())))
+    jobs::collect::start(&registry.clone().into_inner(), options).await?;
+    Ok(HttpResponse::Accepted().json(body_of(registry.collect_status().await?)))
 }
 
 /// Stops the running collection at its next step.
@@ -66,9 +68,9 @@ pub(crate) async fn start(
 /// The next collection resumes from there.
 #[utoipa::path(delete, path = "/v1/collection", tag = "collection",
     responses((status = 202, description = "The collection is stopping", body = v1::Collection)))]
-pub(crate) async fn stop(registry: web::Data<Registry>) -> HttpResponse {
-    registry.stop_collecting();
-    HttpResponse::Accepted().json(body_of(registry.collect_status()))
+pub(crate) async fn stop(registry: web::Data<Registry>) -> Result<HttpResponse, ApiError> {
+    registry.stop_collecting().await?;
+    Ok(HttpResponse::Accepted().json(body_of(registry.collect_status().await?)))
 }
 
 /// The options of a plan.
