@@ -399,7 +399,7 @@ async fn serve(
         if registry.barrier().is_some() {
             return;
         }
-        match registry.complete_records().await {
+        match registry.records.complete().await {
             Ok(Completed { written, unknown }) => {
                 if written > 0 {
                     tracing::info!(written, "wrote records that were missing after a crash");

@@ -47,17 +47,19 @@ mod error;
 pub mod model;
 pub mod names;
 mod page;
+pub mod records;
 pub mod releases;
 pub mod retention;
 pub mod room;
 pub mod upkeep;
 
-use audit::Audit;
 pub use audit::webhooks::Delivered;
+use audit::{Audit, DamageLog};
 pub use content::packs::{KeptPack, PackObject};
 pub use error::AppError;
 use names::Names;
-pub use releases::names::Completed;
+pub use records::Completed;
+use records::Records;
 pub use releases::publish::Publisher;
 pub use releases::resolve::ReleaseBytes;
 use retention::Retention;
@@ -78,11 +80,14 @@ pub struct Registry {
     pub audit: Audit,
     /// Pins, hosts and policies.
     pub retention: Retention,
+    /// The records of names in the store.
+    pub records: Records,
     /// Lookups by name.
     pub names: Names,
     store: Arc<dyn ObjectStore>,
     catalog: Catalog,
     host: Arc<dyn Host>,
+    damage: DamageLog,
     /// One permit per processor, because proving a pack keeps one processor busy.
     proving: Arc<Semaphore>,
     diffing: Semaphore,
@@ -108,6 +113,7 @@ impl Registry {
         let runner = host.random().unwrap_or_default();
         let diffing = Semaphore::new(DIFFS_AT_ONCE);
         let (collecting, usage, checks) = <_>::default();
+        let damage = DamageLog::new(catalog.clone(), Arc::clone(&host));
         let names = || Names { catalog: catalog.clone() };
         Self {
             audit: Audit::new(catalog.clone(), Arc::clone(&host)),
@@ -116,7 +122,14 @@ impl Registry {
                 host: Arc::clone(&host),
                 names: names(),
             },
+            records: Records {
+                store: Arc::clone(&store),
+                catalog: catalog.clone(),
+                host: Arc::clone(&host),
+                damage: damage.clone(),
+            },
             names: names(),
+            damage,
             store,
             catalog,
             host,
@@ -162,7 +175,7 @@ impl Registry {
     /// Stores bytes that were proven to match `name`, and clears the damage recorded of the object.
     async fn keep(&self, name: &ObjectName, bytes: Bytes, hand: Hand) -> Result<Put, AppError> {
         let (put, healing) = self.store_bytes(name, bytes).await?;
-        self.healed(name, hand, healing).await?;
+        self.damage.healed(name, hand, healing).await?;
         Ok(put)
     }
 
@@ -183,18 +196,6 @@ impl Registry {
         }
         self.store.replace(name, bytes).await?;
         Ok((Put::Created, Healing::Seen))
-    }
-
-    /// Clears the damage recorded for an object that was found or made sound.
-    async fn healed(
-        &self,
-        name: &ObjectName,
-        hand: Hand,
-        healing: Healing,
-    ) -> Result<(), AppError> {
-        self.audit.forget_damage(name);
-        self.catalog.note_sound(name.clone(), hand, healing).await?;
-        Ok(())
     }
 
     /// Stores bytes under a lease and adds their row with `add`: one transaction before the bytes,
@@ -221,7 +222,7 @@ impl Registry {
         let Admission { mut lease, load } = admission;
         for _ in 0..SWEEP_TRIES {
             let (put, healing) = self.store_bytes(name, bytes.clone()).await?;
-            self.audit.forget_damage(name);
+            self.damage.forget(name);
             let stored = Stored { grip: lease.grip, healing, is_metered: load.is_some() };
             if add(stored).await? == Added::Present {
                 return Ok(put);

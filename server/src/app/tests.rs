@@ -16,8 +16,8 @@ use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 use tempfile::TempDir;
 
 use super::content::leases::LEASE_TTL_SECS;
+use super::records::Subject;
 use super::releases::channels::ChannelChange;
-use super::releases::names::Subject;
 use super::{AppError, Publisher, Registry};
 use crate::catalog::sqlite;
 use crate::catalog::{Channel, Expected, LeaseId, Publication, Purpose, Release};
@@ -315,11 +315,11 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
                 }
                 _ => {
                     let missing = 1 - recorded as u64;
-                    assert_eq!(registry.complete_records().await.unwrap().written, missing);
+                    assert_eq!(registry.records.complete().await.unwrap().written, missing);
                 }
             }
             assert_eq!(moves(&site).await, want);
-            assert_eq!(registry.complete_records().await.unwrap().written, 0);
+            assert_eq!(registry.records.complete().await.unwrap().written, 0);
         }
     }
 }
@@ -443,7 +443,7 @@ async fn a_release_that_is_visible_is_recorded_before_anything_relies_on_it() {
         if by_channel {
             promote(&site.sound(), &one, Expected::Absent).await.unwrap();
         } else {
-            assert_eq!(site.sound().complete_records().await.unwrap().written, 1);
+            assert_eq!(site.sound().records.complete().await.unwrap().written, 1);
         }
         assert_eq!(site.store.get(&object).await.unwrap(), before, "to the byte");
     }

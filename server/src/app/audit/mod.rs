@@ -6,22 +6,23 @@ use crate::catalog::Catalog;
 use crate::courier::Reach;
 use crate::host::Host;
 
+mod damage;
 mod log;
 pub(super) mod quotas;
 pub mod webhooks;
+
+pub use damage::DamageLog;
 
 /// The audit log, with the webhooks and quotas.
 pub struct Audit {
     catalog: Catalog,
     host: Arc<dyn Host>,
-    noted: log::Noted,
     receivers: webhooks::Receivers,
     pub(super) reach: Reach,
 }
 
 impl Audit {
     pub(super) fn new(catalog: Catalog, host: Arc<dyn Host>) -> Self {
-        let (noted, receivers) = <_>::default();
-        Self { catalog, host, noted, receivers, reach: Reach::PublicOnly }
+        Self { catalog, host, receivers: <_>::default(), reach: Reach::PublicOnly }
     }
 }

@@ -267,7 +267,7 @@ impl Registry {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        self.audit.note_damage(name).await;
+        self.damage.note(name).await;
         Err(AppError::Damaged { object: name.path() })
     }
 }

@@ -153,7 +153,7 @@ impl Registry {
             Err(error) if error.barrier().is_some() => return Ok(()),
             outcome => outcome?,
         }
-        self.audit.note_damage(&ObjectName::Pack(pack)).await;
+        self.damage.note(&ObjectName::Pack(pack)).await;
         Ok(())
     }
 

@@ -71,11 +71,11 @@ impl Registry {
             return Err(AppError::not_found(format!("release {application}@{release}")));
         };
         // A rebuild from the store needs the records of the release and of the previous move.
-        self.record_release(&named).await?;
+        self.records.record_release(&named).await?;
         if let Expected::Sequence(last) = change.expected {
-            self.record_last_move(application, &change.channel, last).await?;
+            self.records.record_last_move(application, &change.channel, last).await?;
         }
-        self.check_move(application, &change.channel, change.expected).await?;
+        self.records.check_move(application, &change.channel, change.expected).await?;
         let (name, moved_by) = (change.channel.clone(), change.token.clone());
         let request = MoveRequest {
             application: application.clone(),
@@ -95,14 +95,14 @@ impl Registry {
                     moved_by,
                 };
                 let done = || format!("{object} is at sequence {} now", change.sequence);
-                let recorded = self.record_move(application, &name, &change).await;
+                let recorded = self.records.record_move(application, &name, &change).await;
                 recorded.map_err(|error| error.unrecorded(done, READ_CHANNEL))?;
                 Ok(channel)
             }
             Moved::Stale(current) => {
                 // A retry after a crash arrives here and completes the record.
                 if let Some(last) = current {
-                    self.record_last_move(application, &name, last).await?;
+                    self.records.record_last_move(application, &name, last).await?;
                 }
                 let is_now = match current {
                     Some(sequence) => format!("is at sequence {sequence} now"),

@@ -36,7 +36,7 @@ impl Registry {
         if let Some(release) = self.catalog.resolve(application.clone(), selector).await?
             && let Some(release) = self.catalog.release(application.clone(), release).await?
         {
-            self.record_release(&release).await?;
+            self.records.record_release(&release).await?;
         }
         let request = DeleteRequest {
             application: application.clone(),
@@ -50,13 +50,13 @@ impl Registry {
             Deletion::Done(release) => {
                 let tombstone = Tombstone { release, deleted_at_secs, deleted_by };
                 let done = || format!("release {title} is deleted");
-                let recorded = self.record_tombstone(&tombstone).await;
+                let recorded = self.records.record_tombstone(&tombstone).await;
                 recorded.map_err(|error| error.unrecorded(done, DELETE_AGAIN))?;
                 Ok(tombstone)
             }
             Deletion::Already(tombstone) => {
                 // A retry after a crash arrives here and completes the record.
-                self.record_tombstone(&tombstone).await?;
+                self.records.record_tombstone(&tombstone).await?;
                 Err(gone(&tombstone))
             }
             Deletion::Held(holders) => {

@@ -4,6 +4,5 @@ pub mod channels;
 pub mod deletion;
 pub mod diff;
 pub mod listings;
-pub(super) mod names;
 pub(super) mod publish;
 pub(super) mod resolve;

@@ -10,10 +10,10 @@ use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Machine, Release};
 use seawall_store::port::{ObjectKind, ObjectName};
 
-use super::names::{Record, ReleaseRecord, Subject};
 use crate::app::audit::quotas;
 use crate::app::content::descriptors::descriptors_of;
 use crate::app::content::objects::{self, Found};
+use crate::app::records::{Record, ReleaseRecord, Subject};
 use crate::app::{AppError, Registry, SWEEP_RUNS, SWEEP_TRIES, present};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
@@ -103,7 +103,7 @@ impl Registry {
         }
         // Written after the commit. After a crash in between, the release is visible without a
         // record in the store. The push was not acknowledged, and its retry writes the record here.
-        self.record_release(&row).await.map_err(|error| unrecorded(&release, error))?;
+        self.records.record_release(&row).await.map_err(|error| unrecorded(&release, error))?;
         Ok((release.digest(), publication))
     }
 
@@ -111,7 +111,7 @@ impl Registry {
     /// even if the catalog was lost.
     async fn check_name(&self, release: &Release) -> Result<(), AppError> {
         let (application, version) = (release.application(), release.version());
-        if self.is_buried(application, version).await? {
+        if self.records.is_buried(application, version).await? {
             return Err(deleted(release));
         }
         let name = Subject::Release(application.clone(), version.clone()).object();

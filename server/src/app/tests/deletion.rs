@@ -104,7 +104,7 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
     assert!(matches!(error, AppError::VersionDeleted { .. }), "{error}");
     let error = rebuilt.names.resolve(old.release.application(), &version(&old)).await.unwrap_err();
     assert_eq!(error.code(), Code::Gone);
-    assert_eq!(rebuilt.complete_records().await.unwrap().written, 0, "nothing is missing");
+    assert_eq!(rebuilt.records.complete().await.unwrap().written, 0, "nothing is missing");
 }
 
 /// A damaged tombstone is reported but still counts; the record of the release may be lost.
@@ -154,9 +154,9 @@ async fn a_tombstone_that_the_store_lacks_is_written_at_the_next_start() {
     delete(&site.sound(), &old).await.unwrap();
     let bytes = site.store.get(&tombstone_object(&old)).await.unwrap();
     site.store.delete(&tombstone_object(&old)).await.unwrap();
-    assert_eq!(site.sound().complete_records().await.unwrap().written, 1);
+    assert_eq!(site.sound().records.complete().await.unwrap().written, 1);
     assert_eq!(site.store.get(&tombstone_object(&old)).await.unwrap(), bytes);
-    assert_eq!(site.sound().complete_records().await.unwrap().written, 0);
+    assert_eq!(site.sound().records.complete().await.unwrap().written, 0);
 }
 
 /// An older copy of a catalog may list a release deleted since, but must not publish that version.

@@ -166,7 +166,7 @@ impl Registry {
         }
         done.has_looked = true;
         if state.is_sweeping {
-            self.prove_current().await?;
+            self.records.prove_current().await?;
             self.finish_sweep().await?;
         }
         if state.condemned > 0 {
@@ -175,7 +175,7 @@ impl Registry {
         if done.waits_for.is_some() || is_clean {
             return Ok(done);
         }
-        self.prove_current().await?;
+        self.records.prove_current().await?;
         self.collecting.enter(Phase::Marking);
         let mut plan = self.plan_collection(&HashSet::new(), options).await?;
         self.collecting.planned(&plan);

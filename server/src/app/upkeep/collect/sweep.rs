@@ -47,7 +47,7 @@ impl Registry {
         self.collecting.check_stop()?;
         // Releases may have been deleted since the collection began. Without their records, a
         // rebuild would restore releases whose content is swept now.
-        self.prove_current().await?;
+        self.records.prove_current().await?;
         let live_leaves = reached.leaves();
         let sweep = Sweep { generation: state.generation, packs, objects, live_leaves };
         self.catalog.begin_sweep(sweep).await?;
@@ -82,7 +82,7 @@ impl Registry {
             return Ok(());
         }
         if let Some(_one_at_a_time) = self.catalog.claim_collecting().await? {
-            self.prove_current().await?;
+            self.records.prove_current().await?;
             self.finish_sweep().await?;
         }
         Ok(())

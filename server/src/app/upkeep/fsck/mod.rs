@@ -459,7 +459,7 @@ impl Check {
         let lost = LostObject { object: object.clone(), what: what.clone() };
         let now_secs = self.registry.host.now_secs();
         self.registry.catalog.note_damage(lost, needed_by, now_secs).await?;
-        self.registry.audit.note_damage(name).await;
+        self.registry.damage.note(name).await;
         self.find(name.kind().rules().noun, object, what, Class::Damage);
         Ok(())
     }
@@ -467,7 +467,7 @@ impl Check {
     /// Reports a contradiction within the catalog, or with the store, that is not the fault of a
     /// stored object.
     async fn catalog_damage(&mut self, object: String, what: String) {
-        self.registry.audit.log_damage(object.clone()).await;
+        self.registry.damage.log(object.clone()).await;
         self.find("catalog", object, what, Class::Damage);
     }
 
@@ -488,7 +488,7 @@ impl Check {
 
     /// Clears the damage recorded for an object now found intact.
     async fn sound(&self, name: &ObjectName) -> Result<(), Halt> {
-        self.registry.healed(name, self.registry.hand(None), Healing::IfNoted).await?;
+        self.registry.damage.healed(name, self.registry.hand(None), Healing::IfNoted).await?;
         Ok(())
     }
 

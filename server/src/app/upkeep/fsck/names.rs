@@ -13,7 +13,7 @@ use seawall_store::port::ObjectName;
 
 use super::{Check, GONE, Halt, PAGE_COUNT};
 use crate::app::content::objects::Found;
-use crate::app::releases::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
+use crate::app::records::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
 use crate::catalog::Release;
 
 const UNREADABLE: &str = "this version of Seawall cannot read the record";
@@ -148,7 +148,7 @@ impl Check {
         }
         // Meanwhile a push may have written the record, or a deletion may have removed the release.
         let is_still = self.registry.catalog.release_of(row.digest).await?.is_some();
-        if is_still && self.registry.record_release(row).await? {
+        if is_still && self.registry.records.record_release(row).await? {
             self.mended(&name, format!("{GONE}; rewritten from the catalog"));
         }
         Ok(())
@@ -170,8 +170,11 @@ impl Check {
                 );
                 let name = subject.object();
                 if self.registry.store.len(&name).await?.is_none() {
-                    let record =
-                        self.registry.record_move(&row.application, &row.channel, &row.change);
+                    let record = self.registry.records.record_move(
+                        &row.application,
+                        &row.channel,
+                        &row.change,
+                    );
                     record.await?;
                     self.mended(&name, format!("{GONE}; rewritten from the catalog"));
                 }

@@ -4,7 +4,7 @@ use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
 
 use super::*;
-use crate::app::releases::names::{Record, ReleaseRecord, Subject};
+use crate::app::records::{Record, ReleaseRecord, Subject};
 use crate::app::tests::faults::BadSector;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{Site, push};

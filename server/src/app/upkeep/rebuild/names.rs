@@ -15,7 +15,7 @@ use super::{READS_AT_ONCE, Rebuild};
 use crate::app::AppError;
 use crate::app::content::descriptors::descriptors_of;
 use crate::app::content::objects::{self, OTHER_BYTES};
-use crate::app::releases::names::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
+use crate::app::records::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
 use crate::catalog::check::LostObject;
 use crate::catalog::collect::{Grip, Tombstone};
 use crate::catalog::{ChannelMove, PastChannel, Release};

@@ -11,7 +11,7 @@ use seawall_api::release::Descriptor;
 use tempfile::TempDir;
 
 use super::*;
-use crate::app::releases::names::Subject;
+use crate::app::records::Subject;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{NOW, Site, promote, push};
 use crate::catalog::Purpose;

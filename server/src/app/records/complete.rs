@@ -9,8 +9,8 @@ use futures::TryStreamExt;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_store::port::ObjectKind;
 
-use super::{MoveRecord, Record, Subject};
-use crate::app::{AppError, Registry, present};
+use super::{MoveRecord, Record, Records, Subject};
+use crate::app::{AppError, present};
 
 /// Rows per catalog query.
 const PAGE_COUNT: u32 = 1000;
@@ -23,7 +23,7 @@ struct Recorded {
     tombstones: HashSet<(ApplicationName, Version)>,
 }
 
-/// The result of [`Registry::complete_records`].
+/// The result of [`Records::complete`].
 #[derive(Debug)]
 pub struct Completed {
     /// The number of missing records that were written.
@@ -32,24 +32,24 @@ pub struct Completed {
     pub unknown: Option<AppError>,
 }
 
-impl Registry {
+impl Records {
     /// Writes missing records, and looks for records that are unknown to the catalog.
     ///
     /// # Errors
     /// Fails if a port fails; the next run completes the rest.
-    pub async fn complete_records(&self) -> Result<Completed, AppError> {
+    pub async fn complete(&self) -> Result<Completed, AppError> {
         // The store is listed before the catalog is read. A commit precedes its record, so every
         // listed record has a row unless the catalog is an older copy.
         let mut recorded = self.recorded().await?;
         let mut written = 0;
         let mut after = None;
         loop {
-            let page = self.applications(after, PAGE_COUNT).await?;
-            for application in page.items {
+            let page = self.catalog.applications(after, PAGE_COUNT).await?;
+            for application in &page {
                 written += self.complete_releases(&application.name, &mut recorded).await?;
                 written += self.complete_moves(&application.name, &mut recorded).await?;
             }
-            after = page.next;
+            after = page.last().map(|application| application.name.clone());
             if after.is_none() {
                 break;
             }
@@ -65,7 +65,7 @@ impl Registry {
     /// [`AppError::CatalogOld`], or [`AppError::Damaged`] if the unknown record is unreadable; or
     /// the error of a port.
     pub(in crate::app) async fn prove_current(&self) -> Result<(), AppError> {
-        self.complete_records().await?.unknown.map_or(Ok(()), Err)
+        self.complete().await?.unknown.map_or(Ok(()), Err)
     }
 
     /// Returns [`AppError::CatalogOld`] if a readable record is unknown to the catalog, or else

@@ -13,17 +13,21 @@
 //!    against the store's records.
 //! 5. The record of a release remains after the deletion of the release, beside the tombstone.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
-use seawall_store::port::{ObjectName, Put};
+use seawall_store::port::{ObjectName, ObjectStore, Put};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{AppError, Registry, present};
+use super::audit::DamageLog;
+use super::{AppError, present};
 use crate::catalog::check::Healing;
-use crate::catalog::collect::Tombstone;
-use crate::catalog::{ChannelMove, Expected, Release};
+use crate::catalog::collect::{Hand, Tombstone};
+use crate::catalog::{Catalog, ChannelMove, Expected, Release};
+use crate::host::Host;
 
 mod complete;
 
@@ -42,7 +46,7 @@ const SEQUENCE_MAX: u64 = i64::MAX as u64;
 
 /// The subject of a record, which determines the name of the record's object.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(in crate::app) enum Subject {
+pub(super) enum Subject {
     /// A published release.
     Release(ApplicationName, Version),
     /// A channel move, by its sequence number.
@@ -52,12 +56,12 @@ pub(in crate::app) enum Subject {
 }
 
 impl Subject {
-    pub(in crate::app) fn of(release: &Release) -> Self {
+    pub(super) fn of(release: &Release) -> Self {
         Self::Release(release.application.clone(), release.version.clone())
     }
 
     /// Returns the name of the record's object.
-    pub(in crate::app) fn object(&self) -> ObjectName {
+    pub(super) fn object(&self) -> ObjectName {
         ObjectName::Name(match self {
             Self::Release(application, version) => format!("{application}{MARK}{version}"),
             Self::Move(application, channel, sequence) => {
@@ -79,7 +83,7 @@ impl Subject {
     }
 
     /// Parses a name written by [`Self::object`]. Returns `None` for any other name.
-    pub(in crate::app) fn parse(object: &ObjectName) -> Option<Self> {
+    pub(super) fn parse(object: &ObjectName) -> Option<Self> {
         let ObjectName::Name(text) = object else { return None };
         let (application, rest) = text.split_once(MARK)?;
         let application = application.parse().ok()?;
@@ -106,7 +110,7 @@ enum Schema {
 
 /// A record as stored. The fields are declared in the order of their keys, which makes the JSON
 /// canonical.
-pub(in crate::app) trait Record: Serialize + DeserializeOwned {
+pub(super) trait Record: Serialize + DeserializeOwned {
     /// Returns the canonical bytes.
     fn encode(&self) -> Bytes {
         // Strings and numbers always serialize.
@@ -123,10 +127,10 @@ pub(in crate::app) trait Record: Serialize + DeserializeOwned {
 /// The record of a release: the facts missing from the release document.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::app) struct ReleaseRecord {
-    pub(in crate::app) digest: ReleaseDigest,
-    pub(in crate::app) published_at_secs: u64,
-    pub(in crate::app) published_by: String,
+pub(super) struct ReleaseRecord {
+    pub(super) digest: ReleaseDigest,
+    pub(super) published_at_secs: u64,
+    pub(super) published_by: String,
     schema: Schema,
 }
 
@@ -146,12 +150,12 @@ impl From<&Release> for ReleaseRecord {
 /// The record of a channel move.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::app) struct MoveRecord {
-    pub(in crate::app) moved_at_secs: u64,
-    pub(in crate::app) moved_by: String,
-    pub(in crate::app) release: ReleaseDigest,
+pub(super) struct MoveRecord {
+    pub(super) moved_at_secs: u64,
+    pub(super) moved_by: String,
+    pub(super) release: ReleaseDigest,
     schema: Schema,
-    pub(in crate::app) sequence: u64,
+    pub(super) sequence: u64,
 }
 
 impl Record for MoveRecord {}
@@ -171,10 +175,10 @@ impl From<&ChannelMove> for MoveRecord {
 /// The record of a deletion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::app) struct TombstoneRecord {
-    pub(in crate::app) deleted_at_secs: u64,
-    pub(in crate::app) deleted_by: String,
-    pub(in crate::app) digest: ReleaseDigest,
+pub(super) struct TombstoneRecord {
+    pub(super) deleted_at_secs: u64,
+    pub(super) deleted_by: String,
+    pub(super) digest: ReleaseDigest,
     schema: Schema,
 }
 
@@ -191,13 +195,19 @@ impl From<&Tombstone> for TombstoneRecord {
     }
 }
 
-impl Registry {
+/// The store's records, and the catalog that they describe.
+#[derive(Clone)]
+pub struct Records {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) catalog: Catalog,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) damage: DamageLog,
+}
+
+impl Records {
     /// Writes the record of a deletion unless one exists. Returns whether a record was written. An
     /// existing record is never replaced.
-    pub(in crate::app) async fn record_tombstone(
-        &self,
-        tombstone: &Tombstone,
-    ) -> Result<bool, AppError> {
+    pub(super) async fn record_tombstone(&self, tombstone: &Tombstone) -> Result<bool, AppError> {
         let Release { application, version, .. } = &tombstone.release;
         let object = Subject::Tombstone(application.clone(), version.clone()).object();
         if self.store.len(&object).await?.is_some() {
@@ -208,7 +218,7 @@ impl Registry {
     }
 
     /// Returns whether the store has the tombstone of a release, regardless of the catalog.
-    pub(in crate::app) async fn is_buried(
+    pub(super) async fn is_buried(
         &self,
         application: &ApplicationName,
         version: &Version,
@@ -219,14 +229,15 @@ impl Registry {
 
     /// Writes the record of a release if it is missing or unreadable. Returns whether a record was
     /// written.
-    pub(in crate::app) async fn record_release(&self, release: &Release) -> Result<bool, AppError> {
+    pub(super) async fn record_release(&self, release: &Release) -> Result<bool, AppError> {
         let object = Subject::of(release).object();
         let bytes = ReleaseRecord::from(release).encode();
         match present(self.store.get(&object).await)? {
             Some(found) if ReleaseRecord::decode(&found).is_some() => Ok(false),
             Some(_) => {
                 self.store.replace(&object, bytes).await?;
-                self.healed(&object, self.hand(None), Healing::Seen).await?;
+                let hand = Hand { lease: None, at_secs: self.host.now_secs() };
+                self.damage.healed(&object, hand, Healing::Seen).await?;
                 Ok(true)
             }
             None => Ok(self.store.put(&object, bytes).await? == Put::Created),
@@ -236,7 +247,7 @@ impl Registry {
     /// Fails if the store already has a record of the move to be made, because then the catalog is
     /// an older copy. A concurrent move by another process does not fail: its commit in the catalog
     /// precedes its record in the store.
-    pub(in crate::app) async fn check_move(
+    pub(super) async fn check_move(
         &self,
         application: &ApplicationName,
         channel: &ChannelName,
@@ -263,7 +274,7 @@ impl Registry {
 
     /// Writes the record of a move that was just committed. Fails with [`AppError::CatalogOld`] if
     /// the store has a different record.
-    pub(in crate::app) async fn record_move(
+    pub(super) async fn record_move(
         &self,
         application: &ApplicationName,
         channel: &ChannelName,
@@ -280,7 +291,7 @@ impl Registry {
 
     /// Writes the record of a channel's last move if it is missing. Returns whether a record was
     /// written.
-    pub(in crate::app) async fn record_last_move(
+    pub(super) async fn record_last_move(
         &self,
         application: &ApplicationName,
         channel: &ChannelName,
