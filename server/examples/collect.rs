@@ -192,7 +192,7 @@ async fn publish(registry: &Registry, n: u64, index: &DiskIndex) -> Outcome<()> 
         parameters: BTreeMap::new(),
         annotations: BTreeMap::new(),
     })?;
-    let lease = registry.open_lease(application(), Purpose::Push).await?;
+    let lease = registry.content.open_lease(application(), Purpose::Push).await?;
     let publisher = Publisher { lease, token: "bench".to_owned() };
     let bytes = Bytes::copy_from_slice(release.bytes());
     let (_, publication) = registry.publish(&application(), bytes, publisher).await?;

@@ -26,18 +26,14 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use futures::TryStreamExt;
 use seawall_store::error::{ErrorKind, StoreError};
-use seawall_store::port::{ObjectKind, ObjectName, ObjectStore, Put};
+use seawall_store::port::{ObjectKind, ObjectStore};
 use tokio::sync::Semaphore;
 
-use crate::catalog::check::Healing;
-use crate::catalog::collect::{Added, Hand, Stored};
 use crate::catalog::jobs::Runner;
-use crate::catalog::{Admission, Barrier, Catalog, Lease, LeaseId};
+use crate::catalog::{Barrier, Catalog};
 use crate::courier::Reach;
 use crate::host::Host;
 
@@ -51,10 +47,12 @@ pub mod records;
 pub mod releases;
 pub mod retention;
 pub mod room;
+mod sweep;
 pub mod upkeep;
 
 pub use audit::webhooks::Delivered;
 use audit::{Audit, DamageLog};
+use content::Content;
 pub use content::packs::{KeptPack, PackObject};
 pub use error::AppError;
 use names::Names;
@@ -63,19 +61,15 @@ use records::Records;
 pub use releases::publish::Publisher;
 pub use releases::resolve::ReleaseBytes;
 use retention::Retention;
+use sweep::Sweeper;
 
 /// Concurrent diffs. Each may hold `diff::CHUNKS_MAX` chunks in memory.
 const DIFFS_AT_ONCE: usize = 1;
 
-/// The delay between retries while a sweep removes an object that is to be stored again. A sweep
-/// usually takes milliseconds; after `SWEEP_TRIES` attempts the request fails with
-/// [`AppError::Busy`].
-const SWEEP_PAUSE: Duration = Duration::from_millis(20);
-const SWEEP_TRIES: u32 = 500;
-const SWEEP_RUNS: &str = "an object needed by this request is being collected";
-
 /// The registry's use cases over its ports.
 pub struct Registry {
+    /// Packs, leaves, indexes, descriptors and leases.
+    pub content: Content,
     /// The audit log, webhooks and quotas.
     pub audit: Audit,
     /// Pins, hosts and policies.
@@ -88,10 +82,8 @@ pub struct Registry {
     catalog: Catalog,
     host: Arc<dyn Host>,
     damage: DamageLog,
-    /// One permit per processor, because proving a pack keeps one processor busy.
-    proving: Arc<Semaphore>,
+    sweeper: Sweeper,
     diffing: Semaphore,
-    lease_ttl_secs: u64,
     room: Option<room::Room>,
     /// The id of this registry as a runner of jobs.
     runner: Runner,
@@ -115,33 +107,54 @@ impl Registry {
         let (collecting, usage, checks) = <_>::default();
         let damage = DamageLog::new(catalog.clone(), Arc::clone(&host));
         let names = || Names { catalog: catalog.clone() };
+        let records = Records {
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            host: Arc::clone(&host),
+            damage: damage.clone(),
+        };
+        let sweeper = Sweeper {
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            records: records.clone(),
+        };
         Self {
+            content: Content {
+                store: Arc::clone(&store),
+                catalog: catalog.clone(),
+                host: Arc::clone(&host),
+                damage: damage.clone(),
+                sweeper: sweeper.clone(),
+                proving,
+                lease_ttl_secs: content::leases::LEASE_TTL_SECS,
+            },
             audit: Audit::new(catalog.clone(), Arc::clone(&host)),
             retention: Retention {
                 catalog: catalog.clone(),
                 host: Arc::clone(&host),
                 names: names(),
             },
-            records: Records {
-                store: Arc::clone(&store),
-                catalog: catalog.clone(),
-                host: Arc::clone(&host),
-                damage: damage.clone(),
-            },
+            records,
+            sweeper,
             names: names(),
             damage,
             store,
             catalog,
             host,
-            proving,
             diffing,
-            lease_ttl_secs: content::leases::LEASE_TTL_SECS,
             runner,
             collecting,
             usage,
             checks,
             room: None,
         }
+    }
+
+    /// Sets the validity of leases, in seconds.
+    #[must_use]
+    pub fn with_lease_ttl(mut self, secs: u64) -> Self {
+        self.content.lease_ttl_secs = secs.max(1);
+        self
     }
 
     /// Sets the addresses permitted for webhooks.
@@ -170,93 +183,6 @@ impl Registry {
             self.store.probe().await?;
         }
         Ok(self.catalog.probe().await?)
-    }
-
-    /// Stores bytes that were proven to match `name`, and clears the damage recorded of the object.
-    async fn keep(&self, name: &ObjectName, bytes: Bytes, hand: Hand) -> Result<Put, AppError> {
-        let (put, healing) = self.store_bytes(name, bytes).await?;
-        self.damage.healed(name, hand, healing).await?;
-        Ok(put)
-    }
-
-    /// Stores bytes that were proven to match `name`. Replaces the object at rest if its bytes are
-    /// unreadable or differ: a new upload repairs damage at rest.
-    async fn store_bytes(
-        &self,
-        name: &ObjectName,
-        bytes: Bytes,
-    ) -> Result<(Put, Healing), AppError> {
-        if self.store.put(name, bytes.clone()).await? == Put::Created {
-            return Ok((Put::Created, Healing::IfNoted));
-        }
-        match self.store.get(name).await {
-            Ok(found) if found == bytes => return Ok((Put::AlreadyPresent, Healing::IfNoted)),
-            Ok(_) => tracing::warn!(object = name.path(), "repairs a damaged object"),
-            Err(error) => tracing::warn!(object = name.path(), %error, "repairs a damaged object"),
-        }
-        self.store.replace(name, bytes).await?;
-        Ok((Put::Created, Healing::Seen))
-    }
-
-    /// Stores bytes under a lease and adds their row with `add`: one transaction before the bytes,
-    /// one after. Retries while a sweep may have removed the bytes between the two.
-    async fn keep_under(
-        &self,
-        lease: LeaseId,
-        name: &ObjectName,
-        bytes: &Bytes,
-        add: impl AsyncFn(Stored) -> Result<Added, AppError>,
-    ) -> Result<Put, AppError> {
-        let admission = self.admit_upload(lease).await?;
-        self.keep_admitted(admission, name, bytes, add).await
-    }
-
-    /// As [`Self::keep_under`], once the first transaction is done.
-    async fn keep_admitted(
-        &self,
-        admission: Admission,
-        name: &ObjectName,
-        bytes: &Bytes,
-        add: impl AsyncFn(Stored) -> Result<Added, AppError>,
-    ) -> Result<Put, AppError> {
-        let Admission { mut lease, load } = admission;
-        for _ in 0..SWEEP_TRIES {
-            let (put, healing) = self.store_bytes(name, bytes.clone()).await?;
-            self.damage.forget(name);
-            let stored = Stored { grip: lease.grip, healing, is_metered: load.is_some() };
-            if add(stored).await? == Added::Present {
-                return Ok(put);
-            }
-            self.wait_for_sweep().await?;
-            lease = self.admit_upload(lease.id).await?.lease;
-        }
-        Err(AppError::Busy { what: SWEEP_RUNS })
-    }
-
-    /// Waits for a running sweep, after finishing one that was abandoned.
-    async fn wait_for_sweep(&self) -> Result<(), AppError> {
-        self.finish_abandoned_sweep().await?;
-        tokio::time::sleep(SWEEP_PAUSE).await;
-        Ok(())
-    }
-
-    /// The actor for the audit log: the holder of the lease, or the registry itself, at the present
-    /// time.
-    fn hand(&self, lease: Option<LeaseId>) -> Hand {
-        Hand { lease, at_secs: self.host.now_secs() }
-    }
-
-    /// Marks the lease as keeping an object, before the object is stored. Skips the mark if the
-    /// object is already present, because the lease that brought it is marked. Returns whether the
-    /// lease is marked.
-    async fn note_kept(&self, lease: &Lease, name: &ObjectName) -> Result<bool, AppError> {
-        if !lease.has_kept {
-            if self.store.len(name).await?.is_some() {
-                return Ok(false);
-            }
-            self.catalog.note_kept(lease.id).await?;
-        }
-        Ok(true)
     }
 }
 

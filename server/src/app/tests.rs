@@ -123,17 +123,17 @@ impl Site {
 
 async fn upload(registry: &Registry, lease: LeaseId, disk: &TinyDisk) -> Result<(), AppError> {
     let pack = disk.pack();
-    registry.upload_pack(lease, pack.digest, pack.bytes).await?;
+    registry.content.upload_pack(lease, pack.digest, pack.bytes).await?;
     let (leaf, bytes) = disk.leaf_bytes();
-    registry.put_leaf(lease, leaf, bytes).await?;
+    registry.content.put_leaf(lease, leaf, bytes).await?;
     let index = Bytes::from(disk.index.encode());
-    registry.put_index(lease, disk.index.digest(), index).await?;
+    registry.content.put_index(lease, disk.index.digest(), index).await?;
     Ok(())
 }
 
 pub(super) async fn push(registry: &Registry, tiny: &TinyRelease) -> Result<Publication, AppError> {
     let application = tiny.release.application();
-    let lease = registry.open_lease(application.clone(), Purpose::Push).await?;
+    let lease = registry.content.open_lease(application.clone(), Purpose::Push).await?;
     for disk in &tiny.disks {
         upload(registry, lease, disk).await?;
     }
@@ -157,10 +157,10 @@ async fn is_visible(registry: &Registry, tiny: &TinyRelease) -> bool {
     };
     assert_eq!(found.bytes, tiny.release.bytes());
     for disk in &tiny.disks {
-        registry.index_bytes(disk.index.digest()).await.unwrap();
-        registry.leaf_bytes(disk.leaf.digest()).await.unwrap();
-        registry.locate_chunks(disk.chunks()).await.unwrap();
-        let pack = registry.pack(disk.pack().digest).await.unwrap();
+        registry.content.index_bytes(disk.index.digest()).await.unwrap();
+        registry.content.leaf_bytes(disk.leaf.digest()).await.unwrap();
+        registry.content.locate_chunks(disk.chunks()).await.unwrap();
+        let pack = registry.content.pack(disk.pack().digest).await.unwrap();
         assert_eq!(pack.read(0..pack.len()).await.unwrap(), disk.pack().bytes);
     }
     true
@@ -217,15 +217,16 @@ async fn a_full_store_is_said_to_be_full_and_keeps_nothing_half() {
 async fn use_keeps_a_lease_alive_and_time_ends_it() {
     let site = Site::new();
     let registry = site.sound();
-    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
+    let lease =
+        registry.content.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
     for _ in 0..5 {
         site.host.now_secs.fetch_add(LEASE_TTL_SECS - 1, Ordering::Relaxed);
-        registry.missing_chunks(lease, vec![]).await.unwrap();
+        registry.content.missing_chunks(lease, vec![]).await.unwrap();
     }
     site.host.now_secs.fetch_add(LEASE_TTL_SECS, Ordering::Relaxed);
-    let error = registry.missing_chunks(lease, vec![]).await.unwrap_err();
+    let error = registry.content.missing_chunks(lease, vec![]).await.unwrap_err();
     assert_eq!(error.code(), Code::LeaseEnded);
-    let error = registry.renew_lease(lease).await.unwrap_err();
+    let error = registry.content.renew_lease(lease).await.unwrap_err();
     assert_eq!(error.code(), Code::LeaseEnded);
 }
 
@@ -382,17 +383,17 @@ fn a_proof_is_counted_until_it_ends_whoever_waits_for_it() {
     let registry = runtime.block_on(async { site.sound() });
     let pack = TinyDisk::new("ab").pack();
     let (go, wait) = std::sync::mpsc::channel::<()>();
-    let before = registry.proving.available_permits();
+    let before = registry.content.proving.available_permits();
     let after = runtime.block_on(async {
         let busy = tokio::task::spawn_blocking(move || wait.recv());
-        let proof = registry.prove_pack(pack.digest, pack.bytes);
+        let proof = registry.content.prove_pack(pack.digest, pack.bytes);
         assert!(proof.now_or_never().is_none(), "it waits for the only thread");
-        assert_eq!(registry.proving.available_permits(), before - 1, "it was dropped");
+        assert_eq!(registry.content.proving.available_permits(), before - 1, "it was dropped");
         go.send(()).unwrap();
         busy.await.unwrap().unwrap();
         // Queued behind the proof on the only thread.
         tokio::task::spawn_blocking(|| ()).await.unwrap();
-        registry.proving.available_permits()
+        registry.content.proving.available_permits()
     });
     assert_eq!(after, before);
 }
@@ -453,15 +454,16 @@ async fn a_release_that_is_visible_is_recorded_before_anything_relies_on_it() {
 async fn an_index_whose_leaf_has_another_span_is_refused() {
     let site = Site::new();
     let registry = site.sound();
-    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
+    let lease =
+        registry.content.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
     let leaf = Leaf::new(vec![Extent::Hole(4096)], 4096).unwrap();
-    registry.put_leaf(lease, leaf.digest(), leaf.encode().into()).await.unwrap();
+    registry.content.put_leaf(lease, leaf.digest(), leaf.encode().into()).await.unwrap();
     let entry = LeafRef { digest: leaf.digest(), value: SubtreeValue([7; 32]) };
     let lens = [8192, LEAF_SPAN + 4096];
     for len in lens.map(|len| DiskLen::new(len).unwrap()) {
         let count = seawall_api::index::leaf_count(len);
         let index = DiskIndex::new(len, 0, vec![entry; count]).unwrap();
-        let put = registry.put_index(lease, index.digest(), index.encode().into()).await;
+        let put = registry.content.put_index(lease, index.digest(), index.encode().into()).await;
         let error = put.unwrap_err();
         assert_eq!(error.code(), Code::InvalidInput, "{error}");
         assert!(error.to_string().contains("leaf 0 describes 4096 bytes"), "{error}");
@@ -473,14 +475,16 @@ async fn an_index_whose_leaf_has_another_span_is_refused() {
 async fn a_leaf_that_gives_a_chunk_another_length_is_incomplete() {
     let site = Site::new();
     let registry = site.sound();
-    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
+    let lease =
+        registry.content.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
     let disk = TinyDisk::new("a");
     let pack = disk.pack();
-    registry.upload_pack(lease, pack.digest, pack.bytes).await.unwrap();
+    registry.content.upload_pack(lease, pack.digest, pack.bytes).await.unwrap();
     let len = seawall_api::units::ChunkLen::new(512).unwrap();
     let digest = disk.chunks()[0];
     let chunk = seawall_api::index::ChunkRef { digest, len };
     let leaf = Leaf::new(vec![Extent::Data(chunk)], 512).unwrap();
-    let error = registry.put_leaf(lease, leaf.digest(), leaf.encode().into()).await.unwrap_err();
+    let error =
+        registry.content.put_leaf(lease, leaf.digest(), leaf.encode().into()).await.unwrap_err();
     assert_eq!(error.code(), Code::Incomplete);
 }

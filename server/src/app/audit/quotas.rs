@@ -10,7 +10,7 @@ use seawall_api::reference::Selector;
 
 use super::Audit;
 use crate::app::AppError;
-use crate::catalog::{Admission, Excess, Frame, Quota, QuotaState};
+use crate::catalog::{Admission, Catalog, Excess, Frame, Quota, QuotaState};
 
 impl Audit {
     /// Returns the quota and the usage of an application, which need not exist.
@@ -59,27 +59,27 @@ impl Audit {
         }
         Err(exceeded(application, excess))
     }
+}
 
-    /// Fails if the new chunks of a pack, together with earlier uploads under the same lease,
-    /// exceed the quota, because all of them belong to one release. The catalog is asked which
-    /// chunks are new only if all of them together would exceed it.
-    pub(in crate::app) async fn check_quota_of_pack(
-        &self,
-        admission: &Admission,
-        frames: &[Frame],
-    ) -> Result<(), AppError> {
-        let Admission { lease, load: Some(load) } = admission else { return Ok(()) };
-        let all = frames.iter().map(|frame| u64::from(frame.plain_len)).sum::<u64>();
-        if load.state.data_excess(load.brought.saturating_add(all)).is_none() {
-            return Ok(());
-        }
-        let application = &lease.application;
-        let load = self.catalog.lease_load(lease.id, application.clone(), frames.to_vec()).await?;
-        let Some(load) = load.filter(|load| load.brings > 0) else { return Ok(()) };
-        match load.state.data_excess(load.brought.saturating_add(load.brings)) {
-            Some(excess) => Err(exceeded(application, excess)),
-            None => Ok(()),
-        }
+/// Fails if the new chunks of a pack, together with earlier uploads under the same lease,
+/// exceed the quota, because all of them belong to one release. The catalog is asked which
+/// chunks are new only if all of them together would exceed it.
+pub(in crate::app) async fn check_pack(
+    catalog: &Catalog,
+    admission: &Admission,
+    frames: &[Frame],
+) -> Result<(), AppError> {
+    let Admission { lease, load: Some(load) } = admission else { return Ok(()) };
+    let all = frames.iter().map(|frame| u64::from(frame.plain_len)).sum::<u64>();
+    if load.state.data_excess(load.brought.saturating_add(all)).is_none() {
+        return Ok(());
+    }
+    let application = &lease.application;
+    let load = catalog.lease_load(lease.id, application.clone(), frames.to_vec()).await?;
+    let Some(load) = load.filter(|load| load.brings > 0) else { return Ok(()) };
+    match load.state.data_excess(load.brought.saturating_add(load.brings)) {
+        Some(excess) => Err(exceeded(application, excess)),
+        None => Ok(()),
     }
 }
 

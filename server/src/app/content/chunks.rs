@@ -7,10 +7,11 @@ use bytes::Bytes;
 use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
 use seawall_store::read::{Place, Source, SourceError};
 
-use crate::app::{AppError, Registry};
+use super::Content;
+use crate::app::AppError;
 use crate::catalog::{ChunkPlace, LeaseId, Located};
 
-impl Registry {
+impl Content {
     /// Returns the positions of the chunks that a push under `lease` has to upload.
     ///
     /// # Errors
@@ -60,9 +61,9 @@ impl From<AppError> for SourceError {
     }
 }
 
-/// The registry as a source of chunks: their places from the catalog, their bytes from the store.
+/// The registry's content as a source of chunks: their places from the catalog, their bytes from the store.
 #[async_trait]
-impl Source for Registry {
+impl Source for Content {
     async fn locate(&self, chunks: &[ChunkDigest]) -> Result<Vec<Place>, SourceError> {
         let (packs, places) = self.locate_chunks(chunks.to_vec()).await?;
         let place = |ChunkPlace { pack, frame }| Place {

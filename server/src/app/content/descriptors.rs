@@ -10,11 +10,12 @@ use seawall_api::digest::DescriptorDigest;
 use seawall_api::release::Release;
 use seawall_store::port::{ObjectName, Put};
 
-use crate::app::{AppError, Registry, check_name};
+use super::Content;
+use crate::app::{AppError, check_name};
 use crate::catalog::LeaseId;
 use crate::catalog::collect::Collectable;
 
-impl Registry {
+impl Content {
     /// Stores a descriptor.
     ///
     /// # Errors

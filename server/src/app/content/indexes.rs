@@ -5,14 +5,15 @@ use seawall_api::digest::{IndexDigest, LeafDigest};
 use seawall_api::index::{ChunkRef, DiskIndex, Extent, Leaf, leaf_range};
 use seawall_store::port::{ObjectName, Put};
 
-use crate::app::{AppError, Registry, check_name};
+use super::Content;
+use crate::app::{AppError, check_name};
 use crate::catalog::collect::{Added, Grip};
 use crate::catalog::{IndexRow, LeafAdded, LeafRow, LeaseId};
 
 /// Missing leaves listed in an error.
 const MISSING_NAMED: usize = 4;
 
-impl Registry {
+impl Content {
     /// Stores a leaf whose chunks are all present.
     ///
     /// # Errors

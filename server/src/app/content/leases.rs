@@ -3,7 +3,8 @@
 
 use seawall_api::names::ApplicationName;
 
-use crate::app::{AppError, Registry};
+use super::Content;
+use crate::app::AppError;
 use crate::catalog::{
     Admission, LEASES_MAX, LEASES_PER_TOKEN_MAX, Lease, LeaseId, LeaseOpened, NewLease, Purpose,
     Renewal,
@@ -12,13 +13,7 @@ use crate::catalog::{
 /// The default validity of a lease after it is opened or used, in seconds.
 pub const LEASE_TTL_SECS: u64 = 3600;
 
-impl Registry {
-    /// Sets the validity of leases, in seconds.
-    #[must_use]
-    pub fn with_lease_ttl(self, secs: u64) -> Self {
-        Self { lease_ttl_secs: secs.max(1), ..self }
-    }
-
+impl Content {
     /// Returns the validity of a lease after it is opened or used, in seconds.
     #[must_use]
     pub fn lease_ttl_secs(&self) -> u64 {

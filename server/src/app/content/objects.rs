@@ -11,8 +11,9 @@ use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::pack::{Footer, TRAILER_LEN};
 use seawall_store::port::{ObjectName, ObjectStore};
 
+use super::Content;
 use super::packs::frame_of;
-use crate::app::{AppError, Registry};
+use crate::app::AppError;
 use crate::catalog::NewPack;
 
 /// The reason of [`Found::Damaged`] for altered bytes.
@@ -248,7 +249,7 @@ async fn readable<T>(
     }
 }
 
-impl Registry {
+impl Content {
     /// Reads an object that the catalog lists.
     ///
     /// # Errors

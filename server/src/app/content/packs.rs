@@ -9,8 +9,10 @@ use seawall_store::error::ErrorKind;
 use seawall_store::pack::{self, VerifiedPack};
 use seawall_store::port::{ObjectName, OpenObject, Put};
 
+use super::Content;
 use super::objects::{self, Found};
-use crate::app::{AppError, Registry, present};
+use crate::app::audit::quotas;
+use crate::app::{AppError, present};
 use crate::catalog::{Frame, LeaseId, NewPack};
 
 /// A pack opened for reading.
@@ -80,7 +82,7 @@ pub(in crate::app) fn row_of(pack: &VerifiedPack) -> NewPack {
     NewPack { digest: pack.digest(), len: pack.bytes().len() as u64, frames }
 }
 
-impl Registry {
+impl Content {
     /// Stores a pack and registers its chunks. Idempotent.
     ///
     /// # Errors
@@ -93,7 +95,7 @@ impl Registry {
     ) -> Result<KeptPack, AppError> {
         let admission = self.admit_upload(lease).await?;
         let pack = self.prove_pack(expected, bytes).await?;
-        self.audit.check_quota_of_pack(&admission, &row_of(&pack).frames).await?;
+        quotas::check_pack(&self.catalog, &admission, &row_of(&pack).frames).await?;
         let name = ObjectName::Pack(expected);
         let put = self
             .keep_admitted(admission, &name, pack.bytes(), async |stored| {

@@ -11,7 +11,8 @@ use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest};
 use seawall_api::problem::Code;
 use seawall_store::port::ObjectName;
 
-use crate::app::{AppError, Registry};
+use super::Content;
+use crate::app::AppError;
 use crate::catalog::collect::Grip;
 
 /// Objects read concurrently.
@@ -19,7 +20,7 @@ const LOOKS_AT_ONCE: usize = 16;
 /// Leaves per catalog query.
 const LEAVES_ASKED: usize = 1024;
 
-impl Registry {
+impl Content {
     /// Returns whether everything needed to pull an index is present. Missing objects are marked as
     /// lost, so that later queries report them as missing.
     ///

@@ -175,7 +175,7 @@ impl Registry {
         check_leaves(lens.into_values())?;
         for (_, disk) in releases.into_iter().flat_map(Release::disks) {
             if let Entry::Vacant(vacant) = indexes.entry(disk.index) {
-                vacant.insert(self.read(disk.index).await?);
+                vacant.insert(self.content.read(disk.index).await?);
             }
         }
         Ok(indexes)
@@ -198,7 +198,7 @@ impl Registry {
     ) -> Result<NewChunks, AppError> {
         let mut new = NewChunks::new();
         for leaf in to.difference(from) {
-            for chunk in self.read(*leaf).await?.chunks() {
+            for chunk in self.content.read(*leaf).await?.chunks() {
                 new.insert(chunk.digest, (chunk.len.get(), None));
             }
             if new.len() > CHUNKS_MAX {
@@ -209,7 +209,7 @@ impl Registry {
             if new.is_empty() {
                 break;
             }
-            for chunk in self.read(*leaf).await?.chunks() {
+            for chunk in self.content.read(*leaf).await?.chunks() {
                 new.remove(&chunk.digest);
             }
         }
@@ -220,7 +220,7 @@ impl Registry {
         let mut sum = 0;
         let chunks: Vec<_> = new.keys().copied().collect();
         for batch in chunks.chunks(LOCATE_BATCH) {
-            let (_, places) = self.locate_chunks(batch.to_vec()).await?;
+            let (_, places) = self.content.locate_chunks(batch.to_vec()).await?;
             sum += places.iter().map(|place| u64::from(place.frame.stored_len)).sum::<u64>();
         }
         Ok(sum)
@@ -294,9 +294,9 @@ impl Registry {
                 comparison.same_leaf();
                 continue;
             }
-            let after = self.read(leaf.digest).await?;
+            let after = self.content.read(leaf.digest).await?;
             let before = match before {
-                Some(digest) => Some(self.read(digest).await?),
+                Some(digest) => Some(self.content.read(digest).await?),
                 None => None,
             };
             comparison.leaf(before.as_ref().map_or(&[], |leaf| leaf.extents()), after.extents());

@@ -12,9 +12,10 @@ use seawall_store::port::{ObjectKind, ObjectName};
 
 use crate::app::audit::quotas;
 use crate::app::content::descriptors::descriptors_of;
+use crate::app::content::keep::{SWEEP_RUNS, SWEEP_TRIES};
 use crate::app::content::objects::{self, Found};
 use crate::app::records::{Record, ReleaseRecord, Subject};
-use crate::app::{AppError, Registry, SWEEP_RUNS, SWEEP_TRIES, present};
+use crate::app::{AppError, Registry, present};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
@@ -50,7 +51,7 @@ impl Registry {
             return Err(AppError::rule(what));
         }
         self.check_name(&release).await?;
-        let grip = self.use_lease(publisher.lease).await;
+        let grip = self.content.use_lease(publisher.lease).await;
         let grip = match grip {
             Ok(lease) => lease.grip,
             // Publishing an already published release again needs no lease.
@@ -65,18 +66,20 @@ impl Registry {
         for _ in 0..SWEEP_TRIES {
             if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
                 new.grip = lease.grip;
-                self.note_kept(&lease, &name).await?;
+                self.content.note_kept(&lease, &name).await?;
             }
             // Checked under the grip: `publish` detects any sweep that begins after this point.
-            if let Some(descriptor) = self.missing_descriptor(&release).await? {
+            if let Some(descriptor) = self.content.missing_descriptor(&release).await? {
                 return Err(incomplete(&release, format!("descriptor {descriptor}")));
             }
-            self.keep(&name, bytes.clone(), self.hand(Some(publisher.lease))).await?;
+            self.content
+                .keep(&name, bytes.clone(), self.content.hand(Some(publisher.lease)))
+                .await?;
             publication = self.catalog.publish(new.clone()).await?;
             if publication != Publication::Swept {
                 break;
             }
-            self.wait_for_sweep().await?;
+            self.content.wait_for_sweep().await?;
         }
         match publication {
             Publication::Created => {}
@@ -183,7 +186,7 @@ impl Registry {
                 )));
             }
             if indexes.insert(disk.index, row).is_none() {
-                self.prove_index(disk.index, grip).await.map_err(|error| match error {
+                self.content.prove_index(disk.index, grip).await.map_err(|error| match error {
                     AppError::Damaged { object } => incomplete(release, object),
                     error => error,
                 })?;

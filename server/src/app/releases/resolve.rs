@@ -30,7 +30,7 @@ impl Registry {
         selector: &Selector,
     ) -> Result<ReleaseBytes, AppError> {
         let digest = self.names.resolve(application, selector).await?;
-        let bytes = self.proven_bytes(&ObjectName::Release(digest)).await?;
+        let bytes = self.content.proven_bytes(&ObjectName::Release(digest)).await?;
         Ok(ReleaseBytes { digest, bytes })
     }
 
@@ -41,6 +41,6 @@ impl Registry {
         selector: &Selector,
     ) -> Result<Release, AppError> {
         let digest = self.names.resolve(application, selector).await?;
-        self.read(digest).await
+        self.content.read(digest).await
     }
 }

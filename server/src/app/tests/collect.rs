@@ -231,7 +231,7 @@ async fn a_pack_that_cannot_be_moved_is_named_and_hinders_no_collection() {
     let done = registry.collect(FORCED).await.unwrap();
     assert!(done.swept.pack_count > 0, "what is dead goes: {done:?}");
     assert!(site.store.len(&pack).await.unwrap().is_some(), "it may be mended");
-    registry.locate_chunks(new.disks[0].chunks()).await.unwrap();
+    registry.content.locate_chunks(new.disks[0].chunks()).await.unwrap();
     let damage = registry.damage(10).await.unwrap();
     assert_eq!(damage.0.len(), 1, "{damage:?}");
 }
@@ -239,12 +239,12 @@ async fn a_pack_that_cannot_be_moved_is_named_and_hinders_no_collection() {
 /// Publishes without uploading a pack, because every chunk is present.
 async fn push_lean(registry: &Registry, tiny: &TinyRelease) {
     let application = tiny.release.application();
-    let lease = registry.open_lease(application.clone(), Purpose::Push).await.unwrap();
+    let lease = registry.content.open_lease(application.clone(), Purpose::Push).await.unwrap();
     for disk in &tiny.disks {
         let (leaf, bytes) = disk.leaf_bytes();
-        registry.put_leaf(lease, leaf, bytes).await.unwrap();
+        registry.content.put_leaf(lease, leaf, bytes).await.unwrap();
         let index = Bytes::from(disk.index.encode());
-        registry.put_index(lease, disk.index.digest(), index).await.unwrap();
+        registry.content.put_index(lease, disk.index.digest(), index).await.unwrap();
     }
     let bytes = Bytes::copy_from_slice(tiny.release.bytes());
     let publisher = Publisher { lease, token: "test".to_owned() };
@@ -271,9 +271,9 @@ async fn reads_back(site: &Site, tiny: &TinyRelease) {
     registry.collect(FORCED).await.unwrap();
     assert!(registry.damage(10).await.unwrap().0.is_empty());
     for disk in &tiny.disks {
-        let (packs, _) = registry.locate_chunks(disk.chunks()).await.unwrap();
+        let (packs, _) = registry.content.locate_chunks(disk.chunks()).await.unwrap();
         for pack in packs {
-            assert!(registry.is_sound(pack).await.unwrap(), "{pack}");
+            assert!(registry.content.is_sound(pack).await.unwrap(), "{pack}");
         }
     }
 }

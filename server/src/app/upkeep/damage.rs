@@ -110,7 +110,7 @@ impl Registry {
         expected: ReleaseDigest,
         bytes: Bytes,
     ) -> Result<Put, AppError> {
-        self.use_lease(lease).await?;
+        self.content.use_lease(lease).await?;
         check_name("release", expected, ReleaseDigest::of(&bytes))?;
         let described = Release::parse(&bytes)
             .map_err(|error| AppError::invalid("the body is not a release document", error))?;
@@ -120,6 +120,8 @@ impl Registry {
         if row.is_none() {
             return Err(AppError::not_found(format!("release {expected}")));
         }
-        self.keep(&ObjectName::Release(expected), bytes, self.hand(Some(lease))).await
+        self.content
+            .keep(&ObjectName::Release(expected), bytes, self.content.hand(Some(lease)))
+            .await
     }
 }

@@ -66,7 +66,7 @@ impl Registry {
         objects.extend(leaves.iter().copied().map(Collectable::Leaf));
         let mut chunks = MarksBuilder::default();
         let mut reads = stream::iter(leaves.into_iter().map(|leaf| async move {
-            self.read(leaf).await.map_err(unreadable(format!("leaf {leaf}")))
+            self.content.read(leaf).await.map_err(unreadable(format!("leaf {leaf}")))
         }))
         .buffer_unordered(READS_AT_ONCE);
         while let Some(leaf) = reads.try_next().await? {
@@ -95,7 +95,7 @@ impl Registry {
     }
 
     async fn leaves_of(&self, index: IndexDigest) -> Result<Vec<LeafDigest>, AppError> {
-        let list = self.read(index).await.map_err(unreadable(format!("index {index}")))?;
+        let list = self.content.read(index).await.map_err(unreadable(format!("index {index}")))?;
         Ok(list.leaves().iter().map(|leaf| leaf.digest).collect())
     }
 }

@@ -167,7 +167,7 @@ impl Registry {
         done.has_looked = true;
         if state.is_sweeping {
             self.records.prove_current().await?;
-            self.finish_sweep().await?;
+            self.sweeper.finish().await?;
         }
         if state.condemned > 0 {
             done.waits_for = self.sweep(None, &mut done.swept).await?;

@@ -14,6 +14,7 @@ use super::CollectOptions;
 use super::mark::Reached;
 use super::spare::Homes;
 use crate::app::content::objects::read_footer;
+use crate::app::sweep::Swept;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::{Collectable, PackKey, PackRow};
 
@@ -45,6 +46,13 @@ impl AddAssign for CollectTotals {
         self.repacked_bytes += more.repacked_bytes;
         self.object_count += more.object_count;
         self.object_bytes += more.object_bytes;
+    }
+}
+
+impl From<Swept> for CollectTotals {
+    fn from(swept: Swept) -> Self {
+        let Swept { pack_count, pack_bytes, object_count, object_bytes } = swept;
+        Self { pack_count, pack_bytes, object_count, object_bytes, ..Self::default() }
     }
 }
 

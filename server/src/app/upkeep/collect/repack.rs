@@ -76,12 +76,12 @@ impl Registry {
             let state = self.catalog.collect_state(self.host.now_secs()).await?;
             let grip = Grip { sweeps: Some(state.sweeps), ..Grip::ANY };
             let name = ObjectName::Pack(pack.digest());
-            self.keep(&name, pack.bytes().clone(), self.hand(None)).await?;
+            self.content.keep(&name, pack.bytes().clone(), self.content.hand(None)).await?;
             if self.catalog.move_frames(row_of(&pack), from.clone(), grip).await? == Added::Present
             {
                 return Ok(pack.bytes().len() as u64);
             }
-            self.finish_sweep().await?;
+            self.sweeper.finish().await?;
         }
     }
 
@@ -99,7 +99,7 @@ impl Registry {
             }
         }
         let made = writer.finish(None);
-        match self.prove_pack(made.digest, made.bytes).await {
+        match self.content.prove_pack(made.digest, made.bytes).await {
             Err(AppError::DigestMismatch { .. } | AppError::Invalid { .. }) => Ok(None),
             proven => proven.map(Some),
         }
@@ -111,8 +111,8 @@ impl Registry {
     /// [`AppError::Damaged`] if a source is damaged, or the error of a port.
     async fn lose_unsound(&self, group: &RepackGroup) -> Result<(), AppError> {
         for source in &group.sources {
-            if !self.is_sound(source.source).await? {
-                self.lose_pack(source.source).await?;
+            if !self.content.is_sound(source.source).await? {
+                self.content.lose_pack(source.source).await?;
                 return Err(AppError::Damaged { object: ObjectName::Pack(source.source).path() });
             }
         }
@@ -127,7 +127,7 @@ impl Registry {
     ) -> Result<(), AppError> {
         for leaf in self.catalog.leaves_in(packs.to_vec()).await? {
             if reached.has_leaf(leaf) {
-                let read = self.read(leaf).await?;
+                let read = self.content.read(leaf).await?;
                 let chunks = read.chunks().collect();
                 // A leaf with lost chunks keeps its rows, and thereby its packs.
                 self.catalog.add_leaf(leaf_row(leaf, &read), chunks, Grip::ANY).await?;

@@ -79,13 +79,13 @@ impl Registry {
             return Ok(true);
         }
         self.collecting.check_stop()?;
-        if self.is_sound(home.digest).await? {
+        if self.content.is_sound(home.digest).await? {
             proven.insert(key);
             return Ok(true);
         }
         tracing::error!(pack = %home.digest, "damaged pack: other packs with its chunks are kept");
         home.is_lost = true;
-        self.lose_pack(home.digest).await?;
+        self.content.lose_pack(home.digest).await?;
         Ok(false)
     }
 }

@@ -2,19 +2,13 @@
 
 use std::collections::HashSet;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use seawall_api::digest::PackDigest;
-use seawall_store::port::ObjectName;
 
 use super::mark::Reached;
-use super::plan::PLACES_PAGE;
 use super::spare::Homes;
 use super::{CollectTotals, Phase};
 use crate::app::{AppError, Registry};
-use crate::catalog::collect::{OlderLeases, Sweep, Sweeping};
-
-/// Objects removed concurrently.
-const REMOVALS_AT_ONCE: usize = 8;
+use crate::catalog::collect::{OlderLeases, Sweep};
 
 impl Registry {
     /// Sweeps condemned content, unless an older lease is alive. `reached` is an earlier mark,
@@ -51,7 +45,7 @@ impl Registry {
         let live_leaves = reached.leaves();
         let sweep = Sweep { generation: state.generation, packs, objects, live_leaves };
         self.catalog.begin_sweep(sweep).await?;
-        *totals += self.finish_sweep().await?;
+        *totals += self.sweeper.finish().await?.into();
         Ok(None)
     }
 
@@ -74,59 +68,5 @@ impl Registry {
             self.collecting.check_stop()?;
         }
         Ok((needed, dead))
-    }
-
-    /// Finishes an interrupted sweep that blocks a request, unless another process is collecting.
-    pub(in crate::app) async fn finish_abandoned_sweep(&self) -> Result<(), AppError> {
-        if self.catalog.sweeping().await? == Sweeping::default() {
-            return Ok(());
-        }
-        if let Some(_one_at_a_time) = self.catalog.claim_collecting().await? {
-            self.records.prove_current().await?;
-            self.finish_sweep().await?;
-        }
-        Ok(())
-    }
-
-    /// Carries out a decided sweep, which a crash may have interrupted.
-    pub(super) async fn finish_sweep(&self) -> Result<CollectTotals, AppError> {
-        let sweeping = self.catalog.sweeping().await?;
-        let mut totals = CollectTotals::default();
-        if sweeping == Sweeping::default() {
-            return Ok(totals);
-        }
-        if !sweeping.packs.is_empty() {
-            let mut after = None;
-            loop {
-                after = self.catalog.forget_places(after, PLACES_PAGE).await?;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        let packs = sweeping.packs.iter().map(|pack| ObjectName::Pack(*pack)).collect();
-        (totals.pack_count, totals.pack_bytes) = self.remove(packs).await?;
-        let objects = sweeping.objects.iter().map(|object| object.object()).collect();
-        (totals.object_count, totals.object_bytes) = self.remove(objects).await?;
-        self.catalog.end_sweep(sweeping).await?;
-        Ok(totals)
-    }
-
-    /// Removes objects. Returns their number, and their length in bytes.
-    async fn remove(&self, names: Vec<ObjectName>) -> Result<(u64, u64), AppError> {
-        let removals = stream::iter(names.into_iter().map(|name| async move {
-            let len = self.store.len(&name).await?;
-            if len.is_some() {
-                self.store.delete(&name).await?;
-            }
-            Ok::<_, AppError>(len)
-        }));
-        let mut removals = removals.buffer_unordered(REMOVALS_AT_ONCE);
-        let (mut count, mut bytes) = (0, 0);
-        while let Some(len) = removals.try_next().await? {
-            count += u64::from(len.is_some());
-            bytes += len.unwrap_or(0);
-        }
-        Ok((count, bytes))
     }
 }

@@ -84,7 +84,7 @@ impl Registry {
         }
         let mut leaves: HashMap<LeafDigest, u32> = HashMap::new();
         for (index, owner) in owners {
-            let list = match self.read(index).await {
+            let list = match self.content.read(index).await {
                 Err(AppError::Damaged { .. }) => {
                     damaged.insert(owner);
                     continue;
@@ -120,7 +120,7 @@ impl Registry {
         let mut chunks: Vec<([u8; 8], u32)> = Vec::new();
         let mut settled = 0;
         let reads = leaves.into_iter().map(|(leaf, owner)| async move {
-            match self.read(leaf).await {
+            match self.content.read(leaf).await {
                 Err(AppError::Damaged { .. }) => Ok::<_, AppError>((owner, None)),
                 read => Ok((owner, Some(read?))),
             }

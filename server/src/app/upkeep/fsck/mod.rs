@@ -488,13 +488,16 @@ impl Check {
 
     /// Clears the damage recorded for an object now found intact.
     async fn sound(&self, name: &ObjectName) -> Result<(), Halt> {
-        self.registry.damage.healed(name, self.registry.hand(None), Healing::IfNoted).await?;
+        self.registry
+            .damage
+            .healed(name, self.registry.content.hand(None), Healing::IfNoted)
+            .await?;
         Ok(())
     }
 
     /// Returns the grip for adding rows, which credits repairs to the registry.
     fn grip(&self) -> Grip {
-        Grip { hand: Some(self.registry.hand(None)), ..Grip::ANY }
+        Grip { hand: Some(self.registry.content.hand(None)), ..Grip::ANY }
     }
 }
 

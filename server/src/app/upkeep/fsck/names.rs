@@ -76,7 +76,7 @@ impl Check {
         if !is_certain {
             return self.damage(name, what, vec![row.digest]).await;
         }
-        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
+        self.registry.content.keep(name, wanted.encode(), self.registry.content.hand(None)).await?;
         self.mended(name, format!("{}; rewritten from the catalog", short(&what)));
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Check {
             Ok(_) => return self.damage(name, CONTRADICTION.to_owned(), vec![]).await,
             Err(what) => what,
         };
-        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
+        self.registry.content.keep(name, wanted.encode(), self.registry.content.hand(None)).await?;
         self.mended(name, format!("{what}; rewritten from the catalog"));
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Check {
             Ok(record) => format!("it records move {}", record.sequence),
             Err(what) => what,
         };
-        self.registry.keep(name, wanted.encode(), self.registry.hand(None)).await?;
+        self.registry.content.keep(name, wanted.encode(), self.registry.content.hand(None)).await?;
         self.mended(name, format!("{what}; rewritten from the catalog"));
         Ok(())
     }

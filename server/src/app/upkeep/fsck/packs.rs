@@ -31,7 +31,8 @@ impl Check {
                 }
             };
             let len = bytes.len() as u64;
-            let inspected = self.registry.examine(move || InspectedPack::read(digest, &bytes));
+            let inspected =
+                self.registry.content.examine(move || InspectedPack::read(digest, &bytes));
             let what = match inspected.await? {
                 Ok(pack) if pack.unsound.is_empty() => {
                     self.sound_pack(digest, len, &pack).await?;
@@ -90,12 +91,14 @@ impl Check {
         let frames: Vec<_> = pack.frames.iter().map(frame_of).collect();
         let misplaced = catalog.misplaced(digest, frames.clone()).await?;
         if known.is_lost {
-            catalog.correct_pack(NewPack { digest, len, frames }, self.registry.hand(None)).await?;
+            catalog
+                .correct_pack(NewPack { digest, len, frames }, self.registry.content.hand(None))
+                .await?;
             self.mended(&name, "it was lost, and is present again".to_owned());
         } else if known.len != len || !misplaced.is_empty() {
             // A collection condemns a pack before the places of its chunks are removed.
             if catalog.known_pack(digest).await?.is_some_and(|known| !known.is_condemned) {
-                let hand = self.registry.hand(None);
+                let hand = self.registry.content.hand(None);
                 catalog.correct_pack(NewPack { digest, len, frames }, hand).await?;
                 let count = misplaced.len();
                 let what = format!("it or the rows of {count} chunks contradicted the pack");
@@ -162,7 +165,7 @@ impl Check {
             // Read before the pack's bytes, so that `add_pack` detects a sweep that begins or ends
             // in between.
             let sweeps = registry.catalog.collect_state(registry.host.now_secs()).await?.sweeps;
-            let is_here = registry.is_sound(digest).await?;
+            let is_here = registry.content.is_sound(digest).await?;
             self.done(self.run.cursor.clone(), if is_here { pack.len } else { 0 }).await?;
             if !is_here {
                 continue;

@@ -100,13 +100,14 @@ async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_
 async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
     let (site, _) = furnished().await;
     let registry = site.sound();
-    let lease = registry.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
+    let lease =
+        registry.content.open_lease("webshop".parse().unwrap(), Purpose::Push).await.unwrap();
     let stray = TinyRelease::new("webshop", "2.0", "xx", "yy");
     let disk = &stray.disks[0];
     let pack = disk.pack();
-    registry.upload_pack(lease, pack.digest, pack.bytes).await.unwrap();
+    registry.content.upload_pack(lease, pack.digest, pack.bytes).await.unwrap();
     let (leaf, bytes) = disk.leaf_bytes();
-    registry.put_leaf(lease, leaf, bytes).await.unwrap();
+    registry.content.put_leaf(lease, leaf, bytes).await.unwrap();
     let unknown = ObjectName::Pack(PackDigest::of(b"unknown"));
     site.store.put(&unknown, Bytes::from_static(b"no pack")).await.unwrap();
     let check = over(&site, Arc::clone(&site.store));
@@ -165,7 +166,7 @@ async fn of_two_processes_one_runs_the_check() {
 async fn a_check_in_a_long_step_is_alive() {
     let (site, _) = furnished().await;
     let [one, other] = [over(&site, Arc::clone(&site.store)), over(&site, Arc::clone(&site.store))];
-    let permits = Arc::clone(&one.proving).acquire_many_owned(2).await.unwrap();
+    let permits = Arc::clone(&one.content.proving).acquire_many_owned(2).await.unwrap();
     one.start_fsck(ORDER).await.unwrap();
     let mut looks = 0;
     while other.fsck_status(0).await.unwrap().phase != "packs" {

@@ -152,8 +152,8 @@ async fn a_release_whose_descriptor_is_damaged_is_listed_and_reported() {
     for how in [Harm::Delete, Harm::Truncate, Harm::Flip] {
         let (site, _) = furnished().await;
         let registry = site.sound();
-        let lease = registry.open_lease(webshop(), Purpose::Push).await.unwrap();
-        registry.put_descriptor(lease, digest, Bytes::from_static(TEXT)).await.unwrap();
+        let lease = registry.content.open_lease(webshop(), Purpose::Push).await.unwrap();
+        registry.content.put_descriptor(lease, digest, Bytes::from_static(TEXT)).await.unwrap();
         push(&registry, &tiny).await.unwrap();
         assert_eq!(rebuilt(&site).await.2.damage, [], "it is sound");
         let name = ObjectName::Descriptor(digest);
@@ -175,10 +175,10 @@ async fn a_damaged_release_is_healed_by_a_push() {
     drop(catalog);
     let site = Site { dir, ..site };
     let registry = site.sound();
-    let error = registry.locate_chunks(two.disks[1].chunks()).await.unwrap_err();
+    let error = registry.content.locate_chunks(two.disks[1].chunks()).await.unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
     push(&registry, &two).await.unwrap();
-    registry.locate_chunks(two.disks[1].chunks()).await.unwrap();
+    registry.content.locate_chunks(two.disks[1].chunks()).await.unwrap();
     assert_eq!(rebuilt(&site).await.2.damage, []);
 }
 

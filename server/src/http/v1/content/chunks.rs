@@ -34,7 +34,7 @@ pub(crate) async fn missing_chunks(
     Body(body): Body<v1::MissingChunks>,
 ) -> Result<web::Json<v1::MissingPositions>, ApiError> {
     at_most(body.chunks.len(), CHUNKS_PER_QUESTION_MAX, "chunks")?;
-    let missing = registry.missing_chunks(lease_id(&body.lease)?, body.chunks).await?;
+    let missing = registry.content.missing_chunks(lease_id(&body.lease)?, body.chunks).await?;
     Ok(web::Json(v1::MissingPositions { missing }))
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn missing_leaves(
     Body(body): Body<v1::MissingLeaves>,
 ) -> Result<web::Json<v1::MissingPositions>, ApiError> {
     at_most(body.leaves.len(), LEAVES_PER_QUESTION_MAX, "leaves")?;
-    let missing = registry.missing_leaves(lease_id(&body.lease)?, body.leaves).await?;
+    let missing = registry.content.missing_leaves(lease_id(&body.lease)?, body.leaves).await?;
     Ok(web::Json(v1::MissingPositions { missing }))
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn locate(
     Body(body): Body<v1::LocateChunks>,
 ) -> Result<web::Json<v1::LocatedChunks>, ApiError> {
     at_most(body.chunks.len(), CHUNKS_PER_QUESTION_MAX, "chunks")?;
-    let (packs, places) = registry.locate_chunks(body.chunks).await?;
+    let (packs, places) = registry.content.locate_chunks(body.chunks).await?;
     let locations = places.into_iter().map(location_of).collect();
     Ok(web::Json(v1::LocatedChunks { packs, locations }))
 }

@@ -29,7 +29,7 @@ pub(crate) async fn read(
     descriptor: web::Path<DescriptorDigest>,
     known: Known,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(immutable(&known, *descriptor, registry.descriptor_bytes(*descriptor).await?))
+    Ok(immutable(&known, *descriptor, registry.content.descriptor_bytes(*descriptor).await?))
 }
 
 /// Stores an original descriptor byte for byte.
@@ -46,5 +46,5 @@ pub(crate) async fn put(
     registry: web::Data<Registry>,
     upload: Upload<DescriptorDigest>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(status_of(registry.put_descriptor(upload.lease, upload.target, upload.bytes).await?))
+    Ok(status_of(registry.content.put_descriptor(upload.lease, upload.target, upload.bytes).await?))
 }

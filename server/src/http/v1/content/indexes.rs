@@ -36,7 +36,7 @@ pub(crate) async fn read_leaf(
     leaf: web::Path<LeafDigest>,
     known: Known,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(immutable(&known, *leaf, registry.leaf_bytes(*leaf).await?))
+    Ok(immutable(&known, *leaf, registry.content.leaf_bytes(*leaf).await?))
 }
 
 /// Stores a leaf whose chunks are all present.
@@ -49,7 +49,7 @@ pub(crate) async fn put_leaf(
     registry: web::Data<Registry>,
     upload: Upload<LeafDigest>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(status_of(registry.put_leaf(upload.lease, upload.target, upload.bytes).await?))
+    Ok(status_of(registry.content.put_leaf(upload.lease, upload.target, upload.bytes).await?))
 }
 
 /// Returns the bytes of an index's list.
@@ -64,7 +64,7 @@ pub(crate) async fn read_index(
     index: web::Path<IndexDigest>,
     known: Known,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(immutable(&known, *index, registry.index_bytes(*index).await?))
+    Ok(immutable(&known, *index, registry.content.index_bytes(*index).await?))
 }
 
 /// Checks if a disk can be pulled by its index.
@@ -79,7 +79,7 @@ pub(crate) async fn find_index(
     registry: web::Data<Registry>,
     index: web::Path<IndexDigest>,
 ) -> Result<HttpResponse, ApiError> {
-    if registry.is_whole(*index).await? {
+    if registry.content.is_whole(*index).await? {
         let etag = (ETAG, format!("\"{index}\""));
         return Ok(HttpResponse::Ok().content_type(OCTETS).insert_header(etag).finish());
     }
@@ -96,5 +96,5 @@ pub(crate) async fn put_index(
     registry: web::Data<Registry>,
     upload: Upload<IndexDigest>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(status_of(registry.put_index(upload.lease, upload.target, upload.bytes).await?))
+    Ok(status_of(registry.content.put_index(upload.lease, upload.target, upload.bytes).await?))
 }

@@ -36,8 +36,8 @@ pub(crate) async fn open(
         registry.reserve(0)?;
         registry.audit.admit_push(&body.application, body.version).await?;
     }
-    let lease = registry.open_lease_as(body.application, purpose, actor.name).await?;
-    let body = v1::Lease { id: lease.to_string(), ttl_secs: registry.lease_ttl_secs() };
+    let lease = registry.content.open_lease_as(body.application, purpose, actor.name).await?;
+    let body = v1::Lease { id: lease.to_string(), ttl_secs: registry.content.lease_ttl_secs() };
     Ok(HttpResponse::Created().json(body))
 }
 
@@ -51,8 +51,8 @@ pub(crate) async fn renew(
     registry: web::Data<Registry>,
     lease: web::Path<String>,
 ) -> Result<web::Json<v1::Lease>, ApiError> {
-    registry.renew_lease(lease_id(&lease)?).await?;
-    Ok(web::Json(v1::Lease { id: lease.into_inner(), ttl_secs: registry.lease_ttl_secs() }))
+    registry.content.renew_lease(lease_id(&lease)?).await?;
+    Ok(web::Json(v1::Lease { id: lease.into_inner(), ttl_secs: registry.content.lease_ttl_secs() }))
 }
 
 /// Ends a lease.
@@ -65,6 +65,6 @@ pub(crate) async fn end(
     registry: web::Data<Registry>,
     lease: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    registry.end_lease(lease_id(&lease)?).await?;
+    registry.content.end_lease(lease_id(&lease)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

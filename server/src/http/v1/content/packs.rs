@@ -40,7 +40,7 @@ pub(crate) async fn upload(
     edge: web::Data<Edge>,
     upload: Upload<PackDigest>,
 ) -> Result<HttpResponse, ApiError> {
-    let kept = registry.upload_pack(upload.lease, upload.target, upload.bytes).await?;
+    let kept = registry.content.upload_pack(upload.lease, upload.target, upload.bytes).await?;
     edge.metrics.pack_kept(kept.chunk_count);
     Ok(status_of(kept.put))
 }
@@ -62,7 +62,7 @@ pub(crate) async fn read(
     ranged: Ranged,
     memory: AnswerMemory,
 ) -> Result<HttpResponse, ApiError> {
-    let pack = registry.pack(*pack).await?;
+    let pack = registry.content.pack(*pack).await?;
     let etag = format!("\"{}\"", pack.digest());
     let mut response = HttpResponse::Ok();
     response

@@ -26,7 +26,7 @@ pub(super) async fn push(
     tiny: &TinyRelease,
     trusted: &BTreeSet<ChunkDigest>,
 ) -> Result<(), AppError> {
-    let lease = registry.open_lease(application(), Purpose::Push).await?;
+    let lease = registry.content.open_lease(application(), Purpose::Push).await?;
     match push_under(registry, lease, tiny, trusted).await {
         Err(AppError::Incomplete { .. }) => {
             push_under(registry, lease, tiny, &BTreeSet::new()).await
@@ -56,11 +56,11 @@ pub(super) async fn upload(
     trusted: &BTreeSet<ChunkDigest>,
 ) -> Result<(), AppError> {
     let index = disk.index.digest();
-    if registry.is_whole(index).await? {
+    if registry.content.is_whole(index).await? {
         return Ok(());
     }
     let asked: Vec<_> = disk.chunks().into_iter().filter(|c| !trusted.contains(c)).collect();
-    let missing = registry.missing_chunks(lease, asked.clone()).await?;
+    let missing = registry.content.missing_chunks(lease, asked.clone()).await?;
     let missing: BTreeSet<_> = missing.iter().map(|at| asked[*at as usize]).collect();
     let mut writer = PackWriter::default();
     let mut sent = BTreeSet::new();
@@ -71,14 +71,14 @@ pub(super) async fn upload(
     }
     if !writer.is_empty() {
         let pack = writer.finish(None);
-        registry.upload_pack(lease, pack.digest, pack.bytes).await?;
+        registry.content.upload_pack(lease, pack.digest, pack.bytes).await?;
     }
     let (leaf, bytes) = disk.leaf_bytes();
-    if registry.missing_leaves(lease, vec![leaf]).await? == [0] {
-        registry.put_leaf(lease, leaf, bytes).await?;
+    if registry.content.missing_leaves(lease, vec![leaf]).await? == [0] {
+        registry.content.put_leaf(lease, leaf, bytes).await?;
     }
     let bytes = Bytes::from(disk.index.encode());
-    registry.put_index(lease, index, bytes).await.map(|_| ())
+    registry.content.put_index(lease, index, bytes).await.map(|_| ())
 }
 
 /// The outcome of a pull.
@@ -94,7 +94,7 @@ pub(super) enum Pulled {
 
 /// Pulls a release under a lease, and compares every chunk with its digest.
 pub(super) async fn pull(registry: &Registry, version: &Version) -> Result<Pulled, AppError> {
-    let lease = registry.open_lease(application(), Purpose::Pull).await?;
+    let lease = registry.content.open_lease(application(), Purpose::Pull).await?;
     let selector = Selector::Version(version.clone());
     let bytes = match registry.release_bytes(&application(), &selector).await {
         Ok(found) => found.bytes,
@@ -102,11 +102,11 @@ pub(super) async fn pull(registry: &Registry, version: &Version) -> Result<Pulle
         Err(error) => return Err(error),
     };
     let outcome = read_all(registry, &bytes).await;
-    match registry.renew_lease(lease).await {
+    match registry.content.renew_lease(lease).await {
         Err(AppError::LeaseEnded { .. }) => return Ok(Pulled::LeaseEnded),
         renewed => renewed?,
     }
-    registry.end_lease(lease).await?;
+    registry.content.end_lease(lease).await?;
     outcome.map(|()| Pulled::Whole)
 }
 
@@ -114,10 +114,10 @@ pub(super) async fn pull(registry: &Registry, version: &Version) -> Result<Pulle
 pub(super) async fn read_all(registry: &Registry, document: &[u8]) -> Result<(), AppError> {
     let release = Release::parse(document).unwrap();
     for (_, disk) in release.disks() {
-        let bytes = registry.index_bytes(disk.index).await?;
+        let bytes = registry.content.index_bytes(disk.index).await?;
         let index = seawall_api::index::DiskIndex::decode(&bytes).unwrap();
         for leaf in index.leaves() {
-            let leaf = Leaf::decode_any(&registry.leaf_bytes(leaf.digest).await?).unwrap();
+            let leaf = Leaf::decode_any(&registry.content.leaf_bytes(leaf.digest).await?).unwrap();
             read_leaf(registry, &leaf).await?;
         }
     }
@@ -130,12 +130,12 @@ async fn read_leaf(registry: &Registry, leaf: &Leaf) -> Result<(), AppError> {
         Extent::Hole(_) => None,
     });
     let chunks: Vec<_> = chunks.collect();
-    let (packs, places) = registry.locate_chunks(chunks.clone()).await?;
+    let (packs, places) = registry.content.locate_chunks(chunks.clone()).await?;
     let (mut open, mut prover) = (HashMap::new(), Prover::default());
     for (chunk, place) in chunks.iter().zip(places) {
         let pack = packs[place.pack as usize];
         if let Entry::Vacant(entry) = open.entry(pack) {
-            entry.insert(registry.pack(pack).await?);
+            entry.insert(registry.content.pack(pack).await?);
         }
         let frame = place.frame;
         let end = frame.offset + u64::from(frame.stored_len);

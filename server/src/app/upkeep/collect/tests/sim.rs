@@ -173,7 +173,8 @@ impl World {
                 self.act(async move {
                     let trusted = BTreeSet::new();
                     let half = async {
-                        let lease = registry.open_lease(application(), Purpose::Push).await?;
+                        let lease =
+                            registry.content.open_lease(application(), Purpose::Push).await?;
                         actors::upload(&registry, lease, &tiny.disks[0], &trusted).await
                     };
                     Outcome::Other(half.await)
