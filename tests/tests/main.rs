@@ -38,6 +38,7 @@ mod patch_in_use;
 mod push_pull;
 mod room;
 mod serve;
+mod sql;
 mod terminal;
 mod tidy;
 mod watch;
