@@ -61,7 +61,8 @@ impl From<AppError> for SourceError {
     }
 }
 
-/// The registry's content as a source of chunks: their places from the catalog, their bytes from the store.
+/// The registry's content as a source of chunks: their places from the catalog, their bytes from
+/// the store.
 #[async_trait]
 impl Source for Content {
     async fn locate(&self, chunks: &[ChunkDigest]) -> Result<Vec<Place>, SourceError> {
