@@ -20,4 +20,3 @@ pub mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod unfinished;
-pub mod write_behind;

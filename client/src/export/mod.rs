@@ -11,6 +11,7 @@
 
 mod disk;
 mod error;
+mod hashing;
 mod original;
 mod package;
 

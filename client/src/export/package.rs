@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::BufWriter;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use super::ExportError;
 use super::disk::{Writer, explained};
+use super::hashing::Hashing;
 use super::original::{self, Original};
 use crate::disk::sectors;
 use crate::host::{HostError, HostState};
@@ -430,26 +431,5 @@ impl PackedDisk {
         outcome.map_err(|error| explained(&self.image, error.into()))?;
         let hashing = out.into_inner().map_err(|e| ConvertError::Write(e.into_error()))?;
         Ok((hashing.at - hashing.start, hashing.hasher.finish()))
-    }
-}
-
-/// A writer to an offset in a file that hashes all bytes.
-struct Hashing<'a> {
-    file: &'a File,
-    start: u64,
-    at: u64,
-    hasher: Hasher,
-}
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write_all_at(bytes, self.at)?;
-        self.hasher.update(bytes);
-        self.at += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -11,12 +11,12 @@ use super::HostError;
 #[derive(Debug)]
 pub(crate) struct WriteBehind {
     path: PathBuf,
-    file: seawall_store::write_behind::WriteBehind,
+    file: seawall_store::new_file::write_behind::WriteBehind,
 }
 
 impl WriteBehind {
     pub(crate) fn new(path: &Path, file: File) -> Self {
-        let file = seawall_store::write_behind::WriteBehind::new(file);
+        let file = seawall_store::new_file::write_behind::WriteBehind::new(file);
         Self { path: path.to_owned(), file }
     }
 

@@ -17,7 +17,7 @@ use seawall_store::read::Prover;
 
 use super::journal::{self, Header, Reader, Record};
 use super::stage::staged_file;
-use super::{PatchError, watch};
+use super::{PatchError, guard};
 use crate::directory::{Directory, DiskTimes, remove_stale, set_aside};
 use crate::error::ErrorKind;
 use crate::fetch::Place;
@@ -44,7 +44,7 @@ pub(super) fn roll_forward(
     let folder = directory.folder();
     let reader = Reader::open(folder, &journal::journal())?;
     let header = reader.header().clone();
-    watch::made_alone(&mut alone, directory, &header)?;
+    guard::made_alone(&mut alone, directory, &header)?;
     let release = Release::parse(header.release.as_bytes()).map_err(|_| reader.damaged())?;
     // Before a disk is written: an overlay on a changed disk would be a damaged disk to its guest.
     set_aside(folder, header.old.release)?;

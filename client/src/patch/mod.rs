@@ -17,7 +17,7 @@
 //!
 //! | writer | detected by |
 //! |---|---|
-//! | takes QEMU's locks before the patch | `watch::alone`: the patch refuses |
+//! | takes QEMU's locks before the patch | `guard::alone`: the patch refuses |
 //! | takes QEMU's locks during the patch | QEMU: the machine cannot start |
 //! | wants a disk that only the new release has | QEMU: the disk appears complete and locked |
 //! | takes no locks, writes before the survey | the survey |
@@ -34,12 +34,11 @@
 mod apply;
 mod demand;
 mod error;
+mod guard;
 mod journal;
 mod plan;
 mod report;
 mod stage;
-mod survey;
-mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,9 +60,9 @@ use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use crate::resolve::{self, Resolved};
 use demand::Demand;
+use guard::Watched;
 use plan::{OldDisk, Steps};
 use stage::Stager;
-use watch::Watched;
 
 /// The inputs of a patch.
 pub struct Patch {
@@ -117,14 +116,14 @@ async fn plan_of(
     resolved: &Resolved,
 ) -> Result<PatchPlan, PatchError> {
     let sides = sides(opened, resolved).await?;
-    survey::survey(patch, &sides.directory, &sides.old_lock).await?;
+    guard::survey(patch, &sides.directory, &sides.old_lock).await?;
     let fetch = patch.fetch(resolved);
     let in_place = in_place(&sides.old_lock, &sides.new_lock);
     let steps = Steps::between(&sides.old, &sides.new, &in_place)?;
     let measured = fetch.measure(steps.wanted()).await?;
     let room = Some(Demand::of(&sides, &steps)?.measured(&fetch, &sides, &steps).await?);
     let plan = PatchPlan::of(&sides.old_lock, &sides.new_lock, steps.sums(), measured);
-    Ok(PatchPlan { room, in_use: watch::in_use(&sides.directory, &sides.old_lock), ..plan })
+    Ok(PatchPlan { room, in_use: guard::in_use(&sides.directory, &sides.old_lock), ..plan })
 }
 
 /// Moves a pulled directory to another release, in place.
@@ -154,7 +153,7 @@ async fn patch_resolved(
         patch.progress.finish();
         // Removes leftovers of a patch that was killed after its journal was removed, or never
         // committed. Without the locks, the folder may belong to a concurrent patch.
-        if let Ok(_alone) = watch::alone(directory, old_lock) {
+        if let Ok(_alone) = guard::alone(directory, old_lock) {
             warn_of(patch, journal::remove_folder(directory).err());
         }
         return Ok(PatchReport::unchanged(new_lock, directory.root(), rolled_forward));
@@ -163,9 +162,9 @@ async fn patch_resolved(
     // Before the commit: the path may not be expressible in a descriptor.
     let described = directory::describe(directory.root(), release, new_lock)?;
     let described = Described::of(directory.root(), described);
-    let alone = watch::alone(directory, old_lock)?;
+    let alone = guard::alone(directory, old_lock)?;
     let watched = Watched::of(directory, old_lock);
-    survey::survey(patch, directory, old_lock).await?;
+    guard::survey(patch, directory, old_lock).await?;
     let steps = Steps::between(old, new, &in_place(old_lock, new_lock))?;
     let demand = Demand::of(&sides, &steps)?;
     let fetch = patch.fetch(resolved);
@@ -259,7 +258,7 @@ async fn open(patch: &Patch, rolling: Rolling) -> Result<Opened, PatchError> {
         // lockfile, which then contradict each other.
         let old_lock = journal::Reader::open(directory.folder(), &journal::journal())?;
         let old_lock = old_lock.header().old.clone();
-        let alone = watch::alone(&directory, &old_lock)?;
+        let alone = guard::alone(&directory, &old_lock)?;
         directory = roll_forward(patch, directory, alone).await?;
         rolled_forward = true;
     }

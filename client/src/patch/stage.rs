@@ -19,9 +19,9 @@ use seawall_store::image::layout::ExportFormat;
 use seawall_store::read::Prover;
 
 use super::PatchError;
+use super::guard::Watched;
 use super::journal::{self, Header, Record};
 use super::plan::Steps;
-use super::watch::Watched;
 use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile};
 use crate::fetch::{Deliver, Origin, Place, SeedPlace, Want};
 use crate::folder::{Folder, FolderPath, mode};

@@ -14,6 +14,7 @@
 mod name;
 #[cfg(test)]
 mod tests;
+pub mod write_behind;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};

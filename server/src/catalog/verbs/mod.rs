@@ -4,7 +4,6 @@ mod check;
 mod collect;
 mod content;
 mod jobs;
-mod leases;
 mod releases;
 mod retention;
 mod rows;

@@ -24,8 +24,8 @@ use super::super::layout::Placement;
 use super::survey::{self, GAP_MAX, Survey};
 use super::{Convert, ConvertError};
 use crate::content::{PIECE_LEN, Pieces, piece_value};
+use crate::new_file::write_behind::WriteBehind;
 use crate::scan::is_zero;
-use crate::write_behind::WriteBehind;
 
 const WORKERS_MAX: usize = 64;
 

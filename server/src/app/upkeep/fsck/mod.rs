@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use seawall_api::digest::ReleaseDigest;
 use seawall_store::error::StoreError;
 use seawall_store::port::{ObjectKind, ObjectName};
 
@@ -34,13 +33,12 @@ use crate::app::content::objects::{self, Found, Typed};
 use crate::app::upkeep::kernel::PATIENCE_SECS;
 use crate::app::{AppError, Registry};
 use crate::catalog::CatalogError;
-use crate::catalog::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, Healing, LostObject,
-};
+use crate::catalog::check::{CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings};
 use crate::catalog::collect::Grip;
 
 mod beat;
 mod content;
+mod findings;
 mod footers;
 mod names;
 mod pace;
@@ -437,62 +435,6 @@ impl Check {
             true => Ok(()),
             false => Err(Halt::Stopped),
         }
-    }
-
-    fn find(&mut self, kind: &str, object: String, what: String, class: Class) {
-        match class {
-            Class::Damage => tracing::warn!(object, what, "damage found"),
-            Class::Mended => tracing::warn!(object, what, "damage found and repaired"),
-            Class::Reclaimable => {}
-        }
-        self.found.push(Finding { kind: kind.to_owned(), object, what, class });
-    }
-
-    /// Reports damage to a referenced object, and records the damage until a repair.
-    async fn damage(
-        &mut self,
-        name: &ObjectName,
-        what: String,
-        needed_by: Vec<ReleaseDigest>,
-    ) -> Result<(), Halt> {
-        let object = name.path();
-        let lost = LostObject { object: object.clone(), what: what.clone() };
-        let now_secs = self.registry.host.now_secs();
-        self.registry.catalog.note_damage(lost, needed_by, now_secs).await?;
-        self.registry.damage.note(name).await;
-        self.find(name.kind().rules().noun, object, what, Class::Damage);
-        Ok(())
-    }
-
-    /// Reports a contradiction within the catalog, or with the store, that is not the fault of a
-    /// stored object.
-    async fn catalog_damage(&mut self, object: String, what: String) {
-        self.registry.damage.log(object.clone()).await;
-        self.find("catalog", object, what, Class::Damage);
-    }
-
-    /// Reports an object that was damaged and is now repaired.
-    fn mended(&mut self, name: &ObjectName, what: String) {
-        self.find(name.kind().rules().noun, name.path(), what, Class::Mended);
-    }
-
-    /// Reports an unreferenced object. All are counted, but only the first [`RECLAIMABLE_NAMED`]
-    /// are listed.
-    fn reclaimable(&mut self, name: &ObjectName, len: u64, what: &str) {
-        self.run.reclaimable_count += 1;
-        self.run.reclaimable_bytes = self.run.reclaimable_bytes.saturating_add(len);
-        if self.run.reclaimable_count <= RECLAIMABLE_NAMED {
-            self.find(name.kind().rules().noun, name.path(), what.to_owned(), Class::Reclaimable);
-        }
-    }
-
-    /// Clears the damage recorded for an object now found intact.
-    async fn sound(&self, name: &ObjectName) -> Result<(), Halt> {
-        self.registry
-            .damage
-            .healed(name, self.registry.content.hand(None), Healing::IfNoted)
-            .await?;
-        Ok(())
     }
 
     /// Returns the grip for adding rows, which credits repairs to the registry.

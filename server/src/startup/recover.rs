@@ -1,0 +1,107 @@
+//! Catalogs made from a store alone: for a new directory, a recovery or a drill.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use seawall_api::audit::Action;
+use seawall_store::backend::Directory;
+use seawall_store::layer::ReadOnly;
+use seawall_store::port::ObjectStore;
+
+use super::{
+    CATALOG_FILE, Machine, Running, STORE_FOLDER, StartError, folder, on_a_thread, serve_on,
+};
+use crate::app::upkeep::rebuild::{Rebuilt, rebuild};
+use crate::app::{AppError, Registry};
+use crate::catalog::Entry;
+use crate::catalog::sqlite::{self, Found, Scratch};
+use crate::config::Config;
+use crate::host::Host as _;
+
+/// Fills a new catalog from the store: with nothing in a new directory, with everything if the
+/// catalog was lost.
+pub(super) fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|_| StartError::Machine("cannot create a runtime"))?;
+    runtime.block_on(async {
+        let rebuilt = rebuild(store, scratch.catalog(), Machine.now_secs()).await?;
+        if rebuilt == Rebuilt::default() {
+            return Ok(rebuilt);
+        }
+        // The old audit log is lost with its catalog. This entry tells why the new log starts here.
+        let entry = Entry::new(Action::Recover, "", Machine.now_secs())
+            .with("releaseCount", rebuilt.releases)
+            .with("channelCount", rebuilt.channels)
+            .with("damagedObjectCount", rebuilt.damage.len());
+        scratch.catalog().log(entry).await.map_err(AppError::from)?;
+        Ok(rebuilt)
+    })
+}
+
+/// The outcome of a recovery.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The contents of the store, and the damage found.
+    pub found: Rebuilt,
+    /// The new path of the previous catalog, if there was one.
+    pub aside: Option<PathBuf>,
+}
+
+/// Makes a new catalog for `data_dir` from its store alone, and sets the old catalog aside.
+///
+/// # Errors
+/// If a registry serves the directory, or if the store cannot be read. Nothing has changed then.
+pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
+    on_a_thread(move || {
+        let store = Arc::new(opened_store(&data_dir)?);
+        folder::check(&data_dir)?;
+        let path = data_dir.join(CATALOG_FILE);
+        let unusable = |source| StartError::Catalog { path: path.clone(), source };
+        let scratch = sqlite::begin_anew(&path).map_err(unusable)?;
+        let found = fill(store, &scratch)?;
+        let aside = scratch.set_aside().map_err(unusable)?;
+        scratch.finish().map_err(unusable)?;
+        Ok(Recovered { found, aside })
+    })
+    .await
+}
+
+/// Makes a catalog in `scratch_dir` from the store of `data_dir`, and serves both to this process.
+///
+/// Nothing below `data_dir` is written. Other registries may serve the directory meanwhile.
+///
+/// # Errors
+/// If the store cannot be read, or if `scratch_dir` already has a catalog.
+pub async fn drill(
+    data_dir: PathBuf,
+    scratch_dir: PathBuf,
+) -> Result<(Running, Rebuilt), StartError> {
+    let config = Config::in_process(&scratch_dir);
+    let cpus = config.workers;
+    let opened = on_a_thread(move || {
+        let store: Arc<dyn ObjectStore> = Arc::new(ReadOnly::new(opened_store(&data_dir)?));
+        folder::check(&scratch_dir)?;
+        let path = scratch_dir.join(CATALOG_FILE);
+        let unusable = |source| StartError::Catalog { path: path.clone(), source };
+        let Found::Nothing(scratch) = sqlite::find(&path).map_err(unusable)? else {
+            let source = io::Error::new(io::ErrorKind::AlreadyExists, "it already has a catalog");
+            return Err(StartError::DataDir { path: scratch_dir, source });
+        };
+        let found = fill(Arc::clone(&store), &scratch)?;
+        let catalog = scratch.finish().map_err(unusable)?;
+        Ok((Registry::new(store, catalog, Arc::new(Machine), cpus), found))
+    });
+    let (registry, found) = opened.await?;
+    Ok((serve_on(registry, config).await?, found))
+}
+
+/// Opens the existing store of a data directory.
+fn opened_store(data_dir: &Path) -> Result<Directory, StartError> {
+    let store_dir = data_dir.join(STORE_FOLDER);
+    if !store_dir.is_dir() {
+        let source = io::Error::new(io::ErrorKind::NotFound, "it has no folder `store`");
+        return Err(StartError::DataDir { path: data_dir.to_owned(), source });
+    }
+    Ok(Directory::open(&store_dir)?)
+}
