@@ -99,19 +99,15 @@ impl Content {
     }
 
     /// Marks the lease as keeping an object, before the object is stored. Skips the mark if the
-    /// object is already present, because the lease that brought it is marked. Returns whether the
-    /// lease is marked.
+    /// object is already present, because the lease that brought it is marked.
     pub(in crate::app) async fn note_kept(
         &self,
         lease: &Lease,
         name: &ObjectName,
-    ) -> Result<bool, AppError> {
-        if !lease.has_kept {
-            if self.store.len(name).await?.is_some() {
-                return Ok(false);
-            }
+    ) -> Result<(), AppError> {
+        if !lease.has_kept && self.store.len(name).await?.is_none() {
             self.catalog.note_kept(lease.id).await?;
         }
-        Ok(true)
+        Ok(())
     }
 }

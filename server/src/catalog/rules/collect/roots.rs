@@ -10,7 +10,7 @@ use crate::catalog::rules::releases::list;
 use crate::catalog::tx::{Batch, Row, Tx, TxResult, args};
 
 /// The lower bound of all digests: the empty byte string, not a text or a number.
-pub(super) const FIRST: &[u8] = &[];
+pub(in crate::catalog) const FIRST: &[u8] = &[];
 
 /// Returns the roots of collection.
 pub(in crate::catalog) fn roots(tx: &mut dyn Tx) -> TxResult<Roots> {

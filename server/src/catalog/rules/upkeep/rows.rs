@@ -8,14 +8,13 @@ use crate::catalog::model::check::{KnownPack, MoveRow};
 use crate::catalog::model::collect::{Grip, Hand};
 use crate::catalog::model::content::{Frame, IndexRow, LeafRow, NewPack};
 use crate::catalog::model::releases::Release;
+use crate::catalog::rules::collect::roots::FIRST;
 use crate::catalog::rules::content::{indexes as lists, leaves as rows_of_leaves, packs as adding};
 use crate::catalog::rules::releases::{channels, list, read_release, select_release};
 use crate::catalog::tx::{Batch, Bind, Row, Tx, TxResult, args};
 
 /// Separates the parts of a cursor over moves. No name contains a space.
 const SEPARATOR: char = ' ';
-/// The lower bound of all digests.
-const FIRST: &[u8] = &[];
 
 /// Expands to a query for [`read_pack`].
 macro_rules! select_pack {
