@@ -16,7 +16,7 @@ use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX};
 
 use crate::pack::PACK_LEN_MAX;
 
-/// What is true of every object of a kind.
+/// The rules common to all objects of a kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rules {
     /// The noun for one object, in reports and in the rows of a catalog.

@@ -78,8 +78,8 @@ fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
     assert_eq!(stored(&world.path("registry")), 0, "nothing is left of nothing");
 }
 
-/// Who only looked, or pushed what was there, leaves nothing to collect; who died while sending
-/// does.
+/// A client that only looked, or pushed content that was there, leaves nothing to collect; a client
+/// that died while sending does.
 #[test]
 fn a_push_that_found_everything_there_gives_a_collection_nothing_to_look_for() {
     let world = shop();

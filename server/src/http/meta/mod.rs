@@ -1,4 +1,4 @@
-//! What belongs to no version of the API: health, metrics, the version of the server, and pages.
+//! Routes outside the versions of the API: health, metrics, the version of the server, and pages.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;

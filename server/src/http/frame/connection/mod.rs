@@ -239,7 +239,7 @@ mod tests {
 
     const NONE: BodyForm = BodyForm::Sized(0);
 
-    /// Those that are answered stay, however long they take.
+    /// A connection that is being answered stays, however long the answer takes.
     #[tokio::test]
     async fn in_a_crowd_the_connection_that_waits_longest_ends() {
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! What an operator watches: the audit log, webhooks and quotas.
+//! The audit log, webhooks and quotas.
 
 pub(super) mod log;
 pub(super) mod quotas;

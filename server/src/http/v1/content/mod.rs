@@ -1,5 +1,5 @@
-//! What a release consists of: packs of chunks, indexes and descriptors; and leases, which protect
-//! them.
+//! The content of releases (packs of chunks, indexes and descriptors), and the leases that protect
+//! it.
 
 pub(super) mod chunks;
 pub(super) mod descriptors;

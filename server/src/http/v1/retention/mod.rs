@@ -1,4 +1,4 @@
-//! What keeps a release and what lets it go: pins, hosts and policies.
+//! The reasons to keep or delete a release: pins, hosts and policies.
 
 pub(super) mod hosts;
 pub(super) mod pins;
