@@ -98,7 +98,7 @@ impl fmt::Display for Action {
 
 /// The contents of an entry without its digest, borrowed.
 #[derive(Clone, Copy, Debug)]
-pub struct Said<'a> {
+pub struct EntryContent<'a> {
     /// The position in the log, from 1.
     pub sequence: u64,
     /// The time of the action, in seconds since 1970-01-01 UTC.
@@ -117,7 +117,7 @@ pub struct Said<'a> {
     pub facts: &'a BTreeMap<String, String>,
 }
 
-impl Said<'_> {
+impl EntryContent<'_> {
     /// Returns the digest of the entry with these contents and the predecessor `previous`.
     ///
     /// Input of the hash: the previous digest; sequence and time as 8 bytes each, little-endian;
@@ -166,7 +166,7 @@ mod tests {
         let other = BTreeMap::from([("channels".to_owned(), "table".to_owned())]);
         let (web, shop): (ApplicationName, _) = ("web".parse().unwrap(), "shop".parse().unwrap());
         let version: Version = "1.0".parse().unwrap();
-        let said = Said {
+        let said = EntryContent {
             sequence: 1,
             at_secs: 2,
             actor: "ci",
@@ -178,15 +178,15 @@ mod tests {
         };
         let variants = [
             said,
-            Said { sequence: 2, at_secs: 1, ..said },
-            Said { at_secs: 3, ..said },
-            Said { actor: "cip", ..said },
-            Said { action: Action::Promote, ..said },
-            Said { application: Some(&shop), ..said },
-            Said { application: None, ..said },
-            Said { version: None, ..said },
-            Said { release: None, ..said },
-            Said { facts: &other, ..said },
+            EntryContent { sequence: 2, at_secs: 1, ..said },
+            EntryContent { at_secs: 3, ..said },
+            EntryContent { actor: "cip", ..said },
+            EntryContent { action: Action::Promote, ..said },
+            EntryContent { application: Some(&shop), ..said },
+            EntryContent { application: None, ..said },
+            EntryContent { version: None, ..said },
+            EntryContent { release: None, ..said },
+            EntryContent { facts: &other, ..said },
         ];
         let digests = variants.map(|said| said.digest(CHAIN_BEGIN));
         for (i, digest) in digests.iter().enumerate() {

@@ -19,7 +19,7 @@ use seawall_api::index::{ChunkRef, DiskIndex, Extent, LEAF_SPAN, Leaf, LeafRef};
 use seawall_api::names::ApplicationName;
 use seawall_api::release::{Architecture, Bus, Disk, Document, Firmware, Machine, Release, Schema};
 use seawall_api::units::{ChunkLen, DiskLen};
-use seawall_server::app::upkeep::collect::CollectOptions;
+use seawall_server::app::maintenance::collect::CollectOptions;
 use seawall_server::app::{Publisher, Registry};
 use seawall_server::catalog::collect::DeleteRequest;
 use seawall_server::catalog::sqlite;

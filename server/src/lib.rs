@@ -17,8 +17,8 @@ mod startup;
 pub mod telemetry;
 pub mod tokens;
 
+pub use app::maintenance::rebuild::{Damage, Rebuilt};
 pub use app::room::MinFree;
-pub use app::upkeep::rebuild::{Damage, Rebuilt};
 pub use config::{Access, Config, Rate, Rates};
 pub use http::{limits, openapi_json};
 pub use startup::{Recovered, Running, StartError, drill, recover, start};

@@ -12,11 +12,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use seawall_api::problem::Code;
 
-mod watch;
+mod health;
 
-pub(crate) use watch::Watched;
+pub(crate) use health::HealthMetrics;
 
-use crate::app::upkeep::fsck::FsckTally;
+use crate::app::maintenance::fsck::FsckTally;
 
 /// The upper bounds of the latency histogram's buckets, in seconds.
 const LATENCY_BUCKETS: [f64; 12] =
@@ -98,7 +98,7 @@ pub(crate) struct Metrics {
     problems: Family<ProblemLabels, Counter>,
     log_dropped: Counter,
     /// The metrics of disk space and webhooks.
-    pub(crate) watched: Watched,
+    pub(crate) health: HealthMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -151,7 +151,7 @@ impl Default for Metrics {
         }
         let help = "Requests answered with an error, by problem code";
         registry.register("problems", help, problems.clone());
-        let watched = Watched::register(&mut registry);
+        let health = HealthMetrics::register(&mut registry);
         Self {
             registry,
             requests,
@@ -165,7 +165,7 @@ impl Default for Metrics {
             checks,
             problems,
             log_dropped,
-            watched,
+            health,
         }
     }
 }

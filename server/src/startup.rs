@@ -34,7 +34,7 @@ use crate::config::{Access, Config};
 use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
 use crate::host::{Host, Space, Volume};
-use crate::http::{self, Edge, Watched, limits};
+use crate::http::{self, Edge, Timed, limits};
 use crate::jobs::{self, deliver::deliver};
 use crate::tokens::{TokenBook, Tokens};
 
@@ -298,7 +298,7 @@ async fn serve(
     let edge = site.edge.clone();
     let registry = site.registry.clone();
     let outbox = site.courier.clone().map(|courier| {
-        deliver(registry.clone().into_inner(), courier, edge.metrics.watched.clone())
+        deliver(registry.clone().into_inner(), courier, edge.metrics.health.clone())
     });
     let collected = registry.clone().into_inner();
     let server = server(site, &config)?;
@@ -368,7 +368,7 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .on_connect_ext(|socket: &Watched<TcpStream>, data| {
+            .on_connect_ext(|socket: &Timed<TcpStream>, data| {
                 data.insert(socket.connection());
             })
             .finish(map_config(app, |()| AppConfig::default()));
@@ -378,7 +378,7 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
             if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(%error, "cannot disable Nagle's algorithm");
             }
-            Ok((Watched::new(socket, connections), Protocol::Http1, peer))
+            Ok((Timed::new(socket, connections), Protocol::Http1, peer))
         })
         .and_then(service)
     };

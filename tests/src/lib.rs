@@ -29,7 +29,7 @@ pub use binary::binary;
 pub use bytes::{Noise, b3sum, flip_bit, holds_bytes, same_bytes, truncate};
 pub use disk::{Tree, dos63, ext4, gpt, qcow2, raw};
 pub use fault::can_mount;
-pub use proxy::{Answer, Asked, Proxy};
+pub use proxy::{Answer, Proxy, ProxyRequest};
 pub use receiver::{Received, Receiver};
 pub use registry::{Registry, object_files};
 pub use run::{Done, Run, Started, peak_memory_kib};

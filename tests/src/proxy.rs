@@ -15,7 +15,7 @@ const PIECE_LEN: usize = 64 << 10;
 
 /// What a client asked.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ProxyRequest {
     /// `GET`, …
     pub method: String,
     /// The path with its query.
@@ -26,7 +26,7 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
-impl Asked {
+impl ProxyRequest {
     /// Whether it is a question of this method at a path that begins so.
     #[must_use]
     pub fn is(&self, method: &str, path: &str) -> bool {
@@ -83,7 +83,7 @@ pub struct Proxy {
     sent: Arc<AtomicU64>,
 }
 
-type Tamper = dyn Fn(&Asked, Answer) -> Answer + Send + Sync;
+type Tamper = dyn Fn(&ProxyRequest, Answer) -> Answer + Send + Sync;
 
 struct Shared {
     upstream: String,
@@ -97,7 +97,7 @@ impl Proxy {
     #[must_use]
     pub fn start(
         registry: &Registry,
-        tamper: impl Fn(&Asked, Answer) -> Answer + Send + Sync + 'static,
+        tamper: impl Fn(&ProxyRequest, Answer) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -164,7 +164,7 @@ impl Shared {
         Ok(())
     }
 
-    fn forward(&self, asked: &Asked) -> Answer {
+    fn forward(&self, asked: &ProxyRequest) -> Answer {
         let method = asked.method.parse().unwrap();
         let mut request = self.client.request(method, format!("{}{}", self.upstream, asked.target));
         for (name, value) in asked.headers.iter().filter(|(name, _)| is_end_to_end(name)) {
@@ -186,7 +186,7 @@ fn is_end_to_end(name: &str) -> bool {
 }
 
 /// Reads a request; none if the client went away.
-fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Asked>> {
+fn read(reader: &mut impl BufRead) -> std::io::Result<Option<ProxyRequest>> {
     let mut first = String::new();
     reader.read_line(&mut first)?;
     let mut words = first.split_whitespace().map(str::to_owned);
@@ -201,5 +201,5 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Asked>> {
     let len = headers.get("content-length").and_then(|len| len.parse().ok()).unwrap_or(0);
     let mut body = vec![0; len];
     reader.read_exact(&mut body)?;
-    Ok(Some(Asked { method, target, headers, body }))
+    Ok(Some(ProxyRequest { method, target, headers, body }))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use seawall_tests::{
-    Answer, Asked, MIB, Noise, Proxy, Registry, World, object_files, raw, same_bytes, tool,
+    Answer, MIB, Noise, Proxy, ProxyRequest, Registry, World, object_files, raw, same_bytes, tool,
 };
 
 /// The shortest time that a lease may hold, in seconds.
@@ -34,7 +34,7 @@ fn serve(world: &World, data: &str) -> Registry {
 fn slow(registry: &Registry, method: &'static str, path: &'static str) -> (Proxy, Arc<AtomicBool>) {
     let was_slow = Arc::new(AtomicBool::new(false));
     let is_late = Arc::clone(&was_slow);
-    let proxy = Proxy::start(registry, move |asked: &Asked, answer: Answer| {
+    let proxy = Proxy::start(registry, move |asked: &ProxyRequest, answer: Answer| {
         if asked.is(method, path) && !is_late.swap(true, Ordering::SeqCst) {
             std::thread::sleep(SLOW);
         }
@@ -83,7 +83,7 @@ fn a_pull_whose_lease_is_ended_opens_another() {
     let registry = serve(&world, "registry");
     let opened = Arc::new(AtomicU32::new(0));
     let (count, leases) = (Arc::clone(&opened), registry.at("/v1/leases"));
-    let proxy = Proxy::start(&registry, move |asked: &Asked, answer: Answer| {
+    let proxy = Proxy::start(&registry, move |asked: &ProxyRequest, answer: Answer| {
         if asked.is("POST", "/v1/leases") {
             let lease: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
             if count.fetch_add(1, Ordering::SeqCst) == 0 {

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use seawall_tests::{
-    Answer, Asked, KIB, MIB, Noise, Proxy, Registry, World, object_files, raw, same_bytes, tool,
+    Answer, KIB, MIB, Noise, Proxy, ProxyRequest, Registry, World, object_files, raw, same_bytes,
+    tool,
 };
 use serde_json::{Value, json};
 
@@ -71,7 +72,7 @@ impl Shop {
         &self,
         lie: &str,
         named: &str,
-        tamper: impl Fn(&Asked, Answer) -> Answer + Send + Sync + 'static,
+        tamper: impl Fn(&ProxyRequest, Answer) -> Answer + Send + Sync + 'static,
     ) {
         let proxy = Proxy::start(&self.registry, tamper);
         let run = self.world.seawall("pull shop:1 --into host");
@@ -103,7 +104,7 @@ impl Shop {
     }
 }
 
-fn relocated(asked: &Asked, answer: Answer, change: impl Fn(&mut Vec<Value>)) -> Answer {
+fn relocated(asked: &ProxyRequest, answer: Answer, change: impl Fn(&mut Vec<Value>)) -> Answer {
     if !asked.is("POST", LOCATE) {
         return answer;
     }
@@ -115,8 +116,8 @@ fn relocated(asked: &Asked, answer: Answer, change: impl Fn(&mut Vec<Value>)) ->
 /// Answers differently where a path begins so.
 fn at(
     path: &'static str,
-    change: impl Fn(&Asked, Answer) -> Answer,
-) -> impl Fn(&Asked, Answer) -> Answer {
+    change: impl Fn(&ProxyRequest, Answer) -> Answer,
+) -> impl Fn(&ProxyRequest, Answer) -> Answer {
     move |asked, answer| {
         if asked.target.starts_with(path) { change(asked, answer) } else { answer }
     }

@@ -68,7 +68,7 @@ fn a_header_that_a_guest_wrote_publishes_no_file_of_the_host() {
     for command in commands("images/guest.raw") {
         refused(&world, &command).says("its name says raw").says("`raw:images/guest.raw`");
     }
-    // Said to be raw, the disk is what the guest wrote.
+    // EntryContent to be raw, the disk is what the guest wrote.
     {
         let [push, convert, inspect] = commands("raw:images/guest.img");
         let content = b3sum(world.path("images/guest.img"));

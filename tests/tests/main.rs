@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod attack;
+mod audit;
 mod cli;
 mod compat;
 mod completion;
@@ -41,4 +42,3 @@ mod serve;
 mod sql;
 mod terminal;
 mod tidy;
-mod watch;

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use seawall_tests::{
-    Answer, Asked, Done, MIB, Noise, Proxy, Registry, Run, Signal, World, b3sum, raw, same_bytes,
-    tool,
+    Answer, Done, MIB, Noise, Proxy, ProxyRequest, Registry, Run, Signal, World, b3sum, raw,
+    same_bytes, tool,
 };
 
 /// Where both releases have the same bytes, where they differ, and where neither has any.
@@ -106,7 +106,7 @@ impl Host {
         meanwhile: impl Fn() + Send + Sync + 'static,
     ) -> Done {
         let happened = AtomicBool::new(false);
-        let meanwhile = move |asked: &Asked, answer: Answer| {
+        let meanwhile = move |asked: &ProxyRequest, answer: Answer| {
             if asked.is(method, path) && !happened.swap(true, Ordering::SeqCst) {
                 meanwhile();
             }

@@ -4,10 +4,10 @@
 
 mod audit;
 mod content;
+mod maintenance;
 mod meta;
 mod releases;
 mod retention;
-mod upkeep;
 
 pub use audit::log::{AuditEntry, AuditPage};
 pub use audit::quotas::{Quota, SetQuota};
@@ -20,6 +20,14 @@ pub use content::chunks::{
 };
 pub use content::leases::{Lease, LeasePurpose, OpenLease};
 pub use content::leaves::{LEAVES_PER_QUESTION_MAX, MissingLeaves};
+pub use maintenance::collect::{
+    Collection, CollectionOutcome, CollectionPhase, CollectionPlan, CollectionTotals, ReleaseUsage,
+    StartCollection, Usage,
+};
+pub use maintenance::fsck::{
+    DAMAGED_RELEASES_MAX, Damage, DamagedRelease, FINDINGS_MAX, Finding, FindingClass, Fsck,
+    FsckState, LostObject, StartFsck,
+};
 pub use meta::{Health, ServerVersion};
 pub use releases::applications::{Application, ApplicationPage};
 pub use releases::channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};
@@ -30,14 +38,6 @@ pub use retention::pins::{Holder, Holders, PIN_REASON_LEN_MAX, Pin, PinPage, Set
 pub use retention::policies::{
     ApplyRetention, Fate, KeptRelease, Policies, Policy, RetentionOutcome, RetentionPlan,
     RetentionPolicy, Verdict,
-};
-pub use upkeep::collect::{
-    Collection, CollectionOutcome, CollectionPhase, CollectionPlan, CollectionTotals, ReleaseUsage,
-    StartCollection, Usage,
-};
-pub use upkeep::fsck::{
-    DAMAGED_RELEASES_MAX, Damage, DamagedRelease, FINDINGS_MAX, Finding, FindingClass, Fsck,
-    FsckState, LostObject, StartFsck,
 };
 
 /// The header with a release's digest, sent along with the document.

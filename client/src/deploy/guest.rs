@@ -125,7 +125,7 @@ impl Guest<'_> {
     }
 
     /// Reports annotations as lost.
-    pub(super) fn lose_annotations(&self, draft: &mut Draft) {
+    pub(super) fn report_lost_annotations(&self, draft: &mut Draft) {
         let count = self.machine.annotations.len();
         if count > 0 {
             draft.lose(self, format!("annotations ({count})"), "in release.json only");
@@ -153,7 +153,7 @@ impl Guest<'_> {
     }
 
     /// Reports disks in formats unknown to the target.
-    pub(super) fn lose_formats(&self, draft: &mut Draft, takes: &[&str], instead: &str) {
+    pub(super) fn report_lost_formats(&self, draft: &mut Draft, takes: &[&str], instead: &str) {
         let mut formats: Vec<_> = self.disks.iter().map(|disk| disk.format).collect();
         formats.sort_unstable();
         formats.dedup();
@@ -180,7 +180,7 @@ impl GuestDisk<'_> {
     }
 
     /// Reports that the disk is on another bus than in the release.
-    pub(super) fn lose_bus(&self, draft: &mut Draft, guest: &Guest<'_>, instead: &str) {
+    pub(super) fn report_lost_bus(&self, draft: &mut Draft, guest: &Guest<'_>, instead: &str) {
         let (name, bus) = (&self.disk.name, bus_name(self.disk.bus));
         draft.lose(guest, format!("disk {name} on {bus}"), instead);
     }

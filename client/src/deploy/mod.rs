@@ -226,8 +226,8 @@ pub fn describe(
 ) -> Result<Description, Indescribable> {
     let guests = guests(subject);
     let mut draft = Draft { folder: folder(subject.release, target), ..Draft::default() };
-    draft.lose_what_no_target_has(subject.release);
-    draft.lose_sectors(subject);
+    draft.report_unsupported(subject.release);
+    draft.report_lost_sectors(subject);
     let place = || plain_path(subject.place).ok_or(Indescribable::Place { target });
     match target {
         DescriptorTarget::Libvirt => libvirt::describe(&mut draft, subject, &guests, place()?),
@@ -295,7 +295,7 @@ impl Draft {
     }
 
     /// Reports disks with sectors of other lengths than 512 bytes.
-    fn lose_sectors(&mut self, subject: &Subject<'_>) {
+    fn report_lost_sectors(&mut self, subject: &Subject<'_>) {
         let is_here = |machine: &Machine, disk: &Disk| {
             subject.files.iter().any(|it| it.machine == machine.name && it.disk == disk.name)
         };
@@ -309,7 +309,7 @@ impl Draft {
         }
     }
 
-    fn lose_what_no_target_has(&mut self, release: &Release) {
+    fn report_unsupported(&mut self, release: &Release) {
         let parameters = &release.document().parameters;
         let annotations = release.document().annotations.len();
         if annotations > 0 {

@@ -25,7 +25,7 @@ use super::original::{self, Original};
 use crate::disk::sectors;
 use crate::host::{HostError, HostState};
 use crate::ovf::manifest::{self, Algorithm, Hasher};
-use crate::ovf::write::Sheet;
+use crate::ovf::write::PackageContents;
 use crate::ovf::{Unmapped, tar};
 use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
@@ -187,11 +187,11 @@ async fn one(
     let mut unmapped = Vec::new();
     let original = original::find(remote.resolved(), &machines, &mut unmapped).await?;
     unmapped.extend(machines.iter().flat_map(|machine| odd_sectors(machine)));
-    let sheet = Sheet::new(name, release, machines);
+    let contents = PackageContents::new(name, release, machines);
     let files: Vec<_> = match &original {
         Original::Usable { files, .. } => files.clone(),
         _ => {
-            let disks = sheet.disks().zip(&sheet.hrefs);
+            let disks = contents.disks().zip(&contents.hrefs);
             disks
                 .map(|((m, disk), href)| original::File {
                     machine: m.name.clone(),
@@ -217,17 +217,17 @@ async fn one(
     let (text, is_original, extra) = match original {
         Original::Usable { bytes, .. } => (bytes, true, None),
         Original::Beside(bytes) => {
-            unmapped.extend(sheet.unmapped());
-            (sheet.descriptor(&placeholder).into(), false, Some(bytes))
+            unmapped.extend(contents.unmapped());
+            (contents.descriptor(&placeholder).into(), false, Some(bytes))
         }
         Original::None => {
-            unmapped.extend(sheet.unmapped());
-            (sheet.descriptor(&placeholder).into(), false, None)
+            unmapped.extend(contents.unmapped());
+            (contents.descriptor(&placeholder).into(), false, None)
         }
     };
     let draft = Draft { name: name.to_owned(), text, extra, disks };
-    let finished = |lens: &[u64]| sheet.descriptor(lens);
-    // The sheet borrows the release, so it stays out of the task, which determines the lengths.
+    let finished = |lens: &[u64]| contents.descriptor(lens);
+    // The contents borrow the release, so they stay out of the task, which determines the lengths.
     let (kind, into) = (order.kind, order.into.clone());
     let path = into.join(match kind {
         PackageKind::Ova => format!("{name}.ova"),

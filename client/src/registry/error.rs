@@ -6,7 +6,7 @@ use seawall_api::names::ApplicationName;
 use seawall_api::problem::{Code, Problem};
 use seawall_store::error::io_remedy;
 
-use super::asked::{Asked, knows_next_step};
+use super::context::{RequestContext, knows_next_step};
 use super::obstacle::Obstacle;
 use crate::error::ErrorKind;
 use crate::plain::one_line;
@@ -23,7 +23,7 @@ pub enum RegistryError {
         /// The problem document.
         problem: Box<Problem>,
         /// The names in the refused request.
-        asked: Asked,
+        asked: RequestContext,
         /// The pause before a retry, requested by the registry.
         retry_after: Option<Duration>,
     },
@@ -145,7 +145,7 @@ impl RegistryError {
                  `client_max_body_size 64m;`)"
             )),
             Self::Status { status: 401 | 403, .. } => {
-                Asked::default().remedy(Code::Unauthenticated)
+                RequestContext::default().remedy(Code::Unauthenticated)
             }
             Self::Status { url, .. } => {
                 Some(format!("check that {url} is a Seawall registry: `curl {url}/v1/version`"))
@@ -219,7 +219,11 @@ impl RegistryError {
 impl From<Problem> for RegistryError {
     /// Wraps a problem that a successful answer reports, such as the error of a job.
     fn from(problem: Problem) -> Self {
-        Self::Problem { problem: Box::new(problem), asked: Asked::default(), retry_after: None }
+        Self::Problem {
+            problem: Box::new(problem),
+            asked: RequestContext::default(),
+            retry_after: None,
+        }
     }
 }
 

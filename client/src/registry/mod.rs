@@ -11,21 +11,21 @@
 //! 4. Ports have no default methods.
 //! 5. A request is repeated only if that is harmless, as the port's contract says.
 
-mod asked;
+pub mod audit;
+mod context;
 mod error;
-pub mod fleet;
 pub mod http;
+mod maintenance;
 mod obstacle;
 pub mod pages;
 mod port;
-mod upkeep;
-pub mod watch;
+pub mod retention;
 
-pub use asked::Asked;
+pub use audit::{Audit, AuditFilter};
+pub use context::RequestContext;
 pub use error::RegistryError;
-pub use fleet::Fleet;
 pub use http::{HttpRegistry, InvalidUrl, RetryPolicy, Token, TokenError};
+pub use maintenance::Maintenance;
 pub use pages::Pages;
 pub use port::{Expect, Registry};
-pub use upkeep::Upkeep;
-pub use watch::{AuditFilter, Watching};
+pub use retention::Retention;

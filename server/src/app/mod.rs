@@ -40,6 +40,7 @@ use crate::host::Host;
 pub mod audit;
 pub mod content;
 mod error;
+pub mod maintenance;
 pub mod model;
 pub mod names;
 mod page;
@@ -48,7 +49,6 @@ pub mod releases;
 pub mod retention;
 pub mod room;
 mod sweep;
-pub mod upkeep;
 
 pub use audit::webhooks::Delivered;
 use audit::{Audit, DamageLog};
@@ -87,9 +87,9 @@ pub struct Registry {
     room: Option<room::Room>,
     /// The id of this registry as a runner of jobs.
     runner: Runner,
-    collecting: upkeep::collect::Collecting,
-    usage: upkeep::collect::Measured,
-    checks: upkeep::fsck::Checks,
+    collecting: maintenance::collect::Collecting,
+    usage: maintenance::collect::Measured,
+    checks: maintenance::fsck::Checks,
 }
 
 impl Registry {

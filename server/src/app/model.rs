@@ -10,7 +10,7 @@ pub use seawall_store::port::Put;
 pub use super::page::Page;
 pub use crate::catalog::check::{Class, Finding};
 pub use crate::catalog::collect::{Holder, Tombstone};
-pub use crate::catalog::fleet::{HostPart, Pin, StandingRelease};
+pub use crate::catalog::retention::{HostPart, InventoryRelease, Pin};
 pub use crate::catalog::{
     Application, AuditQuery, Channel, ChannelMove, ChunkPlace, DeliveryRow, DeliveryState,
     Expected, LeaseId, Publication, Purpose, Quota, QuotaState, WebhookId, WebhookStatus,

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::DamageLog;
 use super::{AppError, present};
 use crate::catalog::check::Healing;
-use crate::catalog::collect::{Hand, Tombstone};
+use crate::catalog::collect::{Actor, Tombstone};
 use crate::catalog::{Catalog, ChannelMove, Expected, Release};
 use crate::host::Host;
 
@@ -236,8 +236,8 @@ impl Records {
             Some(found) if ReleaseRecord::decode(&found).is_some() => Ok(false),
             Some(_) => {
                 self.store.replace(&object, bytes).await?;
-                let hand = Hand { lease: None, at_secs: self.host.now_secs() };
-                self.damage.healed(&object, hand, Healing::Seen).await?;
+                let actor = Actor { lease: None, at_secs: self.host.now_secs() };
+                self.damage.healed(&object, actor, Healing::Seen).await?;
                 Ok(true)
             }
             None => Ok(self.store.put(&object, bytes).await? == Put::Created),

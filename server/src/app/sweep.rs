@@ -60,7 +60,7 @@ impl Sweeper {
         if !sweeping.packs.is_empty() {
             let mut after = None;
             loop {
-                after = self.catalog.forget_places(after, PLACES_PAGE).await?;
+                after = self.catalog.delete_places(after, PLACES_PAGE).await?;
                 if after.is_none() {
                     break;
                 }

@@ -8,21 +8,21 @@ use seawall_api::index::ChunkRef;
 use seawall_api::reference::Selector;
 use seawall_api::units::{ChunkLen, DiskLen};
 
-use super::collect::{Grip, Hand};
+use super::collect::{Actor, Grip};
 use super::*;
 
+pub(super) mod audit;
 mod check;
 mod collecting;
 mod condemn;
 mod deletion;
-mod fleet;
 mod jobs;
+mod retention;
 mod rows;
 mod statements;
 mod sweep;
 mod tests;
 mod uploads;
-pub(super) mod watch;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -82,10 +82,10 @@ async fn leases_live_until_their_deadline(catalog: &Catalog) {
     let found = catalog.lease(lease.id, NOW + 9).await.unwrap().unwrap();
     assert_eq!(found.deadline_secs, lease.deadline_secs);
     assert_eq!((found.application, found.purpose), (lease.application.clone(), Purpose::Push));
-    let hand = Some(Hand { lease: Some(lease.id), at_secs: NOW + 9 });
-    assert_eq!(found.grip, Grip { generation: 0, sweeps: Some(0), hand });
+    let actor = Some(Actor { lease: Some(lease.id), at_secs: NOW + 9 });
+    assert_eq!(found.grip, Grip { generation: 0, sweeps: Some(0), actor });
     assert!(!found.has_kept);
-    catalog.note_kept(lease.id).await.unwrap();
+    catalog.record_kept(lease.id).await.unwrap();
     assert!(catalog.lease(lease.id, NOW + 9).await.unwrap().unwrap().has_kept);
     assert_eq!(catalog.lease(lease.id, NOW + 10).await.unwrap(), None);
     assert!(catalog.renew_lease(lease.id, NOW + 9, NOW + 20).await.unwrap());
@@ -156,9 +156,9 @@ async fn what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog: &Catal
     let packs = catalog.packs_of(vec![torn.digest, whole.digest]).await.unwrap();
     assert_eq!(packs, [(lost.digest, 1000), (other.digest, 1000)], "each once");
 
-    catalog.lose_pack(lost.digest).await.unwrap();
-    catalog.lose_pack(lost.digest).await.unwrap();
-    catalog.lose_pack(PackDigest::of(b"none")).await.unwrap();
+    catalog.mark_pack_lost(lost.digest).await.unwrap();
+    catalog.mark_pack_lost(lost.digest).await.unwrap();
+    catalog.mark_pack_lost(PackDigest::of(b"none")).await.unwrap();
     let asked: Vec<_> = (300..305).map(chunk).collect();
     assert_eq!(catalog.missing_chunks(asked.clone(), Grip::NEWEST).await.unwrap(), [0, 1, 2]);
     let rows = catalog.leaves(vec![torn.digest, whole.digest], Grip::NEWEST).await.unwrap();
@@ -182,7 +182,7 @@ async fn what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog: &Catal
     catalog.add_pack(lost, Grip::ANY).await.unwrap();
     assert_eq!(catalog.missing_chunks(asked, Grip::NEWEST).await.unwrap(), [0; 0]);
 
-    catalog.forget_leaf(torn.digest).await.unwrap();
+    catalog.delete_leaf_row(torn.digest).await.unwrap();
     assert_eq!(catalog.leaves(vec![torn.digest], Grip::NEWEST).await.unwrap(), [None]);
     assert_eq!(catalog.packs_of(vec![torn.digest]).await.unwrap(), []);
 }
@@ -388,7 +388,7 @@ macro_rules! on_new_catalogs {
                 a_job_resumes_until_it_is_complete
                 a_stopped_job_is_free
                 a_request_makes_a_job_go_on;
-            watch: a_webhook_is_due_until_its_deliveries_are_claimed
+            audit: a_webhook_is_due_until_its_deliveries_are_claimed
                 webhooks_that_take_turns_remember_equally;
         }
     };

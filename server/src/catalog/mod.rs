@@ -39,6 +39,10 @@ mod verbs;
 
 pub use error::{Barrier, CatalogError};
 pub use id::{InvalidLeaseId, InvalidWebhookId, LeaseId, WebhookId};
+pub use model::audit::{
+    AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, LeaseLoad, Logged, Quota,
+    QuotaState, Settlement, Usage, Webhook, WebhookAdded, WebhookSecret, WebhookStatus,
+};
 pub use model::channels::{Channel, ChannelMove, Expected, MoveRequest, Moved, PastChannel};
 pub use model::content::{ChunkPlace, Frame, IndexRow, LeafAdded, LeafRow, Located, NewPack};
 pub use model::leases::{
@@ -46,11 +50,7 @@ pub use model::leases::{
     PULL_LEASE_AGE_MAX_SECS, Purpose, Renewal,
 };
 pub use model::releases::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
-pub use model::watch::{
-    AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, LeaseLoad, Logged, Quota,
-    QuotaState, Settlement, Usage, Webhook, WebhookAdded, WebhookSecret, WebhookStatus,
-};
-pub use model::{check, collect, fleet, jobs};
+pub use model::{check, collect, jobs, retention};
 pub use sqlite::REBUILD;
 
 use tx::{Access, Claim, CopyPlan, Engine, Task, Tx, TxResult};

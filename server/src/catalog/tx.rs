@@ -100,7 +100,7 @@ mod names {
 
     use super::{Bind, Value};
     use crate::catalog::id::{LeaseId, WebhookId};
-    use crate::catalog::model::watch::DeliveryState;
+    use crate::catalog::model::audit::DeliveryState;
 
     binds! {
         ChunkDigest, ContentDigest, DescriptorDigest, EntryDigest, IndexDigest, LeafDigest,

@@ -26,7 +26,7 @@ mod v1;
 mod voice;
 
 pub use frame::limits;
-pub(crate) use frame::{Edge, Watched, edge};
+pub(crate) use frame::{Edge, Timed, edge};
 pub use v1::openapi_json;
 pub(crate) use voice::Problems;
 

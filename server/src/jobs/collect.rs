@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::upkeep::collect::CollectOptions;
+use crate::app::maintenance::collect::CollectOptions;
 use crate::app::{AppError, Registry};
 
 /// Starts a collection on a separate thread. If one is already running, another round follows.

@@ -28,7 +28,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::app::{Delivered, Registry};
 use crate::catalog::WebhookId;
 use crate::courier::Courier;
-use crate::metrics::Watched;
+use crate::metrics::HealthMetrics;
 
 /// The interval of checks of the outbox.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -36,7 +36,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const BATCH: usize = 64;
 
 /// Delivers messages for as long as the future is polled.
-pub(crate) async fn deliver(registry: Arc<Registry>, courier: Arc<dyn Courier>, watched: Watched) {
+pub(crate) async fn deliver(
+    registry: Arc<Registry>,
+    courier: Arc<dyn Courier>,
+    metrics: HealthMetrics,
+) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut running = FuturesUnordered::new();
@@ -50,7 +54,7 @@ pub(crate) async fn deliver(registry: Arc<Registry>, courier: Arc<dyn Courier>, 
                 Ok(due) => {
                     for webhook in due {
                         if busy.insert(webhook) {
-                            running.push(drain(webhook, &registry, &courier, &watched));
+                            running.push(drain(webhook, &registry, &courier, &metrics));
                         }
                     }
                 }
@@ -65,13 +69,13 @@ async fn drain(
     webhook: WebhookId,
     registry: &Registry,
     courier: &Arc<dyn Courier>,
-    watched: &Watched,
+    metrics: &HealthMetrics,
 ) -> WebhookId {
     for _ in 0..BATCH {
         match registry.audit.deliver_next(webhook, courier.as_ref()).await {
             Ok(None) => break,
             Ok(Some(outcome)) => {
-                watched.attempted(outcome);
+                metrics.attempted(outcome);
                 if outcome != Delivered::Accepted {
                     break;
                 }

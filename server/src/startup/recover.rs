@@ -12,7 +12,7 @@ use seawall_store::port::ObjectStore;
 use super::{
     CATALOG_FILE, Machine, Running, STORE_FOLDER, StartError, folder, on_a_thread, serve_on,
 };
-use crate::app::upkeep::rebuild::{Rebuilt, rebuild};
+use crate::app::maintenance::rebuild::{Rebuilt, rebuild};
 use crate::app::{AppError, Registry};
 use crate::catalog::Entry;
 use crate::catalog::sqlite::{self, Found, Scratch};

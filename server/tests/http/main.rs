@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used)] // a test that fails may panic, its helpers too
 #![allow(clippy::cast_possible_truncation)] // of constants
 
+mod audit;
 mod channels;
 mod descriptors;
 mod diff;
 mod edge;
 mod fixture;
-mod fleet;
 mod lifecycle;
 mod openapi;
 mod openapi_answers;
@@ -16,6 +16,6 @@ mod packs;
 mod pipeline;
 mod rebuild;
 mod releases;
+mod retention;
 mod roles;
-mod watch;
 mod world;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::audit::{Action, Said};
+use crate::audit::{Action, EntryContent};
 use crate::digest::{EntryDigest, ReleaseDigest};
 use crate::names::{ApplicationName, Version};
 
@@ -40,8 +40,8 @@ pub struct AuditEntry {
 impl AuditEntry {
     /// Returns the contents of the entry without the digest.
     #[must_use]
-    pub fn said(&self) -> Said<'_> {
-        Said {
+    pub fn said(&self) -> EntryContent<'_> {
+        EntryContent {
             sequence: self.sequence,
             at_secs: self.at_secs,
             actor: &self.actor,

@@ -90,7 +90,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         #[cfg(feature = "server")]
         RawCommand::Serve(args) => {
             keep_private();
-            runtime()?.block_on(commands::upkeep::serve::serve(args, cli.global.verbose)).map(done)
+            runtime()?
+                .block_on(commands::maintenance::serve::serve(args, cli.global.verbose))
+                .map(done)
         }
         command => {
             log_to_stderr(&cli.global);

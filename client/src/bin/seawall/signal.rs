@@ -13,7 +13,7 @@ use seawall_store::image::convert::Device;
 use seawall_store::unfinished;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::command::{Command, Upkeep};
+use crate::command::{Command, Maintenance};
 use crate::failure::{Failure, plain};
 use crate::output::tell;
 
@@ -45,12 +45,12 @@ impl Aftermath {
         match command {
             Command::Patch(_, patch) if !patch.dry_run => Self::Patched(patch.dir.clone()),
             Command::Pull(_, pull) if !pull.dry_run => Self::Resumes,
-            Command::Push(..) | Command::Upkeep(_, Upkeep::Repair(_)) => Self::Resumes,
+            Command::Push(..) | Command::Maintenance(_, Maintenance::Repair(_)) => Self::Resumes,
             Command::Export(_, export) => Self::of_output(export.output.as_deref()),
             Command::Convert(convert) => Self::of_output(convert.to.as_ref().map(|to| &*to.0)),
             Command::Package(..)
             | Command::BackupOf(..)
-            | Command::Upkeep(_, Upkeep::Backup(_)) => Self::Removed,
+            | Command::Maintenance(_, Maintenance::Backup(_)) => Self::Removed,
             _ => Self::Nothing,
         }
     }

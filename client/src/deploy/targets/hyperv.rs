@@ -118,7 +118,7 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     let (release, machine) = (subject.release, guest.machine);
     let is_second = guest.is_uefi() || !guest.is_pc();
     let generation = if is_second { 2 } else { 1 };
-    lose_hardware(draft, guest, is_second);
+    report_lost_hardware(draft, guest, is_second);
     let memory = machine.memory_mib.max(MEMORY_MIN).next_multiple_of(MEMORY_STEP);
     if memory != machine.memory_mib {
         draft.lose(guest, format!("{} MiB of memory", machine.memory_mib), format!("{memory} MiB"));
@@ -163,13 +163,13 @@ fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> Strin
     script
 }
 
-fn lose_hardware(draft: &mut Draft, guest: &Guest<'_>, is_second: bool) {
+fn report_lost_hardware(draft: &mut Draft, guest: &Guest<'_>, is_second: bool) {
     let machine = guest.machine;
-    guest.lose_annotations(draft);
+    guest.report_lost_annotations(draft);
     let takes = DescriptorTarget::Hyperv.formats();
     let takes = if is_second { &takes[..1] } else { takes };
     let instead = "Hyper-V does not open it: convert it to .vhdx beside it";
-    guest.lose_formats(draft, takes, instead);
+    guest.report_lost_formats(draft, takes, instead);
     match machine.architecture {
         Architecture::I686 if is_second => {
             draft.lose(guest, "UEFI of 32 bits", "UEFI of 64 bits, which starts no 32-bit loader");
@@ -209,9 +209,9 @@ fn disks(script: &mut String, draft: &mut Draft, guest: &Guest<'_>, is_second: b
             script.push_str("Add-VMScsiController -VM $vm\n");
         }
         if bus != disk.disk.bus {
-            disk.lose_bus(draft, guest, bus_name(bus));
+            disk.report_lost_bus(draft, guest, bus_name(bus));
         } else if bus == Bus::Scsi {
-            disk.lose_bus(draft, guest, "Hyper-V's own SCSI controller (hv_storvsc)");
+            disk.report_lost_bus(draft, guest, "Hyper-V's own SCSI controller (hv_storvsc)");
         }
         let file = vhd_file(&disk.file, disk.format, takes);
         let (file, origin) = (powershell(&file.replace('/', "\\")), powershell(&disk.file));

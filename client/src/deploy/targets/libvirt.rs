@@ -65,7 +65,7 @@ fn domain(
     xml.text("memory", &[("unit", "MiB")], &machine.memory_mib.to_string());
     xml.text("vcpu", &[("placement", "static")], &cpus.to_string());
     let takes = DescriptorTarget::Libvirt.formats();
-    guest.lose_formats(draft, takes, "not opened by libvirt: pull with --format qcow2");
+    guest.report_lost_formats(draft, takes, "not opened by libvirt: pull with --format qcow2");
     boot(&mut xml, draft, guest);
     // The other architectures do not support `host-passthrough`: their default applies.
     if !matches!(machine.architecture, Architecture::Riscv64 | Architecture::Ppc64le) {
@@ -249,7 +249,7 @@ fn disks(xml: &mut Xml, draft: &mut Draft, guest: &Guest<'_>, files: &[(String, 
     for disk in &guest.disks {
         let bus = instead(guest, disk.disk.bus, ide_count);
         if let Some(bus) = bus {
-            disk.lose_bus(draft, guest, bus_name(bus));
+            disk.report_lost_bus(draft, guest, bus_name(bus));
         }
         let bus = bus.unwrap_or(disk.disk.bus);
         ide_count += usize::from(bus == Bus::Ide);

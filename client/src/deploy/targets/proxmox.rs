@@ -66,8 +66,8 @@ pub(in crate::deploy) fn describe(draft: &mut Draft, subject: &Subject<'_>, gues
 fn machine(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> String {
     let (release, machine) = (subject.release, guest.machine);
     let takes = DescriptorTarget::Proxmox.formats();
-    guest.lose_formats(draft, takes, "not imported by qm: pull with --format qcow2");
-    guest.lose_annotations(draft);
+    guest.report_lost_formats(draft, takes, "not imported by qm: pull with --format qcow2");
+    guest.report_lost_annotations(draft);
     let is_uefi = guest.is_uefi() || !guest.is_pc();
     if is_uefi != guest.is_uefi() {
         draft.lose(guest, "a PC BIOS", "UEFI");
@@ -178,13 +178,13 @@ fn disks(options: &mut Vec<String>, draft: &mut Draft, guest: &Guest<'_>) {
     let mut places = Places::default();
     for (at, disk) in guest.disks.iter().enumerate() {
         let Some((bus, place)) = places.next(guest, disk.disk.bus) else {
-            disk.lose_bus(draft, guest, "left out: every place of every bus is taken");
+            disk.report_lost_bus(draft, guest, "left out: every place of every bus is taken");
             continue;
         };
         let scsi = if is_lsi { Bus::Scsi } else { Bus::VirtioScsi };
         let bus = if matches!(bus, Bus::Scsi | Bus::VirtioScsi) { scsi } else { bus };
         if bus != disk.disk.bus {
-            disk.lose_bus(draft, guest, bus_name(bus));
+            disk.report_lost_bus(draft, guest, bus_name(bus));
         }
         let import = "--".to_owned() + &place;
         options.push(format!("{import} \"$storage:0,import-from=$root/\"{}", shell(&disk.file)));

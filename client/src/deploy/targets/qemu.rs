@@ -66,7 +66,7 @@ fn board(guest: &Guest<'_>) -> Board {
 
 fn run(draft: &mut Draft, subject: &Subject<'_>, guest: &Guest<'_>) -> String {
     let (release, machine) = (subject.release, guest.machine);
-    guest.lose_annotations(draft);
+    guest.report_lost_annotations(draft);
     let board = board(guest);
     let firmware = firmware(draft, guest);
     let digest = release.digest().to_string();
@@ -203,7 +203,7 @@ fn disks(script: &mut String, draft: &mut Draft, guest: &Guest<'_>, board: &Boar
     for (at, disk) in guest.disks.iter().enumerate() {
         let bus = instead(guest, disk.disk.bus, places.ide);
         if let Some(bus) = bus {
-            disk.lose_bus(draft, guest, bus_name(bus));
+            disk.report_lost_bus(draft, guest, bus_name(bus));
         }
         let (device, controller) = places.next(bus.unwrap_or(disk.disk.bus), board);
         if let Some(controller) = controller {

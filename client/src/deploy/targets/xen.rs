@@ -54,8 +54,8 @@ fn machine(
 ) -> String {
     let (release, machine) = (subject.release, guest.machine);
     let takes = DescriptorTarget::Xen.formats();
-    guest.lose_formats(draft, takes, "not opened by Xen: pull with --format raw");
-    guest.lose_annotations(draft);
+    guest.report_lost_formats(draft, takes, "not opened by Xen: pull with --format raw");
+    guest.report_lost_annotations(draft);
     if guest.is_secure() {
         draft.lose(guest, "secure boot", "UEFI that does not enforce it");
     }
@@ -121,7 +121,7 @@ fn disks(text: &mut String, draft: &mut Draft, guest: &Guest<'_>, files: &[(Stri
             _ => ("xvd", Some("Xen's paravirtual disk: the guest needs its driver (xen-blkfront)")),
         };
         if let Some(instead) = lost {
-            disk.lose_bus(draft, guest, instead);
+            disk.report_lost_bus(draft, guest, instead);
         }
         let device = device(prefix, at);
         // `target=` takes the rest of the line as the path, including commas.

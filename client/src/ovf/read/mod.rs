@@ -177,8 +177,8 @@ fn unique<'a>(place: &str, mut ids: impl Iterator<Item = &'a str>) -> Result<(),
     let mut seen = HashSet::new();
     match ids.find(|id| !seen.insert(*id)) {
         None => Ok(()),
-        Some(twice) => {
-            let shown: String = twice.chars().take(64).flat_map(char::escape_debug).collect();
+        Some(repeated) => {
+            let shown: String = repeated.chars().take(64).flat_map(char::escape_debug).collect();
             Err(OvfError::rule(place, format!("`{shown}` is there twice")))
         }
     }

@@ -27,7 +27,7 @@ const STREAM_OPTIMIZED: &str =
     "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
 /// The contents of a package, except for the lengths of its files.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sheet<'a> {
+pub struct PackageContents<'a> {
     /// The package's name.
     pub name: &'a str,
     /// The release.
@@ -38,22 +38,23 @@ pub struct Sheet<'a> {
     pub hrefs: Vec<String>,
 }
 
-impl<'a> Sheet<'a> {
-    /// Returns a sheet of machines, with names for their disks' files.
+impl<'a> PackageContents<'a> {
+    /// Returns the contents for `machines`, with names for their disks' files.
     #[must_use]
     pub fn new(name: &'a str, release: &'a Release, machines: Vec<&'a Machine>) -> Self {
-        let mut sheet = Self { name, release, machines, hrefs: Vec::new() };
+        let mut contents = Self { name, release, machines, hrefs: Vec::new() };
         let mut taken = BTreeSet::new();
-        let ids: Vec<_> = sheet.disks().map(|(machine, disk)| sheet.title(machine, disk)).collect();
+        let ids: Vec<_> =
+            contents.disks().map(|(machine, disk)| contents.title(machine, disk)).collect();
         for (position, id) in ids.into_iter().enumerate() {
             let mut href = format!("{name}-{id}.vmdk");
             if href.len() > NAME_LEN_MAX || !taken.insert(href.clone()) {
                 href = format!("disk{}.vmdk", position + 1);
                 taken.insert(href.clone());
             }
-            sheet.hrefs.push(href);
+            contents.hrefs.push(href);
         }
-        sheet
+        contents
     }
 
     /// Returns every disk with its machine.

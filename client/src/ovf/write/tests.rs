@@ -138,11 +138,12 @@ proptest! {
     /// A written descriptor reads back as the same release.
     #[test]
     fn a_descriptor_reads_back_as_it_was_written(release in release()) {
-        let sheet = Sheet::new("webshop", &release, release.machines().iter().collect());
-        let text = sheet.descriptor(&vec![7; sheet.hrefs.len()]);
+        let machines = release.machines().iter().collect();
+        let contents = PackageContents::new("webshop", &release, machines);
+        let text = contents.descriptor(&vec![7; contents.hrefs.len()]);
         prop_assert_eq!(&read_back(&text, &release), release.document());
-        prop_assert!(sheet.unmapped().is_empty());
-        let longest = sheet.descriptor(&vec![u64::MAX; sheet.hrefs.len()]);
+        prop_assert!(contents.unmapped().is_empty());
+        let longest = contents.descriptor(&vec![u64::MAX; contents.hrefs.len()]);
         prop_assert!(text.len() <= longest.len(), "what an archive keeps room for");
     }
 }

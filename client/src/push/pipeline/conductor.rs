@@ -263,7 +263,7 @@ impl Conductor {
                         None
                     }
                     Fate::Repeated => Some(&mut self.reuse.repeated_bytes),
-                    Fate::Held | Fate::Asked => Some(&mut self.reuse.registry_bytes),
+                    Fate::Held | Fate::RequestContext => Some(&mut self.reuse.registry_bytes),
                 };
                 if let Some(sum) = sum {
                     *sum += len;

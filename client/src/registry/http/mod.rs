@@ -20,14 +20,14 @@
 //! | a connection that stands still | [`Timeouts`] | `Stalled` |
 //! | redirects, of GET and HEAD only | [`REDIRECTS_MAX`] | `Protocol` |
 
-mod fleet;
+mod audit;
+mod maintenance;
 mod path;
 mod proof;
 mod registry;
+mod retention;
 mod token;
 mod transport;
-mod upkeep;
-mod watch;
 
 use std::time::Duration;
 

@@ -20,7 +20,9 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::error::{ErrorKind, Failure};
 use crate::progress::Silent;
-use crate::registry::{Expect, Fleet, Registry, RegistryError, RetryPolicy, Upkeep, Watching};
+use crate::registry::{
+    Audit, Expect, Maintenance, Registry, RegistryError, Retention, RetryPolicy,
+};
 use crate::spec::{DiskContent, flags};
 use crate::verify::{VerifyRelease, verify_release};
 use server::{Act, Server, http, ok};

@@ -19,7 +19,7 @@ use super::{
     IDLE_CONNECTION_TIME_MAX, IDLE_CONNECTIONS_MAX, JSON_LEN_MAX, PROBLEM_LEN_MAX, REDIRECTS_MAX,
     Timeouts, Token,
 };
-use crate::registry::{Asked, RegistryError};
+use crate::registry::{RegistryError, RequestContext};
 use retry::Retry;
 
 pub(super) mod retry;
@@ -195,7 +195,7 @@ impl Transport {
                     _ => {}
                 }
             }
-            return Err(self.refusal(what, Asked::of(&url), response).await);
+            return Err(self.refusal(what, RequestContext::of(&url), response).await);
         }
         let why = format!("more than {REDIRECTS_MAX} redirects");
         Err(RegistryError::Protocol { what: what.clone(), why })
@@ -290,7 +290,12 @@ impl Transport {
     }
 
     /// Returns the error of a refusal, read from the problem document if there is one.
-    async fn refusal(&self, what: &str, asked: Asked, response: Response) -> RegistryError {
+    async fn refusal(
+        &self,
+        what: &str,
+        asked: RequestContext,
+        response: Response,
+    ) -> RegistryError {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         let body = self.read(what, response, PROBLEM_LEN_MAX).await.unwrap_or_default();

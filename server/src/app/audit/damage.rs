@@ -8,7 +8,7 @@ use seawall_store::port::ObjectName;
 
 use crate::app::AppError;
 use crate::catalog::check::Healing;
-use crate::catalog::collect::Hand;
+use crate::catalog::collect::Actor;
 use crate::catalog::{Catalog, Entry};
 use crate::host::Host;
 
@@ -72,11 +72,11 @@ impl DamageLog {
     pub(in crate::app) async fn healed(
         &self,
         name: &ObjectName,
-        hand: Hand,
+        actor: Actor,
         healing: Healing,
     ) -> Result<(), AppError> {
         self.forget(name);
-        self.catalog.note_sound(name.clone(), hand, healing).await?;
+        self.catalog.record_sound(name.clone(), actor, healing).await?;
         Ok(())
     }
 }

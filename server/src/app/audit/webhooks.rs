@@ -241,7 +241,7 @@ impl Audit {
             }
             false => (Delivered::GivenUp, DeliveryState::GivenUp),
         };
-        self.note_receiver(id, delivered, &outcome, at_secs);
+        self.record_receiver(id, delivered, &outcome, at_secs);
         let pause_secs = pause_secs(delivery.attempt_count, self.jitter());
         let next_at_secs = at_secs.saturating_add(pause_secs);
         let settlement = Settlement { state, at_secs, next_at_secs, outcome };
@@ -251,7 +251,7 @@ impl Audit {
 
     /// Updates the state of a receiver, and logs when a receiver starts failing and when it
     /// recovers.
-    fn note_receiver(&self, id: WebhookId, delivered: Delivered, outcome: &str, at_secs: u64) {
+    fn record_receiver(&self, id: WebhookId, delivered: Delivered, outcome: &str, at_secs: u64) {
         if delivered == Delivered::Accepted {
             if self.receivers.forget(id) {
                 tracing::info!(webhook = %id, "a webhook accepts messages again");

@@ -8,7 +8,7 @@ use seawall_store::port::{ObjectName, Put};
 use super::Content;
 use crate::app::AppError;
 use crate::catalog::check::Healing;
-use crate::catalog::collect::{Added, Hand, Stored};
+use crate::catalog::collect::{Actor, Added, Stored};
 use crate::catalog::{Admission, Lease, LeaseId};
 
 /// The delay between retries while a sweep removes an object that is to be stored again. A sweep
@@ -24,10 +24,10 @@ impl Content {
         &self,
         name: &ObjectName,
         bytes: Bytes,
-        hand: Hand,
+        actor: Actor,
     ) -> Result<Put, AppError> {
         let (put, healing) = self.store_bytes(name, bytes).await?;
-        self.damage.healed(name, hand, healing).await?;
+        self.damage.healed(name, actor, healing).await?;
         Ok(put)
     }
 
@@ -94,19 +94,19 @@ impl Content {
 
     /// The actor for the audit log: the holder of the lease, or the registry itself, at the present
     /// time.
-    pub(in crate::app) fn hand(&self, lease: Option<LeaseId>) -> Hand {
-        Hand { lease, at_secs: self.host.now_secs() }
+    pub(in crate::app) fn actor(&self, lease: Option<LeaseId>) -> Actor {
+        Actor { lease, at_secs: self.host.now_secs() }
     }
 
     /// Marks the lease as keeping an object, before the object is stored. Skips the mark if the
     /// object is already present, because the lease that brought it is marked.
-    pub(in crate::app) async fn note_kept(
+    pub(in crate::app) async fn record_kept(
         &self,
         lease: &Lease,
         name: &ObjectName,
     ) -> Result<(), AppError> {
         if !lease.has_kept && self.store.len(name).await?.is_none() {
-            self.catalog.note_kept(lease.id).await?;
+            self.catalog.record_kept(lease.id).await?;
         }
         Ok(())
     }

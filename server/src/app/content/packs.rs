@@ -149,8 +149,8 @@ impl Content {
     }
 
     /// Marks a pack as lost in the catalog, and logs the damage.
-    pub(in crate::app) async fn lose_pack(&self, pack: PackDigest) -> Result<(), AppError> {
-        match self.catalog.lose_pack(pack).await {
+    pub(in crate::app) async fn mark_pack_lost(&self, pack: PackDigest) -> Result<(), AppError> {
+        match self.catalog.mark_pack_lost(pack).await {
             // A process that can write the catalog will find the loss itself.
             Err(error) if error.barrier().is_some() => return Ok(()),
             outcome => outcome?,
@@ -169,7 +169,7 @@ impl Content {
         match present(self.store.open(&ObjectName::Pack(digest)).await)? {
             Some(object) if object.len() == len => Ok(PackObject { digest, object }),
             _ => {
-                self.lose_pack(digest).await?;
+                self.mark_pack_lost(digest).await?;
                 Err(damaged(digest))
             }
         }

@@ -74,7 +74,7 @@ impl Content {
     async fn prove_leaf(&self, leaf: LeafDigest) -> Result<(), AppError> {
         let read = self.read(leaf).await;
         if matches!(read, Err(AppError::Damaged { .. })) {
-            self.catalog.lose_leaf(leaf).await?;
+            self.catalog.mark_leaf_lost(leaf).await?;
         }
         read.map(|_| ())
     }
@@ -84,7 +84,7 @@ impl Content {
         if self.store.len(&name).await? == Some(len) {
             return Ok(());
         }
-        self.lose_pack(pack).await?;
+        self.mark_pack_lost(pack).await?;
         Err(AppError::Damaged { object: name.path() })
     }
 }

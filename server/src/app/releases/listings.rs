@@ -9,7 +9,7 @@ use crate::app::model::Page;
 use crate::app::names::MOVES_HELD;
 use crate::app::{AppError, Registry};
 use crate::catalog::check::LostObject;
-use crate::catalog::fleet::Marks;
+use crate::catalog::retention::Marks;
 use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
 
 /// A release in a listing.

@@ -66,14 +66,14 @@ impl Registry {
         for _ in 0..SWEEP_TRIES {
             if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
                 new.grip = lease.grip;
-                self.content.note_kept(&lease, &name).await?;
+                self.content.record_kept(&lease, &name).await?;
             }
             // Checked under the grip: `publish` detects any sweep that begins after this point.
             if let Some(descriptor) = self.content.missing_descriptor(&release).await? {
                 return Err(incomplete(&release, format!("descriptor {descriptor}")));
             }
             self.content
-                .keep(&name, bytes.clone(), self.content.hand(Some(publisher.lease)))
+                .keep(&name, bytes.clone(), self.content.actor(Some(publisher.lease)))
                 .await?;
             publication = self.catalog.publish(new.clone()).await?;
             if publication != Publication::Swept {

@@ -9,10 +9,10 @@ use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::ApplicationName;
 
 use super::policies::Verdict;
-use crate::app::upkeep::collect::CollectOptions;
+use crate::app::maintenance::collect::CollectOptions;
 use crate::app::{AppError, Registry};
 use crate::catalog::collect::Tombstone;
-use crate::catalog::fleet::StandingRelease;
+use crate::catalog::retention::InventoryRelease;
 
 /// The verdicts of an application's policies on its releases.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +25,7 @@ pub struct RetentionPlan {
 
 impl RetentionPlan {
     /// Returns the releases to delete, newest first.
-    pub fn going(&self) -> impl Iterator<Item = &StandingRelease> {
+    pub fn going(&self) -> impl Iterator<Item = &InventoryRelease> {
         self.verdicts.iter().filter(|verdict| verdict.goes).map(|verdict| &verdict.release)
     }
 }
@@ -36,7 +36,7 @@ pub struct RetentionOutcome {
     /// The deleted releases.
     pub deleted: Vec<Tombstone>,
     /// The releases that were to be deleted but are held, with their holders in words.
-    pub kept: Vec<(StandingRelease, String)>,
+    pub kept: Vec<(InventoryRelease, String)>,
     /// The bytes that a collection would free now; `None` if unknown.
     pub planned_bytes: Option<u64>,
     /// An error after the first deletion. The remaining releases are unchanged.

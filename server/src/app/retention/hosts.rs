@@ -10,7 +10,7 @@ use super::pins::check_text;
 use crate::app::AppError;
 use crate::app::model::Page;
 use crate::app::names::gone;
-use crate::catalog::fleet::{
+use crate::catalog::retention::{
     HOSTS_MAX, HOSTS_PER_TOKEN_MAX, HostPart, HostReport, HostRow, HostRows, INSTANCES_MAX,
     Reported,
 };

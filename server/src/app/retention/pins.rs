@@ -8,7 +8,7 @@ use seawall_api::v1::PIN_REASON_LEN_MAX;
 use super::Retention;
 use crate::app::AppError;
 use crate::catalog::Entry;
-use crate::catalog::fleet::{PINS_MAX, Pin, Pinned};
+use crate::catalog::retention::{PINS_MAX, Pin, Pinned};
 
 /// A request to pin a release.
 #[derive(Clone, Debug)]

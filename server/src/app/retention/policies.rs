@@ -7,7 +7,7 @@ use super::Retention;
 use crate::app::AppError;
 use crate::app::names::MOVES_HELD;
 use crate::catalog::Entry;
-use crate::catalog::fleet::PolicyRow;
+use crate::catalog::retention::PolicyRow;
 
 mod plan;
 mod policy;
@@ -95,17 +95,17 @@ impl Retention {
     /// [`AppError::NotFound`] if there is no such application.
     pub async fn verdicts(&self, application: &ApplicationName) -> Result<Vec<Verdict>, AppError> {
         self.names.find_application(application).await?;
-        let standing = self.catalog.standing(application.clone()).await?;
+        let inventory = self.catalog.inventory(application.clone()).await?;
         let mut policies = Policies::default();
         // An unreadable policy is an error, because the releases it would keep are unknown.
-        for row in &standing.policies {
+        for row in &inventory.policies {
             let policy = Policy::decode(&row.policy)?;
             match &row.channel {
                 None => policies.application = Some(policy),
                 Some(channel) => policies.channels.push((channel.clone(), policy)),
             }
         }
-        Ok(plan(&standing, &policies, self.host.now_secs(), MOVES_HELD))
+        Ok(plan(&inventory, &policies, self.host.now_secs(), MOVES_HELD))
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
 use super::*;
-use crate::app::upkeep::collect::CollectOptions;
-use crate::app::upkeep::fsck::{FsckOrder, FsckState};
-use crate::app::upkeep::rebuild::rebuild;
+use crate::app::maintenance::collect::CollectOptions;
+use crate::app::maintenance::fsck::{FsckOrder, FsckState};
+use crate::app::maintenance::rebuild::rebuild;
 use crate::catalog::check::{Class, Finding};
 use crate::catalog::collect::{Sweep, Sweeping};
 

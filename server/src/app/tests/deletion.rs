@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::app::maintenance::rebuild::rebuild;
 use crate::app::retention::hosts::HostRuns;
 use crate::app::retention::pins::NewPin;
 use crate::app::retention::policies::Policy;
-use crate::app::upkeep::rebuild::rebuild;
 
 fn tiny(version: &str) -> TinyRelease {
     TinyRelease::new("team/webshop", version, "ab.c", "aabd")

@@ -7,12 +7,12 @@ use seawall_store::port::ObjectName;
 use super::super::check::{
     CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Healing, KnownPack, LostObject, Runner,
 };
-use super::super::collect::{Grip, Hand};
+use super::super::collect::{Actor, Grip};
 use super::*;
 use crate::catalog::{AuditQuery, Entry};
 
 /// The actor of repairs made by a check.
-const CHECK: Hand = Hand { lease: None, at_secs: NOW + 30 };
+const CHECK: Actor = Actor { lease: None, at_secs: NOW + 30 };
 const ONE: Runner = [1; 16];
 const OTHER: Runner = [2; 16];
 
@@ -84,10 +84,10 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
         catalog.add_leaf(leaf, chunks.clone(), Grip::ANY).await.unwrap(),
         LeafAdded::Present
     );
-    catalog.note_leaves(index, vec![leaf.digest]).await.unwrap();
+    catalog.record_leaves(index, vec![leaf.digest]).await.unwrap();
     let released = catalog.known_releases(None, 10).await.unwrap();
     let first = released.first().expect("some release is there").clone();
-    catalog.note_indexes(first.digest, vec![index]).await.unwrap();
+    catalog.record_indexes(first.digest, vec![index]).await.unwrap();
     let pack_name = ObjectName::Pack(pack(70, 0..0).digest);
     for object in [pack_name.clone(), ObjectName::Leaf(leaf.digest), ObjectName::Index(index)] {
         assert!(catalog.is_needed(object).await.unwrap());
@@ -100,7 +100,7 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     catalog.open_lease(lease.clone(), NOW).await.unwrap();
     let grip = catalog.lease(lease.id, NOW + 40).await.unwrap().unwrap().grip;
 
-    catalog.lose_pack(pack(70, 0..0).digest).await.unwrap();
+    catalog.mark_pack_lost(pack(70, 0..0).digest).await.unwrap();
     assert_eq!(lost().await.first().map(|lost| &*lost.object), Some(&*pack_name.path()));
     let damaged = catalog.damaged_releases(10).await.unwrap();
     assert!(damaged.iter().any(|release| release.digest == first.digest));
@@ -111,7 +111,7 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     assert_eq!(lost().await, []);
     assert_eq!(healed(catalog).await, [pack_name.path()]);
     // The leaf's chunks come in another pack, and the leaf is added again.
-    catalog.lose_pack(pack(70, 0..0).digest).await.unwrap();
+    catalog.mark_pack_lost(pack(70, 0..0).digest).await.unwrap();
     catalog.add_pack(pack(71, 700..702), grip).await.unwrap();
     assert_eq!(healed(catalog).await, [pack_name.path()], "its leaf still needs it");
     assert_eq!(catalog.add_leaf(leaf, chunks.clone(), grip).await.unwrap(), LeafAdded::Present);
@@ -119,14 +119,14 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
     assert!(!catalog.is_needed(pack_name.clone()).await.unwrap(), "nobody needs the old one");
     assert_eq!(healed(catalog).await, [pack_name.path(), pack_name.path()]);
 
-    catalog.lose_leaf(leaf.digest).await.unwrap();
+    catalog.mark_leaf_lost(leaf.digest).await.unwrap();
     let name = ObjectName::Leaf(leaf.digest).path();
     assert_eq!(lost().await.first().map(|lost| &lost.object), Some(&name));
     let noted = LostObject { object: name.clone(), what: "cut".to_owned() };
-    catalog.note_damage(noted, vec![], NOW).await.unwrap();
+    catalog.record_damage(noted, vec![], NOW).await.unwrap();
     // The leaf's bytes are there, but it is incomplete until its row is added.
     let object = ObjectName::Leaf(leaf.digest);
-    assert!(!catalog.note_sound(object, CHECK, Healing::IfNoted).await.unwrap());
+    assert!(!catalog.record_sound(object, CHECK, Healing::IfNoted).await.unwrap());
     for _ in 0..2 {
         let added = catalog.add_leaf(leaf, chunks.clone(), grip).await.unwrap();
         assert_eq!(added, LeafAdded::Present);
@@ -136,9 +136,9 @@ pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(cata
 
     let named_object = ObjectName::Descriptor(DescriptorDigest::of(b"x"));
     let named = LostObject { object: named_object.path(), what: "gone".to_owned() };
-    catalog.note_damage(named.clone(), vec![first.digest], NOW).await.unwrap();
+    catalog.record_damage(named.clone(), vec![first.digest], NOW).await.unwrap();
     assert_eq!(lost().await, std::slice::from_ref(&named));
-    let sound = async |healing| catalog.note_sound(named_object.clone(), CHECK, healing).await;
+    let sound = async |healing| catalog.record_sound(named_object.clone(), CHECK, healing).await;
     assert!(sound(Healing::IfNoted).await.unwrap());
     assert!(!sound(Healing::IfNoted).await.unwrap());
     assert!(sound(Healing::Seen).await.unwrap(), "somebody saw it who noted nothing");

@@ -144,12 +144,12 @@ pub(super) async fn what_may_leave_something_behind_counts_as_litter(catalog: &C
     leaf_of(catalog, "leaf", &[0]).await;
     published(catalog, "1.0").await;
     litter(0, "a push leaves nothing behind").await;
-    catalog.lose_pack(pack(1, 0..0).digest).await.unwrap();
+    catalog.mark_pack_lost(pack(1, 0..0).digest).await.unwrap();
     litter(1, "a lost pack").await;
-    catalog.lose_pack(pack(1, 0..0).digest).await.unwrap();
-    catalog.lose_pack(PackDigest::of(b"none")).await.unwrap();
+    catalog.mark_pack_lost(pack(1, 0..0).digest).await.unwrap();
+    catalog.mark_pack_lost(PackDigest::of(b"none")).await.unwrap();
     litter(0, "a pack lost already, and one without a row").await;
-    catalog.lose_leaf(leaf_row("leaf").digest).await.unwrap();
+    catalog.mark_leaf_lost(leaf_row("leaf").digest).await.unwrap();
     litter(1, "a lost leaf").await;
     let absent = catalog.delete_release(delete("9.0")).await.unwrap();
     assert_eq!(absent, Deletion::Absent);
@@ -164,11 +164,11 @@ pub(super) async fn what_may_leave_something_behind_counts_as_litter(catalog: &C
     catalog.end_lease(kept.id).await.unwrap();
     litter(0, "a lease under which nothing was stored").await;
     let (kept, _) = opened(catalog, 1).await;
-    catalog.note_kept(kept.id).await.unwrap();
+    catalog.record_kept(kept.id).await.unwrap();
     catalog.end_lease(kept.id).await.unwrap();
     litter(1, "a lease without a release, under which something was stored").await;
     let (kept, _) = opened(catalog, 1).await;
-    catalog.note_kept(kept.id).await.unwrap();
+    catalog.record_kept(kept.id).await.unwrap();
     let published = catalog.publish(release("2.0", &kept, index_row().digest)).await.unwrap();
     assert_eq!(published, Publication::Created);
     litter(0, "what was stored is released").await;
@@ -179,8 +179,8 @@ pub(super) async fn ended_leases_are_deleted_and_leave_litter(catalog: &Catalog)
     for lease in [&kept, &unused, &alive] {
         catalog.open_lease(lease.clone(), NOW).await.unwrap();
     }
-    catalog.note_kept(kept.id).await.unwrap();
-    catalog.note_kept(alive.id).await.unwrap();
+    catalog.record_kept(kept.id).await.unwrap();
+    catalog.record_kept(alive.id).await.unwrap();
     let before = state(catalog).await;
     assert_eq!(catalog.collect_state(NOW + 9).await.unwrap(), before);
     assert!(catalog.lease(unused.id, NOW).await.unwrap().is_some());
@@ -220,8 +220,8 @@ pub(super) async fn all_packs_are_listed_with_their_state(catalog: &Catalog) {
         added(catalog, pack).await;
     }
     let [whole, lost, condemned, both] = packs.map(|pack| pack.digest);
-    catalog.lose_pack(lost).await.unwrap();
-    catalog.lose_pack(both).await.unwrap();
+    catalog.mark_pack_lost(lost).await.unwrap();
+    catalog.mark_pack_lost(both).await.unwrap();
     catalog.condemn(vec![(condemned, 1000)], vec![]).await.unwrap();
     catalog.condemn(vec![(both, 1000)], vec![]).await.unwrap();
     let rows = catalog.all_packs().await.unwrap();
@@ -309,7 +309,7 @@ pub(super) async fn leaves_are_found_by_their_packs(catalog: &Catalog) {
     want.push(Collectable::Index(index_row().digest));
     want.sort();
     assert_eq!(objects, want, "every leaf and index with a row");
-    catalog.forget_leaf(b).await.unwrap();
+    catalog.delete_leaf_row(b).await.unwrap();
     assert_eq!(leaves_in(&[one.digest]).await, [a]);
 }
 
@@ -349,11 +349,11 @@ pub(super) async fn a_repack_heals_and_pardons_its_pack(catalog: &Catalog) {
     let (one, new) = (pack(1, 0..2), pack(2, 0..2));
     added(catalog, &one).await;
     added(catalog, &new).await;
-    catalog.lose_pack(new.digest).await.unwrap();
+    catalog.mark_pack_lost(new.digest).await.unwrap();
     catalog.condemn(vec![(new.digest, 1000)], vec![]).await.unwrap();
     let litter = state(catalog).await.litter;
-    let hand = Some(Hand { lease: None, at_secs: NOW + 5 });
-    let grip = Grip { hand, ..Grip::ANY };
+    let actor = Some(Actor { lease: None, at_secs: NOW + 5 });
+    let grip = Grip { actor, ..Grip::ANY };
     for _ in 0..2 {
         let moved = catalog.move_frames(new.clone(), vec![one.digest], grip).await.unwrap();
         assert_eq!(moved, Added::Present);

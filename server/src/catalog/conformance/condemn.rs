@@ -190,7 +190,7 @@ pub(super) async fn what_is_stored_again_is_pardoned(catalog: &Catalog) {
     catalog.add_index(index_row(), Grip::NEWEST).await.unwrap();
     assert_eq!(state(catalog).await.litter, litter + 2, "nothing was condemned");
     // A leaf or an index that was pardoned, but has no row, is not present.
-    catalog.forget_leaf(leaf.digest).await.unwrap();
+    catalog.delete_leaf_row(leaf.digest).await.unwrap();
     catalog.revive(objects[0], Grip::NEWEST).await.unwrap();
     assert_eq!(catalog.leaves(vec![leaf.digest], Grip::NEWEST).await.unwrap(), [None]);
 }
@@ -232,7 +232,7 @@ pub(super) async fn a_sweep_waits_for_older_leases(catalog: &Catalog) {
     catalog.open_lease(pull.clone(), NOW).await.unwrap();
     condemn(catalog, &[], &[]).await;
     catalog.open_lease(lease(3, NOW + 20), NOW).await.unwrap();
-    catalog.note_kept(lease(1, 0).id).await.unwrap();
+    catalog.record_kept(lease(1, 0).id).await.unwrap();
     let older =
         async |generation, now_secs| catalog.older_leases(generation, now_secs).await.unwrap();
     let some = |count, deadline_secs| Some(OlderLeases { count, deadline_secs });

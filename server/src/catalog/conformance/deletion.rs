@@ -3,7 +3,7 @@
 use seawall_store::port::ObjectName;
 
 use super::super::collect::{DeleteRequest, Deletion, Holder, Tombstone};
-use super::super::fleet::{HostReport, Pin};
+use super::super::retention::{HostReport, Pin};
 use super::collecting::{published, shop, state};
 use super::*;
 use crate::catalog::AuditQuery;
@@ -200,8 +200,8 @@ pub(super) async fn pins_end_with_their_release(catalog: &Catalog) {
     let before = state(catalog).await;
     catalog.restore_tombstone(past.clone()).await.unwrap();
     assert_eq!(catalog.tombstones(None, 10).await.unwrap(), std::slice::from_ref(&past));
-    let standing = catalog.standing(shop()).await.unwrap();
-    assert_eq!((standing.releases, standing.pins, standing.hosts), (vec![], vec![], vec![]));
+    let inventory = catalog.inventory(shop()).await.unwrap();
+    assert_eq!((inventory.releases, inventory.pins, inventory.hosts), (vec![], vec![], vec![]));
     assert!(!catalog.is_needed(ObjectName::Index(index_row().digest)).await.unwrap());
     assert_eq!(state(catalog).await, before, "a rebuild looks for litter anyway");
     let deletions = AuditQuery { action: Some(Action::Delete), limit: 9, ..AuditQuery::default() };

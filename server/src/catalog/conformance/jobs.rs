@@ -1,6 +1,6 @@
 //! The conformance of jobs, each test on a new catalog.
 
-use super::super::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, Runner, Standing};
+use super::super::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, Runner, RunnerState};
 use super::*;
 
 const KIND: JobKind = JobKind::Collection;
@@ -40,8 +40,8 @@ pub(super) async fn a_job_has_one_runner_at_a_time(catalog: &Catalog) {
     };
     assert_eq!((&job, &newest(catalog).await), (&expected, &expected));
     assert_eq!(claimed(catalog, claim(OTHER, NOW + 9)).await, None);
-    assert_eq!(catalog.beat_job(job.id, NOW + 5).await.unwrap(), Standing::Going);
-    assert_eq!(catalog.beat_job(job.id, NOW + 4).await.unwrap(), Standing::Going);
+    assert_eq!(catalog.beat_job(job.id, NOW + 5).await.unwrap(), RunnerState::Going);
+    assert_eq!(catalog.beat_job(job.id, NOW + 4).await.unwrap(), RunnerState::Going);
     assert_eq!(newest(catalog).await.beat_at_secs, NOW + 5, "a late one does no harm");
     assert_eq!(claimed(catalog, claim(OTHER, NOW + 14)).await, None);
     assert!(!job.is_alive(NOW + 10, 10) && job.is_alive(NOW + 9, 10));
@@ -49,8 +49,8 @@ pub(super) async fn a_job_has_one_runner_at_a_time(catalog: &Catalog) {
     let taken = claimed(catalog, claim(OTHER, NOW + 15)).await.unwrap();
     let id = JobId { runner: OTHER, ..job.id };
     assert_eq!(taken, Job { id, beat_at_secs: NOW + 15, ..job.clone() });
-    assert_eq!(catalog.beat_job(job.id, NOW + 16).await.unwrap(), Standing::Lost);
-    assert_eq!(catalog.save_job(job.clone(), NOW + 16).await.unwrap(), Standing::Lost);
+    assert_eq!(catalog.beat_job(job.id, NOW + 16).await.unwrap(), RunnerState::Lost);
+    assert_eq!(catalog.save_job(job.clone(), NOW + 16).await.unwrap(), RunnerState::Lost);
     let request = |_: &str| "again".to_owned();
     catalog.request_job(claim(ONE, NOW + 16), request).await.unwrap();
     assert_eq!(catalog.end_job(job, COMPLETE).await.unwrap(), JobEnded::Ended);
@@ -60,12 +60,12 @@ pub(super) async fn a_job_has_one_runner_at_a_time(catalog: &Catalog) {
 pub(super) async fn a_job_resumes_until_it_is_complete(catalog: &Catalog) {
     let job = claimed(catalog, claim(ONE, NOW)).await.unwrap();
     let job = Job { cursor: "c".to_owned(), progress: "p".to_owned(), ..job };
-    assert_eq!(catalog.save_job(job.clone(), NOW + 3).await.unwrap(), Standing::Going);
+    assert_eq!(catalog.save_job(job.clone(), NOW + 3).await.unwrap(), RunnerState::Going);
     assert_eq!(newest(catalog).await, Job { beat_at_secs: NOW + 3, ..job.clone() });
     assert_eq!(catalog.end_job(job.clone(), failed(NOW + 4)).await.unwrap(), JobEnded::Ended);
     let ended = newest(catalog).await;
     assert_eq!(ended, Job { beat_at_secs: NOW + 4, end: Some(failed(NOW + 4)), ..job.clone() });
-    assert_eq!(catalog.beat_job(job.id, NOW + 5).await.unwrap(), Standing::Lost);
+    assert_eq!(catalog.beat_job(job.id, NOW + 5).await.unwrap(), RunnerState::Lost);
 
     let again = claimed(catalog, claim(OTHER, NOW + 5)).await.unwrap();
     let id = JobId { runner: OTHER, ..job.id };
@@ -90,9 +90,9 @@ pub(super) async fn a_stopped_job_is_free(catalog: &Catalog) {
     catalog.stop_job(KIND).await.unwrap();
     let stopped = Job { is_stopped: true, ..job.clone() };
     assert_eq!(newest(catalog).await, stopped, "the request is dropped");
-    assert_eq!(catalog.beat_job(job.id, NOW + 1).await.unwrap(), Standing::Stopped);
+    assert_eq!(catalog.beat_job(job.id, NOW + 1).await.unwrap(), RunnerState::Stopped);
     let saved = Job { progress: "late".to_owned(), ..job.clone() };
-    assert_eq!(catalog.save_job(saved.clone(), NOW + 1).await.unwrap(), Standing::Stopped);
+    assert_eq!(catalog.save_job(saved.clone(), NOW + 1).await.unwrap(), RunnerState::Stopped);
     assert_eq!(newest(catalog).await.progress, "new");
     assert_eq!(catalog.end_job(saved, failed(NOW + 2)).await.unwrap(), JobEnded::Ended);
     assert_eq!(newest(catalog).await.progress, "late", "its runner has the last word");
@@ -120,7 +120,7 @@ pub(super) async fn a_request_makes_a_job_go_on(catalog: &Catalog) {
     assert_eq!(request(NOW + 11).await, Some(job.id), "after the stop");
     let ended = catalog.end_job(job.clone(), failed(NOW + 12)).await.unwrap();
     assert_eq!(ended, JobEnded::Requested("+".to_owned()));
-    assert_eq!(catalog.beat_job(job.id, NOW + 12).await.unwrap(), Standing::Going);
+    assert_eq!(catalog.beat_job(job.id, NOW + 12).await.unwrap(), RunnerState::Going);
     assert_eq!(catalog.end_job(job, COMPLETE).await.unwrap(), JobEnded::Ended);
     assert_eq!(request(NOW + 13).await, None);
 }

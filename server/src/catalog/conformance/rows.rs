@@ -112,7 +112,7 @@ async fn furnish(catalog: &Catalog) -> (Release, NewPack, LeafRow) {
     added(catalog, &pack).await;
     let leaf = leaf_of(catalog, "leaf", &[0, 1]).await;
     let release = published(catalog, "1.0").await;
-    catalog.note_leaves(index_row().digest, vec![leaf.digest]).await.unwrap();
+    catalog.record_leaves(index_row().digest, vec![leaf.digest]).await.unwrap();
     (release, pack, leaf)
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn the_catalog_knows_what_a_release_needs(catalog: &Catalog) {
     let idle_leaf = leaf_of(catalog, "idle", &[2]).await;
     let index = index_row().digest;
     let unnamed = IndexDigest::of(b"unnamed");
-    catalog.note_leaves(unnamed, vec![idle_leaf.digest]).await.unwrap();
+    catalog.record_leaves(unnamed, vec![idle_leaf.digest]).await.unwrap();
     let none: Vec<IndexDigest> = vec![];
     let name = ObjectName::Name("webshop/1.0".to_owned());
     for (object, is_needed, by) in [
@@ -156,14 +156,14 @@ pub(super) async fn only_indexes_with_a_row_are_linked(catalog: &Catalog) {
     catalog.add_index(other, Grip::ANY).await.unwrap();
     for _ in 0..2 {
         let both = vec![absent, other.digest];
-        catalog.note_indexes(past.digest, both.clone()).await.unwrap();
-        catalog.note_indexes(ReleaseDigest::of(b"none"), both).await.unwrap();
+        catalog.record_indexes(past.digest, both.clone()).await.unwrap();
+        catalog.record_indexes(ReleaseDigest::of(b"none"), both).await.unwrap();
     }
     assert!(is_needed(other.digest).await && !is_needed(absent).await);
     let leaf = LeafDigest::of(b"leaf");
     for _ in 0..2 {
-        catalog.note_leaves(index.digest, vec![leaf]).await.unwrap();
-        catalog.note_leaves(other.digest, vec![leaf]).await.unwrap();
+        catalog.record_leaves(index.digest, vec![leaf]).await.unwrap();
+        catalog.record_leaves(other.digest, vec![leaf]).await.unwrap();
     }
     let mut both = catalog.indexes_needing(ObjectName::Leaf(leaf)).await.unwrap();
     both.sort();
@@ -218,24 +218,24 @@ pub(super) async fn a_lost_pack_leaf_or_noted_object_damages_its_releases(catalo
     assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
 
     added(catalog, &pack(2, 2..3)).await;
-    catalog.lose_pack(pack(2, 0..0).digest).await.unwrap();
+    catalog.mark_pack_lost(pack(2, 0..0).digest).await.unwrap();
     assert_eq!(damage(catalog, &one).await, (vec![], vec![]), "nobody needs it");
-    catalog.lose_pack(needed.digest).await.unwrap();
+    catalog.mark_pack_lost(needed.digest).await.unwrap();
     let object = ObjectName::Pack(needed.digest);
     assert_eq!(damage(catalog, &one).await, (both.clone(), lost(object.clone(), unsaid)));
     assert_eq!(catalog.damaged_releases(1).await.unwrap(), both[..1], "the newest first");
     let noted = lost(object.clone(), "cut")[0].clone();
-    catalog.note_damage(noted, vec![], NOW).await.unwrap();
+    catalog.record_damage(noted, vec![], NOW).await.unwrap();
     assert_eq!(damage(catalog, &one).await, (both.clone(), lost(object.clone(), "cut")));
-    let hand = Hand { lease: None, at_secs: NOW };
+    let actor = Actor { lease: None, at_secs: NOW };
     for healing in [Healing::IfNoted, Healing::Seen] {
-        let is_sound = catalog.note_sound(object.clone(), hand, healing).await.unwrap();
+        let is_sound = catalog.record_sound(object.clone(), actor, healing).await.unwrap();
         assert!(!is_sound, "its rows are to be added first");
     }
     added(catalog, &needed).await;
     assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
 
-    catalog.lose_leaf(leaf.digest).await.unwrap();
+    catalog.mark_leaf_lost(leaf.digest).await.unwrap();
     assert_eq!(catalog.leaves(vec![leaf.digest], Grip::ANY).await.unwrap(), [None]);
     let object = ObjectName::Leaf(leaf.digest);
     assert_eq!(damage(catalog, &one).await, (both, lost(object, unsaid)));
@@ -244,16 +244,16 @@ pub(super) async fn a_lost_pack_leaf_or_noted_object_damages_its_releases(catalo
 
     let document = ObjectName::Release(one.digest);
     let gone = lost(document.clone(), "gone");
-    catalog.note_damage(gone[0].clone(), vec![one.digest], NOW).await.unwrap();
+    catalog.record_damage(gone[0].clone(), vec![one.digest], NOW).await.unwrap();
     assert_eq!(damage(catalog, &one).await, (vec![one.clone()], gone.clone()));
     assert_eq!(catalog.lost_of(two.digest).await.unwrap(), [], "the other needs it not");
-    catalog.note_damage(gone[0].clone(), vec![two.digest], NOW).await.unwrap();
+    catalog.record_damage(gone[0].clone(), vec![two.digest], NOW).await.unwrap();
     assert_eq!(damage(catalog, &two).await, (vec![two.clone(), one.clone()], gone));
     let (release, deleted_by) = (two.clone(), String::new());
     let buried = Tombstone { release, deleted_at_secs: NOW, deleted_by };
     catalog.restore_tombstone(buried).await.unwrap();
     assert_eq!(catalog.damaged_releases(10).await.unwrap(), std::slice::from_ref(&one));
-    assert!(catalog.note_sound(document, hand, Healing::IfNoted).await.unwrap());
+    assert!(catalog.record_sound(document, actor, Healing::IfNoted).await.unwrap());
     assert_eq!(damage(catalog, &one).await, (vec![], vec![]));
 }
 
@@ -286,7 +286,7 @@ pub(super) async fn a_pack_is_corrected_unless_it_is_condemned(catalog: &Catalog
     let (other, wrong) = (pack(2, 2..3), pack(1, 0..2));
     added(catalog, &other).await;
     added(catalog, &wrong).await;
-    catalog.lose_pack(wrong.digest).await.unwrap();
+    catalog.mark_pack_lost(wrong.digest).await.unwrap();
     let mut right = pack(1, 0..4);
     right.len = 999;
     for frame in &mut right.frames {
@@ -296,8 +296,8 @@ pub(super) async fn a_pack_is_corrected_unless_it_is_condemned(catalog: &Catalog
     }
     condemn(catalog, &[&wrong], &[]).await;
     let correct = async || {
-        let hand = Hand { lease: None, at_secs: NOW + 3 };
-        catalog.correct_pack(right.clone(), hand).await.unwrap();
+        let actor = Actor { lease: None, at_secs: NOW + 3 };
+        catalog.correct_pack(right.clone(), actor).await.unwrap();
         let known = catalog.known_pack(wrong.digest).await.unwrap().unwrap();
         (known, catalog.misplaced(right.digest, right.frames[..2].to_vec()).await.unwrap().len())
     };
@@ -327,7 +327,7 @@ pub(super) async fn rows_come_in_pages(catalog: &Catalog) {
         leaves.push(leaf_of(catalog, name, &[1]).await);
         catalog.add_index(index, Grip::ANY).await.unwrap();
     }
-    catalog.lose_pack(packs[0].digest).await.unwrap();
+    catalog.mark_pack_lost(packs[0].digest).await.unwrap();
     condemn(catalog, &[&packs[1]], &[]).await;
     assert_eq!(catalog.packs_len().await.unwrap(), 3000);
     assert_eq!(catalog.known_pack(PackDigest::of(b"none")).await.unwrap(), None);

@@ -83,8 +83,8 @@ async fn recorded() -> BTreeSet<&'static str> {
         Catalog::new(Arc::new(Recording { inner: inner.engine, seen: Arc::clone(&seen) }))
     };
     Box::pin(all(&new())).await;
-    Box::pin(fleet::all(&new())).await;
-    Box::pin(watch::all(&new())).await;
+    Box::pin(retention::all(&new())).await;
+    Box::pin(audit::all(&new())).await;
     Box::pin(uploads::all(&new())).await;
     macro_rules! run {
         ($($module:ident: $($test:ident)+;)+) => {

@@ -85,7 +85,7 @@ pub(super) async fn objects_lose_their_rows_when_they_are_chosen(catalog: &Catal
     let leaf = leaf_of(catalog, "leaf", &[0]).await.digest;
     let release = published(catalog, "1.0").await;
     let index = index_row().digest;
-    catalog.note_leaves(index, vec![leaf]).await.unwrap();
+    catalog.record_leaves(index, vec![leaf]).await.unwrap();
     let needs = async |object| catalog.is_needed(object).await.unwrap();
     assert!(needs(ObjectName::Index(index)).await && needs(ObjectName::Leaf(leaf)).await);
     let objects = one_of_each_kind();
@@ -102,7 +102,7 @@ pub(super) async fn objects_lose_their_rows_when_they_are_chosen(catalog: &Catal
     catalog.end_sweep(all).await.unwrap();
     catalog.add_index(index_row(), Grip::ANY).await.unwrap();
     assert!(!needs(ObjectName::Index(index)).await, "no release is linked to it any more");
-    catalog.note_indexes(release.digest, vec![index]).await.unwrap();
+    catalog.record_indexes(release.digest, vec![index]).await.unwrap();
     assert!(needs(ObjectName::Index(index)).await);
     assert!(!needs(ObjectName::Leaf(leaf)).await, "nor does it have its leaves any more");
 }
@@ -166,7 +166,7 @@ pub(super) async fn places_in_swept_packs_are_forgotten_page_by_page(catalog: &C
     let is_swept = |digest: &ChunkDigest| (0..8).any(|n| chunk(n) == *digest);
     let (mut after, mut pages) = (None, 0);
     loop {
-        let next = catalog.forget_places(after, 3).await.unwrap();
+        let next = catalog.delete_places(after, 3).await.unwrap();
         let Some(next) = next else { break };
         pages += 1;
         assert!(all.contains(&next) && after.is_none_or(|after| after < next));
@@ -179,7 +179,7 @@ pub(super) async fn places_in_swept_packs_are_forgotten_page_by_page(catalog: &C
     assert!(pages >= 3, "{pages} pages");
     let left: Vec<_> = all.iter().filter(|digest| !is_swept(digest)).copied().collect();
     assert_eq!(places().await, left, "the others keep their places");
-    assert_eq!(catalog.forget_places(None, 100).await.unwrap(), None);
+    assert_eq!(catalog.delete_places(None, 100).await.unwrap(), None);
     assert_eq!(places().await, left);
 }
 
@@ -189,12 +189,12 @@ pub(super) async fn a_cursor_spares_the_places_before_it(catalog: &Catalog) {
     condemn(catalog, &[&swept], &[]).await;
     begun(catalog, sweep(&[&swept], &[])).await;
     let all = catalog.places(None, 100).await.unwrap();
-    let forgotten = catalog.forget_places(Some(all[2].digest), 100).await.unwrap();
+    let forgotten = catalog.delete_places(Some(all[2].digest), 100).await.unwrap();
     assert_eq!(forgotten, None, "all chunks were seen");
     assert_eq!(catalog.places(None, 100).await.unwrap(), all[..3]);
-    let forgotten = catalog.forget_places(None, 100).await.unwrap();
+    let forgotten = catalog.delete_places(None, 100).await.unwrap();
     assert_eq!((forgotten, catalog.places(None, 100).await.unwrap()), (None, vec![]));
-    assert_eq!(catalog.forget_places(None, 100).await.unwrap(), None, "an empty catalog");
+    assert_eq!(catalog.delete_places(None, 100).await.unwrap(), None, "an empty catalog");
 }
 
 pub(super) async fn the_end_of_a_sweep_deletes_the_rows_of_what_is_gone(catalog: &Catalog) {
@@ -203,11 +203,11 @@ pub(super) async fn the_end_of_a_sweep_deletes_the_rows_of_what_is_gone(catalog:
         added(catalog, pack).await;
     }
     let stays = leaf_of(catalog, "stays", &[2]).await.digest;
-    catalog.lose_pack(lost.digest).await.unwrap();
+    catalog.mark_pack_lost(lost.digest).await.unwrap();
     let [leaf, index, descriptor, document] = one_of_each_kind();
     condemn(catalog, &[&gone, &lost, &other], &[leaf, index, descriptor, document]).await;
     begun(catalog, sweep(&[&gone, &lost], &[leaf, document, descriptor])).await;
-    catalog.forget_places(None, 100).await.unwrap();
+    catalog.delete_places(None, 100).await.unwrap();
     let before = state(catalog).await;
     let done = content(&[&gone, &lost, &pack(9, 0..0)], &[document, leaf, index]);
     catalog.end_sweep(done.clone()).await.unwrap();
@@ -245,10 +245,10 @@ pub(super) async fn the_end_of_a_sweep_deletes_the_rows_of_what_is_gone(catalog:
 
 pub(super) async fn a_collection_ends_with_the_litter_it_began_with(catalog: &Catalog) {
     added(catalog, &pack(1, 0..1)).await;
-    catalog.lose_pack(pack(1, 0..0).digest).await.unwrap();
+    catalog.mark_pack_lost(pack(1, 0..0).digest).await.unwrap();
     let began = state(catalog).await;
     added(catalog, &pack(2, 1..2)).await;
-    catalog.lose_pack(pack(2, 0..0).digest).await.unwrap();
+    catalog.mark_pack_lost(pack(2, 0..0).digest).await.unwrap();
     catalog.end_collection(began.litter).await.unwrap();
     let ended = state(catalog).await;
     assert_eq!((ended.collected, ended.litter), (began.litter, began.litter + 1));

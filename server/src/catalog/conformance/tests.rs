@@ -33,7 +33,7 @@ async fn sqlite_is_a_catalog() {
 #[tokio::test]
 async fn sqlite_knows_what_runs_where() {
     let dir = tempfile::tempdir().unwrap();
-    fleet::all(&engine::open(&dir.path().join("catalog.sqlite")).unwrap()).await;
+    retention::all(&engine::open(&dir.path().join("catalog.sqlite")).unwrap()).await;
 }
 
 #[test]
@@ -88,7 +88,7 @@ async fn how_fast_chunks_are_looked_up() {
 async fn sqlite_is_watched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
-    watch::all(&engine::open(&path).unwrap()).await;
+    audit::all(&engine::open(&path).unwrap()).await;
     // The triggers also stop other programs that write to the file.
     let other = rusqlite::Connection::open(&path).unwrap();
     for sql in [
@@ -150,7 +150,7 @@ async fn past_its_queue_a_webhook_loses_what_comes_and_is_said_to() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.sqlite");
     let catalog = engine::open(&path).unwrap();
-    catalog.add_webhook(watch::webhook(1, &[Action::Damage], None)).await.unwrap();
+    catalog.add_webhook(audit::webhook(1, &[Action::Damage], None)).await.unwrap();
     let log = async || catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
     log().await;
     let other = rusqlite::Connection::open(&path).unwrap();

@@ -73,7 +73,7 @@ async fn what_is_stored_again_is_no_longer_damaged(catalog: &Catalog) {
     for object in objects {
         let lost = LostObject { object: object.object().path(), what: "gone".to_owned() };
         let release = ReleaseDigest::of(b"upload");
-        catalog.note_damage(lost, vec![release], NOW).await.unwrap();
+        catalog.record_damage(lost, vec![release], NOW).await.unwrap();
         assert_eq!(catalog.lost_of(release).await.unwrap().len(), 1);
         let added = match object {
             Collectable::Index(_) => catalog.keep_index(list, vec![], stored).await.unwrap(),

@@ -26,12 +26,12 @@ pub struct Grip {
     /// gone.
     pub sweeps: Option<u64>,
     /// The actor credited in the audit log. `None` during a rebuild.
-    pub hand: Option<Hand>,
+    pub actor: Option<Actor>,
 }
 
 /// The actor and the time of an addition, for the audit log if the addition heals damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Hand {
+pub struct Actor {
     /// The lease, whose opener is the actor; `None` for the registry itself.
     pub lease: Option<LeaseId>,
     /// Time of the addition, in seconds since 1970-01-01 UTC.
@@ -40,9 +40,9 @@ pub struct Hand {
 
 impl Grip {
     /// Relies on nothing condemned: for callers without a lease.
-    pub const NEWEST: Self = Self { generation: i64::MAX as u64, sweeps: None, hand: None };
+    pub const NEWEST: Self = Self { generation: i64::MAX as u64, sweeps: None, actor: None };
     /// Relies on everything that is not being swept: for collections, checks and rebuilds.
-    pub const ANY: Self = Self { generation: 0, sweeps: None, hand: None };
+    pub const ANY: Self = Self { generation: 0, sweeps: None, actor: None };
 }
 
 /// The bytes of an object that was just stored.

@@ -91,9 +91,9 @@ pub struct ClaimJob {
     pub restart: bool,
 }
 
-/// The standing of a runner toward its job.
+/// The state of a runner in its job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum RunnerState {
     /// The runner is to go on.
     Going,
     /// The job was told to stop.

@@ -2,8 +2,8 @@
 
 use seawall_api::names::ApplicationName;
 
+use super::audit::LeaseLoad;
 use super::collect::Grip;
-use super::watch::LeaseLoad;
 use crate::catalog::id::LeaseId;
 
 /// The purpose of a lease.

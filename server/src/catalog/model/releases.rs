@@ -3,8 +3,8 @@
 use seawall_api::digest::{DescriptorDigest, IndexDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, MachineName, Version};
 
+use super::audit::Excess;
 use super::collect::Grip;
-use super::watch::Excess;
 use crate::catalog::id::LeaseId;
 
 /// An application and a summary of its releases.

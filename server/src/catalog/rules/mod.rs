@@ -6,6 +6,6 @@
 pub(super) mod audit;
 pub(super) mod collect;
 pub(super) mod content;
+pub(super) mod maintenance;
 pub(super) mod releases;
 pub(super) mod retention;
-pub(super) mod upkeep;

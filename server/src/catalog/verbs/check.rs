@@ -6,11 +6,11 @@ use seawall_store::port::ObjectName;
 use super::super::model::check::{
     CheckRun, ClaimCheck, ClaimedCheck, Finding, Findings, Healing, LostObject, Runner,
 };
-use super::super::model::collect::Hand;
+use super::super::model::collect::Actor;
 use super::super::model::releases::Release;
 use super::super::rules::content::indexes;
+use super::super::rules::maintenance::{checks, damage, needs};
 use super::super::rules::releases::publish;
-use super::super::rules::upkeep::{checks, damage, needs};
 use super::super::{Catalog, CatalogError};
 
 impl Catalog {
@@ -87,7 +87,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn note_damage(
+    pub async fn record_damage(
         &self,
         object: LostObject,
         needed_by: Vec<ReleaseDigest>,
@@ -102,10 +102,10 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn note_sound(
+    pub async fn record_sound(
         &self,
         object: ObjectName,
-        hand: Hand,
+        actor: Actor,
         healing: Healing,
     ) -> Result<bool, CatalogError> {
         const ACTION: &str = "record that an object is sound";
@@ -116,7 +116,7 @@ impl Catalog {
         {
             return Ok(false);
         }
-        self.write(ACTION, move |tx| damage::sound(tx, &object, hand, healing)).await
+        self.write(ACTION, move |tx| damage::sound(tx, &object, actor, healing)).await
     }
 
     /// Deletes the row of a leaf whose bytes are missing from the store, and records the leaf as
@@ -124,7 +124,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn lose_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
+    pub async fn mark_leaf_lost(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
         self.write("record a lost leaf", move |tx| damage::mark_leaf_lost(tx, leaf)).await
     }
 
@@ -161,7 +161,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn note_leaves(
+    pub async fn record_leaves(
         &self,
         index: IndexDigest,
         leaves: Vec<LeafDigest>,
@@ -174,7 +174,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn note_indexes(
+    pub async fn record_indexes(
         &self,
         release: ReleaseDigest,
         indexes: Vec<IndexDigest>,

@@ -157,7 +157,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn forget_places(
+    pub async fn delete_places(
         &self,
         after: Option<ChunkDigest>,
         limit: u32,

@@ -56,7 +56,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn lose_pack(&self, pack: PackDigest) -> Result<(), CatalogError> {
+    pub async fn mark_pack_lost(&self, pack: PackDigest) -> Result<(), CatalogError> {
         self.write("record a lost pack", move |tx| packs::mark_lost(tx, pack)).await
     }
 
@@ -112,7 +112,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn forget_leaf(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
+    pub async fn delete_leaf_row(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
         self.write("forget a leaf", move |tx| leaves::forget(tx, leaf)).await
     }
 
@@ -252,7 +252,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn note_kept(&self, id: LeaseId) -> Result<(), CatalogError> {
+    pub async fn record_kept(&self, id: LeaseId) -> Result<(), CatalogError> {
         self.write("record a lease's objects", move |tx| leases::mark_kept(tx, id)).await
     }
 

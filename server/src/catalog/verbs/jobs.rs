@@ -1,7 +1,7 @@
 //! Jobs: claim, heartbeat, progress, stop and end.
 
-use super::super::model::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, Standing};
-use super::super::rules::upkeep::jobs;
+use super::super::model::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, RunnerState};
+use super::super::rules::maintenance::jobs;
 use super::super::tx::Access;
 use super::super::{Catalog, CatalogError};
 
@@ -29,11 +29,11 @@ impl Catalog {
     }
 
     /// Records a heartbeat, so that a slow step is not taken for a dead runner. Returns the
-    /// standing of the runner.
+    /// state of the runner.
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn beat_job(&self, id: JobId, now_secs: u64) -> Result<Standing, CatalogError> {
+    pub async fn beat_job(&self, id: JobId, now_secs: u64) -> Result<RunnerState, CatalogError> {
         self.write("record a job's heartbeat", move |tx| jobs::beat(tx, &id, now_secs)).await
     }
 
@@ -41,7 +41,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn save_job(&self, job: Job, now_secs: u64) -> Result<Standing, CatalogError> {
+    pub async fn save_job(&self, job: Job, now_secs: u64) -> Result<RunnerState, CatalogError> {
         self.write("save a job's progress", move |tx| jobs::save(tx, &job, now_secs)).await
     }
 

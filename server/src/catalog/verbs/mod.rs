@@ -1,5 +1,6 @@
 //! The catalog's verbs, a file for each subject. Each verb is one transaction of the rules.
 
+mod audit;
 mod check;
 mod collect;
 mod content;
@@ -7,4 +8,3 @@ mod jobs;
 mod releases;
 mod retention;
 mod rows;
-mod watch;

@@ -3,13 +3,13 @@
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName};
 
+use super::super::model::audit::Entry;
 use super::super::model::collect::Holder;
-use super::super::model::fleet::{
-    HostPart, HostReport, HostRows, Marks, Pin, Pinned, PolicyRow, Reported, Standing,
+use super::super::model::retention::{
+    HostPart, HostReport, HostRows, Inventory, Marks, Pin, Pinned, PolicyRow, Reported,
 };
-use super::super::model::watch::Entry;
 use super::super::rules::releases::deletion;
-use super::super::rules::retention::{hosts, pins, policies, standing};
+use super::super::rules::retention::{hosts, inventory, pins, policies};
 use super::super::{Catalog, CatalogError};
 
 impl Catalog {
@@ -42,7 +42,7 @@ impl Catalog {
         moves_held: u32,
     ) -> Result<Vec<(ReleaseDigest, Marks)>, CatalogError> {
         self.read("list the holders of releases", move |tx| {
-            standing::marks(tx, &application, now_secs, moves_held)
+            inventory::marks(tx, &application, now_secs, moves_held)
         })
         .await
     }
@@ -51,8 +51,8 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn standing(&self, application: ApplicationName) -> Result<Standing, CatalogError> {
-        self.read("read the inputs of retention", move |tx| standing::standing(tx, &application))
+    pub async fn inventory(&self, application: ApplicationName) -> Result<Inventory, CatalogError> {
+        self.read("read the inputs of retention", move |tx| inventory::inventory(tx, &application))
             .await
     }
 
@@ -99,7 +99,7 @@ impl Catalog {
     }
 
     /// Records the release a host runs. Before adding an instance, deletes hosts silent for
-    /// [`HOST_FORGOTTEN_SECS`](super::super::fleet::HOST_FORGOTTEN_SECS).
+    /// [`HOST_FORGOTTEN_SECS`](super::super::retention::HOST_FORGOTTEN_SECS).
     ///
     /// # Errors
     /// If the engine fails.

@@ -5,10 +5,10 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 
 use super::super::model::channels::ChannelMove;
 use super::super::model::check::{KnownPack, MoveRow};
-use super::super::model::collect::Hand;
+use super::super::model::collect::Actor;
 use super::super::model::content::{Frame, IndexRow, LeafRow, NewPack};
 use super::super::model::releases::Release;
-use super::super::rules::upkeep::rows;
+use super::super::rules::maintenance::rows;
 use super::super::{Catalog, CatalogError};
 
 /// The maximum number of channels adrift that are listed.
@@ -62,8 +62,8 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn correct_pack(&self, pack: NewPack, hand: Hand) -> Result<(), CatalogError> {
-        self.write("correct a pack's rows", move |tx| rows::correct(tx, &pack, hand)).await
+    pub async fn correct_pack(&self, pack: NewPack, actor: Actor) -> Result<(), CatalogError> {
+        self.write("correct a pack's rows", move |tx| rows::correct(tx, &pack, actor)).await
     }
 
     /// Lists leaves by digest, complete or not, beginning after `after`.

@@ -27,7 +27,7 @@ const REQUEST_ID_LEN_MAX: usize = 64;
 const NO_ROUTE: &str = "none";
 
 /// The properties of a request known before the answer, and its actor once admitted.
-struct Asked {
+struct RequestLine {
     id: String,
     method: String,
     path: String,
@@ -44,7 +44,7 @@ pub(crate) async fn edge(
     let Some(state) = request.app_data::<web::Data<Edge>>().cloned() else {
         return Err(ErrorInternalServerError("the registry is not configured"));
     };
-    let asked = Asked {
+    let line = RequestLine {
         id: request_id(request.headers(), &state),
         method: request.method().to_string(),
         path: request.path().to_owned(),
@@ -52,19 +52,19 @@ pub(crate) async fn edge(
         started: Instant::now(),
         declared_len: content_len(request.headers()).unwrap_or(0),
     };
-    request.extensions_mut().insert(asked.admitted.clone());
+    request.extensions_mut().insert(line.admitted.clone());
     let _in_flight = state.metrics.enter();
     let connection = request.conn_data::<Connection>().cloned();
     let body = BodyForm::of(request.method(), request.headers());
-    let asking = connection.as_ref().map(|connection| connection.begin(body));
-    let span = tracing::info_span!("request", id = %asked.id);
+    let open = connection.as_ref().map(|connection| connection.begin(body));
+    let span = tracing::info_span!("request", id = %line.id);
     let answer = answer(request, next, &state).instrument(span.clone()).await;
-    let answer = span.in_scope(|| conclude(answer, &asked, &state))?;
+    let answer = span.in_scope(|| conclude(answer, &line, &state))?;
     Ok(answer.map_body(|head, body| {
         if connection.is_some_and(|connection| connection.is_closing()) {
             head.set_connection_type(ConnectionType::Close);
         }
-        Answer::boxed(body, asking)
+        Answer::boxed(body, open)
     }))
 }
 
@@ -89,25 +89,25 @@ async fn answer(
 /// Counts and logs an answer, adds the request's id, and has the voice complete errors.
 fn conclude(
     answer: Result<ServiceResponse<BoxBody>, actix_web::Error>,
-    asked: &Asked,
+    line: &RequestLine,
     state: &Edge,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let took = asked.started.elapsed();
+    let took = line.started.elapsed();
     let mut response = match answer {
         Ok(response) => response,
         Err(error) => {
             let status = error.as_response_error().status_code().as_u16();
-            record(asked, state, NO_ROUTE, (status, 0), took);
+            record(line, state, NO_ROUTE, (status, 0), took);
             tracing::error!(error = %error, "failed outside a handler");
-            return Err(state.voice.fail(&asked.id));
+            return Err(state.voice.fail(&line.id));
         }
     };
     if response.status().is_client_error() || response.status().is_server_error() {
-        let (completed, code) = state.voice.complete(response, &asked.id);
+        let (completed, code) = state.voice.complete(response, &line.id);
         state.metrics.refused(code);
         response = completed;
     }
-    if let Ok(id) = HeaderValue::from_str(&asked.id) {
+    if let Ok(id) = HeaderValue::from_str(&line.id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     let nosniff = HeaderValue::from_static("nosniff");
@@ -118,24 +118,24 @@ fn conclude(
         BodySize::None | BodySize::Stream => 0,
     };
     let status = response.status().as_u16();
-    record(asked, state, route.as_deref().unwrap_or(NO_ROUTE), (status, sent_len), took);
+    record(line, state, route.as_deref().unwrap_or(NO_ROUTE), (status, sent_len), took);
     Ok(response)
 }
 
 fn record(
-    asked: &Asked,
+    line: &RequestLine,
     state: &Edge,
     route: &str,
     (status, sent_len): (u16, u64),
     took: Duration,
 ) {
-    state.metrics.answered(&asked.method, route, status, took);
+    state.metrics.answered(&line.method, route, status, took);
     state.metrics.sent(sent_len);
     // Whole microseconds: more digits are noise of the conversion.
     let took_ms = f64::from(u32::try_from(took.as_micros()).unwrap_or(u32::MAX)) / 1000.0;
     tracing::info!(
-        method = %asked.method, path = %asked.path, route, status, sent_len, took_ms,
-        declared_len = asked.declared_len, actor = %asked.admitted.name(), "answered"
+        method = %line.method, path = %line.path, route, status, sent_len, took_ms,
+        declared_len = line.declared_len, actor = %line.admitted.name(), "answered"
     );
 }
 

@@ -35,7 +35,7 @@ mod route;
 
 pub(crate) use access::{Access, Actor};
 pub(crate) use answer::edge;
-pub(crate) use connection::Watched;
+pub(crate) use connection::Timed;
 pub(crate) use refusal::{Refusal, Voice};
 pub(crate) use route::{Resource, at, unmatched};
 

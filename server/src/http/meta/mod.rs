@@ -112,11 +112,11 @@ pub(crate) async fn metrics(
         Err(_) => tracing::warn!("the metrics of checks are stale: the catalog does not respond"),
     }
     if let Some(room) = registry.room() {
-        edge.metrics.watched.room(room);
+        edge.metrics.health.room(room);
     }
     // If the catalog fails, its gauges keep their last values.
     match registry.audit.webhooks().await {
-        Ok(webhooks) => edge.metrics.watched.webhooks(&webhooks),
+        Ok(webhooks) => edge.metrics.health.webhooks(&webhooks),
         Err(error) => tracing::warn!(%error, "the metrics of webhooks are stale"),
     }
     let text = edge

@@ -8,10 +8,10 @@ use super::frame::Resource;
 mod answers;
 mod audit;
 mod content;
+mod maintenance;
 mod openapi;
 mod releases;
 mod retention;
-mod upkeep;
 
 pub use openapi::openapi_json;
 
@@ -33,10 +33,10 @@ pub(super) fn resources() -> Vec<Resource> {
         audit::log::resources(),
         audit::quotas::resources(),
         audit::webhooks::resources(),
-        upkeep::backup::resources(),
-        upkeep::collect::resources(),
-        upkeep::damage::resources(),
-        upkeep::fsck::resources(),
+        maintenance::backup::resources(),
+        maintenance::collect::resources(),
+        maintenance::damage::resources(),
+        maintenance::fsck::resources(),
     ];
     files.into_iter().flatten().collect()
 }

@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) mod audit;
 mod global;
 pub(crate) mod help;
 pub(crate) mod images;
 pub(crate) mod look;
+pub(crate) mod maintenance;
 pub(crate) mod releases;
 pub(crate) mod retention;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
-pub(crate) mod upkeep;
-pub(crate) mod watch;
 
 pub(crate) use global::{Credentials, Digests, Global, ListFormat, Listing, Threads};
 
@@ -36,7 +36,7 @@ impl RawCommand {
             Self::List(args) => &args.listing,
             Self::Channels(args) => &args.listing,
             Self::Hosts(args) => &args.listing,
-            Self::Watch(raw) => return raw.listing(),
+            Self::Audit(raw) => return raw.listing(),
             _ => return Listing::default(),
         };
         listing.clone()
@@ -82,25 +82,25 @@ pub(crate) enum RawCommand {
     /// Rehash a pulled directory, or a release in the registry
     Verify(releases::VerifyArgs),
     /// Delete data from the registry that no release references
-    Gc(upkeep::GcArgs),
+    Gc(maintenance::GcArgs),
     /// Write a disk image in another format; needs no registry
     Convert(images::ConvertArgs),
     /// Show the format and contents of a disk image; needs no registry
     Inspect(images::InspectArgs),
     /// Check every object, reference and row of a registry; resumable
-    Fsck(upkeep::FsckArgs),
+    Fsck(maintenance::FsckArgs),
     /// Restore what a registry lost from another or from pulled disks
-    Repair(upkeep::RepairArgs),
+    Repair(maintenance::RepairArgs),
     /// Copy a registry's catalog into a file while it is in use
-    Backup(upkeep::BackupArgs),
+    Backup(maintenance::BackupArgs),
     /// Rebuild a registry's catalog from its store
     #[cfg(feature = "server")]
-    Recover(upkeep::RecoverArgs),
+    Recover(maintenance::RecoverArgs),
     /// Rehearse a recovery and verify releases; changes nothing
     #[cfg(feature = "server")]
-    Drill(upkeep::DrillArgs),
+    Drill(maintenance::DrillArgs),
     #[command(flatten)]
-    Watch(watch::RawWatch),
+    Audit(audit::RawAudit),
     /// Serve a registry from a directory
     #[cfg(feature = "server")]
     Serve(serve::ServeArgs),

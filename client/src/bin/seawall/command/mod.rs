@@ -8,26 +8,26 @@ use seawall_api::names::{ApplicationName, ChannelName};
 use crate::args::{Credentials, RawCommand, Threads};
 use crate::failure::Failure;
 
+pub(crate) mod audit;
 mod images;
 mod look;
+mod maintenance;
 mod push;
 mod reference;
 mod releases;
 mod retention;
-mod upkeep;
-pub(crate) mod watch;
 
+use audit::Audit;
 pub(crate) use images::{Convert, Export, Inspect};
 pub(crate) use look::Promote;
+#[cfg(feature = "server")]
+pub(crate) use maintenance::Offline;
+pub(crate) use maintenance::{Collect, Maintenance, Repair};
 pub(crate) use push::Push;
 pub(crate) use reference::Target;
 pub(crate) use reference::relative::{self, Named, Patch};
 pub(crate) use releases::{Package, Pull};
 pub(crate) use retention::{Report, Retention, SetPolicy, Status};
-#[cfg(feature = "server")]
-pub(crate) use upkeep::Offline;
-pub(crate) use upkeep::{Collect, Repair, Upkeep};
-use watch::Watch;
 
 /// The parts of a command that lead to its registry.
 #[derive(Clone, Debug, Default)]
@@ -61,12 +61,12 @@ pub(crate) enum Command {
     Convert(Convert),
     Inspect(Inspect),
     VerifyRelease(Reach, Target),
-    Upkeep(Reach, Upkeep),
+    Maintenance(Reach, Maintenance),
     /// A backup of the registry in a directory: the directory, then the output file.
     BackupOf(Reach, PathBuf, PathBuf),
     #[cfg(feature = "server")]
     Offline(Offline),
-    Watch(Reach, Watch),
+    Audit(Reach, Audit),
 }
 
 impl Command {
@@ -82,7 +82,7 @@ impl Command {
             Self::Show(_, target) | Self::VerifyRelease(_, target) => vec![target],
             Self::Promote(_, promote) => vec![&mut promote.target],
             Self::Retention(_, order) => order.targets_mut(),
-            Self::Upkeep(_, Upkeep::Repair(repair)) => repair.target.iter_mut().collect(),
+            Self::Maintenance(_, Maintenance::Repair(repair)) => repair.target.iter_mut().collect(),
             _ => Vec::new(),
         }
     }
@@ -107,18 +107,18 @@ impl Command {
             RawCommand::Report(args) => retention::report(args),
             RawCommand::Hosts(args) => retention::hosts(args),
             RawCommand::Retention(args) => retention::retention(args),
-            RawCommand::Gc(args) => Ok(upkeep::collect(args)),
+            RawCommand::Gc(args) => Ok(maintenance::collect(args)),
             RawCommand::Verify(args) => releases::verify(args),
             RawCommand::Convert(args) => images::convert(args),
             RawCommand::Inspect(args) => images::inspect(args),
-            RawCommand::Fsck(args) => upkeep::fsck(args),
-            RawCommand::Repair(args) => upkeep::repair(args),
-            RawCommand::Backup(args) => upkeep::backup(args),
+            RawCommand::Fsck(args) => maintenance::fsck(args),
+            RawCommand::Repair(args) => maintenance::repair(args),
+            RawCommand::Backup(args) => maintenance::backup(args),
             #[cfg(feature = "server")]
-            RawCommand::Recover(args) => Ok(upkeep::recover(args)),
+            RawCommand::Recover(args) => Ok(maintenance::recover(args)),
             #[cfg(feature = "server")]
-            RawCommand::Drill(args) => Ok(upkeep::drill(args)),
-            RawCommand::Watch(raw) => watch::prove(raw),
+            RawCommand::Drill(args) => Ok(maintenance::drill(args)),
+            RawCommand::Audit(raw) => audit::prove(raw),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -153,14 +153,14 @@ impl Command {
             Self::VerifyDir(..) | Self::VerifyRelease(..) => "verify",
             Self::Convert(..) => "convert",
             Self::Inspect(..) => "inspect",
-            Self::Upkeep(_, Upkeep::Repair(_)) => "repair",
-            Self::Upkeep(_, Upkeep::Backup(_)) | Self::BackupOf(..) => "backup",
-            Self::Upkeep(..) => "fsck",
+            Self::Maintenance(_, Maintenance::Repair(_)) => "repair",
+            Self::Maintenance(_, Maintenance::Backup(_)) | Self::BackupOf(..) => "backup",
+            Self::Maintenance(..) => "fsck",
             #[cfg(feature = "server")]
             Self::Offline(Offline::Recover(_)) => "recover",
             #[cfg(feature = "server")]
             Self::Offline(Offline::Drill { .. }) => "drill",
-            Self::Watch(_, order) => order.schema(),
+            Self::Audit(_, order) => order.schema(),
         }
     }
 
@@ -189,9 +189,9 @@ impl Command {
             | Self::Retention(..)
             | Self::Collect(..)
             | Self::VerifyRelease(..)
-            | Self::Upkeep(..)
+            | Self::Maintenance(..)
             | Self::BackupOf(..)
-            | Self::Watch(..) => true,
+            | Self::Audit(..) => true,
             #[cfg(feature = "server")]
             Self::Offline(..) => true,
         }
@@ -215,8 +215,8 @@ impl Command {
             | Self::Retention(reach, _)
             | Self::Collect(reach, _)
             | Self::VerifyRelease(reach, ..)
-            | Self::Watch(reach, _)
-            | Self::Upkeep(reach, ..)
+            | Self::Audit(reach, _)
+            | Self::Maintenance(reach, ..)
             | Self::BackupOf(reach, ..) => Some(reach),
             #[cfg(feature = "server")]
             Self::Offline(..) => None,

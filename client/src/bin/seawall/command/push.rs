@@ -82,10 +82,10 @@ fn no_release(text: &str) -> Failure {
 
 /// Fails if two flags describe one machine.
 fn refuse_twice(machines: &[MachineFlag]) -> Result<(), Failure> {
-    let twice = machines.iter().enumerate().find_map(|(at, flag)| {
+    let duplicate = machines.iter().enumerate().find_map(|(at, flag)| {
         machines[..at].iter().any(|other| other.name == flag.name).then_some(&flag.name)
     });
-    twice.map_or(Ok(()), |name| {
+    duplicate.map_or(Ok(()), |name| {
         Err(Failure::usage(
             format!("the machine `{name}` is given twice"),
             format!("give all of its disks at once: `--machine {name}=FIRST,SECOND`"),

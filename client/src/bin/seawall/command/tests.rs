@@ -29,12 +29,12 @@ fn what_is_typed_is_what_is_meant() {
         ("promote webshop:1.0 stable", "expect: None"),
         ("promote webshop:1.0 stable --expect new", "expect: Some(New)"),
         ("promote webshop:1.0 stable --expect 7", "expect: Some(Sequence(7))"),
-        ("audit", "Audit(AuditFilter { application: None, action: None"),
+        ("audit", "Log(AuditFilter { application: None, action: None"),
         (
             "audit team/webshop --action promote --since 1970-01-02",
             "since_secs: Some(86400) }, 100)",
         ),
-        ("audit --verify", "VerifyAudit(None)"),
+        ("audit --verify", "VerifyLog(None)"),
         ("webhooks list", "Webhooks"),
         ("quota webshop", "data_bytes_max: None, release_count_max: None"),
         (

@@ -8,7 +8,7 @@ use seawall::resolve::document;
 use seawall_api::names::{ApplicationName, ChannelName, DiskName, HostName, MachineName, PinName};
 use seawall_api::reference::Selector;
 
-use crate::command::watch::Watch;
+use crate::command::audit::Audit;
 use crate::command::{Command, Retention, Target};
 use crate::failure::Failure;
 use crate::suggest;
@@ -64,7 +64,7 @@ impl Wanted {
                 | Retention::Plan(application)
                 | Retention::Apply(application),
             ) => wanted.application = Some(application.clone()),
-            Command::Watch(_, Watch::RemoveWebhook(id) | Watch::Deliveries(id)) => {
+            Command::Audit(_, Audit::RemoveWebhook(id) | Audit::Deliveries(id)) => {
                 wanted.webhook = Some(id.clone());
             }
             _ => {}

@@ -1,14 +1,14 @@
 //! The commands, one file each, in folders by subject: every command calls a flow and prints its
 //! report. A file of this folder is for commands of every subject.
 
+mod audit;
 mod hints;
 mod hosts;
 mod images;
 mod look;
+pub(crate) mod maintenance;
 mod releases;
 mod retention;
-pub(crate) mod upkeep;
-mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,10 +31,10 @@ use hints::Wanted;
 use hosts::{report, status};
 use images::convert;
 use look::{channels, diff, list, show};
-use releases::{describe, export, patch, pull, push, verify};
-use upkeep::{backup, collect};
+use maintenance::{backup, collect};
 #[cfg(feature = "server")]
-use upkeep::{drill, recover};
+use maintenance::{drill, recover};
+use releases::{describe, export, patch, pull, push, verify};
 
 /// The context of a command that uses a registry.
 #[derive(Clone)]
@@ -121,9 +121,9 @@ async fn with_registry(command: Command, context: Context) -> Result<(), Failure
         }
         Command::Promote(_, promote) => channels::promote(&context, promote).await,
         Command::Retention(_, order) => retention::run(&context, order).await,
-        Command::Watch(_, watch) => watch::run(&context, watch).await,
+        Command::Audit(_, audit) => audit::run(&context, audit).await,
         Command::VerifyRelease(_, target) => verify::release(context, target).await,
-        Command::Upkeep(_, upkeep) => upkeep::run(context, upkeep).await,
+        Command::Maintenance(_, maintenance) => maintenance::run(context, maintenance).await,
         Command::BackupOf(_, _, out) => backup::backup(&context, &out).await,
         #[cfg(feature = "server")]
         Command::Offline(..) => Err(Failure::internal("this command needs no registry")),

@@ -13,10 +13,10 @@ use seawall_api::v1::{
 };
 
 use super::{FakeRegistry, unused};
-use crate::registry::{AuditFilter, Fleet, RegistryError, Upkeep, Watching};
+use crate::registry::{Audit, AuditFilter, Maintenance, RegistryError, Retention};
 
 #[async_trait]
-impl Fleet for FakeRegistry {
+impl Retention for FakeRegistry {
     async fn delete_release(
         &self,
         _: &ApplicationName,
@@ -95,7 +95,7 @@ impl Fleet for FakeRegistry {
 }
 
 #[async_trait]
-impl Upkeep for FakeRegistry {
+impl Maintenance for FakeRegistry {
     async fn start_fsck(&self, _: &StartFsck) -> Result<Fsck, RegistryError> {
         unused()
     }
@@ -130,7 +130,7 @@ impl Upkeep for FakeRegistry {
 }
 
 #[async_trait]
-impl Watching for FakeRegistry {
+impl Audit for FakeRegistry {
     async fn audit(
         &self,
         _: &AuditFilter,

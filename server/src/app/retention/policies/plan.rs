@@ -13,7 +13,7 @@ use seawall_api::units::Counted;
 
 use super::policy::{Policies, Policy};
 use crate::catalog::ChannelMove;
-use crate::catalog::fleet::{Standing, StandingRelease};
+use crate::catalog::retention::{Inventory, InventoryRelease};
 
 const DAY_SECS: u64 = 24 * 3600;
 
@@ -21,7 +21,7 @@ const DAY_SECS: u64 = 24 * 3600;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
     /// The release.
-    pub release: StandingRelease,
+    pub release: InventoryRelease,
     /// True if the release is to be deleted.
     pub goes: bool,
     /// The reasons for the verdict.
@@ -124,33 +124,33 @@ type Moves<'a> = BTreeMap<&'a ChannelName, Vec<&'a ChannelMove>>;
 /// The reasons to keep each release.
 type Keeps = HashMap<ReleaseDigest, Vec<Reason>>;
 
-/// Returns the verdict on each release, in the order of `standing`: newest first.
+/// Returns the verdict on each release, in the order of `inventory`: newest first.
 #[must_use]
 pub fn plan(
-    standing: &Standing,
+    inventory: &Inventory,
     policies: &Policies,
     now_secs: u64,
     moves_held: u32,
 ) -> Vec<Verdict> {
     let mut moves = Moves::new();
-    for (channel, step) in &standing.moves {
+    for (channel, step) in &inventory.moves {
         moves.entry(channel).or_default().push(step);
     }
     let mut keeps = Keeps::new();
     held_by_channels(&moves, moves_held, &mut keeps);
-    for (release, pin) in &standing.pins {
+    for (release, pin) in &inventory.pins {
         keeps.entry(*release).or_default().push(Reason::Pin(pin.clone()));
     }
-    held_by_hosts(standing, policies.expired_hosts_secs(), now_secs, &mut keeps);
+    held_by_hosts(inventory, policies.expired_hosts_secs(), now_secs, &mut keeps);
     let mut decided = HashMap::<ReleaseDigest, Vec<Scope>>::new();
     for (scope, policy) in deciding(policies) {
-        let subjects = subjects(&scope, standing, &moves);
+        let subjects = subjects(&scope, inventory, &moves);
         keep(&scope, policy, &subjects, now_secs, &mut keeps);
         for subject in subjects {
             decided.entry(subject.release.digest).or_default().push(scope.clone());
         }
     }
-    let verdict = |release: &StandingRelease| {
+    let verdict = |release: &InventoryRelease| {
         let kept = keeps.remove(&release.digest).unwrap_or_default();
         let scopes = decided.remove(&release.digest).unwrap_or_default();
         let goes = kept.is_empty() && !scopes.is_empty();
@@ -161,7 +161,7 @@ pub fn plan(
         };
         Verdict { release: release.clone(), goes, reasons }
     };
-    standing.releases.iter().map(verdict).collect()
+    inventory.releases.iter().map(verdict).collect()
 }
 
 fn held_by_channels(moves: &Moves<'_>, moves_held: u32, keeps: &mut Keeps) {
@@ -183,9 +183,9 @@ fn held_by_channels(moves: &Moves<'_>, moves_held: u32, keeps: &mut Keeps) {
     }
 }
 
-fn held_by_hosts(standing: &Standing, grace_secs: u64, now_secs: u64, keeps: &mut Keeps) {
+fn held_by_hosts(inventory: &Inventory, grace_secs: u64, now_secs: u64, keeps: &mut Keeps) {
     let mut running = BTreeMap::<(ReleaseDigest, bool), Vec<&HostName>>::new();
-    for host in &standing.hosts {
+    for host in &inventory.hosts {
         let is_silent = host.deadline_secs <= now_secs;
         if is_silent && host.deadline_secs.saturating_add(grace_secs) <= now_secs {
             continue;
@@ -213,22 +213,22 @@ fn deciding(policies: &Policies) -> impl Iterator<Item = (Scope, &Policy)> {
 
 /// A release subject to a policy.
 struct Subject<'a> {
-    release: &'a StandingRelease,
+    release: &'a InventoryRelease,
     /// The last time a channel in the policy's scope left the release, in seconds since 1970-01-01
     /// UTC.
     left_at_secs: Option<u64>,
 }
 
 /// Returns the releases subject to a policy, newest first.
-fn subjects<'a>(scope: &Scope, standing: &'a Standing, moves: &Moves<'a>) -> Vec<Subject<'a>> {
-    let all = standing.releases.iter();
+fn subjects<'a>(scope: &Scope, inventory: &'a Inventory, moves: &Moves<'a>) -> Vec<Subject<'a>> {
+    let all = inventory.releases.iter();
     match scope {
         Scope::Application => {
             let mut left = HashMap::<ReleaseDigest, u64>::new();
             for steps in moves.values() {
                 left_at(steps, &mut left);
             }
-            let subject = |release: &'a StandingRelease| {
+            let subject = |release: &'a InventoryRelease| {
                 let left_at_secs = left.get(&release.digest).copied();
                 Subject { release, left_at_secs }
             };

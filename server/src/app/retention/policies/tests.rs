@@ -8,7 +8,7 @@ use seawall_api::digest::ReleaseDigest;
 
 use super::*;
 use crate::catalog::ChannelMove;
-use crate::catalog::fleet::{Standing, StandingHost, StandingRelease};
+use crate::catalog::retention::{Inventory, InventoryHost, InventoryRelease};
 
 const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 24 * 3600;
@@ -19,10 +19,10 @@ fn digest(n: u8) -> ReleaseDigest {
 }
 
 /// Release number `n`, published `days` ago; every release of a number over 100 is a prerelease.
-fn release(n: u8, days: u64) -> StandingRelease {
+fn release(n: u8, days: u64) -> InventoryRelease {
     let version = if n > 100 { format!("1.{n}.0-rc.1") } else { format!("1.{n}") };
     let version = version.parse().unwrap();
-    StandingRelease { version, digest: digest(n), published_at_secs: NOW - days * DAY }
+    InventoryRelease { version, digest: digest(n), published_at_secs: NOW - days * DAY }
 }
 
 /// Builds a channel's moves to these releases, each so many days ago, oldest first.
@@ -40,17 +40,17 @@ fn moves(channel: &str, steps: &[(u8, u64)]) -> Vec<(ChannelName, ChannelMove)> 
     steps.iter().enumerate().map(step).collect()
 }
 
-fn host(name: &str, n: u8, deadline_secs: u64) -> StandingHost {
-    StandingHost { release: digest(n), host: name.parse().unwrap(), deadline_secs }
+fn host(name: &str, n: u8, deadline_secs: u64) -> InventoryHost {
+    InventoryHost { release: digest(n), host: name.parse().unwrap(), deadline_secs }
 }
 
 /// Builds ten releases at intervals of ten days, 9 the newest; `stable` is at 5, previously at 1, 2
 /// and 3.
-fn standing() -> Standing {
-    Standing {
+fn inventory() -> Inventory {
+    Inventory {
         releases: (0..10).rev().map(|n| release(n, 100 - u64::from(n) * 10)).collect(),
         moves: moves("stable", &[(1, 80), (2, 70), (3, 60), (5, 40)]),
-        ..Standing::default()
+        ..Inventory::default()
     }
 }
 
@@ -63,9 +63,9 @@ fn for_stable(policy: Policy) -> Policies {
 }
 
 /// Returns the numbers of the releases to delete, ascending.
-fn going(standing: &Standing, policies: &Policies) -> Vec<u8> {
-    let verdicts = plan(standing, policies, NOW, MOVES_HELD);
-    assert_eq!(verdicts.len(), standing.releases.len(), "each has its verdict");
+fn going(inventory: &Inventory, policies: &Policies) -> Vec<u8> {
+    let verdicts = plan(inventory, policies, NOW, MOVES_HELD);
+    assert_eq!(verdicts.len(), inventory.releases.len(), "each has its verdict");
     assert!(verdicts.iter().all(|verdict| !verdict.reasons.is_empty()), "each has its reason");
     let gone = verdicts.iter().filter(|verdict| verdict.goes);
     let mut gone: Vec<_> = gone.map(|verdict| verdict.release.digest.as_bytes()[0]).collect();
@@ -73,8 +73,8 @@ fn going(standing: &Standing, policies: &Policies) -> Vec<u8> {
     gone
 }
 
-fn reasons(standing: &Standing, policies: &Policies, n: u8) -> Vec<String> {
-    let verdicts = plan(standing, policies, NOW, MOVES_HELD);
+fn reasons(inventory: &Inventory, policies: &Policies, n: u8) -> Vec<String> {
+    let verdicts = plan(inventory, policies, NOW, MOVES_HELD);
     let verdict = verdicts.iter().find(|verdict| verdict.release.digest == digest(n)).unwrap();
     verdict.reasons.iter().map(ToString::to_string).collect()
 }
@@ -85,16 +85,16 @@ fn last(count: u32) -> Policy {
 
 #[test]
 fn without_a_policy_nothing_goes() {
-    let standing = standing();
-    assert_eq!(going(&standing, &Policies::default()), NONE);
-    assert_eq!(reasons(&standing, &Policies::default(), 0), ["no policy applies to it"]);
+    let inventory = inventory();
+    assert_eq!(going(&inventory, &Policies::default()), NONE);
+    assert_eq!(reasons(&inventory, &Policies::default(), 0), ["no policy applies to it"]);
     let silent = Policy { keep_expired_hosts_secs: Some(0), ..Policy::default() };
-    assert_eq!(going(&standing, &for_application(silent)), NONE, "no rule of it keeps anything");
+    assert_eq!(going(&inventory, &for_application(silent)), NONE, "no rule of it keeps anything");
 }
 
 #[test]
 fn each_rule_keeps_what_it_says_and_no_more() {
-    let standing = standing();
+    let inventory = inventory();
     let younger = |days| Policy { keep_younger_secs: Some(days * DAY), ..Policy::default() };
     let left = |days| Policy { keep_superseded_secs: Some(days * DAY), ..Policy::default() };
     // Held by `stable` under any policy: 5, and 3 and 2 one and two moves ago.
@@ -116,22 +116,22 @@ fn each_rule_keeps_what_it_says_and_no_more() {
         (for_application(Policy { keep_last: Some(1), ..younger(25) }), vec![0, 1, 4, 6, 7]),
     ];
     for (policies, want) in cases {
-        assert_eq!(going(&standing, &policies), want, "{policies:?}");
+        assert_eq!(going(&inventory, &policies), want, "{policies:?}");
     }
     // Two policies: a release stays while one of them keeps it.
     let both = Policies {
         application: Some(last(1)),
         channels: vec![("stable".parse().unwrap(), last(4))],
     };
-    assert_eq!(going(&standing, &both), [0, 4, 6, 7, 8]);
-    assert_eq!(reasons(&standing, &both, 0), ["no rule of the application keeps it"]);
-    assert_eq!(reasons(&standing, &both, 1), ["among the last 4 of channel stable"]);
+    assert_eq!(going(&inventory, &both), [0, 4, 6, 7, 8]);
+    assert_eq!(reasons(&inventory, &both, 0), ["no rule of the application keeps it"]);
+    assert_eq!(reasons(&inventory, &both, 1), ["among the last 4 of channel stable"]);
     assert_eq!(
-        reasons(&standing, &both, 5),
+        reasons(&inventory, &both, 5),
         ["channel stable points at it", "among the last 4 of channel stable"]
     );
     assert_eq!(
-        reasons(&standing, &for_application(left(61)), 3),
+        reasons(&inventory, &for_application(left(61)), 3),
         ["channel stable pointed at it 1 move ago", "left by a channel less than 61d ago"]
     );
 }
@@ -139,18 +139,18 @@ fn each_rule_keeps_what_it_says_and_no_more() {
 #[test]
 fn prereleases_are_counted_apart_where_that_is_asked_for() {
     let releases = [9, 103, 8, 102, 101, 7].into_iter().map(|n| release(n, 300));
-    let standing = Standing { releases: releases.collect(), ..Standing::default() };
-    assert_eq!(going(&standing, &for_application(last(2))), [7, 8, 101, 102]);
+    let inventory = Inventory { releases: releases.collect(), ..Inventory::default() };
+    assert_eq!(going(&inventory, &for_application(last(2))), [7, 8, 101, 102]);
     let apart = Policy { keep_last_prereleases: Some(1), ..last(2) };
-    assert_eq!(going(&standing, &for_application(apart)), [7, 101, 102]);
+    assert_eq!(going(&inventory, &for_application(apart)), [7, 101, 102]);
     let none_apart = Policy { keep_last_prereleases: Some(3), ..last(1) };
-    assert_eq!(going(&standing, &for_application(none_apart)), [7, 8]);
+    assert_eq!(going(&inventory, &for_application(none_apart)), [7, 8]);
 }
 
 #[test]
 fn what_runs_somewhere_stays_and_a_silent_host_counts_for_its_grace() {
-    let mut standing = standing();
-    standing.hosts = vec![
+    let mut inventory = inventory();
+    inventory.hosts = vec![
         host("a", 0, NOW + 1),
         host("b", 0, NOW + 9),
         host("c", 4, NOW),
@@ -159,19 +159,19 @@ fn what_runs_somewhere_stays_and_a_silent_host_counts_for_its_grace() {
     ];
     let day = Policy { keep_expired_hosts_secs: Some(DAY), ..last(1) };
     assert_eq!(
-        going(&standing, &for_application(last(1))),
+        going(&inventory, &for_application(last(1))),
         [1, 6, 8],
         "30 days where none is said"
     );
-    assert_eq!(going(&standing, &for_application(day)), [1, 6, 7, 8]);
+    assert_eq!(going(&inventory, &for_application(day)), [1, 6, 7, 8]);
     let none = Policy { keep_expired_hosts_secs: Some(0), ..last(1) };
     assert_eq!(
-        going(&standing, &for_application(none.clone())),
+        going(&inventory, &for_application(none.clone())),
         [1, 4, 6, 7, 8],
         "0 stays: it runs"
     );
-    assert_eq!(reasons(&standing, &for_application(none), 0), ["runs on host a and 1 more"]);
-    let silent = reasons(&standing, &for_application(last(1)), 4);
+    assert_eq!(reasons(&inventory, &for_application(none), 0), ["runs on host a and 1 more"]);
+    let silent = reasons(&inventory, &for_application(last(1)), 4);
     assert_eq!(silent, ["ran on host c, silent since"]);
 }
 
@@ -203,7 +203,7 @@ fn policies_have_limits_and_one_spelling_at_rest() {
 }
 
 /// Generates up to 12 releases with channels that moved among them.
-fn any_standing() -> impl Strategy<Value = Standing> {
+fn any_inventory() -> impl Strategy<Value = Inventory> {
     let releases = vec((0..3_u64, any::<bool>()), 0..12);
     let steps = || vec((0..12_u8, 0..90_u64), 0..6);
     let pins = vec(0..12_u8, 0..3);
@@ -229,7 +229,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
             steps.sort_by_key(|(_, days)| std::cmp::Reverse(*days));
             moves(channel, &steps)
         };
-        Standing {
+        Inventory {
             moves: [walk("beta", beta), walk("stable", stable)].concat(),
             pins: pins
                 .into_iter()
@@ -290,36 +290,36 @@ fn stricter(policy: &Policy) -> Policy {
 }
 
 /// Returns whether a release is held, computed independently of the plan.
-fn is_held(standing: &Standing, n: ReleaseDigest) -> bool {
+fn is_held(inventory: &Inventory, n: ReleaseDigest) -> bool {
     let by_channel = |name: &str| {
-        let steps: Vec<_> = standing.moves.iter().filter(|(of, _)| of.as_str() == name).collect();
+        let steps: Vec<_> = inventory.moves.iter().filter(|(of, _)| of.as_str() == name).collect();
         steps.iter().rev().take(MOVES_HELD as usize + 1).any(|(_, step)| step.release == n)
     };
     by_channel("beta")
         || by_channel("stable")
-        || standing.pins.iter().any(|(release, _)| *release == n)
-        || standing.hosts.iter().any(|host| host.release == n && host.deadline_secs > NOW)
+        || inventory.pins.iter().any(|(release, _)| *release == n)
+        || inventory.hosts.iter().any(|host| host.release == n && host.deadline_secs > NOW)
 }
 
 proptest! {
     #[test]
-    fn nothing_that_is_held_goes(standing in any_standing(), policies in any_policies()) {
-        for n in going(&standing, &policies) {
-            prop_assert!(!is_held(&standing, digest(n)), "{n} is held");
+    fn nothing_that_is_held_goes(inventory in any_inventory(), policies in any_policies()) {
+        for n in going(&inventory, &policies) {
+            prop_assert!(!is_held(&inventory, digest(n)), "{n} is held");
         }
     }
 
     #[test]
-    fn nothing_goes_that_no_policy_decides_on(standing in any_standing(), policy in any_policy()) {
-        for n in going(&standing, &for_stable(policy)) {
-            let mut steps = standing.moves.iter().filter(|(of, _)| of.as_str() == "stable");
+    fn nothing_goes_that_no_policy_decides_on(inventory in any_inventory(), policy in any_policy()) {
+        for n in going(&inventory, &for_stable(policy)) {
+            let mut steps = inventory.moves.iter().filter(|(of, _)| of.as_str() == "stable");
             prop_assert!(steps.any(|(_, step)| step.release == digest(n)));
         }
     }
 
     /// A stricter policy deletes all releases that the looser policy deletes.
     #[test]
-    fn a_stricter_policy_keeps_nothing_more(standing in any_standing(), policies in any_policies()) {
+    fn a_stricter_policy_keeps_nothing_more(inventory in any_inventory(), policies in any_policies()) {
         let strict = Policies {
             application: policies.application.as_ref().map(stricter),
             channels: policies
@@ -328,15 +328,15 @@ proptest! {
                 .map(|(name, policy)| (name.clone(), stricter(policy)))
                 .collect(),
         };
-        let (loose, strict) = (going(&standing, &policies), going(&standing, &strict));
+        let (loose, strict) = (going(&inventory, &policies), going(&inventory, &strict));
         prop_assert!(loose.iter().all(|n| strict.contains(n)), "{loose:?} {strict:?}");
     }
 
     /// As time passes, more releases are deleted, never fewer.
     #[test]
-    fn what_goes_today_goes_tomorrow(standing in any_standing(), policies in any_policies()) {
+    fn what_goes_today_goes_tomorrow(inventory in any_inventory(), policies in any_policies()) {
         let goes = |now| -> HashSet<_> {
-            let verdicts = plan(&standing, &policies, now, MOVES_HELD);
+            let verdicts = plan(&inventory, &policies, now, MOVES_HELD);
             verdicts.iter().filter(|v| v.goes).map(|v| v.release.digest).collect()
         };
         prop_assert!(goes(NOW).is_subset(&goes(NOW + 5 * DAY)));

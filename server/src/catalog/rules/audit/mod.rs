@@ -6,7 +6,7 @@ pub(in crate::catalog) mod webhooks;
 use seawall_api::audit::CHAIN_BEGIN;
 use seawall_api::digest::{EntryDigest, ReleaseDigest};
 
-use crate::catalog::model::watch::{AuditQuery, Entry, Logged};
+use crate::catalog::model::audit::{AuditQuery, Entry, Logged};
 use crate::catalog::tx::{Row, Tx, TxError, TxResult, args};
 use seawall_store::error::ErrorKind;
 

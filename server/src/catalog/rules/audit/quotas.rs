@@ -4,8 +4,8 @@ use seawall_api::audit::Action;
 use seawall_api::names::ApplicationName;
 
 use crate::catalog::LeaseId;
+use crate::catalog::model::audit::{Entry, Excess, LeaseLoad, Quota, QuotaState, Usage};
 use crate::catalog::model::content::Frame;
-use crate::catalog::model::watch::{Entry, Excess, LeaseLoad, Quota, QuotaState, Usage};
 use crate::catalog::rules::audit;
 use crate::catalog::tx::{Batch, Tx, TxResult, args};
 

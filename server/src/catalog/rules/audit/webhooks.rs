@@ -6,7 +6,7 @@
 use seawall_api::audit::{Action, EVENTS};
 
 use crate::catalog::WebhookId;
-use crate::catalog::model::watch::{
+use crate::catalog::model::audit::{
     Delivery, DeliveryRow, DeliveryState, Entry, Logged, Settlement, Webhook, WebhookAdded,
     WebhookSecret, WebhookStatus,
 };

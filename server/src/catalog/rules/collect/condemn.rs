@@ -4,8 +4,8 @@ use seawall_api::digest::PackDigest;
 
 use super::{Counter, count, count_up, read_object};
 use crate::catalog::model::collect::{Added, Collectable, Grip, OlderLeases, Stored, Sweeping};
+use crate::catalog::rules::maintenance::damage;
 use crate::catalog::rules::releases::leases;
-use crate::catalog::rules::upkeep::damage;
 use crate::catalog::tx::{Batch, Bind, Tx, TxResult, args};
 
 /// Returns whether bytes found under `grip` may be gone, because the sweep counter has moved since.

@@ -7,7 +7,7 @@ use seawall_store::port::ObjectName;
 use crate::catalog::model::collect::{Added, Collectable, Grip, Stored};
 use crate::catalog::model::content::IndexRow;
 use crate::catalog::rules::collect::condemn::{is_condemned, revive};
-use crate::catalog::rules::upkeep::damage;
+use crate::catalog::rules::maintenance::damage;
 use crate::catalog::tx::{Batch, Bind, Row, Tx, TxError, TxResult, args};
 
 /// Adds an index whose list was just stored, and records its leaves.

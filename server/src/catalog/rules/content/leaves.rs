@@ -12,7 +12,7 @@ use crate::catalog::model::collect::{Added, Collectable, Grip, Stored};
 use crate::catalog::model::content::{LeafAdded, LeafRow};
 use crate::catalog::rules::collect::condemn::revive;
 use crate::catalog::rules::collect::{Counter, count_up};
-use crate::catalog::rules::upkeep::damage;
+use crate::catalog::rules::maintenance::damage;
 use crate::catalog::tx::{Batch, Bind, Row, Tx, TxError, TxResult, args};
 
 /// Reads the length of a chunk from a column.
@@ -53,7 +53,7 @@ pub(in crate::catalog) fn add(
     tx.run("DELETE FROM leaf_packs WHERE leaf_digest = $1", args![leaf.digest])?;
     let sql = "INSERT INTO leaf_packs (leaf_digest, pack_id) VALUES ($1, $2)";
     tx.run_each(sql, &Batch::new(packs.iter().map(|pack| [leaf.digest.bind(), pack.bind()])))?;
-    damage::leaf_added(tx, leaf.digest, before, grip.hand)?;
+    damage::leaf_added(tx, leaf.digest, before, grip.actor)?;
     Ok(LeafAdded::Present)
 }
 

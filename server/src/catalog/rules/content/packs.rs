@@ -5,30 +5,30 @@ use std::collections::HashSet;
 use seawall_api::digest::PackDigest;
 use seawall_store::port::ObjectName;
 
-use crate::catalog::model::collect::{Added, Grip, Hand, Stored};
+use crate::catalog::model::collect::{Actor, Added, Grip, Stored};
 use crate::catalog::model::content::{Frame, NewPack};
 use crate::catalog::rules::audit::quotas;
 use crate::catalog::rules::collect::condemn::{is_pack_swept, pardon_pack};
 use crate::catalog::rules::collect::{Counter, count_up};
-use crate::catalog::rules::upkeep::damage;
+use crate::catalog::rules::maintenance::damage;
 use crate::catalog::tx::{Batch, Bind, Tx, TxResult, args};
 
 /// Writes the row of a pack that was just stored, and returns its id. Logs a repair if the pack was
 /// lost.
-fn put_row(tx: &mut dyn Tx, pack: &NewPack, hand: Option<Hand>) -> TxResult<i64> {
+fn put_row(tx: &mut dyn Tx, pack: &NewPack, actor: Option<Actor>) -> TxResult<i64> {
     let sql = "INSERT INTO packs (digest, len) VALUES ($1, $2)
                ON CONFLICT (digest) DO UPDATE SET len = excluded.len RETURNING id";
     let id = tx.get(sql, args![pack.digest, pack.len], |row| row.int(0))?;
     if tx.run("DELETE FROM lost_packs WHERE pack_id = $1", args![id])? > 0 {
-        damage::healed(tx, &ObjectName::Pack(pack.digest), hand)?;
+        damage::healed(tx, &ObjectName::Pack(pack.digest), actor)?;
     }
     Ok(id)
 }
 
 /// Adds a pack whose bytes were just stored, and counts its new data toward the quota.
 pub(in crate::catalog) fn keep(tx: &mut dyn Tx, pack: &NewPack, stored: Stored) -> TxResult<Added> {
-    let hand = stored.grip.hand;
-    let brings = match hand.and_then(|hand| hand.lease).filter(|_| stored.is_metered) {
+    let actor = stored.grip.actor;
+    let brings = match actor.and_then(|actor| actor.lease).filter(|_| stored.is_metered) {
         Some(lease) => Some((lease, quotas::new_data(tx, &pack.frames)?)),
         None => None,
     };
@@ -45,7 +45,7 @@ pub(in crate::catalog) fn add(tx: &mut dyn Tx, pack: &NewPack, grip: Grip) -> Tx
     if is_pack_swept(tx, pack.digest, grip)? {
         return Ok(Added::Swept);
     }
-    let id = put_row(tx, pack, grip.hand)?;
+    let id = put_row(tx, pack, grip.actor)?;
     pardon_pack(tx, pack.digest)?;
     let sql = "INSERT INTO chunks (digest, pack_id, frame_offset, stored_len, plain_len, encoding)
                VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE
@@ -74,7 +74,7 @@ pub(in crate::catalog) fn move_frames(
     if is_pack_swept(tx, pack.digest, grip)? {
         return Ok(Added::Swept);
     }
-    let to = put_row(tx, pack, grip.hand)?;
+    let to = put_row(tx, pack, grip.actor)?;
     pardon_pack(tx, pack.digest)?;
     let id = "SELECT id FROM packs WHERE digest = $1";
     let from = tx.find_each(id, &Batch::of(from), |row| row.int(0))?;

@@ -4,10 +4,10 @@ use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName};
 
+use crate::catalog::model::audit::Entry;
 use crate::catalog::model::channels::{
     Channel, ChannelMove, Expected, MoveRequest, Moved, PastChannel,
 };
-use crate::catalog::model::watch::Entry;
 use crate::catalog::rules::audit;
 use crate::catalog::tx::{Row, Tx, TxResult, args};
 

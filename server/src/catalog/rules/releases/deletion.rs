@@ -6,8 +6,8 @@ use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 
 use super::{list, read_release, select_release};
+use crate::catalog::model::audit::Entry;
 use crate::catalog::model::collect::{DeleteRequest, Deletion, Holder, Tombstone};
-use crate::catalog::model::watch::Entry;
 use crate::catalog::rules::audit;
 use crate::catalog::rules::collect::{Counter, count_up};
 use crate::catalog::tx::{Row, Tx, TxResult, args};

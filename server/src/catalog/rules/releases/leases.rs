@@ -3,7 +3,7 @@
 use seawall_api::names::ApplicationName;
 
 use crate::catalog::LeaseId;
-use crate::catalog::model::collect::{Grip, Hand};
+use crate::catalog::model::collect::{Actor, Grip};
 use crate::catalog::model::leases::{
     Admission, LEASES_MAX, LEASES_PER_TOKEN_MAX, Lease, LeaseOpened, NewLease,
     PULL_LEASE_AGE_MAX_SECS, Purpose, Renewal,
@@ -71,7 +71,7 @@ pub(in crate::catalog) fn alive(
     now_secs: u64,
 ) -> TxResult<Option<Lease>> {
     let sweeps = Some(count(tx, Counter::Sweeps)?);
-    let hand = Some(Hand { lease: Some(id), at_secs: now_secs });
+    let actor = Some(Actor { lease: Some(id), at_secs: now_secs });
     let sql = "SELECT application, deadline_secs, generation, is_pull, has_kept FROM leases
                WHERE id = $1 AND deadline_secs > $2";
     tx.find(sql, args![id, now_secs], |row| {
@@ -80,7 +80,7 @@ pub(in crate::catalog) fn alive(
             application: row.name(0)?,
             deadline_secs: row.count(1)?,
             purpose: if row.flag(3)? { Purpose::Pull } else { Purpose::Push },
-            grip: Grip { generation: row.count(2)?, sweeps, hand },
+            grip: Grip { generation: row.count(2)?, sweeps, actor },
             has_kept: row.flag(4)?,
         })
     })

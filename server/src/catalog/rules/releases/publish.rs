@@ -5,10 +5,10 @@ use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, Version};
 
 use super::{SEPARATOR, deletion, leases};
+use crate::catalog::model::audit::Entry;
 use crate::catalog::model::collect::{Added, Collectable, Grip};
 use crate::catalog::model::leases::Lease;
 use crate::catalog::model::releases::{NewRelease, Publication, Release};
-use crate::catalog::model::watch::Entry;
 use crate::catalog::rules::audit::{self, quotas};
 use crate::catalog::rules::collect::condemn::{first_condemned, revive};
 use crate::catalog::rules::collect::{Counter, count_up};

@@ -3,7 +3,7 @@
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, HostName};
 
-use crate::catalog::model::fleet::{
+use crate::catalog::model::retention::{
     HOST_FORGOTTEN_SECS, HOSTS_MAX, HOSTS_PER_TOKEN_MAX, HostPart, HostReport, HostRow, HostRows,
     INSTANCES_MAX, Reported,
 };

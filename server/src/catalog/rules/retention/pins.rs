@@ -4,8 +4,8 @@ use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, PinName};
 
-use crate::catalog::model::fleet::{PINS_MAX, Pin, Pinned};
-use crate::catalog::model::watch::Entry;
+use crate::catalog::model::audit::Entry;
+use crate::catalog::model::retention::{PINS_MAX, Pin, Pinned};
 use crate::catalog::rules::audit;
 use crate::catalog::rules::releases::list;
 use crate::catalog::tx::{Tx, TxResult, args};

@@ -3,8 +3,8 @@
 use seawall_api::audit::Action;
 use seawall_api::names::{ApplicationName, ChannelName};
 
-use crate::catalog::model::fleet::PolicyRow;
-use crate::catalog::model::watch::Entry;
+use crate::catalog::model::audit::Entry;
+use crate::catalog::model::retention::PolicyRow;
 use crate::catalog::rules::audit;
 use crate::catalog::tx::{Tx, TxError, TxResult, args};
 

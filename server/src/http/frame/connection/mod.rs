@@ -31,22 +31,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limits;
-use watch::{Watch, join_crowd};
+use progress::{Progress, join_crowd};
 
 mod framing;
-mod watch;
+mod progress;
 
 pub(super) use framing::BodyForm;
 
 /// The handle of a connection for its requests.
 #[derive(Clone, Debug)]
-pub(crate) struct Connection(Rc<RefCell<Watch>>);
+pub(crate) struct Connection(Rc<RefCell<Progress>>);
 
 impl Connection {
     /// Starts a request with this body, which lasts until the returned guard is dropped.
-    pub(super) fn begin(&self, body: BodyForm) -> Asking {
+    pub(super) fn begin(&self, body: BodyForm) -> OpenRequest {
         self.0.borrow_mut().begin(body);
-        Asking(self.clone())
+        OpenRequest(self.clone())
     }
 
     /// Ends the connection after the current answer.
@@ -62,9 +62,9 @@ impl Connection {
 
 /// A request in progress.
 #[derive(Debug)]
-pub(super) struct Asking(Connection);
+pub(super) struct OpenRequest(Connection);
 
-impl Drop for Asking {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.0.borrow_mut().end(Instant::now());
     }
@@ -73,12 +73,12 @@ impl Drop for Asking {
 /// The body of an answer. The request lasts until the whole body was handed on.
 pub(super) struct Answer {
     body: BoxBody,
-    _asking: Option<Asking>,
+    _open: Option<OpenRequest>,
 }
 
 impl Answer {
-    pub(super) fn boxed(body: BoxBody, asking: Option<Asking>) -> BoxBody {
-        BoxBody::new(Self { body, _asking: asking })
+    pub(super) fn boxed(body: BoxBody, open: Option<OpenRequest>) -> BoxBody {
+        BoxBody::new(Self { body, _open: open })
     }
 }
 
@@ -99,40 +99,40 @@ impl MessageBody for Answer {
 
 /// A socket that enforces the limits of its connection.
 #[derive(Debug)]
-pub(crate) struct Watched<S> {
+pub(crate) struct Timed<S> {
     socket: S,
     /// Bytes received and withheld from the framework: at most as many as one read returns.
     early: BytesMut,
-    watch: Rc<RefCell<Watch>>,
+    progress: Rc<RefCell<Progress>>,
     timer: Pin<Box<Sleep>>,
 }
 
-impl<S> Watched<S> {
+impl<S> Timed<S> {
     /// Wraps a newly accepted connection of a worker that accepts `connections_max` at once.
     pub(crate) fn new(socket: S, connections_max: usize) -> Self {
         let now = Instant::now();
-        let watch = Rc::new(RefCell::new(Watch::new(now)));
+        let progress = Rc::new(RefCell::new(Progress::new(now)));
         let room = connections_max / limits::CROWD_ROOM_PART;
-        join_crowd(&watch, now, connections_max.saturating_sub(room.max(1)));
+        join_crowd(&progress, now, connections_max.saturating_sub(room.max(1)));
         let timer = Box::pin(sleep_until(now + limits::HEAD_TIME_MAX));
-        Self { socket, early: BytesMut::new(), watch, timer }
+        Self { socket, early: BytesMut::new(), progress, timer }
     }
 
     /// Returns the handle for the connection's requests.
     pub(crate) fn connection(&self) -> Connection {
-        Connection(Rc::clone(&self.watch))
+        Connection(Rc::clone(&self.progress))
     }
 
     /// Ready once the connection has expired. Until then, the task is woken at the deadline.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Some(deadline) = self.watch.borrow().deadline() else { return Poll::Pending };
+            let Some(deadline) = self.progress.borrow().deadline() else { return Poll::Pending };
             if self.timer.deadline() != deadline {
                 self.timer.as_mut().reset(deadline);
             }
             match self.timer.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) if self.watch.borrow().is_over(Instant::now()) => {
+                Poll::Ready(()) if self.progress.borrow().is_over(Instant::now()) => {
                     return Poll::Ready(());
                 }
                 Poll::Ready(()) => {}
@@ -145,7 +145,7 @@ fn too_slow() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the client reads the response too slowly")
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     /// An expired connection reads as if closed by the client.
     fn poll_read(
         self: Pin<&mut Self>,
@@ -155,11 +155,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let me = self.get_mut();
         let now = Instant::now();
         {
-            let mut watch = me.watch.borrow_mut();
-            if !watch.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                watch.waker = Some(cx.waker().clone());
+            let mut progress = me.progress.borrow_mut();
+            if !progress.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                progress.waker = Some(cx.waker().clone());
             }
-            if watch.is_over(now) {
+            if progress.is_over(now) {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -172,13 +172,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
                 Poll::Pending => return me.poll_over(cx).map(Ok),
             }
             let received = &buf.filled()[before..];
-            let taken = me.watch.borrow_mut().framing.take(received);
+            let taken = me.progress.borrow_mut().framing.take(received);
             me.early.extend_from_slice(&received[taken..]);
             buf.set_filled(before + taken);
             taken
         } else {
             let len = me.early.len().min(buf.remaining());
-            let taken = me.watch.borrow_mut().framing.take(&me.early[..len]);
+            let taken = me.progress.borrow_mut().framing.take(&me.early[..len]);
             buf.put_slice(&me.early[..taken]);
             me.early.advance(taken);
             if me.early.is_empty() {
@@ -190,14 +190,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             // The start of the current request or the end of its answer wakes the task.
             return me.poll_over(cx).map(Ok);
         }
-        if !me.watch.borrow_mut().received(now, taken) {
+        if !me.progress.borrow_mut().received(now, taken) {
             buf.set_filled(before);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -206,12 +206,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         let me = self.get_mut();
         match Pin::new(&mut me.socket).poll_write(cx, bytes) {
             Poll::Ready(Ok(len)) => {
-                me.watch.borrow_mut().sent(len);
+                me.progress.borrow_mut().sent(len);
                 Poll::Ready(Ok(len))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                me.watch.borrow_mut().blocked(Instant::now());
+                me.progress.borrow_mut().blocked(Instant::now());
                 me.poll_over(cx).map(|()| Err(too_slow()))
             }
         }
@@ -220,7 +220,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     /// At this point, all output has been passed to the kernel.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
-        if me.watch.borrow_mut().flushed() {
+        if me.progress.borrow_mut().flushed() {
             cx.waker().wake_by_ref();
         }
         Pin::new(&mut me.socket).poll_flush(cx)
@@ -243,22 +243,22 @@ mod tests {
     #[tokio::test]
     async fn in_a_crowd_the_connection_that_waits_longest_ends() {
         let now = Instant::now();
-        let is_over = |it: &Watched<()>| it.watch.borrow().is_over(Instant::now());
-        let first = Watched::new((), 4);
-        let asking = first.connection().begin(NONE);
+        let is_over = |it: &Timed<()>| it.progress.borrow().is_over(Instant::now());
+        let first = Timed::new((), 4);
+        let open = first.connection().begin(NONE);
         let mut later = Vec::new();
         for _ in 0..3 {
-            later.push(Watched::new((), 4));
-            later.last().unwrap().watch.borrow_mut().waits_since =
+            later.push(Timed::new((), 4));
+            later.last().unwrap().progress.borrow_mut().waits_since =
                 now + Duration::from_secs(later.len() as u64);
         }
         assert!(!is_over(&first) && is_over(&later[0]), "the fourth needs room");
         assert!(!is_over(&later[1]) && !is_over(&later[2]));
-        drop(asking);
-        first.watch.borrow_mut().waits_since = now + Duration::from_secs(9);
-        let last = Watched::new((), 4);
+        drop(open);
+        first.progress.borrow_mut().waits_since = now + Duration::from_secs(9);
+        let last = Timed::new((), 4);
         assert!(is_over(&later[1]) && !is_over(&first) && !is_over(&last));
         drop((later, first));
-        assert!(!is_over(&Watched::new((), 4)) && !is_over(&last), "there is room again");
+        assert!(!is_over(&Timed::new((), 4)) && !is_over(&last), "there is room again");
     }
 }

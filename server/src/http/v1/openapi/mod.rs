@@ -7,9 +7,9 @@ use utoipa::{Modify, OpenApi};
 
 use super::audit::{log, quotas, webhooks};
 use super::content::{chunks, descriptors, indexes, leases, packs};
+use super::maintenance::{backup, collect, damage, fsck};
 use super::releases::{applications, channels, diff, published};
 use super::retention::{hosts, pins, policies};
-use super::upkeep::{backup, collect, damage, fsck};
 use crate::http::meta::{self, pages};
 use failures::Failures;
 

@@ -5,9 +5,9 @@ use seawall_api::names::ApplicationName;
 use seawall_api::v1;
 
 use crate::app::Registry;
-use crate::app::model::StandingRelease;
+use crate::app::maintenance::collect::CollectOptions;
+use crate::app::model::InventoryRelease;
 use crate::app::retention::policies::{Policy, SetPolicy, Verdict};
-use crate::app::upkeep::collect::CollectOptions;
 use crate::http::extract::{Body, ChannelPath};
 use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::v1::openapi;
@@ -58,7 +58,7 @@ fn verdict_of(verdict: Verdict) -> v1::Verdict {
     }
 }
 
-fn kept_of((release, why): (StandingRelease, String)) -> v1::KeptRelease {
+fn kept_of((release, why): (InventoryRelease, String)) -> v1::KeptRelease {
     v1::KeptRelease { version: release.version, digest: release.digest, why }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::command::SetPolicy;
 use crate::commands::Context;
-use crate::commands::upkeep::collect;
+use crate::commands::maintenance::collect;
 use crate::failure::Failure;
 use crate::output::{Style, answer, count, moment, print, table};
 

@@ -1,0 +1,27 @@
+//! The commands that run a registry and maintain it, from `seawall serve` to `drill`.
+
+pub(super) mod backup;
+pub(super) mod collect;
+#[cfg(feature = "server")]
+pub(super) mod drill;
+mod fsck;
+#[cfg(feature = "server")]
+pub(super) mod recover;
+mod repair;
+#[cfg(feature = "server")]
+pub(crate) mod serve;
+
+use super::Context;
+use crate::command::Maintenance;
+use crate::failure::Failure;
+
+/// Runs a command that maintains a registry.
+pub(super) async fn run(context: Context, maintenance: Maintenance) -> Result<(), Failure> {
+    match maintenance {
+        Maintenance::Fsck(order) => fsck::fsck(&context, order).await,
+        Maintenance::FsckStatus => fsck::status(&context).await,
+        Maintenance::FsckStop => fsck::stop(&context).await,
+        Maintenance::Repair(order) => repair::repair(context, order).await,
+        Maintenance::Backup(out) => backup::backup(&context, &out).await,
+    }
+}

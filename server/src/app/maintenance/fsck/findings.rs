@@ -1,0 +1,65 @@
+//! Findings of a check, and the damage they record.
+
+use seawall_api::digest::ReleaseDigest;
+use seawall_store::port::ObjectName;
+
+use super::{Check, Halt, RECLAIMABLE_NAMED};
+use crate::catalog::check::{Class, Finding, Healing, LostObject};
+
+impl Check {
+    pub(super) fn find(&mut self, kind: &str, object: String, what: String, class: Class) {
+        match class {
+            Class::Damage => tracing::warn!(object, what, "damage found"),
+            Class::Mended => tracing::warn!(object, what, "damage found and repaired"),
+            Class::Reclaimable => {}
+        }
+        self.found.push(Finding { kind: kind.to_owned(), object, what, class });
+    }
+
+    /// Reports damage to a referenced object, and records the damage until a repair.
+    pub(super) async fn damage(
+        &mut self,
+        name: &ObjectName,
+        what: String,
+        needed_by: Vec<ReleaseDigest>,
+    ) -> Result<(), Halt> {
+        let object = name.path();
+        let lost = LostObject { object: object.clone(), what: what.clone() };
+        let now_secs = self.registry.host.now_secs();
+        self.registry.catalog.record_damage(lost, needed_by, now_secs).await?;
+        self.registry.damage.note(name).await;
+        self.find(name.kind().rules().noun, object, what, Class::Damage);
+        Ok(())
+    }
+
+    /// Reports a contradiction within the catalog, or with the store, that is not the fault of a
+    /// stored object.
+    pub(super) async fn catalog_damage(&mut self, object: String, what: String) {
+        self.registry.damage.log(object.clone()).await;
+        self.find("catalog", object, what, Class::Damage);
+    }
+
+    /// Reports an object that was damaged and is now repaired.
+    pub(super) fn mended(&mut self, name: &ObjectName, what: String) {
+        self.find(name.kind().rules().noun, name.path(), what, Class::Mended);
+    }
+
+    /// Reports an unreferenced object. All are counted, but only the first [`RECLAIMABLE_NAMED`]
+    /// are listed.
+    pub(super) fn reclaimable(&mut self, name: &ObjectName, len: u64, what: &str) {
+        self.run.reclaimable_count += 1;
+        self.run.reclaimable_bytes = self.run.reclaimable_bytes.saturating_add(len);
+        if self.run.reclaimable_count <= RECLAIMABLE_NAMED {
+            self.find(name.kind().rules().noun, name.path(), what.to_owned(), Class::Reclaimable);
+        }
+    }
+
+    /// Clears the damage recorded for an object now found intact.
+    pub(super) async fn sound(&self, name: &ObjectName) -> Result<(), Halt> {
+        self.registry
+            .damage
+            .healed(name, self.registry.content.actor(None), Healing::IfNoted)
+            .await?;
+        Ok(())
+    }
+}

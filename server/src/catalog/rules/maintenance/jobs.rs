@@ -1,0 +1,151 @@
+//! Jobs: which runner works on which, and how far it came.
+
+use crate::catalog::model::jobs::{
+    ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, Runner, RunnerState,
+};
+use crate::catalog::tx::{Tx, TxError, TxResult, args};
+
+/// Returns the newest job of a kind.
+pub(in crate::catalog) fn newest(tx: &mut dyn Tx, kind: JobKind) -> TxResult<Option<Job>> {
+    let sql = "SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
+                   failure, cursor, progress, request
+               FROM jobs WHERE kind = $1 ORDER BY run DESC LIMIT 1";
+    tx.find(sql, args![kind.name()], |row| {
+        let text = |at| row.text(at).map(str::to_owned);
+        let end = match row.count_or_none(5)? {
+            Some(at_secs) => {
+                Some(JobEnd { at_secs, failure: row.text_or_none(6)?.map(str::to_owned) })
+            }
+            None => None,
+        };
+        Ok(Job {
+            id: JobId { kind, run: row.count(0)?, runner: row.id(1)? },
+            beat_at_secs: row.count(2)?,
+            is_stopped: row.flag(3)?,
+            started_at_secs: row.count(4)?,
+            end,
+            cursor: text(7)?,
+            progress: text(8)?,
+            request: text(9)?,
+        })
+    })
+}
+
+/// Claims a job for a runner: resumes the newest if it did not complete, or else begins one with
+/// the progress that `begin` makes of the newest. Returns `None` while another runner is alive.
+pub(in crate::catalog) fn claim(
+    tx: &mut dyn Tx,
+    claim: &ClaimJob,
+    begin: impl Fn(Option<&Job>) -> String,
+) -> TxResult<Option<Job>> {
+    let ClaimJob { kind, runner, now_secs, patience_secs, restart } = claim;
+    let before = newest(tx, *kind)?;
+    let unfinished = before.as_ref().filter(|job| !is_complete(job));
+    if unfinished.is_some_and(|job| is_held(job, runner, *now_secs, *patience_secs)) {
+        return Ok(None);
+    }
+    match unfinished {
+        Some(job) if !restart => {
+            let sql = "UPDATE jobs SET runner = $1, beat_at_secs = $2, is_stopped = 0,
+                           ended_at_secs = NULL, failure = NULL, request = ''
+                       WHERE kind = $3 AND run = $4";
+            tx.run(sql, args![runner, now_secs, kind.name(), job.id.run])?;
+        }
+        _ => {
+            // Only the last complete job is kept: its time is shown.
+            let sql = "DELETE FROM jobs WHERE kind = $1
+                       AND (ended_at_secs IS NULL OR failure IS NOT NULL)";
+            tx.run(sql, args![kind.name()])?;
+            let sql = "DELETE FROM jobs WHERE kind = $1
+                       AND run < (SELECT MAX(run) FROM jobs WHERE kind = $1)";
+            tx.run(sql, args![kind.name()])?;
+            let last = newest(tx, *kind)?.map_or(0, |job| job.id.run);
+            let sql =
+                "INSERT INTO jobs (kind, run, runner, beat_at_secs, started_at_secs, progress)
+                       VALUES ($1, $2, $3, $4, $4, $5)";
+            let (run, progress) = (last + 1, begin(before.as_ref()));
+            tx.run(sql, args![kind.name(), run, runner, now_secs, progress])?;
+        }
+    }
+    let job = newest(tx, *kind)?;
+    job.map(Some).ok_or_else(|| TxError::damaged("a job that began has no row"))
+}
+
+fn is_complete(job: &Job) -> bool {
+    job.end.as_ref().is_some_and(|end| end.failure.is_none())
+}
+
+fn is_held(job: &Job, by_other_than: &Runner, now_secs: u64, patience_secs: u64) -> bool {
+    !job.is_stopped && job.is_alive(now_secs, patience_secs) && job.id.runner != *by_other_than
+}
+
+/// Records a heartbeat. Returns the state of the runner.
+pub(in crate::catalog) fn beat(
+    tx: &mut dyn Tx,
+    id: &JobId,
+    now_secs: u64,
+) -> TxResult<RunnerState> {
+    let JobId { kind, run, runner } = id;
+    let sql = "SELECT is_stopped FROM jobs
+               WHERE kind = $1 AND run = $2 AND runner = $3 AND ended_at_secs IS NULL";
+    let Some(is_stopped) = tx.find(sql, args![kind.name(), run, runner], |row| row.flag(0))? else {
+        return Ok(RunnerState::Lost);
+    };
+    let sql = "UPDATE jobs SET beat_at_secs = $1
+               WHERE kind = $2 AND run = $3 AND beat_at_secs < $1";
+    tx.run(sql, args![now_secs, kind.name(), run])?;
+    Ok(if is_stopped { RunnerState::Stopped } else { RunnerState::Going })
+}
+
+/// Saves the progress of a job, with a heartbeat. Saves nothing unless the runner is to go on.
+pub(in crate::catalog) fn save(tx: &mut dyn Tx, job: &Job, now_secs: u64) -> TxResult<RunnerState> {
+    let state = beat(tx, &job.id, now_secs)?;
+    if state == RunnerState::Going {
+        let sql = "UPDATE jobs SET cursor = $1, progress = $2 WHERE kind = $3 AND run = $4";
+        tx.run(sql, args![job.cursor, job.progress, job.id.kind.name(), job.id.run])?;
+    }
+    Ok(state)
+}
+
+/// Tells the running job to stop, and drops the request for it to go on.
+pub(in crate::catalog) fn stop(tx: &mut dyn Tx, kind: JobKind) -> TxResult<()> {
+    let sql = "UPDATE jobs SET is_stopped = 1, request = ''
+               WHERE kind = $1 AND ended_at_secs IS NULL";
+    tx.run(sql, args![kind.name()])?;
+    Ok(())
+}
+
+/// Requests that the running job goes on when it is done. `merge` makes the request from the
+/// earlier one. Returns the job, or `None` if no runner is alive.
+pub(in crate::catalog) fn request(
+    tx: &mut dyn Tx,
+    claim: &ClaimJob,
+    merge: impl Fn(&str) -> String,
+) -> TxResult<Option<JobId>> {
+    let ClaimJob { kind, now_secs, patience_secs, .. } = claim;
+    let alive = newest(tx, *kind)?.filter(|job| job.is_alive(*now_secs, *patience_secs));
+    let Some(job) = alive else { return Ok(None) };
+    let sql = "UPDATE jobs SET request = $1 WHERE kind = $2 AND run = $3";
+    tx.run(sql, args![merge(&job.request), kind.name(), job.id.run])?;
+    Ok(Some(job.id))
+}
+
+/// Ends a job with its last progress, unless it was requested to go on: then takes the request and
+/// clears the stop. Changes nothing if the job belongs to another runner.
+pub(in crate::catalog) fn end(tx: &mut dyn Tx, job: &Job, end: &JobEnd) -> TxResult<JobEnded> {
+    let Job { id: JobId { kind, run, .. }, cursor, progress, .. } = job;
+    if beat(tx, &job.id, end.at_secs)? == RunnerState::Lost {
+        return Ok(JobEnded::Ended);
+    }
+    let sql = "SELECT request FROM jobs WHERE kind = $1 AND run = $2";
+    let request = tx.get(sql, args![kind.name(), run], |row| row.text(0).map(str::to_owned))?;
+    if !request.is_empty() {
+        let sql = "UPDATE jobs SET request = '', is_stopped = 0 WHERE kind = $1 AND run = $2";
+        tx.run(sql, args![kind.name(), run])?;
+        return Ok(JobEnded::Requested(request));
+    }
+    let sql = "UPDATE jobs SET ended_at_secs = $1, failure = $2, cursor = $3, progress = $4
+               WHERE kind = $5 AND run = $6";
+    tx.run(sql, args![end.at_secs, end.failure, cursor, progress, kind.name(), run])?;
+    Ok(JobEnded::Ended)
+}
