@@ -20,7 +20,7 @@ use seawall_api::names::ApplicationName;
 use seawall_api::release::{Architecture, Bus, Disk, Document, Firmware, Machine, Release, Schema};
 use seawall_api::units::{ChunkLen, DiskLen};
 use seawall_server::app::maintenance::collect::CollectOptions;
-use seawall_server::app::{Publisher, Registry};
+use seawall_server::app::{Publisher, Registry, Settings};
 use seawall_server::catalog::collect::DeleteRequest;
 use seawall_server::catalog::sqlite;
 use seawall_server::catalog::{
@@ -67,7 +67,8 @@ fn open(dir: &Path) -> Outcome<(Registry, Arc<dyn ObjectStore>, Catalog)> {
     fs::create_dir_all(dir.join("store"))?;
     let store: Arc<dyn ObjectStore> = Arc::new(Directory::open(&dir.join("store"))?);
     let catalog = sqlite::open(&dir.join("catalog.sqlite"))?;
-    let registry = Registry::new(Arc::clone(&store), catalog.clone(), Arc::new(Machinery), 2);
+    let registry =
+        Registry::new(Arc::clone(&store), catalog.clone(), Arc::new(Machinery), Settings::new(2));
     Ok((registry, store, catalog))
 }
 
@@ -195,7 +196,7 @@ async fn publish(registry: &Registry, n: u64, index: &DiskIndex) -> Outcome<()> 
     let lease = registry.content.open_lease(application(), Purpose::Push).await?;
     let publisher = Publisher { lease, token: "bench".to_owned() };
     let bytes = Bytes::copy_from_slice(release.bytes());
-    let (_, publication) = registry.publish(&application(), bytes, publisher).await?;
+    let (_, publication) = registry.releases.publish(&application(), bytes, publisher).await?;
     if publication == Publication::Created { Ok(()) } else { Err("published before".into()) }
 }
 

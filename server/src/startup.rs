@@ -27,7 +27,7 @@ use socket2::SockRef;
 use tokio::sync::oneshot;
 
 use crate::app::room::Room;
-use crate::app::{Completed, Registry};
+use crate::app::{Completed, Registry, Settings};
 use crate::catalog::Barrier;
 use crate::catalog::sqlite::{self, Found};
 use crate::config::{Access, Config};
@@ -159,25 +159,36 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     // Before anything is opened: a refused start leaves nothing behind.
     drop(tokens(&config.access)?);
-    let (data_dir, cpus, absent) = (config.data_dir.clone(), config.workers, config.absent);
+    let (data_dir, settings, absent) = (config.data_dir.clone(), settings(&config), config.absent);
     let registry = on_a_thread(move || {
         folder::prepare(&data_dir, absent)?;
-        open(&data_dir, cpus)
+        open(&data_dir, settings)
     });
     let registry = registry.await?;
     serve_on(registry, config).await
 }
 
+/// Returns the settings of the registry.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        lease_ttl_secs: config.lease_ttl.as_secs(),
+        reach: reach(config),
+        room: Some(Room::new(Arc::new(Disk(config.data_dir.clone())), config.min_free)),
+        ..Settings::new(config.workers)
+    }
+}
+
+/// Returns the addresses permitted for webhooks.
+fn reach(config: &Config) -> Reach {
+    match config.access {
+        Access::TokenFile(_) if !config.private_webhooks => Reach::PublicOnly,
+        _ => Reach::Everywhere,
+    }
+}
+
 /// Serves a registry on separate threads.
 async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartError> {
     let (tokens, token) = tokens(&config.access)?;
-    let registry = registry.with_lease_ttl(config.lease_ttl.as_secs());
-    let reach = match config.access {
-        Access::TokenFile(_) if !config.private_webhooks => Reach::PublicOnly,
-        _ => Reach::Everywhere,
-    };
-    let room = Room::new(Arc::new(Disk(config.data_dir.clone())), config.min_free);
-    let registry = registry.with_room(room).with_reach(reach);
     let prefix =
         Machine.random().ok_or(StartError::Machine("the system provides no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
@@ -195,7 +206,7 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     // regular registry, which alone knows the operator's limits on addresses.
     let courier = (config.access != Access::Ephemeral
         && registry.barrier() != Some(Barrier::Denied))
-    .then(|| Arc::new(HttpCourier::new(reach)) as Arc<dyn Courier>);
+    .then(|| Arc::new(HttpCourier::new(reach(&config))) as Arc<dyn Courier>);
     let site = Site { registry: web::Data::new(registry), edge: edge.clone(), courier, listener };
     let drain_time = config.drain_time;
     let (send_handle, handle) = oneshot::channel();
@@ -245,7 +256,7 @@ async fn on_a_thread<T: Send + 'static>(
     done.await.map_err(|_| StartError::Machine("the registry could not be opened"))?
 }
 
-fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
+fn open(data_dir: &Path, settings: Settings) -> Result<Registry, StartError> {
     let store_dir = data_dir.join(STORE_FOLDER);
     std::fs::create_dir_all(&store_dir)
         .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
@@ -260,10 +271,10 @@ fn open(data_dir: &Path, cpus: usize) -> Result<Registry, StartError> {
         }
     };
     if catalog.barrier().is_some() {
-        return Ok(Registry::new(store, catalog, Arc::new(Machine), cpus));
+        return Ok(Registry::new(store, catalog, Arc::new(Machine), settings));
     }
     remove_staged(Arc::clone(&store))?;
-    Ok(Registry::new(store, catalog, Arc::new(Machine), cpus))
+    Ok(Registry::new(store, catalog, Arc::new(Machine), settings))
 }
 
 /// Removes files of interrupted writes from the store, in the background.

@@ -58,18 +58,39 @@ pub use error::AppError;
 use names::Names;
 pub use records::Completed;
 use records::Records;
+pub use releases::Releases;
 pub use releases::publish::Publisher;
 pub use releases::resolve::ReleaseBytes;
 use retention::Retention;
 use sweep::Sweeper;
 
-/// Concurrent diffs. Each may hold `diff::CHUNKS_MAX` chunks in memory.
-const DIFFS_AT_ONCE: usize = 1;
+/// The settings of a registry.
+pub struct Settings {
+    /// The number of packs proven concurrently, at least 1.
+    pub cpus: usize,
+    /// The validity of a lease after it is opened or used, in seconds, at least 1.
+    pub lease_ttl_secs: u64,
+    /// The addresses permitted for webhooks.
+    pub reach: Reach,
+    /// The disk space withheld from uploads; `None` to accept every upload.
+    pub room: Option<room::Room>,
+}
+
+impl Settings {
+    /// Returns the default settings for a machine with `cpus` processors.
+    #[must_use]
+    pub const fn new(cpus: usize) -> Self {
+        let lease_ttl_secs = content::leases::LEASE_TTL_SECS;
+        Self { cpus, lease_ttl_secs, reach: Reach::PublicOnly, room: None }
+    }
+}
 
 /// The registry's use cases over its ports.
 pub struct Registry {
     /// Packs, leaves, indexes, descriptors and leases.
-    pub content: Content,
+    pub content: Arc<Content>,
+    /// Releases and channels.
+    pub releases: Releases,
     /// The audit log, webhooks and quotas.
     pub audit: Audit,
     /// Pins, hosts and policies.
@@ -83,7 +104,6 @@ pub struct Registry {
     host: Arc<dyn Host>,
     damage: DamageLog,
     sweeper: Sweeper,
-    diffing: Semaphore,
     room: Option<room::Room>,
     /// The id of this registry as a runner of jobs.
     runner: Runner,
@@ -93,20 +113,19 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Creates a registry over its ports that proves up to `cpus` packs concurrently.
+    /// Creates a registry over its ports.
     pub fn new(
         store: Arc<dyn ObjectStore>,
         catalog: Catalog,
         host: Arc<dyn Host>,
-        cpus: usize,
+        settings: Settings,
     ) -> Self {
-        let proving = Arc::new(Semaphore::new(cpus.max(1)));
+        let Settings { cpus, lease_ttl_secs, reach, room } = settings;
         // Without randomness the id is all zeros, and two processes share one.
         let runner = host.random().unwrap_or_default();
-        let diffing = Semaphore::new(DIFFS_AT_ONCE);
         let (collecting, usage, checks) = <_>::default();
         let damage = DamageLog::new(catalog.clone(), Arc::clone(&host));
-        let names = || Names { catalog: catalog.clone() };
+        let names = Names { catalog: catalog.clone() };
         let records = Records {
             store: Arc::clone(&store),
             catalog: catalog.clone(),
@@ -118,50 +137,45 @@ impl Registry {
             catalog: catalog.clone(),
             records: records.clone(),
         };
+        let content = Arc::new(Content {
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            host: Arc::clone(&host),
+            damage: damage.clone(),
+            sweeper: sweeper.clone(),
+            proving: Arc::new(Semaphore::new(cpus.max(1))),
+            lease_ttl_secs: lease_ttl_secs.max(1),
+        });
+        let releases = Releases {
+            content: Arc::clone(&content),
+            catalog: catalog.clone(),
+            host: Arc::clone(&host),
+            names: names.clone(),
+            records: records.clone(),
+            diffing: Semaphore::new(releases::diff::DIFFS_AT_ONCE),
+        };
         Self {
-            content: Content {
-                store: Arc::clone(&store),
-                catalog: catalog.clone(),
-                host: Arc::clone(&host),
-                damage: damage.clone(),
-                sweeper: sweeper.clone(),
-                proving,
-                lease_ttl_secs: content::leases::LEASE_TTL_SECS,
-            },
-            audit: Audit::new(catalog.clone(), Arc::clone(&host)),
+            audit: Audit::new(catalog.clone(), Arc::clone(&host), reach),
             retention: Retention {
                 catalog: catalog.clone(),
                 host: Arc::clone(&host),
-                names: names(),
+                names: names.clone(),
             },
+            content,
+            releases,
             records,
             sweeper,
-            names: names(),
+            names,
             damage,
             store,
             catalog,
             host,
-            diffing,
             runner,
             collecting,
             usage,
             checks,
-            room: None,
+            room,
         }
-    }
-
-    /// Sets the validity of leases, in seconds.
-    #[must_use]
-    pub fn with_lease_ttl(mut self, secs: u64) -> Self {
-        self.content.lease_ttl_secs = secs.max(1);
-        self
-    }
-
-    /// Sets the addresses permitted for webhooks.
-    #[must_use]
-    pub fn with_reach(mut self, reach: Reach) -> Self {
-        self.audit.reach = reach;
-        self
     }
 
     /// Returns the reason why the registry is read-only, if it is.

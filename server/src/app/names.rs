@@ -13,6 +13,7 @@ use crate::catalog::{Application, Catalog, Channel};
 pub(super) const MOVES_HELD: u32 = 2;
 
 /// The names in the catalog.
+#[derive(Clone)]
 pub struct Names {
     pub(super) catalog: Catalog,
 }

@@ -111,12 +111,6 @@ impl Room {
 }
 
 impl Registry {
-    /// Reserves part of the registry's disk from uploads.
-    #[must_use]
-    pub fn with_room(self, room: Room) -> Self {
-        Self { room: Some(room), ..self }
-    }
-
     /// Reserves disk space for an upload of `len` bytes.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use super::content::leases::LEASE_TTL_SECS;
 use super::records::Subject;
 use super::releases::channels::ChannelChange;
-use super::{AppError, Publisher, Registry};
+use super::{AppError, Publisher, Registry, Settings};
 use crate::catalog::sqlite;
 use crate::catalog::{Channel, Expected, LeaseId, Publication, Purpose, Release};
 use crate::host::Host;
@@ -76,7 +76,7 @@ impl Site {
 
     fn open(&self, store: Arc<dyn ObjectStore>) -> Registry {
         let catalog = sqlite::open(&self.dir.path().join("catalog.sqlite")).unwrap();
-        Registry::new(store, catalog, Arc::clone(&self.host) as _, 2)
+        Registry::new(store, catalog, Arc::clone(&self.host) as _, Settings::new(2))
     }
 
     /// Opens a registry for a simulation of process crashes, in which commits need not survive a
@@ -84,7 +84,7 @@ impl Site {
     pub(super) fn open_unsynced(&self, store: Arc<dyn ObjectStore>) -> Registry {
         let path = self.dir.path().join("catalog.sqlite");
         let catalog = sqlite::open_unsynced(&path).unwrap();
-        Registry::new(store, catalog, Arc::clone(&self.host) as _, 2)
+        Registry::new(store, catalog, Arc::clone(&self.host) as _, Settings::new(2))
     }
 
     pub(super) fn now_secs(&self) -> u64 {
@@ -139,15 +139,15 @@ pub(super) async fn push(registry: &Registry, tiny: &TinyRelease) -> Result<Publ
     }
     let bytes = Bytes::copy_from_slice(tiny.release.bytes());
     let publisher = Publisher { lease, token: "test".to_owned() };
-    Ok(registry.publish(application, bytes, publisher).await?.1)
+    Ok(registry.releases.publish(application, bytes, publisher).await?.1)
 }
 
 /// Returns whether a release is visible, and checks that a visible release reads back.
 async fn is_visible(registry: &Registry, tiny: &TinyRelease) -> bool {
     let application = tiny.release.application();
     let version = Selector::Version(tiny.release.version().clone());
-    let listed = registry.releases(application, None, 10).await.is_ok();
-    let found = match registry.release_bytes(application, &version).await {
+    let listed = registry.releases.list(application, None, 10).await.is_ok();
+    let found = match registry.releases.document(application, &version).await {
         Ok(found) => found,
         Err(AppError::NotFound { .. }) => {
             assert!(!listed, "an application without its release");
@@ -255,7 +255,7 @@ pub(super) async fn promote(
         expected,
         token: "test".to_owned(),
     };
-    registry.move_channel(tiny.release.application(), change).await
+    registry.releases.move_channel(tiny.release.application(), change).await
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ async fn a_move_that_dies_at_any_write_is_recorded_by_whoever_comes_next() {
             let registry = site.sound();
             let recorded = moves(&site).await;
             assert_eq!(recorded, usize::from((at, how) != (0, Failing::Before)));
-            let channel = registry.channels(one.release.application()).await.unwrap();
+            let channel = registry.releases.channels(one.release.application()).await.unwrap();
             assert_eq!(channel[0].sequence, 1, "the catalog knows of it");
             let mut want = 1;
             match next {
@@ -347,7 +347,7 @@ async fn releases_of_very_many_machines_come_in_shorter_pages() {
     }
     let (mut after, mut pages) = (None, Vec::new());
     loop {
-        let page = registry.releases(&application, after, 1000).await.unwrap();
+        let page = registry.releases.list(&application, after, 1000).await.unwrap();
         pages.push(page.items.iter().map(|r| r.release.version.to_string()).collect::<Vec<_>>());
         after = page.next;
         if after.is_none() {
@@ -355,7 +355,7 @@ async fn releases_of_very_many_machines_come_in_shorter_pages() {
         }
     }
     assert_eq!(pages, [vec!["5", "4"], vec!["3"], vec!["2", "1"]]);
-    let page = registry.releases(&application, None, 1).await.unwrap();
+    let page = registry.releases.list(&application, None, 1).await.unwrap();
     assert_eq!((page.items.len(), page.next.unwrap().as_str()), (1, "5"));
 }
 
@@ -365,12 +365,12 @@ async fn a_diff_reads_nothing_before_it_is_its_turn() {
     let site = Site::new();
     let registry = site.sound();
     let side = || ("webshop".parse().unwrap(), "1.0".parse().unwrap());
-    let turn = registry.diffing.acquire().await.unwrap();
-    let diff = registry.diff(side(), side());
+    let turn = registry.releases.diffing.acquire().await.unwrap();
+    let diff = registry.releases.diff(side(), side());
     let waits = tokio::time::timeout(std::time::Duration::from_millis(300), diff).await;
     assert!(waits.is_err(), "what it asks for is not there, and it does not know");
     drop(turn);
-    let error = registry.diff(side(), side()).await.unwrap_err();
+    let error = registry.releases.diff(side(), side()).await.unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
 }
 
@@ -424,7 +424,7 @@ async fn an_older_copy_of_the_catalog_moves_no_channel() {
         assert_eq!(error.code(), Code::Damaged);
         assert!(error.to_string().contains("names/webshop/@channels/stable/"), "{error}");
         assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
-        let channels = registry.channels(one.release.application()).await.unwrap();
+        let channels = registry.releases.channels(one.release.application()).await.unwrap();
         assert_eq!(channels.first().map(|channel| channel.sequence), left, "it did not move");
     }
 }

@@ -11,6 +11,7 @@ use seawall_store::port::ObjectStore;
 
 use super::{
     CATALOG_FILE, Machine, Running, STORE_FOLDER, StartError, folder, on_a_thread, serve_on,
+    settings,
 };
 use crate::app::maintenance::rebuild::{Rebuilt, rebuild};
 use crate::app::{AppError, Registry};
@@ -78,7 +79,7 @@ pub async fn drill(
     scratch_dir: PathBuf,
 ) -> Result<(Running, Rebuilt), StartError> {
     let config = Config::in_process(&scratch_dir);
-    let cpus = config.workers;
+    let settings = settings(&config);
     let opened = on_a_thread(move || {
         let store: Arc<dyn ObjectStore> = Arc::new(ReadOnly::new(opened_store(&data_dir)?));
         folder::check(&scratch_dir)?;
@@ -90,7 +91,7 @@ pub async fn drill(
         };
         let found = fill(Arc::clone(&store), &scratch)?;
         let catalog = scratch.finish().map_err(unusable)?;
-        Ok((Registry::new(store, catalog, Arc::new(Machine), cpus), found))
+        Ok((Registry::new(store, catalog, Arc::new(Machine), settings), found))
     });
     let (registry, found) = opened.await?;
     Ok((serve_on(registry, config).await?, found))

@@ -18,11 +18,11 @@ pub struct Audit {
     catalog: Catalog,
     host: Arc<dyn Host>,
     receivers: webhooks::Receivers,
-    pub(super) reach: Reach,
+    reach: Reach,
 }
 
 impl Audit {
-    pub(super) fn new(catalog: Catalog, host: Arc<dyn Host>) -> Self {
-        Self { catalog, host, receivers: <_>::default(), reach: Reach::PublicOnly }
+    pub(super) fn new(catalog: Catalog, host: Arc<dyn Host>, reach: Reach) -> Self {
+        Self { catalog, host, receivers: <_>::default(), reach }
     }
 }

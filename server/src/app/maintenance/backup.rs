@@ -141,7 +141,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_takes_no_copy() {
         let site = Site::new();
-        let registry = site.sound().with_room(Room::new(Arc::new(Full), MinFree::Bytes(1 << 20)));
+        let mut registry = site.sound();
+        registry.room = Some(Room::new(Arc::new(Full), MinFree::Bytes(1 << 20)));
         assert!(matches!(registry.back_up().await, Err(AppError::NoRoom { .. })));
         assert_eq!(copies(&site), 0);
         site.sound().back_up().await.unwrap();

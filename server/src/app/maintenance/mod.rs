@@ -2,7 +2,6 @@
 
 pub mod backup;
 pub mod collect;
-pub mod damage;
 pub mod fsck;
 mod kernel;
 pub mod rebuild;

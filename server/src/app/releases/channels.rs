@@ -3,7 +3,8 @@
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName};
 
-use crate::app::{AppError, Registry};
+use super::Releases;
+use crate::app::AppError;
 use crate::catalog::{Channel, ChannelMove, Expected, MoveRequest, Moved};
 
 /// The maximum number of moves in a response, newest first.
@@ -26,7 +27,7 @@ pub struct ChannelChange {
     pub token: String,
 }
 
-impl Registry {
+impl Releases {
     /// Returns all channels of an application, by name.
     ///
     /// # Errors

@@ -6,8 +6,9 @@ use seawall_api::names::{ApplicationName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::units::Counted;
 
+use super::Releases;
+use crate::app::AppError;
 use crate::app::names::{MOVES_HELD, gone};
-use crate::app::{AppError, Registry};
 use crate::catalog::Release;
 use crate::catalog::collect::{DeleteRequest, Deletion, Holder, Tombstone};
 
@@ -17,13 +18,13 @@ const NAMED_HOLDERS_MAX: usize = 10;
 /// The next step after a deletion whose record could not be written.
 const DELETE_AGAIN: &str = "delete it again to record the deletion";
 
-impl Registry {
+impl Releases {
     /// Deletes a release that has no holders.
     ///
     /// # Errors
     /// [`AppError::Held`] with the holders, [`AppError::Gone`] if the release was deleted before,
     /// [`AppError::NotFound`] if the release never existed.
-    pub async fn remove_release(
+    pub async fn delete(
         &self,
         application: &ApplicationName,
         version: &Version,

@@ -21,7 +21,8 @@ use seawall_api::release::{Disk, Machine, Release};
 use seawall_api::units::DiskLen;
 use tokio::time::timeout;
 
-use crate::app::{AppError, Registry};
+use super::Releases;
+use crate::app::AppError;
 use crate::catalog::collect::Grip;
 
 mod extents;
@@ -30,6 +31,8 @@ mod fields;
 use extents::Comparison;
 pub use fields::FieldDiff;
 
+/// Concurrent diffs. Each may hold [`CHUNKS_MAX`] chunks in memory.
+pub(in crate::app) const DIFFS_AT_ONCE: usize = 1;
 /// The maximum number of chunks in the leaves exclusive to `to`: those of 128 GiB of data.
 const CHUNKS_MAX: usize = 2_000_000;
 /// The maximum number of leaves in the indexes of both releases, some 130 MiB of memory.
@@ -124,7 +127,7 @@ fn presence(from: bool, to: bool) -> Presence {
     }
 }
 
-impl Registry {
+impl Releases {
     /// Compares two releases.
     ///
     /// # Errors
@@ -143,8 +146,8 @@ impl Registry {
     }
 
     async fn diff_now(&self, from: Side, to: Side) -> Result<ReleaseDiff, AppError> {
-        let from = self.read_release(&from.0, &from.1).await?;
-        let to = self.read_release(&to.0, &to.1).await?;
+        let from = self.read(&from.0, &from.1).await?;
+        let to = self.read(&to.0, &to.1).await?;
         let indexes = self.indexes_of([&from, &to]).await?;
         let new = self.new_chunks(&leaves_of(&from, &indexes), &leaves_of(&to, &indexes)).await?;
         let download_bytes = self.stored_bytes(&new).await?;

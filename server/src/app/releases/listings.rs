@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 
+use super::Releases;
+use crate::app::AppError;
 use crate::app::model::Page;
 use crate::app::names::MOVES_HELD;
-use crate::app::{AppError, Registry};
 use crate::catalog::check::LostObject;
 use crate::catalog::retention::Marks;
 use crate::catalog::{Application, LISTED_NAMES_LEN_MAX, Release};
@@ -25,7 +26,7 @@ pub struct ListedRelease {
     pub lost: Vec<LostObject>,
 }
 
-impl Registry {
+impl Releases {
     /// Lists applications by name, starting after `after`.
     ///
     /// # Errors
@@ -44,7 +45,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`AppError::NotFound`] if the application or `after` does not exist.
-    pub async fn releases(
+    pub async fn list(
         &self,
         application: &ApplicationName,
         after: Option<Version>,

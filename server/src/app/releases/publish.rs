@@ -10,12 +10,13 @@ use seawall_api::reference::Selector;
 use seawall_api::release::{Disk, Machine, Release};
 use seawall_store::port::{ObjectKind, ObjectName};
 
+use super::Releases;
 use crate::app::audit::quotas;
 use crate::app::content::descriptors::descriptors_of;
 use crate::app::content::keep::{SWEEP_RUNS, SWEEP_TRIES};
 use crate::app::content::objects::{self, Found};
 use crate::app::records::{Record, ReleaseRecord, Subject};
-use crate::app::{AppError, Registry, present};
+use crate::app::{AppError, present};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
@@ -28,7 +29,7 @@ pub struct Publisher {
     pub token: String,
 }
 
-impl Registry {
+impl Releases {
     /// Publishes the release described by the document in `bytes`. Idempotent.
     ///
     /// Returns the digest of the release, and whether the release was published before.
@@ -118,7 +119,7 @@ impl Registry {
             return Err(deleted(release));
         }
         let name = Subject::Release(application.clone(), version.clone()).object();
-        let Some(bytes) = present(self.store.get(&name).await)? else {
+        let Some(bytes) = present(self.content.store.get(&name).await)? else {
             let known = self.catalog.release(application.clone(), release.digest()).await?;
             return if known.is_some() { Ok(()) } else { usable(release) };
         };
@@ -140,13 +141,13 @@ impl Registry {
             Some(known) => return Err(taken(release, known)),
             None => {}
         }
-        let mut documents = self.store.list(ObjectKind::Release);
+        let mut documents = self.content.store.list(ObjectKind::Release);
         while let Some(name) = documents.try_next().await? {
             if name == ObjectName::Release(release.digest()) {
                 continue;
             }
             // Unproven: an altered document still claims its version.
-            let found = objects::unproven(&*self.store, &name).await?;
+            let found = objects::unproven(&*self.content.store, &name).await?;
             let Found::Sound(bytes) = found else { continue };
             let means = Release::parse(&bytes).is_ok_and(|other| {
                 (other.application(), other.version()) == (application, version)

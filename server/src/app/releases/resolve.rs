@@ -7,7 +7,8 @@ use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_store::port::ObjectName;
 
-use crate::app::{AppError, Registry};
+use super::Releases;
+use crate::app::AppError;
 
 /// A release document as served.
 #[derive(Clone, Debug)]
@@ -18,13 +19,13 @@ pub struct ReleaseBytes {
     pub bytes: Bytes,
 }
 
-impl Registry {
+impl Releases {
     /// Returns the document of the release that a selector currently refers to.
     ///
     /// # Errors
     /// As [`Names::resolve`](crate::app::names::Names::resolve), and
     /// [`AppError::Damaged`] if the document at rest is missing or altered.
-    pub async fn release_bytes(
+    pub async fn document(
         &self,
         application: &ApplicationName,
         selector: &Selector,
@@ -35,7 +36,7 @@ impl Registry {
     }
 
     /// Reads and parses the document of the release that a selector currently refers to.
-    pub(in crate::app) async fn read_release(
+    pub(in crate::app) async fn read(
         &self,
         application: &ApplicationName,
         selector: &Selector,

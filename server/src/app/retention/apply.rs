@@ -81,7 +81,7 @@ impl Registry {
                 continue;
             }
             let token = token.to_owned();
-            match self.remove_release(application, &release.version, token).await {
+            match self.releases.delete(application, &release.version, token).await {
                 Ok(tombstone) => outcome.deleted.push(tombstone),
                 Err(AppError::Held { holders, .. }) => outcome.kept.push((release, holders)),
                 // Another request deleted the release first.

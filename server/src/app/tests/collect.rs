@@ -28,7 +28,7 @@ async fn objects(site: &Site) -> BTreeSet<String> {
 
 async fn delete(registry: &Registry, tiny: &TinyRelease) {
     let (application, version) = (tiny.release.application(), tiny.release.version());
-    registry.remove_release(application, version, "ops".to_owned()).await.unwrap();
+    registry.releases.delete(application, version, "ops".to_owned()).await.unwrap();
 }
 
 /// Replaces all files of the catalog with the copy `from`.
@@ -232,7 +232,7 @@ async fn a_pack_that_cannot_be_moved_is_named_and_hinders_no_collection() {
     assert!(done.swept.pack_count > 0, "what is dead goes: {done:?}");
     assert!(site.store.len(&pack).await.unwrap().is_some(), "it may be mended");
     registry.content.locate_chunks(new.disks[0].chunks()).await.unwrap();
-    let damage = registry.damage(10).await.unwrap();
+    let damage = registry.releases.damage(10).await.unwrap();
     assert_eq!(damage.0.len(), 1, "{damage:?}");
 }
 
@@ -248,7 +248,7 @@ async fn push_lean(registry: &Registry, tiny: &TinyRelease) {
     }
     let bytes = Bytes::copy_from_slice(tiny.release.bytes());
     let publisher = Publisher { lease, token: "test".to_owned() };
-    registry.publish(application, bytes, publisher).await.unwrap();
+    registry.releases.publish(application, bytes, publisher).await.unwrap();
 }
 
 /// Runs a check to its end. Returns the number of damage findings.
@@ -269,7 +269,7 @@ async fn check(site: &Site) -> usize {
 async fn reads_back(site: &Site, tiny: &TinyRelease) {
     let registry = site.sound();
     registry.collect(FORCED).await.unwrap();
-    assert!(registry.damage(10).await.unwrap().0.is_empty());
+    assert!(registry.releases.damage(10).await.unwrap().0.is_empty());
     for disk in &tiny.disks {
         let (packs, _) = registry.content.locate_chunks(disk.chunks()).await.unwrap();
         for pack in packs {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::app::Settings;
 use crate::app::maintenance::rebuild::rebuild;
 use crate::app::retention::hosts::HostRuns;
 use crate::app::retention::pins::NewPin;
@@ -18,7 +19,7 @@ fn version(tiny: &TinyRelease) -> Selector {
 
 async fn delete(registry: &Registry, tiny: &TinyRelease) -> Result<(), AppError> {
     let (application, version) = (tiny.release.application(), tiny.release.version());
-    registry.remove_release(application, version, "ops".to_owned()).await.map(drop)
+    registry.releases.delete(application, version, "ops".to_owned()).await.map(drop)
 }
 
 fn tombstone_object(tiny: &TinyRelease) -> ObjectName {
@@ -94,8 +95,10 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
         )
     };
     assert_eq!(said(&after), said(&before));
-    let rebuilt = Registry::new(Arc::clone(&site.store), catalog, site.host.clone(), 2);
+    let rebuilt =
+        Registry::new(Arc::clone(&site.store), catalog, site.host.clone(), Settings::new(2));
     let history = rebuilt
+        .releases
         .channel_history(old.release.application(), &"stable".parse().unwrap())
         .await
         .unwrap();
@@ -140,7 +143,7 @@ async fn a_version_stays_deleted_whatever_is_left_of_its_records() {
         assert_eq!(found.damage.len(), usize::from(harm != "record"), "{harm}: {found:?}");
         assert_eq!(found.deleted, 1, "{harm}");
         let host = site.host.clone();
-        let rebuilt = Registry::new(Arc::clone(&site.store), catalog, host, 2);
+        let rebuilt = Registry::new(Arc::clone(&site.store), catalog, host, Settings::new(2));
         let error = push(&rebuilt, &old).await.unwrap_err();
         assert!(matches!(error, AppError::VersionDeleted { .. }), "{harm}: {error}");
     }
@@ -168,7 +171,8 @@ async fn a_catalog_that_is_an_older_copy_publishes_no_deleted_version() {
     delete(&site.sound(), &old).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
-    let older = Registry::new(Arc::clone(&site.store), catalog, site.host.clone(), 2);
+    let older =
+        Registry::new(Arc::clone(&site.store), catalog, site.host.clone(), Settings::new(2));
     let error = push(&older, &old).await.unwrap_err();
     assert!(matches!(error, AppError::VersionDeleted { .. }), "{error}");
 }

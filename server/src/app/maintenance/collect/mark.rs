@@ -84,7 +84,7 @@ impl Registry {
     ) -> Result<Vec<IndexDigest>, AppError> {
         let selector = Selector::Digest(row.digest);
         let title = format!("release {}:{}", row.application, row.version);
-        let release = match self.read_release(&row.application, &selector).await {
+        let release = match self.releases.read(&row.application, &selector).await {
             // The release was deleted after the listing, and is left to the next collection.
             Err(AppError::NotFound { .. } | AppError::Gone { .. }) => return Ok(vec![]),
             read => read.map_err(unreadable(title))?,

@@ -69,7 +69,7 @@ impl Registry {
         let mut owners: HashMap<IndexDigest, u32> = HashMap::new();
         for (owner, release) in (0..).zip(&releases) {
             let selector = Selector::Digest(release.digest);
-            let document = match self.read_release(&release.application, &selector).await {
+            let document = match self.releases.read(&release.application, &selector).await {
                 Err(AppError::NotFound { .. } | AppError::Gone { .. }) => continue,
                 Err(AppError::Damaged { .. }) => {
                     damaged.insert(owner);

@@ -4,6 +4,7 @@ use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
 
 use super::*;
+use crate::app::Settings;
 use crate::app::records::{Record, ReleaseRecord, Subject};
 use crate::app::tests::faults::BadSector;
 use crate::app::tests::fixture::TinyRelease;
@@ -24,7 +25,7 @@ async fn furnished() -> (Site, TinyRelease) {
 
 fn over(site: &Site, store: Arc<dyn seawall_store::port::ObjectStore>) -> Arc<Registry> {
     let catalog = sqlite::open(&site.dir.path().join("catalog.sqlite")).unwrap();
-    Arc::new(Registry::new(store, catalog, Arc::clone(&site.host) as _, 2))
+    Arc::new(Registry::new(store, catalog, Arc::clone(&site.host) as _, Settings::new(2)))
 }
 
 /// Runs a check to its end, successful or not.
@@ -82,7 +83,7 @@ async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_
     assert_eq!(status.state, FsckState::Complete);
     let found: Vec<_> = damage(&status).iter().map(|finding| finding.object.clone()).collect();
     assert_eq!(found, [name.path()]);
-    let (damaged, _) = registry.damage(10).await.unwrap();
+    let (damaged, _) = registry.releases.damage(10).await.unwrap();
     assert_eq!(damaged.len(), 1);
     assert_eq!(damaged[0].1[0].lost.object, name.path());
     assert_eq!(logged(&registry).await, [name.path()], "whoever watches is told");
@@ -91,7 +92,7 @@ async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_
     // The next push of the same disk uploads the pack again.
     push(&site.sound(), &tiny).await.unwrap();
     let registry = over(&site, Arc::clone(&site.store));
-    assert_eq!(registry.damage(10).await.unwrap().0, []);
+    assert_eq!(registry.releases.damage(10).await.unwrap().0, []);
     assert_eq!(damage(&checked(&registry).await), [] as [&Finding; 0]);
 }
 
@@ -123,7 +124,7 @@ async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
     let status = checked(&check).await;
     assert_eq!(status.found.damage, []);
     assert_eq!(status.run.reclaimable_count, 3, "{:?}", status.found.list);
-    assert!(check.damage(10).await.unwrap().0.is_empty());
+    assert!(check.releases.damage(10).await.unwrap().0.is_empty());
 }
 
 /// Rows that contradict a pack's footer are corrected.

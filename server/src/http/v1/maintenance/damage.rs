@@ -5,7 +5,7 @@ use seawall_api::digest::ReleaseDigest;
 use seawall_api::v1;
 
 use crate::app::Registry;
-use crate::app::maintenance::damage::{DamagedRelease, Lack};
+use crate::app::releases::damage::{DamagedRelease, Lack};
 use crate::http::extract::{ReleasePath, UnderLease, Upload};
 use crate::http::frame::{Access, Resource, at};
 use crate::http::v1::answers::status_of;
@@ -40,7 +40,7 @@ fn damaged((release, lacks): DamagedRelease) -> v1::DamagedRelease {
 pub(crate) async fn damage(
     registry: web::Data<Registry>,
 ) -> Result<web::Json<v1::Damage>, ApiError> {
-    let (releases, is_cut) = registry.damage(v1::DAMAGED_RELEASES_MAX).await?;
+    let (releases, is_cut) = registry.releases.damage(v1::DAMAGED_RELEASES_MAX).await?;
     Ok(web::Json(v1::Damage { releases: releases.into_iter().map(damaged).collect(), is_cut }))
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn damage_of(
     registry: web::Data<Registry>,
     path: web::Path<ReleasePath>,
 ) -> Result<web::Json<v1::DamagedRelease>, ApiError> {
-    Ok(web::Json(damaged(registry.damage_of(&path.application, &path.selector()?).await?)))
+    Ok(web::Json(damaged(registry.releases.damage_of(&path.application, &path.selector()?).await?)))
 }
 
 /// Restores the lost document of a published release.
@@ -69,5 +69,5 @@ pub(crate) async fn put_document(
     registry: web::Data<Registry>,
     upload: Upload<ReleaseDigest>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(status_of(registry.put_document(upload.lease, upload.target, upload.bytes).await?))
+    Ok(status_of(registry.releases.put_document(upload.lease, upload.target, upload.bytes).await?))
 }

@@ -46,7 +46,7 @@ pub(crate) async fn list(
     page: web::Query<Page>,
 ) -> Result<web::Json<v1::ApplicationPage>, ApiError> {
     let limit = page_len(page.limit)?;
-    let page = registry.applications(page.into_inner().after, limit).await?;
+    let page = registry.releases.applications(page.into_inner().after, limit).await?;
     let applications = page.items.into_iter().map(body_of).collect();
     Ok(web::Json(v1::ApplicationPage { applications, next: page.next }))
 }

@@ -58,7 +58,7 @@ pub(crate) async fn list(
     registry: web::Data<Registry>,
     application: web::Path<ApplicationName>,
 ) -> Result<web::Json<v1::ChannelPage>, ApiError> {
-    let channels = registry.channels(&application).await?;
+    let channels = registry.releases.channels(&application).await?;
     Ok(web::Json(v1::ChannelPage { channels: channels.into_iter().map(body_of).collect() }))
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn advance(
     let ChannelPath { application, channel } = path.into_inner();
     let expected = precondition.expected()?;
     let change = ChannelChange { channel, release: body.release, expected, token: actor.name };
-    let moved = registry.move_channel(&application, change).await?;
+    let moved = registry.releases.move_channel(&application, change).await?;
     let status = if moved.sequence == 1 { StatusCode::CREATED } else { StatusCode::OK };
     let etag = etag_of(&moved);
     Ok(HttpResponse::build(status).insert_header((ETAG, etag)).json(body_of(moved)))
@@ -121,6 +121,6 @@ pub(crate) async fn history(
     registry: web::Data<Registry>,
     path: web::Path<ChannelPath>,
 ) -> Result<web::Json<v1::ChannelHistory>, ApiError> {
-    let moves = registry.channel_history(&path.application, &path.channel).await?;
+    let moves = registry.releases.channel_history(&path.application, &path.channel).await?;
     Ok(web::Json(v1::ChannelHistory { moves: moves.into_iter().map(move_of).collect() }))
 }

@@ -48,7 +48,7 @@ pub(crate) async fn diff(
     sides: web::Query<Sides>,
 ) -> Result<web::Json<v1::ReleaseDiff>, ApiError> {
     let (from, to) = (side("from", &sides.from)?, side("to", &sides.to)?);
-    Ok(web::Json(body_of(registry.diff(from, to).await?)))
+    Ok(web::Json(body_of(registry.releases.diff(from, to).await?)))
 }
 
 fn body_of(diff: ReleaseDiff) -> v1::ReleaseDiff {

@@ -69,7 +69,7 @@ pub(crate) async fn list(
     page: web::Query<Page>,
 ) -> Result<web::Json<v1::ReleasePage>, ApiError> {
     let limit = page_len(page.limit)?;
-    let page = registry.releases(&application, page.into_inner().after, limit).await?;
+    let page = registry.releases.list(&application, page.into_inner().after, limit).await?;
     let releases = page.items.into_iter().map(body_of).collect();
     Ok(web::Json(v1::ReleasePage { releases, next: page.next }))
 }
@@ -91,7 +91,8 @@ pub(crate) async fn publish(
     actor: Actor,
 ) -> Result<HttpResponse, ApiError> {
     let publisher = Publisher { lease: upload.lease, token: actor.name };
-    let (digest, publication) = registry.publish(&upload.target, upload.bytes, publisher).await?;
+    let (digest, publication) =
+        registry.releases.publish(&upload.target, upload.bytes, publisher).await?;
     let (status, already_present) = match publication {
         Publication::AlreadyPresent => (StatusCode::OK, true),
         _ => {
@@ -135,7 +136,7 @@ pub(crate) async fn read(
         return Ok(response.finish());
     }
     // By digest, as a channel may have moved since it was resolved.
-    let release = registry.release_bytes(&path.application, &Selector::Digest(digest)).await?;
+    let release = registry.releases.document(&path.application, &Selector::Digest(digest)).await?;
     Ok(response.content_type("application/json").body(release.bytes))
 }
 
@@ -157,7 +158,7 @@ pub(crate) async fn delete(
         // By version only: a channel may move between the decision and the request.
         ApiError::invalid(format!("name the release to delete by its version: {error}"))
     })?;
-    let tombstone = registry.remove_release(&path.application, &version, actor.name).await?;
+    let tombstone = registry.releases.delete(&path.application, &version, actor.name).await?;
     Ok(web::Json(deleted_body(tombstone)))
 }
 

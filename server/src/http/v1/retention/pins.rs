@@ -49,7 +49,8 @@ pub(crate) async fn holders(
     registry: web::Data<Registry>,
     path: web::Path<ReleasePath>,
 ) -> Result<web::Json<v1::Holders>, ApiError> {
-    let (release, holders) = registry.holders(&path.application, &path.selector()?).await?;
+    let (release, holders) =
+        registry.releases.holders(&path.application, &path.selector()?).await?;
     let holders = holders.into_iter().map(holder_of).collect();
     Ok(web::Json(v1::Holders { version: release.version, digest: release.digest, holders }))
 }

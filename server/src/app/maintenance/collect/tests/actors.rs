@@ -46,7 +46,7 @@ async fn push_under(
     }
     let bytes = Bytes::copy_from_slice(tiny.release.bytes());
     let publisher = Publisher { lease, token: "sim".to_owned() };
-    registry.publish(&application(), bytes, publisher).await.map(|_| ())
+    registry.releases.publish(&application(), bytes, publisher).await.map(|_| ())
 }
 
 pub(super) async fn upload(
@@ -96,7 +96,7 @@ pub(super) enum Pulled {
 pub(super) async fn pull(registry: &Registry, version: &Version) -> Result<Pulled, AppError> {
     let lease = registry.content.open_lease(application(), Purpose::Pull).await?;
     let selector = Selector::Version(version.clone());
-    let bytes = match registry.release_bytes(&application(), &selector).await {
+    let bytes = match registry.releases.document(&application(), &selector).await {
         Ok(found) => found.bytes,
         Err(AppError::NotFound { .. } | AppError::Gone { .. }) => return Ok(Pulled::Absent),
         Err(error) => return Err(error),

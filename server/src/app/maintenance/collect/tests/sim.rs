@@ -361,7 +361,7 @@ impl World {
     async fn check(&mut self) {
         for (at, known) in self.known.clone() {
             let selector = Selector::Version(self.version(at));
-            let found = self.registry.release_bytes(&application(), &selector).await;
+            let found = self.registry.releases.document(&application(), &selector).await;
             let is_visible = match found {
                 Ok(found) => {
                     assert_eq!(found.bytes, self.releases[at].release.bytes());
@@ -428,7 +428,7 @@ async fn promote(
         Err(error) => return Err(error),
     };
     let change = ChannelChange { channel: stable, release, expected, token: "sim".to_owned() };
-    registry.move_channel(&application(), change).await.map(|_| ())
+    registry.releases.move_channel(&application(), change).await.map(|_| ())
 }
 
 /// Runs one seed. Returns the counts of events.

@@ -7,7 +7,8 @@ use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_store::port::{ObjectName, Put};
 
-use crate::app::{AppError, Registry, check_name};
+use super::Releases;
+use crate::app::{AppError, check_name};
 use crate::catalog::check::LostObject;
 use crate::catalog::{self, LeaseId};
 
@@ -24,7 +25,7 @@ pub struct Lack {
 /// A release and its missing objects.
 pub type DamagedRelease = (catalog::Release, Vec<Lack>);
 
-impl Registry {
+impl Releases {
     /// Returns up to `limit` releases with known damage, and whether there are more.
     ///
     /// # Errors
@@ -50,7 +51,7 @@ impl Registry {
         }
         // The document may itself be lost.
         let selector = Selector::Digest(row.digest);
-        let release = self.read_release(&row.application, &selector).await.ok();
+        let release = self.read(&row.application, &selector).await.ok();
         let mut lacks = Vec::with_capacity(lost.len());
         for lost in lost {
             let needing = match ObjectName::parse(&lost.object) {
