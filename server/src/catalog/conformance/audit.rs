@@ -4,7 +4,8 @@ use seawall_api::audit::{Action, CHAIN_BEGIN};
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::ApplicationName;
 
-use super::super::collect::Grip;
+use super::super::check::Healing;
+use super::super::collect::{Actor, Added, Grip, Stored};
 use super::super::*;
 use super::{NOW, add_leaf, chunk, index_row, leaf_row, lease, pack, release};
 
@@ -224,17 +225,23 @@ async fn what_a_lease_brings_is_counted_once(catalog: &Catalog) {
         load.map(|load| (load.brought, load.brings))
     };
     assert_eq!(load(&frames).await, Some((0, 3 * 4096)));
-    catalog.add_pack(pack(70, 700..703), Grip::ANY).await.unwrap();
-    for _ in 0..2 {
-        catalog.add_lease_load(lease.id, 5000).await.unwrap();
+    let keep = async |pack: NewPack, lease: LeaseId| {
+        let actor = Some(Actor { lease: Some(lease), at_secs: NOW });
+        let grip = Grip { actor, ..Grip::ANY };
+        let stored = Stored { grip, healing: Healing::IfNoted, is_metered: true };
+        assert_eq!(catalog.keep_pack(pack, stored).await.unwrap(), Added::Present);
+    };
+    // The second pack shares a chunk with the first, and the third pack is the first again.
+    for pack in [pack(70, 700..703), pack(71, 702..704), pack(70, 700..703)] {
+        keep(pack, lease.id).await;
     }
     assert!(catalog.missing_chunks(vec![chunk(700)], Grip::ANY).await.unwrap().is_empty());
-    assert_eq!(load(&frames).await, Some((10_000, 0)), "what has a place is no more to bring");
+    assert_eq!(load(&frames).await, Some((4 * 4096, 0)), "a chunk with a place is not new");
     let unlimited = "other".parse().unwrap();
     assert_eq!(catalog.lease_load(lease.id, unlimited, frames.clone()).await.unwrap(), None);
     // A note of another lease deletes the notes of leases that ended.
     catalog.end_lease(lease.id).await.unwrap();
-    catalog.add_lease_load(LeaseId::from_bytes([8; 16]), 1).await.unwrap();
+    keep(pack(72, 720..721), LeaseId::from_bytes([8; 16])).await;
     assert_eq!(load(&frames).await, Some((0, 0)));
 }
 

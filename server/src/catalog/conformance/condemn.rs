@@ -2,7 +2,8 @@
 
 use seawall_api::digest::DescriptorDigest;
 
-use super::super::collect::{Added, Collectable, OlderLeases, Sweep, Sweeping};
+use super::super::check::Healing;
+use super::super::collect::{Added, Collectable, OlderLeases, Stored, Sweep, Sweeping};
 use super::collecting::{added, leaf_of, opened, packs_with, published, state};
 use super::*;
 
@@ -19,6 +20,12 @@ pub(super) fn one_of_each_kind() -> [Collectable; 4] {
 pub(super) async fn condemn(catalog: &Catalog, packs: &[&NewPack], objects: &[Collectable]) -> u64 {
     let packs = packs.iter().map(|pack| (pack.digest, pack.len)).collect();
     catalog.condemn(packs, objects.to_vec()).await.unwrap()
+}
+
+/// Stores the bytes of an object again under `grip`.
+pub(super) async fn stored_again(catalog: &Catalog, object: Collectable, grip: Grip) -> Added {
+    let stored = Stored { grip, healing: Healing::IfNoted, is_metered: false };
+    catalog.keep_object(object, stored).await.unwrap()
 }
 
 /// Returns the condemned content in ascending order.
@@ -177,21 +184,21 @@ pub(super) async fn what_is_stored_again_is_pardoned(catalog: &Catalog) {
     litter += 3;
     assert_eq!(state(catalog).await.litter, litter, "what was pardoned may be unreachable");
     for object in &objects[2..] {
-        assert_eq!(catalog.revive(*object, Grip::NEWEST).await.unwrap(), Added::Present);
+        assert_eq!(stored_again(catalog, *object, Grip::NEWEST).await, Added::Present);
         left.objects.retain(|left| left != object);
         assert_eq!(condemned(catalog).await, left);
     }
     assert_eq!(state(catalog).await.litter, litter + 2);
 
     for object in objects {
-        assert_eq!(catalog.revive(object, Grip::NEWEST).await.unwrap(), Added::Present);
+        assert_eq!(stored_again(catalog, object, Grip::NEWEST).await, Added::Present);
     }
     added(catalog, &one).await;
     catalog.add_index(index_row(), Grip::NEWEST).await.unwrap();
     assert_eq!(state(catalog).await.litter, litter + 2, "nothing was condemned");
     // A leaf or an index that was pardoned, but has no row, is not present.
     catalog.delete_leaf_row(leaf.digest).await.unwrap();
-    catalog.revive(objects[0], Grip::NEWEST).await.unwrap();
+    stored_again(catalog, objects[0], Grip::NEWEST).await;
     assert_eq!(catalog.leaves(vec![leaf.digest], Grip::NEWEST).await.unwrap(), [None]);
 }
 
@@ -260,7 +267,7 @@ pub(super) async fn nothing_is_added_once_the_sweep_counter_moved(catalog: &Cata
     condemn(catalog, &[&pack(2, 1..2)], &objects).await;
     let all_swept = async |grip| {
         for object in objects {
-            assert_eq!(catalog.revive(object, grip).await.unwrap(), Added::Swept);
+            assert_eq!(stored_again(catalog, object, grip).await, Added::Swept);
         }
         assert_eq!(catalog.add_pack(one.clone(), grip).await.unwrap(), Added::Swept);
         let leaf = catalog.add_leaf(leaf_row("leaf"), vec![], grip).await.unwrap();

@@ -696,29 +696,26 @@ PREPARE s125 AS SELECT digest FROM releases
 
 PREPARE s126 AS SELECT digest, disk_len, content, data_bytes FROM indexes WHERE digest = $1;
 
-PREPARE s127 AS SELECT digest, disk_len, content, data_bytes FROM indexes WHERE digest > $1
+PREPARE s127 AS SELECT digest, len FROM packs WHERE id = $1;
+
+PREPARE s128 AS SELECT digest, pack_id, stored_len FROM chunks WHERE digest = $1;
+
+PREPARE s129 AS SELECT digest, pack_id, stored_len FROM chunks WHERE digest > $1
                ORDER BY digest LIMIT $2;
 
-PREPARE s128 AS SELECT digest, len FROM packs WHERE id = $1;
-
-PREPARE s129 AS SELECT digest, pack_id, stored_len FROM chunks WHERE digest = $1;
-
-PREPARE s130 AS SELECT digest, pack_id, stored_len FROM chunks WHERE digest > $1
+PREPARE s130 AS SELECT digest, span_len, data_bytes FROM leaves WHERE digest > $1
                ORDER BY digest LIMIT $2;
 
-PREPARE s131 AS SELECT digest, span_len, data_bytes FROM leaves WHERE digest > $1
-               ORDER BY digest LIMIT $2;
-
-PREPARE s132 AS SELECT digest, span_len, data_bytes FROM leaves f WHERE f.digest = $1 AND NOT EXISTS
+PREPARE s131 AS SELECT digest, span_len, data_bytes FROM leaves f WHERE f.digest = $1 AND NOT EXISTS
          (SELECT 1 FROM condemned_objects o WHERE o.kind = 'leaf' AND o.digest = f.digest
           AND (o.generation <= $2 OR o.is_swept = 1))
          AND NOT EXISTS (SELECT 1 FROM leaf_packs c WHERE c.leaf_digest = f.digest AND (EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
               OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.pack_id
                          AND (k.generation <= $2 OR k.is_swept = 1))));
 
-PREPARE s133 AS SELECT dropped_count FROM webhooks WHERE id = $1;
+PREPARE s132 AS SELECT dropped_count FROM webhooks WHERE id = $1;
 
-PREPARE s134 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
+PREPARE s133 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
                  r.published_at_secs, h.channel, p.version,
                  c.sequence - (SELECT MAX(m.sequence) FROM channel_moves m
                                WHERE m.application = h.application AND m.channel = h.channel
@@ -729,7 +726,7 @@ PREPARE s134 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
              LEFT JOIN channels c ON c.application = h.application AND c.name = h.channel
              LEFT JOIN releases p ON p.id = c.release_id WHERE h.host = $1 AND h.application = $2 AND h.instance = $3;
 
-PREPARE s135 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
+PREPARE s134 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
                  r.published_at_secs, h.channel, p.version,
                  c.sequence - (SELECT MAX(m.sequence) FROM channel_moves m
                                WHERE m.application = h.application AND m.channel = h.channel
@@ -741,148 +738,148 @@ PREPARE s135 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
              LEFT JOIN releases p ON p.id = c.release_id WHERE h.host > $1 AND ($2 = '' OR h.application = $2) AND h.host <= $3
          ORDER BY h.host, h.application, h.instance;
 
-PREPARE s136 AS SELECT host, MAX(renewed_at_secs) FROM hosts
+PREPARE s135 AS SELECT host, MAX(renewed_at_secs) FROM hosts
                WHERE release_id = $1 AND deadline_secs > $2 GROUP BY host ORDER BY host;
 
-PREPARE s137 AS SELECT id FROM packs WHERE digest = $1;
+PREPARE s136 AS SELECT id FROM packs WHERE digest = $1;
 
-PREPARE s138 AS SELECT id FROM releases
+PREPARE s137 AS SELECT id FROM releases
                WHERE application = $1 AND version = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s139 AS SELECT id FROM releases
+PREPARE s138 AS SELECT id FROM releases
                WHERE digest = $1 AND application = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s140 AS SELECT id FROM releases WHERE application = $1 AND version = $2;
+PREPARE s139 AS SELECT id FROM releases WHERE application = $1 AND version = $2;
 
-PREPARE s141 AS SELECT id FROM releases WHERE digest = $1;
+PREPARE s140 AS SELECT id FROM releases WHERE digest = $1;
 
-PREPARE s142 AS SELECT id, version FROM releases
+PREPARE s141 AS SELECT id, version FROM releases
                WHERE digest = $1 AND application = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s143 AS SELECT is_stopped FROM jobs
+PREPARE s142 AS SELECT is_stopped FROM jobs
                WHERE kind = $1 AND run = $2 AND runner = $3 AND ended_at_secs IS NULL;
 
-PREPARE s144 AS SELECT k.digest FROM leaf_packs p JOIN lost_packs l ON l.pack_id = p.pack_id
+PREPARE s143 AS SELECT k.digest FROM leaf_packs p JOIN lost_packs l ON l.pack_id = p.pack_id
                JOIN packs k ON k.id = p.pack_id WHERE p.leaf_digest = $1;
 
-PREPARE s145 AS SELECT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id;
+PREPARE s144 AS SELECT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id;
 
-PREPARE s146 AS SELECT k.digest, c.frame_offset, c.stored_len, c.plain_len, c.encoding
+PREPARE s145 AS SELECT k.digest, c.frame_offset, c.stored_len, c.plain_len, c.encoding
                FROM chunks c JOIN packs k ON k.id = c.pack_id WHERE c.digest = $1;
 
-PREPARE s147 AS SELECT k.digest, k.len,
+PREPARE s146 AS SELECT k.digest, k.len,
                  EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = k.id),
                  EXISTS (SELECT 1 FROM condemned_packs c WHERE c.pack_id = k.id)
              FROM packs k WHERE k.digest = $1;
 
-PREPARE s148 AS SELECT k.digest, k.len,
+PREPARE s147 AS SELECT k.digest, k.len,
                  EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = k.id),
                  EXISTS (SELECT 1 FROM condemned_packs c WHERE c.pack_id = k.id)
              FROM packs k WHERE k.digest > $1 ORDER BY k.digest LIMIT $2;
 
-PREPARE s149 AS SELECT k.pack_id FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
+PREPARE s148 AS SELECT k.pack_id FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
                WHERE p.digest = $1 AND k.is_swept = 1;
 
-PREPARE s150 AS SELECT kind, COUNT(*) FROM findings WHERE run = $1 AND class < 2 GROUP BY kind;
+PREPARE s149 AS SELECT kind, COUNT(*) FROM findings WHERE run = $1 AND class < 2 GROUP BY kind;
 
-PREPARE s151 AS SELECT kind, digest FROM condemned_objects WHERE is_swept = $1 ORDER BY kind, digest;
+PREPARE s150 AS SELECT kind, digest FROM condemned_objects WHERE is_swept = $1 ORDER BY kind, digest;
 
-PREPARE s152 AS SELECT kind, object, what, class FROM findings WHERE run = $1
+PREPARE s151 AS SELECT kind, object, what, class FROM findings WHERE run = $1
                ORDER BY class, object LIMIT $2;
 
-PREPARE s153 AS SELECT leaf_digest FROM leaf_packs
+PREPARE s152 AS SELECT leaf_digest FROM leaf_packs
                WHERE pack_id = (SELECT id FROM packs WHERE digest = $1);
 
-PREPARE s154 AS SELECT len FROM packs WHERE digest = $1;
+PREPARE s153 AS SELECT len FROM packs WHERE digest = $1;
 
-PREPARE s155 AS SELECT m.application, m.channel, m.sequence, r.digest, r.version, m.moved_at_secs,
+PREPARE s154 AS SELECT m.application, m.channel, m.sequence, r.digest, r.version, m.moved_at_secs,
                  m.moved_by
              FROM channel_moves m JOIN releases r ON r.id = m.release_id WHERE (m.application, m.channel, m.sequence) > ($1, $2, $3)
          ORDER BY m.application, m.channel, m.sequence LIMIT $4;
 
-PREPARE s156 AS SELECT m.application, m.channel, m.sequence, r.digest, r.version, m.moved_at_secs,
+PREPARE s155 AS SELECT m.application, m.channel, m.sequence, r.digest, r.version, m.moved_at_secs,
                  m.moved_by
              FROM channel_moves m JOIN releases r ON r.id = m.release_id WHERE m.application = $1 AND m.channel = $2 AND m.sequence = $3;
 
-PREPARE s157 AS SELECT m.channel, MIN(c.sequence - m.sequence)
+PREPARE s156 AS SELECT m.channel, MIN(c.sequence - m.sequence)
                FROM channel_moves m
                JOIN channels c ON c.application = m.application AND c.name = m.channel
                WHERE m.release_id = $1 AND c.release_id <> $1 AND c.sequence - m.sequence <= $2
                GROUP BY m.channel ORDER BY m.channel;
 
-PREPARE s158 AS SELECT m.channel, m.sequence, r.digest, r.version, m.moved_at_secs, m.moved_by
+PREPARE s157 AS SELECT m.channel, m.sequence, r.digest, r.version, m.moved_at_secs, m.moved_by
                FROM channel_moves m JOIN releases r ON r.id = m.release_id
                WHERE m.application = $1 ORDER BY m.channel, m.sequence;
 
-PREPARE s159 AS SELECT m.sequence, r.digest, r.version, m.moved_at_secs, m.moved_by
+PREPARE s158 AS SELECT m.sequence, r.digest, r.version, m.moved_at_secs, m.moved_by
                FROM channel_moves m JOIN releases r ON r.id = m.release_id
                WHERE m.application = $1 AND m.channel = $2 ORDER BY m.sequence DESC LIMIT $3;
 
-PREPARE s160 AS SELECT name FROM channels WHERE release_id = $1 ORDER BY name;
+PREPARE s159 AS SELECT name FROM channels WHERE release_id = $1 ORDER BY name;
 
-PREPARE s161 AS SELECT name, reason FROM pins WHERE release_id = $1 ORDER BY name;
+PREPARE s160 AS SELECT name, reason FROM pins WHERE release_id = $1 ORDER BY name;
 
-PREPARE s162 AS SELECT name, reason, pinned_at_secs, pinned_by FROM pins
+PREPARE s161 AS SELECT name, reason, pinned_at_secs, pinned_by FROM pins
                WHERE release_id = $1 ORDER BY name;
 
-PREPARE s163 AS SELECT p.digest FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
+PREPARE s162 AS SELECT p.digest FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
                WHERE k.is_swept = $1 ORDER BY p.id;
 
-PREPARE s164 AS SELECT p.id, p.digest, p.len, l.pack_id IS NOT NULL, k.generation
+PREPARE s163 AS SELECT p.id, p.digest, p.len, l.pack_id IS NOT NULL, k.generation
                FROM packs p LEFT JOIN lost_packs l ON l.pack_id = p.id
                             LEFT JOIN condemned_packs k ON k.pack_id = p.id ORDER BY p.id;
 
-PREPARE s165 AS SELECT pack_id FROM chunks WHERE digest = $1;
+PREPARE s164 AS SELECT pack_id FROM chunks WHERE digest = $1;
 
-PREPARE s166 AS SELECT pack_id FROM chunks c WHERE c.digest = $1 AND c.plain_len = $2 AND NOT (EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
+PREPARE s165 AS SELECT pack_id FROM chunks c WHERE c.digest = $1 AND c.plain_len = $2 AND NOT (EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
               OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.pack_id
                          AND (k.generation <= $3 OR k.is_swept = 1)));
 
-PREPARE s167 AS SELECT pack_id FROM leaf_packs WHERE leaf_digest = $1;
+PREPARE s166 AS SELECT pack_id FROM leaf_packs WHERE leaf_digest = $1;
 
-PREPARE s168 AS SELECT pack_id, frame_offset, stored_len, plain_len, encoding
+PREPARE s167 AS SELECT pack_id, frame_offset, stored_len, plain_len, encoding
                FROM chunks WHERE digest = $1;
 
-PREPARE s169 AS SELECT r.digest FROM channels c JOIN releases r ON r.id = c.release_id
+PREPARE s168 AS SELECT r.digest FROM channels c JOIN releases r ON r.id = c.release_id
                        WHERE c.application = $1 AND c.name = $2;
 
-PREPARE s170 AS SELECT r.digest, COUNT(DISTINCT h.host)
+PREPARE s169 AS SELECT r.digest, COUNT(DISTINCT h.host)
                FROM hosts h JOIN releases r ON r.id = h.release_id
                WHERE h.application = $1 AND h.deadline_secs > $2 GROUP BY r.digest;
 
-PREPARE s171 AS SELECT r.digest, h.host, h.deadline_secs
+PREPARE s170 AS SELECT r.digest, h.host, h.deadline_secs
                FROM hosts h JOIN releases r ON r.id = h.release_id
                WHERE h.application = $1 ORDER BY h.host, h.instance;
 
-PREPARE s172 AS SELECT r.digest, p.name FROM pins p JOIN releases r ON r.id = p.release_id
+PREPARE s171 AS SELECT r.digest, p.name FROM pins p JOIN releases r ON r.id = p.release_id
                WHERE r.application = $1 ORDER BY r.id, p.name;
 
-PREPARE s173 AS SELECT request FROM jobs WHERE kind = $1 AND run = $2;
+PREPARE s172 AS SELECT request FROM jobs WHERE kind = $1 AND run = $2;
 
-PREPARE s174 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, completed_at_secs,
+PREPARE s173 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, completed_at_secs,
                    rate, phase, cursor, objects, bytes, total_bytes, reclaimable_count,
                    reclaimable_bytes, failure
                FROM checks ORDER BY run DESC LIMIT 1;
 
-PREPARE s175 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
+PREPARE s174 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
                    failure, cursor, progress, request
                FROM jobs WHERE kind = $1 ORDER BY run DESC LIMIT 1;
 
-PREPARE s176 AS SELECT sequence, digest FROM audit ORDER BY sequence DESC LIMIT 1;
+PREPARE s175 AS SELECT sequence, digest FROM audit ORDER BY sequence DESC LIMIT 1;
 
-PREPARE s177 AS SELECT value FROM counters WHERE name = $1;
+PREPARE s176 AS SELECT value FROM counters WHERE name = $1;
 
-PREPARE s178 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s177 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE application = $1 AND digest = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s179 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s178 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE application = $1 AND id < $2 AND deleted_at_secs IS NULL
          ORDER BY id DESC LIMIT $3;
 
-PREPARE s180 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s179 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE application = $1 AND version = $2;
 
-PREPARE s181 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s180 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE deleted_at_secs IS NULL AND (digest IN (
              SELECT n.release_digest FROM damage_needs n JOIN damaged d ON d.object = n.object)
            OR id IN (
@@ -895,107 +892,107 @@ PREPARE s181 AS SELECT version, digest, machines, published_at_secs, published_b
              JOIN release_indexes n ON n.index_digest = i.index_digest))
          ORDER BY id DESC LIMIT $1;
 
-PREPARE s182 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s181 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE deleted_at_secs IS NULL ORDER BY id;
 
-PREPARE s183 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s182 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE digest = $1 AND deleted_at_secs IS NULL;
 
-PREPARE s184 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s183 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE id = $1;
 
-PREPARE s185 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s184 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE id > $1 AND deleted_at_secs IS NULL ORDER BY id LIMIT $2;
 
-PREPARE s186 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s185 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application, deleted_at_secs, deleted_by FROM releases WHERE deleted_at_secs IS NOT NULL AND application = $1 AND digest = $2;
 
-PREPARE s187 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s186 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application, deleted_at_secs, deleted_by FROM releases WHERE deleted_at_secs IS NOT NULL AND application = $1 AND version = $2;
 
-PREPARE s188 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s187 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application, deleted_at_secs, deleted_by FROM releases WHERE deleted_at_secs IS NOT NULL AND id > $1 ORDER BY id LIMIT $2;
 
-PREPARE s189 AS SELECT version, digest, published_at_secs FROM releases
+PREPARE s188 AS SELECT version, digest, published_at_secs FROM releases
                WHERE application = $1 AND deleted_at_secs IS NULL ORDER BY id DESC;
 
-PREPARE s190 AS SELECT w.id FROM webhooks w WHERE EXISTS (
+PREPARE s189 AS SELECT w.id FROM webhooks w WHERE EXISTS (
                    SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id AND d.state = $1
                    AND d.next_at_secs <= $2);
 
-PREPARE s191 AS SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
+PREPARE s190 AS SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
                  w.created_by FROM webhooks w ORDER BY w.created_at_secs, w.id;
 
-PREPARE s192 AS SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
+PREPARE s191 AS SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
                  w.created_by FROM webhooks w WHERE w.id = $1;
 
-PREPARE s193 AS SELECT what FROM damaged WHERE object = $1;
+PREPARE s192 AS SELECT what FROM damaged WHERE object = $1;
 
-PREPARE s194 AS UPDATE checks SET beat_at_secs =
+PREPARE s193 AS UPDATE checks SET beat_at_secs =
                    CASE WHEN beat_at_secs < $1 THEN $1 ELSE beat_at_secs END
                WHERE run = $2 AND runner = $3 AND is_stopped = 0
                AND completed_at_secs IS NULL AND failure IS NULL;
 
-PREPARE s195 AS UPDATE checks SET beat_at_secs = $1, completed_at_secs = $2, phase = $3,
+PREPARE s194 AS UPDATE checks SET beat_at_secs = $1, completed_at_secs = $2, phase = $3,
                cursor = $4, objects = $5, bytes = $6, total_bytes = $7, reclaimable_count = $8,
                reclaimable_bytes = $9, failure = $10
                WHERE run = $11 AND runner = $12 AND is_stopped = 0;
 
-PREPARE s196 AS UPDATE checks SET is_stopped = 1 WHERE completed_at_secs IS NULL;
+PREPARE s195 AS UPDATE checks SET is_stopped = 1 WHERE completed_at_secs IS NULL;
 
-PREPARE s197 AS UPDATE checks SET runner = $1, beat_at_secs = $2, rate = $3, is_stopped = 0,
+PREPARE s196 AS UPDATE checks SET runner = $1, beat_at_secs = $2, rate = $3, is_stopped = 0,
                        failure = NULL WHERE run = $4;
 
-PREPARE s198 AS UPDATE chunks SET frame_offset = $1, stored_len = $2, plain_len = $3, encoding = $4
+PREPARE s197 AS UPDATE chunks SET frame_offset = $1, stored_len = $2, plain_len = $3, encoding = $4
                WHERE digest = $5 AND pack_id = (SELECT id FROM packs WHERE digest = $6);
 
-PREPARE s199 AS UPDATE chunks SET pack_id = $1, frame_offset = $2, stored_len = $3, encoding = $4
+PREPARE s198 AS UPDATE chunks SET pack_id = $1, frame_offset = $2, stored_len = $3, encoding = $4
                WHERE digest = $5;
 
-PREPARE s200 AS UPDATE condemned_objects SET is_swept = 1
+PREPARE s199 AS UPDATE condemned_objects SET is_swept = 1
                WHERE is_swept = 0 AND kind = $1 AND digest = $2 AND generation <= $3 RETURNING 1;
 
-PREPARE s201 AS UPDATE condemned_packs SET is_swept = 1
+PREPARE s200 AS UPDATE condemned_packs SET is_swept = 1
                WHERE is_swept = 0 AND pack_id = (SELECT id FROM packs WHERE digest = $1)
                  AND generation <= $2 RETURNING 1;
 
-PREPARE s202 AS UPDATE counters SET value = $1 WHERE name = $2;
+PREPARE s201 AS UPDATE counters SET value = $1 WHERE name = $2;
 
-PREPARE s203 AS UPDATE counters SET value = value + 1 WHERE name = $1;
+PREPARE s202 AS UPDATE counters SET value = value + 1 WHERE name = $1;
 
-PREPARE s204 AS UPDATE deliveries SET next_at_secs = $1 WHERE id = $2;
+PREPARE s203 AS UPDATE deliveries SET next_at_secs = $1 WHERE id = $2;
 
-PREPARE s205 AS UPDATE deliveries SET state = $1, attempt_count = attempt_count + 1,
+PREPARE s204 AS UPDATE deliveries SET state = $1, attempt_count = attempt_count + 1,
                    next_at_secs = $2, settled_at_secs = $3, outcome = $4
                WHERE id = $5 AND state = $6 AND webhook_id = $7;
 
-PREPARE s206 AS UPDATE jobs SET beat_at_secs = $1
+PREPARE s205 AS UPDATE jobs SET beat_at_secs = $1
                WHERE kind = $2 AND run = $3 AND beat_at_secs < $1;
 
-PREPARE s207 AS UPDATE jobs SET cursor = $1, progress = $2 WHERE kind = $3 AND run = $4;
+PREPARE s206 AS UPDATE jobs SET cursor = $1, progress = $2 WHERE kind = $3 AND run = $4;
 
-PREPARE s208 AS UPDATE jobs SET ended_at_secs = $1, failure = $2, cursor = $3, progress = $4
+PREPARE s207 AS UPDATE jobs SET ended_at_secs = $1, failure = $2, cursor = $3, progress = $4
                WHERE kind = $5 AND run = $6;
 
-PREPARE s209 AS UPDATE jobs SET is_stopped = 1, request = ''
+PREPARE s208 AS UPDATE jobs SET is_stopped = 1, request = ''
                WHERE kind = $1 AND ended_at_secs IS NULL;
 
-PREPARE s210 AS UPDATE jobs SET request = $1 WHERE kind = $2 AND run = $3;
+PREPARE s209 AS UPDATE jobs SET request = $1 WHERE kind = $2 AND run = $3;
 
-PREPARE s211 AS UPDATE jobs SET request = '', is_stopped = 0 WHERE kind = $1 AND run = $2;
+PREPARE s210 AS UPDATE jobs SET request = '', is_stopped = 0 WHERE kind = $1 AND run = $2;
 
-PREPARE s212 AS UPDATE jobs SET runner = $1, beat_at_secs = $2, is_stopped = 0,
+PREPARE s211 AS UPDATE jobs SET runner = $1, beat_at_secs = $2, is_stopped = 0,
                            ended_at_secs = NULL, failure = NULL, request = ''
                        WHERE kind = $3 AND run = $4;
 
-PREPARE s213 AS UPDATE leases SET deadline_secs = $1 WHERE id = $2 AND deadline_secs > $3
+PREPARE s212 AS UPDATE leases SET deadline_secs = $1 WHERE id = $2 AND deadline_secs > $3
                    AND (is_pull = 0 OR opened_at_secs = 0 OR opened_at_secs > $4);
 
-PREPARE s214 AS UPDATE leases SET has_kept = 1 WHERE id = $1;
+PREPARE s213 AS UPDATE leases SET has_kept = 1 WHERE id = $1;
 
-PREPARE s215 AS UPDATE releases SET deleted_at_secs = $1, deleted_by = $2 WHERE id = $3;
+PREPARE s214 AS UPDATE releases SET deleted_at_secs = $1, deleted_by = $2 WHERE id = $3;
 
-PREPARE s216 AS UPDATE releases SET machines = $1, disk_bytes = $2, data_bytes = $3
+PREPARE s215 AS UPDATE releases SET machines = $1, disk_bytes = $2, data_bytes = $3
                WHERE digest = $4;
 
-PREPARE s217 AS UPDATE webhooks SET dropped_count = dropped_count + 1 WHERE id = $1;
+PREPARE s216 AS UPDATE webhooks SET dropped_count = dropped_count + 1 WHERE id = $1;

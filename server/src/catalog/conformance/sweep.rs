@@ -7,7 +7,9 @@ use seawall_store::port::ObjectName;
 
 use super::super::collect::{Added, Collectable, Sweep, Sweeping};
 use super::collecting::{added, leaf_of, opened, packs_with, published, shop, state};
-use super::condemn::{condemn, condemned, content, one_of_each_kind, sorted, sweeping};
+use super::condemn::{
+    condemn, condemned, content, one_of_each_kind, sorted, stored_again, sweeping,
+};
 use super::*;
 use crate::catalog::AuditQuery;
 
@@ -130,7 +132,7 @@ pub(super) async fn nobody_relies_on_what_is_being_swept(catalog: &Catalog) {
         assert_eq!(catalog.add_index(index_row(), grip).await.unwrap(), Added::Swept);
         assert_eq!(catalog.add_pack(one.clone(), grip).await.unwrap(), Added::Swept);
         for object in [leaf, index, descriptor, document] {
-            assert_eq!(catalog.revive(object, grip).await.unwrap(), Added::Swept);
+            assert_eq!(stored_again(catalog, object, grip).await, Added::Swept);
         }
     }
     let new = release("1.0", &older, index_row().digest);
@@ -236,7 +238,7 @@ pub(super) async fn the_end_of_a_sweep_deletes_the_rows_of_what_is_gone(catalog:
         assert!(!known.is_lost && !known.is_condemned);
     }
     for object in [leaf, document] {
-        assert_eq!(catalog.revive(object, Grip::ANY).await.unwrap(), Added::Present);
+        assert_eq!(stored_again(catalog, object, Grip::ANY).await, Added::Present);
     }
     assert_eq!(state(catalog).await.litter, before.litter, "there was nothing to pardon");
     let log = catalog.audit(AuditQuery { limit: 10, ..AuditQuery::default() }).await.unwrap();

@@ -151,17 +151,4 @@ impl Catalog {
         })
         .await
     }
-
-    /// Adds to the data counted under a lease, and deletes the counts of leases that are gone.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub async fn add_lease_load(
-        &self,
-        lease: LeaseId,
-        data_bytes: u64,
-    ) -> Result<(), CatalogError> {
-        self.write("record a lease's load", move |tx| quotas::add_lease_load(tx, lease, data_bytes))
-            .await
-    }
 }

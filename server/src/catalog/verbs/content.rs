@@ -174,7 +174,7 @@ impl Catalog {
     }
 
     /// Pardons an object whose bytes were just stored, and clears the damage recorded of it.
-    /// Otherwise as [`Self::revive`].
+    /// Returns [`Added::Swept`] if a sweep may have removed the bytes since.
     ///
     /// # Errors
     /// If the engine fails.
@@ -183,15 +183,7 @@ impl Catalog {
         object: Collectable,
         stored: Stored,
     ) -> Result<Added, CatalogError> {
-        self.write("revive an object", move |tx| condemn::keep(tx, object, stored)).await
-    }
-
-    /// Pardons an object that was stored again. Returns [`Added::Swept`] if its bytes may be gone.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub async fn revive(&self, object: Collectable, grip: Grip) -> Result<Added, CatalogError> {
-        self.write("revive an object", move |tx| condemn::revive(tx, object, grip)).await
+        self.write("pardon an object", move |tx| condemn::keep(tx, object, stored)).await
     }
 }
 

@@ -1,12 +1,12 @@
 //! Rows, as a check compares them with the store.
 
-use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::digest::{LeafDigest, PackDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 
 use super::super::model::channels::ChannelMove;
 use super::super::model::check::{KnownPack, MoveRow};
 use super::super::model::collect::Actor;
-use super::super::model::content::{Frame, IndexRow, LeafRow, NewPack};
+use super::super::model::content::{Frame, LeafRow, NewPack};
 use super::super::model::releases::Release;
 use super::super::rules::maintenance::rows;
 use super::super::{Catalog, CatalogError};
@@ -76,18 +76,6 @@ impl Catalog {
         limit: u32,
     ) -> Result<Vec<LeafRow>, CatalogError> {
         self.read("list leaves", move |tx| rows::leaves(tx, after, limit)).await
-    }
-
-    /// Lists indexes by digest, beginning after `after`.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub async fn known_indexes(
-        &self,
-        after: Option<IndexDigest>,
-        limit: u32,
-    ) -> Result<Vec<IndexRow>, CatalogError> {
-        self.read("list indexes", move |tx| rows::indexes(tx, after, limit)).await
     }
 
     /// Lists releases in order of publication, deleted ones excluded, beginning after `after`.

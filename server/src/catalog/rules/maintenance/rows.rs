@@ -1,15 +1,15 @@
 //! Rows, as a check compares them with the store.
 
-use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest, ReleaseDigest};
+use seawall_api::digest::{LeafDigest, PackDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 
 use crate::catalog::model::channels::ChannelMove;
 use crate::catalog::model::check::{KnownPack, MoveRow};
 use crate::catalog::model::collect::{Actor, Grip};
-use crate::catalog::model::content::{Frame, IndexRow, LeafRow, NewPack};
+use crate::catalog::model::content::{Frame, LeafRow, NewPack};
 use crate::catalog::model::releases::Release;
 use crate::catalog::rules::collect::roots::FIRST;
-use crate::catalog::rules::content::{indexes as lists, leaves as rows_of_leaves, packs as adding};
+use crate::catalog::rules::content::{leaves as rows_of_leaves, packs as adding};
 use crate::catalog::rules::releases::{channels, list, read_release, select_release};
 use crate::catalog::tx::{Batch, Bind, Row, Tx, TxResult, args};
 
@@ -113,18 +113,6 @@ pub(in crate::catalog) fn leaves(
     let sql = "SELECT digest, span_len, data_bytes FROM leaves WHERE digest > $1
                ORDER BY digest LIMIT $2";
     tx.list(sql, args![*after, limit], rows_of_leaves::read)
-}
-
-/// Lists indexes by digest, beginning after `after`.
-pub(in crate::catalog) fn indexes(
-    tx: &mut dyn Tx,
-    after: Option<IndexDigest>,
-    limit: u32,
-) -> TxResult<Vec<IndexRow>> {
-    let after = after.as_ref().map_or(FIRST, |index| index.as_bytes());
-    let sql = "SELECT digest, disk_len, content, data_bytes FROM indexes WHERE digest > $1
-               ORDER BY digest LIMIT $2";
-    tx.list(sql, args![*after, limit], lists::read)
 }
 
 /// Lists releases in order of publication, deleted ones excluded, beginning after `after`.
