@@ -105,7 +105,7 @@ fn catalogs_of_past_schemas_are_migrated_and_found_sound() {
 }
 
 /// The schema that this version writes.
-const SCHEMA: u32 = 9;
+const SCHEMA: u32 = 10;
 
 /// A registry as one of schema `n` left it; its store is that of `catalog-2`.
 fn world_of_schema(n: u32) -> World {
@@ -172,6 +172,22 @@ fn catalogs_with_a_row_in_every_table_are_migrated_pulled_collected_and_checked(
         assert_eq!(healed, usize::from(schema >= 4), "{schema}: damage is noted since schema 4");
         world.local("audit --verify").succeeds();
     }
+}
+
+/// A check that a registry of an older schema left half done goes on: its number, its findings and
+/// its counts stay.
+#[test]
+fn an_interrupted_check_of_an_older_catalog_goes_on() {
+    let world = world_of_schema(6);
+    let unfinished = "UPDATE checks SET completed_at_secs = NULL, phase = 6, objects = 1000";
+    assert_eq!(open_catalog(&world).execute(unfinished, []).unwrap(), 1);
+    let fsck = world.local("fsck --json").ends().json();
+    assert_eq!(fsck["run"], 1, "{fsck}");
+    assert_eq!(fsck["state"], "complete", "{fsck}");
+    assert_eq!(fsck["damageCount"], 1, "the leaf that it had repaired: {fsck}");
+    assert!(fsck["objectCount"].as_u64() > Some(1000), "{fsck}");
+    let next = world.local("fsck --json").succeeds().json();
+    assert_eq!((&next["run"], &next["damageCount"]), (&2.into(), &0.into()), "{next}");
 }
 
 /// A bit of the pack is turned in a store whose catalog was migrated: what needs it is known.

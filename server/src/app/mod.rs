@@ -32,7 +32,6 @@ use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::port::{ObjectKind, ObjectStore};
 use tokio::sync::Semaphore;
 
-use crate::catalog::jobs::Runner;
 use crate::catalog::{Barrier, Catalog};
 use crate::courier::Reach;
 use crate::host::Host;
@@ -105,11 +104,10 @@ pub struct Registry {
     damage: DamageLog,
     sweeper: Sweeper,
     room: Option<room::Room>,
-    /// The id of this registry as a runner of jobs.
-    runner: Runner,
+    kernel: maintenance::Kernel,
     collecting: maintenance::collect::Collecting,
     usage: maintenance::collect::Measured,
-    checks: maintenance::fsck::Checks,
+    tally: maintenance::fsck::Tally,
 }
 
 impl Registry {
@@ -121,9 +119,8 @@ impl Registry {
         settings: Settings,
     ) -> Self {
         let Settings { cpus, lease_ttl_secs, reach, room } = settings;
-        // Without randomness the id is all zeros, and two processes share one.
-        let runner = host.random().unwrap_or_default();
-        let (collecting, usage, checks) = <_>::default();
+        let kernel = maintenance::Kernel::new(catalog.clone(), Arc::clone(&host));
+        let (collecting, usage, tally) = <_>::default();
         let damage = DamageLog::new(catalog.clone(), Arc::clone(&host));
         let names = Names { catalog: catalog.clone() };
         let records = Records {
@@ -170,10 +167,10 @@ impl Registry {
             store,
             catalog,
             host,
-            runner,
+            kernel,
             collecting,
             usage,
-            checks,
+            tally,
             room,
         }
     }

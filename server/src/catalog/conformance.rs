@@ -325,7 +325,6 @@ async fn all(catalog: &Catalog) {
     publishing_is_all_or_nothing(catalog).await;
     channels_move_by_compare_and_set(catalog).await;
     what_was_lost_is_restored(catalog).await;
-    check::a_check_has_one_runner_and_goes_on(catalog).await;
     check::a_release_is_damaged_until_what_it_lacks_is_there_again(catalog).await;
     check::rows_are_listed_and_corrected(catalog).await;
     a_copy_is_a_catalog_of_its_own(catalog).await;
@@ -372,10 +371,7 @@ macro_rules! on_new_catalogs {
                 a_deletion_leaves_a_tombstone
                 pins_end_with_their_release
                 tombstones_come_in_pages_in_order_of_publication;
-            rows: a_heartbeat_keeps_a_check
-                a_check_that_stopped_failed_or_ended_has_no_heartbeat
-                progress_is_saved_with_its_findings
-                the_catalog_knows_what_a_release_needs
+            rows: the_catalog_knows_what_a_release_needs
                 only_indexes_with_a_row_are_linked
                 publishing_again_completes_a_restored_release
                 a_lease_publishes_for_its_application_only
@@ -387,7 +383,10 @@ macro_rules! on_new_catalogs {
             jobs: a_job_has_one_runner_at_a_time
                 a_job_resumes_until_it_is_complete
                 a_stopped_job_is_free
-                a_request_makes_a_job_go_on;
+                a_request_makes_a_job_go_on
+                a_request_outlives_the_runner
+                a_check_saves_its_findings_with_its_progress
+                the_gravest_finding_of_an_object_stays;
             audit: a_webhook_is_due_until_its_deliveries_are_claimed
                 webhooks_that_take_turns_remember_equally;
         }

@@ -1,9 +1,26 @@
-//! The kernel of jobs: a heartbeat beside the work.
+//! The kernel of jobs: one runner among all processes, in steps, with a heartbeat beside them.
 //!
-//! The heartbeat runs on its own, because a single step may take minutes and a job without a
-//! heartbeat is taken over. It saves progress that changed, and learns if the job was told to stop
-//! or was taken by another runner.
+//! A job is claimed in the catalog, runs on a thread of its own, and ends there: complete, failed,
+//! or stopped between two steps. The heartbeat runs on its own, because a single step may take
+//! minutes and a job without a heartbeat is taken over. It saves progress that changed, and learns
+//! if the job was told to stop or was taken by another runner.
+//!
+//! # Invariants
+//!
+//! 1. Of each kind, one job runs at a time, however many processes serve the catalog. A runner that
+//!    lost its job saves nothing more.
+//! 2. A runner has a new id for each claim, so that a job that was stopped and claimed again in the
+//!    same process is not continued by its first runner.
+//! 3. The end of a job takes a request for it to go on, or leaves none: a request is served after
+//!    it was made.
+//!
+//! # After a crash
+//!
+//! The job has no end and no heartbeat. After [`PATIENCE_SECS`] every process shows it as
+//! interrupted. The next claim resumes it, or begins another one, as the kind of the job chooses.
 
+use std::error::Error;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,14 +29,157 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::app::AppError;
-use crate::catalog::Catalog;
-use crate::catalog::jobs::{Job, JobEnd, JobEnded, RunnerState};
+use crate::catalog::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobKind, RunnerState};
+use crate::catalog::{Catalog, CatalogError};
 use crate::host::Host;
 
 /// The time without a heartbeat after which a runner counts as dead, in seconds.
 pub(in crate::app) const PATIENCE_SECS: u64 = 6;
 /// The interval between heartbeats.
-pub(in crate::app) const BEAT_EVERY: Duration = Duration::from_secs(PATIENCE_SECS / 6);
+const BEAT_EVERY: Duration = Duration::from_secs(PATIENCE_SECS / 6);
+
+/// The work of a job, in steps. A job that was told to stop ends between two of them.
+pub(in crate::app) trait Work: Send + 'static {
+    /// The name of the work, in messages.
+    const NAME: &'static str;
+
+    /// Does one step. An error ends the job as failed, or as stopped if it is
+    /// [`AppError::Stopped`].
+    async fn step(&mut self) -> Result<Step, AppError>;
+
+    /// Prepares another round, because of a request that was made during the last one.
+    fn go_on(&mut self, request: &str);
+}
+
+/// The outcome of a step.
+pub(in crate::app) enum Step {
+    /// Another step follows.
+    Continue,
+    /// Another step follows after a pause.
+    Wait(Duration),
+    /// The work is done.
+    Done,
+}
+
+/// The jobs of the catalog, as this process runs them.
+#[derive(Clone)]
+pub(in crate::app) struct Kernel {
+    catalog: Catalog,
+    host: Arc<dyn Host>,
+}
+
+/// The way to claim a job.
+#[derive(Clone, Copy)]
+pub(in crate::app) struct Order {
+    pub(in crate::app) kind: JobKind,
+    /// The time without a heartbeat after which the last runner counts as dead, in seconds.
+    pub(in crate::app) patience_secs: u64,
+    /// True to start over instead of resuming a job that did not complete.
+    pub(in crate::app) restart: bool,
+}
+
+impl Kernel {
+    pub(in crate::app) fn new(catalog: Catalog, host: Arc<dyn Host>) -> Self {
+        Self { catalog, host }
+    }
+
+    /// Claims a job. `begin` makes the progress of a new one from the one before. Returns `None`
+    /// while another runner is alive.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails, or the system provides no random bytes.
+    pub(in crate::app) async fn claim(
+        &self,
+        order: Order,
+        begin: impl Fn(Option<&Job>) -> String + Send + 'static,
+    ) -> Result<Option<(Arc<Running>, Job)>, AppError> {
+        let runner = self.host.random().ok_or_else(|| AppError::Internal {
+            action: "name the runner of a job",
+            source: "the system provides no random bytes".into(),
+        })?;
+        let Order { kind, patience_secs, restart } = order;
+        let now_secs = self.host.now_secs();
+        let claim = ClaimJob { kind, runner, now_secs, patience_secs, restart };
+        let Some(job) = self.catalog.claim_job(claim, begin).await? else { return Ok(None) };
+        let running = Running::new(self.catalog.clone(), Arc::clone(&self.host), job.clone());
+        Ok(Some((running, job)))
+    }
+
+    /// Requests that the running job goes on when it is done, in whichever process it runs. `merge`
+    /// makes the request from an earlier one. Returns false if no runner is alive.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails.
+    pub(in crate::app) async fn request(
+        &self,
+        kind: JobKind,
+        merge: impl Fn(&str) -> String + Send + 'static,
+    ) -> Result<bool, AppError> {
+        let now_secs = self.host.now_secs();
+        Ok(self.catalog.request_job(kind, now_secs, PATIENCE_SECS, merge).await?)
+    }
+}
+
+/// A claimed job with its work, ready to run.
+pub(in crate::app) struct Task<W> {
+    pub(in crate::app) running: Arc<Running>,
+    pub(in crate::app) work: W,
+}
+
+impl<W: Work> Task<W> {
+    /// Runs the job on a thread of its own.
+    ///
+    /// # Errors
+    /// Fails if the system has no thread to give. The job then appears as interrupted.
+    pub(in crate::app) fn spawn(self) -> Result<(), AppError> {
+        let internal = |source| AppError::Internal { action: "start a job", source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| internal(error.into()))?;
+        let name = format!("seawall-{}", self.running.kind().name());
+        let work = move || runtime.block_on(self.run());
+        let thread = std::thread::Builder::new().name(name).spawn(work);
+        thread.map(|_| ()).map_err(|error| internal(error.into()))
+    }
+
+    /// Runs the job to its end, and on for as long as it is requested.
+    pub(in crate::app) async fn run(self) {
+        let Self { running, mut work } = self;
+        let job = running.kind().name();
+        let _heartbeat = running.beating();
+        loop {
+            let outcome = steps(&running, &mut work).await;
+            match &outcome {
+                Ok(()) => tracing::info!(job, "a job is complete"),
+                Err(AppError::Stopped { .. }) => tracing::info!(job, "a job was stopped"),
+                Err(error) => {
+                    let error = error as &dyn Error;
+                    tracing::error!(error, job, "a job failed");
+                }
+            }
+            match running.end(outcome.err().map(|error| error.to_string())).await {
+                Ok(None) => return,
+                Ok(Some(request)) => work.go_on(&request),
+                // The job later appears as interrupted.
+                Err(error) => return tracing::error!(%error, job, "cannot record the end of a job"),
+            }
+        }
+    }
+}
+
+/// Works until the work is done or told to stop.
+async fn steps<W: Work>(running: &Running, work: &mut W) -> Result<(), AppError> {
+    loop {
+        match work.step().await? {
+            Step::Done => return Ok(()),
+            Step::Continue => {}
+            Step::Wait(pause) if !running.is_stopped() => tokio::time::sleep(pause).await,
+            Step::Wait(_) => {}
+        }
+        if running.is_stopped() {
+            return Err(AppError::Stopped { what: W::NAME });
+        }
+    }
+}
 
 /// A claimed job, shared by the work and its heartbeat.
 pub(in crate::app) struct Running {
@@ -35,7 +195,7 @@ pub(in crate::app) struct Running {
 }
 
 /// A heartbeat, until dropped.
-pub(in crate::app) struct Heartbeat(JoinHandle<()>);
+struct Heartbeat(JoinHandle<()>);
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
@@ -44,7 +204,7 @@ impl Drop for Heartbeat {
 }
 
 impl Running {
-    pub(in crate::app) fn new(catalog: Catalog, host: Arc<dyn Host>, job: Job) -> Arc<Self> {
+    fn new(catalog: Catalog, host: Arc<dyn Host>, job: Job) -> Arc<Self> {
         let (is_changed, changed, is_stopped, turn) = <_>::default();
         Arc::new(Self {
             catalog,
@@ -57,8 +217,12 @@ impl Running {
         })
     }
 
+    fn kind(&self) -> JobKind {
+        self.with(|job| job.id.kind)
+    }
+
     /// Starts the heartbeat.
-    pub(in crate::app) fn beating(self: &Arc<Self>) -> Heartbeat {
+    fn beating(self: &Arc<Self>) -> Heartbeat {
         let running = Arc::clone(self);
         Heartbeat(tokio::spawn(async move {
             loop {
@@ -84,6 +248,27 @@ impl Running {
         self.with(|job| job.progress = progress);
         self.is_changed.store(true, Ordering::Release);
         self.changed.notify_one();
+    }
+
+    /// Saves a cursor and progress at once, in the transaction of `save`. Until then neither is
+    /// part of the job: what `save` records beside them is never ahead or behind.
+    pub(in crate::app) async fn save<F>(
+        &self,
+        cursor: String,
+        progress: String,
+        save: impl FnOnce(Job, u64) -> F,
+    ) -> Result<RunnerState, AppError>
+    where
+        F: Future<Output = Result<RunnerState, CatalogError>>,
+    {
+        let _turn = self.turn.lock().await;
+        let job = Job { cursor, progress, ..self.with(|job| job.clone()) };
+        let state = save(job.clone(), self.host.now_secs()).await?;
+        match state {
+            RunnerState::Going => self.with(|saved| *saved = job),
+            RunnerState::Stopped | RunnerState::Lost => self.stop(),
+        }
+        Ok(state)
     }
 
     /// Records a heartbeat, with progress that changed.

@@ -5,3 +5,5 @@ pub mod collect;
 pub mod fsck;
 mod kernel;
 pub mod rebuild;
+
+pub(super) use kernel::Kernel;

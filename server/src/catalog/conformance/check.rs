@@ -1,79 +1,16 @@
-//! The conformance of checks.
+//! The conformance of damage, and of the rows that checks compare with the store.
 
 use seawall_api::audit::Action;
 use seawall_api::digest::DescriptorDigest;
 use seawall_store::port::ObjectName;
 
-use super::super::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Healing, KnownPack, LostObject, Runner,
-};
+use super::super::check::{Healing, KnownPack, LostObject};
 use super::super::collect::{Actor, Grip};
 use super::*;
 use crate::catalog::{AuditQuery, Entry};
 
 /// The actor of repairs made by a check.
 const CHECK: Actor = Actor { lease: None, at_secs: NOW + 30 };
-const ONE: Runner = [1; 16];
-const OTHER: Runner = [2; 16];
-
-fn claim(runner: Runner, now_secs: u64) -> ClaimCheck {
-    ClaimCheck { runner, now_secs, patience_secs: 10, rate: 5, restart: false }
-}
-
-async fn claimed(catalog: &Catalog, claim: ClaimCheck) -> CheckRun {
-    match catalog.claim_check(claim).await.unwrap() {
-        ClaimedCheck::Yours(run) => run,
-        ClaimedCheck::Held => panic!("nobody else is alive"),
-    }
-}
-
-fn finding(object: &str, class: Class) -> Finding {
-    Finding { kind: "pack".to_owned(), object: object.to_owned(), what: "gone".to_owned(), class }
-}
-
-/// One check runs at a time. The next runner resumes from the saved state, and each finding is
-/// reported once.
-pub(super) async fn a_check_has_one_runner_and_goes_on(catalog: &Catalog) {
-    assert_eq!(catalog.check_run().await.unwrap(), None);
-    assert_eq!(catalog.last_complete_check().await.unwrap(), None);
-    let mut run = claimed(catalog, claim(ONE, NOW)).await;
-    assert_eq!((run.run, run.rate, run.started_at_secs), (1, 5, NOW));
-    run.phase = 3;
-    run.cursor = "packs/ab".to_owned();
-    run.objects = 7;
-    run.beat_at_secs = NOW + 1;
-    let found = vec![finding("b", Class::Reclaimable), finding("a", Class::Damage)];
-    assert!(catalog.save_check(run.clone(), found).await.unwrap());
-    let held = catalog.claim_check(claim(OTHER, NOW + 10)).await.unwrap();
-    assert_eq!(held, ClaimedCheck::Held, "the one is alive");
-
-    let taken = claimed(catalog, claim(OTHER, NOW + 11)).await;
-    assert_eq!((taken.run, taken.phase, &*taken.cursor), (1, 3, "packs/ab"), "it goes on");
-    let late = vec![finding("late", Class::Damage)];
-    assert!(!catalog.save_check(run, late).await.unwrap(), "it is the other's now");
-    let mut run = taken;
-    // The check finds the same damage again.
-    assert!(catalog.save_check(run.clone(), vec![finding("a", Class::Damage)]).await.unwrap());
-    let told = catalog.findings(1, 10).await.unwrap();
-    assert_eq!(told.list, [finding("a", Class::Damage), finding("b", Class::Reclaimable)]);
-    assert_eq!(told.damage, [("pack".to_owned(), 1)]);
-
-    catalog.stop_check().await.unwrap();
-    assert!(!catalog.save_check(run.clone(), vec![]).await.unwrap(), "it was told to stop");
-    run = claimed(catalog, claim(OTHER, NOW + 12)).await;
-    assert_eq!(run.run, 1, "one that was stopped goes on");
-    run.completed_at_secs = Some(NOW + 13);
-    assert!(catalog.save_check(run, vec![]).await.unwrap());
-    assert_eq!(catalog.last_complete_check().await.unwrap(), Some(NOW + 13));
-    assert_eq!(catalog.findings(1, 10).await.unwrap().list.len(), 2, "until the next begins");
-    let next = claimed(catalog, claim(ONE, NOW + 20)).await;
-    assert_eq!((next.run, next.phase, &*next.cursor), (2, 0, ""));
-    let anew = ClaimCheck { restart: true, ..claim(ONE, NOW + 21) };
-    let anew = claimed(catalog, anew).await;
-    assert_eq!((anew.started_at_secs, anew.phase), (NOW + 21, 0), "it begins anew");
-    assert_eq!(catalog.last_complete_check().await.unwrap(), Some(NOW + 13));
-}
-
 /// Runs after `publishing_is_all_or_nothing`, which leaves two releases of `index`. Its one leaf
 /// lies in a pack.
 pub(super) async fn a_release_is_damaged_until_what_it_lacks_is_there_again(catalog: &Catalog) {

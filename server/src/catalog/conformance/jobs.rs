@@ -1,5 +1,6 @@
 //! The conformance of jobs, each test on a new catalog.
 
+use super::super::check::{Class, Finding};
 use super::super::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, Runner, RunnerState};
 use super::*;
 
@@ -19,6 +20,11 @@ async fn claimed(catalog: &Catalog, claim: ClaimJob) -> Option<Job> {
 
 async fn newest(catalog: &Catalog) -> Job {
     catalog.newest_job(KIND).await.unwrap().unwrap()
+}
+
+async fn requested(catalog: &Catalog, now_secs: u64) -> bool {
+    let merge = |earlier: &str| format!("{earlier}+");
+    catalog.request_job(KIND, now_secs, 10, merge).await.unwrap()
 }
 
 fn failed(at_secs: u64) -> JobEnd {
@@ -51,13 +57,13 @@ pub(super) async fn a_job_has_one_runner_at_a_time(catalog: &Catalog) {
     assert_eq!(taken, Job { id, beat_at_secs: NOW + 15, ..job.clone() });
     assert_eq!(catalog.beat_job(job.id, NOW + 16).await.unwrap(), RunnerState::Lost);
     assert_eq!(catalog.save_job(job.clone(), NOW + 16).await.unwrap(), RunnerState::Lost);
-    let request = |_: &str| "again".to_owned();
-    catalog.request_job(claim(ONE, NOW + 16), request).await.unwrap();
+    assert!(requested(catalog, NOW + 16).await);
     assert_eq!(catalog.end_job(job, COMPLETE).await.unwrap(), JobEnded::Ended);
-    assert_eq!(newest(catalog).await, Job { request: "again".to_owned(), ..taken });
+    assert_eq!(newest(catalog).await, Job { request: "+".to_owned(), ..taken });
 }
 
 pub(super) async fn a_job_resumes_until_it_is_complete(catalog: &Catalog) {
+    assert_eq!(catalog.last_complete_job(KIND).await.unwrap(), None);
     let job = claimed(catalog, claim(ONE, NOW)).await.unwrap();
     let job = Job { cursor: "c".to_owned(), progress: "p".to_owned(), ..job };
     assert_eq!(catalog.save_job(job.clone(), NOW + 3).await.unwrap(), RunnerState::Going);
@@ -66,6 +72,7 @@ pub(super) async fn a_job_resumes_until_it_is_complete(catalog: &Catalog) {
     let ended = newest(catalog).await;
     assert_eq!(ended, Job { beat_at_secs: NOW + 4, end: Some(failed(NOW + 4)), ..job.clone() });
     assert_eq!(catalog.beat_job(job.id, NOW + 5).await.unwrap(), RunnerState::Lost);
+    assert_eq!(catalog.last_complete_job(KIND).await.unwrap(), None, "it failed");
 
     let again = claimed(catalog, claim(OTHER, NOW + 5)).await.unwrap();
     let id = JobId { runner: OTHER, ..job.id };
@@ -78,15 +85,17 @@ pub(super) async fn a_job_resumes_until_it_is_complete(catalog: &Catalog) {
     let next = claimed(catalog, claim(ONE, NOW + 20)).await.unwrap();
     assert_eq!((next.id.run, next.started_at_secs, &*next.cursor), (2, NOW + 20, ""));
     assert_eq!(next.progress, "p", "made of the progress before");
-    let restart = ClaimJob { restart: true, ..claim(ONE, NOW + 21) };
+    assert_eq!(catalog.last_complete_job(KIND).await.unwrap(), Some(NOW + 9));
+    catalog.stop_job(KIND).await.unwrap();
+    let restart = ClaimJob { restart: true, ..claim(OTHER, NOW + 21) };
     let anew = claimed(catalog, restart).await.unwrap();
-    assert_eq!((anew.id.run, anew.started_at_secs), (2, NOW + 21), "it takes its own from itself");
+    assert_eq!((anew.id.run, anew.started_at_secs), (3, NOW + 21), "no number comes twice");
 }
 
 pub(super) async fn a_stopped_job_is_free(catalog: &Catalog) {
     catalog.stop_job(KIND).await.unwrap();
     let job = claimed(catalog, claim(ONE, NOW)).await.unwrap();
-    catalog.request_job(claim(OTHER, NOW), |_| "more".to_owned()).await.unwrap();
+    assert!(requested(catalog, NOW).await);
     catalog.stop_job(KIND).await.unwrap();
     let stopped = Job { is_stopped: true, ..job.clone() };
     assert_eq!(newest(catalog).await, stopped, "the request is dropped");
@@ -104,23 +113,108 @@ pub(super) async fn a_stopped_job_is_free(catalog: &Catalog) {
 }
 
 pub(super) async fn a_request_makes_a_job_go_on(catalog: &Catalog) {
-    let request = async |now_secs| {
-        let merge = |earlier: &str| format!("{earlier}+");
-        catalog.request_job(claim(OTHER, now_secs), merge).await.unwrap()
-    };
-    assert_eq!(request(NOW).await, None, "there is no job");
+    assert!(!requested(catalog, NOW).await, "there is no job");
     let job = claimed(catalog, claim(ONE, NOW)).await.unwrap();
-    assert_eq!(request(NOW + 1).await, Some(job.id));
-    assert_eq!(request(NOW + 2).await, Some(job.id));
-    assert_eq!(request(NOW + 10).await, None, "its runner is dead");
+    assert!(requested(catalog, NOW + 1).await);
+    assert!(requested(catalog, NOW + 2).await);
+    assert!(!requested(catalog, NOW + 10).await, "its runner is dead");
     catalog.beat_job(job.id, NOW + 10).await.unwrap();
     let ended = catalog.end_job(job.clone(), COMPLETE).await.unwrap();
     assert_eq!(ended, JobEnded::Requested("++".to_owned()));
     catalog.stop_job(KIND).await.unwrap();
-    assert_eq!(request(NOW + 11).await, Some(job.id), "after the stop");
+    assert!(requested(catalog, NOW + 11).await, "after the stop");
     let ended = catalog.end_job(job.clone(), failed(NOW + 12)).await.unwrap();
     assert_eq!(ended, JobEnded::Requested("+".to_owned()));
     assert_eq!(catalog.beat_job(job.id, NOW + 12).await.unwrap(), RunnerState::Going);
     assert_eq!(catalog.end_job(job, COMPLETE).await.unwrap(), JobEnded::Ended);
-    assert_eq!(request(NOW + 13).await, None);
+    assert!(!requested(catalog, NOW + 13).await);
+}
+
+pub(super) async fn a_request_outlives_the_runner(catalog: &Catalog) {
+    for restart in [false, true] {
+        let job = claimed(catalog, claim(ONE, NOW)).await.unwrap();
+        assert!(requested(catalog, NOW + 1).await);
+        let job = Job { request: "+".to_owned(), ..job };
+        assert!(!job.is_abandoned(NOW + 9, 10), "its runner is alive");
+        assert!(job.is_abandoned(NOW + 10, 10));
+        let taken = claimed(catalog, ClaimJob { restart, ..claim(OTHER, NOW + 10) }).await.unwrap();
+        assert_eq!(taken.request, "+", "whoever takes the job takes the request");
+        assert_eq!(newest(catalog).await.request, "", "once");
+        assert_eq!(catalog.end_job(taken, COMPLETE).await.unwrap(), JobEnded::Ended);
+        assert!(!newest(catalog).await.is_abandoned(NOW + 99, 10));
+    }
+}
+
+fn finding(object: &str, class: Class) -> Finding {
+    Finding { kind: "pack".to_owned(), object: object.to_owned(), what: "gone".to_owned(), class }
+}
+
+/// Progress and findings are saved together, and only by the runner that is to go on.
+pub(super) async fn a_check_saves_its_findings_with_its_progress(catalog: &Catalog) {
+    let check = |runner, now_secs| ClaimJob { kind: JobKind::Check, ..claim(runner, now_secs) };
+    let save = async |job: &Job, found: Vec<Finding>, now_secs| {
+        catalog.save_check(job.clone(), found, now_secs).await.unwrap()
+    };
+    let list = async |run| catalog.findings(run, 10).await.unwrap().list;
+    let job = claimed(catalog, check(ONE, NOW)).await.unwrap();
+    let job = Job { cursor: "c".to_owned(), progress: "p".to_owned(), ..job };
+    let found = vec![finding("b", Class::Reclaimable), finding("a", Class::Damage)];
+    assert_eq!(save(&job, found, NOW + 1).await, RunnerState::Going);
+    let saved = catalog.newest_job(JobKind::Check).await.unwrap().unwrap();
+    assert_eq!(saved, Job { beat_at_secs: NOW + 1, ..job.clone() });
+    let taken = claimed(catalog, check(OTHER, NOW + 11)).await.unwrap();
+    assert_eq!((&*taken.cursor, &*taken.progress), ("c", "p"), "it goes on");
+    let late = vec![finding("late", Class::Damage)];
+    assert_eq!(save(&job, late.clone(), NOW + 12).await, RunnerState::Lost);
+    // The check finds the same damage again.
+    let again = vec![finding("a", Class::Damage)];
+    assert_eq!(save(&taken, again, NOW + 12).await, RunnerState::Going);
+    let all = [finding("a", Class::Damage), finding("b", Class::Reclaimable)];
+    assert_eq!(list(1).await, all);
+    catalog.stop_job(JobKind::Check).await.unwrap();
+    assert_eq!(save(&taken, late, NOW + 13).await, RunnerState::Stopped);
+    assert_eq!(list(1).await, all);
+
+    let anew = ClaimJob { restart: true, ..check(ONE, NOW + 14) };
+    let anew = claimed(catalog, anew).await.unwrap();
+    assert_eq!((anew.id.run, &*anew.cursor), (2, ""));
+    assert_eq!(list(2).await, []);
+    assert_eq!(save(&anew, vec![], NOW + 15).await, RunnerState::Going);
+    assert_eq!(list(1).await, [], "they were reported");
+    assert_eq!(catalog.newest_job(KIND).await.unwrap(), None, "a collection is another job");
+}
+
+/// Of each object the gravest finding stays, and counts are whole however few are listed.
+pub(super) async fn the_gravest_finding_of_an_object_stays(catalog: &Catalog) {
+    let job = claimed(catalog, ClaimJob { kind: JobKind::Check, ..claim(ONE, NOW) }).await.unwrap();
+    let finding = |kind: &str, object: &str, what: &str, class| Finding {
+        kind: kind.to_owned(),
+        object: object.to_owned(),
+        what: what.to_owned(),
+        class,
+    };
+    let first = vec![
+        finding("leaf", "d", "idle", Class::Reclaimable),
+        finding("leaf", "c", "mended", Class::Mended),
+        finding("leaf", "b", "idle", Class::Reclaimable),
+        finding("pack", "a", "gone", Class::Damage),
+    ];
+    catalog.save_check(job.clone(), first, NOW).await.unwrap();
+    let again = vec![
+        finding("leaf", "b", "cut", Class::Damage),
+        finding("leaf", "c", "idle", Class::Reclaimable),
+        finding("pack", "a", "mended", Class::Mended),
+    ];
+    catalog.save_check(job.clone(), again, NOW).await.unwrap();
+    let findings = catalog.findings(job.id.run, 3).await.unwrap();
+    let gravest = [
+        finding("pack", "a", "gone", Class::Damage),
+        finding("leaf", "b", "cut", Class::Damage),
+        finding("leaf", "c", "mended", Class::Mended),
+    ];
+    assert_eq!(findings.list, gravest, "the gravest first");
+    let mut damage = findings.damage;
+    damage.sort();
+    assert_eq!(damage, [("leaf".to_owned(), 2), ("pack".to_owned(), 1)]);
+    assert_eq!(catalog.findings(job.id.run + 1, 3).await.unwrap().list, []);
 }

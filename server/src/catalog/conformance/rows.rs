@@ -1,110 +1,14 @@
-//! The conformance of what a check runs by, and of the rows it compares with the store.
+//! The conformance of the rows that a check compares with the store.
 
 use seawall_api::digest::DescriptorDigest;
 use seawall_store::port::ObjectName;
 
-use super::super::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Healing, KnownPack, LostObject, Runner,
-};
+use super::super::check::{Healing, KnownPack, LostObject};
 use super::super::collect::Tombstone;
 use super::collecting::{added, leaf_of, packs_with, published, shop};
 use super::condemn::condemn;
 use super::*;
 use crate::catalog::AuditQuery;
-
-const ONE: Runner = [1; 16];
-const OTHER: Runner = [2; 16];
-
-async fn claimed(catalog: &Catalog, runner: Runner, now_secs: u64) -> Option<CheckRun> {
-    let claim = ClaimCheck { runner, now_secs, patience_secs: 10, rate: now_secs, restart: false };
-    match catalog.claim_check(claim).await.unwrap() {
-        ClaimedCheck::Yours(run) => Some(run),
-        ClaimedCheck::Held => None,
-    }
-}
-
-pub(super) async fn a_heartbeat_keeps_a_check(catalog: &Catalog) {
-    let beat =
-        async |run: u64, runner, now_secs| catalog.beat_check(run, runner, now_secs).await.unwrap();
-    assert!(!beat(1, ONE, NOW).await, "there is no check");
-    let run = claimed(catalog, ONE, NOW).await.unwrap();
-    assert!(beat(run.run, ONE, NOW + 20).await);
-    assert!(beat(run.run, ONE, NOW + 15).await, "a late one does no harm");
-    assert!(!beat(run.run, OTHER, NOW + 25).await);
-    assert!(!beat(run.run + 1, ONE, NOW + 25).await);
-    let found = catalog.check_run().await.unwrap().unwrap();
-    assert_eq!(found, CheckRun { beat_at_secs: NOW + 20, ..run });
-    assert_eq!(claimed(catalog, OTHER, NOW + 29).await, None);
-    assert!(claimed(catalog, OTHER, NOW + 30).await.is_some(), "it was silent for ten seconds");
-    assert!(!beat(1, ONE, NOW + 31).await, "it is the other's now");
-}
-
-pub(super) async fn a_check_that_stopped_failed_or_ended_has_no_heartbeat(catalog: &Catalog) {
-    let beat =
-        async |run: &CheckRun| catalog.beat_check(run.run, run.runner, NOW + 1).await.unwrap();
-    let run = claimed(catalog, ONE, NOW).await.unwrap();
-    catalog.stop_check().await.unwrap();
-    assert!(catalog.check_run().await.unwrap().unwrap().is_stopped);
-    assert!(!beat(&run).await);
-    let run = claimed(catalog, OTHER, NOW + 1).await.unwrap();
-    assert!(!run.is_stopped, "whoever resumes it clears the mark");
-    let failed = CheckRun { failure: Some("no disk".to_owned()), ..run };
-    assert!(catalog.save_check(failed.clone(), vec![]).await.unwrap());
-    assert!(!beat(&failed).await);
-    let run = claimed(catalog, ONE, NOW + 2).await.unwrap();
-    assert_eq!((&run.failure, run.rate, run.beat_at_secs), (&None, NOW + 2, NOW + 2));
-    let ended = CheckRun { completed_at_secs: Some(NOW + 3), ..run };
-    assert!(catalog.save_check(ended.clone(), vec![]).await.unwrap());
-    assert!(!beat(&ended).await);
-    catalog.stop_check().await.unwrap();
-    assert_eq!(catalog.check_run().await.unwrap(), Some(ended), "too late to be stopped");
-}
-
-pub(super) async fn progress_is_saved_with_its_findings(catalog: &Catalog) {
-    let run = claimed(catalog, ONE, NOW).await.unwrap();
-    let run = CheckRun {
-        phase: 2,
-        cursor: "x".to_owned(),
-        objects: 3,
-        bytes: 4,
-        total_bytes: 5,
-        reclaimable_count: 6,
-        reclaimable_bytes: 7,
-        beat_at_secs: NOW + 8,
-        ..run
-    };
-    let finding = |kind: &str, object: &str, what: &str, class| Finding {
-        kind: kind.to_owned(),
-        object: object.to_owned(),
-        what: what.to_owned(),
-        class,
-    };
-    let first = vec![
-        finding("leaf", "d", "idle", Class::Reclaimable),
-        finding("leaf", "c", "mended", Class::Mended),
-        finding("leaf", "b", "idle", Class::Reclaimable),
-        finding("pack", "a", "gone", Class::Damage),
-    ];
-    assert!(catalog.save_check(run.clone(), first).await.unwrap());
-    assert_eq!(catalog.check_run().await.unwrap(), Some(run.clone()));
-    let again = vec![
-        finding("leaf", "b", "cut", Class::Damage),
-        finding("leaf", "c", "idle", Class::Reclaimable),
-        finding("pack", "a", "mended", Class::Mended),
-    ];
-    assert!(catalog.save_check(run.clone(), again).await.unwrap());
-    let findings = catalog.findings(run.run, 3).await.unwrap();
-    let gravest = [
-        finding("pack", "a", "gone", Class::Damage),
-        finding("leaf", "b", "cut", Class::Damage),
-        finding("leaf", "c", "mended", Class::Mended),
-    ];
-    assert_eq!(findings.list, gravest, "of each object the gravest, the gravest first");
-    let mut damage = findings.damage;
-    damage.sort();
-    assert_eq!(damage, [("leaf".to_owned(), 2), ("pack".to_owned(), 1)], "however few are listed");
-    assert_eq!(catalog.findings(run.run + 1, 3).await.unwrap().list, []);
-}
 
 /// Publishes 1.0 over `index`, whose one leaf lies in one pack.
 async fn furnish(catalog: &Catalog) -> (Release, NewPack, LeafRow) {

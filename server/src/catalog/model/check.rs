@@ -1,4 +1,4 @@
-//! Checks (fsck): progress, findings, damaged releases, and the rows to compare with the store.
+//! Checks (fsck): findings, damaged releases, and the rows to compare with the store.
 //!
 //! # Invariants
 //!
@@ -11,69 +11,6 @@ use seawall_api::digest::PackDigest;
 use seawall_api::names::{ApplicationName, ChannelName};
 
 use super::channels::ChannelMove;
-
-/// The id of the process that runs a check, unique among all processes that serve a catalog.
-pub type Runner = [u8; 16];
-
-/// A check and its progress.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct CheckRun {
-    /// The number of the check, from 1.
-    pub run: u64,
-    /// The process that runs the check.
-    pub runner: Runner,
-    /// Time of the last heartbeat, in seconds since 1970-01-01 UTC.
-    pub beat_at_secs: u64,
-    /// True if the check was told to stop.
-    pub is_stopped: bool,
-    /// Start of the check, in seconds since 1970-01-01 UTC.
-    pub started_at_secs: u64,
-    /// End of the check, in seconds since 1970-01-01 UTC; `None` until the check has covered
-    /// everything.
-    pub completed_at_secs: Option<u64>,
-    /// Limit of the read rate, in bytes per second; 0 for no limit.
-    pub rate: u64,
-    /// The current phase, numbered by the caller.
-    pub phase: u32,
-    /// The last item checked in this phase, as text of the caller's choice.
-    pub cursor: String,
-    /// The number of objects and rows checked.
-    pub objects: u64,
-    /// The number of bytes read.
-    pub bytes: u64,
-    /// The approximate number of bytes to read, estimated at the start.
-    pub total_bytes: u64,
-    /// The number of objects that nothing needs.
-    pub reclaimable_count: u64,
-    /// Total length of those objects, in bytes.
-    pub reclaimable_bytes: u64,
-    /// The reason the check failed, if it did.
-    pub failure: Option<String>,
-}
-
-/// A request to run a check.
-#[derive(Clone, Copy, Debug)]
-pub struct ClaimCheck {
-    /// The requesting process.
-    pub runner: Runner,
-    /// Time of the request, in seconds since 1970-01-01 UTC.
-    pub now_secs: u64,
-    /// The time without a heartbeat after which a runner is taken for dead, in seconds.
-    pub patience_secs: u64,
-    /// Limit of the read rate, in bytes per second; 0 for no limit.
-    pub rate: u64,
-    /// True to start over instead of resuming an interrupted check.
-    pub restart: bool,
-}
-
-/// The outcome of a [`ClaimCheck`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ClaimedCheck {
-    /// The caller runs this check, which is new or resumed.
-    Yours(CheckRun),
-    /// Another runner is alive.
-    Held,
-}
 
 /// The class of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

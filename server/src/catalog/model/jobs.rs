@@ -5,7 +5,8 @@
 //! runner may claim the job. A runner learns from each heartbeat if it was told to stop, or if the
 //! job was taken from it.
 
-/// The id of a runner of jobs, unique among all processes that serve a catalog.
+/// The id of a runner, made anew for each claim of a job. A runner that lost its job therefore
+/// differs from the next one in the same process.
 pub type Runner = [u8; 16];
 
 /// The kinds of jobs. Of each kind, one job runs at a time.
@@ -13,6 +14,8 @@ pub type Runner = [u8; 16];
 pub enum JobKind {
     /// A collection.
     Collection,
+    /// A check (fsck).
+    Check,
 }
 
 impl JobKind {
@@ -21,6 +24,7 @@ impl JobKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Collection => "collection",
+            Self::Check => "check",
         }
     }
 }
@@ -63,7 +67,7 @@ pub struct Job {
     /// The progress, as text of the job's choice.
     pub progress: String,
     /// The request for the job to go on when it is done, as text of the job's choice; empty if
-    /// there is none.
+    /// there is none. In a claimed job, the request that its dead runner left behind.
     pub request: String,
 }
 
@@ -73,6 +77,12 @@ impl Job {
     #[must_use]
     pub const fn is_alive(&self, now_secs: u64, patience_secs: u64) -> bool {
         self.end.is_none() && now_secs.saturating_sub(self.beat_at_secs) < patience_secs
+    }
+
+    /// Returns whether the job has a request but no runner that will serve it.
+    #[must_use]
+    pub const fn is_abandoned(&self, now_secs: u64, patience_secs: u64) -> bool {
+        self.end.is_none() && !self.is_alive(now_secs, patience_secs) && !self.request.is_empty()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::catalog::error::CatalogError;
 
 mod versions;
 
-use versions::{TABLES, V1, V2, V3, V4, V5, V6, V7, V8, V9};
+use versions::{TABLES, V1, V2, V3, V4, V5, V6, V7, V8, V9, V10};
 
 /// The placeholders, and their replacements in SQLite and in PostgreSQL.
 const DIALECT: [(&str, &str, &str); 5] = [
@@ -42,10 +42,10 @@ const DIALECT: [(&str, &str, &str); 5] = [
 ];
 
 /// The migrations. Each takes the schema from the version of its position to the next version.
-const MIGRATIONS: [&str; 9] = [V1, V2, V3, V4, V5, V6, V7, V8, V9];
+const MIGRATIONS: [&str; 10] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
 
 /// The schema version of this program.
-const VERSION: u32 = 9;
+const VERSION: u32 = 10;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 fn in_dialect(sql: &str) -> String {

@@ -1,12 +1,11 @@
-//! Checks: progress, findings, damage, and the rows to compare with the store.
+//! Checks: findings, damage, and the rows to compare with the store.
 
 use seawall_api::digest::{IndexDigest, LeafDigest, ReleaseDigest};
 use seawall_store::port::ObjectName;
 
-use super::super::model::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Finding, Findings, Healing, LostObject, Runner,
-};
+use super::super::model::check::{Finding, Findings, Healing, LostObject};
 use super::super::model::collect::Actor;
+use super::super::model::jobs::{Job, RunnerState};
 use super::super::model::releases::Release;
 use super::super::rules::content::indexes;
 use super::super::rules::maintenance::{checks, damage, needs};
@@ -14,64 +13,19 @@ use super::super::rules::releases::publish;
 use super::super::{Catalog, CatalogError};
 
 impl Catalog {
-    /// Returns the newest check.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub async fn check_run(&self) -> Result<Option<CheckRun>, CatalogError> {
-        self.read("read a check's progress", move |tx| checks::newest(tx)).await
-    }
-
-    /// Returns the time of the last completed check, in seconds since 1970-01-01 UTC.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub async fn last_complete_check(&self) -> Result<Option<u64>, CatalogError> {
-        self.read("read a check's completion time", move |tx| checks::last_complete(tx)).await
-    }
-
-    /// Starts a check or resumes an unfinished one.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub async fn claim_check(&self, claim: ClaimCheck) -> Result<ClaimedCheck, CatalogError> {
-        self.write("begin a check", move |tx| checks::claim(tx, &claim)).await
-    }
-
-    /// Saves the progress of a check and its findings since the last save. Returns false, and saves
-    /// nothing, if the check belongs to another runner or was told to stop.
+    /// Saves the progress of a check, its findings since the last save, and a heartbeat. Saves
+    /// nothing unless the runner is to go on.
     ///
     /// # Errors
     /// If the engine fails.
     pub async fn save_check(
         &self,
-        run: CheckRun,
+        job: Job,
         found: Vec<Finding>,
-    ) -> Result<bool, CatalogError> {
-        self.write("save a check's progress", move |tx| checks::save(tx, &run, &found)).await
-    }
-
-    /// Records a heartbeat of a check, so that a slow step is not taken for a dead runner. Returns
-    /// false if the check belongs to another runner, was told to stop, or has ended.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub async fn beat_check(
-        &self,
-        run: u64,
-        runner: Runner,
         now_secs: u64,
-    ) -> Result<bool, CatalogError> {
-        self.write("record a check's heartbeat", move |tx| checks::beat(tx, run, runner, now_secs))
+    ) -> Result<RunnerState, CatalogError> {
+        self.write("save a check's progress", move |tx| checks::save(tx, &job, &found, now_secs))
             .await
-    }
-
-    /// Tells the running check to stop.
-    ///
-    /// # Errors
-    /// If the engine fails.
-    pub async fn stop_check(&self) -> Result<(), CatalogError> {
-        self.write("stop a check", move |tx| checks::stop(tx)).await
     }
 
     /// Returns the findings of a check, at most `limit` in the list.

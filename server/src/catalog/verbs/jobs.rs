@@ -2,7 +2,7 @@
 
 use super::super::model::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, RunnerState};
 use super::super::rules::maintenance::jobs;
-use super::super::tx::Access;
+use super::super::tx::{Access, Tx};
 use super::super::{Catalog, CatalogError};
 
 impl Catalog {
@@ -14,9 +14,17 @@ impl Catalog {
         self.read("read a job's status", move |tx| jobs::newest(tx, kind)).await
     }
 
+    /// Returns the time of the last complete job of a kind, in seconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn last_complete_job(&self, kind: JobKind) -> Result<Option<u64>, CatalogError> {
+        self.read("read a job's end", move |tx| jobs::last_complete(tx, kind)).await
+    }
+
     /// Claims a job for a runner: resumes the newest if it did not complete, or else begins one
-    /// with the progress that `begin` makes of the newest. Returns `None` while another runner is
-    /// alive.
+    /// with the progress that `begin` makes of the newest. Takes the request that a dead runner
+    /// left. Returns `None` while another runner is alive.
     ///
     /// # Errors
     /// If the engine fails.
@@ -54,16 +62,19 @@ impl Catalog {
     }
 
     /// Requests that the running job goes on when it is done. `merge` makes the request from the
-    /// earlier one. Returns the job, or `None` if no runner is alive.
+    /// earlier one. Returns false if no runner is alive.
     ///
     /// # Errors
     /// If the engine fails.
     pub async fn request_job(
         &self,
-        claim: ClaimJob,
+        kind: JobKind,
+        now_secs: u64,
+        patience_secs: u64,
         merge: impl Fn(&str) -> String + Send + 'static,
-    ) -> Result<Option<JobId>, CatalogError> {
-        self.write("request a job", move |tx| jobs::request(tx, &claim, &merge)).await
+    ) -> Result<bool, CatalogError> {
+        let work = move |tx: &mut dyn Tx| jobs::request(tx, kind, now_secs, patience_secs, &merge);
+        self.write("request a job", work).await
     }
 
     /// Ends a job with its last progress, unless it was requested to go on: then takes the request.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::status::{CollectStatus, Watched, merged};
 use super::{CollectOptions, Phase};
-use crate::app::maintenance::kernel::{PATIENCE_SECS, Running};
+use crate::app::maintenance::kernel::{Order, PATIENCE_SECS, Step, Task, Work};
 use crate::app::{AppError, Registry};
-use crate::catalog::jobs::{ClaimJob, JobKind};
+use crate::catalog::jobs::JobKind;
 use crate::catalog::tx::Claim;
 
 /// The pause between checks for the end of older leases.
@@ -15,103 +15,98 @@ const WAIT_PAUSE: Duration = Duration::from_secs(2);
 /// The pause between attempts to obtain the right to sweep.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
-/// A collection to run.
-pub struct CollectJob {
+/// A collection in progress.
+struct Collection {
     registry: Arc<Registry>,
     watched: Arc<Watched>,
     options: CollectOptions,
     /// The right to sweep. It ends with the process, so whoever obtains it knows that no other
     /// collection is running.
     claim: Option<Claim>,
+    /// True until the first outcome of a round that was requested during another one.
+    is_continued: bool,
 }
 
-impl Drop for CollectJob {
+impl Drop for Collection {
     fn drop(&mut self) {
-        self.registry.collecting.set(None);
+        self.registry.collecting.forget(&self.watched);
     }
 }
 
 impl Registry {
-    /// Begins a collection. If one is already running, in any process, requests another round with
-    /// these options, because its plan lacks releases deleted in the meantime, and returns `None`.
+    /// Starts a collection in the background. If one is already running, in any process, another
+    /// round follows.
     ///
     /// # Errors
-    /// Fails if the catalog fails.
-    pub async fn begin_collecting(
+    /// Fails if the catalog fails, or the system has no thread to give.
+    pub async fn start_collecting(
         self: &Arc<Self>,
         options: CollectOptions,
-    ) -> Result<Option<CollectJob>, AppError> {
-        let (kind, runner) = (JobKind::Collection, self.runner);
+    ) -> Result<(), AppError> {
+        match self.begin_collecting(options).await? {
+            Some(task) => task.spawn(),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins a collection. If one is already running, in any process, requests another round with
+    /// these options, because its plan lacks releases deleted in the meantime, and returns `None`.
+    async fn begin_collecting(
+        self: &Arc<Self>,
+        options: CollectOptions,
+    ) -> Result<Option<Task<Collection>>, AppError> {
+        let kind = JobKind::Collection;
         self.catalog.make_room().await?;
         loop {
             let claim = self.catalog.claim_collecting().await?;
-            // With the right to sweep, the job of a dead runner is replaced without waiting.
-            let patience_secs = if claim.is_some() { 0 } else { PATIENCE_SECS };
-            let now_secs = self.host.now_secs();
-            let order = ClaimJob { kind, runner, now_secs, patience_secs, restart: true };
             let merge = move |earlier: &str| merged(earlier, options);
-            if claim.is_none() && self.catalog.request_job(order, merge).await?.is_some() {
+            if claim.is_none() && self.kernel.request(kind, merge).await? {
                 return Ok(None);
             }
-            let Some(job) = self.catalog.claim_job(order, CollectStatus::beginning).await? else {
-                continue;
-            };
-            let (catalog, host) = (self.catalog.clone(), Arc::clone(&self.host));
-            let running = Running::new(catalog, host, job.clone());
-            let watched = Arc::new(Watched::new(running, &job));
+            // With the right to sweep, the job of a dead runner is replaced without waiting.
+            let patience_secs = if claim.is_some() { 0 } else { PATIENCE_SECS };
+            let order = Order { kind, patience_secs, restart: true };
+            let claimed = self.kernel.claim(order, CollectStatus::beginning).await?;
+            let Some((running, job)) = claimed else { continue };
+            let options = options.after(&job.request);
+            let watched = Arc::new(Watched::new(Arc::clone(&running), &job));
+            self.collecting.set(Arc::clone(&watched));
             let registry = Arc::clone(self);
-            return Ok(Some(CollectJob { registry, watched, options, claim }));
+            let work = Collection { registry, watched, options, claim, is_continued: false };
+            return Ok(Some(Task { running, work }));
         }
     }
 }
 
-impl CollectJob {
-    /// Collects until no older leases remain and no further round is requested.
-    pub async fn run(mut self) {
-        let _heartbeat = self.watched.running.beating();
-        self.registry.collecting.set(Some(Arc::clone(&self.watched)));
-        let mut is_continued = false;
-        loop {
-            self.round(is_continued).await;
-            match self.watched.running.end(None).await {
-                Ok(None) => return,
-                Ok(Some(request)) => {
-                    self.options = serde_json::from_str(&request).unwrap_or_default();
-                    self.watched.change(|status| status.phase = Phase::Marking);
-                    is_continued = true;
-                }
-                Err(error) => return tracing::error!(%error, "cannot record the collection"),
-            }
+impl Work for Collection {
+    const NAME: &'static str = "the collection";
+
+    /// Collects as much as possible now.
+    async fn step(&mut self) -> Result<Step, AppError> {
+        let outcome = self.registry.collect_under(&mut self.claim, self.options).await;
+        // A request, here or in another process, is finishing an abandoned sweep.
+        if matches!(outcome, Err(AppError::Busy { .. })) && !self.watched.running.is_stopped() {
+            return Ok(Step::Wait(BUSY_PAUSE));
         }
+        let now_secs = self.registry.host.now_secs();
+        self.watched.change(|status| status.record(now_secs, &outcome, self.is_continued));
+        self.is_continued = false;
+        let done = outcome?;
+        if done.waits_for.is_some() {
+            return Ok(Step::Wait(WAIT_PAUSE));
+        }
+        tracing::info!(
+            freed_bytes = done.swept.freed_bytes(),
+            looked = done.has_looked,
+            "collected"
+        );
+        Ok(Step::Done)
     }
 
-    /// Collects until no older leases remain.
-    async fn round(&mut self, mut is_continued: bool) {
-        loop {
-            let outcome = self.registry.collect_under(&mut self.claim, self.options).await;
-            let is_stopped = self.watched.running.is_stopped();
-            // A request, here or in another process, is finishing an abandoned sweep.
-            if matches!(outcome, Err(AppError::Busy { .. })) && !is_stopped {
-                tokio::time::sleep(BUSY_PAUSE).await;
-                continue;
-            }
-            let now_secs = self.registry.host.now_secs();
-            self.watched.change(|status| status.record(now_secs, &outcome, is_continued));
-            is_continued = false;
-            match outcome {
-                Ok(done) if done.waits_for.is_some() && !is_stopped => {
-                    tokio::time::sleep(WAIT_PAUSE).await;
-                }
-                Ok(done) => {
-                    let freed_bytes = done.swept.freed_bytes();
-                    return tracing::info!(freed_bytes, looked = done.has_looked, "collected");
-                }
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    return tracing::error!(error, "not collected");
-                }
-            }
-        }
+    fn go_on(&mut self, request: &str) {
+        self.options = serde_json::from_str(request).unwrap_or_default();
+        self.watched.change(|status| status.phase = Phase::Marking);
+        self.is_continued = true;
     }
 }
 

@@ -57,7 +57,6 @@ mod status;
 mod sweep;
 mod usage;
 
-pub use job::CollectJob;
 pub use plan::{CollectPlan, CollectTotals};
 pub(in crate::app) use status::Collecting;
 pub use status::{CollectFailure, CollectStatus, Phase};
@@ -77,6 +76,11 @@ pub struct CollectOptions {
 }
 
 impl CollectOptions {
+    /// Merges these options with those of an earlier request, if there is one.
+    fn after(self, earlier: &str) -> Self {
+        serde_json::from_str::<Self>(earlier).map_or(self, |earlier| earlier.with(self))
+    }
+
     /// Merges the options of an earlier and a newer request. The newer rate limit applies.
     fn with(self, newer: Self) -> Self {
         Self {

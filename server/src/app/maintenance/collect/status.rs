@@ -145,8 +145,14 @@ impl Collecting {
         self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn set(&self, job: Option<Arc<Watched>>) {
-        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job;
+    pub(super) fn set(&self, job: Arc<Watched>) {
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
+    }
+
+    /// Forgets a job that is over.
+    pub(super) fn forget(&self, over: &Arc<Watched>) {
+        let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
+        job.take_if(|job| Arc::ptr_eq(job, over));
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -174,9 +180,7 @@ impl Collecting {
 
 /// Merges the request of `options` with an earlier one.
 pub(super) fn merged(earlier: &str, options: CollectOptions) -> String {
-    let earlier = serde_json::from_str::<CollectOptions>(earlier);
-    let merged = earlier.map_or(options, |earlier| earlier.with(options));
-    serde_json::to_string(&merged).unwrap_or_default()
+    serde_json::to_string(&options.after(earlier)).unwrap_or_default()
 }
 
 /// Formats an error with its causes.

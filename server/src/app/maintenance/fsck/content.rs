@@ -8,7 +8,8 @@ use seawall_api::index::{DiskIndex, Leaf};
 use seawall_store::port::ObjectName;
 
 use super::footers::Frames;
-use super::{Check, Class, GONE, Halt, PAGE_COUNT};
+use super::{Check, Class, GONE, PAGE_COUNT};
+use crate::app::AppError;
 use crate::app::content::indexes::{index_row, leaf_row};
 use crate::app::content::objects::{Found, read_pack};
 use crate::catalog::collect::Grip;
@@ -19,7 +20,7 @@ const LEAVES_ASKED: usize = 1024;
 
 impl Check {
     /// Checks a leaf. Returns the number of bytes read.
-    pub(super) async fn leaf(&mut self, digest: LeafDigest) -> Result<u64, Halt> {
+    pub(super) async fn leaf(&mut self, digest: LeafDigest) -> Result<u64, AppError> {
         let name = ObjectName::Leaf(digest);
         let catalog = self.registry.catalog.clone();
         let is_needed = catalog.is_needed(name.clone()).await?;
@@ -63,7 +64,7 @@ impl Check {
 
     /// Adds the row of a leaf that is missing from the catalog, if the leaf is complete. Chunks in
     /// lost packs are reported with the pack.
-    async fn complete_leaf(&mut self, digest: LeafDigest, leaf: &Leaf) -> Result<(), Halt> {
+    async fn complete_leaf(&mut self, digest: LeafDigest, leaf: &Leaf) -> Result<(), AppError> {
         let name = ObjectName::Leaf(digest);
         let catalog = self.registry.catalog.clone();
         let row = leaf_row(digest, leaf);
@@ -82,7 +83,7 @@ impl Check {
     }
 
     /// Compares the catalog's places of a leaf's chunks with the footers of the packs.
-    async fn check_places(&mut self, leaf: &Leaf) -> Result<(), Halt> {
+    async fn check_places(&mut self, leaf: &Leaf) -> Result<(), AppError> {
         let chunks: Vec<_> = leaf.chunks().collect();
         let digests = chunks.iter().map(|chunk| chunk.digest).collect();
         let located = self.registry.catalog.locate_chunks(digests).await?;
@@ -104,7 +105,7 @@ impl Check {
     }
 
     /// Returns the frames in a pack's footer. An unreadable footer is reported elsewhere.
-    async fn frames_of(&mut self, pack: PackDigest) -> Result<Frames, Halt> {
+    async fn frames_of(&mut self, pack: PackDigest) -> Result<Frames, AppError> {
         if let Some(frames) = self.footers.find(pack) {
             return Ok(frames);
         }
@@ -120,10 +121,10 @@ impl Check {
     }
 
     /// Checks that every leaf in the catalog has its object.
-    pub(super) async fn leaf_rows(&mut self) -> Result<(), Halt> {
+    pub(super) async fn leaf_rows(&mut self) -> Result<(), AppError> {
         let catalog = self.registry.catalog.clone();
         loop {
-            let after = LeafDigest::from_hex(&self.run.cursor).ok();
+            let after = LeafDigest::from_hex(&self.cursor).ok();
             let page = catalog.known_leaves(after, PAGE_COUNT).await?;
             let Some(last) = page.last().map(|leaf| leaf.digest) else { return Ok(()) };
             for leaf in page {
@@ -142,7 +143,7 @@ impl Check {
     }
 
     /// Marks an unreadable leaf as lost if a release needs it, and deletes its row otherwise.
-    async fn lost_leaf(&mut self, digest: LeafDigest, what: String) -> Result<(), Halt> {
+    async fn lost_leaf(&mut self, digest: LeafDigest, what: String) -> Result<(), AppError> {
         let name = ObjectName::Leaf(digest);
         let catalog = self.registry.catalog.clone();
         if catalog.is_needed(name.clone()).await? {
@@ -153,7 +154,7 @@ impl Check {
     }
 
     /// Checks an index's list. Returns the number of bytes read.
-    pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<u64, Halt> {
+    pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<u64, AppError> {
         let name = ObjectName::Index(digest);
         let catalog = self.registry.catalog.clone();
         let (list, len) = match self.read(digest).await? {
@@ -191,7 +192,7 @@ impl Check {
         &mut self,
         digest: IndexDigest,
         list: &DiskIndex,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), AppError> {
         let catalog = self.registry.catalog.clone();
         let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
         let mut lost = Vec::new();
@@ -221,7 +222,7 @@ impl Check {
         &self,
         digest: IndexDigest,
         list: &DiskIndex,
-    ) -> Result<Result<IndexRow, LeafDigest>, Halt> {
+    ) -> Result<Result<IndexRow, LeafDigest>, AppError> {
         let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
         let rows = self.registry.catalog.leaves(names, Grip::ANY).await?;
         Ok(index_row(digest, list, &rows).map_err(|position| list.leaves()[position].digest))

@@ -3,7 +3,8 @@
 use seawall_api::digest::ReleaseDigest;
 use seawall_store::port::ObjectName;
 
-use super::{Check, Halt, RECLAIMABLE_NAMED};
+use super::{Check, RECLAIMABLE_NAMED};
+use crate::app::AppError;
 use crate::catalog::check::{Class, Finding, Healing, LostObject};
 
 impl Check {
@@ -22,7 +23,7 @@ impl Check {
         name: &ObjectName,
         what: String,
         needed_by: Vec<ReleaseDigest>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), AppError> {
         let object = name.path();
         let lost = LostObject { object: object.clone(), what: what.clone() };
         let now_secs = self.registry.host.now_secs();
@@ -47,15 +48,15 @@ impl Check {
     /// Reports an unreferenced object. All are counted, but only the first [`RECLAIMABLE_NAMED`]
     /// are listed.
     pub(super) fn reclaimable(&mut self, name: &ObjectName, len: u64, what: &str) {
-        self.run.reclaimable_count += 1;
-        self.run.reclaimable_bytes = self.run.reclaimable_bytes.saturating_add(len);
-        if self.run.reclaimable_count <= RECLAIMABLE_NAMED {
+        self.progress.reclaimable_count += 1;
+        self.progress.reclaimable_bytes = self.progress.reclaimable_bytes.saturating_add(len);
+        if self.progress.reclaimable_count <= RECLAIMABLE_NAMED {
             self.find(name.kind().rules().noun, name.path(), what.to_owned(), Class::Reclaimable);
         }
     }
 
     /// Clears the damage recorded for an object now found intact.
-    pub(super) async fn sound(&self, name: &ObjectName) -> Result<(), Halt> {
+    pub(super) async fn sound(&self, name: &ObjectName) -> Result<(), AppError> {
         self.registry
             .damage
             .healed(name, self.registry.content.actor(None), Healing::IfNoted)

@@ -11,7 +11,8 @@ use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
 use seawall_store::port::ObjectName;
 
-use super::{Check, GONE, Halt, PAGE_COUNT};
+use super::{Check, GONE, PAGE_COUNT};
+use crate::app::AppError;
 use crate::app::content::objects::Found;
 use crate::app::records::{MoveRecord, Record, ReleaseRecord, Subject, TombstoneRecord};
 use crate::catalog::Release;
@@ -23,7 +24,7 @@ const CONTRADICTION: &str = "it contradicts the catalog, and it is unknown which
 
 impl Check {
     /// Checks a record. Returns the number of bytes read.
-    pub(super) async fn record(&mut self, name: &ObjectName) -> Result<u64, Halt> {
+    pub(super) async fn record(&mut self, name: &ObjectName) -> Result<u64, AppError> {
         let bytes = match self.read_bytes(name).await? {
             Found::Sound(bytes) => Ok(bytes),
             Found::Gone => return Ok(0),
@@ -53,7 +54,7 @@ impl Check {
         name: &ObjectName,
         (application, version): (ApplicationName, Version),
         record: Result<ReleaseRecord, String>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), AppError> {
         let row = self.registry.catalog.named_release(application, version).await?;
         let Some(row) = row else {
             let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
@@ -86,7 +87,7 @@ impl Check {
 
     /// Returns whether the document with this digest exists and names the application and version
     /// of the row.
-    async fn is_documented(&self, digest: ReleaseDigest, row: &Release) -> Result<bool, Halt> {
+    async fn is_documented(&self, digest: ReleaseDigest, row: &Release) -> Result<bool, AppError> {
         Ok(matches!(
             self.read(digest).await?,
             Found::Sound((described, _)) if described.application() == &row.application
@@ -99,7 +100,7 @@ impl Check {
         name: &ObjectName,
         (application, version): (ApplicationName, Version),
         record: Result<TombstoneRecord, String>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), AppError> {
         let selector = Selector::Version(version);
         let row = self.registry.catalog.deleted(application, selector).await?;
         let Some(row) = row else {
@@ -125,7 +126,7 @@ impl Check {
         name: &ObjectName,
         (application, channel, sequence): (ApplicationName, ChannelName, u64),
         record: Result<MoveRecord, String>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), AppError> {
         let row = self.registry.catalog.known_move(application, channel, sequence).await?;
         let Some(row) = row else {
             // A rebuilt catalog has no row for a move whose record was unreadable.
@@ -150,7 +151,7 @@ impl Check {
     }
 
     /// Writes the record of a release if it is missing.
-    pub(super) async fn missing_record(&mut self, row: &Release) -> Result<(), Halt> {
+    pub(super) async fn missing_record(&mut self, row: &Release) -> Result<(), AppError> {
         let name = Subject::of(row).object();
         if self.registry.store.len(&name).await?.is_some() {
             return Ok(());
@@ -164,10 +165,10 @@ impl Check {
     }
 
     /// Checks that every move in the catalog has its record.
-    pub(super) async fn moves(&mut self) -> Result<(), Halt> {
+    pub(super) async fn moves(&mut self) -> Result<(), AppError> {
         let catalog = self.registry.catalog.clone();
         loop {
-            let page = catalog.known_moves(self.run.cursor.clone(), PAGE_COUNT).await?;
+            let page = catalog.known_moves(self.cursor.clone(), PAGE_COUNT).await?;
             if page.is_empty() {
                 return Ok(());
             }

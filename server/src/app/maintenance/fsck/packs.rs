@@ -8,7 +8,8 @@ use seawall_api::digest::PackDigest;
 use seawall_store::pack::InspectedPack;
 use seawall_store::port::{ObjectKind, ObjectName};
 
-use super::{Check, Class, GONE, Halt, PAGE_COUNT};
+use super::{Check, Class, GONE, PAGE_COUNT};
+use crate::app::AppError;
 use crate::app::content::objects::{Found, read_pack};
 use crate::app::content::packs::frame_of;
 use crate::catalog::NewPack;
@@ -19,7 +20,7 @@ const BAD_NAMED: usize = 3;
 
 impl Check {
     /// Checks a pack. Returns the number of bytes read.
-    pub(super) async fn pack(&mut self, digest: PackDigest) -> Result<u64, Halt> {
+    pub(super) async fn pack(&mut self, digest: PackDigest) -> Result<u64, AppError> {
         let mut is_second = false;
         loop {
             let bytes = match self.read_bytes(&ObjectName::Pack(digest)).await? {
@@ -52,7 +53,12 @@ impl Check {
     }
 
     /// Quarantines a pack: its chunks count as missing until a push or a repair brings them again.
-    async fn bad_pack(&mut self, digest: PackDigest, len: u64, what: String) -> Result<(), Halt> {
+    async fn bad_pack(
+        &mut self,
+        digest: PackDigest,
+        len: u64,
+        what: String,
+    ) -> Result<(), AppError> {
         let name = ObjectName::Pack(digest);
         let catalog = self.registry.catalog.clone();
         if catalog.known_pack(digest).await?.is_none() {
@@ -73,7 +79,7 @@ impl Check {
         digest: PackDigest,
         len: u64,
         pack: &InspectedPack,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), AppError> {
         let name = ObjectName::Pack(digest);
         let catalog = self.registry.catalog.clone();
         let Some(known) = catalog.known_pack(digest).await? else {
@@ -109,10 +115,10 @@ impl Check {
     }
 
     /// Checks that every pack in the catalog has its object in full length.
-    pub(super) async fn pack_rows(&mut self) -> Result<(), Halt> {
+    pub(super) async fn pack_rows(&mut self) -> Result<(), AppError> {
         let catalog = self.registry.catalog.clone();
         loop {
-            let after = PackDigest::from_hex(&self.run.cursor).ok();
+            let after = PackDigest::from_hex(&self.cursor).ok();
             let page = catalog.known_packs(after, PAGE_COUNT).await?;
             let Some(last) = page.last().map(|pack| pack.digest) else { break };
             for pack in page {
@@ -142,7 +148,7 @@ impl Check {
     /// Moves the chunks of lost packs to other packs that hold the same chunks, whether in the
     /// catalog or not. Such packs come from concurrent pushes, or from a repack or a repair that is
     /// unknown to an older copy of the catalog.
-    async fn adopt_packs(&mut self) -> Result<(), Halt> {
+    async fn adopt_packs(&mut self) -> Result<(), AppError> {
         let registry = Arc::clone(&self.registry);
         let lost = registry.catalog.all_packs().await?.into_iter().filter(|pack| pack.is_lost);
         let lost: HashMap<_, _> = lost.map(|pack| (pack.key, pack.digest)).collect();
@@ -159,14 +165,14 @@ impl Check {
             let lost_here = places.iter().filter_map(|place| lost.get(&place.pack));
             let count = lost_here.filter(|home| **home != digest).count();
             if count == 0 {
-                self.done(self.run.cursor.clone(), 0).await?;
+                self.done(self.cursor.clone(), 0).await?;
                 continue;
             }
             // Read before the pack's bytes, so that `add_pack` detects a sweep that begins or ends
             // in between.
             let sweeps = registry.catalog.collect_state(registry.host.now_secs()).await?.sweeps;
             let is_here = registry.content.is_sound(digest).await?;
-            self.done(self.run.cursor.clone(), if is_here { pack.len } else { 0 }).await?;
+            self.done(self.cursor.clone(), if is_here { pack.len } else { 0 }).await?;
             if !is_here {
                 continue;
             }

@@ -6,7 +6,8 @@ use futures::TryStreamExt;
 use seawall_api::digest::{DescriptorDigest, IndexDigest, ReleaseDigest};
 use seawall_store::port::{ObjectKind, ObjectName};
 
-use super::{Check, GONE, Halt, PAGE_COUNT};
+use super::{Check, GONE, PAGE_COUNT};
+use crate::app::AppError;
 use crate::app::content::descriptors::descriptors_of;
 use crate::app::content::objects::Found;
 use crate::catalog::Release;
@@ -14,11 +15,11 @@ use crate::catalog::collect::Grip;
 
 impl Check {
     /// Checks every visible release, in the order of publication.
-    pub(super) async fn releases(&mut self) -> Result<(), Halt> {
+    pub(super) async fn releases(&mut self) -> Result<(), AppError> {
         let catalog = self.registry.catalog.clone();
         let mut looked_at = HashMap::new();
         loop {
-            let after = self.run.cursor.split_once(' ').and_then(|(application, version)| {
+            let after = self.cursor.split_once(' ').and_then(|(application, version)| {
                 Some((application.parse().ok()?, version.parse().ok()?))
             });
             let page = catalog.known_releases(after, PAGE_COUNT).await?;
@@ -36,7 +37,7 @@ impl Check {
         &mut self,
         row: &Release,
         looked_at: &mut HashMap<IndexDigest, bool>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), AppError> {
         let catalog = self.registry.catalog.clone();
         self.missing_record(row).await?;
         let name = ObjectName::Release(row.digest);
@@ -67,7 +68,11 @@ impl Check {
     }
 
     /// Checks an index named by a release. Returns true if the list is intact and its row exists.
-    async fn index_of(&mut self, release: ReleaseDigest, index: IndexDigest) -> Result<bool, Halt> {
+    async fn index_of(
+        &mut self,
+        release: ReleaseDigest,
+        index: IndexDigest,
+    ) -> Result<bool, AppError> {
         let name = ObjectName::Index(index);
         let catalog = self.registry.catalog.clone();
         let list = match self.read(index).await?.or_reason(|| GONE.to_owned()) {
@@ -98,7 +103,7 @@ impl Check {
     }
 
     /// Checks a release document. Returns the number of bytes read.
-    pub(super) async fn document(&mut self, digest: ReleaseDigest) -> Result<u64, Halt> {
+    pub(super) async fn document(&mut self, digest: ReleaseDigest) -> Result<u64, AppError> {
         let name = ObjectName::Release(digest);
         let is_known = self.registry.catalog.release_of(digest).await?.is_some();
         match self.read(digest).await? {
@@ -121,7 +126,7 @@ impl Check {
     }
 
     /// Checks every descriptor in the store or named by a release.
-    pub(super) async fn descriptors(&mut self) -> Result<(), Halt> {
+    pub(super) async fn descriptors(&mut self) -> Result<(), AppError> {
         let mut needed = self.needed_descriptors().await?;
         let in_store: Vec<_> =
             self.registry.store.list(ObjectKind::Descriptor).try_collect().await?;
@@ -133,7 +138,7 @@ impl Check {
         }
         for (path, name) in names {
             let ObjectName::Descriptor(digest) = name else { continue };
-            if path <= self.run.cursor {
+            if path <= self.cursor {
                 continue;
             }
             let needed_by = needed.remove(&digest).unwrap_or_default();
@@ -147,7 +152,7 @@ impl Check {
         &mut self,
         digest: DescriptorDigest,
         needed_by: Vec<ReleaseDigest>,
-    ) -> Result<u64, Halt> {
+    ) -> Result<u64, AppError> {
         let name = ObjectName::Descriptor(digest);
         let (what, len) = match self.read(digest).await?.or_reason(|| GONE.to_owned()) {
             Ok((_, len)) => (None, len),
@@ -171,7 +176,7 @@ impl Check {
     /// Returns the releases that need each descriptor, as far as their documents are readable.
     async fn needed_descriptors(
         &mut self,
-    ) -> Result<HashMap<DescriptorDigest, Vec<ReleaseDigest>>, Halt> {
+    ) -> Result<HashMap<DescriptorDigest, Vec<ReleaseDigest>>, AppError> {
         let mut needed: HashMap<_, Vec<_>> = HashMap::new();
         let mut after = None;
         loop {

@@ -1,14 +1,19 @@
 //! Tests of checks over a failing store, and over a changing one.
 
+use std::sync::atomic::AtomicU64;
+
 use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
 
 use super::*;
 use crate::app::Settings;
+use crate::app::maintenance::kernel::PATIENCE_SECS;
 use crate::app::records::{Record, ReleaseRecord, Subject};
 use crate::app::tests::faults::BadSector;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{Site, push};
+use crate::catalog::check::Findings;
+use crate::catalog::jobs::JobKind;
 use crate::catalog::sqlite;
 use crate::catalog::{AuditQuery, Purpose};
 
@@ -32,12 +37,17 @@ fn over(site: &Site, store: Arc<dyn seawall_store::port::ObjectStore>) -> Arc<Re
 async fn checked(registry: &Arc<Registry>) -> FsckStatus {
     registry.start_fsck(ORDER).await.unwrap();
     for _ in 0..LOOKS_MAX {
-        if !registry.checks.is_running.load(Ordering::Acquire) {
-            return registry.fsck_status(100).await.unwrap();
+        let status = registry.fsck_status(100).await.unwrap();
+        if status.state != FsckState::Running {
+            return status;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("the check does not end");
+}
+
+async fn newest(registry: &Registry) -> Job {
+    registry.catalog.newest_job(JobKind::Check).await.unwrap().unwrap()
 }
 
 /// Returns the damaged objects in the audit log.
@@ -64,7 +74,7 @@ async fn a_store_that_fails_at_any_read_is_not_damage() {
             return;
         }
         assert_eq!(status.state, FsckState::Failed, "read {at}");
-        assert!(status.run.failure.is_some());
+        assert!(status.failure.is_some());
         let status = checked(&over(&site, Arc::clone(&site.store))).await;
         assert_eq!(status.state, FsckState::Complete, "read {at}");
         assert_eq!(status.found, Findings::default(), "read {at}");
@@ -114,7 +124,7 @@ async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
     let check = over(&site, Arc::clone(&site.store));
     let status = checked(&check).await;
     assert_eq!(status.found.damage, []);
-    assert_eq!(status.run.reclaimable_count, 2, "{:?}", status.found.list);
+    assert_eq!(status.progress.reclaimable_count, 2, "{:?}", status.found.list);
 
     site.store.replace(&ObjectName::Leaf(leaf), Bytes::from_static(b"x")).await.unwrap();
     site.store
@@ -123,7 +133,7 @@ async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
         .unwrap();
     let status = checked(&check).await;
     assert_eq!(status.found.damage, []);
-    assert_eq!(status.run.reclaimable_count, 3, "{:?}", status.found.list);
+    assert_eq!(status.progress.reclaimable_count, 3, "{:?}", status.found.list);
     assert!(check.releases.damage(10).await.unwrap().0.is_empty());
 }
 
@@ -153,7 +163,6 @@ async fn of_two_processes_one_runs_the_check() {
     let slow = FsckOrder { rate: 1, restart: false };
     one.start_fsck(slow).await.unwrap();
     other.start_fsck(ORDER).await.unwrap();
-    assert!(!other.checks.is_running.load(Ordering::Acquire));
     assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Running);
     let anew = FsckOrder { rate: 0, restart: true };
     assert!(matches!(one.start_fsck(anew).await, Err(AppError::CheckRuns)));
@@ -178,7 +187,7 @@ async fn a_check_in_a_long_step_is_alive() {
     for _ in 0..3 {
         site.pass(PATIENCE_SECS - 1);
         let mut looks = 0;
-        while other.fsck_status(0).await.unwrap().run.beat_at_secs < site.now_secs() {
+        while newest(&other).await.beat_at_secs < site.now_secs() {
             looks += 1;
             assert!(looks < LOOKS_MAX, "it does not beat");
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -186,12 +195,12 @@ async fn a_check_in_a_long_step_is_alive() {
     }
     let status = other.fsck_status(0).await.unwrap();
     assert_eq!((status.state, status.phase), (FsckState::Running, "packs"));
+    let runner = newest(&one).await.id;
     other.start_fsck(ORDER).await.unwrap();
-    assert!(!other.checks.is_running.load(Ordering::Acquire), "it was taken over");
+    assert_eq!(newest(&one).await.id, runner, "it was taken over");
     drop(permits);
     assert_eq!(checked(&one).await.state, FsckState::Complete);
     site.pass(PATIENCE_SECS);
-    tokio::time::sleep(crate::app::maintenance::kernel::BEAT_EVERY * 2).await;
     assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Complete);
 }
 

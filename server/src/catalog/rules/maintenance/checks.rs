@@ -1,132 +1,24 @@
-//! Progress and findings of checks.
+//! Findings of checks, saved with the progress of the job.
 
-use crate::catalog::model::check::{
-    CheckRun, ClaimCheck, ClaimedCheck, Class, Finding, Findings, Runner,
-};
-use crate::catalog::tx::{Batch, Bind, Row, Tx, TxError, TxResult, args};
+use super::jobs;
+use crate::catalog::model::check::{Class, Finding, Findings};
+use crate::catalog::model::jobs::{Job, RunnerState};
+use crate::catalog::tx::{Batch, Bind, Tx, TxError, TxResult, args};
 
-fn read_run(row: Row<'_>) -> TxResult<CheckRun> {
-    Ok(CheckRun {
-        run: row.count(0)?,
-        runner: row.id(1)?,
-        beat_at_secs: row.count(2)?,
-        is_stopped: row.flag(3)?,
-        started_at_secs: row.count(4)?,
-        completed_at_secs: row.count_or_none(5)?,
-        rate: row.count(6)?,
-        phase: row.count(7)?,
-        cursor: row.text(8)?.to_owned(),
-        objects: row.count(9)?,
-        bytes: row.count(10)?,
-        total_bytes: row.count(11)?,
-        reclaimable_count: row.count(12)?,
-        reclaimable_bytes: row.count(13)?,
-        failure: row.text_or_none(14)?.map(str::to_owned),
-    })
-}
-
-/// Returns the newest check.
-pub(in crate::catalog) fn newest(tx: &mut dyn Tx) -> TxResult<Option<CheckRun>> {
-    let sql = "SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, completed_at_secs,
-                   rate, phase, cursor, objects, bytes, total_bytes, reclaimable_count,
-                   reclaimable_bytes, failure
-               FROM checks ORDER BY run DESC LIMIT 1";
-    tx.find(sql, &[], read_run)
-}
-
-/// Returns the time of the last completed check, in seconds since 1970-01-01 UTC.
-pub(in crate::catalog) fn last_complete(tx: &mut dyn Tx) -> TxResult<Option<u64>> {
-    let sql = "SELECT MAX(completed_at_secs) FROM checks WHERE completed_at_secs IS NOT NULL";
-    tx.get(sql, &[], |row| row.count_or_none(0))
-}
-
-/// Starts a check or resumes an unfinished one.
-pub(in crate::catalog) fn claim(tx: &mut dyn Tx, claim: &ClaimCheck) -> TxResult<ClaimedCheck> {
-    let unfinished = newest(tx)?.filter(|run| run.completed_at_secs.is_none());
-    if let Some(run) = &unfinished {
-        let is_alive = !run.is_stopped
-            && run.failure.is_none()
-            && run.beat_at_secs.saturating_add(claim.patience_secs) > claim.now_secs;
-        if is_alive && run.runner != claim.runner {
-            return Ok(ClaimedCheck::Held);
-        }
-    }
-    let ClaimCheck { runner, now_secs, rate, .. } = claim;
-    match unfinished {
-        Some(run) if !claim.restart => {
-            let sql = "UPDATE checks SET runner = $1, beat_at_secs = $2, rate = $3, is_stopped = 0,
-                       failure = NULL WHERE run = $4";
-            tx.run(sql, args![runner, now_secs, rate, run.run])?;
-        }
-        _ => {
-            // The findings of earlier checks have been reported. The times of completed checks are
-            // kept.
-            tx.run("DELETE FROM findings", &[])?;
-            tx.run("DELETE FROM checks WHERE completed_at_secs IS NULL", &[])?;
-            let sql = "INSERT INTO checks (runner, beat_at_secs, started_at_secs, rate)
-                       VALUES ($1, $2, $2, $3)";
-            tx.run(sql, args![runner, now_secs, rate])?;
-        }
-    }
-    let run = newest(tx)?.ok_or_else(|| TxError::damaged("a check that began has no row"))?;
-    Ok(ClaimedCheck::Yours(run))
-}
-
-/// Records a heartbeat of a check. Returns false if the check belongs to another runner, was told
-/// to stop, or has ended.
-pub(in crate::catalog) fn beat(
-    tx: &mut dyn Tx,
-    run: u64,
-    runner: Runner,
-    now_secs: u64,
-) -> TxResult<bool> {
-    let sql = "UPDATE checks SET beat_at_secs =
-                   CASE WHEN beat_at_secs < $1 THEN $1 ELSE beat_at_secs END
-               WHERE run = $2 AND runner = $3 AND is_stopped = 0
-               AND completed_at_secs IS NULL AND failure IS NULL";
-    Ok(tx.run(sql, args![now_secs, run, runner])? > 0)
-}
-
-/// Tells the running check to stop.
-pub(in crate::catalog) fn stop(tx: &mut dyn Tx) -> TxResult<()> {
-    tx.run("UPDATE checks SET is_stopped = 1 WHERE completed_at_secs IS NULL", &[])?;
-    Ok(())
-}
-
-/// Saves the progress of a check and its findings since the last save. Returns false, and saves
-/// nothing, if the check belongs to another runner or was told to stop.
+/// Saves the progress of a check, its findings since the last save, and a heartbeat. Saves nothing
+/// unless the runner is to go on. The findings of earlier checks end: they have been reported.
 pub(in crate::catalog) fn save(
     tx: &mut dyn Tx,
-    check: &CheckRun,
+    job: &Job,
     found: &[Finding],
-) -> TxResult<bool> {
-    let CheckRun { run, runner, beat_at_secs, completed_at_secs, phase, cursor, .. } = check;
-    let CheckRun { objects, bytes, total_bytes, failure, .. } = check;
-    let CheckRun { reclaimable_count, reclaimable_bytes, .. } = check;
-    let sql = "UPDATE checks SET beat_at_secs = $1, completed_at_secs = $2, phase = $3,
-               cursor = $4, objects = $5, bytes = $6, total_bytes = $7, reclaimable_count = $8,
-               reclaimable_bytes = $9, failure = $10
-               WHERE run = $11 AND runner = $12 AND is_stopped = 0";
-    let count = tx.run(
-        sql,
-        args![
-            beat_at_secs,
-            completed_at_secs,
-            phase,
-            cursor,
-            objects,
-            bytes,
-            total_bytes,
-            reclaimable_count,
-            reclaimable_bytes,
-            failure,
-            run,
-            runner
-        ],
-    )?;
-    if count == 0 {
-        return Ok(false);
+    now_secs: u64,
+) -> TxResult<RunnerState> {
+    let state = jobs::save(tx, job, now_secs)?;
+    if state != RunnerState::Going {
+        return Ok(state);
     }
+    let run = job.id.run;
+    tx.run("DELETE FROM findings WHERE run < $1", args![run])?;
     let sql = "INSERT INTO findings (run, object, kind, what, class) VALUES ($1, $2, $3, $4, $5)
                ON CONFLICT (run, object) DO UPDATE SET what = excluded.what, class = excluded.class
                WHERE excluded.class < findings.class";
@@ -135,7 +27,7 @@ pub(in crate::catalog) fn save(
         [run.bind(), object.bind(), kind.bind(), what.bind(), class_number(*class).bind()]
     });
     tx.run_each(sql, &Batch::new(rows))?;
-    Ok(true)
+    Ok(state)
 }
 
 const fn class_number(class: Class) -> &'static i64 {

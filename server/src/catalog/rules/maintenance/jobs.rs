@@ -1,8 +1,6 @@
 //! Jobs: which runner works on which, and how far it came.
 
-use crate::catalog::model::jobs::{
-    ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, Runner, RunnerState,
-};
+use crate::catalog::model::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, RunnerState};
 use crate::catalog::tx::{Tx, TxError, TxResult, args};
 
 /// Returns the newest job of a kind.
@@ -31,8 +29,15 @@ pub(in crate::catalog) fn newest(tx: &mut dyn Tx, kind: JobKind) -> TxResult<Opt
     })
 }
 
+/// Returns the time of the last complete job of a kind, in seconds since 1970-01-01 UTC.
+pub(in crate::catalog) fn last_complete(tx: &mut dyn Tx, kind: JobKind) -> TxResult<Option<u64>> {
+    let sql = "SELECT MAX(ended_at_secs) FROM jobs WHERE kind = $1 AND failure IS NULL";
+    tx.get(sql, args![kind.name()], |row| row.count_or_none(0))
+}
+
 /// Claims a job for a runner: resumes the newest if it did not complete, or else begins one with
-/// the progress that `begin` makes of the newest. Returns `None` while another runner is alive.
+/// the progress that `begin` makes of the newest. Takes the request that a dead runner left.
+/// Returns `None` while another runner is alive.
 pub(in crate::catalog) fn claim(
     tx: &mut dyn Tx,
     claim: &ClaimJob,
@@ -41,7 +46,7 @@ pub(in crate::catalog) fn claim(
     let ClaimJob { kind, runner, now_secs, patience_secs, restart } = claim;
     let before = newest(tx, *kind)?;
     let unfinished = before.as_ref().filter(|job| !is_complete(job));
-    if unfinished.is_some_and(|job| is_held(job, runner, *now_secs, *patience_secs)) {
+    if unfinished.is_some_and(|job| !job.is_stopped && job.is_alive(*now_secs, *patience_secs)) {
         return Ok(None);
     }
     match unfinished {
@@ -59,7 +64,8 @@ pub(in crate::catalog) fn claim(
             let sql = "DELETE FROM jobs WHERE kind = $1
                        AND run < (SELECT MAX(run) FROM jobs WHERE kind = $1)";
             tx.run(sql, args![kind.name()])?;
-            let last = newest(tx, *kind)?.map_or(0, |job| job.id.run);
+            // A number is not used again, so that no findings of a deleted job pass for its own.
+            let last = before.as_ref().map_or(0, |job| job.id.run);
             let sql =
                 "INSERT INTO jobs (kind, run, runner, beat_at_secs, started_at_secs, progress)
                        VALUES ($1, $2, $3, $4, $4, $5)";
@@ -67,16 +73,14 @@ pub(in crate::catalog) fn claim(
             tx.run(sql, args![kind.name(), run, runner, now_secs, progress])?;
         }
     }
-    let job = newest(tx, *kind)?;
-    job.map(Some).ok_or_else(|| TxError::damaged("a job that began has no row"))
+    let mut job =
+        newest(tx, *kind)?.ok_or_else(|| TxError::damaged("a job that began has no row"))?;
+    job.request = before.map(|job| job.request).unwrap_or_default();
+    Ok(Some(job))
 }
 
 fn is_complete(job: &Job) -> bool {
     job.end.as_ref().is_some_and(|end| end.failure.is_none())
-}
-
-fn is_held(job: &Job, by_other_than: &Runner, now_secs: u64, patience_secs: u64) -> bool {
-    !job.is_stopped && job.is_alive(now_secs, patience_secs) && job.id.runner != *by_other_than
 }
 
 /// Records a heartbeat. Returns the state of the runner.
@@ -116,18 +120,19 @@ pub(in crate::catalog) fn stop(tx: &mut dyn Tx, kind: JobKind) -> TxResult<()> {
 }
 
 /// Requests that the running job goes on when it is done. `merge` makes the request from the
-/// earlier one. Returns the job, or `None` if no runner is alive.
+/// earlier one. Returns false if no runner is alive.
 pub(in crate::catalog) fn request(
     tx: &mut dyn Tx,
-    claim: &ClaimJob,
+    kind: JobKind,
+    now_secs: u64,
+    patience_secs: u64,
     merge: impl Fn(&str) -> String,
-) -> TxResult<Option<JobId>> {
-    let ClaimJob { kind, now_secs, patience_secs, .. } = claim;
-    let alive = newest(tx, *kind)?.filter(|job| job.is_alive(*now_secs, *patience_secs));
-    let Some(job) = alive else { return Ok(None) };
+) -> TxResult<bool> {
+    let alive = newest(tx, kind)?.filter(|job| job.is_alive(now_secs, patience_secs));
+    let Some(job) = alive else { return Ok(false) };
     let sql = "UPDATE jobs SET request = $1 WHERE kind = $2 AND run = $3";
     tx.run(sql, args![merge(&job.request), kind.name(), job.id.run])?;
-    Ok(Some(job.id))
+    Ok(true)
 }
 
 /// Ends a job with its last progress, unless it was requested to go on: then takes the request and

@@ -326,8 +326,23 @@ CREATE TABLE jobs (
 ) {CLUSTERED};
 ";
 
+/// Moves checks to the jobs. An unfinished check goes on from its cursor.
+pub(super) const V10: &str = "
+INSERT INTO jobs (kind, run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
+        failure, cursor, progress)
+    SELECT 'check', run, runner, beat_at_secs, is_stopped, started_at_secs,
+        CASE WHEN failure IS NULL THEN completed_at_secs ELSE beat_at_secs END,
+        failure, cursor,
+        '{\"rate\":' || rate || ',\"phase\":' || phase || ',\"objects\":' || objects
+            || ',\"bytes\":' || bytes || ',\"total_bytes\":' || total_bytes
+            || ',\"reclaimable_count\":' || reclaimable_count
+            || ',\"reclaimable_bytes\":' || reclaimable_bytes || '}'
+    FROM checks;
+DROP TABLE checks;
+";
+
 /// The names of all tables.
-pub(super) const TABLES: [&str; 30] = [
+pub(super) const TABLES: [&str; 29] = [
     "applications",
     "packs",
     "chunks",
@@ -351,7 +366,6 @@ pub(super) const TABLES: [&str; 30] = [
     "pins",
     "hosts",
     "policies",
-    "checks",
     "findings",
     "damaged",
     "damage_needs",

@@ -13,7 +13,6 @@ use crate::app::maintenance::collect::{
 use crate::http::extract::Body;
 use crate::http::frame::{Access, Resource, at};
 use crate::http::voice::ApiError;
-use crate::jobs;
 
 pub(crate) fn resources() -> Vec<Resource> {
     vec![
@@ -59,7 +58,7 @@ pub(crate) async fn start(
         rate_max: body.rate_max,
         is_forced: body.force,
     };
-    jobs::collect::start(&registry.clone().into_inner(), options).await?;
+    registry.clone().into_inner().start_collecting(options).await?;
     Ok(HttpResponse::Accepted().json(body_of(registry.collect_status().await?)))
 }
 

@@ -31,7 +31,8 @@ fn finding_of(finding: Finding) -> v1::Finding {
 }
 
 fn body_of(status: FsckStatus) -> v1::Fsck {
-    let FsckStatus { state, run, phase, found, last_complete_at_secs } = status;
+    let FsckStatus { state, run, started_at_secs, completed_at_secs, failure, .. } = status;
+    let FsckStatus { progress, phase, found, last_complete_at_secs, .. } = status;
     let findings: Vec<_> = found.list.into_iter().map(finding_of).collect();
     let damage_count: u64 = found.damage.iter().map(|(_, count)| count).sum();
     let is_damage = |f: &&v1::Finding| f.class != v1::FindingClass::Reclaimable;
@@ -45,19 +46,19 @@ fn body_of(status: FsckStatus) -> v1::Fsck {
             FsckState::Failed => v1::FsckState::Failed,
             FsckState::Complete => v1::FsckState::Complete,
         },
-        run: run.run,
+        run,
         phase: phase.to_owned(),
-        started_at_secs: run.started_at_secs,
-        completed_at_secs: run.completed_at_secs,
-        objects: run.objects,
-        bytes: run.bytes,
-        total_bytes: run.total_bytes,
+        started_at_secs,
+        completed_at_secs,
+        objects: progress.objects,
+        bytes: progress.bytes,
+        total_bytes: progress.total_bytes,
         damage_count,
-        reclaimable_count: run.reclaimable_count,
-        reclaimable_bytes: run.reclaimable_bytes,
+        reclaimable_count: progress.reclaimable_count,
+        reclaimable_bytes: progress.reclaimable_bytes,
         findings,
         findings_left_out: damage_count.saturating_sub(told),
-        failure: run.failure,
+        failure,
         last_complete_at_secs,
     }
 }

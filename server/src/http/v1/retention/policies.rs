@@ -13,7 +13,6 @@ use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::v1::openapi;
 use crate::http::v1::releases::published::deleted_body;
 use crate::http::voice::ApiError;
-use crate::jobs;
 
 pub(crate) fn resources() -> Vec<Resource> {
     vec![
@@ -153,8 +152,7 @@ pub(crate) async fn apply(
     let only = body.releases.map(|releases| releases.into_iter().collect());
     let mut outcome = registry.apply_retention(&application, only, &actor.name).await?;
     if !outcome.deleted.is_empty()
-        && let Err(error) =
-            jobs::collect::start(&registry.into_inner(), CollectOptions::default()).await
+        && let Err(error) = registry.into_inner().start_collecting(CollectOptions::default()).await
     {
         outcome.failure.get_or_insert(error);
     }

@@ -18,7 +18,7 @@ fn two_processes() -> (Site, Arc<Registry>, Arc<Registry>) {
     (site, one, other)
 }
 
-async fn begun(registry: &Arc<Registry>, options: CollectOptions) -> Option<CollectJob> {
+async fn begun(registry: &Arc<Registry>, options: CollectOptions) -> Option<Task<Collection>> {
     registry.begin_collecting(options).await.unwrap()
 }
 
@@ -68,15 +68,14 @@ async fn a_stop_reaches_the_collection_in_another_process() {
     let job = begun(&one, FORCED).await.unwrap();
     assert!(begun(&other, FORCED).await.is_none());
     other.stop_collecting().await.unwrap();
-    assert!(!job.watched.running.is_stopped());
-    job.watched.running.beat().await.unwrap();
-    assert!(job.watched.running.is_stopped());
-    one.collecting.set(Some(Arc::clone(&job.watched)));
+    assert!(!job.running.is_stopped());
+    job.running.beat().await.unwrap();
+    assert!(job.running.is_stopped());
     assert!(matches!(one.collecting.check_stop(), Err(AppError::Stopped { .. })));
     assert!(begun(&other, DEFAULT).await.is_none(), "requested after the stop");
-    assert!(job.watched.running.end(None).await.unwrap().is_some());
+    assert!(job.running.end(None).await.unwrap().is_some());
     assert!(one.collecting.check_stop().is_ok(), "the round goes on");
-    assert_eq!(job.watched.running.end(None).await.unwrap(), None);
+    assert_eq!(job.running.end(None).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -85,7 +84,7 @@ async fn requests_beside_a_collection_are_merged_into_the_next_round() {
     let job = begun(&one, DEFAULT).await.unwrap();
     assert!(begun(&one, FORCED).await.is_none());
     assert!(begun(&other, CollectOptions { rate_max: Some(9), ..DEFAULT }).await.is_none());
-    let request = job.watched.running.end(None).await.unwrap().unwrap();
+    let request = job.running.end(None).await.unwrap().unwrap();
     let options: CollectOptions = serde_json::from_str(&request).unwrap();
     assert_eq!(options, CollectOptions { rate_max: Some(9), ..FORCED });
     assert!(begun(&other, FORCED).await.is_none());
