@@ -22,7 +22,7 @@ pub struct Head {
 
 /// The error of an invalid head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the head of a log is written NUMBER@blake3:…")]
+#[error("the head of a log has the form NUMBER@blake3:…")]
 pub struct InvalidHead;
 
 impl FromStr for Head {
@@ -45,7 +45,7 @@ impl fmt::Display for Head {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokenLog {
     /// The digest of an entry does not match its content and the digest before it.
-    #[error("entry {sequence} of the audit log, or the one before it, was changed")]
+    #[error("entry {sequence} of the audit log, or the entry before it, was changed")]
     Changed {
         /// The number of the entry.
         sequence: u64,
@@ -57,7 +57,7 @@ pub enum BrokenLog {
         sequence: u64,
     },
     /// The log does not hold the head that was noted earlier.
-    #[error("the audit log does not hold the entry {head} that was noted")]
+    #[error("the audit log does not contain the recorded head {head}")]
     OtherHead {
         /// The noted head.
         head: Head,

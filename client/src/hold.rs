@@ -66,7 +66,7 @@ pub(crate) async fn renewing<T>(
         loop {
             pause(lease).await;
             if let Err(error) = registry.renew_lease(lease).await {
-                tracing::warn!(%error, "cannot renew the lease of what is sent");
+                tracing::warn!(%error, "cannot renew the lease of this transfer");
             }
         }
     };
@@ -81,5 +81,5 @@ async fn pause(lease: &Lease) {
 }
 
 fn unheld(error: &RegistryError) {
-    tracing::warn!(%error, "no lease: what is read may be collected meanwhile");
+    tracing::warn!(%error, "no lease: a collection may remove the content during the read");
 }

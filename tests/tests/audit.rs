@@ -208,7 +208,7 @@ fn the_audit_log_names_who_did_what_and_shows_when_it_was_changed() {
     assert!(head.starts_with("4@blake3:"), "{head}");
     by(&registry, "ci", "push shop:3 --machine a=root:1.raw").succeeds();
     let whole = by(&registry, "host", &format!("audit --verify --head {head}")).succeeds();
-    assert!(whole.stdout.starts_with("whole: 5 entries"), "{whole}");
+    assert!(whole.stdout.starts_with("intact: 5 entries"), "{whole}");
     drop(registry);
 
     let catalog = rusqlite::Connection::open(world.path("registry/catalog.sqlite")).unwrap();

@@ -356,7 +356,7 @@ fn machines_of_libvirt_run_on_overlays_so_that_a_patch_finds_the_disks_unmodifie
     tool("qemu-io", ["-c", "write -P 7 0 64k", overlay.to_str().unwrap()]);
     world.seawall("verify host").succeeds();
     let told = world.local("patch host --to team/shop:2").succeeds();
-    assert!(told.stdout.contains("what guests wrote on 1 is kept in"), "{told}");
+    assert!(told.stdout.contains("the overlays on 1 are kept in"), "{told}");
     assert!(!overlay.exists(), "no machine starts on an overlay of another release");
     fakes.runs(&script, &["--define"]);
     let second = state();

@@ -202,11 +202,11 @@ fn a_folder_that_is_none_is_called_what_it_is() {
         ("verify 1.0.0.raw", 2, "`seawall inspect 1.0.0.raw --digest`"),
         ("diff nodir", 3, "`nodir` is no directory here"),
         ("diff nodir 1.0.0", 3, "`nodir` is no directory here"),
-        ("diff shop:1.0.0", 2, "is compared to nothing"),
+        ("diff shop:1.0.0", 2, "there is nothing to compare"),
         ("pull shop:1.0.0 --into new --locked", 3, "there is no lockfile new/seawall.lock"),
         ("pull shop:1.1.0 --into host", 4, "host holds shop:1.0.0"),
         ("pull shop:1.0.0 --into host --format qcow2", 4, "in another format"),
-        ("list --registry 1.0.0.raw", 2, "`1.0.0.raw` is a file, and no registry"),
+        ("list --registry 1.0.0.raw", 2, "`1.0.0.raw` is a file, not a registry"),
         ("pin --lockfile nofile --reason x", 3, "cannot read nofile"),
         ("drill registry --into host", 4, "is not an empty directory"),
         ("export shop:1.0.0/web/root -o nodir/x.raw", 3, "make the folder nodir first"),
@@ -221,7 +221,7 @@ fn a_release_that_a_rollback_may_need_names_no_command_that_would_not_help() {
     let world = shop();
     world.local("promote shop:1.1.0 stable").succeeds();
     let said = world.local("rm shop:1.0.0").exits_with(4).stderr;
-    assert!(said.contains("it can go once stable has moved on"), "{said}");
+    assert!(said.contains("delete it once stable has moved on"), "{said}");
     assert!(!said.contains("retention apply"), "{said}");
 }
 

@@ -66,7 +66,7 @@ fn a_header_that_a_guest_wrote_publishes_no_file_of_the_host() {
     // A name that ends in `.raw` is a statement, too.
     forge(&world, "images/guest.raw", &secret);
     for command in commands("images/guest.raw") {
-        refused(&world, &command).says("its name says raw").says("`raw:images/guest.raw`");
+        refused(&world, &command).says("its name indicates raw").says("`raw:images/guest.raw`");
     }
     // EntryContent to be raw, the disk is what the guest wrote.
     {
@@ -194,7 +194,7 @@ fn a_compressed_disk_is_read_as_what_it_holds() {
         assert_eq!(inspected["compression"], compression);
         assert_eq!(told(&world, &format!("{inspect} --scratch home"))["content"], content);
     }
-    world.local("push y:1 --machine a=disk.img.xz").succeeds().prints("taken for raw in xz");
+    world.local("push y:1 --machine a=disk.img.xz").succeeds().prints("read as raw in xz");
     let done = world.local("inspect disk.img.xz --scratch nosuch").exits_with(3);
     done.explains().says("scratch folder nosuch").says("--scratch");
     fs::write(world.path("short.img.gz"), &fs::read(world.path("disk.qcow2.gz")).unwrap()[..5000])

@@ -268,7 +268,7 @@ fn retention_frees_exactly_the_bytes_that_its_plan_says_and_keeps_what_is_held()
     promote(&world, "1.3");
     world.local("pin shop:1.0 --reason kept").succeeds();
     let none = world.local("retention show shop").succeeds().stdout;
-    assert!(none.contains("nothing goes"), "{none}");
+    assert!(none.contains("nothing is deleted"), "{none}");
     let plan = world.local("retention plan shop --json").succeeds().json();
     let fates = |plan: &Value| -> Vec<(String, String)> {
         let word = |value: &Value| value.as_str().unwrap().to_owned();
@@ -284,7 +284,7 @@ fn retention_frees_exactly_the_bytes_that_its_plan_says_and_keeps_what_is_held()
     let want = [("1.3", "stays"), ("1.2", "goes"), ("1.1", "goes"), ("1.0", "stays")];
     assert_eq!(fates(&plan), want.map(|(version, fate)| (version.to_owned(), fate.to_owned())));
     let text = world.local("retention plan shop").succeeds().stdout;
-    assert!(text.contains("2 of 4 releases would go, which frees"), "{text}");
+    assert!(text.contains("2 of 4 releases would be deleted, which frees"), "{text}");
     let freed = plan["freedBytes"].as_u64().unwrap();
     // Two times 1 MiB of noise, which nothing else has, but not what all of them share.
     assert!((2 * MIB..3 * MIB).contains(&freed), "{freed}");
@@ -306,5 +306,5 @@ fn retention_frees_exactly_the_bytes_that_its_plan_says_and_keeps_what_is_held()
     assert!(again.contains("nothing was deleted"), "{again}");
     world.local("retention set shop --none").succeeds();
     let none = world.local("retention show shop").succeeds().stdout;
-    assert!(none.contains("nothing goes"), "{none}");
+    assert!(none.contains("nothing is deleted"), "{none}");
 }

@@ -345,6 +345,6 @@ fn a_disk_is_exported_in_any_format_to_a_file_or_a_pipe() {
     let run = world.local("export team/shop:1.0.0/web/root -o out.raw").exits_with(4);
     run.explains().says("out.raw exists");
     world.local("export team/shop:1.0.0/web/data -o x").exits_with(3).says("it has root");
-    world.local("export team/shop:1.0.0/web -o x").exits_with(2).says("names no disk");
+    world.local("export team/shop:1.0.0/web -o x").exits_with(2).says("does not name a disk");
     assert!(!world.path("x").exists());
 }

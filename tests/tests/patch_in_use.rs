@@ -145,7 +145,7 @@ fn a_write_after_the_plan_is_noticed_wherever_it_lands_and_is_not_lost() {
         let done = host.patch(move || write(&target, offset, &[7; 512]));
 
         assert_eq!(done.status.code(), Some(4), "at {offset}: {done}");
-        done.explains().says("root.raw was written to").says("nothing was touched: stop the");
+        done.explains().says("root.raw was written to").says("nothing was changed: stop the");
         assert_eq!(read(&disk, offset), [7; 512], "the write at {offset} is not ours to lose");
         host.registry.client(&host.world, "verify host").exits_with(4);
         // But for the write it is what it was.

@@ -118,7 +118,7 @@ pub enum ConvertFailure {
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
     /// A thread ended unexpectedly.
-    #[error("the conversion stopped for a reason it cannot name; this is a defect of seawall")]
+    #[error("the conversion stopped unexpectedly; this is a defect of seawall")]
     Defect,
 }
 

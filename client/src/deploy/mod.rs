@@ -257,10 +257,10 @@ fn fidelity(release: &Release, target: DescriptorTarget, losses: &[Loss]) -> Str
     let (application, version) = (release.application(), release.version());
     let mut text = format!("{application} {version} for {target}: ");
     if losses.is_empty() {
-        text.push_str("everything the release says is said.\n");
+        text.push_str("these files express the whole release.\n");
         return text;
     }
-    text.push_str("what the release says and these files cannot.\n\n");
+    text.push_str("settings of the release that these files cannot express.\n\n");
     for loss in losses {
         text.push_str(&format!("{loss}\n"));
     }

@@ -44,7 +44,7 @@ impl std::fmt::Display for Described {
         let (target, folder) = (self.target, self.folder.display());
         write!(f, "{target}: {} in {folder}", Counted(self.files.len() as u64, "file"))?;
         if !self.losses.is_empty() {
-            write!(f, "; what they cannot say:")?;
+            write!(f, "; settings that they cannot express:")?;
         }
         self.losses.iter().try_for_each(|loss| write!(f, "\n    {loss}"))
     }

@@ -90,7 +90,7 @@ pub enum LockError {
         path: PathBuf,
     },
     /// The path is a file.
-    #[error("{} is a file, and no directory that a release was pulled into", path.display())]
+    #[error("{} is a file, not a directory that a release was pulled into", path.display())]
     NotDirectory {
         /// The path.
         path: PathBuf,
@@ -111,7 +111,7 @@ pub enum LockError {
         directory: PathBuf,
     },
     /// The lockfile and the release document contradict each other.
-    #[error("{} does not describe what seawall.lock says: {why}", path.display())]
+    #[error("{} contradicts seawall.lock: {why}", path.display())]
     Contradiction {
         /// The file.
         path: PathBuf,

@@ -55,7 +55,7 @@ pub enum ExportError {
     #[error("a package cannot hold a file of that name")]
     Name(#[source] io::Error),
     /// A thread of the export ended unexpectedly.
-    #[error("the export stopped for a reason it cannot name; this is a defect of seawall")]
+    #[error("the export stopped unexpectedly; this is a defect of seawall")]
     Defect,
 }
 

@@ -172,7 +172,7 @@ fn odd_sectors(machine: &Machine) -> impl Iterator<Item = Unmapped> {
     machine.disks.iter().filter_map(|disk| {
         let len = sectors::len_of(machine, &disk.name)?;
         let what = format!("sectors of {len} bytes of disk `{}`", disk.name);
-        let why = format!("OVF has no word for their length: {}", sectors::advice(len));
+        let why = format!("OVF cannot express their length: {}", sectors::advice(len));
         Some(Unmapped::new("DiskSection", what, why).of(machine.name.as_str()))
     })
 }

@@ -46,7 +46,7 @@ impl FileIdentity {
 
     fn from_metadata(path: PathBuf, meta: &fs::Metadata) -> io::Result<Self> {
         if !meta.is_file() {
-            return Err(io::Error::other("only a regular file's times tell of its bytes"));
+            return Err(io::Error::other("only the times of a regular file change with its bytes"));
         }
         Ok(Self {
             path,

@@ -129,7 +129,7 @@ pub enum PatchError {
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
     /// A thread of the patch panicked.
-    #[error("the patch stopped for a reason it cannot name; this is a defect of seawall")]
+    #[error("the patch stopped unexpectedly; this is a defect of seawall")]
     Defect,
 }
 
@@ -177,11 +177,11 @@ impl Failure for PatchError {
                 "stop the machine that runs on it, or whatever else has it open, then patch again"
             }
             Self::Changing { .. } | Self::Written { .. } => {
-                "nothing was touched: stop the machine that writes to it"
+                "nothing was changed: stop the machine that writes to it"
             }
             Self::InProgress { .. } => "run `seawall patch` without --dry-run to finish it",
             Self::WrittenBetween { .. } => {
-                "this directory cannot be finished: pull the release into another one, and start \
+                "this patch cannot be completed: pull the release into another one, and start \
                  no machine between a patch that was interrupted and the next"
             }
             Self::OtherJournal { .. } => {
@@ -189,7 +189,7 @@ impl Failure for PatchError {
                  another directory"
             }
             Self::Journal { .. } => "pull the release into another directory",
-            Self::Foreign { .. } => "nothing was touched: move the file away",
+            Self::Foreign { .. } => "nothing was changed: move the file away",
             Self::NoSuchMachine { .. } => "pull the machines you need into another directory",
             Self::OddLength { .. } => "pull the release with --format raw into another directory",
             Self::Defect => return None,
@@ -215,8 +215,8 @@ pub fn keep_or_discard(
 ) -> String {
     let dir = directory.display();
     format!(
-        "nothing was touched. To keep what the guest wrote, copy it away: `cp -a {dir} {dir}.kept`, \
-         or push it as a release of its own. To discard it, pull afresh: `mv {dir} {dir}.old && \
+        "nothing was changed. To keep the guest's data, copy the directory: `cp -a {dir} {dir}.kept`, \
+         or push it as a release of its own. To discard it, pull again: `mv {dir} {dir}.old && \
          seawall pull {application}@{release} --into {dir}`, then patch. Guests that run on \
          overlays, as the scripts of `--as` start them, leave the disks unmodified"
     )

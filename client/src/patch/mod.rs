@@ -220,7 +220,7 @@ async fn roll_forward(
 fn warn_of(patch: &Patch, left: impl IntoIterator<Item = HostError>) {
     for error in left {
         let why = &error.source;
-        patch.progress.note(&format!("warning: {error}: {why}; it is of no use any more"));
+        patch.progress.note(&format!("warning: {error}: {why}; it is no longer needed"));
     }
 }
 

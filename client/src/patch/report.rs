@@ -86,7 +86,11 @@ impl fmt::Display for PatchPlan {
         write_sums(f, &self.disks, &self.transfer)?;
         self.room.iter().try_for_each(|room| write!(f, "\n  {room}"))?;
         self.in_use.iter().try_for_each(|path| {
-            write!(f, "\n  {} is in use: stop what has it open before the patch", path.display())
+            write!(
+                f,
+                "\n  {} is in use: stop the process that has it open before the patch",
+                path.display()
+            )
         })
     }
 }
@@ -158,11 +162,8 @@ impl fmt::Display for PatchReport {
         self.descriptors.iter().try_for_each(|described| write!(f, "\n  {described}"))?;
         self.overlays.iter().try_for_each(|aside| {
             let aside = aside.display();
-            write!(
-                f,
-                "\n  what guests wrote on {from} is kept in {aside}; the start scripts use "
-            )?;
-            write!(f, "it again after a patch back to {from}")
+            write!(f, "\n  the overlays on {from} are kept in {aside}; the start scripts use ")?;
+            write!(f, "them again after a patch back to {from}")
         })
     }
 }

@@ -79,7 +79,7 @@ pub enum PullError {
         disk: String,
     },
     /// The directory's path exists and is not a directory.
-    #[error("{} is in the way: it is no directory", path.display())]
+    #[error("{} is in the way: it is not a directory", path.display())]
     InTheWay {
         /// The path.
         path: PathBuf,
@@ -114,7 +114,7 @@ pub enum PullError {
         format: ExportFormat,
     },
     /// A thread of the pull panicked.
-    #[error("the pull stopped for a reason it cannot name; this is a defect of seawall")]
+    #[error("the pull stopped unexpectedly; this is a defect of seawall")]
     Defect,
 }
 

@@ -206,7 +206,7 @@ impl Staging {
         let mark = Folder::open(&place).and_then(|it| it.remove(&FolderPath::composed(MARK)));
         if let Err(error) = mark {
             let why = &error.source;
-            pull.progress.note(&format!("warning: {error}: {why}; it is of no use any more"));
+            pull.progress.note(&format!("warning: {error}: {why}; it is no longer needed"));
         }
         pull.state.hold(&Holding::of(&place, lock));
         Ok(place)

@@ -69,7 +69,7 @@ pub enum PushError {
     #[error("the release cannot be described")]
     Release(#[from] InvalidRelease),
     /// A thread of the push panicked.
-    #[error("the push stopped for a reason it cannot name; this is a defect of seawall")]
+    #[error("the push stopped unexpectedly; this is a defect of seawall")]
     Defect,
 }
 

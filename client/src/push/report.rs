@@ -124,7 +124,7 @@ impl fmt::Display for PushReport {
             let how = if disk.recalled { ", not read: unchanged since its last scan" } else { "" };
             let (machine, name, len) = (&disk.machine, &disk.disk, HumanBytes(disk.len));
             writeln!(f, "  {machine}/{name}  {len}  {}{how}", disk.content)?;
-            writeln!(f, "    taken for {}", disk.source)?;
+            writeln!(f, "    read as {}", disk.source)?;
         }
         for unmapped in &self.unmapped {
             writeln!(f, "  not mapped: {unmapped}")?;

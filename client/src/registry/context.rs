@@ -45,7 +45,9 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
              SEAWALL_TOKEN",
         ),
         Code::Denied => Some("use a token that permits this: --token-file FILE"),
-        Code::NotFound => Some("`seawall list` and `seawall list APPLICATION` show what there is"),
+        Code::NotFound => {
+            Some("`seawall list` and `seawall list APPLICATION` show the existing names")
+        }
         Code::VersionTaken => Some("a version is never reused: push under a new one"),
         Code::Incomplete | Code::LeaseEnded => {
             Some("run the push again: it resumes and sends only what is missing")
@@ -54,10 +56,10 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
             Some("run `seawall channels APPLICATION CHANNEL` to see who moved it, then retry")
         }
         Code::Unavailable | Code::RateLimited => Some("run the command again in a moment"),
-        Code::QuotaExceeded => Some("`seawall quota APPLICATION` shows what is used of it"),
+        Code::QuotaExceeded => Some("`seawall quota APPLICATION` shows its usage"),
         Code::StorageFull => Some(
-            "delete releases with `seawall rm` and run `seawall gc`, or give the registry's disk \
-             more room; then run this again",
+            "delete releases with `seawall rm` and run `seawall gc`, or enlarge the registry's \
+             disk; then run this command again",
         ),
         Code::Damaged => Some("run `seawall verify REF`, then push the release again"),
         Code::Held => {

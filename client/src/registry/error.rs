@@ -28,7 +28,7 @@ pub enum RegistryError {
         retry_after: Option<Duration>,
     },
     /// The registry requires a token, and none is configured for its address.
-    #[error("{url} asks for a token, and no token is configured for it")]
+    #[error("{url} requires a token, and no token is configured for it")]
     NoToken {
         /// The registry.
         url: String,
@@ -56,7 +56,7 @@ pub enum RegistryError {
         source: reqwest::Error,
     },
     /// The transfer stalled for longer than the idle limit.
-    #[error("{url} stood still for {} s while asked to {what}", .idle.as_secs_f32())]
+    #[error("{url} made no progress for {} s when asked to {what}", .idle.as_secs_f32())]
     Stalled {
         /// The registry.
         url: String,
@@ -66,7 +66,7 @@ pub enum RegistryError {
         idle: Duration,
     },
     /// An answer that no registry of this API version gives.
-    #[error("the registry broke its protocol when asked to {what}: {}", one_line(why))]
+    #[error("the registry violated the protocol when asked to {what}: {}", one_line(why))]
     Protocol {
         /// The request, as a phrase with a verb.
         what: String,
@@ -151,7 +151,7 @@ impl RegistryError {
                 Some(format!("check that {url} is a Seawall registry: `curl {url}/v1/version`"))
             }
             Self::WrongBytes { .. } => Some(
-                "nothing was kept of it; run `seawall verify REF` to see what else is damaged, \
+                "the wrong bytes were discarded; run `seawall verify REF` to see what else is damaged, \
                  then push the release again"
                     .to_owned(),
             ),
@@ -159,7 +159,7 @@ impl RegistryError {
                 io_remedy(source).map(str::to_owned)
             }
             Self::Kept { .. } => {
-                Some("name a file that is not there yet, in a folder of yours".to_owned())
+                Some("name a file that does not exist yet, in a folder that you may write to".to_owned())
             }
             Self::Protocol { .. } | Self::TooLarge { .. } => Some(
                 "compare `seawall --version` with the registry's `/v1/version`: one of them may \
@@ -249,7 +249,7 @@ fn unreached(url: &str, obstacle: Obstacle) -> String {
             format!("it does not speak plain HTTP there: name it as {secure}, if it speaks TLS")
         }
         Obstacle::Untrusted => format!(
-            "name the registry as its certificate does, and let this host trust whoever signed it: \
+            "name the registry as its certificate does, and make this host trust its issuer: \
              `cp CA.crt /usr/local/share/ca-certificates/ && update-ca-certificates`, or \
              SSL_CERT_FILE; `curl -v {url}/healthz` shows the certificate"
         ),

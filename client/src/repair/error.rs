@@ -19,7 +19,7 @@ pub enum RepairError {
     #[error(transparent)]
     Host(#[from] HostError),
     /// A thread panicked.
-    #[error("the repair stopped for a reason it cannot name; this is a defect of seawall")]
+    #[error("the repair stopped unexpectedly; this is a defect of seawall")]
     Defect,
 }
 

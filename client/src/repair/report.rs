@@ -87,13 +87,13 @@ impl fmt::Display for RepairReport {
         }
         let bytes = HumanBytes(self.bytes);
         let (chunks, packs) = (Counted(self.chunks, "chunk"), Counted(self.packs, "pack"));
-        write!(f, "brought {chunks} ({bytes}) in {packs}, {}, ", Counted(self.leaves, "leaf"))?;
+        write!(f, "restored {chunks} ({bytes}) in {packs}, {}, ", Counted(self.leaves, "leaf"))?;
         let documents = Counted(self.documents, "document");
         write!(f, "{documents}, {}", Counted(self.descriptors, "descriptor"))?;
         for release in &self.releases {
             let state = match (release.was_damaged, release.is_whole) {
                 (false, _) => "is not known to be damaged",
-                (true, true) => "is whole again",
+                (true, true) => "is intact again",
                 (true, false) => "is still DAMAGED",
             };
             write!(f, "\n{}:{} {state}", release.application, release.version)?;
@@ -111,7 +111,7 @@ impl fmt::Display for RepairReport {
             }
         }
         if self.is_cut {
-            write!(f, "\nthere are more: run it again")?;
+            write!(f, "\nmore releases are damaged: run it again")?;
         }
         Ok(())
     }

@@ -87,11 +87,11 @@ impl SpecError {
             Self::Toml { .. } | Self::TooLong { .. } | Self::Rule(_) => Some(SCHEMA.to_owned()),
             Self::Flag { .. } => Some(
                 "write --machine NAME=[DISK:][FORMAT:]PATH[,…], as in --machine \
-                 web=root:web.qcow2,data:raw:data.img; an application.toml can say more"
+                 web=root:web.qcow2,data:raw:data.img; an application.toml has more settings"
                     .to_owned(),
             ),
             Self::Architecture { .. } => {
-                Some("say `architecture = …` in an application.toml".to_owned())
+                Some("set `architecture = …` in an application.toml".to_owned())
             }
             Self::Name(_) | Self::Limits(_) => None,
         }

@@ -56,7 +56,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Scan(#[from] ScanError),
     /// A thread panicked.
-    #[error("the verification stopped for a reason it cannot name; this is a defect of seawall")]
+    #[error("the verification stopped unexpectedly; this is a defect of seawall")]
     Defect,
 }
 
@@ -92,7 +92,7 @@ impl Failure for VerifyError {
             Self::Registry(error) => error.remedy(),
             Self::Read(error) => error.remedy(),
             Self::InProgress { .. } => {
-                Some("run the same `seawall patch` again: it goes on where it ended".to_owned())
+                Some("run the same `seawall patch` again: it resumes".to_owned())
             }
             Self::Scan(error) => error.remedy(),
             Self::Defect => None,

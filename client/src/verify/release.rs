@@ -27,7 +27,7 @@ const LEAVES_AT_ONCE: usize = 4;
 const RANGES_KEPT: usize = 6;
 
 /// The defect of a leaf whose bytes do not match its value in the index.
-const WRONG_VALUE: &str = "its bytes do not hash to the value that the index gives it";
+const WRONG_VALUE: &str = "its bytes do not hash to its value in the index";
 
 /// The inputs of a verification.
 pub struct VerifyRelease {

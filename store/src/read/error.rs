@@ -119,7 +119,7 @@ pub enum ReadError {
         position: usize,
     },
     /// A worker thread panicked, or the runtime is shutting down.
-    #[error("the read stopped for a reason it cannot name; this is a defect of seawall")]
+    #[error("the read stopped unexpectedly; this is a defect of seawall")]
     Defect,
 }
 

@@ -45,7 +45,10 @@ fn main() -> ExitCode {
         Err(error) if error.use_stderr() && wants_json() => {
             let text = error.render().to_string();
             let what = text.trim_start_matches("error: ").trim_end();
-            return tell(&Failure::usage(what, "`seawall help COMMAND` lists what it takes"), true);
+            return tell(
+                &Failure::usage(what, "`seawall help COMMAND` lists its arguments and options"),
+                true,
+            );
         }
         Err(error) => {
             // Help goes to standard output; nothing can be done if its reader is gone.

@@ -69,17 +69,17 @@ impl Aftermath {
         match self {
             Self::Patched(dir) if is_between_releases(dir) => format!(
                 "{name}: the disks in {} are between two releases; run `seawall patch` again to \
-                 finish them, before anything runs on them",
+                 complete the patch before you start a machine",
                 plain(&dir.display().to_string())
             ),
             Self::Patched(_) | Self::Resumes => {
-                format!("{name}: nothing is half done; the same command goes on where this ended")
+                format!("{name}: nothing is half done; the same command resumes")
             }
             Self::Removed => {
-                format!("{name}: what was written is removed; the same command begins again")
+                format!("{name}: the unfinished output was removed; the same command starts over")
             }
             Self::Device(path) => format!(
-                "{name}: a part of the image is on {0}, which is no disk now; empty it \
+                "{name}: {0} holds a part of the image and is not usable as a disk; empty it \
                  (`blkdiscard -z {0}`), then run the same command again",
                 plain(&path.display().to_string())
             ),
@@ -118,7 +118,7 @@ pub(crate) async fn until_signal(
     let command = tokio::spawn(command);
     let (name, code) = tokio::select! {
         ended = command => {
-            let panicked = |_| Err(Failure::internal("the command stopped where it should not"));
+            let panicked = |_| Err(Failure::internal("the command stopped unexpectedly"));
             return ended.unwrap_or_else(panicked).map(|()| ExitCode::SUCCESS);
         }
         _ = interrupt.recv() => ("interrupted", EXIT_SIGINT),
@@ -145,7 +145,9 @@ mod tests {
         std::fs::create_dir_all(dir.path().join(".seawall/patch")).unwrap();
         std::fs::write(dir.path().join(".seawall/patch/journal"), "").unwrap();
         assert!(patched.line("interrupted").contains("between two releases"));
-        assert!(Aftermath::Removed.line("terminated").starts_with("terminated: what was written"));
+        assert!(
+            Aftermath::Removed.line("terminated").starts_with("terminated: the unfinished output")
+        );
         let device = Aftermath::Device("/dev/sdx".into());
         assert!(device.line("hung up").contains("`blkdiscard -z /dev/sdx`"));
         assert_eq!(Aftermath::Nothing.line("interrupted"), "interrupted");

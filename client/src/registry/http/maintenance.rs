@@ -27,7 +27,7 @@ impl Maintenance for HttpRegistry {
     }
 
     async fn fsck(&self) -> Result<Fsck, RegistryError> {
-        self.json(Call::get(self.v1(["fsck"]), "say how far its check is")).await
+        self.json(Call::get(self.v1(["fsck"]), "report the progress of its check")).await
     }
 
     async fn stop_fsck(&self) -> Result<(), RegistryError> {
@@ -35,7 +35,7 @@ impl Maintenance for HttpRegistry {
     }
 
     async fn damage(&self) -> Result<Damage, RegistryError> {
-        self.json(Call::get(self.v1(["damage"]), "say what is damaged")).await
+        self.json(Call::get(self.v1(["damage"]), "list damaged releases")).await
     }
 
     async fn damage_of(
@@ -45,7 +45,7 @@ impl Maintenance for HttpRegistry {
     ) -> Result<DamagedRelease, RegistryError> {
         let (name, selector) = (application.as_str(), selector.to_string());
         let url = self.v1(["applications", name, "releases", &selector, "damage"]);
-        let what = format!("say what is damaged of release {application} {selector}");
+        let what = format!("list the damage of release {application} {selector}");
         self.json(Call::get(url, what)).await
     }
 
@@ -71,7 +71,7 @@ impl Maintenance for HttpRegistry {
             len += piece.len() as u64;
         }
         if expected.is_some_and(|expected| expected != len) {
-            let why = format!("{len} bytes came of {expected:?}");
+            let why = format!("{len} bytes arrived of {expected:?}");
             return Err(RegistryError::Protocol { what: what.to_owned(), why });
         }
         file.commit().map_err(|error| kept(into, error))?;

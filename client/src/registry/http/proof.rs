@@ -31,7 +31,7 @@ pub(super) fn release(
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .ok_or_else(|| RegistryError::Protocol {
             what: format!("read release {application} {selector}"),
-            why: format!("the header `{RELEASE_HEADER}` is missing or no digest"),
+            why: format!("the header `{RELEASE_HEADER}` is missing or is not a digest"),
         })?;
     let actual = ReleaseDigest::of(bytes);
     if actual != named {

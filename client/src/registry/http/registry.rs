@@ -86,7 +86,7 @@ impl HttpRegistry {
 #[deny(clippy::missing_trait_methods)]
 impl Registry for HttpRegistry {
     async fn server_version(&self) -> Result<ServerVersion, RegistryError> {
-        self.json(Call::get(self.v1(["version"]), "say its version")).await
+        self.json(Call::get(self.v1(["version"]), "report its version")).await
     }
 
     async fn applications(
@@ -230,7 +230,7 @@ impl Registry for HttpRegistry {
         lease: &Lease,
         chunks: &[ChunkDigest],
     ) -> Result<Vec<bool>, RegistryError> {
-        const WHAT: &str = "say which chunks are missing";
+        const WHAT: &str = "find missing chunks";
         let mut missing = Vec::with_capacity(chunks.len());
         for batch in chunks.chunks(CHUNKS_PER_QUESTION_MAX) {
             let question = MissingChunks { lease: lease.id.clone(), chunks: batch.to_vec() };
@@ -246,7 +246,7 @@ impl Registry for HttpRegistry {
         lease: &Lease,
         leaves: &[LeafDigest],
     ) -> Result<Vec<bool>, RegistryError> {
-        const WHAT: &str = "say which leaves are missing";
+        const WHAT: &str = "find missing leaves";
         let mut missing = Vec::with_capacity(leaves.len());
         for batch in leaves.chunks(LEAVES_PER_QUESTION_MAX) {
             let question = MissingLeaves { lease: lease.id.clone(), leaves: batch.to_vec() };
@@ -350,7 +350,7 @@ impl Registry for HttpRegistry {
         call.headers.insert(RANGE, header);
         let bytes = self.transport.send(&call).await?.body;
         if bytes.len() as u64 != len {
-            return Err(bad(format!("{} bytes came of a range of {len}", bytes.len())));
+            return Err(bad(format!("{} bytes arrived of a range of {len}", bytes.len())));
         }
         Ok(bytes)
     }
@@ -372,7 +372,7 @@ impl Registry for HttpRegistry {
     }
 
     async fn collection(&self) -> Result<Collection, RegistryError> {
-        self.json(Call::get(self.v1(["collection"]), "say how far its collection is")).await
+        self.json(Call::get(self.v1(["collection"]), "report the progress of its collection")).await
     }
 
     async fn collection_plan(
@@ -386,6 +386,6 @@ impl Registry for HttpRegistry {
     }
 
     async fn usage(&self) -> Result<Usage, RegistryError> {
-        self.json(Call::get(self.v1(["usage"]), "say what releases occupy")).await
+        self.json(Call::get(self.v1(["usage"]), "report the storage of its releases")).await
     }
 }

@@ -67,7 +67,7 @@ impl Retention for HttpRegistry {
         name: &PinName,
     ) -> Result<(), RegistryError> {
         let url = self.of_release(application, selector, &["pins", name.as_str()]);
-        let what = format!("take pin {name} of {application} {selector} away");
+        let what = format!("remove pin {name} of {application} {selector}");
         self.done(Call::new(Method::DELETE, url, what).once()).await
     }
 
@@ -77,7 +77,7 @@ impl Retention for HttpRegistry {
         runs: &RenewHost,
     ) -> Result<HostRun, RegistryError> {
         let url = self.v1(["hosts", host.as_str()]);
-        self.ask(Call::new(Method::PUT, url, format!("note what {host} runs")), runs).await
+        self.ask(Call::new(Method::PUT, url, format!("record the releases on {host}")), runs).await
     }
 
     async fn hosts(
@@ -128,7 +128,7 @@ impl Retention for HttpRegistry {
         application: &ApplicationName,
     ) -> Result<RetentionPlan, RegistryError> {
         let url = self.of_application(application, "retention");
-        self.json(Call::get(url, format!("plan what goes of {application}"))).await
+        self.json(Call::get(url, format!("plan the retention of {application}"))).await
     }
 
     async fn apply_retention(
@@ -137,7 +137,7 @@ impl Retention for HttpRegistry {
         order: &ApplyRetention,
     ) -> Result<RetentionOutcome, RegistryError> {
         let url = self.of_application(application, "retention");
-        let call = Call::new(Method::POST, url, format!("delete what goes of {application}"));
+        let call = Call::new(Method::POST, url, format!("apply the retention of {application}"));
         self.ask(call.once(), order).await
     }
 }

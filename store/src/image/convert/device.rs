@@ -53,7 +53,7 @@ impl Device {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                 return refuse(
                     "is mounted or in use".to_owned(),
-                    format!("see `lsblk {}`, and unmount what is on it", path.display()),
+                    format!("see `lsblk {}`, and unmount its file systems", path.display()),
                 );
             }
             opened => opened.map_err(failed)?,

@@ -55,7 +55,7 @@ pub enum ConvertError {
         remedy: String,
     },
     /// The start of the format is known only at the end of the conversion.
-    #[error("{format} cannot be written to a pipe: its tables are known when all is compressed")]
+    #[error("{format} cannot be written to a pipe: its tables are known only after compression")]
     NotForPipes {
         /// The format.
         format: ExportFormat,
@@ -124,8 +124,7 @@ impl ConvertError {
             Self::Image(error) => return error.remedy(),
             Self::Device { remedy, .. } => return Some(remedy.clone()),
             Self::Exists { .. } => {
-                "give another name, or --force to replace it once the new file \
-                                    is whole"
+                "give another name, or --force to replace it once the new file is complete"
             }
             Self::NotAFile { .. } => {
                 "give the path of a file; one that is written to a device is \

@@ -126,7 +126,7 @@ fn is_tar(head: &[u8]) -> bool {
 impl Foreign {
     pub(super) fn refuse(self, path: &Path) -> ImageError {
         let (name, shown) = (self.name, path.display());
-        let raw = format!("if it is the disk itself that is like this, say `raw:{shown}`");
+        let raw = format!("if these bytes are the disk itself, write `raw:{shown}`");
         let step = match self.step {
             Step::Qemu => format!("convert it with `qemu-img convert -O qcow2 {shown} OUT.qcow2`"),
             Step::Run(program) => format!("make a raw disk of it with `{program}`"),

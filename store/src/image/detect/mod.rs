@@ -248,7 +248,7 @@ fn read_some(
 fn say_raw(path: &Path) -> String {
     let path = path.display();
     format!(
-        "if these bytes are the disk itself, say so: `raw:{path}`, or `format = \"raw\"` in an \
+        "if these bytes are the disk itself, write `raw:{path}`, or `format = \"raw\"` in an \
          application.toml"
     )
 }
@@ -269,7 +269,7 @@ fn no_disk(path: &Path, what: &str) -> ImageError {
 }
 
 fn not_what_it_says(path: &Path, said: &str) -> ImageError {
-    unrecognised(path, format!("its name says {said}, and its content does not"))
+    unrecognised(path, format!("its name indicates {said}, but its content does not"))
 }
 
 fn empty(path: &Path) -> ImageError {
@@ -286,8 +286,8 @@ fn two_formats(path: &Path, found: Format, said: &str) -> ImageError {
     let shown = path.display();
     ImageError::Unrecognised {
         path: path.to_owned(),
-        reason: format!("its name says {said}, and its content {found}"),
-        remedy: format!("if it is a {found} image, say so: `{found}:{shown}`"),
+        reason: format!("its name indicates {said}, but its content {found}"),
+        remedy: format!("if it is a {found} image, write `{found}:{shown}`"),
     }
 }
 
@@ -301,14 +301,14 @@ fn contradiction(path: &Path, found: Format, named: Format) -> ImageError {
         };
         return ImageError::Unrecognised {
             path: path.to_owned(),
-            reason: format!("its name says {named}, and its content has no {named} signature"),
+            reason: format!("its name indicates {named}, but its content has no {named} signature"),
             remedy: format!("{extent}{}", say_raw(path)),
         };
     }
     let shown = path.display();
     ImageError::Unrecognised {
         path: path.to_owned(),
-        reason: format!("its name says {named}, and its content {found}"),
+        reason: format!("its name indicates {named}, but its content {found}"),
         remedy: format!(
             "say which it is: `{found}:{shown}` for a {found} image, or `{named}:{shown}`; a guest \
              can write any header into its own raw disk"

@@ -172,8 +172,7 @@ pub fn open_inflated(
             path,
             backing,
             reason: "an image in a compressed file cannot be based on other files".to_owned(),
-            remedy: "decompress it beside the files that it names, and give what comes out"
-                .to_owned(),
+            remedy: "decompress it beside the files that it names, and use the result".to_owned(),
         },
         error => error,
     })

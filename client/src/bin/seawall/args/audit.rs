@@ -13,7 +13,7 @@ pub(crate) enum RawAudit {
     /// Send signed event notifications (webhooks), with retries
     #[command(subcommand, arg_required_else_help = true)]
     Webhooks(RawWebhooks),
-    /// Limit an application; without flags shows current use
+    /// Limit an application; show its usage if no limit is given
     Quota(QuotaArgs),
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct AuditArgs {
     /// Rehash the whole log and print its head, to be recorded elsewhere
     #[arg(long, conflicts_with_all = ["application", "action", "actor", "since", "limit"])]
     pub(crate) verify: bool,
-    /// A head recorded earlier; fails if missing from the log
+    /// A head recorded earlier; the command fails if the log lacks it
     #[arg(long, value_name = "NUMBER@DIGEST", requires = "verify")]
     pub(crate) head: Option<String>,
     #[command(flatten)]
@@ -77,7 +77,7 @@ pub(crate) enum RawWebhooks {
         #[command(flatten)]
         credentials: Credentials,
     },
-    /// List the messages to a webhook and its answers, newest first
+    /// List the messages to a webhook and its responses, newest first
     Deliveries {
         /// The webhook's identifier, shown by `list`
         id: String,
@@ -92,7 +92,7 @@ pub(crate) enum RawWebhooks {
 pub(crate) struct WebhookAddArgs {
     /// The address for messages, sent by POST: http:// or https://
     pub(crate) url: String,
-    /// The events to send, between commas: publish, promote, delete, damage
+    /// The events to send, separated by commas: publish, promote, delete, damage
     #[arg(long, value_name = "EVENTS", value_delimiter = ',', required = true)]
     pub(crate) events: Vec<String>,
     /// Only events of this application
@@ -109,7 +109,7 @@ pub(crate) struct WebhookAddArgs {
 pub(crate) struct QuotaArgs {
     /// The application, existing or not
     pub(crate) application: String,
-    /// The limit of data in the disks of all its releases together: 500GiB, a number, or none
+    /// The limit of data in the disks of all releases together: 500GiB, a number, or none
     #[arg(long, value_name = "SIZE|none")]
     pub(crate) bytes: Option<String>,
     /// The maximum number of releases, or none

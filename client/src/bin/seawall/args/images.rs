@@ -21,7 +21,7 @@ pub(crate) struct ConvertArgs {
     /// Read IN as this format, whatever its content; the same as FORMAT:IN
     #[arg(long, value_name = "FORMAT")]
     pub(crate) from: Option<String>,
-    /// Pad a VHD with zeros to a multiple of this, as Azure demands
+    /// Pad a VHD with zeros to a multiple of this, as Azure requires
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(crate) round: Option<RawRound>,
     /// Replace an existing OUT once the new file is complete
@@ -53,14 +53,14 @@ pub(crate) struct InspectArgs {
 /// The options for opening disk images.
 #[derive(Args, Debug)]
 pub(crate) struct DiskArgs {
-    /// A folder or file an image may name as its backing file, parent or extent, besides the
+    /// A folder or file that an image may name as its backing file, parent or extent, besides the
     /// image's own folder; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) allow_backing: Vec<PathBuf>,
     /// The directory for inflated copies of compressed disks [default: /var/tmp]
     #[arg(long, value_name = "DIR", env = "TMPDIR", hide_env_values = true)]
     pub(crate) scratch: Option<PathBuf>,
-    /// Read a disk even if open for writing by a machine; the data may be inconsistent
+    /// Read a disk even if a machine has it open for writing; the data may be inconsistent
     #[arg(long)]
     pub(crate) allow_in_use: bool,
 }

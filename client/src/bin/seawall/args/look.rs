@@ -10,8 +10,8 @@ pub(crate) struct DiffArgs {
     #[arg(value_name = "DIR|REFERENCE")]
     pub(crate) from: String,
     /// The release to compare to; a version, channel or digest alone belongs to the same
-    /// application [default: the channel that DIR follows; a REFERENCE alone is compared to, from
-    /// the release in the current directory]
+    /// application [default: the channel that DIR follows; a single REFERENCE is compared to the
+    /// release in the current directory]
     #[arg(value_name = "REFERENCE|VERSION|CHANNEL")]
     pub(crate) to: Option<String>,
     #[command(flatten)]
@@ -54,8 +54,8 @@ pub(crate) struct PromoteArgs {
     pub(crate) reference: String,
     /// The channel
     pub(crate) channel: String,
-    /// The channel's expected sequence number, or `new` for a channel not there yet [default: the
-    /// state when the command starts]
+    /// The channel's expected sequence number, or `new` for a channel that does not exist yet
+    /// [default: the state when the command starts]
     #[arg(long, value_name = "SEQUENCE|new")]
     pub(crate) expect: Option<String>,
     #[command(flatten)]

@@ -11,18 +11,18 @@ pub(crate) struct GcArgs {
     /// Print the bytes to be removed, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Rewrite packs of which less than this is reachable; 100 leaves nothing unreachable
+    /// Rewrite packs whose reachable part is smaller than this; 100 leaves nothing unreachable
     /// [default: 60]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) live_percent: Option<u8>,
-    /// Copy at most this much while packs are rewritten
+    /// The maximum rate of copying while packs are rewritten
     #[arg(long, value_name = "MIB/S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rate: Option<u64>,
     /// Scan even if nothing was deleted and no push failed since the last collection
     #[arg(long)]
     pub(crate) force: bool,
-    /// Return once the collection has started; a registry in a directory hosted by this command is
-    /// waited for all the same
+    /// Return once the collection has started; ignored for a registry in a directory, which would
+    /// end with this command
     #[arg(long)]
     pub(crate) no_wait: bool,
     #[command(flatten)]
@@ -37,10 +37,10 @@ pub(crate) struct FsckArgs {
     /// Start over, even if an unfinished check could be resumed
     #[arg(long, conflicts_with_all = ["status", "stop"])]
     pub(crate) restart: bool,
-    /// Show the progress and findings of the newest check, and start none
+    /// Show the progress and findings of the newest check; start no check
     #[arg(long, conflicts_with = "stop")]
     pub(crate) status: bool,
-    /// Stop the running check; the next one resumes there
+    /// Stop the running check; the next one resumes it
     #[arg(long)]
     pub(crate) stop: bool,
     #[command(flatten)]
@@ -65,7 +65,7 @@ pub(crate) struct RepairArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct BackupArgs {
-    /// The file to create; a data directory before it takes the place of --registry
+    /// The file to create; a data directory before it replaces --registry
     #[arg(value_name = "[DATA] OUT", num_args = 1..=2, required = true)]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]

@@ -55,7 +55,7 @@ pub(crate) enum RawCommand {
     Export(releases::ExportArgs),
     /// Move a pulled release to another in place; fetch only the changes
     Patch(releases::PatchArgs),
-    /// Compare two releases; say what patching from A to B downloads
+    /// Compare two releases, and show the download of a patch
     Diff(look::DiffArgs),
     /// List applications, or the releases of one
     List(look::ListArgs),
@@ -65,7 +65,7 @@ pub(crate) enum RawCommand {
     Channels(look::ChannelsArgs),
     /// Point a channel at a release
     Promote(look::PromoteArgs),
-    /// Delete a release that nothing holds; its version stays taken
+    /// Delete a release that nothing holds; its version is never reused
     Rm(retention::RmArgs),
     /// Keep a release until its pin is removed
     Pin(retention::PinArgs),
@@ -79,24 +79,24 @@ pub(crate) enum RawCommand {
     Hosts(retention::HostsArgs),
     /// Set which releases to keep, and delete the others
     Retention(retention::RetentionArgs),
-    /// Rehash a pulled directory, or a release in the registry
+    /// Hash a pulled directory, or a release in the registry, again
     Verify(releases::VerifyArgs),
     /// Delete data from the registry that no release references
     Gc(maintenance::GcArgs),
-    /// Write a disk image in another format; needs no registry
+    /// Write a disk image in another format, without a registry
     Convert(images::ConvertArgs),
-    /// Show the format and contents of a disk image; needs no registry
+    /// Show the format and contents of a disk image, without a registry
     Inspect(images::InspectArgs),
     /// Check every object, reference and row of a registry; resumable
     Fsck(maintenance::FsckArgs),
-    /// Restore what a registry lost from another or from pulled disks
+    /// Restore lost data of a registry from other sources
     Repair(maintenance::RepairArgs),
     /// Copy a registry's catalog into a file while it is in use
     Backup(maintenance::BackupArgs),
     /// Rebuild a registry's catalog from its store
     #[cfg(feature = "server")]
     Recover(maintenance::RecoverArgs),
-    /// Rehearse a recovery and verify releases; changes nothing
+    /// Rehearse a recovery and verify releases; change nothing
     #[cfg(feature = "server")]
     Drill(maintenance::DrillArgs),
     #[command(flatten)]

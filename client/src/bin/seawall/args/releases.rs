@@ -11,7 +11,7 @@ use super::{Credentials, Threads};
 
 #[derive(Args, Debug)]
 pub(crate) struct PushArgs {
-    /// The release to make: application:version
+    /// The new release: application:version
     pub(crate) reference: String,
     /// A package to push: NAME.ova, or NAME.ovf with its files in the same folder
     #[arg(value_name = "PACKAGE", conflicts_with_all = ["machines", "file"])]
@@ -19,7 +19,7 @@ pub(crate) struct PushArgs {
     /// A machine and its disks: NAME=[DISK:][FORMAT:]PATH[,…]; once for each machine
     #[arg(long = "machine", value_name = "NAME=DISKS", conflicts_with = "file")]
     pub(crate) machines: Vec<String>,
-    /// The description of the machines [default: application.toml, where nothing is named]
+    /// The description of the machines [default: application.toml, if no disks are named]
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Read every disk in full, even if unchanged since the last push
@@ -83,10 +83,10 @@ pub(crate) struct ExportArgs {
     /// The format [default: by the extension of FILE, else raw]
     #[arg(long, value_name = "FORMAT", value_parser = export_formats())]
     pub(crate) format: Option<ExportFormat>,
-    /// Pad a VHD with zeros to a multiple of this, as Azure demands
+    /// Pad a VHD with zeros to a multiple of this, as Azure requires
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(crate) round: Option<RawRound>,
-    /// The file to make, or `-` for standard output
+    /// The file to create, or `-` for standard output
     #[arg(long, short, value_name = "FILE|-")]
     pub(crate) output: PathBuf,
     #[command(flatten)]

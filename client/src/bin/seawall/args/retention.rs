@@ -48,7 +48,7 @@ pub(crate) struct UnpinArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct StatusArgs {
-    /// Pulled directories [default: all that this host remembers]
+    /// Pulled directories [default: all directories that this host pulled]
     #[arg(value_name = "DIR")]
     pub(crate) dirs: Vec<PathBuf>,
     /// Refused with a hint to `report`, for timers written before `report` was a command
@@ -72,10 +72,10 @@ pub(crate) struct ReportArgs {
     /// Report all directories pulled by this host
     #[arg(long)]
     pub(crate) all: bool,
-    /// The name this host is known by [default: the machine's]
+    /// The name of this host [default: the machine's name]
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,
-    /// The time the registry keeps the releases without another report
+    /// The time for which the registry keeps the releases without another report
     #[arg(long, value_name = "TIME", default_value = "7d")]
     pub(crate) ttl: String,
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub(crate) struct ReportArgs {
 pub(crate) struct HostsArgs {
     /// The application whose hosts to list
     pub(crate) application: Option<String>,
-    /// Forget this host, which no longer runs the application or no longer exists
+    /// Forget this host, because it no longer runs the application or no longer exists
     #[arg(long, value_name = "HOST")]
     pub(crate) forget: Option<String>,
     #[command(flatten)]
@@ -105,12 +105,12 @@ pub(crate) struct RetentionArgs {
 pub(crate) enum RawRetention {
     /// Show the policies of an application and of its channels
     Show(RetentionOf),
-    /// Set a policy; `apply` deletes releases not kept by any rule
+    /// Set a policy; `apply` deletes releases that no rule keeps
     #[command(override_usage = "seawall retention set [OPTIONS] <APPLICATION> <RULE>…")]
     Set(Box<SetArgs>),
-    /// Print the releases to be deleted, why, and the bytes freed; changes nothing
+    /// Print the releases to delete, the reasons, and the bytes freed; change nothing
     Plan(RetentionOf),
-    /// Delete the releases printed by `plan`, and free their space
+    /// Delete the releases that `plan` prints, and free their space
     Apply(RetentionOf),
 }
 

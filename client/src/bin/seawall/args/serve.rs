@@ -17,23 +17,23 @@ pub(crate) struct ServeArgs {
     /// publisher
     #[arg(long, value_name = "TOKENS")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The time a collection waits for a push or pull gone silent
+    /// The time for which a collection waits for a silent push or pull
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
     pub(crate) lease_ttl: u64,
     /// The space to keep free on the disk, as a size (10GiB) or a share (5%): uploads that would
     /// leave less are refused, other requests are not [default: 5%, or 1GiB if less]
     #[arg(long, value_name = "SIZE|PERCENT")]
     pub(crate) min_free: Option<String>,
-    /// The request limit of each token: requests a second, and requests at once [default: no limit]
+    /// The request limit of each token: requests a second, and the burst [default: no limit]
     #[arg(long, value_name = "RATE[:BURST]")]
     pub(crate) rate_limit: Option<String>,
     /// The request limit of each application
     #[arg(long, value_name = "RATE[:BURST]")]
     pub(crate) application_rate_limit: Option<String>,
-    /// Send events to private addresses, too; always allowed without --token-file
+    /// Also send events to private addresses; always allowed without --token-file
     #[arg(long)]
     pub(crate) private_webhooks: bool,
-    /// Collect unreferenced data at this interval [default: when `seawall gc` asks]
+    /// Collect unreferenced data at this interval [default: only on `seawall gc`]
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
     pub(crate) collect_every: Option<u64>,
     /// The format of the log on standard error

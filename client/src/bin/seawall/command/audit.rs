@@ -110,7 +110,7 @@ fn audit(args: AuditArgs) -> Result<Command, Failure> {
 fn action(text: &str) -> Result<Action, Failure> {
     text.parse().map_err(|_: seawall_api::audit::UnknownAction| {
         let names = Action::ALL.map(Action::as_str);
-        let what = format!("`--action {}` is no action of the audit log", text.escape_debug());
+        let what = format!("`--action {}` is not an action of the audit log", text.escape_debug());
         Failure::usage(what, suggest::among("actions", text, &names))
     })
 }
@@ -138,7 +138,7 @@ fn since(text: &str) -> Result<u64, Failure> {
     let now_secs = now_secs.map_or(0, |since| since.as_secs());
     ago.map(|ago| now_secs.saturating_sub(ago)).ok_or_else(|| {
         Failure::usage(
-            format!("`--since {}` is no time", text.escape_debug()),
+            format!("`--since {}` is not a time", text.escape_debug()),
             "write 2026-11-22, 2026-11-22T04:07:00Z, or 90m, 12h, 7d",
         )
     })
@@ -150,7 +150,10 @@ fn webhook_id(id: String) -> Result<String, Failure> {
         return Ok(id);
     }
     Err(Failure::usage(
-        format!("`{}` is no webhook: one is named by 32 hexadecimal digits", id.escape_debug()),
+        format!(
+            "`{}` is not the id of a webhook, which has 32 hexadecimal digits",
+            id.escape_debug()
+        ),
         "`seawall webhooks list` shows them",
     ))
 }
@@ -202,8 +205,8 @@ fn quota(args: QuotaArgs) -> Result<Command, Failure> {
         NONE => Ok(None),
         _ => number.map(Some).ok_or_else(|| {
             Failure::usage(
-                format!("`{flag} {}` is no limit", text.escape_debug()),
-                "write a number, `none`, or for --bytes a size as 500GiB",
+                format!("`{flag} {}` is not a limit", text.escape_debug()),
+                "write a number, `none`, or for --bytes a size such as 500GiB",
             )
         }),
     };

@@ -52,7 +52,7 @@ pub(super) fn export(args: ExportArgs) -> Result<Command, Failure> {
     let (host, (reference, prefix)) = parse(&args.reference)?;
     let (Some(machine), Some(disk)) = (reference.machine.clone(), reference.disk.clone()) else {
         return Err(Failure::usage(
-            format!("`{}` names no disk", args.reference),
+            format!("`{}` does not name a disk", args.reference),
             "write application:version/machine/disk; `seawall show` lists the disks",
         ));
     };
@@ -81,7 +81,7 @@ fn export_format(given: Option<ExportFormat>, output: &Path) -> Result<ExportFor
     };
     match by_extension(output) {
         Ok(said) if family(said) != family(given) => Err(Failure::usage(
-            format!("`{}` says another format than --format {given}", output.display()),
+            format!("the extension of `{}` contradicts --format {given}", output.display()),
             format!("name the file `{}`", output.with_extension(family(given)).display()),
         )),
         _ => Ok(given),
@@ -123,7 +123,7 @@ pub(super) fn convert(args: ConvertArgs) -> Result<Command, Failure> {
 fn round(raw: Option<RawRound>, format: ExportFormat) -> Result<Round, Failure> {
     let round = raw.map_or(Round::Exact, |RawRound::Mib| Round::UpToMib);
     format.check_round(round).map_err(|error| {
-        let remedy = "leave --round out, or give `--format vhd-fixed`, which is what Azure takes";
+        let remedy = "omit --round, or use `--format vhd-fixed`, as Azure requires";
         Failure::usage(error.to_string(), remedy)
     })?;
     Ok(round)
@@ -139,11 +139,14 @@ fn by_extension(out: &Path) -> Result<ExportFormat, Failure> {
         Some("vhd") => Ok(ExportFormat::Vhd),
         Some("vhdx") => Ok(ExportFormat::Vhdx),
         Some("ova" | "ovf") => Err(Failure::usage(
-            format!("`{}` is the name of a package, and this writes one disk", out.display()),
+            format!(
+                "`{}` is the name of a package, but this command writes one disk",
+                out.display()
+            ),
             "`seawall pull REFERENCE --as ova` writes a package of a release",
         )),
         _ => Err(Failure::usage(
-            format!("`{}` does not say which format to write", out.display()),
+            format!("the name `{}` does not determine the format to write", out.display()),
             format!("give --format: {}", ExportFormat::ALL.map(ExportFormat::name).join(", ")),
         )),
     }
@@ -191,5 +194,5 @@ impl From<DiskArgs> for DiskAccess {
 
 /// Returns the failure for an unknown format; the error lists the known ones.
 fn usage(error: impl std::fmt::Display) -> Failure {
-    Failure::usage(error.to_string(), "docs/images.md says what each format is for")
+    Failure::usage(error.to_string(), "docs/images.md describes each format")
 }

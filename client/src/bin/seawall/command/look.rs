@@ -38,7 +38,7 @@ pub(super) fn promote(args: PromoteArgs) -> Result<Command, Failure> {
     let PromoteArgs { reference, channel, .. } = &args;
     if !reference.contains([':', '@']) && channel.contains([':', '@']) {
         return Err(Failure::usage(
-            format!("`{}` names no release", reference.escape_debug()),
+            format!("`{}` does not name a release", reference.escape_debug()),
             format!(
                 "the release comes first: `seawall promote {} {}`",
                 channel.escape_debug(),
@@ -53,7 +53,7 @@ pub(super) fn promote(args: PromoteArgs) -> Result<Command, Failure> {
         Some(text) => {
             let number = text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
                 Failure::usage(
-                    format!("`--expect {}`: this is no sequence number", text.escape_debug()),
+                    format!("`--expect {}` is not a sequence number", text.escape_debug()),
                     "give `new` or a number that `seawall channels APPLICATION` shows",
                 )
             })?;

@@ -50,7 +50,7 @@ pub(super) fn fsck(args: FsckArgs) -> Result<Command, Failure> {
         None => None,
         Some(Some(rate)) => Some(rate),
         Some(None) => {
-            let what = "`--rate`: no disk is as fast";
+            let what = "the value of `--rate` is too large";
             return Err(Failure::usage(what, "give MiB a second, or 0 for no limit"));
         }
     };
@@ -75,7 +75,7 @@ pub(super) fn repair(args: RepairArgs) -> Result<Command, Failure> {
 pub(super) fn backup(args: BackupArgs) -> Result<Command, Failure> {
     let BackupArgs { mut paths, credentials } = args;
     let out = paths.pop().ok_or_else(|| {
-        Failure::usage("no file is named to write to", "seawall backup [DATA] OUT.sqlite")
+        Failure::usage("the output file is missing", "seawall backup [DATA] OUT.sqlite")
     })?;
     let reach = Reach { host: None, credentials };
     Ok(match paths.pop() {

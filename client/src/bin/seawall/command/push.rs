@@ -67,14 +67,14 @@ fn no_release(text: &str) -> Failure {
     let shown = text.escape_debug();
     if Path::new(text).is_file() {
         return Failure::usage(
-            format!("`{shown}` is a file, and a push begins with the release to make"),
+            format!("`{shown}` is a file, but the first argument of a push is the new release"),
             format!("write `seawall push APPLICATION:1.0.0 --machine web={shown}`"),
         );
     }
     match text.parse::<ApplicationName>() {
         Ok(name) => Failure::usage(
-            format!("`{name}` names an application and no version of it"),
-            format!("say which version to make, as in `seawall push {name}:1.0.0`"),
+            format!("`{name}` names an application without a version"),
+            format!("name the version to publish, as in `seawall push {name}:1.0.0`"),
         ),
         Err(error) => error.into(),
     }
@@ -118,7 +118,7 @@ fn usual_file(text: &str) -> Result<PathBuf, Failure> {
         return Ok(usual);
     }
     Err(Failure::usage(
-        "nothing is named to push, and there is no application.toml here",
+        "no disks are named, and the current directory has no application.toml",
         format!(
             "name disks: `seawall push {text} --machine web=disk.qcow2`; or a package: `seawall \
              push {text} appliance.ova`; or a description: `seawall push {text} --file FILE`"

@@ -45,7 +45,7 @@ pub(super) fn pull(args: PullArgs) -> Result<Command, Failure> {
     if let Some(disk) = &reference.disk {
         return Err(Failure::usage(
             format!("`{}` names one disk", args.reference),
-            format!("pull the machine: leave `/{disk}` out"),
+            format!("omit `/{disk}` to pull the machine"),
         ));
     }
     let mut machines: Vec<MachineName> = reference.machine.clone().into_iter().collect();
@@ -100,8 +100,8 @@ fn targets(raw: &[RawTarget]) -> Result<Vec<DescriptorTarget>, Failure> {
         RawTarget::Qemu => Ok(DescriptorTarget::Qemu),
         RawTarget::Proxmox => Ok(DescriptorTarget::Proxmox),
         RawTarget::Ova | RawTarget::Ovf => Err(Failure::usage(
-            "a package holds its disks, and does not describe others",
-            "write it by itself: `seawall pull REFERENCE --as ova`",
+            "a package contains its own disks and cannot describe others",
+            "write only the package: `seawall pull REFERENCE --as ova`",
         )),
     };
     raw.iter().map(target).collect()
@@ -117,7 +117,7 @@ fn package_kind(args: &PullArgs) -> Result<Option<PackageKind>, Failure> {
     if args.format.is_some() || args.dry_run || args.locked {
         return Err(Failure::usage(
             "--format, --dry-run and --locked are for directories of disks",
-            "leave them out with --as ova and --as ovf, whose disks are streamOptimized VMDKs",
+            "omit them with --as ova and --as ovf, whose disks are streamOptimized VMDKs",
         ));
     }
     Ok(Some(kind))
@@ -133,7 +133,7 @@ pub(super) fn verify(args: VerifyArgs) -> Result<Command, Failure> {
     if path.is_file() {
         let shown = args.target.escape_debug();
         return Err(Failure::usage(
-            format!("`{shown}` is a file, and no directory that a release was pulled into"),
+            format!("`{shown}` is a file, not a directory that a release was pulled into"),
             format!("`seawall inspect {shown} --digest` hashes a disk image"),
         ));
     }
@@ -144,7 +144,10 @@ pub(super) fn verify(args: VerifyArgs) -> Result<Command, Failure> {
     if !args.target.contains([':', '@']) {
         // Not a directory, and without a version not a release either.
         return Err(Failure::usage(
-            format!("`{}` is no directory here, and names no release", args.target.escape_debug()),
+            format!(
+                "`{}` is neither an existing directory nor a release",
+                args.target.escape_debug()
+            ),
             format!(
                 "name the directory that a release was pulled into, or a release: `seawall verify \
                  {}:VERSION`",

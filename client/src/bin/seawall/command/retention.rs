@@ -116,7 +116,7 @@ pub(super) fn status(args: StatusArgs) -> Result<Command, Failure> {
     if let Some((flag, _)) = flags.iter().find(|(_, given)| given.is_some()) {
         return Err(Failure::usage(
             format!("`seawall status` only reads, and takes no {flag}"),
-            "`seawall report` tells the registry: let the timer run `seawall report --all`, or \
+            "`seawall report` reports to the registry: let the timer run `seawall report --all`, or \
              `seawall report DIR --ttl 7d`",
         ));
     }
@@ -188,7 +188,7 @@ fn seconds(flag: &str, text: &str) -> Result<u64, Failure> {
     };
     units.iter().find_map(read).ok_or_else(|| {
         Failure::usage(
-            format!("`{flag} {}`: this is no time", text.escape_debug()),
+            format!("`{flag} {}` is not a duration", text.escape_debug()),
             "write a number and its unit: 90s, 30m, 12h, 7d or 4w",
         )
     })

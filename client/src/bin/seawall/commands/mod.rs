@@ -166,7 +166,7 @@ pub(crate) fn host_state(global: &Global) -> Result<HostState, Failure> {
     let given = global.state.clone().filter(|path| !path.as_os_str().is_empty());
     let root = given.or_else(usual).ok_or_else(|| {
         Failure::usage(
-            "there is no directory to remember scans and pulls in: HOME is not set",
+            "there is no directory for the state of scans and pulls: HOME is not set",
             "set HOME or XDG_STATE_HOME, or give --state DIR",
         )
     })?;

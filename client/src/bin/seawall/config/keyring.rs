@@ -99,10 +99,10 @@ pub(super) fn token_in(path: &Path) -> Result<Token, Failure> {
     Token::of_file(path).map_err(|error| match error {
         TokenError::Io(error) => {
             Failure::io(&format!("cannot read the token file {}", path.display()), &error)
-                .with_remedy("write the token alone into it, on one line")
+                .with_remedy("write only the token into it, on one line")
         }
         error => refuse(&error, &path.display().to_string()).with_remedy(format!(
-            "write one token alone into {}, on one line; a file with `NAME ROLE TOKEN` on each \
+            "write only one token into {}, on one line; a file with `NAME ROLE TOKEN` on each \
              line is for `seawall serve`",
             path.display()
         )),

@@ -141,15 +141,15 @@ fn location(text: &str) -> Result<Location, Failure> {
     let path = Path::new(text);
     if path.is_file() {
         return Err(Failure::usage(
-            format!("`{text}` is a file, and no registry"),
-            "a registry is an address, or the directory that `seawall serve` was given",
+            format!("`{text}` is a file, not a registry"),
+            "a registry is an address, or the data directory of `seawall serve`",
         ));
     }
     if text.starts_with(['.', '/']) || path.is_dir() {
         return Ok(Location::Directory(path.to_owned()));
     }
     Err(Failure::usage(
-        format!("`{text}` is no registry: neither an address nor a directory that is there"),
+        format!("`{text}` is not a registry: neither an address nor an existing directory"),
         format!("write `{}` for an address, or `./{text}` for a directory", url_of_host(text)),
     ))
 }

@@ -50,7 +50,7 @@ impl Hosted {
     pub(crate) async fn stop(self) {
         // Every answer that matters has arrived, so a failed stop does not fail the command.
         if let Err(error) = self.running.stop().await {
-            tracing::warn!(%error, "the hosted registry stopped badly");
+            tracing::warn!(%error, "the hosted registry did not stop cleanly");
         }
     }
 }

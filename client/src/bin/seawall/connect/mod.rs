@@ -105,7 +105,7 @@ pub(crate) fn over_http(
     let progress = Arc::clone(progress);
     let tell = move |error: &RegistryError| {
         let causes = Failure::new(error.kind(), error, None).on_one_line();
-        progress.note(&format!("{causes}; asking again"));
+        progress.note(&format!("{causes}; retrying"));
     };
     Ok(Arc::new(registry.retrying(RetryPolicy::default(), tell)))
 }

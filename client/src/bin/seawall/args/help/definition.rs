@@ -103,7 +103,7 @@ fn root_help(root: &Command) -> StyledStr {
     let _ = writeln!(text, "\n{}\n{EXIT_STATUS}\n\n{REFERENCES}\n", heading("Exit status"));
     let _ = writeln!(
         text,
-        "`seawall COMMAND --help` tells more of a command; `seawall man DIR` writes man pages."
+        "`seawall COMMAND --help` explains a command; `seawall man DIR` writes man pages."
     );
     text.into()
 }

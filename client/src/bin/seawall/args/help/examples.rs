@@ -28,7 +28,7 @@ const EXAMPLES: &[Examples] = &[
                 "Push a disk as the first release of an application",
                 "seawall push shop:1.0.0 --machine web=disk.qcow2",
             ),
-            example("Pull it on a host", "seawall pull shop:1.0.0 --into ./shop"),
+            example("Pull the release on a host", "seawall pull shop:1.0.0 --into ./shop"),
             example(
                 "Move the host to the next release in place",
                 "seawall patch ./shop --to shop:1.1.0",
@@ -43,7 +43,7 @@ const EXAMPLES: &[Examples] = &[
                 "seawall push shop:1.0.0 --machine web=disk.qcow2",
             ),
             example(
-                "Two machines, the second with two disks that have names",
+                "Two machines, the second with two named disks",
                 "seawall push shop:1.0.0 --machine web=web.raw --machine db=root:db.raw,data:data.vmdk",
             ),
             example(
@@ -56,7 +56,10 @@ const EXAMPLES: &[Examples] = &[
     (
         "pull",
         &[
-            example("Pull what a channel points at", "seawall pull shop:stable --into ./shop"),
+            example(
+                "Pull the release that a channel points at",
+                "seawall pull shop:stable --into ./shop",
+            ),
             example(
                 "Pull disks as qcow2, with scripts that run them under QEMU",
                 "seawall pull shop:1.0.0 --as qemu",
@@ -81,7 +84,7 @@ const EXAMPLES: &[Examples] = &[
         "export",
         &[
             example(
-                "Write a disk in the format that the name says",
+                "Write a disk in the format of the file's extension",
                 "seawall export shop:1.0.0/web/disk0 -o web.vmdk",
             ),
             example(
@@ -89,7 +92,7 @@ const EXAMPLES: &[Examples] = &[
                 "seawall export shop:stable/web/disk0 -o - | ssh host dd of=/dev/vg/web",
             ),
             example(
-                "Write a VHD as Azure takes it",
+                "Write a VHD for Azure",
                 "seawall export shop:1.0.0/web/disk0 --format vhd-fixed --round mib -o web.vhd",
             ),
         ],
@@ -101,7 +104,10 @@ const EXAMPLES: &[Examples] = &[
                 "See what would be downloaded",
                 "seawall patch ./shop --to shop:1.1.0 --dry-run",
             ),
-            example("Move to where the channel of the directory is", "seawall patch ./shop"),
+            example(
+                "Move to the current release of the directory's channel",
+                "seawall patch ./shop",
+            ),
             example("Follow a channel from now on", "seawall patch ./shop --to stable"),
         ],
     ),
@@ -109,7 +115,10 @@ const EXAMPLES: &[Examples] = &[
         "diff",
         &[
             example("Compare two versions", "seawall diff shop:1.0.0 shop:1.1.0"),
-            example("Compare what runs with what comes next", "seawall diff ./shop"),
+            example(
+                "Compare a pulled release with the current one of its channel",
+                "seawall diff ./shop",
+            ),
             example("Compare two channels", "seawall diff shop:stable beta"),
         ],
     ),
@@ -117,8 +126,8 @@ const EXAMPLES: &[Examples] = &[
         "list",
         &[
             example("List the applications", "seawall list"),
-            example("List the releases of one", "seawall list shop"),
-            example("Print versions alone, for a script", "seawall list shop --format names"),
+            example("List the releases of an application", "seawall list shop"),
+            example("Print only the versions, for a script", "seawall list shop --format names"),
             example(
                 "Choose columns, for a spreadsheet",
                 "seawall list shop --columns version,published,data --format csv",
@@ -129,7 +138,7 @@ const EXAMPLES: &[Examples] = &[
         "show",
         &[
             example("Show what is in a release", "seawall show shop:1.0.0"),
-            example("Print its document as JSON", "seawall show shop:stable --json"),
+            example("Print a release as JSON", "seawall show shop:stable --json"),
         ],
     ),
     (
@@ -143,9 +152,12 @@ const EXAMPLES: &[Examples] = &[
         "promote",
         &[
             example("Point a channel at a release", "seawall promote shop:1.1.0 stable"),
-            example("Give a channel what another has", "seawall promote shop:beta stable"),
             example(
-                "In a script, fail if someone else moved it meanwhile",
+                "Point a channel at the release of another channel",
+                "seawall promote shop:beta stable",
+            ),
+            example(
+                "Fail if someone else has moved the channel, in a script",
                 "seawall promote shop:1.1.0 stable --expect 7",
             ),
         ],
@@ -173,8 +185,8 @@ const EXAMPLES: &[Examples] = &[
     (
         "unpin",
         &[
-            example("Take the pin `manual` away", "seawall unpin shop:1.0.0"),
-            example("Take another pin away", "seawall unpin shop:1.0.0 --name audit"),
+            example("Remove the pin `manual`", "seawall unpin shop:1.0.0"),
+            example("Remove another pin", "seawall unpin shop:1.0.0 --name audit"),
         ],
     ),
     (
@@ -187,9 +199,12 @@ const EXAMPLES: &[Examples] = &[
     (
         "report",
         &[
-            example("From a timer: every release that this host pulled", "seawall report --all"),
             example(
-                "One directory, kept for two weeks if this host falls silent",
+                "Report every release that this host pulled, from a timer",
+                "seawall report --all",
+            ),
+            example(
+                "Report one directory, and keep its release for two weeks",
                 "seawall report ./shop --ttl 2w",
             ),
         ],
@@ -198,7 +213,7 @@ const EXAMPLES: &[Examples] = &[
         "hosts",
         &[
             example("List the hosts of an application", "seawall hosts shop"),
-            example("Forget a host that is gone", "seawall hosts --forget web-3"),
+            example("Forget a host that no longer exists", "seawall hosts --forget web-3"),
         ],
     ),
     (
@@ -220,7 +235,7 @@ const EXAMPLES: &[Examples] = &[
         &[
             example("Keep the last five releases", "seawall retention set shop --keep-last 5"),
             example(
-                "Keep what a channel left in the last 30 days",
+                "Keep releases that a channel left in the last 30 days",
                 "seawall retention set shop --channel stable --keep-superseded 30d",
             ),
             example("Remove the policy", "seawall retention set shop --none"),
@@ -236,7 +251,7 @@ const EXAMPLES: &[Examples] = &[
     (
         "retention apply",
         &[
-            example("Delete what the plan says", "seawall retention apply shop"),
+            example("Delete the releases in the plan", "seawall retention apply shop"),
             example(
                 "The same in a registry's directory",
                 "seawall retention apply shop --registry /var/lib/seawall",
@@ -254,15 +269,18 @@ const EXAMPLES: &[Examples] = &[
         "gc",
         &[
             example("See what would be removed", "seawall gc --dry-run"),
-            example("Remove it, copying 50 MiB/s at most", "seawall gc --rate 50"),
+            example("Remove the data, copying at most 50 MiB/s", "seawall gc --rate 50"),
         ],
     ),
     (
         "convert",
         &[
-            example("Formats are told by content and name", "seawall convert disk.vmdk disk.qcow2"),
             example(
-                "Say what the image is, and replace what was written before",
+                "Convert an image; the formats follow from content and name",
+                "seawall convert disk.vmdk disk.qcow2",
+            ),
+            example(
+                "State the input format, and replace an existing file",
                 "seawall convert raw:disk.img disk.qcow2 --force",
             ),
             example(
@@ -274,26 +292,26 @@ const EXAMPLES: &[Examples] = &[
     (
         "inspect",
         &[
-            example("Say what an image is", "seawall inspect disk.vmdk"),
-            example("Print the digest of its disk, too", "seawall inspect disk.qcow2 --digest"),
+            example("Show the format of an image", "seawall inspect disk.vmdk"),
+            example("Also print the digest of the disk", "seawall inspect disk.qcow2 --digest"),
         ],
     ),
     (
         "fsck",
         &[
             example("Check everything, or resume a check", "seawall fsck"),
-            example("See how far the newest check is", "seawall fsck --status"),
+            example("Show the progress of the newest check", "seawall fsck --status"),
         ],
     ),
     (
         "repair",
         &[
             example(
-                "Restore what is lost from another registry",
+                "Restore lost data from another registry",
                 "seawall repair --from https://mirror.example",
             ),
             example(
-                "Restore one release from disks that were pulled",
+                "Restore one release from pulled disks",
                 "seawall repair shop:1.0.0 --from ./shop",
             ),
         ],
@@ -306,7 +324,7 @@ const EXAMPLES: &[Examples] = &[
                 "seawall backup /var/lib/seawall catalog.backup",
             ),
             example(
-                "Copy the catalog of a registry that runs",
+                "Copy the catalog of a running registry",
                 "seawall backup catalog.backup --registry http://127.0.0.1:7440",
             ),
         ],
@@ -315,7 +333,7 @@ const EXAMPLES: &[Examples] = &[
         "recover",
         &[
             example("Rebuild the catalog of a registry", "seawall recover /var/lib/seawall"),
-            example("Print what was found as JSON", "seawall recover /var/lib/seawall --json"),
+            example("Print the result as JSON", "seawall recover /var/lib/seawall --json"),
         ],
     ),
     (
@@ -331,7 +349,7 @@ const EXAMPLES: &[Examples] = &[
     (
         "audit",
         &[
-            example("Show what was done to an application", "seawall audit shop --since 7d"),
+            example("Show who did what to an application", "seawall audit shop --since 7d"),
             example("Prove that the log was not changed", "seawall audit --verify"),
         ],
     ),
@@ -354,8 +372,7 @@ const EXAMPLES: &[Examples] = &[
             ),
             example(
                 "Send events of one application",
-                "seawall webhooks add https://hooks.example/b --events delete --application shop \
-                 --secret-file key",
+                "seawall webhooks add https://hooks.example/b --events delete --application shop --secret-file key",
             ),
         ],
     ),
@@ -383,7 +400,7 @@ const EXAMPLES: &[Examples] = &[
         "webhooks deliveries",
         &[
             example(
-                "See how a receiver answered",
+                "Show the responses of a receiver",
                 "seawall webhooks deliveries 3f2a9c0d5e6b7a8190a1b2c3d4e5f607",
             ),
             example(
@@ -397,7 +414,7 @@ const EXAMPLES: &[Examples] = &[
         &[
             example("Show current use", "seawall quota shop"),
             example("Set limits", "seawall quota shop --bytes 500GiB --releases 50"),
-            example("Take a limit away", "seawall quota shop --bytes none"),
+            example("Remove a limit", "seawall quota shop --bytes none"),
         ],
     ),
     (
@@ -405,7 +422,7 @@ const EXAMPLES: &[Examples] = &[
         &[
             example("Serve on the loopback address", "seawall serve ./registry"),
             example(
-                "Serve a network, to those who have a token",
+                "Serve a network, with tokens",
                 "seawall serve /var/lib/seawall --listen 0.0.0.0:7440 --token-file /etc/seawall/tokens",
             ),
         ],
@@ -423,7 +440,7 @@ const EXAMPLES: &[Examples] = &[
     (
         "man",
         &[
-            example("Read the page", "seawall man | man -l -"),
+            example("Read the man page", "seawall man | man -l -"),
             example("Write a page for each command", "seawall man ~/.local/share/man/man1"),
         ],
     ),

@@ -5,9 +5,9 @@ pub(super) type Group = (&'static str, &'static [&'static str]);
 
 /// The groups; a test checks for exactly one group per command.
 pub(super) const GROUPS: &[Group] = &[
-    ("Make and use releases", &["push", "pull", "patch", "verify", "describe", "export"]),
-    ("Look", &["list", "show", "diff", "channels", "status", "report", "hosts"]),
-    ("Say what stays", &["promote", "pin", "unpin", "rm", "retention"]),
+    ("Publish and use releases", &["push", "pull", "patch", "verify", "describe", "export"]),
+    ("Inspect", &["list", "show", "diff", "channels", "status", "report", "hosts"]),
+    ("Keep and delete releases", &["promote", "pin", "unpin", "rm", "retention"]),
     (
         "Run a registry",
         &[
@@ -16,5 +16,5 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     ),
     ("Disk images, without a registry", &["convert", "inspect"]),
-    ("Your shell", &["completions", "man"]),
+    ("Shell", &["completions", "man"]),
 ];

@@ -13,26 +13,26 @@ use super::{EXIT_STATUS, REFERENCES, definition, examples};
 const FILES: &[(&str, &str)] = &[
     (
         "$XDG_CONFIG_HOME/seawall/config.toml",
-        "The configuration file: registry and token_file. ~/.config where the variable is not set.",
+        "The configuration file: registry and token_file. In ~/.config if the variable is not set.",
     ),
     (
         "$XDG_STATE_HOME/seawall/",
-        "What this host remembers of scans and pulls; may be deleted at any time. ~/.local/state \
-         where the variable is not set.",
+        "The state of scans and pulls on this host; may be deleted at any time. In ~/.local/state \
+         if the variable is not set.",
     ),
-    ("DIR/seawall.lock", "The lockfile of a pulled release: what the directory holds."),
-    ("DIR/.seawall/", "Where a pulled release came from, and the journal of a patch under way."),
+    ("DIR/seawall.lock", "The lockfile of a pulled release."),
+    ("DIR/.seawall/", "The origin of a pulled release, and the journal of a running patch."),
 ];
 
 /// The variables of the ENVIRONMENT section: name and purpose.
 const ENVIRONMENT: &[(&str, &str)] = &[
-    ("SEAWALL_REGISTRY", "The registry, as --registry names it."),
-    ("SEAWALL_TOKEN", "The token to send; --token-file wins."),
+    ("SEAWALL_REGISTRY", "The registry, as --registry."),
+    ("SEAWALL_TOKEN", "The token to send; --token-file takes precedence."),
     ("SEAWALL_TOKEN_FILE", "A file that holds the token to send, as --token-file."),
     ("SEAWALL_CONFIG", "The configuration file, as --config."),
-    ("SEAWALL_STATE", "Where this host remembers scans and pulls, as --state."),
-    ("NO_COLOR", "Print no colours where it is set and not empty."),
-    ("CLICOLOR_FORCE", "Print colours even where no terminal is, if set and not 0."),
+    ("SEAWALL_STATE", "The folder for the state of scans and pulls, as --state."),
+    ("NO_COLOR", "Print no colours if set and not empty."),
+    ("CLICOLOR_FORCE", "Print colours even without a terminal, if set and not 0."),
 ];
 
 /// A page: file name and text.

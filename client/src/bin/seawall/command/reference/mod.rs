@@ -27,7 +27,7 @@ pub(super) fn release(text: &str) -> Result<(Option<Named>, Target), Failure> {
     if let Some(machine) = &reference.machine {
         return Err(Failure::usage(
             format!("`{text}` names a part of a release"),
-            format!("this command is for whole releases: leave `/{machine}` out"),
+            format!("this command takes whole releases: omit `/{machine}`"),
         ));
     }
     Ok((host, target((reference, prefix), text)?))
@@ -40,10 +40,10 @@ pub(super) fn target(
     let Reference { application, selector, .. } = reference;
     let selector = selector.ok_or_else(|| {
         Failure::usage(
-            format!("`{text}` names an application and none of its releases"),
+            format!("`{text}` names an application, not one of its releases"),
             format!(
                 "write {application}:VERSION, {application}:CHANNEL or {application}@blake3:…; \
-                 `seawall list {text}` shows which there are"
+                 `seawall list {text}` lists the releases"
             ),
         )
     })?;
@@ -57,7 +57,7 @@ pub(super) fn application(text: &str) -> Result<(Option<Named>, ApplicationName)
         return Err(Failure::usage(
             format!("`{text}` names a release of `{}`", reference.application),
             format!(
-                "this command is for the application: leave `{selector}` out; `seawall show \
+                "this command takes an application: omit `{selector}`; `seawall show \
                  {text}` shows the release"
             ),
         ));

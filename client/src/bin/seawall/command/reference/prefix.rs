@@ -78,12 +78,16 @@ impl Target {
                 Ok(())
             }
             [] => {
-                let what = format!("no release of {application} has a digest that begins {begin}");
+                let what =
+                    format!("no release of {application} has a digest that begins with {begin}");
                 let remedy = format!("`seawall list {application}` shows the digests");
                 Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound))
             }
             several => {
-                let what = format!("{} releases of {application} begin {begin}", several.len());
+                let what = format!(
+                    "the digests of {} releases of {application} begin with {begin}",
+                    several.len()
+                );
                 let names: Vec<_> =
                     several.iter().map(|it| format!("{} is {}", it.version, it.digest)).collect();
                 Err(Failure::usage(what, format!("give more digits: {}", names.join(", "))))

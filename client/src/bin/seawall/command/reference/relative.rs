@@ -95,7 +95,10 @@ fn alone(error: Failure, text: &str) -> Failure {
     }
     let shown = text.escape_debug();
     Failure::usage(
-        format!("`{shown}` is compared to nothing: the current directory holds no pulled release"),
+        format!(
+            "there is nothing to compare `{shown}` to: the current directory holds no pulled \
+                 release"
+        ),
         format!(
             "name both sides, as in `seawall diff {shown} OTHER` or `seawall diff DIR {shown}`"
         ),
@@ -106,7 +109,7 @@ fn alone(error: Failure, text: &str) -> Failure {
 fn no_side(text: &str) -> Failure {
     let shown = text.escape_debug();
     Failure::usage(
-        format!("`{shown}` is no directory here, and names no release"),
+        format!("`{shown}` is neither an existing directory nor a release"),
         "name a directory that a release was pulled into, or two releases: `seawall diff \
          shop:1.0.0 shop:1.1.0`",
     )
@@ -174,7 +177,7 @@ pub(in crate::command) fn followed(dir: &Path) -> Result<(Option<Named>, Target)
     let channel = folder.origin.channel.clone().ok_or_else(|| {
         let dir = dir.display();
         Failure::usage(
-            format!("{dir} follows no channel: it holds {} by its version", folder.version),
+            format!("{dir} follows no channel: {} was pulled by its version", folder.version),
             format!(
                 "name a release, `seawall patch {dir} --to VERSION`, or a channel to follow from \
                  now on, `seawall patch {dir} --to CHANNEL`; `seawall channels {}` lists them",
@@ -200,7 +203,7 @@ pub(in crate::command) fn parse(text: &str) -> Result<(Option<Named>, Read), Fai
     if let Some((scheme, rest)) = text.split_once("://") {
         let (host, release) = rest.split_once('/').unwrap_or((rest, "APPLICATION:VERSION"));
         return Err(Failure::usage(
-            format!("`{}` is an address and no reference", text.escape_debug()),
+            format!("`{}` is an address, not a reference", text.escape_debug()),
             format!("write `{host}/{release}`, or `--registry {scheme}://{host}` and `{release}`"),
         ));
     }

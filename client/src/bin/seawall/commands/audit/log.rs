@@ -65,8 +65,8 @@ pub(crate) async fn verify(context: &Context, noted: Option<Head>) -> Result<(),
 }
 
 fn broken(error: &BrokenLog) -> Failure {
-    let remedy = "somebody wrote to the registry's catalog by hand, or it is damaged: compare it \
-                  with a backup, and with the digests that webhooks were sent";
+    let remedy = "the registry's catalog was changed by hand, or it is damaged: compare the log \
+                  with a backup, and with the digests in messages to webhooks";
     Failure::damaged(error.to_string(), remedy)
 }
 
@@ -102,7 +102,7 @@ fn verified_text(verified: &Verified) -> String {
         None => "the audit log is empty\n".to_owned(),
         Some(head) => {
             let entries = count(verified.entry_count, "entry");
-            format!("whole: {entries}, the newest is {head}\n")
+            format!("intact: {entries}, the newest is {head}\n")
         }
     }
 }
@@ -137,6 +137,6 @@ mod tests {
              7      1970-01-01 00:00:00Z  -   promote  team/web:1.0  channel=stable sequence=2\n"
         );
         let verified = Verified { entry_count: 2, head: Some("2@blake3:00".to_owned()) };
-        assert_eq!(verified_text(&verified), "whole: 2 entries, the newest is 2@blake3:00\n");
+        assert_eq!(verified_text(&verified), "intact: 2 entries, the newest is 2@blake3:00\n");
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn add(context: &Context, new: AddWebhook) -> Result<(), Failur
     let webhook = NewWebhook { url, events, application, secret };
     let webhook = context.registry.add_webhook(&webhook).await?;
     answer(context.style, &webhook, |webhook| {
-        format!("webhook {} is told of {}\n", webhook.id, names(&webhook.events))
+        format!("webhook {} receives {}\n", webhook.id, names(&webhook.events))
     })
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn list(context: &Context) -> Result<(), Failure> {
 pub(crate) async fn remove(context: &Context, id: String) -> Result<(), Failure> {
     context.registry.remove_webhook(&id).await?;
     answer(context.style, &Removed { webhook: id }, |removed| {
-        format!("webhook {} is told nothing any more\n", removed.webhook)
+        format!("webhook {} was removed\n", removed.webhook)
     })
 }
 
@@ -88,7 +88,7 @@ fn webhooks_list(list: &Webhooks) -> List<'static> {
         ]
     });
     let above = match list.webhooks.is_empty() {
-        true => "no webhook is set up; `seawall webhooks add` sets one up\n".to_owned(),
+        true => "there are no webhooks; `seawall webhooks add` adds one\n".to_owned(),
         false => String::new(),
     };
     List { columns: WEBHOOKS, rows: rows.collect(), above, below: String::new() }

@@ -79,7 +79,7 @@ fn hosts_list(list: &Hosts) -> List<'static> {
         ]
     });
     let above = match list.hosts.is_empty() {
-        true => "no host reported; `seawall report DIR` on a host does\n".to_owned(),
+        true => "no host has reported; run `seawall report DIR` on a host\n".to_owned(),
         false => summary_text(&list.summary) + "\n",
     };
     List { columns: HOSTS, rows: rows.collect(), above, below: String::new() }

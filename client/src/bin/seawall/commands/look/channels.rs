@@ -103,7 +103,7 @@ fn channels_list(list: &Channels) -> List<'static> {
     });
     let above = match list.channels.is_empty() {
         true => format!(
-            "{0} has no channels; `seawall promote {0}:VERSION CHANNEL` makes one\n",
+            "{0} has no channels; `seawall promote {0}:VERSION CHANNEL` creates one\n",
             list.application
         ),
         false => String::new(),

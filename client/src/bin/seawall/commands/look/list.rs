@@ -75,7 +75,7 @@ pub(in crate::commands) async fn own_bytes(context: &Context) -> HashMap<Release
     match context.registry.usage().await {
         Ok(usage) => usage.releases.into_iter().map(|r| (r.digest, r.own_bytes)).collect(),
         Err(error) => {
-            tracing::warn!(%error, "it is not known what deleting releases frees");
+            tracing::warn!(%error, "the space that deleting releases would free is unknown");
             HashMap::new()
         }
     }
@@ -94,7 +94,9 @@ fn applications_list(list: &Applications) -> List<'static> {
         ]
     });
     let above = match list.applications.is_empty() {
-        true => "no application yet; `seawall push APPLICATION:1.0.0` makes one\n".to_owned(),
+        true => {
+            "there are no applications; `seawall push APPLICATION:1.0.0` creates one\n".to_owned()
+        }
         false => String::new(),
     };
     List { columns: APPLICATIONS, rows: rows.collect(), above, below: String::new() }

@@ -81,7 +81,7 @@ fn damage(lost: &[LostObject]) -> String {
         vec![lost.object.clone(), disks, lost.what.clone()]
     });
     format!(
-        "\nDAMAGED: `seawall repair` restores what is lost\n{}",
+        "\nDAMAGED: `seawall repair` restores lost objects\n{}",
         table(&["LOST", "DISKS", "WHY"], rows)
     )
 }

@@ -20,6 +20,6 @@ pub(crate) async fn backup(context: &Context, out: &Path) -> Result<(), Failure>
     let backup = Backup { file: out.to_owned(), len };
     answer(context.style, &backup, |backup| {
         let (file, len) = (backup.file.display(), HumanBytes(backup.len));
-        format!("copied the catalog to {file} ({len}); it was proven whole\n")
+        format!("copied the catalog to {file} ({len}) and verified the copy\n")
     })
 }

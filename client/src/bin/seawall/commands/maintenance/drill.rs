@@ -52,11 +52,11 @@ impl Drill {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("the catalog was made in {:.1} s\n", self.recover_secs);
+        let mut text = format!("the catalog was rebuilt in {:.1} s\n", self.recover_secs);
         text += &self.found.text();
         let bytes: u64 = self.verified.iter().map(|verified| verified.report.hashed_bytes).sum();
         text += &format!(
-            "{} of {} releases were read whole in {:.1} s, {} hashed\n",
+            "{} of {} releases were read in full in {:.1} s, {} hashed\n",
             self.verified.len(),
             self.found.releases,
             self.verify_secs,
@@ -115,8 +115,8 @@ pub(crate) async fn drill(
     if drill.is_sound() {
         return Ok(());
     }
-    let remedy = "look at the registry itself with `seawall fsck`, then `seawall repair`";
-    Err(Failure::damaged("a recovery would leave gaps", remedy))
+    let remedy = "check the registry with `seawall fsck`, then run `seawall repair`";
+    Err(Failure::damaged("a recovery would lose data", remedy))
 }
 
 /// Fails if the scratch directory lies in the data directory, which a drill must not change.
@@ -128,7 +128,7 @@ fn check_apart(data: &Path, into: &Path) -> Result<(), Failure> {
     if canonical(there).starts_with(canonical(data)) {
         return Err(Failure::usage(
             "`--into` lies in the registry's own directory",
-            "name a directory elsewhere: a drill changes nothing of the registry",
+            "name a directory elsewhere: a drill must not change the registry",
         ));
     }
     Ok(())
@@ -144,7 +144,7 @@ fn check_scratch(into: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let what = format!("{} is not an empty directory", into.display());
-    let remedy = "name an empty directory, or one that is not there yet, with `--into`";
+    let remedy = "name an empty directory, or one that does not exist yet, with `--into`";
     Err(Failure::usage(what, remedy).of_kind(ErrorKind::Conflict))
 }
 

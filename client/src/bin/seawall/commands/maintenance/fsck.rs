@@ -55,9 +55,7 @@ fn ended(fsck: &Fsck) -> Result<(), Failure> {
         return Ok(());
     }
     let stopped = Failure::internal(format!("the check was stopped at {}", fsck.phase));
-    Err(stopped
-        .of_kind(ErrorKind::Unavailable)
-        .with_remedy("run it again: it goes on where it ended"))
+    Err(stopped.of_kind(ErrorKind::Unavailable).with_remedy("run it again: it resumes"))
 }
 
 pub(crate) async fn status(context: &Context) -> Result<(), Failure> {
@@ -98,15 +96,13 @@ fn judge(fsck: &Fsck) -> Result<(), Failure> {
     if left > 0 {
         let more = if is_least { " or more" } else { "" };
         let what = format!("the check found damage: {}{more}", count(left, "finding"));
-        let remedy = "push what is lost again, or bring it with `seawall repair --from URL|DIR`; \
-                      docs/operations/repair.md says which";
+        let remedy = "push the damaged releases again, or run `seawall repair --from URL|DIR`; \
+                      see docs/operations/repair.md";
         return Err(Failure::damaged(what, remedy));
     }
     if let Some(failure) = &fsck.failure {
-        let failed = Failure::internal(format!("the check broke off: {failure}"));
-        return Err(failed
-            .of_kind(ErrorKind::Unavailable)
-            .with_remedy("run it again: it goes on where it ended"));
+        let failed = Failure::internal(format!("the check failed: {failure}"));
+        return Err(failed.of_kind(ErrorKind::Unavailable).with_remedy("run it again: it resumes"));
     }
     Ok(())
 }
@@ -137,17 +133,17 @@ fn damaged_text(damage: &Damage) -> String {
 
 fn text(fsck: &Fsck) -> String {
     let state = match fsck.state {
-        FsckState::Never => return "no check was ever begun\n".to_owned(),
-        FsckState::Running => format!("is looking at {}", fsck.phase),
-        FsckState::Interrupted => format!("broke off at {}", fsck.phase),
+        FsckState::Never => return "there has been no check\n".to_owned(),
+        FsckState::Running => format!("is running, now at {}", fsck.phase),
+        FsckState::Interrupted => format!("was interrupted at {}", fsck.phase),
         FsckState::Stopped => format!("was stopped at {}", fsck.phase),
         FsckState::Failed => format!("failed at {}", fsck.phase),
         FsckState::Complete => {
-            format!("is complete since {}", moment(fsck.completed_at_secs.unwrap_or(0)))
+            format!("was completed at {}", moment(fsck.completed_at_secs.unwrap_or(0)))
         }
     };
     let mut text = format!(
-        "check {} {state}: {} looked at, {} read\n",
+        "check {} {state}: {} checked, {} read\n",
         fsck.run,
         count(fsck.objects, "object"),
         HumanBytes(fsck.bytes)
@@ -165,11 +161,11 @@ fn text(fsck: &Fsck) -> String {
     if fsck.damage_count == 0 {
         text += "  no damage was found\n";
     } else if !is_damaged(fsck) {
-        text += "  all damage that was found is mended\n";
+        text += "  all damage was mended\n";
     }
     if fsck.reclaimable_count > 0 {
         text += &format!(
-            "  nobody needs {} ({})\n",
+            "  no release needs {} ({})\n",
             count(fsck.reclaimable_count, "object"),
             HumanBytes(fsck.reclaimable_bytes)
         );
@@ -215,7 +211,7 @@ mod tests {
     fn damage_that_is_mended_is_no_failure_and_says_so() {
         let fsck = checked(FsckState::Complete, &[FindingClass::Mended]);
         assert!(judge(&fsck).is_ok());
-        assert!(text(&fsck).contains("all damage that was found is mended"));
+        assert!(text(&fsck).contains("all damage was mended"));
         let fsck = checked(FsckState::Complete, &[FindingClass::Damage, FindingClass::Mended]);
         assert_eq!(judge(&fsck).unwrap_err().what(), "the check found damage: 1 finding");
         assert!(!text(&fsck).contains("all damage"));
@@ -298,9 +294,9 @@ mod tests {
         };
         assert_eq!(
             text(&fsck),
-            "check 2 is complete since 1970-01-01 00:00:00Z: 3 objects looked at, 1.0 MiB read\n  \
+            "check 2 was completed at 1970-01-01 00:00:00Z: 3 objects checked, 1.0 MiB read\n  \
              DAMAGED  packs/b: it is gone\n  mended   names/a: it is gone\n  \
-             nobody needs 1 object (1.0 KiB)\n"
+             no release needs 1 object (1.0 KiB)\n"
         );
     }
 }

@@ -58,7 +58,7 @@ impl Found {
         );
         if self.unacknowledged > 0 {
             let count = count(self.unacknowledged, "release");
-            text += &format!("  {count} whose push was never answered: push again\n");
+            text += &format!("  {count} whose push was never acknowledged: push again\n");
         }
         for damage in &self.damage {
             text += &format!("  DAMAGED  {}: {}\n", damage.object, damage.what);
@@ -84,7 +84,7 @@ pub(super) fn check_data(data: &Path) -> Result<(), Failure> {
         true => format!("{} holds no registry: it has no folder `store`", data.display()),
         false => format!("there is no directory {}", data.display()),
     };
-    let remedy = "name the directory that `seawall serve` was given";
+    let remedy = "name the data directory of `seawall serve`";
     Err(Failure::usage(what, remedy).of_kind(ErrorKind::NotFound))
 }
 
@@ -109,14 +109,14 @@ pub(crate) async fn recover(data: PathBuf, style: Style) -> Result<(), Failure> 
     answer(style, &recovered, |recovered| {
         let mut text = "rebuilt the catalog from the store\n".to_owned() + &recovered.found.text();
         if let Some(old) = &recovered.old_catalog {
-            text += &format!("  the old catalog is {} now\n", old.display());
+            text += &format!("  the old catalog is now {}\n", old.display());
         }
         text
     })?;
     if recovered.found.damage.is_empty() {
         return Ok(());
     }
-    let what = "the catalog is made, and parts of the store are damaged";
-    let remedy = "start the registry, then bring what is lost: `seawall repair --from URL|DIR`";
+    let what = "the catalog was rebuilt, but parts of the store are damaged";
+    let remedy = "start the registry, then restore lost data: `seawall repair --from URL|DIR`";
     Err(Failure::damaged(what, remedy))
 }

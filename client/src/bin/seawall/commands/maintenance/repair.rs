@@ -46,7 +46,7 @@ async fn with_sources(
     if report.is_whole() {
         return Ok(());
     }
-    let remedy = "name more sources with --from: every directory that the release was pulled into \
-                  is one; or push its disks again";
-    Err(Failure::damaged("not all of it could be repaired", remedy))
+    let remedy = "name more sources with --from, such as each directory that the release was \
+                  pulled into; or push its disks again";
+    Err(Failure::damaged("some objects could not be restored", remedy))
 }

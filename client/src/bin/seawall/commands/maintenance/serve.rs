@@ -43,7 +43,7 @@ pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
     // On standard output, so that a script that asked for port 0 can read the port. A failure is
     // only logged.
     if let Err(error) = crate::output::write(&format!("listening on http://{}\n", running.addr())) {
-        tracing::warn!(error = error.what(), "cannot say on standard output where it listens");
+        tracing::warn!(error = error.what(), "cannot print the address on standard output");
     }
     let outcome = running.wait().await;
     telemetry::flush(LOG_FLUSH_TIME_MAX);
@@ -57,8 +57,9 @@ fn min_free(text: &str) -> Result<MinFree, Failure> {
         None => size::parse(text).map(MinFree::Bytes),
     };
     min_free.ok_or_else(|| {
-        let what = format!("`--min-free {}` is no part of a disk", text.escape_debug());
-        Failure::usage(what, "write a size as 10GiB, or a part as 5%")
+        let what =
+            format!("`--min-free {}` is neither a size nor a percentage", text.escape_debug());
+        Failure::usage(what, "write a size such as 10GiB, or a percentage such as 5%")
     })
 }
 
@@ -74,8 +75,8 @@ fn rate(text: &str) -> Result<Rate, Failure> {
     match (per_sec, burst) {
         (Some(per_sec @ 1..), Some(burst @ 1..)) => Ok(Rate { per_sec, burst }),
         _ => Err(Failure::usage(
-            format!("`{}` is no rate of requests", text.escape_debug()),
-            "write how many a second, and perhaps how many at once: 100 or 100:500",
+            format!("`{}` is not a rate of requests", text.escape_debug()),
+            "write the requests a second, and optionally the burst: 100 or 100:500",
         )),
     }
 }

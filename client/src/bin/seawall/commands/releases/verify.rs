@@ -31,8 +31,8 @@ pub(crate) async fn release(context: Context, target: Target) -> Result<(), Fail
     tell(
         &report,
         style,
-        "run `seawall fsck`, so that the registry knows, then bring what is lost with `seawall \
-         repair --from URL|DIR` or push it again",
+        "run `seawall fsck` to record the damage, then run `seawall repair --from URL|DIR` or \
+         push the release again",
     )
 }
 
@@ -42,7 +42,7 @@ fn remedy_of(dir: &Path, report: &VerifyReport) -> String {
     match report.state() {
         DiskState::Modified => patch::keep_or_discard(dir, &report.application, report.release),
         _ => format!(
-            "copy what you need away, then pull the release afresh: `seawall pull {release} \
+            "copy the data you need elsewhere, then pull the release again: `seawall pull {release} \
              --into NEW-DIR`"
         ),
     }

@@ -49,11 +49,11 @@ fn remedy(application: &ApplicationName, version: &Version, holder: &Holder) -> 
             )
         }
         Holder::History { channel, .. } => format!(
-            "a rollback of {channel} may need it: it can go once {channel} has moved on, as \
-             `seawall channels {application} {channel}` shows"
+            "a rollback of {channel} may need the release: delete it once {channel} has moved on; \
+             `seawall channels {application} {channel}` shows its moves"
         ),
         Holder::Pin { pin, .. } => {
-            format!("take the pin away: `seawall unpin {application}:{version} --name {pin}`")
+            format!("remove the pin: `seawall unpin {application}:{version} --name {pin}`")
         }
         Holder::Host { host, .. } => format!(
             "patch the host to another release, or if it is gone: `seawall hosts {application} \
@@ -74,7 +74,10 @@ pub(in crate::commands) fn holders_text(holders: &[Holder]) -> String {
         }
         Holder::Pin { pin, reason } => vec![format!("pin {pin}"), reason.clone()],
         Holder::Host { host, renewed_at_secs } => {
-            vec![format!("host {host}"), format!("runs it; heard of {}", moment(*renewed_at_secs))]
+            vec![
+                format!("host {host}"),
+                format!("runs it; last report {}", moment(*renewed_at_secs)),
+            ]
         }
     };
     table(&["HELD BY", "WHY"], holders.iter().map(row))
@@ -99,7 +102,7 @@ mod tests {
              channel stable  points at it\n\
              channel stable  pointed at it 1 move ago\n\
              pin audit       until 2027\n\
-             host rack4      runs it; heard of 1970-01-01 00:00:00Z\n"
+             host rack4      runs it; last report 1970-01-01 00:00:00Z\n"
         );
     }
 }

@@ -74,6 +74,6 @@ pub(super) async fn unpin(context: &Context, target: Target, pin: PinName) -> Re
     context.registry.unpin(&application, &Selector::Digest(digest), &pin).await?;
     let unpinned = Unpinned { application, version, digest, pin };
     answer(context.style, &unpinned, |done| {
-        format!("pin {} of {}:{} is gone\n", done.pin, done.application, done.version)
+        format!("pin {} of {}:{} was removed\n", done.pin, done.application, done.version)
     })
 }

@@ -74,7 +74,7 @@ struct Applied {
 
 fn policies_text(application: &ApplicationName, policies: &Policies) -> String {
     if policies.policies.is_empty() {
-        return format!("{application} has no policy: nothing goes\n");
+        return format!("{application} has no policy: nothing is deleted\n");
     }
     let rows = policies.policies.iter().map(|set| {
         let by = if set.set_by.is_empty() { "-".to_owned() } else { set.set_by.clone() };
@@ -89,10 +89,10 @@ fn set_text(application: &ApplicationName, set: &Policy) -> String {
         Some(channel) => format!("{application}:{channel}"),
     };
     if set.policy == RetentionPolicy::default() {
-        return format!("{of} has no policy any more\n");
+        return format!("{of} has no policy now\n");
     }
     format!(
-        "{of} keeps {}; `seawall retention plan {application}` says what goes\n",
+        "{of} keeps {}; `seawall retention plan {application}` shows the effect\n",
         rules(&set.policy)
     )
 }
@@ -133,7 +133,7 @@ fn plan_text(plan: &RetentionPlan) -> String {
     let going = plan.verdicts.iter().filter(|verdict| verdict.fate == Fate::Goes).count();
     let of = count(plan.verdicts.len() as u64, "release");
     let mut text = table(&["VERSION", "FATE", "WHY"], rows);
-    text += &format!("\n{going} of {of} would go");
+    text += &format!("\n{going} of {of} would be deleted");
     match plan.freed_bytes {
         Some(bytes) => text += &format!(", which frees {} ({bytes} bytes)\n", HumanBytes(bytes)),
         None => text += "\n",
@@ -159,9 +159,9 @@ fn outcome_text(application: &ApplicationName, outcome: &RetentionOutcome) -> St
 
 fn freed_text(bytes: Option<u64>) -> String {
     match bytes {
-        Some(bytes) => format!("{} ({bytes} bytes) are free again\n", HumanBytes(bytes)),
-        None => "somebody who began before may still rely on it: it is freed once they are done, \
-                 by this collection or the next\n"
+        Some(bytes) => format!("{} ({bytes} bytes) were freed\n", HumanBytes(bytes)),
+        None => "pushes or pulls that began earlier may still need the data: once they have \
+                 ended, this collection or the next one frees it\n"
             .to_owned(),
     }
 }
@@ -194,7 +194,7 @@ mod tests {
             "VERSION  FATE   WHY\n\
              1.1      stays  pin audit\n\
              1.0      GOES   no rule of the application keeps it\n\n\
-             1 of 2 releases would go, which frees 3.0 MiB (3145728 bytes)\n"
+             1 of 2 releases would be deleted, which frees 3.0 MiB (3145728 bytes)\n"
         );
     }
 
