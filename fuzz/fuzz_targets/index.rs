@@ -1,4 +1,4 @@
-//! Decodes bytes as a leaf and as a list of leaves: what is accepted is written again the same.
+//! Decodes bytes as a leaf and as a list of leaves: accepted bytes are encoded to the same bytes.
 //!
 //! Seeds: the golden bytes of docs/FORMAT.md, in `fuzz/seeds/index`.
 

@@ -1,5 +1,5 @@
-//! Opens bytes as a package: a descriptor by itself, a manifest, an archive. What is accepted
-//! describes a release, whose disks lie in the package.
+//! Opens bytes as a package: a descriptor by itself, a manifest, an archive. An accepted package
+//! describes a release whose disks are in the package.
 //!
 //! Seeds: the descriptors of `client/src/ovf/fixtures` and an archive, in `fuzz/seeds/ovf`.
 
@@ -24,7 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
             }
         }
     }
-    // An archive is read from its file, whatever its name; a descriptor, with what lies beside it.
+    // An archive is read from its file, whatever its name; a descriptor is read with the files
+    // beside it.
     let folder = std::env::temp_dir().join(format!("seawall-fuzz-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the temporary directory can be written");
     let folder = folder.canonicalize().expect("it was made a moment ago");

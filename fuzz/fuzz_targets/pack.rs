@@ -1,8 +1,8 @@
 //! Reads bytes as a pack: the footer, then every frame.
 //!
-//! The footer's digest guards all that is behind it, so a mutation alone never gets past it. The
-//! target reads the bytes twice: as they are, and with that digest made right, as a hostile
-//! uploader would. Seeds: the golden pack of docs/FORMAT.md and packs of zstd frames, in
+//! The footer's digest guards the checks behind it, so a mutation alone never reaches them. The
+//! target reads the bytes twice: unchanged, and with a correct digest, as a hostile uploader would
+//! send them. Seeds: the golden pack of docs/FORMAT.md and packs of zstd frames, in
 //! `fuzz/seeds/pack`.
 
 #![no_main]
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use seawall_api::digest::PackDigest;
 use seawall_api::index::ChunkRef;
-use seawall_store::pack::{Footer, FRAMES_MAX, VerifiedPack};
+use seawall_store::pack::{FRAMES_MAX, Footer, VerifiedPack};
 use seawall_store::read::Prover;
 
 const TRAILER_LEN: usize = 4 + 32;
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The same bytes with the digest at the end that their footer has.
+/// Returns the bytes with the correct digest of their footer.
 fn seal(bytes: &[u8]) -> Option<Vec<u8>> {
     let body_len = bytes.len().checked_sub(TRAILER_LEN)?;
     let len: [u8; 4] = bytes[body_len..body_len + 4].try_into().ok()?;

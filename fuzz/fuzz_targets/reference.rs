@@ -1,5 +1,5 @@
-//! Parses text as a reference and as each kind of name: what is accepted prints as it parses, and
-//! nothing accepted can leave a directory.
+//! Parses text as a reference and as each kind of name: an accepted text survives printing and
+//! parsing, and no accepted name can lead out of a directory.
 //!
 //! Seeds: the references of docs/FORMAT.md, section 7, in `fuzz/seeds/reference`.
 
@@ -44,7 +44,7 @@ fn one_spelling<T: FromStr + Display>(text: &str) {
     }
 }
 
-/// What is a name is a safe path of at most so many segments.
+/// Asserts that a name is a safe path of at most this many segments.
 fn name<T: FromStr + Display>(text: &str, segments_max: usize) {
     let Ok(name) = text.parse::<T>() else { return };
     assert_eq!(name.to_string(), text);

@@ -1,4 +1,4 @@
-//! Parses bytes as a release document: what is accepted is written again the same.
+//! Parses bytes as a release document: accepted bytes are encoded to the same bytes.
 //!
 //! Seeds: the golden document of docs/FORMAT.md, in `fuzz/seeds/release`.
 

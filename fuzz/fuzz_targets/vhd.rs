@@ -1,7 +1,7 @@
 //! Opens, maps and reads bytes as a VHD image; nothing may panic, hang or take much memory.
 //!
 //! Checksums guard footer and header, so a mutation alone rarely gets past them. The target reads
-//! the bytes twice: as they are, and with the checksums made right, as a hostile maker would.
+//! the bytes twice: unchanged, and with correct checksums, as a hostile author would write them.
 //! Seeds: images with blocks of 4 KiB, in `fuzz/seeds/vhd`.
 
 #![no_main]
@@ -30,7 +30,7 @@ fn check(bytes: Vec<u8>) {
     walk::walk(&*image);
 }
 
-/// Puts the one's complement of the sum of a structure's bytes into it.
+/// Writes a structure's checksum, the one's complement of the sum of its bytes.
 fn seal(bytes: &mut [u8], start: usize, len: usize, checksum_at: usize) {
     let Some(structure) = bytes.get_mut(start..start + len) else { return };
     structure[checksum_at..checksum_at + 4].fill(0);

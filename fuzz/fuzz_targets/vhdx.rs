@@ -1,8 +1,8 @@
 //! Opens, maps and reads bytes as a VHDX image; nothing may panic, hang or take much memory.
 //!
-//! A VHDX has 3 MiB at least, most of them zeros. The input is the rest: the starts of its
-//! structures one after another ([`PIECES`]), then its log. The target puts them in their places
-//! and makes the checksums right, but where the first byte is odd. Seeds: `fuzz/seeds/vhdx`.
+//! A VHDX has at least 3 MiB, mostly zeros. The input is the rest: the beginnings of its structures
+//! in a row ([`PIECES`]), then its log. The target moves them to their places, and corrects the
+//! checksums unless the first byte is odd. Seeds: `fuzz/seeds/vhdx`.
 
 #![no_main]
 
@@ -16,8 +16,8 @@ use libfuzzer_sys::fuzz_target;
 use seawall_store::image::{Format, Source, open_source};
 
 const FILE_LEN: u64 = 8 << 20;
-/// Where the structures are, and how much of each is in the input: header, region table, metadata
-/// table, metadata items, table of blocks. In the file the log is first.
+/// The offset of each structure, and its length in the input: header, region table, metadata table,
+/// metadata items, table of blocks. In the file, the log comes first.
 const PIECES: [(u64, usize); 5] = [
     (64 << 10, 80),
     (192 << 10, 80),
@@ -54,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
     walk::walk(&*image);
 });
 
-/// CRC-32C of each byte: checksums are most of the work.
+/// A table of CRC-32C for each byte, because checksums are most of the work.
 static TABLE: LazyLock<[u32; 256]> = LazyLock::new(|| {
     std::array::from_fn(|byte| {
         (0..8).fold(
@@ -64,7 +64,7 @@ static TABLE: LazyLock<[u32; 256]> = LazyLock::new(|| {
     })
 });
 
-/// Fills a structure with zeros and puts its CRC-32C into it.
+/// Pads a structure with zeros and writes its CRC-32C.
 fn seal(bytes: &mut Vec<u8>, len: usize) {
     bytes.resize(len, 0);
     bytes[4..8].fill(0);
@@ -75,8 +75,8 @@ fn seal(bytes: &mut Vec<u8>, len: usize) {
     bytes[4..8].copy_from_slice(&(!crc).to_le_bytes());
 }
 
-/// Seals what looks like an entry, if all of it is there; the last of the log is not the first to
-/// be read, so an entry in the tail of another is sealed before it.
+/// Writes the checksum of each complete log entry. Goes from the end of the log to its start, so
+/// that an entry within another one is sealed first.
 fn seal_log(log: &mut Vec<u8>) {
     log.resize(log.len().next_multiple_of(SECTOR_LEN), 0);
     for start in (0..log.len()).step_by(SECTOR_LEN).rev() {
@@ -91,7 +91,7 @@ fn seal_log(log: &mut Vec<u8>) {
     }
 }
 
-/// Zeros with a few bytes in them.
+/// A source of zeros with a few other bytes.
 struct Sparse {
     pieces: Vec<(u64, Vec<u8>)>,
 }

@@ -1,6 +1,6 @@
 //! Opens, maps and reads bytes as a VMDK image; nothing may panic, hang or take much memory.
 //!
-//! Seeds: images of each kind that is one file, with grains of 4 KiB and tables of four entries, in
+//! Seeds: images of each single-file kind, with grains of 4 KiB and tables of four entries, in
 //! `fuzz/seeds/vmdk`.
 
 #![no_main]

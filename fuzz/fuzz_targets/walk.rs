@@ -1,4 +1,4 @@
-//! What all targets that open an image do with it: follow its map and read along.
+//! The common part of the targets that open an image: follows its map and reads its data.
 
 use seawall_store::image::DiskImage;
 
@@ -6,7 +6,7 @@ use seawall_store::image::DiskImage;
 const RUNS_MAX: usize = 200;
 const READ_LEN_MAX: usize = 64 << 10;
 
-/// Follows the map as far as is cheap, and checks it against what is read.
+/// Follows the map as far as is cheap, and compares it with the data.
 pub(crate) fn walk(image: &dyn DiskImage) {
     let disk_len = image.disk_len();
     let mut buf = vec![0; READ_LEN_MAX];
@@ -20,7 +20,7 @@ pub(crate) fn walk(image: &dyn DiskImage) {
     }
 }
 
-/// What the map calls a hole reads as zeros, or not at all.
+/// A hole in the map reads as zeros, or not at all.
 fn check_hole(image: &dyn DiskImage, start: u64, end: u64, buf: &mut [u8]) {
     let len = buf.len().min(usize::try_from(end - start).unwrap_or(usize::MAX));
     buf.fill(0xaa);
@@ -29,7 +29,7 @@ fn check_hole(image: &dyn DiskImage, start: u64, end: u64, buf: &mut [u8]) {
     }
 }
 
-/// The start of a run reads the same in one piece and in two.
+/// The start of a run reads the same in one read and in two.
 fn read_run(image: &dyn DiskImage, start: u64, end: u64, buf: &mut [u8]) {
     let len = buf.len().min(usize::try_from(end - start).unwrap_or(usize::MAX));
     buf.fill(0xaa);

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The path of `seawall`, built if need be.
+/// Returns the path of `seawall`, built if necessary.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(build)
 }
 
-/// Builds the binary, if need be, with the flags of `./dev test`.
+/// Builds the binary, if necessary, with the flags of `./dev test`.
 ///
-/// Cargo tells a test the binaries of its own package only. The binary is therefore asked for as
-/// what the client's own tests need: the same features then apply, and nothing is compiled a second
-/// time. It lies beside the test itself: `TARGET/PROFILE/deps/TEST` is in use,
-/// `TARGET/PROFILE/seawall` is wanted.
+/// Cargo gives a test the paths of the binaries of its own package only. This function therefore
+/// builds the client's tests, which need the binary: the same features apply, so nothing is
+/// compiled twice. The test itself runs from `TARGET/PROFILE/deps/TEST`, and the binary is
+/// `TARGET/PROFILE/seawall`.
 fn build() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).expect("a test lies in TARGET/PROFILE/deps");

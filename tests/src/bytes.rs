@@ -1,4 +1,4 @@
-//! Bytes: made from a seed, compared by tools that are not ours, damaged on purpose.
+//! Bytes: generated from a seed, compared by independent tools, and damaged on purpose.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -7,32 +7,32 @@ use std::path::Path;
 
 use crate::tool::tool;
 
-/// Random bytes that a seed repeats.
+/// A source of pseudorandom bytes, the same for the same seed.
 #[derive(Debug)]
 pub struct Noise(blake3::OutputReader);
 
 impl Noise {
-    /// The noise of a seed.
+    /// Creates the source for a seed.
     #[must_use]
     pub fn new(seed: impl AsRef<[u8]>) -> Self {
         Self(blake3::Hasher::new().update(seed.as_ref()).finalize_xof())
     }
 
-    /// The next bytes.
+    /// Returns the next bytes.
     pub fn bytes(&mut self, len: u64) -> Vec<u8> {
         let mut bytes = vec![0; usize::try_from(len).unwrap()];
         self.0.read_exact(&mut bytes).unwrap();
         bytes
     }
 
-    /// Bytes that compress about four to one, as text and programs do.
+    /// Returns bytes that compress about four to one, as text and programs do.
     pub fn text(&mut self, len: u64) -> Vec<u8> {
         let digits = self.bytes(len.div_ceil(4));
         let line = digits.iter().flat_map(|byte| [b'a' + byte % 16, b'e', b' ', b'\n']);
         line.take(usize::try_from(len).unwrap()).collect()
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         let mut word = [0; 8];
         self.0.read_exact(&mut word).unwrap();
@@ -46,21 +46,21 @@ pub fn same_bytes(one: impl AsRef<Path>, other: impl AsRef<Path>) {
     tool("cmp", [one.as_ref(), other.as_ref()]);
 }
 
-/// Whether two files have the same bytes.
+/// Returns whether two files have the same bytes.
 pub fn holds_bytes(one: impl AsRef<Path>, other: impl AsRef<Path>) -> bool {
     let mut cmp = std::process::Command::new("cmp");
     cmp.arg("-s").args([one.as_ref(), other.as_ref()]).status().unwrap().success()
 }
 
-/// A file's digest as `b3sum` prints it, written as Seawall does.
+/// Returns a file's digest from `b3sum`, in Seawall's notation.
 pub fn b3sum(path: impl AsRef<Path>) -> String {
-    // Mapped holes of a full file system end in SIGBUS.
+    // With mmap, b3sum dies of SIGBUS at a hole on a full file system.
     let options = ["--no-names", "--no-mmap"].map(AsRef::as_ref);
     let hex = tool("b3sum", options.into_iter().chain([path.as_ref().as_os_str()]));
     format!("blake3:{}", hex.trim())
 }
 
-/// Turns one bit of a file round.
+/// Flips one bit of a file.
 pub fn flip_bit(path: impl AsRef<Path>, offset: u64) {
     let file = open(path.as_ref());
     let mut byte = [0];
@@ -68,7 +68,7 @@ pub fn flip_bit(path: impl AsRef<Path>, offset: u64) {
     file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
 }
 
-/// Cuts a file off.
+/// Truncates a file.
 pub fn truncate(path: impl AsRef<Path>, len: u64) {
     open(path.as_ref()).set_len(len).unwrap();
 }

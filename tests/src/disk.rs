@@ -1,4 +1,4 @@
-//! Disks as people have them: file systems, partitions, images.
+//! Realistic disks: file systems, partitions, images.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -26,7 +26,8 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The files of a small system, about 20 MiB: many small ones, some large, some repeated.
+    /// Creates the files of a small system, about 20 MiB: many small files, some large, some
+    /// repeated.
     #[must_use]
     pub fn system(seed: &str) -> Self {
         let mut noise = Noise::new(seed);
@@ -44,7 +45,7 @@ impl Tree {
         Self { files }
     }
 
-    /// What an upgrade makes of it: one file in ten is another, some are gone, some are new.
+    /// Upgrades the files: one in ten changes, some are removed, some are added.
     #[must_use]
     pub fn upgraded(&self, seed: &str) -> Self {
         let mut noise = Noise::new(seed);
@@ -64,7 +65,7 @@ impl Tree {
         Self { files }
     }
 
-    /// The same with one more file.
+    /// Adds a file to the tree.
     #[must_use]
     pub fn with(mut self, name: &str, bytes: Vec<u8>) -> Self {
         self.files.insert(name.to_owned(), bytes);
@@ -112,14 +113,14 @@ fn partitioned(path: &Path, len: u64, tree: &Tree, table: &str, start: u64) {
     let line = "sfdisk -q --no-reread --no-tell-kernel \"$0\" < \"$1\"";
     tool("sh", ["-c", line, path.to_str().unwrap(), script.to_str().unwrap()]);
     let system = path.with_extension("ext4");
-    // Room behind the partition for the second table of a GPT.
+    // Space behind the partition for the second table of a GPT.
     ext4(&system, (len - start - (1 << 20)) / 4096 * 4096, tree);
     copy_sparse(&system, path, start);
     fs::remove_file(system).unwrap();
     fs::remove_file(script).unwrap();
 }
 
-/// Copies what is not zero, so that the target stays sparse.
+/// Copies the nonzero blocks, so that the target stays sparse.
 fn copy_sparse(from: &Path, to: &Path, start: u64) {
     let mut from = File::open(from).unwrap();
     let mut to = OpenOptions::new().write(true).open(to).unwrap();
@@ -138,7 +139,7 @@ fn copy_sparse(from: &Path, to: &Path, start: u64) {
     }
 }
 
-/// Makes a qcow2 image of a raw disk by `qemu-img convert` with some more arguments.
+/// Converts a raw disk to qcow2 by `qemu-img convert` with further arguments.
 pub fn qcow2(from: &Path, to: &Path, args: &[&str]) {
     let mut all = vec!["convert", "-f", "raw", "-O", "qcow2"];
     all.extend(args);

@@ -1,4 +1,4 @@
-//! Operating systems that refuse: system calls that fail, and file systems with little room.
+//! Faults of the operating system: failing system calls, and file systems with little space.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::run::Run;
 
-/// Whether this machine lets a user mount a file system of their own.
+/// Returns whether this machine lets a user mount a private file system.
 #[must_use]
 pub fn can_mount() -> bool {
     let mount = ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"];
@@ -15,8 +15,8 @@ pub fn can_mount() -> bool {
 }
 
 impl Run {
-    /// Lets the system calls `calls`, as in `linkat,link`, fail with `error`, as in `EPERM`: those
-    /// that name one of `paths`, or all of them where there is none.
+    /// Makes the system calls `calls` (such as `linkat,link`) fail with `error` (such as `EPERM`):
+    /// those that name one of `paths`, or all of them if `paths` is empty.
     #[must_use]
     pub fn with_fault<P: AsRef<OsStr>>(
         self,
@@ -34,7 +34,7 @@ impl Run {
     }
 
     /// Mounts an empty file system of `mib` MiB on the folder `at`, for this run only, and prints
-    /// what is in it at the end.
+    /// its contents at the end.
     #[must_use]
     pub fn with_volume(self, at: &Path, mib: u64) -> Self {
         const SCRIPT: &str = "at=$1; mount -t tmpfs -o size=\"$2m\" none \"$at\" || exit 77; \
@@ -52,7 +52,7 @@ impl Run {
         self.within(shell)
     }
 
-    /// The same command, run by another program.
+    /// Returns the same command, run by another program.
     fn within(self, mut outer: Command) -> Self {
         let inner = self.into_command();
         outer.arg(inner.get_program()).args(inner.get_args()).env_clear();

@@ -1,14 +1,14 @@
 //! The harness of the black-box tests: real processes, real disks, real peers.
 //!
-//! Not a library for the product: it knows the binary only as a person at a shell does. A test
-//! makes a [`World`], builds disks in it, runs `seawall` and compares bytes with tools that are
-//! not ours (`cmp`, `b3sum`, `qemu-img`).
+//! The product does not use this crate, and the crate uses the binary only as a person at a shell
+//! does. A test creates a [`World`], builds disks in it, runs `seawall`, and compares bytes with
+//! independent tools (`cmp`, `b3sum`, `qemu-img`).
 //!
 //! # Invariants
 //!
 //! 1. A test touches its own [`World`] only: home, configuration, state, registry and port.
-//! 2. What is random has a fixed seed, so that a failure repeats.
-//! 3. No process outlives the test that started it, and none runs for ever.
+//! 2. Random data has a fixed seed, so that a failure is reproducible.
+//! 3. No process outlives the test that started it, and every process has a time limit.
 
 // A harness fails by panicking, and it is the composition root of every test.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::missing_panics_doc)]

@@ -1,4 +1,4 @@
-//! A proxy that stands before a real registry and changes what it says: a hostile registry.
+//! A hostile registry: a proxy in front of a real registry, which changes its responses.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::registry::Registry;
 
-/// Headers that are the connection's own.
+/// Hop-by-hop headers.
 const HOP_BY_HOP: [&str; 4] = ["connection", "content-length", "host", "transfer-encoding"];
-/// An endless body comes in pieces of this length.
+/// The length of the pieces of an endless body, in bytes.
 const PIECE_LEN: usize = 64 << 10;
 
 /// What a client asked.
@@ -27,7 +27,7 @@ pub struct ProxyRequest {
 }
 
 impl ProxyRequest {
-    /// Whether it is a question of this method at a path that begins so.
+    /// Returns whether the request has this method and a path with this prefix.
     #[must_use]
     pub fn is(&self, method: &str, path: &str) -> bool {
         self.method == method && self.target.starts_with(path)
@@ -39,44 +39,44 @@ impl ProxyRequest {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// By name in lower case, but for the length.
+    /// The headers, except for the length, by name in lower case.
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
-    /// The length that is announced, where it is not that of the body; then the connection ends.
+    /// An announced length that differs from the body's. The connection ends after the body.
     pub announced: Option<u64>,
-    /// Whether the body is repeated, in chunks, until the client goes away.
+    /// True to repeat the body, in chunks, until the client disconnects.
     pub is_endless: bool,
 }
 
 impl Answer {
-    /// Another status without a body, and one more header.
+    /// Returns a response of this status without a body, with a further header.
     #[must_use]
     pub fn empty(status: u16, name: &str, value: &str) -> Self {
         let headers = BTreeMap::from([(name.to_owned(), value.to_owned())]);
         Self { status, headers, body: Vec::new(), announced: None, is_endless: false }
     }
 
-    /// The same with another body.
+    /// Returns the response with another body.
     #[must_use]
     pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..self }
     }
 
-    /// The same, announcing a length that is not its own.
+    /// Returns the response with a false length announced.
     #[must_use]
     pub fn announcing(self, len: u64) -> Self {
         Self { announced: Some(len), ..self }
     }
 
-    /// The same without an end.
+    /// Returns the response with an endless body.
     #[must_use]
     pub fn endless(self) -> Self {
         Self { is_endless: true, ..self }
     }
 }
 
-/// A running proxy; it ends with the process of the test.
+/// A running proxy, which ends with the process of the test.
 #[derive(Debug)]
 pub struct Proxy {
     url: String,
@@ -93,7 +93,7 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Starts one before a registry; `tamper` makes of each answer the one that is given.
+    /// Starts a proxy in front of a registry. `tamper` changes each response.
     #[must_use]
     pub fn start(
         registry: &Registry,
@@ -116,20 +116,20 @@ impl Proxy {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
-                // Whoever goes away in the middle of an answer may do so.
+                // A client may disconnect in the middle of a response.
                 std::thread::spawn(move || drop(shared.serve(stream)));
             }
         });
         Self { url, sent }
     }
 
-    /// Its address.
+    /// Returns the proxy's address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// How many bytes of bodies it sent.
+    /// Returns the number of bytes of bodies sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::SeqCst)
@@ -137,7 +137,7 @@ impl Proxy {
 }
 
 impl Shared {
-    /// Answers one request; the next comes on another connection.
+    /// Answers one request. The next request uses another connection.
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let Some(asked) = read(&mut BufReader::new(stream.try_clone()?))? else { return Ok(()) };
         let answer = (self.tamper)(&asked, self.forward(&asked));
@@ -185,7 +185,7 @@ fn is_end_to_end(name: &str) -> bool {
     !HOP_BY_HOP.contains(&name)
 }
 
-/// Reads a request; none if the client went away.
+/// Reads a request. Returns `None` if the client disconnected.
 fn read(reader: &mut impl BufRead) -> std::io::Result<Option<ProxyRequest>> {
     let mut first = String::new();
     reader.read_line(&mut first)?;

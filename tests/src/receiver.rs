@@ -1,4 +1,5 @@
-//! A receiver of webhooks: a small HTTP server that answers as a test says and remembers all.
+//! A receiver of webhooks: a small HTTP server that responds as a test requires and records all
+//! requests.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,13 +8,13 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What has not come by then never will.
+/// The time after which a missing message counts as lost.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A message as it came.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Its headers, by name in lower case.
+    /// The headers, by name in lower case.
     pub headers: BTreeMap<String, String>,
     /// Its body.
     pub body: Vec<u8>,
@@ -25,7 +26,7 @@ pub struct Received {
 struct Shared {
     /// What it answers,
     status: AtomicU16,
-    /// after it answered 500 so often.
+    /// after this many responses with 500.
     failures_left: AtomicU32,
     received: Mutex<Vec<Received>>,
 }
@@ -38,7 +39,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one that fails so often and then accepts.
+    /// Starts a receiver that fails this many times and then accepts.
     #[must_use]
     pub fn failing(times: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -49,7 +50,7 @@ impl Receiver {
             received: Mutex::new(Vec::new()),
         });
         let to = Arc::clone(&shared);
-        // It ends with the process of the test.
+        // The thread ends with the process of the test.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let to = Arc::clone(&to);
@@ -59,24 +60,24 @@ impl Receiver {
         Self { port, shared }
     }
 
-    /// From here on it answers with this status.
+    /// Makes the receiver respond with this status from now on.
     pub fn answers(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
     }
 
-    /// The address of a path on it.
+    /// Returns the address of a path.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What came so far.
+    /// Returns the requests received so far.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// Waits until something came that is as `wanted`.
+    /// Waits for a request that `wanted` accepts.
     #[track_caller]
     pub fn waits_for(&self, what: &str, wanted: impl Fn(&Received) -> bool) -> Received {
         let begun = Instant::now();
@@ -118,7 +119,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) {
             .is_ok();
         let status = if fails { 500 } else { shared.status.load(Ordering::SeqCst) };
         shared.received.lock().unwrap().push(Received { headers, body, status });
-        // A redirect leads back here: whoever follows it is seen.
+        // A redirect leads back to this receiver, which thereby detects a client that follows it.
         let head =
             format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nlocation: /elsewhere\r\n\r\n");
         if stream.write_all(head.as_bytes()).is_err() {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::run::Run;
 use crate::world::World;
 
-/// A registry that does not answer by then never will.
+/// The time in which a registry has to start.
 const READY_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// A running registry; killed when dropped.
+/// A running registry, killed when dropped.
 #[derive(Debug)]
 pub struct Registry {
     child: Child,
@@ -26,13 +26,14 @@ impl Registry {
         Self::start_by(world.seawall("serve --listen 127.0.0.1:0").arg(data), world)
     }
 
-    /// The same, by a run that was put together elsewhere.
+    /// Starts a registry by a prepared run.
     #[must_use]
     pub fn start_by(run: Run, world: &World) -> Self {
         let mut command = run.into_command();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // Its log is read so that it never blocks on a full pipe, and shown if it does not start.
+        // The log is read so that the registry never blocks on a full pipe, and shown if the start
+        // fails.
         let mut log = child.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
             let mut text = String::new();
@@ -58,51 +59,51 @@ impl Registry {
         }
     }
 
-    /// Its address.
+    /// Returns the registry's address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The address of a path on it.
+    /// Returns the address of a path.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
-    /// The HTTP status that a path answers with, if it answers.
+    /// Returns the HTTP status of a path, if the registry responds.
     #[must_use]
     pub fn status(&self, path: &str) -> Option<u16> {
         let answer = reqwest::blocking::get(self.at(path)).ok()?;
         Some(answer.status().as_u16())
     }
 
-    /// What a path answers.
+    /// Returns the body of a path's response.
     #[must_use]
     pub fn text(&self, path: &str) -> String {
         reqwest::blocking::get(self.at(path)).unwrap().text().unwrap()
     }
 
-    /// A run of `seawall` in `world` against it.
+    /// Returns a run of `seawall` in `world` against this registry.
     #[must_use]
     pub fn client(&self, world: &World, args: &str) -> Run {
         assert_eq!(self.home, world.path(""), "a registry is used in its own world");
         world.seawall(args).env("SEAWALL_REGISTRY", &self.url)
     }
 
-    /// Its process.
+    /// Returns the id of the process.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// `kill -9`.
+    /// Kills the registry with SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and how it ended.
+    /// Sends SIGTERM and returns the outcome.
     pub fn terminate(mut self) -> ExitStatus {
         crate::tool::tool("kill", ["-s", "TERM", &self.child.id().to_string()]);
         let begun = Instant::now();
@@ -123,8 +124,8 @@ impl Drop for Registry {
     }
 }
 
-/// The files of one kind of object in a registry's store (`packs`, `indexes/leaves`,
-/// `indexes/lists`, `releases`), in the order of their names.
+/// Returns the files of one kind of object in a registry's store (`packs`, `indexes/leaves`,
+/// `indexes/lists`, `releases`), ordered by name.
 #[must_use]
 pub fn object_files(registry: &Path, kind: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! One run of `seawall`, and what it left.
+//! One run of `seawall`, and its outcome.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// A run that takes longer hangs.
+/// The time after which a run counts as hung.
 const TIME_MAX: Duration = Duration::from_secs(240);
 
 /// A run to be started.
@@ -25,7 +25,7 @@ impl Run {
         Self { command }
     }
 
-    /// The command, to be run by other means.
+    /// Returns the command, to be run by other means.
     #[must_use]
     pub fn into_command(self) -> Command {
         self.command
@@ -52,14 +52,14 @@ impl Run {
         self
     }
 
-    /// Runs it in another directory than the world's.
+    /// Sets the working directory, by default the world's.
     #[must_use]
     pub fn inside(mut self, dir: impl AsRef<Path>) -> Self {
         self.command.current_dir(dir);
         self
     }
 
-    /// Runs it with another umask, such as `000`.
+    /// Sets the umask, such as `000`.
     #[must_use]
     pub fn with_umask(self, umask: &str) -> Self {
         let mut command = Command::new("sh");
@@ -87,18 +87,18 @@ impl Run {
         Started { line, child, output: Some((stdout, stderr)) }
     }
 
-    /// Runs it to its end, whatever that is.
+    /// Runs the command to its end, successful or not.
     pub fn ends(self) -> Done {
         self.start().ends()
     }
 
-    /// Runs it; it must succeed.
+    /// Runs the command and asserts success.
     #[track_caller]
     pub fn succeeds(self) -> Done {
         self.exits_with(0)
     }
 
-    /// Runs it; it must end with this exit status.
+    /// Runs the command and asserts this exit status.
     #[track_caller]
     pub fn exits_with(self, code: i32) -> Done {
         let done = self.ends();
@@ -107,7 +107,7 @@ impl Run {
     }
 }
 
-/// Reads a pipe to its end, so that nobody blocks on a full one.
+/// A thread that reads a pipe to its end, so that the process never blocks on a full pipe.
 type Pipe = JoinHandle<Vec<u8>>;
 
 fn drain(mut pipe: impl Read + Send + 'static) -> Pipe {
@@ -118,7 +118,7 @@ fn drain(mut pipe: impl Read + Send + 'static) -> Pipe {
     })
 }
 
-/// The most memory that a process has had in use so far; `None` once it has ended.
+/// Returns the peak memory use of a process so far, in KiB; `None` after its end.
 #[must_use]
 pub fn peak_memory_kib(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -126,7 +126,7 @@ pub fn peak_memory_kib(pid: u32) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A run under way; killed when dropped.
+/// A running command, killed when dropped.
 #[derive(Debug)]
 pub struct Started {
     line: String,
@@ -145,7 +145,7 @@ impl Started {
         self.collect()
     }
 
-    /// Waits for its end; also the most memory that was seen in use, in KiB.
+    /// Waits for the end. Also returns the observed peak memory use, in KiB.
     pub fn ends_with_peak_kib(mut self) -> (Done, u64) {
         let begun = Instant::now();
         let mut peak = 0;
@@ -157,7 +157,7 @@ impl Started {
         (self.collect(), peak)
     }
 
-    /// `kill -9`, at once; what it printed and how it ended, which may be before the signal came.
+    /// Sends SIGKILL and returns the outcome; the process may have ended before the signal.
     pub fn kill(mut self) -> Done {
         let _ = self.child.kill();
         self.collect()
@@ -165,12 +165,12 @@ impl Started {
 
     /// Sends a signal by name.
     pub fn signal(&self, signal: Signal) {
-        // By the system call: the program `kill` starts so slowly that the moment has passed.
+        // By the system call, because the program `kill` starts too slowly for the intended moment.
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits until it has read and written so many bytes, by the kernel's count; false if it ends
-    /// before.
+    /// Waits until the process has read and written this many bytes, by the kernel's count. Returns
+    /// false if the process ends first.
     pub fn moves(&mut self, bytes: u64) -> bool {
         loop {
             let path = format!("/proc/{}/io", self.child.id());
@@ -189,7 +189,7 @@ impl Started {
         }
     }
 
-    /// Whether it still runs.
+    /// Returns whether the process is running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -225,7 +225,7 @@ pub struct Done {
 }
 
 impl Done {
-    /// Its standard output as JSON.
+    /// Returns standard output as JSON.
     #[track_caller]
     #[must_use]
     pub fn json(&self) -> Value {
@@ -233,24 +233,24 @@ impl Done {
             .unwrap_or_else(|error| panic!("standard output is no JSON: {error}\n{self}"))
     }
 
-    /// Asserts that standard error says something.
+    /// Asserts that standard error contains a text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "`{text}` is not said by\n{self}");
         self
     }
 
-    /// Asserts that standard output says something.
+    /// Asserts that standard output contains a text.
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
         assert!(self.stdout.contains(text), "`{text}` is not printed by\n{self}");
         self
     }
 
-    /// Asserts that an error is shown as one: what, and (`help:`) what to do; never a panic.
+    /// Asserts that an error is reported properly: a message, a next step (`help:`), and no panic.
     #[track_caller]
     pub fn explains(self) -> Self {
-        // With `--json` it is an object on a line of its own.
+        // With `--json`, the error is an object on a separate line.
         let last = self.stderr.lines().last().and_then(|line| serde_json::from_str(line).ok());
         let is_json = last.is_some_and(|error: Value| error["schema"] == "seawall.error/1");
         assert!(is_json || self.stderr.contains("error: "), "no error is shown by\n{self}");
@@ -259,7 +259,7 @@ impl Done {
         self
     }
 
-    /// Whether a signal ended it.
+    /// Returns whether a signal ended the process.
     #[must_use]
     pub fn was_killed(&self) -> bool {
         self.status.code().is_none()

@@ -15,7 +15,7 @@ pub struct Drawn {
 }
 
 impl Run {
-    /// Runs it to its end on a terminal of this many columns, made by `script`.
+    /// Runs a command to its end on a terminal of this many columns, made by `script`.
     #[must_use]
     pub fn on_terminal(self, columns: u16) -> Drawn {
         const ROWS: u16 = 50;
@@ -42,7 +42,7 @@ impl Run {
     }
 }
 
-/// A word as the shell takes it for one.
+/// Quotes a word for the shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
@@ -52,13 +52,13 @@ impl Drawn {
         vt100::Parser::new(self.rows, self.columns, 0)
     }
 
-    /// The bytes, as text.
+    /// Returns the bytes as text.
     #[must_use]
     pub fn raw(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// What the screen shows at the end, a string for each line that is not empty.
+    /// Returns the final screen, a string for each line that is not empty.
     #[must_use]
     pub fn screen(&self) -> Vec<String> {
         let mut emulator = self.emulator();
@@ -67,8 +67,8 @@ impl Drawn {
         rows.filter(|row| !row.is_empty()).collect()
     }
 
-    /// Every text that the cursor's line ever held just before the line was left or drawn anew,
-    /// and whether it had wrapped by then.
+    /// Returns each text of the cursor's line just before the line was left or redrawn, and whether
+    /// the text had wrapped.
     #[must_use]
     pub fn lines_ever(&self) -> Vec<(String, bool)> {
         let mut emulator = self.emulator();

@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
-/// Runs a program that must succeed, and gives back what it printed.
+/// Runs a program, asserts success, and returns its output.
 pub fn tool<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) -> String {
     let mut command = Command::new(program);
-    // Debian keeps mke2fs and sfdisk where a plain user's PATH does not look.
+    // Debian installs mke2fs and sfdisk outside a plain user's PATH.
     let path = std::env::var("PATH").unwrap_or_default();
     command.args(args).env("PATH", format!("{path}:/usr/sbin:/sbin")).stdin(Stdio::null());
-    // A file system made twice from the same tree is the same.
+    // Makes file systems reproducible: the same tree gives the same bytes.
     command.env("E2FSPROGS_FAKE_TIME", "1700000000").env("LC_ALL", "C");
     let output = command.output().unwrap_or_else(|error| {
         panic!("cannot run {program}: {error}; `./dev needs` installs what the tests start")
@@ -25,7 +25,7 @@ pub fn tool<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) -
     text(&output.stdout)
 }
 
-/// Whether a program is installed.
+/// Returns whether a program is installed.
 #[must_use]
 pub fn exists(program: &str) -> bool {
     let found = Command::new("sh").args(["-c", "command -v \"$0\"", program]).output();

@@ -1,4 +1,4 @@
-//! A place of its own for a test: directory, home, configuration, state, registry.
+//! An isolated environment for a test: directory, home, configuration, state, registry.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,7 @@ impl Default for World {
 }
 
 impl World {
-    /// An empty one.
+    /// Creates an empty world.
     #[must_use]
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("seawall-world-").tempdir().unwrap();
@@ -32,19 +32,19 @@ impl World {
         Self { dir }
     }
 
-    /// A path in it.
+    /// Returns a path in the world.
     #[must_use]
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// A run of `seawall` that knows this world only. Arguments are split at spaces.
+    /// Returns a run of `seawall` confined to this world. Arguments are split at spaces.
     #[must_use]
     pub fn seawall(&self, args: &str) -> Run {
         self.on_host("home", args)
     }
 
-    /// The same on another host: what one remembers, the other does not know.
+    /// As [`Self::seawall`], on another host with its own state.
     #[must_use]
     pub fn on_host(&self, host: &str, args: &str) -> Run {
         let home = self.path(host);
@@ -58,7 +58,7 @@ impl World {
         Run::new(command)
     }
 
-    /// The same with the registry in the directory `registry`.
+    /// As [`Self::seawall`], with the registry in the directory `registry`.
     #[must_use]
     pub fn local(&self, args: &str) -> Run {
         self.seawall(args).env("SEAWALL_REGISTRY", self.path("registry"))
@@ -83,7 +83,7 @@ impl World {
         self.local(&format!("pull {reference} --into {into} --json")).succeeds().json()
     }
 
-    /// The disks of a release as `show` lists them: (machine/disk, content digest).
+    /// Returns the disks of a release as listed by `show`: (machine/disk, content digest).
     #[track_caller]
     pub fn disks(&self, reference: &str) -> Vec<(String, String)> {
         let shown = self.local(&format!("show {reference} --json")).succeeds().json();
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// The versions that the directory registry lists of an application; none if there is no such
+    /// Returns the versions of an application in the directory registry; empty for an unknown
     /// application.
     #[track_caller]
     pub fn versions(&self, application: &str) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! A registry under attack: whoever may not come in costs it nothing, whoever may cannot take what
-//! is there for others, and neither its log nor its disk stops it.
+//! A registry under attack: rejected clients cost nothing, admitted clients cannot take the
+//! resources of others, and neither the log nor the disk stops the registry.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 const CI: &str = "0123456789abcdef-ci";
 const TOKENS: &str = "ci publisher 0123456789abcdef-ci\nops publisher 0123456789abcdef-ops\n\
                       rack1 reader 0123456789abcdef-rack1\nrack2 reader 0123456789abcdef-rack2\n";
-/// Whatever is refused is over by then: a body is read for five seconds before the answer, and for
-/// as long behind it.
+/// The time in which a refused request ends: the body is read for five seconds before the response
+/// and for five seconds after it.
 const REFUSED_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// A registry with tokens.
+/// Starts a registry with tokens.
 fn guarded(world: &World) -> Registry {
     let file = world.path("tokens");
     fs::write(&file, TOKENS).unwrap();
@@ -37,7 +37,7 @@ fn connect(registry: &Registry) -> TcpStream {
     stream
 }
 
-/// The head of a request whose body has no end that anybody knows.
+/// Returns the head of a request with a body of unknown length.
 fn chunked(method: &str, path: &str, token: &str) -> String {
     let token = match token {
         "" => String::new(),
@@ -49,10 +49,10 @@ fn chunked(method: &str, path: &str, token: &str) -> String {
     )
 }
 
-/// Reads to the end of the connection; what the registry said.
+/// Reads to the end of the connection and returns the registry's response.
 fn rest_of(mut stream: &TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset is an end, too: it comes where bytes were not read any more.
+    // A reset is an end, too: the registry stopped reading before the last bytes.
     match stream.read_to_end(&mut bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             panic!("the connection is still open: {}", String::from_utf8_lossy(&bytes))
@@ -70,7 +70,7 @@ fn a_refused_body_that_trickles_does_not_keep_its_connection() {
     for mut stream in &streams {
         stream.write_all(chunked("POST", "/v1/leases", "").as_bytes()).unwrap();
     }
-    // A byte now and then, until the registry has enough of it.
+    // Sends a byte now and then, until the registry closes the connection.
     let trickle = move |mut stream: TcpStream| {
         let answer = stream.try_clone().unwrap();
         let reader = std::thread::spawn(move || rest_of(&answer));
@@ -116,7 +116,7 @@ fn a_refused_body_that_pours_in_is_cut_off() {
     assert_eq!(registry.status("/healthz"), Some(200));
 }
 
-/// Many connections, each with many requests and nobody who reads the answers.
+/// Opens many connections, each with many requests whose responses nobody reads.
 #[test]
 fn requests_whose_answers_nobody_reads_cost_no_memory() {
     let world = World::new();
@@ -139,7 +139,7 @@ fn requests_whose_answers_nobody_reads_cost_no_memory() {
     assert!(grown_mib < 64, "{} connections took {grown_mib} MiB", flood.len());
 }
 
-/// Starts `seawall serve` with this for its standard error; its address.
+/// Starts `seawall serve` with this standard error, and returns the address.
 fn serve_with_log(world: &World, log: Stdio) -> (Child, String) {
     let run = world.seawall("serve data --listen 127.0.0.1:0");
     let mut command = run.into_command();
@@ -165,7 +165,7 @@ fn ends_by_sigterm(mut child: Child, what: &str) {
     panic!("{what}: SIGTERM is ignored");
 }
 
-/// What the registry counts as lines that were lost.
+/// Returns the registry's count of lost log lines.
 fn lost_lines(url: &str) -> u64 {
     let text = reqwest::blocking::get(format!("{url}/metrics")).unwrap().text().unwrap();
     let name = "seawall_log_dropped_lines_total ";
@@ -224,7 +224,7 @@ fn a_command_whose_errors_nobody_can_read_does_what_it_should() {
     assert_eq!(run("list nosuch --json"), Some(3));
 }
 
-/// Asks as the holder of a token.
+/// Sends a request with a token.
 fn ask(
     registry: &Registry,
     (method, path): (reqwest::Method, &str),
@@ -241,7 +241,7 @@ fn ask(
     .unwrap()
 }
 
-/// A registry with tokens and one release, whose digest this is.
+/// Starts a registry with tokens and one release. Also returns the digest of the release.
 fn guarded_shop(world: &World) -> (Registry, String) {
     raw(&world.path("1.raw"), MIB, &[(0, Noise::new("one").bytes(64 * KIB))]);
     let registry = guarded(world);
@@ -327,13 +327,13 @@ fn numbers_and_shapes_that_are_none_are_the_callers_mistake() {
     }
 }
 
-/// A file system of its own; unmounted when dropped.
+/// A separate file system, unmounted when dropped.
 struct Volume {
     world: World,
 }
 
 impl Volume {
-    /// `None`, said loudly, where this user may not mount.
+    /// Returns `None`, with a message, if this user may not mount.
     fn new(size: &str) -> Option<Self> {
         let world = World::new();
         fs::create_dir(world.path("vol")).unwrap();

@@ -1,4 +1,4 @@
-//! For those who watch a registry: audit, webhooks, quotas, room, rates.
+//! Tests of operators' tools: audit log, webhooks, quotas, free space, rates.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +29,7 @@ fn add_webhook(world: &World, registry: &Registry, receiver: &Receiver, events: 
     added["webhook"].as_str().unwrap().to_owned()
 }
 
-/// The signature is that of the Standard Webhooks specification; the body is returned.
+/// Asserts a signature as in the Standard Webhooks specification, and returns the body.
 #[track_caller]
 fn proven(received: &Received) -> Value {
     let header = |name: &str| received.headers[name].as_str();
@@ -54,7 +54,7 @@ fn a_webhook_that_fails_twice_gets_each_event_rightly_signed() {
     disk(&world, "1.raw", "one", 4096);
     let receiver = Receiver::failing(2);
     let id = add_webhook(&world, &registry, &receiver, "publish,promote");
-    // A receiver that nobody answers at holds up no other, and no push.
+    // A dead receiver delays neither other receivers nor pushes.
     let dead = "webhooks add http://127.0.0.1:1/ --events publish --secret-file secret";
     registry.client(&world, dead).succeeds();
 
@@ -71,7 +71,7 @@ fn a_webhook_that_fails_twice_gets_each_event_rightly_signed() {
     for received in &all {
         let body = proven(received);
         assert_eq!(body["data"]["action"], body["type"]);
-        // The same event has the same id, however often it is sent.
+        // The id of an event is the same in every attempt.
         let id = |of: &Received| of.headers["webhook-id"].clone();
         let same = if is_of(received, "publish") { &published } else { &promoted };
         assert_eq!(id(received), id(same));
@@ -199,7 +199,7 @@ fn the_audit_log_names_who_did_what_and_shows_when_it_was_changed() {
     let none = by(&registry, "host", "audit --since 2999-01-01 --json").succeeds().json();
     assert_eq!(none["entries"], Value::Array(vec![]));
     by(&registry, "host", "audit --action promoted").exits_with(2).explains();
-    // A webhook's address is none of a reader's business.
+    // A reader may not see a webhook's address.
     by(&registry, "host", "webhooks list").exits_with(7).explains();
 
     let head = by(&registry, "host", "audit --verify --json").succeeds().json();
@@ -249,7 +249,7 @@ fn a_quota_refuses_what_would_pass_it_before_it_is_uploaded() {
     let refused = world.local("push shop:3 --machine a=root:big.raw").exits_with(8).explains();
     refused.says("3 releases, and its quota is 2");
     assert_eq!(packs(), before, "it is refused before anything is sent");
-    // What repeats a release, perhaps to mend it, takes nothing more.
+    // Pushing a release again, for instance to repair it, uses no more of the quota.
     world.push("shop:2", &["a=root:2.raw"]);
     world.push("other:1", &["a=root:big.raw"]);
 
@@ -260,11 +260,11 @@ fn a_quota_refuses_what_would_pass_it_before_it_is_uploaded() {
     world.holds("out", "shop:3");
 }
 
-/// A file system in memory, of a length; gone when dropped.
+/// A file system in memory of a given length, unmounted when dropped.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    /// `None`, said loudly, where this may not be mounted.
+    /// Returns `None`, with a message, if mounting is not permitted.
     fn mount(path: &Path, len: &str) -> Option<Self> {
         fs::create_dir_all(path).unwrap();
         let mounted = Command::new("mount")
@@ -334,7 +334,7 @@ fn a_registry_refuses_pushes_before_its_disk_is_full_and_goes_on_serving_pulls()
     // Names still move.
     registry.client(&world, "promote shop:0 stable").succeeds();
 
-    // Below what is kept not even a lease is given.
+    // Below the reserved space, not even a lease is granted.
     let full = free - 12 * MIB;
     fs::write(world.path("registry/filler"), vec![1; usize::try_from(full).unwrap()]).unwrap();
     let lease = registry.client(&world, &format!("push shop:{pushed} --machine a=root:0.raw"));
@@ -357,7 +357,7 @@ fn who_asks_too_often_is_told_when_to_come_back() {
     assert_eq!(refused.headers()["retry-after"], "1");
     let problem: Value = refused.json().unwrap();
     assert_eq!(problem["code"], "rate-limited");
-    // Whoever only asks whether it lives is always answered, and our client comes back by itself.
+    // Health checks are always answered, and Seawall's client retries by itself.
     assert!((0..50).all(|_| registry.status("/readyz") == Some(200)));
     registry.client(&world, "push shop:1 --machine a=root:1.raw").succeeds();
     registry.client(&world, "pull shop:1 --into out").succeeds();

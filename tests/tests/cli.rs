@@ -1,4 +1,4 @@
-//! Bad input and good manners: a clear message, the documented exit status, never a panic.
+//! Bad input: a clear message, the documented exit status, never a panic.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use seawall_tests::{Done, MIB, Noise, World, raw, tool};
 use serde_json::Value;
 
-/// A world with `shop:1` and `shop:2` in its directory registry.
+/// Creates a world with `shop:1` and `shop:2` in its directory registry.
 fn shop() -> World {
     let world = World::new();
     for version in 1..=2u64 {
@@ -18,7 +18,7 @@ fn shop() -> World {
     world
 }
 
-/// An error that is shown as one; clap's own have `--help` as their next step.
+/// Asserts that an error is reported properly. The next step of clap's own errors is `--help`.
 #[track_caller]
 fn refused(done: &Done) {
     assert!(done.stderr.contains("error: "), "{done}");
@@ -88,7 +88,7 @@ fn what_is_not_there_is_exit_status_3() {
 #[test]
 fn a_registry_that_cannot_be_reached_is_exit_status_6() {
     let world = World::new();
-    // Port 9 of loopback: nobody listens there.
+    // Nobody listens on port 9 of loopback.
     let done = world.seawall("list --registry http://127.0.0.1:9").exits_with(6).explains();
     refused(&done);
     let done = world.seawall("list").exits_with(2);
@@ -185,7 +185,7 @@ fn a_hostile_qcow2_is_refused_by_name_and_costs_little() {
     for name in names {
         let begun = std::time::Instant::now();
         let file = format!("{name}.qcow2");
-        // Memory is limited from outside: an absurd size must not be believed.
+        // Memory is limited from outside: a program that believes an absurd size fails.
         let push = format!("a=root:{file}");
         let done = world.local("push bad:1 --machine").arg(push).ends();
         let code = done.status.code();
@@ -373,7 +373,7 @@ fn a_host_in_a_reference_cannot_collect_a_configured_token() {
     assert!(!request.contains("0123456789abcdef"), "{request}");
 }
 
-/// As where a unit's standard error is a file on a full disk.
+/// The standard error of a unit may be a file on a full disk.
 #[test]
 fn what_cannot_be_said_on_standard_error_stops_nothing() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! What released versions wrote is read by this one (`tests/golden`), and means the same.
+//! This version reads the data of released versions (`tests/golden`), with the same meaning.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use seawall_tests::{World, b3sum, tool};
 use serde_json::Value;
 
-/// The release's digest and its disks, as the version that pushed it printed them.
+/// The digest and the disks of the release, as printed by the version that pushed it.
 const RELEASE: &str = "blake3:df59624542a2c41d0342910527820b1eeb0f35623b49c14576bafba78c4eff4d";
 const DISKS: [(&str, &str); 2] = [
     ("web/root", "blake3:0836e557d3ea91d176556a963cca35b5fbd3fbd4f3830693e7574985540a2212"),
     ("web/data", "blake3:783b2c49bafbb7e47985dbfbeb2ed71a09397666ed1c59d09ef707093711bb42"),
 ];
 
-/// A world whose registry is a copy of what epoch 1 wrote.
+/// Creates a world whose registry is a copy of the golden registry of epoch 1.
 fn epoch_1() -> World {
     golden_world("epoch-1")
 }
@@ -44,7 +44,7 @@ fn a_release_of_epoch_1_is_shown_pulled_and_verified() {
     world.local("verify host").succeeds();
 }
 
-/// Chunk cuts, leaves, lists and the document: all of it must come out as it did then.
+/// Chunk cuts, leaves, lists and the document must be identical to those of the first version.
 #[test]
 fn the_disks_of_epoch_1_are_the_same_release_when_they_are_pushed_again() {
     let world = epoch_1();
@@ -55,7 +55,7 @@ fn the_disks_of_epoch_1_are_the_same_release_when_they_are_pushed_again() {
     assert_eq!(again["alreadyPresent"], true, "{again}");
     assert_eq!(again["digest"], RELEASE);
 
-    // And a registry that never saw them makes the same of them.
+    // A new registry gets the same digests from the same disks.
     let fresh = world.seawall(push).arg(machine).env("SEAWALL_REGISTRY", world.path("fresh"));
     assert_eq!(fresh.succeeds().json()["digest"], RELEASE);
 }
@@ -70,8 +70,8 @@ fn a_registry_of_epoch_1_takes_new_releases() {
     assert_eq!(world.versions("golden").len(), 2);
 }
 
-/// A catalog of every past schema is migrated, and says what the store says: nothing is damaged,
-/// nothing is lost, and a catalog that is made anew from the store says the same.
+/// A catalog of every past schema is migrated and agrees with the store: nothing is damaged or
+/// lost, and a catalog rebuilt from the store is the same.
 #[test]
 fn catalogs_of_past_schemas_are_migrated_and_found_sound() {
     for (golden, newest) in [("epoch-1", "1.0.0"), ("catalog-2", "2.0.0")] {
@@ -89,7 +89,7 @@ fn catalogs_of_past_schemas_are_migrated_and_found_sound() {
         let migrated = told();
         assert_eq!(migrated[0]["applications"][0]["newest"], newest, "{golden}");
         assert!(!migrated[1].to_string().contains("\"lost\""), "{golden}: {}", migrated[1]);
-        // The second finds what the first one learnt.
+        // The second run finds the state that the first run saved.
         for _ in 0..2 {
             let fsck = world.local("fsck --json").succeeds().json();
             assert_eq!(fsck["damageCount"], 0, "{golden}: {fsck}");
@@ -104,10 +104,10 @@ fn catalogs_of_past_schemas_are_migrated_and_found_sound() {
     }
 }
 
-/// The schema that this version writes.
+/// The schema of this version.
 const SCHEMA: u32 = 10;
 
-/// A registry as one of schema `n` left it; its store is that of `catalog-2`.
+/// Creates a registry with a catalog of schema `n`, and the store of `catalog-2`.
 fn world_of_schema(n: u32) -> World {
     let world = golden_world("catalog-2");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/catalog-{n}"));
@@ -125,8 +125,8 @@ fn column<T: rusqlite::types::FromSql>(catalog: &rusqlite::Connection, sql: &str
     rows.collect::<Result<_, _>>().unwrap()
 }
 
-/// Every table of a past schema has a row, and none of them stands in the way: of the migration,
-/// a pull, a collection, a check, or what was noted before.
+/// Every table of a past schema has a row, and no row obstructs the migration, a pull, a collection
+/// or a check.
 #[test]
 fn catalogs_with_a_row_in_every_table_are_migrated_pulled_collected_and_checked() {
     for schema in [3, 4, 5, 6] {
@@ -152,7 +152,7 @@ fn catalogs_with_a_row_in_every_table_are_migrated_pulled_collected_and_checked(
         let held = world.local("rm golden:1.0.0").exits_with(4).stderr;
         assert!(held.contains("pin audit"), "{schema}: {held}");
         world.local("push golden:0.9.0 --machine web=root:x.raw").exits_with(3);
-        // What schema 3 and later had condemned goes, and nothing that is visible.
+        // Content condemned by schema 3 and later is removed, and no visible content.
         let collected = world.local("gc --json").succeeds().json();
         assert_eq!(collected["last"]["hasLooked"], true, "{schema}: {collected}");
         assert_eq!(collected["phase"], "idle", "{schema}: {collected}");
@@ -174,8 +174,8 @@ fn catalogs_with_a_row_in_every_table_are_migrated_pulled_collected_and_checked(
     }
 }
 
-/// A check that a registry of an older schema left half done goes on: its number, its findings and
-/// its counts stay.
+/// A check that a registry of an older schema left unfinished resumes, with its number, findings and
+/// counts.
 #[test]
 fn an_interrupted_check_of_an_older_catalog_goes_on() {
     let world = world_of_schema(6);
@@ -190,7 +190,7 @@ fn an_interrupted_check_of_an_older_catalog_goes_on() {
     assert_eq!((&next["run"], &next["damageCount"]), (&2.into(), &0.into()), "{next}");
 }
 
-/// A bit of the pack is turned in a store whose catalog was migrated: what needs it is known.
+/// After a migration, the releases that need a damaged pack are known.
 #[test]
 fn damage_of_a_migrated_registry_is_marked() {
     for golden in ["epoch-1", "catalog-2"] {

@@ -1,12 +1,12 @@
-//! Completion as bash does it: its functions are driven, and the registry is asked.
+//! Completion in bash: drives its functions, which query the registry.
 
 use std::process::Command;
 
 use seawall_tests::{MIB, Noise, World, binary, raw};
 
-/// What bash offers where the cursor stands at the end of `line`.
+/// Returns bash's suggestions with the cursor at the end of `line`.
 fn offered(world: &World, line: &str) -> Vec<String> {
-    // The words as bash splits them, at `:` and `@`, too.
+    // The words as bash splits them, which includes `:` and `@`.
     let script = r#"
         source <("$BINARY" completions bash)
         COMP_WORDBREAKS=$' \t\n"\'><=;|&(:@'

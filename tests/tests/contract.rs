@@ -1,5 +1,5 @@
-//! The contract of `--json` (docs/json.md): every command answers in the shape that is written
-//! down, with one name for each thing.
+//! The contract of `--json` (docs/json.md): every command prints the documented shape, with one
+//! name for each concept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 const SHAPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shapes/json.txt");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/json.md");
 
-/// Commands that have no answer: they print a text for a shell or a reader, or serve.
+/// Commands without JSON output: they print text for a shell or a reader, or serve.
 const SILENT: [&str; 4] = ["completions", "help", "man", "serve"];
 
 /// Objects whose keys are data.
@@ -26,7 +26,7 @@ fn shop(world: &World) {
         .unwrap();
 }
 
-/// Every command once, in an order that works; `|` before the exit status where it is not 0.
+/// Every command once, in an order that works. `|` precedes an exit status other than 0.
 const COMMANDS: [&str; 50] = [
     "push shop:1 --machine a=root:1.raw",
     "push shop:2 --machine a=root:2.raw,data:1.raw",
@@ -80,7 +80,7 @@ const COMMANDS: [&str; 50] = [
     "recover registry",
 ];
 
-/// What is asked about the webhook that was added.
+/// Commands on the added webhook.
 const OF_WEBHOOK: [&str; 2] = ["webhooks deliveries", "webhooks remove"];
 
 fn answers() -> Vec<(String, Value)> {
@@ -106,7 +106,7 @@ fn answers() -> Vec<(String, Value)> {
     answers
 }
 
-/// The paths of a value with their kinds, items of a list under `[]`.
+/// Collects the paths in a value with their kinds. Items of a list are under `[]`.
 fn shape(at: &str, value: &Value, into: &mut BTreeSet<String>) {
     let name = at.rsplit('.').next().unwrap_or_default();
     match value {
@@ -159,7 +159,7 @@ fn every_command_answers_in_the_shape_that_is_written_down() {
     }
 }
 
-/// What holds for every object of every answer.
+/// Checks the rules for every object of every answer.
 #[track_caller]
 fn holds_the_rules(args: &str, at: &str, value: &Value) {
     let Value::Object(map) = value else {
@@ -190,7 +190,7 @@ fn holds_the_rules(args: &str, at: &str, value: &Value) {
             let is_version = key == "version"
                 || key.ends_with("Version")
                 || key == "newest"
-                // What a comparison found of a version.
+                // The version's entry in a comparison.
                 || at.contains(".fields.");
             assert!(!is_number || is_version, "a number in a string: {}", what());
         }

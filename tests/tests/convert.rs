@@ -5,11 +5,11 @@ use std::process::Stdio;
 
 use seawall_tests::{MIB, Noise, Tree, World, b3sum, gpt, raw, tool};
 
-/// Formats by the extension that stands for them, and QEMU's names for them.
+/// Formats by file extension, with QEMU's names.
 const EXTENSIONS: [(&str, &str); 5] =
     [("raw", "raw"), ("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc"), ("vhdx", "vhdx")];
 
-/// A world with a disk of a GPT and a file system, `disk.raw`.
+/// Creates a world with `disk.raw`, a disk with a GPT and a file system.
 fn world() -> World {
     let world = World::new();
     gpt(&world.path("disk.raw"), 64 * MIB, &Tree::system("convert"));
@@ -39,11 +39,11 @@ fn an_image_goes_through_every_format_and_comes_back() {
     assert!(fs::read(world.path("back.img")).unwrap() == fs::read(world.path("disk.raw")).unwrap());
 }
 
-/// Azure takes a fixed VHD of whole MiB only.
+/// Azure requires a fixed VHD of whole MiB.
 #[test]
 fn a_vhd_is_filled_up_to_whole_mib_on_request() {
     let world = World::new();
-    // Its end is no end of a sector: such a disk is a VHD only if it is filled up.
+    // The disk ends within a sector, so it fits a VHD only with padding.
     let len = 3 * MIB + 1537;
     raw(&world.path("disk.raw"), len, &[(MIB, Noise::new("odd").bytes(2 * MIB + 1537))]);
     world.push("shop:1", &["web=root:disk.raw"]);

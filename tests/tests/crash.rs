@@ -1,5 +1,5 @@
-//! `kill -9` at staggered moments, and disks that fill up: nothing half done is ever seen, and a
-//! second try succeeds.
+//! `kill -9` at staggered moments, and full disks: no partial result is ever visible, and a second
+//! attempt succeeds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use seawall_tests::{MIB, Noise, Registry, Tree, World, gpt, holds_bytes, raw, same_bytes, tool};
 
-/// How many moments a process is killed at, from its start to its end: `CRASH_MOMENTS`, or few
-/// enough for every day.
+/// Returns the number of moments at which a process is killed: `CRASH_MOMENTS`, or a small default.
 fn moment_count() -> u32 {
     std::env::var("CRASH_MOMENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(14)
 }
@@ -31,14 +30,13 @@ fn timed(work: impl FnOnce()) -> Duration {
     begun.elapsed()
 }
 
-/// How long a run takes when nothing else is in its way. The first also fills caches that the later
-/// ones find.
+/// Measures the duration of an undisturbed run. The first run also fills caches.
 fn fastest(run: impl Fn() -> Duration) -> Duration {
     (0..3).map(|_| run()).min().unwrap_or_default()
 }
 
-/// The moments, spread over a run that takes `whole`; later ones than its end are of use, too, as
-/// no two runs take the same time.
+/// Returns moments spread over a run of duration `whole`. Some lie after its end, because durations
+/// vary.
 fn moments(whole: Duration) -> impl Iterator<Item = Duration> {
     let count = moment_count();
     (0..count).map(move |i| whole * i / (count - 2))
@@ -61,7 +59,7 @@ fn a_push_killed_at_any_moment_publishes_all_or_nothing() {
         std::thread::sleep(moment);
         killed += u32::from(run.kill().was_killed());
 
-        // Nobody made the directory yet, or it is a registry.
+        // Either the directory does not exist yet, or it is a registry.
         let versions =
             if world.path("registry").exists() { world.versions("shop") } else { vec![] };
         match versions.as_slice() {
@@ -99,7 +97,7 @@ fn a_registry_killed_at_any_moment_of_a_push_loses_nothing_it_answered() {
         let run = push(&registry, 1, 1).start();
         std::thread::sleep(moment);
         registry.kill();
-        // It is given up rather than waited for: what it tells is for another test.
+        // The run is abandoned, because its outcome belongs to another test.
         let answered = run.kill();
 
         let registry = world.serve();
@@ -135,7 +133,7 @@ fn a_client_outlives_a_registry_that_restarts() {
 
     let done = push.ends();
 
-    // A lease is kept in the catalog, so the push goes on where it was.
+    // The catalog keeps the lease, so the push resumes.
     assert!(done.status.success(), "{done}");
     registry.client(&world, "verify shop:1").succeeds();
 }
@@ -208,7 +206,7 @@ fn killed_patch(format: &str, old: &str, new: &str) {
     let world = World::new();
     two_disks(&world);
     world.push("shop:1", &[&format!("a=root:{old}"), &format!("b=root:{new}")]);
-    // They swap their disks, and a third comes that is like the first.
+    // The machines swap their disks, and a third machine has a copy of the first disk.
     let [a, b, c] = [("a", new), ("b", old), ("c", new)]
         .map(|(machine, disk)| format!("{machine}=root:{disk}"));
     world.push("shop:2", &[&a, &b, &c]);
@@ -218,11 +216,11 @@ fn killed_patch(format: &str, old: &str, new: &str) {
     }
     let file = |dir: &str, machine: &str| world.path(format!("{dir}/{machine}/root.{format}"));
     let patch = || world.local("patch host --to shop:2");
-    // Whether the disks were between the releases.
+    // Returns whether the disks were between the releases.
     let goes_on = || {
         let is_between = world.path("host/.seawall/patch/journal").exists();
         if is_between {
-            // The decision has fallen: nobody may take the disks for whole.
+            // After the commit, the disks must not count as complete.
             world.local("verify host").exits_with(4).explains();
         } else {
             let is = |dir, machines: &[&str]| {
@@ -259,7 +257,7 @@ fn killed_patch(format: &str, old: &str, new: &str) {
     assert!(goes_on(), "a committed patch is between the releases");
 }
 
-/// What a patch to one release left behind is never taken for another's.
+/// Leftovers of a patch to one release are never used for a patch to another.
 #[test]
 fn a_killed_patch_may_go_to_another_release_instead() {
     for format in ["raw", "qcow2"] {
@@ -294,7 +292,7 @@ fn a_killed_patch_may_go_to_another_release_instead() {
         }
         assert!(redirected >= moment_count() / 3, "only {redirected} patches were under way");
         killed_past_its_commit(&world, "is-1");
-        // As if it had died between the release document and the lockfile.
+        // Simulates a crash between the release document and the lockfile.
         fs::copy(world.path("is-2/release.json"), world.path("host/release.json")).unwrap();
         for command in ["report host --host rack4", "repair --from host"] {
             let done = world.local(command).exits_with(4).explains();
@@ -304,8 +302,8 @@ fn a_killed_patch_may_go_to_another_release_instead() {
     }
 }
 
-/// Leaves `host` as a patch of `old` to the second release does that is killed between its commit
-/// and its end. That is a short time, and the signal may miss it: then once more.
+/// Leaves `host` in the state of a patch from `old` to the second release that was killed after its
+/// commit. Retries, because the signal may miss this short interval.
 fn killed_past_its_commit(world: &World, old: &str) {
     let journal = world.path("host/.seawall/patch/journal");
     let is_met = (0..100).any(|_| {
@@ -321,11 +319,11 @@ fn killed_past_its_commit(world: &World, old: &str) {
     assert!(is_met, "no signal came between a patch's commit and its end");
 }
 
-/// A file system of a few MiB, for what happens when it is full.
+/// A file system of a few MiB, to be filled.
 struct Small(PathBuf);
 
 impl Small {
-    /// `None` where this user cannot mount.
+    /// Returns `None` if this user cannot mount.
     fn mount(world: &World, mib: u32) -> Option<Self> {
         let path = world.path("small");
         fs::create_dir(&path).unwrap();

@@ -1,4 +1,4 @@
-//! A token goes to the registry it was given for, and is read again when its file changes.
+//! A token is sent only to its registry, and is read again when its file changes.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use seawall_tests::{MIB, Noise, Registry, World, raw};
 
-/// Somebody else's server: it keeps what it is sent, and asks for a token.
+/// A foreign server, which records all requests and demands a token.
 struct Thief {
     port: u16,
     heard: Arc<Mutex<String>>,
@@ -33,7 +33,8 @@ impl Thief {
         Self { port, heard }
     }
 
-    /// What was sent so far, which is something, and no token.
+    /// Returns the bytes received so far. Asserts that there are some, and that they contain no
+    /// token.
     #[track_caller]
     fn got_no_token(&self) {
         let heard = self.heard.lock().unwrap().clone();
@@ -115,7 +116,7 @@ fn a_registry_takes_the_tokens_that_its_file_has_now() {
     write_tokens(&file, &line(2), 0o600);
     list(1, 7);
     list(2, 0);
-    // What cannot be used changes nothing.
+    // An invalid file changes nothing.
     write_tokens(&file, "ci", 0o600);
     list(2, 0);
     write_tokens(&file, &line(3), 0o644);

@@ -1,21 +1,21 @@
 //! {delete, truncate, flip a bit, swap} × {pack, list, leaf, release document, catalog}: a read
-//! gives the right bytes or fails loudly and names the object; `verify` lists what is damaged.
+//! returns the right bytes, or fails and names the object; `verify` lists the damage.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use seawall_tests::{MIB, Noise, World, flip_bit, holds_bytes, object_files, raw, tool, truncate};
 
-/// A world with a registry of two releases that share nothing.
+/// A world whose registry has two releases without common data.
 struct Stock {
     world: World,
-    /// The objects of the first.
+    /// The objects of the first release.
     first: Vec<PathBuf>,
 }
 
 const KINDS: [&str; 4] = ["packs", "indexes/lists", "indexes/leaves", "releases"];
 
-/// What is done to a file; `other` is another object of its kind.
+/// A way to damage a file. `other` is another object of the same kind.
 type Damage = fn(file: &Path, other: &Path);
 
 const DAMAGES: [(&str, Damage); 6] = [
@@ -31,7 +31,7 @@ fn len(file: &Path) -> u64 {
     fs::metadata(file).unwrap().len()
 }
 
-/// The digest in an object's path.
+/// Returns the digest in an object's path.
 fn name(file: &Path) -> &str {
     file.file_name().unwrap().to_str().unwrap()
 }
@@ -39,7 +39,7 @@ fn name(file: &Path) -> &str {
 impl Stock {
     fn new() -> Self {
         let world = World::new();
-        // Two leaves, and more packs than one.
+        // Two leaves and several packs.
         let pieces = |seed: &str| {
             let mut noise = Noise::new(seed);
             vec![
@@ -58,8 +58,8 @@ impl Stock {
         Self { world, first }
     }
 
-    /// A fresh copy of the registry, and a host that remembers nothing and holds nothing, not even
-    /// what a failed pull got before it failed.
+    /// Copies the registry, and creates a host without state or pulled data, not even from a failed
+    /// pull.
     fn reset(&self) {
         for dir in ["registry", "home", "host", ".host.seawall-pull"] {
             let _ = fs::remove_dir_all(self.world.path(dir));
@@ -68,7 +68,7 @@ impl Stock {
         tool("cp", ["-a".as_ref(), from.as_os_str(), to.as_os_str()]);
     }
 
-    /// Objects of a kind that `stock:1` needs, and one that it does not.
+    /// Returns the objects of a kind that `stock:1` needs, and one that it does not need.
     fn objects(&self, kind: &str) -> (Vec<PathBuf>, PathBuf) {
         let all = object_files(&self.world.path("registry"), kind);
         let (own, other): (Vec<_>, Vec<_>) = all.into_iter().partition(|f| self.first.contains(f));
@@ -76,7 +76,8 @@ impl Stock {
         (own, other.into_iter().next().expect("the second release has an object of its own"))
     }
 
-    /// Pulls `stock:1`; right, or loud. Whether it was loud, and what it said.
+    /// Pulls `stock:1`. Asserts that the bytes are right or the pull fails. Returns whether it
+    /// failed, and its message.
     fn pull(&self, what: &str) -> Option<String> {
         let done = self.world.local("pull stock:1 --into host").ends();
         let made = self.world.path("host/a/root.raw");
@@ -90,7 +91,7 @@ impl Stock {
         Some(done.explains().stderr)
     }
 
-    /// Verifies `stock:1` in the registry: whether it is whole, and all that was said.
+    /// Verifies `stock:1` in the registry. Returns whether the release is intact, and the output.
     fn verify(&self) -> (bool, String) {
         let done = self.world.local("verify stock:1").ends();
         let said = format!("{}{}", done.stdout, done.stderr);
@@ -99,7 +100,7 @@ impl Stock {
     }
 }
 
-/// Every damage to every object of a kind that the release needs.
+/// Applies every kind of damage to every object of a kind that the release needs.
 fn matrix(kind: &str) {
     let stock = Stock::new();
     let mut loud = 0;
@@ -113,7 +114,7 @@ fn matrix(kind: &str) {
 
             let (is_whole, listed) = stock.verify();
             let Some(said) = stock.pull(&what) else {
-                // A bit that no read meets; nothing that is needed may be damaged then.
+                // No read meets the flipped bit, so nothing that the release needs is damaged.
                 assert!(is_whole, "{what}: it was pulled, and verify says\n{listed}");
                 continue;
             };
@@ -121,13 +122,13 @@ fn matrix(kind: &str) {
             assert!(said.contains(name(file)), "{what}: pull does not name it:\n{said}");
             assert!(!is_whole, "{what}: verify sees nothing, and pull says\n{said}");
             assert!(listed.contains(name(file)), "{what}: verify does not list it:\n{listed}");
-            // What is not damaged is served all the same.
+            // Undamaged data is still served.
             if damage != "swap" {
                 stock.world.local("verify stock:2").succeeds();
             }
         }
     }
-    // A pack's footer is not read by a pull, and chunks of another release may lie in it.
+    // A pull does not read a pack's footer, and a pack may hold chunks of another release.
     assert!(loud >= DAMAGES.len() - 1, "only {loud} damages were met");
 }
 
@@ -158,7 +159,7 @@ fn a_damaged_catalog_gives_the_right_bytes_or_a_loud_error() {
     let stock = Stock::new();
     stock.reset();
     let catalog = stock.world.path("registry/catalog.sqlite");
-    // A catalog of another registry, which has other releases of the same names.
+    // The catalog of another registry, whose releases have the same names.
     let swapped = |stock: &Stock| {
         let run = stock.world.seawall("push stock:1 --machine a=root:2.raw");
         run.env("SEAWALL_REGISTRY", stock.world.path("foreign")).succeeds();
@@ -173,7 +174,7 @@ fn a_damaged_catalog_gives_the_right_bytes_or_a_loud_error() {
         ("swap".to_owned(), Box::new(swapped)),
     ];
     for i in 0..24 {
-        // Most of a small catalog is empty, where a bit means nothing.
+        // Most of a small catalog is unused, where a flipped bit has no effect.
         let mut noise = Noise::new(format!("catalog {i}"));
         let at = std::iter::repeat_with(|| noise.below(whole))
             .find(|at| bytes[usize::try_from(*at).unwrap()] != 0)
@@ -254,14 +255,14 @@ fn a_disk_that_a_guest_wrote_to_is_modified_and_one_that_decayed_is_damaged() {
     assert!(shown.contains("modified: a/root") && !shown.contains("DAMAGED"), "{shown}");
     world.local("pull pair:1 --into pair").exits_with(4).explains().says("is modified");
 
-    // The same bytes, and nobody wrote them: the medium did.
+    // The same change without a write, as by a failing medium.
     let file = fs::File::options().write(true).open(&disk).unwrap();
     file.set_times(fs::FileTimes::new().set_modified(before)).unwrap();
     world.local("verify pair").exits_with(5).explains().says("is damaged: 1 object ");
 }
 
-/// Whatever was lost or cut, a push of the same disk says so or brings it again; it never says
-/// *published* over a hole. A bit that flipped inside of a pack is for `verify` to find.
+/// A push of the same disk reports or restores every missing or truncated object, and never reports
+/// success while an object is missing. Flipped bits inside packs are found by `verify`.
 #[test]
 fn a_push_heals_what_it_relies_on() {
     let stock = Stock::new();
@@ -279,7 +280,7 @@ fn a_push_heals_what_it_relies_on() {
             let what = format!("{damage} of {}", file.display());
             apply(file, &other);
 
-            // Under a new version, then under its own.
+            // Under a new version, then under the existing one.
             for version in ["3", "1"] {
                 let push = format!("push stock:{version} --machine a=root:1.raw");
                 let done = stock.world.local(&push).ends();
@@ -292,7 +293,7 @@ fn a_push_heals_what_it_relies_on() {
     }
 }
 
-/// A pack that is damaged inside is found by `verify`, which leaves the registry as it was.
+/// `verify` finds damage inside a pack, and changes nothing in the registry.
 #[test]
 fn a_pack_that_was_cut_is_noticed_when_it_is_read() {
     let stock = Stock::new();

@@ -1,4 +1,4 @@
-//! Host descriptors: the hosts' own tools read them, and a machine boots from them.
+//! Host descriptors: the hosts' tools accept them, and a machine boots from them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 const TARGETS: [&str; 5] = ["libvirt", "xen", "hyperv", "qemu", "proxmox"];
 
-/// How long a machine takes to start where nothing but QEMU's own translation runs it.
+/// The time limit for a machine's start with QEMU's emulation (TCG).
 const BOOT_MAX: Duration = Duration::from_secs(120);
 
-/// A boot sector that writes a text to the first serial line and halts.
+/// Returns a boot sector that writes a text to the first serial line and halts.
 fn boot_sector(text: &str) -> Vec<u8> {
     let code = [
         0x31, 0xc0, 0x8e, 0xd8, // ds = 0
@@ -34,7 +34,7 @@ fn disk(world: &World, file: &str, says: &str) {
     raw(&world.path(file), 4 * MIB, &pieces);
 }
 
-/// Two machines that say who they are; `db` starts first.
+/// Creates a release of two machines that print their names; `db` starts first.
 fn shop(world: &World) {
     disk(world, "web.raw", "web of 1 is up");
     disk(world, "web-2.raw", "web of 2 is up");
@@ -107,12 +107,12 @@ fn the_hosts_own_tools_read_what_is_written() {
 fn pulled_machines_boot_by_their_scripts_and_leave_the_disks_alone() {
     let world = World::new();
     shop(&world);
-    // A comma and a quote, which QEMU and the shell read in their own ways.
+    // A comma and a quote, which are special in QEMU and in the shell.
     world.local("pull team/shop:1 --as qemu --into").arg("it's, here").succeeds();
     let folder = world.path("it's, here/qemu");
     let machines = Machines(folder.clone());
 
-    // The same machine everywhere: not every host that shows KVM can run it.
+    // Always TCG: not every host with KVM can run the machine.
     tool(folder.join("start-all.sh").to_str().unwrap(), ["--tcg"]);
 
     says(&folder, "db", "db is up");
@@ -120,7 +120,7 @@ fn pulled_machines_boot_by_their_scripts_and_leave_the_disks_alone() {
     world.seawall("verify").arg(world.path("it's, here")).succeeds();
     drop(machines);
 
-    // What guests wrote on the first release stays, and never lies above the second.
+    // Overlays on the first release are kept, and are never used on the second release.
     let report = world.local("patch --json --to team/shop:2").arg("it's, here").succeeds().json();
     let aside = PathBuf::from(report["overlays"][0].as_str().unwrap());
     assert!(aside.join("web/root.qcow2").exists(), "{report}");
@@ -136,7 +136,7 @@ fn pulled_machines_boot_by_their_scripts_and_leave_the_disks_alone() {
     assert!(!aside.exists(), "the first release's overlays are taken up again");
 }
 
-/// Ends what the scripts started.
+/// The machines started by the scripts, ended when dropped.
 struct Machines(PathBuf);
 
 impl Drop for Machines {
@@ -155,7 +155,7 @@ impl Drop for Machines {
     }
 }
 
-/// As [`says`], of the machine that runs now: overlays that are aside have logs, too.
+/// As [`says`], for the running machine only: overlays that were set aside have logs, too.
 #[track_caller]
 fn says_in(folder: &Path, machine: &str, text: &str) {
     let states = fs::read_dir(folder.join("state")).unwrap().flatten().map(|entry| entry.path());
@@ -182,7 +182,7 @@ fn says(folder: &Path, machine: &str, text: &str) {
 fn what_a_host_cannot_be_told_is_printed_and_in_json() {
     let world = World::new();
     shop(&world);
-    // A plan says it before anything is there.
+    // A plan reports the losses before any file exists.
     let plan = "pull team/shop:1 --into host --as libvirt --dry-run";
     let planned = world.local(&format!("{plan} --json")).succeeds().json();
     let text = world.local(plan).succeeds().stdout.clone();
@@ -199,7 +199,7 @@ fn what_a_host_cannot_be_told_is_printed_and_in_json() {
     for file in described["files"].as_array().unwrap() {
         assert!(Path::new(file.as_str().unwrap()).is_file(), "{file}");
     }
-    // qcow2 is what libvirt takes best; --format says otherwise.
+    // libvirt's default is qcow2; --format overrides it.
     assert!(world.path("host/web/root.qcow2").exists());
     world.local("pull team/shop:1 --into raw --as libvirt --format raw").succeeds();
     assert!(world.path("raw/web/root.raw").exists());
@@ -224,7 +224,7 @@ fn a_patch_describes_the_machines_anew_and_removes_those_that_are_gone() {
     assert!(world.path("host/qemu/mine.txt").exists(), "what is not Seawall's stays");
     world.seawall("verify host").succeeds();
     world.holds("host", "team/shop:2");
-    // A patched directory is what a pull makes.
+    // A patched directory equals a pulled one.
     world.local("pull team/shop:2 --into new --as qemu --as xen --format raw").succeeds();
     let here = fs::canonicalize(world.path("")).unwrap();
     for file in
@@ -248,7 +248,7 @@ fn a_directory_that_is_there_is_described_without_a_pull() {
     assert!(lock().get("descriptors").is_none());
 
     world.seawall("describe host --as proxmox").succeeds();
-    // A pull of what is there adds to it, too.
+    // A pull of the release already present also adds descriptors.
     world.local("pull team/shop:1 --into host --format raw --as xen").succeeds();
 
     assert_eq!(lock()["descriptors"], serde_json::json!(["xen", "proxmox"]));
@@ -273,11 +273,11 @@ fn a_path_that_a_descriptor_cannot_name_is_refused_before_anything_is_fetched() 
     world.local("pull team/shop:1 --as qemu --into").arg("two\nlines").succeeds();
 }
 
-/// A folder with programs that note what they were asked, and a run of a script with them.
+/// A folder with mock programs that record their arguments, and runs of scripts with them.
 struct Fakes(PathBuf);
 
 impl Fakes {
-    /// `virsh` knows the domains and networks that were started.
+    /// Creates the programs. The mock `virsh` keeps a list of started domains and networks.
     fn new(world: &World) -> Self {
         let fakes = Self(world.path("fakes"));
         fs::create_dir_all(&fakes.0).unwrap();
@@ -304,7 +304,7 @@ impl Fakes {
         fs::set_permissions(path, mode).unwrap();
     }
 
-    /// What was asked, and the XML that was defined, in order.
+    /// Returns the recorded arguments and the defined XML, in order.
     #[track_caller]
     fn runs(&self, script: &Path, args: &[&str]) -> (String, Vec<String>) {
         for file in files_below(&self.0).iter().filter(|path| path.extension().is_some()) {
@@ -322,7 +322,7 @@ impl Fakes {
     }
 }
 
-/// What `qemu-img` says is below an overlay.
+/// Returns the backing file of an overlay, according to `qemu-img`.
 fn backing(overlay: &Path) -> PathBuf {
     let said = tool("qemu-img", ["info", "--output=json", overlay.to_str().unwrap()]);
     let info: Value = serde_json::from_str(&said).unwrap();
@@ -352,7 +352,7 @@ fn machines_of_libvirt_run_on_overlays_so_that_a_patch_finds_the_disks_unmodifie
     assert!(!web.contains(base.to_str().unwrap()) && web.contains("type=\"qemu\""), "{web}");
     assert!(web.contains("<cpu mode=\"maximum\"/>"), "{web}");
 
-    // The guest writes; the pulled disk stays what it is, and can be patched.
+    // The guest writes to its overlay, so the pulled disk is unchanged and can be patched.
     tool("qemu-io", ["-c", "write -P 7 0 64k", overlay.to_str().unwrap()]);
     world.seawall("verify host").succeeds();
     let told = world.local("patch host --to team/shop:2").succeeds();
@@ -372,7 +372,7 @@ fn machines_of_libvirt_run_on_overlays_so_that_a_patch_finds_the_disks_unmodifie
     fakes.runs(&script, &[]);
     assert!(is_guests(&overlay), "what the guest wrote is there again");
 
-    // On the disks themselves where that is wanted, and with the processor that is named.
+    // Directly on the disks with `--direct`, and with the named processor model.
     let (asked, defined) = fakes.runs(&script, &["--direct", "--cpu", "Nehalem"]);
     let web = defined.iter().find(|xml| xml.contains("<name>team-shop-web</name>")).unwrap();
     assert!(web.contains(base.to_str().unwrap()), "{asked}{web}");
@@ -396,13 +396,13 @@ fn networks_go_where_the_operator_says() {
     };
     assert!(of("public").contains("<forward mode=\"nat\"/>"), "{}", of("public"));
     assert!(of("public").contains("<dhcp>") && of("backend").contains("<bridge name=\"br0\"/>"));
-    // Stopped in reverse order, and forgotten.
+    // Stopped in reverse order, and undefined.
     fs::write(fakes.0.join("running"), "team-shop-web\nteam-shop-db\n").unwrap();
     let (asked, _) = fakes.runs(&world.path("host/libvirt/stop.sh"), &["--force"]);
     assert!(asked.contains("virsh destroy team-shop-web"), "{asked}");
     fakes.runs(&world.path("host/libvirt/undefine.sh"), &["--purge"]);
     assert!(!world.path("host/libvirt/state").exists());
-    // Xen's cards are on bridges.
+    // Xen's network cards are on bridges.
     let (asked, _) = fakes.runs(&world.path("host/xen/start.sh"), &["--net", "public=br7"]);
     let cfg = fs::read_to_string(asked.lines().find_map(|l| l.strip_prefix("xl create ")).unwrap());
     let all: String = files_below(&world.path("host/xen/state"))

@@ -1,6 +1,6 @@
 //! {delete, truncate, flip a bit, swap} × {pack, leaf, index list, release document, descriptor,
-//! name record}: fsck finds and names each, releases that need it are marked, and a repair from
-//! another registry, from pulled disks or by the next push makes the next fsck clean.
+//! name record}: fsck finds and names each damaged object, releases that need it are marked, and
+//! after a repair from another registry, from pulled disks or by a push, fsck finds no damage.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +13,10 @@ use seawall_tests::{
 use serde_json::Value;
 
 /// A world whose registry `intact` holds `shop:1`, pushed as a package with its descriptor, and
-/// `shop:2`; the channel `stable` moved from the first to the second.
+/// `shop:2`. The channel `stable` moved from the first to the second.
 struct Stock {
     world: World,
-    /// The objects of the first, by kind, from the registry.
+    /// The objects of `shop:1`, by kind.
     first: BTreeMap<&'static str, Vec<PathBuf>>,
 }
 
@@ -56,7 +56,7 @@ const KINDS: [(&str, &str); 6] = [
     ("names", "name"),
 ];
 
-/// What is done to a file; `other` is another object of its kind.
+/// A way to damage a file. `other` is another object of the same kind.
 type Damage = fn(file: &Path, other: &Path);
 
 const DAMAGES: [(&str, Damage); 4] = [
@@ -70,7 +70,7 @@ fn len(file: &Path) -> u64 {
     fs::metadata(file).unwrap().len()
 }
 
-/// Every file below a folder, by its path from there.
+/// Returns every file below a folder, by relative path.
 fn files(root: &Path) -> Vec<PathBuf> {
     let listed = tool("find", [root.as_os_str(), "-type".as_ref(), "f".as_ref()]);
     let mut files: Vec<_> = listed.lines().map(PathBuf::from).collect();
@@ -97,7 +97,7 @@ impl Stock {
             let text = OVF.replace("@LEN@", &(261 * MIB).to_string()).replace("512", name);
             fs::write(folder.join("web.ovf"), text).unwrap();
         };
-        // The memory differs, so that their descriptors do.
+        // Different memory sizes give different descriptors.
         package("1024", "1.raw");
         package("2048", "2.raw");
         world.local("push shop:1 1024/web.ovf").succeeds();
@@ -124,7 +124,7 @@ impl Stock {
         tool("cp", ["-a".as_ref(), from.as_os_str(), to.as_os_str()]);
     }
 
-    /// An object of a kind that `shop:1` needs, and one that it does not.
+    /// Returns an object of a kind that `shop:1` needs, and one that it does not need.
     fn objects(&self, kind: &str) -> (PathBuf, PathBuf) {
         let registry = self.world.path("registry");
         if kind == "names" {
@@ -137,7 +137,7 @@ impl Stock {
         (own.first().expect("one of the first").clone(), other.clone())
     }
 
-    /// Objects of a kind that were there before `shop:2` was.
+    /// Returns the objects of a kind that existed before `shop:2`.
     fn own_objects(&self, kind: &str) -> Vec<PathBuf> {
         let registry = self.world.path("registry");
         self.first[kind].iter().map(|file| registry.join(file)).collect()
@@ -147,7 +147,8 @@ impl Stock {
         self.world.local("fsck --json --rate 0").exits_with(code).json()
     }
 
-    /// The fsck that follows a repair finds nothing, and what is pulled has the right bytes.
+    /// Asserts that fsck finds no damage after a repair, and that pulled disks have the right
+    /// bytes.
     fn is_whole(&self, what: &str) {
         let report = self.fsck(0);
         assert_eq!(report["damageCount"], 0, "{what}: {report}");
@@ -166,7 +167,7 @@ impl Stock {
     }
 }
 
-/// Findings that are damage: object → (kind, class).
+/// Returns the findings of damage: object → (kind, class).
 fn damage(report: &Value) -> BTreeMap<String, (String, String)> {
     let word = |value: &Value| value.as_str().unwrap().to_owned();
     let findings = report["findings"].as_array().unwrap().iter();
@@ -188,7 +189,8 @@ fn a_sound_registry_has_no_damage_and_nothing_to_reclaim() {
     assert_eq!(stock.fsck(0)["run"], 2, "a check that ended is followed by a new one");
 }
 
-/// Each is found and named; the release that needs it is marked, or the record is mended.
+/// Each damaged object is found and named. The release that needs it is marked, or the record is
+/// mended.
 #[test]
 fn every_damage_is_found_named_and_marked() {
     let stock = Stock::new();
@@ -199,7 +201,7 @@ fn every_damage_is_found_named_and_marked() {
             let what = format!("{damaging} of {}", file.display());
             apply(&file, &other);
 
-            // The catalog knows what a record said: it is mended, and nothing is left to do.
+            // The record is mended from the catalog, so no damage is left.
             let report = stock.fsck(if kind == "name" { 0 } else { 5 });
 
             let path = file.strip_prefix(stock.world.path("registry/store")).unwrap();
@@ -225,7 +227,7 @@ fn every_damage_is_found_named_and_marked() {
                 let shown = stock.world.local("show shop:1").succeeds().stdout;
                 assert!(shown.contains("DAMAGED") && shown.contains(path.to_str().unwrap()));
             }
-            // A second look says the same.
+            // A second check has the same result.
             assert_eq!(damage(&stock.fsck(5)).keys().count(), 1, "{what}");
         }
     }
@@ -255,7 +257,8 @@ fn a_repair_from_another_registry_heals_every_damage() {
     }
 }
 
-/// Everything of a release at once, but its descriptor, from a directory it was pulled into.
+/// All objects of a release except its descriptor are restored from a directory that it was pulled
+/// into.
 #[test]
 fn pulled_disks_heal_a_release_in_any_format() {
     let stock = Stock::new();
@@ -271,7 +274,7 @@ fn pulled_disks_heal_a_release_in_any_format() {
             }
             for kind in ["packs", "indexes/leaves", "indexes/lists", "releases"] {
                 for file in stock.own_objects(kind) {
-                    // Leaves of holes may be those of the other release too.
+                    // The other release may have the same leaves of holes.
                     if file.exists() {
                         fs::remove_file(file).unwrap();
                     }
@@ -294,7 +297,7 @@ fn what_no_source_has_is_said_and_the_rest_is_healed() {
     let stock = Stock::new();
     stock.reset();
     stock.world.local("pull shop:1 --into pulled").succeeds();
-    // The host changed a part of its disk since.
+    // The host's guest has modified a part of the disk since.
     let disk = stock.world.path("pulled").join(stock.first_disk());
     flip_bit(&disk, MIB);
     for file in stock.own_objects("packs") {
@@ -308,7 +311,7 @@ fn what_no_source_has_is_said_and_the_rest_is_healed() {
     assert_eq!(release["missing"].as_array().unwrap().len(), 1, "{repair}");
     assert_eq!(release["isWhole"], false, "{repair}");
     assert!(repair["chunks"].as_u64().unwrap() > 20, "{repair}");
-    // Another source has the one that is left, and only that is sent.
+    // Another source has the remaining chunk, and only this chunk is sent.
     let repair = stock.world.local("repair --json --from pulled --from ./intact").succeeds().json();
     assert_eq!(repair["chunks"], 1, "{repair}");
     stock.is_whole("two sources");
@@ -334,7 +337,7 @@ fn the_next_push_heals_what_fsck_found() {
     }
 }
 
-/// A check of some 6 MiB at 1 MiB a second, killed on its way: the next one goes on.
+/// A check of some 6 MiB at 1 MiB a second is killed, and the next one resumes.
 #[test]
 fn a_check_that_was_killed_goes_on_where_it_was() {
     let stock = Stock::new();
@@ -383,7 +386,7 @@ fn a_check_is_stopped_and_goes_on_and_pushes_go_on_beside_it() {
     stock.reset();
     let world = &stock.world;
     let registry = world.serve();
-    // Half a minute of reading: however long the next steps take, it is under way.
+    // Half a minute of reading, so the check is still running during the next steps.
     raw(&world.path("long.raw"), 32 * MIB, &[(0, Noise::new("long").bytes(32 * MIB))]);
     registry.client(world, "push long:1 --machine a=root:long.raw").succeeds();
     let slow = registry.client(world, "fsck --rate 1 --quiet").start();
@@ -404,7 +407,7 @@ fn a_check_is_stopped_and_goes_on_and_pushes_go_on_beside_it() {
     assert_eq!(report["damageCount"], 0, "{report}");
 }
 
-/// What a catalog says through the command line.
+/// Returns the catalog's content, as the command line prints it.
 fn told(world: &World) -> Vec<Value> {
     let ask = |args: &str| world.local(args).succeeds().json();
     let asked = ["list", "list shop", "show shop:1", "channels shop", "channels shop stable"];
@@ -423,7 +426,7 @@ fn a_recovered_catalog_says_what_the_old_one_said() {
     assert!(Path::new(recovered["oldCatalog"].as_str().unwrap()).ends_with("catalog.sqlite.old-1"));
     assert!(world.path("registry/catalog.sqlite.old-1").exists());
     assert_eq!(told(world), before);
-    // And where there is none at all.
+    // Without any catalog, too.
     fs::remove_file(world.path("registry/catalog.sqlite")).unwrap();
     let recovered = world.seawall("recover registry --json").succeeds().json();
     assert!(recovered.get("oldCatalog").is_none(), "{recovered}");
@@ -461,7 +464,7 @@ fn a_registry_that_runs_is_not_recovered_under_its_feet() {
     stock.world.seawall("recover nothing").exits_with(3).explains();
 }
 
-/// Files with their bytes and times.
+/// Returns files with their bytes and times.
 fn fingerprint(root: &Path) -> Vec<(PathBuf, String, std::time::SystemTime)> {
     let one = |file: PathBuf| {
         let (digest, time) = (b3sum(&file), fs::metadata(&file).unwrap().modified().unwrap());
@@ -484,7 +487,7 @@ fn a_drill_proves_releases_and_leaves_the_data_alone() {
     assert!(verified[0]["hashedBytes"].as_u64().unwrap() > 3 * MIB, "{drill}");
     assert_eq!(fingerprint(&world.path("registry")), before);
 
-    // Damage is a gap, wherever the catalog is made.
+    // A drill and a recovery both report the damage.
     let (file, _) = stock.objects("packs");
     flip_bit(&file, len(&file) / 3);
     let before = fingerprint(&world.path("registry"));
@@ -503,7 +506,7 @@ fn a_backup_that_is_restored_serves_the_same() {
     stock.reset();
     let world = &stock.world;
     let before = told(world);
-    // Of a directory, and of a registry that runs and is written to.
+    // Backups of a directory, and of a running registry during writes.
     world.seawall("backup registry cold.sqlite").succeeds();
     let registry = world.serve();
     registry.client(world, "backup hot.sqlite").succeeds();

@@ -1,5 +1,5 @@
-//! Collections by the real program: they free to the byte what they say, nothing that is visible,
-//! whenever they die, and while others push and pull.
+//! Collections by the real program: they free exactly the announced bytes and nothing visible, even
+//! if they are killed, and while others push and pull.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,15 @@ use serde_json::{Value, json};
 /// The kinds of objects that collections remove.
 const KINDS: [&str; 5] = ["packs", "indexes/lists", "indexes/leaves", "releases", "descriptors"];
 
-/// The length of everything that a collection may remove.
+/// Returns the total length of the objects that a collection may remove.
 fn stored(registry: &Path) -> u64 {
     let kinds = KINDS.iter().filter(|kind| registry.join("store").join(kind).exists());
     let files = kinds.flat_map(|kind| object_files(registry, kind));
     files.map(|file| fs::metadata(file).unwrap().len()).sum()
 }
 
-/// A world with releases 1 to 4 of a shop: 2 shares most with 1, 4 shares a little with 3.
+/// Creates a world with releases 1 to 4 of `shop`: 2 shares most data with 1, and 4 a little with
+/// 3.
 fn shop() -> World {
     let world = World::new();
     let disk = |name: &str, seeds: &[(u64, &str, u64)]| {
@@ -57,8 +58,8 @@ fn comes_back(world: &World, versions: &[u32]) {
 fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
     let world = shop();
     world.local("gc").succeeds().prints("freed 0 B");
-    // Which pack a chunk comes to lie in is chance. Release 1 had 2 MiB alone, in packs that live
-    // on; of what release 3 sent, 18 MiB of 20 were its own: some packs are below any bound.
+    // The pack of a chunk is random. Release 1 had 2 MiB of its own, in packs that stay. Release 3
+    // sent 20 MiB, of which 18 were its own, so some packs are below any threshold.
     for (gone, left, percent) in [(1, vec![2, 3, 4], 100), (3, vec![2, 4], 60)] {
         world.local(&format!("rm team/shop:{gone}")).succeeds();
         let plan = world.local(&format!("gc --dry-run --json --live-percent {percent}"));
@@ -78,8 +79,8 @@ fn a_collection_frees_exactly_what_it_planned_and_nothing_that_is_visible() {
     assert_eq!(stored(&world.path("registry")), 0, "nothing is left of nothing");
 }
 
-/// A client that only looked, or pushed content that was there, leaves nothing to collect; a client
-/// that died while sending does.
+/// A client that only read, or pushed existing content, leaves nothing to collect. A client that
+/// died while sending does.
 #[test]
 fn a_push_that_found_everything_there_gives_a_collection_nothing_to_look_for() {
     let world = shop();
@@ -144,7 +145,7 @@ fn what_is_deleted_is_free_once_older_pulls_have_ended_and_pushes_meanwhile_come
     comes_to("waiting");
     assert!(stored(&world.path("registry")) >= before, "somebody still reads release 3");
 
-    // The same disk again: a push that begins now does not rely on what is about to go.
+    // The same disk again: a push that begins now does not rely on condemned content.
     let push = registry.client(&world, "push team/shop:5 --json --machine web=root:3.raw");
     let sent = push.succeeds().json();
     assert!(sent["uploadedBytes"].as_u64().unwrap_or(1) > 0, "{sent}");
@@ -179,7 +180,7 @@ fn a_root_that_cannot_be_read_stops_a_collection() {
     let registry = world.path("registry");
     let before: Vec<_> = object_files(&registry, "indexes/leaves");
     world.local("rm team/shop:1").succeeds();
-    // A leaf of release 4: no other release has it.
+    // A leaf of release 4 that no other release has.
     world.local("push team/last:1 --machine web=root:4.raw").succeeds();
     let of_four = world.local("show team/shop:4 --json").succeeds().json();
     let index = of_four["release"]["machines"][0]["disks"][0]["index"].as_str().unwrap();
@@ -193,7 +194,8 @@ fn a_root_that_cannot_be_read_stops_a_collection() {
     assert_eq!(object_files(&registry, "indexes/leaves"), before);
 }
 
-/// What a backup put back does not know of is not litter, and whoever collects hears what to do.
+/// Content unknown to a restored backup of the catalog is not garbage: a collection refuses, with a
+/// remedy.
 #[test]
 fn a_collection_with_an_older_catalog_says_how_to_make_a_new_one() {
     let world = shop();

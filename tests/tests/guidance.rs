@@ -1,10 +1,10 @@
-//! What the command line says next: names that were likely meant, what exists, exact commands.
+//! Next steps in errors: the likely name, the existing names, exact commands.
 
 use std::fs;
 
 use seawall_tests::{MIB, Noise, World, raw};
 
-/// A world with `shop:1.0.0` and `shop:1.1.0`, the first as `stable`.
+/// Creates a world with `shop:1.0.0` and `shop:1.1.0`, the first as `stable`.
 fn shop() -> World {
     let world = World::new();
     for version in ["1.0.0", "1.1.0"] {
@@ -133,7 +133,7 @@ fn a_package_is_inspected_as_one() {
     let json = world.seawall("inspect packed/shop.ova --json").succeeds().json();
     assert_eq!(json["machines"][0]["disks"][0]["disk"], "root", "{json}");
     assert_eq!(json["machines"][0]["disks"][0]["format"], "vmdk", "{json}");
-    // A folder and an archive of another name are packages to `push`, and so they are here.
+    // `push` accepts a folder, or an archive of another name, as a package; so does `inspect`.
     world.local("pull shop:1.0.0 --as ovf --into loose").succeeds();
     fs::copy(world.path("packed/shop.ova"), world.path("download")).unwrap();
     for path in ["loose", "download"] {
@@ -236,7 +236,7 @@ fn a_pull_that_finds_the_release_there_leaves_the_folder_with_its_channel() {
     world.local("patch host").succeeds().prints("1.0.0 is now 1.1.0");
     world.local("patch host --dry-run").succeeds().prints("nothing to do");
     world.local("patch host").succeeds().prints("1.1.0 is in");
-    // A patch is a word about the channel, and so is a pull that names one.
+    // A patch decides on the channel to follow, and so does a pull that names one.
     world.local("patch host --to 1.1.0").succeeds().prints("no longer follows stable");
     world.local("pull shop:stable --into host").succeeds();
     let followed = world.local("status host --json").succeeds().json();

@@ -1,11 +1,11 @@
-//! Damage is told to whoever has to act, and its healing is logged: once, and by whom.
+//! Damage is reported to the operator, and each repair is logged once, with its actor.
 
 use std::fs;
 
 use seawall_tests::{MIB, Noise, World, flip_bit, object_files, raw};
 use serde_json::Value;
 
-/// A world with `shop:1.0`, pulled into `host`; each of its disks lies in a pack of its own.
+/// Creates a world with `shop:1.0`, pulled into `host`; each disk is in a separate pack.
 fn shop() -> World {
     let world = World::new();
     raw(&world.path("root.raw"), 8 * MIB, &[(0, Noise::new("root").bytes(2 * MIB))]);
@@ -18,7 +18,7 @@ fn shop() -> World {
     world
 }
 
-/// Damages the longer pack, that of disk `root`; its path in the store.
+/// Damages the longer pack, which holds disk `root`. Returns its path in the store.
 fn flip_pack(world: &World) -> String {
     let packs = object_files(&world.path("registry"), "packs");
     let pack = packs.iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
@@ -27,7 +27,7 @@ fn flip_pack(world: &World) -> String {
     format!("packs/{}/{name}", &name[..2])
 }
 
-/// What was logged as healed, oldest first.
+/// Returns the logged repairs, oldest first.
 fn healed(world: &World) -> Vec<Value> {
     let log = world.local("audit --action repair --json").succeeds().json();
     log["entries"].as_array().unwrap().iter().rev().cloned().collect()
@@ -86,7 +86,7 @@ fn each_object_that_a_repair_brings_again_is_logged_once() {
     assert_eq!(healed(&world).len(), 4);
 }
 
-/// The host's guest wrote to a part of its disk; that part of the damaged pack is sound.
+/// The host's guest wrote to a part of its disk, whose chunks are sound in the damaged pack.
 #[test]
 fn what_a_damaged_pack_still_holds_goes_with_what_a_host_has() {
     let world = shop();
@@ -117,7 +117,7 @@ fn a_source_of_something_else_leaves_lost_only_what_is() {
     assert_eq!(missing.len(), 1, "one bit is one chunk: {repair}");
     assert!(missing[0].as_str().unwrap().starts_with("chunk blake3:"), "{repair}");
     assert!(repair["chunks"].as_u64().unwrap() > 5, "{repair}");
-    // What was sound is in a pack of its own now, and only the one is left to bring.
+    // The sound chunks are in a new pack now, and only one chunk is missing.
     let repair = world.local("repair --json --from host").succeeds().json();
     assert_eq!(repair["chunks"], 1, "{repair}");
     world.local("fsck").succeeds().prints("no damage was found");

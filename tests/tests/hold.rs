@@ -1,5 +1,5 @@
-//! A lease is kept alive by whoever relies on it, however long that asks nothing of the registry;
-//! one that was ended all the same is followed by another.
+//! A flow renews its lease even while it sends no other request. A lease that ended anyway is
+//! replaced by a new one.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use seawall_tests::{
     Answer, MIB, Noise, Proxy, ProxyRequest, Registry, World, object_files, raw, same_bytes, tool,
 };
 
-/// The shortest time that a lease may hold, in seconds.
+/// The shortest validity of a lease, in seconds.
 const TTL_SECS: u64 = 10;
-/// An answer that comes when a lease that nobody renewed has ended.
+/// The delay of a response, after which a lease without renewal has ended.
 const SLOW: Duration = Duration::from_secs(TTL_SECS + 3);
-/// By then a lease that was ended is followed by another, or never.
+/// The time limit for replacing an ended lease.
 const REOPENED_TIME_MAX: Duration = Duration::from_secs(2 * TTL_SECS);
 
-/// A world with a disk of one leaf and one pack, so that nothing is asked at the same time.
+/// Creates a world with a disk of one leaf and one pack, so that no two requests are concurrent.
 fn shop() -> World {
     let world = World::new();
     raw(&world.path("root.raw"), 8 * MIB, &[(0, Noise::new("root").bytes(2 * MIB))]);
@@ -30,7 +30,8 @@ fn serve(world: &World, data: &str) -> Registry {
     Registry::start_by(run.arg(world.path(data)), world)
 }
 
-/// A proxy whose first answer to this question is late; and whether it was.
+/// Starts a proxy that delays its first response to this request. Also returns whether it has done
+/// so.
 fn slow(registry: &Registry, method: &'static str, path: &'static str) -> (Proxy, Arc<AtomicBool>) {
     let was_slow = Arc::new(AtomicBool::new(false));
     let is_late = Arc::clone(&was_slow);
@@ -87,7 +88,7 @@ fn a_pull_whose_lease_is_ended_opens_another() {
         if asked.is("POST", "/v1/leases") {
             let lease: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
             if count.fetch_add(1, Ordering::SeqCst) == 0 {
-                // Ended from outside before anything is read under it.
+                // The lease is ended externally, before any read under it.
                 let lease = format!("{leases}/{}", lease["id"].as_str().unwrap());
                 let ended = reqwest::blocking::Client::new().delete(lease).send().unwrap();
                 assert!(ended.status().is_success(), "{ended:?}");

@@ -1,5 +1,5 @@
-//! A registry that lies: whatever it sends, a pull ends with an error that names the object, in
-//! little memory, and leaves no half release; what it left misleads no later pull.
+//! A lying registry: whatever it sends, a pull ends with an error that names the object, uses
+//! little memory, leaves no partial release, and leaves nothing that misleads a later pull.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use seawall_tests::{
 };
 use serde_json::{Value, json};
 
-/// No lie may cost more memory than this.
+/// The maximum memory that a lie may cost.
 const PEAK_KIB_MAX: u64 = 256 << 10;
-/// A client that is sent more than this reads without a limit. Two thirds of it are what the
-/// connection itself holds, for each of six tries.
+/// A client that accepts more bytes than this reads without a limit. Two thirds are buffers of the
+/// connection, for each of six attempts.
 const SENT_MAX: u64 = 400 * MIB;
 const DISK_LEN: u64 = 300 * MIB;
 const RUN_LEN: u64 = 16 * KIB;
@@ -21,11 +21,11 @@ const RUN_LEN: u64 = 16 * KIB;
 const LOCATE: &str = "/v1/chunks/locate";
 const PACKS: &str = "/v1/packs/";
 
-/// A registry with two releases that share nothing.
+/// A registry with two releases without common data.
 struct Shop {
     world: World,
     registry: Registry,
-    /// `blake3:…` of the first release's objects, by kind.
+    /// The digests of the first release's objects, by kind.
     packs: Vec<String>,
     indexes: Vec<String>,
     leaves: Vec<String>,
@@ -44,7 +44,7 @@ impl Shop {
     fn new() -> Self {
         let world = World::new();
         for version in [1, 2] {
-            // Each run is one chunk: the shortest there is, between holes. Two leaves.
+            // Two leaves. Each run of data is one chunk of the shortest length, between holes.
             let mut noise = Noise::new([version]);
             let mut pieces: Vec<_> = (0..32)
                 .map(|i| {
@@ -66,7 +66,7 @@ impl Shop {
         Self { world, registry, packs, indexes, leaves }
     }
 
-    /// Pulls through a registry that lies so: it fails, and says `named`.
+    /// Pulls through a registry with this lie. Asserts that the pull fails and names `named`.
     #[track_caller]
     fn refuses(
         &self,
@@ -84,7 +84,7 @@ impl Shop {
         assert!(peak > 0 && peak < PEAK_KIB_MAX, "{lie}: {peak} KiB of memory");
         assert!(proxy.sent() < SENT_MAX, "{lie}: {} bytes were sent", proxy.sent());
         assert!(!self.world.path("host").exists(), "{lie}: a half release is there");
-        // What the lie left in the cache or beside the directory is proven before it is used.
+        // Remains of the lie, in the cache or beside the directory, are proven before use.
         self.registry.client(&self.world, "pull shop:1 --into host").succeeds();
         same_bytes(self.world.path("host/a/root.raw"), self.world.path("1.raw"));
         for left in ["host", "home", ".host.seawall-pull"] {
@@ -92,7 +92,7 @@ impl Shop {
         }
     }
 
-    /// The same with other places of chunks.
+    /// As [`Self::refuses`], with false places of chunks.
     #[track_caller]
     fn refuses_places(
         &self,
@@ -113,7 +113,7 @@ fn relocated(asked: &ProxyRequest, answer: Answer, change: impl Fn(&mut Vec<Valu
     answer.with_body(body.to_string())
 }
 
-/// Answers differently where a path begins so.
+/// Returns a lie about paths with this prefix.
 fn at(
     path: &'static str,
     change: impl Fn(&ProxyRequest, Answer) -> Answer,
@@ -123,12 +123,12 @@ fn at(
     }
 }
 
-/// What the registry says under another path.
+/// Returns the registry's response for another path.
 fn other(registry: &Registry, path: &str) -> Vec<u8> {
     reqwest::blocking::get(registry.at(path)).unwrap().bytes().unwrap().to_vec()
 }
 
-/// A zstd frame of `blocks` times 128 KiB of zeros; four bytes a block (RFC 8878).
+/// Returns a zstd frame of `blocks` times 128 KiB of zeros, in four bytes per block (RFC 8878).
 fn bomb(header: &[u8], blocks: u32) -> Vec<u8> {
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd];
     frame.extend(header);
@@ -143,7 +143,7 @@ fn bomb(header: &[u8], blocks: u32) -> Vec<u8> {
 #[test]
 fn frames_that_are_not_the_chunk_are_refused() {
     let shop = Shop::new();
-    // Chunks of one length, stored raw: only the digest tells.
+    // Raw chunks of the same length differ only in their digests.
     shop.refuses_places("swapped frames", "chunk blake3:", |places| {
         let (one, two) = (places[0]["offset"].clone(), places[1]["offset"].clone());
         assert_eq!(places[0]["storedLen"], places[1]["storedLen"]);
@@ -166,7 +166,7 @@ fn frames_that_are_not_the_chunk_are_refused() {
     });
 }
 
-/// Frames that unpack to more than they may: no window, no declared length is believed.
+/// Frames that decode to more than the limit: neither windows nor declared lengths are trusted.
 #[test]
 fn a_frame_that_unpacks_to_more_than_its_length_is_refused() {
     let shop = Shop::new();
@@ -266,7 +266,7 @@ fn places_that_cannot_be_are_refused() {
     for (field, values) in fields {
         for value in values {
             let lie = format!("{field} {value}");
-            // A place that can be is looked for: the registry has no such range of the pack.
+            // A possible place is requested, but the registry has no such range of the pack.
             let end = value.as_u64().and_then(|offset| offset.checked_add(RUN_LEN));
             let is_asked_for = field == "offset" && end.is_some();
             let named = if is_asked_for { "pack blake3:" } else { "chunk" };
@@ -294,7 +294,7 @@ fn documents_of_something_else_are_refused() {
     let own = own.headers()["seawall-release"].to_str().unwrap().to_owned();
     let named = blake3_of(&second);
 
-    // With its own digest, and with that of the release that was asked for.
+    // Once with its own digest, and once with the digest of the requested release.
     for header in [named, own] {
         let second = second.clone();
         shop.refuses("another release's document", "shop 1", move |asked, mut answer| {
@@ -321,7 +321,7 @@ fn documents_of_something_else_are_refused() {
         index,
         at("/v1/indexes/", move |_, answer| answer.with_body(second.clone())),
     );
-    // Every byte counts: leaves' names, lengths, the header.
+    // Every byte matters: names of leaves, lengths, the header.
     let len = other(&shop.registry, &format!("/v1/indexes/{index}")).len();
     for byte in [0, 9, len / 2, len - 1] {
         shop.refuses(
@@ -358,7 +358,7 @@ fn blake3_of(bytes: &[u8]) -> String {
     format!("blake3:{}", blake3::hash(bytes).to_hex())
 }
 
-/// Every kind of answer without an end, in one piece or in many, is read up to its limit.
+/// Every endless response, in one piece or in many, is read up to its limit.
 #[test]
 fn answers_without_an_end_are_cut_at_their_limit() {
     let shop = Shop::new();
@@ -389,7 +389,7 @@ fn answers_without_an_end_are_cut_at_their_limit() {
     );
 }
 
-/// Whatever else reads from a registry believes it as little as a pull does.
+/// Other commands that read from a registry trust it as little as a pull does.
 #[test]
 fn no_command_is_misled_by_bytes_that_are_not_what_was_asked_for() {
     let shop = Shop::new();
@@ -405,7 +405,7 @@ fn no_command_is_misled_by_bytes_that_are_not_what_was_asked_for() {
         let _ = fs::remove_dir_all(world.path(to));
         tool("cp", ["-a".as_ref(), world.path(from).as_os_str(), world.path(to).as_os_str()]);
     };
-    // All of the first release but its name is gone.
+    // All objects of the first release except its name are removed.
     copy("registry", "damaged");
     let store = world.path("damaged/store");
     let first = reqwest::blocking::get(registry.at("/v1/applications/shop/releases/1")).unwrap();
@@ -427,7 +427,7 @@ fn no_command_is_misled_by_bytes_that_are_not_what_was_asked_for() {
     copy("damaged", "is-damaged");
 
     for (lie, path) in lies {
-        // What was learned of the release before, and proven, would be asked for no more.
+        // Indexes that were proven before would not be requested again.
         let _ = fs::remove_dir_all(world.path("host"));
         registry.client(world, "pull shop:2 --into host").succeeds();
         let second = second.clone();
@@ -489,7 +489,7 @@ fn redirects_that_lead_nowhere_end() {
         pack,
         at(PACKS, |_, _| Answer::empty(301, "x-nothing", "")),
     );
-    // A question with a body is never sent to where an answer points.
+    // A request with a body is never redirected.
     shop.refuses(
         "a question redirected",
         "locate chunks",
@@ -497,7 +497,7 @@ fn redirects_that_lead_nowhere_end() {
     );
 }
 
-/// A problem's text, a name in an answer that does not parse, a page that leads back to itself.
+/// A problem's text, a name that does not parse, and a page whose cursor points back to itself.
 #[test]
 fn what_a_registry_says_of_an_error_stays_on_its_line_and_no_list_is_endless() {
     let world = World::new();

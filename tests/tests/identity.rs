@@ -11,16 +11,16 @@ use seawall_tests::{KIB, Noise, World, b3sum, qcow2, raw, same_bytes, tool};
 /// A stretch of a disk.
 #[derive(Clone, Debug)]
 enum Run {
-    /// Bytes of one of a few seeds, so that runs repeat.
+    /// Bytes from one of a few seeds, so that runs repeat.
     Data(u8, u64),
-    /// Zeros that the file has allocated.
+    /// Zeros that the file allocates.
     Zeros(u64),
     /// Nothing.
     Hole(u64),
 }
 
 fn run() -> impl Strategy<Value = Run> {
-    // Sectors: on and off the grid of blocks, some longer than the longest chunk.
+    // Lengths in sectors: on and off the grid of blocks, some longer than the longest chunk.
     let len = prop_oneof![1u64..20, 1u64..200, 400u64..700].prop_map(|sectors| sectors * 512);
     prop_oneof![
         3 => (0u8..4, len.clone()).prop_map(|(seed, len)| Run::Data(seed, len)),
@@ -29,7 +29,7 @@ fn run() -> impl Strategy<Value = Run> {
     ]
 }
 
-/// A disk's length and the pieces that lie on it.
+/// Returns a disk's length and its pieces.
 fn pieces(runs: &[Run]) -> (u64, Vec<(u64, Vec<u8>)>) {
     let mut at = 0;
     let mut pieces = Vec::new();
@@ -49,8 +49,8 @@ fn pieces(runs: &[Run]) -> (u64, Vec<(u64, Vec<u8>)>) {
     (at, pieces)
 }
 
-/// One world for all cases: later disks find chunks, seeds and registries of earlier ones, as in
-/// life.
+/// One world for all cases: as in practice, later disks meet the chunks, seeds and registries of
+/// earlier ones.
 #[test]
 fn what_is_pulled_is_what_was_pushed_for_any_disk_in_both_formats() {
     let world = World::new();
@@ -65,7 +65,7 @@ fn what_is_pulled_is_what_was_pushed_for_any_disk_in_both_formats() {
     outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// What a pull writes besides raw: format, extension, QEMU's name for it, whether QEMU checks it.
+/// The formats of a pull besides raw: format, extension, QEMU's name, whether QEMU can check it.
 const FORMATS: [(&str, &str, &str, bool); 6] = [
     ("qcow2", "qcow2", "qcow2", true),
     ("vmdk", "vmdk", "vmdk", true),
@@ -75,7 +75,7 @@ const FORMATS: [(&str, &str, &str, bool); 6] = [
     ("vhdx-fixed", "vhdx", "vhdx", true),
 ];
 
-/// The disk in another format is the disk, for QEMU and for the next push.
+/// Asserts that in another format the disk is the same, for QEMU and for the next push.
 fn in_format(
     world: &World,
     count: u32,

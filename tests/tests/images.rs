@@ -1,5 +1,5 @@
-//! The files that people have: whatever a file's own bytes claim, nothing else of the host is read,
-//! and what is no disk is not published as one.
+//! Hostile image files: whatever a file claims, no other file of the host is read, and a file that
+//! is not a disk is not published as one.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const SECRET: &[u8] = b"a secret of the host";
 
-/// A file outside of every folder that images lie in, and the folder `images`.
+/// Creates a file outside of every folder with images, and the folder `images`.
 fn world() -> World {
     let world = World::new();
     for folder in ["outside", "images", "images/sub"] {
@@ -22,7 +22,7 @@ fn world() -> World {
     world
 }
 
-/// Writes the header of a qcow2 image over a base into what is a guest's raw disk.
+/// Writes the header of a qcow2 image with a backing file into a guest's raw disk.
 fn forge(world: &World, disk: &str, base: &Path) {
     let (disk, base) = (world.path(disk), base.to_str().unwrap());
     let create = ["create", "-q", "-f", "qcow2", "-u", "-b", base, "-F", "raw"];
@@ -30,7 +30,7 @@ fn forge(world: &World, disk: &str, base: &Path) {
     fs::File::options().write(true).open(disk).unwrap().set_len(8 * MIB).unwrap();
 }
 
-/// The three commands that are given disks.
+/// Returns the three commands that take disks.
 fn commands(disk: &str) -> [String; 3] {
     [
         format!("push x:1 --machine a=root:{disk}"),
@@ -44,12 +44,12 @@ fn refused(world: &World, command: &str) -> Done {
     world.local(command).exits_with(2).explains()
 }
 
-/// `--json` of a command that is given a disk.
+/// Returns the JSON output of a command on a disk.
 fn told(world: &World, command: &str) -> Value {
     world.local(&format!("{command} --json")).succeeds().json()
 }
 
-/// A guest can write what it likes into its disk.
+/// A guest can write anything into its disk.
 #[test]
 fn a_header_that_a_guest_wrote_publishes_no_file_of_the_host() {
     let world = world();
@@ -63,12 +63,12 @@ fn a_header_that_a_guest_wrote_publishes_no_file_of_the_host() {
             refused(&world, &command).says("own folder").says("--allow-backing").says("raw:images");
         }
     }
-    // A name that ends in `.raw` is a statement, too.
+    // The extension `.raw` states the format, too.
     forge(&world, "images/guest.raw", &secret);
     for command in commands("images/guest.raw") {
         refused(&world, &command).says("its name indicates raw").says("`raw:images/guest.raw`");
     }
-    // EntryContent to be raw, the disk is what the guest wrote.
+    // Read as raw, the disk has the bytes that the guest wrote.
     {
         let [push, convert, inspect] = commands("raw:images/guest.img");
         let content = b3sum(world.path("images/guest.img"));
@@ -93,7 +93,7 @@ fn a_description_says_that_a_disk_is_raw() {
     assert_eq!(pushed["disks"][0]["content"], b3sum(world.path("images/guest.img")));
 }
 
-/// What is allowed is read, and every file of it is listed.
+/// An allowed backing file is read, and every file is listed.
 #[test]
 fn a_backing_file_elsewhere_is_read_where_that_is_allowed_and_reported() {
     let world = world();
@@ -110,7 +110,7 @@ fn a_backing_file_elsewhere_is_read_where_that_is_allowed_and_reported() {
     refused(&world, "inspect images/guest.img --allow-backing images/sub");
 }
 
-/// Not the first file only, and not only where its format was told by its content.
+/// The rules apply to every file of a chain, and also with an explicit format.
 #[test]
 fn a_chain_that_leaves_the_folder_further_down_is_refused() {
     let world = world();
@@ -123,7 +123,7 @@ fn a_chain_that_leaves_the_folder_further_down_is_refused() {
             refused(&world, &command).says("own folder");
         }
     }
-    // In its own folder, and below it, a chain is read.
+    // A chain within the image's own folder, or below it, is read.
     raw(&world.path("images/sub/base.raw"), MIB, &[(0, SECRET.to_vec())]);
     let base = ["create", "-q", "-f", "qcow2", "-b", "sub/base.raw", "-F", "raw"];
     tool("qemu-img", base.into_iter().chain([top.to_str().unwrap()]));
@@ -148,7 +148,7 @@ fn an_extent_that_is_a_link_out_of_the_folder_is_refused() {
     assert_eq!(beside["content"], b3sum(world.path("outside/secret.raw")));
 }
 
-/// A disk was read as qcow2 once; as raw it is another disk.
+/// A file read as qcow2 and as raw gives two different disks.
 #[test]
 fn what_was_remembered_of_a_file_in_one_format_says_nothing_of_it_in_another() {
     let world = World::new();
@@ -227,7 +227,7 @@ fn what_is_no_disk_is_refused_by_all_three_commands() {
     assert_eq!(world.versions("x"), Vec::<String>::new());
 }
 
-/// An image that `qemu-io` has open.
+/// An image that `qemu-io` holds open.
 struct Qemu(Child);
 
 impl Qemu {
@@ -258,7 +258,7 @@ fn a_disk_that_a_machine_writes_to_is_refused_and_one_that_is_shared_is_not() {
     let create = ["create", "-q", "-f", "qcow2", "-F", "raw", "-b"];
     tool("qemu-img", create.into_iter().chain(["base.raw", top.to_str().unwrap()]));
     {
-        // A machine on an overlay writes to the overlay only.
+        // A machine writes only to its overlay.
         let _machine = Qemu::open(&top, &["-f", "qcow2"]);
         for command in commands("top.qcow2") {
             let done = world.local(&command).exits_with(4);
@@ -268,7 +268,7 @@ fn a_disk_that_a_machine_writes_to_is_refused_and_one_that_is_shared_is_not() {
         for command in commands("base.raw") {
             world.local(&command.replace("x:1", "shared:1")).succeeds();
         }
-        // Its tables may be looked at.
+        // `inspect` may read the tables.
         world.local("inspect top.qcow2").succeeds();
     }
     {
@@ -285,7 +285,7 @@ fn a_disk_that_a_machine_writes_to_is_refused_and_one_that_is_shared_is_not() {
     }
 }
 
-/// A disk of a host with sectors of 4 KiB: its partition table stands elsewhere.
+/// A disk from a host with sectors of 4 KiB, whose partition table has another offset.
 #[test]
 fn sectors_of_4_kib_are_reported_where_a_release_loses_them() {
     let world = World::new();
@@ -304,7 +304,7 @@ fn sectors_of_4_kib_are_reported_where_a_release_loses_them() {
         "{unmapped}"
     );
     world.local("inspect big.raw").succeeds().prints("sectors    4096 bytes");
-    // Wherever the disk goes, its next host has to be told.
+    // Every export reports the sector length, because the next host needs it.
     let exported = told(&world, "export x:1/a/disk0 -o out.qcow2");
     assert_eq!(exported["sectorLen"], 4096);
     for host in ["qemu", "libvirt", "xen", "hyperv", "proxmox", "ova", "ovf"] {

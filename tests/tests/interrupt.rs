@@ -1,28 +1,28 @@
-//! SIGINT, SIGTERM and SIGHUP at any moment of any long command: it ends at once, says so, does not
-//! panic, and leaves nothing that only a finished command is to leave.
+//! SIGINT, SIGTERM and SIGHUP at any moment of any long command: the command ends at once with a
+//! message, does not panic, and leaves no output that only a finished command may leave.
 //!
-//! A moment is an amount of bytes that the process has read and written, by the kernel's count.
+//! A moment is a number of bytes that the process has read and written, by the kernel's count.
 
 use std::path::Path;
 
 use seawall_tests::{MIB, Noise, Run, Signal, World, raw};
 
-/// Moments in bytes of input and output. A run that ends before one of them ends the row.
+/// The moments, in bytes of input and output. A run that ends before a moment ends the row.
 const MOMENTS: [u64; 9] =
     [0, MIB / 4, MIB, 4 * MIB, 10 * MIB, 17 * MIB, 24 * MIB, 36 * MIB, 60 * MIB];
 
-/// What asks a command for its end, its exit status then, and what it says.
+/// The signals, with their exit statuses and messages.
 const SIGNALS: [(Signal, i32, &str); 3] = [
     (Signal::INT, 130, "interrupted"),
     (Signal::TERM, 143, "terminated"),
     (Signal::HUP, 129, "hung up"),
 ];
 
-/// Paths below `dir` whose names only something unfinished has.
+/// Returns the paths below `dir` with names of unfinished files.
 fn unfinished(dir: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // A pull goes on in its staging folder, and a patch begins its journal anew in its own.
+        // A pull resumes in its staging folder, and a patch rewrites the journal in its folder.
         if name.ends_with(".seawall-pull") || name == "journal.part" {
             continue;
         }
@@ -36,17 +36,18 @@ fn unfinished(dir: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// How often a row of moments is tried. A fast command on a busy machine can end before its watcher
-/// is scheduled, at every moment of a row.
+/// The number of attempts per row. On a busy machine, a fast command can end before its watcher is
+/// scheduled, at every moment of a row.
 const ROWS_MAX: usize = 10;
 
-/// Interrupts a command at every moment; `reset` undoes what a run that ended in time made.
+/// Interrupts a command at every moment. `reset` removes the output of a run that ended before its
+/// moment.
 fn at_every_moment(world: &World, command: &dyn Fn() -> Run, reset: &dyn Fn()) {
     let is_met = (0..ROWS_MAX).any(|_| at_each_moment(world, command, reset) > 0);
     assert!(is_met, "no signal came in time");
 }
 
-/// Runs one row of moments; returns how many of its runs were interrupted.
+/// Runs one row of moments. Returns the number of interrupted runs.
 fn at_each_moment(world: &World, command: &dyn Fn() -> Run, reset: &dyn Fn()) -> usize {
     let mut interrupted = 0;
     for (turn, moment) in MOMENTS.into_iter().enumerate() {
@@ -67,7 +68,7 @@ fn at_each_moment(world: &World, command: &dyn Fn() -> Run, reset: &dyn Fn()) ->
                 interrupted += 1;
             }
             Some(0) => {}
-            // Before it listens for signals there is nothing to clean up.
+            // Before the process listens for signals, there is nothing to clean up.
             None if moment == 0 => {}
             other => panic!("{other:?} at {moment} bytes: {done}"),
         }

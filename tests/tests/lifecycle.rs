@@ -1,4 +1,4 @@
-//! A release's life: what holds it, who runs it, how it is deleted, and what that frees.
+//! The life of a release: its holders, its hosts, its deletion, and the space freed.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use seawall_tests::{MIB, Noise, World, raw};
 use serde_json::Value;
 
-/// A world with releases 1.0 to 1.3 of `shop` in its directory registry: each has 1 MiB of its own
-/// and 1 MiB that all of them share.
+/// Creates a world with releases 1.0 to 1.3 of `shop` in its directory registry. Each has 1 MiB of
+/// its own, and all share 1 MiB.
 fn shop() -> World {
     let world = World::new();
     let shared = Noise::new("shared").bytes(MIB);
@@ -25,7 +25,7 @@ fn promote(world: &World, version: &str) {
     world.local(&format!("promote shop:{version} stable")).succeeds();
 }
 
-/// `rm` of each release is refused with exit status 4, and the message names what holds it.
+/// Asserts that `rm` refuses each release with exit status 4 and names its holder.
 #[test]
 fn what_is_held_is_not_deleted_and_the_refusal_names_what_holds_it() {
     let world = shop();
@@ -76,7 +76,7 @@ fn a_deleted_version_is_gone_for_ever_also_when_the_catalog_is_lost() {
             let done = world.local(command).exits_with(3).explains();
             assert!(done.stderr.contains("was deleted"), "{round}: {done}");
         }
-        // The same bytes, and others.
+        // The same bytes, and then different ones.
         for disk in ["0.raw", "1.raw"] {
             let push = world.local(&format!("push shop:1.0 --machine web=root:{disk}"));
             let done = push.exits_with(4).explains();
@@ -119,19 +119,19 @@ fn a_host_is_told_how_far_it_is_behind_its_channel_and_the_registry_knows() {
         "{listed}"
     );
 
-    // A patch by the channel catches up; one to a version follows none.
+    // A patch without `--to` catches up with the channel. A patch to a version follows no channel.
     world.local("patch host --to shop:stable").succeeds();
     assert_eq!(behind(&world, "host")["noted"]["movesBehind"], 0);
     world.local("patch host --to shop:1.3").succeeds();
     let now = behind(&world, "host");
     assert!(now.get("channel").is_none() && now["noted"].get("movesBehind").is_none(), "{now}");
-    // What it ran before is not held by it any more.
+    // The host no longer holds its previous release.
     let done = world.local("rm shop:1.3").exits_with(4);
     assert!(done.stderr.contains("rack4"), "{done}");
     let all = world.local("hosts --json").succeeds().json();
     assert_eq!(all["hosts"].as_array().unwrap().len(), 1, "one directory is one instance");
 
-    // Neither directory nor registry is named: this host remembers both.
+    // Neither directory nor registry is named, because this host remembers both.
     let told = world.seawall("report --all --json").succeeds().json();
     assert_eq!(told["directories"][0]["application"], "shop");
     assert_eq!(told["directories"][0]["noted"]["version"], "1.3");
@@ -152,7 +152,7 @@ fn a_status_changes_nothing_and_says_how_far_a_folder_is_behind() {
     promote(&world, "1.1");
     promote(&world, "1.2");
 
-    // Neither directory nor registry is named: this host remembers both.
+    // Neither directory nor registry is named, because this host remembers both.
     let shown = world.seawall("status").succeeds().stdout;
 
     assert!(shown.contains("on 1.0, channel stable at 1.2, 2 moves behind"), "{shown}");
@@ -166,12 +166,12 @@ fn a_status_changes_nothing_and_says_how_far_a_folder_is_behind() {
     let told = world.seawall("status host --json").succeeds().json();
     let entry = &told["directories"][0];
     assert_eq!((&entry["movesBehind"], &entry["channelVersion"]), (&2.into(), &"1.2".into()));
-    // A channel that went back: no distance between versions says that.
+    // The channel moved back, which no distance between versions shows.
     world.seawall("patch host").succeeds();
     promote(&world, "1.0");
     let shown = world.seawall("status host").succeeds().stdout;
     assert!(shown.contains("on 1.2, channel stable at 1.0, 1 move behind"), "{shown}");
-    // A registry that does not answer leaves what is known here.
+    // Without an answer from the registry, the local state is still shown.
     std::fs::rename(world.path("registry"), world.path("away")).unwrap();
     let told = world.seawall("status host").exits_with(3).explains();
     assert!(told.stdout.contains("on 1.2") && told.stdout.contains("unmodified"), "{told}");
@@ -226,7 +226,7 @@ fn a_directory_that_cannot_be_read_does_not_let_the_others_lapse() {
         world.local("report --all --host rack4").exits_with(5).says("pull the release again");
     assert!(shown.stdout.contains("/broken  -") && shown.stdout.contains("1.1"), "{shown}");
 
-    // A patch that died between its two last files is no damage.
+    // A patch that died between its last two files is not damage.
     fs::create_dir_all(world.path("broken/.seawall/patch")).unwrap();
     fs::write(world.path("broken/.seawall/patch/journal"), "").unwrap();
     for command in ["report --all --host rack4", "repair --from broken"] {
@@ -248,7 +248,7 @@ fn what_a_lockfile_names_can_be_pinned() {
     world.local("rm shop:1.0").succeeds();
 }
 
-/// The lengths of all objects but records, which are kept for ever.
+/// Returns the total length of all objects except records, which are kept for ever.
 fn store_bytes(dir: &Path) -> u64 {
     let mut sum = 0;
     for entry in fs::read_dir(dir).unwrap().flatten() {
@@ -286,7 +286,7 @@ fn retention_frees_exactly_the_bytes_that_its_plan_says_and_keeps_what_is_held()
     let text = world.local("retention plan shop").succeeds().stdout;
     assert!(text.contains("2 of 4 releases would be deleted, which frees"), "{text}");
     let freed = plan["freedBytes"].as_u64().unwrap();
-    // Two times 1 MiB of noise, which nothing else has, but not what all of them share.
+    // Twice 1 MiB of unique noise, without the data that all releases share.
     assert!((2 * MIB..3 * MIB).contains(&freed), "{freed}");
 
     let store = world.path("registry/store");

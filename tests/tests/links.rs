@@ -1,4 +1,4 @@
-//! A folder that others may write to leads no command outside: links, second names, forged
+//! No command leaves a folder that others may write to: symbolic links, hard links, forged
 //! journals.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use seawall_tests::{MIB, Noise, Run, World, raw, tool};
 use serde_json::{Value, json};
 
-/// Every name in a folder, with the bytes of files and where links lead.
+/// Returns every name in a folder, with the contents of files and the targets of links.
 fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -30,7 +30,8 @@ fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// `shop:1` and `shop:2`, of two machines each; `web` differs. `host` holds the first.
+/// Creates `shop:1` and `shop:2` with two machines each, of which `web` differs. `host` holds the
+/// first.
 fn world() -> World {
     let world = World::new();
     for version in [1, 2] {
@@ -47,8 +48,8 @@ fn world() -> World {
     world
 }
 
-/// Moves a name of a folder outside, and leaves a link to it: what follows the link finds what it
-/// looks for. A name that is not there gets a link to a folder or a file of somebody else.
+/// Moves a name of a folder outside, and replaces it by a link, so that a command that follows the
+/// link finds what it expects. A missing name becomes a link to a foreign folder or file.
 fn plant(folder: &Path, name: &str, outside: &Path) {
     let (path, target) = (folder.join(name), outside.join("planted"));
     if path.symlink_metadata().is_ok() {
@@ -66,7 +67,7 @@ fn plant(folder: &Path, name: &str, outside: &Path) {
     symlink(&target, &path).unwrap();
 }
 
-/// Runs a command; it may fail, and then says why, and leaves what is outside alone.
+/// Runs a command, which may fail with an explanation. Asserts that nothing outside changes.
 #[track_caller]
 fn harmless(run: Run, outside: &Path, context: &str) -> i32 {
     let before = snapshot(outside);
@@ -79,7 +80,7 @@ fn harmless(run: Run, outside: &Path, context: &str) -> i32 {
     code
 }
 
-/// Names that a pulled folder has, or that a command makes in one.
+/// The names that a pulled folder has, or that a command creates in it.
 const NAMES: [&str; 21] = [
     "web",
     "web/root.raw",
@@ -171,7 +172,7 @@ fn a_link_is_named_with_what_to_do_about_it() {
     }
 }
 
-/// The staging folder of a pull that broke off, as far as its mark.
+/// Creates the staging folder of an interrupted pull, with its mark.
 fn staging(world: &World) -> PathBuf {
     let lock: Value =
         serde_json::from_slice(&fs::read(world.path("host/seawall.lock")).unwrap()).unwrap();
@@ -198,7 +199,7 @@ fn no_pull_follows_a_link_in_its_staging_folder() {
         let code = harmless(world.local(pull), &outside, name);
         if code == 0 {
             world.holds("new", "shop:1");
-            // What a pull does not make may stay as it is.
+            // Names that a pull does not create may stay.
             let path = world.path("new").join(name);
             let is_made = !name.contains("part") && !name.contains("patch") && name != "xen";
             let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
@@ -230,7 +231,7 @@ fn a_staging_folder_of_somebody_else_is_refused() {
     tool("chown", ["12345", staging.to_str().unwrap()]);
     let done = world.local("pull shop:1 --into new").exits_with(4);
     done.explains().says("belongs to the user 12345");
-    // Whoever owns the folder above owns what is in it, whoever pulls.
+    // The owner of the parent folder may own the staging folder, whoever pulls.
     fs::create_dir(world.path("theirs")).unwrap();
     fs::create_dir(world.path("theirs/.new.seawall-pull")).unwrap();
     tool("chown", ["-R", "12345", world.path("theirs").to_str().unwrap()]);
@@ -238,7 +239,7 @@ fn a_staging_folder_of_somebody_else_is_refused() {
     world.holds("theirs/new", "shop:1");
 }
 
-/// What commands of a registry's directory open by name, and the command that does.
+/// The names that commands open in a registry's directory, each with a command.
 const REGISTRY_NAMES: [(&str, &str); 7] = [
     ("catalog.sqlite", "list"),
     ("catalog.sqlite-journal", "list"),
@@ -281,7 +282,8 @@ fn what_others_could_put_into_a_store_is_not_followed() {
     fs::rename(registry.join("store/packs"), &outside).unwrap();
     symlink(&outside, registry.join("store/packs")).unwrap();
     world.local("verify shop:1").succeeds();
-    // Only this user could make the link: its directory was closed to others. Now it is not.
+    // While the directory is closed to others, only this user can have made the link. Once it is
+    // open to others, that is unknown.
     let open = |mode| fs::set_permissions(&registry, fs::Permissions::from_mode(mode)).unwrap();
     for command in ["list", "verify shop:1", "gc", "push shop:3 --machine web=web-1.raw"] {
         open(0o777);
@@ -324,7 +326,7 @@ fn files_that_a_pull_staged_get_no_bytes_while_they_have_a_second_name() {
     world.holds("new", "shop:1");
 }
 
-/// A journal as a patch commits one, with this header and no record but its end.
+/// Returns a committed journal with this header and no record but its end.
 fn journal(header: &Value) -> Vec<u8> {
     let json = serde_json::to_vec(header).unwrap();
     let mut bytes = b"SWJRNL\0\x03".to_vec();
@@ -362,7 +364,7 @@ fn a_forged_journal_writes_and_removes_nothing_outside() {
         let forged = forged.replace("OUTSIDE", outside.to_str().unwrap());
         header[side]["disks"][0][field] = forged.clone().into();
         if side == "old" {
-            // What the new release does not have is removed.
+            // Files that the new release lacks are removed.
             header["new"]["disks"] = json!([]);
             header["disk_lens"] = json!([]);
         }
@@ -386,7 +388,7 @@ fn the_folder_that_is_named_may_be_a_link() {
     world.local("pull shop:2 --into alias --locked").succeeds();
     world.local("status alias").succeeds();
     world.holds("host", "shop:2");
-    // And so may a folder above it.
+    // So may a folder above it.
     fs::create_dir(world.path("disks")).unwrap();
     symlink("disks", world.path("srv")).unwrap();
     world.pull("shop:1", "srv/shop");

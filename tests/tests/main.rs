@@ -1,10 +1,9 @@
-//! The black-box tests: one binary, a module per promise.
+//! The black-box tests: one binary, a module for each promise.
 //!
-//! One binary, because each links the whole harness: twenty of them took longer to link than to
-//! run.
-//! `./dev test -p seawall-tests patch::` runs one module.
+//! There is one binary because each binary links the whole harness: twenty took longer to link than
+//! to run. `./dev test -p seawall-tests patch::` runs one module.
 
-// Tests; the lints exempt only functions that bear `#[test]`.
+// All code here is test code, but the lints exempt only functions with `#[test]`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod attack;

@@ -1,4 +1,4 @@
-//! What holds secrets is its owner's alone, whatever the umask.
+//! Files with secrets are readable by their owner only, whatever the umask.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ fn mode(path: impl AsRef<Path>) -> u32 {
         & 0o777
 }
 
-/// Everything in a folder, and the folder itself.
+/// Returns everything in a folder, and the folder itself.
 fn all(folder: &Path) -> Vec<PathBuf> {
     let (mut all, mut at) = (vec![folder.to_owned()], 0);
     while let Some(path) = all.get(at).cloned() {
@@ -47,7 +47,7 @@ fn pulled_disks_and_what_the_host_remembers_are_their_owners_alone() {
             }
             let disk = host.join(format!("web/root.{patched}"));
             assert_eq!(mode(&disk), 0o600, "{when}: {}", disk.display());
-            // A hypervisor under another user passes the folders above the disks it is given.
+            // A hypervisor under another user can traverse the folders above its disks.
             assert_eq!((mode(&host), mode(host.join("web"))), (0o755, 0o755), "{when}");
             assert_eq!(mode(host.join("qemu/start-all.sh")), 0o755, "{when}");
         };

@@ -1,5 +1,5 @@
-//! What the tests start is what `./dev` installs: nothing works, and nothing is left out, by the
-//! luck of what a machine happens to have.
+//! `./dev` installs every program that tests run, so that no test passes or is skipped because of
+//! what a machine happens to have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,10 +8,10 @@ use seawall_tests::{MIB, Noise, World, exists, raw, tool};
 
 use crate::tidy::source::{Source, root, sources, without_comments};
 
-/// The calls that start a program, or look for one.
+/// The calls that run a program, or look for one.
 const STARTS: [&str; 5] = ["Command::new(", "tool(", "exists(", ".run(", ".run_args("];
-/// Expressions that name no program of somebody else: our own binary, cargo, a script that Seawall
-/// wrote, and the parameters of helpers, whose callers are looked at.
+/// Expressions that name no external program: our binary, cargo, a script written by Seawall, and
+/// parameters of helpers, whose callers are examined.
 const OURS: [&str; 11] = [
     "binary()",
     "seawall_tests::binary()",
@@ -26,7 +26,7 @@ const OURS: [&str; 11] = [
     "folder.join(\"start-all.sh\")",
 ];
 
-/// The pairs of PROGRAM:PACKAGE in one array of `./dev`.
+/// Returns the pairs of PROGRAM:PACKAGE in an array of `./dev`.
 fn pairs(dev: &str, array: &str) -> BTreeMap<String, String> {
     let start = dev.find(&format!("\n{array}=(")).expect("an array of `./dev`") + 1;
     let body = &dev[start + array.len() + 2..];
@@ -43,13 +43,13 @@ fn named() -> BTreeMap<String, String> {
     named
 }
 
-/// The programs that a source starts, and the expressions that cannot be told to be one.
+/// Returns the programs that a source runs, and the expressions that cannot be resolved.
 fn started(source: &Source) -> (BTreeSet<String>, Vec<String>) {
     let code = without_comments(&source.text);
     let (mut programs, mut unclear) = (BTreeSet::new(), Vec::new());
     for start in STARTS {
-        // `.run` and `.run_args` are methods of the bench of images; `tool` and `exists` are the
-        // black-box tests' helpers. Elsewhere the words mean other things.
+        // `.run` and `.run_args` are methods of the bench of images; `tool` and `exists` are
+        // helpers of the black-box tests. Elsewhere these names have other meanings.
         let is_method = start.starts_with('.');
         let folder = match start {
             "Command::new(" => "",
@@ -84,7 +84,7 @@ fn started(source: &Source) -> (BTreeSet<String>, Vec<String>) {
     (programs, unclear)
 }
 
-/// The words of `for NAME in ["a", "b"]`.
+/// Returns the words of `for NAME in ["a", "b"]`.
 fn literals_of_loop(code: &str, name: &str) -> Option<Vec<String>> {
     let (_, list) = code.split_once(&format!("for {name} in ["))?;
     let (list, _) = list.split_once(']')?;
@@ -96,7 +96,7 @@ fn every_program_that_a_test_starts_is_named_in_dev() {
     let named = named();
     let (mut all, mut missing) = (BTreeSet::new(), Vec::new());
     for source in sources() {
-        // The definition of the command line: `Command` is clap's there.
+        // In the definition of the command line, `Command` is clap's.
         let is_definition = source.path == "client/src/bin/seawall/args/help/definition.rs";
         if source.path == "tests/tests/needs.rs" || is_definition {
             continue;
@@ -153,7 +153,7 @@ fn the_scripts_of_the_project_pass_shellcheck() {
     tool("shellcheck", &scripts);
 }
 
-/// A minimal Debian has no certificate authorities.
+/// A minimal Debian lacks certificate authorities.
 #[test]
 fn a_machine_without_certificate_authorities_reaches_registries_by_http() {
     let world = World::new();

@@ -1,5 +1,5 @@
-//! What operators install beside a registry is held against those who read it: Prometheus' rules
-//! by promtool, units by systemd, and every metric by a registry that serves it.
+//! Operators' files are checked by their consumers: Prometheus' rules by promtool, units by
+//! systemd, and every metric by a running registry.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use seawall_tests::{MIB, Noise, World, raw, tool};
 use serde_json::Value;
 
-/// What the names of a registry's metrics begin with.
+/// The prefix of a registry's metrics.
 const PREFIX: &str = "seawall_";
-/// What a dashboard's variables stand for, so that its expressions can be read.
+/// Values for a dashboard's variables, so that its expressions can be parsed.
 const VARIABLES: [(&str, &str); 2] = [("$__rate_interval", "5m"), ("$instance", "r")];
 
 fn operations() -> PathBuf {
@@ -22,7 +22,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(operations().join(name)).unwrap()
 }
 
-/// The names of metrics in a text.
+/// Returns the names of metrics in a text.
 fn metrics_in(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
     let ends = text.match_indices(PREFIX).map(|(at, _)| &text[at..]);
@@ -30,7 +30,7 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
     names.collect()
 }
 
-/// Every expression of the dashboard.
+/// Returns every expression of the dashboard.
 fn dashboard_expressions() -> Vec<String> {
     let dashboard: Value = serde_json::from_str(&read("grafana-dashboard.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();
@@ -38,7 +38,7 @@ fn dashboard_expressions() -> Vec<String> {
     targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The names of the alerts.
+/// Returns the names of the alerts.
 fn alerts() -> Vec<String> {
     let text = read("alerts.yml");
     let names = text.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
@@ -51,10 +51,10 @@ fn each_alert_fires_when_it_should_and_is_silent_when_all_is_well() {
     let alerts = alerts();
     assert!(alerts.len() > 10, "{alerts:?}");
     for alert in &alerts {
-        // One's name may be the begin of another's.
+        // The name of one alert may be a prefix of another's.
         let is_named = |rest: &str| rest.split(',').next() == Some(alert.as_str());
         let named = |line: &&str| line.split("alertname: ").skip(1).any(is_named);
-        // Healthy, not yet, and firing.
+        // Healthy, pending, and firing.
         assert!(tests.lines().filter(named).count() >= 3, "{alert} is not tested");
         assert!(incidents.contains(&format!("\n## {alert}\n")), "{alert} has no page");
         let page = format!("incidents.md#{}\n", alert.to_lowercase());
@@ -83,7 +83,7 @@ fn the_dashboards_expressions_can_be_read() {
     tool("promtool", [Path::new("check"), Path::new("rules"), &path]);
 }
 
-/// Of a registry that had a push, a refusal and a webhook that nobody answers.
+/// The metrics of a registry after a push, a refusal and a failed webhook.
 #[test]
 fn every_metric_that_is_watched_is_served() {
     let world = World::new();
@@ -122,7 +122,7 @@ fn units_are_what_systemd_reads() {
     let program = seawall_tests::binary().to_str().unwrap();
     for unit in &units {
         let text = fs::read_to_string(unit).unwrap();
-        // Where this build is, so that what is missing there is a mistake in the unit.
+        // The path of this build, so that every other missing path is a mistake in the unit.
         let text = text.replace("/usr/local/bin/seawall", program);
         fs::write(world.path(unit.file_name().unwrap()), text).unwrap();
     }

@@ -1,4 +1,4 @@
-//! OVF packages in and out: what other tools made is pushed, and what is pulled they can read.
+//! OVF packages: packages from other tools are pushed, and these tools read pulled packages.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +13,7 @@ const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- made by han
     xmlns:rasd=\"http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData\">\n";
 const STREAM: &str = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized";
 
-/// A descriptor of machines with a disk each: (machine, file, capacity).
+/// Returns a descriptor of machines with one disk each: (machine, file, capacity).
 pub(crate) fn descriptor(machines: &[(&str, &str, u64)]) -> String {
     let (mut files, mut disks, mut systems) = (String::new(), String::new(), String::new());
     let mut order = String::new();
@@ -59,7 +59,7 @@ pub(crate) fn descriptor(machines: &[(&str, &str, u64)]) -> String {
     )
 }
 
-/// Makes `name`.ova of machines whose raw disks are `machine`.raw, as VMware's tools do.
+/// Creates `name`.ova as VMware's tools do, from machines with raw disks `machine`.raw.
 fn ova(world: &World, name: &str, machines: &[&str]) {
     let folder = world.path(format!("{name}-parts"));
     fs::create_dir_all(&folder).unwrap();
@@ -99,7 +99,7 @@ fn sha256(path: &Path) -> String {
     line.split_whitespace().next().unwrap().to_owned()
 }
 
-/// Unpacks an archive; its names in their order.
+/// Unpacks an archive. Returns its names in order.
 fn unpack(ova: &Path, into: &Path) -> Vec<String> {
     fs::create_dir_all(into).unwrap();
     tool("tar", ["-C".as_ref(), into.as_os_str(), "-xf".as_ref(), ova.as_os_str()]);
@@ -107,7 +107,7 @@ fn unpack(ova: &Path, into: &Path) -> Vec<String> {
     listed.lines().map(str::to_owned).collect()
 }
 
-/// Every line of a manifest is right, and it covers every other file.
+/// Asserts that every line of the manifest is right, and that the manifest covers every other file.
 #[track_caller]
 fn assert_manifest(folder: &Path, name: &str) {
     let text = fs::read_to_string(folder.join(format!("{name}.mf"))).unwrap();
@@ -161,7 +161,7 @@ fn an_ova_is_pushed_as_it_is_and_its_disks_come_back() {
     assert_eq!(machines[0]["memoryMib"], 768);
     world.local("verify team/shop:1.0.0").succeeds();
 
-    // Pushing it again is no other release, and the text says what was left out.
+    // Pushing the package again gives the same release, and the output lists what is not mapped.
     let again = world.local("push team/shop:1.0.0 shop.ova").succeeds();
     assert!(again.stdout.contains("was there already"), "{again}");
     assert!(again.stdout.contains("not mapped: VirtualHardwareSection of web"), "{again}");
@@ -208,7 +208,7 @@ fn a_package_that_is_not_what_its_manifest_says_is_not_published() {
     ova(&world, "shop", &["web"]);
     let parts = world.path("shop-parts");
     let mut vmdk = fs::read(parts.join("web-disk1.vmdk")).unwrap();
-    // In the descriptor of the image, where no reader looks closely.
+    // In the image's descriptor, which readers hardly check.
     let at = vmdk.windows(4).position(|word| word == b"CID=").unwrap() + 4;
     vmdk[at] = if vmdk[at] == b'1' { b'2' } else { b'1' };
     fs::write(parts.join("web-disk1.vmdk"), vmdk).unwrap();
@@ -266,7 +266,7 @@ fn a_package_that_was_pushed_is_pulled_with_its_own_descriptor() {
     assert_manifest(&world.path("seen"), "shop");
     assert_same_disk(&world.path("seen/db-disk1.vmdk"), &world.path("db.raw"));
     assert_same_disk(&world.path("seen/web-disk1.vmdk"), &world.path("web.raw"));
-    // The same package by any road: the registry's own words do not get into it.
+    // The same package by any way: nothing specific to a registry is in it.
     world.local("push team/shop:2.0.0 out/shop.ova").succeeds();
     world.local("pull team/shop:2.0.0 --as ova --into again").succeeds();
     same_bytes(world.path("again/shop.ova"), world.path("out/shop.ova"));
@@ -297,7 +297,7 @@ fn a_release_from_disks_becomes_a_package_that_reads_back_as_it_was() {
     };
     assert_eq!(machines("team/copy:1.0.0"), machines("team/shop:1.0.0"));
 
-    // One package per machine, for consumers that take one.
+    // One package per machine, for consumers that accept only one machine.
     world.local("pull team/shop:1.0.0 --as ova --machine web --machine db --into each").succeeds();
     let names = unpack(&world.path("each/db.ova"), &world.path("db-seen"));
     assert_eq!(names, ["db.ovf", "db.mf", "db-root.vmdk", "db-log.vmdk"]);

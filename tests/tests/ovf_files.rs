@@ -1,5 +1,5 @@
-//! Disks of packages that are not what their descriptor says: of another format, none at all,
-//! compressed, or without room to inflate them.
+//! Disks of packages that contradict their descriptor (another format, not an image, compressed),
+//! and too little space to inflate them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::ovf::{descriptor, lines};
 
 const LEN: u64 = 8 * MIB;
 
-/// Pushes a package whose descriptor says that `web.vmdk` is a VMDK of [`LEN`] bytes.
+/// Pushes a package whose descriptor declares `web.vmdk` as a VMDK of [`LEN`] bytes.
 fn push(world: &World, version: &str, bytes: &[u8]) -> Done {
     let folder = world.path("in");
     fs::create_dir_all(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! A pulled release moves to another one in place: exactly, cheaply, or not at all.
+//! A patch moves a pulled release to another one in place: exactly, cheaply, or not at all.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -13,7 +13,7 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-/// `shop:1` and `shop:2`: `web` is upgraded, `db` stays.
+/// Creates `shop:1` and `shop:2`: `web` is upgraded, and `db` is unchanged.
 fn two_releases(world: &World) {
     let tree = Tree::system("base");
     gpt(&world.path("web-1.raw"), 96 * MIB, &tree);
@@ -45,7 +45,7 @@ fn a_patched_disk_is_the_new_release_and_back_again_the_old() {
     world.holds("host", "shop:1");
     same_bytes(world.path("host/web/root.raw"), world.path("web-1.raw"));
     world.local("verify host").succeeds();
-    // The directory says what it holds: a locked pull agrees.
+    // The directory's lockfile is right: a locked pull accepts it.
     world.local("pull shop:1 --into host --locked").succeeds();
 }
 
@@ -102,7 +102,7 @@ fn a_disk_that_was_changed_is_refused_untouched() {
     same_bytes(world.path("host/db/root.raw"), world.path("db.raw"));
     let told = world.local("verify host").exits_with(4).explains();
     told.says("is modified").says("cp -a host host.kept").says("seawall pull shop@blake3:");
-    // Turned back, it is what it was.
+    // After a patch back, the disks are as before.
     flip_bit(&disk, 40 * MIB);
     patch(&world, "host", "shop:2");
     world.holds("host", "shop:2");
@@ -124,7 +124,7 @@ fn a_change_that_keeps_length_and_time_is_seen_all_the_same() {
 #[test]
 fn a_patch_moves_what_changed_places_without_fetching_it() {
     let world = World::new();
-    // Blocks that rotate, overlap their old places and swap: no order of copying alone is right.
+    // Blocks rotate, overlap their old places and swap, so that no order of copies alone is right.
     let piece = |i: u64| Noise::new(i.to_le_bytes()).bytes(512 * KIB);
     let disk = |order: &[u64]| -> Vec<(u64, Vec<u8>)> {
         order.iter().enumerate().map(|(at, i)| (at as u64 * 512 * KIB, piece(*i))).collect()
@@ -143,7 +143,7 @@ fn a_patch_moves_what_changed_places_without_fetching_it() {
         let report = patch(&world, "host", &format!("moved:{version}"));
         same_bytes(world.path("host/a/root.raw"), world.path(format!("{version}.raw")));
         let fetched = number(&report["transfer"]["fetchedPlainBytes"]);
-        // What lies around a seam is cut differently; the pieces themselves are on the disk.
+        // Chunks around a seam are cut differently; the rest of the pieces is on the disk already.
         assert!(fetched < 3 * MIB, "to {version}: {report}");
         assert!(number(&report["changes"]["movedBytes"]) > MIB, "to {version}: {report}");
     }
@@ -200,7 +200,7 @@ fn a_release_pulled_in_a_format_is_patched_in_it() {
     }
 }
 
-/// Staged files are named by what they hold; two machines may hold the same.
+/// Staged files are named by content, and two machines may have the same content.
 #[test]
 fn machines_with_the_same_disk_are_all_patched() {
     let world = World::new();
@@ -297,7 +297,7 @@ fn any_two_releases_are_patched_into_each_other() {
     let world = World::new();
     let mut noise = Noise::new("any two");
     for version in 0..6u64 {
-        // Six pieces of a stock of nine, anywhere on the disk, off and on the grid.
+        // Six of nine pieces, anywhere on the disk, on and off the grid.
         let piece = |noise: &mut Noise| {
             let at = noise.below(12 * MIB) / 512 * 512;
             let seed = noise.below(9).to_le_bytes();
@@ -330,13 +330,13 @@ fn a_file_in_the_way_of_a_new_disk_is_refused_untouched() {
     world.holds("host", "shop:1");
 }
 
-/// A new disk goes through the folder of the patch, which may lie on another file system than the
-/// machine's own.
+/// A new disk is staged in the patch's folder, which may be on another file system than the
+/// machine's folder.
 #[test]
 fn a_new_disk_of_a_machine_on_another_file_system_is_brought_there() {
     let world = World::new();
     let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
-    // A link there is not followed; a mount is a folder like any other. Only root mounts.
+    // A link at that place is not followed, but a mount is accepted. Only root can mount.
     let device = |path: &Path| fs::metadata(path).unwrap().dev();
     if device(elsewhere.path()) == device(&world.path(".")) {
         return;
@@ -366,7 +366,7 @@ fn a_new_disk_of_a_machine_on_another_file_system_is_brought_there() {
     }
 }
 
-/// As on FUSE and NFS, where a folder keeps the name of a file that is still open.
+/// On FUSE and NFS, a folder keeps the name of a removed file that is still open.
 #[test]
 fn a_patch_that_cannot_clean_up_after_itself_is_done_and_says_what_stays() {
     let world = World::new();
@@ -388,7 +388,7 @@ fn a_patch_that_cannot_clean_up_after_itself_is_done_and_says_what_stays() {
     assert!(!folder.exists());
 }
 
-/// A hypervisor that runs as a user of its own was given the old file.
+/// The old file belongs to a hypervisor that runs as another user.
 #[test]
 fn a_disk_that_is_replaced_keeps_its_owner_and_mode() {
     let world = World::new();

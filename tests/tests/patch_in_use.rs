@@ -1,5 +1,5 @@
-//! A machine that runs while its disks are patched: the patch refuses, or the machine cannot
-//! start; a write is never buried, and no mixture of releases is called good.
+//! A machine runs while its disks are patched: the patch refuses, or the machine cannot start. No
+//! write is lost silently, and no mixture of releases counts as intact.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -14,15 +14,15 @@ use seawall_tests::{
     same_bytes, tool,
 };
 
-/// Where both releases have the same bytes, where they differ, and where neither has any.
+/// Offsets where both releases have the same bytes, where they differ, and where both have holes.
 const SHARED_AT: u64 = MIB;
 const DIFFERENT_AT: u64 = 5 * MIB;
 const HOLE_AT: u64 = 30 * MIB;
-/// Where both have the same bytes, and the second has them elsewhere, too.
+/// An offset where both releases have the same bytes, which the second has elsewhere, too.
 const COPIED_AT: u64 = 4096;
 
-/// A registry with `shop:1`, `shop:2` and `shop:3`, which is the second and a machine `b` besides;
-/// and `host`, which holds the first.
+/// A registry with `shop:1`, `shop:2` and `shop:3`, which adds a machine `b` to the second; and
+/// `host`, which holds the first.
 struct Host {
     world: World,
     registry: Registry,
@@ -33,7 +33,7 @@ impl Host {
         Self::with(2 * MIB)
     }
 
-    /// So many bytes differ between the releases.
+    /// Creates the world. `own_len` bytes differ between the releases.
     fn with(own_len: u64) -> Self {
         let world = World::new();
         let shared = Noise::new("shared").bytes(2 * MIB);
@@ -61,7 +61,7 @@ impl Host {
         self.world.path("host/a/root.raw")
     }
 
-    /// The disk that only `shop:3` has.
+    /// Returns the disk that only `shop:3` has.
     fn new_disk(&self) -> PathBuf {
         self.world.path("host/b/root.raw")
     }
@@ -74,8 +74,8 @@ impl Host {
         self.registry.client(&self.world, &format!("patch host --to shop:{version}"))
     }
 
-    /// A patch that ends with its commit: `kill -9`. What is left of it then is quick, and the
-    /// signal may come too late: then once more, from the first release.
+    /// Kills a patch just after its commit. The rest of a patch is quick, so the signal may come
+    /// too late: then retries from the first release.
     fn patch_killed_past_its_commit(&self, version: u8) {
         let is_met = (0..20).any(|_| {
             let mut run = self.patch_to(version).start();
@@ -93,12 +93,12 @@ impl Host {
         assert!(is_met, "twenty patches were done before they could be killed");
     }
 
-    /// Patches; once the plan is made and before anything is fetched, `meanwhile` happens.
+    /// Patches, and runs `meanwhile` between the plan and the first fetch.
     fn patch(&self, meanwhile: impl Fn() + Send + Sync + 'static) -> Done {
         self.meanwhile("patch host --to shop:2", ("GET", "/v1/packs/"), meanwhile)
     }
 
-    /// Runs a command; when it first asks the registry this, `meanwhile` happens.
+    /// Runs a command, and runs `meanwhile` at its first request of this kind.
     fn meanwhile(
         &self,
         command: &str,
@@ -139,7 +139,8 @@ fn a_write_after_the_plan_is_noticed_wherever_it_lands_and_is_not_lost() {
     let disk = host.disk();
     for offset in [SHARED_AT, DIFFERENT_AT, HOLE_AT] {
         let before = read(&disk, offset);
-        // What the last one staged would be kept, and nothing be fetched: no time to write.
+        // Otherwise the staged data of the last patch would be reused, without a fetch during which
+        // to write.
         let _ = fs::remove_dir_all(host.world.path("host/.seawall/patch"));
         let target = disk.clone();
         let done = host.patch(move || write(&target, offset, &[7; 512]));
@@ -148,7 +149,7 @@ fn a_write_after_the_plan_is_noticed_wherever_it_lands_and_is_not_lost() {
         done.explains().says("root.raw was written to").says("nothing was changed: stop the");
         assert_eq!(read(&disk, offset), [7; 512], "the write at {offset} is not ours to lose");
         host.registry.client(&host.world, "verify host").exits_with(4);
-        // But for the write it is what it was.
+        // Except for the write, the disk is unchanged.
         write(&disk, offset, &before);
         host.is(1);
     }
@@ -156,7 +157,7 @@ fn a_write_after_the_plan_is_noticed_wherever_it_lands_and_is_not_lost() {
     host.is(2);
 }
 
-/// A writer that never rests: whatever the patch makes of it, `verify` is not deceived.
+/// A writer that never stops: whatever the patch does, `verify` is not deceived.
 #[test]
 fn a_disk_that_is_written_to_all_the_time_is_never_a_mixture_that_is_called_good() {
     let host = Host::new();
@@ -178,7 +179,7 @@ fn a_disk_that_is_written_to_all_the_time_is_never_a_mixture_that_is_called_good
     host.registry.client(&host.world, "verify host").exits_with(4);
 }
 
-/// A process of QEMU that has an image open; it ends when dropped.
+/// A process of QEMU with an open image, ended when dropped.
 struct Qemu(Child);
 
 impl Qemu {
@@ -213,7 +214,7 @@ fn a_disk_that_qemu_has_open_is_refused_untouched() {
         let qemu = Qemu::open(image, args);
         let done = host.patch_to(2).exits_with(4).explains();
         done.says("root.raw is in use").says("stop the machine");
-        // A plan touches nothing, and says what would be in the way.
+        // A plan changes nothing, and reports the obstacle.
         host.patch_to(2).arg("--dry-run").succeeds().prints("a/root.raw is in use");
         let plan = host.patch_to(2).args(["--dry-run", "--json"]).succeeds().json();
         assert_eq!(plan["inUse"].as_array().unwrap().len(), 1, "{plan}");
@@ -226,7 +227,7 @@ fn a_disk_that_qemu_has_open_is_refused_untouched() {
     host.is(2);
 }
 
-/// A signal finds the disks whole, or between two releases: which of both is said.
+/// A signal leaves the disks intact or between two releases, and the message says which.
 #[test]
 fn an_interrupted_patch_says_whether_the_disks_are_half_done() {
     let moments = [
@@ -236,7 +237,7 @@ fn an_interrupted_patch_says_whether_the_disks_are_half_done() {
     for (file, said) in moments {
         let host = Host::with(25 * MIB);
         let file = host.journal().with_file_name(file);
-        // The signal may come too late: then once more, from the first release.
+        // The signal may come too late: then retry from the first release.
         let is_met = (0..20).any(|_| {
             let mut run = host.patch_to(2).start();
             let mut is_running = true;
@@ -260,7 +261,7 @@ fn an_interrupted_patch_says_whether_the_disks_are_half_done() {
     }
 }
 
-/// A plan of a large disk reads for minutes; its machine may be started meanwhile.
+/// A plan of a large disk reads for minutes, during which its machine may start.
 #[test]
 fn qemu_can_open_a_disk_while_a_patch_of_it_is_planned() {
     let host = Host::new();
@@ -276,8 +277,8 @@ fn qemu_can_open_a_disk_while_a_patch_of_it_is_planned() {
     assert!(opened.load(Ordering::SeqCst), "{done}");
 }
 
-/// A patch that died after its commit is finished by the next: not below a machine, which was
-/// started on what is neither release.
+/// The next patch completes a patch that died after its commit, but not while a machine runs on the
+/// disks between the releases.
 #[test]
 fn a_half_patched_disk_that_qemu_has_open_waits_for_it() {
     let host = Host::with(25 * MIB);
@@ -291,7 +292,7 @@ fn a_half_patched_disk_that_qemu_has_open_waits_for_it() {
     host.is(2);
 }
 
-/// A guest ran on the half-patched disk meanwhile: neither release can be made of it any more.
+/// A guest has written to the half-patched disk, so neither release can be restored from it.
 #[test]
 fn a_half_patched_disk_that_was_written_to_is_named_and_left() {
     let host = Host::with(25 * MIB);
@@ -309,13 +310,13 @@ fn a_half_patched_disk_that_was_written_to_is_named_and_left() {
     host.registry.client(&host.world, "verify other").succeeds();
 }
 
-/// The same where the machine runs on a disk that the old release does not have.
+/// The same, with a machine on a disk that the old release lacks.
 #[test]
 fn a_half_patched_directory_waits_for_a_machine_on_its_new_disk() {
     let host = Host::with(25 * MIB);
     let (journal, disk) = (host.journal(), host.new_disk());
     host.patch_killed_past_its_commit(3);
-    // As if it had died a little later: what is whole was given its name.
+    // Simulates a slightly later crash, after the complete files were renamed.
     if !disk.exists() {
         let files = fs::read_dir(journal.parent().unwrap()).unwrap();
         let mut paths = files.map(|file| file.unwrap().path());
@@ -334,7 +335,7 @@ fn a_half_patched_directory_waits_for_a_machine_on_its_new_disk() {
     same_bytes(&disk, host.world.path("b.raw"));
 }
 
-/// Whoever waits for a new disk meets all of it, or a lock; what he writes then is his.
+/// A process that waits for a new disk finds it complete or locked. Its later writes are kept.
 #[test]
 fn a_disk_that_only_the_new_release_has_is_not_there_before_it_is_whole() {
     let host = Host::with(25 * MIB);
@@ -378,6 +379,6 @@ fn qemu_cannot_open_a_disk_while_it_is_patched() {
     assert!(said.contains("lock"), "qemu-io said `{said}`");
     host.is(2);
     assert_eq!(b3sum(&disk), b3sum(host.world.path("2.raw")));
-    // And when it is done, the machine may run.
+    // After the patch, the machine may run.
     drop(Qemu::open(&disk, &["-f", "raw"]));
 }

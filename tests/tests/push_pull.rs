@@ -1,4 +1,4 @@
-//! What is pulled is what was pushed: bytes, digests, holes and promises about cost.
+//! A pull restores what was pushed: bytes, digests, holes, and bounds on cost.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,8 @@ use seawall_tests::{
 };
 use serde_json::Value;
 
-/// Two machines in two releases: `web` is upgraded, `db` stays and shares its base with `web`.
+/// Pushes two machines in two releases: `web` is upgraded; `db` is unchanged and shares its base
+/// with `web`.
 fn shop(world: &World) {
     let base = Tree::system("base");
     let web = base.clone().with("srv/web", Noise::new("web").bytes(2 * MIB));
@@ -18,7 +19,7 @@ fn shop(world: &World) {
     gpt(&world.path("web-1.raw"), 96 * MIB, &web);
     gpt(&world.path("web-2.raw"), 96 * MIB, &web.upgraded("v2"));
     ext4(&world.path("db-1.raw"), 64 * MIB, &db);
-    // As old as a disk has to be to be known by its times.
+    // Old enough for the disk to be recognised by its times.
     std::thread::sleep(Duration::from_millis(30));
 }
 
@@ -34,12 +35,12 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-/// Bytes that a file takes on disk.
+/// Returns the bytes that a file allocates.
 fn allocated(path: impl AsRef<Path>) -> u64 {
     fs::metadata(path).unwrap().blocks() * 512
 }
 
-/// Every leaf of a hole is the same one: its length in tebibytes must not be its price.
+/// All leaves of a hole are the same leaf, so a hole of tebibytes must cost nothing.
 #[test]
 fn a_hole_is_verified_with_one_question_however_long_it_is() {
     let world = World::new();
@@ -62,7 +63,7 @@ fn a_pulled_raw_disk_is_the_pushed_one_and_b3sum_prints_the_digest_that_show_pri
     same_bytes(world.path("host/db/root.raw"), world.path("db-1.raw"));
     world.holds("host", "team/shop:1.0.0");
     assert_eq!(world.disks("team/shop:1.0.0").len(), 2);
-    // Holes stay holes: what is pulled takes no more room than what was pushed.
+    // Holes stay holes: the pulled disk allocates no more than the pushed one.
     let (made, pulled) = (world.path("web-1.raw"), world.path("host/web/root.raw"));
     assert!(allocated(&pulled) <= allocated(&made) + MIB, "{} bytes", allocated(&pulled));
     assert!(allocated(&pulled) < 48 * MIB, "the disk is mostly holes");
@@ -91,13 +92,13 @@ fn every_kind_of_qcow2_is_the_raw_disk_that_qemu_made_it_from() {
     }
 }
 
-/// A first push asks about compressed leaves piece by piece while it reads them.
+/// A first push asks about compressed leaves in pieces while it reads them.
 #[test]
 fn a_compressed_image_that_is_new_is_sent_whole_and_nothing_of_it_twice() {
     let world = World::new();
     let (one, two) = (Noise::new("one").text(20 * MIB), Noise::new("two").text(9 * MIB));
     let (again, elsewhere) = (one.clone(), one.clone());
-    // The second is repeated in its own leaf, the third in another.
+    // The second chunk repeats in its own leaf, the third in another leaf.
     let pieces = [(0, one), (100 * MIB, again), (300 * MIB, elsewhere), (330 * MIB, two)];
     raw(&world.path("plain.raw"), 600 * MIB, &pieces);
     for (version, (format, options)) in [
@@ -121,7 +122,8 @@ fn a_compressed_image_that_is_new_is_sent_whole_and_nothing_of_it_twice() {
 
         assert_eq!(pushed["disks"][0]["content"], *b3sum(&raw), "{options}");
         let sent = number(&pushed["reuse"]["sentBytes"]);
-        // Each application is new, the registry is not: only the first push sends anything.
+        // Each application is new, but the registry has the content: only the first push sends
+        // data.
         let want = if version == 0 { 28 * MIB..30 * MIB } else { 0..1 };
         assert!(want.contains(&sent), "{options}: {pushed}");
         assert_eq!(number(&same["reuse"]["sentBytes"]), 0, "{options}: {same}");
@@ -172,7 +174,7 @@ fn a_pulled_qcow2_passes_qemus_own_check_and_comparison() {
     }
     // The same disk and format give the same file.
     same_bytes(world.path("host/web/root.qcow2"), world.path("again/web/root.qcow2"));
-    // And it is the same disk when it comes back.
+    // A push of the written file gives the same disk.
     let pushed = world.push("back:1", &["web=root:host/web/root.qcow2"]);
     assert_eq!(pushed["disks"][0]["content"], *b3sum(world.path("web-1.raw")));
 }
@@ -270,7 +272,7 @@ fn a_seed_that_was_changed_is_not_believed() {
     push_shop_1(&world);
     push_shop_2(&world);
     world.pull("team/shop:1.0.0", "one");
-    // Every 64th KiB of a seed is another; its size and name say nothing of it.
+    // Every 64th KiB of the seed is changed, which its size and name do not show.
     let seed = world.path("one/web/root.raw");
     let kept = fs::metadata(&seed).unwrap();
     for offset in (MIB..40 * MIB).step_by(65_536) {
@@ -313,7 +315,7 @@ fn a_lockfile_gives_the_release_again_after_its_channel_moved_on() {
     world.pull("team/shop:stable", "host");
     world.local("promote team/shop:2.0.0 stable").succeeds();
 
-    // Only the lockfile is kept, in version control say.
+    // Only the lockfile is kept, for instance in version control.
     fs::create_dir(world.path("again")).unwrap();
     fs::copy(world.path("host/seawall.lock"), world.path("again/seawall.lock")).unwrap();
     world.local("pull team/shop:stable --into again --locked").succeeds();
@@ -358,7 +360,7 @@ fn a_directory_that_holds_something_else_is_left_alone() {
     assert_eq!(fs::read(world.path("mine/letter")).unwrap(), b"dear");
     assert_eq!(fs::read_dir(world.path("mine")).unwrap().count(), 1);
     world.holds("host", "team/shop:1.0.0");
-    // The same release again is verified, not made again.
+    // A pull of the same release only verifies it.
     let again = world.pull("team/shop:1.0.0", "host");
     assert_eq!(again["alreadyPresent"], true);
 }
@@ -382,7 +384,7 @@ fn a_registry_gives_the_same_release_as_an_address_and_as_a_directory() {
     assert_eq!(remote["digest"], local["digest"]);
     assert_eq!(remote["alreadyPresent"], false);
     world.holds("host", "team/shop:1.0.0");
-    // By the host in the reference, too, with no other word of where the registry is.
+    // The host in the reference alone names the registry, too.
     let host = registry.url().strip_prefix("http://").unwrap();
     world.seawall(&format!("pull {host}/team/shop:1.0.0/db --into third")).succeeds();
     same_bytes(world.path("third/db/root.raw"), world.path("db-1.raw"));
@@ -466,7 +468,7 @@ fn files_moved_on_a_disk_partitioned_at_sector_63_are_found_again() {
     let world = World::new();
     let tree = Tree::system("dos");
     dos63(&world.path("dos.raw"), 80 * MIB, &tree);
-    // The same files on the 4 KiB grid, in a file system without partitions.
+    // The same files, on the 4 KiB grid, in a file system without a partition table.
     let plain = (80 * MIB - 63 * 512 - MIB) / 4096 * 4096;
     ext4(&world.path("plain.raw"), plain, &tree);
 
@@ -565,7 +567,7 @@ fn a_disk_is_pushed_from_a_read_only_file_and_a_file_with_a_strange_name() {
     same_bytes(world.path("host/a/root.raw"), world.path(name));
 }
 
-/// As on exFAT, where link(2) says EPERM.
+/// On exFAT, link(2) fails with EPERM.
 #[test]
 fn a_registry_can_lie_on_a_file_system_without_hard_links() {
     let world = World::new();

@@ -1,9 +1,9 @@
-//! A file system with little room, and one that is mounted where a release is to go: what cannot be
-//! is said before anything is written, and what can be is done.
+//! File systems with little space, and file systems mounted at the destination: an impossible
+//! operation fails before anything is written, and a possible one succeeds.
 
 use seawall_tests::{Done, MIB, Noise, World, can_mount, raw};
 
-/// `shop:1` has 6 MiB of data on a disk of 32 MiB; `b.raw` is another such disk.
+/// Creates `shop:1` with 6 MiB of data on a disk of 32 MiB, and `b.raw`, another such disk.
 fn world_of_files() -> World {
     let world = World::new();
     for name in ["a", "b"] {
@@ -14,7 +14,7 @@ fn world_of_files() -> World {
     world
 }
 
-/// The same where an empty folder `vol` waits for a volume.
+/// As [`world_of_files`], with an empty folder `vol` as a mount point.
 fn world() -> Option<World> {
     if !can_mount() {
         println!("skipped: no file system can be mounted here");
@@ -25,7 +25,8 @@ fn world() -> Option<World> {
     Some(world)
 }
 
-/// Runs a command with an empty volume of `mib` MiB on `vol`, which it prints at the end.
+/// Runs a command with an empty volume of `mib` MiB on `vol`, whose contents are printed at the
+/// end.
 fn in_volume(world: &World, mib: u64, command: &str) -> Done {
     world.local(command).with_volume(&world.path("vol"), mib).ends()
 }
@@ -55,8 +56,8 @@ fn a_dry_run_says_what_is_needed_and_what_is_free() {
     world.local("patch host --to shop:2 --dry-run").succeeds().prints("needs ");
 }
 
-/// Applied, a patch fills holes of the disks beside its journal. Without room for both it would
-/// leave the disks between two releases.
+/// While a patch is applied, disks grow beside the journal. Without space for both, the disks would
+/// stay between two releases.
 #[test]
 fn a_patch_is_refused_where_its_disks_cannot_grow() {
     let Some(world) = world() else { return };

@@ -1,4 +1,4 @@
-//! `seawall serve` as other people's programs meet it: curl, signals, scrapers, proxies.
+//! `seawall serve` and other programs: curl, signals, scrapers, proxies.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use seawall_tests::{
 };
 use serde_json::Value;
 
-/// A registry with `shop:1`, one disk of 6 MiB of data.
+/// Starts a registry with `shop:1`, one disk of 6 MiB of data.
 fn shop(world: &World) -> Registry {
     raw(&world.path("1.raw"), 16 * MIB, &[(MIB, Noise::new("one").bytes(6 * MIB))]);
     let registry = world.serve();
@@ -19,7 +19,7 @@ fn shop(world: &World) -> Registry {
     registry
 }
 
-/// What curl prints: status, content type and body.
+/// Returns curl's output: status, content type and body.
 fn curl(args: &[&str]) -> (String, String, String) {
     let format = ["-s", "-w", "\n%{http_code} %{content_type}"];
     let printed = tool("curl", format.iter().chain(args));
@@ -28,7 +28,7 @@ fn curl(args: &[&str]) -> (String, String, String) {
     (status.to_owned(), kind.to_owned(), body.to_owned())
 }
 
-/// The address of the longest pack, and its file.
+/// Returns the address of the longest pack, and its file.
 fn a_pack(world: &World, registry: &Registry) -> (String, std::path::PathBuf) {
     let mut files = object_files(&world.path("registry"), "packs");
     files.sort_by_key(|file| fs::metadata(file).unwrap().len());
@@ -84,7 +84,7 @@ fn with_tokens_only_who_has_one_comes_in_and_a_reader_changes_nothing() {
     assert!(pushed.status.success(), "{pushed}");
     let listed = client("list shop --json", Some("0123456789abcdef-host"));
     assert_eq!(listed.json()["releases"][0]["publishedBy"], "ci");
-    // Probes and scrapers of the machine's owner have no token.
+    // Health probes have no token.
     assert_eq!(curl(&[&format!("{url}/readyz")]).0, "200");
     assert_eq!(curl(&[&format!("{url}/v1/applications")]).0, "401");
 }
@@ -138,7 +138,7 @@ fn pack_bytes_are_served_by_ranges_that_any_client_can_ask_for() {
     let whole = world.path("whole");
     tool("curl", ["-sf", "-o", whole.to_str().unwrap(), &url]);
     same_bytes(whole, &file);
-    // What is named by its digest is not sent twice.
+    // An object named by its digest is not sent twice.
     let etag = tool("curl", ["-sfI", &url]);
     let etag = etag.lines().find_map(|line| line.strip_prefix("etag: ")).expect("an ETag").trim();
     let (status, _, body) = curl(&["-H", &format!("If-None-Match: {etag}"), &url]);
@@ -192,7 +192,8 @@ fn errors_are_problem_documents_with_a_code_and_the_requests_id() {
 fn a_body_over_its_limit_is_refused_and_the_registry_goes_on() {
     let world = World::new();
     let registry = shop(&world);
-    // Over the limit, and less than the registry reads past an error: no reset hides the answer.
+    // Over the limit, but less than the registry reads after an error, so that no reset hides the
+    // response.
     raw(&world.path("huge"), 24 * MIB, &[]);
     let body = format!("@{}", world.path("huge").display());
     let json = ["-H", "Content-Type: application/json", "--data-binary", &body];
@@ -218,7 +219,7 @@ fn the_openapi_document_that_is_served_is_the_committed_one() {
     let served: Value = serde_json::from_str(&registry.text("/v1/openapi.json")).unwrap();
     assert_eq!(served, committed);
     assert!(served["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
-    // Every path of it without a parameter answers a GET as it says.
+    // Every path of the description without parameters responds to GET as described.
     let mut asked = 0;
     for (path, methods) in served["paths"].as_object().unwrap() {
         if methods.get("get").is_some() && !path.contains('{') && path != "/v1/diff" {
@@ -303,7 +304,7 @@ fn of_two_promotions_at_once_one_is_a_conflict_or_they_follow_each_other() {
         .collect();
     let codes: Vec<_> = runs.into_iter().map(|run| run.ends().status.code()).collect();
     let count = |code| codes.iter().filter(|c| **c == Some(code)).count();
-    // A repeat of a move that was made is the move: nobody hears of success that was not.
+    // Repeating a completed move succeeds, and no other request reports a false success.
     assert!(count(0) >= 1 && count(0) + count(4) == 6, "{codes:?}");
     let history = registry.client(&world, "channels shop stable --json").succeeds().json();
     assert_eq!(history["moves"].as_array().map(Vec::len), Some(2), "{history}");

@@ -35,7 +35,7 @@ fn server_ids() -> Option<(u32, u32)> {
 }
 
 impl Postgres {
-    /// Starts a server; `None` where none is installed.
+    /// Starts a server. Returns `None` if no server is installed.
     fn start() -> Option<Self> {
         let versions: io::Result<Vec<DirEntry>> =
             fs::read_dir("/usr/lib/postgresql").ok()?.collect();
@@ -71,7 +71,7 @@ impl Postgres {
         Some(started)
     }
 
-    /// Runs a script, and returns its output, or all that is wrong with it.
+    /// Runs a script. Returns its output, or all of its errors.
     fn answer(&self, script: &str) -> Result<String, String> {
         let file = self.dir.path().join("script.sql");
         fs::write(&file, script).unwrap();

@@ -1,15 +1,15 @@
-//! What a person sees on a terminal: drawn bytes are replayed through a terminal emulator.
+//! The view on a terminal: output is replayed through a terminal emulator.
 
 use seawall_tests::{Drawn, MIB, Noise, World, raw};
 
-/// The words that only a bar has.
+/// The words that occur only in a progress bar.
 const VERBS: [&str; 5] = ["scanning ", "uploading ", "fetching ", "writing ", "verifying "];
 
 fn is_bar(line: &str) -> bool {
     VERBS.iter().any(|verb| line.trim_start().starts_with(verb))
 }
 
-/// A world with two disks that take long enough to be watched.
+/// Creates a world with two disks whose transfer takes long enough to show progress.
 fn world() -> World {
     let world = World::new();
     for version in 1..=2u64 {

@@ -1,6 +1,6 @@
 //! The architecture's invariants and the rules of size and naming, checked on the source itself
-//! (docs/ARCHITECTURE.md). Each rule is a function from a text to what breaks it, and is shown to
-//! find a break before it is trusted to find none.
+//! (docs/ARCHITECTURE.md). Each rule is a function from a text to its violations. A test shows that
+//! each rule finds a violation.
 
 mod english;
 mod rules;
@@ -10,7 +10,7 @@ use english::{Sentence, first_sentences, per_cent};
 use rules::Finding;
 use source::{Source, root, sources};
 
-/// Fails with every finding, so that one run shows all there is to mend.
+/// Fails with every finding, so that one run shows all violations.
 #[track_caller]
 fn none(findings: &[Finding]) {
     assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
@@ -83,8 +83,8 @@ fn the_edge_knows_no_backend_and_no_sql() {
     check(&under("server/src/http/"), |source| rules::names_none_of(source, &banned));
 }
 
-/// The edge takes values of `app` and of the contract. Beside them it names its own parts and what
-/// a process is configured with.
+/// The edge uses values of `app` and of the contract, its own parts, and the configuration of the
+/// process.
 #[test]
 fn the_edge_names_no_type_of_catalog_or_store() {
     let allowed = [
@@ -103,7 +103,7 @@ fn the_edge_names_no_type_of_catalog_or_store() {
     check(&model, |source| rules::names_none_of(source, &ports));
 }
 
-/// A route registered with the framework alone would declare no access.
+/// A route that is registered only with the framework would declare no access.
 #[test]
 fn every_route_of_the_edge_declares_its_access() {
     let banned = [
@@ -127,7 +127,7 @@ fn every_route_of_the_edge_declares_its_access() {
     check(&sources, |source| rules::names_none_of(source, &banned));
 }
 
-/// Another protocol brings a voice, not a frame.
+/// Another protocol adds a voice, and reuses the frame.
 #[test]
 fn the_frame_of_requests_knows_no_protocol() {
     let banned = [
@@ -230,7 +230,7 @@ fn no_comment_is_wider_than_100_characters() {
     check(&product(), rules::has_no_long_line);
 }
 
-/// Tables and code are as wide as they are; text is wrapped, and proof stands in a table.
+/// Tables and code are exempt from wrapping. Evidence of tests is in a table, not in marks.
 #[test]
 fn no_line_of_an_operators_page_is_wider_than_100_characters_or_bears_marks() {
     let mut findings = Vec::new();
@@ -268,7 +268,7 @@ fn nothing_has_a_name_that_says_nothing() {
 #[test]
 fn every_file_says_what_it_is() {
     let mut sources = sources();
-    // A test module beside its module says it by its place.
+    // A test module beside its module is described by its place.
     sources.retain(|source| !source.path.ends_with("/tests.rs"));
     check(&sources, rules::begins_with_a_doc);
 }
@@ -311,7 +311,7 @@ fn a_test_is_named_by_a_sentence() {
     check(&sources(), rules::names_tests_by_sentences);
 }
 
-/// `tests/golden/digests` lists what each version wrote; a line is added, never changed.
+/// `tests/golden/digests` lists the files of each version. Lines are added, never changed.
 #[test]
 fn golden_files_are_as_they_were_written() {
     let folder = root().join("tests/golden");

@@ -22,7 +22,7 @@
 //! # After a crash
 //!
 //! An object without a row: a retry finds the bytes present and adds the row. A row whose record is
-//! missing from the store: `names` writes the record. A lost catalog: `rebuild`.
+//! missing from the store: `records` writes the record. A lost catalog: `rebuild`.
 
 use std::fmt::Display;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The model that an edge of the registry speaks of: the values that use cases take and return.
+//! The values that use cases take and return, for the edges of the registry.
 //!
 //! An edge (`http`) imports from `app` and from the contract only. This module therefore lists the
 //! plain rows of the catalog and the values of the store that are part of a use case. Nothing here

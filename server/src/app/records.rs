@@ -1,5 +1,5 @@
 //! Name records in the store: one for each release, channel move and deletion, from which a lost
-//! catalog is rebuilt (docs/FORMAT.md, section 7).
+//! catalog is rebuilt (docs/FORMAT.md, section 2).
 //!
 //! # Invariants
 //!
@@ -74,7 +74,7 @@ impl Subject {
     }
 
     /// Returns whether the bytes are a valid record of this kind of subject.
-    fn is_told_by(&self, bytes: &[u8]) -> bool {
+    fn is_recorded_in(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Release(..) => ReleaseRecord::decode(bytes).is_some(),
             Self::Move(..) => MoveRecord::decode(bytes).is_some(),

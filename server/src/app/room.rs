@@ -13,9 +13,9 @@ use crate::host::{Space, Volume};
 /// The warning threshold as a multiple of the reserved space. Uploads still succeed below the
 /// warning threshold.
 const LOW_FACTOR: u64 = 2;
-/// The default reserved space, in percent of the disk,
+/// The default reserved space, in percent of the disk.
 const USUAL_PERCENT: u8 = 5;
-/// and its upper limit, in bytes.
+/// The upper limit of the default reserved space, in bytes.
 const USUAL_BYTES_MAX: u64 = 1 << 30;
 
 /// The disk space reserved from uploads.

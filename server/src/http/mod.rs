@@ -4,8 +4,8 @@
 //!
 //! | folder | is |
 //! |---|---|
-//! | `frame/` | what every request passes, whatever its protocol |
-//! | `voice/` | how a protocol says errors: problem documents |
+//! | `frame/` | the layers that every request passes, for any protocol |
+//! | `voice/` | the form of errors in a protocol: problem documents |
 //! | `extract/` | typed arguments of handlers: bodies, uploads, paths, preconditions |
 //! | `v1/` | the resources of the API, a folder per subject, and the OpenAPI document |
 //! | `meta/` | health, metrics and pages, which belong to no version of the API |

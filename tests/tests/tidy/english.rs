@@ -1,5 +1,5 @@
-//! Two measures of the English in docs: first sentences that open with a question word, and first
-//! sentences that rest on a pronoun. Both make a reader look elsewhere for the subject.
+//! Measures of the English in docs: the shares of first sentences that open with a question word,
+//! or rest on a pronoun. Such a sentence makes a reader look elsewhere for its subject.
 //!
 //! CONTRIBUTING.md has the rules that the measures stand for.
 
@@ -70,7 +70,7 @@ fn sentence(source: &Source, line: usize, paragraph: &str) -> Option<Sentence> {
     (!text.is_empty() && !text.starts_with('#')).then(|| Sentence { place, text: text.to_owned() })
 }
 
-/// Returns how many of a hundred sentences a predicate holds for.
+/// Returns the percentage of sentences for which a predicate holds.
 pub(crate) fn per_cent(sentences: &[Sentence], holds: impl Fn(&Sentence) -> bool) -> f64 {
     let found = sentences.iter().filter(|sentence| holds(sentence)).count();
     100.0 * found as f64 / sentences.len().max(1) as f64

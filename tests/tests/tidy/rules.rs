@@ -1,4 +1,4 @@
-//! The rules: each gives back what breaks it, with the place.
+//! The rules. Each returns its violations with their places.
 
 use super::source::Source;
 
@@ -9,7 +9,7 @@ const LINE_LEN_MAX: usize = 100;
 const EMPTY_NAMES: [&str; 10] =
     ["utils", "common", "helpers", "misc", "manager", "base", "data", "info", "impl", "util"];
 
-/// Findings for every line of the code that a predicate names something in.
+/// Returns a finding for every line of code in which `find` finds one.
 fn in_code(source: &Source, find: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
     let code = source.code();
     let lines = code.lines().enumerate();
@@ -17,7 +17,7 @@ fn in_code(source: &Source, find: impl Fn(&str) -> Option<String>) -> Vec<Findin
     found.map(|(i, what)| format!("{}:{}: {what}", source.path, i + 1)).collect()
 }
 
-/// The paths that code names: `use` trees are spread out, and so are paths in expressions.
+/// Returns the paths that code names, in `use` trees and in expressions.
 pub(crate) fn paths_of(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut rest = code;
@@ -30,13 +30,13 @@ pub(crate) fn paths_of(code: &str) -> Vec<String> {
         }
     }
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    // A path before a brace was spread out above.
+    // A path before a brace was expanded above.
     let named = |path: &&str| path.contains("::") && !path.ends_with("::");
     paths.extend(code.split(|c| !word(c)).filter(named).map(str::to_owned));
     paths
 }
 
-/// Spreads `a::{b, c::{d, e}}` out to `a::b`, `a::c::d`, `a::c::e`.
+/// Expands `a::{b, c::{d, e}}` to `a::b`, `a::c::d`, `a::c::e`.
 fn spread(prefix: &str, tree: &str, paths: &mut Vec<String>) {
     let mut depth = 0;
     let mut start = 0;
@@ -69,11 +69,11 @@ fn is_under(path: &str, banned: &str) -> bool {
     let path = path.trim_start_matches("::");
     path == banned
         || path.strip_prefix(banned).is_some_and(|rest| rest.starts_with("::"))
-        // A type's name alone, wherever it comes from.
+        // The name of a type alone, whatever its path.
         || (banned.starts_with(char::is_uppercase) && path.split("::").any(|part| part == banned))
 }
 
-/// Finds calls of `Registry::release`, told from accessors of that name by their arguments.
+/// Finds calls of `Registry::release`, which differ from accessors of that name by their arguments.
 pub(crate) fn asks_no_registry_for_a_release(source: &Source) -> Vec<Finding> {
     in_code(source, |line| {
         let (_, arguments) = line.split_once(".release(")?;
@@ -93,7 +93,7 @@ pub(crate) fn names_none_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
     findings
 }
 
-/// Finds paths of this workspace's crates that lie under none of `allowed`.
+/// Finds paths of this workspace's crates that are under none of `allowed`.
 pub(crate) fn names_only(source: &Source, allowed: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in paths_of(&source.code()) {
@@ -119,7 +119,7 @@ pub(crate) fn re_exports_names_only(source: &Source) -> Vec<Finding> {
     modules.iter().map(|path| format!("{}: re-exports all of `{path}`", source.path)).collect()
 }
 
-/// The words of identifiers: `ApplicationName` and `application_name` have two.
+/// Returns the words of identifiers: `ApplicationName` and `application_name` have two.
 fn words(line: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut begins = true;
@@ -169,7 +169,7 @@ pub(crate) fn has_no_default_method(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// The text from an opening brace to the one that closes it.
+/// Returns the text from an opening brace to the matching closing brace.
 fn block(text: &str) -> &str {
     let mut depth = 0;
     for (at, c) in text.char_indices() {
@@ -193,7 +193,7 @@ pub(crate) fn is_not_too_long(source: &Source) -> Vec<Finding> {
     vec![format!("{}: {lines} lines, {FILE_LINES_MAX} are allowed", source.path)]
 }
 
-/// Comments only: rustfmt sees to code, and a table or a string cannot be broken.
+/// Checks comments only: rustfmt wraps code, and tables and strings cannot be wrapped.
 pub(crate) fn has_no_long_line(source: &Source) -> Vec<Finding> {
     let is_text = |line: &str| {
         let line = line.trim_start();
@@ -230,9 +230,9 @@ pub(crate) fn begins_with_a_doc(source: &Source) -> Vec<Finding> {
     vec![format!("{}: a file begins with what it is (`//!`)", source.path)]
 }
 
-/// SQLite numbers `$1`, `$2` … in the order it meets them first, whatever their digits say: a
-/// statement that names them in another order binds the wrong values, and means something else
-/// to PostgreSQL.
+/// Finds statements whose parameters first appear in another order than their numbers. SQLite
+/// numbers `$1`, `$2` … by first appearance, whatever their digits, so such a statement would bind
+/// wrong values and would mean something else to PostgreSQL.
 pub(crate) fn numbers_parameters_in_order(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     for text in source.text.split('"') {
@@ -279,7 +279,7 @@ pub(crate) fn names_tests_by_sentences(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// Files of a list of `DIGEST  NAME` lines that do not have their digest.
+/// Returns the files that differ from their digest in a list of `DIGEST  NAME` lines.
 pub(crate) fn differs_from_list(
     list: &str,
     digest: impl Fn(&str) -> Option<String>,
@@ -289,7 +289,7 @@ pub(crate) fn differs_from_list(
     changed.map(|(_, name)| format!("tests/golden/{name}: edited or gone")).collect()
 }
 
-/// Files that such a list does not have.
+/// Returns the files that such a list lacks.
 pub(crate) fn is_not_listed<'a>(list: &str, names: impl Iterator<Item = &'a str>) -> Vec<Finding> {
     let listed =
         |name: &&str| list.lines().any(|l| l.split_once("  ").is_some_and(|l| l.1 == *name));

@@ -1,4 +1,4 @@
-//! The sources, as the rules look at them.
+//! The source files, in the form that the rules examine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// A Rust file.
 pub(crate) struct Source {
-    /// From the repository's root.
+    /// The path from the repository's root.
     pub(crate) path: String,
     /// All of it.
     pub(crate) text: String,
@@ -18,7 +18,7 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
-    /// Tests, and what serves only tests.
+    /// Returns whether the source is a test, or serves tests only.
     pub(crate) fn is_test(&self) -> bool {
         let parts = ["/tests/", "/benches/", "/examples/", "/testing/", "/conformance/", "fuzz/"];
         let files = ["/tests.rs", "/testing.rs", "/conformance.rs"];
@@ -27,7 +27,7 @@ impl Source {
             || files.iter().any(|file| self.path.ends_with(file))
     }
 
-    /// Without its comments, strings and inline test module.
+    /// Returns the text without comments, strings and the inline test module.
     pub(crate) fn code(&self) -> String {
         let text =
             self.text.find("#[cfg(test)]\nmod tests {").map_or(&*self.text, |at| &self.text[..at]);
@@ -39,7 +39,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every Rust file of the repository.
+/// Returns every Rust file of the repository.
 pub(crate) fn sources() -> Vec<Source> {
     let folders = ["api-spec", "store", "client", "server", "tests", "fuzz/fuzz_targets"];
     let mut sources = Vec::new();
@@ -56,7 +56,7 @@ pub(crate) fn sources() -> Vec<Source> {
     sources
 }
 
-/// Every file below a folder, from the folder, in order.
+/// Returns every file below a folder, by relative path, in order.
 pub(crate) fn files_in(folder: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut pending = vec![PathBuf::new()];
@@ -74,7 +74,7 @@ pub(crate) fn files_in(folder: &Path) -> Vec<String> {
     files
 }
 
-/// What each package of the workspace depends on, its tests left out.
+/// Returns the dependencies of each package of the workspace, without those of its tests.
 pub(crate) fn packages() -> BTreeMap<String, Vec<String>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -93,12 +93,12 @@ pub(crate) fn packages() -> BTreeMap<String, Vec<String>> {
     packages
 }
 
-/// Comments and string literals as nothing; line ends stay, so that lines keep their numbers.
+/// Removes comments and string literals, but not line ends, so that lines keep their numbers.
 pub(crate) fn without_comments_and_strings(text: &str) -> String {
     without(text, false)
 }
 
-/// Comments as nothing; strings and line ends stay.
+/// Removes comments, but neither strings nor line ends.
 pub(crate) fn without_comments(text: &str) -> String {
     without(text, true)
 }
@@ -119,7 +119,7 @@ fn without(text: &str, keeps_strings: bool) -> String {
         } else if c == '"' {
             string_len(rest)
         } else if rest.starts_with("'\"'") || rest.starts_with("'\\") {
-            // A quote as a character would open a string.
+            // A character literal with a quote would open a string.
             rest[2..].find('\'').map_or(2, |end| end + 3)
         } else {
             out.push(c);

@@ -1,4 +1,4 @@
-//! Means of an operator to watch a registry: the audit log, webhooks and quotas.
+//! An operator's tools: the audit log, webhooks and quotas.
 
 pub(super) mod log;
 pub(super) mod quotas;

@@ -51,7 +51,7 @@ impl Question {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fate {
     /// The registry was asked and has not answered.
-    RequestContext,
+    Asked,
     /// The registry has the chunk.
     Held,
     /// The chunk is to be sent for this leaf.
@@ -74,7 +74,7 @@ impl Asking {
         let mut question = Vec::new();
         for chunk in chunks {
             if let Entry::Vacant(fate) = self.fates.entry(chunk.digest) {
-                fate.insert(Fate::RequestContext);
+                fate.insert(Fate::Asked);
                 question.push(chunk.digest);
             }
         }
@@ -89,7 +89,7 @@ impl Asking {
         is_missing: bool,
         claim: impl FnOnce() -> bool,
     ) {
-        let Some(fate @ Fate::RequestContext) = self.fates.get_mut(&chunk) else { return };
+        let Some(fate @ Fate::Asked) = self.fates.get_mut(&chunk) else { return };
         *fate = match is_missing {
             false => Fate::Held,
             true if claim() => Fate::Send,
@@ -100,7 +100,7 @@ impl Asking {
 
     /// Notes that a chunk arrived for another leaf. An answer on its way may predate the arrival.
     pub(super) fn arrived(&mut self, chunk: ChunkDigest) {
-        if let Some(fate @ Fate::RequestContext) = self.fates.get_mut(&chunk) {
+        if let Some(fate @ Fate::Asked) = self.fates.get_mut(&chunk) {
             *fate = Fate::Repeated;
             self.has_missing = true;
         }

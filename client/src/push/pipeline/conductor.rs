@@ -134,7 +134,7 @@ impl Conductor {
         }
     }
 
-    /// Returns the next order, or `None` while only others' work can bring one about.
+    /// Returns the next order, or `None` until another worker or a request makes progress.
     fn next_order(&mut self) -> Option<Order> {
         if let Some(batch) = self.batches.pop_front() {
             return Some(Order::Pack(batch));
@@ -263,7 +263,7 @@ impl Conductor {
                         None
                     }
                     Fate::Repeated => Some(&mut self.reuse.repeated_bytes),
-                    Fate::Held | Fate::RequestContext => Some(&mut self.reuse.registry_bytes),
+                    Fate::Held | Fate::Asked => Some(&mut self.reuse.registry_bytes),
                 };
                 if let Some(sum) = sum {
                     *sum += len;

@@ -2,7 +2,7 @@
 //!
 //! A quota counts the data of every release's disks in full, so that the usage of one application
 //! does not change when a release sharing its chunks is deleted elsewhere. The quota is enforced at
-//! publication. Earlier checks only spare a doomed push its uploads. Quotas guard against
+//! publication. Earlier checks only save a push that will fail from uploading. Quotas guard against
 //! accidents, not against publishers, who may also set them.
 
 use seawall_api::names::{ApplicationName, Version};

@@ -28,9 +28,9 @@ const URL_LEN_MAX: usize = 2048;
 const GIVE_UP_AFTER_SECS: u64 = 3 * 86_400;
 /// The duration of a claim on a message, in seconds: longer than any delivery attempt.
 const CLAIM_SECS: u64 = 15;
-/// The first delay between attempts, in seconds. Each delay is twice the previous one,
+/// The first delay between attempts, in seconds. Each delay is twice the previous one.
 const PAUSE_SECS_FIRST: u64 = 2;
-/// up to this maximum, in seconds.
+/// The maximum delay between attempts, in seconds.
 const PAUSE_SECS_MAX: u64 = 3600;
 
 /// A request to add a webhook.

@@ -99,7 +99,7 @@ impl Content {
     }
 
     /// Marks the lease as keeping an object, before the object is stored. Skips the mark if the
-    /// object is already present, because the lease that brought it is marked.
+    /// object is already present, because the lease that stored it is marked.
     pub(in crate::app) async fn record_kept(
         &self,
         lease: &Lease,

@@ -81,7 +81,7 @@ impl Records {
         for subject in releases.chain(moves).chain(tombstones) {
             let name = subject.object();
             let Some(bytes) = present(self.store.get(&name).await)? else { continue };
-            let (is_record, object) = (subject.is_told_by(&bytes), name.path());
+            let (is_record, object) = (subject.is_recorded_in(&bytes), name.path());
             if let (Subject::Move(application, ..), Some(moved)) =
                 (&subject, MoveRecord::decode(&bytes))
                 && self.catalog.release(application.clone(), moved.release).await?.is_none()

@@ -1,7 +1,8 @@
 //! Application of retention policies: releases that no policy keeps are deleted, unless held.
 //!
 //! Nothing is deleted until somebody applies the plan. The bytes of deleted releases are left to a
-//! collection, started by the edge. These use cases span rooms, and belong to the registry.
+//! collection, started by the edge. These use cases need releases, retention and collection
+//! together, so they belong to [`Registry`].
 
 use std::collections::HashSet;
 

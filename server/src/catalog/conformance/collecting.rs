@@ -1,4 +1,4 @@
-//! The conformance of what a collection counts, lists and moves.
+//! The conformance of the counters, lists and moves of a collection.
 
 use seawall_api::names::ApplicationName;
 

@@ -1,4 +1,4 @@
-//! The conformance of condemning and pardoning, and of what each grip may rely on.
+//! The conformance of condemning and pardoning, and of the content that each grip may rely on.
 
 use seawall_api::digest::DescriptorDigest;
 

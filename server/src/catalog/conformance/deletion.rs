@@ -76,7 +76,7 @@ pub(super) async fn a_held_release_is_not_deleted(catalog: &Catalog) {
     promoted(catalog, "beta", &["1.0"]).await;
     promoted(catalog, "past", &["1.0", "2.0", "1.0", "3.0", "2.0"]).await;
     promoted(catalog, "edge", &["1.0", "2.0"]).await;
-    // It points at the release, so its earlier moves to it do not matter.
+    // The channel points at the release, so its earlier moves to the release do not matter.
     promoted(catalog, "again", &["1.0", "2.0", "1.0"]).await;
     pinned(catalog, one.digest, "b").await;
     pinned(catalog, one.digest, "a").await;
@@ -194,7 +194,7 @@ pub(super) async fn pins_end_with_their_release(catalog: &Catalog) {
     let one = published(catalog, "1.0").await;
     pinned(catalog, one.digest, "a").await;
     run(catalog, one.digest, ["rack1", "/x"], [NOW, NOW + 999]).await;
-    // A restored tombstone asks no holder.
+    // Restoring a tombstone ignores holders.
     let (release, deleted_by) = (one.clone(), "ops".to_owned());
     let past = Tombstone { release, deleted_at_secs: NOW + 5, deleted_by };
     let before = state(catalog).await;

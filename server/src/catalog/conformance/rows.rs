@@ -105,7 +105,7 @@ pub(super) async fn a_lease_publishes_for_its_application_only(catalog: &Catalog
     assert!(catalog.has_application(other.application).await.unwrap());
 }
 
-/// Returns the damaged releases and what the one release lacks.
+/// Returns the damaged releases, and the lost objects of the only release.
 async fn damage(catalog: &Catalog, release: &Release) -> (Vec<Release>, Vec<LostObject>) {
     let damaged = catalog.damaged_releases(10).await.unwrap();
     (damaged, catalog.lost_of(release.digest).await.unwrap())

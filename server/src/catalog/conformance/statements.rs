@@ -142,8 +142,8 @@ async fn parameters_appear_in_the_order_of_their_numbers() {
     }
 }
 
-/// The tables and the statements as PostgreSQL takes them. `tests/tests/sql.rs` has a server prepare
-/// them. Written anew with `UPDATE_GOLDEN=1`.
+/// The tables and the statements in PostgreSQL's dialect, which `tests/tests/sql.rs` has a server
+/// prepare. `UPDATE_GOLDEN=1` regenerates the file.
 #[tokio::test]
 #[allow(clippy::disallowed_methods)] // a test's own switch
 async fn the_statements_are_as_a_server_prepared_them() {

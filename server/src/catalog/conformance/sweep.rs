@@ -231,7 +231,7 @@ pub(super) async fn the_end_of_a_sweep_deletes_the_rows_of_what_is_gone(catalog:
     catalog.end_sweep(done).await.unwrap();
     assert_eq!(catalog.all_packs().await.unwrap(), rows, "a repetition changes no row");
 
-    // What was swept can be stored anew. Nothing of it is remembered.
+    // Swept objects can be stored again. The catalog keeps no trace of the old ones.
     for pack in [&gone, &lost] {
         added(catalog, pack).await;
         let known = catalog.known_pack(pack.digest).await.unwrap().unwrap();

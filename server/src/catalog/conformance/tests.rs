@@ -97,7 +97,7 @@ async fn sqlite_is_watched() {
         // REPLACE in another program deletes the row without firing the trigger against deletion.
         "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
         "REPLACE INTO audit SELECT * FROM audit WHERE sequence = 5",
-        // By the number that the file gives it.
+        // By the row id.
         "INSERT OR REPLACE INTO audit (rowid, sequence, at_secs, actor, action, facts, digest)
          SELECT rowid, 1000, at_secs, actor, action, facts, digest FROM audit WHERE sequence = 5",
     ] {

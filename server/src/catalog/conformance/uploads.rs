@@ -1,4 +1,4 @@
-//! The conformance of what an upload adds in one transaction.
+//! The conformance of the rows that an upload adds in one transaction.
 
 use super::super::check::{Healing, LostObject};
 use super::super::collect::{Added, Collectable, Stored};

@@ -1,7 +1,8 @@
 //! The frame of every request, whatever its protocol: request ids, admission, rates, bodies,
 //! connections, logs and metrics.
 //!
-//! The frame does not know how a protocol says errors. It asks a [`Voice`] to render a refusal.
+//! The frame does not know the form of a protocol's errors, and asks a [`Voice`] to render a
+//! refusal.
 //!
 //! # Order of checks
 //!

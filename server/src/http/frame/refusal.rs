@@ -1,4 +1,4 @@
-//! Refusals of the frame, and the port to the protocol that says them.
+//! Refusals of the frame, and the port to the protocol that renders them.
 
 use std::fmt;
 use std::io;
@@ -38,7 +38,7 @@ pub(crate) enum Refusal {
     Unconfigured,
 }
 
-/// The form in which a protocol says errors.
+/// The form of errors in a protocol.
 ///
 /// The frame is the same for every protocol. A protocol brings its voice.
 pub(crate) trait Voice: fmt::Debug + Send + Sync {

@@ -41,7 +41,7 @@ impl MessageBody for Fixed {
     }
 }
 
-/// Bodies by name, each made when it is first asked for. Only what exists takes room.
+/// Bodies by name, each made on first use. Only existing names use memory.
 #[derive(Debug, Default)]
 pub(super) struct Shelf<T>(Mutex<BTreeMap<String, T>>);
 

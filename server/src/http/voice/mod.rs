@@ -1,7 +1,7 @@
-//! Voices: how protocols say errors.
+//! Voices: the forms of errors in protocols.
 //!
 //! `frame` refuses a request without knowing its protocol and asks the protocol's voice for the
-//! answer. There is one voice, of problem documents. Another protocol adds a file.
+//! answer. The only voice renders problem documents. Another protocol adds a file.
 
 mod problem;
 mod refusal;

@@ -130,7 +130,7 @@ fn code_of(status: StatusCode) -> Code {
     }
 }
 
-/// The voice that says errors as problem documents.
+/// The voice that renders errors as problem documents.
 #[derive(Debug)]
 pub(crate) struct Problems;
 

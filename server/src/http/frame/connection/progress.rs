@@ -129,9 +129,9 @@ thread_local! {
     static CROWD: RefCell<Vec<Weak<RefCell<Progress>>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Adds a connection to its worker's; in a crowd of `crowd_len` and more the one that has waited
-/// longest for a request ends. Idle connections cost nothing to open, and no others would be
-/// accepted beside as many as there may be.
+/// Adds a connection to those of its worker. If there are `crowd_len` or more, ends the connection
+/// that has waited longest for a request. Otherwise idle connections, which cost a client nothing,
+/// could use up the maximum number, and no further connection would be accepted.
 pub(super) fn join_crowd(progress: &Rc<RefCell<Progress>>, now: Instant, crowd_len: usize) {
     CROWD.with_borrow_mut(|crowd| {
         crowd.retain(|other| other.strong_count() > 0);

@@ -25,7 +25,7 @@ const HARDWARE_VERSION: &str = "13";
 const HEADS: u64 = 255;
 const SECTORS_PER_TRACK: u64 = 63;
 
-/// The header fields that differ between variants.
+/// The header fields that differ between the variants.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super::super) struct Head {
     pub(in super::super::super) version: u32,
