@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::app::content::leases::LEASE_TTL_SECS;
 use crate::app::room::MinFree;
 use crate::http::limits;
+use crate::startup::StoreAt;
 
 /// The access control of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,8 +51,10 @@ pub struct Rates {
 /// The configuration of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The directory of the store and the catalog.
+    /// The directory of the catalog, and of the store if that is [`StoreAt::Inside`].
     pub data_dir: PathBuf,
+    /// The place of the store.
+    pub store: StoreAt,
     /// The action if the directory holds no registry.
     pub absent: Absent,
     /// The address to listen on. Port 0 picks a free port.
@@ -88,6 +91,7 @@ impl Config {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            store: StoreAt::Inside,
             absent: Absent::Create,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
             access: Access::Open,

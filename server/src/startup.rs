@@ -22,7 +22,6 @@ use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use rustix::net::sockopt::set_tcp_user_timeout;
-use seawall_store::backend::Directory;
 use socket2::SockRef;
 use tokio::sync::oneshot;
 
@@ -42,17 +41,17 @@ mod error;
 mod files;
 mod folder;
 mod recover;
+mod store;
 
 pub use error::StartError;
 pub(crate) use folder::make_private;
 pub use recover::{Recovered, drill, recover};
+pub use store::StoreAt;
 
 /// The folder of the store in the data directory.
 const STORE_FOLDER: &str = "store";
 /// The file of the catalog in the data directory.
 const CATALOG_FILE: &str = "catalog.sqlite";
-/// The age above which a half-written file cannot belong to a write in progress, in seconds.
-const STAGED_AGE_MAX_SECS: u64 = 86_400;
 /// The name of the token of a registry hosted inside another process, as shown in histories.
 const EPHEMERAL_NAME: &str = "local";
 
@@ -160,9 +159,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     // Before anything is opened: a refused start leaves nothing behind.
     drop(tokens(&config.access)?);
     let (data_dir, settings, absent) = (config.data_dir.clone(), settings(&config), config.absent);
+    let store_at = config.store.clone();
     let registry = on_a_thread(move || {
-        folder::prepare(&data_dir, absent)?;
-        open(&data_dir, settings)
+        folder::prepare(&data_dir, absent, &store_at)?;
+        open(&data_dir, &store_at, settings)
     });
     let registry = registry.await?;
     serve_on(registry, config).await
@@ -173,7 +173,11 @@ fn settings(config: &Config) -> Settings {
     Settings {
         lease_ttl_secs: config.lease_ttl.as_secs(),
         reach: reach(config),
-        room: Some(Room::new(Arc::new(Disk(config.data_dir.clone())), config.min_free)),
+        // The space in a bucket is unknown; the bucket's quota takes the place of a reserve.
+        room: config
+            .store
+            .disk(&config.data_dir)
+            .map(|disk| Room::new(Arc::new(Disk(disk)), config.min_free)),
         ..Settings::new(config.workers)
     }
 }
@@ -256,40 +260,22 @@ async fn on_a_thread<T: Send + 'static>(
     done.await.map_err(|_| StartError::Machine("the registry could not be opened"))?
 }
 
-fn open(data_dir: &Path, settings: Settings) -> Result<Registry, StartError> {
-    let store_dir = data_dir.join(STORE_FOLDER);
-    std::fs::create_dir_all(&store_dir)
-        .map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
-    let store = Arc::new(Directory::open(&store_dir)?);
+fn open(data_dir: &Path, store_at: &StoreAt, settings: Settings) -> Result<Registry, StartError> {
+    let store = store::open(data_dir, store_at)?;
     let path = data_dir.join(CATALOG_FILE);
     let unusable = |source| StartError::Catalog { path: path.clone(), source };
     let catalog = match sqlite::find(&path).map_err(unusable)? {
         Found::Catalog(catalog) => catalog,
         Found::Nothing(scratch) => {
-            recover::fill(Arc::clone(&store) as _, &scratch)?;
+            recover::fill(store.port(), &scratch)?;
             scratch.finish().map_err(unusable)?
         }
     };
-    if catalog.barrier().is_some() {
-        return Ok(Registry::new(store, catalog, Arc::new(Machine), settings));
+    let port = store.port();
+    if catalog.barrier().is_none() {
+        store.prepare()?;
     }
-    remove_staged(Arc::clone(&store))?;
-    Ok(Registry::new(store, catalog, Arc::new(Machine), settings))
-}
-
-/// Removes files of interrupted writes from the store, in the background.
-fn remove_staged(store: Arc<Directory>) -> Result<(), StartError> {
-    let before_secs = Machine.now_secs().saturating_sub(STAGED_AGE_MAX_SECS);
-    let before = SystemTime::UNIX_EPOCH + Duration::from_secs(before_secs);
-    let work = move || match store.remove_staged(before) {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(count, "removed files of interrupted writes from the store"),
-        Err(error) => {
-            tracing::warn!(%error, "cannot look for files of interrupted writes in the store")
-        }
-    };
-    let thread = std::thread::Builder::new().name("seawall-staged".to_owned()).spawn(work);
-    thread.map(|_| ()).map_err(|_| StartError::Machine("cannot create a thread"))
+    Ok(Registry::new(port, catalog, Arc::new(Machine), settings))
 }
 
 /// The parts of a server.

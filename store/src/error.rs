@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use seawall_api::problem::Code;
 
+mod fault;
+
+pub use fault::Fault;
+
 /// The class of an error, by the caller's remedy. API handlers and the command line branch on
 /// nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -132,6 +136,18 @@ pub enum StoreError {
         /// The cause.
         source: object_store::Error,
     },
+    /// The service of a bucket failed, after every retry.
+    #[error("the store cannot {verb} {object}: {why}")]
+    Bucket {
+        /// The attempted operation.
+        verb: &'static str,
+        /// The object's path.
+        object: String,
+        /// The fault.
+        fault: Fault,
+        /// The answer of the service, shortened.
+        why: String,
+    },
 }
 
 /// `EIO`: the medium cannot read or write these bytes.
@@ -223,6 +239,7 @@ impl StoreError {
             Self::Range { .. } => ErrorKind::InvalidInput,
             Self::Io { source, .. } => of_store_io(source),
             Self::Backend { source, .. } => of_backend(source),
+            Self::Bucket { fault, .. } => fault.kind(),
         }
     }
 
@@ -230,6 +247,7 @@ impl StoreError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match (self, self.kind()) {
+            (Self::Bucket { fault, .. }, _) => Some(fault.remedy().to_owned()),
             (_, ErrorKind::StorageFull) => {
                 Some("free some space and try again: what was written so far is kept".to_owned())
             }

@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::missing_panics_doc)]
 
 mod binary;
+mod bucket;
 mod bytes;
 mod disk;
 mod fault;
@@ -26,6 +27,7 @@ mod tool;
 mod world;
 
 pub use binary::binary;
+pub use bucket::CephBucket;
 pub use bytes::{Noise, b3sum, flip_bit, holds_bytes, same_bytes, truncate};
 pub use disk::{Tree, dos63, ext4, gpt, qcow2, raw};
 pub use fault::can_mount;

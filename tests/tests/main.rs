@@ -8,6 +8,7 @@
 
 mod attack;
 mod audit;
+mod buckets;
 mod cli;
 mod compat;
 mod completion;

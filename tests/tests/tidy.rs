@@ -62,8 +62,12 @@ fn the_contract_is_pure_data() {
 fn the_store_knows_no_http_no_application_no_channel_and_no_user() {
     let banned = ["reqwest", "actix_web", "seawall_server", "seawall", "seawall_api::names"];
     check(&under("store/src/"), |source| rules::names_none_of(source, &banned));
-    let words = ["http", "route", "application", "user", "account", "tenant"];
+    let words = ["route", "application", "user", "account", "tenant"];
     check(&under("store/src/"), |source| rules::has_no_word_of(source, &words));
+    // The wire of a bucket is HTTP, and a time-out needs to see its bodies move.
+    let mut sources = under("store/src/");
+    sources.retain(|source| !source.path.starts_with("store/src/backend/s3/"));
+    check(&sources, |source| rules::has_no_word_of(source, &["http"]));
 }
 
 #[test]

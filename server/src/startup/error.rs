@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use seawall_store::backend::s3::InvalidSettings;
 use seawall_store::error::StoreError;
 
 use crate::app::AppError;
@@ -53,6 +54,17 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
+    /// The settings of the bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] InvalidSettings),
+    /// The data directory has objects of its own, and another store was named.
+    #[error("the objects of this registry are in {}, not in {named}", path.display())]
+    OwnStore {
+        /// The folder of the store in the data directory.
+        path: PathBuf,
+        /// The store that was named.
+        named: String,
+    },
     /// The catalog cannot be opened.
     #[error("cannot open the catalog at {}", path.display())]
     Catalog {
@@ -89,6 +101,10 @@ impl StartError {
             ),
             Self::Tokens(error) => error.remedy(),
             Self::Store(error) => error.remedy(),
+            Self::Bucket(error) => Some(error.remedy().to_owned()),
+            Self::OwnStore { .. } => Some(
+                "leave out --store, or name another data directory for a new registry".to_owned(),
+            ),
             Self::Catalog { source, .. } => source.remedy(),
             Self::Rebuild(error) => error.remedy(),
             Self::Listen { .. } => Some("choose another address or port".to_owned()),

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::{CATALOG_FILE, STORE_FOLDER, StartError};
+use super::{CATALOG_FILE, STORE_FOLDER, StartError, StoreAt};
 use crate::config::Absent;
 use crate::own_file::{Suspect, open_own};
 
@@ -65,7 +65,11 @@ fn look(data_dir: &Path) -> io::Result<There> {
 ///
 /// # Errors
 /// If there is no registry and none is to be created, or if the directory holds something else.
-pub(super) fn prepare(data_dir: &Path, absent: Absent) -> Result<(), StartError> {
+pub(super) fn prepare(
+    data_dir: &Path,
+    absent: Absent,
+    store_at: &StoreAt,
+) -> Result<(), StartError> {
     let path = || data_dir.to_owned();
     let unusable = |source| StartError::DataDir { path: path(), source };
     match (look(data_dir).map_err(unusable)?, absent) {
@@ -73,8 +77,12 @@ pub(super) fn prepare(data_dir: &Path, absent: Absent) -> Result<(), StartError>
         (There::Nothing, Absent::Create) => {
             let mut builder = DirBuilder::new();
             builder.recursive(true).mode(FOLDER_MODE);
-            // The store first: after a crash, the directory is recognized as a registry.
-            builder.create(data_dir.join(STORE_FOLDER)).map_err(unusable)?;
+            let made = match store_at {
+                // The store first: after a crash, the directory is recognized as a registry.
+                StoreAt::Inside => data_dir.join(STORE_FOLDER),
+                StoreAt::Directory(_) | StoreAt::Bucket(_) => data_dir.to_owned(),
+            };
+            builder.create(made).map_err(unusable)?;
         }
         (There::SomethingElse, Absent::Create) => {
             return Err(StartError::NotEmpty { path: path() });
@@ -190,18 +198,18 @@ mod tests {
     fn a_folder_of_other_things_becomes_no_registry() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("a/b");
-        let refused = prepare(&data, Absent::Refuse).unwrap_err();
+        let refused = prepare(&data, Absent::Refuse, &StoreAt::Inside).unwrap_err();
         assert!(matches!(refused, StartError::NoRegistry { .. }) && !data.exists());
         fs::create_dir_all(data.join(OF_FILE_SYSTEM)).unwrap();
-        let refused = prepare(&data, Absent::Refuse).unwrap_err();
+        let refused = prepare(&data, Absent::Refuse, &StoreAt::Inside).unwrap_err();
         assert!(matches!(refused, StartError::NoRegistry { .. }), "an empty one is none either");
         fs::write(data.join("notes.txt"), "").unwrap();
-        let refused = prepare(&data, Absent::Create).unwrap_err();
+        let refused = prepare(&data, Absent::Create, &StoreAt::Inside).unwrap_err();
         assert!(matches!(refused, StartError::NotEmpty { .. }));
         assert!(!data.join(STORE_FOLDER).exists());
         fs::remove_file(data.join("notes.txt")).unwrap();
-        prepare(&data, Absent::Create).unwrap();
-        prepare(&data, Absent::Refuse).unwrap();
+        prepare(&data, Absent::Create, &StoreAt::Inside).unwrap();
+        prepare(&data, Absent::Refuse, &StoreAt::Inside).unwrap();
     }
 
     fn suspect(data: &Path) -> Option<(String, Suspect)> {
@@ -265,7 +273,7 @@ mod tests {
             fs::write(&path, "").unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         }
-        prepare(&data, Absent::Refuse).unwrap();
+        prepare(&data, Absent::Refuse, &StoreAt::Inside).unwrap();
         assert_eq!(mode(&data), 0o700);
         for name in ["", "-wal", "-shm", ".old-1"] {
             assert_eq!(mode(&data.join(format!("{CATALOG_FILE}{name}"))), 0o600, "{name}");

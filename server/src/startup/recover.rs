@@ -11,7 +11,7 @@ use seawall_store::port::ObjectStore;
 
 use super::{
     CATALOG_FILE, Machine, Running, STORE_FOLDER, StartError, folder, on_a_thread, serve_on,
-    settings,
+    settings, store,
 };
 use crate::app::maintenance::rebuild::{Rebuilt, rebuild};
 use crate::app::{AppError, Registry};
@@ -23,9 +23,7 @@ use crate::host::Host as _;
 /// Fills a new catalog from the store: with nothing in a new directory, with everything if the
 /// catalog was lost.
 pub(super) fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|_| StartError::Machine("cannot create a runtime"))?;
-    runtime.block_on(async {
+    store::block_on(async {
         let rebuilt = rebuild(store, scratch.catalog(), Machine.now_secs()).await?;
         if rebuilt == Rebuilt::default() {
             return Ok(rebuilt);
@@ -37,7 +35,7 @@ pub(super) fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Reb
             .with("damagedObjectCount", rebuilt.damage.len());
         scratch.catalog().log(entry).await.map_err(AppError::from)?;
         Ok(rebuilt)
-    })
+    })?
 }
 
 /// The outcome of a recovery.

@@ -3,34 +3,93 @@
 //!
 //! # Invariants
 //!
-//! 1. A `put` is conditional on the absence of the object, so that one of two concurrent puts
-//!    reports [`Put::AlreadyPresent`]. By then the backend has made the object durable.
+//! 1. A `put` does not replace an object that it can see. Of two puts at the same time the second
+//!    may replace the first where the backend ignores conditions; both have the same content then,
+//!    because the name determines it. The catalog decides who was first, never the bucket.
 //! 2. An open object is a name and a length: each read is a request for a range by name.
+//! 3. An object is one request to write. No upload has parts that a crash could leave behind.
+//!
+//! # Requests
+//!
+//! A long object is read in pieces of 4 MiB, four at once. A long list is read by the 256 folders
+//! of its kind, 16 at once.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
-use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode};
+use object_store::path::Path;
+use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore as Backend, PutMode};
 
 use super::calls::{self, failed, location, outside, within};
-use crate::error::StoreError;
+use super::s3::Threads;
+use crate::error::{ErrorKind, StoreError};
 use crate::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
-/// The length of a read, in bytes. Each read is a request, whose latency a long read hides.
-const PIECE_LEN: u64 = 2 << 20;
+/// The length of a read, in bytes. Four such reads at once fill a fast line.
+const PIECE_LEN: u64 = 4 << 20;
+/// The number of pieces of one object that are read at once.
+const PIECES_AT_ONCE: usize = 4;
+/// The number of names in one answer of a list. A list that is longer is continued by folders.
+const PAGE_LEN: usize = 1000;
+/// The number of folders that are listed at once.
+const LISTS_AT_ONCE: usize = 16;
+/// The maximum number of packs whose length is remembered: about 10 MiB.
+const LENS_MAX: usize = 1 << 16;
+/// Read attempts of an object that is replaced meanwhile.
+const READS_MAX: usize = 3;
 
-/// An [`ObjectStore`] in a bucket.
+/// What a backend makes of a write on the condition that the object is absent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conditions {
+    /// The backend refuses the write if the object is there.
+    Honoured,
+    /// The backend replaces the object.
+    Ignored,
+}
+
+impl Conditions {
+    /// Returns the word for logs and reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Honoured => "honoured",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// An [`ObjectStore`] in a bucket. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Bucket {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     backend: Arc<dyn Backend>,
+    /// Known after [`Bucket::probe_conditions`]. Until then they are taken to be ignored.
+    conditions: OnceLock<Conditions>,
+    /// The lengths of packs that were read or written. A pack never changes.
+    lens: Mutex<HashMap<ObjectName, u64>>,
+    /// The threads of the connections. They end with the last clone.
+    _threads: Option<Threads>,
 }
 
 impl Bucket {
     /// Wraps a backend, whose root is the root of the store.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        let (conditions, lens, _threads) = <_>::default();
+        Self { inner: Arc::new(Inner { backend, conditions, lens, _threads }) }
+    }
+
+    /// Wraps a service, whose connections are on `threads`.
+    pub(super) fn of_service(backend: Arc<dyn Backend>, threads: Threads) -> Self {
+        let (conditions, lens) = <_>::default();
+        Self { inner: Arc::new(Inner { backend, conditions, lens, _threads: Some(threads) }) }
     }
 
     /// Returns a store in memory, for tests.
@@ -38,59 +97,232 @@ impl Bucket {
     pub fn in_memory() -> Self {
         Self::new(Arc::new(InMemory::new()))
     }
+
+    /// Finds out whether the backend honours conditions, by two writes of one object that is
+    /// deleted again. `nonce` keeps this object apart from those of other processes.
+    ///
+    /// # Errors
+    /// Fails if the backend cannot be written.
+    pub async fn probe_conditions(&self, nonce: &str) -> Result<Conditions, StoreError> {
+        let path = format!("probe/{nonce}");
+        let create = || async {
+            let bytes = Bytes::from_static(b"seawall").into();
+            let mode = PutMode::Create.into();
+            match self.backend().put_opts(&location(&path), bytes, mode).await {
+                Ok(_) => Ok(Conditions::Ignored),
+                Err(Error::AlreadyExists { .. }) => Ok(Conditions::Honoured),
+                Err(source) => Err(failed("write", path.clone(), source)),
+            }
+        };
+        // The first may find its own bytes, if it was repeated after its answer was lost.
+        create().await?;
+        let found = create().await;
+        calls::delete(self.backend(), &path).await?;
+        Ok(*self.inner.conditions.get_or_init(|| found.unwrap_or(Conditions::Ignored)))
+    }
+
+    fn backend(&self) -> &dyn Backend {
+        &*self.inner.backend
+    }
+
+    /// Reads a range of an object in one request.
+    async fn part(&self, path: &str, range: Range<u64>) -> Result<Part, Error> {
+        let range = Some(GetRange::Bounded(range));
+        let options = GetOptions { range, ..GetOptions::default() };
+        let answer = self.backend().get_opts(&location(path), options).await?;
+        let meta = answer.meta.clone();
+        Ok(Part { meta, bytes: answer.bytes().await? })
+    }
+
+    /// Reads an object in pieces. Returns `None` if it was replaced meanwhile.
+    async fn read_whole(&self, path: &str) -> Result<Option<Bytes>, Error> {
+        let first = match self.part(path, 0..PIECE_LEN).await {
+            Ok(first) => first,
+            Err(error) if is_beyond_the_end(&error) => return Ok(Some(Bytes::new())),
+            Err(error) => return Err(error),
+        };
+        let ObjectMeta { size, e_tag, .. } = first.meta;
+        if size <= PIECE_LEN {
+            return Ok(Some(first.bytes));
+        }
+        let starts = (1..size.div_ceil(PIECE_LEN)).map(|piece| piece * PIECE_LEN);
+        let reads = starts.map(|start| self.part(path, start..size.min(start + PIECE_LEN)));
+        let mut rest = stream::iter(reads).buffered(PIECES_AT_ONCE);
+        let mut whole = BytesMut::with_capacity(usize::try_from(size).unwrap_or_default());
+        whole.extend_from_slice(&first.bytes);
+        while let Some(part) = rest.next().await {
+            match part {
+                Ok(part) if part.meta.e_tag == e_tag && part.meta.size == size => {
+                    whole.extend_from_slice(&part.bytes);
+                }
+                Ok(_) => return Ok(None),
+                Err(error) if is_beyond_the_end(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(whole.freeze()))
+    }
+
+    /// Returns the length of an object by reading its first byte. The answer to a request without
+    /// a body would not say whether the object or the bucket is missing.
+    async fn ask_len(&self, path: &str) -> Result<Option<u64>, StoreError> {
+        match self.part(path, 0..1).await {
+            Ok(part) => Ok(Some(part.meta.size)),
+            Err(error) if is_beyond_the_end(&error) => Ok(Some(0)),
+            Err(source) => match failed("inspect", path.to_owned(), source) {
+                StoreError::Missing { .. } => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
+    fn known_len(&self, name: &ObjectName) -> Option<u64> {
+        self.inner.lens.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
+    /// Remembers the length of a pack, so that opening it takes no request.
+    fn remember(&self, name: &ObjectName, len: u64) {
+        if name.kind() != ObjectKind::Pack {
+            return;
+        }
+        let mut lens = self.inner.lens.lock().unwrap_or_else(PoisonError::into_inner);
+        if lens.len() >= LENS_MAX {
+            lens.clear();
+        }
+        lens.insert(name.clone(), len);
+    }
+
+    fn forget(&self, name: &ObjectName) {
+        self.inner.lens.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Lists the objects that come after `last`, folder by folder.
+    fn list_after(&self, kind: ObjectKind, last: &Path) -> Listing<'static> {
+        let folder = kind.rules().folder;
+        let backend = Arc::clone(&self.inner.backend);
+        let Some(from) = shard_of(folder, last.as_ref()) else {
+            return calls::names(kind, backend.list_with_offset(Some(&location(folder)), last));
+        };
+        let last = last.clone();
+        let lists = (from..=u8::MAX).map(move |shard| {
+            let prefix = location(&format!("{folder}/{shard:02x}"));
+            let found = if shard == from {
+                backend.list_with_offset(Some(&prefix), &last)
+            } else {
+                backend.list(Some(&prefix))
+            };
+            calls::names(kind, found)
+        });
+        stream::iter(lists).flatten_unordered(LISTS_AT_ONCE).boxed()
+    }
+}
+
+/// Returns which of the 256 folders in `folder` an object lies in. `None` for what is no object.
+fn shard_of(folder: &str, path: &str) -> Option<u8> {
+    let shard = path.strip_prefix(folder)?.strip_prefix('/')?.split('/').next()?;
+    let shard = u8::from_str_radix(shard, 16).ok().filter(|it| format!("{it:02x}") == shard)?;
+    Some(shard)
+}
+
+/// A range of an object.
+struct Part {
+    meta: ObjectMeta,
+    bytes: Bytes,
+}
+
+/// Returns whether a range begins at or after the end of its object.
+fn is_beyond_the_end(error: &Error) -> bool {
+    let text = error.to_string();
+    let is_generic = matches!(error, Error::Generic { .. });
+    // The answer of a service, and the words of the backend in memory.
+    is_generic && (text.contains("status code: 416") || text.contains("Wanted range starting at"))
 }
 
 #[async_trait::async_trait]
 impl ObjectStore for Bucket {
     async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<Put, StoreError> {
         let path = name.path();
-        let put =
-            self.backend.put_opts(&location(&path), bytes.into(), PutMode::Create.into()).await;
-        match put {
-            Ok(_) => Ok(Put::Created),
+        let is_refused = self.inner.conditions.get() == Some(&Conditions::Honoured);
+        if !is_refused && self.ask_len(&path).await?.is_some() {
+            return Ok(Put::AlreadyPresent);
+        }
+        let len = bytes.len() as u64;
+        let mode = PutMode::Create.into();
+        match self.backend().put_opts(&location(&path), bytes.into(), mode).await {
+            Ok(_) => {
+                self.remember(name, len);
+                Ok(Put::Created)
+            }
             Err(Error::AlreadyExists { .. }) => Ok(Put::AlreadyPresent),
             Err(source) => Err(failed("write", path, source)),
         }
     }
 
     async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
-        calls::write(&*self.backend, "replace", &name.path(), bytes).await
+        self.forget(name);
+        calls::write(self.backend(), "replace", &name.path(), bytes).await
     }
 
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
-        calls::get(&*self.backend, &name.path()).await
+        let path = name.path();
+        for _ in 0..READS_MAX {
+            let read = self.read_whole(&path).await;
+            if let Some(bytes) = read.map_err(|source| failed("read", path.clone(), source))? {
+                return Ok(bytes);
+            }
+        }
+        Err(StoreError::Damaged { object: path })
     }
 
     async fn open(&self, name: &ObjectName) -> Result<Arc<dyn OpenObject>, StoreError> {
         let object = name.path();
-        match calls::len(&*self.backend, &object).await? {
-            Some(len) => Ok(Arc::new(Remote { backend: Arc::clone(&self.backend), len, object })),
-            None => Err(StoreError::Missing { object }),
-        }
+        let len = match self.known_len(name) {
+            Some(len) => Some(len),
+            None => self.ask_len(&object).await?,
+        };
+        let Some(len) = len else { return Err(StoreError::Missing { object }) };
+        self.remember(name, len);
+        Ok(Arc::new(Remote { bucket: self.clone(), name: name.clone(), len }))
     }
 
     async fn len(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        calls::len(&*self.backend, &name.path()).await
+        self.ask_len(&name.path()).await
     }
 
     fn list(&self, kind: ObjectKind) -> Listing<'_> {
-        calls::list(&*self.backend, kind)
+        if kind == ObjectKind::Name {
+            return calls::list(self.backend(), kind);
+        }
+        let folder = location(kind.rules().folder);
+        let page = self.backend().list(Some(&folder)).take(PAGE_LEN);
+        let listed = async move {
+            let failed = |source| failed("list", kind.rules().folder.to_owned(), source);
+            let page: Vec<_> = page.try_collect().await.map_err(failed)?;
+            let rest = match page.last() {
+                Some(last) if page.len() == PAGE_LEN => self.list_after(kind, &last.location),
+                _ => stream::empty().boxed(),
+            };
+            let page = stream::iter(page.into_iter().map(Ok)).boxed();
+            Ok(calls::names(kind, page).chain(rest))
+        };
+        stream::once(listed).try_flatten().boxed()
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
-        calls::delete(&*self.backend, &name.path()).await
+        self.forget(name);
+        calls::delete(self.backend(), &name.path()).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        calls::probe(&*self.backend).await
+        calls::probe(self.backend()).await
     }
 }
 
 /// An object of a bucket.
 struct Remote {
-    backend: Arc<dyn Backend>,
+    bucket: Bucket,
+    name: ObjectName,
     len: u64,
-    object: String,
 }
 
 #[async_trait::async_trait]
@@ -104,15 +336,21 @@ impl OpenObject for Remote {
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let len = within(&range, self.len, &self.object)?;
+        let path = self.name.path();
+        let len = within(&range, self.len, &path)?;
         if len == 0 {
             return Ok(Bytes::new());
         }
-        match self.backend.get_range(&location(&self.object), range.clone()).await {
-            Ok(bytes) if bytes.len() == len => Ok(bytes),
+        let read = match self.bucket.part(&path, range.clone()).await {
+            Ok(part) if part.bytes.len() == len => return Ok(part.bytes),
             // Backends clip a range at the object's end: the object was cut after it was opened.
-            Ok(_) => Err(outside(&range, &self.object)),
-            Err(source) => Err(failed("read", self.object.clone(), source)),
+            Ok(_) => outside(&range, &path),
+            Err(error) if is_beyond_the_end(&error) => outside(&range, &path),
+            Err(source) => failed("read", path, source),
+        };
+        if matches!(read.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) {
+            self.bucket.forget(&self.name);
         }
+        Err(read)
     }
 }

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use object_store::{Error, ObjectStore as Backend, ObjectStoreExt, PutMode, path};
+use futures::stream::BoxStream;
+use object_store::{Error, ObjectMeta, ObjectStore as Backend, ObjectStoreExt, PutMode, path};
 
-use crate::error::StoreError;
+use crate::error::{Fault, StoreError};
 use crate::port::{Listing, ObjectKind, ObjectName};
 
 /// The bytes a probe writes and reads back.
@@ -45,8 +46,15 @@ pub(super) async fn len(backend: &dyn Backend, path: &str) -> Result<Option<u64>
 
 /// Lists the objects of a kind. Skips files that are no objects.
 pub(super) fn list(backend: &dyn Backend, kind: ObjectKind) -> Listing<'static> {
-    let objects = backend.list(Some(&location(kind.rules().folder)));
-    let names = objects.filter_map(move |found| {
+    names(kind, backend.list(Some(&location(kind.rules().folder))))
+}
+
+/// Returns the names of those found that are objects of a kind.
+pub(super) fn names(
+    kind: ObjectKind,
+    found: BoxStream<'static, Result<ObjectMeta, Error>>,
+) -> Listing<'static> {
+    let names = found.filter_map(move |found| {
         std::future::ready(match found {
             Ok(meta) => ObjectName::from_path(kind, meta.location.as_ref()).map(Ok),
             Err(source) => Some(Err(failed("list", kind.rules().folder.to_owned(), source))),
@@ -57,9 +65,10 @@ pub(super) fn list(backend: &dyn Backend, kind: ObjectKind) -> Listing<'static> 
 
 /// Removes an object. A missing object is not an error.
 pub(super) async fn delete(backend: &dyn Backend, path: &str) -> Result<(), StoreError> {
-    match backend.delete(&location(path)).await {
-        Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-        Err(source) => Err(failed("delete", path.to_owned(), source)),
+    let deleted = backend.delete(&location(path)).await;
+    match deleted.map_err(|source| failed("delete", path.to_owned(), source)) {
+        Ok(()) | Err(StoreError::Missing { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -82,9 +91,10 @@ pub(super) async fn probe(backend: &dyn Backend) -> Result<(), StoreError> {
 
 /// Makes the error of an operation on an object.
 pub(super) fn failed(verb: &'static str, object: String, source: Error) -> StoreError {
-    match source {
-        Error::NotFound { .. } => StoreError::Missing { object },
-        source => StoreError::Backend { verb, object, source },
+    match (Fault::of(&source), source) {
+        (Some((fault, why)), _) => StoreError::Bucket { verb, object, fault, why },
+        (None, Error::NotFound { .. }) => StoreError::Missing { object },
+        (None, source) => StoreError::Backend { verb, object, source },
     }
 }
 

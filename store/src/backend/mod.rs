@@ -1,8 +1,9 @@
-//! Backends of the store port: a directory, and a bucket, which tests keep in memory.
+//! Backends of the store port: a directory, and a bucket of a service or in memory.
 
 mod bucket;
 mod calls;
 mod directory;
+pub mod s3;
 
-pub use bucket::Bucket;
+pub use bucket::{Bucket, Conditions};
 pub use directory::Directory;

@@ -213,7 +213,11 @@ pub(crate) fn has_no_empty_name(source: &Source) -> Vec<Finding> {
     findings.extend(in_code(source, |line| {
         let mut tokens = line.split(|c: char| !c.is_alphanumeric() && c != '_');
         let keywords = ["struct", "enum", "trait", "type", "mod"];
-        tokens.find(|token| keywords.contains(token))?;
+        let keyword = tokens.find(|token| keywords.contains(token))?;
+        // An associated type has the name that its trait gives it.
+        if keyword == "type" && line.starts_with(char::is_whitespace) {
+            return None;
+        }
         let name = tokens.next()?;
         let last = words(name).pop()?;
         EMPTY_NAMES.contains(&&*last).then(|| format!("`{name}` says nothing by its last word"))

@@ -93,9 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         #[cfg(feature = "server")]
         RawCommand::Serve(args) => {
             keep_private();
-            runtime()?
-                .block_on(commands::maintenance::serve::serve(args, cli.global.verbose))
-                .map(done)
+            runtime()?.block_on(commands::maintenance::serve::serve(args, &cli.global)).map(done)
         }
         command => {
             log_to_stderr(&cli.global);
@@ -156,6 +154,16 @@ fn environment() -> Environment {
         token: variable("SEAWALL_TOKEN"),
         token_file: std::env::var_os("SEAWALL_TOKEN_FILE").map(Into::into),
     }
+}
+
+/// Returns the variables that AWS's tools take settings and credentials from.
+#[cfg(feature = "server")]
+#[allow(clippy::disallowed_methods)] // this is the composition root
+fn aws_environment() -> seawall_store::backend::s3::Environment {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    seawall_store::backend::s3::Environment::of(std::env::vars_os().filter_map(text))
 }
 
 /// Returns an environment variable, or `None` if the variable is unset or empty.

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use seawall_server::config::DEFAULT_PORT;
 
+pub(crate) mod store;
+
+use store::StoreArgs;
+
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
     /// The registry's data directory; created if need be
@@ -39,6 +43,8 @@ pub(crate) struct ServeArgs {
     /// The format of the log on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

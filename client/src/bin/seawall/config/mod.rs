@@ -36,6 +36,22 @@ pub(crate) struct File {
     /// Token files of other registries, by address.
     #[serde(default)]
     pub(crate) registries: BTreeMap<String, Known>,
+    /// The settings of `seawall serve`.
+    #[serde(default)]
+    pub(crate) serve: ServeTable,
+}
+
+/// The settings of `seawall serve`, named as its options (`args::store`).
+#[derive(Deserialize, Clone, Default, Debug, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServeTable {
+    pub(crate) store: Option<String>,
+    pub(crate) s3_endpoint: Option<String>,
+    pub(crate) s3_region: Option<String>,
+    pub(crate) s3_virtual_host: bool,
+    pub(crate) s3_ca: Option<PathBuf>,
+    pub(crate) s3_allow_http: bool,
+    pub(crate) s3_timeout: Option<u64>,
 }
 
 /// The settings of a registry under `registries`.
@@ -170,6 +186,12 @@ fn is_loopback(name: &str) -> bool {
     name == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Reads the settings of `seawall serve` from the configuration file.
+#[cfg(feature = "server")]
+pub(crate) fn serve_table(named: Option<&Path>) -> Result<ServeTable, Failure> {
+    read(named).map(|file| file.serve)
+}
+
 /// Reads the given configuration file, or the default one if present.
 fn read(named: Option<&Path>) -> Result<File, Failure> {
     let usual = || Some(ProjectDirs::from("", "", "seawall")?.config_dir().join("config.toml"));
@@ -189,8 +211,8 @@ fn read(named: Option<&Path>) -> Result<File, Failure> {
     };
     let mut file = parse(&text).map_err(|error| {
         let remedy = format!(
-            "correct {}: it may set `registry` and `token_file`, and `token_file` of other \
-             registries under [registries.\"https://…\"]",
+            "correct {}: it may set `registry` and `token_file`, `token_file` of other registries \
+             under [registries.\"https://…\"], and options of `seawall serve` under [serve]",
             path.display()
         );
         Failure::new(ErrorKind::InvalidInput, &error, Some(remedy))
@@ -201,6 +223,7 @@ fn read(named: Option<&Path>) -> Result<File, Failure> {
     for known in file.registries.values_mut() {
         known.token_file = folder.join(&known.token_file);
     }
+    file.serve.s3_ca = file.serve.s3_ca.map(|path| folder.join(path));
     Ok(file)
 }
 

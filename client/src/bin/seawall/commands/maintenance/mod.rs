@@ -10,6 +10,8 @@ pub(super) mod recover;
 mod repair;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
+#[cfg(feature = "server")]
+mod store;
 
 use super::Context;
 use crate::command::Maintenance;

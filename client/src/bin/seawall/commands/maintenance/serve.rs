@@ -5,6 +5,8 @@ use std::time::Duration;
 use seawall_server::telemetry::{self, LogFormat};
 use seawall_server::{Access, Config, MinFree, Rate, Rates};
 
+use super::store;
+use crate::args::Global;
 use crate::args::serve::{self, ServeArgs};
 use crate::connect::hosted::refused;
 use crate::failure::Failure;
@@ -18,14 +20,15 @@ const LOG_FILTER: [&str; 2] = ["warn,seawall_server=info", "info,seawall_server=
 const LOG_FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Serves until SIGINT or SIGTERM, then finishes the requests in flight.
-pub(crate) async fn serve(args: ServeArgs, verbose: u8) -> Result<(), Failure> {
+pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failure> {
     let format = match args.log_format {
         serve::LogFormat::Text => LogFormat::Text,
         serve::LogFormat::Json => LogFormat::Json,
     };
-    telemetry::init(format, LOG_FILTER[usize::from(verbose.min(1))]);
+    telemetry::init(format, LOG_FILTER[usize::from(global.verbose.min(1))]);
     let access = args.token_file.map_or(Access::Open, Access::TokenFile);
     let config = Config {
+        store: store::find(args.store, global)?,
         listen: args.listen,
         access,
         handle_signals: true,

@@ -1,0 +1,255 @@
+//! A bucket in a Ceph object gateway: the real thing, small enough for a test.
+//!
+//! One monitor, one storage daemon that keeps its objects in memory, and one gateway, on loopback.
+//! The tests that run at one time share a cluster; each test has a bucket of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::run::Run;
+use crate::tool::tool;
+
+/// The keys of the gateway's user.
+const ACCESS_KEY: &str = "AKSEAWALL";
+const SECRET_KEY: &str = "sksecret";
+/// A cluster that does not answer by then never will.
+const READY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// A bucket of its own for a test.
+#[derive(Debug)]
+pub struct CephBucket {
+    name: String,
+    cluster: Arc<Cluster>,
+}
+
+impl Default for CephBucket {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CephBucket {
+    /// Makes an empty bucket, in a cluster that is started if need be.
+    #[must_use]
+    pub fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("seawall-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let bucket = Self { name, cluster: Cluster::shared() };
+        bucket.request("PUT", "", &[]);
+        bucket
+    }
+
+    /// The address of the store.
+    #[must_use]
+    pub fn store(&self) -> String {
+        format!("s3://{}", self.name)
+    }
+
+    /// The address of the gateway.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.cluster.endpoint
+    }
+
+    /// A run that has the keys of the bucket, and reaches it at another address than its own.
+    #[must_use]
+    pub fn opened_at(&self, endpoint: &str, run: Run) -> Run {
+        run.env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env("SEAWALL_STORE", self.store())
+            .env("SEAWALL_S3_ENDPOINT", endpoint)
+            .env("SEAWALL_S3_ALLOW_HTTP", "1")
+    }
+
+    /// A run that has the keys and the address of the bucket.
+    #[must_use]
+    pub fn opened(&self, run: Run) -> Run {
+        self.opened_at(self.endpoint(), run)
+    }
+
+    /// The keys of all objects below a prefix.
+    #[must_use]
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        // In the encoding that is signed; curl does not encode.
+        let prefix = prefix.replace('/', "%2F");
+        let text = self.request("GET", &format!("?list-type=2&prefix={prefix}"), &[]);
+        let keys = text.split("<Key>").skip(1);
+        keys.map(|rest| rest.split('<').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The bytes of an object.
+    pub fn get(&self, key: &str, into: &Path) {
+        self.request("GET", &format!("/{key}"), &["-o", into.to_str().unwrap()]);
+    }
+
+    /// Writes an object.
+    pub fn put(&self, key: &str, from: &Path) {
+        self.request("PUT", &format!("/{key}"), &["-T", from.to_str().unwrap()]);
+    }
+
+    /// Removes an object.
+    pub fn delete(&self, key: &str) {
+        self.request("DELETE", &format!("/{key}"), &[]);
+    }
+
+    /// A signed request by another program than ours.
+    fn request(&self, method: &str, rest: &str, more: &[&str]) -> String {
+        let url = format!("{}/{}{rest}", self.endpoint(), self.name);
+        let keys = format!("{ACCESS_KEY}:{SECRET_KEY}");
+        let unsigned = "x-amz-content-sha256: UNSIGNED-PAYLOAD";
+        let mut args = vec!["-sS", "--fail", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user"];
+        args.extend([&keys, "-H", unsigned, "-X", method, &url]);
+        args.extend(more);
+        tool("curl", args)
+    }
+}
+
+/// A running cluster; killed when dropped.
+#[derive(Debug)]
+struct Cluster {
+    endpoint: String,
+    daemons: Vec<Child>,
+    _dir: TempDir,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for daemon in &mut self.daemons {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+impl Cluster {
+    /// Returns the cluster that other tests use now, or a new one.
+    fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let cluster = Arc::new(Self::start());
+            *shared = Arc::downgrade(&cluster);
+            cluster
+        })
+    }
+
+    fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("seawall-ceph-").tempdir().unwrap();
+        let at = Layout::new(dir.path());
+        let mut daemons = Vec::new();
+        at.write();
+        tool("monmaptool", at.monmap());
+        tool("ceph-mon", at.with_config(&["-i", "a", "--mkfs", "--monmap", &at.path("monmap")]));
+        daemons.push(at.daemon(Command::new("ceph-mon"), &["-i", "a"]));
+        let osd = uuid();
+        tool("ceph", at.with_config(&["osd", "new", &osd, "0"]));
+        tool("ceph-osd", at.with_config(&["-i", "0", "--mkfs", "--osd-uuid", &osd]));
+        daemons.push(at.daemon(Command::new("ceph-osd"), &["-i", "0"]));
+        daemons.push(at.daemon(Command::new("radosgw"), &["-n", "client.rgw"]));
+        let endpoint = format!("http://127.0.0.1:{}", at.gateway_port);
+        let begun = Instant::now();
+        while reqwest::blocking::get(&endpoint).is_err() {
+            assert!(begun.elapsed() < READY_TIME_MAX, "the object gateway does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let keys = ["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY];
+        let user = ["user", "create", "--uid=seawall", "--display-name=Seawall"];
+        tool("radosgw-admin", at.with_config(&[&user[..], &keys].concat()));
+        Self { endpoint, daemons, _dir: dir }
+    }
+}
+
+/// The files and ports of a cluster.
+struct Layout {
+    dir: PathBuf,
+    cluster_id: String,
+    monitor_port: u16,
+    gateway_port: u16,
+}
+
+impl Layout {
+    fn new(dir: &Path) -> Self {
+        // Taken together, so that they differ.
+        let ports = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [monitor_port, gateway_port] = ports.map(|port| port.local_addr().unwrap().port());
+        Self { dir: dir.to_owned(), cluster_id: uuid(), monitor_port, gateway_port }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn with_config(&self, args: &[&str]) -> Vec<String> {
+        let config = ["-c".to_owned(), self.path("ceph.conf")];
+        config.into_iter().chain(args.iter().map(|arg| (*arg).to_owned())).collect()
+    }
+
+    fn monmap(&self) -> Vec<String> {
+        let address = format!("[v2:127.0.0.1:{}]", self.monitor_port);
+        let id = &self.cluster_id;
+        let monmap = self.path("monmap");
+        ["--create", "--fsid", id, "--addv", "a", &address, &monmap].map(str::to_owned).to_vec()
+    }
+
+    /// Writes the configuration and the keys.
+    fn write(&self) {
+        let Self { cluster_id, monitor_port, gateway_port, .. } = self;
+        for folder in ["mon", "osd", "rgw", "run", "log"] {
+            fs::create_dir(self.dir.join(folder)).unwrap();
+        }
+        let dir = self.dir.display();
+        // The intervals of the monitor decide how long the pools of the gateway take to make.
+        // Without `tcp_nodelay` each small answer waits 40 ms.
+        let config = format!(
+            "[global]\nfsid = {cluster_id}\nmon host = v2:127.0.0.1:{monitor_port}\n\
+             public addr = 127.0.0.1\ncluster addr = 127.0.0.1\nkeyring = {dir}/keyring\n\
+             run dir = {dir}/run\nadmin socket = {dir}/run/$name.$pid.asok\n\
+             log file = {dir}/log/$name.log\npid file = {dir}/run/$name.pid\n\
+             osd pool default size = 1\nosd pool default min size = 1\n\
+             mon allow pool size one = true\nosd pool default pg num = 8\n\
+             osd pool default pgp num = 8\nosd pool default pg autoscale mode = off\n\
+             mon max pg per osd = 1000\nosd crush chooseleaf type = 0\n\
+             mon data avail crit = 1\nmon data avail warn = 2\nosd objectstore = memstore\n\
+             osd data = {dir}/osd\nmon data = {dir}/mon\nmemstore device bytes = 4294967296\n\
+             osd op num shards = 2\nosd op num threads per shard = 2\n\
+             osd class dir = /usr/lib/x86_64-linux-gnu/rados-classes\nrgw data = {dir}/rgw\n\
+             rgw frontends = beast endpoint=127.0.0.1:{gateway_port} tcp_nodelay=1\n\
+             rgw enable lc threads = false\npaxos propose interval = 0.05\n\
+             paxos min wait = 0.01\nosd mon report interval = 1\nmon tick interval = 1\n\
+             mon osd min up ratio = 0\nosd heartbeat interval = 1\n"
+        );
+        fs::write(self.dir.join("ceph.conf"), config).unwrap();
+        let keyring = self.path("keyring");
+        tool("ceph-authtool", ["--create-keyring", &keyring]);
+        for (name, caps) in [
+            ("mon.", &["mon", "allow *"][..]),
+            ("client.admin", &["mon", "allow *", "osd", "allow *"]),
+            ("osd.0", &["mon", "allow profile osd", "osd", "allow *"]),
+            ("client.rgw", &["mon", "allow *", "osd", "allow *"]),
+        ] {
+            let mut args = vec![keyring.as_str(), "--gen-key", "-n", name];
+            for cap in caps.chunks(2) {
+                args.extend(["--cap", cap[0], cap[1]]);
+            }
+            tool("ceph-authtool", args);
+        }
+    }
+
+    /// Starts a daemon in the foreground.
+    fn daemon(&self, mut command: Command, args: &[&str]) -> Child {
+        command.args(self.with_config(args)).arg("-f");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+}
+
+fn uuid() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap().trim().to_owned()
+}
