@@ -320,6 +320,7 @@ async fn serve(
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });
+    actix_web::rt::spawn(jobs::collect::take_over(Arc::clone(&collected)));
     if let Some(pause) = config.collect_every {
         actix_web::rt::spawn(jobs::collect::repeat(collected, pause));
     }

@@ -156,6 +156,43 @@ fn what_is_deleted_is_free_once_older_pulls_have_ended_and_pushes_meanwhile_come
     comes_back(&world, &[1, 2, 4, 5]);
 }
 
+/// One process collects and is killed while it waits for a pull. The other one, of which a further
+/// collection was requested meanwhile, does not leave it at that.
+#[test]
+fn a_request_to_a_process_that_is_killed_is_served_by_another() {
+    let world = World::new();
+    raw(&world.path("disk.raw"), MIB, &[(0, Noise::new("disk").bytes(MIB))]);
+    world.push("shop:1", &["web=root:disk.raw"]);
+    let [one, other] = [world.serve(), world.serve()];
+    let client = reqwest::blocking::Client::new();
+    let lease: Value = client
+        .post(other.at("/v1/leases"))
+        .json(&json!({ "application": "shop", "purpose": "pull" }))
+        .send()
+        .and_then(reqwest::blocking::Response::json)
+        .unwrap();
+    other.client(&world, "rm shop:1").succeeds();
+    let comes_to = |is_wanted: &dyn Fn(&Value) -> bool| {
+        let begun = Instant::now();
+        loop {
+            let shown: Value = serde_json::from_str(&other.text("/v1/collection")).unwrap();
+            if is_wanted(&shown) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{shown}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    one.client(&world, "gc --no-wait").succeeds();
+    comes_to(&|shown| shown["phase"] == "waiting");
+    other.client(&world, "gc --no-wait").succeeds();
+    one.kill();
+    let url = other.at(&format!("/v1/leases/{}", lease["id"].as_str().unwrap()));
+    assert!(client.delete(url).send().unwrap().status().is_success());
+    comes_to(&|shown| shown["phase"] == "idle" && shown["last"]["error"].is_null());
+    assert_eq!(stored(&world.path("registry")), 0);
+}
+
 #[test]
 fn a_collection_that_is_killed_loses_nothing_and_the_next_one_finishes() {
     let world = shop();

@@ -384,7 +384,7 @@ macro_rules! on_new_catalogs {
                 a_job_resumes_until_it_is_complete
                 a_stopped_job_is_free
                 a_request_makes_a_job_go_on
-                a_request_outlives_the_runner
+                a_request_outlives_its_runner
                 a_check_saves_its_findings_with_its_progress
                 the_gravest_finding_of_an_object_stays;
             audit: a_webhook_is_due_until_its_deliveries_are_claimed

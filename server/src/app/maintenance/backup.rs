@@ -4,6 +4,11 @@
 //!
 //! There is one copy at a time among all processes that serve a directory. A copy reserves disk
 //! space like an upload, until its last byte is sent.
+//!
+//! A copy is not a job of the kernel, but holds a claim of the engine, for three reasons. It is
+//! made from read-only and full catalogs, too, in which no row can be written. It would contain the
+//! row of its own job, so that a restored catalog would show a backup in progress. And nothing of
+//! it can be resumed: it is a copy of one moment, whose claim and space end with its process.
 
 use std::fs::File;
 use std::io;

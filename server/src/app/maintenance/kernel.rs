@@ -17,7 +17,15 @@
 //! # After a crash
 //!
 //! The job has no end and no heartbeat. After [`PATIENCE_SECS`] every process shows it as
-//! interrupted. The next claim resumes it, or begins another one, as the kind of the job chooses.
+//! interrupted. The next claim resumes it, or begins another one, as the kind of the job chooses. A
+//! request that the dead runner had accepted stays in the row, for the next one.
+//!
+//! # What is no job
+//!
+//! A *backup* is a response to the request that reads it (`backup`). The application of *retention
+//! policies* is a few transactions within a request; each deletes one release and is complete by
+//! itself. *Messages to webhooks* are claimed one by one for the time of an attempt
+//! (`jobs/deliver.rs`): one runner for all of them would let a dead receiver delay the others.
 
 use std::error::Error;
 use std::future::Future;

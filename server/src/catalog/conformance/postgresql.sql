@@ -970,7 +970,7 @@ PREPARE s202 AS UPDATE jobs SET request = $1 WHERE kind = $2 AND run = $3;
 PREPARE s203 AS UPDATE jobs SET request = '', is_stopped = 0 WHERE kind = $1 AND run = $2;
 
 PREPARE s204 AS UPDATE jobs SET runner = $1, beat_at_secs = $2, is_stopped = 0,
-                           ended_at_secs = NULL, failure = NULL, request = ''
+                           ended_at_secs = NULL, failure = NULL
                        WHERE kind = $3 AND run = $4;
 
 PREPARE s205 AS UPDATE leases SET deadline_secs = $1 WHERE id = $2 AND deadline_secs > $3

@@ -67,7 +67,7 @@ pub struct Job {
     /// The progress, as text of the job's choice.
     pub progress: String,
     /// The request for the job to go on when it is done, as text of the job's choice; empty if
-    /// there is none. In a claimed job, the request that its dead runner left behind.
+    /// there is none.
     pub request: String,
 }
 
@@ -77,12 +77,6 @@ impl Job {
     #[must_use]
     pub const fn is_alive(&self, now_secs: u64, patience_secs: u64) -> bool {
         self.end.is_none() && now_secs.saturating_sub(self.beat_at_secs) < patience_secs
-    }
-
-    /// Returns whether the job has a request but no runner that will serve it.
-    #[must_use]
-    pub const fn is_abandoned(&self, now_secs: u64, patience_secs: u64) -> bool {
-        self.end.is_none() && !self.is_alive(now_secs, patience_secs) && !self.request.is_empty()
     }
 }
 

@@ -23,8 +23,9 @@ impl Catalog {
     }
 
     /// Claims a job for a runner: resumes the newest if it did not complete, or else begins one
-    /// with the progress that `begin` makes of the newest. Takes the request that a dead runner
-    /// left. Returns `None` while another runner is alive.
+    /// with the progress that `begin` makes of the newest. A request that a dead runner left stays
+    /// with a resumed job; a new one has it from `begin`. Returns `None` while another runner is
+    /// alive.
     ///
     /// # Errors
     /// If the engine fails.

@@ -55,26 +55,65 @@ impl Registry {
         self: &Arc<Self>,
         options: CollectOptions,
     ) -> Result<Option<Task<Collection>>, AppError> {
-        let kind = JobKind::Collection;
         self.catalog.make_room().await?;
         loop {
             let claim = self.catalog.claim_collecting().await?;
             let merge = move |earlier: &str| merged(earlier, options);
-            if claim.is_none() && self.kernel.request(kind, merge).await? {
+            if claim.is_none() && self.kernel.request(JobKind::Collection, merge).await? {
                 return Ok(None);
             }
-            // With the right to sweep, the job of a dead runner is replaced without waiting.
-            let patience_secs = if claim.is_some() { 0 } else { PATIENCE_SECS };
-            let order = Order { kind, patience_secs, restart: true };
-            let claimed = self.kernel.claim(order, CollectStatus::beginning).await?;
-            let Some((running, job)) = claimed else { continue };
-            let options = options.after(&job.request);
-            let watched = Arc::new(Watched::new(Arc::clone(&running), &job));
-            self.collecting.set(Arc::clone(&watched));
-            let registry = Arc::clone(self);
-            let work = Collection { registry, watched, options, claim, is_continued: false };
-            return Ok(Some(Task { running, work }));
+            if let Some(task) = self.claim_collection(claim, options).await? {
+                return Ok(Some(task));
+            }
         }
+    }
+
+    /// Claims the job of collecting, with the requests that a dead runner left.
+    async fn claim_collection(
+        self: &Arc<Self>,
+        claim: Option<Claim>,
+        options: CollectOptions,
+    ) -> Result<Option<Task<Collection>>, AppError> {
+        // With the right to sweep, the job of a dead runner is replaced without waiting.
+        let patience_secs = if claim.is_some() { 0 } else { PATIENCE_SECS };
+        let order = Order { kind: JobKind::Collection, patience_secs, restart: true };
+        let claimed = self.kernel.claim(order, CollectStatus::beginning).await?;
+        let Some((running, job)) = claimed else { return Ok(None) };
+        let taken = CollectStatus::of(&job).taken;
+        let options = taken.map_or(options, |taken| taken.with(options));
+        let watched = Arc::new(Watched::new(Arc::clone(&running), &job));
+        self.collecting.set(Arc::clone(&watched));
+        let registry = Arc::clone(self);
+        let work = Collection { registry, watched, options, claim, is_continued: false };
+        Ok(Some(Task { running, work }))
+    }
+
+    /// Starts the collection that was requested of a process that has died since. Without one,
+    /// nothing happens.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails, or the system has no thread to give.
+    pub async fn take_over_collecting(self: &Arc<Self>) -> Result<(), AppError> {
+        match self.abandoned_collection().await? {
+            Some(task) => task.spawn(),
+            None => Ok(()),
+        }
+    }
+
+    async fn abandoned_collection(self: &Arc<Self>) -> Result<Option<Task<Collection>>, AppError> {
+        if self.abandoned_request().await?.is_none() {
+            return Ok(None);
+        }
+        // Under the right to sweep, no other process takes the same request.
+        let Some(claim) = self.catalog.claim_collecting().await? else { return Ok(None) };
+        let Some(options) = self.abandoned_request().await? else { return Ok(None) };
+        self.claim_collection(Some(claim), options).await
+    }
+
+    async fn abandoned_request(&self) -> Result<Option<CollectOptions>, AppError> {
+        let job = self.catalog.newest_job(JobKind::Collection).await?;
+        let now_secs = self.host.now_secs();
+        Ok(job.and_then(|job| CollectStatus::abandoned(&job, now_secs)))
     }
 }
 
@@ -105,7 +144,10 @@ impl Work for Collection {
 
     fn go_on(&mut self, request: &str) {
         self.options = serde_json::from_str(request).unwrap_or_default();
-        self.watched.change(|status| status.phase = Phase::Marking);
+        self.watched.change(|status| {
+            status.phase = Phase::Marking;
+            status.taken = Some(self.options);
+        });
         self.is_continued = true;
     }
 }

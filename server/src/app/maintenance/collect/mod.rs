@@ -76,11 +76,6 @@ pub struct CollectOptions {
 }
 
 impl CollectOptions {
-    /// Merges these options with those of an earlier request, if there is one.
-    fn after(self, earlier: &str) -> Self {
-        serde_json::from_str::<Self>(earlier).map_or(self, |earlier| earlier.with(self))
-    }
-
     /// Merges the options of an earlier and a newer request. The newer rate limit applies.
     fn with(self, newer: Self) -> Self {
         Self {

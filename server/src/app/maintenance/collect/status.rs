@@ -42,6 +42,9 @@ pub struct CollectStatus {
     /// The end of the last collection, in seconds since 1970-01-01 UTC, and its outcome; `None` if
     /// there was none.
     pub last: Option<(u64, Result<Collected, CollectFailure>)>,
+    /// The request that the current round serves, if it was made during another round. If its
+    /// runner dies, another process takes the request over.
+    pub taken: Option<CollectOptions>,
 }
 
 /// The failure of a collection.
@@ -64,13 +67,33 @@ impl CollectFailure {
 
 impl CollectStatus {
     /// Reads the progress of a job.
-    fn of(job: &Job) -> Self {
+    pub(super) fn of(job: &Job) -> Self {
         serde_json::from_str(&job.progress).unwrap_or_default()
     }
 
     /// Returns the progress of a new collection after the job `before`.
     pub(super) fn beginning(before: Option<&Job>) -> String {
-        Self { phase: Phase::Marking, ..before.map(Self::of).unwrap_or_default() }.text()
+        let (taken, before) =
+            before.map(|job| (Self::unserved(job), Self::of(job))).unwrap_or_default();
+        Self { phase: Phase::Marking, taken, ..before }.text()
+    }
+
+    /// Returns the request that a job has not served, if there is one.
+    fn unserved(job: &Job) -> Option<CollectOptions> {
+        if job.end.is_some() {
+            return None;
+        }
+        // A stop ends the requests before it.
+        let taken = Self::of(job).taken.filter(|_| !job.is_stopped);
+        match serde_json::from_str(&job.request) {
+            Ok(request) => Some(taken.map_or(request, |taken| taken.with(request))),
+            Err(_) => taken,
+        }
+    }
+
+    /// Returns the request that the dead runner of a job left, if there is one.
+    pub(super) fn abandoned(job: &Job, now_secs: u64) -> Option<CollectOptions> {
+        Self::unserved(job).filter(|_| !job.is_alive(now_secs, PATIENCE_SECS))
     }
 
     fn text(&self) -> String {
@@ -107,6 +130,8 @@ impl CollectStatus {
         }
         if matches!(outcome, Ok(Collected { waits_for: Some(_), .. })) {
             self.phase = Phase::Waiting;
+        } else {
+            self.taken = None;
         }
         self.last = Some((now_secs, outcome));
     }
@@ -180,7 +205,9 @@ impl Collecting {
 
 /// Merges the request of `options` with an earlier one.
 pub(super) fn merged(earlier: &str, options: CollectOptions) -> String {
-    serde_json::to_string(&options.after(earlier)).unwrap_or_default()
+    let earlier = serde_json::from_str::<CollectOptions>(earlier);
+    let merged = earlier.map_or(options, |earlier| earlier.with(options));
+    serde_json::to_string(&merged).unwrap_or_default()
 }
 
 /// Formats an error with its causes.

@@ -36,8 +36,8 @@ pub(in crate::catalog) fn last_complete(tx: &mut dyn Tx, kind: JobKind) -> TxRes
 }
 
 /// Claims a job for a runner: resumes the newest if it did not complete, or else begins one with
-/// the progress that `begin` makes of the newest. Takes the request that a dead runner left.
-/// Returns `None` while another runner is alive.
+/// the progress that `begin` makes of the newest. A request that a dead runner left stays with a
+/// resumed job; a new one has it from `begin`. Returns `None` while another runner is alive.
 pub(in crate::catalog) fn claim(
     tx: &mut dyn Tx,
     claim: &ClaimJob,
@@ -52,7 +52,7 @@ pub(in crate::catalog) fn claim(
     match unfinished {
         Some(job) if !restart => {
             let sql = "UPDATE jobs SET runner = $1, beat_at_secs = $2, is_stopped = 0,
-                           ended_at_secs = NULL, failure = NULL, request = ''
+                           ended_at_secs = NULL, failure = NULL
                        WHERE kind = $3 AND run = $4";
             tx.run(sql, args![runner, now_secs, kind.name(), job.id.run])?;
         }
@@ -73,10 +73,8 @@ pub(in crate::catalog) fn claim(
             tx.run(sql, args![kind.name(), run, runner, now_secs, progress])?;
         }
     }
-    let mut job =
-        newest(tx, *kind)?.ok_or_else(|| TxError::damaged("a job that began has no row"))?;
-    job.request = before.map(|job| job.request).unwrap_or_default();
-    Ok(Some(job))
+    let job = newest(tx, *kind)?;
+    job.map(Some).ok_or_else(|| TxError::damaged("a job that began has no row"))
 }
 
 fn is_complete(job: &Job) -> bool {

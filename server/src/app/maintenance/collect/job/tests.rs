@@ -92,6 +92,70 @@ async fn requests_beside_a_collection_are_merged_into_the_next_round() {
     assert!(status(&other).await.last.unwrap().1.unwrap().has_looked);
 }
 
+async fn abandoned(registry: &Arc<Registry>) -> Option<Task<Collection>> {
+    registry.abandoned_collection().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_request_to_a_process_that_died_is_taken_over() {
+    let (site, one, other) = two_processes();
+    assert!(abandoned(&other).await.is_none(), "there is no collection");
+    let dead = begun(&one, DEFAULT).await.unwrap();
+    assert!(begun(&other, FORCED).await.is_none(), "requested of the one");
+    drop(dead);
+    assert!(abandoned(&other).await.is_none(), "it may be alive");
+    site.pass(PATIENCE_SECS);
+    let taken = abandoned(&other).await.unwrap();
+    assert_eq!(taken.work.options, FORCED);
+    assert!(abandoned(&one).await.is_none(), "taken once");
+    // Whoever took it dies, too.
+    drop(taken);
+    site.pass(PATIENCE_SECS);
+    let taken = abandoned(&one).await.unwrap();
+    assert_eq!(taken.work.options, FORCED);
+    taken.run().await;
+    assert!(status(&other).await.last.unwrap().1.unwrap().has_looked);
+    site.pass(PATIENCE_SECS);
+    assert!(abandoned(&other).await.is_none(), "it was served");
+}
+
+#[tokio::test]
+async fn a_request_in_its_own_round_is_taken_over() {
+    let (site, one, other) = two_processes();
+    let mut job = begun(&one, DEFAULT).await.unwrap();
+    assert!(begun(&other, FORCED).await.is_none());
+    let request = job.running.end(None).await.unwrap().unwrap();
+    job.work.go_on(&request);
+    job.running.beat().await.unwrap();
+    drop(job);
+    site.pass(PATIENCE_SECS);
+    assert_eq!(abandoned(&other).await.unwrap().work.options, FORCED);
+}
+
+#[tokio::test]
+async fn nobody_takes_over_what_was_not_requested_or_was_stopped() {
+    let (site, one, other) = two_processes();
+    drop(begun(&one, FORCED).await.unwrap());
+    site.pass(PATIENCE_SECS);
+    assert!(abandoned(&other).await.is_none(), "its client sees that it was interrupted");
+    let dead = begun(&one, FORCED).await.unwrap();
+    assert!(begun(&other, FORCED).await.is_none());
+    other.stop_collecting().await.unwrap();
+    drop(dead);
+    site.pass(PATIENCE_SECS);
+    assert!(abandoned(&other).await.is_none(), "the stop ended the request");
+}
+
+#[tokio::test]
+async fn the_next_collection_serves_what_the_dead_left() {
+    let (_site, one, other) = two_processes();
+    let dead = begun(&one, DEFAULT).await.unwrap();
+    assert!(begun(&other, FORCED).await.is_none());
+    drop(dead);
+    let job = begun(&other, CollectOptions { rate_max: Some(9), ..DEFAULT }).await.unwrap();
+    assert_eq!(job.work.options, CollectOptions { rate_max: Some(9), ..FORCED });
+}
+
 #[test]
 fn the_outcomes_of_one_collection_add_up() {
     let freed = |bytes, waits_for| {
