@@ -161,7 +161,7 @@ mod tests {
 
     /// Fails if a field is missing from the digest, or if two texts can run into each other.
     #[test]
-    fn whatever_an_entry_says_is_in_its_digest() {
+    fn every_field_of_an_entry_is_in_its_digest() {
         let facts = BTreeMap::from([("channel".to_owned(), "stable".to_owned())]);
         let other = BTreeMap::from([("channels".to_owned(), "table".to_owned())]);
         let (web, shop): (ApplicationName, _) = ("web".parse().unwrap(), "shop".parse().unwrap());

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_is_none() {
+    fn invalid_moments_are_none() {
         for text in [
             "",
             "2026-11-2",

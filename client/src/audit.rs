@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_changed_shows() {
+    fn every_change_of_a_log_is_detected() {
         let sound = log(5);
         for at in 0..5 {
             let mut changed = sound.clone();

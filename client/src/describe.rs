@@ -39,7 +39,7 @@ impl Failure for DescribeError {
         match self {
             Self::Lock(error) => error.remedy(),
             Self::Host(error) => error.remedy(),
-            Self::InProgress { .. } => Some("run `seawall patch` again to finish it".to_owned()),
+            Self::InProgress { .. } => Some("run `seawall patch` again to complete it".to_owned()),
         }
     }
 }

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_refused_with_both_sums() {
+    fn a_lack_of_space_is_reported_with_both_sums() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("a/b");
         assert_eq!(Room::of(&missing, 0).folder, dir.path());

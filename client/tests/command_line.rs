@@ -1,6 +1,6 @@
-//! The binary as a shell sees it: exit codes, streams, signals. A directory is the registry.
+//! The binary in a shell: exit codes, streams, signals. The registry is a directory.
 #![cfg(feature = "server")]
-#![allow(clippy::unwrap_used)] // tests; the lint exempts only functions that bear `#[test]`
+#![allow(clippy::unwrap_used)] // test code; the lint exempts only functions with `#[test]`
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let world = Self { folder: tempfile::tempdir().unwrap() };
-        // Data, a hole and data; cut anew by every test, so small.
+        // Data, a hole and data; small, because every test cuts it again.
         let mut disk: Vec<u8> = (0..1_500_000_u32).flat_map(u32::to_le_bytes).collect();
         disk[1 << 20..3 << 20].fill(0);
         std::fs::write(world.path().join("disk.raw"), disk).unwrap();
@@ -36,7 +36,7 @@ impl World {
         self.command(line).output().unwrap()
     }
 
-    /// Standard output of a command that succeeds.
+    /// Returns the standard output of a command, which must succeed.
     fn ok(&self, line: &str) -> String {
         let output = self.run(line);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -88,7 +88,7 @@ fn a_release_is_pushed_shown_promoted_and_compared() {
 }
 
 #[test]
-fn what_goes_wrong_has_its_exit_code_and_a_next_step() {
+fn failures_have_an_exit_code_and_a_next_step() {
     let world = World::new();
     world.fails("list", 3, "there is no registry in ./repo");
     assert!(!world.path().join("repo").exists(), "reading makes nothing");
@@ -99,7 +99,7 @@ fn what_goes_wrong_has_its_exit_code_and_a_next_step() {
     world.fails("push web:stable --machine web=disk.raw", 2, "does not name a version");
     world.fails("push web:2.0 --file nothing.toml", 3, "cannot read nothing.toml");
     world.fails("list --registry http://127.0.0.1:1", 6, "http://127.0.0.1:1");
-    world.fails("list --registry ftp://host", 2, "begins with http:// or https://");
+    world.fails("list --registry ftp://host", 2, "begin with http:// or https://");
     world.fails("frobnicate", 2, "unrecognized subcommand");
     std::fs::write(world.path().join("bad.toml"), "[machines.web]\ncpu = 2").unwrap();
     world.fails("push web:2.0 --file bad.toml", 2, "line 2");
@@ -126,7 +126,7 @@ fn a_reader_that_goes_away_is_not_an_error() {
 #[test]
 fn a_signal_ends_a_command_with_the_shells_code_and_a_server_with_success() {
     let world = World::new();
-    // Nobody answers there: the command waits until it is told to stop.
+    // Nobody answers at this address, so the command waits until it is signalled.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let mut child = world.command("list");
@@ -176,7 +176,7 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-/// The exit code of a process that is about to end.
+/// Waits for a process to end, and returns its exit code.
 fn ends(child: &mut Child) -> Option<i32> {
     let patience = Instant::now() + Duration::from_secs(20);
     while Instant::now() < patience {

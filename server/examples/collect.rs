@@ -1,7 +1,8 @@
 //! Measures collections on a synthetic registry: `collect build DIR CHUNKS`, then
 //! `collect run DIR`, which deletes a fifth of the releases and collects twice.
 //!
-//! Packs are sparse files with real footers: their frames are never read when nothing is repacked.
+//! Packs are sparse files with real footers, because a collection without repacking reads no
+//! frames.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -36,7 +37,7 @@ const RELEASE_COUNT: u64 = 100;
 const CHUNK_LEN: u32 = 64 << 10;
 const CHUNKS_PER_LEAF: u64 = LEAF_SPAN / CHUNK_LEN as u64;
 const CHUNKS_PER_PACK: u64 = 512;
-/// What a chunk of 64 KiB occupies, compressed.
+/// The compressed length of a chunk of 64 KiB, in bytes.
 const STORED_LEN: u32 = 32 << 10;
 
 struct Machinery;
@@ -99,7 +100,7 @@ async fn build(dir: &Path, chunk_count: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// A pack file with a footer and no frames, and its row.
+/// Returns a pack file with a footer and no frames, and its row.
 async fn add_pack(dir: &Path, catalog: &Catalog, chunks: std::ops::Range<u64>) -> Outcome<()> {
     const HEADER_LEN: u64 = 16;
     let mut footer = 1u32.to_le_bytes().to_vec();

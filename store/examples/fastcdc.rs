@@ -1,7 +1,8 @@
-//! The yardstick of `./dev bench`: what byte-wise FastCDC of 16/64/256 KiB would call new.
+//! The reference of `./dev bench`: the bytes that byte-wise FastCDC of 16/64/256 KiB would store as
+//! new.
 //!
-//! `fastcdc OLD NEW` prints the stored bytes (zstd as in packs) of the chunks that NEW has and OLD
-//! has not, then their count. Runs of data are cut apart, so that holes cost nothing.
+//! `fastcdc OLD NEW` prints the stored bytes (zstd as in packs) of the chunks that are in NEW and
+//! not in OLD, then their count. Runs of data are cut apart, so that holes cost nothing.
 //!
 //! Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage
 //! Systems", 2020, with normalisation level 1.
@@ -18,7 +19,7 @@ use seawall_store::scan::is_zero;
 const LEN_MIN: usize = 16 << 10;
 const LEN_MEAN: usize = 64 << 10;
 const LEN_MAX: usize = 256 << 10;
-/// One bit harder before the mean and one easier after it than its 16.
+/// One bit more than 16 before the mean, and one bit less after it.
 const MASK_BEFORE_MEAN: u64 = !(u64::MAX >> 17);
 const MASK_AFTER_MEAN: u64 = !(u64::MAX >> 15);
 /// Read at once, a multiple of the longest chunk.

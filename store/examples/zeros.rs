@@ -1,6 +1,6 @@
 //! Writes the table of `content::zeros` to the file named by the first argument.
 //!
-//! Hashes 5 TiB of zeros: a quarter of an hour or more on every core there is.
+//! Hashes 5 TiB of zeros, which takes a quarter of an hour or more on all cores.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! Images read and written by Seawall, compared with what `qemu-img` makes of them.
+//! Images read and written by Seawall, compared with the results of `qemu-img`.
 //!
 //! These tests need `qemu-img` and `qemu-io`.
 

@@ -1,4 +1,4 @@
-//! What a signal leaves. A test binary of its own: it plays the end of its process.
+//! The remains after a signal. A separate test binary, because it simulates the end of its process.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use seawall_store::new_file::{NewFile, NewFileError, Overwrite};
 use seawall_store::unfinished::{self, Unfinished};
 
 #[test]
-fn what_is_unfinished_when_the_process_ends_is_removed_and_nothing_is_committed_after() {
+fn unfinished_files_are_removed_when_the_process_ends_and_none_is_committed_after() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     let write = |path: PathBuf| move || fs::write(path, b"half");

@@ -107,7 +107,7 @@ fn a_webhook_that_fails_twice_gets_each_event_rightly_signed() {
 }
 
 #[test]
-fn what_was_published_is_told_though_the_registry_is_killed_before() {
+fn events_are_delivered_although_the_registry_was_killed_before() {
     let world = World::new();
     let registry = world.serve();
     disk(&world, "1.raw", "one", 4096);
@@ -345,7 +345,7 @@ fn a_registry_refuses_pushes_before_its_disk_is_full_and_goes_on_serving_pulls()
 }
 
 #[test]
-fn who_asks_too_often_is_told_when_to_come_back() {
+fn clients_over_their_rate_are_told_when_to_retry() {
     let world = World::new();
     disk(&world, "1.raw", "one", MIB);
     let serve = "serve registry --listen 127.0.0.1:0 --rate-limit 10:10";

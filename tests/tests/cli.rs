@@ -29,7 +29,7 @@ fn refused(done: &Done) {
 }
 
 #[test]
-fn what_is_no_reference_is_refused_with_the_form_of_one() {
+fn an_invalid_reference_is_refused_with_the_valid_form() {
     let world = shop();
     let long = "a".repeat(2000);
     for reference in [
@@ -56,7 +56,7 @@ fn what_is_no_reference_is_refused_with_the_form_of_one() {
 }
 
 #[test]
-fn what_is_not_there_is_exit_status_3() {
+fn missing_names_are_exit_status_3() {
     let world = shop();
     for args in [
         "show shop:9",
@@ -375,7 +375,7 @@ fn a_host_in_a_reference_cannot_collect_a_configured_token() {
 
 /// The standard error of a unit may be a file on a full disk.
 #[test]
-fn what_cannot_be_said_on_standard_error_stops_nothing() {
+fn an_unwritable_standard_error_stops_no_command() {
     let world = World::new();
     raw(&world.path("a.raw"), 8 * MIB, &[(0, Noise::new("a").bytes(2 * MIB))]);
     for (line, code) in [

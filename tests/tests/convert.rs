@@ -94,7 +94,7 @@ fn standard_output_gets_the_same_bytes_as_a_file() {
 }
 
 #[test]
-fn what_cannot_be_converted_leaves_nothing_behind() {
+fn a_failed_conversion_leaves_no_file() {
     let world = world();
     fs::write(world.path("taken.qcow2"), b"precious").unwrap();
     fs::write(world.path("bad.vmdk"), b"KDMV and nothing else").unwrap();

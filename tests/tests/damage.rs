@@ -264,7 +264,7 @@ fn a_disk_that_a_guest_wrote_to_is_modified_and_one_that_decayed_is_damaged() {
 /// A push of the same disk reports or restores every missing or truncated object, and never reports
 /// success while an object is missing. Flipped bits inside packs are found by `verify`.
 #[test]
-fn a_push_heals_what_it_relies_on() {
+fn a_push_restores_lost_objects_that_it_relies_on() {
     let stock = Stock::new();
     let deletions = DAMAGES.iter().take(3);
     let flips = DAMAGES.iter().skip(3);

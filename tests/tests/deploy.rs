@@ -179,7 +179,7 @@ fn says(folder: &Path, machine: &str, text: &str) {
 }
 
 #[test]
-fn what_a_host_cannot_be_told_is_printed_and_in_json() {
+fn settings_that_a_target_cannot_express_are_printed_and_in_json() {
     let world = World::new();
     shop(&world);
     // A plan reports the losses before any file exists.

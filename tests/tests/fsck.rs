@@ -293,7 +293,7 @@ fn pulled_disks_heal_a_release_in_any_format() {
 }
 
 #[test]
-fn what_no_source_has_is_said_and_the_rest_is_healed() {
+fn chunks_without_a_source_are_reported_and_the_rest_is_repaired() {
     let stock = Stock::new();
     stock.reset();
     stock.world.local("pull shop:1 --into pulled").succeeds();

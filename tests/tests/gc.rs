@@ -119,7 +119,7 @@ fn a_push_that_found_everything_there_gives_a_collection_nothing_to_look_for() {
 }
 
 #[test]
-fn what_is_deleted_is_free_once_older_pulls_have_ended_and_pushes_meanwhile_come_through() {
+fn a_deleted_release_is_freed_once_older_pulls_end_and_pushes_meanwhile_succeed() {
     let world = shop();
     let registry = world.serve();
     let client = reqwest::blocking::Client::new();

@@ -151,7 +151,7 @@ fn inspecting_a_package_fails_where_a_push_would() {
     fs::write(disk.unwrap(), "<html>404 Not Found</html>").unwrap();
     fs::remove_file(folder.join("shop.mf")).unwrap();
     let run = world.seawall("inspect loose");
-    run.exits_with(2).says("is no vmdk image, as the descriptor says");
+    run.exits_with(2).says("is not a vmdk image, as the descriptor says");
 }
 
 #[test]

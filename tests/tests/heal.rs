@@ -88,7 +88,7 @@ fn each_object_that_a_repair_brings_again_is_logged_once() {
 
 /// The host's guest wrote to a part of its disk, whose chunks are sound in the damaged pack.
 #[test]
-fn what_a_damaged_pack_still_holds_goes_with_what_a_host_has() {
+fn sound_chunks_of_a_damaged_pack_complete_those_of_a_host() {
     let world = shop();
     flip_pack(&world);
     flip_bit(world.path("host/web/root.raw"), 2 * MIB - 1000);

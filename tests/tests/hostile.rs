@@ -499,7 +499,7 @@ fn redirects_that_lead_nowhere_end() {
 
 /// A problem's text, a name that does not parse, and a page whose cursor points back to itself.
 #[test]
-fn what_a_registry_says_of_an_error_stays_on_its_line_and_no_list_is_endless() {
+fn errors_of_a_registry_stay_on_their_line_and_no_list_is_endless() {
     let world = World::new();
     raw(&world.path("a.raw"), 64 * KIB, &[(0, Noise::new("a").bytes(16 * KIB))]);
     let registry = world.serve();
@@ -538,5 +538,5 @@ fn what_a_registry_says_of_an_error_stays_on_its_line_and_no_list_is_endless() {
         answer.with_body(page.to_string())
     });
     let done = world.seawall("list").env("SEAWALL_REGISTRY", proxy.url()).exits_with(1);
-    done.explains().says("the list goes back to the page after `shop`");
+    done.explains().says("the list returns to the page after `shop`");
 }

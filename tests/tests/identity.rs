@@ -52,7 +52,7 @@ fn pieces(runs: &[Run]) -> (u64, Vec<(u64, Vec<u8>)>) {
 /// One world for all cases: as in practice, later disks meet the chunks, seeds and registries of
 /// earlier ones.
 #[test]
-fn what_is_pulled_is_what_was_pushed_for_any_disk_in_both_formats() {
+fn a_pull_restores_any_pushed_disk_in_both_formats() {
     let world = World::new();
     let cases = Config { cases: 14, max_shrink_iters: 20, ..Config::default() };
     let count = Cell::new(0);

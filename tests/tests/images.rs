@@ -150,7 +150,7 @@ fn an_extent_that_is_a_link_out_of_the_folder_is_refused() {
 
 /// A file read as qcow2 and as raw gives two different disks.
 #[test]
-fn what_was_remembered_of_a_file_in_one_format_says_nothing_of_it_in_another() {
+fn a_remembered_scan_of_a_file_applies_to_its_format_only() {
     let world = World::new();
     raw(&world.path("disk.img"), MIB, &[(0, Noise::new("memo").bytes(MIB))]);
     let (from, to) = (world.path("disk.img"), world.path("guest.img"));
@@ -203,7 +203,7 @@ fn a_compressed_disk_is_read_as_what_it_holds() {
 }
 
 #[test]
-fn what_is_no_disk_is_refused_by_all_three_commands() {
+fn files_that_are_no_disks_are_refused_by_all_three_commands() {
     let world = World::new();
     fs::write(world.path("page.raw"), "<!DOCTYPE html><html>404</html>\n").unwrap();
     fs::write(world.path("disk"), Noise::new("nothing").bytes(MIB)).unwrap();

@@ -133,7 +133,7 @@ fn a_signal_ends_what_only_reads() {
 }
 
 #[test]
-fn what_a_signal_ended_goes_on() {
+fn interrupted_commands_resume() {
     let world = world();
     at_every_moment(
         &world,

@@ -27,7 +27,7 @@ fn promote(world: &World, version: &str) {
 
 /// Asserts that `rm` refuses each release with exit status 4 and names its holder.
 #[test]
-fn what_is_held_is_not_deleted_and_the_refusal_names_what_holds_it() {
+fn a_held_release_is_not_deleted_and_the_refusal_names_its_holders() {
     let world = shop();
     promote(&world, "1.2");
     promote(&world, "1.3");
@@ -235,7 +235,7 @@ fn a_directory_that_cannot_be_read_does_not_let_the_others_lapse() {
 }
 
 #[test]
-fn what_a_lockfile_names_can_be_pinned() {
+fn the_release_in_a_lockfile_can_be_pinned() {
     let world = shop();
     world.pull("shop:1.0", "host");
     let pin = world.local("pin --lockfile host/seawall.lock --reason deployed");

@@ -275,7 +275,7 @@ fn no_command_follows_a_link_of_a_registrys_directory_or_waits_for_a_pipe() {
 }
 
 #[test]
-fn what_others_could_put_into_a_store_is_not_followed() {
+fn links_that_others_could_put_into_a_store_are_not_followed() {
     let world = world();
     let registry = world.path("registry");
     let outside = world.path("outside");

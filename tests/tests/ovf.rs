@@ -214,7 +214,7 @@ fn a_package_that_is_not_what_its_manifest_says_is_not_published() {
     fs::write(parts.join("web-disk1.vmdk"), vmdk).unwrap();
 
     let run = world.local("push team/shop:1.0.0 shop-parts/shop.ovf").exits_with(5);
-    run.explains().says("`web-disk1.vmdk` is not what the manifest says: its SHA256 is");
+    run.explains().says("`web-disk1.vmdk` does not match the manifest: its SHA256 is");
     assert!(world.versions("team/shop").is_empty());
     fs::remove_file(parts.join("shop.mf")).unwrap();
     let pushed = world.local("push team/shop:1.0.0 shop-parts/shop.ovf --json").succeeds().json();

@@ -49,7 +49,9 @@ fn a_file_that_is_no_image_is_refused_where_the_package_says_it_is_one() {
         assert_eq!(done.status.code(), Some(2), "{done}");
         done.explains().says("web.vmdk");
     }
-    push(&world, "1.0.0", html).says("is no vmdk image, as the descriptor says").says("404 Not F");
+    push(&world, "1.0.0", html)
+        .says("is not a vmdk image, as the descriptor says")
+        .says("404 Not F");
     assert!(world.versions("team/web").is_empty());
 }
 

@@ -222,7 +222,7 @@ fn machines_with_the_same_disk_are_all_patched() {
 }
 
 #[test]
-fn what_is_no_pulled_release_is_not_patched() {
+fn a_directory_without_a_pulled_release_is_not_patched() {
     let world = World::new();
     two_releases(&world);
     fs::create_dir(world.path("mine")).unwrap();

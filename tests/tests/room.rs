@@ -32,7 +32,7 @@ fn in_volume(world: &World, mib: u64, command: &str) -> Done {
 }
 
 #[test]
-fn what_does_not_fit_is_said_before_the_first_byte() {
+fn a_lack_of_space_is_reported_before_the_first_byte() {
     let Some(world) = world() else { return };
     for command in ["convert a.raw vol/a.qcow2", "export shop:1/a/disk0 -o vol/a.raw"] {
         let done = in_volume(&world, 3, command);
@@ -109,7 +109,7 @@ fn a_release_is_pulled_through_a_link_and_into_the_working_directory() {
 }
 
 #[test]
-fn what_is_in_the_way_is_said_before_anything_is_fetched() {
+fn files_in_the_way_are_reported_before_anything_is_fetched() {
     let world = world_of_files();
     std::fs::write(world.path("file"), "x").unwrap();
     std::os::unix::fs::symlink("nowhere", world.path("dangling")).unwrap();

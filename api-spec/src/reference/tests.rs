@@ -45,7 +45,7 @@ fn every_form_is_read_as_it_is_meant() {
 }
 
 #[test]
-fn what_is_no_reference_is_refused() {
+fn invalid_references_are_refused() {
     for text in [
         "",
         ":1.0",

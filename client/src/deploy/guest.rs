@@ -136,7 +136,7 @@ impl Guest<'_> {
     pub(super) fn cpus(&self, draft: &mut Draft, max: u32) -> u32 {
         let cpus = self.machine.cpus;
         if cpus > max {
-            draft.lose(self, format!("{cpus} processors"), format!("{max}, the most there are"));
+            draft.lose(self, format!("{cpus} processors"), format!("{max}, the maximum"));
         }
         cpus.min(max)
     }

@@ -325,8 +325,9 @@ impl Draft {
             self.losses.push(Loss {
                 machine: None,
                 what: format!("parameter {name}{required}"),
-                instead: "not handed to the machines; set it in the guests, as `seawall show` says"
-                    .to_owned(),
+                instead:
+                    "not passed to the machines; set it in the guests: `seawall show` lists it"
+                        .to_owned(),
             });
         }
     }

@@ -246,7 +246,7 @@ fn machines_start_in_their_order() {
 }
 
 #[test]
-fn what_a_target_cannot_say_is_reported() {
+fn settings_that_a_target_cannot_express_are_reported() {
     use DescriptorTarget as T;
     let all = T::ALL.map(|target| described(&rich(), target, "qcow2"));
     for description in &all {

@@ -156,7 +156,7 @@ impl Failure for LockError {
                  of this host"
                     .to_owned(),
             ),
-            Self::InProgress { .. } => Some("run `seawall patch` again to finish it".to_owned()),
+            Self::InProgress { .. } => Some("run `seawall patch` again to complete it".to_owned()),
             Self::Malformed { .. } | Self::Contradiction { .. } => {
                 Some("pull the release again into another directory".to_owned())
             }

@@ -47,7 +47,7 @@ pub enum DiskError {
     },
     /// The scratch folder has less free space than the length of the compressed file.
     #[error(
-        "the scratch folder {} has {} of free space; to inflate the disk takes more than {}",
+        "the scratch folder {} has {} of free space; inflating the disk needs more than {}",
         folder.display(), HumanBytes(*free), HumanBytes(*needed)
     )]
     NoRoom {

@@ -142,7 +142,7 @@ fn formats(envelope: &Envelope) -> Result<HashMap<&str, ExportFormat>, String> {
         formats.insert(&*file.href, format);
     }
     match envelope.files.iter().find(|file| !formats.contains_key(&*file.href)) {
-        Some(other) => Err(format!("`{}` is no disk, and was not pushed", other.href)),
+        Some(other) => Err(format!("`{}` is not a disk, and was not pushed", other.href)),
         None => Ok(formats),
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The reason a path is not a valid path below a folder.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{}` is no path below a folder: {why}", path.escape_debug())]
+#[error("`{}` is not a path below a folder: {why}", path.escape_debug())]
 pub struct InvalidFolderPath {
     /// The rejected path.
     path: String,

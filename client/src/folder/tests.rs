@@ -67,7 +67,7 @@ fn a_link_is_refused_as_a_name_and_on_the_way_to_one() {
 }
 
 #[test]
-fn what_is_made_takes_the_place_of_a_link_and_not_of_what_it_names() {
+fn a_new_file_replaces_a_link_and_not_its_target() {
     let world = World::new();
     for name in ["one", "two", ".two.part", "three"] {
         world.link(name, "outside/file");

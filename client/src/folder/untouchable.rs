@@ -43,7 +43,7 @@ impl Untouchable {
                 "make it a file of its own: `cp -p {path} {path}.new && mv {path}.new {path}`"
             ),
             Self::Foreign { .. } => {
-                format!("remove it if nobody needs it (`rm -r {path}`), or use another folder")
+                format!("remove it if it is not needed (`rm -r {path}`), or use another folder")
             }
         }
     }

@@ -224,7 +224,7 @@ mod tests {
 
     /// A reader conflicts with writers only.
     #[test]
-    fn who_reads_shares_an_image_with_readers_and_with_no_writer() {
+    fn a_reader_shares_an_image_with_readers_and_with_no_writer() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let paths = [file.path().to_owned()];
         for (offset, is_refused) in [

@@ -85,7 +85,7 @@ fn unused(envelope: &Envelope, notes: &mut Vec<Unmapped>) {
     for (position, file) in envelope.files.iter().enumerate() {
         if !used.contains(&position) {
             let what = format!("file `{}`", file.href);
-            let why = "it is no disk of a virtual system; a release carries disks only";
+            let why = "it is not a disk of a virtual system; a release has disks only";
             notes.push(Unmapped::new("References", what, why));
         }
     }
@@ -112,7 +112,7 @@ fn networks(
         }
         if !is_listed && let Some(name) = by_lower.get(&called.to_lowercase()) {
             let what = format!("network `{called}` of a card");
-            notes.push(Unmapped::new(SECTION, what, format!("it is taken to be `{name}`")));
+            notes.push(Unmapped::new(SECTION, what, format!("it is read as `{name}`")));
             by_name.insert(called.clone(), name.clone());
             continue;
         }
@@ -143,7 +143,7 @@ fn cards(
 ) -> Result<Vec<NetworkCard>, OvfError> {
     let card = |card: &super::envelope::Card| {
         let network = networks.get(&card.network).cloned().ok_or_else(|| {
-            let why = format!("a card is on network `{}`, which there is not", card.network);
+            let why = format!("a card is on network `{}`, which does not exist", card.network);
             OvfError::rule(format!("virtual system `{}`", system.id), why)
         })?;
         Ok(NetworkCard { network, model: card.model })
@@ -160,7 +160,7 @@ fn disks(
     let mut specs = Vec::with_capacity(system.disks.len());
     for AttachedDisk { disk: position, bus, name } in &system.disks {
         let disk = disks.get(*position).ok_or_else(|| {
-            OvfError::rule(format!("virtual system `{}`", system.id), "a disk is not there")
+            OvfError::rule(format!("virtual system `{}`", system.id), "a disk is missing")
         })?;
         let name: DiskName =
             names.take(name.as_ref().unwrap_or(&disk.id), "disk").parse().map_err(spec_error)?;

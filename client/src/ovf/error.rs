@@ -24,7 +24,7 @@ pub enum OvfError {
         source: io::Error,
     },
     /// The descriptor is not well-formed XML, or has forbidden constructs.
-    #[error("the descriptor in {path} is not XML that is read", path = .path.display())]
+    #[error("the descriptor in {path} is not valid XML", path = .path.display())]
     Xml {
         /// The package.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum OvfError {
         remedy: String,
     },
     /// The OVA is not a tar archive as OVF requires.
-    #[error("{path} is no OVA: at byte {offset}, {why}", path = .path.display())]
+    #[error("{path} is not an OVA: at byte {offset}, {why}", path = .path.display())]
     Archive {
         /// The file.
         path: PathBuf,
@@ -74,13 +74,13 @@ pub enum OvfError {
         why: &'static str,
     },
     /// No item refers to a disk with content.
-    #[error("disk `{disk}` is in the DiskSection, and no virtual system has it")]
+    #[error("disk `{disk}` is in the DiskSection, but no virtual system has it")]
     Unattached {
         /// The disk's identifier.
         disk: String,
     },
     /// A disk's file is of another format than stated.
-    #[error("{path} is no {stated} image, as the descriptor says: {found}", path = .path.display())]
+    #[error("{path} is not a {stated} image, as the descriptor says: {found}", path = .path.display())]
     NotStated {
         /// The file.
         path: PathBuf,
@@ -114,7 +114,7 @@ pub enum OvfError {
         why: &'static str,
     },
     /// A file's digest differs from the manifest.
-    #[error("`{file}` is not what the manifest says: its {algorithm} is {actual}, not {expected}")]
+    #[error("`{file}` does not match the manifest: its {algorithm} is {actual}, not {expected}")]
     Digest {
         /// The file.
         file: String,
@@ -164,7 +164,7 @@ impl Failure for OvfError {
             Self::Spec(error) => return error.remedy(),
             Self::Image(error) => return error.remedy(),
             Self::Missing { .. } => {
-                "an .ovf is pushed with its files beside it, under the names that it has for them"
+                "push an .ovf with its files beside it, under the names in the descriptor"
             }
             Self::Digest { .. } => {
                 "the file was damaged or changed after the package was made: get the package again"
@@ -182,11 +182,11 @@ impl Failure for OvfError {
                  or push the disk with --machine NAME=DISK"
             }
             Self::Endless { .. } => {
-                "no disk of its capacity needs as many: do not trust this package, or set the \
-                 ovf:capacity of the disk right"
+                "no disk of its capacity needs as many bytes: do not trust this package, or \
+                 correct the ovf:capacity of the disk"
             }
             Self::Scratch { .. } => {
-                "name a folder with room for the whole disk: TMPDIR=FOLDER seawall push …"
+                "name a folder with space for the whole disk: TMPDIR=FOLDER seawall push …"
             }
             Self::Archive { .. } => {
                 "unpack it, and push the .ovf that is in it; the files of an OVA are one .ovf, its \

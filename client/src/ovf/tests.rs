@@ -245,7 +245,7 @@ fn the_manifest_is_checked_by_every_algorithm() {
         folder.put("it.mf", (line("it.ovf", b"") + &line("db.raw", &db)).as_bytes());
         let error = folder.open().unwrap().check(&Silent).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged);
-        assert!(error.to_string().contains("`it.ovf` is not what the manifest says"), "{error}");
+        assert!(error.to_string().contains("`it.ovf` does not match the manifest"), "{error}");
         folder.put("it.mf", line("gone.raw", b"").as_bytes());
         let package = folder.open().unwrap();
         package.check(&Silent).unwrap();
@@ -254,7 +254,7 @@ fn the_manifest_is_checked_by_every_algorithm() {
 }
 
 #[test]
-fn what_leads_out_of_the_package_is_refused() {
+fn names_that_lead_out_of_the_package_are_refused() {
     for href in [
         "../secret",
         "/etc/passwd",
@@ -323,7 +323,7 @@ fn entities_and_documents_elsewhere_are_refused() {
     let outside = "<!DOCTYPE x SYSTEM \"file:///etc/passwd\">";
     for doctype in [laughs, outside] {
         let descriptor = COLLECTION.replace("<ovf:Envelope", &format!("{doctype}<ovf:Envelope"));
-        assert!(Folder::new(&descriptor, &[]).refused().contains("is not XML that is read"));
+        assert!(Folder::new(&descriptor, &[]).refused().contains("is not valid XML"));
     }
 }
 
@@ -331,8 +331,8 @@ fn entities_and_documents_elsewhere_are_refused() {
 fn descriptors_that_break_a_rule_are_refused_and_say_which() {
     let one = "ovf:id=\"db\"";
     let edits: [(&str, &str, &str); 7] = [
-        ("ovf:id=\"web-file\"", "ovf:id=\"db-file\"", "`db-file` is there twice"),
-        ("ovf:diskId=\"log\"", "ovf:diskId=\"db-root\"", "`db-root` is there twice"),
+        ("ovf:id=\"web-file\"", "ovf:id=\"db-file\"", "`db-file` occurs twice"),
+        ("ovf:diskId=\"log\"", "ovf:diskId=\"db-root\"", "`db-root` occurs twice"),
         (
             "ovf:VirtualSystem ovf:id=\"web\"",
             "ovf:VirtualSystem ovf:id=\"db\"",

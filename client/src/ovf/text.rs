@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_the_declared_encoding_is_noted() {
+    fn a_contradiction_of_the_declared_encoding_is_noted() {
         for (bytes, note) in [
             (&b"<a>\xe9</a>"[..], "it is not in UTF-8"),
             (b"<?xml version='1.0' encoding='utf-16'?><a/>", "`utf-16`, and is not"),

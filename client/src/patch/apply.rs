@@ -172,7 +172,14 @@ impl Disks {
     fn target(&self, place: Place) -> Result<&WriteBehind, HostError> {
         self.new.get(place.disk).and_then(Option::as_ref).ok_or_else(|| {
             let path = PathBuf::from(format!("disk {}", place.disk));
-            HostError::new("find", &path, std::io::Error::other("the journal names no such disk"))
+            HostError::new(
+                "find",
+                &path,
+                std::io::Error::other(
+                    "the journal does not name this \
+                disk",
+                ),
+            )
         })
     }
 
@@ -180,7 +187,14 @@ impl Disks {
     fn read_old(&self, source: Place, plain: &mut [u8]) -> Result<&Path, HostError> {
         let (path, file) = self.old.get(source.disk).ok_or_else(|| {
             let path = PathBuf::from(format!("disk {}", source.disk));
-            HostError::new("find", &path, std::io::Error::other("the journal names no such disk"))
+            HostError::new(
+                "find",
+                &path,
+                std::io::Error::other(
+                    "the journal does not name this \
+                disk",
+                ),
+            )
         })?;
         file.read_exact_at(plain, source.offset).map_err(|e| HostError::new("read", path, e))?;
         Ok(path)

@@ -62,13 +62,13 @@ pub enum PatchError {
     #[error(transparent)]
     InUse(#[from] ImageLockError),
     /// A disk was written to between the survey and the commit.
-    #[error("{} was written to while it was patched", path.display())]
+    #[error("{} was written to during the patch", path.display())]
     Written {
         /// The disk's file.
         path: PathBuf,
     },
     /// A disk was modified after the survey, which found the chunk on the disk.
-    #[error("a disk in {} changes while it is patched: chunk {chunk} is gone", directory.display())]
+    #[error("a disk in {} changed during the patch: chunk {chunk} is gone", directory.display())]
     Changing {
         /// The directory.
         directory: PathBuf,
@@ -174,18 +174,18 @@ impl Failure for PatchError {
             Self::Changed { remedy, .. } => remedy,
             Self::InUse(ImageLockError::Host(error)) => return error.remedy(),
             Self::InUse(_) => {
-                "stop the machine that runs on it, or whatever else has it open, then patch again"
+                "stop the machine or other process that has it open, then patch again"
             }
             Self::Changing { .. } | Self::Written { .. } => {
                 "nothing was changed: stop the machine that writes to it"
             }
-            Self::InProgress { .. } => "run `seawall patch` without --dry-run to finish it",
+            Self::InProgress { .. } => "run `seawall patch` without --dry-run to complete it",
             Self::WrittenBetween { .. } => {
                 "this patch cannot be completed: pull the release into another one, and start \
                  no machine between a patch that was interrupted and the next"
             }
             Self::OtherJournal { .. } => {
-                "run `seawall patch` of that version to finish it, or pull the release into \
+                "run `seawall patch` of that version to complete it, or pull the release into \
                  another directory"
             }
             Self::Journal { .. } => "pull the release into another directory",

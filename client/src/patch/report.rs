@@ -148,7 +148,7 @@ impl fmt::Display for PatchReport {
         let directory = self.directory.display();
         let (application, from, to) = (&self.application, &self.from.version, &self.to.version);
         if self.rolled_forward {
-            writeln!(f, "{directory}: an interrupted patch was finished")?;
+            writeln!(f, "{directory}: an interrupted patch was completed")?;
         }
         if self.from.digest == self.to.digest && !self.rolled_forward {
             return write!(

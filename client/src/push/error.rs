@@ -36,7 +36,7 @@ pub enum PushError {
         source: ScanError,
     },
     /// A disk's file was modified during the push.
-    #[error("{} changed while it was pushed", path.display())]
+    #[error("{} changed during the push", path.display())]
     Changed {
         /// The disk's file.
         path: PathBuf,

@@ -34,7 +34,7 @@ impl<C: Clone + Display + Eq + Hash> Pages<C> {
             return Err(endless(format!("the list has more than {PAGES_MAX} pages")));
         }
         if !self.seen.insert(cursor.clone()) {
-            return Err(endless(format!("the list goes back to the page after `{cursor}`")));
+            return Err(endless(format!("the list returns to the page after `{cursor}`")));
         }
         Ok(Some(cursor))
     }
@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(pages.follow(Some(1)).unwrap(), Some(1));
         assert_eq!(pages.follow(Some(9)).unwrap(), Some(9));
         assert_eq!(pages.follow(None).unwrap(), None);
-        assert!(pages.follow(Some(1)).unwrap_err().to_string().contains("goes back"));
+        assert!(pages.follow(Some(1)).unwrap_err().to_string().contains("returns to"));
 
         let mut pages = Pages::of("list");
         let endless = (0..).find_map(|cursor| pages.follow(Some(cursor)).err()).unwrap();

@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_up_to_a_limit_and_counted_beyond() {
+    fn missing_objects_are_named_up_to_a_limit_and_counted_beyond() {
         let mut missing = Missing::default();
         for n in 0..MISSING_NAMED_MAX as u64 + 5 {
             assert_eq!(missing.count(), n);

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_told_apart_from_what_is_refused() {
+    fn missing_objects_are_reported_apart_from_refusals() {
         let damaged = DamagedRelease {
             application: "shop".parse().unwrap(),
             version: "1.0".parse().unwrap(),

@@ -68,7 +68,7 @@ impl RegistrySource {
         }
         errors.dedup_by(|one, other| Arc::ptr_eq(one, other));
         for error in errors {
-            tracing::warn!(%error, "a source cannot give a chunk");
+            tracing::warn!(%error, "a source cannot provide a chunk");
         }
         found
     }
@@ -146,7 +146,8 @@ impl Held {
             match held.directory.image(disk) {
                 Ok(image) => held.add(image, disk.index, threads),
                 Err(error) => {
-                    tracing::warn!(%error, path = %path.display(), "a disk is no source");
+                    tracing::warn!(%error, path = %path.display(), "a disk cannot be used as a \
+                        source");
                 }
             }
         }
@@ -176,7 +177,7 @@ impl Held {
         };
         match scan::scan_disk(image, threads, &keep, &|_| {}) {
             Ok(list) => drop(self.indexes.insert(list.digest(), list)),
-            Err(error) => tracing::warn!(%error, "a disk is a source in part"),
+            Err(error) => tracing::warn!(%error, "a disk can be used in part as a source"),
         }
         for (position, leaf) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
             let mut offset = position as u64 * LEAF_SPAN;

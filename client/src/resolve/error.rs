@@ -63,7 +63,7 @@ impl Failure for ResolveError {
                 "name the lockfile with --lockfile FILE, or pull without --locked"
             }
             Self::LockedElsewhere { .. } => {
-                "pull without --locked to take the reference as it is now"
+                "pull without --locked to use the current release of the reference"
             }
             Self::WrongIndex { .. } => return None,
         };

@@ -45,7 +45,7 @@ fn the_documented_example_is_read_as_the_page_says() {
 }
 
 #[test]
-fn what_is_left_out_has_the_documented_default() {
+fn omitted_keys_have_the_documented_defaults() {
     let spec = parse("[machines.web]\ndisks = [{ path = 'a.raw' }, { path = 'b.raw' }]").unwrap();
     let web = &spec.machines[0];
     assert_eq!((web.cpus, web.memory_mib, web.start_order), (1, 1024, 0));

@@ -145,7 +145,7 @@ async fn a_leaf_needs_every_chunk(catalog: &Catalog) {
     assert_eq!(catalog.leaves(vec![leaf.digest], Grip::NEWEST).await.unwrap(), [None]);
 }
 
-async fn what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog: &Catalog) {
+async fn chunks_of_a_lost_pack_are_missing_until_they_are_stored_again(catalog: &Catalog) {
     let (lost, other) = (pack(30, 300..303), pack(31, 303..305));
     let (torn, whole) = (leaf_row("torn"), leaf_row("whole"));
     catalog.add_pack(lost.clone(), Grip::ANY).await.unwrap();
@@ -273,7 +273,7 @@ async fn channels_move_by_compare_and_set(catalog: &Catalog) {
     assert_eq!(catalog.resolve(application, selector).await.unwrap(), Some(channel.release));
 }
 
-async fn what_was_lost_is_restored(catalog: &Catalog) {
+async fn lost_releases_and_channels_are_restored(catalog: &Catalog) {
     let foreign = lease(5, NOW);
     let none = IndexDigest::of(b"none");
     let mut past = release("7.0", &foreign, none).release;
@@ -320,11 +320,11 @@ async fn all(catalog: &Catalog) {
     leases_live_until_their_deadline(catalog).await;
     chunks_keep_their_first_place(catalog).await;
     a_leaf_needs_every_chunk(catalog).await;
-    what_lay_in_a_lost_pack_is_missing_until_it_comes_again(catalog).await;
+    chunks_of_a_lost_pack_are_missing_until_they_are_stored_again(catalog).await;
     leaves_and_indexes_read_back(catalog).await;
     publishing_is_all_or_nothing(catalog).await;
     channels_move_by_compare_and_set(catalog).await;
-    what_was_lost_is_restored(catalog).await;
+    lost_releases_and_channels_are_restored(catalog).await;
     check::a_release_is_damaged_until_what_it_lacks_is_there_again(catalog).await;
     check::rows_are_listed_and_corrected(catalog).await;
     a_copy_is_a_catalog_of_its_own(catalog).await;
@@ -337,7 +337,7 @@ macro_rules! on_new_catalogs {
             collecting: the_right_to_sweep_is_exclusive_until_it_is_dropped
                 each_counter_counts_its_own_events
                 every_publication_is_counted
-                what_may_leave_something_behind_counts_as_litter
+                events_that_leave_unreachable_objects_count_as_litter
                 ended_leases_are_deleted_and_leave_litter
                 the_roots_are_the_visible_releases
                 all_packs_are_listed_with_their_state
@@ -352,7 +352,7 @@ macro_rules! on_new_catalogs {
                 a_grip_sees_what_was_condemned_after_it
                 a_release_relies_on_what_its_lease_relies_on
                 publishing_pardons_the_release_document
-                what_is_stored_again_is_pardoned
+                an_object_stored_again_is_pardoned
                 a_chunk_leaves_a_condemned_pack_for_one_that_is_added
                 a_pardon_counts_as_litter
                 a_sweep_waits_for_older_leases

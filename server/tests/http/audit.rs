@@ -42,7 +42,7 @@ async fn the_log_is_read_page_by_page_and_each_entry_binds_the_one_before() {
     assert_eq!(beyond.json::<v1::AuditPage>().await.unwrap().entries, []);
 }
 
-/// A damaged object is logged once, however often it is asked for.
+/// A damaged object is logged once, however often it is requested.
 #[tokio::test]
 async fn damage_that_is_found_is_logged_once() {
     let world = World::open().await;
@@ -111,8 +111,8 @@ async fn a_webhook_that_is_none_is_refused() {
     assert_problem(bad, Code::InvalidInput).await;
 }
 
-/// With tokens there are users who are not the operator: they must not make the registry ask its
-/// own network for them.
+/// With tokens, some users are not the operator. They must not make the registry send requests to
+/// its private network.
 #[tokio::test]
 async fn a_registry_with_tokens_tells_no_private_address_unless_it_is_told_to() {
     let dir = tempfile::tempdir().unwrap();
@@ -169,7 +169,7 @@ async fn a_quota_is_set_read_and_kept_to() {
     assert!(problem.detail.contains("2 releases, and its quota is 1"), "{}", problem.detail);
     let again = open(json!({"application": "webshop", "version": "1.0"})).await;
     assert_eq!(again.status(), StatusCode::CREATED, "it may mend what is there");
-    // A client that does not say its version learns it at the end.
+    // A client that does not state its version is refused only at the end.
     let two = TinyRelease::new("webshop", "2.0", "ab", "ce");
     let lease = world.lease("webshop").await;
     for disk in &two.disks {
@@ -200,7 +200,7 @@ async fn an_application_has_its_own_rate() {
     assert_eq!(world.get("/v1/applications").await.status(), StatusCode::OK);
 }
 
-/// What was never counted is there from the start: `increase()` sees the first of it.
+/// Counters exist from the start, at zero, so that `increase()` sees the first event.
 #[tokio::test]
 async fn every_problem_is_a_series_from_the_start() {
     let world = World::open().await;
@@ -211,8 +211,8 @@ async fn every_problem_is_a_series_from_the_start() {
     }
 }
 
-/// A directory that a command hosts for a moment tells nobody anything: that is the work of the
-/// registry that serves it, which knows what it may reach.
+/// A directory that a command hosts briefly sends no messages. The registry that serves the
+/// directory sends them, because it knows the permitted addresses.
 #[tokio::test]
 async fn a_registry_inside_another_process_leaves_messages_to_the_one_that_serves() {
     let receiver = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! Original descriptors over HTTP: kept byte for byte, needed by the release that names them.
+//! Original descriptors over HTTP: kept byte for byte, and required by the release that names them.
 
 use crate::fixture::TinyRelease;
 use crate::world::{World, assert_problem};

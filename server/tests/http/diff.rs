@@ -1,4 +1,4 @@
-//! What differs between two releases.
+//! The differences between two releases.
 
 use seawall_api::problem::Code;
 use seawall_api::v1;

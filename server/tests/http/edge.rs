@@ -1,4 +1,4 @@
-//! What every request passes through: limits, names, tokens, the form of errors.
+//! The checks of every request: limits, names, tokens, the form of errors.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -79,7 +79,7 @@ async fn bodies_and_heads_have_limits() {
     assert_problem(no_lease, Code::InvalidInput).await;
 }
 
-/// What is counted came in: a client may declare what it likes, or nothing.
+/// Received bytes count, whatever length a client declares.
 #[tokio::test]
 async fn bytes_received_are_counted_as_they_are_read() {
     let world = World::open().await;
@@ -95,7 +95,7 @@ async fn bytes_received_are_counted_as_they_are_read() {
     assert!(text.contains("seawall_http_received_bytes_total 25\n"), "{text}");
 }
 
-/// However many packs crawl in, pulls are answered.
+/// Pulls are answered, however many packs arrive slowly.
 #[tokio::test]
 async fn uploads_that_stall_do_not_hold_up_questions() {
     let world = World::open().await;
@@ -108,7 +108,7 @@ async fn uploads_that_stall_do_not_hold_up_questions() {
         write!(stream, "{head}content-length: {}\r\n\r\nx", 16 << 20).unwrap();
         uploads.push(stream);
     }
-    // They are in: the question asks after all of them.
+    // The packs have arrived: the query covers all of them.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let ask = json!({ "chunks": [] });
     let answer =
@@ -155,7 +155,7 @@ async fn the_registry_says_what_it_is_and_how_it_is() {
     }
 }
 
-/// A page in a browser on this machine must not reach a registry that asks for no token.
+/// A page in a browser on this machine must not reach a registry without tokens.
 #[tokio::test]
 async fn without_tokens_only_names_of_the_loopback_are_answered() {
     let world = World::open().await;
@@ -191,7 +191,7 @@ async fn a_store_that_cannot_be_written_is_not_ready() {
     assert_eq!(world.get("/healthz").await.status(), StatusCode::OK);
 }
 
-/// A probe writes and syncs: whoever may ask must not be able to make the disk do so at will.
+/// A probe writes and syncs. An anonymous client must not be able to trigger this at will.
 #[tokio::test]
 async fn the_outcome_of_a_probe_is_kept_for_a_moment() {
     use std::os::unix::fs::MetadataExt;
@@ -231,7 +231,7 @@ async fn a_token_may_do_what_its_role_permits() {
     let post = |path, body| world.client.post(world.url(path)).json(body);
     type Case<'a> = (&'a str, reqwest::RequestBuilder, [u16; 4]);
     let cases: Vec<Case<'_>> = vec![
-        // without a token, with a wrong one, as a reader, as a publisher
+        // Without a token, with a wrong one, as a reader, as a publisher.
         ("healthz", world.client.get(world.url("/healthz")), [200; 4]),
         ("readyz", world.client.get(world.url("/readyz")), [200; 4]),
         ("document", world.client.get(world.url("/v1/openapi.json")), [200; 4]),
@@ -272,14 +272,14 @@ async fn a_token_may_do_what_its_role_permits() {
 }
 
 #[tokio::test]
-async fn it_refuses_to_start_unsafely() {
+async fn a_registry_refuses_to_start_unsafely() {
     let dir = tempfile::tempdir().unwrap();
     let wide: SocketAddr = "0.0.0.0:0".parse().unwrap();
     let open = Config { access: Access::Open, ..Config::in_process(dir.path()) };
     let error = start(Config { listen: wide, ..open.clone() }).await.unwrap_err();
     assert!(matches!(error, StartError::Exposed(_)), "{error}");
     assert!(error.remedy().unwrap().contains("--token-file FILE"));
-    // Beside the data directory: one with a file in it is no new registry.
+    // Beside the data directory, because a directory with a file cannot become a registry.
     let tokens = tempfile::tempdir().unwrap();
     let readable = Access::TokenFile(token_file(tokens.path(), 0o644));
     let error = start(Config { access: readable, ..open.clone() }).await.unwrap_err();

@@ -10,7 +10,7 @@ use seawall_api::release::{Architecture, Bus, Disk, Document, Firmware, Machine,
 use seawall_api::units::{ChunkLen, DiskLen};
 use seawall_store::pack::{FinishedPack, PackWriter};
 
-/// Length of every chunk here.
+/// The length of every chunk in these tests.
 pub const CHUNK: usize = 4096;
 
 /// A disk cut into chunks, one leaf long. `.` stands for a hole of a chunk's length.
@@ -21,7 +21,7 @@ pub struct TinyDisk {
 }
 
 impl TinyDisk {
-    /// A disk with a chunk for each letter: the same letter, the same chunk.
+    /// Creates a disk with a chunk for each letter. The same letter gives the same chunk.
     pub fn new(letters: &str) -> Self {
         let mut plain = Vec::new();
         let mut bytes = Vec::new();
@@ -82,7 +82,7 @@ impl TinyDisk {
     }
 }
 
-/// Bytes that do not compress, other ones for each seed.
+/// Returns incompressible bytes that differ by seed.
 fn noise(seed: u8) -> Vec<u8> {
     let mut bytes = vec![0; CHUNK];
     blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);

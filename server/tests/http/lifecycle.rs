@@ -15,10 +15,10 @@ use seawall_store::pack::PackWriter;
 use crate::fixture::TinyDisk;
 use crate::world::{World, assert_problem};
 
-/// After this long, what should happen does not.
+/// The time after which an expected event counts as missing.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// An upload whose second half is sent only once `go` says so.
+/// Creates an upload whose second half is sent only after the signal `go`.
 fn slow_body(bytes: bytes::Bytes, go: tokio::sync::oneshot::Receiver<()>) -> reqwest::Body {
     let half = bytes.len() / 2;
     let first = futures::stream::iter([Ok::<_, std::io::Error>(bytes.slice(..half))]);
@@ -76,7 +76,7 @@ async fn while_draining_it_serves_and_says_it_is_not_ready() {
 }
 
 #[test]
-fn it_starts_from_a_plain_thread_in_no_time() {
+fn a_registry_starts_from_a_plain_thread_in_no_time() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config::in_process(dir.path());
     let first = futures::executor::block_on(start(config.clone())).unwrap();
@@ -94,7 +94,7 @@ fn it_starts_from_a_plain_thread_in_no_time() {
 #[tokio::test]
 async fn stopping_an_idle_registry_takes_no_time() {
     let world = World::open().await;
-    // The client keeps its connection for the next request, which never comes.
+    // The client keeps its connection for a next request that never follows.
     assert_eq!(world.get("/v1/version").await.status(), StatusCode::OK);
     let began = Instant::now();
     world.running.stop().await.unwrap();
@@ -104,7 +104,7 @@ async fn stopping_an_idle_registry_takes_no_time() {
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
-/// A client that takes nothing of what it is sent does not hold a connection for ever.
+/// A client that reads nothing of its response does not hold a connection for ever.
 #[tokio::test]
 async fn a_reader_that_stalls_is_dropped() {
     let world = World::with(|config| {

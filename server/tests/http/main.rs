@@ -1,6 +1,6 @@
-//! The registry over HTTP: each test starts a real one on a port and a directory of its own.
-#![allow(unreachable_pub)] // one binary: nothing here is reachable from anywhere
-#![allow(clippy::unwrap_used)] // a test that fails may panic, its helpers too
+//! The registry over HTTP: each test starts a real registry on its own port and directory.
+#![allow(unreachable_pub)] // one binary: nothing here is used elsewhere
+#![allow(clippy::unwrap_used)] // tests and their helpers fail by panicking
 #![allow(clippy::cast_possible_truncation)] // of constants
 
 mod audit;

@@ -1,11 +1,11 @@
-//! The committed OpenAPI document is the one the program serves.
+//! The committed OpenAPI document equals the one that the program serves.
 
 use crate::world::World;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../api-spec/openapi/v1.json");
 
 #[test]
-#[allow(clippy::disallowed_methods)] // a switch for people, read here alone
+#[allow(clippy::disallowed_methods)] // a switch for developers, read only here
 fn the_committed_document_is_fresh() {
     let fresh = seawall_server::openapi_json();
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
@@ -35,8 +35,8 @@ async fn the_document_and_its_page_are_served_without_the_internet() {
     assert!(!page.contains("https://"), "the page loads nothing from elsewhere");
 }
 
-/// Every operation's errors are what a client may rely on: all codes of the closed table that
-/// an operation can answer are described by some operation.
+/// A client may rely on the errors of every operation: each code of the closed table that an
+/// operation can return is described by some operation.
 #[test]
 fn every_code_is_described_somewhere() {
     let text = seawall_server::openapi_json();

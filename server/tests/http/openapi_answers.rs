@@ -1,5 +1,5 @@
-//! The description is held to what is really answered: each body is checked against the schema of
-//! its route, status and media type.
+//! The description is compared with real responses: each body is checked against the schema of its
+//! route, status and media type.
 
 use reqwest::{Method, Response};
 use seawall_api::digest::ChunkDigest;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::fixture::TinyRelease;
 use crate::world::World;
 
-/// The document, and what of an answer breaks it.
+/// The OpenAPI document, against which responses are checked.
 struct Described(Value);
 
 impl Described {
@@ -23,7 +23,7 @@ impl Described {
         }
     }
 
-    /// Fails where a value is not of its schema.
+    /// Fails if a value does not match its schema.
     fn check(&self, schema: &Value, value: &Value, at: &str) {
         let schema = self.resolved(schema);
         for all in schema["allOf"].as_array().into_iter().flatten() {
@@ -35,7 +35,7 @@ impl Described {
                 return;
             }
             let some: Vec<_> = any.iter().filter(|one| one["type"] != "null").collect();
-            // Of several, which one is meant is the business of its own tests.
+            // With several alternatives, other tests check which one applies.
             if let [one] = some[..] {
                 self.check(one, value, at);
             }
@@ -78,7 +78,7 @@ impl Described {
         }
     }
 
-    /// Fails where an answer is not what its operation says.
+    /// Fails if a response does not match its operation.
     async fn answers(&self, method: &str, path: &str, answer: Response) {
         let status = answer.status().as_u16();
         let kind =
@@ -94,8 +94,8 @@ impl Described {
     }
 }
 
-/// What is only read: the path as it is described, in which `{A}` stands for the application and
-/// `{R}` for a release, and what is asked for.
+/// The read operations: the described path, and the requested path, in which `{A}` stands for the
+/// application and `{R}` for a release.
 const READS: [(&str, &str); 26] = [
     ("/v1/applications", "/v1/applications"),
     ("{A}", "/v1/applications/webshop"),
@@ -129,7 +129,7 @@ fn described(path: &str) -> String {
     path.replace("{R}", "{A}/releases/{selector}").replace("{A}", "/v1/applications/{application}")
 }
 
-/// What is written: method, path as it is described, what is asked for, body.
+/// Returns the write operations: method, described path, requested path, body.
 fn writes(release: &str) -> Vec<(&'static str, &'static str, &'static str, Value)> {
     let runs = json!({ "application": "webshop", "instance": "/x", "release": release,
                        "channel": "stable", "disks": 2, "ttlSecs": 60 });
@@ -163,7 +163,7 @@ fn writes(release: &str) -> Vec<(&'static str, &'static str, &'static str, Value
 }
 
 #[tokio::test]
-async fn what_is_answered_is_what_is_described() {
+async fn responses_match_their_description() {
     let (world, api) = (World::open().await, Described::new());
     let tiny = TinyRelease::new("webshop", "1.0", "abc", "abd");
     world.push(&tiny).await;

@@ -20,7 +20,7 @@ async fn a_pack_that_is_not_what_its_name_says_is_refused() {
     let bytes = pack.bytes.to_vec();
     let answer = put(PackDigest::of(b"other"), bytes.clone()).await;
     assert_problem(answer, Code::DigestMismatch).await;
-    // A flipped bit in a raw frame: the footer and so the name are right, the chunk is not.
+    // A flipped bit in a raw frame: the footer and thus the name are right, but the chunk is wrong.
     let mut flipped = bytes.clone();
     flipped[100] ^= 1;
     assert_problem(put(pack.digest, flipped).await, Code::DigestMismatch).await;
@@ -44,7 +44,7 @@ async fn an_upload_without_a_declared_length_is_bounded_too() {
     let path = format!("/v1/packs/{}?lease={lease}", PackDigest::of(b"x"));
     let pieces = (0..40).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 1 << 20]));
     let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
-    // The sender may meet a closed connection first: what counts is that nothing was kept.
+    // The sender may see a closed connection first. The point is that nothing was stored.
     if let Ok(answer) = world.request(Method::PUT, &path).body(body).send().await {
         assert_problem(answer, Code::TooLarge).await;
     }

@@ -1,4 +1,4 @@
-//! Requests that a client sends before it has read the answers to those ahead.
+//! Pipelined requests, sent before the responses to earlier requests were read.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn get(id: &str) -> String {
     format!("GET /v1/version HTTP/1.1\r\nhost: localhost\r\nx-request-id: {id}\r\n\r\n")
 }
 
-/// A request for a lease, whose body is this.
+/// Returns a request for a lease with this body.
 fn lease(id: &str, header: &str, body: &str) -> String {
     format!(
         "POST /v1/leases HTTP/1.1\r\nhost: localhost\r\nx-request-id: {id}\r\n\
@@ -44,7 +44,7 @@ async fn rest(stream: &mut TcpStream) -> String {
     }
 }
 
-/// Sends the pieces, a moment between them, then says that there will be no more.
+/// Sends the pieces with pauses, then closes the sending side.
 async fn answers(world: &World, pieces: &[&[u8]]) -> String {
     let mut stream = TcpStream::connect(world.running.addr()).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -62,7 +62,7 @@ async fn answers(world: &World, pieces: &[&[u8]]) -> String {
 fn outcomes(answers: &str) -> Vec<(u16, &str)> {
     let mut outcomes = Vec::new();
     for line in answers.split("\r\n") {
-        // An answer's status line stands right behind the body of the one ahead.
+        // The status line of a response directly follows the body of the previous response.
         if let Some((_, status)) = line.split_once("HTTP/1.") {
             outcomes.push((status[2..5].parse().unwrap(), ""));
         } else if let Some(id) = line.strip_prefix("x-request-id: ") {
@@ -136,7 +136,7 @@ async fn a_body_is_asked_for_behind_another_request() {
     stream.shutdown().await.unwrap();
     text.push_str(&rest(&mut stream).await);
     assert_eq!(outcomes(&text), [(200, "a"), (100, ""), (201, "b"), (200, "c")]);
-    // A client need not wait until it is asked.
+    // A client need not wait for `100 Continue`.
     let asked = format!("{}{}{}", get("a"), lease("b", &expects, body), get("c"));
     let answered = answers(&world, &[asked.as_bytes()]).await;
     assert_eq!(outcomes(&answered), [(200, "a"), (100, ""), (201, "b"), (200, "c")]);
@@ -170,7 +170,7 @@ async fn nothing_is_answered_behind_a_last_request_or_a_malformed_one() {
     assert!(answered.starts_with("HTTP/1.0 200") && answered.contains("x-request-id: z"));
 }
 
-/// Requests that are answered without a body, too.
+/// Includes requests whose responses have no body.
 #[tokio::test]
 async fn a_client_that_reads_no_answers_is_read_no_further() {
     let world = World::with(|config| config.access = Access::Open).await;
@@ -185,7 +185,7 @@ async fn a_client_that_reads_no_answers_is_read_no_further() {
                 sent_len += asked.len();
             }
         };
-        // What the kernel holds for both ends, and no more.
+        // At most the buffers of the kernel for both ends.
         assert!(tokio::time::timeout(Duration::from_secs(3), pour).await.is_err());
         assert!(sent_len < 24 << 20, "{sent_len} bytes of {method}");
         assert_eq!(world.get("/v1/version").await.status(), 200);

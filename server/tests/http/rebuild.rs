@@ -11,7 +11,8 @@ use crate::world::World;
 const RELEASES: &str = "/v1/applications/team%2Fwebshop/releases";
 const CHANNEL: &str = "/v1/applications/team%2Fwebshop/channels/stable";
 
-/// Two releases that share chunks, one of another application, a channel that moved twice.
+/// Creates two releases that share chunks, a release of another application, and a channel that
+/// moved twice.
 async fn furnished() -> (World, [TinyRelease; 3]) {
     let world = World::open().await;
     let releases = [
@@ -31,7 +32,7 @@ async fn furnished() -> (World, [TinyRelease; 3]) {
     (world, releases)
 }
 
-/// Everything that a client can learn.
+/// Returns everything that a client can read.
 async fn seen(world: &World, releases: &[TinyRelease]) -> Vec<Value> {
     let mut seen = Vec::new();
     let history = format!("{CHANNEL}/history");
@@ -64,7 +65,7 @@ async fn seen(world: &World, releases: &[TinyRelease]) -> Vec<Value> {
 async fn stopped(world: World) -> (tempfile::TempDir, Config) {
     let World { dir, running, .. } = world;
     running.stop().await.unwrap();
-    // All of it in one file: a thread of the pool may hold a connection a moment longer.
+    // Moves the log into the file. A thread of the pool may hold a connection a little longer.
     let path = dir.path().join("catalog.sqlite");
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
@@ -82,7 +83,7 @@ async fn a_lost_catalog_is_rebuilt_and_nothing_is_missed() {
     for what in ["all of it", "the database alone", "cut to nothing"] {
         let (world, releases) = furnished().await;
         let before = seen(&world, &releases).await;
-        // As after a power cut: the log is still there.
+        // Simulates a power cut: the log still exists.
         let log = world.dir.path().join("catalog.sqlite-wal");
         let left = std::fs::read(&log).unwrap();
         let (dir, config) = stopped(world).await;
@@ -91,7 +92,7 @@ async fn a_lost_catalog_is_rebuilt_and_nothing_is_missed() {
             "cut to nothing" => std::fs::write(&path, b"").unwrap(),
             _ => std::fs::remove_file(&path).unwrap(),
         }
-        // What a rebuild leaves that was killed half-way.
+        // The leftovers of a rebuild that was killed.
         for leftover in ["catalog.sqlite.rebuild", "catalog.sqlite.rebuild-wal"] {
             std::fs::write(dir.path().join(leftover), vec![7; 5000]).unwrap();
         }
@@ -100,7 +101,7 @@ async fn a_lost_catalog_is_rebuilt_and_nothing_is_missed() {
         }
         let world = started(dir, config).await;
         assert_eq!(seen(&world, &releases).await, before, "{what}");
-        // And it goes on: publishing, and moving on from the move that is remembered.
+        // Publishing works, and so does the next move of the channel.
         world.push(&TinyRelease::new("team/webshop", "1.2", "ab", "zq")).await;
         let body = json!({ "release": releases[0].release.digest() });
         let request = world.request(Method::PUT, CHANNEL).header("if-match", "\"2\"").json(&body);
@@ -116,7 +117,7 @@ async fn of_registries_that_find_no_catalog_one_rebuilds_it_and_all_serve() {
     let (world, _) = furnished().await;
     let (dir, config) = stopped(world).await;
     std::fs::remove_file(dir.path().join("catalog.sqlite")).unwrap();
-    // On one thread: to wait for another is not to block.
+    // On one thread, to show that waiting for another process does not block.
     let starts = futures::future::join_all((0..4).map(|_| start(config.clone())));
     for started in starts.await {
         let running = started.unwrap();
@@ -127,7 +128,7 @@ async fn of_registries_that_find_no_catalog_one_rebuilds_it_and_all_serve() {
     }
 }
 
-/// A catalog that is moved aside takes no running registry's lock with it.
+/// Moving a catalog aside does not move the lock of a running registry.
 #[tokio::test]
 async fn while_a_registry_runs_no_other_catalog_is_made() {
     let (world, releases) = furnished().await;

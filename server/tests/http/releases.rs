@@ -101,7 +101,7 @@ async fn a_version_is_never_used_again() {
     assert!(answer.json::<v1::Published>().await.unwrap().already_present);
 
     let other = TinyRelease::new("webshop", "1.0", "ab", "ce");
-    // To publish is to end the lease, whether it was new or not.
+    // Publishing ends the lease, whether the release is new or not.
     let lease = world.lease("webshop").await;
     for disk in &other.disks {
         world.upload(&lease, disk).await;

@@ -1,4 +1,4 @@
-//! What holds a release, what deletes it, and who says so.
+//! The holders of releases, deletions, and the permissions for both.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const CHANNEL: &str = "/v1/applications/team%2Fwebshop/channels/stable";
 const RETENTION: &str = "/v1/applications/team%2Fwebshop/retention";
 const POLICY: &str = "/v1/applications/team%2Fwebshop/policy";
 
-/// Releases 1.0 to 1.3, each with a chunk of its own; `stable` is at 1.3.
+/// Creates releases 1.0 to 1.3, each with a chunk of its own; `stable` is at 1.3.
 async fn furnished() -> (World, Vec<TinyRelease>) {
     let world = World::open().await;
     let webs = ["dd", "ee", "ff", "gg"];
@@ -83,7 +83,7 @@ async fn a_release_is_deleted_once_and_its_version_is_gone_for_ever() {
 }
 
 #[tokio::test]
-async fn what_holds_a_release_is_listed_refuses_its_deletion_and_lets_go() {
+async fn holders_of_a_release_are_listed_refuse_its_deletion_and_let_go() {
     let (world, releases) = furnished().await;
     let pin = format!("{RELEASES}/1.0/pins/audit");
     let answer = put(&world, &pin, &json!({ "reason": "the auditors read it" })).await;
@@ -173,7 +173,7 @@ async fn hosts_say_what_they_run_and_are_told_how_far_behind_they_are() {
     assert_problem(answer, Code::Gone).await;
 }
 
-/// A reader's token is on every host: it says what the host runs, and takes nothing away.
+/// Every host has a reader's token, which may report what the host runs and may delete nothing.
 #[tokio::test]
 async fn a_reader_reports_its_host_and_neither_deletes_nor_pins() {
     let (world, releases) = furnished().await;
@@ -208,7 +208,7 @@ async fn a_reader_reports_its_host_and_neither_deletes_nor_pins() {
     running.stop().await.unwrap();
 }
 
-/// The lengths of all objects but records, which are kept for ever.
+/// Returns the total length of all objects except records, which are kept for ever.
 fn store_bytes(dir: &Path) -> u64 {
     let mut sum = 0;
     for entry in std::fs::read_dir(dir).unwrap().flatten() {

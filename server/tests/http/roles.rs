@@ -1,4 +1,4 @@
-//! What a reader may do, route by route, however a path is spelled.
+//! The permissions of a reader, route by route, for every spelling of a path.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -12,8 +12,8 @@ use crate::world::World;
 const PUBLISHER: &str = "0123456789abcdef0";
 const READER: &str = "0123456789abcdef1";
 
-/// What readers may do. A route that is in neither list is taken for one of publishers alone: a
-/// new one fails this test until somebody says who may ask it.
+/// The routes for readers. Every other route must be for publishers only, so a new route fails this
+/// test until its access is declared.
 const READERS_GET: [&str; 30] = [
     "/healthz",
     "/metrics",
@@ -66,7 +66,7 @@ fn is_for_readers(method: &str, path: &str) -> bool {
     }
 }
 
-/// A path of this pattern.
+/// Returns a path of this pattern.
 fn filled(pattern: &str) -> String {
     let digest = format!("blake3:{}", "0".repeat(64));
     let mut path = pattern.to_owned();
@@ -85,7 +85,7 @@ fn filled(pattern: &str) -> String {
     path
 }
 
-/// The same path with the letter at `at` escaped.
+/// Returns the path with the letter at `at` escaped.
 fn escaped(path: &str, at: usize) -> String {
     let letter = path.as_bytes()[at];
     format!("{}%{letter:02X}{}", &path[..at], &path[at + 1..])
@@ -145,7 +145,7 @@ async fn a_reader_may_what_readers_may_however_the_path_is_spelled() {
     assert!(denied > 20, "{denied} routes are for publishers alone");
 }
 
-/// An escaped letter is the same path: it counts against the same rate.
+/// A path with an escaped letter is the same path and counts against the same rate.
 #[tokio::test]
 async fn an_application_has_one_rate_however_its_path_is_spelled() {
     let world = World::with(|config| {

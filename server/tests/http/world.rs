@@ -1,4 +1,4 @@
-//! A real registry on a port of its own, and a client that reads as sentences.
+//! A real registry on its own port, and a client for concise tests.
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use seawall_api::problem::{Code, MEDIA_TYPE, Problem};
@@ -90,7 +90,7 @@ impl World {
         self.request(Method::POST, &path).body(bytes).send().await.unwrap()
     }
 
-    /// Push, all of it.
+    /// Pushes a whole release.
     pub async fn push(&self, tiny: &TinyRelease) {
         let lease = self.lease(tiny.release.application().as_str()).await;
         for disk in &tiny.disks {
@@ -101,7 +101,7 @@ impl World {
     }
 }
 
-/// The answer is a problem of this code, with everything such an answer has.
+/// Asserts that the response is a complete problem document with this code.
 pub async fn assert_problem(answer: Response, code: Code) -> Problem {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let text = answer.text().await.unwrap();

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repacked_is_a_pack_of_the_predicted_length() {
+    fn a_repacked_pack_has_the_predicted_length() {
         let packs = [pack_of(0..10), pack_of(10..30)];
         let every_third = |pack: &VerifiedPack| Repack {
             source: pack.digest(),

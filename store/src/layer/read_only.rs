@@ -68,7 +68,7 @@ mod tests {
     use crate::backend::Bucket;
 
     #[tokio::test]
-    async fn it_is_read_and_cannot_be_changed() {
+    async fn a_read_only_store_is_read_and_cannot_be_changed() {
         let inner = Bucket::in_memory();
         let (name, bytes) = (ObjectName::Name("a/@1".to_owned()), Bytes::from_static(b"a"));
         inner.put(&name, bytes.clone()).await.unwrap();

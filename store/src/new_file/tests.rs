@@ -44,7 +44,7 @@ fn a_file_has_its_name_when_it_is_whole_and_not_before() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_removed_and_what_a_live_one_writes_is_not() {
+fn files_of_a_killed_process_are_removed_and_those_of_a_live_one_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");
     let others = [".out.x.part", ".out..part", ".other.1.part", "out.1.part"];

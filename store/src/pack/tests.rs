@@ -28,7 +28,7 @@ fn a_pack_has_these_bytes() {
 }
 
 #[test]
-fn what_was_packed_is_verified_and_listed_in_order() {
+fn packed_chunks_are_verified_and_listed_in_order() {
     let text = b"sea ".repeat(5000);
     let pack = pack_of(&[b"seawall", &text, b"x"]);
     let verified = VerifiedPack::verify(pack.digest, pack.bytes.clone()).unwrap();

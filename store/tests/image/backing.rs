@@ -76,7 +76,7 @@ fn a_compressed_backing_file_is_refused_and_never_taken_for_the_disk() {
     bench.raw("base.raw", 1 << 20);
     bench.run("gzip -k base.raw");
     bench.run("qemu-img create -f qcow2 -u -b base.raw.gz -F raw top.qcow2 1M");
-    // QEMU no longer writes images that do not say the format of their backing file.
+    // QEMU no longer writes images without the format of their backing file.
     let path = bench.path("top.qcow2");
     let mut bytes = std::fs::read(&path).unwrap();
     let extension = bytes.windows(4).position(|it| *it == 0xe279_2aca_u32.to_be_bytes()).unwrap();
@@ -93,7 +93,7 @@ fn a_chain_that_comes_back_to_a_file_is_refused() {
     let message = fails(&bench.path("self.qcow2"), &OpenOptions::default());
     assert!(message.contains("comes back"), "{message}");
 
-    // By another name of the same file, too.
+    // Also by another name of the same file.
     bench.run("qemu-img create -f qcow2 -u -b b.qcow2 -F qcow2 a.qcow2 1M");
     bench.run("qemu-img create -f qcow2 -u -b link.qcow2 -F qcow2 b.qcow2 1M");
     std::os::unix::fs::symlink(bench.path("a.qcow2"), bench.path("link.qcow2")).unwrap();
@@ -180,7 +180,7 @@ fn an_undeclared_backing_file_is_raw_or_refused() {
     }
 }
 
-/// Makes the header extension that declares the backing format one that nobody knows.
+/// Makes the header extension that declares the backing format an unknown one.
 fn undeclare(path: &std::path::Path) {
     let mut bytes = std::fs::read(path).unwrap();
     let extension = [0xE2, 0x79, 0x2A, 0xCA];

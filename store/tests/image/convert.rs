@@ -1,4 +1,4 @@
-//! What the convert engine writes, QEMU finds sound and equal, and so do we.
+//! QEMU and our reader find the output of conversions sound and equal to the source.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use seawall_store::new_file::{NewFile, NewFileError, Overwrite};
 
 use super::qemu::{Bench, content, read_mapped, runs};
 
-/// Each format that is written, with the extension of its file and QEMU's name for it.
+/// Each output format, with its file extension and QEMU's name.
 const FORMATS: [(ExportFormat, &str, &str); 10] = [
     (ExportFormat::Raw, "raw", "raw"),
     (ExportFormat::Qcow2, "qcow2", "qcow2"),
@@ -55,7 +55,7 @@ fn piped(from: &Path, format: ExportFormat) -> Result<Vec<u8>, ConvertError> {
     Ok(bytes)
 }
 
-/// A raw disk of some sectors with noise and zeros written at some of them.
+/// Creates a raw disk with noise and zeros in some sectors.
 fn disk(bench: &Bench, sectors: u64, writes: &[(bool, u64, u64)]) {
     let file = fs::File::create(bench.path("disk.raw")).unwrap();
     file.set_len(sectors * 512).unwrap();
@@ -67,7 +67,7 @@ fn disk(bench: &Bench, sectors: u64, writes: &[(bool, u64, u64)]) {
     }
 }
 
-/// Converts `disk.raw` to each format, and has QEMU and our reader look at the result.
+/// Converts `disk.raw` to each format, and checks the result with QEMU and our reader.
 fn check_all(bench: &Bench) {
     let raw = fs::read(bench.path("disk.raw")).unwrap();
     for (format, extension, qemu) in FORMATS {
@@ -81,7 +81,7 @@ fn check_all(bench: &Bench) {
         bench.run(&format!("qemu-img compare -f raw -F {qemu} disk.raw {name}"));
         let opened = open(&path, &OpenOptions::default()).unwrap();
         assert!(read_mapped(&*opened, 100_000) == raw, "{format}");
-        // No more data than there is, in the units of the format.
+        // No more data than the disk has, in units of the format.
         let unit = match qemu {
             "raw" => 4096,
             "qcow2" | "vmdk" => 65_536,
@@ -128,7 +128,7 @@ fn a_disk_of_zeros_has_no_data_in_any_format() {
 #[test]
 fn data_past_the_first_tables_is_found() {
     let bench = Bench::new();
-    // Tables of VMDK stand for 32 MiB, those of qcow2 for 512 MiB, leaves for 256 MiB.
+    // A table covers 32 MiB in VMDK and 512 MiB in qcow2; a leaf covers 256 MiB.
     let gib = 1 << 21;
     let writes =
         [(false, 0, 9), (false, gib / 2 - 3, 7), (false, gib - 200, 500), (false, 2 * gib - 1, 1)];
@@ -152,14 +152,14 @@ fn data_that_does_not_shrink_is_stored_in_qcow2() {
     let mut noise = blake3::Hasher::new().finalize_xof();
     let mut bytes = vec![0; 3 << 20];
     noise.fill(&mut bytes);
-    // Between clusters that do.
+    // Compressible bytes between clusters of noise.
     bytes[1 << 20..(1 << 20) + 100_000].fill(7);
     fs::write(bench.path("disk.raw"), bytes).unwrap();
     check_all(&bench);
 }
 
 #[test]
-fn what_qemu_makes_of_a_disk_converts_to_the_same_file() {
+fn any_image_of_a_disk_by_qemu_converts_to_the_same_file() {
     let bench = Bench::new();
     bench.raw("disk.raw", (3 << 20) + 5 * 512);
     let sources = [
@@ -230,7 +230,7 @@ fn a_name_that_is_taken_is_kept_and_nothing_is_left_behind() {
     assert_eq!(names(), 2);
 }
 
-/// A pipe whose reader goes away after some bytes.
+/// A pipe whose reader disconnects after some bytes.
 struct Broken(usize);
 
 impl io::Write for Broken {
@@ -298,7 +298,7 @@ fn a_source_that_fails_ends_the_conversion() {
     fs::write(bench.path("disk.raw"), content(20 << 20, 5)).unwrap();
     bench.run("qemu-img convert -c -f raw -O qcow2 disk.raw source.qcow2");
     let bytes = fs::read(bench.path("source.qcow2")).unwrap();
-    // Data is cut off; the tables at the start are there.
+    // The data is truncated, but the tables at the start are complete.
     fs::write(bench.path("source.qcow2"), &bytes[..bytes.len() / 2]).unwrap();
     for (format, ..) in FORMATS {
         let error =
@@ -324,8 +324,8 @@ proptest! {
     }
 }
 
-/// In the first file, the second gibibyte is allocated zeros: where tables of QEMU's format are
-/// counted by that, data has other places than in the end.
+/// In the first file, the second gibibyte is allocated zeros. A count of qcow2 tables from the
+/// allocation differs from the final one, and so do the places of data.
 #[test]
 fn a_map_that_calls_zeros_data_does_not_show_in_the_file() {
     let bench = Bench::new();

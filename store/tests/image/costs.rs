@@ -1,4 +1,4 @@
-//! How many reads of the file a read of the disk takes.
+//! The number of reads of the file per read of the disk.
 
 use std::io;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What we lay out, QEMU finds sound.
+//! QEMU finds our layouts sound.
 
 use std::fs::File;
 use std::ops::Range;
@@ -47,7 +47,7 @@ fn qemu_finds_exports_sound_and_equal_to_raw() {
         (3 * gib, vec![0..10, gib / 2 - 1..gib / 2 + 1, 2 * gib..2 * gib + (5 << 20)]),
         // Runs that touch, and runs that share a cluster.
         (1 << 20, vec![0..100, 100..200, 300..CLUSTER, CLUSTER..CLUSTER + 1, 200_000..200_001]),
-        // Both ends of the last table that an L1 cluster has room for.
+        // Both ends of the last table that fits into an L1 cluster.
         (5 << 40, vec![0..1, (4 << 40) - 1..(4 << 40) + 1]),
     ] {
         let bench = Bench::new();
@@ -81,7 +81,7 @@ fn a_disk_with_many_refcount_blocks_is_sound() {
 fn the_same_disk_gives_the_same_file() {
     let (one, two) = (Bench::new(), Bench::new());
     export(&one, 9 << 20, &[0..100_000, 3 << 20..5 << 20]);
-    // Cut otherwise, the same clusters.
+    // The same clusters, split into other runs.
     export(&two, 9 << 20, &[0..100_000, 3 << 20..4 << 20, 4 << 20..5 << 20]);
     let metadata = |bench: &Bench| {
         let file = std::fs::read(bench.path("disk.qcow2")).unwrap();
@@ -117,7 +117,7 @@ fn host_offsets_are_of_data_only() {
 }
 
 #[test]
-fn what_cannot_be_laid_out_is_refused() {
+fn impossible_layouts_are_refused() {
     let out_of_place = |len, data: &[Range<u64>]| {
         let layout = Qcow2Layout::new(len, data.iter().cloned());
         assert!(matches!(layout, Err(LayoutError::RunOutOfPlace { .. })), "{layout:?}");

@@ -194,9 +194,8 @@ fn foreign_formats_are_refused_unless_raw_is_forced() {
 #[test]
 fn encryption_and_external_data_files_are_refused_by_name() {
     let bench = Bench::new();
-    // `qemu-img create` of a LUKS image times the machine and fails where that comes out at
-    // nothing, hence the method is written into the header (crypt_method, QEMU
-    // docs/interop/qcow2.txt).
+    // The method is written into the header (crypt_method, QEMU docs/interop/qcow2.txt), because
+    // `qemu-img create` of a LUKS image measures the machine's speed and fails if it measures zero.
     bench.run("qemu-img create -q -f qcow2 luks.qcow2 1M");
     patch(&bench, "luks.qcow2", 32, &2u32.to_be_bytes());
     let message = fails(&bench.path("luks.qcow2"), &OpenOptions::default());

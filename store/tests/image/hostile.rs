@@ -1,4 +1,4 @@
-//! Images that were made to hurt: each gives a clear error or the right bytes, at a bounded price.
+//! Hostile images: each gives a clear error or the right bytes, at a bounded cost.
 
 use seawall_store::image::{Format, ImageError, open_source};
 
@@ -6,7 +6,7 @@ use super::qemu::Bench;
 
 const MIB: usize = 1 << 20;
 
-/// A sound image of 1 MiB to break: three clusters of data, one of them compressed.
+/// Creates a sound image of 1 MiB to break: three clusters of data, one of them compressed.
 fn sound(options: &str) -> Vec<u8> {
     let bench = Bench::new();
     bench.run(&format!("qemu-img create -f qcow2 -o {options} disk.qcow2 1M"));
@@ -14,12 +14,12 @@ fn sound(options: &str) -> Vec<u8> {
     std::fs::read(bench.path("disk.qcow2")).unwrap()
 }
 
-/// Opens and reads everything that is not too long; what it does not do is panic.
+/// Opens an image and reads everything that is not too long. Must not panic.
 fn read(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
     read_source(bytes, Format::Qcow2)
 }
 
-/// The same for any format.
+/// As [`read`], for any format.
 pub(super) fn read_source(bytes: &[u8], format: Format) -> Result<Vec<u8>, ImageError> {
     let image = open_source("hostile".into(), Box::new(bytes.to_vec()), format)?;
     let mut at = 0;
@@ -47,7 +47,7 @@ fn offset(bytes: &[u8], at: usize) -> usize {
     usize::try_from(word(bytes, at) & 0x00ff_ffff_ffff_fe00).unwrap()
 }
 
-/// Breaks a sound image, reads it, and gives the message.
+/// Breaks a sound image, reads it, and returns the message.
 fn broken(breaks: impl Fn(&mut Vec<u8>)) -> String {
     let mut bytes = sound("cluster_size=64k");
     breaks(&mut bytes);
@@ -56,7 +56,7 @@ fn broken(breaks: impl Fn(&mut Vec<u8>)) -> String {
     err.to_string()
 }
 
-/// Breaks the L2 entry of the first cluster, or of another.
+/// Breaks the L2 entry of a cluster. Returns the message.
 fn broken_entry(cluster: usize, entry: u64) -> String {
     broken(|bytes| {
         let at = offset(bytes, offset(bytes, 40)) + cluster * 8;
@@ -80,7 +80,7 @@ fn a_truncated_image_is_an_error_or_right() {
         let lens = (0..200).chain((200..whole.len()).step_by(997)).chain([whole.len() - 1]);
         for len in lens {
             if let Ok(read) = read(&whole[..len]) {
-                // Data that QEMU, too, takes for a cluster not written to its end.
+                // QEMU, too, accepts such data as an incomplete last cluster.
                 let lost = read.iter().zip(&disk).filter(|(read, disk)| read != disk);
                 assert!(lost.clone().all(|(read, _)| *read == 0), "{options} {len}");
                 assert!(lost.count() < 64 << 10, "{options} {len}");
@@ -99,7 +99,7 @@ fn each_header_field_bears_every_extreme() {
             for (width, bytes) in [(8, value.to_be_bytes()), (4, (value << 32).to_be_bytes())] {
                 let mut image = whole.clone();
                 put(&mut image, at, &bytes[..width]);
-                // Whatever comes of it, it comes without a panic and soon.
+                // Any result is fine, if it comes soon and without a panic.
                 let _ = read(&image);
             }
         }
@@ -164,12 +164,13 @@ fn tables_that_point_astray_are_refused() {
 fn tables_that_point_at_themselves_end() {
     let whole = sound("cluster_size=64k");
     let l1_at = offset(&whole, 40);
-    // L1 as its own L2 table: its only entry is then a data cluster, the table itself.
+    // L1 as its own L2 table: its only entry then refers to a data cluster, which is the table
+    // itself.
     let mut image = whole.clone();
     put(&mut image, l1_at, &u64::try_from(l1_at).unwrap().to_be_bytes());
     let disk = read(&image).unwrap();
     assert_eq!(disk[..65_536], image[l1_at..l1_at + 65_536]);
-    // An L2 entry that has the L2 table for data, and one that has the header.
+    // An L2 entry whose data is the L2 table, and one whose data is the header.
     let l2_at = offset(&whole, l1_at);
     let mut image = whole;
     put(&mut image, l2_at, &u64::try_from(l2_at).unwrap().to_be_bytes());
@@ -204,7 +205,7 @@ fn compressed_clusters_past_the_end_are_refused() {
     assert!(message.contains("compressed data is past the end"), "{message}");
     // A descriptor with all bits set.
     assert!(broken_entry(0, u64::MAX).contains("past the end"));
-    // One that starts in the file and ends after it is clipped; here it is noise.
+    // A stream that starts in the file and ends after it is clipped; here it is noise.
     assert!(broken_entry(0, 1 << 62 | 0xff << 54).contains("compressed cluster"));
 }
 
@@ -270,7 +271,7 @@ fn an_image_in_memory_has_no_backing_file() {
     bench.run("qemu-img create -q -u -f qcow2 -b base.raw -F raw top.qcow2 1M");
     let mut bytes = std::fs::read(bench.path("top.qcow2")).unwrap();
     assert!(read(&bytes).unwrap_err().to_string().contains("base.raw"));
-    // Its name, and the extension with its format, out of bounds.
+    // The name of a backing file, and the extension with its format, out of bounds.
     for (at, value) in [(8, 1u64 << 40), (8, 80), (16, 0xffff << 32), (16, 1024 << 32)] {
         let mut image = bytes.clone();
         put(&mut image, at, &value.to_be_bytes()[..if at == 16 { 4 } else { 8 }]);
@@ -285,7 +286,7 @@ proptest::proptest! {
         cases: 300, failure_persistence: None, ..proptest::test_runner::Config::default()
     })]
 
-    /// Whatever bytes of the metadata are changed, nothing panics.
+    /// No change of the metadata causes a panic.
     #[test]
     fn flipped_bytes_never_panic(
         kind in 0usize..3,

@@ -1,4 +1,4 @@
-//! The reference: what QEMU's tools make, read and report.
+//! The reference: QEMU's tools, which create, read and describe images.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,7 +50,7 @@ impl Bench {
         assert!(!output.contains("failed"), "{commands:?}: {output}");
     }
 
-    /// A raw image with holes, text-like data and noise.
+    /// Creates a raw image with holes, text-like data and noise.
     pub(super) fn raw(&self, name: &str, disk_len: u64) {
         use std::os::unix::fs::FileExt;
         let file = std::fs::File::create(self.path(name)).unwrap();
@@ -65,14 +65,14 @@ impl Bench {
         file.write_all_at(&content(usize::try_from(disk_len - tail).unwrap(), 4), tail).unwrap();
     }
 
-    /// Asserts that our reader sees what QEMU sees, byte for byte, and the same holes.
+    /// Asserts that our reader and QEMU see the same bytes and the same holes.
     pub(super) fn assert_same(&self, image: &str) {
         self.assert_same_bytes(image);
         let opened = open(&self.path(image), &OpenOptions::default()).unwrap();
         self.assert_same_map(image, &*opened);
     }
 
-    /// Asserts that our reader sees what QEMU sees, byte for byte, with its map and without.
+    /// Asserts that our reader and QEMU see the same bytes, with the map and without it.
     pub(super) fn assert_same_bytes(&self, image: &str) {
         let format = qemu_format(image);
         self.run(&format!("qemu-img convert -f {format} -O raw {image} expected.raw"));
@@ -98,10 +98,10 @@ impl Bench {
         let map = self.run(&format!("qemu-img map -f {format} --output=json {image}"));
         let map: Vec<serde_json::Value> = serde_json::from_str(&map).unwrap();
         let runs = runs(opened);
-        // Of VHD and VHDX, QEMU does not know the holes of the file itself; we do, and read the
-        // same bytes with them.
+        // For VHD and VHDX, QEMU does not report the holes of the file itself. Our reader does, and
+        // reads the same bytes.
         let knows_holes = !matches!(format, "vpc" | "vhdx");
-        // Data that QEMU knows to be zeros is a hole of the image file.
+        // Data that QEMU reports as zeros is a hole of the image file.
         let data = |it: &&serde_json::Value| it["data"] == true && it["zero"] == false;
         for entry in map.iter().filter(|it| knows_holes && data(it)) {
             let (start, len) =
@@ -114,7 +114,7 @@ impl Bench {
             }
             assert!(at >= start + len, "{image}: QEMU has data at {at}, our map a hole");
         }
-        // And the other way: where QEMU knows zeros from the metadata, we have a hole.
+        // Conversely, where QEMU reports zeros from the metadata, our reader reports a hole.
         for entry in map.iter().filter(|it| it["data"] == false && it["depth"] == 0) {
             let (start, len) =
                 (entry["start"].as_u64().unwrap(), entry["length"].as_u64().unwrap());
@@ -127,7 +127,7 @@ impl Bench {
     }
 }
 
-/// What QEMU calls the format of an image with this name.
+/// Returns QEMU's name for the format of an image with this name.
 pub(super) fn qemu_format(image: &str) -> &'static str {
     match image.rsplit_once('.') {
         Some((_, "qcow2")) => "qcow2",
@@ -139,7 +139,7 @@ pub(super) fn qemu_format(image: &str) -> &'static str {
     }
 }
 
-/// Every run of an image, checked to be in order, in the disk and not empty.
+/// Returns every run of an image. Asserts that runs are in order, within the disk and not empty.
 pub(super) fn runs(image: &dyn DiskImage) -> Vec<std::ops::Range<u64>> {
     let mut runs: Vec<std::ops::Range<u64>> = Vec::new();
     let mut at = 0;
@@ -151,7 +151,7 @@ pub(super) fn runs(image: &dyn DiskImage) -> Vec<std::ops::Range<u64>> {
     runs
 }
 
-/// The disk as a reader of runs sees it, in reads of at most `window` bytes.
+/// Returns the disk as read by its runs, in reads of at most `window` bytes.
 pub(super) fn read_mapped(image: &dyn DiskImage, window: usize) -> Vec<u8> {
     let mut disk = vec![0; usize::try_from(image.disk_len()).unwrap()];
     for run in runs(image) {
@@ -165,7 +165,7 @@ pub(super) fn read_mapped(image: &dyn DiskImage, window: usize) -> Vec<u8> {
     disk
 }
 
-/// Bytes of which about half compress well.
+/// Returns bytes of which about half compress well.
 pub(super) fn content(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)

@@ -1,4 +1,4 @@
-//! Chains of random images, made by QEMU, read by us.
+//! Chains of random images, written by QEMU and read by our reader.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::qemu::Bench;
 
-/// What one `qemu-io` command does to a layer.
+/// The effect of one `qemu-io` command on a layer.
 #[derive(Clone, Debug)]
 enum Change {
     Write,
@@ -67,8 +67,8 @@ fn build(bench: &Bench, plans: &[LayerPlan]) -> String {
     below.0
 }
 
-/// The commands of a layer. Compressed writes come first and once for each place, as QEMU refuses
-/// them where there is a cluster already.
+/// Returns the commands of a layer. Compressed writes come first, once for each place, because QEMU
+/// refuses them on an existing cluster.
 fn commands(plan: &LayerPlan) -> Vec<String> {
     let (mut packed, mut others) = (BTreeSet::new(), Vec::new());
     for (seed, (change, at, len)) in plan.changes.iter().enumerate() {

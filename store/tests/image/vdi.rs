@@ -1,4 +1,4 @@
-//! VDI: what QEMU writes, and what breaks.
+//! VDI: images written by QEMU, and broken ones.
 
 use proptest::prelude::*;
 use seawall_store::image::{Format, OpenOptions, open};
@@ -9,7 +9,7 @@ use super::qemu::{Bench, fails, runs};
 const MIB: u64 = 1 << 20;
 
 #[test]
-fn what_qemu_writes_reads_as_qemu_does() {
+fn images_of_qemu_read_as_in_qemu() {
     for (disk_len, options) in [(5 * MIB + 2560, "static=off"), (5 * MIB + 2560, "static=on")] {
         let bench = Bench::new();
         bench.raw("disk.raw", disk_len);
@@ -67,7 +67,7 @@ fn a_vdi_that_is_not_read_is_refused_by_name() {
     assert!(message.contains("VDI table entry"), "{message}");
 }
 
-/// 4 MiB with data in two of four blocks.
+/// Creates a disk of 4 MiB with data in two of four blocks.
 fn sound(bench: &Bench) -> Vec<u8> {
     bench.run("qemu-img create -q -f vdi sound.vdi 4M");
     bench.io("sound.vdi", &["write -P 1 0 64k", "write -P 2 3M 64k"]);
@@ -84,7 +84,7 @@ fn each_header_field_bears_every_extreme() {
             for bytes in [&value.to_le_bytes()[..], &value.to_le_bytes()[..4]] {
                 let mut image = whole.clone();
                 put(&mut image, at, bytes);
-                // Whatever comes of it, it comes without a panic and soon.
+                // Any result is fine, if it comes soon and without a panic.
                 let _ = read_source(&image, Format::Vdi);
             }
         }

@@ -1,4 +1,4 @@
-//! VHD: what QEMU writes, what we write, what breaks, and chains made by hand.
+//! VHD: images written by QEMU and by us, broken images, and hand-made chains.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::written;
 const MIB: u64 = 1 << 20;
 
 #[test]
-fn what_qemu_writes_reads_as_qemu_does() {
+fn images_of_qemu_read_as_in_qemu() {
     for (disk_len, subformat) in [(5 * MIB + 2560, "dynamic"), (5 * MIB + 2560, "fixed")] {
         for size in ["", ",force_size=on"] {
             let bench = Bench::new();
@@ -144,7 +144,7 @@ fn the_footer_at_the_end_serves_when_the_one_at_the_start_is_damaged() {
     assert!(message.remedy().unwrap().contains("Test-VHD"));
 }
 
-/// A disk may end with what looks like a footer, as a VHD that was copied onto a partition does.
+/// A disk may end with bytes that look like a footer, for instance a VHD copied onto a partition.
 #[test]
 fn a_raw_disk_that_ends_like_a_vhd_is_named_raw_or_refused() {
     let bench = Bench::new();
@@ -191,20 +191,20 @@ fn a_block_past_the_end_is_refused() {
     assert!(read_source(cut, Format::Vhd).unwrap_err().to_string().contains("past the end"));
 }
 
-/// 8 MiB of QEMU's making, with data in two of four blocks.
+/// Creates an image of 8 MiB by QEMU, with data in two of four blocks.
 fn dynamic(bench: &Bench) -> Vec<u8> {
     bench.run("qemu-img create -q -f vpc -o force_size=on sound.vhd 8M");
     bench.io("sound.vhd", &["write -P 1 0 64k", "write -P 2 5M 64k"]);
     std::fs::read(bench.path("sound.vhd")).unwrap()
 }
 
-/// Where the bitmap of a block is.
+/// Returns the offset of a block's bitmap.
 fn block_at(bytes: &[u8], block: usize) -> usize {
     let entry = &bytes[1536 + block * 4..1540 + block * 4];
     usize::try_from(u32::from_be_bytes(entry.try_into().unwrap())).unwrap() * 512
 }
 
-/// Puts the right checksum into a structure after it was changed.
+/// Corrects the checksum of a changed structure.
 fn seal(bytes: &mut [u8], start: usize, len: usize, at: usize) {
     bytes[start + at..start + at + 4].fill(0);
     let sum: u32 = bytes[start..start + len].iter().map(|byte| u32::from(*byte)).sum();
@@ -235,7 +235,7 @@ fn each_field_bears_every_extreme() {
                     put(&mut image, end, &footer);
                 }
                 seal_all(&mut image);
-                // Whatever comes of it, it comes without a panic and soon.
+                // Any result is fine, if it comes soon and without a panic.
                 let _ = read_source(&image, Format::Vhd);
             }
         }
@@ -264,8 +264,8 @@ proptest! {
     }
 }
 
-/// Makes a dynamic VHD a child of another: names it by a relative path of Windows, and drops the
-/// bits of `absent` sectors of its first block.
+/// Makes a dynamic VHD the child of another: names the parent by a relative Windows path, and
+/// clears the bits of the `absent` sectors in the first block.
 fn adopt(bench: &Bench, child: &str, parent: &str, absent: &[usize]) {
     let above = std::fs::read(bench.path(parent)).unwrap();
     let parent_id = above[above.len() - 444..above.len() - 428].to_vec();
@@ -278,7 +278,7 @@ fn adopt(bench: &Bench, child: &str, parent: &str, absent: &[usize]) {
     put(&mut bytes, 512 + 40, &parent_id);
     put(&mut bytes, 512 + 576, b"W2ru");
     put(&mut bytes, 512 + 576 + 8, &u32::try_from(name.len()).unwrap().to_be_bytes());
-    // The path stands before the footer.
+    // The path precedes the footer.
     put(&mut bytes, 512 + 576 + 16, &u64::try_from(end).unwrap().to_be_bytes());
     if block_at(&bytes, 0) < bytes.len() {
         let block = block_at(&bytes, 0);
@@ -298,7 +298,7 @@ fn opened(path: &Path) -> Vec<u8> {
     read_mapped(&*open(path, &OpenOptions::default()).unwrap(), 1 << 20)
 }
 
-/// A chain of three: `base.vhd` (of a kind), `middle.vhd`, `top.vhd`.
+/// Creates a chain of three: `base.vhd` (of the given kind), `middle.vhd`, `top.vhd`.
 fn chain(bench: &Bench, base: &str) {
     bench.run(&format!("qemu-img create -q -f vpc -o force_size=on,subformat={base} base.vhd 8M"));
     bench.io("base.vhd", &["write -P 1 0 64k", "write -P 1 3M 64k"]);
@@ -375,7 +375,7 @@ proptest! {
         cases: 12, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default()
     })]
 
-    /// Two layers of random sectors against the same laid over each other by hand.
+    /// Two layers of random sectors, compared with a hand-made overlay of both.
     #[test]
     fn random_children_read_as_laid_over(
         below in prop::collection::vec((0usize..12_000, 1usize..300), 0..5),
@@ -390,7 +390,7 @@ proptest! {
         }
         std::fs::write(bench.path("below.raw"), &disk).unwrap();
         bench.run("qemu-img convert -f raw -O vpc -o force_size=on below.raw below.vhd");
-        // The first block of the child is all of one byte, but for what it has not.
+        // The child's first block consists of one byte value, except for its absent sectors.
         bench.run("qemu-img create -q -f vpc -o force_size=on above.vhd 6M");
         bench.io("above.vhd", &["write -P 9 0 2M"]);
         let held = |sector: &usize| {

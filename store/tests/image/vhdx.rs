@@ -1,4 +1,4 @@
-//! VHDX: what QEMU writes, what we write, what breaks, and logs to be replayed.
+//! VHDX: images written by QEMU and by us, broken images, and logs to replay.
 
 use std::io;
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub(super) const HEADERS: [usize; 2] = [64 << 10, 128 << 10];
 const REGIONS: [usize; 2] = [192 << 10, 256 << 10];
 
 #[test]
-fn what_qemu_writes_reads_as_qemu_does() {
+fn images_of_qemu_read_as_in_qemu() {
     for subformat in ["dynamic", "fixed"] {
         for block in ["1M", "8M", "256M"] {
             let bench = Bench::new();
@@ -37,7 +37,7 @@ fn what_qemu_writes_reads_as_qemu_does() {
     }
 }
 
-/// QEMU's map of a VHDX is one run of data, so its holes are proven by what was written.
+/// QEMU's map of a VHDX is one run of data, so holes are compared with the written data.
 #[test]
 fn blocks_that_were_never_written_are_holes() {
     for zero in ["on", "off"] {
@@ -132,7 +132,7 @@ fn sectors_of_4_kib_are_read_and_written() {
         let long = VhdxLayout::new(kind, native, (64 << 40) + 4096, &content, []);
         assert!(matches!(long, Err(LayoutError::DiskTooLong { .. })), "{long:?}");
     }
-    // What QEMU wrote, said to have such sectors; a chunk then has eight times as many blocks.
+    // QEMU's image, relabelled with such sectors; a chunk then has eight times as many blocks.
     let bench = Bench::new();
     bench.run("qemu-img create -q -f vhdx -o block_size=1M disk.vhdx 9G");
     bench.io("disk.vhdx", &["write -P 1 4095M 64k", "write -P 2 4096M 1M"]);
@@ -153,7 +153,7 @@ fn crc(bytes: &[u8]) -> u32 {
     })
 }
 
-/// Puts the right checksum into a structure after it was changed.
+/// Corrects the checksum of a changed structure.
 fn seal(bytes: &mut [u8], at: usize, len: usize) {
     bytes[at + 4..at + 8].fill(0);
     let crc = crc(&bytes[at..at + len]);
@@ -164,19 +164,19 @@ pub(super) fn word(bytes: &[u8], at: usize) -> usize {
     usize::try_from(u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())).unwrap()
 }
 
-/// Where a region starts: 0 is the table of blocks, 1 the metadata, as QEMU orders them.
+/// Returns the offset of a region in QEMU's order: 0 is the table of blocks, 1 the metadata.
 pub(super) fn region(bytes: &[u8], index: usize) -> usize {
     word(bytes, REGIONS[0] + 16 + index * 32 + 16)
 }
 
-/// Where the metadata item is whose GUID starts so.
+/// Returns the offset of the metadata item whose GUID has this prefix.
 pub(super) fn item(bytes: &[u8], id: [u8; 4]) -> usize {
     let table = region(bytes, 1);
     let entry = (0..5).map(|i| table + 32 + i * 32).find(|at| bytes[*at..at + 4] == id).unwrap();
     table + (word(bytes, entry + 16) & 0xffff_ffff)
 }
 
-/// 5 MiB of QEMU's making, with data in two of five blocks.
+/// Creates an image of 5 MiB by QEMU, with data in two of five blocks.
 fn sound() -> &'static Vec<u8> {
     static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
     SOUND.get_or_init(|| {
@@ -192,7 +192,8 @@ fn the_newer_of_two_sound_headers_counts() {
     let mut bytes = sound().clone();
     let expected = read_source(&bytes, Format::Vhdx).unwrap();
     assert_eq!((expected[0], expected[3 << 20], expected[1 << 20]), (1, 2, 0));
-    // The log of the older header is out of place; it matters once it is the only one.
+    // The log of the older header is out of place, which matters only if that header is the only
+    // one.
     let older = if word(&bytes, HEADERS[0] + 8) < word(&bytes, HEADERS[1] + 8) { 0 } else { 1 };
     bytes[HEADERS[older] + 48] = 1;
     put(&mut bytes, HEADERS[older] + 72, &(1u64 << 40).to_le_bytes());
@@ -235,7 +236,7 @@ fn blocks_that_point_astray_are_refused() {
     }
 }
 
-/// Bytes in memory with some of them changed, so that a test of thousands copies none.
+/// Bytes in memory with some changes, so that thousands of cases need no copies.
 struct Patched {
     whole: &'static Vec<u8>,
     patches: Vec<(usize, Vec<u8>)>,
@@ -263,7 +264,7 @@ impl Source for Patched {
     }
 }
 
-/// Opens the sound image with these bytes changed, and the checksums right or not.
+/// Opens the sound image with these changes, with or without corrected checksums.
 fn probe(changes: &[(usize, Vec<u8>)], sealed: bool) -> Result<(), ImageError> {
     let structures = [(HEADERS[0], 4096), (HEADERS[1], 4096), (REGIONS[0], 65_536)];
     let mut patches = Vec::new();
@@ -307,7 +308,7 @@ fn each_field_bears_every_extreme() {
     for at in fields.step_by(2) {
         for value in [0, 1, 2, 7, 511, 1 << 20, 1 << 31, u64::MAX >> 1, u64::MAX - 7, u64::MAX] {
             for width in [2, 4, 8] {
-                // Whatever comes of it, it comes without a panic and soon.
+                // Any result is fine, if it comes soon and without a panic.
                 let _ = probe(&[(at, value.to_le_bytes()[..width].to_vec())], true);
             }
         }
@@ -335,13 +336,13 @@ proptest! {
 const LOG_LEN: usize = 1 << 20;
 const LOG_ID: [u8; 16] = [0x5e; 16];
 
-/// What an entry of a log changes: a sector, or some of them to zeros.
+/// A change in a log entry: a new sector, or sectors of zeros.
 enum Change<'a> {
     Sector(usize, &'a [u8]),
     Zeros(usize, u64),
 }
 
-/// An entry of a log; `tail` is where the oldest entry of its sequence starts in the log.
+/// Returns a log entry. `tail` is the offset in the log of the oldest entry of its sequence.
 fn entry(sequence: u64, tail: u32, file_len: usize, changes: &[Change<'_>]) -> Vec<u8> {
     let mut head = b"loge\0\0\0\0".to_vec();
     let mut data = Vec::new();
@@ -380,15 +381,15 @@ fn entry(sequence: u64, tail: u32, file_len: usize, changes: &[Change<'_>]) -> V
     head
 }
 
-/// The sound image as its writer leaves it who dies between log and table: the table of blocks is
-/// not what it should be, and the log, a ring, has it, in the last of three entries. Two entries of
-/// an older sequence lie in it, too.
+/// Returns the sound image in the state of a crash between log and table: the table of blocks is
+/// outdated, and the last of three entries in the log, a ring, has the new table. The log also
+/// holds two entries of an older sequence.
 fn dirty() -> Vec<u8> {
     let mut bytes = sound().clone();
     let (bat, len) = (region(&bytes, 0), bytes.len());
     let right = bytes[bat..bat + 4096].to_vec();
     let astray = [9; 4096];
-    // The last of the three goes across the end of the ring.
+    // The last of the three crosses the end of the ring.
     let start = LOG_LEN - 4 * 4096;
     let tail = u32::try_from(start).unwrap();
     let entries = [
@@ -428,7 +429,7 @@ fn a_dirty_log_is_replayed_in_memory_as_qemu_does_on_disk() {
     assert!(read_mapped(&*opened, 1 << 20) == expected);
     assert!(std::fs::read(bench.path("ours.vhdx")).unwrap() == dirty(), "no file is written");
 
-    // Without its newest entry no sequence is whole but the older one, which QEMU, too, goes by.
+    // Without the newest entry, only the older sequence is complete. QEMU replays it, too.
     let mut lost = dirty();
     let log = word(&lost, HEADERS[0] + 72);
     lost[log + 4096] ^= 1;
@@ -457,11 +458,11 @@ fn logs_that_break_are_refused_or_right() {
             let mut image = whole.clone();
             put(&mut image, first + at, &value.to_le_bytes());
             seal(&mut image, first, 2 * 4096);
-            // Whatever comes of it, it comes without a panic and soon.
+            // Any result is fine, if it comes soon and without a panic.
             let _ = open_source("x".into(), Box::new(image), Format::Vhdx);
         }
     }
-    // Of an entry at each sector that claims all of the log, not all checksums are looked at.
+    // If an entry at each sector claims the whole log, not all checksums are computed.
     let mut many = whole.clone();
     for at in (log..log + LOG_LEN).step_by(4096) {
         let claim = entry(5, 0, 0, &[]);
@@ -470,7 +471,7 @@ fn logs_that_break_are_refused_or_right() {
     }
     let error = open_source("x".into(), Box::new(many), Format::Vhdx).err().unwrap();
     assert!(error.to_string().contains("dirty log with many entries"), "{error}");
-    // A log that is too long to be kept.
+    // A log that is too long for memory.
     let mut long = whole;
     for header in HEADERS {
         put(&mut long, header + 68, &(64u32 << 20).to_le_bytes());

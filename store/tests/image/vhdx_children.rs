@@ -1,4 +1,4 @@
-//! VHDX: chains of differencing disks, made by hand: QEMU writes none.
+//! VHDX: hand-made chains of differencing disks, because QEMU writes none.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// A GUID as text, from its bytes in a file.
+/// Formats a GUID from its bytes in a file.
 fn guid(id: &[u8]) -> String {
     let group = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
     let turned = |range: Range<usize>| {
@@ -24,8 +24,8 @@ fn guid(id: &[u8]) -> String {
     format!("{{{a}-{b}-{c}-{}-{}}}", group(&id[8..10]), group(&id[10..16]))
 }
 
-/// Makes a VHDX a child of another: of its first block it has the sectors in `held`, the rest it
-/// has from its parent.
+/// Makes a VHDX the child of another. The child has the sectors in `held` of its first block; all
+/// others come from its parent.
 fn adopt(bench: &Bench, child: &str, parent: &str, held: impl Fn(usize) -> bool) {
     let above = std::fs::read(bench.path(parent)).unwrap();
     let newer = if word(&above, HEADERS[0] + 8) > word(&above, HEADERS[1] + 8) { 0 } else { 1 };
@@ -59,7 +59,8 @@ fn adopt(bench: &Bench, child: &str, parent: &str, held: impl Fn(usize) -> bool)
     put(&mut bytes, entry + 24, &4u32.to_le_bytes());
     let parameters = item(&bytes, [0x37, 0x67, 0xa1, 0xca]);
     bytes[parameters + 4] |= 2;
-    // Blocks QEMU calls zeros are the parent's; the first is partial, its bitmap at the end.
+    // Blocks that QEMU marks as zeros belong to the parent. The first block is partial, with its
+    // bitmap at the end.
     let blocks = 8;
     for block in 1..blocks {
         put(&mut bytes, bat + block * 8, &[0; 8]);
@@ -100,7 +101,7 @@ fn sectors_that_a_child_has_not_come_from_its_parent() {
 
     let alone = OpenOptions { allow_backing: false, ..OpenOptions::default() };
     assert!(fails(&bench.path("top.vhdx"), &alone).contains("not allowed"));
-    // To write to the parent changes its identifier.
+    // A write to the parent changes its identifier.
     bench.io("base.vhdx", &["write -P 5 5M 1M"]);
     let message = fails(&bench.path("top.vhdx"), &OpenOptions::default());
     assert!(message.contains("has changed"), "{message}");

@@ -1,4 +1,4 @@
-//! VMDK disks of every kind, made by QEMU or by hand, read as QEMU reads them.
+//! VMDK disks of every kind, made by QEMU or by hand, and compared with QEMU's reads.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -29,7 +29,7 @@ fn each_kind_of_vmdk_reads_as_qemu_does() {
         let is_one_file = matches!(kind, "monolithicSparse" | "streamOptimized");
         assert_eq!(opened.files().len(), if is_one_file { 1 } else { 2 }, "{kind}");
         assert!(opened.files().iter().all(|file| file.exists()), "{kind}");
-        // A flat extent's map is the file system's, which is finer.
+        // The map of a flat extent comes from the file system, and is finer.
         let data: u64 = runs(&*opened).iter().map(|run| run.end - run.start).sum();
         assert!((900_000..1_300_000).contains(&data), "{kind}: {data}");
     }
@@ -71,7 +71,7 @@ fn disks_of_several_extents_read_as_qemu_does() {
     }
 }
 
-/// The text of a descriptor with these extent lines.
+/// Returns a descriptor with these extent lines.
 fn descriptor(kind: &str, extents: &str) -> String {
     format!(
         "# Disk DescriptorFile\r\nversion=1\r\nCID=12345678\r\nparentCID=ffffffff\r\n\
@@ -134,7 +134,7 @@ fn snapshots_read_as_qemu_does() {
     assert!(fails(&bench.path("two.vmdk"), &alone).contains("not allowed"));
     assert!(open(&bench.path("base.vmdk"), &alone).is_ok());
 
-    // A base that was written after the snapshot is another base.
+    // A base that was written to after the snapshot does not match.
     let base = fs::read(bench.path("base.vmdk")).unwrap();
     let at = base.windows(4).position(|word| word == b"CID=").unwrap() + 4;
     let file = File::options().write(true).open(bench.path("base.vmdk")).unwrap();
@@ -171,7 +171,7 @@ fn a_qcow2_image_may_have_a_vmdk_for_its_base() {
     assert_eq!(opened.files().len(), 3);
 }
 
-/// An extent of ESX: grains of one sector, of which every third is there.
+/// Returns an extent of ESX with grains of one sector, of which every third is present.
 fn cowd(sectors: u32, seed: u64) -> (Vec<u8>, Vec<u8>) {
     let mut file = vec![0; 4 * 512];
     let tables = sectors.div_ceil(4096);
@@ -215,7 +215,7 @@ fn esx_snapshots_read_as_qemu_does() {
     assert!(message.contains("without its descriptor"), "{message}");
 }
 
-/// Bytes in the middle of others, as a member of a tar file is.
+/// Bytes within other bytes, like a member of a tar file.
 struct Window(Vec<u8>, u64, u64);
 
 impl seawall_store::image::Source for Window {

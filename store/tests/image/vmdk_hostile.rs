@@ -1,5 +1,4 @@
-//! VMDK files that were made to hurt: each gives a clear error or the right bytes, at a bounded
-//! price.
+//! Hostile VMDK files: each gives a clear error or the right bytes, at a bounded cost.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +9,7 @@ use super::qemu::{Bench, fails};
 
 const MIB: usize = 1 << 20;
 
-/// A sound image of 1 MiB to break, of one kind or another.
+/// Creates a sound image of 1 MiB of this kind, to break.
 fn sound(kind: &str) -> Vec<u8> {
     let bench = Bench::new();
     bench.run("qemu-img create -f raw disk.raw 1M");
@@ -19,7 +18,7 @@ fn sound(kind: &str) -> Vec<u8> {
     fs::read(bench.path("disk.vmdk")).unwrap()
 }
 
-/// Opens and reads everything that is not too long; what it does not do is panic.
+/// Opens an image and reads everything that is not too long. Must not panic.
 fn read(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
     let image = VmdkImage::from_source("hostile".into(), Box::new(bytes.to_vec()))?;
     let mut at = 0;
@@ -39,7 +38,7 @@ fn le32(bytes: &[u8], at: usize) -> usize {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
 }
 
-/// Breaks a sound image at some offset, reads it, and gives the message.
+/// Breaks a sound image at some offset, reads it, and returns the message.
 #[track_caller]
 fn broken(kind: &str, at: usize, value: &[u8]) -> String {
     let mut bytes = sound(kind);
@@ -94,7 +93,7 @@ fn the_second_directory_stands_in_for_the_first() {
     bytes[second..second + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     let message = read(&bytes).unwrap_err().to_string();
     assert!(message.contains("grain directory") && message.contains("entry 0"), "{message}");
-    // A file that has the second only.
+    // A file with only the second grain directory.
     let mut bytes = whole.clone();
     bytes[56..64].fill(0);
     assert!(read(&bytes).unwrap() == disk);
@@ -161,7 +160,7 @@ fn a_truncated_image_is_an_error_or_right() {
         let lens = (0..600).chain((600..whole.len()).step_by(997)).chain([whole.len() - 1]);
         for len in lens {
             if let Ok(read) = read(&whole[..len]) {
-                // Data that QEMU, too, takes for a grain not written to its end.
+                // QEMU, too, accepts such data as an incomplete last grain.
                 let lost = read.iter().zip(&disk).filter(|(read, disk)| read != disk);
                 assert!(lost.clone().all(|(read, _)| *read == 0), "{kind} {len}");
                 assert!(lost.count() < 65_536, "{kind} {len}");
@@ -269,7 +268,7 @@ proptest::proptest! {
         cases: 300, failure_persistence: None, ..proptest::test_runner::Config::default()
     })]
 
-    /// Whatever bytes of the metadata are changed, nothing panics.
+    /// No change of the metadata causes a panic.
     #[test]
     fn flipped_bytes_of_a_vmdk_never_panic(
         kind in 0usize..2,

@@ -1,4 +1,4 @@
-//! What we lay out, in every format: written in any order it is the same file, and QEMU agrees.
+//! Layouts of every format: any order of writes gives the same file, and QEMU reads the same disk.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,8 +14,8 @@ use super::qemu::{Bench, content, qemu_format, read_mapped, runs};
 
 const MIB: u64 = 1 << 20;
 
-/// Writes `disk` in two ways, as files `one` and `two`: from its end to its start at the offsets of
-/// the layout, and by its parts as through a pipe.
+/// Writes `disk` in two ways, as files `one` and `two`: backwards at the offsets of the layout, and
+/// by parts as through a pipe.
 pub(super) fn write(bench: &Bench, layout: &dyn Layout, disk: &[u8], data: &[Range<u64>]) {
     let one = File::create(bench.path("one")).unwrap();
     write_metadata(layout, &one).unwrap();
@@ -47,7 +47,7 @@ fn place(range: &Range<u64>) -> Range<usize> {
     usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()
 }
 
-/// A disk with noise in these runs, also as `disk.raw`.
+/// Creates a disk with noise in these runs, also as `disk.raw`.
 pub(super) fn disk(bench: &Bench, disk_len: u64, data: &[Range<u64>]) -> Vec<u8> {
     let mut disk = vec![0; usize::try_from(disk_len).unwrap()];
     for run in data {
@@ -58,7 +58,7 @@ pub(super) fn disk(bench: &Bench, disk_len: u64, data: &[Range<u64>]) -> Vec<u8>
     disk
 }
 
-/// The name under which QEMU knows what a format's file is.
+/// Returns QEMU's name for a format.
 fn named(bench: &Bench, format: ExportFormat) -> &'static str {
     let name = match format {
         ExportFormat::Raw => "disk.img",
@@ -70,7 +70,7 @@ fn named(bench: &Bench, format: ExportFormat) -> &'static str {
     name
 }
 
-/// Lays a disk out, writes it, and asks QEMU and our reader what it is.
+/// Lays out a disk, writes the file, and reads it back with QEMU and our reader.
 fn check(format: ExportFormat, disk_len: u64, data: &[Range<u64>]) {
     let bench = Bench::new();
     let bytes = disk(&bench, disk_len, data);
@@ -79,7 +79,7 @@ fn check(format: ExportFormat, disk_len: u64, data: &[Range<u64>]) {
     write(&bench, &*layout, &bytes, data);
     let name = named(&bench, format);
     let qemu = qemu_format(name);
-    // QEMU checks neither raw images nor VHD.
+    // `qemu-img check` supports neither raw images nor VHD.
     if !matches!(qemu, "raw" | "vpc") {
         bench.run(&format!("qemu-img check -f {qemu} {name}"));
     }
@@ -87,7 +87,7 @@ fn check(format: ExportFormat, disk_len: u64, data: &[Range<u64>]) {
     bench.run(&format!("qemu-img compare -f raw -F {qemu} disk.raw {name}"));
     // The file with all its zeros written has the map of its format, which is QEMU's.
     bench.assert_same(name);
-    // The one with holes of its own reads the same.
+    // The file with holes reads the same.
     let is_raw = qemu == "raw";
     let said = OpenOptions { format: is_raw.then_some(Format::Raw), ..OpenOptions::default() };
     let opened = open(&bench.path("one"), &said).unwrap();

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beyond_the_reach_of_a_layer_is_found() {
+    fn paths_beyond_the_reach_of_a_layer_are_found() {
         let rule = |source: &Source| names_only(source, &["crate::app", "seawall_api"]);
         for text in [
             "use crate::catalog::Channel;",
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_to_do_is_found() {
+    fn unfinished_code_is_found() {
         assert_eq!(found(leaves_nothing_to_do, "a.rs", "fn f() { todo!() }"), 1);
         assert_eq!(found(leaves_nothing_to_do, "a.rs", "// todo!()"), 0);
     }

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exists_is_listed_and_many_are_not() {
+    fn existing_names_are_listed_unless_there_are_many() {
         let remedy = among("channels", "stabel", &["beta", "stable"]);
         assert_eq!(remedy, "did you mean `stable`? channels: beta, stable");
         assert_eq!(among("channels", "x", &[]), "there are no channels");

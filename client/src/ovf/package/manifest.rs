@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_refused() {
+    fn malformed_lines_are_refused() {
         for text in [
             "x",
             "SHA1(a)",

@@ -172,7 +172,7 @@ fn differences(envelope: &Envelope, files: &Files, unmapped: &mut Vec<Unmapped>)
         let Ok(found) = files.find(&reference.href) else { continue };
         if found.is_guess {
             let what = format!("file `{}`", reference.href);
-            note(what, format!("it is taken to be `{}`", found.name));
+            note(what, format!("it is read as `{}`", found.name));
         }
         if let Some(said) = reference.len.filter(|said| *said != found.len) {
             let what = format!("size {said} of `{}`", reference.href);

@@ -206,7 +206,7 @@ impl Header {
         if !is_sum(sum(i64::from)) && !is_sum(sum(|byte| i64::from(byte.cast_signed()))) {
             return Err("a header's checksum is wrong");
         }
-        let len = number(&block[124..136]).ok_or("a member's length is no number")?;
+        let len = number(&block[124..136]).ok_or("a member's length is not a number")?;
         let name = text(&block[..100]);
         let prefix = if block[257..].starts_with(b"ustar\0") {
             text(&block[345..500])

@@ -72,7 +72,7 @@ pub(super) fn read(
     for (position, section) in sections.iter().enumerate() {
         if position != chosen {
             let [left, taken] = [*section, sections[chosen]].map(|it| shown(&system_types(it)));
-            let why = format!("a machine has one, and that for {taken} is taken");
+            let why = format!("a machine has one; the section for {taken} is used");
             hardware.report(&format!("hardware for {left}"), &why);
         }
     }
@@ -141,7 +141,7 @@ fn parts<'a, 'i>(
                 }
             },
             "Config" | "ExtraConfig" => settings.push(child),
-            _ => hardware.report(&title(child), "there is no place for it in a release"),
+            _ => hardware.report(&title(child), "a release has no place for it"),
         }
     }
     // An item of the configuration replaces the general item with the same identifier.
@@ -192,7 +192,7 @@ impl Hardware {
         };
         if !rest.is_empty() {
             let what = format!("settings {}", rest.join(", "));
-            self.report(&what, "they are one hypervisor's own");
+            self.report(&what, "they are specific to one hypervisor");
         }
     }
 
@@ -206,7 +206,7 @@ impl Hardware {
             }
             if !item.settings.is_empty() {
                 let what = format!("settings {} of {}", item.settings.join(", "), item.title);
-                self.report(&what, "they are one hypervisor's own");
+                self.report(&what, "they are specific to one hypervisor");
             }
             // A device of any type is a disk if it refers to one.
             if let Referred::Disk(disk) = referred(item, context)? {
@@ -247,7 +247,7 @@ impl Hardware {
             }
             other => {
                 let what = format!("bound `{}` of {}", other.escape_debug(), item.title);
-                self.report(&what, "there is no such bound; the item is taken as a device");
+                self.report(&what, "there is no such bound; the item is read as a device");
                 true
             }
         }
@@ -261,7 +261,7 @@ impl Hardware {
             None if kind.clone().next().is_none() => {
                 (item.title.clone(), "it has no ResourceType".to_owned())
             }
-            None => (item.title.clone(), format!("its ResourceType `{kind}` is no number")),
+            None => (item.title.clone(), format!("its ResourceType `{kind}` is not a number")),
             Some(DISK | STORAGE_EXTENT) => {
                 (item.title.clone(), "it names no disk of the package".to_owned())
             }
@@ -283,7 +283,7 @@ impl Hardware {
         let bad =
             |why: String| OvfError::rule(format!("virtual system `{system}`, {}", item.title), why);
         let whole = |name: &str, text: &str, unit| {
-            let why = || bad(format!("its {name} `{}` is no number", text.escape_debug()));
+            let why = || bad(format!("its {name} `{}` is not a number", text.escape_debug()));
             scaled(text, unit).ok_or_else(why)
         };
         if item.quantity.is_empty() {
@@ -302,12 +302,12 @@ impl Hardware {
             // Tools that omit the unit mean MiB.
             _ if item.units.is_empty() => MIB,
             _ => bytes_in(item.units)
-                .ok_or_else(|| bad(format!("`{}` is no unit", item.units.escape_debug())))?,
+                .ok_or_else(|| bad(format!("`{}` is not a unit", item.units.escape_debug())))?,
         };
         if !item.quantity.bytes().all(|byte| byte.is_ascii_digit()) {
             let quantity = item.quantity.escape_debug();
             let what = format!("VirtualQuantity `{quantity}` of {}", item.title);
-            self.report(&what, "it is no whole number; it is read as a decimal one");
+            self.report(&what, "it is not a whole number; it is read as a decimal one");
         }
         whole("VirtualQuantity", item.quantity, unit).map(Some)
     }
@@ -325,11 +325,11 @@ impl Hardware {
                     OvfError::rule(place, format!("it has {cpus} processors"))
                 })?;
             }
-            None => self.report("processors", "their number is not given; one is taken"),
+            None => self.report("processors", "their number is missing; one is assumed"),
         }
         match memory {
             Some(bytes) => self.memory_mib = bytes.div_ceil(MIB),
-            None => self.report("memory", "its size is not given; 1024 MiB are taken"),
+            None => self.report("memory", "its size is missing; 1024 MiB are assumed"),
         }
         Ok(())
     }
@@ -340,7 +340,7 @@ impl Hardware {
             return;
         };
         if item.connections.len() > 1 {
-            self.report(&item.title, "of its networks only the first is taken");
+            self.report(&item.title, "only the first of its networks is used");
         }
         if !item.address.is_empty() {
             let what = format!("address {} of {}", item.address, item.title);

@@ -102,11 +102,7 @@ fn networks(root: Node<'_, '_>, envelope: &mut Envelope) -> Result<(), OvfError>
         let name = required(network, SECTION, "name")?.to_owned();
         if !seen.insert(name.clone()) {
             let what = format!("network `{name}`");
-            envelope.unmapped.push(Unmapped::new(
-                SECTION,
-                what,
-                "it is there twice; once is enough",
-            ));
+            envelope.unmapped.push(Unmapped::new(SECTION, what, "it occurs twice; one is used"));
             continue;
         }
         let description = text_of(network, "Description");
@@ -179,7 +175,7 @@ fn unique<'a>(place: &str, mut ids: impl Iterator<Item = &'a str>) -> Result<(),
         None => Ok(()),
         Some(repeated) => {
             let shown: String = repeated.chars().take(64).flat_map(char::escape_debug).collect();
-            Err(OvfError::rule(place, format!("`{shown}` is there twice")))
+            Err(OvfError::rule(place, format!("`{shown}` occurs twice")))
         }
     }
 }

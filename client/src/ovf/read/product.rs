@@ -58,7 +58,7 @@ impl Reader<'_> {
                     continue;
                 }
                 _ => {
-                    let why = "there is no place for it in a release";
+                    let why = "a release has no place for it";
                     self.report(title(child), why);
                     continue;
                 }

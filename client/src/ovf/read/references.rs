@@ -48,7 +48,7 @@ pub(super) fn file(
             Some(size) => len = Some(size),
             None => {
                 let what = format!("size `{}` of `{href}`", text.escape_debug());
-                unmapped.push(Unmapped::new(REFERENCES, what, "it is no number of bytes"));
+                unmapped.push(Unmapped::new(REFERENCES, what, "it is not a number of bytes"));
             }
         },
     }
@@ -57,7 +57,7 @@ pub(super) fn file(
         Some(text) => match scaled(text, 1) {
             Some(len) if len > 0 => Some(len),
             _ => {
-                let why = format!("its chunkSize `{}` is no length", text.escape_debug());
+                let why = format!("its chunkSize `{}` is not a length", text.escape_debug());
                 return Err(OvfError::rule(place, why));
             }
         },
@@ -165,9 +165,10 @@ impl<'a> Disks<'a> {
             None => text,
         };
         let unit = attribute(node, "capacityAllocationUnits").unwrap_or_default();
-        let unit = bytes_in(unit).ok_or_else(|| format!("`{}` is no unit", unit.escape_debug()))?;
+        let unit =
+            bytes_in(unit).ok_or_else(|| format!("`{}` is not a unit", unit.escape_debug()))?;
         let capacity = scaled(text, unit);
-        let bad = || format!("its capacity is no length: `{}`", text.escape_debug());
+        let bad = || format!("its capacity is not a length: `{}`", text.escape_debug());
         capacity.map(Some).ok_or_else(bad)
     }
 }

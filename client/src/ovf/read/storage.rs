@@ -157,7 +157,7 @@ pub(super) fn attach(
             let why = match item.parent {
                 "" => "it names no controller; it is put on a SCSI bus".to_owned(),
                 parent => {
-                    format!("its controller `{parent}` is not there; it is put on a SCSI bus")
+                    format!("its controller `{parent}` does not exist; it is put on a SCSI bus")
                 }
             };
             hardware.report(&item.title, &why);
@@ -218,7 +218,7 @@ fn number(hardware: &mut Hardware, item: &Item<'_>, name: &str, text: &str) -> u
     text.parse().unwrap_or_else(|_| {
         if !text.is_empty() {
             let what = format!("{name} `{}` of {}", text.escape_debug(), item.title);
-            hardware.report(&what, "it is no number; the device stands after those with one");
+            hardware.report(&what, "it is not a number; the device goes after those with one");
         }
         u64::MAX
     })
@@ -226,7 +226,7 @@ fn number(hardware: &mut Hardware, item: &Item<'_>, name: &str, text: &str) -> u
 
 fn report_controller(hardware: &mut Hardware, item: &Item<'_>, is_used: bool) {
     if !is_used {
-        let why = "no disk is attached to it; a release has buses only where there are disks";
+        let why = "no disk is attached to it; a release has only buses with disks";
         hardware.report(&format!("{} (controller)", item.title), why);
     } else if item.is(SCSI)
         && bus_of(item) == Bus::Scsi

@@ -22,9 +22,9 @@ const DEPTH_MAX: usize = 16;
 pub(super) fn no_place(section: Node<'_, '_>) -> &'static str {
     let is_foreign = section.tag_name().namespace().is_some_and(|it| !is_ovf(it));
     if is_foreign && attribute(section, "required").is_some_and(is_yes) {
-        "there is no place for it in a release, though the package calls it required"
+        "a release has no place for it, though the package calls it required"
     } else {
-        "there is no place for it in a release"
+        "a release has no place for it"
     }
 }
 
@@ -71,7 +71,7 @@ impl Reader<'_> {
     fn collection(&mut self, node: Node<'_, '_>, start: &[u32]) -> Result<(), OvfError> {
         let id = attribute(node, "id").unwrap_or_default();
         if start.len() >= DEPTH_MAX {
-            let why = format!("collections stand in each other more than {DEPTH_MAX} deep");
+            let why = format!("collections are nested more than {DEPTH_MAX} deep");
             return Err(OvfError::rule("the content", why));
         }
         let mut order = HashMap::new();
@@ -118,7 +118,7 @@ impl Reader<'_> {
             let text = attribute(item, "order").unwrap_or("0");
             let number = text.parse::<u32>().unwrap_or_else(|_| {
                 let what = format!("order `{}`", text.escape_debug());
-                self.report("StartupSection", id, what, "it is no number; it counts as 0");
+                self.report("StartupSection", id, what, "it is not a number; it counts as 0");
                 0
             });
             order.insert(id.to_owned(), number);
@@ -169,7 +169,7 @@ impl Reader<'_> {
         let Hardware { cpus, memory_mib, firmware, disks, cards, unmapped } =
             hardware::read(&parts.hardware, &mut context)?;
         if disks.is_empty() {
-            let why = "it has no disk, and a machine of a release has one; it is left out";
+            let why = "it has no disk, but a machine of a release needs one; it is left out";
             self.report("VirtualSystem", id, "the virtual system", why);
             return Ok(());
         }
@@ -191,7 +191,7 @@ impl Reader<'_> {
             name => name.to_owned(),
         };
         let what = format!("id of `{id}`");
-        self.report("VirtualSystem", &id, what, "it has none; it is called so");
+        self.report("VirtualSystem", &id, what, "it has none; this name is used");
         id
     }
 
@@ -222,8 +222,8 @@ impl Reader<'_> {
                 }
                 "Machine" => {
                     parts.firmware = hardware::vbox_firmware(child);
-                    let what = "the section, but for the firmware in it";
-                    let why = "it is one hypervisor's own";
+                    let what = "the section, except for the firmware in it";
+                    let why = "it is specific to one hypervisor";
                     self.report(&title(child), &id, what, why);
                 }
                 _ => self.report(&title(child), &id, "the section", no_place(child)),
@@ -244,7 +244,7 @@ impl Reader<'_> {
         let known = serde_json::from_value(word).ok();
         if known.is_none() && !said.is_empty() {
             let what = format!("architecture `{}`", said.escape_debug());
-            let why = "a release has no word for it; the operating system tells it";
+            let why = "a release has no field for it; the operating system implies it";
             self.report("OperatingSystemSection", &system.id, what, why);
         }
         system.architecture = known.unwrap_or_else(|| architecture(&kind));

@@ -30,7 +30,7 @@ fn files_are_found_under_every_spelling_of_their_name() {
         fs::write(path, noise(1, 4096)).unwrap();
         let package = folder.open().unwrap_or_else(|error| panic!("{href}: {error}"));
         assert_eq!(content(&package.spec().machines[0].disks[0]), noise(1, 4096), "{href}");
-        let is_guess = reported(&package).iter().any(|line| line.contains("is taken to be"));
+        let is_guess = reported(&package).iter().any(|line| line.contains("is read as"));
         let is_exact = ["disks", "my", "100", "a%", "disk+", "dï", "vm", "./", ".//"];
         assert_eq!(is_guess, !is_exact.iter().any(|start| href.starts_with(start)), "{href}");
     }
@@ -201,7 +201,7 @@ fn numbers_are_exact_or_an_error_or_reported() {
     for text in ["0x2", "1e3", "2.5", "two", "-1", "1,024"] {
         let refused = Folder::plain(&[(cpus, &quantity(text))]).refused();
         assert!(
-            refused.contains(&format!("its VirtualQuantity `{text}` is no number")),
+            refused.contains(&format!("its VirtualQuantity `{text}` is not a number")),
             "{refused}"
         );
         let refused = Folder::plain(&[(&quantity("256"), &quantity(text))]);
@@ -214,7 +214,7 @@ fn numbers_are_exact_or_an_error_or_reported() {
     let size = "ovf:href=\"one.raw\"";
     for text in ["-1", "x", "0x10"] {
         let folder = Folder::plain(&[(size, &format!("{size} ovf:size=\"{text}\""))]);
-        assert_reported(&folder.open().unwrap(), &["it is no number of bytes"]);
+        assert_reported(&folder.open().unwrap(), &["it is not a number of bytes"]);
     }
     let package = Folder::plain(&[(size, &format!("{size} ovf:size=\"1\""))]).open().unwrap();
     assert_reported(&package, &["size 1 of `one.raw`: it has 4096 bytes"]);
@@ -241,7 +241,7 @@ fn units_of_memory_are_read_as_tools_write_them() {
         assert_eq!(package.spec().machines[0].memory_mib, mib, "{text}");
     }
     let bananas = "<rasd:AllocationUnits>bananas</rasd:AllocationUnits>";
-    assert!(Folder::plain(&[(unit, bananas)]).refused().contains("`bananas` is no unit"));
+    assert!(Folder::plain(&[(unit, bananas)]).refused().contains("`bananas` is not a unit"));
 }
 
 #[test]
@@ -252,11 +252,11 @@ fn a_capacity_that_is_missing_or_wrong_is_told_by_the_file() {
         (" ovf:capacity=\"\"", None),
         (" ovf:capacity=\"4\" ovf:capacityAllocationUnits=\"byte * 2^10\"", None),
         (" ovf:capacity=\"0.00390625\" ovf:capacityAllocationUnits=\"MB\"", None),
-        (" ovf:capacity=\"99999999999999999999\"", Some("its capacity is no length")),
-        (" ovf:capacity=\"0x1000\"", Some("its capacity is no length: `0x1000`")),
+        (" ovf:capacity=\"99999999999999999999\"", Some("its capacity is not a length")),
+        (" ovf:capacity=\"0x1000\"", Some("its capacity is not a length: `0x1000`")),
         (" ovf:capacity=\"${nothing}\"", Some("property `nothing`, without value")),
         (" ovf:capacity=\"1\" ovf:capacityAllocationUnits=\"byte * 2^63\"", None),
-        (" ovf:capacity=\"4\" ovf:capacityAllocationUnits=\"x\"", Some("`x` is no unit")),
+        (" ovf:capacity=\"4\" ovf:capacityAllocationUnits=\"x\"", Some("`x` is not a unit")),
     ] {
         let folder = Folder::plain(&[(capacity, text)]);
         let package = folder.open().unwrap();

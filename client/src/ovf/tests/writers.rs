@@ -44,7 +44,7 @@ fn sections_of_the_drafts_style_are_read() {
 }
 
 #[test]
-fn what_refers_to_a_disk_is_one_whatever_its_resource_type() {
+fn an_item_that_refers_to_a_disk_is_one_whatever_its_resource_type() {
     for kind in ["19", "31", "1", "Disk"] {
         let of_second = format!(
             "<rasd:ResourceType>{kind}</rasd:ResourceType></Item>\n<Item><rasd:AddressOnParent>7"
@@ -212,7 +212,7 @@ fn of_several_hardware_sections_the_one_for_a_known_system_with_disks_is_taken()
         assert_eq!(disks(&found).len(), 2, "{kind}");
         let name =
             if kind.is_empty() { "an unnamed system".to_owned() } else { format!("`{kind}`") };
-        let why = format!("a machine has one, and that for {name} is taken");
+        let why = format!("a machine has one; the section for {name} is used");
         assert_reported(&package, &[&why]);
     }
     // Both sections have the disks. The known hypervisor wins in either order.

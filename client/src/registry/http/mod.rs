@@ -133,11 +133,11 @@ fn parse_base(text: &str) -> Result<Url, InvalidUrl> {
     let bad = |why: &str| InvalidUrl { url: text.escape_debug().to_string(), why: why.to_owned() };
     let base = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
     if !matches!(base.scheme(), "http" | "https") {
-        return Err(bad("it begins with http:// or https://"));
+        return Err(bad("it must begin with http:// or https://"));
     }
     if !base.username().is_empty() || base.password().is_some() {
         // Only the host: the text holds a password.
-        let why = "it carries a user or password; give a token with --token-file instead";
+        let why = "it contains a user or password; give a token with --token-file instead";
         return Err(InvalidUrl {
             url: base.host_str().unwrap_or("…").to_owned(), why: why.into()
         });

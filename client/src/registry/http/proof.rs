@@ -85,7 +85,7 @@ pub(super) fn places(asked: usize, answer: &LocatedChunks) -> Result<Vec<Place>,
     let bad = |why: String| RegistryError::Protocol { what: "locate chunks".to_owned(), why };
     let count = answer.locations.len();
     if count != asked {
-        return Err(bad(format!("it was asked for {asked} chunks and located {count}")));
+        return Err(bad(format!("it located {count} chunks instead of {asked}")));
     }
     let place = |(position, at): (usize, &ChunkLocation)| {
         let len_legal = ChunkLen::new(u64::from(at.plain_len)).is_ok()
@@ -94,7 +94,7 @@ pub(super) fn places(asked: usize, answer: &LocatedChunks) -> Result<Vec<Place>,
         let ChunkLocation { offset, stored_len, plain_len, encoding, .. } = *at;
         match answer.packs.get(at.pack as usize) {
             Some(&pack) if len_legal => Ok(Place { pack, offset, stored_len, plain_len, encoding }),
-            _ => Err(bad(format!("location {position} cannot be one: {at:?}"))),
+            _ => Err(bad(format!("location {position} is impossible: {at:?}"))),
         }
     };
     answer.locations.iter().enumerate().map(place).collect()
@@ -108,7 +108,7 @@ pub(super) fn missing(what: &str, asked: usize, at: &[u32]) -> Result<Vec<bool>,
         // An answer to another question would make a push rely on chunks that are not there.
         let slot = missing.get_mut(position as usize).ok_or_else(|| RegistryError::Protocol {
             what: what.to_owned(),
-            why: format!("it answered for position {position} of a list of {asked}"),
+            why: format!("it answered for position {position} in a list of {asked}"),
         })?;
         *slot = true;
     }
@@ -128,7 +128,7 @@ pub(super) fn range(
     }
     Err(RegistryError::Protocol {
         what: format!("read a range of pack {pack}"),
-        why: format!("it was asked for `{asked}…` and sent `{}`", got.escape_debug()),
+        why: format!("it sent `{}` instead of `{asked}…`", got.escape_debug()),
     })
 }
 

@@ -60,7 +60,7 @@ impl HttpRegistry {
     ) -> Result<T, RegistryError> {
         let body = serde_json::to_vec(question).map_err(|error| RegistryError::Protocol {
             what: call.what.clone(),
-            why: format!("the question cannot be written: {error}"),
+            why: format!("the request cannot be encoded: {error}"),
         })?;
         call.headers.insert(CONTENT_TYPE, JSON);
         self.json(call.with_body(body.into())).await

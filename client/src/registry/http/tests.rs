@@ -162,7 +162,7 @@ async fn an_answer_over_its_limit_is_not_read() {
 }
 
 #[tokio::test]
-async fn what_stands_still_is_ended_and_what_moves_is_not() {
+async fn stalled_transfers_are_ended_and_slow_ones_are_not() {
     let head = b"HTTP/1.1 206 OK\r\ncontent-range: bytes 0-7/8\r\ncontent-length: 8\r\n\r\n";
     let pack = PackDigest::of(b"pack");
 
@@ -245,7 +245,7 @@ async fn positions_and_locations_outside_the_question_are_refused() {
     let missing = registry.missing_chunks(&lease(), &[chunk, chunk]).await.unwrap();
     assert_eq!(missing, [false, true]);
     let error = registry.missing_chunks(&lease(), &[chunk, chunk]).await.unwrap_err();
-    assert!(error.to_string().contains("position 2 of a list of 2"), "{error}");
+    assert!(error.to_string().contains("position 2 in a list of 2"), "{error}");
 
     let pack = PackDigest::of(b"pack");
     let locate = |location: &str| ok(format!(r#"{{"packs":["{pack}"],{location}}}"#).as_bytes());
@@ -337,7 +337,7 @@ async fn the_token_does_not_follow_a_redirect_to_another_origin() {
 }
 
 #[tokio::test]
-async fn what_may_be_repeated_is_and_what_may_not_is_not() {
+async fn idempotent_calls_are_retried_and_others_are_not() {
     let policy = RetryPolicy {
         attempts_max: 3,
         delay_first: Duration::from_millis(1),

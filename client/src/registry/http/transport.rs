@@ -282,7 +282,7 @@ impl Transport {
         let bad = |why: &str| RegistryError::Protocol { what: what.into(), why: why.into() };
         let to = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let to = to.and_then(|to| from.join(to).ok());
-        let to = to.ok_or_else(|| bad("a redirect without a legal address"))?;
+        let to = to.ok_or_else(|| bad("a redirect without a valid address"))?;
         match (from.scheme(), to.scheme()) {
             (_, "https") | ("http", "http") => Ok(to),
             _ => Err(bad("a redirect to an address that is not encrypted")),

@@ -216,7 +216,7 @@ async fn a_quota_is_what_publishing_keeps_to(catalog: &Catalog) {
     assert_eq!((entry.action, &*entry.facts["dataBytesMax"]), (Action::Quota, "20"));
 }
 
-async fn what_a_lease_brings_is_counted_once(catalog: &Catalog) {
+async fn data_stored_under_a_lease_is_counted_once(catalog: &Catalog) {
     let lease = lease(7, NOW + 10);
     catalog.open_lease(lease.clone(), NOW).await.unwrap();
     let frames = pack(70, 700..703).frames;
@@ -274,7 +274,7 @@ pub(super) async fn all(catalog: &Catalog) {
     the_log_is_asked_by_what_it_says(catalog).await;
     an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog).await;
     a_quota_is_what_publishing_keeps_to(catalog).await;
-    what_a_lease_brings_is_counted_once(catalog).await;
+    data_stored_under_a_lease_is_counted_once(catalog).await;
     a_removed_webhook_settles_nothing_of_another(catalog).await;
     webhooks_are_bounded(catalog).await;
 }

@@ -134,7 +134,7 @@ pub(super) async fn every_publication_is_counted(catalog: &Catalog) {
     assert_eq!(state(catalog).await.published, 2);
 }
 
-pub(super) async fn what_may_leave_something_behind_counts_as_litter(catalog: &Catalog) {
+pub(super) async fn events_that_leave_unreachable_objects_count_as_litter(catalog: &Catalog) {
     let mut count = state(catalog).await.litter;
     let mut litter = async |more: u64, why: &str| {
         count += more;

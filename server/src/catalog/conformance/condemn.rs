@@ -162,7 +162,7 @@ pub(super) async fn publishing_pardons_the_release_document(catalog: &Catalog) {
     assert_eq!(state(catalog).await.litter, litter + 1);
 }
 
-pub(super) async fn what_is_stored_again_is_pardoned(catalog: &Catalog) {
+pub(super) async fn an_object_stored_again_is_pardoned(catalog: &Catalog) {
     let one = pack(1, 0..1);
     let objects = one_of_each_kind();
     condemn(catalog, &[&one], &objects).await;

@@ -223,7 +223,7 @@ async fn a_host_is_spoken_for_by_the_token_that_spoke_first(catalog: &Catalog) {
     catalog.forget_host(host, HostPart::default()).await.unwrap();
 }
 
-async fn what_a_listing_shows_agrees_with_what_deletion_refuses(catalog: &Catalog) {
+async fn the_holders_in_a_listing_are_those_that_refuse_a_deletion(catalog: &Catalog) {
     catalog.pin(shop(), digest("1.0"), pin("audit", "x")).await.unwrap();
     catalog.report_host(report("g", "/x", "5.0", NOW)).await.unwrap();
     catalog.report_host(report("g", "/y", "5.0", NOW)).await.unwrap();
@@ -272,7 +272,7 @@ async fn policies_are_kept_by_scope(catalog: &Catalog) {
     assert_eq!(catalog.policies(shop()).await.unwrap(), want[1..]);
 }
 
-async fn what_is_said_of_a_release_ends_with_it(catalog: &Catalog) {
+async fn pins_and_hosts_of_a_release_end_with_it(catalog: &Catalog) {
     let request = |version: &str| DeleteRequest {
         application: shop(),
         version: version.parse().unwrap(),
@@ -306,7 +306,7 @@ pub(super) async fn all(catalog: &Catalog) {
     hosts_say_what_they_run(catalog).await;
     a_host_is_forgotten_when_it_is_asked_for_or_silent_for_long(catalog).await;
     a_host_is_spoken_for_by_the_token_that_spoke_first(catalog).await;
-    what_a_listing_shows_agrees_with_what_deletion_refuses(catalog).await;
+    the_holders_in_a_listing_are_those_that_refuse_a_deletion(catalog).await;
     policies_are_kept_by_scope(catalog).await;
-    what_is_said_of_a_release_ends_with_it(catalog).await;
+    pins_and_hosts_of_a_release_end_with_it(catalog).await;
 }

@@ -63,7 +63,7 @@ async fn new_data_counts_toward_a_quota_once(catalog: &Catalog) {
     catalog.end_lease(lease.id).await.unwrap();
 }
 
-async fn what_is_stored_again_is_no_longer_damaged(catalog: &Catalog) {
+async fn an_object_stored_again_is_no_longer_damaged(catalog: &Catalog) {
     let (lease, stored) = admitted(catalog, 64).await;
     let list = index_row();
     let objects = [
@@ -89,5 +89,5 @@ pub(super) async fn all(catalog: &Catalog) {
     an_admission_marks_its_lease_and_renews_it_when_due(catalog).await;
     a_lease_to_pull_is_not_marked(catalog).await;
     new_data_counts_toward_a_quota_once(catalog).await;
-    what_is_stored_again_is_no_longer_damaged(catalog).await;
+    an_object_stored_again_is_no_longer_damaged(catalog).await;
 }

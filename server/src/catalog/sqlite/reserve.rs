@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_once_and_given_away_once() {
+    fn the_reserve_is_made_once_and_released_once() {
         let dir = tempfile::tempdir().unwrap();
         let reserve = Reserve::beside(&dir.path().join("catalog.sqlite"));
         reserve.keep();

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_made_once_and_what_is_not_takes_no_room() {
+    fn an_existing_body_is_made_once_and_a_missing_one_takes_no_memory() {
         let shelf = Shelf::new();
         let get = |name, made: Option<u8>| shelf.get(name, || Ok::<_, ()>(made)).unwrap();
         assert_eq!(

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_device_held_does_not_show_through_zeros() {
+    fn old_data_of_a_device_does_not_show_through_zeros() {
         for (before, zeros) in [(0, 1 << 20), (512, 3584), (4096, 8192), (1000, 300_000), (9, 1)] {
             let (_dir, path, mut expected) = device(1 << 20);
             let mut device = Device::open(&path, Overwrite::Replace, None).unwrap();

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_used_longest_ago_leaves_first() {
+    fn the_least_recently_used_value_is_evicted_first() {
         let cache = Cache::new(2);
         cache.put(1, 'a');
         cache.put(2, 'b');

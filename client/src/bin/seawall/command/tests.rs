@@ -10,7 +10,7 @@ fn prove(line: &str) -> Result<Command, String> {
 }
 
 #[test]
-fn what_is_typed_is_what_is_meant() {
+fn commands_are_parsed_to_their_meaning() {
     let cases = [
         ("list", "Applications"),
         ("list team/webshop", "Releases"),
@@ -77,7 +77,7 @@ fn what_is_typed_is_what_is_meant() {
 }
 
 #[test]
-fn what_cannot_be_meant_says_what_to_write_instead() {
+fn invalid_commands_are_refused_with_the_command_to_write() {
     let cases = [
         ("show webshop", "write webshop:VERSION"),
         ("show Webshop:1.0", "is not an application name"),

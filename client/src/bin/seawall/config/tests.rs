@@ -149,7 +149,7 @@ fn a_variable_that_is_set_and_empty_counts_as_unset() {
 }
 
 #[test]
-fn what_is_sent_in_the_clear_is_known() {
+fn unencrypted_tokens_are_detected() {
     for (url, is_clear) in [
         ("http://10.0.0.5:7440", true),
         ("http://registry.example", true),

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reused_does_not_count_as_speed() {
+    fn reused_data_does_not_count_as_speed() {
         let began = Instant::now();
         let mut meter = Meter::new(Stage::Fetch, Some(1000 * MIB), began);
         meter.reused(900 * MIB);

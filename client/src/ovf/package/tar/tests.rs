@@ -76,7 +76,7 @@ fn long_names_and_lengths_are_read_in_both_dialects() {
 }
 
 #[test]
-fn what_is_no_plain_file_inside_is_refused() {
+fn members_that_are_no_plain_files_are_refused() {
     let one = |name: &str, kind| archive(&[(name, kind, b"x")]);
     for name in ["../x", "/etc/passwd", "a/../../b", "C:x", "..\\x"] {
         assert!(matches!(list(one(name, b'0')), Err(OvfError::Escapes { .. })), "{name}");

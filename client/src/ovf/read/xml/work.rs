@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_or_commented_is_no_tag() {
+    fn quoted_or_commented_text_is_no_tag() {
         let text = "<?xml version='1.0'?><!-- <a xmlns:b='c'> --><a b='<x xmlns=\"\">' c=\">\">\
                     <![CDATA[<d xmlns:e='f'>]]></a>";
         assert_eq!(measure(text).unwrap().declarations, 0);

@@ -74,7 +74,7 @@ async fn a_proxy_that_takes_no_long_request_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn that_a_registry_is_asked_again_is_said_once() {
+async fn retries_are_reported_once() {
     let server = Server::start(vec![Act::Reset]).await;
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);

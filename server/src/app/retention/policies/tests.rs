@@ -148,7 +148,7 @@ fn prereleases_are_counted_apart_where_that_is_asked_for() {
 }
 
 #[test]
-fn what_runs_somewhere_stays_and_a_silent_host_counts_for_its_grace() {
+fn releases_on_hosts_stay_and_silent_hosts_count_for_their_grace_period() {
     let mut inventory = inventory();
     inventory.hosts = vec![
         host("a", 0, NOW + 1),
@@ -334,7 +334,7 @@ proptest! {
 
     /// As time passes, more releases are deleted, never fewer.
     #[test]
-    fn what_goes_today_goes_tomorrow(inventory in any_inventory(), policies in any_policies()) {
+    fn a_release_deleted_by_a_plan_is_deleted_by_every_later_plan(inventory in any_inventory(), policies in any_policies()) {
         let goes = |now| -> HashSet<_> {
             let verdicts = plan(&inventory, &policies, now, MOVES_HELD);
             verdicts.iter().filter(|v| v.goes).map(|v| v.release.digest).collect()

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_just_fits_is_no_excess() {
+    fn usage_equal_to_the_quota_is_no_excess() {
         let usage = Usage { data_bytes: 60, release_count: 2 };
         let state = |data_bytes_max, release_count_max| QuotaState {
             quota: Quota { data_bytes_max, release_count_max },

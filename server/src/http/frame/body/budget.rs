@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_wait_leaves_as_much_as_it_has() {
+    async fn a_sender_that_does_not_wait_leaves_as_much_as_it_has() {
         let (budget, greedy) = (budget(), Sender::named("greedy"));
         let held: Vec<_> = (0..8).map_while(|_| budget.try_share(&greedy, UNIT)).collect();
         assert_eq!(held.len(), 4);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_holds_least_is_next_however_many_others_wait() {
+    async fn the_sender_that_holds_least_is_next_however_many_others_wait() {
         let budget = budget();
         let (greedy, honest) = (Sender::named("greedy"), Sender::named("honest"));
         let held = [taken(&budget, &greedy, 4), taken(&budget, &Sender::named("other"), 4)];
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gives_up_waiting_holds_up_nobody() {
+    async fn a_sender_that_gives_up_waiting_delays_nobody() {
         let budget = budget();
         let held = taken(&budget, &Sender::named("a"), 8);
         let sender = Sender::named("b");

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn what_is_refused_by_the_framework_is_no_request() {
+    async fn heads_refused_by_the_framework_are_no_requests() {
         for head in [
             "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",

@@ -87,7 +87,7 @@ fn reads_past_the_disk_are_refused() {
 }
 
 #[test]
-fn what_is_not_a_disk_is_refused_without_waiting_for_it() {
+fn a_file_that_is_not_a_disk_is_refused_without_waiting() {
     let dir = TempDir::new().unwrap();
     let pipe = dir.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_registry_offers_none() {
+    fn commands_without_a_registry_offer_none() {
         let alone = ["convert", "inspect", "describe", "completions", "man", "recover", "drill"];
         for (path, command) in commands() {
             if command.has_subcommands() {

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_to_act_reads_which_disks_of_which_release_are_not_whole() {
+    fn damaged_releases_are_listed_with_their_disks() {
         let lost = |object: &str, disks: &[&str]| LostObject {
             object: object.to_owned(),
             what: "it is gone".to_owned(),
