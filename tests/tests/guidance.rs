@@ -31,7 +31,7 @@ fn a_name_that_is_not_there_is_answered_by_the_one_that_was_meant() {
         ("unpin shop:1.0.0 --name audti", 3, "did you mean `audit`?"),
         ("hosts --forget rack9", 3, "there are no hosts"),
         ("list shop --columns digets", 2, "did you mean `digest`?"),
-        ("verify nodir", 3, "is no directory here"),
+        ("verify nodir", 3, "is neither an existing directory"),
         ("export shop:1.0.0/wbe/root -o x.raw", 3, "did you mean `web`?"),
         ("export shop:1.0.0/web/rot -o x.raw", 3, "did you mean `root`?"),
         ("pull shop:1.0.0/wbe --into x", 3, "did you mean `web`?"),
@@ -200,8 +200,8 @@ fn a_folder_that_is_none_is_called_what_it_is() {
     }
     for (line, code, says) in [
         ("verify 1.0.0.raw", 2, "`seawall inspect 1.0.0.raw --digest`"),
-        ("diff nodir", 3, "`nodir` is no directory here"),
-        ("diff nodir 1.0.0", 3, "`nodir` is no directory here"),
+        ("diff nodir", 3, "`nodir` is neither an existing directory"),
+        ("diff nodir 1.0.0", 3, "`nodir` is neither an existing directory"),
         ("diff shop:1.0.0", 2, "there is nothing to compare"),
         ("pull shop:1.0.0 --into new --locked", 3, "there is no lockfile new/seawall.lock"),
         ("pull shop:1.1.0 --into host", 4, "host holds shop:1.0.0"),

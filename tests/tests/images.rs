@@ -212,7 +212,7 @@ fn files_that_are_no_disks_are_refused_by_all_three_commands() {
     for (file, what) in [
         ("page.raw", "an HTML page"),
         ("disk", "no signature"),
-        ("disk.qcow2", "its name says qcow2"),
+        ("disk.qcow2", "its name indicates qcow2"),
         ("disk.zip", "zip"),
     ] {
         for command in commands(file) {

@@ -246,7 +246,7 @@ fn hostile_packages_are_refused_and_nothing_is_published() {
     );
     world.local("push team/shop:1.0.0 in/x.ova").exits_with(2).explains().says("leads out of");
     fs::write(world.path("in/x.ova"), Noise::new("tar").bytes(MIB)).unwrap();
-    world.local("push team/shop:1.0.0 in/x.ova").exits_with(2).explains().says("is no OVA");
+    world.local("push team/shop:1.0.0 in/x.ova").exits_with(2).explains().says("is not an OVA");
     assert!(world.versions("team/shop").is_empty());
 }
 

@@ -336,12 +336,12 @@ fn descriptors_that_break_a_rule_are_refused_and_say_which() {
         (
             "ovf:VirtualSystem ovf:id=\"web\"",
             "ovf:VirtualSystem ovf:id=\"db\"",
-            "`db` is there twice",
+            "`db` occurs twice",
         ),
         ("ovf:/disk/log", "ovf:/disk/none", "there is no disk `none`"),
         ("ovf:/disk/log", "ovf:/file/log", "there is no file `log`"),
         ("ovf:fileRef=\"db-file\"", "ovf:fileRef=\"x\"", "there is no file `x`"),
-        (one, "ovf:id=\"db\" ovf:id=\"x\"", "is not XML"),
+        (one, "ovf:id=\"db\" ovf:id=\"x\"", "is not valid XML"),
     ];
     for (from, to, expect) in edits {
         let (folder, _) = collection();

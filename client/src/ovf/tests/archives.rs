@@ -112,7 +112,7 @@ fn archives_are_told_by_their_content_and_not_by_their_name() {
         (b"", "neither an OVA nor an OVF"),
         (&gzip(b"no archive"), "in which there is no OVA"),
         (&zipped(&[("readme.txt", b"hello")], true), "there is no .ovf in it"),
-        (b"PK\x03\x04 and no more", "is no OVA"),
+        (b"PK\x03\x04 and no more", "is not an OVA"),
     ] {
         let error = open("it.img", bytes).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");

@@ -177,7 +177,7 @@ fn a_disk_that_is_said_to_be_raw_is_one_where_its_length_bears_it_out() {
     assert_eq!(content(&package.spec().machines[0].disks[0]), qcow2(4096), "a guest wrote it");
     for (bytes, why) in [
         (qcow2(8192), "one.raw"),
-        (b"<html>404 Not Found</html>".to_vec(), "is no raw image, as the descriptor says"),
+        (b"<html>404 Not Found</html>".to_vec(), "is not a raw image, as the descriptor says"),
         (Vec::new(), "it is empty"),
     ] {
         folder.put("one.raw", &bytes);
@@ -309,7 +309,7 @@ fn namespaces_are_told_from_all_versions_and_repaired_where_they_are_missing() {
     assert_reported(&package, &["the prefix `rasd`", "the prefix `ovf`", "the prefix `foo`"]);
     let many: String = (0..40).map(|at| format!("<p{at}:x/>")).collect();
     let refused = Folder::plain(&[("</VirtualSystem>", &format!("{many}</VirtualSystem>"))]);
-    assert!(refused.refused().contains("is not XML that is read"));
+    assert!(refused.refused().contains("is not valid XML"));
 }
 
 #[test]

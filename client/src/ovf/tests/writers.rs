@@ -106,7 +106,7 @@ fn disks_follow_the_addresses_of_controllers_and_not_the_text() {
     let odd = "<rasd:AddressOnParent>0:0</rasd:AddressOnParent><rasd:ElementName>first disk";
     let (found, package) = machine(&[(FIRST, odd)]);
     assert_eq!(disks(&found), [("two", Bus::Scsi), ("one", Bus::Scsi)]);
-    assert_reported(&package, &["AddressOnParent `0:0` of first disk: it is no number"]);
+    assert_reported(&package, &["AddressOnParent `0:0` of first disk: it is not a number"]);
     // VMware's boot order precedes addresses.
     let order = "</VirtualHardwareSection><vmw:BootOrderSection vmw:instanceId=\"6 5\" \
                  vmw:type=\"net disk\"><Info>x</Info></vmw:BootOrderSection>";
@@ -124,7 +124,7 @@ fn controllers_are_found_by_the_older_spelling_of_instances() {
     assert!(!reported(&package).iter().any(|line| line.contains("InstanceId")));
     let (found, package) = machine(&[("<rasd:Parent>3<", "<rasd:Parent>99<")]);
     assert_eq!(disks(&found).len(), 2);
-    assert_reported(&package, &["first disk: its controller `99` is not there"]);
+    assert_reported(&package, &["first disk: its controller `99` does not exist"]);
     for (kind, subtype, bus) in [
         ("20", "AHCI", Bus::Sata),
         ("20", "vmware.nvme.controller", Bus::Nvme),
@@ -261,12 +261,12 @@ fn networks_of_cards_are_found_or_added() {
     let (found, package) = machine(&[("<rasd:Connection>lan<", "<rasd:Connection>LAN<")]);
     assert_eq!(found.network_cards[0].network.as_str(), "lan");
     assert_eq!(package.spec().networks.len(), 1);
-    assert_reported(&package, &["network `LAN` of a card: it is taken to be `lan`"]);
+    assert_reported(&package, &["network `LAN` of a card: it is read as `lan`"]);
     let (found, package) = machine(&[("<rasd:Connection>lan</rasd:Connection>", "")]);
     assert!(found.network_cards.is_empty());
     assert_reported(&package, &["card: it is connected to no network"]);
     let (_, package) = machine(&[("<Network ", "<Network ovf:name=\"lan\"/><Network ")]);
-    assert_reported(&package, &["network `lan`: it is there twice"]);
+    assert_reported(&package, &["network `lan`: it occurs twice"]);
 }
 
 #[test]

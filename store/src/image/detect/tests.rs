@@ -52,7 +52,7 @@ fn a_file_with_a_sign_of_a_disk_is_raw_under_any_name_that_does_not_say_otherwis
         }
         for name in ["disk.qcow2", "disk.vmdk", "d.VHD", "disk.vdi", "d.gz", "d.ova", "d.txt"] {
             let message = told(name, with(noise(LEN), at, mark)).unwrap_err();
-            assert!(message.contains("its name says"), "{at} {name}: {message}");
+            assert!(message.contains("its name indicates"), "{at} {name}: {message}");
             assert!(message.contains(&format!("`raw:{name}`")), "{message}");
         }
     }

@@ -113,7 +113,7 @@ fn broken_headers_are_refused_at_their_offset() {
     refused(Vec::new(), "too short");
     refused(vec![b'x'; 2048], "checksum");
     let endless = sealed("a", 0, |block| block[124..136].copy_from_slice(&[0xff; 12]));
-    refused([&endless[..], &[0; 1024]].concat(), "length is no number");
+    refused([&endless[..], &[0; 1024]].concat(), "length is not a number");
     let many = vec![("p", b'g', &b""[..]); MEMBERS_MAX + 1];
     refused(archive(&many), "too many");
 }
