@@ -76,9 +76,29 @@ fn use_cases_and_catalog_know_no_web_framework() {
     let mut sources = under("server/src/app/");
     sources.extend(under("server/src/catalog/"));
     check(&sources, |source| rules::names_none_of(source, &banned));
-    let model = ["rusqlite", "crate::catalog::sqlite"];
-    sources.retain(|source| !source.path.contains("/sqlite") && !source.is_test());
-    check(&sources, |source| rules::names_none_of(source, &model));
+    sources.retain(|source| !is_of_an_engine(&source.path) && !source.is_test());
+    check(&sources, |source| rules::names_none_of(source, &ENGINES));
+}
+
+/// The databases, and the modules that speak to them.
+const ENGINES: [&str; 4] =
+    ["rusqlite", "tokio_postgres", "crate::catalog::sqlite", "crate::catalog::postgres"];
+
+fn is_of_an_engine(path: &str) -> bool {
+    ["sqlite", "postgres"]
+        .iter()
+        .any(|name| path.starts_with(&format!("server/src/catalog/{name}")))
+}
+
+#[test]
+fn an_engine_of_the_catalog_does_not_know_the_other() {
+    for (folder, others) in [
+        ("sqlite", ["tokio_postgres", "crate::catalog::postgres"]),
+        ("postgres", ["rusqlite", "crate::catalog::sqlite"]),
+    ] {
+        let sources = under(&format!("server/src/catalog/{folder}/"));
+        check(&sources, |source| rules::names_none_of(source, &others));
+    }
 }
 
 #[test]
@@ -148,16 +168,18 @@ fn the_frame_of_requests_knows_no_protocol() {
 
 #[test]
 fn only_the_start_of_a_registry_names_concrete_adapters() {
-    let banned = ["seawall_store::backend", "rusqlite", "crate::catalog::sqlite", "object_store"];
+    let mut banned = vec!["seawall_store::backend", "object_store"];
+    banned.extend(ENGINES);
     let mut sources = under("server/src/");
-    let adapter = |s: &Source| s.path.starts_with("server/src/catalog/sqlite");
+    let adapter = |s: &Source| is_of_an_engine(&s.path);
     sources.retain(|s| !s.path.starts_with("server/src/startup") && !adapter(s) && !s.is_test());
     check(&sources, |source| rules::names_none_of(source, &banned));
 }
 
 #[test]
 fn the_rules_of_the_catalog_name_no_engine() {
-    let banned = ["rusqlite", "tokio", "std::fs", "crate::catalog::sqlite", "sqlite"];
+    let mut banned = vec!["tokio", "std::fs", "sqlite", "postgres"];
+    banned.extend(ENGINES);
     for folder in ["rules", "model", "verbs"] {
         let sources = under(&format!("server/src/catalog/{folder}/"));
         check(&sources, |source| rules::names_none_of(source, &banned));

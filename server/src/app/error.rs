@@ -269,6 +269,7 @@ impl AppError {
                 Code::StorageFull
             }
             Self::ReadOnly { barrier: Barrier::Denied, .. } => Code::Denied,
+            Self::ReadOnly { barrier: Barrier::Standby, .. } => Code::Unavailable,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) => code_of(error.kind()),
             Self::Unrecorded { source, .. } => code_of(source.kind()),
@@ -322,6 +323,10 @@ impl AppError {
             Self::ReadOnly { barrier: Barrier::Denied, .. } => {
                 "run the command as the owner of the registry, or name the registry by its address; \
                  list, show, pull, verify, export and diff still work"
+            }
+            Self::ReadOnly { barrier: Barrier::Standby, .. } => {
+                "promote the standby, or name the primary in `--catalog`; list, show, pull, verify, \
+                 export and diff still work"
             }
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => {

@@ -1,5 +1,8 @@
 //! The conformance tests of every catalog.
 
+// Tests; the lints exempt only functions that bear `#[test]`.
+#![allow(clippy::unwrap_used)]
+
 use seawall_api::audit::Action;
 use seawall_api::digest::{
     ChunkDigest, ContentDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
@@ -19,8 +22,10 @@ mod deletion;
 mod jobs;
 mod retention;
 mod rows;
+#[cfg(test)]
 mod statements;
 mod sweep;
+#[cfg(test)]
 mod tests;
 mod uploads;
 
@@ -392,4 +397,25 @@ macro_rules! on_new_catalogs {
         }
     };
 }
+#[cfg(test)]
 use on_new_catalogs;
+
+/// Runs the suite on catalogs that `new` makes.
+///
+/// # Panics
+/// If a catalog breaks the contract.
+pub async fn run(mut new: impl FnMut() -> Catalog) {
+    Box::pin(all(&new())).await;
+    Box::pin(retention::all(&new())).await;
+    Box::pin(audit::all(&new())).await;
+    Box::pin(uploads::all(&new())).await;
+    macro_rules! run {
+        ($($module:ident: $($test:ident)+;)+) => {
+            $($(
+                println!("{}", stringify!($test));
+                Box::pin($module::$test(&new())).await;
+            )+)+
+        };
+    }
+    on_new_catalogs!(run);
+}

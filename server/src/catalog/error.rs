@@ -11,6 +11,8 @@ pub enum Barrier {
     Denied,
     /// The disk is full: too full even for a deletion.
     Full,
+    /// The database takes no writes: it is a standby, or set to be read-only.
+    Standby,
 }
 
 impl Barrier {
@@ -20,6 +22,7 @@ impl Barrier {
         match self {
             Self::Denied => "its directory cannot be written by this user, or is mounted read-only",
             Self::Full => "its disk is full",
+            Self::Standby => "its database is a standby, or set to be read-only",
         }
     }
 }
@@ -41,6 +44,7 @@ impl CatalogError {
         let kind = match barrier {
             Barrier::Denied => ErrorKind::Denied,
             Barrier::Full => ErrorKind::StorageFull,
+            Barrier::Standby => ErrorKind::Unavailable,
         };
         let source = barrier.as_str().into();
         Self { kind, action, source, barrier: Some(barrier), remedy: None }

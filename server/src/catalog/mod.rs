@@ -5,13 +5,13 @@
 //! from the store alone.
 //!
 //! ```text
-//! app ─ verbs ─ rules ─ tx (the port) ─ sqlite
+//! app ─ verbs ─ rules ─ tx (the port) ─ sqlite, postgres
 //!         └──────┴─ model
 //! ```
 //!
 //! The rules of the registry are written once, as functions over the statements of a transaction
 //! (`rules`). A verb of [`Catalog`] runs some of them in one transaction (`verbs`). An engine runs
-//! statements and knows no rules ([`tx`], [`sqlite`]).
+//! statements and knows no rules ([`tx`], [`sqlite`], [`postgres`]).
 //!
 //! # Contract (`conformance` holds every engine to it)
 //!
@@ -27,12 +27,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_store::error::ErrorKind;
 
-#[cfg(test)]
-mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod error;
 mod id;
 mod model;
+pub mod postgres;
 mod rules;
+mod schema;
 pub mod sqlite;
 pub mod tx;
 mod verbs;

@@ -18,6 +18,7 @@ use std::any::Any;
 use std::fmt;
 use std::fs::File;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use seawall_store::error::ErrorKind;
 
@@ -50,7 +51,7 @@ impl TxError {
 }
 
 /// A value of a column or a parameter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Value<'a> {
     /// No value.
     Null,
@@ -401,6 +402,28 @@ pub struct CopyPlan {
     /// without a name. Blocks.
     pub make: Box<dyn FnOnce() -> Result<File, CatalogError> + Send>,
 }
+
+/// A catalog file under construction, of the form in which every engine copies its catalog.
+pub trait Blank {
+    /// Returns the columns of a table, in order. The table is empty then.
+    ///
+    /// # Errors
+    /// If the file cannot be used.
+    fn columns(&self, table: &str) -> Result<Vec<String>, CatalogError>;
+    /// Adds a row to a table.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or has such a row.
+    fn add(&self, table: &str, row: &[Value<'_>]) -> TxResult<()>;
+    /// Verifies the copy, and returns it as a file without a name.
+    ///
+    /// # Errors
+    /// If the copy is not sound, or cannot be synced.
+    fn finish(self: Box<Self>) -> Result<File, CatalogError>;
+}
+
+/// Makes a file to copy a catalog into.
+pub type NewBlank = Arc<dyn Fn() -> Result<Box<dyn Blank>, CatalogError> + Send + Sync>;
 
 /// A database with the tables of the catalog.
 #[async_trait::async_trait]

@@ -1,6 +1,6 @@
 
 CREATE TABLE applications (
-    name TEXT NOT NULL PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     created_at_secs BIGINT NOT NULL
 );
 
@@ -34,12 +34,12 @@ CREATE TABLE indexes (
 
 CREATE TABLE releases (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    application TEXT NOT NULL REFERENCES applications (name),
-    version TEXT NOT NULL,
+    application TEXT COLLATE "C" NOT NULL REFERENCES applications (name),
+    version TEXT COLLATE "C" NOT NULL,
     digest BYTEA NOT NULL UNIQUE,
-    machines TEXT NOT NULL,
+    machines TEXT COLLATE "C" NOT NULL,
     published_at_secs BIGINT NOT NULL,
-    published_by TEXT NOT NULL,
+    published_by TEXT COLLATE "C" NOT NULL,
     disk_bytes BIGINT NOT NULL,
     data_bytes BIGINT NOT NULL,
     UNIQUE (application, version)
@@ -54,8 +54,8 @@ CREATE TABLE release_indexes (
 CREATE INDEX release_indexes_by_index ON release_indexes (index_digest);
 
 CREATE TABLE channels (
-    application TEXT NOT NULL REFERENCES applications (name),
-    name TEXT NOT NULL,
+    application TEXT COLLATE "C" NOT NULL REFERENCES applications (name),
+    name TEXT COLLATE "C" NOT NULL,
     release_id BIGINT NOT NULL REFERENCES releases (id),
     sequence BIGINT NOT NULL,
     moved_at_secs BIGINT NOT NULL,
@@ -63,18 +63,18 @@ CREATE TABLE channels (
 );
 
 CREATE TABLE channel_moves (
-    application TEXT NOT NULL,
-    channel TEXT NOT NULL,
+    application TEXT COLLATE "C" NOT NULL,
+    channel TEXT COLLATE "C" NOT NULL,
     sequence BIGINT NOT NULL,
     release_id BIGINT NOT NULL REFERENCES releases (id),
     moved_at_secs BIGINT NOT NULL,
-    moved_by TEXT NOT NULL,
+    moved_by TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (application, channel, sequence)
 );
 
 CREATE TABLE leases (
     id BYTEA NOT NULL PRIMARY KEY,
-    application TEXT NOT NULL,
+    application TEXT COLLATE "C" NOT NULL,
     deadline_secs BIGINT NOT NULL
 );
 
@@ -93,7 +93,7 @@ DELETE FROM leaves;
 
 
 ALTER TABLE releases ADD COLUMN deleted_at_secs BIGINT;
-ALTER TABLE releases ADD COLUMN deleted_by TEXT;
+ALTER TABLE releases ADD COLUMN deleted_by TEXT COLLATE "C";
 
 ALTER TABLE leases ADD COLUMN generation BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE leases ADD COLUMN is_pull BIGINT NOT NULL DEFAULT 0;
@@ -111,6 +111,9 @@ INSERT INTO places (digest, pack_id, frame_offset, stored_len, plain_len, encodi
     ORDER BY digest;
 DROP TABLE chunks;
 ALTER TABLE places RENAME TO chunks;
+ALTER TABLE chunks DROP CONSTRAINT places_pkey;
+         ALTER TABLE chunks ADD CONSTRAINT chunks_pkey
+             PRIMARY KEY (digest) INCLUDE (pack_id, stored_len);
 CREATE INDEX leaf_packs_by_pack ON leaf_packs (pack_id);
 
 CREATE TABLE condemned_packs (
@@ -120,7 +123,7 @@ CREATE TABLE condemned_packs (
 );
 
 CREATE TABLE condemned_objects (
-    kind TEXT NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
     digest BYTEA NOT NULL,
     generation BIGINT NOT NULL,
     is_swept BIGINT NOT NULL,
@@ -128,7 +131,7 @@ CREATE TABLE condemned_objects (
 ) ;
 
 CREATE TABLE counters (
-    name TEXT NOT NULL PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     value BIGINT NOT NULL
 );
 INSERT INTO counters (name, value)
@@ -136,19 +139,19 @@ INSERT INTO counters (name, value)
 
 CREATE TABLE pins (
     release_id BIGINT NOT NULL REFERENCES releases (id),
-    name TEXT NOT NULL,
-    reason TEXT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    reason TEXT COLLATE "C" NOT NULL,
     pinned_at_secs BIGINT NOT NULL,
-    pinned_by TEXT NOT NULL,
+    pinned_by TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (release_id, name)
 );
 
 CREATE TABLE hosts (
-    host TEXT NOT NULL,
-    application TEXT NOT NULL REFERENCES applications (name),
-    instance TEXT NOT NULL,
+    host TEXT COLLATE "C" NOT NULL,
+    application TEXT COLLATE "C" NOT NULL REFERENCES applications (name),
+    instance TEXT COLLATE "C" NOT NULL,
     release_id BIGINT NOT NULL REFERENCES releases (id),
-    channel TEXT,
+    channel TEXT COLLATE "C",
     disks BIGINT NOT NULL,
     since_secs BIGINT NOT NULL,
     renewed_at_secs BIGINT NOT NULL,
@@ -158,11 +161,11 @@ CREATE TABLE hosts (
 CREATE INDEX hosts_by_release ON hosts (release_id);
 
 CREATE TABLE policies (
-    application TEXT NOT NULL REFERENCES applications (name),
-    channel TEXT NOT NULL,
-    policy TEXT NOT NULL,
+    application TEXT COLLATE "C" NOT NULL REFERENCES applications (name),
+    channel TEXT COLLATE "C" NOT NULL,
+    policy TEXT COLLATE "C" NOT NULL,
     set_at_secs BIGINT NOT NULL,
-    set_by TEXT NOT NULL,
+    set_by TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (application, channel)
 );
 
@@ -176,32 +179,32 @@ CREATE TABLE checks (
     completed_at_secs BIGINT,
     rate BIGINT NOT NULL,
     phase BIGINT NOT NULL DEFAULT 0,
-    cursor TEXT NOT NULL DEFAULT '',
+    cursor TEXT COLLATE "C" NOT NULL DEFAULT '',
     objects BIGINT NOT NULL DEFAULT 0,
     bytes BIGINT NOT NULL DEFAULT 0,
     total_bytes BIGINT NOT NULL DEFAULT 0,
     reclaimable_count BIGINT NOT NULL DEFAULT 0,
     reclaimable_bytes BIGINT NOT NULL DEFAULT 0,
-    failure TEXT
+    failure TEXT COLLATE "C"
 );
 
 CREATE TABLE findings (
     run BIGINT NOT NULL,
-    object TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    what TEXT NOT NULL,
+    object TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    what TEXT COLLATE "C" NOT NULL,
     class BIGINT NOT NULL,
     PRIMARY KEY (run, object)
 ) ;
 
 CREATE TABLE damaged (
-    object TEXT NOT NULL PRIMARY KEY,
-    what TEXT NOT NULL,
+    object TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    what TEXT COLLATE "C" NOT NULL,
     found_at_secs BIGINT NOT NULL
 ) ;
 
 CREATE TABLE damage_needs (
-    object TEXT NOT NULL,
+    object TEXT COLLATE "C" NOT NULL,
     release_digest BYTEA NOT NULL,
     PRIMARY KEY (object, release_digest)
 ) ;
@@ -221,12 +224,12 @@ CREATE TABLE index_leaves (
 CREATE TABLE audit (
     sequence BIGINT NOT NULL PRIMARY KEY,
     at_secs BIGINT NOT NULL,
-    actor TEXT NOT NULL,
-    action TEXT NOT NULL,
-    application TEXT,
-    version TEXT,
+    actor TEXT COLLATE "C" NOT NULL,
+    action TEXT COLLATE "C" NOT NULL,
+    application TEXT COLLATE "C",
+    version TEXT COLLATE "C",
     release_digest BYTEA,
-    facts TEXT NOT NULL,
+    facts TEXT COLLATE "C" NOT NULL,
     digest BYTEA NOT NULL
 );
 CREATE INDEX audit_by_application ON audit (application, sequence);
@@ -238,12 +241,12 @@ CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS
 
 CREATE TABLE webhooks (
     id BYTEA NOT NULL PRIMARY KEY,
-    url TEXT NOT NULL,
+    url TEXT COLLATE "C" NOT NULL,
     secret BYTEA NOT NULL,
-    events TEXT NOT NULL,
-    application TEXT,
+    events TEXT COLLATE "C" NOT NULL,
+    application TEXT COLLATE "C",
     created_at_secs BIGINT NOT NULL,
-    created_by TEXT NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
     dropped_count BIGINT NOT NULL
 );
 
@@ -251,18 +254,18 @@ CREATE TABLE deliveries (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     webhook_id BYTEA NOT NULL REFERENCES webhooks (id),
     sequence BIGINT NOT NULL REFERENCES audit (sequence),
-    state TEXT NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
     created_at_secs BIGINT NOT NULL,
     attempt_count BIGINT NOT NULL,
     next_at_secs BIGINT NOT NULL,
     settled_at_secs BIGINT NOT NULL,
-    outcome TEXT NOT NULL
+    outcome TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX deliveries_due ON deliveries (webhook_id, state, next_at_secs);
 CREATE INDEX deliveries_newest ON deliveries (webhook_id, id);
 
 CREATE TABLE quotas (
-    application TEXT NOT NULL PRIMARY KEY,
+    application TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     data_bytes_max BIGINT,
     release_count_max BIGINT
 );
@@ -277,29 +280,29 @@ CREATE INDEX index_leaves_by_index ON index_leaves (index_digest);
 
 
 ALTER TABLE leases ADD COLUMN has_kept BIGINT NOT NULL DEFAULT 1;
-ALTER TABLE leases ADD COLUMN opened_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE leases ADD COLUMN opened_by TEXT COLLATE "C" NOT NULL DEFAULT '';
 UPDATE leases SET has_kept = 0 WHERE is_pull = 1;
 
 
 ALTER TABLE leases ADD COLUMN opened_at_secs BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX leases_by_opener ON leases (opened_by);
-ALTER TABLE hosts ADD COLUMN reported_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE hosts ADD COLUMN reported_by TEXT COLLATE "C" NOT NULL DEFAULT '';
 CREATE INDEX hosts_by_reporter ON hosts (reported_by);
 
 
 
 CREATE TABLE jobs (
-    kind TEXT NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
     run BIGINT NOT NULL,
     runner BYTEA NOT NULL,
     beat_at_secs BIGINT NOT NULL,
     is_stopped BIGINT NOT NULL DEFAULT 0,
     started_at_secs BIGINT NOT NULL,
     ended_at_secs BIGINT,
-    failure TEXT,
-    cursor TEXT NOT NULL DEFAULT '',
-    progress TEXT NOT NULL,
-    request TEXT NOT NULL DEFAULT '',
+    failure TEXT COLLATE "C",
+    cursor TEXT COLLATE "C" NOT NULL DEFAULT '',
+    progress TEXT COLLATE "C" NOT NULL,
+    request TEXT COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (kind, run)
 ) ;
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::catalog::error::{Barrier, CatalogError};
+use crate::catalog::schema::{Dialect, pending};
 use crate::catalog::sqlite as engine;
 use crate::catalog::tx::{
     Access, Batch, Claim, CopyPlan, Engine, Take, TakeEach, Task, Tx, TxResult, Value, Work,
@@ -77,21 +78,12 @@ async fn recorded() -> BTreeSet<&'static str> {
     let seen = Seen::default();
     let dir = tempfile::tempdir().unwrap();
     let mut count = 0;
-    let mut new = || {
+    let new = || {
         count += 1;
         let inner = engine::open_unsynced(&dir.path().join(format!("{count}.sqlite"))).unwrap();
         Catalog::new(Arc::new(Recording { inner: inner.engine, seen: Arc::clone(&seen) }))
     };
-    Box::pin(all(&new())).await;
-    Box::pin(retention::all(&new())).await;
-    Box::pin(audit::all(&new())).await;
-    Box::pin(uploads::all(&new())).await;
-    macro_rules! run {
-        ($($module:ident: $($test:ident)+;)+) => {
-            $($(Box::pin($module::$test(&new())).await;)+)+
-        };
-    }
-    on_new_catalogs!(run);
+    run(new).await;
     std::mem::take(&mut *seen.lock().unwrap())
 }
 
@@ -147,7 +139,7 @@ async fn parameters_appear_in_the_order_of_their_numbers() {
 #[tokio::test]
 #[allow(clippy::disallowed_methods)] // a test's own switch
 async fn the_statements_are_as_a_server_prepared_them() {
-    let mut script = engine::tables_in_postgresql().join("\n");
+    let mut script = pending(0, Dialect::Postgres).unwrap().join("\n");
     for (n, sql) in recorded().await.into_iter().enumerate() {
         script.push_str(&format!("\nPREPARE s{n} AS {sql};\n"));
     }

@@ -16,8 +16,8 @@ use seawall_store::error::ErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::{SqlResult, failed, fault, refused};
+use super::migrate;
 use super::reserve::Reserve;
-use super::schema;
 use super::tx::SqliteTx;
 use crate::catalog::error::{Barrier, CatalogError};
 use crate::catalog::tx::{Access, TxError, TxResult, Work};
@@ -117,8 +117,8 @@ impl Drop for Lent {
 impl Connections {
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, CatalogError> {
         let mut writer = connect(path, durability).map_err(|error| failed("be opened", error))?;
-        schema::migrate(&mut writer)?;
-        schema::check(&writer)?;
+        migrate::migrate(&mut writer)?;
+        migrate::check(&writer)?;
         let barrier = Arc::default();
         Ok(Self {
             writer: Lane::new(path, (durability, &barrier), 1, vec![writer]),
@@ -134,8 +134,8 @@ impl Connections {
         let lane = |width| Lane::new(path, (Durability::EveryCommit, &barrier), width, vec![]);
         let (writer, readers) = (lane(1), lane(READERS));
         let connection = readers.connect().map_err(|error| failed("be opened", error))?;
-        schema::check_version(&connection)?;
-        schema::check(&connection)?;
+        migrate::check_version(&connection)?;
+        migrate::check(&connection)?;
         locked(&readers.idle).push(connection);
         Ok(Self { writer, readers, reserve: Arc::new(Reserve::beside(path)), barrier })
     }
@@ -154,14 +154,14 @@ impl Connections {
         let work = move || {
             let why = *locked(&barrier);
             match why {
-                Some(Barrier::Denied) => {
-                    return Err(refused(ACTION, Barrier::Denied));
+                Some(barrier @ (Barrier::Denied | Barrier::Standby)) => {
+                    return Err(refused(ACTION, barrier));
                 }
                 Some(Barrier::Full) => {
                     reserve.release();
                     let refused = |_| refused(ACTION, Barrier::Full);
                     let writer = connect(&lane.path, lane.durability).map_err(refused)?;
-                    schema::check_version(&writer)?;
+                    migrate::check_version(&writer)?;
                     *locked(&barrier) = None;
                     locked(&lane.idle).push(writer);
                     readers.renew();

@@ -14,12 +14,14 @@ use rusqlite::{Connection, OpenFlags};
 use seawall_store::error::ErrorKind;
 
 use super::connection::{Durability, connect, log_of};
-use super::error::{failed, fault};
-use super::{COPYING_FILE, beside, claim, schema};
+use super::error::{SqlResult, failed, fault};
+use super::{COPYING_FILE, beside, claim, migrate};
 use crate::catalog::error::CatalogError;
-use crate::catalog::tx::CopyPlan;
+use crate::catalog::tx::{Blank, CopyPlan, TxResult, Value};
 
 const ACTION: &str = "be copied";
+/// The name of a copy of another engine's catalog, without its suffix.
+const COPIED: &str = "catalog";
 /// The suffix of a copy's name.
 const COPY: &str = ".copy";
 /// Readable by the owner alone, because a catalog holds the secrets of webhooks.
@@ -27,15 +29,19 @@ const PRIVATE: u32 = 0o600;
 
 /// Plans a copy of the catalog at `path`.
 pub(super) fn plan(path: &Path) -> Result<CopyPlan, CatalogError> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id)
-        .map_err(|_| fault(ErrorKind::Internal, ACTION, "the system provides no random bytes"))?;
-    let copy = beside(path, &format!(".{}{COPY}", hex::encode(id)));
+    let copy = unused_name(path)?;
     let own = path.to_owned();
     // The catalog and its write-ahead log.
     let len = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
     let len_max = len(path).saturating_add(len(&log_of(path)));
     Ok(CopyPlan { len_max, make: Box::new(move || make(&own, &Unfinished(copy))) })
+}
+
+fn unused_name(catalog: &Path) -> Result<PathBuf, CatalogError> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id)
+        .map_err(|_| fault(ErrorKind::Internal, ACTION, "the system provides no random bytes"))?;
+    Ok(beside(catalog, &format!(".{}{COPY}", hex::encode(id))))
 }
 
 /// The path of an unfinished copy, which is removed when dropped.
@@ -55,21 +61,91 @@ fn make(own: &Path, Unfinished(copy): &Unfinished) -> Result<File, CatalogError>
         let why = "the copy's path is not UTF-8";
         return Err(fault(ErrorKind::InvalidInput, ACTION, why));
     };
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create_new(true).mode(PRIVATE).open(copy);
-    let file = file.map_err(io)?;
+    let file = create(copy).map_err(io)?;
     let connection = connect(own, Durability::EveryCommit).map_err(fail)?;
     connection.execute("VACUUM INTO $1", [text]).map_err(fail)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let made = Connection::open_with_flags(copy, flags).map_err(fail)?;
-    schema::check(&made)?;
-    let said: String =
-        made.query_row("PRAGMA integrity_check(1)", [], |found| found.get(0)).map_err(fail)?;
+    verify(&made)?;
+    file.sync_all().map_err(io)?;
+    Ok(file)
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(PRIVATE).open(path)
+}
+
+/// A catalog file that another engine's rows are copied into.
+struct SqliteCopy {
+    connection: Connection,
+    file: File,
+    path: Unfinished,
+}
+
+/// Makes an empty catalog in a folder, for the rows of another engine.
+///
+/// # Errors
+/// If the file cannot be made.
+pub fn blank(folder: &Path) -> Result<Box<dyn Blank>, CatalogError> {
+    Ok(Box::new(SqliteCopy::create(folder)?))
+}
+
+impl SqliteCopy {
+    fn create(folder: &Path) -> Result<Self, CatalogError> {
+        let io = |error: io::Error| fault(ErrorKind::of_io(&error), ACTION, error);
+        let fail = |error| failed(ACTION, error);
+        let path = Unfinished(unused_name(&folder.join(COPIED))?);
+        let file = create(&path.0).map_err(io)?;
+        let mut connection = Connection::open(&path.0).map_err(fail)?;
+        // The file is synced as a whole, and is nothing before.
+        let settings = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+                        PRAGMA foreign_keys = OFF";
+        connection.execute_batch(settings).map_err(fail)?;
+        migrate::migrate(&mut connection)?;
+        connection.execute_batch("BEGIN").map_err(fail)?;
+        Ok(Self { connection, file, path })
+    }
+}
+
+impl Blank for SqliteCopy {
+    fn columns(&self, table: &str) -> Result<Vec<String>, CatalogError> {
+        let read = || -> SqlResult<Vec<String>> {
+            // A migration wrote some rows.
+            self.connection.execute(&format!("DELETE FROM {table}"), [])?;
+            let sql = "SELECT name FROM pragma_table_info($1) ORDER BY cid";
+            let mut statement = self.connection.prepare(sql)?;
+            statement.query_map([table], |row| row.get(0))?.collect()
+        };
+        read().map_err(|error| failed(ACTION, error))
+    }
+
+    fn add(&self, table: &str, row: &[Value<'_>]) -> TxResult<()> {
+        let places = vec!["?"; row.len()].join(", ");
+        let sql = format!("INSERT INTO {table} VALUES ({places})");
+        self.connection.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row))?;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<File, CatalogError> {
+        let Self { connection, file, path } = *self;
+        connection.execute_batch("COMMIT").map_err(|error| failed(ACTION, error))?;
+        verify(&connection)?;
+        drop(connection);
+        file.sync_all().map_err(|error| fault(ErrorKind::of_io(&error), ACTION, error))?;
+        drop(path);
+        Ok(file)
+    }
+}
+
+fn verify(made: &Connection) -> Result<(), CatalogError> {
+    migrate::check(made)?;
+    let said: String = made
+        .query_row("PRAGMA integrity_check(1)", [], |found| found.get(0))
+        .map_err(|error| failed(ACTION, error))?;
     if said != "ok" {
         return Err(fault(ErrorKind::Damaged, ACTION, said));
     }
-    file.sync_all().map_err(io)?;
-    Ok(file)
+    Ok(())
 }
 
 /// Removes copies that a crash left beside a catalog, unless another process is making one. Returns

@@ -28,7 +28,7 @@ pub(super) fn refused(action: &'static str, barrier: Barrier) -> CatalogError {
     let error = CatalogError::read_only(action, barrier);
     match barrier {
         Barrier::Denied => error.with_remedy(DENIED),
-        Barrier::Full => error,
+        Barrier::Full | Barrier::Standby => error,
     }
 }
 

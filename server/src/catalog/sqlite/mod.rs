@@ -35,16 +35,15 @@ mod check;
 mod connection;
 mod copy;
 mod error;
+mod migrate;
 mod reserve;
-mod schema;
 mod scratch;
 mod tx;
 
 use connection::{Connections, Durability};
+pub use copy::blank;
 pub use error::REBUILD;
 use error::fault;
-#[cfg(test)]
-pub(super) use schema::tables_in_postgresql;
 pub use scratch::{Found, Scratch, begin_anew, find};
 
 /// Suffix of the file that is locked by the collection with the right to sweep.

@@ -27,7 +27,7 @@ use seawall_store::error::ErrorKind;
 use super::connection::{Connections, Durability, connect};
 use super::error::{failed, fault};
 use super::reserve::Reserve;
-use super::{Sqlite, beside, copy, opened, schema};
+use super::{Sqlite, beside, copy, migrate, opened};
 use crate::catalog::Catalog;
 use crate::catalog::error::{Barrier, CatalogError};
 use crate::own_file::open_own;
@@ -276,7 +276,7 @@ fn exists(path: &Path) -> Result<bool, CatalogError> {
     }
     let connection =
         connect(path, Durability::EveryCommit).map_err(|error| failed(ACTION, error))?;
-    schema::has_tables(&connection).map_err(|error| failed(ACTION, error))
+    migrate::has_tables(&connection).map_err(|error| failed(ACTION, error))
 }
 
 /// Removes copies of the catalog that a crash left. A failure is only logged.

@@ -1,67 +1,11 @@
-//! The tables, and migrations from earlier versions of the schema.
-//!
-//! A released migration is never edited; a change is a new migration. Placeholders stand for the
-//! words in which SQLite and PostgreSQL differ.
+//! Migrations of SQLite files. The version of the schema is the file's `user_version`.
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use seawall_store::error::ErrorKind;
 
 use super::error::{failed, fault};
 use crate::catalog::error::CatalogError;
-
-mod versions;
-
-use versions::{TABLES, V1, V2, V3, V4, V5, V6, V7, V8, V9, V10};
-
-/// The placeholders, and their replacements in SQLite and in PostgreSQL.
-const DIALECT: [(&str, &str, &str); 5] = [
-    ("{IDENTITY}", "INTEGER PRIMARY KEY", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
-    ("{BYTES}", "BLOB", "BYTEA"),
-    // PostgreSQL has no clustered primary key.
-    ("{CLUSTERED}", "WITHOUT ROWID", ""),
-    // In PostgreSQL, the registry's user has only INSERT and SELECT on the table, too.
-    (
-        "{AUDIT_ONLY_GROWS}",
-        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
-             BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
-         CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
-             BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;",
-        "CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS
-             $f$ BEGIN RAISE EXCEPTION 'the audit log only grows'; END $f$;
-         CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
-             FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows();",
-    ),
-    // PostgreSQL has no INSERT that replaces.
-    (
-        "{AUDIT_IS_NOT_REPLACED}",
-        "CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
-             WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = NEW.sequence OR rowid = NEW.rowid)
-             BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;",
-        "",
-    ),
-];
-
-/// The migrations. Each takes the schema from the version of its position to the next version.
-const MIGRATIONS: [&str; 10] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
-
-/// The schema version of this program.
-const VERSION: u32 = 10;
-const _: () = assert!(VERSION as usize == MIGRATIONS.len());
-
-fn in_dialect(sql: &str) -> String {
-    let replace =
-        |sql: String, (placeholder, word, _): &(&str, &str, &str)| sql.replace(placeholder, word);
-    DIALECT.iter().fold(sql.to_owned(), replace)
-}
-
-/// Returns the migrations as PostgreSQL takes them.
-#[cfg(test)]
-pub(in crate::catalog) fn tables_in_postgresql() -> Vec<String> {
-    let replace =
-        |sql: String, (placeholder, _, word): &(&str, &str, &str)| sql.replace(placeholder, word);
-    let migrations = MIGRATIONS.iter();
-    migrations.map(|sql| DIALECT.iter().fold((*sql).to_owned(), replace)).collect()
-}
+use crate::catalog::schema::{self, Dialect, TABLES, VERSION};
 
 /// Migrates the schema to this version in one transaction. If two processes open a new directory at
 /// once, one migrates and the other finds it done.
@@ -80,13 +24,13 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), CatalogError> {
         let why = "it contains another program's tables";
         return Err(fault(ErrorKind::Damaged, ACTION, why));
     }
-    let Some(pending) = MIGRATIONS.get(found as usize..) else {
+    let Some(pending) = schema::pending(found, Dialect::Sqlite) else {
         let why =
             format!("its schema has version {found}, but this program supports at most {VERSION}");
         return Err(fault(ErrorKind::Conflict, ACTION, why));
     };
     for sql in pending {
-        tx.execute_batch(&in_dialect(sql)).map_err(fail)?;
+        tx.execute_batch(&sql).map_err(fail)?;
     }
     tx.pragma_update(None, "user_version", VERSION).map_err(fail)?;
     tx.commit().map_err(fail)

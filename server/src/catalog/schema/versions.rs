@@ -121,6 +121,7 @@ INSERT INTO places (digest, pack_id, frame_offset, stored_len, plain_len, encodi
     ORDER BY digest;
 DROP TABLE chunks;
 ALTER TABLE places RENAME TO chunks;
+{PLACES_COVERED}
 CREATE INDEX leaf_packs_by_pack ON leaf_packs (pack_id);
 
 CREATE TABLE condemned_packs (
@@ -342,7 +343,7 @@ DROP TABLE checks;
 ";
 
 /// The names of all tables.
-pub(super) const TABLES: [&str; 29] = [
+pub(in crate::catalog) const TABLES: [&str; 29] = [
     "applications",
     "packs",
     "chunks",

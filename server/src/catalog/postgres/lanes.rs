@@ -1,0 +1,222 @@
+//! Lanes of connections, and the transactions that run on them.
+//!
+//! # Retries
+//!
+//! Work that failed for a passing reason runs again, up to a deadline: the server restarts, another
+//! one takes its place, a deadlock is broken. A connection that is lost while a commit is on its
+//! way leaves its outcome open. The next connection asks the server for the outcome of that
+//! transaction, by its number, so that no work is done twice.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use seawall_store::error::ErrorKind;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::{Connector, Session};
+use super::error::{Passing, is_read_only, passing};
+use super::migrate::check_servable;
+use super::tx::PostgresTx;
+use crate::catalog::tx::{TxError, TxResult, Work};
+
+/// The maximum time of work with its retries, counted from its first failure.
+const RETRY_TIME_MAX: Duration = Duration::from_secs(15);
+/// The pauses between retries double from the first to the last of these.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Interchangeable connections of one purpose.
+pub(super) struct Lane {
+    connector: Connector,
+    mode: Mode,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Session>>,
+}
+
+/// The kind of a lane's transactions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mode {
+    /// Reads of one state.
+    Read,
+    /// Writes, one after the other in all processes.
+    Write,
+}
+
+/// What became of a transaction.
+enum Attempt {
+    Done,
+    Failed(TxError),
+    /// The connection was lost while the transaction with this number was being committed.
+    Open(TxError, String),
+}
+
+impl Lane {
+    pub(super) fn new(connector: Connector, mode: Mode, width: usize) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(width));
+        Arc::new(Self { connector, mode, permits, idle: Mutex::default() })
+    }
+
+    /// Runs `work` in a transaction, on a thread of `runtime` that may block. The work goes on when
+    /// the caller is dropped.
+    pub(super) async fn run(self: &Arc<Self>, runtime: &Handle, mut work: Work) -> TxResult<()> {
+        let lane = Arc::clone(self);
+        let blocking = runtime.clone();
+        let done = runtime.spawn(async move {
+            let permit = Arc::clone(&lane.permits).acquire_owned().await;
+            let permit = permit.map_err(|error| TxError::new(ErrorKind::Unavailable, error))?;
+            let done = blocking.spawn_blocking(move || lane.run_here(permit, &mut work)).await;
+            done.map_err(|error| TxError::new(ErrorKind::Internal, error))?
+        });
+        done.await.map_err(|error| TxError::new(ErrorKind::Internal, error))?
+    }
+
+    fn run_here(&self, _permit: OwnedSemaphorePermit, work: &mut Work) -> TxResult<()> {
+        let mut retry = Retry::default();
+        loop {
+            match self.attempt(work) {
+                Attempt::Done => return Ok(()),
+                Attempt::Failed(error) if passing(&error) == Passing::No => return Err(error),
+                Attempt::Failed(error) => retry.pause(error)?,
+                Attempt::Open(error, number) => {
+                    if self.is_committed(&number, error, &mut retry)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs `work` once.
+    fn attempt(&self, work: &mut Work) -> Attempt {
+        let mut session = match self.session() {
+            Ok(session) => session,
+            Err(error) => return Attempt::Failed(error),
+        };
+        let number = match self.begin(&mut session) {
+            Ok(number) => number,
+            Err(error) => return self.failed(session, error),
+        };
+        let mut tx = PostgresTx::new(&mut session);
+        if let Err(error) = work(&mut tx) {
+            return self.failed(session, error);
+        }
+        if tx.has_failed {
+            let why = "the work went on after a statement had failed";
+            return self.failed(session, TxError::new(ErrorKind::Internal, why));
+        }
+        match (session.batch("COMMIT"), number) {
+            (Ok(()), _) => {
+                self.idle().push(session);
+                Attempt::Done
+            }
+            (Err(error), Some(number)) if passing(&error) == Passing::Lost => {
+                Attempt::Open(error, number)
+            }
+            (Err(error), _) => self.failed(session, error),
+        }
+    }
+
+    /// Begins a transaction. Returns its number if it writes.
+    fn begin(&self, session: &mut Session) -> TxResult<Option<String>> {
+        if self.mode == Mode::Read {
+            session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+            return Ok(None);
+        }
+        session.batch("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+        // The lock of the row makes writes serial. Its version tells whether this program may still
+        // write.
+        const LOCK: &str = "SELECT servable_from, CAST(pg_current_xact_id() AS TEXT)
+                            FROM schema_version FOR UPDATE";
+        let statement = session.prepare(LOCK)?;
+        let found = session.wait(session.client().query_one(&statement, &[]))?;
+        check_servable(found.try_get(0)?)?;
+        Ok(Some(found.try_get(1)?))
+    }
+
+    /// Ends a failed transaction. Keeps its connection if it is usable.
+    fn failed(&self, session: Session, error: TxError) -> Attempt {
+        let is_usable = passing(&error) != Passing::Lost && session.batch("ROLLBACK").is_ok();
+        // A standby that is promoted, or a primary behind a name that moves, is found by a new
+        // connection.
+        if is_usable && !is_read_only(&error) {
+            self.idle().push(session);
+        } else {
+            self.idle().clear();
+        }
+        Attempt::Failed(error)
+    }
+
+    fn session(&self) -> TxResult<Session> {
+        loop {
+            let idle = self.idle().pop();
+            match idle {
+                Some(session) if session.is_closed() => {}
+                Some(session) => return Ok(session),
+                None => return self.connector.connect(),
+            }
+        }
+    }
+
+    /// Returns the outcome of a commit that was not answered, once it is known.
+    fn is_committed(&self, number: &str, error: TxError, retry: &mut Retry) -> TxResult<bool> {
+        let mut reason = error;
+        loop {
+            retry.pause(reason)?;
+            reason = match self.state_of(number) {
+                Ok(Some(state)) if state == "committed" => return Ok(true),
+                Ok(Some(state)) if state == "aborted" => return Ok(false),
+                // Another connection may still end it.
+                Ok(Some(_)) => TxError::new(ErrorKind::Unavailable, super::error::Silent),
+                Ok(None) => return Err(unknown()),
+                Err(error) if passing(&error) == Passing::No => return Err(unknown()),
+                Err(error) => error,
+            };
+        }
+    }
+
+    fn state_of(&self, number: &str) -> TxResult<Option<String>> {
+        let session = self.session()?;
+        let sql = "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))";
+        let rows = session.query(sql, &[&number])?;
+        let state = match rows.first() {
+            Some(row) => row.try_get(0)?,
+            None => None,
+        };
+        self.idle().push(session);
+        Ok(state)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the error for a commit whose outcome no server knows.
+fn unknown() -> TxError {
+    let why = "the connection was lost during a commit, and the server that answers now does not \
+               know its outcome";
+    TxError::new(ErrorKind::Unavailable, why)
+}
+
+/// The time left for retries.
+#[derive(Default)]
+struct Retry {
+    deadline: Option<Instant>,
+    pause: Option<Duration>,
+}
+
+impl Retry {
+    /// Waits before the next attempt. Fails with `reason` past the deadline.
+    fn pause(&mut self, reason: TxError) -> TxResult<()> {
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + RETRY_TIME_MAX);
+        let pause = self.pause.unwrap_or(PAUSE.0);
+        if Instant::now() + pause >= deadline {
+            let kind = ErrorKind::Unavailable;
+            return Err(TxError { kind, ..reason });
+        }
+        tracing::debug!(error = %reason.source, "the catalog's database failed: trying again");
+        std::thread::sleep(pause);
+        self.pause = Some((2 * pause).min(PAUSE.1));
+        Ok(())
+    }
+}
