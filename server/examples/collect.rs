@@ -225,7 +225,7 @@ async fn run(dir: &Path) -> Outcome<()> {
 
 async fn timed(what: &str, registry: &Registry, options: CollectOptions) -> Outcome<()> {
     let begun = Instant::now();
-    let done = registry.collect(options).await?;
+    let done = registry.maintenance.collect(options).await?;
     println!("{what}: {:.3} s, {:?}", begun.elapsed().as_secs_f64(), done.swept);
     Ok(())
 }

@@ -54,6 +54,7 @@ use audit::{Audit, DamageLog};
 use content::Content;
 pub use content::packs::{KeptPack, PackObject};
 pub use error::AppError;
+use maintenance::{Kernel, Maintenance};
 use names::Names;
 pub use records::Completed;
 use records::Records;
@@ -89,25 +90,20 @@ pub struct Registry {
     /// Packs, leaves, indexes, descriptors and leases.
     pub content: Arc<Content>,
     /// Releases and channels.
-    pub releases: Releases,
+    pub releases: Arc<Releases>,
     /// The audit log, webhooks and quotas.
     pub audit: Audit,
     /// Pins, hosts and policies.
     pub retention: Retention,
+    /// Collections, checks and backups.
+    pub maintenance: Arc<Maintenance>,
     /// The records of names in the store.
     pub records: Records,
     /// Lookups by name.
     pub names: Names,
     store: Arc<dyn ObjectStore>,
     catalog: Catalog,
-    host: Arc<dyn Host>,
-    damage: DamageLog,
-    sweeper: Sweeper,
     room: Option<room::Room>,
-    kernel: maintenance::Kernel,
-    collecting: maintenance::collect::Collecting,
-    usage: maintenance::collect::Measured,
-    tally: maintenance::fsck::Tally,
 }
 
 impl Registry {
@@ -119,8 +115,6 @@ impl Registry {
         settings: Settings,
     ) -> Self {
         let Settings { cpus, lease_ttl_secs, reach, room } = settings;
-        let kernel = maintenance::Kernel::new(catalog.clone(), Arc::clone(&host));
-        let (collecting, usage, tally) = <_>::default();
         let damage = DamageLog::new(catalog.clone(), Arc::clone(&host));
         let names = Names { catalog: catalog.clone() };
         let records = Records {
@@ -143,34 +137,39 @@ impl Registry {
             proving: Arc::new(Semaphore::new(cpus.max(1))),
             lease_ttl_secs: lease_ttl_secs.max(1),
         });
-        let releases = Releases {
+        let releases = Arc::new(Releases {
             content: Arc::clone(&content),
             catalog: catalog.clone(),
             host: Arc::clone(&host),
             names: names.clone(),
             records: records.clone(),
             diffing: Semaphore::new(releases::diff::DIFFS_AT_ONCE),
-        };
+        });
+        let maintenance = Arc::new(Maintenance {
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            host: Arc::clone(&host),
+            content: Arc::clone(&content),
+            releases: Arc::clone(&releases),
+            records: records.clone(),
+            sweeper,
+            damage,
+            room: room.clone(),
+            kernel: Kernel::new(catalog.clone(), Arc::clone(&host)),
+            collecting: <_>::default(),
+            usage: <_>::default(),
+            tally: <_>::default(),
+        });
         Self {
             audit: Audit::new(catalog.clone(), Arc::clone(&host), reach),
-            retention: Retention {
-                catalog: catalog.clone(),
-                host: Arc::clone(&host),
-                names: names.clone(),
-            },
+            retention: Retention { catalog: catalog.clone(), host, names: names.clone() },
             content,
             releases,
             records,
-            sweeper,
             names,
-            damage,
+            maintenance,
             store,
             catalog,
-            host,
-            kernel,
-            collecting,
-            usage,
-            tally,
             room,
         }
     }

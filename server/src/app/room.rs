@@ -42,7 +42,8 @@ impl MinFree {
     }
 }
 
-/// The disk of the store, with the bytes of uploads in progress.
+/// The disk of the store, with the bytes of uploads in progress. Clones share both.
+#[derive(Clone)]
 pub struct Room {
     volume: Arc<dyn Volume>,
     min_free: MinFree,
@@ -96,7 +97,7 @@ impl Room {
         }
     }
 
-    fn reserve(&self, len: u64) -> Result<Reserved, AppError> {
+    pub(in crate::app) fn reserve(&self, len: u64) -> Result<Reserved, AppError> {
         // Added before the comparison: of two concurrent uploads that fit only one at a time, at
         // most one succeeds.
         let others = self.incoming.fetch_add(len, Ordering::Relaxed);

@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::app::AppError;
+use crate::app::maintenance::Maintenance;
 use crate::app::room::Reserved;
-use crate::app::{AppError, Registry};
 use crate::catalog::tx::Claim;
 
 /// The time to wait for the end of another copy.
@@ -67,7 +68,7 @@ impl CatalogCopy {
     }
 }
 
-impl Registry {
+impl Maintenance {
     /// Copies the catalog and verifies the copy.
     ///
     /// # Errors
@@ -76,7 +77,8 @@ impl Registry {
     pub async fn back_up(&self) -> Result<CatalogCopy, AppError> {
         let claim = self.turn_to_copy().await?;
         let plan = self.catalog.copy()?;
-        let held = Held { _claim: claim, _room: self.reserve(plan.len_max)? };
+        let room = self.room.as_ref().map(|room| room.reserve(plan.len_max)).transpose()?;
+        let held = Held { _claim: claim, _room: room };
         // The copy continues after its client disconnects, and holds the claim until it ends.
         let copy = tokio::task::spawn_blocking(move || {
             let file = (plan.make)()?;
@@ -114,6 +116,8 @@ mod tests {
     use super::*;
     use crate::app::room::{MinFree, Room};
     use crate::app::tests::Site;
+    use crate::app::{Registry, Settings};
+    use crate::catalog::sqlite;
     use crate::host::{Space, Volume};
 
     struct Full;
@@ -134,22 +138,25 @@ mod tests {
     async fn there_is_one_copy_at_a_time() {
         let site = Site::new();
         let [one, other] = [site.sound(), site.sound()];
-        let copy = one.back_up().await.unwrap();
+        let copy = one.maintenance.back_up().await.unwrap();
         for registry in [&one, &other] {
-            assert!(matches!(registry.back_up().await, Err(AppError::Busy { .. })));
+            assert!(matches!(registry.maintenance.back_up().await, Err(AppError::Busy { .. })));
         }
         drop(copy);
-        other.back_up().await.unwrap();
+        other.maintenance.back_up().await.unwrap();
         assert_eq!(copies(&site), 0);
     }
 
     #[tokio::test]
     async fn a_full_disk_takes_no_copy() {
         let site = Site::new();
-        let mut registry = site.sound();
-        registry.room = Some(Room::new(Arc::new(Full), MinFree::Bytes(1 << 20)));
-        assert!(matches!(registry.back_up().await, Err(AppError::NoRoom { .. })));
+        let room = Some(Room::new(Arc::new(Full), MinFree::Bytes(1 << 20)));
+        let catalog = sqlite::open(&site.dir.path().join("catalog.sqlite")).unwrap();
+        let settings = Settings { room, ..Settings::new(2) };
+        let (store, host) = (Arc::clone(&site.store), Arc::clone(&site.host));
+        let registry = Registry::new(store, catalog, host, settings);
+        assert!(matches!(registry.maintenance.back_up().await, Err(AppError::NoRoom { .. })));
         assert_eq!(copies(&site), 0);
-        site.sound().back_up().await.unwrap();
+        site.sound().maintenance.back_up().await.unwrap();
     }
 }

@@ -57,7 +57,8 @@ impl Registry {
             RetentionPlan { verdicts: self.retention.verdicts(application).await?, freed_bytes: 0 };
         let going: HashSet<_> = plan.going().map(|release| release.digest).collect();
         if !going.is_empty() {
-            let collection = self.plan_collection(&going, CollectOptions::default()).await?;
+            let collection =
+                self.maintenance.plan_collection(&going, CollectOptions::default()).await?;
             plan.freed_bytes = collection.freed_bytes();
         }
         Ok(plan)
@@ -96,7 +97,8 @@ impl Registry {
             }
         }
         if !outcome.deleted.is_empty() {
-            let plan = self.plan_collection(&HashSet::new(), CollectOptions::default()).await;
+            let plan =
+                self.maintenance.plan_collection(&HashSet::new(), CollectOptions::default()).await;
             // The collection reports the error itself.
             outcome.planned_bytes = plan.ok().map(|plan| plan.freed_bytes());
         }

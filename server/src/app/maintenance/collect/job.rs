@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::status::{CollectStatus, Watched, merged};
 use super::{CollectOptions, Phase};
+use crate::app::AppError;
+use crate::app::maintenance::Maintenance;
 use crate::app::maintenance::kernel::{Order, PATIENCE_SECS, Step, Task, Work};
-use crate::app::{AppError, Registry};
 use crate::catalog::jobs::JobKind;
 use crate::catalog::tx::Claim;
 
@@ -17,7 +18,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A collection in progress.
 struct Collection {
-    registry: Arc<Registry>,
+    maintenance: Arc<Maintenance>,
     watched: Arc<Watched>,
     options: CollectOptions,
     /// The right to sweep. It ends with the process, so whoever obtains it knows that no other
@@ -29,11 +30,11 @@ struct Collection {
 
 impl Drop for Collection {
     fn drop(&mut self) {
-        self.registry.collecting.forget(&self.watched);
+        self.maintenance.collecting.forget(&self.watched);
     }
 }
 
-impl Registry {
+impl Maintenance {
     /// Starts a collection in the background. If one is already running, in any process, another
     /// round follows.
     ///
@@ -83,8 +84,8 @@ impl Registry {
         let options = taken.map_or(options, |taken| taken.with(options));
         let watched = Arc::new(Watched::new(Arc::clone(&running), &job));
         self.collecting.set(Arc::clone(&watched));
-        let registry = Arc::clone(self);
-        let work = Collection { registry, watched, options, claim, is_continued: false };
+        let maintenance = Arc::clone(self);
+        let work = Collection { maintenance, watched, options, claim, is_continued: false };
         Ok(Some(Task { running, work }))
     }
 
@@ -101,7 +102,7 @@ impl Registry {
     }
 
     async fn abandoned_collection(self: &Arc<Self>) -> Result<Option<Task<Collection>>, AppError> {
-        if self.abandoned_request().await?.is_none() {
+        if self.catalog.barrier().is_some() || self.abandoned_request().await?.is_none() {
             return Ok(None);
         }
         // Under the right to sweep, no other process takes the same request.
@@ -122,12 +123,12 @@ impl Work for Collection {
 
     /// Collects as much as possible now.
     async fn step(&mut self) -> Result<Step, AppError> {
-        let outcome = self.registry.collect_under(&mut self.claim, self.options).await;
+        let outcome = self.maintenance.collect_under(&mut self.claim, self.options).await;
         // A request, here or in another process, is finishing an abandoned sweep.
         if matches!(outcome, Err(AppError::Busy { .. })) && !self.watched.running.is_stopped() {
             return Ok(Step::Wait(BUSY_PAUSE));
         }
-        let now_secs = self.registry.host.now_secs();
+        let now_secs = self.maintenance.host.now_secs();
         self.watched.change(|status| status.record(now_secs, &outcome, self.is_continued));
         self.is_continued = false;
         let done = outcome?;

@@ -43,7 +43,8 @@ use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{AppError, Registry};
+use crate::app::AppError;
+use crate::app::maintenance::Maintenance;
 use crate::catalog::Entry;
 use crate::catalog::collect::OlderLeases;
 use crate::catalog::tx::Claim;
@@ -103,7 +104,7 @@ pub struct Collected {
     pub waits_for: Option<OlderLeases>,
 }
 
-impl Registry {
+impl Maintenance {
     /// Plans a collection as if the releases in `without` were deleted.
     ///
     /// # Errors

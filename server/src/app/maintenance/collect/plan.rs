@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::CollectOptions;
 use super::mark::Reached;
 use super::spare::Homes;
+use crate::app::AppError;
 use crate::app::content::objects::read_footer;
+use crate::app::maintenance::Maintenance;
 use crate::app::sweep::Swept;
-use crate::app::{AppError, Registry};
 use crate::catalog::collect::{Collectable, PackKey, PackRow};
 
 /// Places per catalog query.
@@ -129,7 +130,7 @@ impl CollectPlan {
     }
 }
 
-impl Registry {
+impl Maintenance {
     /// Plans the removal of everything outside `reached`.
     pub(super) async fn plan(
         &self,

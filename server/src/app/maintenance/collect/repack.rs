@@ -10,13 +10,14 @@ use seawall_store::port::ObjectName;
 
 use super::mark::Reached;
 use super::{CollectOptions, CollectPlan, CollectTotals, Phase};
+use crate::app::AppError;
 use crate::app::content::indexes::leaf_row;
 use crate::app::content::objects::{self, Found};
 use crate::app::content::packs::row_of;
-use crate::app::{AppError, Registry};
+use crate::app::maintenance::Maintenance;
 use crate::catalog::collect::{Added, Grip};
 
-impl Registry {
+impl Maintenance {
     /// Moves the reachable chunks of a plan's sparse packs. Removes packs that could not be moved
     /// from the plan.
     pub(super) async fn repack(

@@ -9,8 +9,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use seawall_api::digest::PackDigest;
 
 use super::mark::Reached;
+use crate::app::AppError;
 use crate::app::content::objects::{Found, read_footer, retry_once};
-use crate::app::{AppError, Registry};
+use crate::app::maintenance::Maintenance;
 use crate::catalog::collect::{PackKey, PackRow};
 
 /// The rows of packs, and the packs proven so far.
@@ -33,7 +34,7 @@ impl Homes {
     }
 }
 
-impl Registry {
+impl Maintenance {
     /// Returns whether every reachable chunk in a pack has its place in another, intact pack. Marks
     /// packs found damaged as lost.
     pub(super) async fn is_spare(

@@ -6,8 +6,9 @@ use seawall_api::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::{CollectOptions, CollectPlan, CollectTotals, Collected};
+use crate::app::AppError;
+use crate::app::maintenance::Maintenance;
 use crate::app::maintenance::kernel::{PATIENCE_SECS, Running};
-use crate::app::{AppError, Registry};
 use crate::catalog::jobs::{Job, JobKind};
 
 /// The maximum length of a failure's text that is kept, in characters.
@@ -222,7 +223,7 @@ fn in_full(error: &AppError) -> String {
     text
 }
 
-impl Registry {
+impl Maintenance {
     /// Returns the progress of the current collection, or the result of the last one.
     ///
     /// # Errors

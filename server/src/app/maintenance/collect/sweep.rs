@@ -7,10 +7,11 @@ use seawall_api::digest::PackDigest;
 use super::mark::Reached;
 use super::spare::Homes;
 use super::{CollectTotals, Phase};
-use crate::app::{AppError, Registry};
+use crate::app::AppError;
+use crate::app::maintenance::Maintenance;
 use crate::catalog::collect::{OlderLeases, Sweep};
 
-impl Registry {
+impl Maintenance {
     /// Sweeps condemned content, unless an older lease is alive. `reached` is an earlier mark,
     /// reused if no release became visible since.
     pub(super) async fn sweep(

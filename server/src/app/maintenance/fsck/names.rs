@@ -55,7 +55,7 @@ impl Check {
         (application, version): (ApplicationName, Version),
         record: Result<ReleaseRecord, String>,
     ) -> Result<(), AppError> {
-        let row = self.registry.catalog.named_release(application, version).await?;
+        let row = self.maintenance.catalog.named_release(application, version).await?;
         let Some(row) = row else {
             let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
             return self.damage(name, what, vec![]).await;
@@ -77,9 +77,9 @@ impl Check {
         if !is_certain {
             return self.damage(name, what, vec![row.digest]).await;
         }
-        self.registry
+        self.maintenance
             .content
-            .keep(name, wanted.encode(), self.registry.content.actor(None))
+            .keep(name, wanted.encode(), self.maintenance.content.actor(None))
             .await?;
         self.mended(name, format!("{}; rewritten from the catalog", short(&what)));
         Ok(())
@@ -102,7 +102,7 @@ impl Check {
         record: Result<TombstoneRecord, String>,
     ) -> Result<(), AppError> {
         let selector = Selector::Version(version);
-        let row = self.registry.catalog.deleted(application, selector).await?;
+        let row = self.maintenance.catalog.deleted(application, selector).await?;
         let Some(row) = row else {
             let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
             return self.damage(name, what, vec![]).await;
@@ -113,9 +113,9 @@ impl Check {
             Ok(_) => return self.damage(name, CONTRADICTION.to_owned(), vec![]).await,
             Err(what) => what,
         };
-        self.registry
+        self.maintenance
             .content
-            .keep(name, wanted.encode(), self.registry.content.actor(None))
+            .keep(name, wanted.encode(), self.maintenance.content.actor(None))
             .await?;
         self.mended(name, format!("{what}; rewritten from the catalog"));
         Ok(())
@@ -127,7 +127,7 @@ impl Check {
         (application, channel, sequence): (ApplicationName, ChannelName, u64),
         record: Result<MoveRecord, String>,
     ) -> Result<(), AppError> {
-        let row = self.registry.catalog.known_move(application, channel, sequence).await?;
+        let row = self.maintenance.catalog.known_move(application, channel, sequence).await?;
         let Some(row) = row else {
             // A rebuilt catalog has no row for a move whose record was unreadable.
             let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
@@ -142,9 +142,9 @@ impl Check {
             Ok(record) => format!("it records move {}", record.sequence),
             Err(what) => what,
         };
-        self.registry
+        self.maintenance
             .content
-            .keep(name, wanted.encode(), self.registry.content.actor(None))
+            .keep(name, wanted.encode(), self.maintenance.content.actor(None))
             .await?;
         self.mended(name, format!("{what}; rewritten from the catalog"));
         Ok(())
@@ -153,12 +153,12 @@ impl Check {
     /// Writes the record of a release if it is missing.
     pub(super) async fn missing_record(&mut self, row: &Release) -> Result<(), AppError> {
         let name = Subject::of(row).object();
-        if self.registry.store.len(&name).await?.is_some() {
+        if self.maintenance.store.len(&name).await?.is_some() {
             return Ok(());
         }
         // Meanwhile a push may have written the record, or a deletion may have removed the release.
-        let is_still = self.registry.catalog.release_of(row.digest).await?.is_some();
-        if is_still && self.registry.records.record_release(row).await? {
+        let is_still = self.maintenance.catalog.release_of(row.digest).await?.is_some();
+        if is_still && self.maintenance.records.record_release(row).await? {
             self.mended(&name, format!("{GONE}; rewritten from the catalog"));
         }
         Ok(())
@@ -166,7 +166,7 @@ impl Check {
 
     /// Checks that every move in the catalog has its record.
     pub(super) async fn moves(&mut self) -> Result<(), AppError> {
-        let catalog = self.registry.catalog.clone();
+        let catalog = self.maintenance.catalog.clone();
         loop {
             let page = catalog.known_moves(self.cursor.clone(), PAGE_COUNT).await?;
             if page.is_empty() {
@@ -179,8 +179,8 @@ impl Check {
                     row.change.sequence,
                 );
                 let name = subject.object();
-                if self.registry.store.len(&name).await?.is_none() {
-                    let record = self.registry.records.record_move(
+                if self.maintenance.store.len(&name).await?.is_none() {
+                    let record = self.maintenance.records.record_move(
                         &row.application,
                         &row.channel,
                         &row.change,

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::{Check, PAGE_COUNT, PHASES};
+use crate::app::AppError;
+use crate::app::maintenance::Maintenance;
 use crate::app::maintenance::kernel::{Order, PATIENCE_SECS, Task};
-use crate::app::{AppError, Registry};
 use crate::catalog::check::Findings;
 use crate::catalog::jobs::{Job, JobKind};
 
@@ -164,7 +165,7 @@ pub struct FsckTally {
     pub last_complete_at_secs: Option<u64>,
 }
 
-impl Registry {
+impl Maintenance {
     /// Starts a check, or resumes an interrupted one, in the background. Succeeds if a check
     /// already runs, which then serves the order.
     ///

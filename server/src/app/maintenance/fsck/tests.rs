@@ -6,12 +6,12 @@ use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
 
 use super::*;
-use crate::app::Settings;
 use crate::app::maintenance::kernel::PATIENCE_SECS;
 use crate::app::records::{Record, ReleaseRecord, Subject};
 use crate::app::tests::faults::BadSector;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{Site, push};
+use crate::app::{Registry, Settings};
 use crate::catalog::check::Findings;
 use crate::catalog::jobs::JobKind;
 use crate::catalog::sqlite;
@@ -35,9 +35,9 @@ fn over(site: &Site, store: Arc<dyn seawall_store::port::ObjectStore>) -> Arc<Re
 
 /// Runs a check to its end, successful or not.
 async fn checked(registry: &Arc<Registry>) -> FsckStatus {
-    registry.start_fsck(ORDER).await.unwrap();
+    registry.maintenance.start_fsck(ORDER).await.unwrap();
     for _ in 0..LOOKS_MAX {
-        let status = registry.fsck_status(100).await.unwrap();
+        let status = registry.maintenance.fsck_status(100).await.unwrap();
         if status.state != FsckState::Running {
             return status;
         }
@@ -161,14 +161,14 @@ async fn of_two_processes_one_runs_the_check() {
     let (site, _) = furnished().await;
     let [one, other] = [over(&site, Arc::clone(&site.store)), over(&site, Arc::clone(&site.store))];
     let slow = FsckOrder { rate: 1, restart: false };
-    one.start_fsck(slow).await.unwrap();
-    other.start_fsck(ORDER).await.unwrap();
-    assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Running);
+    one.maintenance.start_fsck(slow).await.unwrap();
+    other.maintenance.start_fsck(ORDER).await.unwrap();
+    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, FsckState::Running);
     let anew = FsckOrder { rate: 0, restart: true };
-    assert!(matches!(one.start_fsck(anew).await, Err(AppError::CheckRuns)));
-    assert!(matches!(other.start_fsck(anew).await, Err(AppError::CheckRuns)));
-    other.stop_fsck().await.unwrap();
-    assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Stopped);
+    assert!(matches!(one.maintenance.start_fsck(anew).await, Err(AppError::CheckRuns)));
+    assert!(matches!(other.maintenance.start_fsck(anew).await, Err(AppError::CheckRuns)));
+    other.maintenance.stop_fsck().await.unwrap();
+    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, FsckState::Stopped);
 }
 
 /// A step longer than the heartbeat timeout does not cause a takeover.
@@ -177,9 +177,9 @@ async fn a_check_in_a_long_step_is_alive() {
     let (site, _) = furnished().await;
     let [one, other] = [over(&site, Arc::clone(&site.store)), over(&site, Arc::clone(&site.store))];
     let permits = Arc::clone(&one.content.proving).acquire_many_owned(2).await.unwrap();
-    one.start_fsck(ORDER).await.unwrap();
+    one.maintenance.start_fsck(ORDER).await.unwrap();
     let mut looks = 0;
-    while other.fsck_status(0).await.unwrap().phase != "packs" {
+    while other.maintenance.fsck_status(0).await.unwrap().phase != "packs" {
         looks += 1;
         assert!(looks < LOOKS_MAX, "it never comes to its long step");
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -193,23 +193,23 @@ async fn a_check_in_a_long_step_is_alive() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    let status = other.fsck_status(0).await.unwrap();
+    let status = other.maintenance.fsck_status(0).await.unwrap();
     assert_eq!((status.state, status.phase), (FsckState::Running, "packs"));
     let runner = newest(&one).await.id;
-    other.start_fsck(ORDER).await.unwrap();
+    other.maintenance.start_fsck(ORDER).await.unwrap();
     assert_eq!(newest(&one).await.id, runner, "it was taken over");
     drop(permits);
     assert_eq!(checked(&one).await.state, FsckState::Complete);
     site.pass(PATIENCE_SECS);
-    assert_eq!(other.fsck_status(0).await.unwrap().state, FsckState::Complete);
+    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, FsckState::Complete);
 }
 
 #[tokio::test]
 async fn a_check_begun_right_after_a_stop_runs() {
     let (site, _) = furnished().await;
     let registry = over(&site, Arc::clone(&site.store));
-    registry.start_fsck(FsckOrder { rate: 1, restart: false }).await.unwrap();
-    registry.stop_fsck().await.unwrap();
+    registry.maintenance.start_fsck(FsckOrder { rate: 1, restart: false }).await.unwrap();
+    registry.maintenance.stop_fsck().await.unwrap();
     assert_eq!(checked(&registry).await.state, FsckState::Complete);
 }
 

@@ -152,7 +152,7 @@ pub(crate) async fn apply(
     let only = body.releases.map(|releases| releases.into_iter().collect());
     let mut outcome = registry.apply_retention(&application, only, &actor.name).await?;
     if !outcome.deleted.is_empty()
-        && let Err(error) = registry.into_inner().start_collecting(CollectOptions::default()).await
+        && let Err(error) = registry.maintenance.start_collecting(CollectOptions::default()).await
     {
         outcome.failure.get_or_insert(error);
     }

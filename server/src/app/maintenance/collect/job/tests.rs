@@ -12,18 +12,21 @@ const DEFAULT: CollectOptions =
 const FORCED: CollectOptions =
     CollectOptions { live_percent_min: 100, rate_max: Some(7), is_forced: true };
 
-fn two_processes() -> (Site, Arc<Registry>, Arc<Registry>) {
+fn two_processes() -> (Site, Arc<Maintenance>, Arc<Maintenance>) {
     let site = Site::new();
-    let (one, other) = (Arc::new(site.sound()), Arc::new(site.sound()));
+    let [one, other] = [&site, &site].map(|site| site.sound().maintenance);
     (site, one, other)
 }
 
-async fn begun(registry: &Arc<Registry>, options: CollectOptions) -> Option<Task<Collection>> {
-    registry.begin_collecting(options).await.unwrap()
+async fn begun(
+    maintenance: &Arc<Maintenance>,
+    options: CollectOptions,
+) -> Option<Task<Collection>> {
+    maintenance.begin_collecting(options).await.unwrap()
 }
 
-async fn status(registry: &Registry) -> CollectStatus {
-    registry.collect_status().await.unwrap()
+async fn status(maintenance: &Maintenance) -> CollectStatus {
+    maintenance.collect_status().await.unwrap()
 }
 
 #[tokio::test]
@@ -39,7 +42,7 @@ async fn the_status_is_the_same_from_every_process_and_after_a_restart() {
     assert!(ended.last.clone().unwrap().1.unwrap().has_looked);
     assert_eq!(status(&one).await, ended);
     drop((one, other));
-    assert_eq!(status(&site.sound()).await, ended);
+    assert_eq!(status(&site.sound().maintenance).await, ended);
 }
 
 #[tokio::test]
@@ -92,8 +95,8 @@ async fn requests_beside_a_collection_are_merged_into_the_next_round() {
     assert!(status(&other).await.last.unwrap().1.unwrap().has_looked);
 }
 
-async fn abandoned(registry: &Arc<Registry>) -> Option<Task<Collection>> {
-    registry.abandoned_collection().await.unwrap()
+async fn abandoned(maintenance: &Arc<Maintenance>) -> Option<Task<Collection>> {
+    maintenance.abandoned_collection().await.unwrap()
 }
 
 #[tokio::test]
