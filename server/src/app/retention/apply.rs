@@ -1,7 +1,7 @@
 //! Application of retention policies: releases that no policy keeps are deleted, unless held.
 //!
 //! Nothing is deleted until somebody applies the plan. The bytes of deleted releases are left to a
-//! collection, started by the edge. These use cases need releases, retention and collection
+//! collection, which starts afterwards. These use cases need releases, retention and maintenance
 //! together, so they belong to [`Registry`].
 
 use std::collections::HashSet;
@@ -40,7 +40,8 @@ pub struct RetentionOutcome {
     pub kept: Vec<(InventoryRelease, String)>,
     /// The bytes that a collection would free now; `None` if unknown.
     pub planned_bytes: Option<u64>,
-    /// An error after the first deletion. The remaining releases are unchanged.
+    /// An error after the first deletion: of another deletion, after which the remaining releases
+    /// are unchanged, or of the start of the collection.
     pub failure: Option<AppError>,
 }
 
@@ -64,8 +65,8 @@ impl Registry {
         Ok(plan)
     }
 
-    /// Deletes the releases that the plan does not keep, restricted to `only` if given. The bytes
-    /// are left to a collection, which takes longer than a request may.
+    /// Deletes the releases that the plan does not keep, restricted to `only` if given. Starts a
+    /// collection of their bytes, which takes longer than a request may.
     ///
     /// # Errors
     /// [`AppError::NotFound`] if there is no such application; or an error before the first
@@ -92,15 +93,21 @@ impl Registry {
                 // The caller must learn of the completed deletions.
                 Err(error) => {
                     outcome.failure = Some(error);
-                    return Ok(outcome);
+                    break;
                 }
             }
         }
-        if !outcome.deleted.is_empty() {
-            let plan =
-                self.maintenance.plan_collection(&HashSet::new(), CollectOptions::default()).await;
+        if outcome.deleted.is_empty() {
+            return Ok(outcome);
+        }
+        let options = CollectOptions::default();
+        if outcome.failure.is_none() {
+            let plan = self.maintenance.plan_collection(&HashSet::new(), options).await;
             // The collection reports the error itself.
             outcome.planned_bytes = plan.ok().map(|plan| plan.freed_bytes());
+        }
+        if let Err(error) = self.maintenance.start_collecting(options).await {
+            outcome.failure.get_or_insert(error);
         }
         Ok(outcome)
     }

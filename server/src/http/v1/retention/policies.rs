@@ -5,7 +5,6 @@ use seawall_api::names::ApplicationName;
 use seawall_api::v1;
 
 use crate::app::Registry;
-use crate::app::maintenance::collect::CollectOptions;
 use crate::app::model::InventoryRelease;
 use crate::app::retention::policies::{Policy, SetPolicy, Verdict};
 use crate::http::extract::{Body, ChannelPath};
@@ -150,12 +149,7 @@ pub(crate) async fn apply(
     Body(body): Body<v1::ApplyRetention>,
 ) -> Result<web::Json<v1::RetentionOutcome>, ApiError> {
     let only = body.releases.map(|releases| releases.into_iter().collect());
-    let mut outcome = registry.apply_retention(&application, only, &actor.name).await?;
-    if !outcome.deleted.is_empty()
-        && let Err(error) = registry.maintenance.start_collecting(CollectOptions::default()).await
-    {
-        outcome.failure.get_or_insert(error);
-    }
+    let outcome = registry.apply_retention(&application, only, &actor.name).await?;
     Ok(web::Json(v1::RetentionOutcome {
         deleted: outcome.deleted.into_iter().map(deleted_body).collect(),
         kept: outcome.kept.into_iter().map(kept_of).collect(),
