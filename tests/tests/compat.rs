@@ -174,8 +174,8 @@ fn catalogs_with_a_row_in_every_table_are_migrated_pulled_collected_and_checked(
     }
 }
 
-/// A check that a registry of an older schema left unfinished resumes, with its number, findings and
-/// counts.
+/// A check that a registry of an older schema left unfinished resumes, with its number, findings
+/// and counts.
 #[test]
 fn an_interrupted_check_of_an_older_catalog_goes_on() {
     let world = world_of_schema(6);

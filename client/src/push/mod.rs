@@ -145,12 +145,13 @@ async fn check_package(push: &Arc<Push>) -> Result<(), PushError> {
     .await
 }
 
-/// Returns a note on each disk with sectors of other than 512 bytes: hosts are not told of them.
+/// Returns a note on each disk with sectors of other than 512 bytes, which host descriptors lack.
 fn sectors<'a>(push: &'a Push, sources: &'a [Source]) -> impl Iterator<Item = Unmapped> + 'a {
     push.spec.disks().zip(sources).filter_map(|((machine, disk), source)| {
         let len = source.taken_for().sector_len?;
         let what = format!("sectors of {len} bytes of disk `{}`", disk.name);
-        let why = format!("hosts are not told their length: {}", disk::sectors::advice(len));
+        let why =
+            format!("host descriptors do not contain their length: {}", disk::sectors::advice(len));
         Some(Unmapped::new("disk", what, why).of(machine.name.as_str()))
     })
 }

@@ -210,7 +210,7 @@ fn a_descriptor_that_cannot_be_is_refused() {
         ("RW 100 FLAT \"\" 0", "names no file"),
         ("RW 100 FLAT \"/dev/sda\" 0", "the device /dev/sda"),
         ("RW 100 FLAT \"\\\\.\\PhysicalDrive0\" 0", "the device"),
-        ("createType=\"fullDevice\"\nRW 100 FLAT \"a.raw\" 0", "stands for a device"),
+        ("createType=\"fullDevice\"\nRW 100 FLAT \"a.raw\" 0", "represents a device"),
         ("RW 100 FLAT \"a.raw 0", "no second quote"),
         ("RW 100 FLAT \"nosuch\" 0", "cannot be opened"),
         ("RW 100 FLAT \"sub\" 0", "a directory"),

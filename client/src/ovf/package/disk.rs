@@ -135,7 +135,7 @@ impl Packed {
                 Some("it is not compressed, although the descriptor says so".to_owned())
             }
             Some(told) => Some(format!(
-                "it is compressed by {found_words}, and the descriptor says by {told}"
+                "it is compressed by {found_words}, but the descriptor says by {told}"
             )),
             None => Some(format!(
                 "it is compressed by {found_words}, which the descriptor does not say"

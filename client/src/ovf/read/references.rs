@@ -134,7 +134,7 @@ impl<'a> Disks<'a> {
             // The file has a length, but an empty disk has only its capacity.
             Err(why) if file.is_some() => {
                 let what = format!("capacity of disk `{id}`");
-                unmapped.push(Unmapped::new(DISK_SECTION, what, why + "; its image tells it"));
+                unmapped.push(Unmapped::new(DISK_SECTION, what, why + "; its image determines it"));
                 None
             }
             Err(why) => return Err(OvfError::rule(place, why)),

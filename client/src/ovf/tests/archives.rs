@@ -225,7 +225,7 @@ fn disks_and_archives_are_inflated_whatever_compresses_them() {
     for (said, bytes, note) in [
         ("zstd", zstd(&one), None),
         ("application/x-gzip", gzip(&one), None),
-        ("gzip", zstd(&one), Some("compressed by zstd, and the descriptor says by gzip")),
+        ("gzip", zstd(&one), Some("compressed by zstd, but the descriptor says by gzip")),
     ] {
         let compression = format!("\"one.raw\" ovf:compression=\"{said}\"");
         let folder = Folder::plain(&[("\"one.raw\"", &compression)]);

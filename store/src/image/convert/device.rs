@@ -63,7 +63,7 @@ impl Device {
             return refuse(
                 "holds data".to_owned(),
                 format!(
-                    "if nobody needs it, empty it: `wipefs -a {0}` and `blkdiscard -z {0}`; \
+                    "if it is not needed, empty it: `wipefs -a {0}` and `blkdiscard -z {0}`; \
                      `convert` takes `--force`",
                     path.display()
                 ),

@@ -182,7 +182,7 @@ impl Parser<'_> {
         let Keys { cid, parent_cid, parent_names, create_type } = self.keys;
         let is_device = |kind: &String| DEVICES.iter().any(|it| kind.eq_ignore_ascii_case(it));
         if let Some(kind) = create_type.as_ref().filter(|kind| is_device(kind)) {
-            let feature = format!("a disk that stands for a device ({kind})");
+            let feature = format!("a disk that represents a device ({kind})");
             return Err(unsupported(self.source, feature, DEVICE));
         }
         let parent = match parent_cid.filter(|cid| *cid != CID_NONE) {

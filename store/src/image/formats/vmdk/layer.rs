@@ -291,8 +291,8 @@ fn refuse_se_sparse(source: &NamedSource) -> Result<(), ImageError> {
     let len = usize::try_from(source.len).map_or(magic.len(), |len| len.min(magic.len()));
     source.read(0, &mut magic[..len])?;
     if magic == SE_SPARSE_MAGIC {
-        let remedy = "delete the snapshot, or make a copy of it with `vmkfstools -i IN -d thin \
-                      OUT`, and take that";
+        let remedy = "delete the snapshot, or copy it with `vmkfstools -i IN -d thin OUT`, and \
+                      use the copy";
         return Err(unsupported(source, "a seSparse extent".to_owned(), remedy));
     }
     Ok(())

@@ -15,10 +15,12 @@ const EXIT_STATUS: &str = "  0    done
        in use or modified by a guest
   5    damaged: bytes do not match their digest
   6    the registry cannot be reached, or it or a disk is temporarily unavailable
-  7    denied: by the registry (the token) or by this host (owner and mode of a file)
-  8    no space left, here or at the registry
+  7    denied: by the registry (the token) or by this host (owner and mode of a file, a read-only
+       file system)
+  8    no space left, here or at the registry, or a quota is exceeded
   129  the same as 130, by SIGHUP, unless SIGHUP is ignored as under nohup
-  130  interrupted: push, pull, patch and repair resume; output of convert and export is removed
+  130  interrupted: push, pull, patch and repair resume; output of convert, export and backup is
+       removed
   141  the reader of standard output went away (export, convert)
   143  the same as 130, by SIGTERM";
 
