@@ -237,7 +237,8 @@ fn a_root_that_cannot_be_read_stops_a_collection() {
 fn a_collection_with_an_older_catalog_says_how_to_make_a_new_one() {
     let world = shop();
     let catalog = world.path("registry/catalog.sqlite");
-    fs::copy(&catalog, world.path("old.sqlite")).unwrap();
+    // A copy of the file alone would lack whatever is still in the log beside it.
+    world.seawall("backup registry old.sqlite").succeeds();
     world.push("team/shop:5", &["web=root:1.raw"]);
     for log in ["-wal", "-shm"] {
         let _ = fs::remove_file(world.path(format!("registry/catalog.sqlite{log}")));
