@@ -47,7 +47,7 @@ macro_rules! actions {
     };
 }
 
-actions! { 12:
+actions! { 13:
     /// A release was published.
     Publish = "publish";
     /// A channel moved.
@@ -64,6 +64,8 @@ actions! { 12:
     Quota = "quota";
     /// A webhook was added or removed.
     Webhook = "webhook";
+    /// An access token was created or revoked.
+    Token = "token";
     /// An object in the store was found damaged or missing.
     Damage = "damage";
     /// A collection removed unreachable objects.

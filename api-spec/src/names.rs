@@ -192,6 +192,36 @@ name! {
     |text| segment(text, "a pin name")
 }
 name! {
+    /// The name of an access token, such as `ci-webshop`. The audit log shows it as the actor.
+    TokenName,
+    segment_schema("ci-webshop"),
+    |text| segment(text, "a token name")
+}
+name! {
+    /// A pattern of application names: one name, `NAME/*` for every name below, or `*` for all.
+    ApplicationPattern,
+    NameSchema {
+        pattern: concat!(
+            r"^(?:\*|", segment_pattern!(), "(?:/", segment_pattern!(), "){0,3}|",
+            segment_pattern!(), "(?:/", segment_pattern!(), r"){0,2}/\*)$"
+        ),
+        len_max: APPLICATION_SEGMENTS_MAX * (NAME_LEN_MAX + 1) - 1,
+        example: "team/*",
+    },
+    |text| {
+        let what = "a pattern of application names";
+        let (name, segments_max) = match text.strip_suffix("/*") {
+            Some(parent) => (parent, APPLICATION_SEGMENTS_MAX - 1),
+            None if text == "*" => return Ok(()),
+            None => (text, APPLICATION_SEGMENTS_MAX),
+        };
+        if name.split('/').count() > segments_max {
+            return Err(InvalidName::new(text, what, "use at most 4 segments between slashes"));
+        }
+        name.split('/').try_for_each(|part| segment(part, what))
+    }
+}
+name! {
     /// The name of a channel: a segment that begins with a letter, such as `stable`.
     ChannelName,
     NameSchema {
@@ -239,6 +269,25 @@ name! {
         } else {
             bad("use letters, digits, `.`, `-`, `+` and `_`")
         }
+    }
+}
+
+impl ApplicationPattern {
+    /// Returns true if the pattern covers an application.
+    #[must_use]
+    pub fn matches(&self, application: &ApplicationName) -> bool {
+        match self.0.strip_suffix('*') {
+            // The slash stays in the prefix: `team/*` covers neither `team` nor `teams/shop`.
+            Some(prefix) => application.as_str().starts_with(prefix),
+            None => self.0 == application.as_str(),
+        }
+    }
+
+    /// Returns true if one of the patterns covers an application, or if there are none: an empty
+    /// list is no limit.
+    #[must_use]
+    pub fn permit(patterns: &[Self], application: &ApplicationName) -> bool {
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(application))
     }
 }
 
@@ -332,6 +381,29 @@ mod tests {
         let long = "a".repeat(NAME_LEN_MAX + 1);
         assert!(long.parse::<DiskName>().is_err());
         assert!("a/b/c/d/e".parse::<ApplicationName>().is_err());
+    }
+
+    #[test]
+    fn a_pattern_covers_the_names_below_it() {
+        for (pattern, name, covers) in [
+            ("shop", "shop", true),
+            ("shop", "shop/a", false),
+            ("shop", "shops", false),
+            ("team/*", "team/shop", true),
+            ("team/*", "team/shop/a", true),
+            ("team/*", "team", false),
+            ("team/*", "teams/shop", false),
+            ("*", "team/shop", true),
+        ] {
+            let pattern: ApplicationPattern = pattern.parse().unwrap();
+            assert_eq!(pattern.matches(&name.parse().unwrap()), covers, "{pattern} {name}");
+        }
+        for bad in
+            ["", "**", "*/a", "a*", "a/*b", "/*", "a//*", "a/b/c/d/*", "../*", "A/*", "a/*/*"]
+        {
+            assert!(bad.parse::<ApplicationPattern>().is_err(), "{bad}");
+        }
+        assert!(ApplicationPattern::permit(&[], &"a".parse().unwrap()));
     }
 
     #[test]

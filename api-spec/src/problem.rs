@@ -52,6 +52,8 @@ codes! {
     MethodNotAllowed = 405, "method-not-allowed", "The resource does not support this method";
     /// The version already names another release.
     VersionTaken = 409, "version-taken", "The version already names another release";
+    /// A token of this name exists or existed.
+    NameTaken = 409, "name-taken", "The name is or was in use";
     /// A channel, pin or host needs the release, so the release cannot be deleted.
     Held = 409, "held", "The release is in use";
     /// The release was deleted.

@@ -16,6 +16,9 @@ pub enum Access {
     Open,
     /// The tokens of a file have access ([`crate::tokens`]).
     TokenFile(PathBuf),
+    /// The tokens in the catalog have access ([`crate::app::access`]), and those of a file if one
+    /// is given.
+    Tokens(Option<PathBuf>),
     /// The token from [`crate::Running::token`] has access: for the process that hosts the
     /// registry.
     Ephemeral,

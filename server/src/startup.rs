@@ -35,6 +35,7 @@ use crate::courier::{Courier, Reach};
 use crate::host::{Host, Space, Volume};
 use crate::http::{self, Edge, Timed, limits};
 use crate::jobs::{self, deliver::deliver};
+use crate::tokens::Authentication;
 use crate::tokens::{TokenBook, Tokens};
 
 mod error;
@@ -157,7 +158,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         return Err(StartError::Exposed(config.listen));
     }
     // Before anything is opened: a refused start leaves nothing behind.
-    drop(tokens(&config.access)?);
+    drop(file_tokens(&config.access)?);
     let (data_dir, settings, absent) = (config.data_dir.clone(), settings(&config), config.absent);
     let store_at = config.store.clone();
     let registry = on_a_thread(move || {
@@ -185,19 +186,24 @@ fn settings(config: &Config) -> Settings {
 /// Returns the addresses permitted for webhooks.
 fn reach(config: &Config) -> Reach {
     match config.access {
-        Access::TokenFile(_) if !config.private_webhooks => Reach::PublicOnly,
+        Access::TokenFile(_) | Access::Tokens(_) if !config.private_webhooks => Reach::PublicOnly,
         _ => Reach::Everywhere,
     }
 }
 
 /// Serves a registry on separate threads.
 async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartError> {
-    let (tokens, token) = tokens(&config.access)?;
+    let (file, token) = file_tokens(&config.access)?;
+    let authentication = (config.access != Access::Open).then(|| Authentication {
+        file,
+        catalog: matches!(config.access, Access::Tokens(_)).then(|| Arc::clone(&registry.tokens)),
+    });
     let prefix =
         Machine.random().ok_or(StartError::Machine("the system provides no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
     let edge = web::Data::new(
-        Edge::new(tokens, prefix, config.rates, &http::Problems).with_spool(&config.data_dir),
+        Edge::new(authentication, prefix, config.rates, &http::Problems)
+            .with_spool(&config.data_dir),
     );
     let listen = |source| StartError::Listen { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).map_err(listen)?;
@@ -228,10 +234,14 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     Ok(Running { addr, token, edge, handle, thread: Some(thread), ended: Some(ended), drain_time })
 }
 
-fn tokens(access: &Access) -> Result<(Option<TokenBook>, Option<String>), StartError> {
+/// Returns the tokens of a file, or the token for the process that hosts the registry and its
+/// secret.
+fn file_tokens(access: &Access) -> Result<(Option<TokenBook>, Option<String>), StartError> {
     match access {
-        Access::Open => Ok((None, None)),
-        Access::TokenFile(path) => Ok((Some(TokenBook::open(path)?), None)),
+        Access::Open | Access::Tokens(None) => Ok((None, None)),
+        Access::TokenFile(path) | Access::Tokens(Some(path)) => {
+            Ok((Some(TokenBook::open(path)?), None))
+        }
         Access::Ephemeral => {
             let secret = Machine
                 .random()

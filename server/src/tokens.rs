@@ -3,6 +3,7 @@
 //! A token file has one `NAME ROLE TOKEN` per line. `#` starts a comment line. A `reader` may read,
 //! a `publisher` may do everything.
 
+mod authentication;
 mod book;
 
 use std::collections::HashSet;
@@ -11,6 +12,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+pub use crate::app::model::Role;
+pub(crate) use authentication::{Authentication, Identity, LookupFailed};
 pub(crate) use book::TokenBook;
 
 /// The maximum length of a token file, in bytes.
@@ -18,15 +21,6 @@ const FILE_LEN_MAX: u64 = 1 << 20;
 /// The minimum length of a secret, in bytes. Even 16 random hexadecimal digits (64 bits) are too
 /// many to guess over a network.
 const SECRET_LEN_MIN: usize = 16;
-
-/// The permissions of a token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// Permission to read.
-    Reader,
-    /// Permission to do everything.
-    Publisher,
-}
 
 /// The reason a token file is refused.
 #[derive(Debug, thiserror::Error)]

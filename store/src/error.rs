@@ -72,6 +72,7 @@ impl From<Code> for ErrorKind {
             Code::Unauthenticated | Code::Denied => Self::Denied,
             Code::NotFound | Code::Gone => Self::NotFound,
             Code::VersionTaken
+            | Code::NameTaken
             | Code::Incomplete
             | Code::LeaseEnded
             | Code::Held

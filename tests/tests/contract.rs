@@ -27,7 +27,7 @@ fn shop(world: &World) {
 }
 
 /// Every command once, in an order that works. `|` precedes an exit status other than 0.
-const COMMANDS: [&str; 50] = [
+const COMMANDS: [&str; 54] = [
     "push shop:1 --machine a=root:1.raw",
     "push shop:2 --machine a=root:2.raw,data:1.raw",
     "push shop:3 --machine a=root:3.raw",
@@ -73,6 +73,10 @@ const COMMANDS: [&str; 50] = [
     "quota shop",
     "webhooks add http://127.0.0.1:1/ --events promote --secret-file secret",
     "webhooks list",
+    "token create ci --role publisher --apps shop,team/* --expires 90d",
+    "token create --role reader --output secret-of-a-token",
+    "token list",
+    "token revoke ci",
     "audit",
     "audit --verify",
     "backup copy.sqlite",

@@ -42,3 +42,4 @@ mod serve;
 mod sql;
 mod terminal;
 mod tidy;
+mod tokens;

@@ -2,6 +2,7 @@
 //!
 //! Plain data as sent over the wire. The edges convert the data once.
 
+mod access;
 mod audit;
 mod content;
 mod maintenance;
@@ -9,6 +10,7 @@ mod meta;
 mod releases;
 mod retention;
 
+pub use access::tokens::{CreatedToken, NewToken, Token, TokenPage, TokenRole};
 pub use audit::log::{AuditEntry, AuditPage};
 pub use audit::quotas::{Quota, SetQuota};
 pub use audit::webhooks::{

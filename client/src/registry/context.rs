@@ -49,6 +49,7 @@ fn problem_remedy(code: Code) -> Option<&'static str> {
             Some("`seawall list` and `seawall list APPLICATION` show the existing names")
         }
         Code::VersionTaken => Some("a version is never reused: push under a new one"),
+        Code::NameTaken => Some("choose another name: `seawall token list` shows those in use"),
         Code::Incomplete | Code::LeaseEnded => {
             Some("run the push again: it resumes and sends only what is missing")
         }

@@ -20,6 +20,7 @@ mod obstacle;
 pub mod pages;
 mod port;
 pub mod retention;
+pub mod tokens;
 
 pub use audit::{Audit, AuditFilter};
 pub use context::RequestContext;
@@ -29,3 +30,4 @@ pub use maintenance::Maintenance;
 pub use pages::Pages;
 pub use port::{Expect, Registry};
 pub use retention::Retention;
+pub use tokens::Tokens;

@@ -16,7 +16,7 @@ use seawall_api::v1::{
 };
 use seawall_store::read::Place;
 
-use super::{Audit, Maintenance, RegistryError, Retention};
+use super::{Audit, Maintenance, RegistryError, Retention, Tokens};
 
 /// The state of a channel that a move replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +35,7 @@ pub enum Expect {
 /// 2. Every call is idempotent except [`Self::move_channel`], whose repeat reports a conflict, and
 ///    [`Self::open_lease`], whose repeat opens a second lease.
 #[async_trait::async_trait]
-pub trait Registry: Maintenance + Retention + Audit {
+pub trait Registry: Maintenance + Retention + Audit + Tokens {
     /// Returns the server's name, version and format epochs.
     async fn server_version(&self) -> Result<ServerVersion, RegistryError>;
 

@@ -1,7 +1,7 @@
 //! The errors of use cases.
 
 use seawall_api::moment::rfc3339;
-use seawall_api::names::ApplicationName;
+use seawall_api::names::{ApplicationName, TokenName};
 use seawall_api::problem::Code;
 use seawall_store::error::{ErrorKind, StoreError};
 use seawall_store::pack::PackError;
@@ -45,6 +45,12 @@ pub enum AppError {
         published: String,
         /// The release that was to be published.
         offered: String,
+    },
+    /// The name of a token is or was in use.
+    #[error("token `{name}` exists or existed")]
+    NameTaken {
+        /// The name.
+        name: TokenName,
     },
     /// The version was deleted, and must not be reused.
     #[error("release {version} was deleted, and versions are never reused")]
@@ -251,6 +257,7 @@ impl AppError {
             Self::Invalid { .. } => Code::InvalidInput,
             Self::DigestMismatch { .. } => Code::DigestMismatch,
             Self::VersionTaken { .. } | Self::VersionDeleted { .. } => Code::VersionTaken,
+            Self::NameTaken { .. } => Code::NameTaken,
             Self::Gone { .. } => Code::Gone,
             Self::Held { .. } => Code::Held,
             Self::Incomplete { .. } => Code::Incomplete,
@@ -284,6 +291,9 @@ impl AppError {
         let text = match self {
             Self::VersionTaken { .. } | Self::VersionDeleted { .. } => {
                 "versions are never reused: publish under another version"
+            }
+            Self::NameTaken { .. } => {
+                "choose another name: the audit log shows names, so they are never reused"
             }
             Self::Gone { .. } => "choose another release: `seawall list` shows the remaining ones",
             Self::Held { remedy, .. } => remedy,

@@ -36,6 +36,7 @@ use crate::catalog::{Barrier, Catalog};
 use crate::courier::Reach;
 use crate::host::Host;
 
+pub mod access;
 pub mod audit;
 pub mod content;
 mod error;
@@ -91,6 +92,8 @@ pub struct Registry {
     pub content: Arc<Content>,
     /// Releases and channels.
     pub releases: Arc<Releases>,
+    /// The access tokens in the catalog.
+    pub tokens: Arc<access::Tokens>,
     /// The audit log, webhooks and quotas.
     pub audit: Audit,
     /// Pins, hosts and policies.
@@ -161,6 +164,7 @@ impl Registry {
             tally: <_>::default(),
         });
         Self {
+            tokens: Arc::new(access::Tokens::new(catalog.clone(), Arc::clone(&host))),
             audit: Audit::new(catalog.clone(), Arc::clone(&host), reach),
             retention: Retention { catalog: catalog.clone(), host, names: names.clone() },
             content,

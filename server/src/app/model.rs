@@ -8,6 +8,7 @@ pub use seawall_store::pack::PACK_LEN_MAX;
 pub use seawall_store::port::Put;
 
 pub use super::page::Page;
+pub use crate::catalog::access::{Role, Token};
 pub use crate::catalog::check::{Class, Finding};
 pub use crate::catalog::collect::{Holder, Tombstone};
 pub use crate::catalog::retention::{HostPart, InventoryRelease, Pin};

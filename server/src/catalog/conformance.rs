@@ -14,6 +14,7 @@ use seawall_api::units::{ChunkLen, DiskLen};
 use super::collect::{Actor, Grip};
 use super::*;
 
+mod access;
 pub(super) mod audit;
 mod check;
 mod collecting;
@@ -394,6 +395,8 @@ macro_rules! on_new_catalogs {
                 the_gravest_finding_of_an_object_stays;
             audit: a_webhook_is_due_until_its_deliveries_are_claimed
                 webhooks_that_take_turns_remember_equally;
+            access: a_token_is_found_by_its_digest
+                a_revoked_token_keeps_its_name;
         }
     };
 }

@@ -52,7 +52,7 @@ pub use model::leases::{
     PULL_LEASE_AGE_MAX_SECS, Purpose, Renewal,
 };
 pub use model::releases::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
-pub use model::{check, collect, jobs, retention};
+pub use model::{access, check, collect, jobs, retention};
 pub use sqlite::REBUILD;
 
 use tx::{Access, Claim, CopyPlan, Engine, Task, Tx, TxResult};

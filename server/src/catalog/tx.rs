@@ -96,7 +96,7 @@ mod names {
         ChunkDigest, ContentDigest, DescriptorDigest, EntryDigest, IndexDigest, LeafDigest,
         PackDigest, ReleaseDigest,
     };
-    use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
+    use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, TokenName, Version};
     use seawall_api::units::{ChunkLen, DiskLen};
 
     use super::{Bind, Value};
@@ -108,7 +108,7 @@ mod names {
         PackDigest, ReleaseDigest, LeaseId, WebhookId => |id| Value::Bytes(id.as_bytes())
     }
     binds! {
-        ApplicationName, ChannelName, HostName, PinName, Version, Action, DeliveryState
+        ApplicationName, ChannelName, HostName, PinName, TokenName, Version, Action, DeliveryState
         => |name| Value::Text(name.as_str())
     }
     binds! { DiskLen => |len| Value::Count(len.get()) }

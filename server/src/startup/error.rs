@@ -95,8 +95,8 @@ impl StartError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Exposed(_) => Some(
-                "give it tokens, a `NAME ROLE TOKEN` on each line of `--token-file FILE`, or listen \
-                 on 127.0.0.1"
+                "give it tokens: `--tokens` accepts those of `seawall token create`, and \
+                 `--token-file FILE` a `NAME ROLE TOKEN` on each line; or listen on 127.0.0.1"
                     .to_owned(),
             ),
             Self::Tokens(error) => error.remedy(),

@@ -171,7 +171,7 @@ async fn without_tokens_only_names_of_the_loopback_are_answered() {
     for host in ["evil.example", "192.168.0.7", "localhost.evil.example"] {
         let answer = ask(&world, format!("{host}:{port}")).await;
         let problem = assert_problem(answer, Code::Denied).await;
-        assert!(problem.remedy.unwrap().contains("token file"));
+        assert!(problem.remedy.unwrap().contains("--token-file"));
     }
     let world = World::with(|_| {}).await;
     assert!(world.running.token().is_some());

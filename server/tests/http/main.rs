@@ -18,4 +18,5 @@ mod rebuild;
 mod releases;
 mod retention;
 mod roles;
+mod tokens;
 mod world;

@@ -68,6 +68,11 @@ fn is_for_readers(method: &str, path: &str) -> bool {
 
 /// Returns a path of this pattern.
 fn filled(pattern: &str) -> String {
+    filled_with(pattern, "a")
+}
+
+/// A path of this pattern, about an application.
+pub fn filled_with(pattern: &str, application: &str) -> String {
     let digest = format!("blake3:{}", "0".repeat(64));
     let mut path = pattern.to_owned();
     for name in ["pack", "leaf", "index", "descriptor", "release"] {
@@ -76,9 +81,14 @@ fn filled(pattern: &str) -> String {
     for name in ["lease", "webhook"] {
         path = path.replace(&format!("{{{name}}}"), &"0".repeat(32));
     }
-    for (name, value) in
-        [("application", "a"), ("selector", "1"), ("channel", "c"), ("pin", "p"), ("host", "h")]
-    {
+    for (name, value) in [
+        ("application", application),
+        ("selector", "1"),
+        ("channel", "c"),
+        ("pin", "p"),
+        ("host", "h"),
+        ("token", "t"),
+    ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }
     assert!(!path.contains('{'), "the test does not know how to fill {pattern}");
@@ -91,11 +101,17 @@ fn escaped(path: &str, at: usize) -> String {
     format!("{}%{letter:02X}{}", &path[..at], &path[at + 1..])
 }
 
-async fn with_tokens() -> World {
+/// A token file with this text.
+pub fn token_file(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tokens");
-    std::fs::write(&file, format!("ci publisher {PUBLISHER}\nhost reader {READER}\n")).unwrap();
+    std::fs::write(&file, text).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    (dir, file)
+}
+
+async fn with_tokens() -> World {
+    let (_dir, file) = token_file(&format!("ci publisher {PUBLISHER}\nhost reader {READER}\n"));
     World::with(|config| {
         config.access = Access::TokenFile(file);
         config.rates.per_application = Some(Rate { per_sec: 1, burst: 10_000 });

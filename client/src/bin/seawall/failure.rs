@@ -266,6 +266,7 @@ mod tests {
                 Code::InvalidInput | Code::TooLarge => 2,
                 Code::NotFound | Code::Gone => 3,
                 Code::VersionTaken
+                | Code::NameTaken
                 | Code::Incomplete
                 | Code::LeaseEnded
                 | Code::Held

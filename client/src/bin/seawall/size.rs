@@ -1,4 +1,4 @@
-//! Parsing of sizes such as `500GiB`.
+//! Parsing of sizes such as `500GiB`, and of durations such as `90d`.
 
 /// Parses a size such as `500GiB`, `2TB` or `4096`, a whole number with an optional unit, into
 /// bytes.
@@ -20,9 +20,28 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// Parses a duration such as `90m`, `12h` or `7d` into seconds.
+pub(crate) fn duration_secs(text: &str) -> Option<u64> {
+    let units = [('m', 60), ('h', 3600), ('d', 86_400)];
+    units
+        .iter()
+        .find_map(|(unit, secs)| text.strip_suffix(*unit)?.parse::<u64>().ok()?.checked_mul(*secs))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{duration_secs, parse};
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        let cases = [("90m", Some(5400)), ("12h", Some(43_200)), ("7d", Some(604_800))];
+        for (text, secs) in cases {
+            assert_eq!(duration_secs(text), secs, "{text}");
+        }
+        for text in ["", "d", "7", "7w", "-1d", "1.5h", "18446744073709551615d"] {
+            assert_eq!(duration_secs(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_a_number_and_perhaps_a_unit() {

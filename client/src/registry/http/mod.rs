@@ -27,6 +27,7 @@ mod proof;
 mod registry;
 mod retention;
 mod token;
+mod tokens;
 mod transport;
 
 use std::time::Duration;

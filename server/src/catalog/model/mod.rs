@@ -1,5 +1,6 @@
 //! Rows, requests and answers of the catalog, as validated values.
 
+pub mod access;
 pub(super) mod audit;
 pub(super) mod channels;
 pub mod check;

@@ -3,6 +3,7 @@
 //! A function here is a part of a transaction, never a whole one: `verbs` compose them. No file of
 //! this folder names a database.
 
+pub(super) mod access;
 pub(super) mod audit;
 pub(super) mod collect;
 pub(super) mod content;

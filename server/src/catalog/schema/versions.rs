@@ -327,7 +327,9 @@ CREATE TABLE jobs (
 ) {CLUSTERED};
 ";
 
-/// Moves checks to the jobs. An unfinished check goes on from its cursor.
+/// Copies checks to the jobs. An unfinished check goes on from its cursor. The table `checks` stays
+/// for a registry of the previous version that still serves the catalog. A later migration drops
+/// the table.
 pub(super) const V10: &str = "
 INSERT INTO jobs (kind, run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
         failure, cursor, progress)
@@ -339,11 +341,24 @@ INSERT INTO jobs (kind, run, runner, beat_at_secs, is_stopped, started_at_secs, 
             || ',\"reclaimable_count\":' || reclaimable_count
             || ',\"reclaimable_bytes\":' || reclaimable_bytes || '}'
     FROM checks;
-DROP TABLE checks;
 ";
 
-/// The names of all tables.
-pub(in crate::catalog) const TABLES: [&str; 29] = [
+/// Adds access tokens.
+pub(super) const V11: &str = "
+CREATE TABLE tokens (
+    name TEXT NOT NULL PRIMARY KEY,
+    digest {BYTES} NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    applications TEXT NOT NULL,
+    created_at_secs BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at_secs BIGINT,
+    revoked_at_secs BIGINT
+);
+";
+
+/// The names of all tables in use.
+pub(in crate::catalog) const TABLES: [&str; 30] = [
     "applications",
     "packs",
     "chunks",
@@ -373,4 +388,5 @@ pub(in crate::catalog) const TABLES: [&str; 29] = [
     "lost_leaves",
     "index_leaves",
     "jobs",
+    "tokens",
 ];

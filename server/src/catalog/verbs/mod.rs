@@ -1,5 +1,6 @@
 //! The catalog's verbs, a file for each subject. Each verb is one transaction of the rules.
 
+mod access;
 mod audit;
 mod check;
 mod collect;

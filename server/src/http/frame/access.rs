@@ -10,10 +10,12 @@ use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use seawall_api::names::{ApplicationName, ApplicationPattern, InvalidName};
 
 use super::body::drain;
 use super::{Edge, Refusal};
-use crate::tokens::Role;
+use crate::app::model::Role;
+use crate::tokens::Identity;
 
 /// The access that a route requires.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -22,17 +24,23 @@ pub(crate) enum Access {
     /// description, which reveals nothing about this registry.
     Open,
     /// A token of any role: for reads, queries with a body, leases and reports of hosts. Handlers
-    /// that decide by the request's contents call [`Actor::publishes`].
+    /// that decide by the request's contents call [`Actor::publishes`] and [`Actor::check`].
     Reader,
+    /// A token of any role that is not limited to applications: for reads about the whole registry.
+    Auditor,
     /// A publisher's token.
     Publisher,
+    /// A publisher's token that is not limited to applications: for changes of the registry itself.
+    Operator,
 }
 
-/// The name and the role of a request's token. The name is empty without authentication.
+/// The holder of a request's token. The name is empty without authentication.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Actor {
     pub(crate) name: String,
     role: Option<Role>,
+    /// The applications that the token is limited to; empty for no limit.
+    applications: Vec<ApplicationPattern>,
 }
 
 impl Actor {
@@ -42,6 +50,24 @@ impl Actor {
             Some(Role::Reader) => Err(Refusal::OnlyReads { token: self.name.clone() }),
             Some(Role::Publisher) | None => Ok(()),
         }
+    }
+
+    /// Returns true if the token covers an application.
+    pub(crate) fn covers(&self, application: &ApplicationName) -> bool {
+        ApplicationPattern::permit(&self.applications, application)
+    }
+
+    /// Fails unless the token covers an application; `None` stands for the registry itself.
+    pub(crate) fn check(&self, application: Option<&ApplicationName>) -> Result<(), Refusal> {
+        let is_covered = match application {
+            Some(application) => self.covers(application),
+            None => self.applications.is_empty(),
+        };
+        if is_covered {
+            return Ok(());
+        }
+        let application = application.cloned();
+        Err(Refusal::OutOfScope { token: self.name.clone(), application })
     }
 
     /// Returns the actor of a request. `None` before the request is admitted.
@@ -80,7 +106,7 @@ pub(super) async fn admitted(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let edge = request.app_data::<web::Data<Edge>>().cloned();
     let edge = edge.ok_or_else(|| ErrorInternalServerError("the registry is not configured"))?;
-    let admitted = authorize(access, &request, &edge).and_then(|actor| {
+    let admitted = authorize(access, &request, &edge).await.and_then(|actor| {
         if access != Access::Open {
             edge.limiter.admit(&request, &actor.name)?;
         }
@@ -110,19 +136,39 @@ pub(super) async fn refuse(
 }
 
 /// Authenticates a request and checks its permission.
-fn authorize(access: Access, request: &ServiceRequest, edge: &Edge) -> Result<Actor, Refusal> {
-    let Some(tokens) = edge.tokens.as_ref().filter(|_| access != Access::Open) else {
+async fn authorize(
+    access: Access,
+    request: &ServiceRequest,
+    edge: &Edge,
+) -> Result<Actor, Refusal> {
+    let Some(tokens) = edge.authentication.as_ref().filter(|_| access != Access::Open) else {
         return Ok(Actor::default());
     };
-    let tokens = tokens.now();
     let value = request.headers().get(header::AUTHORIZATION).ok_or(Refusal::NoToken)?;
     let secret = value.to_str().ok().and_then(|text| text.split_once(' '));
     let secret = secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let (name, role) =
-        secret.and_then(|(_, secret)| tokens.find(secret.trim())).ok_or(Refusal::UnknownToken)?;
-    let actor = Actor { name: name.to_owned(), role: Some(role) };
-    if access == Access::Publisher {
+    let (_, secret) = secret.ok_or(Refusal::UnknownToken)?;
+    let found = tokens.identify(secret.trim()).await.map_err(Refusal::LookupFailed)?;
+    let Identity { name, role, applications } = found.ok_or(Refusal::UnknownToken)?;
+    let actor = Actor { name, role: Some(role), applications };
+    if matches!(access, Access::Publisher | Access::Operator) {
         actor.publishes()?;
     }
+    if matches!(access, Access::Auditor | Access::Operator) {
+        actor.check(None)?;
+    }
+    if let Some(segment) = request.match_info().get(APPLICATION) {
+        // A name that does not parse belongs to no application. The handler refuses it.
+        actor.check(parsed(segment).ok().as_ref())?;
+    }
     Ok(actor)
+}
+
+/// The parameter of routes that are about one application.
+const APPLICATION: &str = "application";
+
+/// Parses the name of an application as it stands in a path.
+fn parsed(segment: &str) -> Result<ApplicationName, InvalidName> {
+    // The only character of a name that a path encodes.
+    segment.replace("%2F", "/").replace("%2f", "/").parse()
 }

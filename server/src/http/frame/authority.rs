@@ -15,7 +15,7 @@ use super::{Edge, Refusal};
 /// Fails for a registry without tokens unless the request is addressed to a loopback name of this
 /// machine.
 pub(super) fn check(request: &ServiceRequest, edge: &Edge) -> Result<(), Refusal> {
-    if edge.tokens.is_some() {
+    if edge.authentication.is_some() {
         return Ok(());
     }
     let mut hosts = request.headers().get_all(HOST).peekable();

@@ -9,7 +9,7 @@
 //! | step | refuses | where |
 //! |---|---|---|
 //! | the head's lengths, the host name | before routing | `answer`, `authority` |
-//! | the token, its role | after routing, by the access that the route declares | `access` |
+//! | the token, its role, the application it is limited to | after routing, by the access that the route declares | `access` |
 //! | rates of the token and the application | admitted requests only | `rate` |
 //! | length, pace and memory of the body | while a handler's extractor reads it | `body` |
 
@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 
 use crate::config::Rates;
 use crate::metrics::Metrics;
-use crate::tokens::TokenBook;
+use crate::tokens::Authentication;
 use body::{Budget, Spool};
 
 mod access;
@@ -43,8 +43,8 @@ pub(crate) use route::{Resource, at, unmatched};
 /// The state of the edge, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Edge {
-    /// The tokens and their roles. `None` permits everything to everybody.
-    pub(crate) tokens: Option<TokenBook>,
+    /// The accepted tokens. `None` permits everything to everybody.
+    pub(crate) authentication: Option<Authentication>,
     /// The metrics.
     pub(crate) metrics: Metrics,
     /// Set when the registry is about to stop.
@@ -72,13 +72,13 @@ impl Edge {
     /// Returns an edge whose request ids start with `request_prefix`.
     #[must_use]
     pub(crate) fn new(
-        tokens: Option<TokenBook>,
+        authentication: Option<Authentication>,
         request_prefix: u64,
         rates: Rates,
         voice: &'static dyn Voice,
     ) -> Self {
         Self {
-            tokens,
+            authentication,
             metrics: Metrics::default(),
             draining: AtomicBool::new(false),
             probed: Mutex::new(None),

@@ -26,7 +26,7 @@ pub(super) fn resources() -> Vec<Resource> {
         at("/v1/version").get(Access::Reader, version),
         at("/healthz").get(Access::Open, healthz),
         at("/readyz").get(Access::Open, readyz),
-        at("/metrics").get(Access::Reader, metrics),
+        at("/metrics").get(Access::Auditor, metrics),
         at("/v1/openapi.json").get(Access::Open, pages::document),
         at("/docs").get(Access::Open, pages::to_page),
         at("/docs/{file:.*}").get(Access::Open, pages::page),

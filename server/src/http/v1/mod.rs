@@ -12,6 +12,7 @@ mod maintenance;
 mod openapi;
 mod releases;
 mod retention;
+mod tokens;
 
 pub use openapi::openapi_json;
 
@@ -37,6 +38,7 @@ pub(super) fn resources() -> Vec<Resource> {
         maintenance::collect::resources(),
         maintenance::damage::resources(),
         maintenance::fsck::resources(),
+        tokens::resources(),
     ];
     files.into_iter().flatten().collect()
 }

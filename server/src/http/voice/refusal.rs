@@ -6,6 +6,7 @@ use seawall_api::problem::Code;
 use super::ApiError;
 use crate::app::AppError;
 use crate::http::frame::{Refusal, limits};
+use crate::tokens::LookupFailed;
 
 fn too_long(what: &str, limit: usize) -> ApiError {
     ApiError::new(Code::TooLarge, format!("{what} is longer than the limit of {limit} bytes"))
@@ -28,17 +29,29 @@ impl From<Refusal> for ApiError {
             Refusal::NotLoopback => {
                 let detail =
                     "a registry without tokens serves only `localhost` and loopback addresses";
-                let remedy = "connect to `localhost` or `127.0.0.1`, or start the registry with a \
-                              token file";
+                let remedy = "connect to `localhost` or `127.0.0.1`, or start the registry with \
+                              --tokens or --token-file";
                 Self::new(Code::Denied, detail).with_remedy(remedy.to_owned())
             }
             Refusal::NoToken => unauthenticated("the request has no token"),
-            Refusal::UnknownToken => unauthenticated("the request's token is unknown"),
+            Refusal::UnknownToken => {
+                unauthenticated("the request's token is unknown, revoked or expired")
+            }
             Refusal::OnlyReads { token } => {
                 let remedy = "use a token whose role is publisher".to_owned();
                 Self::new(Code::Denied, format!("token `{token}` may only read"))
                     .with_remedy(remedy)
             }
+            Refusal::OutOfScope { token, application } => {
+                let detail = match application {
+                    Some(name) => format!("token `{token}` is not for application {name}"),
+                    None => format!("token `{token}` is limited to applications"),
+                };
+                let remedy = "use a token for it: `seawall token list` shows the tokens to a \
+                              publisher without limits";
+                Self::new(Code::Denied, detail).with_remedy(remedy.to_owned())
+            }
+            Refusal::LookupFailed(LookupFailed(error)) => error.into(),
             Refusal::RateExceeded { whose, per_sec, wait } => {
                 // Rounded up, so that a retry after that many seconds succeeds.
                 let secs = wait.as_millis().div_ceil(1000).max(1);

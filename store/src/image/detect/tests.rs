@@ -115,7 +115,7 @@ fn files_that_are_no_disks_are_refused_by_name() {
         ("d.qcow2", noise(LEN), "no qcow2 signature"),
         ("web-flat.vmdk", noise(LEN), "may be an extent"),
         ("d.vhd", noise(LEN), "no vhd signature"),
-        ("d.xz", noise(LEN), "says xz"),
+        ("d.xz", noise(LEN), "indicates xz"),
     ] {
         let message = told(name, bytes).unwrap_err();
         assert!(message.contains(what), "{name}: {message}");

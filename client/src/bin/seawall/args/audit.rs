@@ -34,8 +34,8 @@ impl RawAudit {
 pub(crate) struct AuditArgs {
     /// Only actions on this application
     pub(crate) application: Option<String>,
-    /// Only this action: publish, promote, delete, pin, unpin, policy, quota, webhook, damage,
-    /// collect, repair or recover
+    /// Only this action: publish, promote, delete, pin, unpin, policy, quota, webhook, token,
+    /// damage, collect, repair or recover
     #[arg(long)]
     pub(crate) action: Option<String>,
     /// Only actions with the token of this name

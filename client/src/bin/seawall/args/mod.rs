@@ -16,6 +16,7 @@ pub(crate) mod releases;
 pub(crate) mod retention;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
+pub(crate) mod tokens;
 
 pub(crate) use global::{Credentials, Digests, Global, ListFormat, Listing, Threads};
 
@@ -37,6 +38,7 @@ impl RawCommand {
             Self::Channels(args) => &args.listing,
             Self::Hosts(args) => &args.listing,
             Self::Audit(raw) => return raw.listing(),
+            Self::Token(raw) => return raw.listing(),
             _ => return Listing::default(),
         };
         listing.clone()
@@ -101,6 +103,9 @@ pub(crate) enum RawCommand {
     Drill(maintenance::DrillArgs),
     #[command(flatten)]
     Audit(audit::RawAudit),
+    /// Create, list and revoke access tokens
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(tokens::RawTokens),
     /// Serve a registry from a directory
     #[cfg(feature = "server")]
     Serve(serve::ServeArgs),

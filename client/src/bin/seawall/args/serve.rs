@@ -14,13 +14,16 @@ use store::StoreArgs;
 pub(crate) struct ServeArgs {
     /// The registry's data directory; created if need be
     pub(crate) data: PathBuf,
-    /// The address to listen on; anything but loopback needs --token-file
+    /// The address to listen on; anything but loopback needs --token-file or --tokens
     #[arg(long, value_name = "IP:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
     pub(crate) listen: SocketAddr,
     /// The file of accepted tokens, with `NAME ROLE TOKEN` on each line; ROLE is reader or
     /// publisher
     #[arg(long, value_name = "TOKENS")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Accept the tokens made by `seawall token create`, besides those of --token-file
+    #[arg(long)]
+    pub(crate) tokens: bool,
     /// The time for which a collection waits for a silent push or pull
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
     pub(crate) lease_ttl: u64,
@@ -34,7 +37,7 @@ pub(crate) struct ServeArgs {
     /// The request limit of each application
     #[arg(long, value_name = "RATE[:BURST]")]
     pub(crate) application_rate_limit: Option<String>,
-    /// Also send events to private addresses; always allowed without --token-file
+    /// Also send events to private addresses; always allowed without tokens
     #[arg(long)]
     pub(crate) private_webhooks: bool,
     /// Collect unreferenced data at this interval [default: only on `seawall gc`]

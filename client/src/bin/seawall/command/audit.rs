@@ -130,10 +130,7 @@ fn since(text: &str) -> Result<u64, Failure> {
     if let Some(secs) = moment::parse(text) {
         return Ok(secs);
     }
-    let units = [('m', 60), ('h', 3600), ('d', 86_400)];
-    let ago = units
-        .iter()
-        .find_map(|(unit, secs)| text.strip_suffix(*unit)?.parse::<u64>().ok()?.checked_mul(*secs));
+    let ago = size::duration_secs(text);
     let now_secs = crate::now().duration_since(SystemTime::UNIX_EPOCH);
     let now_secs = now_secs.map_or(0, |since| since.as_secs());
     ago.map(|ago| now_secs.saturating_sub(ago)).ok_or_else(|| {

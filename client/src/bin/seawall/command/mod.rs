@@ -16,6 +16,7 @@ mod push;
 mod reference;
 mod releases;
 mod retention;
+pub(crate) mod tokens;
 
 use audit::Audit;
 pub(crate) use images::{Convert, Export, Inspect};
@@ -28,6 +29,7 @@ pub(crate) use reference::Target;
 pub(crate) use reference::relative::{self, Named, Patch};
 pub(crate) use releases::{Package, Pull};
 pub(crate) use retention::{Report, Retention, SetPolicy, Status};
+use tokens::Tokens;
 
 /// The parts of a command that lead to its registry.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +69,7 @@ pub(crate) enum Command {
     #[cfg(feature = "server")]
     Offline(Offline),
     Audit(Reach, Audit),
+    Tokens(Reach, Tokens),
 }
 
 impl Command {
@@ -119,6 +122,7 @@ impl Command {
             #[cfg(feature = "server")]
             RawCommand::Drill(args) => Ok(maintenance::drill(args)),
             RawCommand::Audit(raw) => audit::prove(raw),
+            RawCommand::Token(raw) => tokens::prove(raw),
             #[cfg(feature = "server")]
             RawCommand::Serve(_) => Err(Failure::internal("serve has a path of its own")),
             RawCommand::Completions { .. } | RawCommand::Man { .. } => {
@@ -161,6 +165,7 @@ impl Command {
             #[cfg(feature = "server")]
             Self::Offline(Offline::Drill { .. }) => "drill",
             Self::Audit(_, order) => order.schema(),
+            Self::Tokens(_, order) => order.schema(),
         }
     }
 
@@ -191,7 +196,8 @@ impl Command {
             | Self::VerifyRelease(..)
             | Self::Maintenance(..)
             | Self::BackupOf(..)
-            | Self::Audit(..) => true,
+            | Self::Audit(..)
+            | Self::Tokens(..) => true,
             #[cfg(feature = "server")]
             Self::Offline(..) => true,
         }
@@ -216,6 +222,7 @@ impl Command {
             | Self::Collect(reach, _)
             | Self::VerifyRelease(reach, ..)
             | Self::Audit(reach, _)
+            | Self::Tokens(reach, _)
             | Self::Maintenance(reach, ..)
             | Self::BackupOf(reach, ..) => Some(reach),
             #[cfg(feature = "server")]

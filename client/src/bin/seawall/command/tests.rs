@@ -36,6 +36,8 @@ fn commands_are_parsed_to_their_meaning() {
         ),
         ("audit --verify", "VerifyLog(None)"),
         ("webhooks list", "Webhooks"),
+        ("token list", "List"),
+        ("token revoke ci", "Revoke(TokenName(\"ci\"))"),
         ("quota webshop", "data_bytes_max: None, release_count_max: None"),
         (
             "quota webshop --bytes 1GiB --releases none",

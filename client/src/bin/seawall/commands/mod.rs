@@ -9,6 +9,7 @@ mod look;
 pub(crate) mod maintenance;
 mod releases;
 mod retention;
+mod tokens;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::args::Global;
 use crate::command::Command;
 #[cfg(feature = "server")]
 use crate::command::Offline;
+use crate::command::tokens::Tokens;
 use crate::config::{Keyring, Settings};
 use crate::connect::{Connection, Missing};
 use crate::failure::Failure;
@@ -68,7 +70,8 @@ pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Fail
     };
     let global = global.with(&reach.credentials);
     let missing = match command {
-        Command::Push(..) => Missing::Create,
+        // The first token of a registry that is about to be served.
+        Command::Push(..) | Command::Tokens(_, Tokens::Create(_)) => Missing::Create,
         _ => Missing::Refuse,
     };
     let keyring = Keyring::read(&global, crate::environment())?;
@@ -122,6 +125,7 @@ async fn with_registry(command: Command, context: Context) -> Result<(), Failure
         Command::Promote(_, promote) => channels::promote(&context, promote).await,
         Command::Retention(_, order) => retention::run(&context, order).await,
         Command::Audit(_, audit) => audit::run(&context, audit).await,
+        Command::Tokens(_, order) => tokens::run(&context, order).await,
         Command::VerifyRelease(_, target) => verify::release(context, target).await,
         Command::Maintenance(_, maintenance) => maintenance::run(context, maintenance).await,
         Command::BackupOf(_, _, out) => backup::backup(&context, &out).await,

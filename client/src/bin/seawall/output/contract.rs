@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 
 /// The renamed fields: the enclosing object (`*` for any), the field's name, and its name in the
 /// contract.
-const RENAMED: [(&str, &str, &str); 30] = [
+const RENAMED: [(&str, &str, &str); 32] = [
     ("*", "alreadyThere", "alreadyPresent"),
     ("*", "diskLen", "diskBytes"),
     ("*", "fileLen", "fileBytes"),
@@ -36,6 +36,7 @@ const RENAMED: [(&str, &str, &str); 30] = [
     ("partitions", "len", "partitionBytes"),
     ("partitions", "start", "offsetBytes"),
     ("pins", "name", "pin"),
+    ("tokens", "name", "token"),
     ("webhooks", "id", "webhook"),
     ("seawall.backup", "len", "fileBytes"),
     ("seawall.export", "len", "diskBytes"),
@@ -46,6 +47,7 @@ const RENAMED: [(&str, &str, &str); 30] = [
     ("seawall.patch", "disks", "changes"),
     ("seawall.patch-plan", "disks", "changes"),
     ("seawall.repair", "bytes", "sentBytes"),
+    ("seawall.token", "name", "token"),
     ("seawall.webhook", "id", "webhook"),
 ];
 

@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, Version};
+use seawall_api::names::{ApplicationName, ChannelName, HostName, PinName, TokenName, Version};
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
-    ApplyRetention, AuditPage, Damage, DamagedRelease, DeletedRelease, DeliveryPage, Fsck, Holders,
-    HostPage, HostRun, Lease, NewWebhook, Pin, Policies, Policy, Quota, RenewHost,
-    RetentionOutcome, RetentionPlan, RetentionPolicy, SetQuota, StartFsck, Webhook,
+    ApplyRetention, AuditPage, CreatedToken, Damage, DamagedRelease, DeletedRelease, DeliveryPage,
+    Fsck, Holders, HostPage, HostRun, Lease, NewToken, NewWebhook, Pin, Policies, Policy, Quota,
+    RenewHost, RetentionOutcome, RetentionPlan, RetentionPolicy, SetQuota, StartFsck, TokenPage,
+    Webhook,
 };
 
 use super::{FakeRegistry, unused};
-use crate::registry::{Audit, AuditFilter, Maintenance, RegistryError, Retention};
+use crate::registry::{Audit, AuditFilter, Maintenance, RegistryError, Retention, Tokens};
 
 #[async_trait]
 impl Retention for FakeRegistry {
@@ -125,6 +126,21 @@ impl Maintenance for FakeRegistry {
     }
 
     async fn back_up(&self, _: &Path) -> Result<u64, RegistryError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl Tokens for FakeRegistry {
+    async fn tokens(&self, _: Option<&TokenName>) -> Result<TokenPage, RegistryError> {
+        unused()
+    }
+
+    async fn create_token(&self, _: &NewToken) -> Result<CreatedToken, RegistryError> {
+        unused()
+    }
+
+    async fn revoke_token(&self, _: &TokenName) -> Result<(), RegistryError> {
         unused()
     }
 }

@@ -11,7 +11,7 @@ use crate::app::Registry;
 use crate::app::audit::webhooks::body_of;
 use crate::app::model::AuditQuery;
 use crate::http::extract::page_len;
-use crate::http::frame::{Access, Resource, at};
+use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::voice::ApiError;
 
 pub(crate) fn resources() -> Vec<Resource> {
@@ -41,9 +41,11 @@ pub(crate) struct Wanted {
     responses((status = 200, description = "A page of the audit log", body = v1::AuditPage)))]
 pub(crate) async fn list(
     registry: web::Data<Registry>,
+    actor: Actor,
     wanted: web::Query<Wanted>,
 ) -> Result<web::Json<v1::AuditPage>, ApiError> {
     let wanted = wanted.into_inner();
+    actor.check(wanted.application.as_ref())?;
     let query = AuditQuery {
         limit: page_len(wanted.limit)?,
         application: wanted.application,

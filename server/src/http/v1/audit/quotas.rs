@@ -15,7 +15,7 @@ pub(crate) fn resources() -> Vec<Resource> {
     vec![
         at("/v1/applications/{application}/quota")
             .get(Access::Reader, read)
-            .put(Access::Publisher, set),
+            .put(Access::Operator, set),
     ]
 }
 

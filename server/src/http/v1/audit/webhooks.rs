@@ -12,12 +12,12 @@ use crate::http::extract::{Body, page_len};
 use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::voice::ApiError;
 
-/// All operations require a publisher's token, because a URL may contain a secret.
+/// All operations require an operator's token, because a URL may contain a secret.
 pub(crate) fn resources() -> Vec<Resource> {
     vec![
-        at("/v1/webhooks").get(Access::Publisher, list).post(Access::Publisher, add),
-        at("/v1/webhooks/{webhook}").delete(Access::Publisher, remove),
-        at("/v1/webhooks/{webhook}/deliveries").get(Access::Publisher, deliveries),
+        at("/v1/webhooks").get(Access::Operator, list).post(Access::Operator, add),
+        at("/v1/webhooks/{webhook}").delete(Access::Operator, remove),
+        at("/v1/webhooks/{webhook}/deliveries").get(Access::Operator, deliveries),
     ]
 }
 

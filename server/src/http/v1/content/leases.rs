@@ -27,6 +27,7 @@ pub(crate) async fn open(
     actor: Actor,
     Body(body): Body<v1::OpenLease>,
 ) -> Result<HttpResponse, ApiError> {
+    actor.check(Some(&body.application))?;
     let purpose = match body.purpose {
         v1::LeasePurpose::Push => Purpose::Push,
         v1::LeasePurpose::Pull => Purpose::Pull,

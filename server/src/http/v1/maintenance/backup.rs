@@ -13,7 +13,7 @@ use crate::http::v1::answers::OCTETS;
 use crate::http::voice::ApiError;
 
 pub(crate) fn resources() -> Vec<Resource> {
-    vec![at("/v1/backup").post(Access::Publisher, backup)]
+    vec![at("/v1/backup").post(Access::Operator, backup)]
 }
 
 /// Returns a verified copy of the catalog at one point in time.

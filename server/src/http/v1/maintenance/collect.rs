@@ -17,11 +17,11 @@ use crate::http::voice::ApiError;
 pub(crate) fn resources() -> Vec<Resource> {
     vec![
         at("/v1/collection")
-            .get(Access::Reader, status)
-            .post(Access::Publisher, start)
-            .delete(Access::Publisher, stop),
-        at("/v1/collection/plan").get(Access::Reader, plan),
-        at("/v1/usage").get(Access::Reader, usage),
+            .get(Access::Auditor, status)
+            .post(Access::Operator, start)
+            .delete(Access::Operator, stop),
+        at("/v1/collection/plan").get(Access::Auditor, plan),
+        at("/v1/usage").get(Access::Auditor, usage),
     ]
 }
 

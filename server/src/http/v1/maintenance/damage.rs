@@ -13,7 +13,7 @@ use crate::http::voice::ApiError;
 
 pub(crate) fn resources() -> Vec<Resource> {
     vec![
-        at("/v1/damage").get(Access::Reader, damage),
+        at("/v1/damage").get(Access::Auditor, damage),
         at("/v1/applications/{application}/releases/{selector}/damage")
             .get(Access::Reader, damage_of),
         at("/v1/releases/{release}").put(Access::Publisher, put_document),

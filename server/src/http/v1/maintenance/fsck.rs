@@ -14,9 +14,9 @@ use crate::http::voice::ApiError;
 pub(crate) fn resources() -> Vec<Resource> {
     vec![
         at("/v1/fsck")
-            .get(Access::Reader, read)
-            .post(Access::Publisher, begin)
-            .delete(Access::Publisher, stop),
+            .get(Access::Auditor, read)
+            .post(Access::Operator, begin)
+            .delete(Access::Operator, stop),
     ]
 }
 

@@ -79,9 +79,9 @@ const OWN: [(&str, &str, &[Code]); 28] = [
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];
-/// The further error codes for packs (an upload needs no other objects, reads have ranges), quotas
-/// and webhooks.
-const PACK: [(&str, &str, &[Code]); 6] = [
+/// The further error codes for packs (an upload needs no other objects, reads have ranges), quotas,
+/// webhooks and tokens.
+const PACK: [(&str, &str, &[Code]); 8] = [
     ("get", "/v1/packs/{pack}", &[Code::NotFound, Code::RangeNotSatisfiable, Code::Damaged]),
     (
         "put",
@@ -92,10 +92,12 @@ const PACK: [(&str, &str, &[Code]); 6] = [
     ("post", "/v1/webhooks", &[Code::StorageFull]),
     ("delete", "/v1/webhooks/{webhook}", &[Code::NotFound, Code::StorageFull]),
     ("get", "/v1/webhooks/{webhook}/deliveries", &[Code::NotFound]),
+    ("post", "/v1/tokens", &[Code::NameTaken, Code::LimitReached, Code::StorageFull]),
+    ("delete", "/v1/tokens/{token}", &[Code::NotFound, Code::StorageFull]),
 ];
 
 /// The further error codes for the retention and deletion of releases.
-const FLEET: [(&str, &str, &[Code]); 13] = [
+const RETENTION: [(&str, &str, &[Code]); 13] = [
     (
         "delete",
         "/v1/applications/{application}/releases/{selector}",
@@ -140,7 +142,7 @@ impl Modify for Failures {
                 let own = OWN
                     .iter()
                     .chain(&PACK)
-                    .chain(&FLEET)
+                    .chain(&RETENTION)
                     .find(|own| (own.0, own.1) == (method, path));
                 let own = own.map_or(&[][..], |own| own.2);
                 let any = ANY.iter().filter(|_| !is_open);
@@ -174,7 +176,7 @@ mod tests {
     #[test]
     fn every_table_row_is_an_operation() {
         let api: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
-        for (method, path, _) in OWN.iter().chain(&PACK).chain(&FLEET) {
+        for (method, path, _) in OWN.iter().chain(&PACK).chain(&RETENTION) {
             assert!(api["paths"][path][method].is_object(), "{method} {path}");
         }
     }

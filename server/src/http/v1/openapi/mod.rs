@@ -10,6 +10,7 @@ use super::content::{chunks, descriptors, indexes, leases, packs};
 use super::maintenance::{backup, collect, damage, fsck};
 use super::releases::{applications, channels, diff, published};
 use super::retention::{hosts, pins, policies};
+use super::tokens;
 use crate::http::meta::{self, pages};
 use failures::Failures;
 
@@ -46,7 +47,8 @@ pub(super) const NOT_MODIFIED: &str = "The client's copy is current";
         (name = "fsck", description = "Checks of the whole registry, known damage, repair and \
              backup"),
         (name = "audit", description = "The audit log"),
-        (name = "webhooks", description = "Delivery of events to URLs")
+        (name = "webhooks", description = "Delivery of events to URLs"),
+        (name = "tokens", description = "Access tokens that the registry keeps")
     ),
     paths(
         meta::version, meta::healthz, meta::readyz, meta::metrics, pages::document,
@@ -67,7 +69,8 @@ pub(super) const NOT_MODIFIED: &str = "The client's copy is current";
         fsck::read, fsck::begin, fsck::stop, damage::damage, damage::damage_of, damage::put_document,
         backup::backup,
         log::list, quotas::read, quotas::set,
-        webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries
+        webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries,
+        tokens::list, tokens::create, tokens::revoke
     ),
     components(schemas(Problem, seawall_api::v1::WebhookMessage)),
     modifiers(&Failures, &Bearer, &Heads),
@@ -89,8 +92,8 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, api: &mut Document) {
-        let description =
-            "A token from the registry's token file. Not needed if the registry has no token file.";
+        let description = "A token of the registry: from its token file, or created with `POST /v1/tokens`. Not \
+             needed if the registry was started without tokens.";
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(description))

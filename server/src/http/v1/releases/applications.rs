@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use crate::app::{Registry, model};
 use crate::http::extract::page_len;
-use crate::http::frame::{Access, Resource, at};
+use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::v1::openapi;
 use crate::http::voice::ApiError;
 
@@ -43,11 +43,15 @@ fn body_of(application: model::Application) -> v1::Application {
     responses((status = 200, description = "A page of applications", body = v1::ApplicationPage)))]
 pub(crate) async fn list(
     registry: web::Data<Registry>,
+    actor: Actor,
     page: web::Query<Page>,
 ) -> Result<web::Json<v1::ApplicationPage>, ApiError> {
     let limit = page_len(page.limit)?;
     let page = registry.releases.applications(page.into_inner().after, limit).await?;
-    let applications = page.items.into_iter().map(body_of).collect();
+    // A page may have fewer items than its limit: applications that the token does not cover are
+    // left out.
+    let covered = page.items.into_iter().filter(|application| actor.covers(&application.name));
+    let applications = covered.map(body_of).collect();
     Ok(web::Json(v1::ApplicationPage { applications, next: page.next }))
 }
 

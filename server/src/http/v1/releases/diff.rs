@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use crate::app::Registry;
 use crate::app::releases::diff::{DiskDiff, FieldDiff, MachineDiff, Presence, ReleaseDiff, Side};
-use crate::http::frame::{Access, Resource, at};
+use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::voice::ApiError;
 
 pub(crate) fn resources() -> Vec<Resource> {
@@ -45,9 +45,12 @@ fn side(name: &str, text: &str) -> Result<Side, ApiError> {
     responses((status = 200, description = "The differences", body = v1::ReleaseDiff)))]
 pub(crate) async fn diff(
     registry: web::Data<Registry>,
+    actor: Actor,
     sides: web::Query<Sides>,
 ) -> Result<web::Json<v1::ReleaseDiff>, ApiError> {
     let (from, to) = (side("from", &sides.from)?, side("to", &sides.to)?);
+    actor.check(Some(&from.0))?;
+    actor.check(Some(&to.0))?;
     Ok(web::Json(body_of(registry.releases.diff(from, to).await?)))
 }
 

@@ -67,9 +67,11 @@ fn body_of(HostSeen { row, is_expired }: HostSeen) -> v1::HostRun {
     responses((status = 200, description = "A page of hosts", body = v1::HostPage)))]
 pub(crate) async fn list(
     registry: web::Data<Registry>,
+    actor: Actor,
     page: web::Query<Page>,
 ) -> Result<web::Json<v1::HostPage>, ApiError> {
     let Page { application, after, limit } = page.into_inner();
+    actor.check(application.as_ref())?;
     let page = registry.retention.hosts(application, after, page_len(limit)?).await?;
     let hosts = page.items.into_iter().map(body_of).collect();
     Ok(web::Json(v1::HostPage { hosts, next: page.next }))
@@ -88,6 +90,7 @@ pub(crate) async fn report(
     actor: Actor,
     Body(body): Body<v1::RenewHost>,
 ) -> Result<web::Json<v1::HostRun>, ApiError> {
+    actor.check(Some(&body.application))?;
     let runs = HostRuns {
         application: body.application,
         instance: body.instance,
@@ -110,9 +113,11 @@ pub(crate) async fn report(
 pub(crate) async fn forget(
     registry: web::Data<Registry>,
     host: web::Path<HostName>,
+    actor: Actor,
     part: web::Query<Part>,
 ) -> Result<HttpResponse, ApiError> {
     let Part { application, instance } = part.into_inner();
+    actor.check(application.as_ref())?;
     registry.retention.forget_host(&host, HostPart { application, instance }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -410,6 +410,46 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "token",
+        &[
+            example(
+                "Create a token for a pipeline",
+                "seawall token create ci --role publisher --apps 'team/*' --expires 90d",
+            ),
+            example("List the tokens", "seawall token list"),
+        ],
+    ),
+    (
+        "token create",
+        &[
+            example(
+                "Create a token for a pipeline that publishes one team's applications",
+                "seawall token create ci --role publisher --apps 'team/*' --expires 90d --output token",
+            ),
+            example(
+                "Create the first token in a registry's directory",
+                "seawall token create ops --role publisher --registry ./registry",
+            ),
+        ],
+    ),
+    (
+        "token list",
+        &[
+            example("List the tokens", "seawall token list"),
+            example("Print it as CSV", "seawall token list --format csv"),
+        ],
+    ),
+    (
+        "token revoke",
+        &[
+            example("Revoke a token", "seawall token revoke ci"),
+            example(
+                "Revoke it in a registry's directory",
+                "seawall token revoke ci --registry ./registry",
+            ),
+        ],
+    ),
+    (
         "quota",
         &[
             example("Show current use", "seawall quota shop"),

@@ -12,7 +12,7 @@ pub(super) const GROUPS: &[Group] = &[
         "Run a registry",
         &[
             "serve", "gc", "fsck", "repair", "backup", "recover", "drill", "audit", "webhooks",
-            "quota",
+            "quota", "token",
         ],
     ),
     ("Disk images, without a registry", &["convert", "inspect"]),

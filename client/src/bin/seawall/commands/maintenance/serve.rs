@@ -26,7 +26,11 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
         serve::LogFormat::Json => LogFormat::Json,
     };
     telemetry::init(format, LOG_FILTER[usize::from(global.verbose.min(1))]);
-    let access = args.token_file.map_or(Access::Open, Access::TokenFile);
+    let access = match (args.token_file, args.tokens) {
+        (file, true) => Access::Tokens(file),
+        (Some(file), false) => Access::TokenFile(file),
+        (None, false) => Access::Open,
+    };
     let config = Config {
         store: store::find(args.store, global)?,
         listen: args.listen,

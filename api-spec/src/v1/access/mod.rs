@@ -1,0 +1,3 @@
+//! Access to a registry: tokens.
+
+pub(super) mod tokens;
