@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::app::content::leases::LEASE_TTL_SECS;
 use crate::app::room::MinFree;
 use crate::http::limits;
-use crate::startup::StoreAt;
+use crate::startup::{CatalogAt, StoreAt};
 
 /// The access control of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,10 +54,12 @@ pub struct Rates {
 /// The configuration of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The directory of the catalog, and of the store if that is [`StoreAt::Inside`].
+    /// The directory of what lies inside: the store, the catalog, or neither; and of scratch files.
     pub data_dir: PathBuf,
     /// The place of the store.
     pub store: StoreAt,
+    /// The place of the catalog.
+    pub catalog: CatalogAt,
     /// The action if the directory holds no registry.
     pub absent: Absent,
     /// The address to listen on. Port 0 picks a free port.
@@ -95,6 +97,7 @@ impl Config {
         Self {
             data_dir: data_dir.into(),
             store: StoreAt::Inside,
+            catalog: CatalogAt::Inside,
             absent: Absent::Create,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
             access: Access::Open,

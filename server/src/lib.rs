@@ -21,4 +21,4 @@ pub use app::maintenance::rebuild::{Damage, Rebuilt};
 pub use app::room::MinFree;
 pub use config::{Access, Config, Rate, Rates};
 pub use http::{limits, openapi_json};
-pub use startup::{Recovered, Running, StartError, StoreAt, drill, recover, start};
+pub use startup::{CatalogAt, Recovered, Running, StartError, StoreAt, drill, recover, start};

@@ -27,8 +27,7 @@ use tokio::sync::oneshot;
 
 use crate::app::room::Room;
 use crate::app::{Completed, Registry, Settings};
-use crate::catalog::Barrier;
-use crate::catalog::sqlite::{self, Found};
+use crate::catalog::{Barrier, Catalog};
 use crate::config::{Access, Config};
 use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
@@ -38,12 +37,14 @@ use crate::jobs::{self, deliver::deliver};
 use crate::tokens::Authentication;
 use crate::tokens::{TokenBook, Tokens};
 
+mod catalog;
 mod error;
 mod files;
 mod folder;
 mod recover;
 mod store;
 
+pub use catalog::CatalogAt;
 pub use error::StartError;
 pub(crate) use folder::make_private;
 pub use recover::{Recovered, drill, recover};
@@ -160,10 +161,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     // Before anything is opened: a refused start leaves nothing behind.
     drop(file_tokens(&config.access)?);
     let (data_dir, settings, absent) = (config.data_dir.clone(), settings(&config), config.absent);
-    let store_at = config.store.clone();
+    let (store_at, catalog_at) = (config.store.clone(), config.catalog.clone());
     let registry = on_a_thread(move || {
         folder::prepare(&data_dir, absent, &store_at)?;
-        open(&data_dir, &store_at, settings)
+        open(&data_dir, (&store_at, &catalog_at), settings)
     });
     let registry = registry.await?;
     serve_on(registry, config).await
@@ -270,17 +271,14 @@ async fn on_a_thread<T: Send + 'static>(
     done.await.map_err(|_| StartError::Machine("the registry could not be opened"))?
 }
 
-fn open(data_dir: &Path, store_at: &StoreAt, settings: Settings) -> Result<Registry, StartError> {
+fn open(
+    data_dir: &Path,
+    (store_at, catalog_at): (&StoreAt, &CatalogAt),
+    settings: Settings,
+) -> Result<Registry, StartError> {
     let store = store::open(data_dir, store_at)?;
-    let path = data_dir.join(CATALOG_FILE);
-    let unusable = |source| StartError::Catalog { path: path.clone(), source };
-    let catalog = match sqlite::find(&path).map_err(unusable)? {
-        Found::Catalog(catalog) => catalog,
-        Found::Nothing(scratch) => {
-            recover::fill(store.port(), &scratch)?;
-            scratch.finish().map_err(unusable)?
-        }
-    };
+    let fill = |catalog: &Catalog| recover::fill(store.port(), catalog).map(drop);
+    let catalog = catalog::open(data_dir, catalog_at, fill)?;
     let port = store.port();
     if catalog.barrier().is_none() {
         store.prepare()?;

@@ -1,4 +1,4 @@
-//! The statements of the catalog, prepared by a real PostgreSQL server.
+//! The catalog in a real PostgreSQL server: every statement, and registries that share it.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -6,6 +6,8 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use seawall_tests::{MIB, Registry, Tree, World, ext4, same_bytes};
 
 use crate::tidy::source::root;
 
@@ -107,4 +109,49 @@ fn postgresql_takes_the_tables_and_every_statement_of_the_catalog() {
     );
     let other = postgres.answer(&script).unwrap();
     assert!(other.lines().all(|kind| kind == "integer"), "parameters of another type: {other}");
+}
+
+/// Starts a registry over a data directory of its own, with the catalog and the store of others.
+fn serve(world: &World, data: &str, place: &str) -> Registry {
+    let run = world.seawall("serve --listen 127.0.0.1:0").args(["--catalog", place, "--store"]);
+    Registry::start_by(run.arg(world.path("objects")).arg(world.path(data)), world)
+}
+
+#[test]
+fn two_registries_share_a_catalog_in_postgresql_and_a_store() {
+    let Some(postgres) = Postgres::start() else {
+        println!("NOT TESTED: no PostgreSQL is installed: apt-get install postgresql");
+        return;
+    };
+    let place = format!("postgres://postgres@/postgres?host={}", postgres.dir.path().display());
+    let world = World::new();
+    let disk = world.path("disk.raw");
+    ext4(&disk, 32 * MIB, &Tree::system("shared"));
+    let [one, other] = ["one", "other"].map(|data| serve(&world, data, &place));
+    one.client(&world, "push team/app:1 --machine m=root:disk.raw").succeeds();
+    other.client(&world, "pull team/app:1 --into pulled").succeeds();
+    same_bytes(&disk, world.path("pulled/m/root.raw"));
+    assert!(!world.path("one/catalog.sqlite").exists());
+
+    // The directory is not given a second catalog.
+    other.kill();
+    let error = world.seawall("serve --listen 127.0.0.1:0 --store").arg(world.path("objects"));
+    error
+        .arg(world.path("other"))
+        .exits_with(6)
+        .says("the catalog of this registry is postgres://");
+
+    // A copy of it is a catalog file, whatever the engine.
+    one.client(&world, "backup copied.sqlite").succeeds();
+    let copy = rusqlite::Connection::open(world.path("copied.sqlite")).unwrap();
+    let count = "SELECT COUNT(*) FROM releases";
+    assert_eq!(copy.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    one.kill();
+
+    // A lost catalog is made again from the store.
+    let drop = "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+    postgres.answer(drop).unwrap();
+    let again = serve(&world, "again", &place);
+    again.client(&world, "pull team/app:1 --into again-pulled").succeeds();
+    same_bytes(&disk, world.path("again-pulled/m/root.raw"));
 }

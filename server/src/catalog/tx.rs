@@ -14,7 +14,6 @@
 //! 4. Statements are written for SQLite 3.40 and PostgreSQL 15 alike. Parameters are `$1`, `$2`, …,
 //!    and appear in this order for the first time. Flags are the integers 0 and 1.
 
-use std::any::Any;
 use std::fmt;
 use std::fs::File;
 use std::str::FromStr;
@@ -381,16 +380,40 @@ pub enum Task {
     Copy,
 }
 
+/// What keeps a claim: a lock of a file, a connection.
+pub trait Hold: Send + Sync {
+    /// Returns false once the claim is lost.
+    fn is_held(&self) -> bool;
+}
+
+impl Hold for File {
+    /// A lock of an open file is not lost.
+    fn is_held(&self) -> bool {
+        true
+    }
+}
+
 /// The exclusive right to a task, released when dropped and with the process at the latest.
-#[derive(Debug)]
 pub struct Claim {
-    _held: Box<dyn Any + Send + Sync>,
+    hold: Box<dyn Hold>,
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("is_held", &self.is_held()).finish()
+    }
 }
 
 impl Claim {
-    /// Makes a claim that lasts until `held` is dropped.
-    pub fn new(held: impl Any + Send + Sync) -> Self {
-        Self { _held: Box::new(held) }
+    /// Makes a claim that lasts until `hold` is dropped.
+    pub fn new(hold: impl Hold + 'static) -> Self {
+        Self { hold: Box::new(hold) }
+    }
+
+    /// Returns false once the claim is lost, and another process may have it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.hold.is_held()
     }
 }
 

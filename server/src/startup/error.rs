@@ -73,6 +73,20 @@ pub enum StartError {
         /// The cause.
         source: CatalogError,
     },
+    /// The database of the catalog cannot be used.
+    #[error("cannot open the catalog in {address}")]
+    Database {
+        /// The address of the database, without a password.
+        address: String,
+        /// The cause.
+        source: CatalogError,
+    },
+    /// The catalog of the directory lies elsewhere.
+    #[error("the catalog of this registry is {place}")]
+    CatalogElsewhere {
+        /// The place of the catalog.
+        place: String,
+    },
     /// The catalog was lost and cannot be rebuilt.
     #[error("cannot rebuild the catalog from the store")]
     Rebuild(#[from] AppError),
@@ -105,7 +119,10 @@ impl StartError {
             Self::OwnStore { .. } => Some(
                 "leave out --store, or name another data directory for a new registry".to_owned(),
             ),
-            Self::Catalog { source, .. } => source.remedy(),
+            Self::Catalog { source, .. } | Self::Database { source, .. } => source.remedy(),
+            Self::CatalogElsewhere { place } => Some(format!(
+                "run `seawall serve DATA --catalog '{place}'`, and name the registry by its address"
+            )),
             Self::Rebuild(error) => error.remedy(),
             Self::Listen { .. } => Some("choose another address or port".to_owned()),
             Self::NoRegistry { path } => Some(format!(

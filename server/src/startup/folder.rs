@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
+use super::catalog::PLACE_FILE;
 use super::{CATALOG_FILE, STORE_FOLDER, StartError, StoreAt};
 use crate::config::Absent;
 use crate::own_file::{Suspect, open_own};
@@ -29,7 +30,7 @@ const FILE_MODE: u32 = 0o600;
 /// The entry that file systems create in an empty root.
 const OF_FILE_SYSTEM: &str = "lost+found";
 /// What a registry keeps beside its catalog.
-const OWN_NAMES: [&str; 4] = [STORE_FOLDER, "registry.lock", "backup.lock", "reserve"];
+const OWN_NAMES: [&str; 5] = [STORE_FOLDER, PLACE_FILE, "registry.lock", "backup.lock", "reserve"];
 
 /// The contents of a data directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +42,9 @@ enum There {
 
 /// Returns true if a directory holds the data of a registry.
 fn is_registry(data_dir: &Path) -> bool {
-    data_dir.join(STORE_FOLDER).is_dir() || data_dir.join(CATALOG_FILE).is_file()
+    data_dir.join(STORE_FOLDER).is_dir()
+        || data_dir.join(CATALOG_FILE).is_file()
+        || data_dir.join(PLACE_FILE).is_file()
 }
 
 fn look(data_dir: &Path) -> io::Result<There> {

@@ -10,21 +10,21 @@ use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
 
 use super::{
-    CATALOG_FILE, Machine, Running, STORE_FOLDER, StartError, folder, on_a_thread, serve_on,
-    settings, store,
+    CATALOG_FILE, CatalogAt, Machine, Running, STORE_FOLDER, StartError, catalog, folder,
+    on_a_thread, serve_on, settings, store,
 };
 use crate::app::maintenance::rebuild::{Rebuilt, rebuild};
 use crate::app::{AppError, Registry};
-use crate::catalog::Entry;
-use crate::catalog::sqlite::{self, Found, Scratch};
+use crate::catalog::sqlite::{self, Found};
+use crate::catalog::{Catalog, Entry};
 use crate::config::Config;
 use crate::host::Host as _;
 
 /// Fills a new catalog from the store: with nothing in a new directory, with everything if the
 /// catalog was lost.
-pub(super) fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Rebuilt, StartError> {
+pub(super) fn fill(store: Arc<dyn ObjectStore>, catalog: &Catalog) -> Result<Rebuilt, StartError> {
     store::block_on(async {
-        let rebuilt = rebuild(store, scratch.catalog(), Machine.now_secs()).await?;
+        let rebuilt = rebuild(store, catalog, Machine.now_secs()).await?;
         if rebuilt == Rebuilt::default() {
             return Ok(rebuilt);
         }
@@ -33,7 +33,7 @@ pub(super) fn fill(store: Arc<dyn ObjectStore>, scratch: &Scratch) -> Result<Reb
             .with("releaseCount", rebuilt.releases)
             .with("channelCount", rebuilt.channels)
             .with("damagedObjectCount", rebuilt.damage.len());
-        scratch.catalog().log(entry).await.map_err(AppError::from)?;
+        catalog.log(entry).await.map_err(AppError::from)?;
         Ok(rebuilt)
     })?
 }
@@ -55,10 +55,11 @@ pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
     on_a_thread(move || {
         let store = Arc::new(opened_store(&data_dir)?);
         folder::check(&data_dir)?;
+        catalog::check_place(&data_dir, &CatalogAt::Inside)?;
         let path = data_dir.join(CATALOG_FILE);
         let unusable = |source| StartError::Catalog { path: path.clone(), source };
         let scratch = sqlite::begin_anew(&path).map_err(unusable)?;
-        let found = fill(store, &scratch)?;
+        let found = fill(store, scratch.catalog())?;
         let aside = scratch.set_aside().map_err(unusable)?;
         scratch.finish().map_err(unusable)?;
         Ok(Recovered { found, aside })
@@ -87,7 +88,7 @@ pub async fn drill(
             let source = io::Error::new(io::ErrorKind::AlreadyExists, "it already has a catalog");
             return Err(StartError::DataDir { path: scratch_dir, source });
         };
-        let found = fill(Arc::clone(&store), &scratch)?;
+        let found = fill(Arc::clone(&store), scratch.catalog())?;
         let catalog = scratch.finish().map_err(unusable)?;
         Ok((Registry::new(store, catalog, Arc::new(Machine), settings), found))
     });

@@ -6,6 +6,9 @@
 // Tests; the lints exempt only functions that bear `#[test]`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod faults;
+mod opening;
+mod plans;
 mod server;
 
 use seawall_server::catalog::conformance;

@@ -91,6 +91,33 @@ impl Server {
         }
     }
 
+    /// Makes a standby of this server, and waits until it answers.
+    pub(crate) fn standby(&self) -> Self {
+        let (dir, ids) = (tempfile::tempdir().unwrap(), self.ids);
+        if let Some((user, group)) = ids {
+            chown(dir.path(), Some(user), Some(group)).unwrap();
+        }
+        let mut copy = self.command("pg_basebackup");
+        copy.args(["-R", "-c", "fast", "--no-sync", "-U", "postgres", "-h"]).arg(self.dir.path());
+        assert!(copy.arg("-D").arg(dir.path().join("data")).status().unwrap().success());
+        let mut standby = Self { dir, path: self.path.clone(), ids, process: None };
+        standby.go();
+        standby
+    }
+
+    /// Makes the server ask a user for a password.
+    pub(crate) fn ask_passwords_of(&mut self, user: &str) {
+        let rules = self.dir.path().join("data/pg_hba.conf");
+        let text = fs::read_to_string(&rules).unwrap();
+        fs::write(&rules, format!("local all {user} scram-sha-256\n{text}")).unwrap();
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// Returns the folder of the server's socket.
+    pub(crate) fn host(&self) -> String {
+        self.dir.path().to_str().unwrap().to_owned()
+    }
+
     /// Ends the server and its connections at once.
     pub(crate) fn stop(&mut self) {
         let Some(mut process) = self.process.take() else { return };

@@ -27,21 +27,12 @@ const OTHER_SERVER: &str = "use PostgreSQL 15 or newer, and a database in UTF-8:
 
 const ACTION: &str = "be migrated";
 
-/// Migrates the schema to this version. Of registries that start at once, one migrates and the
-/// others find it done. Only checks the version of a database that cannot be written.
-pub(super) fn migrate(session: &Session) -> Result<bool, CatalogError> {
+/// Migrates the schema to this version in one transaction.
+pub(super) fn migrate(session: &Session) -> Result<(), CatalogError> {
     let fail = |error| failed(ACTION, error);
-    check_server(session)?;
-    let can_write = can_write(session).map_err(fail)?;
-    if version(session).map_err(fail)? == Some(VERSION) {
-        return Ok(can_write);
-    }
-    if !can_write {
-        return check_readable(session).map(|()| false);
-    }
     session.batch("BEGIN").map_err(fail)?;
     match migrate_here(session) {
-        Ok(()) => session.batch("COMMIT").map_err(fail).map(|()| true),
+        Ok(()) => session.batch("COMMIT").map_err(fail),
         Err(error) => {
             // The connection is dropped with the caller, which ends the transaction in any case.
             let _ = session.batch("ROLLBACK");
@@ -50,7 +41,8 @@ pub(super) fn migrate(session: &Session) -> Result<bool, CatalogError> {
     }
 }
 
-fn check_server(session: &Session) -> Result<(), CatalogError> {
+/// Fails if the server is too old, or the database has no schema to use.
+pub(super) fn check_server(session: &Session) -> Result<(), CatalogError> {
     let sql = "SELECT CAST(current_setting('server_version_num') AS INTEGER),
                    current_setting('server_encoding'), current_schema() IS NOT NULL";
     let found = one(session, sql).map_err(|error| failed(ACTION, error))?;
@@ -84,11 +76,15 @@ fn migrate_here(session: &Session) -> Result<(), CatalogError> {
     let Some(pending) = schema::pending(found.unwrap_or(0), Dialect::Postgres) else {
         return check_readable(session);
     };
+    if pending.is_empty() {
+        return Ok(());
+    }
     if found.is_none() {
         let sql = "CREATE TABLE schema_version (
                        id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
-                       version BIGINT NOT NULL, servable_from BIGINT NOT NULL);
-                   INSERT INTO schema_version VALUES (1, 0, 0)";
+                       version BIGINT NOT NULL, servable_from BIGINT NOT NULL,
+                       is_complete BIGINT NOT NULL);
+                   INSERT INTO schema_version VALUES (1, 0, 0, 0)";
         session.batch(sql).map_err(fail)?;
     }
     for sql in pending {
@@ -119,6 +115,17 @@ fn version(session: &Session) -> TxResult<Option<u32>> {
     Ok(Some(u32::try_from(version).map_err(TxError::damaged)?))
 }
 
+/// Returns whether the tables exist, in this version, and were filled.
+pub(super) fn is_current(session: &Session) -> TxResult<bool> {
+    Ok(version(session)? == Some(VERSION) && is_complete(session)?)
+}
+
+/// Returns whether the tables were filled.
+pub(super) fn is_complete(session: &Session) -> TxResult<bool> {
+    let complete: i64 = one(session, "SELECT is_complete FROM schema_version")?.try_get(0)?;
+    Ok(complete != 0)
+}
+
 /// Returns a table of the schema that belongs to no extension.
 fn foreign_table(session: &Session) -> TxResult<Option<String>> {
     let sql = "SELECT CAST(c.relname AS TEXT) FROM pg_class c
@@ -132,7 +139,7 @@ fn foreign_table(session: &Session) -> TxResult<Option<String>> {
 }
 
 /// Fails if the schema is older than this program, or too new for it.
-fn check_readable(session: &Session) -> Result<(), CatalogError> {
+pub(super) fn check_readable(session: &Session) -> Result<(), CatalogError> {
     let fail = |error| failed(ACTION, error);
     let Some(found) = version(session).map_err(fail)? else {
         let why = "it has no tables of a registry, and cannot be written";
@@ -144,6 +151,10 @@ fn check_readable(session: &Session) -> Result<(), CatalogError> {
         );
         let remedy = "start this version of the registry once where the database can be written";
         return Err(fault(ErrorKind::Conflict, ACTION, why).with_remedy(remedy));
+    }
+    if !is_complete(session).map_err(fail)? {
+        let why = "another registry is making it";
+        return Err(fault(ErrorKind::Unavailable, ACTION, why));
     }
     let from = one(session, "SELECT servable_from FROM schema_version");
     let from = from.and_then(|row| Ok(row.try_get(0)?)).map_err(fail)?;

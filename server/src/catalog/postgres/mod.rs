@@ -28,6 +28,7 @@ mod copy;
 mod error;
 mod lanes;
 mod migrate;
+mod scratch;
 mod sets;
 mod tx;
 
@@ -41,11 +42,13 @@ use tokio_postgres::Client;
 
 use super::Catalog;
 use super::error::{Barrier, CatalogError};
-use super::tx::{Access, Claim, CopyPlan, Engine, NewBlank, Task, TxError, TxResult, Work};
+use super::tx::{Access, Claim, CopyPlan, Engine, Hold, NewBlank, Task, TxError, TxResult, Work};
 pub use connection::{Address, Environment, InvalidAddress};
 use connection::{Connector, Session};
 use error::{failed, fault, is_read_only};
 use lanes::{Lane, Mode};
+use scratch::State;
+pub use scratch::{Found, Scratch};
 
 /// The maximum number of concurrent reads.
 const READERS: usize = 8;
@@ -78,13 +81,13 @@ impl Drop for Drivers {
     }
 }
 
-/// Opens the catalog in a database, creating and migrating its tables where necessary. A copy
-/// of the catalog is a file of `new_copy`. Blocks.
+/// Opens the catalog in a database, or begins one if there is none. A catalog that cannot be
+/// written is opened read-only. A copy of the catalog is a file of `new_copy`. Blocks.
 ///
 /// # Errors
 /// If the database cannot be reached or used, contains other tables, or was migrated by a later
 /// version that excludes this one.
-pub fn open(address: &Address, new_copy: NewBlank) -> Result<Catalog, CatalogError> {
+pub fn find(address: &Address, new_copy: NewBlank) -> Result<Found, CatalogError> {
     const ACTION: &str = "be opened";
     let io = |error: std::io::Error| fault(ErrorKind::Unavailable, ACTION, error);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -96,25 +99,37 @@ pub fn open(address: &Address, new_copy: NewBlank) -> Result<Catalog, CatalogErr
     let handle = runtime.handle().clone();
     let runtime = Drivers(Some(runtime));
     let connector = Connector::new(address, handle.clone()).map_err(io)?;
-    let migrated = {
+    let state = {
         let connector = connector.clone();
-        on_a_thread(&handle, move || {
-            let session = connector.connect().map_err(|error| failed(ACTION, error))?;
-            migrate::migrate(&session)
-        })
+        on_a_thread(&handle, move || scratch::prepare(&connector))
     };
     let ended = || fault(ErrorKind::Internal, ACTION, "its thread ended");
-    let can_write = migrated.ok_or_else(ended)??;
+    let state = state.ok_or_else(ended)??;
+    let barrier = matches!(state, State::ReadOnly).then_some(Barrier::Standby);
     let lane = |mode, width| Lane::new(connector.clone(), mode, width);
-    let barrier = (!can_write).then_some(Barrier::Standby);
-    Ok(Catalog::new(Arc::new(Postgres {
+    let catalog = Catalog::new(Arc::new(Postgres {
         writer: lane(Mode::Write, 1),
         readers: lane(Mode::Read, READERS),
         connector: connector.clone(),
         new_copy,
         barrier: Mutex::new(barrier),
         runtime,
-    })))
+    }));
+    Ok(match state {
+        State::ToFill(lock) => Found::Nothing(Scratch { catalog, lock }),
+        State::Ready | State::ReadOnly => Found::Catalog(catalog),
+    })
+}
+
+/// Opens the catalog in a database, which begins empty. Otherwise as [`find`].
+///
+/// # Errors
+/// As [`find`].
+pub fn open(address: &Address, new_copy: NewBlank) -> Result<Catalog, CatalogError> {
+    match find(address, new_copy)? {
+        Found::Catalog(catalog) => Ok(catalog),
+        Found::Nothing(scratch) => scratch.finish(),
+    }
 }
 
 /// Runs `work` on a thread of `runtime`, which may wait for the database, and waits for it in any
@@ -238,6 +253,12 @@ struct Held {
 impl Held {
     fn new(session: Session, runtime: Handle) -> Self {
         Self { session: Some(session), runtime }
+    }
+}
+
+impl Hold for Held {
+    fn is_held(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| !session.is_closed())
     }
 }
 

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use seawall_server::config::DEFAULT_PORT;
 
+pub(crate) mod catalog;
 pub(crate) mod store;
 
+use catalog::CatalogArgs;
 use store::StoreArgs;
 
 #[derive(Args, Debug)]
@@ -48,6 +50,8 @@ pub(crate) struct ServeArgs {
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -45,6 +45,7 @@ pub(crate) struct File {
 #[derive(Deserialize, Clone, Default, Debug, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServeTable {
+    pub(crate) catalog: Option<String>,
     pub(crate) store: Option<String>,
     pub(crate) s3_endpoint: Option<String>,
     pub(crate) s3_region: Option<String>,

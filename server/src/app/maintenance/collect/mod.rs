@@ -137,7 +137,8 @@ impl Maintenance {
         options: CollectOptions,
     ) -> Result<Collected, AppError> {
         self.catalog.make_room().await?;
-        if claim.is_none() {
+        // A claim is lost with its connection to a database.
+        if !claim.as_ref().is_some_and(Claim::is_held) {
             *claim = self.catalog.claim_collecting().await?;
         }
         if claim.is_none() {

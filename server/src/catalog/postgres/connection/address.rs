@@ -147,15 +147,8 @@ impl Address {
         let database = from(parts.database.or(database), "PGDATABASE").unwrap_or(user.clone());
         let mut config = Config::new();
         config.user(&user).dbname(&database).application_name("seawall");
-        let mut names = Vec::new();
         for (host, own) in &parts.hosts {
-            let port = own.unwrap_or(port);
-            config.host(host).port(port);
-            names.push(if host.contains(':') {
-                format!("[{host}]:{port}")
-            } else {
-                format!("{host}:{port}")
-            });
+            config.host(host).port(own.unwrap_or(port));
         }
         if let Some(options) = options {
             config.options(options);
@@ -185,8 +178,25 @@ impl Address {
         if let Some(password) = password {
             config.password(password);
         }
-        let shown = format!("postgres://{user}@{}/{database}", names.join(","));
+        let shown = shown(&parts.hosts, port, [&user, &database]);
         Ok(Self { config, security, authorities, shown })
+    }
+}
+
+/// Returns an address without a password.
+fn shown(hosts: &[(String, Option<u16>)], port: u16, [user, database]: [&str; 2]) -> String {
+    match hosts.first() {
+        Some((folder, _)) if folder.starts_with('/') => {
+            format!("postgres://{user}@/{database}?host={folder}&port={port}")
+        }
+        _ => {
+            let name = |(host, own): &(String, Option<u16>)| match host.contains(':') {
+                true => format!("[{host}]:{}", own.unwrap_or(port)),
+                false => format!("{host}:{}", own.unwrap_or(port)),
+            };
+            let names: Vec<_> = hosts.iter().map(name).collect();
+            format!("postgres://{user}@{}/{database}", names.join(","))
+        }
     }
 }
 
@@ -293,6 +303,8 @@ mod tests {
         let address = parse("postgres://", &variables).unwrap();
         assert_eq!(address.config.get_hosts(), [Host::Unix("/tmp/sockets".into())]);
         assert_eq!(address.config.get_ports(), [77]);
+        let text = "postgres://me@/images?host=/tmp/sockets&port=77";
+        assert_eq!(address.to_string(), text, "it is an address again");
         assert_eq!(address.config.get_dbname(), Some("images"));
         assert_eq!(address.config.get_password(), Some("secret".as_bytes()));
         assert_eq!(address.security, Security::Prefer, "it stays on this machine");

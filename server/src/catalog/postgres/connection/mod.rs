@@ -105,6 +105,10 @@ impl Session {
         self.client.is_closed()
     }
 
+    pub(super) fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }

@@ -1,6 +1,8 @@
 //! The commands that run a registry and maintain it, from `seawall serve` to `drill`.
 
 pub(super) mod backup;
+#[cfg(feature = "server")]
+mod catalog;
 pub(super) mod collect;
 #[cfg(feature = "server")]
 pub(super) mod drill;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_server::telemetry::{self, LogFormat};
 use seawall_server::{Access, Config, MinFree, Rate, Rates};
 
-use super::store;
+use super::{catalog, store};
 use crate::args::Global;
 use crate::args::serve::{self, ServeArgs};
 use crate::connect::hosted::refused;
@@ -33,6 +33,7 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
     };
     let config = Config {
         store: store::find(args.store, global)?,
+        catalog: catalog::find(args.catalog, global)?,
         listen: args.listen,
         access,
         handle_signals: true,
