@@ -36,8 +36,10 @@ use crate::http::{self, Edge, Timed, limits};
 use crate::jobs::{self, deliver::deliver};
 use crate::tokens::Authentication;
 use crate::tokens::{TokenBook, Tokens};
+use claim::Bond;
 
 mod catalog;
+mod claim;
 mod error;
 mod files;
 mod folder;
@@ -277,8 +279,19 @@ fn open(
     settings: Settings,
 ) -> Result<Registry, StartError> {
     let store = store::open(data_dir, store_at)?;
-    let fill = |catalog: &Catalog| recover::fill(store.port(), catalog).map(drop);
+    let fill = |catalog: &Catalog| {
+        store::block_on(claim::check_unclaimed(&store, store_at))??;
+        recover::fill(store.port(), catalog).map(drop)
+    };
     let catalog = catalog::open(data_dir, catalog_at, fill)?;
+    let place = (data_dir, catalog_at);
+    let bond = Bond { catalog: &catalog, place, store: &store, at: store_at };
+    let confirmed = store::block_on(bond.confirm())?;
+    if let Err(StartError::StoreElsewhere { .. }) = confirmed {
+        // Made by this start. If it holds anything, it stays.
+        let _ = std::fs::remove_dir(data_dir.join(STORE_FOLDER));
+    }
+    confirmed?;
     let port = store.port();
     if catalog.barrier().is_none() {
         store.prepare()?;

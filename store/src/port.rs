@@ -28,6 +28,9 @@ pub trait OpenObject: Send + Sync {
     /// Returns the length of the reads that suit the backend, in bytes, for callers that read a
     /// long range in pieces.
     fn piece_len(&self) -> u64;
+    /// Returns an address from which the holder may read the object for a while without
+    /// credentials; `None` if readers are not sent there.
+    async fn link(&self) -> Result<Option<String>, StoreError>;
     /// Reads a range of bytes. Fails with [`StoreError::Range`] if the range lies outside the
     /// object, or does by now because the object was cut.
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError>;

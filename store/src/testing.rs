@@ -2,9 +2,11 @@
 
 mod fault;
 mod packs;
+mod unconditional;
 
 pub use fault::FaultAt;
 pub use packs::{Calls, MemoryPacks, NotHere};
+pub use unconditional::unconditional;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -102,11 +104,56 @@ async fn listed(store: &dyn ObjectStore, kind: ObjectKind) -> Vec<ObjectName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Bucket, Directory};
+    use crate::backend::{Bucket, Conditions, Directory};
 
     #[tokio::test]
     async fn a_bucket_conforms() {
         conformance(&Bucket::in_memory()).await;
+    }
+
+    /// As some services are: a put must not rely on the condition.
+    #[tokio::test]
+    async fn a_bucket_that_ignores_conditions_conforms() {
+        conformance(&unconditional()).await;
+        let bucket = unconditional();
+        assert_eq!(bucket.probe_conditions("x").await.unwrap(), Conditions::Ignored);
+        conformance(&bucket).await;
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_honours_conditions_conforms() {
+        let bucket = Bucket::in_memory();
+        assert_eq!(bucket.probe_conditions("x").await.unwrap(), Conditions::Honoured);
+        conformance(&bucket).await;
+    }
+
+    /// A list of several pages is read folder by folder.
+    #[tokio::test]
+    async fn a_long_list_names_each_object_once() {
+        for bucket in [Bucket::in_memory(), unconditional()] {
+            let mut names = Vec::new();
+            for n in 0..2500u32 {
+                let name = ObjectName::Leaf(LeafDigest::of(&n.to_le_bytes()));
+                bucket.replace(&name, Bytes::from_static(b"leaf")).await.unwrap();
+                names.push(name);
+            }
+            let mut found = listed(&bucket, ObjectKind::Leaf).await;
+            names.sort_by_key(ObjectName::path);
+            found.sort_by_key(ObjectName::path);
+            assert!(found == names, "{} of {} names", found.len(), names.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_object_is_read_in_pieces() {
+        let bucket = Bucket::in_memory();
+        let name = ObjectName::Pack(PackDigest::of(b"pack"));
+        for len in [0, 1, (4 << 20) - 1, 4 << 20, (4 << 20) + 1, 17 << 20] {
+            let bytes: Bytes = (0..len).map(|n: u32| n.to_le_bytes()[(n % 4) as usize]).collect();
+            bucket.replace(&name, bytes.clone()).await.unwrap();
+            assert!(bucket.get(&name).await.unwrap() == bytes, "{len} bytes");
+            assert_eq!(bucket.len(&name).await.unwrap(), Some(u64::from(len)));
+        }
     }
 
     #[tokio::test]

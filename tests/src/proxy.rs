@@ -186,7 +186,7 @@ fn is_end_to_end(name: &str) -> bool {
 }
 
 /// Reads a request. Returns `None` if the client disconnected.
-fn read(reader: &mut impl BufRead) -> std::io::Result<Option<ProxyRequest>> {
+pub(crate) fn read(reader: &mut impl BufRead) -> std::io::Result<Option<ProxyRequest>> {
     let mut first = String::new();
     reader.read_line(&mut first)?;
     let mut words = first.split_whitespace().map(str::to_owned);

@@ -385,6 +385,7 @@ macro_rules! on_new_catalogs {
                 a_frame_is_misplaced_if_any_field_differs
                 a_pack_is_corrected_unless_it_is_condemned
                 rows_come_in_pages
+                a_registry_is_given_one_identity
                 a_catalog_that_can_be_written_has_no_barrier;
             jobs: a_job_has_one_runner_at_a_time
                 a_job_resumes_until_it_is_complete

@@ -57,6 +57,20 @@ random_id! {
     WebhookId, InvalidWebhookId, "webhook"
 }
 
+random_id! {
+    /// The id of a registry.
+    RegistryId, InvalidRegistryId, "registry"
+}
+
+/// The identity of a registry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The id.
+    pub registry: RegistryId,
+    /// The address of the store outside the data directory that the registry is bound to.
+    pub store: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

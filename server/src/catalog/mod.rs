@@ -40,7 +40,9 @@ pub mod tx;
 mod verbs;
 
 pub use error::{Barrier, CatalogError};
-pub use id::{InvalidLeaseId, InvalidWebhookId, LeaseId, WebhookId};
+pub use id::{
+    Identity, InvalidLeaseId, InvalidRegistryId, InvalidWebhookId, LeaseId, RegistryId, WebhookId,
+};
 pub use model::audit::{
     AuditQuery, Delivery, DeliveryRow, DeliveryState, Entry, Excess, LeaseLoad, Logged, Quota,
     QuotaState, Settlement, Usage, Webhook, WebhookAdded, WebhookSecret, WebhookStatus,

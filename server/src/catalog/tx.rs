@@ -99,12 +99,12 @@ mod names {
     use seawall_api::units::{ChunkLen, DiskLen};
 
     use super::{Bind, Value};
-    use crate::catalog::id::{LeaseId, WebhookId};
+    use crate::catalog::id::{LeaseId, RegistryId, WebhookId};
     use crate::catalog::model::audit::DeliveryState;
 
     binds! {
         ChunkDigest, ContentDigest, DescriptorDigest, EntryDigest, IndexDigest, LeafDigest,
-        PackDigest, ReleaseDigest, LeaseId, WebhookId => |id| Value::Bytes(id.as_bytes())
+        PackDigest, ReleaseDigest, LeaseId, RegistryId, WebhookId => |id| Value::Bytes(id.as_bytes())
     }
     binds! {
         ApplicationName, ChannelName, HostName, PinName, TokenName, Version, Action, DeliveryState

@@ -65,6 +65,16 @@ pub(super) fn open(
     Ok(catalog)
 }
 
+/// Makes the error of a catalog that cannot be used.
+pub(super) fn unusable(data_dir: &Path, at: &CatalogAt, source: CatalogError) -> StartError {
+    let path = match at {
+        CatalogAt::Inside => data_dir.join(CATALOG_FILE),
+        CatalogAt::File(path) => path.clone(),
+        CatalogAt::Postgres(address) => return database(address, source),
+    };
+    StartError::Catalog { path, source }
+}
+
 fn database(address: &Address, source: CatalogError) -> StartError {
     StartError::Database { address: address.to_string(), source }
 }

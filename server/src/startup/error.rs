@@ -8,7 +8,7 @@ use seawall_store::backend::s3::InvalidSettings;
 use seawall_store::error::StoreError;
 
 use crate::app::AppError;
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, RegistryId};
 use crate::own_file::Suspect;
 use crate::tokens::InvalidTokens;
 
@@ -65,6 +65,33 @@ pub enum StartError {
         /// The store that was named.
         named: String,
     },
+    /// The store belongs to another registry.
+    #[error(
+        "{store} belongs to registry {owner}{}",
+        own.map(|own| format!(", and the catalog to registry {own}")).unwrap_or_default()
+    )]
+    Foreign {
+        /// The address of the store.
+        store: String,
+        /// The registry that the store belongs to.
+        owner: RegistryId,
+        /// The registry of the catalog; `None` for a new one.
+        own: Option<RegistryId>,
+    },
+    /// The store bears no id, and the catalog is bound to a store.
+    #[error("{store} is not the store of registry {own}: it has no object `registry.json`")]
+    Unclaimed {
+        /// The address of the store.
+        store: String,
+        /// The registry of the catalog.
+        own: RegistryId,
+    },
+    /// The store is not in the data directory.
+    #[error("the objects of this registry are in {store}, not in the data directory")]
+    StoreElsewhere {
+        /// The address of the store.
+        store: String,
+    },
     /// The catalog cannot be opened.
     #[error("cannot open the catalog at {}", path.display())]
     Catalog {
@@ -116,6 +143,20 @@ impl StartError {
             Self::Tokens(error) => error.remedy(),
             Self::Store(error) => error.remedy(),
             Self::Bucket(error) => Some(error.remedy().to_owned()),
+            Self::Foreign { store, own: None, .. } => Some(format!(
+                "name another --store for a new registry; if the catalog of this one is lost, run \
+                 `seawall recover DATA --store {store}`"
+            )),
+            Self::Foreign { .. } => {
+                Some("name the store of this registry in --store, or the other's data directory".to_owned())
+            }
+            Self::Unclaimed { .. } => Some(
+                "check --store; if the objects were copied to a new place, copy `registry.json`, too"
+                    .to_owned(),
+            ),
+            Self::StoreElsewhere { store } => {
+                Some(format!("run `seawall serve DATA --store {store}`, and use its address"))
+            }
             Self::OwnStore { .. } => Some(
                 "leave out --store, or name another data directory for a new registry".to_owned(),
             ),

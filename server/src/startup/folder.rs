@@ -56,7 +56,9 @@ fn look(data_dir: &Path) -> io::Result<There> {
         entries => entries?,
     };
     for entry in entries {
-        if entry?.file_name() != OF_FILE_SYSTEM {
+        let entry = entry?;
+        // A first start that failed may have left files of its own.
+        if entry.file_name() != OF_FILE_SYSTEM && !is_own_name(&entry.path()) {
             return Ok(There::SomethingElse);
         }
     }

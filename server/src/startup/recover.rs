@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall_api::audit::Action;
-use seawall_store::backend::Directory;
 use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
 
+use super::claim::Bond;
+use super::store::OpenStore;
 use super::{
-    CATALOG_FILE, CatalogAt, Machine, Running, STORE_FOLDER, StartError, catalog, folder,
+    CATALOG_FILE, CatalogAt, Machine, Running, STORE_FOLDER, StartError, StoreAt, catalog, folder,
     on_a_thread, serve_on, settings, store,
 };
 use crate::app::maintenance::rebuild::{Rebuilt, rebuild};
 use crate::app::{AppError, Registry};
 use crate::catalog::sqlite::{self, Found};
 use crate::catalog::{Catalog, Entry};
-use crate::config::Config;
+use crate::config::{Absent, Config};
 use crate::host::Host as _;
 
 /// Fills a new catalog from the store: with nothing in a new directory, with everything if the
@@ -51,15 +52,21 @@ pub struct Recovered {
 ///
 /// # Errors
 /// If a registry serves the directory, or if the store cannot be read. Nothing has changed then.
-pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
+pub async fn recover(data_dir: PathBuf, store_at: StoreAt) -> Result<Recovered, StartError> {
     on_a_thread(move || {
-        let store = Arc::new(opened_store(&data_dir)?);
+        if store_at != StoreAt::Inside {
+            folder::prepare(&data_dir, Absent::Create, &store_at)?;
+        }
+        let store = opened_store(&data_dir, &store_at)?;
         folder::check(&data_dir)?;
         catalog::check_place(&data_dir, &CatalogAt::Inside)?;
         let path = data_dir.join(CATALOG_FILE);
         let unusable = |source| StartError::Catalog { path: path.clone(), source };
         let scratch = sqlite::begin_anew(&path).map_err(unusable)?;
-        let found = fill(store, scratch.catalog())?;
+        let found = fill(store.port(), scratch.catalog())?;
+        let place = (&*data_dir, &CatalogAt::Inside);
+        let bond = Bond { catalog: scratch.catalog(), place, store: &store, at: &store_at };
+        store::block_on(bond.adopt())??;
         let aside = scratch.set_aside().map_err(unusable)?;
         scratch.finish().map_err(unusable)?;
         Ok(Recovered { found, aside })
@@ -75,12 +82,14 @@ pub async fn recover(data_dir: PathBuf) -> Result<Recovered, StartError> {
 /// If the store cannot be read, or if `scratch_dir` already has a catalog.
 pub async fn drill(
     data_dir: PathBuf,
+    store_at: StoreAt,
     scratch_dir: PathBuf,
 ) -> Result<(Running, Rebuilt), StartError> {
     let config = Config::in_process(&scratch_dir);
     let settings = settings(&config);
     let opened = on_a_thread(move || {
-        let store: Arc<dyn ObjectStore> = Arc::new(ReadOnly::new(opened_store(&data_dir)?));
+        let store = opened_store(&data_dir, &store_at)?.port();
+        let store: Arc<dyn ObjectStore> = Arc::new(ReadOnly::new(store));
         folder::check(&scratch_dir)?;
         let path = scratch_dir.join(CATALOG_FILE);
         let unusable = |source| StartError::Catalog { path: path.clone(), source };
@@ -96,12 +105,11 @@ pub async fn drill(
     Ok((serve_on(registry, config).await?, found))
 }
 
-/// Opens the existing store of a data directory.
-fn opened_store(data_dir: &Path) -> Result<Directory, StartError> {
-    let store_dir = data_dir.join(STORE_FOLDER);
-    if !store_dir.is_dir() {
+/// Opens the existing store of a registry.
+fn opened_store(data_dir: &Path, store_at: &StoreAt) -> Result<OpenStore, StartError> {
+    if *store_at == StoreAt::Inside && !data_dir.join(STORE_FOLDER).is_dir() {
         let source = io::Error::new(io::ErrorKind::NotFound, "it has no folder `store`");
         return Err(StartError::DataDir { path: data_dir.to_owned(), source });
     }
-    Ok(Directory::open(&store_dir)?)
+    store::open(data_dir, store_at)
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use seawall_store::backend::s3::{self, Settings};
 use seawall_store::backend::{Bucket, Directory};
+use seawall_store::error::StoreError;
 use seawall_store::port::ObjectStore;
 
 use super::{Machine, STORE_FOLDER, StartError};
@@ -83,6 +85,28 @@ impl OpenStore {
         match self {
             Self::Directory(directory) => Arc::clone(directory) as _,
             Self::Bucket(bucket) => Arc::new(bucket.clone()),
+        }
+    }
+
+    /// Returns the bytes of a marker, `None` if there is none.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(super) async fn marker(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
+        match self {
+            Self::Directory(directory) => directory.marker(path).await,
+            Self::Bucket(bucket) => bucket.marker(path).await,
+        }
+    }
+
+    /// Writes a marker unless it is there.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub(super) async fn put_marker(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(directory) => directory.put_marker(path, bytes).await,
+            Self::Bucket(bucket) => bucket.put_marker(path, bytes).await,
         }
     }
 

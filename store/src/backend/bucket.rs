@@ -25,7 +25,7 @@ use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore as Backend, PutMode};
 
 use super::calls::{self, failed, location, outside, within};
-use super::s3::Threads;
+use super::s3::Service;
 use crate::error::{ErrorKind, StoreError};
 use crate::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
@@ -75,21 +75,21 @@ struct Inner {
     conditions: OnceLock<Conditions>,
     /// The lengths of packs that were read or written. A pack never changes.
     lens: Mutex<HashMap<ObjectName, u64>>,
-    /// The threads of the connections. They end with the last clone.
-    _threads: Option<Threads>,
+    /// What belongs to a service; `None` in memory.
+    service: Option<Service>,
 }
 
 impl Bucket {
     /// Wraps a backend, whose root is the root of the store.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        let (conditions, lens, _threads) = <_>::default();
-        Self { inner: Arc::new(Inner { backend, conditions, lens, _threads }) }
+        let (conditions, lens, service) = <_>::default();
+        Self { inner: Arc::new(Inner { backend, conditions, lens, service }) }
     }
 
-    /// Wraps a service, whose connections are on `threads`.
-    pub(super) fn of_service(backend: Arc<dyn Backend>, threads: Threads) -> Self {
+    /// Wraps the calls and the other parts of a service.
+    pub(super) fn of_service(backend: Arc<dyn Backend>, service: Service) -> Self {
         let (conditions, lens) = <_>::default();
-        Self { inner: Arc::new(Inner { backend, conditions, lens, _threads: Some(threads) }) }
+        Self { inner: Arc::new(Inner { backend, conditions, lens, service: Some(service) }) }
     }
 
     /// Returns a store in memory, for tests.
@@ -121,7 +121,7 @@ impl Bucket {
         Ok(*self.inner.conditions.get_or_init(|| found.unwrap_or(Conditions::Ignored)))
     }
 
-    fn backend(&self) -> &dyn Backend {
+    pub(super) fn backend(&self) -> &dyn Backend {
         &*self.inner.backend
     }
 
@@ -333,6 +333,13 @@ impl OpenObject for Remote {
 
     fn piece_len(&self) -> u64 {
         PIECE_LEN
+    }
+
+    async fn link(&self) -> Result<Option<String>, StoreError> {
+        match self.bucket.inner.service.as_ref().and_then(|service| service.links.as_ref()) {
+            Some(links) => links.of(&self.name.path()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {

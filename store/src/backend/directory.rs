@@ -40,7 +40,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
-use object_store::{Error, ObjectStore as _, PutMode};
+use object_store::{Error, ObjectStore as Backend, PutMode};
 
 use super::calls::{self, failed, location, outside, within};
 use crate::error::{StoreError, io_error};
@@ -100,6 +100,10 @@ impl Directory {
             }
         }
         Ok(removed)
+    }
+
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &self.files
     }
 
     /// Returns the path of an object's file, for the operation `verb`.
@@ -240,6 +244,10 @@ impl OpenObject for OpenFile {
 
     fn piece_len(&self) -> u64 {
         PIECE_LEN
+    }
+
+    async fn link(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {

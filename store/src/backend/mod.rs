@@ -3,6 +3,7 @@
 mod bucket;
 mod calls;
 mod directory;
+mod marker;
 pub mod s3;
 
 pub use bucket::{Bucket, Conditions};

@@ -10,11 +10,11 @@ use crate::error::StoreError;
 use crate::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
 
 /// A read-only store.
-pub struct ReadOnly<S>(S);
+pub struct ReadOnly(Arc<dyn ObjectStore>);
 
-impl<S: ObjectStore> ReadOnly<S> {
+impl ReadOnly {
     /// Wraps a store.
-    pub fn new(store: S) -> Self {
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self(store)
     }
 }
@@ -26,7 +26,7 @@ fn refused(verb: &'static str, name: &ObjectName) -> StoreError {
 
 #[async_trait::async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<S: ObjectStore> ObjectStore for ReadOnly<S> {
+impl ObjectStore for ReadOnly {
     async fn put(&self, name: &ObjectName, _: Bytes) -> Result<Put, StoreError> {
         Err(refused("write", name))
     }
@@ -72,7 +72,7 @@ mod tests {
         let inner = Bucket::in_memory();
         let (name, bytes) = (ObjectName::Name("a/@1".to_owned()), Bytes::from_static(b"a"));
         inner.put(&name, bytes.clone()).await.unwrap();
-        let store = ReadOnly::new(inner.clone());
+        let store = ReadOnly::new(Arc::new(inner.clone()));
         assert_eq!(store.get(&name).await.unwrap(), bytes);
         assert_eq!(store.open(&name).await.unwrap().len(), 1);
         assert_eq!(store.list(ObjectKind::Name).try_next().await.unwrap(), Some(name.clone()));

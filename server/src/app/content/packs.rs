@@ -39,6 +39,15 @@ impl PackObject {
         self.object.piece_len()
     }
 
+    /// Returns an address from which a client may read the pack for a while; `None` if clients are
+    /// not sent there.
+    ///
+    /// # Errors
+    /// Fails if there are no credentials to sign it.
+    pub async fn link(&self) -> Result<Option<String>, AppError> {
+        Ok(self.object.link().await?)
+    }
+
     /// Reads a range of bytes, unproven. The client proves each decoded chunk against the index.
     ///
     /// # Errors

@@ -75,6 +75,10 @@ impl OpenObject for OpenFaultAt {
         self.inner.piece_len()
     }
 
+    async fn link(&self) -> Result<Option<String>, StoreError> {
+        self.inner.link().await
+    }
+
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.reads.next()?;
         self.inner.read(range).await

@@ -263,3 +263,15 @@ pub(super) async fn a_catalog_that_can_be_written_has_no_barrier(catalog: &Catal
     catalog.probe().await.unwrap();
     published(catalog, "1.0").await;
 }
+
+pub(super) async fn a_registry_is_given_one_identity(catalog: &Catalog) {
+    assert_eq!(catalog.identity().await.unwrap(), None);
+    let registry = RegistryId::from_bytes([7; 16]);
+    let given = catalog.identify(registry).await.unwrap();
+    assert_eq!(given, Identity { registry, store: None });
+    let again = catalog.identify(RegistryId::from_bytes([8; 16])).await.unwrap();
+    assert_eq!(again, given, "the first id stays");
+    catalog.bind_store("s3://seawall".to_owned()).await.unwrap();
+    let bound = Identity { store: Some("s3://seawall".to_owned()), ..given };
+    assert_eq!(catalog.identity().await.unwrap(), Some(bound));
+}

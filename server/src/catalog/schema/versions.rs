@@ -357,8 +357,17 @@ CREATE TABLE tokens (
 );
 ";
 
+/// Adds the identity of the registry, in one row.
+pub(super) const V12: &str = "
+CREATE TABLE identity (
+    id BIGINT NOT NULL PRIMARY KEY,
+    registry {BYTES} NOT NULL,
+    store TEXT
+);
+";
+
 /// The names of all tables in use.
-pub(in crate::catalog) const TABLES: [&str; 30] = [
+pub(in crate::catalog) const TABLES: [&str; 31] = [
     "applications",
     "packs",
     "chunks",
@@ -389,4 +398,5 @@ pub(in crate::catalog) const TABLES: [&str; 30] = [
     "index_leaves",
     "jobs",
     "tokens",
+    "identity",
 ];

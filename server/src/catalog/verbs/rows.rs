@@ -8,13 +8,37 @@ use super::super::model::check::{KnownPack, MoveRow};
 use super::super::model::collect::Actor;
 use super::super::model::content::{Frame, LeafRow, NewPack};
 use super::super::model::releases::Release;
-use super::super::rules::maintenance::rows;
-use super::super::{Catalog, CatalogError};
+use super::super::rules::maintenance::{identity, rows};
+use super::super::{Catalog, CatalogError, Identity, RegistryId};
 
 /// The maximum number of channels adrift that are listed.
 const FAULTS_NAMED: u32 = 100;
 
 impl Catalog {
+    /// Returns the identity of the registry, if one was given.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn identity(&self) -> Result<Option<Identity>, CatalogError> {
+        self.read("read its identity", |tx| identity::get(tx)).await
+    }
+
+    /// Returns the identity of the registry. Gives it this id if it has none.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn identify(&self, registry: RegistryId) -> Result<Identity, CatalogError> {
+        self.write("record its identity", move |tx| identity::give(tx, registry)).await
+    }
+
+    /// Binds the registry to the store at an address.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn bind_store(&self, address: String) -> Result<(), CatalogError> {
+        self.write("record its store", move |tx| identity::bind(tx, &address)).await
+    }
+
     /// Returns the total length of all packs, in bytes.
     ///
     /// # Errors

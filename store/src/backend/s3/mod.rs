@@ -21,12 +21,14 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
 
 mod address;
 mod credentials;
+mod links;
 mod threads;
 mod watch;
 
 use super::bucket::Bucket;
 pub use address::{BucketAddress, InvalidAddress};
 pub use credentials::Environment;
+pub(super) use links::Links;
 pub(super) use threads::Threads;
 
 /// The time in which a connection is made.
@@ -64,6 +66,16 @@ pub enum Transport {
     Any,
 }
 
+/// The way in which clients read packs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reads {
+    /// Through the registry.
+    #[default]
+    Relayed,
+    /// From the bucket, at an address that is signed for a while.
+    Direct,
+}
+
 /// The settings of a bucket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -81,6 +93,8 @@ pub struct Settings {
     pub authorities: Option<PathBuf>,
     /// The time without progress after which a request is repeated.
     pub stall_time_max: Duration,
+    /// Whether clients may read packs from the bucket itself.
+    pub reads: Reads,
     /// The environment variables of AWS's tools.
     pub environment: Environment,
 }
@@ -97,6 +111,7 @@ impl Settings {
             transport: Transport::default(),
             authorities: None,
             stall_time_max: STALL_TIME_MAX,
+            reads: Reads::default(),
             environment,
         }
     }
@@ -162,6 +177,15 @@ impl InvalidSettings {
     }
 }
 
+/// The parts of a service beside its calls.
+#[derive(Debug)]
+pub(super) struct Service {
+    /// The threads of the connections. They end with the last clone of the bucket.
+    pub(super) _threads: Threads,
+    /// The addresses for clients, if they may read from the bucket.
+    pub(super) links: Option<Links>,
+}
+
 /// Opens a bucket. No request is sent.
 ///
 /// # Errors
@@ -195,9 +219,14 @@ pub fn open(settings: &Settings) -> Result<Bucket, InvalidSettings> {
         builder = builder.with_region(region);
     }
     let s3 = settings.environment.apply(builder).build().map_err(InvalidSettings::Other)?;
+    let links = match settings.reads {
+        Reads::Relayed => None,
+        Reads::Direct => Some(Links::new(s3.clone(), address.prefix())),
+    };
+    let service = Service { _threads: threads, links };
     Ok(match address.prefix() {
-        "" => Bucket::of_service(Arc::new(s3), threads),
-        prefix => Bucket::of_service(Arc::new(PrefixStore::new(s3, prefix)), threads),
+        "" => Bucket::of_service(Arc::new(s3), service),
+        prefix => Bucket::of_service(Arc::new(PrefixStore::new(s3, prefix)), service),
     })
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
@@ -65,13 +66,18 @@ impl HttpService for Watched {
             response = self.inner.execute(request) => response?,
             () = progress.ends(self.stall_time_max) => return Err(stalled(self.stall_time_max)),
         };
-        let watch = |inner| {
-            let timer = Box::pin(sleep(self.stall_time_max));
-            let body =
-                Watch { inner, timer, is_waiting: false, stall_time_max: self.stall_time_max };
-            HttpResponseBody::new(body)
-        };
-        Ok(response.map(watch))
+        let (head, inner) = response.into_parts();
+        let timer = Box::pin(sleep(self.stall_time_max));
+        let watch = Watch { inner, timer, is_waiting: false, stall_time_max: self.stall_time_max };
+        let body = HttpResponseBody::new(watch);
+        if head.status == StatusCode::PARTIAL_CONTENT {
+            // A read of an object, which continues where it was cut.
+            return Ok(HttpResponse::from_parts(head, body));
+        }
+        // Lists and refusals are short. One that is cut is repeated like one that never came.
+        let repeated = |error| HttpError::new(HttpErrorKind::Request, error);
+        let bytes = body.bytes().await.map_err(repeated)?;
+        Ok(HttpResponse::from_parts(head, bytes.into()))
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+#[cfg(feature = "server")]
+use super::serve::store::StoreArgs;
 use super::{Credentials, Threads};
 
 #[derive(Args, Debug)]
@@ -77,6 +79,8 @@ pub(crate) struct BackupArgs {
 pub(crate) struct RecoverArgs {
     /// The data directory of a stopped registry
     pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 #[cfg(feature = "server")]
@@ -90,4 +94,6 @@ pub(crate) struct DrillArgs {
     /// The directory for the rebuilt catalog, kept afterwards [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }

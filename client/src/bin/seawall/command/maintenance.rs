@@ -9,6 +9,8 @@ use super::{Command, Reach, threads};
 use crate::args::maintenance::{BackupArgs, FsckArgs, GcArgs, RepairArgs};
 #[cfg(feature = "server")]
 use crate::args::maintenance::{DrillArgs, RecoverArgs};
+#[cfg(feature = "server")]
+use crate::args::serve::store::StoreArgs;
 use crate::failure::Failure;
 
 #[derive(Debug)]
@@ -40,8 +42,8 @@ pub(crate) struct Repair {
 #[cfg(feature = "server")]
 #[derive(Debug)]
 pub(crate) enum Offline {
-    Recover(PathBuf),
-    Drill { data: PathBuf, releases: usize, into: Option<PathBuf> },
+    Recover { data: PathBuf, store: StoreArgs },
+    Drill { data: PathBuf, store: StoreArgs, releases: usize, into: Option<PathBuf> },
 }
 
 pub(super) fn fsck(args: FsckArgs) -> Result<Command, Failure> {
@@ -86,14 +88,15 @@ pub(super) fn backup(args: BackupArgs) -> Result<Command, Failure> {
 
 #[cfg(feature = "server")]
 pub(super) fn recover(args: RecoverArgs) -> Command {
-    Command::Offline(Offline::Recover(args.data))
+    let RecoverArgs { data, store } = args;
+    Command::Offline(Offline::Recover { data, store })
 }
 
 #[cfg(feature = "server")]
 pub(super) fn drill(args: DrillArgs) -> Command {
-    let DrillArgs { data, releases, into } = args;
+    let DrillArgs { data, releases, into, store } = args;
     let releases = usize::try_from(releases).unwrap_or(usize::MAX);
-    Command::Offline(Offline::Drill { data, releases, into })
+    Command::Offline(Offline::Drill { data, store, releases, into })
 }
 
 pub(super) fn collect(args: GcArgs) -> Command {

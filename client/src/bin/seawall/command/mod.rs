@@ -161,7 +161,7 @@ impl Command {
             Self::Maintenance(_, Maintenance::Backup(_)) | Self::BackupOf(..) => "backup",
             Self::Maintenance(..) => "fsck",
             #[cfg(feature = "server")]
-            Self::Offline(Offline::Recover(_)) => "recover",
+            Self::Offline(Offline::Recover { .. }) => "recover",
             #[cfg(feature = "server")]
             Self::Offline(Offline::Drill { .. }) => "drill",
             Self::Audit(_, order) => order.schema(),

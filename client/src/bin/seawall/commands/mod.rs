@@ -35,7 +35,7 @@ use images::convert;
 use look::{channels, diff, list, show};
 use maintenance::{backup, collect};
 #[cfg(feature = "server")]
-use maintenance::{drill, recover};
+use maintenance::{drill, recover, store};
 use releases::{describe, export, patch, pull, push, verify};
 
 /// The context of a command that uses a registry.
@@ -64,7 +64,7 @@ pub(crate) async fn run(mut command: Command, global: Global) -> Result<(), Fail
         return report::report(&order, &global, style).await;
     }
     let Some(reach) = command.reach() else {
-        let outcome = without_registry(command, progress.clone(), style).await;
+        let outcome = without_registry(command, &global, progress.clone(), style).await;
         progress.finish();
         return outcome;
     };
@@ -142,6 +142,7 @@ async fn with_registry(command: Command, context: Context) -> Result<(), Failure
 
 async fn without_registry(
     command: Command,
+    global: &Global,
     progress: Arc<dyn Progress>,
     style: Style,
 ) -> Result<(), Failure> {
@@ -151,10 +152,13 @@ async fn without_registry(
         Command::Convert(command) => convert::convert(command, progress, style).await,
         Command::Inspect(command) => convert::inspect(command, progress, style).await,
         #[cfg(feature = "server")]
-        Command::Offline(Offline::Recover(data)) => recover::recover(data, style).await,
+        Command::Offline(Offline::Recover { data, store }) => {
+            recover::recover(data, store::find(store, global)?, style).await
+        }
         #[cfg(feature = "server")]
-        Command::Offline(Offline::Drill { data, releases, into }) => {
-            drill::drill(data, (releases, into), progress, style).await
+        Command::Offline(Offline::Drill { data, store, releases, into }) => {
+            let store = store::find(store, global)?;
+            drill::drill((data, store), (releases, into), progress, style).await
         }
         _ => Err(Failure::internal("this command needs a registry")),
     }

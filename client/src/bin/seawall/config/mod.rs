@@ -53,6 +53,7 @@ pub(crate) struct ServeTable {
     pub(crate) s3_ca: Option<PathBuf>,
     pub(crate) s3_allow_http: bool,
     pub(crate) s3_timeout: Option<u64>,
+    pub(crate) redirect: bool,
 }
 
 /// The settings of a registry under `registries`.

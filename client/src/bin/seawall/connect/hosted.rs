@@ -63,7 +63,13 @@ pub(crate) fn refused(error: &StartError) -> Failure {
             ErrorKind::InvalidInput
         }
         StartError::NoRegistry { .. } => ErrorKind::NotFound,
-        StartError::NotEmpty { .. } | StartError::Suspect { .. } => ErrorKind::Conflict,
+        StartError::NotEmpty { .. }
+        | StartError::Suspect { .. }
+        | StartError::OwnStore { .. }
+        | StartError::Foreign { .. }
+        | StartError::Unclaimed { .. }
+        | StartError::StoreElsewhere { .. } => ErrorKind::Conflict,
+        StartError::Bucket(_) => ErrorKind::InvalidInput,
         StartError::Store(error) => error.kind(),
         StartError::Catalog { source, .. } => source.kind(),
         StartError::DataDir { path, source } => {

@@ -2,6 +2,7 @@
 
 pub(in crate::catalog) mod checks;
 pub(in crate::catalog) mod damage;
+pub(in crate::catalog) mod identity;
 pub(in crate::catalog) mod jobs;
 pub(in crate::catalog) mod needs;
 pub(in crate::catalog) mod rows;

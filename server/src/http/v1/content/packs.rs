@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG};
+use actix_web::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, LOCATION};
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -55,7 +55,8 @@ pub(crate) async fn upload(
                content_type = "application/octet-stream"),
               (status = 206, description = "The requested range", body = Vec<u8>,
                content_type = "application/octet-stream"),
-              (status = 304, description = openapi::NOT_MODIFIED)))]
+              (status = 304, description = openapi::NOT_MODIFIED),
+              (status = 307, description = "The address of the requested range in the bucket")))]
 pub(crate) async fn read(
     registry: web::Data<Registry>,
     pack: web::Path<PackDigest>,
@@ -76,6 +77,15 @@ pub(crate) async fn read(
     let bytes = match ranged.select(pack.len(), &etag) {
         Selected::Whole => 0..pack.len(),
         Selected::Part(part) => {
+            if !ranged.is_head
+                && let Some(address) = pack.link().await?
+            {
+                return Ok(HttpResponse::TemporaryRedirect()
+                    .insert_header((LOCATION, address))
+                    // The address is valid for a while only, and is for this client.
+                    .insert_header((CACHE_CONTROL, "no-store"))
+                    .finish());
+            }
             let text = format!("bytes {}-{}/{}", part.start, part.end - 1, pack.len());
             response.status(StatusCode::PARTIAL_CONTENT).insert_header((CONTENT_RANGE, text));
             part

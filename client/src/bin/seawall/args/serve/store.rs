@@ -38,4 +38,8 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "SECONDS", env = "SEAWALL_S3_TIMEOUT", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) s3_timeout: Option<u64>,
+    /// Send clients to the bucket for the bytes of packs; they need to reach its endpoint
+    #[arg(long, env = "SEAWALL_REDIRECT", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) redirect: bool,
 }

@@ -12,6 +12,7 @@ use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::units::HumanBytes;
+use seawall_server::StoreAt;
 use seawall_store::unfinished::Unfinished;
 use serde::Serialize;
 
@@ -73,12 +74,12 @@ impl Drill {
 }
 
 pub(crate) async fn drill(
-    data: PathBuf,
+    (data, store): (PathBuf, StoreAt),
     (count, into): (usize, Option<PathBuf>),
     progress: Arc<dyn Progress>,
     style: Style,
 ) -> Result<(), Failure> {
-    check_data(&data)?;
+    check_data(&data, &store)?;
     let (scratch, _unfinished);
     let into = match &into {
         Some(into) => {
@@ -100,8 +101,9 @@ pub(crate) async fn drill(
         }
     };
     let began = Instant::now();
-    let (running, found) =
-        seawall_server::drill(data, into.to_owned()).await.map_err(|error| refused(&error))?;
+    let (running, found) = seawall_server::drill(data, store, into.to_owned())
+        .await
+        .map_err(|error| refused(&error))?;
     let recover_secs = began.elapsed().as_secs_f64();
     let hosted = Hosted::from(running);
     let registry = over_http(&hosted.url(), Some(hosted.token()?), &progress)?;

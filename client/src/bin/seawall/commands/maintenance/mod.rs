@@ -13,7 +13,7 @@ mod repair;
 #[cfg(feature = "server")]
 pub(crate) mod serve;
 #[cfg(feature = "server")]
-mod store;
+pub(super) mod store;
 
 use super::Context;
 use crate::command::Maintenance;

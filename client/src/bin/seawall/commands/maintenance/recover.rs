@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use seawall::error::ErrorKind;
-use seawall_server::{Rebuilt, StartError};
+use seawall_server::{Rebuilt, StartError, StoreAt};
 use serde::Serialize;
 
 use crate::connect::hosted::refused;
@@ -76,7 +76,10 @@ struct Recovered {
 }
 
 /// Fails unless the directory holds a registry's data.
-pub(super) fn check_data(data: &Path) -> Result<(), Failure> {
+pub(super) fn check_data(data: &Path, store: &StoreAt) -> Result<(), Failure> {
+    if *store != StoreAt::Inside {
+        return Ok(());
+    }
     if data.join("store").is_dir() {
         return Ok(());
     }
@@ -101,10 +104,11 @@ fn in_use(data: &Path, error: &StartError) -> Failure {
     failure
 }
 
-pub(crate) async fn recover(data: PathBuf, style: Style) -> Result<(), Failure> {
-    check_data(&data)?;
-    let recovered =
-        seawall_server::recover(data.clone()).await.map_err(|error| in_use(&data, &error))?;
+pub(crate) async fn recover(data: PathBuf, store: StoreAt, style: Style) -> Result<(), Failure> {
+    check_data(&data, &store)?;
+    let recovered = seawall_server::recover(data.clone(), store)
+        .await
+        .map_err(|error| in_use(&data, &error))?;
     let recovered = Recovered { found: recovered.found.into(), old_catalog: recovered.aside };
     answer(style, &recovered, |recovered| {
         let mut text = "rebuilt the catalog from the store\n".to_owned() + &recovered.found.text();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use seawall_server::StoreAt;
-use seawall_store::backend::s3::{Environment, Settings, Style, Transport};
+use seawall_store::backend::s3::{Environment, Reads, Settings, Style, Transport};
 
 use crate::args::Global;
 use crate::args::serve::store::StoreArgs;
@@ -31,6 +31,7 @@ fn with_table(args: StoreArgs, table: ServeTable) -> StoreArgs {
         s3_ca: args.s3_ca.filter(|path| !path.as_os_str().is_empty()).or(table.s3_ca),
         s3_allow_http: args.s3_allow_http || table.s3_allow_http,
         s3_timeout: args.s3_timeout.or(table.s3_timeout),
+        redirect: args.redirect || table.redirect,
     }
 }
 
@@ -62,6 +63,9 @@ fn place(args: StoreArgs, environment: Environment) -> Result<StoreAt, Failure> 
     if args.s3_allow_http {
         settings.transport = Transport::Any;
     }
+    if args.redirect {
+        settings.reads = Reads::Direct;
+    }
     if let Some(secs) = args.s3_timeout {
         settings.stall_time_max = Duration::from_secs(secs.max(1));
     }
@@ -76,6 +80,7 @@ fn first_of_bucket(args: &StoreArgs) -> Option<&'static str> {
         ("--s3-virtual-host", args.s3_virtual_host),
         ("--s3-ca", args.s3_ca.is_some()),
         ("--s3-allow-http", args.s3_allow_http),
+        ("--redirect", args.redirect),
     ];
     given.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag)
 }

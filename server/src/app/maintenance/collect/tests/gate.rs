@@ -84,6 +84,10 @@ impl OpenObject for OpenGated {
         self.inner.piece_len()
     }
 
+    async fn link(&self) -> Result<Option<String>, StoreError> {
+        self.inner.link().await
+    }
+
     async fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.gate.pass().await;
         self.inner.read(range).await

@@ -1,0 +1,62 @@
+//! Small objects beside those of the store, each under a path of its own.
+//!
+//! A listing never shows them, so no collection and no check takes them for content.
+
+use bytes::Bytes;
+use object_store::{Error, ObjectStore as Backend, PutMode};
+
+use super::calls::{self, failed, location};
+use super::{Bucket, Directory};
+use crate::error::StoreError;
+
+impl Bucket {
+    /// Returns the bytes of a marker, `None` if there is none.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read.
+    pub async fn marker(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
+        get(self.backend(), path).await
+    }
+
+    /// Writes a marker unless it is there. Two writers at once may both write: a caller reads back
+    /// which one won.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be written.
+    pub async fn put_marker(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        put(self.backend(), path, bytes).await
+    }
+}
+
+impl Directory {
+    /// Returns the bytes of a marker, `None` if there is none.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read.
+    pub async fn marker(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
+        get(self.backend(), path).await
+    }
+
+    /// Writes a marker unless it is there.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be written.
+    pub async fn put_marker(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        put(self.backend(), path, bytes).await
+    }
+}
+
+async fn get(backend: &dyn Backend, path: &str) -> Result<Option<Bytes>, StoreError> {
+    match calls::get(backend, path).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(StoreError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn put(backend: &dyn Backend, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+    match backend.put_opts(&location(path), bytes.into(), PutMode::Create.into()).await {
+        Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),
+        Err(source) => Err(failed("write", path.to_owned(), source)),
+    }
+}
