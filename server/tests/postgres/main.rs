@@ -10,6 +10,7 @@ mod faults;
 mod opening;
 mod plans;
 mod server;
+mod tls;
 
 use seawall_server::catalog::conformance;
 

@@ -31,6 +31,19 @@ fn of_registries_that_open_a_new_database_at_once_all_succeed() {
 }
 
 #[test]
+fn tables_that_a_crash_left_unfilled_are_made_anew() {
+    let Some(server) = Server::start() else { return };
+    server.database("crashed");
+    server.open("crashed", "").unwrap();
+    let left = "UPDATE schema_version SET is_complete = 0;
+                INSERT INTO applications (name, created_at_secs) VALUES ('left', 1)";
+    server.sql("crashed", left);
+    server.open("crashed", "").unwrap();
+    assert_eq!(server.sql("crashed", "SELECT COUNT(*) FROM applications"), "0");
+    assert_eq!(server.sql("crashed", "SELECT is_complete FROM schema_version"), "1");
+}
+
+#[test]
 fn a_schema_with_other_tables_is_refused_and_left_alone() {
     let Some(server) = Server::start() else { return };
     server.database("taken");

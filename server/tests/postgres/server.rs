@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -16,10 +16,14 @@ use seawall_server::catalog::{Catalog, CatalogError, sqlite};
 /// The time that a server may take to start on a busy machine.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// The port in the name of a server's socket.
+const PORT: u16 = 5432;
+
 pub(crate) struct Server {
     dir: tempfile::TempDir,
     path: OsString,
     ids: Option<(u32, u32)>,
+    port: u16,
     process: Option<Child>,
 }
 
@@ -59,7 +63,7 @@ impl Server {
         if let Some((user, group)) = ids {
             chown(dir.path(), Some(user), Some(group)).unwrap();
         }
-        let mut server = Self { dir, path, ids, process: None };
+        let mut server = Self { dir, path, ids, port: PORT, process: None };
         let mut init = server.command("initdb");
         init.args(["--pgdata=data", "--username=postgres", "--no-sync", "--no-instructions"]);
         init.args(["--encoding=UTF8", "--locale=C", "--auth=trust"]);
@@ -83,11 +87,30 @@ impl Server {
         let mut server = self.command("postgres");
         server.args(["-D", "data", "-c", "listen_addresses=", "-c", "fsync=off"]);
         server.args(["-c", "max_connections=200", "-k"]).arg(self.dir.path());
+        if self.port != PORT {
+            server.args(["-c", "listen_addresses=127.0.0.1", "-p", &self.port.to_string()]);
+        }
         self.process = Some(server.spawn().unwrap());
         let deadline = Instant::now() + START_TIME_MAX;
         while let Err(why) = self.try_sql("postgres", "SELECT 1") {
             assert!(Instant::now() < deadline, "{why}");
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts the server after [`Self::stop`], also at a port of this machine.
+    pub(crate) fn go_at(&mut self, port: u16) {
+        self.port = port;
+        self.go();
+    }
+
+    /// Writes a file that only the server reads.
+    pub(crate) fn give(&self, bytes: &[u8], name: &str) {
+        let path = self.dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = self.ids {
+            chown(&path, Some(user), Some(group)).unwrap();
         }
     }
 
@@ -100,7 +123,7 @@ impl Server {
         let mut copy = self.command("pg_basebackup");
         copy.args(["-R", "-c", "fast", "--no-sync", "-U", "postgres", "-h"]).arg(self.dir.path());
         assert!(copy.arg("-D").arg(dir.path().join("data")).status().unwrap().success());
-        let mut standby = Self { dir, path: self.path.clone(), ids, process: None };
+        let mut standby = Self { dir, path: self.path.clone(), ids, port: PORT, process: None };
         standby.go();
         standby
     }
@@ -137,6 +160,7 @@ impl Server {
         let mut psql = Command::new("psql");
         psql.env("PATH", &self.path).args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]);
         psql.args(["-U", "postgres", "-d", database, "-c", sql, "-h"]).arg(self.dir.path());
+        psql.args(["-p", &self.port.to_string()]);
         let said = psql.output().unwrap();
         match said.status.success() {
             true => Ok(String::from_utf8(said.stdout).unwrap().trim_end().to_owned()),

@@ -8,10 +8,9 @@ use crate::catalog::tx::TxResult;
 const FAULTS_NAMED: usize = 100;
 
 /// Returns references to missing rows, and counters behind the rows they number.
-pub(super) fn faults(session: &Session) -> TxResult<Vec<String>> {
-    // The planner may read whole tables here.
+pub(super) fn faults(session: &mut Session) -> TxResult<Vec<String>> {
+    session.take_time()?;
     session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    session.batch("SET LOCAL enable_hashjoin = on; SET LOCAL statement_timeout = 0")?;
     let mut faults = dangling(session)?;
     faults.extend(counters_behind(session)?);
     session.batch("COMMIT")?;

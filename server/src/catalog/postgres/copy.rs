@@ -37,12 +37,9 @@ pub(super) fn len_max(session: &Session) -> TxResult<u64> {
 /// Makes a copy in a file of `new`. Blocks.
 pub(super) fn make(connector: &Connector, new: &NewBlank) -> Result<File, CatalogError> {
     let fail = |error| failed(ACTION, error);
-    let session = connector.connect().map_err(fail)?;
+    let mut session = connector.connect().map_err(fail)?;
+    session.take_time().map_err(fail)?;
     session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").map_err(fail)?;
-    // Whole tables are read here, however long it takes.
-    session
-        .batch("SET LOCAL enable_seqscan = on; SET LOCAL statement_timeout = 0")
-        .map_err(fail)?;
     let blank = new()?;
     for table in TABLES {
         let columns = blank.columns(table)?;

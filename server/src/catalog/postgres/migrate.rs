@@ -120,6 +120,11 @@ pub(super) fn is_current(session: &Session) -> TxResult<bool> {
     Ok(version(session)? == Some(VERSION) && is_complete(session)?)
 }
 
+/// Returns whether the tables exist and were not filled.
+pub(super) fn is_begun(session: &Session) -> TxResult<bool> {
+    Ok(version(session)?.is_some() && !is_complete(session)?)
+}
+
 /// Returns whether the tables were filled.
 pub(super) fn is_complete(session: &Session) -> TxResult<bool> {
     let complete: i64 = one(session, "SELECT is_complete FROM schema_version")?.try_get(0)?;

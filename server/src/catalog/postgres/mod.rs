@@ -152,10 +152,10 @@ impl Postgres {
     /// Runs `work` with a connection of its own, beside the transactions.
     async fn inspect<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Session) -> TxResult<T> + Send + 'static,
+        work: impl FnOnce(&mut Session) -> TxResult<T> + Send + 'static,
     ) -> TxResult<T> {
         let connector = self.connector.clone();
-        let work = move || work(&connector.connect()?);
+        let work = move || work(&mut connector.connect()?);
         let done = self.handle()?.spawn_blocking(work).await;
         done.map_err(|error| TxError::new(ErrorKind::Internal, error))?
     }
@@ -185,7 +185,9 @@ impl Engine for Postgres {
         let handle = self.handle().map_err(fail)?;
         if access == Access::Read {
             // A standby may have been promoted.
-            if self.barrier().is_some() && self.inspect(migrate::can_write).await.map_err(fail)? {
+            if self.barrier().is_some()
+                && self.inspect(|session| migrate::can_write(session)).await.map_err(fail)?
+            {
                 self.set_barrier(None);
             }
             return self.readers.run(handle, work).await.map_err(fail);

@@ -18,9 +18,19 @@ use super::error::failed;
 use super::migrate;
 use crate::catalog::Catalog;
 use crate::catalog::error::CatalogError;
-use crate::catalog::schema::TABLES;
 use crate::catalog::tx::{TxError, TxResult};
 
+/// Drops the tables of a rebuild that a crash ended, of any version of the schema.
+const CLEAR: &str = "
+DO $$ DECLARE found regclass; BEGIN
+    FOR found IN
+        SELECT c.oid FROM pg_class c
+        WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relkind = 'r'
+            AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid
+                            AND d.classid = CAST('pg_class' AS regclass) AND d.deptype = 'e')
+    LOOP EXECUTE 'DROP TABLE ' || found || ' CASCADE'; END LOOP;
+    DROP FUNCTION audit_only_grows();
+END $$";
 /// The pause between attempts to lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
@@ -82,7 +92,7 @@ pub(super) enum State {
 /// Looks for a catalog, and makes and migrates its tables where necessary. Blocks.
 pub(super) fn prepare(connector: &Connector) -> Result<State, CatalogError> {
     let fail = |error| failed("be opened", error);
-    let session = connector.connect().map_err(fail)?;
+    let mut session = connector.connect().map_err(fail)?;
     migrate::check_server(&session)?;
     if !migrate::can_write(&session).map_err(fail)? {
         return migrate::check_readable(&session).map(|()| State::ReadOnly);
@@ -90,20 +100,16 @@ pub(super) fn prepare(connector: &Connector) -> Result<State, CatalogError> {
     if migrate::is_current(&session).map_err(fail)? {
         return Ok(State::Ready);
     }
+    session.take_time().map_err(fail)?;
     lock(&session).map_err(fail)?;
-    migrate::migrate(&session)?;
-    if migrate::is_complete(&session).map_err(fail)? {
-        return Ok(State::Ready);
+    if migrate::is_begun(&session).map_err(fail)? {
+        session.batch(CLEAR).map_err(fail)?;
     }
-    // The tables may have rows of a rebuild that a crash ended.
-    let tables = TABLES.join(", ");
-    let clear = format!(
-        "BEGIN; DROP TABLE {tables}, schema_version CASCADE; DROP FUNCTION audit_only_grows();
-         COMMIT"
-    );
-    session.batch(&clear).map_err(fail)?;
     migrate::migrate(&session)?;
-    Ok(State::ToFill(Box::new(session)))
+    Ok(match migrate::is_complete(&session).map_err(fail)? {
+        true => State::Ready,
+        false => State::ToFill(Box::new(session)),
+    })
 }
 
 /// Takes the lock of the start. The lock ends with the connection.

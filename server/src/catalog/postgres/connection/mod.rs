@@ -50,6 +50,8 @@ pub(super) struct Session {
     client: Client,
     runtime: Handle,
     statements: HashMap<&'static str, Prepared>,
+    /// The time for an answer.
+    answer_time_max: Duration,
 }
 
 /// A prepared statement, and its form for a batch.
@@ -96,7 +98,8 @@ impl Connector {
         let client = tokio::time::timeout(4 * CONNECT_TIME_MAX, connecting).await;
         let client = client.map_err(|_| TxError::new(ErrorKind::Unavailable, Silent))??;
         let runtime = self.runtime.clone();
-        Ok(Session { client, runtime, statements: HashMap::new() })
+        let statements = HashMap::new();
+        Ok(Session { client, runtime, statements, answer_time_max: ANSWER_TIME_MAX })
     }
 }
 
@@ -118,11 +121,17 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> TxResult<T> {
-        let limited = async { tokio::time::timeout(ANSWER_TIME_MAX, answer).await };
+        let limited = async { tokio::time::timeout(self.answer_time_max, answer).await };
         match self.runtime.block_on(limited) {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(TxError::new(ErrorKind::Unavailable, Silent)),
         }
+    }
+
+    /// Lets statements read or write whole tables, however long it takes. Blocks.
+    pub(super) fn take_time(&mut self) -> TxResult<()> {
+        self.answer_time_max = Duration::MAX;
+        self.batch("SET statement_timeout = 0; SET enable_seqscan = on; SET enable_hashjoin = on")
     }
 
     /// Runs statements without parameters. Blocks.
