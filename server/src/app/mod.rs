@@ -96,7 +96,7 @@ pub struct Registry {
     pub tokens: Arc<access::Tokens>,
     /// The audit log, webhooks and quotas.
     pub audit: Audit,
-    /// Pins, hosts and policies.
+    /// Pins, hosts, policies and what policies delete.
     pub retention: Retention,
     /// Collections, checks and backups.
     pub maintenance: Arc<Maintenance>,
@@ -166,7 +166,13 @@ impl Registry {
         Self {
             tokens: Arc::new(access::Tokens::new(catalog.clone(), Arc::clone(&host))),
             audit: Audit::new(catalog.clone(), Arc::clone(&host), reach),
-            retention: Retention { catalog: catalog.clone(), host, names: names.clone() },
+            retention: Retention {
+                catalog: catalog.clone(),
+                host,
+                names: names.clone(),
+                releases: Arc::clone(&releases),
+                maintenance: Arc::clone(&maintenance),
+            },
             content,
             releases,
             records,

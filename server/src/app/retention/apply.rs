@@ -1,17 +1,17 @@
 //! Application of retention policies: releases that no policy keeps are deleted, unless held.
 //!
 //! Nothing is deleted until somebody applies the plan. The bytes of deleted releases are left to a
-//! collection, which starts afterwards. These use cases need releases, retention and maintenance
-//! together, so they belong to [`Registry`].
+//! collection, which starts afterwards.
 
 use std::collections::HashSet;
 
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::ApplicationName;
 
+use super::Retention;
 use super::policies::Verdict;
+use crate::app::AppError;
 use crate::app::maintenance::collect::CollectOptions;
-use crate::app::{AppError, Registry};
 use crate::catalog::collect::Tombstone;
 use crate::catalog::retention::InventoryRelease;
 
@@ -45,17 +45,14 @@ pub struct RetentionOutcome {
     pub failure: Option<AppError>,
 }
 
-impl Registry {
+impl Retention {
     /// Returns the verdicts of an application's policies on its releases now.
     ///
     /// # Errors
     /// [`AppError::NotFound`] if there is no such application.
-    pub async fn retention_plan(
-        &self,
-        application: &ApplicationName,
-    ) -> Result<RetentionPlan, AppError> {
+    pub async fn plan(&self, application: &ApplicationName) -> Result<RetentionPlan, AppError> {
         let mut plan =
-            RetentionPlan { verdicts: self.retention.verdicts(application).await?, freed_bytes: 0 };
+            RetentionPlan { verdicts: self.verdicts(application).await?, freed_bytes: 0 };
         let going: HashSet<_> = plan.going().map(|release| release.digest).collect();
         if !going.is_empty() {
             let collection =
@@ -71,13 +68,13 @@ impl Registry {
     /// # Errors
     /// [`AppError::NotFound`] if there is no such application; or an error before the first
     /// deletion.
-    pub async fn apply_retention(
+    pub async fn apply(
         &self,
         application: &ApplicationName,
         only: Option<HashSet<ReleaseDigest>>,
         token: &str,
     ) -> Result<RetentionOutcome, AppError> {
-        let verdicts = self.retention.verdicts(application).await?;
+        let verdicts = self.verdicts(application).await?;
         let mut outcome = RetentionOutcome::default();
         for Verdict { release, goes, .. } in verdicts {
             if !goes || only.as_ref().is_some_and(|only| !only.contains(&release.digest)) {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::maintenance::Maintenance;
 use super::names::Names;
+use super::releases::Releases;
 use crate::catalog::Catalog;
 use crate::host::Host;
 
@@ -11,9 +13,11 @@ pub mod hosts;
 pub mod pins;
 pub mod policies;
 
-/// The pins, hosts and policies in the catalog.
+/// The pins, hosts and policies in the catalog, and what policies delete.
 pub struct Retention {
     pub(super) catalog: Catalog,
     pub(super) host: Arc<dyn Host>,
     pub(super) names: Names,
+    pub(super) releases: Arc<Releases>,
+    pub(super) maintenance: Arc<Maintenance>,
 }

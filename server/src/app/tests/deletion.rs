@@ -209,19 +209,19 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
     let policy = Policy { keep_last: Some(1), ..Policy::default() };
     registry.retention.set_policy(&application, None, policy, "ops".to_owned()).await.unwrap();
 
-    let plan = registry.retention_plan(&application).await.unwrap();
+    let plan = registry.retention.plan(&application).await.unwrap();
     let going: Vec<_> = plan.going().map(|release| release.version.to_string()).collect();
     assert_eq!(going, ["1.4", "1.0"]);
     // Pinned after the plan was read.
     registry.retention.pin(&application, &version(&releases[0]), pin).await.unwrap();
     let only = HashSet::from([releases[0].release.digest(), releases[4].release.digest()]);
-    let outcome = registry.apply_retention(&application, Some(only), "ops").await.unwrap();
+    let outcome = registry.retention.apply(&application, Some(only), "ops").await.unwrap();
     let deleted: Vec<_> =
         outcome.deleted.iter().map(|tombstone| tombstone.release.version.as_str()).collect();
     assert_eq!(deleted, ["1.4"]);
     let collection = registry.maintenance.collect_status().await.unwrap();
     assert_ne!(collection, <_>::default(), "its bytes are being collected");
-    let plan = registry.retention_plan(&application).await.unwrap();
+    let plan = registry.retention.plan(&application).await.unwrap();
     assert_eq!(plan.going().count(), 0);
     // Releases kept by the plan cannot be deleted by hand either.
     for (at, holder) in [(0, "pin audit"), (1, "channel stable"), (2, "pin"), (3, "host rack4")] {
@@ -232,7 +232,7 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
     // After a day of silence, a host no longer blocks a deletion by hand, but retention waits a
     // month.
     site.host.now_secs.fetch_add(24 * 3600, Ordering::Relaxed);
-    let plan = registry.retention_plan(&application).await.unwrap();
+    let plan = registry.retention.plan(&application).await.unwrap();
     assert_eq!(plan.going().count(), 0);
     delete(&registry, &releases[3]).await.unwrap();
     let hosts = registry.retention.hosts(None, None, 10).await.unwrap();

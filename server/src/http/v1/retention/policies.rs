@@ -124,7 +124,7 @@ pub(crate) async fn plan(
     registry: web::Data<Registry>,
     application: web::Path<ApplicationName>,
 ) -> Result<web::Json<v1::RetentionPlan>, ApiError> {
-    let plan = registry.retention_plan(&application).await?;
+    let plan = registry.retention.plan(&application).await?;
     Ok(web::Json(v1::RetentionPlan {
         application: application.into_inner(),
         freed_bytes: Some(plan.freed_bytes),
@@ -149,7 +149,7 @@ pub(crate) async fn apply(
     Body(body): Body<v1::ApplyRetention>,
 ) -> Result<web::Json<v1::RetentionOutcome>, ApiError> {
     let only = body.releases.map(|releases| releases.into_iter().collect());
-    let outcome = registry.apply_retention(&application, only, &actor.name).await?;
+    let outcome = registry.retention.apply(&application, only, &actor.name).await?;
     Ok(web::Json(v1::RetentionOutcome {
         deleted: outcome.deleted.into_iter().map(deleted_body).collect(),
         kept: outcome.kept.into_iter().map(kept_of).collect(),
