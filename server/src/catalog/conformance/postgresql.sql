@@ -568,9 +568,8 @@ PREPARE s77 AS SELECT 1 FROM index_leaves i
              JOIN release_indexes n ON n.index_digest = i.index_digest
              WHERE i.leaf_digest = $1 LIMIT 1;
 
-PREPARE s78 AS SELECT 1 FROM indexes i WHERE i.digest = $1 AND NOT EXISTS
-               (SELECT 1 FROM condemned_objects o WHERE o.kind = 'index' AND o.digest = i.digest
-                AND (o.generation <= $2 OR o.is_swept = 1));
+PREPARE s78 AS SELECT 1 FROM indexes x WHERE x.digest = $1 AND NOT EXISTS (SELECT 1 FROM condemned_objects o
+                WHERE o.kind = 'index' AND o.digest = x.digest AND (o.generation <= $2 OR o.is_swept = 1));
 
 PREPARE s79 AS SELECT 1 FROM lost_leaves x
                JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
@@ -746,10 +745,8 @@ PREPARE s131 AS SELECT digest, pack_id, stored_len FROM chunks WHERE digest > $1
 PREPARE s132 AS SELECT digest, span_len, data_bytes FROM leaves WHERE digest > $1
                ORDER BY digest LIMIT $2;
 
-PREPARE s133 AS SELECT digest, span_len, data_bytes FROM leaves f WHERE f.digest = $1 AND NOT EXISTS
-         (SELECT 1 FROM condemned_objects o WHERE o.kind = 'leaf' AND o.digest = f.digest
-          AND (o.generation <= $2 OR o.is_swept = 1))
-         AND NOT EXISTS (SELECT 1 FROM leaf_packs c WHERE c.leaf_digest = f.digest AND (EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
+PREPARE s133 AS SELECT digest, span_len, data_bytes FROM leaves x WHERE x.digest = $1 AND NOT EXISTS (SELECT 1 FROM condemned_objects o
+                WHERE o.kind = 'leaf' AND o.digest = x.digest AND (o.generation <= $2 OR o.is_swept = 1)) AND NOT EXISTS (SELECT 1 FROM leaf_packs c WHERE c.leaf_digest = x.digest AND (EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
               OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.pack_id
                          AND (k.generation <= $2 OR k.is_swept = 1))));
 

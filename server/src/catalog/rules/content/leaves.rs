@@ -7,7 +7,7 @@ use seawall_api::index::ChunkRef;
 use seawall_api::units::ChunkLen;
 use seawall_store::port::ObjectName;
 
-use super::{chunks, unsound};
+use super::{chunks, condemned_object, unsound};
 use crate::catalog::model::collect::{Added, Collectable, Grip, Stored};
 use crate::catalog::model::content::{LeafAdded, LeafRow};
 use crate::catalog::rules::collect::condemn::revive;
@@ -96,10 +96,9 @@ pub(in crate::catalog) fn rows(
     grip: Grip,
 ) -> TxResult<Vec<Option<LeafRow>>> {
     const FIND: &str = concat!(
-        "SELECT digest, span_len, data_bytes FROM leaves f WHERE f.digest = $1 AND NOT EXISTS
-         (SELECT 1 FROM condemned_objects o WHERE o.kind = 'leaf' AND o.digest = f.digest
-          AND (o.generation <= $2 OR o.is_swept = 1))
-         AND NOT EXISTS (SELECT 1 FROM leaf_packs c WHERE c.leaf_digest = f.digest AND ",
+        "SELECT digest, span_len, data_bytes FROM leaves x WHERE x.digest = $1 AND NOT ",
+        condemned_object!("leaf", "$2"),
+        " AND NOT EXISTS (SELECT 1 FROM leaf_packs c WHERE c.leaf_digest = x.digest AND ",
         unsound!("$2"),
         ")"
     );

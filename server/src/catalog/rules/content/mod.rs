@@ -19,3 +19,19 @@ macro_rules! unsound {
     };
 }
 use unsound;
+
+/// Expands to SQL for an object, the row `x`, on which no caller of the generation in the
+/// placeholder may begin to rely, because the object is condemned.
+macro_rules! condemned_object {
+    ($kind:literal, $generation:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM condemned_objects o
+                WHERE o.kind = '",
+            $kind,
+            "' AND o.digest = x.digest AND (o.generation <= ",
+            $generation,
+            " OR o.is_swept = 1))"
+        )
+    };
+}
+pub(super) use condemned_object;

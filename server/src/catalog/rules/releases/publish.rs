@@ -12,6 +12,7 @@ use crate::catalog::model::releases::{NewRelease, Publication, Release};
 use crate::catalog::rules::audit::{self, quotas};
 use crate::catalog::rules::collect::condemn::{first_condemned, revive};
 use crate::catalog::rules::collect::{Counter, count_up};
+use crate::catalog::rules::content::condemned_object;
 use crate::catalog::tx::{Batch, Bind, Tx, TxError, TxResult, args};
 
 /// Publishes a release and ends its lease. The first release creates its application.
@@ -100,11 +101,12 @@ fn first_missing(
     indexes: &[IndexDigest],
     grip: Grip,
 ) -> TxResult<Option<IndexDigest>> {
-    let sql = "SELECT 1 FROM indexes i WHERE i.digest = $1 AND NOT EXISTS
-               (SELECT 1 FROM condemned_objects o WHERE o.kind = 'index' AND o.digest = i.digest
-                AND (o.generation <= $2 OR o.is_swept = 1))";
+    const FIND: &str = concat!(
+        "SELECT 1 FROM indexes x WHERE x.digest = $1 AND NOT ",
+        condemned_object!("index", "$2")
+    );
     let keys = indexes.iter().map(|index| [index.bind(), grip.generation.bind()]);
-    let found = tx.find_each(sql, &Batch::new(keys), |_| Ok(()))?;
+    let found = tx.find_each(FIND, &Batch::new(keys), |_| Ok(()))?;
     Ok(found.iter().position(Option::is_none).map(|position| indexes[position]))
 }
 
