@@ -279,12 +279,21 @@ fn open(
     settings: Settings,
 ) -> Result<Registry, StartError> {
     let store = store::open(data_dir, store_at)?;
+    let place = (data_dir, catalog_at);
     let fill = |catalog: &Catalog| {
-        store::block_on(claim::check_unclaimed(&store, store_at))??;
-        recover::fill(store.port(), catalog).map(drop)
+        // A catalog elsewhere that is lost has no other way back than this start.
+        let is_adopted = *catalog_at != CatalogAt::Inside;
+        if !is_adopted {
+            store::block_on(claim::check_unclaimed(&store, store_at))??;
+        }
+        recover::fill(store.port(), catalog)?;
+        if is_adopted {
+            let bond = Bond { catalog, place, store: &store, at: store_at };
+            store::block_on(bond.adopt())??;
+        }
+        Ok(())
     };
     let catalog = catalog::open(data_dir, catalog_at, fill)?;
-    let place = (data_dir, catalog_at);
     let bond = Bond { catalog: &catalog, place, store: &store, at: store_at };
     let confirmed = store::block_on(bond.confirm())?;
     if let Err(StartError::StoreElsewhere { .. }) = confirmed {
