@@ -13,8 +13,7 @@ const DENIED: &str = "check the user, the password (PGPASSWORD or the file ~/.pg
 const FULL: &str = "free some space on the database server and try again: no change was left \
                     incomplete";
 /// The remedy for a damaged database.
-const DAMAGED: &str = "stop the registry, restore the database from its backup, or name an empty \
-                       database to have the catalog rebuilt from the store";
+const DAMAGED: &str = "stop the registries and restore the database from its backup";
 
 /// A database that took too long to answer.
 #[derive(Debug, thiserror::Error)]
