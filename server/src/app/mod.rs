@@ -61,7 +61,6 @@ pub use records::Completed;
 use records::Records;
 pub use releases::Releases;
 pub use releases::publish::Publisher;
-pub use releases::resolve::ReleaseBytes;
 use retention::Retention;
 use sweep::Sweeper;
 
@@ -207,7 +206,7 @@ impl Registry {
 }
 
 /// Fails if the digest of the received bytes differs from the expected one.
-fn check_name<D: Copy + PartialEq + Display>(
+fn check_digest<D: Copy + PartialEq + Display>(
     kind: &str,
     expected: D,
     actual: D,

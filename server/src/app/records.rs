@@ -30,6 +30,7 @@ use crate::catalog::{Catalog, ChannelMove, Expected, Release};
 use crate::host::Host;
 
 mod complete;
+pub(super) mod versions;
 
 pub use complete::Completed;
 

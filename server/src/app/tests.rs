@@ -156,7 +156,7 @@ async fn is_visible(registry: &Registry, tiny: &TinyRelease) -> bool {
         }
         Err(error) => panic!("neither there nor absent: {error}"),
     };
-    assert_eq!(found.bytes, tiny.release.bytes());
+    assert_eq!(found, tiny.release.bytes());
     for disk in &tiny.disks {
         registry.content.index_bytes(disk.index.digest()).await.unwrap();
         registry.content.leaf_bytes(disk.leaf.digest()).await.unwrap();

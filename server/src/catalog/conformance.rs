@@ -69,7 +69,8 @@ fn release(version: &str, lease: &NewLease, index: IndexDigest) -> NewRelease {
         indexes: vec![index],
         descriptors: vec![],
         lease: lease.id,
-        grip: Grip::ANY,
+        now_secs: NOW,
+        sweeps: None,
     }
 }
 
@@ -217,6 +218,8 @@ async fn publishing_is_all_or_nothing(catalog: &Catalog) {
     assert_eq!(outcome, Publication::LeaseEnded);
     assert_eq!(catalog.application(one.application.clone()).await.unwrap(), None);
     let new = release("1.0", &one, index);
+    let late = NewRelease { now_secs: NOW + 10, ..new.clone() };
+    assert_eq!(catalog.publish(late).await.unwrap(), Publication::LeaseEnded);
     assert_eq!(catalog.publish(new.clone()).await.unwrap(), Publication::Created);
     assert_eq!(catalog.lease(one.id, NOW).await.unwrap(), None, "its lease ended with it");
     assert_eq!(catalog.publish(new.clone()).await.unwrap(), Publication::AlreadyPresent);

@@ -11,7 +11,8 @@ use seawall_api::release::Release;
 use seawall_store::port::{ObjectName, Put};
 
 use super::Content;
-use crate::app::{AppError, check_name};
+use super::objects::Found;
+use crate::app::{AppError, check_digest};
 use crate::catalog::LeaseId;
 use crate::catalog::collect::Collectable;
 
@@ -26,7 +27,7 @@ impl Content {
         expected: DescriptorDigest,
         bytes: Bytes,
     ) -> Result<Put, AppError> {
-        check_name("descriptor", expected, DescriptorDigest::of(&bytes))?;
+        check_digest("descriptor", expected, DescriptorDigest::of(&bytes))?;
         self.keep_under(lease, &ObjectName::Descriptor(expected), &bytes, async |stored| {
             Ok(self.catalog.keep_object(Collectable::Descriptor(expected), stored).await?)
         })
@@ -39,10 +40,10 @@ impl Content {
     /// [`AppError::NotFound`], or [`AppError::Damaged`] if the descriptor is altered at rest.
     pub async fn descriptor_bytes(&self, digest: DescriptorDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Descriptor(digest);
-        if self.store.len(&name).await?.is_none() {
-            return Err(AppError::not_found(format!("descriptor {digest}")));
+        match self.find_bytes(&name).await? {
+            Found::Gone => Err(AppError::not_found(format!("descriptor {digest}"))),
+            found => self.expect(&name, found).await,
         }
-        self.proven_bytes(&name).await
     }
 
     /// Returns the first missing descriptor among those named by a release.

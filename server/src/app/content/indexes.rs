@@ -6,7 +6,8 @@ use seawall_api::index::{ChunkRef, DiskIndex, Extent, Leaf, leaf_range};
 use seawall_store::port::{ObjectName, Put};
 
 use super::Content;
-use crate::app::{AppError, check_name};
+use super::objects::Found;
+use crate::app::{AppError, check_digest};
 use crate::catalog::collect::{Added, Grip};
 use crate::catalog::{IndexRow, LeafAdded, LeafRow, LeaseId};
 
@@ -25,7 +26,7 @@ impl Content {
         expected: LeafDigest,
         bytes: Bytes,
     ) -> Result<Put, AppError> {
-        check_name("leaf", expected, LeafDigest::of(&bytes))?;
+        check_digest("leaf", expected, LeafDigest::of(&bytes))?;
         let leaf = Leaf::decode_any(&bytes)
             .map_err(|error| AppError::invalid("the body is not a leaf", error))?;
         let row = leaf_row(expected, &leaf);
@@ -50,7 +51,7 @@ impl Content {
         expected: IndexDigest,
         bytes: Bytes,
     ) -> Result<Put, AppError> {
-        check_name("index", expected, IndexDigest::of(&bytes))?;
+        check_digest("index", expected, IndexDigest::of(&bytes))?;
         let index = DiskIndex::decode(&bytes)
             .map_err(|error| AppError::invalid("the body is not an index", error))?;
         self.keep_under(lease, &ObjectName::Index(expected), &bytes, async |stored| {
@@ -94,10 +95,11 @@ impl Content {
     /// [`AppError::NotFound`], or [`AppError::Damaged`] if the leaf is missing or altered at rest.
     pub async fn leaf_bytes(&self, digest: LeafDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Leaf(digest);
-        if self.store.len(&name).await?.is_none() && !self.knows_leaf(digest).await? {
+        let found = self.find_bytes(&name).await?;
+        if matches!(found, Found::Gone) && !self.knows_leaf(digest).await? {
             return Err(AppError::not_found(format!("leaf {digest}")));
         }
-        self.proven_bytes(&name).await
+        self.expect(&name, found).await
     }
 
     /// Returns whether the catalog has known the leaf, including a leaf that lost its chunks.
@@ -112,12 +114,12 @@ impl Content {
     /// [`AppError::NotFound`], or [`AppError::Damaged`] if the list is missing or altered at rest.
     pub async fn index_bytes(&self, digest: IndexDigest) -> Result<Bytes, AppError> {
         let name = ObjectName::Index(digest);
-        if self.store.len(&name).await?.is_none()
-            && self.catalog.index(digest, Grip::ANY).await?.is_none()
-        {
+        let found = self.find_bytes(&name).await?;
+        let is_gone = matches!(found, Found::Gone);
+        if is_gone && self.catalog.index(digest, Grip::ANY).await?.is_none() {
             return Err(AppError::not_found(format!("index {digest}")));
         }
-        self.proven_bytes(&name).await
+        self.expect(&name, found).await
     }
 }
 

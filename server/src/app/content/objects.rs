@@ -148,15 +148,6 @@ pub(in crate::app) async fn read_with<T>(
 ) -> Result<Found<T>, AppError> {
     let decode = &decode;
     let once = move || async move {
-        // A file that is not Seawall's may be too long for memory.
-        let len = match readable(store, store.len(name).await).await? {
-            Found::Sound(Some(len)) => len,
-            Found::Sound(None) | Found::Gone => return Ok(Found::Gone),
-            Found::Damaged(why) => return Ok(Found::Damaged(why)),
-        };
-        if len > name.kind().rules().len_max as u64 {
-            return Ok(Found::Damaged(format!("no such object has {len} bytes")));
-        }
         let bytes = unproven(store, name).await?;
         Ok(bytes.and_then(|bytes| match name.is_of(&bytes) {
             true => decode(&bytes),
@@ -166,7 +157,8 @@ pub(in crate::app) async fn read_with<T>(
     retry_once(once).await
 }
 
-/// Reads an object's bytes, for callers that prove them.
+/// Reads an object's bytes, for callers that prove them. An object longer than its kind permits is
+/// damaged.
 ///
 /// # Errors
 /// Fails if the store cannot serve.
@@ -174,6 +166,16 @@ pub(in crate::app) async fn unproven(
     store: &dyn ObjectStore,
     name: &ObjectName,
 ) -> Result<Found<Bytes>, AppError> {
+    // A file that is not Seawall's may be too long for memory.
+    let len = match readable(store, store.len(name).await).await? {
+        Found::Sound(Some(len)) => len,
+        Found::Sound(None) | Found::Gone => return Ok(Found::Gone),
+        Found::Damaged(why) => return Ok(Found::Damaged(why)),
+    };
+    let rules = name.kind().rules();
+    if len > rules.len_max as u64 {
+        return Ok(Found::Damaged(format!("no {} has {len} bytes", rules.noun)));
+    }
     readable(store, store.get(name).await).await
 }
 
@@ -253,23 +255,43 @@ impl Content {
     /// Reads an object that the catalog lists.
     ///
     /// # Errors
-    /// [`AppError::Damaged`] if the object is missing or altered, or the error of the store.
+    /// [`AppError::Damaged`] if the object is missing, altered or malformed, or the error of the
+    /// store.
     pub(in crate::app) async fn read<D: Typed>(&self, digest: D) -> Result<D::Object, AppError> {
-        let name = digest.name();
-        let bytes = self.proven_bytes(&name).await?;
-        D::decode(&bytes).map_err(|_| AppError::Damaged { object: name.path() })
+        let found = read(&*self.store, digest).await?;
+        self.expect(&digest.name(), found).await
     }
 
-    /// Returns the bytes of an object that the catalog lists. Logs damage and fails if the object
-    /// is missing or altered.
+    /// Returns the bytes of an object that the catalog lists.
+    ///
+    /// # Errors
+    /// [`AppError::Damaged`] if the object is missing or altered, or the error of the store.
     pub(in crate::app) async fn proven_bytes(&self, name: &ObjectName) -> Result<Bytes, AppError> {
-        match self.store.get(name).await {
-            Ok(bytes) if name.is_of(&bytes) => return Ok(bytes),
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+        let found = self.find_bytes(name).await?;
+        self.expect(name, found).await
+    }
+
+    /// Reads the bytes of an object that the catalog may not list.
+    ///
+    /// # Errors
+    /// Fails if the store cannot serve.
+    pub(super) async fn find_bytes(&self, name: &ObjectName) -> Result<Found<Bytes>, AppError> {
+        read_with(&*self.store, name, |bytes| Ok(bytes.clone())).await
+    }
+
+    /// Returns the object that was read. Logs damage and fails if the object is missing or damaged.
+    pub(super) async fn expect<T>(
+        &self,
+        name: &ObjectName,
+        found: Found<T>,
+    ) -> Result<T, AppError> {
+        match found {
+            Found::Sound(value) => Ok(value),
+            Found::Gone | Found::Damaged(_) => {
+                self.damage.note(name).await;
+                Err(AppError::Damaged { object: name.path() })
+            }
         }
-        self.damage.note(name).await;
-        Err(AppError::Damaged { object: name.path() })
     }
 }
 

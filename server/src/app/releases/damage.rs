@@ -8,7 +8,7 @@ use seawall_api::release::Release;
 use seawall_store::port::{ObjectName, Put};
 
 use super::Releases;
-use crate::app::{AppError, check_name};
+use crate::app::{AppError, check_digest};
 use crate::catalog::check::LostObject;
 use crate::catalog::{self, LeaseId};
 
@@ -112,7 +112,7 @@ impl Releases {
         bytes: Bytes,
     ) -> Result<Put, AppError> {
         self.content.use_lease(lease).await?;
-        check_name("release", expected, ReleaseDigest::of(&bytes))?;
+        check_digest("release", expected, ReleaseDigest::of(&bytes))?;
         let described = Release::parse(&bytes)
             .map_err(|error| AppError::invalid("the body is not a release document", error))?;
         let row = self.catalog.release_of(expected).await?.filter(|row| {

@@ -3,20 +3,17 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use seawall_api::digest::{IndexDigest, ReleaseDigest};
 use seawall_api::names::ApplicationName;
-use seawall_api::reference::Selector;
-use seawall_api::release::{Disk, Machine, Release};
-use seawall_store::port::{ObjectKind, ObjectName};
+use seawall_api::release::Release;
+use seawall_store::port::ObjectName;
 
 use super::Releases;
+use crate::app::AppError;
 use crate::app::audit::quotas;
 use crate::app::content::descriptors::descriptors_of;
 use crate::app::content::keep::{SWEEP_RUNS, SWEEP_TRIES};
-use crate::app::content::objects::{self, Found};
-use crate::app::records::{Record, ReleaseRecord, Subject};
-use crate::app::{AppError, present};
+use crate::app::records::versions::{deleted, taken};
 use crate::catalog::collect::Grip;
 use crate::catalog::{self, IndexRow, LeaseId, NewRelease, Publication};
 
@@ -51,7 +48,7 @@ impl Releases {
             let what = format!("the document names application {named}, not {application}");
             return Err(AppError::rule(what));
         }
-        self.check_name(&release).await?;
+        self.records.check_version_free(&release).await?;
         let grip = self.content.use_lease(publisher.lease).await;
         let grip = match grip {
             Ok(lease) => lease.grip,
@@ -60,28 +57,9 @@ impl Releases {
             Err(error) => return Err(error),
         };
         let indexes = self.prove_disks(&release, grip).await?;
-        let mut new = self.new_release(&release, &indexes, (publisher.clone(), grip));
+        let new = self.new_release(&release, &indexes, (publisher.clone(), grip));
         let mut row = new.release.clone();
-        let name = ObjectName::Release(release.digest());
-        let mut publication = Publication::Swept;
-        for _ in 0..SWEEP_TRIES {
-            if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
-                new.grip = lease.grip;
-                self.content.record_kept(&lease, &name).await?;
-            }
-            // Checked under the grip: `publish` detects any sweep that begins after this point.
-            if let Some(descriptor) = self.content.missing_descriptor(&release).await? {
-                return Err(incomplete(&release, format!("descriptor {descriptor}")));
-            }
-            self.content
-                .keep(&name, bytes.clone(), self.content.actor(Some(publisher.lease)))
-                .await?;
-            publication = self.catalog.publish(new.clone()).await?;
-            if publication != Publication::Swept {
-                break;
-            }
-            self.content.wait_for_sweep().await?;
-        }
+        let publication = self.store_and_commit(&release, bytes, new).await?;
         match publication {
             Publication::Created => {}
             Publication::AlreadyPresent => {
@@ -111,53 +89,34 @@ impl Releases {
         Ok((release.digest(), publication))
     }
 
-    /// Fails if the store's records assign the version to another release or mark it as deleted,
-    /// even if the catalog was lost.
-    async fn check_name(&self, release: &Release) -> Result<(), AppError> {
-        let (application, version) = (release.application(), release.version());
-        if self.records.is_buried(application, version).await? {
-            return Err(deleted(release));
-        }
-        let name = Subject::Release(application.clone(), version.clone()).object();
-        let Some(bytes) = present(self.content.store.get(&name).await)? else {
-            let known = self.catalog.release(application.clone(), release.digest()).await?;
-            return if known.is_some() { Ok(()) } else { usable(release) };
-        };
-        match ReleaseRecord::decode(&bytes) {
-            Some(record) if record.digest == release.digest() => Ok(()),
-            Some(record) => Err(taken(release, record.digest)),
-            None => self.check_lost_name(release, name.path()).await,
-        }
-    }
-
-    /// Permits publishing over an unreadable record only if the record cannot belong to another
-    /// release: either the catalog has this release under the version, or no other document in the
-    /// store has the version. A push is then the only way to restore the record.
-    async fn check_lost_name(&self, release: &Release, object: String) -> Result<(), AppError> {
-        let (application, version) = (release.application(), release.version());
-        let selector = Selector::Version(version.clone());
-        match self.catalog.resolve(application.clone(), selector).await? {
-            Some(known) if known == release.digest() => return Ok(()),
-            Some(known) => return Err(taken(release, known)),
-            None => {}
-        }
-        let mut documents = self.content.store.list(ObjectKind::Release);
-        while let Some(name) = documents.try_next().await? {
-            if name == ObjectName::Release(release.digest()) {
-                continue;
+    /// Stores the release document and commits the release. Retries while a sweep may have removed
+    /// the document between the two. Returns [`Publication::Swept`] after the last try.
+    async fn store_and_commit(
+        &self,
+        release: &Release,
+        bytes: Bytes,
+        mut new: NewRelease,
+    ) -> Result<Publication, AppError> {
+        let name = ObjectName::Release(release.digest());
+        for _ in 0..SWEEP_TRIES {
+            if let Some(lease) = self.catalog.lease(new.lease, self.host.now_secs()).await? {
+                new.sweeps = lease.grip.sweeps;
+                self.content.record_kept(&lease, &name).await?;
             }
-            // Unproven: an altered document still claims its version.
-            let found = objects::unproven(&*self.content.store, &name).await?;
-            let Found::Sound(bytes) = found else { continue };
-            let means = Release::parse(&bytes).is_ok_and(|other| {
-                (other.application(), other.version()) == (application, version)
-            });
-            if means {
-                return Err(AppError::Damaged { object });
+            // Checked after the sweep counter was read: `publish` detects any later sweep.
+            if let Some(descriptor) = self.content.missing_descriptor(release).await? {
+                return Err(incomplete(release, format!("descriptor {descriptor}")));
+            }
+            let actor = self.content.actor(Some(new.lease));
+            self.content.keep(&name, bytes.clone(), actor).await?;
+            // The lease may have ended while this request waited for sweeps.
+            new.now_secs = self.host.now_secs();
+            match self.catalog.publish(new.clone()).await? {
+                Publication::Swept => self.content.wait_for_sweep().await?,
+                publication => return Ok(publication),
             }
         }
-        tracing::warn!(object, "the record cannot be read and is replaced");
-        Ok(())
+        Ok(Publication::Swept)
     }
 
     /// Returns the index rows of all disks. Fails unless every index is whole and matches the
@@ -202,6 +161,7 @@ impl Releases {
         indexes: &BTreeMap<IndexDigest, IndexRow>,
         (publisher, grip): (Publisher, Grip),
     ) -> NewRelease {
+        let now_secs = self.host.now_secs();
         let data_bytes = release.disks().filter_map(|(_, disk)| indexes.get(&disk.index));
         NewRelease {
             release: catalog::Release {
@@ -209,7 +169,7 @@ impl Releases {
                 version: release.version().clone(),
                 digest: release.digest(),
                 machines: release.machines().iter().map(|machine| machine.name.clone()).collect(),
-                published_at_secs: self.host.now_secs(),
+                published_at_secs: now_secs,
                 published_by: publisher.token,
                 disk_bytes: release
                     .disks()
@@ -219,21 +179,10 @@ impl Releases {
             indexes: indexes.keys().copied().collect(),
             descriptors: descriptors_of(release).into_iter().collect(),
             lease: publisher.lease,
-            grip,
+            now_secs,
+            sweeps: grip.sweeps,
         }
     }
-}
-
-fn taken(release: &Release, published: ReleaseDigest) -> AppError {
-    AppError::VersionTaken {
-        version: format!("{}:{}", release.application(), release.version()),
-        published: published.to_string(),
-        offered: release.digest().to_string(),
-    }
-}
-
-fn deleted(release: &Release) -> AppError {
-    AppError::VersionDeleted { version: format!("{}:{}", release.application(), release.version()) }
 }
 
 fn unrecorded(release: &Release, error: AppError) -> AppError {
@@ -244,13 +193,4 @@ fn unrecorded(release: &Release, error: AppError) -> AppError {
 fn incomplete(release: &Release, missing: String) -> AppError {
     let object = format!("{}:{}", release.application(), release.version());
     AppError::Incomplete { object, missing }
-}
-
-/// Fails if a host could not store the disks of a release under their names. Applies to new
-/// releases only: the push reports the problem before any pull does.
-fn usable(release: &Release) -> Result<(), AppError> {
-    let check = |(machine, disk): (&Machine, &Disk)| {
-        machine.name.check_usable().and_then(|()| disk.name.check_usable())
-    };
-    release.disks().try_for_each(check).map_err(|error| AppError::rule(error.to_string()))
 }

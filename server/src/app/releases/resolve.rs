@@ -10,29 +10,24 @@ use seawall_store::port::ObjectName;
 use super::Releases;
 use crate::app::AppError;
 
-/// A release document as served.
-#[derive(Clone, Debug)]
-pub struct ReleaseBytes {
-    /// The digest of the release.
-    pub digest: ReleaseDigest,
-    /// The canonical bytes, which hash to the digest.
-    pub bytes: Bytes,
-}
-
 impl Releases {
-    /// Returns the document of the release that a selector currently refers to.
+    /// Returns the document of a release that the catalog lists.
     ///
     /// # Errors
-    /// As [`Names::resolve`](crate::app::names::Names::resolve), and
-    /// [`AppError::Damaged`] if the document at rest is missing or altered.
-    pub async fn document(
+    /// [`AppError::Damaged`] if the document at rest is missing or altered, or the error of the
+    /// store.
+    pub async fn bytes(&self, digest: ReleaseDigest) -> Result<Bytes, AppError> {
+        self.content.proven_bytes(&ObjectName::Release(digest)).await
+    }
+
+    /// Returns the document of the release that a selector currently refers to.
+    #[cfg(test)]
+    pub(in crate::app) async fn document(
         &self,
         application: &ApplicationName,
         selector: &Selector,
-    ) -> Result<ReleaseBytes, AppError> {
-        let digest = self.names.resolve(application, selector).await?;
-        let bytes = self.content.proven_bytes(&ObjectName::Release(digest)).await?;
-        Ok(ReleaseBytes { digest, bytes })
+    ) -> Result<Bytes, AppError> {
+        self.bytes(self.names.resolve(application, selector).await?).await
     }
 
     /// Reads and parses the document of the release that a selector currently refers to.

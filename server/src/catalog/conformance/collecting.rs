@@ -122,7 +122,8 @@ pub(super) async fn each_counter_counts_its_own_events(catalog: &Catalog) {
 pub(super) async fn every_publication_is_counted(catalog: &Catalog) {
     let release = published(catalog, "1.0").await;
     let (lease, grip) = opened(catalog, 1).await;
-    let again = NewRelease { grip, ..self::release("1.0", &lease, index_row().digest) };
+    let again =
+        NewRelease { sweeps: grip.sweeps, ..self::release("1.0", &lease, index_row().digest) };
     assert_eq!(catalog.publish(again).await.unwrap(), Publication::AlreadyPresent);
     assert_eq!(state(catalog).await.published, 2, "a repetition may rely on the same content");
     let (lease, _) = opened(catalog, 2).await;

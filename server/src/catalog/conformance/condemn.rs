@@ -273,8 +273,11 @@ pub(super) async fn nothing_is_added_once_the_sweep_counter_moved(catalog: &Cata
         let leaf = catalog.add_leaf(leaf_row("leaf"), vec![], grip).await.unwrap();
         assert_eq!(leaf, LeafAdded::Swept);
         assert_eq!(catalog.add_index(index_row(), grip).await.unwrap(), Added::Swept);
-        let new =
-            NewRelease { grip, indexes: vec![], ..release("1.0", &lease, index_row().digest) };
+        let new = NewRelease {
+            sweeps: grip.sweeps,
+            indexes: vec![],
+            ..release("1.0", &lease, index_row().digest)
+        };
         assert_eq!(catalog.publish(new).await.unwrap(), Publication::Swept);
         assert_eq!(catalog.pack_len(one.digest).await.unwrap(), None);
         assert_eq!(catalog.all_objects().await.unwrap(), []);
@@ -296,6 +299,6 @@ pub(super) async fn nothing_is_added_once_the_sweep_counter_moved(catalog: &Cata
     assert_eq!(catalog.add_index(index_row(), after).await.unwrap(), Added::Present);
     let leaf = catalog.add_leaf(leaf_row("leaf"), vec![sized(0, 4096)], after).await.unwrap();
     assert_eq!(leaf, LeafAdded::Present);
-    let new = NewRelease { grip: after, ..release("1.0", &lease, index_row().digest) };
+    let new = NewRelease { sweeps: after.sweeps, ..release("1.0", &lease, index_row().digest) };
     assert_eq!(catalog.publish(new).await.unwrap(), Publication::Created);
 }

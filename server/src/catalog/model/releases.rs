@@ -4,7 +4,6 @@ use seawall_api::digest::{DescriptorDigest, IndexDigest, ReleaseDigest};
 use seawall_api::names::{ApplicationName, MachineName, Version};
 
 use super::audit::Excess;
-use super::collect::Grip;
 use crate::catalog::id::LeaseId;
 
 /// An application and a summary of its releases.
@@ -62,10 +61,13 @@ pub struct NewRelease {
     pub indexes: Vec<IndexDigest>,
     /// The original descriptors of the release.
     pub descriptors: Vec<DescriptorDigest>,
-    /// The lease of the push, which must be alive at `release.published_at_secs`.
+    /// The lease of the push, which must be alive at `now_secs`.
     pub lease: LeaseId,
-    /// The grip of the lease, read before the release document was stored.
-    pub grip: Grip,
+    /// Time of this request, in seconds since 1970-01-01 UTC. Later than
+    /// `release.published_at_secs` if sweeps made the caller retry.
+    pub now_secs: u64,
+    /// The `sweeps` of the lease's grip, read before the release document was stored.
+    pub sweeps: Option<u64>,
 }
 
 /// The outcome of a [`NewRelease`].

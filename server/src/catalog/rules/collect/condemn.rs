@@ -8,9 +8,10 @@ use crate::catalog::rules::maintenance::damage;
 use crate::catalog::rules::releases::leases;
 use crate::catalog::tx::{Batch, Bind, Tx, TxResult, args};
 
-/// Returns whether bytes found under `grip` may be gone, because the sweep counter has moved since.
-fn is_stale(tx: &mut dyn Tx, grip: Grip) -> TxResult<bool> {
-    Ok(match grip.sweeps {
+/// Returns whether bytes found at sweep counter `sweeps` may be gone, because the counter has moved
+/// since.
+fn is_stale(tx: &mut dyn Tx, sweeps: Option<u64>) -> TxResult<bool> {
+    Ok(match sweeps {
         Some(sweeps) => count(tx, Counter::Sweeps)? != sweeps,
         None => false,
     })
@@ -24,7 +25,7 @@ pub(in crate::catalog) fn is_pack_swept(
 ) -> TxResult<bool> {
     let sql = "SELECT 1 FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
                WHERE p.digest = $1 AND k.is_swept = 1";
-    Ok(is_stale(tx, grip)? || tx.exists(sql, args![pack])?)
+    Ok(is_stale(tx, grip.sweeps)? || tx.exists(sql, args![pack])?)
 }
 
 /// Returns whether an object is condemned for `grip`.
@@ -59,18 +60,19 @@ pub(in crate::catalog) fn keep(
     stored: Stored,
 ) -> TxResult<Added> {
     damage::stored(tx, &object.object(), stored)?;
-    revive(tx, object, stored.grip)
+    revive(tx, object, stored.grip.sweeps)
 }
 
-/// Pardons an object that was stored again, unless a sweep may have removed its bytes since `grip`.
+/// Pardons an object that was stored again, unless a sweep may have removed its bytes since the
+/// sweep counter was `sweeps`.
 pub(in crate::catalog) fn revive(
     tx: &mut dyn Tx,
     object: Collectable,
-    grip: Grip,
+    sweeps: Option<u64>,
 ) -> TxResult<Added> {
     let (kind, digest) = object.parts();
     let sql = "SELECT 1 FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 1";
-    if is_stale(tx, grip)? || tx.exists(sql, args![*kind, digest])? {
+    if is_stale(tx, sweeps)? || tx.exists(sql, args![*kind, digest])? {
         return Ok(Added::Swept);
     }
     pardon_object(tx, object)?;

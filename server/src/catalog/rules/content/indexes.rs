@@ -25,7 +25,7 @@ pub(in crate::catalog) fn keep(
 
 /// Adds an index. Its leaves must all be present.
 pub(in crate::catalog) fn add(tx: &mut dyn Tx, index: &IndexRow, grip: Grip) -> TxResult<Added> {
-    if revive(tx, Collectable::Index(index.digest), grip)? == Added::Swept {
+    if revive(tx, Collectable::Index(index.digest), grip.sweeps)? == Added::Swept {
         return Ok(Added::Swept);
     }
     let sql = "INSERT INTO indexes (digest, disk_len, content, data_bytes)

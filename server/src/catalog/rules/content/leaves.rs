@@ -42,7 +42,7 @@ pub(in crate::catalog) fn add(
     if !unfit.is_empty() {
         return Ok(LeafAdded::Unfit(unfit));
     }
-    if revive(tx, Collectable::Leaf(leaf.digest), grip)? == Added::Swept {
+    if revive(tx, Collectable::Leaf(leaf.digest), grip.sweeps)? == Added::Swept {
         return Ok(LeafAdded::Swept);
     }
     let before = damage::before_adding(tx, leaf.digest)?;

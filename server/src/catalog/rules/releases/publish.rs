@@ -32,7 +32,7 @@ pub(in crate::catalog) fn publish(tx: &mut dyn Tx, new: &NewRelease) -> TxResult
         leases::close(tx, new.lease)?;
         return Ok(Publication::AlreadyPresent);
     }
-    let lease = leases::alive(tx, new.lease, release.published_at_secs)?;
+    let lease = leases::alive(tx, new.lease, new.now_secs)?;
     let lease = lease.filter(|lease| lease.application == release.application);
     let Some(Lease { grip, .. }) = lease else { return Ok(Publication::LeaseEnded) };
     if let Some(index) = first_missing(tx, &new.indexes, grip)? {
@@ -46,7 +46,7 @@ pub(in crate::catalog) fn publish(tx: &mut dyn Tx, new: &NewRelease) -> TxResult
     if let Some(Collectable::Descriptor(digest)) = first_condemned(tx, &descriptors, grip)? {
         return Ok(Publication::DescriptorMissing(digest));
     }
-    if revive(tx, Collectable::Release(release.digest), new.grip)? == Added::Swept {
+    if revive(tx, Collectable::Release(release.digest), new.sweeps)? == Added::Swept {
         return Ok(Publication::Swept);
     }
     if !insert(tx, release)? {

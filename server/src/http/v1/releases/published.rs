@@ -135,9 +135,8 @@ pub(crate) async fn read(
     if is_known {
         return Ok(response.finish());
     }
-    // By digest, as a channel may have moved since it was resolved.
-    let release = registry.releases.document(&path.application, &Selector::Digest(digest)).await?;
-    Ok(response.content_type("application/json").body(release.bytes))
+    let document = registry.releases.bytes(digest).await?;
+    Ok(response.content_type("application/json").body(document))
 }
 
 /// Deletes a release that has no holders.

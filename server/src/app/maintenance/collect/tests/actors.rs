@@ -97,7 +97,7 @@ pub(super) async fn pull(registry: &Registry, version: &Version) -> Result<Pulle
     let lease = registry.content.open_lease(application(), Purpose::Pull).await?;
     let selector = Selector::Version(version.clone());
     let bytes = match registry.releases.document(&application(), &selector).await {
-        Ok(found) => found.bytes,
+        Ok(bytes) => bytes,
         Err(AppError::NotFound { .. } | AppError::Gone { .. }) => return Ok(Pulled::Absent),
         Err(error) => return Err(error),
     };

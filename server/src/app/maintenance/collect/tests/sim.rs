@@ -364,8 +364,8 @@ impl World {
             let found = self.registry.releases.document(&application(), &selector).await;
             let is_visible = match found {
                 Ok(found) => {
-                    assert_eq!(found.bytes, self.releases[at].release.bytes());
-                    actors::read_all(&self.registry, &found.bytes).await.unwrap();
+                    assert_eq!(found, self.releases[at].release.bytes());
+                    actors::read_all(&self.registry, &found).await.unwrap();
                     true
                 }
                 Err(AppError::NotFound { .. } | AppError::Gone { .. }) => false,
