@@ -119,7 +119,7 @@ impl Fetch {
     /// and hash. Progress is reported in plain bytes.
     #[must_use]
     pub fn of(resolved: &Resolved, progress: Arc<dyn Progress>, threads: usize) -> Self {
-        let source = Packs(Arc::clone(resolved.registry()));
+        let source = Packs::of(resolved);
         Self { reader: Arc::new(Reader::new(Arc::new(source), threads)), progress }
     }
 

@@ -9,9 +9,24 @@ use seawall_api::digest::{ChunkDigest, PackDigest};
 use seawall_store::read::{Place, Source, SourceError};
 
 use crate::registry::{Registry, RegistryError};
+use crate::resolve::Resolved;
 
 /// The packs of a registry, for [`seawall_store::read`].
-pub struct Packs(pub Arc<dyn Registry>);
+pub struct Packs(Arc<dyn Registry>);
+
+impl Packs {
+    /// Returns the packs that a lease protects from collection.
+    #[must_use]
+    pub fn of(resolved: &Resolved) -> Self {
+        Self(Arc::clone(resolved.registry()))
+    }
+
+    /// Returns the packs of a registry that may collect them at any time. For a repair, whose
+    /// sources may lack any chunk.
+    pub(crate) fn unprotected(registry: Arc<dyn Registry>) -> Self {
+        Self(registry)
+    }
+}
 
 impl From<RegistryError> for SourceError {
     fn from(error: RegistryError) -> Self {

@@ -67,12 +67,6 @@ impl HostState {
         }
     }
 
-    /// Deletes the record of a directory.
-    pub fn let_go(&self, directory: &Path) {
-        let remove = |root: Folder| root.remove(&file_of(FOLDER, directory));
-        let _ = Folder::open(&self.root).and_then(remove);
-    }
-
     /// Returns this host's holdings, those of `application` first.
     #[must_use]
     pub fn holdings(&self, application: &ApplicationName) -> Vec<Holding> {

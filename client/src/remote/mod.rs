@@ -29,7 +29,7 @@ impl<'a> RemoteRelease<'a> {
     ) -> Result<Self, HostError> {
         let scratch = Scratch::new(state)?;
         let seeds = Arc::new(Seeds::open(state, resolved.release(), Path::new("")));
-        let source = Arc::new(Packs(Arc::clone(resolved.registry())));
+        let source = Arc::new(Packs::of(resolved));
         let reader = Arc::new(Reader::new(source, threads).beside(seeds));
         Ok(Self { resolved, scratch, reader })
     }

@@ -46,7 +46,7 @@ pub struct RegistrySource(pub Arc<dyn Registry>);
 impl RegistrySource {
     /// Reads the chunks that the registry can prove.
     async fn read(&self, chunks: Vec<ChunkRef>) -> Vec<(ChunkRef, Vec<u8>)> {
-        let reader = Reader::new(Arc::new(Packs(Arc::clone(&self.0))), 1);
+        let reader = Reader::new(Arc::new(Packs::unprotected(Arc::clone(&self.0))), 1);
         let Plan { requests, lost } = reader.plan_each(chunks).await;
         let mut found = Vec::new();
         let mut errors: Vec<_> = lost.into_iter().map(|(_, error)| error).collect();

@@ -13,6 +13,7 @@
 //! 1. Outside of [`crate::registry`], no other module asks a registry for a release document.
 //! 2. A document matches the digest that names it. A layout matches the document.
 //! 3. Flows read content through a [`Resolved`], which cannot leave the work that [`held`] runs.
+//!    A repair is the exception: its sources hold no lease, and may lack any object.
 
 mod error;
 mod layouts;

@@ -61,7 +61,7 @@ async fn verify_resolved(
     let release = resolved.release();
     let mut report = VerifyReport::new(release);
     progress.begin(Stage::Verify, None);
-    let source = Arc::new(Packs(Arc::clone(resolved.registry())));
+    let source = Arc::new(Packs::of(resolved));
     let reader = Arc::new(Reader::new(source, LEAVES_AT_ONCE));
     verify_descriptors(resolved, &mut report).await?;
     for (machine, disk) in release.disks() {

@@ -44,8 +44,8 @@ impl Pieces {
     }
 
     /// Returns whether the disk is a single piece, whose value is computed as a root.
-    #[must_use]
-    pub fn is_one(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_one(&self) -> bool {
         self.disk_len <= PIECE_LEN
     }
 

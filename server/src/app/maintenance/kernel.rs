@@ -1,9 +1,9 @@
 //! The kernel of jobs: one runner among all processes, in steps, with a heartbeat beside them.
 //!
 //! A job is claimed in the catalog, runs on a thread of its own, and ends there: complete, failed,
-//! or stopped between two steps. The heartbeat runs on its own, because a single step may take
-//! minutes and a job without a heartbeat is taken over. It saves progress that changed, and learns
-//! if the job was told to stop or was taken by another runner.
+//! or stopped. The heartbeat runs on its own, because a single step may take minutes and a job
+//! without a heartbeat is taken over. It saves progress that changed, and learns if the job was
+//! told to stop or was taken by another runner.
 //!
 //! # Invariants
 //!
@@ -11,8 +11,8 @@
 //!    lost its job saves nothing more.
 //! 2. A runner has a new id for each claim, so that a job that was stopped and claimed again in the
 //!    same process is not continued by its first runner.
-//! 3. The end of a job takes a request for it to go on, or leaves none: a request is served after
-//!    it was made.
+//! 3. One transaction ends a job and takes the request for another round. A request is therefore
+//!    served by a round that began after the request.
 //!
 //! # After a crash
 //!
@@ -46,7 +46,11 @@ pub(in crate::app) const PATIENCE_SECS: u64 = 6;
 /// The interval between heartbeats.
 const BEAT_EVERY: Duration = Duration::from_secs(PATIENCE_SECS / 6);
 
-/// The work of a job, in steps. A job that was told to stop ends between two of them.
+/// The work of a job, in steps.
+///
+/// A job that was told to stop ends after its present step. A step may take hours: one step of a
+/// check is a whole phase, and one step of a collection the whole collection. Such a step tests for
+/// a stop itself, and returns [`AppError::Stopped`].
 pub(in crate::app) trait Work: Send + 'static {
     /// The name of the work, in messages.
     const NAME: &'static str;
