@@ -25,6 +25,7 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use socket2::SockRef;
 use tokio::sync::oneshot;
 
+use crate::app::access::LOCAL_NAME;
 use crate::app::room::Room;
 use crate::app::{Completed, Registry, Settings};
 use crate::catalog::{Barrier, Catalog};
@@ -56,8 +57,6 @@ pub use store::StoreAt;
 const STORE_FOLDER: &str = "store";
 /// The file of the catalog in the data directory.
 const CATALOG_FILE: &str = "catalog.sqlite";
-/// The name of the token of a registry hosted inside another process, as shown in histories.
-const EPHEMERAL_NAME: &str = "local";
 
 /// A running registry.
 ///
@@ -204,6 +203,13 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     let prefix =
         Machine.random().ok_or(StartError::Machine("the system provides no random bytes"))?;
     let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
+    if config.access == Access::Tokens(None)
+        && registry.tokens.list(None, 1).await.is_ok_and(|page| page.items.is_empty())
+    {
+        tracing::warn!(
+            "the registry keeps no token yet: `seawall token create --registry DATA` makes one"
+        );
+    }
     let edge = web::Data::new(
         Edge::new(authentication, prefix, config.rates, &http::Problems)
             .with_spool(&config.data_dir),
@@ -250,7 +256,7 @@ fn file_tokens(access: &Access) -> Result<(Option<TokenBook>, Option<String>), S
                 .random()
                 .ok_or(StartError::Machine("the system provides no random bytes"))?;
             let secret = hex::encode(secret);
-            let tokens = TokenBook::fixed(Tokens::single(EPHEMERAL_NAME, &secret));
+            let tokens = TokenBook::fixed(Tokens::single(LOCAL_NAME, &secret));
             Ok((Some(tokens), Some(secret)))
         }
     }

@@ -5,6 +5,7 @@
 //! time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use seawall_api::names::{ApplicationPattern, TokenName};
@@ -15,6 +16,8 @@ use crate::catalog::Catalog;
 use crate::catalog::access::{Role, TOKENS_MAX, Token, TokenCreated, TokenRevoked};
 use crate::host::Host;
 
+/// The name of the actor of commands in a registry's directory, which no token may have.
+pub const LOCAL_NAME: &str = "local";
 /// The beginning of every secret, by which scanners for leaked secrets recognise one.
 const SECRET_PREFIX: &str = "swt_";
 /// The number of random bytes of a secret.
@@ -47,11 +50,13 @@ pub struct Tokens {
     host: Arc<dyn Host>,
     /// The tokens found lately, with the time of the look-up, by the digest of their secret.
     recent: Mutex<HashMap<[u8; 32], (Token, u64)>>,
+    /// The number of tokens revoked by this process.
+    revoked_count: AtomicU64,
 }
 
 impl Tokens {
     pub(super) fn new(catalog: Catalog, host: Arc<dyn Host>) -> Self {
-        Self { catalog, host, recent: Mutex::default() }
+        Self { catalog, host, recent: <_>::default(), revoked_count: <_>::default() }
     }
 
     fn recent<T>(&self, work: impl FnOnce(&mut HashMap<[u8; 32], (Token, u64)>) -> T) -> T {
@@ -69,6 +74,11 @@ impl Tokens {
         let NewToken { name, role, mut applications, expires_at_secs, created_by } = new;
         if expires_at_secs.is_some_and(|end| end <= now_secs || i64::try_from(end).is_err()) {
             return Err(AppError::rule("the token would expire in the past, or after all time"));
+        }
+        if name.as_str() == LOCAL_NAME {
+            let rule =
+                format!("`{LOCAL_NAME}` is the name for commands in the registry's directory");
+            return Err(AppError::rule(rule));
         }
         applications.sort();
         applications.dedup();
@@ -129,7 +139,10 @@ impl Tokens {
     pub async fn revoke(&self, name: TokenName, actor: String) -> Result<(), AppError> {
         let now_secs = self.host.now_secs();
         let revoked = self.catalog.revoke_token(name.clone(), actor, now_secs).await?;
-        self.recent(|recent| recent.retain(|_, (token, _)| token.name != name));
+        self.recent(|recent| {
+            self.revoked_count.fetch_add(1, Ordering::AcqRel);
+            recent.retain(|_, (token, _)| token.name != name);
+        });
         match revoked {
             TokenRevoked::Done | TokenRevoked::Already => Ok(()),
             TokenRevoked::Absent => Err(AppError::not_found(format!("token `{name}`"))),
@@ -151,22 +164,23 @@ impl Tokens {
             Some((token, at)) if fresh(*at) => Some(token.clone()),
             _ => None,
         });
-        let token = match known {
-            Some(token) => Some(token),
-            None => self.catalog.token(digest).await?,
-        };
+        if let Some(token) = known {
+            return Ok(Some(token).filter(|token| token.is_valid(now_secs)));
+        }
+        let revoked_before = self.revoked_count.load(Ordering::Acquire);
+        let token = self.catalog.token(digest).await?;
         let token = token.filter(|token| token.is_valid(now_secs));
-        self.recent(|recent| match &token {
-            Some(token) => {
-                if recent.len() >= REMEMBERED_MAX {
-                    recent.retain(|_, (_, at)| fresh(*at));
-                }
-                if recent.len() < REMEMBERED_MAX {
-                    recent.entry(digest).or_insert_with(|| (token.clone(), now_secs));
-                }
+        self.recent(|recent| {
+            recent.remove(&digest);
+            if recent.len() >= REMEMBERED_MAX {
+                recent.retain(|_, (_, at)| fresh(*at));
             }
-            None => {
-                recent.remove(&digest);
+            // A token revoked since the look-up is not remembered.
+            let is_current = revoked_before == self.revoked_count.load(Ordering::Acquire);
+            if let Some(token) = token.clone().filter(|_| is_current)
+                && recent.len() < REMEMBERED_MAX
+            {
+                recent.insert(digest, (token, now_secs));
             }
         });
         Ok(token)
@@ -178,7 +192,9 @@ fn digest(secret: &str) -> [u8; 32] {
 }
 
 fn is_secret(text: &str) -> bool {
-    text.strip_prefix(SECRET_PREFIX).is_some_and(|digits| digits.len() == 2 * SECRET_LEN)
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let digits = text.strip_prefix(SECRET_PREFIX);
+    digits.is_some_and(|digits| digits.len() == 2 * SECRET_LEN && digits.bytes().all(is_digit))
 }
 
 #[cfg(test)]
@@ -217,6 +233,24 @@ mod tests {
         assert!(other.tokens.find(&lasting).await.unwrap().is_some(), "remembered");
         site.pass(REMEMBERED_SECS);
         assert_eq!(other.tokens.find(&lasting).await.unwrap(), None);
+    }
+
+    /// A token that is used for long is looked up once in [`REMEMBERED_SECS`], not at every request.
+    #[tokio::test]
+    async fn a_token_is_remembered_again_after_each_look_up() {
+        let site = Site::new();
+        let registry = site.sound();
+        let (_, secret) = registry.tokens.create(new("ci", None)).await.unwrap();
+        let remembered_at = || registry.tokens.recent(|recent| recent.values().next().unwrap().1);
+        for _ in 0..3 {
+            registry.tokens.find(&secret).await.unwrap().unwrap();
+            let looked_up_at = remembered_at();
+            assert_eq!(looked_up_at, site.now_secs());
+            site.pass(REMEMBERED_SECS - 1);
+            registry.tokens.find(&secret).await.unwrap().unwrap();
+            assert_eq!(remembered_at(), looked_up_at, "a hit prolongs nothing");
+            site.pass(1);
+        }
     }
 
     #[tokio::test]

@@ -172,6 +172,8 @@ async fn a_token_is_made_once_and_ends_when_it_is_revoked() {
     for bad in [
         json!({ "name": "x", "role": "publisher", "expiresAtSecs": 1 }),
         json!({ "name": "x", "role": "admin" }),
+        json!({ "name": "x", "role": "reader", "applications": [] }),
+        json!({ "name": "local", "role": "reader" }),
         json!({ "name": "x", "role": "reader", "applications": ["*/x"] }),
         json!({ "name": "x/y", "role": "reader" }),
     ] {

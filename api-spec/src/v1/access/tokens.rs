@@ -38,10 +38,10 @@ pub struct NewToken {
     pub name: TokenName,
     /// The role of the token.
     pub role: TokenRole,
-    /// The applications that the token is limited to. Absent or empty for all applications and the
-    /// registry itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub applications: Vec<ApplicationPattern>,
+    /// The applications that the token is limited to, at least one. Absent for all applications and
+    /// the registry itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applications: Option<Vec<ApplicationPattern>>,
     /// The time when the token expires, in seconds since 1970-01-01 UTC. Absent for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at_secs: Option<u64>,

@@ -27,16 +27,28 @@ pub struct ListedRelease {
 }
 
 impl Releases {
-    /// Lists applications by name, starting after `after`.
+    /// Lists the applications that `covers` accepts by name, starting after `after`. Reads on until
+    /// the page is full, so that the cursor names no other application.
     ///
     /// # Errors
     /// Fails if the catalog fails.
     pub async fn applications(
         &self,
-        after: Option<ApplicationName>,
+        mut after: Option<ApplicationName>,
         limit: u32,
+        covers: impl Fn(&ApplicationName) -> bool,
     ) -> Result<Page<Application, ApplicationName>, AppError> {
-        let items = self.catalog.applications(after, limit.saturating_add(1)).await?;
+        let wanted = limit.saturating_add(1);
+        let mut items = Vec::new();
+        loop {
+            let rows = self.catalog.applications(after, wanted).await?;
+            let is_last = u32::try_from(rows.len()).is_ok_and(|count| count < wanted);
+            after = rows.last().map(|application| application.name.clone());
+            items.extend(rows.into_iter().filter(|application| covers(&application.name)));
+            if is_last || items.len() > limit as usize {
+                break;
+            }
+        }
         Ok(Page::of(items, limit, |application| application.name.clone()))
     }
 

@@ -95,10 +95,12 @@ impl Retention {
                 let absent = || AppError::not_found(format!("release {application}@{release}"));
                 Err(buried.as_ref().map_or_else(absent, gone))
             }
-            Reported::OfAnother => Err(AppError::OfAnother { object: format!("host {host}") }),
+            Reported::OfAnother => Err(AppError::OfAnother {
+                object: format!("the report of {application} on host {host}"),
+            }),
             Reported::TooManyInstances => Err(AppError::LimitReached {
                 whose: format!("host {host}"),
-                limit: format!("{INSTANCES_MAX} releases"),
+                limit: format!("{INSTANCES_MAX} releases of {application}"),
                 remedy: "remove it (`seawall hosts --forget HOST`), then run `seawall status` on \
                          it",
             }),

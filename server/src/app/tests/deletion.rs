@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use seawall_api::names::ApplicationName;
+
 use super::*;
 use crate::app::Settings;
 use crate::app::maintenance::rebuild::rebuild;
@@ -237,4 +239,24 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
     delete(&registry, &releases[3]).await.unwrap();
     let hosts = registry.retention.hosts(None, None, 10).await.unwrap();
     assert!(hosts.items.is_empty(), "what a host ran is forgotten with it");
+}
+
+/// The cursor of a list never names an application that the caller may not see.
+#[tokio::test]
+async fn a_page_of_applications_ends_at_one_that_is_covered() {
+    let site = Site::new();
+    let registry = site.sound();
+    for name in ["a", "b", "c", "d", "e"] {
+        let tiny = TinyRelease::new(name, "1.0", "ab", "c");
+        push(&registry, &tiny).await.unwrap();
+    }
+    let covers = |name: &ApplicationName| ["b", "d", "e"].contains(&name.as_str());
+    let mut after = None;
+    for (name, next) in [("b", Some("b")), ("d", Some("d")), ("e", None)] {
+        let page = registry.releases.applications(after, 1, covers).await.unwrap();
+        let names: Vec<_> = page.items.iter().map(|item| item.name.as_str()).collect();
+        assert_eq!(names, [name]);
+        assert_eq!(page.next.as_ref().map(ApplicationName::as_str), next);
+        after = page.next;
+    }
 }

@@ -72,6 +72,17 @@ async fn furnish(catalog: &Catalog) {
         };
         assert!(catalog.restore_release(release, vec![]).await.unwrap());
     }
+    let release = Release {
+        application: "other".parse().unwrap(),
+        version: "5.0".parse().unwrap(),
+        digest: digest("5.0"),
+        machines: vec![],
+        published_at_secs: NOW,
+        published_by: "ci".to_owned(),
+        disk_bytes: 0,
+        data_bytes: 0,
+    };
+    assert!(catalog.restore_release(release, vec![]).await.unwrap());
     promote(catalog, "1.0", Expected::Absent).await;
     for (version, sequence) in [("2.0", 1), ("3.0", 2), ("4.0", 3)] {
         promote(catalog, version, Expected::Sequence(sequence)).await;
@@ -209,6 +220,9 @@ async fn a_host_is_spoken_for_by_the_token_that_spoke_first(catalog: &Catalog) {
     assert_eq!(catalog.report_host(taken.clone()).await.unwrap(), Reported::OfAnother);
     let beside = HostReport { instance: "/y".to_owned(), ..taken.clone() };
     assert_eq!(catalog.report_host(beside).await.unwrap(), Reported::OfAnother);
+    // Another application on the same host is another token's to report.
+    let other = HostReport { application: "other".parse().unwrap(), ..taken.clone() };
+    assert!(is_done(catalog.report_host(other).await.unwrap()));
     let publisher = HostReport { speaks_for_all: true, ..taken };
     assert!(is_done(catalog.report_host(publisher).await.unwrap()));
     let host: HostName = "h".parse().unwrap();

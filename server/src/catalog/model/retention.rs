@@ -7,7 +7,7 @@ use super::channels::ChannelMove;
 
 /// The maximum number of pins of a release.
 pub const PINS_MAX: u32 = 64;
-/// The maximum number of instances of one host.
+/// The maximum number of instances of an application on one host.
 pub const INSTANCES_MAX: u32 = 64;
 /// The maximum number of instances of all hosts.
 pub const HOSTS_MAX: u32 = 100_000;
@@ -63,7 +63,7 @@ pub struct HostReport {
     pub deadline_secs: u64,
     /// The name of the reporting token; empty without authentication.
     pub reported_by: String,
-    /// True if the token may also report hosts first reported by another token.
+    /// True if the token may also report what another token reported first.
     pub speaks_for_all: bool,
 }
 
@@ -74,13 +74,13 @@ pub enum Reported {
     Done(Box<HostRow>),
     /// There is no such release.
     NoSuchRelease,
-    /// The host has [`INSTANCES_MAX`] instances.
+    /// The host has [`INSTANCES_MAX`] instances of the application.
     TooManyInstances,
     /// The registry has [`HOSTS_MAX`] instances.
     TooManyHosts,
     /// The token reports [`HOSTS_PER_TOKEN_MAX`] instances.
     TooManyOfToken,
-    /// Another token reports this host.
+    /// Another token reports the application on this host.
     OfAnother,
 }
 

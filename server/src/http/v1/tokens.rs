@@ -1,5 +1,6 @@
 //! `/v1/tokens`
 
+use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use seawall_api::names::TokenName;
 use seawall_api::v1;
@@ -78,12 +79,22 @@ pub(crate) async fn create(
             v1::TokenRole::Reader => Role::Reader,
             v1::TokenRole::Publisher => Role::Publisher,
         },
-        applications: body.applications,
+        applications: match body.applications {
+            Some(patterns) if patterns.is_empty() => {
+                let detail = "`applications` is empty: name one, or leave it out for no limit";
+                return Err(ApiError::invalid(detail));
+            }
+            patterns => patterns.unwrap_or_default(),
+        },
         expires_at_secs: body.expires_at_secs,
         created_by: actor.name,
     };
     let (token, secret) = registry.tokens.create(new).await?;
-    Ok(HttpResponse::Created().json(v1::CreatedToken { token: body_of(token), secret }))
+    // A secret belongs in no cache.
+    let no_store = (header::CACHE_CONTROL, "no-store");
+    Ok(HttpResponse::Created()
+        .insert_header(no_store)
+        .json(v1::CreatedToken { token: body_of(token), secret }))
 }
 
 /// Revokes a token.

@@ -51,6 +51,7 @@ async fn create(context: &Context, new: CreateToken) -> Result<(), Failure> {
     };
     // Made before the token, so that no secret is lost to a file that cannot be written.
     let file = output.as_deref().map(new_file).transpose()?;
+    let applications = Some(applications).filter(|patterns| !patterns.is_empty());
     let new = NewToken { name, role, applications, expires_at_secs };
     let created = context.registry.create_token(&new).await;
     let CreatedToken { token, secret } = match (created, &output) {
@@ -63,7 +64,12 @@ async fn create(context: &Context, new: CreateToken) -> Result<(), Failure> {
     let secret = match (file, &output) {
         (Some(mut file), Some(path)) => {
             let written = writeln!(file, "{secret}").and_then(|()| file.sync_all());
-            written.map_err(|error| unwritten(path, &error))?;
+            if let Err(error) = written {
+                // Nobody knows the secret, so the token is of no use.
+                context.registry.revoke_token(&token.name).await?;
+                let _ = std::fs::remove_file(path);
+                return Err(unwritten(path, &error));
+            }
             None
         }
         _ => Some(secret),
@@ -89,7 +95,7 @@ fn new_file(path: &Path) -> Result<std::fs::File, Failure> {
 
 fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
     Failure::io(&format!("cannot write the secret to {}", path.display()), error)
-        .with_remedy("name a new file with --output")
+        .with_remedy("name a new file with --output, and another token")
 }
 
 fn described(token: &Token, output: Option<&Path>) -> String {

@@ -99,8 +99,9 @@ pub(in crate::catalog) fn report(tx: &mut dyn Tx, report: &HostReport) -> TxResu
 fn limit_reached(tx: &mut dyn Tx, report: &HostReport) -> TxResult<Option<Reported>> {
     let silent = report.now_secs.saturating_sub(HOST_FORGOTTEN_SECS);
     tx.run("DELETE FROM hosts WHERE deadline_secs < $1", args![silent])?;
-    let sql = "SELECT COUNT(*) FROM hosts WHERE host = $1";
-    if tx.get(sql, args![report.host], |row| row.count::<u32>(0))? >= INSTANCES_MAX {
+    let sql = "SELECT COUNT(*) FROM hosts WHERE host = $1 AND application = $2";
+    let keys = args![report.host, report.application];
+    if tx.get(sql, keys, |row| row.count::<u32>(0))? >= INSTANCES_MAX {
         return Ok(Some(Reported::TooManyInstances));
     }
     if tx.get("SELECT COUNT(*) FROM hosts", &[], |row| row.count::<u32>(0))? >= HOSTS_MAX {
@@ -112,12 +113,14 @@ fn limit_reached(tx: &mut dyn Tx, report: &HostReport) -> TxResult<Option<Report
     Ok(is_too_many.then_some(Reported::TooManyOfToken))
 }
 
-/// Returns whether another token reports this host. Reports past their deadline do not count,
-/// because a replaced token is not heard of again.
+/// Returns whether another token reports this application on this host. Reports of other
+/// applications do not count, because a token may be limited to some. Reports past their deadline do
+/// not count, because a replaced token is not heard of again.
 fn is_of_another(tx: &mut dyn Tx, report: &HostReport) -> TxResult<bool> {
-    let sql = "SELECT 1 FROM hosts WHERE host = $1 AND reported_by <> $2 AND reported_by <> ''
-                   AND deadline_secs > $3";
-    tx.exists(sql, args![report.host, report.reported_by, report.now_secs])
+    let sql = "SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND reported_by <> $3
+                   AND reported_by <> '' AND deadline_secs > $4";
+    let HostReport { host, application, reported_by, now_secs, .. } = report;
+    tx.exists(sql, args![host, application, reported_by, now_secs])
 }
 
 /// Lists at most `limit` hosts by name, beginning after `after`; only hosts and instances of

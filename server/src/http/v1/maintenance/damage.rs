@@ -2,12 +2,13 @@
 
 use actix_web::{HttpResponse, web};
 use seawall_api::digest::ReleaseDigest;
+use seawall_api::release::Release;
 use seawall_api::v1;
 
 use crate::app::Registry;
 use crate::app::releases::damage::{DamagedRelease, Lack};
 use crate::http::extract::{ReleasePath, UnderLease, Upload};
-use crate::http::frame::{Access, Resource, at};
+use crate::http::frame::{Access, Actor, Resource, at};
 use crate::http::v1::answers::status_of;
 use crate::http::voice::ApiError;
 
@@ -67,7 +68,11 @@ pub(crate) async fn damage_of(
               (status = 200, description = "Already present")))]
 pub(crate) async fn put_document(
     registry: web::Data<Registry>,
+    actor: Actor,
     upload: Upload<ReleaseDigest>,
 ) -> Result<HttpResponse, ApiError> {
+    if let Ok(release) = Release::parse(&upload.bytes) {
+        actor.check(Some(release.application()))?;
+    }
     Ok(status_of(registry.releases.put_document(upload.lease, upload.target, upload.bytes).await?))
 }

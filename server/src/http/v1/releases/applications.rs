@@ -47,11 +47,9 @@ pub(crate) async fn list(
     page: web::Query<Page>,
 ) -> Result<web::Json<v1::ApplicationPage>, ApiError> {
     let limit = page_len(page.limit)?;
-    let page = registry.releases.applications(page.into_inner().after, limit).await?;
-    // A page may have fewer items than its limit: applications that the token does not cover are
-    // left out.
-    let covered = page.items.into_iter().filter(|application| actor.covers(&application.name));
-    let applications = covered.map(body_of).collect();
+    let after = page.into_inner().after;
+    let page = registry.releases.applications(after, limit, |name| actor.covers(name)).await?;
+    let applications = page.items.into_iter().map(body_of).collect();
     Ok(web::Json(v1::ApplicationPage { applications, next: page.next }))
 }
 
