@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
@@ -38,7 +39,8 @@ fn packs_are_read_from_the_bucket_itself_where_that_is_wanted() {
     });
     fs::write(world.path("tokens"), "ci publisher 0123456789abcdef0123456789abcdef\n").unwrap();
     fs::write(world.path("token"), "0123456789abcdef0123456789abcdef").unwrap();
-    seawall_tests::tool("chmod", ["600", world.path("tokens").to_str().unwrap()]);
+    let private = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(world.path("tokens"), private).unwrap();
     let run = world.seawall("serve --listen 127.0.0.1:0 --redirect --token-file tokens data");
     let run = bucket.opened_at(gate.url(), run).env("SEAWALL_STORE", bucket.store() + "/team");
     let registry = Registry::start_by(run, &world);

@@ -561,8 +561,8 @@ PREPARE s74 AS SELECT 1 FROM damaged WHERE object = $1;
 
 PREPARE s75 AS SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND instance = $3;
 
-PREPARE s76 AS SELECT 1 FROM hosts WHERE host = $1 AND reported_by <> $2 AND reported_by <> ''
-                   AND deadline_secs > $3;
+PREPARE s76 AS SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND reported_by <> $3
+                   AND reported_by <> '' AND deadline_secs > $4;
 
 PREPARE s77 AS SELECT 1 FROM index_leaves i
              JOIN release_indexes n ON n.index_digest = i.index_digest
@@ -605,7 +605,7 @@ PREPARE s90 AS SELECT COUNT(*) FROM deliveries WHERE webhook_id = $1 AND state I
 
 PREPARE s91 AS SELECT COUNT(*) FROM hosts;
 
-PREPARE s92 AS SELECT COUNT(*) FROM hosts WHERE host = $1;
+PREPARE s92 AS SELECT COUNT(*) FROM hosts WHERE host = $1 AND application = $2;
 
 PREPARE s93 AS SELECT COUNT(*) FROM hosts WHERE reported_by = $1;
 

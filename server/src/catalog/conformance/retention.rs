@@ -75,7 +75,7 @@ async fn furnish(catalog: &Catalog) {
     let release = Release {
         application: "other".parse().unwrap(),
         version: "5.0".parse().unwrap(),
-        digest: digest("5.0"),
+        digest: digest("other"),
         machines: vec![],
         published_at_secs: NOW,
         published_by: "ci".to_owned(),
@@ -221,7 +221,8 @@ async fn a_host_is_spoken_for_by_the_token_that_spoke_first(catalog: &Catalog) {
     let beside = HostReport { instance: "/y".to_owned(), ..taken.clone() };
     assert_eq!(catalog.report_host(beside).await.unwrap(), Reported::OfAnother);
     // Another application on the same host is another token's to report.
-    let other = HostReport { application: "other".parse().unwrap(), ..taken.clone() };
+    let application = "other".parse().unwrap();
+    let other = HostReport { application, release: digest("other"), ..taken.clone() };
     assert!(is_done(catalog.report_host(other).await.unwrap()));
     let publisher = HostReport { speaks_for_all: true, ..taken };
     assert!(is_done(catalog.report_host(publisher).await.unwrap()));
