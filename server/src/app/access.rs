@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(other.tokens.find(&lasting).await.unwrap(), None);
     }
 
-    /// A token that is used for long is looked up once in [`REMEMBERED_SECS`], not at every request.
+    /// A token in constant use is looked up once in [`REMEMBERED_SECS`], not at every request.
     #[tokio::test]
     async fn a_token_is_remembered_again_after_each_look_up() {
         let site = Site::new();

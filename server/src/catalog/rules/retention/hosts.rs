@@ -114,8 +114,8 @@ fn limit_reached(tx: &mut dyn Tx, report: &HostReport) -> TxResult<Option<Report
 }
 
 /// Returns whether another token reports this application on this host. Reports of other
-/// applications do not count, because a token may be limited to some. Reports past their deadline do
-/// not count, because a replaced token is not heard of again.
+/// applications do not count, because a token may be limited to some. Reports past their deadline
+/// do not count, because a replaced token is not heard of again.
 fn is_of_another(tx: &mut dyn Tx, report: &HostReport) -> TxResult<bool> {
     let sql = "SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND reported_by <> $3
                    AND reported_by <> '' AND deadline_secs > $4";
