@@ -10,6 +10,7 @@ use super::AppError;
 use super::records::Records;
 use crate::catalog::Catalog;
 use crate::catalog::collect::Sweeping;
+use crate::catalog::tx::Claim;
 
 /// Objects removed concurrently.
 const REMOVALS_AT_ONCE: usize = 8;
@@ -43,15 +44,19 @@ impl Sweeper {
         if self.catalog.sweeping().await? == Sweeping::default() {
             return Ok(());
         }
-        if let Some(_one_at_a_time) = self.catalog.claim_collecting().await? {
+        if let Some(claim) = self.catalog.claim_collecting().await? {
             self.records.prove_current().await?;
-            self.finish().await?;
+            self.finish(&claim).await?;
         }
         Ok(())
     }
 
-    /// Carries out a decided sweep, which a crash may have interrupted.
-    pub(super) async fn finish(&self) -> Result<Swept, AppError> {
+    /// Carries out a decided sweep, which a crash may have interrupted. Stops when `claim`, the right
+    /// to sweep, is lost: another process then ends the sweep, and the objects may be stored anew.
+    ///
+    /// # Errors
+    /// [`AppError::Busy`] if the claim is lost; also fails if a port fails.
+    pub(super) async fn finish(&self, claim: &Claim) -> Result<Swept, AppError> {
         let sweeping = self.catalog.sweeping().await?;
         let mut swept = Swept::default();
         if sweeping == Sweeping::default() {
@@ -67,18 +72,21 @@ impl Sweeper {
             }
         }
         let packs = sweeping.packs.iter().map(|pack| ObjectName::Pack(*pack)).collect();
-        (swept.pack_count, swept.pack_bytes) = self.remove(packs).await?;
+        (swept.pack_count, swept.pack_bytes) = self.remove(packs, claim).await?;
         let objects = sweeping.objects.iter().map(|object| object.object()).collect();
-        (swept.object_count, swept.object_bytes) = self.remove(objects).await?;
+        (swept.object_count, swept.object_bytes) = self.remove(objects, claim).await?;
         self.catalog.end_sweep(sweeping).await?;
         Ok(swept)
     }
 
     /// Removes objects. Returns their number, and their length in bytes.
-    async fn remove(&self, names: Vec<ObjectName>) -> Result<(u64, u64), AppError> {
+    async fn remove(&self, names: Vec<ObjectName>, claim: &Claim) -> Result<(u64, u64), AppError> {
         let removals = stream::iter(names.into_iter().map(|name| async move {
             let len = self.store.len(&name).await?;
             if len.is_some() {
+                if !claim.is_held().await {
+                    return Err(AppError::Busy { what: "another process finishes the sweep" });
+                }
                 self.store.delete(&name).await?;
             }
             Ok::<_, AppError>(len)

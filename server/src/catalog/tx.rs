@@ -380,15 +380,18 @@ pub enum Task {
     Copy,
 }
 
-/// What keeps a claim: a lock of a file, a connection.
+/// The keeper of a claim: a lock of a file, or a connection to a database.
+#[async_trait::async_trait]
 pub trait Hold: Send + Sync {
-    /// Returns false once the claim is lost.
-    fn is_held(&self) -> bool;
+    /// Returns false once the claim is lost. Asks the keeper, because a process that stood still
+    /// does not know what it lost meanwhile.
+    async fn is_held(&self) -> bool;
 }
 
+#[async_trait::async_trait]
 impl Hold for File {
     /// A lock of an open file is not lost.
-    fn is_held(&self) -> bool {
+    async fn is_held(&self) -> bool {
         true
     }
 }
@@ -400,7 +403,7 @@ pub struct Claim {
 
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim").field("is_held", &self.is_held()).finish()
+        f.debug_struct("Claim").finish_non_exhaustive()
     }
 }
 
@@ -411,9 +414,8 @@ impl Claim {
     }
 
     /// Returns false once the claim is lost, and another process may have it.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.hold.is_held()
+    pub async fn is_held(&self) -> bool {
+        self.hold.is_held().await
     }
 }
 

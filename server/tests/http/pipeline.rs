@@ -162,7 +162,8 @@ async fn nothing_is_answered_behind_a_last_request_or_a_malformed_one() {
         let statuses: Vec<u16> =
             outcomes(&answered).into_iter().map(|(status, _)| status).collect();
         assert_eq!(statuses, [200, status], "{last:?}: {answered}");
-        assert!(!answered.contains("x-request-id: c"), "{last:?}");
+        // An id that the registry makes may begin with any digit.
+        assert!(!answered.contains("x-request-id: c\r\n"), "{last:?}");
     }
     let kept = version("0\r\nhost: localhost\r\nconnection: keep-alive");
     let answered = answers(&world, &[format!("{kept}{}", get("z")).as_bytes()]).await;

@@ -164,11 +164,11 @@ async fn a_claim_ends_with_its_connection() {
     let claim = one.claim_collecting().await.unwrap().unwrap();
     assert!(other.claim_collecting().await.unwrap().is_none());
     assert!(one.claim_copying().await.unwrap().is_some(), "another task");
-    assert!(claim.is_held());
+    assert!(claim.is_held().await);
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'";
     server.sql("claims", cut);
     let deadline = Instant::now() + TIME_MAX;
-    while claim.is_held() {
+    while claim.is_held().await {
         assert!(Instant::now() < deadline, "the loss of a claim is noticed");
         tokio::task::yield_now().await;
     }

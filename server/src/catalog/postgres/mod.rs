@@ -54,6 +54,8 @@ pub use scratch::{Found, Scratch};
 const READERS: usize = 8;
 /// The number of threads that drive connections. Statements wait on threads of their own.
 const DRIVERS: usize = 1;
+/// The maximum time until the server answers on the connection of a claim.
+const HELD_TIME_MAX: Duration = Duration::from_secs(5);
 /// The time to wait for the end of a claim. Its connection ends it later otherwise.
 const UNLOCK_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -258,9 +260,13 @@ impl Held {
     }
 }
 
+#[async_trait::async_trait]
 impl Hold for Held {
-    fn is_held(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| !session.is_closed())
+    async fn is_held(&self) -> bool {
+        let Some(session) = &self.session else { return false };
+        // The server answers on this connection only as long as it keeps the connection's locks.
+        let answer = session.client().batch_execute("SELECT 1");
+        tokio::time::timeout(HELD_TIME_MAX, answer).await.is_ok_and(|answer| answer.is_ok())
     }
 }
 

@@ -138,13 +138,17 @@ impl Maintenance {
     ) -> Result<Collected, AppError> {
         self.catalog.make_room().await?;
         // A claim is lost with its connection to a database.
-        if !claim.as_ref().is_some_and(Claim::is_held) {
+        let is_held = match claim {
+            Some(claim) => claim.is_held().await,
+            None => false,
+        };
+        if !is_held {
             *claim = self.catalog.claim_collecting().await?;
         }
-        if claim.is_none() {
+        let Some(claim) = claim else {
             return Err(AppError::Busy { what: "another collection is running" });
-        }
-        let outcome = self.collect_alone(options).await;
+        };
+        let outcome = self.collect_alone(claim, options).await;
         if let Ok(Collected { swept, .. }) = outcome
             && swept.pack_count + swept.object_count > 0
         {
@@ -158,7 +162,11 @@ impl Maintenance {
         outcome
     }
 
-    async fn collect_alone(&self, options: CollectOptions) -> Result<Collected, AppError> {
+    async fn collect_alone(
+        &self,
+        claim: &Claim,
+        options: CollectOptions,
+    ) -> Result<Collected, AppError> {
         let mut done = Collected::default();
         let state = self.catalog.collect_state(self.host.now_secs()).await?;
         let is_clean = state.litter == state.collected && !options.is_forced;
@@ -168,10 +176,10 @@ impl Maintenance {
         done.has_looked = true;
         if state.is_sweeping {
             self.records.prove_current().await?;
-            self.sweeper.finish().await?;
+            self.sweeper.finish(claim).await?;
         }
         if state.condemned > 0 {
-            done.waits_for = self.sweep(None, &mut done.swept).await?;
+            done.waits_for = self.sweep(claim, None, &mut done.swept).await?;
         }
         if done.waits_for.is_some() || is_clean {
             return Ok(done);
@@ -180,11 +188,11 @@ impl Maintenance {
         self.collecting.enter(Phase::Marking);
         let mut plan = self.plan_collection(&HashSet::new(), options).await?;
         self.collecting.planned(&plan);
-        self.repack(&mut plan, options, &mut done.swept).await?;
+        self.repack(claim, &mut plan, options, &mut done.swept).await?;
         if !plan.is_empty() {
             self.collecting.enter(Phase::Condemning);
             self.catalog.condemn(plan.condemned_packs(), plan.condemned_objects()).await?;
-            done.waits_for = self.sweep(Some(plan.into_reached()), &mut done.swept).await?;
+            done.waits_for = self.sweep(claim, Some(plan.into_reached()), &mut done.swept).await?;
         }
         self.catalog.end_collection(state.litter).await?;
         Ok(done)

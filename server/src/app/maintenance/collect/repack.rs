@@ -16,12 +16,14 @@ use crate::app::content::objects::{self, Found};
 use crate::app::content::packs::row_of;
 use crate::app::maintenance::Maintenance;
 use crate::catalog::collect::{Added, Grip};
+use crate::catalog::tx::Claim;
 
 impl Maintenance {
     /// Moves the reachable chunks of a plan's sparse packs. Removes packs that could not be moved
     /// from the plan.
     pub(super) async fn repack(
         &self,
+        claim: &Claim,
         plan: &mut CollectPlan,
         options: CollectOptions,
         totals: &mut CollectTotals,
@@ -30,7 +32,7 @@ impl Maintenance {
             let sources: Vec<_> = group.sources.iter().map(|source| source.source).collect();
             self.collecting.enter(Phase::Repacking);
             self.collecting.check_stop()?;
-            let made = match self.repack_group(&group).await {
+            let made = match self.repack_group(claim, &group).await {
                 Ok(made) => made,
                 // Damaged packs stay until their repair; the other groups continue.
                 Err(AppError::Damaged { object }) => {
@@ -59,7 +61,7 @@ impl Maintenance {
     }
 
     /// Moves one group to a new pack. Returns the length of the new pack, in bytes.
-    async fn repack_group(&self, group: &RepackGroup) -> Result<u64, AppError> {
+    async fn repack_group(&self, claim: &Claim, group: &RepackGroup) -> Result<u64, AppError> {
         let pack = match self.copy_group(group).await? {
             Some(pack) => pack,
             None => {
@@ -82,7 +84,7 @@ impl Maintenance {
             {
                 return Ok(pack.bytes().len() as u64);
             }
-            self.sweeper.finish().await?;
+            self.sweeper.finish(claim).await?;
         }
     }
 

@@ -10,12 +10,14 @@ use super::{CollectTotals, Phase};
 use crate::app::AppError;
 use crate::app::maintenance::Maintenance;
 use crate::catalog::collect::{OlderLeases, Sweep};
+use crate::catalog::tx::Claim;
 
 impl Maintenance {
     /// Sweeps condemned content, unless an older lease is alive. `reached` is an earlier mark,
     /// reused if no release became visible since.
     pub(super) async fn sweep(
         &self,
+        claim: &Claim,
         reached: Option<Reached>,
         totals: &mut CollectTotals,
     ) -> Result<Option<OlderLeases>, AppError> {
@@ -46,7 +48,7 @@ impl Maintenance {
         let live_leaves = reached.leaves();
         let sweep = Sweep { generation: state.generation, packs, objects, live_leaves };
         self.catalog.begin_sweep(sweep).await?;
-        *totals += self.sweeper.finish().await?.into();
+        *totals += self.sweeper.finish(claim).await?.into();
         Ok(None)
     }
 
