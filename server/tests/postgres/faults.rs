@@ -101,12 +101,16 @@ async fn a_restart_of_the_server_loses_nothing_that_was_answered() {
     let writes = Arc::clone(&catalog);
     let (send, stop) = tokio::sync::oneshot::channel::<()>();
     let write = tokio::spawn(async move {
-        let (mut count, mut stop) = (0, stop);
+        let (mut answered, mut refused, mut stop) = (0, 0, stop);
         while stop.try_recv().is_err() {
-            log(&writes).await.unwrap();
-            count += 1;
+            match log(&writes).await {
+                Ok(_) => answered += 1,
+                // A slow machine may take longer to restart the server than work is tried again.
+                Err(error) if error.kind() == ErrorKind::Unavailable => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
         }
-        count
+        (answered, refused)
     });
     for _ in 0..3 {
         let before = logged(&catalog).await;
@@ -120,8 +124,9 @@ async fn a_restart_of_the_server_loses_nothing_that_was_answered() {
         }
     }
     send.send(()).unwrap();
-    let count: usize = write.await.unwrap();
-    assert_eq!(logged(&catalog).await, count);
+    let (answered, refused): (usize, usize) = write.await.unwrap();
+    let logged = logged(&catalog).await;
+    assert!((answered..=answered + refused).contains(&logged), "{answered} {refused} {logged}");
 }
 
 #[tokio::test]
