@@ -51,8 +51,9 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Carries out a decided sweep, which a crash may have interrupted. Stops when `claim`, the right
-    /// to sweep, is lost: another process then ends the sweep, and the objects may be stored anew.
+    /// Carries out a decided sweep, which a crash may have interrupted. Stops when `claim`, the
+    /// right to sweep, is lost: another process then ends the sweep, and the objects may be stored
+    /// anew.
     ///
     /// # Errors
     /// [`AppError::Busy`] if the claim is lost; also fails if a port fails.
