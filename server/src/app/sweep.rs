@@ -10,7 +10,7 @@ use super::AppError;
 use super::records::Records;
 use crate::catalog::Catalog;
 use crate::catalog::collect::Sweeping;
-use crate::catalog::tx::Claim;
+use crate::catalog::engine::Claim;
 
 /// Objects removed concurrently.
 const REMOVALS_AT_ONCE: usize = 8;

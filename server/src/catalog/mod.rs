@@ -29,6 +29,7 @@ use seawall_store::error::ErrorKind;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod engine;
 mod error;
 mod id;
 mod model;
@@ -57,7 +58,8 @@ pub use model::releases::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publica
 pub use model::{access, check, collect, jobs, retention};
 pub use sqlite::REBUILD;
 
-use tx::{Access, Claim, CopyPlan, Engine, Task, Tx, TxResult};
+use engine::{Access, Claim, CopyPlan, Engine, Task};
+use tx::{Tx, TxResult};
 
 /// The names and the state of the registry, in a database. Clones share it.
 #[derive(Clone)]

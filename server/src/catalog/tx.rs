@@ -1,27 +1,23 @@
-//! The port between the rules of the catalog and a database.
+//! Statements in a transaction: the half of the port to a database that rules use.
 //!
-//! [`Engine`] opens transactions, and [`Tx`] runs statements in one. An adapter of a database
-//! implements both and nothing else: what a statement means is decided in `rules`.
+//! [`Engine`](super::engine::Engine) opens transactions, and [`Tx`] runs statements in one. An
+//! adapter of a database implements both and nothing else: `rules` decide what a statement means.
 //!
 //! # Contract
 //!
 //! 1. *Reads* see one state of the catalog, of the time the transaction began.
 //! 2. *Writes are serial*: each one sees the effects of all before it, and none of any other.
 //!    The rules rely on this instead of on locks of rows. A write takes effect in full or not at
-//!    all, and is durable when [`Engine::run`] returns.
+//!    all, and is durable when [`Engine::run`](super::engine::Engine::run) returns.
 //! 3. An engine may run the work of a transaction again after it failed for a passing reason.
 //!    Therefore work changes nothing but the catalog.
 //! 4. Statements are written for SQLite 3.40 and PostgreSQL 15 alike. Parameters are `$1`, `$2`, …,
 //!    and appear in this order for the first time. Flags are the integers 0 and 1.
 
 use std::fmt;
-use std::fs::File;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use seawall_store::error::ErrorKind;
-
-use super::error::{Barrier, CatalogError};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -354,119 +350,4 @@ impl dyn Tx + '_ {
         })?;
         Ok(found)
     }
-}
-
-/// The purpose of a transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
-    /// Reads.
-    Read,
-    /// Writes.
-    Write,
-    /// Writes that free space. On a full disk, the engine releases the space it reserved for them
-    /// first, and reserves it again once there is enough.
-    Free,
-}
-
-/// The statements and rules of a transaction.
-pub type Work = Box<dyn FnMut(&mut dyn Tx) -> TxResult<()> + Send>;
-
-/// A task that one process at a time performs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Task {
-    /// Sweeping condemned content.
-    Collect,
-    /// Copying the catalog.
-    Copy,
-}
-
-/// The keeper of a claim: a lock of a file, or a connection to a database.
-#[async_trait::async_trait]
-pub trait Hold: Send + Sync {
-    /// Returns false once the claim is lost. Asks the keeper, because a process that stood still
-    /// does not know what it lost meanwhile.
-    async fn is_held(&self) -> bool;
-}
-
-#[async_trait::async_trait]
-impl Hold for File {
-    /// A lock of an open file is not lost.
-    async fn is_held(&self) -> bool {
-        true
-    }
-}
-
-/// The exclusive right to a task, released when dropped and with the process at the latest.
-pub struct Claim {
-    hold: Box<dyn Hold>,
-}
-
-impl fmt::Debug for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim").finish_non_exhaustive()
-    }
-}
-
-impl Claim {
-    /// Makes a claim that lasts until `hold` is dropped.
-    pub fn new(hold: impl Hold + 'static) -> Self {
-        Self { hold: Box::new(hold) }
-    }
-
-    /// Returns false once the claim is lost, and another process may have it.
-    pub async fn is_held(&self) -> bool {
-        self.hold.is_held().await
-    }
-}
-
-/// A copy of the catalog about to be made.
-pub struct CopyPlan {
-    /// The maximum length of the copy, in bytes.
-    pub len_max: u64,
-    /// Makes and verifies the copy, of one moment of the catalog in use, and returns it as a file
-    /// without a name. Blocks.
-    pub make: Box<dyn FnOnce() -> Result<File, CatalogError> + Send>,
-}
-
-/// A catalog file under construction, of the form in which every engine copies its catalog.
-pub trait Blank {
-    /// Returns the columns of a table, in order. The table is empty then.
-    ///
-    /// # Errors
-    /// If the file cannot be used.
-    fn columns(&self, table: &str) -> Result<Vec<String>, CatalogError>;
-    /// Adds a row to a table.
-    ///
-    /// # Errors
-    /// If the file cannot be written, or has such a row.
-    fn add(&self, table: &str, row: &[Value<'_>]) -> TxResult<()>;
-    /// Verifies the copy, and returns it as a file without a name.
-    ///
-    /// # Errors
-    /// If the copy is not sound, or cannot be synced.
-    fn finish(self: Box<Self>) -> Result<File, CatalogError>;
-}
-
-/// Makes a file to copy a catalog into.
-pub type NewBlank = Arc<dyn Fn() -> Result<Box<dyn Blank>, CatalogError> + Send + Sync>;
-
-/// A database with the tables of the catalog.
-#[async_trait::async_trait]
-pub trait Engine: Send + Sync + 'static {
-    /// Runs `work` in a transaction. `action` names the purpose in errors. The transaction goes on
-    /// when the caller is dropped, so that a client that disconnects leaves no commit in doubt.
-    async fn run(
-        &self,
-        access: Access,
-        action: &'static str,
-        work: Work,
-    ) -> Result<(), CatalogError>;
-    /// Claims a task among all processes that use the database; `None` if it is taken.
-    async fn claim(&self, task: Task) -> Result<Option<Claim>, CatalogError>;
-    /// Plans a copy of the catalog.
-    fn copy(&self) -> Result<CopyPlan, CatalogError>;
-    /// Returns the faults the database finds in its own files and references.
-    async fn check(&self) -> Result<Vec<String>, CatalogError>;
-    /// Returns the barrier that keeps the catalog from being written, if any.
-    fn barrier(&self) -> Option<Barrier>;
 }

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use crate::app::AppError;
 use crate::app::maintenance::Maintenance;
 use crate::app::room::Reserved;
-use crate::catalog::tx::Claim;
+use crate::catalog::engine::Claim;
 
 /// The time to wait for the end of another copy.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(1);

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::catalog::engine::{Access, Claim, CopyPlan, Engine, Task, Work};
 use crate::catalog::error::{Barrier, CatalogError};
 use crate::catalog::schema::{Dialect, pending};
 use crate::catalog::sqlite as engine;
-use crate::catalog::tx::{
-    Access, Batch, Claim, CopyPlan, Engine, Take, TakeEach, Task, Tx, TxResult, Value, Work,
-};
+use crate::catalog::tx::{Batch, Take, TakeEach, Tx, TxResult, Value};
 
 type Seen = Arc<Mutex<BTreeSet<&'static str>>>;
 

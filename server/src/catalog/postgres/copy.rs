@@ -17,9 +17,10 @@ use tokio_postgres::types::ToSql;
 use super::connection::{Connector, Session};
 use super::error::failed;
 use super::tx::Answer;
+use crate::catalog::engine::{Blank, NewBlank};
 use crate::catalog::error::CatalogError;
 use crate::catalog::schema::TABLES;
-use crate::catalog::tx::{Blank, Columns, NewBlank, TxError, TxResult, Value};
+use crate::catalog::tx::{Columns, TxError, TxResult, Value};
 
 const ACTION: &str = "be copied";
 /// The number of rows handed over at once.

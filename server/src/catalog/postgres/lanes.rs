@@ -18,7 +18,8 @@ use super::connection::{Connector, Session};
 use super::error::{Passing, is_read_only, passing};
 use super::migrate::check_servable;
 use super::tx::PostgresTx;
-use crate::catalog::tx::{TxError, TxResult, Work};
+use crate::catalog::engine::Work;
+use crate::catalog::tx::{TxError, TxResult};
 
 /// The maximum time of work with its retries, counted from its first failure.
 const RETRY_TIME_MAX: Duration = Duration::from_secs(15);

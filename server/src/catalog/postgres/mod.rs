@@ -41,8 +41,9 @@ use tokio::runtime::{Handle, Runtime};
 use tokio_postgres::Client;
 
 use super::Catalog;
+use super::engine::{Access, Claim, CopyPlan, Engine, Hold, NewBlank, Task, Work};
 use super::error::{Barrier, CatalogError};
-use super::tx::{Access, Claim, CopyPlan, Engine, Hold, NewBlank, Task, TxError, TxResult, Work};
+use super::tx::{TxError, TxResult};
 pub use connection::{Address, Environment, InvalidAddress};
 use connection::{Connector, Session};
 use error::{failed, fault, is_read_only};

@@ -19,8 +19,9 @@ use super::error::{SqlResult, failed, fault, refused};
 use super::migrate;
 use super::reserve::Reserve;
 use super::tx::SqliteTx;
+use crate::catalog::engine::{Access, Work};
 use crate::catalog::error::{Barrier, CatalogError};
-use crate::catalog::tx::{Access, TxError, TxResult, Work};
+use crate::catalog::tx::{TxError, TxResult};
 
 /// The maximum number of concurrent reads.
 const READERS: usize = 4;

@@ -16,8 +16,9 @@ use seawall_store::error::ErrorKind;
 use super::connection::{Durability, connect, log_of};
 use super::error::{SqlResult, failed, fault};
 use super::{COPYING_FILE, beside, claim, migrate};
+use crate::catalog::engine::{Blank, CopyPlan};
 use crate::catalog::error::CatalogError;
-use crate::catalog::tx::{Blank, CopyPlan, TxResult, Value};
+use crate::catalog::tx::{TxResult, Value};
 
 const ACTION: &str = "be copied";
 /// The name of a copy of another engine's catalog, without its suffix.
@@ -177,8 +178,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::catalog::engine::Task;
     use crate::catalog::sqlite::open;
-    use crate::catalog::tx::Task;
 
     #[tokio::test]
     async fn copies_that_a_crash_left_are_removed_unless_one_is_made() {

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use seawall_store::error::ErrorKind;
 
 use super::Catalog;
+use super::engine::{Access, Claim, CopyPlan, Engine, Task, Work};
 use super::error::{Barrier, CatalogError};
-use super::tx::{Access, Claim, CopyPlan, Engine, Task, Work};
 use crate::own_file::open_own;
 
 mod check;

@@ -9,11 +9,11 @@
 
 use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
 
+use super::super::engine::{Claim, Task};
 use super::super::model::collect::{
     CollectState, Collectable, OlderLeases, PackRow, PlaceRow, Roots, Sweep, Sweeping,
 };
 use super::super::rules::collect::{self, condemn, roots, sweep};
-use super::super::tx::{Claim, Task};
 use super::super::{Catalog, CatalogError};
 
 impl Catalog {

@@ -1,8 +1,9 @@
 //! Jobs: claim, heartbeat, progress, stop and end.
 
+use super::super::engine::Access;
 use super::super::model::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, RunnerState};
 use super::super::rules::maintenance::jobs;
-use super::super::tx::{Access, Tx};
+use super::super::tx::Tx;
 use super::super::{Catalog, CatalogError};
 
 impl Catalog {

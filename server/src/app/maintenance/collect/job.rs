@@ -8,8 +8,8 @@ use super::{CollectOptions, Phase};
 use crate::app::AppError;
 use crate::app::maintenance::Maintenance;
 use crate::app::maintenance::kernel::{Order, PATIENCE_SECS, Step, Task, Work};
+use crate::catalog::engine::Claim;
 use crate::catalog::jobs::JobKind;
-use crate::catalog::tx::Claim;
 
 /// The pause between checks for the end of older leases.
 const WAIT_PAUSE: Duration = Duration::from_secs(2);

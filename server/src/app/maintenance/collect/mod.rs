@@ -47,7 +47,7 @@ use crate::app::AppError;
 use crate::app::maintenance::Maintenance;
 use crate::catalog::Entry;
 use crate::catalog::collect::OlderLeases;
-use crate::catalog::tx::Claim;
+use crate::catalog::engine::Claim;
 
 mod job;
 mod mark;

@@ -16,7 +16,7 @@ use crate::app::content::objects::{self, Found};
 use crate::app::content::packs::row_of;
 use crate::app::maintenance::Maintenance;
 use crate::catalog::collect::{Added, Grip};
-use crate::catalog::tx::Claim;
+use crate::catalog::engine::Claim;
 
 impl Maintenance {
     /// Moves the reachable chunks of a plan's sparse packs. Removes packs that could not be moved

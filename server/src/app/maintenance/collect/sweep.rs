@@ -10,7 +10,7 @@ use super::{CollectTotals, Phase};
 use crate::app::AppError;
 use crate::app::maintenance::Maintenance;
 use crate::catalog::collect::{OlderLeases, Sweep};
-use crate::catalog::tx::Claim;
+use crate::catalog::engine::Claim;
 
 impl Maintenance {
     /// Sweeps condemned content, unless an older lease is alive. `reached` is an earlier mark,
