@@ -2,8 +2,9 @@
 //!
 //! 1. [`sources`]: open every image, and recall the indexes of disks unchanged since their last
 //!    scan.
-//! 2. [`pipeline`]: scan and cut → ask → pack → upload → name, leaf by leaf, on every core at once.
-//! 3. The release document is sent last, and makes the release visible atomically.
+//! 2. [`lookup`]: find the release that the version names already, or the indexes of the parent.
+//! 3. [`pipeline`]: scan and cut → ask → pack → upload → name, leaf by leaf, on every core at once.
+//! 4. The release document is sent last, and makes the release visible atomically.
 //!
 //! # Invariants
 //!
@@ -13,6 +14,7 @@
 //! 3. A disk that changes during the push is refused: its bytes would match no point in time.
 
 mod error;
+mod lookup;
 mod pipeline;
 mod report;
 mod sources;
@@ -21,7 +23,6 @@ use std::sync::Arc;
 
 use seawall_api::index::DiskIndex;
 use seawall_api::names::{ApplicationName, Version};
-use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{Lease, LeasePurpose};
@@ -30,13 +31,13 @@ pub use error::PushError;
 pub use report::{PushReport, PushedDisk, Reuse};
 
 use crate::disk::{self, DiskAccess};
+use crate::hold;
 use crate::host::HostState;
 use crate::ovf::package::disk::contradicted;
 use crate::ovf::{Package, Unmapped};
-use crate::progress::{Progress, Stage};
-use crate::registry::{Registry, RegistryError};
+use crate::progress::Progress;
+use crate::registry::Registry;
 use crate::spec::{DiskContent, ReleaseSpec};
-use crate::{hold, resolve};
 use sources::Source;
 
 /// The inputs of a push.
@@ -77,7 +78,7 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let push = Arc::new(push);
     let mut sources = sources::open(&push).await?;
     check_package(&push).await?;
-    let existing = existing(&push).await?;
+    let existing = lookup::existing(&push).await?;
     let version = Some(&push.version);
     let lease = push.registry.open_lease(&push.application, LeasePurpose::Push, version).await?;
     // Renewed, because a mostly known disk takes long to read without any request.
@@ -112,7 +113,7 @@ async fn transfer_and_publish(
     // An existing release may have losses. Without a parent, no leaf is assumed to be present.
     let parent = match existing {
         Some(_) => Vec::new(),
-        None => known_leaves(push).await?,
+        None => lookup::known_leaves(push).await?,
     };
     let (release, reuse, already_present) = match send(push, sources, existing, lease, parent).await
     {
@@ -206,68 +207,6 @@ fn release_from(push: &Push, sources: &[Source]) -> Result<Release, PushError> {
         Ok::<_, PushError>(DiskContent { len, content, index: index.digest() })
     })?;
     Ok(Release::new(document)?)
-}
-
-/// Returns the release that the version names already, if any.
-async fn existing(push: &Push) -> Result<Option<Release>, PushError> {
-    let found = release_of(push, &Selector::Version(push.version.clone())).await;
-    found.map_err(|source| match source.code() {
-        Some(Code::Gone) => PushError::VersionDeleted {
-            application: push.application.clone(),
-            version: push.version.clone(),
-            source: Box::new(source),
-        },
-        _ => source.into(),
-    })
-}
-
-/// Returns the named release, if any. A damaged document is treated as missing: publishing again
-/// restores it, and the registry still knows the digest that the version names.
-async fn release_of(push: &Push, selector: &Selector) -> Result<Option<Release>, RegistryError> {
-    match document(push, selector).await {
-        Ok(release) => Ok(Some(release)),
-        Err(RegistryError::Problem { problem, .. })
-            if matches!(problem.code, Code::NotFound | Code::Damaged) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn document(push: &Push, selector: &Selector) -> Result<Release, RegistryError> {
-    resolve::document(push.registry.as_ref(), &push.application, selector).await
-}
-
-/// Returns the indexes of the parent release, whose leaves are assumed to be present.
-async fn known_leaves(push: &Push) -> Result<Vec<DiskIndex>, PushError> {
-    let parent = match &push.parent {
-        Some(selector) => Some(document(push, selector).await?),
-        None => match push.registry.application(&push.application).await {
-            Ok(application) => match application.newest {
-                Some(newest) => match release_of(push, &Selector::Version(newest)).await {
-                    // Deleted since the application was read.
-                    Err(error) if error.code() == Some(Code::Gone) => None,
-                    found => found?,
-                },
-                None => None,
-            },
-            Err(RegistryError::Problem { problem, .. }) if problem.code == Code::NotFound => None,
-            Err(error) => return Err(error.into()),
-        },
-    };
-    let mut indexes = Vec::new();
-    for (_, disk) in parent.iter().flat_map(Release::disks) {
-        match push.registry.index(disk.index).await {
-            Ok(index) => indexes.push(index),
-            // A lost index is of no use, but does no harm either.
-            Err(RegistryError::Problem { problem, .. })
-                if matches!(problem.code, Code::NotFound | Code::Damaged) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    push.progress.begin(Stage::Upload, None);
-    Ok(indexes)
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Conductor {
                 self.uploads.arrived(Some(sealed.pack.bytes));
                 for chunk in sealed.chunks {
                     self.asking.values_mut().for_each(|asking| asking.arrived(chunk));
-                    self.uploads.name(self.ledger.arrived(chunk));
+                    self.uploads.queue_leaves(self.ledger.arrived(chunk));
                 }
             }
             Event::Stored => self.uploads.arrived(None),
@@ -218,7 +218,7 @@ impl Conductor {
                     self.batches.extend(into_batches(at.disk, wanted));
                     self.is_new[at.disk] = self.asking.entry(at).or_default().is_new(data_bytes);
                 }
-                self.uploads.name(self.ledger.complete(at, leaf));
+                self.uploads.queue_leaves(self.ledger.complete(at, leaf));
                 self.settle(at);
             }
         }

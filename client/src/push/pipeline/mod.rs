@@ -1,7 +1,7 @@
 //! Push, the stages between the sources and the release: scan and cut → ask → pack → upload → name.
 //!
 //! One task, the [`Conductor`], owns the state of the transfer and decides each next step. Worker
-//! threads scan, cut and pack. Requests in the background ask, upload and name. Both report to the
+//! threads scan, cut and pack. Requests in the background ask and upload. Both report to the
 //! conductor by [`Event`]s, and a worker waits for the reply that its event carries.
 //!
 //! | stage | does | reports |
@@ -10,7 +10,8 @@
 //! | ask ([`ask`]) | asks which chunks of the leaf are missing | [`Event::Answered`] |
 //! | pack ([`pack`]) | compresses missing chunks | [`Event::Full`], [`Event::Sealed`] |
 //! | upload ([`upload`]) | sends packs | [`Event::Uploaded`] |
-//! | name ([`upload`], [`name`]) | sends complete leaves, then the lists | [`Event::Stored`] |
+//! | | sends leaves whose chunks have arrived | [`Event::Stored`] |
+//! | name ([`name`]) | sends the lists, after all leaves | |
 //!
 //! A leaf is asked about as a whole, which costs one round trip per 256 MiB of changed disk, and
 //! none for a leaf of the parent release. The missing chunks are then read again, from the page

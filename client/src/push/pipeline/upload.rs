@@ -43,7 +43,7 @@ pub(super) struct Uploads {
 
 impl Uploads {
     /// Queues leaves without missing chunks.
-    pub(super) fn name(&mut self, leaves: impl IntoIterator<Item = Leaf>) {
+    pub(super) fn queue_leaves(&mut self, leaves: impl IntoIterator<Item = Leaf>) {
         self.leaves.extend(leaves);
     }
 
