@@ -286,7 +286,7 @@ impl ApplicationPattern {
     }
 
     /// Returns true if one of the patterns covers an application, or if there are none: an empty
-    /// list is no limit.
+    /// list sets no limit.
     #[must_use]
     pub fn permit(patterns: &[Self], application: &ApplicationName) -> bool {
         patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(application))

@@ -125,7 +125,7 @@ impl Check {
 }
 
 fn follows(entry: &AuditEntry, previous: EntryDigest) -> Result<(), BrokenLog> {
-    if entry.said().digest(previous) == entry.digest {
+    if entry.content().digest(previous) == entry.digest {
         return Ok(());
     }
     Err(BrokenLog::Changed { sequence: entry.sequence })
@@ -154,7 +154,7 @@ mod tests {
                 facts: BTreeMap::new(),
                 digest: previous,
             };
-            previous = entry.said().digest(previous);
+            previous = entry.content().digest(previous);
             entry.digest = previous;
             entry
         });
@@ -209,7 +209,7 @@ mod tests {
             entries[3].actor = "somebody".to_owned();
             let mut previous = CHAIN_BEGIN;
             for entry in entries.iter_mut().rev() {
-                entry.digest = entry.said().digest(previous);
+                entry.digest = entry.content().digest(previous);
                 previous = entry.digest;
             }
             entries

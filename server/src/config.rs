@@ -42,7 +42,7 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// The rate limits of a registry. `None` is no limit.
+/// The rate limits of a registry. `None` for no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rates {
     /// The rate per token, or of all clients together without tokens.

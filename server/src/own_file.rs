@@ -29,7 +29,7 @@ pub(crate) fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<Fil
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other(Suspect::NotAFile)) }
 }
 
-/// Why a name in a data directory is not used.
+/// The reason why a file in a data directory is not used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Suspect {

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_a_bucket_says_whose_turn_it_is() {
+    fn backend_errors_map_to_kinds() {
         use object_store::Error as Backend;
         let (path, source) = (|| "x".to_owned(), || "403".into());
         let timed_out = io::Error::from(io::ErrorKind::TimedOut);

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_proven_by_their_hash_where_the_name_is_one() {
+    fn objects_named_by_their_hash_are_proven_by_it() {
         let leaf = ObjectName::Leaf(LeafDigest::of(b"x"));
         assert!(leaf.is_of(b"x") && !leaf.is_of(b"y"));
         assert!(ObjectName::Pack(PackDigest::of(b"x")).is_of(b"y"), "a footer has to be read");

@@ -195,7 +195,7 @@ fn a_log_that_cannot_be_written_stops_nothing() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nothing() {
+fn a_full_log_pipe_blocks_no_request() {
     let world = World::new();
     let (_reader, full) = std::io::pipe().unwrap();
     let (child, url) = serve_with_log(&world, Stdio::from(full));

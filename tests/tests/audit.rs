@@ -192,7 +192,7 @@ fn the_audit_log_names_who_did_what_and_shows_when_it_was_changed() {
     assert_eq!(said[1], ["ci", "publish", "2"]);
     assert_eq!(said[2], ["ops", "promote", "2"]);
     assert_eq!(said[3], [&Value::from("ops"), &Value::from("quota"), &null]);
-    assert_eq!(said.len(), 4, "what was refused, or was there, is no act");
+    assert_eq!(said.len(), 4, "what was refused, or was there, is not an act");
     let only = by(&registry, "host", "audit shop --action publish --actor ci --since 1h --limit 1");
     let only = only.succeeds();
     assert!(only.stdout.contains("shop:2") && !only.stdout.contains("shop:1"), "{only}");

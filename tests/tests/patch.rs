@@ -10,7 +10,7 @@ use seawall_tests::{
 use serde_json::Value;
 
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 /// Creates `shop:1` and `shop:2`: `web` is upgraded, and `db` is unchanged.

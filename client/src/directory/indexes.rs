@@ -115,7 +115,8 @@ impl DiskLayout {
         (leaf.digest, leaf_range(self.index.disk_len(), position))
     }
 
-    /// Returns the digest and the span in bytes of each leaf that is not cached or damaged, once.
+    /// Returns the digest and the span in bytes of each leaf that the cache lacks or has damaged.
+    /// Lists a digest once, even if several places of the disk have it.
     pub(crate) fn missing(&self) -> Vec<(LeafDigest, u64)> {
         let mut seen = HashSet::new();
         let missing = (0..self.leaf_count()).filter(|&position| {

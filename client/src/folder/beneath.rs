@@ -102,7 +102,7 @@ mod tests {
 
     type Open = fn(BorrowedFd<'_>, &FolderPath, OFlags, Mode) -> io::Result<OwnedFd>;
 
-    /// Checks that a kernel without `openat2` is no weaker.
+    /// Checks that a kernel without `openat2` is not weaker.
     #[test]
     fn both_ways_open_what_is_below_and_follow_no_link() {
         let dir = tempfile::tempdir().unwrap();

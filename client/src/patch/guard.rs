@@ -99,12 +99,12 @@ pub(super) fn made_alone(
 /// release overwrites, or where both releases agree. Such a write changes the file's times, with
 /// two exceptions: a write in the same tick of the kernel's clock as the previous write, and a
 /// write through a mapping whose page was dirty already.
-pub(super) struct Watched {
+pub(super) struct DiskGuard {
     folder: Folder,
     disks: Vec<(FolderPath, FileIdentity)>,
 }
 
-impl Watched {
+impl DiskGuard {
     /// Takes the identity of every disk.
     pub(super) fn of(directory: &Directory, lock: &Lockfile) -> Self {
         let folder = directory.folder().clone();

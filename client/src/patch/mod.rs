@@ -60,7 +60,7 @@ use crate::progress::{Progress, Stage};
 use crate::registry::Registry;
 use crate::resolve::{self, Resolved};
 use demand::Demand;
-use guard::Watched;
+use guard::DiskGuard;
 use plan::{OldDisk, Steps};
 use stage::Stager;
 
@@ -163,7 +163,7 @@ async fn patch_resolved(
     let described = directory::describe(directory.root(), release, new_lock)?;
     let described = Described::of(directory.root(), described);
     let alone = guard::alone(directory, old_lock)?;
-    let watched = Watched::of(directory, old_lock);
+    let watched = DiskGuard::of(directory, old_lock);
     guard::survey(patch, directory, old_lock).await?;
     let steps = Steps::between(old, new, &in_place(old_lock, new_lock))?;
     let demand = Demand::of(&sides, &steps)?;

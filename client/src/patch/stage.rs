@@ -19,7 +19,7 @@ use seawall_store::image::layout::ExportFormat;
 use seawall_store::read::Prover;
 
 use super::PatchError;
-use super::guard::Watched;
+use super::guard::DiskGuard;
 use super::journal::{self, Header, Record};
 use super::plan::Steps;
 use crate::directory::{Directory, DiskLayout, LockedDisk, Lockfile};
@@ -163,7 +163,7 @@ impl Stager {
     }
 
     /// Completes the journal, makes it durable, and commits the patch.
-    pub(super) fn commit(&self, steps: &Steps, watched: &Watched) -> Result<(), PatchError> {
+    pub(super) fn commit(&self, steps: &Steps, watched: &DiskGuard) -> Result<(), PatchError> {
         let mut plain = vec![0; CHUNK_LEN_MAX as usize];
         for (want, source) in steps.copies() {
             let places: Vec<_> = self.in_place(want);

@@ -18,7 +18,7 @@ use crate::plain::one_line;
 #[non_exhaustive]
 pub enum RegistryError {
     /// The registry refused the request with a problem document.
-    #[error("{}", told(problem))]
+    #[error("{}", detail_of(problem))]
     Problem {
         /// The problem document.
         problem: Box<Problem>,
@@ -229,7 +229,7 @@ impl From<Problem> for RegistryError {
 
 /// Returns a problem's detail on one line, with the registry's advice where the code does not
 /// tell the next step.
-fn told(problem: &Problem) -> String {
+fn detail_of(problem: &Problem) -> String {
     let detail = one_line(&problem.detail);
     match problem.remedy.as_deref().filter(|_| !knows_next_step(problem.code)) {
         Some(advice) => format!("{detail} (the registry advises: {})", one_line(advice)),

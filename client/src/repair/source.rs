@@ -158,7 +158,7 @@ impl Held {
         let disk = self.disks.len();
         if let Some(layout) = self.directory.indexes().layout(index) {
             for (offset, extent) in layout.extents().flatten() {
-                self.note(disk, offset, extent);
+                self.record(disk, offset, extent);
             }
             self.indexes.insert(index, layout.index().clone());
         } else {
@@ -182,14 +182,14 @@ impl Held {
         for (position, leaf) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
             let mut offset = position as u64 * LEAF_SPAN;
             for extent in leaf.extents() {
-                self.note(disk, offset, *extent);
+                self.record(disk, offset, *extent);
                 offset += extent.disk_len();
             }
             self.leaves.insert(leaf.digest(), leaf);
         }
     }
 
-    fn note(&mut self, disk: usize, offset: u64, extent: Extent) {
+    fn record(&mut self, disk: usize, offset: u64, extent: Extent) {
         if let Extent::Data(chunk) = extent {
             self.chunks.entry(chunk.digest).or_insert((disk, offset));
         }

@@ -153,7 +153,7 @@ impl<'a> Row<'a> {
         match self.0.column(at)? {
             Value::Null => Ok(None),
             Value::Text(text) => Ok(Some(text)),
-            _ => Err(wrong(at, "is no text")),
+            _ => Err(wrong(at, "is not text")),
         }
     }
 
@@ -169,7 +169,7 @@ impl<'a> Row<'a> {
         match self.0.column(at)? {
             Value::Null => Ok(None),
             Value::Int(value) => Ok(Some(value)),
-            _ => Err(wrong(at, "is no integer")),
+            _ => Err(wrong(at, "is not an integer")),
         }
     }
 

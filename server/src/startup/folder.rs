@@ -29,7 +29,7 @@ const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// The entry that file systems create in an empty root.
 const OF_FILE_SYSTEM: &str = "lost+found";
-/// What a registry keeps beside its catalog.
+/// The names of what a registry keeps beside its catalog.
 const OWN_NAMES: [&str; 5] = [STORE_FOLDER, PLACE_FILE, "registry.lock", "backup.lock", "reserve"];
 
 /// The contents of a data directory.
@@ -177,7 +177,7 @@ pub(super) fn check(data_dir: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Whether a registry keeps something under a name at the top of its directory.
+/// Returns whether a registry keeps something under a name at the top of its directory.
 fn is_own_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with(CATALOG_FILE) || OWN_NAMES.contains(&&*name)

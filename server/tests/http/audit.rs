@@ -32,7 +32,7 @@ async fn the_log_is_read_page_by_page_and_each_entry_binds_the_one_before() {
     assert_eq!(versions, ["3.0", "2.0", "1.0"]);
     let mut previous = CHAIN_BEGIN;
     for entry in entries.iter().rev() {
-        assert_eq!(entry.said().digest(previous), entry.digest);
+        assert_eq!(entry.content().digest(previous), entry.digest);
         previous = entry.digest;
     }
     for query in ["action=push", "limit=0", "limit=1001", "after=-1", "since=x", "application=A"] {

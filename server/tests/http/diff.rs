@@ -83,7 +83,11 @@ async fn machines_and_disks_come_and_go() {
     );
     let data = &diff.machines[1].disks[0];
     assert_eq!((data.disk.as_str(), data.presence), ("data", v1::Presence::Added));
-    assert_eq!((data.changed_extents, data.changed_bytes), (2, 2 * CHUNK), "its hole is no change");
+    assert_eq!(
+        (data.changed_extents, data.changed_bytes),
+        (2, 2 * CHUNK),
+        "its hole is not a change"
+    );
     assert_eq!(data.new_plain_bytes, CHUNK, "g is counted once");
     assert_eq!((diff.download_chunks, diff.new_plain_bytes), (1, CHUNK));
     let removed = &diff.machines[0].disks[0];

@@ -33,8 +33,8 @@ pub struct LeafHasher {
     granule: Hasher,
     /// Values of the leaf's granules before `offset`.
     values: Vec<SubtreeValue>,
-    /// Length of the leading zeros of a leaf past the table, in bytes. Not hashed until data
-    /// follows, as the whole leaf may be zeros.
+    /// Length in bytes of the zeros at the beginning of a leaf, if the table of zeros does not
+    /// cover the leaf. They are hashed once data follows: a leaf of zeros is never hashed.
     pending: u64,
 }
 

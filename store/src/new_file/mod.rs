@@ -148,9 +148,9 @@ impl NewFile {
         Self::commit_all(std::slice::from_ref(self))
     }
 
-    /// Makes files durable, then names all of them, in this order. If one cannot be named, new
-    /// names given so far are removed; files replaced so far stay replaced. A crash in between
-    /// leaves the first ones named.
+    /// Makes all files durable, then gives them their names, in the order of `files`. After a
+    /// failure, the names that are new are removed again, but replaced files stay replaced. A crash
+    /// between two names leaves the earlier files named.
     ///
     /// # Errors
     /// As [`Self::commit`].

@@ -28,8 +28,8 @@ struct Stream {
 }
 
 impl Ahead {
-    /// Notes a read, and returns the range to read ahead, if any.
-    pub(super) fn note(&mut self, read: &Range<u64>) -> Option<Range<u64>> {
+    /// Records a read, and returns the range to read ahead, if any.
+    pub(super) fn record(&mut self, read: &Range<u64>) -> Option<Range<u64>> {
         let len = read.end - read.start;
         let reach = len.saturating_mul(REACH);
         let continues = |stream: &Stream| read.start.abs_diff(stream.end) <= reach;
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn reads(ahead: &mut Ahead, reads: impl IntoIterator<Item = u64>, len: u64) -> u64 {
-        let reads = reads.into_iter().filter_map(|at| ahead.note(&(at..at + len)));
+        let reads = reads.into_iter().filter_map(|at| ahead.record(&(at..at + len)));
         reads.map(|ahead| ahead.end - ahead.start).sum()
     }
 
@@ -76,7 +76,7 @@ mod tests {
         let (mut next, mut longest) = (4096, 0);
         let mut ahead = Ahead::default();
         for at in (0..256 << 20).step_by(4096) {
-            if let Some(range) = ahead.note(&(at..at + 4096)) {
+            if let Some(range) = ahead.record(&(at..at + 4096)) {
                 assert!(range.start == next || at == 4096, "{range:?} after {next}");
                 longest = longest.max(range.end - range.start);
                 next = range.end;

@@ -150,7 +150,7 @@ impl StoredDisk {
         if data.is_empty() {
             return Ok(());
         }
-        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).note(&data);
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).record(&data);
         let Some(ahead) = ahead else { return Ok(()) };
         let first = self
             .runs

@@ -208,7 +208,7 @@ pub(crate) fn has_no_empty_name(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     let parts = source.path.trim_end_matches(".rs").split('/');
     if let Some(part) = parts.clone().find(|part| EMPTY_NAMES.contains(part)) {
-        findings.push(format!("{}: `{part}` is no name for a file or folder", source.path));
+        findings.push(format!("{}: `{part}` is not a name for a file or folder", source.path));
     }
     findings.extend(in_code(source, |line| {
         let mut tokens = line.split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -273,7 +273,7 @@ pub(crate) fn names_tests_by_sentences(source: &Source) -> Vec<Finding> {
         if after_attribute && let Some(at) = line.find("fn ") {
             let name = line[at + 3..].split('(').next().unwrap_or_default();
             if name.starts_with("test_") || !name.contains('_') {
-                findings.push(format!("{}:{}: `{name}` is no sentence", source.path, i + 1));
+                findings.push(format!("{}:{}: `{name}` is not a sentence", source.path, i + 1));
             }
         }
         let is_attribute = line.starts_with("#[") || line.is_empty();

@@ -40,7 +40,7 @@ pub struct AuditEntry {
 impl AuditEntry {
     /// Returns the contents of the entry without the digest.
     #[must_use]
-    pub fn said(&self) -> EntryContent<'_> {
+    pub fn content(&self) -> EntryContent<'_> {
         EntryContent {
             sequence: self.sequence,
             at_secs: self.at_secs,

@@ -120,7 +120,7 @@ const STEM_LEN_MAX: usize = 40;
 
 /// Returns a machine's name as `qm` accepts it: a host name.
 ///
-/// A name that is no host name is shortened and ends with digits of its digest, so that no two
+/// A name that is not a host name is shortened and ends with digits of its digest, so that no two
 /// machines share a name. Three hyphens precede the digits; no other name has three in a row.
 fn dns_name(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric();

@@ -22,7 +22,7 @@ impl Packed {
     ///
     /// # Errors
     /// Fails if the disk's bytes are missing, are not of the format, or refer to other files; if
-    /// the package states an image format and the file is no image; or if the file inflates to more
+    /// the package states an image format and the file is not one; or if the file inflates to more
     /// bytes than a disk of its capacity can need.
     pub fn open(
         &self,
@@ -49,7 +49,7 @@ impl Packed {
             Err(error) if is_unrecognised(&error) => Some(error),
             Err(error) => return Err(error),
         };
-        // A file that is no image is a raw disk if its length is the capacity.
+        // A file that is not an image is a raw disk if its length is the capacity.
         let image = self.open_as(name, Some(Format::Raw))?;
         match (self.stated, unknown) {
             _ if self.capacity == Some(image.disk_len()) => Ok(image),
@@ -229,7 +229,7 @@ pub(crate) fn contradicted<'a>(
     })
 }
 
-/// Describes the first bytes of a file that is no image.
+/// Describes the first bytes of a file that is not an image.
 fn shown(image: &dyn DiskImage) -> String {
     let len = usize::try_from(image.disk_len()).unwrap_or(usize::MAX).min(SHOWN_LEN);
     let mut head = vec![0; len];

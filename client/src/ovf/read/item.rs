@@ -108,7 +108,7 @@ impl<'a> Item<'a> {
         matches!(self.resource, Some(IDE | SCSI | OTHER_STORAGE))
     }
 
-    /// Returns true if the item is a drive of removable media, whose media are no disks.
+    /// Returns true if the item is a drive of removable media, whose media are not disks.
     pub(super) fn is_removable(&self) -> bool {
         matches!(self.resource, Some(FLOPPY | CD | DVD))
     }

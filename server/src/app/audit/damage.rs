@@ -48,16 +48,16 @@ impl DamageLog {
 
     /// Logs a damaged or missing object, once per process. Ignores a failure to log, so that the
     /// caller reports the damage instead.
-    pub(in crate::app) async fn note(&self, object: &ObjectName) {
+    pub(in crate::app) async fn log_once(&self, object: &ObjectName) {
         self.log(object.path()).await;
     }
 
-    /// Forgets an object after its repair, so that new damage is logged again.
-    pub(in crate::app) fn forget(&self, object: &ObjectName) {
+    /// Makes the next damage of a repaired object be logged again.
+    pub(in crate::app) fn rearm(&self, object: &ObjectName) {
         self.noted.forget(&object.path());
     }
 
-    /// As [`Self::note`], for an object given by its path or a description.
+    /// As [`Self::log_once`], for an object given by its path or a description.
     pub(in crate::app) async fn log(&self, path: String) {
         if !self.noted.is_new(&path) {
             return;
@@ -75,7 +75,7 @@ impl DamageLog {
         actor: Actor,
         healing: Healing,
     ) -> Result<(), AppError> {
-        self.forget(name);
+        self.rearm(name);
         self.catalog.record_sound(name.clone(), actor, healing).await?;
         Ok(())
     }

@@ -74,7 +74,7 @@ impl Content {
         let Admission { mut lease, load } = admission;
         for _ in 0..SWEEP_TRIES {
             let (put, healing) = self.store_bytes(name, bytes.clone()).await?;
-            self.damage.forget(name);
+            self.damage.rearm(name);
             let stored = Stored { grip: lease.grip, healing, is_metered: load.is_some() };
             if add(stored).await? == Added::Present {
                 return Ok(put);

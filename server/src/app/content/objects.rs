@@ -288,7 +288,7 @@ impl Content {
         match found {
             Found::Sound(value) => Ok(value),
             Found::Gone | Found::Damaged(_) => {
-                self.damage.note(name).await;
+                self.damage.log_once(name).await;
                 Err(AppError::Damaged { object: name.path() })
             }
         }

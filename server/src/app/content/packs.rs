@@ -164,7 +164,7 @@ impl Content {
             Err(error) if error.barrier().is_some() => return Ok(()),
             outcome => outcome?,
         }
-        self.damage.note(&ObjectName::Pack(pack)).await;
+        self.damage.log_once(&ObjectName::Pack(pack)).await;
         Ok(())
     }
 

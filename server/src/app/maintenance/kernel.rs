@@ -20,7 +20,7 @@
 //! interrupted. The next claim resumes it, or begins another one, as the kind of the job chooses. A
 //! request that the dead runner had accepted stays in the row, for the next one.
 //!
-//! # What is no job
+//! # Work that is not a job
 //!
 //! A *backup* is a response to the request that reads it (`backup`). The application of *retention
 //! policies* is a few transactions within a request; each deletes one release and is complete by

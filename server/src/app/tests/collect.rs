@@ -70,7 +70,7 @@ async fn a_catalog_that_is_an_older_copy_collects_nothing() {
 
 /// The copy was made during a sweep. The content to be swept may have been stored again since.
 #[tokio::test]
-async fn an_older_copy_ends_no_sweep() {
+async fn an_older_catalog_does_not_finish_a_sweep() {
     let site = Site::new();
     let elsewhere = tempfile::tempdir().unwrap();
     let copy = elsewhere.path().join("copy.sqlite");

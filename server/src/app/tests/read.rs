@@ -58,7 +58,10 @@ async fn served_objects_are_read_twice_before_they_are_damaged() {
         }
         let dead = site.open(site.bad_sector(object.clone(), false));
         let error = serve(&dead, &object).await.unwrap_err();
-        assert!(!matches!(error, AppError::Damaged { .. }), "a failing disk is no damage: {error}");
+        assert!(
+            !matches!(error, AppError::Damaged { .. }),
+            "a failing disk is not damage: {error}"
+        );
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) async fn objects_lose_their_rows_when_they_are_chosen(catalog: &Catal
     assert!(!needs(ObjectName::Index(index)).await);
     assert!(!needs(ObjectName::Leaf(leaf)).await);
     let roots = catalog.roots().await.unwrap().releases;
-    assert_eq!(roots, std::slice::from_ref(&release), "releases are no rows");
+    assert_eq!(roots, std::slice::from_ref(&release), "releases have no rows");
 
     catalog.end_sweep(all).await.unwrap();
     catalog.add_index(index_row(), Grip::ANY).await.unwrap();

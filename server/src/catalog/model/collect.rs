@@ -21,9 +21,9 @@ pub struct Grip {
     /// The newest generation when the lease was opened. Content condemned in later generations is
     /// still present.
     pub generation: u64,
-    /// The sweep counter ([`CollectState::sweeps`]) when the caller found the content it is about
-    /// to name; `None` if certainly no sweep runs. If the counter has moved since, the bytes may be
-    /// gone.
+    /// The sweep counter ([`CollectState::sweeps`]) at the time when the caller found the content
+    /// that it relies on. A later value of the counter means that the bytes may be gone. `None` if
+    /// no sweep can run.
     pub sweeps: Option<u64>,
     /// The actor credited in the audit log. `None` during a rebuild.
     pub actor: Option<Actor>,

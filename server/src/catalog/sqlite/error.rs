@@ -90,11 +90,11 @@ mod tests {
 
     use super::*;
 
-    /// Only data read from the file can be damaged. A value that cannot be written is a bug, and a
-    /// file that may not be written is for the operator to mend; another catalog helps in neither
-    /// case.
+    /// A rebuild of the catalog repairs damage in the file, and nothing else. It does not help
+    /// against a value that cannot be stored (a bug) or a file that may not be written (a matter of
+    /// permissions).
     #[test]
-    fn only_what_was_read_is_said_to_be_damaged() {
+    fn only_errors_of_reads_are_damage() {
         let coded = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         let sequence = i64::try_from(u64::MAX).unwrap_err();
         let cases = [

@@ -11,7 +11,7 @@ use super::super::rules::audit::{self, quotas, webhooks};
 use super::super::{Catalog, CatalogError, LeaseId, WebhookId};
 
 impl Catalog {
-    /// Logs an action that is no transaction of the catalog itself.
+    /// Logs an action that does not itself write to the catalog.
     ///
     /// # Errors
     /// If the engine fails.

@@ -113,7 +113,7 @@ impl Catalog {
     /// # Errors
     /// If the engine fails.
     pub async fn delete_leaf_row(&self, leaf: LeafDigest) -> Result<(), CatalogError> {
-        self.write("forget a leaf", move |tx| leaves::forget(tx, leaf)).await
+        self.write("forget a leaf", move |tx| leaves::delete_row(tx, leaf)).await
     }
 
     /// Returns the packs with chunks of these leaves, each once, with its length in bytes.

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_method_that_a_resource_lacks_is_no_way_around_the_others() {
+    fn an_undeclared_method_needs_the_role_of_the_declared_ones() {
         let lease = [(Method::PUT, Access::Reader), (Method::DELETE, Access::Publisher)];
         let application = [(Method::GET, Access::Reader)];
         let health = [(Method::GET, Access::Open)];

@@ -70,8 +70,8 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskImage>, Im
 ///
 /// # Errors
 ///
-/// As [`open`]. An image based on another file is refused, and so is a raw one, whose bytes are
-/// those of the source.
+/// As [`open`]. Refuses an image based on another file. Refuses a raw image, because callers can
+/// read the source itself.
 pub fn open_source(
     name: PathBuf,
     source: Box<dyn Source>,

@@ -178,10 +178,12 @@ pub fn open_inflated(
     })
 }
 
-/// Opens the image in an open file, which may have no name. Errors call it `name`.
+/// Opens the image in an open file, which may be part of another file. `name` is its name in
+/// errors.
 ///
-/// `files` are the files that a stat cache watches instead. Without `format`, the content decides
-/// the format; the name, and the format `stated` by the package, are advice.
+/// A cache of scans watches `files` for changes, in place of the open file. Without `format`, the
+/// content decides the format, with advice from the name and from the format that the package
+/// `stated`.
 ///
 /// # Errors
 /// As [`super::open`]. An image based on other files is refused.

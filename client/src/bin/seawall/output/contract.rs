@@ -60,7 +60,7 @@ pub(crate) fn shaped(schema: &str, value: &impl Serialize) -> Result<Value, Fail
     let value = serde_json::to_value(value)
         .map_err(|error| Failure::internal(format!("the answer is no JSON: {error}")))?;
     let Value::Object(map) = value else {
-        return Err(Failure::internal(format!("{schema} is no object")));
+        return Err(Failure::internal(format!("{schema} is not an object")));
     };
     let mut map = object(&format!("seawall.{schema}"), map);
     map.insert("schema".to_owned(), json!(format!("seawall.{schema}/{VERSION}")));

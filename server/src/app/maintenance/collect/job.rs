@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::status::{CollectStatus, Watched, merged};
+use super::status::{CollectStatus, RunningCollection, merged};
 use super::{CollectOptions, Phase};
 use crate::app::AppError;
 use crate::app::maintenance::Maintenance;
@@ -19,7 +19,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// A collection in progress.
 struct Collection {
     maintenance: Arc<Maintenance>,
-    watched: Arc<Watched>,
+    watched: Arc<RunningCollection>,
     options: CollectOptions,
     /// The right to sweep. It ends with the process, so whoever obtains it knows that no other
     /// collection is running.
@@ -30,7 +30,7 @@ struct Collection {
 
 impl Drop for Collection {
     fn drop(&mut self) {
-        self.maintenance.collecting.forget(&self.watched);
+        self.maintenance.collecting.clear(&self.watched);
     }
 }
 
@@ -82,7 +82,7 @@ impl Maintenance {
         let Some((running, job)) = claimed else { return Ok(None) };
         let taken = CollectStatus::of(&job).taken;
         let options = taken.map_or(options, |taken| taken.with(options));
-        let watched = Arc::new(Watched::new(Arc::clone(&running), &job));
+        let watched = Arc::new(RunningCollection::new(Arc::clone(&running), &job));
         self.collecting.set(Arc::clone(&watched));
         let maintenance = Arc::clone(self);
         let work = Collection { maintenance, watched, options, claim, is_continued: false };

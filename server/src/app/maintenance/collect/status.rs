@@ -114,8 +114,8 @@ impl CollectStatus {
         status
     }
 
-    /// Records the outcome of a round, which is added to the last one if the same collection
-    /// continues.
+    /// Records the outcome of a round. Adds the quantities of the round before if both belong to
+    /// the same collection.
     pub(super) fn record(
         &mut self,
         now_secs: u64,
@@ -139,12 +139,12 @@ impl CollectStatus {
 }
 
 /// A collection that this process runs as a job, with its progress.
-pub(super) struct Watched {
+pub(super) struct RunningCollection {
     pub(super) running: Arc<Running>,
     status: Mutex<CollectStatus>,
 }
 
-impl Watched {
+impl RunningCollection {
     pub(super) fn new(running: Arc<Running>, job: &Job) -> Self {
         Self { running, status: Mutex::new(CollectStatus::of(job)) }
     }
@@ -163,20 +163,20 @@ impl Watched {
 /// The job that this process runs, if any.
 #[derive(Default)]
 pub(in crate::app) struct Collecting {
-    job: Mutex<Option<Arc<Watched>>>,
+    job: Mutex<Option<Arc<RunningCollection>>>,
 }
 
 impl Collecting {
-    fn job(&self) -> Option<Arc<Watched>> {
+    fn job(&self) -> Option<Arc<RunningCollection>> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn set(&self, job: Arc<Watched>) {
+    pub(super) fn set(&self, job: Arc<RunningCollection>) {
         *self.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
     }
 
-    /// Forgets a job that is over.
-    pub(super) fn forget(&self, over: &Arc<Watched>) {
+    /// Removes a job that has ended.
+    pub(super) fn clear(&self, over: &Arc<RunningCollection>) {
         let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
         job.take_if(|job| Arc::ptr_eq(job, over));
     }

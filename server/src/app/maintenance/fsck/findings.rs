@@ -28,7 +28,7 @@ impl Check {
         let lost = LostObject { object: object.clone(), what: what.clone() };
         let now_secs = self.maintenance.host.now_secs();
         self.maintenance.catalog.record_damage(lost, needed_by, now_secs).await?;
-        self.maintenance.damage.note(name).await;
+        self.maintenance.damage.log_once(name).await;
         self.find(name.kind().rules().noun, object, what, Class::Damage);
         Ok(())
     }

@@ -82,12 +82,12 @@ impl Logged {
     #[must_use]
     pub fn after(last: (u64, EntryDigest), entry: Entry) -> Self {
         let sequence = last.0 + 1;
-        let digest = said(sequence, &entry).digest(last.1);
+        let digest = content(sequence, &entry).digest(last.1);
         Self { sequence, entry, digest }
     }
 }
 
-fn said(sequence: u64, entry: &Entry) -> EntryContent<'_> {
+fn content(sequence: u64, entry: &Entry) -> EntryContent<'_> {
     EntryContent {
         sequence,
         at_secs: entry.at_secs,

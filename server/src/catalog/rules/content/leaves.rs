@@ -65,7 +65,7 @@ pub(in crate::catalog) fn delete_rows(tx: &mut dyn Tx, leaves: &[LeafDigest]) ->
 }
 
 /// Deletes the row of a leaf whose bytes are gone. Chunks of this leaf alone may be litter now.
-pub(in crate::catalog) fn forget(tx: &mut dyn Tx, leaf: LeafDigest) -> TxResult<()> {
+pub(in crate::catalog) fn delete_row(tx: &mut dyn Tx, leaf: LeafDigest) -> TxResult<()> {
     delete_rows(tx, &[leaf])?;
     count_up(tx, Counter::Litter)
 }

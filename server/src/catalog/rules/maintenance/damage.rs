@@ -191,7 +191,7 @@ pub(in crate::catalog) fn leaf_added(
 pub(in crate::catalog) fn mark_leaf_lost(tx: &mut dyn Tx, leaf: LeafDigest) -> TxResult<()> {
     let sql = "INSERT INTO lost_leaves (leaf_digest) VALUES ($1) ON CONFLICT DO NOTHING";
     tx.run(sql, args![leaf])?;
-    leaves::forget(tx, leaf)
+    leaves::delete_row(tx, leaf)
 }
 
 /// Returns the objects a release is known to lack.

@@ -5,7 +5,7 @@
 //! The socket therefore withholds the bytes of a request until the answer to the request before it
 //! was sent.
 //!
-//! This is no parser. The framework refuses what is malformed and then reads no further. Bytes
+//! This is not a parser. The framework refuses what is malformed and then reads no further. Bytes
 //! that the framework accepts are framed exactly as the framework frames them
 //! (`requests_end_where_the_framework_ends_them`).
 
@@ -223,7 +223,7 @@ mod tests {
             let mut left = BytesMut::from(format!("{request}{next}").as_bytes());
             let mut codec = Codec::default();
             let Ok(Some(Message::Item(head))) = codec.decode(&mut left) else {
-                panic!("{request:?} is no request");
+                panic!("{request:?} is not a request");
             };
             let (head_len, body) = (
                 request.len() + next.len() - left.len(),
@@ -274,7 +274,7 @@ mod tests {
             let mut bytes = BytesMut::from(format!("{request}more").as_bytes());
             let mut codec = Codec::default();
             let Ok(Some(Message::Item(head))) = codec.decode(&mut bytes) else {
-                panic!("{request:?} is no request");
+                panic!("{request:?} is not a request");
             };
             assert!(matches!(codec.decode(&mut bytes), Ok(Some(Message::Chunk(Some(_))))));
             assert_eq!(BodyForm::of(&head.head().method, &head.head().headers), BodyForm::ENDLESS);

@@ -189,7 +189,7 @@ mod tests {
         for at in 0..14 {
             assert!(progress.received(begin + Duration::from_secs(at), 1));
         }
-        assert!(progress.is_over(begin + limits::HEAD_TIME_MAX), "1 B/s is no request");
+        assert!(progress.is_over(begin + limits::HEAD_TIME_MAX), "1 B/s is too slow for a request");
         let (mut progress, begin) = answered(false);
         assert!(progress.received(begin, limits::DRAIN_LEN_MAX));
         assert!(!progress.received(begin, 1));
@@ -216,7 +216,7 @@ mod tests {
     /// Sixteen parallel answers over 1 Mbit/s, which reach the client in pieces of 64 KiB, and one
     /// client that accepts 1 KiB/s.
     #[test]
-    fn a_slow_line_is_sent_to_and_one_that_trickles_is_not() {
+    fn a_slow_reader_is_served_and_a_stalled_one_is_not() {
         let begin = Instant::now();
         let takes = |bytes_per_sec: usize| {
             let mut progress = Progress::new(begin);

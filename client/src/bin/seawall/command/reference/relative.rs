@@ -85,7 +85,7 @@ pub(in crate::command) fn diff(args: DiffArgs) -> Result<Command, Failure> {
     Ok(Command::Diff(Reach { host, credentials: args.credentials }, from, to))
 }
 
-/// Replaces the error for a single side, where the current directory is no pulled folder.
+/// Replaces the error for a single side, where the current directory is not a pulled folder.
 fn alone(error: Failure, text: &str) -> Failure {
     if error.kind() != ErrorKind::NotFound {
         return error;

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_that_is_mended_is_no_failure_and_says_so() {
+    fn repaired_damage_is_reported_and_exits_with_0() {
         let fsck = checked(FsckState::Complete, &[FindingClass::Mended]);
         assert!(judge(&fsck).is_ok());
         assert!(text(&fsck).contains("all damage was mended"));

@@ -48,8 +48,8 @@ impl Following {
 
     /// Keeps the folder's channel if the release was already present, unless a channel was named.
     ///
-    /// Such a pull only checks the folder, so a version on the command line is no decision to leave
-    /// the channel.
+    /// Such a pull only checks the folder, so a version on the command line is not a decision to
+    /// leave the channel.
     pub(super) fn unless_present(self, already_present: bool) -> Self {
         if !already_present || self.follows.is_some() || self.left_channel.is_none() {
             return self;
