@@ -62,6 +62,9 @@ pub struct Config {
     pub catalog: CatalogAt,
     /// The action if the directory holds no registry.
     pub absent: Absent,
+    /// True to give the objects of a registry whose catalog was lost to an empty catalog in a
+    /// database.
+    pub adopts_store: bool,
     /// The address to listen on. Port 0 picks a free port.
     pub listen: SocketAddr,
     /// The access control.
@@ -109,6 +112,7 @@ impl Config {
             lease_ttl: Duration::from_secs(LEASE_TTL_SECS),
             min_free: MinFree::Usual,
             rates: Rates::default(),
+            adopts_store: false,
             private_webhooks: false,
             collect_every: None,
         }

@@ -163,9 +163,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     drop(file_tokens(&config.access)?);
     let (data_dir, settings, absent) = (config.data_dir.clone(), settings(&config), config.absent);
     let (store_at, catalog_at) = (config.store.clone(), config.catalog.clone());
+    let adopts_store = config.adopts_store;
     let registry = on_a_thread(move || {
         folder::prepare(&data_dir, absent, &store_at)?;
-        open(&data_dir, (&store_at, &catalog_at), settings)
+        open(&data_dir, (&store_at, &catalog_at), adopts_store, settings)
     });
     let registry = registry.await?;
     serve_on(registry, config).await
@@ -282,18 +283,17 @@ async fn on_a_thread<T: Send + 'static>(
 fn open(
     data_dir: &Path,
     (store_at, catalog_at): (&StoreAt, &CatalogAt),
+    adopts_store: bool,
     settings: Settings,
 ) -> Result<Registry, StartError> {
     let store = store::open(data_dir, store_at)?;
     let place = (data_dir, catalog_at);
     let fill = |catalog: &Catalog| {
-        // A catalog elsewhere that is lost has no other way back than this start.
-        let is_adopted = *catalog_at != CatalogAt::Inside;
-        if !is_adopted {
+        if !adopts_store {
             store::block_on(claim::check_unclaimed(&store, store_at))??;
         }
         recover::fill(store.port(), catalog)?;
-        if is_adopted {
+        if adopts_store {
             let bond = Bond { catalog, place, store: &store, at: store_at };
             store::block_on(bond.adopt())??;
         }

@@ -151,8 +151,13 @@ fn two_registries_share_a_catalog_in_postgresql_and_a_store() {
     // An empty database does not take the store over.
     let drop = "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public";
     postgres.answer(drop).unwrap();
-    let run = world.seawall("serve --listen 127.0.0.1:0").args(["--catalog", &place, "--store"]);
-    let run = run.arg(world.path("objects")).arg(world.path("again"));
-    let refused = run.ends();
-    refused.says("belongs to registry");
+    let again = |flag: &str| {
+        let serve = format!("serve --listen 127.0.0.1:0 {flag}");
+        let run = world.seawall(&serve).args(["--catalog", &place, "--store"]);
+        run.arg(world.path("objects")).arg(world.path("again"))
+    };
+    again("").ends().says("belongs to registry").says("--adopt-store");
+    let rebuilt = Registry::start_by(again("--adopt-store"), &world);
+    rebuilt.client(&world, "pull team/app:1 --into rebuilt").succeeds();
+    same_bytes(&disk, world.path("rebuilt/m/root.raw"));
 }

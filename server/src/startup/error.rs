@@ -145,7 +145,8 @@ impl StartError {
             Self::Bucket(error) => Some(error.remedy().to_owned()),
             Self::Foreign { store, own: None, .. } => Some(format!(
                 "name another --store for a new registry; if the catalog of this one is lost, run \
-                 `seawall recover DATA --store {store}`"
+                 `seawall recover DATA --store {store}`, or start with --adopt-store to rebuild it \
+                 in the database of --catalog"
             )),
             Self::Foreign { .. } => {
                 Some("name the store of this registry in --store, or the other's data directory".to_owned())

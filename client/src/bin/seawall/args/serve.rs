@@ -26,6 +26,10 @@ pub(crate) struct ServeArgs {
     /// Accept the tokens made by `seawall token create`, besides those of --token-file
     #[arg(long)]
     pub(crate) tokens: bool,
+    /// Rebuild a lost catalog in the empty database of --catalog from the objects of --store; no
+    /// other registry may use them
+    #[arg(long)]
+    pub(crate) adopt_store: bool,
     /// The time for which a collection waits for a silent push or pull
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(10..=86400))]
     pub(crate) lease_ttl: u64,

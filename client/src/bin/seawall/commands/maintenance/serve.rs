@@ -44,6 +44,7 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
             per_application: args.application_rate_limit.as_deref().map(rate).transpose()?,
         },
         private_webhooks: args.private_webhooks,
+        adopts_store: args.adopt_store,
         collect_every: args.collect_every.map(|hours| Duration::from_secs(hours * 3600)),
         ..Config::new(args.data)
     };
