@@ -52,9 +52,10 @@ impl Leaf {
     /// If `span_len` is not 1 to [`LEAF_SPAN`].
     #[must_use]
     pub fn hole(span_len: u64) -> Self {
-        assert!((1..=LEAF_SPAN).contains(&span_len), "a leaf spans 1 to {LEAF_SPAN} bytes");
-        let len = u32::try_from(span_len).unwrap_or(u32::MAX);
-        Self { extents: vec![Extent::Hole(len)] }
+        match u32::try_from(span_len) {
+            Ok(len @ 1..) if span_len <= LEAF_SPAN => Self { extents: vec![Extent::Hole(len)] },
+            _ => panic!("a leaf spans 1 to {LEAF_SPAN} bytes, not {span_len}"),
+        }
     }
 
     /// Returns the extents in disk order.

@@ -71,7 +71,8 @@ impl<'a> PackageContents<'a> {
         }
     }
 
-    /// Returns the descriptor. `lens` are the lengths of the disks' files in bytes.
+    /// Returns the descriptor. `lens` are the lengths of the disks' files in bytes. A file without
+    /// a length has no size in the descriptor.
     #[must_use]
     pub fn descriptor(&self, lens: &[u64]) -> String {
         let mut xml = Xml::default();
@@ -127,9 +128,11 @@ impl<'a> PackageContents<'a> {
     fn files(&self, xml: &mut Xml, lens: &[u64]) {
         xml.open("References", &[]);
         for (at, href) in self.hrefs.iter().enumerate() {
-            let len = lens.get(at).copied().unwrap_or(u64::MAX).to_string();
             let id = format!("file{}", at + 1);
-            xml.leaf("File", &[("ovf:href", href), ("ovf:id", &id), ("ovf:size", &len)], None);
+            let len = lens.get(at).map(u64::to_string);
+            let mut attributes = vec![("ovf:href", href.as_str()), ("ovf:id", &id)];
+            attributes.extend(len.as_deref().map(|len| ("ovf:size", len)));
+            xml.leaf("File", &attributes, None);
         }
         xml.close("References");
         xml.open("DiskSection", &[]);

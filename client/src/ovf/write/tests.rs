@@ -145,5 +145,7 @@ proptest! {
         prop_assert!(contents.unmapped().is_empty());
         let longest = contents.descriptor(&vec![u64::MAX; contents.hrefs.len()]);
         prop_assert!(text.len() <= longest.len(), "what an archive keeps room for");
+        let unsized_files = contents.descriptor(&[]);
+        prop_assert!(!unsized_files.contains("ovf:size"), "no length is invented");
     }
 }
