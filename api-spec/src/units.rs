@@ -23,6 +23,9 @@ pub enum OutOfLimits {
     Disk(u64),
 }
 
+/// The number of bytes by which a frame may exceed its chunk.
+const FRAME_SLACK: u32 = 4096;
+
 /// The length of a chunk in plain bytes: 1 to [`CHUNK_LEN_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ChunkLen(u32);
@@ -43,6 +46,12 @@ impl ChunkLen {
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
+    }
+
+    /// Returns true if a frame of `stored_len` bytes may hold the chunk.
+    #[must_use]
+    pub const fn may_be_stored_in(self, stored_len: u32) -> bool {
+        stored_len > 0 && stored_len <= self.0 + FRAME_SLACK
     }
 }
 

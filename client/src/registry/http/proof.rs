@@ -12,9 +12,6 @@ use seawall_store::read::Place;
 
 use crate::registry::RegistryError;
 
-/// The number of bytes by which a stored frame may exceed its plain chunk.
-const FRAME_SLACK: u32 = 4096;
-
 fn wrong(object: String, why: impl Into<String>) -> RegistryError {
     RegistryError::WrongBytes { object, why: why.into() }
 }
@@ -88,8 +85,8 @@ pub(super) fn places(asked: usize, answer: &LocatedChunks) -> Result<Vec<Place>,
         return Err(bad(format!("it located {count} chunks instead of {asked}")));
     }
     let place = |(position, at): (usize, &ChunkLocation)| {
-        let len_legal = ChunkLen::new(u64::from(at.plain_len)).is_ok()
-            && (1..=at.plain_len.saturating_add(FRAME_SLACK)).contains(&at.stored_len)
+        let len_legal = ChunkLen::new(u64::from(at.plain_len))
+            .is_ok_and(|len| len.may_be_stored_in(at.stored_len))
             && at.offset.checked_add(u64::from(at.stored_len)).is_some();
         let ChunkLocation { offset, stored_len, plain_len, encoding, .. } = *at;
         match answer.packs.get(at.pack as usize) {

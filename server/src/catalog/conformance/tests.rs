@@ -196,3 +196,20 @@ async fn rows_that_contradict_each_other_are_faults() {
     let dangling = "a row of release_indexes refers to a missing row of indexes";
     assert_eq!(catalog.check_rows().await.unwrap(), [dangling, dangling, adrift]);
 }
+
+/// A flipped bit in a row is reported as damage here, not as a broken protocol by a client.
+#[tokio::test]
+async fn a_place_with_an_impossible_length_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.sqlite");
+    let catalog = engine::open_unsynced(&path).unwrap();
+    catalog.add_pack(pack(1, 0..1), Grip::ANY).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    for stored_len in [0, (4096 + 4096) + 1, 1 << 30] {
+        other.execute("UPDATE chunks SET stored_len = ?1", [stored_len]).unwrap();
+        let error = catalog.locate_chunks(vec![chunk(0)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{stored_len}");
+    }
+    other.execute("UPDATE chunks SET stored_len = 4096 + 4096", []).unwrap();
+    assert!(matches!(catalog.locate_chunks(vec![chunk(0)]).await.unwrap(), Located::All { .. }));
+}

@@ -55,6 +55,9 @@ pub(in crate::catalog) fn locate(tx: &mut dyn Tx, chunks: &[ChunkDigest]) -> TxR
             plain_len: super::leaves::chunk_len(row, 3)?,
             encoding: row.count(4)?,
         };
+        if !frame.plain_len.may_be_stored_in(frame.stored_len) {
+            return Err(TxError::damaged("a chunk's place has an impossible length"));
+        }
         found[position] = Some((row.int(0)?, frame));
         Ok(())
     })?;
