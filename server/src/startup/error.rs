@@ -45,9 +45,9 @@ pub enum StartError {
     /// Another user may have put something into the data directory that leads elsewhere.
     #[error("refusing to use {}", path.display())]
     Suspect {
-        /// What.
+        /// The suspect file or folder.
         path: PathBuf,
-        /// Why.
+        /// The reason for suspicion.
         #[source]
         why: Suspect,
     },

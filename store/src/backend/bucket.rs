@@ -42,7 +42,7 @@ const LENS_MAX: usize = 1 << 16;
 /// Read attempts of an object that is replaced meanwhile.
 const READS_MAX: usize = 3;
 
-/// What a backend makes of a write on the condition that the object is absent.
+/// The behaviour of a backend for a write on the condition that the object is absent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Conditions {
     /// The backend refuses the write if the object is there.
@@ -75,7 +75,7 @@ struct Inner {
     conditions: OnceLock<Conditions>,
     /// The lengths of packs that were read or written. A pack never changes.
     lens: Mutex<HashMap<ObjectName, u64>>,
-    /// What belongs to a service; `None` in memory.
+    /// The parts of a remote service; `None` in memory.
     service: Option<Service>,
 }
 
@@ -217,7 +217,7 @@ impl Bucket {
     }
 }
 
-/// Returns which of the 256 folders in `folder` an object lies in. `None` for what is no object.
+/// Returns the folder of an object among the 256 in `folder`; `None` for another file.
 fn shard_of(folder: &str, path: &str) -> Option<u8> {
     let shard = path.strip_prefix(folder)?.strip_prefix('/')?.split('/').next()?;
     let shard = u8::from_str_radix(shard, 16).ok().filter(|it| format!("{it:02x}") == shard)?;

@@ -35,7 +35,7 @@ pub(super) async fn get(backend: &dyn Backend, path: &str) -> Result<Bytes, Stor
     answer.map_err(|source| failed("read", path.to_owned(), source))
 }
 
-/// Returns an object's length in bytes, `None` if there is no such object.
+/// Returns an object's length in bytes, `None` if there is none.
 pub(super) async fn len(backend: &dyn Backend, path: &str) -> Result<Option<u64>, StoreError> {
     match backend.head(&location(path)).await {
         Ok(meta) => Ok(Some(meta.size)),
@@ -44,7 +44,7 @@ pub(super) async fn len(backend: &dyn Backend, path: &str) -> Result<Option<u64>
     }
 }
 
-/// Lists the objects of a kind. Skips files that are no objects.
+/// Lists the objects of a kind. Skips other files.
 pub(super) fn list(backend: &dyn Backend, kind: ObjectKind) -> Listing<'static> {
     names(kind, backend.list(Some(&location(kind.rules().folder))))
 }

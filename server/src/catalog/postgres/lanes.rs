@@ -43,7 +43,7 @@ pub(super) enum Mode {
     Write,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 enum Attempt {
     Done,
     Failed(TxError),

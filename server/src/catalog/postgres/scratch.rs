@@ -79,7 +79,7 @@ impl Scratch {
     }
 }
 
-/// What a database holds.
+/// The contents of a database.
 pub(super) enum State {
     /// A catalog, which can be written.
     Ready,

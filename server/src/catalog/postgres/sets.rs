@@ -22,7 +22,7 @@ pub(super) struct SetStatement {
     /// The parameters whose values together must differ between any two rows, by position. Empty
     /// if rows may repeat.
     pub(super) keys: Vec<usize>,
-    /// Whether the statement answers with rows. The first column is then the number of the row of
+    /// True if the statement answers with rows. The first column is then the number of the row of
     /// parameters, from 1.
     pub(super) answers: bool,
 }

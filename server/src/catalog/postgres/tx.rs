@@ -21,7 +21,7 @@ const PIPELINE_LEN: usize = 256;
 /// A transaction of one connection.
 pub(super) struct PostgresTx<'a> {
     session: &'a mut Session,
-    /// Whether a statement failed. The server has then given the transaction up.
+    /// True if a statement failed. The server has then aborted the transaction.
     pub(super) has_failed: bool,
 }
 
@@ -30,7 +30,7 @@ impl<'a> PostgresTx<'a> {
         Self { session, has_failed: false }
     }
 
-    /// Passes a result on, and remembers a failure.
+    /// Returns a result, and records if it is a failure.
     fn noted<T>(&mut self, result: TxResult<T>) -> TxResult<T> {
         self.has_failed |= result.is_err();
         result

@@ -15,7 +15,7 @@ pub struct BucketAddress {
     prefix: String,
 }
 
-/// A text that is no address of a bucket.
+/// A text that is not the address of a bucket.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidAddress {
     /// The scheme is another one.

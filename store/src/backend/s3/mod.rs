@@ -56,7 +56,7 @@ pub enum Style {
     VirtualHost,
 }
 
-/// Whether requests may travel unencrypted.
+/// The permission to send requests unencrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Transport {
     /// Only encrypted.
@@ -87,13 +87,13 @@ pub struct Settings {
     pub region: Option<String>,
     /// The way to name the bucket.
     pub style: Style,
-    /// Whether requests may travel unencrypted.
+    /// The permission to send requests unencrypted.
     pub transport: Transport,
     /// The file with certificate authorities to trust beside those of the system.
     pub authorities: Option<PathBuf>,
     /// The time without progress after which a request is repeated.
     pub stall_time_max: Duration,
-    /// Whether clients may read packs from the bucket itself.
+    /// The way of packs to clients: through the registry, or from the bucket itself.
     pub reads: Reads,
     /// The environment variables of AWS's tools.
     pub environment: Environment,
