@@ -8,7 +8,7 @@
 //!
 //! | running ↓ / starting → | [`Unfinished::commit`] | [`remove_all`] |
 //! |---|---|---|
-//! | `commit` | one after the other | waits; what was committed stays |
+//! | `commit`, [`uninterrupted`] | one after the other | waits; what was committed stays |
 //! | `remove_all` | refused | one after the other |
 
 use std::collections::BTreeMap;
@@ -84,6 +84,18 @@ pub fn commit_all<T>(
         list.paths.remove(id);
     }
     Ok(named)
+}
+
+/// Runs `work`, which makes and names a small file, and which [`remove_all`] waits for.
+///
+/// # Errors
+/// [`io::ErrorKind::Interrupted`] after [`remove_all`]: `work` does not run.
+pub fn uninterrupted<T>(work: impl FnOnce() -> T) -> io::Result<T> {
+    let list = list();
+    if list.is_closed {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    Ok(work())
 }
 
 impl Drop for Unfinished {

@@ -33,6 +33,7 @@ use rustix::fs::{
     statat, unlinkat,
 };
 use rustix::io::Errno;
+use seawall_store::unfinished;
 
 pub use path::{FolderPath, InvalidFolderPath};
 pub use untouchable::Untouchable;
@@ -195,7 +196,8 @@ impl Folder {
         create().map_err(self.failed("create", file))
     }
 
-    /// Replaces a file's contents atomically: after a crash, the file is either old or new.
+    /// Replaces a file's contents atomically: after a crash, the file is either old or new. The end
+    /// of the process by a signal waits for the replacement, so that no temporary file is left.
     ///
     /// # Errors
     /// Fails if the file cannot be written.
@@ -215,7 +217,9 @@ impl Folder {
             self.rename(&part, file)?;
             self.sync_folder_of(file)
         };
-        write().inspect_err(|_| drop(self.unlink(&part)))
+        let written =
+            unfinished::uninterrupted(|| write().inspect_err(|_| drop(self.unlink(&part))));
+        written.map_err(self.failed("write", file))?
     }
 
     /// Reads a file of at most `len_max` bytes.
