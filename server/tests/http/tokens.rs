@@ -108,7 +108,7 @@ async fn a_limited_token_may_nothing_outside_its_applications() {
     assert!(inside > 100, "{inside}");
 }
 
-/// What a request's body or query names counts like what its path names.
+/// An application in the body or query counts like one in the path.
 #[tokio::test]
 async fn a_limited_token_covers_what_a_body_names() {
     let world = open().await;

@@ -183,7 +183,7 @@ pub(super) async fn a_check_saves_its_findings_with_its_progress(catalog: &Catal
     assert_eq!(catalog.newest_job(KIND).await.unwrap(), None, "a collection is another job");
 }
 
-/// Of each object the gravest finding stays, and counts are whole however few are listed.
+/// A check keeps the gravest finding of each object, and counts those that are not listed, too.
 pub(super) async fn the_gravest_finding_of_an_object_stays(catalog: &Catalog) {
     let job = claimed(catalog, ClaimJob { kind: JobKind::Check, ..claim(ONE, NOW) }).await.unwrap();
     let finding = |kind: &str, object: &str, what: &str, class| Finding {

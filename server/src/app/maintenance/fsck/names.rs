@@ -6,6 +6,7 @@
 //! confirms a different release. Any other contradiction is reported as damage, because one of the
 //! two may belong to another registry.
 
+use bytes::Bytes;
 use seawall_api::digest::ReleaseDigest;
 use seawall_api::names::{ApplicationName, ChannelName, Version};
 use seawall_api::reference::Selector;
@@ -77,11 +78,19 @@ impl Check {
         if !is_certain {
             return self.damage(name, what, vec![row.digest]).await;
         }
-        self.maintenance
-            .content
-            .keep(name, wanted.encode(), self.maintenance.content.actor(None))
-            .await?;
-        self.mended(name, format!("{}; rewritten from the catalog", short(&what)));
+        self.rewrite(name, wanted.encode(), short(&what)).await
+    }
+
+    /// Replaces a record by that of its row, and reports `what` was wrong.
+    async fn rewrite(
+        &mut self,
+        name: &ObjectName,
+        record: Bytes,
+        what: &str,
+    ) -> Result<(), AppError> {
+        let content = &self.maintenance.content;
+        content.keep(name, record, content.actor(None)).await?;
+        self.mended(name, format!("{what}; rewritten from the catalog"));
         Ok(())
     }
 
@@ -113,12 +122,7 @@ impl Check {
             Ok(_) => return self.damage(name, CONTRADICTION.to_owned(), vec![]).await,
             Err(what) => what,
         };
-        self.maintenance
-            .content
-            .keep(name, wanted.encode(), self.maintenance.content.actor(None))
-            .await?;
-        self.mended(name, format!("{what}; rewritten from the catalog"));
-        Ok(())
+        self.rewrite(name, wanted.encode(), &what).await
     }
 
     async fn move_record(
@@ -142,12 +146,7 @@ impl Check {
             Ok(record) => format!("it records move {}", record.sequence),
             Err(what) => what,
         };
-        self.maintenance
-            .content
-            .keep(name, wanted.encode(), self.maintenance.content.actor(None))
-            .await?;
-        self.mended(name, format!("{what}; rewritten from the catalog"));
-        Ok(())
+        self.rewrite(name, wanted.encode(), &what).await
     }
 
     /// Writes the record of a release if it is missing.
