@@ -9,6 +9,10 @@ answered. It ends with a quiet registry: a full collection, `seawall fsck`, and 
 release that is left. Then the newest backup is restored beside a copy of the store as
 docs/operations/repair.md has it, and must hold the same. The last line says `clean`, or what was
 wrong.
+
+With `--registries N` there are N registries over one PostgreSQL and one Ceph gateway, and each
+command asks one of them by chance. The gateway and the database are killed, too, and registries are
+suspended for longer than their leases live. The restored copy is left out there.
 """
 
 import argparse
@@ -74,11 +78,34 @@ def free_port():
         return listener.getsockname()[1]
 
 
+class Engines:
+    """PostgreSQL and a Ceph gateway: tests/examples/engines.rs."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["engines"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        self.variables = json.loads(self.process.stdout.readline())
+        self.killed = {"postgres": 0, "gateway": 0}
+
+    def kill(self, engine):
+        """Kills it, and returns when its successor answers."""
+        self.process.stdin.write(f"{engine}\n")
+        self.process.stdin.flush()
+        if self.process.stdout.readline().strip() != engine:
+            raise RuntimeError(f"the {engine} did not come back")
+        self.killed[engine] += 1
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
 class Soak:
-    def __init__(self, work, seed):
+    def __init__(self, work, seed, registries):
         self.work, self.dice = work, random.Random(seed)
         self.disks = Disks(work, seed)
-        self.port = free_port()
+        self.ports = [free_port() for _ in range(registries)]
+        self.engines = Engines() if registries > 1 else None
         self.lock = threading.Lock()
         # Version to what is known of it: "visible", "gone", or "maybe".
         self.known = {}
@@ -90,21 +117,48 @@ class Soak:
         self.backups = []
         self.wrong = []
         self.stop = threading.Event()
-        self.registry = None
+        self.registries = [None] * registries
         self.registry_log = open(work / "registry.log", "ab")
 
-    # The registry.
+    # The registries, and what they stand on.
 
-    def start(self):
-        command = ["seawall", "serve", self.work / "data", "--listen", f"127.0.0.1:{self.port}",
+    def start(self, index):
+        data = self.work / ("data" if self.engines is None else f"scratch-{index}")
+        command = ["seawall", "serve", data, "--listen", f"127.0.0.1:{self.ports[index]}",
                    "--lease-ttl", str(LEASE_TTL_SECS)]
-        self.registry = subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                                         stderr=self.registry_log, env=self.env("registry"))
+        variables = self.engines.variables if self.engines else {}
+        self.registries[index] = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=self.registry_log,
+            env=self.env(f"registry-{index}") | variables)
 
     def kill_registry(self):
-        self.registry.kill()
-        self.registry.wait()
-        self.start()
+        index = self.dice.randrange(len(self.registries))
+        self.registries[index].kill()
+        if self.registries[index].wait() != -signal.SIGKILL:
+            self.complain(f"registry {index} had ended with {self.registries[index].returncode}")
+        self.start(index)
+        self.count("registry killed")
+
+    def suspend_registry(self):
+        """Stops a registry for longer than its leases live; it goes on as if nothing had been."""
+        registry = self.dice.choice(self.registries)
+        registry.send_signal(signal.SIGSTOP)
+        self.stop.wait(LEASE_TTL_SECS * self.dice.uniform(0.2, 1.5))
+        registry.send_signal(signal.SIGCONT)
+        self.count("registry suspended")
+
+    def harm(self):
+        if self.engines is None:
+            return self.kill_registry()
+        harms = [self.kill_registry] * 5 + [self.suspend_registry] * 2
+        for engine in ["postgres", "gateway"]:
+            harms.append(lambda engine=engine: self.engines.kill(engine))
+        self.dice.choice(harms)()
+
+    def stored(self):
+        """MiB in the store of one registry; a bucket is not asked."""
+        files = (self.work / "data" / "store").rglob("*")
+        return sum(path.stat().st_size for path in files if path.is_file()) // MIB
 
     # Commands.
 
@@ -112,7 +166,7 @@ class Soak:
         home = self.work / "hosts" / host
         home.mkdir(parents=True, exist_ok=True)
         env = {"PATH": os.environ["PATH"], "HOME": str(home), "RUST_BACKTRACE": "1",
-               "SEAWALL_REGISTRY": f"http://127.0.0.1:{self.port}"}
+               "SEAWALL_REGISTRY": f"http://127.0.0.1:{self.dice.choice(self.ports)}"}
         return env
 
     def seawall(self, host, *arguments, may_die=True, may_fail=()):
@@ -249,7 +303,8 @@ class Soak:
             time.sleep(0.05)
 
     def run(self, minutes):
-        self.start()
+        for index in range(len(self.registries)):
+            self.start(index)
         actors = [("builder-1", [self.push]), ("builder-2", [self.push, self.promote]),
                   ("host-1", [self.pull]), ("host-2", [self.patch]),
                   ("operator", [self.delete, self.delete, self.collect, self.promote]),
@@ -260,12 +315,11 @@ class Soak:
         end = time.monotonic() + minutes * 60
         while time.monotonic() < end:
             time.sleep(self.dice.uniform(2, 15))
-            self.kill_registry()
-            self.count("registry killed")
+            self.harm()
             visible = sum(state == "visible" for state in self.known.values())
             left = (end - time.monotonic()) / 60
             print(f"{left:5.1f} min left, {self.next} pushed, {visible} visible, "
-                  f"{stored(self.work / 'data')} MiB stored", flush=True)
+                  f"{self.stored()} MiB stored", flush=True)
         self.stop.set()
         for thread in threads:
             thread.join()
@@ -288,11 +342,13 @@ class Soak:
                 self.must(host, "pull", f"{APPLICATION}:1.{version}", "--into", into)
                 self.compare(into, version)
                 shutil.rmtree(into)
-        print(f"{len(visible)} releases left, {stored(self.work / 'data')} MiB stored")
-        self.registry.terminate()
-        if self.registry.wait(30) != 0:
-            self.complain("the registry did not stop in peace")
-        self.restore(host, listed["releases"])
+        print(f"{len(visible)} releases left, {self.stored()} MiB stored")
+        for registry in self.registries:
+            registry.terminate()
+            if registry.wait(30) != 0:
+                self.complain("a registry did not stop in peace")
+        if self.engines is None:
+            self.restore(host, listed["releases"])
 
     def restore(self, host, releases):
         """The newest backup's catalog beside a copy of the store: docs/operations/repair.md."""
@@ -323,28 +379,30 @@ class Soak:
         return out
 
 
-def stored(data):
-    files = (data / "store").rglob("*")
-    return sum(path.stat().st_size for path in files if path.is_file()) // MIB
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("minutes", type=float)
     parser.add_argument("--seed", default=str(int(time.time())))
+    parser.add_argument("--registries", type=int, default=1)
     parser.add_argument("--work", help="where to work [default: a temporary directory]")
     arguments = parser.parse_args()
     if arguments.work:
         Path(arguments.work).mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="seawall-soak-", dir=arguments.work))
     print(f"seed {arguments.seed}, in {work}")
-    soak = Soak(work, arguments.seed)
+    soak = Soak(work, arguments.seed, arguments.registries)
     try:
         soak.run(arguments.minutes)
         soak.finish()
     finally:
-        soak.registry.kill()
+        for registry in soak.registries:
+            if registry is not None:
+                registry.kill()
+        if soak.engines is not None:
+            soak.engines.end()
+    if soak.engines is not None:
+        soak.counts |= {f"{engine} killed": times for engine, times in soak.engines.killed.items()}
     for what, count in sorted(soak.counts.items()):
         print(f"{count:6}  {what}")
     if soak.wrong:

@@ -61,11 +61,20 @@ impl CephBucket {
     /// A run that has the keys of the bucket, and reaches it at another address than its own.
     #[must_use]
     pub fn opened_at(&self, endpoint: &str, run: Run) -> Run {
-        run.env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-            .env("SEAWALL_STORE", self.store())
-            .env("SEAWALL_S3_ENDPOINT", endpoint)
-            .env("SEAWALL_S3_ALLOW_HTTP", "1")
+        let variables = self.variables(endpoint);
+        variables.into_iter().fold(run, |run, (name, value)| run.env(name, value))
+    }
+
+    /// The variables that lead a registry to the bucket through an address.
+    #[must_use]
+    pub fn variables(&self, endpoint: &str) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("SEAWALL_STORE", self.store()),
+            ("SEAWALL_S3_ENDPOINT", endpoint.to_owned()),
+            ("SEAWALL_S3_ALLOW_HTTP", "1".to_owned()),
+        ]
     }
 
     /// A run that has the keys and the address of the bucket.
@@ -99,6 +108,11 @@ impl CephBucket {
         self.request("DELETE", &format!("/{key}"), &[]);
     }
 
+    /// Kills the gateway with SIGKILL, and starts another one at its address.
+    pub fn restart_gateway(&self) {
+        self.cluster.restart_gateway();
+    }
+
     /// A signed request by another program than ours.
     fn request(&self, method: &str, rest: &str, more: &[&str]) -> String {
         let url = format!("{}/{}{rest}", self.endpoint(), self.name);
@@ -115,16 +129,16 @@ impl CephBucket {
 #[derive(Debug)]
 struct Cluster {
     endpoint: String,
-    daemons: Vec<Child>,
+    at: Layout,
+    monitor_and_storage: [Child; 2],
+    gateway: Mutex<Child>,
     _dir: TempDir,
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for daemon in &mut self.daemons {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-        }
+        end(self.gateway.get_mut().unwrap_or_else(PoisonError::into_inner));
+        self.monitor_and_storage.iter_mut().for_each(end);
     }
 }
 
@@ -143,30 +157,36 @@ impl Cluster {
     fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("seawall-ceph-").tempdir().unwrap();
         let at = Layout::new(dir.path());
-        let mut daemons = Vec::new();
         at.write();
         tool("monmaptool", at.monmap());
         tool("ceph-mon", at.with_config(&["-i", "a", "--mkfs", "--monmap", &at.path("monmap")]));
-        daemons.push(at.daemon(Command::new("ceph-mon"), &["-i", "a"]));
+        let monitor = at.daemon(Command::new("ceph-mon"), &["-i", "a"]);
         let osd = uuid();
         tool("ceph", at.with_config(&["osd", "new", &osd, "0"]));
         tool("ceph-osd", at.with_config(&["-i", "0", "--mkfs", "--osd-uuid", &osd]));
-        daemons.push(at.daemon(Command::new("ceph-osd"), &["-i", "0"]));
-        daemons.push(at.daemon(Command::new("radosgw"), &["-n", "client.rgw"]));
+        let storage = at.daemon(Command::new("ceph-osd"), &["-i", "0"]);
         let endpoint = format!("http://127.0.0.1:{}", at.gateway_port);
-        let begun = Instant::now();
-        while reqwest::blocking::get(&endpoint).is_err() {
-            assert!(begun.elapsed() < READY_TIME_MAX, "the object gateway does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let gateway = Mutex::new(at.gateway(&endpoint));
         let keys = ["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY];
         let user = ["user", "create", "--uid=seawall", "--display-name=Seawall"];
         tool("radosgw-admin", at.with_config(&[&user[..], &keys].concat()));
-        Self { endpoint, daemons, _dir: dir }
+        Self { endpoint, at, monitor_and_storage: [monitor, storage], gateway, _dir: dir }
+    }
+
+    fn restart_gateway(&self) {
+        let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        end(&mut gateway);
+        *gateway = self.at.gateway(&self.endpoint);
     }
 }
 
+fn end(daemon: &mut Child) {
+    let _ = daemon.kill();
+    let _ = daemon.wait();
+}
+
 /// The files and ports of a cluster.
+#[derive(Debug)]
 struct Layout {
     dir: PathBuf,
     cluster_id: String,
@@ -247,6 +267,17 @@ impl Layout {
         command.args(self.with_config(args)).arg("-f");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
+    }
+
+    /// Starts a gateway, and waits until it answers.
+    fn gateway(&self, endpoint: &str) -> Child {
+        let gateway = self.daemon(Command::new("radosgw"), &["-n", "client.rgw"]);
+        let begun = Instant::now();
+        while reqwest::blocking::get(endpoint).is_err() {
+            assert!(begun.elapsed() < READY_TIME_MAX, "the object gateway does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        gateway
     }
 }
 

@@ -7,7 +7,7 @@ use seawall_api::audit::Action;
 use seawall_server::catalog::{AuditQuery, Barrier, Catalog, CatalogError, Entry};
 use seawall_store::error::ErrorKind;
 
-use crate::server::Server;
+use crate::server::{Catalogs, Server};
 
 const NOW: u64 = 1_800_000_000;
 /// The time for something to happen on a busy machine.

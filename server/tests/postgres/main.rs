@@ -14,7 +14,7 @@ mod tls;
 
 use seawall_server::catalog::conformance;
 
-use server::Server;
+use server::{Catalogs, Server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgresql_keeps_the_contract_from_a_new_catalog_on() {

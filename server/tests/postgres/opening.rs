@@ -7,7 +7,7 @@ use seawall_server::catalog::postgres::{self, Address};
 use seawall_server::catalog::{CatalogError, Entry, sqlite};
 use seawall_store::error::ErrorKind;
 
-use crate::server::Server;
+use crate::server::{Catalogs, Server};
 
 fn told(error: &CatalogError) -> String {
     let cause = error.source().map(ToString::to_string).unwrap_or_default();

@@ -7,7 +7,7 @@ use seawall_api::units::ChunkLen;
 use seawall_server::catalog::collect::Grip;
 use seawall_server::catalog::{Catalog, Frame, Located, NewPack};
 
-use crate::server::Server;
+use crate::server::{Catalogs, Server};
 
 /// The number of chunks in a pack of the corpus.
 const PACK_LEN: u32 = 616;
