@@ -71,7 +71,9 @@ async fn while_draining_it_serves_and_says_it_is_not_ready() {
         }
         assert!(begun.elapsed() < WAIT_MAX, "it still says that it is ready");
     }
-    assert_eq!(reqwest::get(version).await.unwrap().status(), StatusCode::OK);
+    let answer = reqwest::get(version).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["connection"], "close", "the next request goes elsewhere");
     stop.await.unwrap().unwrap();
 }
 

@@ -60,6 +60,13 @@ pub(crate) async fn edge(
     let span = tracing::info_span!("request", id = %line.id);
     let answer = answer(request, next, &state).instrument(span.clone()).await;
     let answer = span.in_scope(|| conclude(answer, &line, &state))?;
+    if let Some(connection) = &connection
+        && state.draining.load(Ordering::Relaxed)
+    {
+        // A client that kept its connection would meet the end of the registry with a later
+        // request. It opens the next connection where a balancer sends it.
+        connection.close();
+    }
     Ok(answer.map_body(|head, body| {
         if connection.is_some_and(|connection| connection.is_closing()) {
             head.set_connection_type(ConnectionType::Close);

@@ -37,6 +37,7 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
         listen: args.listen,
         access,
         handle_signals: true,
+        drain_time: Duration::from_secs(args.drain_time),
         lease_ttl: Duration::from_secs(args.lease_ttl),
         min_free: args.min_free.as_deref().map_or(Ok(MinFree::Usual), min_free)?,
         rates: Rates {
