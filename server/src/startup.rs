@@ -9,11 +9,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use actix_http::{HttpService, Protocol};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
@@ -32,18 +32,20 @@ use crate::catalog::{Barrier, Catalog};
 use crate::config::{Access, Config};
 use crate::courier::http::HttpCourier;
 use crate::courier::{Courier, Reach};
-use crate::host::{Host, Space, Volume};
+use crate::host::Host;
 use crate::http::{self, Edge, Timed, limits};
 use crate::jobs::{self, deliver::deliver};
 use crate::tokens::Authentication;
 use crate::tokens::{TokenBook, Tokens};
 use claim::Bond;
+use host::{Clocked, Disk, Machine};
 
 mod catalog;
 mod claim;
 mod error;
 mod files;
 mod folder;
+mod host;
 mod recover;
 mod store;
 
@@ -120,33 +122,6 @@ impl Drop for Running {
         if self.thread.is_some() {
             drop(self.handle.stop(false));
         }
-    }
-}
-
-/// The clock and the random source of this machine.
-struct Machine;
-
-impl Host for Machine {
-    #[allow(clippy::disallowed_methods)] // the composition root is where the clock comes from
-    fn now_secs(&self) -> u64 {
-        SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
-    }
-
-    fn random(&self) -> Option<[u8; 16]> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).ok()?;
-        Some(bytes)
-    }
-}
-
-/// The disk that a directory is on.
-struct Disk(PathBuf);
-
-impl Volume for Disk {
-    fn space(&self) -> io::Result<Space> {
-        let found = rustix::fs::statvfs(&self.0)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Ok(Space { size: bytes(found.f_blocks), free: bytes(found.f_bavail) })
     }
 }
 
@@ -311,7 +286,8 @@ fn open(
     if catalog.barrier().is_none() {
         store.prepare()?;
     }
-    Ok(Registry::new(port, catalog, Arc::new(Machine), settings))
+    let host = Arc::new(Clocked(catalog.clone()));
+    Ok(Registry::new(port, catalog, host, settings))
 }
 
 /// The parts of a server.

@@ -10,6 +10,7 @@ mod attack;
 mod audit;
 mod buckets;
 mod cli;
+mod clocks;
 mod compat;
 mod completion;
 mod contract;

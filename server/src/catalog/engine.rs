@@ -5,6 +5,7 @@
 use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::{Barrier, CatalogError};
 use super::tx::{Tx, TxResult, Value};
@@ -120,6 +121,9 @@ pub trait Engine: Send + Sync + 'static {
     fn copy(&self) -> Result<CopyPlan, CatalogError>;
     /// Returns the faults the database finds in its own files and references.
     async fn check(&self) -> Result<Vec<String>, CatalogError>;
+    /// Returns the time since 1970-01-01 UTC by the clock that all registries over the database
+    /// share; `None` if that is the clock of this machine.
+    fn now(&self) -> Option<Duration>;
     /// Returns the barrier that keeps the catalog from being written, if any.
     fn barrier(&self) -> Option<Barrier>;
 }

@@ -24,6 +24,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use seawall_store::error::ErrorKind;
 
@@ -117,6 +118,13 @@ impl Catalog {
         self.engine.run(access, action, Box::new(work)).await?;
         let value = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
         value.ok_or_else(|| CatalogError::new(ErrorKind::Internal, action, "the work did not run"))
+    }
+
+    /// Returns the time since 1970-01-01 UTC by the clock that all registries over the catalog
+    /// share; `None` if that is the clock of this machine.
+    #[must_use]
+    pub fn now(&self) -> Option<Duration> {
+        self.engine.now()
     }
 
     /// Returns the barrier that keeps the catalog from being written, if any.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::*;
 use crate::catalog::engine::{Access, Claim, CopyPlan, Engine, Task, Work};
@@ -65,6 +66,10 @@ impl Engine for Recording {
 
     async fn check(&self) -> Result<Vec<String>, CatalogError> {
         self.inner.check().await
+    }
+
+    fn now(&self) -> Option<Duration> {
+        self.inner.now()
     }
 
     fn barrier(&self) -> Option<Barrier> {

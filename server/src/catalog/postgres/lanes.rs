@@ -123,7 +123,7 @@ impl Lane {
             session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
             return Ok(None);
         }
-        session.batch("BEGIN ISOLATION LEVEL READ COMMITTED")?;
+        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED")?;
         // The lock of the row makes writes serial. Its version tells whether this program may still
         // write.
         const LOCK: &str = "SELECT servable_from, CAST(pg_current_xact_id() AS TEXT)

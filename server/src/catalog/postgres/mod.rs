@@ -244,6 +244,10 @@ impl Engine for Postgres {
         found.map_err(|error| failed("check its rows", error))
     }
 
+    fn now(&self) -> Option<Duration> {
+        self.connector.clock().now()
+    }
+
     fn barrier(&self) -> Option<Barrier> {
         *self.barrier.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -23,6 +23,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use seawall_store::error::ErrorKind;
 
@@ -112,6 +113,11 @@ impl Engine for Sqlite {
 
     async fn check(&self) -> Result<Vec<String>, CatalogError> {
         self.connections.inspect("check its rows", check::faults).await
+    }
+
+    /// Every process that opens the file runs on this machine.
+    fn now(&self) -> Option<Duration> {
+        None
     }
 
     fn barrier(&self) -> Option<Barrier> {

@@ -1,12 +1,14 @@
 //! Connections to a database: how they are made, and the settings that statements rely on.
 
 mod address;
+mod clock;
 mod password;
 mod tls;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use seawall_store::error::ErrorKind;
 use tokio::runtime::Handle;
@@ -14,6 +16,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 
 pub use address::{Address, Environment, InvalidAddress};
+pub(super) use clock::Clock;
 
 use super::error::Silent;
 use super::sets::{SetStatement, set_of};
@@ -27,6 +30,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// The time for an answer, after which the connection counts as lost. Longer than the server's own
 /// limit of a statement.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(130);
+/// The time for the answer to the begin of a transaction, which waits for nothing.
+const BEGIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// The number of prepared statements kept on a connection. The rules have fewer.
 const STATEMENTS_MAX: usize = 400;
 
@@ -49,6 +54,7 @@ SET client_min_messages = warning";
 pub(super) struct Session {
     client: Client,
     runtime: Handle,
+    clock: Arc<Clock>,
     statements: HashMap<&'static str, Prepared>,
     /// The time for an answer.
     answer_time_max: Duration,
@@ -68,6 +74,7 @@ pub(super) struct Connector {
     address: Address,
     tls: Tls,
     runtime: Handle,
+    clock: Arc<Clock>,
 }
 
 impl Connector {
@@ -77,7 +84,12 @@ impl Connector {
         let config = &mut address.config;
         config.connect_timeout(CONNECT_TIME_MAX).tcp_user_timeout(SILENCE_MAX);
         config.keepalives_idle(SILENCE_MAX);
-        Ok(Self { address, tls, runtime })
+        Ok(Self { address, tls, runtime, clock: Arc::default() })
+    }
+
+    /// Returns the server's clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Makes a connection. Blocks.
@@ -91,15 +103,17 @@ impl Connector {
             let (client, connection) = self.address.config.connect(self.tls.clone()).await?;
             // Ends with the client. Errors are reported by the client's calls, too.
             self.runtime.spawn(connection);
-            client.batch_execute(SETTINGS).await?;
+            let asked = Instant::now();
+            let told = client.simple_query(&format!("{SETTINGS}; {}", clock::READ)).await?;
+            self.clock.read(asked, &told);
             Ok::<Client, tokio_postgres::Error>(client)
         };
         // A limit of the whole: the library's own is for each host, and without TLS.
         let client = tokio::time::timeout(4 * CONNECT_TIME_MAX, connecting).await;
         let client = client.map_err(|_| TxError::new(ErrorKind::Unavailable, Silent))??;
         let runtime = self.runtime.clone();
-        let statements = HashMap::new();
-        Ok(Session { client, runtime, statements, answer_time_max: ANSWER_TIME_MAX })
+        let (statements, clock) = (HashMap::new(), Arc::clone(&self.clock));
+        Ok(Session { client, runtime, clock, statements, answer_time_max: ANSWER_TIME_MAX })
     }
 }
 
@@ -121,7 +135,15 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> TxResult<T> {
-        let limited = async { tokio::time::timeout(self.answer_time_max, answer).await };
+        self.wait_for(self.answer_time_max, answer)
+    }
+
+    fn wait_for<T>(
+        &self,
+        time_max: Duration,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> TxResult<T> {
+        let limited = async { tokio::time::timeout(time_max, answer).await };
         match self.runtime.block_on(limited) {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(TxError::new(ErrorKind::Unavailable, Silent)),
@@ -132,6 +154,15 @@ impl Session {
     pub(super) fn take_time(&mut self) -> TxResult<()> {
         self.answer_time_max = Duration::MAX;
         self.batch("SET statement_timeout = 0; SET enable_seqscan = on; SET enable_hashjoin = on")
+    }
+
+    /// Begins a transaction, and reads the server's clock in the same round trip. Blocks.
+    pub(super) fn begin(&self, sql: &str) -> TxResult<()> {
+        let asked = Instant::now();
+        let sql = format!("{sql}; {}", clock::READ);
+        let told = self.wait_for(BEGIN_TIME_MAX, self.client.simple_query(&sql))?;
+        self.clock.read(asked, &told);
+        Ok(())
     }
 
     /// Runs statements without parameters. Blocks.
