@@ -6,6 +6,9 @@
 //! one takes its place, a deadlock is broken. A connection that is lost while a commit is on its
 //! way leaves its outcome open. The next connection asks the server for the outcome of that
 //! transaction, by its number, so that no work is done twice.
+//!
+//! The deadline of work that waits behind failing work does not begin anew when its turn comes:
+//! while the server is gone, no queue makes a request wait for long.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Connector, Session};
-use super::error::{Passing, is_read_only, passing};
+use super::error::{Passing, Silent, is_read_only, passing};
 use super::migrate::check_servable;
 use super::tx::PostgresTx;
 use crate::catalog::engine::Work;
@@ -32,6 +35,8 @@ pub(super) struct Lane {
     mode: Mode,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Session>>,
+    /// The time of the first failure since the server last answered.
+    silent_since: Mutex<Option<Instant>>,
 }
 
 /// The kind of a lane's transactions.
@@ -54,7 +59,8 @@ enum Attempt {
 impl Lane {
     pub(super) fn new(connector: Connector, mode: Mode, width: usize) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(width));
-        Arc::new(Self { connector, mode, permits, idle: Mutex::default() })
+        let (idle, silent_since) = <_>::default();
+        Arc::new(Self { connector, mode, permits, idle, silent_since })
     }
 
     /// Runs `work` in a transaction, on a thread of `runtime` that may block. The work goes on when
@@ -62,19 +68,41 @@ impl Lane {
     pub(super) async fn run(self: &Arc<Self>, runtime: &Handle, mut work: Work) -> TxResult<()> {
         let lane = Arc::clone(self);
         let blocking = runtime.clone();
+        let begun = Instant::now();
         let done = runtime.spawn(async move {
             let permit = Arc::clone(&lane.permits).acquire_owned().await;
             let permit = permit.map_err(|error| TxError::new(ErrorKind::Unavailable, error))?;
-            let done = blocking.spawn_blocking(move || lane.run_here(permit, &mut work)).await;
+            let done =
+                blocking.spawn_blocking(move || lane.run_here(permit, begun, &mut work)).await;
             done.map_err(|error| TxError::new(ErrorKind::Internal, error))?
         });
         done.await.map_err(|error| TxError::new(ErrorKind::Internal, error))?
     }
 
-    fn run_here(&self, _permit: OwnedSemaphorePermit, work: &mut Work) -> TxResult<()> {
+    /// Runs work that was begun at `begun`.
+    fn run_here(
+        &self,
+        _permit: OwnedSemaphorePermit,
+        begun: Instant,
+        work: &mut Work,
+    ) -> TxResult<()> {
         let mut retry = Retry::default();
+        if let Some(since) = *self.silent_since() {
+            retry.deadline = Some(since.max(begun) + RETRY_TIME_MAX);
+            retry.check(|| TxError::new(ErrorKind::Unavailable, Silent))?;
+        }
         loop {
-            match self.attempt(work) {
+            let attempt = self.attempt(work);
+            match &attempt {
+                Attempt::Failed(error) if passing(error) != Passing::Lost => {
+                    *self.silent_since() = None;
+                }
+                Attempt::Failed(_) | Attempt::Open(..) => {
+                    self.silent_since().get_or_insert_with(Instant::now);
+                }
+                Attempt::Done => *self.silent_since() = None,
+            }
+            match attempt {
                 Attempt::Done => return Ok(()),
                 Attempt::Failed(error) if passing(&error) == Passing::No => return Err(error),
                 Attempt::Failed(error) => retry.pause(error)?,
@@ -167,7 +195,7 @@ impl Lane {
                 Ok(Some(state)) if state == "committed" => return Ok(true),
                 Ok(Some(state)) if state == "aborted" => return Ok(false),
                 // Another connection may still end it.
-                Ok(Some(_)) => TxError::new(ErrorKind::Unavailable, super::error::Silent),
+                Ok(Some(_)) => TxError::new(ErrorKind::Unavailable, Silent),
                 Ok(None) => return Err(unknown()),
                 Err(error) if passing(&error) == Passing::No => return Err(unknown()),
                 Err(error) => error,
@@ -185,6 +213,10 @@ impl Lane {
         };
         self.idle().push(session);
         Ok(state)
+    }
+
+    fn silent_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.silent_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
@@ -207,6 +239,14 @@ struct Retry {
 }
 
 impl Retry {
+    /// Fails past the deadline.
+    fn check(&self, reason: impl FnOnce() -> TxError) -> TxResult<()> {
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(reason()),
+            _ => Ok(()),
+        }
+    }
+
     /// Waits before the next attempt. Fails with `reason` past the deadline.
     fn pause(&mut self, reason: TxError) -> TxResult<()> {
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + RETRY_TIME_MAX);
