@@ -4,7 +4,6 @@
 //! The tests that run at one time share a cluster; each test has a bucket of its own.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::port::free_ports;
 use crate::run::Run;
 use crate::tool::tool;
 
@@ -196,9 +196,7 @@ struct Layout {
 
 impl Layout {
     fn new(dir: &Path) -> Self {
-        // Taken together, so that they differ.
-        let ports = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [monitor_port, gateway_port] = ports.map(|port| port.local_addr().unwrap().port());
+        let [monitor_port, gateway_port] = free_ports();
         Self { dir: dir.to_owned(), cluster_id: uuid(), monitor_port, gateway_port }
     }
 

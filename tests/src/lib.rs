@@ -13,31 +13,37 @@
 // A harness fails by panicking, and it is the composition root of every test.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::missing_panics_doc)]
 
+mod balancer;
 mod binary;
 mod bucket;
 mod bytes;
 mod disk;
 mod fault;
 mod gate;
+mod port;
 mod postgres;
 mod proxy;
 mod receiver;
 mod registry;
+mod relay;
 mod run;
 mod terminal;
 mod tool;
 mod world;
 
+pub use balancer::{Balancer, InRotation, in_rotation};
 pub use binary::binary;
 pub use bucket::CephBucket;
 pub use bytes::{Noise, b3sum, flip_bit, holds_bytes, same_bytes, truncate};
 pub use disk::{Tree, dos63, ext4, gpt, qcow2, raw};
 pub use fault::can_mount;
 pub use gate::{Gate, Harm};
+pub use port::free_ports;
 pub use postgres::Postgres;
 pub use proxy::{Answer, Proxy, ProxyRequest};
 pub use receiver::{Received, Receiver};
 pub use registry::{Registry, object_files};
+pub use relay::Relay;
 pub use run::{Done, Run, Started, peak_memory_kib};
 /// A signal for [`Started::signal`].
 pub use rustix::process::Signal;

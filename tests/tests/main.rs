@@ -8,6 +8,7 @@
 
 mod attack;
 mod audit;
+mod balanced;
 mod buckets;
 mod cli;
 mod clocks;

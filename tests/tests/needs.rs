@@ -40,6 +40,8 @@ fn named() -> BTreeMap<String, String> {
     let dev = fs::read_to_string(root().join("dev")).unwrap();
     let mut named = pairs(&dev, "build_tools");
     named.extend(pairs(&dev, "test_tools"));
+    // For tests that `./dev compose` alone runs.
+    named.extend(pairs(&dev, "engine_tools"));
     named
 }
 
@@ -141,7 +143,7 @@ fn a_program_that_is_not_named_is_found_in_each_form() {
 #[test]
 fn the_scripts_of_the_project_pass_shellcheck() {
     let mut scripts: Vec<_> = ["dev", ".ci/run"].iter().map(|name| root().join(name)).collect();
-    for folder in ["tests", "packaging", "packaging/debian"] {
+    for folder in ["tests", "tests/compose", "packaging", "packaging/debian"] {
         let entries = fs::read_dir(root().join(folder)).unwrap();
         scripts.extend(
             entries
