@@ -20,6 +20,7 @@ mod crash;
 mod credentials;
 mod damage;
 mod deploy;
+mod deployment;
 mod fsck;
 mod gc;
 mod guidance;
