@@ -92,6 +92,8 @@ pub struct Config {
     pub private_webhooks: bool,
     /// The interval of collections. `None` collects on request only.
     pub collect_every: Option<Duration>,
+    /// The interval of applying all retention policies. `None` applies them on request only.
+    pub retention_every: Option<Duration>,
 }
 
 impl Config {
@@ -115,6 +117,7 @@ impl Config {
             adopts_store: false,
             private_webhooks: false,
             collect_every: None,
+            retention_every: None,
         }
     }
 

@@ -49,13 +49,14 @@ struct KindLabels {
     kind: String,
 }
 
-/// The metrics of checks, updated from the registry on each scrape.
+/// The metrics of checks and backups, updated from the registry on each scrape.
 struct CheckMetrics {
     objects: Counter,
     bytes: Counter,
     damage: Family<KindLabels, Gauge>,
     damaged_releases: Gauge,
     last_complete: Gauge,
+    last_backup: Gauge,
 }
 
 impl CheckMetrics {
@@ -79,7 +80,15 @@ impl CheckMetrics {
             Unit::Seconds,
             last_complete.clone(),
         );
-        Self { objects, bytes, damage, damaged_releases, last_complete }
+        let last_backup = Gauge::default();
+        let help = "Completion time of the last complete backup, as Unix time; 0 if there was none";
+        registry.register_with_unit(
+            "backup_last_complete_timestamp",
+            help,
+            Unit::Seconds,
+            last_backup.clone(),
+        );
+        Self { objects, bytes, damage, damaged_releases, last_complete, last_backup }
     }
 }
 
@@ -212,7 +221,7 @@ impl Metrics {
         self.publishes.inc();
     }
 
-    /// Updates the metrics of checks.
+    /// Updates the metrics of checks and backups.
     pub(crate) fn checked(&self, tally: &FsckTally) {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let checks = &self.checks;
@@ -225,6 +234,7 @@ impl Metrics {
         }
         checks.damaged_releases.set(number(tally.damaged_releases));
         checks.last_complete.set(number(tally.last_complete_at_secs.unwrap_or(0)));
+        checks.last_backup.set(number(tally.last_backup_at_secs.unwrap_or(0)));
     }
 
     /// Returns all metrics in the OpenMetrics text format.

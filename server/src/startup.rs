@@ -309,7 +309,7 @@ async fn serve(
     let outbox = site.courier.clone().map(|courier| {
         deliver(registry.clone().into_inner(), courier, edge.metrics.health.clone())
     });
-    let maintenance = Arc::clone(&registry.maintenance);
+    let for_jobs = registry.clone().into_inner();
     let server = server(site, &config)?;
     // The outbox ends with this runtime. Messages in progress at that time are sent again.
     if let Some(outbox) = outbox {
@@ -332,10 +332,7 @@ async fn serve(
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });
-    actix_web::rt::spawn(jobs::collect::take_over(Arc::clone(&maintenance)));
-    if let Some(pause) = config.collect_every {
-        actix_web::rt::spawn(jobs::collect::repeat(maintenance, pause));
-    }
+    jobs::spawn(for_jobs, (config.collect_every, config.retention_every));
     let handle = server.handle();
     if config.handle_signals {
         let handle = handle.clone();

@@ -125,6 +125,12 @@ pub enum AppError {
         /// The stopped task.
         what: &'static str,
     },
+    /// The task failed for a reason outside the registry.
+    #[error("{why}")]
+    Failed {
+        /// The reason.
+        why: String,
+    },
     /// The process that ran the task ended.
     #[error("{what} was interrupted: the registry that ran it has ended")]
     Interrupted {
@@ -263,9 +269,10 @@ impl AppError {
             Self::Incomplete { .. } => Code::Incomplete,
             Self::LeaseEnded { .. } => Code::LeaseEnded,
             Self::Stale { .. } => Code::PreconditionFailed,
-            Self::Busy { .. } | Self::Stopped { .. } | Self::Interrupted { .. } => {
-                Code::Unavailable
-            }
+            Self::Busy { .. }
+            | Self::Stopped { .. }
+            | Self::Failed { .. }
+            | Self::Interrupted { .. } => Code::Unavailable,
             Self::CheckRuns => Code::CheckRuns,
             Self::RootUnreadable { source, .. } => source.code(),
             Self::TooLarge { .. } => Code::TooLarge,

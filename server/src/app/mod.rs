@@ -40,6 +40,7 @@ pub mod access;
 pub mod audit;
 pub mod content;
 mod error;
+pub mod jobs;
 pub mod maintenance;
 pub mod model;
 pub mod names;
@@ -55,7 +56,8 @@ use audit::{Audit, DamageLog};
 use content::Content;
 pub use content::packs::{KeptPack, PackObject};
 pub use error::AppError;
-use maintenance::{Kernel, Maintenance};
+use jobs::Kernel;
+use maintenance::Maintenance;
 use names::Names;
 pub use records::Completed;
 use records::Records;
@@ -99,6 +101,8 @@ pub struct Registry {
     pub retention: Retention,
     /// Collections, checks and backups.
     pub maintenance: Arc<Maintenance>,
+    /// The status of all jobs.
+    pub jobs: Kernel,
     /// The records of names in the store.
     pub records: Records,
     /// Lookups by name.
@@ -117,6 +121,7 @@ impl Registry {
         settings: Settings,
     ) -> Self {
         let Settings { cpus, lease_ttl_secs, reach, room } = settings;
+        let kernel = Kernel::new(catalog.clone(), Arc::clone(&host));
         let damage = DamageLog::new(catalog.clone(), Arc::clone(&host));
         let names = Names { catalog: catalog.clone() };
         let records = Records {
@@ -157,17 +162,18 @@ impl Registry {
             sweeper,
             damage,
             room: room.clone(),
-            kernel: Kernel::new(catalog.clone(), Arc::clone(&host)),
+            kernel: kernel.clone(),
             collecting: <_>::default(),
             usage: <_>::default(),
             tally: <_>::default(),
         });
         Self {
             tokens: Arc::new(access::Tokens::new(catalog.clone(), Arc::clone(&host))),
-            audit: Audit::new(catalog.clone(), Arc::clone(&host), reach),
+            audit: Audit::new(kernel.clone(), reach),
             retention: Retention {
                 catalog: catalog.clone(),
                 host,
+                kernel: kernel.clone(),
                 names: names.clone(),
                 releases: Arc::clone(&releases),
                 maintenance: Arc::clone(&maintenance),
@@ -177,6 +183,7 @@ impl Registry {
             records,
             names,
             maintenance,
+            jobs: kernel,
             store,
             catalog,
             room,

@@ -395,9 +395,10 @@ macro_rules! on_new_catalogs {
                 a_stopped_job_is_free
                 a_request_makes_a_job_go_on
                 a_request_outlives_its_runner
+                each_subject_has_a_job_of_its_own
                 a_check_saves_its_findings_with_its_progress
                 the_gravest_finding_of_an_object_stays;
-            audit: a_webhook_is_due_until_its_deliveries_are_claimed
+            audit: a_webhook_is_due_while_a_delivery_is
                 webhooks_that_take_turns_remember_equally;
             access: a_token_is_found_by_its_digest
                 a_revoked_token_keeps_its_name;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::jobs::Kernel;
 use crate::catalog::Catalog;
 use crate::courier::Reach;
 use crate::host::Host;
@@ -14,15 +15,17 @@ pub mod webhooks;
 pub use damage::DamageLog;
 
 /// The audit log, with the webhooks and quotas.
+#[derive(Clone)]
 pub struct Audit {
     catalog: Catalog,
     host: Arc<dyn Host>,
-    receivers: webhooks::Receivers,
+    kernel: Kernel,
     reach: Reach,
 }
 
 impl Audit {
-    pub(super) fn new(catalog: Catalog, host: Arc<dyn Host>, reach: Reach) -> Self {
-        Self { catalog, host, receivers: <_>::default(), reach }
+    pub(super) fn new(kernel: Kernel, reach: Reach) -> Self {
+        let (catalog, host) = (kernel.catalog.clone(), Arc::clone(&kernel.host));
+        Self { catalog, host, kernel, reach }
     }
 }

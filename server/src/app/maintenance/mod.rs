@@ -6,6 +6,7 @@ use seawall_store::port::ObjectStore;
 
 use super::audit::DamageLog;
 use super::content::Content;
+use super::jobs::Kernel;
 use super::records::Records;
 use super::releases::Releases;
 use super::room::Room;
@@ -16,10 +17,7 @@ use crate::host::Host;
 pub mod backup;
 pub mod collect;
 pub mod fsck;
-mod kernel;
 pub mod rebuild;
-
-pub(super) use kernel::Kernel;
 
 /// Collections, checks and backups, and the jobs among them that this process runs.
 pub struct Maintenance {

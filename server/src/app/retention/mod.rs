@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::jobs::Kernel;
 use super::maintenance::Maintenance;
 use super::names::Names;
 use super::releases::Releases;
@@ -14,9 +15,11 @@ pub mod pins;
 pub mod policies;
 
 /// The pins, hosts and policies in the catalog, and what policies delete.
+#[derive(Clone)]
 pub struct Retention {
     pub(super) catalog: Catalog,
     pub(super) host: Arc<dyn Host>,
+    pub(super) kernel: Kernel,
     pub(super) names: Names,
     pub(super) releases: Arc<Releases>,
     pub(super) maintenance: Arc<Maintenance>,

@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
 use super::*;
+use crate::app::jobs::JobState;
 use crate::app::maintenance::collect::CollectOptions;
-use crate::app::maintenance::fsck::{FsckOrder, FsckState};
+use crate::app::maintenance::fsck::FsckOrder;
 use crate::app::maintenance::rebuild::rebuild;
 use crate::catalog::check::{Class, Finding};
 use crate::catalog::collect::{Sweep, Sweeping};
@@ -257,7 +258,7 @@ async fn check(site: &Site) -> usize {
     registry.maintenance.start_fsck(FsckOrder { rate: 0, restart: false }).await.unwrap();
     loop {
         let status = registry.maintenance.fsck_status(10).await.unwrap();
-        if status.state == FsckState::Complete {
+        if status.state == Some(JobState::Complete) {
             let is_damage = |finding: &&Finding| finding.class == Class::Damage;
             return status.found.list.iter().filter(is_damage).count();
         }

@@ -6,6 +6,7 @@ use seawall_api::names::ApplicationName;
 
 use super::super::check::Healing;
 use super::super::collect::{Actor, Added, Grip, Stored};
+use super::super::jobs::{ClaimJob, JobKind};
 use super::super::*;
 use super::{NOW, add_leaf, chunk, index_row, leaf_row, lease, pack, release};
 
@@ -116,30 +117,27 @@ async fn an_outbox_fills_with_the_acts_that_a_webhook_wants(catalog: &Catalog) {
     let other = webhook(2, &[Action::Publish], Some("other".parse().unwrap()));
     assert_eq!(catalog.add_webhook(all.clone()).await.unwrap(), WebhookAdded::Done);
     assert_eq!(catalog.add_webhook(other.clone()).await.unwrap(), WebhookAdded::Done);
-    assert_eq!(catalog.due_webhooks(NOW + 99).await.unwrap(), [], "what was before is not told");
+    assert_eq!(due(catalog, NOW + 99).await, [], "what was before is not told");
     push(catalog, "3.0", 4).await;
     promote(catalog, Expected::Sequence(2), "3.0").await;
-    assert_eq!(catalog.due_webhooks(NOW + 99).await.unwrap(), [all.id]);
+    assert_eq!(due(catalog, NOW + 99).await, [all.id]);
 
-    let first = catalog.claim_delivery(all.id, NOW + 1, NOW + 16).await.unwrap().unwrap();
+    let next = async |now_secs| catalog.next_delivery(all.id, now_secs).await.unwrap();
+    let first = next(NOW + 1).await.unwrap();
     assert_eq!((first.logged.entry.action, first.attempt_count), (Action::Publish, 0));
     assert_eq!(first.webhook, all);
-    let second = catalog.claim_delivery(all.id, NOW + 1, NOW + 16).await.unwrap().unwrap();
-    assert_eq!(second.logged.entry.action, Action::Promote);
-    let none = catalog.claim_delivery(all.id, NOW + 15, NOW + 30).await.unwrap();
-    assert_eq!(none, None, "both are taken");
     let settle = async |id, state, at_secs, next_at_secs, outcome: &str| {
         let outcome = outcome.to_owned();
         let settlement = Settlement { state, at_secs, next_at_secs, outcome };
         catalog.settle_delivery(all.id, id, settlement).await.unwrap();
     };
     settle(first.id, DeliveryState::Pending, NOW + 2, NOW + 5, "refused").await;
+    let second = next(NOW + 2).await.unwrap();
+    assert_eq!(second.logged.entry.action, Action::Promote, "the one that failed waits");
     settle(second.id, DeliveryState::Delivered, NOW + 2, 0, "HTTP status 204").await;
-    let again = catalog.claim_delivery(all.id, NOW + 5, NOW + 20).await.unwrap().unwrap();
+    assert_eq!(next(NOW + 4).await, None);
+    let again = next(NOW + 5).await.unwrap();
     assert_eq!((again.id, again.attempt_count), (first.id, 1));
-    // A claim lost in a crash expires.
-    let again = catalog.claim_delivery(all.id, NOW + 20, NOW + 40).await.unwrap().unwrap();
-    assert_eq!(again.id, first.id);
     settle(again.id, DeliveryState::GivenUp, NOW + 21, 0, &"é".repeat(600)).await;
     settle(again.id, DeliveryState::Delivered, NOW + 22, 0, "too late").await;
 
@@ -167,8 +165,19 @@ async fn a_removed_webhook_settles_nothing_of_another(catalog: &Catalog) {
     let [gone, stays] = [3, 4].map(|seed| webhook(seed, &[Action::Promote], None));
     catalog.add_webhook(gone.clone()).await.unwrap();
     promote(catalog, Expected::Sequence(3), "1.0").await;
-    let under_way = catalog.claim_delivery(gone.id, NOW + 1, NOW + 16).await.unwrap().unwrap();
+    let under_way = catalog.next_delivery(gone.id, NOW + 1).await.unwrap().unwrap();
+    let job = ClaimJob {
+        name: JobKind::Deliver.of(gone.id.to_string()),
+        runner: [1; 16],
+        now_secs: NOW,
+        patience_secs: 10,
+        restart: false,
+    };
+    catalog.claim_job(job, |_| String::new()).await.unwrap().unwrap();
+    let due = catalog.due_webhooks(NOW + 1).await.unwrap();
+    assert!(due.iter().any(|(id, job)| *id == gone.id && job.is_some()));
     assert!(catalog.remove_webhook(gone.id, "ops".to_owned(), NOW).await.unwrap());
+    assert_eq!(catalog.newest_job(JobKind::Deliver.of(gone.id.to_string())).await.unwrap(), None);
     catalog.add_webhook(stays.clone()).await.unwrap();
     promote(catalog, Expected::Sequence(4), "2.0").await;
     let waits = catalog.deliveries(stays.id, None, 10).await.unwrap().unwrap();
@@ -245,27 +254,32 @@ async fn data_stored_under_a_lease_is_counted_once(catalog: &Catalog) {
     assert_eq!(load(&frames).await, Some((0, 0)));
 }
 
-/// A webhook is due from the time of its oldest delivery that nobody has claimed or settled.
-pub(super) async fn a_webhook_is_due_until_its_deliveries_are_claimed(catalog: &Catalog) {
+async fn due(catalog: &Catalog, now_secs: u64) -> Vec<WebhookId> {
+    let due = catalog.due_webhooks(now_secs).await.unwrap();
+    let mut due: Vec<_> = due.into_iter().map(|(id, _)| id).collect();
+    due.sort();
+    due
+}
+
+/// A webhook is due from the time of its oldest delivery that is not settled.
+pub(super) async fn a_webhook_is_due_while_a_delivery_is(catalog: &Catalog) {
     let [one, two] = [1, 2].map(|seed| webhook(seed, &[Action::Damage], None));
     catalog.add_webhook(one.clone()).await.unwrap();
     catalog.add_webhook(two.clone()).await.unwrap();
     catalog.log(Entry::new(Action::Damage, "", NOW)).await.unwrap();
-    let due = async |now_secs| {
-        let mut due = catalog.due_webhooks(now_secs).await.unwrap();
-        due.sort();
-        due
+    assert_eq!(due(catalog, NOW - 1).await, []);
+    assert_eq!(due(catalog, NOW).await, [one.id, two.id]);
+    assert_eq!(catalog.next_delivery(one.id, NOW - 1).await.unwrap(), None);
+    let next = catalog.next_delivery(one.id, NOW).await.unwrap().unwrap();
+    let settle = async |state, next_at_secs| {
+        let settlement = Settlement { state, at_secs: NOW, next_at_secs, outcome: String::new() };
+        catalog.settle_delivery(one.id, next.id, settlement).await.unwrap();
     };
-    assert_eq!(due(NOW - 1).await, []);
-    assert_eq!(due(NOW).await, [one.id, two.id]);
-    assert_eq!(catalog.claim_delivery(one.id, NOW - 1, NOW + 9).await.unwrap(), None);
-    let claimed = catalog.claim_delivery(one.id, NOW, NOW + 9).await.unwrap().unwrap();
-    assert_eq!(due(NOW + 8).await, [two.id], "nobody else delivers what is claimed");
-    assert_eq!(due(NOW + 9).await, [one.id, two.id]);
-    let (state, outcome) = (DeliveryState::Delivered, "204".to_owned());
-    let settlement = Settlement { state, at_secs: NOW, next_at_secs: 0, outcome };
-    catalog.settle_delivery(one.id, claimed.id, settlement).await.unwrap();
-    assert_eq!(due(NOW + 99).await, [two.id], "it is settled");
+    settle(DeliveryState::Pending, NOW + 9).await;
+    assert_eq!(due(catalog, NOW + 8).await, [two.id], "the next attempt is later");
+    assert_eq!(due(catalog, NOW + 9).await, [one.id, two.id]);
+    settle(DeliveryState::Delivered, 0).await;
+    assert_eq!(due(catalog, NOW + 99).await, [two.id], "it is settled");
 }
 
 /// Runs all tests that need no tools of the engine.
@@ -290,7 +304,7 @@ pub(super) async fn webhooks_that_take_turns_remember_equally(catalog: &Catalog)
     for round in 0..ROUNDS {
         catalog.log(Entry::new(Action::Damage, "", NOW).with("object", round)).await.unwrap();
         for webhook in &both {
-            let sent = catalog.claim_delivery(webhook.id, NOW, NOW).await.unwrap().unwrap();
+            let sent = catalog.next_delivery(webhook.id, NOW).await.unwrap().unwrap();
             let (state, outcome) = (DeliveryState::Delivered, String::new());
             let settlement = Settlement { state, at_secs: NOW, next_at_secs: 0, outcome };
             catalog.settle_delivery(webhook.id, sent.id, settlement).await.unwrap();

@@ -10,7 +10,7 @@ const OTHER: Runner = [2; 16];
 const COMPLETE: JobEnd = JobEnd { at_secs: NOW + 9, failure: None };
 
 fn claim(runner: Runner, now_secs: u64) -> ClaimJob {
-    ClaimJob { kind: KIND, runner, now_secs, patience_secs: 10, restart: false }
+    ClaimJob { name: KIND.into(), runner, now_secs, patience_secs: 10, restart: false }
 }
 
 async fn claimed(catalog: &Catalog, claim: ClaimJob) -> Option<Job> {
@@ -36,6 +36,7 @@ pub(super) async fn a_job_has_one_runner_at_a_time(catalog: &Catalog) {
     let job = claimed(catalog, claim(ONE, NOW)).await.unwrap();
     let expected = Job {
         id: JobId { kind: KIND, run: 1, runner: ONE },
+        subject: String::new(),
         beat_at_secs: NOW,
         is_stopped: false,
         started_at_secs: NOW,
@@ -144,13 +145,48 @@ pub(super) async fn a_request_outlives_its_runner(catalog: &Catalog) {
     assert_eq!((&*begun.progress, &*begun.request), ("+", ""), "a new job takes it");
 }
 
+/// Jobs of one kind with different subjects do not wait for each other. Their numbers are unique
+/// within the kind.
+pub(super) async fn each_subject_has_a_job_of_its_own(catalog: &Catalog) {
+    let of = |subject: &str, runner, now_secs| ClaimJob {
+        name: JobKind::Deliver.of(subject),
+        ..claim(runner, now_secs)
+    };
+    let a = claimed(catalog, of("a", ONE, NOW)).await.unwrap();
+    let b = claimed(catalog, of("b", OTHER, NOW)).await.unwrap();
+    assert_eq!((a.id.run, b.id.run), (1, 2));
+    assert_eq!((&*a.subject, &*b.subject), ("a", "b"));
+    assert_eq!(claimed(catalog, of("a", OTHER, NOW + 1)).await, None);
+    catalog.stop_job(JobKind::Deliver.of("a")).await.unwrap();
+    assert_eq!(catalog.beat_job(a.id, NOW + 1).await.unwrap(), RunnerState::Stopped);
+    assert_eq!(catalog.beat_job(b.id, NOW + 1).await.unwrap(), RunnerState::Going);
+    assert_eq!(catalog.end_job(a.clone(), failed(NOW + 2)).await.unwrap(), JobEnded::Ended);
+    let unfinished = catalog.unfinished_jobs(JobKind::Deliver).await.unwrap();
+    assert_eq!(unfinished.iter().map(|job| job.id).collect::<Vec<_>>(), [b.id]);
+    assert_eq!(catalog.end_job(b, COMPLETE).await.unwrap(), JobEnded::Ended);
+    assert_eq!(catalog.unfinished_jobs(JobKind::Deliver).await.unwrap(), []);
+
+    let next = claimed(catalog, of("b", ONE, NOW + 20)).await.unwrap();
+    assert_eq!(next.id.run, 3);
+    claimed(catalog, claim(ONE, NOW)).await.unwrap();
+    let list = catalog.jobs(10).await.unwrap();
+    let list: Vec<_> =
+        list.iter().map(|(job, last)| (job.id.kind, &*job.subject, job.id.run, *last)).collect();
+    let deliver = JobKind::Deliver;
+    let expected = [(KIND, "", 1, None), (deliver, "a", 1, None), (deliver, "b", 3, Some(NOW + 9))];
+    assert_eq!(list, expected);
+    assert_eq!(catalog.last_complete_job(deliver.of("b")).await.unwrap(), Some(NOW + 9));
+    assert_eq!(catalog.last_complete_job(deliver.of("a")).await.unwrap(), None);
+}
+
 fn finding(object: &str, class: Class) -> Finding {
     Finding { kind: "pack".to_owned(), object: object.to_owned(), what: "gone".to_owned(), class }
 }
 
 /// Progress and findings are saved together, and only by the runner that is to go on.
 pub(super) async fn a_check_saves_its_findings_with_its_progress(catalog: &Catalog) {
-    let check = |runner, now_secs| ClaimJob { kind: JobKind::Check, ..claim(runner, now_secs) };
+    let check =
+        |runner, now_secs| ClaimJob { name: JobKind::Check.into(), ..claim(runner, now_secs) };
     let save = async |job: &Job, found: Vec<Finding>, now_secs| {
         catalog.save_check(job.clone(), found, now_secs).await.unwrap()
     };
@@ -185,7 +221,9 @@ pub(super) async fn a_check_saves_its_findings_with_its_progress(catalog: &Catal
 
 /// A check keeps the gravest finding of each object, and counts those that are not listed, too.
 pub(super) async fn the_gravest_finding_of_an_object_stays(catalog: &Catalog) {
-    let job = claimed(catalog, ClaimJob { kind: JobKind::Check, ..claim(ONE, NOW) }).await.unwrap();
+    let job = claimed(catalog, ClaimJob { name: JobKind::Check.into(), ..claim(ONE, NOW) })
+        .await
+        .unwrap();
     let finding = |kind: &str, object: &str, what: &str, class| Finding {
         kind: kind.to_owned(),
         object: object.to_owned(),

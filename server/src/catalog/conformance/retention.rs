@@ -281,6 +281,7 @@ async fn policies_are_kept_by_scope(catalog: &Catalog) {
     }
     let want = [row(None, "b"), row(Some("stable"), "s")];
     assert_eq!(catalog.policies(shop()).await.unwrap(), want);
+    assert_eq!(catalog.applications_with_policies().await.unwrap(), [shop()]);
     assert_eq!(catalog.inventory(shop()).await.unwrap().policies, want);
     assert!(catalog.remove_policy(shop(), None, removal()).await.unwrap());
     assert!(!catalog.remove_policy(shop(), None, removal()).await.unwrap());

@@ -9,23 +9,57 @@
 /// differs from the next one in the same process.
 pub type Runner = [u8; 16];
 
-/// The kinds of jobs. Of each kind, one job runs at a time.
+/// The kinds of jobs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum JobKind {
-    /// A collection.
-    Collection,
+    /// A backup of the catalog.
+    Backup,
     /// A check (fsck).
     Check,
+    /// A collection.
+    Collection,
+    /// The deliveries of one webhook. The subject is the id of the webhook.
+    Deliver,
+    /// An application of retention policies. The subject is the name of the application.
+    Retention,
 }
 
 impl JobKind {
-    /// Returns the name in the catalog.
+    /// All kinds.
+    pub const ALL: [Self; 5] =
+        [Self::Backup, Self::Check, Self::Collection, Self::Deliver, Self::Retention];
+
+    /// Returns the name in the API and in the catalog.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Collection => "collection",
+            Self::Backup => "backup",
             Self::Check => "check",
+            Self::Collection => "collection",
+            Self::Deliver => "deliver",
+            Self::Retention => "retention",
         }
+    }
+
+    /// Returns the job of this kind with a subject.
+    #[must_use]
+    pub fn of(self, subject: impl Into<String>) -> JobName {
+        JobName { kind: self, subject: subject.into() }
+    }
+}
+
+/// The name of a job. Of each name, one job runs at a time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobName {
+    /// The kind of the job.
+    pub kind: JobKind,
+    /// The subject of the job, such as a webhook; empty for a kind with a single job.
+    pub subject: String,
+}
+
+impl From<JobKind> for JobName {
+    fn from(kind: JobKind) -> Self {
+        kind.of("")
     }
 }
 
@@ -54,6 +88,8 @@ pub struct JobEnd {
 pub struct Job {
     /// The job and its last runner.
     pub id: JobId,
+    /// The subject of the job; empty for a kind with a single job.
+    pub subject: String,
     /// Time of the last heartbeat, in seconds since 1970-01-01 UTC.
     pub beat_at_secs: u64,
     /// True if the job was told to stop.
@@ -72,6 +108,12 @@ pub struct Job {
 }
 
 impl Job {
+    /// Returns whether the job is complete.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.failure.is_none())
+    }
+
     /// Returns whether a runner works on the job: its last heartbeat is less than `patience_secs`
     /// ago. With a patience of 0, no runner counts as alive.
     #[must_use]
@@ -81,10 +123,10 @@ impl Job {
 }
 
 /// A request to run a job.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClaimJob {
-    /// The kind of the job.
-    pub kind: JobKind,
+    /// The name of the job.
+    pub name: JobName,
     /// The requesting runner.
     pub runner: Runner,
     /// Time of the request, in seconds since 1970-01-01 UTC.

@@ -366,6 +366,13 @@ CREATE TABLE identity (
 );
 ";
 
+/// Adds the subject of jobs, for kinds of which several run at once. A registry of an older version
+/// knows only kinds without subjects. Numbers of jobs stay unique within their kind.
+pub(super) const V13: &str = "
+ALTER TABLE jobs ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+CREATE INDEX jobs_by_subject ON jobs (kind, subject, run);
+";
+
 /// The names of all tables in use.
 pub(in crate::catalog) const TABLES: [&str; 31] = [
     "applications",

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use seawall_store::error::ErrorKind;
 
 use super::connection::{Durability, connect, log_of};
@@ -18,6 +18,7 @@ use super::error::{SqlResult, failed, fault};
 use super::{COPYING_FILE, beside, claim, migrate};
 use crate::catalog::engine::{Blank, CopyPlan};
 use crate::catalog::error::CatalogError;
+use crate::catalog::schema::FORGET_COPYING;
 use crate::catalog::tx::{TxResult, Value};
 
 const ACTION: &str = "be copied";
@@ -25,6 +26,8 @@ const ACTION: &str = "be copied";
 const COPIED: &str = "catalog";
 /// The suffix of a copy's name.
 const COPY: &str = ".copy";
+/// The settings for writing a copy: its file is synced as a whole, and is nothing before.
+const UNJOURNALED: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
 /// Readable by the owner alone, because a catalog holds the secrets of webhooks.
 const PRIVATE: u32 = 0o600;
 
@@ -65,9 +68,10 @@ fn make(own: &Path, Unfinished(copy): &Unfinished) -> Result<File, CatalogError>
     let file = create(copy).map_err(io)?;
     let connection = connect(own, Durability::EveryCommit).map_err(fail)?;
     connection.execute("VACUUM INTO $1", [text]).map_err(fail)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let made = Connection::open_with_flags(copy, flags).map_err(fail)?;
+    let made = Connection::open(copy).map_err(fail)?;
+    made.execute_batch(UNJOURNALED).map_err(fail)?;
     verify(&made)?;
+    drop(made);
     file.sync_all().map_err(io)?;
     Ok(file)
 }
@@ -98,10 +102,8 @@ impl SqliteCopy {
         let path = Unfinished(unused_name(&folder.join(COPIED))?);
         let file = create(&path.0).map_err(io)?;
         let mut connection = Connection::open(&path.0).map_err(fail)?;
-        // The file is synced as a whole, and is nothing before.
-        let settings = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
-                        PRAGMA foreign_keys = OFF";
-        connection.execute_batch(settings).map_err(fail)?;
+        connection.execute_batch(UNJOURNALED).map_err(fail)?;
+        connection.execute_batch("PRAGMA foreign_keys = OFF").map_err(fail)?;
         migrate::migrate(&mut connection)?;
         connection.execute_batch("BEGIN").map_err(fail)?;
         Ok(Self { connection, file, path })
@@ -140,6 +142,7 @@ impl Blank for SqliteCopy {
 
 fn verify(made: &Connection) -> Result<(), CatalogError> {
     migrate::check(made)?;
+    made.execute(FORGET_COPYING, []).map_err(|error| failed(ACTION, error))?;
     let said: String = made
         .query_row("PRAGMA integrity_check(1)", [], |found| found.get(0))
         .map_err(|error| failed(ACTION, error))?;

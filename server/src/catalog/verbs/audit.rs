@@ -7,6 +7,7 @@ use super::super::model::audit::{
     Webhook, WebhookAdded, WebhookStatus,
 };
 use super::super::model::content::Frame;
+use super::super::model::jobs::Job;
 use super::super::rules::audit::{self, quotas, webhooks};
 use super::super::{Catalog, CatalogError, LeaseId, WebhookId};
 
@@ -43,7 +44,8 @@ impl Catalog {
         self.read("list webhooks", move |tx| webhooks::list(tx)).await
     }
 
-    /// Removes a webhook and its deliveries. Returns false if there is none. Logged.
+    /// Removes a webhook with its deliveries and their jobs. Returns false if there is none.
+    /// Logged.
     ///
     /// # Errors
     /// If the engine fails.
@@ -70,26 +72,28 @@ impl Catalog {
         self.read("list deliveries", move |tx| webhooks::deliveries(tx, id, after, limit)).await
     }
 
-    /// Returns the webhooks with a delivery due at `now_secs`.
+    /// Returns the webhooks with a delivery due at `now_secs`, each with the newest job of its
+    /// deliveries.
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn due_webhooks(&self, now_secs: u64) -> Result<Vec<WebhookId>, CatalogError> {
+    pub async fn due_webhooks(
+        &self,
+        now_secs: u64,
+    ) -> Result<Vec<(WebhookId, Option<Job>)>, CatalogError> {
         self.read("look for messages", move |tx| webhooks::due(tx, now_secs)).await
     }
 
-    /// Claims the next delivery of a webhook due at `now_secs`, if any. No other caller gets this
-    /// delivery before `until_secs`.
+    /// Returns the next delivery of a webhook due at `now_secs`, if any.
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn claim_delivery(
+    pub async fn next_delivery(
         &self,
         id: WebhookId,
         now_secs: u64,
-        until_secs: u64,
     ) -> Result<Option<Delivery>, CatalogError> {
-        self.write("claim a message", move |tx| webhooks::claim(tx, id, now_secs, until_secs)).await
+        self.read("read a message", move |tx| webhooks::next(tx, id, now_secs)).await
     }
 
     /// Records the outcome of an attempt to deliver. Does nothing if the delivery is settled or was

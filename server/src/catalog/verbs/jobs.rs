@@ -1,26 +1,50 @@
 //! Jobs: claim, heartbeat, progress, stop and end.
 
 use super::super::engine::Access;
-use super::super::model::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, RunnerState};
+use super::super::model::jobs::{
+    ClaimJob, Job, JobEnd, JobEnded, JobId, JobKind, JobName, RunnerState,
+};
 use super::super::rules::maintenance::jobs;
 use super::super::tx::Tx;
 use super::super::{Catalog, CatalogError};
 
 impl Catalog {
-    /// Returns the newest job of a kind.
+    /// Returns the newest job of a name.
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn newest_job(&self, kind: JobKind) -> Result<Option<Job>, CatalogError> {
-        self.read("read a job's status", move |tx| jobs::newest(tx, kind)).await
+    pub async fn newest_job(&self, name: impl Into<JobName>) -> Result<Option<Job>, CatalogError> {
+        let name = name.into();
+        self.read("read a job's status", move |tx| jobs::newest(tx, &name)).await
     }
 
-    /// Returns the time of the last complete job of a kind, in seconds since 1970-01-01 UTC.
+    /// Lists the newest job of each name by kind and subject, each with the time of the last
+    /// complete one, in seconds since 1970-01-01 UTC. Reads at most `limit` rows.
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn last_complete_job(&self, kind: JobKind) -> Result<Option<u64>, CatalogError> {
-        self.read("read a job's end", move |tx| jobs::last_complete(tx, kind)).await
+    pub async fn jobs(&self, limit: u32) -> Result<Vec<(Job, Option<u64>)>, CatalogError> {
+        self.read("list jobs", move |tx| jobs::list(tx, limit)).await
+    }
+
+    /// Lists the jobs of a kind that have not ended, by subject.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn unfinished_jobs(&self, kind: JobKind) -> Result<Vec<Job>, CatalogError> {
+        self.read("list unfinished jobs", move |tx| jobs::unfinished(tx, kind)).await
+    }
+
+    /// Returns the time of the last complete job of a name, in seconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn last_complete_job(
+        &self,
+        name: impl Into<JobName>,
+    ) -> Result<Option<u64>, CatalogError> {
+        let name = name.into();
+        self.read("read a job's end", move |tx| jobs::last_complete(tx, &name)).await
     }
 
     /// Claims a job for a runner: resumes the newest if it did not complete, or else begins one
@@ -59,8 +83,9 @@ impl Catalog {
     ///
     /// # Errors
     /// If the engine fails.
-    pub async fn stop_job(&self, kind: JobKind) -> Result<(), CatalogError> {
-        self.write("stop a job", move |tx| jobs::stop(tx, kind)).await
+    pub async fn stop_job(&self, name: impl Into<JobName>) -> Result<(), CatalogError> {
+        let name = name.into();
+        self.write("stop a job", move |tx| jobs::stop(tx, &name)).await
     }
 
     /// Requests that the running job goes on when it is done. `merge` makes the request from the
@@ -70,12 +95,13 @@ impl Catalog {
     /// If the engine fails.
     pub async fn request_job(
         &self,
-        kind: JobKind,
+        name: impl Into<JobName>,
         now_secs: u64,
         patience_secs: u64,
         merge: impl Fn(&str) -> String + Send + 'static,
     ) -> Result<bool, CatalogError> {
-        let work = move |tx: &mut dyn Tx| jobs::request(tx, kind, now_secs, patience_secs, &merge);
+        let name = name.into();
+        let work = move |tx: &mut dyn Tx| jobs::request(tx, &name, now_secs, patience_secs, &merge);
         self.write("request a job", work).await
     }
 

@@ -160,6 +160,14 @@ impl Catalog {
         .await
     }
 
+    /// Lists the applications with policies, by name.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn applications_with_policies(&self) -> Result<Vec<ApplicationName>, CatalogError> {
+        self.read("list policies", policies::applications).await
+    }
+
     /// Lists the policies of an application: its own first, then those of its channels by name.
     ///
     /// # Errors

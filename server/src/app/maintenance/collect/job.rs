@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::status::{CollectStatus, RunningCollection, merged};
 use super::{CollectOptions, Phase};
 use crate::app::AppError;
+use crate::app::jobs::{Order, PATIENCE_SECS, Step, Task, Work};
 use crate::app::maintenance::Maintenance;
-use crate::app::maintenance::kernel::{Order, PATIENCE_SECS, Step, Task, Work};
 use crate::catalog::engine::Claim;
 use crate::catalog::jobs::JobKind;
 
@@ -77,7 +77,7 @@ impl Maintenance {
     ) -> Result<Option<Task<Collection>>, AppError> {
         // With the right to sweep, the job of a dead runner is replaced without waiting.
         let patience_secs = if claim.is_some() { 0 } else { PATIENCE_SECS };
-        let order = Order { kind: JobKind::Collection, patience_secs, restart: true };
+        let order = Order { name: JobKind::Collection.into(), patience_secs, restart: true };
         let claimed = self.kernel.claim(order, CollectStatus::beginning).await?;
         let Some((running, job)) = claimed else { return Ok(None) };
         let taken = CollectStatus::of(&job).taken;

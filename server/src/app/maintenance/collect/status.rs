@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CollectOptions, CollectPlan, CollectTotals, Collected};
 use crate::app::AppError;
+use crate::app::jobs::{PATIENCE_SECS, Running};
 use crate::app::maintenance::Maintenance;
-use crate::app::maintenance::kernel::{PATIENCE_SECS, Running};
 use crate::catalog::jobs::{Job, JobKind};
 
 /// The maximum length of a failure's text that is kept, in characters.

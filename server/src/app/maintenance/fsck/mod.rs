@@ -31,8 +31,8 @@ use seawall_store::port::{ObjectKind, ObjectName};
 
 use crate::app::AppError;
 use crate::app::content::objects::{self, Found, Typed};
+use crate::app::jobs::{Running, Step, Work};
 use crate::app::maintenance::Maintenance;
-use crate::app::maintenance::kernel::{Running, Step, Work};
 use crate::catalog::check::{Class, Finding};
 use crate::catalog::collect::Grip;
 use crate::catalog::jobs::{Job, RunnerState};
@@ -49,7 +49,7 @@ mod status;
 use footers::Footers;
 use pace::Pace;
 pub(in crate::app) use status::Tally;
-pub use status::{FsckOrder, FsckProgress, FsckState, FsckStatus, FsckTally};
+pub use status::{FsckOrder, FsckProgress, FsckStatus, FsckTally};
 
 /// The default read rate, in bytes per second: half the throughput of a plain disk.
 pub const RATE_DEFAULT: u64 = 128 << 20;
@@ -130,9 +130,6 @@ impl Work for Check {
         self.cursor.clear();
         Ok(Step::Continue)
     }
-
-    /// Does nothing: nobody requests another round of a check.
-    fn go_on(&mut self, _: &str) {}
 }
 
 impl Check {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Check, PAGE_COUNT, PHASES};
 use crate::app::AppError;
+use crate::app::jobs::{JobState, Order, PATIENCE_SECS, Task};
 use crate::app::maintenance::Maintenance;
-use crate::app::maintenance::kernel::{Order, PATIENCE_SECS, Task};
 use crate::catalog::check::Findings;
 use crate::catalog::jobs::{Job, JobKind};
 
@@ -26,30 +26,6 @@ pub struct FsckOrder {
     pub rate: u64,
     /// True to start over instead of resuming an interrupted check.
     pub restart: bool,
-}
-
-/// The state of a check.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)] // as in the contract
-pub enum FsckState {
-    Never,
-    Running,
-    Interrupted,
-    Stopped,
-    Failed,
-    Complete,
-}
-
-impl FsckState {
-    fn of(job: &Job, now_secs: u64) -> Self {
-        match &job.end {
-            Some(end) if end.failure.is_none() => Self::Complete,
-            _ if job.is_stopped => Self::Stopped,
-            Some(_) => Self::Failed,
-            None if job.is_alive(now_secs, PATIENCE_SECS) => Self::Running,
-            None => Self::Interrupted,
-        }
-    }
 }
 
 /// The progress of a check, which the next runner resumes. Migrations of the catalog write it, too.
@@ -85,8 +61,8 @@ impl FsckProgress {
 /// The progress and the findings of the latest check.
 #[derive(Clone, Debug)]
 pub struct FsckStatus {
-    /// The state of the check.
-    pub state: FsckState,
+    /// The state of the check; `None` if there was none.
+    pub state: Option<JobState>,
     /// The number of the check, from 1.
     pub run: u64,
     /// Start of the check, in seconds since 1970-01-01 UTC.
@@ -108,7 +84,7 @@ pub struct FsckStatus {
 
 impl FsckStatus {
     const NEVER: Self = Self {
-        state: FsckState::Never,
+        state: None,
         run: 0,
         started_at_secs: 0,
         completed_at_secs: None,
@@ -128,16 +104,16 @@ impl FsckStatus {
     };
 
     fn of(job: Job, found: Findings, now_secs: u64) -> Self {
-        let state = FsckState::of(&job, now_secs);
+        let state = JobState::of(&job, now_secs);
         let progress = FsckProgress::of(&job).unwrap_or_default();
         let phase = usize::try_from(progress.phase).ok().and_then(|at| PHASES.get(at));
         let (completed_at_secs, failure) = match job.end {
-            Some(end) if state == FsckState::Complete => (Some(end.at_secs), None),
-            Some(end) if state == FsckState::Failed => (None, end.failure),
+            Some(end) if state == JobState::Complete => (Some(end.at_secs), None),
+            Some(end) if state == JobState::Failed => (None, end.failure),
             _ => (None, None),
         };
         Self {
-            state,
+            state: Some(state),
             run: job.id.run,
             started_at_secs: job.started_at_secs,
             completed_at_secs,
@@ -150,7 +126,7 @@ impl FsckStatus {
     }
 }
 
-/// The figures of checks, for monitoring.
+/// The figures of checks and backups, for monitoring.
 #[derive(Clone, Debug, Default)]
 pub struct FsckTally {
     /// The number of objects and rows checked by this process.
@@ -163,6 +139,8 @@ pub struct FsckTally {
     pub damaged_releases: u64,
     /// The time of the last complete check, in seconds since 1970-01-01 UTC.
     pub last_complete_at_secs: Option<u64>,
+    /// The time of the last complete backup, in seconds since 1970-01-01 UTC.
+    pub last_backup_at_secs: Option<u64>,
 }
 
 impl Maintenance {
@@ -176,7 +154,7 @@ impl Maintenance {
         let FsckOrder { rate, restart } = order;
         let total_bytes = self.catalog.packs_len().await?;
         let begin = FsckProgress { rate, total_bytes, ..FsckProgress::default() }.text();
-        let job = Order { kind: JobKind::Check, patience_secs: PATIENCE_SECS, restart };
+        let job = Order { name: JobKind::Check.into(), patience_secs: PATIENCE_SECS, restart };
         match self.kernel.claim(job, move |_| begin.clone()).await? {
             Some((running, job)) => {
                 let work = Check::resume(Arc::clone(self), Arc::clone(&running), job, rate);
@@ -209,7 +187,7 @@ impl Maintenance {
         Ok(FsckStatus { last_complete_at_secs, ..status })
     }
 
-    /// Returns the figures of checks.
+    /// Returns the figures of checks and backups.
     ///
     /// # Errors
     /// Fails if the catalog fails.
@@ -222,6 +200,7 @@ impl Maintenance {
             damage: status.found.damage,
             damaged_releases: damaged.len() as u64,
             last_complete_at_secs: status.last_complete_at_secs,
+            last_backup_at_secs: self.catalog.last_complete_job(JobKind::Backup).await?,
         })
     }
 }

@@ -6,7 +6,7 @@ use seawall_api::audit::Action;
 use seawall_api::digest::PackDigest;
 
 use super::*;
-use crate::app::maintenance::kernel::PATIENCE_SECS;
+use crate::app::jobs::{JobState, PATIENCE_SECS};
 use crate::app::records::{Record, ReleaseRecord, Subject};
 use crate::app::tests::faults::BadSector;
 use crate::app::tests::fixture::TinyRelease;
@@ -38,7 +38,7 @@ async fn checked(registry: &Arc<Registry>) -> FsckStatus {
     registry.maintenance.start_fsck(ORDER).await.unwrap();
     for _ in 0..LOOKS_MAX {
         let status = registry.maintenance.fsck_status(100).await.unwrap();
-        if status.state != FsckState::Running {
+        if status.state != Some(JobState::Running) {
             return status;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -69,14 +69,14 @@ async fn a_store_that_fails_at_any_read_is_not_damage() {
     for at in 0.. {
         let status = checked(&over(&site, site.failing_read(at))).await;
         assert_eq!(damage(&status), [] as [&Finding; 0], "read {at}");
-        if status.state == FsckState::Complete {
+        if status.state == Some(JobState::Complete) {
             assert!(at > 0, "no read was made to fail");
             return;
         }
-        assert_eq!(status.state, FsckState::Failed, "read {at}");
+        assert_eq!(status.state, Some(JobState::Failed), "read {at}");
         assert!(status.failure.is_some());
         let status = checked(&over(&site, Arc::clone(&site.store))).await;
-        assert_eq!(status.state, FsckState::Complete, "read {at}");
+        assert_eq!(status.state, Some(JobState::Complete), "read {at}");
         assert_eq!(status.found, Findings::default(), "read {at}");
     }
 }
@@ -87,10 +87,10 @@ async fn a_bad_sector_is_damage_where_the_disk_still_serves_and_a_failure_where_
     let pack: PackDigest = tiny.disks[0].pack().digest;
     let name = ObjectName::Pack(pack);
     let status = checked(&over(&site, site.bad_sector(name.clone(), false))).await;
-    assert_eq!((status.state, damage(&status).len()), (FsckState::Failed, 0));
+    assert_eq!((status.state, damage(&status).len()), (Some(JobState::Failed), 0));
     let registry = over(&site, site.bad_sector(name.clone(), true));
     let status = checked(&registry).await;
-    assert_eq!(status.state, FsckState::Complete);
+    assert_eq!(status.state, Some(JobState::Complete));
     let found: Vec<_> = damage(&status).iter().map(|finding| finding.object.clone()).collect();
     assert_eq!(found, [name.path()]);
     let (damaged, _) = registry.releases.damage(10).await.unwrap();
@@ -163,12 +163,12 @@ async fn of_two_processes_one_runs_the_check() {
     let slow = FsckOrder { rate: 1, restart: false };
     one.maintenance.start_fsck(slow).await.unwrap();
     other.maintenance.start_fsck(ORDER).await.unwrap();
-    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, FsckState::Running);
+    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, Some(JobState::Running));
     let anew = FsckOrder { rate: 0, restart: true };
     assert!(matches!(one.maintenance.start_fsck(anew).await, Err(AppError::CheckRuns)));
     assert!(matches!(other.maintenance.start_fsck(anew).await, Err(AppError::CheckRuns)));
     other.maintenance.stop_fsck().await.unwrap();
-    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, FsckState::Stopped);
+    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, Some(JobState::Stopped));
 }
 
 /// A step longer than the heartbeat timeout does not cause a takeover.
@@ -194,14 +194,14 @@ async fn a_check_in_a_long_step_is_alive() {
         }
     }
     let status = other.maintenance.fsck_status(0).await.unwrap();
-    assert_eq!((status.state, status.phase), (FsckState::Running, "packs"));
+    assert_eq!((status.state, status.phase), (Some(JobState::Running), "packs"));
     let runner = newest(&one).await.id;
     other.maintenance.start_fsck(ORDER).await.unwrap();
     assert_eq!(newest(&one).await.id, runner, "it was taken over");
     drop(permits);
-    assert_eq!(checked(&one).await.state, FsckState::Complete);
+    assert_eq!(checked(&one).await.state, Some(JobState::Complete));
     site.pass(PATIENCE_SECS);
-    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, FsckState::Complete);
+    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, Some(JobState::Complete));
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn a_check_begun_right_after_a_stop_runs() {
     let registry = over(&site, Arc::clone(&site.store));
     registry.maintenance.start_fsck(FsckOrder { rate: 1, restart: false }).await.unwrap();
     registry.maintenance.stop_fsck().await.unwrap();
-    assert_eq!(checked(&registry).await.state, FsckState::Complete);
+    assert_eq!(checked(&registry).await.state, Some(JobState::Complete));
 }
 
 /// A single read error quarantines nothing: damage must be read twice.
@@ -230,7 +230,7 @@ async fn a_read_that_fails_once_is_no_damage() {
             let glitch = Arc::new(glitch);
             let registry = over(&site, Arc::clone(&glitch) as _);
             let status = checked(&registry).await;
-            assert_eq!(status.state, FsckState::Complete, "{object:?}");
+            assert_eq!(status.state, Some(JobState::Complete), "{object:?}");
             assert_eq!(!damage(&status).is_empty(), is_damaged, "{object:?}: {:?}", status.found);
             assert!(glitch.left.load(Ordering::Relaxed) < glitches, "{object:?} was not read");
         }

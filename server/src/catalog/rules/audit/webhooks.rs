@@ -10,7 +10,9 @@ use crate::catalog::model::audit::{
     Delivery, DeliveryRow, DeliveryState, Entry, Logged, Settlement, Webhook, WebhookAdded,
     WebhookSecret, WebhookStatus,
 };
+use crate::catalog::model::jobs::{Job, JobKind};
 use crate::catalog::rules::audit::{self, read_entry, select_entry};
+use crate::catalog::rules::maintenance::jobs;
 use crate::catalog::tx::{Row, Tx, TxError, TxResult, args};
 
 /// The maximum number of webhooks of a registry. Each may take a connection of its own.
@@ -122,7 +124,7 @@ fn changed(webhook: &Webhook, actor: &str, now_secs: u64) -> Entry {
     }
 }
 
-/// Removes a webhook and its deliveries. Returns false if there is none.
+/// Removes a webhook with its deliveries and their jobs. Returns false if there is none.
 pub(in crate::catalog) fn remove(
     tx: &mut dyn Tx,
     id: WebhookId,
@@ -132,6 +134,7 @@ pub(in crate::catalog) fn remove(
     let Some(webhook) = one(tx, id)? else { return Ok(false) };
     tx.run("DELETE FROM deliveries WHERE webhook_id = $1", args![id])?;
     tx.run("DELETE FROM webhooks WHERE id = $1", args![id])?;
+    jobs::forget(tx, &JobKind::Deliver.of(id.to_string()))?;
     audit::append(tx, &changed(&webhook, actor, now_secs).with("change", "removed"))?;
     Ok(true)
 }
@@ -179,22 +182,28 @@ pub(in crate::catalog) fn deliveries(
     Ok(Some(rows))
 }
 
-/// Returns the webhooks with a delivery due at `now_secs`.
-pub(in crate::catalog) fn due(tx: &mut dyn Tx, now_secs: u64) -> TxResult<Vec<WebhookId>> {
+/// Returns the webhooks with a delivery due at `now_secs`, each with the newest job of its
+/// deliveries.
+pub(in crate::catalog) fn due(
+    tx: &mut dyn Tx,
+    now_secs: u64,
+) -> TxResult<Vec<(WebhookId, Option<Job>)>> {
     let sql = "SELECT w.id FROM webhooks w WHERE EXISTS (
                    SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id AND d.state = $1
                    AND d.next_at_secs <= $2)";
-    tx.list(sql, args![DeliveryState::Pending, now_secs], |row| {
+    let due = tx.list(sql, args![DeliveryState::Pending, now_secs], |row| {
         Ok(WebhookId::from_bytes(row.id(0)?))
-    })
+    })?;
+    due.into_iter()
+        .map(|id| Ok((id, jobs::newest(tx, &JobKind::Deliver.of(id.to_string()))?)))
+        .collect()
 }
 
-/// Claims the next delivery of a webhook due at `now_secs`, until `until_secs`.
-pub(in crate::catalog) fn claim(
+/// Returns the next delivery of a webhook due at `now_secs`.
+pub(in crate::catalog) fn next(
     tx: &mut dyn Tx,
     id: WebhookId,
     now_secs: u64,
-    until_secs: u64,
 ) -> TxResult<Option<Delivery>> {
     let Some(webhook) = one(tx, id)? else { return Ok(None) };
     let sql = select_entry!(
@@ -203,7 +212,7 @@ pub(in crate::catalog) fn claim(
          WHERE d.webhook_id = $1 AND d.state = $2 AND d.next_at_secs <= $3
          ORDER BY d.next_at_secs, d.id LIMIT 1"
     );
-    let found = tx.find(sql, args![id, DeliveryState::Pending, now_secs], |row| {
+    tx.find(sql, args![id, DeliveryState::Pending, now_secs], |row| {
         Ok(Delivery {
             id: row.count(9)?,
             webhook: webhook.clone(),
@@ -211,11 +220,7 @@ pub(in crate::catalog) fn claim(
             attempt_count: row.count(10)?,
             created_at_secs: row.count(11)?,
         })
-    })?;
-    let Some(delivery) = found else { return Ok(None) };
-    let sql = "UPDATE deliveries SET next_at_secs = $1 WHERE id = $2";
-    tx.run(sql, args![until_secs, delivery.id])?;
-    Ok(Some(delivery))
+    })
 }
 
 /// Records the outcome of an attempt to deliver.

@@ -51,6 +51,12 @@ pub(in crate::catalog) fn remove(
     Ok(true)
 }
 
+/// Lists the applications with policies, by name.
+pub(in crate::catalog) fn applications(tx: &mut dyn Tx) -> TxResult<Vec<ApplicationName>> {
+    let sql = "SELECT DISTINCT application FROM policies ORDER BY application";
+    tx.list(sql, &[], |row| row.name(0))
+}
+
 /// Lists the policies of an application: its own first, then those of its channels by name.
 pub(in crate::catalog) fn list(
     tx: &mut dyn Tx,

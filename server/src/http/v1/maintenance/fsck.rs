@@ -5,7 +5,8 @@ use actix_web::{HttpResponse, web};
 use seawall_api::v1;
 
 use crate::app::Registry;
-use crate::app::maintenance::fsck::{FsckOrder, FsckState, FsckStatus, RATE_DEFAULT};
+use crate::app::jobs::JobState;
+use crate::app::maintenance::fsck::{FsckOrder, FsckStatus, RATE_DEFAULT};
 use crate::app::model::{Class, Finding};
 use crate::http::extract::Body;
 use crate::http::frame::{Access, Resource, at};
@@ -39,12 +40,12 @@ fn body_of(status: FsckStatus) -> v1::Fsck {
     let told = findings.iter().filter(is_damage).count() as u64;
     v1::Fsck {
         state: match state {
-            FsckState::Never => v1::FsckState::Never,
-            FsckState::Running => v1::FsckState::Running,
-            FsckState::Interrupted => v1::FsckState::Interrupted,
-            FsckState::Stopped => v1::FsckState::Stopped,
-            FsckState::Failed => v1::FsckState::Failed,
-            FsckState::Complete => v1::FsckState::Complete,
+            None => v1::FsckState::Never,
+            Some(JobState::Running) => v1::FsckState::Running,
+            Some(JobState::Interrupted) => v1::FsckState::Interrupted,
+            Some(JobState::Stopped) => v1::FsckState::Stopped,
+            Some(JobState::Failed) => v1::FsckState::Failed,
+            Some(JobState::Complete) => v1::FsckState::Complete,
         },
         run,
         phase: phase.to_owned(),

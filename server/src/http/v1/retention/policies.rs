@@ -135,7 +135,8 @@ pub(crate) async fn plan(
 /// Deletes the releases that the policies mark for deletion now.
 ///
 /// If the request lists releases, only these are deleted. A collection starts afterwards, as with
-/// `POST /v1/collection`. `GET /v1/collection` returns its progress.
+/// `POST /v1/collection`. `GET /v1/collection` returns its progress. The deletion is a job of the
+/// kind `retention`, which continues without the client.
 #[utoipa::path(post, path = "/v1/applications/{application}/retention",
     operation_id = "apply_retention", tag = "retention",
     params(("application" = ApplicationName, Path, description = openapi::APPLICATION)),

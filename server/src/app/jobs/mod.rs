@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //!
-//! 1. Of each kind, one job runs at a time, however many processes serve the catalog. A runner that
-//!    lost its job saves nothing more.
+//! 1. Of each kind and subject, one job runs at a time, however many processes serve the catalog. A
+//!    runner that lost its job saves nothing more.
 //! 2. A runner has a new id for each claim, so that a job that was stopped and claimed again in the
 //!    same process is not continued by its first runner.
 //! 3. One transaction ends a job and takes the request for another round. A request is therefore
@@ -20,12 +20,13 @@
 //! interrupted. The next claim resumes it, or begins another one, as the kind of the job chooses. A
 //! request that the dead runner had accepted stays in the row, for the next one.
 //!
-//! # Work that is not a job
-//!
-//! A *backup* is a response to the request that reads it (`backup`). The application of *retention
-//! policies* is a few transactions within a request; each deletes one release and is complete by
-//! itself. *Messages to webhooks* are claimed one by one for the time of an attempt
-//! (`jobs/deliver.rs`): one runner for all of them would let a dead receiver delay the others.
+//! | kind | subject | begins | after a crash |
+//! |---|---|---|---|
+//! | `collection` | | a timer, a request, the end of `retention` | the next one collects the rest; a request beside it is taken over |
+//! | `check` | | a request | the next request resumes it |
+//! | `retention` | an application | a timer, a request | another process resumes it |
+//! | `deliver` | a webhook | a due message | another process sends the message again |
+//! | `backup` | | a request, and runs as long as its answer | nothing: a copy is of one moment |
 
 use std::error::Error;
 use std::future::Future;
@@ -36,10 +37,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::app::AppError;
-use crate::catalog::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobKind, RunnerState};
+use super::AppError;
+use crate::catalog::jobs::{ClaimJob, Job, JobEnd, JobEnded, JobKind, JobName, RunnerState};
 use crate::catalog::{Catalog, CatalogError};
 use crate::host::Host;
+
+mod status;
+
+pub use status::{JobProgress, JobState, JobStatus};
 
 /// The time without a heartbeat after which a runner counts as dead, in seconds.
 pub(in crate::app) const PATIENCE_SECS: u64 = 6;
@@ -59,8 +64,23 @@ pub(in crate::app) trait Work: Send + 'static {
     /// [`AppError::Stopped`].
     async fn step(&mut self) -> Result<Step, AppError>;
 
-    /// Prepares another round, because of a request that was made during the last one.
-    fn go_on(&mut self, request: &str);
+    /// Prepares another round, because of a request that was made during the last one. By default
+    /// does nothing: of most kinds, nobody requests another round.
+    fn go_on(&mut self, _request: &str) {}
+
+    /// Acts on the end of a round, which is recorded. By default writes it to the log.
+    async fn ended(&mut self, outcome: Result<(), AppError>) {
+        log(Self::NAME, &outcome);
+    }
+}
+
+/// Writes the end of a job to the log.
+pub(in crate::app) fn log(job: &str, outcome: &Result<(), AppError>) {
+    match outcome {
+        Ok(()) => tracing::info!("{job} is complete"),
+        Err(AppError::Stopped { .. }) => tracing::info!("{job} was stopped"),
+        Err(error) => tracing::error!(error = error as &dyn Error, "{job} failed"),
+    }
 }
 
 /// The outcome of a step.
@@ -75,15 +95,15 @@ pub(in crate::app) enum Step {
 
 /// The jobs of the catalog, as this process runs them.
 #[derive(Clone)]
-pub(in crate::app) struct Kernel {
-    catalog: Catalog,
-    host: Arc<dyn Host>,
+pub struct Kernel {
+    pub(super) catalog: Catalog,
+    pub(super) host: Arc<dyn Host>,
 }
 
 /// The way to claim a job.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(in crate::app) struct Order {
-    pub(in crate::app) kind: JobKind,
+    pub(in crate::app) name: JobName,
     /// The time without a heartbeat after which the last runner counts as dead, in seconds.
     pub(in crate::app) patience_secs: u64,
     /// True to start over instead of resuming a job that did not complete.
@@ -109,9 +129,9 @@ impl Kernel {
             action: "name the runner of a job",
             source: "the system provides no random bytes".into(),
         })?;
-        let Order { kind, patience_secs, restart } = order;
+        let Order { name, patience_secs, restart } = order;
         let now_secs = self.host.now_secs();
-        let claim = ClaimJob { kind, runner, now_secs, patience_secs, restart };
+        let claim = ClaimJob { name, runner, now_secs, patience_secs, restart };
         let Some(job) = self.catalog.claim_job(claim, begin).await? else { return Ok(None) };
         let running = Running::new(self.catalog.clone(), Arc::clone(&self.host), job.clone());
         Ok(Some((running, job)))
@@ -160,15 +180,9 @@ impl<W: Work> Task<W> {
         let _heartbeat = running.beating();
         loop {
             let outcome = steps(&running, &mut work).await;
-            match &outcome {
-                Ok(()) => tracing::info!(job, "a job is complete"),
-                Err(AppError::Stopped { .. }) => tracing::info!(job, "a job was stopped"),
-                Err(error) => {
-                    let error = error as &dyn Error;
-                    tracing::error!(error, job, "a job failed");
-                }
-            }
-            match running.end(outcome.err().map(|error| error.to_string())).await {
+            let end = running.end(outcome.as_ref().err().map(ToString::to_string)).await;
+            work.ended(outcome).await;
+            match end {
                 Ok(None) => return,
                 Ok(Some(request)) => work.go_on(&request),
                 // The job later appears as interrupted.
@@ -255,11 +269,16 @@ impl Running {
         work(&mut self.job.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the progress, which the heartbeat then saves.
+    /// Changes the progress, which the heartbeat saves at once.
     pub(in crate::app) fn tell(&self, progress: String) {
+        self.note(progress);
+        self.changed.notify_one();
+    }
+
+    /// Changes the progress, which the next heartbeat saves.
+    pub(in crate::app) fn note(&self, progress: String) {
         self.with(|job| job.progress = progress);
         self.is_changed.store(true, Ordering::Release);
-        self.changed.notify_one();
     }
 
     /// Saves a cursor and progress at once, in the transaction of `save`. Until then neither is
