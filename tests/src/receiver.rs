@@ -60,6 +60,11 @@ impl Receiver {
         Self { port, shared }
     }
 
+    /// Makes the receiver keep its requests without an answer, until it answers with a status.
+    pub fn holds(&self) {
+        self.answers(0);
+    }
+
     /// Makes the receiver respond with this status from now on.
     pub fn answers(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
@@ -119,6 +124,12 @@ fn answer(mut stream: TcpStream, shared: &Shared) {
             .is_ok();
         let status = if fails { 500 } else { shared.status.load(Ordering::SeqCst) };
         shared.received.lock().unwrap().push(Received { headers, body, status });
+        if status == 0 {
+            while shared.status.load(Ordering::SeqCst) == 0 {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            return;
+        }
         // A redirect leads back to this receiver, which thereby detects a client that follows it.
         let head =
             format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nlocation: /elsewhere\r\n\r\n");

@@ -27,7 +27,7 @@ fn shop(world: &World) {
 }
 
 /// Every command once, in an order that works. `|` precedes an exit status other than 0.
-const COMMANDS: [&str; 54] = [
+const COMMANDS: [&str; 55] = [
     "push shop:1 --machine a=root:1.raw",
     "push shop:2 --machine a=root:2.raw,data:1.raw",
     "push shop:3 --machine a=root:3.raw",
@@ -80,6 +80,7 @@ const COMMANDS: [&str; 54] = [
     "audit",
     "audit --verify",
     "backup copy.sqlite",
+    "jobs",
     "drill registry",
     "recover registry",
 ];

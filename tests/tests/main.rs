@@ -30,6 +30,7 @@ mod hostile;
 mod identity;
 mod images;
 mod interrupt;
+mod jobs;
 mod lifecycle;
 mod links;
 mod modes;

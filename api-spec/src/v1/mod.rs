@@ -30,6 +30,7 @@ pub use maintenance::fsck::{
     DAMAGED_RELEASES_MAX, Damage, DamagedRelease, FINDINGS_MAX, Finding, FindingClass, Fsck,
     FsckState, LostObject, StartFsck,
 };
+pub use maintenance::jobs::{Job, JobState, Jobs};
 pub use meta::{Health, ServerVersion};
 pub use releases::applications::{Application, ApplicationPage};
 pub use releases::channels::{Channel, ChannelHistory, ChannelMove, ChannelPage, MoveChannel};

@@ -5,7 +5,7 @@ use std::path::Path;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_api::v1::{Damage, DamagedRelease, Fsck, Lease, StartFsck};
+use seawall_api::v1::{Damage, DamagedRelease, Fsck, Jobs, Lease, StartFsck};
 
 use super::RegistryError;
 
@@ -21,6 +21,12 @@ pub trait Maintenance: Send + Sync {
 
     /// Stops the running check.
     async fn stop_fsck(&self) -> Result<(), RegistryError>;
+
+    /// Returns the newest job of each kind and subject.
+    async fn jobs(&self) -> Result<Jobs, RegistryError>;
+
+    /// Stops the running job of a kind and a subject, which is empty for most kinds.
+    async fn stop_job(&self, kind: &str, subject: &str) -> Result<(), RegistryError>;
 
     /// Returns the releases known to be damaged.
     async fn damage(&self) -> Result<Damage, RegistryError>;

@@ -96,7 +96,7 @@ impl Described {
 
 /// The read operations: the described path, and the requested path, in which `{A}` stands for the
 /// application and `{R}` for a release.
-const READS: [(&str, &str); 26] = [
+const READS: [(&str, &str); 27] = [
     ("/v1/applications", "/v1/applications"),
     ("{A}", "/v1/applications/webshop"),
     ("{A}", "/v1/applications/none"),
@@ -116,6 +116,7 @@ const READS: [(&str, &str); 26] = [
     ("/v1/webhooks", "/v1/webhooks"),
     ("/v1/fsck", "/v1/fsck"),
     ("/v1/damage", "/v1/damage"),
+    ("/v1/jobs", "/v1/jobs"),
     ("/v1/collection", "/v1/collection"),
     ("/v1/collection/plan", "/v1/collection/plan"),
     ("/v1/usage", "/v1/usage"),

@@ -1,4 +1,5 @@
-//! Maintenance: collection, and checks of everything that is stored.
+//! Maintenance: collection, checks of everything that is stored, and the status of jobs.
 
 pub(super) mod collect;
 pub(super) mod fsck;
+pub(super) mod jobs;

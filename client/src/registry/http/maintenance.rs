@@ -10,7 +10,7 @@ use reqwest::header::CONTENT_TYPE;
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
-use seawall_api::v1::{Damage, DamagedRelease, Fsck, Lease, StartFsck};
+use seawall_api::v1::{Damage, DamagedRelease, Fsck, Jobs, Lease, StartFsck};
 use seawall_store::new_file::{NewFile, NewFileError};
 
 use super::HttpRegistry;
@@ -32,6 +32,18 @@ impl Maintenance for HttpRegistry {
 
     async fn stop_fsck(&self) -> Result<(), RegistryError> {
         self.done(Call::new(Method::DELETE, self.v1(["fsck"]), "stop its check")).await
+    }
+
+    async fn jobs(&self) -> Result<Jobs, RegistryError> {
+        self.json(Call::get(self.v1(["jobs"]), "list its jobs")).await
+    }
+
+    async fn stop_job(&self, kind: &str, subject: &str) -> Result<(), RegistryError> {
+        let mut url = self.v1(["jobs", kind]);
+        if !subject.is_empty() {
+            url.query_pairs_mut().append_pair("subject", subject);
+        }
+        self.done(Call::new(Method::DELETE, url, format!("stop its job {kind}"))).await
     }
 
     async fn damage(&self) -> Result<Damage, RegistryError> {

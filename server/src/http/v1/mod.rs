@@ -38,6 +38,7 @@ pub(super) fn resources() -> Vec<Resource> {
         maintenance::collect::resources(),
         maintenance::damage::resources(),
         maintenance::fsck::resources(),
+        maintenance::jobs::resources(),
         tokens::resources(),
     ];
     files.into_iter().flatten().collect()

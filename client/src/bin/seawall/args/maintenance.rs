@@ -66,6 +66,15 @@ pub(crate) struct RepairArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct JobsArgs {
+    /// Stop the running job: `backup`, `check`, `collection`, or `retention/APPLICATION`
+    #[arg(long, value_name = "JOB")]
+    pub(crate) stop: Option<String>,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct BackupArgs {
     /// The file to create; a data directory before it replaces --registry
     #[arg(value_name = "[DATA] OUT", num_args = 1..=2, required = true)]

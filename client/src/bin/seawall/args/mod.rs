@@ -93,6 +93,8 @@ pub(crate) enum RawCommand {
     Fsck(maintenance::FsckArgs),
     /// Restore lost data of a registry from other sources
     Repair(maintenance::RepairArgs),
+    /// Show the long work of a registry: what runs, how far, and when it was last complete
+    Jobs(maintenance::JobsArgs),
     /// Copy a registry's catalog into a file while it is in use
     Backup(maintenance::BackupArgs),
     /// Rebuild a registry's catalog from its store

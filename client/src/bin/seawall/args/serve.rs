@@ -49,6 +49,9 @@ pub(crate) struct ServeArgs {
     /// Collect unreferenced data at this interval [default: only on `seawall gc`]
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
     pub(crate) collect_every: Option<u64>,
+    /// Apply all retention policies at this interval [default: only on `seawall retention apply`]
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u64).range(1..=8760))]
+    pub(crate) retention_every: Option<u64>,
     /// The time for which the registry, once told to stop, reports not ready and still serves, so
     /// that a balancer sends requests elsewhere
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=300))]

@@ -6,7 +6,7 @@ use seawall_api::v1::{StartCollection, StartFsck};
 
 use super::reference::{Target, release};
 use super::{Command, Reach, threads};
-use crate::args::maintenance::{BackupArgs, FsckArgs, GcArgs, RepairArgs};
+use crate::args::maintenance::{BackupArgs, FsckArgs, GcArgs, JobsArgs, RepairArgs};
 #[cfg(feature = "server")]
 use crate::args::maintenance::{DrillArgs, RecoverArgs};
 #[cfg(feature = "server")]
@@ -28,6 +28,8 @@ pub(crate) enum Maintenance {
     FsckStop,
     Repair(Repair),
     Backup(PathBuf),
+    /// The jobs; first stops one, given by kind and subject.
+    Jobs(Option<(String, String)>),
 }
 
 #[derive(Debug)]
@@ -84,6 +86,15 @@ pub(super) fn backup(args: BackupArgs) -> Result<Command, Failure> {
         Some(data) => Command::BackupOf(reach, data, out),
         None => Command::Maintenance(reach, Maintenance::Backup(out)),
     })
+}
+
+pub(super) fn jobs(args: JobsArgs) -> Command {
+    let JobsArgs { stop, credentials } = args;
+    let stop = stop.map(|job| match job.split_once('/') {
+        Some((kind, subject)) => (kind.to_owned(), subject.to_owned()),
+        None => (job, String::new()),
+    });
+    Command::Maintenance(Reach { host: None, credentials }, Maintenance::Jobs(stop))
 }
 
 #[cfg(feature = "server")]

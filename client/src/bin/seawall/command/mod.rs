@@ -116,6 +116,7 @@ impl Command {
             RawCommand::Inspect(args) => images::inspect(args),
             RawCommand::Fsck(args) => maintenance::fsck(args),
             RawCommand::Repair(args) => maintenance::repair(args),
+            RawCommand::Jobs(args) => Ok(maintenance::jobs(args)),
             RawCommand::Backup(args) => maintenance::backup(args),
             #[cfg(feature = "server")]
             RawCommand::Recover(args) => Ok(maintenance::recover(args)),
@@ -159,6 +160,7 @@ impl Command {
             Self::Inspect(..) => "inspect",
             Self::Maintenance(_, Maintenance::Repair(_)) => "repair",
             Self::Maintenance(_, Maintenance::Backup(_)) | Self::BackupOf(..) => "backup",
+            Self::Maintenance(_, Maintenance::Jobs(_)) => "jobs",
             Self::Maintenance(..) => "fsck",
             #[cfg(feature = "server")]
             Self::Offline(Offline::Recover { .. }) => "recover",

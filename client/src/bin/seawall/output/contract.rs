@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 
 /// The renamed fields: the enclosing object (`*` for any), the field's name, and its name in the
 /// contract.
-const RENAMED: [(&str, &str, &str); 32] = [
+const RENAMED: [(&str, &str, &str); 34] = [
     ("*", "alreadyThere", "alreadyPresent"),
     ("*", "diskLen", "diskBytes"),
     ("*", "fileLen", "fileBytes"),
@@ -33,6 +33,8 @@ const RENAMED: [(&str, &str, &str); 32] = [
     ("hosts", "disks", "diskCount"),
     ("noted", "disks", "diskCount"),
     ("packages", "len", "fileBytes"),
+    ("jobs", "bytes", "doneBytes"),
+    ("jobs", "objects", "objectCount"),
     ("partitions", "len", "partitionBytes"),
     ("partitions", "start", "offsetBytes"),
     ("pins", "name", "pin"),

@@ -8,9 +8,9 @@ use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{
     ApplyRetention, AuditPage, CreatedToken, Damage, DamagedRelease, DeletedRelease, DeliveryPage,
-    Fsck, Holders, HostPage, HostRun, Lease, NewToken, NewWebhook, Pin, Policies, Policy, Quota,
-    RenewHost, RetentionOutcome, RetentionPlan, RetentionPolicy, SetQuota, StartFsck, TokenPage,
-    Webhook,
+    Fsck, Holders, HostPage, HostRun, Jobs, Lease, NewToken, NewWebhook, Pin, Policies, Policy,
+    Quota, RenewHost, RetentionOutcome, RetentionPlan, RetentionPolicy, SetQuota, StartFsck,
+    TokenPage, Webhook,
 };
 
 use super::{FakeRegistry, unused};
@@ -106,6 +106,14 @@ impl Maintenance for FakeRegistry {
     }
 
     async fn stop_fsck(&self) -> Result<(), RegistryError> {
+        unused()
+    }
+
+    async fn jobs(&self) -> Result<Jobs, RegistryError> {
+        unused()
+    }
+
+    async fn stop_job(&self, _: &str, _: &str) -> Result<(), RegistryError> {
         unused()
     }
 

@@ -21,7 +21,7 @@ const ANY: [Code; 7] = [
 ];
 
 /// The further error codes of each operation, by method and path.
-const OWN: [(&str, &str, &[Code]); 28] = [
+const OWN: [(&str, &str, &[Code]); 29] = [
     ("get", "/readyz", &[Code::Unavailable]),
     ("get", "/v1/applications/{application}", &[Code::NotFound]),
     ("get", "/v1/applications/{application}/releases", &[Code::NotFound]),
@@ -76,6 +76,7 @@ const OWN: [(&str, &str, &[Code]); 28] = [
         &[Code::NotFound, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull],
     ),
     ("post", "/v1/backup", &[Code::Damaged, Code::StorageFull]),
+    ("delete", "/v1/jobs/{kind}", &[Code::NotFound, Code::StorageFull]),
 ];
 const UPLOAD: &[Code] =
     &[Code::Incomplete, Code::LeaseEnded, Code::DigestMismatch, Code::StorageFull];

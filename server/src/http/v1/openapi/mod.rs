@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::audit::{log, quotas, webhooks};
 use super::content::{chunks, descriptors, indexes, leases, packs};
-use super::maintenance::{backup, collect, damage, fsck};
+use super::maintenance::{backup, collect, damage, fsck, jobs};
 use super::releases::{applications, channels, diff, published};
 use super::retention::{hosts, pins, policies};
 use super::tokens;
@@ -46,6 +46,7 @@ pub(super) const NOT_MODIFIED: &str = "The client's copy is current";
         (name = "collection", description = "Removal of objects that no release needs"),
         (name = "fsck", description = "Checks of the whole registry, known damage, repair and \
              backup"),
+        (name = "jobs", description = "The status of long work, the same from every process"),
         (name = "audit", description = "The audit log"),
         (name = "webhooks", description = "Delivery of events to URLs"),
         (name = "tokens", description = "Access tokens that the registry keeps")
@@ -67,7 +68,7 @@ pub(super) const NOT_MODIFIED: &str = "The client's copy is current";
         packs::read, packs::upload, diff::diff,
         collect::status, collect::start, collect::stop, collect::plan, collect::usage,
         fsck::read, fsck::begin, fsck::stop, damage::damage, damage::damage_of, damage::put_document,
-        backup::backup,
+        backup::backup, jobs::list, jobs::stop,
         log::list, quotas::read, quotas::set,
         webhooks::list, webhooks::add, webhooks::remove, webhooks::deliveries,
         tokens::list, tokens::create, tokens::revoke

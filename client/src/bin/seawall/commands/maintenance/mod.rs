@@ -7,6 +7,7 @@ pub(super) mod collect;
 #[cfg(feature = "server")]
 pub(super) mod drill;
 mod fsck;
+mod jobs;
 #[cfg(feature = "server")]
 pub(super) mod recover;
 mod repair;
@@ -27,5 +28,6 @@ pub(super) async fn run(context: Context, maintenance: Maintenance) -> Result<()
         Maintenance::FsckStop => fsck::stop(&context).await,
         Maintenance::Repair(order) => repair::repair(context, order).await,
         Maintenance::Backup(out) => backup::backup(&context, &out).await,
+        Maintenance::Jobs(stop) => jobs::jobs(&context, stop).await,
     }
 }

@@ -46,7 +46,8 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
         },
         private_webhooks: args.private_webhooks,
         adopts_store: args.adopt_store,
-        collect_every: args.collect_every.map(|hours| Duration::from_secs(hours * 3600)),
+        collect_every: args.collect_every.map(hours),
+        retention_every: args.retention_every.map(hours),
         ..Config::new(args.data)
     };
     let running = seawall_server::start(config).await.map_err(|error| refused(&error))?;
@@ -58,6 +59,10 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
     let outcome = running.wait().await;
     telemetry::flush(LOG_FLUSH_TIME_MAX);
     outcome.map_err(|error| Failure::io("the registry stopped", &error))
+}
+
+fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 3600)
 }
 
 fn min_free(text: &str) -> Result<MinFree, Failure> {

@@ -32,6 +32,16 @@ pub(super) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "jobs",
+        &[
+            example("Show what runs, and when the last backup ended", "seawall jobs"),
+            example(
+                "Stop deleting releases of an application",
+                "seawall jobs --stop retention/shop",
+            ),
+        ],
+    ),
+    (
         "backup",
         &[
             example(
