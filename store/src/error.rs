@@ -259,6 +259,12 @@ impl StoreError {
         }
     }
 
+    /// Returns whether the service of a bucket told to send fewer requests.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, Self::Bucket { fault: Fault::Throttled, .. })
+    }
+
     /// Returns whether the medium could not read or write the bytes: a bad sector, or a dead disk.
     #[must_use]
     pub fn is_media_failure(&self) -> bool {

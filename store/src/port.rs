@@ -1,4 +1,4 @@
-//! The traits through which the engine reaches bytes at rest.
+//! The traits through which the engine reaches bytes at rest, and their values.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +16,46 @@ pub enum Put {
     Created,
     /// An object of this name existed; its bytes were left as they are.
     AlreadyPresent,
+}
+
+/// The behaviour of a backend for a write on the condition that the object is absent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conditions {
+    /// The backend refuses the write if the object is there.
+    Honoured,
+    /// The backend replaces the object.
+    Ignored,
+}
+
+impl Conditions {
+    /// Returns the word for logs and reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Honoured => "honoured",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// What is known of the behaviour of a bucket's service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BucketState {
+    /// The behaviour for conditional writes; `None` if it was not tried.
+    pub conditions: Option<Conditions>,
+    /// The retries of failed requests.
+    pub retries: RetryTally,
+}
+
+/// The number of requests that failed in a way that a retry may mend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RetryTally {
+    /// Requests sent again.
+    pub sent: u64,
+    /// Requests not sent again, because the budget of retries was spent.
+    pub refused: u64,
+    /// Answers that told to send fewer requests.
+    pub throttled: u64,
 }
 
 /// An object opened for reading.

@@ -27,7 +27,9 @@ use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore as Backe
 use super::calls::{self, failed, location, outside, within};
 use super::s3::Service;
 use crate::error::{ErrorKind, StoreError};
-use crate::port::{Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put};
+use crate::port::{
+    BucketState, Conditions, Listing, ObjectKind, ObjectName, ObjectStore, OpenObject, Put,
+};
 
 /// The length of a read, in bytes. Four such reads at once fill a fast line.
 const PIECE_LEN: u64 = 4 << 20;
@@ -41,26 +43,6 @@ const LISTS_AT_ONCE: usize = 16;
 const LENS_MAX: usize = 1 << 16;
 /// Read attempts of an object that is replaced meanwhile.
 const READS_MAX: usize = 3;
-
-/// The behaviour of a backend for a write on the condition that the object is absent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Conditions {
-    /// The backend refuses the write if the object is there.
-    Honoured,
-    /// The backend replaces the object.
-    Ignored,
-}
-
-impl Conditions {
-    /// Returns the word for logs and reports.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Honoured => "honoured",
-            Self::Ignored => "ignored",
-        }
-    }
-}
 
 /// An [`ObjectStore`] in a bucket. Clones share it.
 #[derive(Debug, Clone)]
@@ -121,6 +103,14 @@ impl Bucket {
         Ok(*self.inner.conditions.get_or_init(|| found.unwrap_or(Conditions::Ignored)))
     }
 
+    /// Returns what is known of the backend's behaviour.
+    #[must_use]
+    pub fn state(&self) -> BucketState {
+        let conditions = self.inner.conditions.get().copied();
+        let budget = self.inner.service.as_ref().map(|service| service.budget.tally());
+        BucketState { conditions, retries: budget.unwrap_or_default() }
+    }
+
     pub(super) fn backend(&self) -> &dyn Backend {
         &*self.inner.backend
     }
@@ -129,9 +119,13 @@ impl Bucket {
     async fn part(&self, path: &str, range: Range<u64>) -> Result<Part, Error> {
         let range = Some(GetRange::Bounded(range));
         let options = GetOptions { range, ..GetOptions::default() };
-        let answer = self.backend().get_opts(&location(path), options).await?;
-        let meta = answer.meta.clone();
-        Ok(Part { meta, bytes: answer.bytes().await? })
+        let place = location(path);
+        let read = || async {
+            let answer = self.backend().get_opts(&place, options.clone()).await?;
+            let meta = answer.meta.clone();
+            Ok(Part { meta, bytes: answer.bytes().await? })
+        };
+        calls::renewed(read).await
     }
 
     /// Reads an object in pieces. Returns `None` if it was replaced meanwhile.
@@ -247,15 +241,17 @@ impl ObjectStore for Bucket {
             return Ok(Put::AlreadyPresent);
         }
         let len = bytes.len() as u64;
-        let mode = PutMode::Create.into();
-        match self.backend().put_opts(&location(&path), bytes.into(), mode).await {
-            Ok(_) => {
-                self.remember(name, len);
-                Ok(Put::Created)
-            }
-            Err(Error::AlreadyExists { .. }) => Ok(Put::AlreadyPresent),
-            Err(source) => Err(failed("write", path, source)),
+        match calls::create(self.backend(), &path, bytes.clone()).await {
+            Ok(_) => {}
+            // Taken at its word, a service that is wrong here would lose the object.
+            Err(Error::AlreadyExists { .. }) => match self.ask_len(&path).await? {
+                Some(_) => return Ok(Put::AlreadyPresent),
+                None => calls::write(self.backend(), "write", &path, bytes).await?,
+            },
+            Err(source) => return Err(failed("write", path, source)),
         }
+        self.remember(name, len);
+        Ok(Put::Created)
     }
 
     async fn replace(&self, name: &ObjectName, bytes: Bytes) -> Result<(), StoreError> {
@@ -294,10 +290,10 @@ impl ObjectStore for Bucket {
             return calls::list(self.backend(), kind);
         }
         let folder = location(kind.rules().folder);
-        let page = self.backend().list(Some(&folder)).take(PAGE_LEN);
         let listed = async move {
             let failed = |source| failed("list", kind.rules().folder.to_owned(), source);
-            let page: Vec<_> = page.try_collect().await.map_err(failed)?;
+            let list = || self.backend().list(Some(&folder)).take(PAGE_LEN).try_collect();
+            let page: Vec<_> = calls::renewed(list).await.map_err(failed)?;
             let rest = match page.last() {
                 Some(last) if page.len() == PAGE_LEN => self.list_after(kind, &last.location),
                 _ => stream::empty().boxed(),

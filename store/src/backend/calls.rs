@@ -5,13 +5,48 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use object_store::{Error, ObjectMeta, ObjectStore as Backend, ObjectStoreExt, PutMode, path};
+use object_store::{
+    Error, ObjectMeta, ObjectStore as Backend, ObjectStoreExt, PutMode, PutPayload, PutResult, path,
+};
 
 use crate::error::{Fault, StoreError};
 use crate::port::{Listing, ObjectKind, ObjectName};
 
 /// The bytes a probe writes and reads back.
 const PROBE: &[u8] = b"seawall";
+
+/// Makes a call once more if the credentials were refused. Credentials are read anew for each call,
+/// and those of the first may have expired on the way.
+pub(super) async fn renewed<T, R>(call: impl Fn() -> R) -> Result<T, Error>
+where
+    R: Future<Output = Result<T, Error>>,
+{
+    match call().await {
+        Err(error) if Fault::of(&error).is_some_and(|(it, _)| it == Fault::Unauthenticated) => {
+            call().await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn put(
+    backend: &dyn Backend,
+    path: &str,
+    bytes: Bytes,
+    mode: PutMode,
+) -> Result<PutResult, Error> {
+    let (place, payload) = (location(path), PutPayload::from(bytes));
+    renewed(|| backend.put_opts(&place, payload.clone(), mode.clone().into())).await
+}
+
+/// Writes an object on the condition that it is absent.
+pub(super) async fn create(
+    backend: &dyn Backend,
+    path: &str,
+    bytes: Bytes,
+) -> Result<PutResult, Error> {
+    put(backend, path, bytes, PutMode::Create).await
+}
 
 /// Writes an object, over an earlier one if there is one.
 pub(super) async fn write(
@@ -20,7 +55,7 @@ pub(super) async fn write(
     path: &str,
     bytes: Bytes,
 ) -> Result<(), StoreError> {
-    match backend.put_opts(&location(path), bytes.into(), PutMode::Overwrite.into()).await {
+    match put(backend, path, bytes, PutMode::Overwrite).await {
         Ok(_) => Ok(()),
         Err(source) => Err(failed(verb, path.to_owned(), source)),
     }
@@ -28,10 +63,8 @@ pub(super) async fn write(
 
 /// Returns an object's bytes.
 pub(super) async fn get(backend: &dyn Backend, path: &str) -> Result<Bytes, StoreError> {
-    let answer = match backend.get(&location(path)).await {
-        Ok(answer) => answer.bytes().await,
-        Err(source) => Err(source),
-    };
+    let place = location(path);
+    let answer = renewed(|| async { backend.get(&place).await?.bytes().await }).await;
     answer.map_err(|source| failed("read", path.to_owned(), source))
 }
 
@@ -65,7 +98,8 @@ pub(super) fn names(
 
 /// Removes an object. A missing object is not an error.
 pub(super) async fn delete(backend: &dyn Backend, path: &str) -> Result<(), StoreError> {
-    let deleted = backend.delete(&location(path)).await;
+    let place = location(path);
+    let deleted = renewed(|| backend.delete(&place)).await;
     match deleted.map_err(|source| failed("delete", path.to_owned(), source)) {
         Ok(()) | Err(StoreError::Missing { .. }) => Ok(()),
         Err(error) => Err(error),

@@ -3,9 +3,9 @@
 //! A listing never shows them, so no collection and no check takes them for content.
 
 use bytes::Bytes;
-use object_store::{Error, ObjectStore as Backend, PutMode};
+use object_store::{Error, ObjectStore as Backend};
 
-use super::calls::{self, failed, location};
+use super::calls::{self, failed};
 use super::{Bucket, Directory};
 use crate::error::StoreError;
 
@@ -55,8 +55,13 @@ async fn get(backend: &dyn Backend, path: &str) -> Result<Option<Bytes>, StoreEr
 }
 
 async fn put(backend: &dyn Backend, path: &str, bytes: Bytes) -> Result<(), StoreError> {
-    match backend.put_opts(&location(path), bytes.into(), PutMode::Create.into()).await {
-        Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),
+    match calls::create(backend, path, bytes.clone()).await {
+        Ok(_) => Ok(()),
+        // Taken at its word, a service that is wrong here would lose the marker.
+        Err(Error::AlreadyExists { .. }) if get(backend, path).await?.is_none() => {
+            calls::write(backend, "write", path, bytes).await
+        }
+        Err(Error::AlreadyExists { .. }) => Ok(()),
         Err(source) => Err(failed("write", path.to_owned(), source)),
     }
 }

@@ -6,5 +6,7 @@ mod directory;
 mod marker;
 pub mod s3;
 
-pub use bucket::{Bucket, Conditions};
+pub use bucket::Bucket;
 pub use directory::Directory;
+
+pub use crate::port::Conditions;

@@ -7,7 +7,8 @@
 //! # Limits
 //!
 //! A request may take long as long as bytes move; without progress it ends (`watch`). Failures of
-//! the service and of the network are repeated with growing pauses, for a minute in all.
+//! the service and of the network are repeated with growing pauses, for a minute in all, as long as
+//! the budget of all requests together permits it (`retry`).
 
 use std::fs;
 use std::io;
@@ -17,11 +18,12 @@ use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
 use object_store::prefix::PrefixStore;
-use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
+use object_store::{Certificate, ClientOptions, RetryConfig};
 
 mod address;
 mod credentials;
 mod links;
+mod retry;
 mod threads;
 mod watch;
 
@@ -29,18 +31,13 @@ use super::bucket::Bucket;
 pub use address::{BucketAddress, InvalidAddress};
 pub use credentials::Environment;
 pub(super) use links::Links;
+pub(super) use retry::Budget;
 pub(super) use threads::Threads;
 
 /// The time in which a connection is made.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// The time of one request: 17 MiB at 0.25 Mbit/s.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(600);
-/// The time in which a failed request is repeated.
-const RETRY_TIME_MAX: Duration = Duration::from_secs(60);
-/// The number of times that a failed request is repeated.
-const RETRIES_MAX: usize = 8;
-/// The longest pause before a request is repeated.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// The time for which an unused connection is kept. Gateways close theirs after a minute.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 /// The default time without progress after which a request is repeated.
@@ -184,6 +181,8 @@ pub(super) struct Service {
     pub(super) _threads: Threads,
     /// The addresses for clients, if they may read from the bucket.
     pub(super) links: Option<Links>,
+    /// The budget of retries.
+    pub(super) budget: Arc<Budget>,
 }
 
 /// Opens a bucket. No request is sent.
@@ -195,8 +194,12 @@ pub fn open(settings: &Settings) -> Result<Bucket, InvalidSettings> {
     let endpoint = settings.endpoint().map(|text| endpoint(text, settings)).transpose()?;
     let is_encrypted = endpoint.as_deref().is_none_or(is_encrypted);
     let threads = Threads::start().map_err(InvalidSettings::Threads)?;
-    let connector =
-        watch::Connector { runtime: threads.handle(), stall_time_max: settings.stall_time_max };
+    let budget = Arc::new(Budget::default());
+    let connector = watch::Connector {
+        runtime: threads.handle(),
+        stall_time_max: settings.stall_time_max,
+        budget: Arc::clone(&budget),
+    };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(address.bucket())
         .with_virtual_hosted_style_request(settings.style == Style::VirtualHost)
@@ -205,11 +208,8 @@ pub fn open(settings: &Settings) -> Result<Bucket, InvalidSettings> {
         .with_unsigned_payload(is_encrypted)
         // The request that deletes many is one that not every service has.
         .with_disable_bulk_delete(true)
-        .with_retry(RetryConfig {
-            max_retries: RETRIES_MAX,
-            retry_timeout: RETRY_TIME_MAX,
-            backoff: BackoffConfig { max_backoff: PAUSE_MAX, ..BackoffConfig::default() },
-        })
+        // The connector retries.
+        .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
         .with_client_options(client_options(settings)?)
         .with_http_connector(connector);
     if let Some(endpoint) = endpoint {
@@ -223,7 +223,7 @@ pub fn open(settings: &Settings) -> Result<Bucket, InvalidSettings> {
         Reads::Relayed => None,
         Reads::Direct => Some(Links::new(s3.clone(), address.prefix())),
     };
-    let service = Service { _threads: threads, links };
+    let service = Service { _threads: threads, links, budget };
     Ok(match address.prefix() {
         "" => Bucket::of_service(Arc::new(s3), service),
         prefix => Bucket::of_service(Arc::new(PrefixStore::new(s3, prefix)), service),

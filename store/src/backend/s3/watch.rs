@@ -3,15 +3,14 @@
 //! A limit on the time of a whole request either kills uploads over slow lines or waits for minutes
 //! on a dead one. Here a request may take long as long as bytes move: the request fails once
 //! nothing was sent or received for a while, and is then repeated like one that was never sent.
-//! A repeated upload is harmless, because the name of an object determines its content.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::StatusCode;
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
 use http_body::{Body, Frame, SizeHint};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
@@ -21,8 +20,18 @@ use object_store::{ClientOptions, PutPayload};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::Budget;
+
 /// The length of the parts in which progress of an upload is seen, in bytes.
 const PART_LEN: usize = 64 << 10;
+
+/// The longest answer in bytes. The store reads objects in pieces of 4 MiB.
+const ANSWER_LEN_MAX: usize = 20 << 20;
+
+/// The failure of an answer that is too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is longer than {} MiB", ANSWER_LEN_MAX >> 20)]
+struct TooLong;
 
 /// The failure of a request that made no progress.
 #[derive(Debug, thiserror::Error)]
@@ -41,25 +50,36 @@ pub(super) struct Connector {
     pub(super) runtime: Handle,
     /// The time without progress after which a request fails.
     pub(super) stall_time_max: Duration,
+    /// The retries that all requests share.
+    pub(super) budget: Arc<Budget>,
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = SpawnedReqwestConnector::new(self.runtime.clone()).connect(options)?;
-        Ok(HttpClient::new(Watched { inner, stall_time_max: self.stall_time_max }))
+        let (stall_time_max, budget) = (self.stall_time_max, Arc::clone(&self.budget));
+        Ok(HttpClient::new(Watched { inner, stall_time_max, budget }))
     }
 }
 
-/// A client that watches its requests.
+/// A client that watches its requests and retries them.
 #[derive(Debug)]
 struct Watched {
     inner: HttpClient,
     stall_time_max: Duration,
+    budget: Arc<Budget>,
 }
 
 #[async_trait::async_trait]
 impl HttpService for Watched {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.budget.send(request.method(), || self.attempt(request.clone())).await
+    }
+}
+
+impl Watched {
+    /// Sends a request and receives the whole answer, so that one that is cut counts as failed.
+    async fn attempt(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let progress = Progress::begin();
         let request = request.map(|body| in_parts(body, &progress));
         let response = tokio::select! {
@@ -69,16 +89,26 @@ impl HttpService for Watched {
         let (head, inner) = response.into_parts();
         let timer = Box::pin(sleep(self.stall_time_max));
         let watch = Watch { inner, timer, is_waiting: false, stall_time_max: self.stall_time_max };
-        let body = HttpResponseBody::new(watch);
-        if head.status == StatusCode::PARTIAL_CONTENT {
-            // A read of an object, which continues where it was cut.
-            return Ok(HttpResponse::from_parts(head, body));
-        }
-        // Lists and refusals are short. One that is cut is repeated like one that never came.
-        let repeated = |error| HttpError::new(HttpErrorKind::Request, error);
-        let bytes = body.bytes().await.map_err(repeated)?;
+        let bytes = received(HttpResponseBody::new(watch)).await?;
         Ok(HttpResponse::from_parts(head, bytes.into()))
     }
+}
+
+/// Receives the body of an answer. Fails if it is longer than any that the store asks for.
+async fn received(body: HttpResponseBody) -> Result<Bytes, HttpError> {
+    let cut = |error| HttpError::new(HttpErrorKind::Request, error);
+    let mut frames = body.bytes_stream();
+    let Some(first) = frames.try_next().await.map_err(cut)? else { return Ok(Bytes::new()) };
+    let Some(second) = frames.try_next().await.map_err(cut)? else { return Ok(first) };
+    let mut bytes = BytesMut::from(first);
+    bytes.extend_from_slice(&second);
+    while let Some(frame) = frames.try_next().await.map_err(cut)? {
+        if bytes.len() + frame.len() > ANSWER_LEN_MAX {
+            return Err(HttpError::new(HttpErrorKind::Decode, TooLong));
+        }
+        bytes.extend_from_slice(&frame);
+    }
+    Ok(bytes.freeze())
 }
 
 /// The time at which an upload last made progress.
