@@ -27,13 +27,14 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use seawall_api::index::ChunkRef;
-use seawall_store::read::{Proven, Reader, Request, Wanted};
+use seawall_store::read::{Freshness, Proven, Prover, Reader, Request, Wanted};
 use tokio::sync::mpsc;
 
 pub use error::FetchError;
 pub use source::Packs;
 pub use stats::FetchStats;
 
+use crate::error::ErrorKind;
 use crate::host::HostError;
 use crate::progress::Progress;
 use crate::resolve::Resolved;
@@ -167,11 +168,27 @@ impl Fetch {
     async fn answer(&self, ask: Ask, work: Work) -> Result<(FetchStats, Vec<Want>), FetchError> {
         match ask {
             Ask::Seeds(seeds) => self.reader.work(move |prover| work.seeds(seeds, prover)).await?,
-            Ask::Range(request) => {
-                let bytes = self.reader.read(&request).await?;
-                let stats =
-                    self.reader.work(move |prover| work.frames(&request, &bytes, prover)).await?;
-                Ok((stats?, Vec::new()))
+            Ask::Range(request) => Ok((self.request(request, work).await?, Vec::new())),
+        }
+    }
+
+    /// Delivers the chunks of a request. If one is wrong, the request is made once more.
+    async fn request(&self, request: Request<Want>, work: Work) -> Result<FetchStats, FetchError> {
+        let request = Arc::new(request);
+        let mut delivered = 0;
+        let mut freshness = Freshness::Any;
+        loop {
+            let bytes = self.reader.read(&request, freshness).await?;
+            let (asked, work) = (Arc::clone(&request), work.clone());
+            let frames = move |prover: &mut Prover| work.frames(&asked, &bytes, delivered, prover);
+            match self.reader.work(frames).await? {
+                (count, Err(FetchError::Read(error)))
+                    if error.kind() == ErrorKind::Damaged && freshness == Freshness::Any =>
+                {
+                    tracing::info!(%error, "reading wrong bytes once more, past caches");
+                    (delivered, freshness) = (count, Freshness::AtRest);
+                }
+                (_, outcome) => return outcome,
             }
         }
     }

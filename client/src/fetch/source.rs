@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use seawall_api::digest::{ChunkDigest, PackDigest};
-use seawall_store::read::{Place, Source, SourceError};
+use seawall_store::read::{Freshness, Place, Source, SourceError};
 
 use crate::registry::{Registry, RegistryError};
 use crate::resolve::Resolved;
@@ -40,7 +40,12 @@ impl Source for Packs {
         Ok(self.0.locate_chunks(chunks).await?)
     }
 
-    async fn range(&self, pack: PackDigest, range: Range<u64>) -> Result<Bytes, SourceError> {
-        Ok(self.0.pack_range(pack, range).await?)
+    async fn range(
+        &self,
+        pack: PackDigest,
+        range: Range<u64>,
+        freshness: Freshness,
+    ) -> Result<Bytes, SourceError> {
+        Ok(self.0.pack_range(pack, range, freshness).await?)
     }
 }

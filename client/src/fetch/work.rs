@@ -18,20 +18,27 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Delivers the chunks of a request.
+    /// Delivers the chunks of a request, except for the first ones, which are delivered already.
+    /// Returns the number of those delivered now and then.
     pub(super) fn frames(
         &self,
         request: &Request<Want>,
         bytes: &[u8],
+        delivered: usize,
         prover: &mut Prover,
-    ) -> Result<FetchStats, FetchError> {
-        for (position, frame) in request.frames.iter().enumerate() {
-            let proven = request.prove(position, bytes, prover).map_err(Arc::new)?;
-            self.deliver.deliver(&frame.want, proven.plain, Origin::Pack(proven))?;
+    ) -> (usize, Result<FetchStats, FetchError>) {
+        self.progress.transferred(bytes.len() as u64);
+        for (position, frame) in request.frames.iter().enumerate().skip(delivered) {
+            let proven = request.prove(position, bytes, prover).map_err(Arc::new);
+            let outcome = proven.map_err(FetchError::from).and_then(|proven| {
+                Ok(self.deliver.deliver(&frame.want, proven.plain, Origin::Pack(proven))?)
+            });
+            if let Err(error) = outcome {
+                return (position, Err(error));
+            }
             self.progress.advance(wanted_bytes(&frame.want));
         }
-        self.progress.transferred(bytes.len() as u64);
-        Ok(FetchStats::planned(std::slice::from_ref(request)))
+        (request.frames.len(), Ok(FetchStats::planned(std::slice::from_ref(request))))
     }
 
     /// Delivers the chunks that their seeds hold. Returns the others.

@@ -14,7 +14,7 @@ use seawall_api::v1::{
     Application, ApplicationPage, Channel, ChannelMove, Collection, CollectionPlan, Lease,
     LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
-use seawall_store::read::Place;
+use seawall_store::read::{Freshness, Place};
 
 use super::{Audit, Maintenance, RegistryError, Retention, Tokens};
 
@@ -158,8 +158,12 @@ pub trait Registry: Maintenance + Retention + Audit + Tokens {
 
     /// Returns exactly the bytes `range` of a pack. The caller verifies the chunks decoded from
     /// them.
-    async fn pack_range(&self, pack: PackDigest, range: Range<u64>)
-    -> Result<Bytes, RegistryError>;
+    async fn pack_range(
+        &self,
+        pack: PackDigest,
+        range: Range<u64>,
+        freshness: Freshness,
+    ) -> Result<Bytes, RegistryError>;
 
     /// Returns the differences between two releases, and the cost of moving from one to the other.
     async fn diff(

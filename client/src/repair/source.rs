@@ -12,7 +12,7 @@ use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_store::image::DiskImage;
-use seawall_store::read::{Plan, Prover, Reader};
+use seawall_store::read::{Freshness, Plan, Prover, Reader};
 use seawall_store::scan::{self, LeafScan, ScanError};
 
 use super::RepairError;
@@ -52,19 +52,32 @@ impl RegistrySource {
         let mut errors: Vec<_> = lost.into_iter().map(|(_, error)| error).collect();
         let mut prover = Prover::default();
         for request in requests {
-            let bytes = match reader.read(&request).await {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    errors.push(error);
-                    continue;
-                }
-            };
-            for (position, frame) in request.frames.iter().enumerate() {
-                match request.prove(position, &bytes, &mut prover) {
-                    Ok(proven) => found.push((frame.want, proven.plain.to_vec())),
-                    Err(error) => errors.push(Arc::new(error)),
+            let mut open: Vec<_> = (0..request.frames.len()).collect();
+            let mut wrong = Vec::new();
+            for freshness in [Freshness::Any, Freshness::AtRest] {
+                let bytes = match reader.read(&request, freshness).await {
+                    Ok(bytes) => bytes,
+                    Err(error) => {
+                        wrong = vec![error];
+                        break;
+                    }
+                };
+                wrong.clear();
+                open.retain(|position| match request.prove(*position, &bytes, &mut prover) {
+                    Ok(proven) => {
+                        found.push((request.frames[*position].want, proven.plain.to_vec()));
+                        false
+                    }
+                    Err(error) => {
+                        wrong.push(Arc::new(error));
+                        true
+                    }
+                });
+                if open.is_empty() {
+                    break;
                 }
             }
+            errors.extend(wrong);
         }
         errors.dedup_by(|one, other| Arc::ptr_eq(one, other));
         for error in errors {

@@ -12,7 +12,7 @@ use seawall_api::index::{
 use seawall_api::names::ApplicationName;
 use seawall_api::reference::Selector;
 use seawall_store::content::LeafHasher;
-use seawall_store::read::{Plan, Prover, ReadError, Reader, Request};
+use seawall_store::read::{Freshness, Plan, Prover, ReadError, Reader, Request};
 use tokio::runtime::Handle;
 
 use super::{Damage, DiskState, VerifiedDisk, VerifyError, VerifyReport, damage_of};
@@ -262,15 +262,23 @@ impl LeafCheck {
     /// chunk is defective.
     fn read(&mut self, chunk: ChunkRef, hash: impl FnOnce(&[u8])) -> Result<bool, VerifyError> {
         let Some(&(at, position)) = self.places.get(&chunk) else { return Ok(false) };
-        let Some(bytes) = self.range(at)? else { return Ok(false) };
-        let request = &self.requests[at];
-        let error = match request.prove(position, &bytes, &mut self.prover) {
-            Ok(proven) => {
-                hash(proven.plain);
-                return Ok(true);
+        let mut freshness = Freshness::Any;
+        let error = loop {
+            let Some(bytes) = self.range(at, freshness)? else { return Ok(false) };
+            match self.requests[at].prove(position, &bytes, &mut self.prover) {
+                Ok(proven) => {
+                    hash(proven.plain);
+                    return Ok(true);
+                }
+                Err(error) if freshness == Freshness::AtRest => break error,
+                Err(_) => {
+                    // A cache may have kept bytes that were wrong once.
+                    self.kept.retain(|(kept, _)| *kept != at);
+                    freshness = Freshness::AtRest;
+                }
             }
-            Err(error) => error,
         };
+        let request = &self.requests[at];
         let object = format!("chunk {} in pack {}", chunk.digest, request.pack);
         // The object names the pack already.
         self.damage.push(match &error {
@@ -286,12 +294,12 @@ impl LeafCheck {
     }
 
     /// Returns the bytes of a request, cached for its other chunks.
-    fn range(&mut self, at: usize) -> Result<Option<Bytes>, VerifyError> {
+    fn range(&mut self, at: usize, freshness: Freshness) -> Result<Option<Bytes>, VerifyError> {
         if let Some((_, bytes)) = self.kept.iter().find(|(kept, _)| *kept == at) {
             return Ok(Some(bytes.clone()));
         }
         let request = &self.requests[at];
-        match self.handle.block_on(self.reader.read(request)) {
+        match self.handle.block_on(self.reader.read(request, freshness)) {
             Ok(bytes) => {
                 self.progress.transferred(bytes.len() as u64);
                 if self.kept.len() == RANGES_KEPT {

@@ -53,6 +53,15 @@ pub struct Place {
     pub encoding: u8,
 }
 
+/// The bytes that a source may answer with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Freshness {
+    /// Those of a cache, too.
+    Any,
+    /// Those at rest only: after wrong bytes, which a cache may have kept.
+    AtRest,
+}
+
 /// A source of frames: a registry, or the store behind one.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -63,7 +72,12 @@ pub trait Source: Send + Sync {
     async fn locate(&self, chunks: &[ChunkDigest]) -> Result<Vec<Place>, SourceError>;
 
     /// Returns the bytes of a range of a pack. The reader proves them.
-    async fn range(&self, pack: PackDigest, range: Range<u64>) -> Result<Bytes, SourceError>;
+    async fn range(
+        &self,
+        pack: PackDigest,
+        range: Range<u64>,
+        freshness: Freshness,
+    ) -> Result<Bytes, SourceError>;
 }
 
 /// Local copies of chunks that replace reads of the source.

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::cache::{Cache, Pending, Promise, Urgency};
 use super::ranges::coalesce;
-use super::{Nearby, Plan, Prover, ReadError, Request, Source, SourceError, Wanted};
+use super::{Freshness, Nearby, Plan, Prover, ReadError, Request, Source, SourceError, Wanted};
 use crate::error::ErrorKind;
 
 /// The number of concurrent requests. One connection of an object store gives about 90 MB/s.
@@ -124,18 +124,27 @@ impl Reader {
         }
     }
 
-    /// Reads the range of a request, on one of the connections of bulk flows.
+    /// Reads the range of a request, on one of the connections of bulk flows. A caller who finds
+    /// the bytes wrong reads them once more, at rest.
     ///
     /// # Errors
     /// The error of the source.
-    pub async fn read<T>(&self, request: &Request<T>) -> Result<Bytes, Arc<ReadError>> {
+    pub async fn read<T>(
+        &self,
+        request: &Request<T>,
+        freshness: Freshness,
+    ) -> Result<Bytes, Arc<ReadError>> {
         let _connection = self.connections.acquire().await.map_err(|_| ReadError::Defect)?;
-        self.range(request).await
+        self.range(request, freshness).await
     }
 
-    async fn range<T>(&self, request: &Request<T>) -> Result<Bytes, Arc<ReadError>> {
+    async fn range<T>(
+        &self,
+        request: &Request<T>,
+        freshness: Freshness,
+    ) -> Result<Bytes, Arc<ReadError>> {
         let (pack, range) = (request.pack, request.range.clone());
-        let read = self.source.range(pack, range.clone()).await;
+        let read = self.source.range(pack, range.clone(), freshness).await;
         read.map_err(|error| Arc::new(error.of_range(pack, range).into()))
     }
 
@@ -222,25 +231,44 @@ impl Reader {
         .await
     }
 
+    /// Keeps the promises of a request. If a frame is wrong, the request is made once more.
     async fn keep(self: Arc<Self>, request: Request<Promise>, hurry: Arc<watch::Sender<bool>>) {
-        let connection = self.connection(&hurry).await;
-        let read = self.range(&request).await;
-        drop(connection);
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                request.frames.iter().for_each(|it| it.want.keep(Err(Arc::clone(&error))));
-                return;
+        let request = Arc::new(request);
+        let mut open: Vec<_> = (0..request.frames.len()).collect();
+        for freshness in [Freshness::Any, Freshness::AtRest] {
+            let connection = self.connection(&hurry).await;
+            let read = self.range(&request, freshness).await;
+            drop(connection);
+            let bytes = match read {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let frames = open.iter().filter_map(|at| request.frames.get(*at));
+                    frames.for_each(|frame| frame.want.keep(Err(Arc::clone(&error))));
+                    return;
+                }
+            };
+            let asked = Arc::clone(&request);
+            let prove = move |prover: &mut Prover| {
+                open.retain(|at| match asked.prove(*at, &bytes, prover) {
+                    Ok(proven) => {
+                        let plain = Bytes::copy_from_slice(proven.plain);
+                        asked.frames[*at].want.keep(Ok(plain));
+                        false
+                    }
+                    Err(_) if freshness == Freshness::Any => true,
+                    Err(error) => {
+                        asked.frames[*at].want.keep(Err(Arc::new(error)));
+                        false
+                    }
+                });
+                open
+            };
+            // A promise that is dropped unkept tells its waiters.
+            match self.work_on(self.workers_for(&hurry), prove).await {
+                Ok(left) if !left.is_empty() => open = left,
+                _ => return,
             }
-        };
-        let prove = move |prover: &mut Prover| {
-            for (position, frame) in request.frames.iter().enumerate() {
-                let proven = request.prove(position, &bytes, prover).map_err(Arc::new);
-                frame.want.keep(proven.map(|proven| Bytes::copy_from_slice(proven.plain)));
-            }
-        };
-        // A promise that is dropped unkept tells its waiters.
-        let _ = self.work_on(self.workers_for(&hurry), prove).await;
+        }
     }
 
     /// Returns the workers of their own for callers that wait, the common ones otherwise.

@@ -202,7 +202,12 @@ impl Source for Stuck {
         Ok(chunks.iter().enumerate().map(place).collect())
     }
 
-    async fn range(&self, pack: PackDigest, _: Range<u64>) -> Result<Bytes, SourceError> {
+    async fn range(
+        &self,
+        pack: PackDigest,
+        _: Range<u64>,
+        _: Freshness,
+    ) -> Result<Bytes, SourceError> {
         if pack == PackDigest::of(b"last") {
             return Ok(Bytes::new());
         }
@@ -238,7 +243,7 @@ async fn neighbouring_frames_are_one_range() {
     let wants: Vec<_> = bench.chunks.iter().rev().copied().collect();
     let requests = bench.reader.plan(wants).await.unwrap();
     assert_eq!(requests.len(), 1, "whatever order they are wanted in");
-    let bytes = bench.reader.read(&requests[0]).await.unwrap();
+    let bytes = bench.reader.read(&requests[0], Freshness::Any).await.unwrap();
     for (position, frame) in requests[0].frames.iter().enumerate() {
         assert_eq!(frame.want, bench.chunks[position]);
         let mut prover = Prover::default();
@@ -302,6 +307,20 @@ async fn a_damaged_frame_is_an_error_of_its_chunk_alone() {
     let error = second.bytes().await.unwrap_err();
     assert!(matches!(*error, ReadError::Digest { .. }), "{error:?}");
     assert_named(&bench, 1, &error);
+}
+
+#[tokio::test]
+async fn wrong_bytes_of_a_cache_are_read_again_at_rest() {
+    let bench = Bench::of(3);
+    let harm = |pack: &mut Vec<u8>, frame: Range<usize>| pack[frame.start + 9] ^= 1;
+    bench.packs.damage(bench.chunks[1].digest, harm);
+    bench.packs.cache(bench.chunks[1].digest);
+    bench.packs.damage(bench.chunks[1].digest, harm);
+    let pending = bench.reader.want(bench.chunks.clone(), Urgency::Now);
+    for (position, pending) in pending.into_iter().enumerate() {
+        assert_eq!(pending.bytes().await.unwrap(), noise(position));
+    }
+    assert_eq!(bench.packs.calls().ranges.len(), 2, "the request, once more");
 }
 
 #[tokio::test]

@@ -12,13 +12,15 @@ use seawall_api::units::ChunkLen;
 
 use crate::error::ErrorKind;
 use crate::pack::{Footer, PackWriter};
-use crate::read::{Place, Source, SourceError};
+use crate::read::{Freshness, Place, Source, SourceError};
 
 /// Packs in memory as a [`Source`]. Records its calls.
 #[derive(Default)]
 pub struct MemoryPacks {
     packs: Mutex<HashMap<PackDigest, Bytes>>,
     places: Mutex<HashMap<ChunkDigest, Place>>,
+    /// Packs in a cache before the source, whatever their state at rest.
+    stale: Mutex<HashMap<PackDigest, Bytes>>,
     calls: Mutex<Calls>,
 }
 
@@ -83,6 +85,15 @@ impl MemoryPacks {
         lock(&self.places).remove(&chunk);
     }
 
+    /// Keeps the present bytes of a chunk's pack in a cache, which answers reads from now on.
+    ///
+    /// # Panics
+    /// If there is no such chunk.
+    pub fn cache(&self, chunk: ChunkDigest) {
+        let pack = lock(&self.places)[&chunk].pack;
+        lock(&self.stale).insert(pack, lock(&self.packs)[&pack].clone());
+    }
+
     /// Changes the bytes of a chunk's pack, given the range of the chunk's frame.
     ///
     /// # Panics
@@ -110,11 +121,18 @@ impl Source for MemoryPacks {
             .collect()
     }
 
-    async fn range(&self, pack: PackDigest, range: Range<u64>) -> Result<Bytes, SourceError> {
+    async fn range(
+        &self,
+        pack: PackDigest,
+        range: Range<u64>,
+        freshness: Freshness,
+    ) -> Result<Bytes, SourceError> {
         lock(&self.calls).ranges.push((pack, range.clone()));
         // Gives other readers the chance to ask for the same meanwhile.
         tokio::task::yield_now().await;
-        let bytes = lock(&self.packs).get(&pack).cloned().ok_or_else(|| {
+        let kept = lock(&self.stale).get(&pack).filter(|_| freshness == Freshness::Any).cloned();
+        let at_rest = || lock(&self.packs).get(&pack).cloned();
+        let bytes = kept.or_else(at_rest).ok_or_else(|| {
             SourceError::new(ErrorKind::NotFound, NotHere(format!("pack {pack}")))
         })?;
         let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());

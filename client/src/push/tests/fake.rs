@@ -21,7 +21,7 @@ use seawall_api::v1::{
     LeasePurpose, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
 use seawall_store::pack::VerifiedPack;
-use seawall_store::read::Place;
+use seawall_store::read::{Freshness, Place};
 use tokio::sync::Barrier;
 
 use crate::registry::{Expect, Registry, RegistryError};
@@ -270,7 +270,12 @@ impl Registry for FakeRegistry {
         Ok(())
     }
 
-    async fn pack_range(&self, _: PackDigest, _: Range<u64>) -> Result<Bytes, RegistryError> {
+    async fn pack_range(
+        &self,
+        _: PackDigest,
+        _: Range<u64>,
+        _: Freshness,
+    ) -> Result<Bytes, RegistryError> {
         unused()
     }
 

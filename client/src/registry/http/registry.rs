@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE};
+use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE};
 use reqwest::{Method, StatusCode, Url};
 use seawall_api::digest::{
     ChunkDigest, DescriptorDigest, IndexDigest, LeafDigest, PackDigest, ReleaseDigest,
@@ -20,7 +20,7 @@ use seawall_api::v1::{
     LocateChunks, LocatedChunks, MissingChunks, MissingLeaves, MissingPositions, MoveChannel,
     OpenLease, Published, ReleaseDiff, ReleasePage, ServerVersion, StartCollection, Usage,
 };
-use seawall_store::read::Place;
+use seawall_store::read::{Freshness, Place};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -330,6 +330,7 @@ impl Registry for HttpRegistry {
         &self,
         pack: PackDigest,
         range: Range<u64>,
+        freshness: Freshness,
     ) -> Result<Bytes, RegistryError> {
         let len = range.end.saturating_sub(range.start);
         if len == 0 {
@@ -348,6 +349,9 @@ impl Registry for HttpRegistry {
             proof::range(pack, &range, head.headers())
         });
         call.headers.insert(RANGE, header);
+        if freshness == Freshness::AtRest {
+            call.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
         let bytes = self.transport.send(&call).await?.body;
         if bytes.len() as u64 != len {
             return Err(bad(format!("{} bytes arrived of a range of {len}", bytes.len())));

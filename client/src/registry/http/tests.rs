@@ -14,6 +14,7 @@ use seawall_api::reference::Selector;
 use seawall_api::release::{Descriptor, Release};
 use seawall_api::units::DiskLen;
 use seawall_api::v1::{ApplyRetention, Lease, LeasePurpose, NewWebhook};
+use seawall_store::read::Freshness;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -168,14 +169,14 @@ async fn stalled_transfers_are_ended_and_slow_ones_are_not() {
 
     for still in [Act::Hang(Vec::new()), Act::Hang(head.to_vec())] {
         let server = Server::start(vec![still]).await;
-        let error = server.impatient().pack_range(pack, 0..8).await.unwrap_err();
+        let error = server.impatient().pack_range(pack, 0..8, Freshness::Any).await.unwrap_err();
         assert!(matches!(error, RegistryError::Stalled { .. }), "{error:?}");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
     // Eight pauses of 200 ms exceed the limit of one second; a single pause does not.
     let slow = Act::Drip(head.to_vec(), Duration::from_millis(200), 8);
     let server = Server::start(vec![slow]).await;
-    let bytes = server.impatient().pack_range(pack, 0..8).await.unwrap();
+    let bytes = server.impatient().pack_range(pack, 0..8, Freshness::Any).await.unwrap();
     assert_eq!(bytes, Bytes::from_static(b"xxxxxxxx"));
 }
 
@@ -221,19 +222,19 @@ async fn a_range_that_is_not_the_one_asked_for_is_refused() {
     ];
     for (act, why) in cases {
         let server = Server::start(vec![act]).await;
-        let error = server.registry().pack_range(pack, 2..6).await.expect_err(why);
+        let error = server.registry().pack_range(pack, 2..6, Freshness::Any).await.expect_err(why);
         assert!(matches!(error, RegistryError::Protocol { .. }), "{why}: {error:?}");
     }
     let server = Server::start(vec![partial("bytes 2-5/10", b"23456789")]).await;
-    let error = server.registry().pack_range(pack, 2..6).await.unwrap_err();
+    let error = server.registry().pack_range(pack, 2..6, Freshness::Any).await.unwrap_err();
     assert!(matches!(error, RegistryError::TooLarge { limit: 4, .. }), "{error:?}");
 
     let server = Server::start(vec![partial("bytes 2-5/10", b"2345")]).await;
-    let bytes = server.registry().pack_range(pack, 2..6).await.unwrap();
+    let bytes = server.registry().pack_range(pack, 2..6, Freshness::Any).await.unwrap();
     assert_eq!(bytes, Bytes::from_static(b"2345"));
     assert!(server.requests()[0].contains("range: bytes=2-5\r\n"));
     let none: Range<u64> = 3..3;
-    assert!(server.registry().pack_range(pack, none).await.unwrap().is_empty());
+    assert!(server.registry().pack_range(pack, none, Freshness::Any).await.unwrap().is_empty());
     assert_eq!(server.requests().len(), 1, "nothing is not asked for");
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
-use seawall_store::read::{Place, Source, SourceError};
+use seawall_store::read::{Freshness, Place, Source, SourceError};
 
 use super::Content;
 use crate::app::AppError;
@@ -77,7 +77,12 @@ impl Source for Content {
         Ok(places.into_iter().map(place).collect())
     }
 
-    async fn range(&self, pack: PackDigest, range: Range<u64>) -> Result<Bytes, SourceError> {
+    async fn range(
+        &self,
+        pack: PackDigest,
+        range: Range<u64>,
+        _: Freshness,
+    ) -> Result<Bytes, SourceError> {
         Ok(self.pack(pack).await?.read(range).await?)
     }
 }
