@@ -13,8 +13,10 @@ use prometheus_client::registry::{Registry, Unit};
 use seawall_api::problem::Code;
 
 mod health;
+mod store;
 
 pub(crate) use health::HealthMetrics;
+pub(crate) use store::StoreMetrics;
 
 use crate::app::maintenance::fsck::FsckTally;
 
@@ -108,6 +110,8 @@ pub(crate) struct Metrics {
     log_dropped: Counter,
     /// The metrics of disk space and webhooks.
     pub(crate) health: HealthMetrics,
+    /// The metrics of a bucket and of the cache before it.
+    pub(crate) store: StoreMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -161,6 +165,7 @@ impl Default for Metrics {
         let help = "Requests answered with an error, by problem code";
         registry.register("problems", help, problems.clone());
         let health = HealthMetrics::register(&mut registry);
+        let store = StoreMetrics::register(&mut registry);
         Self {
             registry,
             requests,
@@ -175,6 +180,7 @@ impl Default for Metrics {
             problems,
             log_dropped,
             health,
+            store,
         }
     }
 }

@@ -287,6 +287,7 @@ fn open(
         store.prepare()?;
     }
     let host = Arc::new(Clocked(catalog.clone()));
+    let settings = Settings { cache: store_at.cache()?, bucket: store.state(), ..settings };
     Ok(Registry::new(port, catalog, host, settings))
 }
 

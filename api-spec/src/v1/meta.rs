@@ -17,7 +17,12 @@ pub struct ServerVersion {
 
 /// The state of the registry, for load balancers and monitoring.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Health {
     /// `ok`, or the problem.
     pub status: String,
+    /// The bucket's behaviour for writes on the condition that an object is absent: `honoured` or
+    /// `ignored`. Both are safe. Absent if the objects are not in a bucket, or it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub conditional_writes: Option<String>,
 }

@@ -292,6 +292,17 @@ impl AppError {
         }
     }
 
+    /// Returns whether the store serves, but asks for fewer requests.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_throttled(),
+            Self::Unrecorded { source, .. } => source.is_throttled(),
+            Self::RootUnreadable { source, .. } => source.is_throttled(),
+            _ => false,
+        }
+    }
+
     /// Returns the caller's next step, if there is one.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {

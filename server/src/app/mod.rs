@@ -29,7 +29,8 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use seawall_store::error::{ErrorKind, StoreError};
-use seawall_store::port::{ObjectKind, ObjectStore};
+use seawall_store::layer::ReadCache;
+use seawall_store::port::{BucketState, ObjectKind, ObjectStore};
 use tokio::sync::Semaphore;
 
 use crate::catalog::{Barrier, Catalog};
@@ -76,14 +77,22 @@ pub struct Settings {
     pub reach: Reach,
     /// The disk space withheld from uploads; `None` to accept every upload.
     pub room: Option<room::Room>,
+    /// The cache of what clients read; `None` to read the store each time.
+    pub cache: Option<Arc<ReadCache>>,
+    /// The state of the bucket; `None` for another store.
+    pub bucket: Option<StateOf>,
 }
+
+/// Tells the present state of a bucket.
+pub type StateOf = Arc<dyn Fn() -> BucketState + Send + Sync>;
 
 impl Settings {
     /// Returns the default settings for a machine with `cpus` processors.
     #[must_use]
     pub const fn new(cpus: usize) -> Self {
         let lease_ttl_secs = content::leases::LEASE_TTL_SECS;
-        Self { cpus, lease_ttl_secs, reach: Reach::PublicOnly, room: None }
+        let reach = Reach::PublicOnly;
+        Self { cpus, lease_ttl_secs, reach, room: None, cache: None, bucket: None }
     }
 }
 
@@ -110,6 +119,7 @@ pub struct Registry {
     store: Arc<dyn ObjectStore>,
     catalog: Catalog,
     room: Option<room::Room>,
+    bucket: Option<StateOf>,
 }
 
 impl Registry {
@@ -120,7 +130,7 @@ impl Registry {
         host: Arc<dyn Host>,
         settings: Settings,
     ) -> Self {
-        let Settings { cpus, lease_ttl_secs, reach, room } = settings;
+        let Settings { cpus, lease_ttl_secs, reach, room, cache, bucket } = settings;
         let kernel = Kernel::new(catalog.clone(), Arc::clone(&host));
         let damage = DamageLog::new(catalog.clone(), Arc::clone(&host));
         let names = Names { catalog: catalog.clone() };
@@ -142,6 +152,7 @@ impl Registry {
             damage: damage.clone(),
             sweeper: sweeper.clone(),
             proving: Arc::new(Semaphore::new(cpus.max(1))),
+            cache,
             lease_ttl_secs: lease_ttl_secs.max(1),
         });
         let releases = Arc::new(Releases {
@@ -187,7 +198,14 @@ impl Registry {
             store,
             catalog,
             room,
+            bucket,
         }
+    }
+
+    /// Returns the state of the bucket; `None` for another store.
+    #[must_use]
+    pub fn bucket(&self) -> Option<BucketState> {
+        self.bucket.as_ref().map(|state| state())
     }
 
     /// Returns the reason why the registry is read-only, if it is.

@@ -4,8 +4,9 @@
 //! plain rows of the catalog and the values of the store that are part of a use case. Nothing here
 //! reaches a port, a transaction or a backend.
 
+pub use seawall_store::layer::CacheTally;
 pub use seawall_store::pack::PACK_LEN_MAX;
-pub use seawall_store::port::Put;
+pub use seawall_store::port::{BucketState, Put};
 
 pub use super::page::Page;
 pub use crate::catalog::access::{Role, Token};

@@ -54,6 +54,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
+    /// The cache cannot be used.
+    #[error("cannot use the cache")]
+    Cache(#[source] StoreError),
     /// The settings of the bucket cannot be used.
     #[error(transparent)]
     Bucket(#[from] InvalidSettings),
@@ -142,6 +145,9 @@ impl StartError {
             ),
             Self::Tokens(error) => error.remedy(),
             Self::Store(error) => error.remedy(),
+            Self::Cache(error) => error.remedy().or_else(|| {
+                Some("name a folder that this user may write to: --cache DIR:SIZE".to_owned())
+            }),
             Self::Bucket(error) => Some(error.remedy().to_owned()),
             Self::Foreign { store, own: None, .. } => Some(format!(
                 "name another --store for a new registry; if the catalog of this one is lost, run \

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use seawall_store::backend::s3::{self, Settings};
 use seawall_store::backend::{Bucket, Directory};
 use seawall_store::error::StoreError;
+use seawall_store::layer::ReadCache;
 use seawall_store::port::ObjectStore;
 
 use super::{Machine, STORE_FOLDER, StartError};
+use crate::app::StateOf;
 use crate::host::Host as _;
 
 /// The age above which a half-written file cannot belong to a write in progress, in seconds.
@@ -29,6 +31,20 @@ pub enum StoreAt {
 }
 
 impl StoreAt {
+    /// Opens the cache before the store, if there is one.
+    ///
+    /// # Errors
+    /// If its folder cannot be used.
+    pub(super) fn cache(&self) -> Result<Option<Arc<ReadCache>>, StartError> {
+        match self {
+            Self::Bucket(settings) => {
+                let at = settings.cache.clone();
+                Ok(at.map(ReadCache::open).transpose().map_err(StartError::Cache)?)
+            }
+            Self::Inside | Self::Directory(_) => Ok(None),
+        }
+    }
+
     /// Returns the directory whose file system takes the objects; `None` for a bucket.
     pub(super) fn disk(&self, data_dir: &Path) -> Option<PathBuf> {
         match self {
@@ -125,6 +141,13 @@ impl OpenStore {
                 Ok(())
             }
         }
+    }
+
+    /// Returns a function that tells the state of a bucket; `None` for a directory.
+    pub(super) fn state(&self) -> Option<StateOf> {
+        let Self::Bucket(bucket) = self else { return None };
+        let bucket = bucket.clone();
+        Some(Arc::new(move || bucket.state()))
     }
 }
 

@@ -81,8 +81,11 @@ impl Source for Content {
         &self,
         pack: PackDigest,
         range: Range<u64>,
-        _: Freshness,
+        freshness: Freshness,
     ) -> Result<Bytes, SourceError> {
+        if freshness == Freshness::AtRest {
+            self.forget_cached(pack);
+        }
         Ok(self.pack(pack).await?.read(range).await?)
     }
 }

@@ -47,6 +47,9 @@ impl Content {
             Err(error) => tracing::warn!(object = name.path(), %error, "repairs a damaged object"),
         }
         self.store.replace(name, bytes).await?;
+        if let ObjectName::Pack(pack) = name {
+            self.forget_cached(*pack);
+        }
         Ok((Put::Created, Healing::Seen))
     }
 

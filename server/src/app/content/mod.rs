@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use seawall_store::layer::{CacheTally, ReadCache};
 use seawall_store::port::ObjectStore;
 use tokio::sync::Semaphore;
 
@@ -28,6 +29,16 @@ pub struct Content {
     pub(super) sweeper: Sweeper,
     /// One permit per processor, because proving a pack keeps one processor busy.
     pub(super) proving: Arc<Semaphore>,
+    /// The cache of what clients read. Proofs, checks and collections read the store itself.
+    pub(super) cache: Option<Arc<ReadCache>>,
     /// The validity of a lease after it is opened or used, in seconds.
     pub(super) lease_ttl_secs: u64,
+}
+
+impl Content {
+    /// Returns what the cache did since the start; `None` without a cache.
+    #[must_use]
+    pub fn cache_tally(&self) -> Option<CacheTally> {
+        self.cache.as_ref().map(|cache| cache.tally())
+    }
 }

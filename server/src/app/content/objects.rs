@@ -271,12 +271,22 @@ impl Content {
         self.expect(name, found).await
     }
 
-    /// Reads the bytes of an object that the catalog may not list.
+    /// Reads the bytes of an object that the catalog may not list, for a client: from the cache if
+    /// they are there.
     ///
     /// # Errors
     /// Fails if the store cannot serve.
     pub(super) async fn find_bytes(&self, name: &ObjectName) -> Result<Found<Bytes>, AppError> {
-        read_with(&*self.store, name, |bytes| Ok(bytes.clone())).await
+        if let Some(cache) = &self.cache
+            && let Some(bytes) = cache.object(name).await
+        {
+            return Ok(Found::Sound(bytes));
+        }
+        let found = read_with(&*self.store, name, |bytes| Ok(bytes.clone())).await?;
+        if let (Some(cache), Found::Sound(bytes)) = (&self.cache, &found) {
+            cache.keep_object(name, bytes.clone()).await;
+        }
+        Ok(found)
     }
 
     /// Returns the object that was read. Logs damage and fails if the object is missing or damaged.

@@ -159,6 +159,7 @@ impl Content {
 
     /// Marks a pack as lost in the catalog, and logs the damage.
     pub(in crate::app) async fn mark_pack_lost(&self, pack: PackDigest) -> Result<(), AppError> {
+        self.forget_cached(pack);
         match self.catalog.mark_pack_lost(pack).await {
             // A process that can write the catalog will find the loss itself.
             Err(error) if error.barrier().is_some() => return Ok(()),
@@ -168,7 +169,14 @@ impl Content {
         Ok(())
     }
 
-    /// Opens a pack after comparing its length with the catalog.
+    /// Forgets what the cache holds of a pack, because a reader found it wrong or it was replaced.
+    pub fn forget_cached(&self, pack: PackDigest) {
+        if let Some(cache) = &self.cache {
+            cache.forget(pack);
+        }
+    }
+
+    /// Opens a pack after comparing its length with the catalog. Its bytes may come from the cache.
     ///
     /// # Errors
     /// [`AppError::NotFound`], or [`AppError::Damaged`] if the pack is missing or truncated.
@@ -176,7 +184,13 @@ impl Content {
         let len = self.catalog.pack_len(digest).await?;
         let len = len.ok_or_else(|| AppError::not_found(format!("pack {digest}")))?;
         match present(self.store.open(&ObjectName::Pack(digest)).await)? {
-            Some(object) if object.len() == len => Ok(PackObject { digest, object }),
+            Some(object) if object.len() == len => {
+                let object = match &self.cache {
+                    Some(cache) => cache.over(digest, object),
+                    None => object,
+                };
+                Ok(PackObject { digest, object })
+            }
             _ => {
                 self.mark_pack_lost(digest).await?;
                 Err(damaged(digest))

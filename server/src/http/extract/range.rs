@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderValue, IF_RANGE, RANGE};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, IF_RANGE, RANGE};
 use actix_web::{FromRequest, HttpRequest};
 
 use super::Known;
@@ -18,6 +18,8 @@ pub(crate) struct Ranged {
     pub(crate) known: Known,
     /// True for a HEAD, whose answer has no body.
     pub(crate) is_head: bool,
+    /// True if the client wants no bytes of a cache (RFC 9111, 5.2.1.4).
+    pub(crate) is_past_caches: bool,
     range: Option<HeaderValue>,
     if_range: Option<HeaderValue>,
 }
@@ -40,10 +42,18 @@ impl FromRequest for Ranged {
         ready(Ok(Self {
             known: Known::of(request),
             is_head: request.method() == Method::HEAD,
+            is_past_caches: is_past_caches(request),
             range: request.headers().get(RANGE).cloned(),
             if_range: request.headers().get(IF_RANGE).cloned(),
         }))
     }
+}
+
+/// Returns whether a request says `Cache-Control: no-cache`.
+fn is_past_caches(request: &HttpRequest) -> bool {
+    let values = request.headers().get_all(CACHE_CONTROL);
+    let mut words = values.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(','));
+    words.any(|word| word.trim().eq_ignore_ascii_case("no-cache"))
 }
 
 /// The part of an object selected by a request.

@@ -49,7 +49,7 @@ pub(crate) async fn version() -> web::Json<ServerVersion> {
 #[utoipa::path(get, path = "/healthz", tag = "meta", security(()),
     responses((status = 200, description = "The process is alive", body = Health)))]
 pub(crate) async fn healthz() -> web::Json<Health> {
-    web::Json(Health { status: "ok".to_owned() })
+    web::Json(Health { status: "ok".to_owned(), conditional_writes: None })
 }
 
 /// Answers as long as the registry can serve requests.
@@ -65,7 +65,9 @@ pub(crate) async fn readyz(
         return Err(ApiError::new(Code::Unavailable, "the registry is shutting down"));
     }
     if is_ready(&registry, &edge).await {
-        return Ok(web::Json(Health { status: "ok".to_owned() }));
+        let conditions = registry.bucket().and_then(|bucket| bucket.conditions);
+        let conditional_writes = conditions.map(|found| found.as_str().to_owned());
+        return Ok(web::Json(Health { status: "ok".to_owned(), conditional_writes }));
     }
     // The client has shown no token and must not learn the cause.
     Err(ApiError::new(Code::Unavailable, "the store or the catalog is unavailable"))
@@ -114,6 +116,7 @@ pub(crate) async fn metrics(
     if let Some(room) = registry.room() {
         edge.metrics.health.room(room);
     }
+    edge.metrics.store.update(registry.bucket(), registry.content.cache_tally());
     // If the catalog fails, its gauges keep their last values.
     match registry.audit.webhooks().await {
         Ok(webhooks) => edge.metrics.health.webhooks(&webhooks),

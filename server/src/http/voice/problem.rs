@@ -14,6 +14,8 @@ use crate::http::frame::{Refusal, Voice};
 
 /// The `Retry-After` header of every answer with the code `unavailable`, in seconds.
 const RETRY_AFTER_SECS: &str = "1";
+/// The same if the store asks for fewer requests: the registry's own retries took this long.
+const THROTTLED_SECS: &str = "10";
 
 /// The detail of an internal error, whose cause may name paths and addresses.
 const IN_THE_LOG: &str = "the registry's log has the cause under this request's id";
@@ -104,7 +106,9 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         if self.0.problem.code == Code::Unavailable {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS));
+            let is_throttled = self.0.cause.as_ref().is_some_and(AppError::is_throttled);
+            let secs = if is_throttled { THROTTLED_SECS } else { RETRY_AFTER_SECS };
+            response.insert_header((header::RETRY_AFTER, secs));
         }
         for (name, value) in &self.0.headers {
             response.insert_header((name.clone(), value.as_str()));

@@ -28,6 +28,7 @@ mod threads;
 mod watch;
 
 use super::bucket::Bucket;
+use crate::layer::CacheAt;
 pub use address::{BucketAddress, InvalidAddress};
 pub use credentials::Environment;
 pub(super) use links::Links;
@@ -92,6 +93,8 @@ pub struct Settings {
     pub stall_time_max: Duration,
     /// The way of packs to clients: through the registry, or from the bucket itself.
     pub reads: Reads,
+    /// The cache of what the registry reads, on a local disk.
+    pub cache: Option<CacheAt>,
     /// The environment variables of AWS's tools.
     pub environment: Environment,
 }
@@ -109,6 +112,7 @@ impl Settings {
             authorities: None,
             stall_time_max: STALL_TIME_MAX,
             reads: Reads::default(),
+            cache: None,
             environment,
         }
     }

@@ -54,6 +54,7 @@ pub(crate) struct ServeTable {
     pub(crate) s3_allow_http: bool,
     pub(crate) s3_timeout: Option<u64>,
     pub(crate) redirect: bool,
+    pub(crate) cache: Option<String>,
 }
 
 /// The settings of a registry under `registries`.

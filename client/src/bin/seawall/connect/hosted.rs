@@ -70,7 +70,7 @@ pub(crate) fn refused(error: &StartError) -> Failure {
         | StartError::Unclaimed { .. }
         | StartError::StoreElsewhere { .. } => ErrorKind::Conflict,
         StartError::Bucket(_) => ErrorKind::InvalidInput,
-        StartError::Store(error) => error.kind(),
+        StartError::Store(error) | StartError::Cache(error) => error.kind(),
         StartError::Catalog { source, .. } => source.kind(),
         StartError::DataDir { path, source } => {
             return Failure::io(&format!("cannot use data directory {}", path.display()), source)

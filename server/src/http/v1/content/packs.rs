@@ -50,7 +50,9 @@ pub(crate) async fn upload(
     params(("pack" = PackDigest, Path, description = "The pack's digest"),
            ("Range" = Option<String>, Header, description = "One range, such as `bytes=0-4095`"),
            ("If-Range" = Option<String>, Header,
-            description = "The entity tag the range applies to")),
+            description = "The entity tag the range applies to"),
+           ("Cache-Control" = Option<String>, Header,
+            description = "`no-cache` reads past the registry's cache, after wrong bytes")),
     responses((status = 200, description = "The bytes of the pack", body = Vec<u8>,
                content_type = "application/octet-stream"),
               (status = 206, description = "The requested range", body = Vec<u8>,
@@ -63,6 +65,9 @@ pub(crate) async fn read(
     ranged: Ranged,
     memory: AnswerMemory,
 ) -> Result<HttpResponse, ApiError> {
+    if ranged.is_past_caches {
+        registry.content.forget_cached(*pack);
+    }
     let pack = registry.content.pack(*pack).await?;
     let etag = format!("\"{}\"", pack.digest());
     let mut response = HttpResponse::Ok();
@@ -101,7 +106,10 @@ pub(crate) async fn read(
         let nothing = stream::empty::<Result<Bytes, AppError>>();
         return Ok(response.no_chunking(len).body(SizedStream::new(len, nothing)));
     }
-    let pieces = pieces(pack, bytes, memory);
+    let mut pieces = Box::pin(pieces(pack, bytes, memory));
+    // A store that fails here is told to the client; later, the answer can only be cut.
+    let first = pieces.next().await.transpose()?;
+    let pieces = stream::iter(first.map(Ok)).chain(pieces);
     Ok(response.no_chunking(len).body(SizedStream::new(len, pieces)))
 }
 

@@ -42,4 +42,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, env = "SEAWALL_REDIRECT", hide_env_values = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) redirect: bool,
+    /// Keep what is read from the bucket in a folder on a local disk, up to a size (100GiB)
+    #[arg(long, value_name = "DIR:SIZE", env = "SEAWALL_CACHE", hide_env_values = true)]
+    pub(crate) cache: Option<String>,
 }

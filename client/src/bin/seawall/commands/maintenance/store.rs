@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use seawall_server::StoreAt;
 use seawall_store::backend::s3::{Environment, Reads, Settings, Style, Transport};
+use seawall_store::layer::CacheAt;
 
 use crate::args::Global;
 use crate::args::serve::store::StoreArgs;
 use crate::config::{self, ServeTable};
 use crate::failure::Failure;
+use crate::size;
 
 /// The beginning of an address, as opposed to a path.
 const SCHEME_MARK: &str = "://";
@@ -32,6 +34,7 @@ fn with_table(args: StoreArgs, table: ServeTable) -> StoreArgs {
         s3_allow_http: args.s3_allow_http || table.s3_allow_http,
         s3_timeout: args.s3_timeout.or(table.s3_timeout),
         redirect: args.redirect || table.redirect,
+        cache: given(args.cache).or(table.cache),
     }
 }
 
@@ -47,6 +50,12 @@ fn place(args: StoreArgs, environment: Environment) -> Result<StoreAt, Failure> 
         };
     };
     if !store.contains(SCHEME_MARK) {
+        if args.cache.is_some() {
+            return Err(Failure::usage(
+                "`--cache` is for a bucket, and the store is a directory",
+                "leave out --cache: the objects are on a local disk already",
+            ));
+        }
         let path = std::path::absolute(Path::new(store)).unwrap_or_else(|_| PathBuf::from(store));
         return Ok(StoreAt::Directory(path));
     }
@@ -66,10 +75,36 @@ fn place(args: StoreArgs, environment: Environment) -> Result<StoreAt, Failure> 
     if args.redirect {
         settings.reads = Reads::Direct;
     }
+    if args.redirect && args.cache.is_some() {
+        return Err(Failure::usage(
+            "`--redirect` and `--cache` exclude each other",
+            "leave one of them out: with --redirect, packs do not pass the registry",
+        ));
+    }
+    settings.cache = args.cache.as_deref().map(cache).transpose()?;
     if let Some(secs) = args.s3_timeout {
         settings.stall_time_max = Duration::from_secs(secs.max(1));
     }
     Ok(StoreAt::Bucket(Box::new(settings)))
+}
+
+/// The smallest cache, in bytes.
+const CACHE_SPACE_MIN: u64 = 64 << 20;
+
+/// Parses a cache as `DIR:SIZE`.
+fn cache(text: &str) -> Result<CacheAt, Failure> {
+    let parts = text.rsplit_once(':').filter(|(dir, _)| !dir.is_empty());
+    let parsed = parts.and_then(|(dir, space_max)| {
+        let space_max = size::parse(space_max).filter(|size| *size >= CACHE_SPACE_MIN)?;
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| PathBuf::from(dir));
+        Some(CacheAt { dir, space_max })
+    });
+    parsed.ok_or_else(|| {
+        Failure::usage(
+            format!("`--cache {}` names no folder and size", text.escape_debug()),
+            "write a folder and a size of at least 64MiB: --cache /var/cache/seawall:100GiB",
+        )
+    })
 }
 
 /// Returns an option of buckets that is given. Variables may be set for another program.
@@ -81,6 +116,7 @@ fn first_of_bucket(args: &StoreArgs) -> Option<&'static str> {
         ("--s3-ca", args.s3_ca.is_some()),
         ("--s3-allow-http", args.s3_allow_http),
         ("--redirect", args.redirect),
+        ("--cache", args.cache.is_some()),
     ];
     given.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag)
 }
@@ -109,6 +145,26 @@ mod tests {
     fn options_of_a_bucket_need_a_bucket() {
         let args = StoreArgs { s3_allow_http: true, ..StoreArgs::default() };
         assert!(place(args, Environment::default()).is_err());
+    }
+
+    #[test]
+    fn a_cache_is_a_folder_and_a_size() {
+        let of = |cache: &str, redirect| {
+            let (store, cache) = (Some("s3://seawall".to_owned()), Some(cache.to_owned()));
+            place(StoreArgs { store, cache, redirect, ..<_>::default() }, <_>::default())
+        };
+        let StoreAt::Bucket(settings) = of("/c:d:100GiB", false).unwrap() else { panic!() };
+        let cache = CacheAt { dir: "/c:d".into(), space_max: 100 << 30 };
+        assert_eq!(settings.cache, Some(cache));
+        for text in ["/cache", "/cache:", ":1GiB", "/cache:63MiB", "/cache:much", ""] {
+            assert!(of(text, false).is_err(), "{text}");
+        }
+        assert!(of("/cache:1GiB", true).is_err());
+        let cache = Some("/cache:1GiB".to_owned());
+        for store in [None, Some("/srv/objects".to_owned())] {
+            let args = StoreArgs { store, cache: cache.clone(), ..<_>::default() };
+            assert!(place(args, Environment::default()).is_err());
+        }
     }
 
     #[test]
