@@ -1,11 +1,12 @@
-//! A bucket in a Ceph object gateway: the real thing, small enough for a test.
+//! A bucket in a Ceph object gateway: the real thing, small enough for a test. Or in another
+//! service, if `./dev referees` says so.
 //!
 //! One monitor, one storage daemon that keeps its objects in memory, and one gateway, on loopback.
 //! The tests that run at one time share a cluster; each test has a bucket of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -13,12 +14,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::port::free_ports;
+use crate::referee::{Referee, daemon};
 use crate::run::Run;
 use crate::tool::tool;
 
-/// The keys of the gateway's user.
-const ACCESS_KEY: &str = "AKSEAWALL";
-const SECRET_KEY: &str = "sksecret";
 /// A cluster that does not answer by then never will.
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -42,7 +41,9 @@ impl CephBucket {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("seawall-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let bucket = Self { name, cluster: Cluster::shared() };
-        bucket.request("PUT", "", &[]);
+        if !bucket.cluster.referee.makes_bucket(bucket.cluster.dir.path(), &bucket.name) {
+            bucket.request("PUT", "", &[]);
+        }
         bucket
     }
 
@@ -68,9 +69,10 @@ impl CephBucket {
     /// The variables that lead a registry to the bucket through an address.
     #[must_use]
     pub fn variables(&self, endpoint: &str) -> [(&'static str, String); 5] {
+        let (access_key, secret_key) = self.cluster.referee.keys();
         [
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_ACCESS_KEY_ID", access_key.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", secret_key.to_owned()),
             ("SEAWALL_STORE", self.store()),
             ("SEAWALL_S3_ENDPOINT", endpoint.to_owned()),
             ("SEAWALL_S3_ALLOW_HTTP", "1".to_owned()),
@@ -81,6 +83,12 @@ impl CephBucket {
     #[must_use]
     pub fn opened(&self, run: Run) -> Run {
         self.opened_at(self.endpoint(), run)
+    }
+
+    /// Whether the service checks signatures; one that is made for tests does not.
+    #[must_use]
+    pub fn checks_signatures(&self) -> bool {
+        !matches!(self.cluster.referee, Referee::MiniStack { .. })
     }
 
     /// The keys of all objects below a prefix.
@@ -116,7 +124,8 @@ impl CephBucket {
     /// A signed request by another program than ours.
     fn request(&self, method: &str, rest: &str, more: &[&str]) -> String {
         let url = format!("{}/{}{rest}", self.endpoint(), self.name);
-        let keys = format!("{ACCESS_KEY}:{SECRET_KEY}");
+        let (access_key, secret_key) = self.cluster.referee.keys();
+        let keys = format!("{access_key}:{secret_key}");
         let unsigned = "x-amz-content-sha256: UNSIGNED-PAYLOAD";
         let mut args = vec!["-sS", "--fail", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user"];
         args.extend([&keys, "-H", unsigned, "-X", method, &url]);
@@ -128,17 +137,19 @@ impl CephBucket {
 /// A running cluster; killed when dropped.
 #[derive(Debug)]
 struct Cluster {
+    referee: Referee,
     endpoint: String,
-    at: Layout,
-    monitor_and_storage: [Child; 2],
-    gateway: Mutex<Child>,
-    _dir: TempDir,
+    /// The parts of Ceph; `None` for another service.
+    ceph: Option<Layout>,
+    /// The one that answers requests is the last.
+    daemons: Mutex<Vec<Child>>,
+    dir: TempDir,
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        end(self.gateway.get_mut().unwrap_or_else(PoisonError::into_inner));
-        self.monitor_and_storage.iter_mut().for_each(end);
+        let daemons = self.daemons.get_mut().unwrap_or_else(PoisonError::into_inner);
+        daemons.iter_mut().rev().for_each(end);
     }
 }
 
@@ -155,7 +166,17 @@ impl Cluster {
     }
 
     fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("seawall-ceph-").tempdir().unwrap();
+        let dir = tempfile::Builder::new().prefix("seawall-s3-").tempdir().unwrap();
+        let referee = Referee::of_environment();
+        if referee == Referee::Ceph {
+            return Self::start_ceph(dir);
+        }
+        let (endpoint, daemons) = referee.start(dir.path());
+        wait_for(&endpoint);
+        Self { referee, endpoint, ceph: None, daemons: Mutex::new(daemons), dir }
+    }
+
+    fn start_ceph(dir: TempDir) -> Self {
         let at = Layout::new(dir.path());
         at.write();
         tool("monmaptool", at.monmap());
@@ -166,17 +187,30 @@ impl Cluster {
         tool("ceph-osd", at.with_config(&["-i", "0", "--mkfs", "--osd-uuid", &osd]));
         let storage = at.daemon(Command::new("ceph-osd"), &["-i", "0"]);
         let endpoint = format!("http://127.0.0.1:{}", at.gateway_port);
-        let gateway = Mutex::new(at.gateway(&endpoint));
-        let keys = ["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY];
+        let gateway = at.gateway(&endpoint);
+        let (access_key, secret_key) = Referee::Ceph.keys();
+        let keys = ["--access-key", access_key, "--secret-key", secret_key];
         let user = ["user", "create", "--uid=seawall", "--display-name=Seawall"];
         tool("radosgw-admin", at.with_config(&[&user[..], &keys].concat()));
-        Self { endpoint, at, monitor_and_storage: [monitor, storage], gateway, _dir: dir }
+        let daemons = Mutex::new(vec![monitor, storage, gateway]);
+        Self { referee: Referee::Ceph, endpoint, ceph: Some(at), daemons, dir }
     }
 
     fn restart_gateway(&self) {
-        let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
-        end(&mut gateway);
-        *gateway = self.at.gateway(&self.endpoint);
+        let ceph = self.ceph.as_ref().expect("only Ceph has a gateway");
+        let mut daemons = self.daemons.lock().unwrap_or_else(PoisonError::into_inner);
+        let gateway = daemons.last_mut().unwrap();
+        end(gateway);
+        *gateway = ceph.gateway(&self.endpoint);
+    }
+}
+
+/// Waits until a service answers.
+fn wait_for(endpoint: &str) {
+    let begun = Instant::now();
+    while reqwest::blocking::get(endpoint).is_err() {
+        assert!(begun.elapsed() < READY_TIME_MAX, "nothing answers at {endpoint}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -263,18 +297,13 @@ impl Layout {
     /// Starts a daemon in the foreground.
     fn daemon(&self, mut command: Command, args: &[&str]) -> Child {
         command.args(self.with_config(args)).arg("-f");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().unwrap()
+        daemon(command, &self.dir)
     }
 
     /// Starts a gateway, and waits until it answers.
     fn gateway(&self, endpoint: &str) -> Child {
         let gateway = self.daemon(Command::new("radosgw"), &["-n", "client.rgw"]);
-        let begun = Instant::now();
-        while reqwest::blocking::get(endpoint).is_err() {
-            assert!(begun.elapsed() < READY_TIME_MAX, "the object gateway does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_for(endpoint);
         gateway
     }
 }

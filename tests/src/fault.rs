@@ -44,6 +44,16 @@ impl Run {
         self.within(unshare)
     }
 
+    /// Mounts an empty file system of `mib` MiB on the folder `at`, for this run only. The program
+    /// takes the place of the shell, so that it can be killed.
+    #[must_use]
+    pub fn on_volume(self, at: &Path, mib: u64) -> Self {
+        const SCRIPT: &str = "mount -t tmpfs -o size=\"$2m\" none \"$1\" && shift 2 && exec \"$@\"";
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-rm", "sh", "-c", SCRIPT, "sh"]).arg(at).arg(mib.to_string());
+        self.within(unshare)
+    }
+
     /// Runs the program again with the arguments of `line`, if it succeeded.
     #[must_use]
     pub fn then(self, line: &str) -> Self {

@@ -20,6 +20,10 @@ pub enum Harm {
     Lose,
     /// Does what is asked, and answers with the status 500.
     Deny,
+    /// Does what is asked, and says that it succeeded, even if its condition was not met.
+    Bless,
+    /// Does what is asked twice.
+    Repeat,
     /// Does what is asked, and sends half of the answer.
     Cut,
     /// Never answers.
@@ -70,19 +74,27 @@ fn serve(
     let refuse = |status: u16, code: &str| {
         let body = format!("<Error><Code>{code}</Code><Message>harmed</Message></Error>");
         let len = body.len();
-        format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {len}\r\n\r\n{body}")
+        // Without the last header, a client that is told to come back would wait for long.
+        let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {len}");
+        format!("{head}\r\nretry-after: 0\r\n\r\n{body}")
     };
     let harm = harm(&asked);
     match harm {
         Harm::Close => return Ok(()),
         Harm::Hang => return stream.read_to_end(&mut Vec::new()).map(drop),
         Harm::Refuse(status, code) => return stream.write_all(refuse(status, code).as_bytes()),
-        Harm::Nothing | Harm::Lose | Harm::Deny | Harm::Cut => {}
+        _ => {}
+    }
+    if harm == Harm::Repeat {
+        forward(&asked, upstream)?;
     }
     let answer = forward(&asked, upstream)?;
     match harm {
         Harm::Lose => {}
         Harm::Deny => stream.write_all(refuse(500, "InternalError").as_bytes())?,
+        Harm::Bless if answer.starts_with(b"HTTP/1.1 412") => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\netag: \"0\"\r\ncontent-length: 0\r\n\r\n")?;
+        }
         Harm::Cut => stream.write_all(&answer[..answer.len() / 2])?,
         _ => stream.write_all(&answer)?,
     }

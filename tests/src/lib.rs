@@ -24,6 +24,7 @@ mod port;
 mod postgres;
 mod proxy;
 mod receiver;
+mod referee;
 mod registry;
 mod relay;
 mod run;

@@ -9,6 +9,8 @@
 mod attack;
 mod audit;
 mod balanced;
+mod bucket_cache;
+mod bucket_faults;
 mod buckets;
 mod cli;
 mod clocks;
