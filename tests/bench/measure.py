@@ -74,15 +74,15 @@ def run(command, env, server=None, log=None):
 
 
 class Registry:
-    """A `seawall serve` of its own with an empty data directory."""
+    """A `seawall serve` of its own with an empty data directory, and the arguments in `more`."""
 
-    def __init__(self, home, program="seawall"):
+    def __init__(self, home, program="seawall", more=(), **variables):
         self.data = Path(home) / "registry"
         self.log = Path(home) / "registry.log"
-        command = [program, "serve", str(self.data), "--listen", "127.0.0.1:0"]
-        self.process = subprocess.Popen(
-            command, env=clean_environment(home), stdout=subprocess.PIPE, stderr=open(self.log, "wb")
-        )
+        command = [program, "serve", str(self.data), "--listen", "127.0.0.1:0", *map(str, more)]
+        env = clean_environment(home, **variables)
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log)
         line = self.process.stdout.readline().decode()
         found = re.search(r"http://\S+", line)
         if not found:

@@ -1,9 +1,10 @@
 //! Other S3 services than the Ceph gateway, for `./dev referees`.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use crate::port::free_ports;
 
 /// The service on which the tests of buckets run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,9 +46,7 @@ impl Referee {
 
     /// Starts the service in a folder. Returns its address and its processes.
     pub(crate) fn start(&self, dir: &Path) -> (String, Vec<Child>) {
-        // Taken together, so that they differ.
-        let ports = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, rpc_port] = ports.map(|port| port.local_addr().unwrap().port());
+        let [port, rpc_port] = free_ports();
         let command = match self {
             Self::Ceph => unreachable!("started with its cluster"),
             Self::MiniStack { program } => {
