@@ -1,6 +1,7 @@
 //! The catalog in a real PostgreSQL server: every statement, and registries that share it.
 
 use std::fs;
+use std::thread;
 
 use seawall_tests::{MIB, Postgres, Registry, Tree, World, ext4, same_bytes};
 
@@ -34,7 +35,12 @@ fn two_registries_share_a_catalog_in_postgresql_and_a_store() {
     let world = World::new();
     let disk = world.path("disk.raw");
     ext4(&disk, 32 * MIB, &Tree::system("shared"));
-    let [one, other] = ["one", "other"].map(|data| serve(&world, data, &place));
+    // Started at once, one makes the catalog and claims the store, and the other finds both.
+    let [one, other] = thread::scope(|scope| {
+        ["one", "other"]
+            .map(|data| scope.spawn(|| serve(&world, data, &place)))
+            .map(|start| start.join().unwrap())
+    });
     one.client(&world, "push team/app:1 --machine m=root:disk.raw").succeeds();
     other.client(&world, "pull team/app:1 --into pulled").succeeds();
     same_bytes(&disk, world.path("pulled/m/root.raw"));

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::OpenStore;
 use super::{CatalogAt, Machine, StartError, StoreAt, catalog};
-use crate::catalog::{Catalog, CatalogError, RegistryId};
+use crate::catalog::{Catalog, CatalogError, Identity, RegistryId};
 use crate::host::Host as _;
 
 /// The object that bears the id.
@@ -79,16 +79,22 @@ impl Bond<'_> {
     /// # Errors
     /// If one of them is bound to another, or cannot be used.
     pub(super) async fn confirm(&self) -> Result<(), StartError> {
-        let known = self.catalog.identity().await.map_err(|error| self.unusable(error))?;
-        let bound_to = known.as_ref().and_then(|identity| identity.store.clone());
         if *self.at == StoreAt::Inside {
-            return match bound_to {
+            return match self.identity().await?.and_then(|identity| identity.store) {
                 None => Ok(()),
                 Some(store) => Err(StartError::StoreElsewhere { store }),
             };
         }
+        // Another registry may bind both at the same time: it writes its id into the catalog, then
+        // into the store, then the address into the catalog. These reads go the other way.
+        let mut owner = owner(self.store).await?;
+        let known = self.identity().await?;
+        let bound_to = known.as_ref().and_then(|identity| identity.store.clone());
+        if owner.is_none() && bound_to.is_some() {
+            owner = self::owner(self.store).await?;
+        }
         let own = known.map(|identity| identity.registry);
-        let (owner, store) = (owner(self.store).await?, self.at.to_string());
+        let store = self.at.to_string();
         match (owner, own) {
             (Some(owner), Some(own)) if owner == own => {}
             (Some(owner), own) => return Err(StartError::Foreign { store, owner, own }),
@@ -104,6 +110,10 @@ impl Bond<'_> {
             bound.map_err(|error| self.unusable(error))?;
         }
         Ok(())
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, StartError> {
+        self.catalog.identity().await.map_err(|error| self.unusable(error))
     }
 
     /// Writes the id of the registry into the store.
