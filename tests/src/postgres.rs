@@ -91,12 +91,17 @@ impl Postgres {
         if self.port != PORT {
             server.args(["-c", "listen_addresses=127.0.0.1", "-p", &self.port.to_string()]);
         }
-        self.process = Some(server.spawn().unwrap());
+        let mut process = server.spawn().unwrap();
         let deadline = Instant::now() + START_TIME_MAX;
         while let Err(why) = self.try_sql("postgres", "SELECT 1") {
             assert!(Instant::now() < deadline, "{why}");
             std::thread::sleep(Duration::from_millis(20));
+            // After a kill, it waits for nobody: the last processes of the killed one may live.
+            if process.try_wait().unwrap().is_some() {
+                process = server.spawn().unwrap();
+            }
         }
+        self.process = Some(process);
     }
 
     /// Starts the server after [`Self::stop`], also at a port of this machine.
@@ -150,6 +155,17 @@ impl Postgres {
         let pid = Pid::from_raw(process.id().try_into().unwrap()).unwrap();
         // SIGQUIT: an immediate shutdown, which leaves no child behind.
         kill_process(pid, Signal::QUIT).unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Kills the server's main process, at which its others end by themselves.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server is stopped.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
         process.wait().unwrap();
     }
 

@@ -13,17 +13,16 @@ use seawall_api::reference::Selector;
 use seawall_api::units::DiskLen;
 use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 use seawall_store::testing::unconditional;
-use tempfile::TempDir;
 
 use super::content::leases::LEASE_TTL_SECS;
 use super::records::Subject;
 use super::releases::channels::ChannelChange;
 use super::{AppError, Publisher, Registry, Settings};
-use crate::catalog::sqlite;
 use crate::catalog::{Channel, Expected, LeaseId, Publication, Purpose, Release};
 use crate::host::Host;
 
 mod collect;
+pub(super) mod database;
 mod deletion;
 pub(super) mod faults;
 mod read;
@@ -32,6 +31,7 @@ mod read;
 #[allow(dead_code, unreachable_pub, clippy::cast_possible_truncation)]
 pub(super) mod fixture;
 
+use database::Database;
 use faults::{BadSector, Failing, FaultAt, broken};
 use fixture::{TinyDisk, TinyRelease};
 
@@ -58,9 +58,9 @@ impl Host for TestHost {
     }
 }
 
-/// The state that survives a crash: the store's objects and the catalog's file.
+/// The state that survives a crash: the store's objects and the catalog's database.
 pub(super) struct Site {
-    pub(super) dir: TempDir,
+    pub(super) database: Database,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) host: Arc<TestHost>,
 }
@@ -68,7 +68,7 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new() -> Self {
         Self {
-            dir: tempfile::tempdir().unwrap(),
+            database: Database::new(),
             // The harder case: no put relies on a condition.
             store: Arc::new(unconditional()),
             host: Arc::default(),
@@ -76,15 +76,14 @@ impl Site {
     }
 
     fn open(&self, store: Arc<dyn ObjectStore>) -> Registry {
-        let catalog = sqlite::open(&self.dir.path().join("catalog.sqlite")).unwrap();
+        let catalog = self.database.open();
         Registry::new(store, catalog, Arc::clone(&self.host) as _, Settings::new(2))
     }
 
     /// Opens a registry for a simulation of process crashes, in which commits need not survive a
     /// loss of power.
     pub(super) fn open_unsynced(&self, store: Arc<dyn ObjectStore>) -> Registry {
-        let path = self.dir.path().join("catalog.sqlite");
-        let catalog = sqlite::open_unsynced(&path).unwrap();
+        let catalog = self.database.open_unsynced();
         Registry::new(store, catalog, Arc::clone(&self.host) as _, Settings::new(2))
     }
 
@@ -237,7 +236,7 @@ async fn a_version_stays_what_it_was_when_the_catalog_is_lost() {
     let mut site = Site::new();
     let tiny = TinyRelease::new("webshop", "1.0", "ab", "cd");
     push(&site.sound(), &tiny).await.unwrap();
-    site.dir = tempfile::tempdir().unwrap();
+    site.database = Database::new();
     let other = TinyRelease::new("webshop", "1.0", "ab", "ce");
     let error = push(&site.sound(), &other).await.unwrap_err();
     assert_eq!(error.code(), Code::VersionTaken);
@@ -269,8 +268,7 @@ async fn an_application_with_all_its_channels_says_how_many_and_what_to_do() {
                    WHERE n < 1000)
                INSERT INTO channels (application, name, release_id, sequence, moved_at_secs)
                SELECT 'webshop', 'c' || n, (SELECT id FROM releases), 1, 0 FROM counted";
-    let catalog = rusqlite::Connection::open(site.dir.path().join("catalog.sqlite")).unwrap();
-    assert_eq!(catalog.execute(sql, []).unwrap(), 1000);
+    site.database.change(sql);
     let error = promote(&registry, &one, Expected::Absent).await.unwrap_err();
     assert_eq!(error.code(), Code::InvalidInput);
     let text = error.to_string();
@@ -405,21 +403,16 @@ async fn an_older_copy_of_the_catalog_moves_no_channel() {
     let mut site = Site::new();
     let one = TinyRelease::new("webshop", "1.0", "ab", "cd");
     push(&site.sound(), &one).await.unwrap();
-    let backup = tempfile::tempdir().unwrap();
-    let copy = |to: &TempDir| {
-        std::fs::copy(site.dir.path().join("catalog.sqlite"), to.path().join("catalog.sqlite"))
-    };
-    let absent = tempfile::tempdir().unwrap();
-    copy(&absent).unwrap();
+    let absent = site.database.restored();
     promote(&site.sound(), &one, Expected::Absent).await.unwrap();
-    copy(&backup).unwrap();
+    let backup = site.database.restored();
     for sequence in 1..4 {
         promote(&site.sound(), &one, Expected::Sequence(sequence)).await.unwrap();
     }
-    for (dir, expected, left) in
+    for (database, expected, left) in
         [(backup, Expected::Sequence(1), Some(1)), (absent, Expected::Absent, None)]
     {
-        site.dir = dir;
+        site.database = database;
         let registry = site.sound();
         let error = promote(&registry, &one, expected).await.unwrap_err();
         assert_eq!(error.code(), Code::Damaged);

@@ -6,6 +6,8 @@
 // Tests; the lints exempt only functions that bear `#[test]`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod cases;
+mod failover;
 mod faults;
 mod opening;
 mod plans;

@@ -234,14 +234,11 @@ fn unreadable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Ap
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::app::jobs::{JobState, JobStatus};
     use crate::app::room::{MinFree, Room};
     use crate::app::tests::Site;
     use crate::app::{Registry, Settings};
-    use crate::catalog::sqlite;
     use crate::host::{Space, Volume};
 
     struct Full;
@@ -250,12 +247,6 @@ mod tests {
         fn space(&self) -> io::Result<Space> {
             Ok(Space { size: 1 << 30, free: 1 << 20 })
         }
-    }
-
-    fn copies(site: &Site) -> usize {
-        let entries = fs::read_dir(site.dir.path()).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.ends_with(".copy")).count()
     }
 
     #[tokio::test]
@@ -276,7 +267,7 @@ mod tests {
         drop(one.maintenance.back_up().await.unwrap());
         let failed = status(&other).await;
         assert!(failed.last_complete_at_secs.is_some(), "{failed:?}");
-        assert_eq!(copies(&site), 0);
+        assert_eq!(site.database.copy_count(), 0);
     }
 
     async fn status(registry: &Registry) -> JobStatus {
@@ -303,12 +294,12 @@ mod tests {
     async fn a_full_disk_takes_no_copy() {
         let site = Site::new();
         let room = Some(Room::new(Arc::new(Full), MinFree::Bytes(1 << 20)));
-        let catalog = sqlite::open(&site.dir.path().join("catalog.sqlite")).unwrap();
+        let catalog = site.database.open();
         let settings = Settings { room, ..Settings::new(2) };
         let (store, host) = (Arc::clone(&site.store), Arc::clone(&site.host));
         let registry = Registry::new(store, catalog, host, settings);
         assert!(matches!(registry.maintenance.back_up().await, Err(AppError::NoRoom { .. })));
-        assert_eq!(copies(&site), 0);
+        assert_eq!(site.database.copy_count(), 0);
         site.sound().maintenance.back_up().await.unwrap();
     }
 }

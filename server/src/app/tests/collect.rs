@@ -1,7 +1,6 @@
 //! Tests of collections with an outdated catalog, a damaged store or a second process.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
 
 use super::*;
 use crate::app::jobs::JobState;
@@ -32,36 +31,21 @@ async fn delete(registry: &Registry, tiny: &TinyRelease) {
     registry.releases.delete(application, version, "ops".to_owned()).await.unwrap();
 }
 
-/// Replaces all files of the catalog with the copy `from`.
-fn put_back(site: &Site, from: &std::path::Path) {
-    for entry in fs::read_dir(site.dir.path()).unwrap() {
-        fs::remove_file(entry.unwrap().path()).unwrap();
-    }
-    fs::copy(from, site.dir.path().join("catalog.sqlite")).unwrap();
-}
-
-fn copy_catalog(site: &Site, to: &std::path::Path) {
-    let mut made = (site.sound().catalog.copy().unwrap().make)().unwrap();
-    std::io::copy(&mut made, &mut fs::File::create(to).unwrap()).unwrap();
-}
-
 /// Content added after the copy is unreachable in the copy, but still in use.
 #[tokio::test]
 async fn a_catalog_that_is_an_older_copy_collects_nothing() {
     for since in ["release", "move", "deletion"] {
-        let site = Site::new();
-        let elsewhere = tempfile::tempdir().unwrap();
-        let copy = elsewhere.path().join("copy.sqlite");
+        let mut site = Site::new();
         let (one, two) = (tiny("1.0", "ab"), tiny("1.1", "cd"));
         push(&site.sound(), &one).await.unwrap();
-        copy_catalog(&site, &copy);
+        let copy = site.database.restored();
         match since {
             "release" => push(&site.sound(), &two).await.map(drop).unwrap(),
             "move" => promote(&site.sound(), &one, Expected::Absent).await.map(drop).unwrap(),
             _ => delete(&site.sound(), &one).await,
         }
         let before = objects(&site).await;
-        put_back(&site, &copy);
+        site.database = copy;
         let error = site.sound().maintenance.collect(FORCED).await.unwrap_err();
         assert!(matches!(error, AppError::CatalogOld { .. }), "{since}: {error}");
         assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
@@ -72,17 +56,15 @@ async fn a_catalog_that_is_an_older_copy_collects_nothing() {
 /// The copy was made during a sweep. The content to be swept may have been stored again since.
 #[tokio::test]
 async fn an_older_catalog_does_not_finish_a_sweep() {
-    let site = Site::new();
-    let elsewhere = tempfile::tempdir().unwrap();
-    let copy = elsewhere.path().join("copy.sqlite");
+    let mut site = Site::new();
     let (one, again) = (tiny("1.0", "ab"), tiny("1.1", "ab"));
     push(&site.sound(), &one).await.unwrap();
     delete(&site.sound(), &one).await;
     die_sweeping(&site).await;
-    copy_catalog(&site, &copy);
+    let copy = site.database.restored();
     push(&site.sound(), &again).await.unwrap();
     let before = objects(&site).await;
-    put_back(&site, &copy);
+    site.database = copy;
     let error = site.sound().maintenance.collect(CollectOptions::default()).await.unwrap_err();
     assert!(matches!(error, AppError::CatalogOld { .. }), "{error}");
     let error = push(&site.sound(), &tiny("1.2", "ab")).await.unwrap_err();
@@ -113,9 +95,9 @@ async fn a_push_ends_the_sweep_that_a_crash_left_in_its_way() {
     push(&site.sound(), &again).await.unwrap();
     assert!(is_visible(&site.sound(), &again).await);
     site.sound().maintenance.collect(FORCED).await.unwrap();
-    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::clone(&site.store));
-    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
-    let found = rebuild(store, &catalog, NOW).await.unwrap();
+    let database = Database::new();
+    let catalog = database.open();
+    let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
     assert_eq!((found.damage.len(), found.releases), (0, 1), "{found:?}");
 }
 
@@ -148,15 +130,13 @@ async fn a_sweep_takes_nothing_that_a_later_generation_condemned() {
 /// The document replaces the damaged record.
 #[tokio::test]
 async fn a_release_whose_record_is_damaged_is_neither_forgotten_nor_collected() {
-    let site = Site::new();
+    let mut site = Site::new();
     let (one, two) = (tiny("1.0", "ab"), tiny("1.1", "cd"));
     push(&site.sound(), &one).await.unwrap();
     push(&site.sound(), &two).await.unwrap();
     let record = Subject::of(&release_row(&site, &two).await).object();
     site.store.replace(&record, Bytes::from("{}")).await.unwrap();
-    for entry in fs::read_dir(site.dir.path()).unwrap() {
-        fs::remove_file(entry.unwrap().path()).unwrap();
-    }
+    site.database = Database::new();
     let registry = site.sound();
     let found = rebuild(Arc::clone(&site.store), &registry.catalog, NOW).await.unwrap();
     assert_eq!(found.releases, 2);
@@ -180,7 +160,7 @@ async fn release_row(site: &Site, tiny: &TinyRelease) -> Release {
 #[tokio::test]
 async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() {
     for is_promoted in [false, true] {
-        let site = Site::new();
+        let mut site = Site::new();
         let two = tiny("1.1", "cd");
         push(&site.sound(), &two).await.unwrap();
         if is_promoted {
@@ -189,9 +169,7 @@ async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() 
         let record = Subject::of(&release_row(&site, &two).await).object();
         site.store.replace(&record, Bytes::from("{}")).await.unwrap();
         site.store.delete(&ObjectName::Release(two.release.digest())).await.unwrap();
-        for entry in fs::read_dir(site.dir.path()).unwrap() {
-            fs::remove_file(entry.unwrap().path()).unwrap();
-        }
+        site.database = Database::new();
         let registry = site.sound();
         rebuild(Arc::clone(&site.store), &registry.catalog, NOW).await.unwrap();
         let before = objects(&site).await;
@@ -207,8 +185,8 @@ async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() 
             // The channel can be restored now.
             Err(error) => assert!(is_promoted && matches!(error, AppError::CatalogOld { .. })),
         }
-        let elsewhere = tempfile::tempdir().unwrap();
-        let catalog = sqlite::open(&elsewhere.path().join("catalog.sqlite")).unwrap();
+        let database = Database::new();
+        let catalog = database.open();
         let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
         assert_eq!((found.releases, found.channels), (1, u64::from(is_promoted)));
         assert_eq!(found.damage, []);
@@ -293,14 +271,12 @@ async fn sparse() -> (Site, TinyRelease) {
 /// catalog says about the pack.
 #[tokio::test]
 async fn a_catalog_from_before_a_repack_collects_no_chunk_that_moved() {
-    let (site, new) = sparse().await;
-    let elsewhere = tempfile::tempdir().unwrap();
-    let copy = elsewhere.path().join("copy.sqlite");
-    copy_catalog(&site, &copy);
+    let (mut site, new) = sparse().await;
+    let copy = site.database.restored();
     let done = site.sound().maintenance.collect(FORCED).await.unwrap();
     assert_eq!((done.swept.repacked_count, done.swept.pack_count), (1, 1));
     let before = objects(&site).await;
-    put_back(&site, &copy);
+    site.database = copy;
 
     for _ in 0..2 {
         site.sound().maintenance.collect(FORCED).await.unwrap();

@@ -78,8 +78,8 @@ async fn a_rebuilt_catalog_knows_what_was_deleted() {
     // The state after a collection.
     site.store.delete(&ObjectName::Release(old.release.digest())).await.unwrap();
 
-    let dir = tempfile::tempdir().unwrap();
-    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let database = Database::new();
+    let catalog = database.open();
     let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
     assert_eq!(found.damage, [], "what was deleted is not damaged");
     assert_eq!((found.releases, found.deleted, found.channels), (1, 1, 1));
@@ -139,8 +139,8 @@ async fn a_version_stays_deleted_whatever_is_left_of_its_records() {
                 site.store.replace(&tombstone_object(&old), Bytes::from(text)).await.unwrap();
             }
         }
-        let dir = tempfile::tempdir().unwrap();
-        let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
+        let database = Database::new();
+        let catalog = database.open();
         let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
         assert_eq!(found.damage.len(), usize::from(harm != "record"), "{harm}: {found:?}");
         assert_eq!(found.deleted, 1, "{harm}");
@@ -171,8 +171,8 @@ async fn a_catalog_that_is_an_older_copy_publishes_no_deleted_version() {
     let old = tiny("1.0");
     push(&site.sound(), &old).await.unwrap();
     delete(&site.sound(), &old).await.unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
+    let database = Database::new();
+    let catalog = database.open();
     let older =
         Registry::new(Arc::clone(&site.store), catalog, site.host.clone(), Settings::new(2));
     let error = push(&older, &old).await.unwrap_err();

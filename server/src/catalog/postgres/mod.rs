@@ -135,6 +135,17 @@ pub fn open(address: &Address, new_copy: NewBlank) -> Result<Catalog, CatalogErr
     }
 }
 
+/// Runs statements in a database, past any catalog. Blocks.
+#[cfg(test)]
+pub(crate) fn run_sql(address: &Address, sql: &str) -> TxResult<()> {
+    static RUNTIME: std::sync::LazyLock<Runtime> = std::sync::LazyLock::new(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+    });
+    let connector = Connector::new(address, RUNTIME.handle().clone()).unwrap();
+    let sql = sql.to_owned();
+    on_a_thread(RUNTIME.handle(), move || connector.connect()?.batch(&sql)).unwrap()
+}
+
 /// Runs `work` on a thread of `runtime`, which may wait for the database, and waits for it in any
 /// context. `None` if the work panicked.
 fn on_a_thread<T: Send + 'static>(

@@ -14,7 +14,6 @@ use crate::app::tests::{Site, push};
 use crate::app::{Registry, Settings};
 use crate::catalog::check::Findings;
 use crate::catalog::jobs::JobKind;
-use crate::catalog::sqlite;
 use crate::catalog::{AuditQuery, Purpose};
 
 const ORDER: FsckOrder = FsckOrder { rate: 0, restart: false };
@@ -29,7 +28,7 @@ async fn furnished() -> (Site, TinyRelease) {
 }
 
 fn over(site: &Site, store: Arc<dyn seawall_store::port::ObjectStore>) -> Arc<Registry> {
-    let catalog = sqlite::open(&site.dir.path().join("catalog.sqlite")).unwrap();
+    let catalog = site.database.open();
     Arc::new(Registry::new(store, catalog, Arc::clone(&site.host) as _, Settings::new(2)))
 }
 
@@ -142,11 +141,9 @@ async fn what_nobody_needs_is_reclaimable_whatever_its_state() {
 async fn a_row_that_lies_about_a_pack_is_corrected_by_the_pack() {
     let (site, tiny) = furnished().await;
     let pack = tiny.disks[0].pack();
-    let catalog = sqlite::open(&site.dir.path().join("catalog.sqlite")).unwrap();
-    let raw = rusqlite::Connection::open(site.dir.path().join("catalog.sqlite")).unwrap();
-    raw.execute("UPDATE chunks SET frame_offset = frame_offset + 1", []).unwrap();
-    raw.execute("UPDATE packs SET len = len + 1 WHERE digest = ?1", [pack.digest.as_bytes()])
-        .unwrap();
+    let catalog = site.database.open();
+    site.database.change("UPDATE chunks SET frame_offset = frame_offset + 1");
+    site.database.change("UPDATE packs SET len = len + 1");
     let registry = over(&site, Arc::clone(&site.store));
     let status = checked(&registry).await;
     assert!(status.found.list.iter().all(|finding| finding.class == Class::Mended));

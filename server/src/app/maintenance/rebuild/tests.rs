@@ -8,15 +8,14 @@ use seawall_api::names::ApplicationName;
 use seawall_api::problem::Code;
 use seawall_api::reference::Selector;
 use seawall_api::release::Descriptor;
-use tempfile::TempDir;
 
 use super::*;
 use crate::app::records::Subject;
+use crate::app::tests::database::Database;
 use crate::app::tests::fixture::TinyRelease;
 use crate::app::tests::{NOW, Site, promote, push};
 use crate::catalog::Purpose;
 use crate::catalog::collect::Grip;
-use crate::catalog::sqlite;
 use crate::catalog::{Expected, Release};
 
 /// A kind of damage to an object.
@@ -58,11 +57,11 @@ async fn furnished() -> (Site, [TinyRelease; 2]) {
     (site, releases)
 }
 
-async fn rebuilt(site: &Site) -> (TempDir, Catalog, Rebuilt) {
-    let dir = tempfile::tempdir().unwrap();
-    let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
+async fn rebuilt(site: &Site) -> (Database, Catalog, Rebuilt) {
+    let database = Database::new();
+    let catalog = database.open();
     let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
-    (dir, catalog, found)
+    (database, catalog, found)
 }
 
 fn webshop() -> ApplicationName {
@@ -171,9 +170,9 @@ async fn a_release_whose_descriptor_is_damaged_is_listed_and_reported() {
 async fn a_damaged_release_is_healed_by_a_push() {
     let (site, [_, two]) = furnished().await;
     harm(&*site.store, &ObjectName::Pack(two.disks[1].pack().digest), Harm::Delete).await;
-    let (dir, catalog, _) = rebuilt(&site).await;
+    let (database, catalog, _) = rebuilt(&site).await;
     drop(catalog);
-    let site = Site { dir, ..site };
+    let site = Site { database, ..site };
     let registry = site.sound();
     let error = registry.content.locate_chunks(two.disks[1].chunks()).await.unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
@@ -211,13 +210,13 @@ async fn a_channel_whose_last_move_is_unreadable_moves_on_from_it() {
     let (site, [one, _]) = furnished().await;
     let last = Subject::Move(webshop(), "stable".parse().unwrap(), 2).object();
     harm(&*site.store, &last, Harm::Truncate).await;
-    let (dir, catalog, found) = rebuilt(&site).await;
+    let (database, catalog, found) = rebuilt(&site).await;
     assert_eq!((found.channels, found.damage.len()), (1, 2));
     assert_eq!(found.damage[1].what, "it was set back to 1.0, move 1 of 2");
     let channel = &catalog.channels(webshop()).await.unwrap()[0];
     assert_eq!((channel.sequence, channel.release), (2, one.release.digest()));
     drop(catalog);
-    let site = Site { dir, ..site };
+    let site = Site { database, ..site };
     let moved = promote(&site.sound(), &one, Expected::Sequence(2)).await.unwrap();
     assert_eq!(moved.sequence, 3);
     assert_eq!(rebuilt(&site).await.2.channels, 1);
@@ -228,8 +227,8 @@ async fn a_channel_whose_last_move_is_unreadable_moves_on_from_it() {
 async fn a_store_that_fails_ends_the_rebuild() {
     for at in 0.. {
         let (site, _) = furnished().await;
-        let dir = tempfile::tempdir().unwrap();
-        let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
+        let database = Database::new();
+        let catalog = database.open();
         match rebuild(site.failing_read(at), &catalog, NOW).await {
             Err(error) => assert_eq!(error.code(), Code::Unavailable, "{error}"),
             Ok(found) => {
@@ -248,8 +247,8 @@ async fn an_object_on_a_bad_sector_is_damage() {
     for is_probed in [true, false] {
         let (site, [_, two]) = furnished().await;
         let object = ObjectName::Leaf(two.disks[1].leaf.digest());
-        let dir = tempfile::tempdir().unwrap();
-        let catalog = sqlite::open(&dir.path().join("catalog.sqlite")).unwrap();
+        let database = Database::new();
+        let catalog = database.open();
         let found = rebuild(site.bad_sector(object.clone(), is_probed), &catalog, NOW).await;
         if !is_probed {
             assert_eq!(found.unwrap_err().code(), Code::Unavailable);
