@@ -6,7 +6,7 @@
 //! version may still serve.
 
 use seawall_store::error::ErrorKind;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, SimpleQueryMessage};
 
 use super::connection::Session;
 use super::error::{failed, fault};
@@ -24,6 +24,12 @@ const ELSEWHERE: &str = "name an empty database, or an empty schema of it: \
 /// The remedy for a database that is too old or has another encoding.
 const OTHER_SERVER: &str = "use PostgreSQL 15 or newer, and a database in UTF-8: \
                             createdb --encoding=UTF8 --template=template0 NAME";
+
+/// The remedy for a pool that shares connections.
+const DIRECTLY: &str = "connect to the server itself, or to a pool in session mode \
+                        (pool_mode = session in PgBouncer)";
+/// The number of times that two connections are compared.
+const POOL_LOOKS: u32 = 3;
 
 const ACTION: &str = "be migrated";
 
@@ -61,6 +67,34 @@ pub(super) fn check_server(session: &Session) -> Result<(), CatalogError> {
     Ok(())
 }
 
+/// Fails behind a pool that gives each transaction any of its connections: the settings, the
+/// prepared statements and the claims of a connection belong to one registry.
+pub(super) fn check_own_connection(own: &Session, other: &Session) -> Result<(), CatalogError> {
+    let is_shared = || -> TxResult<bool> {
+        let first = [process(own)?, process(other)?];
+        let mut is_shared = first[0] == first[1];
+        for _ in 0..POOL_LOOKS {
+            is_shared |= [process(own)?, process(other)?] != first;
+        }
+        Ok(is_shared)
+    };
+    if !is_shared().map_err(|error| failed(ACTION, error))? {
+        return Ok(());
+    }
+    let why = "a pool in front of the server gives each transaction another connection";
+    Err(fault(ErrorKind::Conflict, ACTION, why).with_remedy(DIRECTLY))
+}
+
+/// Returns the process that serves a connection. Prepares no statement, which a pool might lose.
+fn process(session: &Session) -> TxResult<String> {
+    let said = session.wait(session.client().simple_query("SELECT pg_backend_pid()"))?;
+    let process = said.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(process.ok_or_else(|| TxError::damaged("a row is missing"))?.to_owned())
+}
+
 fn migrate_here(session: &Session) -> Result<(), CatalogError> {
     let fail = |error| failed(ACTION, error);
     // Before the table exists, its row cannot be locked.
@@ -90,6 +124,11 @@ fn migrate_here(session: &Session) -> Result<(), CatalogError> {
     for sql in pending {
         session.batch(&sql).map_err(fail)?;
     }
+    // The engine's own: the number of writes of each lane (`lanes`).
+    let sql = "CREATE TABLE IF NOT EXISTS writers (
+                   name TEXT NOT NULL PRIMARY KEY, count BIGINT NOT NULL,
+                   written_at TIMESTAMPTZ NOT NULL DEFAULT now())";
+    session.batch(sql).map_err(fail)?;
     let (version, from) = (i64::from(VERSION), i64::from(SERVABLE_FROM));
     let sql = "UPDATE schema_version SET version = $1, servable_from = $2";
     session.query(sql, &[&version, &from]).map_err(fail)?;

@@ -94,6 +94,7 @@ pub(super) fn prepare(connector: &Connector) -> Result<State, CatalogError> {
     let fail = |error| failed("be opened", error);
     let mut session = connector.connect().map_err(fail)?;
     migrate::check_server(&session)?;
+    migrate::check_own_connection(&session, &connector.connect().map_err(fail)?)?;
     if !migrate::can_write(&session).map_err(fail)? {
         return migrate::check_readable(&session).map(|()| State::ReadOnly);
     }
