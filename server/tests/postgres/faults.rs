@@ -11,14 +11,14 @@ use crate::server::{Catalogs, Server};
 
 const NOW: u64 = 1_800_000_000;
 /// The time for something to happen on a busy machine.
-const TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Appends an entry to the audit log: a second run of the same work would append a second one.
-async fn log(catalog: &Catalog) -> Result<(), CatalogError> {
+pub(crate) async fn log(catalog: &Catalog) -> Result<(), CatalogError> {
     catalog.log(Entry::new(Action::Recover, "", NOW)).await.map(|_| ())
 }
 
-async fn logged(catalog: &Catalog) -> usize {
+pub(crate) async fn logged(catalog: &Catalog) -> usize {
     let all = AuditQuery { limit: 10_000, ..AuditQuery::default() };
     let entries = catalog.audit(all).await.unwrap();
     let sequences: Vec<u64> = entries.iter().rev().map(|entry| entry.sequence).collect();
@@ -28,7 +28,7 @@ async fn logged(catalog: &Catalog) -> usize {
 }
 
 /// Waits until a query has an answer.
-fn await_answer(server: &Server, sql: &str) -> String {
+pub(crate) fn await_answer(server: &Server, sql: &str) -> String {
     let deadline = Instant::now() + TIME_MAX;
     loop {
         let said = server.sql("postgres", sql);
@@ -89,6 +89,12 @@ async fn a_transaction_that_is_cut_after_its_commit_is_not_run_again() {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE wait_event = 'SyncRep' AND datname = 'cut'";
     assert_eq!(await_answer(&server, cut), "t");
+    // The answer waits until it is as durable as any other.
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = 'cut'";
+    await_answer(&server, waits);
+    assert!(!write.is_finished());
+    server.sql("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+    server.sql("postgres", "SELECT pg_reload_conf()");
     write.await.unwrap().unwrap();
     assert_eq!(logged(&catalog).await, 1);
 }

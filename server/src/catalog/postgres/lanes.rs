@@ -3,14 +3,20 @@
 //! # Retries
 //!
 //! Work that failed for a passing reason runs again, up to a deadline: the server restarts, another
-//! one takes its place, a deadlock is broken. A connection that is lost while a commit is on its
-//! way leaves its outcome open. The next connection asks the server for the outcome of that
-//! transaction, by its number, so that no work is done twice.
+//! one takes its place, a deadlock is broken.
 //!
 //! The deadline of work that waits behind failing work does not begin anew when its turn comes:
 //! while the server is gone, no queue makes a request wait for long.
+//!
+//! # Unanswered commits
+//!
+//! A connection that is lost while a commit is on its way leaves its outcome open. Each write counts
+//! the writes of its lane, in a row of the table `writers` (ADR 0011). The next write of the lane
+//! finds a higher count if the commit took effect: the row waits for the lost transaction, follows a
+//! failover, and tells a transaction from a later one with the same number. The commit of that next
+//! write makes the answer as durable as any other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use seawall_store::error::ErrorKind;
@@ -37,6 +43,8 @@ pub(super) struct Lane {
     idle: Mutex<Vec<Session>>,
     /// The time of the first failure since the server last answered.
     silent_since: Mutex<Option<Instant>>,
+    /// The name of the lane in the table `writers`, from the first write on.
+    name: OnceLock<String>,
 }
 
 /// The kind of a lane's transactions.
@@ -52,15 +60,15 @@ pub(super) enum Mode {
 enum Attempt {
     Done,
     Failed(TxError),
-    /// The connection was lost while the transaction with this number was being committed.
-    Open(TxError, String),
+    /// The connection was lost while the write with this count was being committed.
+    Open(TxError, i64),
 }
 
 impl Lane {
     pub(super) fn new(connector: Connector, mode: Mode, width: usize) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(width));
-        let (idle, silent_since) = <_>::default();
-        Arc::new(Self { connector, mode, permits, idle, silent_since })
+        let (idle, silent_since, name) = <_>::default();
+        Arc::new(Self { connector, mode, permits, idle, silent_since, name })
     }
 
     /// Runs `work` in a transaction, on a thread of `runtime` that may block. The work goes on when
@@ -86,13 +94,13 @@ impl Lane {
         begun: Instant,
         work: &mut Work,
     ) -> TxResult<()> {
-        let mut retry = Retry::default();
+        let (mut retry, mut open) = (Retry::default(), None);
         if let Some(since) = *self.silent_since() {
             retry.deadline = Some(since.max(begun) + RETRY_TIME_MAX);
             retry.check(|| TxError::new(ErrorKind::Unavailable, Silent))?;
         }
         loop {
-            let attempt = self.attempt(work);
+            let attempt = self.attempt(work, open);
             match &attempt {
                 Attempt::Failed(error) if passing(error) != Passing::Lost => {
                     *self.silent_since() = None;
@@ -102,64 +110,87 @@ impl Lane {
                 }
                 Attempt::Done => *self.silent_since() = None,
             }
-            match attempt {
+            let error = match attempt {
                 Attempt::Done => return Ok(()),
                 Attempt::Failed(error) if passing(&error) == Passing::No => return Err(error),
-                Attempt::Failed(error) => retry.pause(error)?,
-                Attempt::Open(error, number) => {
-                    if self.is_committed(&number, error, &mut retry)? {
-                        return Ok(());
-                    }
+                Attempt::Failed(error) => error,
+                Attempt::Open(error, count) => {
+                    open = Some(open.unwrap_or(count));
+                    error
                 }
-            }
+            };
+            retry.pause(error)?;
         }
     }
 
-    /// Runs `work` once.
-    fn attempt(&self, work: &mut Work) -> Attempt {
+    /// Runs `work` once; not if the write with the count `open` took effect.
+    fn attempt(&self, work: &mut Work, open: Option<i64>) -> Attempt {
         let mut session = match self.session() {
             Ok(session) => session,
             Err(error) => return Attempt::Failed(error),
         };
-        let number = match self.begin(&mut session) {
-            Ok(number) => number,
+        let count = match self.begin(&mut session) {
+            Ok(count) => count,
             Err(error) => return self.failed(session, error),
         };
-        let mut tx = PostgresTx::new(&mut session);
-        if let Err(error) = work(&mut tx) {
-            return self.failed(session, error);
+        let is_done = open.zip(count).is_some_and(|(open, count)| count > open);
+        if !is_done {
+            let mut tx = PostgresTx::new(&mut session);
+            if let Err(error) = work(&mut tx) {
+                return self.failed(session, error);
+            }
+            if tx.has_failed {
+                let why = "the work went on after a statement had failed";
+                return self.failed(session, TxError::new(ErrorKind::Internal, why));
+            }
         }
-        if tx.has_failed {
-            let why = "the work went on after a statement had failed";
-            return self.failed(session, TxError::new(ErrorKind::Internal, why));
-        }
-        match (session.batch("COMMIT"), number) {
+        match (session.batch("COMMIT"), count) {
             (Ok(()), _) => {
                 self.idle().push(session);
                 Attempt::Done
             }
-            (Err(error), Some(number)) if passing(&error) == Passing::Lost => {
-                Attempt::Open(error, number)
+            (Err(error), Some(count)) if passing(&error) == Passing::Lost => {
+                Attempt::Open(error, count)
             }
             (Err(error), _) => self.failed(session, error),
         }
     }
 
-    /// Begins a transaction. Returns its number if it writes.
-    fn begin(&self, session: &mut Session) -> TxResult<Option<String>> {
+    /// Begins a transaction. Returns the count of the lane's writes if it writes.
+    fn begin(&self, session: &mut Session) -> TxResult<Option<i64>> {
         if self.mode == Mode::Read {
             session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
             return Ok(None);
         }
-        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED")?;
         // The lock of the row makes writes serial. Its version tells whether this program may still
         // write.
-        const LOCK: &str = "SELECT servable_from, CAST(pg_current_xact_id() AS TEXT)
-                            FROM schema_version FOR UPDATE";
+        const LOCK: &str = "
+            WITH own AS (
+                INSERT INTO writers AS w (name, count) VALUES ($1, 1)
+                ON CONFLICT (name) DO UPDATE SET count = w.count + 1, written_at = now()
+                RETURNING w.count)
+            SELECT v.servable_from, (SELECT own.count FROM own) FROM schema_version v
+            FOR UPDATE OF v";
+        let name = self.name(session)?;
+        session.begin("BEGIN ISOLATION LEVEL READ COMMITTED")?;
         let statement = session.prepare(LOCK)?;
-        let found = session.wait(session.client().query_one(&statement, &[]))?;
+        let found = session.wait(session.client().query_one(&statement, &[&name]))?;
         check_servable(found.try_get(0)?)?;
         Ok(Some(found.try_get(1)?))
+    }
+
+    /// Returns the name of the lane among all lanes of all registries. Forgets those of registries
+    /// that are long gone.
+    fn name(&self, session: &Session) -> TxResult<&str> {
+        if let Some(name) = self.name.get() {
+            return Ok(name);
+        }
+        let sql = "WITH gone AS (DELETE FROM writers WHERE written_at < now() - interval '30 days')
+                   SELECT CAST(gen_random_uuid() AS TEXT)";
+        let rows = session.query(sql, &[])?;
+        let row = rows.first().ok_or_else(|| TxError::damaged("a row is missing"))?;
+        let name = row.try_get(0)?;
+        Ok(self.name.get_or_init(|| name))
     }
 
     /// Ends a failed transaction. Keeps its connection if it is usable.
@@ -181,38 +212,16 @@ impl Lane {
             match idle {
                 Some(session) if session.is_closed() => {}
                 Some(session) => return Ok(session),
-                None => return self.connector.connect(),
+                None => {
+                    let session = self.connector.connect()?;
+                    session.batch(match self.mode {
+                        Mode::Read => "SET application_name = 'seawall reader'",
+                        Mode::Write => "SET application_name = 'seawall writer'",
+                    })?;
+                    return Ok(session);
+                }
             }
         }
-    }
-
-    /// Returns the outcome of a commit that was not answered, once it is known.
-    fn is_committed(&self, number: &str, error: TxError, retry: &mut Retry) -> TxResult<bool> {
-        let mut reason = error;
-        loop {
-            retry.pause(reason)?;
-            reason = match self.state_of(number) {
-                Ok(Some(state)) if state == "committed" => return Ok(true),
-                Ok(Some(state)) if state == "aborted" => return Ok(false),
-                // Another connection may still end it.
-                Ok(Some(_)) => TxError::new(ErrorKind::Unavailable, Silent),
-                Ok(None) => return Err(unknown()),
-                Err(error) if passing(&error) == Passing::No => return Err(unknown()),
-                Err(error) => error,
-            };
-        }
-    }
-
-    fn state_of(&self, number: &str) -> TxResult<Option<String>> {
-        let session = self.session()?;
-        let sql = "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))";
-        let rows = session.query(sql, &[&number])?;
-        let state = match rows.first() {
-            Some(row) => row.try_get(0)?,
-            None => None,
-        };
-        self.idle().push(session);
-        Ok(state)
     }
 
     fn silent_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
@@ -222,13 +231,6 @@ impl Lane {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the error for a commit whose outcome no server knows.
-fn unknown() -> TxError {
-    let why = "the connection was lost during a commit, and the server that answers now does not \
-               know its outcome";
-    TxError::new(ErrorKind::Unavailable, why)
 }
 
 /// The time left for retries.
