@@ -186,6 +186,15 @@ fn the_rules_of_the_catalog_name_no_engine() {
     }
 }
 
+/// Past 10⁸ chunks, their places need another form than a row for each.
+#[test]
+fn only_the_places_of_chunks_name_their_table() {
+    let mut sources = under("server/src/");
+    let own = ["server/src/catalog/places/", "server/src/catalog/schema/"];
+    sources.retain(|s| !s.is_test() && !own.iter().any(|folder| s.path.starts_with(folder)));
+    check(&sources, |source| rules::queries_no_table(source, "chunks"));
+}
+
 #[test]
 fn only_the_courier_of_a_registry_speaks_to_others() {
     let mut sources = under("server/src/");
@@ -243,9 +252,10 @@ fn a_wrapper_of_a_port_forgets_no_method() {
 #[test]
 fn a_port_has_no_default_method() {
     let mut sources = product();
-    let is_port = |path: &str| path.ends_with("/port.rs") || path.ends_with("/catalog/tx.rs");
+    let ports = ["/port.rs", "/catalog/tx.rs", "/catalog/places/mod.rs"];
+    let is_port = |path: &str| ports.iter().any(|port| path.ends_with(port));
     sources.retain(|source| is_port(&source.path));
-    assert!(sources.len() >= 3, "store, catalog and registry are ports");
+    assert!(sources.len() >= 4, "store, catalog, places and registry are ports");
     check(&sources, rules::has_no_default_method);
 }
 

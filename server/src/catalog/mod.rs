@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! app ─ verbs ─ rules ─ tx (the port) ─ sqlite, postgres
-//!         └──────┴─ model
+//!         └──────┼─ model
+//!                └─ places (the port to the chunks)
 //! ```
 //!
 //! The rules of the registry are written once, as functions over the statements of a transaction
@@ -34,6 +35,7 @@ pub mod engine;
 mod error;
 mod id;
 mod model;
+mod places;
 pub mod postgres;
 mod rules;
 mod schema;
@@ -60,12 +62,14 @@ pub use model::{access, check, collect, jobs, retention};
 pub use sqlite::REBUILD;
 
 use engine::{Access, Claim, CopyPlan, Engine, Task};
+use places::{ChunkTable, Places};
 use tx::{Tx, TxResult};
 
 /// The names and the state of the registry, in a database. Clones share it.
 #[derive(Clone)]
 pub struct Catalog {
     engine: Arc<dyn Engine>,
+    places: Arc<dyn Places>,
 }
 
 impl fmt::Debug for Catalog {
@@ -77,11 +81,16 @@ impl fmt::Debug for Catalog {
 impl Catalog {
     /// Makes a catalog over an engine, whose tables exist.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine }
+        Self { engine, places: Arc::new(ChunkTable) }
     }
 
     fn engine(&self) -> &dyn Engine {
         &*self.engine
+    }
+
+    /// Returns the places of chunks, for the rules of a transaction.
+    fn chunk_places(&self) -> Arc<dyn Places> {
+        Arc::clone(&self.places)
     }
 
     /// Runs rules in a transaction that reads.

@@ -80,6 +80,7 @@ macro_rules! binds {
 }
 
 binds! { i64 => |value| Value::Int(*value) }
+binds! { crate::catalog::model::collect::PackKey => |key| Value::Int(key.0) }
 binds! { u8, u32, bool => |value| Value::Int(i64::from(*value)) }
 binds! { u64 => |value| Value::Count(*value) }
 binds! { str, String => |value| Value::Text(value) }

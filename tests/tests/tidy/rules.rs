@@ -1,6 +1,6 @@
 //! The rules. Each returns its violations with their places.
 
-use super::source::Source;
+use super::source::{Source, without_comments};
 
 pub(crate) type Finding = String;
 
@@ -90,6 +90,19 @@ pub(crate) fn names_none_of(source: &Source, banned: &[&str]) -> Vec<Finding> {
         }
     }
     findings.dedup();
+    findings
+}
+
+/// Finds statements that query or change a table.
+pub(crate) fn queries_no_table(source: &Source, table: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (at, line) in without_comments(&source.text).lines().enumerate() {
+        let words: Vec<_> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let is_verb = |word: &str| ["FROM", "INTO", "UPDATE", "JOIN"].contains(&word);
+        if words.windows(2).any(|pair| is_verb(pair[0]) && pair[1] == table) {
+            findings.push(format!("{}:{}: names the table `{table}`", source.path, at + 1));
+        }
+    }
     findings
 }
 
@@ -345,6 +358,22 @@ mod tests {
             "use tokio_like::x;",
             "#[cfg(test)]\nmod tests {\n    use std::fs;\n}",
         ] {
+            assert_eq!(found(rule, "a.rs", text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_statement_about_a_table_is_found() {
+        let rule = |source: &Source| queries_no_table(source, "chunks");
+        for text in [
+            "tx.run(\"UPDATE chunks SET a = 1\", &[])",
+            "let sql = \"SELECT 1\n    FROM chunks c WHERE\";",
+            "\"INSERT INTO chunks (digest)\"",
+            "\"SELECT 1 FROM packs JOIN chunks ON a = b\"",
+        ] {
+            assert_eq!(found(rule, "a.rs", text), 1, "{text}");
+        }
+        for text in ["// FROM chunks", "\"FROM chunks_of_old\"", "let chunks = from(chunks);"] {
             assert_eq!(found(rule, "a.rs", text), 0, "{text}");
         }
     }

@@ -91,9 +91,11 @@ async fn recorded() -> BTreeSet<&'static str> {
     std::mem::take(&mut *seen.lock().unwrap())
 }
 
-/// Returns the string literals that begin as a statement, in the sources of the rules.
+/// Returns the string literals that begin as a statement, in the sources of the rules and of the
+/// places of chunks.
 fn written() -> Vec<(PathBuf, String)> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/rules")];
+    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
+    let mut folders = ["rules", "places"].map(|folder| catalog.join(folder)).to_vec();
     let mut literals = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

@@ -150,8 +150,9 @@ impl Catalog {
         application: ApplicationName,
         frames: Vec<Frame>,
     ) -> Result<Option<LeaseLoad>, CatalogError> {
+        let places = self.chunk_places();
         self.read("read a lease's load", move |tx| {
-            quotas::load_with(tx, lease, &application, &frames)
+            quotas::load_with(tx, lease, (&application, &frames), &*places)
         })
         .await
     }

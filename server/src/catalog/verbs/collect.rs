@@ -59,7 +59,8 @@ impl Catalog {
         after: Option<ChunkDigest>,
         limit: u32,
     ) -> Result<Vec<PlaceRow>, CatalogError> {
-        self.read("list places", move |tx| roots::places(tx, after, limit)).await
+        let places = self.chunk_places();
+        self.read("list places", move |tx| places.walk(tx, after, limit)).await
     }
 
     /// Returns the places of these chunks; chunks without a place are left out.
@@ -67,7 +68,9 @@ impl Catalog {
     /// # Errors
     /// If the engine fails.
     pub async fn places_of(&self, chunks: Vec<ChunkDigest>) -> Result<Vec<PlaceRow>, CatalogError> {
-        self.read("find places", move |tx| roots::places_of(tx, &chunks)).await
+        let places = self.chunk_places();
+        let found = self.read("find places", move |tx| places.packs(tx, &chunks)).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Lists all leaves and indexes with a row.
@@ -162,7 +165,8 @@ impl Catalog {
         after: Option<ChunkDigest>,
         limit: u32,
     ) -> Result<Option<ChunkDigest>, CatalogError> {
-        self.write("forget places", move |tx| sweep::delete_places(tx, after, limit)).await
+        let places = self.chunk_places();
+        self.write("forget places", move |tx| places.forget(tx, after, limit)).await
     }
 
     /// Deletes the rows of swept content, whose bytes are gone.

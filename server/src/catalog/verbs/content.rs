@@ -18,7 +18,8 @@ impl Catalog {
     /// # Errors
     /// If the engine fails.
     pub async fn keep_pack(&self, pack: NewPack, stored: Stored) -> Result<Added, CatalogError> {
-        self.write("add a pack", move |tx| packs::keep(tx, &pack, stored)).await
+        let places = self.chunk_places();
+        self.write("add a pack", move |tx| packs::keep(tx, &*places, &pack, stored)).await
     }
 
     /// Adds a pack and its chunks. A chunk keeps its existing place unless that place is in a lost
@@ -27,7 +28,8 @@ impl Catalog {
     /// # Errors
     /// If the engine fails.
     pub async fn add_pack(&self, pack: NewPack, grip: Grip) -> Result<Added, CatalogError> {
-        self.write("add a pack", move |tx| packs::add(tx, &pack, grip)).await
+        let places = self.chunk_places();
+        self.write("add a pack", move |tx| packs::add(tx, &*places, &pack, grip)).await
     }
 
     /// Adds a pack and moves to it those of its chunks that have their place in one of `from`.
@@ -40,7 +42,9 @@ impl Catalog {
         from: Vec<PackDigest>,
         grip: Grip,
     ) -> Result<Added, CatalogError> {
-        self.write("move chunks", move |tx| packs::move_frames(tx, &pack, &from, grip)).await
+        let places = self.chunk_places();
+        self.write("move chunks", move |tx| packs::move_frames(tx, &*places, (&pack, &from), grip))
+            .await
     }
 
     /// Returns the length of a pack in bytes.
@@ -69,7 +73,8 @@ impl Catalog {
         chunks: Vec<ChunkDigest>,
         grip: Grip,
     ) -> Result<Vec<u32>, CatalogError> {
-        self.read("look up chunks", move |tx| chunks::missing(tx, &chunks, grip)).await
+        let places = self.chunk_places();
+        self.read("look up chunks", move |tx| chunks::missing(tx, &*places, &chunks, grip)).await
     }
 
     /// Returns the places of chunks, including places in lost packs, so that a reader learns which
@@ -78,7 +83,8 @@ impl Catalog {
     /// # Errors
     /// If the engine fails.
     pub async fn locate_chunks(&self, chunks: Vec<ChunkDigest>) -> Result<Located, CatalogError> {
-        self.read("locate chunks", move |tx| chunks::locate(tx, &chunks)).await
+        let places = self.chunk_places();
+        self.read("locate chunks", move |tx| chunks::locate(tx, &*places, &chunks)).await
     }
 
     /// Adds a leaf whose bytes were just stored, and clears the damage recorded of it. Otherwise as
@@ -92,7 +98,9 @@ impl Catalog {
         chunks: Vec<ChunkRef>,
         stored: Stored,
     ) -> Result<LeafAdded, CatalogError> {
-        self.write("add a leaf", move |tx| leaves::keep(tx, &leaf, &chunks, stored)).await
+        let places = self.chunk_places();
+        self.write("add a leaf", move |tx| leaves::keep(tx, &*places, (&leaf, &chunks), stored))
+            .await
     }
 
     /// Adds a leaf if all its chunks are present.
@@ -105,7 +113,8 @@ impl Catalog {
         chunks: Vec<ChunkRef>,
         grip: Grip,
     ) -> Result<LeafAdded, CatalogError> {
-        self.write("add a leaf", move |tx| leaves::add(tx, &leaf, &chunks, grip)).await
+        let places = self.chunk_places();
+        self.write("add a leaf", move |tx| leaves::add(tx, &*places, (&leaf, &chunks), grip)).await
     }
 
     /// Deletes the row of a leaf whose bytes are no longer in the store.

@@ -77,8 +77,11 @@ impl Catalog {
         pack: PackDigest,
         frames: Vec<Frame>,
     ) -> Result<Vec<Frame>, CatalogError> {
-        self.read("compare a pack with its rows", move |tx| rows::misplaced(tx, pack, &frames))
-            .await
+        let places = self.chunk_places();
+        self.read("compare a pack with its rows", move |tx| {
+            rows::misplaced(tx, &*places, pack, &frames)
+        })
+        .await
     }
 
     /// Corrects the rows of a pack and its chunks to match the pack's footer. A condemned pack is
@@ -87,7 +90,9 @@ impl Catalog {
     /// # Errors
     /// If the engine fails.
     pub async fn correct_pack(&self, pack: NewPack, actor: Actor) -> Result<(), CatalogError> {
-        self.write("correct a pack's rows", move |tx| rows::correct(tx, &pack, actor)).await
+        let places = self.chunk_places();
+        self.write("correct a pack's rows", move |tx| rows::correct(tx, &*places, &pack, actor))
+            .await
     }
 
     /// Lists leaves by digest, complete or not, beginning after `after`.

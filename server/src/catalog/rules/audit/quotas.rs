@@ -6,8 +6,9 @@ use seawall_api::names::ApplicationName;
 use crate::catalog::LeaseId;
 use crate::catalog::model::audit::{Entry, Excess, LeaseLoad, Quota, QuotaState, Usage};
 use crate::catalog::model::content::Frame;
+use crate::catalog::places::Places;
 use crate::catalog::rules::audit;
-use crate::catalog::tx::{Batch, Tx, TxResult, args};
+use crate::catalog::tx::{Tx, TxResult, args};
 
 fn quota(tx: &mut dyn Tx, application: &ApplicationName) -> TxResult<Quota> {
     let sql = "SELECT data_bytes_max, release_count_max FROM quotas WHERE application = $1";
@@ -91,18 +92,21 @@ pub(in crate::catalog) fn load(
 pub(in crate::catalog) fn load_with(
     tx: &mut dyn Tx,
     lease: LeaseId,
-    application: &ApplicationName,
-    frames: &[Frame],
+    (application, frames): (&ApplicationName, &[Frame]),
+    places: &dyn Places,
 ) -> TxResult<Option<LeaseLoad>> {
     let Some(load) = load(tx, lease, application)? else { return Ok(None) };
-    Ok(Some(LeaseLoad { brings: new_data(tx, frames)?, ..load }))
+    Ok(Some(LeaseLoad { brings: new_data(tx, places, frames)?, ..load }))
 }
 
 /// Returns the decoded length of those chunks that have no place yet, in bytes.
-pub(in crate::catalog) fn new_data(tx: &mut dyn Tx, frames: &[Frame]) -> TxResult<u64> {
-    let sql = "SELECT 1 FROM chunks WHERE digest = $1";
-    let digests = Batch::of(frames.iter().map(|frame| &frame.digest));
-    let found = tx.find_each(sql, &digests, |_| Ok(()))?;
+pub(in crate::catalog) fn new_data(
+    tx: &mut dyn Tx,
+    places: &dyn Places,
+    frames: &[Frame],
+) -> TxResult<u64> {
+    let digests: Vec<_> = frames.iter().map(|frame| frame.digest).collect();
+    let found = places.packs(tx, &digests)?;
     let new = frames.iter().zip(found).filter(|(_, found)| found.is_none());
     Ok(new.fold(0, |sum: u64, (frame, _)| sum.saturating_add(frame.plain_len.into())))
 }

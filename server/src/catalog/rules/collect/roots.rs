@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use seawall_api::digest::{ChunkDigest, LeafDigest, PackDigest};
+use seawall_api::digest::{LeafDigest, PackDigest};
 
 use super::{Counter, count, read_object};
-use crate::catalog::model::collect::{Collectable, PackKey, PackRow, PlaceRow, Roots};
+use crate::catalog::model::collect::{Collectable, PackKey, PackRow, Roots};
 use crate::catalog::rules::releases::list;
-use crate::catalog::tx::{Batch, Row, Tx, TxResult, args};
+use crate::catalog::tx::{Batch, Tx, TxResult};
 
 /// The lower bound of all digests: the empty byte string, not a text or a number.
 pub(in crate::catalog) const FIRST: &[u8] = &[];
@@ -31,36 +31,6 @@ pub(in crate::catalog) fn packs(tx: &mut dyn Tx) -> TxResult<Vec<PackRow>> {
             condemned: row.count_or_none(4)?,
         })
     })
-}
-
-fn read_place(row: Row<'_>) -> TxResult<PlaceRow> {
-    Ok(PlaceRow {
-        digest: ChunkDigest::from_bytes(row.id(0)?),
-        pack: PackKey(row.int(1)?),
-        stored_len: row.count(2)?,
-    })
-}
-
-/// Lists the places of chunks by digest, beginning after `after`.
-pub(in crate::catalog) fn places(
-    tx: &mut dyn Tx,
-    after: Option<ChunkDigest>,
-    limit: u32,
-) -> TxResult<Vec<PlaceRow>> {
-    let after = after.as_ref().map_or(FIRST, |digest| digest.as_bytes());
-    let sql = "SELECT digest, pack_id, stored_len FROM chunks WHERE digest > $1
-               ORDER BY digest LIMIT $2";
-    tx.list(sql, args![*after, limit], read_place)
-}
-
-/// Returns the places of these chunks; chunks without a place are left out.
-pub(in crate::catalog) fn places_of(
-    tx: &mut dyn Tx,
-    chunks: &[ChunkDigest],
-) -> TxResult<Vec<PlaceRow>> {
-    let sql = "SELECT digest, pack_id, stored_len FROM chunks WHERE digest = $1";
-    let found = tx.find_each(sql, &Batch::of(chunks), read_place)?;
-    Ok(found.into_iter().flatten().collect())
 }
 
 /// Lists all leaves and indexes with a row.

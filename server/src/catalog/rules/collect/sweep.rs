@@ -1,12 +1,12 @@
 //! Sweeps: the removal of condemned content, in the order bytes follow names.
 
-use seawall_api::digest::{ChunkDigest, LeafDigest};
+use seawall_api::digest::LeafDigest;
 
-use super::roots::{FIRST, leaves_of_each};
+use super::roots::leaves_of_each;
 use super::{Counter, count_up};
 use crate::catalog::model::collect::{Collectable, Sweep, Sweeping};
 use crate::catalog::rules::content::leaves;
-use crate::catalog::tx::{Batch, Bind, Tx, TxResult, args};
+use crate::catalog::tx::{Batch, Bind, Tx, TxResult};
 
 /// Chooses the content to sweep: candidates still condemned, except packs that a live leaf needs.
 /// Deletes the rows of chosen leaves and indexes, and of leaves that need a chosen pack.
@@ -60,33 +60,6 @@ fn delete_rows(
     tx.run_each("DELETE FROM release_indexes WHERE index_digest = $1", &batch)?;
     tx.run_each("DELETE FROM index_leaves WHERE index_digest = $1", &batch)?;
     tx.run_each("DELETE FROM indexes WHERE digest = $1", &batch)
-}
-
-/// Deletes the places in swept packs among the next `limit` chunks after `after`. Returns the last
-/// of these chunks; `None` once all chunks were seen.
-pub(in crate::catalog) fn delete_places(
-    tx: &mut dyn Tx,
-    after: Option<ChunkDigest>,
-    limit: u32,
-) -> TxResult<Option<ChunkDigest>> {
-    let after = after.as_ref().map_or(FIRST, |digest| digest.as_bytes());
-    let skipped = limit.saturating_sub(1);
-    let sql = "SELECT digest FROM chunks WHERE digest > $1 ORDER BY digest LIMIT 1 OFFSET $2";
-    let last =
-        tx.find(sql, args![*after, skipped], |row| Ok(ChunkDigest::from_bytes(row.id(0)?)))?;
-    match last {
-        Some(last) => {
-            let sql = "DELETE FROM chunks WHERE digest > $1 AND digest <= $2 AND pack_id IN
-                       (SELECT pack_id FROM condemned_packs WHERE is_swept = 1)";
-            tx.run(sql, args![*after, last])?;
-        }
-        None => {
-            let sql = "DELETE FROM chunks WHERE digest > $1 AND pack_id IN
-                       (SELECT pack_id FROM condemned_packs WHERE is_swept = 1)";
-            tx.run(sql, args![*after])?;
-        }
-    }
-    Ok(last)
 }
 
 /// Deletes the rows of swept content, whose bytes are gone.

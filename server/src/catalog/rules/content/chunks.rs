@@ -1,84 +1,86 @@
-//! The places of chunks.
+//! The chunks that a caller may rely on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use seawall_api::digest::{ChunkDigest, PackDigest};
 use seawall_api::index::ChunkRef;
 
 use super::unsound;
-use crate::catalog::model::collect::Grip;
-use crate::catalog::model::content::{ChunkPlace, Frame, Located};
+use crate::catalog::model::collect::{Grip, PackKey};
+use crate::catalog::model::content::{ChunkPlace, Located};
+use crate::catalog::places::{Place, Places};
 use crate::catalog::tx::{Batch, Bind, Tx, TxError, TxResult};
 
 /// The maximum number of unfit chunks named. A caller that lacks one usually lacks many.
 const UNFIT_NAMED: usize = 4;
 
-/// Returns the positions of `digests` in digest order. Neighbours in the tree are then looked up
-/// one after the other, and pages are read once.
-fn by_digest(digests: &[ChunkDigest]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..digests.len()).collect();
-    order.sort_unstable_by_key(|position| digests[*position]);
-    order
+/// Returns those of these packs on which no caller of this grip may begin to rely.
+fn unsound(
+    tx: &mut dyn Tx,
+    packs: impl Iterator<Item = PackKey>,
+    grip: Grip,
+) -> TxResult<HashSet<PackKey>> {
+    const FIND: &str =
+        concat!("SELECT 1 FROM packs c WHERE c.id = $1 AND ", unsound!("c.id", "$2"));
+    let packs: BTreeSet<PackKey> = packs.collect();
+    let keys = packs.iter().map(|pack| [pack.bind(), grip.generation.bind()]);
+    let found = tx.find_each(FIND, &Batch::new(keys), |_| Ok(()))?;
+    let unsound = packs.iter().zip(found).filter(|(_, found)| found.is_some());
+    Ok(unsound.map(|(pack, _)| *pack).collect())
+}
+
+/// Returns, for each chunk in order, the pack on which a caller of this grip may rely for it.
+pub(super) fn usable(
+    tx: &mut dyn Tx,
+    places: &dyn Places,
+    chunks: &[ChunkDigest],
+    grip: Grip,
+) -> TxResult<Vec<Option<PackKey>>> {
+    let found = places.packs(tx, chunks)?;
+    let packs: Vec<_> = found.into_iter().map(|place| place.map(|place| place.pack)).collect();
+    let unsound = unsound(tx, packs.iter().flatten().copied(), grip)?;
+    let is_usable = |pack: &PackKey| !unsound.contains(pack);
+    Ok(packs.into_iter().map(|pack| pack.filter(is_usable)).collect())
 }
 
 /// Returns the positions of the chunks without a usable place, ascending.
 pub(in crate::catalog) fn missing(
     tx: &mut dyn Tx,
+    places: &dyn Places,
     chunks: &[ChunkDigest],
     grip: Grip,
 ) -> TxResult<Vec<u32>> {
-    const FIND: &str =
-        concat!("SELECT 1 FROM chunks c WHERE c.digest = $1 AND NOT ", unsound!("$2"));
-    let order = by_digest(chunks);
-    let keys = order.iter().map(|position| [chunks[*position].bind(), grip.generation.bind()]);
-    let mut is_missing = vec![true; chunks.len()];
-    tx.each(FIND, &Batch::new(keys), &mut |position, _| {
-        is_missing[order[position]] = false;
-        Ok(())
-    })?;
-    Ok((0..).zip(is_missing).filter_map(|(position, is)| is.then_some(position)).collect())
+    let usable = usable(tx, places, chunks, grip)?;
+    Ok((0..).zip(usable).filter_map(|(at, pack)| pack.is_none().then_some(at)).collect())
 }
 
 /// Returns the places of chunks, including places in lost packs.
-pub(in crate::catalog) fn locate(tx: &mut dyn Tx, chunks: &[ChunkDigest]) -> TxResult<Located> {
-    let sql = "SELECT pack_id, frame_offset, stored_len, plain_len, encoding
-               FROM chunks WHERE digest = $1";
-    let order = by_digest(chunks);
-    let batch = Batch::of(order.iter().map(|position| &chunks[*position]));
-    let mut found: Vec<Option<(i64, Frame)>> = vec![None; chunks.len()];
-    tx.each(sql, &batch, &mut |position, row| {
-        let position = order[position];
-        let frame = Frame {
-            digest: chunks[position],
-            offset: row.count(1)?,
-            stored_len: row.count(2)?,
-            plain_len: super::leaves::chunk_len(row, 3)?,
-            encoding: row.count(4)?,
-        };
-        if !frame.plain_len.may_be_stored_in(frame.stored_len) {
-            return Err(TxError::damaged("a chunk's place has an impossible length"));
-        }
-        found[position] = Some((row.int(0)?, frame));
-        Ok(())
-    })?;
+pub(in crate::catalog) fn locate(
+    tx: &mut dyn Tx,
+    places: &dyn Places,
+    chunks: &[ChunkDigest],
+) -> TxResult<Located> {
+    let found = places.find(tx, chunks)?;
+    let impossible = || TxError::damaged("the place of a chunk is impossible");
     let mut packs = Packs::default();
-    let mut places = Vec::with_capacity(chunks.len());
+    let mut located = Vec::with_capacity(chunks.len());
     for (place, digest) in found.into_iter().zip(chunks) {
-        let Some((pack_id, frame)) = place else { return Ok(Located::Missing(*digest)) };
-        places.push(ChunkPlace { pack: packs.position(pack_id), frame });
+        let Some(Place { pack, frame }) = place else { return Ok(Located::Missing(*digest)) };
+        let frame = frame.ok_or_else(impossible)?;
+        located.push(ChunkPlace { pack: packs.position(pack), frame });
     }
-    Ok(Located::All { packs: packs.digests(tx)?, places })
+    Ok(Located::All { packs: packs.digests(tx)?, places: located })
 }
 
 /// The packs of an answer, each once, in the order of first use.
 #[derive(Default)]
 struct Packs {
-    ids: Vec<i64>,
-    positions: HashMap<i64, u32>,
+    ids: Vec<PackKey>,
+    positions: HashMap<PackKey, u32>,
 }
 
 impl Packs {
-    fn position(&mut self, id: i64) -> u32 {
+    fn position(&mut self, id: PackKey) -> u32 {
         let ids = &mut self.ids;
         *self.positions.entry(id).or_insert_with(|| {
             ids.push(id);
@@ -96,29 +98,37 @@ impl Packs {
 }
 
 /// The fitness of a leaf's chunks.
+#[derive(Default)]
 pub(in crate::catalog) struct Fit {
     /// The first few chunks that have no place or another length.
     pub(super) unfit: Vec<ChunkRef>,
-    /// The packs of the others, ascending, each once.
-    pub(super) packs: Vec<i64>,
+    /// The packs of the others.
+    pub(super) packs: BTreeSet<PackKey>,
 }
 
 /// Compares the chunks of a leaf with their places.
-pub(super) fn fit(tx: &mut dyn Tx, chunks: &[ChunkRef], grip: Grip) -> TxResult<Fit> {
-    const FIND: &str = concat!(
-        "SELECT pack_id FROM chunks c WHERE c.digest = $1 AND c.plain_len = $2 AND NOT ",
-        unsound!("$3")
-    );
-    let mut chunks = chunks.to_vec();
-    chunks.sort_unstable_by_key(|chunk| chunk.digest);
-    let generation = grip.generation;
-    let keys = chunks.iter();
-    let keys = keys.map(|chunk| [chunk.digest.bind(), chunk.len.bind(), generation.bind()]);
-    let found = tx.find_each(FIND, &Batch::new(keys), |row| row.int(0))?;
-    let unfit = chunks.iter().zip(&found).filter(|(_, pack)| pack.is_none());
-    let unfit = unfit.map(|(chunk, _)| *chunk).take(UNFIT_NAMED).collect();
-    let mut packs: Vec<i64> = found.into_iter().flatten().collect();
-    packs.sort_unstable();
-    packs.dedup();
-    Ok(Fit { unfit, packs })
+pub(super) fn fit(
+    tx: &mut dyn Tx,
+    places: &dyn Places,
+    chunks: &[ChunkRef],
+    grip: Grip,
+) -> TxResult<Fit> {
+    let digests: Vec<_> = chunks.iter().map(|chunk| chunk.digest).collect();
+    let found = places.find(tx, &digests)?;
+    let packs = found.iter().flatten().map(|place| place.pack);
+    let unsound = unsound(tx, packs, grip)?;
+    let mut fit = Fit::default();
+    for (chunk, place) in chunks.iter().zip(found) {
+        let len = |place: &Place| place.frame.map(|frame| frame.plain_len);
+        let is_fit =
+            |place: &Place| len(place) == Some(chunk.len) && !unsound.contains(&place.pack);
+        match place.filter(is_fit) {
+            Some(place) => {
+                fit.packs.insert(place.pack);
+            }
+            None if fit.unfit.len() < UNFIT_NAMED => fit.unfit.push(*chunk),
+            None => {}
+        }
+    }
+    Ok(fit)
 }

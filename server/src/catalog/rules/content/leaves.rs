@@ -4,41 +4,36 @@ use std::collections::BTreeSet;
 
 use seawall_api::digest::{LeafDigest, PackDigest};
 use seawall_api::index::ChunkRef;
-use seawall_api::units::ChunkLen;
 use seawall_store::port::ObjectName;
 
 use super::{chunks, condemned_object, unsound};
 use crate::catalog::model::collect::{Added, Collectable, Grip, Stored};
 use crate::catalog::model::content::{LeafAdded, LeafRow};
+use crate::catalog::places::Places;
 use crate::catalog::rules::collect::condemn::revive;
 use crate::catalog::rules::collect::{Counter, count_up};
 use crate::catalog::rules::maintenance::damage;
 use crate::catalog::tx::{Batch, Bind, Row, Tx, TxError, TxResult, args};
 
-/// Reads the length of a chunk from a column.
-pub(super) fn chunk_len(row: Row<'_>, at: usize) -> TxResult<ChunkLen> {
-    ChunkLen::new(row.count(at)?).map_err(TxError::damaged)
-}
-
 /// Adds a leaf whose bytes were just stored, if all its chunks are present.
 pub(in crate::catalog) fn keep(
     tx: &mut dyn Tx,
-    leaf: &LeafRow,
-    chunks: &[ChunkRef],
+    places: &dyn Places,
+    (leaf, chunks): (&LeafRow, &[ChunkRef]),
     stored: Stored,
 ) -> TxResult<LeafAdded> {
     damage::stored(tx, &ObjectName::Leaf(leaf.digest), stored)?;
-    add(tx, leaf, chunks, stored.grip)
+    add(tx, places, (leaf, chunks), stored.grip)
 }
 
 /// Adds a leaf if all its chunks are present.
 pub(in crate::catalog) fn add(
     tx: &mut dyn Tx,
-    leaf: &LeafRow,
-    chunks: &[ChunkRef],
+    places: &dyn Places,
+    (leaf, chunks): (&LeafRow, &[ChunkRef]),
     grip: Grip,
 ) -> TxResult<LeafAdded> {
-    let chunks::Fit { unfit, packs } = chunks::fit(tx, chunks, grip)?;
+    let chunks::Fit { unfit, packs } = chunks::fit(tx, places, chunks, grip)?;
     if !unfit.is_empty() {
         return Ok(LeafAdded::Unfit(unfit));
     }
@@ -99,7 +94,7 @@ pub(in crate::catalog) fn rows(
         "SELECT digest, span_len, data_bytes FROM leaves x WHERE x.digest = $1 AND NOT ",
         condemned_object!("leaf", "$2"),
         " AND NOT EXISTS (SELECT 1 FROM leaf_packs c WHERE c.leaf_digest = x.digest AND ",
-        unsound!("$2"),
+        unsound!("c.pack_id", "$2"),
         ")"
     );
     let keys = leaves.iter().map(|leaf| [leaf.bind(), grip.generation.bind()]);

@@ -5,14 +5,17 @@ pub(in crate::catalog) mod indexes;
 pub(in crate::catalog) mod leaves;
 pub(in crate::catalog) mod packs;
 
-/// Expands to SQL for a pack `c.pack_id` on which no caller of the generation in the placeholder
-/// may begin to rely, because the pack is lost or condemned.
+/// Expands to SQL for a pack, the column `$pack`, on which no caller of the generation in the
+/// placeholder may begin to rely, because the pack is lost or condemned.
 macro_rules! unsound {
-    ($generation:literal) => {
+    ($pack:literal, $generation:literal) => {
         concat!(
-            "(EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
-              OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.pack_id
-                         AND (k.generation <= ",
+            "(EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = ",
+            $pack,
+            ")
+              OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = ",
+            $pack,
+            " AND (k.generation <= ",
             $generation,
             " OR k.is_swept = 1)))"
         )

@@ -8,10 +8,11 @@ use crate::catalog::model::check::{KnownPack, MoveRow};
 use crate::catalog::model::collect::{Actor, Grip};
 use crate::catalog::model::content::{Frame, LeafRow, NewPack};
 use crate::catalog::model::releases::Release;
+use crate::catalog::places::{Place, Places};
 use crate::catalog::rules::collect::roots::FIRST;
 use crate::catalog::rules::content::{leaves as rows_of_leaves, packs as adding};
 use crate::catalog::rules::releases::{channels, list, read_release, select_release};
-use crate::catalog::tx::{Batch, Bind, Row, Tx, TxResult, args};
+use crate::catalog::tx::{Row, Tx, TxResult, args};
 
 /// Separates the parts of a cursor over moves. No name contains a space.
 const SEPARATOR: char = ' ';
@@ -64,43 +65,41 @@ pub(in crate::catalog) fn packs(
 /// pack.
 pub(in crate::catalog) fn misplaced(
     tx: &mut dyn Tx,
+    places: &dyn Places,
     pack: PackDigest,
     frames: &[Frame],
 ) -> TxResult<Vec<Frame>> {
-    let sql = "SELECT k.digest, c.frame_offset, c.stored_len, c.plain_len, c.encoding
-               FROM chunks c JOIN packs k ON k.id = c.pack_id WHERE c.digest = $1";
-    let digests = Batch::of(frames.iter().map(|frame| &frame.digest));
-    let mut fits = vec![false; frames.len()];
-    tx.each(sql, &digests, &mut |position, row| {
-        let frame = &frames[position];
-        let is_here = row.id(0)? == *pack.as_bytes();
-        let is_same = row.count::<u64>(1)? == frame.offset
-            && row.count::<u32>(2)? == frame.stored_len
-            && row.count::<u32>(3)? == frame.plain_len.get()
-            && row.count::<u8>(4)? == frame.encoding;
-        fits[position] = !is_here || is_same;
-        Ok(())
-    })?;
-    Ok(frames.iter().zip(fits).filter_map(|(frame, fits)| (!fits).then_some(*frame)).collect())
+    let own = adding::key(tx, pack)?;
+    let digests: Vec<_> = frames.iter().map(|frame| frame.digest).collect();
+    let found = places.find(tx, &digests)?;
+    let fits = |frame: &Frame, place: Option<Place>| {
+        place.is_some_and(|place| Some(place.pack) != own || place.frame == Some(*frame))
+    };
+    let misplaced = frames.iter().zip(found).filter(|(frame, place)| !fits(frame, *place));
+    Ok(misplaced.map(|(frame, _)| *frame).collect())
 }
 
 /// Corrects the rows of a pack and its chunks to match the pack's footer. A condemned pack is left
 /// alone.
-pub(in crate::catalog) fn correct(tx: &mut dyn Tx, pack: &NewPack, actor: Actor) -> TxResult<()> {
+pub(in crate::catalog) fn correct(
+    tx: &mut dyn Tx,
+    places: &dyn Places,
+    pack: &NewPack,
+    actor: Actor,
+) -> TxResult<()> {
     // A condemned pack stays condemned: a collection looks at it again before the sweep.
     if self::pack(tx, pack.digest)?.is_some_and(|known| known.is_condemned) {
         return Ok(());
     }
-    adding::add(tx, pack, Grip { actor: Some(actor), ..Grip::ANY })?;
+    adding::add(tx, places, pack, Grip { actor: Some(actor), ..Grip::ANY })?;
     // Adding a pack leaves known chunks in place. Those in this pack are corrected here.
-    let sql = "UPDATE chunks SET frame_offset = $1, stored_len = $2, plain_len = $3, encoding = $4
-               WHERE digest = $5 AND pack_id = (SELECT id FROM packs WHERE digest = $6)";
-    let rows = pack.frames.iter().map(|frame| {
-        let Frame { digest, offset, stored_len, plain_len, encoding } = frame;
-        let (digest, own) = (digest.bind(), pack.digest.bind());
-        [offset.bind(), stored_len.bind(), plain_len.bind(), encoding.bind(), digest, own]
-    });
-    tx.run_each(sql, &Batch::new(rows))
+    let Some(own) = adding::key(tx, pack.digest)? else { return Ok(()) };
+    let digests: Vec<_> = pack.frames.iter().map(|frame| frame.digest).collect();
+    let homes = places.packs(tx, &digests)?;
+    let here = pack.frames.iter().zip(homes);
+    let here = here.filter(|(_, home)| home.is_some_and(|home| home.pack == own));
+    let here: Vec<Frame> = here.map(|(frame, _)| *frame).collect();
+    places.put(tx, own, &here)
 }
 
 /// Lists leaves by digest, complete or not, beginning after `after`.
