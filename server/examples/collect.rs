@@ -1,5 +1,6 @@
-//! Measures collections on a synthetic registry: `collect build DIR CHUNKS`, then
-//! `collect run DIR`, which deletes a fifth of the releases and collects twice.
+//! Measures a synthetic registry: `collect build DIR CHUNKS`, then `collect ask DIR CHUNKS`, which
+//! asks questions and adds packs, and `collect run DIR`, which deletes a fifth of the releases and
+//! collects twice. With `--catalog postgres://…` at the end, the catalog is in that database.
 //!
 //! Packs are sparse files with real footers, because a collection without repacking reads no
 //! frames.
@@ -23,9 +24,10 @@ use seawall_api::units::{ChunkLen, DiskLen};
 use seawall_server::app::maintenance::collect::CollectOptions;
 use seawall_server::app::{Publisher, Registry, Settings};
 use seawall_server::catalog::collect::DeleteRequest;
+use seawall_server::catalog::postgres::{self, Address};
 use seawall_server::catalog::sqlite;
 use seawall_server::catalog::{
-    Catalog, Frame, IndexRow, LeafRow, NewPack, Publication, Purpose, collect::Grip,
+    Catalog, Frame, IndexRow, LeafRow, Located, NewPack, Publication, Purpose, collect::Grip,
 };
 use seawall_server::host::Host;
 use seawall_store::backend::Directory;
@@ -57,17 +59,41 @@ impl Host for Machinery {
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["build", dir, chunks] => runtime.block_on(build(Path::new(dir), chunks.parse()?)),
-        ["run", dir] => runtime.block_on(run(Path::new(dir))),
-        _ => Err("usage: collect build DIR CHUNKS | collect run DIR".into()),
+    let words: Vec<_> = args.iter().map(String::as_str).collect();
+    let (words, database) = match words[..] {
+        [.., "--catalog", database] => (&words[..words.len() - 2], Some(database)),
+        _ => (&words[..], None),
+    };
+    match *words {
+        ["build", dir, chunks] => {
+            runtime.block_on(build(&At { dir: Path::new(dir), database }, chunks.parse()?))
+        }
+        ["ask", dir, chunks] => {
+            runtime.block_on(ask(&At { dir: Path::new(dir), database }, chunks.parse()?))
+        }
+        ["run", dir] => runtime.block_on(run(&At { dir: Path::new(dir), database })),
+        _ => Err("usage: collect build|ask DIR CHUNKS | run DIR [--catalog URL]".into()),
     }
 }
 
-fn open(dir: &Path) -> Outcome<(Registry, Arc<dyn ObjectStore>, Catalog)> {
+/// The place of a registry.
+struct At<'a> {
+    dir: &'a Path,
+    /// The address of the catalog's database, unless the catalog is in the folder.
+    database: Option<&'a str>,
+}
+
+fn open(at: &At<'_>) -> Outcome<(Registry, Arc<dyn ObjectStore>, Catalog)> {
+    let dir = at.dir.to_owned();
     fs::create_dir_all(dir.join("store"))?;
     let store: Arc<dyn ObjectStore> = Arc::new(Directory::open(&dir.join("store"))?);
-    let catalog = sqlite::open(&dir.join("catalog.sqlite"))?;
+    let catalog = match at.database {
+        None => sqlite::open(&dir.join("catalog.sqlite"))?,
+        Some(address) => {
+            let address = Address::parse(address, &|_| None)?;
+            postgres::open(&address, Arc::new(move || sqlite::blank(&dir)))?
+        }
+    };
     let registry =
         Registry::new(Arc::clone(&store), catalog.clone(), Arc::new(Machinery), Settings::new(2));
     Ok((registry, store, catalog))
@@ -81,15 +107,15 @@ fn chunk(n: u64) -> ChunkDigest {
     ChunkDigest::of(&n.to_le_bytes())
 }
 
-async fn build(dir: &Path, chunk_count: u64) -> Outcome<()> {
-    let (registry, store, catalog) = open(dir)?;
+async fn build(at: &At<'_>, chunk_count: u64) -> Outcome<()> {
+    let (registry, store, catalog) = open(at)?;
     let leaves = (chunk_count / RELEASE_COUNT / CHUNKS_PER_LEAF).max(1);
     let mut next = 0;
     for n in 0..RELEASE_COUNT {
         let first = next;
         next += leaves * CHUNKS_PER_LEAF;
         for pack in (first..next).step_by(usize::try_from(CHUNKS_PER_PACK)?) {
-            add_pack(dir, &catalog, pack..(pack + CHUNKS_PER_PACK).min(next)).await?;
+            add_pack(at.dir, &catalog, pack..(pack + CHUNKS_PER_PACK).min(next)).await?;
         }
         let index = add_index(&*store, &catalog, first, leaves).await?;
         publish(&registry, n, &index).await?;
@@ -201,8 +227,42 @@ async fn publish(registry: &Registry, n: u64, index: &DiskIndex) -> Outcome<()> 
     if publication == Publication::Created { Ok(()) } else { Err("published before".into()) }
 }
 
-async fn run(dir: &Path) -> Outcome<()> {
-    let (registry, _, catalog) = open(dir)?;
+/// Asks for half known, half unknown chunks, locates known ones, and adds packs.
+async fn ask(at: &At<'_>, chunk_count: u64) -> Outcome<()> {
+    const QUESTION_LEN: u64 = 65_536;
+    const PACK_COUNT: u64 = 200;
+    let (_, _, catalog) = open(at)?;
+    let known = |n: u64| chunk(n.wrapping_mul(2_654_435_761) % chunk_count);
+    for round in 0..4 {
+        let first = round * QUESTION_LEN;
+        let numbers = || first..first + QUESTION_LEN;
+        let asked = numbers().map(|n| if n % 2 == 0 { known(n) } else { chunk(u64::MAX - n) });
+        let asked: Vec<_> = asked.collect();
+        let begun = Instant::now();
+        let missing = catalog.missing_chunks(asked, Grip::NEWEST).await?.len() as u64;
+        let (question, begun) = (begun.elapsed(), Instant::now());
+        let located = catalog.locate_chunks(numbers().map(known).collect()).await?;
+        let located = (matches!(located, Located::All { .. }), begun.elapsed());
+        println!("question {question:.3?} ({missing} missing), places {:.3?}", located.1);
+        if missing != QUESTION_LEN / 2 || !located.0 {
+            return Err("the registry was built with fewer chunks".into());
+        }
+    }
+    let mut times = Vec::new();
+    for n in 0..PACK_COUNT {
+        let first = u64::MAX / 2 + n * CHUNKS_PER_PACK;
+        let begun = Instant::now();
+        add_pack(at.dir, &catalog, first..first + CHUNKS_PER_PACK).await?;
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    let at = |per_cent: usize| times[times.len() * per_cent / 100];
+    println!("a pack {:.1?}, p90 {:.1?}, p99 {:.1?}", at(50), at(90), at(99));
+    Ok(())
+}
+
+async fn run(at: &At<'_>) -> Outcome<()> {
+    let (registry, _, catalog) = open(at)?;
     let options = CollectOptions::default();
     timed("first, nothing deleted", &registry, options).await?;
     for n in (0..RELEASE_COUNT).step_by(5) {

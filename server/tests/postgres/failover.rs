@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::faults::{TIME_MAX, await_answer, log, logged};
-use crate::server::Server;
+use crate::server::{Catalogs, Server};
 
 /// Writes until it is told to stop. Returns the number of writes that were answered, and of those
 /// that were refused.
