@@ -35,8 +35,7 @@ use crate::courier::{Courier, Reach};
 use crate::host::Host;
 use crate::http::{self, Edge, Timed, limits};
 use crate::jobs::{self, deliver::deliver};
-use crate::tokens::Authentication;
-use crate::tokens::{TokenBook, Tokens};
+use crate::tokens::{Authentication, TokenBook, Tokens};
 use claim::Bond;
 use host::{Clocked, Disk, Machine};
 
@@ -333,6 +332,8 @@ async fn serve(
             Err(error) => tracing::warn!(%error, "cannot compare the store with the catalog"),
         }
     });
+    let tokens = Arc::clone(&for_jobs.tokens);
+    actix_web::rt::spawn(jobs::rates::exchange(tokens, edge.clone().into_inner()));
     jobs::spawn(for_jobs, (config.collect_every, config.retention_every));
     let handle = server.handle();
     if config.handle_signals {

@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 pub use crate::app::model::Role;
-pub(crate) use authentication::{Authentication, Identity, LookupFailed};
+pub(crate) use authentication::{Authentication, Identity, Unidentified};
 pub(crate) use book::TokenBook;
 
 /// The maximum length of a token file, in bytes.
@@ -153,6 +153,11 @@ impl Tokens {
             tokens.push(Token { name: name.to_owned(), role, digest });
         }
         if tokens.is_empty() { Err(InvalidTokens::Empty) } else { Ok(Self(tokens)) }
+    }
+
+    /// Returns true if there is a token of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|token| token.name == name)
     }
 
     /// Returns the name and the role of the token with a secret.

@@ -26,6 +26,8 @@ const SECRET_LEN: usize = 32;
 const PATTERNS_MAX: usize = 64;
 /// The time for which a token is not looked up again, in seconds.
 const REMEMBERED_SECS: u64 = 2;
+/// The time for which counts of requests are kept, in seconds: longer than clocks differ.
+const COUNTED_SECS: u64 = 3600;
 /// The maximum number of remembered tokens.
 const REMEMBERED_MAX: usize = 4096;
 
@@ -147,6 +149,29 @@ impl Tokens {
             TokenRevoked::Done | TokenRevoked::Already => Ok(()),
             TokenRevoked::Absent => Err(AppError::not_found(format!("token `{name}`"))),
         }
+    }
+
+    /// Adds requests that this process counted, by bucket, to those of all processes. Returns the
+    /// sums.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails.
+    pub async fn add_counts(&self, counts: Vec<(String, u64)>) -> Result<Vec<u64>, AppError> {
+        Ok(self.catalog.add_request_counts(counts, self.host.now_secs()).await?)
+    }
+
+    /// Forgets the sums of buckets that no process added to for an hour.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails.
+    pub async fn forget_counts(&self) -> Result<(), AppError> {
+        let before_secs = self.host.now_secs().saturating_sub(COUNTED_SECS);
+        Ok(self.catalog.forget_request_counts(before_secs).await?)
+    }
+
+    /// Returns true if this process found a valid token with a secret, and remembers.
+    pub(crate) fn was_found(&self, secret: &str) -> bool {
+        self.recent(|recent| recent.contains_key(&digest(secret)))
     }
 
     /// Returns the valid token with a secret.

@@ -401,7 +401,8 @@ macro_rules! on_new_catalogs {
             audit: a_webhook_is_due_while_a_delivery_is
                 webhooks_that_take_turns_remember_equally;
             access: a_token_is_found_by_its_digest
-                a_revoked_token_keeps_its_name;
+                a_revoked_token_keeps_its_name
+                counts_of_requests_add_up_until_they_are_old;
         }
     };
 }

@@ -21,9 +21,17 @@ pub(crate) struct Identity {
     pub(crate) applications: Vec<ApplicationPattern>,
 }
 
-/// The tokens in the catalog could not be looked up.
+/// The reason why a secret identifies nobody.
 #[derive(Debug)]
-pub(crate) struct LookupFailed(pub(crate) AppError);
+pub(crate) enum Unidentified {
+    /// No valid token has the secret.
+    Unknown,
+    /// The token in the catalog has the name of another one in the file. The audit log could not
+    /// tell them apart.
+    Ambiguous { name: String },
+    /// The tokens in the catalog could not be looked up.
+    LookupFailed(AppError),
+}
 
 /// The tokens that a registry accepts.
 pub(crate) struct Authentication {
@@ -40,22 +48,34 @@ impl std::fmt::Debug for Authentication {
 }
 
 impl Authentication {
-    /// Returns the holder of the token with a secret, if the token is valid.
+    /// Returns true if the token with a secret was valid lately.
+    pub(crate) fn knows(&self, secret: &str) -> bool {
+        let is_in_file = self.file.as_ref().is_some_and(|book| book.now().find(secret).is_some());
+        is_in_file || self.catalog.as_ref().is_some_and(|tokens| tokens.was_found(secret))
+    }
+
+    /// Returns true if the token file has a token of this name.
+    pub(crate) fn is_in_file(&self, name: &str) -> bool {
+        self.file.as_ref().is_some_and(|book| book.now().has(name))
+    }
+
+    /// Returns the holder of the token with a secret.
     ///
     /// # Errors
-    /// Fails if the catalog fails.
-    pub(crate) async fn identify(&self, secret: &str) -> Result<Option<Identity>, LookupFailed> {
+    /// As [`Unidentified`] lists.
+    pub(crate) async fn identify(&self, secret: &str) -> Result<Identity, Unidentified> {
         if let Some(book) = &self.file
             && let Some((name, role)) = book.now().find(secret)
         {
-            return Ok(Some(Identity { name: name.to_owned(), role, applications: Vec::new() }));
+            return Ok(Identity { name: name.to_owned(), role, applications: Vec::new() });
         }
-        let Some(tokens) = &self.catalog else { return Ok(None) };
-        let found = tokens.find(secret).await.map_err(LookupFailed)?;
-        Ok(found.map(|token| Identity {
-            name: token.name.into(),
-            role: token.role,
-            applications: token.applications,
-        }))
+        let tokens = self.catalog.as_ref().ok_or(Unidentified::Unknown)?;
+        let found = tokens.find(secret).await.map_err(Unidentified::LookupFailed)?;
+        let token = found.ok_or(Unidentified::Unknown)?;
+        let name: String = token.name.into();
+        if self.is_in_file(&name) {
+            return Err(Unidentified::Ambiguous { name });
+        }
+        Ok(Identity { name, role: token.role, applications: token.applications })
     }
 }

@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use seawall_api::problem::{Code, Problem};
-use seawall_server::{Access, Rate};
+use seawall_server::{Access, Config, Rate};
 use serde_json::Value;
 
 use crate::world::World;
@@ -102,6 +102,37 @@ fn escaped(path: &str, at: usize) -> String {
 }
 
 /// A token file with this text.
+/// A client that alternates between registries has no more than its rate.
+#[tokio::test]
+async fn registries_over_one_catalog_keep_the_rate_of_a_token_together() {
+    const RATE: Rate = Rate { per_sec: 20, burst: 5 };
+    let (_dir, file) = token_file(&format!("ci publisher {PUBLISHER}\n"));
+    let one = World::with(|config| {
+        config.access = Access::TokenFile(file.clone());
+        config.rates.per_token = Some(RATE);
+    })
+    .await;
+    let mut config = Config::in_process(one.dir.path());
+    config.access = Access::TokenFile(file);
+    config.rates.per_token = Some(RATE);
+    let other = seawall_server::start(config).await.unwrap();
+    let urls = [one.url("/v1/version"), format!("http://{}/v1/version", other.addr())];
+    let (begun, mut passed) = (std::time::Instant::now(), 0);
+    while begun.elapsed().as_secs() < 6 {
+        for url in &urls {
+            let answer = one.client.get(url).bearer_auth(PUBLISHER).send().await.unwrap();
+            passed += u32::from(answer.status() == StatusCode::OK);
+        }
+    }
+    // Each registry permits a burst and the rate until the second exchange, at most.
+    let secs = begun.elapsed().as_secs() as u32 + 1;
+    let fair = RATE.burst + RATE.per_sec * secs;
+    let early = RATE.burst + 3 * RATE.per_sec;
+    assert!(passed <= fair + early, "{passed} in {secs} s, and one registry permits {fair}");
+    assert!(passed >= fair / 3, "{passed} in {secs} s, and one registry permits {fair}");
+    other.stop().await.unwrap();
+}
+
 pub fn token_file(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tokens");

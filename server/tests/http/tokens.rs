@@ -169,6 +169,9 @@ async fn a_token_is_made_once_and_ends_when_it_is_revoked() {
     assert_eq!(made.token.created_by, "root");
     let taken = world.client.post(world.url("/v1/tokens")).bearer_auth(OPERATOR).json(&body);
     assert_problem(taken.send().await.unwrap(), Code::NameTaken).await;
+    let of_file = json!({ "name": "root", "role": "reader" });
+    let of_file = world.client.post(world.url("/v1/tokens")).bearer_auth(OPERATOR).json(&of_file);
+    assert_problem(of_file.send().await.unwrap(), Code::NameTaken).await;
     for bad in [
         json!({ "name": "x", "role": "publisher", "expiresAtSecs": 1 }),
         json!({ "name": "x", "role": "admin" }),
@@ -195,6 +198,61 @@ async fn a_token_is_made_once_and_ends_when_it_is_revoked() {
     assert_eq!(revoked, StatusCode::UNAUTHORIZED);
     let absent = ask(&world, OPERATOR, "delete", "/v1/tokens/none", &json!({})).await;
     assert_eq!(absent, StatusCode::NOT_FOUND);
+}
+
+/// The audit log has names only. A line that is added to the file later must not hide whose entry
+/// is whose.
+#[tokio::test]
+async fn a_token_that_shares_its_name_with_one_of_the_file_is_refused() {
+    let (dir, file) = token_file(&format!("root publisher {OPERATOR}\n"));
+    let access = Access::Tokens(Some(file.clone()));
+    let world = World::with(|config| config.access = access).await;
+    let made = create(&world, json!({ "name": "ci", "role": "reader" })).await;
+    let get = || world.client.get(world.url("/v1/version")).bearer_auth(&made.secret).send();
+    assert_eq!(get().await.unwrap().status(), StatusCode::OK);
+    std::fs::write(&file, format!("root publisher {OPERATOR}\nci reader {OPERATOR}1\n")).unwrap();
+    let problem = assert_problem(get().await.unwrap(), Code::Denied).await;
+    assert!(problem.detail.contains("token `ci` has the name"), "{}", problem.detail);
+    drop(dir);
+}
+
+/// Whoever has the token can do nothing about its record, and hears so.
+#[tokio::test]
+async fn a_token_whose_record_is_unreadable_is_refused_with_a_remedy() {
+    let world = open().await;
+    let made = create(&world, json!({ "name": "ci", "role": "reader" })).await;
+    let catalog = rusqlite::Connection::open(world.dir.path().join("catalog.sqlite")).unwrap();
+    catalog.execute("UPDATE tokens SET role = 'king'", []).unwrap();
+    let answer = world.client.get(world.url("/v1/version")).bearer_auth(&made.secret);
+    let problem = assert_problem(answer.send().await.unwrap(), Code::Unavailable).await;
+    assert!(problem.detail.contains("its record of this token"), "{}", problem.detail);
+    assert!(problem.remedy.unwrap().contains("seawall token revoke"));
+}
+
+/// Guesses cost the catalog a bounded number of look-ups, and nobody else is kept out.
+#[tokio::test]
+async fn an_address_without_a_valid_token_is_rated_and_valid_tokens_are_not() {
+    let world = open().await;
+    let made = create(&world, json!({ "name": "ci", "role": "reader" })).await;
+    let get = async |secret: &str| {
+        let request = world.client.get(world.url("/v1/version")).bearer_auth(secret);
+        request.send().await.unwrap()
+    };
+    assert_eq!(get(&made.secret).await.status(), StatusCode::OK);
+    let mut refused = 0;
+    let answer = loop {
+        let answer = get(&format!("swt_{refused:064x}")).await;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            break answer;
+        }
+        refused += 1;
+    };
+    let wait = answer.headers().get("retry-after").is_some();
+    let problem = assert_problem(answer, Code::RateLimited).await;
+    assert!(wait && problem.detail.contains("address 127.0.0.1"), "{}", problem.detail);
+    assert!(refused >= 500, "{refused} refused");
+    assert_eq!(get(&made.secret).await.status(), StatusCode::OK);
+    assert_eq!(get(OPERATOR).await.status(), StatusCode::OK);
 }
 
 /// The tokens of the catalog are the same in every registry over it. A registry that was not told

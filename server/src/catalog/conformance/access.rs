@@ -66,3 +66,15 @@ pub(super) async fn a_revoked_token_keeps_its_name(catalog: &Catalog) {
     assert_eq!((told[1].0, &*told[1].1["created"]), ("root", "ci"));
     assert_eq!(&*told[1].1["applications"], "team/* shop");
 }
+
+pub(super) async fn counts_of_requests_add_up_until_they_are_old(catalog: &Catalog) {
+    let count = async |counts: &[(&str, u64)], at: u64| {
+        let counts = counts.iter().map(|(bucket, count)| ((*bucket).to_owned(), *count)).collect();
+        catalog.add_request_counts(counts, at).await.unwrap()
+    };
+    assert_eq!(count(&[("token ci", 3), ("token ops", 1)], NOW).await, [3, 1]);
+    assert_eq!(count(&[("token ci", 0), ("application web", 7)], NOW + 9).await, [3, 7]);
+    assert_eq!(count(&[("token ops", 2)], NOW).await, [3]);
+    catalog.forget_request_counts(NOW + 9).await.unwrap();
+    assert_eq!(count(&[("token ops", 1), ("token ci", 1)], NOW + 9).await, [1, 4]);
+}

@@ -10,11 +10,11 @@
 //!
 //! # Unanswered commits
 //!
-//! A connection that is lost while a commit is on its way leaves its outcome open. Each write counts
-//! the writes of its lane, in a row of the table `writers` (ADR 0011). The next write of the lane
-//! finds a higher count if the commit took effect: the row waits for the lost transaction, follows a
-//! failover, and tells a transaction from a later one with the same number. The commit of that next
-//! write makes the answer as durable as any other.
+//! A connection that is lost while a commit is on its way leaves its outcome open. Each write adds
+//! to the count of its lane, in a row of the table `writers` (ADR 0011). The next write of the lane
+//! finds a higher count if the commit took effect: the row waits for the lost transaction, follows
+//! a failover, and tells a transaction from a later one with the same number. The commit of that
+//! next write makes the answer as durable as any other.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};

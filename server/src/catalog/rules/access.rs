@@ -7,7 +7,7 @@ use seawall_api::names::{ApplicationPattern, TokenName};
 use crate::catalog::model::access::{TOKENS_MAX, Token, TokenCreated, TokenRevoked};
 use crate::catalog::model::audit::Entry;
 use crate::catalog::rules::audit;
-use crate::catalog::tx::{Row, Tx, TxError, TxResult, args};
+use crate::catalog::tx::{Batch, Bind, Row, Tx, TxError, TxResult, args};
 
 /// Separates the patterns of a token in its column. No pattern contains a space.
 const SEPARATOR: &str = " ";
@@ -77,7 +77,13 @@ pub(in crate::catalog) fn by_digest(tx: &mut dyn Tx, digest: &[u8; 32]) -> TxRes
     let sql = "SELECT name, role, applications, created_at_secs, created_by, expires_at_secs,
                       revoked_at_secs
                FROM tokens WHERE digest = $1";
-    tx.find(sql, args![*digest], read)
+    tx.find(sql, args![*digest], |row| {
+        let named = |error: TxError| {
+            let name = row.text(0).unwrap_or("?");
+            TxError::new(error.kind, format!("the row of token `{name}`: {}", error.source))
+        };
+        read(row).map_err(named)
+    })
 }
 
 /// Lists tokens by name, beginning after `after`.
@@ -91,6 +97,30 @@ pub(in crate::catalog) fn list(
                FROM tokens WHERE name > $1 ORDER BY name LIMIT $2";
     let after = after.map_or("", TokenName::as_str);
     tx.list(sql, args![*after, limit], read)
+}
+
+/// Adds counts of requests, by bucket, and returns the sums.
+pub(in crate::catalog) fn add_counts(
+    tx: &mut dyn Tx,
+    counts: &[(String, u64)],
+    now_secs: u64,
+) -> TxResult<Vec<u64>> {
+    let sql = "INSERT INTO request_counts (bucket, total, added_at_secs) VALUES ($1, $2, $3)
+               ON CONFLICT (bucket) DO UPDATE SET total = request_counts.total + excluded.total,
+                   added_at_secs = excluded.added_at_secs";
+    let rows = counts.iter();
+    let rows = rows.map(|(bucket, count)| [bucket.bind(), count.bind(), now_secs.bind()]);
+    tx.run_each(sql, &Batch::new(rows))?;
+    let sql = "SELECT total FROM request_counts WHERE bucket = $1";
+    let buckets = Batch::of(counts.iter().map(|(bucket, _)| bucket));
+    let totals = tx.find_each(sql, &buckets, |row| row.count(0))?;
+    Ok(totals.into_iter().map(|total| total.unwrap_or(0)).collect())
+}
+
+/// Deletes counts to which nothing was added since `before_secs`.
+pub(in crate::catalog) fn forget_counts(tx: &mut dyn Tx, before_secs: u64) -> TxResult<()> {
+    tx.run("DELETE FROM request_counts WHERE added_at_secs < $1", args![before_secs])?;
+    Ok(())
 }
 
 fn joined(applications: &[ApplicationPattern]) -> String {

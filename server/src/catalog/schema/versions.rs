@@ -373,8 +373,17 @@ ALTER TABLE jobs ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 CREATE INDEX jobs_by_subject ON jobs (kind, subject, run);
 ";
 
+/// Adds the counts of requests by which registries share their rates.
+pub(super) const V14: &str = "
+CREATE TABLE request_counts (
+    bucket TEXT NOT NULL PRIMARY KEY,
+    total BIGINT NOT NULL,
+    added_at_secs BIGINT NOT NULL
+);
+";
+
 /// The names of all tables in use.
-pub(in crate::catalog) const TABLES: [&str; 31] = [
+pub(in crate::catalog) const TABLES: [&str; 32] = [
     "applications",
     "packs",
     "chunks",
@@ -406,4 +415,5 @@ pub(in crate::catalog) const TABLES: [&str; 31] = [
     "jobs",
     "tokens",
     "identity",
+    "request_counts",
 ];

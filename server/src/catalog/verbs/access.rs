@@ -51,4 +51,25 @@ impl Catalog {
     ) -> Result<Vec<Token>, CatalogError> {
         self.read("list tokens", move |tx| access::list(tx, after.as_ref(), limit)).await
     }
+
+    /// Adds counts of requests, by bucket, and returns the sums.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn add_request_counts(
+        &self,
+        counts: Vec<(String, u64)>,
+        now_secs: u64,
+    ) -> Result<Vec<u64>, CatalogError> {
+        self.write("count requests", move |tx| access::add_counts(tx, &counts, now_secs)).await
+    }
+
+    /// Deletes counts to which nothing was added since `before_secs`.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    pub async fn forget_request_counts(&self, before_secs: u64) -> Result<(), CatalogError> {
+        self.write("forget counts of requests", move |tx| access::forget_counts(tx, before_secs))
+            .await
+    }
 }

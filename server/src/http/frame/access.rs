@@ -15,7 +15,7 @@ use seawall_api::names::{ApplicationName, ApplicationPattern, InvalidName};
 use super::body::drain;
 use super::{Edge, Refusal};
 use crate::app::model::Role;
-use crate::tokens::Identity;
+use crate::tokens::{Identity, Unidentified};
 
 /// The access that a route requires.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -106,12 +106,11 @@ pub(super) async fn admitted(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let edge = request.app_data::<web::Data<Edge>>().cloned();
     let edge = edge.ok_or_else(|| ErrorInternalServerError("the registry is not configured"))?;
-    let admitted = authorize(access, &request, &edge).await.and_then(|actor| {
-        if access != Access::Open {
-            edge.limiter.admit(&request, &actor.name)?;
-        }
-        Ok(actor)
-    });
+    let admitted = match authorize(access, &request, &edge).await {
+        Ok(actor) if access == Access::Open => Ok(actor),
+        Ok(actor) => edge.limiter.admit(&request, &actor.name).map(|()| actor),
+        Err(refusal) => Err(edge.limiter.refuse(&request, refusal)),
+    };
     match admitted {
         Ok(actor) => {
             if let Some(Admitted(place)) = request.extensions().get() {
@@ -147,9 +146,13 @@ async fn authorize(
     let value = request.headers().get(header::AUTHORIZATION).ok_or(Refusal::NoToken)?;
     let secret = value.to_str().ok().and_then(|text| text.split_once(' '));
     let secret = secret.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let (_, secret) = secret.ok_or(Refusal::UnknownToken)?;
-    let found = tokens.identify(secret.trim()).await.map_err(Refusal::LookupFailed)?;
-    let Identity { name, role, applications } = found.ok_or(Refusal::UnknownToken)?;
+    let (_, secret) = secret.ok_or(Refusal::Unidentified(Unidentified::Unknown))?;
+    let secret = secret.trim();
+    if !tokens.knows(secret) {
+        edge.limiter.check_refused(request)?;
+    }
+    let Identity { name, role, applications } =
+        tokens.identify(secret).await.map_err(Refusal::Unidentified)?;
     let actor = Actor { name, role: Some(role), applications };
     if matches!(access, Access::Publisher | Access::Operator) {
         actor.publishes()?;

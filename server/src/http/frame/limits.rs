@@ -7,6 +7,7 @@ use seawall_api::release::{DESCRIPTOR_LEN_MAX, RELEASE_LEN_MAX};
 use seawall_api::v1::CHUNKS_PER_QUESTION_MAX;
 
 use crate::app::model;
+use crate::config::Rate;
 
 /// The maximum length of a JSON body, in bytes: the largest query for chunks, with some room for
 /// white space.
@@ -73,6 +74,11 @@ pub const SEND_LEN_MIN: usize = 240 << 10;
 pub const UNSENT_LEN_MAX: u32 = 128 << 10;
 /// The maximum time to close a connection, and to read a body after the last answer.
 pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
+/// The rate of requests without a valid token from one address.
+///
+/// Past the rate, a token that this process never found is not looked up: the catalog's connections
+/// are for others. Tokens that it found pass all the same, because hosts may share an address.
+pub const REFUSED_RATE: Rate = Rate { per_sec: 10, burst: 500 };
 /// The maximum length of path and query, in bytes.
 pub const URL_LEN_MAX: usize = 4096;
 /// The maximum length of the headers, names and values together, in bytes.

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | the head's lengths, the host name | before routing | `answer`, `authority` |
 //! | the token, its role, the application it is limited to | after routing, by the access that the route declares | `access` |
-//! | rates of the token and the application | admitted requests only | `rate` |
+//! | rates of the token and the application; of the address, without a valid token | with the token | `rate` |
 //! | length, pace and memory of the body | while a handler's extractor reads it | `body` |
 
 use std::path::Path;
@@ -91,6 +91,18 @@ impl Edge {
             request_prefix,
             request_count: AtomicU64::new(0),
         }
+    }
+
+    /// Exchanges the requests that count toward rates with the other registries over a catalog.
+    /// `exchange` adds those of this registry, by bucket, and returns those of all registries.
+    ///
+    /// # Errors
+    /// As `exchange`.
+    pub(crate) async fn exchange_counts<E>(
+        &self,
+        exchange: impl AsyncFnOnce(Vec<(String, u64)>) -> Result<Vec<u64>, E>,
+    ) -> Result<(), E> {
+        self.limiter.exchange(exchange).await
     }
 
     /// Returns the edge with a folder for slow bodies.

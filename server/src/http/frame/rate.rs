@@ -1,21 +1,19 @@
-//! Rate limits per token and per application, as token buckets that fill at the rate and hold a
-//! burst.
+//! Rate limits per token and per application, and per address for requests without a valid token,
+//! as token buckets that fill at the rate and hold a burst.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServiceRequest;
 use seawall_api::names::ApplicationName;
 
-use super::Refusal;
+use super::{Refusal, limits};
 use crate::config::{Rate, Rates};
+use crate::tokens::Unidentified;
+use bucket::Buckets;
 
-/// The maximum number of buckets. Full buckets are dropped first. If none are full, new
-/// applications share one bucket: a client can make names up.
-const BUCKET_COUNT_MAX: usize = 10_000;
-/// The name of the shared bucket.
-const SHARED: &str = "";
+mod bucket;
+
 /// The parameter of a route that names the application.
 const APPLICATION: &str = "application";
 
@@ -24,6 +22,8 @@ const APPLICATION: &str = "application";
 pub(super) struct Limiter {
     tokens: Option<Buckets>,
     applications: Option<Buckets>,
+    /// The requests of addresses without a valid token.
+    refused: Buckets,
 }
 
 impl Limiter {
@@ -31,6 +31,7 @@ impl Limiter {
         Self {
             tokens: rates.per_token.map(Buckets::new),
             applications: rates.per_application.map(Buckets::new),
+            refused: Buckets::new(limits::REFUSED_RATE),
         }
     }
 
@@ -52,6 +53,82 @@ impl Limiter {
         let taken = applications.take(name.as_str(), now);
         taken.map_err(|wait| exceeded(whose, applications.rate, wait))
     }
+
+    /// Counts a refused request: toward the rate of its token or, if the token identifies nobody,
+    /// of its address. Returns the refusal, or that of too many requests.
+    pub(super) fn refuse(&self, request: &ServiceRequest, refusal: Refusal) -> Refusal {
+        let counted = match &refusal {
+            Refusal::OnlyReads { token } | Refusal::OutOfScope { token, .. } => {
+                self.admit(request, token)
+            }
+            Refusal::NoToken | Refusal::Unidentified(Unidentified::Unknown) => {
+                let address = address_of(request);
+                let taken = self.refused.take(&address, Instant::now());
+                taken.map_err(|wait| self.too_many_refused(&address, wait))
+            }
+            _ => Ok(()),
+        };
+        counted.err().unwrap_or(refusal)
+    }
+
+    /// Fails if too many requests of an address were refused.
+    pub(super) fn check_refused(&self, request: &ServiceRequest) -> Result<(), Refusal> {
+        let address = address_of(request);
+        let wait = self.refused.wait(&address, Instant::now());
+        wait.map_or(Ok(()), |wait| Err(self.too_many_refused(&address, wait)))
+    }
+
+    /// Exchanges the counted requests with other registries, through `exchange`: the requests of
+    /// this registry by bucket in, the requests of all registries out.
+    pub(super) async fn exchange<E>(
+        &self,
+        exchange: impl AsyncFnOnce(Vec<(String, u64)>) -> Result<Vec<u64>, E>,
+    ) -> Result<(), E> {
+        let kinds = [("token", &self.tokens), ("application", &self.applications)];
+        let kinds = kinds.into_iter().filter_map(|(kind, buckets)| Some((kind, buckets.as_ref()?)));
+        let now = Instant::now();
+        let sent: Vec<_> =
+            kinds.map(|(kind, buckets)| (kind, buckets, buckets.counted(now))).collect();
+        let named = |(kind, _, counts): &(&str, &Buckets, Vec<(String, u64)>)| {
+            let kind = kind.to_string();
+            let names = counts.iter().map(|(name, count)| (format!("{kind} {name}"), *count));
+            names.collect::<Vec<_>>()
+        };
+        let all: Vec<_> = sent.iter().flat_map(named).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let totals = exchange(all).await;
+        let now = Instant::now();
+        let mut rest = totals.as_deref().unwrap_or_default();
+        for (_, buckets, counts) in &sent {
+            if totals.is_err() {
+                buckets.put_back(counts);
+                continue;
+            }
+            let (own, others) = rest.split_at(counts.len().min(rest.len()));
+            buckets.learn(counts, own, now);
+            rest = others;
+        }
+        totals.map(drop)
+    }
+
+    fn too_many_refused(&self, address: &str, wait: Duration) -> Refusal {
+        let whose = format!("address {address}, which sends no valid token,");
+        exceeded(whose, self.refused.rate, wait)
+    }
+}
+
+/// Returns the client's address. Of IPv6, the network: a host chooses the rest of its address.
+fn address_of(request: &ServiceRequest) -> String {
+    match request.peer_addr().map(|peer| peer.ip().to_canonical()) {
+        Some(IpAddr::V6(address)) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            format!("{}/64", Ipv6Addr::from(network))
+        }
+        Some(IpAddr::V4(address)) => address.to_string(),
+        None => String::new(),
+    }
 }
 
 /// Returns the application that a segment of a routed path names. Such a path has no escapes but
@@ -64,86 +141,19 @@ fn exceeded(whose: String, rate: Rate, wait: Duration) -> Refusal {
     Refusal::RateExceeded { whose, per_sec: rate.per_sec, wait }
 }
 
-#[derive(Debug)]
-struct Buckets {
-    rate: Rate,
-    filled: Mutex<HashMap<String, Bucket>>,
-}
-
-/// The level of a bucket at some time.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    level: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn level_at(&self, now: Instant, rate: Rate) -> f64 {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        (self.level + since * f64::from(rate.per_sec)).min(f64::from(rate.burst))
-    }
-}
-
-impl Buckets {
-    fn new(rate: Rate) -> Self {
-        Self { rate, filled: Mutex::new(HashMap::new()) }
-    }
-
-    /// Takes one request from a bucket. Fails with the time until the next one is available.
-    fn take(&self, name: &str, now: Instant) -> Result<(), Duration> {
-        let rate = self.rate;
-        let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
-        if filled.len() >= BUCKET_COUNT_MAX && !filled.contains_key(name) {
-            filled.retain(|_, bucket| bucket.level_at(now, rate) < f64::from(rate.burst));
-        }
-        let has_place = filled.len() < BUCKET_COUNT_MAX || filled.contains_key(name);
-        let name = if has_place { name } else { SHARED };
-        let full = Bucket { level: f64::from(rate.burst), at: now };
-        let level = filled.get(name).unwrap_or(&full).level_at(now, rate);
-        let is_enough = level >= 1.0;
-        let level = if is_enough { level - 1.0 } else { level };
-        filled.insert(name.to_owned(), Bucket { level, at: now });
-        if is_enough {
-            return Ok(());
-        }
-        Err(Duration::from_secs_f64((1.0 - level) / f64::from(rate.per_sec.max(1))))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn buckets(per_sec: u32, burst: u32) -> Buckets {
-        Buckets::new(Rate { per_sec, burst })
-    }
-
     #[test]
-    fn a_burst_passes_and_then_the_rate() {
-        let (buckets, begin) = (buckets(10, 5), Instant::now());
-        let passed = (0..20).filter(|_| buckets.take("ci", begin).is_ok()).count();
-        assert_eq!(passed, 5);
-        assert_eq!(buckets.take("ci", begin), Err(Duration::from_millis(100)));
-        assert!(buckets.take("other", begin).is_ok(), "each has its own");
-        let passed =
-            (1..=1000).filter(|ms| buckets.take("ci", begin + Duration::from_millis(*ms)).is_ok());
-        assert_eq!(passed.count(), 10);
-        let later = begin + Duration::from_secs(60);
-        let passed = (0..20).filter(|_| buckets.take("ci", later).is_ok()).count();
-        assert_eq!(passed, 5, "it holds no more than a burst");
-    }
-
-    #[test]
-    fn names_that_a_client_makes_up_take_bounded_memory() {
-        let (buckets, begin) = (buckets(1, 1), Instant::now());
-        for n in 0..BUCKET_COUNT_MAX + 500 {
-            let _ = buckets.take(&n.to_string(), begin);
-        }
-        assert!(buckets.filled.lock().unwrap().len() <= BUCKET_COUNT_MAX + 1);
-        assert!(buckets.take("one more", begin).is_err(), "it shares what others emptied");
-        let later = begin + Duration::from_secs(2);
-        assert!(buckets.take("one more", later).is_ok(), "full ones made room");
-        assert_eq!(buckets.filled.lock().unwrap().len(), 1);
+    fn an_address_is_a_host_or_a_network() {
+        let address = |text: &str| {
+            let peer = text.parse().unwrap();
+            address_of(&actix_web::test::TestRequest::default().peer_addr(peer).to_srv_request())
+        };
+        assert_eq!(address("10.0.0.1:5"), "10.0.0.1");
+        assert_eq!(address("[::ffff:10.0.0.1]:5"), "10.0.0.1");
+        assert_eq!(address("[2001:db8:1:2:3:4:5:6]:5"), "2001:db8:1:2::/64");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use seawall_api::names::ApplicationName;
 
-use crate::tokens::LookupFailed;
+use crate::tokens::Unidentified;
 
 /// The reason why the frame refuses a request.
 #[derive(Debug)]
@@ -19,15 +19,13 @@ pub(crate) enum Refusal {
     NotLoopback,
     /// The request has no token.
     NoToken,
-    /// The request's token is unknown, revoked or expired.
-    UnknownToken,
+    /// The request's token identifies nobody.
+    Unidentified(Unidentified),
     /// The token's role does not permit the request.
     OnlyReads { token: String },
     /// The token is limited to applications, and the request is about another one, or about the
     /// registry itself if `application` is `None`.
     OutOfScope { token: String, application: Option<ApplicationName> },
-    /// The tokens cannot be looked up.
-    LookupFailed(LookupFailed),
     /// The rate of a token or an application is exceeded. A request after `wait` succeeds.
     RateExceeded { whose: String, per_sec: u32, wait: Duration },
     /// The body is longer than its limit, in bytes.

@@ -7,12 +7,13 @@ use seawall_api::v1;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::app::Registry;
 use crate::app::access::NewToken;
 use crate::app::model::{Role, Token};
+use crate::app::{AppError, Registry};
 use crate::http::extract::{Body, page_len};
-use crate::http::frame::{Access, Actor, Resource, at};
+use crate::http::frame::{Access, Actor, Edge, Resource, at};
 use crate::http::voice::ApiError;
+use crate::tokens::Authentication;
 
 /// Whoever creates tokens can do everything, so all operations require an operator's token.
 pub(crate) fn resources() -> Vec<Resource> {
@@ -70,9 +71,14 @@ pub(crate) async fn list(
     responses((status = 201, description = "The token and its secret", body = v1::CreatedToken)))]
 pub(crate) async fn create(
     registry: web::Data<Registry>,
+    edge: web::Data<Edge>,
     actor: Actor,
     Body(body): Body<v1::NewToken>,
 ) -> Result<HttpResponse, ApiError> {
+    let is_in_file = |tokens: &Authentication| tokens.is_in_file(body.name.as_str());
+    if edge.authentication.as_ref().is_some_and(is_in_file) {
+        return Err(AppError::NameTaken { name: body.name }.into());
+    }
     let new = NewToken {
         name: body.name,
         role: match body.role {

@@ -53,6 +53,12 @@ impl ApiError {
         self
     }
 
+    /// Returns the error with its cause, for the log.
+    pub(crate) fn caused_by(mut self, cause: AppError) -> Self {
+        self.0.cause = Some(cause);
+        self
+    }
+
     pub(crate) fn problem(&self) -> &Problem {
         &self.0.problem
     }

@@ -6,7 +6,7 @@ use seawall_api::problem::Code;
 use super::ApiError;
 use crate::app::AppError;
 use crate::http::frame::{Refusal, limits};
-use crate::tokens::LookupFailed;
+use crate::tokens::Unidentified;
 
 fn too_long(what: &str, limit: usize) -> ApiError {
     ApiError::new(Code::TooLarge, format!("{what} is longer than the limit of {limit} bytes"))
@@ -22,6 +22,31 @@ fn unavailable(detail: String, remedy: &str) -> ApiError {
     ApiError::new(Code::Unavailable, detail).with_remedy(remedy.to_owned())
 }
 
+impl From<Unidentified> for ApiError {
+    fn from(why: Unidentified) -> Self {
+        match why {
+            Unidentified::Unknown => {
+                unauthenticated("the request's token is unknown, revoked or expired")
+            }
+            Unidentified::Ambiguous { name } => {
+                let detail = format!(
+                    "token `{name}` has the name of another one in the registry's token file"
+                );
+                let remedy = "use another token, and have this one revoked: \
+                              `seawall token revoke`; or have the one in the file renamed";
+                Self::new(Code::Denied, detail).with_remedy(remedy.to_owned())
+            }
+            Unidentified::LookupFailed(error) if error.code() == Code::Damaged => {
+                let remedy = "use another token, and have this one revoked and made anew: \
+                              `seawall token revoke`, `seawall token create`";
+                let detail = "the registry cannot read its record of this token";
+                unavailable(detail.to_owned(), remedy).caused_by(error)
+            }
+            Unidentified::LookupFailed(error) => error.into(),
+        }
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -34,9 +59,7 @@ impl From<Refusal> for ApiError {
                 Self::new(Code::Denied, detail).with_remedy(remedy.to_owned())
             }
             Refusal::NoToken => unauthenticated("the request has no token"),
-            Refusal::UnknownToken => {
-                unauthenticated("the request's token is unknown, revoked or expired")
-            }
+            Refusal::Unidentified(why) => why.into(),
             Refusal::OnlyReads { token } => {
                 let remedy = "use a token whose role is publisher".to_owned();
                 Self::new(Code::Denied, format!("token `{token}` may only read"))
@@ -51,7 +74,6 @@ impl From<Refusal> for ApiError {
                               publisher without limits";
                 Self::new(Code::Denied, detail).with_remedy(remedy.to_owned())
             }
-            Refusal::LookupFailed(LookupFailed(error)) => error.into(),
             Refusal::RateExceeded { whose, per_sec, wait } => {
                 // Rounded up, so that a retry after that many seconds succeeds.
                 let secs = wait.as_millis().div_ceil(1000).max(1);
