@@ -11,7 +11,7 @@ use crate::port::free_ports;
 pub(crate) enum Referee {
     /// Debian's Ceph object gateway, by default.
     Ceph,
-    /// MiniStack, which honours every condition and checks no signature.
+    /// MiniStack, which honours every condition and checks no signature in a header.
     MiniStack { program: PathBuf },
     /// Garage, which ignores conditions.
     Garage { program: PathBuf },
@@ -53,6 +53,8 @@ impl Referee {
                 let mut command = Command::new(program);
                 // The default is every address of the machine.
                 command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
+                // It checks the signatures in addresses, and no others.
+                command.env("AWS_ACCESS_KEY_ID", KEYS.0).env("AWS_SECRET_ACCESS_KEY", KEYS.1);
                 command
             }
             Self::Garage { program } => {

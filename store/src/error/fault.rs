@@ -140,6 +140,10 @@ impl<'a> Answer<'a> {
             ("QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull", _) => Fault::Full,
             (_, Some(429)) => Fault::Throttled,
             (_, Some(401)) => Fault::Unauthenticated,
+            // Garage has one code for both.
+            (_, Some(403)) if self.message.is_some_and(|text| text.contains("signature")) => {
+                Fault::Unauthenticated
+            }
             (_, Some(403)) => Fault::Forbidden,
             (_, Some(507)) => Fault::Full,
             (_, Some(300..=399)) => Fault::Region,
@@ -220,6 +224,9 @@ mod tests {
         assert_eq!(forbidden("InvalidAccessKeyId"), Fault::Unauthenticated);
         assert_eq!(forbidden("SignatureDoesNotMatch"), Fault::Unauthenticated);
         assert_eq!(forbidden("RequestTimeTooSkewed"), Fault::Clock);
+        let garage = text("403 Forbidden", "AccessDenied").replace("why", "Invalid signature");
+        let error = Backend::PermissionDenied { path: "x".to_owned(), source: garage.into() };
+        assert_eq!(Fault::of(&error).unwrap().0, Fault::Unauthenticated);
     }
 
     #[test]
