@@ -70,13 +70,13 @@ for image in "$@"; do
     postgres:*)
       # shellcheck disable=SC2016 # for the hooks of mmdebstrap, where $1 is the root
       stand_in "$image" postgresql 'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["postgres"]' \
-        'VOLUME /var/lib/postgresql/data' 'STOPSIGNAL SIGINT' -- \
+        'VOLUME /var/lib/postgresql/data' -- \
         "install -m 755 '$work/postgres' \"\$1\"/usr/local/bin/docker-entrypoint.sh" \
         'rm -rf "$1"/var/lib/postgresql/*' \
         'for it in "$1"/usr/lib/postgresql/*/bin/*; do ln -sf "${it#"$1"}" "$1/usr/local/bin/"; done'
       ;;
     haproxy:*)
-      stand_in "$image" haproxy 'ENTRYPOINT ["haproxy"]' 'USER haproxy' 'STOPSIGNAL SIGUSR1' \
+      stand_in "$image" haproxy 'ENTRYPOINT ["haproxy"]' 'USER haproxy' \
         'CMD ["-W","-db","-f","/usr/local/etc/haproxy/haproxy.cfg"]' --
       ;;
     prom/prometheus:*)
