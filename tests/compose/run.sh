@@ -83,9 +83,9 @@ if [[ ${#missing[@]} -gt 0 ]]; then
   tests/compose/standins.sh "${missing[@]}"
 fi
 
-# The program is built here and put into the last stage of the Dockerfile: the first stage takes the
-# crates from the network again.
-cargo build --locked -p seawall
+# The program is built here, as for every test, and put into the last stage of the Dockerfile: the
+# first stage takes the crates from the network again.
+cargo test --workspace --all-features --locked --test command_line --test blackbox --no-run
 mkdir "$work/image"
 strip --output-file="$work/image/seawall" "$target/debug/seawall"
 install -D --mode=644 /etc/ssl/certs/ca-certificates.crt "$work/image/etc/ssl/certs/ca-certificates.crt"

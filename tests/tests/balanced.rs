@@ -38,8 +38,10 @@ trait Stage {
     fn metrics(&self, registry: usize) -> Option<String>;
     /// Ends a registry by SIGKILL.
     fn kill(&mut self, registry: usize);
-    /// Ends a registry by SIGTERM, and asserts its success.
-    fn stop(&mut self, registry: usize);
+    /// Sends SIGTERM to a registry.
+    fn tell_to_stop(&mut self, registry: usize);
+    /// Waits for the end of a registry that was told to stop, and asserts its success.
+    fn wait_for_end(&mut self, registry: usize);
     /// Starts a registry that was ended.
     fn start(&mut self, registry: usize);
     /// Stops all threads of a registry.

@@ -98,10 +98,12 @@ impl Stage for Containers {
         docker(&["kill", &self.id(REGISTRIES[registry])]);
     }
 
-    fn stop(&mut self, registry: usize) {
-        let id = self.id(REGISTRIES[registry]);
-        docker(&["stop", "--time", "40", &id]);
-        assert_eq!(docker(&["inspect", "--format", "{{.State.ExitCode}}", &id]), "0");
+    fn tell_to_stop(&mut self, registry: usize) {
+        docker(&["kill", "--signal", "TERM", &self.id(REGISTRIES[registry])]);
+    }
+
+    fn wait_for_end(&mut self, registry: usize) {
+        assert_eq!(docker(&["wait", &self.id(REGISTRIES[registry])]), "0", "the exit status");
     }
 
     fn start(&mut self, registry: usize) {

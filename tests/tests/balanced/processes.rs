@@ -88,7 +88,11 @@ impl Stage for Processes {
         self.registries[registry].take().expect("the registry runs").kill();
     }
 
-    fn stop(&mut self, registry: usize) {
+    fn tell_to_stop(&mut self, registry: usize) {
+        self.signal(registry, Signal::TERM);
+    }
+
+    fn wait_for_end(&mut self, registry: usize) {
         let ended = self.registries[registry].take().expect("the registry runs").terminate();
         assert_eq!(ended.code(), Some(0), "{ended}");
     }

@@ -75,7 +75,10 @@ pub(super) fn each_registry_restarts_without_a_failed_request(stage: &mut dyn St
     for registry in [A, B] {
         let before = traffic.answered();
         let under_way = transfer(stage);
-        stage.stop(registry);
+        stage.tell_to_stop(registry);
+        wait_for_rotation(stage, [registry != A, registry != B]);
+        assert!(stage.metrics(registry).is_some(), "it serves until the balancer has noticed");
+        stage.wait_for_end(registry);
         stage.start(registry);
         wait_for_rotation(stage, [true, true]);
         ended(stage, under_way);
