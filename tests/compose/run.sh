@@ -96,7 +96,7 @@ DOCKER_BUILDKIT=0 docker build --quiet --tag "seawall:$SEAWALL_VERSION" "$work/i
 say 'the images:'
 for image in "${images[@]}"; do
   made_of=$(standin "$image")
-  [[ -z $made_of ]] || made_of="NOT AS PUBLISHED: a stand-in, made of Debian's $made_of"
+  [[ -z $made_of ]] || made_of="NOT AS PUBLISHED: a stand-in, made of $made_of"
   say "  $image: ${made_of:-as published}"
 done
 dashboards=()
@@ -119,7 +119,7 @@ say 'the instructions at the head of docker-compose.yml'
 documented '/^export SEAWALL_REGISTRY/,$p'
 qemu-img create -q -f qcow2 "$work/web.qcow2" 64M
 qemu-io -c 'write -q -P 7 1M 3M' "$work/web.qcow2"
-echo 'seawall verify host' >>"$work/lines"
+echo 'seawall verify host && qemu-img compare web.qcow2 host/web/disk0.qcow2' >>"$work/lines"
 (cd "$work" && HOME=$work bash -eux lines)
 
 say 'the scenes'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds stand-ins for public images, under the same names, where no image registry can be reached.
 # They are made from Debian packages alone, and do what docker-compose.yml uses of the public images.
-# Each has the label `seawall.stand-in`, which names the package in it.
+# Each has the label `seawall.stand-in`, which names what it was made of.
 #
 #   tests/compose/standins.sh IMAGE …      the images to build; the program `garage` in $GARAGE
 #
@@ -34,8 +34,8 @@ stand_in() {
     --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     "${hooks[@]}" bookworm "$work/root.tar" "$work/sources"
-  docker import --change "LABEL seawall.stand-in=$packages" "${changes[@]}" "$work/root.tar" "$image" \
-    >/dev/null
+  docker import --change "LABEL seawall.stand-in=\"Debian's ${made_of:-$packages}\"" "${changes[@]}" \
+    "$work/root.tar" "$image" >/dev/null
   rm "$work/root.tar"
 }
 
@@ -86,7 +86,8 @@ for image in "$@"; do
       ;;
     dxflrs/garage:*)
       [[ -x ${GARAGE:-} ]] || die "GARAGE names no program: cargo install garage builds it"
-      stand_in "$image" ca-certificates 'CMD ["/garage","server"]' -- \
+      made_of="ca-certificates and $("$GARAGE" --version | head -1), built by cargo" \
+        stand_in "$image" ca-certificates 'CMD ["/garage","server"]' -- \
         "install -m 755 '$GARAGE' \"\$1\"/garage"
       ;;
     *) die "there is no stand-in for $image" ;;
