@@ -26,6 +26,14 @@ impl Bucket {
     pub async fn put_marker(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
         put(self.backend(), path, bytes).await
     }
+
+    /// Removes a marker. A missing one is not an error.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be written.
+    pub async fn remove_marker(&self, path: &str) -> Result<(), StoreError> {
+        calls::delete(self.backend(), path).await
+    }
 }
 
 impl Directory {
@@ -43,6 +51,14 @@ impl Directory {
     /// Fails if the store cannot be written.
     pub async fn put_marker(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
         put(self.backend(), path, bytes).await
+    }
+
+    /// Removes a marker. A missing one is not an error.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be written.
+    pub async fn remove_marker(&self, path: &str) -> Result<(), StoreError> {
+        calls::delete(self.backend(), path).await
     }
 }
 
