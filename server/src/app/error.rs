@@ -283,7 +283,9 @@ impl AppError {
                 Code::StorageFull
             }
             Self::ReadOnly { barrier: Barrier::Denied, .. } => Code::Denied,
-            Self::ReadOnly { barrier: Barrier::Standby, .. } => Code::Unavailable,
+            Self::ReadOnly {
+                barrier: Barrier::Standby | Barrier::Moving | Barrier::Moved, ..
+            } => Code::Unavailable,
             Self::CatalogOld { .. } | Self::Damaged { .. } => Code::Damaged,
             Self::Store(error) => code_of(error.kind()),
             Self::Unrecorded { source, .. } => code_of(source.kind()),
@@ -344,18 +346,7 @@ impl AppError {
                 "free space on the registry's disk (`seawall rm`, then `seawall gc`), or enlarge \
                  it; existing releases can be pulled meanwhile"
             }
-            Self::ReadOnly { barrier: Barrier::Full, .. } => {
-                "free space on its disk: space is reserved for `seawall rm` and `seawall gc` to \
-                 run; existing releases can be pulled meanwhile"
-            }
-            Self::ReadOnly { barrier: Barrier::Denied, .. } => {
-                "run the command as the owner of the registry, or name the registry by its address; \
-                 list, show, pull, verify, export and diff still work"
-            }
-            Self::ReadOnly { barrier: Barrier::Standby, .. } => {
-                "promote the standby, or name the primary in `--catalog`; list, show, pull, verify, \
-                 export and diff still work"
-            }
+            Self::ReadOnly { barrier, .. } => way_around(*barrier),
             Self::CatalogOld { .. } => REBUILD,
             Self::Damaged { .. } => {
                 "push the release again from its disks, or restore the object from a copy of the \
@@ -371,6 +362,32 @@ impl AppError {
             _ => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+/// Returns the next step of a caller whom a barrier stopped.
+const fn way_around(barrier: Barrier) -> &'static str {
+    match barrier {
+        Barrier::Full => {
+            "free space on its disk: space is reserved for `seawall rm` and `seawall gc` to run; \
+             existing releases can be pulled meanwhile"
+        }
+        Barrier::Denied => {
+            "run the command as the owner of the registry, or name the registry by its address; \
+             list, show, pull, verify, export and diff still work"
+        }
+        Barrier::Standby => {
+            "promote the standby, or name the primary in `--catalog`; list, show, pull, verify, \
+             export and diff still work"
+        }
+        Barrier::Moving => {
+            "run the command again once the registry has moved, at its new address; list, show, \
+             pull, verify, export and diff still work"
+        }
+        Barrier::Moved => {
+            "run the command again at the registry's new address, which its operator knows: \
+             `seawall serve` over the former place says where it moved"
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod collecting;
 mod condemn;
 mod deletion;
 mod jobs;
+mod relocation;
 mod retention;
 mod rows;
 #[cfg(test)]
@@ -380,6 +381,11 @@ macro_rules! on_new_catalogs {
                 a_deletion_leaves_a_tombstone
                 pins_end_with_their_release
                 tombstones_come_in_pages_in_order_of_publication;
+            relocation: a_closed_catalog_is_read_and_takes_no_writes
+                jobs_end_with_the_catalog_that_is_closed
+                a_catalog_that_was_left_stays_closed
+                a_process_of_an_earlier_epoch_writes_no_more
+                moved_rows_are_the_same_rows;
             rows: the_catalog_knows_what_a_release_needs
                 only_indexes_with_a_row_are_linked
                 publishing_again_completes_a_restored_release

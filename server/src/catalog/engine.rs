@@ -20,6 +20,8 @@ pub enum Access {
     /// Writes that free space. On a full disk, the engine releases the space it reserved for them
     /// first, and reserves it again once there is enough.
     Free,
+    /// Opens or closes the gate of a relocation. Alone passes a closed one.
+    Gate,
 }
 
 /// The statements and rules of a transaction.
@@ -82,18 +84,34 @@ pub struct CopyPlan {
     pub make: Box<dyn FnOnce() -> Result<File, CatalogError> + Send>,
 }
 
+/// A receiver of the rows of a catalog, table by table.
+pub trait Rows {
+    /// Begins a table, and returns the columns to send, in order. The table is empty then.
+    ///
+    /// # Errors
+    /// If the receiver fails.
+    fn columns(&self, table: &'static str) -> Result<Vec<String>, CatalogError>;
+    /// Adds a row to the table that was begun.
+    ///
+    /// # Errors
+    /// If the receiver fails, or has such a row.
+    fn add(&self, table: &'static str, row: &[Value<'_>]) -> TxResult<()>;
+}
+
+/// Sends the rows of all tables, at one moment of a catalog in use. Blocks.
+pub type Export = Box<dyn FnOnce(&dyn Rows) -> Result<(), CatalogError> + Send>;
+
+/// The rows of a catalog under construction. They have no effect unless committed.
+pub trait Intake: Rows {
+    /// Commits the rows. Blocks.
+    ///
+    /// # Errors
+    /// If the rows contradict each other, or the engine fails.
+    fn commit(self: Box<Self>) -> Result<(), CatalogError>;
+}
+
 /// A catalog file under construction, of the form in which every engine copies its catalog.
-pub trait Blank {
-    /// Returns the columns of a table, in order. The table is empty then.
-    ///
-    /// # Errors
-    /// If the file cannot be used.
-    fn columns(&self, table: &str) -> Result<Vec<String>, CatalogError>;
-    /// Adds a row to a table.
-    ///
-    /// # Errors
-    /// If the file cannot be written, or has such a row.
-    fn add(&self, table: &str, row: &[Value<'_>]) -> TxResult<()>;
+pub trait Blank: Rows {
     /// Verifies the copy, and returns it as a file without a name.
     ///
     /// # Errors
@@ -119,6 +137,8 @@ pub trait Engine: Send + Sync + 'static {
     async fn claim(&self, task: Task) -> Result<Option<Claim>, CatalogError>;
     /// Plans a copy of the catalog.
     fn copy(&self) -> Result<CopyPlan, CatalogError>;
+    /// Returns a reader of all rows.
+    fn export(&self) -> Result<Export, CatalogError>;
     /// Returns the faults the database finds in its own files and references.
     async fn check(&self) -> Result<Vec<String>, CatalogError>;
     /// Returns the time since 1970-01-01 UTC by the clock that all registries over the database

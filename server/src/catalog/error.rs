@@ -13,6 +13,10 @@ pub enum Barrier {
     Full,
     /// The database takes no writes: it is a standby, or set to be read-only.
     Standby,
+    /// The registry is being moved to another place.
+    Moving,
+    /// The registry was moved to another place.
+    Moved,
 }
 
 impl Barrier {
@@ -23,9 +27,16 @@ impl Barrier {
             Self::Denied => "its directory cannot be written by this user, or is mounted read-only",
             Self::Full => "its disk is full",
             Self::Standby => "its database is a standby, or set to be read-only",
+            Self::Moving => "it is being moved to another place",
+            Self::Moved => "it was moved to another place",
         }
     }
 }
+
+/// The refusal of a write by the gate of a relocation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{}", .0.as_str())]
+pub(in crate::catalog) struct Closed(pub(in crate::catalog) Barrier);
 
 /// A failed catalog operation.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +55,7 @@ impl CatalogError {
         let kind = match barrier {
             Barrier::Denied => ErrorKind::Denied,
             Barrier::Full => ErrorKind::StorageFull,
-            Barrier::Standby => ErrorKind::Unavailable,
+            Barrier::Standby | Barrier::Moving | Barrier::Moved => ErrorKind::Unavailable,
         };
         let source = barrier.as_str().into();
         Self { kind, action, source, barrier: Some(barrier), remedy: None }

@@ -40,6 +40,7 @@ pub mod postgres;
 mod rules;
 mod schema;
 pub mod sqlite;
+pub mod transfer;
 pub mod tx;
 mod verbs;
 
@@ -58,7 +59,7 @@ pub use model::leases::{
     PULL_LEASE_AGE_MAX_SECS, Purpose, Renewal,
 };
 pub use model::releases::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
-pub use model::{access, check, collect, jobs, retention};
+pub use model::{access, check, collect, jobs, relocation, retention};
 pub use sqlite::REBUILD;
 
 use engine::{Access, Claim, CopyPlan, Engine, Task};
@@ -70,6 +71,8 @@ use tx::{Tx, TxResult};
 pub struct Catalog {
     engine: Arc<dyn Engine>,
     places: Arc<dyn Places>,
+    /// The barrier of a relocation, as it was last seen.
+    closed: Arc<Mutex<Option<Barrier>>>,
 }
 
 impl fmt::Debug for Catalog {
@@ -81,7 +84,7 @@ impl fmt::Debug for Catalog {
 impl Catalog {
     /// Makes a catalog over an engine, whose tables exist.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, places: Arc::new(ChunkTable) }
+        Self { engine, places: Arc::new(ChunkTable), closed: <_>::default() }
     }
 
     fn engine(&self) -> &dyn Engine {
@@ -124,7 +127,17 @@ impl Catalog {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
             Ok(())
         };
-        self.engine.run(access, action, Box::new(work)).await?;
+        let done = self.engine.run(access, action, Box::new(work)).await;
+        match &done {
+            Err(error) => {
+                if let Some(barrier @ (Barrier::Moving | Barrier::Moved)) = error.barrier() {
+                    self.heed(Some(barrier));
+                }
+            }
+            Ok(()) if matches!(access, Access::Write | Access::Free) => self.heed(None),
+            Ok(()) => {}
+        }
+        done?;
         let value = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
         value.ok_or_else(|| CatalogError::new(ErrorKind::Internal, action, "the work did not run"))
     }
@@ -139,7 +152,12 @@ impl Catalog {
     /// Returns the barrier that keeps the catalog from being written, if any.
     #[must_use]
     pub fn barrier(&self) -> Option<Barrier> {
-        self.engine.barrier()
+        self.engine.barrier().or(*self.closed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets the barrier of a relocation.
+    fn heed(&self, barrier: Option<Barrier>) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = barrier;
     }
 
     /// Releases the space reserved for deletions if the disk is full, because freeing space takes

@@ -348,6 +348,16 @@ CREATE TABLE request_counts (
     added_at_secs BIGINT NOT NULL
 );
 
+
+CREATE TABLE relocation (
+    id BIGINT NOT NULL PRIMARY KEY,
+    epoch BIGINT NOT NULL,
+    state BIGINT NOT NULL,
+    store TEXT COLLATE "C" NOT NULL,
+    catalog TEXT COLLATE "C" NOT NULL,
+    at_secs BIGINT NOT NULL
+);
+
 PREPARE s0 AS DELETE FROM chunks WHERE digest > $1 AND digest <= $2 AND pack_id IN
                            (SELECT pack_id FROM condemned_packs WHERE is_swept = 1);
 
@@ -543,125 +553,130 @@ PREPARE s65 AS INSERT INTO releases (application, version, digest, machines, pub
                                      published_by, disk_bytes, data_bytes)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING;
 
-PREPARE s66 AS INSERT INTO request_counts (bucket, total, added_at_secs) VALUES ($1, $2, $3)
+PREPARE s66 AS INSERT INTO relocation (id, epoch, state, store, catalog, at_secs)
+               VALUES (1, 0, $1, $2, $3, $4)
+               ON CONFLICT (id) DO UPDATE SET state = excluded.state, store = excluded.store,
+                   catalog = excluded.catalog, at_secs = excluded.at_secs;
+
+PREPARE s67 AS INSERT INTO request_counts (bucket, total, added_at_secs) VALUES ($1, $2, $3)
                ON CONFLICT (bucket) DO UPDATE SET total = request_counts.total + excluded.total,
                    added_at_secs = excluded.added_at_secs;
 
-PREPARE s67 AS INSERT INTO tokens (name, digest, role, applications, created_at_secs, created_by,
+PREPARE s68 AS INSERT INTO tokens (name, digest, role, applications, created_at_secs, created_by,
                                    expires_at_secs)
                VALUES ($1, $2, $3, $4, $5, $6, $7);
 
-PREPARE s68 AS INSERT INTO webhooks (id, url, secret, events, application, created_at_secs,
+PREPARE s69 AS INSERT INTO webhooks (id, url, secret, events, application, created_at_secs,
                                      created_by, dropped_count)
                VALUES ($1, $2, $3, $4, $5, $6, $7, 0);
 
-PREPARE s69 AS SELECT 'leaf', digest FROM leaves UNION ALL SELECT 'index', digest FROM indexes;
+PREPARE s70 AS SELECT 'leaf', digest FROM leaves UNION ALL SELECT 'index', digest FROM indexes;
 
-PREPARE s70 AS SELECT (SELECT COUNT(*) FROM condemned_packs WHERE is_swept = $1)
+PREPARE s71 AS SELECT (SELECT COUNT(*) FROM condemned_packs WHERE is_swept = $1)
                     + (SELECT COUNT(*) FROM condemned_objects WHERE is_swept = $1);
 
-PREPARE s71 AS SELECT 1 FROM applications WHERE name = $1;
+PREPARE s72 AS SELECT 1 FROM applications WHERE name = $1;
 
-PREPARE s72 AS SELECT 1 FROM condemned_objects
+PREPARE s73 AS SELECT 1 FROM condemned_objects
                WHERE kind = $1 AND digest = $2 AND (generation <= $3 OR is_swept = 1);
 
-PREPARE s73 AS SELECT 1 FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 1;
+PREPARE s74 AS SELECT 1 FROM condemned_objects WHERE kind = $1 AND digest = $2 AND is_swept = 1;
 
-PREPARE s74 AS SELECT 1 FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
+PREPARE s75 AS SELECT 1 FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
                WHERE p.digest = $1 AND k.is_swept = 1;
 
-PREPARE s75 AS SELECT 1 FROM damaged WHERE object = $1;
+PREPARE s76 AS SELECT 1 FROM damaged WHERE object = $1;
 
-PREPARE s76 AS SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND instance = $3;
+PREPARE s77 AS SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND instance = $3;
 
-PREPARE s77 AS SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND reported_by <> $3
+PREPARE s78 AS SELECT 1 FROM hosts WHERE host = $1 AND application = $2 AND reported_by <> $3
                    AND reported_by <> '' AND deadline_secs > $4;
 
-PREPARE s78 AS SELECT 1 FROM index_leaves i
+PREPARE s79 AS SELECT 1 FROM index_leaves i
              JOIN release_indexes n ON n.index_digest = i.index_digest
              WHERE i.leaf_digest = $1 LIMIT 1;
 
-PREPARE s79 AS SELECT 1 FROM indexes x WHERE x.digest = $1 AND NOT EXISTS (SELECT 1 FROM condemned_objects o
+PREPARE s80 AS SELECT 1 FROM indexes x WHERE x.digest = $1 AND NOT EXISTS (SELECT 1 FROM condemned_objects o
                 WHERE o.kind = 'index' AND o.digest = x.digest AND (o.generation <= $2 OR o.is_swept = 1));
 
-PREPARE s80 AS SELECT 1 FROM lost_leaves x
+PREPARE s81 AS SELECT 1 FROM lost_leaves x
                JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
                JOIN release_indexes n ON n.index_digest = i.index_digest
                WHERE NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest) LIMIT 1;
 
-PREPARE s81 AS SELECT 1 FROM lost_leaves x WHERE x.leaf_digest = $1
+PREPARE s82 AS SELECT 1 FROM lost_leaves x WHERE x.leaf_digest = $1
                AND NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest);
 
-PREPARE s82 AS SELECT 1 FROM lost_packs l JOIN packs k ON k.id = l.pack_id WHERE k.digest = $1;
+PREPARE s83 AS SELECT 1 FROM lost_packs l JOIN packs k ON k.id = l.pack_id WHERE k.digest = $1;
 
-PREPARE s83 AS SELECT 1 FROM packs c WHERE c.id = $1 AND (EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.id)
+PREPARE s84 AS SELECT 1 FROM packs c WHERE c.id = $1 AND (EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.id)
               OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.id AND (k.generation <= $2 OR k.is_swept = 1)));
 
-PREPARE s84 AS SELECT 1 FROM packs k JOIN leaf_packs p ON p.pack_id = k.id
+PREPARE s85 AS SELECT 1 FROM packs k JOIN leaf_packs p ON p.pack_id = k.id
              JOIN index_leaves i ON i.leaf_digest = p.leaf_digest
              JOIN release_indexes n ON n.index_digest = i.index_digest
              WHERE k.digest = $1 LIMIT 1;
 
-PREPARE s85 AS SELECT 1 FROM pins WHERE release_id = $1 AND name = $2;
+PREPARE s86 AS SELECT 1 FROM pins WHERE release_id = $1 AND name = $2;
 
-PREPARE s86 AS SELECT 1 FROM release_indexes WHERE index_digest = $1 LIMIT 1;
+PREPARE s87 AS SELECT 1 FROM release_indexes WHERE index_digest = $1 LIMIT 1;
 
-PREPARE s87 AS SELECT 1 FROM releases WHERE digest = $1 AND deleted_at_secs IS NULL;
+PREPARE s88 AS SELECT 1 FROM releases WHERE digest = $1 AND deleted_at_secs IS NULL;
 
-PREPARE s88 AS SELECT 1 FROM tokens WHERE name = $1;
+PREPARE s89 AS SELECT 1 FROM tokens WHERE name = $1;
 
-PREPARE s89 AS SELECT CAST(COALESCE(SUM(data_bytes), 0) AS BIGINT), COUNT(*) FROM releases
+PREPARE s90 AS SELECT CAST(COALESCE(SUM(data_bytes), 0) AS BIGINT), COUNT(*) FROM releases
                WHERE application = $1 AND deleted_at_secs IS NULL;
 
-PREPARE s90 AS SELECT CAST(COALESCE(SUM(len), 0) AS BIGINT) FROM packs;
+PREPARE s91 AS SELECT CAST(COALESCE(SUM(len), 0) AS BIGINT) FROM packs;
 
-PREPARE s91 AS SELECT COALESCE(MAX(run), 0) + 1 FROM jobs WHERE kind = $1;
+PREPARE s92 AS SELECT COALESCE(MAX(run), 0) + 1 FROM jobs WHERE kind = $1;
 
-PREPARE s92 AS SELECT COUNT(*) FROM channels WHERE application = $1;
+PREPARE s93 AS SELECT COUNT(*) FROM channels WHERE application = $1;
 
-PREPARE s93 AS SELECT COUNT(*) FROM deliveries WHERE webhook_id = $1 AND state IN ($2, $3);
+PREPARE s94 AS SELECT COUNT(*) FROM deliveries WHERE webhook_id = $1 AND state IN ($2, $3);
 
-PREPARE s94 AS SELECT COUNT(*) FROM hosts;
+PREPARE s95 AS SELECT COUNT(*) FROM hosts;
 
-PREPARE s95 AS SELECT COUNT(*) FROM hosts WHERE host = $1 AND application = $2;
+PREPARE s96 AS SELECT COUNT(*) FROM hosts WHERE host = $1 AND application = $2;
 
-PREPARE s96 AS SELECT COUNT(*) FROM hosts WHERE reported_by = $1;
+PREPARE s97 AS SELECT COUNT(*) FROM hosts WHERE reported_by = $1;
 
-PREPARE s97 AS SELECT COUNT(*) FROM leases;
+PREPARE s98 AS SELECT COUNT(*) FROM leases;
 
-PREPARE s98 AS SELECT COUNT(*) FROM leases WHERE opened_by = $1;
+PREPARE s99 AS SELECT COUNT(*) FROM leases WHERE opened_by = $1;
 
-PREPARE s99 AS SELECT COUNT(*) FROM pins WHERE release_id = $1;
+PREPARE s100 AS SELECT COUNT(*) FROM pins WHERE release_id = $1;
 
-PREPARE s100 AS SELECT COUNT(*) FROM tokens WHERE revoked_at_secs IS NULL
+PREPARE s101 AS SELECT COUNT(*) FROM tokens WHERE revoked_at_secs IS NULL
                AND (expires_at_secs IS NULL OR expires_at_secs > $1);
 
-PREPARE s101 AS SELECT COUNT(*) FROM webhooks;
+PREPARE s102 AS SELECT COUNT(*) FROM webhooks;
 
-PREPARE s102 AS SELECT COUNT(*), COALESCE(MAX(deadline_secs), 0) FROM leases WHERE generation < $1;
+PREPARE s103 AS SELECT COUNT(*), COALESCE(MAX(deadline_secs), 0) FROM leases WHERE generation < $1;
 
-PREPARE s103 AS SELECT COUNT(*), MIN(created_at_secs) FROM deliveries
+PREPARE s104 AS SELECT COUNT(*), MIN(created_at_secs) FROM deliveries
                WHERE webhook_id = $1 AND state = $2;
 
-PREPARE s104 AS SELECT DISTINCT application FROM policies ORDER BY application;
+PREPARE s105 AS SELECT DISTINCT application FROM policies ORDER BY application;
 
-PREPARE s105 AS SELECT DISTINCT host FROM hosts
+PREPARE s106 AS SELECT DISTINCT host FROM hosts
                WHERE host > $1 AND ($2 = '' OR application = $2) ORDER BY host LIMIT $3;
 
-PREPARE s106 AS SELECT DISTINCT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id
+PREPARE s107 AS SELECT DISTINCT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id
                JOIN leaf_packs p ON p.pack_id = l.pack_id
                JOIN index_leaves i ON i.leaf_digest = p.leaf_digest
                JOIN release_indexes n ON n.index_digest = i.index_digest
                JOIN releases r ON r.id = n.release_id WHERE r.digest = $1;
 
-PREPARE s107 AS SELECT DISTINCT n.index_digest FROM index_leaves i
+PREPARE s108 AS SELECT DISTINCT n.index_digest FROM index_leaves i
              JOIN release_indexes n ON n.index_digest = i.index_digest WHERE i.leaf_digest = $1;
 
-PREPARE s108 AS SELECT DISTINCT n.index_digest FROM packs k JOIN leaf_packs p ON p.pack_id = k.id
+PREPARE s109 AS SELECT DISTINCT n.index_digest FROM packs k JOIN leaf_packs p ON p.pack_id = k.id
              JOIN index_leaves i ON i.leaf_digest = p.leaf_digest
              JOIN release_indexes n ON n.index_digest = i.index_digest WHERE k.digest = $1;
 
-PREPARE s109 AS SELECT DISTINCT r.digest, m.channel
+PREPARE s110 AS SELECT DISTINCT r.digest, m.channel
                FROM channel_moves m
                JOIN channels c ON c.application = m.application AND c.name = m.channel
                JOIN releases r ON r.id = m.release_id
@@ -669,23 +684,15 @@ PREPARE s109 AS SELECT DISTINCT r.digest, m.channel
                    AND c.sequence - m.sequence <= $2 AND r.deleted_at_secs IS NULL
                ORDER BY m.channel;
 
-PREPARE s110 AS SELECT DISTINCT x.leaf_digest FROM lost_leaves x
+PREPARE s111 AS SELECT DISTINCT x.leaf_digest FROM lost_leaves x
                JOIN index_leaves i ON i.leaf_digest = x.leaf_digest
                JOIN release_indexes n ON n.index_digest = i.index_digest
                JOIN releases r ON r.id = n.release_id
                WHERE r.digest = $1
                  AND NOT EXISTS (SELECT 1 FROM leaves f WHERE f.digest = x.leaf_digest);
 
-PREPARE s111 AS SELECT MAX(ended_at_secs) FROM jobs
+PREPARE s112 AS SELECT MAX(ended_at_secs) FROM jobs
                WHERE kind = $1 AND subject = $2 AND failure IS NULL;
-
-PREPARE s112 AS SELECT a.name, a.created_at_secs,
-                 (SELECT COUNT(*) FROM releases r
-                  WHERE r.application = a.name AND r.deleted_at_secs IS NULL),
-                 (SELECT r.version FROM releases r
-                  WHERE r.application = a.name AND r.deleted_at_secs IS NULL
-                  ORDER BY r.id DESC LIMIT 1)
-             FROM applications a WHERE a.name = $1;
 
 PREPARE s113 AS SELECT a.name, a.created_at_secs,
                  (SELECT COUNT(*) FROM releases r
@@ -693,84 +700,94 @@ PREPARE s113 AS SELECT a.name, a.created_at_secs,
                  (SELECT r.version FROM releases r
                   WHERE r.application = a.name AND r.deleted_at_secs IS NULL
                   ORDER BY r.id DESC LIMIT 1)
+             FROM applications a WHERE a.name = $1;
+
+PREPARE s114 AS SELECT a.name, a.created_at_secs,
+                 (SELECT COUNT(*) FROM releases r
+                  WHERE r.application = a.name AND r.deleted_at_secs IS NULL),
+                 (SELECT r.version FROM releases r
+                  WHERE r.application = a.name AND r.deleted_at_secs IS NULL
+                  ORDER BY r.id DESC LIMIT 1)
              FROM applications a WHERE a.name > $1 ORDER BY a.name LIMIT $2;
 
-PREPARE s114 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
+PREPARE s115 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
                  a.release_digest, a.facts, a.digest FROM audit a WHERE (CAST($1 AS TEXT) IS NULL OR a.application = $1) AND (CAST($2 AS TEXT) IS NULL OR a.action = $2)
          AND (CAST($3 AS TEXT) IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
          ORDER BY a.sequence DESC LIMIT $6;
 
-PREPARE s115 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
+PREPARE s116 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
                  a.release_digest, a.facts, a.digest FROM audit a WHERE (CAST($1 AS TEXT) IS NULL OR a.application = $1) AND a.action = $2
          AND (CAST($3 AS TEXT) IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
          ORDER BY a.sequence DESC LIMIT $6;
 
-PREPARE s116 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
+PREPARE s117 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
                  a.release_digest, a.facts, a.digest FROM audit a WHERE a.application = $1 AND (CAST($2 AS TEXT) IS NULL OR a.action = $2)
          AND (CAST($3 AS TEXT) IS NULL OR a.actor = $3) AND a.sequence < $4 AND a.at_secs >= $5
          ORDER BY a.sequence DESC LIMIT $6;
 
-PREPARE s117 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
+PREPARE s118 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
                  a.release_digest, a.facts, a.digest, d.id, d.attempt_count, d.created_at_secs FROM deliveries d JOIN audit a ON a.sequence = d.sequence
          WHERE d.webhook_id = $1 AND d.state = $2 AND d.next_at_secs <= $3
          ORDER BY d.next_at_secs, d.id LIMIT 1;
 
-PREPARE s118 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
+PREPARE s119 AS SELECT a.sequence, a.at_secs, a.actor, a.action, a.application, a.version,
                  a.release_digest, a.facts, a.digest, d.id, d.state, d.attempt_count, d.next_at_secs, d.outcome FROM deliveries d JOIN audit a ON a.sequence = d.sequence
          WHERE d.webhook_id = $1 AND d.id < $2 ORDER BY d.id DESC LIMIT $3;
 
-PREPARE s119 AS SELECT application, deadline_secs, generation, is_pull, has_kept FROM leases
+PREPARE s120 AS SELECT application, deadline_secs, generation, is_pull, has_kept FROM leases
                WHERE id = $1 AND deadline_secs > $2;
 
-PREPARE s120 AS SELECT application, opened_by FROM leases WHERE id = $1;
+PREPARE s121 AS SELECT application, opened_by FROM leases WHERE id = $1;
 
-PREPARE s121 AS SELECT c.application, c.name FROM channels c JOIN channel_moves m
+PREPARE s122 AS SELECT c.application, c.name FROM channels c JOIN channel_moves m
                ON m.application = c.application AND m.channel = c.name AND m.sequence = c.sequence
                WHERE m.release_id <> c.release_id LIMIT $1;
 
-PREPARE s122 AS SELECT c.name, r.digest, r.version, c.sequence, c.moved_at_secs
+PREPARE s123 AS SELECT c.name, r.digest, r.version, c.sequence, c.moved_at_secs
              FROM channels c JOIN releases r ON r.id = c.release_id WHERE c.application = $1 AND c.name = $2;
 
-PREPARE s123 AS SELECT c.name, r.digest, r.version, c.sequence, c.moved_at_secs
+PREPARE s124 AS SELECT c.name, r.digest, r.version, c.sequence, c.moved_at_secs
              FROM channels c JOIN releases r ON r.id = c.release_id WHERE c.application = $1 ORDER BY c.name;
 
-PREPARE s124 AS SELECT channel, policy, set_at_secs, set_by FROM policies
+PREPARE s125 AS SELECT channel, policy, set_at_secs, set_by FROM policies
                WHERE application = $1 ORDER BY channel;
 
-PREPARE s125 AS SELECT d.object, d.what FROM damage_needs n JOIN damaged d ON d.object = n.object
+PREPARE s126 AS SELECT d.object, d.what FROM damage_needs n JOIN damaged d ON d.object = n.object
                WHERE n.release_digest = $1 ORDER BY d.object;
 
-PREPARE s126 AS SELECT data_bytes FROM lease_loads WHERE lease_id = $1;
+PREPARE s127 AS SELECT data_bytes FROM lease_loads WHERE lease_id = $1;
 
-PREPARE s127 AS SELECT data_bytes_max, release_count_max FROM quotas WHERE application = $1;
+PREPARE s128 AS SELECT data_bytes_max, release_count_max FROM quotas WHERE application = $1;
 
-PREPARE s128 AS SELECT digest FROM chunks WHERE digest > $1 ORDER BY digest LIMIT 1 OFFSET $2;
+PREPARE s129 AS SELECT digest FROM chunks WHERE digest > $1 ORDER BY digest LIMIT 1 OFFSET $2;
 
-PREPARE s129 AS SELECT digest FROM packs WHERE id = $1;
-
-PREPARE s130 AS SELECT digest FROM releases
-                       WHERE digest = $1 AND application = $2 AND deleted_at_secs IS NULL;
+PREPARE s130 AS SELECT digest FROM packs WHERE id = $1;
 
 PREPARE s131 AS SELECT digest FROM releases
+                       WHERE digest = $1 AND application = $2 AND deleted_at_secs IS NULL;
+
+PREPARE s132 AS SELECT digest FROM releases
                WHERE application = $1 AND version = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s132 AS SELECT digest, disk_len, content, data_bytes FROM indexes WHERE digest = $1;
+PREPARE s133 AS SELECT digest, disk_len, content, data_bytes FROM indexes WHERE digest = $1;
 
-PREPARE s133 AS SELECT digest, len FROM packs WHERE id = $1;
+PREPARE s134 AS SELECT digest, len FROM packs WHERE id = $1;
 
-PREPARE s134 AS SELECT digest, pack_id, stored_len FROM chunks WHERE digest > $1
+PREPARE s135 AS SELECT digest, pack_id, stored_len FROM chunks WHERE digest > $1
                    ORDER BY digest LIMIT $2;
 
-PREPARE s135 AS SELECT digest, span_len, data_bytes FROM leaves WHERE digest > $1
+PREPARE s136 AS SELECT digest, span_len, data_bytes FROM leaves WHERE digest > $1
                ORDER BY digest LIMIT $2;
 
-PREPARE s136 AS SELECT digest, span_len, data_bytes FROM leaves x WHERE x.digest = $1 AND NOT EXISTS (SELECT 1 FROM condemned_objects o
+PREPARE s137 AS SELECT digest, span_len, data_bytes FROM leaves x WHERE x.digest = $1 AND NOT EXISTS (SELECT 1 FROM condemned_objects o
                 WHERE o.kind = 'leaf' AND o.digest = x.digest AND (o.generation <= $2 OR o.is_swept = 1)) AND NOT EXISTS (SELECT 1 FROM leaf_packs c WHERE c.leaf_digest = x.digest AND (EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = c.pack_id)
               OR EXISTS (SELECT 1 FROM condemned_packs k WHERE k.pack_id = c.pack_id AND (k.generation <= $2 OR k.is_swept = 1))));
 
-PREPARE s137 AS SELECT dropped_count FROM webhooks WHERE id = $1;
+PREPARE s138 AS SELECT dropped_count FROM webhooks WHERE id = $1;
 
-PREPARE s138 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
+PREPARE s139 AS SELECT epoch, state, store, catalog, at_secs FROM relocation;
+
+PREPARE s140 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
                  r.published_at_secs, h.channel, p.version,
                  c.sequence - (SELECT MAX(m.sequence) FROM channel_moves m
                                WHERE m.application = h.application AND m.channel = h.channel
@@ -781,7 +798,7 @@ PREPARE s138 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
              LEFT JOIN channels c ON c.application = h.application AND c.name = h.channel
              LEFT JOIN releases p ON p.id = c.release_id WHERE h.host = $1 AND h.application = $2 AND h.instance = $3;
 
-PREPARE s139 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
+PREPARE s141 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
                  r.published_at_secs, h.channel, p.version,
                  c.sequence - (SELECT MAX(m.sequence) FROM channel_moves m
                                WHERE m.application = h.application AND m.channel = h.channel
@@ -793,153 +810,153 @@ PREPARE s139 AS SELECT h.host, h.application, h.instance, r.digest, r.version,
              LEFT JOIN releases p ON p.id = c.release_id WHERE h.host > $1 AND ($2 = '' OR h.application = $2) AND h.host <= $3
          ORDER BY h.host, h.application, h.instance;
 
-PREPARE s140 AS SELECT host, MAX(renewed_at_secs) FROM hosts
+PREPARE s142 AS SELECT host, MAX(renewed_at_secs) FROM hosts
                WHERE release_id = $1 AND deadline_secs > $2 GROUP BY host ORDER BY host;
 
-PREPARE s141 AS SELECT id FROM packs WHERE digest = $1;
+PREPARE s143 AS SELECT id FROM packs WHERE digest = $1;
 
-PREPARE s142 AS SELECT id FROM releases
+PREPARE s144 AS SELECT id FROM releases
                WHERE application = $1 AND version = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s143 AS SELECT id FROM releases
+PREPARE s145 AS SELECT id FROM releases
                WHERE digest = $1 AND application = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s144 AS SELECT id FROM releases WHERE application = $1 AND version = $2;
+PREPARE s146 AS SELECT id FROM releases WHERE application = $1 AND version = $2;
 
-PREPARE s145 AS SELECT id FROM releases WHERE digest = $1;
+PREPARE s147 AS SELECT id FROM releases WHERE digest = $1;
 
-PREPARE s146 AS SELECT id, version FROM releases
+PREPARE s148 AS SELECT id, version FROM releases
                WHERE digest = $1 AND application = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s147 AS SELECT is_stopped FROM jobs
+PREPARE s149 AS SELECT is_stopped FROM jobs
                WHERE kind = $1 AND run = $2 AND runner = $3 AND ended_at_secs IS NULL;
 
-PREPARE s148 AS SELECT k.digest FROM leaf_packs p JOIN lost_packs l ON l.pack_id = p.pack_id
+PREPARE s150 AS SELECT k.digest FROM leaf_packs p JOIN lost_packs l ON l.pack_id = p.pack_id
                JOIN packs k ON k.id = p.pack_id WHERE p.leaf_digest = $1;
 
-PREPARE s149 AS SELECT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id;
+PREPARE s151 AS SELECT k.digest FROM lost_packs l JOIN packs k ON k.id = l.pack_id;
 
-PREPARE s150 AS SELECT k.digest, k.len,
+PREPARE s152 AS SELECT k.digest, k.len,
                  EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = k.id),
                  EXISTS (SELECT 1 FROM condemned_packs c WHERE c.pack_id = k.id)
              FROM packs k WHERE k.digest = $1;
 
-PREPARE s151 AS SELECT k.digest, k.len,
+PREPARE s153 AS SELECT k.digest, k.len,
                  EXISTS (SELECT 1 FROM lost_packs l WHERE l.pack_id = k.id),
                  EXISTS (SELECT 1 FROM condemned_packs c WHERE c.pack_id = k.id)
              FROM packs k WHERE k.digest > $1 ORDER BY k.digest LIMIT $2;
 
-PREPARE s152 AS SELECT k.pack_id FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
+PREPARE s154 AS SELECT k.pack_id FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
                WHERE p.digest = $1 AND k.is_swept = 1;
 
-PREPARE s153 AS SELECT kind, COUNT(*) FROM findings WHERE run = $1 AND class < 2 GROUP BY kind;
+PREPARE s155 AS SELECT kind, COUNT(*) FROM findings WHERE run = $1 AND class < 2 GROUP BY kind;
 
-PREPARE s154 AS SELECT kind, digest FROM condemned_objects WHERE is_swept = $1 ORDER BY kind, digest;
+PREPARE s156 AS SELECT kind, digest FROM condemned_objects WHERE is_swept = $1 ORDER BY kind, digest;
 
-PREPARE s155 AS SELECT kind, object, what, class FROM findings WHERE run = $1
+PREPARE s157 AS SELECT kind, object, what, class FROM findings WHERE run = $1
                ORDER BY class, object LIMIT $2;
 
-PREPARE s156 AS SELECT leaf_digest FROM leaf_packs
+PREPARE s158 AS SELECT leaf_digest FROM leaf_packs
                WHERE pack_id = (SELECT id FROM packs WHERE digest = $1);
 
-PREPARE s157 AS SELECT len FROM packs WHERE digest = $1;
+PREPARE s159 AS SELECT len FROM packs WHERE digest = $1;
 
-PREPARE s158 AS SELECT m.application, m.channel, m.sequence, r.digest, r.version, m.moved_at_secs,
+PREPARE s160 AS SELECT m.application, m.channel, m.sequence, r.digest, r.version, m.moved_at_secs,
                  m.moved_by
              FROM channel_moves m JOIN releases r ON r.id = m.release_id WHERE (m.application, m.channel, m.sequence) > ($1, $2, $3)
          ORDER BY m.application, m.channel, m.sequence LIMIT $4;
 
-PREPARE s159 AS SELECT m.application, m.channel, m.sequence, r.digest, r.version, m.moved_at_secs,
+PREPARE s161 AS SELECT m.application, m.channel, m.sequence, r.digest, r.version, m.moved_at_secs,
                  m.moved_by
              FROM channel_moves m JOIN releases r ON r.id = m.release_id WHERE m.application = $1 AND m.channel = $2 AND m.sequence = $3;
 
-PREPARE s160 AS SELECT m.channel, MIN(c.sequence - m.sequence)
+PREPARE s162 AS SELECT m.channel, MIN(c.sequence - m.sequence)
                FROM channel_moves m
                JOIN channels c ON c.application = m.application AND c.name = m.channel
                WHERE m.release_id = $1 AND c.release_id <> $1 AND c.sequence - m.sequence <= $2
                GROUP BY m.channel ORDER BY m.channel;
 
-PREPARE s161 AS SELECT m.channel, m.sequence, r.digest, r.version, m.moved_at_secs, m.moved_by
+PREPARE s163 AS SELECT m.channel, m.sequence, r.digest, r.version, m.moved_at_secs, m.moved_by
                FROM channel_moves m JOIN releases r ON r.id = m.release_id
                WHERE m.application = $1 ORDER BY m.channel, m.sequence;
 
-PREPARE s162 AS SELECT m.sequence, r.digest, r.version, m.moved_at_secs, m.moved_by
+PREPARE s164 AS SELECT m.sequence, r.digest, r.version, m.moved_at_secs, m.moved_by
                FROM channel_moves m JOIN releases r ON r.id = m.release_id
                WHERE m.application = $1 AND m.channel = $2 ORDER BY m.sequence DESC LIMIT $3;
 
-PREPARE s163 AS SELECT name FROM channels WHERE release_id = $1 ORDER BY name;
+PREPARE s165 AS SELECT name FROM channels WHERE release_id = $1 ORDER BY name;
 
-PREPARE s164 AS SELECT name, reason FROM pins WHERE release_id = $1 ORDER BY name;
+PREPARE s166 AS SELECT name, reason FROM pins WHERE release_id = $1 ORDER BY name;
 
-PREPARE s165 AS SELECT name, reason, pinned_at_secs, pinned_by FROM pins
+PREPARE s167 AS SELECT name, reason, pinned_at_secs, pinned_by FROM pins
                WHERE release_id = $1 ORDER BY name;
 
-PREPARE s166 AS SELECT name, role, applications, created_at_secs, created_by, expires_at_secs,
+PREPARE s168 AS SELECT name, role, applications, created_at_secs, created_by, expires_at_secs,
                       revoked_at_secs
                FROM tokens WHERE digest = $1;
 
-PREPARE s167 AS SELECT name, role, applications, created_at_secs, created_by, expires_at_secs,
+PREPARE s169 AS SELECT name, role, applications, created_at_secs, created_by, expires_at_secs,
                       revoked_at_secs
                FROM tokens WHERE name > $1 ORDER BY name LIMIT $2;
 
-PREPARE s168 AS SELECT p.digest FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
+PREPARE s170 AS SELECT p.digest FROM condemned_packs k JOIN packs p ON p.id = k.pack_id
                WHERE k.is_swept = $1 ORDER BY p.id;
 
-PREPARE s169 AS SELECT p.id, p.digest, p.len, l.pack_id IS NOT NULL, k.generation
+PREPARE s171 AS SELECT p.id, p.digest, p.len, l.pack_id IS NOT NULL, k.generation
                FROM packs p LEFT JOIN lost_packs l ON l.pack_id = p.id
                             LEFT JOIN condemned_packs k ON k.pack_id = p.id ORDER BY p.id;
 
-PREPARE s170 AS SELECT pack_id FROM leaf_packs WHERE leaf_digest = $1;
+PREPARE s172 AS SELECT pack_id FROM leaf_packs WHERE leaf_digest = $1;
 
-PREPARE s171 AS SELECT pack_id, frame_offset, stored_len, plain_len, encoding
+PREPARE s173 AS SELECT pack_id, frame_offset, stored_len, plain_len, encoding
                    FROM chunks WHERE digest = $1;
 
-PREPARE s172 AS SELECT pack_id, stored_len FROM chunks WHERE digest = $1;
+PREPARE s174 AS SELECT pack_id, stored_len FROM chunks WHERE digest = $1;
 
-PREPARE s173 AS SELECT r.digest FROM channels c JOIN releases r ON r.id = c.release_id
+PREPARE s175 AS SELECT r.digest FROM channels c JOIN releases r ON r.id = c.release_id
                        WHERE c.application = $1 AND c.name = $2;
 
-PREPARE s174 AS SELECT r.digest, COUNT(DISTINCT h.host)
+PREPARE s176 AS SELECT r.digest, COUNT(DISTINCT h.host)
                FROM hosts h JOIN releases r ON r.id = h.release_id
                WHERE h.application = $1 AND h.deadline_secs > $2 GROUP BY r.digest;
 
-PREPARE s175 AS SELECT r.digest, h.host, h.deadline_secs
+PREPARE s177 AS SELECT r.digest, h.host, h.deadline_secs
                FROM hosts h JOIN releases r ON r.id = h.release_id
                WHERE h.application = $1 ORDER BY h.host, h.instance;
 
-PREPARE s176 AS SELECT r.digest, p.name FROM pins p JOIN releases r ON r.id = p.release_id
+PREPARE s178 AS SELECT r.digest, p.name FROM pins p JOIN releases r ON r.id = p.release_id
                WHERE r.application = $1 ORDER BY r.id, p.name;
 
-PREPARE s177 AS SELECT registry, store FROM identity;
+PREPARE s179 AS SELECT registry, store FROM identity;
 
-PREPARE s178 AS SELECT request FROM jobs WHERE kind = $1 AND run = $2;
-
-PREPARE s179 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
-                 failure, cursor, progress, request, kind, subject FROM jobs ORDER BY kind, subject, run DESC LIMIT $1;
-
-PREPARE s180 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
-                 failure, cursor, progress, request, kind, subject FROM jobs WHERE kind = $1 AND ended_at_secs IS NULL ORDER BY subject;
+PREPARE s180 AS SELECT request FROM jobs WHERE kind = $1 AND run = $2;
 
 PREPARE s181 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
+                 failure, cursor, progress, request, kind, subject FROM jobs ORDER BY kind, subject, run DESC LIMIT $1;
+
+PREPARE s182 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
+                 failure, cursor, progress, request, kind, subject FROM jobs WHERE kind = $1 AND ended_at_secs IS NULL ORDER BY subject;
+
+PREPARE s183 AS SELECT run, runner, beat_at_secs, is_stopped, started_at_secs, ended_at_secs,
                  failure, cursor, progress, request, kind, subject FROM jobs WHERE kind = $1 AND subject = $2 ORDER BY run DESC LIMIT 1;
 
-PREPARE s182 AS SELECT sequence, digest FROM audit ORDER BY sequence DESC LIMIT 1;
+PREPARE s184 AS SELECT sequence, digest FROM audit ORDER BY sequence DESC LIMIT 1;
 
-PREPARE s183 AS SELECT total FROM request_counts WHERE bucket = $1;
+PREPARE s185 AS SELECT total FROM request_counts WHERE bucket = $1;
 
-PREPARE s184 AS SELECT value FROM counters WHERE name = $1;
+PREPARE s186 AS SELECT value FROM counters WHERE name = $1;
 
-PREPARE s185 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s187 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE application = $1 AND digest = $2 AND deleted_at_secs IS NULL;
 
-PREPARE s186 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s188 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE application = $1 AND id < $2 AND deleted_at_secs IS NULL
          ORDER BY id DESC LIMIT $3;
 
-PREPARE s187 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s189 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE application = $1 AND version = $2;
 
-PREPARE s188 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s190 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE deleted_at_secs IS NULL AND (digest IN (
              SELECT n.release_digest FROM damage_needs n JOIN damaged d ON d.object = n.object)
            OR id IN (
@@ -952,88 +969,95 @@ PREPARE s188 AS SELECT version, digest, machines, published_at_secs, published_b
              JOIN release_indexes n ON n.index_digest = i.index_digest))
          ORDER BY id DESC LIMIT $1;
 
-PREPARE s189 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s191 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE deleted_at_secs IS NULL ORDER BY id;
 
-PREPARE s190 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s192 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE digest = $1 AND deleted_at_secs IS NULL;
 
-PREPARE s191 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s193 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE id = $1;
 
-PREPARE s192 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s194 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application FROM releases WHERE id > $1 AND deleted_at_secs IS NULL ORDER BY id LIMIT $2;
 
-PREPARE s193 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s195 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application, deleted_at_secs, deleted_by FROM releases WHERE deleted_at_secs IS NOT NULL AND application = $1 AND digest = $2;
 
-PREPARE s194 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s196 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application, deleted_at_secs, deleted_by FROM releases WHERE deleted_at_secs IS NOT NULL AND application = $1 AND version = $2;
 
-PREPARE s195 AS SELECT version, digest, machines, published_at_secs, published_by,
+PREPARE s197 AS SELECT version, digest, machines, published_at_secs, published_by,
                  disk_bytes, data_bytes, application, deleted_at_secs, deleted_by FROM releases WHERE deleted_at_secs IS NOT NULL AND id > $1 ORDER BY id LIMIT $2;
 
-PREPARE s196 AS SELECT version, digest, published_at_secs FROM releases
+PREPARE s198 AS SELECT version, digest, published_at_secs FROM releases
                WHERE application = $1 AND deleted_at_secs IS NULL ORDER BY id DESC;
 
-PREPARE s197 AS SELECT w.id FROM webhooks w WHERE EXISTS (
+PREPARE s199 AS SELECT w.id FROM webhooks w WHERE EXISTS (
                    SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id AND d.state = $1
                    AND d.next_at_secs <= $2);
 
-PREPARE s198 AS SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
+PREPARE s200 AS SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
                  w.created_by FROM webhooks w ORDER BY w.created_at_secs, w.id;
 
-PREPARE s199 AS SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
+PREPARE s201 AS SELECT w.id, w.url, w.secret, w.events, w.application, w.created_at_secs,
                  w.created_by FROM webhooks w WHERE w.id = $1;
 
-PREPARE s200 AS SELECT what FROM damaged WHERE object = $1;
+PREPARE s202 AS SELECT what FROM damaged WHERE object = $1;
 
-PREPARE s201 AS UPDATE condemned_objects SET is_swept = 1
+PREPARE s203 AS UPDATE condemned_objects SET is_swept = 1
                WHERE is_swept = 0 AND kind = $1 AND digest = $2 AND generation <= $3 RETURNING 1;
 
-PREPARE s202 AS UPDATE condemned_packs SET is_swept = 1
+PREPARE s204 AS UPDATE condemned_packs SET is_swept = 1
                WHERE is_swept = 0 AND pack_id = (SELECT id FROM packs WHERE digest = $1)
                  AND generation <= $2 RETURNING 1;
 
-PREPARE s203 AS UPDATE counters SET value = $1 WHERE name = $2;
+PREPARE s205 AS UPDATE counters SET value = $1 WHERE name = $2;
 
-PREPARE s204 AS UPDATE counters SET value = value + 1 WHERE name = $1;
+PREPARE s206 AS UPDATE counters SET value = value + 1 WHERE name = $1;
 
-PREPARE s205 AS UPDATE deliveries SET state = $1, attempt_count = attempt_count + 1,
+PREPARE s207 AS UPDATE deliveries SET state = $1, attempt_count = attempt_count + 1,
                    next_at_secs = $2, settled_at_secs = $3, outcome = $4
                WHERE id = $5 AND state = $6 AND webhook_id = $7;
 
-PREPARE s206 AS UPDATE identity SET store = $1;
+PREPARE s208 AS UPDATE identity SET store = $1;
 
-PREPARE s207 AS UPDATE jobs SET beat_at_secs = $1
+PREPARE s209 AS UPDATE jobs SET beat_at_secs = $1
                WHERE kind = $2 AND run = $3 AND beat_at_secs < $1;
 
-PREPARE s208 AS UPDATE jobs SET cursor = $1, progress = $2 WHERE kind = $3 AND run = $4;
+PREPARE s210 AS UPDATE jobs SET cursor = $1, progress = $2 WHERE kind = $3 AND run = $4;
 
-PREPARE s209 AS UPDATE jobs SET ended_at_secs = $1, failure = $2, cursor = $3, progress = $4
+PREPARE s211 AS UPDATE jobs SET ended_at_secs = $1, failure = $2, cursor = $3, progress = $4
                WHERE kind = $5 AND run = $6;
 
-PREPARE s210 AS UPDATE jobs SET is_stopped = 1, request = ''
+PREPARE s212 AS UPDATE jobs SET ended_at_secs = $1, failure = $2, request = ''
+               WHERE ended_at_secs IS NULL;
+
+PREPARE s213 AS UPDATE jobs SET is_stopped = 1, request = ''
                WHERE kind = $1 AND subject = $2 AND ended_at_secs IS NULL;
 
-PREPARE s211 AS UPDATE jobs SET request = $1 WHERE kind = $2 AND run = $3;
+PREPARE s214 AS UPDATE jobs SET request = $1 WHERE kind = $2 AND run = $3;
 
-PREPARE s212 AS UPDATE jobs SET request = '', is_stopped = 0 WHERE kind = $1 AND run = $2;
+PREPARE s215 AS UPDATE jobs SET request = '', is_stopped = 0 WHERE kind = $1 AND run = $2;
 
-PREPARE s213 AS UPDATE jobs SET runner = $1, beat_at_secs = $2, is_stopped = 0,
+PREPARE s216 AS UPDATE jobs SET runner = $1, beat_at_secs = $2, is_stopped = 0,
                            ended_at_secs = NULL, failure = NULL
                        WHERE kind = $3 AND run = $4;
 
-PREPARE s214 AS UPDATE leases SET deadline_secs = $1 WHERE id = $2 AND deadline_secs > $3
+PREPARE s217 AS UPDATE leases SET deadline_secs = $1 WHERE id = $2 AND deadline_secs > $3
                    AND (is_pull = 0 OR opened_at_secs = 0 OR opened_at_secs > $4);
 
-PREPARE s215 AS UPDATE leases SET has_kept = 1 WHERE id = $1;
+PREPARE s218 AS UPDATE leases SET has_kept = 1 WHERE id = $1;
 
-PREPARE s216 AS UPDATE releases SET deleted_at_secs = $1, deleted_by = $2 WHERE id = $3;
+PREPARE s219 AS UPDATE releases SET deleted_at_secs = $1, deleted_by = $2 WHERE id = $3;
 
-PREPARE s217 AS UPDATE releases SET machines = $1, disk_bytes = $2, data_bytes = $3
+PREPARE s220 AS UPDATE releases SET machines = $1, disk_bytes = $2, data_bytes = $3
                WHERE digest = $4;
 
-PREPARE s218 AS UPDATE tokens SET revoked_at_secs = $1 WHERE name = $2 AND revoked_at_secs IS NULL;
+PREPARE s221 AS UPDATE relocation SET epoch = epoch + 1;
 
-PREPARE s219 AS UPDATE webhooks SET dropped_count = dropped_count + 1 WHERE id = $1;
+PREPARE s222 AS UPDATE relocation SET state = $1, at_secs = $2 WHERE state = $3;
+
+PREPARE s223 AS UPDATE tokens SET revoked_at_secs = $1 WHERE name = $2 AND revoked_at_secs IS NULL;
+
+PREPARE s224 AS UPDATE webhooks SET dropped_count = dropped_count + 1 WHERE id = $1;

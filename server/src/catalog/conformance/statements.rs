@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
-use crate::catalog::engine::{Access, Claim, CopyPlan, Engine, Task, Work};
+use crate::catalog::engine::{Access, Claim, CopyPlan, Engine, Export, Task, Work};
 use crate::catalog::error::{Barrier, CatalogError};
 use crate::catalog::schema::{Dialect, pending};
 use crate::catalog::sqlite as engine;
@@ -62,6 +62,10 @@ impl Engine for Recording {
 
     fn copy(&self) -> Result<CopyPlan, CatalogError> {
         self.inner.copy()
+    }
+
+    fn export(&self) -> Result<Export, CatalogError> {
+        self.inner.export()
     }
 
     async fn check(&self) -> Result<Vec<String>, CatalogError> {

@@ -9,4 +9,5 @@ pub(super) mod content;
 pub mod jobs;
 pub(super) mod leases;
 pub(super) mod releases;
+pub mod relocation;
 pub mod retention;

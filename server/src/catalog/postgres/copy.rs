@@ -17,7 +17,7 @@ use tokio_postgres::types::ToSql;
 use super::connection::{Connector, Session};
 use super::error::failed;
 use super::tx::Answer;
-use crate::catalog::engine::{Blank, NewBlank};
+use crate::catalog::engine::{NewBlank, Rows};
 use crate::catalog::error::CatalogError;
 use crate::catalog::schema::TABLES;
 use crate::catalog::tx::{Columns, TxError, TxResult, Value};
@@ -37,26 +37,26 @@ pub(super) fn len_max(session: &Session) -> TxResult<u64> {
 
 /// Makes a copy in a file of `new`. Blocks.
 pub(super) fn make(connector: &Connector, new: &NewBlank) -> Result<File, CatalogError> {
+    let blank = new()?;
+    export(connector, &*blank)?;
+    blank.finish()
+}
+
+/// Sends the rows of all tables at one moment. Blocks.
+pub(super) fn export(connector: &Connector, rows: &dyn Rows) -> Result<(), CatalogError> {
     let fail = |error| failed(ACTION, error);
     let mut session = connector.connect().map_err(fail)?;
     session.take_time().map_err(fail)?;
     session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").map_err(fail)?;
-    let blank = new()?;
     for table in TABLES {
-        let columns = blank.columns(table)?;
-        copy_table(&session, &*blank, table, &columns).map_err(fail)?;
+        let columns = rows.columns(table)?;
+        send(&session, rows, table, &columns).map_err(fail)?;
     }
-    session.batch("COMMIT").map_err(fail)?;
-    blank.finish()
+    session.batch("COMMIT").map_err(fail)
 }
 
-fn copy_table(
-    session: &Session,
-    blank: &dyn Blank,
-    table: &str,
-    columns: &[String],
-) -> TxResult<()> {
-    // In the order of the key, which SQLite appends.
+fn send(session: &Session, to: &dyn Rows, table: &'static str, columns: &[String]) -> TxResult<()> {
+    // In the order of the key, which every receiver appends.
     let sql = format!("SELECT {} FROM {table} ORDER BY 1", columns.join(", "));
     let none: [&(dyn ToSql + Sync); 0] = [];
     let rows = session.wait(session.client().query_raw(&sql, none))?;
@@ -69,7 +69,7 @@ fn copy_table(
             let answer = Answer { row: &row, skipped: 0 };
             let values: Vec<Value<'_>> =
                 (0..columns.len()).map(|at| answer.column(at)).collect::<TxResult<_>>()?;
-            blank.add(table, &values)?;
+            to.add(table, &values)?;
         }
     }
 }

@@ -3,7 +3,7 @@
 use seawall_store::error::ErrorKind;
 use tokio_postgres::error::SqlState;
 
-use crate::catalog::error::{Barrier, CatalogError};
+use crate::catalog::error::{Barrier, CatalogError, Closed};
 use crate::catalog::tx::TxError;
 
 /// The remedy for a database that refuses this user.
@@ -119,6 +119,9 @@ pub(super) fn failed(action: &'static str, error: impl Into<TxError>) -> Catalog
         return CatalogError::read_only(action, Barrier::Standby);
     }
     let TxError { kind, source } = error;
+    if let Some(Closed(barrier)) = source.downcast_ref() {
+        return CatalogError::read_only(action, *barrier);
+    }
     fault(kind, action, Told(source))
 }
 

@@ -25,9 +25,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Connector, Session};
 use super::error::{Passing, Silent, is_read_only, passing};
-use super::migrate::check_servable;
+use super::migrate::{self, check_servable};
 use super::tx::PostgresTx;
 use crate::catalog::engine::Work;
+use crate::catalog::model::relocation::check_gate;
 use crate::catalog::tx::{TxError, TxResult};
 
 /// The maximum time of work with its retries, counted from its first failure.
@@ -52,8 +53,11 @@ pub(super) struct Lane {
 pub(super) enum Mode {
     /// Reads of one state.
     Read,
-    /// Writes, one after the other in all processes.
-    Write,
+    /// Writes, one after the other in all processes, unless the gate of a relocation is closed, or
+    /// the catalog has left this epoch.
+    Write(i64),
+    /// Writes through the gate.
+    Gate,
 }
 
 /// The outcome of a transaction.
@@ -144,6 +148,11 @@ impl Lane {
                 return self.failed(session, TxError::new(ErrorKind::Internal, why));
             }
         }
+        if self.mode == Mode::Gate
+            && let Err(error) = session.batch(&migrate::set_gate())
+        {
+            return self.failed(session, error);
+        }
         match (session.batch("COMMIT"), count) {
             (Ok(()), _) => {
                 self.idle().push(session);
@@ -169,13 +178,17 @@ impl Lane {
                 INSERT INTO writers AS w (name, count) VALUES ($1, 1)
                 ON CONFLICT (name) DO UPDATE SET count = w.count + 1, written_at = now()
                 RETURNING w.count)
-            SELECT v.servable_from, (SELECT own.count FROM own) FROM schema_version v
+            SELECT v.servable_from, (SELECT own.count FROM own), v.epoch, v.state
+            FROM schema_version v
             FOR UPDATE OF v";
         let name = self.name(session)?;
         session.begin("BEGIN ISOLATION LEVEL READ COMMITTED")?;
         let statement = session.prepare(LOCK)?;
         let found = session.wait(session.client().query_one(&statement, &[&name]))?;
         check_servable(found.try_get(0)?)?;
+        if let Mode::Write(epoch) = self.mode {
+            check_gate((found.try_get(2)?, found.try_get(3)?), epoch)?;
+        }
         Ok(Some(found.try_get(1)?))
     }
 
@@ -216,7 +229,7 @@ impl Lane {
                     let session = self.connector.connect()?;
                     session.batch(match self.mode {
                         Mode::Read => "SET application_name = 'seawall reader'",
-                        Mode::Write => "SET application_name = 'seawall writer'",
+                        Mode::Write(_) | Mode::Gate => "SET application_name = 'seawall writer'",
                     })?;
                     return Ok(session);
                 }

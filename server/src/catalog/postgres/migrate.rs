@@ -11,7 +11,7 @@ use tokio_postgres::{Row, SimpleQueryMessage};
 use super::connection::Session;
 use super::error::{failed, fault};
 use crate::catalog::error::CatalogError;
-use crate::catalog::schema::{self, Dialect, SERVABLE_FROM, VERSION};
+use crate::catalog::schema::{self, Dialect, HEEDS_GATE_FROM, SERVABLE_FROM, VERSION};
 use crate::catalog::tx::{TxError, TxResult};
 
 /// The oldest server with all that the statements use.
@@ -103,9 +103,8 @@ fn migrate_here(session: &Session) -> Result<(), CatalogError> {
     let found = version(session).map_err(fail)?;
     if found.is_some() {
         session.batch("SELECT FROM schema_version FOR UPDATE").map_err(fail)?;
-    } else if let Some(table) = foreign_table(session).map_err(fail)? {
-        let why = format!("it contains another program's tables, for instance `{table}`");
-        return Err(fault(ErrorKind::Conflict, ACTION, why).with_remedy(ELSEWHERE));
+    } else {
+        check_no_others(session)?;
     }
     let Some(pending) = schema::pending(found.unwrap_or(0), Dialect::Postgres) else {
         return check_readable(session);
@@ -121,6 +120,10 @@ fn migrate_here(session: &Session) -> Result<(), CatalogError> {
                    INSERT INTO schema_version VALUES (1, 0, 0, 0)";
         session.batch(sql).map_err(fail)?;
     }
+    // The gate of relocations. Each write reads it with the lock, in one question.
+    let sql = "ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS epoch BIGINT NOT NULL DEFAULT 0;
+               ALTER TABLE schema_version ADD COLUMN IF NOT EXISTS state BIGINT NOT NULL DEFAULT 0";
+    session.batch(sql).map_err(fail)?;
     for sql in pending {
         session.batch(&sql).map_err(fail)?;
     }
@@ -130,7 +133,7 @@ fn migrate_here(session: &Session) -> Result<(), CatalogError> {
                    written_at TIMESTAMPTZ NOT NULL DEFAULT now())";
     session.batch(sql).map_err(fail)?;
     let (version, from) = (i64::from(VERSION), i64::from(SERVABLE_FROM));
-    let sql = "UPDATE schema_version SET version = $1, servable_from = $2";
+    let sql = "UPDATE schema_version SET version = $1, servable_from = GREATEST(servable_from, $2)";
     session.query(sql, &[&version, &from]).map_err(fail)?;
     tracing::info!(from = found, to = VERSION, "migrated the catalog");
     Ok(())
@@ -144,7 +147,7 @@ pub(super) fn can_write(session: &Session) -> TxResult<bool> {
 }
 
 /// Returns the version of the schema; `None` if there is none.
-fn version(session: &Session) -> TxResult<Option<u32>> {
+pub(super) fn version(session: &Session) -> TxResult<Option<u32>> {
     let exists: bool =
         one(session, "SELECT to_regclass('schema_version') IS NOT NULL")?.try_get(0)?;
     if !exists {
@@ -152,6 +155,21 @@ fn version(session: &Session) -> TxResult<Option<u32>> {
     }
     let version: i64 = one(session, "SELECT version FROM schema_version")?.try_get(0)?;
     Ok(Some(u32::try_from(version).map_err(TxError::damaged)?))
+}
+
+/// Returns the statement that sets the gate as the row of the relocation has it.
+pub(super) fn set_gate() -> String {
+    format!(
+        "UPDATE schema_version SET
+             epoch = COALESCE((SELECT epoch FROM relocation), 0),
+             state = COALESCE((SELECT state FROM relocation), 0),
+             servable_from = GREATEST(servable_from, {HEEDS_GATE_FROM})"
+    )
+}
+
+/// Returns the epoch of the catalog.
+pub(super) fn epoch(session: &Session) -> TxResult<i64> {
+    Ok(one(session, "SELECT epoch FROM schema_version")?.try_get(0)?)
 }
 
 /// Returns whether the tables exist, in this version, and were filled.
@@ -168,6 +186,14 @@ pub(super) fn is_begun(session: &Session) -> TxResult<bool> {
 pub(super) fn is_complete(session: &Session) -> TxResult<bool> {
     let complete: i64 = one(session, "SELECT is_complete FROM schema_version")?.try_get(0)?;
     Ok(complete != 0)
+}
+
+/// Fails if the schema has another program's tables.
+pub(super) fn check_no_others(session: &Session) -> Result<(), CatalogError> {
+    let found = foreign_table(session).map_err(|error| failed(ACTION, error))?;
+    let Some(table) = found else { return Ok(()) };
+    let why = format!("it contains another program's tables, for instance `{table}`");
+    Err(fault(ErrorKind::Conflict, ACTION, why).with_remedy(ELSEWHERE))
 }
 
 /// Returns a table of the schema that belongs to no extension.

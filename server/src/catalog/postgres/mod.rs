@@ -22,10 +22,12 @@
 //!
 //! The server rolls the transaction of a lost connection back. Claims end with their connection.
 
+mod anew;
 mod check;
 mod connection;
 mod copy;
 mod error;
+mod intake;
 mod lanes;
 mod migrate;
 mod scratch;
@@ -41,9 +43,10 @@ use tokio::runtime::{Handle, Runtime};
 use tokio_postgres::Client;
 
 use super::Catalog;
-use super::engine::{Access, Claim, CopyPlan, Engine, Hold, NewBlank, Task, Work};
+use super::engine::{Access, Claim, CopyPlan, Engine, Export, Hold, NewBlank, Task, Work};
 use super::error::{Barrier, CatalogError};
 use super::tx::{TxError, TxResult};
+pub use anew::{Anew, begin_anew};
 pub use connection::{Address, Environment, InvalidAddress};
 use connection::{Connector, Session};
 use error::{failed, fault, is_read_only};
@@ -64,6 +67,8 @@ const UNLOCK_TIME_MAX: Duration = Duration::from_secs(1);
 struct Postgres {
     connector: Connector,
     writer: Arc<Lane>,
+    /// For transactions that open and close the gate of a relocation.
+    gate: Arc<Lane>,
     readers: Arc<Lane>,
     /// Makes the files of copies.
     new_copy: NewBlank,
@@ -74,11 +79,20 @@ struct Postgres {
 }
 
 /// A runtime that is dropped in any context.
-struct Drivers(Option<Runtime>);
+struct Drivers {
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
+
+impl Drivers {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
 
 impl Drop for Drivers {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
@@ -92,36 +106,66 @@ impl Drop for Drivers {
 /// version that excludes this one.
 pub fn find(address: &Address, new_copy: NewBlank) -> Result<Found, CatalogError> {
     const ACTION: &str = "be opened";
-    let io = |error: std::io::Error| fault(ErrorKind::Unavailable, ACTION, error);
+    let runtime = drivers()?;
+    let handle = runtime.handle().clone();
+    let connector =
+        Connector::new(address, handle.clone()).map_err(|error| fault_of_io(ACTION, error))?;
+    let state = {
+        let connector = connector.clone();
+        on_a_thread(&handle, move || {
+            let state = scratch::prepare(&connector)?;
+            let epoch = connector.connect().and_then(|session| migrate::epoch(&session));
+            Ok::<_, CatalogError>((state, epoch.map_err(|error| failed(ACTION, error))?))
+        })
+    };
+    let (state, epoch) = state.ok_or_else(|| ended(ACTION))??;
+    let barrier = matches!(state, State::ReadOnly).then_some(Barrier::Standby);
+    let engine = Postgres::new(connector, new_copy, runtime, barrier, epoch);
+    let catalog = Catalog::new(Arc::new(engine));
+    Ok(match state {
+        State::ToFill(lock) => Found::Nothing(Scratch { catalog, lock }),
+        State::Ready | State::ReadOnly => Found::Catalog(catalog),
+    })
+}
+
+/// Opens the catalog in a database if there is one. Makes nothing. Blocks.
+///
+/// # Errors
+/// As [`find`].
+pub fn peek(address: &Address, new_copy: NewBlank) -> Result<Option<Catalog>, CatalogError> {
+    const ACTION: &str = "be opened";
+    let drivers = drivers()?;
+    let connector = Connector::new(address, drivers.handle().clone());
+    let connector = connector.map_err(|error| fault_of_io(ACTION, error))?;
+    let is_there = on_a_thread(drivers.handle(), move || scratch::is_there(&connector));
+    if !is_there.ok_or_else(|| ended(ACTION))?? {
+        return Ok(None);
+    }
+    match find(address, new_copy)? {
+        Found::Catalog(catalog) => Ok(Some(catalog)),
+        Found::Nothing(_) => Ok(None),
+    }
+}
+
+/// Makes the runtime that drives connections.
+fn drivers() -> Result<Drivers, CatalogError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(DRIVERS)
         .thread_name("seawall-postgres")
         .enable_all()
         .build();
-    let runtime = runtime.map_err(io)?;
+    let runtime = runtime.map_err(|error| fault_of_io("be opened", error))?;
     let handle = runtime.handle().clone();
-    let runtime = Drivers(Some(runtime));
-    let connector = Connector::new(address, handle.clone()).map_err(io)?;
-    let state = {
-        let connector = connector.clone();
-        on_a_thread(&handle, move || scratch::prepare(&connector))
-    };
-    let ended = || fault(ErrorKind::Internal, ACTION, "its thread ended");
-    let state = state.ok_or_else(ended)??;
-    let barrier = matches!(state, State::ReadOnly).then_some(Barrier::Standby);
-    let lane = |mode, width| Lane::new(connector.clone(), mode, width);
-    let catalog = Catalog::new(Arc::new(Postgres {
-        writer: lane(Mode::Write, 1),
-        readers: lane(Mode::Read, READERS),
-        connector: connector.clone(),
-        new_copy,
-        barrier: Mutex::new(barrier),
-        runtime,
-    }));
-    Ok(match state {
-        State::ToFill(lock) => Found::Nothing(Scratch { catalog, lock }),
-        State::Ready | State::ReadOnly => Found::Catalog(catalog),
-    })
+    Ok(Drivers { runtime: Some(runtime), handle })
+}
+
+fn fault_of_io(action: &'static str, error: std::io::Error) -> CatalogError {
+    fault(ErrorKind::Unavailable, action, error)
+}
+
+/// Returns the failure of work whose thread panicked.
+fn ended(action: &'static str) -> CatalogError {
+    fault(ErrorKind::Internal, action, "its thread ended")
 }
 
 /// Opens the catalog in a database, which begins empty. Otherwise as [`find`].
@@ -158,9 +202,28 @@ fn on_a_thread<T: Send + 'static>(
 }
 
 impl Postgres {
+    /// Makes the engine of a catalog that was opened in `epoch`.
+    fn new(
+        connector: Connector,
+        new_copy: NewBlank,
+        runtime: Drivers,
+        barrier: Option<Barrier>,
+        epoch: i64,
+    ) -> Self {
+        let lane = |mode, width| Lane::new(connector.clone(), mode, width);
+        Self {
+            writer: lane(Mode::Write(epoch), 1),
+            gate: lane(Mode::Gate, 1),
+            readers: lane(Mode::Read, READERS),
+            connector,
+            new_copy,
+            barrier: Mutex::new(barrier),
+            runtime,
+        }
+    }
+
     fn handle(&self) -> TxResult<&Handle> {
-        let closed = || TxError::new(ErrorKind::Unavailable, "the catalog is closing");
-        self.runtime.0.as_ref().map(Runtime::handle).ok_or_else(closed)
+        Ok(self.runtime.handle())
     }
 
     /// Runs `work` with a connection of its own, beside the transactions.
@@ -206,7 +269,8 @@ impl Engine for Postgres {
             }
             return self.readers.run(handle, work).await.map_err(fail);
         }
-        let done = self.writer.run(handle, work).await;
+        let lane = if access == Access::Gate { &self.gate } else { &self.writer };
+        let done = lane.run(handle, work).await;
         match &done {
             Ok(()) => self.set_barrier(None),
             Err(error) if is_read_only(error) => self.set_barrier(Some(Barrier::Standby)),
@@ -238,16 +302,21 @@ impl Engine for Postgres {
     fn copy(&self) -> Result<CopyPlan, CatalogError> {
         const ACTION: &str = "be copied";
         let handle = self.handle().map_err(|error| failed(ACTION, error))?.clone();
-        let ended = || fault(ErrorKind::Internal, ACTION, "its thread ended");
         let connector = self.connector.clone();
         let len_max = on_a_thread(&handle, move || copy::len_max(&connector.connect()?));
-        let len_max = len_max.ok_or_else(ended)?.map_err(|error| failed(ACTION, error))?;
+        let len_max =
+            len_max.ok_or_else(|| ended(ACTION))?.map_err(|error| failed(ACTION, error))?;
         let (connector, new) = (self.connector.clone(), Arc::clone(&self.new_copy));
         let make = move || {
             let made = on_a_thread(&handle, move || copy::make(&connector, &new));
-            made.ok_or_else(ended)?
+            made.ok_or_else(|| ended(ACTION))?
         };
         Ok(CopyPlan { len_max, make: Box::new(make) })
+    }
+
+    fn export(&self) -> Result<Export, CatalogError> {
+        let connector = self.connector.clone();
+        Ok(Box::new(move |rows| copy::export(&connector, rows)))
     }
 
     async fn check(&self) -> Result<Vec<String>, CatalogError> {

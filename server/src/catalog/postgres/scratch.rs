@@ -21,7 +21,7 @@ use crate::catalog::error::CatalogError;
 use crate::catalog::tx::{TxError, TxResult};
 
 /// Drops the tables of a rebuild that a crash ended, of any version of the schema.
-const CLEAR: &str = "
+pub(super) const CLEAR: &str = "
 DO $$ DECLARE found regclass; BEGIN
     FOR found IN
         SELECT c.oid FROM pg_class c
@@ -113,8 +113,19 @@ pub(super) fn prepare(connector: &Connector) -> Result<State, CatalogError> {
     })
 }
 
+/// Returns whether a database has a complete catalog. Makes nothing. Blocks.
+pub(super) fn is_there(connector: &Connector) -> Result<bool, CatalogError> {
+    let fail = |error| failed("be opened", error);
+    let session = connector.connect().map_err(fail)?;
+    migrate::check_server(&session)?;
+    match migrate::version(&session).map_err(fail)? {
+        Some(_) => migrate::is_complete(&session).map_err(fail),
+        None => migrate::check_no_others(&session).map(|()| false),
+    }
+}
+
 /// Takes the lock of the start. The lock ends with the connection.
-fn lock(session: &Session) -> TxResult<()> {
+pub(super) fn lock(session: &Session) -> TxResult<()> {
     let sql = "SELECT pg_try_advisory_lock(hashtextextended(
                    'seawall start ' || current_schema(), 0))";
     let mut is_told = false;

@@ -223,7 +223,7 @@ impl ToSql for Param<'_> {
 
 /// Returns a text that PostgreSQL stores: NUL, which it does not, becomes the character for what
 /// cannot be shown.
-fn plain(text: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
     match text.contains('\0') {
         true => text.replace('\0', "\u{fffd}").into(),
         false => text.into(),

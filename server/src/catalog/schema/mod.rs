@@ -11,7 +11,7 @@
 
 mod versions;
 
-use versions::{V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14};
+use versions::{V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15};
 
 pub(super) use versions::TABLES;
 
@@ -64,10 +64,10 @@ const DIALECT: [(&str, &str, &str); 7] = [
 ];
 
 /// The migrations. Each takes the schema from the version of its position to the next version.
-const MIGRATIONS: [&str; 14] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14];
+const MIGRATIONS: [&str; 15] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, V13, V14, V15];
 
 /// The schema version of this program.
-pub(super) const VERSION: u32 = 14;
+pub(super) const VERSION: u32 = 15;
 const _: () = assert!(VERSION as usize == MIGRATIONS.len());
 
 /// Deletes the job that made a copy from the copy, which would show the job as interrupted.
@@ -76,6 +76,10 @@ pub(super) const FORGET_COPYING: &str =
 
 /// The oldest version whose programs may still serve a catalog of [`VERSION`].
 pub(super) const SERVABLE_FROM: u32 = 10;
+
+/// The oldest version whose programs heed the gate of a relocation. Older ones no longer serve a
+/// catalog that was ever closed.
+pub(super) const HEEDS_GATE_FROM: u32 = 15;
 
 /// Returns the migrations that a schema of version `from` lacks; `None` if the schema is newer than
 /// this program.

@@ -382,8 +382,20 @@ CREATE TABLE request_counts (
 );
 ";
 
+/// Adds the relocation of the registry, in one row.
+pub(super) const V15: &str = "
+CREATE TABLE relocation (
+    id BIGINT NOT NULL PRIMARY KEY,
+    epoch BIGINT NOT NULL,
+    state BIGINT NOT NULL,
+    store TEXT NOT NULL,
+    catalog TEXT NOT NULL,
+    at_secs BIGINT NOT NULL
+);
+";
+
 /// The names of all tables in use.
-pub(in crate::catalog) const TABLES: [&str; 32] = [
+pub(in crate::catalog) const TABLES: [&str; 33] = [
     "applications",
     "packs",
     "chunks",
@@ -416,4 +428,5 @@ pub(in crate::catalog) const TABLES: [&str; 32] = [
     "tokens",
     "identity",
     "request_counts",
+    "relocation",
 ];

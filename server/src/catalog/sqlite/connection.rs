@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use seawall_store::error::ErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -21,6 +21,7 @@ use super::reserve::Reserve;
 use super::tx::SqliteTx;
 use crate::catalog::engine::{Access, Work};
 use crate::catalog::error::{Barrier, CatalogError};
+use crate::catalog::model::relocation::check_gate;
 use crate::catalog::tx::{TxError, TxResult};
 
 /// The maximum number of concurrent reads.
@@ -50,6 +51,18 @@ pub(super) struct Connections {
     reserve: Arc<Reserve>,
     /// The barrier to writing, if any.
     barrier: Arc<Mutex<Option<Barrier>>>,
+    /// The epoch of the catalog when it was opened.
+    epoch: i64,
+}
+
+/// The kind of a transaction.
+#[derive(Clone, Copy, Debug)]
+enum Transacting {
+    Read,
+    /// Writes, unless the gate of a relocation is closed, or the catalog has left this epoch.
+    Write(i64),
+    /// Writes through the gate.
+    Gate,
 }
 
 /// A pool of interchangeable connections.
@@ -120,8 +133,10 @@ impl Connections {
         let mut writer = connect(path, durability).map_err(|error| failed("be opened", error))?;
         migrate::migrate(&mut writer)?;
         migrate::check(&writer)?;
+        let epoch = gate(&writer).map_err(|error| failed("be opened", error))?.0;
         let barrier = Arc::default();
         Ok(Self {
+            epoch,
             writer: Lane::new(path, (durability, &barrier), 1, vec![writer]),
             readers: Lane::new(path, (durability, &barrier), READERS, vec![]),
             reserve: Arc::new(Reserve::beside(path)),
@@ -137,8 +152,9 @@ impl Connections {
         let connection = readers.connect().map_err(|error| failed("be opened", error))?;
         migrate::check_version(&connection)?;
         migrate::check(&connection)?;
+        let epoch = gate(&connection).map_err(|error| failed("be opened", error))?.0;
         locked(&readers.idle).push(connection);
-        Ok(Self { writer, readers, reserve: Arc::new(Reserve::beside(path)), barrier })
+        Ok(Self { writer, readers, reserve: Arc::new(Reserve::beside(path)), barrier, epoch })
     }
 
     /// Returns the barrier to writing, if any.
@@ -155,7 +171,12 @@ impl Connections {
         let work = move || {
             let why = *locked(&barrier);
             match why {
-                Some(barrier @ (Barrier::Denied | Barrier::Standby)) => {
+                Some(
+                    barrier @ (Barrier::Denied
+                    | Barrier::Standby
+                    | Barrier::Moving
+                    | Barrier::Moved),
+                ) => {
                     return Err(refused(ACTION, barrier));
                 }
                 Some(Barrier::Full) => {
@@ -211,7 +232,7 @@ impl Connections {
         work: Work,
     ) -> Result<(), CatalogError> {
         if access == Access::Read {
-            return self.readers.run(action, TransactionBehavior::Deferred, work).await;
+            return self.readers.run(action, Transacting::Read, work).await;
         }
         if access == Access::Free {
             self.make_room().await?;
@@ -219,7 +240,11 @@ impl Connections {
         if let Some(barrier) = self.barrier() {
             return Err(refused(action, barrier));
         }
-        self.writer.run(action, TransactionBehavior::Immediate, work).await?;
+        let how = match access {
+            Access::Gate => Transacting::Gate,
+            _ => Transacting::Write(self.epoch),
+        };
+        self.writer.run(action, how, work).await?;
         if access == Access::Free {
             self.keep_room().await;
         }
@@ -281,7 +306,7 @@ impl Lane {
     async fn run(
         self: &Arc<Self>,
         action: &'static str,
-        behavior: TransactionBehavior,
+        how: Transacting,
         mut work: Work,
     ) -> Result<(), CatalogError> {
         let internal = |error: tokio::task::JoinError| fault(ErrorKind::Internal, action, error);
@@ -291,7 +316,7 @@ impl Lane {
         let lane = Arc::clone(self);
         // The work continues when the caller is dropped: a client that hangs up never leaves a
         // commit in doubt.
-        let done = tokio::task::spawn_blocking(move || lane.run_here(permit, behavior, &mut work));
+        let done = tokio::task::spawn_blocking(move || lane.run_here(permit, how, &mut work));
         done.await.map_err(internal)?.map_err(|error| failed(action, error))
     }
 
@@ -299,7 +324,7 @@ impl Lane {
     fn run_here(
         self: &Arc<Self>,
         permit: OwnedSemaphorePermit,
-        behavior: TransactionBehavior,
+        how: Transacting,
         work: &mut Work,
     ) -> TxResult<()> {
         let (idle, epoch) = {
@@ -315,7 +340,14 @@ impl Lane {
         let Some(connection) = lent.connection.as_mut() else {
             return Err(TxError::new(ErrorKind::Internal, "a lent connection is gone"));
         };
+        let behavior = match how {
+            Transacting::Read => TransactionBehavior::Deferred,
+            Transacting::Write(_) | Transacting::Gate => TransactionBehavior::Immediate,
+        };
         let tx = connection.transaction_with_behavior(behavior)?;
+        if let Transacting::Write(epoch) = how {
+            check_gate(gate(&tx)?, epoch)?;
+        }
         let done = work(&mut SqliteTx(&tx));
         let done = done.and_then(|()| Ok(tx.commit()?));
         if let Err(error) = self.check_unchanged() {
@@ -325,6 +357,13 @@ impl Lane {
         }
         done
     }
+}
+
+/// Returns the epoch and the state of the gate of a relocation.
+fn gate(connection: &Connection) -> SqlResult<(i64, i64)> {
+    let mut statement = connection.prepare_cached("SELECT epoch, state FROM relocation")?;
+    let found = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(found.optional()?.unwrap_or_default())
 }
 
 pub(super) fn connect(path: &Path, durability: Durability) -> SqlResult<Connection> {

@@ -14,9 +14,10 @@ use rusqlite::Connection;
 use seawall_store::error::ErrorKind;
 
 use super::connection::{Durability, connect, log_of};
-use super::error::{SqlResult, failed, fault};
+use super::error::{failed, fault};
+use super::rows::SqliteRows;
 use super::{COPYING_FILE, beside, claim, migrate};
-use crate::catalog::engine::{Blank, CopyPlan};
+use crate::catalog::engine::{Blank, CopyPlan, Rows};
 use crate::catalog::error::CatalogError;
 use crate::catalog::schema::FORGET_COPYING;
 use crate::catalog::tx::{TxResult, Value};
@@ -82,7 +83,7 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// A catalog file that another engine's rows are copied into.
 struct SqliteCopy {
-    connection: Connection,
+    rows: SqliteRows,
     file: File,
     path: Unfinished,
 }
@@ -103,44 +104,32 @@ impl SqliteCopy {
         let file = create(&path.0).map_err(io)?;
         let mut connection = Connection::open(&path.0).map_err(fail)?;
         connection.execute_batch(UNJOURNALED).map_err(fail)?;
-        connection.execute_batch("PRAGMA foreign_keys = OFF").map_err(fail)?;
         migrate::migrate(&mut connection)?;
-        connection.execute_batch("BEGIN").map_err(fail)?;
-        Ok(Self { connection, file, path })
+        Ok(Self { rows: SqliteRows::begin(connection)?, file, path })
+    }
+}
+
+impl Rows for SqliteCopy {
+    fn columns(&self, table: &'static str) -> Result<Vec<String>, CatalogError> {
+        self.rows.columns(table)
+    }
+
+    fn add(&self, table: &'static str, row: &[Value<'_>]) -> TxResult<()> {
+        self.rows.add(table, row)
     }
 }
 
 impl Blank for SqliteCopy {
-    fn columns(&self, table: &str) -> Result<Vec<String>, CatalogError> {
-        let read = || -> SqlResult<Vec<String>> {
-            // A migration wrote some rows.
-            self.connection.execute(&format!("DELETE FROM {table}"), [])?;
-            let sql = "SELECT name FROM pragma_table_info($1) ORDER BY cid";
-            let mut statement = self.connection.prepare(sql)?;
-            statement.query_map([table], |row| row.get(0))?.collect()
-        };
-        read().map_err(|error| failed(ACTION, error))
-    }
-
-    fn add(&self, table: &str, row: &[Value<'_>]) -> TxResult<()> {
-        let places = vec!["?"; row.len()].join(", ");
-        let sql = format!("INSERT INTO {table} VALUES ({places})");
-        self.connection.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(row))?;
-        Ok(())
-    }
-
     fn finish(self: Box<Self>) -> Result<File, CatalogError> {
-        let Self { connection, file, path } = *self;
-        connection.execute_batch("COMMIT").map_err(|error| failed(ACTION, error))?;
-        verify(&connection)?;
-        drop(connection);
+        let Self { rows, file, path } = *self;
+        rows.finish()?;
         file.sync_all().map_err(|error| fault(ErrorKind::of_io(&error), ACTION, error))?;
         drop(path);
         Ok(file)
     }
 }
 
-fn verify(made: &Connection) -> Result<(), CatalogError> {
+pub(super) fn verify(made: &Connection) -> Result<(), CatalogError> {
     migrate::check(made)?;
     made.execute(FORGET_COPYING, []).map_err(|error| failed(ACTION, error))?;
     let said: String = made

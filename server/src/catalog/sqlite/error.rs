@@ -3,7 +3,7 @@
 use rusqlite::ErrorCode;
 use seawall_store::error::ErrorKind;
 
-use crate::catalog::error::{Barrier, CatalogError};
+use crate::catalog::error::{Barrier, CatalogError, Closed};
 use crate::catalog::tx::TxError;
 
 /// The remedy for a catalog that disagrees with the store.
@@ -20,6 +20,9 @@ pub(super) type SqlResult<T> = Result<T, rusqlite::Error>;
 /// Returns a failure to do `action`.
 pub(super) fn failed(action: &'static str, error: impl Into<TxError>) -> CatalogError {
     let TxError { kind, source } = error.into();
+    if let Some(Closed(barrier)) = source.downcast_ref() {
+        return CatalogError::read_only(action, *barrier);
+    }
     fault(kind, action, source)
 }
 
@@ -28,7 +31,7 @@ pub(super) fn refused(action: &'static str, barrier: Barrier) -> CatalogError {
     let error = CatalogError::read_only(action, barrier);
     match barrier {
         Barrier::Denied => error.with_remedy(DENIED),
-        Barrier::Full | Barrier::Standby => error,
+        Barrier::Full | Barrier::Standby | Barrier::Moving | Barrier::Moved => error,
     }
 }
 

@@ -28,7 +28,7 @@ use std::time::Duration;
 use seawall_store::error::ErrorKind;
 
 use super::Catalog;
-use super::engine::{Access, Claim, CopyPlan, Engine, Task, Work};
+use super::engine::{Access, Claim, CopyPlan, Engine, Export, Task, Work};
 use super::error::{Barrier, CatalogError};
 use crate::own_file::open_own;
 
@@ -38,6 +38,7 @@ mod copy;
 mod error;
 mod migrate;
 mod reserve;
+mod rows;
 mod scratch;
 mod tx;
 
@@ -45,7 +46,7 @@ use connection::{Connections, Durability};
 pub use copy::blank;
 pub use error::REBUILD;
 use error::fault;
-pub use scratch::{Found, Scratch, begin_anew, find};
+pub use scratch::{Found, Scratch, begin_anew, find, peek};
 
 /// Suffix of the file that is locked by the collection with the right to sweep.
 const COLLECTING_SUFFIX: &str = "-collecting";
@@ -109,6 +110,11 @@ impl Engine for Sqlite {
 
     fn copy(&self) -> Result<CopyPlan, CatalogError> {
         copy::plan(self.connections.path())
+    }
+
+    fn export(&self) -> Result<Export, CatalogError> {
+        let path = self.connections.path().to_owned();
+        Ok(Box::new(move |rows| rows::export(&path, rows)))
     }
 
     async fn check(&self) -> Result<Vec<String>, CatalogError> {

@@ -27,8 +27,10 @@ use seawall_store::error::ErrorKind;
 use super::connection::{Connections, Durability, connect};
 use super::error::{failed, fault};
 use super::reserve::Reserve;
+use super::rows::SqliteRows;
 use super::{Sqlite, beside, copy, migrate, opened};
 use crate::catalog::Catalog;
+use crate::catalog::engine::Intake;
 use crate::catalog::error::{Barrier, CatalogError};
 use crate::own_file::open_own;
 use crate::startup::make_private;
@@ -133,6 +135,20 @@ fn find_to_write(path: &Path) -> Result<Found, CatalogError> {
     Ok(Found::Nothing(Scratch::begin(path, lock)?))
 }
 
+/// Opens the catalog at `path` if there is one. Makes nothing.
+///
+/// # Errors
+/// If the file cannot be used, is not a catalog, or was written by a later version.
+pub fn peek(path: &Path) -> Result<Option<Catalog>, CatalogError> {
+    if !fs::metadata(path).is_ok_and(|meta| meta.len() > 0) {
+        return Ok(None);
+    }
+    match find(path)? {
+        Found::Catalog(catalog) => Ok(Some(catalog)),
+        Found::Nothing(_) => Ok(None),
+    }
+}
+
 /// Begins a catalog to replace the one at `path`, sound or not.
 ///
 /// # Errors
@@ -194,6 +210,17 @@ impl Scratch {
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Begins to fill the catalog with all rows of another one. Nothing else may write to it
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// If the file cannot be used.
+    pub fn intake(&self) -> Result<Box<dyn Intake>, CatalogError> {
+        let connection = connect(&beside(&self.path, SCRATCH), Durability::Never);
+        let connection = connection.map_err(|error| failed("be filled", error))?;
+        Ok(Box::new(SqliteRows::begin(connection)?))
     }
 
     /// Puts the catalog in its place, complete and durable.

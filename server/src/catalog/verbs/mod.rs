@@ -7,5 +7,6 @@ mod collect;
 mod content;
 mod jobs;
 mod releases;
+mod relocation;
 mod retention;
 mod rows;

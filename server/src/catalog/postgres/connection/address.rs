@@ -150,7 +150,7 @@ impl Address {
         for (host, own) in &parts.hosts {
             config.host(host).port(own.unwrap_or(port));
         }
-        if let Some(options) = options {
+        if let Some(options) = &options {
             config.options(options);
         }
         config.target_session_attrs(match target.as_deref() {
@@ -178,7 +178,12 @@ impl Address {
         if let Some(password) = password {
             config.password(password);
         }
-        let shown = shown(&parts.hosts, port, [&user, &database]);
+        let mut shown = shown(&parts.hosts, port, [&user, &database]);
+        if let Some(options) = options {
+            // They may name the schema, without which the address leads elsewhere.
+            let mark = if shown.contains('?') { '&' } else { '?' };
+            shown += &format!("{mark}options={}", encoded(&options));
+        }
         Ok(Self { config, security, authorities, shown })
     }
 }
@@ -198,6 +203,16 @@ fn shown(hosts: &[(String, Option<u16>)], port: u16, [user, database]: [&str; 2]
             format!("postgres://{user}@{}/{database}", names.join(","))
         }
     }
+}
+
+/// Encodes a value of the query.
+fn encoded(text: &str) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.,/".contains(byte);
+    let encode = |byte: u8| match is_plain(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 /// Returns whether a host is this machine: a folder of sockets or a loopback address.

@@ -75,6 +75,8 @@ pub(super) struct Connector {
     tls: Tls,
     runtime: Handle,
     clock: Arc<Clock>,
+    /// The schema to use instead of the address's own, quoted.
+    schema: Option<String>,
 }
 
 impl Connector {
@@ -84,12 +86,17 @@ impl Connector {
         let config = &mut address.config;
         config.connect_timeout(CONNECT_TIME_MAX).tcp_user_timeout(SILENCE_MAX);
         config.keepalives_idle(SILENCE_MAX);
-        Ok(Self { address, tls, runtime, clock: Arc::default() })
+        Ok(Self { address, tls, runtime, clock: Arc::default(), schema: None })
     }
 
     /// Returns the server's clock.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Returns a connector to another schema of the database.
+    pub(super) fn in_schema(&self, quoted: String) -> Self {
+        Self { schema: Some(quoted), ..self.clone() }
     }
 
     /// Makes a connection. Blocks.
@@ -106,6 +113,9 @@ impl Connector {
             let asked = Instant::now();
             let told = client.simple_query(&format!("{SETTINGS}; {}", clock::READ)).await?;
             self.clock.read(asked, &told);
+            if let Some(schema) = &self.schema {
+                client.batch_execute(&format!("SET search_path TO {schema}")).await?;
+            }
             Ok::<Client, tokio_postgres::Error>(client)
         };
         // A limit of the whole: the library's own is for each host, and without TLS.

@@ -5,4 +5,5 @@ pub(in crate::catalog) mod damage;
 pub(in crate::catalog) mod identity;
 pub(in crate::catalog) mod jobs;
 pub(in crate::catalog) mod needs;
+pub(in crate::catalog) mod relocation;
 pub(in crate::catalog) mod rows;
