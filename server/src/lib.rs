@@ -18,7 +18,11 @@ pub mod telemetry;
 pub mod tokens;
 
 pub use app::maintenance::rebuild::{Damage, Rebuilt};
+pub use app::maintenance::relocate::{Amount, Stage, Watch};
 pub use app::room::MinFree;
 pub use config::{Access, Config, Rate, Rates};
 pub use http::{limits, openapi_json};
-pub use startup::{CatalogAt, Recovered, Running, StartError, StoreAt, drill, recover, start};
+pub use startup::{
+    CatalogAt, Home, Recovered, Relocate, Relocated, RelocationPlan, Running, StartError, StoreAt,
+    abort_relocation, drill, plan_relocation, recover, relocate, start,
+};

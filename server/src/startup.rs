@@ -10,8 +10,8 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,12 +46,16 @@ mod files;
 mod folder;
 mod host;
 mod recover;
+mod relocate;
 mod store;
 
 pub use catalog::CatalogAt;
 pub use error::StartError;
 pub(crate) use folder::make_private;
 pub use recover::{Recovered, drill, recover};
+pub use relocate::{
+    Home, Relocate, Relocated, RelocationPlan, abort_relocation, plan_relocation, relocate,
+};
 pub use store::StoreAt;
 
 /// The folder of the store in the data directory.
@@ -263,6 +267,7 @@ fn open(
     let store = store::open(data_dir, store_at)?;
     let place = (data_dir, catalog_at);
     let fill = |catalog: &Catalog| {
+        store::block_on(relocate::check_new(&store, store_at))??;
         if !adopts_store {
             store::block_on(claim::check_unclaimed(&store, store_at))??;
         }
@@ -274,6 +279,7 @@ fn open(
         Ok(())
     };
     let catalog = catalog::open(data_dir, catalog_at, fill)?;
+    relocate::check(&catalog, &store, store_at)?;
     let bond = Bond { catalog: &catalog, place, store: &store, at: store_at };
     let confirmed = store::block_on(bond.confirm())?;
     if let Err(StartError::StoreElsewhere { .. }) = confirmed {
@@ -305,7 +311,7 @@ async fn serve(
     send_handle: oneshot::Sender<ServerHandle>,
 ) -> io::Result<()> {
     let edge = site.edge.clone();
-    let registry = site.registry.clone();
+    let (registry, watched) = (site.registry.clone(), site.registry.clone());
     let outbox = site.courier.clone().map(|courier| {
         deliver(registry.clone().into_inner(), courier, edge.metrics.health.clone())
     });
@@ -336,6 +342,17 @@ async fn serve(
     actix_web::rt::spawn(jobs::rates::exchange(tokens, edge.clone().into_inner()));
     jobs::spawn(for_jobs, (config.collect_every, config.retention_every));
     let handle = server.handle();
+    let moved_to = Arc::new(OnceLock::new());
+    {
+        let (handle, edge, moved_to) = (handle.clone(), edge.clone(), Arc::clone(&moved_to));
+        actix_web::rt::spawn(async move {
+            let to = relocate::moved(&watched).await;
+            tracing::error!(%to, "the registry was moved: stopping");
+            let _ = moved_to.set(to);
+            drain(&edge, config.drain_time).await;
+            handle.stop(true).await;
+        });
+    }
     if config.handle_signals {
         let handle = handle.clone();
         actix_web::rt::spawn(async move {
@@ -348,7 +365,11 @@ async fn serve(
     }
     // The receiver is gone if the caller of `start` was dropped.
     let _ = send_handle.send(handle);
-    server.await
+    let ended = server.await;
+    match moved_to.get() {
+        Some(to) => Err(io::Error::other(format!("it was moved to {to}"))),
+        None => ended,
+    }
 }
 
 fn server(site: Site, config: &Config) -> io::Result<Server> {

@@ -33,6 +33,7 @@ use seawall_store::layer::ReadCache;
 use seawall_store::port::{BucketState, ObjectKind, ObjectStore};
 use tokio::sync::Semaphore;
 
+use crate::catalog::relocation::Relocation;
 use crate::catalog::{Barrier, Catalog};
 use crate::courier::Reach;
 use crate::host::Host;
@@ -212,6 +213,14 @@ impl Registry {
     #[must_use]
     pub fn barrier(&self) -> Option<Barrier> {
         self.catalog.barrier()
+    }
+
+    /// Returns the last relocation of the registry, if there was one.
+    ///
+    /// # Errors
+    /// Fails if the catalog fails.
+    pub async fn relocation(&self) -> Result<Option<Relocation>, AppError> {
+        Ok(self.catalog.relocation().await?)
     }
 
     /// Checks that the store and the catalog can be read and written. A read-only registry is

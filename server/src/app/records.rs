@@ -75,7 +75,7 @@ impl Subject {
     }
 
     /// Returns whether the bytes are a valid record of this kind of subject.
-    fn is_recorded_in(&self, bytes: &[u8]) -> bool {
+    pub(super) fn is_recorded_in(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Release(..) => ReleaseRecord::decode(bytes).is_some(),
             Self::Move(..) => MoveRecord::decode(bytes).is_some(),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{CATALOG_FILE, StartError};
+use crate::catalog::engine::{Intake, NewBlank};
 use crate::catalog::postgres::{self, Address};
 use crate::catalog::sqlite::{self, Found};
 use crate::catalog::{Catalog, CatalogError};
@@ -28,8 +29,9 @@ pub enum CatalogAt {
 }
 
 impl CatalogAt {
-    /// Returns the place as an operator writes it, without a password.
-    fn shown(&self) -> Option<String> {
+    /// Returns the place as an operator writes it, without a password; `None` for the data
+    /// directory.
+    pub(super) fn shown(&self) -> Option<String> {
         match self {
             Self::Inside => None,
             Self::File(path) => Some(format!("sqlite:{}", path.display())),
@@ -50,9 +52,7 @@ pub(super) fn open(
         CatalogAt::File(path) => in_file(path, fill)?,
         CatalogAt::Postgres(address) => {
             let unusable = |source| database(address, source);
-            let folder = data_dir.to_owned();
-            let copies = Arc::new(move || sqlite::blank(&folder));
-            match postgres::find(address, copies).map_err(unusable)? {
+            match postgres::find(address, copies_in(data_dir)).map_err(unusable)? {
                 postgres::Found::Catalog(catalog) => catalog,
                 postgres::Found::Nothing(scratch) => {
                     fill(scratch.catalog())?;
@@ -63,6 +63,81 @@ pub(super) fn open(
     };
     record_place(data_dir, at)?;
     Ok(catalog)
+}
+
+/// Opens the catalog if there is one. Makes nothing.
+pub(super) fn peek(data_dir: &Path, at: &CatalogAt) -> Result<Option<Catalog>, StartError> {
+    let found = match at {
+        CatalogAt::Inside => sqlite::peek(&data_dir.join(CATALOG_FILE)),
+        CatalogAt::File(path) => sqlite::peek(path),
+        CatalogAt::Postgres(address) => postgres::peek(address, copies_in(data_dir)),
+    };
+    found.map_err(|source| unusable(data_dir, at, source))
+}
+
+/// The maker of the files that a catalog in a database is copied to.
+fn copies_in(data_dir: &Path) -> NewBlank {
+    let folder = data_dir.to_owned();
+    Arc::new(move || sqlite::blank(&folder))
+}
+
+/// A catalog under construction, to take the place of the present one if there is one.
+pub(super) enum New {
+    File(sqlite::Scratch),
+    Database(Box<postgres::Anew>),
+}
+
+impl New {
+    /// Begins a catalog.
+    ///
+    /// # Errors
+    /// If a registry serves the present file, or the catalog cannot be made.
+    pub(super) fn begin(data_dir: &Path, at: &CatalogAt) -> Result<Self, StartError> {
+        let begun = match at {
+            CatalogAt::Inside => sqlite::begin_anew(&data_dir.join(CATALOG_FILE)).map(Self::File),
+            CatalogAt::File(path) => sqlite::begin_anew(path).map(Self::File),
+            CatalogAt::Postgres(address) => postgres::begin_anew(address, copies_in(data_dir))
+                .map(|anew| Self::Database(Box::new(anew))),
+        };
+        begun.map_err(|source| unusable(data_dir, at, source))
+    }
+
+    /// Returns the catalog to fill.
+    pub(super) fn catalog(&self) -> &Catalog {
+        match self {
+            Self::File(scratch) => scratch.catalog(),
+            Self::Database(anew) => anew.catalog(),
+        }
+    }
+
+    /// Begins to fill it with all rows of another catalog.
+    ///
+    /// # Errors
+    /// If the catalog cannot be written.
+    pub(super) fn intake(&self) -> Result<Box<dyn Intake>, CatalogError> {
+        match self {
+            Self::File(scratch) => scratch.intake(),
+            Self::Database(anew) => anew.intake(),
+        }
+    }
+
+    /// Puts the catalog in its place. Returns the place of the replaced one, in words.
+    ///
+    /// # Errors
+    /// If the catalog cannot be put there.
+    pub(super) fn finish(self) -> Result<Option<String>, CatalogError> {
+        match self {
+            Self::File(scratch) => {
+                let aside = scratch.set_aside()?;
+                scratch.finish()?;
+                Ok(aside.map(|path| path.display().to_string()))
+            }
+            Self::Database(anew) => {
+                let (_, aside) = anew.finish()?;
+                Ok(aside.map(|schema| format!("the schema {schema}")))
+            }
+        }
+    }
 }
 
 /// Makes the error of a catalog that cannot be used.
@@ -107,13 +182,24 @@ pub(super) fn check_place(data_dir: &Path, at: &CatalogAt) -> Result<(), StartEr
     }
 }
 
-fn record_place(data_dir: &Path, at: &CatalogAt) -> Result<(), StartError> {
-    let Some(place) = at.shown() else { return Ok(()) };
+/// Writes the place of a catalog elsewhere into the data directory.
+pub(super) fn record_place(data_dir: &Path, at: &CatalogAt) -> Result<(), StartError> {
     let path = data_dir.join(PLACE_FILE);
+    let Some(place) = at.shown() else { return Ok(()) };
     let text = format!("{place}\n");
     if fs::read_to_string(&path).is_ok_and(|present| present == text) {
         return Ok(());
     }
     let written = super::make_private(&path).and_then(|()| fs::write(&path, text));
     written.map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })
+}
+
+/// Removes the note of a catalog elsewhere from the data directory, whose own catalog it has now.
+pub(super) fn forget_place(data_dir: &Path) -> Result<(), StartError> {
+    match fs::remove_file(data_dir.join(PLACE_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StartError::DataDir { path: data_dir.to_owned(), source: error })
+        }
+        _ => Ok(()),
+    }
 }

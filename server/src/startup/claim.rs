@@ -35,6 +35,16 @@ struct Marker {
     schema: Schema,
 }
 
+/// Writes the id of a registry into a store.
+///
+/// # Errors
+/// If the store cannot be written.
+pub(super) async fn mark(store: &OpenStore, own: RegistryId) -> Result<(), StartError> {
+    let marker = Marker { id: own.to_string(), schema: Schema::V1 };
+    let bytes = serde_json::to_vec(&marker).unwrap_or_default();
+    Ok(store.put_marker(MARKER, bytes.into()).await?)
+}
+
 /// Returns the id of the registry that a store belongs to.
 ///
 /// # Errors
@@ -122,9 +132,7 @@ impl Bond<'_> {
         let random = random.ok_or(StartError::Machine("the system provides no random bytes"))?;
         let identity = self.catalog.identify(RegistryId::from_bytes(random)).await;
         let own = identity.map_err(|error| self.unusable(error))?.registry;
-        let marker = Marker { id: own.to_string(), schema: Schema::V1 };
-        let bytes = serde_json::to_vec(&marker).unwrap_or_default();
-        self.store.put_marker(MARKER, bytes.into()).await?;
+        mark(self.store, own).await?;
         let store = self.at.to_string();
         // Of two registries that claim a store at once, one finds the other's id.
         match owner(self.store).await? {

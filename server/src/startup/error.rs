@@ -8,6 +8,7 @@ use seawall_store::backend::s3::InvalidSettings;
 use seawall_store::error::StoreError;
 
 use crate::app::AppError;
+use crate::catalog::relocation::Places;
 use crate::catalog::{CatalogError, RegistryId};
 use crate::own_file::Suspect;
 use crate::tokens::InvalidTokens;
@@ -117,6 +118,50 @@ pub enum StartError {
         /// The place of the catalog.
         place: String,
     },
+    /// The registry was moved.
+    #[error("this registry was moved to {to}")]
+    Moved {
+        /// The places it was moved to.
+        to: Places,
+    },
+    /// The place holds a part of a registry that is being moved there.
+    #[error("a registry is being moved to {place}, and not all of it has arrived")]
+    Arriving {
+        /// The place.
+        place: String,
+    },
+    /// The registry is being moved, but not to the named place.
+    #[error("this registry is being moved to {to}")]
+    MovingElsewhere {
+        /// The target of the relocation that was begun.
+        to: Places,
+    },
+    /// A registry is to be moved to a place where it cannot arrive.
+    #[error("cannot move the registry to {place}: {why}")]
+    Occupied {
+        /// The place.
+        place: String,
+        /// The reason.
+        why: String,
+    },
+    /// Source and target of a relocation are the same.
+    #[error("the registry is already at {place}")]
+    SamePlace {
+        /// The place.
+        place: String,
+    },
+    /// Another process collects or moves the registry.
+    #[error("another process is moving this registry, or collects its garbage")]
+    Claimed,
+    /// The catalog has no relocation to give up.
+    #[error("this registry is not being moved")]
+    NotMoving,
+    /// The rows of a table changed on the way.
+    #[error("the rows of the table {table} are not the same in the new catalog")]
+    RowsDiffer {
+        /// The table.
+        table: &'static str,
+    },
     /// The catalog was lost and cannot be rebuilt.
     #[error("cannot rebuild the catalog from the store")]
     Rebuild(#[from] AppError),
@@ -169,7 +214,8 @@ impl StartError {
             ),
             Self::Catalog { source, .. } | Self::Database { source, .. } => source.remedy(),
             Self::CatalogElsewhere { place } => Some(format!(
-                "run `seawall serve DATA --catalog '{place}'`, and name the registry by its address"
+                "run `seawall serve DATA --catalog '{place}'`, and name the registry by its address; \
+                 for `seawall relocate` it is --from-catalog"
             )),
             Self::Rebuild(error) => error.remedy(),
             Self::Listen { .. } => Some("choose another address or port".to_owned()),
@@ -181,7 +227,41 @@ impl StartError {
             Self::NotEmpty { .. } => {
                 Some("name an empty directory, or one that does not exist yet".to_owned())
             }
-            Self::DataDir { .. } | Self::Machine(_) => None,
+            other => other.remedy_of_move(),
+        }
+    }
+
+    /// Returns the next step of a relocation.
+    fn remedy_of_move(&self) -> Option<String> {
+        match self {
+            Self::Moved { to } => Some(format!(
+                "name the registry by its new address; `seawall serve` starts it there, with --store \
+                 {} and --catalog {} for what is not in its data directory. What is left here may \
+                 be deleted",
+                to.store, to.catalog
+            )),
+            Self::Arriving { .. } => Some(
+                "run the same `seawall relocate` again: it goes on where it stopped".to_owned(),
+            ),
+            Self::MovingElsewhere { .. } => Some(
+                "complete that relocation with the same options, or give it up: \
+                 `seawall relocate DATA --abort`"
+                    .to_owned(),
+            ),
+            Self::Occupied { .. } => {
+                Some("name an empty place, or empty this one if nothing needs it".to_owned())
+            }
+            Self::SamePlace { .. } => {
+                Some("name another --store, another --catalog, or both".to_owned())
+            }
+            Self::Claimed => Some("wait until it has ended, then run the command again".to_owned()),
+            Self::NotMoving => {
+                Some("nothing has to be given up: `seawall serve` serves it".to_owned())
+            }
+            Self::RowsDiffer { .. } => {
+                Some("run the command again; if it says so again, report it".to_owned())
+            }
+            _ => None,
         }
     }
 }

@@ -104,6 +104,17 @@ pub(super) fn prepare(
     Ok(())
 }
 
+/// Prepares a directory for a registry that arrives in it, or that only keeps scratch files there.
+///
+/// # Errors
+/// If it cannot be used.
+pub(super) fn prepare_scratch(data_dir: &Path) -> Result<(), StartError> {
+    let unusable = |source| StartError::DataDir { path: data_dir.to_owned(), source };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(FOLDER_MODE).create(data_dir).map_err(unusable)?;
+    check(data_dir)
+}
+
 /// Removes the permissions of other users, if any.
 ///
 /// A registry without the right to do so starts anyway: its user may only have read access to the

@@ -8,10 +8,12 @@ use seawall_api::audit::Action;
 use seawall_store::layer::ReadOnly;
 use seawall_store::port::ObjectStore;
 
+use super::catalog::New;
 use super::claim::Bond;
+use super::relocate::{self, Home};
 use super::store::OpenStore;
 use super::{
-    CATALOG_FILE, CatalogAt, Machine, Running, STORE_FOLDER, StartError, StoreAt, catalog, folder,
+    CATALOG_FILE, Machine, Running, STORE_FOLDER, StartError, StoreAt, catalog, folder,
     on_a_thread, serve_on, settings, store,
 };
 use crate::app::maintenance::rebuild::{Rebuilt, rebuild};
@@ -44,31 +46,37 @@ pub(super) fn fill(store: Arc<dyn ObjectStore>, catalog: &Catalog) -> Result<Reb
 pub struct Recovered {
     /// The contents of the store, and the damage found.
     pub found: Rebuilt,
-    /// The new path of the previous catalog, if there was one.
-    pub aside: Option<PathBuf>,
+    /// The new place of the previous catalog, if there was one: a path, or a schema.
+    pub aside: Option<String>,
 }
 
-/// Makes a new catalog for `data_dir` from its store alone, and sets the old catalog aside.
+/// Makes a new catalog for a registry from its store alone, and sets the old catalog aside.
 ///
 /// # Errors
-/// If a registry serves the directory, or if the store cannot be read. Nothing has changed then.
-pub async fn recover(data_dir: PathBuf, store_at: StoreAt) -> Result<Recovered, StartError> {
+/// If a registry serves the directory, if the store cannot be read, or if the registry was moved.
+/// Nothing has changed then.
+pub async fn recover(data_dir: PathBuf, home: Home) -> Result<Recovered, StartError> {
     on_a_thread(move || {
+        let Home { store: store_at, catalog: catalog_at } = home;
         if store_at != StoreAt::Inside {
             folder::prepare(&data_dir, Absent::Create, &store_at)?;
         }
         let store = opened_store(&data_dir, &store_at)?;
         folder::check(&data_dir)?;
-        catalog::check_place(&data_dir, &CatalogAt::Inside)?;
-        let path = data_dir.join(CATALOG_FILE);
-        let unusable = |source| StartError::Catalog { path: path.clone(), source };
-        let scratch = sqlite::begin_anew(&path).map_err(unusable)?;
-        let found = fill(store.port(), scratch.catalog())?;
-        let place = (&*data_dir, &CatalogAt::Inside);
-        let bond = Bond { catalog: scratch.catalog(), place, store: &store, at: &store_at };
+        catalog::check_place(&data_dir, &catalog_at)?;
+        store::block_on(relocate::check_new(&store, &store_at))??;
+        // A catalog that cannot be opened has nothing to say.
+        if let Ok(Some(present)) = catalog::peek(&data_dir, &catalog_at) {
+            relocate::check_open(&present)?;
+        }
+        let new = New::begin(&data_dir, &catalog_at)?;
+        let found = fill(store.port(), new.catalog())?;
+        let place = (&*data_dir, &catalog_at);
+        let bond = Bond { catalog: new.catalog(), place, store: &store, at: &store_at };
         store::block_on(bond.adopt())??;
-        let aside = scratch.set_aside().map_err(unusable)?;
-        scratch.finish().map_err(unusable)?;
+        let unusable = |source| catalog::unusable(&data_dir, &catalog_at, source);
+        let aside = new.finish().map_err(unusable)?;
+        catalog::record_place(&data_dir, &catalog_at)?;
         Ok(Recovered { found, aside })
     })
     .await

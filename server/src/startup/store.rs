@@ -12,6 +12,7 @@ use seawall_store::error::StoreError;
 use seawall_store::layer::ReadCache;
 use seawall_store::port::ObjectStore;
 
+use super::relocate::MOVED_MARKER;
 use super::{Machine, STORE_FOLDER, StartError};
 use crate::app::StateOf;
 use crate::host::Host as _;
@@ -80,9 +81,19 @@ pub(super) enum OpenStore {
 /// named.
 pub(super) fn open(data_dir: &Path, at: &StoreAt) -> Result<OpenStore, StartError> {
     let inside = data_dir.join(STORE_FOLDER);
-    if *at != StoreAt::Inside && inside.is_dir() {
+    // What a relocation left behind is no longer this registry's.
+    if *at != StoreAt::Inside && inside.is_dir() && !inside.join(MOVED_MARKER).is_file() {
         return Err(StartError::OwnStore { path: inside, named: at.to_string() });
     }
+    open_any(data_dir, at)
+}
+
+/// Opens a store, beside one in the data directory or not.
+///
+/// # Errors
+/// If it cannot be used.
+pub(super) fn open_any(data_dir: &Path, at: &StoreAt) -> Result<OpenStore, StartError> {
+    let inside = data_dir.join(STORE_FOLDER);
     let directory = |path: &Path| {
         std::fs::create_dir_all(path)
             .map_err(|source| StartError::DataDir { path: path.to_owned(), source })?;
@@ -123,6 +134,17 @@ impl OpenStore {
         match self {
             Self::Directory(directory) => directory.put_marker(path, bytes).await,
             Self::Bucket(bucket) => bucket.put_marker(path, bytes).await,
+        }
+    }
+
+    /// Removes a marker. A missing one is not an error.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub(super) async fn remove_marker(&self, path: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(directory) => directory.remove_marker(path).await,
+            Self::Bucket(bucket) => bucket.remove_marker(path).await,
         }
     }
 

@@ -18,6 +18,7 @@ pub mod backup;
 pub mod collect;
 pub mod fsck;
 pub mod rebuild;
+pub mod relocate;
 
 /// Collections, checks and backups, and the jobs among them that this process runs.
 pub struct Maintenance {
