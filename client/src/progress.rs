@@ -15,6 +15,10 @@ pub enum Stage {
     Verify,
     /// Inflating a compressed disk.
     Unpack,
+    /// Copying the objects of a registry.
+    Copy,
+    /// Moving the rows of a registry's catalog.
+    Rows,
 }
 
 /// A receiver of a flow's progress. Called from many threads; must return at once.

@@ -166,6 +166,22 @@ fn aws_environment() -> seawall_store::backend::s3::Environment {
     seawall_store::backend::s3::Environment::of(std::env::vars_os().filter_map(text))
 }
 
+/// Returns the same variables for the present home of a registry that is moved: `FROM_AWS_…` wins
+/// over `AWS_…`.
+#[cfg(feature = "server")]
+#[allow(clippy::disallowed_methods)] // this is the composition root
+fn aws_environment_of_source() -> seawall_store::backend::s3::Environment {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let all = || std::env::vars_os().filter_map(text);
+    let of_source = all().filter_map(|(name, value)| {
+        let name = name.strip_prefix("FROM_").filter(|name| name.starts_with("AWS_"))?;
+        Some((name.to_owned(), value))
+    });
+    seawall_store::backend::s3::Environment::of(all().chain(of_source))
+}
+
 /// Returns an environment variable, or `None` if the variable is unset or empty.
 #[allow(clippy::disallowed_methods)] // this is the composition root
 fn variable(name: &str) -> Option<String> {

@@ -13,6 +13,8 @@ use seawall_store::image::convert::Device;
 use seawall_store::unfinished;
 use tokio::signal::unix::{SignalKind, signal};
 
+#[cfg(feature = "server")]
+use crate::command::Offline;
 use crate::command::{Command, Maintenance};
 use crate::failure::{Failure, plain};
 use crate::output::tell;
@@ -46,6 +48,10 @@ impl Aftermath {
             Command::Patch(_, patch) if !patch.dry_run => Self::Patched(patch.dir.clone()),
             Command::Pull(_, pull) if !pull.dry_run => Self::Resumes,
             Command::Push(..) | Command::Maintenance(_, Maintenance::Repair(_)) => Self::Resumes,
+            #[cfg(feature = "server")]
+            Command::Offline(Offline::Relocate(args)) if !args.dry_run && !args.abort => {
+                Self::Resumes
+            }
             Command::Export(_, export) => Self::of_output(export.output.as_deref()),
             Command::Convert(convert) => Self::of_output(convert.to.as_ref().map(|to| &*to.0)),
             Command::Package(..)

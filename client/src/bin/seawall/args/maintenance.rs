@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 #[cfg(feature = "server")]
-use super::serve::store::StoreArgs;
+use super::serve::{catalog::CatalogArgs, from::FromArgs, store::StoreArgs};
 use super::{Credentials, Threads};
 
 #[derive(Args, Debug)]
@@ -90,6 +90,27 @@ pub(crate) struct RecoverArgs {
     pub(crate) data: PathBuf,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogArgs,
+}
+
+#[cfg(feature = "server")]
+#[derive(Args, Debug)]
+pub(crate) struct RelocateArgs {
+    /// The registry's data directory, now and afterwards; created if need be
+    pub(crate) data: PathBuf,
+    /// Print the bytes and the rows to be moved, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Give up an unfinished relocation: the registry takes writes again where it is
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) abort: bool,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogArgs,
 }
 
 #[cfg(feature = "server")]

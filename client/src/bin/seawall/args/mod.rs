@@ -103,6 +103,9 @@ pub(crate) enum RawCommand {
     /// Rehearse a recovery and verify releases; change nothing
     #[cfg(feature = "server")]
     Drill(maintenance::DrillArgs),
+    /// Move a registry to another store or catalog, and back; resumable
+    #[cfg(feature = "server")]
+    Relocate(Box<maintenance::RelocateArgs>),
     #[command(flatten)]
     Audit(audit::RawAudit),
     /// Create, list and revoke access tokens

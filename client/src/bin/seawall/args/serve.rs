@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use seawall_server::config::DEFAULT_PORT;
 
 pub(crate) mod catalog;
+pub(crate) mod from;
 pub(crate) mod store;
 
 use catalog::CatalogArgs;

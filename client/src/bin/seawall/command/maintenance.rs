@@ -8,9 +8,9 @@ use super::reference::{Target, release};
 use super::{Command, Reach, threads};
 use crate::args::maintenance::{BackupArgs, FsckArgs, GcArgs, JobsArgs, RepairArgs};
 #[cfg(feature = "server")]
-use crate::args::maintenance::{DrillArgs, RecoverArgs};
+use crate::args::maintenance::{DrillArgs, RecoverArgs, RelocateArgs};
 #[cfg(feature = "server")]
-use crate::args::serve::store::StoreArgs;
+use crate::args::serve::{catalog::CatalogArgs, store::StoreArgs};
 use crate::failure::Failure;
 
 #[derive(Debug)]
@@ -44,7 +44,8 @@ pub(crate) struct Repair {
 #[cfg(feature = "server")]
 #[derive(Debug)]
 pub(crate) enum Offline {
-    Recover { data: PathBuf, store: StoreArgs },
+    Recover { data: PathBuf, store: StoreArgs, catalog: CatalogArgs },
+    Relocate(Box<RelocateArgs>),
     Drill { data: PathBuf, store: StoreArgs, releases: usize, into: Option<PathBuf> },
 }
 
@@ -99,8 +100,8 @@ pub(super) fn jobs(args: JobsArgs) -> Command {
 
 #[cfg(feature = "server")]
 pub(super) fn recover(args: RecoverArgs) -> Command {
-    let RecoverArgs { data, store } = args;
-    Command::Offline(Offline::Recover { data, store })
+    let RecoverArgs { data, store, catalog } = args;
+    Command::Offline(Offline::Recover { data, store, catalog })
 }
 
 #[cfg(feature = "server")]

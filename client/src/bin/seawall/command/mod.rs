@@ -122,6 +122,8 @@ impl Command {
             RawCommand::Recover(args) => Ok(maintenance::recover(args)),
             #[cfg(feature = "server")]
             RawCommand::Drill(args) => Ok(maintenance::drill(args)),
+            #[cfg(feature = "server")]
+            RawCommand::Relocate(args) => Ok(Self::Offline(Offline::Relocate(args))),
             RawCommand::Audit(raw) => audit::prove(raw),
             RawCommand::Token(raw) => tokens::prove(raw),
             #[cfg(feature = "server")]
@@ -166,6 +168,12 @@ impl Command {
             Self::Offline(Offline::Recover { .. }) => "recover",
             #[cfg(feature = "server")]
             Self::Offline(Offline::Drill { .. }) => "drill",
+            #[cfg(feature = "server")]
+            Self::Offline(Offline::Relocate(args)) => match (args.abort, args.dry_run) {
+                (true, _) => "relocate-abort",
+                (_, true) => "relocate-plan",
+                _ => "relocate",
+            },
             Self::Audit(_, order) => order.schema(),
             Self::Tokens(_, order) => order.schema(),
         }

@@ -18,6 +18,8 @@ use directories::ProjectDirs;
 use seawall::host::HostState;
 use seawall::progress::Progress;
 use seawall::registry::Registry;
+#[cfg(feature = "server")]
+use seawall_server::Home;
 
 use crate::args::Global;
 use crate::command::Command;
@@ -35,7 +37,7 @@ use images::convert;
 use look::{channels, diff, list, show};
 use maintenance::{backup, collect};
 #[cfg(feature = "server")]
-use maintenance::{drill, recover, store};
+use maintenance::{catalog, drill, recover, relocate, store};
 use releases::{describe, export, patch, pull, push, verify};
 
 /// The context of a command that uses a registry.
@@ -152,8 +154,16 @@ async fn without_registry(
         Command::Convert(command) => convert::convert(command, progress, style).await,
         Command::Inspect(command) => convert::inspect(command, progress, style).await,
         #[cfg(feature = "server")]
-        Command::Offline(Offline::Recover { data, store }) => {
-            recover::recover(data, store::find(store, global)?, style).await
+        Command::Offline(Offline::Recover { data, store, catalog }) => {
+            let home = Home {
+                store: store::find(store, global)?,
+                catalog: catalog::find(catalog, global)?,
+            };
+            recover::recover(data, home, style).await
+        }
+        #[cfg(feature = "server")]
+        Command::Offline(Offline::Relocate(args)) => {
+            relocate::run(*args, global, progress, style).await
         }
         #[cfg(feature = "server")]
         Command::Offline(Offline::Drill { data, store, releases, into }) => {

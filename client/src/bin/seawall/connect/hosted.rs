@@ -68,8 +68,15 @@ pub(crate) fn refused(error: &StartError) -> Failure {
         | StartError::OwnStore { .. }
         | StartError::Foreign { .. }
         | StartError::Unclaimed { .. }
-        | StartError::StoreElsewhere { .. } => ErrorKind::Conflict,
-        StartError::Bucket(_) => ErrorKind::InvalidInput,
+        | StartError::StoreElsewhere { .. }
+        | StartError::Moved { .. }
+        | StartError::Arriving { .. }
+        | StartError::MovingElsewhere { .. }
+        | StartError::NotMoving
+        | StartError::Occupied { .. } => ErrorKind::Conflict,
+        StartError::Bucket(_) | StartError::SamePlace { .. } => ErrorKind::InvalidInput,
+        StartError::RowsDiffer { .. } => ErrorKind::Internal,
+        StartError::Database { source, .. } => source.kind(),
         StartError::Store(error) | StartError::Cache(error) => error.kind(),
         StartError::Catalog { source, .. } => source.kind(),
         StartError::DataDir { path, source } => {

@@ -25,6 +25,8 @@ pub(super) fn verb(stage: Stage) -> &'static str {
         Stage::Apply => "writing",
         Stage::Verify => "verifying",
         Stage::Unpack => "inflating",
+        Stage::Copy => "copying objects",
+        Stage::Rows => "moving rows",
     }
 }
 

@@ -201,7 +201,16 @@ mod tests {
 
     #[test]
     fn commands_without_a_registry_offer_none() {
-        let alone = ["convert", "inspect", "describe", "completions", "man", "recover", "drill"];
+        let alone = [
+            "convert",
+            "inspect",
+            "describe",
+            "completions",
+            "man",
+            "recover",
+            "drill",
+            "relocate",
+        ];
         for (path, command) in commands() {
             if command.has_subcommands() {
                 continue;

@@ -11,8 +11,8 @@ pub(super) const GROUPS: &[Group] = &[
     (
         "Run a registry",
         &[
-            "serve", "gc", "fsck", "repair", "jobs", "backup", "recover", "drill", "audit",
-            "webhooks", "quota", "token",
+            "serve", "gc", "fsck", "repair", "jobs", "backup", "recover", "drill", "relocate",
+            "audit", "webhooks", "quota", "token",
         ],
     ),
     ("Disk images, without a registry", &["convert", "inspect"]),

@@ -25,6 +25,12 @@ pub(crate) fn find(args: CatalogArgs, global: &Global) -> Result<CatalogAt, Fail
     place.map_or(Ok(CatalogAt::Inside), |place| parse(&place, &crate::variable))
 }
 
+/// Finds the place of a catalog that is named by an option alone.
+pub(crate) fn named(place: Option<&str>) -> Result<CatalogAt, Failure> {
+    let given = place.filter(|text| !text.is_empty());
+    given.map_or(Ok(CatalogAt::Inside), |place| parse(place, &crate::variable))
+}
+
 /// Parses the place of a catalog. The text may hold a password, so that errors do not repeat it.
 fn parse(place: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<CatalogAt, Failure> {
     if let Some(path) = place.strip_prefix(FILE) {

@@ -2,7 +2,7 @@
 
 pub(super) mod backup;
 #[cfg(feature = "server")]
-mod catalog;
+pub(super) mod catalog;
 pub(super) mod collect;
 #[cfg(feature = "server")]
 pub(super) mod drill;
@@ -10,6 +10,8 @@ mod fsck;
 mod jobs;
 #[cfg(feature = "server")]
 pub(super) mod recover;
+#[cfg(feature = "server")]
+pub(super) mod relocate;
 mod repair;
 #[cfg(feature = "server")]
 pub(crate) mod serve;

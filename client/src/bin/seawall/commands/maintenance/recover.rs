@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use seawall::error::ErrorKind;
-use seawall_server::{Rebuilt, StartError, StoreAt};
+use seawall_server::{Home, Rebuilt, StartError, StoreAt};
 use serde::Serialize;
 
 use crate::connect::hosted::refused;
@@ -72,7 +72,7 @@ impl Found {
 struct Recovered {
     found: Found,
     #[serde(skip_serializing_if = "Option::is_none")]
-    old_catalog: Option<PathBuf>,
+    old_catalog: Option<String>,
 }
 
 /// Fails unless the directory holds a registry's data.
@@ -104,16 +104,15 @@ fn in_use(data: &Path, error: &StartError) -> Failure {
     failure
 }
 
-pub(crate) async fn recover(data: PathBuf, store: StoreAt, style: Style) -> Result<(), Failure> {
-    check_data(&data, &store)?;
-    let recovered = seawall_server::recover(data.clone(), store)
-        .await
-        .map_err(|error| in_use(&data, &error))?;
+pub(crate) async fn recover(data: PathBuf, home: Home, style: Style) -> Result<(), Failure> {
+    check_data(&data, &home.store)?;
+    let recovered =
+        seawall_server::recover(data.clone(), home).await.map_err(|error| in_use(&data, &error))?;
     let recovered = Recovered { found: recovered.found.into(), old_catalog: recovered.aside };
     answer(style, &recovered, |recovered| {
         let mut text = "rebuilt the catalog from the store\n".to_owned() + &recovered.found.text();
         if let Some(old) = &recovered.old_catalog {
-            text += &format!("  the old catalog is now {}\n", old.display());
+            text += &format!("  the old catalog is now {old}\n");
         }
         text
     })?;

@@ -22,6 +22,11 @@ pub(crate) fn find(args: StoreArgs, global: &Global) -> Result<StoreAt, Failure>
     place(with_table(args, table), crate::aws_environment())
 }
 
+/// Finds the place of a store that is named by options alone.
+pub(crate) fn named(args: StoreArgs) -> Result<StoreAt, Failure> {
+    place(args, crate::aws_environment_of_source())
+}
+
 /// Fills what neither flags nor the environment say from the configuration file.
 fn with_table(args: StoreArgs, table: ServeTable) -> StoreArgs {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());

@@ -72,6 +72,23 @@ pub(super) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "relocate",
+        &[
+            example(
+                "Move a registry out of its directory",
+                "seawall relocate ./registry --store s3://images --catalog postgres://me@db/images",
+            ),
+            example(
+                "Move it back",
+                "seawall relocate ./registry --from-store s3://images --from-catalog postgres://me@db/images",
+            ),
+            example(
+                "See what would be moved",
+                "seawall relocate ./registry --store s3://images --dry-run",
+            ),
+        ],
+    ),
+    (
         "audit",
         &[
             example("Show who did what to an application", "seawall audit shop --since 7d"),
