@@ -79,6 +79,13 @@ impl CephBucket {
         ]
     }
 
+    /// A run that has the keys of every bucket.
+    #[must_use]
+    pub fn with_keys(run: Run) -> Run {
+        let (access_key, secret_key) = Referee::of_environment().keys();
+        run.env("AWS_ACCESS_KEY_ID", access_key).env("AWS_SECRET_ACCESS_KEY", secret_key)
+    }
+
     /// A run that has the keys and the address of the bucket.
     #[must_use]
     pub fn opened(&self, run: Run) -> Run {
@@ -103,17 +110,17 @@ impl CephBucket {
 
     /// The bytes of an object.
     pub fn get(&self, key: &str, into: &Path) {
-        self.request("GET", &format!("/{key}"), &["-o", into.to_str().unwrap()]);
+        self.request("GET", &path_of(key), &["-o", into.to_str().unwrap()]);
     }
 
     /// Writes an object.
     pub fn put(&self, key: &str, from: &Path) {
-        self.request("PUT", &format!("/{key}"), &["-T", from.to_str().unwrap()]);
+        self.request("PUT", &path_of(key), &["-T", from.to_str().unwrap()]);
     }
 
     /// Removes an object.
     pub fn delete(&self, key: &str) {
-        self.request("DELETE", &format!("/{key}"), &[]);
+        self.request("DELETE", &path_of(key), &[]);
     }
 
     /// Kills the gateway with SIGKILL, and starts another one at its address.
@@ -132,6 +139,11 @@ impl CephBucket {
         args.extend(more);
         tool("curl", args)
     }
+}
+
+/// Returns the path of an object in the encoding that is signed; curl does not encode.
+fn path_of(key: &str) -> String {
+    format!("/{}", key.replace('@', "%40"))
 }
 
 /// A running cluster; killed when dropped.

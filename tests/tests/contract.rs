@@ -27,7 +27,7 @@ fn shop(world: &World) {
 }
 
 /// Every command once, in an order that works. `|` precedes an exit status other than 0.
-const COMMANDS: [&str; 55] = [
+const COMMANDS: [&str; 57] = [
     "push shop:1 --machine a=root:1.raw",
     "push shop:2 --machine a=root:2.raw,data:1.raw",
     "push shop:3 --machine a=root:3.raw",
@@ -83,6 +83,8 @@ const COMMANDS: [&str; 55] = [
     "jobs",
     "drill registry",
     "recover registry",
+    "relocate registry --store objects --dry-run",
+    "relocate registry --store objects --catalog sqlite:moved.sqlite",
 ];
 
 /// Commands on the added webhook.

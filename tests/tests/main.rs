@@ -43,6 +43,7 @@ mod ovf_files;
 mod patch;
 mod patch_in_use;
 mod push_pull;
+mod relocate;
 mod room;
 mod serve;
 mod sql;
