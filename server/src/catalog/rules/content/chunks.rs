@@ -63,13 +63,15 @@ pub(in crate::catalog) fn locate(
     let found = places.find(tx, chunks)?;
     let impossible = || TxError::damaged("the place of a chunk is impossible");
     let mut packs = Packs::default();
-    let mut located = Vec::with_capacity(chunks.len());
-    for (place, digest) in found.into_iter().zip(chunks) {
-        let Some(Place { pack, frame }) = place else { return Ok(Located::Missing(*digest)) };
-        let frame = frame.ok_or_else(impossible)?;
-        located.push(ChunkPlace { pack: packs.position(pack), frame });
+    if let Some(at) = found.iter().position(Option::is_none) {
+        return Ok(Located::Missing(chunks[at]));
     }
-    Ok(Located::All { packs: packs.digests(tx)?, places: located })
+    let place = |Place { pack, frame }| {
+        let frame = frame.ok_or_else(impossible)?;
+        Ok(ChunkPlace { pack: packs.position(pack), frame })
+    };
+    let places = found.into_iter().flatten().map(place).collect::<TxResult<_>>()?;
+    Ok(Located::All { packs: packs.digests(tx)?, places })
 }
 
 /// The packs of an answer, each once, in the order of first use.
@@ -77,16 +79,25 @@ pub(in crate::catalog) fn locate(
 struct Packs {
     ids: Vec<PackKey>,
     positions: HashMap<PackKey, u32>,
+    last: Option<(PackKey, u32)>,
 }
 
 impl Packs {
     fn position(&mut self, id: PackKey) -> u32 {
+        // Neighbours on a disk mostly share a pack.
+        if let Some((last, position)) = self.last
+            && last == id
+        {
+            return position;
+        }
         let ids = &mut self.ids;
-        *self.positions.entry(id).or_insert_with(|| {
+        let position = *self.positions.entry(id).or_insert_with(|| {
             ids.push(id);
             // There are never more packs than chunks in the query, whose positions are `u32`.
             u32::try_from(ids.len() - 1).unwrap_or(u32::MAX)
-        })
+        });
+        self.last = Some((id, position));
+        position
     }
 
     fn digests(&self, tx: &mut dyn Tx) -> TxResult<Vec<PackDigest>> {
