@@ -285,7 +285,7 @@ async fn run(at: &At<'_>) -> Outcome<()> {
 
 async fn timed(what: &str, registry: &Registry, options: CollectOptions) -> Outcome<()> {
     let begun = Instant::now();
-    let done = registry.maintenance.collect(options).await?;
+    let done = registry.collector.collect(options).await?;
     println!("{what}: {:.3} s, {:?}", begun.elapsed().as_secs_f64(), done.swept);
     Ok(())
 }

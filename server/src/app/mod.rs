@@ -59,7 +59,9 @@ use content::Content;
 pub use content::packs::{KeptPack, PackObject};
 pub use error::AppError;
 use jobs::Kernel;
-use maintenance::Maintenance;
+use maintenance::backup::Backups;
+use maintenance::collect::Collector;
+use maintenance::fsck::Checker;
 use names::Names;
 pub use records::Completed;
 use records::Records;
@@ -109,8 +111,12 @@ pub struct Registry {
     pub audit: Audit,
     /// Pins, hosts, policies and what policies delete.
     pub retention: Retention,
-    /// Collections, checks and backups.
-    pub maintenance: Arc<Maintenance>,
+    /// Collections.
+    pub collector: Arc<Collector>,
+    /// Checks.
+    pub checker: Arc<Checker>,
+    /// Backups of the catalog.
+    pub backups: Backups,
     /// The status of all jobs.
     pub jobs: Kernel,
     /// The records of names in the store.
@@ -150,8 +156,8 @@ impl Registry {
             store: Arc::clone(&store),
             catalog: catalog.clone(),
             host: Arc::clone(&host),
-            damage: damage.clone(),
-            sweeper: sweeper.clone(),
+            damage,
+            sweeper,
             proving: Arc::new(Semaphore::new(cpus.max(1))),
             cache,
             lease_ttl_secs: lease_ttl_secs.max(1),
@@ -164,21 +170,10 @@ impl Registry {
             records: records.clone(),
             diffing: Semaphore::new(releases::diff::DIFFS_AT_ONCE),
         });
-        let maintenance = Arc::new(Maintenance {
-            store: Arc::clone(&store),
-            catalog: catalog.clone(),
-            host: Arc::clone(&host),
-            content: Arc::clone(&content),
-            releases: Arc::clone(&releases),
-            records: records.clone(),
-            sweeper,
-            damage,
-            room: room.clone(),
-            kernel: kernel.clone(),
-            collecting: <_>::default(),
-            usage: <_>::default(),
-            tally: <_>::default(),
-        });
+        let checker = Arc::new(Checker::new(&content, &records, &kernel));
+        let backups =
+            Backups { catalog: catalog.clone(), room: room.clone(), kernel: kernel.clone() };
+        let collector = Arc::new(Collector::new(&releases, &records, &kernel));
         Self {
             tokens: Arc::new(access::Tokens::new(catalog.clone(), Arc::clone(&host))),
             audit: Audit::new(kernel.clone(), reach),
@@ -188,13 +183,15 @@ impl Registry {
                 kernel: kernel.clone(),
                 names: names.clone(),
                 releases: Arc::clone(&releases),
-                maintenance: Arc::clone(&maintenance),
+                collector: Arc::clone(&collector),
             },
             content,
             releases,
             records,
             names,
-            maintenance,
+            collector,
+            checker,
+            backups,
             jobs: kernel,
             store,
             catalog,

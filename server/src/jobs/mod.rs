@@ -31,7 +31,7 @@ pub(crate) fn spawn(
 async fn repeat_collecting(registry: Arc<Registry>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
-        let started = registry.maintenance.start_collecting(<_>::default()).await;
+        let started = registry.collector.start_collecting(<_>::default()).await;
         warn("start a collection", started);
     }
 }
@@ -48,7 +48,7 @@ async fn apply_retention(registry: Arc<Registry>, pause: Duration) {
 async fn take_over(registry: Arc<Registry>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let collections = registry.maintenance.take_over_collecting().await;
+        let collections = registry.collector.take_over_collecting().await;
         warn("look for abandoned collections", collections);
         warn("look for abandoned retention", registry.retention.take_over().await);
     }

@@ -29,9 +29,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::app::AppError;
-use crate::app::jobs::{Order, Running, Step, Task, Work};
-use crate::app::maintenance::Maintenance;
-use crate::app::room::Reserved;
+use crate::app::jobs::{Kernel, Order, Running, Step, Task, Work};
+use crate::app::room::{Reserved, Room};
+use crate::catalog::Catalog;
 use crate::catalog::engine::Claim;
 use crate::catalog::jobs::JobKind;
 
@@ -159,7 +159,14 @@ impl CatalogCopy {
     }
 }
 
-impl Maintenance {
+/// The copies of the catalog.
+pub struct Backups {
+    pub(in crate::app) catalog: Catalog,
+    pub(in crate::app) room: Option<Room>,
+    pub(in crate::app) kernel: Kernel,
+}
+
+impl Backups {
     /// Copies the catalog and verifies the copy.
     ///
     /// # Errors
@@ -236,7 +243,7 @@ fn unreadable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Ap
 mod tests {
     use super::*;
     use crate::app::jobs::{JobState, JobStatus};
-    use crate::app::room::{MinFree, Room};
+    use crate::app::room::MinFree;
     use crate::app::tests::Site;
     use crate::app::{Registry, Settings};
     use crate::host::{Space, Volume};
@@ -253,18 +260,18 @@ mod tests {
     async fn there_is_one_copy_at_a_time() {
         let site = Site::new();
         let [one, other] = [site.sound(), site.sound()];
-        let copy = one.maintenance.back_up().await.unwrap();
+        let copy = one.backups.back_up().await.unwrap();
         for registry in [&one, &other] {
-            assert!(matches!(registry.maintenance.back_up().await, Err(AppError::Busy { .. })));
+            assert!(matches!(registry.backups.back_up().await, Err(AppError::Busy { .. })));
         }
         assert_eq!(status(&other).await.state, JobState::Running);
         copy.read(0..copy.len()).await.unwrap();
         let JobStatus { state, progress, .. } = status(&other).await;
         assert_eq!((state, progress.bytes), (JobState::Complete, copy.len()));
         drop(copy);
-        drop(other.maintenance.back_up().await.unwrap());
+        drop(other.backups.back_up().await.unwrap());
         // Its claim ends with its job.
-        drop(one.maintenance.back_up().await.unwrap());
+        drop(one.backups.back_up().await.unwrap());
         let failed = status(&other).await;
         assert!(failed.last_complete_at_secs.is_some(), "{failed:?}");
         assert_eq!(site.database.copy_count(), 0);
@@ -278,7 +285,7 @@ mod tests {
     async fn a_stop_by_another_process_breaks_the_copy_off() {
         let site = Site::new();
         let [one, other] = [site.sound(), site.sound()];
-        let copy = one.maintenance.back_up().await.unwrap();
+        let copy = one.backups.back_up().await.unwrap();
         copy.read(0..1).await.unwrap();
         other.jobs.stop("backup", "").await.unwrap();
         copy.job.running.as_ref().unwrap().beat().await.unwrap();
@@ -298,8 +305,8 @@ mod tests {
         let settings = Settings { room, ..Settings::new(2) };
         let (store, host) = (Arc::clone(&site.store), Arc::clone(&site.host));
         let registry = Registry::new(store, catalog, host, settings);
-        assert!(matches!(registry.maintenance.back_up().await, Err(AppError::NoRoom { .. })));
+        assert!(matches!(registry.backups.back_up().await, Err(AppError::NoRoom { .. })));
         assert_eq!(site.database.copy_count(), 0);
-        site.sound().maintenance.back_up().await.unwrap();
+        site.sound().backups.back_up().await.unwrap();
     }
 }

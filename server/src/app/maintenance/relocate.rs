@@ -288,11 +288,11 @@ pub async fn is_empty(store: &dyn ObjectStore) -> Result<bool, AppError> {
 /// # Errors
 /// Fails if the check does not complete.
 pub async fn check(registry: &Registry, watch: &dyn Watch) -> Result<FsckStatus, AppError> {
-    let maintenance = &registry.maintenance;
-    maintenance.start_fsck(FsckOrder { rate: 0, restart: true }).await?;
+    let checker = &registry.checker;
+    checker.start_fsck(FsckOrder { rate: 0, restart: true }).await?;
     let (mut told, mut pause) = (None, POLL.0);
     loop {
-        let status = maintenance.fsck_status(FINDINGS_MAX).await?;
+        let status = checker.fsck_status(FINDINGS_MAX).await?;
         let bytes = status.progress.bytes;
         match told {
             None => watch.begin(Stage::Check, Some(status.progress.total_bytes)),
@@ -303,7 +303,7 @@ pub async fn check(registry: &Registry, watch: &dyn Watch) -> Result<FsckStatus,
             Some(JobState::Complete) => return Ok(status),
             Some(JobState::Running) => {}
             Some(JobState::Interrupted) => {
-                maintenance.start_fsck(FsckOrder { rate: 0, restart: false }).await?;
+                checker.start_fsck(FsckOrder { rate: 0, restart: false }).await?;
             }
             Some(JobState::Stopped | JobState::Failed) | None => {
                 let source = status.failure.unwrap_or_else(|| "it was stopped".to_owned()).into();

@@ -75,7 +75,7 @@ impl Retention {
         let going: HashSet<_> = plan.going().map(|release| release.digest).collect();
         if !going.is_empty() {
             let collection =
-                self.maintenance.plan_collection(&going, CollectOptions::default()).await?;
+                self.collector.plan_collection(&going, CollectOptions::default()).await?;
             plan.freed_bytes = collection.freed_bytes();
         }
         Ok(plan)
@@ -241,8 +241,8 @@ impl Work for Applying {
         };
         let (Some(release), Some(request)) = (left.pop(), &self.request) else {
             if !self.outcome.deleted.is_empty() {
-                let (maintenance, options) = (&self.retention.maintenance, <_>::default());
-                let plan = maintenance.plan_collection(&HashSet::new(), options).await;
+                let (collector, options) = (&self.retention.collector, <_>::default());
+                let plan = collector.plan_collection(&HashSet::new(), options).await;
                 // The collection reports the error itself.
                 self.outcome.planned_bytes = plan.ok().map(|plan| plan.freed_bytes());
             }
@@ -312,7 +312,7 @@ impl Applying {
         if self.outcome.deleted.is_empty() && !self.inherits_debt {
             return;
         }
-        match self.retention.maintenance.start_collecting(CollectOptions::default()).await {
+        match self.retention.collector.start_collecting(CollectOptions::default()).await {
             Ok(()) => {
                 self.progress.owes_collection = false;
                 self.running.note(self.progress.text());

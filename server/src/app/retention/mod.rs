@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::jobs::Kernel;
-use super::maintenance::Maintenance;
+use super::maintenance::collect::Collector;
 use super::names::Names;
 use super::releases::Releases;
 use crate::catalog::Catalog;
@@ -22,5 +22,5 @@ pub struct Retention {
     pub(super) kernel: Kernel,
     pub(super) names: Names,
     pub(super) releases: Arc<Releases>,
-    pub(super) maintenance: Arc<Maintenance>,
+    pub(super) collector: Arc<Collector>,
 }

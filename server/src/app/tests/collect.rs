@@ -46,7 +46,7 @@ async fn a_catalog_that_is_an_older_copy_collects_nothing() {
         }
         let before = objects(&site).await;
         site.database = copy;
-        let error = site.sound().maintenance.collect(FORCED).await.unwrap_err();
+        let error = site.sound().collector.collect(FORCED).await.unwrap_err();
         assert!(matches!(error, AppError::CatalogOld { .. }), "{since}: {error}");
         assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
         assert_eq!(objects(&site).await, before, "{since}");
@@ -65,7 +65,7 @@ async fn an_older_catalog_does_not_finish_a_sweep() {
     push(&site.sound(), &again).await.unwrap();
     let before = objects(&site).await;
     site.database = copy;
-    let error = site.sound().maintenance.collect(CollectOptions::default()).await.unwrap_err();
+    let error = site.sound().collector.collect(CollectOptions::default()).await.unwrap_err();
     assert!(matches!(error, AppError::CatalogOld { .. }), "{error}");
     let error = push(&site.sound(), &tiny("1.2", "ab")).await.unwrap_err();
     assert!(matches!(error, AppError::CatalogOld { .. }), "{error}");
@@ -94,7 +94,7 @@ async fn a_push_ends_the_sweep_that_a_crash_left_in_its_way() {
     die_sweeping(&site).await;
     push(&site.sound(), &again).await.unwrap();
     assert!(is_visible(&site.sound(), &again).await);
-    site.sound().maintenance.collect(FORCED).await.unwrap();
+    site.sound().collector.collect(FORCED).await.unwrap();
     let database = Database::new();
     let catalog = database.open();
     let found = rebuild(Arc::clone(&site.store), &catalog, NOW).await.unwrap();
@@ -107,10 +107,10 @@ async fn of_two_processes_one_collects() {
     let (one, other) = (site.sound(), site.sound());
     let claim = other.catalog.claim_collecting().await.unwrap();
     assert!(claim.is_some());
-    let error = one.maintenance.collect(FORCED).await.unwrap_err();
+    let error = one.collector.collect(FORCED).await.unwrap_err();
     assert!(matches!(error, AppError::Busy { .. }), "{error}");
     drop(claim);
-    one.maintenance.collect(FORCED).await.unwrap();
+    one.collector.collect(FORCED).await.unwrap();
 }
 
 /// Content condemned after the check for older leases is left to the next sweep.
@@ -145,7 +145,7 @@ async fn a_release_whose_record_is_damaged_is_neither_forgotten_nor_collected() 
     // The present time, so that no age rule deletes the release.
     assert_eq!(release_row(&site, &two).await.published_at_secs, NOW);
     let before = objects(&site).await;
-    registry.maintenance.collect(FORCED).await.unwrap();
+    registry.collector.collect(FORCED).await.unwrap();
     assert_eq!(objects(&site).await, before);
     assert!(is_visible(&registry, &two).await);
 }
@@ -173,14 +173,14 @@ async fn nothing_is_collected_beside_a_release_of_which_only_its_name_is_left() 
         let registry = site.sound();
         rebuild(Arc::clone(&site.store), &registry.catalog, NOW).await.unwrap();
         let before = objects(&site).await;
-        let error = registry.maintenance.collect(FORCED).await.unwrap_err();
+        let error = registry.collector.collect(FORCED).await.unwrap_err();
         assert!(matches!(error, AppError::Damaged { .. }), "{error}");
         assert!(error.to_string().contains("names/webshop/@1.1"), "{error}");
         assert_eq!(objects(&site).await, before);
 
         push(&registry, &two).await.unwrap();
         assert!(is_visible(&registry, &two).await);
-        match registry.maintenance.collect(FORCED).await {
+        match registry.collector.collect(FORCED).await {
             Ok(_) => assert!(!is_promoted),
             // The channel can be restored now.
             Err(error) => assert!(is_promoted && matches!(error, AppError::CatalogOld { .. })),
@@ -207,7 +207,7 @@ async fn a_pack_that_cannot_be_moved_is_named_and_hinders_no_collection() {
     delete(&site.sound(), &old).await;
     delete(&site.sound(), &gone).await;
     let registry = site.sound();
-    let done = registry.maintenance.collect(FORCED).await.unwrap();
+    let done = registry.collector.collect(FORCED).await.unwrap();
     assert!(done.swept.pack_count > 0, "what is dead goes: {done:?}");
     assert!(site.store.len(&pack).await.unwrap().is_some(), "it may be mended");
     registry.content.locate_chunks(new.disks[0].chunks()).await.unwrap();
@@ -233,9 +233,9 @@ async fn push_lean(registry: &Registry, tiny: &TinyRelease) {
 /// Runs a check to its end. Returns the number of damage findings.
 async fn check(site: &Site) -> usize {
     let registry = Arc::new(site.sound());
-    registry.maintenance.start_fsck(FsckOrder { rate: 0, restart: false }).await.unwrap();
+    registry.checker.start_fsck(FsckOrder { rate: 0, restart: false }).await.unwrap();
     loop {
-        let status = registry.maintenance.fsck_status(10).await.unwrap();
+        let status = registry.checker.fsck_status(10).await.unwrap();
         if status.state == Some(JobState::Complete) {
             let is_damage = |finding: &&Finding| finding.class == Class::Damage;
             return status.found.list.iter().filter(is_damage).count();
@@ -247,7 +247,7 @@ async fn check(site: &Site) -> usize {
 /// Checks that everything a release needs is intact and survives a collection.
 async fn reads_back(site: &Site, tiny: &TinyRelease) {
     let registry = site.sound();
-    registry.maintenance.collect(FORCED).await.unwrap();
+    registry.collector.collect(FORCED).await.unwrap();
     assert!(registry.releases.damage(10).await.unwrap().0.is_empty());
     for disk in &tiny.disks {
         let (packs, _) = registry.content.locate_chunks(disk.chunks()).await.unwrap();
@@ -273,13 +273,13 @@ async fn sparse() -> (Site, TinyRelease) {
 async fn a_catalog_from_before_a_repack_collects_no_chunk_that_moved() {
     let (mut site, new) = sparse().await;
     let copy = site.database.restored();
-    let done = site.sound().maintenance.collect(FORCED).await.unwrap();
+    let done = site.sound().collector.collect(FORCED).await.unwrap();
     assert_eq!((done.swept.repacked_count, done.swept.pack_count), (1, 1));
     let before = objects(&site).await;
     site.database = copy;
 
     for _ in 0..2 {
-        site.sound().maintenance.collect(FORCED).await.unwrap();
+        site.sound().collector.collect(FORCED).await.unwrap();
         assert_eq!(objects(&site).await, before);
     }
     assert_eq!(check(&site).await, 1, "the catalog named a pack that is gone");
@@ -300,7 +300,7 @@ async fn a_pack_without_a_row_stays_while_what_it_holds_is_damaged_elsewhere() {
     site.store.replace(&home, bytes.into()).await.unwrap();
 
     for _ in 0..2 {
-        site.sound().maintenance.collect(FORCED).await.unwrap();
+        site.sound().collector.collect(FORCED).await.unwrap();
     }
     assert!(site.store.len(&brought).await.unwrap().is_some());
     check(&site).await;
@@ -322,16 +322,16 @@ async fn a_damaged_release_hides_its_own_size_alone() {
         let sound = site.store.get(&damaged).await.unwrap();
         site.store.replace(&damaged, Bytes::from_static(b"x")).await.unwrap();
         site.pass(3600);
-        let own = registry.maintenance.usage().await.unwrap().own_bytes;
+        let own = registry.collector.usage().await.unwrap().own_bytes;
         assert!(own[&one.release.digest()] > 0, "{damaged:?}: {own:?}");
         assert!(!own.contains_key(&two.release.digest()), "{damaged:?}: {own:?}");
         site.store.replace(&damaged, sound).await.unwrap();
     }
     assert_eq!(
-        registry.maintenance.usage().await.unwrap().own_bytes.len(),
+        registry.collector.usage().await.unwrap().own_bytes.len(),
         1,
         "not looked at again so soon"
     );
     site.pass(3600);
-    assert_eq!(registry.maintenance.usage().await.unwrap().own_bytes.len(), 2);
+    assert_eq!(registry.collector.usage().await.unwrap().own_bytes.len(), 2);
 }

@@ -221,7 +221,7 @@ async fn applying_a_plan_deletes_what_it_says_and_what_is_held_meanwhile_stays()
     let deleted: Vec<_> =
         outcome.deleted.iter().map(|tombstone| tombstone.release.version.as_str()).collect();
     assert_eq!(deleted, ["1.4"]);
-    let collection = registry.maintenance.collect_status().await.unwrap();
+    let collection = registry.collector.collect_status().await.unwrap();
     assert_ne!(collection, <_>::default(), "its bytes are being collected");
     let plan = registry.retention.plan(&application).await.unwrap();
     assert_eq!(plan.going().count(), 0);

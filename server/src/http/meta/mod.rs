@@ -108,7 +108,7 @@ pub(crate) async fn metrics(
     edge: web::Data<Edge>,
 ) -> Result<HttpResponse, ApiError> {
     // The counters of the process are reported even if the catalog does not answer.
-    match timeout(limits::PROBE_TIME_MAX, registry.maintenance.fsck_tally()).await {
+    match timeout(limits::PROBE_TIME_MAX, registry.checker.fsck_tally()).await {
         Ok(Ok(tally)) => edge.metrics.checked(&tally),
         Ok(Err(error)) => tracing::warn!(%error, "the metrics of checks are stale"),
         Err(_) => tracing::warn!("the metrics of checks are stale: the catalog does not respond"),

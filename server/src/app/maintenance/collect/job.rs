@@ -7,7 +7,7 @@ use super::status::{CollectStatus, RunningCollection, merged};
 use super::{CollectOptions, Phase};
 use crate::app::AppError;
 use crate::app::jobs::{Order, PATIENCE_SECS, Step, Task, Work};
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::collect::Collector;
 use crate::catalog::engine::Claim;
 use crate::catalog::jobs::JobKind;
 
@@ -18,7 +18,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A collection in progress.
 struct Collection {
-    maintenance: Arc<Maintenance>,
+    collector: Arc<Collector>,
     watched: Arc<RunningCollection>,
     options: CollectOptions,
     /// The right to sweep. It ends with the process, so whoever obtains it knows that no other
@@ -30,11 +30,11 @@ struct Collection {
 
 impl Drop for Collection {
     fn drop(&mut self) {
-        self.maintenance.collecting.clear(&self.watched);
+        self.collector.collecting.clear(&self.watched);
     }
 }
 
-impl Maintenance {
+impl Collector {
     /// Starts a collection in the background. If one is already running, in any process, another
     /// round follows.
     ///
@@ -84,8 +84,8 @@ impl Maintenance {
         let options = taken.map_or(options, |taken| taken.with(options));
         let watched = Arc::new(RunningCollection::new(Arc::clone(&running), &job));
         self.collecting.set(Arc::clone(&watched));
-        let maintenance = Arc::clone(self);
-        let work = Collection { maintenance, watched, options, claim, is_continued: false };
+        let collector = Arc::clone(self);
+        let work = Collection { collector, watched, options, claim, is_continued: false };
         Ok(Some(Task { running, work }))
     }
 
@@ -123,12 +123,12 @@ impl Work for Collection {
 
     /// Collects as much as possible now.
     async fn step(&mut self) -> Result<Step, AppError> {
-        let outcome = self.maintenance.collect_under(&mut self.claim, self.options).await;
+        let outcome = self.collector.collect_under(&mut self.claim, self.options).await;
         // A request, here or in another process, is finishing an abandoned sweep.
         if matches!(outcome, Err(AppError::Busy { .. })) && !self.watched.running.is_stopped() {
             return Ok(Step::Wait(BUSY_PAUSE));
         }
-        let now_secs = self.maintenance.host.now_secs();
+        let now_secs = self.collector.host.now_secs();
         self.watched.change(|status| status.record(now_secs, &outcome, self.is_continued));
         self.is_continued = false;
         let done = outcome?;

@@ -9,7 +9,7 @@ use seawall_store::gc::{Marks, MarksBuilder};
 
 use crate::app::AppError;
 use crate::app::content::descriptors::descriptors_of;
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::collect::Collector;
 use crate::catalog::Release;
 use crate::catalog::collect::Collectable;
 
@@ -47,7 +47,7 @@ fn unreadable(root: impl Into<String>) -> impl FnOnce(AppError) -> AppError {
     move |source| AppError::RootUnreadable { root, source: Box::new(source) }
 }
 
-impl Maintenance {
+impl Collector {
     /// Marks everything reachable from visible releases, except those in `without`.
     pub(super) async fn mark(&self, without: &HashSet<ReleaseDigest>) -> Result<Reached, AppError> {
         let roots = self.catalog.roots().await?;

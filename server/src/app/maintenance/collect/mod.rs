@@ -38,16 +38,22 @@
 //! collection first removes the rest, or a push of the same bytes does.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use seawall_api::audit::Action;
 use seawall_api::digest::ReleaseDigest;
+use seawall_store::port::ObjectStore;
 use serde::{Deserialize, Serialize};
 
-use crate::app::AppError;
-use crate::app::maintenance::Maintenance;
-use crate::catalog::Entry;
+use crate::app::content::Content;
+use crate::app::jobs::Kernel;
+use crate::app::records::Records;
+use crate::app::sweep::Sweeper;
+use crate::app::{AppError, Releases};
 use crate::catalog::collect::OlderLeases;
 use crate::catalog::engine::Claim;
+use crate::catalog::{Catalog, Entry};
+use crate::host::Host;
 
 mod job;
 mod mark;
@@ -63,6 +69,22 @@ pub(in crate::app) use status::Collecting;
 pub use status::{CollectFailure, CollectStatus, Phase};
 pub(in crate::app) use usage::Measured;
 pub use usage::Usage;
+
+/// The collections, and the one among them that this process runs.
+pub struct Collector {
+    store: Arc<dyn ObjectStore>,
+    catalog: Catalog,
+    host: Arc<dyn Host>,
+    content: Arc<Content>,
+    releases: Arc<Releases>,
+    records: Records,
+    pub(super) sweeper: Sweeper,
+    kernel: Kernel,
+    /// The collection that this process runs.
+    collecting: Collecting,
+    /// The last measurement of usage.
+    usage: Measured,
+}
 
 /// The parameters of a collection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -104,7 +126,27 @@ pub struct Collected {
     pub waits_for: Option<OlderLeases>,
 }
 
-impl Maintenance {
+impl Collector {
+    pub(in crate::app) fn new(
+        releases: &Arc<Releases>,
+        records: &Records,
+        kernel: &Kernel,
+    ) -> Self {
+        let content = &releases.content;
+        Self {
+            store: Arc::clone(&content.store),
+            catalog: content.catalog.clone(),
+            host: Arc::clone(&content.host),
+            content: Arc::clone(content),
+            releases: Arc::clone(releases),
+            records: records.clone(),
+            sweeper: content.sweeper.clone(),
+            kernel: kernel.clone(),
+            collecting: <_>::default(),
+            usage: <_>::default(),
+        }
+    }
+
     /// Plans a collection as if the releases in `without` were deleted.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::mark::Reached;
 use super::spare::Homes;
 use crate::app::AppError;
 use crate::app::content::objects::read_footer;
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::collect::Collector;
 use crate::app::sweep::Swept;
 use crate::catalog::collect::{Collectable, PackKey, PackRow};
 
@@ -130,7 +130,7 @@ impl CollectPlan {
     }
 }
 
-impl Maintenance {
+impl Collector {
     /// Plans the removal of everything outside `reached`.
     pub(super) async fn plan(
         &self,

@@ -14,11 +14,11 @@ use crate::app::AppError;
 use crate::app::content::indexes::leaf_row;
 use crate::app::content::objects::{self, Found};
 use crate::app::content::packs::row_of;
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::collect::Collector;
 use crate::catalog::collect::{Added, Grip};
 use crate::catalog::engine::Claim;
 
-impl Maintenance {
+impl Collector {
     /// Moves the reachable chunks of a plan's sparse packs. Removes packs that could not be moved
     /// from the plan.
     pub(super) async fn repack(

@@ -11,7 +11,7 @@ use seawall_api::digest::PackDigest;
 use super::mark::Reached;
 use crate::app::AppError;
 use crate::app::content::objects::{Found, read_footer, retry_once};
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::collect::Collector;
 use crate::catalog::collect::{PackKey, PackRow};
 
 /// The rows of packs, and the packs proven so far.
@@ -34,7 +34,7 @@ impl Homes {
     }
 }
 
-impl Maintenance {
+impl Collector {
     /// Returns whether every reachable chunk in a pack has its place in another, intact pack. Marks
     /// packs found damaged as lost.
     pub(super) async fn is_spare(

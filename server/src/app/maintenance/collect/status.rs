@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{CollectOptions, CollectPlan, CollectTotals, Collected};
 use crate::app::AppError;
 use crate::app::jobs::{PATIENCE_SECS, Running};
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::collect::Collector;
 use crate::catalog::jobs::{Job, JobKind};
 
 /// The maximum length of a failure's text that is kept, in characters.
@@ -223,7 +223,7 @@ fn in_full(error: &AppError) -> String {
     text
 }
 
-impl Maintenance {
+impl Collector {
     /// Returns the progress of the current collection, or the result of the last one.
     ///
     /// # Errors

@@ -8,11 +8,11 @@ use super::mark::Reached;
 use super::spare::Homes;
 use super::{CollectTotals, Phase};
 use crate::app::AppError;
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::collect::Collector;
 use crate::catalog::collect::{OlderLeases, Sweep};
 use crate::catalog::engine::Claim;
 
-impl Maintenance {
+impl Collector {
     /// Sweeps condemned content, unless an older lease is alive. `reached` is an earlier mark,
     /// reused if no release became visible since.
     pub(super) async fn sweep(

@@ -8,7 +8,7 @@ use seawall_api::reference::Selector;
 
 use super::plan::PLACES_PAGE;
 use crate::app::AppError;
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::collect::Collector;
 
 /// Leaves read concurrently.
 const READS_AT_ONCE: usize = 8;
@@ -40,7 +40,7 @@ pub(in crate::app) type Measured = tokio::sync::Mutex<Option<(At, u64, Usage)>>;
 /// counters stay the same.
 type At = (u64, u64, u64);
 
-impl Maintenance {
+impl Collector {
     /// Returns the disk usage of all visible releases. Reads every leaf and looks up every chunk,
     /// unless the last measurement is still valid.
     ///

@@ -22,7 +22,7 @@ impl Check {
     /// Checks a leaf. Returns the number of bytes read.
     pub(super) async fn leaf(&mut self, digest: LeafDigest) -> Result<u64, AppError> {
         let name = ObjectName::Leaf(digest);
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         let is_needed = catalog.is_needed(name.clone()).await?;
         let (leaf, len) = match self.read(digest).await? {
             Found::Gone => return Ok(0),
@@ -66,7 +66,7 @@ impl Check {
     /// lost packs are reported with the pack.
     async fn complete_leaf(&mut self, digest: LeafDigest, leaf: &Leaf) -> Result<(), AppError> {
         let name = ObjectName::Leaf(digest);
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         let row = leaf_row(digest, leaf);
         let digests = match catalog.add_leaf(row, leaf.chunks().collect(), self.grip()).await? {
             LeafAdded::Present => return self.sound(&name).await,
@@ -86,7 +86,7 @@ impl Check {
     async fn check_places(&mut self, leaf: &Leaf) -> Result<(), AppError> {
         let chunks: Vec<_> = leaf.chunks().collect();
         let digests = chunks.iter().map(|chunk| chunk.digest).collect();
-        let located = self.maintenance.catalog.locate_chunks(digests).await?;
+        let located = self.checker.catalog.locate_chunks(digests).await?;
         let Located::All { packs, places } = located else { return Ok(()) };
         let mut frames = Vec::with_capacity(packs.len());
         for pack in &packs {
@@ -109,7 +109,7 @@ impl Check {
         if let Some(frames) = self.footers.find(pack) {
             return Ok(frames);
         }
-        let frames = match read_pack(&*self.maintenance.store, pack).await? {
+        let frames = match read_pack(&*self.checker.store, pack).await? {
             Found::Sound(pack) => {
                 let frames = pack.frames.into_iter().map(|frame| (frame.offset, frame));
                 Some(Arc::new(frames.collect::<HashMap<_, _>>()))
@@ -122,14 +122,14 @@ impl Check {
 
     /// Checks that every leaf in the catalog has its object.
     pub(super) async fn leaf_rows(&mut self) -> Result<(), AppError> {
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         loop {
             let after = LeafDigest::from_hex(&self.cursor).ok();
             let page = catalog.known_leaves(after, PAGE_COUNT).await?;
             let Some(last) = page.last().map(|leaf| leaf.digest) else { return Ok(()) };
             for leaf in page {
                 let name = ObjectName::Leaf(leaf.digest);
-                if self.maintenance.store.len(&name).await?.is_some() {
+                if self.checker.store.len(&name).await?.is_some() {
                     continue;
                 }
                 let before = catalog.known_leaves(preceding(leaf.digest), 1).await?;
@@ -145,7 +145,7 @@ impl Check {
     /// Marks an unreadable leaf as lost if a release needs it, and deletes its row otherwise.
     async fn lost_leaf(&mut self, digest: LeafDigest, what: String) -> Result<(), AppError> {
         let name = ObjectName::Leaf(digest);
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         if catalog.is_needed(name.clone()).await? {
             catalog.mark_leaf_lost(digest).await?;
             return self.damage(&name, what, vec![]).await;
@@ -156,7 +156,7 @@ impl Check {
     /// Checks an index's list. Returns the number of bytes read.
     pub(super) async fn index(&mut self, digest: IndexDigest) -> Result<u64, AppError> {
         let name = ObjectName::Index(digest);
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         let (list, len) = match self.read(digest).await? {
             Found::Gone => return Ok(0),
             Found::Sound(found) => found,
@@ -193,7 +193,7 @@ impl Check {
         digest: IndexDigest,
         list: &DiskIndex,
     ) -> Result<(), AppError> {
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
         let mut lost = Vec::new();
         for batch in names.chunks(LEAVES_ASKED) {
@@ -224,7 +224,7 @@ impl Check {
         list: &DiskIndex,
     ) -> Result<Result<IndexRow, LeafDigest>, AppError> {
         let names: Vec<_> = list.leaves().iter().map(|leaf| leaf.digest).collect();
-        let rows = self.maintenance.catalog.leaves(names, Grip::ANY).await?;
+        let rows = self.checker.catalog.leaves(names, Grip::ANY).await?;
         Ok(index_row(digest, list, &rows).map_err(|position| list.leaves()[position].digest))
     }
 }

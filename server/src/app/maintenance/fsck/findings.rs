@@ -26,9 +26,9 @@ impl Check {
     ) -> Result<(), AppError> {
         let object = name.path();
         let lost = LostObject { object: object.clone(), what: what.clone() };
-        let now_secs = self.maintenance.host.now_secs();
-        self.maintenance.catalog.record_damage(lost, needed_by, now_secs).await?;
-        self.maintenance.damage.log_once(name).await;
+        let now_secs = self.checker.host.now_secs();
+        self.checker.catalog.record_damage(lost, needed_by, now_secs).await?;
+        self.checker.damage.log_once(name).await;
         self.find(name.kind().rules().noun, object, what, Class::Damage);
         Ok(())
     }
@@ -36,7 +36,7 @@ impl Check {
     /// Reports a contradiction within the catalog, or with the store, that is not the fault of a
     /// stored object.
     pub(super) async fn catalog_damage(&mut self, object: String, what: String) {
-        self.maintenance.damage.log(object.clone()).await;
+        self.checker.damage.log(object.clone()).await;
         self.find("catalog", object, what, Class::Damage);
     }
 
@@ -57,9 +57,9 @@ impl Check {
 
     /// Clears the damage recorded for an object now found intact.
     pub(super) async fn sound(&self, name: &ObjectName) -> Result<(), AppError> {
-        self.maintenance
+        self.checker
             .damage
-            .healed(name, self.maintenance.content.actor(None), Healing::IfNoted)
+            .healed(name, self.checker.content.actor(None), Healing::IfNoted)
             .await?;
         Ok(())
     }

@@ -27,15 +27,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use seawall_store::port::{ObjectKind, ObjectName};
+use seawall_store::port::{ObjectKind, ObjectName, ObjectStore};
 
 use crate::app::AppError;
+use crate::app::audit::DamageLog;
+use crate::app::content::Content;
 use crate::app::content::objects::{self, Found, Typed};
-use crate::app::jobs::{Running, Step, Work};
-use crate::app::maintenance::Maintenance;
+use crate::app::jobs::{Kernel, Running, Step, Work};
+use crate::app::records::Records;
+use crate::catalog::Catalog;
 use crate::catalog::check::{Class, Finding};
 use crate::catalog::collect::Grip;
 use crate::catalog::jobs::{Job, RunnerState};
+use crate::host::Host;
 
 mod content;
 mod findings;
@@ -91,9 +95,37 @@ const PHASES: [(Phase, &str); 11] = [
     (Phase::Moves, "channels"),
 ];
 
+/// The checks.
+pub struct Checker {
+    store: Arc<dyn ObjectStore>,
+    catalog: Catalog,
+    host: Arc<dyn Host>,
+    content: Arc<Content>,
+    records: Records,
+    damage: DamageLog,
+    kernel: Kernel,
+    /// The items that checks of this process examined.
+    tally: Tally,
+}
+
+impl Checker {
+    pub(in crate::app) fn new(content: &Arc<Content>, records: &Records, kernel: &Kernel) -> Self {
+        Self {
+            store: Arc::clone(&content.store),
+            catalog: content.catalog.clone(),
+            host: Arc::clone(&content.host),
+            content: Arc::clone(content),
+            records: records.clone(),
+            damage: content.damage.clone(),
+            kernel: kernel.clone(),
+            tally: <_>::default(),
+        }
+    }
+}
+
 /// A check in progress.
 struct Check {
-    maintenance: Arc<Maintenance>,
+    checker: Arc<Checker>,
     running: Arc<Running>,
     progress: FsckProgress,
     /// The last item checked in the current phase.
@@ -134,18 +166,18 @@ impl Work for Check {
 
 impl Check {
     /// Resumes the check of a job at `rate` bytes per second.
-    fn resume(maintenance: Arc<Maintenance>, running: Arc<Running>, job: Job, rate: u64) -> Self {
+    fn resume(checker: Arc<Checker>, running: Arc<Running>, job: Job, rate: u64) -> Self {
         // Without legible progress the check covers everything again.
         let (progress, cursor) =
             FsckProgress::of(&job).map_or_else(<_>::default, |progress| (progress, job.cursor));
         let progress = FsckProgress { rate, ..progress };
         let (found, footers, pace) = (Vec::new(), Footers::default(), Pace::new(rate));
-        Self { maintenance, running, progress, cursor, found, saved: Instant::now(), pace, footers }
+        Self { checker, running, progress, cursor, found, saved: Instant::now(), pace, footers }
     }
 
     /// Runs the catalog engine's own check of its file.
     async fn catalog(&mut self) -> Result<(), AppError> {
-        let faults = self.maintenance.catalog.check_rows().await?;
+        let faults = self.checker.catalog.check_rows().await?;
         if !faults.is_empty() {
             self.catalog_damage("catalog".to_owned(), faults.join("; ")).await;
         }
@@ -170,7 +202,7 @@ impl Check {
 
     /// Lists the remaining objects of a kind, in the order of their paths.
     async fn listed(&self, kind: ObjectKind) -> Result<Vec<(String, ObjectName)>, AppError> {
-        let names: Vec<_> = self.maintenance.store.list(kind).try_collect().await?;
+        let names: Vec<_> = self.checker.store.list(kind).try_collect().await?;
         let mut listed: Vec<_> = names.into_iter().map(|name| (name.path(), name)).collect();
         listed.retain(|(path, _)| *path > self.cursor);
         listed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -180,12 +212,12 @@ impl Check {
     /// Reads an object, with its length in bytes.
     async fn read<D: Typed>(&self, digest: D) -> Result<Found<(D::Object, u64)>, AppError> {
         let decode = |bytes: &Bytes| Ok((D::decode(bytes)?, bytes.len() as u64));
-        objects::read_with(&*self.maintenance.store, &digest.name(), decode).await
+        objects::read_with(&*self.checker.store, &digest.name(), decode).await
     }
 
     /// Reads the bytes of an object that has no type.
     async fn read_bytes(&self, name: &ObjectName) -> Result<Found<Bytes>, AppError> {
-        objects::read_with(&*self.maintenance.store, name, |bytes| Ok(bytes.clone())).await
+        objects::read_with(&*self.checker.store, name, |bytes| Ok(bytes.clone())).await
     }
 
     /// Counts one checked item. Saves at intervals, and throttles to the rate.
@@ -193,8 +225,8 @@ impl Check {
         self.cursor = cursor;
         self.progress.objects += 1;
         self.progress.bytes = self.progress.bytes.saturating_add(len);
-        self.maintenance.tally.objects.fetch_add(1, Ordering::Relaxed);
-        self.maintenance.tally.bytes.fetch_add(len, Ordering::Relaxed);
+        self.checker.tally.objects.fetch_add(1, Ordering::Relaxed);
+        self.checker.tally.bytes.fetch_add(len, Ordering::Relaxed);
         self.pace.read(len);
         loop {
             if self.saved.elapsed() >= SAVE_EVERY {
@@ -210,7 +242,7 @@ impl Check {
     async fn save(&mut self) -> Result<(), AppError> {
         let found = std::mem::take(&mut self.found);
         self.saved = Instant::now();
-        let catalog = &self.maintenance.catalog;
+        let catalog = &self.checker.catalog;
         let save = |job, now_secs| catalog.save_check(job, found, now_secs);
         match self.running.save(self.cursor.clone(), self.progress.text(), save).await? {
             RunnerState::Going => Ok(()),
@@ -220,7 +252,7 @@ impl Check {
 
     /// Returns the grip for adding rows, which credits repairs to the registry.
     fn grip(&self) -> Grip {
-        Grip { actor: Some(self.maintenance.content.actor(None)), ..Grip::ANY }
+        Grip { actor: Some(self.checker.content.actor(None)), ..Grip::ANY }
     }
 }
 

@@ -56,7 +56,7 @@ impl Check {
         (application, version): (ApplicationName, Version),
         record: Result<ReleaseRecord, String>,
     ) -> Result<(), AppError> {
-        let row = self.maintenance.catalog.named_release(application, version).await?;
+        let row = self.checker.catalog.named_release(application, version).await?;
         let Some(row) = row else {
             let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
             return self.damage(name, what, vec![]).await;
@@ -88,7 +88,7 @@ impl Check {
         record: Bytes,
         what: &str,
     ) -> Result<(), AppError> {
-        let content = &self.maintenance.content;
+        let content = &self.checker.content;
         content.keep(name, record, content.actor(None)).await?;
         self.mended(name, format!("{what}; rewritten from the catalog"));
         Ok(())
@@ -111,7 +111,7 @@ impl Check {
         record: Result<TombstoneRecord, String>,
     ) -> Result<(), AppError> {
         let selector = Selector::Version(version);
-        let row = self.maintenance.catalog.deleted(application, selector).await?;
+        let row = self.checker.catalog.deleted(application, selector).await?;
         let Some(row) = row else {
             let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
             return self.damage(name, what, vec![]).await;
@@ -131,7 +131,7 @@ impl Check {
         (application, channel, sequence): (ApplicationName, ChannelName, u64),
         record: Result<MoveRecord, String>,
     ) -> Result<(), AppError> {
-        let row = self.maintenance.catalog.known_move(application, channel, sequence).await?;
+        let row = self.checker.catalog.known_move(application, channel, sequence).await?;
         let Some(row) = row else {
             // A rebuilt catalog has no row for a move whose record was unreadable.
             let what = record.err().unwrap_or_else(|| OLDER_COPY.to_owned());
@@ -152,12 +152,12 @@ impl Check {
     /// Writes the record of a release if it is missing.
     pub(super) async fn missing_record(&mut self, row: &Release) -> Result<(), AppError> {
         let name = Subject::of(row).object();
-        if self.maintenance.store.len(&name).await?.is_some() {
+        if self.checker.store.len(&name).await?.is_some() {
             return Ok(());
         }
         // Meanwhile a push may have written the record, or a deletion may have removed the release.
-        let is_still = self.maintenance.catalog.release_of(row.digest).await?.is_some();
-        if is_still && self.maintenance.records.record_release(row).await? {
+        let is_still = self.checker.catalog.release_of(row.digest).await?.is_some();
+        if is_still && self.checker.records.record_release(row).await? {
             self.mended(&name, format!("{GONE}; rewritten from the catalog"));
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Check {
 
     /// Checks that every move in the catalog has its record.
     pub(super) async fn moves(&mut self) -> Result<(), AppError> {
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         loop {
             let page = catalog.known_moves(self.cursor.clone(), PAGE_COUNT).await?;
             if page.is_empty() {
@@ -178,8 +178,8 @@ impl Check {
                     row.change.sequence,
                 );
                 let name = subject.object();
-                if self.maintenance.store.len(&name).await?.is_none() {
-                    let record = self.maintenance.records.record_move(
+                if self.checker.store.len(&name).await?.is_none() {
+                    let record = self.checker.records.record_move(
                         &row.application,
                         &row.channel,
                         &row.change,

@@ -33,7 +33,7 @@ impl Check {
             };
             let len = bytes.len() as u64;
             let inspected =
-                self.maintenance.content.examine(move || InspectedPack::read(digest, &bytes));
+                self.checker.content.examine(move || InspectedPack::read(digest, &bytes));
             let what = match inspected.await? {
                 Ok(pack) if pack.unsound.is_empty() => {
                     self.sound_pack(digest, len, &pack).await?;
@@ -60,7 +60,7 @@ impl Check {
         what: String,
     ) -> Result<(), AppError> {
         let name = ObjectName::Pack(digest);
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         if catalog.known_pack(digest).await?.is_none() {
             self.reclaimable(&name, len, &what);
             return Ok(());
@@ -81,7 +81,7 @@ impl Check {
         pack: &InspectedPack,
     ) -> Result<(), AppError> {
         let name = ObjectName::Pack(digest);
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         let Some(known) = catalog.known_pack(digest).await? else {
             self.reclaimable(
                 &name,
@@ -98,13 +98,13 @@ impl Check {
         let misplaced = catalog.misplaced(digest, frames.clone()).await?;
         if known.is_lost {
             catalog
-                .correct_pack(NewPack { digest, len, frames }, self.maintenance.content.actor(None))
+                .correct_pack(NewPack { digest, len, frames }, self.checker.content.actor(None))
                 .await?;
             self.mended(&name, "it was lost, and is present again".to_owned());
         } else if known.len != len || !misplaced.is_empty() {
             // A collection condemns a pack before the places of its chunks are removed.
             if catalog.known_pack(digest).await?.is_some_and(|known| !known.is_condemned) {
-                let actor = self.maintenance.content.actor(None);
+                let actor = self.checker.content.actor(None);
                 catalog.correct_pack(NewPack { digest, len, frames }, actor).await?;
                 let count = misplaced.len();
                 let what = format!("it or the rows of {count} chunks contradicted the pack");
@@ -116,14 +116,14 @@ impl Check {
 
     /// Checks that every pack in the catalog has its object in full length.
     pub(super) async fn pack_rows(&mut self) -> Result<(), AppError> {
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         loop {
             let after = PackDigest::from_hex(&self.cursor).ok();
             let page = catalog.known_packs(after, PAGE_COUNT).await?;
             let Some(last) = page.last().map(|pack| pack.digest) else { break };
             for pack in page {
                 let name = ObjectName::Pack(pack.digest);
-                let len = self.maintenance.store.len(&name).await?;
+                let len = self.checker.store.len(&name).await?;
                 let still = match len {
                     Some(len) if len == pack.len => continue,
                     _ => catalog.known_pack(pack.digest).await?,
@@ -149,19 +149,19 @@ impl Check {
     /// catalog or not. Such packs come from concurrent pushes, or from a repack or a repair that is
     /// unknown to an older copy of the catalog.
     async fn adopt_packs(&mut self) -> Result<(), AppError> {
-        let maintenance = Arc::clone(&self.maintenance);
-        let lost = maintenance.catalog.all_packs().await?.into_iter().filter(|pack| pack.is_lost);
+        let checker = Arc::clone(&self.checker);
+        let lost = checker.catalog.all_packs().await?.into_iter().filter(|pack| pack.is_lost);
         let lost: HashMap<_, _> = lost.map(|pack| (pack.key, pack.digest)).collect();
         if lost.is_empty() {
             return Ok(());
         }
-        let mut names = maintenance.store.list(ObjectKind::Pack);
+        let mut names = checker.store.list(ObjectKind::Pack);
         while let Some(name) = names.try_next().await? {
             let ObjectName::Pack(digest) = name else { continue };
-            let read = read_pack(&*maintenance.store, digest).await?;
+            let read = read_pack(&*checker.store, digest).await?;
             let Found::Sound(pack) = read else { continue };
             let chunks = pack.frames.iter().map(|frame| frame.digest).collect();
-            let places = maintenance.catalog.places_of(chunks).await?;
+            let places = checker.catalog.places_of(chunks).await?;
             let lost_here = places.iter().filter_map(|place| lost.get(&place.pack));
             let count = lost_here.filter(|home| **home != digest).count();
             if count == 0 {
@@ -170,15 +170,14 @@ impl Check {
             }
             // Read before the pack's bytes, so that `add_pack` detects a sweep that begins or ends
             // in between.
-            let sweeps =
-                maintenance.catalog.collect_state(maintenance.host.now_secs()).await?.sweeps;
-            let is_here = maintenance.content.is_sound(digest).await?;
+            let sweeps = checker.catalog.collect_state(checker.host.now_secs()).await?.sweeps;
+            let is_here = checker.content.is_sound(digest).await?;
             self.done(self.cursor.clone(), if is_here { pack.len } else { 0 }).await?;
             if !is_here {
                 continue;
             }
             let grip = Grip { sweeps: Some(sweeps), ..self.grip() };
-            if maintenance.catalog.add_pack(pack, grip).await? == Added::Present {
+            if checker.catalog.add_pack(pack, grip).await? == Added::Present {
                 self.mended(&name, format!("it contains {count} chunks of lost packs"));
             }
         }

@@ -16,7 +16,7 @@ use crate::catalog::collect::Grip;
 impl Check {
     /// Checks every visible release, in the order of publication.
     pub(super) async fn releases(&mut self) -> Result<(), AppError> {
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         let mut looked_at = HashMap::new();
         loop {
             let after = self.cursor.split_once(' ').and_then(|(application, version)| {
@@ -38,7 +38,7 @@ impl Check {
         row: &Release,
         looked_at: &mut HashMap<IndexDigest, bool>,
     ) -> Result<(), AppError> {
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         self.missing_record(row).await?;
         let name = ObjectName::Release(row.digest);
         let described = match self.read(row.digest).await?.or_reason(|| GONE.to_owned()) {
@@ -74,7 +74,7 @@ impl Check {
         index: IndexDigest,
     ) -> Result<bool, AppError> {
         let name = ObjectName::Index(index);
-        let catalog = self.maintenance.catalog.clone();
+        let catalog = self.checker.catalog.clone();
         let list = match self.read(index).await?.or_reason(|| GONE.to_owned()) {
             Ok((list, _)) => list,
             Err(what) => {
@@ -105,7 +105,7 @@ impl Check {
     /// Checks a release document. Returns the number of bytes read.
     pub(super) async fn document(&mut self, digest: ReleaseDigest) -> Result<u64, AppError> {
         let name = ObjectName::Release(digest);
-        let is_known = self.maintenance.catalog.release_of(digest).await?.is_some();
+        let is_known = self.checker.catalog.release_of(digest).await?.is_some();
         match self.read(digest).await? {
             Found::Gone => Ok(0),
             Found::Sound((_, len)) => {
@@ -129,7 +129,7 @@ impl Check {
     pub(super) async fn descriptors(&mut self) -> Result<(), AppError> {
         let mut needed = self.needed_descriptors().await?;
         let in_store: Vec<_> =
-            self.maintenance.store.list(ObjectKind::Descriptor).try_collect().await?;
+            self.checker.store.list(ObjectKind::Descriptor).try_collect().await?;
         let mut names: BTreeMap<_, _> =
             in_store.into_iter().map(|name| (name.path(), name)).collect();
         for digest in needed.keys() {
@@ -160,7 +160,7 @@ impl Check {
         };
         let mut still = Vec::new();
         for release in needed_by {
-            if self.maintenance.catalog.release_of(release).await?.is_some() {
+            if self.checker.catalog.release_of(release).await?.is_some() {
                 still.push(release);
             }
         }
@@ -180,7 +180,7 @@ impl Check {
         let mut needed: HashMap<_, Vec<_>> = HashMap::new();
         let mut after = None;
         loop {
-            let page = self.maintenance.catalog.known_releases(after, PAGE_COUNT).await?;
+            let page = self.checker.catalog.known_releases(after, PAGE_COUNT).await?;
             let Some(last) = page.last() else { return Ok(needed) };
             after = Some((last.application.clone(), last.version.clone()));
             for row in page {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Check, PAGE_COUNT, PHASES};
 use crate::app::AppError;
 use crate::app::jobs::{JobState, Order, PATIENCE_SECS, Task};
-use crate::app::maintenance::Maintenance;
+use crate::app::maintenance::fsck::Checker;
 use crate::catalog::check::Findings;
 use crate::catalog::jobs::{Job, JobKind};
 
@@ -143,7 +143,7 @@ pub struct FsckTally {
     pub last_backup_at_secs: Option<u64>,
 }
 
-impl Maintenance {
+impl Checker {
     /// Starts a check, or resumes an interrupted one, in the background. Succeeds if a check
     /// already runs, which then serves the order.
     ///

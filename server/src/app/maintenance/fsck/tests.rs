@@ -34,9 +34,9 @@ fn over(site: &Site, store: Arc<dyn seawall_store::port::ObjectStore>) -> Arc<Re
 
 /// Runs a check to its end, successful or not.
 async fn checked(registry: &Arc<Registry>) -> FsckStatus {
-    registry.maintenance.start_fsck(ORDER).await.unwrap();
+    registry.checker.start_fsck(ORDER).await.unwrap();
     for _ in 0..LOOKS_MAX {
-        let status = registry.maintenance.fsck_status(100).await.unwrap();
+        let status = registry.checker.fsck_status(100).await.unwrap();
         if status.state != Some(JobState::Running) {
             return status;
         }
@@ -158,14 +158,14 @@ async fn of_two_processes_one_runs_the_check() {
     let (site, _) = furnished().await;
     let [one, other] = [over(&site, Arc::clone(&site.store)), over(&site, Arc::clone(&site.store))];
     let slow = FsckOrder { rate: 1, restart: false };
-    one.maintenance.start_fsck(slow).await.unwrap();
-    other.maintenance.start_fsck(ORDER).await.unwrap();
-    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, Some(JobState::Running));
+    one.checker.start_fsck(slow).await.unwrap();
+    other.checker.start_fsck(ORDER).await.unwrap();
+    assert_eq!(other.checker.fsck_status(0).await.unwrap().state, Some(JobState::Running));
     let anew = FsckOrder { rate: 0, restart: true };
-    assert!(matches!(one.maintenance.start_fsck(anew).await, Err(AppError::CheckRuns)));
-    assert!(matches!(other.maintenance.start_fsck(anew).await, Err(AppError::CheckRuns)));
-    other.maintenance.stop_fsck().await.unwrap();
-    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, Some(JobState::Stopped));
+    assert!(matches!(one.checker.start_fsck(anew).await, Err(AppError::CheckRuns)));
+    assert!(matches!(other.checker.start_fsck(anew).await, Err(AppError::CheckRuns)));
+    other.checker.stop_fsck().await.unwrap();
+    assert_eq!(other.checker.fsck_status(0).await.unwrap().state, Some(JobState::Stopped));
 }
 
 /// A step longer than the heartbeat timeout does not cause a takeover.
@@ -174,9 +174,9 @@ async fn a_check_in_a_long_step_is_alive() {
     let (site, _) = furnished().await;
     let [one, other] = [over(&site, Arc::clone(&site.store)), over(&site, Arc::clone(&site.store))];
     let permits = Arc::clone(&one.content.proving).acquire_many_owned(2).await.unwrap();
-    one.maintenance.start_fsck(ORDER).await.unwrap();
+    one.checker.start_fsck(ORDER).await.unwrap();
     let mut looks = 0;
-    while other.maintenance.fsck_status(0).await.unwrap().phase != "packs" {
+    while other.checker.fsck_status(0).await.unwrap().phase != "packs" {
         looks += 1;
         assert!(looks < LOOKS_MAX, "it never comes to its long step");
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -190,23 +190,23 @@ async fn a_check_in_a_long_step_is_alive() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    let status = other.maintenance.fsck_status(0).await.unwrap();
+    let status = other.checker.fsck_status(0).await.unwrap();
     assert_eq!((status.state, status.phase), (Some(JobState::Running), "packs"));
     let runner = newest(&one).await.id;
-    other.maintenance.start_fsck(ORDER).await.unwrap();
+    other.checker.start_fsck(ORDER).await.unwrap();
     assert_eq!(newest(&one).await.id, runner, "it was taken over");
     drop(permits);
     assert_eq!(checked(&one).await.state, Some(JobState::Complete));
     site.pass(PATIENCE_SECS);
-    assert_eq!(other.maintenance.fsck_status(0).await.unwrap().state, Some(JobState::Complete));
+    assert_eq!(other.checker.fsck_status(0).await.unwrap().state, Some(JobState::Complete));
 }
 
 #[tokio::test]
 async fn a_check_begun_right_after_a_stop_runs() {
     let (site, _) = furnished().await;
     let registry = over(&site, Arc::clone(&site.store));
-    registry.maintenance.start_fsck(FsckOrder { rate: 1, restart: false }).await.unwrap();
-    registry.maintenance.stop_fsck().await.unwrap();
+    registry.checker.start_fsck(FsckOrder { rate: 1, restart: false }).await.unwrap();
+    registry.checker.stop_fsck().await.unwrap();
     assert_eq!(checked(&registry).await.state, Some(JobState::Complete));
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn backup(
         let types = format!("application/json nor {OCTETS}");
         return Err(ApiError::invalid(format!("the content type is neither {types}")));
     }
-    let copy = registry.maintenance.back_up().await?;
+    let copy = registry.backups.back_up().await?;
     let len = copy.len();
     let mut response = HttpResponse::Ok();
     response.content_type(OCTETS).insert_header((CACHE_CONTROL, "no-store"));

@@ -40,7 +40,7 @@ fn percent(percent: Option<u8>) -> Result<u8, ApiError> {
 pub(crate) async fn status(
     registry: web::Data<Registry>,
 ) -> Result<web::Json<v1::Collection>, ApiError> {
-    Ok(web::Json(body_of(registry.maintenance.collect_status().await?)))
+    Ok(web::Json(body_of(registry.collector.collect_status().await?)))
 }
 
 /// Starts a collection, which continues without the client.
@@ -58,8 +58,8 @@ pub(crate) async fn start(
         rate_max: body.rate_max,
         is_forced: body.force,
     };
-    registry.maintenance.start_collecting(options).await?;
-    Ok(HttpResponse::Accepted().json(body_of(registry.maintenance.collect_status().await?)))
+    registry.collector.start_collecting(options).await?;
+    Ok(HttpResponse::Accepted().json(body_of(registry.collector.collect_status().await?)))
 }
 
 /// Stops the running collection at its next step.
@@ -68,8 +68,8 @@ pub(crate) async fn start(
 #[utoipa::path(delete, path = "/v1/collection", tag = "collection",
     responses((status = 202, description = "The collection is stopping", body = v1::Collection)))]
 pub(crate) async fn stop(registry: web::Data<Registry>) -> Result<HttpResponse, ApiError> {
-    registry.maintenance.stop_collecting().await?;
-    Ok(HttpResponse::Accepted().json(body_of(registry.maintenance.collect_status().await?)))
+    registry.collector.stop_collecting().await?;
+    Ok(HttpResponse::Accepted().json(body_of(registry.collector.collect_status().await?)))
 }
 
 /// The options of a plan.
@@ -93,7 +93,7 @@ pub(crate) async fn plan(
 ) -> Result<web::Json<v1::CollectionPlan>, ApiError> {
     let live_percent_min = percent(query.live_percent_min)?;
     let options = CollectOptions { live_percent_min, ..CollectOptions::default() };
-    let plan = registry.maintenance.plan_collection(&<_>::default(), options).await?;
+    let plan = registry.collector.plan_collection(&<_>::default(), options).await?;
     let reachable_chunks = plan.reachable_chunk_count();
     Ok(web::Json(v1::CollectionPlan { reachable_chunks, totals: totals_of(plan.totals()) }))
 }
@@ -104,7 +104,7 @@ pub(crate) async fn plan(
 #[utoipa::path(get, path = "/v1/usage", tag = "collection",
     responses((status = 200, description = "The storage used by each release", body = v1::Usage)))]
 pub(crate) async fn usage(registry: web::Data<Registry>) -> Result<web::Json<v1::Usage>, ApiError> {
-    let usage = registry.maintenance.usage().await?;
+    let usage = registry.collector.usage().await?;
     let own = usage.own_bytes.into_iter();
     let mut releases: Vec<_> =
         own.map(|(digest, own_bytes)| v1::ReleaseUsage { digest, own_bytes }).collect();

@@ -69,7 +69,7 @@ fn body_of(status: FsckStatus) -> v1::Fsck {
     responses((status = 200, description = "The progress and findings of the check",
                body = v1::Fsck)))]
 pub(crate) async fn read(registry: web::Data<Registry>) -> Result<web::Json<v1::Fsck>, ApiError> {
-    Ok(web::Json(body_of(registry.maintenance.fsck_status(v1::FINDINGS_MAX).await?)))
+    Ok(web::Json(body_of(registry.checker.fsck_status(v1::FINDINGS_MAX).await?)))
 }
 
 /// Starts a check of every object, reference and row.
@@ -84,8 +84,8 @@ pub(crate) async fn begin(
 ) -> Result<HttpResponse, ApiError> {
     let rate = body.rate_bytes_per_sec.unwrap_or(RATE_DEFAULT);
     let registry = registry.into_inner();
-    registry.maintenance.start_fsck(FsckOrder { rate, restart: body.restart }).await?;
-    let status = registry.maintenance.fsck_status(v1::FINDINGS_MAX).await?;
+    registry.checker.start_fsck(FsckOrder { rate, restart: body.restart }).await?;
+    let status = registry.checker.fsck_status(v1::FINDINGS_MAX).await?;
     Ok(HttpResponse::build(StatusCode::ACCEPTED).json(body_of(status)))
 }
 
@@ -95,6 +95,6 @@ pub(crate) async fn begin(
 #[utoipa::path(delete, path = "/v1/fsck", tag = "fsck", operation_id = "stop_fsck",
     responses((status = 204, description = "The check is stopping")))]
 pub(crate) async fn stop(registry: web::Data<Registry>) -> Result<HttpResponse, ApiError> {
-    registry.maintenance.stop_fsck().await?;
+    registry.checker.stop_fsck().await?;
     Ok(HttpResponse::NoContent().finish())
 }

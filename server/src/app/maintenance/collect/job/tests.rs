@@ -12,21 +12,18 @@ const DEFAULT: CollectOptions =
 const FORCED: CollectOptions =
     CollectOptions { live_percent_min: 100, rate_max: Some(7), is_forced: true };
 
-fn two_processes() -> (Site, Arc<Maintenance>, Arc<Maintenance>) {
+fn two_processes() -> (Site, Arc<Collector>, Arc<Collector>) {
     let site = Site::new();
-    let [one, other] = [&site, &site].map(|site| site.sound().maintenance);
+    let [one, other] = [&site, &site].map(|site| site.sound().collector);
     (site, one, other)
 }
 
-async fn begun(
-    maintenance: &Arc<Maintenance>,
-    options: CollectOptions,
-) -> Option<Task<Collection>> {
-    maintenance.begin_collecting(options).await.unwrap()
+async fn begun(collector: &Arc<Collector>, options: CollectOptions) -> Option<Task<Collection>> {
+    collector.begin_collecting(options).await.unwrap()
 }
 
-async fn status(maintenance: &Maintenance) -> CollectStatus {
-    maintenance.collect_status().await.unwrap()
+async fn status(collector: &Collector) -> CollectStatus {
+    collector.collect_status().await.unwrap()
 }
 
 #[tokio::test]
@@ -42,7 +39,7 @@ async fn the_status_is_the_same_from_every_process_and_after_a_restart() {
     assert!(ended.last.clone().unwrap().1.unwrap().has_looked);
     assert_eq!(status(&one).await, ended);
     drop((one, other));
-    assert_eq!(status(&site.sound().maintenance).await, ended);
+    assert_eq!(status(&site.sound().collector).await, ended);
 }
 
 #[tokio::test]
@@ -95,8 +92,8 @@ async fn requests_beside_a_collection_are_merged_into_the_next_round() {
     assert!(status(&other).await.last.unwrap().1.unwrap().has_looked);
 }
 
-async fn abandoned(maintenance: &Arc<Maintenance>) -> Option<Task<Collection>> {
-    maintenance.abandoned_collection().await.unwrap()
+async fn abandoned(collector: &Arc<Collector>) -> Option<Task<Collection>> {
+    collector.abandoned_collection().await.unwrap()
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn what_was_found_before_a_sweep_began_is_put_again() {
     let before = grip(&site, &registry).await;
     registry.catalog.begin_sweep(Sweep::default()).await.unwrap();
     let claim = registry.catalog.claim_collecting().await.unwrap().unwrap();
-    registry.maintenance.sweeper.finish(&claim).await.unwrap();
+    registry.collector.sweeper.finish(&claim).await.unwrap();
 
     let add = |grip| registry.catalog.add_leaf(leaf(), vec![], grip);
     assert_eq!(add(before).await.unwrap(), LeafAdded::Swept, "its bytes may be gone");
@@ -48,7 +48,7 @@ async fn what_a_sweep_is_about_to_take_is_not_put_until_it_is_gone() {
     let during = grip(&site, &registry).await;
     assert_eq!(add(during).await.unwrap(), LeafAdded::Swept, "its bytes are about to go");
     let claim = registry.catalog.claim_collecting().await.unwrap().unwrap();
-    registry.maintenance.sweeper.finish(&claim).await.unwrap();
+    registry.collector.sweeper.finish(&claim).await.unwrap();
     assert_eq!(add(during).await.unwrap(), LeafAdded::Swept, "its bytes are gone");
     let after = grip(&site, &registry).await;
     assert_eq!(add(after).await.unwrap(), LeafAdded::Present);

@@ -239,7 +239,7 @@ impl World {
             rate_max: None,
             is_forced: self.dice.below(2) == 0,
         };
-        self.act(async move { Outcome::Collected(registry.maintenance.collect(options).await) });
+        self.act(async move { Outcome::Collected(registry.collector.collect(options).await) });
     }
 
     /// Waits until every actor is at the gate or done, and notes the outcomes of those done.
@@ -443,7 +443,7 @@ async fn episode(seed: u64) -> Tally {
     // The second collection repacks what the first one found dead in packs that had to stay.
     for is_forced in [true, true, false] {
         let options = CollectOptions { live_percent_min: 100, is_forced, rate_max: None };
-        let done = world.registry.maintenance.collect(options).await.unwrap();
+        let done = world.registry.collector.collect(options).await.unwrap();
         assert_eq!((done.waits_for, done.has_looked), (None, is_forced));
         world.tally.collected(&done);
     }
