@@ -93,7 +93,7 @@ pub(crate) enum RawCommand {
     Fsck(maintenance::FsckArgs),
     /// Restore lost data of a registry from other sources
     Repair(maintenance::RepairArgs),
-    /// Show the long work of a registry: what runs, how far, and when it was last complete
+    /// Show the long work of a registry, and how far it is
     Jobs(maintenance::JobsArgs),
     /// Copy a registry's catalog into a file while it is in use
     Backup(maintenance::BackupArgs),
