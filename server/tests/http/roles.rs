@@ -14,7 +14,8 @@ const READER: &str = "0123456789abcdef1";
 
 /// The routes for readers. Every other route must be for publishers only, so a new route fails this
 /// test until its access is declared.
-const READERS_GET: [&str; 30] = [
+const READERS_GET: [&str; 31] = [
+    "/v1/jobs",
     "/healthz",
     "/metrics",
     "/readyz",

@@ -12,7 +12,8 @@ use crate::world::{World, assert_problem};
 const OPERATOR: &str = "0123456789abcdef0";
 
 /// The operations about the whole registry, which no token may use that is limited to applications.
-const WHOLE_REGISTRY: [&str; 20] = [
+const WHOLE_REGISTRY: [&str; 21] = [
+    "get /v1/jobs",
     "get /metrics",
     "get /v1/audit",
     "post /v1/backup",

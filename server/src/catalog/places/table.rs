@@ -15,8 +15,8 @@ pub(in crate::catalog) struct ChunkTable;
 /// Returns the positions of `chunks` in digest order. Neighbours in the tree are then looked up one
 /// after the other, and pages are read once.
 fn by_digest(chunks: &[ChunkDigest]) -> Vec<usize> {
-    // The first bytes decide, and lie beside the positions: whole digests would be compared at random
-    // places of the memory.
+    // The first bytes decide, and lie beside the positions: whole digests would be compared at
+    // random places of the memory.
     let first_bytes = |digest: &ChunkDigest| {
         let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
