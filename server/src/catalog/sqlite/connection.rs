@@ -130,7 +130,8 @@ impl Drop for Lent {
 
 impl Connections {
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, CatalogError> {
-        let mut writer = connect(path, durability).map_err(|error| failed("be opened", error))?;
+        let writer = open_with(path, durability, OpenFlags::SQLITE_OPEN_CREATE);
+        let mut writer = writer.map_err(|error| failed("be opened", error))?;
         migrate::migrate(&mut writer)?;
         migrate::check(&writer)?;
         let epoch = gate(&writer).map_err(|error| failed("be opened", error))?.0;
@@ -366,10 +367,13 @@ fn gate(connection: &Connection) -> SqlResult<(i64, i64)> {
     Ok(found.optional()?.unwrap_or_default())
 }
 
+/// Opens a file that is there. In the place of a catalog that was moved away, no empty one is made.
 pub(super) fn connect(path: &Path, durability: Durability) -> SqlResult<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open_with(path, durability, OpenFlags::empty())
+}
+
+fn open_with(path: &Path, durability: Durability, more: OpenFlags) -> SqlResult<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
