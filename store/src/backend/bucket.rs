@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore as Backend, PutMode};
@@ -193,21 +193,49 @@ impl Bucket {
     /// Lists the objects that come after `last`, folder by folder.
     fn list_after(&self, kind: ObjectKind, last: &Path) -> Listing<'static> {
         let folder = kind.rules().folder;
-        let backend = Arc::clone(&self.inner.backend);
         let Some(from) = shard_of(folder, last.as_ref()) else {
-            return calls::names(kind, backend.list_with_offset(Some(&location(folder)), last));
+            return calls::names(kind, self.pages(location(folder), Some(last.clone())));
         };
-        let last = last.clone();
+        let (bucket, last) = (self.clone(), last.clone());
         let lists = (from..=u8::MAX).map(move |shard| {
             let prefix = location(&format!("{folder}/{shard:02x}"));
-            let found = if shard == from {
-                backend.list_with_offset(Some(&prefix), &last)
-            } else {
-                backend.list(Some(&prefix))
-            };
-            calls::names(kind, found)
+            let after = (shard == from).then(|| last.clone());
+            calls::names(kind, bucket.pages(prefix, after))
         });
         stream::iter(lists).flatten_unordered(LISTS_AT_ONCE).boxed()
+    }
+
+    /// Lists what comes after `after` in a folder, page by page: credentials may expire between two
+    /// pages.
+    fn pages(
+        &self,
+        folder: Path,
+        after: Option<Path>,
+    ) -> BoxStream<'static, Result<ObjectMeta, Error>> {
+        let bucket = self.clone();
+        let pages = stream::try_unfold(Some(after), move |state| {
+            let (bucket, folder) = (bucket.clone(), folder.clone());
+            async move {
+                let Some(after) = state else { return Ok::<_, Error>(None) };
+                let page = bucket.page(&folder, after.as_ref()).await?;
+                let last = page.last().filter(|_| page.len() == PAGE_LEN);
+                let next = last.map(|last| Some(last.location.clone()));
+                Ok(Some((stream::iter(page.into_iter().map(Ok)), next)))
+            }
+        });
+        pages.try_flatten().boxed()
+    }
+
+    /// Lists the first page of what comes after `after` in a folder.
+    async fn page(&self, folder: &Path, after: Option<&Path>) -> Result<Vec<ObjectMeta>, Error> {
+        let list = || {
+            let found = match after {
+                Some(after) => self.backend().list_with_offset(Some(folder), after),
+                None => self.backend().list(Some(folder)),
+            };
+            found.take(PAGE_LEN).try_collect()
+        };
+        calls::renewed(list).await
     }
 }
 
@@ -286,14 +314,13 @@ impl ObjectStore for Bucket {
     }
 
     fn list(&self, kind: ObjectKind) -> Listing<'_> {
-        if kind == ObjectKind::Name {
-            return calls::list(self.backend(), kind);
-        }
         let folder = location(kind.rules().folder);
+        if kind == ObjectKind::Name {
+            return calls::names(kind, self.pages(folder, None));
+        }
         let listed = async move {
             let failed = |source| failed("list", kind.rules().folder.to_owned(), source);
-            let list = || self.backend().list(Some(&folder)).take(PAGE_LEN).try_collect();
-            let page: Vec<_> = calls::renewed(list).await.map_err(failed)?;
+            let page = self.page(&folder, None).await.map_err(failed)?;
             let rest = match page.last() {
                 Some(last) if page.len() == PAGE_LEN => self.list_after(kind, &last.location),
                 _ => stream::empty().boxed(),
