@@ -15,7 +15,6 @@ const READER: &str = "0123456789abcdef1";
 /// The routes for readers. Every other route must be for publishers only, so a new route fails this
 /// test until its access is declared.
 const READERS_GET: [&str; 31] = [
-    "/v1/jobs",
     "/healthz",
     "/metrics",
     "/readyz",
@@ -40,6 +39,7 @@ const READERS_GET: [&str; 31] = [
     "/v1/diff",
     "/v1/fsck",
     "/v1/hosts",
+    "/v1/jobs",
     "/v1/indexes/{index}",
     "/v1/leaves/{leaf}",
     "/v1/openapi.json",
@@ -89,6 +89,7 @@ pub fn filled_with(pattern: &str, application: &str) -> String {
         ("pin", "p"),
         ("host", "h"),
         ("token", "t"),
+        ("kind", "deliver"),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

@@ -12,8 +12,7 @@ use crate::world::{World, assert_problem};
 const OPERATOR: &str = "0123456789abcdef0";
 
 /// The operations about the whole registry, which no token may use that is limited to applications.
-const WHOLE_REGISTRY: [&str; 21] = [
-    "get /v1/jobs",
+const WHOLE_REGISTRY: [&str; 22] = [
     "get /metrics",
     "get /v1/audit",
     "post /v1/backup",
@@ -26,6 +25,8 @@ const WHOLE_REGISTRY: [&str; 21] = [
     "post /v1/fsck",
     "delete /v1/fsck",
     "get /v1/hosts",
+    "get /v1/jobs",
+    "delete /v1/jobs/{kind}",
     "get /v1/usage",
     "get /v1/webhooks",
     "post /v1/webhooks",
