@@ -38,7 +38,7 @@ impl Conditions {
     }
 }
 
-/// What is known of the behaviour of a bucket's service.
+/// The known behaviour of a bucket's service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BucketState {
     /// The behaviour for conditional writes; `None` if it was not tried.

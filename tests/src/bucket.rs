@@ -92,7 +92,7 @@ impl CephBucket {
         self.opened_at(self.endpoint(), run)
     }
 
-    /// Whether the service checks signatures; one that is made for tests does not.
+    /// Tells if the service checks signatures; one that is made for tests does not.
     #[must_use]
     pub fn checks_signatures(&self) -> bool {
         !matches!(self.cluster.referee, Referee::MiniStack { .. })

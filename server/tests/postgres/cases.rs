@@ -1,7 +1,7 @@
 //! The tests of the use cases and the simulation of collections, over PostgreSQL.
 //!
-//! They are tests of the library, and run over SQLite there. The library's test program starts no
-//! process, so the server is started here and named to the program.
+//! The tests are those of the library, which run over SQLite there. The library's test program
+//! starts no process, so the server is started here and named to the program.
 
 use std::process::Command;
 

@@ -56,9 +56,9 @@ pub struct Place {
 /// The bytes that a source may answer with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Freshness {
-    /// Those of a cache, too.
+    /// Bytes at rest or from a cache.
     Any,
-    /// Those at rest only: after wrong bytes, which a cache may have kept.
+    /// Bytes at rest only: after wrong bytes, which a cache may have kept.
     AtRest,
 }
 

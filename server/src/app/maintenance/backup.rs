@@ -60,7 +60,7 @@ struct Held {
     _room: Option<Reserved>,
 }
 
-/// What the job of a copy follows. The job ends at the last byte, or when this is dropped.
+/// The end of a copy that its job follows. The job ends at the last byte, or when this is dropped.
 struct Sending {
     sent: watch::Sender<Progress>,
     /// The job; `None` for a copy without one.

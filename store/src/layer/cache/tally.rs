@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What a cache did since the start of the process, and what it holds.
+/// The counts of a cache since the start of the process, and its contents now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CacheTally {
     /// Segments of packs and objects that were read from the cache.
