@@ -9,7 +9,7 @@ use std::time::Duration;
 use seawall_api::names::ApplicationName;
 use seawall_api::v1::{Lease, LeasePurpose};
 
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Reading, RegistryError};
 
 /// The number of renewals within the lifetime of a lease.
 const RENEWALS_PER_TTL: u32 = 4;
@@ -20,7 +20,7 @@ const RENEWALS_PER_TTL: u32 = 4;
 /// # Errors
 /// Those of the work.
 pub(crate) async fn during<T, E>(
-    registry: &Arc<dyn Registry>,
+    registry: &Arc<dyn Reading>,
     application: &ApplicationName,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
@@ -58,7 +58,7 @@ pub(crate) async fn during<T, E>(
 /// Keeps `lease` alive while `work` runs, even if the work makes no requests for a long time. If
 /// the lease ends nevertheless, the registry's answers tell the work.
 pub(crate) async fn renewing<T>(
-    registry: &Arc<dyn Registry>,
+    registry: &dyn Reading,
     lease: &Lease,
     work: impl Future<Output = T>,
 ) -> T {

@@ -22,7 +22,7 @@ use crate::convert::rounded;
 use crate::disk::sectors;
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
-use crate::registry::Registry;
+use crate::registry::Reading;
 use crate::remote::RemoteRelease;
 use crate::resolve::{self, Resolved};
 use crate::room::Room;
@@ -38,7 +38,7 @@ pub enum Output {
 /// An export to run.
 pub struct Export {
     /// The registry to export from.
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<dyn Reading>,
     /// The application.
     pub application: ApplicationName,
     /// The selector of one of the application's releases.

@@ -28,7 +28,7 @@ use crate::ovf::manifest::{self, Algorithm, Hasher};
 use crate::ovf::write::PackageContents;
 use crate::ovf::{Unmapped, tar};
 use crate::progress::{Progress, Stage};
-use crate::registry::Registry;
+use crate::registry::Reading;
 use crate::remote::RemoteRelease;
 use crate::resolve::{self, Resolved};
 
@@ -47,7 +47,7 @@ pub enum PackageKind {
 /// An export of packages to run.
 pub struct WritePackage {
     /// The registry to export from.
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<dyn Reading>,
     /// The application.
     pub application: ApplicationName,
     /// The selector of one of the application's releases.

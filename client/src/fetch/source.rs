@@ -8,11 +8,11 @@ use bytes::Bytes;
 use seawall_api::digest::{ChunkDigest, PackDigest};
 use seawall_store::read::{Freshness, Place, Source, SourceError};
 
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Reading, RegistryError};
 use crate::resolve::Resolved;
 
 /// The packs of a registry, for [`seawall_store::read`].
-pub struct Packs(Arc<dyn Registry>);
+pub struct Packs(Arc<dyn Reading>);
 
 impl Packs {
     /// Returns the packs that a lease protects from collection.
@@ -23,7 +23,7 @@ impl Packs {
 
     /// Returns the packs of a registry that may collect them at any time. For a repair, whose
     /// sources may lack any chunk.
-    pub(crate) fn unprotected(registry: Arc<dyn Registry>) -> Self {
+    pub(crate) fn unprotected(registry: Arc<dyn Reading>) -> Self {
         Self(registry)
     }
 }

@@ -57,7 +57,7 @@ use crate::fetch::{Fetch, FetchStats};
 use crate::folder::FolderPath;
 use crate::host::{Holding, HostError, HostState, ImageLocks};
 use crate::progress::{Progress, Stage};
-use crate::registry::Registry;
+use crate::registry::Reading;
 use crate::resolve::{self, Resolved};
 use demand::Demand;
 use guard::DiskGuard;
@@ -67,7 +67,7 @@ use stage::Stager;
 /// The inputs of a patch.
 pub struct Patch {
     /// The registry to fetch from.
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<dyn Reading>,
     /// The pulled directory.
     pub directory: PathBuf,
     /// The application of the release to move to.

@@ -44,7 +44,7 @@ use crate::directory::{self, Described, DiskLayout, IndexCache, Lockfile};
 use crate::fetch::{Fetch, FetchStats, Group, Seeds};
 use crate::host::HostState;
 use crate::progress::{Progress, Stage};
-use crate::registry::Registry;
+use crate::registry::Reading;
 use crate::resolve::{self, Resolved, Scratch};
 use crate::room::Room;
 use target::{Assembly, Staging, Target};
@@ -52,7 +52,7 @@ use target::{Assembly, Staging, Target};
 /// The inputs of a pull.
 pub struct Pull {
     /// The registry to pull from.
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<dyn Reading>,
     /// The application.
     pub application: ApplicationName,
     /// The selector of the release.

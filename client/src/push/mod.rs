@@ -36,14 +36,14 @@ use crate::host::HostState;
 use crate::ovf::package::disk::contradicted;
 use crate::ovf::{Package, Unmapped};
 use crate::progress::Progress;
-use crate::registry::Registry;
+use crate::registry::Writing;
 use crate::spec::{DiskContent, ReleaseSpec};
 use sources::Source;
 
 /// The inputs of a push.
 pub struct Push {
     /// The registry to push to.
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<dyn Writing>,
     /// The machines and their disks' files.
     pub spec: ReleaseSpec,
     /// The package of the machines, if there is one.
@@ -83,7 +83,7 @@ pub async fn push(push: Push) -> Result<PushReport, PushError> {
     let lease = push.registry.open_lease(&push.application, LeasePurpose::Push, version).await?;
     // Renewed, because a mostly known disk takes long to read without any request.
     let work = transfer_and_publish(&push, &mut sources, existing.as_ref(), &lease);
-    let outcome = hold::renewing(&push.registry, &lease, work).await;
+    let outcome = hold::renewing(push.registry.as_ref(), &lease, work).await;
     if outcome.is_err() || existing.is_some() {
         // An unended lease expires, and the registry's answer changes nothing for the caller.
         let _ = push.registry.end_lease(&lease).await;

@@ -45,7 +45,7 @@ async fn push_disks(
     let machine =
         |(at, path): (usize, &&Path)| format!("m{at}={}", path.display()).parse().unwrap();
     push(Push {
-        registry: Arc::clone(registry) as Arc<dyn Registry>,
+        registry: Arc::clone(registry) as Arc<dyn Writing>,
         spec: flags::describe(disks.iter().enumerate().map(machine).collect()).unwrap(),
         package: None,
         application: "web".parse().unwrap(),

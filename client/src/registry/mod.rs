@@ -11,23 +11,19 @@
 //! 4. Ports have no default methods.
 //! 5. A request is repeated only if that is harmless, as the port's contract says.
 
-pub mod audit;
 mod context;
 mod error;
 pub mod http;
-mod maintenance;
 mod obstacle;
 pub mod pages;
-mod port;
-pub mod retention;
-pub mod tokens;
+mod ports;
 
-pub use audit::{Audit, AuditFilter};
 pub use context::RequestContext;
 pub use error::RegistryError;
 pub use http::{HttpRegistry, InvalidUrl, RetryPolicy, Token, TokenError};
-pub use maintenance::Maintenance;
 pub use pages::Pages;
-pub use port::{Expect, Registry};
-pub use retention::Retention;
-pub use tokens::Tokens;
+pub use ports::audit::AuditFilter;
+pub use ports::{
+    Audit, Expect, Maintenance, Reading, Registry, Retention, Tokens, Writing, audit, retention,
+    tokens,
+};

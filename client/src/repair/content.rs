@@ -173,7 +173,7 @@ impl<'a> Content<'a> {
     /// intact. The damaged registry is therefore the last source.
     async fn chunks(&mut self, wanted: Vec<ChunkRef>) -> Result<bool, RepairError> {
         let mut is_whole = true;
-        let own: Arc<dyn Source> = Arc::new(RegistrySource(Arc::clone(&self.repair.registry)));
+        let own: Arc<dyn Source> = Arc::new(RegistrySource(self.repair.registry.clone()));
         for batch in batches(wanted) {
             let mut left: HashMap<ChunkDigest, ChunkRef> =
                 batch.into_iter().map(|chunk| (chunk.digest, chunk)).collect();

@@ -77,7 +77,7 @@ pub async fn repair(repair: Repair) -> Result<RepairReport, RepairError> {
         }
         let lease = registry.open_lease(&release.application, LeasePurpose::Push, None).await?;
         let work = heal(&repair, &release, &lease, &mut report);
-        let outcome = hold::renewing(registry, &lease, work).await;
+        let outcome = hold::renewing(registry.as_ref(), &lease, work).await;
         // An unended lease expires.
         let _ = registry.end_lease(&lease).await;
         let gaps = outcome?;

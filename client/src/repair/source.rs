@@ -18,7 +18,7 @@ use seawall_store::scan::{self, LeafScan, ScanError};
 use super::RepairError;
 use crate::directory::{Directory, Lockfile};
 use crate::fetch::Packs;
-use crate::registry::Registry;
+use crate::registry::Reading;
 use crate::resolve;
 
 /// A source of lost objects. Returns `None` for objects that it lacks or cannot read.
@@ -41,7 +41,7 @@ pub trait Source: Send + Sync {
 }
 
 /// A registry as a source.
-pub struct RegistrySource(pub Arc<dyn Registry>);
+pub struct RegistrySource(pub Arc<dyn Reading>);
 
 impl RegistrySource {
     /// Reads the chunks that the registry can prove.

@@ -31,11 +31,11 @@ pub use lockfile::locked;
 pub(crate) use scratch::Scratch;
 
 use crate::hold;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Reading, RegistryError};
 
 /// A proven release whose content a lease protects from collection.
 pub struct Resolved {
-    registry: Arc<dyn Registry>,
+    registry: Arc<dyn Reading>,
     release: Release,
 }
 
@@ -48,7 +48,7 @@ impl Resolved {
 
     /// Returns the registry that holds the content.
     #[must_use]
-    pub fn registry(&self) -> &Arc<dyn Registry> {
+    pub fn registry(&self) -> &Arc<dyn Reading> {
         &self.registry
     }
 }
@@ -59,7 +59,7 @@ impl Resolved {
 /// # Errors
 /// Fails if the release cannot be resolved. Else the errors of the work.
 pub async fn held<T, E: From<RegistryError>>(
-    registry: &Arc<dyn Registry>,
+    registry: &Arc<dyn Reading>,
     application: &ApplicationName,
     selector: &Selector,
     work: impl AsyncFnOnce(&Resolved) -> Result<T, E>,
@@ -77,7 +77,7 @@ pub async fn held<T, E: From<RegistryError>>(
 /// # Errors
 /// Fails if the registry fails, has no such release, or returns another document.
 pub async fn document(
-    registry: &dyn Registry,
+    registry: &dyn Reading,
     application: &ApplicationName,
     selector: &Selector,
 ) -> Result<Release, RegistryError> {

@@ -67,7 +67,7 @@ async fn registry_of(release: &Release) -> Server {
     .await
 }
 
-fn reach(server: &Server) -> Arc<dyn Registry> {
+fn reach(server: &Server) -> Arc<dyn Reading> {
     Arc::new(server.registry())
 }
 

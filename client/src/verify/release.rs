@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use super::{Damage, DiskState, VerifiedDisk, VerifyError, VerifyReport, damage_of};
 use crate::fetch::Packs;
 use crate::progress::{Progress, Stage};
-use crate::registry::Registry;
+use crate::registry::Reading;
 use crate::resolve::{self, Resolved};
 
 /// The number of leaves verified concurrently.
@@ -32,7 +32,7 @@ const WRONG_VALUE: &str = "its bytes do not hash to its value in the index";
 /// The inputs of a verification.
 pub struct VerifyRelease {
     /// The registry that holds the release.
-    pub registry: Arc<dyn Registry>,
+    pub registry: Arc<dyn Reading>,
     /// The application.
     pub application: ApplicationName,
     /// The selector of the release.
@@ -119,7 +119,7 @@ async fn verify_descriptors(
 }
 
 async fn verify_disk(
-    registry: &Arc<dyn Registry>,
+    registry: &Arc<dyn Reading>,
     index: &DiskIndex,
     check: impl Fn(usize) -> LeafCheck,
     report: &mut VerifyReport,
@@ -209,7 +209,7 @@ impl LeafCheck {
         }
     }
 
-    fn run(self, registry: &dyn Registry) -> Result<(u64, Vec<Damage>), VerifyError> {
+    fn run(self, registry: &dyn Reading) -> Result<(u64, Vec<Damage>), VerifyError> {
         let span_len = self.span.end - self.span.start;
         match self.handle.block_on(registry.leaf(self.leaf.digest, span_len)) {
             Ok(leaf) => self.check(&leaf),

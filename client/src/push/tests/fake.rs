@@ -24,7 +24,7 @@ use seawall_store::pack::VerifiedPack;
 use seawall_store::read::{Freshness, Place};
 use tokio::sync::Barrier;
 
-use crate::registry::{Expect, Registry, RegistryError};
+use crate::registry::{Expect, Reading, Registry, RegistryError, Writing};
 
 mod unused;
 
@@ -90,11 +90,7 @@ fn unused<T>() -> T {
 }
 
 #[async_trait]
-impl Registry for FakeRegistry {
-    async fn server_version(&self) -> Result<ServerVersion, RegistryError> {
-        unused()
-    }
-
+impl Reading for FakeRegistry {
     async fn applications(
         &self,
         _: Option<&ApplicationName>,
@@ -133,14 +129,6 @@ impl Registry for FakeRegistry {
         self.state().releases.iter().find(is_named).cloned().ok_or_else(not_found)
     }
 
-    async fn publish(&self, release: &Release, _: &Lease) -> Result<Published, RegistryError> {
-        self.called("publish");
-        let mut state = self.state();
-        assert!(release.disks().all(|(_, disk)| state.indexes.contains_key(&disk.index)));
-        state.releases.push(release.clone());
-        Ok(Published { digest: release.digest(), already_present: false })
-    }
-
     async fn channels(&self, _: &ApplicationName) -> Result<Vec<Channel>, RegistryError> {
         unused()
     }
@@ -150,16 +138,6 @@ impl Registry for FakeRegistry {
         _: &ApplicationName,
         _: &ChannelName,
     ) -> Result<Option<Channel>, RegistryError> {
-        unused()
-    }
-
-    async fn move_channel(
-        &self,
-        _: &ApplicationName,
-        _: &ChannelName,
-        _: Expect,
-        _: ReleaseDigest,
-    ) -> Result<Channel, RegistryError> {
         unused()
     }
 
@@ -190,6 +168,53 @@ impl Registry for FakeRegistry {
         Ok(())
     }
 
+    async fn locate_chunks(&self, _: &[ChunkDigest]) -> Result<Vec<Place>, RegistryError> {
+        unused()
+    }
+
+    async fn index(&self, index: IndexDigest) -> Result<DiskIndex, RegistryError> {
+        self.called("index");
+        self.state().indexes.get(&index).cloned().ok_or_else(not_found)
+    }
+
+    async fn leaf(&self, _: LeafDigest, _: u64) -> Result<Leaf, RegistryError> {
+        unused()
+    }
+
+    async fn descriptor(&self, _: DescriptorDigest) -> Result<Bytes, RegistryError> {
+        unused()
+    }
+
+    async fn pack_range(
+        &self,
+        _: PackDigest,
+        _: Range<u64>,
+        _: Freshness,
+    ) -> Result<Bytes, RegistryError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl Writing for FakeRegistry {
+    async fn publish(&self, release: &Release, _: &Lease) -> Result<Published, RegistryError> {
+        self.called("publish");
+        let mut state = self.state();
+        assert!(release.disks().all(|(_, disk)| state.indexes.contains_key(&disk.index)));
+        state.releases.push(release.clone());
+        Ok(Published { digest: release.digest(), already_present: false })
+    }
+
+    async fn move_channel(
+        &self,
+        _: &ApplicationName,
+        _: &ChannelName,
+        _: Expect,
+        _: ReleaseDigest,
+    ) -> Result<Channel, RegistryError> {
+        unused()
+    }
+
     async fn missing_chunks(
         &self,
         _: &Lease,
@@ -211,22 +236,9 @@ impl Registry for FakeRegistry {
         Ok(leaves.iter().map(|leaf| !state.leaves.contains(leaf)).collect())
     }
 
-    async fn locate_chunks(&self, _: &[ChunkDigest]) -> Result<Vec<Place>, RegistryError> {
-        unused()
-    }
-
     async fn has_index(&self, index: IndexDigest) -> Result<bool, RegistryError> {
         self.called("has_index");
         Ok(self.state().indexes.contains_key(&index))
-    }
-
-    async fn index(&self, index: IndexDigest) -> Result<DiskIndex, RegistryError> {
-        self.called("index");
-        self.state().indexes.get(&index).cloned().ok_or_else(not_found)
-    }
-
-    async fn leaf(&self, _: LeafDigest, _: u64) -> Result<Leaf, RegistryError> {
-        unused()
     }
 
     async fn put_leaf(&self, _: &Lease, leaf: &Leaf) -> Result<(), RegistryError> {
@@ -243,10 +255,6 @@ impl Registry for FakeRegistry {
         assert!(index.leaves().iter().all(|leaf| state.leaves.contains(&leaf.digest)));
         state.indexes.insert(index.digest(), index.clone());
         Ok(())
-    }
-
-    async fn descriptor(&self, _: DescriptorDigest) -> Result<Bytes, RegistryError> {
-        unused()
     }
 
     async fn put_descriptor(&self, _: &Lease, _: Bytes) -> Result<(), RegistryError> {
@@ -269,13 +277,11 @@ impl Registry for FakeRegistry {
         }
         Ok(())
     }
+}
 
-    async fn pack_range(
-        &self,
-        _: PackDigest,
-        _: Range<u64>,
-        _: Freshness,
-    ) -> Result<Bytes, RegistryError> {
+#[async_trait]
+impl Registry for FakeRegistry {
+    async fn server_version(&self) -> Result<ServerVersion, RegistryError> {
         unused()
     }
 

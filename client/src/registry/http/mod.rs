@@ -1,6 +1,6 @@
 //! The registry over HTTP, version 1 of its API.
 //!
-//! Each method sends one request. [`transport`] sends it, [`path`] builds its address and [`proof`]
+//! Each method of [`ports`] sends one request. [`transport`] sends it, [`path`] builds its address and [`proof`]
 //! checks that the answer matches the question.
 //!
 //! # Retries
@@ -20,14 +20,11 @@
 //! | a connection that stands still | [`Timeouts`] | `Stalled` |
 //! | redirects, of GET and HEAD only | [`REDIRECTS_MAX`] | `Protocol` |
 
-mod audit;
-mod maintenance;
+mod calls;
 mod path;
+mod ports;
 mod proof;
-mod registry;
-mod retention;
 mod token;
-mod tokens;
 mod transport;
 
 use std::time::Duration;

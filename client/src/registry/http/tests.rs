@@ -22,7 +22,7 @@ use super::*;
 use crate::error::{ErrorKind, Failure};
 use crate::progress::Silent;
 use crate::registry::{
-    Audit, Expect, Maintenance, Registry, RegistryError, Retention, RetryPolicy,
+    Audit, Expect, Maintenance, Reading, Registry, RegistryError, Retention, RetryPolicy, Writing,
 };
 use crate::spec::{DiskContent, flags};
 use crate::verify::{VerifyRelease, verify_release};

@@ -160,7 +160,7 @@ async fn verify(
     for (application, digest) in chosen(registry, count).await? {
         let began = Instant::now();
         let order = VerifyRelease {
-            registry: Arc::clone(registry),
+            registry: registry.clone(),
             application: application.clone(),
             selector: Selector::Digest(digest),
             progress: Arc::clone(progress),

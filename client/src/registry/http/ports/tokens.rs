@@ -5,9 +5,9 @@ use reqwest::Method;
 use seawall_api::names::TokenName;
 use seawall_api::v1::{CreatedToken, NewToken, TokenPage};
 
-use super::transport::Call;
-use super::{HttpRegistry, path};
 use crate::registry::RegistryError;
+use crate::registry::http::transport::Call;
+use crate::registry::http::{HttpRegistry, path};
 use crate::registry::tokens::Tokens;
 
 #[async_trait]

@@ -6,10 +6,10 @@ use seawall_api::audit::Action;
 use seawall_api::names::ApplicationName;
 use seawall_api::v1::{AuditPage, DeliveryPage, NewWebhook, Quota, SetQuota, Webhook, WebhookPage};
 
-use super::transport::Call;
-use super::{HttpRegistry, path};
 use crate::registry::RegistryError;
 use crate::registry::audit::{Audit, AuditFilter};
+use crate::registry::http::transport::Call;
+use crate::registry::http::{HttpRegistry, path};
 
 impl HttpRegistry {
     fn quota_url(&self, application: &ApplicationName) -> Url {

@@ -4,7 +4,7 @@ use seawall_api::audit::Action;
 use seawall_api::names::ApplicationName;
 use seawall_api::v1::{AuditPage, DeliveryPage, NewWebhook, Quota, SetQuota, Webhook};
 
-use super::RegistryError;
+use crate::registry::RegistryError;
 
 /// A filter of audit log entries. A field that is `None` matches every entry.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -7,7 +7,7 @@ use seawall_api::reference::Selector;
 use seawall_api::release::Release;
 use seawall_api::v1::{Damage, DamagedRelease, Fsck, Jobs, Lease, StartFsck};
 
-use super::RegistryError;
+use crate::registry::RegistryError;
 
 /// A registry's maintenance. Part of [`Registry`](super::Registry), under the same contract: every
 /// call may be repeated.

@@ -7,7 +7,7 @@ use seawall_api::v1::{
     RetentionOutcome, RetentionPlan, RetentionPolicy,
 };
 
-use super::RegistryError;
+use crate::registry::RegistryError;
 
 /// A registry's retention: the calls that keep and delete releases.
 ///

@@ -3,7 +3,7 @@
 use seawall_api::names::TokenName;
 use seawall_api::v1::{CreatedToken, NewToken, TokenPage};
 
-use super::RegistryError;
+use crate::registry::RegistryError;
 
 /// The access tokens of a registry.
 ///

@@ -13,9 +13,9 @@ use seawall_api::release::Release;
 use seawall_api::v1::{Damage, DamagedRelease, Fsck, Jobs, Lease, StartFsck};
 use seawall_store::new_file::{NewFile, NewFileError};
 
-use super::HttpRegistry;
-use super::registry::OCTETS;
-use super::transport::Call;
+use crate::registry::http::HttpRegistry;
+use crate::registry::http::calls::OCTETS;
+use crate::registry::http::transport::Call;
 use crate::registry::{Maintenance, RegistryError};
 
 #[async_trait]

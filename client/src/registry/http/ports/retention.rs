@@ -9,9 +9,9 @@ use seawall_api::v1::{
     RetentionOutcome, RetentionPlan, RetentionPolicy, SetPin,
 };
 
-use super::transport::Call;
-use super::{HttpRegistry, path};
 use crate::registry::RegistryError;
+use crate::registry::http::transport::Call;
+use crate::registry::http::{HttpRegistry, path};
 use crate::registry::retention::Retention;
 
 impl HttpRegistry {

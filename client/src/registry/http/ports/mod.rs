@@ -1,0 +1,9 @@
+//! The methods of the ports, one request each.
+
+mod audit;
+mod maintenance;
+mod reading;
+mod registry;
+mod retention;
+mod tokens;
+mod writing;
