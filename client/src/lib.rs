@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod convert;
+pub mod copy;
 pub mod deploy;
 pub mod describe;
 pub mod directory;

@@ -10,6 +10,7 @@ use seawall_api::units::CHUNK_LEN_MAX;
 
 use super::{Place, Proven, Prover, ReadError};
 use crate::codec::Encoding;
+use crate::pack::Frame;
 
 /// The longest range in bytes, unless a single frame is longer.
 pub(super) const RANGE_LEN_MAX: u64 = 4 << 20;
@@ -64,6 +65,31 @@ impl<T: Wanted> Request<T> {
         let (pack, chunk) = (self.pack, frame.want.chunk());
         let stored = bytes.get(frame.range.clone()).ok_or(ReadError::Short { chunk, pack })?;
         prover.prove(chunk, frame.encoding, stored).map_err(|error| error.within(pack, chunk))
+    }
+
+    /// Returns the frame at a position and its stored bytes, given the bytes of the request.
+    /// Nothing is decoded: whoever uses the chunk proves it.
+    ///
+    /// # Errors
+    /// Fails if the bytes are too short for the frame.
+    pub fn stored<'a>(
+        &self,
+        position: usize,
+        bytes: &'a [u8],
+    ) -> Result<(Frame, &'a [u8]), ReadError> {
+        let RequestedFrame { want, encoding, range } = &self.frames[position];
+        let (pack, chunk) = (self.pack, want.chunk());
+        let stored = bytes.get(range.clone()).ok_or(ReadError::Short { chunk, pack })?;
+        // Both are within a range of `RANGE_LEN_MAX`, or of one frame.
+        let (offset, stored_len) = (self.range.start + range.start as u64, range.len() as u32);
+        let (digest, plain_len) = (chunk.digest, chunk.len);
+        Ok((Frame { digest, encoding: *encoding, plain_len, offset, stored_len }, stored))
+    }
+
+    /// Returns the stored length of the wanted frames, in bytes.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        self.frames.iter().map(|frame| frame.range.len() as u64).sum()
     }
 }
 

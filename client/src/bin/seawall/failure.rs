@@ -180,6 +180,7 @@ macro_rules! explained {
 
 explained!(
     seawall::convert::ConvertFailure,
+    seawall::copy::CopyError,
     seawall::describe::DescribeError,
     seawall::directory::LockError,
     seawall::export::ExportError,
@@ -199,6 +200,12 @@ impl From<seawall_api::reference::InvalidReference> for Failure {
         let remedy = "write [host[:port]/]application[:version|:channel|@blake3:…][/machine], as \
                       in team/webshop:1.0";
         Self::new(ErrorKind::InvalidInput, &error, Some(remedy.to_owned()))
+    }
+}
+
+impl From<seawall::copy::VersionPatternError> for Failure {
+    fn from(error: seawall::copy::VersionPatternError) -> Self {
+        Self::new(ErrorKind::InvalidInput, &error, None)
     }
 }
 

@@ -47,6 +47,7 @@ impl Aftermath {
         match command {
             Command::Patch(_, patch) if !patch.dry_run => Self::Patched(patch.dir.clone()),
             Command::Pull(_, pull) if !pull.dry_run => Self::Resumes,
+            Command::Copy(_, copy) if !copy.dry_run => Self::Resumes,
             Command::Push(..) | Command::Maintenance(_, Maintenance::Repair(_)) => Self::Resumes,
             #[cfg(feature = "server")]
             Command::Offline(Offline::Relocate(args)) if !args.dry_run && !args.abort => {

@@ -65,6 +65,8 @@ pub(crate) enum RawCommand {
     Show(look::ShowArgs),
     /// List the channels of an application, or the moves of one
     Channels(look::ChannelsArgs),
+    /// Copy releases and channels to another registry; only what it lacks travels
+    Copy(releases::CopyArgs),
     /// Point a channel at a release
     Promote(look::PromoteArgs),
     /// Delete a release that nothing holds; its version is never reused

@@ -113,6 +113,37 @@ pub(crate) struct PatchArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct CopyArgs {
+    /// What to copy: a release, a channel with its release, or APPLICATION:* for all releases of an
+    /// application, of a folder (team/*:*) or of every application (*:*)
+    #[arg(value_name = "REFERENCE|APPLICATION:*", required = true)]
+    pub(crate) references: Vec<String>,
+    /// The registry to copy to: an address or a directory
+    #[arg(long, value_name = "URL|DIR")]
+    pub(crate) to: String,
+    /// The file with the token for the registry of --to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_token_file: Option<PathBuf>,
+    /// With :*, only these versions: one version, or a beginning and a star, as in 1.4.*
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) versions: Option<String>,
+    /// With :*, only releases published since: 2026-11-22, 2026-11-22T04:07:00Z, or 90m, 12h, 7d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// With :*, only the release of this channel, and no other channel; may be repeated
+    #[arg(long = "channel", value_name = "NAME")]
+    pub(crate) channels: Vec<String>,
+    /// With :*, only this many releases of each application, the newest
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) newest: Option<std::num::NonZero<usize>>,
+    /// Print what would be sent in bytes, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     /// The directory of a pulled release, or a reference
     #[arg(value_name = "DIR|REFERENCE")]

@@ -126,7 +126,7 @@ fn sent_event(text: &str) -> Result<Action, Failure> {
 }
 
 /// Parses a moment, or a time before now, into seconds since 1970.
-fn since(text: &str) -> Result<u64, Failure> {
+pub(super) fn since(text: &str) -> Result<u64, Failure> {
     if let Some(secs) = moment::parse(text) {
         return Ok(secs);
     }

@@ -9,6 +9,7 @@ use crate::args::{Credentials, RawCommand, Threads};
 use crate::failure::Failure;
 
 pub(crate) mod audit;
+mod copy;
 mod images;
 mod look;
 mod maintenance;
@@ -19,6 +20,7 @@ mod retention;
 pub(crate) mod tokens;
 
 use audit::Audit;
+pub(crate) use copy::{Copied, Copy};
 pub(crate) use images::{Convert, Export, Inspect};
 pub(crate) use look::Promote;
 #[cfg(feature = "server")]
@@ -54,6 +56,7 @@ pub(crate) enum Command {
     Channels(Reach, ApplicationName),
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
+    Copy(Reach, Copy),
     Retention(Reach, Retention),
     Status(Status),
     Report(Report),
@@ -84,6 +87,7 @@ impl Command {
             Self::Diff(_, from, to) => vec![from, to],
             Self::Show(_, target) | Self::VerifyRelease(_, target) => vec![target],
             Self::Promote(_, promote) => vec![&mut promote.target],
+            Self::Copy(_, copy) => copy.targets_mut(),
             Self::Retention(_, order) => order.targets_mut(),
             Self::Maintenance(_, Maintenance::Repair(repair)) => repair.target.iter_mut().collect(),
             _ => Vec::new(),
@@ -103,6 +107,7 @@ impl Command {
             RawCommand::Show(args) => look::show(args),
             RawCommand::Channels(args) => look::channels(args),
             RawCommand::Promote(args) => look::promote(args),
+            RawCommand::Copy(args) => copy::copy(args),
             RawCommand::Rm(args) => retention::remove(args),
             RawCommand::Pin(args) => retention::pin(args),
             RawCommand::Unpin(args) => retention::unpin(args),
@@ -151,6 +156,8 @@ impl Command {
             Self::Channels(..) => "channels",
             Self::History(..) => "history",
             Self::Promote(..) => "promote",
+            Self::Copy(_, Copy { dry_run: true, .. }) => "copy-plan",
+            Self::Copy(..) => "copy",
             Self::Retention(_, order) => order.schema(),
             Self::Status(..) => "status",
             Self::Report(..) => "report",
@@ -201,6 +208,7 @@ impl Command {
             | Self::Channels(..)
             | Self::History(..)
             | Self::Promote(..)
+            | Self::Copy(..)
             | Self::Retention(..)
             | Self::Collect(..)
             | Self::VerifyRelease(..)
@@ -228,6 +236,7 @@ impl Command {
             | Self::Channels(reach, _)
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
+            | Self::Copy(reach, _)
             | Self::Retention(reach, _)
             | Self::Collect(reach, _)
             | Self::VerifyRelease(reach, ..)

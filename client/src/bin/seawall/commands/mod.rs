@@ -38,7 +38,7 @@ use look::{channels, diff, list, show};
 use maintenance::{backup, collect};
 #[cfg(feature = "server")]
 use maintenance::{catalog, drill, recover, relocate, store};
-use releases::{describe, export, patch, pull, push, verify};
+use releases::{copy, describe, export, patch, pull, push, verify};
 
 /// The context of a command that uses a registry.
 #[derive(Clone)]
@@ -124,6 +124,7 @@ async fn with_registry(command: Command, context: Context) -> Result<(), Failure
         Command::History(_, application, channel) => {
             channels::history(&context, application, channel).await
         }
+        Command::Copy(_, order) => copy::copy(context, order).await,
         Command::Promote(_, promote) => channels::promote(&context, promote).await,
         Command::Retention(_, order) => retention::run(&context, order).await,
         Command::Audit(_, audit) => audit::run(&context, audit).await,

@@ -57,6 +57,23 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "copy",
+        &[
+            example(
+                "Bring a channel and its release to another site",
+                "seawall copy shop:stable --to https://site.example",
+            ),
+            example(
+                "Bring the last three releases of every application of a team",
+                "seawall copy 'team/*:*' --newest 3 --to https://site.example",
+            ),
+            example(
+                "See how much would travel",
+                "seawall copy shop:* --to https://site.example --dry-run",
+            ),
+        ],
+    ),
+    (
         "pull",
         &[
             example(

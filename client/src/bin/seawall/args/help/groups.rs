@@ -5,7 +5,10 @@ pub(super) type Group = (&'static str, &'static [&'static str]);
 
 /// The groups; a test checks for exactly one group per command.
 pub(super) const GROUPS: &[Group] = &[
-    ("Publish and use releases", &["push", "pull", "patch", "verify", "describe", "export"]),
+    (
+        "Publish and use releases",
+        &["push", "pull", "patch", "verify", "describe", "export", "copy"],
+    ),
     ("Inspect", &["list", "show", "diff", "channels", "status", "report", "hosts"]),
     ("Keep and delete releases", &["promote", "pin", "unpin", "rm", "retention"]),
     (

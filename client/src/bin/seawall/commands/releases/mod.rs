@@ -1,5 +1,6 @@
 //! The commands that make and use releases, from `seawall push` to `export`.
 
+pub(super) mod copy;
 pub(super) mod describe;
 pub(super) mod export;
 mod following;

@@ -1,0 +1,87 @@
+//! Validation of `seawall copy`.
+
+use std::path::PathBuf;
+
+use seawall::copy::Filter;
+use seawall_api::names::ApplicationPattern;
+
+use super::audit::since;
+use super::reference::relative::{Named, parse};
+use super::reference::{Target, release};
+use super::{Command, Reach};
+use crate::args::releases::CopyArgs;
+use crate::failure::Failure;
+
+/// What a copy takes.
+#[derive(Debug)]
+pub(crate) enum Copied {
+    One(Target),
+    Each(ApplicationPattern),
+}
+
+#[derive(Debug)]
+pub(crate) struct Copy {
+    pub(crate) what: Vec<Copied>,
+    /// The filter of every `APPLICATION:*`.
+    pub(crate) filter: Filter,
+    pub(crate) to: String,
+    pub(crate) to_token_file: Option<PathBuf>,
+    pub(crate) dry_run: bool,
+}
+
+impl Copy {
+    /// Returns the releases that are named one by one.
+    pub(super) fn targets_mut(&mut self) -> Vec<&mut Target> {
+        let ones = self.what.iter_mut().filter_map(|what| match what {
+            Copied::One(target) => Some(target),
+            Copied::Each(_) => None,
+        });
+        ones.collect()
+    }
+}
+
+pub(super) fn copy(args: CopyArgs) -> Result<Command, Failure> {
+    let filter = Filter {
+        versions: args.versions.as_deref().map(str::parse).transpose()?,
+        since_secs: args.since.as_deref().map(since).transpose()?,
+        channels: args.channels.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+        newest: args.newest.map(usize::from),
+    };
+    let mut what = Vec::with_capacity(args.references.len());
+    let mut source: Option<Option<Named>> = None;
+    for text in &args.references {
+        let (host, each) = one(text)?;
+        if source.as_ref().is_some_and(|source| *source != host) {
+            return Err(Failure::usage(
+                "the references name more than one registry to copy from",
+                "copy from one registry at a time",
+            ));
+        }
+        source = Some(host);
+        what.push(each);
+    }
+    let is_each = what.iter().any(|what| matches!(what, Copied::Each(_)));
+    if filter != Filter::default() && !is_each {
+        return Err(Failure::usage(
+            "--versions, --since, --channel and --newest choose among the releases of \
+             APPLICATION:*",
+            "omit them, or write APPLICATION:* instead of one release",
+        ));
+    }
+    let reach = Reach { host: source.flatten(), credentials: args.credentials };
+    let CopyArgs { to, to_token_file, dry_run, .. } = args;
+    Ok(Command::Copy(reach, Copy { what, filter, to, to_token_file, dry_run }))
+}
+
+/// Parses a reference, or `APPLICATION:*`.
+fn one(text: &str) -> Result<(Option<Named>, Copied), Failure> {
+    let Some(applications) = text.strip_suffix(":*") else {
+        let (host, target) = release(text)?;
+        return Ok((host, Copied::One(target)));
+    };
+    if applications.contains('*') {
+        return Ok((None, Copied::Each(applications.parse()?)));
+    }
+    let (host, (reference, _)) = parse(applications)?;
+    Ok((host, Copied::Each(reference.application.as_str().parse()?)))
+}

@@ -1,0 +1,36 @@
+//! `seawall copy REFERENCE… --to URL|DIR`.
+
+use seawall::copy::{self, Pick};
+
+use crate::command::{self, Copied, Target};
+use crate::commands::Context;
+use crate::config::Settings;
+use crate::connect::{Connection, Missing};
+use crate::failure::Failure;
+use crate::output::answer;
+
+pub(crate) async fn copy(context: Context, order: command::Copy) -> Result<(), Failure> {
+    let command::Copy { what, filter, to, to_token_file, dry_run } = order;
+    let settings = Settings::beside(&to, to_token_file.as_deref(), &context.keyring)?;
+    let missing = if dry_run { Missing::Refuse } else { Missing::Create };
+    let target = Connection::open(settings, missing, &context.progress).await?;
+    let pick = |what| match what {
+        Copied::One(Target { application, selector, .. }) => Pick::One(application, selector),
+        Copied::Each(applications) => Pick::Each(applications, filter.clone()),
+    };
+    let order = copy::Copy {
+        from: context.registry,
+        to: target.registry(),
+        picks: what.into_iter().map(pick).collect(),
+        dry_run,
+        progress: context.progress,
+    };
+    let outcome = copy::copy(&order).await;
+    drop(order);
+    target.close().await;
+    let report = outcome?;
+    answer(context.style, &report, |report| match dry_run {
+        true => format!("{report} would be sent\n"),
+        false => format!("{report} sent\n"),
+    })
+}
