@@ -24,7 +24,7 @@ pub struct Registry {
 
 impl Registry {
     /// Starts `seawall serve` over a data directory, on a free port, and waits until it is ready.
-    pub(crate) fn start(world: &World, data: &Path) -> Self {
+    pub fn start(world: &World, data: &Path) -> Self {
         Self::start_by(world.seawall("serve --listen 127.0.0.1:0").arg(data), world)
     }
 

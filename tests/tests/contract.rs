@@ -27,7 +27,7 @@ fn shop(world: &World) {
 }
 
 /// Every command once, in an order that works. `|` precedes an exit status other than 0.
-const COMMANDS: [&str; 57] = [
+const COMMANDS: [&str; 59] = [
     "push shop:1 --machine a=root:1.raw",
     "push shop:2 --machine a=root:2.raw,data:1.raw",
     "push shop:3 --machine a=root:3.raw",
@@ -52,6 +52,8 @@ const COMMANDS: [&str; 57] = [
     "pull shop:2 --into packages --as ova",
     "convert 1.raw 1.qcow2",
     "inspect 1.qcow2",
+    "copy shop:stable --to ./site",
+    "copy shop:stable --to ./site --dry-run",
     "pin shop:3 --reason kept",
     "rm shop:3 --dry-run|4",
     "unpin shop:3",

@@ -18,6 +18,7 @@ mod compat;
 mod completion;
 mod contract;
 mod convert;
+mod copy;
 mod crash;
 mod credentials;
 mod damage;

@@ -210,3 +210,24 @@ async fn each(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_versions_is_a_version_or_its_beginning() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        for (pattern, covered, other) in
+            [("1.4.*", "1.4.0", "1.40.0"), ("1.4*", "1.40.0", "1.5"), ("2.0", "2.0", "2.0.0")]
+        {
+            let pattern: VersionPattern = pattern.parse().unwrap();
+            assert!(pattern.matches(&version(covered)), "{pattern} {covered}");
+            assert!(!pattern.matches(&version(other)), "{pattern} {other}");
+        }
+        assert!("*".parse::<VersionPattern>().unwrap().matches(&version("0.1")));
+        for wrong in ["", "stable", "1.*.0", "1..*", ".*", "**"] {
+            assert!(wrong.parse::<VersionPattern>().is_err(), "{wrong}");
+        }
+    }
+}

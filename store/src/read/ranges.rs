@@ -80,8 +80,9 @@ impl<T: Wanted> Request<T> {
         let RequestedFrame { want, encoding, range } = &self.frames[position];
         let (pack, chunk) = (self.pack, want.chunk());
         let stored = bytes.get(range.clone()).ok_or(ReadError::Short { chunk, pack })?;
-        // Both are within a range of `RANGE_LEN_MAX`, or of one frame.
-        let (offset, stored_len) = (self.range.start + range.start as u64, range.len() as u32);
+        let stored_len =
+            u32::try_from(range.len()).map_err(|_| ReadError::Short { chunk, pack })?;
+        let offset = self.range.start + range.start as u64;
         let (digest, plain_len) = (chunk.digest, chunk.len);
         Ok((Frame { digest, encoding: *encoding, plain_len, offset, stored_len }, stored))
     }
