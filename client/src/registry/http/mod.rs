@@ -1,7 +1,7 @@
 //! The registry over HTTP, version 1 of its API.
 //!
-//! Each method of [`ports`] sends one request. [`transport`] sends it, [`path`] builds its address and [`proof`]
-//! checks that the answer matches the question.
+//! Each method of [`ports`] sends one request. [`transport`] sends it, [`path`] builds its address
+//! and [`proof`] checks that the answer matches the question.
 //!
 //! # Retries
 //!

@@ -1,7 +1,7 @@
 //! The traits through which flows and commands reach a registry.
 //!
-//! * [`Reading`]: what a flow needs that reads releases. Any place that holds whole releases has it.
-//! * [`Writing`]: what a flow needs beside it that makes releases.
+//! * [`Reading`]: the reads of releases. Any place that holds whole releases can answer them.
+//! * [`Writing`]: the writes of releases, which need the reads, too.
 //! * [`Registry`]: everything that a registry answers, with the state that only it has.
 
 pub mod audit;
