@@ -247,7 +247,7 @@ fn a_collection_with_an_older_catalog_says_how_to_make_a_new_one() {
     let before = stored(&world.path("registry"));
     let refused = world.local("gc --force").exits_with(5).explains();
     assert!(refused.stderr.contains("names/team/shop/@5"), "{refused}");
-    assert!(refused.stderr.contains("catalog.sqlite* aside"), "{refused}");
+    assert!(refused.stderr.contains("seawall recover DATA"), "{refused}");
     assert_eq!(stored(&world.path("registry")), before);
     world.seawall("recover registry").succeeds();
     world.local("gc --force").succeeds();

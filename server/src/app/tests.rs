@@ -417,7 +417,7 @@ async fn an_older_copy_of_the_catalog_moves_no_channel() {
         let error = promote(&registry, &one, expected).await.unwrap_err();
         assert_eq!(error.code(), Code::Damaged);
         assert!(error.to_string().contains("names/webshop/@channels/stable/"), "{error}");
-        assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
+        assert!(error.remedy().unwrap().contains("`seawall recover DATA`"));
         let channels = registry.releases.channels(one.release.application()).await.unwrap();
         assert_eq!(channels.first().map(|channel| channel.sequence), left, "it did not move");
     }

@@ -2,6 +2,11 @@
 
 use seawall_store::error::ErrorKind;
 
+/// The remedy for a catalog that disagrees with the store. It holds for every engine and store.
+pub const REBUILD: &str = "stop every registry over this catalog and rebuild it from the store: \
+                           `seawall recover DATA`, with the --store and --catalog of \
+                           `seawall serve`, if any";
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The condition that keeps the catalog read-only.

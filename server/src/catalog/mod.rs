@@ -44,7 +44,7 @@ pub mod transfer;
 pub mod tx;
 mod verbs;
 
-pub use error::{Barrier, CatalogError};
+pub use error::{Barrier, CatalogError, REBUILD};
 pub use id::{
     Identity, InvalidLeaseId, InvalidRegistryId, InvalidWebhookId, LeaseId, RegistryId, WebhookId,
 };
@@ -60,7 +60,6 @@ pub use model::leases::{
 };
 pub use model::releases::{Application, LISTED_NAMES_LEN_MAX, NewRelease, Publication, Release};
 pub use model::{access, check, collect, jobs, relocation, retention};
-pub use sqlite::REBUILD;
 
 use engine::{Access, Claim, CopyPlan, Engine, Task};
 use places::{ChunkTable, Places};

@@ -176,7 +176,7 @@ async fn a_damaged_catalog_is_refused_until_it_is_moved_aside() {
         let error = start(config.clone()).await.unwrap_err();
         assert!(matches!(error, StartError::Catalog { .. }), "{what}: {error}");
         let remedy = error.remedy().unwrap_or_default();
-        assert!(remedy.contains("move catalog.sqlite* aside"), "{what}: {error:?}");
+        assert!(remedy.contains("`seawall recover DATA`"), "{what}: {error:?}");
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "{what}: it is left as it is");
     }
     std::fs::rename(&path, dir.path().join("aside")).unwrap();

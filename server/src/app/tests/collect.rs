@@ -48,7 +48,7 @@ async fn a_catalog_that_is_an_older_copy_collects_nothing() {
         site.database = copy;
         let error = site.sound().collector.collect(FORCED).await.unwrap_err();
         assert!(matches!(error, AppError::CatalogOld { .. }), "{since}: {error}");
-        assert!(error.remedy().unwrap().contains("move catalog.sqlite* aside"));
+        assert!(error.remedy().unwrap().contains("`seawall recover DATA`"));
         assert_eq!(objects(&site).await, before, "{since}");
     }
 }

@@ -13,7 +13,9 @@ const DENIED: &str = "check the user, the password (PGPASSWORD or the file ~/.pg
 const FULL: &str = "free some space on the database server and try again: no change was left \
                     incomplete";
 /// The remedy for a damaged database.
-const DAMAGED: &str = "stop the registries and restore the database from its backup";
+const DAMAGED: &str = "stop the registries, then restore the database from its backup, or rebuild \
+                       the catalog from the store: `seawall recover DATA` with the --store and \
+                       --catalog of `seawall serve`";
 
 /// A database that took too long to answer.
 #[derive(Debug, thiserror::Error)]

@@ -3,12 +3,9 @@
 use rusqlite::ErrorCode;
 use seawall_store::error::ErrorKind;
 
-use crate::catalog::error::{Barrier, CatalogError, Closed};
+use crate::catalog::error::{Barrier, CatalogError, Closed, REBUILD};
 use crate::catalog::tx::TxError;
 
-/// The remedy for a catalog that disagrees with the store.
-pub const REBUILD: &str = "stop the registry, move catalog.sqlite* aside and start it \
-                                  again: the catalog is rebuilt from the store";
 /// The remedy for a catalog that this user may not write.
 const DENIED: &str = "check that catalog.sqlite* and the data directory exist, that the registry's \
                       user is their owner and may write there, and that the disk is not mounted \
@@ -117,7 +114,7 @@ mod tests {
             let error = failed("serve", error);
             assert_eq!(error.kind(), want, "{text}");
             let remedy = error.remedy().unwrap_or_default();
-            assert_eq!(remedy.contains("aside"), want == ErrorKind::Damaged, "{text}");
+            assert_eq!(remedy.contains("seawall recover"), want == ErrorKind::Damaged, "{text}");
             assert_eq!(remedy.contains("owner"), want == ErrorKind::Denied, "{text}");
         }
     }

@@ -44,7 +44,6 @@ mod tx;
 
 use connection::{Connections, Durability};
 pub use copy::blank;
-pub use error::REBUILD;
 use error::fault;
 pub use scratch::{Found, Scratch, begin_anew, find, peek};
 
