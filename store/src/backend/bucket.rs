@@ -116,7 +116,7 @@ impl Bucket {
     }
 
     /// Reads a range of an object in one request.
-    async fn part(&self, path: &str, range: Range<u64>) -> Result<Part, Error> {
+    pub(super) async fn part(&self, path: &str, range: Range<u64>) -> Result<Part, Error> {
         let range = Some(GetRange::Bounded(range));
         let options = GetOptions { range, ..GetOptions::default() };
         let place = location(path);
@@ -128,14 +128,22 @@ impl Bucket {
         calls::renewed(read).await
     }
 
-    /// Reads an object in pieces. Returns `None` if it was replaced meanwhile.
-    async fn read_whole(&self, path: &str) -> Result<Option<Bytes>, Error> {
+    /// Reads an object in pieces. Returns `None` if it was replaced meanwhile, or is longer than
+    /// `len_max` bytes.
+    pub(super) async fn read_whole(
+        &self,
+        path: &str,
+        len_max: u64,
+    ) -> Result<Option<Bytes>, Error> {
         let first = match self.part(path, 0..PIECE_LEN).await {
             Ok(first) => first,
             Err(error) if is_beyond_the_end(&error) => return Ok(Some(Bytes::new())),
             Err(error) => return Err(error),
         };
         let ObjectMeta { size, e_tag, .. } = first.meta;
+        if size > len_max {
+            return Ok(None);
+        }
         if size <= PIECE_LEN {
             return Ok(Some(first.bytes));
         }
@@ -207,7 +215,7 @@ impl Bucket {
 
     /// Lists what comes after `after` in a folder, page by page: credentials may expire between two
     /// pages.
-    fn pages(
+    pub(super) fn pages(
         &self,
         folder: Path,
         after: Option<Path>,
@@ -247,13 +255,13 @@ fn shard_of(folder: &str, path: &str) -> Option<u8> {
 }
 
 /// A range of an object.
-struct Part {
-    meta: ObjectMeta,
-    bytes: Bytes,
+pub(super) struct Part {
+    pub(super) meta: ObjectMeta,
+    pub(super) bytes: Bytes,
 }
 
 /// Returns whether a range begins at or after the end of its object.
-fn is_beyond_the_end(error: &Error) -> bool {
+pub(super) fn is_beyond_the_end(error: &Error) -> bool {
     let text = error.to_string();
     let is_generic = matches!(error, Error::Generic { .. });
     // The answer of a service, and the words of the backend in memory.
@@ -290,7 +298,7 @@ impl ObjectStore for Bucket {
     async fn get(&self, name: &ObjectName) -> Result<Bytes, StoreError> {
         let path = name.path();
         for _ in 0..READS_MAX {
-            let read = self.read_whole(&path).await;
+            let read = self.read_whole(&path, u64::MAX).await;
             if let Some(bytes) = read.map_err(|source| failed("read", path.clone(), source))? {
                 return Ok(bytes);
             }

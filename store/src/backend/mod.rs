@@ -3,10 +3,12 @@
 mod bucket;
 mod calls;
 mod directory;
+mod files;
 mod marker;
 pub mod s3;
 
 pub use bucket::Bucket;
 pub use directory::Directory;
+pub use files::{Files, Listed};
 
 pub use crate::port::Conditions;
