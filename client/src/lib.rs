@@ -6,6 +6,7 @@ pub mod audit;
 pub mod convert;
 pub mod copy;
 pub mod deploy;
+pub mod depot;
 pub mod describe;
 pub mod directory;
 pub mod disk;

@@ -132,7 +132,7 @@ fn errors_of_flows_have_the_kind_of_their_cause() {
     use VerifyError as V;
     check!(RegistryError: R::Kept { .. } => kept;
         R::Problem { .. }, R::Status { .. }, R::Unreachable { .. }, R::Stalled { .. },
-        R::Protocol { .. }, R::WrongBytes { .. }, R::TooLarge { .. }, R::NoToken { .. });
+        R::Protocol { .. }, R::WrongBytes { .. }, R::TooLarge { .. }, R::NoToken { .. }, R::Depot(_));
     check!(FetchError: F::Read(_) => |io| F::Read(read(io)),
         F::Host(_) => |io| F::Host(host(io)););
     check!(ExportError: E::Registry(_) => |io| E::Registry(kept(io)),

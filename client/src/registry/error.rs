@@ -8,6 +8,7 @@ use seawall_store::error::io_remedy;
 
 use super::context::{RequestContext, knows_next_step};
 use super::obstacle::Obstacle;
+use crate::depot::DepotError;
 use crate::error::ErrorKind;
 use crate::plain::one_line;
 
@@ -89,6 +90,9 @@ pub enum RegistryError {
         /// The cause.
         source: std::io::Error,
     },
+    /// A depot failed, or cannot do it.
+    #[error(transparent)]
+    Depot(#[from] Box<DepotError>),
     /// An answer over its limit, which was not read to its end.
     #[error("asked to {what}, the registry sent more than the limit of {limit} bytes")]
     TooLarge {
@@ -121,6 +125,7 @@ impl RegistryError {
             },
             Self::Stalled { .. } => ErrorKind::Unavailable,
             Self::WrongBytes { .. } => ErrorKind::Damaged,
+            Self::Depot(error) => error.kind(),
             Self::Kept { source, .. } => ErrorKind::of_io(source),
             Self::Protocol { .. } | Self::TooLarge { .. } => ErrorKind::Internal,
         }
@@ -132,6 +137,7 @@ impl RegistryError {
         match self {
             // Never the registry's advice: a person runs the command that is printed here.
             Self::Problem { problem, asked, .. } => asked.remedy(problem.code),
+            Self::Depot(error) => error.remedy(),
             Self::NoToken { url } => Some(format!(
                 "a token is sent only to the registry it was given for: name this one with \
                  --registry or SEAWALL_REGISTRY beside --token-file, SEAWALL_TOKEN_FILE or \
@@ -148,7 +154,10 @@ impl RegistryError {
                 RequestContext::default().remedy(Code::Unauthenticated)
             }
             Self::Status { url, .. } => {
-                Some(format!("check that {url} is a Seawall registry: `curl {url}/v1/version`"))
+                Some(format!(
+                    "check that {url} is a Seawall registry (`curl {url}/v1/version`); a depot is \
+                     named as depot+{url}"
+                ))
             }
             Self::WrongBytes { .. } => Some(
                 "the wrong bytes were discarded; run `seawall verify REF` to see what else is damaged, \
@@ -179,6 +188,7 @@ impl RegistryError {
             Self::Status { status, .. } => matches!(status, 408 | 429 | 502..=504),
             Self::Unreachable { source, .. } => Obstacle::of(source) == Obstacle::Passing,
             Self::Stalled { .. } => true,
+            Self::Depot(error) => error.is_transient(),
             Self::NoToken { .. }
             | Self::Protocol { .. }
             | Self::WrongBytes { .. }
@@ -206,6 +216,12 @@ impl RegistryError {
         }
     }
 
+    /// Returns whether a depot refused what only a registry does.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Depot(error) if matches!(**error, DepotError::ReadOnly { .. }))
+    }
+
     /// Returns the code of the problem document, if there is one.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
@@ -213,6 +229,12 @@ impl RegistryError {
             Self::Problem { problem, .. } => Some(problem.code),
             _ => None,
         }
+    }
+}
+
+impl From<DepotError> for RegistryError {
+    fn from(error: DepotError) -> Self {
+        Self::Depot(Box::new(error))
     }
 }
 

@@ -21,9 +21,10 @@
 //! | redirects, of GET and HEAD only | [`REDIRECTS_MAX`] | `Protocol` |
 
 mod calls;
+mod files;
 mod path;
 mod ports;
-mod proof;
+pub(crate) mod proof;
 mod token;
 mod transport;
 

@@ -22,7 +22,6 @@ pub(super) fn release(
     headers: &HeaderMap,
     bytes: &[u8],
 ) -> Result<Release, RegistryError> {
-    let object = || format!("release {application} {selector}");
     let named: ReleaseDigest = headers
         .get(RELEASE_HEADER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
@@ -30,9 +29,19 @@ pub(super) fn release(
             what: format!("read release {application} {selector}"),
             why: format!("the header `{RELEASE_HEADER}` is missing or is not a digest"),
         })?;
+    document((application, selector), named, bytes)
+}
+
+/// Proves that `bytes` are the release `named`, which `selector` names in `application`.
+pub(crate) fn document(
+    (application, selector): (&ApplicationName, &Selector),
+    named: ReleaseDigest,
+    bytes: &[u8],
+) -> Result<Release, RegistryError> {
+    let object = || format!("release {application} {selector}");
     let actual = ReleaseDigest::of(bytes);
     if actual != named {
-        return Err(wrong(object(), format!("its header says {named}, its bytes are {actual}")));
+        return Err(wrong(object(), format!("its name is {named}, its bytes are {actual}")));
     }
     let release = Release::parse(bytes).map_err(|error| wrong(object(), chain(&error)))?;
     let agrees = match selector {
@@ -49,7 +58,7 @@ pub(super) fn release(
 }
 
 /// Proves that `bytes` are the index named `digest`.
-pub(super) fn index(digest: IndexDigest, bytes: &[u8]) -> Result<DiskIndex, RegistryError> {
+pub(crate) fn index(digest: IndexDigest, bytes: &[u8]) -> Result<DiskIndex, RegistryError> {
     let object = || format!("index {digest}");
     let actual = IndexDigest::of(bytes);
     if actual != digest {
@@ -59,7 +68,7 @@ pub(super) fn index(digest: IndexDigest, bytes: &[u8]) -> Result<DiskIndex, Regi
 }
 
 /// Proves that `bytes` are the descriptor named `digest`.
-pub(super) fn descriptor(digest: DescriptorDigest, bytes: &[u8]) -> Result<(), RegistryError> {
+pub(crate) fn descriptor(digest: DescriptorDigest, bytes: &[u8]) -> Result<(), RegistryError> {
     let actual = DescriptorDigest::of(bytes);
     if actual == digest {
         return Ok(());
@@ -68,7 +77,7 @@ pub(super) fn descriptor(digest: DescriptorDigest, bytes: &[u8]) -> Result<(), R
 }
 
 /// Proves that `bytes` are the leaf named `digest`, covering `span` bytes of a disk.
-pub(super) fn leaf(digest: LeafDigest, span: u64, bytes: &[u8]) -> Result<Leaf, RegistryError> {
+pub(crate) fn leaf(digest: LeafDigest, span: u64, bytes: &[u8]) -> Result<Leaf, RegistryError> {
     let object = || format!("leaf {digest}");
     let actual = LeafDigest::of(bytes);
     if actual != digest {
