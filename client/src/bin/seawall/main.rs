@@ -157,7 +157,6 @@ fn environment() -> Environment {
 }
 
 /// Returns the variables that AWS's tools take settings and credentials from.
-#[cfg(feature = "server")]
 #[allow(clippy::disallowed_methods)] // this is the composition root
 fn aws_environment() -> seawall_store::backend::s3::Environment {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {

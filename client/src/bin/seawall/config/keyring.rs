@@ -18,7 +18,7 @@ use reqwest::Url;
 use seawall::error::ErrorKind;
 use seawall::registry::{Token, TokenError};
 
-use super::{File, Location, is_loopback};
+use super::{DepotAt, File, Location, is_loopback};
 use crate::args::Global;
 use crate::failure::Failure;
 
@@ -82,7 +82,7 @@ impl Keyring {
 /// Returns true if `text` is an address with the same origin as the registry. Always false for a
 /// directory, which is hosted in this process with a token of its own.
 fn is_same_registry(location: &Location, text: &str) -> bool {
-    let Location::Url(url) = location else { return false };
+    let (Location::Url(url) | Location::Depot(DepotAt::Web(url))) = location else { return false };
     match (Url::parse(url), Url::parse(text)) {
         (Ok(one), Ok(other)) => one.has_host() && one.origin() == other.origin(),
         _ => false,

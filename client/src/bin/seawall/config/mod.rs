@@ -21,6 +21,7 @@ pub(crate) use keyring::{Environment, Keyring, is_in_the_clear};
 
 use crate::args::Global;
 use crate::command::{Named, Reach};
+use crate::connect::depot::DepotAt;
 use crate::failure::Failure;
 
 const FILE_LEN_MAX: u64 = 64 << 10;
@@ -72,6 +73,8 @@ pub(crate) enum Location {
     Url(String),
     /// A directory, hosted in this process.
     Directory(PathBuf),
+    /// A place without a registry, to read.
+    Depot(DepotAt),
 }
 
 impl Location {
@@ -79,6 +82,7 @@ impl Location {
     pub(crate) fn address(&self) -> String {
         match self {
             Self::Url(url) => url.clone(),
+            Self::Depot(at) => at.address(),
             Self::Directory(path) => {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 path.display().to_string()
@@ -154,6 +158,9 @@ impl Settings {
 
 /// Parses an address or a directory; refuses ambiguous text rather than guess.
 fn location(text: &str) -> Result<Location, Failure> {
+    if let Some(depot) = DepotAt::parse(text)? {
+        return Ok(Location::Depot(depot));
+    }
     if text.contains("://") {
         return Ok(Location::Url(text.to_owned()));
     }

@@ -39,7 +39,7 @@ impl World {
     fn url(&self) -> String {
         match self.find().unwrap().location {
             Location::Url(url) => url,
-            Location::Directory(dir) => panic!("{}", dir.display()),
+            other => panic!("{}", other.address()),
         }
     }
 }

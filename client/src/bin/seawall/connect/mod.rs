@@ -1,12 +1,14 @@
 //! Opens a registry over HTTP. A registry in a directory is hosted in this process and reached over
 //! HTTP as well, so that there is one code path.
 
+pub(crate) mod depot;
 #[cfg(feature = "server")]
 pub(crate) mod hosted;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use seawall::depot::Depot;
 use seawall::error::ErrorKind;
 use seawall::progress::Progress;
 use seawall::registry::http::Timeouts;
@@ -32,19 +34,39 @@ pub(crate) struct Connection {
     hosted: Option<crate::connect::hosted::Hosted>,
 }
 
+impl From<Arc<Depot>> for Connection {
+    fn from(depot: Arc<Depot>) -> Self {
+        Self {
+            registry: depot,
+            #[cfg(feature = "server")]
+            hosted: None,
+        }
+    }
+}
+
 impl Connection {
-    /// Opens the registry.
+    /// Opens the registry, or a depot to read it.
     pub(crate) async fn open(
         settings: Settings,
         missing: Missing,
         progress: &Arc<dyn Progress>,
     ) -> Result<Self, Failure> {
         match settings.location {
-            Location::Url(url) => Ok(Self {
-                registry: over_http(&url, settings.token, progress)?,
-                #[cfg(feature = "server")]
-                hosted: None,
-            }),
+            Location::Url(url) => {
+                if let Some(depot) = depot::probe(&url, settings.token.clone()).await {
+                    return Ok(depot.into());
+                }
+                Ok(Self {
+                    registry: over_http(&url, settings.token, progress)?,
+                    #[cfg(feature = "server")]
+                    hosted: None,
+                })
+            }
+            Location::Depot(at) if missing == Missing::Create => Err(Failure::usage(
+                format!("{} is a depot, which only a copy writes to", at.address()),
+                format!("push to a registry, then `seawall copy REF --to {}`", at.address()),
+            )),
+            Location::Depot(at) => Ok(at.open(settings.token).await?.into()),
             Location::Directory(dir) => Self::host(&dir, missing, progress).await,
         }
     }

@@ -74,6 +74,7 @@ pub(crate) async fn releases(
 pub(in crate::commands) async fn own_bytes(context: &Context) -> HashMap<ReleaseDigest, u64> {
     match context.registry.usage().await {
         Ok(usage) => usage.releases.into_iter().map(|r| (r.digest, r.own_bytes)).collect(),
+        Err(error) if error.is_read_only() => HashMap::new(),
         Err(error) => {
             tracing::warn!(%error, "the space that deleting releases would free is unknown");
             HashMap::new()

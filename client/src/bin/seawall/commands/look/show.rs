@@ -52,22 +52,22 @@ fn held(holders: &[Holder]) -> String {
     if holders.is_empty() { String::new() } else { format!("\n{}", holders_text(holders)) }
 }
 
-/// Returns the holders of a release; empty if the registry is too old to answer.
+/// Returns the holders of a release; empty if the registry is too old to answer, or a depot is shown.
 async fn holders_of(context: &Context, release: &Release) -> Result<Vec<Holder>, Failure> {
     let selector = Selector::Digest(release.digest());
     match context.registry.holders(release.application(), &selector).await {
         Ok(held) => Ok(held.holders),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound || error.is_read_only() => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Returns the lost objects of a release; empty if the registry is too old to answer.
+/// Returns the lost objects of a release; empty if the registry is too old to answer, or a depot is shown.
 async fn lost_of(context: &Context, release: &Release) -> Result<Vec<LostObject>, Failure> {
     let selector = Selector::Digest(release.digest());
     match context.registry.damage_of(release.application(), &selector).await {
         Ok(damaged) => Ok(damaged.lost),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound || error.is_read_only() => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
 }
