@@ -30,6 +30,7 @@ mod relay;
 mod run;
 mod terminal;
 mod tool;
+mod web;
 mod world;
 
 pub use balancer::{Balancer, InRotation, in_rotation};
@@ -50,6 +51,7 @@ pub use run::{Done, Run, Started, peak_memory_kib};
 pub use rustix::process::Signal;
 pub use terminal::Drawn;
 pub use tool::{exists, tool};
+pub use web::WebServer;
 pub use world::World;
 
 /// Bytes of a MiB.

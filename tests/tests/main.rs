@@ -24,6 +24,7 @@ mod credentials;
 mod damage;
 mod deploy;
 mod deployment;
+mod depot;
 mod fsck;
 mod gc;
 mod guidance;

@@ -70,8 +70,7 @@ impl<'a, D: Document> Slots<'a, D> {
     /// Returns the complete document with the highest sequence number, `None` if there is none.
     ///
     /// # Errors
-    /// Fails if a slot cannot be read, no slot with bytes is complete, or one was written by a later
-    /// version.
+    /// Fails if a slot cannot be read, no filled slot is complete, or a later version wrote one.
     pub async fn read(&self, medium: &dyn Medium) -> Result<Option<Sealed<D>>, RegistryError> {
         let slot = |number| async move {
             let path = self.path(number);

@@ -118,8 +118,9 @@ pub(crate) struct CopyArgs {
     /// application, of a folder (team/*:*) or of every application (*:*)
     #[arg(value_name = "REFERENCE|APPLICATION:*", required = true)]
     pub(crate) references: Vec<String>,
-    /// The registry to copy to: an address or a directory
-    #[arg(long, value_name = "URL|DIR")]
+    /// The registry to copy to, an address or a directory; or a depot, which is read without a
+    /// registry: s3://BUCKET/PREFIX or file:DIR
+    #[arg(long, value_name = "URL|DIR|DEPOT")]
     pub(crate) to: String,
     /// The file with the token for the registry of --to
     #[arg(long, value_name = "FILE")]

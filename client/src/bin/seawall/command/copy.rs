@@ -10,6 +10,7 @@ use super::reference::relative::{Named, parse};
 use super::reference::{Target, release};
 use super::{Command, Reach};
 use crate::args::releases::CopyArgs;
+use crate::connect::depot::DepotAt;
 use crate::failure::Failure;
 
 /// What a copy takes.
@@ -30,6 +31,11 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
+    /// Returns true if the copy goes to a depot, whose files others read.
+    pub(super) fn is_to_depot(&self) -> bool {
+        matches!(DepotAt::parse(&self.to), Ok(Some(_)))
+    }
+
     /// Returns the releases that are named one by one.
     pub(super) fn targets_mut(&mut self) -> Vec<&mut Target> {
         let ones = self.what.iter_mut().filter_map(|what| match what {

@@ -208,7 +208,6 @@ impl Command {
             | Self::Channels(..)
             | Self::History(..)
             | Self::Promote(..)
-            | Self::Copy(..)
             | Self::Retention(..)
             | Self::Collect(..)
             | Self::VerifyRelease(..)
@@ -216,6 +215,7 @@ impl Command {
             | Self::BackupOf(..)
             | Self::Audit(..)
             | Self::Tokens(..) => true,
+            Self::Copy(_, copy) => !copy.is_to_depot(),
             #[cfg(feature = "server")]
             Self::Offline(..) => true,
         }

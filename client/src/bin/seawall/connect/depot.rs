@@ -9,8 +9,8 @@ use seawall::depot::{Depot, Owner};
 use seawall::error::ErrorKind;
 use seawall::registry::http::Timeouts;
 use seawall::registry::{HttpRegistry, RegistryError, RetryPolicy, Token};
-use seawall_store::backend::Directory;
 use seawall_store::backend::s3::{self, BucketAddress, Settings, Transport};
+use seawall_store::backend::{Bucket, Directory};
 
 use crate::failure::Failure;
 use crate::now;
@@ -99,12 +99,18 @@ impl DepotAt {
                 ));
             }
         };
-        let nanos = now().duration_since(std::time::UNIX_EPOCH).map_or(0, |it| it.as_nanos());
-        let run = format!("{nanos} {} {mirror}", std::process::id());
-        let nonce = seawall_api::digest::ContentDigest::of(run.as_bytes()).to_hex();
-        let mirror = mirror.to_owned();
-        let owner = Owner { mirror, nonce: nonce[..32].to_owned(), channels_expire_in_secs: None };
-        Ok(Arc::new(Depot::create(Arc::new(medium), owner, now_secs).await?))
+        owned(medium, mirror).await
+    }
+
+    /// Opens the depot for a plan, which writes nothing.
+    pub(crate) async fn planned(&self, mirror: &str) -> Result<Arc<Depot>, Failure> {
+        match self {
+            Self::Directory(path) if !path.exists() => {
+                owned(StoredFiles::new(Bucket::in_memory(), self.address()), mirror).await
+            }
+            // Nothing is written before the first object.
+            _ => self.create(mirror).await,
+        }
     }
 
     fn bucket(&self, bucket: &BucketAddress) -> Result<StoredFiles, Failure> {
@@ -125,6 +131,16 @@ impl DepotAt {
         })?;
         Ok(StoredFiles::new(opened, self.address()))
     }
+}
+
+/// Opens a depot as the mirror of `mirror`.
+async fn owned(medium: StoredFiles, mirror: &str) -> Result<Arc<Depot>, Failure> {
+    let nanos = now().duration_since(std::time::UNIX_EPOCH).map_or(0, |it| it.as_nanos());
+    let run = format!("{nanos} {} {mirror}", std::process::id());
+    let nonce = seawall_api::digest::ContentDigest::of(run.as_bytes()).to_hex();
+    let mirror = mirror.to_owned();
+    let owner = Owner { mirror, nonce: nonce[..32].to_owned(), channels_expire_in_secs: None };
+    Ok(Arc::new(Depot::create(Arc::new(medium), owner, now_secs).await?))
 }
 
 fn directory(path: &Path, address: String) -> Result<StoredFiles, Failure> {

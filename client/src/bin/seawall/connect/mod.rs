@@ -14,6 +14,7 @@ use seawall::progress::Progress;
 use seawall::registry::http::Timeouts;
 use seawall::registry::{HttpRegistry, Registry, RegistryError, RetryPolicy, Token};
 
+use self::depot::DepotAt;
 use crate::config::{Location, Settings, is_in_the_clear};
 use crate::failure::{Failure, plain};
 use crate::output::tell;
@@ -30,6 +31,8 @@ pub(crate) enum Missing {
 /// An open registry.
 pub(crate) struct Connection {
     registry: Arc<dyn Registry>,
+    /// The depot that this process writes to.
+    written: Option<Arc<Depot>>,
     #[cfg(feature = "server")]
     hosted: Option<crate::connect::hosted::Hosted>,
 }
@@ -38,6 +41,7 @@ impl From<Arc<Depot>> for Connection {
     fn from(depot: Arc<Depot>) -> Self {
         Self {
             registry: depot,
+            written: None,
             #[cfg(feature = "server")]
             hosted: None,
         }
@@ -58,6 +62,7 @@ impl Connection {
                 }
                 Ok(Self {
                     registry: over_http(&url, settings.token, progress)?,
+                    written: None,
                     #[cfg(feature = "server")]
                     hosted: None,
                 })
@@ -79,7 +84,7 @@ impl Connection {
     ) -> Result<Self, Failure> {
         let hosted = crate::connect::hosted::Hosted::start(dir, missing).await?;
         let registry = over_http(&hosted.url(), Some(hosted.token()?), progress)?;
-        Ok(Self { registry, hosted: Some(hosted) })
+        Ok(Self { registry, written: None, hosted: Some(hosted) })
     }
 
     #[cfg(not(feature = "server"))]
@@ -90,13 +95,33 @@ impl Connection {
         ))
     }
 
+    /// Opens a depot to write to it as the mirror of a registry's address.
+    pub(crate) async fn to_depot(
+        at: &DepotAt,
+        missing: Missing,
+        mirror: &str,
+    ) -> Result<Self, Failure> {
+        let depot = match missing {
+            Missing::Create => at.create(mirror).await?,
+            Missing::Refuse => at.planned(mirror).await?,
+        };
+        Ok(Self { written: Some(Arc::clone(&depot)), ..depot.into() })
+    }
+
     /// Returns the registry.
     pub(crate) fn registry(&self) -> Arc<dyn Registry> {
         self.registry.clone()
     }
 
-    /// Stops the registry if [`Self::open`] started one in this process.
+    /// Ends the writes to a depot, and stops the registry if [`Self::open`] started one in this
+    /// process.
     pub(crate) async fn close(self) {
+        if let Some(depot) = &self.written
+            && let Err(error) = depot.end().await
+        {
+            // The next copy finds the mark of this one, and looks for what it left behind.
+            tracing::warn!(%error, "the mark of this copy stays in the depot");
+        }
         #[cfg(feature = "server")]
         if let Some(hosted) = self.hosted {
             hosted.stop().await;

@@ -52,7 +52,7 @@ fn held(holders: &[Holder]) -> String {
     if holders.is_empty() { String::new() } else { format!("\n{}", holders_text(holders)) }
 }
 
-/// Returns the holders of a release; empty if the registry is too old to answer, or a depot is shown.
+/// Returns the holders of a release; empty if the registry is too old to answer, or is a depot.
 async fn holders_of(context: &Context, release: &Release) -> Result<Vec<Holder>, Failure> {
     let selector = Selector::Digest(release.digest());
     match context.registry.holders(release.application(), &selector).await {
@@ -62,7 +62,8 @@ async fn holders_of(context: &Context, release: &Release) -> Result<Vec<Holder>,
     }
 }
 
-/// Returns the lost objects of a release; empty if the registry is too old to answer, or a depot is shown.
+/// Returns the lost objects of a release; empty if the registry is too old to answer, or is a
+/// depot.
 async fn lost_of(context: &Context, release: &Release) -> Result<Vec<LostObject>, Failure> {
     let selector = Selector::Digest(release.digest());
     match context.registry.damage_of(release.application(), &selector).await {

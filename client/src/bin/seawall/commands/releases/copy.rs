@@ -1,10 +1,10 @@
-//! `seawall copy REFERENCE… --to URL|DIR`.
+//! `seawall copy REFERENCE… --to PLACE`.
 
 use seawall::copy::{self, Pick};
 
 use crate::command::{self, Copied, Target};
 use crate::commands::Context;
-use crate::config::Settings;
+use crate::config::{Location, Settings};
 use crate::connect::{Connection, Missing};
 use crate::failure::Failure;
 use crate::output::answer;
@@ -13,7 +13,10 @@ pub(crate) async fn copy(context: Context, order: command::Copy) -> Result<(), F
     let command::Copy { what, filter, to, to_token_file, dry_run } = order;
     let settings = Settings::beside(&to, to_token_file.as_deref(), &context.keyring)?;
     let missing = if dry_run { Missing::Refuse } else { Missing::Create };
-    let target = Connection::open(settings, missing, &context.progress).await?;
+    let target = match &settings.location {
+        Location::Depot(at) => Connection::to_depot(at, missing, &context.address).await?,
+        _ => Connection::open(settings, missing, &context.progress).await?,
+    };
     let pick = |what| match what {
         Copied::One(Target { application, selector, .. }) => Pick::One(application, selector),
         Copied::Each(applications) => Pick::Each(applications, filter.clone()),
