@@ -25,6 +25,7 @@ mod work;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use seawall_api::index::ChunkRef;
 use seawall_store::read::{Freshness, Proven, Prover, Reader, Request, Wanted};
@@ -172,13 +173,43 @@ impl Fetch {
         }
     }
 
-    /// Delivers the chunks of a request. If one is wrong, the request is made once more.
+    /// Delivers the chunks of a request. If their pack is gone, they are located once more: without
+    /// a lease, a collection may move them and remove the pack. A lease ends while this host, or
+    /// the registry that it asks, stands still.
     async fn request(&self, request: Request<Want>, work: Work) -> Result<FetchStats, FetchError> {
+        let bytes = match self.reader.read(&request, Freshness::Any).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                tracing::info!(%error, "locating chunks once more");
+                return self.moved(request, work).await;
+            }
+            read => read?,
+        };
+        self.frames(request, bytes, work).await
+    }
+
+    /// Delivers the chunks of a request from where they are now.
+    async fn moved(&self, request: Request<Want>, work: Work) -> Result<FetchStats, FetchError> {
+        let wants = request.frames.into_iter().map(|frame| frame.want).collect();
+        let mut stats = FetchStats::default();
+        for request in self.reader.plan(wants).await? {
+            let bytes = self.reader.read(&request, Freshness::Any).await?;
+            stats += self.frames(request, bytes, work.clone()).await?;
+        }
+        Ok(stats)
+    }
+
+    /// Delivers the chunks of a request that was answered. If one is wrong, the request is made
+    /// once more.
+    async fn frames(
+        &self,
+        request: Request<Want>,
+        mut bytes: Bytes,
+        work: Work,
+    ) -> Result<FetchStats, FetchError> {
         let request = Arc::new(request);
         let mut delivered = 0;
         let mut freshness = Freshness::Any;
         loop {
-            let bytes = self.reader.read(&request, freshness).await?;
             let (asked, work) = (Arc::clone(&request), work.clone());
             let frames = move |prover: &mut Prover| work.frames(&asked, &bytes, delivered, prover);
             match self.reader.work(frames).await? {
@@ -187,6 +218,7 @@ impl Fetch {
                 {
                     tracing::info!(%error, "reading wrong bytes once more, past caches");
                     (delivered, freshness) = (count, Freshness::AtRest);
+                    bytes = self.reader.read(&request, freshness).await?;
                 }
                 (_, outcome) => return outcome,
             }
@@ -203,6 +235,9 @@ impl Fetch {
 }
 
 type Seeded = Vec<(Want, SeedPlace)>;
+
+#[cfg(test)]
+mod tests;
 
 enum Ask {
     Seeds(Seeded),

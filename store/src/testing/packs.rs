@@ -85,6 +85,12 @@ impl MemoryPacks {
         lock(&self.places).remove(&chunk);
     }
 
+    /// Removes a pack, as a collection does. Its chunks are left where later packs have them.
+    pub fn remove(&self, pack: PackDigest) {
+        lock(&self.packs).remove(&pack);
+        lock(&self.places).retain(|_, place| place.pack != pack);
+    }
+
     /// Keeps the present bytes of a chunk's pack in a cache, which answers reads from now on.
     ///
     /// # Panics
