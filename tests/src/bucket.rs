@@ -123,6 +123,19 @@ impl CephBucket {
         self.request("DELETE", &path_of(key), &[]);
     }
 
+    /// Returns another access key and its secret, which the service accepts from now on, too.
+    /// `None` unless the service is Ceph.
+    #[must_use]
+    pub fn another_key(&self) -> Option<(String, String)> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let ceph = self.cluster.ceph.as_ref()?;
+        let access_key = format!("AKANOTHER{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let keys = ["--access-key", &access_key, "--secret-key", "another"];
+        let create = ["key", "create", "--uid=seawall", "--key-type=s3"];
+        tool("radosgw-admin", ceph.with_config(&[&create[..], &keys].concat()));
+        Some((access_key, "another".to_owned()))
+    }
+
     /// Kills the gateway with SIGKILL, and starts another one at its address.
     pub fn restart_gateway(&self) {
         self.cluster.restart_gateway();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
@@ -213,6 +214,72 @@ fn a_push_ends_well_once_credentials_are_renewed() {
     expires.store(1000, Relaxed);
     push(&registry, &world, "shop:1", "one");
     pull(&registry, &world, "shop:1", "one");
+}
+
+/// The keys of a credentials file, which are replaced on the way.
+struct Rotation {
+    file: PathBuf,
+    keys: Vec<(String, String)>,
+    /// The number of the keys that the service accepts.
+    valid: usize,
+    /// The number of requests for packs until these keys end; they stay valid without one.
+    left: Option<u32>,
+}
+
+impl Rotation {
+    /// Writes the valid keys into the file.
+    fn write(&self) {
+        let (access_key, secret_key) = &self.keys[self.valid];
+        let text = format!(
+            "[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n"
+        );
+        let new = self.file.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, &self.file).unwrap();
+    }
+
+    fn harm(&mut self, asked: &ProxyRequest) -> Harm {
+        if folder_of(asked) == "packs" {
+            self.left = self.left.and_then(|left| left.checked_sub(1));
+            if self.left == Some(0) {
+                (self.valid, self.left) = (self.valid + 1, None);
+                self.write();
+            }
+        }
+        let signed_with = format!("Credential={}/", self.keys[self.valid].0);
+        match asked.headers.get("authorization").is_some_and(|it| it.contains(&signed_with)) {
+            true => Harm::Nothing,
+            false => Harm::Refuse(400, "ExpiredToken"),
+        }
+    }
+}
+
+/// The keys end in the middle of a push and of a pull, at the moment at which new ones are there.
+#[test]
+fn new_keys_in_the_middle_of_a_transfer_are_taken_at_once() {
+    let (world, bucket) = (World::new(), CephBucket::new());
+    disk(&world, "one");
+    let keys: Option<Vec<_>> = (0..3).map(|_| bucket.another_key()).collect();
+    let Some(keys) = keys else { return };
+    let file = world.path("credentials");
+    let rotation = Rotation { file: file.clone(), keys, valid: 0, left: None };
+    rotation.write();
+    let rotation = Arc::new(Mutex::new(rotation));
+    let decides = Arc::clone(&rotation);
+    let gate = Gate::start(bucket.endpoint(), move |asked| decides.lock().unwrap().harm(asked));
+    let run = world.seawall("serve --listen 127.0.0.1:0 data");
+    let run = run.env("AWS_SHARED_CREDENTIALS_FILE", &file);
+    let variables = bucket.variables(gate.url()).into_iter();
+    let of_seawall = variables.filter(|(name, _)| name.starts_with("SEAWALL_"));
+    let run = of_seawall.fold(run, |run, (name, value)| run.env(name, value));
+    let registry = Registry::start_by(run, &world);
+    let ends_after = |left| rotation.lock().unwrap().left = Some(left);
+    ends_after(4);
+    push(&registry, &world, "shop:1", "one");
+    assert_eq!(rotation.lock().unwrap().valid, 1, "the first keys ended in the middle");
+    ends_after(3);
+    pull(&registry, &world, "shop:1", "one");
+    assert_eq!(rotation.lock().unwrap().valid, 2, "and the second ones");
 }
 
 /// `kill -9` of the registry after any number of packs.

@@ -66,6 +66,16 @@ impl Fault {
         }
     }
 
+    /// Returns whether an answer refuses the credentials of its request.
+    pub(crate) fn is_of_credentials(status: u16, body: &[u8]) -> bool {
+        if !matches!(status, 400 | 401 | 403) {
+            return false;
+        }
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let answer = Answer { status: Some(status), ..Answer::of(text) };
+        answer.fault(text) == Self::Unauthenticated
+    }
+
     /// Classifies the error of a request, and shortens its text. Returns `None` for errors of local
     /// backends and for answers about an object.
     pub(crate) fn of(error: &object_store::Error) -> Option<(Self, String)> {

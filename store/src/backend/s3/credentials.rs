@@ -8,6 +8,9 @@
 //! | 4 | the profile `AWS_PROFILE` of the file `AWS_SHARED_CREDENTIALS_FILE` or `~/.aws/credentials` |
 //! | 5 | the role of the machine |
 //!
+//! The file is read again once it changed. The sources of temporary keys are asked again shortly
+//! before the keys expire, or once the service refuses them (`renewal`).
+//!
 //! No other variable has an effect, so that none that is meant for another program changes what the
 //! store relies on: `AWS_CONDITIONAL_PUT`, for example, would break every push.
 
@@ -36,9 +39,11 @@ const SOURCES: [&str; 11] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_METADATA_ENDPOINT",
 ];
+/// The variable of keys that never change.
+const STATIC_KEY: &str = "AWS_ACCESS_KEY_ID";
 /// The variables of which one decides the source, before any credentials file.
 const DECISIVE: [&str; 4] = [
-    "AWS_ACCESS_KEY_ID",
+    STATIC_KEY,
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -77,11 +82,21 @@ impl Environment {
                 builder = builder.with_config(key, value);
             }
         }
-        let is_decided = DECISIVE.iter().any(|name| self.get(name).is_some());
-        match self.profile().filter(|profile| !is_decided && profile.path.is_file()) {
+        match self.decisive_profile() {
             Some(profile) => builder.with_credentials(Arc::new(profile)),
             None => builder,
         }
+    }
+
+    /// Returns whether the keys come from a source that keeps them until they expire.
+    pub(super) fn has_temporary_keys(&self) -> bool {
+        self.get(STATIC_KEY).is_none() && self.decisive_profile().is_none()
+    }
+
+    /// Returns the profile that is the source of credentials, if one is.
+    fn decisive_profile(&self) -> Option<Profile> {
+        let is_decided = DECISIVE.iter().any(|name| self.get(name).is_some());
+        self.profile().filter(|profile| !is_decided && profile.path.is_file())
     }
 
     fn profile(&self) -> Option<Profile> {

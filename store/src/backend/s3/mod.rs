@@ -23,6 +23,7 @@ use object_store::{Certificate, ClientOptions, RetryConfig};
 mod address;
 mod credentials;
 mod links;
+mod renewal;
 mod retry;
 mod threads;
 mod watch;
@@ -32,6 +33,7 @@ use crate::layer::CacheAt;
 pub use address::{BucketAddress, InvalidAddress};
 pub use credentials::Environment;
 pub(super) use links::Links;
+use renewal::{Refused, Renewing};
 pub(super) use retry::Budget;
 pub(super) use threads::Threads;
 
@@ -199,10 +201,12 @@ pub fn open(settings: &Settings) -> Result<Bucket, InvalidSettings> {
     let is_encrypted = endpoint.as_deref().is_none_or(is_encrypted);
     let threads = Threads::start().map_err(InvalidSettings::Threads)?;
     let budget = Arc::new(Budget::default());
+    let refused = Arc::new(Refused::default());
     let connector = watch::Connector {
         runtime: threads.handle(),
         stall_time_max: settings.stall_time_max,
         budget: Arc::clone(&budget),
+        refused: Arc::clone(&refused),
     };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(address.bucket())
@@ -222,7 +226,12 @@ pub fn open(settings: &Settings) -> Result<Bucket, InvalidSettings> {
     if let Some(region) = settings.region() {
         builder = builder.with_region(region);
     }
-    let s3 = settings.environment.apply(builder).build().map_err(InvalidSettings::Other)?;
+    builder = settings.environment.apply(builder);
+    if settings.environment.has_temporary_keys() {
+        let source = Renewing::new(builder.clone(), refused).map_err(InvalidSettings::Other)?;
+        builder = builder.with_credentials(Arc::new(source));
+    }
+    let s3 = builder.build().map_err(InvalidSettings::Other)?;
     let links = match settings.reads {
         Reads::Relayed => None,
         Reads::Direct => Some(Links::new(s3.clone(), address.prefix())),

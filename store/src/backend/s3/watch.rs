@@ -21,6 +21,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Budget;
+use super::renewal::Refused;
+use crate::error::Fault;
 
 /// The length of the parts in which progress of an upload is seen, in bytes.
 const PART_LEN: usize = 64 << 10;
@@ -52,13 +54,16 @@ pub(super) struct Connector {
     pub(super) stall_time_max: Duration,
     /// The retries that all requests share.
     pub(super) budget: Arc<Budget>,
+    /// Set when an answer refuses the credentials.
+    pub(super) refused: Arc<Refused>,
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = SpawnedReqwestConnector::new(self.runtime.clone()).connect(options)?;
         let (stall_time_max, budget) = (self.stall_time_max, Arc::clone(&self.budget));
-        Ok(HttpClient::new(Watched { inner, stall_time_max, budget }))
+        let refused = Arc::clone(&self.refused);
+        Ok(HttpClient::new(Watched { inner, stall_time_max, budget, refused }))
     }
 }
 
@@ -68,6 +73,7 @@ struct Watched {
     inner: HttpClient,
     stall_time_max: Duration,
     budget: Arc<Budget>,
+    refused: Arc<Refused>,
 }
 
 #[async_trait::async_trait]
@@ -90,6 +96,9 @@ impl Watched {
         let timer = Box::pin(sleep(self.stall_time_max));
         let watch = Watch { inner, timer, is_waiting: false, stall_time_max: self.stall_time_max };
         let bytes = received(HttpResponseBody::new(watch)).await?;
+        if Fault::is_of_credentials(head.status.as_u16(), &bytes) {
+            self.refused.set();
+        }
         Ok(HttpResponse::from_parts(head, bytes.into()))
     }
 }
