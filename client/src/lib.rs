@@ -3,6 +3,7 @@
 //! `bin → flow → port`: a flow accesses the registry only through [`registry::Registry`].
 
 pub mod audit;
+pub mod bundle;
 pub mod convert;
 pub mod copy;
 pub mod deploy;

@@ -27,7 +27,7 @@ fn shop(world: &World) {
 }
 
 /// Every command once, in an order that works. `|` precedes an exit status other than 0.
-const COMMANDS: [&str; 59] = [
+const COMMANDS: [&str; 63] = [
     "push shop:1 --machine a=root:1.raw",
     "push shop:2 --machine a=root:2.raw,data:1.raw",
     "push shop:3 --machine a=root:3.raw",
@@ -54,6 +54,10 @@ const COMMANDS: [&str; 59] = [
     "inspect 1.qcow2",
     "copy shop:stable --to ./site",
     "copy shop:stable --to ./site --dry-run",
+    "bundle have",
+    "bundle create shop:stable -o shop.bundle",
+    "bundle verify shop.bundle",
+    "bundle import shop.bundle",
     "pin shop:3 --reason kept",
     "rm shop:3 --dry-run|4",
     "unpin shop:3",

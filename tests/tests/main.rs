@@ -12,6 +12,7 @@ mod balanced;
 mod bucket_cache;
 mod bucket_faults;
 mod buckets;
+mod bundle;
 mod cli;
 mod clocks;
 mod compat;

@@ -1,10 +1,12 @@
 //! Errors of depots.
 
+use seawall_api::digest::ChunkDigest;
 use seawall_api::names::ApplicationName;
 use seawall_store::error::StoreError;
 
 use super::map::InvalidMap;
-use crate::error::ErrorKind;
+use crate::bundle::BundleError;
+use crate::error::{ErrorKind, Failure as _};
 
 /// An error of a depot.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +86,17 @@ pub enum DepotError {
         /// The object.
         object: String,
     },
+    /// A bundle leaves out a chunk that its reader was to hold.
+    #[error("{address} leaves out chunk {chunk}, which this registry was to hold")]
+    LeftOut {
+        /// The bundle.
+        address: String,
+        /// The chunk.
+        chunk: ChunkDigest,
+    },
+    /// The file of a bundle cannot be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The mirror has not confirmed the channels for too long.
     #[error(
         "the channels of {application} at {address} expired {ago_secs} s ago: the mirror has not \
@@ -126,7 +139,8 @@ impl DepotError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Absent { .. } | Self::Gone { .. } => ErrorKind::NotFound,
+            Self::Bundle(error) => error.kind(),
+            Self::Absent { .. } | Self::Gone { .. } | Self::LeftOut { .. } => ErrorKind::NotFound,
             Self::Files { source, .. } => source.kind(),
             Self::Occupied { .. } | Self::Foreign { .. } | Self::Taken { .. } => {
                 ErrorKind::Conflict
@@ -144,6 +158,11 @@ impl DepotError {
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
             Self::Files { source, .. } => return source.remedy(),
+            Self::Bundle(error) => return error.remedy(),
+            Self::LeftOut { .. } => {
+                "make the bundle again with what this registry holds now: `seawall bundle have`, then \
+                 `seawall bundle create … --have FILE`"
+            }
             Self::Absent { address } => {
                 return Some(format!("`seawall copy REF --to {address}` makes one"));
             }

@@ -17,6 +17,7 @@ use seawall_store::port::ObjectName;
 use seawall_store::read::{Freshness, Place};
 
 use super::documents::Releases;
+use super::map::LEFT_OUT;
 use super::{Depot, DepotError};
 use crate::error::ErrorKind;
 use crate::registry::http::proof;
@@ -192,12 +193,18 @@ impl Reading for Depot {
 
     async fn locate_chunks(&self, chunks: &[ChunkDigest]) -> Result<Vec<Place>, RegistryError> {
         let places = self.maps.lock().await.locate(self.medium.as_ref(), chunks).await?;
-        let lacks = |chunk| DepotError::Gone {
+        let lacks = |chunk: &ChunkDigest| DepotError::Gone {
             address: self.address().to_owned(),
             object: format!("chunk {chunk}"),
         };
-        let places = places.into_iter().zip(chunks);
-        places.map(|(place, chunk)| Ok(place.ok_or_else(|| lacks(chunk))?)).collect()
+        let place = |(place, chunk): (Option<Place>, &ChunkDigest)| match place {
+            Some(place) if place.encoding == LEFT_OUT => {
+                let (address, chunk) = (self.address().to_owned(), *chunk);
+                Err(DepotError::LeftOut { address, chunk }.into())
+            }
+            place => Ok(place.ok_or_else(|| lacks(chunk))?),
+        };
+        places.into_iter().zip(chunks).map(place).collect()
     }
 
     async fn index(&self, index: IndexDigest) -> Result<DiskIndex, RegistryError> {

@@ -8,7 +8,8 @@ use seawall_store::pack::PACK_LEN_MAX;
 use seawall_store::read::Place;
 
 use super::{
-    HEADER_LEN, LEAVES_PER_PART_MAX, MAGIC, MAP_PART_LEN_MAX, MapPart, MappedLeaf, PLACE_LEN,
+    HEADER_LEN, LEAVES_PER_PART_MAX, MAGIC, MAP_PART_LEN_MAX, MapPart, MappedLeaf, NO_FRAME,
+    NO_PACK, PLACE_LEN, left_out,
 };
 
 /// The reason bytes are not a part of a map.
@@ -122,6 +123,9 @@ fn leaves(
 fn place(rest: &mut Bytes, chunk: ChunkRef, packs: &[PackDigest]) -> Result<Place, InvalidMap> {
     let mut place = take(rest, PLACE_LEN)?;
     let (pack, offset, frame) = (place.get_u32_le(), place.get_u32_le(), place.get_u32_le());
+    if (pack, offset, frame) == (NO_PACK, 0, NO_FRAME) {
+        return Ok(left_out(chunk.len.get()));
+    }
     let pack = packs.get(pack as usize).ok_or(InvalidMap::Malformed("a place is in no pack"))?;
     let [.., encoding] = frame.to_le_bytes();
     let stored_len = frame & 0x00ff_ffff;

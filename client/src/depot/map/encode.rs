@@ -6,7 +6,7 @@ use bytes::Bytes;
 use seawall_api::digest::PackDigest;
 use seawall_api::index::FORMAT_EPOCH;
 
-use super::{HEADER_LEN, MAGIC, MapPart, PLACE_LEN};
+use super::{HEADER_LEN, LEFT_OUT, MAGIC, MapPart, NO_FRAME, NO_PACK, PLACE_LEN};
 
 impl MapPart {
     /// Encodes the part.
@@ -16,6 +16,11 @@ impl MapPart {
         let mut numbers = HashMap::new();
         let mut places = Vec::new();
         for place in self.leaves.iter().flat_map(|leaf| &leaf.places) {
+            if place.encoding == LEFT_OUT {
+                let place = [NO_PACK, 0, NO_FRAME].map(u32::to_le_bytes);
+                places.extend_from_slice(place.as_flattened());
+                continue;
+            }
             let number = *numbers.entry(place.pack).or_insert_with(|| {
                 packs.push(place.pack);
                 packs.len() - 1

@@ -14,7 +14,7 @@ mod decode;
 mod encode;
 
 use bytes::Bytes;
-use seawall_api::digest::{IndexDigest, LeafDigest};
+use seawall_api::digest::{IndexDigest, LeafDigest, PackDigest};
 use seawall_store::read::Place;
 
 pub use decode::InvalidMap;
@@ -26,11 +26,25 @@ pub const LEAVES_PER_PART_MAX: usize = 64;
 /// The length of leaves and places, in bytes, past which a writer begins another part.
 pub const PART_LEN_TARGET: usize = 8 << 20;
 
+/// A left-out chunk in the table of places: the pack, and the frame.
+const NO_PACK: u32 = u32::MAX;
+const NO_FRAME: u32 = (LEFT_OUT as u32) << 24;
+
 const MAGIC: &[u8; 8] = b"SWMAP\0\0\0";
 /// The length of a part's header in bytes.
 const HEADER_LEN: usize = 8 + 6 * 4 + 32;
 /// The length of a place in bytes.
 const PLACE_LEN: usize = 12;
+
+/// The encoding of a chunk that is left out: the reader of a bundle is to hold it already.
+pub const LEFT_OUT: u8 = u8::MAX;
+
+/// Returns the place of a chunk that is left out.
+#[must_use]
+pub const fn left_out(plain_len: u32) -> Place {
+    let pack = PackDigest::from_bytes([0; 32]);
+    Place { pack, offset: 0, stored_len: 0, plain_len, encoding: LEFT_OUT }
+}
 
 /// A leaf, and the places of its chunks in the order of its data extents.
 #[derive(Clone, PartialEq, Eq, Debug)]

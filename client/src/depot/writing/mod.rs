@@ -5,6 +5,7 @@
 //! | `mirror/running` | the run that writes now, or that died; removed at the end of a run |
 //! | `mirror/condemned` | objects that no document names, with the time since |
 
+mod assume;
 mod port;
 mod prune;
 mod publish;

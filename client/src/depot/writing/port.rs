@@ -32,7 +32,7 @@ pub(super) fn incomplete(detail: String) -> RegistryError {
 
 impl Depot {
     /// Makes the error of a file of this host.
-    fn spool_failed(&self, source: io::Error) -> RegistryError {
+    pub(super) fn spool_failed(&self, source: io::Error) -> RegistryError {
         let source = StoreError::io("use", "a temporary file", source);
         DepotError::Files { address: self.address().to_owned(), source }.into()
     }

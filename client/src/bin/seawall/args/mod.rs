@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) mod audit;
+pub(crate) mod bundle;
 mod global;
 pub(crate) mod help;
 pub(crate) mod images;
@@ -67,6 +68,9 @@ pub(crate) enum RawCommand {
     Channels(look::ChannelsArgs),
     /// Copy releases and channels to another registry; only what it lacks travels
     Copy(releases::CopyArgs),
+    /// Carry releases in files to a place without a network
+    #[command(subcommand)]
+    Bundle(bundle::RawBundle),
     /// Point a channel at a release
     Promote(look::PromoteArgs),
     /// Delete a release that nothing holds; its version is never reused

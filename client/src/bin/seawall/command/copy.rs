@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use seawall::copy::Filter;
+use seawall::copy::{Filter, Pick};
 use seawall_api::names::ApplicationPattern;
 
 use super::audit::since;
@@ -38,24 +38,34 @@ impl Copy {
 
     /// Returns the releases that are named one by one.
     pub(super) fn targets_mut(&mut self) -> Vec<&mut Target> {
-        let ones = self.what.iter_mut().filter_map(|what| match what {
-            Copied::One(target) => Some(target),
-            Copied::Each(_) => None,
-        });
-        ones.collect()
+        Copied::targets_mut(&mut self.what)
     }
 }
 
-pub(super) fn copy(args: CopyArgs) -> Result<Command, Failure> {
-    let filter = Filter {
-        versions: args.versions.as_deref().map(str::parse).transpose()?,
-        since_secs: args.since.as_deref().map(since).transpose()?,
-        channels: args.channels.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
-        newest: args.newest.map(usize::from),
-    };
-    let mut what = Vec::with_capacity(args.references.len());
+impl Copied {
+    /// Returns the releases that are named one by one.
+    pub(super) fn targets_mut(what: &mut [Self]) -> Vec<&mut Target> {
+        let ones = what.iter_mut().filter_map(|what| match what {
+            Self::One(target) => Some(target),
+            Self::Each(_) => None,
+        });
+        ones.collect()
+    }
+
+    /// Returns what the flow takes; `filter` is that of every `APPLICATION:*`.
+    pub(crate) fn pick(self, filter: &Filter) -> Pick {
+        match self {
+            Self::One(Target { application, selector, .. }) => Pick::One(application, selector),
+            Self::Each(applications) => Pick::Each(applications, filter.clone()),
+        }
+    }
+}
+
+/// Parses what a copy takes, all of it from one registry.
+pub(super) fn references(texts: &[String]) -> Result<(Option<Named>, Vec<Copied>), Failure> {
+    let mut what = Vec::with_capacity(texts.len());
     let mut source: Option<Option<Named>> = None;
-    for text in &args.references {
+    for text in texts {
         let (host, each) = one(text)?;
         if source.as_ref().is_some_and(|source| *source != host) {
             return Err(Failure::usage(
@@ -66,6 +76,17 @@ pub(super) fn copy(args: CopyArgs) -> Result<Command, Failure> {
         source = Some(host);
         what.push(each);
     }
+    Ok((source.flatten(), what))
+}
+
+pub(super) fn copy(args: CopyArgs) -> Result<Command, Failure> {
+    let filter = Filter {
+        versions: args.versions.as_deref().map(str::parse).transpose()?,
+        since_secs: args.since.as_deref().map(since).transpose()?,
+        channels: args.channels.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+        newest: args.newest.map(usize::from),
+    };
+    let (host, what) = references(&args.references)?;
     let is_each = what.iter().any(|what| matches!(what, Copied::Each(_)));
     if filter != Filter::default() && !is_each {
         return Err(Failure::usage(
@@ -74,7 +95,7 @@ pub(super) fn copy(args: CopyArgs) -> Result<Command, Failure> {
             "omit them, or write APPLICATION:* instead of one release",
         ));
     }
-    let reach = Reach { host: source.flatten(), credentials: args.credentials };
+    let reach = Reach { host, credentials: args.credentials };
     let CopyArgs { to, to_token_file, dry_run, .. } = args;
     Ok(Command::Copy(reach, Copy { what, filter, to, to_token_file, dry_run }))
 }

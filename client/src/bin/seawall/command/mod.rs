@@ -9,6 +9,7 @@ use crate::args::{Credentials, RawCommand, Threads};
 use crate::failure::Failure;
 
 pub(crate) mod audit;
+pub(crate) mod bundle;
 mod copy;
 mod images;
 mod look;
@@ -20,7 +21,7 @@ mod retention;
 pub(crate) mod tokens;
 
 use audit::Audit;
-pub(crate) use copy::{Copied, Copy};
+pub(crate) use copy::Copy;
 pub(crate) use images::{Convert, Export, Inspect};
 pub(crate) use look::Promote;
 #[cfg(feature = "server")]
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     History(Reach, ApplicationName, ChannelName),
     Promote(Reach, Promote),
     Copy(Reach, Copy),
+    Bundle(Reach, bundle::Bundle),
+    VerifyBundle(Vec<PathBuf>),
     Retention(Reach, Retention),
     Status(Status),
     Report(Report),
@@ -88,6 +91,7 @@ impl Command {
             Self::Show(_, target) | Self::VerifyRelease(_, target) => vec![target],
             Self::Promote(_, promote) => vec![&mut promote.target],
             Self::Copy(_, copy) => copy.targets_mut(),
+            Self::Bundle(_, order) => order.targets_mut(),
             Self::Retention(_, order) => order.targets_mut(),
             Self::Maintenance(_, Maintenance::Repair(repair)) => repair.target.iter_mut().collect(),
             _ => Vec::new(),
@@ -108,6 +112,7 @@ impl Command {
             RawCommand::Channels(args) => look::channels(args),
             RawCommand::Promote(args) => look::promote(args),
             RawCommand::Copy(args) => copy::copy(args),
+            RawCommand::Bundle(raw) => bundle::prove(raw),
             RawCommand::Rm(args) => retention::remove(args),
             RawCommand::Pin(args) => retention::pin(args),
             RawCommand::Unpin(args) => retention::unpin(args),
@@ -158,6 +163,8 @@ impl Command {
             Self::Promote(..) => "promote",
             Self::Copy(_, Copy { dry_run: true, .. }) => "copy-plan",
             Self::Copy(..) => "copy",
+            Self::Bundle(_, order) => order.schema(),
+            Self::VerifyBundle(_) => "bundle-verify",
             Self::Retention(_, order) => order.schema(),
             Self::Status(..) => "status",
             Self::Report(..) => "report",
@@ -198,8 +205,10 @@ impl Command {
             | Self::Report(..)
             | Self::Describe(..)
             | Self::VerifyDir(..)
+            | Self::VerifyBundle(..)
             | Self::Convert(..)
             | Self::Inspect(..) => false,
+            Self::Bundle(_, order) => !matches!(order, bundle::Bundle::Create(_)),
             Self::Push(..)
             | Self::Diff(..)
             | Self::Applications(..)
@@ -237,6 +246,7 @@ impl Command {
             | Self::History(reach, ..)
             | Self::Promote(reach, _)
             | Self::Copy(reach, _)
+            | Self::Bundle(reach, _)
             | Self::Retention(reach, _)
             | Self::Collect(reach, _)
             | Self::VerifyRelease(reach, ..)
@@ -246,7 +256,7 @@ impl Command {
             | Self::BackupOf(reach, ..) => Some(reach),
             #[cfg(feature = "server")]
             Self::Offline(..) => None,
-            Self::Status(..) | Self::Report(..) => None,
+            Self::Status(..) | Self::Report(..) | Self::VerifyBundle(..) => None,
             Self::Describe(..) | Self::VerifyDir(..) | Self::Convert(..) | Self::Inspect(..) => {
                 None
             }

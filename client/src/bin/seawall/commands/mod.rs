@@ -2,6 +2,7 @@
 //! report. A file of this folder is for commands of every subject.
 
 mod audit;
+mod bundle;
 mod hints;
 mod hosts;
 mod images;
@@ -125,6 +126,7 @@ async fn with_registry(command: Command, context: Context) -> Result<(), Failure
             channels::history(&context, application, channel).await
         }
         Command::Copy(_, order) => copy::copy(context, order).await,
+        Command::Bundle(_, order) => bundle::run(context, order).await,
         Command::Promote(_, promote) => channels::promote(&context, promote).await,
         Command::Retention(_, order) => retention::run(&context, order).await,
         Command::Audit(_, audit) => audit::run(&context, audit).await,
@@ -139,6 +141,7 @@ async fn with_registry(command: Command, context: Context) -> Result<(), Failure
         | Command::Describe(..)
         | Command::VerifyDir(..)
         | Command::Convert(..)
+        | Command::VerifyBundle(..)
         | Command::Inspect(..) => Err(Failure::internal("this command needs no registry")),
     }
 }
@@ -152,6 +155,7 @@ async fn without_registry(
     match command {
         Command::Describe(dir, targets) => describe::describe(&dir, &targets, style),
         Command::VerifyDir(dir, threads) => verify::dir(&dir, threads, progress, style).await,
+        Command::VerifyBundle(files) => bundle::verify(files, style),
         Command::Convert(command) => convert::convert(command, progress, style).await,
         Command::Inspect(command) => convert::inspect(command, progress, style).await,
         #[cfg(feature = "server")]

@@ -133,13 +133,19 @@ impl DepotAt {
     }
 }
 
-/// Opens a depot as the mirror of `mirror`.
-async fn owned(medium: StoredFiles, mirror: &str) -> Result<Arc<Depot>, Failure> {
+/// Returns a text of 32 hexadecimal digits that no other run has.
+pub(crate) fn random_id(mirror: &str) -> String {
     let nanos = now().duration_since(std::time::UNIX_EPOCH).map_or(0, |it| it.as_nanos());
     let run = format!("{nanos} {} {mirror}", std::process::id());
-    let nonce = seawall_api::digest::ContentDigest::of(run.as_bytes()).to_hex();
-    let mirror = mirror.to_owned();
-    let owner = Owner { mirror, nonce: nonce[..32].to_owned(), channels_expire_in_secs: None };
+    let mut id = seawall_api::digest::ContentDigest::of(run.as_bytes()).to_hex();
+    id.truncate(32);
+    id
+}
+
+/// Opens a depot as the mirror of `mirror`.
+async fn owned(medium: StoredFiles, mirror: &str) -> Result<Arc<Depot>, Failure> {
+    let (nonce, mirror) = (random_id(mirror), mirror.to_owned());
+    let owner = Owner { mirror, nonce, channels_expire_in_secs: None };
     Ok(Arc::new(Depot::create(Arc::new(medium), owner, now_secs).await?))
 }
 
@@ -170,6 +176,7 @@ pub(crate) async fn probe(url: &str, token: Option<Token>) -> Option<Arc<Depot>>
     Depot::open(Arc::new(Web::from(server)), now_secs).await.ok().map(Arc::new)
 }
 
-fn now_secs() -> u64 {
+/// Returns the time, in seconds since 1970-01-01 UTC.
+pub(crate) fn now_secs() -> u64 {
     now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

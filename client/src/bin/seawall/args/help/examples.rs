@@ -57,6 +57,20 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "bundle",
+        &[
+            example(
+                "Carry a channel and its release on a stick",
+                "seawall bundle create shop:stable -o shop.bundle",
+            ),
+            example(
+                "Leave out what the site holds, by its list",
+                "seawall bundle create shop:stable -o shop.bundle --have site.have --split 4GiB",
+            ),
+            example("Bring it into the registry there", "seawall bundle import shop.bundle"),
+        ],
+    ),
+    (
         "copy",
         &[
             example(

@@ -7,7 +7,7 @@ pub(super) type Group = (&'static str, &'static [&'static str]);
 pub(super) const GROUPS: &[Group] = &[
     (
         "Publish and use releases",
-        &["push", "pull", "patch", "verify", "describe", "export", "copy"],
+        &["push", "pull", "patch", "verify", "describe", "export", "copy", "bundle"],
     ),
     ("Inspect", &["list", "show", "diff", "channels", "status", "report", "hosts"]),
     ("Keep and delete releases", &["promote", "pin", "unpin", "rm", "retention"]),

@@ -1,8 +1,8 @@
 //! `seawall copy REFERENCE… --to PLACE`.
 
-use seawall::copy::{self, Pick};
+use seawall::copy;
 
-use crate::command::{self, Copied, Target};
+use crate::command;
 use crate::commands::Context;
 use crate::config::{Location, Settings};
 use crate::connect::{Connection, Missing};
@@ -17,14 +17,10 @@ pub(crate) async fn copy(context: Context, order: command::Copy) -> Result<(), F
         Location::Depot(at) => Connection::to_depot(at, missing, &context.address).await?,
         _ => Connection::open(settings, missing, &context.progress).await?,
     };
-    let pick = |what| match what {
-        Copied::One(Target { application, selector, .. }) => Pick::One(application, selector),
-        Copied::Each(applications) => Pick::Each(applications, filter.clone()),
-    };
     let order = copy::Copy {
         from: context.registry,
         to: target.registry(),
-        picks: what.into_iter().map(pick).collect(),
+        picks: what.into_iter().map(|what| what.pick(&filter)).collect(),
         dry_run,
         progress: context.progress,
     };
