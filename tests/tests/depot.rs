@@ -208,6 +208,23 @@ fn damage_in_a_depot_is_found_and_named() {
     depot(&world, "pull shop:1.0 --into host").exits_with(3).says("is gone from file:");
 }
 
+/// What a prune removes from the lists is still there for readers that began before.
+#[test]
+fn a_prune_keeps_the_copied_releases_alone() {
+    let world = shop();
+    copy(&world, "shop:*");
+    let before = files(&world, "packs").len();
+    let pruned = copy(&world, "shop:1.1 --prune");
+    // The release and the map of its disk. Its packs have chunks of the other release, too.
+    assert_eq!(pruned["pruned"]["condemnedCount"], 2, "{pruned}");
+    assert_eq!(pruned["pruned"]["deletedCount"], 0);
+    assert_eq!(files(&world, "packs").len(), before, "within the grace period");
+    depot(&world, "pull shop:1.0 --into x").exits_with(3);
+    depot(&world, "pull shop:1.1 --into host").succeeds();
+    world.holds("host", "shop:1.1");
+    world.local("copy shop:1.1 --prune --to ./other").exits_with(2).says("seawall retention");
+}
+
 /// A server that answers a range with the whole file.
 #[test]
 fn a_web_server_without_ranges_is_named_as_such() {

@@ -7,6 +7,8 @@ use seawall_api::names::{ApplicationName, Version};
 use seawall_store::port::{ObjectKind, ObjectName};
 
 use super::{Depot, Writer};
+use serde::Serialize;
+
 use crate::depot::documents::{IDENTITY, Releases};
 use crate::depot::{map, maps};
 use crate::registry::RegistryError;
@@ -16,7 +18,8 @@ const CONDEMNED_LEN_MAX: u64 = 64 << 20;
 const PRUNE: &str = "remove content";
 
 /// The outcome of a prune.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Pruned {
     /// The number of objects that were deleted.
     pub deleted_count: u64,

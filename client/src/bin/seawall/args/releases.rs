@@ -140,6 +140,10 @@ pub(crate) struct CopyArgs {
     /// Print what would be sent in bytes, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// In a depot, remove all other releases of these applications, and delete what none needed for
+    /// 24 hours
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) prune: bool,
     #[command(flatten)]
     pub(crate) credentials: Credentials,
 }

@@ -28,6 +28,8 @@ pub(crate) struct Copy {
     pub(crate) to: String,
     pub(crate) to_token_file: Option<PathBuf>,
     pub(crate) dry_run: bool,
+    /// Whether other releases of the applications are removed from a depot.
+    pub(crate) prune: bool,
 }
 
 impl Copy {
@@ -96,8 +98,15 @@ pub(super) fn copy(args: CopyArgs) -> Result<Command, Failure> {
         ));
     }
     let reach = Reach { host, credentials: args.credentials };
-    let CopyArgs { to, to_token_file, dry_run, .. } = args;
-    Ok(Command::Copy(reach, Copy { what, filter, to, to_token_file, dry_run }))
+    let CopyArgs { to, to_token_file, dry_run, prune, .. } = args;
+    let copy = Copy { what, filter, to, to_token_file, dry_run, prune };
+    if prune && !copy.is_to_depot() {
+        return Err(Failure::usage(
+            "--prune removes releases from a depot, and this copy goes to a registry",
+            "delete releases there with `seawall rm` or `seawall retention`",
+        ));
+    }
+    Ok(Command::Copy(reach, copy))
 }
 
 /// Parses a reference, or `APPLICATION:*`.

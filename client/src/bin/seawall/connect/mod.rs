@@ -113,6 +113,11 @@ impl Connection {
         self.registry.clone()
     }
 
+    /// Returns the depot that this process writes to.
+    pub(crate) fn depot(&self) -> Option<Arc<Depot>> {
+        self.written.clone()
+    }
+
     /// Ends the writes to a depot, and stops the registry if [`Self::open`] started one in this
     /// process.
     pub(crate) async fn close(self) {
