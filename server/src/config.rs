@@ -8,6 +8,7 @@ use crate::app::content::leases::LEASE_TTL_SECS;
 use crate::app::room::MinFree;
 use crate::http::limits;
 use crate::startup::{CatalogAt, StoreAt};
+use crate::upstream::UpstreamAt;
 
 /// The access control of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,6 +93,9 @@ pub struct Config {
     pub private_webhooks: bool,
     /// The interval of collections. `None` collects on request only.
     pub collect_every: Option<Duration>,
+    /// The upstream of an edge, which has no store and no catalog of its own. `None` for a
+    /// registry.
+    pub upstream: Option<UpstreamAt>,
     /// The interval of applying all retention policies. `None` applies them on request only.
     pub retention_every: Option<Duration>,
 }
@@ -117,6 +121,7 @@ impl Config {
             adopts_store: false,
             private_webhooks: false,
             collect_every: None,
+            upstream: None,
             retention_every: None,
         }
     }

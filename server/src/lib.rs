@@ -16,6 +16,7 @@ mod own_file;
 mod startup;
 pub mod telemetry;
 pub mod tokens;
+mod upstream;
 
 pub use app::maintenance::rebuild::{Damage, Rebuilt};
 pub use app::maintenance::relocate::{Amount, Stage, Watch};
@@ -26,3 +27,4 @@ pub use startup::{
     CatalogAt, Home, Recovered, Relocate, Relocated, RelocationPlan, Running, StartError, StoreAt,
     abort_relocation, drill, plan_relocation, recover, relocate, start,
 };
+pub use upstream::{InvalidUpstream, UpstreamAt};

@@ -41,6 +41,7 @@ use host::{Clocked, Disk, Machine};
 
 mod catalog;
 mod claim;
+mod edge;
 mod error;
 mod files;
 mod folder;
@@ -134,8 +135,13 @@ impl Drop for Running {
 /// # Errors
 /// If the registry cannot serve. See [`StartError::remedy`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    if config.access == Access::Open && !config.listen.ip().is_loopback() {
+    // An edge leaves access to its upstream.
+    let is_exposed = config.access == Access::Open && config.upstream.is_none();
+    if is_exposed && !config.listen.ip().is_loopback() {
         return Err(StartError::Exposed(config.listen));
+    }
+    if let Some(at) = config.upstream.clone() {
+        return edge::start(config, &at).await;
     }
     // Before anything is opened: a refused start leaves nothing behind.
     drop(file_tokens(&config.access)?);
@@ -179,9 +185,7 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
         file,
         catalog: matches!(config.access, Access::Tokens(_)).then(|| Arc::clone(&registry.tokens)),
     });
-    let prefix =
-        Machine.random().ok_or(StartError::Machine("the system provides no random bytes"))?;
-    let prefix = u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8]));
+    let prefix = request_prefix()?;
     if config.access == Access::Tokens(None)
         && registry.tokens.list(None, 1).await.is_ok_and(|page| page.items.is_empty())
     {
@@ -193,13 +197,7 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
         Edge::new(authentication, prefix, config.rates, &http::Problems)
             .with_spool(&config.data_dir),
     );
-    let listen = |source| StartError::Listen { listen: config.listen, source };
-    let listener = TcpListener::bind(config.listen).map_err(listen)?;
-    let addr = listener.local_addr().map_err(listen)?;
-    // Accepted connections inherit both options.
-    set_tcp_user_timeout(&listener, millis(config.stall_time_max))
-        .map_err(|error| listen(error.into()))?;
-    SockRef::from(&listener).set_tcp_notsent_lowat(limits::UNSENT_LEN_MAX).map_err(listen)?;
+    let (listener, addr) = listen(&config)?;
     // A command may host a directory for a moment. Its events are delivered by the directory's
     // regular registry, which alone knows the operator's limits on addresses.
     let courier = (config.access != Access::Ephemeral
@@ -220,6 +218,25 @@ async fn serve_on(registry: Registry, config: Config) -> Result<Running, StartEr
     let handle = handle.await.map_err(|_| StartError::Machine("the server did not start"))?;
     tracing::info!(%addr, "serving");
     Ok(Running { addr, token, edge, handle, thread: Some(thread), ended: Some(ended), drain_time })
+}
+
+/// Listens on the configured address.
+fn listen(config: &Config) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listen = |source| StartError::Listen { listen: config.listen, source };
+    let listener = TcpListener::bind(config.listen).map_err(listen)?;
+    let addr = listener.local_addr().map_err(listen)?;
+    // Accepted connections inherit both options.
+    set_tcp_user_timeout(&listener, millis(config.stall_time_max))
+        .map_err(|error| listen(error.into()))?;
+    SockRef::from(&listener).set_tcp_notsent_lowat(limits::UNSENT_LEN_MAX).map_err(listen)?;
+    Ok((listener, addr))
+}
+
+/// Returns a prefix of request ids that no other process has.
+fn request_prefix() -> Result<u64, StartError> {
+    let prefix =
+        Machine.random().ok_or(StartError::Machine("the system provides no random bytes"))?;
+    Ok(u64::from_le_bytes(*prefix.first_chunk().unwrap_or(&[0; 8])))
 }
 
 /// Returns the tokens of a file, or the token for the process that hosts the registry and its
@@ -316,7 +333,12 @@ async fn serve(
         deliver(registry.clone().into_inner(), courier, edge.metrics.health.clone())
     });
     let for_jobs = registry.clone().into_inner();
-    let server = server(site, &config)?;
+    let Site { registry: served, listener, .. } = site;
+    let routes = move |cfg: &mut web::ServiceConfig| {
+        cfg.app_data(served.clone());
+        http::routes(cfg);
+    };
+    let server = server((listener, edge.clone()), &config, routes)?;
     // The outbox ends with this runtime. Messages in progress at that time are sent again.
     if let Some(outbox) = outbox {
         actix_web::rt::spawn(outbox);
@@ -354,14 +376,7 @@ async fn serve(
         });
     }
     if config.handle_signals {
-        let handle = handle.clone();
-        actix_web::rt::spawn(async move {
-            if stop_signal().await.is_ok() {
-                tracing::info!("stopping: waiting for requests in flight");
-                drain(&edge, config.drain_time).await;
-                handle.stop(true).await;
-            }
-        });
+        actix_web::rt::spawn(stop_on_signal(handle.clone(), edge, config.drain_time));
     }
     // The receiver is gone if the caller of `start` was dropped.
     let _ = send_handle.send(handle);
@@ -372,8 +387,20 @@ async fn serve(
     }
 }
 
-fn server(site: Site, config: &Config) -> io::Result<Server> {
-    let Site { registry, edge, listener, .. } = site;
+/// Stops the server once the process is told to.
+async fn stop_on_signal(handle: ServerHandle, edge: web::Data<Edge>, drain_time: Duration) {
+    if stop_signal().await.is_ok() {
+        tracing::info!("stopping: waiting for requests in flight");
+        drain(&edge, drain_time).await;
+        handle.stop(true).await;
+    }
+}
+
+fn server(
+    (listener, edge): (TcpListener, web::Data<Edge>),
+    config: &Config,
+    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
     let connections = files::connections_per_worker(files::raise_limit(), config.workers);
     let server = Server::build()
         .workers(config.workers)
@@ -384,11 +411,8 @@ fn server(site: Site, config: &Config) -> io::Result<Server> {
     let stopping = server.graceful_shutdown_signal();
     // Like actix's own `HttpServer`, except for the socket, which enforces limits per connection.
     let service = move || {
-        let app = App::new()
-            .app_data(registry.clone())
-            .app_data(edge.clone())
-            .wrap(from_fn(http::edge))
-            .configure(http::routes);
+        let app =
+            App::new().app_data(edge.clone()).wrap(from_fn(http::edge)).configure(routes.clone());
         let stopping = stopping.clone();
         let service = HttpService::build()
             .keep_alive(limits::IDLE_TIME_MAX)

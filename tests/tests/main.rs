@@ -26,6 +26,7 @@ mod damage;
 mod deploy;
 mod deployment;
 mod depot;
+mod edge;
 mod fsck;
 mod gc;
 mod guidance;

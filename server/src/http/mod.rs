@@ -25,10 +25,13 @@ mod meta;
 mod v1;
 mod voice;
 
+pub(crate) use extract::{Known, Ranged, Selected, configure};
 pub use frame::limits;
-pub(crate) use frame::{Edge, Timed, edge};
+pub(crate) use frame::{Access, Edge, Resource, Timed, at, edge, unmatched};
+pub(crate) use meta::{OPENMETRICS, healthz};
+pub(crate) use v1::answers::{IMMUTABLE, OCTETS, immutable};
 pub use v1::openapi_json;
-pub(crate) use voice::Problems;
+pub(crate) use voice::{ApiError, Problems};
 
 /// Registers every route of the registry.
 pub(crate) fn routes(cfg: &mut web::ServiceConfig) {

@@ -12,6 +12,7 @@ use crate::catalog::relocation::Places;
 use crate::catalog::{CatalogError, RegistryId};
 use crate::own_file::Suspect;
 use crate::tokens::InvalidTokens;
+use crate::upstream::InvalidUpstream;
 
 /// The reason a registry cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
+    /// The address of an upstream is none.
+    #[error("cannot be an edge")]
+    Upstream(#[from] InvalidUpstream),
     /// The cache cannot be used.
     #[error("cannot use the cache")]
     Cache(#[source] StoreError),

@@ -170,14 +170,32 @@ impl Footer {
     /// # Errors
     /// Fails if the bytes are not the footer of that pack.
     pub fn of_tail(expected: PackDigest, footer: &[u8], start: u64) -> Result<Self, PackError> {
+        let footer = Self::of_name(expected, footer)?;
+        if footer.frames_end() != start {
+            return Err(PackError::Footer("its frames do not fill the pack"));
+        }
+        Ok(footer)
+    }
+
+    /// Reads the footer of pack `expected` from the footer's bytes alone. The pack has as many
+    /// bytes as the footer says.
+    ///
+    /// # Errors
+    /// Fails if the bytes are not the footer of that pack.
+    pub fn of_name(expected: PackDigest, footer: &[u8]) -> Result<Self, PackError> {
         if PackDigest::of(footer) != expected {
             return Err(PackError::Footer("its digest differs from the one at the pack's end"));
         }
-        Self::decode(footer, start)
+        Self::decode(footer)
     }
 
-    /// Decodes a footer. `frames_end` is the offset in the pack at which the last frame must end.
-    fn decode(bytes: &[u8], frames_end: u64) -> Result<Self, PackError> {
+    /// Returns the offset in the pack at which the last frame ends.
+    #[must_use]
+    pub fn frames_end(&self) -> u64 {
+        self.frames.last().map_or(HEADER_LEN as u64, |frame| frame.range().end)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, PackError> {
         let epoch = word(bytes, 0).ok_or(PackError::Footer("it is too short"))?;
         if epoch != FORMAT_EPOCH {
             return Err(PackError::Epoch(epoch));
@@ -193,9 +211,6 @@ impl Footer {
             let frame = decode_entry(entry, offset)?;
             offset = frame.range().end;
             frames.push(frame);
-        }
-        if offset != frames_end {
-            return Err(PackError::Footer("its frames do not fill the pack"));
         }
         Ok(Self { frames })
     }

@@ -18,6 +18,7 @@ pub use footer::{Footer, Frame, PackError};
 pub use verify::{InspectedPack, VerifiedPack};
 pub use writer::{FinishedPack, PackWriter};
 
+use seawall_api::index::FORMAT_EPOCH;
 use seawall_api::units::CHUNK_LEN_MAX;
 
 /// Length at which a pack is full, in bytes.
@@ -30,7 +31,23 @@ pub const PACK_LEN_MAX: usize =
     PACK_LEN_TARGET + CHUNK_LEN_MAX as usize + FRAMES_MAX * footer::ENTRY_LEN + 4096;
 
 const MAGIC: &[u8; 8] = b"SWPACK\0\0";
-const HEADER_LEN: usize = 16;
+/// Length of the header in bytes.
+pub const HEADER_LEN: usize = 16;
+/// The header, the same for every pack of this epoch.
+pub const HEADER: [u8; HEADER_LEN] = {
+    let (mut header, epoch) = ([0; HEADER_LEN], FORMAT_EPOCH.to_le_bytes());
+    let mut at = 0;
+    while at < MAGIC.len() {
+        header[at] = MAGIC[at];
+        at += 1;
+    }
+    let mut at = 0;
+    while at < epoch.len() {
+        header[MAGIC.len() + at] = epoch[at];
+        at += 1;
+    }
+    header
+};
 /// Length of the trailer in bytes: the footer's length and digest, at the pack's end.
 pub const TRAILER_LEN: usize = 4 + 32;
 

@@ -2,10 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use seawall_api::digest::{ChunkDigest, PackDigest};
-use seawall_api::index::FORMAT_EPOCH;
 use seawall_api::units::{CHUNK_LEN_MAX, ChunkLen};
 
-use super::{FRAMES_MAX, Footer, Frame, HEADER_LEN, MAGIC, PACK_LEN_TARGET};
+use super::{FRAMES_MAX, Footer, Frame, HEADER, HEADER_LEN, PACK_LEN_TARGET};
 use crate::codec::Encoder;
 
 /// A pack ready to be stored.
@@ -93,9 +92,7 @@ impl PackWriter {
         let digest = PackDigest::of(&footer);
         pack.resize(pack.len().max(HEADER_LEN), 0);
         pack.truncate(filled);
-        pack[..MAGIC.len()].copy_from_slice(MAGIC);
-        pack[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&FORMAT_EPOCH.to_le_bytes());
-        pack[MAGIC.len() + 4..HEADER_LEN].fill(0);
+        pack[..HEADER_LEN].copy_from_slice(&HEADER);
         pack.extend_from_slice(&footer);
         let footer_len = u32::try_from(footer.len()).unwrap_or(u32::MAX);
         pack.extend_from_slice(&footer_len.to_le_bytes());

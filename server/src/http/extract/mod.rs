@@ -21,7 +21,7 @@ pub(crate) use upload::{UnderLease, Upload};
 
 /// Makes the framework's extractors answer with problem documents. By default, actix answers 404
 /// to a malformed path segment, and plain text to other errors.
-pub(super) fn configure(cfg: &mut web::ServiceConfig) {
+pub(crate) fn configure(cfg: &mut web::ServiceConfig) {
     let path = |error: PathError, _: &HttpRequest| {
         ApiError::invalid(format!("the path is malformed: {error}")).into()
     };

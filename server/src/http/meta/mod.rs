@@ -18,7 +18,7 @@ mod fixed;
 pub(super) mod pages;
 
 /// The media type of the metrics (OpenMetrics 1.0).
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) fn resources() -> Vec<Resource> {
     vec![

@@ -9,11 +9,11 @@ use crate::app::model::Put;
 use crate::http::extract::Known;
 
 /// The media type of objects.
-pub(super) const OCTETS: &str = "application/octet-stream";
+pub(crate) const OCTETS: &str = "application/octet-stream";
 
 /// The caching of objects named by digest, which never change. Private, because a shared cache
 /// knows no tokens and must not serve the object to others.
-pub(super) const IMMUTABLE: &str = "private, max-age=31536000, immutable";
+pub(crate) const IMMUTABLE: &str = "private, max-age=31536000, immutable";
 
 /// The caching of names that may change their meaning. A cached copy is revalidated before use.
 pub(super) const CHECKED: &str = "private, no-cache";
@@ -28,7 +28,7 @@ pub(super) fn status_of(put: Put) -> HttpResponse {
 }
 
 /// Returns the bytes of an object, or 304 if the client has them.
-pub(super) fn immutable(
+pub(crate) fn immutable(
     known: &Known,
     digest: impl std::fmt::Display,
     bytes: Bytes,

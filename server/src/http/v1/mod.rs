@@ -5,7 +5,7 @@
 
 use super::frame::Resource;
 
-mod answers;
+pub(super) mod answers;
 mod audit;
 mod content;
 mod maintenance;

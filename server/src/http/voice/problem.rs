@@ -43,6 +43,11 @@ impl ApiError {
         Self::new(Code::InvalidInput, detail)
     }
 
+    /// Returns an error as another registry told it.
+    pub(crate) fn from_upstream(problem: Problem) -> Self {
+        Self(Box::new(Failure { problem, headers: vec![], cause: None }))
+    }
+
     pub(crate) fn with_remedy(mut self, remedy: String) -> Self {
         self.0.problem.remedy = Some(remedy);
         self

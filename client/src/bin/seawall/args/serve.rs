@@ -57,6 +57,15 @@ pub(crate) struct ServeArgs {
     /// that a balancer sends requests elsewhere
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=300))]
     pub(crate) drain_time: u64,
+    /// Be an edge: fetch what hosts ask for from this registry, once, and keep it in DATA
+    #[arg(long, value_name = "URL", conflicts_with_all = ["token_file", "tokens", "adopt_store", "collect_every", "retention_every", "private_webhooks", "store", "catalog", "application_rate_limit"])]
+    pub(crate) upstream: Option<String>,
+    /// The space that an edge may use [default: 20GiB]
+    #[arg(long, value_name = "SIZE", requires = "upstream")]
+    pub(crate) upstream_cache: Option<String>,
+    /// The time for which an edge gives an answer about names without asking its upstream again
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, requires = "upstream", value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub(crate) fresh_time: u64,
     /// The format of the log on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

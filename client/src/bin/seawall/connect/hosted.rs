@@ -77,6 +77,7 @@ pub(crate) fn refused(error: &StartError) -> Failure {
         StartError::Bucket(_) | StartError::SamePlace { .. } => ErrorKind::InvalidInput,
         StartError::RowsDiffer { .. } => ErrorKind::Internal,
         StartError::Database { source, .. } => source.kind(),
+        StartError::Upstream(_) => ErrorKind::InvalidInput,
         StartError::Store(error) | StartError::Cache(error) => error.kind(),
         StartError::Catalog { source, .. } => source.kind(),
         StartError::DataDir { path, source } => {

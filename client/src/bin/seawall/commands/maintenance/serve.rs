@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall_server::telemetry::{self, LogFormat};
-use seawall_server::{Access, Config, MinFree, Rate, Rates};
+use seawall_server::{Access, Config, MinFree, Rate, Rates, UpstreamAt};
 
 use super::{catalog, store};
 use crate::args::Global;
@@ -48,6 +48,10 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
         adopts_store: args.adopt_store,
         collect_every: args.collect_every.map(hours),
         retention_every: args.retention_every.map(hours),
+        upstream: args
+            .upstream
+            .map(|url| upstream(url, args.upstream_cache.as_deref(), args.fresh_time))
+            .transpose()?,
         ..Config::new(args.data)
     };
     let running = seawall_server::start(config).await.map_err(|error| refused(&error))?;
@@ -59,6 +63,20 @@ pub(crate) async fn serve(args: ServeArgs, global: &Global) -> Result<(), Failur
     let outcome = running.wait().await;
     telemetry::flush(LOG_FLUSH_TIME_MAX);
     outcome.map_err(|error| Failure::io("the registry stopped", &error))
+}
+
+/// The default of `--upstream-cache`, in bytes.
+const UPSTREAM_CACHE: u64 = 20 << 30;
+
+fn upstream(url: String, space: Option<&str>, fresh_secs: u64) -> Result<UpstreamAt, Failure> {
+    let space_max = match space {
+        None => UPSTREAM_CACHE,
+        Some(text) => size::parse(text).filter(|size| *size > 0).ok_or_else(|| {
+            let what = format!("`--upstream-cache {}` is not a size", text.escape_debug());
+            Failure::usage(what, "write a size such as 100GiB")
+        })?,
+    };
+    Ok(UpstreamAt { url, space_max, fresh_time: Duration::from_secs(fresh_secs) })
 }
 
 fn hours(count: u64) -> Duration {

@@ -207,6 +207,10 @@ pub(super) const EXAMPLES: &[Examples] = &[
                 "Serve a network, with tokens",
                 "seawall serve /var/lib/seawall --listen 0.0.0.0:7440 --token-file /etc/seawall/tokens",
             ),
+            example(
+                "Fetch from a registry far away once for all hosts of a site",
+                "seawall serve /var/cache/seawall --upstream https://registry.example",
+            ),
         ],
     ),
 ];
