@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::body::SizedStream;
+use actix_web::http::header::WWW_AUTHENTICATE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -218,14 +219,24 @@ impl Remote {
 impl Whole {
     /// Returns the refusal of the upstream, as the client of the edge gets it.
     pub(super) fn into_error(self) -> ApiError {
-        match serde_json::from_slice::<Problem>(&self.body) {
-            Ok(problem) => ApiError::from_upstream(problem),
-            Err(_) => unexpected(&format!("the status {}", self.status)),
+        let Ok(problem) = serde_json::from_slice::<Problem>(&self.body) else {
+            return unexpected(&format!("the status {}", self.status));
+        };
+        let mut error = ApiError::from_upstream(problem);
+        for (name, value) in self.headers {
+            if name == "www-authenticate" {
+                error = error.with_header(WWW_AUTHENTICATE, value);
+            }
         }
+        error
     }
 
     /// Returns the answer as the client of the edge gets it.
     pub(super) fn into_response(self) -> Result<HttpResponse, ApiError> {
+        if self.status >= 400 {
+            // The edge gives each error an instance of its own.
+            return Err(self.into_error());
+        }
         let status = actix_web::http::StatusCode::from_u16(self.status)
             .map_err(|_| unexpected("a status that is none"))?;
         let mut response = HttpResponse::build(status);
@@ -321,6 +332,14 @@ pub(super) async fn forward(
     let answer = upstream.remote.send((method, path_of(&request)), headers, body).await?;
     let status = actix_web::http::StatusCode::from_u16(answer.status().as_u16())
         .map_err(|_| unexpected("a status that is none"))?;
+    if status.is_client_error() || status.is_server_error() {
+        let (answered, status, headers) = (status, status.as_u16(), passed(answer.headers()));
+        if request.method() == actix_web::http::Method::HEAD {
+            return Ok(HttpResponse::build(answered).finish());
+        }
+        let body = upstream.remote.body(answer, PROBLEM_LEN_MAX).await?;
+        return Err(Whole { status, headers, body }.into_error());
+    }
     let mut response = HttpResponse::build(status);
     for (name, value) in passed(answer.headers()) {
         response.append_header((name, value));
